@@ -1,0 +1,99 @@
+/** Replaces what differs from one play of a scenario to the next by stable placeholders. */
+import { isObject, type Json, sortKeys } from "./json.ts";
+
+const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
+const TIME = /\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(Z|[+-]\d\d:\d\d)?/g;
+const GENERATED_NAME = /^[a-z]+(?:-[a-z]+)+$/;
+const NAME_KEYS = new Set(["name", "label", "prefect.resource.name", "prefect.name", "prefect.run-name"]);
+const FIXED_NAMES = new Set(["default-agent-pool"]);
+const DURATION_KEYS = new Set([
+  "total_run_time",
+  "estimated_run_time",
+  "estimated_start_time_delta",
+  "sum_estimated_run_time",
+  "sum_estimated_lateness",
+]);
+const VARYING_KEYS = new Set(["delay_seconds", "delay"]);
+const LONGEST_TEXT = 300;
+const YEAR_MS = 366 * 86_400_000;
+
+export interface NormaliserOptions {
+  /** The random part of every name the scenario made up. */
+  suffix: string;
+  /** Where the server is, to be hidden in absolute links. */
+  baseUrl: string;
+  /** The moment the play began: times within a year of it are hidden, fixed ones are kept. */
+  nowMs: number;
+}
+
+/** Remembers, for one play, which placeholder stands for which id. */
+export class Normaliser {
+  readonly placeholders = new Map<string, string>();
+  readonly options: NormaliserOptions;
+
+  constructor(options: NormaliserOptions) {
+    this.options = options;
+  }
+
+  /** An id is called after the step and the place where it was first seen, so a new one shifts no other. */
+  learnIds(value: Json, place: string): void {
+    if (typeof value === "string") {
+      for (const [id] of value.matchAll(UUID)) this.learnId(id, place);
+      return;
+    }
+    if (Array.isArray(value)) {
+      for (const [index, item] of value.entries()) this.learnIds(item, `${place}.${index}`);
+      return;
+    }
+    if (!isObject(value)) return;
+    for (const [key, item] of Object.entries(value)) {
+      this.learnIds(item ?? null, `${place}.${this.text(key)}`);
+    }
+  }
+
+  learnId(id: string, place: string): void {
+    const known = id.toLowerCase();
+    if (!this.placeholders.has(known)) this.placeholders.set(known, `<id ${place}>`);
+  }
+
+  value(value: Json, key = ""): Json {
+    if (typeof value === "string") return this.string(value, key);
+    if (typeof value === "number") return number(value, key);
+    if (Array.isArray(value)) return value.map((item) => this.value(item));
+    if (!isObject(value)) return value;
+    return sortKeys(
+      Object.fromEntries(
+        Object.entries(value).map(([inner, item]) => [this.text(inner), this.value(item ?? null, inner)]),
+      ),
+    );
+  }
+
+  /** Ids, times, made-up names and the server's address in a running text. */
+  text(text: string): string {
+    return text
+      .replaceAll(new URL(this.options.baseUrl).origin, "<origin>")
+      .replaceAll(this.options.suffix, "<suffix>")
+      .replaceAll(/page-token=[^"&]+/g, "page-token=<token>")
+      .replaceAll(UUID, (id) => this.placeholders.get(id.toLowerCase()) ?? "<id>")
+      .replaceAll(TIME, (time, zone: string | undefined) => this.time(time, zone));
+  }
+
+  private string(value: string, key: string): string {
+    if (value.length > LONGEST_TEXT) return "<text>";
+    const isGenerated = NAME_KEYS.has(key) && GENERATED_NAME.test(value) && !FIXED_NAMES.has(value);
+    if (isGenerated && !value.includes(this.options.suffix)) return "<run-name>";
+    return this.text(value);
+  }
+
+  private time(time: string, zone: string | undefined): string {
+    const timeMs = Date.parse(time);
+    if (Math.abs(timeMs - this.options.nowMs) > YEAR_MS) return time;
+    return zone === "Z" ? "<time>" : `<time${zone ?? " without zone"}>`;
+  }
+}
+
+function number(value: number, key: string): Json {
+  if (DURATION_KEYS.has(key) && value !== 0) return "<duration>";
+  if (VARYING_KEYS.has(key) && value > 0) return "<number>";
+  return value;
+}

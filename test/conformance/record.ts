@@ -1,0 +1,23 @@
+/** Writes the original server's transcripts: `node test/conformance/record.ts --reference URL [--only name]`. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+
+import { play } from "./play.ts";
+import { scenarios } from "./scenarios.ts";
+
+const { values } = parseArgs({
+  options: { reference: { type: "string" }, only: { type: "string" }, out: { type: "string" } },
+});
+if (values.reference === undefined) throw new Error("--reference URL is needed");
+
+const folder = new URL(values.out === undefined ? "./recorded/" : `file://${values.out}/`, import.meta.url);
+const server = { baseUrl: values.reference, fetch };
+await mkdir(folder, { recursive: true });
+
+for (const scenario of scenarios) {
+  if (values.only !== undefined && values.only !== scenario.name) continue;
+  const steps = await play(scenario, server);
+  const lines = steps.map((step) => JSON.stringify(step));
+  await writeFile(new URL(`${scenario.name}.json`, folder), `[\n${lines.join(",\n")}\n]\n`);
+  console.log(`${scenario.name}: ${steps.length} steps`);
+}
