@@ -12,6 +12,7 @@ const DURATION_KEYS = new Set([
   "estimated_start_time_delta",
   "sum_estimated_run_time",
   "sum_estimated_lateness",
+  "time_in_current_state",
 ]);
 const VARYING_KEYS = new Set(["delay_seconds", "delay"]);
 const LONGEST_TEXT = 300;
@@ -59,7 +60,7 @@ export class Normaliser {
   value(value: Json, key = ""): Json {
     if (typeof value === "string") return this.string(value, key);
     if (typeof value === "number") return number(value, key);
-    if (Array.isArray(value)) return value.map((item) => this.value(item));
+    if (Array.isArray(value)) return this.list(value, key);
     if (!isObject(value)) return value;
     return sortKeys(
       Object.fromEntries(
@@ -76,6 +77,12 @@ export class Normaliser {
       .replaceAll(/page-token=[^"&]+/g, "page-token=<token>")
       .replaceAll(UUID, (id) => this.placeholders.get(id.toLowerCase()) ?? "<id>")
       .replaceAll(TIME, (time, zone: string | undefined) => this.time(time, zone));
+  }
+
+  /** The original keeps some tags in sets, so their order says nothing. */
+  private list(items: Json[], key: string): Json[] {
+    const normalised = items.map((item) => this.value(item));
+    return key === "tags" ? normalised.sort() : normalised;
   }
 
   private string(value: string, key: string): string {
