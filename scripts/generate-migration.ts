@@ -1,0 +1,22 @@
+/**
+ * Makes the next migration from the tables in src/db/tables.
+ *
+ * drizzle-kit has no word for WITHOUT ROWID, so it is added here: our keys are text, and a table with a hidden rowid
+ * beside them would write one more row for each insert.
+ */
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const FOLDER = "migrations";
+
+const sqlFiles = () => new Set(readdirSync(FOLDER).filter((name) => name.endsWith(".sql")));
+
+const before = sqlFiles();
+execFileSync("drizzle-kit", ["generate", ...process.argv.slice(2)], { stdio: "inherit" });
+for (const name of sqlFiles()) {
+  if (before.has(name)) continue;
+  const path = join(FOLDER, name);
+  const text = readFileSync(path, "utf8");
+  writeFileSync(path, text.replaceAll(/^\);$/gm, ") WITHOUT ROWID;").replaceAll(/^\)\s*$/gm, ") WITHOUT ROWID"));
+}

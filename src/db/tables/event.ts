@@ -1,0 +1,55 @@
+/** Events in segments, what finds them, and how far the outbox is proved. */
+import { sql } from "drizzle-orm";
+import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { flag, json, micros, uuid, workspaceId } from "#db/columns";
+
+export const event_segment = sqliteTable(
+  "event_segment",
+  {
+    workspace_id: workspaceId(),
+    /** The hour of `occurred` of all its events, in microseconds. */
+    hour: micros("hour").notNull(),
+    /** Time-ordered by when it was written. */
+    id: uuid("id").notNull(),
+    first_occurred: micros("first_occurred").notNull(),
+    last_occurred: micros("last_occurred").notNull(),
+    event_count: integer("event_count").notNull(),
+    /** JSON object: event name → how many. */
+    counts: json("counts").notNull(),
+    /** JSON array of the events as they are shown on the wire, by `occurred`. */
+    events: json("events").notNull(),
+    /** 0 until the consumer of the queue has recorded it. */
+    consumed: flag("consumed").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.workspace_id, t.hour, t.id] }),
+    // What the queue has still to bring, or lost.
+    index("event_segment_waiting").on(t.id).where(sql`consumed = 0`),
+  ],
+);
+
+/** Index rows for what a page cannot afford to scan: flow runs, and resources of events that no run caused. */
+export const event_resource = sqliteTable(
+  "event_resource",
+  {
+    workspace_id: workspaceId(),
+    resource_id: text("resource_id").notNull(),
+    hour: micros("hour").notNull(),
+    segment_id: uuid("segment_id").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.resource_id, t.hour, t.segment_id] })],
+);
+
+/** How far a sweep has come, by its name: everything up to the mark is proved. */
+export const sweep_mark = sqliteTable("sweep_mark", {
+  name: text("name").primaryKey(),
+  mark: micros("mark").notNull(),
+});
+
+/** Queue messages that failed all their tries; kept until they are replayed. */
+export const dead_letter = sqliteTable("dead_letter", {
+  id: uuid("id").primaryKey(),
+  created: micros("created").notNull(),
+  queue: text("queue").notNull(),
+  message: json("message").notNull(),
+});

@@ -1,0 +1,93 @@
+/** Flow runs. The hottest table: each index is a row more for every run, so each says what it is for. */
+import { sql } from "drizzle-orm";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { flag, json, micros, stamps, uuid, workspaceId } from "#db/columns";
+
+export const flow_run = sqliteTable(
+  "flow_run",
+  {
+    workspace_id: workspaceId(),
+    id: uuid("id").notNull(),
+    ...stamps(),
+    name: text("name").notNull(),
+    flow_id: uuid("flow_id").notNull(),
+    flow_version: text("flow_version"),
+    deployment_id: uuid("deployment_id"),
+    deployment_version: text("deployment_version"),
+    work_queue_id: uuid("work_queue_id"),
+    work_queue_name: text("work_queue_name"),
+    parameters: json("parameters").notNull(),
+    idempotency_key: text("idempotency_key"),
+    context: json("context").notNull(),
+    empirical_policy: json("empirical_policy").notNull(),
+    tags: json("tags").notNull(),
+    labels: json("labels").notNull(),
+    created_by: json("created_by"),
+    parent_task_run_id: uuid("parent_task_run_id"),
+    auto_scheduled: flag("auto_scheduled").notNull(),
+    infrastructure_document_id: uuid("infrastructure_document_id"),
+    infrastructure_pid: text("infrastructure_pid"),
+    job_variables: json("job_variables"),
+    state_id: uuid("state_id"),
+    state_type: text("state_type"),
+    state_name: text("state_name"),
+    state_timestamp: micros("state_timestamp"),
+    /** The ids of the run's states, oldest first, as a JSON array: the way to them without an index. */
+    state_ids: json("state_ids").notNull(),
+    run_count: integer("run_count").notNull(),
+    expected_start_time: micros("expected_start_time"),
+    next_scheduled_start_time: micros("next_scheduled_start_time"),
+    start_time: micros("start_time"),
+    end_time: micros("end_time"),
+    total_run_time: micros("total_run_time").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.workspace_id, t.id] }),
+    // Lists, windows and histories by start: the order in which people look at runs.
+    index("flow_run_start").on(t.workspace_id, sql`coalesce("start_time", "expected_start_time")`),
+    // The runs of a deployment, and those of its future that a changed schedule removes.
+    index("flow_run_deployment")
+      .on(t.workspace_id, t.deployment_id, t.expected_start_time)
+      .where(sql`deployment_id is not null`),
+    // Runs that have not ended. Scheduled ones by the time they are due (a work pool's object when it is rebuilt, polls of
+    // served flows, late marking), then, without a time, those that are on their way (slots held, zombies, cancelling).
+    // Begins with time, for sweeps look over all workspaces. Only the start and the end of a run touch it.
+    index("flow_run_live")
+      .on(t.next_scheduled_start_time, t.workspace_id, t.work_queue_id, t.deployment_id)
+      .where(sql`end_time is null`),
+    // One run for an idempotency key, per flow.
+    uniqueIndex("flow_run_idempotency")
+      .on(t.workspace_id, t.flow_id, t.idempotency_key)
+      .where(sql`idempotency_key is not null`),
+    // The subflow of a parent's task run.
+    index("flow_run_parent").on(t.workspace_id, t.parent_task_run_id).where(sql`parent_task_run_id is not null`),
+  ],
+);
+
+/** States of flow runs, by their time-ordered id alone: a stretch of time is a range of keys, which the sweep walks. */
+export const flow_run_state = sqliteTable("flow_run_state", {
+  id: uuid("id").primaryKey(),
+  workspace_id: workspaceId(),
+  flow_run_id: uuid("flow_run_id").notNull(),
+  type: text("type").notNull(),
+  name: text("name").notNull(),
+  timestamp: micros("timestamp").notNull(),
+  message: text("message"),
+  data: json("data"),
+  state_details: json("state_details").notNull(),
+});
+
+/** Inputs that runs wait for or are sent. */
+export const flow_run_input = sqliteTable(
+  "flow_run_input",
+  {
+    workspace_id: workspaceId(),
+    flow_run_id: uuid("flow_run_id").notNull(),
+    key: text("key").notNull(),
+    id: uuid("id").notNull(),
+    ...stamps(),
+    value: text("value").notNull(),
+    sender: text("sender"),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.flow_run_id, t.key] })],
+);

@@ -1,0 +1,25 @@
+/** Logs in segments: a row for a batch and run. */
+import { index, integer, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
+import { json, micros, uuid, workspaceId } from "#db/columns";
+
+export const log_segment = sqliteTable(
+  "log_segment",
+  {
+    workspace_id: workspaceId(),
+    /** The flow run, or for a log without one its task run, or `''`. */
+    run_id: uuid("run_id").notNull(),
+    first_timestamp: micros("first_timestamp").notNull(),
+    /** A digest of the records: a repeated request finds its own row and changes nothing. */
+    digest: uuid("digest").notNull(),
+    last_timestamp: micros("last_timestamp").notNull(),
+    min_level: integer("min_level").notNull(),
+    max_level: integer("max_level").notNull(),
+    /** JSON array of {id, name, level, message, timestamp (µs), task_run_id, worker_id}, in the order they came. */
+    records: json("records").notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.workspace_id, t.run_id, t.first_timestamp, t.digest] }),
+    // Pages over all runs, newest first.
+    index("log_segment_time").on(t.workspace_id, t.last_timestamp),
+  ],
+);

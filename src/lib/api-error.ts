@@ -1,0 +1,55 @@
+/** The one error type that a client may read, and the named functions that make it. */
+
+/**
+ * A fault of the request that the client may read.
+ * `body` is the whole reply; most of the original's routes answer `{"detail": …}`, some `{"exception_message": …}`.
+ */
+export class ApiError extends Error {
+  readonly status: number;
+  readonly body: unknown;
+  readonly headers: Record<string, string>;
+
+  constructor(status: number, body: unknown, headers: Record<string, string> = {}) {
+    super(typeof body === "string" ? body : JSON.stringify(body));
+    this.status = status;
+    this.body = body;
+    this.headers = headers;
+  }
+}
+
+/** An error with a plain `detail`, the shape of most of the original's refusals. */
+export function refused(status: number, detail: unknown, headers: Record<string, string> = {}): ApiError {
+  return new ApiError(status, { detail }, headers);
+}
+
+/** 404 for a thing by its name: `notFound("Flow run")` → `{"detail":"Flow run not found"}`. */
+export function notFound(what: string): ApiError {
+  return refused(404, `${what} not found`);
+}
+
+/** Prefect: 404 of the routes that raise ObjectNotFoundError (set_state, graph, automations). */
+export function missingObject(message: string): ApiError {
+  return new ApiError(404, { exception_message: message });
+}
+
+/** 409, the state of the world does not allow it. */
+export function conflict(detail: unknown): ApiError {
+  return refused(409, detail);
+}
+
+/** Prefect: a unique or foreign key would be violated. */
+export function integrityConflict(): ApiError {
+  return conflict(
+    "Data integrity conflict. This usually means a unique or foreign key constraint was violated. See server logs for details.",
+  );
+}
+
+/** 422 with a plain detail; a failed schema has its own shape, see `http/errors.ts`. */
+export function unprocessable(detail: unknown): ApiError {
+  return refused(422, detail);
+}
+
+/** 503 that asks the client to come back; the stock client retries it. */
+export function unavailable(message: string, retryAfterSeconds: number): ApiError {
+  return new ApiError(503, { exception_message: message }, { "Retry-After": String(retryAfterSeconds) });
+}

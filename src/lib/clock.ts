@@ -1,0 +1,34 @@
+/** The clock and the source of ids, passed in so that rules, stores and tests never ask the machine itself. */
+import { V7Generator } from "uuidv7";
+
+/** Microseconds since 1970 in UTC. Times are integers of this unit everywhere but on the wire. */
+export type Micros = number;
+
+/** Tells the time in microseconds; never the same twice and never backwards within one isolate. */
+export type Clock = () => Micros;
+
+/** Makes new ids: version 4 for things that clients name by id, version 7 (time-ordered) for states, events and segments. */
+export interface Ids {
+  random(): string;
+  /** A time-ordered id whose first 48 bits are the milliseconds of `at`. */
+  ordered(at: Micros): string;
+}
+
+/** The machine's clock. `Date.now()` has milliseconds; the micros below it only keep two readings apart. */
+export function systemClock(): Clock {
+  let last = 0;
+  return () => {
+    const now = Date.now() * 1000;
+    last = now > last ? now : last + 1;
+    return last;
+  };
+}
+
+/** Ids from the machine's random source. */
+export function systemIds(): Ids {
+  const generator = new V7Generator();
+  return {
+    random: () => crypto.randomUUID(),
+    ordered: (at) => generator.generateOrResetWithTs(Math.floor(at / 1000)).toString(),
+  };
+}
