@@ -147,7 +147,7 @@ CREATE TABLE `flow_run` (
 	PRIMARY KEY(`workspace_id`, `id`)
 ) WITHOUT ROWID;
 --> statement-breakpoint
-CREATE INDEX `flow_run_start` ON `flow_run` (`workspace_id`,`coalesce("start_time"`,` "expected_start_time")`);--> statement-breakpoint
+CREATE INDEX `flow_run_start` ON `flow_run` (`workspace_id`,coalesce("start_time", "expected_start_time"));--> statement-breakpoint
 CREATE INDEX `flow_run_deployment` ON `flow_run` (`workspace_id`,`deployment_id`,`expected_start_time`) WHERE deployment_id is not null;--> statement-breakpoint
 CREATE INDEX `flow_run_live` ON `flow_run` (`next_scheduled_start_time`,`workspace_id`,`work_queue_id`,`deployment_id`) WHERE end_time is null;--> statement-breakpoint
 CREATE UNIQUE INDEX `flow_run_idempotency` ON `flow_run` (`workspace_id`,`flow_id`,`idempotency_key`) WHERE idempotency_key is not null;--> statement-breakpoint

@@ -2,7 +2,7 @@
  * Makes the next migration from the tables in src/db/tables.
  *
  * drizzle-kit has no word for WITHOUT ROWID, so it is added here: our keys are text, and a table with a hidden rowid
- * beside them would write one more row for each insert.
+ * beside them would write one more row for each insert. It also splits an index's expression at its commas; that is mended.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -18,5 +18,8 @@ for (const name of sqlFiles()) {
   if (before.has(name)) continue;
   const path = join(FOLDER, name);
   const text = readFileSync(path, "utf8");
-  writeFileSync(path, text.replaceAll(/^\);$/gm, ") WITHOUT ROWID;").replaceAll(/^\)\s*$/gm, ") WITHOUT ROWID"));
+  const mended = text
+    .replaceAll(/^\);$/gm, ") WITHOUT ROWID;")
+    .replaceAll(/`(coalesce\("\w+")`,` ("\w+"\))`/g, "$1, $2");
+  writeFileSync(path, mended);
 }
