@@ -1,0 +1,158 @@
+/** The policies: which rules are asked of a proposal, and in what order. The original's order; where rules act on slots there is a gap. */
+import { bypassCancellingFlowRunsWithNoInfra } from "#orchestration/rules/bypass-cancelling-flow-runs-with-no-infra";
+import { cacheInsertion } from "#orchestration/rules/cache-insertion";
+import { cacheRetrieval } from "#orchestration/rules/cache-retrieval";
+import { copyScheduledTime } from "#orchestration/rules/copy-scheduled-time";
+import { copyTaskParametersId } from "#orchestration/rules/copy-task-parameters-id";
+import { enforceCancellingToCancelledTransition } from "#orchestration/rules/enforce-cancelling-to-cancelled-transition";
+import { enqueueScheduledTasks } from "#orchestration/rules/enqueue-scheduled-tasks";
+import { ensureOnlyScheduledFlowsMarkedLate } from "#orchestration/rules/ensure-only-scheduled-flows-marked-late";
+import { handleFlowTerminalStateTransitions } from "#orchestration/rules/handle-flow-terminal-state-transitions";
+import { handlePausingFlows } from "#orchestration/rules/handle-pausing-flows";
+import { handleResumingPausedFlows } from "#orchestration/rules/handle-resuming-paused-flows";
+import { handleTaskTerminalStateTransitions } from "#orchestration/rules/handle-task-terminal-state-transitions";
+import { preserveDeploymentConcurrencyLeaseId } from "#orchestration/rules/preserve-deployment-concurrency-lease-id";
+import { preventDuplicateTransitions } from "#orchestration/rules/prevent-duplicate-transitions";
+import { preventPendingTransitions } from "#orchestration/rules/prevent-pending-transitions";
+import { preventResultDataLoss } from "#orchestration/rules/prevent-result-data-loss";
+import { preventRunningTasksFromStoppedFlows } from "#orchestration/rules/prevent-running-tasks-from-stopped-flows";
+import { renameReruns } from "#orchestration/rules/rename-reruns";
+import { retryFailedFlows } from "#orchestration/rules/retry-failed-flows";
+import { retryFailedTasks } from "#orchestration/rules/retry-failed-tasks";
+import { updateFlowRunTrackerOnTasks } from "#orchestration/rules/update-flow-run-tracker-on-tasks";
+import { waitForScheduledTime } from "#orchestration/rules/wait-for-scheduled-time";
+import { ensureFlowRunStateTimestampIsUnique } from "#orchestration/transforms/ensure-flow-run-state-timestamp-is-unique";
+import { incrementFlowRunCount } from "#orchestration/transforms/increment-flow-run-count";
+import { incrementRunTime } from "#orchestration/transforms/increment-run-time";
+import { incrementTaskRunCount } from "#orchestration/transforms/increment-task-run-count";
+import { removeResumingIndicator } from "#orchestration/transforms/remove-resuming-indicator";
+import { setEndTime } from "#orchestration/transforms/set-end-time";
+import { setExpectedStartTime } from "#orchestration/transforms/set-expected-start-time";
+import { setNextScheduledStartTime } from "#orchestration/transforms/set-next-scheduled-start-time";
+import { setRunStateName } from "#orchestration/transforms/set-run-state-name";
+import { setRunStateTimestamp } from "#orchestration/transforms/set-run-state-timestamp";
+import { setRunStateType } from "#orchestration/transforms/set-run-state-type";
+import { setStartTime } from "#orchestration/transforms/set-start-time";
+import { updateSubflowParentTask } from "#orchestration/transforms/update-subflow-parent-task";
+import { updateSubflowStateDetails } from "#orchestration/transforms/update-subflow-state-details";
+import { updateFlowRunStateDetails, updateTaskRunStateDetails } from "#orchestration/transforms/update-state-details";
+import type { FlowRunContext, Policy, RunContext, TaskRunContext, Transform } from "#orchestration/transition";
+
+/** A flow run's state, proposed by a client. */
+export const CoreFlowPolicy: Policy<FlowRunContext> = {
+  name: "CoreFlowPolicy",
+  rules: [
+    preserveDeploymentConcurrencyLeaseId,
+    preventDuplicateTransitions,
+    handleFlowTerminalStateTransitions,
+    enforceCancellingToCancelledTransition,
+    bypassCancellingFlowRunsWithNoInfra,
+    preventPendingTransitions,
+
+    ensureOnlyScheduledFlowsMarkedLate,
+    handlePausingFlows,
+    handleResumingPausedFlows,
+    copyScheduledTime,
+    waitForScheduledTime,
+    retryFailedFlows,
+  ],
+};
+
+/** A flow run's state, forced. */
+export const MinimalFlowPolicy: Policy<FlowRunContext> = {
+  name: "MinimalFlowPolicy",
+  rules: [preventResultDataLoss, bypassCancellingFlowRunsWithNoInfra],
+};
+
+/** A scheduled flow run, found to be late. */
+export const MarkLateRunsPolicy: Policy<FlowRunContext> = {
+  name: "MarkLateRunsPolicy",
+  rules: [ensureOnlyScheduledFlowsMarkedLate],
+};
+
+/** A task run's state, proposed by a client. */
+export const CoreTaskPolicy: Policy<TaskRunContext> = {
+  name: "CoreTaskPolicy",
+  rules: [
+    cacheRetrieval,
+    handleTaskTerminalStateTransitions,
+    preventRunningTasksFromStoppedFlows,
+
+    copyScheduledTime,
+    waitForScheduledTime,
+    retryFailedTasks,
+    renameReruns,
+    updateFlowRunTrackerOnTasks,
+    cacheInsertion,
+  ],
+};
+
+/** A task run's state, told by a client that has decided for itself; slots are its own business. */
+export const ClientSideTaskOrchestrationPolicy: Policy<TaskRunContext> = {
+  name: "ClientSideTaskOrchestrationPolicy",
+  rules: [
+    cacheRetrieval,
+    handleTaskTerminalStateTransitions,
+    preventRunningTasksFromStoppedFlows,
+    copyScheduledTime,
+    waitForScheduledTime,
+    retryFailedTasks,
+    renameReruns,
+    updateFlowRunTrackerOnTasks,
+    cacheInsertion,
+  ],
+};
+
+/** The state of a task that runs apart from any flow, in its own time. */
+export const BackgroundTaskPolicy: Policy<TaskRunContext> = {
+  name: "BackgroundTaskPolicy",
+  rules: [
+    preventPendingTransitions,
+    cacheRetrieval,
+    handleTaskTerminalStateTransitions,
+    copyScheduledTime,
+    copyTaskParametersId,
+    waitForScheduledTime,
+    retryFailedTasks,
+    renameReruns,
+    updateFlowRunTrackerOnTasks,
+    cacheInsertion,
+
+    enqueueScheduledTasks,
+  ],
+};
+
+/** A task run's state, forced. */
+export const MinimalTaskPolicy: Policy<TaskRunContext> = {
+  name: "MinimalTaskPolicy",
+  rules: [],
+};
+
+const COMMON_TRANSFORMS: readonly Transform<RunContext>[] = [
+  setRunStateType,
+  setRunStateName,
+  setRunStateTimestamp,
+  setStartTime,
+  setEndTime,
+  incrementRunTime,
+  setExpectedStartTime,
+  setNextScheduledStartTime,
+];
+
+/** Bookkeeping for every state of a flow run that is written, forced or not. */
+export const FLOW_RUN_TRANSFORMS: readonly Transform<FlowRunContext>[] = [
+  ensureFlowRunStateTimestampIsUnique,
+  ...COMMON_TRANSFORMS,
+  updateFlowRunStateDetails,
+  updateSubflowParentTask,
+  updateSubflowStateDetails,
+  incrementFlowRunCount,
+  removeResumingIndicator,
+];
+
+/** Bookkeeping for every state of a task run that is written, forced or not. */
+export const TASK_RUN_TRANSFORMS: readonly Transform<TaskRunContext>[] = [
+  ...COMMON_TRANSFORMS,
+  updateTaskRunStateDetails,
+  incrementTaskRunCount,
+];

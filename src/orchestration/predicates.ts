@@ -1,0 +1,31 @@
+/** What more than one rule asks of a state or of a client. */
+import type { RunContext } from "#orchestration/transition";
+import type { State } from "#wire/state";
+
+/** Whether a state's data names a result that was stored (Prefect: `_has_persisted_result`; any object but an "unpersisted" one). */
+export function hasPersistedResult({ data }: Pick<State, "data">): boolean {
+  if (typeof data !== "object" || data === null || Array.isArray(data)) return false;
+  return !("type" in data) || data.type !== "unpersisted";
+}
+
+/** Whether the run is completed and its result can be read, so that it must not be run or overwritten carelessly. */
+export function isCompletedWithResult(state: State): boolean {
+  return state.type === "COMPLETED" && hasPersistedResult(state) && !isEmpty(state.data);
+}
+
+function isEmpty(data: unknown): boolean {
+  return typeof data === "object" && data !== null && Object.keys(data).length === 0;
+}
+
+/** Whether the client's API is older than 0.8.`patch`; one that does not say is of today. */
+export function isApiBefore({ apiVersion }: Pick<RunContext, "apiVersion">, patch: number): boolean {
+  if (apiVersion === null) return false;
+  const [major, minor, own] = apiVersion;
+  if (major !== 0) return false;
+  return minor < 8 || (minor === 8 && own < patch);
+}
+
+/** Whether the client knows pauses, which came with API version 0.8.4. */
+export function knowsPauses(context: Pick<RunContext, "apiVersion">): boolean {
+  return !isApiBefore(context, 4);
+}

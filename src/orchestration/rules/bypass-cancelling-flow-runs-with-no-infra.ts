@@ -1,0 +1,23 @@
+/** A run without infrastructure has nothing to tear down, so it is cancelled at once. */
+import { statesOf, type FlowRunContext, type Rule, type Ruling } from "#orchestration/transition";
+
+export const bypassCancellingFlowRunsWithNoInfra: Rule<FlowRunContext> = {
+  name: "BypassCancellingFlowRunsWithNoInfra",
+  from: statesOf("SCHEDULED", "PAUSED"),
+  to: statesOf("CANCELLING"),
+  decide({ initial, run }) {
+    if (!initial) return undefined;
+    const isUnstarted = initial.type === "SCHEDULED" && !run.infrastructure_pid;
+    if (isUnstarted || initial.name === "Resuming") return cancelled("Scheduled");
+    const isSuspended = initial.type === "PAUSED" && initial.state_details.pause_reschedule;
+    return isSuspended ? cancelled("Suspended") : undefined;
+  },
+};
+
+function cancelled(what: string): Ruling<FlowRunContext> {
+  return {
+    kind: "reject",
+    state: { type: "CANCELLED" },
+    reason: `${what} flow run has no infrastructure to terminate.`,
+  };
+}

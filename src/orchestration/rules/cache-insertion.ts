@@ -1,0 +1,24 @@
+/** A completed task run with a cache key is remembered under it. */
+import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+
+/** In characters; the original's default. */
+const MAX_KEY_LENGTH = 2000;
+
+export const cacheInsertion: Rule<TaskRunContext> = {
+  name: "CacheInsertion",
+  from: ANY_STATE,
+  to: statesOf("COMPLETED"),
+  decide(_context, proposed) {
+    if ((proposed.state_details.cache_key ?? "").length <= MAX_KEY_LENGTH) return undefined;
+    // Prefect: `CacheInsertion` rejects a long key with the proposal itself, so it is written and cached all the same.
+    return {
+      kind: "reject",
+      state: proposed,
+      reason: `Cache key exceeded maximum allowed length of ${MAX_KEY_LENGTH} characters.`,
+    };
+  },
+  after(_context, written) {
+    const { cache_key, cache_expiration = null } = written.state_details;
+    return cache_key ? { effects: [{ kind: "insert-cache", cache_key, cache_expiration }] } : undefined;
+  },
+};

@@ -1,0 +1,13 @@
+/** A task run whose cache key is known takes the cached state instead of running. */
+import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+
+export const cacheRetrieval: Rule<TaskRunContext> = {
+  name: "CacheRetrieval",
+  from: ANY_STATE,
+  to: statesOf("RUNNING"),
+  decide({ cached }, proposed) {
+    const { cache_key: key, refresh_cache: isRefresh } = proposed.state_details;
+    if (!key || isRefresh || !cached) return undefined;
+    return { kind: "reject", state: { ...cached, name: "Cached" }, reason: "Retrieved state from cache" };
+  },
+};

@@ -1,0 +1,15 @@
+/** A run that is being cancelled goes nowhere but to Cancelled. */
+import { anyStateBut, statesOf, type Rule, type RunContext } from "#orchestration/transition";
+
+export const enforceCancellingToCancelledTransition: Rule<RunContext> = {
+  name: "EnforceCancellingToCancelledTransition",
+  from: statesOf("CANCELLING"),
+  to: anyStateBut("CANCELLED"),
+  decide() {
+    return {
+      kind: "reject",
+      state: null,
+      reason: "Cannot transition flows that are cancelling to a state other than Cancelled.",
+    };
+  },
+};

@@ -1,0 +1,33 @@
+/** A flow run leaves its end only to be run again, and not where a stored result would be lost; its pauses are then forgotten. */
+import { isCompletedWithResult, knowsPauses } from "#orchestration/predicates";
+import { ANY_STATE, TERMINAL_STATES, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { preventResultDataLoss } from "#orchestration/rules/prevent-result-data-loss";
+import { isTerminal } from "#wire/state";
+
+/** What a run at its end cannot become: it neither stops again nor breaks after the fact. */
+const NEVER_AFTER_THE_END = statesOf("CANCELLING", "PAUSED", "CRASHED");
+
+export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
+  name: "HandleFlowTerminalStateTransitions",
+  from: TERMINAL_STATES,
+  to: ANY_STATE,
+  decide(context, proposed) {
+    const { initial, run } = context;
+    if (!initial) return undefined;
+    if (NEVER_AFTER_THE_END.has(proposed.type)) {
+      return { kind: "abort", reason: `Run is already in terminal state ${initial.type}.` };
+    }
+    if (isCompletedWithResult(initial) && !isTerminal(proposed)) {
+      return { kind: "reject", state: null, reason: "Run is already COMPLETED." };
+    }
+    const loss = preventResultDataLoss.decide?.(context, proposed);
+    if (loss) return loss;
+    if (proposed.type === "SCHEDULED" && !run.deployment_id) {
+      return { kind: "abort", reason: "Cannot reschedule a run without an associated deployment." };
+    }
+    if (isTerminal(proposed) || !knowsPauses(context)) return undefined;
+    const retryType = proposed.type === "SCHEDULED" ? "reschedule" : null;
+    const policy = { ...run.empirical_policy, resuming: false, pause_keys: [], retry_type: retryType } as const;
+    return { kind: "adjust", changes: { empirical_policy: policy } };
+  },
+};

@@ -1,0 +1,28 @@
+/** Only a running flow is paused, once for each key; to suspend it (tear it down until it resumes) takes a deployment. */
+import { ANY_STATE, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+
+export const handlePausingFlows: Rule<FlowRunContext> = {
+  name: "HandlePausingFlows",
+  from: ANY_STATE,
+  to: statesOf("PAUSED"),
+  decide({ initial, run }, proposed) {
+    const verb = proposed.name === "Suspended" ? "suspend" : "pause";
+    if (!initial) return { kind: "abort", reason: `Cannot ${verb} flows with no state.` };
+    if (initial.type !== "RUNNING") {
+      return { kind: "reject", state: null, reason: `Cannot ${verb} flows that are not currently running.` };
+    }
+    const { pause_key: key, pause_reschedule: isSuspension } = proposed.state_details;
+    if (key && run.empirical_policy.pause_keys?.includes(key)) {
+      return { kind: "reject", state: null, reason: `This ${verb} has already fired.` };
+    }
+    if (!isSuspension) return undefined;
+    if (run.parent_task_run_id) return { kind: "abort", reason: `Cannot ${verb} subflows.` };
+    if (run.deployment_id) return undefined;
+    return { kind: "abort", reason: `Cannot ${verb} flows without a deployment.` };
+  },
+  after({ run, ids }, written) {
+    const key = written.state_details.pause_key ?? ids.random();
+    const pause_keys = [...(run.empirical_policy.pause_keys ?? []), key];
+    return { changes: { empirical_policy: { ...run.empirical_policy, pause_keys } } };
+  },
+};

@@ -1,0 +1,34 @@
+/** A paused run goes on, is cancelled or ends; past its timeout it fails, and what was suspended needs a deployment to go on. */
+import { ANY_STATE, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+
+export const handleResumingPausedFlows: Rule<FlowRunContext> = {
+  name: "HandleResumingPausedFlows",
+  from: statesOf("PAUSED"),
+  to: ANY_STATE,
+  decide({ initial, run, now }, proposed) {
+    if (!initial) return undefined;
+    if (proposed.type === "PENDING" || proposed.type === "PAUSED") {
+      return {
+        kind: "reject",
+        state: null,
+        reason: `This run cannot transition to the ${proposed.type} state from the ${initial.type} state.`,
+      };
+    }
+    const name = proposed.name.toLowerCase();
+    const { pause_reschedule: isSuspended, pause_timeout: timeout } = initial.state_details;
+    if (isSuspended && !run.deployment_id) {
+      return { kind: "reject", state: null, reason: `Cannot reschedule a ${name} flow run without a deployment.` };
+    }
+    // A blocking pause keeps its process, which must hear of the cancellation even after the timeout.
+    if (proposed.type === "CANCELLING" || !timeout || timeout >= now) return undefined;
+    const verb = proposed.name === "Suspended" ? "suspend" : "pause";
+    return {
+      kind: "reject",
+      state: { type: "FAILED", message: `The flow was ${name} and never resumed.` },
+      reason: `The flow run ${verb} has timed out and can no longer resume.`,
+    };
+  },
+  after({ run }) {
+    return { changes: { empirical_policy: { ...run.empirical_policy, resuming: true } } };
+  },
+};

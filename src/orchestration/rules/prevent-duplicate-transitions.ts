@@ -1,0 +1,13 @@
+/** A transition sent again, its answer having been lost, changes nothing: the client marks it with an id. */
+import { ANY_STATE, type FlowRunContext, type Rule } from "#orchestration/transition";
+
+export const preventDuplicateTransitions: Rule<FlowRunContext> = {
+  name: "PreventDuplicateTransitions",
+  from: ANY_STATE,
+  to: ANY_STATE,
+  decide({ initial }, proposed) {
+    const proposedId = proposed.state_details.transition_id;
+    if (!proposedId || proposedId !== initial?.state_details.transition_id) return undefined;
+    return { kind: "reject", state: null, reason: "This run has already made this state transition." };
+  },
+};

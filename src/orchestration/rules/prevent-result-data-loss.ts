@@ -1,0 +1,18 @@
+/** A completed run is not completed again without the result it has stored; holds even where a transition is forced. */
+import { hasPersistedResult, isCompletedWithResult } from "#orchestration/predicates";
+import { TERMINAL_STATES, type FlowRunContext, type Rule } from "#orchestration/transition";
+
+export const preventResultDataLoss: Rule<FlowRunContext> = {
+  name: "PreventResultDataLoss",
+  from: TERMINAL_STATES,
+  to: TERMINAL_STATES,
+  decide({ initial }, proposed) {
+    if (!initial || proposed.type !== "COMPLETED") return undefined;
+    if (!isCompletedWithResult(initial) || hasPersistedResult(proposed)) return undefined;
+    return {
+      kind: "reject",
+      state: null,
+      reason: "Cannot overwrite a COMPLETED state that carries persisted result data with one that does not.",
+    };
+  },
+};

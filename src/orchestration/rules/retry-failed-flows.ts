@@ -1,0 +1,39 @@
+/** A failed flow run that has retries left waits for its next try, in the same process. */
+import { isApiBefore, knowsPauses } from "#orchestration/predicates";
+import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+
+const MICROS_PER_SECOND = 1_000_000;
+
+export const retryFailedFlows: Rule<FlowRunContext> = {
+  name: "RetryFailedFlows",
+  from: statesOf("RUNNING"),
+  to: statesOf("FAILED"),
+  decide(context, proposed) {
+    const { initial, run, now } = context;
+    const { retries, retry_delay: delaySeconds } = run.empirical_policy;
+    if (retries === null || retries === undefined || run.run_count > retries) {
+      // From here on a retry can only be asked for from outside.
+      return { kind: "adjust", changes: { empirical_policy: { ...run.empirical_policy, retry_type: null } } };
+    }
+    const scheduled_time = now + (delaySeconds ?? 0) * MICROS_PER_SECOND;
+    const policy = { ...run.empirical_policy, resuming: false, pause_keys: [], retry_type: "in_process" } as const;
+    return {
+      kind: "reject",
+      state: {
+        type: "SCHEDULED",
+        name: "AwaitingRetry",
+        message: proposed.message,
+        data: proposed.data,
+        state_details: {
+          scheduled_time,
+          // The process goes on renewing its lease while it waits.
+          deployment_concurrency_lease_id: initial?.state_details.deployment_concurrency_lease_id,
+        },
+      },
+      reason: "Retrying",
+      changes: knowsPauses(context) ? { empirical_policy: policy } : {},
+      // Clients before API version 0.8.3 leave it to the server to let failed tasks run again.
+      effects: isApiBefore(context, 3) ? [{ kind: "retry-failed-task-runs", scheduled_time }] : [],
+    };
+  },
+};

@@ -1,0 +1,46 @@
+/** A failed task run that has retries left, and may use them, waits for its next try. */
+import { statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+
+const MICROS_PER_SECOND = 1_000_000;
+
+export const retryFailedTasks: Rule<TaskRunContext> = {
+  name: "RetryFailedTasks",
+  from: statesOf("RUNNING"),
+  to: statesOf("FAILED"),
+  decide({ run, now, random }, proposed) {
+    const { retries } = run.empirical_policy;
+    if (proposed.state_details.retriable === false) return undefined;
+    if (retries === null || retries === undefined || run.run_count > retries) return undefined;
+    const scheduled_time = now + Math.round(delayOf(run, random) * MICROS_PER_SECOND);
+    return {
+      kind: "reject",
+      state: {
+        type: "SCHEDULED",
+        name: "AwaitingRetry",
+        message: proposed.message,
+        data: proposed.data,
+        state_details: { scheduled_time },
+      },
+      reason: "Retrying",
+    };
+  },
+};
+
+/** Seconds until the next try. */
+function delayOf({ run_count, empirical_policy }: TaskRunContext["run"], random: () => number): number {
+  const { retry_delay: delays, retry_jitter_factor: jitter } = empirical_policy;
+  // Prefect: `RetryFailedTasks`, a list's last delay stands for all further tries (and for a run that never ran).
+  const delaySeconds = Array.isArray(delays) ? delays.at(Math.min(run_count, delays.length) - 1) : delays;
+  return jitter && delaySeconds ? jittered(delaySeconds, jitter, random) : (delaySeconds ?? 0);
+}
+
+/** Prefect: `clamped_poisson_interval`, an exponential variate with this mean, cut off at `1 + jitter` times the mean. */
+function jittered(meanSeconds: number, jitter: number, random: () => number): number {
+  const upper = 1 + jitter;
+  // As much mass lies between this and the median as between the median and the upper end; beyond 50 it is none.
+  const lower = upper >= 50 ? 0 : Math.log2(2 ** upper / (2 ** upper - 1));
+  const from = 1 - Math.exp(-lower);
+  const to = 1 - Math.exp(-upper);
+  const drawn = from + (to - from) * random();
+  return -Math.log(Math.max(1 - drawn, 1e-10)) * meanSeconds;
+}

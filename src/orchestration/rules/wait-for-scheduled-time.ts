@@ -1,0 +1,22 @@
+/** A run does not start before its scheduled time. */
+import { statesOf, type Rule, type RunContext } from "#orchestration/transition";
+
+const MICROS_PER_SECOND = 1_000_000;
+
+export const waitForScheduledTime: Rule<RunContext> = {
+  name: "WaitForScheduledTime",
+  from: statesOf("SCHEDULED", "PENDING"),
+  to: statesOf("RUNNING"),
+  decide({ initial, now }) {
+    const scheduledTime = initial?.state_details.scheduled_time;
+    if (!scheduledTime) return undefined;
+    const delaySeconds = roundHalfDown((scheduledTime - now) / MICROS_PER_SECOND);
+    if (delaySeconds <= 0) return undefined;
+    return { kind: "wait", delaySeconds, reason: "Scheduled time is in the future" };
+  },
+};
+
+/** Prefect: `WaitForScheduledTime` rounds the micros apart from the seconds, so that half a second is none. */
+function roundHalfDown(seconds: number): number {
+  return Math.ceil(seconds - 0.5);
+}
