@@ -1,7 +1,29 @@
 /** Every scenario, in the order in which they are played. */
 import type { Scenario } from "./play.ts";
+import { deploymentFilters, deploymentRuns, deployments, deploymentSchedules } from "./scenarios/deployments.ts";
+import { flowRunFilters } from "./scenarios/flow-run-filters.ts";
+import { flowRuns } from "./scenarios/flow-runs.ts";
 import { flows } from "./scenarios/flows.ts";
 import { deployedGrid, flowRunGrid, namedGrid, taskRunGrid } from "./scenarios/set-state-grid.ts";
 import { variables } from "./scenarios/variables.ts";
+import { poolPolls, poolQueues, workers, workPools, workQueues } from "./scenarios/work-pools.ts";
 
-export const scenarios: Scenario[] = [variables, flows, flowRunGrid, deployedGrid, taskRunGrid, namedGrid];
+export const scenarios: Scenario[] = [
+  variables,
+  flows,
+  flowRuns,
+  flowRunFilters,
+  flowRunGrid,
+  deployedGrid,
+  taskRunGrid,
+  namedGrid,
+  deployments,
+  deploymentSchedules,
+  deploymentRuns,
+  deploymentFilters,
+  workPools,
+  poolQueues,
+  workers,
+  poolPolls,
+  workQueues,
+];

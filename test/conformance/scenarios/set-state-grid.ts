@@ -67,7 +67,7 @@ async function playNamed(world: World): Promise<void> {
   const body = { flow_id: await aFlow(world) };
   const future = { scheduled_time: FUTURE };
   const reschedule = { type: "PAUSED", name: "Suspended", state_details: { pause_reschedule: true } };
-  const pairs: Record<string, { from: JsonObject; to: JsonObject; with?: JsonObject }> = {
+  const pairs: Record<string, { from: JsonObject; via?: JsonObject; to: JsonObject; with?: JsonObject }> = {
     "Pending to Submitting": { from: { type: "PENDING" }, to: { type: "PENDING", name: "Submitting" } },
     "Submitting to Pending": { from: { type: "PENDING", name: "Submitting" }, to: { type: "PENDING" } },
     "Submitting to Submitting": {
@@ -107,15 +107,16 @@ async function playNamed(world: World): Promise<void> {
       from: { type: "PAUSED", state_details: { pause_timeout: FUTURE } },
       to: { type: "RUNNING" },
     },
-    "persisted Completed to Running": { from: { type: "COMPLETED", data: PERSISTED }, to: { type: "RUNNING" } },
+    "persisted Completed to Running": { from: { type: "RUNNING" }, via: { type: "COMPLETED", data: PERSISTED }, to: { type: "RUNNING" } },
     "persisted Completed to Completed": {
-      from: { type: "COMPLETED", data: PERSISTED },
+      from: { type: "RUNNING" }, via: { type: "COMPLETED", data: PERSISTED },
       to: { type: "COMPLETED", data: PERSISTED },
     },
-    "persisted Completed to bare Completed": { from: { type: "COMPLETED", data: PERSISTED }, to: { type: "COMPLETED" } },
-    "persisted Completed to Failed": { from: { type: "COMPLETED", data: PERSISTED }, to: { type: "FAILED" } },
+    "persisted Completed to bare Completed": { from: { type: "RUNNING" }, via: { type: "COMPLETED", data: PERSISTED }, to: { type: "COMPLETED" } },
+    "persisted Completed to Failed": { from: { type: "RUNNING" }, via: { type: "COMPLETED", data: PERSISTED }, to: { type: "FAILED" } },
     "unpersisted Completed to Running": {
-      from: { type: "COMPLETED", data: { type: "unpersisted" } },
+      from: { type: "RUNNING" },
+      via: { type: "COMPLETED", data: { type: "unpersisted" } },
       to: { type: "RUNNING" },
     },
     "Cancelling to Cancelled": { from: { type: "CANCELLING" }, to: { type: "CANCELLED", message: "done" } },
@@ -163,6 +164,8 @@ interface Transition {
   path: string;
   body: JsonObject;
   from: JsonObject;
+  /** A state on the way, for states that no run can be created in. */
+  via?: JsonObject;
   to: JsonObject;
   /** A change to the run between its creation and the transition. */
   with?: JsonObject;
@@ -172,6 +175,9 @@ interface Transition {
 async function transition(world: World, asked: Transition): Promise<void> {
   const { title, path, body, from, to } = asked;
   const run = await world.send(`${title}: create`, `POST ${path}/`, { body: { ...body, state: from }, quiet: true });
+  if (asked.via !== undefined) {
+    await world.send(`${title}: on the way`, `POST ${path}/${run.id}/set_state`, { body: { state: asked.via } });
+  }
   if (asked.with !== undefined) {
     await world.send(`${title}: change`, `PATCH ${path}/${run.id}`, { body: asked.with, quiet: true });
   }
