@@ -1,0 +1,49 @@
+/** The list-price bill of a million runs, from what one run was counted to cost. */
+import type { Cost } from "./cost.ts";
+import {
+  ASSUMED_CPU_MS_PER_REQUEST,
+  ASSUMED_OBJECT_MS_PER_CALL,
+  OBJECT_GIGABYTES,
+  OPERATIONS_PER_QUEUE_MESSAGE,
+  PRICES,
+  SOCKET_MESSAGES_PER_OBJECT_REQUEST,
+} from "./prices.ts";
+
+/** What a run sends to the server. */
+export interface Traffic {
+  httpRequests: number;
+  socketOpens: number;
+  /** WebSocket messages from client to server. */
+  socketMessages: number;
+}
+
+/** US dollars for a million runs, by meter. */
+export interface Bill {
+  requests: number;
+  cpu: number;
+  d1Reads: number;
+  d1Writes: number;
+  objects: number;
+  queues: number;
+  total: number;
+}
+
+const RUNS = 1e6;
+
+export function billAMillion(traffic: Traffic, cost: Cost): Bill {
+  const workerRequests = traffic.httpRequests + traffic.socketOpens;
+  const objectRequests = cost.objectCalls + traffic.socketMessages / SOCKET_MESSAGES_PER_OBJECT_REQUEST;
+  const objectSeconds = (objectRequests * ASSUMED_OBJECT_MS_PER_CALL) / 1000;
+  const requests = RUNS * workerRequests * PRICES.workerRequest;
+  const cpu = RUNS * workerRequests * ASSUMED_CPU_MS_PER_REQUEST * PRICES.cpuMillisecond;
+  const d1Reads = RUNS * cost.d1RowsRead * PRICES.d1RowRead;
+  const d1Writes = RUNS * cost.d1RowsWritten * PRICES.d1RowWritten;
+  const objects =
+    RUNS *
+    (objectRequests * PRICES.objectRequest +
+      objectSeconds * OBJECT_GIGABYTES * PRICES.objectGigabyteSecond +
+      cost.objectRowsWritten * PRICES.objectRowWritten);
+  const queues = RUNS * cost.queueMessages * OPERATIONS_PER_QUEUE_MESSAGE * PRICES.queueOperation;
+  const total = requests + cpu + d1Reads + d1Writes + objects + queues;
+  return { requests, cpu, d1Reads, d1Writes, objects, queues, total };
+}

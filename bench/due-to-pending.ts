@@ -1,0 +1,71 @@
+/** How long after its scheduled time a run becomes PENDING, with a stock worker that someone started beside the bench. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { call, openHttpClient } from "./http-client.ts";
+import type { HttpClient } from "./http-client.ts";
+import { wireTime } from "./ids.ts";
+import { field, items, stringField } from "./json.ts";
+import type { Target } from "./target.ts";
+import { createDeployment, createFlow } from "./world.ts";
+
+export interface DueLoad {
+  /** The pool the worker serves. */
+  pool: string;
+  runs: number;
+}
+
+export interface DueResult {
+  /** From the scheduled time to the timestamp of the PENDING state. Negative if a worker claimed early. */
+  delaysMs: number[];
+  /** Runs that no worker had claimed half a minute after their time. */
+  unclaimed: number;
+}
+
+/** The first run is due this long after it was made. */
+const LEAD_MS = 4_000;
+/** Runs are due a second apart, each at a random moment of its second. */
+const SPACING_MS = 1_000;
+const PATIENCE_MS = 30_000;
+
+export async function measureDueToPending(target: Target, load: DueLoad): Promise<DueResult> {
+  const http = openHttpClient(target, { connections: 4 });
+  try {
+    const flowId = await createFlow(http, "sluice-bench-due");
+    // The process is `true`: the machine has better things to do than to import Prefect for each run.
+    const deployment = { name: "due", flow_id: flowId, work_pool_name: load.pool, job_variables: { command: "true" } };
+    const deploymentId = await createDeployment(http, deployment);
+    const delaysMs: number[] = [];
+    const startMs = Date.now() + LEAD_MS;
+    const waiting: Promise<number | undefined>[] = [];
+    for (let run = 0; run < load.runs; run += 1) {
+      const dueMs = Math.round(startMs + run * SPACING_MS + Math.random() * SPACING_MS);
+      await sleep(Math.max(0, dueMs - LEAD_MS - Date.now()));
+      waiting.push(timeRun(http, deploymentId, dueMs));
+    }
+    for (const delayMs of await Promise.all(waiting)) if (delayMs !== undefined) delaysMs.push(delayMs);
+    return { delaysMs, unclaimed: load.runs - delaysMs.length };
+  } finally {
+    http.close();
+  }
+}
+
+/** Makes one run, waits for its PENDING state, deletes it; undefined if nobody claimed it in time. */
+async function timeRun(http: HttpClient, deploymentId: string, dueMs: number): Promise<number | undefined> {
+  const created = await call(http, "POST", `/deployments/${deploymentId}/create_flow_run`, {
+    state: { type: "SCHEDULED", state_details: { scheduled_time: wireTime(dueMs) } },
+  });
+  const runId = stringField(created.text, "id");
+  let pendingMs: number | undefined;
+  while (pendingMs === undefined && Date.now() < dueMs + PATIENCE_MS) {
+    await sleep(1_000);
+    pendingMs = await pendingTime(http, runId);
+  }
+  await call(http, "DELETE", `/flow_runs/${runId}`);
+  return pendingMs === undefined ? undefined : pendingMs - dueMs;
+}
+
+async function pendingTime(http: HttpClient, runId: string): Promise<number | undefined> {
+  const history = await call(http, "GET", `/flow_run_states/?flow_run_id=${runId}`);
+  const pending = items(history.text).find((state) => field(state, "type") === "PENDING");
+  return pending === undefined ? undefined : Date.parse(String(field(pending, "timestamp")));
+}

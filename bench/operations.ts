@@ -1,0 +1,150 @@
+/** The operations the bench measures, in the order it runs them: those that only read come first. */
+import { call, RequestFailure } from "./http-client.ts";
+import type { HttpClient, Reply } from "./http-client.ts";
+import { wireTime } from "./ids.ts";
+import { stringField } from "./json.ts";
+import type { World } from "./world.ts";
+
+export interface Turn {
+  http: HttpClient;
+  world: World;
+  /** Which of the clients that run at once this is, from 0. */
+  client: number;
+  /** How often this client has done the operation before. */
+  number: number;
+}
+
+export interface Operation {
+  /** As `--only` names it. */
+  name: string;
+  /** HTTP requests it takes. */
+  requests: number;
+  /** Does it once; rejects if any request was not answered as a client would need it. */
+  run(turn: Turn): Promise<void>;
+}
+
+const LIFE_REQUESTS = 7;
+const PAGE = 50;
+
+export const OPERATIONS: readonly Operation[] = [
+  {
+    name: "health",
+    requests: 1,
+    run: async ({ http }) => void (await call(http, "GET", "/health")),
+  },
+  {
+    name: "read-run",
+    requests: 1,
+    run: async (turn) => void (await call(turn.http, "GET", `/flow_runs/${seededRun(turn)}`)),
+  },
+  {
+    name: "list",
+    requests: 1,
+    run: async ({ http }) => {
+      const filter = { sort: "START_TIME_DESC", limit: PAGE, offset: 0 };
+      expectList(await call(http, "POST", "/flow_runs/filter", filter));
+    },
+  },
+  {
+    name: "list-of-deployment",
+    requests: 1,
+    run: async ({ http, world }) => {
+      const deployments = { id: { any_: [world.deploymentId] } };
+      const filter = { deployments, sort: "START_TIME_DESC", limit: PAGE, offset: 0 };
+      expectList(await call(http, "POST", "/flow_runs/filter", filter));
+    },
+  },
+  {
+    name: "count",
+    requests: 1,
+    run: async ({ http }) => expectCount(await call(http, "POST", "/flow_runs/count", {})),
+  },
+  {
+    name: "count-running",
+    requests: 1,
+    run: async ({ http }) => {
+      const filter = { flow_runs: { state: { type: { any_: ["RUNNING"] } } } };
+      expectCount(await call(http, "POST", "/flow_runs/count", filter));
+    },
+  },
+  {
+    name: "idle-poll",
+    requests: 1,
+    run: async ({ http, world }) => expectList(await poll(http, world.idlePool)),
+  },
+  {
+    name: "heartbeat",
+    requests: 1,
+    run: async ({ http, world, client }) => {
+      const body = { name: `bench-worker-${client}`, heartbeat_interval_seconds: 30 };
+      await call(http, "POST", `/work_pools/${world.idlePool}/workers/heartbeat`, body);
+    },
+  },
+  {
+    name: "100-logs",
+    requests: 1,
+    run: async (turn) => void (await call(turn.http, "POST", "/logs/", logLines(seededRun(turn), 100))),
+  },
+  {
+    name: "create-run",
+    requests: 1,
+    run: async ({ http, world }) => void (await call(http, "POST", "/flow_runs/", { flow_id: world.flowId })),
+  },
+  {
+    name: "life",
+    requests: LIFE_REQUESTS,
+    run: async ({ http, world }) => {
+      // A run created without a state is PENDING already, and PENDING would then be refused.
+      const body = { flow_id: world.flowId, state: { type: "SCHEDULED" } };
+      const runId = stringField((await call(http, "POST", "/flow_runs/", body)).text, "id");
+      await setState(http, runId, "PENDING");
+      await call(http, "GET", `/flow_runs/${runId}`);
+      await setState(http, runId, "RUNNING");
+      await call(http, "POST", "/logs/", logLines(runId, 10));
+      await setState(http, runId, "COMPLETED");
+      await call(http, "GET", `/flow_runs/${runId}`);
+    },
+  },
+];
+
+/** Asks a pool for work as a stock worker does, with its ten seconds of prefetch. */
+export async function poll(http: HttpClient, pool: string): Promise<Reply> {
+  const body = { work_queue_names: [], scheduled_before: wireTime(Date.now() + 10_000) };
+  return await call(http, "POST", `/work_pools/${pool}/get_scheduled_flow_runs`, body);
+}
+
+/** Proposes a state and rejects unless the server accepted it. */
+async function setState(http: HttpClient, runId: string, type: string): Promise<void> {
+  const path = `/flow_runs/${runId}/set_state`;
+  const reply = await call(http, "POST", path, { state: { type }, force: false });
+  if (stringField(reply.text, "status") !== "ACCEPT") {
+    throw new RequestFailure(`POST ${path} ${type}: ${reply.text.slice(-200)}`);
+  }
+}
+
+function logLines(runId: string, lines: number): unknown[] {
+  const timestamp = wireTime();
+  return Array.from({ length: lines }, (_, line) => ({
+    name: "prefect.flow_runs",
+    level: 20,
+    message: `line ${line} of a batch, about as long as the messages that flows print`,
+    timestamp,
+    flow_run_id: runId,
+    task_run_id: null,
+  }));
+}
+
+function seededRun({ world, client, number }: Turn): string {
+  const runId = world.runIds[(client * 31 + number) % world.runIds.length];
+  if (runId === undefined) throw new Error("there is no run to read: --seed at least 1");
+  return runId;
+}
+
+/** Looks at the first character only: parsing fifty runs would cost the client more than sending for them. */
+function expectList(reply: Reply): void {
+  if (!reply.text.startsWith("[")) throw new RequestFailure(`not a list: ${reply.text.slice(0, 200)}`);
+}
+
+function expectCount(reply: Reply): void {
+  if (!/^\d+$/.test(reply.text)) throw new RequestFailure(`not a count: ${reply.text.slice(0, 200)}`);
+}

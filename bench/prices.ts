@@ -1,0 +1,38 @@
+/**
+ * Cloudflare's list prices on the Workers Paid plan, in US dollars, without the included amounts and without the
+ * monthly $5. As published in November 2026 on the pricing pages of developers.cloudflare.com:
+ * workers/platform/pricing, d1/platform/pricing, durable-objects/platform/pricing, queues/platform/pricing.
+ */
+export const PRICES = {
+  /** Per Worker request. A WebSocket is one request, at its upgrade; calls from Worker to object are not requests. */
+  workerRequest: 0.3 / 1e6,
+  /** Per millisecond of CPU time. */
+  cpuMillisecond: 0.02 / 1e6,
+  /** Per row read by D1. */
+  d1RowRead: 0.001 / 1e6,
+  /** Per row written by D1; each index entry touched is a row. */
+  d1RowWritten: 1 / 1e6,
+  /** Per request to a Durable Object: a call, an upgrade, or 20 incoming WebSocket messages. */
+  objectRequest: 0.15 / 1e6,
+  /** Per GB-second of an object's duration. */
+  objectGigabyteSecond: 12.5 / 1e6,
+  /** Per row written by an object's SQLite storage. */
+  objectRowWritten: 1 / 1e6,
+  /** Per queue operation; a message of up to 64 KB is written, read and deleted. */
+  queueOperation: 0.4 / 1e6,
+} as const;
+
+/** Incoming WebSocket messages that are billed as one request to a Durable Object. */
+export const SOCKET_MESSAGES_PER_OBJECT_REQUEST = 20;
+
+/** Operations billed for a message that is consumed at its first delivery. */
+export const OPERATIONS_PER_QUEUE_MESSAGE = 3;
+
+/** What an object is billed at while it is awake, whatever it uses. */
+export const OBJECT_GIGABYTES = 0.128;
+
+/** Assumed, because it cannot be measured locally: CPU time of a request. */
+export const ASSUMED_CPU_MS_PER_REQUEST = 2;
+
+/** Assumed, because it cannot be measured locally: wall time for which a call keeps an object awake. */
+export const ASSUMED_OBJECT_MS_PER_CALL = 5;

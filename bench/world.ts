@@ -1,0 +1,68 @@
+/** What the bench needs on a target before it can measure: a flow, two deployments, an idle pool. */
+import { call, openHttpClient } from "./http-client.ts";
+import type { HttpClient } from "./http-client.ts";
+import { field, items, stringField } from "./json.ts";
+import type { Target } from "./target.ts";
+
+export interface World {
+  target: Target;
+  flowId: string;
+  /** Its runs are a tenth of the seeded ones; the filtered list asks for them. */
+  deploymentId: string;
+  /** A pool that never has a run. */
+  idlePool: string;
+  /** Some of the seeded runs, to be read and logged to. */
+  runIds: string[];
+}
+
+export const BENCH_FLOW = "sluice-bench";
+const IDLE_POOL = "sluice-bench-idle";
+
+export async function prepareWorld(target: Target): Promise<World> {
+  const client = openHttpClient(target, { connections: 1 });
+  try {
+    const flowId = await createFlow(client, BENCH_FLOW);
+    const deploymentId = await createDeployment(client, { name: "seeded", flow_id: flowId });
+    await createPool(client, IDLE_POOL);
+    return { target, flowId, deploymentId, idlePool: IDLE_POOL, runIds: [] };
+  } finally {
+    client.close();
+  }
+}
+
+export async function createFlow(client: HttpClient, name: string): Promise<string> {
+  const reply = await call(client, "POST", "/flows/", { name, tags: [], labels: {} });
+  return stringField(reply.text, "id");
+}
+
+export async function createDeployment(client: HttpClient, deployment: Record<string, unknown>): Promise<string> {
+  const reply = await call(client, "POST", "/deployments/", {
+    paused: false,
+    schedules: [],
+    enforce_parameter_schema: false,
+    parameters: {},
+    tags: [],
+    entrypoint: "flow.py:hello",
+    ...deployment,
+  });
+  return stringField(reply.text, "id");
+}
+
+/** Creates a process pool, unless it is there from an earlier run of the bench. */
+export async function createPool(client: HttpClient, name: string): Promise<void> {
+  const conflict = 409;
+  const body = { name, type: "process", base_job_template: {}, is_paused: false };
+  await call(client, "POST", "/work_pools/", body, [conflict]);
+}
+
+/** Fetches the ids of up to 200 of the bench's runs. */
+export async function fetchRunIds(world: World): Promise<string[]> {
+  const client = openHttpClient(world.target, { connections: 1 });
+  try {
+    const filter = { flows: { id: { any_: [world.flowId] } }, limit: 200 };
+    const reply = await call(client, "POST", "/flow_runs/filter", filter);
+    return items(reply.text).map((run) => String(field(run, "id")));
+  } finally {
+    client.close();
+  }
+}
