@@ -1,0 +1,157 @@
+/** The parts that filters are made of: operators with their zod shape and SQL, and the groups that combine them. */
+import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import { z } from "zod";
+import type { Micros } from "#lib/clock";
+import { Time } from "#wire/dates";
+import { likePattern } from "./like";
+
+/** One field of a filter. A clause of `undefined` counts as not given, `ALWAYS` as given and true for every row. */
+export interface Criterion<F extends z.ZodType = z.ZodType> {
+  /** The field's shape in the object around it, absence included. */
+  field: F;
+  clause(value: z.output<F>, workspaceId: string): SQL | undefined;
+}
+
+/** A filter object: its schema, and the clauses of the fields that are given. */
+export interface Group<S extends z.ZodType = z.ZodType> extends Criterion<z.ZodOptional<z.ZodNullable<S>>> {
+  schema: S;
+  parts(value: z.output<S>, workspaceId: string): SQL[];
+}
+
+type Fields = Record<string, Criterion>;
+type Shape<F extends Fields> = { [K in keyof F]: F[K]["field"] };
+
+/** True for every row; what a filter without criteria comes to. */
+export const ALWAYS = sql`1`;
+
+export const Operator = z.enum(["and_", "or_"]).meta({ id: "Operator" });
+export type Operator = z.output<typeof Operator>;
+
+/** A filter whose given fields must all hold. */
+export function group<F extends Fields>(id: string, fields: F): Group<z.ZodObject<Shape<F>, z.core.$strict>> {
+  // The mapped type does not survive Object.entries; each value is its own criterion's field.
+  const shape = Object.fromEntries(Object.entries(fields).map(([name, { field }]) => [name, field])) as Shape<F>;
+  return fromSchema(z.strictObject(shape).meta({ id }), fields, () => "and_");
+}
+
+/** A filter whose `operator` says whether all given fields must hold, or any. */
+export function combinable<F extends Fields>(
+  id: string,
+  fields: F,
+): Group<z.ZodObject<{ operator: z.ZodDefault<typeof Operator> } & Shape<F>, z.core.$strict>> {
+  const shape = Object.fromEntries(Object.entries(fields).map(([name, { field }]) => [name, field])) as Shape<F>; // as in `group`
+  const schema = z.strictObject({ operator: Operator.default("and_"), ...shape }).meta({ id });
+  // TypeScript cannot see that a spread of generics is their intersection.
+  type Schema = z.ZodObject<{ operator: z.ZodDefault<typeof Operator> } & Shape<F>, z.core.$strict>;
+  return fromSchema(schema as unknown as Schema, fields, (value) => (value as { operator: Operator }).operator);
+}
+
+function fromSchema<S extends z.ZodType>(schema: S, fields: Fields, operatorOf: (value: z.output<S>) => Operator): Group<S> {
+  const parts = (value: z.output<S>, workspaceId: string): SQL[] => {
+    const given = value as Record<string, unknown>; // the schema is made of exactly these fields
+    return Object.entries(fields).flatMap(([name, criterion]) => criterion.clause(given[name], workspaceId) ?? []);
+  };
+  return {
+    schema,
+    field: schema.nullish(),
+    parts,
+    clause: (value, workspaceId) =>
+      value === null || value === undefined ? undefined : combine(operatorOf(value), parts(value, workspaceId)),
+  };
+}
+
+/** The clauses as one. Of none at all, or of an "or" with one that is always true, comes `ALWAYS`. */
+export function combine(operator: Operator, clauses: SQL[]): SQL {
+  const telling = clauses.filter((clause) => clause !== ALWAYS);
+  const [first] = telling;
+  if (first === undefined || (operator === "or_" && telling.length < clauses.length)) return ALWAYS;
+  return telling.length === 1 ? first : sql`(${sql.join(telling, operator === "and_" ? sql` and ` : sql` or `)})`;
+}
+
+/** Prefect: `FlowRunFilterState` and `TaskRunFilterState` pass over a part unless it comes to exactly one comparison. */
+export function lone<S extends z.ZodType>(inner: Group<S>): Criterion<Group<S>["field"]> {
+  return {
+    field: inner.field,
+    clause: (value, workspaceId) => {
+      if (value === null || value === undefined) return undefined;
+      const clauses = inner.parts(value, workspaceId);
+      return clauses.length === 1 ? clauses[0] : undefined;
+    },
+  };
+}
+
+/** A criterion that is not given when it is absent or null. */
+export function criterion<S extends z.ZodType>(
+  schema: S,
+  clause: (value: z.output<S>, workspaceId: string) => SQL | undefined,
+): Criterion<z.ZodOptional<z.ZodNullable<S>>> {
+  return {
+    field: schema.nullish(),
+    clause: (value, workspaceId) => (value === null || value === undefined ? undefined : clause(value, workspaceId)),
+  };
+}
+
+/** The values as rows of a subquery; one bound value, however many they are. */
+export function list(values: readonly unknown[]): SQL {
+  return sql`(select value from json_each(${JSON.stringify(values)}))`;
+}
+
+/** `any_`: the column has one of the values; of no values, nothing does. */
+export function anyOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
+  return criterion(z.array(value), (values) => sql`${column} in ${list(values)}`);
+}
+
+/** `not_any_`: the column has none of the values, and is not null; of no values, not given. */
+export function noneOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
+  return criterion(z.array(value), (values) => (values.length > 0 ? sql`${column} not in ${list(values)}` : undefined));
+}
+
+/** `is_null_`: whether the column is null. */
+export function isNull(column: SQLWrapper) {
+  return criterion(z.boolean(), (wanted) => (wanted ? sql`${column} is null` : sql`${column} is not null`));
+}
+
+/** `eq_` of a flag. */
+export function flagIs(column: SQLWrapper) {
+  return criterion(z.boolean(), (wanted) => sql`${column} = ${wanted ? 1 : 0}`);
+}
+
+/** `before_`: at or before the time. */
+export function before(column: SQLWrapper) {
+  return criterion(Time, (time: Micros) => sql`${column} <= ${time}`);
+}
+
+/** `after_`: at or after the time. */
+export function after(column: SQLWrapper) {
+  return criterion(Time, (time: Micros) => sql`${column} >= ${time}`);
+}
+
+/** `like_`: one of the columns contains the pattern; the empty pattern counts as not given. */
+export function contains(...columns: SQLWrapper[]) {
+  return criterion(z.string(), (text) =>
+    text === "" ? undefined : combine("or_", columns.map((column) => likePattern(column, `%${text}%`))),
+  );
+}
+
+/** `startswith_`: the column begins with one of the patterns. Prefect: of no patterns, `WorkQueueFilterName` lets every row pass. */
+export function startsWith(column: SQLWrapper) {
+  return criterion(z.array(z.string()), (texts) => combine("or_", texts.map((text) => likePattern(column, `${text}%`))));
+}
+
+/** `all_` of tags: the JSON array has all of them; of no tags, not given. */
+export function hasAllTags(column: SQLWrapper) {
+  return criterion(z.array(z.string()), (tags) => {
+    if (tags.length === 0) return undefined;
+    return sql`not exists (select 1 from json_each(${JSON.stringify(tags)}) as wanted where wanted.value not in (select value from json_each(${column})))`;
+  });
+}
+
+/** `any_` of tags: the JSON array has at least one of them. */
+export function hasAnyTag(column: SQLWrapper) {
+  return criterion(z.array(z.string()), (tags) => sql`exists (select 1 from json_each(${column}) as tag where tag.value in ${list(tags)})`);
+}
+
+/** `is_null_` of tags: there are none. */
+export function hasNoTags(column: SQLWrapper) {
+  return criterion(z.boolean(), (wanted) => (wanted ? sql`${column} = '[]'` : sql`${column} <> '[]'`));
+}

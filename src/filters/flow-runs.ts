@@ -1,0 +1,95 @@
+/** The criteria of flow runs. */
+import { type SQL, sql } from "drizzle-orm";
+import { z } from "zod";
+import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { Uuid } from "#wire/ids";
+import { StateType, TERMINAL_TYPES } from "#wire/state";
+import { after, anyOf, before, combinable, contains, criterion, group, hasAllTags, hasAnyTag, hasNoTags, isNull, list, lone, noneOf } from "./clause";
+
+/** When a run started or should, written as the index `flow_run_start` has it. */
+export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;
+
+export const flowRunFilter = combinable("FlowRunFilter", {
+  id: group("FlowRunFilterId", { any_: anyOf(Uuid, flow_run.id), not_any_: noneOf(Uuid, flow_run.id) }),
+  name: group("FlowRunFilterName", { any_: anyOf(z.string(), flow_run.name), like_: contains(flow_run.name) }),
+  tags: combinable("FlowRunFilterTags", {
+    all_: hasAllTags(flow_run.tags),
+    any_: hasAnyTag(flow_run.tags),
+    is_null_: hasNoTags(flow_run.tags),
+  }),
+  deployment_id: combinable("FlowRunFilterDeploymentId", {
+    any_: anyOf(Uuid, flow_run.deployment_id),
+    is_null_: isNull(flow_run.deployment_id),
+  }),
+  work_queue_name: combinable("FlowRunFilterWorkQueueName", {
+    any_: anyOf(z.string(), flow_run.work_queue_name),
+    is_null_: isNull(flow_run.work_queue_name),
+  }),
+  state: combinable("FlowRunFilterState", {
+    type: lone(
+      group("FlowRunFilterStateType", {
+        any_: criterion(z.array(StateType), hasStateType),
+        not_any_: noneOf(StateType, flow_run.state_type),
+      }),
+    ),
+    name: lone(
+      group("FlowRunFilterStateName", {
+        any_: anyOf(z.string(), flow_run.state_name),
+        not_any_: noneOf(z.string(), flow_run.state_name),
+      }),
+    ),
+  }),
+  flow_version: group("FlowRunFilterFlowVersion", { any_: anyOf(z.string(), flow_run.flow_version) }),
+  start_time: group("FlowRunFilterStartTime", {
+    before_: before(flowRunStart),
+    after_: after(flowRunStart),
+    is_null_: isNull(flow_run.start_time),
+  }),
+  end_time: group("FlowRunFilterEndTime", {
+    before_: before(flow_run.end_time),
+    after_: after(flow_run.end_time),
+    is_null_: isNull(flow_run.end_time),
+  }),
+  expected_start_time: group("FlowRunFilterExpectedStartTime", {
+    before_: before(flow_run.expected_start_time),
+    after_: after(flow_run.expected_start_time),
+  }),
+  next_scheduled_start_time: group("FlowRunFilterNextScheduledStartTime", {
+    before_: before(flow_run.next_scheduled_start_time),
+    after_: after(flow_run.next_scheduled_start_time),
+  }),
+  parent_flow_run_id: combinable("FlowRunFilterParentFlowRunId", { any_: criterion(z.array(Uuid), hasParentFlowRun) }),
+  parent_task_run_id: combinable("FlowRunFilterParentTaskRunId", {
+    any_: anyOf(Uuid, flow_run.parent_task_run_id),
+    is_null_: isNull(flow_run.parent_task_run_id),
+  }),
+  idempotency_key: group("FlowRunFilterIdempotencyKey", {
+    any_: anyOf(z.string(), flow_run.idempotency_key),
+    not_any_: noneOf(z.string(), flow_run.idempotency_key),
+  }),
+  created_by: combinable("FlowRunFilterCreatedBy", {
+    id_: anyOf(Uuid, sql`${flow_run.created_by} ->> '$.id'`),
+    type_: anyOf(z.string(), sql`${flow_run.created_by} ->> '$.type'`),
+    is_null_: isNull(flow_run.created_by),
+  }),
+});
+
+export const FlowRunFilter = flowRunFilter.schema;
+export type FlowRunFilter = z.output<typeof FlowRunFilter>;
+
+/**
+ * Runs in a state that is not an end have no `end_time`, and all but the scheduled ones no next scheduled start.
+ * To say so lets SQLite seek in the index of live runs, which is small, instead of walking all runs there ever were.
+ */
+function hasStateType(types: StateType[]): SQL {
+  const type = sql`${flow_run.state_type} in ${list(types)}`;
+  if (types.length === 0 || types.some((one) => TERMINAL_TYPES.has(one))) return type;
+  if (types.includes("SCHEDULED")) return sql`(${type} and ${flow_run.end_time} is null)`;
+  return sql`(${type} and ${flow_run.end_time} is null and ${flow_run.next_scheduled_start_time} is null)`;
+}
+
+function hasParentFlowRun(ids: string[], workspaceId: string): SQL {
+  return sql`${flow_run.parent_task_run_id} in (select parent.id from ${task_run} as parent
+    where parent.workspace_id = ${workspaceId} and parent.flow_run_id in ${list(ids)})`;
+}

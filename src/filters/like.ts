@@ -1,0 +1,85 @@
+/** Case-insensitive `LIKE` for D1, which takes no pattern over 50 bytes and knows the case of ASCII letters only. */
+import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+
+/** What a pattern asks of the text, piece by piece: any stretch, any character, or one of these characters. */
+type Token = { any: "stretch" | "character" } | { of: string };
+
+const MAX_BYTES = 50;
+
+/** Marks an end of the text for a pattern that is bound to it; a code point that stands for no character. */
+const EDGE = "\uFFFE";
+
+/**
+ * Whether the column matches the pattern as in Postgres' `ilike`: `%` and `_` are wildcards, `\` takes their meaning away.
+ * A `GLOB` says it, for its classes (`[äÄ]`) know every case. One that is too long is cut, and a walk over the text decides.
+ */
+export function likePattern(column: SQLWrapper, pattern: string): SQL {
+  const tokens = readPattern(pattern);
+  const { glob, whole } = toGlob(tokens);
+  const fast = sql`lower(${column}) glob ${glob}`;
+  return whole ? fast : sql`(${fast} and ${walk(column, tokens)})`;
+}
+
+function readPattern(pattern: string): Token[] {
+  const tokens: Token[] = [];
+  let escaped = false;
+  for (const character of pattern) {
+    if (escaped) tokens.push({ of: spellings(character) });
+    else if (character === "%") tokens.push({ any: "stretch" });
+    else if (character === "_") tokens.push({ any: "character" });
+    else if (character !== "\\") tokens.push({ of: spellings(character) });
+    escaped = !escaped && character === "\\";
+  }
+  return tokens;
+}
+
+/** The characters that are this one in another case. ASCII only in lower case, for the column is lowered by the database. */
+function spellings(character: string): string {
+  const lower = character.toLowerCase();
+  if (character <= "\u007f") return lower;
+  const upper = character.toUpperCase();
+  const same = [lower, upper].filter((other) => [...other].length === 1 && other.toLowerCase() === lower);
+  return [...new Set([character, ...same])].join("");
+}
+
+/** The pattern as a `GLOB`, or as much of its beginning as fits. */
+function toGlob(tokens: Token[]): { glob: string; whole: boolean } {
+  const bytes = new TextEncoder();
+  let glob = "";
+  for (const token of tokens) {
+    const next = glob + globOf(token);
+    // One byte stays free for the star of a pattern that is cut.
+    if (bytes.encode(next).length >= MAX_BYTES) return { glob: `${glob}*`, whole: false };
+    glob = next;
+  }
+  return { glob, whole: true };
+}
+
+function globOf(token: Token): string {
+  if ("any" in token) return token.any === "stretch" ? "*" : "?";
+  return [...token.of].length > 1 || "*?[".includes(token.of) ? `[${token.of}]` : token.of;
+}
+
+/**
+ * Finds the stretches between the `%` one after the other, each as early as it can be, which is enough to decide.
+ * Takes one character or one stretch a step, so the cost is that of the text's length.
+ */
+function walk(column: SQLWrapper, tokens: Token[]): SQL {
+  const pieces = [[EDGE]];
+  for (const token of tokens) {
+    if ("of" in token) pieces.at(-1)?.push(token.of);
+    else if (token.any === "character") pieces.at(-1)?.push("");
+    else pieces.push([]);
+  }
+  pieces.at(-1)?.push(EDGE);
+  const text = sql`(${sql.raw("char(65534)")} || lower(${column}) || ${sql.raw("char(65534)")})`;
+  const size = sql`json_array_length(piece.value)`;
+  const hit = sql`not exists (select 1 from json_each(piece.value) as token
+    where token.value <> '' and instr(token.value, substr(${text}, walk.place + token.key, 1)) = 0)`;
+  return sql`exists (with recursive walk(done, place) as (
+    select 0, 1 union all
+    select walk.done + (${hit}), walk.place + iif(${hit}, ${size}, 1)
+    from walk join json_each(${JSON.stringify(pieces)}) as piece on piece.key = walk.done
+    where walk.place + ${size} - 1 <= length(${text})
+  ) select 1 from walk where done = ${pieces.length})`;
+}
