@@ -11,7 +11,8 @@ export const handleResumingPausedFlows: Rule<FlowRunContext> = {
       return {
         kind: "reject",
         state: null,
-        reason: `This run cannot transition to the ${proposed.type} state from the ${initial.type} state.`,
+        // Prefect: `HandleResumingPausedFlows` prints the members of its enum.
+        reason: `This run cannot transition to the StateType.${proposed.type} state from the StateType.${initial.type} state.`,
       };
     }
     const name = proposed.name.toLowerCase();

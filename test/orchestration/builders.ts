@@ -1,0 +1,152 @@
+/** Contexts, states and runs for tests of rules: plain objects, each with a default for what a test does not mind. */
+import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
+import type {
+  Decision,
+  FlowRunColumns,
+  FlowRunContext,
+  Rule,
+  TaskRunColumns,
+  TaskRunContext,
+} from "#orchestration/transition";
+import { newState, STATE_TYPES, type State, type StateProposal, type StateType } from "#wire/state";
+
+export const SECOND = 1_000_000;
+export const NOW = 1_800_000_000 * SECOND;
+export const FLOW_RUN_ID = "00000000-0000-4000-8000-00000000000f";
+export const TASK_RUN_ID = "00000000-0000-4000-8000-00000000000a";
+export const PARENT_ID = "00000000-0000-4000-8000-00000000000b";
+export const LEASE_ID = "00000000-0000-4000-8000-00000000000c";
+export const DEPLOYMENT_ID = "00000000-0000-4000-8000-00000000000d";
+
+/** A stored result, as a client's state carries it. */
+export const PERSISTED = { type: "reference", storage_key: "key" };
+
+/** Ids that count, so that each is another and all tests see the same. */
+export function countingIds() {
+  let count = 0;
+  const next = () => `00000000-0000-4000-9000-${String((count += 1)).padStart(12, "0")}`;
+  return { random: next, ordered: next };
+}
+
+/** A state made at `at`; a type alone will do. */
+export function aState(proposal: StateProposal | StateType, at = NOW): State {
+  return newState(typeof proposal === "string" ? { type: proposal } : proposal, at, countingIds());
+}
+
+const NO_TIMES = {
+  state_type: null,
+  state_name: null,
+  state_timestamp: null,
+  start_time: null,
+  end_time: null,
+  expected_start_time: null,
+  next_scheduled_start_time: null,
+  total_run_time: 0,
+  run_count: 0,
+} as const;
+
+export interface FlowRunCase extends Partial<Omit<FlowRunContext, "run" | "initial">> {
+  run?: Partial<FlowRunColumns>;
+  /** Made a minute ago, or already there. */
+  from?: StateProposal | StateType | null;
+}
+
+export function aFlowRunContext({ run, from = null, ...rest }: FlowRunCase = {}): FlowRunContext {
+  const columns = {
+    id: FLOW_RUN_ID,
+    flow_id: "00000000-0000-4000-8000-000000000001",
+    deployment_id: null,
+    parent_task_run_id: null,
+    infrastructure_pid: null,
+    empirical_policy: {},
+    ...NO_TIMES,
+    ...run,
+  };
+  const initial = from === null ? null : aState(from, NOW - 60 * SECOND);
+  return {
+    kind: "flow-run",
+    run: { ...columns, state_type: initial?.type ?? null, state_name: initial?.name ?? null },
+    initial,
+    deployment: null,
+    takenTimestamps: [],
+    ...circumstances(),
+    ...rest,
+  };
+}
+
+export interface TaskRunCase extends Partial<Omit<TaskRunContext, "run" | "initial">> {
+  run?: Partial<TaskRunColumns>;
+  from?: StateProposal | StateType | null;
+}
+
+export function aTaskRunContext({ run, from = null, ...rest }: TaskRunCase = {}): TaskRunContext {
+  const columns = {
+    id: TASK_RUN_ID,
+    flow_run_id: FLOW_RUN_ID,
+    tags: [],
+    flow_run_run_count: 0,
+    empirical_policy: {},
+    ...NO_TIMES,
+    ...run,
+  };
+  const initial = from === null ? null : aState(from, NOW - 60 * SECOND);
+  return {
+    kind: "task-run",
+    run: { ...columns, state_type: initial?.type ?? null, state_name: initial?.name ?? null },
+    initial,
+    flowRun: { id: FLOW_RUN_ID, run_count: 1, state: aState("RUNNING") },
+    cached: null,
+    ...circumstances(),
+    ...rest,
+  };
+}
+
+function circumstances() {
+  return { now: NOW, ids: countingIds(), apiVersion: null, clientVersion: null, random: () => 0.5 };
+}
+
+/** What a policy of this one rule decides for a flow run. */
+export function askFlowRule(rule: Rule<FlowRunContext>, asked: FlowRunCase, to: StateProposal | StateType) {
+  return decideFlowRun({ name: rule.name, rules: [rule] }, aFlowRunContext(asked), aState(to));
+}
+
+/** What a policy of this one rule decides for a task run. */
+export function askTaskRule(rule: Rule<TaskRunContext>, asked: TaskRunCase, to: StateProposal | StateType) {
+  return decideTaskRun({ name: rule.name, rules: [rule] }, aTaskRunContext(asked), aState(to));
+}
+
+/** A decision in a word or two: its status, and the state's name where it is not the one proposed. */
+export function inShort(
+  { status, state }: Pick<Decision<never>, "status" | "state">,
+  proposed: StateProposal | StateType,
+): string {
+  if (state === null || state.name === aState(proposed).name) return status;
+  return `${status} ${state.name}`;
+}
+
+/** All that is not simply accepted of every state to every state, as `FROM to TO: STATUS Name`. */
+export function objections(
+  ask: (from: StateType | null, to: StateType) => Pick<Decision<never>, "status" | "state">,
+): string[] {
+  return [null, ...STATE_TYPES].flatMap((from) =>
+    STATE_TYPES.map((to) => `${from ?? "nothing"} to ${to}: ${inShort(ask(from, to), to)}`).filter(
+      (line) => !line.endsWith(": ACCEPT"),
+    ),
+  );
+}
+
+/** The flow run as it is once the decision is written. */
+export function afterFlowRun(context: FlowRunContext, decision: Decision<FlowRunContext>): FlowRunContext {
+  const timestamp = decision.state?.timestamp;
+  return {
+    ...context,
+    run: { ...context.run, ...decision.changes },
+    initial: decision.state ?? context.initial,
+    takenTimestamps: timestamp === undefined ? context.takenTimestamps : [...context.takenTimestamps, timestamp],
+  };
+}
+
+/** The task run as it is once the decision is written. */
+export function afterTaskRun(context: TaskRunContext, decision: Decision<TaskRunContext>): TaskRunContext {
+  return { ...context, run: { ...context.run, ...decision.changes }, initial: decision.state ?? context.initial };
+}
