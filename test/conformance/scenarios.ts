@@ -1,10 +1,14 @@
 /** Every scenario, in the order in which they are played. */
 import type { Scenario } from "./play.ts";
+import { badInput } from "./scenarios/bad-input.ts";
 import { deploymentFilters, deploymentRuns, deployments, deploymentSchedules } from "./scenarios/deployments.ts";
 import { flowRunFilters } from "./scenarios/flow-run-filters.ts";
 import { flowRuns } from "./scenarios/flow-runs.ts";
 import { flows } from "./scenarios/flows.ts";
+import { logs } from "./scenarios/logs.ts";
+import { orchestration } from "./scenarios/orchestration.ts";
 import { deployedGrid, flowRunGrid, namedGrid, taskRunGrid } from "./scenarios/set-state-grid.ts";
+import { runStates, taskRunFilters, taskRuns } from "./scenarios/task-runs.ts";
 import { variables } from "./scenarios/variables.ts";
 import { poolPolls, poolQueues, workers, workPools, workQueues } from "./scenarios/work-pools.ts";
 
@@ -26,4 +30,10 @@ export const scenarios: Scenario[] = [
   workers,
   poolPolls,
   workQueues,
+  taskRuns,
+  taskRunFilters,
+  runStates,
+  orchestration,
+  logs,
+  badInput,
 ];

@@ -244,7 +244,7 @@ async function dates(world: World, flowId: string): Promise<void> {
       schedules: [{ schedule, active: true, parameters: { by: name } }],
     });
     const [start, end] = windows[name] ?? ["2098-01-01T00:00:00Z", "2098-01-08T00:00:00Z"];
-    const body = { start_time: start, end_time: end, max_runs: 12 };
+    const body = { start_time: start, end_time: end, min_runs: 12, max_runs: 12 };
     const runs = { body: { flow_runs: { deployment_id: { any_: [made] } }, sort: "EXPECTED_START_TIME_ASC" } };
     const seen = { view: pick("expected_start_time", "auto_scheduled", "parameters", "tags", "state_name", "created_by.type") };
     await world.send(`${name}: schedule`, `POST /deployments/${made}/schedule`, { body });
