@@ -28,11 +28,19 @@ const ROWS_PER_LIFE = 20;
 const ROWS_PER_STOCK_RUN = 30;
 const ROWS_PER_STOCK_TASK = 3;
 const TASKS_OF_BIG_RUN = 20;
-const DOLLARS: Record<string, number> = { "stock, 0 tasks": 50, [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 110 };
+const DOLLARS: Record<string, number> = {
+  "stock, 0 tasks": 50,
+  [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 110,
+};
 
 /** Judges every target but the last, which is the one to beat. */
 export function judge(measured: Measurements): Verdict[] {
-  return [...ratioVerdicts(measured), ...growthVerdicts(measured), ...costVerdicts(measured), ...billVerdicts(measured)];
+  return [
+    ...ratioVerdicts(measured),
+    ...growthVerdicts(measured),
+    ...costVerdicts(measured),
+    ...billVerdicts(measured),
+  ];
 }
 
 export function verdictLine({ target, what, measured, limit, bound }: Verdict): string {
@@ -46,16 +54,31 @@ function ratioVerdicts({ results, lastTarget }: Measurements): Verdict[] {
     if (result.target === lastTarget) continue;
     const { target, operation, clients, seed } = result;
     if (clients === BUSIEST_CLIENTS && operation === "life") {
-      verdicts.push({ target, what: `failures of life at ${clients} clients`, measured: result.failures, limit: 0, bound: "at most" });
+      verdicts.push({
+        target,
+        what: `failures of life at ${clients} clients`,
+        measured: result.failures,
+        limit: 0,
+        bound: "at most",
+      });
     }
     const limit = RATE_RATIOS[operation];
     const reference = results.find(
       (other) =>
-        other.target === lastTarget && other.operation === operation && other.clients === clients && other.seed === seed,
+        other.target === lastTarget &&
+        other.operation === operation &&
+        other.clients === clients &&
+        other.seed === seed,
     );
     if (limit === undefined || reference === undefined) continue;
     const what = `rate of ${operation} at ${clients} clients, × ${lastTarget}`;
-    verdicts.push({ target, what, measured: result.rate / reference.rate, limit, bound: "at least" });
+    verdicts.push({
+      target,
+      what,
+      measured: result.rate / reference.rate,
+      limit,
+      bound: "at least",
+    });
   }
   return verdicts;
 }
@@ -73,7 +96,13 @@ function growthVerdicts({ results, lastTarget }: Measurements): Verdict[] {
     );
     if (small === undefined) continue;
     const what = `p50 of ${large.operation} at ${large.clients} clients, ${large.seed} runs ÷ ${small.seed} runs`;
-    verdicts.push({ target: large.target, what, measured: large.p50Ms / small.p50Ms, limit: GROWTH_LIMIT, bound: "at most" });
+    verdicts.push({
+      target: large.target,
+      what,
+      measured: large.p50Ms / small.p50Ms,
+      limit: GROWTH_LIMIT,
+      bound: "at most",
+    });
   }
   return verdicts;
 }
@@ -83,11 +112,23 @@ function costVerdicts({ costs }: Measurements): Verdict[] {
   for (const [target, ofTarget] of costs) {
     const life = ofTarget.get("life")?.whole;
     if (life !== undefined) {
-      verdicts.push({ target, what: "rows written by a life", measured: life.d1RowsWritten, limit: ROWS_PER_LIFE, bound: "at most" });
+      verdicts.push({
+        target,
+        what: "rows written by a life",
+        measured: life.d1RowsWritten,
+        limit: ROWS_PER_LIFE,
+        bound: "at most",
+      });
     }
     const poll = ofTarget.get("idle-poll")?.reply;
     if (poll !== undefined) {
-      verdicts.push({ target, what: "D1 queries of an idle poll", measured: poll.d1Queries, limit: 0, bound: "at most" });
+      verdicts.push({
+        target,
+        what: "D1 queries of an idle poll",
+        measured: poll.d1Queries,
+        limit: 0,
+        bound: "at most",
+      });
     }
   }
   return verdicts;
@@ -98,13 +139,31 @@ function billVerdicts({ millions }: Measurements): Verdict[] {
   for (const { target, kind, cost, bill } of millions) {
     const limit = DOLLARS[kind];
     if (limit === undefined || bill === undefined || cost === undefined) continue;
-    verdicts.push({ target, what: `$ for a million runs (${kind})`, measured: bill.total, limit, bound: "at most" });
-    const bare = millions.find((other) => other.target === target && other.kind === "stock, 0 tasks")?.cost;
+    verdicts.push({
+      target,
+      what: `$ for a million runs (${kind})`,
+      measured: bill.total,
+      limit,
+      bound: "at most",
+    });
+    const bare = millions.find(
+      (other) => other.target === target && other.kind === "stock, 0 tasks",
+    )?.cost;
     if (bare === undefined) continue;
     const isBare = bare === cost;
-    const measured = isBare ? cost.d1RowsWritten : (cost.d1RowsWritten - bare.d1RowsWritten) / TASKS_OF_BIG_RUN;
-    const what = isBare ? "rows written by a stock run" : "rows written by each task of a stock run";
-    verdicts.push({ target, what, measured, limit: isBare ? ROWS_PER_STOCK_RUN : ROWS_PER_STOCK_TASK, bound: "at most" });
+    const measured = isBare
+      ? cost.d1RowsWritten
+      : (cost.d1RowsWritten - bare.d1RowsWritten) / TASKS_OF_BIG_RUN;
+    const what = isBare
+      ? "rows written by a stock run"
+      : "rows written by each task of a stock run";
+    verdicts.push({
+      target,
+      what,
+      measured,
+      limit: isBare ? ROWS_PER_STOCK_RUN : ROWS_PER_STOCK_TASK,
+      bound: "at most",
+    });
   }
   return verdicts;
 }

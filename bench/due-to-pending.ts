@@ -32,7 +32,12 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
   try {
     const flowId = await createFlow(http, "sluice-bench-due");
     // The process is `true`: the machine has better things to do than to import Prefect for each run.
-    const deployment = { name: "due", flow_id: flowId, work_pool_name: load.pool, job_variables: { command: "true" } };
+    const deployment = {
+      name: "due",
+      flow_id: flowId,
+      work_pool_name: load.pool,
+      job_variables: { command: "true" },
+    };
     const deploymentId = await createDeployment(http, deployment);
     const delaysMs: number[] = [];
     const startMs = Date.now() + LEAD_MS;
@@ -42,7 +47,8 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
       await sleep(Math.max(0, dueMs - LEAD_MS - Date.now()));
       waiting.push(timeRun(http, deploymentId, dueMs));
     }
-    for (const delayMs of await Promise.all(waiting)) if (delayMs !== undefined) delaysMs.push(delayMs);
+    for (const delayMs of await Promise.all(waiting))
+      if (delayMs !== undefined) delaysMs.push(delayMs);
     return { delaysMs, unclaimed: load.runs - delaysMs.length };
   } finally {
     http.close();
@@ -50,7 +56,11 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
 }
 
 /** Makes one run, waits for its PENDING state, deletes it; undefined if nobody claimed it in time. */
-async function timeRun(http: HttpClient, deploymentId: string, dueMs: number): Promise<number | undefined> {
+async function timeRun(
+  http: HttpClient,
+  deploymentId: string,
+  dueMs: number,
+): Promise<number | undefined> {
   const created = await call(http, "POST", `/deployments/${deploymentId}/create_flow_run`, {
     state: { type: "SCHEDULED", state_details: { scheduled_time: wireTime(dueMs) } },
   });

@@ -53,18 +53,21 @@ export function openHttpClient(target: Target, options: HttpClientOptions): Http
     requests += 1;
     return new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-      const fail = (error: Error) => reject(new RequestFailure(`${method} ${path}: ${describe(error)}`));
+      const fail = (error: Error) =>
+        reject(new RequestFailure(`${method} ${path}: ${describe(error)}`));
       const request = transport.request(
         {
           agent,
           host: base.hostname,
           port: base.port,
-          path: base.pathname + path,
+          path: base.pathname.replace(/\/$/, "") + path,
           method,
           timeout: ANSWER_TIMEOUT_MS,
           headers: {
             ...commonHeaders,
-            ...(payload === undefined ? {} : { "content-type": "application/json", "content-length": payload.length }),
+            ...(payload === undefined
+              ? {}
+              : { "content-type": "application/json", "content-length": payload.length }),
           },
         },
         (response) => {
@@ -77,7 +80,9 @@ export function openHttpClient(target: Target, options: HttpClientOptions): Http
           });
         },
       );
-      request.on("timeout", () => request.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)));
+      request.on("timeout", () =>
+        request.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)),
+      );
       request.on("error", fail);
       request.end(payload);
     });
@@ -87,7 +92,13 @@ export function openHttpClient(target: Target, options: HttpClientOptions): Http
 }
 
 /** Sends a request and rejects unless it is answered with 2xx, or with one of the statuses in `also`. */
-export async function call(client: HttpClient, method: string, path: string, body?: unknown, also: number[] = []): Promise<Reply> {
+export async function call(
+  client: HttpClient,
+  method: string,
+  path: string,
+  body?: unknown,
+  also: number[] = [],
+): Promise<Reply> {
   const reply = await client.send(method, path, body);
   if ((reply.status >= 200 && reply.status < 300) || also.includes(reply.status)) return reply;
   throw new RequestFailure(`${method} ${path}: ${reply.status} ${reply.text.slice(0, 200)}`);

@@ -5,14 +5,22 @@ import { parseArgs } from "node:util";
 
 import { billAMillion } from "./bill.ts";
 import { judge, verdictLine } from "./budgets.ts";
-import { measureCost, perOperation, settledTotals } from "./cost.ts";
+import { measureCost, perOperation, settledTotals, tellsCost } from "./cost.ts";
 import type { OperationCost } from "./cost.ts";
 import { measureDueToPending } from "./due-to-pending.ts";
 import { quantile } from "./measure.ts";
 import { OPERATIONS } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { measurePolls } from "./polls.ts";
-import { costTable, decimals, failureLines, growthTable, millionTable, rateTable, table } from "./report.ts";
+import {
+  costTable,
+  decimals,
+  failureLines,
+  growthTable,
+  millionTable,
+  rateTable,
+  table,
+} from "./report.ts";
 import type { MillionRuns, Result } from "./report.ts";
 import { measureInterleaved } from "./rounds.ts";
 import { SeedPlan, topUp } from "./seed.ts";
@@ -65,7 +73,12 @@ const { values: options } = parseArgs({
   },
 });
 
-await main();
+try {
+  await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
 
 async function main(): Promise<void> {
   const targets = options.target.map((text) => parseTarget(text, options.key));
@@ -73,24 +86,31 @@ async function main(): Promise<void> {
     console.log(USAGE);
     return;
   }
-  if (new Set(targets.map((target) => target.name)).size < targets.length) throw new Error("two targets have one name");
+  if (new Set(targets.map((target) => target.name)).size < targets.length)
+    throw new Error("two targets have one name");
   if (options["due-to-pending"]) return await runDueToPending(targets);
-  if (options.polls !== undefined) return await runPolls(targets, positive("--polls", options.polls));
+  if (options.polls !== undefined)
+    return await runPolls(targets, positive("--polls", options.polls));
   await runOperations(targets);
 }
 
 async function runOperations(targets: readonly Target[]): Promise<void> {
   const operations = chosenOperations();
-  const worlds = await Promise.all(targets.map(prepareWorld));
+  const worlds = operations.length === 0 ? [] : await Promise.all(targets.map(prepareWorld));
   const lastTarget = targets.at(-1)?.name ?? "";
 
   const results = await measureAllSeeds(worlds, operations);
   const costs = await measureCosts(worlds, operations);
   const millions = [...lifeBills(costs), ...(await measureStock(targets))];
   if (millions.length > 0) {
-    console.log(`\nA million runs at list prices (figures per run, then US dollars per million runs)\n${millionTable(millions)}`);
+    console.log(
+      `\nA million runs at list prices (figures per run, then US dollars per million runs)\n${millionTable(millions)}`,
+    );
     for (const { target, kind, runs, failures, firstFailure } of millions) {
-      if (failures > 0) console.log(`${target} ${kind}: ${failures} failures in ${runs} runs, the first: ${firstFailure ?? ""}`);
+      if (failures > 0)
+        console.log(
+          `${target} ${kind}: ${failures} failures in ${runs} runs, the first: ${firstFailure ?? ""}`,
+        );
     }
   }
   const verdicts = judge({ results, costs, millions, lastTarget });
@@ -98,22 +118,35 @@ async function runOperations(targets: readonly Target[]): Promise<void> {
   saveJson({ targets, results, costs: plain(costs), millions, verdicts });
 }
 
-async function measureAllSeeds(worlds: readonly World[], operations: readonly Operation[]): Promise<Result[]> {
+async function measureAllSeeds(
+  worlds: readonly World[],
+  operations: readonly Operation[],
+): Promise<Result[]> {
   if (operations.length === 0) return [];
   const plan = new SeedPlan(options.seed);
-  const sizes = [...new Set(worlds.flatMap((world) => plan.sizesFor(world.target.name)))].sort((a, b) => a - b);
+  const sizes = [...new Set(worlds.flatMap((world) => plan.sizesFor(world.target.name)))].sort(
+    (a, b) => a - b,
+  );
+  const lastTarget = worlds.at(-1)?.target.name ?? "";
   const results: Result[] = [];
   for (const seed of sizes) {
     const present = worlds.filter((world) => plan.sizesFor(world.target.name).includes(seed));
-    const ofSeed = await measureSeed(present, seed, operations);
-    results.push(...ofSeed);
+    results.push(...(await measureSeed(present, { seed, operations, lastTarget })));
   }
   const growth = growthTable(results);
   if (growth !== "") console.log(`\nFrom the smallest to the largest seed\n${growth}`);
   return results;
 }
 
-async function measureSeed(worlds: readonly World[], seed: number, operations: readonly Operation[]): Promise<Result[]> {
+interface SeedStage {
+  seed: number;
+  operations: readonly Operation[];
+  /** The target the others are compared with, even where it is not seeded so far. */
+  lastTarget: string;
+}
+
+async function measureSeed(worlds: readonly World[], stage: SeedStage): Promise<Result[]> {
+  const { seed, operations, lastTarget } = stage;
   const runs = new Map<World, number>();
   for (const world of worlds) {
     runs.set(world, await topUp(world, seed, (line) => console.error(line)));
@@ -124,7 +157,6 @@ async function measureSeed(worlds: readonly World[], seed: number, operations: r
 
   const rounds = positive("--rounds", options.rounds);
   const seconds = positive("--seconds", options.seconds) / rounds;
-  const lastTarget = worlds.at(-1)?.target.name ?? "";
   const results: Result[] = [];
   for (const operation of operations) {
     for (const clients of numbers("--clients", options.clients)) {
@@ -149,21 +181,24 @@ async function measureCosts(
 ): Promise<Map<string, Map<string, OperationCost>>> {
   const costs = new Map<string, Map<string, OperationCost>>();
   for (const world of worlds) {
-    const ofTarget = new Map<string, OperationCost>();
-    for (const operation of operations) {
-      try {
-        const cost = await measureCost(operation, world);
-        if (cost.reply !== undefined || cost.whole !== undefined) ofTarget.set(operation.name, cost);
-      } catch (error) {
-        console.log(`${world.target.name} ${operation.name}: its cost is not known: ${String(error)}`);
-      }
-    }
-    if (ofTarget.size === 0) {
+    if (!(await tellsCost(world.target))) {
       console.log(`\nCost of an operation on ${world.target.name}: n/a`);
       continue;
     }
+    const ofTarget = new Map<string, OperationCost>();
+    for (const operation of operations) {
+      try {
+        ofTarget.set(operation.name, await measureCost(operation, world));
+      } catch (error) {
+        console.log(
+          `${world.target.name} ${operation.name}: its cost is not known: ${String(error)}`,
+        );
+      }
+    }
     costs.set(world.target.name, ofTarget);
-    console.log(`\nCost of an operation on ${world.target.name}: until the reply, then with the work after it\n${costTable(ofTarget)}`);
+    console.log(
+      `\nCost of an operation on ${world.target.name}: until the reply, then with the work after it\n${costTable(ofTarget)}`,
+    );
   }
   return costs;
 }
@@ -176,7 +211,14 @@ function lifeBills(costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>
     const cost = ofTarget.get("life")?.whole;
     if (cost === undefined) continue;
     const counted = { runs: 0, failures: 0, firstFailure: undefined };
-    lines.push({ target, kind: "life", traffic, cost, bill: billAMillion(traffic, cost), ...counted });
+    lines.push({
+      target,
+      kind: "life",
+      traffic,
+      cost,
+      bill: billAMillion(traffic, cost),
+      ...counted,
+    });
   }
   return lines;
 }
@@ -194,7 +236,10 @@ async function measureStock(targets: readonly Target[]): Promise<MillionRuns[]> 
 }
 
 /** Replays at a rate the budgets name; undefined where the cost is unknown and the replay was not insisted on. */
-async function measureStockLoad(target: Target, tasksPerRun: number): Promise<MillionRuns | undefined> {
+async function measureStockLoad(
+  target: Target,
+  tasksPerRun: number,
+): Promise<MillionRuns | undefined> {
   const before = await settledTotals(target);
   if (before === undefined && !options["stock-always"]) return undefined;
   const result = await replayStockRuns(target, {
@@ -205,11 +250,23 @@ async function measureStockLoad(target: Target, tasksPerRun: number): Promise<Mi
   });
   const after = await settledTotals(target);
   const { traffic, runs, failures, firstFailure, latenciesMs } = result;
-  const cost = before === undefined || after === undefined ? undefined : perOperation(before, after, runs);
+  const cost =
+    before === undefined || after === undefined ? undefined : perOperation(before, after, runs);
   const bill = cost === undefined ? undefined : billAMillion(traffic, cost);
   const times = `p50 ${decimals(quantile(latenciesMs, 0.5), 0)} ms, p99 ${decimals(quantile(latenciesMs, 0.99), 0)} ms`;
-  console.error(`${target.name}: replayed ${runs} stock runs with ${tasksPerRun} tasks, ${failures} failures, ${times}`);
-  return { target: target.name, kind: `stock, ${tasksPerRun} tasks`, traffic, cost, bill, runs, failures, firstFailure };
+  console.error(
+    `${target.name}: replayed ${runs} stock runs with ${tasksPerRun} tasks, ${failures} failures, ${times}`,
+  );
+  return {
+    target: target.name,
+    kind: `stock, ${tasksPerRun} tasks`,
+    traffic,
+    cost,
+    bill,
+    runs,
+    failures,
+    firstFailure,
+  };
 }
 
 async function runPolls(targets: readonly Target[], pollsPerSecond: number): Promise<void> {
@@ -220,25 +277,45 @@ async function runPolls(targets: readonly Target[], pollsPerSecond: number): Pro
   for (const target of targets) {
     const summary = await measurePolls(target, { pollsPerSecond, seconds, pools });
     const { rate, p50Ms, p99Ms, failures, firstFailure } = summary;
-    rows.push([target.name, decimals(rate, 1), decimals(p50Ms, 1), decimals(p99Ms, 1), String(failures)]);
+    rows.push([
+      target.name,
+      decimals(rate, 1),
+      decimals(p50Ms, 1),
+      decimals(p99Ms, 1),
+      String(failures),
+    ]);
     results.push({ target: target.name, pollsPerSecond, seconds, pools, ...summary });
-    if (firstFailure !== undefined) console.log(`${target.name}: the first failure: ${firstFailure}`);
+    if (firstFailure !== undefined)
+      console.log(`${target.name}: the first failure: ${firstFailure}`);
   }
-  console.log(`${pollsPerSecond} idle polls a second for ${seconds} s over ${pools} pools (budget: p99 at most 100 ms)`);
+  console.log(
+    `${pollsPerSecond} idle polls a second for ${seconds} s over ${pools} pools (budget: p99 at most 100 ms)`,
+  );
   console.log(table(["target", "polls/s", "p50 ms", "p99 ms", "failures"], rows));
   saveJson({ targets, polls: results });
 }
 
 async function runDueToPending(targets: readonly Target[]): Promise<void> {
   const pool = options.pool;
-  if (pool === undefined) throw new Error("--due-to-pending wants --pool NAME, with a worker that serves it");
+  if (pool === undefined)
+    throw new Error("--due-to-pending wants --pool NAME, with a worker that serves it");
   const rows: string[][] = [];
   const results: unknown[] = [];
   for (const target of targets) {
-    const { delaysMs, unclaimed } = await measureDueToPending(target, { pool, runs: positive("--runs", options.runs) });
+    const { delaysMs, unclaimed } = await measureDueToPending(target, {
+      pool,
+      runs: positive("--runs", options.runs),
+    });
     const [p50, p99] = [quantile(delaysMs, 0.5) / 1000, quantile(delaysMs, 0.99) / 1000];
     const early = delaysMs.filter((delayMs) => delayMs < 0).length;
-    rows.push([target.name, String(delaysMs.length), decimals(p50, 3), decimals(p99, 3), String(early), String(unclaimed)]);
+    rows.push([
+      target.name,
+      String(delaysMs.length),
+      decimals(p50, 3),
+      decimals(p99, 3),
+      String(early),
+      String(unclaimed),
+    ]);
     results.push({ target: target.name, delaysMs, unclaimed });
   }
   console.log("From due to Pending (budget: p50 at most 0.55 s)");
@@ -251,7 +328,8 @@ function chosenOperations(): Operation[] {
   const wanted = names(options.only);
   const known = [...OPERATIONS.map((operation) => operation.name), STOCK];
   const unknown = wanted.filter((name) => !known.includes(name));
-  if (unknown.length > 0) throw new Error(`--only ${unknown.join(",")}: known are ${known.join(", ")}`);
+  if (unknown.length > 0)
+    throw new Error(`--only ${unknown.join(",")}: known are ${known.join(", ")}`);
   return OPERATIONS.filter((operation) => wanted.includes(operation.name));
 }
 
@@ -261,7 +339,8 @@ function names(list: string): string[] {
 
 function numbers(option: string, list: string): number[] {
   const parsed = list.split(",").map(Number);
-  if (parsed.some((number) => !Number.isInteger(number) || number < 0)) throw new Error(`${option} ${list}: not whole numbers`);
+  if (parsed.some((number) => !Number.isInteger(number) || number < 0))
+    throw new Error(`${option} ${list}: not whole numbers`);
   return parsed;
 }
 
@@ -280,6 +359,10 @@ function saveJson(results: { targets: readonly Target[] } & Record<string, unkno
   writeFileSync(options.json, `${JSON.stringify(document, null, 2)}\n`);
 }
 
-function plain(costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>>): Record<string, unknown> {
-  return Object.fromEntries([...costs].map(([target, ofTarget]) => [target, Object.fromEntries(ofTarget)]));
+function plain(
+  costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>>,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    [...costs].map(([target, ofTarget]) => [target, Object.fromEntries(ofTarget)]),
+  );
 }

@@ -39,7 +39,11 @@ export function submittedEvent(run: StockRun): StockEvent {
 }
 
 export function executedEvent(run: StockRun, submitted: StockEvent): StockEvent {
-  const finished = { ...flowRun(run), "prefect.infrastructure.identifier": "4711", "prefect.infrastructure.status-code": "0" };
+  const finished = {
+    ...flowRun(run),
+    "prefect.infrastructure.identifier": "4711",
+    "prefect.infrastructure.status-code": "0",
+  };
   return makeEvent({
     event: "prefect.worker.executed-flow-run",
     resource: workerResource(run),
@@ -93,11 +97,22 @@ export function beginTaskRun(run: StockRun): StockTaskRun {
 
 export function runningEvent(run: StockRun, task: StockTaskRun): StockEvent {
   const begun = task.pending.occurred;
-  return taskRunEvent(run, task, { from: "Pending", to: "Running", occurred: wireTime(), begun, follows: task.pending.id });
+  return taskRunEvent(run, task, {
+    from: "Pending",
+    to: "Running",
+    occurred: wireTime(),
+    begun,
+    follows: task.pending.id,
+  });
 }
 
 export function completedEvent(run: StockRun, task: StockTaskRun, running: StockEvent): StockEvent {
-  const change = { from: "Running", to: "Completed", occurred: wireTime(), begun: task.pending.occurred } as const;
+  const change = {
+    from: "Running",
+    to: "Completed",
+    occurred: wireTime(),
+    begun: task.pending.occurred,
+  } as const;
   return taskRunEvent(run, task, { ...change, started: running.occurred, follows: running.id });
 }
 
@@ -114,7 +129,11 @@ interface StateChange {
   follows?: string;
 }
 
-function taskRunEvent(run: StockRun, task: Omit<StockTaskRun, "pending">, change: StateChange): StockEvent {
+function taskRunEvent(
+  run: StockRun,
+  task: Omit<StockTaskRun, "pending">,
+  change: StateChange,
+): StockEvent {
   const runCount = change.to === "Pending" ? 0 : 1;
   const started = change.to === "Running" ? change.occurred : change.started;
   return makeEvent({
@@ -175,7 +194,11 @@ function workerResource(run: StockRun): Record<string, string> {
 }
 
 function related(kind: string, id: string, name: string): Record<string, string> {
-  return { "prefect.resource.id": `prefect.${kind}.${id}`, "prefect.resource.role": kind, "prefect.resource.name": name };
+  return {
+    "prefect.resource.id": `prefect.${kind}.${id}`,
+    "prefect.resource.role": kind,
+    "prefect.resource.name": name,
+  };
 }
 
 function flow(run: StockRun): Record<string, string> {
@@ -192,7 +215,10 @@ function deployment(run: StockRun): Record<string, string> {
 
 /** Some events name the deployment by its id alone. */
 function namelessDeployment(run: StockRun): Record<string, string> {
-  return { "prefect.resource.id": `prefect.deployment.${run.deploymentId}`, "prefect.resource.role": "deployment" };
+  return {
+    "prefect.resource.id": `prefect.deployment.${run.deploymentId}`,
+    "prefect.resource.role": "deployment",
+  };
 }
 
 function workQueue(run: StockRun): Record<string, string> {

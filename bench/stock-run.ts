@@ -72,10 +72,10 @@ interface Stage {
 export async function replayStockRuns(target: Target, load: StockLoad): Promise<StockResult> {
   const http = openHttpClient(target, { connections: CONNECTIONS });
   const stage = await setStage(target, http);
-  const polling = new AbortController();
-  const polls = pollOnceASecond(stage, polling.signal);
   const requestsBefore = http.requestCount();
   const countsBefore = { ...stage.counts };
+  const polling = new AbortController();
+  const polls = pollOnceASecond(stage, polling.signal);
 
   const latenciesMs: number[] = [];
   let failures = 0;
@@ -109,7 +109,13 @@ export async function replayStockRuns(target: Target, load: StockLoad): Promise<
   };
   await stage.workerSocket.close();
   http.close();
-  return { runs, failures: failures + polled.failures, firstFailure: firstFailure ?? polled.firstFailure, traffic, latenciesMs };
+  return {
+    runs,
+    failures: failures + polled.failures,
+    firstFailure: firstFailure ?? polled.firstFailure,
+    traffic,
+    latenciesMs,
+  };
 }
 
 async function setStage(target: Target, http: HttpClient): Promise<Stage> {
@@ -119,7 +125,9 @@ async function setStage(target: Target, http: HttpClient): Promise<Stage> {
     name: DEPLOYMENT,
     flow_id: flowId,
     work_pool_name: STOCK_POOL,
-    pull_steps: [{ "prefect.deployments.steps.set_working_directory": { directory: "/srv/flows" } }],
+    pull_steps: [
+      { "prefect.deployments.steps.set_working_directory": { directory: "/srv/flows" } },
+    ],
   });
   const pool = await call(http, "GET", `/work_pools/${STOCK_POOL}`);
   const deployment = await call(http, "GET", `/deployments/${deploymentId}`);
@@ -196,7 +204,11 @@ async function orderRun({ http, names }: Stage, tasks: number): Promise<StockRun
     job_variables: {},
     labels: {},
   });
-  return { ...names, flowRunId: stringField(created.text, "id"), flowRunName: stringField(created.text, "name") };
+  return {
+    ...names,
+    flowRunId: stringField(created.text, "id"),
+    flowRunName: stringField(created.text, "name"),
+  };
 }
 
 /** The worker proposes Pending, starts the process and watches for the run's cancellation until it ends. */
@@ -236,15 +248,15 @@ async function pullCode(stage: Stage, run: StockRun): Promise<void> {
   events.send(pullStepEvent(run));
   await events.close();
   await fetchCsrfToken(http);
-  await sendLogs(http, run, [
-    "Running 1 deployment pull step(s)",
-    "Executing deployment step: set_working_directory",
-    "Deployment step 'set_working_directory' completed successfully",
-    "All deployment steps completed successfully",
+  await call(http, "POST", "/logs/", [
+    logLine(run, "Running 1 deployment pull step(s)"),
+    logLine(run, "Executing deployment step: set_working_directory"),
+    logLine(run, "Deployment step 'set_working_directory' completed successfully"),
+    logLine(run, "All deployment steps completed successfully"),
   ]);
-  await sendLogs(http, run, [
-    `Worker '${run.workerName}' submitting flow run '${run.flowRunId}'`,
-    `Flow run '${run.flowRunName}' submitted to infrastructure`,
+  await call(http, "POST", "/logs/", [
+    logLine(run, `Worker '${run.workerName}' submitting flow run '${run.flowRunId}'`),
+    logLine(run, `Flow run '${run.flowRunName}' submitted to infrastructure`),
   ]);
 }
 
@@ -280,27 +292,31 @@ async function executeFlow(stage: Stage, run: StockRun, load: StockLoad): Promis
   await call(http, "GET", `/work_queues/${run.workQueueId}`);
   await call(http, "GET", `/work_pools/${run.workPoolName}`);
   events.send(heartbeatEvent(run));
-  for (let task = 0; task < load.tasksPerRun; task += 1) await runTask(events, run, load.taskMs);
+  const taskRunIds: string[] = [];
+  while (taskRunIds.length < load.tasksPerRun)
+    taskRunIds.push(await runTask(events, run, load.taskMs));
   await proposeState(http, run, "COMPLETED", "Completed", { untrackable_result: true });
   await sleep(PROCESS_END_MS);
   await suspensions.close();
   await events.close();
   await fetchCsrfToken(http);
-  await sendLogs(http, run, [
-    `Beginning flow run '${run.flowRunName}' for flow '${run.flowName}'`,
-    "hello",
-    ...Array.from({ length: load.tasksPerRun }, () => "Finished in state Completed()"),
-    "Finished in state Completed()",
+  await call(http, "POST", "/logs/", [
+    logLine(run, `Beginning flow run '${run.flowRunName}' for flow '${run.flowName}'`),
+    logLine(run, "hello"),
+    ...taskRunIds.map((taskRunId) => logLine(run, "Finished in state Completed()", taskRunId)),
+    logLine(run, "Finished in state Completed()"),
   ]);
 }
 
-async function runTask(events: EventSocket, run: StockRun, taskMs: number): Promise<void> {
+/** Sends a task run's three events and answers its id. */
+async function runTask(events: EventSocket, run: StockRun, taskMs: number): Promise<string> {
   const task = beginTaskRun(run);
   events.send(task.pending);
   const running = runningEvent(run, task);
   events.send(running);
   await sleep(taskMs);
   events.send(completedEvent(run, task, running));
+  return task.taskRunId;
 }
 
 async function subscribe(stage: Stage, eventName: string): Promise<EventSocket> {
@@ -371,14 +387,17 @@ async function proposeState(
   }
 }
 
-async function sendLogs(http: HttpClient, run: StockRun, messages: string[]): Promise<void> {
-  const lines = messages.map((message) => ({
-    name: "prefect.flow_runs",
+function logLine(
+  run: StockRun,
+  message: string,
+  taskRunId: string | null = null,
+): Record<string, unknown> {
+  return {
+    name: taskRunId === null ? "prefect.flow_runs" : "prefect.task_runs",
     level: 20,
     message,
     timestamp: wireTime(),
     flow_run_id: run.flowRunId,
-    task_run_id: null,
-  }));
-  await call(http, "POST", "/logs/", lines);
+    task_run_id: taskRunId,
+  };
 }
