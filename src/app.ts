@@ -1,0 +1,91 @@
+/** The HTTP face: every route of every resource, and what holds for all of them. */
+import { Hono } from "hono";
+import { DEFAULT_WORKSPACE, type Env, parseSettings } from "#env";
+import { authorize } from "#http/auth";
+import { readClient } from "#http/api-version";
+import { docsPage } from "#http/docs";
+import { toResponse } from "#http/errors";
+import { drain, type Route } from "#http/route";
+import { printCost, spend, totalCost } from "#lib/cost";
+import { routes } from "#routes";
+import { sockets } from "#sockets";
+import { makeTools } from "#tools";
+import openapi from "../dist/openapi.txt";
+
+const UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}";
+
+/** Prefect: these answer whatever API version the client says it has. */
+const ANY_VERSION = new Set(["/health", "/hello", "/ready", "/version", "/csrf-token"]);
+
+/** `/flow_runs/{id:uuid}` in Hono's words. */
+export function honoPath(path: string): string {
+  return path.replaceAll(/\{(\w+)(:uuid)?\}/g, (_, name: string, uuid?: string) => (uuid ? `:${name}{${UUID}}` : `:${name}`));
+}
+
+/** The same path with its last slash the other way round; the original answers both. */
+function otherSlash(path: string): string {
+  return path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
+}
+
+/** The whole application. */
+export function createApp(): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>();
+  for (const socket of sockets) app.get(`/api${honoPath(socket.path)}`, (c) => socket.open(c.req.raw, c.env, c.req.param()));
+  for (const route of routes) {
+    for (const path of [route.path, otherSlash(route.path)]) {
+      app.on(route.method, `/api${honoPath(path)}`, (c) => serve(route, c.req.raw, c.req.param(), c.env, c.executionCtx));
+    }
+  }
+  app.get("/api/openapi.json", () => new Response(openapi, { headers: { "content-type": "application/json" } }));
+  app.get("/docs", () => docsPage());
+  app.get("/api/docs", () => docsPage());
+  app.get("/local/cost", (c) => localCost(c.req.raw, c.env));
+  const paths = new Set(routes.flatMap((route) => [route.path, otherSlash(route.path)]));
+  for (const path of paths) {
+    app.all(`/api${honoPath(path)}`, async (c) => refuse(c.req.raw, c.env, 405, "Method Not Allowed"));
+  }
+  app.notFound(async (c) => refuse(c.req.raw, c.env, 404, "Not Found"));
+  return app;
+}
+
+async function serve(
+  route: Route,
+  request: Request,
+  params: Record<string, string>,
+  env: Env,
+  context: { waitUntil(work: Promise<unknown>): void },
+): Promise<Response> {
+  const requestId = request.headers.get("cf-ray") ?? crypto.randomUUID();
+  try {
+    const settings = parseSettings(env);
+    authorize(request, new URL(request.url).pathname, settings);
+    const client = ANY_VERSION.has(route.path) ? undefined : readClient(request.headers);
+    const tools = makeTools(env, DEFAULT_WORKSPACE, (work) => context.waitUntil(work), client);
+    spend(tools.cost, { requests: 1 });
+    const response = await route.run(request, params, tools);
+    if (settings.local && request.headers.has("x-sluice-cost")) response.headers.set("x-sluice-cost", printCost(tools.cost));
+    return response;
+  } catch (error) {
+    await drain(request);
+    const response = toResponse(error, requestId);
+    response.headers.set("x-request-id", requestId);
+    return response;
+  }
+}
+
+/** What is said of a path or a method that is not there; only to those who may ask. */
+async function refuse(request: Request, env: Env, status: number, detail: string): Promise<Response> {
+  await drain(request);
+  try {
+    authorize(request, new URL(request.url).pathname, parseSettings(env));
+  } catch (error) {
+    return toResponse(error, crypto.randomUUID());
+  }
+  return Response.json({ detail }, { status });
+}
+
+/** What all work since the start has cost, background work included; for the bench, in local mode only. */
+function localCost(request: Request, env: Env): Promise<Response> | Response {
+  if (!parseSettings(env).local) return refuse(request, env, 404, "Not Found");
+  return Response.json(totalCost);
+}

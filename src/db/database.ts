@@ -1,0 +1,118 @@
+/** The one way to D1: runs statements, counts what they cost, and repeats reads that failed for a passing reason. */
+import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
+import { type SQL, SQL as SqlClass } from "drizzle-orm";
+import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
+import { type Cost, spend } from "#lib/cost";
+
+/** A statement that can be printed: a drizzle builder or an `sql` template. */
+export type Statement = SQL | { toSQL(): { sql: string; params: unknown[] } };
+
+/** A drizzle builder that knows the type of its rows; the columns' names are the keys, nothing is mapped. */
+type Typed<Row> = { readonly _: { readonly result: Row[] }; toSQL(): { sql: string; params: unknown[] } };
+
+/** What a written statement did. */
+export interface Written {
+  rows: Record<string, unknown>[];
+  /** Rows changed, as SQLite counts them. */
+  changes: number;
+}
+
+const dialect = new SQLiteSyncDialect();
+const READ_TRIES = 3;
+/** Cloudflare's list of passing failures: docs/d1/observability/debug-d1. */
+const PASSING = /Network connection lost|storage caused object to be reset|reset because its code was updated/;
+
+/** Whether an error of D1 says that the same statement may work the next time. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof Error && PASSING.test(error.message);
+}
+
+/** A connection to one D1 database that counts for one request. */
+export class Database {
+  /** drizzle's builders; what they build is run by `all`, `first` or `batch`, never awaited itself. */
+  readonly build: DrizzleD1Database;
+  readonly cost: Cost;
+  private readonly d1: D1Database;
+
+  constructor(d1: D1Database, cost: Cost) {
+    this.d1 = d1;
+    this.cost = cost;
+    this.build = drizzle(d1);
+  }
+
+  /** The rows of a built select. */
+  async all<Row>(statement: Typed<Row>): Promise<Row[]> {
+    return (await this.read(statement)) as Row[];
+  }
+
+  /** The first row of a built select. */
+  async first<Row>(statement: Typed<Row>): Promise<Row | undefined> {
+    return (await this.all(statement))[0];
+  }
+
+  /** The rows of an `sql` template; the caller says what they are. */
+  async rows<Row>(statement: SQL): Promise<Row[]> {
+    return (await this.read(statement)) as Row[];
+  }
+
+  /** Runs one writing statement; see `batch`. */
+  async run(statement: Statement): Promise<Written> {
+    const [written] = await this.batch([statement]);
+    return written ?? { rows: [], changes: 0 };
+  }
+
+  /** Runs statements in one transaction and one round trip. Not repeated: whoever writes knows what a repeat would do. */
+  async batch(statements: readonly Statement[]): Promise<Written[]> {
+    if (statements.length === 0) return [];
+    const results = await this.d1.batch<Record<string, unknown>>(statements.map((statement) => this.prepare(statement)));
+    this.count(results);
+    return results.map((result) => ({ rows: result.results, changes: result.meta.changes }));
+  }
+
+  /** Several selects in one round trip, repeated like `all`. */
+  async readAll(statements: readonly Statement[]): Promise<Record<string, unknown>[][]> {
+    return this.repeat(async () => (await this.batch(statements)).map((result) => result.rows));
+  }
+
+  private async read(statement: Statement): Promise<unknown[]> {
+    return this.repeat(async () => {
+      const result = await this.prepare(statement).all();
+      this.count([result]);
+      return result.results;
+    });
+  }
+
+  private async repeat<T>(attempt: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (tries >= READ_TRIES || !isPassing(error)) throw error;
+      }
+    }
+  }
+
+  private prepare(statement: Statement): D1PreparedStatement {
+    const { sql, params } = statement instanceof SqlClass ? dialect.sqlToQuery(statement) : statement.toSQL();
+    return this.d1.prepare(sql).bind(...params);
+  }
+
+  private count(results: readonly D1Result[]): void {
+    spend(this.cost, {
+      d1_round_trips: 1,
+      d1_queries: results.length,
+      d1_rows_read: results.reduce((sum, result) => sum + (result.meta.rows_read ?? 0), 0),
+      d1_rows_written: results.reduce((sum, result) => sum + (result.meta.rows_written ?? 0), 0),
+    });
+  }
+}
+
+/** Reads a JSON column. The columns are written by our own code, so their shape is trusted. */
+export function readJson<T>(text: string): T {
+  return JSON.parse(text) as T;
+}
+
+/** Reads a JSON column that may be null. */
+export function readOptionalJson<T>(text: string | null): T | null {
+  return text === null ? null : readJson<T>(text);
+}

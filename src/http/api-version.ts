@@ -1,0 +1,52 @@
+/** Who asks: the client's API version and program, from the headers that every stock client sends. */
+import { refused } from "#lib/api-error";
+import type { Client } from "#tools";
+
+/** The API version this server speaks, and the oldest it accepts. Prefect 3.8.8: SERVER_API_VERSION. */
+export const API_VERSION = "0.8.4";
+/** The version of the original whose API this is. */
+export const PREFECT_VERSION = "3.8.8";
+const OLDEST = [0, 8, 0] as const;
+const USER_AGENT = /^prefect\/(\d+\.\d+\.\d+[a-z.+0-9]*) \(API \S+\)$/;
+
+/** Reads who asks; refuses (400) an API version that is malformed or too old. None at all is accepted. */
+export function readClient(headers: Headers): Client {
+  return {
+    apiVersion: readApiVersion(headers.get("x-prefect-api-version")),
+    version: USER_AGENT.exec(headers.get("user-agent") ?? "")?.[1] ?? null,
+    createdBy: readCreatedBy(headers),
+  };
+}
+
+function readApiVersion(text: string | null): Client["apiVersion"] {
+  if (!text) return null;
+  const parts = text.split(".");
+  const [major, minor, patch] = parts.map((part) => (/^\s*[+-]?\d+\s*$/.test(part) ? Number(part) : Number.NaN));
+  if (parts.length !== 3 || major === undefined || minor === undefined || patch === undefined || Number.isNaN(major + minor + patch)) {
+    throw refused(400, `Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received ${text}`);
+  }
+  if (compare([major, minor, patch], OLDEST) < 0) {
+    throw refused(
+      400,
+      `The request specified API version ${text} but this server requires version ${OLDEST.join(".")} or higher.`,
+    );
+  }
+  return [major, minor, patch];
+}
+
+function compare(a: readonly [number, number, number], b: readonly [number, number, number]): number {
+  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
+}
+
+function readCreatedBy(headers: Headers): Client["createdBy"] {
+  const id = headers.get("prefect-automation-id");
+  const name = headers.get("prefect-automation-name");
+  if (!id || !name) return null;
+  try {
+    const bytes = Uint8Array.from(atob(name), (char) => char.charCodeAt(0));
+    return { id, type: "AUTOMATION", display_value: new TextDecoder().decode(bytes) };
+  } catch {
+    // Not base64: the original, too, goes on without an author.
+    return null;
+  }
+}

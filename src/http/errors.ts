@@ -1,0 +1,191 @@
+/** One mapping from what went wrong to a reply, in the original's shapes. */
+import type { z } from "zod";
+import { ApiError } from "#lib/api-error";
+
+/** One entry of `exception_detail`, as pydantic words it. */
+export interface ValidationDetail {
+  type: string;
+  loc: (string | number)[];
+  msg: string;
+  input: unknown;
+  ctx?: Record<string, unknown>;
+}
+
+/** A request that its schema refused; becomes a 422 in pydantic's shape. */
+export class InvalidRequest extends Error {
+  readonly details: ValidationDetail[];
+  readonly body: unknown;
+
+  constructor(details: ValidationDetail[], body: unknown) {
+    super("Invalid request received.");
+    this.details = details;
+    this.body = body;
+  }
+}
+
+type Issue = z.core.$ZodIssue;
+type Path = (string | number)[];
+
+/** Zod's issues as pydantic's details. `embedded` bodies are made of single fields, which miss without an input. */
+export function toDetails(issues: readonly Issue[], where: string, input: unknown, embedded: boolean): ValidationDetail[] {
+  return issues.flatMap((issue) => detailsOf(issue, where, [], input, embedded));
+}
+
+function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, embedded: boolean): ValidationDetail[] {
+  const path: Path = [...prefix, ...issue.path.map((key) => (typeof key === "symbol" ? String(key) : key))];
+  const loc = [where, ...path];
+  const value = valueAt(input, path);
+  const detail = (type: string, msg: string, ctx?: Record<string, unknown>): ValidationDetail[] => [
+    { type, loc, msg, input: value ?? null, ...(ctx && { ctx }) },
+  ];
+  if (value === undefined && issue.code !== "unrecognized_keys" && !isCustomType(issue)) {
+    const parent = valueAt(input, path.slice(0, -1));
+    const missing = embedded && path.length === 1 ? null : (parent ?? null);
+    return [{ type: "missing", loc, msg: "Field required", input: missing }];
+  }
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map((key) => ({
+        type: "extra_forbidden",
+        loc: [...loc, key],
+        msg: "Extra inputs are not permitted",
+        input: valueAt(input, [...path, key]) ?? null,
+      }));
+    case "invalid_type":
+      return detail(...TYPE_WORDS(issue.expected, path.length === 0));
+    case "invalid_value":
+      return detail("enum", `Input should be ${choices(issue.values)}`, { expected: choices(issue.values) });
+    case "too_small":
+      return detail(...tooSmall(issue));
+    case "too_big":
+      return detail(...tooBig(issue));
+    case "invalid_format":
+      return detail("string_pattern_mismatch", issue.pattern ? `String should match pattern '${issue.pattern}'` : issue.message);
+    case "invalid_union":
+      return unionDetails(issue, where, path, input, embedded, detail);
+    case "invalid_key":
+    case "invalid_element":
+      return issue.issues.flatMap((inner) => detailsOf(inner, where, path, input, embedded));
+    case "not_multiple_of":
+      return detail("multiple_of", `Input should be a multiple of ${issue.divisor}`);
+    case "custom": {
+      const type: unknown = issue.params?.["type"];
+      if (typeof type === "string") return detail(type, issue.message, issue.params?.["ctx"] as Record<string, unknown>);
+      return detail("value_error", `Value error, ${issue.message}`, { error: {} });
+    }
+    default: {
+      const unknown: never = issue;
+      throw new Error(`unknown issue ${JSON.stringify(unknown)}`);
+    }
+  }
+}
+
+function isCustomType(issue: Issue): boolean {
+  return issue.code === "custom" && typeof issue.params?.["type"] === "string";
+}
+
+/** A union is answered by the branch that came furthest: the one with the deepest first issue. */
+function unionDetails(
+  issue: Extract<Issue, { code: "invalid_union" }>,
+  where: string,
+  path: Path,
+  input: unknown,
+  embedded: boolean,
+  detail: (type: string, msg: string) => ValidationDetail[],
+): ValidationDetail[] {
+  if (issue.message === "not a scalar") return detail("int_type", "Input should be a valid number");
+  const branches = issue.errors.filter((errors) => errors.length > 0);
+  const [best] = branches.toSorted((a, b) => depth(b) - depth(a));
+  if (!best) return detail("union_tag_invalid", issue.message || "Input should match one of the allowed shapes");
+  return best.flatMap((inner) => detailsOf(inner, where, path, input, embedded));
+}
+
+const depth = (issues: readonly Issue[]): number => Math.max(...issues.map((issue) => issue.path.length));
+
+function valueAt(input: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (value, key) => (typeof value === "object" && value !== null ? (value as Record<string | number, unknown>)[key] : undefined),
+    input,
+  );
+}
+
+const TYPE_WORDS = (expected: string, isBody: boolean): [string, string] => {
+  switch (expected) {
+    case "string":
+      return ["string_type", "Input should be a valid string"];
+    case "number":
+      return ["float_type", "Input should be a valid number"];
+    case "int":
+      return ["int_type", "Input should be a valid integer"];
+    case "boolean":
+      return ["bool_type", "Input should be a valid boolean"];
+    case "array":
+      return ["list_type", "Input should be a valid list"];
+    case "record":
+      return ["dict_type", "Input should be a valid dictionary"];
+    case "object":
+      return isBody
+        ? ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"]
+        : ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"];
+    default:
+      return [`${expected}_type`, `Input should be a valid ${expected}`];
+  }
+};
+
+function choices(values: readonly unknown[]): string {
+  const quoted = values.map((value) => `'${String(value)}'`);
+  const last = quoted.pop();
+  return quoted.length === 0 ? String(last) : `${quoted.join(", ")} or ${last}`;
+}
+
+function tooSmall(issue: Extract<Issue, { code: "too_small" }>): [string, string, Record<string, unknown>?] {
+  const minimum = Number(issue.minimum);
+  if (issue.origin === "string") {
+    return ["string_too_short", `String should have at least ${minimum} character${minimum === 1 ? "" : "s"}`, { min_length: minimum }];
+  }
+  if (issue.origin === "array" || issue.origin === "set") {
+    return ["too_short", `List should have at least ${minimum} item${minimum === 1 ? "" : "s"} after validation`, { min_length: minimum }];
+  }
+  return issue.inclusive === false
+    ? ["greater_than", `Input should be greater than ${minimum}`, { gt: minimum }]
+    : ["greater_than_equal", `Input should be greater than or equal to ${minimum}`, { ge: minimum }];
+}
+
+function tooBig(issue: Extract<Issue, { code: "too_big" }>): [string, string, Record<string, unknown>?] {
+  const maximum = Number(issue.maximum);
+  if (issue.origin === "string") {
+    return ["string_too_long", `String should have at most ${maximum} character${maximum === 1 ? "" : "s"}`, { max_length: maximum }];
+  }
+  if (issue.origin === "array" || issue.origin === "set") {
+    return ["too_long", `List should have at most ${maximum} item${maximum === 1 ? "" : "s"} after validation`, { max_length: maximum }];
+  }
+  return issue.inclusive === false
+    ? ["less_than", `Input should be less than ${maximum}`, { lt: maximum }]
+    : ["less_than_equal", `Input should be less than or equal to ${maximum}`, { le: maximum }];
+}
+
+const CONSTRAINT = /UNIQUE constraint failed|FOREIGN KEY constraint failed/;
+const OVERLOADED = /overloaded|too many requests queued|Network connection lost|storage caused object to be reset/i;
+
+/** The reply to whatever was thrown. A bug is logged with the request's id, and says nothing but that id. */
+export function toResponse(error: unknown, requestId: string): Response {
+  if (error instanceof InvalidRequest) {
+    return Response.json(
+      { exception_message: error.message, exception_detail: error.details, request_body: error.body ?? null },
+      { status: 422 },
+    );
+  }
+  if (error instanceof ApiError) return Response.json(error.body, { status: error.status, headers: error.headers });
+  const message = error instanceof Error ? error.message : String(error);
+  if (CONSTRAINT.test(message)) {
+    return Response.json(
+      { detail: "Data integrity conflict. This usually means a unique or foreign key constraint was violated. See server logs for details." },
+      { status: 409 },
+    );
+  }
+  console.error(JSON.stringify({ request_id: requestId, error: message, stack: error instanceof Error ? error.stack : null }));
+  if (OVERLOADED.test(message)) {
+    return Response.json({ exception_message: "Service Unavailable", request_id: requestId }, { status: 503, headers: { "Retry-After": "1" } });
+  }
+  return Response.json({ exception_message: "Internal Server Error", request_id: requestId }, { status: 500 });
+}

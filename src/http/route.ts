@@ -1,0 +1,212 @@
+/** A route as a value: its path on the wire, its schemas, its handler. Knows how to run itself, and nothing of Hono. */
+import { z } from "zod";
+import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
+import { ApiError, refused } from "#lib/api-error";
+import type { Tools } from "#tools";
+
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** The most bytes of a request's body; more is answered by 413. Prefect's client sends at most 4 MB of logs at once. */
+export const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+/** What a handler gets: plain values, parsed, and its tools. */
+export interface Input<Params, Query, Body> {
+  params: Params;
+  query: Query;
+  body: Body;
+  tools: Tools;
+  request: Request;
+}
+
+interface Spec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+  method: Method;
+  /** The path in full as on the wire; `{id:uuid}` takes only a UUID, `{name}` any one segment. */
+  path: string;
+  summary: string;
+  /** Of the path's names; every `:uuid` name has its schema already. */
+  params?: P;
+  query?: Q;
+  body?: B;
+  /** The status of a plain answer; 200 where it is not said. */
+  status?: number;
+  /** What the answer looks like, for the OpenAPI document and the tests. */
+  response?: z.ZodType;
+  /** Left out of the OpenAPI document. */
+  hidden?: boolean;
+}
+
+/** A route, ready to be served and described. */
+export interface Route {
+  readonly method: Method;
+  readonly path: string;
+  readonly summary: string;
+  readonly query: z.ZodType | undefined;
+  readonly body: z.ZodType | undefined;
+  readonly bodyRequired: boolean;
+  readonly status: number;
+  readonly response: z.ZodType | undefined;
+  readonly hidden: boolean;
+  run(request: Request, params: Record<string, string>, tools: Tools): Promise<Response>;
+}
+
+/** An answer whose status or headers differ from the route's own. */
+export class Reply {
+  readonly value: unknown;
+  readonly status: number;
+  readonly headers: Record<string, string>;
+
+  constructor(value: unknown, status: number, headers: Record<string, string> = {}) {
+    this.value = value;
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+const embeddedBodies = new WeakSet<z.ZodType>();
+
+/**
+ * A body made of single fields (FastAPI's embedded `Body` parameters): unknown keys are passed over, and no body at all
+ * is an empty one. Bodies that are one model are `z.strictObject`s and have to be there.
+ */
+export function embedded<S extends z.core.$ZodLooseShape>(shape: S) {
+  const body = z.object(shape);
+  embeddedBodies.add(body);
+  return body;
+}
+
+/** Makes a route of its description and its handler. */
+export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+  spec: Spec<P, Q, B>,
+  handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>>) => Promise<unknown> | unknown,
+): Route {
+  const status = spec.status ?? 200;
+  const isEmbedded = spec.body !== undefined && embeddedBodies.has(spec.body);
+  return {
+    method: spec.method,
+    path: spec.path,
+    summary: spec.summary,
+    query: spec.query,
+    body: spec.body,
+    bodyRequired: spec.body !== undefined && !(isEmbedded && spec.body.safeParse({}).success),
+    status,
+    response: spec.response,
+    hidden: spec.hidden ?? false,
+    async run(request, params, tools) {
+      const text = await readBody(request);
+      const details: ValidationDetail[] = [];
+      const query = parse(spec.query, queryOf(request.url), "query", details, false);
+      const raw = spec.body === undefined ? undefined : parseJson(text, isEmbedded);
+      const body = parseBody(spec.body, raw, details, isEmbedded);
+      if (details.length > 0) throw new InvalidRequest(details, raw);
+      // The handler's own types come from the same schemas that were just applied.
+      const input = { params: parseParams(spec.params, params), query, body, tools, request } as Input<
+        z.output<P>,
+        z.output<Q>,
+        z.output<B>
+      >;
+      return toReply(await handler(input), status);
+    },
+  };
+}
+
+/** Reads the whole body, whatever the route: workerd drops the connection of a request whose body was left unread. */
+async function readBody(request: Request): Promise<string> {
+  if (!request.body) return "";
+  const length = Number(request.headers.get("content-length") ?? 0);
+  if (length <= MAX_BODY_BYTES) {
+    const bytes = await request.arrayBuffer();
+    if (bytes.byteLength <= MAX_BODY_BYTES) return new TextDecoder().decode(bytes);
+  }
+  await drain(request);
+  throw refused(413, `The request's body is larger than ${MAX_BODY_BYTES} bytes.`);
+}
+
+/** Reads and forgets what is left of a body, so that the client can read the refusal. */
+export async function drain(request: Request): Promise<void> {
+  if (!request.body || request.bodyUsed) return;
+  const reader = request.body.getReader();
+  try {
+    for (let read = 0; read < 4 * MAX_BODY_BYTES; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      read += value.byteLength;
+    }
+    await reader.cancel();
+  } catch {
+    // The client went away; there is nobody to answer.
+  }
+}
+
+function parseJson(text: string, isEmbedded: boolean): unknown {
+  if (text === "") return isEmbedded ? {} : undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    const position = /position (\d+)/.exec(String(error))?.[1];
+    throw new InvalidRequest(
+      [
+        {
+          type: "json_invalid",
+          loc: ["body", Number(position ?? text.length)],
+          msg: "JSON decode error",
+          input: {},
+          ctx: { error: error instanceof Error ? error.message : "not JSON" },
+        },
+      ],
+      text,
+    );
+  }
+}
+
+function parseBody(schema: z.ZodType | undefined, raw: unknown, details: ValidationDetail[], isEmbedded: boolean): unknown {
+  if (schema === undefined) return undefined;
+  if (raw === undefined || (raw === null && isEmbedded)) {
+    if (isEmbedded) return parse(schema, {}, "body", details, true);
+    if (schema.safeParse(undefined).success) return parse(schema, undefined, "body", details, false);
+    details.push({ type: "missing", loc: ["body"], msg: "Field required", input: null });
+    return undefined;
+  }
+  return parse(schema, raw, "body", details, isEmbedded);
+}
+
+function parse(schema: z.ZodType | undefined, value: unknown, where: string, details: ValidationDetail[], isEmbedded: boolean): unknown {
+  if (schema === undefined) return undefined;
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  details.push(...toDetails(parsed.error.issues, where, value, isEmbedded || where === "query"));
+  return undefined;
+}
+
+function parseParams(schema: z.ZodType | undefined, params: Record<string, string>): unknown {
+  if (schema === undefined) return params;
+  const parsed = schema.safeParse(params);
+  if (!parsed.success) throw refused(404, "Not Found");
+  return parsed.data;
+}
+
+/** The query as an object; a name that comes twice is a list. */
+function queryOf(url: string): Record<string, string | string[]> {
+  const query: Record<string, string | string[]> = {};
+  const search = new URL(url).searchParams;
+  for (const name of new Set(search.keys())) {
+    const values = search.getAll(name);
+    query[name] = values.length === 1 ? (values[0] ?? "") : values;
+  }
+  return query;
+}
+
+function toReply(value: unknown, status: number): Response {
+  if (value instanceof Response) return value;
+  if (value instanceof Reply) return toResponse(value.value, value.status, value.headers);
+  return toResponse(value, status, {});
+}
+
+function toResponse(value: unknown, status: number, headers: Record<string, string>): Response {
+  if (status === 204) return new Response(null, { status, headers });
+  return Response.json(value ?? null, { status, headers });
+}
+
+/** Whether an error is one that a client may read. */
+export function isReadable(error: unknown): error is ApiError | InvalidRequest {
+  return error instanceof ApiError || error instanceof InvalidRequest;
+}

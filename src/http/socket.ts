@@ -1,0 +1,31 @@
+/** A WebSocket route as a value: the Worker hands the upgrade to the object that keeps the socket. */
+import { DEFAULT_WORKSPACE, type Env, parseSettings } from "#env";
+import { isAuthorized, needsCredentials } from "#http/auth";
+
+/** A path that is upgraded, and the object that takes it. */
+export interface SocketRoute {
+  readonly path: string;
+  open(request: Request, env: Env, params: Record<string, string>): Promise<Response> | Response;
+}
+
+/** Headers by which the Worker tells the object what it has made sure of. Removed from what clients send. */
+export const SOCKET_HEADERS = { workspace: "x-sluice-workspace", authorized: "x-sluice-authorized", channel: "x-sluice-channel" };
+
+/** A socket route whose connections live in the object that `objectOf` names. */
+export function socket(path: string, channel: string, objectOf: (env: Env, workspaceId: string) => DurableObjectStub): SocketRoute {
+  return {
+    path,
+    open(request, env) {
+      if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+        return Response.json({ detail: "Upgrade Required" }, { status: 426, headers: { Upgrade: "websocket" } });
+      }
+      const settings = parseSettings(env);
+      const headers = new Headers(request.headers);
+      headers.set(SOCKET_HEADERS.workspace, DEFAULT_WORKSPACE);
+      headers.set(SOCKET_HEADERS.channel, channel);
+      const authorized = !needsCredentials(settings) || isAuthorized(request.headers.get("authorization"), settings);
+      headers.set(SOCKET_HEADERS.authorized, authorized ? "1" : "0");
+      return objectOf(env, DEFAULT_WORKSPACE).fetch(new Request(request, { headers }));
+    },
+  };
+}

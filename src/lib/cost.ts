@@ -1,0 +1,49 @@
+/** What work costs: counted per request and since the start of the process, in the units that Cloudflare bills. */
+
+/** Counts of what was used. */
+export interface Cost {
+  requests: number;
+  d1_queries: number;
+  d1_round_trips: number;
+  d1_rows_read: number;
+  d1_rows_written: number;
+  object_calls: number;
+  object_rows_written: number;
+  queue_messages: number;
+}
+
+/** A count of nothing. */
+export function noCost(): Cost {
+  return {
+    requests: 0,
+    d1_queries: 0,
+    d1_round_trips: 0,
+    d1_rows_read: 0,
+    d1_rows_written: 0,
+    object_calls: 0,
+    object_rows_written: 0,
+    queue_messages: 0,
+  };
+}
+
+/** Everything since this isolate started; the local server shows it, nothing relies on it. */
+export const totalCost: Cost = noCost();
+
+/** Adds to a request's count and to the total. */
+export function spend(cost: Cost, used: Partial<Cost>): void {
+  for (const [name, amount] of Object.entries(used) as [keyof Cost, number][]) {
+    cost[name] += amount;
+    if (cost !== totalCost) totalCost[name] += amount;
+  }
+}
+
+/** The count as the reply header `x-sluice-cost` carries it. */
+export function printCost(cost: Cost): string {
+  return [
+    `queries=${cost.d1_queries}`,
+    `round_trips=${cost.d1_round_trips}`,
+    `rows_read=${cost.d1_rows_read}`,
+    `rows_written=${cost.d1_rows_written}`,
+    `objects=${cost.object_calls}`,
+  ].join(";");
+}

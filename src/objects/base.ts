@@ -1,0 +1,146 @@
+/**
+ * What every Durable Object of ours is built on: itty-durable's class, with SQL rows, timers behind the one alarm, calls
+ * that carry a version, and hibernating WebSockets.
+ */
+import { createDurable } from "itty-durable";
+import type { Env } from "#env";
+import { spend, totalCost } from "#lib/cost";
+
+/** The version of the calls this code sends; the one before is still understood. */
+export const CALL_VERSION = 1;
+
+/** A call as it travels: in a header, so its text is ASCII and its arguments are small. */
+export interface Call {
+  v: number;
+  method: string;
+  args: unknown[];
+}
+
+/** Who the object is, told by each caller and kept. */
+export interface Identity {
+  workspace: string;
+  name: string;
+}
+
+/** itty-durable's class with the types it leaves open. */
+const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unknown as new (
+  state: DurableObjectState,
+  env: Env,
+) => { state: DurableObjectState; fetch(request: Request): Promise<Response> };
+
+/**
+ * Base of the objects. Subclasses give their tables (`migrations`, applied once each, in order), the methods that may be
+ * called from outside (`methods`) and what a timer does (`onTimer`).
+ */
+export abstract class SluiceObject extends Durable {
+  // itty-durable hands out a Proxy, under which #private fields throw; these are private by agreement.
+  readonly bindings: Env;
+  readonly sql: SqlStorage;
+  private opened = false;
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.bindings = env;
+    this.sql = state.storage.sql;
+  }
+
+  /** SQL of the object's tables, one entry a version; entries are never changed once they have shipped. */
+  abstract migrations(): readonly string[];
+  /** The methods that callers may name. */
+  abstract methods(): Record<string, (...args: never[]) => unknown>;
+  /** Does what the timer of this name is for; comes at least once. */
+  abstract onTimer(name: string): Promise<void> | void;
+
+  /** itty-durable would make one JSON value of the whole object; everything of ours is in rows. */
+  getPersistable(): Record<string, never> {
+    return {};
+  }
+
+  /** itty-durable's way in: `proxyDurable(...).call(json)`. */
+  async call(json: string): Promise<{ result: unknown }> {
+    const { v, method, args } = JSON.parse(json) as Call;
+    if (v !== CALL_VERSION && v !== CALL_VERSION - 1) throw new Error(`call version ${v} is not understood`);
+    const found = this.methods()[method];
+    if (!found) throw new Error(`no method ${method}`);
+    this.open();
+    return { result: (await (found as (...values: unknown[]) => unknown).apply(this, args)) ?? null };
+  }
+
+  /** Applies the tables' versions that this object has not seen. */
+  open(): void {
+    if (this.opened) return;
+    this.sql.exec("create table if not exists sluice_meta (key text primary key, value text not null) without rowid");
+    this.sql.exec("create table if not exists sluice_timer (name text primary key, at integer not null) without rowid");
+    const version = Number(this.readMeta("version") ?? 0);
+    const all = this.migrations();
+    for (const [index, statements] of all.entries()) if (index >= version) this.sql.exec(statements);
+    if (version < all.length) this.writeMeta("version", String(all.length));
+    this.opened = true;
+  }
+
+  /** A kept word about the object itself. */
+  readMeta(key: string): string | null {
+    return this.sql.exec<{ value: string }>("select value from sluice_meta where key = ?", key).toArray()[0]?.value ?? null;
+  }
+
+  writeMeta(key: string, value: string): void {
+    this.write("insert into sluice_meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value", key, value);
+  }
+
+  /** Runs a writing statement and counts its rows. */
+  write(statement: string, ...params: SqlStorageValue[]): Record<string, SqlStorageValue>[] {
+    const cursor = this.sql.exec(statement, ...params);
+    const rows = cursor.toArray();
+    spend(totalCost, { object_rows_written: cursor.rowsWritten });
+    return rows;
+  }
+
+  /** Forgets everything, as after the thing it stands for was deleted. */
+  async forget(): Promise<void> {
+    await this.state.storage.deleteAlarm();
+    await this.state.storage.deleteAll();
+    this.opened = false;
+    this.open();
+  }
+
+  /** Sets a timer to a time in milliseconds since 1970, or moves it there. The earliest timer is the object's alarm. */
+  async setTimer(name: string, atMs: number): Promise<void> {
+    const [present] = this.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray();
+    if (present?.at === atMs) return;
+    this.write("insert into sluice_timer (name, at) values (?, ?) on conflict (name) do update set at = excluded.at", name, atMs);
+    await this.arm();
+  }
+
+  /** Sets a timer unless one of that name is due earlier. */
+  async setTimerBy(name: string, atMs: number): Promise<void> {
+    const [present] = this.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray();
+    if (present && present.at <= atMs) return;
+    await this.setTimer(name, atMs);
+  }
+
+  private async arm(): Promise<void> {
+    const [first] = this.sql.exec<{ at: number | null }>("select min(at) as at from sluice_timer").toArray();
+    if (first?.at === null || first?.at === undefined) return;
+    const armed = await this.state.storage.getAlarm();
+    if (armed === null || armed > first.at) await this.state.storage.setAlarm(first.at);
+  }
+
+  /** The object's alarm: runs the timers that are due. A timer that fails is set again, so that none is ever lost. */
+  async alarm(): Promise<void> {
+    this.open();
+    const now = Date.now();
+    const due = this.sql.exec<{ name: string; at: number }>("select name, at from sluice_timer where at <= ? order by at", now).toArray();
+    for (const timer of due) {
+      this.write("delete from sluice_timer where name = ? and at = ?", timer.name, timer.at);
+      try {
+        await this.onTimer(timer.name);
+      } catch (error) {
+        console.error(`timer ${timer.name} failed`, error);
+        await this.setTimerBy(timer.name, now + RETRY_TIMER_MS);
+      }
+    }
+    await this.arm();
+  }
+}
+
+const RETRY_TIMER_MS = 5_000;

@@ -1,0 +1,98 @@
+/** Flow runs on the wire. */
+import { z } from "zod";
+import { TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { Float, Int, JsonObject, Labels } from "#wire/scalars";
+import { StateCreate, StateText, StateType } from "#wire/state";
+
+/** How a run is retried and paused. */
+export const FlowRunPolicy = z
+  .object({
+    max_retries: Int.optional(),
+    retry_delay_seconds: Float.optional(),
+    retries: Int.nullish(),
+    retry_delay: Int.nullish(),
+    pause_keys: z.array(z.string()).nullish(),
+    resuming: z.boolean().nullish(),
+    retry_type: z.enum(["in_process", "reschedule"]).nullish(),
+  })
+  .meta({ id: "FlowRunPolicy" });
+
+export const CreatedBy = z
+  .object({ id: UuidText.nullable(), type: z.string().nullable(), display_value: z.string().nullable() })
+  .meta({ id: "CreatedBy" });
+
+export const FlowRunCreate = z
+  .strictObject({
+    name: z.string().nullish(),
+    flow_id: Uuid,
+    flow_version: z.string().nullish(),
+    parameters: JsonObject.optional(),
+    context: JsonObject.optional(),
+    parent_task_run_id: Uuid.nullish(),
+    infrastructure_document_id: Uuid.nullish(),
+    empirical_policy: FlowRunPolicy.optional(),
+    tags: z.array(z.string()).optional(),
+    labels: Labels.nullish(),
+    idempotency_key: z.string().nullish(),
+    work_pool_name: z.string().nullish(),
+    work_queue_name: z.string().nullish(),
+    job_variables: JsonObject.nullish(),
+    state: StateCreate.nullish(),
+    deployment_id: Uuid.nullish(),
+  })
+  .meta({ id: "FlowRunCreate" });
+
+export const FlowRunUpdate = z
+  .strictObject({
+    name: z.string().nullish(),
+    flow_version: z.string().nullish(),
+    parameters: JsonObject.optional(),
+    empirical_policy: FlowRunPolicy.optional(),
+    tags: z.array(z.string()).optional(),
+    infrastructure_pid: z.string().nullish(),
+    job_variables: JsonObject.nullish(),
+  })
+  .meta({ id: "FlowRunUpdate" });
+
+/** A flow run in an answer. */
+export const FlowRunResponse = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    flow_id: UuidText,
+    state_id: UuidText.nullable(),
+    deployment_id: UuidText.nullable(),
+    deployment_version: z.string().nullable(),
+    work_queue_id: UuidText.nullable(),
+    work_queue_name: z.string().nullable(),
+    flow_version: z.string().nullable(),
+    parameters: JsonObject,
+    idempotency_key: z.string().nullable(),
+    context: JsonObject,
+    empirical_policy: FlowRunPolicy,
+    tags: z.array(z.string()),
+    labels: Labels.nullable(),
+    parent_task_run_id: UuidText.nullable(),
+    state_type: StateType.nullable(),
+    state_name: z.string().nullable(),
+    run_count: z.int(),
+    expected_start_time: TimeText.nullable(),
+    next_scheduled_start_time: TimeText.nullable(),
+    start_time: TimeText.nullable(),
+    end_time: TimeText.nullable(),
+    total_run_time: z.number(),
+    estimated_run_time: z.number(),
+    estimated_start_time_delta: z.number(),
+    auto_scheduled: z.boolean(),
+    infrastructure_document_id: UuidText.nullable(),
+    infrastructure_pid: z.string().nullable(),
+    created_by: CreatedBy.nullable(),
+    work_pool_id: UuidText.nullable(),
+    work_pool_name: z.string().nullable(),
+    state: StateText.nullable(),
+    job_variables: JsonObject.nullable(),
+  })
+  .meta({ id: "FlowRunResponse" });

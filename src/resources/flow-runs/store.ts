@@ -1,0 +1,166 @@
+/** Flow runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
+import { type SQL, sql } from "drizzle-orm";
+import { type Database, readJson, readOptionalJson } from "#db/database";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import type { Micros } from "#lib/clock";
+import { printDuration, printOptionalTime, printTime } from "#wire/dates";
+import { printState, type State, type StateType } from "#wire/state";
+
+export type FlowRunRow = typeof flow_run.$inferSelect;
+
+/** Columns of the run's present state, as joined to the run. */
+export interface StateColumns {
+  s_id: string | null;
+  s_type: StateType | null;
+  s_name: string | null;
+  s_timestamp: Micros | null;
+  s_message: string | null;
+  s_data: string | null;
+  s_details: string | null;
+}
+
+/** A flow run with its present state and its work pool. */
+export type FlowRunWithState = FlowRunRow & StateColumns & { work_pool_id: string | null; work_pool_name: string | null };
+
+/** The joined state's columns, for selects of other stores too. */
+export const STATE_COLUMNS = sql.raw(
+  "s.id as s_id, s.type as s_type, s.name as s_name, s.timestamp as s_timestamp, s.message as s_message, s.data as s_data, s.state_details as s_details",
+);
+
+/** Selects flow runs with state and pool; what follows may say `where`, `order by` and `limit` over `flow_run`. */
+export function selectFlowRuns(rest: SQL): SQL {
+  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, p.id as work_pool_id, p.name as work_pool_name
+    from ${flow_run}
+    left join ${flow_run_state} s on s.id = ${flow_run.state_id}
+    left join ${work_queue} q on q.workspace_id = ${flow_run.workspace_id} and q.id = ${flow_run.work_queue_id}
+    left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+    ${rest}`;
+}
+
+/** The flow runs of one workspace. */
+export class FlowRunStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** One run, or undefined. */
+  async read(id: string): Promise<FlowRunWithState | undefined> {
+    const [row] = await this.readMany([id]);
+    return row;
+  }
+
+  /** Runs by their ids, in no promised order. */
+  readMany(ids: readonly string[]): Promise<FlowRunWithState[]> {
+    return this.db.rows<FlowRunWithState>(
+      selectFlowRuns(
+        sql`where ${flow_run.workspace_id} = ${this.workspaceId}
+          and ${flow_run.id} in (select value from json_each(${JSON.stringify(ids)}))`,
+      ),
+    );
+  }
+
+  /** A page of runs. `where` and `order` come from the filters. */
+  list(where: SQL, order: SQL, limit: number, offset: number): Promise<FlowRunWithState[]> {
+    return this.db.rows<FlowRunWithState>(selectFlowRuns(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`));
+  }
+
+  /** How many runs there are. */
+  async count(where: SQL): Promise<number> {
+    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${flow_run} where ${where}`);
+    return row?.count ?? 0;
+  }
+}
+
+/** The present state of a joined row. */
+export function stateOf(row: StateColumns): State | null {
+  if (row.s_id === null || row.s_type === null || row.s_timestamp === null) return null;
+  return {
+    id: row.s_id,
+    type: row.s_type,
+    name: row.s_name ?? "",
+    timestamp: row.s_timestamp,
+    message: row.s_message,
+    data: row.s_data === null ? null : readJson<unknown>(row.s_data),
+    state_details: readJson<State["state_details"]>(row.s_details ?? "{}"),
+  };
+}
+
+/** Prefect: `estimated_run_time`, the time spent running so far, the present stretch included. */
+export function estimatedRunTime(run: { total_run_time: Micros }, state: Pick<State, "type" | "timestamp"> | null, now: Micros): Micros {
+  if (state?.type !== "RUNNING") return run.total_run_time;
+  return run.total_run_time + Math.max(0, now - state.timestamp);
+}
+
+/** Prefect: `estimated_start_time_delta`, how late the run began, or is. Never negative. */
+export function startTimeDelta(
+  run: Pick<FlowRunRow, "start_time" | "expected_start_time" | "state_type">,
+  now: Micros,
+): Micros {
+  if (run.start_time !== null && run.expected_start_time !== null) return Math.max(0, run.start_time - run.expected_start_time);
+  const isWaiting = run.start_time === null && run.expected_start_time !== null && run.expected_start_time < now;
+  const hasEnded = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"].includes(run.state_type ?? "");
+  return isWaiting && !hasEnded ? now - (run.expected_start_time ?? now) : 0;
+}
+
+/** A flow run as answers show it. */
+export function printFlowRun(row: FlowRunWithState, now: Micros) {
+  const state = stateOf(row);
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    name: row.name,
+    flow_id: row.flow_id,
+    state_id: row.state_id,
+    deployment_id: row.deployment_id,
+    deployment_version: row.deployment_version,
+    work_queue_id: row.work_queue_id,
+    work_queue_name: row.work_queue_name,
+    flow_version: row.flow_version,
+    parameters: readJson<Record<string, unknown>>(row.parameters),
+    idempotency_key: row.idempotency_key,
+    context: readJson<Record<string, unknown>>(row.context),
+    empirical_policy: printPolicy(row.empirical_policy),
+    tags: readJson<string[]>(row.tags),
+    labels: readJson<Record<string, string>>(row.labels),
+    parent_task_run_id: row.parent_task_run_id,
+    state_type: row.state_type,
+    state_name: row.state_name,
+    run_count: row.run_count,
+    expected_start_time: printOptionalTime(row.expected_start_time),
+    next_scheduled_start_time: printOptionalTime(row.next_scheduled_start_time),
+    start_time: printOptionalTime(row.start_time),
+    end_time: printOptionalTime(row.end_time),
+    total_run_time: printDuration(row.total_run_time),
+    estimated_run_time: printDuration(estimatedRunTime(row, state, now)),
+    estimated_start_time_delta: printDuration(startTimeDelta(row, now)),
+    auto_scheduled: row.auto_scheduled === 1,
+    infrastructure_document_id: row.infrastructure_document_id,
+    infrastructure_pid: row.infrastructure_pid,
+    created_by: readOptionalJson<Record<string, unknown>>(row.created_by),
+    work_pool_id: row.work_pool_id,
+    work_pool_name: row.work_pool_name,
+    state: state && printState(state),
+    job_variables: readOptionalJson<Record<string, unknown>>(row.job_variables),
+  };
+}
+
+/** The policy with every field, as pydantic prints its model. */
+function printPolicy(json: string) {
+  const policy = readJson<Record<string, unknown>>(json);
+  return {
+    max_retries: 0,
+    retry_delay_seconds: 0,
+    retries: null,
+    retry_delay: null,
+    pause_keys: [],
+    resuming: false,
+    retry_type: null,
+    ...policy,
+  };
+}

@@ -1,0 +1,87 @@
+/** The routes under /variables. */
+import { z } from "zod";
+import { conflict, refused } from "#lib/api-error";
+import { route } from "#http/route";
+import { printVariable, type VariableKey, VariableStore } from "#resources/variables/store";
+import { Variable, VariableCreate, VariableUpdate } from "#resources/variables/schema";
+import type { Tools } from "#tools";
+import { Uuid } from "#wire/ids";
+
+const ById = z.object({ id: Uuid });
+const ByName = z.object({ name: z.string() });
+
+const store = (tools: Tools) => new VariableStore(tools.db, tools.workspaceId);
+const missing = () => refused(404, "Variable not found.");
+
+async function read(key: VariableKey, tools: Tools) {
+  const row = await store(tools).read(key);
+  if (!row) throw missing();
+  return printVariable(row);
+}
+
+async function update(key: VariableKey, body: z.output<typeof VariableUpdate>, tools: Tools) {
+  const changed = await store(tools).update(key, {
+    updated: tools.clock(),
+    ...(typeof body.name === "string" && { name: body.name }),
+    ...("value" in body && { value: JSON.stringify(body.value ?? null) }),
+    ...(body.tags && { tags: JSON.stringify(body.tags) }),
+  });
+  if (!changed) throw missing();
+}
+
+async function remove(key: VariableKey, tools: Tools) {
+  if (!(await store(tools).remove(key))) throw missing();
+}
+
+export const variableRoutes = [
+  route(
+    { method: "POST", path: "/variables/", summary: "Create a variable.", body: VariableCreate, status: 201, response: Variable },
+    async ({ body, tools }) => {
+      const now = tools.clock();
+      const row = {
+        id: tools.ids.random(),
+        created: now,
+        updated: now,
+        name: body.name,
+        value: JSON.stringify(body.value ?? null),
+        tags: JSON.stringify(body.tags),
+      };
+      if (await store(tools).read({ name: body.name })) {
+        throw conflict(`A variable with the name '${body.name}' already exists.`);
+      }
+      await store(tools).insert(row);
+      return printVariable({ ...row, workspace_id: tools.workspaceId });
+    },
+  ),
+  route(
+    { method: "GET", path: "/variables/{id:uuid}", summary: "Read a variable.", params: ById, response: Variable },
+    ({ params, tools }) => read(params, tools),
+  ),
+  route(
+    { method: "GET", path: "/variables/name/{name}", summary: "Read a variable by its name.", params: ByName, response: Variable },
+    ({ params, tools }) => read(params, tools),
+  ),
+  route(
+    { method: "PATCH", path: "/variables/{id:uuid}", summary: "Update a variable.", params: ById, body: VariableUpdate, status: 204 },
+    ({ params, body, tools }) => update(params, body, tools),
+  ),
+  route(
+    {
+      method: "PATCH",
+      path: "/variables/name/{name}",
+      summary: "Update a variable by its name.",
+      params: ByName,
+      body: VariableUpdate,
+      status: 204,
+    },
+    ({ params, body, tools }) => update(params, body, tools),
+  ),
+  route(
+    { method: "DELETE", path: "/variables/{id:uuid}", summary: "Delete a variable.", params: ById, status: 204 },
+    ({ params, tools }) => remove(params, tools),
+  ),
+  route(
+    { method: "DELETE", path: "/variables/name/{name}", summary: "Delete a variable by its name.", params: ByName, status: 204 },
+    ({ params, tools }) => remove(params, tools),
+  ),
+];

@@ -1,0 +1,39 @@
+/** Variables on the wire. */
+import { z } from "zod";
+import { UuidText } from "#wire/ids";
+import { TimeText } from "#wire/dates";
+import { VariableName } from "#wire/names";
+
+/** Prefect: MAX_VARIABLE_VALUE_LENGTH, of the value as JSON. */
+const MAX_VALUE_CHARACTERS = 5000;
+
+const VariableValue = z.unknown().refine((value) => JSON.stringify(value ?? null).length <= MAX_VALUE_CHARACTERS, {
+  message: `Variable value must be less than ${MAX_VALUE_CHARACTERS} characters`,
+});
+
+export const VariableCreate = z
+  .strictObject({
+    name: VariableName,
+    value: VariableValue,
+    tags: z.array(z.string()).default([]),
+  })
+  .meta({ id: "VariableCreate" });
+
+export const VariableUpdate = z
+  .strictObject({
+    name: VariableName.nullish(),
+    value: VariableValue.optional(),
+    tags: z.array(z.string()).nullish(),
+  })
+  .meta({ id: "VariableUpdate" });
+
+export const Variable = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    value: z.unknown(),
+    tags: z.array(z.string()),
+  })
+  .meta({ id: "Variable" });

@@ -1,0 +1,73 @@
+/** Variables in D1, of one workspace. */
+import { and, eq, type SQL, sql } from "drizzle-orm";
+import { type Database, readJson } from "#db/database";
+import { variable } from "#db/tables/variable";
+import { printTime } from "#wire/dates";
+
+type Row = typeof variable.$inferSelect;
+
+/** How a variable is named by a caller: by its id or its name. */
+export type VariableKey = { id: string } | { name: string };
+
+/** The variables of one workspace. */
+export class VariableStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** One variable, or undefined. */
+  read(key: VariableKey): Promise<Row | undefined> {
+    return this.db.first(this.db.build.select().from(variable).where(this.by(key)));
+  }
+
+  /** A page of variables. `where` and `order` come from the filters. */
+  list(where: SQL, order: SQL, limit: number, offset: number): Promise<Row[]> {
+    return this.db.all(this.db.build.select().from(variable).where(where).orderBy(order).limit(limit).offset(offset));
+  }
+
+  /** How many variables there are. */
+  async count(where: SQL): Promise<number> {
+    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${variable} where ${where}`);
+    return row?.count ?? 0;
+  }
+
+  /** Writes a new variable. A name that is taken violates the table's unique index. */
+  async insert(row: Omit<Row, "workspace_id">): Promise<void> {
+    await this.db.run(this.db.build.insert(variable).values({ ...row, workspace_id: this.workspaceId }));
+  }
+
+  /** Changes a variable; whether there was one. */
+  async update(key: VariableKey, changes: Partial<Row>): Promise<boolean> {
+    const { changes: changed } = await this.db.run(this.db.build.update(variable).set(changes).where(this.by(key)));
+    return changed > 0;
+  }
+
+  /** Removes a variable; whether there was one. */
+  async remove(key: VariableKey): Promise<boolean> {
+    const { changes } = await this.db.run(this.db.build.delete(variable).where(this.by(key)));
+    return changes > 0;
+  }
+
+  private by(key: VariableKey): SQL | undefined {
+    return and(
+      eq(variable.workspace_id, this.workspaceId),
+      "id" in key ? eq(variable.id, key.id) : eq(variable.name, key.name),
+    );
+  }
+}
+
+/** A variable as answers show it. */
+export function printVariable(row: Row) {
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    name: row.name,
+    value: row.value === null ? null : readJson<unknown>(row.value),
+    tags: readJson<string[]>(row.tags),
+  };
+}

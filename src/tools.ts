@@ -1,0 +1,66 @@
+/** What a request, a cron run or a queue batch works with: passed in, so that nothing below asks the machine itself. */
+import { Database } from "#db/database";
+import { type Env, parseSettings, type Settings } from "#env";
+import { type Clock, type Ids, systemClock, systemIds } from "#lib/clock";
+import { type Cost, noCost } from "#lib/cost";
+
+/** Who asks, as far as the rules care. */
+export interface Client {
+  /** `X-PREFECT-API-VERSION` as [major, minor, patch], or null. */
+  apiVersion: readonly [number, number, number] | null;
+  /** The stock client's version from its User-Agent (`3.8.8`), or null for any other program. */
+  version: string | null;
+  /** Prefect: who makes things through an automation (`prefect-automation-id`, `prefect-automation-name` headers). */
+  createdBy: { id: string; type: string; display_value: string } | null;
+}
+
+/** The tools of one piece of work, bound to one workspace. */
+export interface Tools {
+  readonly env: Env;
+  readonly settings: Settings;
+  readonly workspaceId: string;
+  readonly db: Database;
+  readonly cost: Cost;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly client: Client;
+  readonly random: () => number;
+  /** Lets work go on after the reply; a failure is logged, and a sweep must be able to make up for it. */
+  readonly background: (work: Promise<unknown>) => void;
+}
+
+const clock = systemClock();
+const ids = systemIds();
+const NO_CLIENT: Client = { apiVersion: null, version: null, createdBy: null };
+
+/** The one place that picks a workspace's database. */
+export function databaseFor(env: Env, _workspaceId: string, cost: Cost): Database {
+  return new Database(env.DB, cost);
+}
+
+/** Tools for a piece of work. `waitUntil` is the context's own. */
+export function makeTools(
+  env: Env,
+  workspaceId: string,
+  waitUntil: (work: Promise<unknown>) => void,
+  client: Client = NO_CLIENT,
+): Tools {
+  const cost = noCost();
+  return {
+    env,
+    settings: parseSettings(env),
+    workspaceId,
+    db: databaseFor(env, workspaceId, cost),
+    cost,
+    clock,
+    ids,
+    client,
+    random: Math.random,
+    background: (work) =>
+      waitUntil(
+        work.catch((error: unknown) => {
+          console.error("work after the reply failed", error);
+        }),
+      ),
+  };
+}

@@ -1,0 +1,32 @@
+/** Limits and offsets of lists. */
+import { z } from "zod";
+import { unprocessable } from "#lib/api-error";
+import { Int, intFrom } from "#wire/scalars";
+
+/** Prefect: PREFECT_SERVER_API_DEFAULT_LIMIT, both the default and the most. */
+export const MAX_LIMIT = 200;
+
+/** `limit` in a body; `checkLimit` says what is wrong with it, for the original answers that in its own shape. */
+export const Limit = Int.nullish().transform((limit) => limit ?? MAX_LIMIT);
+
+/** `offset` in a body. */
+export const Offset = intFrom(0).default(0);
+
+/** `page` in a body, from 1. */
+export const Page = intFrom(1).default(1);
+
+/** Refuses a limit out of bounds (422 with a plain detail, as the original's `LimitBody`). */
+export function checkLimit(limit: number): number {
+  if (limit < 0) throw unprocessable("Invalid limit: must be greater than or equal to 0.");
+  if (limit > MAX_LIMIT) throw unprocessable(`Invalid limit: must be less than or equal to ${MAX_LIMIT}.`);
+  return limit;
+}
+
+/** A page of results as the `paginate` routes answer it. */
+export function pageOf<T>(results: T[], count: number, limit: number, page: number) {
+  return { results, count, limit, pages: limit === 0 ? 0 : Math.ceil(count / limit), page };
+}
+
+/** The schema of such a page; `id` is its name in the OpenAPI document. */
+export const paginated = <T extends z.ZodType>(item: T, id: string) =>
+  z.object({ results: z.array(item), count: z.int(), limit: z.int(), pages: z.int(), page: z.int() }).meta({ id });

@@ -1,0 +1,50 @@
+/** Numbers and flags as pydantic reads them: text that spells one is accepted, anything else is refused in its words. */
+import { z } from "zod";
+
+type Context = z.core.$RefinementCtx;
+
+function problem(context: Context, type: string, message: string): typeof z.NEVER {
+  context.addIssue({ code: "custom", message, params: { type } });
+  return z.NEVER;
+}
+
+const loose = z.union([z.number(), z.string(), z.boolean()], { error: () => ({ message: "not a scalar" }) });
+
+/** A whole number. */
+export const Int = loose.meta({ type: "integer" }).transform((value, context) => {
+  if (typeof value === "boolean") return value ? 1 : 0;
+  if (typeof value === "number") {
+    if (Number.isInteger(value)) return value;
+    return problem(context, "int_from_float", "Input should be a valid integer, got a number with a fractional part");
+  }
+  if (/^\s*[+-]?\d+(\.0*)?\s*$/.test(value)) return Number(value);
+  return problem(context, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+});
+
+/** A whole number of at least `minimum`. */
+export const intFrom = (minimum: number) => Int.pipe(z.number().min(minimum));
+
+/** A number. */
+export const Float = loose.meta({ type: "number" }).transform((value, context) => {
+  if (typeof value === "boolean") return value ? 1 : 0;
+  if (typeof value === "number") return value;
+  if (value.trim() !== "" && Number.isFinite(Number(value))) return Number(value);
+  return problem(context, "float_parsing", "Input should be a valid number, unable to parse string as a number");
+});
+
+const TRUE = new Set<unknown>([true, 1, "1", "true", "t", "yes", "y", "on"]);
+const FALSE = new Set<unknown>([false, 0, "0", "false", "f", "no", "n", "off"]);
+
+/** A flag. */
+export const Bool = loose.meta({ type: "boolean" }).transform((value, context) => {
+  const key = typeof value === "string" ? value.toLowerCase() : value;
+  if (TRUE.has(key)) return true;
+  if (FALSE.has(key)) return false;
+  return problem(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
+});
+
+/** An object with any content. */
+export const JsonObject = z.record(z.string(), z.unknown());
+
+/** Labels of a thing: text keys with scalar values. */
+export const Labels = z.record(z.string(), z.union([z.boolean(), z.number(), z.string()]));

@@ -1,0 +1,12 @@
+import type { D1Migration } from "@cloudflare/vitest-plugin";
+import type { Env } from "#env";
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends SluiceEnv {
+      TEST_MIGRATIONS: D1Migration[];
+    }
+  }
+}
+
+type SluiceEnv = Env;
