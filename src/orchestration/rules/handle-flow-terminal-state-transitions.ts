@@ -1,6 +1,13 @@
 /** A flow run leaves its end only to be run again, and not where a stored result would be lost; its pauses are then forgotten. */
 import { isCompletedWithResult, knowsPauses } from "#orchestration/predicates";
-import { ANY_STATE, TERMINAL_STATES, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import {
+  ANY_STATE,
+  TERMINAL_STATES,
+  statesOf,
+  type FlowRunContext,
+  type FlowRunPolicy,
+  type Rule,
+} from "#orchestration/transition";
 import { preventResultDataLoss } from "#orchestration/rules/prevent-result-data-loss";
 import { isTerminal } from "#wire/state";
 
@@ -27,7 +34,7 @@ export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
     }
     if (isTerminal(proposed) || !knowsPauses(context)) return undefined;
     const retryType = proposed.type === "SCHEDULED" ? "reschedule" : null;
-    const policy = { ...run.empirical_policy, resuming: false, pause_keys: [], retry_type: retryType } as const;
+    const policy: FlowRunPolicy = { ...run.empirical_policy, resuming: false, pause_keys: [], retry_type: retryType };
     return { kind: "adjust", changes: { empirical_policy: policy } };
   },
 };

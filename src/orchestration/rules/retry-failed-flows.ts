@@ -1,6 +1,6 @@
 /** A failed flow run that has retries left waits for its next try, in the same process. */
 import { isApiBefore, knowsPauses } from "#orchestration/predicates";
-import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { statesOf, type FlowRunContext, type FlowRunPolicy, type Rule } from "#orchestration/transition";
 
 const MICROS_PER_SECOND = 1_000_000;
 
@@ -16,7 +16,12 @@ export const retryFailedFlows: Rule<FlowRunContext> = {
       return { kind: "adjust", changes: { empirical_policy: { ...run.empirical_policy, retry_type: null } } };
     }
     const scheduled_time = now + (delaySeconds ?? 0) * MICROS_PER_SECOND;
-    const policy = { ...run.empirical_policy, resuming: false, pause_keys: [], retry_type: "in_process" } as const;
+    const policy: FlowRunPolicy = {
+      ...run.empirical_policy,
+      resuming: false,
+      pause_keys: [],
+      retry_type: "in_process",
+    };
     return {
       kind: "reject",
       state: {

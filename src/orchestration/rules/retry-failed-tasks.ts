@@ -37,7 +37,7 @@ function delayOf({ run_count, empirical_policy }: TaskRunContext["run"], random:
 /** Prefect: `clamped_poisson_interval`, an exponential variate with this mean, cut off at `1 + jitter` times the mean. */
 function jittered(meanSeconds: number, jitter: number, random: () => number): number {
   const upper = 1 + jitter;
-  // As much mass lies between this and the median as between the median and the upper end; beyond 50 it is none.
+  // The nearer the upper end, the higher the lower one, so that the mean stays about where it is.
   const lower = upper >= 50 ? 0 : Math.log2(2 ** upper / (2 ** upper - 1));
   const from = 1 - Math.exp(-lower);
   const to = 1 - Math.exp(-upper);

@@ -1,0 +1,37 @@
+import { test } from "vitest";
+import { bypassCancellingFlowRunsWithNoInfra as rule } from "#orchestration/rules/bypass-cancelling-flow-runs-with-no-infra";
+import type { StateProposal } from "#wire/state";
+import { askFlowRule, objections } from "../builders.ts";
+
+const suspended: StateProposal = { type: "PAUSED", name: "Suspended", state_details: { pause_reschedule: true } };
+const SCHEDULED = "Scheduled flow run has no infrastructure to terminate.";
+const SUSPENDED = "Suspended flow run has no infrastructure to terminate.";
+
+test("of plain states only a scheduled one is cancelled at once", ({ expect }) => {
+  const answers = objections((from, to) => askFlowRule(rule, { from }, to));
+  expect(answers).toEqual(["SCHEDULED to CANCELLING: REJECT Cancelled"]);
+});
+
+test.for<{ title: string; from: StateProposal; pid?: string; reason: string | null }>([
+  { title: "a scheduled run has nothing to tear down", from: { type: "SCHEDULED" }, reason: SCHEDULED },
+  { title: "a scheduled run with a process has", from: { type: "SCHEDULED" }, pid: "12", reason: null },
+  {
+    title: "a run that awaits a retry in its process has",
+    from: { type: "SCHEDULED", name: "AwaitingRetry" },
+    pid: "12",
+    reason: null,
+  },
+  {
+    title: "a resuming run's process is of its past",
+    from: { type: "SCHEDULED", name: "Resuming" },
+    pid: "12",
+    reason: SCHEDULED,
+  },
+  { title: "a suspended run has nothing to tear down", from: suspended, reason: SUSPENDED },
+  { title: "a suspended run's process is of its past", from: suspended, pid: "12", reason: SUSPENDED },
+  { title: "a paused run keeps its process", from: { type: "PAUSED" }, reason: null },
+])("$title", ({ from, pid = null, reason }, { expect }) => {
+  const decision = askFlowRule(rule, { from, run: { infrastructure_pid: pid } }, "CANCELLING");
+  expect(decision.reason).toBe(reason);
+  expect(decision.state?.type).toBe(reason === null ? "CANCELLING" : "CANCELLED");
+});

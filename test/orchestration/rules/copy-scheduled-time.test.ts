@@ -1,0 +1,23 @@
+import { test } from "vitest";
+import { copyScheduledTime as rule } from "#orchestration/rules/copy-scheduled-time";
+import { askFlowRule, NOW, SECOND } from "../builders.ts";
+
+const scheduled = { type: "SCHEDULED", state_details: { scheduled_time: NOW + 9 * SECOND } } as const;
+
+test.for([
+  {
+    title: "a pending run keeps its scheduled time",
+    from: scheduled,
+    scheduled_time: undefined,
+    kept: NOW + 9 * SECOND,
+  },
+  { title: "one that says when, says it", from: scheduled, scheduled_time: NOW, kept: NOW },
+  { title: "a run that was not scheduled has none", from: "PAUSED", scheduled_time: undefined, kept: undefined },
+] as const)("$title", ({ from, scheduled_time, kept }, { expect }) => {
+  const { state } = askFlowRule(rule, { from }, { type: "PENDING", state_details: { scheduled_time } });
+  expect(state?.state_details.scheduled_time).toBe(kept);
+});
+
+test("only pending runs do", ({ expect }) => {
+  expect(askFlowRule(rule, { from: scheduled }, "RUNNING").state?.state_details.scheduled_time).toBeUndefined();
+});

@@ -1,0 +1,26 @@
+import { test } from "vitest";
+import { ensureOnlyScheduledFlowsMarkedLate as rule } from "#orchestration/rules/ensure-only-scheduled-flows-marked-late";
+import { askFlowRule, objections } from "../builders.ts";
+
+const late = { type: "SCHEDULED", name: "Late" } as const;
+
+test("a state that is not called Late passes from everywhere", ({ expect }) => {
+  expect(objections((from, to) => askFlowRule(rule, { from }, to))).toEqual([]);
+});
+
+test("only scheduled runs, and new ones, are marked late", ({ expect }) => {
+  const refused = objections((from, to) => askFlowRule(rule, { from }, to === "SCHEDULED" ? late : to));
+  expect(refused.filter((line) => line.includes("REJECT"))).toEqual(
+    ["PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED", "CRASHED", "PAUSED", "CANCELLING"].map(
+      (from) => `${from} to SCHEDULED: REJECT`,
+    ),
+  );
+});
+
+test.for([
+  { title: "a scheduled run becomes late", from: "Scheduled", reason: null },
+  { title: "a run that awaits its retry becomes late", from: "AwaitingRetry", reason: null },
+  { title: "a late run is not marked again", from: "Late", reason: "This flow run is already marked late." },
+])("$title", ({ from, reason }, { expect }) => {
+  expect(askFlowRule(rule, { from: { type: "SCHEDULED", name: from } }, late).reason).toBe(reason);
+});

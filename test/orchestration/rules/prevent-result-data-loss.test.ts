@@ -1,0 +1,23 @@
+import { test } from "vitest";
+import { preventResultDataLoss as rule } from "#orchestration/rules/prevent-result-data-loss";
+import { askFlowRule, objections, PERSISTED } from "../builders.ts";
+
+test("only a completed run with a stored result refuses, and only another completion", ({ expect }) => {
+  const refused = objections((type, to) => askFlowRule(rule, { from: type && { type, data: PERSISTED } }, to));
+  expect(refused).toEqual(["COMPLETED to COMPLETED: REJECT"]);
+});
+
+test.for([
+  { title: "a completion with a stored result replaces one", from: PERSISTED, to: PERSISTED, status: "ACCEPT" },
+  {
+    title: "an unpersisted result does not replace a stored one",
+    from: PERSISTED,
+    to: { type: "unpersisted" },
+    status: "REJECT",
+  },
+  { title: "nothing is lost where nothing was stored", from: { type: "unpersisted" }, to: null, status: "ACCEPT" },
+  { title: "nothing is lost where there was no data", from: null, to: null, status: "ACCEPT" },
+])("$title", ({ from, to, status }, { expect }) => {
+  const decision = askFlowRule(rule, { from: { type: "COMPLETED", data: from } }, { type: "COMPLETED", data: to });
+  expect(decision.status).toBe(status);
+});

@@ -1,0 +1,13 @@
+import { test } from "vitest";
+import { updateFlowRunTrackerOnTasks as rule } from "#orchestration/rules/update-flow-run-tracker-on-tasks";
+import { aState, askTaskRule, FLOW_RUN_ID } from "../builders.ts";
+
+const flowRun = { id: FLOW_RUN_ID, run_count: 3, state: aState("RUNNING") };
+
+test.for([
+  { title: "a task that runs remembers the try of its flow", flowRun, to: "RUNNING", count: 3 },
+  { title: "a task that does not run remembers nothing new", flowRun, to: "PENDING", count: undefined },
+  { title: "a task without a flow has none to remember", flowRun: null, to: "RUNNING", count: undefined },
+] as const)("$title", ({ flowRun, to, count }, { expect }) => {
+  expect(askTaskRule(rule, { from: "PENDING", flowRun }, to).changes.flow_run_run_count).toBe(count);
+});
