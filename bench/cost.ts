@@ -1,7 +1,7 @@
 /** What an operation costs a local Sluice in D1, object and queue work, as it reports itself. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { openHttpClient } from "./http-client.ts";
+import { openHttpClient, RequestFailure } from "./http-client.ts";
 import { field } from "./json.ts";
 import { median } from "./measure.ts";
 import type { Operation } from "./operations.ts";
@@ -70,6 +70,10 @@ export async function tellsCost(target: Target): Promise<boolean> {
   const http = openHttpClient(target, { connections: 1, headers: { "x-sluice-cost": "1" } });
   try {
     return typeof (await http.send("GET", "/health")).headers["x-sluice-cost"] === "string";
+  } catch (error) {
+    // As in readTotals.
+    if (error instanceof RequestFailure) return false;
+    throw error;
   } finally {
     http.close();
   }
@@ -115,6 +119,10 @@ export async function readTotals(target: Target): Promise<Cost | undefined> {
     const totals: unknown = JSON.parse(reply.text);
     if (typeof field(totals, TOTALS_NAMES.d1Queries) !== "number") return undefined;
     return mapCost((name) => Number(field(totals, TOTALS_NAMES[name]) ?? 0));
+  } catch (error) {
+    // A server that has gone away tells nothing; what was measured before is still worth printing.
+    if (error instanceof RequestFailure) return undefined;
+    throw error;
   } finally {
     client.close();
   }

@@ -19,6 +19,8 @@ export interface DueResult {
   delaysMs: number[];
   /** Runs that no worker had claimed half a minute after their time. */
   unclaimed: number;
+  failures: number;
+  firstFailure: string | undefined;
 }
 
 /** The first run is due this long after it was made. */
@@ -39,23 +41,32 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
       job_variables: { command: "true" },
     };
     const deploymentId = await createDeployment(http, deployment);
-    const delaysMs: number[] = [];
+    const result: DueResult = { delaysMs: [], unclaimed: 0, failures: 0, firstFailure: undefined };
     const startMs = Date.now() + LEAD_MS;
-    const waiting: Promise<number | undefined>[] = [];
+    const timeAndCount = async (dueMs: number): Promise<void> => {
+      try {
+        const delayMs = await timeRun(http, deploymentId, dueMs);
+        if (delayMs === undefined) result.unclaimed += 1;
+        else result.delaysMs.push(delayMs);
+      } catch (error) {
+        result.failures += 1;
+        result.firstFailure ??= error instanceof Error ? error.message : String(error);
+      }
+    };
+    const timing: Promise<void>[] = [];
     for (let run = 0; run < load.runs; run += 1) {
       const dueMs = Math.round(startMs + run * SPACING_MS + Math.random() * SPACING_MS);
       await sleep(Math.max(0, dueMs - LEAD_MS - Date.now()));
-      waiting.push(timeRun(http, deploymentId, dueMs));
+      timing.push(timeAndCount(dueMs));
     }
-    for (const delayMs of await Promise.all(waiting))
-      if (delayMs !== undefined) delaysMs.push(delayMs);
-    return { delaysMs, unclaimed: load.runs - delaysMs.length };
+    await Promise.all(timing);
+    return result;
   } finally {
     http.close();
   }
 }
 
-/** Makes one run, waits for its PENDING state, deletes it; undefined if nobody claimed it in time. */
+/** Makes one run and waits for its PENDING state; undefined if nobody claimed it in time. */
 async function timeRun(
   http: HttpClient,
   deploymentId: string,
@@ -65,17 +76,18 @@ async function timeRun(
     state: { type: "SCHEDULED", state_details: { scheduled_time: wireTime(dueMs) } },
   });
   const runId = stringField(created.text, "id");
-  let pendingMs: number | undefined;
-  while (pendingMs === undefined && Date.now() < dueMs + PATIENCE_MS) {
+  while (Date.now() < dueMs + PATIENCE_MS) {
     await sleep(1_000);
-    pendingMs = await pendingTime(http, runId);
+    const pendingMs = await firstPendingTime(http, runId);
+    if (pendingMs !== undefined) return pendingMs - dueMs;
   }
-  await call(http, "DELETE", `/flow_runs/${runId}`);
-  return pendingMs === undefined ? undefined : pendingMs - dueMs;
+  return undefined;
 }
 
-async function pendingTime(http: HttpClient, runId: string): Promise<number | undefined> {
+async function firstPendingTime(http: HttpClient, runId: string): Promise<number | undefined> {
   const history = await call(http, "GET", `/flow_run_states/?flow_run_id=${runId}`);
-  const pending = items(history.text).find((state) => field(state, "type") === "PENDING");
-  return pending === undefined ? undefined : Date.parse(String(field(pending, "timestamp")));
+  const times = items(history.text)
+    .filter((state) => field(state, "type") === "PENDING")
+    .map((state) => Date.parse(String(field(state, "timestamp"))));
+  return times.length === 0 ? undefined : Math.min(...times);
 }

@@ -302,10 +302,11 @@ async function runDueToPending(targets: readonly Target[]): Promise<void> {
   const rows: string[][] = [];
   const results: unknown[] = [];
   for (const target of targets) {
-    const { delaysMs, unclaimed } = await measureDueToPending(target, {
+    const result = await measureDueToPending(target, {
       pool,
       runs: positive("--runs", options.runs),
     });
+    const { delaysMs, unclaimed, failures, firstFailure } = result;
     const [p50, p99] = [quantile(delaysMs, 0.5) / 1000, quantile(delaysMs, 0.99) / 1000];
     const early = delaysMs.filter((delayMs) => delayMs < 0).length;
     rows.push([
@@ -315,11 +316,14 @@ async function runDueToPending(targets: readonly Target[]): Promise<void> {
       decimals(p99, 3),
       String(early),
       String(unclaimed),
+      String(failures),
     ]);
-    results.push({ target: target.name, delaysMs, unclaimed });
+    results.push({ target: target.name, ...result });
+    if (firstFailure !== undefined)
+      console.log(`${target.name}: the first failure: ${firstFailure}`);
   }
   console.log("From due to Pending (budget: p50 at most 0.55 s)");
-  console.log(table(["target", "runs", "p50 s", "p99 s", "early", "unclaimed"], rows));
+  console.log(table(["target", "runs", "p50 s", "p99 s", "early", "unclaimed", "failures"], rows));
   saveJson({ targets, dueToPending: results });
 }
 
