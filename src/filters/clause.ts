@@ -3,7 +3,8 @@ import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { z } from "zod";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
-import { likePattern } from "./like";
+import { Uuid } from "#wire/ids";
+import { isLikeAny } from "./like";
 
 /** One field of a filter. A clause of `undefined` counts as not given, `ALWAYS` as given and true for every row. */
 export interface Criterion<F extends z.ZodType = z.ZodType> {
@@ -101,6 +102,25 @@ export function anyOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
   return criterion(z.array(value), (values) => sql`${column} in ${list(values)}`);
 }
 
+/** `any_` of ids, for columns that an index may serve. */
+export function anyId(column: SQLWrapper) {
+  return criterion(z.array(Uuid), (ids) => {
+    const [id, ...others] = ids;
+    // One id is compared, so that an index may give the order of its rows as well.
+    return seek(column, id !== undefined && others.length === 0 ? sql`${column} = ${id}` : sql`${column} in ${list(ids)}`);
+  });
+}
+
+/** A condition on the column that few rows meet. That the column is not null, a partial index wants to be told. */
+export function seek(column: SQLWrapper, condition: SQL): SQL {
+  return sql`(likelihood(${condition}, 0.0001) and ${column} is not null)`;
+}
+
+/** Rows of the workspace, in which most rows are: otherwise SQLite takes this for as good as any index can do. */
+export function inWorkspace(column: SQLWrapper, workspaceId: string): SQL {
+  return sql`likelihood(${column} = ${workspaceId}, 0.9)`;
+}
+
 /** `not_any_`: the column has none of the values, and is not null; of no values, not given. */
 export function noneOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
   return criterion(z.array(value), (values) => (values.length > 0 ? sql`${column} not in ${list(values)}` : undefined));
@@ -126,16 +146,21 @@ export function after(column: SQLWrapper) {
   return criterion(Time, (time: Micros) => sql`${column} >= ${time}`);
 }
 
-/** `like_`: one of the columns contains the pattern; the empty pattern counts as not given. */
-export function contains(...columns: SQLWrapper[]) {
-  return criterion(z.string(), (text) =>
-    text === "" ? undefined : combine("or_", columns.map((column) => likePattern(column, `%${text}%`))),
-  );
+/** `like_`: the column contains the pattern; the empty pattern counts as not given. */
+export function contains(column: SQLWrapper) {
+  return criterion(z.string(), (text) => (text === "" ? undefined : containing(column, text)));
 }
 
-/** `startswith_`: the column begins with one of the patterns. Prefect: of no patterns, `WorkQueueFilterName` lets every row pass. */
+/** The column contains the pattern. */
+export function containing(column: SQLWrapper, text: string): SQL {
+  return isLikeAny(column, [`%${text}%`]);
+}
+
+/** `startswith_`: the column begins with one of the patterns. Prefect: of none, `WorkQueueFilterName` lets every row pass. */
 export function startsWith(column: SQLWrapper) {
-  return criterion(z.array(z.string()), (texts) => combine("or_", texts.map((text) => likePattern(column, `${text}%`))));
+  return criterion(z.array(z.string()), (texts) =>
+    texts.length === 0 ? undefined : isLikeAny(column, texts.map((text) => `${text}%`)),
+  );
 }
 
 /** `all_` of tags: the JSON array has all of them; of no tags, not given. */

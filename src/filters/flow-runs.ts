@@ -5,13 +5,30 @@ import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { Uuid } from "#wire/ids";
 import { StateType, TERMINAL_TYPES } from "#wire/state";
-import { after, anyOf, before, combinable, contains, criterion, group, hasAllTags, hasAnyTag, hasNoTags, isNull, list, lone, noneOf } from "./clause";
+import {
+  after,
+  anyId,
+  anyOf,
+  before,
+  combinable,
+  contains,
+  criterion,
+  group,
+  hasAllTags,
+  hasAnyTag,
+  hasNoTags,
+  isNull,
+  list,
+  lone,
+  noneOf,
+  seek,
+} from "./clause";
 
 /** When a run started or should, written as the index `flow_run_start` has it. */
 export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;
 
 export const flowRunFilter = combinable("FlowRunFilter", {
-  id: group("FlowRunFilterId", { any_: anyOf(Uuid, flow_run.id), not_any_: noneOf(Uuid, flow_run.id) }),
+  id: group("FlowRunFilterId", { any_: anyId(flow_run.id), not_any_: noneOf(Uuid, flow_run.id) }),
   name: group("FlowRunFilterName", { any_: anyOf(z.string(), flow_run.name), like_: contains(flow_run.name) }),
   tags: combinable("FlowRunFilterTags", {
     all_: hasAllTags(flow_run.tags),
@@ -19,7 +36,7 @@ export const flowRunFilter = combinable("FlowRunFilter", {
     is_null_: hasNoTags(flow_run.tags),
   }),
   deployment_id: combinable("FlowRunFilterDeploymentId", {
-    any_: anyOf(Uuid, flow_run.deployment_id),
+    any_: anyId(flow_run.deployment_id),
     is_null_: isNull(flow_run.deployment_id),
   }),
   work_queue_name: combinable("FlowRunFilterWorkQueueName", {
@@ -61,7 +78,7 @@ export const flowRunFilter = combinable("FlowRunFilter", {
   }),
   parent_flow_run_id: combinable("FlowRunFilterParentFlowRunId", { any_: criterion(z.array(Uuid), hasParentFlowRun) }),
   parent_task_run_id: combinable("FlowRunFilterParentTaskRunId", {
-    any_: anyOf(Uuid, flow_run.parent_task_run_id),
+    any_: anyId(flow_run.parent_task_run_id),
     is_null_: isNull(flow_run.parent_task_run_id),
   }),
   idempotency_key: group("FlowRunFilterIdempotencyKey", {
@@ -79,17 +96,24 @@ export const FlowRunFilter = flowRunFilter.schema;
 export type FlowRunFilter = z.output<typeof FlowRunFilter>;
 
 /**
- * Runs in a state that is not an end have no `end_time`, and all but the scheduled ones no next scheduled start.
- * To say so lets SQLite seek in the index of live runs, which is small, instead of walking all runs there ever were.
+ * Runs in a state that is not an end have no `end_time`; of these, just the scheduled ones have a next scheduled start.
+ * Only told so does SQLite seek in the index of live runs, which is small, instead of walking all runs there ever were.
  */
-function hasStateType(types: StateType[]): SQL {
+function hasStateType(types: StateType[], workspaceId: string): SQL {
   const type = sql`${flow_run.state_type} in ${list(types)}`;
   if (types.length === 0 || types.some((one) => TERMINAL_TYPES.has(one))) return type;
-  if (types.includes("SCHEDULED")) return sql`(${type} and ${flow_run.end_time} is null)`;
-  return sql`(${type} and ${flow_run.end_time} is null and ${flow_run.next_scheduled_start_time} is null)`;
+  const next = flow_run.next_scheduled_start_time;
+  if (!types.includes("SCHEDULED")) return sql`(${type} and ${flow_run.end_time} is null and ${next} is null)`;
+  if (types.every((one) => one === "SCHEDULED")) {
+    return sql`(${type} and ${flow_run.end_time} is null and likelihood(${next} > -9e18, 0.01))`;
+  }
+  const live = sql`select live.id from ${flow_run} as live indexed by flow_run_live
+    where live.end_time is null and live.workspace_id = ${workspaceId}`;
+  return sql`(${type} and ${seek(flow_run.id, sql`${flow_run.id} in (${live})`)})`;
 }
 
 function hasParentFlowRun(ids: string[], workspaceId: string): SQL {
-  return sql`${flow_run.parent_task_run_id} in (select parent.id from ${task_run} as parent
-    where parent.workspace_id = ${workspaceId} and parent.flow_run_id in ${list(ids)})`;
+  const parents = sql`select parent.id from ${task_run} as parent
+    where parent.workspace_id = ${workspaceId} and parent.flow_run_id in ${list(ids)} and parent.flow_run_id is not null`;
+  return seek(flow_run.parent_task_run_id, sql`${flow_run.parent_task_run_id} in (${parents})`);
 }

@@ -1,22 +1,127 @@
 /** How filters of one resource narrow another: the ways between tables, and the one function that walks them. */
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
+import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
-import { ALWAYS, combine, type Group } from "./clause";
-import { flowRunFilter, type FlowRunFilter } from "./flow-runs";
-import { flowFilter, type FlowFilter } from "./flows";
+import { task_run } from "#db/tables/task-run";
+import { variable } from "#db/tables/variable";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import { ALWAYS, combine, inWorkspace, list, seek } from "./clause";
+import { type DeploymentScheduleFilter, deploymentScheduleFilter } from "./deployment-schedules";
+import { type DeploymentFilter, deploymentFilter } from "./deployments";
+import { type FlowRunFilter, flowRunFilter } from "./flow-runs";
+import { type FlowFilter, flowFilter } from "./flows";
+import { type TaskRunFilter, taskRunFilter } from "./task-runs";
+import { type VariableFilter, variableFilter } from "./variables";
+import { type WorkPoolFilter, workPoolFilter } from "./work-pools";
+import { type WorkQueueFilter, workQueueFilter } from "./work-queues";
 
+/** The filters of a request by resource, parsed. */
 export interface Filters {
-  flows?: FlowFilter | null | undefined;
-  flow_runs?: FlowRunFilter | null | undefined;
+  flows?: FlowFilter | null;
+  flow_runs?: FlowRunFilter | null;
+  task_runs?: TaskRunFilter | null;
+  deployments?: DeploymentFilter | null;
+  work_pools?: WorkPoolFilter | null;
+  work_queues?: WorkQueueFilter | null;
+  variables?: VariableFilter | null;
+  deployment_schedules?: DeploymentScheduleFilter | null;
 }
-export type Root = "flows" | "flow_runs";
 
-const TABLES = { flows: flow, flow_runs: flow_run };
+/** The resource whose rows are asked for. */
+export type Root = keyof Filters;
 
-/** The condition for rows of the root: in the workspace, and met by every filter that is given. */
+interface Resource<V> {
+  table: SQLiteTable & { workspace_id: SQLiteColumn };
+  filter: { clause(value: V, workspaceId: string): SQL | undefined };
+}
+
+const RESOURCES: { [R in Root]-?: Resource<Filters[R]> } = {
+  flows: { table: flow, filter: flowFilter },
+  flow_runs: { table: flow_run, filter: flowRunFilter },
+  task_runs: { table: task_run, filter: taskRunFilter },
+  deployments: { table: deployment, filter: deploymentFilter },
+  work_pools: { table: work_pool, filter: workPoolFilter },
+  work_queues: { table: work_queue, filter: workQueueFilter },
+  variables: { table: variable, filter: variableFilter },
+  deployment_schedules: { table: deployment_schedule, filter: deploymentScheduleFilter },
+};
+
+/** A step from a row to the rows of another resource whose column `there` has the value of its column `here`. */
+interface Way {
+  to: Root;
+  here: SQLWrapper;
+  there: SQLWrapper;
+  /** No index begins with `there`: the rows are gathered once, not looked for from each row. */
+  gathered?: boolean;
+  then?: Way[];
+}
+
+const toFlow = (here: SQLWrapper): Way => ({ to: "flows", here, there: flow.id });
+const toDeployment = (here: SQLWrapper, then: Way[] = []): Way => ({ to: "deployments", here, there: deployment.id, then });
+const toWorkPool: Way = { to: "work_pools", here: work_queue.work_pool_id, there: work_pool.id };
+const toWorkQueue = (here: SQLWrapper): Way => ({ to: "work_queues", here, there: work_queue.id, then: [toWorkPool] });
+const toTaskRuns: Way = { to: "task_runs", here: flow_run.id, there: task_run.flow_run_id };
+const fromWorkQueue: Way[] = [
+  { to: "deployments", here: work_queue.id, there: deployment.work_queue_id, then: [toFlow(deployment.flow_id)] },
+  { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, then: [toTaskRuns] },
+];
+
+/** From each root the tree of ways to the others; what lies on one branch is asked of the same row. */
+const WAYS: Record<Root, Way[]> = {
+  flows: [
+    { to: "deployments", here: flow.id, there: deployment.flow_id, then: [toWorkQueue(deployment.work_queue_id)] },
+    { to: "flow_runs", here: flow.id, there: flow_run.flow_id, gathered: true, then: [toTaskRuns] },
+  ],
+  flow_runs: [toFlow(flow_run.flow_id), toDeployment(flow_run.deployment_id), toWorkQueue(flow_run.work_queue_id), toTaskRuns],
+  task_runs: [
+    {
+      to: "flow_runs",
+      here: task_run.flow_run_id,
+      there: flow_run.id,
+      then: [toFlow(flow_run.flow_id), toDeployment(flow_run.deployment_id), toWorkQueue(flow_run.work_queue_id)],
+    },
+  ],
+  deployments: [
+    toFlow(deployment.flow_id),
+    { to: "flow_runs", here: deployment.id, there: flow_run.deployment_id, then: [toTaskRuns] },
+    toWorkQueue(deployment.work_queue_id),
+  ],
+  work_pools: [{ to: "work_queues", here: work_pool.id, there: work_queue.work_pool_id, then: fromWorkQueue }],
+  work_queues: [toWorkPool, ...fromWorkQueue],
+  variables: [],
+  deployment_schedules: [],
+};
+
+/** The condition for rows of the root: in the workspace, and met by every filter that is given, be it empty. */
 export function whereClause(root: Root, filters: Filters, workspaceId: string): SQL {
-  const table = TABLES[root];
-  const own = root === "flow_runs" ? flowRunFilter.clause(filters.flow_runs, workspaceId) : flowFilter.clause(filters.flows, workspaceId);
-  return combine("and_", [sql`${table.workspace_id} = ${workspaceId}`, own ?? ALWAYS]);
+  const ids = root === "task_runs" ? onlyFlowRunIds(filters) : undefined;
+  const joined = ids
+    ? [seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${list(ids)}`)]
+    : WAYS[root].flatMap((way) => follow(way, filters, workspaceId) ?? []);
+  return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
+}
+
+function ownClauses<R extends Root>(root: R, filters: Filters, workspaceId: string): SQL[] {
+  const { table, filter }: Resource<Filters[R]> = RESOURCES[root];
+  return [inWorkspace(table.workspace_id, workspaceId), filter.clause(filters[root], workspaceId) ?? ALWAYS];
+}
+
+/** The rows at the end of the way, where a filter asks for them or for rows beyond. */
+function follow(way: Way, filters: Filters, workspaceId: string): SQL | undefined {
+  const beyond = (way.then ?? []).flatMap((next) => follow(next, filters, workspaceId) ?? []);
+  if (!filters[way.to] && beyond.length === 0) return undefined;
+  const { table } = RESOURCES[way.to];
+  const conditions = [...ownClauses(way.to, filters, workspaceId), ...beyond];
+  if (way.gathered) return sql`${way.here} in (select ${way.there} from ${table} where ${combine("and_", conditions)})`;
+  return sql`exists (select 1 from ${table} where ${combine("and_", [sql`${way.there} = ${way.here}`, ...conditions])})`;
+}
+
+/** Prefect: `only_filters_on_id`, task runs asked for by nothing but flow run ids need no such flow run to be there. */
+function onlyFlowRunIds({ task_runs: _own, flow_runs: flowRuns, ...others }: Filters): string[] | undefined {
+  if (!flowRuns || Object.values(others).some(Boolean)) return undefined;
+  const { operator: _operator, id, ...rest } = flowRuns;
+  if (Object.values(rest).some(Boolean) || id?.not_any_?.length) return undefined;
+  return id?.any_?.length ? id.any_ : undefined;
 }

@@ -8,16 +8,25 @@ const MAX_BYTES = 50;
 
 /** Marks an end of the text for a pattern that is bound to it; a code point that stands for no character. */
 const EDGE = "\uFFFE";
+const EDGE_SQL = sql.raw("char(65534)");
 
 /**
- * Whether the column matches the pattern as in Postgres' `ilike`: `%` and `_` are wildcards, `\` takes their meaning away.
- * A `GLOB` says it, for its classes (`[äÄ]`) know every case. One that is too long is cut, and a walk over the text decides.
+ * Whether the column matches one of the patterns as in Postgres' `ilike`: `%` and `_` are wildcards, `\` takes their
+ * meaning away. A `GLOB` says it, for its classes (`[äÄ]`) know every case. One that is too long is cut, and a walk
+ * over the text decides.
  */
-export function likePattern(column: SQLWrapper, pattern: string): SQL {
-  const tokens = readPattern(pattern);
-  const { glob, whole } = toGlob(tokens);
-  const fast = sql`lower(${column}) glob ${glob}`;
-  return whole ? fast : sql`(${fast} and ${walk(column, tokens)})`;
+export function isLikeAny(column: SQLWrapper, patterns: string[]): SQL {
+  const globs = patterns.map((pattern) => toGlob(readPattern(pattern)));
+  const whole = globs.filter((one) => one.whole).map(({ glob }) => glob);
+  const cut = globs.filter((one) => !one.whole).map(({ glob, tokens }) => ({ glob, pieces: toPieces(tokens) }));
+  const [first] = whole;
+  if (first !== undefined && globs.length === 1) return sql`lower(${column}) glob ${first}`;
+  const likeWhole = sql`exists (select 1 from json_each(${JSON.stringify(whole)}) as pattern
+    where lower(${column}) glob pattern.value)`;
+  if (cut.length === 0) return likeWhole;
+  const likeCut = sql`exists (select 1 from json_each(${JSON.stringify(cut)}) as pattern
+    where lower(${column}) glob (pattern.value ->> '$.glob') and ${walk(column, sql`(pattern.value -> '$.pieces')`)})`;
+  return sql`(${likeWhole} or ${likeCut})`;
 }
 
 function readPattern(pattern: string): Token[] {
@@ -43,16 +52,16 @@ function spellings(character: string): string {
 }
 
 /** The pattern as a `GLOB`, or as much of its beginning as fits. */
-function toGlob(tokens: Token[]): { glob: string; whole: boolean } {
+function toGlob(tokens: Token[]): { tokens: Token[]; glob: string; whole: boolean } {
   const bytes = new TextEncoder();
   let glob = "";
   for (const token of tokens) {
     const next = glob + globOf(token);
     // One byte stays free for the star of a pattern that is cut.
-    if (bytes.encode(next).length >= MAX_BYTES) return { glob: `${glob}*`, whole: false };
+    if (bytes.encode(next).length >= MAX_BYTES) return { tokens, glob: `${glob}*`, whole: false };
     glob = next;
   }
-  return { glob, whole: true };
+  return { tokens, glob, whole: true };
 }
 
 function globOf(token: Token): string {
@@ -60,11 +69,8 @@ function globOf(token: Token): string {
   return [...token.of].length > 1 || "*?[".includes(token.of) ? `[${token.of}]` : token.of;
 }
 
-/**
- * Finds the stretches between the `%` one after the other, each as early as it can be, which is enough to decide.
- * Takes one character or one stretch a step, so the cost is that of the text's length.
- */
-function walk(column: SQLWrapper, tokens: Token[]): SQL {
+/** What stands between the `%`: lists of the characters allowed at each place, none meaning any. */
+function toPieces(tokens: Token[]): string[][] {
   const pieces = [[EDGE]];
   for (const token of tokens) {
     if ("of" in token) pieces.at(-1)?.push(token.of);
@@ -72,14 +78,22 @@ function walk(column: SQLWrapper, tokens: Token[]): SQL {
     else pieces.push([]);
   }
   pieces.at(-1)?.push(EDGE);
-  const text = sql`(${sql.raw("char(65534)")} || lower(${column}) || ${sql.raw("char(65534)")})`;
+  return pieces;
+}
+
+/**
+ * Finds the pieces one after the other, each as early as it can be, which is enough to decide.
+ * Takes one character or one piece a step, so the cost is that of the text's length.
+ */
+function walk(column: SQLWrapper, pieces: SQL): SQL {
+  const text = sql`(${EDGE_SQL} || lower(${column}) || ${EDGE_SQL})`;
   const size = sql`json_array_length(piece.value)`;
   const hit = sql`not exists (select 1 from json_each(piece.value) as token
     where token.value <> '' and instr(token.value, substr(${text}, walk.place + token.key, 1)) = 0)`;
   return sql`exists (with recursive walk(done, place) as (
     select 0, 1 union all
     select walk.done + (${hit}), walk.place + iif(${hit}, ${size}, 1)
-    from walk join json_each(${JSON.stringify(pieces)}) as piece on piece.key = walk.done
+    from walk join json_each(${pieces}) as piece on piece.key = walk.done
     where walk.place + ${size} - 1 <= length(${text})
-  ) select 1 from walk where done = ${pieces.length})`;
+  ) select 1 from walk where done = json_array_length(${pieces}))`;
 }

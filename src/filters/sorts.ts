@@ -1,53 +1,77 @@
 /** The orders in which resources can be asked for. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { z } from "zod";
+import { deployment } from "#db/tables/deployment";
+import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { variable } from "#db/tables/variable";
 import { flowRunStart } from "./flow-runs";
 
-export const FlowRunSort = z
-  .enum([
-    "ID_DESC",
-    "START_TIME_ASC",
-    "START_TIME_DESC",
-    "EXPECTED_START_TIME_ASC",
-    "EXPECTED_START_TIME_DESC",
-    "NAME_ASC",
-    "NAME_DESC",
-    "NEXT_SCHEDULED_START_TIME_ASC",
-    "END_TIME_DESC",
-  ])
-  .meta({ id: "FlowRunSort" });
+const RUN_SORTS = [
+  "ID_DESC",
+  "EXPECTED_START_TIME_ASC",
+  "EXPECTED_START_TIME_DESC",
+  "NAME_ASC",
+  "NAME_DESC",
+  "NEXT_SCHEDULED_START_TIME_ASC",
+  "END_TIME_DESC",
+] as const;
+const NAMED_SORTS = ["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"] as const;
+
+export const FlowRunSort = z.enum(["START_TIME_ASC", "START_TIME_DESC", ...RUN_SORTS]).meta({ id: "FlowRunSort" });
 export type FlowRunSort = z.output<typeof FlowRunSort>;
+export const TaskRunSort = z.enum(RUN_SORTS).meta({ id: "TaskRunSort" });
+export type TaskRunSort = z.output<typeof TaskRunSort>;
+export const FlowSort = z.enum(NAMED_SORTS).meta({ id: "FlowSort" });
+export type FlowSort = z.output<typeof FlowSort>;
+export const DeploymentSort = z.enum(NAMED_SORTS).meta({ id: "DeploymentSort" });
+export type DeploymentSort = z.output<typeof DeploymentSort>;
+export const VariableSort = z.enum(NAMED_SORTS).meta({ id: "VariableSort" });
+export type VariableSort = z.output<typeof VariableSort>;
 
 interface Sorts {
   flow_runs: FlowRunSort;
+  task_runs: TaskRunSort;
+  flows: FlowSort;
+  deployments: DeploymentSort;
+  variables: VariableSort;
 }
 
-const KEYS: { [R in keyof Sorts]: (sort: Sorts[R]) => SQLWrapper } = {
-  flow_runs: (sort) => {
-    switch (sort) {
-      case "ID_DESC":
-        return flow_run.id;
-      case "START_TIME_ASC":
-      case "START_TIME_DESC":
-        return flowRunStart;
-      case "EXPECTED_START_TIME_ASC":
-      case "EXPECTED_START_TIME_DESC":
-        return flow_run.expected_start_time;
-      case "NAME_ASC":
-      case "NAME_DESC":
-        return flow_run.name;
-      case "NEXT_SCHEDULED_START_TIME_ASC":
-        return flow_run.next_scheduled_start_time;
-      case "END_TIME_DESC":
-        return flow_run.end_time;
-    }
-  },
-};
-const IDS: Record<keyof Sorts, SQLWrapper> = { flow_runs: flow_run.id };
+type Keys<S extends string> = Record<S, SQLWrapper>;
+type Columns<N extends string> = Record<N, SQLWrapper>;
 
-/** What follows `order by`; ends with the id, in the same direction, so that pages do not overlap. */
+const runKeys = (
+  table: Columns<"id" | "name" | "expected_start_time" | "next_scheduled_start_time" | "end_time">,
+): Keys<TaskRunSort> => ({
+  ID_DESC: table.id,
+  EXPECTED_START_TIME_ASC: table.expected_start_time,
+  EXPECTED_START_TIME_DESC: table.expected_start_time,
+  NAME_ASC: table.name,
+  NAME_DESC: table.name,
+  NEXT_SCHEDULED_START_TIME_ASC: table.next_scheduled_start_time,
+  END_TIME_DESC: table.end_time,
+});
+
+const namedKeys = (table: Columns<"name" | "created" | "updated">): Keys<FlowSort> => ({
+  CREATED_DESC: table.created,
+  UPDATED_DESC: table.updated,
+  NAME_ASC: table.name,
+  NAME_DESC: table.name,
+});
+
+const ORDERS: { [R in keyof Sorts]: { id: SQLWrapper; keys: Keys<Sorts[R]> } } = {
+  flow_runs: { id: flow_run.id, keys: { START_TIME_ASC: flowRunStart, START_TIME_DESC: flowRunStart, ...runKeys(flow_run) } },
+  task_runs: { id: task_run.id, keys: runKeys(task_run) },
+  flows: { id: flow.id, keys: namedKeys(flow) },
+  deployments: { id: deployment.id, keys: namedKeys(deployment) },
+  variables: { id: variable.id, keys: namedKeys(variable) },
+};
+
+/** What follows `order by`. Ends with the id, in the same direction, so that pages do not overlap and an index may serve. */
 export function orderBy<R extends keyof Sorts>(root: R, sort: Sorts[R]): SQL {
+  const { id, keys } = ORDERS[root];
   const direction = sort.endsWith("_DESC") ? sql`desc` : sql`asc`;
-  return sql`${KEYS[root](sort)} ${direction}, ${IDS[root]} ${direction}`;
+  const key: SQLWrapper = keys[sort];
+  return key === id ? sql`${id} ${direction}` : sql`${key} ${direction}, ${id} ${direction}`;
 }

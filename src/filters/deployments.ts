@@ -1,0 +1,49 @@
+/** The criteria of deployments. */
+import { type SQL, sql } from "drizzle-orm";
+import { z } from "zod";
+import { deployment } from "#db/tables/deployment";
+import { flow } from "#db/tables/flow";
+import { Uuid } from "#wire/ids";
+import {
+  anyId,
+  anyOf,
+  combinable,
+  combine,
+  containing,
+  contains,
+  criterion,
+  flagIs,
+  group,
+  hasAllTags,
+  hasAnyTag,
+  hasNoTags,
+  noneOf,
+} from "./clause";
+
+/** Prefect: `DeploymentFilterConcurrencyLimit` is accepted and not looked at. */
+const DeploymentFilterConcurrencyLimit = z
+  .strictObject({ ge_: z.int().nullish(), le_: z.int().nullish(), is_null_: z.boolean().nullish() })
+  .meta({ id: "DeploymentFilterConcurrencyLimit" });
+
+export const deploymentFilter = combinable("DeploymentFilter", {
+  id: group("DeploymentFilterId", { any_: anyId(deployment.id), not_any_: noneOf(Uuid, deployment.id) }),
+  name: group("DeploymentFilterName", { any_: anyOf(z.string(), deployment.name), like_: contains(deployment.name) }),
+  flow_or_deployment_name: group("DeploymentOrFlowNameFilter", { like_: criterion(z.string(), isNamedLike) }),
+  paused: group("DeploymentFilterPaused", { eq_: flagIs(deployment.paused) }),
+  tags: combinable("DeploymentFilterTags", {
+    all_: hasAllTags(deployment.tags),
+    any_: hasAnyTag(deployment.tags),
+    is_null_: hasNoTags(deployment.tags),
+  }),
+  work_queue_name: group("DeploymentFilterWorkQueueName", { any_: anyOf(z.string(), deployment.work_queue_name) }),
+  concurrency_limit: criterion(DeploymentFilterConcurrencyLimit, () => undefined),
+});
+
+export const DeploymentFilter = deploymentFilter.schema;
+export type DeploymentFilter = z.output<typeof DeploymentFilter>;
+
+function isNamedLike(text: string, workspaceId: string): SQL | undefined {
+  if (text === "") return undefined;
+  const flowName = sql`(select owner.name from ${flow} as owner where owner.workspace_id = ${workspaceId} and owner.id = ${deployment.flow_id})`;
+  return combine("or_", [containing(deployment.name, text), containing(flowName, text)]);
+}

@@ -1,0 +1,73 @@
+/** The criteria of task runs. */
+import { type SQL, sql } from "drizzle-orm";
+import { z } from "zod";
+import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { Uuid } from "#wire/ids";
+import { StateType } from "#wire/state";
+import {
+  after,
+  ALWAYS,
+  anyId,
+  anyOf,
+  before,
+  combinable,
+  contains,
+  criterion,
+  group,
+  hasAllTags,
+  hasNoTags,
+  isNull,
+  lone,
+  Operator,
+} from "./clause";
+
+/** Prefect: `is_null_` is false unless given; where true it outweighs `any_`, where false it only counts without. */
+const TaskRunFilterFlowRunId = z
+  .strictObject({
+    operator: Operator.default("and_"),
+    any_: z.array(Uuid).nullish(),
+    is_null_: z.boolean().nullable().default(false),
+  })
+  .meta({ id: "TaskRunFilterFlowRunId" });
+
+export const taskRunFilter = combinable("TaskRunFilter", {
+  id: group("TaskRunFilterId", { any_: anyId(task_run.id) }),
+  name: group("TaskRunFilterName", { any_: anyOf(z.string(), task_run.name), like_: contains(task_run.name) }),
+  tags: combinable("TaskRunFilterTags", { all_: hasAllTags(task_run.tags), is_null_: hasNoTags(task_run.tags) }),
+  state: combinable("TaskRunFilterState", {
+    type: lone(group("TaskRunFilterStateType", { any_: anyOf(StateType, task_run.state_type) })),
+    name: lone(group("TaskRunFilterStateName", { any_: anyOf(z.string(), task_run.state_name) })),
+  }),
+  start_time: group("TaskRunFilterStartTime", {
+    before_: before(task_run.start_time),
+    after_: after(task_run.start_time),
+    is_null_: isNull(task_run.start_time),
+  }),
+  end_time: group("TaskRunFilterEndTime", {
+    before_: before(task_run.end_time),
+    after_: after(task_run.end_time),
+    is_null_: isNull(task_run.end_time),
+  }),
+  expected_start_time: group("TaskRunFilterExpectedStartTime", {
+    before_: before(task_run.expected_start_time),
+    after_: after(task_run.expected_start_time),
+  }),
+  subflow_runs: group("TaskRunFilterSubFlowRuns", { exists_: criterion(z.boolean(), hasSubflowRun) }),
+  flow_run_id: criterion(TaskRunFilterFlowRunId, hasFlowRun),
+});
+
+export const TaskRunFilter = taskRunFilter.schema;
+export type TaskRunFilter = z.output<typeof TaskRunFilter>;
+
+function hasSubflowRun(wanted: boolean, workspaceId: string): SQL {
+  const exists = sql`exists (select 1 from ${flow_run} as subflow
+    where subflow.workspace_id = ${workspaceId} and subflow.parent_task_run_id = ${task_run.id})`;
+  return wanted ? exists : sql`not ${exists}`;
+}
+
+function hasFlowRun(filter: z.output<typeof TaskRunFilterFlowRunId>, workspaceId: string): SQL {
+  if (filter.is_null_ === true) return sql`${task_run.flow_run_id} is null`;
+  const among = anyId(task_run.flow_run_id).clause(filter.any_, workspaceId);
+  return among ?? (filter.is_null_ === false ? sql`${task_run.flow_run_id} is not null` : ALWAYS);
+}
