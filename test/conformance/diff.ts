@@ -38,7 +38,7 @@ export function compareTranscripts(comparison: Comparison): {
       step: name,
       request: (expected ?? actual)?.request ?? "",
       differences: differ(asJson(expected), asJson(actual), "$").map((difference) =>
-        withReason({ scenario, step: name, difference }),
+        withReason({ scenario, step: name, difference, expected, actual }),
       ),
     };
   });
@@ -74,13 +74,21 @@ function orAbsent(value: null | undefined): null | "<absent>" {
   return value === undefined ? "<absent>" : null;
 }
 
-function withReason(found: { scenario: string; step: string; difference: Difference }): Difference {
+interface Found {
+  scenario: string;
+  step: string;
+  difference: Difference;
+  expected: TranscriptStep | undefined;
+  actual: TranscriptStep | undefined;
+}
+
+function withReason(found: Found): Difference {
   const match = explained.find(
     (entry) =>
       (entry.scenario === undefined || entry.scenario === found.scenario) &&
       (entry.step === undefined || entry.step.test(found.step)) &&
       entry.path.test(found.difference.path) &&
-      (entry.holds === undefined || entry.holds(found.difference)),
+      (entry.holds === undefined || (found.expected !== undefined && found.actual !== undefined && entry.holds(found.expected, found.actual))),
   );
   return match === undefined ? found.difference : { ...found.difference, reason: match.reason };
 }

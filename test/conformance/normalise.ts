@@ -1,7 +1,7 @@
 /** Replaces what differs from one play of a scenario to the next by stable placeholders. */
 import { isObject, type Json, sortKeys } from "./json.ts";
 
-const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
+const UUID = /(?<![0-9a-f])[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}(?![0-9a-f])/gi;
 const TIME = /\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(Z|[+-]\d\d:\d\d)?/g;
 const GENERATED_NAME = /^[a-z]+(?:-[a-z]+)+$/;
 const NAME_KEYS = new Set(["name", "label", "prefect.resource.name", "prefect.name", "prefect.run-name"]);
@@ -14,7 +14,7 @@ const DURATION_KEYS = new Set([
   "sum_estimated_lateness",
   "time_in_current_state",
 ]);
-const VARYING_KEYS = new Set(["delay_seconds", "delay"]);
+const VARYING_KEYS = new Set(["delay_seconds", "delay", "avg_slot_occupancy_seconds"]);
 const LONGEST_TEXT = 300;
 const YEAR_MS = 366 * 86_400_000;
 
@@ -53,7 +53,7 @@ export class Normaliser {
   }
 
   learnId(id: string, place: string): void {
-    const known = id.toLowerCase();
+    const known = canonical(id);
     if (!this.placeholders.has(known)) this.placeholders.set(known, `<id ${place}>`);
   }
 
@@ -74,8 +74,9 @@ export class Normaliser {
     return text
       .replaceAll(new URL(this.options.baseUrl).origin, "<origin>")
       .replaceAll(this.options.suffix, "<suffix>")
+      .replaceAll(/sha256:[0-9a-f]{64}/g, "sha256:<checksum>")
       .replaceAll(/page-token=[^"&]+/g, "page-token=<token>")
-      .replaceAll(UUID, (id) => this.placeholders.get(id.toLowerCase()) ?? "<id>")
+      .replaceAll(UUID, (id) => this.placeholders.get(canonical(id)) ?? "<id>")
       .replaceAll(TIME, (time, zone: string | undefined) => this.time(time, zone));
   }
 
@@ -86,10 +87,10 @@ export class Normaliser {
   }
 
   private string(value: string, key: string): string {
-    if (value.length > LONGEST_TEXT) return "<text>";
     const isGenerated = NAME_KEYS.has(key) && GENERATED_NAME.test(value) && !FIXED_NAMES.has(value);
     if (isGenerated && !value.includes(this.options.suffix)) return "<run-name>";
-    return this.text(value);
+    const text = this.text(value);
+    return text.length > LONGEST_TEXT ? "<text>" : text;
   }
 
   private time(time: string, zone: string | undefined): string {
@@ -97,6 +98,10 @@ export class Normaliser {
     if (Math.abs(timeMs - this.options.nowMs) > YEAR_MS) return time;
     return zone === "Z" ? "<time>" : `<time${zone ?? " without zone"}>`;
   }
+}
+
+function canonical(id: string): string {
+  return id.toLowerCase().replaceAll("-", "");
 }
 
 function number(value: number, key: string): Json {

@@ -41,7 +41,7 @@ export interface TranscriptStep {
 }
 
 const NO_ID = "00000000-0000-4000-8000-000000000000";
-const KEPT_HEADERS = ["content-type", "retry-after"];
+const KEPT_HEADERS = ["content-type", "location", "retry-after"];
 const POLL_MS = 150;
 const POLLS = 100;
 
@@ -145,7 +145,16 @@ export class World {
     }
     const isSeen = options.view === undefined || answer.status >= 300;
     const body = isSeen ? whole : (options.view?.(whole) ?? null);
-    this.steps.push({ ...written, headers: headersOf(answer), body: this.normaliser.value(body) });
+    this.steps.push({ ...written, headers: this.headersOf(answer), body: this.normaliser.value(body) });
+  }
+
+  private headersOf(answer: Answer): JsonObject {
+    const kept: JsonObject = {};
+    for (const name of KEPT_HEADERS) {
+      const value = answer.headers.get(name);
+      if (value !== null) kept[name] = name === "retry-after" ? "<number>" : this.normaliser.text(value);
+    }
+    return kept;
   }
 
   /** Sorts by what is left once ids and times, which are different each time, are taken out. */
@@ -173,15 +182,6 @@ function parse(text: string): Json {
     // What is no JSON (a CSV download, an error page) is compared as text.
     return { text };
   }
-}
-
-function headersOf(answer: Answer): JsonObject {
-  const kept: JsonObject = {};
-  for (const name of KEPT_HEADERS) {
-    const value = answer.headers.get(name);
-    if (value !== null) kept[name] = name === "retry-after" ? "<number>" : value;
-  }
-  return kept;
 }
 
 /** The view of a list that keeps these fields of each item; with one field, just its values. */

@@ -1,12 +1,19 @@
 /** Every scenario, in the order in which they are played. */
 import type { Scenario } from "./play.ts";
+import { admin } from "./scenarios/admin.ts";
+import { artifacts } from "./scenarios/artifacts.ts";
+import { automations } from "./scenarios/automations.ts";
 import { badInput } from "./scenarios/bad-input.ts";
+import { blocks } from "./scenarios/blocks.ts";
+import { globalLimits, tagLimits } from "./scenarios/concurrency-limits.ts";
 import { deploymentFilters, deploymentRuns, deployments, deploymentSchedules } from "./scenarios/deployments.ts";
+import { events, lifecycleEvents, resourceEvents } from "./scenarios/events.ts";
 import { flowRunFilters } from "./scenarios/flow-run-filters.ts";
 import { flowRuns } from "./scenarios/flow-runs.ts";
 import { flows } from "./scenarios/flows.ts";
 import { logs } from "./scenarios/logs.ts";
 import { orchestration } from "./scenarios/orchestration.ts";
+import { savedSearches } from "./scenarios/saved-searches.ts";
 import { deployedGrid, flowRunGrid, namedGrid, taskRunGrid } from "./scenarios/set-state-grid.ts";
 import { runStates, taskRunFilters, taskRuns } from "./scenarios/task-runs.ts";
 import { variables } from "./scenarios/variables.ts";
@@ -36,4 +43,14 @@ export const scenarios: Scenario[] = [
   orchestration,
   logs,
   badInput,
+  admin,
+  events,
+  lifecycleEvents,
+  resourceEvents,
+  artifacts,
+  blocks,
+  tagLimits,
+  globalLimits,
+  savedSearches,
+  automations,
 ];

@@ -55,7 +55,7 @@ async function playLogs(world: World): Promise<void> {
     "text with an accent": { ...mine, text: { query: "ÜNÏCODE" } },
     "text of nothing": { ...mine, text: { query: "" } },
     "text too long": { ...mine, text: { query: "x".repeat(201) } },
-    "either": { ...mine, operator: "or_", level: { ge_: 50 } },
+    "either": { operator: "or_", flow_run_id: { any_: [run] }, task_run_id: { any_: [task] } },
     "no run": { flow_run_id: { any_: [] } },
     "refused criterion": { name: { any_: ["x"] } },
   };
