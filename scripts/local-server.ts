@@ -1,0 +1,199 @@
+/** The local server: the same Worker in workerd, through miniflare's API, with its data in a folder. */
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Miniflare, NoOpLog } from "miniflare";
+import { bundleWorker, writeOpenApi } from "./build.ts";
+import { parseWranglerConfig, type WranglerConfig } from "./wrangler-config.ts";
+
+/** How long a stop waits for requests that are being answered. */
+const DRAIN_MS = 3000;
+const MINUTE_MS = 60_000;
+
+/** Where the server listens, and what it keeps and knows. */
+export interface LocalOptions {
+  host: string;
+  port: number;
+  /** The folder of its data. */
+  data: string;
+  /** Bindings of text, among them the keys. */
+  secrets: Record<string, string>;
+}
+
+/** A server that answers. */
+export interface LocalServer {
+  stop(): Promise<void>;
+}
+
+type D1 = Awaited<ReturnType<Miniflare["getD1Database"]>>;
+
+/** Builds the Worker, brings the database up to date and listens. */
+export async function startLocalServer(options: LocalOptions): Promise<LocalServer> {
+  writeOpenApi();
+  const script = await bundleWorker();
+  const config = parseWranglerConfig(readFileSync("wrangler.toml", "utf8"));
+  const data = resolve(options.data);
+  mkdirSync(data, { recursive: true });
+  const pidFile = join(data, "workerd.pid");
+  runUnderWatch(pidFile);
+  const miniflare = new Miniflare(miniflareOptions(config, script, options, data));
+  await miniflare.ready;
+  for (const database of config.d1_databases) {
+    await applyMigrations(await miniflare.getD1Database(database.binding), database.migrations_dir);
+  }
+  const stopClock = startClock(miniflare, config.triggers.crons);
+  return {
+    async stop() {
+      stopClock();
+      await drain(pidFile);
+      await miniflare.dispose();
+      rmSync(pidFile, { force: true });
+    },
+  };
+}
+
+/**
+ * The Worker listens on the port itself (`unsafeDirectSockets`): by way of miniflare's own entry each request would pass
+ * through a second Worker. That entry stays, on a port of its own, for crons and migrations.
+ */
+function miniflareOptions(
+  config: WranglerConfig,
+  script: string,
+  options: LocalOptions,
+  data: string,
+) {
+  const classes = new Set(config.migrations.flatMap((migration) => migration.new_sqlite_classes));
+  return {
+    name: config.name,
+    host: "127.0.0.1",
+    port: 0,
+    log: new NoOpLog(),
+    cf: false,
+    logRequests: false,
+    compatibilityDate: config.compatibility_date,
+    compatibilityFlags: config.compatibility_flags,
+    modules: [{ type: "ESModule" as const, path: "worker.js", contents: script }],
+    bindings: { ...config.vars, SLUICE_MODE: "local", ...options.secrets },
+    // By name, not by id: the data stays where it is when somebody deploys.
+    d1Databases: Object.fromEntries(
+      config.d1_databases.map((database) => [database.binding, database.database_name]),
+    ),
+    d1Persist: join(data, "d1"),
+    durableObjects: Object.fromEntries(
+      config.durable_objects.bindings.map(({ name, class_name: className }) => [
+        name,
+        { className, useSQLite: classes.has(className) },
+      ]),
+    ),
+    durableObjectsPersist: join(data, "objects"),
+    queueProducers: Object.fromEntries(
+      config.queues.producers.map(({ binding, queue }) => [binding, { queueName: queue }]),
+    ),
+    queueConsumers: Object.fromEntries(
+      config.queues.consumers.map((consumer) => [
+        consumer.queue,
+        {
+          maxBatchSize: consumer.max_batch_size,
+          maxBatchTimeout: consumer.max_batch_timeout,
+          maxRetries: consumer.max_retries,
+          retryDelay: consumer.retry_delay,
+          deadLetterQueue: consumer.dead_letter_queue,
+        },
+      ]),
+    ),
+    unsafeDirectSockets: [{ host: options.host, port: options.port }],
+  };
+}
+
+/** Lets miniflare run workerd by a script that ends it together with this process. Windows has neither; there it stays. */
+function runUnderWatch(pidFile: string): void {
+  if (process.platform === "win32") return;
+  const require = createRequire(createRequire(import.meta.url).resolve("miniflare"));
+  const { default: workerd } = require("workerd") as { default: string };
+  process.env["SLUICE_WORKERD"] = process.env["MINIFLARE_WORKERD_PATH"] ?? workerd;
+  process.env["SLUICE_PID_FILE"] = pidFile;
+  process.env["MINIFLARE_WORKERD_PATH"] = resolve("scripts/workerd.sh");
+}
+
+/** Applies the migrations that are missing, each in one batch with its entry in the table that wrangler keeps, too. */
+async function applyMigrations(database: D1, folder: string): Promise<void> {
+  await database
+    .prepare(
+      "CREATE TABLE IF NOT EXISTS d1_migrations(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)",
+    )
+    .run();
+  const { results } = await database
+    .prepare("SELECT name FROM d1_migrations")
+    .all<{ name: string }>();
+  const applied = new Set(results.map((row) => row.name));
+  const files = readdirSync(folder).filter((name) => name.endsWith(".sql"));
+  for (const name of files.toSorted().filter((file) => !applied.has(file))) {
+    const statements = readFileSync(join(folder, name), "utf8").split("--> statement-breakpoint");
+    await database.batch([
+      ...statements
+        .filter((statement) => statement.trim() !== "")
+        .map((statement) => database.prepare(statement)),
+      database.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(name),
+    ]);
+  }
+}
+
+/** Fires the crons now, for what a stopped server missed, and then each minute on the minute, one run at a time. */
+function startClock(miniflare: Miniflare, crons: readonly string[]): () => void {
+  const unknown = crons.find((cron) => cron !== "* * * * *");
+  if (unknown) throw new Error(`npm start knows only the cron "* * * * *", not "${unknown}"`);
+  let timer: NodeJS.Timeout | undefined;
+  let running = false;
+  let stopped = false;
+  const fire = async (time: number) => {
+    if (running) return;
+    running = true;
+    try {
+      const worker = await miniflare.getWorker();
+      for (const cron of crons) await worker.scheduled({ cron, scheduledTime: new Date(time) });
+    } catch (error) {
+      if (!stopped) console.error("the cron failed:", error);
+    } finally {
+      running = false;
+    }
+  };
+  const wait = () => {
+    const minute = Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS + MINUTE_MS;
+    timer = setTimeout(() => {
+      void fire(minute);
+      wait();
+    }, minute - Date.now());
+  };
+  void fire(Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS);
+  wait();
+  return () => {
+    stopped = true;
+    clearTimeout(timer);
+  };
+}
+
+/** Asks workerd to answer what it has begun and to take no more, and waits for that, but not for ever. */
+async function drain(pidFile: string): Promise<void> {
+  const pid = readPid(pidFile);
+  if (pid === undefined || !isAlive(pid)) return;
+  process.kill(pid, "SIGTERM");
+  for (const end = Date.now() + DRAIN_MS; Date.now() < end && isAlive(pid);) await sleep(20);
+}
+
+function readPid(pidFile: string): number | undefined {
+  try {
+    return Number(readFileSync(pidFile, "utf8")) || undefined;
+  } catch {
+    // No file: workerd was not started by our script.
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}

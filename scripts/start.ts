@@ -1,0 +1,100 @@
+/** `npm start`: the whole control plane on this machine, without an account. */
+import { createServer } from "node:net";
+import { parseArgs } from "node:util";
+import { startLocalServer } from "./local-server.ts";
+
+const HELP = `npm start [-- options]: runs Sluice on this machine.
+
+  --port N     the port (4200)
+  --host H     the address to listen on (127.0.0.1); any but loopback needs SLUICE_API_KEY or SLUICE_AUTH_STRING
+  --data DIR   the folder of its data (.sluice)
+  --help       this text
+
+SLUICE_API_KEY      the key that clients send as PREFECT_API_KEY
+SLUICE_AUTH_STRING  user:password, as clients send PREFECT_API_AUTH_STRING`;
+
+const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
+
+/** Says what is wrong and ends; for faults that the user can mend. */
+function giveUp(message: string): never {
+  console.error(message);
+  process.exit(1);
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        port: { type: "string", default: "4200" },
+        host: { type: "string", default: "127.0.0.1" },
+        data: { type: "string", default: ".sluice" },
+        help: { type: "boolean", default: false },
+      },
+    });
+    return values;
+  } catch (error) {
+    return giveUp(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`);
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** Whether the port can be had; workerd's own complaint comes late and is hard to read. */
+function listenError(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
+  return new Promise((answer) => {
+    const probe = createServer();
+    probe.once("error", (error) => answer(error));
+    probe.listen({ host, port, exclusive: true }, () => probe.close(() => answer(undefined)));
+  });
+}
+
+const options = readOptions();
+if (options.help) {
+  console.log(HELP);
+  process.exit(0);
+}
+
+const port = Number(options.port);
+if (!Number.isInteger(port) || port < 1 || port > 65_535)
+  giveUp(`--port takes a number from 1 to 65535, not "${options.port}".`);
+const host = options.host === "localhost" ? "127.0.0.1" : options.host;
+const secrets = Object.fromEntries(
+  KEYS.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+);
+if (!isLoopback(host) && Object.keys(secrets).length === 0) {
+  giveUp(
+    `--host ${host} would let others in without a key. Set SLUICE_API_KEY (clients send it as PREFECT_API_KEY)` +
+      ` or SLUICE_AUTH_STRING (user:password, PREFECT_API_AUTH_STRING) and start again.`,
+  );
+}
+const problem = await listenError(host, port);
+if (problem?.code === "EADDRINUSE")
+  giveUp(
+    `Port ${port} on ${host} is taken. Stop what uses it, or choose another: npm start -- --port ${port + 1}`,
+  );
+if (problem) giveUp(`Cannot listen on ${host}, port ${port}: ${problem.message}`);
+
+const server = await startLocalServer({ host, port, data: options.data, secrets });
+const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
+console.log(`Sluice is at ${url} (API: ${url}/api, its documentation: ${url}/docs). Data: ${options.data}. Ctrl-C stops it.
+
+    export PREFECT_API_URL=${url}/api
+`);
+
+let stopping = false;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    if (stopping) return;
+    stopping = true;
+    server.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error("the stop failed:", error);
+        process.exit(1);
+      },
+    );
+  });
+}
