@@ -3,6 +3,7 @@
  * `node test/conformance/compare.ts --target URL [--reference URL] [--only name] [--key KEY] [--explained]`.
  */
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { compareTranscripts } from "./diff.ts";
@@ -47,7 +48,7 @@ process.exitCode = differing === 0 ? 0 : 1;
 
 async function referenceTranscript(scenario: Scenario): Promise<TranscriptStep[]> {
   if (values.reference !== undefined) return play(scenario, { baseUrl: values.reference, fetch });
-  const file = new URL(`./recorded/${scenario.name}.json`, import.meta.url);
+  const file = join(import.meta.dirname, "recorded", `${scenario.name}.json`);
   const steps: TranscriptStep[] = JSON.parse(await readFile(file, "utf8"));
   return steps;
 }

@@ -1,5 +1,6 @@
-/** Writes the original server's transcripts: `node test/conformance/record.ts --reference URL [--only name]`. */
+/** Writes the original server's transcripts: `node test/conformance/record.ts --reference URL [--only name] [--out folder]`. */
 import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { play } from "./play.ts";
@@ -10,7 +11,7 @@ const { values } = parseArgs({
 });
 if (values.reference === undefined) throw new Error("--reference URL is needed");
 
-const folder = new URL(values.out === undefined ? "./recorded/" : `file://${values.out}/`, import.meta.url);
+const folder = values.out ?? join(import.meta.dirname, "recorded");
 const server = { baseUrl: values.reference, fetch };
 await mkdir(folder, { recursive: true });
 
@@ -18,6 +19,6 @@ for (const scenario of scenarios) {
   if (values.only !== undefined && values.only !== scenario.name) continue;
   const steps = await play(scenario, server);
   const lines = steps.map((step) => JSON.stringify(step));
-  await writeFile(new URL(`${scenario.name}.json`, folder), `[\n${lines.join(",\n")}\n]\n`);
+  await writeFile(join(folder, `${scenario.name}.json`), `[\n${lines.join(",\n")}\n]\n`);
   console.log(`${scenario.name}: ${steps.length} steps`);
 }

@@ -68,7 +68,7 @@ async function refused(world: World, body: JsonObject): Promise<void> {
     "no actions": { name: "x", trigger: NEVER },
     "unknown trigger": { ...body, trigger: { type: "mood" } },
     "unknown action": { ...body, actions: [{ type: "dance" }] },
-    "threshold 0": { ...body, trigger: { ...NEVER, threshold: -1 } },
+    "threshold -1": { ...body, trigger: { ...NEVER, threshold: -1 } },
     "negative window": { ...body, trigger: { ...NEVER, within: -5 } },
     "proactive at once": { ...body, trigger: { ...NEVER, posture: "Proactive", within: 5 } },
     "selected without deployment": { ...body, actions: [{ type: "run-deployment", source: "selected" }] },
