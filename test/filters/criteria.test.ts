@@ -1,0 +1,239 @@
+import { beforeAll, describe, test } from "vitest";
+import type { Root } from "#filters/joins";
+import { at, type FiltersInput, find, idOf, makeWorld } from "./world";
+
+beforeAll(makeWorld);
+
+const ids = (names: string) => names.split(" ").map(idOf);
+const long = "x".repeat(300);
+
+type Cases<R extends Root> = [filter: NonNullable<FiltersInput[R]>, found: string][];
+
+const FLOWS: Cases<"flows"> = [
+  [{}, "f1 f2 f3"],
+  [{ id: null, name: null, tags: null, deployment: null }, "f1 f2 f3"],
+  [{ id: {} }, "f1 f2 f3"],
+  [{ id: { any_: ids("f1 f3 f9") } }, "f1 f3"],
+  [{ id: { any_: ids("f2") } }, "f2"],
+  [{ id: { any_: [] } }, ""],
+  [{ id: { not_any_: ids("f1") } }, "f2 f3"],
+  [{ id: { not_any_: [] } }, "f1 f2 f3"],
+  [{ id: { any_: ids("f1 f2"), not_any_: ids("f1") } }, "f2"],
+  [{ deployment: { is_null_: true } }, "f3"],
+  [{ deployment: { is_null_: false } }, "f1 f2"],
+  [{ deployment: {} }, "f1 f2 f3"],
+  [{ name: { any_: ["Alpha", "gamma"] } }, "f1"],
+  [{ name: { like_: "A" } }, "f1 f2 f3"],
+  [{ name: { like_: "ALPHA" } }, "f1"],
+  [{ name: { like_: "" } }, "f1 f2 f3"],
+  [{ name: { any_: ["Alpha", "Gamma"], like_: "mm" } }, "f3"],
+  [{ tags: { all_: ["red", "blue"] } }, "f1"],
+  [{ tags: { all_: [] } }, "f1 f2 f3"],
+  [{ tags: { is_null_: true } }, "f2"],
+  [{ tags: { is_null_: false } }, "f1 f3"],
+];
+
+const FLOW_RUNS: Cases<"flow_runs"> = [
+  [{}, "r1 r2 r3 r4 r5 r6"],
+  [{ id: { any_: ids("r6 r1") } }, "r1 r6"],
+  [{ id: { any_: [idOf("r1").toUpperCase().replaceAll("-", "")] } }, "r1"],
+  [{ id: { not_any_: ids("r6 r1") } }, "r2 r3 r4 r5"],
+  [{ name: { any_: ["sad-marvin"] } }, "r2"],
+  [{ name: { like_: "MARVIN" } }, "r2"],
+  [{ name: { like_: "under_score" } }, "r3"],
+  [{ name: { like_: "under%score" } }, "r3 r4"],
+  [{ name: { like_: "r_s" } }, "r3"],
+  [{ name: { like_: "r\\_s" } }, "r3"],
+  [{ name: { like_: "ärger" } }, "r5"],
+  [{ name: { like_: "100\\%" } }, "r5"],
+  [{ name: { like_: "back\\\\slash" } }, "r6"],
+  [{ name: { like_: "[X]*?" } }, "r6"],
+  [{ name: { like_: "*" } }, "r6"],
+  [{ name: { like_: `${long}` } }, ""],
+  [{ name: { like_: `a%${"%".repeat(200)}%marvin` } }, "r2"],
+  [{ name: { like_: `S${"%".repeat(60)}t${"%".repeat(60)}_r` } }, "r1"],
+  [{ tags: { all_: ["red"] } }, "r1 r3"],
+  [{ tags: { all_: ["red", "blue"] } }, "r1"],
+  [{ tags: { any_: ["green", "red"] } }, "r1 r3 r4"],
+  [{ tags: { any_: [] } }, ""],
+  [{ tags: { is_null_: true } }, "r2 r5"],
+  [{ tags: { operator: "or_", any_: ["green"], is_null_: true } }, "r2 r4 r5"],
+  [{ tags: { any_: ["red"], all_: ["blue"] } }, "r1"],
+  [{ deployment_id: { any_: ids("d1 d3") } }, "r1 r3 r6"],
+  [{ deployment_id: { any_: ids("d2") } }, "r2"],
+  [{ deployment_id: { is_null_: true } }, "r4 r5"],
+  [{ deployment_id: { is_null_: false } }, "r1 r2 r3 r6"],
+  [{ deployment_id: { operator: "or_", any_: ids("d2"), is_null_: true } }, "r2 r4 r5"],
+  [{ work_queue_name: { any_: ["default"] } }, "r1 r2"],
+  [{ work_queue_name: { is_null_: true } }, "r3 r4 r5"],
+  [{ work_queue_name: { operator: "or_", any_: ["Default-high"], is_null_: true } }, "r3 r4 r5 r6"],
+  [{ state: {} }, "r1 r2 r3 r4 r5 r6"],
+  [{ state: { type: { any_: ["RUNNING"] } } }, "r2"],
+  [{ state: { type: { any_: ["RUNNING", "PENDING"] } } }, "r2 r4"],
+  [{ state: { type: { any_: ["SCHEDULED"] } } }, "r3"],
+  [{ state: { type: { any_: ["SCHEDULED", "RUNNING"] } } }, "r2 r3"],
+  [{ state: { type: { any_: ["COMPLETED", "RUNNING"] } } }, "r1 r2"],
+  [{ state: { type: { any_: [] } } }, ""],
+  [{ state: { type: { not_any_: ["COMPLETED", "FAILED"] } } }, "r2 r3 r4"],
+  [{ state: { type: { not_any_: [] } } }, "r1 r2 r3 r4 r5 r6"],
+  [{ state: { type: { any_: ["RUNNING"], not_any_: ["PENDING"] } } }, "r1 r2 r3 r4 r5 r6"],
+  [{ state: { type: { any_: ["RUNNING"], not_any_: [] } } }, "r2"],
+  [{ state: { name: { any_: ["Late", "Pending"] } } }, "r3 r4"],
+  [{ state: { name: { not_any_: ["Late", "Pending"] } } }, "r1 r2 r6"],
+  [{ state: { name: { any_: ["Late"], not_any_: ["Running"] } } }, "r1 r2 r3 r4 r5 r6"],
+  [{ state: { type: { any_: ["RUNNING"] }, name: { any_: ["Late"] } } }, ""],
+  [{ state: { operator: "or_", type: { any_: ["RUNNING"] }, name: { any_: ["Late"] } } }, "r2 r3"],
+  [{ state: { operator: "or_", type: { any_: ["SCHEDULED", "PENDING"] }, name: { any_: ["Completed"] } } }, "r1 r3 r4"],
+  [{ flow_version: { any_: ["v2", "v3"] } }, "r2"],
+  [{ start_time: { before_: at(150) } }, "r1 r4"],
+  [{ start_time: { after_: at(400) } }, "r3 r6"],
+  [{ start_time: { after_: at(150), before_: at(300) } }, "r2 r4"],
+  [{ start_time: { is_null_: true } }, "r3 r4 r5"],
+  [{ start_time: { is_null_: false } }, "r1 r2 r6"],
+  [{ end_time: { before_: at(200) } }, "r1"],
+  [{ end_time: { after_: at(200) } }, "r1 r6"],
+  [{ end_time: { is_null_: true } }, "r2 r3 r4 r5"],
+  [{ end_time: { is_null_: false } }, "r1 r6"],
+  [{ expected_start_time: { before_: at(150) } }, "r1 r4"],
+  [{ expected_start_time: { after_: at(400) } }, "r3 r6"],
+  [{ next_scheduled_start_time: { before_: at(400) } }, "r3"],
+  [{ next_scheduled_start_time: { after_: at(401) } }, ""],
+  [{ parent_flow_run_id: { any_: ids("r1") } }, "r4"],
+  [{ parent_flow_run_id: { any_: ids("r2") } }, ""],
+  [{ parent_flow_run_id: { any_: [] } }, ""],
+  [{ parent_task_run_id: { any_: ids("t1 t2") } }, "r4"],
+  [{ parent_task_run_id: { is_null_: true } }, "r1 r2 r3 r5 r6"],
+  [{ parent_task_run_id: { operator: "or_", any_: ids("t1"), is_null_: true } }, "r1 r2 r3 r4 r5 r6"],
+  [{ idempotency_key: { any_: ["key-1", "key-9"] } }, "r1"],
+  [{ idempotency_key: { not_any_: ["key-1"] } }, "r2"],
+  [{ created_by: { id_: ids("d1") } }, "r1"],
+  [{ created_by: { type_: ["AUTOMATION", "DEPLOYMENT"] } }, "r1 r2"],
+  [{ created_by: { is_null_: true } }, "r3 r4 r5 r6"],
+  [{ created_by: { operator: "or_", id_: ids("d1"), is_null_: true } }, "r1 r3 r4 r5 r6"],
+  [{ operator: "or_" }, "r1 r2 r3 r4 r5 r6"],
+  [{ operator: "or_", name: { any_: ["sad-marvin"] }, id: { any_: ids("r1") } }, "r1 r2"],
+  [{ operator: "or_", name: { any_: ["sad-marvin"] }, id: {} }, "r1 r2 r3 r4 r5 r6"],
+  [{ operator: "or_", name: { any_: ["sad-marvin"] }, id: null }, "r2"],
+  [{ operator: "or_", tags: { operator: "and_", all_: ["red"], any_: ["blue"] }, deployment_id: { operator: "or_", any_: ids("d3"), is_null_: true } }, "r1 r3 r4 r5"],
+  [{ operator: "and_", tags: { operator: "or_", all_: ["red"], is_null_: true }, deployment_id: { is_null_: false } }, "r1 r2 r3"],
+];
+
+const TASK_RUNS: Cases<"task_runs"> = [
+  [{}, "t1 t2 t3 t4 t5"],
+  [{ id: { any_: ids("t1 t4") } }, "t1 t4"],
+  [{ name: { any_: ["extract"] } }, "t3"],
+  [{ name: { like_: "LOAD" } }, "t1 t2"],
+  [{ tags: { all_: ["io"] } }, "t1 t3"],
+  [{ tags: { is_null_: true } }, "t2 t4 t5"],
+  [{ tags: { operator: "or_", all_: ["db"], is_null_: true } }, "t1 t2 t4 t5"],
+  [{ state: { type: { any_: ["RUNNING"] } } }, "t3 t5"],
+  [{ state: { type: { any_: [] } } }, ""],
+  [{ state: { type: {} } }, "t1 t2 t3 t4 t5"],
+  [{ state: { name: { any_: ["Cached"] } } }, "t1"],
+  [{ state: { operator: "or_", type: { any_: ["PENDING"] }, name: { any_: ["Cached"] } } }, "t1 t4"],
+  [{ start_time: { before_: at(140) } }, "t1 t2"],
+  [{ start_time: { after_: at(310) } }, "t3 t5"],
+  [{ start_time: { is_null_: true } }, "t4"],
+  [{ end_time: { before_: at(120) } }, "t1"],
+  [{ end_time: { after_: at(121) } }, "t2"],
+  [{ end_time: { is_null_: true } }, "t3 t4 t5"],
+  [{ expected_start_time: { before_: at(100) } }, "t1"],
+  [{ expected_start_time: { after_: at(300) } }, "t3 t5"],
+  [{ subflow_runs: { exists_: true } }, "t1"],
+  [{ subflow_runs: { exists_: false } }, "t2 t3 t4 t5"],
+  [{ subflow_runs: {} }, "t1 t2 t3 t4 t5"],
+  [{ flow_run_id: {} }, "t1 t2 t3 t5"],
+  [{ flow_run_id: { any_: ids("r1") } }, "t1 t2"],
+  [{ flow_run_id: { any_: ids("r1 r2") } }, "t1 t2 t3"],
+  [{ flow_run_id: { any_: [] } }, ""],
+  [{ flow_run_id: { is_null_: true } }, "t4"],
+  [{ flow_run_id: { is_null_: false } }, "t1 t2 t3 t5"],
+  [{ flow_run_id: { is_null_: null } }, "t1 t2 t3 t4 t5"],
+  [{ flow_run_id: { is_null_: null, any_: ids("r1") } }, "t1 t2"],
+  [{ flow_run_id: { operator: "or_", is_null_: true, any_: ids("r1") } }, "t4"],
+  [{ operator: "or_", id: { any_: ids("t5") }, name: { like_: "back" } }, "t4 t5"],
+];
+
+const DEPLOYMENTS: Cases<"deployments"> = [
+  [{}, "d1 d2 d3"],
+  [{ id: { any_: ids("d1 d2") } }, "d1 d2"],
+  [{ id: { not_any_: ids("d1 d2") } }, "d3"],
+  [{ name: { any_: ["Nightly"] } }, "d1"],
+  [{ name: { like_: "LY" } }, "d1 d2"],
+  [{ flow_or_deployment_name: { like_: "alpha" } }, "d1 d2"],
+  [{ flow_or_deployment_name: { like_: "L" } }, "d1 d2 d3"],
+  [{ flow_or_deployment_name: { like_: "stranger" } }, ""],
+  [{ flow_or_deployment_name: { like_: "" } }, "d1 d2 d3"],
+  [{ paused: { eq_: true } }, "d2"],
+  [{ paused: { eq_: false } }, "d1 d3"],
+  [{ paused: {} }, "d1 d2 d3"],
+  [{ tags: { all_: ["prod"] } }, "d1 d3"],
+  [{ tags: { any_: ["eu", "us"] } }, "d3"],
+  [{ tags: { is_null_: true } }, "d2"],
+  [{ work_queue_name: { any_: ["default"] } }, "d1 d2"],
+  [{ concurrency_limit: { ge_: 5, le_: 1, is_null_: true } }, "d1 d2 d3"],
+  [{ operator: "or_", concurrency_limit: { ge_: 5 }, paused: { eq_: true } }, "d2"],
+];
+
+const WORK_POOLS: Cases<"work_pools"> = [
+  [{}, "p1 p2 p3"],
+  [{ id: { any_: ids("p1 p3") } }, "p1 p3"],
+  [{ name: { any_: ["k8s", "local"] } }, "p1 p2"],
+  [{ type: { any_: ["process"] } }, "p2 p3"],
+  [{ operator: "or_", name: { any_: ["k8s"] }, id: { any_: ids("p3") } }, "p1 p3"],
+];
+
+const WORK_QUEUES: Cases<"work_queues"> = [
+  [{}, "q1 q2 q3 q4"],
+  [{ id: { any_: ids("q2") } }, "q2"],
+  [{ name: { any_: ["default"] } }, "q1 q3"],
+  [{ name: { startswith_: ["DEF"] } }, "q1 q2 q3"],
+  [{ name: { startswith_: ["default-", "under\\_"] } }, "q2 q4"],
+  [{ name: { startswith_: ["efault"] } }, ""],
+  [{ name: { startswith_: [] } }, "q1 q2 q3 q4"],
+  [{ name: { startswith_: [...Array.from({ length: 300 }, (_, index) => `no ${index}${long}`), "under_"] } }, "q4"],
+  [{ operator: "or_", id: { any_: ids("q4") }, name: { any_: ["default"] } }, "q1 q3 q4"],
+];
+
+const VARIABLES: Cases<"variables"> = [
+  [{}, "v1 v2 v3"],
+  [{ id: { any_: ids("v1 v2") } }, "v1 v2"],
+  [{ name: { any_: ["region"] } }, "v1"],
+  [{ name: { like_: "region_" } }, "v2"],
+  [{ tags: { all_: ["x"] } }, "v1 v3"],
+  [{ tags: { is_null_: true } }, "v2"],
+  [{ operator: "or_", name: { like_: "stage" }, tags: { is_null_: true } }, "v2 v3"],
+];
+
+const SCHEDULES: Cases<"deployment_schedules"> = [
+  [{}, "s1 s2"],
+  [{ active: { eq_: true } }, "s1"],
+  [{ active: { eq_: false } }, "s2"],
+  [{ active: {} }, "s1 s2"],
+];
+
+const CASES: { [R in Root]-?: Cases<R> } = {
+  flows: FLOWS,
+  flow_runs: FLOW_RUNS,
+  task_runs: TASK_RUNS,
+  deployments: DEPLOYMENTS,
+  work_pools: WORK_POOLS,
+  work_queues: WORK_QUEUES,
+  variables: VARIABLES,
+  deployment_schedules: SCHEDULES,
+};
+
+describe.for<[Root, [unknown, string][]]>(Object.entries(CASES) as [Root, Cases<Root>][])("the filter of %s", ([root, cases]) => {
+  test.for(cases)("%j finds '%s'", async ([filter, found], { expect }) => {
+    expect(await find(root, { [root]: filter })).toBe(found);
+  });
+});
+
+test("no filter finds all that is in the workspace", async ({ expect }) => {
+  expect(await find("flow_runs", {})).toBe("r1 r2 r3 r4 r5 r6");
+});
+
+test("lists may be longer than what a statement can bind", async ({ expect }) => {
+  const many = Array.from({ length: 500 }, (_, index) => idOf(`r${index}`));
+  expect(await find("flow_runs", { flow_runs: { id: { any_: many } } })).toBe("r1 r2 r3 r4 r5 r6");
+});
