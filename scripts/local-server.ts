@@ -37,11 +37,16 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
   mkdirSync(data, { recursive: true });
   const pidFile = join(data, "workerd.pid");
   runUnderWatch(pidFile);
-  const miniflare = new Miniflare(miniflareOptions(config, script, options, data));
-  await miniflare.ready;
+  const workerOptions = miniflareOptions(config, script, data, options.secrets);
+  // Nobody may ask before the tables are there, so the port is opened by a second start of workerd.
+  const miniflare = new Miniflare(workerOptions);
   for (const database of config.d1_databases) {
     await applyMigrations(await miniflare.getD1Database(database.binding), database.migrations_dir);
   }
+  await miniflare.setOptions({
+    ...workerOptions,
+    unsafeDirectSockets: [{ host: options.host, port: options.port }],
+  });
   const stopClock = startClock(miniflare, config.triggers.crons);
   return {
     async stop() {
@@ -54,15 +59,10 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
 }
 
 /**
- * The Worker listens on the port itself (`unsafeDirectSockets`): by way of miniflare's own entry each request would pass
- * through a second Worker. That entry stays, on a port of its own, for crons and migrations.
+ * Everything but the public port: the Worker is to listen there itself (`unsafeDirectSockets`), for by way of miniflare's
+ * own entry each request would pass through a second Worker. That entry has a port of its own, for crons and migrations.
  */
-function miniflareOptions(
-  config: WranglerConfig,
-  script: string,
-  options: LocalOptions,
-  data: string,
-) {
+function miniflareOptions(config: WranglerConfig, script: string, data: string, secrets: Record<string, string>) {
   const classes = new Set(config.migrations.flatMap((migration) => migration.new_sqlite_classes));
   return {
     name: config.name,
@@ -74,11 +74,9 @@ function miniflareOptions(
     compatibilityDate: config.compatibility_date,
     compatibilityFlags: config.compatibility_flags,
     modules: [{ type: "ESModule" as const, path: "worker.js", contents: script }],
-    bindings: { ...config.vars, SLUICE_MODE: "local", ...options.secrets },
+    bindings: { ...config.vars, SLUICE_MODE: "local", ...secrets },
     // By name, not by id: the data stays where it is when somebody deploys.
-    d1Databases: Object.fromEntries(
-      config.d1_databases.map((database) => [database.binding, database.database_name]),
-    ),
+    d1Databases: Object.fromEntries(config.d1_databases.map((database) => [database.binding, database.database_name])),
     d1Persist: join(data, "d1"),
     durableObjects: Object.fromEntries(
       config.durable_objects.bindings.map(({ name, class_name: className }) => [
@@ -102,7 +100,6 @@ function miniflareOptions(
         },
       ]),
     ),
-    unsafeDirectSockets: [{ host: options.host, port: options.port }],
   };
 }
 
@@ -123,17 +120,13 @@ async function applyMigrations(database: D1, folder: string): Promise<void> {
       "CREATE TABLE IF NOT EXISTS d1_migrations(id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)",
     )
     .run();
-  const { results } = await database
-    .prepare("SELECT name FROM d1_migrations")
-    .all<{ name: string }>();
+  const { results } = await database.prepare("SELECT name FROM d1_migrations").all<{ name: string }>();
   const applied = new Set(results.map((row) => row.name));
   const files = readdirSync(folder).filter((name) => name.endsWith(".sql"));
   for (const name of files.toSorted().filter((file) => !applied.has(file))) {
     const statements = readFileSync(join(folder, name), "utf8").split("--> statement-breakpoint");
     await database.batch([
-      ...statements
-        .filter((statement) => statement.trim() !== "")
-        .map((statement) => database.prepare(statement)),
+      ...statements.filter((statement) => statement.trim() !== "").map((statement) => database.prepare(statement)),
       database.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(name),
     ]);
   }

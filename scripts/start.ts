@@ -1,7 +1,7 @@
 /** `npm start`: the whole control plane on this machine, without an account. */
 import { createServer } from "node:net";
 import { parseArgs } from "node:util";
-import { startLocalServer } from "./local-server.ts";
+import { type LocalServer, startLocalServer } from "./local-server.ts";
 
 const HELP = `npm start [-- options]: runs Sluice on this machine.
 
@@ -50,6 +50,26 @@ function listenError(host: string, port: number): Promise<NodeJS.ErrnoException 
   });
 }
 
+/** Ctrl-C and its like stop the server, once, and then this process. */
+function stopOnSignals({ stop }: LocalServer): void {
+  let stopping = false;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    // miniflare's own listeners would end this process at once.
+    process.removeAllListeners(signal);
+    process.on(signal, () => {
+      if (stopping) return;
+      stopping = true;
+      stop().then(
+        () => process.exit(0),
+        (error: unknown) => {
+          console.error("the stop failed:", error);
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
 const options = readOptions();
 if (options.help) {
   console.log(HELP);
@@ -60,9 +80,7 @@ const port = Number(options.port);
 if (!Number.isInteger(port) || port < 1 || port > 65_535)
   giveUp(`--port takes a number from 1 to 65535, not "${options.port}".`);
 const host = options.host === "localhost" ? "127.0.0.1" : options.host;
-const secrets = Object.fromEntries(
-  KEYS.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
-);
+const secrets = Object.fromEntries(KEYS.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 if (!isLoopback(host) && Object.keys(secrets).length === 0) {
   giveUp(
     `--host ${host} would let others in without a key. Set SLUICE_API_KEY (clients send it as PREFECT_API_KEY)` +
@@ -71,30 +89,14 @@ if (!isLoopback(host) && Object.keys(secrets).length === 0) {
 }
 const problem = await listenError(host, port);
 if (problem?.code === "EADDRINUSE")
-  giveUp(
-    `Port ${port} on ${host} is taken. Stop what uses it, or choose another: npm start -- --port ${port + 1}`,
-  );
+  giveUp(`Port ${port} on ${host} is taken. Stop what uses it, or choose another: npm start -- --port ${port + 1}`);
 if (problem) giveUp(`Cannot listen on ${host}, port ${port}: ${problem.message}`);
 
 const server = await startLocalServer({ host, port, data: options.data, secrets });
+stopOnSignals(server);
 const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
 console.log(`Sluice is at ${url} (API: ${url}/api, its documentation: ${url}/docs). Data: ${options.data}. Ctrl-C stops it.
 
     export PREFECT_API_URL=${url}/api
 `);
-
-let stopping = false;
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(signal, () => {
-    if (stopping) return;
-    stopping = true;
-    server.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        console.error("the stop failed:", error);
-        process.exit(1);
-      },
-    );
-  });
-}

@@ -21,9 +21,7 @@ const Config = z.object({
   durable_objects: z
     .object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) })
     .default({ bindings: [] }),
-  migrations: z
-    .array(z.object({ tag: z.string(), new_sqlite_classes: z.array(z.string()).default([]) }))
-    .default([]),
+  migrations: z.array(z.object({ tag: z.string(), new_sqlite_classes: z.array(z.string()).default([]) })).default([]),
   queues: z
     .object({
       producers: z.array(z.object({ binding: z.string(), queue: z.string() })).default([]),
