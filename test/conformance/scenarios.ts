@@ -16,6 +16,7 @@ import { orchestration } from "./scenarios/orchestration.ts";
 import { savedSearches } from "./scenarios/saved-searches.ts";
 import { deployedGrid, flowRunGrid, namedGrid, taskRunGrid } from "./scenarios/set-state-grid.ts";
 import { runStates, taskRunFilters, taskRuns } from "./scenarios/task-runs.ts";
+import { ui } from "./scenarios/ui.ts";
 import { variables } from "./scenarios/variables.ts";
 import { poolPolls, poolQueues, workers, workPools, workQueues } from "./scenarios/work-pools.ts";
 
@@ -53,4 +54,5 @@ export const scenarios: Scenario[] = [
   globalLimits,
   savedSearches,
   automations,
+  ui,
 ];

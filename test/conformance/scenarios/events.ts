@@ -82,7 +82,7 @@ async function refusedEvents(world: World, event: (n: number, more: JsonObject) 
     "related without role": [event(14, { related: [{ "prefect.resource.id": "x" }] })],
     "related without id": [event(15, { related: [{ "prefect.resource.role": "x" }] })],
     "no time": [{ ...event(16, {}), occurred: undefined }],
-    "unknown field": [event(17, { colour: "red", resource: { "prefect.resource.id": world.name("extra") } })],
+    "unknown field": [event(17, { colour: "red", resource: { "prefect.resource.id": world.name("extra") }, related: [] })],
     "label that is a number": [event(18, { resource: { "prefect.resource.id": world.name("num"), n: 5 } })],
     "name too long": [event(19, { event: "x".repeat(1025) })],
   };

@@ -49,6 +49,11 @@ async function makeWorld(world: World): Promise<Made> {
       quiet: true,
     });
   }
+  runs["r-h"] = await aFlowRun(world, "r-h", { flow_id: flow, state: { type: "RUNNING" } });
+  await world.send("world: r-h ends", `POST /flow_runs/${runs["r-h"]}/set_state`, {
+    body: { state: { type: "FAILED" } },
+    quiet: true,
+  });
   const parentTask = await aTaskRun(world, "t-parent", { flow_run_id: runs["r-d"] ?? "", tags: [x] });
   runs["r-f"] = await aFlowRun(world, "r-f", { flow_id: otherFlow, parent_task_run_id: parentTask });
   const deployed = await world.send("world: deployed run", `POST /deployments/${deployment}/create_flow_run`, {
@@ -78,9 +83,15 @@ async function playFilters(world: World): Promise<void> {
     "END_TIME_DESC",
     "SIDEWAYS",
   ];
+  // The order of rows without the time asked for is open, so at most one such row takes part.
+  const someOf = (...wanted: string[]): JsonObject => ({ id: { any_: wanted.map((name) => made.runs[name] ?? "") } });
+  const some: Record<string, JsonObject> = {
+    NEXT_SCHEDULED_START_TIME_ASC: someOf("r-g", "r-c", "r-b", "r-a"),
+    END_TIME_DESC: someOf("r-h", "r-c", "r-e"),
+  };
   for (const sort of sorts) {
     await world.send(`sort ${sort}`, "POST /flow_runs/filter", {
-      body: { flow_runs: mine, sort },
+      body: { flow_runs: some[sort] ?? mine, sort },
       view: pick("name"),
       // Ids are random, so only the set is the same in every play.
       unordered: sort === "ID_DESC",

@@ -19,6 +19,7 @@ async function playOrchestration(world: World): Promise<void> {
   await stoppedFlows(world, flow);
   await caches(world, flow);
   await names(world, flow);
+  await backgroundTasks(world);
 }
 
 function setState(world: World, step: { name: string; run: string; to: JsonObject; force?: boolean; path?: string }): Promise<Answer> {
@@ -215,4 +216,24 @@ async function names(world: World, flow: string): Promise<void> {
   await setState(world, { name: "rerun: third", run, path, to: { type: "RUNNING" } });
   const counts = (body: Json): Json => pick("run_count", "flow_run_run_count", "state_name")(body);
   await world.send("rerun: run", `GET /task_runs/${run}`, { view: counts });
+}
+
+/** Task runs without a flow run that wait for a task worker follow a policy of their own. */
+async function backgroundTasks(world: World): Promise<void> {
+  const path = "/task_runs";
+  const deferred = { deferred: true, task_parameters_id: world.id("parameters") };
+  const run = await aTaskRun(world, "background", {
+    task_key: world.name("background"),
+    empirical_policy: { retries: 1, retry_delay: 0 },
+    state: { type: "SCHEDULED", state_details: deferred },
+  });
+  await world.send("background: run", `GET /task_runs/${run}`);
+  await world.send("background: Pending", `POST /task_runs/${run}/set_state`, { body: { state: { type: "PENDING" } } });
+  await setState(world, { name: "background: Pending again", run, path, to: { type: "PENDING" } });
+  await world.send("background: Running", `POST /task_runs/${run}/set_state`, { body: { state: { type: "RUNNING" } } });
+  await setState(world, { name: "background: Failed", run, path, to: { type: "FAILED" } });
+  await setState(world, { name: "background: Pending for the retry", run, path, to: { type: "PENDING" } });
+  await setState(world, { name: "background: Running once more", run, path, to: { type: "RUNNING" } });
+  await setState(world, { name: "background: Completed", run, path, to: { type: "COMPLETED" } });
+  await setState(world, { name: "background: Completed to Pending", run, path, to: { type: "PENDING" } });
 }

@@ -220,7 +220,9 @@ async function playPolls(world: World): Promise<void> {
 async function playWorkQueues(world: World): Promise<void> {
   const post = "POST /work_queues/";
   const name = world.name("queue");
-  const queue = await world.send("create", post, { body: { name } });
+  // The priority in the shared default pool depends on what else is there.
+  const own = pick("id", "name", "description", "is_paused", "concurrency_limit", "filter", "status", "work_pool_name", "last_polled");
+  const queue = await world.send("create", post, { body: { name }, view: own });
   await world.send("create again", post, { body: { name } });
   await world.send("create with all fields", post, {
     body: { name: world.name("full"), description: "d", is_paused: true, concurrency_limit: 2, priority: 5 },
@@ -243,6 +245,16 @@ async function playWorkQueues(world: World): Promise<void> {
   await world.send("status", `GET /work_queues/${queue.id}/status`);
   await world.send("poll nothing", `POST /work_queues/${queue.id}/get_runs`, { body: {} });
   await world.send("slots", `POST /work_queues/${queue.id}/concurrency_status`, { body: {} });
+  const run = await aFlowRun(world, "queued", {
+    flow_id: await aFlow(world),
+    work_pool_name: "default-agent-pool",
+    work_queue_name: name,
+    state: { type: "SCHEDULED", state_details: { scheduled_time: FUTURE } },
+  });
+  await world.send("poll a run", `POST /work_queues/${queue.id}/get_runs`, { body: {}, view: pick("name") });
+  await world.send("poll before", `POST /work_queues/${queue.id}/get_runs`, { body: { scheduled_before: "2098-01-01T00:00:00Z" } });
+  await world.send("a run takes the slot", `POST /flow_runs/${run}/set_state`, { body: { state: { type: "PENDING" } }, quiet: true });
+  await world.send("slots taken", `POST /work_queues/${queue.id}/concurrency_status`, { body: {} });
   const filters: Record<string, JsonObject> = {
     "by id": { id: { any_: [queue.id] } },
     "by name": { name: { any_: [name, world.name("full")] } },
