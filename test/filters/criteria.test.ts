@@ -212,19 +212,19 @@ const SCHEDULES: Cases<"deployment_schedules"> = [
   [{ active: {} }, "s1 s2"],
 ];
 
-const CASES: { [R in Root]-?: Cases<R> } = {
-  flows: FLOWS,
-  flow_runs: FLOW_RUNS,
-  task_runs: TASK_RUNS,
-  deployments: DEPLOYMENTS,
-  work_pools: WORK_POOLS,
-  work_queues: WORK_QUEUES,
-  variables: VARIABLES,
-  deployment_schedules: SCHEDULES,
-};
+const under = <R extends Root>(root: R, cases: Cases<R>) => ({ root, cases: cases.map(([filter, found]) => ({ filter, found })) });
 
-describe.for<[Root, [unknown, string][]]>(Object.entries(CASES) as [Root, Cases<Root>][])("the filter of %s", ([root, cases]) => {
-  test.for(cases)("%j finds '%s'", async ([filter, found], { expect }) => {
+describe.for([
+  under("flows", FLOWS),
+  under("flow_runs", FLOW_RUNS),
+  under("task_runs", TASK_RUNS),
+  under("deployments", DEPLOYMENTS),
+  under("work_pools", WORK_POOLS),
+  under("work_queues", WORK_QUEUES),
+  under("variables", VARIABLES),
+  under("deployment_schedules", SCHEDULES),
+])("the filter of $root", ({ root, cases }) => {
+  test.for(cases)("$filter finds '$found'", async ({ filter, found }, { expect }) => {
     expect(await find(root, { [root]: filter })).toBe(found);
   });
 });
