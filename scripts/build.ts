@@ -2,29 +2,42 @@
  * Builds the Worker: first the OpenAPI document out of the routes (it is served as a file, not made at start), then the
  * bundle for `npm start`. With `--openapi-only` it stops after the first.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { build } from "esbuild";
-import { describe } from "../src/http/openapi.ts";
-import { routes } from "../src/routes.ts";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { build, type BuildOptions } from "esbuild";
 
-/** Writes dist/openapi.txt, whole or not at all: another build may be reading it. */
-export function writeOpenApi(): void {
-  const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+const COMMON = { bundle: true, write: false, format: "esm", target: "es2024", logLevel: "warning" } satisfies BuildOptions;
+
+async function bundle(options: BuildOptions): Promise<string> {
+  const { outputFiles } = await build({ ...options, ...COMMON });
   mkdirSync("dist", { recursive: true });
+  for (const file of outputFiles) writeFileSync(file.path, file.contents);
+  const script = outputFiles.find((file) => /\.m?js$/.test(file.path));
+  if (!script) throw new Error("esbuild made no bundle");
+  return script.text;
+}
+
+/**
+ * Writes dist/openapi.txt, whole or not at all: another build may be reading it. The routes are bundled first, for Node
+ * does not resolve imports as a bundler does.
+ */
+export async function writeOpenApi(): Promise<void> {
+  const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  const program = resolve(`dist/describe.${process.pid}.mjs`);
+  await bundle({ entryPoints: ["src/describe.ts"], outfile: program, platform: "node", packages: "external" });
+  const { openApiDocument } = (await import(pathToFileURL(program).href)) as { openApiDocument(version: string): string };
+  rmSync(program);
   const unfinished = `dist/openapi.${process.pid}.tmp`;
-  writeFileSync(unfinished, JSON.stringify(describe(routes, version)));
+  writeFileSync(unfinished, openApiDocument(version));
   renameSync(unfinished, "dist/openapi.txt");
 }
 
 /** Bundles src/worker.ts into dist/worker.js, one ES module, and returns its text. */
-export async function bundleWorker(): Promise<string> {
-  const { outputFiles } = await build({
+export function bundleWorker(): Promise<string> {
+  return bundle({
     entryPoints: ["src/worker.ts"],
     outfile: "dist/worker.js",
-    bundle: true,
-    write: false,
-    format: "esm",
-    target: "es2024",
     platform: "neutral",
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "import"],
@@ -32,15 +45,10 @@ export async function bundleWorker(): Promise<string> {
     loader: { ".txt": "text" },
     minifySyntax: true,
     sourcemap: "linked",
-    logLevel: "warning",
   });
-  for (const file of outputFiles) writeFileSync(file.path, file.contents);
-  const bundle = outputFiles.find((file) => file.path.endsWith(".js"));
-  if (!bundle) throw new Error("esbuild made no bundle");
-  return bundle.text;
 }
 
 if (import.meta.main) {
-  writeOpenApi();
+  await writeOpenApi();
   if (!process.argv.includes("--openapi-only")) await bundleWorker();
 }

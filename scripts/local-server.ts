@@ -30,7 +30,7 @@ type D1 = Awaited<ReturnType<Miniflare["getD1Database"]>>;
 
 /** Builds the Worker, brings the database up to date and listens. */
 export async function startLocalServer(options: LocalOptions): Promise<LocalServer> {
-  writeOpenApi();
+  await writeOpenApi();
   const script = await bundleWorker();
   const config = parseWranglerConfig(readFileSync("wrangler.toml", "utf8"));
   const data = resolve(options.data);

@@ -1,5 +1,7 @@
 /** The table of contents: the routes of every resource. */
 import type { Route } from "#http/route";
+import { flowRunRoutes } from "#resources/flow-runs/routes";
+import { taskRunRoutes } from "#resources/task-runs/routes";
 import { variableRoutes } from "#resources/variables/routes";
 
-export const routes: readonly Route[] = [...variableRoutes];
+export const routes: readonly Route[] = [...flowRunRoutes, ...taskRunRoutes, ...variableRoutes];

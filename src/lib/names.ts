@@ -1,0 +1,7 @@
+/** Names for what nobody named: an adjective and an animal, as the original makes them. */
+import { adjectives, animals, uniqueNamesGenerator } from "unique-names-generator";
+
+/** A name like `rigorous-kangaroo`. */
+export function randomName(random: () => number): string {
+  return uniqueNamesGenerator({ dictionaries: [adjectives, animals], separator: "-", seed: Math.floor(random() * 2 ** 31) });
+}

@@ -1,0 +1,116 @@
+/** What is loaded before a decision on a flow run, and what a commit hands on. */
+import { type SQL, sql } from "drizzle-orm";
+import { type Database, readJson, readOptionalJson } from "#db/database";
+import { deployment } from "#db/tables/deployment";
+import { flow } from "#db/tables/flow";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import type { FlowRunFacts } from "#events/lifecycle";
+import type { DeploymentFacts, FlowRunColumns, FlowRunPolicy } from "#orchestration/transition";
+import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#resources/flow-runs/store";
+import type { State } from "#wire/state";
+
+/** The run's row with what the decision and the event need of its surroundings. */
+export type LoadedRow = FlowRunRow &
+  StateColumns & {
+    f_name: string | null;
+    d_name: string | null;
+    d_limit: number | null;
+    d_limit_id: string | null;
+    d_options: string | null;
+    q_name: string | null;
+    p_id: string | null;
+    p_name: string | null;
+    p_type: string | null;
+  };
+
+export type TaskRunRow = typeof task_run.$inferSelect;
+
+/** A flow run as loaded, and the task run that stands for it in its parent. */
+export interface LoadedFlowRun {
+  row: LoadedRow;
+  parentTaskRun: TaskRunRow | null;
+}
+
+/** The select behind `loadFlowRun`, also the sweep's; `where` is over flow_run. */
+export function selectLoaded(where: SQL): SQL {
+  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, f.name as f_name, d.name as d_name, d.concurrency_limit as d_limit,
+      d.concurrency_limit_id as d_limit_id, d.concurrency_options as d_options,
+      q.name as q_name, p.id as p_id, p.name as p_name, p.type as p_type
+    from ${flow_run}
+    left join ${flow_run_state} s on s.id = ${flow_run.state_id}
+    left join ${flow} f on f.workspace_id = ${flow_run.workspace_id} and f.id = ${flow_run.flow_id}
+    left join ${deployment} d on d.workspace_id = ${flow_run.workspace_id} and d.id = ${flow_run.deployment_id}
+    left join ${work_queue} q on q.workspace_id = ${flow_run.workspace_id} and q.id = ${flow_run.work_queue_id}
+    left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+    where ${where}`;
+}
+
+/** Loads a run in one round trip. */
+export async function loadFlowRun(db: Database, workspaceId: string, id: string): Promise<LoadedFlowRun | undefined> {
+  const [rows, parents] = await db.readAll([
+    selectLoaded(sql`${flow_run.workspace_id} = ${workspaceId} and ${flow_run.id} = ${id}`),
+    sql`select ${task_run}.* from ${flow_run} join ${task_run}
+        on ${task_run.workspace_id} = ${flow_run.workspace_id} and ${task_run.id} = ${flow_run.parent_task_run_id}
+      where ${flow_run.workspace_id} = ${workspaceId} and ${flow_run.id} = ${id}`,
+  ]);
+  const row = rows?.[0] as LoadedRow | undefined;
+  return row && { row, parentTaskRun: (parents?.[0] as TaskRunRow | undefined) ?? null };
+}
+
+/** The run as rules see it. */
+export function columnsOf(row: LoadedRow): FlowRunColumns {
+  return {
+    id: row.id,
+    flow_id: row.flow_id,
+    deployment_id: row.deployment_id,
+    parent_task_run_id: row.parent_task_run_id,
+    infrastructure_pid: row.infrastructure_pid,
+    state_type: row.s_type,
+    state_name: row.state_name,
+    state_timestamp: row.state_timestamp,
+    start_time: row.start_time,
+    end_time: row.end_time,
+    expected_start_time: row.expected_start_time,
+    next_scheduled_start_time: row.next_scheduled_start_time,
+    total_run_time: row.total_run_time,
+    run_count: row.run_count,
+    empirical_policy: readJson<FlowRunPolicy>(row.empirical_policy),
+  };
+}
+
+/** The deployment as rules see it. */
+export function deploymentFactsOf(row: LoadedRow): DeploymentFacts | null {
+  if (row.deployment_id === null || row.d_name === null) return null;
+  const options = readOptionalJson<{ collision_strategy?: "ENQUEUE" | "CANCEL_NEW"; grace_period_seconds?: number }>(row.d_options);
+  return {
+    id: row.deployment_id,
+    concurrency_limit: row.d_limit,
+    concurrency_limit_id: row.d_limit_id,
+    collision_strategy: options?.collision_strategy ?? null,
+    grace_period_seconds: options?.grace_period_seconds ?? null,
+  };
+}
+
+/** What the event of a written state is made of. */
+export function factsOf(row: LoadedRow, initial: State | null, validated: State, runCount: number): FlowRunFacts {
+  const named = (id: string | null, name: string | null) => (id !== null && name !== null ? { id, name } : null);
+  const pool = named(row.p_id, row.p_name);
+  return {
+    flow_run: {
+      id: row.id,
+      name: row.name,
+      tags: readJson<string[]>(row.tags),
+      run_count: runCount,
+      expected_start_time: row.expected_start_time,
+      start_time: row.start_time,
+    },
+    flow: named(row.flow_id, row.f_name),
+    deployment: named(row.deployment_id, row.d_name),
+    work_queue: named(row.work_queue_id, row.q_name),
+    work_pool: pool && { ...pool, type: row.p_type ?? "" },
+    initial,
+    validated,
+  };
+}

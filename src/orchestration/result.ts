@@ -1,0 +1,55 @@
+/** What `set_state` answers. */
+import { z } from "zod";
+import type { Decision, RunContext, SetStateStatus } from "#orchestration/transition";
+import { printState, type State, StateText } from "#wire/state";
+
+export const OrchestrationResult = z
+  .object({
+    state: StateText.nullable(),
+    status: z.enum(["ACCEPT", "REJECT", "ABORT", "WAIT"]).meta({ id: "SetStateStatus" }),
+    details: z.union([
+      z.object({ type: z.literal("accept_details") }).meta({ id: "StateAcceptDetails" }),
+      z.object({ type: z.literal("reject_details"), reason: z.string().nullable() }).meta({ id: "StateRejectDetails" }),
+      z.object({ type: z.literal("abort_details"), reason: z.string().nullable() }).meta({ id: "StateAbortDetails" }),
+      z
+        .object({ type: z.literal("wait_details"), delay_seconds: z.int(), reason: z.string().nullable() })
+        .meta({ id: "StateWaitDetails" }),
+    ]),
+  })
+  .meta({ id: "OrchestrationResult" });
+
+/** An orchestrated proposal: what was decided, and the state the run is in now. */
+export interface Orchestrated {
+  decision: Pick<Decision<RunContext>, "status" | "reason" | "delaySeconds">;
+  /** The written state, or the present one where nothing was written. */
+  state: State | null;
+  /** Whether a state was written. */
+  written: boolean;
+}
+
+/** The answer of `set_state`. */
+export function printResult({ decision, state }: Orchestrated) {
+  return { state: state && printState(state), status: decision.status, details: printDetails(decision) };
+}
+
+function printDetails({ status, reason, delaySeconds }: Orchestrated["decision"]) {
+  switch (status) {
+    case "ACCEPT":
+      return { type: "accept_details" };
+    case "REJECT":
+      return { type: "reject_details", reason };
+    case "ABORT":
+      return { type: "abort_details", reason };
+    case "WAIT":
+      return { type: "wait_details", delay_seconds: delaySeconds ?? 0, reason };
+    default:
+      return status satisfies never;
+  }
+}
+
+/** Prefect: 201 where a state was written, 200 where the present one is shown. */
+export function statusOf(result: Orchestrated): 200 | 201 {
+  return result.written ? 201 : 200;
+}
+
+export type { SetStateStatus };

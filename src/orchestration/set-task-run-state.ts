@@ -1,0 +1,127 @@
+/** A state is proposed for a task run by way of the API: load, decide, commit. Most task runs come as events instead. */
+import { type SQL, sql } from "drizzle-orm";
+import { insertRows } from "#db/bulk";
+import { readJson } from "#db/database";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { task_run, task_run_state_cache } from "#db/tables/task-run";
+import { missingObject, unavailable } from "#lib/api-error";
+import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/commit-flow-run";
+import { decideTaskRun } from "#orchestration/decide";
+import type { TaskRunRow } from "#orchestration/loaded";
+import { BackgroundTaskPolicy, CoreTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
+import type { Orchestrated } from "#orchestration/result";
+import type { Decision, EnclosingFlowRun, Policy, TaskRunContext } from "#orchestration/transition";
+import { STATE_COLUMNS, type StateColumns, stateOf } from "#resources/flow-runs/store";
+import type { Tools } from "#tools";
+import { newState, type State, type StateProposal } from "#wire/state";
+
+const MAX_TRIES = 40;
+
+interface Loaded {
+  row: TaskRunRow;
+  flowRun: EnclosingFlowRun | null;
+  cached: State | null;
+}
+
+/** Proposes a state for a task run. Throws 404 for an unknown one, and 503 where others were always faster. */
+export async function setTaskRunState(
+  tools: Tools,
+  taskRunId: string,
+  proposal: StateProposal,
+  { force = false }: { force?: boolean } = {},
+): Promise<Orchestrated> {
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    const loaded = await load(tools, taskRunId, proposal);
+    if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
+    const context = contextOf(tools, loaded);
+    const proposed = newState(proposal, context.now, tools.ids);
+    const decision = decideTaskRun(policyFor(proposal, force), context, proposed);
+    if (!decision.state) return { decision, state: context.initial, written: false };
+    if (await commit(tools, loaded.row, decision, decision.state, context.now)) {
+      return { decision, state: decision.state, written: true };
+    }
+  }
+  throw unavailable("Other changes of this task run were always faster", 1);
+}
+
+/** Prefect: a deferred state belongs to a background task, whose policy also keeps it from running twice. */
+function policyFor(proposal: StateProposal, force: boolean): Policy<TaskRunContext> {
+  if (proposal.state_details?.deferred) return BackgroundTaskPolicy;
+  return force ? MinimalTaskPolicy : CoreTaskPolicy;
+}
+
+async function load(tools: Tools, id: string, proposal: StateProposal): Promise<Loaded | undefined> {
+  const { workspaceId, db } = tools;
+  const byId = sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
+  const [rows, flowRuns, cached] = await db.readAll([
+    sql`select * from ${task_run} where ${byId}`,
+    sql`select r.id as id, r.run_count as run_count, ${STATE_COLUMNS} from ${task_run}
+      join ${flow_run} r on r.workspace_id = ${task_run.workspace_id} and r.id = ${task_run.flow_run_id}
+      left join ${flow_run_state} s on s.id = r.state_id where ${byId}`,
+    ...cacheLookup(workspaceId, proposal, tools.clock()),
+  ]);
+  const row = rows?.[0] as TaskRunRow | undefined;
+  if (!row) return undefined;
+  const enclosing = flowRuns?.[0] as ({ id: string; run_count: number } & StateColumns) | undefined;
+  const kept = cached?.[0] as { state: string } | undefined;
+  return {
+    row,
+    flowRun: enclosing ? { id: enclosing.id, run_count: enclosing.run_count, state: stateOf(enclosing) } : null,
+    cached: kept ? readJson<State>(kept.state) : null,
+  };
+}
+
+function cacheLookup(workspaceId: string, proposal: StateProposal, now: number): SQL[] {
+  const key = proposal.state_details?.cache_key;
+  if (!key) return [];
+  return [
+    sql`select state from ${task_run_state_cache}
+      where workspace_id = ${workspaceId} and cache_key = ${key} and (cache_expiration is null or cache_expiration > ${now})
+      order by created desc limit 1`,
+  ];
+}
+
+function contextOf(tools: Tools, { row, flowRun, cached }: Loaded): TaskRunContext {
+  return {
+    kind: "task-run",
+    run: taskRunColumnsOf(row),
+    initial: presentStateOf(row),
+    flowRun,
+    cached,
+    now: tools.clock(),
+    ids: tools.ids,
+    apiVersion: tools.client.apiVersion,
+    clientVersion: tools.client.version,
+    random: tools.random,
+  };
+}
+
+async function commit(tools: Tools, row: TaskRunRow, decision: Decision<TaskRunContext>, state: State, now: number): Promise<boolean> {
+  const update = updateTaskRun(tools.workspaceId, row, state, decision.changes, sql`state_id is ${row.state_id}`, now);
+  const [updated] = await tools.db.batch([update, ...cacheInsertions(tools, row, decision, state, now)]);
+  return (updated?.changes ?? 0) > 0;
+}
+
+function cacheInsertions(tools: Tools, row: TaskRunRow, decision: Decision<TaskRunContext>, state: State, now: number): SQL[] {
+  const effect = decision.effects.find((one) => one.kind === "insert-cache");
+  if (!effect) return [];
+  return [
+    insertRows(
+      task_run_state_cache,
+      [
+        {
+          workspace_id: tools.workspaceId,
+          cache_key: effect.cache_key,
+          state_id: state.id,
+          created: now,
+          cache_expiration: effect.cache_expiration,
+          state: JSON.stringify(state),
+        },
+      ],
+      {
+        guard: sql`exists (select 1 from ${task_run} t
+          where t.workspace_id = ${tools.workspaceId} and t.id = ${row.id} and t.state_id = ${state.id})`,
+      },
+    ),
+  ];
+}

@@ -1,0 +1,101 @@
+/** The main routes under /flow_runs; history, graph, input, resume, labels, bulk and logs have files of their own. */
+import { z } from "zod";
+import { FilterFields, toFilters } from "#filters/bodies";
+import { whereClause } from "#filters/joins";
+import { FlowRunSort, orderBy } from "#filters/sorts";
+import { embedded, Reply, route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { createFlowRun } from "#resources/flow-runs/create-flow-run";
+import { FlowRunCreate, FlowRunResponse, FlowRunUpdate } from "#resources/flow-runs/schema";
+import { FlowRunStore, printFlowRun } from "#resources/flow-runs/store";
+import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
+import { findWorkQueue } from "#resources/work-pools/find-work-queue";
+import type { Tools } from "#tools";
+import { Uuid } from "#wire/ids";
+import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { StateCreate } from "#wire/state";
+
+const ById = z.object({ id: Uuid });
+const store = (tools: Tools) => new FlowRunStore(tools.db, tools.workspaceId);
+
+export const flowRunRoutes = [
+  route(
+    { method: "POST", path: "/flow_runs/", summary: "Create a flow run.", body: FlowRunCreate, status: 201, response: FlowRunResponse },
+    async ({ body, tools }) => {
+      const { work_pool_name: pool, ...draft } = body;
+      const queue = pool ? await findWorkQueue(tools, pool, body.work_queue_name ?? null) : null;
+      const { run, created } = await createFlowRun(tools, {
+        ...draft,
+        work_queue_id: queue?.id ?? null,
+        created_by: tools.client.createdBy,
+      });
+      return new Reply(printFlowRun(run, tools.clock()), created ? 201 : 200);
+    },
+  ),
+  route(
+    { method: "PATCH", path: "/flow_runs/{id:uuid}", summary: "Update a flow run.", params: ById, body: FlowRunUpdate, status: 204 },
+    ({ params, body, tools }) => updateFlowRun(tools, params.id, body),
+  ),
+  route(
+    { method: "GET", path: "/flow_runs/{id:uuid}", summary: "Read a flow run.", params: ById, response: FlowRunResponse },
+    async ({ params, tools }) => {
+      const row = await store(tools).read(params.id);
+      if (!row) throw notFound("Flow run");
+      return printFlowRun(row, tools.clock());
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/filter",
+      summary: "Read flow runs.",
+      body: embedded({ ...FilterFields, sort: FlowRunSort.default("ID_DESC"), limit: Limit, offset: Offset }),
+      response: z.array(FlowRunResponse),
+    },
+    async ({ body, tools }) => {
+      const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
+      const rows = await store(tools).list(where, orderBy("flow_runs", body.sort), checkLimit(body.limit), body.offset);
+      const now = tools.clock();
+      return rows.map((row) => printFlowRun(row, now));
+    },
+  ),
+  route(
+    { method: "POST", path: "/flow_runs/count", summary: "Count flow runs.", body: embedded(FilterFields), response: z.int() },
+    ({ body, tools }) => store(tools).count(whereClause("flow_runs", toFilters(body), tools.workspaceId)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/paginate",
+      summary: "Read a page of flow runs, with how many there are.",
+      body: embedded({ ...FilterFields, sort: FlowRunSort.default("ID_DESC"), limit: Limit, page: Page }),
+      response: paginated(FlowRunResponse, "FlowRunPaginationResponse"),
+    },
+    async ({ body, tools }) => {
+      const limit = checkLimit(body.limit);
+      const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
+      const [rows, count] = await Promise.all([
+        store(tools).list(where, orderBy("flow_runs", body.sort), limit, (body.page - 1) * limit),
+        store(tools).count(where),
+      ]);
+      const now = tools.clock();
+      return pageOf(rows.map((row) => printFlowRun(row, now)), count, limit, body.page);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/{id:uuid}/set_state",
+      summary: "Propose a state for a flow run.",
+      params: ById,
+      body: embedded({ state: StateCreate, force: z.boolean().default(false) }),
+      response: OrchestrationResult,
+    },
+    async ({ params, body, tools }) => {
+      const result = await setFlowRunState(tools, params.id, body.state, { force: body.force });
+      return new Reply(printResult(result), statusOf(result));
+    },
+  ),
+];

@@ -1,0 +1,56 @@
+/** Changes of a flow run's own fields; its state is changed by orchestration alone. */
+import { sql } from "drizzle-orm";
+import type { z } from "zod";
+import { readJson } from "#db/database";
+import { deployment } from "#db/tables/deployment";
+import { flow_run } from "#db/tables/flow-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import { notFound, refused } from "#lib/api-error";
+import { assignments } from "#orchestration/commit-flow-run";
+import type { FlowRunUpdate } from "#resources/flow-runs/schema";
+import type { Tools } from "#tools";
+
+type Update = z.output<typeof FlowRunUpdate>;
+
+/** Applies an update; throws 404 for an unknown run, 400 or 422 for job variables that cannot be set. */
+export async function updateFlowRun(tools: Tools, id: string, update: Update): Promise<void> {
+  if (update.job_variables) await checkJobVariables(tools, id, update.job_variables);
+  const json = (value: unknown) => JSON.stringify(value ?? null);
+  const values = {
+    updated: tools.clock(),
+    ...(typeof update.name === "string" && { name: update.name }),
+    ...("flow_version" in update && { flow_version: update.flow_version ?? null }),
+    ...("parameters" in update && { parameters: json(update.parameters) }),
+    ...("empirical_policy" in update && { empirical_policy: json(update.empirical_policy) }),
+    ...("tags" in update && { tags: json([...new Set(update.tags)]) }),
+    ...("infrastructure_pid" in update && { infrastructure_pid: update.infrastructure_pid ?? null }),
+    ...("job_variables" in update && { job_variables: update.job_variables ? json(update.job_variables) : null }),
+  };
+  const { changes } = await tools.db.run(
+    sql`update ${flow_run} set ${assignments(values)} where workspace_id = ${tools.workspaceId} and id = ${id}`,
+  );
+  if (changes === 0) throw notFound("Flow run");
+}
+
+/** Prefect: job variables of a run change only while it is scheduled, and must suit its deployment's pool. */
+async function checkJobVariables(tools: Tools, id: string, variables: Record<string, unknown>): Promise<void> {
+  const [row] = await tools.db.rows<{
+    state_type: string | null;
+    deployment: string | null;
+    job_variables: string | null;
+    template: string | null;
+  }>(
+    sql`select r.state_type as state_type, d.id as deployment, d.job_variables as job_variables, p.base_job_template as template
+      from ${flow_run} r
+      left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
+      left join ${work_queue} q on q.workspace_id = d.workspace_id and q.id = d.work_queue_id
+      left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+      where r.workspace_id = ${tools.workspaceId} and r.id = ${id}`,
+  );
+  if (!row) throw notFound("Flow run");
+  if (row.state_type === null) throw refused(400, "Flow run state is required to update job variables but none exists");
+  if (row.state_type !== "SCHEDULED") {
+    throw refused(400, `Job variables for a flow run in state ${row.state_type} cannot be updated`);
+  }
+  if (row.deployment === null) throw refused(400, "A deployment for the flow run could not be found");
+}

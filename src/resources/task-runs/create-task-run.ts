@@ -1,0 +1,101 @@
+/** New task runs by way of the API: the wrappers of subflows, background tasks, and clients that orchestrate by HTTP. */
+import { type SQL, sql } from "drizzle-orm";
+import type { z } from "zod";
+import { insertRows } from "#db/bulk";
+import { readJson } from "#db/database";
+import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { integrityConflict } from "#lib/api-error";
+import { randomName } from "#lib/names";
+import { storedChanges, taskRunColumnsOf } from "#orchestration/commit-flow-run";
+import { decideTaskRun } from "#orchestration/decide";
+import { BackgroundTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
+import type { TaskRunCreate } from "#resources/task-runs/schema";
+import type { TaskRunRow } from "#resources/task-runs/store";
+import type { Tools } from "#tools";
+import { newState } from "#wire/state";
+
+type Draft = z.output<typeof TaskRunCreate>;
+
+/** Creates a task run, or gives back the one with the same flow run, task key and dynamic key. Throws 409 for an unknown flow run. */
+export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: TaskRunRow; created: boolean }> {
+  const { workspaceId, db } = tools;
+  const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(draft)}
+    and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
+  const labels = await labelsOf(tools, draft);
+  const row = newRow(tools, draft, labels);
+  const [inserted, found] = await db.batch([
+    insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
+    sql`select * from ${task_run} where ${sameKeys} limit 1`,
+  ]);
+  const [present] = (found?.rows ?? []) as TaskRunRow[];
+  return { row: present ?? row, created: (inserted?.changes ?? 0) > 0 };
+}
+
+function sameFlowRun({ flow_run_id: id }: Draft): SQL {
+  // Spelled so that the index over the tasks of flow runs may serve.
+  return id ? sql`flow_run_id = ${id} and flow_run_id is not null` : sql`flow_run_id is null`;
+}
+
+/** Prefect: `with_system_labels_for_task_run`, the flow run's labels, the system's, then the client's. */
+async function labelsOf(tools: Tools, { flow_run_id: id, labels }: Draft): Promise<Record<string, unknown>> {
+  if (!id) return { ...labels };
+  const [parent] = await tools.db.rows<{ labels: string }>(
+    sql`select labels from ${flow_run} where workspace_id = ${tools.workspaceId} and id = ${id}`,
+  );
+  if (!parent) throw integrityConflict();
+  return { ...readJson<Record<string, unknown>>(parent.labels), "prefect.flow-run.id": id, ...labels };
+}
+
+function newRow(tools: Tools, draft: Draft, labels: Record<string, unknown>): TaskRunRow {
+  const now = tools.clock();
+  const bare: TaskRunRow = {
+    workspace_id: tools.workspaceId,
+    id: draft.id ?? tools.ids.random(),
+    created: now,
+    updated: now,
+    name: draft.name || randomName(tools.random),
+    flow_run_id: draft.flow_run_id ?? null,
+    task_key: draft.task_key,
+    dynamic_key: draft.dynamic_key,
+    cache_key: draft.cache_key ?? null,
+    cache_expiration: draft.cache_expiration ?? null,
+    task_version: draft.task_version ?? null,
+    empirical_policy: JSON.stringify(draft.empirical_policy ?? {}),
+    tags: JSON.stringify([...new Set(draft.tags)]),
+    labels: JSON.stringify(labels),
+    task_inputs: JSON.stringify(draft.task_inputs ?? {}),
+    state_id: null,
+    state_type: null,
+    state_name: null,
+    state_timestamp: null,
+    states: "[]",
+    run_count: 0,
+    flow_run_run_count: 0,
+    expected_start_time: null,
+    next_scheduled_start_time: null,
+    start_time: null,
+    end_time: null,
+    total_run_time: 0,
+  };
+  const proposed = newState(draft.state ?? { type: "PENDING" }, now, tools.ids);
+  const policy = proposed.state_details.deferred ? BackgroundTaskPolicy : MinimalTaskPolicy;
+  const { state, changes } = decideTaskRun(
+    policy,
+    {
+      kind: "task-run",
+      run: taskRunColumnsOf(bare),
+      initial: null,
+      flowRun: null,
+      cached: null,
+      now,
+      ids: tools.ids,
+      apiVersion: tools.client.apiVersion,
+      clientVersion: tools.client.version,
+      random: tools.random,
+    },
+    proposed,
+  );
+  if (!state) throw new Error("a first state was refused");
+  return { ...bare, ...storedChanges(changes), state_id: state.id, states: JSON.stringify([state]) };
+}

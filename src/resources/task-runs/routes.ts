@@ -1,0 +1,105 @@
+/** The main routes under /task_runs; history has a file of its own. */
+import { z } from "zod";
+import { FilterFields, toFilters } from "#filters/bodies";
+import { whereClause } from "#filters/joins";
+import { orderBy, TaskRunSort } from "#filters/sorts";
+import { embedded, Reply, route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import { randomName } from "#lib/names";
+import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
+import { setTaskRunState } from "#orchestration/set-task-run-state";
+import { createTaskRun } from "#resources/task-runs/create-task-run";
+import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/schema";
+import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
+import type { Tools } from "#tools";
+import { Uuid } from "#wire/ids";
+import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { StateCreate } from "#wire/state";
+
+const { flows, flow_runs, task_runs, deployments } = FilterFields;
+const TaskRunFilters = { flows, flow_runs, task_runs, deployments };
+const ById = z.object({ id: Uuid });
+const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
+
+export const taskRunRoutes = [
+  route(
+    { method: "POST", path: "/task_runs/", summary: "Create a task run.", body: TaskRunCreate, status: 201, response: TaskRun },
+    async ({ body, tools }) => {
+      const { row, created } = await createTaskRun(tools, body);
+      return new Reply(printTaskRun(row, tools.clock()), created ? 201 : 200);
+    },
+  ),
+  route(
+    { method: "PATCH", path: "/task_runs/{id:uuid}", summary: "Update a task run.", params: ById, body: TaskRunUpdate, status: 204 },
+    async ({ params, body, tools }) => {
+      const name = body.name || randomName(tools.random);
+      if (!(await store(tools).rename(params.id, name, tools.clock()))) throw notFound("Task run");
+    },
+  ),
+  route(
+    { method: "GET", path: "/task_runs/{id:uuid}", summary: "Read a task run.", params: ById, response: TaskRun },
+    async ({ params, tools }) => {
+      const row = await store(tools).read(params.id);
+      if (!row) throw notFound("Task");
+      return printTaskRun(row, tools.clock());
+    },
+  ),
+  route(
+    { method: "DELETE", path: "/task_runs/{id:uuid}", summary: "Delete a task run.", params: ById, status: 204 },
+    async ({ params, tools }) => {
+      if (!(await store(tools).remove(params.id))) throw notFound("Task");
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/task_runs/filter",
+      summary: "Read task runs.",
+      body: embedded({ ...TaskRunFilters, sort: TaskRunSort.default("ID_DESC"), limit: Limit, offset: Offset }),
+      response: z.array(TaskRun),
+    },
+    async ({ body, tools }) => {
+      const where = whereClause("task_runs", toFilters(body), tools.workspaceId);
+      const rows = await store(tools).list(where, orderBy("task_runs", body.sort), checkLimit(body.limit), body.offset);
+      const now = tools.clock();
+      return rows.map((row) => printTaskRun(row, now));
+    },
+  ),
+  route(
+    { method: "POST", path: "/task_runs/count", summary: "Count task runs.", body: embedded(TaskRunFilters), response: z.int() },
+    ({ body, tools }) => store(tools).count(whereClause("task_runs", toFilters(body), tools.workspaceId)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/task_runs/paginate",
+      summary: "Read a page of task runs, with how many there are.",
+      body: embedded({ ...TaskRunFilters, sort: TaskRunSort.default("ID_DESC"), limit: Limit, page: Page }),
+      response: paginated(TaskRun, "TaskRunPaginationResponse"),
+    },
+    async ({ body, tools }) => {
+      const limit = checkLimit(body.limit);
+      const where = whereClause("task_runs", toFilters(body), tools.workspaceId);
+      const [rows, count] = await Promise.all([
+        store(tools).list(where, orderBy("task_runs", body.sort), limit, (body.page - 1) * limit),
+        store(tools).count(where),
+      ]);
+      const now = tools.clock();
+      return pageOf(rows.map((row) => printTaskRun(row, now)), count, limit, body.page);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/task_runs/{id:uuid}/set_state",
+      summary: "Propose a state for a task run.",
+      params: ById,
+      body: embedded({ state: StateCreate, force: z.boolean().default(false) }),
+      response: OrchestrationResult,
+    },
+    async ({ params, body, tools }) => {
+      const result = await setTaskRunState(tools, params.id, body.state, { force: body.force });
+      return new Reply(printResult(result), statusOf(result));
+    },
+  ),
+];

@@ -1,0 +1,77 @@
+/** Task runs on the wire. */
+import { z } from "zod";
+import { Time, TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { Float, Int, Labels } from "#wire/scalars";
+import { StateCreate, StateText, StateType } from "#wire/state";
+
+export const TaskRunPolicy = z
+  .object({
+    max_retries: Int.optional(),
+    retry_delay_seconds: Float.optional(),
+    retries: Int.nullish(),
+    retry_delay: z.union([Int, z.array(Int)]).nullish(),
+    retry_jitter_factor: Float.nullish(),
+  })
+  .meta({ id: "TaskRunPolicy" });
+
+/** What a task was given: results of other task runs, parameters, constants. */
+const TaskRunInput = z.union([
+  z.object({ input_type: z.literal("task_run").optional(), id: Uuid }).meta({ id: "TaskRunResult" }),
+  z.object({ input_type: z.literal("flow_run").optional(), id: Uuid }).meta({ id: "FlowRunResult" }),
+  z.object({ input_type: z.literal("parameter").optional(), name: z.string() }).meta({ id: "Parameter" }),
+  z.object({ input_type: z.literal("constant").optional(), type: z.string() }).meta({ id: "Constant" }),
+]);
+
+export const TaskRunCreate = z
+  .strictObject({
+    id: Uuid.nullish(),
+    state: StateCreate.nullish(),
+    name: z.string().nullish(),
+    flow_run_id: Uuid.nullish(),
+    task_key: z.string(),
+    dynamic_key: z.string(),
+    cache_key: z.string().nullish(),
+    cache_expiration: Time.nullish(),
+    task_version: z.string().nullish(),
+    empirical_policy: TaskRunPolicy.optional(),
+    tags: z.array(z.string()).optional(),
+    labels: Labels.nullish(),
+    task_inputs: z.record(z.string(), z.array(TaskRunInput)).optional(),
+  })
+  .meta({ id: "TaskRunCreate" });
+
+export const TaskRunUpdate = z.strictObject({ name: z.string().nullish() }).meta({ id: "TaskRunUpdate" });
+
+/** A task run in an answer. */
+export const TaskRun = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    flow_run_id: UuidText.nullable(),
+    task_key: z.string(),
+    dynamic_key: z.string(),
+    cache_key: z.string().nullable(),
+    cache_expiration: TimeText.nullable(),
+    task_version: z.string().nullable(),
+    empirical_policy: TaskRunPolicy,
+    tags: z.array(z.string()),
+    labels: Labels.nullable(),
+    state_id: UuidText.nullable(),
+    task_inputs: z.record(z.string(), z.array(TaskRunInput)),
+    state_type: StateType.nullable(),
+    state_name: z.string().nullable(),
+    run_count: z.int(),
+    flow_run_run_count: z.int(),
+    expected_start_time: TimeText.nullable(),
+    next_scheduled_start_time: TimeText.nullable(),
+    start_time: TimeText.nullable(),
+    end_time: TimeText.nullable(),
+    total_run_time: z.number(),
+    estimated_run_time: z.number(),
+    estimated_start_time_delta: z.number(),
+    state: StateText.nullable(),
+  })
+  .meta({ id: "TaskRun" });

@@ -1,0 +1,102 @@
+/** Task runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
+import { type SQL, sql } from "drizzle-orm";
+import { type Database, readJson } from "#db/database";
+import { task_run } from "#db/tables/task-run";
+import type { Micros } from "#lib/clock";
+import { estimatedRunTime, startTimeDelta } from "#resources/flow-runs/store";
+import { printDuration, printOptionalTime, printTime } from "#wire/dates";
+import { printState, type State } from "#wire/state";
+
+export type TaskRunRow = typeof task_run.$inferSelect;
+
+/** The task runs of one workspace. */
+export class TaskRunStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** One task run, or undefined. */
+  async read(id: string): Promise<TaskRunRow | undefined> {
+    const [row] = await this.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${this.byId(id)}`);
+    return row;
+  }
+
+  /** A page of task runs. `where` and `order` come from the filters. */
+  list(where: SQL, order: SQL, limit: number, offset: number): Promise<TaskRunRow[]> {
+    return this.db.rows<TaskRunRow>(
+      sql`select ${task_run}.* from ${task_run} where ${where} order by ${order} limit ${limit} offset ${offset}`,
+    );
+  }
+
+  /** How many task runs there are. */
+  async count(where: SQL): Promise<number> {
+    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${task_run} where ${where}`);
+    return row?.count ?? 0;
+  }
+
+  /** Gives a task run another name; whether there was one. */
+  async rename(id: string, name: string, now: Micros): Promise<boolean> {
+    const { changes } = await this.db.run(sql`update ${task_run} set name = ${name}, updated = ${now} where ${this.byId(id)}`);
+    return changes > 0;
+  }
+
+  /** Removes a task run; whether there was one. */
+  async remove(id: string): Promise<boolean> {
+    const { changes } = await this.db.run(sql`delete from ${task_run} where ${this.byId(id)}`);
+    return changes > 0;
+  }
+
+  private byId(id: string): SQL {
+    return sql`${task_run.workspace_id} = ${this.workspaceId} and ${task_run.id} = ${id}`;
+  }
+}
+
+/** The states of a task run, oldest first. */
+export function statesOf(row: Pick<TaskRunRow, "states">): State[] {
+  return readJson<State[]>(row.states);
+}
+
+/** A task run as answers show it. */
+export function printTaskRun(row: TaskRunRow, now: Micros) {
+  const state = statesOf(row).find((one) => one.id === row.state_id) ?? null;
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    name: row.name,
+    flow_run_id: row.flow_run_id,
+    task_key: row.task_key,
+    dynamic_key: row.dynamic_key,
+    cache_key: row.cache_key,
+    cache_expiration: printOptionalTime(row.cache_expiration),
+    task_version: row.task_version,
+    empirical_policy: {
+      max_retries: 0,
+      retry_delay_seconds: 0,
+      retries: null,
+      retry_delay: null,
+      retry_jitter_factor: null,
+      ...readJson<Record<string, unknown>>(row.empirical_policy),
+    },
+    tags: readJson<string[]>(row.tags),
+    labels: readJson<Record<string, unknown>>(row.labels),
+    state_id: row.state_id,
+    task_inputs: readJson<Record<string, unknown>>(row.task_inputs),
+    state_type: row.state_type,
+    state_name: row.state_name,
+    run_count: row.run_count,
+    flow_run_run_count: row.flow_run_run_count,
+    expected_start_time: printOptionalTime(row.expected_start_time),
+    next_scheduled_start_time: printOptionalTime(row.next_scheduled_start_time),
+    start_time: printOptionalTime(row.start_time),
+    end_time: printOptionalTime(row.end_time),
+    total_run_time: printDuration(row.total_run_time),
+    estimated_run_time: printDuration(estimatedRunTime(row, state, now)),
+    estimated_start_time_delta: printDuration(startTimeDelta(row, now)),
+    state: state && printState(state),
+  };
+}

@@ -1,0 +1,107 @@
+import { env } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { aFlowRun, api, type FlowRun, propose } from "../support/world";
+
+interface StateRow {
+  id: string;
+  type: string;
+}
+
+/** The run's states in D1, in the order in which they were committed. */
+async function statesOf(id: string): Promise<StateRow[]> {
+  const { results } = await env.DB.prepare(
+    "select s.id, s.type from flow_run r, json_each(r.state_ids) i join flow_run_state s on s.id = i.value where r.id = ? order by i.key",
+  )
+    .bind(id)
+    .all<StateRow>();
+  return results;
+}
+
+/** All state rows of the run, listed or not. */
+async function allStateRows(id: string): Promise<number> {
+  const row = await env.DB.prepare("select count(*) as count from flow_run_state where flow_run_id = ?").bind(id).first<{ count: number }>();
+  return row?.count ?? 0;
+}
+
+const read = async (id: string): Promise<FlowRun> => (await api<FlowRun>("GET", `/flow_runs/${id}`)).body;
+
+test("a run goes from Pending over Running to Completed, and its columns follow", async () => {
+  const run = await aFlowRun();
+  expect(run).toMatchObject({ state_type: "PENDING", run_count: 0, start_time: null, end_time: null });
+  expect((await propose(run.id, { type: "RUNNING" })).status).toBe("ACCEPT");
+  expect((await propose(run.id, { type: "COMPLETED" })).status).toBe("ACCEPT");
+  const done = await read(run.id);
+  expect(done).toMatchObject({ state_type: "COMPLETED", state_name: "Completed", run_count: 1 });
+  expect(done["start_time"]).not.toBeNull();
+  expect(done["end_time"]).not.toBeNull();
+  expect(done["total_run_time"]).toBeGreaterThan(0);
+  expect((await statesOf(run.id)).map(({ type }) => type)).toEqual(["PENDING", "RUNNING", "COMPLETED"]);
+});
+
+test("of 64 proposals of PENDING at once exactly one is accepted and 63 are told to abort", async () => {
+  const run = await aFlowRun({ state: { type: "SCHEDULED" } });
+  const answers = await Promise.all(Array.from({ length: 64 }, () => propose(run.id, { type: "PENDING" })));
+  expect(answers.filter(({ status }) => status === "ACCEPT")).toHaveLength(1);
+  expect(answers.filter(({ status }) => status === "ABORT")).toHaveLength(63);
+  expect((await statesOf(run.id)).map(({ type }) => type)).toEqual(["SCHEDULED", "PENDING"]);
+  expect(await allStateRows(run.id)).toBe(2);
+});
+
+test("mixed proposals at once are decided as some order of them would be", async () => {
+  const run = await aFlowRun();
+  const proposals = Array.from({ length: 24 }, (_, index) => ["RUNNING", "COMPLETED", "CANCELLING"][index % 3] ?? "RUNNING");
+  const answers = await Promise.all(proposals.map((type) => propose(run.id, { type })));
+  const written = await statesOf(run.id);
+  const accepted = answers.flatMap((answer) => (answer.status === "ACCEPT" ? [answer.state?.id] : []));
+  // Every accepted answer is a committed state, once; every committed state beside the first was somebody's answer.
+  expect(written.slice(1).map(({ id }) => id).toSorted()).toEqual(accepted.toSorted());
+  expect(await allStateRows(run.id)).toBe(written.length);
+  // Each step is one that the rules allow from the state before: the same walk, one at a time, is accepted as well.
+  const replay = await aFlowRun();
+  for (const { type } of written.slice(1)) expect((await propose(replay.id, { type })).status).toBe("ACCEPT");
+  expect((await read(run.id)).state_type).toBe(written.at(-1)?.type);
+});
+
+test("a transition proposed again under the same transition id is answered by the state it made", async () => {
+  const run = await aFlowRun();
+  const state = { type: "RUNNING", state_details: { transition_id: crypto.randomUUID() } };
+  const first = await propose(run.id, state);
+  const again = await propose(run.id, state);
+  expect(again).toMatchObject({ status: "REJECT", state: { id: first.state?.id } });
+  expect((await read(run.id)).run_count).toBe(1);
+});
+
+test("a failed run with retries left waits for its retry", async () => {
+  const run = await aFlowRun({ empirical_policy: { retries: 1, retry_delay: 5 } });
+  await propose(run.id, { type: "RUNNING" });
+  const failed = await propose(run.id, { type: "FAILED", message: "not yet" });
+  expect(failed).toMatchObject({ status: "REJECT", state: { type: "SCHEDULED", name: "AwaitingRetry", message: "not yet" } });
+  const early = await propose(run.id, { type: "RUNNING" });
+  expect(early.status).toBe("WAIT");
+});
+
+test("a subflow's state is its parent's task run's state", async () => {
+  const parent = await aFlowRun();
+  const task = await api<{ id: string }>("POST", "/task_runs/", { flow_run_id: parent.id, task_key: "child", dynamic_key: "0" });
+  const child = await aFlowRun({ parent_task_run_id: task.body.id });
+  await propose(child.id, { type: "RUNNING" });
+  await propose(child.id, { type: "COMPLETED" });
+  const { body } = await api<{ state_type: string; run_count: number; state: { state_details: { child_flow_run_id: string } } }>(
+    "GET",
+    `/task_runs/${task.body.id}`,
+  );
+  expect(body).toMatchObject({ state_type: "COMPLETED", run_count: 1 });
+  expect(body.state.state_details.child_flow_run_id).toBe(child.id);
+});
+
+test("an unknown run is answered by 404 in the original's shape", async () => {
+  const id = "00000000-0000-4000-8000-00000000dead";
+  const answer = await api("POST", `/flow_runs/${id}/set_state`, { state: { type: "RUNNING" } });
+  expect(answer).toMatchObject({ status: 404, body: { exception_message: `Flow run with id ${id} not found` } });
+});
+
+test("a state change takes two round trips, and no more rows than its table says", async () => {
+  const run = await aFlowRun();
+  const { headers } = await api("POST", `/flow_runs/${run.id}/set_state`, { state: { type: "RUNNING" } }, { "x-sluice-cost": "1" });
+  expect(headers.get("x-sluice-cost")).toMatch(/round_trips=2;/);
+});

@@ -1,0 +1,67 @@
+/** Builders: each test makes the world it needs, through the API where that is what is tested, else straight in D1. */
+import { env, SELF } from "cloudflare:test";
+
+export const WORKSPACE = "00000000-0000-4000-8000-000000000001";
+
+/** Sends a request to the Worker and reads its JSON. */
+export async function api<T = Record<string, unknown>>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: T; headers: Headers }> {
+  const response = await SELF.fetch(`http://sluice/api${path}`, {
+    method,
+    headers,
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: (text === "" ? null : JSON.parse(text)) as T, headers: response.headers };
+}
+
+/** A name nobody else uses. */
+export function unique(prefix: string): string {
+  return `${prefix}-${crypto.randomUUID().slice(0, 8)}`;
+}
+
+/** A flow in D1; gives its id. */
+export async function aFlow(name = unique("flow")): Promise<string> {
+  const id = crypto.randomUUID();
+  const now = Date.now() * 1000;
+  await env.DB.prepare("insert into flow (workspace_id, id, created, updated, name, tags, labels) values (?, ?, ?, ?, ?, '[]', '{}')")
+    .bind(WORKSPACE, id, now, now, name)
+    .run();
+  return id;
+}
+
+/** What tests read of a run. */
+export interface FlowRun {
+  id: string;
+  flow_id: string;
+  name: string;
+  state_type: string;
+  state_name: string;
+  state_id: string;
+  run_count: number;
+  [field: string]: unknown;
+}
+
+/** A flow run made through the API; `state` and other fields as POST /flow_runs/ takes them. */
+export async function aFlowRun(fields: Record<string, unknown> = {}): Promise<FlowRun> {
+  const flowId = fields["flow_id"] ?? (await aFlow());
+  const { status, body } = await api<FlowRun>("POST", "/flow_runs/", { flow_id: flowId, ...fields });
+  if (status > 201) throw new Error(`a flow run was refused: ${JSON.stringify(body)}`);
+  return body;
+}
+
+/** What `set_state` answers. */
+export interface SetState {
+  status: "ACCEPT" | "REJECT" | "ABORT" | "WAIT";
+  state: { id: string; type: string; name: string } | null;
+  details: { reason?: string };
+}
+
+/** Proposes a state for a flow run. */
+export async function propose(id: string, state: Record<string, unknown>, force = false): Promise<SetState> {
+  return (await api<SetState>("POST", `/flow_runs/${id}/set_state`, { state, force })).body;
+}
