@@ -88,7 +88,8 @@ function withReason(found: Found): Difference {
       (entry.scenario === undefined || entry.scenario === found.scenario) &&
       (entry.step === undefined || entry.step.test(found.step)) &&
       entry.path.test(found.difference.path) &&
-      (entry.holds === undefined || (found.expected !== undefined && found.actual !== undefined && entry.holds(found.expected, found.actual))),
+      (entry.holds === undefined ||
+        (found.expected !== undefined && found.actual !== undefined && entry.holds(found.expected, found.actual))),
   );
   return match === undefined ? found.difference : { ...found.difference, reason: match.reason };
 }

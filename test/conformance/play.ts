@@ -157,11 +157,14 @@ export class World {
     return kept;
   }
 
-  /** Sorts by what is left once ids and times, which are different each time, are taken out. */
+  /** Sorts by name, then by what is left once ids and times, which are different each time, are taken out. */
   private inOrder(body: Json): Json {
     if (!Array.isArray(body)) return body;
     const blind = new Normaliser(this.normaliser.options);
-    const keyed = body.map((item) => ({ item, key: JSON.stringify(blind.value(item)) }));
+    const keyed = body.map((item) => ({
+      item,
+      key: `${String(at(item, "name"))} ${JSON.stringify(blind.value(item))}`,
+    }));
     return keyed.sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key))).map(({ item }) => item);
   }
 }

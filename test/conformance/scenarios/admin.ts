@@ -32,7 +32,9 @@ async function playAdmin(world: World): Promise<void> {
   await world.send("result storage of an unknown block", "PUT /admin/storage", {
     body: { default_result_storage_block_id: world.id("unknown block") },
   });
-  await world.send("result storage of a bad block", "PUT /admin/storage", { body: { default_result_storage_block_id: "x" } });
+  await world.send("result storage of a bad block", "PUT /admin/storage", {
+    body: { default_result_storage_block_id: "x" },
+  });
   await world.send("worker metadata, top level", "GET /collections/views/aggregate-worker-metadata", {
     view: (body) => (isObject(body) ? "prefect" in body : false),
   });

@@ -14,7 +14,9 @@ async function playArtifacts(world: World): Promise<void> {
   const first = await world.send("create", post, {
     body: { key, type: "markdown", description: "d", data: "# one", metadata_: { a: "b" }, flow_run_id: run },
   });
-  await world.send("create a newer one", post, { body: { key, type: "markdown", data: "# two", flow_run_id: run, task_run_id: task } });
+  await world.send("create a newer one", post, {
+    body: { key, type: "markdown", data: "# two", flow_run_id: run, task_run_id: task },
+  });
   const table = await world.send("create a table", post, {
     body: { key: world.name("table"), type: "table", data: [{ a: 1 }], task_run_id: task },
   });
@@ -45,12 +47,12 @@ async function playArtifacts(world: World): Promise<void> {
     "without key": { artifacts: { flow_run_id: { any_: [run] }, key: { exists_: false } } },
     "with key": { artifacts: { flow_run_id: { any_: [run] }, key: { exists_: true } } },
     "by id": { artifacts: { id: { any_: [first.id] } } },
-    "either": { artifacts: { operator: "or_", id: { any_: [first.id] }, key: { any_: [world.name("table")] } } },
+    either: { artifacts: { operator: "or_", id: { any_: [first.id] }, key: { any_: [world.name("table")] } } },
     "by flow run": { artifacts, flow_runs },
     "by flow": { artifacts, flows: { id: { any_: [flow] } } },
     "by task run name": { artifacts, task_runs: { name: { any_: [world.name("task")] } } },
     "by deployment": { artifacts, deployments: { name: { any_: [world.name("none")] } } },
-    "refused": { artifacts: { colour: 1 } },
+    refused: { artifacts: { colour: 1 } },
   };
   for (const [name, body] of Object.entries(filters)) {
     const view = { view: pick("key", "type", "data"), unordered: true };
@@ -64,10 +66,16 @@ async function playArtifacts(world: World): Promise<void> {
     "by latest id": { artifacts: { latest_id: { any_: [table.id] } } },
   };
   for (const [name, body] of Object.entries(latest)) {
-    await world.send(`latest ${name}`, "POST /artifacts/latest/filter", { body, view: pick("key", "type", "data"), unordered: true });
+    await world.send(`latest ${name}`, "POST /artifacts/latest/filter", {
+      body,
+      view: pick("key", "type", "data"),
+      unordered: true,
+    });
     await world.send(`latest count ${name}`, "POST /artifacts/latest/count", { body });
   }
-  await world.send("latest in full", "POST /artifacts/latest/filter", { body: { artifacts: { key: { any_: [key] } } } });
+  await world.send("latest in full", "POST /artifacts/latest/filter", {
+    body: { artifacts: { key: { any_: [key] } } },
+  });
   for (const sort of ["CREATED_DESC", "UPDATED_DESC", "KEY_ASC", "KEY_DESC", "SIDEWAYS"]) {
     await world.send(`sort ${sort}`, "POST /artifacts/filter", { body: { artifacts, sort }, view: pick("key") });
   }

@@ -28,10 +28,13 @@ async function playAutomations(world: World): Promise<void> {
     "by all tags": { ...mine, tags: { all_: ["t", "u"] } },
     "without tags": { ...mine, tags: { is_null_: true } },
     "created before the past": { ...mine, created: { before_: "2020-01-01T00:00:00Z" } },
-    "refused": { colour: 1 },
+    refused: { colour: 1 },
   };
   for (const [name, filter] of Object.entries(filters)) {
-    await world.send(`filter ${name}`, "POST /automations/filter", { body: { automations: filter }, view: pick("name") });
+    await world.send(`filter ${name}`, "POST /automations/filter", {
+      body: { automations: filter },
+      view: pick("name"),
+    });
   }
   await world.send("unknown sort", "POST /automations/filter", { body: { automations: mine, sort: "SIDEWAYS" } });
   await owned(world, body);
@@ -46,18 +49,37 @@ async function playAutomations(world: World): Promise<void> {
 async function kinds(world: World, body: JsonObject): Promise<void> {
   const deployment = world.id("deployment");
   const bodies: Record<string, JsonObject> = {
-    "proactive": { trigger: { ...NEVER, posture: "Proactive", within: 60, after: ["acme.start"], for_each: ["prefect.resource.id"] } },
-    "compound": { trigger: { type: "compound", require: "all", within: 60, triggers: [NEVER, NEVER] } },
-    "sequence": { trigger: { type: "sequence", within: 60, triggers: [NEVER, NEVER] } },
-    "matching": { trigger: { ...NEVER, match: { "prefect.resource.id": ["a.*", "!b"] }, match_related: { "prefect.resource.role": "flow" } } },
-    "running a deployment": {
-      actions: [{ type: "run-deployment", source: "selected", deployment_id: deployment, parameters: { x: "{{ event.id }}" } }],
+    proactive: {
+      trigger: { ...NEVER, posture: "Proactive", within: 60, after: ["acme.start"], for_each: ["prefect.resource.id"] },
     },
-    "changing a run": { actions: [{ type: "change-flow-run-state", state: "CANCELLED", message: "m" }, { type: "cancel-flow-run" }] },
-    "pausing what it infers": { actions: [{ type: "pause-deployment", source: "inferred" }, { type: "pause-work-queue", source: "inferred" }] },
+    compound: { trigger: { type: "compound", require: "all", within: 60, triggers: [NEVER, NEVER] } },
+    sequence: { trigger: { type: "sequence", within: 60, triggers: [NEVER, NEVER] } },
+    matching: {
+      trigger: {
+        ...NEVER,
+        match: { "prefect.resource.id": ["a.*", "!b"] },
+        match_related: { "prefect.resource.role": "flow" },
+      },
+    },
+    "running a deployment": {
+      actions: [
+        { type: "run-deployment", source: "selected", deployment_id: deployment, parameters: { x: "{{ event.id }}" } },
+      ],
+    },
+    "changing a run": {
+      actions: [{ type: "change-flow-run-state", state: "CANCELLED", message: "m" }, { type: "cancel-flow-run" }],
+    },
+    "pausing what it infers": {
+      actions: [
+        { type: "pause-deployment", source: "inferred" },
+        { type: "pause-work-queue", source: "inferred" },
+      ],
+    },
   };
   for (const [name, change] of Object.entries(bodies)) {
-    const made = await world.send(`create ${name}`, "POST /automations/", { body: { ...body, name: world.name("kind"), ...change } });
+    const made = await world.send(`create ${name}`, "POST /automations/", {
+      body: { ...body, name: world.name("kind"), ...change },
+    });
     await world.send(`delete ${name}`, `DELETE /automations/${made.id}`, { quiet: true });
   }
 }
@@ -72,7 +94,10 @@ async function refused(world: World, body: JsonObject): Promise<void> {
     "negative window": { ...body, trigger: { ...NEVER, within: -5 } },
     "proactive at once": { ...body, trigger: { ...NEVER, posture: "Proactive", within: 5 } },
     "selected without deployment": { ...body, actions: [{ type: "run-deployment", source: "selected" }] },
-    "broken template": { ...body, actions: [{ type: "change-flow-run-state", state: "FAILED", message: "{{ event.id " }] },
+    "broken template": {
+      ...body,
+      actions: [{ type: "change-flow-run-state", state: "FAILED", message: "{{ event.id " }],
+    },
     "unknown field": { ...body, colour: 1 },
   };
   for (const [name, refusal] of Object.entries(bodies)) {
@@ -82,7 +107,10 @@ async function refused(world: World, body: JsonObject): Promise<void> {
 
 async function owned(world: World, body: JsonObject): Promise<void> {
   const owner = `prefect.deployment.${world.id("owner")}`;
-  await world.send("create owned", "POST /automations/", { body: { ...body, name: world.name("owned"), owner_resource: owner }, view: pick("name") });
+  await world.send("create owned", "POST /automations/", {
+    body: { ...body, name: world.name("owned"), owner_resource: owner },
+    view: pick("name"),
+  });
   await world.send("related to the owner", `GET /automations/related-to/${owner}`, { view: pick("name") });
   await world.send("delete owned", `DELETE /automations/owned-by/${owner}`);
   await world.send("related to the owner no more", `GET /automations/related-to/${owner}`);

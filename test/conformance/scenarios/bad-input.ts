@@ -41,7 +41,21 @@ const CREATIONS = [
   "/automations/",
 ];
 
-const RESOURCES = ["flows", "flow_runs", "task_runs", "deployments", "work_queues", "variables", "artifacts", "block_types", "block_schemas", "block_documents", "concurrency_limits", "saved_searches", "automations"];
+const RESOURCES = [
+  "flows",
+  "flow_runs",
+  "task_runs",
+  "deployments",
+  "work_queues",
+  "variables",
+  "artifacts",
+  "block_types",
+  "block_schemas",
+  "block_documents",
+  "concurrency_limits",
+  "saved_searches",
+  "automations",
+];
 
 async function playBadInput(world: World): Promise<void> {
   for (const path of LISTS) await badLists(world, path);
@@ -67,7 +81,10 @@ async function badLists(world: World, path: string): Promise<void> {
   }
   const onlyStatus = pick("id");
   await world.send(`${path} broken`, `POST ${path}`, { raw: '{"limit": 1' });
-  await world.send(`${path} unknown field is ignored or not`, `POST ${path}`, { body: { colour: 1, limit: 0 }, view: onlyStatus });
+  await world.send(`${path} unknown field is ignored or not`, `POST ${path}`, {
+    body: { colour: 1, limit: 0 },
+    view: onlyStatus,
+  });
   await world.send(`${path} list for object`, `POST ${path}`, { raw: "[]", view: () => null });
   await world.send(`${path} by GET`, `GET ${path}`);
 }
@@ -79,7 +96,10 @@ async function badCreations(world: World, path: string): Promise<void> {
   await world.send(`${path} null`, `POST ${path}`, { raw: "null" });
   await world.send(`${path} number`, `POST ${path}`, { raw: "5" });
   await world.send(`${path} text`, `POST ${path}`, { raw: '"x"' });
-  await world.send(`${path} other type`, `POST ${path}`, { raw: "a=b", headers: { "content-type": "application/x-www-form-urlencoded" } });
+  await world.send(`${path} other type`, `POST ${path}`, {
+    raw: "a=b",
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+  });
 }
 
 async function badIds(world: World, resource: string): Promise<void> {
@@ -95,7 +115,10 @@ async function badVersions(world: World): Promise<void> {
   for (const version of ["0.8.4", "0.8.0", "0.9.0", "9.0.0", "0.7.9", "0.1.0", "0.8", "x.y.z", "1", "0.8.4.1", ""]) {
     await world.send(`api version '${version}'`, path, { headers: { "x-prefect-api-version": version } });
   }
-  await world.send("api version on admin", "GET /admin/version", { headers: { "x-prefect-api-version": "0.1.0" }, quiet: true });
+  await world.send("api version on admin", "GET /admin/version", {
+    headers: { "x-prefect-api-version": "0.1.0" },
+    quiet: true,
+  });
   await world.send("api version on health", "GET /health", { headers: { "x-prefect-api-version": "0.1.0" } });
 }
 
@@ -108,9 +131,18 @@ async function oddRequests(world: World): Promise<void> {
   await world.send("wrong method on an id", `POST /flows/${world.id("some")}`, { body: {} });
   await world.send("id without dashes", `GET /flows/${world.id("dashed").replaceAll("-", "")}`);
   await world.send("a query that nobody asked for", `GET /flows/${world.id("q")}?a=b`);
-  await world.send("no charset", "POST /flows/filter", { raw: '{"limit": 0}', headers: { "content-type": "text/plain" }, view: () => null });
-  await world.send("charset", "POST /flows/filter", { raw: '{"limit": 0}', headers: { "content-type": "application/json; charset=utf-8" } });
-  await world.send("several errors at once", "POST /flow_runs/", { body: { flow_id: "x", tags: 1, parameters: [], state: { type: "A" } } });
+  await world.send("no charset", "POST /flows/filter", {
+    raw: '{"limit": 0}',
+    headers: { "content-type": "text/plain" },
+    view: () => null,
+  });
+  await world.send("charset", "POST /flows/filter", {
+    raw: '{"limit": 0}',
+    headers: { "content-type": "application/json; charset=utf-8" },
+  });
+  await world.send("several errors at once", "POST /flow_runs/", {
+    body: { flow_id: "x", tags: 1, parameters: [], state: { type: "A" } },
+  });
   await world.send("NaN", "POST /flows/", { raw: '{"name": NaN}', view: () => null });
   await world.send("byte order mark", "POST /flows/filter", { raw: '\uFEFF{"limit": 0}' });
   await world.send("same key twice", "POST /flows/filter", { raw: '{"limit": 201, "limit": 0}' });

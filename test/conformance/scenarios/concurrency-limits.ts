@@ -17,16 +17,34 @@ async function playTagLimits(world: World): Promise<void> {
   const one = world.id("task run 1");
   const two = world.id("task run 2");
   await world.send("increment", "POST /concurrency_limits/increment", { body: { names: [tag], task_run_id: one } });
-  await world.send("increment by the same", "POST /concurrency_limits/increment", { body: { names: [tag], task_run_id: one }, view: pick("name", "limit") });
-  await world.send("increment by another", "POST /concurrency_limits/increment", { body: { names: [tag], task_run_id: two }, view: pick("name", "limit") });
-  await world.send("increment beyond", "POST /concurrency_limits/increment", { body: { names: [tag], task_run_id: world.id("task run 3") } });
+  await world.send("increment by the same", "POST /concurrency_limits/increment", {
+    body: { names: [tag], task_run_id: one },
+    view: pick("name", "limit"),
+  });
+  await world.send("increment by another", "POST /concurrency_limits/increment", {
+    body: { names: [tag], task_run_id: two },
+    view: pick("name", "limit"),
+  });
+  await world.send("increment beyond", "POST /concurrency_limits/increment", {
+    body: { names: [tag], task_run_id: world.id("task run 3") },
+  });
   await world.send("decrement", "POST /concurrency_limits/decrement", { body: { names: [tag], task_run_id: one } });
-  await world.send("increment unknown", "POST /concurrency_limits/increment", { body: { names: [world.name("none")], task_run_id: one } });
-  await world.send("decrement unknown", "POST /concurrency_limits/decrement", { body: { names: [world.name("none")], task_run_id: one } });
+  await world.send("increment unknown", "POST /concurrency_limits/increment", {
+    body: { names: [world.name("none")], task_run_id: one },
+  });
+  await world.send("decrement unknown", "POST /concurrency_limits/decrement", {
+    body: { names: [world.name("none")], task_run_id: one },
+  });
   await world.send("reset", `POST /concurrency_limits/tag/${tag}/reset`, { body: {} });
-  await world.send("after reset", `GET /concurrency_limits/tag/${tag}`, { view: pick("active_slots", "concurrency_limit") });
-  await world.send("reset with overrides", `POST /concurrency_limits/tag/${tag}/reset`, { body: { slot_override: [one, two] } });
-  await world.send("after reset with overrides", `GET /concurrency_limits/tag/${tag}`, { view: pick("concurrency_limit", "tag") });
+  await world.send("after reset", `GET /concurrency_limits/tag/${tag}`, {
+    view: pick("active_slots", "concurrency_limit"),
+  });
+  await world.send("reset with overrides", `POST /concurrency_limits/tag/${tag}/reset`, {
+    body: { slot_override: [one, two] },
+  });
+  await world.send("after reset with overrides", `GET /concurrency_limits/tag/${tag}`, {
+    view: pick("concurrency_limit", "tag"),
+  });
   await world.send("reset unknown", `POST /concurrency_limits/tag/${world.name("none")}/reset`, { body: {} });
   await world.send("no limit", post, { body: { tag: world.name("x") } });
   await world.send("no tag", post, { body: { concurrency_limit: 1 } });
@@ -43,7 +61,14 @@ async function playGlobalLimits(world: World): Promise<void> {
   const made = await world.send("create", post, { body: { name, limit: 3 } });
   await world.send("create again", post, { body: { name, limit: 1 } });
   await world.send("create with all fields", post, {
-    body: { name: world.name("full"), limit: 10, active: false, active_slots: 2, denied_slots: 1, slot_decay_per_second: 0.5 },
+    body: {
+      name: world.name("full"),
+      limit: 10,
+      active: false,
+      active_slots: 2,
+      denied_slots: 1,
+      slot_decay_per_second: 0.5,
+    },
     view: pick("name", "limit", "active", "denied_slots", "slot_decay_per_second"),
   });
   await world.send("read by id", `GET /v2/concurrency_limits/${made.id}`);
@@ -97,13 +122,19 @@ async function leases(world: World, name: string): Promise<void> {
   await world.send("lease of an unknown", up, { body: { names: [world.name("none")], slots: 1 } });
   await world.send("lease too short", up, { body: { ...body, lease_duration: 5 } });
   await world.send("lease too long", up, { body: { ...body, lease_duration: 100_000 } });
-  await world.send("lease of an unknown holder", up, { body: { ...body, holder: { type: "worker", id: world.id("h2") } } });
+  await world.send("lease of an unknown holder", up, {
+    body: { ...body, holder: { type: "worker", id: world.id("h2") } },
+  });
   const leaseId = lease.text("lease_id");
   await world.send("renew", `POST /v2/concurrency_limits/leases/${leaseId}/renew`, { body: { lease_duration: 120 } });
-  await world.send("renew unknown", `POST /v2/concurrency_limits/leases/${world.id("unknown lease")}/renew`, { body: {} });
+  await world.send("renew unknown", `POST /v2/concurrency_limits/leases/${world.id("unknown lease")}/renew`, {
+    body: {},
+  });
   await world.send("renew no uuid", "POST /v2/concurrency_limits/leases/none/renew", { body: {} });
   await world.send("release", "POST /v2/concurrency_limits/decrement-with-lease", { body: { lease_id: leaseId } });
-  await world.send("release again", "POST /v2/concurrency_limits/decrement-with-lease", { body: { lease_id: leaseId } });
+  await world.send("release again", "POST /v2/concurrency_limits/decrement-with-lease", {
+    body: { lease_id: leaseId },
+  });
   await world.send("renew released", `POST /v2/concurrency_limits/leases/${leaseId}/renew`, { body: {} });
   await world.send("all free", `GET /v2/concurrency_limits/${name}`, { view: pick("active_slots") });
 }

@@ -93,11 +93,20 @@ async function changes(world: World, flowId: string): Promise<void> {
   await world.send("change parameters", patch, { body: { parameters: { x: 5 } } });
   await world.send("change parameters to the wrong type", patch, { body: { parameters: { x: "five" } } });
   await world.send("change parameters to fewer", patch, { body: { parameters: {} } });
-  await world.send("change the schema", patch, { body: { parameter_openapi_schema: { type: "object", properties: {} } } });
+  await world.send("change the schema", patch, {
+    body: { parameter_openapi_schema: { type: "object", properties: {} } },
+  });
   await world.send("enforce no more", patch, { body: { enforce_parameter_schema: false } });
-  await world.send("set a limit", patch, { body: { concurrency_limit: 2, concurrency_options: { collision_strategy: "ENQUEUE" } } });
+  await world.send("set a limit", patch, {
+    body: { concurrency_limit: 2, concurrency_options: { collision_strategy: "ENQUEUE" } },
+  });
   await world.send("limit is set", `GET /deployments/${made}`, {
-    view: pick("concurrency_limit", "concurrency_options", "global_concurrency_limit.limit", "global_concurrency_limit.name"),
+    view: pick(
+      "concurrency_limit",
+      "concurrency_options",
+      "global_concurrency_limit.limit",
+      "global_concurrency_limit.name",
+    ),
   });
   await world.send("take the limit away", patch, { body: { concurrency_limit: null } });
   await world.send("limit is gone", `GET /deployments/${made}`, {
@@ -107,7 +116,9 @@ async function changes(world: World, flowId: string): Promise<void> {
   await world.send("change job variables", patch, { body: { job_variables: { command: "pwd" } } });
   await world.send("pause by change", patch, { body: { paused: true } });
   await world.send("changed all", `GET /deployments/${made}`);
-  await world.send("two limits at once", patch, { body: { concurrency_limit: 2, global_concurrency_limit_id: world.id("gcl") } });
+  await world.send("two limits at once", patch, {
+    body: { concurrency_limit: 2, global_concurrency_limit_id: world.id("gcl") },
+  });
   await world.send("unknown global limit", patch, { body: { global_concurrency_limit_id: world.id("gcl2") } });
   await world.send("change flow", patch, { body: { flow_id: flowId } });
   await world.send("change unknown", `PATCH /deployments/${world.id("unknown")}`, { body: { tags: [] } });
@@ -135,7 +146,10 @@ async function refusals(world: World, flowId: string): Promise<void> {
     "unknown flow": { ...named, flow_id: world.id("unknown flow") },
     "limit 0": { ...named, concurrency_limit: 0 },
     "limit -1": { ...named, concurrency_limit: -1 },
-    "grace period too short": { ...named, concurrency_options: { collision_strategy: "ENQUEUE", grace_period_seconds: 5 } },
+    "grace period too short": {
+      ...named,
+      concurrency_options: { collision_strategy: "ENQUEUE", grace_period_seconds: 5 },
+    },
     "unknown strategy": { ...named, concurrency_options: { collision_strategy: "FIGHT" } },
     "two limits": { ...named, concurrency_limit: 1, global_concurrency_limit_id: world.id("gcl3") },
     "parameters against the schema": { ...named, parameter_openapi_schema: SCHEMA, parameters: { x: "one" } },
@@ -149,7 +163,13 @@ async function refusals(world: World, flowId: string): Promise<void> {
     "interval 0": { ...named, schedules: [{ schedule: { interval: 0 } }] },
     "rrule is no rrule": { ...named, schedules: [{ schedule: { rrule: "FREQ=NEVER" } }] },
     "too many runs a schedule": { ...named, schedules: [{ schedule: DAILY, max_scheduled_runs: 10_000 }] },
-    "same slug twice": { ...named, schedules: [{ schedule: DAILY, slug: "s" }, { schedule: DAILY, slug: "s" }] },
+    "same slug twice": {
+      ...named,
+      schedules: [
+        { schedule: DAILY, slug: "s" },
+        { schedule: DAILY, slug: "s" },
+      ],
+    },
   };
   for (const [name, body] of Object.entries(bodies)) {
     await world.send(`refused: ${name}`, POST, { body, view: pick("id", "name") });
@@ -164,7 +184,11 @@ async function playSchedules(world: World): Promise<void> {
   const created = await world.send("add two", `POST ${path}`, {
     body: [
       { schedule: DAILY, active: true, slug: "daily", parameters: { a: 1 } },
-      { schedule: { cron: "0 9 * * 1", timezone: "Europe/Berlin", day_or: false }, active: false, max_scheduled_runs: 2 },
+      {
+        schedule: { cron: "0 9 * * 1", timezone: "Europe/Berlin", day_or: false },
+        active: false,
+        max_scheduled_runs: 2,
+      },
     ],
   });
   await world.send("add a recurrence rule", `POST ${path}`, {
@@ -199,13 +223,20 @@ async function slugs(world: World, flowId: string): Promise<void> {
   await world.send("change by slug", patch, { body: { schedules: [{ slug: "one", active: false }] } });
   await world.send("after change by slug", `GET /deployments/${made}/schedules`, seen);
   await world.send("new slug without rule", patch, { body: { schedules: [{ slug: "three", active: false }] } });
-  await world.send("new slug", patch, { body: { schedules: [{ slug: "three", schedule: { interval: 60, anchor_date: FUTURE } }] } });
+  await world.send("new slug", patch, {
+    body: { schedules: [{ slug: "three", schedule: { interval: 60, anchor_date: FUTURE } }] },
+  });
   await world.send("after new slug", `GET /deployments/${made}/schedules`, seen);
   await world.send("without slugs", patch, { body: { schedules: [{ schedule: DAILY }] } });
   await world.send("rename a slug", patch, { body: { schedules: [{ slug: "uno", replaces: "one" }] } });
   await world.send("rename to a taken slug", patch, { body: { schedules: [{ slug: "two", replaces: "uno" }] } });
   await world.send("two renames of one", patch, {
-    body: { schedules: [{ slug: "a", replaces: "two" }, { slug: "b", replaces: "two" }] },
+    body: {
+      schedules: [
+        { slug: "a", replaces: "two" },
+        { slug: "b", replaces: "two" },
+      ],
+    },
   });
   await world.send("rename of nothing", patch, { body: { schedules: [{ slug: "x", replaces: "never" }] } });
   await world.send("after renames", `GET /deployments/${made}/schedules`, seen);
@@ -221,20 +252,24 @@ async function slugs(world: World, flowId: string): Promise<void> {
 /** Which runs the calendars make, far from now, and that making them again changes nothing. */
 async function dates(world: World, flowId: string): Promise<void> {
   const rules: Record<string, JsonObject> = {
-    "interval": { interval: 3600, anchor_date: "2097-01-01T00:30:00Z" },
-    "interval over the change of clocks": { interval: 86_400, anchor_date: "2027-03-12T02:30:00-05:00", timezone: "America/New_York" },
-    "cron": { cron: "0 9 * * 1-5", timezone: "UTC" },
+    interval: { interval: 3600, anchor_date: "2097-01-01T00:30:00Z" },
+    "interval over the change of clocks": {
+      interval: 86_400,
+      anchor_date: "2027-03-12T02:30:00-05:00",
+      timezone: "America/New_York",
+    },
+    cron: { cron: "0 9 * * 1-5", timezone: "UTC" },
     "cron over the change of clocks": { cron: "30 2 * * *", timezone: "America/New_York" },
     "cron day or": { cron: "0 0 13 * 5", timezone: "UTC", day_or: true },
     "cron day and": { cron: "0 0 13 * 5", timezone: "UTC", day_or: false },
-    "rrule": { rrule: "DTSTART:20980101T000000\nRRULE:FREQ=MONTHLY;BYDAY=-1FR;COUNT=12", timezone: "Europe/Berlin" },
+    rrule: { rrule: "DTSTART:20980101T000000\nRRULE:FREQ=MONTHLY;BYDAY=-1FR;COUNT=12", timezone: "Europe/Berlin" },
   };
   const windows: Record<string, [string, string]> = {
     "interval over the change of clocks": ["2029-03-08T00:00:00Z", "2029-03-14T00:00:00Z"],
     "cron over the change of clocks": ["2029-03-08T00:00:00Z", "2029-03-14T00:00:00Z"],
     "cron day or": ["2098-01-01T00:00:00Z", "2098-03-01T00:00:00Z"],
     "cron day and": ["2098-01-01T00:00:00Z", "2099-06-01T00:00:00Z"],
-    "rrule": ["2098-01-01T00:00:00Z", "2098-12-31T00:00:00Z"],
+    rrule: ["2098-01-01T00:00:00Z", "2098-12-31T00:00:00Z"],
   };
   for (const [name, schedule] of Object.entries(rules)) {
     const made = await aDeployment(world, name.replaceAll(" ", ""), {
@@ -246,7 +281,9 @@ async function dates(world: World, flowId: string): Promise<void> {
     const [start, end] = windows[name] ?? ["2098-01-01T00:00:00Z", "2098-01-08T00:00:00Z"];
     const body = { start_time: start, end_time: end, min_runs: 12, max_runs: 12 };
     const runs = { body: { flow_runs: { deployment_id: { any_: [made] } }, sort: "EXPECTED_START_TIME_ASC" } };
-    const seen = { view: pick("expected_start_time", "auto_scheduled", "parameters", "tags", "state_name", "created_by.type") };
+    const seen = {
+      view: pick("expected_start_time", "auto_scheduled", "parameters", "tags", "state_name", "created_by.type"),
+    };
     await world.send(`${name}: schedule`, `POST /deployments/${made}/schedule`, { body });
     await world.send(`${name}: runs`, "POST /flow_runs/filter", { ...runs, ...seen });
     await world.send(`${name}: schedule again`, `POST /deployments/${made}/schedule`, { body });
@@ -296,16 +333,23 @@ async function playRuns(world: World): Promise<void> {
     body: { parameters: { x: { __prefect_kind: "json", value: "42" } } },
     view: pick("parameters"),
   });
-  await world.send("broken json parameter", post, { body: { parameters: { x: { __prefect_kind: "json", value: "{" } } } });
+  await world.send("broken json parameter", post, {
+    body: { parameters: { x: { __prefect_kind: "json", value: "{" } } },
+  });
   await world.send("variable parameter", post, {
     body: { parameters: { who: { __prefect_kind: "workspace_variable", variable_name: world.name("novar") } } },
   });
-  await world.send("running at once", post, { body: { state: { type: "RUNNING" } }, view: pick("state_type", "run_count") });
+  await world.send("running at once", post, {
+    body: { state: { type: "RUNNING" } },
+    view: pick("state_type", "run_count"),
+  });
   await world.send("unknown deployment", `POST /deployments/${world.id("unknown")}/create_flow_run`, { body: {} });
   await world.send("unknown field", post, { body: { flow_id: flowId } });
   await world.send("no body", post);
   const bare = await aDeployment(world, "bare", { flow_id: flowId });
-  await world.send("queue without a pool", `POST /deployments/${bare}/create_flow_run`, { body: { work_queue_name: "q" } });
+  await world.send("queue without a pool", `POST /deployments/${bare}/create_flow_run`, {
+    body: { work_queue_name: "q" },
+  });
   await bulk(world, made);
   await polls(world, flowId);
 }
@@ -326,14 +370,17 @@ async function polls(world: World, flowId: string): Promise<void> {
     "due-1": at("2098-01-01T00:00:00Z"),
     "due-2": at("2098-01-03T00:00:00Z"),
     "due-3": at("2098-01-02T00:00:00Z"),
-    "pend": { type: "PENDING" },
+    pend: { type: "PENDING" },
   })) {
     await aFlowRun(world, name, { flow_id: flowId, deployment_id: made, state });
   }
   const post = "POST /deployments/get_scheduled_flow_runs";
   const body = { deployment_ids: [made] };
   await world.send("poll", post, { body, view: pick("name") });
-  await world.send("poll before", post, { body: { ...body, scheduled_before: "2098-01-02T00:00:00Z" }, view: pick("name") });
+  await world.send("poll before", post, {
+    body: { ...body, scheduled_before: "2098-01-02T00:00:00Z" },
+    view: pick("name"),
+  });
   await world.send("poll before now", post, { body: { ...body, scheduled_before: "2026-01-01T00:00:00Z" } });
   await world.send("poll one", post, { body: { ...body, limit: 1 } });
   await world.send("poll for nobody", post, { body: { deployment_ids: [] } });
@@ -349,44 +396,56 @@ async function playFilters(world: World): Promise<void> {
   const [x, y] = [world.name("x"), world.name("y")];
   const ids = [
     await aDeployment(world, "d-a", { flow_id: flow, tags: [x, y], paused: true, concurrency_limit: 2 }),
-    await aDeployment(world, "d-b", { flow_id: flow, tags: [x], work_pool_name: world.name("pool"), concurrency_limit: 5 }),
+    await aDeployment(world, "d-b", {
+      flow_id: flow,
+      tags: [x],
+      work_pool_name: world.name("pool"),
+      concurrency_limit: 5,
+    }),
     await aDeployment(world, "d-c", { flow_id: other, tags: [] }),
   ];
   const [a = "", b = ""] = ids;
   await aFlowRun(world, "run", { flow_id: flow, deployment_id: b, state: { type: "PENDING" } });
   const mine = { id: { any_: ids } };
   const deployments = mine;
-  await filterBy(world, { path: "/deployments", key: "deployments", sort: "NAME_ASC" }, {
-    "by ids": mine,
-    "by not ids": { id: { any_: ids, not_any_: [a] } },
-    "by names": { name: { any_: [world.name("d-a"), world.name("d-c")] } },
-    "by name like": { name: { like_: `d-%${world.suffix}` } },
-    "by flow or deployment name": { ...mine, flow_or_deployment_name: { like_: "otherflow" } },
-    "by flow or deployment name, deployment": { flow_or_deployment_name: { like_: world.name("d-b") } },
-    "paused": { ...mine, paused: { eq_: true } },
-    "not paused": { ...mine, paused: { eq_: false } },
-    "by all tags": { tags: { all_: [x, y] } },
-    "by any tag": { tags: { any_: [y] } },
-    "without tags": { ...mine, tags: { is_null_: true } },
-    "by queue": { ...mine, work_queue_name: { any_: ["default"] } },
-    "limit at least": { ...mine, concurrency_limit: { ge_: 3 } },
-    "limit at most": { ...mine, concurrency_limit: { le_: 3 } },
-    "without limit": { ...mine, concurrency_limit: { is_null_: true } },
-    "with limit": { ...mine, concurrency_limit: { is_null_: false } },
-    "either": { operator: "or_", id: { any_: [a] }, name: { any_: [world.name("d-c")] } },
-    "by flow": { $body: { deployments, flows: { id: { any_: [other] } } } },
-    "by flow run": { $body: { deployments, flow_runs: { state: { type: { any_: ["PENDING"] } } } } },
-    "by pool": { $body: { work_pools: { name: { any_: [world.name("pool")] } } } },
-    "by pool queue": { $body: { deployments, work_pool_queues: { name: { any_: ["default"] } } } },
-    "by task run": { $body: { deployments, task_runs: { name: { any_: [world.name("none")] } } } },
-  });
+  await filterBy(
+    world,
+    { path: "/deployments", key: "deployments", sort: "NAME_ASC" },
+    {
+      "by ids": mine,
+      "by not ids": { id: { any_: ids, not_any_: [a] } },
+      "by names": { name: { any_: [world.name("d-a"), world.name("d-c")] } },
+      "by name like": { name: { like_: `d-%${world.suffix}` } },
+      "by flow or deployment name": { ...mine, flow_or_deployment_name: { like_: "otherflow" } },
+      "by flow or deployment name, deployment": { flow_or_deployment_name: { like_: world.name("d-b") } },
+      paused: { ...mine, paused: { eq_: true } },
+      "not paused": { ...mine, paused: { eq_: false } },
+      "by all tags": { tags: { all_: [x, y] } },
+      "by any tag": { tags: { any_: [y] } },
+      "without tags": { ...mine, tags: { is_null_: true } },
+      "by queue": { ...mine, work_queue_name: { any_: ["default"] } },
+      "limit at least": { ...mine, concurrency_limit: { ge_: 3 } },
+      "limit at most": { ...mine, concurrency_limit: { le_: 3 } },
+      "without limit": { ...mine, concurrency_limit: { is_null_: true } },
+      "with limit": { ...mine, concurrency_limit: { is_null_: false } },
+      either: { operator: "or_", id: { any_: [a] }, name: { any_: [world.name("d-c")] } },
+      "by flow": { $body: { deployments, flows: { id: { any_: [other] } } } },
+      "by flow run": { $body: { deployments, flow_runs: { state: { type: { any_: ["PENDING"] } } } } },
+      "by pool": { $body: { work_pools: { name: { any_: [world.name("pool")] } } } },
+      "by pool queue": { $body: { deployments, work_pool_queues: { name: { any_: ["default"] } } } },
+      "by task run": { $body: { deployments, task_runs: { name: { any_: [world.name("none")] } } } },
+    },
+  );
   for (const sort of ["NAME_ASC", "NAME_DESC", "CREATED_DESC", "UPDATED_DESC", "SIDEWAYS"]) {
     await world.send(`sort ${sort}`, "POST /deployments/filter", { body: { deployments, sort }, view: pick("name") });
   }
   const body = { deployments, sort: "NAME_ASC" };
   await world.send("limit and offset", "POST /deployments/filter", { body: { ...body, limit: 1, offset: 1 } });
   await world.send("page 1", "POST /deployments/paginate", { body: { ...body, limit: 2 }, view: pick("name") });
-  await world.send("page 2", "POST /deployments/paginate", { body: { ...body, limit: 2, page: 2 }, view: pick("name") });
+  await world.send("page 2", "POST /deployments/paginate", {
+    body: { ...body, limit: 2, page: 2 },
+    view: pick("name"),
+  });
   await world.send("refused criterion", "POST /deployments/filter", { body: { deployments: { colour: {} } } });
   await world.send("bulk delete", "POST /deployments/bulk_delete", { body: { deployments: { id: { any_: [a] } } } });
   await world.send("left", "POST /deployments/count", { body: { deployments } });

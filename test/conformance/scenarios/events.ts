@@ -14,8 +14,10 @@ function eventsOf(body: Json): Json[] {
 
 const names = (body: Json): Json => eventsOf(body).map((event) => pick("event", "payload.n")(event));
 /** The original counts and lists in two steps, between which more events may arrive. */
-const hasEvents = (count: number) => (answer: Answer): boolean =>
-  eventsOf(answer.body).length >= count && Number(answer.at("total")) >= count;
+const hasEvents =
+  (count: number) =>
+  (answer: Answer): boolean =>
+    eventsOf(answer.body).length >= count && Number(answer.at("total")) >= count;
 
 async function playEvents(world: World): Promise<void> {
   const resource = world.name("thing");
@@ -25,7 +27,9 @@ async function playEvents(world: World): Promise<void> {
     occurred: world.time(n - 60),
     event: n % 2 === 0 ? `acme.even.${n}` : `acme.odd.${n}`,
     resource: { "prefect.resource.id": resource, kind: n > 3 ? "large" : "small", note: "a b" },
-    related: [{ "prefect.resource.id": `${other}.${n}`, "prefect.resource.role": n > 2 ? "owner" : "guest", colour: "red" }],
+    related: [
+      { "prefect.resource.id": `${other}.${n}`, "prefect.resource.role": n > 2 ? "owner" : "guest", colour: "red" },
+    ],
     payload: { n, text: n === 4 ? "needle in a haystack" : "hay" },
     ...more,
   });
@@ -50,11 +54,19 @@ async function playEvents(world: World): Promise<void> {
     "by resource label, any of": { ...mine, resource: { id: [resource], labels: { kind: ["small", "huge"] } } },
     "by resource label, wildcard": { ...mine, resource: { id: [resource], labels: { kind: "sm*" } } },
     "by resource label, not": { ...mine, resource: { id: [resource], labels: { kind: "!small" } } },
-    "distinct": { resource: { id: [resource], distinct: true } },
+    distinct: { resource: { id: [resource], distinct: true } },
     "by related id": { order: "ASC", related: { id: [`${other}.1`, `${other}.4`] } },
     "by related role": { ...mine, related: { role: ["owner"] } },
     "by related label": { ...mine, related: { labels: { "prefect.resource.id": `${other}.2` } } },
-    "by related id in role": { ...mine, related: { resources_in_roles: [[`${other}.5`, "owner"], [`${other}.1`, "owner"]] } },
+    "by related id in role": {
+      ...mine,
+      related: {
+        resources_in_roles: [
+          [`${other}.5`, "owner"],
+          [`${other}.1`, "owner"],
+        ],
+      },
+    },
     "by two related filters": { ...mine, related: [{ role: ["owner"] }, { id: [`${other}.4`] }] },
     "by any resource": { order: "ASC", any_resource: { id: [`${other}.3`] } },
     "by any resource prefix": { order: "ASC", any_resource: { id_prefix: [`other-${world.suffix}.`] } },
@@ -62,9 +74,9 @@ async function playEvents(world: World): Promise<void> {
     "by id": { ...mine, id: { id: [String(sent[1]?.["id"])] } },
     "by text": { ...mine, text: { query: "needle" } },
     "by text without": { ...mine, text: { query: "-needle" } },
-    "since": { ...mine, occurred: { since: sent[3]?.["occurred"] ?? null, until: "2099-01-01T00:00:00Z" } },
-    "until": { ...mine, occurred: { since: "2020-01-01T00:00:00Z", until: sent[2]?.["occurred"] ?? null } },
-    "nothing": { ...mine, event: { name: ["acme.none"] } },
+    since: { ...mine, occurred: { since: sent[3]?.["occurred"] ?? null, until: "2099-01-01T00:00:00Z" } },
+    until: { ...mine, occurred: { since: "2020-01-01T00:00:00Z", until: sent[2]?.["occurred"] ?? null } },
+    nothing: { ...mine, event: { name: ["acme.none"] } },
   };
   for (const [name, filter] of Object.entries(filters)) {
     await world.send(`filter ${name}`, "POST /events/filter", { body: { filter }, view: names });
@@ -82,7 +94,9 @@ async function refusedEvents(world: World, event: (n: number, more: JsonObject) 
     "related without role": [event(14, { related: [{ "prefect.resource.id": "x" }] })],
     "related without id": [event(15, { related: [{ "prefect.resource.role": "x" }] })],
     "no time": [{ ...event(16, {}), occurred: undefined }],
-    "unknown field": [event(17, { colour: "red", resource: { "prefect.resource.id": world.name("extra") }, related: [] })],
+    "unknown field": [
+      event(17, { colour: "red", resource: { "prefect.resource.id": world.name("extra") }, related: [] }),
+    ],
     "label that is a number": [event(18, { resource: { "prefect.resource.id": world.name("num"), n: 5 } })],
     "name too long": [event(19, { event: "x".repeat(1025) })],
   };
@@ -100,14 +114,21 @@ async function pagesAndCounts(world: World, filter: JsonObject): Promise<void> {
   const second = await world.send("second page", `GET ${next}`);
   const last = second.text("next_page").replace(/^.*\/api/, "");
   await world.send("last page", `GET ${last}`);
-  await world.send("page of none", "POST /events/filter", { body: { filter, limit: 0 }, view: pick("total", "events") });
+  await world.send("page of none", "POST /events/filter", {
+    body: { filter, limit: 0 },
+    view: pick("total", "events"),
+  });
   const window = { ...filter, occurred: { since: "2098-01-01T00:00:00Z", until: "2098-01-03T00:00:00Z" } };
   await world.send("count by day, none", "POST /events/count-by/day", { body: { filter: window } });
   await world.send("count by time, too many", "POST /events/count-by/time", {
     body: { filter: window, time_unit: "minute", time_interval: 1 },
   });
   const counts = pick("value", "label", "count");
-  await world.send("count by event", "POST /events/count-by/event", { body: { filter }, view: counts, unordered: true });
+  await world.send("count by event", "POST /events/count-by/event", {
+    body: { filter },
+    view: counts,
+    unordered: true,
+  });
   await world.send("count by resource", "POST /events/count-by/resource", { body: { filter }, view: counts });
   await world.send("count by mood", "POST /events/count-by/mood", { body: { filter } });
   await world.send("count without filter", "POST /events/count-by/day", { body: {}, view: () => null });
@@ -116,7 +137,10 @@ async function pagesAndCounts(world: World, filter: JsonObject): Promise<void> {
 /** A deployed run is moved from state to state, and each change is found as an event. */
 async function playLifecycle(world: World): Promise<void> {
   const flow = await aFlow(world);
-  const pool = await world.send("pool", "POST /work_pools/", { body: { name: world.name("pool"), type: "process" }, quiet: true });
+  const pool = await world.send("pool", "POST /work_pools/", {
+    body: { name: world.name("pool"), type: "process" },
+    quiet: true,
+  });
   const deployment = await world.send("deployment", "POST /deployments/", {
     body: { name: world.name("dep"), flow_id: flow, work_pool_name: world.name("pool"), tags: ["deployed"] },
     quiet: true,
@@ -142,10 +166,19 @@ async function playLifecycle(world: World): Promise<void> {
     await world.send(name, path, { body: { state }, view: pick("status", "state.id", "state.name") });
   }
   await world.send("refused: Crashed", path, { body: { state: { type: "CRASHED" } }, view: pick("status") });
-  const filter = { resource: { id: [`prefect.flow-run.${run.id}`] }, event: { prefix: ["prefect.flow-run."] }, order: "ASC" };
+  const filter = {
+    resource: { id: [`prefect.flow-run.${run.id}`] },
+    event: { prefix: ["prefect.flow-run."] },
+    order: "ASC",
+  };
   await world.send("events of the run", "POST /events/filter", { body: { filter }, until: hasEvents(10) });
   await world.send("events that name the pool", "POST /events/filter", {
-    body: { filter: { any_resource: { id: [`prefect.work-pool.${pool.id}`] }, event: { name: ["prefect.flow-run.Cancelling"] } } },
+    body: {
+      filter: {
+        any_resource: { id: [`prefect.work-pool.${pool.id}`] },
+        event: { name: ["prefect.flow-run.Cancelling"] },
+      },
+    },
     until: hasEvents(1),
     view: names,
   });
@@ -178,23 +211,38 @@ async function subflow(world: World, flow: string): Promise<void> {
     body: { name: world.name("wrap"), task_key: "t", dynamic_key: "0", flow_run_id: parent, tags: ["tt"] },
     quiet: true,
   });
-  await world.send("task run is Running", `POST /task_runs/${task.id}/set_state`, { body: { state: { type: "RUNNING" } }, quiet: true });
+  await world.send("task run is Running", `POST /task_runs/${task.id}/set_state`, {
+    body: { state: { type: "RUNNING" } },
+    quiet: true,
+  });
   const child = await aFlowRun(world, "child", { flow_id: flow, parent_task_run_id: task.id, tags: ["own"] });
-  await world.send("child is Running", `POST /flow_runs/${child}/set_state`, { body: { state: { type: "RUNNING" } }, quiet: true });
+  await world.send("child is Running", `POST /flow_runs/${child}/set_state`, {
+    body: { state: { type: "RUNNING" } },
+    quiet: true,
+  });
   await world.send("events of the child", "POST /events/filter", {
     body: { filter: { resource: { id: [`prefect.flow-run.${child}`] }, order: "ASC" } },
     until: hasEvents(2),
   });
-  await world.send("task run is Completed", `POST /task_runs/${task.id}/set_state`, { body: { state: { type: "COMPLETED" } }, quiet: true });
+  await world.send("task run is Completed", `POST /task_runs/${task.id}/set_state`, {
+    body: { state: { type: "COMPLETED" } },
+    quiet: true,
+  });
 }
 
 /** Events about things that are not runs. */
 async function playResources(world: World): Promise<void> {
   const flow = await aFlow(world);
-  const variable = await world.send("variable", "POST /variables/", { body: { name: world.name("var"), value: 1 }, quiet: true });
+  const variable = await world.send("variable", "POST /variables/", {
+    body: { name: world.name("var"), value: 1 },
+    quiet: true,
+  });
   await world.send("variable changes", `PATCH /variables/${variable.id}`, { body: { value: 2 }, quiet: true });
   await world.send("variable goes", `DELETE /variables/${variable.id}`, { quiet: true });
-  const pool = await world.send("pool", "POST /work_pools/", { body: { name: world.name("pool"), type: "process" }, quiet: true });
+  const pool = await world.send("pool", "POST /work_pools/", {
+    body: { name: world.name("pool"), type: "process" },
+    quiet: true,
+  });
   const path = `/work_pools/${world.name("pool")}`;
   await world.send("pool gets a worker", `POST ${path}/workers/heartbeat`, { body: { name: "w" }, quiet: true });
   await world.send("pool is paused", `PATCH ${path}`, { body: { is_paused: true }, quiet: true });
@@ -203,7 +251,10 @@ async function playResources(world: World): Promise<void> {
     body: { name: world.name("dep"), flow_id: flow, work_pool_name: world.name("pool"), tags: ["t"] },
     quiet: true,
   });
-  await world.send("deployment changes", `PATCH /deployments/${deployment.id}`, { body: { description: "d" }, quiet: true });
+  await world.send("deployment changes", `PATCH /deployments/${deployment.id}`, {
+    body: { description: "d" },
+    quiet: true,
+  });
   await world.send("deployment goes", `DELETE /deployments/${deployment.id}`, { quiet: true });
   const seen: [string, string, number][] = [
     ["variable", `prefect.variable.${variable.id}`, 3],

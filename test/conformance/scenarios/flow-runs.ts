@@ -58,7 +58,12 @@ async function creation(world: World, flowId: string): Promise<void> {
   await world.send("create with state details", post, {
     body: {
       flow_id: flowId,
-      state: { type: "SCHEDULED", name: "Odd", message: "m", state_details: { scheduled_time: FUTURE, cache_key: "k" } },
+      state: {
+        type: "SCHEDULED",
+        name: "Odd",
+        message: "m",
+        state_details: { scheduled_time: FUTURE, cache_key: "k" },
+      },
     },
   });
   await aPool(world, "pool");
@@ -87,7 +92,10 @@ async function creation(world: World, flowId: string): Promise<void> {
   await world.send("unknown state type", post, { body: { flow_id: flowId, state: { type: "DREAMING" } } });
   await world.send("unknown field", post, { body: { flow_id: flowId, colour: 1 } });
   await world.send("parameters are a list", post, { body: { flow_id: flowId, parameters: [] } });
-  await world.send("parameters too large", post, { body: { flow_id: flowId, parameters: { x: "y".repeat(524_300) } }, view: pick("id") });
+  await world.send("parameters too large", post, {
+    body: { flow_id: flowId, parameters: { x: "y".repeat(524_300) } },
+    view: pick("id"),
+  });
   await world.send("null name", post, { body: { flow_id: flowId, name: null }, view: pick("id", "name") });
 }
 
@@ -146,7 +154,10 @@ async function pages(world: World, flowId: string): Promise<void> {
   }
   const body = { flow_runs, sort: "NAME_ASC" };
   const names = pick("name");
-  await world.send("limit and offset", "POST /flow_runs/filter", { body: { ...body, limit: 1, offset: 1 }, view: names });
+  await world.send("limit and offset", "POST /flow_runs/filter", {
+    body: { ...body, limit: 1, offset: 1 },
+    view: names,
+  });
   await world.send("limit 0", "POST /flow_runs/filter", { body: { ...body, limit: 0 } });
   await world.send("a whole run in a list", "POST /flow_runs/filter", { body: { ...body, limit: 1 } });
   await world.send("page 1", "POST /flow_runs/paginate", { body: { ...body, limit: 2 }, view: names });
@@ -160,7 +171,10 @@ async function pages(world: World, flowId: string): Promise<void> {
 
 async function history(world: World, flowId: string): Promise<void> {
   const tag = world.name("history");
-  const at = (day: string): JsonObject => ({ type: "SCHEDULED", state_details: { scheduled_time: `2098-01-0${day}` + "T06:00:00Z" } });
+  const at = (day: string): JsonObject => ({
+    type: "SCHEDULED",
+    state_details: { scheduled_time: `2098-01-0${day}` + "T06:00:00Z" },
+  });
   await aFlowRun(world, "h-1", { flow_id: flowId, tags: [tag], state: at("1") });
   await aFlowRun(world, "h-2", { flow_id: flowId, tags: [tag], state: at("1") });
   await aFlowRun(world, "h-3", { flow_id: flowId, tags: [tag], state: { ...at("3"), name: "Late" } });
@@ -171,15 +185,28 @@ async function history(world: World, flowId: string): Promise<void> {
     flow_runs: { tags: { all_: [tag] } },
   };
   await world.send("history by day", "POST /flow_runs/history", { body });
-  await world.send("history of two days", "POST /flow_runs/history", { body: { ...body, history_interval_seconds: 172_800 } });
+  await world.send("history of two days", "POST /flow_runs/history", {
+    body: { ...body, history_interval_seconds: 172_800 },
+  });
   await world.send("history ends before it begins", "POST /flow_runs/history", {
     body: { ...body, history_end: "2097-01-01T00:00:00Z" },
   });
-  await world.send("history of half seconds", "POST /flow_runs/history", { body: { ...body, history_interval_seconds: 0.5 } });
-  await world.send("history without start", "POST /flow_runs/history", { body: { history_end: FUTURE, history_interval_seconds: 60 } });
+  await world.send("history of half seconds", "POST /flow_runs/history", {
+    body: { ...body, history_interval_seconds: 0.5 },
+  });
+  await world.send("history without start", "POST /flow_runs/history", {
+    body: { history_end: FUTURE, history_interval_seconds: 60 },
+  });
   const sign = (value: Json): Json => (typeof value === "number" ? Math.sign(value) : value);
-  await world.send("lateness of future runs", "POST /flow_runs/lateness", { body: { flow_runs: { tags: { all_: [tag] } } }, view: sign });
-  await aFlowRun(world, "late-run", { flow_id: flowId, tags: [world.name("late")], state: { type: "SCHEDULED", state_details: { scheduled_time: "2020-01-01T00:00:00Z" } } });
+  await world.send("lateness of future runs", "POST /flow_runs/lateness", {
+    body: { flow_runs: { tags: { all_: [tag] } } },
+    view: sign,
+  });
+  await aFlowRun(world, "late-run", {
+    flow_id: flowId,
+    tags: [world.name("late")],
+    state: { type: "SCHEDULED", state_details: { scheduled_time: "2020-01-01T00:00:00Z" } },
+  });
   await world.send("lateness of a late run", "POST /flow_runs/lateness", {
     body: { flow_runs: { tags: { all_: [world.name("late")] } } },
     view: sign,
@@ -227,7 +254,10 @@ async function bulk(world: World, flowId: string): Promise<void> {
   const verdicts = (body: Json): Json => {
     const results = typeof body === "object" && body !== null && !Array.isArray(body) ? body["results"] : null;
     if (!Array.isArray(results)) return body;
-    return results.map(verdict).map((one) => JSON.stringify(one)).sort();
+    return results
+      .map(verdict)
+      .map((one) => JSON.stringify(one))
+      .sort();
   };
   await world.send("bulk set state", "POST /flow_runs/bulk_set_state", {
     body: { flow_runs, state: { type: "CANCELLING" } },
@@ -266,15 +296,21 @@ async function deletion(world: World, flowId: string): Promise<void> {
   await world.send("delete", `DELETE /flow_runs/${run}`);
   await world.send("delete again", `DELETE /flow_runs/${run}`);
   await world.send("its task run is gone", `GET /task_runs/${task}`);
-  await world.send("set state of the deleted", `POST /flow_runs/${run}/set_state`, { body: { state: { type: "RUNNING" } } });
+  await world.send("set state of the deleted", `POST /flow_runs/${run}/set_state`, {
+    body: { state: { type: "RUNNING" } },
+  });
 }
 
 async function unknown(world: World): Promise<void> {
   await world.send("read unknown", `GET /flow_runs/${world.id("unknown")}`);
   await world.send("change unknown", `PATCH /flow_runs/${world.id("unknown 2")}`, { body: { name: "x" } });
-  await world.send("change job variables of unknown", `PATCH /flow_runs/${world.id("unknown 3")}`, { body: { job_variables: {} } });
+  await world.send("change job variables of unknown", `PATCH /flow_runs/${world.id("unknown 3")}`, {
+    body: { job_variables: {} },
+  });
   await world.send("delete unknown", `DELETE /flow_runs/${world.id("unknown 4")}`);
   await world.send("bad id", "GET /flow_runs/nonsense");
-  await world.send("bad id of set state", "POST /flow_runs/nonsense/set_state", { body: { state: { type: "RUNNING" } } });
+  await world.send("bad id of set state", "POST /flow_runs/nonsense/set_state", {
+    body: { state: { type: "RUNNING" } },
+  });
   await world.send("id in capitals reads", `GET /flow_runs/${world.id("unknown 5").toUpperCase()}`);
 }

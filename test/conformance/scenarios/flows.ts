@@ -62,29 +62,36 @@ async function filters(world: World): Promise<void> {
   await aPool(world, "pool");
   const deployment = await aDeployment(world, "dep", { flow_id: a, work_pool_name: world.name("pool") });
   await aFlowRun(world, "run-a", { flow_id: a, tags: [world.name("x")] });
-  await aFlowRun(world, "run-b", { flow_id: b, state: { type: "SCHEDULED", state_details: { scheduled_time: FUTURE } } });
-  const mine = { id: { any_: [a, b, c] } };
-  await filterBy(world, { path: "/flows", key: "flows", sort: "NAME_ASC" }, {
-    "by ids": mine,
-    "by not ids": { ...mine, id: { any_: [a, b, c], not_any_: [b] } },
-    "by names": { name: { any_: [world.name("f-a"), world.name("f-c")] } },
-    "by name like": { name: { like_: `f-%${world.suffix}` } },
-    "by name like, capital": { name: { like_: world.name("F-A") } },
-    "by name like, underscore": { name: { like_: world.name("f_a") } },
-    "by all tags": { tags: { all_: [world.name("x"), world.name("y")] } },
-    "by one tag": { tags: { all_: [world.name("x")] } },
-    "by empty tags": { ...mine, tags: { all_: [] } },
-    "without tags": { ...mine, tags: { is_null_: true } },
-    "with tags": { ...mine, tags: { is_null_: false } },
-    "without deployment": { ...mine, deployment: { is_null_: true } },
-    "with deployment": { ...mine, deployment: { is_null_: false } },
-    "either of two": { operator: "or_", id: { any_: [a] }, name: { any_: [world.name("f-b")] } },
-    "by flow run state": { $body: { flows: mine, flow_runs: { state: { type: { any_: ["SCHEDULED"] } } } } },
-    "by flow run name": { $body: { flow_runs: { name: { any_: [world.name("run-a")] } } } },
-    "by deployment": { $body: { deployments: { id: { any_: [deployment] } } } },
-    "by pool": { $body: { work_pools: { name: { any_: [world.name("pool")] } } } },
-    "by task run": { $body: { flows: mine, task_runs: { name: { any_: [world.name("none")] } } } },
+  await aFlowRun(world, "run-b", {
+    flow_id: b,
+    state: { type: "SCHEDULED", state_details: { scheduled_time: FUTURE } },
   });
+  const mine = { id: { any_: [a, b, c] } };
+  await filterBy(
+    world,
+    { path: "/flows", key: "flows", sort: "NAME_ASC" },
+    {
+      "by ids": mine,
+      "by not ids": { ...mine, id: { any_: [a, b, c], not_any_: [b] } },
+      "by names": { name: { any_: [world.name("f-a"), world.name("f-c")] } },
+      "by name like": { name: { like_: `f-%${world.suffix}` } },
+      "by name like, capital": { name: { like_: world.name("F-A") } },
+      "by name like, underscore": { name: { like_: world.name("f_a") } },
+      "by all tags": { tags: { all_: [world.name("x"), world.name("y")] } },
+      "by one tag": { tags: { all_: [world.name("x")] } },
+      "by empty tags": { ...mine, tags: { all_: [] } },
+      "without tags": { ...mine, tags: { is_null_: true } },
+      "with tags": { ...mine, tags: { is_null_: false } },
+      "without deployment": { ...mine, deployment: { is_null_: true } },
+      "with deployment": { ...mine, deployment: { is_null_: false } },
+      "either of two": { operator: "or_", id: { any_: [a] }, name: { any_: [world.name("f-b")] } },
+      "by flow run state": { $body: { flows: mine, flow_runs: { state: { type: { any_: ["SCHEDULED"] } } } } },
+      "by flow run name": { $body: { flow_runs: { name: { any_: [world.name("run-a")] } } } },
+      "by deployment": { $body: { deployments: { id: { any_: [deployment] } } } },
+      "by pool": { $body: { work_pools: { name: { any_: [world.name("pool")] } } } },
+      "by task run": { $body: { flows: mine, task_runs: { name: { any_: [world.name("none")] } } } },
+    },
+  );
   for (const sort of ["NAME_ASC", "NAME_DESC", "CREATED_DESC", "UPDATED_DESC", "BY_MOOD"]) {
     await world.send(`sort ${sort}`, "POST /flows/filter", { body: { flows: mine, sort }, view: pick("name") });
   }
@@ -107,12 +114,15 @@ async function deletion(world: World): Promise<void> {
   await world.send("its run is gone", `GET /flow_runs/${run}`);
   await world.send("its deployment is gone", `GET /deployments/${deployment}`);
   const many = [world.name("bulk1"), world.name("bulk2")];
-  for (const each of many) await world.send(`world: ${each.slice(0, 5)}`, "POST /flows/", { body: { name: each }, quiet: true });
+  for (const each of many)
+    await world.send(`world: ${each.slice(0, 5)}`, "POST /flows/", { body: { name: each }, quiet: true });
   await world.send("bulk delete nobody", "POST /flows/bulk_delete", { body: { flows: { name: { any_: [] } } } });
   await world.send("bulk delete one of two", "POST /flows/bulk_delete", {
     body: { flows: { name: { any_: [world.name("bulk1")] } }, limit: 1 },
   });
   await world.send("bulk delete both", "POST /flows/bulk_delete", { body: { flows: { name: { any_: many } } } });
-  await world.send("bulk delete 51", "POST /flows/bulk_delete", { body: { flows: { name: { any_: many } }, limit: 51 } });
+  await world.send("bulk delete 51", "POST /flows/bulk_delete", {
+    body: { flows: { name: { any_: many } }, limit: 51 },
+  });
   await world.send("bulk delete 0", "POST /flows/bulk_delete", { body: { flows: { name: { any_: many } }, limit: 0 } });
 }

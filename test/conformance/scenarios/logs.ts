@@ -21,14 +21,18 @@ async function playLogs(world: World): Promise<void> {
     body: [
       line(1, 10, {}),
       line(2, 20, { task_run_id: task }),
-      line(3, 30, { name: "other", message: "an Error with \"quotes\" and 100% ünïcode" }),
+      line(3, 30, { name: "other", message: 'an Error with "quotes" and 100% ünïcode' }),
       line(4, 40, { task_run_id: task, message: "connection error: timeout" }),
       line(5, 50, { timestamp: "2098-01-01T02:00:05.123456+02:00" }),
     ],
   });
   await world.send("add none", "POST /logs/", { body: [] });
-  await world.send("add without run", "POST /logs/", { body: [{ name: "n", level: 20, message: "m", timestamp: FUTURE }] });
-  await world.send("add for an unknown run", "POST /logs/", { body: [line(6, 20, { flow_run_id: world.id("unknown run") })] });
+  await world.send("add without run", "POST /logs/", {
+    body: [{ name: "n", level: 20, message: "m", timestamp: FUTURE }],
+  });
+  await world.send("add for an unknown run", "POST /logs/", {
+    body: [line(6, 20, { flow_run_id: world.id("unknown run") })],
+  });
   await world.send("add an object", "POST /logs/", { body: line(1, 10, {}) });
   await world.send("add without message", "POST /logs/", { body: [{ name: "n", level: 20, timestamp: FUTURE }] });
   await world.send("add with a level of words", "POST /logs/", { body: [line(1, 10, { level: "INFO" })] });
@@ -40,8 +44,8 @@ async function playLogs(world: World): Promise<void> {
     "level at least": { ...mine, level: { ge_: 30 } },
     "level at most": { ...mine, level: { le_: 20 } },
     "level between": { ...mine, level: { ge_: 20, le_: 40 } },
-    "before": { ...mine, timestamp: { before_: "2098-01-01T00:00:03Z" } },
-    "after": { ...mine, timestamp: { after_: "2098-01-01T00:00:03Z" } },
+    before: { ...mine, timestamp: { before_: "2098-01-01T00:00:03Z" } },
+    after: { ...mine, timestamp: { after_: "2098-01-01T00:00:03Z" } },
     "of the task run": { task_run_id: { any_: [task] } },
     "of no task run": { ...mine, task_run_id: { is_null_: true } },
     "of any task run": { ...mine, task_run_id: { is_null_: false } },
@@ -55,7 +59,7 @@ async function playLogs(world: World): Promise<void> {
     "text with an accent": { ...mine, text: { query: "ÜNÏCODE" } },
     "text of nothing": { ...mine, text: { query: "" } },
     "text too long": { ...mine, text: { query: "x".repeat(201) } },
-    "either": { operator: "or_", flow_run_id: { any_: [run] }, task_run_id: { any_: [task] } },
+    either: { operator: "or_", flow_run_id: { any_: [run] }, task_run_id: { any_: [task] } },
     "no run": { flow_run_id: { any_: [] } },
     "refused criterion": { name: { any_: ["x"] } },
   };
@@ -65,8 +69,14 @@ async function playLogs(world: World): Promise<void> {
       view: pick("message"),
     });
   }
-  await world.send("newest first", "POST /logs/filter", { body: { logs: mine, sort: "TIMESTAMP_DESC" }, view: pick("message") });
+  await world.send("newest first", "POST /logs/filter", {
+    body: { logs: mine, sort: "TIMESTAMP_DESC" },
+    view: pick("message"),
+  });
   await world.send("unknown sort", "POST /logs/filter", { body: { logs: mine, sort: "LEVEL_ASC" } });
-  await world.send("limit and offset", "POST /logs/filter", { body: { logs: mine, limit: 2, offset: 1 }, view: pick("message") });
+  await world.send("limit and offset", "POST /logs/filter", {
+    body: { logs: mine, limit: 2, offset: 1 },
+    view: pick("message"),
+  });
   await world.send("limit 201", "POST /logs/filter", { body: { logs: mine, limit: 201 } });
 }

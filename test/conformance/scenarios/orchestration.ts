@@ -5,7 +5,15 @@ import { pick, type Answer, type Scenario, type World } from "../play.ts";
 
 export const orchestration: Scenario = { name: "orchestration", play: playOrchestration };
 
-const COUNTS = pick("state_type", "state_name", "run_count", "empirical_policy", "start_time", "end_time", "next_scheduled_start_time");
+const COUNTS = pick(
+  "state_type",
+  "state_name",
+  "run_count",
+  "empirical_policy",
+  "start_time",
+  "end_time",
+  "next_scheduled_start_time",
+);
 
 async function playOrchestration(world: World): Promise<void> {
   const flow = await aFlow(world);
@@ -22,7 +30,10 @@ async function playOrchestration(world: World): Promise<void> {
   await backgroundTasks(world);
 }
 
-function setState(world: World, step: { name: string; run: string; to: JsonObject; force?: boolean; path?: string }): Promise<Answer> {
+function setState(
+  world: World,
+  step: { name: string; run: string; to: JsonObject; force?: boolean; path?: string },
+): Promise<Answer> {
   return world.send(step.name, `POST ${step.path ?? "/flow_runs"}/${step.run}/set_state`, {
     body: { state: step.to, force: step.force ?? false },
     view: verdict,
@@ -38,7 +49,10 @@ async function flowRetries(world: World, flow: string): Promise<void> {
   await setState(world, { name: "retry: Failed for good", run, to: { type: "FAILED", message: "second" } });
   await world.send("retry: run is over", `GET /flow_runs/${run}`, { view: COUNTS });
   await setState(world, { name: "retry: Scheduled by hand", run, to: { type: "SCHEDULED", name: "AwaitingRetry" } });
-  const far = await aFlowRun(world, "far", { flow_id: flow, empirical_policy: { retries: 1, retry_delay: 100_000_000 } });
+  const far = await aFlowRun(world, "far", {
+    flow_id: flow,
+    empirical_policy: { retries: 1, retry_delay: 100_000_000 },
+  });
   await setState(world, { name: "far retry: Running", run: far, to: { type: "RUNNING" } });
   await setState(world, { name: "far retry: Failed", run: far, to: { type: "FAILED" } });
   await setState(world, { name: "far retry: too early", run: far, to: { type: "RUNNING" } });
@@ -55,23 +69,38 @@ async function taskRetries(world: World, flow: string): Promise<void> {
   await setState(world, { name: "task retry: Retrying", run, path, to: { type: "RUNNING" } });
   await setState(world, { name: "task retry: Failed twice", run, path, to: { type: "FAILED" } });
   await setState(world, { name: "task retry: too early", run, path, to: { type: "RUNNING" } });
-  await world.send("task retry: run", `GET /task_runs/${run}`, { view: pick("run_count", "flow_run_run_count", "state_name") });
+  await world.send("task retry: run", `GET /task_runs/${run}`, {
+    view: pick("run_count", "flow_run_run_count", "state_name"),
+  });
   const plain = await aTaskRun(world, "not retriable", { flow_run_id: parent, empirical_policy: { retries: 2 } });
   await setState(world, { name: "not retriable: Running", run: plain, path, to: { type: "RUNNING" } });
-  await setState(world, { name: "not retriable: Failed", run: plain, path, to: { type: "FAILED", state_details: { retriable: false } } });
+  await setState(world, {
+    name: "not retriable: Failed",
+    run: plain,
+    path,
+    to: { type: "FAILED", state_details: { retriable: false } },
+  });
   await setState(world, { name: "not retriable: Running again", run: plain, path, to: { type: "RUNNING" } });
 }
 
 async function pauses(world: World, flow: string): Promise<void> {
   const run = await aFlowRun(world, "pause", { flow_id: flow, state: { type: "RUNNING" } });
   const paused = { type: "PAUSED", state_details: { pause_key: "one", pause_timeout: FUTURE } };
-  await setState(world, { name: "pause: not by Pending", run: await aFlowRun(world, "pend", { flow_id: flow }), to: paused });
+  await setState(world, {
+    name: "pause: not by Pending",
+    run: await aFlowRun(world, "pend", { flow_id: flow }),
+    to: paused,
+  });
   await setState(world, { name: "pause", run, to: paused });
   await world.send("pause: run", `GET /flow_runs/${run}`, { view: COUNTS });
   await world.send("pause: resume", `POST /flow_runs/${run}/resume`, { view: verdict });
   await world.send("pause: resumed run", `GET /flow_runs/${run}`, { view: COUNTS });
   await setState(world, { name: "pause: the same key fires once", run, to: paused });
-  await setState(world, { name: "pause: another key", run, to: { type: "PAUSED", state_details: { pause_key: "two" } } });
+  await setState(world, {
+    name: "pause: another key",
+    run,
+    to: { type: "PAUSED", state_details: { pause_key: "two" } },
+  });
   await setState(world, { name: "pause: to Pending", run, to: { type: "PENDING" } });
   await setState(world, { name: "pause: to Completed", run, to: { type: "COMPLETED" } });
   await setState(world, { name: "pause: Completed to Running", run, to: { type: "RUNNING" } });
@@ -83,7 +112,11 @@ async function resumptions(world: World, flow: string): Promise<void> {
   await world.send("resume: a running run", `POST /flow_runs/${run}/resume`, { body: {} });
   await world.send("resume: unknown run", `POST /flow_runs/${world.id("unknown")}/resume`, { view: verdict });
   const deployment = await aDeployment(world, "dep", { flow_id: flow });
-  const suspended = await aFlowRun(world, "suspend", { flow_id: flow, deployment_id: deployment, state: { type: "RUNNING" } });
+  const suspended = await aFlowRun(world, "suspend", {
+    flow_id: flow,
+    deployment_id: deployment,
+    state: { type: "RUNNING" },
+  });
   await setState(world, {
     name: "suspend",
     run: suspended,
@@ -93,16 +126,26 @@ async function resumptions(world: World, flow: string): Promise<void> {
   await world.send("suspend: resumed run", `GET /flow_runs/${suspended}`, { view: COUNTS });
   const asking = await aFlowRun(world, "asking", { flow_id: flow, state: { type: "RUNNING" } });
   const keyset = { schema: "s-schema", response: "s-response", description: "s-description" };
-  await setState(world, { name: "ask: pause for input", run: asking, to: { type: "PAUSED", state_details: { run_input_keyset: keyset } } });
+  await setState(world, {
+    name: "ask: pause for input",
+    run: asking,
+    to: { type: "PAUSED", state_details: { run_input_keyset: keyset } },
+  });
   const resume = `POST /flow_runs/${asking}/resume`;
   await world.send("ask: no schema yet", resume, { body: { run_input: { n: 1 } }, view: verdict });
   await world.send("ask: schema", `POST /flow_runs/${asking}/input`, {
-    body: { key: "s-schema", value: JSON.stringify({ type: "object", properties: { n: { type: "integer" } }, required: ["n"] }) },
+    body: {
+      key: "s-schema",
+      value: JSON.stringify({ type: "object", properties: { n: { type: "integer" } }, required: ["n"] }),
+    },
     quiet: true,
   });
   await world.send("ask: wrong type", resume, { body: { run_input: { n: "x" } }, view: verdict });
   await world.send("ask: missing", resume, { body: {}, view: verdict });
-  await world.send("ask: broken json", resume, { body: { run_input: { n: { __prefect_kind: "json", value: "{" } } }, view: verdict });
+  await world.send("ask: broken json", resume, {
+    body: { run_input: { n: { __prefect_kind: "json", value: "{" } } },
+    view: verdict,
+  });
   await world.send("ask: right", resume, { body: { run_input: { n: 3 } }, view: verdict });
   await world.send("ask: answer is kept", `GET /flow_runs/${asking}/input/s-response`);
 }
@@ -113,11 +156,20 @@ async function transitions(world: World, flow: string): Promise<void> {
   const running = { type: "RUNNING", state_details: { transition_id } };
   await setState(world, { name: "transition: Running", run, to: running });
   await setState(world, { name: "transition: Running with the same id", run, to: running });
-  await setState(world, { name: "transition: Running with another id", run, to: { type: "RUNNING", state_details: { transition_id: world.id("t2") } } });
+  await setState(world, {
+    name: "transition: Running with another id",
+    run,
+    to: { type: "RUNNING", state_details: { transition_id: world.id("t2") } },
+  });
   await setState(world, { name: "transition: Running without id", run, to: { type: "RUNNING" } });
   await world.send("transition: run", `GET /flow_runs/${run}`, { view: COUNTS });
-  const early = await aFlowRun(world, "early", { flow_id: flow, state: { type: "SCHEDULED", state_details: { scheduled_time: FUTURE } } });
-  await world.send("scheduled time is copied", `POST /flow_runs/${early}/set_state`, { body: { state: { type: "PENDING" } } });
+  const early = await aFlowRun(world, "early", {
+    flow_id: flow,
+    state: { type: "SCHEDULED", state_details: { scheduled_time: FUTURE } },
+  });
+  await world.send("scheduled time is copied", `POST /flow_runs/${early}/set_state`, {
+    body: { state: { type: "PENDING" } },
+  });
   await setState(world, { name: "and waited for", run: early, to: { type: "RUNNING" } });
   await world.send("set state in full", `POST /flow_runs/${run}/set_state`, {
     body: { state: { type: "COMPLETED", name: "Fine", message: "m", state_details: { untrackable_result: true } } },
@@ -144,7 +196,9 @@ async function deploymentLimits(world: World, flow: string): Promise<void> {
     const first = await aFlowRun(world, `${strategy}1`, body);
     const second = await aFlowRun(world, `${strategy}2`, body);
     const pending = { type: "PENDING" };
-    await world.send(`${strategy}: first is Pending`, `POST /flow_runs/${first}/set_state`, { body: { state: pending } });
+    await world.send(`${strategy}: first is Pending`, `POST /flow_runs/${first}/set_state`, {
+      body: { state: pending },
+    });
     await setState(world, { name: `${strategy}: second finds no slot`, run: second, to: pending });
     await world.send(`${strategy}: slots`, `GET /deployments/${deployment}`, {
       view: pick("global_concurrency_limit.limit", "global_concurrency_limit.active_slots"),
@@ -169,11 +223,16 @@ async function tagLimits(world: World, flow: string): Promise<void> {
   await setState(world, { name: "tag limit: second waits", run: second, path, to: { type: "RUNNING" } });
   await world.send("tag limit: slot is taken", `GET /concurrency_limits/tag/${tag}`);
   await setState(world, { name: "tag limit: first ends", run: first, path, to: { type: "COMPLETED" } });
-  await world.send("tag limit: slot is free", `GET /concurrency_limits/tag/${tag}`, { view: pick("active_slots", "concurrency_limit") });
+  await world.send("tag limit: slot is free", `GET /concurrency_limits/tag/${tag}`, {
+    view: pick("active_slots", "concurrency_limit"),
+  });
   await setState(world, { name: "tag limit: second runs", run: second, path, to: { type: "RUNNING" } });
   await world.send("tag limit: gone", `DELETE /concurrency_limits/tag/${tag}`);
   const none = world.name("none");
-  await world.send("tag limit of 0", "POST /concurrency_limits/", { body: { tag: none, concurrency_limit: 0 }, quiet: true });
+  await world.send("tag limit of 0", "POST /concurrency_limits/", {
+    body: { tag: none, concurrency_limit: 0 },
+    quiet: true,
+  });
   const third = await aTaskRun(world, "limited3", { flow_run_id: parent, tags: [none] });
   await setState(world, { name: "tag limit of 0: aborted", run: third, path, to: { type: "RUNNING" } });
   await world.send("tag limit of 0: gone", `DELETE /concurrency_limits/tag/${none}`);

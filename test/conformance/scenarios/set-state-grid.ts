@@ -37,8 +37,7 @@ async function grid(world: World, path: string): Promise<void> {
     for (const from of TYPES) {
       for (const to of TYPES) {
         const title = `${from} to ${to}${force ? " by force" : ""}`;
-        const body: JsonObject =
-          path === "/flow_runs" ? runs.flow : { ...runs.task, dynamic_key: title };
+        const body: JsonObject = path === "/flow_runs" ? runs.flow : { ...runs.task, dynamic_key: title };
         await transition(world, { title, path, body, from: stateOf(from), to: stateOf(to), force });
       }
     }
@@ -75,7 +74,10 @@ async function playNamed(world: World): Promise<void> {
       to: { type: "PENDING", name: "Submitting" },
     },
     "Running to Pending": { from: { type: "RUNNING" }, to: { type: "PENDING", name: "Submitting" } },
-    "Scheduled to Late": { from: { type: "SCHEDULED", state_details: future }, to: { type: "SCHEDULED", name: "Late" } },
+    "Scheduled to Late": {
+      from: { type: "SCHEDULED", state_details: future },
+      to: { type: "SCHEDULED", name: "Late" },
+    },
     "Pending to Late": { from: { type: "PENDING" }, to: { type: "SCHEDULED", name: "Late" } },
     "Late to Pending": {
       from: { type: "SCHEDULED", name: "Late", state_details: future },
@@ -107,13 +109,26 @@ async function playNamed(world: World): Promise<void> {
       from: { type: "PAUSED", state_details: { pause_timeout: FUTURE } },
       to: { type: "RUNNING" },
     },
-    "persisted Completed to Running": { from: { type: "RUNNING" }, via: { type: "COMPLETED", data: PERSISTED }, to: { type: "RUNNING" } },
+    "persisted Completed to Running": {
+      from: { type: "RUNNING" },
+      via: { type: "COMPLETED", data: PERSISTED },
+      to: { type: "RUNNING" },
+    },
     "persisted Completed to Completed": {
-      from: { type: "RUNNING" }, via: { type: "COMPLETED", data: PERSISTED },
+      from: { type: "RUNNING" },
+      via: { type: "COMPLETED", data: PERSISTED },
       to: { type: "COMPLETED", data: PERSISTED },
     },
-    "persisted Completed to bare Completed": { from: { type: "RUNNING" }, via: { type: "COMPLETED", data: PERSISTED }, to: { type: "COMPLETED" } },
-    "persisted Completed to Failed": { from: { type: "RUNNING" }, via: { type: "COMPLETED", data: PERSISTED }, to: { type: "FAILED" } },
+    "persisted Completed to bare Completed": {
+      from: { type: "RUNNING" },
+      via: { type: "COMPLETED", data: PERSISTED },
+      to: { type: "COMPLETED" },
+    },
+    "persisted Completed to Failed": {
+      from: { type: "RUNNING" },
+      via: { type: "COMPLETED", data: PERSISTED },
+      to: { type: "FAILED" },
+    },
     "unpersisted Completed to Running": {
       from: { type: "RUNNING" },
       via: { type: "COMPLETED", data: { type: "unpersisted" } },

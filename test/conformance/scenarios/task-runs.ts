@@ -13,7 +13,9 @@ async function playTaskRuns(world: World): Promise<void> {
   const post = "POST /task_runs/";
   const base = { flow_run_id: run, task_key: "my.task" };
   const bare = await world.send("create bare", post, { body: { ...base, dynamic_key: "0" } });
-  await world.send("create again", post, { body: { ...base, dynamic_key: "0", name: world.name("other"), tags: ["new"] } });
+  await world.send("create again", post, {
+    body: { ...base, dynamic_key: "0", name: world.name("other"), tags: ["new"] },
+  });
   await world.send("read", `GET /task_runs/${bare.id}`);
   const ownId = world.id("own id");
   await world.send("create with all fields", post, {
@@ -30,7 +32,10 @@ async function playTaskRuns(world: World): Promise<void> {
       empirical_policy: { retries: 2, retry_delay: [1, 2], retry_jitter_factor: 0.5 },
       task_inputs: {
         x: [{ input_type: "task_run", id: bare.id }],
-        y: [{ input_type: "parameter", name: "p" }, { input_type: "constant", type: "int" }],
+        y: [
+          { input_type: "parameter", name: "p" },
+          { input_type: "constant", type: "int" },
+        ],
         z: [{ input_type: "flow_run", id: run }],
       },
       state: { type: "SCHEDULED", state_details: { scheduled_time: FUTURE } },
@@ -48,7 +53,15 @@ async function playTaskRuns(world: World): Promise<void> {
   for (const type of ["PENDING", "RUNNING", "COMPLETED", "FAILED", "CRASHED", "CANCELLED"]) {
     await world.send(`create ${type}`, post, {
       body: { ...base, dynamic_key: type, state: { type, message: "m" } },
-      view: pick("state_type", "state_name", "run_count", "flow_run_run_count", "state.message", "start_time", "end_time"),
+      view: pick(
+        "state_type",
+        "state_name",
+        "run_count",
+        "flow_run_run_count",
+        "state.message",
+        "start_time",
+        "end_time",
+      ),
     });
   }
   await refused(world, base);
@@ -64,9 +77,13 @@ async function playTaskRuns(world: World): Promise<void> {
   await world.send("set state of unknown", `POST /task_runs/${world.id("unknown 3")}/set_state`, {
     body: { state: { type: "RUNNING" } },
   });
-  await world.send("set state in full", `POST /task_runs/${bare.id}/set_state`, { body: { state: { type: "RUNNING" } } });
+  await world.send("set state in full", `POST /task_runs/${bare.id}/set_state`, {
+    body: { state: { type: "RUNNING" } },
+  });
   await world.send("set state without state", `POST /task_runs/${bare.id}/set_state`, { body: {} });
-  await world.send("set an unknown state", `POST /task_runs/${bare.id}/set_state`, { body: { state: { type: "ASLEEP" } } });
+  await world.send("set an unknown state", `POST /task_runs/${bare.id}/set_state`, {
+    body: { state: { type: "ASLEEP" } },
+  });
   await world.send("delete", `DELETE /task_runs/${bare.id}`);
   await world.send("delete again", `DELETE /task_runs/${bare.id}`);
 }
@@ -77,7 +94,11 @@ async function refused(world: World, base: JsonObject): Promise<void> {
     "no dynamic key": { task_key: "x" },
     "cache key too long": { ...base, dynamic_key: "r", cache_key: "k".repeat(2001) },
     "unknown input": { ...base, dynamic_key: "r", task_inputs: { x: [{ input_type: "magic" }] } },
-    "retry delays too many": { ...base, dynamic_key: "r", empirical_policy: { retries: 1, retry_delay: Array<number>(51).fill(1) } },
+    "retry delays too many": {
+      ...base,
+      dynamic_key: "r",
+      empirical_policy: { retries: 1, retry_delay: Array<number>(51).fill(1) },
+    },
     "negative jitter": { ...base, dynamic_key: "r", empirical_policy: { retries: 1, retry_jitter_factor: -1 } },
     "unknown field": { ...base, dynamic_key: "r", colour: 1 },
     "flow run is no uuid": { ...base, dynamic_key: "r", flow_run_id: "x" },
@@ -115,41 +136,45 @@ async function playFilters(world: World): Promise<void> {
   const mine = { id: { any_: Object.values(made) } };
   const task_runs = mine;
   const date = "2098-01-01T12:00:00Z";
-  await filterBy(world, { path: "/task_runs", key: "task_runs", sort: "NAME_ASC" }, {
-    "by ids": mine,
-    "by no ids": { id: { any_: [] } },
-    "by names": { name: { any_: [world.name("t-a"), world.name("t-c")] } },
-    "by name like": { name: { like_: `t-%${world.suffix}` } },
-    "by all tags": { tags: { all_: [x, y] } },
-    "by one tag": { tags: { all_: [y] } },
-    "without tags": { ...mine, tags: { is_null_: true } },
-    "with tags": { ...mine, tags: { is_null_: false } },
-    "by state type": { ...mine, state: { type: { any_: ["SCHEDULED", "RUNNING"] } } },
-    "by state name": { ...mine, state: { name: { any_: ["AwaitingRetry"] } } },
-    "by state type or name": {
-      ...mine,
-      state: { operator: "or_", type: { any_: ["RUNNING"] }, name: { any_: ["AwaitingRetry"] } },
+  await filterBy(
+    world,
+    { path: "/task_runs", key: "task_runs", sort: "NAME_ASC" },
+    {
+      "by ids": mine,
+      "by no ids": { id: { any_: [] } },
+      "by names": { name: { any_: [world.name("t-a"), world.name("t-c")] } },
+      "by name like": { name: { like_: `t-%${world.suffix}` } },
+      "by all tags": { tags: { all_: [x, y] } },
+      "by one tag": { tags: { all_: [y] } },
+      "without tags": { ...mine, tags: { is_null_: true } },
+      "with tags": { ...mine, tags: { is_null_: false } },
+      "by state type": { ...mine, state: { type: { any_: ["SCHEDULED", "RUNNING"] } } },
+      "by state name": { ...mine, state: { name: { any_: ["AwaitingRetry"] } } },
+      "by state type or name": {
+        ...mine,
+        state: { operator: "or_", type: { any_: ["RUNNING"] }, name: { any_: ["AwaitingRetry"] } },
+      },
+      "with subflow": { ...mine, subflow_runs: { exists_: true } },
+      "without subflow": { ...mine, subflow_runs: { exists_: false } },
+      started: { ...mine, start_time: { is_null_: false } },
+      "not started": { ...mine, start_time: { is_null_: true } },
+      "started before the future": { ...mine, start_time: { before_: FUTURE } },
+      "started after the future": { ...mine, start_time: { after_: FUTURE } },
+      ended: { ...mine, end_time: { is_null_: false } },
+      "ended before the future": { ...mine, end_time: { before_: FUTURE } },
+      "expected before": { ...mine, expected_start_time: { before_: date } },
+      "expected after": { ...mine, expected_start_time: { after_: date } },
+      "by flow run": { flow_run_id: { any_: [run] } },
+      "without flow run": { ...mine, flow_run_id: { is_null_: true } },
+      "with flow run": { ...mine, flow_run_id: { is_null_: false } },
+      "of a flow run or of none": { ...mine, flow_run_id: { operator: "or_", any_: [run], is_null_: true } },
+      either: { operator: "or_", name: { any_: [world.name("t-d")] }, tags: { all_: [y] } },
+      "by flow": { $body: { task_runs, flows: { id: { any_: [flow] } } } },
+      "by flow run name": { $body: { flow_runs: { name: { any_: [world.name("parent")] } } } },
+      "by flow run tag": { $body: { task_runs, flow_runs: { tags: { all_: [world.name("ptag")] } } } },
+      "by deployment": { $body: { deployments: { id: { any_: [deployment] } } } },
     },
-    "with subflow": { ...mine, subflow_runs: { exists_: true } },
-    "without subflow": { ...mine, subflow_runs: { exists_: false } },
-    "started": { ...mine, start_time: { is_null_: false } },
-    "not started": { ...mine, start_time: { is_null_: true } },
-    "started before the future": { ...mine, start_time: { before_: FUTURE } },
-    "started after the future": { ...mine, start_time: { after_: FUTURE } },
-    "ended": { ...mine, end_time: { is_null_: false } },
-    "ended before the future": { ...mine, end_time: { before_: FUTURE } },
-    "expected before": { ...mine, expected_start_time: { before_: date } },
-    "expected after": { ...mine, expected_start_time: { after_: date } },
-    "by flow run": { flow_run_id: { any_: [run] } },
-    "without flow run": { ...mine, flow_run_id: { is_null_: true } },
-    "with flow run": { ...mine, flow_run_id: { is_null_: false } },
-    "of a flow run or of none": { ...mine, flow_run_id: { operator: "or_", any_: [run], is_null_: true } },
-    "either": { operator: "or_", name: { any_: [world.name("t-d")] }, tags: { all_: [y] } },
-    "by flow": { $body: { task_runs, flows: { id: { any_: [flow] } } } },
-    "by flow run name": { $body: { flow_runs: { name: { any_: [world.name("parent")] } } } },
-    "by flow run tag": { $body: { task_runs, flow_runs: { tags: { all_: [world.name("ptag")] } } } },
-    "by deployment": { $body: { deployments: { id: { any_: [deployment] } } } },
-  });
+  );
   const sorts = ["ID_DESC", "EXPECTED_START_TIME_ASC", "EXPECTED_START_TIME_DESC", "NAME_ASC", "NAME_DESC"];
   // The order of rows without the time asked for is open, so at most one such row takes part.
   const someOf = (...wanted: string[]): JsonObject => ({ id: { any_: wanted.map((name) => made[name] ?? "") } });
@@ -176,7 +201,9 @@ async function playFilters(world: World): Promise<void> {
     task_runs,
   };
   await world.send("history", "POST /task_runs/history", { body: history });
-  await world.send("history of half seconds", "POST /task_runs/history", { body: { ...history, history_interval_seconds: 0.5 } });
+  await world.send("history of half seconds", "POST /task_runs/history", {
+    body: { ...history, history_interval_seconds: 0.5 },
+  });
   await world.send("refused criterion", "POST /task_runs/filter", { body: { task_runs: { colour: {} } } });
   await world.send("limit 201", "POST /task_runs/filter", { body: { ...body, limit: 201 } });
 }
@@ -195,7 +222,9 @@ async function playStates(world: World): Promise<void> {
   await world.send("states of a bad run", "GET /flow_run_states/?flow_run_id=x");
   const task = await aTaskRun(world, "task", { flow_run_id: run });
   await world.send("task to Running", `POST /task_runs/${task}/set_state`, { body: { state: { type: "RUNNING" } } });
-  const end = await world.send("task to Failed", `POST /task_runs/${task}/set_state`, { body: { state: { type: "FAILED", message: "no" } } });
+  const end = await world.send("task to Failed", `POST /task_runs/${task}/set_state`, {
+    body: { state: { type: "FAILED", message: "no" } },
+  });
   await world.send("states of the task run", `GET /task_run_states/?task_run_id=${task}`);
   await world.send("one task state", `GET /task_run_states/${end.text("state.id")}`);
   await world.send("unknown task state", `GET /task_run_states/${world.id("unknown 3")}`);

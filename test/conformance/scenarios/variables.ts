@@ -77,7 +77,7 @@ async function filters(world: World): Promise<void> {
     "by two tags": { tags: { all_: [world.name("x"), world.name("y")] } },
     "without tags": { ...mine, tags: { is_null_: true } },
     "with tags": { ...mine, tags: { is_null_: false } },
-    "either": { operator: "or_", name: { any_: [world.name("f-one")] }, tags: { all_: [world.name("y")] } },
+    either: { operator: "or_", name: { any_: [world.name("f-one")] }, tags: { all_: [world.name("y")] } },
     "empty any": { name: { any_: [] } },
   };
   for (const [name, filter] of Object.entries(criteria)) {

@@ -67,7 +67,10 @@ async function refusedPools(world: World): Promise<void> {
     "template without configuration": { name, base_job_template: { variables: {} } },
     "template with unknown placeholder": {
       name,
-      base_job_template: { job_configuration: { command: "{{ nope }}" }, variables: { type: "object", properties: {} } },
+      base_job_template: {
+        job_configuration: { command: "{{ nope }}" },
+        variables: { type: "object", properties: {} },
+      },
     },
     "unknown field": { name, colour: 1 },
     "unknown storage field": { name, storage_configuration: { colour: 1 } },
@@ -85,15 +88,21 @@ async function filterPools(world: World): Promise<void> {
     "by ids": mine,
     "by name": { name: { any_: [world.name("f-a")] } },
     "by type": { ...mine, type: { any_: ["docker"] } },
-    "either": { operator: "or_", name: { any_: [world.name("f-a")] }, id: { any_: ids } },
-    "none": { id: { any_: [] } },
-    "refused": { colour: {} },
+    either: { operator: "or_", name: { any_: [world.name("f-a")] }, id: { any_: ids } },
+    none: { id: { any_: [] } },
+    refused: { colour: {} },
   };
   for (const [name, work_pools] of Object.entries(filters)) {
-    await world.send(`filter ${name}`, "POST /work_pools/filter", { body: { work_pools }, view: pick("name"), unordered: true });
+    await world.send(`filter ${name}`, "POST /work_pools/filter", {
+      body: { work_pools },
+      view: pick("name"),
+      unordered: true,
+    });
     await world.send(`count ${name}`, "POST /work_pools/count", { body: { work_pools } });
   }
-  await world.send("filter in full", "POST /work_pools/filter", { body: { work_pools: { name: { any_: [world.name("f-b")] } } } });
+  await world.send("filter in full", "POST /work_pools/filter", {
+    body: { work_pools: { name: { any_: [world.name("f-b")] } } },
+  });
   await world.send("limit 201", "POST /work_pools/filter", { body: { work_pools: mine, limit: 201 } });
 }
 
@@ -120,8 +129,14 @@ async function playQueues(world: World): Promise<void> {
   await world.send("is resumed", `GET ${path}/q-9`);
   await world.send("change only the description", `PATCH ${path}/q-2`, { body: { description: "x" } });
   await world.send("paused is as before", `GET ${path}/q-2`);
-  await world.send("filter by name", `POST ${path}/filter`, { ...listed, body: { work_queues: { name: { any_: ["q-2"] } } } });
-  await world.send("filter by start", `POST ${path}/filter`, { ...listed, body: { work_queues: { name: { startswith_: ["Q", "d"] } } } });
+  await world.send("filter by name", `POST ${path}/filter`, {
+    ...listed,
+    body: { work_queues: { name: { any_: ["q-2"] } } },
+  });
+  await world.send("filter by start", `POST ${path}/filter`, {
+    ...listed,
+    body: { work_queues: { name: { startswith_: ["Q", "d"] } } },
+  });
   await world.send("filter page", `POST ${path}/filter`, { ...listed, body: { limit: 1, offset: 1 } });
   await world.send("filter refused", `POST ${path}/filter`, { body: { work_queues: { colour: 1 } } });
   await world.send("filter with limit 201", `POST ${path}/filter`, { body: { limit: 201 } });
@@ -149,12 +164,12 @@ async function playWorkers(world: World): Promise<void> {
   await world.send("both workers", `POST ${path}/workers/filter`, { body: {}, unordered: true });
   await world.send("pool is ready", `GET ${path}`, { view: pick("status") });
   const filters: Record<string, JsonObject> = {
-    "online": { status: { any_: ["ONLINE"] } },
-    "offline": { status: { any_: ["OFFLINE"] } },
+    online: { status: { any_: ["ONLINE"] } },
+    offline: { status: { any_: ["OFFLINE"] } },
     "not online": { status: { not_any_: ["ONLINE"] } },
     "seen before the future": { last_heartbeat_time: { before_: FUTURE } },
     "seen after the future": { last_heartbeat_time: { after_: FUTURE } },
-    "refused": { status: { any_: ["ASLEEP"] } },
+    refused: { status: { any_: ["ASLEEP"] } },
   };
   for (const [name, filter] of Object.entries(filters)) {
     await world.send(`workers ${name}`, `POST ${path}/workers/filter`, {
@@ -164,7 +179,9 @@ async function playWorkers(world: World): Promise<void> {
     });
   }
   await world.send("heartbeat without name", beat, { body: {} });
-  await world.send("heartbeat in unknown pool", `POST /work_pools/${world.name("none")}/workers/heartbeat`, { body: { name: "w" } });
+  await world.send("heartbeat in unknown pool", `POST /work_pools/${world.name("none")}/workers/heartbeat`, {
+    body: { name: "w" },
+  });
   await world.send("workers of unknown pool", `POST /work_pools/${world.name("none")}/workers/filter`, { body: {} });
   await world.send("delete worker", `DELETE ${path}/workers/w-1`);
   await world.send("delete worker again", `DELETE ${path}/workers/w-1`);
@@ -179,9 +196,15 @@ async function playPolls(world: World): Promise<void> {
   const name = world.name("pool");
   await aPool(world, "pool");
   for (const [queue, body] of Object.entries({ high: { priority: 1 }, low: { priority: 9 } })) {
-    await world.send(`world: queue ${queue}`, `POST /work_pools/${name}/queues`, { body: { name: queue, ...body }, quiet: true });
+    await world.send(`world: queue ${queue}`, `POST /work_pools/${name}/queues`, {
+      body: { name: queue, ...body },
+      quiet: true,
+    });
   }
-  const at = (day: number): JsonObject => ({ type: "SCHEDULED", state_details: { scheduled_time: `2098-01-0${day}T00:00:00Z` } });
+  const at = (day: number): JsonObject => ({
+    type: "SCHEDULED",
+    state_details: { scheduled_time: `2098-01-0${day}T00:00:00Z` },
+  });
   const inQueue = (queue: string): JsonObject => ({ flow_id: flow, work_pool_name: name, work_queue_name: queue });
   const low = await aFlowRun(world, "low-1", { ...inQueue("low"), state: at(1) });
   await aFlowRun(world, "high-2", { ...inQueue("high"), state: at(2) });
@@ -196,9 +219,14 @@ async function playPolls(world: World): Promise<void> {
   await world.send("poll a queue", post, { body: { work_queue_names: ["low"] }, ...seen });
   await world.send("poll two queues", post, { body: { work_queue_names: ["low", "high"] }, ...seen });
   await world.send("poll an unknown queue", post, { body: { work_queue_names: ["none"] } });
-  await world.send("poll an unknown pool", `POST /work_pools/${world.name("none")}/get_scheduled_flow_runs`, { body: {} });
+  await world.send("poll an unknown pool", `POST /work_pools/${world.name("none")}/get_scheduled_flow_runs`, {
+    body: {},
+  });
   await world.send("poll with limit 2", post, { body: { limit: 2 }, ...seen });
-  await world.send("pause a queue", `PATCH /work_pools/${name}/queues/high`, { body: { is_paused: true }, quiet: true });
+  await world.send("pause a queue", `PATCH /work_pools/${name}/queues/high`, {
+    body: { is_paused: true },
+    quiet: true,
+  });
   await world.send("poll with a paused queue", post, { body: {}, ...seen });
   await world.send("poll the paused queue", post, { body: { work_queue_names: ["high"] }, ...seen });
   await world.send("resume with limit 1", `PATCH /work_pools/${name}/queues/high`, {
@@ -208,7 +236,10 @@ async function playPolls(world: World): Promise<void> {
   await world.send("poll with a queue limit", post, { body: {}, ...seen });
   await world.send("limit of the pool", `PATCH /work_pools/${name}`, { body: { concurrency_limit: 2 }, quiet: true });
   await world.send("poll with a pool limit", post, { body: {}, ...seen });
-  await world.send("a run takes a slot", `POST /flow_runs/${low}/set_state`, { body: { state: { type: "PENDING" } }, quiet: true });
+  await world.send("a run takes a slot", `POST /flow_runs/${low}/set_state`, {
+    body: { state: { type: "PENDING" } },
+    quiet: true,
+  });
   await world.send("poll with a slot taken", post, { body: {}, ...seen });
   await world.send("slots of the pool", `GET /work_pools/${name}`, { view: pick("active_slots", "concurrency_limit") });
   await world.send("pool slots", `POST /work_pools/${name}/concurrency_status`, { body: {} });
@@ -221,7 +252,17 @@ async function playWorkQueues(world: World): Promise<void> {
   const post = "POST /work_queues/";
   const name = world.name("queue");
   // The priority in the shared default pool depends on what else is there.
-  const own = pick("id", "name", "description", "is_paused", "concurrency_limit", "filter", "status", "work_pool_name", "last_polled");
+  const own = pick(
+    "id",
+    "name",
+    "description",
+    "is_paused",
+    "concurrency_limit",
+    "filter",
+    "status",
+    "work_pool_name",
+    "last_polled",
+  );
   const queue = await world.send("create", post, { body: { name }, view: own });
   await world.send("create again", post, { body: { name } });
   await world.send("create with all fields", post, {
@@ -252,19 +293,28 @@ async function playWorkQueues(world: World): Promise<void> {
     state: { type: "SCHEDULED", state_details: { scheduled_time: FUTURE } },
   });
   await world.send("poll a run", `POST /work_queues/${queue.id}/get_runs`, { body: {}, view: pick("name") });
-  await world.send("poll before", `POST /work_queues/${queue.id}/get_runs`, { body: { scheduled_before: "2098-01-01T00:00:00Z" } });
-  await world.send("a run takes the slot", `POST /flow_runs/${run}/set_state`, { body: { state: { type: "PENDING" } }, quiet: true });
+  await world.send("poll before", `POST /work_queues/${queue.id}/get_runs`, {
+    body: { scheduled_before: "2098-01-01T00:00:00Z" },
+  });
+  await world.send("a run takes the slot", `POST /flow_runs/${run}/set_state`, {
+    body: { state: { type: "PENDING" } },
+    quiet: true,
+  });
   await world.send("slots taken", `POST /work_queues/${queue.id}/concurrency_status`, { body: {} });
   const filters: Record<string, JsonObject> = {
     "by id": { id: { any_: [queue.id] } },
     "by name": { name: { any_: [name, world.name("full")] } },
     "by start": { name: { startswith_: [`queue-${world.suffix}`] } },
     "by start in capitals": { name: { startswith_: [`QUEUE-${world.suffix}`] } },
-    "none": { id: { any_: [] } },
-    "refused": { colour: 1 },
+    none: { id: { any_: [] } },
+    refused: { colour: 1 },
   };
   for (const [title, work_queues] of Object.entries(filters)) {
-    await world.send(`filter ${title}`, "POST /work_queues/filter", { body: { work_queues }, view: pick("name"), unordered: true });
+    await world.send(`filter ${title}`, "POST /work_queues/filter", {
+      body: { work_queues },
+      view: pick("name"),
+      unordered: true,
+    });
   }
   await world.send("no name", post, { body: {} });
   await world.send("limit -1", post, { body: { name: world.name("bad"), concurrency_limit: -1 } });
