@@ -47,7 +47,11 @@ export function combinable<F extends Fields>(
   return fromSchema(schema as unknown as Schema, fields, (value) => (value as { operator: Operator }).operator);
 }
 
-function fromSchema<S extends z.ZodType>(schema: S, fields: Fields, operatorOf: (value: z.output<S>) => Operator): Group<S> {
+function fromSchema<S extends z.ZodType>(
+  schema: S,
+  fields: Fields,
+  operatorOf: (value: z.output<S>) => Operator,
+): Group<S> {
   const parts = (value: z.output<S>, workspaceId: string): SQL[] => {
     const given = value as Record<string, unknown>; // the schema is made of exactly these fields
     return Object.entries(fields).flatMap(([name, criterion]) => criterion.clause(given[name], workspaceId) ?? []);
@@ -107,7 +111,10 @@ export function anyId(column: SQLWrapper) {
   return criterion(z.array(Uuid), (ids) => {
     const [id, ...others] = ids;
     // One id is compared, so that an index may give the order of its rows as well.
-    return seek(column, id !== undefined && others.length === 0 ? sql`${column} = ${id}` : sql`${column} in ${list(ids)}`);
+    return seek(
+      column,
+      id !== undefined && others.length === 0 ? sql`${column} = ${id}` : sql`${column} in ${list(ids)}`,
+    );
   });
 }
 
@@ -159,7 +166,12 @@ export function containing(column: SQLWrapper, text: string): SQL {
 /** `startswith_`: the column begins with one of the patterns. Prefect: of none, `WorkQueueFilterName` lets every row pass. */
 export function startsWith(column: SQLWrapper) {
   return criterion(z.array(z.string()), (texts) =>
-    texts.length === 0 ? undefined : isLikeAny(column, texts.map((text) => `${text}%`)),
+    texts.length === 0
+      ? undefined
+      : isLikeAny(
+          column,
+          texts.map((text) => `${text}%`),
+        ),
   );
 }
 
@@ -173,7 +185,10 @@ export function hasAllTags(column: SQLWrapper) {
 
 /** `any_` of tags: the JSON array has at least one of them. */
 export function hasAnyTag(column: SQLWrapper) {
-  return criterion(z.array(z.string()), (tags) => sql`exists (select 1 from json_each(${column}) as tag where tag.value in ${list(tags)})`);
+  return criterion(
+    z.array(z.string()),
+    (tags) => sql`exists (select 1 from json_each(${column}) as tag where tag.value in ${list(tags)})`,
+  );
 }
 
 /** `is_null_` of tags: there are none. */

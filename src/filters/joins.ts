@@ -55,40 +55,50 @@ interface Way {
   there: SQLWrapper;
   /** No index begins with `there`: the rows are gathered once, not looked for from each row. */
   gathered?: boolean;
-  then?: Way[];
+  onward?: Way[];
 }
 
 const toFlow = (here: SQLWrapper): Way => ({ to: "flows", here, there: flow.id });
-const toDeployment = (here: SQLWrapper, then: Way[] = []): Way => ({ to: "deployments", here, there: deployment.id, then });
+const toDeployment = (here: SQLWrapper): Way => ({ to: "deployments", here, there: deployment.id });
 const toWorkPool: Way = { to: "work_pools", here: work_queue.work_pool_id, there: work_pool.id };
-const toWorkQueue = (here: SQLWrapper): Way => ({ to: "work_queues", here, there: work_queue.id, then: [toWorkPool] });
+const toWorkQueue = (here: SQLWrapper): Way => ({
+  to: "work_queues",
+  here,
+  there: work_queue.id,
+  onward: [toWorkPool],
+});
 const toTaskRuns: Way = { to: "task_runs", here: flow_run.id, there: task_run.flow_run_id };
 const fromWorkQueue: Way[] = [
-  { to: "deployments", here: work_queue.id, there: deployment.work_queue_id, then: [toFlow(deployment.flow_id)] },
-  { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, then: [toTaskRuns] },
+  { to: "deployments", here: work_queue.id, there: deployment.work_queue_id, onward: [toFlow(deployment.flow_id)] },
+  { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, onward: [toTaskRuns] },
 ];
 
 /** From each root the tree of ways to the others; what lies on one branch is asked of the same row. */
 const WAYS: Record<Root, Way[]> = {
   flows: [
-    { to: "deployments", here: flow.id, there: deployment.flow_id, then: [toWorkQueue(deployment.work_queue_id)] },
-    { to: "flow_runs", here: flow.id, there: flow_run.flow_id, gathered: true, then: [toTaskRuns] },
+    { to: "deployments", here: flow.id, there: deployment.flow_id, onward: [toWorkQueue(deployment.work_queue_id)] },
+    { to: "flow_runs", here: flow.id, there: flow_run.flow_id, gathered: true, onward: [toTaskRuns] },
   ],
-  flow_runs: [toFlow(flow_run.flow_id), toDeployment(flow_run.deployment_id), toWorkQueue(flow_run.work_queue_id), toTaskRuns],
+  flow_runs: [
+    toFlow(flow_run.flow_id),
+    toDeployment(flow_run.deployment_id),
+    toWorkQueue(flow_run.work_queue_id),
+    toTaskRuns,
+  ],
   task_runs: [
     {
       to: "flow_runs",
       here: task_run.flow_run_id,
       there: flow_run.id,
-      then: [toFlow(flow_run.flow_id), toDeployment(flow_run.deployment_id), toWorkQueue(flow_run.work_queue_id)],
+      onward: [toFlow(flow_run.flow_id), toDeployment(flow_run.deployment_id), toWorkQueue(flow_run.work_queue_id)],
     },
   ],
   deployments: [
     toFlow(deployment.flow_id),
-    { to: "flow_runs", here: deployment.id, there: flow_run.deployment_id, then: [toTaskRuns] },
+    { to: "flow_runs", here: deployment.id, there: flow_run.deployment_id, onward: [toTaskRuns] },
     toWorkQueue(deployment.work_queue_id),
   ],
-  work_pools: [{ to: "work_queues", here: work_pool.id, there: work_queue.work_pool_id, then: fromWorkQueue }],
+  work_pools: [{ to: "work_queues", here: work_pool.id, there: work_queue.work_pool_id, onward: fromWorkQueue }],
   work_queues: [toWorkPool, ...fromWorkQueue],
   variables: [],
   deployment_schedules: [],
@@ -110,7 +120,7 @@ function ownClauses<R extends Root>(root: R, filters: Filters, workspaceId: stri
 
 /** The rows at the end of the way, where a filter asks for them or for rows beyond. */
 function follow(way: Way, filters: Filters, workspaceId: string): SQL | undefined {
-  const beyond = (way.then ?? []).flatMap((next) => follow(next, filters, workspaceId) ?? []);
+  const beyond = (way.onward ?? []).flatMap((next) => follow(next, filters, workspaceId) ?? []);
   if (!filters[way.to] && beyond.length === 0) return undefined;
   const { table } = RESOURCES[way.to];
   const conditions = [...ownClauses(way.to, filters, workspaceId), ...beyond];

@@ -61,7 +61,10 @@ const namedKeys = (table: Columns<"name" | "created" | "updated">): Keys<FlowSor
 });
 
 const ORDERS: { [R in keyof Sorts]: { id: SQLWrapper; keys: Keys<Sorts[R]> } } = {
-  flow_runs: { id: flow_run.id, keys: { START_TIME_ASC: flowRunStart, START_TIME_DESC: flowRunStart, ...runKeys(flow_run) } },
+  flow_runs: {
+    id: flow_run.id,
+    keys: { START_TIME_ASC: flowRunStart, START_TIME_DESC: flowRunStart, ...runKeys(flow_run) },
+  },
   task_runs: { id: task_run.id, keys: runKeys(task_run) },
   flows: { id: flow.id, keys: namedKeys(flow) },
   deployments: { id: deployment.id, keys: namedKeys(deployment) },

@@ -23,7 +23,10 @@ export const WorkerFilter = z
 export type WorkerFilter = z.output<typeof WorkerFilter>;
 
 /** Whether the worker meets the filter; without criteria every worker does. */
-export function matchesWorker(filter: WorkerFilter, worker: { last_heartbeat_time: Micros | null; status: WorkerStatus }): boolean {
+export function matchesWorker(
+  filter: WorkerFilter,
+  worker: { last_heartbeat_time: Micros | null; status: WorkerStatus },
+): boolean {
   const given: boolean[] = [];
   if (filter.last_heartbeat_time) given.push(isWithin(filter.last_heartbeat_time, worker.last_heartbeat_time));
   if (filter.status) given.push(hasStatus(filter.status, worker.status));

@@ -114,8 +114,18 @@ const FLOW_RUNS: Cases<"flow_runs"> = [
   [{ operator: "or_", name: { any_: ["sad-marvin"] }, id: { any_: ids("r1") } }, "r1 r2"],
   [{ operator: "or_", name: { any_: ["sad-marvin"] }, id: {} }, "r1 r2 r3 r4 r5 r6"],
   [{ operator: "or_", name: { any_: ["sad-marvin"] }, id: null }, "r2"],
-  [{ operator: "or_", tags: { operator: "and_", all_: ["red"], any_: ["blue"] }, deployment_id: { operator: "or_", any_: ids("d3"), is_null_: true } }, "r1 r3 r4 r5"],
-  [{ operator: "and_", tags: { operator: "or_", all_: ["red"], is_null_: true }, deployment_id: { is_null_: false } }, "r1 r2 r3"],
+  [
+    {
+      operator: "or_",
+      tags: { operator: "and_", all_: ["red"], any_: ["blue"] },
+      deployment_id: { operator: "or_", any_: ids("d3"), is_null_: true },
+    },
+    "r1 r3 r4 r5",
+  ],
+  [
+    { operator: "and_", tags: { operator: "or_", all_: ["red"], is_null_: true }, deployment_id: { is_null_: false } },
+    "r1 r2 r3",
+  ],
 ];
 
 const TASK_RUNS: Cases<"task_runs"> = [
@@ -212,7 +222,10 @@ const SCHEDULES: Cases<"deployment_schedules"> = [
   [{ active: {} }, "s1 s2"],
 ];
 
-const under = <R extends Root>(root: R, cases: Cases<R>) => ({ root, cases: cases.map(([filter, found]) => ({ filter, found })) });
+const under = <R extends Root>(root: R, cases: Cases<R>) => ({
+  root,
+  cases: cases.map(([filter, found]) => ({ filter, found })),
+});
 
 describe.for([
   under("flows", FLOWS),

@@ -42,7 +42,9 @@ const PAIRS: [root: Root, other: Root, throughAny: string, row: string, throughR
 ];
 
 test("every pair of resources is in the table", ({ expect }) => {
-  const pairs = RESOURCES.flatMap((root) => RESOURCES.filter((other) => other !== root).map((other) => `${root} ${other}`));
+  const pairs = RESOURCES.flatMap((root) =>
+    RESOURCES.filter((other) => other !== root).map((other) => `${root} ${other}`),
+  );
   expect(PAIRS.map(([root, other]) => `${root} ${other}`).toSorted()).toEqual(pairs.toSorted());
 });
 
@@ -69,16 +71,55 @@ const TOGETHER: [what: string, root: Root, filters: FiltersInput, found: string]
   ["the same run has to meet both filters", "flows", { flow_runs: only("r2"), task_runs: only("t1") }, ""],
   ["a run and a task of its own are found", "flows", { flow_runs: only("r1"), task_runs: only("t1") }, "f1"],
   ["the same deployment has to meet both filters", "flows", { deployments: only("d1"), work_pools: only("p2") }, ""],
-  ["a deployment and a run need not know each other", "flows", { deployments: only("d2"), flow_runs: only("r1") }, "f1"],
+  [
+    "a deployment and a run need not know each other",
+    "flows",
+    { deployments: only("d2"), flow_runs: only("r1") },
+    "f1",
+  ],
   ["the same queue has to meet both filters", "deployments", { work_queues: only("q1"), work_pools: only("p2") }, ""],
   ["a queue and its pool are found", "deployments", { work_queues: only("q1"), work_pools: only("p1") }, "d1"],
   ["a run and a task of another run are not", "deployments", { flow_runs: only("r6"), task_runs: only("t1") }, ""],
-  ["all ways at once", "flow_runs", { flows: only("f1"), flow_runs: only("r1", "r2"), task_runs: {}, deployments: only("d1"), work_pools: {}, work_queues: {} }, "r1"],
-  ["all ways of a task's run at once", "task_runs", { flows: only("f1"), flow_runs: {}, task_runs: only("t1", "t3"), deployments: only("d1"), work_pools: only("p1"), work_queues: only("q1") }, "t1"],
+  [
+    "all ways at once",
+    "flow_runs",
+    {
+      flows: only("f1"),
+      flow_runs: only("r1", "r2"),
+      task_runs: {},
+      deployments: only("d1"),
+      work_pools: {},
+      work_queues: {},
+    },
+    "r1",
+  ],
+  [
+    "all ways of a task's run at once",
+    "task_runs",
+    {
+      flows: only("f1"),
+      flow_runs: {},
+      task_runs: only("t1", "t3"),
+      deployments: only("d1"),
+      work_pools: only("p1"),
+      work_queues: only("q1"),
+    },
+    "t1",
+  ],
   ["of flow run ids alone, the run need not be there", "task_runs", { flow_runs: only("r9", "r2") }, "t3 t5"],
   ["with more than ids, it has to be there", "task_runs", { flow_runs: { ...only("r9", "r2"), name: {} } }, "t3"],
-  ["with a filter beside the ids, it has to be there", "task_runs", { flow_runs: only("r9", "r2"), deployments: {} }, "t3"],
-  ["ids to leave out are more than ids", "task_runs", { flow_runs: { id: { any_: [idOf("r9"), idOf("r2")], not_any_: [idOf("r1")] } } }, "t3"],
+  [
+    "with a filter beside the ids, it has to be there",
+    "task_runs",
+    { flow_runs: only("r9", "r2"), deployments: {} },
+    "t3",
+  ],
+  [
+    "ids to leave out are more than ids",
+    "task_runs",
+    { flow_runs: { id: { any_: [idOf("r9"), idOf("r2")], not_any_: [idOf("r1")] } } },
+    "t3",
+  ],
   ["no ids at all find nothing", "task_runs", { flow_runs: only() }, ""],
 ];
 

@@ -23,7 +23,10 @@ const CASES: [filter: z.input<typeof WorkerFilter>, online: boolean, unheard: bo
   [{ operator: "or_", last_heartbeat_time: { after_: at(10) }, status: { any_: ["OFFLINE"] } }, true, true],
 ];
 
-test.for(CASES)("%j: a worker that is online %s, one that was never heard of %s", ([input, first, second], { expect }) => {
-  const filter = WorkerFilter.parse(input);
-  expect([matchesWorker(filter, online), matchesWorker(filter, unheard)]).toEqual([first, second]);
-});
+test.for(CASES)(
+  "%j: a worker that is online %s, one that was never heard of %s",
+  ([input, first, second], { expect }) => {
+    const filter = WorkerFilter.parse(input);
+    expect([matchesWorker(filter, online), matchesWorker(filter, unheard)]).toEqual([first, second]);
+  },
+);

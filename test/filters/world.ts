@@ -139,15 +139,18 @@ const schedule = (id: string, active: number) => ({
 });
 
 export const FLOW_RUNS = [
-  flowRun(run("r1", "Swift-Otter", ["red", "blue"], ["COMPLETED", "Completed"], { expected: 90, start: 100, end: 200 }), {
-    flow_id: idOf("f1"),
-    flow_version: "v1",
-    deployment_id: idOf("d1"),
-    work_queue_id: idOf("q1"),
-    work_queue_name: "default",
-    idempotency_key: "key-1",
-    created_by: JSON.stringify({ id: idOf("d1"), type: "DEPLOYMENT", display_value: "Nightly" }),
-  }),
+  flowRun(
+    run("r1", "Swift-Otter", ["red", "blue"], ["COMPLETED", "Completed"], { expected: 90, start: 100, end: 200 }),
+    {
+      flow_id: idOf("f1"),
+      flow_version: "v1",
+      deployment_id: idOf("d1"),
+      work_queue_id: idOf("q1"),
+      work_queue_name: "default",
+      idempotency_key: "key-1",
+      created_by: JSON.stringify({ id: idOf("d1"), type: "DEPLOYMENT", display_value: "Nightly" }),
+    },
+  ),
   flowRun(run("r2", "sad-marvin", [], ["RUNNING", "Running"], { expected: 300, start: 300 }), {
     flow_id: idOf("f1"),
     flow_version: "v2",
@@ -166,16 +169,22 @@ export const FLOW_RUNS = [
     parent_task_run_id: idOf("t1"),
   }),
   flowRun(run("r5", "ÄRGER 100%", [], [null, null], {}), { flow_id: idOf("f1") }),
-  flowRun(run("r6", "back\\slash [x]*?", ["blue"], ["FAILED", "Crashed hard"], { expected: 450, start: 500, end: 600 }), {
-    flow_id: idOf("f1"),
-    deployment_id: idOf("d1"),
-    work_queue_id: idOf("q2"),
-    work_queue_name: "Default-high",
-  }),
+  flowRun(
+    run("r6", "back\\slash [x]*?", ["blue"], ["FAILED", "Crashed hard"], { expected: 450, start: 500, end: 600 }),
+    {
+      flow_id: idOf("f1"),
+      deployment_id: idOf("d1"),
+      work_queue_id: idOf("q2"),
+      work_queue_name: "Default-high",
+    },
+  ),
 ];
 
 export const TASK_RUNS = [
-  taskRun(run("t1", "Load-1", ["io", "db"], ["COMPLETED", "Cached"], { expected: 100, start: 110, end: 120 }), idOf("r1")),
+  taskRun(
+    run("t1", "Load-1", ["io", "db"], ["COMPLETED", "Cached"], { expected: 100, start: 110, end: 120 }),
+    idOf("r1"),
+  ),
   taskRun(run("t2", "load-2", [], ["FAILED", "Failed"], { expected: 130, start: 140, end: 150 }), idOf("r1")),
   taskRun(run("t3", "extract", ["io"], ["RUNNING", "Running"], { expected: 300, start: 310 }), idOf("r2")),
   taskRun(run("t4", "background", [], ["PENDING", "Pending"], {}), null),
@@ -184,10 +193,30 @@ export const TASK_RUNS = [
 
 type Row = Record<string, string | number | null>;
 const WORLD: [string, Row[]][] = [
-  ["flow", [tagged("f1", "Alpha", ["red", "blue"]), tagged("f2", "beta_2", []), tagged("f3", "Gamma", ["blue"])].map((row) => ({ ...row, labels: "{}" }))],
+  [
+    "flow",
+    [tagged("f1", "Alpha", ["red", "blue"]), tagged("f2", "beta_2", []), tagged("f3", "Gamma", ["blue"])].map(
+      (row) => ({ ...row, labels: "{}" }),
+    ),
+  ],
   ["work_pool", [pool("p1", "k8s", "kubernetes"), pool("p2", "local", "process"), pool("p3", "idle", "process")]],
-  ["work_queue", [queue("q1", "default", "p1"), queue("q2", "Default-high", "p1"), queue("q3", "default", "p2"), queue("q4", "under_score", "p2")]],
-  ["deployment", [deployment("d1", "Nightly", ["prod"], "f1", "q1", 0), deployment("d2", "hourly", [], "f1", "q3", 1), deployment("d3", "loose", ["eu", "prod"], "f2", null, 0)]],
+  [
+    "work_queue",
+    [
+      queue("q1", "default", "p1"),
+      queue("q2", "Default-high", "p1"),
+      queue("q3", "default", "p2"),
+      queue("q4", "under_score", "p2"),
+    ],
+  ],
+  [
+    "deployment",
+    [
+      deployment("d1", "Nightly", ["prod"], "f1", "q1", 0),
+      deployment("d2", "hourly", [], "f1", "q3", 1),
+      deployment("d3", "loose", ["eu", "prod"], "f2", null, 0),
+    ],
+  ],
   ["flow_run", FLOW_RUNS],
   ["task_run", TASK_RUNS],
   ["variable", [tagged("v1", "region", ["x"]), tagged("v2", "REGION_EU", []), tagged("v3", "stage", ["x", "y"])]],
@@ -210,7 +239,10 @@ export async function makeWorld(): Promise<void> {
 function insert(table: string, workspaceId: string, row: Row): D1PreparedStatement {
   const columns = ["workspace_id", ...Object.keys(row)];
   const marks = columns.map(() => "?").join(", ");
-  return env.DB.prepare(`insert into ${table} (${columns.join(", ")}) values (${marks})`).bind(workspaceId, ...Object.values(row));
+  return env.DB.prepare(`insert into ${table} (${columns.join(", ")}) values (${marks})`).bind(
+    workspaceId,
+    ...Object.values(row),
+  );
 }
 
 function statement(query: SQL): D1PreparedStatement {
