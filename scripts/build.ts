@@ -7,7 +7,13 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { build, type BuildOptions } from "esbuild";
 
-const COMMON = { bundle: true, write: false, format: "esm", target: "es2024", logLevel: "warning" } satisfies BuildOptions;
+const COMMON = {
+  bundle: true,
+  write: false,
+  format: "esm",
+  target: "es2024",
+  logLevel: "warning",
+} satisfies BuildOptions;
 
 async function bundle(options: BuildOptions): Promise<string> {
   const { outputFiles } = await build({ ...options, ...COMMON });
@@ -26,7 +32,9 @@ export async function writeOpenApi(): Promise<void> {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   const program = resolve(`dist/describe.${process.pid}.mjs`);
   await bundle({ entryPoints: ["src/describe.ts"], outfile: program, platform: "node", packages: "external" });
-  const { openApiDocument } = (await import(pathToFileURL(program).href)) as { openApiDocument(version: string): string };
+  const { openApiDocument } = (await import(pathToFileURL(program).href)) as {
+    openApiDocument(version: string): string;
+  };
   rmSync(program);
   const unfinished = `dist/openapi.${process.pid}.tmp`;
   writeFileSync(unfinished, openApiDocument(version));

@@ -1,0 +1,111 @@
+/** What `npm run deploy` does, step by step; how wrangler is run and files are written is passed in. */
+import { parse, stringify } from "smol-toml";
+import { z } from "zod";
+import { parseWranglerConfig, queueNames } from "./wrangler-config.ts";
+
+/** The file that wrangler.toml becomes once the database's id is known; git ignores it. */
+export const DEPLOYED_CONFIG = "wrangler.deployed.toml";
+
+/** The secrets of which one must be set before Sluice lets anybody in. */
+const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
+
+/** How a command of wrangler ended. */
+export interface Outcome {
+  code: number;
+  /** What it printed; empty where it was shown to the user. */
+  output: string;
+}
+
+/** The world as the steps see it. */
+export interface Surroundings {
+  /** Runs wrangler and keeps what it prints. */
+  ask(args: readonly string[]): Promise<Outcome>;
+  /** Runs wrangler in front of the user. */
+  show(args: readonly string[]): Promise<Outcome>;
+  write(file: string, text: string): void;
+  say(text: string): void;
+}
+
+/** A fault that the user can read and mend. */
+export class DeployFailed extends Error {}
+
+const Databases = z.array(z.object({ name: z.string(), uuid: z.string() }));
+const Secrets = z.array(z.object({ name: z.string() }));
+
+/** Makes what is missing, brings the database up to date and deploys. Every step may be run again. */
+export async function deploy(toml: string, extra: readonly string[], world: Surroundings): Promise<void> {
+  if (extra.includes("--dry-run")) {
+    await must(world.show(["deploy", ...extra]), "the Worker could not be bundled");
+    return;
+  }
+  if ((await world.ask(["whoami", "--json"])).code !== 0) {
+    throw new DeployFailed(
+      "Not logged in to Cloudflare. Run `npx wrangler login`, or set CLOUDFLARE_API_TOKEN, and deploy again.",
+    );
+  }
+  const config = parseWranglerConfig(toml);
+  const ids = new Map<string, string>();
+  for (const { database_name: name } of config.d1_databases) ids.set(name, await ensureDatabase(name, world));
+  for (const name of queueNames(config)) await ensureQueue(name, world);
+  world.write(DEPLOYED_CONFIG, withDatabaseIds(toml, ids));
+  for (const name of ids.keys()) {
+    await must(
+      world.show(["d1", "migrations", "apply", name, "--remote", "--config", DEPLOYED_CONFIG]),
+      `the migrations of ${name} could not be applied; the Worker is as it was`,
+    );
+  }
+  await must(world.show(["deploy", "--config", DEPLOYED_CONFIG, ...extra]), "the Worker could not be deployed");
+  await adviseOnKeys(config.name, world);
+}
+
+/** wrangler.toml with the ids of the account's own databases. */
+export function withDatabaseIds(toml: string, ids: ReadonlyMap<string, string>): string {
+  const config = parse(toml);
+  const { d1_databases: databases } = parseWranglerConfig(toml);
+  const found = databases.map((database) => ({
+    ...database,
+    database_id: ids.get(database.database_name) ?? database.database_id,
+  }));
+  return `# Made by npm run deploy out of wrangler.toml; changes are lost.\n${stringify({ ...config, d1_databases: found })}\n`;
+}
+
+async function ensureDatabase(name: string, world: Surroundings): Promise<string> {
+  const found = await findDatabase(name, world);
+  if (found) return found;
+  world.say(`Creating the database ${name}.`);
+  const { code, output } = await world.ask(["d1", "create", name]);
+  // Whoever else deploys at this moment may have made it: the list has the last word.
+  const made = await findDatabase(name, world);
+  if (!made) throw new DeployFailed(`The database ${name} could not be created (${code}).\n${output}`);
+  return made;
+}
+
+async function findDatabase(name: string, world: Surroundings): Promise<string | undefined> {
+  const { code, output } = await world.ask(["d1", "list", "--json"]);
+  if (code !== 0) throw new DeployFailed(`The account's databases could not be listed.\n${output}`);
+  return Databases.parse(JSON.parse(output)).find((database) => database.name === name)?.uuid;
+}
+
+async function ensureQueue(name: string, world: Surroundings): Promise<void> {
+  if ((await world.ask(["queues", "info", name])).code === 0) return;
+  world.say(`Creating the queue ${name}.`);
+  const { code, output } = await world.ask(["queues", "create", name]);
+  if (code === 0 || (await world.ask(["queues", "info", name])).code === 0) return;
+  throw new DeployFailed(`The queue ${name} could not be created.\n${output}`);
+}
+
+async function adviseOnKeys(worker: string, world: Surroundings): Promise<void> {
+  const { code, output } = await world.ask(["secret", "list", "--name", worker, "--format", "json"]);
+  const set = code === 0 ? Secrets.parse(JSON.parse(output)).map((secret) => secret.name) : [];
+  if (KEYS.some((key) => set.includes(key))) return;
+  world.say(
+    `Sluice has no key yet and refuses everything but its health check. Set one:\n\n` +
+      `    npx wrangler secret put SLUICE_API_KEY --name ${worker}\n\n` +
+      `and give it to clients as PREFECT_API_KEY (or SLUICE_AUTH_STRING, user:password, as PREFECT_API_AUTH_STRING).`,
+  );
+}
+
+async function must(running: Promise<Outcome>, otherwise: string): Promise<void> {
+  const { code, output } = await running;
+  if (code !== 0) throw new DeployFailed(`Stopped: ${otherwise}.${output ? `\n${output}` : ""}`);
+}
