@@ -255,7 +255,7 @@ async function dates(world: World, flowId: string): Promise<void> {
     interval: { interval: 3600, anchor_date: "2097-01-01T00:30:00Z" },
     "interval over the change of clocks": {
       interval: 86_400,
-      anchor_date: "2027-03-12T02:30:00-05:00",
+      anchor_date: "2029-01-12T02:30:00-05:00",
       timezone: "America/New_York",
     },
     cron: { cron: "0 9 * * 1-5", timezone: "UTC" },
