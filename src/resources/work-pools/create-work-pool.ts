@@ -1,0 +1,85 @@
+/** Makes a work pool with its default queue. */
+import { conflict, refused } from "#lib/api-error";
+import { poolChanged } from "#objects/work-pool/client";
+import { validateTemplateDefaults } from "#resources/work-pools/job-variables";
+import type { WorkPoolCreate } from "#resources/work-pools/schema";
+import { printWorkPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
+import type { Tools } from "#tools";
+
+type New<Row> = Omit<Row, "workspace_id">;
+
+/** Prefect: names of pools of Prefect's own. */
+export function isReserved(name: string): boolean {
+  return name.toLowerCase().startsWith("prefect");
+}
+
+/** Whether a write failed because the name is taken. */
+export function isTaken(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("UNIQUE constraint failed");
+}
+
+/** A new pool and its default queue, not yet written. Pools of agents have no status. */
+export function newPool(tools: Tools, body: WorkPoolCreate): { pool: New<WorkPoolRow>; queue: New<WorkQueueRow> } {
+  const now = tools.clock();
+  const id = tools.ids.random();
+  const queue = newQueue(tools, id, { name: "default", description: "The work pool's default queue.", priority: 1 });
+  const pool = {
+    id,
+    created: now,
+    updated: now,
+    name: body.name,
+    description: body.description ?? null,
+    type: body.type,
+    base_job_template: JSON.stringify(body.base_job_template ?? {}),
+    storage_configuration: JSON.stringify(body.storage_configuration),
+    is_paused: body.is_paused ? 1 : 0,
+    concurrency_limit: body.concurrency_limit ?? null,
+    default_queue_id: queue.id,
+    status: body.type === "prefect-agent" ? null : "NOT_READY",
+    last_transitioned_status_at: null,
+    last_status_event_id: null,
+  };
+  return { pool, queue };
+}
+
+/** A new queue, not yet written. */
+export function newQueue(
+  tools: Tools,
+  poolId: string,
+  body: Pick<WorkQueueRow, "name" | "description" | "priority"> &
+    Partial<Pick<WorkQueueRow, "is_paused" | "concurrency_limit" | "filter">>,
+): New<WorkQueueRow> {
+  const now = tools.clock();
+  return {
+    id: tools.ids.random(),
+    created: now,
+    updated: now,
+    is_paused: 0,
+    concurrency_limit: null,
+    filter: null,
+    ...body,
+    work_pool_id: poolId,
+    status: "NOT_READY",
+    last_polled: null,
+  };
+}
+
+/** `POST /work_pools/` */
+export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
+  if (isReserved(body.name)) throw refused(403, "Work pools starting with 'Prefect' are reserved for internal use.");
+  validateTemplateDefaults(body.base_job_template ?? {});
+  const store = new WorkPoolStore(tools.db, tools.workspaceId);
+  const { pool, queue } = newPool(tools, body);
+  try {
+    await tools.db.batch([store.insertPool(pool), store.insertQueue(queue)]);
+  } catch (error) {
+    if (isTaken(error)) throw conflict("A work pool with this name already exists.");
+    throw error;
+  }
+  await poolChanged(tools, pool.name);
+  return printWorkPool({
+    ...pool,
+    workspace_id: tools.workspaceId,
+    active_slots: pool.concurrency_limit === null ? null : 0,
+  });
+}

@@ -1,0 +1,140 @@
+/** Work pools and their workers on the wire. */
+import { z } from "zod";
+import { WorkerStatus } from "#filters/workers";
+import { FlowRunResponse } from "#resources/flow-runs/schema";
+import { templateProblem } from "#resources/work-pools/base-job-template";
+import { FlowRunSlotSummary, PathName } from "#resources/work-queues/schema";
+import { TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { Bool, intFrom, JsonObject } from "#wire/scalars";
+
+/** Prefect: `NonEmptyishName`, quotes count as nothing. */
+const PoolName = z.string().transform((name, context) => {
+  if (name.replaceAll(/[ '"]/g, "") === "") {
+    context.addIssue({
+      code: "custom",
+      message: "Value error, name cannot be an empty string",
+      params: { type: "value_error", ctx: { error: {} } },
+    });
+    return z.NEVER;
+  }
+  return name;
+});
+
+const BaseJobTemplate = JsonObject.transform((template, context) => {
+  const problem = templateProblem(template);
+  if (problem === null) return template;
+  context.addIssue({
+    code: "custom",
+    message: `Value error, ${problem}`,
+    params: { type: "value_error", ctx: { error: {} } },
+  });
+  return z.NEVER;
+});
+
+export const WorkPoolStorageConfiguration = z
+  .strictObject({
+    bundle_upload_step: JsonObject.nullish(),
+    bundle_execution_step: JsonObject.nullish(),
+    default_result_storage_block_id: Uuid.nullish(),
+  })
+  .meta({ id: "WorkPoolStorageConfiguration" });
+
+export const WorkPoolCreate = z
+  .strictObject({
+    name: PoolName.pipe(PathName),
+    description: z.string().nullish(),
+    type: z.string().default("prefect-agent"),
+    base_job_template: BaseJobTemplate.optional(),
+    is_paused: Bool.default(false),
+    concurrency_limit: intFrom(0).nullish(),
+    storage_configuration: WorkPoolStorageConfiguration.default({}),
+  })
+  .meta({ id: "WorkPoolCreate" });
+export type WorkPoolCreate = z.output<typeof WorkPoolCreate>;
+
+export const WorkPoolUpdate = z
+  .strictObject({
+    description: z.string().nullish(),
+    is_paused: Bool.nullish(),
+    base_job_template: BaseJobTemplate.nullish(),
+    concurrency_limit: intFrom(0).nullish(),
+    storage_configuration: WorkPoolStorageConfiguration.nullish(),
+  })
+  .meta({ id: "WorkPoolUpdate" });
+export type WorkPoolUpdate = z.output<typeof WorkPoolUpdate>;
+
+export const WorkPoolStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "WorkPoolStatus" });
+export type WorkPoolStatus = z.output<typeof WorkPoolStatus>;
+
+/** A work pool in an answer. */
+export const WorkPoolResponse = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    description: z.string().nullable(),
+    type: z.string(),
+    base_job_template: JsonObject,
+    is_paused: z.boolean(),
+    concurrency_limit: z.int().nullable(),
+    status: WorkPoolStatus.nullable(),
+    default_queue_id: UuidText.nullable(),
+    storage_configuration: z
+      .object({
+        bundle_upload_step: JsonObject.nullable(),
+        bundle_execution_step: JsonObject.nullable(),
+        /** Prefect: left out for clients up to 3.3.7, which would fail on it. */
+        default_result_storage_block_id: UuidText.nullable().optional(),
+      })
+      .meta({ id: "WorkPoolStorageConfigurationResponse" }),
+    active_slots: z.int().nullable(),
+  })
+  .meta({ id: "WorkPoolResponse" });
+
+/** A worker in an answer. */
+export const WorkerResponse = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    work_pool_id: UuidText,
+    last_heartbeat_time: TimeText.nullable(),
+    heartbeat_interval_seconds: z.int().nullable(),
+    status: WorkerStatus,
+  })
+  .meta({ id: "WorkerResponse" });
+
+/** A run that is handed to a worker. */
+export const WorkerFlowRunResponse = z
+  .object({
+    work_pool_id: UuidText,
+    work_queue_id: UuidText,
+    flow_run: FlowRunResponse.omit({ work_pool_id: true, work_pool_name: true }).meta({ id: "WorkerFlowRun" }),
+  })
+  .meta({ id: "WorkerFlowRunResponse" });
+
+export const WorkPoolConcurrencyStatus = z
+  .object({
+    active_slots: z.int(),
+    concurrency_limit: z.int().nullable(),
+    queues: z.array(
+      z
+        .object({
+          queue_id: UuidText,
+          queue_name: z.string(),
+          active_slots: z.int(),
+          concurrency_limit: z.int().nullable(),
+          flow_runs: z.array(FlowRunSlotSummary),
+          flow_run_count: z.int().nullable(),
+        })
+        .meta({ id: "WorkQueueConcurrencyStatusDetail" }),
+    ),
+    count: z.int(),
+    limit: z.int(),
+    pages: z.int(),
+    page: z.int(),
+  })
+  .meta({ id: "WorkPoolConcurrencyStatus" });

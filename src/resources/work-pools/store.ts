@@ -1,0 +1,324 @@
+/** Work pools and their queues in D1, of one workspace. */
+import { and, eq, type SQL, sql } from "drizzle-orm";
+import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
+import { deployment } from "#db/tables/deployment";
+import { flow_run } from "#db/tables/flow-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import type { Micros } from "#lib/clock";
+import type { Ranked } from "#resources/work-queues/priorities";
+import { printOptionalTime, printTime } from "#wire/dates";
+import type { StateType } from "#wire/state";
+
+export type WorkPoolRow = typeof work_pool.$inferSelect;
+export type WorkQueueRow = typeof work_queue.$inferSelect;
+
+/** A queue with what answers show of its pool. */
+export type QueueWithPool = WorkQueueRow & { work_pool_name: string };
+
+/** `active_slots` is counted only where there is a limit. */
+export type Counted<Row> = Row & { active_slots: number | null };
+
+/** A run that occupies a slot. */
+export interface SlotHolder {
+  id: string;
+  name: string;
+  work_queue_id: string;
+  state_type: StateType | null;
+  state_name: string | null;
+  start_time: Micros | null;
+  state_timestamp: Micros | null;
+}
+
+/** Prefect: what counts against limits where workers poll; `/work_queues` counts CANCELLING too. */
+export const POOL_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING"];
+export const QUEUE_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING", "CANCELLING"];
+
+const queueColumns = sql`${work_queue}.*, (select p.name from ${work_pool} p where p.workspace_id = ${work_queue.workspace_id} and p.id = ${work_queue.work_pool_id}) as work_pool_name`;
+
+/** Runs on their way have no time at which they are due; so the index of live runs finds them by their queue. */
+const holding = (workspaceId: string, types: readonly StateType[], queues: SQL) => sql`r.workspace_id = ${workspaceId}
+  and r.end_time is null and r.next_scheduled_start_time is null and r.work_queue_id in ${queues}
+  and r.state_type in (select value from json_each(${JSON.stringify(types)}))`;
+
+/** The pools and queues of one workspace. */
+export class WorkPoolStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** The pool of this name, or undefined. */
+  readPoolByName(name: string): Promise<WorkPoolRow | undefined> {
+    return this.db.first(this.db.build.select().from(work_pool).where(this.named(name)));
+  }
+
+  /** The pool of this name with its slots counted, or undefined. */
+  async readCountedPool(name: string): Promise<Counted<WorkPoolRow> | undefined> {
+    const [row] = await this.listPools(
+      sql`${work_pool.workspace_id} = ${this.workspaceId} and ${work_pool.name} = ${name}`,
+      1,
+      0,
+    );
+    return row;
+  }
+
+  /** A page of pools by name; `where` comes from the filters. */
+  listPools(where: SQL, limit: number, offset: number): Promise<Counted<WorkPoolRow>[]> {
+    const queues = sql`(select q.id from ${work_queue} q where q.workspace_id = ${this.workspaceId} and q.work_pool_id = ${work_pool.id})`;
+    return this.db
+      .rows(sql`select ${work_pool}.*, ${this.slots(work_pool.concurrency_limit, POOL_SLOT_TYPES, queues)} as active_slots
+      from ${work_pool} where ${where} order by ${work_pool.name} limit ${limit} offset ${offset}`);
+  }
+
+  /** How many pools there are. */
+  async countPools(where: SQL): Promise<number> {
+    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${work_pool} where ${where}`);
+    return row?.count ?? 0;
+  }
+
+  /** The pool of this name and all its queues by priority, in one round trip. */
+  async readPoolWithQueues(name: string): Promise<{ pool: WorkPoolRow | undefined; queues: QueueWithPool[] }> {
+    const [pools = [], queues = []] = await this.db.readAll([
+      this.db.build.select().from(work_pool).where(this.named(name)),
+      sql`select ${queueColumns} from ${work_queue} where ${work_queue.workspace_id} = ${this.workspaceId}
+        and ${work_queue.work_pool_id} = ${this.idOf(name)} order by ${work_queue.priority}, ${work_queue.created}`,
+    ]);
+    return { pool: pools[0] as WorkPoolRow | undefined, queues: queues as QueueWithPool[] };
+  }
+
+  /** A pool's queue by its name, or undefined. */
+  readQueueByName(poolId: string, name: string): Promise<WorkQueueRow | undefined> {
+    return this.db.first(
+      this.db.build
+        .select()
+        .from(work_queue)
+        .where(
+          and(
+            eq(work_queue.workspace_id, this.workspaceId),
+            eq(work_queue.work_pool_id, poolId),
+            eq(work_queue.name, name),
+          ),
+        ),
+    );
+  }
+
+  /** A queue by its id or by its pool's and its own name, its slots counted; or undefined. */
+  async readCountedQueue(key: QueueKey, types: readonly StateType[]): Promise<Counted<QueueWithPool> | undefined> {
+    const where =
+      "id" in key
+        ? sql`${work_queue.id} = ${key.id}`
+        : sql`${work_queue.work_pool_id} = ${this.idOf(key.pool)} and ${work_queue.name} = ${key.queue}`;
+    const [row] = await this.listQueues(
+      sql`${work_queue.workspace_id} = ${this.workspaceId} and ${where}`,
+      "priority",
+      types,
+      1,
+      0,
+    );
+    return row;
+  }
+
+  /** Prefect: the queue of this name in the pool of agents; where there is no such pool, in any. */
+  async readAgentQueue(name: string, agentPool: string): Promise<Counted<QueueWithPool> | undefined> {
+    const pool = this.idOf(agentPool);
+    const where = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${work_queue.name} = ${name}
+      and (${pool} is null or ${work_queue.work_pool_id} = ${pool})`;
+    const [row] = await this.listQueues(where, "name", QUEUE_SLOT_TYPES, 1, 0);
+    return row;
+  }
+
+  /** A page of queues; `where` comes from the filters. */
+  listQueues(
+    where: SQL,
+    order: "priority" | "name",
+    types: readonly StateType[],
+    limit: number,
+    offset: number,
+  ): Promise<Counted<QueueWithPool>[]> {
+    const own = sql`(select ${work_queue.id})`;
+    return this.db
+      .rows(sql`select ${queueColumns}, ${this.slots(work_queue.concurrency_limit, types, own)} as active_slots
+      from ${work_queue} where ${where} order by ${work_queue[order]}, ${work_queue.created} limit ${limit} offset ${offset}`);
+  }
+
+  /** The runs that occupy slots of these queues, by id, at most so many of each queue. */
+  readSlotHolders(
+    queueIds: readonly string[],
+    types: readonly StateType[],
+    limit: number,
+    offset = 0,
+  ): Promise<SlotHolder[]> {
+    return this.db.rows(sql`select id, name, work_queue_id, state_type, state_name, start_time, state_timestamp from (
+        select r.*, row_number() over (partition by r.work_queue_id order by r.id) as place from ${flow_run} r
+        where ${holding(this.workspaceId, types, sql`(select value from json_each(${JSON.stringify(queueIds)}))`)}
+      ) where place > ${offset} and place <= ${offset + limit} order by id`);
+  }
+
+  /** How many runs occupy slots of each of these queues. */
+  async countSlotHolders(queueIds: readonly string[], types: readonly StateType[]): Promise<Map<string, number>> {
+    const rows = await this.db.rows<{
+      id: string;
+      count: number;
+    }>(sql`select r.work_queue_id as id, count(*) as count from ${flow_run} r
+      where ${holding(this.workspaceId, types, sql`(select value from json_each(${JSON.stringify(queueIds)}))`)} group by 1`);
+    return new Map(rows.map(({ id, count }) => [id, count]));
+  }
+
+  /** How many runs of a queue are late. */
+  async countLateRuns(queueId: string): Promise<number> {
+    const [row] = await this.db.rows<{
+      count: number;
+    }>(sql`select count(*) as count from ${flow_run} r indexed by flow_run_live
+      where r.end_time is null and r.next_scheduled_start_time > 0 and r.workspace_id = ${this.workspaceId}
+      and r.work_queue_id = ${queueId} and r.state_name = 'Late'`);
+    return row?.count ?? 0;
+  }
+
+  /** Writes a new pool. A name that is taken violates the table's unique index. */
+  insertPool(row: Omit<WorkPoolRow, "workspace_id">): Statement {
+    return this.db.build.insert(work_pool).values({ ...row, workspace_id: this.workspaceId });
+  }
+
+  /** Writes a new queue. A name that is taken in its pool violates the table's unique index. */
+  insertQueue(row: Omit<WorkQueueRow, "workspace_id">): Statement {
+    return this.db.build.insert(work_queue).values({ ...row, workspace_id: this.workspaceId });
+  }
+
+  /** Changes a pool. */
+  updatePool(id: string, changes: Partial<WorkPoolRow>): Statement {
+    return this.db.build
+      .update(work_pool)
+      .set(changes)
+      .where(and(eq(work_pool.workspace_id, this.workspaceId), eq(work_pool.id, id)));
+  }
+
+  /** Changes a queue. */
+  updateQueue(id: string, changes: Partial<WorkQueueRow>): Statement {
+    return this.db.build
+      .update(work_queue)
+      .set(changes)
+      .where(and(eq(work_queue.workspace_id, this.workspaceId), eq(work_queue.id, id)));
+  }
+
+  /** Sets the priorities of queues. */
+  setPriorities(ranks: readonly Ranked[], now: Micros): Statement {
+    return sql`update ${work_queue} set priority = value ->> 'priority', updated = ${now}
+      from json_each(${JSON.stringify(ranks)}) where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'`;
+  }
+
+  /** Removes a queue; runs and deployments that named it name none. */
+  removeQueue(id: string): Statement[] {
+    return [
+      ...this.release(sql`(${id})`),
+      sql`delete from ${work_queue} where workspace_id = ${this.workspaceId} and id = ${id}`,
+    ];
+  }
+
+  /** Removes a pool with its queues; runs and deployments that named these name none. */
+  removePool(id: string): Statement[] {
+    const queues = sql`(select id from ${work_queue} where workspace_id = ${this.workspaceId} and work_pool_id = ${id})`;
+    return [
+      ...this.release(queues),
+      sql`delete from ${work_queue} where workspace_id = ${this.workspaceId} and work_pool_id = ${id}`,
+      sql`delete from ${work_pool} where workspace_id = ${this.workspaceId} and id = ${id}`,
+    ];
+  }
+
+  private release(queues: SQL): Statement[] {
+    return [flow_run, deployment].map(
+      (table) =>
+        sql`update ${table} set work_queue_id = null where workspace_id = ${this.workspaceId} and work_queue_id in ${queues}`,
+    );
+  }
+
+  private named(name: string): SQL | undefined {
+    return and(eq(work_pool.workspace_id, this.workspaceId), eq(work_pool.name, name));
+  }
+
+  private idOf(name: string): SQL {
+    return sql`(select p.id from ${work_pool} p where p.workspace_id = ${this.workspaceId} and p.name = ${name})`;
+  }
+
+  private slots(
+    limit: SQL | typeof work_pool.concurrency_limit | typeof work_queue.concurrency_limit,
+    types: readonly StateType[],
+    queues: SQL,
+  ): SQL {
+    return sql`case when ${limit} is null then null else (select count(*) from ${flow_run} r where ${holding(this.workspaceId, types, queues)}) end`;
+  }
+}
+
+/** How a queue is named by a caller. */
+export type QueueKey = { id: string } | { pool: string; queue: string };
+
+/** What of a pool or queue only its object knows. */
+export interface Liveness {
+  status: string | null;
+  last_polled: Micros | null;
+}
+
+/** A work pool as answers show it. Prefect: pools of agents have no status. */
+export function printWorkPool(row: Counted<WorkPoolRow>, status: string | null = row.status) {
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    name: row.name,
+    description: row.description,
+    type: row.type,
+    base_job_template: readJson<Record<string, unknown>>(row.base_job_template),
+    is_paused: row.is_paused === 1,
+    concurrency_limit: row.concurrency_limit,
+    status: poolStatus(row, status),
+    default_queue_id: row.default_queue_id,
+    storage_configuration: {
+      bundle_upload_step: null,
+      bundle_execution_step: null,
+      default_result_storage_block_id: null,
+      ...readJson<Record<string, unknown>>(row.storage_configuration),
+    },
+    active_slots: row.active_slots,
+  };
+}
+
+/** A pool's status: none for agents, PAUSED while it is, or else whether a worker is there. */
+export function poolStatus(row: Pick<WorkPoolRow, "type" | "is_paused">, status: string | null): string | null {
+  if (row.type === "prefect-agent") return null;
+  return row.is_paused === 1 ? "PAUSED" : status;
+}
+
+/** A work queue as answers show it. */
+export function printWorkQueue(row: Counted<QueueWithPool>, live: Liveness | null) {
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    name: row.name,
+    description: row.description,
+    is_paused: row.is_paused === 1,
+    concurrency_limit: row.concurrency_limit,
+    priority: row.priority,
+    work_pool_id: row.work_pool_id,
+    filter: readOptionalJson<Record<string, unknown>>(row.filter),
+    last_polled: printOptionalTime(live?.last_polled ?? row.last_polled),
+    work_pool_name: row.work_pool_name,
+    status: row.status === "PAUSED" ? row.status : (live?.status ?? row.status),
+    active_slots: row.active_slots,
+  };
+}
+
+/** A run in a slot as answers show it. */
+export function printSlotHolder(run: SlotHolder, now: Micros) {
+  return {
+    id: run.id,
+    name: run.name,
+    state_type: run.state_type,
+    state_name: run.state_name,
+    start_time: printOptionalTime(run.start_time),
+    state_timestamp: printOptionalTime(run.state_timestamp),
+    time_in_current_state: run.state_timestamp === null ? null : (now - run.state_timestamp) / 1_000_000,
+  };
+}

@@ -1,0 +1,152 @@
+/** Makes, changes and removes the queues of a work pool, by whatever route. */
+import { conflict, integrityConflict } from "#lib/api-error";
+import { poolChanged } from "#objects/work-pool/client";
+import { isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
+import { type QueueWithPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
+import { freePriority, reorderQueues } from "#resources/work-queues/priorities";
+import type { WorkQueueCreate, WorkQueueUpdate } from "#resources/work-queues/schema";
+import type { Tools } from "#tools";
+import { WorkPoolCreate } from "#resources/work-pools/schema";
+
+/** Prefect: the pool of queues that were made without one. */
+export const AGENT_POOL = "default-agent-pool";
+
+const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+
+/** Writes a new queue into a pool whose queues were just read; those that stand in its way move over. */
+export async function addQueue(
+  tools: Tools,
+  pool: Pick<WorkPoolRow, "id" | "name">,
+  present: readonly Pick<WorkQueueRow, "id" | "priority">[],
+  body: WorkQueueCreate,
+): Promise<QueueWithPool> {
+  const store = storeOf(tools);
+  const row = newQueue(tools, pool.id, {
+    name: body.name,
+    description: body.description,
+    is_paused: body.is_paused ? 1 : 0,
+    concurrency_limit: body.concurrency_limit ?? null,
+    priority: body.priority ?? freePriority(present.map(({ priority }) => priority)),
+    filter: body.filter ? JSON.stringify(body.filter) : null,
+  });
+  const moved = body.priority ? reorderQueues([...present, row], row) : [];
+  await tools.db.batch([
+    store.insertQueue(row),
+    ...(moved.length > 0 ? [store.setPriorities(moved, row.created)] : []),
+  ]);
+  await poolChanged(tools, pool.name);
+  const own = moved.find(({ id }) => id === row.id);
+  return { ...row, ...own, workspace_id: tools.workspaceId, work_pool_name: pool.name };
+}
+
+/** Prefect: `POST /work_queues/` puts the queue into the pool of agents, which is made when it is not there. */
+export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promise<QueueWithPool> {
+  const store = storeOf(tools);
+  const { pool, queues } = await store.readPoolWithQueues(AGENT_POOL);
+  if (pool) return addQueue(tools, pool, queues, body);
+  const made = newPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
+  await tools.db.batch([store.insertPool(made.pool), store.insertQueue(made.queue)]);
+  if (body.name !== "default") return addQueue(tools, made.pool, [made.queue], body);
+  await poolChanged(tools, AGENT_POOL);
+  return { ...made.queue, workspace_id: tools.workspaceId, work_pool_name: AGENT_POOL };
+}
+
+/**
+ * The pool's queue of this name, made when it is not there, as deploying to a new queue does. Two that do so at once get
+ * the same queue.
+ */
+export async function ensureQueue(
+  tools: Tools,
+  pool: Pick<WorkPoolRow, "id" | "name">,
+  name: string,
+): Promise<WorkQueueRow> {
+  const { queues } = await storeOf(tools).readPoolWithQueues(pool.name);
+  const found = queues.find((queue) => queue.name === name);
+  if (found) return found;
+  return madeOnce(tools, pool.id, name, () =>
+    addQueue(tools, pool, queues, { name, description: "", is_paused: false }),
+  );
+}
+
+/** Prefect: `ensure_work_queue_exists`, for deployments and runs that name a queue and no pool. */
+export async function ensureAgentQueue(tools: Tools, name: string): Promise<WorkQueueRow> {
+  const body = { name, description: "", is_paused: false, priority: 1 };
+  const { pool, queues } = await storeOf(tools).readPoolWithQueues(AGENT_POOL);
+  if (!pool) return addAgentQueue(tools, body);
+  const found = queues.find((queue) => queue.name === name);
+  return found ?? madeOnce(tools, pool.id, name, () => addQueue(tools, pool, queues, body));
+}
+
+async function madeOnce(
+  tools: Tools,
+  poolId: string,
+  name: string,
+  make: () => Promise<WorkQueueRow>,
+): Promise<WorkQueueRow> {
+  try {
+    return await make();
+  } catch (error) {
+    const made = isTaken(error) ? await storeOf(tools).readQueueByName(poolId, name) : undefined;
+    if (made) return made;
+    throw error;
+  }
+}
+
+/** Changes a queue: what is in the body, and nothing else. `queues` are its pool's where its priority may move others. */
+export async function changeQueue(
+  tools: Tools,
+  queue: QueueWithPool,
+  queues: readonly QueueWithPool[],
+  body: WorkQueueUpdate,
+): Promise<void> {
+  if (body.name === null || body.priority === null) throw integrityConflict();
+  const store = storeOf(tools);
+  const now = tools.clock();
+  const status = await nextStatus(tools, queue, body);
+  const moved =
+    typeof body.priority === "number" ? reorderQueues(queues, { id: queue.id, priority: body.priority }) : [];
+  await tools.db.batch([
+    store.updateQueue(queue.id, { updated: now, ...changesOf(body), ...(status && { status }) }),
+    ...(moved.length > 0 ? [store.setPriorities(moved, now)] : []),
+  ]);
+  await poolChanged(tools, queue.work_pool_name);
+}
+
+/** Prefect: pausing says so; resuming makes the queue READY when it was polled lately. */
+async function nextStatus(_tools: Tools, queue: QueueWithPool, body: WorkQueueUpdate): Promise<string | null> {
+  if (body.is_paused === true && queue.status !== "PAUSED") return "PAUSED";
+  if (body.is_paused === false && queue.status === "PAUSED") return "NOT_READY";
+  return null;
+}
+
+function changesOf(body: WorkQueueUpdate): Partial<WorkQueueRow> {
+  return {
+    ...(typeof body.name === "string" && { name: body.name }),
+    ...(typeof body.priority === "number" && { priority: body.priority }),
+    ...("description" in body && { description: body.description ?? null }),
+    ...(body.is_paused !== undefined && { is_paused: body.is_paused ? 1 : 0 }),
+    ...("concurrency_limit" in body && { concurrency_limit: body.concurrency_limit ?? null }),
+    ...("last_polled" in body && { last_polled: body.last_polled ?? null }),
+    ...("filter" in body && { filter: body.filter ? JSON.stringify(body.filter) : null }),
+  };
+}
+
+/** Removes a queue. Prefect: those of its pool that have the same priority are then told apart. */
+export async function removeQueue(
+  tools: Tools,
+  queue: QueueWithPool,
+  pool: WorkPoolRow,
+  queues: readonly QueueWithPool[],
+): Promise<void> {
+  if (pool.default_queue_id === queue.id) {
+    throw conflict(`'${queue.name}' is the default queue of its work pool and cannot be deleted.`);
+  }
+  const store = storeOf(tools);
+  const rest = queues.filter(({ id }) => id !== queue.id);
+  const moved = reorderQueues(rest, null);
+  await tools.db.batch([
+    ...store.removeQueue(queue.id),
+    ...(moved.length > 0 ? [store.setPriorities(moved, tools.clock())] : []),
+  ]);
+  await poolChanged(tools, pool.name);
+}

@@ -1,0 +1,116 @@
+/** Work queues on the wire. */
+import { z } from "zod";
+import { Time, TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { Bool, Int, intFrom } from "#wire/scalars";
+import { StateType } from "#wire/state";
+
+const BANNED = "^[^/%&><]+$";
+
+/** A name of a thing that is named in paths. Prefect: `WITHOUT_BANNED_CHARACTERS`. */
+export const PathName = z.string().refine((name) => new RegExp(BANNED).test(name), {
+  params: { type: "string_pattern_mismatch", ctx: { pattern: BANNED } },
+  message: `String should match pattern '${BANNED}'`,
+});
+
+const Priority = Int.pipe(z.number().gt(0));
+
+/** Prefect: the filter of queues from before work pools. */
+export const QueueFilter = z
+  .object({
+    tags: z
+      .array(z.string())
+      .nullish()
+      .transform((tags) => tags ?? null),
+    deployment_ids: z
+      .array(Uuid)
+      .nullish()
+      .transform((ids) => ids ?? null),
+  })
+  .meta({ id: "QueueFilter" });
+
+export const WorkQueueCreate = z
+  .strictObject({
+    name: PathName,
+    description: z.string().nullable().default(""),
+    is_paused: Bool.default(false),
+    concurrency_limit: intFrom(0).nullish(),
+    priority: Priority.nullish(),
+    filter: QueueFilter.nullish(),
+  })
+  .meta({ id: "WorkQueueCreate" });
+export type WorkQueueCreate = z.output<typeof WorkQueueCreate>;
+
+export const WorkQueueUpdate = z
+  .strictObject({
+    name: z.string().nullish(),
+    description: z.string().nullish(),
+    is_paused: Bool.optional(),
+    concurrency_limit: intFrom(0).nullish(),
+    priority: Priority.nullish(),
+    last_polled: Time.nullish(),
+    filter: QueueFilter.nullish(),
+  })
+  .meta({ id: "WorkQueueUpdate" });
+export type WorkQueueUpdate = z.output<typeof WorkQueueUpdate>;
+
+export const WorkQueueStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "WorkQueueStatus" });
+export type WorkQueueStatus = z.output<typeof WorkQueueStatus>;
+
+/** A work queue in an answer. */
+export const WorkQueueResponse = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    description: z.string().nullable(),
+    is_paused: z.boolean(),
+    concurrency_limit: z.int().nullable(),
+    priority: z.int(),
+    work_pool_id: UuidText.nullable(),
+    filter: QueueFilter.nullable(),
+    last_polled: TimeText.nullable(),
+    work_pool_name: z.string().nullable(),
+    status: WorkQueueStatus.nullable(),
+    active_slots: z.int().nullable(),
+  })
+  .meta({ id: "WorkQueueResponse" });
+
+export const WorkQueueHealthPolicy = z
+  .object({ maximum_late_runs: z.int().nullable(), maximum_seconds_since_last_polled: z.int().nullable() })
+  .meta({ id: "WorkQueueHealthPolicy" });
+
+export const WorkQueueStatusDetail = z
+  .object({
+    healthy: z.boolean(),
+    late_runs_count: z.int(),
+    last_polled: TimeText.nullable(),
+    health_check_policy: WorkQueueHealthPolicy,
+  })
+  .meta({ id: "WorkQueueStatusDetail" });
+
+/** A run that occupies a slot. */
+export const FlowRunSlotSummary = z
+  .object({
+    id: UuidText,
+    name: z.string(),
+    state_type: StateType.nullable(),
+    state_name: z.string().nullable(),
+    start_time: TimeText.nullable(),
+    state_timestamp: TimeText.nullable(),
+    time_in_current_state: z.number().nullable(),
+  })
+  .meta({ id: "FlowRunSlotSummary" });
+
+export const WorkQueueConcurrencyStatus = z
+  .object({
+    active_slots: z.int(),
+    concurrency_limit: z.int().nullable(),
+    flow_runs: z.array(FlowRunSlotSummary),
+    count: z.int(),
+    limit: z.int(),
+    pages: z.int(),
+    page: z.int(),
+  })
+  .meta({ id: "WorkQueueConcurrencyStatus" });

@@ -1,0 +1,24 @@
+/** Whether a work queue is healthy: polled lately, and without late runs. */
+import { POOL_SLOT_TYPES, WorkPoolStore } from "#resources/work-pools/store";
+import type { Tools } from "#tools";
+import { printOptionalTime } from "#wire/dates";
+
+/** Prefect: every queue has the default policy. */
+const POLICY = { maximum_late_runs: 0, maximum_seconds_since_last_polled: 60 };
+
+/** `GET /work_queues/{id}/status`, or undefined where there is no such queue. */
+export async function readQueueStatus(tools: Tools, id: string) {
+  const store = new WorkPoolStore(tools.db, tools.workspaceId);
+  const queue = await store.readCountedQueue({ id }, POOL_SLOT_TYPES);
+  if (!queue) return undefined;
+  const late = await store.countLateRuns(id);
+  const lastPolled = queue.last_polled;
+  const isPolled =
+    lastPolled !== null && tools.clock() - lastPolled <= POLICY.maximum_seconds_since_last_polled * 1_000_000;
+  return {
+    healthy: late <= POLICY.maximum_late_runs && isPolled,
+    late_runs_count: late,
+    last_polled: printOptionalTime(lastPolled),
+    health_check_policy: POLICY,
+  };
+}
