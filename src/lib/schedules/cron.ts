@@ -1,0 +1,266 @@
+/** Cron expressions as `croniter` reads them, walked on the wall clock of a time zone. */
+import type { Micros } from "#lib/clock";
+import { momentOf, type Wall, wallAt } from "./zones";
+
+const SECOND = 1_000_000;
+const DAY_MS = 86_400_000;
+const LAST_YEAR_AHEAD = 50;
+
+/** The values a field may have; `undefined` for any. */
+type Values = ReadonlySet<number> | undefined;
+
+interface Cron {
+  minutes: Values;
+  hours: Values;
+  days: Values;
+  /** `l` among the days: the month's last one. */
+  lastDay: boolean;
+  months: Values;
+  weekdays: Values;
+  /** `5#2`, `l5`: which of the month's weekdays; 0 stands for the last. */
+  nthWeekdays: ReadonlyMap<number, ReadonlySet<number>>;
+  seconds: Values;
+  years: Values;
+}
+
+interface Field {
+  min: number;
+  max: number;
+  names: Record<string, number>;
+  aliases: Record<number, number>;
+  size: number;
+}
+
+const named = (names: string, first: number) =>
+  Object.fromEntries(names.split(" ").map((name, index) => [name, index + first]));
+const field = (
+  min: number,
+  max: number,
+  names: Record<string, number> = {},
+  aliases: Record<number, number> = {},
+  size = max - min + 1,
+) => ({
+  min,
+  max,
+  names,
+  aliases,
+  size,
+});
+
+const MINUTE = field(0, 59);
+const HOUR = field(0, 23);
+const DAY = field(1, 31);
+const MONTH = field(1, 12, named("jan feb mar apr may jun jul aug sep oct nov dec", 1));
+const WEEKDAY = field(0, 6, named("sun mon tue wed thu fri sat", 0), { 7: 0 });
+const SECONDS = field(0, 59);
+const YEAR = field(1970, 2099);
+const FIELDS: Field[] = [MINUTE, HOUR, DAY, MONTH, WEEKDAY, SECONDS, YEAR];
+
+const SHORTHANDS: Record<string, string> = {
+  "@midnight": "0 0 * * *",
+  "@hourly": "0 * * * *",
+  "@daily": "0 0 * * *",
+  "@weekly": "0 0 * * 0",
+  "@monthly": "0 0 1 * *",
+  "@yearly": "0 0 1 1 *",
+  "@annually": "0 0 1 1 *",
+};
+
+/** What is wrong with a cron expression, or undefined. */
+export function cronProblem(expression: string): string | undefined {
+  if (expression.split(/\s+/).some((part) => ["r", "h"].includes(part.toLowerCase()))) {
+    return `Random and Hashed expressions are unsupported, received: "${expression}"`;
+  }
+  return parseCron(expression) ? undefined : `Invalid cron string: "${expression}"`;
+}
+
+/**
+ * The moments at which the expression's time is shown on the zone's clock, at or after `start`. The hour that comes twice
+ * counts once, and a time that is left out counts an hour earlier, as in the original.
+ */
+export function* cronMoments(expression: string, zone: string, dayOr: boolean, start: Micros): Generator<Micros> {
+  const cron = parseCron(expression);
+  if (!cron) return;
+  const from = Math.ceil(wallAt(start, zone) / SECOND) * SECOND;
+  for (const wall of walls(cron, dayOr, from)) yield momentOf(wall, zone, "earlier");
+}
+
+function* walls(cron: Cron, dayOr: boolean, from: Wall): Generator<Wall> {
+  const first = new Date(from / 1000);
+  const firstDay = Date.UTC(first.getUTCFullYear(), first.getUTCMonth(), first.getUTCDate());
+  const hours = listed(cron.hours, HOUR);
+  const minutes = listed(cron.minutes, MINUTE);
+  const seconds = listed(cron.seconds, SECONDS);
+  let lastYear = first.getUTCFullYear() + LAST_YEAR_AHEAD;
+  for (let day = firstDay; ; day += DAY_MS) {
+    const date = new Date(day);
+    const year = date.getUTCFullYear();
+    if (year > lastYear) return;
+    if (cron.months && !cron.months.has(date.getUTCMonth() + 1)) {
+      day = Date.UTC(year, date.getUTCMonth() + 1, 1) - DAY_MS;
+      continue;
+    }
+    if ((cron.years && !cron.years.has(year)) || !isDay(cron, dayOr, date)) continue;
+    lastYear = year + LAST_YEAR_AHEAD;
+    for (const hour of hours) {
+      for (const minute of minutes) {
+        for (const second of seconds) {
+          const wall = (day + ((hour * 60 + minute) * 60 + second) * 1000) * 1000;
+          if (wall >= from) yield wall;
+        }
+      }
+    }
+  }
+}
+
+function isDay(cron: Cron, dayOr: boolean, date: Date): boolean {
+  const isDayOfMonth = !cron.days || cron.days.has(date.getUTCDate()) || (cron.lastDay && isLastDay(date));
+  const isWeekday = isDayOfWeek(cron, date);
+  if (dayOr && cron.days && (cron.weekdays || cron.nthWeekdays.size > 0)) return isDayOfMonth || isWeekday;
+  return isDayOfMonth && isWeekday;
+}
+
+function isDayOfWeek(cron: Cron, date: Date): boolean {
+  const weekday = date.getUTCDay();
+  if (cron.nthWeekdays.size === 0) return !cron.weekdays || cron.weekdays.has(weekday);
+  const which = cron.nthWeekdays.get(weekday);
+  if (!which) return false;
+  const isLast = date.getUTCDate() + 7 > daysIn(date);
+  return which.has(Math.ceil(date.getUTCDate() / 7)) || (which.has(0) && isLast);
+}
+
+const daysIn = (date: Date) => new Date(Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1, 0)).getUTCDate();
+const isLastDay = (date: Date) => date.getUTCDate() === daysIn(date);
+
+function listed(values: Values, { min, max }: Field): number[] {
+  return Array.from({ length: max - min + 1 }, (_, index) => min + index).filter(
+    (value) => !values || values.has(value),
+  );
+}
+
+/** The expression's parts, or undefined where it is none. */
+function parseCron(expression: string): Cron | undefined {
+  const text = expression.toLowerCase().trim();
+  const parts = (SHORTHANDS[text] ?? text).split(/\s+/);
+  if (![5, 6, 7].includes(parts.length)) return undefined;
+  const days = parseDays(parts[2] ?? "");
+  const weekdays = parseWeekdays(parts[4] ?? "");
+  if (!days || !weekdays) return undefined;
+  const fields = FIELDS.map((one, index) => {
+    const part = parts[index];
+    if (part === undefined) return index === 5 ? new Set([0]) : new Set<number>();
+    return index === 2 || index === 4 ? new Set<number>() : parseField(part, one);
+  });
+  if (fields.includes(undefined)) return undefined;
+  const [minutes, hours, , months, , seconds, years] = fields.map((values, index) => restricting(values, index));
+  return {
+    minutes,
+    hours,
+    months,
+    seconds,
+    years: parts.length === 7 ? years : undefined,
+    lastDay: days.last,
+    days: isAll(days.values, DAY) && (parts[4] ?? "").includes("*") ? undefined : days.values,
+    ...restrictWeekdays(weekdays, parts[2] ?? ""),
+  };
+}
+
+function restricting(values: Values, index: number): Values {
+  const one = FIELDS[index];
+  return one && isAll(values, one) ? undefined : values;
+}
+
+/** A field that lists every value is as good as a star, unless the other field of days would then count alone. */
+function restrictWeekdays(
+  weekdays: { values: Values; nth: Cron["nthWeekdays"] },
+  days: string,
+): Pick<Cron, "weekdays" | "nthWeekdays"> {
+  const isStar = isAll(weekdays.values, WEEKDAY) && days.includes("*");
+  return { weekdays: isStar ? undefined : weekdays.values, nthWeekdays: weekdays.nth };
+}
+
+const isAll = (values: Values, { size }: Field): boolean => values === undefined || values.size === size;
+
+function parseDays(part: string): { values: Values; last: boolean } | undefined {
+  if (part === "?" || part === "*") return { values: undefined, last: false };
+  const items = part.split(",");
+  const last = items.includes("l");
+  const plain = items.filter((item) => item !== "l").map((item) => item.replace(/-l(?=\/|$)/, "-31"));
+  if (plain.length === 0) return { values: new Set(), last };
+  const values = parseField(plain.join(","), DAY);
+  return values === undefined
+    ? plain.includes("*")
+      ? { values: undefined, last: false }
+      : undefined
+    : { values, last };
+}
+
+function parseWeekdays(part: string): { values: Values; nth: Map<number, Set<number>> } | undefined {
+  const nth = new Map<number, Set<number>>();
+  if (part === "?" || part === "*") return { values: undefined, nth };
+  const plain: string[] = [];
+  for (const item of part.split(",")) {
+    const [, range, which] = /^([\w-]+)#(\d+)$/.exec(item) ?? [];
+    const [, last] = /^l(\d+)$/.exec(item) ?? [];
+    if (range === undefined && last === undefined) {
+      plain.push(item);
+      continue;
+    }
+    const days = parseField(range ?? last ?? "", WEEKDAY);
+    const place = last === undefined ? Number(which) : 0;
+    if (!days || (last === undefined && (place < 1 || place > 5))) return undefined;
+    for (const day of days) nth.set(day, new Set([...(nth.get(day) ?? []), place]));
+  }
+  if (nth.size > 0) return plain.length > 0 ? undefined : { values: new Set(), nth };
+  const values = parseField(plain.join(","), WEEKDAY);
+  return values ? { values, nth } : undefined;
+}
+
+/** The values of one field's list of numbers, names, ranges and steps. */
+function parseField(part: string, one: Field): Set<number> | undefined {
+  const values = new Set<number>();
+  for (const item of part.split(",")) {
+    const range = parseItem(item, one);
+    if (!range) return undefined;
+    for (const value of range) values.add(value);
+  }
+  return values;
+}
+
+function parseItem(item: string, one: Field): number[] | undefined {
+  if (item === "*") return stretch(one.min, one.max, 1);
+  const match = /^(\*|[^-/*]+)(?:-([^-/]+))?(?:\/(\d+))?$/.exec(item);
+  if (!match) return undefined;
+  const [, lowText = "", highText, stepText] = match;
+  const low = lowText === "*" ? one.min : parseValue(lowText, one);
+  const high = highText === undefined ? undefined : parseValue(highText, one);
+  const step = Number(stepText ?? 1);
+  if (low === undefined || step < 1 || (highText !== undefined && (high === undefined || lowText === "*")))
+    return undefined;
+  if (high === undefined) return stepText === undefined ? [low] : stretch(low, one.max, step);
+  if (low === high) return stretch(one.min, one.max, step);
+  if (low < high) return stretch(low, high, step);
+  return aroundTheEnd(low, high, step, one);
+}
+
+/** A range that runs backwards goes over the end of the field: `nov-feb`, `sat-mon`. */
+function aroundTheEnd(low: number, high: number, step: number, { min, max }: Field): number[] {
+  const upper = stretch(low, max, step);
+  const last = upper.at(-1) ?? max;
+  const left = max - last;
+  const skipped = last - min + step > max - min + 1 && left < step ? step - left : 0;
+  return [...upper, ...stretch(min + skipped, high, step)];
+}
+
+function stretch(low: number, high: number, step: number): number[] {
+  const values: number[] = [];
+  for (let value = low; value <= high; value += step) values.push(value);
+  return values;
+}
+
+function parseValue(text: string, { names, aliases, min, max }: Field): number | undefined {
+  const number = /^\d+$/.test(text) ? Number(text) : names[text];
+  if (number === undefined) return undefined;
+  const value = aliases[number] ?? (number === 0 && min === 1 ? 1 : number);
+  return value >= min && value <= max ? value : undefined;
+}

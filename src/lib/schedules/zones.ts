@@ -1,0 +1,46 @@
+/** Wall clocks and moments: what a clock in a time zone shows, and which moment it means. Both in microseconds. */
+import { Temporal } from "temporal-polyfill";
+import type { Micros } from "#lib/clock";
+
+/** What a wall clock shows, as the microseconds of a UTC clock that shows the same. */
+export type Wall = number;
+
+/** Whether the name is an IANA time zone. */
+export function isZone(name: string): boolean {
+  if (!/^[A-Za-z]/.test(name)) return false;
+  try {
+    Temporal.Instant.fromEpochMilliseconds(0).toZonedDateTimeISO(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What a clock in the zone shows at the moment. */
+export function wallAt(moment: Micros, zone: string): Wall {
+  if (zone === "UTC") return moment;
+  return moment + offsetAt(moment, zone);
+}
+
+/**
+ * The moment at which a clock in the zone shows `wall`. Around a change of clocks there are two readings, by the offset
+ * before it and by the one after it; `choice` says which counts, for times that come twice and for those left out.
+ */
+export function momentOf(wall: Wall, zone: string, choice: "earlier" | "later"): Micros {
+  if (zone === "UTC") return wall;
+  // A zone changes its clocks at most once between these two.
+  const readings = [wall - offsetAt(wall - DAY, zone), wall - offsetAt(wall + DAY, zone)];
+  const shown = readings.filter((moment) => wallAt(moment, zone) === wall);
+  const possible = shown.length > 0 ? shown : readings;
+  return choice === "earlier" ? Math.min(...possible) : Math.max(...possible);
+}
+
+const DAY = 86_400_000_000;
+const SECOND = 1_000_000;
+
+/** The zone's offset at the moment, in microseconds. */
+function offsetAt(moment: Micros, zone: string): number {
+  const seconds = Math.floor(moment / SECOND);
+  const zoned = Temporal.Instant.fromEpochMilliseconds(seconds * 1000).toZonedDateTimeISO(zone);
+  return zoned.offsetNanoseconds / 1000;
+}

@@ -1,0 +1,137 @@
+/** Schedules on the wire: every so often, by cron, or by recurrence rule. */
+import { z } from "zod";
+import type { Micros } from "#lib/clock";
+import { cronMoments, cronProblem } from "#lib/schedules/cron";
+import { intervalMoments } from "#lib/schedules/interval";
+import { anchorRule, rruleMoments, rruleProblem } from "#lib/schedules/rrule";
+import { isZone } from "#lib/schedules/zones";
+import { parseTime, printTime } from "#wire/dates";
+
+const SECOND = 1_000_000;
+const ISO_DURATION =
+  /^([+-])?P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/i;
+const CLOCK_DURATION = /^(-)?(?:(\d+)\s*(?:days?|d),?\s*)?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,6})?))?$/i;
+
+/** A duration as pydantic reads it, in seconds: a number, `PT1H30M` or `1 day, 02:00:00`. */
+export function parseDuration(value: string | number): number | undefined {
+  if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
+  const text = value.trim();
+  if (/^[+-]?\d+(\.\d+)?$/.test(text)) return Number(text);
+  const iso = ISO_DURATION.exec(text);
+  if (iso && text.length > 1 && !/[PT]$/i.test(text)) {
+    const [, sign, weeks, days, hours, minutes, seconds] = iso;
+    return signed(sign, Number(weeks ?? 0) * 7 + Number(days ?? 0), hours, minutes, seconds);
+  }
+  const clock = CLOCK_DURATION.exec(text);
+  return clock ? signed(clock[1], Number(clock[2] ?? 0), clock[3], clock[4], clock[5]) : undefined;
+}
+
+function signed(sign: string | undefined, days: number, hours = "0", minutes = "0", seconds = "0"): number {
+  const total = ((days * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds);
+  return sign === "-" ? -total : total;
+}
+
+/** A duration in a request, held in seconds. */
+export const Duration = z
+  .union([z.number(), z.string()])
+  .meta({ type: "number", format: "time-delta" })
+  .transform((value, context) => {
+    const seconds = parseDuration(value);
+    if (seconds !== undefined) return Math.round(seconds * SECOND) / SECOND;
+    context.addIssue({
+      code: "custom",
+      message: "Input should be a valid timedelta",
+      params: { type: "time_delta_parsing" },
+    });
+    return z.NEVER;
+  });
+
+/** A moment that keeps the offset it was written with, as the original's anchor dates do. */
+const OffsetTime = z.union([z.string(), z.number()]).transform((value, context) => {
+  const time = parseTime(value);
+  if (time === undefined) {
+    context.addIssue({
+      code: "custom",
+      message: "Input should be a valid datetime",
+      params: { type: "datetime_from_date_parsing" },
+    });
+    return z.NEVER;
+  }
+  const offset = /([+-])(\d{2}):?(\d{2})?$/.exec(typeof value === "string" && value.includes(":") ? value : "");
+  const [, sign, hours, minutes = "00"] = offset ?? [];
+  const micros = (Number(hours ?? 0) * 60 + Number(minutes)) * 60 * SECOND;
+  if (micros === 0) return printTime(time);
+  return printTime(sign === "-" ? time - micros : time + micros).replace("Z", `${sign}${hours}:${minutes}`);
+});
+
+const Zone = z.string().refine((zone) => zone === "" || isZone(zone), {
+  error: (issue) =>
+    `Invalid timezone: "${String(issue.input)}" (specify in IANA tzdata format, for example, America/New_York)`,
+});
+
+const IntervalSchedule = z
+  .strictObject({
+    interval: Duration.refine((seconds) => seconds > 0, "interval must be positive"),
+    anchor_date: OffsetTime.optional(),
+    timezone: Zone.nullish().transform((zone) => zone ?? "UTC"),
+  })
+  .meta({ id: "IntervalSchedule" });
+
+const CronSchedule = z
+  .strictObject({
+    cron: z.string().superRefine((cron, context) => {
+      const message = cronProblem(cron);
+      if (message) context.addIssue({ code: "custom", message });
+    }),
+    timezone: Zone.nullish().transform((zone) => zone ?? null),
+    day_or: z.boolean().default(true),
+  })
+  .meta({ id: "CronSchedule" });
+
+const RRuleSchedule = z
+  .strictObject({
+    rrule: z.string().superRefine((rrule, context) => {
+      const message = rruleProblem(rrule);
+      if (message) context.addIssue({ code: "custom", message });
+    }),
+    timezone: Zone.nullish().transform((zone) => zone ?? "UTC"),
+  })
+  .meta({ id: "RRuleSchedule" });
+
+/** A schedule in a request; `settleSchedule` makes it one that can be kept. */
+export const ScheduleInput = z.union([IntervalSchedule, CronSchedule, RRuleSchedule]);
+export type ScheduleInput = z.output<typeof ScheduleInput>;
+
+/** A schedule as it is kept and shown: it says itself where it begins. */
+export type Schedule =
+  | { interval: number; anchor_date: string; timezone: string }
+  | { cron: string; timezone: string | null; day_or: boolean }
+  | { rrule: string; timezone: string };
+
+/** A schedule in an answer. */
+export const ScheduleText = z.union([
+  z.object({ interval: z.number(), anchor_date: z.string(), timezone: z.string() }),
+  z.object({ cron: z.string(), timezone: z.string().nullable(), day_or: z.boolean() }),
+  z.object({ rrule: z.string(), timezone: z.string() }),
+]);
+
+/** Gives a schedule the beginning it has not named: now, or for a recurrence rule the one that the original gives it. */
+export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
+  if ("interval" in schedule) return { ...schedule, anchor_date: schedule.anchor_date ?? printTime(now) };
+  if ("cron" in schedule) return schedule;
+  return { rrule: anchorRule(schedule.rrule, schedule.timezone, now), timezone: schedule.timezone };
+}
+
+/** The schedule's moments at or after `start`, in order and perhaps without end. */
+export function scheduleMoments(schedule: Schedule, start: Micros): Iterable<Micros> {
+  if ("cron" in schedule) return cronMoments(schedule.cron, schedule.timezone || "UTC", schedule.day_or, start);
+  const zone = schedule.timezone || "UTC";
+  if ("rrule" in schedule) return rruleMoments(schedule.rrule, zone, start);
+  return intervalMoments({ seconds: schedule.interval, anchor: parseTime(schedule.anchor_date) ?? start, zone }, start);
+}
+
+/** Prefect: the class of a schedule, by which its runs are labelled when it has no slug. */
+export function scheduleKind(schedule: Schedule): string {
+  if ("interval" in schedule) return "IntervalSchedule";
+  return "cron" in schedule ? "CronSchedule" : "RRuleSchedule";
+}
