@@ -54,7 +54,7 @@ function fromSchema<S extends z.ZodType>(
 ): Group<S> {
   const parts = (value: z.output<S>, workspaceId: string): SQL[] => {
     const given = value as Record<string, unknown>; // the schema is made of exactly these fields
-    return Object.entries(fields).flatMap(([name, criterion]) => criterion.clause(given[name], workspaceId) ?? []);
+    return Object.entries(fields).flatMap(([name, one]) => one.clause(given[name], workspaceId) ?? []);
   };
   return {
     schema,
@@ -70,7 +70,14 @@ export function combine(operator: Operator, clauses: SQL[]): SQL {
   const telling = clauses.filter((clause) => clause !== ALWAYS);
   const [first] = telling;
   if (first === undefined || (operator === "or_" && telling.length < clauses.length)) return ALWAYS;
-  return telling.length === 1 ? first : sql`(${sql.join(telling, operator === "and_" ? sql` and ` : sql` or `)})`;
+  return balanced(operator === "and_" ? sql`and` : sql`or`, first, telling.slice(1));
+}
+
+/** Halves of halves: D1 takes no expression over 100 deep, and a plain chain is as deep as it is long. */
+function balanced(operator: SQL, first: SQL, others: SQL[]): SQL {
+  const [middle, ...rest] = others.splice(Math.floor(others.length / 2));
+  if (middle === undefined) return first;
+  return sql`(${balanced(operator, first, others)} ${operator} ${balanced(operator, middle, rest)})`;
 }
 
 /** Prefect: `FlowRunFilterState` and `TaskRunFilterState` pass over a part unless it comes to exactly one comparison. */

@@ -129,9 +129,10 @@ function follow(way: Way, filters: Filters, workspaceId: string): SQL | undefine
 }
 
 /** Prefect: `only_filters_on_id`, task runs asked for by nothing but flow run ids need no such flow run to be there. */
-function onlyFlowRunIds({ task_runs: _own, flow_runs: flowRuns, ...others }: Filters): string[] | undefined {
-  if (!flowRuns || Object.values(others).some(Boolean)) return undefined;
+function onlyFlowRunIds({ task_runs: _own, flow_runs: flowRuns, ...beside }: Filters): string[] | undefined {
+  if (!flowRuns || Object.values(beside).some(Boolean)) return undefined;
   const { operator: _operator, id, ...rest } = flowRuns;
-  if (Object.values(rest).some(Boolean) || id?.not_any_?.length) return undefined;
-  return id?.any_?.length ? id.any_ : undefined;
+  const { any_: ids, not_any_: excluded } = id ?? {};
+  if (Object.values(rest).some(Boolean) || excluded?.length) return undefined;
+  return ids?.length ? ids : undefined;
 }

@@ -19,8 +19,11 @@ export function isLikeAny(column: SQLWrapper, patterns: string[]): SQL {
   const globs = patterns.map((pattern) => toGlob(readPattern(pattern)));
   const whole = globs.filter((one) => one.whole).map(({ glob }) => glob);
   const cut = globs.filter((one) => !one.whole).map(({ glob, tokens }) => ({ glob, pieces: toPieces(tokens) }));
-  const [first] = whole;
-  if (first !== undefined && globs.length === 1) return sql`lower(${column}) glob ${first}`;
+  const [first] = globs;
+  if (first !== undefined && globs.length === 1) {
+    const begins = sql`lower(${column}) glob ${first.glob}`;
+    return first.whole ? begins : sql`(${begins} and ${walk(column, sql`${JSON.stringify(toPieces(first.tokens))}`)})`;
+  }
   const likeWhole = sql`exists (select 1 from json_each(${JSON.stringify(whole)}) as pattern
     where lower(${column}) glob pattern.value)`;
   if (cut.length === 0) return likeWhole;
@@ -47,7 +50,7 @@ function spellings(character: string): string {
   const lower = character.toLowerCase();
   if (character <= "\u007f") return lower;
   const upper = character.toUpperCase();
-  const same = [lower, upper].filter((other) => [...other].length === 1 && other.toLowerCase() === lower);
+  const same = [lower, upper].filter((other) => Array.from(other).length === 1 && other.toLowerCase() === lower);
   return [...new Set([character, ...same])].join("");
 }
 
@@ -66,7 +69,7 @@ function toGlob(tokens: Token[]): { tokens: Token[]; glob: string; whole: boolea
 
 function globOf(token: Token): string {
   if ("any" in token) return token.any === "stretch" ? "*" : "?";
-  return [...token.of].length > 1 || "*?[".includes(token.of) ? `[${token.of}]` : token.of;
+  return Array.from(token.of).length > 1 || "*?[".includes(token.of) ? `[${token.of}]` : token.of;
 }
 
 /** What stands between the `%`: lists of the characters allowed at each place, none meaning any. */
@@ -86,14 +89,14 @@ function toPieces(tokens: Token[]): string[][] {
  * Takes one character or one piece a step, so the cost is that of the text's length.
  */
 function walk(column: SQLWrapper, pieces: SQL): SQL {
-  const text = sql`(${EDGE_SQL} || lower(${column}) || ${EDGE_SQL})`;
   const size = sql`json_array_length(piece.value)`;
   const hit = sql`not exists (select 1 from json_each(piece.value) as token
-    where token.value <> '' and instr(token.value, substr(${text}, walk.place + token.key, 1)) = 0)`;
-  return sql`exists (with recursive walk(done, place) as (
-    select 0, 1 union all
-    select walk.done + (${hit}), walk.place + iif(${hit}, ${size}, 1)
-    from walk join json_each(${pieces}) as piece on piece.key = walk.done
-    where walk.place + ${size} - 1 <= length(${text})
-  ) select 1 from walk where done = json_array_length(${pieces}))`;
+    where instr(token.value, substr(subject.text, walk.place + token.key, 1)) = 0 and token.value <> '')`;
+  return sql`exists (with recursive subject(text) as (select ${EDGE_SQL} || lower(${column}) || ${EDGE_SQL}),
+    walk(done, place) as (
+      select 0, 1 union all
+      select walk.done + ${hit}, walk.place + iif(${hit}, ${size}, 1)
+      from walk, subject, json_each(${pieces}) as piece
+      where piece.key = walk.done and walk.place + ${size} - 1 <= length(subject.text)
+    ) select 1 from walk where done = json_array_length(${pieces}))`;
 }

@@ -67,7 +67,8 @@ function hasSubflowRun(wanted: boolean, workspaceId: string): SQL {
 }
 
 function hasFlowRun(filter: z.output<typeof TaskRunFilterFlowRunId>, workspaceId: string): SQL {
-  if (filter.is_null_ === true) return sql`${task_run.flow_run_id} is null`;
-  const among = anyId(task_run.flow_run_id).clause(filter.any_, workspaceId);
-  return among ?? (filter.is_null_ === false ? sql`${task_run.flow_run_id} is not null` : ALWAYS);
+  const { any_: ids, is_null_: none } = filter;
+  if (none === true) return sql`${task_run.flow_run_id} is null`;
+  const among = anyId(task_run.flow_run_id).clause(ids, workspaceId);
+  return among ?? (none === false ? sql`${task_run.flow_run_id} is not null` : ALWAYS);
 }

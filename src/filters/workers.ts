@@ -41,6 +41,6 @@ function isWithin(span: NonNullable<WorkerFilter["last_heartbeat_time"]>, time: 
 }
 
 function hasStatus(wanted: NonNullable<WorkerFilter["status"]>, status: WorkerStatus): boolean {
-  const included = wanted.any_?.includes(status) ?? true;
-  return included && !wanted.not_any_?.includes(status);
+  const { any_: included, not_any_: excluded } = wanted;
+  return (included?.includes(status) ?? true) && !excluded?.includes(status);
 }

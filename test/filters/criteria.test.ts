@@ -49,7 +49,7 @@ const FLOW_RUNS: Cases<"flow_runs"> = [
   [{ name: { like_: "back\\\\slash" } }, "r6"],
   [{ name: { like_: "[X]*?" } }, "r6"],
   [{ name: { like_: "*" } }, "r6"],
-  [{ name: { like_: `${long}` } }, ""],
+  [{ name: { like_: long } }, ""],
   [{ name: { like_: `a%${"%".repeat(200)}%marvin` } }, "r2"],
   [{ name: { like_: `S${"%".repeat(60)}t${"%".repeat(60)}_r` } }, "r1"],
   [{ tags: { all_: ["red"] } }, "r1 r3"],
@@ -249,4 +249,59 @@ test("no filter finds all that is in the workspace", async ({ expect }) => {
 test("lists may be longer than what a statement can bind", async ({ expect }) => {
   const many = Array.from({ length: 500 }, (_, index) => idOf(`r${index}`));
   expect(await find("flow_runs", { flow_runs: { id: { any_: many } } })).toBe("r1 r2 r3 r4 r5 r6");
+});
+
+test("every criterion of every resource at once is still one statement", async ({ expect }) => {
+  const some = ids("x1 x2");
+  const span = { before_: at(1), after_: at(2) };
+  const id = { any_: some, not_any_: some };
+  const name = { any_: ["x", "y"], like_: long };
+  const tags: NonNullable<FiltersInput["flows"]>["tags"] = { operator: "or_", all_: ["x", "y"], is_null_: true };
+  const filters: FiltersInput = {
+    flows: { operator: "or_", id, deployment: { is_null_: true }, name, tags },
+    flow_runs: {
+      operator: "or_",
+      id,
+      name,
+      tags: { ...tags, any_: ["x"] },
+      deployment_id: { any_: some, is_null_: false },
+      work_queue_name: { any_: ["x"], is_null_: false },
+      state: { type: { any_: ["RUNNING", "SCHEDULED"] }, name: { not_any_: ["x"] } },
+      flow_version: { any_: ["x"] },
+      start_time: { ...span, is_null_: true },
+      end_time: { ...span, is_null_: true },
+      expected_start_time: span,
+      next_scheduled_start_time: span,
+      parent_flow_run_id: { any_: some },
+      parent_task_run_id: { any_: some, is_null_: true },
+      idempotency_key: { any_: ["x"], not_any_: ["x"] },
+      created_by: { id_: some, type_: ["x"], is_null_: true },
+    },
+    task_runs: {
+      operator: "or_",
+      id: { any_: some },
+      name,
+      tags,
+      state: { type: { any_: ["RUNNING"] }, name: { any_: ["x"] } },
+      start_time: { ...span, is_null_: true },
+      end_time: { ...span, is_null_: true },
+      expected_start_time: span,
+      subflow_runs: { exists_: true },
+      flow_run_id: { any_: some },
+    },
+    deployments: {
+      operator: "or_",
+      id,
+      name,
+      flow_or_deployment_name: { like_: long },
+      paused: { eq_: true },
+      tags: { ...tags, any_: ["x"] },
+      work_queue_name: { any_: ["x"] },
+    },
+    work_pools: { operator: "or_", id: { any_: some }, name: { any_: ["x"] }, type: { any_: ["x"] } },
+    work_queues: { operator: "or_", id: { any_: some }, name: { any_: ["x"], startswith_: [long, "x"] } },
+  };
+  const roots = ["flows", "flow_runs", "task_runs", "deployments", "work_pools", "work_queues"] as const;
+  const found = await Promise.all(roots.map((root) => find(root, filters)));
+  expect(found).toEqual(roots.map(() => ""));
 });

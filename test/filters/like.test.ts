@@ -26,13 +26,13 @@ const EXACT: [text: string, pattern: string, matches: boolean][] = [
   ["日本", "日_", true],
   ["😀x", "_X", true],
   ["]^-", "]^-", true],
-  [`${"ab".repeat(40)}`, `${"AB".repeat(40)}`, true],
-  [`${"ab".repeat(40)}`, `${"AB".repeat(39)}_`, false],
+  ["ab".repeat(40), "AB".repeat(40), true],
+  ["ab".repeat(40), `${"AB".repeat(39)}_`, false],
   [`x${"ab".repeat(40)}`, `%${"AB".repeat(40)}`, true],
   [`x${"ab".repeat(40)}`, `${"AB".repeat(40)}%`, false],
-  [`${"ab".repeat(40)}`, `%${"_".repeat(80)}%`, true],
-  [`${"ab".repeat(40)}`, `%${"_".repeat(81)}%`, false],
-  [`${"ПОТОК".repeat(3)}`, `%${"поток".repeat(3)}%`, true],
+  ["ab".repeat(40), `%${"_".repeat(80)}%`, true],
+  ["ab".repeat(40), `%${"_".repeat(81)}%`, false],
+  ["ПОТОК".repeat(3), `%${"поток".repeat(3)}%`, true],
 ];
 
 test.for(EXACT)("'%s' like '%s' is %s", async ([text, pattern, matches], { expect }) => {
