@@ -7,11 +7,21 @@ import { task_run } from "#db/tables/task-run";
 import { decideTaskRun } from "#orchestration/decide";
 import type { TaskRunRow } from "#orchestration/loaded";
 import { MinimalTaskPolicy } from "#orchestration/policies";
-import type { Changes, Effect, FlowRunContext, RunContext, TaskRunColumns, TaskRunContext, TaskRunPolicy } from "#orchestration/transition";
+import type {
+  Changes,
+  Effect,
+  FlowRunContext,
+  RunContext,
+  TaskRunColumns,
+  TaskRunContext,
+  TaskRunPolicy,
+} from "#orchestration/transition";
 import { newState, type State } from "#wire/state";
 
 /** Column values of changes, as they are stored. */
-export function storedChanges(changes: Changes<FlowRunContext> | Changes<TaskRunContext>): Record<string, string | number | null> {
+export function storedChanges(
+  changes: Changes<FlowRunContext> | Changes<TaskRunContext>,
+): Record<string, string | number | null> {
   return Object.fromEntries(
     Object.entries(changes).map(([name, value]) => [
       name,
@@ -29,7 +39,10 @@ export function assignments(values: Record<string, string | number | null>): SQL
 }
 
 /** The values among `changes` that differ from the row's. */
-export function changedOnly(row: object, changes: Record<string, string | number | null>): Record<string, string | number | null> {
+export function changedOnly(
+  row: object,
+  changes: Record<string, string | number | null>,
+): Record<string, string | number | null> {
   const present = new Map<string, unknown>(Object.entries(row));
   return Object.fromEntries(Object.entries(changes).filter(([name, value]) => present.get(name) !== value));
 }

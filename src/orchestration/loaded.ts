@@ -9,13 +9,15 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { FlowRunFacts } from "#events/lifecycle";
 import type { DeploymentFacts, FlowRunColumns, FlowRunPolicy } from "#orchestration/transition";
 import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#resources/flow-runs/store";
-import type { State } from "#wire/state";
+import type { State, StateType } from "#wire/state";
 
 /** The run's row with what the decision and the event need of its surroundings. */
 export type LoadedRow = FlowRunRow &
   StateColumns & {
     f_name: string | null;
+    f_tags: string | null;
     d_name: string | null;
+    d_tags: string | null;
     d_limit: number | null;
     d_limit_id: string | null;
     d_options: string | null;
@@ -35,7 +37,7 @@ export interface LoadedFlowRun {
 
 /** The select behind `loadFlowRun`, also the sweep's; `where` is over flow_run. */
 export function selectLoaded(where: SQL): SQL {
-  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, f.name as f_name, d.name as d_name, d.concurrency_limit as d_limit,
+  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, f.name as f_name, f.tags as f_tags, d.name as d_name, d.tags as d_tags, d.concurrency_limit as d_limit,
       d.concurrency_limit_id as d_limit_id, d.concurrency_options as d_options,
       q.name as q_name, p.id as p_id, p.name as p_name, p.type as p_type
     from ${flow_run}
@@ -60,14 +62,14 @@ export async function loadFlowRun(db: Database, workspaceId: string, id: string)
 }
 
 /** The run as rules see it. */
-export function columnsOf(row: LoadedRow): FlowRunColumns {
+export function columnsOf(row: FlowRunRow): FlowRunColumns {
   return {
     id: row.id,
     flow_id: row.flow_id,
     deployment_id: row.deployment_id,
     parent_task_run_id: row.parent_task_run_id,
     infrastructure_pid: row.infrastructure_pid,
-    state_type: row.s_type,
+    state_type: row.state_type as StateType | null,
     state_name: row.state_name,
     state_timestamp: row.state_timestamp,
     start_time: row.start_time,
@@ -83,7 +85,9 @@ export function columnsOf(row: LoadedRow): FlowRunColumns {
 /** The deployment as rules see it. */
 export function deploymentFactsOf(row: LoadedRow): DeploymentFacts | null {
   if (row.deployment_id === null || row.d_name === null) return null;
-  const options = readOptionalJson<{ collision_strategy?: "ENQUEUE" | "CANCEL_NEW"; grace_period_seconds?: number }>(row.d_options);
+  const options = readOptionalJson<{ collision_strategy?: "ENQUEUE" | "CANCEL_NEW"; grace_period_seconds?: number }>(
+    row.d_options,
+  );
   return {
     id: row.deployment_id,
     concurrency_limit: row.d_limit,
@@ -93,24 +97,41 @@ export function deploymentFactsOf(row: LoadedRow): DeploymentFacts | null {
   };
 }
 
-/** What the event of a written state is made of. */
-export function factsOf(row: LoadedRow, initial: State | null, validated: State, runCount: number): FlowRunFacts {
+/** What the event of a written state is made of; `row` is the run as it was written. */
+export function factsOf({ row, parentTaskRun }: LoadedFlowRun, initial: State | null, validated: State): FlowRunFacts {
   const named = (id: string | null, name: string | null) => (id !== null && name !== null ? { id, name } : null);
+  const tagged = (id: string | null, name: string | null, tags: string | null) => {
+    const thing = named(id, name);
+    return thing && { ...thing, tags: readJson<string[]>(tags ?? "[]") };
+  };
   const pool = named(row.p_id, row.p_name);
   return {
     flow_run: {
       id: row.id,
       name: row.name,
       tags: readJson<string[]>(row.tags),
-      run_count: runCount,
-      expected_start_time: row.expected_start_time,
-      start_time: row.start_time,
+      run_count: row.run_count,
+      created_by: readOptionalJson<FlowRunFacts["flow_run"]["created_by"]>(row.created_by),
     },
-    flow: named(row.flow_id, row.f_name),
-    deployment: named(row.deployment_id, row.d_name),
+    flow: tagged(row.flow_id, row.f_name, row.f_tags),
+    deployment: tagged(row.deployment_id, row.d_name, row.d_tags),
     work_queue: named(row.work_queue_id, row.q_name),
     work_pool: pool && { ...pool, type: row.p_type ?? "" },
+    parent_task_run: parentTaskRun && { ...parentTaskRun, tags: readJson<string[]>(parentTaskRun.tags) },
     initial,
     validated,
+  };
+}
+
+/** The columns of a state as if it were joined to its run. */
+export function joinedState(state: State): StateColumns {
+  return {
+    s_id: state.id,
+    s_type: state.type,
+    s_name: state.name,
+    s_timestamp: state.timestamp,
+    s_message: state.message,
+    s_data: state.data === null ? null : JSON.stringify(state.data),
+    s_details: JSON.stringify(state.state_details),
   };
 }

@@ -6,7 +6,6 @@ import { emitEvents } from "#events/emit";
 import { flowRunStateEvent } from "#events/lifecycle";
 import { missingObject, unavailable } from "#lib/api-error";
 import type { Ids } from "#lib/clock";
-import { noticeRuns } from "#objects/work-pool/client";
 import {
   assignments,
   changedOnly,
@@ -16,14 +15,24 @@ import {
   storedChanges,
 } from "#orchestration/commit-flow-run";
 import { decideFlowRun } from "#orchestration/decide";
-import { columnsOf, deploymentFactsOf, factsOf, type LoadedFlowRun, loadFlowRun } from "#orchestration/loaded";
+import {
+  columnsOf,
+  deploymentFactsOf,
+  factsOf,
+  joinedState,
+  type LoadedFlowRun,
+  type LoadedRow,
+  loadFlowRun,
+} from "#orchestration/loaded";
 import { CoreFlowPolicy, MinimalFlowPolicy } from "#orchestration/policies";
+import { recall, remember } from "#orchestration/recent-runs";
 import type { Orchestrated } from "#orchestration/result";
 import { retryFailedTaskRuns } from "#orchestration/retry-failed-task-runs";
+import { liveRunOf, tellPools } from "#orchestration/tell-pools";
 import type { Decision, FlowRunContext, Policy } from "#orchestration/transition";
 import { stateOf } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
-import { newState, type State, type StateProposal, type StateType } from "#wire/state";
+import { newState, type State, type StateProposal } from "#wire/state";
 
 /** How often a proposal that others overtook is decided anew before the client is asked to come back. */
 const MAX_TRIES = 40;
@@ -51,17 +60,25 @@ export async function setFlowRunState(
   // One id for all tries: a try whose outcome is unknown is recognised by it.
   const stateId = tools.ids.ordered(tools.clock());
   const ids: Ids = { random: tools.ids.random, ordered: () => stateId };
+  let recalled = recall(tools.workspaceId, flowRunId);
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    const loaded = await loadFlowRun(tools.db, tools.workspaceId, flowRunId);
+    const loaded = recalled ?? (await loadFlowRun(tools.db, tools.workspaceId, flowRunId));
     if (!loaded) throw missingObject(`Flow run with id ${flowRunId} not found`);
     const context = contextOf(tools, loaded, ids);
     const decision = decideFlowRun(force ? MinimalFlowPolicy : policy, context, newState(proposal, context.now, ids));
-    if (!decision.state) return { decision, state: context.initial, written: false };
-    if (await commit(tools, loaded, context, decision, decision.state)) {
-      await afterCommit(tools, loaded, context.initial, decision, decision.state);
+    const fromMemory = recalled !== undefined;
+    recalled = undefined;
+    if (!decision.state) {
+      // A refusal is final only when it was made on what D1 has.
+      if (fromMemory) continue;
+      return { decision, state: context.initial, written: false };
+    }
+    const row = await commit(tools, loaded, context, decision, decision.state);
+    if (row) {
+      await afterCommit(tools, { ...loaded, row }, context.initial, decision, decision.state);
       return { decision, state: decision.state, written: true };
     }
-    await pause(tools, tries);
+    if (!fromMemory) await pause(tools, tries);
   }
   throw unavailable("Other changes of this flow run were always faster", 1);
 }
@@ -82,64 +99,48 @@ function contextOf(tools: Tools, { row }: LoadedFlowRun, ids: Ids): FlowRunConte
   };
 }
 
-/** Writes the decision in one batch; false where the run was no longer in the state that it was made on. */
+/** Writes the decision in one batch; gives the row as it stands then, or null where the run had changed since it was read. */
 async function commit(
   tools: Tools,
   { row, parentTaskRun }: LoadedFlowRun,
   context: FlowRunContext,
   decision: Decision<FlowRunContext>,
   state: State,
-): Promise<boolean> {
+): Promise<LoadedRow | null> {
   const { workspaceId, db } = tools;
   const values = { ...changedOnly(row, storedChanges(decision.changes)), state_id: state.id, updated: context.now };
   const update = sql`update ${flow_run} set ${assignments(values)}, state_ids = json_insert(state_ids, '$[#]', ${state.id})
-    where workspace_id = ${workspaceId} and id = ${row.id} and state_id is ${row.state_id}`;
+    where workspace_id = ${workspaceId} and id = ${row.id} and state_id is ${row.state_id} and updated = ${row.updated}`;
   // The parent's states have ids of their own.
   const circumstances = { ...context, ids: tools.ids };
   const parent = followInParent(workspaceId, row.id, state, decision.effects, parentTaskRun, circumstances);
+  const written: LoadedRow = { ...row, ...values, ...joinedState(state) };
   try {
     const [updated] = await db.batch([update, insertStates([stateRow(workspaceId, row.id, state)]), ...parent]);
-    return (updated?.changes ?? 0) > 0;
+    return updated?.changes ? written : null;
   } catch (error) {
     if (!isPassing(error)) throw error;
     // The outcome is unknown. If our id is there, it was committed.
     const found = await db.rows(sql`select 1 from ${flow_run_state} where id = ${state.id}`);
-    return found.length > 0;
+    return found.length > 0 ? written : null;
   }
 }
 
 /** Tells the work pool, makes the event, and does what the rules wanted done besides. */
 async function afterCommit(
   tools: Tools,
-  { row }: LoadedFlowRun,
+  loaded: LoadedFlowRun,
   initial: State | null,
-  decision: Decision<FlowRunContext>,
+  { effects }: Decision<FlowRunContext>,
   state: State,
 ): Promise<void> {
-  const { changes, effects } = decision;
-  const runCount = changes.run_count ?? row.run_count;
-  tools.background(emitEvents(tools, [flowRunStateEvent(factsOf(row, initial, state, runCount))]));
+  const { row } = loaded;
+  remember(tools.workspaceId, loaded);
+  tools.background(emitEvents(tools, [flowRunStateEvent(factsOf(loaded, initial, state))]));
   const retry = effects.find((effect) => effect.kind === "retry-failed-task-runs");
   if (retry) await retryFailedTaskRuns(tools, row.id, retry.scheduled_time);
-  if (row.work_queue_id === null || row.p_id === null || row.p_name === null) return;
-  const due = changes.next_scheduled_start_time === undefined ? row.next_scheduled_start_time : changes.next_scheduled_start_time;
-  await tellPool(tools, {
-    id: row.id,
-    work_pool_id: row.p_id,
-    work_pool_name: row.p_name,
-    work_queue_id: row.work_queue_id,
-    state_type: state.type,
-    due,
-  });
-}
-
-/** A pool's object that cannot be told repairs itself from D1; the state stands all the same. */
-async function tellPool(tools: Tools, run: Parameters<typeof noticeRuns>[1][number] & { state_type: StateType }): Promise<void> {
-  try {
-    await noticeRuns(tools, [run]);
-  } catch (error) {
-    console.error("a work pool's object was not told of a run", error);
-  }
+  const live = liveRunOf(row, state.type);
+  if (live) await tellPools(tools, [live]);
 }
 
 function pause(tools: Tools, tries: number): Promise<void> {

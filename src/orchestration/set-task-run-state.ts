@@ -96,13 +96,25 @@ function contextOf(tools: Tools, { row, flowRun, cached }: Loaded): TaskRunConte
   };
 }
 
-async function commit(tools: Tools, row: TaskRunRow, decision: Decision<TaskRunContext>, state: State, now: number): Promise<boolean> {
+async function commit(
+  tools: Tools,
+  row: TaskRunRow,
+  decision: Decision<TaskRunContext>,
+  state: State,
+  now: number,
+): Promise<boolean> {
   const update = updateTaskRun(tools.workspaceId, row, state, decision.changes, sql`state_id is ${row.state_id}`, now);
   const [updated] = await tools.db.batch([update, ...cacheInsertions(tools, row, decision, state, now)]);
   return (updated?.changes ?? 0) > 0;
 }
 
-function cacheInsertions(tools: Tools, row: TaskRunRow, decision: Decision<TaskRunContext>, state: State, now: number): SQL[] {
+function cacheInsertions(
+  tools: Tools,
+  row: TaskRunRow,
+  decision: Decision<TaskRunContext>,
+  state: State,
+  now: number,
+): SQL[] {
   const effect = decision.effects.find((one) => one.kind === "insert-cache");
   if (!effect) return [];
   return [

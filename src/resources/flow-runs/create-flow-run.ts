@@ -1,24 +1,28 @@
 /** New flow runs: from the API, from deployments and from schedules, all by this one way. */
-import { sql } from "drizzle-orm";
-import { insertRows } from "#db/bulk";
-import { readJson } from "#db/database";
+import { getTableColumns, type SQL, sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { emitEvents } from "#events/emit";
-import type { Event } from "#events/event";
 import { flowRunStateEvent } from "#events/lifecycle";
 import { integrityConflict } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { randomName } from "#lib/names";
-import { noticeRuns } from "#objects/work-pool/client";
-import type { LiveRun } from "#objects/work-pool/live-run";
 import { followInParent, insertStates, stateRow, storedChanges } from "#orchestration/commit-flow-run";
 import { decideFlowRun } from "#orchestration/decide";
-import { columnsOf, factsOf, type LoadedRow, type TaskRunRow } from "#orchestration/loaded";
+import {
+  columnsOf,
+  factsOf,
+  joinedState,
+  type LoadedFlowRun,
+  type LoadedRow,
+  type TaskRunRow,
+} from "#orchestration/loaded";
 import { MinimalFlowPolicy } from "#orchestration/policies";
+import { remember } from "#orchestration/recent-runs";
+import { liveRunOf, tellPools } from "#orchestration/tell-pools";
 import type { Decision, FlowRunContext, FlowRunPolicy } from "#orchestration/transition";
 import { type FlowRunRow, FlowRunStore, type FlowRunWithState } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
@@ -61,124 +65,161 @@ export async function createFlowRun(tools: Tools, draft: FlowRunDraft): Promise<
   return created;
 }
 
-/** Creates flow runs, all in one batch, in the order of the drafts. Runs whose idempotency key is taken are left as they are. */
+/**
+ * Creates flow runs, all in one batch and, unless one is a subflow, one round trip; in the order of the drafts. Runs whose
+ * idempotency key is taken are left as they are. Throws 409 where a flow is unknown, and nothing is made then.
+ */
 export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Created[]> {
   if (drafts.length === 0) return [];
-  const surroundings = await readSurroundings(tools, drafts);
-  const births = drafts.map((draft) => conceive(tools, draft, surroundings));
-  const [inserted] = await tools.db.batch([
-    insertRows(flow_run, births.map(({ row }) => row), { tail: sql`on conflict do nothing returning id` }),
+  const parents = await readParents(tools, drafts);
+  const births = drafts.map((draft) => conceive(tools, draft, parents));
+  const [inserted, , found] = await tools.db.batch([
+    insertRuns(tools.workspaceId, births),
     insertStates(births.map(({ row, state }) => stateRow(tools.workspaceId, row.id, state))),
+    selectSurroundings(tools.workspaceId, births),
     ...births.flatMap(({ row, state, decision, parent }) =>
       followInParent(tools.workspaceId, row.id, state, decision.effects, parent, contextOf(tools, row)),
     ),
   ]);
-  const ids = new Set(inserted?.rows.map(({ id }) => String(id)));
-  const born = births.filter(({ row }) => ids.has(row.id));
+  const around = new Map(
+    (found?.rows ?? []).map(({ run_id, ...row }) => [String(run_id), row as unknown as Surroundings]),
+  );
+  if (births.some(({ row }) => around.get(row.id)?.f_name == null)) throw integrityConflict();
+  const labels = new Map((inserted?.rows ?? []).map((row) => [String(row["id"]), String(row["labels"])]));
+  const born = births.flatMap((birth) => {
+    const surroundings = around.get(birth.row.id);
+    const own = labels.get(birth.row.id);
+    return surroundings && own !== undefined ? [loadedOf(birth, surroundings, own)] : [];
+  });
   await announce(tools, born);
-  const known = born.length === births.length ? [] : await readKnown(tools, births.filter(({ row }) => !ids.has(row.id)));
+  const runs = new Map(born.map((one) => [one.row.id, one.row]));
+  const known =
+    born.length === births.length
+      ? []
+      : await readKnown(
+          tools,
+          births.filter(({ row }) => !runs.has(row.id)),
+        );
   return births.flatMap((birth): Created[] => {
-    if (ids.has(birth.row.id)) return [{ run: birth.run, created: true }];
-    const run = known.find((one) => one.flow_id === birth.row.flow_id && one.idempotency_key === birth.row.idempotency_key);
+    const row = runs.get(birth.row.id);
+    if (row) return [{ run: { ...row, work_pool_id: row.p_id, work_pool_name: row.p_name }, created: true }];
+    const run = known.find(
+      (one) => one.flow_id === birth.row.flow_id && one.idempotency_key === birth.row.idempotency_key,
+    );
     return run ? [{ run, created: false }] : [];
   });
 }
 
-interface Surroundings {
-  flows: Map<string, { name: string; labels: string }>;
-  deployments: Map<string, { name: string; labels: string }>;
-  queues: Map<string, { name: string; p_id: string; p_name: string; p_type: string }>;
-  parents: Map<string, TaskRunRow>;
-}
-
-/** One round trip for everything around the runs. */
-async function readSurroundings(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Surroundings> {
-  const { workspaceId, db } = tools;
-  const idsOf = (pick: (draft: FlowRunDraft) => string | null | undefined) =>
-    JSON.stringify([...new Set(drafts.map(pick).filter((id) => typeof id === "string"))]);
-  const [flows, deployments, queues, parents] = await db.readAll([
-    sql`select id, name, labels from ${flow}
-      where workspace_id = ${workspaceId} and id in (select value from json_each(${idsOf((draft) => draft.flow_id)}))`,
-    sql`select id, name, labels from ${deployment}
-      where workspace_id = ${workspaceId} and id in (select value from json_each(${idsOf((draft) => draft.deployment_id)}))`,
-    sql`select q.id as id, q.name as name, p.id as p_id, p.name as p_name, p.type as p_type
-      from ${work_queue} q join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
-      where q.workspace_id = ${workspaceId} and q.id in (select value from json_each(${idsOf((draft) => draft.work_queue_id)}))`,
-    sql`select * from ${task_run}
-      where workspace_id = ${workspaceId} and id in (select value from json_each(${idsOf((draft) => draft.parent_task_run_id)}))`,
-  ]);
-  const byId = <T>(rows: Record<string, unknown>[] | undefined) => new Map((rows ?? []).map((row) => [String(row["id"]), row as T]));
-  return { flows: byId(flows), deployments: byId(deployments), queues: byId(queues), parents: byId(parents) };
-}
-
+/** Everything about a new run that can be known before it is written. */
 interface Birth {
   row: FlowRunRow;
   state: State;
   decision: Decision<FlowRunContext>;
   parent: TaskRunRow | null;
-  run: FlowRunWithState;
-  event: Event;
-  live: LiveRun | null;
 }
 
-/** Everything about a new run that can be known before it is written. */
-function conceive(tools: Tools, draft: FlowRunDraft, around: Surroundings): Birth {
-  const parentFlow = around.flows.get(draft.flow_id);
-  if (!parentFlow) throw integrityConflict();
+/** A run that was written, with what is around it. */
+interface Born extends LoadedFlowRun {
+  state: State;
+}
+
+/** What stands around a run, by name. */
+type Surroundings = Pick<
+  LoadedRow,
+  | "f_name"
+  | "f_tags"
+  | "d_name"
+  | "d_tags"
+  | "d_limit"
+  | "d_limit_id"
+  | "d_options"
+  | "q_name"
+  | "p_id"
+  | "p_name"
+  | "p_type"
+>;
+
+/** The task runs that stand for these subflows in their parents. */
+async function readParents(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Map<string, TaskRunRow>> {
+  const ids = drafts.flatMap((draft) => draft.parent_task_run_id ?? []);
+  if (ids.length === 0) return new Map();
+  const rows = await tools.db.rows<TaskRunRow>(
+    sql`select * from ${task_run}
+      where workspace_id = ${tools.workspaceId} and id in (select value from json_each(${JSON.stringify(ids)}))`,
+  );
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRunRow>): Birth {
   const now = tools.clock();
-  const bare = bareRow(tools, draft, labelsOf(draft, around), now);
-  const decision = decideFlowRun(MinimalFlowPolicy, contextOf(tools, bare), newState(draft.state ?? { type: "PENDING" }, now, tools.ids));
+  const bare = bareRow(tools, draft, now);
+  const decision = decideFlowRun(
+    MinimalFlowPolicy,
+    contextOf(tools, bare),
+    newState(draft.state ?? { type: "PENDING" }, now, tools.ids),
+  );
   const { state } = decision;
   if (!state) throw new Error("a first state was refused");
-  const row = { ...bare, ...storedChanges(decision.changes), state_id: state.id, state_ids: JSON.stringify([state.id]) };
-  const queue = draft.work_queue_id ? around.queues.get(draft.work_queue_id) : undefined;
-  const loaded: LoadedRow = {
-    ...row,
-    ...NO_STATE,
-    f_name: parentFlow.name,
-    d_name: (draft.deployment_id && around.deployments.get(draft.deployment_id)?.name) || null,
-    d_limit: null,
-    d_limit_id: null,
-    d_options: null,
-    q_name: queue?.name ?? null,
-    p_id: queue?.p_id ?? null,
-    p_name: queue?.p_name ?? null,
-    p_type: queue?.p_type ?? null,
+  const row = {
+    ...bare,
+    ...storedChanges(decision.changes),
+    state_id: state.id,
+    state_ids: JSON.stringify([state.id]),
   };
-  return {
-    row,
-    state,
-    decision,
-    parent: (draft.parent_task_run_id && around.parents.get(draft.parent_task_run_id)) || null,
-    run: { ...row, ...joinedState(state), work_pool_id: queue?.p_id ?? null, work_pool_name: queue?.p_name ?? null },
-    event: flowRunStateEvent(factsOf(loaded, null, state, row.run_count)),
-    live: queue && row.work_queue_id
-      ? {
-          id: row.id,
-          work_pool_id: queue.p_id,
-          work_pool_name: queue.p_name,
-          work_queue_id: row.work_queue_id,
-          state_type: state.type,
-          due: row.next_scheduled_start_time,
-        }
-      : null,
-  };
+  return { row, state, decision, parent: (draft.parent_task_run_id && parents.get(draft.parent_task_run_id)) || null };
 }
 
-/** Prefect: `with_system_labels_for_flow_run`, the labels of flow and deployment, the system's, then the client's. */
-function labelsOf(draft: FlowRunDraft, around: Surroundings): Record<string, unknown> {
-  const flowLabels = readJson<Record<string, unknown>>(around.flows.get(draft.flow_id)?.labels ?? "{}");
-  const parent = draft.deployment_id ? around.deployments.get(draft.deployment_id) : undefined;
-  if (!parent) return { ...flowLabels, "prefect.flow.id": draft.flow_id, ...draft.labels };
-  return {
-    ...readJson<Record<string, unknown>>(parent.labels),
-    "prefect.flow.id": draft.flow_id,
-    "prefect.deployment.id": draft.deployment_id,
-    ...draft.labels,
-  };
+/**
+ * Inserts the runs if all their flows are there. Prefect: `with_system_labels_for_flow_run`, a run's labels are those of its
+ * deployment or else its flow, then the system's, then the client's.
+ */
+function insertRuns(workspaceId: string, births: readonly Birth[]): SQL {
+  const rows = births.map(({ row }) => row);
+  const names = Object.keys(getTableColumns(flow_run));
+  const columns = sql.join(
+    names.map((name) => sql.identifier(name)),
+    sql`, `,
+  );
+  const values = sql.join(
+    names.map((name) =>
+      name === "labels"
+        ? sql`json_patch(coalesce(d.labels, f.labels), json_patch(
+            case when d.id is null then '{}' else json_object('prefect.deployment.id', d.id) end, v.value ->> '$.labels'))`
+        : sql`v.value ->> ${sql.raw(`'$.${name}'`)}`,
+    ),
+    sql`, `,
+  );
+  const flowIds = JSON.stringify([...new Set(rows.map((row) => row.flow_id))]);
+  return sql`insert into ${flow_run} (${columns}) select ${values} from json_each(${JSON.stringify(rows)}) v
+    join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
+    left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
+    where not exists (select 1 from json_each(${flowIds}) wanted
+      where not exists (select 1 from ${flow} known where known.workspace_id = ${workspaceId} and known.id = wanted.value))
+    on conflict do nothing returning id, labels`;
 }
 
-function bareRow(tools: Tools, draft: FlowRunDraft, labels: Record<string, unknown>, now: Micros): FlowRunRow {
+function selectSurroundings(workspaceId: string, births: readonly Birth[]): SQL {
+  const keys = births.map(({ row: { id, flow_id, deployment_id, work_queue_id } }) => ({
+    id,
+    flow_id,
+    deployment_id,
+    work_queue_id,
+  }));
+  return sql`select v.value ->> '$.id' as run_id, f.name as f_name, f.tags as f_tags, d.name as d_name, d.tags as d_tags, d.concurrency_limit as d_limit,
+      d.concurrency_limit_id as d_limit_id, d.concurrency_options as d_options,
+      q.name as q_name, p.id as p_id, p.name as p_name, p.type as p_type
+    from json_each(${JSON.stringify(keys)}) v
+    left join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
+    left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
+    left join ${work_queue} q on q.workspace_id = ${workspaceId} and q.id = v.value ->> '$.work_queue_id'
+    left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id`;
+}
+
+function loadedOf({ row, state, parent }: Birth, around: Surroundings, labels: string): Born {
+  return { row: { ...row, labels, ...joinedState(state), ...around }, state, parentTaskRun: parent };
+}
+
+function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
   const optionalJson = (value: object | null | undefined) => (value ? JSON.stringify(value) : null);
   return {
     workspace_id: tools.workspaceId,
@@ -197,7 +238,8 @@ function bareRow(tools: Tools, draft: FlowRunDraft, labels: Record<string, unkno
     context: JSON.stringify(draft.context ?? {}),
     empirical_policy: JSON.stringify(draft.empirical_policy ?? {}),
     tags: JSON.stringify([...new Set(draft.tags)]),
-    labels: JSON.stringify(labels),
+    // Laid over the labels of flow and deployment when the row is written.
+    labels: JSON.stringify({ "prefect.flow.id": draft.flow_id, ...draft.labels }),
     created_by: optionalJson(draft.created_by),
     parent_task_run_id: draft.parent_task_run_id ?? null,
     auto_scheduled: draft.auto_scheduled ? 1 : 0,
@@ -218,25 +260,10 @@ function bareRow(tools: Tools, draft: FlowRunDraft, labels: Record<string, unkno
   };
 }
 
-const NO_STATE = { s_id: null, s_type: null, s_name: null, s_timestamp: null, s_message: null, s_data: null, s_details: null };
-
-function joinedState(state: State) {
-  return {
-    s_id: state.id,
-    s_type: state.type,
-    s_name: state.name,
-    s_timestamp: state.timestamp,
-    s_message: state.message,
-    s_data: state.data === null ? null : JSON.stringify(state.data),
-    s_details: JSON.stringify(state.state_details),
-  };
-}
-
 function contextOf(tools: Tools, row: FlowRunRow): FlowRunContext {
-  const unjoined = { d_name: null, d_limit: null, d_limit_id: null, d_options: null, q_name: null, p_id: null, p_name: null, p_type: null };
   return {
     kind: "flow-run",
-    run: columnsOf({ ...row, ...NO_STATE, ...unjoined, f_name: null }),
+    run: columnsOf(row),
     initial: null,
     deployment: null,
     takenTimestamps: [],
@@ -249,16 +276,19 @@ function contextOf(tools: Tools, row: FlowRunRow): FlowRunContext {
 }
 
 /** Makes the events and tells the pools. Both are made up for if they fail: the sweep, the objects' own repair. */
-async function announce(tools: Tools, births: readonly Birth[]): Promise<void> {
-  if (births.length === 0) return;
-  tools.background(emitEvents(tools, births.map(({ event }) => event)));
-  const live = births.flatMap((birth) => birth.live ?? []);
-  if (live.length === 0) return;
-  try {
-    await noticeRuns(tools, live);
-  } catch (error) {
-    console.error("a work pool's object was not told of new runs", error);
-  }
+async function announce(tools: Tools, born: readonly Born[]): Promise<void> {
+  if (born.length === 0) return;
+  for (const one of born) remember(tools.workspaceId, one);
+  tools.background(
+    emitEvents(
+      tools,
+      born.map((one) => flowRunStateEvent(factsOf(one, null, one.state))),
+    ),
+  );
+  await tellPools(
+    tools,
+    born.flatMap(({ row, state }) => liveRunOf(row, state.type) ?? []),
+  );
 }
 
 /** The runs that were there before under the same flow and idempotency key. */
@@ -271,4 +301,3 @@ async function readKnown(tools: Tools, births: readonly Birth[]): Promise<FlowRu
   );
   return new FlowRunStore(tools.db, tools.workspaceId).readMany(rows.map(({ id }) => id));
 }
-
