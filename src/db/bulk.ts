@@ -12,7 +12,13 @@ export function insertRows<T extends SQLiteTable>(
   { guard = sql`true`, tail = sql`` }: { guard?: SQL; tail?: SQL } = {},
 ): SQL {
   const names = Object.keys(getTableColumns(table));
-  const columns = sql.join(names.map((name) => sql.identifier(name)), sql`, `);
-  const values = sql.join(names.map((name) => sql`value ->> ${sql.raw(`'$.${name}'`)}`), sql`, `);
+  const columns = sql.join(
+    names.map((name) => sql.identifier(name)),
+    sql`, `,
+  );
+  const values = sql.join(
+    names.map((name) => sql`value ->> ${sql.raw(`'$.${name}'`)}`),
+    sql`, `,
+  );
   return sql`insert into ${table} (${columns}) select ${values} from json_each(${JSON.stringify(rows)}) where ${guard} ${tail}`;
 }

@@ -64,7 +64,9 @@ export class Database {
   /** Runs statements in one transaction and one round trip. Not repeated: whoever writes knows what a repeat would do. */
   async batch(statements: readonly Statement[]): Promise<Written[]> {
     if (statements.length === 0) return [];
-    const results = await this.d1.batch<Record<string, unknown>>(statements.map((statement) => this.prepare(statement)));
+    const results = await this.d1.batch<Record<string, unknown>>(
+      statements.map((statement) => this.prepare(statement)),
+    );
     this.count(results);
     return results.map((result) => ({ rows: result.results, changes: result.meta.changes }));
   }

@@ -3,5 +3,9 @@ import { adjectives, animals, uniqueNamesGenerator } from "unique-names-generato
 
 /** A name like `rigorous-kangaroo`. */
 export function randomName(random: () => number): string {
-  return uniqueNamesGenerator({ dictionaries: [adjectives, animals], separator: "-", seed: Math.floor(random() * 2 ** 31) });
+  return uniqueNamesGenerator({
+    dictionaries: [adjectives, animals],
+    separator: "-",
+    seed: Math.floor(random() * 2 ** 31),
+  });
 }

@@ -16,7 +16,10 @@ test("a new run without a state is Pending, has a made-up name and its flow's la
     created_by: null,
     state: { type: "PENDING", state_details: { flow_run_id: body.id, scheduled_time: null } },
   });
-  expect((await api("GET", `/flow_runs/${body.id}`)).body).toMatchObject({ ...body, estimated_start_time_delta: expect.any(Number) });
+  expect((await api("GET", `/flow_runs/${body.id}`)).body).toMatchObject({
+    ...body,
+    estimated_start_time_delta: expect.any(Number),
+  });
 });
 
 test("the same idempotency key gives the same run, also when it is asked for at the same moment", async () => {
@@ -43,9 +46,17 @@ test("a run of an unknown pool is answered by 404", async () => {
 test("a change names its fields, and null is not absence", async () => {
   const run = await aFlowRun({ flow_version: "1" });
   expect((await api("PATCH", `/flow_runs/${run.id}`, { tags: ["b", "b"], infrastructure_pid: "17" })).status).toBe(204);
-  expect((await api("GET", `/flow_runs/${run.id}`)).body).toMatchObject({ name: run.name, tags: ["b"], infrastructure_pid: "17", flow_version: "1" });
+  expect((await api("GET", `/flow_runs/${run.id}`)).body).toMatchObject({
+    name: run.name,
+    tags: ["b"],
+    infrastructure_pid: "17",
+    flow_version: "1",
+  });
   await api("PATCH", `/flow_runs/${run.id}`, { flow_version: null });
-  expect((await api("GET", `/flow_runs/${run.id}`)).body).toMatchObject({ flow_version: null, infrastructure_pid: "17" });
+  expect((await api("GET", `/flow_runs/${run.id}`)).body).toMatchObject({
+    flow_version: null,
+    infrastructure_pid: "17",
+  });
 });
 
 test.for([
@@ -78,7 +89,12 @@ test("lists, counts and pages see the same runs", async () => {
   const byName = await api<FlowRun[]>("POST", "/flow_runs/filter", { flows, sort: "NAME_DESC" });
   expect(byName.body.map(({ name }) => name)).toEqual(["c", "b", "a"]);
   expect((await api("POST", "/flow_runs/count", { flows })).body).toBe(3);
-  const page = await api<{ results: FlowRun[] }>("POST", "/flow_runs/paginate", { flows, sort: "NAME_ASC", limit: 2, page: 2 });
+  const page = await api<{ results: FlowRun[] }>("POST", "/flow_runs/paginate", {
+    flows,
+    sort: "NAME_ASC",
+    limit: 2,
+    page: 2,
+  });
   expect(page.body).toMatchObject({ count: 3, pages: 2, limit: 2, page: 2 });
   expect(ids(page.body.results)).toEqual([made[2]?.id]);
   const cut = await api<FlowRun[]>("POST", "/flow_runs/filter", { flows, sort: "NAME_ASC", limit: 1, offset: 1 });
@@ -88,7 +104,12 @@ test("lists, counts and pages see the same runs", async () => {
 test("a list of 50 is one round trip and reads no more rows than it shows need", async () => {
   const flow = await aFlow();
   await Promise.all(Array.from({ length: 60 }, () => aFlowRun({ flow_id: flow })));
-  const { headers } = await api("POST", "/flow_runs/filter", { limit: 50, sort: "START_TIME_DESC" }, { "x-sluice-cost": "1" });
+  const { headers } = await api(
+    "POST",
+    "/flow_runs/filter",
+    { limit: 50, sort: "START_TIME_DESC" },
+    { "x-sluice-cost": "1" },
+  );
   const cost = headers.get("x-sluice-cost") ?? "";
   expect(cost).toMatch(/round_trips=1;/);
   expect(Number(/rows_read=(\d+)/.exec(cost)?.[1])).toBeLessThanOrEqual(50 * 6);

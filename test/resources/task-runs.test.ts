@@ -38,7 +38,11 @@ test("a task run keeps its client's id and gets its flow run's label", async () 
 });
 
 test("a task of an unknown flow run is a conflict", async () => {
-  const answer = await api("POST", "/task_runs/", { task_key: "t", dynamic_key: "0", flow_run_id: crypto.randomUUID() });
+  const answer = await api("POST", "/task_runs/", {
+    task_key: "t",
+    dynamic_key: "0",
+    flow_run_id: crypto.randomUUID(),
+  });
   expect(answer.status).toBe(409);
 });
 
@@ -50,7 +54,10 @@ test("a failed task with retries left waits for its retry and counts its runs", 
   const again = await proposeForTask(task.id, { type: "RUNNING" });
   expect(again).toMatchObject({ status: "ACCEPT", state: { name: "Retrying" } });
   expect(await proposeForTask(task.id, { type: "FAILED" })).toMatchObject({ status: "ACCEPT" });
-  expect((await api<TaskRun>("GET", `/task_runs/${task.id}`)).body).toMatchObject({ state_type: "FAILED", run_count: 2 });
+  expect((await api<TaskRun>("GET", `/task_runs/${task.id}`)).body).toMatchObject({
+    state_type: "FAILED",
+    run_count: 2,
+  });
 });
 
 test("no task runs in a flow that does not", async () => {
@@ -70,7 +77,10 @@ test("a completed state under a cache key is found again until it expires", asyn
   expect((await proposeForTask(second.id, asks)).status).toBe("ACCEPT");
   await proposeForTask(second.id, kept);
   const third = await aTaskRun({ flow_run_id: flowRun.id });
-  expect(await proposeForTask(third.id, asks)).toMatchObject({ status: "REJECT", state: { name: "Cached", message: "kept" } });
+  expect(await proposeForTask(third.id, asks)).toMatchObject({
+    status: "REJECT",
+    state: { name: "Cached", message: "kept" },
+  });
 });
 
 test("proposals at once on one task run are decided one after the other", async () => {
@@ -83,5 +93,8 @@ test("proposals at once on one task run are decided one after the other", async 
 test("an unknown task run is a 404 in the original's words", async () => {
   const id = crypto.randomUUID();
   expect(await api("GET", `/task_runs/${id}`)).toMatchObject({ status: 404, body: { detail: "Task not found" } });
-  expect(await api("PATCH", `/task_runs/${id}`, { name: "n" })).toMatchObject({ status: 404, body: { detail: "Task run not found" } });
+  expect(await api("PATCH", `/task_runs/${id}`, { name: "n" })).toMatchObject({
+    status: 404,
+    body: { detail: "Task run not found" },
+  });
 });

@@ -28,7 +28,9 @@ export function unique(prefix: string): string {
 export async function aFlow(name = unique("flow")): Promise<string> {
   const id = crypto.randomUUID();
   const now = Date.now() * 1000;
-  await env.DB.prepare("insert into flow (workspace_id, id, created, updated, name, tags, labels) values (?, ?, ?, ?, ?, '[]', '{}')")
+  await env.DB.prepare(
+    "insert into flow (workspace_id, id, created, updated, name, tags, labels) values (?, ?, ?, ?, ?, '[]', '{}')",
+  )
     .bind(WORKSPACE, id, now, now, name)
     .run();
   return id;

@@ -8,6 +8,7 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import { notFound, refused } from "#lib/api-error";
 import { assignments } from "#orchestration/commit-flow-run";
 import type { FlowRunUpdate } from "#resources/flow-runs/schema";
+import { validateRunVariables } from "#resources/work-pools/job-variables";
 import type { Tools } from "#tools";
 
 type Update = z.output<typeof FlowRunUpdate>;
@@ -53,4 +54,7 @@ async function checkJobVariables(tools: Tools, id: string, variables: Record<str
     throw refused(400, `Job variables for a flow run in state ${row.state_type} cannot be updated`);
   }
   if (row.deployment === null) throw refused(400, "A deployment for the flow run could not be found");
+  if (row.template === null) return;
+  const ofDeployment = readJson<Record<string, unknown>>(row.job_variables ?? "{}");
+  validateRunVariables(readJson<Record<string, unknown>>(row.template), ofDeployment, variables, "updating");
 }

@@ -23,14 +23,28 @@ const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
 
 export const taskRunRoutes = [
   route(
-    { method: "POST", path: "/task_runs/", summary: "Create a task run.", body: TaskRunCreate, status: 201, response: TaskRun },
+    {
+      method: "POST",
+      path: "/task_runs/",
+      summary: "Create a task run.",
+      body: TaskRunCreate,
+      status: 201,
+      response: TaskRun,
+    },
     async ({ body, tools }) => {
       const { row, created } = await createTaskRun(tools, body);
       return new Reply(printTaskRun(row, tools.clock()), created ? 201 : 200);
     },
   ),
   route(
-    { method: "PATCH", path: "/task_runs/{id:uuid}", summary: "Update a task run.", params: ById, body: TaskRunUpdate, status: 204 },
+    {
+      method: "PATCH",
+      path: "/task_runs/{id:uuid}",
+      summary: "Update a task run.",
+      params: ById,
+      body: TaskRunUpdate,
+      status: 204,
+    },
     async ({ params, body, tools }) => {
       const name = body.name || randomName(tools.random);
       if (!(await store(tools).rename(params.id, name, tools.clock()))) throw notFound("Task run");
@@ -66,7 +80,13 @@ export const taskRunRoutes = [
     },
   ),
   route(
-    { method: "POST", path: "/task_runs/count", summary: "Count task runs.", body: embedded(TaskRunFilters), response: z.int() },
+    {
+      method: "POST",
+      path: "/task_runs/count",
+      summary: "Count task runs.",
+      body: embedded(TaskRunFilters),
+      response: z.int(),
+    },
     ({ body, tools }) => store(tools).count(whereClause("task_runs", toFilters(body), tools.workspaceId)),
   ),
   route(
@@ -85,7 +105,12 @@ export const taskRunRoutes = [
         store(tools).count(where),
       ]);
       const now = tools.clock();
-      return pageOf(rows.map((row) => printTaskRun(row, now)), count, limit, body.page);
+      return pageOf(
+        rows.map((row) => printTaskRun(row, now)),
+        count,
+        limit,
+        body.page,
+      );
     },
   ),
   route(

@@ -40,7 +40,9 @@ export class TaskRunStore {
 
   /** Gives a task run another name; whether there was one. */
   async rename(id: string, name: string, now: Micros): Promise<boolean> {
-    const { changes } = await this.db.run(sql`update ${task_run} set name = ${name}, updated = ${now} where ${this.byId(id)}`);
+    const { changes } = await this.db.run(
+      sql`update ${task_run} set name = ${name}, updated = ${now} where ${this.byId(id)}`,
+    );
     return changes > 0;
   }
 

@@ -1,0 +1,23 @@
+/** The scenarios against the Worker, compared with what the original answered when they were recorded. */
+import { SELF } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { compareTranscripts } from "./diff";
+import type { TranscriptStep } from "./play";
+import { play } from "./play";
+import { scenarios } from "./scenarios";
+
+/** Scenarios of resources that are not built yet. */
+const NOT_YET = new Set(["artifacts", "blocks", "concurrency-limits-v1", "concurrency-limits-v2", "saved-searches", "automations", "ui"]);
+
+const recorded = import.meta.glob<TranscriptStep[]>("./recorded/*.json", { eager: true, import: "default" });
+
+test.for(scenarios.filter(({ name }) => !NOT_YET.has(name)).map((scenario) => [scenario.name, scenario] as const))(
+  "%s: the answers are the original's",
+  { timeout: 120_000 },
+  async ([name, scenario]) => {
+    const reference = recorded[`./recorded/${name}.json`];
+    if (!reference) throw new Error(`${name} was never recorded`);
+    const target = await play(scenario, { baseUrl: "http://sluice/api", fetch: (url, init) => SELF.fetch(url, init) });
+    expect(compareTranscripts({ scenario: name, reference, target }).unexplained).toEqual([]);
+  },
+);
