@@ -19,7 +19,9 @@ const ANY_VERSION = new Set(["/health", "/hello", "/ready", "/version", "/csrf-t
 
 /** `/flow_runs/{id:uuid}` in Hono's words. */
 export function honoPath(path: string): string {
-  return path.replaceAll(/\{(\w+)(:uuid)?\}/g, (_, name: string, uuid?: string) => (uuid ? `:${name}{${UUID}}` : `:${name}`));
+  return path.replaceAll(/\{(\w+)(:uuid)?\}/g, (_, name: string, uuid?: string) =>
+    uuid ? `:${name}{${UUID}}` : `:${name}`,
+  );
 }
 
 /** The same path with its last slash the other way round; the original answers both. */
@@ -30,10 +32,13 @@ function otherSlash(path: string): string {
 /** The whole application. */
 export function createApp(): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>();
-  for (const socket of sockets) app.get(`/api${honoPath(socket.path)}`, (c) => socket.open(c.req.raw, c.env, c.req.param()));
+  for (const socket of sockets)
+    app.get(`/api${honoPath(socket.path)}`, (c) => socket.open(c.req.raw, c.env, c.req.param()));
   for (const route of routes) {
     for (const path of [route.path, otherSlash(route.path)]) {
-      app.on(route.method, `/api${honoPath(path)}`, (c) => serve(route, c.req.raw, c.req.param(), c.env, c.executionCtx));
+      app.on(route.method, `/api${honoPath(path)}`, (c) =>
+        serve(route, c.req.raw, c.req.param(), c.env, c.executionCtx),
+      );
     }
   }
   app.get("/api/openapi.json", () => new Response(openapi, { headers: { "content-type": "application/json" } }));
@@ -63,7 +68,8 @@ async function serve(
     const tools = makeTools(env, DEFAULT_WORKSPACE, (work) => context.waitUntil(work), client);
     spend(tools.cost, { requests: 1 });
     const response = await route.run(request, params, tools);
-    if (settings.local && request.headers.has("x-sluice-cost")) response.headers.set("x-sluice-cost", printCost(tools.cost));
+    if (settings.local && request.headers.has("x-sluice-cost"))
+      response.headers.set("x-sluice-cost", printCost(tools.cost));
     return response;
   } catch (error) {
     await drain(request);

@@ -22,8 +22,17 @@ function readApiVersion(text: string | null): Client["apiVersion"] {
   if (!text) return null;
   const parts = text.split(".");
   const [major, minor, patch] = parts.map((part) => (/^\s*[+-]?\d+\s*$/.test(part) ? Number(part) : Number.NaN));
-  if (parts.length !== 3 || major === undefined || minor === undefined || patch === undefined || Number.isNaN(major + minor + patch)) {
-    throw refused(400, `Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received ${text}`);
+  if (
+    parts.length !== 3 ||
+    major === undefined ||
+    minor === undefined ||
+    patch === undefined ||
+    Number.isNaN(major + minor + patch)
+  ) {
+    throw refused(
+      400,
+      `Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received ${text}`,
+    );
   }
   if (compare([major, minor, patch], OLDEST) < 0) {
     throw refused(

@@ -18,7 +18,8 @@ export function needsCredentials(settings: Settings): boolean {
 /** Refuses (401) a request without the right key. A deployed Sluice without any key refuses everybody and says what to set. */
 export function authorize(request: Request, path: string, settings: Settings): void {
   if (OPEN_PATHS.has(path) || !needsCredentials(settings)) return;
-  if (settings.apiKey === null && settings.authString === null) throw new ApiError(401, { exception_message: NOTHING_SET });
+  if (settings.apiKey === null && settings.authString === null)
+    throw new ApiError(401, { exception_message: NOTHING_SET });
   if (isAuthorized(request.headers.get("authorization"), settings)) return;
   throw new ApiError(401, { exception_message: "Unauthorized" }, { "WWW-Authenticate": "Bearer" });
 }
@@ -30,7 +31,10 @@ export function isAuthorized(header: string | null, settings: Settings): boolean
   if (scheme.toLowerCase() === "bearer") return isToken(credentials, settings.apiKey);
   if (scheme.toLowerCase() !== "basic") return false;
   try {
-    return isToken(new TextDecoder().decode(Uint8Array.from(atob(credentials), (char) => char.charCodeAt(0))), settings.authString);
+    return isToken(
+      new TextDecoder().decode(Uint8Array.from(atob(credentials), (char) => char.charCodeAt(0))),
+      settings.authString,
+    );
   } catch {
     // Not base64.
     return false;

@@ -27,7 +27,12 @@ type Issue = z.core.$ZodIssue;
 type Path = (string | number)[];
 
 /** Zod's issues as pydantic's details. `embedded` bodies are made of single fields, which miss without an input. */
-export function toDetails(issues: readonly Issue[], where: string, input: unknown, embedded: boolean): ValidationDetail[] {
+export function toDetails(
+  issues: readonly Issue[],
+  where: string,
+  input: unknown,
+  embedded: boolean,
+): ValidationDetail[] {
   return issues.flatMap((issue) => detailsOf(issue, where, [], input, embedded));
 }
 
@@ -60,7 +65,10 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
     case "too_big":
       return detail(...tooBig(issue));
     case "invalid_format":
-      return detail("string_pattern_mismatch", issue.pattern ? `String should match pattern '${issue.pattern}'` : issue.message);
+      return detail(
+        "string_pattern_mismatch",
+        issue.pattern ? `String should match pattern '${issue.pattern}'` : issue.message,
+      );
     case "invalid_union":
       return unionDetails(issue, where, path, input, embedded, detail);
     case "invalid_key":
@@ -70,7 +78,8 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
       return detail("multiple_of", `Input should be a multiple of ${issue.divisor}`);
     case "custom": {
       const type: unknown = issue.params?.["type"];
-      if (typeof type === "string") return detail(type, issue.message, issue.params?.["ctx"] as Record<string, unknown>);
+      if (typeof type === "string")
+        return detail(type, issue.message, issue.params?.["ctx"] as Record<string, unknown>);
       return detail("value_error", `Value error, ${issue.message}`, { error: {} });
     }
     default: {
@@ -104,7 +113,8 @@ const depth = (issues: readonly Issue[]): number => Math.max(...issues.map((issu
 
 function valueAt(input: unknown, path: Path): unknown {
   return path.reduce<unknown>(
-    (value, key) => (typeof value === "object" && value !== null ? (value as Record<string | number, unknown>)[key] : undefined),
+    (value, key) =>
+      typeof value === "object" && value !== null ? (value as Record<string | number, unknown>)[key] : undefined,
     input,
   );
 }
@@ -141,10 +151,18 @@ function choices(values: readonly unknown[]): string {
 function tooSmall(issue: Extract<Issue, { code: "too_small" }>): [string, string, Record<string, unknown>?] {
   const minimum = Number(issue.minimum);
   if (issue.origin === "string") {
-    return ["string_too_short", `String should have at least ${minimum} character${minimum === 1 ? "" : "s"}`, { min_length: minimum }];
+    return [
+      "string_too_short",
+      `String should have at least ${minimum} character${minimum === 1 ? "" : "s"}`,
+      { min_length: minimum },
+    ];
   }
   if (issue.origin === "array" || issue.origin === "set") {
-    return ["too_short", `List should have at least ${minimum} item${minimum === 1 ? "" : "s"} after validation`, { min_length: minimum }];
+    return [
+      "too_short",
+      `List should have at least ${minimum} item${minimum === 1 ? "" : "s"} after validation`,
+      { min_length: minimum },
+    ];
   }
   return issue.inclusive === false
     ? ["greater_than", `Input should be greater than ${minimum}`, { gt: minimum }]
@@ -154,10 +172,18 @@ function tooSmall(issue: Extract<Issue, { code: "too_small" }>): [string, string
 function tooBig(issue: Extract<Issue, { code: "too_big" }>): [string, string, Record<string, unknown>?] {
   const maximum = Number(issue.maximum);
   if (issue.origin === "string") {
-    return ["string_too_long", `String should have at most ${maximum} character${maximum === 1 ? "" : "s"}`, { max_length: maximum }];
+    return [
+      "string_too_long",
+      `String should have at most ${maximum} character${maximum === 1 ? "" : "s"}`,
+      { max_length: maximum },
+    ];
   }
   if (issue.origin === "array" || issue.origin === "set") {
-    return ["too_long", `List should have at most ${maximum} item${maximum === 1 ? "" : "s"} after validation`, { max_length: maximum }];
+    return [
+      "too_long",
+      `List should have at most ${maximum} item${maximum === 1 ? "" : "s"} after validation`,
+      { max_length: maximum },
+    ];
   }
   return issue.inclusive === false
     ? ["less_than", `Input should be less than ${maximum}`, { lt: maximum }]
@@ -179,13 +205,21 @@ export function toResponse(error: unknown, requestId: string): Response {
   const message = error instanceof Error ? error.message : String(error);
   if (CONSTRAINT.test(message)) {
     return Response.json(
-      { detail: "Data integrity conflict. This usually means a unique or foreign key constraint was violated. See server logs for details." },
+      {
+        detail:
+          "Data integrity conflict. This usually means a unique or foreign key constraint was violated. See server logs for details.",
+      },
       { status: 409 },
     );
   }
-  console.error(JSON.stringify({ request_id: requestId, error: message, stack: error instanceof Error ? error.stack : null }));
+  console.error(
+    JSON.stringify({ request_id: requestId, error: message, stack: error instanceof Error ? error.stack : null }),
+  );
   if (OVERLOADED.test(message)) {
-    return Response.json({ exception_message: "Service Unavailable", request_id: requestId }, { status: 503, headers: { "Retry-After": "1" } });
+    return Response.json(
+      { exception_message: "Service Unavailable", request_id: requestId },
+      { status: 503, headers: { "Retry-After": "1" } },
+    );
   }
   return Response.json({ exception_message: "Internal Server Error", request_id: requestId }, { status: 500 });
 }

@@ -62,7 +62,11 @@ function queryParameters(query: z.ZodType | undefined, components: Json): Json[]
 
 /** A schema as JSON Schema; named ones go to the components once. */
 function schemaOf(schema: z.ZodType, components: Json): Json {
-  const { $defs, $schema: _, ...whole } = z.toJSONSchema(schema, {
+  const {
+    $defs,
+    $schema: _,
+    ...whole
+  } = z.toJSONSchema(schema, {
     io: "input",
     unrepresentable: "any",
     reused: "inline",
@@ -72,7 +76,9 @@ function schemaOf(schema: z.ZodType, components: Json): Json {
     if (typeof value !== "object" || value === null) return value;
     return Object.fromEntries(
       Object.entries(value).map(([key, inner]) =>
-        key === "$ref" && typeof inner === "string" ? [key, inner.replace("#/$defs/", "#/components/schemas/")] : [key, rename(inner)],
+        key === "$ref" && typeof inner === "string"
+          ? [key, inner.replace("#/$defs/", "#/components/schemas/")]
+          : [key, rename(inner)],
       ),
     );
   };

@@ -126,7 +126,7 @@ export async function drain(request: Request): Promise<void> {
   if (!request.body || request.bodyUsed) return;
   const reader = request.body.getReader();
   try {
-    for (let read = 0; read < 4 * MAX_BODY_BYTES; ) {
+    for (let read = 0; read < 4 * MAX_BODY_BYTES;) {
       const { done, value } = await reader.read();
       if (done) return;
       read += value.byteLength;
@@ -158,7 +158,12 @@ function parseJson(text: string, isEmbedded: boolean): unknown {
   }
 }
 
-function parseBody(schema: z.ZodType | undefined, raw: unknown, details: ValidationDetail[], isEmbedded: boolean): unknown {
+function parseBody(
+  schema: z.ZodType | undefined,
+  raw: unknown,
+  details: ValidationDetail[],
+  isEmbedded: boolean,
+): unknown {
   if (schema === undefined) return undefined;
   if (raw === undefined || (raw === null && isEmbedded)) {
     if (isEmbedded) return parse(schema, {}, "body", details, true);
@@ -169,7 +174,13 @@ function parseBody(schema: z.ZodType | undefined, raw: unknown, details: Validat
   return parse(schema, raw, "body", details, isEmbedded);
 }
 
-function parse(schema: z.ZodType | undefined, value: unknown, where: string, details: ValidationDetail[], isEmbedded: boolean): unknown {
+function parse(
+  schema: z.ZodType | undefined,
+  value: unknown,
+  where: string,
+  details: ValidationDetail[],
+  isEmbedded: boolean,
+): unknown {
   if (schema === undefined) return undefined;
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;

@@ -9,10 +9,18 @@ export interface SocketRoute {
 }
 
 /** Headers by which the Worker tells the object what it has made sure of. Removed from what clients send. */
-export const SOCKET_HEADERS = { workspace: "x-sluice-workspace", authorized: "x-sluice-authorized", channel: "x-sluice-channel" };
+export const SOCKET_HEADERS = {
+  workspace: "x-sluice-workspace",
+  authorized: "x-sluice-authorized",
+  channel: "x-sluice-channel",
+};
 
 /** A socket route whose connections live in the object that `objectOf` names. */
-export function socket(path: string, channel: string, objectOf: (env: Env, workspaceId: string) => DurableObjectStub): SocketRoute {
+export function socket(
+  path: string,
+  channel: string,
+  objectOf: (env: Env, workspaceId: string) => DurableObjectStub,
+): SocketRoute {
   return {
     path,
     open(request, env) {

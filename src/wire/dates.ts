@@ -70,7 +70,11 @@ export const Time = z
   .transform((value, context) => {
     const time = parseTime(value);
     if (time !== undefined) return time;
-    context.addIssue({ code: "custom", message: "Input should be a valid datetime", params: { type: "datetime_from_date_parsing" } });
+    context.addIssue({
+      code: "custom",
+      message: "Input should be a valid datetime",
+      params: { type: "datetime_from_date_parsing" },
+    });
     return z.NEVER;
   });
 

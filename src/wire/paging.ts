@@ -15,6 +15,12 @@ export const Offset = intFrom(0).default(0);
 /** `page` in a body, from 1. */
 export const Page = intFrom(1).default(1);
 
+/** Prefect: BULK_OPERATION_LIMIT, how many things a bulk operation takes on at once; both the default and the most. */
+const MAX_BULK = 50;
+
+/** `limit` of a bulk operation. */
+export const BulkLimit = intFrom(1).pipe(z.number().max(MAX_BULK)).default(MAX_BULK);
+
 /** Refuses a limit out of bounds (422 with a plain detail, as the original's `LimitBody`). */
 export function checkLimit(limit: number): number {
   if (limit < 0) throw unprocessable("Invalid limit: must be greater than or equal to 0.");

@@ -21,7 +21,12 @@ export const StateType = z.enum(STATE_TYPES).meta({ id: "StateType" });
 export type StateType = z.output<typeof StateType>;
 
 /** Types that a run does not leave by itself. */
-export const TERMINAL_TYPES: ReadonlySet<StateType> = new Set<StateType>(["COMPLETED", "CANCELLED", "FAILED", "CRASHED"]);
+export const TERMINAL_TYPES: ReadonlySet<StateType> = new Set<StateType>([
+  "COMPLETED",
+  "CANCELLED",
+  "FAILED",
+  "CRASHED",
+]);
 
 /** Details of a state as requests send them; times become microseconds. */
 export const StateDetailsInput = z

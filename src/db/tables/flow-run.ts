@@ -60,7 +60,9 @@ export const flow_run = sqliteTable(
       .on(t.workspace_id, t.flow_id, t.idempotency_key)
       .where(sql`idempotency_key is not null`),
     // The subflow of a parent's task run.
-    index("flow_run_parent").on(t.workspace_id, t.parent_task_run_id).where(sql`parent_task_run_id is not null`),
+    index("flow_run_parent")
+      .on(t.workspace_id, t.parent_task_run_id)
+      .where(sql`parent_task_run_id is not null`),
   ],
 );
 
