@@ -6,8 +6,8 @@ export interface Env {
   DB: D1Database;
   WORK_POOL: DurableObjectNamespace;
   EVENT_STREAM: DurableObjectNamespace;
-  EVENTS: Queue<unknown>;
-  ACTIONS: Queue<unknown>;
+  EVENTS: Queue;
+  ACTIONS: Queue;
   /** `local` under `npm start`: open on loopback, and answers what requests cost. */
   SLUICE_MODE?: string;
   /** The bearer key that clients send as `PREFECT_API_KEY`. */

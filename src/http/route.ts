@@ -77,7 +77,7 @@ export function embedded<S extends z.core.$ZodLooseShape>(shape: S) {
 /** Makes a route of its description and its handler. */
 export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
   spec: Spec<P, Q, B>,
-  handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>>) => Promise<unknown> | unknown,
+  handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>>) => unknown,
 ): Route {
   const status = spec.status ?? 200;
   const isEmbedded = spec.body !== undefined && embeddedBodies.has(spec.body);

@@ -12,7 +12,7 @@ export function objectName(...parts: string[]): string {
 
 /** A typed client of one object. `Methods` names what the object's `methods()` offers. */
 export function objectClient<Methods>(namespace: DurableObjectNamespace, name: string, cost: Cost): Promised<Methods> {
-  const stub = proxyDurable(namespace as never, { name: "object", parse: true }).get(name) as {
+  const stub = proxyDurable(namespace, { name: "object", parse: true }).get(name) as {
     call(json: string): Promise<{ result: unknown }>;
   };
   return new Proxy({} as Promised<Methods>, {

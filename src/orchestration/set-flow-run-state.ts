@@ -59,7 +59,7 @@ export async function setFlowRunState(
 ): Promise<Orchestrated> {
   // One id for all tries: a try whose outcome is unknown is recognised by it.
   const stateId = tools.ids.ordered(tools.clock());
-  const ids: Ids = { random: tools.ids.random, ordered: () => stateId };
+  const ids: Ids = { random: () => tools.ids.random(), ordered: () => stateId };
   let recalled = recall(tools.workspaceId, flowRunId);
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
     const loaded = recalled ?? (await loadFlowRun(tools.db, tools.workspaceId, flowRunId));

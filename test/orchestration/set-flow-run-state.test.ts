@@ -59,12 +59,8 @@ test("mixed proposals at once are decided as some order of them would be", async
   const written = await statesOf(run.id);
   const accepted = answers.flatMap((answer) => (answer.status === "ACCEPT" ? [answer.state?.id] : []));
   // Every accepted answer is a committed state, once; every committed state beside the first was somebody's answer.
-  expect(
-    written
-      .slice(1)
-      .map(({ id }) => id)
-      .toSorted(),
-  ).toEqual(accepted.toSorted());
+  expect(accepted).toHaveLength(written.length - 1);
+  expect(new Set(written.slice(1).map(({ id }) => id))).toEqual(new Set(accepted));
   expect(await allStateRows(run.id)).toBe(written.length);
   // Each step is one that the rules allow from the state before: the same walk, one at a time, is accepted as well.
   const replay = await aFlowRun();

@@ -84,7 +84,7 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   const around = new Map(
     (found?.rows ?? []).map(({ run_id, ...row }) => [String(run_id), row as unknown as Surroundings]),
   );
-  if (births.some(({ row }) => around.get(row.id)?.f_name == null)) throw integrityConflict();
+  if (births.some(({ row }) => (around.get(row.id)?.f_name ?? null) === null)) throw integrityConflict();
   const labels = new Map((inserted?.rows ?? []).map((row) => [String(row["id"]), String(row["labels"])]));
   const born = births.flatMap((birth) => {
     const surroundings = around.get(birth.row.id);
