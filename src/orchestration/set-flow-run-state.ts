@@ -1,6 +1,6 @@
 /** A state is proposed for a flow run: load, decide, commit, and tell those who must know. */
 import { sql } from "drizzle-orm";
-import { isPassing } from "#db/database";
+import { isPassing, type Statement } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";
 import { flowRunStateEvent } from "#events/lifecycle";
@@ -44,6 +44,8 @@ export interface SetStateOptions {
   force?: boolean;
   /** The policy in the place of the core policy. */
   policy?: Policy<FlowRunContext>;
+  /** Statements for the batch of an accepted state; each must ask whether the run has come into it. */
+  alongside?: (stateId: string) => readonly Statement[];
 }
 
 /**
@@ -55,7 +57,7 @@ export async function setFlowRunState(
   tools: Tools,
   flowRunId: string,
   proposal: StateProposal,
-  { force = false, policy = CoreFlowPolicy }: SetStateOptions = {},
+  { force = false, policy = CoreFlowPolicy, alongside }: SetStateOptions = {},
 ): Promise<Orchestrated> {
   // One id for all tries: a try whose outcome is unknown is recognised by it.
   const stateId = tools.ids.ordered(tools.clock());
@@ -73,7 +75,8 @@ export async function setFlowRunState(
       if (fromMemory) continue;
       return { decision, state: context.initial, written: false };
     }
-    const row = await commit(tools, loaded, context, decision, decision.state);
+    const extra = decision.status === "ACCEPT" ? (alongside?.(stateId) ?? []) : [];
+    const row = await commit(tools, loaded, context, { decision, state: decision.state, extra });
     if (row) {
       await afterCommit(tools, { ...loaded, row }, context.initial, decision, decision.state);
       return { decision, state: decision.state, written: true };
@@ -104,8 +107,7 @@ async function commit(
   tools: Tools,
   { row, parentTaskRun }: LoadedFlowRun,
   context: FlowRunContext,
-  decision: Decision<FlowRunContext>,
-  state: State,
+  { decision, state, extra }: { decision: Decision<FlowRunContext>; state: State; extra: readonly Statement[] },
 ): Promise<LoadedRow | null> {
   const { workspaceId, db } = tools;
   const values = { ...changedOnly(row, storedChanges(decision.changes)), state_id: state.id, updated: context.now };
@@ -116,7 +118,12 @@ async function commit(
   const parent = followInParent(workspaceId, row.id, state, decision.effects, parentTaskRun, circumstances);
   const written: LoadedRow = { ...row, ...values, ...joinedState(state) };
   try {
-    const [updated] = await db.batch([update, insertStates([stateRow(workspaceId, row.id, state)]), ...parent]);
+    const [updated] = await db.batch([
+      update,
+      insertStates([stateRow(workspaceId, row.id, state)]),
+      ...parent,
+      ...extra,
+    ]);
     return updated?.changes ? written : null;
   } catch (error) {
     if (!isPassing(error)) throw error;

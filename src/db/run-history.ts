@@ -1,0 +1,42 @@
+/** Runs counted by interval and state, in one statement. */
+import { type SQL, sql } from "drizzle-orm";
+import type { Database } from "#db/database";
+import { estimatedRunTimeOf, latenessOf, type RunTable } from "#db/run-estimates";
+import type { Micros } from "#lib/clock";
+
+/** The runs of one state that were expected to start in one interval. */
+export interface HistoryRow {
+  interval: number;
+  state_type: string;
+  state_name: string;
+  count_runs: number;
+  sum_estimated_run_time: Micros;
+  sum_estimated_lateness: Micros;
+}
+
+/** `intervals` stretches of time, one after the other. */
+export interface HistoryWindow {
+  start: Micros;
+  interval: Micros;
+  intervals: number;
+}
+
+/** The history of the runs that meet `where`. */
+export function readHistory(
+  db: Database,
+  run: RunTable,
+  where: SQL,
+  window: HistoryWindow,
+  now: Micros,
+): Promise<HistoryRow[]> {
+  const { start, interval, intervals } = window;
+  return db.rows<HistoryRow>(
+    sql`select cast((${run.expected_start_time} - ${start}) / cast(${interval} as real) as integer) as interval,
+        ${run.state_type} as state_type, ${run.state_name} as state_name, count(*) as count_runs,
+        sum(${estimatedRunTimeOf(run, now)}) as sum_estimated_run_time, sum(${latenessOf(run, now)}) as sum_estimated_lateness
+      from ${run}
+      where ${where} and ${run.expected_start_time} >= ${start} and ${run.expected_start_time} < ${start + intervals * interval}
+        and ${run.state_type} is not null
+      group by 1, 2, 3 order by 1, 2, 3`,
+  );
+}

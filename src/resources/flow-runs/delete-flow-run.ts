@@ -1,0 +1,108 @@
+/** Flow runs are deleted with their states, inputs, task runs and logs. */
+import { type SQL, sql } from "drizzle-orm";
+import { z } from "zod";
+import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
+import { log_segment } from "#db/tables/log";
+import { task_run } from "#db/tables/task-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import { sendUnsentOf } from "#events/outbox";
+import { route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import type { LiveRun } from "#objects/work-pool/live-run";
+import { tellPools } from "#orchestration/tell-pools";
+import type { Tools } from "#tools";
+import { Uuid } from "#wire/ids";
+
+/** More task runs than this are removed beforehand, so that no one statement takes for ever. */
+const MAX_TASK_RUNS = 5_000;
+
+export const flowRunDeletionRoutes = [
+  route(
+    {
+      method: "DELETE",
+      path: "/flow_runs/{id:uuid}",
+      summary: "Delete a flow run.",
+      params: z.object({ id: Uuid }),
+      status: 204,
+    },
+    async ({ params, tools }) => {
+      const deleted = await deleteFlowRuns(tools, [params.id]);
+      if (deleted.length === 0) throw notFound("Flow run");
+    },
+  ),
+];
+
+/**
+ * Deletes those of the runs that are there; gives their ids. Events that were not sent yet go first, for with the states
+ * they are lost. The runs go last: whatever is cut short is finished by deleting them once more.
+ */
+export async function deleteFlowRuns(tools: Tools, ids: readonly string[]): Promise<string[]> {
+  const { workspaceId, db } = tools;
+  const [runs, live] = await db.readAll([
+    sql`select id, exists (select 1 from ${task_run} t where t.workspace_id = ${workspaceId} and t.flow_run_id = r.id
+        limit 1 offset ${MAX_TASK_RUNS}) as is_large
+      from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id in ${rowsOf(ids)}`,
+    liveRuns(workspaceId, ids),
+  ]);
+  if (!runs?.length) return [];
+  const present = runs.map(({ id }) => String(id));
+  await sendUnsentOf(tools, present);
+  for (const { id, is_large } of runs) if (is_large === 1) await deleteTaskRuns(tools, String(id));
+  await db.batch(deletions(workspaceId, present));
+  await tellPools(tools, (live ?? []).map(forgotten));
+  return ids.filter((id) => present.includes(id));
+}
+
+const rowsOf = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;
+
+/** Runs that a work pool's object may know of. */
+function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
+  return sql`select r.id as id, r.work_queue_id as work_queue_id, p.id as work_pool_id, p.name as work_pool_name
+    from ${flow_run} r
+    join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
+    join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+    where r.workspace_id = ${workspaceId} and r.id in ${rowsOf(ids)}`;
+}
+
+async function deleteTaskRuns(tools: Tools, flowRunId: string): Promise<void> {
+  const some = sql`(select id from ${task_run} where workspace_id = ${tools.workspaceId} and flow_run_id = ${flowRunId}
+    order by task_key, dynamic_key, id limit ${MAX_TASK_RUNS})`;
+  for (let changes = MAX_TASK_RUNS; changes === MAX_TASK_RUNS;) {
+    const [, removed] = await tools.db.batch([
+      orphanSubflows(tools.workspaceId, some),
+      sql`delete from ${task_run} where workspace_id = ${tools.workspaceId} and id in ${some}`,
+    ]);
+    changes = removed?.changes ?? 0;
+  }
+}
+
+/** Subflows stay, without their parent's task run. */
+function orphanSubflows(workspaceId: string, taskRunIds: SQL): SQL {
+  return sql`update ${flow_run} set parent_task_run_id = null
+    where workspace_id = ${workspaceId} and parent_task_run_id is not null and parent_task_run_id in ${taskRunIds}`;
+}
+
+function deletions(workspaceId: string, ids: readonly string[]): SQL[] {
+  const among = rowsOf(ids);
+  const tasks = sql`(select id from ${task_run} where workspace_id = ${workspaceId} and flow_run_id in ${among})`;
+  return [
+    sql`delete from ${flow_run_state} where id in (select listed.value from ${flow_run} r join json_each(r.state_ids) listed
+      where r.workspace_id = ${workspaceId} and r.id in ${among})`,
+    sql`delete from ${flow_run_input} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
+    sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${among}`,
+    orphanSubflows(workspaceId, tasks),
+    sql`delete from ${task_run} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
+    sql`delete from ${flow_run} where workspace_id = ${workspaceId} and id in ${among}`,
+  ];
+}
+
+function forgotten(row: Record<string, unknown>): LiveRun {
+  return {
+    id: String(row["id"]),
+    work_pool_id: String(row["work_pool_id"]),
+    work_pool_name: String(row["work_pool_name"]),
+    work_queue_id: String(row["work_queue_id"]),
+    state_type: null,
+    due: null,
+  };
+}

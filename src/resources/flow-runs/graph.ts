@@ -1,0 +1,255 @@
+/** The graphs of a flow run: GET graph, its tasks and what they wait for; GET graph-v2, what the user interface draws. */
+import { type SQL, sql } from "drizzle-orm";
+import { z } from "zod";
+import { readJson } from "#db/database";
+import { flow } from "#db/tables/flow";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { route } from "#http/route";
+import { missingObject, refused } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
+import { estimatedRunTime } from "#resources/flow-runs/store";
+import { statesOf, type TaskRunRow } from "#resources/task-runs/store";
+import type { Tools } from "#tools";
+import { printDuration, printOptionalTime, printTime, Time, TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { printState, StateText, StateType } from "#wire/state";
+
+/** Prefect: PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES. */
+const MAX_NODES = 10_000;
+/** What an answer can carry; tasks that wait for each other by the thousand are no picture anyway. */
+const MAX_EDGES = 100_000;
+const LONG_AGO: Micros = -62_135_596_800_000_000;
+
+const DependencyResult = z
+  .object({
+    id: UuidText,
+    name: z.string(),
+    upstream_dependencies: z.array(z.object({ input_type: z.literal("task_run"), id: UuidText })),
+    state: StateText.nullable(),
+    expected_start_time: TimeText.nullable(),
+    start_time: TimeText.nullable(),
+    end_time: TimeText.nullable(),
+    total_run_time: z.number().nullable(),
+    estimated_run_time: z.number().nullable(),
+    untrackable_result: z.boolean(),
+  })
+  .meta({ id: "DependencyResult" });
+
+const Edge = z.object({ id: UuidText }).meta({ id: "Edge" });
+const GraphArtifact = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    key: z.string().nullable(),
+    type: z.string().nullable(),
+    is_latest: z.boolean(),
+    data: z.unknown(),
+  })
+  .meta({ id: "GraphArtifact" });
+const GraphNode = z
+  .object({
+    kind: z.enum(["flow-run", "task-run"]),
+    id: UuidText,
+    label: z.string(),
+    state_type: StateType,
+    start_time: TimeText,
+    end_time: TimeText.nullable(),
+    parents: z.array(Edge),
+    children: z.array(Edge),
+    encapsulating: z.array(Edge),
+    artifacts: z.array(GraphArtifact),
+  })
+  .meta({ id: "Node" });
+const Graph = z
+  .object({
+    start_time: TimeText.nullable(),
+    end_time: TimeText.nullable(),
+    root_node_ids: z.array(UuidText),
+    nodes: z.array(z.tuple([UuidText, GraphNode])),
+    artifacts: z.array(GraphArtifact),
+    states: z.array(
+      z.object({ id: UuidText, timestamp: TimeText, type: StateType, name: z.string() }).meta({ id: "GraphState" }),
+    ),
+  })
+  .meta({ id: "Graph" });
+
+const ById = z.object({ id: Uuid });
+
+export const flowRunGraphRoutes = [
+  route(
+    {
+      method: "GET",
+      path: "/flow_runs/{id:uuid}/graph",
+      summary: "Read the tasks of a flow run with what each waits for.",
+      params: ById,
+      response: z.array(DependencyResult),
+    },
+    ({ params, tools }) => readDependencies(tools, params.id),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/flow_runs/{id:uuid}/graph-v2",
+      summary: "Read the graph of a flow run's tasks and subflows, as far as they ended after a time.",
+      params: ById,
+      query: z.object({ since: Time.default(LONG_AGO) }),
+      response: Graph,
+    },
+    ({ params, query, tools }) => readGraph(tools, params.id, query.since),
+  ),
+];
+
+/** Every task run with the task runs whose results it takes. */
+async function readDependencies(tools: Tools, id: string) {
+  const { workspaceId, db } = tools;
+  const [runs, tasks] = await db.readAll([
+    sql`select 1 from ${flow_run} where workspace_id = ${workspaceId} and id = ${id}`,
+    sql`select * from ${task_run} where workspace_id = ${workspaceId} and flow_run_id = ${id} order by expected_start_time, id`,
+  ]);
+  if (!runs?.length) throw missingObject(`Flow run with id ${id} not found`);
+  const now = tools.clock();
+  return (tasks ?? []).map((row) => printDependency(row as TaskRunRow, now)); // `select *` of this very table
+}
+
+interface TaskInput {
+  input_type: string;
+  id?: string;
+}
+
+function printDependency(row: TaskRunRow, now: Micros) {
+  const state = statesOf(row).find((one) => one.id === row.state_id) ?? null;
+  const inputs = Object.values(readJson<Record<string, TaskInput[]>>(row.task_inputs)).flat();
+  const upstream = new Set(inputs.flatMap((input) => (input.input_type === "task_run" && input.id ? [input.id] : [])));
+  return {
+    id: row.id,
+    name: row.name,
+    upstream_dependencies: [...upstream].map((from) => ({ input_type: "task_run", id: from })),
+    state: state && printState(state),
+    expected_start_time: printOptionalTime(row.expected_start_time),
+    start_time: printOptionalTime(row.start_time),
+    end_time: printOptionalTime(row.end_time),
+    total_run_time: printDuration(row.total_run_time),
+    estimated_run_time: printDuration(estimatedRunTime(row, state, now)),
+    untrackable_result: state?.state_details.untrackable_result ?? false,
+  };
+}
+
+interface NodeRow {
+  kind: "flow-run" | "task-run";
+  id: string;
+  label: string;
+  state_type: string;
+  start_time: Micros;
+  end_time: Micros | null;
+}
+
+/** From a node to one that takes its result, or runs within it. */
+interface EdgeRow {
+  parent: string;
+  child: string;
+  encapsulating: 0 | 1;
+}
+
+interface StateRow {
+  id: string;
+  timestamp: Micros;
+  type: string;
+  name: string;
+}
+
+/** One round trip: the run, its nodes, the edges at these, and its states. */
+async function readGraph(tools: Tools, id: string, since: Micros) {
+  const { workspaceId, db } = tools;
+  const nodes = sql`with ${nodesOf(workspaceId, id, since)}`;
+  const results = await db.readAll([
+    sql`select coalesce(start_time, expected_start_time) as start_time, end_time from ${flow_run}
+      where workspace_id = ${workspaceId} and id = ${id}`,
+    sql`${nodes} select kind, id, label, state_type, start_time, end_time from shown`,
+    sql`${nodes} ${edges()}`,
+    sql`select s.id as id, s.timestamp as timestamp, s.type as type, s.name as name
+      from ${flow_run} r join json_each(r.state_ids) listed join ${flow_run_state} s on s.id = listed.value
+      where r.workspace_id = ${workspaceId} and r.id = ${id} order by s.timestamp, listed.key`,
+  ]);
+  // The shapes are those of the four selects above.
+  const [runs, shown, at, states] = results as unknown as [
+    Pick<NodeRow, "start_time" | "end_time">[],
+    NodeRow[],
+    EdgeRow[],
+    StateRow[],
+  ];
+  const [run] = runs;
+  if (!run) throw missingObject(`Flow run ${id} not found`);
+  if (shown.length > MAX_NODES) throw refused(400, `The graph of flow run ${id} has more than ${MAX_NODES} nodes.`);
+  if (at.length > MAX_EDGES) throw refused(400, `The graph of flow run ${id} has more than ${MAX_EDGES} edges.`);
+  return printGraph(run, shown, at, states);
+}
+
+/**
+ * `node`: what the task runs stand for, themselves or their subflows, with their inputs. `shown`: those that ended after
+ * the time, or not yet; one more than may be shown, so that too many are noticed.
+ */
+function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
+  return sql`node as (
+      select iif(s.id is null, 'task-run', 'flow-run') as kind, coalesce(s.id, t.id) as id,
+        iif(s.id is null, t.name, f.name || ' / ' || s.name) as label, coalesce(s.state_type, t.state_type) as state_type,
+        coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) as start_time,
+        coalesce(s.end_time, t.end_time, iif(t.state_type = 'COMPLETED', t.expected_start_time, null)) as end_time,
+        t.task_inputs as task_inputs
+      from ${task_run} t
+      left join ${flow_run} s on s.workspace_id = t.workspace_id and s.parent_task_run_id = t.id and s.parent_task_run_id is not null
+      left join ${flow} f on f.workspace_id = s.workspace_id and f.id = s.flow_id
+      where t.workspace_id = ${workspaceId} and t.flow_run_id = ${flowRunId}
+        and coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) is not null
+    ), shown as materialized (
+      select * from node where end_time is null or end_time >= ${since} order by start_time, end_time, id limit ${MAX_NODES + 1}
+    )`;
+}
+
+/** The edges at shown nodes, the earlier parents and children first. `__parents__` are tasks that a task runs within. */
+function edges(): SQL {
+  return sql`, input as materialized (
+      select distinct argument.value ->> '$.id' as parent, node.id as child, node.start_time as start_time,
+        parameter.key = '__parents__' as encapsulating
+      from node join json_each(node.task_inputs) parameter join json_each(parameter.value) argument
+      where argument.value ->> '$.id' is not null
+    )
+    select distinct input.parent as parent, input.child as child, input.encapsulating as encapsulating
+    from input join node on node.id = input.parent
+    where input.child in (select id from shown) or input.parent in (select id from shown)
+    order by node.start_time, input.start_time limit ${MAX_EDGES + 1}`;
+}
+
+function printGraph(
+  run: Pick<NodeRow, "start_time" | "end_time">,
+  shown: NodeRow[],
+  at: EdgeRow[],
+  states: StateRow[],
+) {
+  const flowing = at.filter((edge) => !edge.encapsulating);
+  const parents = Map.groupBy(flowing, (edge) => edge.child);
+  const children = Map.groupBy(flowing, (edge) => edge.parent);
+  const around = Map.groupBy(
+    at.filter((edge) => edge.encapsulating),
+    (edge) => edge.child,
+  );
+  return {
+    start_time: printOptionalTime(run.start_time),
+    end_time: printOptionalTime(run.end_time),
+    root_node_ids: shown.filter(({ id }) => !parents.has(id)).map(({ id }) => id),
+    nodes: shown.map((node) => [
+      node.id,
+      {
+        ...node,
+        start_time: printTime(node.start_time),
+        end_time: printOptionalTime(node.end_time),
+        parents: (parents.get(node.id) ?? []).map(({ parent }) => ({ id: parent })),
+        children: (children.get(node.id) ?? []).map(({ child }) => ({ id: child })),
+        encapsulating: (around.get(node.id) ?? []).map(({ parent }) => ({ id: parent })),
+        artifacts: [],
+      },
+    ]),
+    artifacts: [],
+    states: states.map((state) => ({ ...state, timestamp: printTime(state.timestamp) })),
+  };
+}

@@ -1,0 +1,78 @@
+/** Inputs of flow runs in D1, of one workspace. */
+import { type SQL, sql } from "drizzle-orm";
+import { insertRows } from "#db/bulk";
+import { type Database, type Statement } from "#db/database";
+import { flow_run, flow_run_input } from "#db/tables/flow-run";
+import { printTime } from "#wire/dates";
+
+export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
+
+/** The inputs of one workspace's flow runs. */
+export class FlowRunInputStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** Writes an input, and says why if it was not written. */
+  async insert(row: Omit<FlowRunInputRow, "workspace_id">): Promise<"written" | "taken" | "no run"> {
+    const guard = sql`exists (select 1 from ${this.run(row.flow_run_id)})`;
+    const [inserted, runs] = await this.db.batch([
+      insertRows(flow_run_input, [{ ...row, workspace_id: this.workspaceId }], {
+        guard,
+        tail: sql`on conflict do nothing`,
+      }),
+      sql`select 1 from ${this.run(row.flow_run_id)}`,
+    ]);
+    if (inserted && inserted.changes > 0) return "written";
+    return runs?.rows.length ? "taken" : "no run";
+  }
+
+  /** A statement that writes an input if, in the same batch, the run has come into this state. */
+  insertOnState(row: Omit<FlowRunInputRow, "workspace_id">, stateId: string): Statement {
+    return insertRows(flow_run_input, [{ ...row, workspace_id: this.workspaceId }], {
+      guard: sql`exists (select 1 from ${this.run(row.flow_run_id)} and r.state_id = ${stateId})`,
+      tail: sql`on conflict do nothing`,
+    });
+  }
+
+  /** One input, or undefined. */
+  async read(flowRunId: string, key: string): Promise<FlowRunInputRow | undefined> {
+    const [row] = await this.db.rows<FlowRunInputRow>(
+      sql`select * from ${flow_run_input} where ${this.by(flowRunId)} and key = ${key}`,
+    );
+    return row;
+  }
+
+  /** The inputs of a run whose keys match and are not excluded, oldest first. */
+  list(flowRunId: string, matches: SQL, excludeKeys: readonly string[], limit: number): Promise<FlowRunInputRow[]> {
+    return this.db.rows<FlowRunInputRow>(
+      sql`select * from ${flow_run_input} where ${this.by(flowRunId)} and ${matches}
+        and key not in (select value from json_each(${JSON.stringify(excludeKeys)})) order by created, id limit ${limit}`,
+    );
+  }
+
+  /** Removes an input; whether there was one. */
+  async remove(flowRunId: string, key: string): Promise<boolean> {
+    const { changes } = await this.db.run(
+      sql`delete from ${flow_run_input} where ${this.by(flowRunId)} and key = ${key}`,
+    );
+    return changes > 0;
+  }
+
+  private by(flowRunId: string): SQL {
+    return sql`${flow_run_input.workspace_id} = ${this.workspaceId} and ${flow_run_input.flow_run_id} = ${flowRunId}`;
+  }
+
+  private run(id: string): SQL {
+    return sql`${flow_run} r where r.workspace_id = ${this.workspaceId} and r.id = ${id}`;
+  }
+}
+
+/** An input as answers show it. */
+export function printInput({ id, created, updated, flow_run_id, key, value, sender }: FlowRunInputRow) {
+  return { id, created: printTime(created), updated: printTime(updated), flow_run_id, key, value, sender };
+}

@@ -1,0 +1,106 @@
+/** The routes under /flow_runs/{id}/input: what runs wait for, or are sent. */
+import { z } from "zod";
+import { flow_run_input } from "#db/tables/flow-run";
+import { isLikeAny } from "#filters/like";
+import { embedded, route } from "#http/route";
+import { conflict, notFound } from "#lib/api-error";
+import { FlowRunInputStore, printInput } from "#resources/flow-runs/input-store";
+import type { Tools } from "#tools";
+import { TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { intFrom } from "#wire/scalars";
+
+const ById = z.object({ id: Uuid });
+const ByKey = z.object({ id: Uuid, key: z.string() });
+const store = (tools: Tools) => new FlowRunInputStore(tools.db, tools.workspaceId);
+
+/** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX; the original fails where a key has anything else. */
+const InputKey = z
+  .string()
+  .refine((key) => /^[a-z0-9-]*$/.test(key), "value must only contain lowercase letters, numbers, and dashes.");
+
+const FlowRunInput = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    flow_run_id: UuidText,
+    key: z.string(),
+    value: z.string(),
+    sender: z.string().nullable(),
+  })
+  .meta({ id: "FlowRunInput" });
+
+export const flowRunInputRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/{id:uuid}/input",
+      summary: "Give a flow run an input.",
+      params: ById,
+      body: embedded({ key: InputKey, value: z.string(), sender: z.string().nullish() }),
+      status: 201,
+    },
+    async ({ params, body, tools }) => {
+      const now = tools.clock();
+      const outcome = await store(tools).insert({
+        flow_run_id: params.id,
+        key: body.key,
+        id: tools.ids.random(),
+        created: now,
+        updated: now,
+        value: body.value,
+        sender: body.sender ?? null,
+      });
+      if (outcome === "taken") throw conflict("A flow run input with this key already exists.");
+      if (outcome === "no run") throw notFound("Flow run");
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/{id:uuid}/input/filter",
+      summary: "Read inputs of a flow run by the beginning of their keys, oldest first.",
+      params: ById,
+      body: embedded({
+        prefix: z.string(),
+        limit: intFrom(0).default(1),
+        exclude_keys: z.array(z.string()).nullish(),
+      }),
+      response: z.array(FlowRunInput),
+    },
+    async ({ params, body, tools }) => {
+      // Keys have no capitals, so a prefix that has some begins none of them.
+      if (body.prefix !== body.prefix.toLowerCase()) return [];
+      const matches = isLikeAny(flow_run_input.key, [`${body.prefix}%`]);
+      const rows = await store(tools).list(params.id, matches, body.exclude_keys ?? [], body.limit);
+      return rows.map(printInput);
+    },
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/flow_runs/{id:uuid}/input/{key}",
+      summary: "Read the value of an input.",
+      params: ByKey,
+      response: z.string(),
+    },
+    async ({ params, tools }) => {
+      const row = await store(tools).read(params.id, params.key);
+      if (!row) throw notFound("Flow run input");
+      return new Response(row.value, { headers: { "content-type": "text/plain; charset=utf-8" } });
+    },
+  ),
+  route(
+    {
+      method: "DELETE",
+      path: "/flow_runs/{id:uuid}/input/{key}",
+      summary: "Delete an input.",
+      params: ByKey,
+      status: 204,
+    },
+    async ({ params, tools }) => {
+      if (!(await store(tools).remove(params.id, params.key))) throw notFound("Flow run input");
+    },
+  ),
+];

@@ -1,0 +1,124 @@
+/** POST /flow_runs/{id}/resume: a paused run goes on, with the input that it waits for. */
+import { z } from "zod";
+import { embedded, Reply, route } from "#http/route";
+import { integrityConflict, notFound } from "#lib/api-error";
+import { isObject, UnusableSchema } from "#lib/json-schema";
+import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { readVariables } from "#resources/deployments/parameters";
+import { FlowRunInputStore } from "#resources/flow-runs/input-store";
+import { FlowRunStore, stateOf } from "#resources/flow-runs/store";
+import type { Tools } from "#tools";
+import { hydrate, HydrationError } from "#wire/hydration";
+import { Uuid } from "#wire/ids";
+import { valuesProblem } from "#wire/parameters";
+import { JsonObject } from "#wire/scalars";
+import { printState, type State, type StateProposal } from "#wire/state";
+
+type RunInput = Record<string, unknown>;
+
+export const flowRunResumeRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/{id:uuid}/resume",
+      summary: "Resume a paused flow run.",
+      params: z.object({ id: Uuid }),
+      body: embedded({ run_input: JsonObject.nullish() }),
+      response: OrchestrationResult,
+    },
+    ({ params, body, tools }) => resumeFlowRun(tools, params.id, body.run_input ?? {}),
+  ),
+];
+
+async function resumeFlowRun(tools: Tools, id: string, given: RunInput): Promise<Reply> {
+  const run = await new FlowRunStore(tools.db, tools.workspaceId).read(id);
+  if (!run) throw notFound("Flow run");
+  const state = stateOf(run);
+  if (state?.type !== "PAUSED") {
+    const details = { type: "abort_details", reason: "Cannot resume a flow run that is not paused." };
+    return new Reply({ state: null, status: "ABORT", details }, 200);
+  }
+  const checked = await checkInput(tools, id, state, given);
+  if ("refusal" in checked) return reject(state, checked.refusal);
+  const result = await setFlowRunState(tools, id, proposalFor(tools, state), {
+    alongside: (stateId) => keep(tools, id, state, checked.input, stateId),
+  });
+  return new Reply(printResult(result), statusOf(result));
+}
+
+/** Prefect: a run that left its process is scheduled, one whose process waits is running again. */
+function proposalFor(tools: Tools, state: State): StateProposal {
+  if (!state.state_details.pause_reschedule) return { type: "RUNNING" };
+  return { type: "SCHEDULED", name: "Resuming", state_details: { scheduled_time: tools.clock() } };
+}
+
+/** Prefect: a REJECT whose details are those of an ABORT. */
+function reject(state: State, reason: string): Reply {
+  return new Reply({ state: printState(state), status: "REJECT", details: { type: "abort_details", reason } }, 200);
+}
+
+/** The input as the run will get it, or why it will not; null where the run waits for none. */
+async function checkInput(
+  tools: Tools,
+  id: string,
+  state: State,
+  given: RunInput,
+): Promise<{ input: RunInput | null } | { refusal: string }> {
+  const keyset = state.state_details.run_input_keyset;
+  if (!keyset) return { input: null };
+  const store = new FlowRunInputStore(tools.db, tools.workspaceId);
+  const [variables, schema, response] = await Promise.all([
+    readVariables(tools, [given]),
+    store.read(id, keyset["schema"] ?? ""),
+    store.read(id, keyset["response"] ?? ""),
+  ]);
+  try {
+    const input = hydrate(given, variables);
+    const problem = problemWith(input, schema?.value);
+    if (problem) return { refusal: problem };
+    if (response && Object.keys(input).length > 0) throw integrityConflict();
+    return { input };
+  } catch (error) {
+    if (error instanceof HydrationError) return { refusal: `Error hydrating run input: ${error.message}` };
+    throw error;
+  }
+}
+
+function problemWith(input: RunInput, schemaText: string | undefined): string | undefined {
+  if (schemaText === undefined) return "Run input schema not found.";
+  const schema = parse(schemaText);
+  if (!isObject(schema)) return "Run input schema is not valid JSON.";
+  try {
+    const problem = valuesProblem(input, schema);
+    return problem && `Reason: ${problem}`;
+  } catch (error) {
+    if (!(error instanceof UnusableSchema)) throw error;
+    return "Invalid schema: Unable to validate schema with circular references.";
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // said by the caller
+  }
+}
+
+/** The input is written with the state that it is for: the run never goes on without it. */
+function keep(tools: Tools, id: string, state: State, input: RunInput | null, stateId: string) {
+  const key = state.state_details.run_input_keyset?.["response"];
+  if (!input || key === undefined || Object.keys(input).length === 0) return [];
+  const now = tools.clock();
+  const row = {
+    flow_run_id: id,
+    key,
+    id: tools.ids.random(),
+    created: now,
+    updated: now,
+    value: JSON.stringify(input),
+    sender: null,
+  };
+  return [new FlowRunInputStore(tools.db, tools.workspaceId).insertOnState(row, stateId)];
+}

@@ -1,0 +1,20 @@
+/** What is told when a flow is made, changed or deleted. */
+import type { Event } from "#events/event";
+import { type FlowRow, printFlow } from "#resources/flows/store";
+import type { Tools } from "#tools";
+import { printTime } from "#wire/dates";
+
+/** The `prefect.flow.*` event of a change. */
+export function flowEvent(tools: Tools, action: "created" | "updated" | "deleted", row: FlowRow): Event {
+  const now = tools.clock();
+  const { name, tags, labels } = printFlow(row);
+  return {
+    occurred: printTime(now),
+    event: `prefect.flow.${action}`,
+    resource: { "prefect.resource.id": `prefect.flow.${row.id}`, "prefect.resource.name": name },
+    related: [],
+    payload: { name, tags, labels },
+    id: tools.ids.ordered(now),
+    follows: null,
+  };
+}

@@ -1,0 +1,123 @@
+/** The routes under /flows. */
+import { z } from "zod";
+import { FilterFields, toFilters } from "#filters/bodies";
+import { whereClause } from "#filters/joins";
+import { FlowSort, orderBy } from "#filters/sorts";
+import { embedded, Reply, route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import { createFlow } from "#resources/flows/create-flow";
+import { deleteFlow, deleteFlows } from "#resources/flows/delete-flow";
+import { Flow, FlowBulkDeleteResponse, FlowCreate, FlowUpdate } from "#resources/flows/schema";
+import { type FlowKey, FlowStore, printFlow } from "#resources/flows/store";
+import { updateFlow } from "#resources/flows/update-flow";
+import type { Tools } from "#tools";
+import { Uuid } from "#wire/ids";
+import { BulkLimit, checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+
+const { flows, flow_runs, task_runs, deployments, work_pools } = FilterFields;
+const FlowFilters = { flows, flow_runs, task_runs, deployments, work_pools };
+const ById = z.object({ id: Uuid });
+const ByName = z.object({ name: z.string() });
+const store = (tools: Tools) => new FlowStore(tools.db, tools.workspaceId);
+
+async function read(key: FlowKey, tools: Tools) {
+  const row = await store(tools).read(key);
+  if (!row) throw notFound("Flow");
+  return printFlow(row);
+}
+
+export const flowRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/flows/",
+      summary: "Create a flow, or read the one of that name.",
+      body: FlowCreate,
+      status: 201,
+      response: Flow,
+    },
+    async ({ body, tools }) => {
+      const { row, created } = await createFlow(tools, body);
+      return new Reply(printFlow(row), created ? 201 : 200);
+    },
+  ),
+  route(
+    { method: "GET", path: "/flows/name/{name}", summary: "Read a flow by its name.", params: ByName, response: Flow },
+    ({ params, tools }) => read(params, tools),
+  ),
+  route(
+    { method: "GET", path: "/flows/{id:uuid}", summary: "Read a flow.", params: ById, response: Flow },
+    ({ params, tools }) => read(params, tools),
+  ),
+  route(
+    {
+      method: "PATCH",
+      path: "/flows/{id:uuid}",
+      summary: "Update a flow.",
+      params: ById,
+      body: FlowUpdate,
+      status: 204,
+    },
+    ({ params, body, tools }) => updateFlow(tools, params.id, body),
+  ),
+  route(
+    {
+      method: "DELETE",
+      path: "/flows/{id:uuid}",
+      summary: "Delete a flow with all that belongs to it.",
+      params: ById,
+      status: 204,
+    },
+    ({ params, tools }) => deleteFlow(tools, params.id),
+  ),
+  route(
+    { method: "POST", path: "/flows/count", summary: "Count flows.", body: embedded(FlowFilters), response: z.int() },
+    ({ body, tools }) => store(tools).count(whereClause("flows", toFilters(body), tools.workspaceId)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/flows/filter",
+      summary: "Read flows.",
+      body: embedded({ ...FlowFilters, sort: FlowSort.default("NAME_ASC"), limit: Limit, offset: Offset }),
+      response: z.array(Flow),
+    },
+    async ({ body, tools }) => {
+      const where = whereClause("flows", toFilters(body), tools.workspaceId);
+      const rows = await store(tools).list(where, orderBy("flows", body.sort), checkLimit(body.limit), body.offset);
+      return rows.map(printFlow);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/flows/paginate",
+      summary: "Read a page of flows, with how many there are.",
+      body: embedded({ ...FlowFilters, sort: FlowSort.default("NAME_ASC"), limit: Limit, page: Page }),
+      response: paginated(Flow, "FlowPaginationResponse"),
+    },
+    async ({ body, tools }) => {
+      const limit = checkLimit(body.limit);
+      const where = whereClause("flows", toFilters(body), tools.workspaceId);
+      const [rows, count] = await Promise.all([
+        store(tools).list(where, orderBy("flows", body.sort), limit, (body.page - 1) * limit),
+        store(tools).count(where),
+      ]);
+      return pageOf(rows.map(printFlow), count, limit, body.page);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/flows/bulk_delete",
+      summary: "Delete the flows that a filter finds.",
+      body: embedded({ flows, limit: BulkLimit }),
+      response: FlowBulkDeleteResponse,
+    },
+    async ({ body, tools }) => {
+      const where = whereClause("flows", { flows: body.flows }, tools.workspaceId);
+      const rows = await store(tools).list(where, orderBy("flows", "NAME_ASC"), body.limit, 0);
+      return { deleted: await deleteFlows(tools, rows) };
+    },
+  ),
+];

@@ -1,0 +1,30 @@
+/** Flows on the wire. */
+import { z } from "zod";
+import { TimeText } from "#wire/dates";
+import { UuidText } from "#wire/ids";
+import { Name } from "#wire/names";
+import { Labels } from "#wire/scalars";
+
+export const FlowCreate = z
+  .strictObject({
+    name: Name,
+    tags: z.array(z.string()).default([]),
+    labels: Labels.nullable().default({}),
+  })
+  .meta({ id: "FlowCreate" });
+
+export const FlowUpdate = z.strictObject({ tags: z.array(z.string()).optional() }).meta({ id: "FlowUpdate" });
+
+/** A flow in an answer. */
+export const Flow = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    tags: z.array(z.string()),
+    labels: Labels.nullable(),
+  })
+  .meta({ id: "Flow" });
+
+export const FlowBulkDeleteResponse = z.object({ deleted: z.array(UuidText) }).meta({ id: "FlowBulkDeleteResponse" });

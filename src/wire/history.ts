@@ -1,0 +1,79 @@
+/** Histories of runs on the wire: a window of time in intervals, and what is counted in each. */
+import { z } from "zod";
+import { unprocessable } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
+import { parseTime, printDuration, printTime, Time, TimeText } from "#wire/dates";
+import { Float } from "#wire/scalars";
+import { StateType } from "#wire/state";
+
+const SECOND: Micros = 1_000_000;
+/** Prefect: a window that has more is cut short. */
+const MAX_INTERVALS = 500;
+const LAST_TIME: Micros = parseTime("9999-12-31T23:59:59.999999Z") ?? 0;
+
+/** The fields of a body that say the window. */
+export const HistoryFields = { history_start: Time, history_end: Time, history_interval_seconds: Float };
+
+export const HistoryResponse = z
+  .object({
+    interval_start: TimeText,
+    interval_end: TimeText,
+    states: z.array(
+      z
+        .object({
+          state_type: StateType,
+          state_name: z.string(),
+          count_runs: z.int(),
+          sum_estimated_run_time: z.number(),
+          sum_estimated_lateness: z.number(),
+        })
+        .meta({ id: "HistoryResponseState" }),
+    ),
+  })
+  .meta({ id: "HistoryResponse" });
+
+interface Window {
+  start: Micros;
+  interval: Micros;
+  intervals: number;
+}
+
+/** The window of a body; refuses intervals that are too short, or that no date can name. */
+export function windowOf(body: {
+  history_start: Micros;
+  history_end: Micros;
+  history_interval_seconds: number;
+}): Window {
+  const interval = Math.round(body.history_interval_seconds * SECOND);
+  if (interval < SECOND) throw unprocessable("History interval must not be less than 1 second.");
+  const start = body.history_start;
+  const intervals = Math.min(MAX_INTERVALS, Math.max(0, Math.ceil((body.history_end - start) / interval)));
+  if (start + intervals * interval > LAST_TIME)
+    throw unprocessable("The last interval must not end after the year 9999.");
+  return { start, interval, intervals };
+}
+
+interface Counted {
+  interval: number;
+  state_type: string;
+  state_name: string;
+  count_runs: number;
+  sum_estimated_run_time: Micros;
+  sum_estimated_lateness: Micros;
+}
+
+/** The history as answers show it: every interval is there, be it empty. */
+export function printHistory({ start, interval, intervals }: Window, rows: readonly Counted[]) {
+  const byInterval = Map.groupBy(rows, (row) => row.interval);
+  return Array.from({ length: intervals }, (_, index) => ({
+    interval_start: printTime(start + index * interval),
+    interval_end: printTime(start + (index + 1) * interval),
+    states: (byInterval.get(index) ?? []).map((row) => ({
+      state_type: row.state_type,
+      state_name: row.state_name,
+      count_runs: row.count_runs,
+      sum_estimated_run_time: printDuration(row.sum_estimated_run_time),
+      sum_estimated_lateness: printDuration(row.sum_estimated_lateness),
+    })),
+  }));
+}
