@@ -31,7 +31,7 @@ async function bundle(options: BuildOptions): Promise<string> {
 export async function writeOpenApi(): Promise<void> {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   const program = resolve(`dist/describe.${process.pid}.mjs`);
-  await bundle({ entryPoints: ["src/describe.ts"], outfile: program, platform: "node", packages: "external" });
+  await bundle({ entryPoints: ["src/describe.ts"], outfile: program, platform: "node", external: ["cloudflare:*"] });
   const { openApiDocument } = (await import(pathToFileURL(program).href)) as {
     openApiDocument(version: string): string;
   };
