@@ -98,15 +98,15 @@ CREATE TABLE `event_segment` (
 	`last_occurred` integer NOT NULL,
 	`event_count` integer NOT NULL,
 	`counts` text NOT NULL,
-	`events` text NOT NULL,
 	`consumed` integer NOT NULL,
+	`events` text NOT NULL,
 	PRIMARY KEY(`workspace_id`, `hour`, `id`)
 ) WITHOUT ROWID;
 --> statement-breakpoint
 CREATE INDEX `event_segment_waiting` ON `event_segment` (`id`) WHERE consumed = 0;--> statement-breakpoint
 CREATE TABLE `sweep_mark` (
 	`name` text PRIMARY KEY NOT NULL,
-	`mark` integer NOT NULL
+	`mark` text NOT NULL
 ) WITHOUT ROWID;
 --> statement-breakpoint
 CREATE TABLE `flow_run` (
@@ -196,6 +196,7 @@ CREATE TABLE `log_segment` (
 	`last_timestamp` integer NOT NULL,
 	`min_level` integer NOT NULL,
 	`max_level` integer NOT NULL,
+	`record_count` integer NOT NULL,
 	`records` text NOT NULL,
 	PRIMARY KEY(`workspace_id`, `run_id`, `first_timestamp`, `digest`)
 ) WITHOUT ROWID;

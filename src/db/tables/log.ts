@@ -14,7 +14,9 @@ export const log_segment = sqliteTable(
     last_timestamp: micros("last_timestamp").notNull(),
     min_level: integer("min_level").notNull(),
     max_level: integer("max_level").notNull(),
-    /** JSON array of {id, name, level, message, timestamp (µs), task_run_id, worker_id}, in the order they came. */
+    /** How many records there are, so that a page deep in a run's logs need not open what lies before it. */
+    record_count: integer("record_count").notNull(),
+    /** JSON array of {id, name, level, message, timestamp (µs), task_run_id?, no_flow_run?: 1}, in the order they came. */
     records: json("records").notNull(),
   },
   (t) => [
