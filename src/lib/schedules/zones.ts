@@ -44,3 +44,14 @@ function offsetAt(moment: Micros, zone: string): number {
   const zoned = Temporal.Instant.fromEpochMilliseconds(seconds * 1000).toZonedDateTimeISO(zone);
   return zoned.offsetNanoseconds / 1000;
 }
+
+/** A moment as the zone's clock shows it, in Python's words: `2026-11-21 12:00:00+01:00`. */
+export function printZoned(moment: Micros, zone: string): string {
+  const wall = wallAt(moment, zone);
+  const micros = ((wall % SECOND) + SECOND) % SECOND;
+  const fraction = micros === 0 ? "" : `.${String(micros).padStart(6, "0")}`;
+  const text = new Date((wall - micros) / 1000).toISOString().slice(0, 19).replace("T", " ");
+  const minutes = Math.round((wall - moment) / (60 * SECOND));
+  const two = (number: number) => String(number).padStart(2, "0");
+  return `${text}${fraction}${minutes < 0 ? "-" : "+"}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`;
+}

@@ -1,0 +1,191 @@
+/** `POST /deployments/`: makes a deployment, or says another word on the one its flow has under that name. */
+import { sql } from "drizzle-orm";
+import { readJson, type Statement } from "#db/database";
+import { concurrency_limit } from "#db/tables/concurrency-limit";
+import { flow } from "#db/tables/flow";
+import { emitEvents } from "#events/emit";
+import { integrityConflict, refused, unavailable } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
+import { changesBetween, deploymentEvent } from "#resources/deployments/events";
+import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
+import { materialise } from "#resources/deployments/materialise";
+import type { DeploymentCreate } from "#resources/deployments/schema";
+import { scheduleRows } from "#resources/deployments/schedules";
+import { type DeploymentColumns, type DeploymentRow, DeploymentStore, limitOf } from "#resources/deployments/store";
+import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
+import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
+import { AGENT_POOL } from "#resources/work-queues/queues";
+import type { Tools } from "#tools";
+
+/** How often a deployment that is made or deleted under our hands is looked at again. */
+const TRIES = 5;
+
+/** What a body comes to, apart from the deployment that may be there. */
+interface Wish {
+  body: DeploymentCreate;
+  columns: Partial<DeploymentColumns>;
+  labels: Record<string, unknown>;
+}
+
+/** The deployment as it is then, and whether it was made. */
+export async function createDeployment(tools: Tools, body: DeploymentCreate): Promise<{ row: DeploymentRow; created: boolean }> {
+  const pool = await findPool(tools, body.work_pool_name);
+  if (pool && pool.name !== AGENT_POOL) validateDeploymentVariables(templateOf(pool), body.job_variables, "creating");
+  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  for (let tries = 0; tries < TRIES; tries++) {
+    const { existing, labels } = await readAround(tools, store, body);
+    const queueId = await placeRuns(tools, pool, body);
+    const wish = { body, labels, columns: { ...columnsOf(body), ...(queueId && { work_queue_id: queueId }) } };
+    const row = existing ? await say(tools, store, existing, wish) : await make(tools, store, wish);
+    if (!row) continue;
+    await materialise(tools, [row]);
+    announce(tools, existing, row);
+    return { row, created: !existing };
+  }
+  throw unavailable("The deployment is being changed by others.", 1);
+}
+
+/** One round trip: the deployment that is there, the flow's labels, the limit that is named. */
+async function readAround(tools: Tools, store: DeploymentStore, body: DeploymentCreate) {
+  const limitId = body.global_concurrency_limit_id ?? null;
+  const [deployments = [], flows = [], limits = []] = await tools.db.readAll([
+    store.select({ flowId: body.flow_id, name: body.name }),
+    sql`select labels from ${flow} where workspace_id = ${tools.workspaceId} and id = ${body.flow_id}`,
+    sql`select id from ${concurrency_limit} where workspace_id = ${tools.workspaceId} and id = ${limitId}`,
+  ]);
+  if (limitId !== null && limits.length === 0) throw refused(404, "Concurrency limit not found");
+  if (!flows[0]) throw integrityConflict();
+  // Rows of the store's own select.
+  return {
+    existing: deployments[0] as DeploymentRow | undefined,
+    labels: readJson<Record<string, unknown>>(String(flows[0]["labels"])),
+  };
+}
+
+async function make(tools: Tools, store: DeploymentStore, wish: Wish): Promise<DeploymentRow | undefined> {
+  const now = tools.clock();
+  const row = { ...blank(tools.workspaceId, tools.ids.random(), wish.body, now), ...wish.columns, labels: labelsOf(wish) };
+  const written = await tools.db.batch([
+    store.insert(row),
+    ...schedulesOf(tools, store, row.id, wish.body, row.paused === 1),
+    ...limitStatements(tools, store, row.id, null, wish.body, now),
+    store.select({ id: row.id }),
+  ]);
+  return written.at(-1)?.rows[0] as DeploymentRow | undefined; // a row of the store's own select
+}
+
+async function say(tools: Tools, store: DeploymentStore, existing: DeploymentRow, wish: Wish): Promise<DeploymentRow | undefined> {
+  const now = tools.clock();
+  const isPaused = (wish.columns.paused ?? existing.paused) === 1;
+  const removal = removeAutoRuns(tools.workspaceId, existing.id, now, "future");
+  const written = await tools.db.batch([
+    ...removal,
+    store.update(existing.id, { ...wish.columns, labels: labelsOf(wish), updated: now }),
+    store.removeSchedules(existing.id),
+    ...schedulesOf(tools, store, existing.id, wish.body, isPaused),
+    ...limitStatements(tools, store, existing.id, existing, wish.body, now),
+    store.select({ id: existing.id }),
+  ]);
+  await forgetRuns(tools, existing, written.slice(0, removal.length));
+  return written.at(-1)?.rows[0] as DeploymentRow | undefined; // a row of the store's own select
+}
+
+/** Prefect: schedules are replaced by those of the body, and `max_scheduled_runs` is lost on this way. */
+function schedulesOf(tools: Tools, store: DeploymentStore, id: string, body: DeploymentCreate, isPaused: boolean): Statement[] {
+  const schedules = (body.schedules ?? []).map((schedule) => ({ ...schedule, max_scheduled_runs: null }));
+  return schedules.length === 0 ? [] : [store.insertSchedules(id, scheduleRows(tools, id, schedules, isPaused))];
+}
+
+/** What has to be done about a deployment's own limit, as the body has it. */
+export function limitStatements(
+  tools: Tools,
+  store: DeploymentStore,
+  id: string,
+  existing: DeploymentRow | null,
+  body: Pick<DeploymentCreate, "concurrency_limit">,
+  now: Micros,
+): Statement[] {
+  if (!("concurrency_limit" in body)) return [];
+  const limit = body.concurrency_limit ?? null;
+  const present = existing && limitOf(existing);
+  if ((present?.limit ?? null) === limit) return [];
+  if (limit === null) return [store.removeOwnLimit(id), store.update(id, { concurrency_limit_id: null })];
+  return [store.writeOwnLimit(id, tools.ids.random(), limit, now), store.useOwnLimit(id)];
+}
+
+/** Prefect: `with_system_labels_for_deployment`, the flow's labels, the system's, then the client's. */
+function labelsOf({ body, labels }: Wish): string {
+  return JSON.stringify({ ...labels, "prefect.flow.id": body.flow_id, ...body.labels });
+}
+
+/** The columns of a body's fields that are given. */
+export function columnsOf(body: Omit<Partial<DeploymentCreate>, "schedules">): Partial<DeploymentColumns> {
+  const json = <K extends string>(column: K, value: unknown) => (value === undefined ? {} : { [column]: value === null ? null : JSON.stringify(value) });
+  const flag = <K extends string>(column: K, value: boolean | undefined) => (value === undefined ? {} : { [column]: value ? 1 : 0 });
+  const plain = <K extends string>(column: K, value: unknown) => (value === undefined ? {} : { [column]: value });
+  return {
+    ...plain("description", body.description),
+    ...plain("version", body.version),
+    ...flag("paused", body.paused),
+    ...plain("concurrency_limit", body.concurrency_limit),
+    ...plain("concurrency_limit_id", body.global_concurrency_limit_id),
+    ...json("concurrency_options", body.concurrency_options),
+    ...json("job_variables", body.job_variables),
+    ...json("parameters", body.parameters),
+    ...json("parameter_openapi_schema", body.parameter_openapi_schema),
+    ...flag("enforce_parameter_schema", body.enforce_parameter_schema),
+    ...json("pull_steps", body.pull_steps),
+    ...plain("path", body.path),
+    ...plain("entrypoint", body.entrypoint),
+    ...json("tags", body.tags),
+    ...plain("work_queue_name", body.work_queue_name),
+    ...plain("storage_document_id", body.storage_document_id),
+    ...plain("infrastructure_document_id", body.infrastructure_document_id),
+  };
+}
+
+function blank(workspaceId: string, id: string, body: DeploymentCreate, now: Micros): DeploymentColumns {
+  return {
+    workspace_id: workspaceId,
+    id,
+    created: now,
+    updated: now,
+    name: body.name,
+    flow_id: body.flow_id,
+    description: null,
+    version: null,
+    version_id: null,
+    version_info: null,
+    paused: 0,
+    status: "NOT_READY",
+    last_polled: null,
+    concurrency_limit: null,
+    concurrency_limit_id: null,
+    concurrency_options: null,
+    job_variables: "{}",
+    parameters: "{}",
+    parameter_openapi_schema: "{}",
+    enforce_parameter_schema: 1,
+    pull_steps: "[]",
+    path: null,
+    entrypoint: null,
+    tags: "[]",
+    labels: "{}",
+    work_queue_id: null,
+    work_queue_name: null,
+    storage_document_id: null,
+    infrastructure_document_id: null,
+    created_by: null,
+    updated_by: null,
+  };
+}
+
+/** Tells what happened, if anything did. */
+export function announce(tools: Tools, before: DeploymentRow | undefined, after: DeploymentRow): void {
+  if (!before) {
+    tools.background(emitEvents(tools, [deploymentEvent(tools, "created", after)]));
+    return;
+  }
+  const changes = changesBetween(before, after);
+  if (changes) tools.background(emitEvents(tools, [deploymentEvent(tools, "updated", after, changes)]));
+}

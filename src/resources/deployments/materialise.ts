@@ -1,0 +1,136 @@
+/** Makes the schedules of deployments into runs, a stretch ahead; running it again changes nothing. */
+import { readJson } from "#db/database";
+import type { Micros } from "#lib/clock";
+import { momentsWithin, type Window } from "#lib/schedules/dates";
+import { printZoned } from "#lib/schedules/zones";
+import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
+import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
+import { type DeploymentRow, DeploymentStore, type ScheduleMark, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
+import type { Tools } from "#tools";
+import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
+
+const SECOND = 1_000_000;
+/** Prefect: PREFECT_API_SERVICES_SCHEDULER_MIN_RUNS, MAX_RUNS, MIN_SCHEDULED_TIME, MAX_SCHEDULED_TIME. */
+export const MIN_RUNS = 3;
+export const MAX_RUNS = 100;
+export const MIN_AHEAD = 3600 * SECOND;
+export const MAX_AHEAD = 100 * 86_400 * SECOND;
+
+/** What goes into one statement: D1 takes values of 2 MB, and a run is written with its state. */
+const MOST_BYTES = 500_000;
+
+/** A schedule's runs to be made, and how far it has come then. */
+interface Plan {
+  row: DeploymentRow;
+  drafts: FlowRunDraft[];
+  mark: ScheduleMark;
+}
+
+/** Makes runs of the deployments' active schedules, or of those among them that are named. Returns how many were made. */
+export async function materialise(tools: Tools, rows: readonly DeploymentRow[], only?: ReadonlySet<string>): Promise<number> {
+  const now = tools.clock();
+  const plans = rows
+    .filter((row) => row.paused === 0)
+    .flatMap((row) =>
+      schedulesOf(row)
+        .filter((schedule) => schedule.active === 1 && (!only || only.has(schedule.id)))
+        .map((schedule) => planSchedule(row, schedule, now)),
+    );
+  if (plans.length === 0) return 0;
+  const made = await makeRuns(tools, plans.flatMap(({ drafts }) => drafts));
+  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const { rows: marked } = await tools.db.run(store.markSchedules(plans.map(({ mark }) => mark)));
+  const upheld = new Set(marked.map(({ id }) => id));
+  for (const { row, mark } of plans.filter(({ mark: { id } }) => !upheld.has(id))) await takeBack(tools, row, mark.id, made);
+  return made.length;
+}
+
+interface MadeRun {
+  id: string;
+  scheduleId: string | undefined;
+}
+
+/** A schedule that was changed or paused meanwhile gets no runs; whoever changed it has removed the older ones. */
+async function takeBack(tools: Tools, row: DeploymentRow, scheduleId: string, made: readonly MadeRun[]): Promise<void> {
+  const ids = made.filter((run) => run.scheduleId === scheduleId).map(({ id }) => id);
+  if (ids.length > 0) await forgetRuns(tools, row, await tools.db.batch(removeRunsById(tools.workspaceId, ids)));
+}
+
+/** Creates the runs, as many at once as fit into a statement. */
+export async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<MadeRun[]> {
+  const made: MadeRun[] = [];
+  for (const portion of portions(drafts)) {
+    for (const { run, created } of await createFlowRuns(tools, portion)) {
+      const scheduleId = run.created_by === null ? undefined : readJson<{ id: string }>(run.created_by).id;
+      if (created) made.push({ id: run.id, scheduleId });
+    }
+  }
+  return made;
+}
+
+function portions(drafts: readonly FlowRunDraft[]): FlowRunDraft[][] {
+  const found: FlowRunDraft[][] = [];
+  let room = 0;
+  for (const draft of drafts) {
+    const bytes = JSON.stringify(draft).length * 2;
+    const last = found.at(-1);
+    if (last && bytes <= room) {
+      last.push(draft);
+      room -= bytes;
+      continue;
+    }
+    found.push([draft]);
+    room = MOST_BYTES - bytes;
+  }
+  return found;
+}
+
+function planSchedule(row: DeploymentRow, schedule: ScheduleRow, now: Micros): Plan {
+  const window: Window = { end: now + MAX_AHEAD, until: now + MIN_AHEAD, minRuns: MIN_RUNS, maxRuns: MAX_RUNS };
+  const moments = momentsWithin(momentsOf(schedule, now), window);
+  const fresh = moments.filter((moment) => schedule.scheduled_until === null || moment > schedule.scheduled_until);
+  return {
+    row,
+    drafts: draftsOf(row, schedule, fresh),
+    mark: {
+      deployment_id: row.id,
+      id: schedule.id,
+      updated: schedule.updated,
+      scheduled_until: moments.at(-1) ?? schedule.scheduled_until,
+      top_up_at: nextTopUp(schedule, moments, now),
+    },
+  };
+}
+
+/** When the runs that are left become too few or too near. Null where no date is left. */
+function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], now: Micros): Micros | null {
+  const [third] = moments.slice(-MIN_RUNS);
+  const last = moments.at(-1);
+  if (third !== undefined && last !== undefined && moments.length >= MIN_RUNS) return Math.max(now + 1, Math.min(third, last - MIN_AHEAD));
+  // The dates run out, or the next one lies too far ahead to be made now.
+  const [beyond] = momentsOf(schedule, now + MAX_AHEAD + 1);
+  return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - MAX_AHEAD);
+}
+
+function momentsOf({ schedule }: ScheduleRow, start: Micros): Iterable<Micros> {
+  return scheduleMoments(readJson<Schedule>(schedule), start);
+}
+
+/** Prefect: `_generate_scheduled_flow_runs`; the idempotency key makes a date of a schedule one run, whoever makes it. */
+export function draftsOf(row: DeploymentRow, { id, slug, schedule: text, parameters }: ScheduleRow, moments: readonly Micros[]): FlowRunDraft[] {
+  const schedule = readJson<Schedule>(text);
+  return moments.map((moment) => ({
+    flow_id: row.flow_id,
+    deployment_id: row.id,
+    deployment_version: row.version,
+    work_queue_id: row.work_queue_id,
+    work_queue_name: row.queue_name ?? row.work_queue_name,
+    parameters: { ...readJson<Record<string, unknown>>(row.parameters), ...readJson<Record<string, unknown>>(parameters) },
+    infrastructure_document_id: row.infrastructure_document_id,
+    idempotency_key: `scheduled ${row.id} ${id} ${printZoned(moment, schedule.timezone || "UTC")}`,
+    tags: ["auto-scheduled", ...readJson<string[]>(row.tags)],
+    auto_scheduled: true,
+    created_by: { id, type: "SCHEDULE", display_value: slug ?? scheduleKind(schedule) },
+    state: { type: "SCHEDULED", message: "Flow run scheduled", state_details: { scheduled_time: moment } },
+  }));
+}

@@ -1,0 +1,84 @@
+/** What a changed deployment's `schedules` come to: told apart by their slugs, or else replaced as a whole. */
+import { unprocessable } from "#lib/api-error";
+import type { Statement } from "#db/database";
+import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
+import { scheduleRows } from "#resources/deployments/schedules";
+import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
+import type { Tools } from "#tools";
+import { settleSchedule } from "#wire/schedule";
+
+/** The statements that bring the schedules to what the body says; none where it says nothing. Throws 422. */
+export function mergeSchedules(
+  tools: Tools,
+  store: DeploymentStore,
+  before: DeploymentRow,
+  wishes: readonly DeploymentScheduleUpdate[] | undefined,
+): Statement[] {
+  if (wishes === undefined) return [];
+  const present = schedulesOf(before);
+  const areSlugged = present.length > 0 && present.every(({ slug }) => slug !== null);
+  if (!areSlugged) return replaceAll(tools, store, before, wishes);
+  if (wishes.some(({ slug }) => (slug ?? null) === null)) {
+    throw unprocessable(
+      "Please provide a slug for each schedule in your request to ensure schedules are updated correctly.",
+    );
+  }
+  checkRenames(present, wishes);
+  return mergeBySlug(tools, store, before, wishes);
+}
+
+function replaceAll(tools: Tools, store: DeploymentStore, { id, paused }: DeploymentRow, wishes: readonly DeploymentScheduleUpdate[]): Statement[] {
+  const rows = scheduleRows(tools, id, wishes.flatMap((wish) => toCreate(wish) ?? []), paused === 1);
+  // Prefect: `max_scheduled_runs` is lost on this way.
+  return [store.removeSchedules(id), store.insertSchedules(id, rows.map((row) => ({ ...row, max_scheduled_runs: null })))];
+}
+
+function mergeBySlug(tools: Tools, store: DeploymentStore, before: DeploymentRow, wishes: readonly DeploymentScheduleUpdate[]): Statement[] {
+  const present = new Map(schedulesOf(before).map((row) => [row.slug, row]));
+  const found = wishes.map((wish) => ({ wish, row: present.get(wish.replaces || wish.slug || null) }));
+  const fresh = found.filter(({ row }) => !row).map(({ wish }) => {
+    const whole = toCreate(wish);
+    if (!whole) throw unprocessable("Unable to create new deployment schedules without a schedule configuration.");
+    return { ...whole, max_scheduled_runs: null };
+  });
+  const changed = found.flatMap(({ wish, row }) => (row ? [{ wish, row }] : []));
+  const renamed = changed.filter(({ wish }) => wish.replaces);
+  return [
+    // Two schedules may exchange their slugs, so the old ones go first.
+    ...renamed.map(({ row }) => store.updateSchedule(before.id, row.id, { slug: null })),
+    ...changed.map(({ wish, row }) => store.updateSchedule(before.id, row.id, changesOf(tools, wish))),
+    ...(fresh.length > 0 ? [store.insertSchedules(before.id, scheduleRows(tools, before.id, fresh, before.paused === 1))] : []),
+  ];
+}
+
+function checkRenames(present: readonly ScheduleRow[], wishes: readonly DeploymentScheduleUpdate[]): void {
+  const replaced = new Set<string>();
+  for (const { replaces } of wishes) {
+    if (!replaces) continue;
+    if (replaced.has(replaces)) throw unprocessable(`Multiple schedules have 'replaces' targeting the same slug: ${replaces}`);
+    replaced.add(replaces);
+  }
+  const taken = new Set(present.map(({ slug }) => slug));
+  for (const { slug, replaces } of wishes) {
+    if (slug && replaces && taken.has(slug) && !replaced.has(slug)) {
+      throw unprocessable(`Cannot rename schedule from '${replaces}' to '${slug}': a schedule with slug '${slug}' already exists.`);
+    }
+  }
+}
+
+function toCreate({ schedule, active, ...rest }: DeploymentScheduleUpdate) {
+  return schedule ? { ...rest, schedule, active: active ?? true } : undefined;
+}
+
+/** The columns of a changed schedule. Prefect: null says nothing, and parameters that are not given are none. */
+export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial<ScheduleRow> {
+  const now = tools.clock();
+  return {
+    updated: now,
+    parameters: JSON.stringify(wish.parameters),
+    ...(wish.schedule && { schedule: JSON.stringify(settleSchedule(wish.schedule, now)) }),
+    ...(typeof wish.active === "boolean" && { active: wish.active ? 1 : 0 }),
+    ...(typeof wish.max_scheduled_runs === "number" && { max_scheduled_runs: wish.max_scheduled_runs }),
+    ...(typeof wish.slug === "string" && { slug: wish.slug }),
+  };
+}

@@ -1,0 +1,56 @@
+/** Parameters of deployments and of their runs: filled in, and held against the deployment's schema. */
+import { sql } from "drizzle-orm";
+import { type Database, readJson } from "#db/database";
+import { variable } from "#db/tables/variable";
+import { conflict, refused, unprocessable } from "#lib/api-error";
+import { isObject, UnusableSchema } from "#lib/json-schema";
+import type { Tools } from "#tools";
+import { hydrate, HydrationError, variableNames } from "#wire/hydration";
+import { type Leniency, valuesProblem } from "#wire/parameters";
+
+type Parameters = Record<string, unknown>;
+
+/** The variables of the workspace that the values stand for. Costs nothing where they stand for none. */
+export async function readVariables(tools: Tools, values: readonly unknown[]): Promise<Map<string, unknown>> {
+  const names = values.flatMap(variableNames);
+  return names.length === 0 ? new Map() : readNamed(tools.db, tools.workspaceId, names);
+}
+
+async function readNamed(db: Database, workspaceId: string, names: readonly string[]): Promise<Map<string, unknown>> {
+  const rows = await db.rows<{ name: string; value: string | null }>(
+    sql`select name, value from ${variable}
+      where workspace_id = ${workspaceId} and name in (select value from json_each(${JSON.stringify(names)}))`,
+  );
+  return new Map(rows.map(({ name, value }) => [name, value === null ? null : readJson<unknown>(value)]));
+}
+
+/** The parameters with everything filled in that they stand for, or 400. `what` they are is said in the refusal. */
+export function fillIn(parameters: Parameters, variables: ReadonlyMap<string, unknown>, what: string): Parameters {
+  try {
+    return hydrate(parameters, variables);
+  } catch (error) {
+    if (error instanceof HydrationError) throw refused(400, `Error hydrating ${what} parameters: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Refuses parameters that the schema does not allow (409), or that cannot be checked by it. */
+export function enforceSchema(parameters: Parameters, schema: unknown, doing: string, leniency: Leniency = {}): void {
+  if (!isObject(schema)) {
+    throw conflict(
+      "Error updating deployment: Cannot update parameters because parameter schema enforcement is enabled and the" +
+        " deployment does not have a valid parameter schema.",
+    );
+  }
+  const problem = problemWith(parameters, schema, leniency);
+  if (problem) throw conflict(`Error ${doing}: ${problem}`);
+}
+
+function problemWith(parameters: Parameters, schema: Parameters, leniency: Leniency): string | undefined {
+  try {
+    return valuesProblem(parameters, schema, leniency);
+  } catch (error) {
+    if (!(error instanceof UnusableSchema)) throw error;
+    throw unprocessable("Invalid schema: Unable to validate schema with circular references.");
+  }
+}

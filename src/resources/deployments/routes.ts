@@ -1,0 +1,259 @@
+/** The routes under /deployments. */
+import { z } from "zod";
+import { DeploymentFilter } from "#filters/deployments";
+import { FilterFields, toFilters } from "#filters/bodies";
+import { whereClause } from "#filters/joins";
+import { DeploymentSort, orderBy } from "#filters/sorts";
+import { embedded, Reply, route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import { addSchedules, readSchedules, removeSchedule, setPaused, updateSchedule } from "#resources/deployments/change-schedules";
+import { createDeployment } from "#resources/deployments/create-deployment";
+import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
+import { deleteDeployments } from "#resources/deployments/delete-deployments";
+import { pollDeployments } from "#resources/deployments/poll";
+import { scheduleDeployment } from "#resources/deployments/schedule-deployment";
+import {
+  BulkLimit,
+  DeploymentBulkDeleteResponse,
+  DeploymentCreate,
+  DeploymentFlowRunCreate,
+  DeploymentResponse,
+  DeploymentSchedule,
+  DeploymentScheduleCreate,
+  DeploymentScheduleUpdate,
+  DeploymentUpdate,
+  FlowRunBulkCreateResponse,
+} from "#resources/deployments/schema";
+import { type DeploymentKey, DeploymentStore, printDeployment, printSchedule } from "#resources/deployments/store";
+import { updateDeployment } from "#resources/deployments/update-deployment";
+import { checkWorkQueues } from "#resources/deployments/work-queue-check";
+import { FlowRunResponse } from "#resources/flow-runs/schema";
+import { printFlowRun } from "#resources/flow-runs/store";
+import { WorkQueueResponse } from "#resources/work-queues/schema";
+import type { Tools } from "#tools";
+import { Time } from "#wire/dates";
+import { Uuid } from "#wire/ids";
+import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { Float, Int } from "#wire/scalars";
+
+const ById = z.object({ id: Uuid });
+const BySchedule = z.object({ id: Uuid, schedule_id: Uuid });
+const Sort = DeploymentSort.default("NAME_ASC");
+const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
+
+async function read(tools: Tools, key: DeploymentKey) {
+  const row = await store(tools).read(key);
+  if (!row) throw notFound("Deployment");
+  return row;
+}
+
+export const deploymentRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/deployments/",
+      summary: "Create a deployment, or change the one of the same flow and name.",
+      body: DeploymentCreate,
+      status: 201,
+      response: DeploymentResponse,
+    },
+    async ({ body, tools }) => {
+      const { row, created } = await createDeployment(tools, body);
+      return new Reply(printDeployment(row), created ? 201 : 200);
+    },
+  ),
+  route(
+    { method: "PATCH", path: "/deployments/{id:uuid}", summary: "Update a deployment.", params: ById, body: DeploymentUpdate, status: 204 },
+    ({ params, body, tools }) => updateDeployment(tools, params.id, body),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/deployments/name/{flow_name}/{deployment_name}",
+      summary: "Read a deployment by the names of its flow and its own.",
+      params: z.object({ flow_name: z.string(), deployment_name: z.string() }),
+      response: DeploymentResponse,
+    },
+    async ({ params, tools }) => printDeployment(await read(tools, { flowName: params.flow_name, name: params.deployment_name })),
+  ),
+  route(
+    { method: "GET", path: "/deployments/{id:uuid}", summary: "Read a deployment.", params: ById, response: DeploymentResponse },
+    async ({ params, tools }) => printDeployment(await read(tools, params)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/deployments/filter",
+      summary: "Read deployments.",
+      body: embedded({ ...FilterFields, sort: Sort, limit: Limit, offset: Offset }),
+      response: z.array(DeploymentResponse),
+    },
+    async ({ body, tools }) => {
+      const where = whereClause("deployments", toFilters(body), tools.workspaceId);
+      const rows = await store(tools).list(where, orderBy("deployments", body.sort), checkLimit(body.limit), body.offset);
+      return rows.map(printDeployment);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/deployments/paginate",
+      summary: "Read a page of deployments, with how many there are.",
+      body: embedded({ ...FilterFields, sort: Sort, limit: Limit, page: Page }),
+      response: paginated(DeploymentResponse, "DeploymentPaginationResponse"),
+    },
+    async ({ body, tools }) => {
+      const limit = checkLimit(body.limit);
+      const where = whereClause("deployments", toFilters(body), tools.workspaceId);
+      const [rows, count] = await Promise.all([
+        store(tools).list(where, orderBy("deployments", body.sort), limit, (body.page - 1) * limit),
+        store(tools).count(where),
+      ]);
+      return pageOf(rows.map(printDeployment), count, limit, body.page);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/deployments/get_scheduled_flow_runs",
+      summary: "Read the scheduled runs of deployments, by the time they are due.",
+      body: embedded({ deployment_ids: z.array(Uuid), scheduled_before: Time.nullish(), limit: Limit }),
+      response: z.array(FlowRunResponse),
+    },
+    async ({ body, tools }) => {
+      const poll = { deploymentIds: body.deployment_ids, before: body.scheduled_before ?? null, limit: checkLimit(body.limit) };
+      const runs = await pollDeployments(tools, poll);
+      const now = tools.clock();
+      return runs.map((run) => printFlowRun(run, now));
+    },
+  ),
+  route(
+    { method: "POST", path: "/deployments/count", summary: "Count deployments.", body: embedded(FilterFields), response: z.int() },
+    ({ body, tools }) => store(tools).count(whereClause("deployments", toFilters(body), tools.workspaceId)),
+  ),
+  route(
+    { method: "DELETE", path: "/deployments/{id:uuid}", summary: "Delete a deployment.", params: ById, status: 204 },
+    async ({ params, tools }) => {
+      const deleted = await deleteDeployments(tools, [await read(tools, params)]);
+      if (deleted.length === 0) throw notFound("Deployment");
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/deployments/bulk_delete",
+      summary: "Delete the deployments that a filter selects.",
+      body: embedded({ deployments: DeploymentFilter.nullish(), limit: BulkLimit }),
+      response: DeploymentBulkDeleteResponse,
+    },
+    async ({ body, tools }) => {
+      const where = whereClause("deployments", { deployments: body.deployments }, tools.workspaceId);
+      const rows = await store(tools).list(where, orderBy("deployments", "NAME_ASC"), body.limit, 0);
+      return { deleted: await deleteDeployments(tools, rows) };
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/deployments/{id:uuid}/schedule",
+      summary: "Make the runs that a deployment's schedules have within a window.",
+      params: ById,
+      body: embedded({
+        start_time: Time.nullish(),
+        end_time: Time.nullish(),
+        min_time: Float.nullish(),
+        min_runs: Int.nullish(),
+        max_runs: Int.nullish(),
+      }),
+      response: z.null(),
+    },
+    ({ params, body, tools }) => scheduleDeployment(tools, params.id, body),
+  ),
+  route(
+    { method: "POST", path: "/deployments/{id:uuid}/resume_deployment", summary: "Let a paused deployment go on.", params: ById, response: z.null() },
+    ({ params, tools }) => setPaused(tools, params.id, false),
+  ),
+  route(
+    { method: "POST", path: "/deployments/{id:uuid}/pause_deployment", summary: "Pause a deployment.", params: ById, response: z.null() },
+    ({ params, tools }) => setPaused(tools, params.id, true),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/deployments/{id:uuid}/create_flow_run",
+      summary: "Create a flow run of a deployment.",
+      params: ById,
+      body: DeploymentFlowRunCreate,
+      status: 201,
+      response: FlowRunResponse,
+    },
+    async ({ params, body, tools }) => {
+      const { run, created } = await createFromDeployment(tools, params.id, body);
+      return new Reply(printFlowRun(run, tools.clock()), created ? 201 : 200);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/deployments/{id:uuid}/create_flow_run/bulk",
+      summary: "Create several flow runs of a deployment.",
+      params: ById,
+      body: z.array(DeploymentFlowRunCreate),
+      response: FlowRunBulkCreateResponse,
+    },
+    async ({ params, body, tools }) => ({ results: await createManyFromDeployment(tools, params.id, body) }),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/deployments/{id:uuid}/work_queue_check",
+      summary: "Read the work queues that would pick up a deployment's runs.",
+      params: ById,
+      response: z.array(WorkQueueResponse.omit({ work_pool_name: true, status: true, active_slots: true }).meta({ id: "WorkQueue" })),
+    },
+    ({ params, tools }) => checkWorkQueues(tools, params.id),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/deployments/{id:uuid}/schedules",
+      summary: "Read a deployment's schedules.",
+      params: ById,
+      response: z.array(DeploymentSchedule),
+    },
+    async ({ params, tools }) => (await readSchedules(tools, params.id)).map(printSchedule),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/deployments/{id:uuid}/schedules",
+      summary: "Add schedules to a deployment.",
+      params: ById,
+      body: z.array(DeploymentScheduleCreate),
+      status: 201,
+      response: z.array(DeploymentSchedule),
+    },
+    async ({ params, body, tools }) => (await addSchedules(tools, params.id, body)).map(printSchedule),
+  ),
+  route(
+    {
+      method: "PATCH",
+      path: "/deployments/{id:uuid}/schedules/{schedule_id:uuid}",
+      summary: "Update a schedule.",
+      params: BySchedule,
+      body: DeploymentScheduleUpdate,
+      status: 204,
+    },
+    ({ params, body, tools }) => updateSchedule(tools, params.id, params.schedule_id, body),
+  ),
+  route(
+    {
+      method: "DELETE",
+      path: "/deployments/{id:uuid}/schedules/{schedule_id:uuid}",
+      summary: "Delete a schedule.",
+      params: BySchedule,
+      status: 204,
+    },
+    ({ params, tools }) => removeSchedule(tools, params.id, params.schedule_id),
+  ),
+];

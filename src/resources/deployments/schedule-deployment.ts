@@ -1,0 +1,35 @@
+/** `POST /deployments/{id}/schedule`: makes the runs of a window, which may lie in the past. */
+import { momentsWithin } from "#lib/schedules/dates";
+import { readJson } from "#db/database";
+import type { Micros } from "#lib/clock";
+import { draftsOf, makeRuns, MAX_AHEAD, MAX_RUNS, MIN_AHEAD, MIN_RUNS } from "#resources/deployments/materialise";
+import { DeploymentStore, schedulesOf } from "#resources/deployments/store";
+import type { Tools } from "#tools";
+import { type Schedule, scheduleMoments } from "#wire/schedule";
+
+/** What a caller may say about the window; times in microseconds. */
+export interface ScheduleWindow {
+  start_time?: Micros | null | undefined;
+  end_time?: Micros | null | undefined;
+  /** In seconds. */
+  min_time?: number | null | undefined;
+  min_runs?: number | null | undefined;
+  max_runs?: number | null | undefined;
+}
+
+/** Makes runs of all active schedules, even of a paused deployment. Prefect: of an unknown one too, which are none. */
+export async function scheduleDeployment(tools: Tools, id: string, asked: ScheduleWindow): Promise<void> {
+  const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
+  if (!row) return;
+  const start = asked.start_time ?? tools.clock();
+  const window = {
+    end: asked.end_time ?? start + MAX_AHEAD,
+    until: start + (typeof asked.min_time === "number" ? asked.min_time * 1_000_000 : MIN_AHEAD),
+    minRuns: asked.min_runs ?? MIN_RUNS,
+    maxRuns: asked.max_runs ?? MAX_RUNS,
+  };
+  const drafts = schedulesOf(row)
+    .filter((schedule) => schedule.active === 1)
+    .flatMap((schedule) => draftsOf(row, schedule, momentsWithin(scheduleMoments(readJson<Schedule>(schedule.schedule), start), window)));
+  await makeRuns(tools, drafts);
+}

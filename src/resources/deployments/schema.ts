@@ -1,0 +1,256 @@
+/** Deployments and their schedules on the wire. */
+import { z } from "zod";
+import { CreatedBy, FlowRunPolicy } from "#resources/flow-runs/schema";
+import { parametersProblem } from "#wire/parameters";
+import { TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { Name } from "#wire/names";
+import { Bool, Int, intFrom, JsonObject, Labels } from "#wire/scalars";
+import { ScheduleInput, ScheduleText } from "#wire/schedule";
+import { StateCreate } from "#wire/state";
+import { isObject } from "#lib/json-schema";
+
+/** Prefect: PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS. */
+const MAX_SCHEDULED_RUNS = 50;
+/** Prefect: `server.api.max_parameter_size`, of parameters as compact JSON. */
+const MAX_PARAMETER_BYTES = 524_288;
+
+/** Parameters of bounded size. */
+const Parameters = JsonObject.superRefine((parameters, context) => {
+  const bytes = new TextEncoder().encode(JSON.stringify(parameters)).length;
+  if (bytes <= MAX_PARAMETER_BYTES) return;
+  const [most, size] = [MAX_PARAMETER_BYTES, bytes].map((number) => number.toLocaleString("en-US"));
+  context.addIssue({
+    code: "custom",
+    message: `Flow run parameters must be less than ${most} bytes when serialized (got ${size} bytes).`,
+  });
+});
+
+const MaxScheduledRuns = Int.pipe(z.number().gt(0)).refine(
+  (runs) => runs <= MAX_SCHEDULED_RUNS,
+  `\`max_scheduled_runs\` must be less than or equal to ${MAX_SCHEDULED_RUNS}.`,
+);
+
+export const DeploymentScheduleCreate = z
+  .strictObject({
+    active: Bool.default(true),
+    schedule: ScheduleInput,
+    max_scheduled_runs: MaxScheduledRuns.nullish(),
+    parameters: JsonObject.default({}),
+    slug: z.string().nullish(),
+    replaces: z.string().nullish(),
+  })
+  .meta({ id: "DeploymentScheduleCreate" });
+export type DeploymentScheduleCreate = z.output<typeof DeploymentScheduleCreate>;
+
+export const DeploymentScheduleUpdate = z
+  .strictObject({
+    active: Bool.nullish(),
+    schedule: ScheduleInput.nullish(),
+    max_scheduled_runs: MaxScheduledRuns.nullish(),
+    parameters: JsonObject.default({}),
+    slug: z.string().nullish(),
+    replaces: z.string().nullish(),
+  })
+  .meta({ id: "DeploymentScheduleUpdate" });
+export type DeploymentScheduleUpdate = z.output<typeof DeploymentScheduleUpdate>;
+
+export const ConcurrencyOptions = z
+  .object({
+    collision_strategy: z.enum(["ENQUEUE", "CANCEL_NEW"]).meta({ id: "ConcurrencyLimitStrategy" }),
+    grace_period_seconds: Int.pipe(z.number().min(60).max(86_400))
+      .nullish()
+      .transform((seconds) => seconds ?? null),
+  })
+  .meta({ id: "ConcurrencyOptions" });
+
+/** Prefect: taken and not kept by the open-source server. */
+const VersionInfo = z.looseObject({ type: z.string(), version: z.string() }).meta({ id: "VersionInfo" });
+
+/** Prefect: fields of old clients, which are passed over. */
+const OLD_FIELDS = ["worker_pool_queue_id", "worker_pool_name", "worker_pool_queue_name", "work_pool_queue_name"];
+
+function withoutOldFields(body: unknown): unknown {
+  if (!isObject(body)) return body;
+  return Object.fromEntries(Object.entries(body).filter(([key]) => !OLD_FIELDS.includes(key)));
+}
+
+type Context = z.core.$RefinementCtx;
+
+/** What is wrong with the body as a whole is told before anything of its fields, as the original does. */
+function refuse(context: Context, message: string): typeof z.NEVER {
+  context.addIssue({ code: "custom", message });
+  return z.NEVER;
+}
+
+function withOneLimit(body: unknown, context: Context): unknown {
+  if (isObject(body) && body["concurrency_limit"] && body["global_concurrency_limit_id"]) {
+    return refuse(context, "A deployment cannot have both a concurrency limit and a global concurrency limit.");
+  }
+  return withoutOldFields(body);
+}
+
+/** Prefect: enforced at creation only where the body says so itself; and the body is given parameters if it has none. */
+function withValidParameters(body: unknown, context: Context): unknown {
+  const left = withOneLimit(body, context);
+  if (left === z.NEVER || !isObject(body)) return left;
+  body["parameters"] = "parameters" in body ? body["parameters"] : {};
+  const problem = body["enforce_parameter_schema"]
+    ? parametersProblem(body["parameters"], body["parameter_openapi_schema"])
+    : undefined;
+  return problem ? refuse(context, problem) : withoutOldFields(body);
+}
+
+const shared = {
+  version: z.string().nullish(),
+  description: z.string().nullish(),
+  paused: Bool.optional(),
+  concurrency_limit: Int.pipe(z.number().gt(0)).nullish(),
+  concurrency_options: ConcurrencyOptions.nullish(),
+  global_concurrency_limit_id: Uuid.nullish(),
+  parameter_openapi_schema: JsonObject.nullish(),
+  tags: z.array(z.string()).optional(),
+  work_queue_name: z.string().nullish(),
+  work_pool_name: z.string().nullish(),
+  path: z.string().nullish(),
+  pull_steps: z.array(JsonObject).nullish(),
+  entrypoint: z.string().nullish(),
+  storage_document_id: Uuid.nullish(),
+  infrastructure_document_id: Uuid.nullish(),
+  version_info: VersionInfo.nullish(),
+};
+
+const DeploymentCreateFields = z
+  .strictObject({
+    name: Name,
+    flow_id: Uuid,
+    ...shared,
+    schedules: z.array(DeploymentScheduleCreate).optional(),
+    enforce_parameter_schema: Bool.optional(),
+    parameters: Parameters.optional(),
+    labels: Labels.nullish(),
+    job_variables: JsonObject.optional(),
+  })
+  .meta({ id: "DeploymentCreate" });
+
+/** A new deployment, or another word on one that is there: only the fields that are given count then. */
+export const DeploymentCreate = z.preprocess(withValidParameters, DeploymentCreateFields);
+export type DeploymentCreate = z.output<typeof DeploymentCreate>;
+
+const DeploymentUpdateFields = z
+  .strictObject({
+    ...shared,
+    schedules: z.array(DeploymentScheduleUpdate).optional(),
+    enforce_parameter_schema: Bool.nullish(),
+    parameters: Parameters.nullish(),
+    job_variables: JsonObject.nullish(),
+  })
+  .meta({ id: "DeploymentUpdate" });
+
+export const DeploymentUpdate = z.preprocess(withOneLimit, DeploymentUpdateFields);
+export type DeploymentUpdate = z.output<typeof DeploymentUpdate>;
+
+export const DeploymentFlowRunCreate = z
+  .strictObject({
+    state: StateCreate.nullish(),
+    name: z.string().nullish(),
+    parameters: Parameters.default({}),
+    enforce_parameter_schema: Bool.nullish(),
+    context: JsonObject.optional(),
+    infrastructure_document_id: Uuid.nullish(),
+    empirical_policy: FlowRunPolicy.optional(),
+    tags: z.array(z.string()).default([]),
+    idempotency_key: z.string().nullish(),
+    labels: Labels.nullish(),
+    parent_task_run_id: Uuid.nullish(),
+    work_queue_name: z.string().nullish(),
+    job_variables: JsonObject.nullish(),
+  })
+  .meta({ id: "DeploymentFlowRunCreate" });
+export type DeploymentFlowRunCreate = z.output<typeof DeploymentFlowRunCreate>;
+
+/** A schedule of a deployment in an answer. */
+export const DeploymentSchedule = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    deployment_id: UuidText,
+    schedule: ScheduleText,
+    active: z.boolean(),
+    max_scheduled_runs: z.int().nullable(),
+    parameters: JsonObject,
+    slug: z.string().nullable(),
+  })
+  .meta({ id: "DeploymentSchedule" });
+
+export const GlobalConcurrencyLimitResponse = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    active: z.boolean(),
+    name: z.string(),
+    limit: z.int(),
+    active_slots: z.int(),
+    slot_decay_per_second: z.number(),
+  })
+  .meta({ id: "GlobalConcurrencyLimitResponse" });
+
+/** A deployment in an answer. */
+export const DeploymentResponse = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    version: z.string().nullable(),
+    description: z.string().nullable(),
+    flow_id: UuidText,
+    paused: z.boolean(),
+    schedules: z.array(DeploymentSchedule),
+    /** Prefect: always null, `global_concurrency_limit` has it. */
+    concurrency_limit: z.int().nullable(),
+    global_concurrency_limit: GlobalConcurrencyLimitResponse.nullable(),
+    concurrency_options: ConcurrencyOptions.nullable(),
+    job_variables: JsonObject,
+    parameters: JsonObject,
+    tags: z.array(z.string()),
+    labels: Labels.nullable(),
+    work_queue_name: z.string().nullable(),
+    work_queue_id: UuidText.nullable(),
+    last_polled: TimeText.nullable(),
+    parameter_openapi_schema: JsonObject.nullable(),
+    path: z.string().nullable(),
+    pull_steps: z.array(JsonObject).nullable(),
+    entrypoint: z.string().nullable(),
+    storage_document_id: UuidText.nullable(),
+    infrastructure_document_id: UuidText.nullable(),
+    created_by: CreatedBy.nullable(),
+    updated_by: CreatedBy.nullable(),
+    work_pool_name: z.string().nullable(),
+    status: z.enum(["READY", "NOT_READY"]).meta({ id: "DeploymentStatus" }),
+    enforce_parameter_schema: z.boolean(),
+  })
+  .meta({ id: "DeploymentResponse" });
+
+export const FlowRunBulkCreateResponse = z
+  .object({
+    results: z.array(
+      z
+        .object({
+          flow_run_id: UuidText.nullable(),
+          status: z.enum(["CREATED", "FAILED"]),
+          error: z.string().nullable(),
+        })
+        .meta({ id: "FlowRunCreateResult" }),
+    ),
+  })
+  .meta({ id: "FlowRunBulkCreateResponse" });
+
+export const DeploymentBulkDeleteResponse = z
+  .object({ deleted: z.array(UuidText) })
+  .meta({ id: "DeploymentBulkDeleteResponse" });
+
+/** `limit` of a bulk deletion. */
+export const BulkLimit = intFrom(1).pipe(z.number().max(50)).default(50);

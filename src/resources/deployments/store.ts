@@ -1,0 +1,312 @@
+/** Deployments in D1, of one workspace: how they are read and written, and how a row becomes an answer. */
+import { type SQL, sql } from "drizzle-orm";
+import { insertRows } from "#db/bulk";
+import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
+import { concurrency_limit } from "#db/tables/concurrency-limit";
+import { deployment, deployment_schedule } from "#db/tables/deployment";
+import { flow } from "#db/tables/flow";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import type { Micros } from "#lib/clock";
+import { printOptionalTime, printTime } from "#wire/dates";
+import type { Schedule } from "#wire/schedule";
+
+export type DeploymentColumns = typeof deployment.$inferSelect;
+export type ScheduleRow = typeof deployment_schedule.$inferSelect;
+export type LimitRow = typeof concurrency_limit.$inferSelect;
+
+/** A deployment with its flow, queue, pool, limit and schedules. */
+export type DeploymentRow = DeploymentColumns & {
+  flow_name: string | null;
+  queue_name: string | null;
+  pool_id: string | null;
+  pool_name: string | null;
+  pool_type: string | null;
+  /** JSON of the limit's row, or null. */
+  limit_row: string | null;
+  /** JSON array of the schedules' rows, last changed first. */
+  schedule_rows: string;
+};
+
+/** How a deployment is named by a caller. */
+export type DeploymentKey = { id: string } | { flowId: string; name: string } | { flowName: string; name: string };
+
+/** Prefect: the limit of a deployment of its own, by name. */
+export const ownLimitName = (deploymentId: string) => `deployment:${deploymentId}`;
+
+const jsonRow = (alias: string, columns: readonly string[]) =>
+  sql.raw(`json_object(${columns.map((column) => `'${column}', ${alias}."${column}"`).join(", ")})`);
+const LIMIT_COLUMNS = [
+  "workspace_id",
+  "id",
+  "created",
+  "updated",
+  "name",
+  "limit",
+  "active",
+  "slot_decay_per_second",
+  "avg_slot_occupancy_seconds",
+];
+const SCHEDULE_COLUMNS = [
+  "workspace_id",
+  "deployment_id",
+  "id",
+  "created",
+  "updated",
+  "schedule",
+  "active",
+  "max_scheduled_runs",
+  "parameters",
+  "slug",
+  "scheduled_until",
+  "top_up_at",
+];
+
+/** Selects deployments with what belongs to them; what follows may say `where`, `order by` and `limit` over `deployment`. */
+export function selectDeployments(rest: SQL): SQL {
+  return sql`select ${deployment}.*, f.name as flow_name, q.name as queue_name,
+      p.id as pool_id, p.name as pool_name, p.type as pool_type,
+      case when l.id is null then null else ${jsonRow("l", LIMIT_COLUMNS)} end as limit_row,
+      (select json_group_array(${jsonRow("s", SCHEDULE_COLUMNS)}) from (
+        select * from ${deployment_schedule}
+        where ${deployment_schedule.workspace_id} = ${deployment.workspace_id} and ${deployment_schedule.deployment_id} = ${deployment.id}
+        order by ${deployment_schedule.updated} desc) s) as schedule_rows
+    from ${deployment}
+    left join ${flow} f on f.workspace_id = ${deployment.workspace_id} and f.id = ${deployment.flow_id}
+    left join ${work_queue} q on q.workspace_id = ${deployment.workspace_id} and q.id = ${deployment.work_queue_id}
+    left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+    left join ${concurrency_limit} l on l.workspace_id = ${deployment.workspace_id} and l.id = ${deployment.concurrency_limit_id}
+    ${rest}`;
+}
+
+/** The deployments of one workspace. */
+export class DeploymentStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** One deployment, or undefined. */
+  async read(key: DeploymentKey): Promise<DeploymentRow | undefined> {
+    const [row] = await this.db.rows<DeploymentRow>(this.select(key));
+    return row;
+  }
+
+  /** The statement that reads one deployment, for reads of several things at once. */
+  select(key: DeploymentKey): SQL {
+    return selectDeployments(sql`where ${this.by(key)}`);
+  }
+
+  /** Deployments by their ids. */
+  readMany(ids: readonly string[]): Promise<DeploymentRow[]> {
+    return this.db.rows(selectDeployments(sql`where ${this.among(ids)}`));
+  }
+
+  /** A page of deployments. `where` and `order` come from the filters. */
+  list(where: SQL, order: SQL, limit: number, offset: number): Promise<DeploymentRow[]> {
+    return this.db.rows(selectDeployments(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`));
+  }
+
+  /** How many deployments there are. */
+  async count(where: SQL): Promise<number> {
+    const [row] = await this.db.rows<{ count: number }>(
+      sql`select count(*) as count from ${deployment} where ${where}`,
+    );
+    return row?.count ?? 0;
+  }
+
+  /** Makes a deployment, unless its flow has one of that name or is gone. */
+  insert(row: DeploymentColumns): Statement {
+    const hasFlow = sql`exists (select 1 from ${flow} where ${flow.workspace_id} = ${this.workspaceId} and ${flow.id} = ${row.flow_id})`;
+    return insertRows(deployment, [row], { guard: hasFlow, tail: sql`on conflict do nothing` });
+  }
+
+  /** Changes a deployment. */
+  update(id: string, changes: Partial<DeploymentColumns>): Statement {
+    return this.db.build.update(deployment).set(changes).where(this.by({ id }));
+  }
+
+  /** Removes deployments with their schedules and the limits of their own; says which there were. */
+  remove(ids: readonly string[]): Statement[] {
+    const names = ids.map(ownLimitName);
+    return [
+      sql`delete from ${deployment} where ${this.among(ids)} returning id`,
+      sql`delete from ${deployment_schedule} where ${deployment_schedule.workspace_id} = ${this.workspaceId}
+        and ${deployment_schedule.deployment_id} in (select value from json_each(${JSON.stringify(ids)}))`,
+      sql`delete from ${concurrency_limit} where ${concurrency_limit.workspace_id} = ${this.workspaceId}
+        and ${concurrency_limit.name} in (select value from json_each(${JSON.stringify(names)}))`,
+    ];
+  }
+
+  /** Adds schedules to a deployment, if it is there. */
+  insertSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement {
+    const guard = sql`exists (select 1 from ${deployment} where ${this.by({ id: deploymentId })})`;
+    return insertRows(deployment_schedule, rows, { guard });
+  }
+
+  /** Changes a schedule of a deployment. */
+  updateSchedule(deploymentId: string, id: string, changes: Partial<ScheduleRow>): Statement {
+    return this.db.build.update(deployment_schedule).set(changes).where(this.ofSchedules(deploymentId, id));
+  }
+
+  /** Removes a deployment's schedules, or one of them. */
+  removeSchedules(deploymentId: string, id?: string): Statement {
+    return this.db.build.delete(deployment_schedule).where(this.ofSchedules(deploymentId, id));
+  }
+
+  /** Sets whether deployments are READY; says which were not so before. Prefect: `updated` stays. */
+  markStatus(ids: readonly string[], status: "READY" | "NOT_READY"): Statement {
+    return sql`update ${deployment} set status = ${status} where ${this.among(ids)} and ${deployment.status} <> ${status} returning id`;
+  }
+
+  /** Notes that served deployments were asked for, unless that was noted a short while ago. */
+  notePoll(ids: readonly string[], now: Micros, before: Micros): Statement {
+    return sql`update ${deployment} set last_polled = ${now} where ${this.among(ids)}
+      and (${deployment.last_polled} is null or ${deployment.last_polled} <= ${before})`;
+  }
+
+  /** Has the active schedules of a deployment that is not paused looked at by the next top-up, and the others never. */
+  callForTopUp(deploymentId: string, now: Micros): Statement {
+    const isPaused = sql`(select ${deployment.paused} from ${deployment} where ${this.by({ id: deploymentId })})`;
+    return sql`update ${deployment_schedule} set scheduled_until = null,
+      top_up_at = case when ${deployment_schedule.active} = 1 and ${isPaused} = 0 then ${now} else null end
+      where ${this.ofSchedules(deploymentId)}`;
+  }
+
+  /** Sets how far schedules have been made into runs, where they are as they were read. */
+  markSchedules(marks: readonly ScheduleMark[]): Statement {
+    return sql`update ${deployment_schedule} set scheduled_until = value ->> '$.scheduled_until', top_up_at = value ->> '$.top_up_at'
+      from json_each(${JSON.stringify(marks)})
+      where ${deployment_schedule.workspace_id} = ${this.workspaceId}
+        and ${deployment_schedule.deployment_id} = value ->> '$.deployment_id' and ${deployment_schedule.id} = value ->> '$.id'
+        and ${deployment_schedule.active} = 1 and ${deployment_schedule.updated} = value ->> '$.updated'
+        and exists (select 1 from ${deployment} where ${deployment.workspace_id} = ${this.workspaceId}
+          and ${deployment.id} = value ->> '$.deployment_id' and ${deployment.paused} = 0)
+      returning ${sql.raw("id")}`;
+  }
+
+  /** Makes a deployment's own limit, or changes it. */
+  writeOwnLimit(deploymentId: string, id: string, limit: number, now: Micros): Statement {
+    return sql`insert into ${concurrency_limit}
+      (workspace_id, id, created, updated, name, "limit", active, slot_decay_per_second, avg_slot_occupancy_seconds)
+      select ${this.workspaceId}, ${id}, ${now}, ${now}, ${ownLimitName(deploymentId)}, ${limit}, 1, 0, 2
+      where exists (select 1 from ${deployment} where ${this.by({ id: deploymentId })})
+      on conflict (workspace_id, name) do update set "limit" = excluded."limit", updated = excluded.updated`;
+  }
+
+  /** Points a deployment at its own limit, whichever id that has. */
+  useOwnLimit(deploymentId: string): Statement {
+    return sql`update ${deployment} set concurrency_limit_id = (select l.id from ${concurrency_limit} l
+      where l.workspace_id = ${this.workspaceId} and l.name = ${ownLimitName(deploymentId)}) where ${this.by({ id: deploymentId })}`;
+  }
+
+  /** Removes a deployment's own limit. Prefect removes any limit that the deployment uses, even one that others share. */
+  removeOwnLimit(deploymentId: string): Statement {
+    return sql`delete from ${concurrency_limit} where workspace_id = ${this.workspaceId} and name = ${ownLimitName(deploymentId)}`;
+  }
+
+  private by(key: DeploymentKey): SQL {
+    const own = sql`${deployment.workspace_id} = ${this.workspaceId}`;
+    if ("id" in key) return sql`${own} and ${deployment.id} = ${key.id}`;
+    const flowId =
+      "flowId" in key
+        ? sql`${key.flowId}`
+        : sql`(select o.id from ${flow} o where o.workspace_id = ${this.workspaceId} and o.name = ${key.flowName})`;
+    return sql`${own} and ${deployment.flow_id} = ${flowId} and ${deployment.name} = ${key.name}`;
+  }
+
+  private among(ids: readonly string[]): SQL {
+    return sql`${deployment.workspace_id} = ${this.workspaceId} and ${deployment.id} in (select value from json_each(${JSON.stringify(ids)}))`;
+  }
+
+  private ofSchedules(deploymentId: string, id?: string): SQL {
+    const all = sql`${deployment_schedule.workspace_id} = ${this.workspaceId} and ${deployment_schedule.deployment_id} = ${deploymentId}`;
+    return id === undefined ? all : sql`${all} and ${deployment_schedule.id} = ${id}`;
+  }
+}
+
+/** How far a schedule has come, and as of which change of it. */
+export interface ScheduleMark {
+  deployment_id: string;
+  id: string;
+  updated: Micros;
+  scheduled_until: Micros | null;
+  top_up_at: Micros | null;
+}
+
+/** The schedules of a deployment, last changed first. */
+export function schedulesOf(row: Pick<DeploymentRow, "schedule_rows">): ScheduleRow[] {
+  return readJson<ScheduleRow[]>(row.schedule_rows);
+}
+
+/** The limit of a deployment. */
+export function limitOf(row: Pick<DeploymentRow, "limit_row">): LimitRow | null {
+  return readOptionalJson<LimitRow>(row.limit_row);
+}
+
+/** A schedule as answers show it. */
+export function printSchedule(row: ScheduleRow) {
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    deployment_id: row.deployment_id,
+    schedule: readJson<Schedule>(row.schedule),
+    active: row.active === 1,
+    max_scheduled_runs: row.max_scheduled_runs,
+    parameters: readJson<Record<string, unknown>>(row.parameters),
+    slug: row.slug,
+  };
+}
+
+function printLimit(row: LimitRow) {
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    active: row.active === 1,
+    name: row.name,
+    limit: row.limit,
+    active_slots: 0,
+    slot_decay_per_second: row.slot_decay_per_second,
+  };
+}
+
+/** A deployment as answers show it. */
+export function printDeployment(row: DeploymentRow) {
+  const limit = limitOf(row);
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    name: row.name,
+    version: row.version,
+    description: row.description,
+    flow_id: row.flow_id,
+    paused: row.paused === 1,
+    schedules: schedulesOf(row).map(printSchedule),
+    concurrency_limit: null,
+    global_concurrency_limit: limit && printLimit(limit),
+    concurrency_options: readOptionalJson<Record<string, unknown>>(row.concurrency_options),
+    job_variables: readJson<Record<string, unknown>>(row.job_variables),
+    parameters: readJson<Record<string, unknown>>(row.parameters),
+    tags: readJson<string[]>(row.tags),
+    labels: readOptionalJson<Record<string, unknown>>(row.labels),
+    work_queue_name: row.queue_name ?? row.work_queue_name,
+    work_queue_id: row.work_queue_id,
+    last_polled: printOptionalTime(row.last_polled),
+    parameter_openapi_schema: readOptionalJson<Record<string, unknown>>(row.parameter_openapi_schema),
+    path: row.path,
+    pull_steps: readOptionalJson<unknown[]>(row.pull_steps),
+    entrypoint: row.entrypoint,
+    storage_document_id: row.storage_document_id,
+    infrastructure_document_id: row.infrastructure_document_id,
+    created_by: readOptionalJson<Record<string, unknown>>(row.created_by),
+    updated_by: readOptionalJson<Record<string, unknown>>(row.updated_by),
+    work_pool_name: row.pool_name,
+    status: row.status,
+    enforce_parameter_schema: row.enforce_parameter_schema === 1,
+  };
+}
