@@ -1,7 +1,7 @@
 /** What is estimated of runs, as SQL in microseconds; `resources/flow-runs/store.ts` says the same of single rows. */
 import { type SQL, sql } from "drizzle-orm";
-import { flow_run } from "#db/tables/flow-run";
-import { task_run } from "#db/tables/task-run";
+import type { flow_run } from "#db/tables/flow-run";
+import type { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
 
 /** The tables that have runs. */

@@ -1,36 +1,16 @@
 /** Flow runs are deleted with their states, inputs, task runs and logs. */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { log_segment } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sendUnsentOf } from "#events/outbox";
-import { route } from "#http/route";
-import { notFound } from "#lib/api-error";
 import type { LiveRun } from "#objects/work-pool/live-run";
 import { tellPools } from "#orchestration/tell-pools";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 
 /** More task runs than this are removed beforehand, so that no one statement takes for ever. */
 const MAX_TASK_RUNS = 5_000;
-
-export const flowRunDeletionRoutes = [
-  route(
-    {
-      method: "DELETE",
-      path: "/flow_runs/{id:uuid}",
-      summary: "Delete a flow run.",
-      params: z.object({ id: Uuid }),
-      status: 204,
-    },
-    async ({ params, tools }) => {
-      const deleted = await deleteFlowRuns(tools, [params.id]);
-      if (deleted.length === 0) throw notFound("Flow run");
-    },
-  ),
-];
 
 /**
  * Deletes those of the runs that are there; gives their ids. Events that were not sent yet go first, for with the states

@@ -1,107 +1,24 @@
-/** The graphs of a flow run: GET graph, its tasks and what they wait for; GET graph-v2, what the user interface draws. */
+/** The graphs of a flow run: its tasks with what they wait for, and what the user interface draws. */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
 import { readJson } from "#db/database";
 import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
-import { route } from "#http/route";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { estimatedRunTime } from "#resources/flow-runs/store";
 import { statesOf, type TaskRunRow } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
-import { printDuration, printOptionalTime, printTime, Time, TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
-import { printState, StateText, StateType } from "#wire/state";
+import { printDuration, printOptionalTime, printTime } from "#wire/dates";
+import { printState } from "#wire/state";
 
 /** Prefect: PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES. */
 const MAX_NODES = 10_000;
 /** What an answer can carry; tasks that wait for each other by the thousand are no picture anyway. */
 const MAX_EDGES = 100_000;
-const LONG_AGO: Micros = -62_135_596_800_000_000;
 
-const DependencyResult = z
-  .object({
-    id: UuidText,
-    name: z.string(),
-    upstream_dependencies: z.array(z.object({ input_type: z.literal("task_run"), id: UuidText })),
-    state: StateText.nullable(),
-    expected_start_time: TimeText.nullable(),
-    start_time: TimeText.nullable(),
-    end_time: TimeText.nullable(),
-    total_run_time: z.number().nullable(),
-    estimated_run_time: z.number().nullable(),
-    untrackable_result: z.boolean(),
-  })
-  .meta({ id: "DependencyResult" });
-
-const Edge = z.object({ id: UuidText }).meta({ id: "Edge" });
-const GraphArtifact = z
-  .object({
-    id: UuidText,
-    created: TimeText,
-    key: z.string().nullable(),
-    type: z.string().nullable(),
-    is_latest: z.boolean(),
-    data: z.unknown(),
-  })
-  .meta({ id: "GraphArtifact" });
-const GraphNode = z
-  .object({
-    kind: z.enum(["flow-run", "task-run"]),
-    id: UuidText,
-    label: z.string(),
-    state_type: StateType,
-    start_time: TimeText,
-    end_time: TimeText.nullable(),
-    parents: z.array(Edge),
-    children: z.array(Edge),
-    encapsulating: z.array(Edge),
-    artifacts: z.array(GraphArtifact),
-  })
-  .meta({ id: "Node" });
-const Graph = z
-  .object({
-    start_time: TimeText.nullable(),
-    end_time: TimeText.nullable(),
-    root_node_ids: z.array(UuidText),
-    nodes: z.array(z.tuple([UuidText, GraphNode])),
-    artifacts: z.array(GraphArtifact),
-    states: z.array(
-      z.object({ id: UuidText, timestamp: TimeText, type: StateType, name: z.string() }).meta({ id: "GraphState" }),
-    ),
-  })
-  .meta({ id: "Graph" });
-
-const ById = z.object({ id: Uuid });
-
-export const flowRunGraphRoutes = [
-  route(
-    {
-      method: "GET",
-      path: "/flow_runs/{id:uuid}/graph",
-      summary: "Read the tasks of a flow run with what each waits for.",
-      params: ById,
-      response: z.array(DependencyResult),
-    },
-    ({ params, tools }) => readDependencies(tools, params.id),
-  ),
-  route(
-    {
-      method: "GET",
-      path: "/flow_runs/{id:uuid}/graph-v2",
-      summary: "Read the graph of a flow run's tasks and subflows, as far as they ended after a time.",
-      params: ById,
-      query: z.object({ since: Time.default(LONG_AGO) }),
-      response: Graph,
-    },
-    ({ params, query, tools }) => readGraph(tools, params.id, query.since),
-  ),
-];
-
-/** Every task run with the task runs whose results it takes. */
-async function readDependencies(tools: Tools, id: string) {
+/** Every task run with the task runs whose results it takes. Throws 404 for an unknown flow run. */
+export async function readDependencies(tools: Tools, id: string) {
   const { workspaceId, db } = tools;
   const [runs, tasks] = await db.readAll([
     sql`select 1 from ${flow_run} where workspace_id = ${workspaceId} and id = ${id}`,
@@ -158,8 +75,11 @@ interface StateRow {
   name: string;
 }
 
-/** One round trip: the run, its nodes, the edges at these, and its states. */
-async function readGraph(tools: Tools, id: string, since: Micros) {
+/**
+ * The tasks and subflows that ended after a time, or not yet, with the edges at them, in one round trip. Throws 404 for an
+ * unknown flow run, 400 where there are too many to draw.
+ */
+export async function readGraph(tools: Tools, id: string, since: Micros) {
   const { workspaceId, db } = tools;
   const nodes = sql`with ${nodesOf(workspaceId, id, since)}`;
   const results = await db.readAll([

@@ -1,50 +1,39 @@
-/** POST /flow_runs/{id}/resume: a paused run goes on, with the input that it waits for. */
-import { z } from "zod";
-import { embedded, Reply, route } from "#http/route";
+/** A paused run goes on, with the input that it waits for. */
 import { integrityConflict, notFound } from "#lib/api-error";
 import { isObject, UnusableSchema } from "#lib/json-schema";
-import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
+import { printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { readVariables } from "#resources/deployments/parameters";
 import { FlowRunInputStore } from "#resources/flow-runs/input-store";
 import { FlowRunStore, stateOf } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
 import { hydrate, HydrationError } from "#wire/hydration";
-import { Uuid } from "#wire/ids";
 import { valuesProblem } from "#wire/parameters";
-import { JsonObject } from "#wire/scalars";
 import { printState, type State, type StateProposal } from "#wire/state";
 
 type RunInput = Record<string, unknown>;
 
-export const flowRunResumeRoutes = [
-  route(
-    {
-      method: "POST",
-      path: "/flow_runs/{id:uuid}/resume",
-      summary: "Resume a paused flow run.",
-      params: z.object({ id: Uuid }),
-      body: embedded({ run_input: JsonObject.nullish() }),
-      response: OrchestrationResult,
-    },
-    ({ params, body, tools }) => resumeFlowRun(tools, params.id, body.run_input ?? {}),
-  ),
-];
+/** What is answered, and how. */
+interface Resumed {
+  answer: unknown;
+  status: 200 | 201;
+}
 
-async function resumeFlowRun(tools: Tools, id: string, given: RunInput): Promise<Reply> {
+/** Resumes a run. Throws 404 for an unknown one; where it is not paused, or its input is wrong, the answer says so. */
+export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): Promise<Resumed> {
   const run = await new FlowRunStore(tools.db, tools.workspaceId).read(id);
   if (!run) throw notFound("Flow run");
   const state = stateOf(run);
   if (state?.type !== "PAUSED") {
     const details = { type: "abort_details", reason: "Cannot resume a flow run that is not paused." };
-    return new Reply({ state: null, status: "ABORT", details }, 200);
+    return { answer: { state: null, status: "ABORT", details }, status: 200 };
   }
   const checked = await checkInput(tools, id, state, given);
   if ("refusal" in checked) return reject(state, checked.refusal);
   const result = await setFlowRunState(tools, id, proposalFor(tools, state), {
     alongside: (stateId) => keep(tools, id, state, checked.input, stateId),
   });
-  return new Reply(printResult(result), statusOf(result));
+  return { answer: printResult(result), status: statusOf(result) };
 }
 
 /** Prefect: a run that left its process is scheduled, one whose process waits is running again. */
@@ -54,8 +43,11 @@ function proposalFor(tools: Tools, state: State): StateProposal {
 }
 
 /** Prefect: a REJECT whose details are those of an ABORT. */
-function reject(state: State, reason: string): Reply {
-  return new Reply({ state: printState(state), status: "REJECT", details: { type: "abort_details", reason } }, 200);
+function reject(state: State, reason: string): Resumed {
+  return {
+    answer: { state: printState(state), status: "REJECT", details: { type: "abort_details", reason } },
+    status: 200,
+  };
 }
 
 /** The input as the run will get it, or why it will not; null where the run waits for none. */

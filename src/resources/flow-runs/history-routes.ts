@@ -1,14 +1,34 @@
-/** POST /flow_runs/lateness: how late flow runs begin, on average. */
+/** Flow runs in numbers: counted by interval and state, and how late they begin. */
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import { latenessOf } from "#db/run-estimates";
+import { readHistory } from "#db/run-history";
 import { flow_run } from "#db/tables/flow-run";
 import { FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { embedded, route } from "#http/route";
 import { printDuration } from "#wire/dates";
+import { HistoryFields, HistoryResponse, printHistory, windowOf } from "#wire/history";
 
-export const flowRunLatenessRoutes = [
+// Prefect: in the history, and only there, queues are called `work_queues`.
+const { work_pool_queues: work_queues, ...others } = FilterFields;
+
+export const flowRunHistoryRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/history",
+      summary: "Count flow runs by interval and state.",
+      body: embedded({ ...HistoryFields, ...others, work_queues }),
+      response: z.array(HistoryResponse),
+    },
+    async ({ body, tools }) => {
+      const window = windowOf(body);
+      const filters = toFilters({ ...body, work_pool_queues: body.work_queues });
+      const where = whereClause("flow_runs", filters, tools.workspaceId);
+      return printHistory(window, await readHistory(tools.db, flow_run, where, window, tools.clock()));
+    },
+  ),
   route(
     {
       method: "POST",
