@@ -3,18 +3,14 @@ import type { Route } from "#http/route";
 import { deploymentRoutes } from "#resources/deployments/routes";
 import { eventRoutes } from "#resources/events/routes";
 import { flowRunStateRoutes } from "#resources/flow-run-states/routes";
-import { flowRunBulkRoutes } from "#resources/flow-runs/bulk";
-import { flowRunDeletionRoutes } from "#resources/flow-runs/delete-flow-run";
-import { flowRunGraphRoutes } from "#resources/flow-runs/graph";
-import { flowRunHistoryRoutes } from "#resources/flow-runs/history";
-import { flowRunInputRoutes } from "#resources/flow-runs/input";
-import { flowRunLabelRoutes } from "#resources/flow-runs/labels";
-import { flowRunLatenessRoutes } from "#resources/flow-runs/lateness";
-import { flowRunResumeRoutes } from "#resources/flow-runs/resume";
+import { flowRunChangeRoutes } from "#resources/flow-runs/change-routes";
+import { flowRunGraphRoutes } from "#resources/flow-runs/graph-routes";
+import { flowRunHistoryRoutes } from "#resources/flow-runs/history-routes";
+import { flowRunInputRoutes } from "#resources/flow-runs/input-routes";
 import { flowRunRoutes } from "#resources/flow-runs/routes";
 import { flowRoutes } from "#resources/flows/routes";
 import { taskRunStateRoutes } from "#resources/task-run-states/routes";
-import { taskRunHistoryRoutes } from "#resources/task-runs/history";
+import { taskRunHistoryRoutes } from "#resources/task-runs/history-routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
 import { variableRoutes } from "#resources/variables/routes";
 import { workPoolRoutes } from "#resources/work-pools/routes";
@@ -24,14 +20,10 @@ export const routes: readonly Route[] = [
   ...deploymentRoutes,
   ...eventRoutes,
   ...flowRunStateRoutes,
-  ...flowRunBulkRoutes,
-  ...flowRunDeletionRoutes,
+  ...flowRunChangeRoutes,
   ...flowRunGraphRoutes,
   ...flowRunHistoryRoutes,
   ...flowRunInputRoutes,
-  ...flowRunLabelRoutes,
-  ...flowRunLatenessRoutes,
-  ...flowRunResumeRoutes,
   ...flowRunRoutes,
   ...flowRoutes,
   ...taskRunStateRoutes,
