@@ -58,6 +58,7 @@ CREATE TABLE `deployment` (
 --> statement-breakpoint
 CREATE UNIQUE INDEX `deployment_name` ON `deployment` (`workspace_id`,`flow_id`,`name`);--> statement-breakpoint
 CREATE INDEX `deployment_work_queue` ON `deployment` (`workspace_id`,`work_queue_id`) WHERE work_queue_id is not null;--> statement-breakpoint
+CREATE INDEX `deployment_served` ON `deployment` (`last_polled`) WHERE status = 'READY' and work_queue_id is null;--> statement-breakpoint
 CREATE TABLE `deployment_schedule` (
 	`workspace_id` text NOT NULL,
 	`deployment_id` text NOT NULL,
@@ -75,6 +76,7 @@ CREATE TABLE `deployment_schedule` (
 ) WITHOUT ROWID;
 --> statement-breakpoint
 CREATE INDEX `deployment_schedule_top_up` ON `deployment_schedule` (`top_up_at`) WHERE top_up_at is not null;--> statement-breakpoint
+CREATE UNIQUE INDEX `deployment_schedule_slug` ON `deployment_schedule` (`workspace_id`,`deployment_id`,`slug`) WHERE slug is not null;--> statement-breakpoint
 CREATE TABLE `dead_letter` (
 	`id` text PRIMARY KEY NOT NULL,
 	`created` integer NOT NULL,

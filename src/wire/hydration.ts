@@ -27,13 +27,17 @@ function ownName(name: unknown): string[] {
 }
 
 /** Prefect: `hydrate`. The values with everything in its place that was only referred to. */
-export function hydrate(value: Record<string, unknown>, variables: ReadonlyMap<string, unknown>): Record<string, unknown> {
+export function hydrate(
+  value: Record<string, unknown>,
+  variables: ReadonlyMap<string, unknown>,
+): Record<string, unknown> {
   const hydrated = hydrateValue(value, variables);
   return isObject(hydrated) ? hydrated : {};
 }
 
 function hydrateValue(value: unknown, variables: ReadonlyMap<string, unknown>): unknown {
-  if (Array.isArray(value)) return value.map((item) => hydrateValue(item, variables)).filter((item) => item !== REMOVED);
+  if (Array.isArray(value))
+    return value.map((item) => hydrateValue(item, variables)).filter((item) => item !== REMOVED);
   if (!isObject(value)) return value;
   if ("__prefect_kind" in value) return resolve(value, variables);
   const entries = Object.entries(value).map(([key, item]): [string, unknown] => [key, hydrateValue(item, variables)]);
@@ -58,7 +62,8 @@ function resolve(value: Record<string, unknown>, variables: ReadonlyMap<string, 
 }
 
 /** Prefect: what is inside is looked into only where it is an object. */
-const inner = (value: unknown, variables: ReadonlyMap<string, unknown>) => (isObject(value) ? hydrateValue(value, variables) : value);
+const inner = (value: unknown, variables: ReadonlyMap<string, unknown>) =>
+  isObject(value) ? hydrateValue(value, variables) : value;
 
 function readText(value: unknown): unknown {
   if (typeof value !== "string") return value;

@@ -28,7 +28,13 @@ export function parametersProblem(parameters: unknown, schema: unknown): string 
   if (!isObject(schema)) return undefined;
   const unusable = schemaProblem(schema);
   if (unusable) return `The provided schema is not a valid json schema. Schema error: ${unusable}`;
-  return parameters === null ? undefined : firstProblem(parameters, withoutRequired(schema));
+  if (parameters === null) return undefined;
+  try {
+    return firstProblem(parameters, withoutRequired(schema));
+  } catch (error) {
+    if (error instanceof UnusableSchema) return "Unable to validate schema with circular references.";
+    throw error;
+  }
 }
 
 function firstProblem(values: unknown, schema: JsonSchema): string | undefined {

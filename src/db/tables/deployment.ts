@@ -40,7 +40,13 @@ export const deployment = sqliteTable(
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
     uniqueIndex("deployment_name").on(t.workspace_id, t.flow_id, t.name),
-    index("deployment_work_queue").on(t.workspace_id, t.work_queue_id).where(sql`work_queue_id is not null`),
+    index("deployment_work_queue")
+      .on(t.workspace_id, t.work_queue_id)
+      .where(sql`work_queue_id is not null`),
+    // Served deployments that have not been asked for lately. Polls of pools are their objects' business.
+    index("deployment_served")
+      .on(t.last_polled)
+      .where(sql`status = 'READY' and work_queue_id is null`),
   ],
 );
 
@@ -64,6 +70,12 @@ export const deployment_schedule = sqliteTable(
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.deployment_id, t.id] }),
-    index("deployment_schedule_top_up").on(t.top_up_at).where(sql`top_up_at is not null`),
+    index("deployment_schedule_top_up")
+      .on(t.top_up_at)
+      .where(sql`top_up_at is not null`),
+    // A slug names one schedule of its deployment.
+    uniqueIndex("deployment_schedule_slug")
+      .on(t.workspace_id, t.deployment_id, t.slug)
+      .where(sql`slug is not null`),
   ],
 );

@@ -18,7 +18,11 @@ export async function readSchedules(tools: Tools, id: string): Promise<ScheduleR
 }
 
 /** Adds schedules and makes them into runs. Prefect leaves the runs of the others as they are. */
-export async function addSchedules(tools: Tools, id: string, wishes: readonly DeploymentScheduleCreate[]): Promise<ScheduleRow[]> {
+export async function addSchedules(
+  tools: Tools,
+  id: string,
+  wishes: readonly DeploymentScheduleCreate[],
+): Promise<ScheduleRow[]> {
   const before = await readWithDot(tools, id);
   if (wishes.length === 0) return [];
   const rows = scheduleRows(tools, id, wishes, before.paused === 1);
@@ -36,8 +40,19 @@ export async function addSchedules(tools: Tools, id: string, wishes: readonly De
 }
 
 /** Changes a schedule; the runs that schedules have made are made anew. */
-export async function updateSchedule(tools: Tools, id: string, scheduleId: string, wish: DeploymentScheduleUpdate): Promise<void> {
-  await changeSchedule(tools, id, scheduleId, storeOf(tools).updateSchedule(id, scheduleId, changesOf(tools, wish)), "future");
+export async function updateSchedule(
+  tools: Tools,
+  id: string,
+  scheduleId: string,
+  wish: DeploymentScheduleUpdate,
+): Promise<void> {
+  await changeSchedule(
+    tools,
+    id,
+    scheduleId,
+    storeOf(tools).updateSchedule(id, scheduleId, changesOf(tools, wish)),
+    "future",
+  );
 }
 
 /** Removes a schedule; with it go runs that schedules have made, the late ones too. */
@@ -45,7 +60,13 @@ export async function removeSchedule(tools: Tools, id: string, scheduleId: strin
   await changeSchedule(tools, id, scheduleId, storeOf(tools).removeSchedules(id, scheduleId), "all");
 }
 
-async function changeSchedule(tools: Tools, id: string, scheduleId: string, change: Statement, which: "future" | "all"): Promise<void> {
+async function changeSchedule(
+  tools: Tools,
+  id: string,
+  scheduleId: string,
+  change: Statement,
+  which: "future" | "all",
+): Promise<void> {
   const before = await readWithDot(tools, id);
   if (!schedulesOf(before).some((row) => row.id === scheduleId)) throw refused(404, "Schedule not found.");
   await restart(tools, before, [change], which);
@@ -57,12 +78,22 @@ export async function setPaused(tools: Tools, id: string, paused: boolean): Prom
   const before = await store.read({ id });
   if (!before) throw notFound("Deployment");
   if ((before.paused === 1) === paused) return;
-  const after = await restart(tools, before, [store.update(id, { paused: paused ? 1 : 0, updated: tools.clock() })], paused ? "all" : "future");
-  if (after) announce(tools, before, after);
+  const after = await restart(
+    tools,
+    before,
+    [store.update(id, { paused: paused ? 1 : 0, updated: tools.clock() })],
+    paused ? "all" : "future",
+  );
+  if (after) await announce(tools, before, after);
 }
 
 /** Makes a change to what runs come from: takes back those made before it, and makes those that are due after it. */
-async function restart(tools: Tools, before: DeploymentRow, changes: Statement[], which: "future" | "all"): Promise<DeploymentRow | undefined> {
+async function restart(
+  tools: Tools,
+  before: DeploymentRow,
+  changes: Statement[],
+  which: "future" | "all",
+): Promise<DeploymentRow | undefined> {
   const { id } = before;
   const store = storeOf(tools);
   const now = tools.clock();

@@ -6,6 +6,7 @@ import { flow } from "#db/tables/flow";
 import { emitEvents } from "#events/emit";
 import { integrityConflict, refused, unavailable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
+import { noticeDeployments } from "#objects/work-pool/client";
 import { changesBetween, deploymentEvent } from "#resources/deployments/events";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
 import { materialise } from "#resources/deployments/materialise";
@@ -28,7 +29,10 @@ interface Wish {
 }
 
 /** The deployment as it is then, and whether it was made. */
-export async function createDeployment(tools: Tools, body: DeploymentCreate): Promise<{ row: DeploymentRow; created: boolean }> {
+export async function createDeployment(
+  tools: Tools,
+  body: DeploymentCreate,
+): Promise<{ row: DeploymentRow; created: boolean }> {
   const pool = await findPool(tools, body.work_pool_name);
   if (pool && pool.name !== AGENT_POOL) validateDeploymentVariables(templateOf(pool), body.job_variables, "creating");
   const store = new DeploymentStore(tools.db, tools.workspaceId);
@@ -39,7 +43,7 @@ export async function createDeployment(tools: Tools, body: DeploymentCreate): Pr
     const row = existing ? await say(tools, store, existing, wish) : await make(tools, store, wish);
     if (!row) continue;
     await materialise(tools, [row]);
-    announce(tools, existing, row);
+    await announce(tools, existing, row);
     return { row, created: !existing };
   }
   throw unavailable("The deployment is being changed by others.", 1);
@@ -64,7 +68,11 @@ async function readAround(tools: Tools, store: DeploymentStore, body: Deployment
 
 async function make(tools: Tools, store: DeploymentStore, wish: Wish): Promise<DeploymentRow | undefined> {
   const now = tools.clock();
-  const row = { ...blank(tools.workspaceId, tools.ids.random(), wish.body, now), ...wish.columns, labels: labelsOf(wish) };
+  const row = {
+    ...blank(tools.workspaceId, tools.ids.random(), wish.body, now),
+    ...wish.columns,
+    labels: labelsOf(wish),
+  };
   const written = await tools.db.batch([
     store.insert(row),
     ...schedulesOf(tools, store, row.id, wish.body, row.paused === 1),
@@ -74,7 +82,12 @@ async function make(tools: Tools, store: DeploymentStore, wish: Wish): Promise<D
   return written.at(-1)?.rows[0] as DeploymentRow | undefined; // a row of the store's own select
 }
 
-async function say(tools: Tools, store: DeploymentStore, existing: DeploymentRow, wish: Wish): Promise<DeploymentRow | undefined> {
+async function say(
+  tools: Tools,
+  store: DeploymentStore,
+  existing: DeploymentRow,
+  wish: Wish,
+): Promise<DeploymentRow | undefined> {
   const now = tools.clock();
   const isPaused = (wish.columns.paused ?? existing.paused) === 1;
   const removal = removeAutoRuns(tools.workspaceId, existing.id, now, "future");
@@ -91,7 +104,13 @@ async function say(tools: Tools, store: DeploymentStore, existing: DeploymentRow
 }
 
 /** Prefect: schedules are replaced by those of the body, and `max_scheduled_runs` is lost on this way. */
-function schedulesOf(tools: Tools, store: DeploymentStore, id: string, body: DeploymentCreate, isPaused: boolean): Statement[] {
+function schedulesOf(
+  tools: Tools,
+  store: DeploymentStore,
+  id: string,
+  body: DeploymentCreate,
+  isPaused: boolean,
+): Statement[] {
   const schedules = (body.schedules ?? []).map((schedule) => ({ ...schedule, max_scheduled_runs: null }));
   return schedules.length === 0 ? [] : [store.insertSchedules(id, scheduleRows(tools, id, schedules, isPaused))];
 }
@@ -120,8 +139,10 @@ function labelsOf({ body, labels }: Wish): string {
 
 /** The columns of a body's fields that are given. */
 export function columnsOf(body: Omit<Partial<DeploymentCreate>, "schedules">): Partial<DeploymentColumns> {
-  const json = <K extends string>(column: K, value: unknown) => (value === undefined ? {} : { [column]: value === null ? null : JSON.stringify(value) });
-  const flag = <K extends string>(column: K, value: boolean | undefined) => (value === undefined ? {} : { [column]: value ? 1 : 0 });
+  const json = <K extends string>(column: K, value: unknown) =>
+    value === undefined ? {} : { [column]: value === null ? null : JSON.stringify(value) };
+  const flag = <K extends string>(column: K, value: boolean | undefined) =>
+    value === undefined ? {} : { [column]: value ? 1 : 0 };
   const plain = <K extends string>(column: K, value: unknown) => (value === undefined ? {} : { [column]: value });
   return {
     ...plain("description", body.description),
@@ -180,12 +201,12 @@ function blank(workspaceId: string, id: string, body: DeploymentCreate, now: Mic
   };
 }
 
-/** Tells what happened, if anything did. */
-export function announce(tools: Tools, before: DeploymentRow | undefined, after: DeploymentRow): void {
-  if (!before) {
-    tools.background(emitEvents(tools, [deploymentEvent(tools, "created", after)]));
-    return;
-  }
-  const changes = changesBetween(before, after);
+/** Tells what happened, if anything did; the pool's object too, whose next poll makes the deployment READY. */
+export async function announce(tools: Tools, before: DeploymentRow | undefined, after: DeploymentRow): Promise<void> {
+  const changes = before && changesBetween(before, after);
+  if (!before) tools.background(emitEvents(tools, [deploymentEvent(tools, "created", after)]));
   if (changes) tools.background(emitEvents(tools, [deploymentEvent(tools, "updated", after, changes)]));
+  const hasMoved = after.work_queue_id !== null && before?.work_queue_id !== after.work_queue_id;
+  if (hasMoved && after.pool_name !== null)
+    await noticeDeployments(tools, after.pool_name, [after.work_queue_id ?? ""]);
 }

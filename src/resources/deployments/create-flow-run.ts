@@ -36,7 +36,10 @@ export async function createFromDeployment(tools: Tools, id: string, body: Deplo
         " Please remove work_pool_name and try again.",
     );
   }
-  return createFlowRun(tools, { ...draftOf(tools, origin.row, body, parameters), ...(await placeOf(tools, origin, body)) });
+  return createFlowRun(tools, {
+    ...draftOf(tools, origin.row, body, parameters),
+    ...(await placeOf(tools, origin, body)),
+  });
 }
 
 /** Prefect: at most so many runs at once. */
@@ -50,7 +53,11 @@ export interface BulkResult {
 }
 
 /** Prefect: `bulk_create_flow_runs_from_deployment`. What is wrong with one run is said of that run alone. */
-export async function createManyFromDeployment(tools: Tools, id: string, bodies: readonly DeploymentFlowRunCreate[]): Promise<BulkResult[]> {
+export async function createManyFromDeployment(
+  tools: Tools,
+  id: string,
+  bodies: readonly DeploymentFlowRunCreate[],
+): Promise<BulkResult[]> {
   if (bodies.length > MAX_BULK) throw refused(400, `Cannot create more than ${MAX_BULK} flow runs at once.`);
   const origin = await readOrigin(tools, id);
   const merged = bodies.map((body) => mergedParameters(origin.row, body));
@@ -65,7 +72,10 @@ export async function createManyFromDeployment(tools: Tools, id: string, bodies:
       return failure(error);
     }
   });
-  const created = await createFlowRuns(tools, outcomes.filter((outcome) => "flow_id" in outcome));
+  const created = await createFlowRuns(
+    tools,
+    outcomes.filter((outcome) => "flow_id" in outcome),
+  );
   const made = created[Symbol.iterator]();
   return outcomes.map((outcome) => {
     if (!("flow_id" in outcome)) return outcome;
@@ -78,7 +88,8 @@ export async function createManyFromDeployment(tools: Tools, id: string, bodies:
 
 function failure(error: unknown): BulkResult {
   if (error instanceof HydrationError) return { flow_run_id: null, status: "FAILED", error: error.message };
-  if (error instanceof UnusableSchema) return { flow_run_id: null, status: "FAILED", error: "Invalid schema: circular references detected." };
+  if (error instanceof UnusableSchema)
+    return { flow_run_id: null, status: "FAILED", error: "Invalid schema: circular references detected." };
   if (!(error instanceof ApiError)) throw error;
   const detail = isObject(error.body) ? error.body["detail"] : undefined;
   return { flow_run_id: null, status: "FAILED", error: typeof detail === "string" ? detail : error.message };
@@ -87,7 +98,8 @@ function failure(error: unknown): BulkResult {
 function checkOne(origin: Origin, body: DeploymentFlowRunCreate, parameters: Json): Json {
   if (isEnforced(origin.row, body)) {
     const schema = schemaOf(origin.row);
-    if (!isObject(schema)) throw refused(409, "Parameter schema enforcement is enabled but deployment has no valid schema.");
+    if (!isObject(schema))
+      throw refused(409, "Parameter schema enforcement is enabled but deployment has no valid schema.");
     const problem = valuesProblem(parameters, schema);
     if (problem) throw refused(409, `Parameter validation failed: ${problem}`);
   }
@@ -104,13 +116,20 @@ function checkOne(origin: Origin, body: DeploymentFlowRunCreate, parameters: Jso
 async function readOrigin(tools: Tools, id: string): Promise<Origin> {
   const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
   if (!row) throw notFound("Deployment");
-  const pool = row.pool_name === null ? undefined : await new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(row.pool_name);
+  const pool =
+    row.pool_name === null
+      ? undefined
+      : await new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(row.pool_name);
   return { row, pool };
 }
 
-const mergedParameters = (row: DeploymentRow, body: DeploymentFlowRunCreate): Json => ({ ...readJson<Json>(row.parameters), ...body.parameters });
+const mergedParameters = (row: DeploymentRow, body: DeploymentFlowRunCreate): Json => ({
+  ...readJson<Json>(row.parameters),
+  ...body.parameters,
+});
 const schemaOf = (row: DeploymentRow) => readOptionalJson<unknown>(row.parameter_openapi_schema);
-const isEnforced = (row: DeploymentRow, body: DeploymentFlowRunCreate) => body.enforce_parameter_schema ?? row.enforce_parameter_schema === 1;
+const isEnforced = (row: DeploymentRow, body: DeploymentFlowRunCreate) =>
+  body.enforce_parameter_schema ?? row.enforce_parameter_schema === 1;
 
 function checkVariables({ row, pool }: Origin, body: DeploymentFlowRunCreate): void {
   if (pool) validateRunVariables(templateOf(pool), readJson<Json>(row.job_variables), body.job_variables, "creating");
@@ -118,14 +137,21 @@ function checkVariables({ row, pool }: Origin, body: DeploymentFlowRunCreate): v
 
 type Place = Pick<FlowRunDraft, "work_queue_id" | "work_queue_name">;
 
-const ownPlace = (row: DeploymentRow): Place => ({ work_queue_id: row.work_queue_id, work_queue_name: row.queue_name ?? row.work_queue_name });
+const ownPlace = (row: DeploymentRow): Place => ({
+  work_queue_id: row.work_queue_id,
+  work_queue_name: row.queue_name ?? row.work_queue_name,
+});
 
 async function placeOf(tools: Tools, origin: Origin, body: DeploymentFlowRunCreate): Promise<Place> {
   return (await placesOf(tools, origin, [body])).get(body.work_queue_name ?? "") ?? ownPlace(origin.row);
 }
 
 /** The queues that runs name themselves, made where they are not there. */
-async function placesOf(tools: Tools, { row, pool }: Origin, bodies: readonly DeploymentFlowRunCreate[]): Promise<Map<string, Place>> {
+async function placesOf(
+  tools: Tools,
+  { row, pool }: Origin,
+  bodies: readonly DeploymentFlowRunCreate[],
+): Promise<Map<string, Place>> {
   const places = new Map<string, Place>();
   if (!pool) return places;
   for (const name of new Set(bodies.map((body) => body.work_queue_name))) {

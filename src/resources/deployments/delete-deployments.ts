@@ -2,8 +2,9 @@
 import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";
+import { sendUnsentOf } from "#events/outbox";
 import { deploymentEvent } from "#resources/deployments/events";
-import { forgetRuns, removeWaitingRuns } from "#resources/deployments/future-runs";
+import { forgetRuns, removeWaitingRuns, selectWaitingRuns } from "#resources/deployments/future-runs";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
@@ -16,13 +17,29 @@ export async function deleteDeployments(tools: Tools, rows: readonly DeploymentR
   const now = tools.clock();
   const ids = rows.map(({ id }) => id);
   if (ids.length === 0) return [];
+  const waiting = await tools.db.readAll(ids.map((id) => selectWaitingRuns(tools.workspaceId, id, now)));
+  // With the states their events would be lost.
+  await sendUnsentOf(
+    tools,
+    waiting.flat().map(({ id }) => String(id)),
+  );
   const removals = rows.map((row) => ({ row, statements: removeWaitingRuns(tools.workspaceId, row.id, now) }));
-  const written = await tools.db.batch([...removals.flatMap(({ statements }) => statements), ...store.remove(ids), ...ids.map((id) => releaseRuns(tools, id))]);
+  const written = await tools.db.batch([
+    ...removals.flatMap(({ statements }) => statements),
+    ...store.remove(ids),
+    ...ids.map((id) => releaseRuns(tools, id)),
+  ]);
   let at = 0;
-  for (const { row, statements } of removals) await forgetRuns(tools, row, written.slice(at, (at += statements.length)));
+  for (const { row, statements } of removals)
+    await forgetRuns(tools, row, written.slice(at, (at += statements.length)));
   const gone = new Set((written[at]?.rows ?? []).map(({ id }) => String(id)));
   const deleted = rows.filter(({ id }) => gone.has(id));
-  tools.background(emitEvents(tools, deleted.map((row) => deploymentEvent(tools, "deleted", row))));
+  tools.background(
+    emitEvents(
+      tools,
+      deleted.map((row) => deploymentEvent(tools, "deleted", row)),
+    ),
+  );
   tools.background(releaseTheRest(tools, ids));
   return deleted.map(({ id }) => id);
 }
@@ -35,6 +52,7 @@ function releaseRuns(tools: Tools, deploymentId: string) {
 
 async function releaseTheRest(tools: Tools, ids: readonly string[]): Promise<void> {
   for (const id of ids) {
-    for (let changes = RUNS_AT_ONCE; changes >= RUNS_AT_ONCE; ) ({ changes } = await tools.db.run(releaseRuns(tools, id)));
+    for (let changes = RUNS_AT_ONCE; changes >= RUNS_AT_ONCE;)
+      ({ changes } = await tools.db.run(releaseRuns(tools, id)));
   }
 }

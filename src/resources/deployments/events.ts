@@ -1,13 +1,13 @@
 /** The events of a deployment's life, as the original words them. Pure. */
 import { readJson } from "#db/database";
-import type { Event, Resource } from "#events/event";
+import type { Event } from "#events/event";
+import { deploymentEvent as lifecycleEvent } from "#events/lifecycle";
 import { sameJson } from "#lib/json-schema";
 import type { DeploymentRow } from "#resources/deployments/store";
 import type { Tools } from "#tools";
-import { printTime } from "#wire/dates";
 
 /** What happened to a deployment. */
-export type DeploymentHappening = "created" | "updated" | "deleted" | "ready" | "not-ready";
+export type DeploymentHappening = "created" | "updated" | "deleted" | "READY" | "NOT_READY";
 
 /** The event that tells what happened to a deployment. */
 export function deploymentEvent(
@@ -16,16 +16,16 @@ export function deploymentEvent(
   row: DeploymentRow,
   payload: Record<string, unknown> = {},
 ): Event {
-  const now = tools.clock();
-  return {
-    id: tools.ids.ordered(now),
-    occurred: printTime(now),
-    event: `prefect.deployment.${happening}`,
-    resource: { "prefect.resource.id": `prefect.deployment.${row.id}`, "prefect.resource.name": row.name },
-    related: relatedTo(row),
-    payload,
-    follows: null,
+  const { work_queue_id: queueId, pool_id: poolId } = row;
+  const facts = {
+    ...row,
+    flow: row.flow_name === null ? null : { id: row.flow_id, name: row.flow_name },
+    work_queue: queueId === null || row.queue_name === null ? null : { id: queueId, name: row.queue_name },
+    work_pool:
+      poolId === null || row.pool_name === null ? null : { id: poolId, name: row.pool_name, type: row.pool_type ?? "" },
   };
+  const occurred = tools.clock();
+  return lifecycleEvent(facts, happening, { id: tools.ids.ordered(occurred), occurred }, payload);
 }
 
 /** What changed from one row to the next, or undefined: the payload of `prefect.deployment.updated`. */
@@ -60,30 +60,4 @@ function told(row: DeploymentRow): Record<string, unknown> {
     concurrency_limit_id: row.concurrency_limit_id,
     concurrency_options: json(row.concurrency_options),
   };
-}
-
-function relatedTo(row: DeploymentRow): Resource[] {
-  return [
-    ...resource("flow", `prefect.flow.${row.flow_id}`, row.flow_name),
-    ...(row.work_queue_id === null
-      ? []
-      : resource("work-queue", `prefect.work-queue.${row.work_queue_id}`, row.queue_name)),
-    ...(row.pool_id === null
-      ? []
-      : resource("work-pool", `prefect.work-pool.${row.pool_id}`, row.pool_name, {
-          "prefect.work-pool.type": row.pool_type ?? "",
-        })),
-    ...unnamed("storage", "prefect.block-document", row.storage_document_id),
-    ...unnamed("infrastructure", "prefect.block-document", row.infrastructure_document_id),
-    ...unnamed("concurrency-limit", "prefect.concurrency-limit", row.concurrency_limit_id),
-  ];
-}
-
-function resource(role: string, id: string, name: string | null, labels: Resource = {}): Resource[] {
-  if (name === null) return [];
-  return [{ "prefect.resource.id": id, "prefect.resource.name": name, ...labels, "prefect.resource.role": role }];
-}
-
-function unnamed(role: string, kind: string, id: string | null): Resource[] {
-  return id === null ? [] : [{ "prefect.resource.id": `${kind}.${id}`, "prefect.resource.role": role }];
 }

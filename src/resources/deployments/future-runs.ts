@@ -3,20 +3,33 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Statement, Written } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import type { Micros } from "#lib/clock";
-import { noticeRuns } from "#objects/work-pool/client";
+import { tellPools } from "#orchestration/tell-pools";
 import type { DeploymentRow } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
 /** Removes the runs that schedules made and that have not begun: those still to come, or the late ones as well. */
-export function removeAutoRuns(workspaceId: string, deploymentId: string, now: Micros, which: "future" | "all"): Statement[] {
+export function removeAutoRuns(
+  workspaceId: string,
+  deploymentId: string,
+  now: Micros,
+  which: "future" | "all",
+): Statement[] {
   const isAuto = sql`auto_scheduled = 1`;
   const upcomingOnes = removeRuns(sql`${upcoming(workspaceId, deploymentId, now)} and ${isAuto}`);
-  return which === "future" ? upcomingOnes : [...upcomingOnes, ...removeRuns(sql`${due(workspaceId, deploymentId, now)} and ${isAuto}`)];
+  return which === "future"
+    ? upcomingOnes
+    : [...upcomingOnes, ...removeRuns(sql`${due(workspaceId, deploymentId, now)} and ${isAuto}`)];
 }
 
 /** Removes all runs that have not begun. */
 export function removeWaitingRuns(workspaceId: string, deploymentId: string, now: Micros): Statement[] {
   return [...removeRuns(upcoming(workspaceId, deploymentId, now)), ...removeRuns(due(workspaceId, deploymentId, now))];
+}
+
+/** The runs that have not begun, by their ids. */
+export function selectWaitingRuns(workspaceId: string, deploymentId: string, now: Micros): SQL {
+  return sql`select id from ${flow_run} where ${upcoming(workspaceId, deploymentId, now)}
+    union all select id from ${flow_run} where ${due(workspaceId, deploymentId, now)}`;
 }
 
 /** Removes runs by their ids, where they have not begun. */
@@ -32,16 +45,19 @@ export async function forgetRuns(tools: Tools, deployment: DeploymentRow, writte
   const gone = written.flatMap(({ rows }) => rows);
   const live = gone.flatMap(({ id, work_queue_id: queueId }) =>
     poolId !== null && poolName !== null && typeof queueId === "string"
-      ? [{ id: String(id), work_pool_id: poolId, work_pool_name: poolName, work_queue_id: queueId, state_type: null, due: null }]
+      ? [
+          {
+            id: String(id),
+            work_pool_id: poolId,
+            work_pool_name: poolName,
+            work_queue_id: queueId,
+            state_type: null,
+            due: null,
+          },
+        ]
       : [],
   );
-  if (live.length === 0) return;
-  try {
-    await noticeRuns(tools, live);
-  } catch (error) {
-    // The object looks at D1 before it hands out a run, and repairs itself.
-    console.error("a work pool's object was not told of removed runs", error);
-  }
+  await tellPools(tools, live);
 }
 
 /** Prefect: `_delete_scheduled_runs`; a run that waits for a slot has been picked up once. */

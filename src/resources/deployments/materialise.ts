@@ -5,7 +5,13 @@ import { momentsWithin, type Window } from "#lib/schedules/dates";
 import { printZoned } from "#lib/schedules/zones";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
-import { type DeploymentRow, DeploymentStore, type ScheduleMark, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
+import {
+  type DeploymentRow,
+  DeploymentStore,
+  type ScheduleMark,
+  type ScheduleRow,
+  schedulesOf,
+} from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
 
@@ -27,7 +33,11 @@ interface Plan {
 }
 
 /** Makes runs of the deployments' active schedules, or of those among them that are named. Returns how many were made. */
-export async function materialise(tools: Tools, rows: readonly DeploymentRow[], only?: ReadonlySet<string>): Promise<number> {
+export async function materialise(
+  tools: Tools,
+  rows: readonly DeploymentRow[],
+  only?: ReadonlySet<string>,
+): Promise<number> {
   const now = tools.clock();
   const plans = rows
     .filter((row) => row.paused === 0)
@@ -37,11 +47,15 @@ export async function materialise(tools: Tools, rows: readonly DeploymentRow[], 
         .map((schedule) => planSchedule(row, schedule, now)),
     );
   if (plans.length === 0) return 0;
-  const made = await makeRuns(tools, plans.flatMap(({ drafts }) => drafts));
+  const made = await makeRuns(
+    tools,
+    plans.flatMap(({ drafts }) => drafts),
+  );
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   const { rows: marked } = await tools.db.run(store.markSchedules(plans.map(({ mark }) => mark)));
   const upheld = new Set(marked.map(({ id }) => id));
-  for (const { row, mark } of plans.filter(({ mark: { id } }) => !upheld.has(id))) await takeBack(tools, row, mark.id, made);
+  for (const { row, mark } of plans.filter(({ mark: { id } }) => !upheld.has(id)))
+    await takeBack(tools, row, mark.id, made);
   return made.length;
 }
 
@@ -106,7 +120,8 @@ function planSchedule(row: DeploymentRow, schedule: ScheduleRow, now: Micros): P
 function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], now: Micros): Micros | null {
   const [third] = moments.slice(-MIN_RUNS);
   const last = moments.at(-1);
-  if (third !== undefined && last !== undefined && moments.length >= MIN_RUNS) return Math.max(now + 1, Math.min(third, last - MIN_AHEAD));
+  if (third !== undefined && last !== undefined && moments.length >= MIN_RUNS)
+    return Math.max(now + 45 * SECOND, Math.min(third, last - MIN_AHEAD));
   // The dates run out, or the next one lies too far ahead to be made now.
   const [beyond] = momentsOf(schedule, now + MAX_AHEAD + 1);
   return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - MAX_AHEAD);
@@ -117,7 +132,11 @@ function momentsOf({ schedule }: ScheduleRow, start: Micros): Iterable<Micros> {
 }
 
 /** Prefect: `_generate_scheduled_flow_runs`; the idempotency key makes a date of a schedule one run, whoever makes it. */
-export function draftsOf(row: DeploymentRow, { id, slug, schedule: text, parameters }: ScheduleRow, moments: readonly Micros[]): FlowRunDraft[] {
+export function draftsOf(
+  row: DeploymentRow,
+  { id, slug, schedule: text, parameters }: ScheduleRow,
+  moments: readonly Micros[],
+): FlowRunDraft[] {
   const schedule = readJson<Schedule>(text);
   return moments.map((moment) => ({
     flow_id: row.flow_id,
@@ -125,7 +144,10 @@ export function draftsOf(row: DeploymentRow, { id, slug, schedule: text, paramet
     deployment_version: row.version,
     work_queue_id: row.work_queue_id,
     work_queue_name: row.queue_name ?? row.work_queue_name,
-    parameters: { ...readJson<Record<string, unknown>>(row.parameters), ...readJson<Record<string, unknown>>(parameters) },
+    parameters: {
+      ...readJson<Record<string, unknown>>(row.parameters),
+      ...readJson<Record<string, unknown>>(parameters),
+    },
     infrastructure_document_id: row.infrastructure_document_id,
     idempotency_key: `scheduled ${row.id} ${id} ${printZoned(moment, schedule.timezone || "UTC")}`,
     tags: ["auto-scheduled", ...readJson<string[]>(row.tags)],

@@ -27,27 +27,52 @@ export function mergeSchedules(
   return mergeBySlug(tools, store, before, wishes);
 }
 
-function replaceAll(tools: Tools, store: DeploymentStore, { id, paused }: DeploymentRow, wishes: readonly DeploymentScheduleUpdate[]): Statement[] {
-  const rows = scheduleRows(tools, id, wishes.flatMap((wish) => toCreate(wish) ?? []), paused === 1);
+function replaceAll(
+  tools: Tools,
+  store: DeploymentStore,
+  { id, paused }: DeploymentRow,
+  wishes: readonly DeploymentScheduleUpdate[],
+): Statement[] {
+  const rows = scheduleRows(
+    tools,
+    id,
+    wishes.flatMap((wish) => toCreate(wish) ?? []),
+    paused === 1,
+  );
   // Prefect: `max_scheduled_runs` is lost on this way.
-  return [store.removeSchedules(id), store.insertSchedules(id, rows.map((row) => ({ ...row, max_scheduled_runs: null })))];
+  return [
+    store.removeSchedules(id),
+    store.insertSchedules(
+      id,
+      rows.map((row) => ({ ...row, max_scheduled_runs: null })),
+    ),
+  ];
 }
 
-function mergeBySlug(tools: Tools, store: DeploymentStore, before: DeploymentRow, wishes: readonly DeploymentScheduleUpdate[]): Statement[] {
+function mergeBySlug(
+  tools: Tools,
+  store: DeploymentStore,
+  before: DeploymentRow,
+  wishes: readonly DeploymentScheduleUpdate[],
+): Statement[] {
   const present = new Map(schedulesOf(before).map((row) => [row.slug, row]));
   const found = wishes.map((wish) => ({ wish, row: present.get(wish.replaces || wish.slug || null) }));
-  const fresh = found.filter(({ row }) => !row).map(({ wish }) => {
-    const whole = toCreate(wish);
-    if (!whole) throw unprocessable("Unable to create new deployment schedules without a schedule configuration.");
-    return { ...whole, max_scheduled_runs: null };
-  });
+  const fresh = found
+    .filter(({ row }) => !row)
+    .map(({ wish }) => {
+      const whole = toCreate(wish);
+      if (!whole) throw unprocessable("Unable to create new deployment schedules without a schedule configuration.");
+      return { ...whole, max_scheduled_runs: null };
+    });
   const changed = found.flatMap(({ wish, row }) => (row ? [{ wish, row }] : []));
   const renamed = changed.filter(({ wish }) => wish.replaces);
   return [
     // Two schedules may exchange their slugs, so the old ones go first.
     ...renamed.map(({ row }) => store.updateSchedule(before.id, row.id, { slug: null })),
     ...changed.map(({ wish, row }) => store.updateSchedule(before.id, row.id, changesOf(tools, wish))),
-    ...(fresh.length > 0 ? [store.insertSchedules(before.id, scheduleRows(tools, before.id, fresh, before.paused === 1))] : []),
+    ...(fresh.length > 0
+      ? [store.insertSchedules(before.id, scheduleRows(tools, before.id, fresh, before.paused === 1))]
+      : []),
   ];
 }
 
@@ -55,13 +80,16 @@ function checkRenames(present: readonly ScheduleRow[], wishes: readonly Deployme
   const replaced = new Set<string>();
   for (const { replaces } of wishes) {
     if (!replaces) continue;
-    if (replaced.has(replaces)) throw unprocessable(`Multiple schedules have 'replaces' targeting the same slug: ${replaces}`);
+    if (replaced.has(replaces))
+      throw unprocessable(`Multiple schedules have 'replaces' targeting the same slug: ${replaces}`);
     replaced.add(replaces);
   }
   const taken = new Set(present.map(({ slug }) => slug));
   for (const { slug, replaces } of wishes) {
     if (slug && replaces && taken.has(slug) && !replaced.has(slug)) {
-      throw unprocessable(`Cannot rename schedule from '${replaces}' to '${slug}': a schedule with slug '${slug}' already exists.`);
+      throw unprocessable(
+        `Cannot rename schedule from '${replaces}' to '${slug}': a schedule with slug '${slug}' already exists.`,
+      );
     }
   }
 }

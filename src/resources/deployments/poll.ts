@@ -22,7 +22,10 @@ export interface DeploymentPoll {
 /** The scheduled runs of deployments by the time they are due. One round trip; a write only now and then, after the answer. */
 export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promise<FlowRunWithState[]> {
   const now = tools.clock();
-  const [runs = [], stale = []] = await tools.db.readAll([selectDue(tools.workspaceId, poll), selectStale(tools.workspaceId, poll, now)]);
+  const [runs = [], stale = []] = await tools.db.readAll([
+    selectDue(tools.workspaceId, poll),
+    selectStale(tools.workspaceId, poll, now),
+  ]);
   const ids = stale.map(({ id }) => String(id));
   if (ids.length > 0) tools.background(noteDeployments(tools, ids, now));
   return runs as unknown as FlowRunWithState[]; // rows of the flow runs' own select
@@ -51,5 +54,8 @@ async function noteDeployments(tools: Tools, ids: readonly string[], now: Micros
   const ready = (readied?.rows ?? []).map(({ id }) => String(id));
   if (ready.length === 0) return;
   const rows = await store.readMany(ready);
-  await emitEvents(tools, rows.map((row) => deploymentEvent(tools, "ready", row)));
+  await emitEvents(
+    tools,
+    rows.map((row) => deploymentEvent(tools, "READY", row)),
+  );
 }

@@ -6,7 +6,13 @@ import { whereClause } from "#filters/joins";
 import { DeploymentSort, orderBy } from "#filters/sorts";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
-import { addSchedules, readSchedules, removeSchedule, setPaused, updateSchedule } from "#resources/deployments/change-schedules";
+import {
+  addSchedules,
+  readSchedules,
+  removeSchedule,
+  setPaused,
+  updateSchedule,
+} from "#resources/deployments/change-schedules";
 import { createDeployment } from "#resources/deployments/create-deployment";
 import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
 import { deleteDeployments } from "#resources/deployments/delete-deployments";
@@ -63,7 +69,14 @@ export const deploymentRoutes = [
     },
   ),
   route(
-    { method: "PATCH", path: "/deployments/{id:uuid}", summary: "Update a deployment.", params: ById, body: DeploymentUpdate, status: 204 },
+    {
+      method: "PATCH",
+      path: "/deployments/{id:uuid}",
+      summary: "Update a deployment.",
+      params: ById,
+      body: DeploymentUpdate,
+      status: 204,
+    },
     ({ params, body, tools }) => updateDeployment(tools, params.id, body),
   ),
   route(
@@ -74,10 +87,17 @@ export const deploymentRoutes = [
       params: z.object({ flow_name: z.string(), deployment_name: z.string() }),
       response: DeploymentResponse,
     },
-    async ({ params, tools }) => printDeployment(await read(tools, { flowName: params.flow_name, name: params.deployment_name })),
+    async ({ params, tools }) =>
+      printDeployment(await read(tools, { flowName: params.flow_name, name: params.deployment_name })),
   ),
   route(
-    { method: "GET", path: "/deployments/{id:uuid}", summary: "Read a deployment.", params: ById, response: DeploymentResponse },
+    {
+      method: "GET",
+      path: "/deployments/{id:uuid}",
+      summary: "Read a deployment.",
+      params: ById,
+      response: DeploymentResponse,
+    },
     async ({ params, tools }) => printDeployment(await read(tools, params)),
   ),
   route(
@@ -90,7 +110,12 @@ export const deploymentRoutes = [
     },
     async ({ body, tools }) => {
       const where = whereClause("deployments", toFilters(body), tools.workspaceId);
-      const rows = await store(tools).list(where, orderBy("deployments", body.sort), checkLimit(body.limit), body.offset);
+      const rows = await store(tools).list(
+        where,
+        orderBy("deployments", body.sort),
+        checkLimit(body.limit),
+        body.offset,
+      );
       return rows.map(printDeployment);
     },
   ),
@@ -121,14 +146,24 @@ export const deploymentRoutes = [
       response: z.array(FlowRunResponse),
     },
     async ({ body, tools }) => {
-      const poll = { deploymentIds: body.deployment_ids, before: body.scheduled_before ?? null, limit: checkLimit(body.limit) };
+      const poll = {
+        deploymentIds: body.deployment_ids,
+        before: body.scheduled_before ?? null,
+        limit: checkLimit(body.limit),
+      };
       const runs = await pollDeployments(tools, poll);
       const now = tools.clock();
       return runs.map((run) => printFlowRun(run, now));
     },
   ),
   route(
-    { method: "POST", path: "/deployments/count", summary: "Count deployments.", body: embedded(FilterFields), response: z.int() },
+    {
+      method: "POST",
+      path: "/deployments/count",
+      summary: "Count deployments.",
+      body: embedded(FilterFields),
+      response: z.int(),
+    },
     ({ body, tools }) => store(tools).count(whereClause("deployments", toFilters(body), tools.workspaceId)),
   ),
   route(
@@ -170,11 +205,23 @@ export const deploymentRoutes = [
     ({ params, body, tools }) => scheduleDeployment(tools, params.id, body),
   ),
   route(
-    { method: "POST", path: "/deployments/{id:uuid}/resume_deployment", summary: "Let a paused deployment go on.", params: ById, response: z.null() },
+    {
+      method: "POST",
+      path: "/deployments/{id:uuid}/resume_deployment",
+      summary: "Let a paused deployment go on.",
+      params: ById,
+      response: z.null(),
+    },
     ({ params, tools }) => setPaused(tools, params.id, false),
   ),
   route(
-    { method: "POST", path: "/deployments/{id:uuid}/pause_deployment", summary: "Pause a deployment.", params: ById, response: z.null() },
+    {
+      method: "POST",
+      path: "/deployments/{id:uuid}/pause_deployment",
+      summary: "Pause a deployment.",
+      params: ById,
+      response: z.null(),
+    },
     ({ params, tools }) => setPaused(tools, params.id, true),
   ),
   route(
@@ -209,7 +256,9 @@ export const deploymentRoutes = [
       path: "/deployments/{id:uuid}/work_queue_check",
       summary: "Read the work queues that would pick up a deployment's runs.",
       params: ById,
-      response: z.array(WorkQueueResponse.omit({ work_pool_name: true, status: true, active_slots: true }).meta({ id: "WorkQueue" })),
+      response: z.array(
+        WorkQueueResponse.omit({ work_pool_name: true, status: true, active_slots: true }).meta({ id: "WorkQueue" }),
+      ),
     },
     ({ params, tools }) => checkWorkQueues(tools, params.id),
   ),

@@ -30,6 +30,8 @@ export async function scheduleDeployment(tools: Tools, id: string, asked: Schedu
   };
   const drafts = schedulesOf(row)
     .filter((schedule) => schedule.active === 1)
-    .flatMap((schedule) => draftsOf(row, schedule, momentsWithin(scheduleMoments(readJson<Schedule>(schedule.schedule), start), window)));
+    .flatMap((schedule) =>
+      draftsOf(row, schedule, momentsWithin(scheduleMoments(readJson<Schedule>(schedule.schedule), start), window)),
+    );
   await makeRuns(tools, drafts);
 }

@@ -8,7 +8,12 @@ import { settleSchedule } from "#wire/schedule";
 export type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces">;
 
 /** New schedules of a deployment. Each is a little younger than the one before it; lists show the youngest first. */
-export function scheduleRows(tools: Tools, deploymentId: string, wishes: readonly ScheduleWish[], isPaused: boolean): ScheduleRow[] {
+export function scheduleRows(
+  tools: Tools,
+  deploymentId: string,
+  wishes: readonly ScheduleWish[],
+  isPaused: boolean,
+): ScheduleRow[] {
   return wishes.map((wish) => {
     const now = tools.clock();
     return {

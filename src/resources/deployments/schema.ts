@@ -1,6 +1,7 @@
 /** Deployments and their schedules on the wire. */
 import { z } from "zod";
-import { CreatedBy, FlowRunPolicy } from "#resources/flow-runs/schema";
+import { CreatedBy } from "#resources/flow-runs/schema";
+import { FlowRunPolicy } from "#wire/run-policy";
 import { parametersProblem } from "#wire/parameters";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";

@@ -16,7 +16,15 @@ import { valuesProblem } from "#wire/parameters";
 import { UnusableSchema } from "#lib/json-schema";
 
 /** What runs are made of: where none of it changes, those that are there may stay. */
-const SHAPING = new Set(["paused", "parameters", "tags", "version", "work_queue_id", "work_queue_name", "infrastructure_document_id"]);
+const SHAPING = new Set([
+  "paused",
+  "parameters",
+  "tags",
+  "version",
+  "work_queue_id",
+  "work_queue_name",
+  "infrastructure_document_id",
+]);
 
 /** Changes a deployment. Throws 404, 409 or 422 where that cannot be. */
 export async function updateDeployment(tools: Tools, id: string, body: DeploymentUpdate): Promise<void> {
@@ -44,10 +52,17 @@ interface Change {
   schedules: Statement[];
 }
 
-async function commit(tools: Tools, store: DeploymentStore, before: DeploymentRow, { body, changes, schedules }: Change): Promise<void> {
+async function commit(
+  tools: Tools,
+  store: DeploymentStore,
+  before: DeploymentRow,
+  { body, changes, schedules }: Change,
+): Promise<void> {
   const { id } = before;
   const now = tools.clock();
-  const isReshaped = schedules.length > 0 || Object.keys(changes).some((column) => SHAPING.has(column) && isChanged(before, changes, column));
+  const isReshaped =
+    schedules.length > 0 ||
+    Object.keys(changes).some((column) => SHAPING.has(column) && isChanged(before, changes, column));
   const removal = isReshaped ? removeAutoRuns(tools.workspaceId, id, now, "future") : [];
   const written = await tools.db.batch([
     ...removal,
@@ -61,11 +76,13 @@ async function commit(tools: Tools, store: DeploymentStore, before: DeploymentRo
   if (!after) throw unavailable("The deployment was deleted in the meantime.", 1);
   await forgetRuns(tools, before, written.slice(0, removal.length));
   if (isReshaped) await materialise(tools, [after]);
-  announce(tools, before, after);
+  await announce(tools, before, after);
 }
 
 function isChanged(before: DeploymentRow, changes: Partial<DeploymentColumns>, column: string): boolean {
-  return Object.entries(changes).some(([name, value]) => name === column && value !== new Map(Object.entries(before)).get(name));
+  return Object.entries(changes).some(
+    ([name, value]) => name === column && value !== new Map(Object.entries(before)).get(name),
+  );
 }
 
 /** Columns that cannot be null are left as they are where the body says null. */
@@ -79,7 +96,10 @@ function withoutNulls({ parameters, job_variables, enforce_parameter_schema, ...
 }
 
 /** Prefect: `check_valid_configuration`, where a change is concerned. */
-function checkVariables(template: Record<string, unknown>, variables: Record<string, unknown> | null | undefined): void {
+function checkVariables(
+  template: Record<string, unknown>,
+  variables: Record<string, unknown> | null | undefined,
+): void {
   const schema = template["variables"];
   if (!variables || typeof schema !== "object" || schema === null) return;
   try {
@@ -93,7 +113,9 @@ function checkVariables(template: Record<string, unknown>, variables: Record<str
 
 /** The new parameters filled in, once they are found to fit the schema that holds from now on. */
 async function checkedParameters(tools: Tools, before: DeploymentRow, body: DeploymentUpdate) {
-  const given = body.parameters ? fillIn(body.parameters, await readVariables(tools, [body.parameters]), "deployment") : undefined;
+  const given = body.parameters
+    ? fillIn(body.parameters, await readVariables(tools, [body.parameters]), "deployment")
+    : undefined;
   if (body.enforce_parameter_schema ?? before.enforce_parameter_schema === 1) {
     const schema = body.parameter_openapi_schema ?? readOptionalJson<unknown>(before.parameter_openapi_schema);
     const parameters = given ?? readJson<Record<string, unknown>>(before.parameters);
@@ -103,6 +125,8 @@ async function checkedParameters(tools: Tools, before: DeploymentRow, body: Depl
 }
 
 async function checkLimit(tools: Tools, id: string): Promise<void> {
-  const [limit] = await tools.db.rows(sql`select id from ${concurrency_limit} where workspace_id = ${tools.workspaceId} and id = ${id}`);
+  const [limit] = await tools.db.rows(
+    sql`select id from ${concurrency_limit} where workspace_id = ${tools.workspaceId} and id = ${id}`,
+  );
   if (!limit) throw refused(404, "Concurrency limit not found");
 }

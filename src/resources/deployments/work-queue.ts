@@ -5,7 +5,6 @@ import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-queues/queues";
 import type { Tools } from "#tools";
 
-
 /** The names in a body; absent and null say nothing. */
 export interface PlaceNames {
   work_pool_name?: string | null | undefined;
@@ -23,7 +22,11 @@ export async function findPool(tools: Tools, name: string | null | undefined): P
 }
 
 /** The id of the queue that the names come to, made when it is not there; undefined where the names say nothing. */
-export async function placeRuns(tools: Tools, pool: WorkPoolRow | null, names: PlaceNames): Promise<string | undefined> {
+export async function placeRuns(
+  tools: Tools,
+  pool: WorkPoolRow | null,
+  names: PlaceNames,
+): Promise<string | undefined> {
   if (!pool) return names.work_queue_name ? (await ensureAgentQueue(tools, names.work_queue_name)).id : undefined;
   if (names.work_queue_name) return (await ensureQueue(tools, pool, names.work_queue_name)).id;
   return pool.default_queue_id ?? undefined;

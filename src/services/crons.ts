@@ -1,0 +1,31 @@
+/** What the clock starts: each cron's jobs. A job may run twice at once, or not at all for an hour, and loses nothing by it. */
+import { queueWaitingSegments } from "#events/queue-waiting";
+import { sweepOutbox } from "#events/outbox";
+import { topUpSchedules } from "#services/scheduler";
+import { markSilentDeployments } from "#services/served-deployments";
+import type { Tools } from "#tools";
+
+/** A piece of work of the clock. It looks over all workspaces, and bounds itself. */
+export interface Job {
+  name: string;
+  run(tools: Tools): Promise<void>;
+}
+
+/** The jobs of each cron of wrangler.toml. */
+export const CRONS: Readonly<Record<string, readonly Job[]>> = {
+  "* * * * *": [
+    { name: "queue waiting segments", run: queueWaitingSegments },
+    { name: "sweep the outbox", run: sweepOutbox },
+    { name: "top up schedules", run: topUpSchedules },
+    { name: "mark silent deployments", run: markSilentDeployments },
+  ],
+};
+
+/** Runs the jobs of a cron side by side. One that fails is logged and comes again with the next turn. */
+export async function runCron(cron: string, tools: Tools): Promise<void> {
+  const jobs = CRONS[cron] ?? [];
+  const results = await Promise.allSettled(jobs.map((job) => job.run(tools)));
+  for (const [index, result] of results.entries()) {
+    if (result.status === "rejected") console.error(`the job "${jobs[index]?.name}" failed`, result.reason);
+  }
+}
