@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
+import { Bool } from "#wire/scalars";
 import { isLikeAny } from "./like";
 
 /** One field of a filter. A clause of `undefined` counts as not given, `ALWAYS` as given and true for every row. */
@@ -142,12 +143,12 @@ export function noneOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
 
 /** `is_null_`: whether the column is null. */
 export function isNull(column: SQLWrapper) {
-  return criterion(z.boolean(), (wanted) => (wanted ? sql`${column} is null` : sql`${column} is not null`));
+  return criterion(Bool, (wanted) => (wanted ? sql`${column} is null` : sql`${column} is not null`));
 }
 
 /** `eq_` of a flag. */
 export function flagIs(column: SQLWrapper) {
-  return criterion(z.boolean(), (wanted) => sql`${column} = ${wanted ? 1 : 0}`);
+  return criterion(Bool, (wanted) => sql`${column} = ${wanted ? 1 : 0}`);
 }
 
 /** `before_`: at or before the time. */
@@ -200,5 +201,5 @@ export function hasAnyTag(column: SQLWrapper) {
 
 /** `is_null_` of tags: there are none. */
 export function hasNoTags(column: SQLWrapper) {
-  return criterion(z.boolean(), (wanted) => (wanted ? sql`${column} = '[]'` : sql`${column} <> '[]'`));
+  return criterion(Bool, (wanted) => (wanted ? sql`${column} = '[]'` : sql`${column} <> '[]'`));
 }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { Uuid } from "#wire/ids";
+import { Bool, Int } from "#wire/scalars";
 import {
   anyId,
   anyOf,
@@ -22,7 +23,7 @@ import {
 
 /** Prefect: `DeploymentFilterConcurrencyLimit` is accepted and not looked at. */
 const DeploymentFilterConcurrencyLimit = z
-  .strictObject({ ge_: z.int().nullish(), le_: z.int().nullish(), is_null_: z.boolean().nullish() })
+  .strictObject({ ge_: Int.nullish(), le_: Int.nullish(), is_null_: Bool.nullish() })
   .meta({ id: "DeploymentFilterConcurrencyLimit" });
 
 export const deploymentFilter = combinable("DeploymentFilter", {

@@ -9,7 +9,6 @@ import { variable } from "#db/tables/variable";
 import { flowRunStart } from "./flow-runs";
 
 const RUN_SORTS = [
-  "ID_DESC",
   "EXPECTED_START_TIME_ASC",
   "EXPECTED_START_TIME_DESC",
   "NAME_ASC",
@@ -19,9 +18,11 @@ const RUN_SORTS = [
 ] as const;
 const NAMED_SORTS = ["CREATED_DESC", "UPDATED_DESC", "NAME_ASC", "NAME_DESC"] as const;
 
-export const FlowRunSort = z.enum(["START_TIME_ASC", "START_TIME_DESC", ...RUN_SORTS]).meta({ id: "FlowRunSort" });
+export const FlowRunSort = z
+  .enum(["ID_DESC", "START_TIME_ASC", "START_TIME_DESC", ...RUN_SORTS])
+  .meta({ id: "FlowRunSort" });
 export type FlowRunSort = z.output<typeof FlowRunSort>;
-export const TaskRunSort = z.enum(RUN_SORTS).meta({ id: "TaskRunSort" });
+export const TaskRunSort = z.enum(["ID_DESC", ...RUN_SORTS]).meta({ id: "TaskRunSort" });
 export type TaskRunSort = z.output<typeof TaskRunSort>;
 export const FlowSort = z.enum(NAMED_SORTS).meta({ id: "FlowSort" });
 export type FlowSort = z.output<typeof FlowSort>;

@@ -5,6 +5,7 @@ import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { Uuid } from "#wire/ids";
 import { StateType } from "#wire/state";
+import { Bool } from "#wire/scalars";
 import {
   after,
   ALWAYS,
@@ -27,7 +28,7 @@ const TaskRunFilterFlowRunId = z
   .strictObject({
     operator: Operator.default("and_"),
     any_: z.array(Uuid).nullish(),
-    is_null_: z.boolean().nullable().default(false),
+    is_null_: Bool.nullable().default(false),
   })
   .meta({ id: "TaskRunFilterFlowRunId" });
 
@@ -53,7 +54,7 @@ export const taskRunFilter = combinable("TaskRunFilter", {
     before_: before(task_run.expected_start_time),
     after_: after(task_run.expected_start_time),
   }),
-  subflow_runs: group("TaskRunFilterSubFlowRuns", { exists_: criterion(z.boolean(), hasSubflowRun) }),
+  subflow_runs: group("TaskRunFilterSubFlowRuns", { exists_: criterion(Bool, hasSubflowRun) }),
   flow_run_id: criterion(TaskRunFilterFlowRunId, hasFlowRun),
 });
 

@@ -57,7 +57,7 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
         input: valueAt(input, [...path, key]) ?? null,
       }));
     case "invalid_type":
-      return detail(...TYPE_WORDS(issue.expected, path.length === 0));
+      return detail(...(saidOf(issue) ?? TYPE_WORDS(issue.expected, path.length === 0)));
     case "invalid_value":
       return detail("enum", `Input should be ${choices(issue.values)}`, { expected: choices(issue.values) });
     case "too_small":
@@ -78,6 +78,8 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
       return detail("multiple_of", `Input should be a multiple of ${issue.divisor}`);
     case "custom": {
       const type: unknown = issue.params?.["type"];
+      const shown: unknown = issue.params?.["input"];
+      if (typeof type === "string" && shown !== undefined) return [{ type, loc, msg: issue.message, input: shown }];
       if (typeof type === "string")
         return detail(type, issue.message, issue.params?.["ctx"] as Record<string, unknown>);
       return detail("value_error", `Value error, ${issue.message}`, { error: {} });
@@ -87,6 +89,12 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
       throw new Error(`unknown issue ${JSON.stringify(unknown)}`);
     }
   }
+}
+
+/** A schema's own words for a value of the wrong kind: `!type|message`. */
+function saidOf(issue: Issue): [string, string] | undefined {
+  const [, type, message] = /^!(\w+)\|(.*)$/.exec(issue.message) ?? [];
+  return type !== undefined && message !== undefined ? [type, message] : undefined;
 }
 
 function isCustomType(issue: Issue): boolean {
@@ -102,7 +110,8 @@ function unionDetails(
   embedded: boolean,
   detail: (type: string, msg: string) => ValidationDetail[],
 ): ValidationDetail[] {
-  if (issue.message === "not a scalar") return detail("int_type", "Input should be a valid number");
+  const said = saidOf(issue);
+  if (said) return detail(...said);
   const branches = issue.errors.filter((errors) => errors.length > 0);
   const [best] = branches.toSorted((a, b) => depth(b) - depth(a));
   if (!best) return detail("union_tag_invalid", issue.message || "Input should match one of the allowed shapes");

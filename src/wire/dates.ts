@@ -65,16 +65,12 @@ export function printDuration(micros: Micros): number {
 
 /** A time in a request; holds microseconds. */
 export const Time = z
-  .union([z.string(), z.number()])
+  .union([z.string(), z.number()], "!value_error|value is not a valid datetime")
   .meta({ type: "string", format: "date-time" })
   .transform((value, context) => {
     const time = parseTime(value);
     if (time !== undefined) return time;
-    context.addIssue({
-      code: "custom",
-      message: "Input should be a valid datetime",
-      params: { type: "datetime_from_date_parsing" },
-    });
+    context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
     return z.NEVER;
   });
 

@@ -1,7 +1,7 @@
 /** Ids on the wire: UUIDs, lowercase text inside. */
 import { z } from "zod";
 
-const UUID = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
+const UUID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;
 
 /** Whether the text is a UUID in any of the spellings that pydantic accepts (with or without hyphens, any case). */
 export function isUuid(text: string): boolean {
@@ -14,13 +14,32 @@ export function canonicalUuid(text: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
-/** A UUID in a request or an answer. */
+const GROUPS = [8, 4, 4, 4, 12];
+
+/** What pydantic says is wrong with a text that is no UUID. */
+function uuidProblem(text: string): string {
+  const stranger = [...text].findIndex((char) => !/[0-9a-f-]/i.test(char));
+  if (stranger >= 0) return `invalid character: found \`${[...text][stranger] ?? ""}\` at ${stranger}`;
+  const groups = text.split("-");
+  if (groups.length === 1) return `invalid length: found ${text.length}`;
+  if (groups.length !== GROUPS.length) return `invalid group count: expected ${GROUPS.length}, found ${groups.length}`;
+  const wrong = groups.findIndex((group, index) => group.length !== GROUPS[index]);
+  return `invalid group length in group ${wrong}: expected ${GROUPS[wrong]}, found ${groups[wrong]?.length}`;
+}
+
+/** A UUID in a request: text in any of its spellings, canonical inside. */
 export const Uuid = z
-  .string()
+  .string("!uuid_type|UUID input should be a string, bytes or UUID object")
   .meta({ format: "uuid" })
   .transform((value, context) => {
-    if (isUuid(value)) return canonicalUuid(value);
-    context.addIssue({ code: "custom", message: "Input should be a valid UUID", params: { type: "uuid_parsing" } });
+    const bare = value.replace(/^urn:uuid:/, "").replace(/^\{(.*)\}$/, "$1");
+    if (isUuid(bare)) return canonicalUuid(bare);
+    const error = uuidProblem(bare);
+    context.addIssue({
+      code: "custom",
+      message: `Input should be a valid UUID, ${error}`,
+      params: { type: "uuid_parsing", ctx: { error } },
+    });
     return z.NEVER;
   });
 

@@ -8,40 +8,51 @@ function problem(context: Context, type: string, message: string): typeof z.NEVE
   return z.NEVER;
 }
 
-const loose = z.union([z.number(), z.string(), z.boolean()], { error: () => ({ message: "not a scalar" }) });
+/** A number, a flag or the text of one; `name` is what pydantic calls it. */
+const loose = (name: string, words: string) =>
+  z.union([z.number(), z.string(), z.boolean()], `!${name}_type|Input should be a valid ${words}`);
 
 /** A whole number. */
-export const Int = loose.meta({ type: "integer" }).transform((value, context) => {
-  if (typeof value === "boolean") return value ? 1 : 0;
-  if (typeof value === "number") {
-    if (Number.isInteger(value)) return value;
-    return problem(context, "int_from_float", "Input should be a valid integer, got a number with a fractional part");
-  }
-  if (/^\s*[+-]?\d+(\.0*)?\s*$/.test(value)) return Number(value);
-  return problem(context, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
-});
+export const Int = loose("int", "integer")
+  .meta({ type: "integer" })
+  .transform((value, context) => {
+    if (typeof value === "boolean") return value ? 1 : 0;
+    if (typeof value === "number") {
+      if (Number.isInteger(value)) return value;
+      return problem(context, "int_from_float", "Input should be a valid integer, got a number with a fractional part");
+    }
+    if (/^\s*[+-]?\d+(\.0*)?\s*$/.test(value)) return Number(value);
+    return problem(context, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+  });
 
 /** A whole number of at least `minimum`. */
 export const intFrom = (minimum: number) => Int.pipe(z.number().min(minimum));
 
 /** A number. */
-export const Float = loose.meta({ type: "number" }).transform((value, context) => {
-  if (typeof value === "boolean") return value ? 1 : 0;
-  if (typeof value === "number") return value;
-  if (value.trim() !== "" && Number.isFinite(Number(value))) return Number(value);
-  return problem(context, "float_parsing", "Input should be a valid number, unable to parse string as a number");
-});
+export const Float = loose("float", "number")
+  .meta({ type: "number" })
+  .transform((value, context) => {
+    if (typeof value === "boolean") return value ? 1 : 0;
+    if (typeof value === "number") return value;
+    if (value.trim() !== "" && Number.isFinite(Number(value))) return Number(value);
+    return problem(context, "float_parsing", "Input should be a valid number, unable to parse string as a number");
+  });
 
 const TRUE = new Set<unknown>([true, 1, "1", "true", "t", "yes", "y", "on"]);
 const FALSE = new Set<unknown>([false, 0, "0", "false", "f", "no", "n", "off"]);
 
 /** A flag. */
-export const Bool = loose.meta({ type: "boolean" }).transform((value, context) => {
-  const key = typeof value === "string" ? value.toLowerCase() : value;
-  if (TRUE.has(key)) return true;
-  if (FALSE.has(key)) return false;
-  return problem(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
-});
+export const Bool = loose("bool", "boolean")
+  .meta({ type: "boolean" })
+  .transform((value, context) => {
+    const key = typeof value === "string" ? value.toLowerCase() : value;
+    if (TRUE.has(key)) return true;
+    if (FALSE.has(key)) return false;
+    if (typeof value === "number" && !Number.isInteger(value)) {
+      return problem(context, "bool_type", "Input should be a valid boolean");
+    }
+    return problem(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
+  });
 
 /** An object with any content. */
 export const JsonObject = z.record(z.string(), z.unknown());

@@ -22,24 +22,45 @@ const store = (tools: Tools) => new FlowRunStore(tools.db, tools.workspaceId);
 
 export const flowRunRoutes = [
   route(
-    { method: "POST", path: "/flow_runs/", summary: "Create a flow run.", body: FlowRunCreate, status: 201, response: FlowRunResponse },
+    {
+      method: "POST",
+      path: "/flow_runs/",
+      summary: "Create a flow run.",
+      body: FlowRunCreate,
+      status: 201,
+      response: FlowRunResponse,
+    },
     async ({ body, tools }) => {
       const { work_pool_name: pool, ...draft } = body;
       const queue = pool ? await findWorkQueue(tools, pool, body.work_queue_name ?? null) : null;
       const { run, created } = await createFlowRun(tools, {
         ...draft,
         work_queue_id: queue?.id ?? null,
+        work_queue_name: queue?.name ?? body.work_queue_name ?? null,
         created_by: tools.client.createdBy,
       });
       return new Reply(printFlowRun(run, tools.clock()), created ? 201 : 200);
     },
   ),
   route(
-    { method: "PATCH", path: "/flow_runs/{id:uuid}", summary: "Update a flow run.", params: ById, body: FlowRunUpdate, status: 204 },
+    {
+      method: "PATCH",
+      path: "/flow_runs/{id:uuid}",
+      summary: "Update a flow run.",
+      params: ById,
+      body: FlowRunUpdate,
+      status: 204,
+    },
     ({ params, body, tools }) => updateFlowRun(tools, params.id, body),
   ),
   route(
-    { method: "GET", path: "/flow_runs/{id:uuid}", summary: "Read a flow run.", params: ById, response: FlowRunResponse },
+    {
+      method: "GET",
+      path: "/flow_runs/{id:uuid}",
+      summary: "Read a flow run.",
+      params: ById,
+      response: FlowRunResponse,
+    },
     async ({ params, tools }) => {
       const row = await store(tools).read(params.id);
       if (!row) throw notFound("Flow run");
@@ -62,7 +83,13 @@ export const flowRunRoutes = [
     },
   ),
   route(
-    { method: "POST", path: "/flow_runs/count", summary: "Count flow runs.", body: embedded(FilterFields), response: z.int() },
+    {
+      method: "POST",
+      path: "/flow_runs/count",
+      summary: "Count flow runs.",
+      body: embedded(FilterFields),
+      response: z.int(),
+    },
     ({ body, tools }) => store(tools).count(whereClause("flow_runs", toFilters(body), tools.workspaceId)),
   ),
   route(
@@ -81,7 +108,12 @@ export const flowRunRoutes = [
         store(tools).count(where),
       ]);
       const now = tools.clock();
-      return pageOf(rows.map((row) => printFlowRun(row, now)), count, limit, body.page);
+      return pageOf(
+        rows.map((row) => printFlowRun(row, now)),
+        count,
+        limit,
+        body.page,
+      );
     },
   ),
   route(

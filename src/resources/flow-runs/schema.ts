@@ -3,20 +3,8 @@ import { z } from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Float, Int, JsonObject, Labels } from "#wire/scalars";
+import { FlowRunPolicy } from "#wire/run-policy";
 import { StateCreate, StateText, StateType } from "#wire/state";
-
-/** How a run is retried and paused. */
-export const FlowRunPolicy = z
-  .object({
-    max_retries: Int.optional(),
-    retry_delay_seconds: Float.optional(),
-    retries: Int.nullish(),
-    retry_delay: Int.nullish(),
-    pause_keys: z.array(z.string()).nullish(),
-    resuming: z.boolean().nullish(),
-    retry_type: z.enum(["in_process", "reschedule"]).nullish(),
-  })
-  .meta({ id: "FlowRunPolicy" });
 
 export const CreatedBy = z
   .object({ id: UuidText.nullable(), type: z.string().nullable(), display_value: z.string().nullable() })
@@ -24,6 +12,7 @@ export const CreatedBy = z
 
 export const FlowRunCreate = z
   .strictObject({
+    state: StateCreate.nullish(),
     name: z.string().nullish(),
     flow_id: Uuid,
     flow_version: z.string().nullish(),
@@ -38,7 +27,6 @@ export const FlowRunCreate = z
     work_pool_name: z.string().nullish(),
     work_queue_name: z.string().nullish(),
     job_variables: JsonObject.nullish(),
-    state: StateCreate.nullish(),
     deployment_id: Uuid.nullish(),
   })
   .meta({ id: "FlowRunCreate" });

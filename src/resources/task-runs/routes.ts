@@ -46,7 +46,8 @@ export const taskRunRoutes = [
       status: 204,
     },
     async ({ params, body, tools }) => {
-      const name = body.name || randomName(tools.random);
+      // Prefect: an empty name asks for a made-up one, no name for no change.
+      const name = "name" in body ? body.name || randomName(tools.random) : null;
       if (!(await store(tools).rename(params.id, name, tools.clock()))) throw notFound("Task run");
     },
   ),

@@ -3,17 +3,8 @@ import { z } from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Float, Int, Labels } from "#wire/scalars";
+import { TaskRunPolicy } from "#wire/run-policy";
 import { StateCreate, StateText, StateType } from "#wire/state";
-
-export const TaskRunPolicy = z
-  .object({
-    max_retries: Int.optional(),
-    retry_delay_seconds: Float.optional(),
-    retries: Int.nullish(),
-    retry_delay: z.union([Int, z.array(Int)]).nullish(),
-    retry_jitter_factor: Float.nullish(),
-  })
-  .meta({ id: "TaskRunPolicy" });
 
 /** What a task was given: results of other task runs, parameters, constants. */
 const TaskRunInput = z.union([

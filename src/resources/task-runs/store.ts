@@ -38,10 +38,10 @@ export class TaskRunStore {
     return row?.count ?? 0;
   }
 
-  /** Gives a task run another name; whether there was one. */
-  async rename(id: string, name: string, now: Micros): Promise<boolean> {
+  /** Gives a task run another name, or none; whether there was such a run. */
+  async rename(id: string, name: string | null, now: Micros): Promise<boolean> {
     const { changes } = await this.db.run(
-      sql`update ${task_run} set name = ${name}, updated = ${now} where ${this.byId(id)}`,
+      sql`update ${task_run} set name = coalesce(${name}, name), updated = ${now} where ${this.byId(id)}`,
     );
     return changes > 0;
   }

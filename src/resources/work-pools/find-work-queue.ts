@@ -17,6 +17,6 @@ export async function findWorkQueue(
       where p.workspace_id = ${tools.workspaceId} and p.name = ${poolName}`,
   );
   if (!row) throw refused(404, `Work pool "${poolName}" not found.`);
-  if (row.id === null) throw refused(404, `Work queue '${poolName}/${queueName}' not found.`);
+  if (row.id === null) throw refused(404, `Work pool queue '${poolName}/${queueName}' not found.`);
   return { id: row.id, name: row.name };
 }

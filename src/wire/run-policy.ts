@@ -1,0 +1,60 @@
+/** How runs are retried and paused, on the wire. */
+import { z } from "zod";
+import { Bool, Float, Int } from "#wire/scalars";
+
+const retired = { max_retries: Int.optional(), retry_delay_seconds: Float.optional() };
+
+/**
+ * Prefect: `set_run_policy_deprecated_fields`, the names of old count where the new ones say nothing.
+ * An old delay that the new field would not take is refused under the new field's name.
+ */
+function heedRetired<
+  T extends { max_retries?: number; retry_delay_seconds?: number; retries?: number | null; retry_delay?: unknown },
+>(policy: T, context: z.core.$RefinementCtx, wholeSeconds: boolean): T {
+  const { max_retries: retries, retry_delay_seconds: delay } = policy;
+  const heeded = { ...policy };
+  if (!policy.retries && retries) heeded.retries = retries;
+  if (policy.retry_delay || !delay) return heeded;
+  if (wholeSeconds && !Number.isInteger(delay)) {
+    context.addIssue({
+      code: "custom",
+      path: ["retry_delay"],
+      message: "Input should be a valid integer, got a number with a fractional part",
+      params: { type: "int_from_float", input: delay },
+    });
+  }
+  heeded.retry_delay = delay;
+  return heeded;
+}
+
+export const FlowRunPolicy = z
+  .object({
+    ...retired,
+    retries: Int.nullish(),
+    retry_delay: Int.nullish(),
+    pause_keys: z.array(z.string()).nullish(),
+    resuming: Bool.nullish(),
+    retry_type: z.enum(["in_process", "reschedule"]).nullish(),
+  })
+  .meta({ id: "FlowRunPolicy" })
+  .transform((policy, context) => heedRetired(policy, context, true));
+
+/** Prefect: `list_length_50_or_less`. */
+const MOST_DELAYS = 50;
+
+export const TaskRunPolicy = z
+  .object({
+    ...retired,
+    retries: Int.nullish(),
+    retry_delay: z
+      .union([Float, z.array(Float)])
+      .refine((delay) => !Array.isArray(delay) || delay.length <= MOST_DELAYS, {
+        message: `Can not configure more than ${MOST_DELAYS} retry delays per task.`,
+      })
+      .nullish(),
+    retry_jitter_factor: Float.refine((factor) => factor >= 0, {
+      message: "`retry_jitter_factor` must be >= 0.",
+    }).nullish(),
+  })
+  .meta({ id: "TaskRunPolicy" })
+  .transform((policy, context) => heedRetired(policy, context, false));
