@@ -11,6 +11,7 @@ import { flowRunRoutes } from "#resources/flow-runs/routes";
 import { flowRoutes } from "#resources/flows/routes";
 import { taskRunStateRoutes } from "#resources/task-run-states/routes";
 import { taskRunHistoryRoutes } from "#resources/task-runs/history-routes";
+import { logRoutes } from "#resources/logs/routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
 import { variableRoutes } from "#resources/variables/routes";
 import { workPoolRoutes } from "#resources/work-pools/routes";
@@ -25,6 +26,7 @@ export const routes: readonly Route[] = [
   ...flowRunHistoryRoutes,
   ...flowRunInputRoutes,
   ...flowRunRoutes,
+  ...logRoutes,
   ...flowRoutes,
   ...taskRunStateRoutes,
   ...taskRunHistoryRoutes,

@@ -1,6 +1,19 @@
 /** Logs in segments: a row for a batch and run. */
 import { index, integer, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
+import type { Micros } from "#lib/clock";
 import { json, micros, uuid, workspaceId } from "#db/columns";
+
+/** A log within its segment, whose run is its flow run's unless `no_flow_run` says otherwise. */
+export interface LogRecord {
+  /** A UUIDv7, which tells when the log came. */
+  id: string;
+  name: string;
+  level: number;
+  message: string;
+  timestamp: Micros;
+  task_run_id?: string;
+  no_flow_run?: 1;
+}
 
 export const log_segment = sqliteTable(
   "log_segment",
@@ -16,7 +29,7 @@ export const log_segment = sqliteTable(
     max_level: integer("max_level").notNull(),
     /** How many records there are, so that a page deep in a run's logs need not open what lies before it. */
     record_count: integer("record_count").notNull(),
-    /** JSON array of {id, name, level, message, timestamp (µs), task_run_id?, no_flow_run?: 1}, in the order they came. */
+    /** JSON array of `LogRecord`s, in the order they came. */
     records: json("records").notNull(),
   },
   (t) => [

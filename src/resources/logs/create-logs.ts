@@ -1,0 +1,14 @@
+/** Takes logs in: stores them, then shows them to those who listen. */
+import { publishLogs } from "#events/emit";
+import type { LogCreate } from "#resources/logs/schema";
+import { buildLogSegments } from "#resources/logs/segments";
+import { LogStore, printLog } from "#resources/logs/store";
+import type { Tools } from "#tools";
+
+/** Writes a batch of logs; sent again, it changes nothing. */
+export async function createLogs(tools: Tools, logs: readonly LogCreate[]): Promise<void> {
+  const segments = await buildLogSegments(logs, tools.clock(), tools.ids);
+  await new LogStore(tools.db, tools.workspaceId).insert(segments.map(({ row }) => row));
+  const shown = segments.flatMap(({ row, records }) => records.map((record) => printLog(row.run_id, record)));
+  tools.background(publishLogs(tools, shown));
+}

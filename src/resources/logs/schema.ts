@@ -1,0 +1,32 @@
+/** Logs on the wire. */
+import { z } from "zod";
+import { Time, TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { Int } from "#wire/scalars";
+
+/** A log as a client sends it. */
+export const LogCreate = z
+  .strictObject({
+    name: z.string(),
+    level: Int,
+    message: z.string(),
+    timestamp: Time,
+    flow_run_id: Uuid.nullish(),
+    task_run_id: Uuid.nullish(),
+  })
+  .meta({ id: "LogCreate" });
+export type LogCreate = z.output<typeof LogCreate>;
+
+export const Log = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    level: z.int(),
+    message: z.string(),
+    timestamp: TimeText,
+    flow_run_id: UuidText.nullable(),
+    task_run_id: UuidText.nullable(),
+  })
+  .meta({ id: "Log" });

@@ -1,0 +1,107 @@
+/** How logs become segments: the rows that hold them, one for a run in a batch. Pure but for the digest. */
+import type { LogRecord } from "#db/tables/log";
+import type { Ids, Micros } from "#lib/clock";
+import type { LogCreate } from "#resources/logs/schema";
+
+/** A row of the table, but for its workspace */
+export interface LogSegment {
+  run_id: string;
+  first_timestamp: Micros;
+  digest: string;
+  last_timestamp: Micros;
+  min_level: number;
+  max_level: number;
+  record_count: number;
+  /** JSON. */
+  records: string;
+}
+
+/** A segment with the records that went into it. */
+export interface BuiltSegment {
+  row: LogSegment;
+  records: LogRecord[];
+}
+
+/** How many bytes of records a segment holds at most. D1 takes values of 2 MB. */
+const MAX_SEGMENT_BYTES = 1_000_000;
+/** What is kept of one message; the stock client cuts its own at 1 MB. */
+const MAX_MESSAGE_BYTES = 950_000;
+
+/**
+ * Parts a batch of logs into segments. The digest is made of the logs alone, not of their new ids, so that the same
+ * request, sent again, makes the same keys.
+ */
+export async function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: Ids): Promise<BuiltSegment[]> {
+  const byRun = Map.groupBy(logs, (log) => log.flow_run_id ?? log.task_run_id ?? "");
+  const parts = [...byRun].flatMap(([runId, ofRun]) => splitBySize(ofRun).map((part) => ({ runId, part })));
+  return Promise.all(
+    parts.map(async ({ runId, part }, place) => {
+      const records = part.map((log) => toRecord(log));
+      const times = records.map((record) => record.timestamp);
+      const levels = records.map((record) => record.level);
+      const named = records.map((record) => ({ id: ids.ordered(now), ...record }));
+      const row = {
+        run_id: runId,
+        first_timestamp: smallest(times),
+        digest: await digestOf(JSON.stringify([place, records])),
+        last_timestamp: largest(times),
+        min_level: smallest(levels),
+        max_level: largest(levels),
+        record_count: records.length,
+        records: JSON.stringify(named),
+      };
+      return { row, records: named };
+    }),
+  );
+}
+
+// A batch may be longer than the list of arguments that a call takes.
+const smallest = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b));
+const largest = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b));
+
+function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
+  return {
+    // Prefect: null bytes are left out, for Postgres has none.
+    name: log.name.replaceAll("\0", ""),
+    level: log.level,
+    message: cut(log.message.replaceAll("\0", "")),
+    timestamp: log.timestamp,
+    ...(log.task_run_id && { task_run_id: log.task_run_id }),
+    ...(!log.flow_run_id && { no_flow_run: 1 }),
+  };
+}
+
+function splitBySize(logs: readonly LogCreate[]): LogCreate[][] {
+  const parts: LogCreate[][] = [];
+  let bytes = Infinity;
+  for (const log of logs) {
+    const size = byteLength(JSON.stringify(log)) + ID_BYTES;
+    if (bytes + size > MAX_SEGMENT_BYTES) {
+      parts.push([]);
+      bytes = 0;
+    }
+    parts.at(-1)?.push(log);
+    bytes += size;
+  }
+  return parts;
+}
+
+/** What a record has more than its log: its id, mostly. */
+const ID_BYTES = 70;
+
+const byteLength = (text: string): number => new TextEncoder().encode(text).byteLength;
+
+/** A message that no segment could hold is cut, and says so. */
+function cut(message: string): string {
+  if (message.length * 6 < MAX_MESSAGE_BYTES || byteLength(JSON.stringify(message)) <= MAX_MESSAGE_BYTES)
+    return message;
+  // At most six bytes of JSON come of one character.
+  return `${message.slice(0, Math.floor(MAX_MESSAGE_BYTES / 6))}… (cut: ${message.length} characters)`;
+}
+
+/** A digest in the shape of a UUID. */
+async function digestOf(text: string): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  const hex = [...new Uint8Array(hash, 0, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}

@@ -1,0 +1,222 @@
+/** Logs in D1, of one workspace: written by segments, read by records. */
+import { type SQL, sql } from "drizzle-orm";
+import { insertRows } from "#db/bulk";
+import { type Database, readJson, type Statement } from "#db/database";
+import { type LogRecord, log_segment } from "#db/tables/log";
+import { task_run } from "#db/tables/task-run";
+import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
+import { printTime } from "#wire/dates";
+
+type SegmentRow = Omit<typeof log_segment.$inferInsert, "workspace_id">;
+
+/** What is read of a record. */
+interface FoundLog {
+  run_id: string;
+  record: string;
+}
+
+/** What to read. */
+export interface LogQuery {
+  filter: LogFilter;
+  sort: LogSort;
+  limit: number;
+  offset: number;
+}
+
+/** Segments that a search over all runs opens at most: the newest, or oldest, that may hold what is wanted. */
+const MAX_OPEN = 5_000;
+/** Rows that go into one statement together; a larger one goes alone. D1 takes values of 2 MB. */
+const MAX_GROUP_CHARACTERS = 300_000;
+
+/** The logs of one workspace. */
+export class LogStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** Writes segments in one batch. What is there already, from an earlier try of the same request, stays as it is. */
+  async insert(segments: readonly SegmentRow[]): Promise<void> {
+    const rows = segments.map((segment) => ({ ...segment, workspace_id: this.workspaceId }));
+    const isLarge = (row: SegmentRow) => row.records.length > MAX_GROUP_CHARACTERS / 4;
+    const statements: Statement[] = rows
+      .filter(isLarge)
+      .map((row) => this.db.build.insert(log_segment).values(row).onConflictDoNothing());
+    for (const group of grouped(rows.filter((row) => !isLarge(row)))) {
+      statements.push(insertRows(log_segment, group, { tail: sql`on conflict do nothing` }));
+    }
+    await this.db.batch(statements);
+  }
+
+  /** A page of logs, in order of time. */
+  async list(query: LogQuery): Promise<ReturnType<typeof printLog>[]> {
+    if (query.limit === 0) return [];
+    const candidates = await this.candidates(query);
+    const isAscending = query.sort === "TIMESTAMP_ASC";
+    const rows = await this.db.rows<FoundLog>(
+      page({
+        ...query,
+        workspaceId: this.workspaceId,
+        candidates,
+        isAscending,
+        clause: logClause(query.filter, this.workspaceId),
+      }),
+    );
+    return rows.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record)));
+  }
+
+  /** Removes the logs of flow runs. */
+  removeOf(runIds: readonly string[]): Statement {
+    return sql`delete from ${log_segment} where workspace_id = ${this.workspaceId}
+      and run_id in (select value from json_each(${JSON.stringify(runIds)}))`;
+  }
+
+  /** Which segments may hold what is wanted. Where all criteria must be met, each narrows them down. */
+  private async candidates({ filter, sort, limit, offset }: LogQuery): Promise<SQL> {
+    const inAll = sql`s.workspace_id = ${this.workspaceId}`;
+    const order = sort === "TIMESTAMP_ASC" ? sql`s.first_timestamp` : sql`s.last_timestamp desc`;
+    if (!meetsAll(filter)) return selectSegments(inAll, sql`0`, sql`order by ${order} limit ${MAX_OPEN}`);
+    const { timestamp, level, task_run_id: taskRun, text } = filter;
+    const runs = filter.flow_run_id?.any_ ?? (taskRun?.any_ ? await this.runsOf(taskRun.any_) : null);
+    const conditions = [inAll];
+    const whole = [sql`1`];
+    if (runs) conditions.push(sql`s.run_id in (select value from json_each(${JSON.stringify(runs)}))`);
+    if (taskRun?.any_) conditions.push(mentions(taskRun.any_));
+    if (isGiven(timestamp?.after_)) {
+      conditions.push(sql`s.last_timestamp >= ${timestamp.after_}`);
+      whole.push(sql`s.first_timestamp >= ${timestamp.after_}`);
+    }
+    if (isGiven(timestamp?.before_)) {
+      conditions.push(sql`s.first_timestamp <= ${timestamp.before_}`);
+      whole.push(sql`s.last_timestamp <= ${timestamp.before_}`);
+    }
+    if (isGiven(level?.ge_)) {
+      conditions.push(sql`s.max_level >= ${level.ge_}`);
+      whole.push(sql`s.min_level >= ${level.ge_}`);
+    }
+    if (isGiven(level?.le_)) {
+      conditions.push(sql`s.min_level <= ${level.le_}`);
+      whole.push(sql`s.max_level <= ${level.le_}`);
+    }
+    // What only the records tell leaves open how many of them are wanted.
+    const isOpen = isGiven(taskRun?.any_) || isGiven(taskRun?.is_null_) || isGiven(text);
+    if (isOpen) whole.push(sql`0`);
+    const isBound = runs !== null || isGiven(taskRun?.any_);
+    // A segment has at least one record at its first and its last time, so a page needs no more segments than records.
+    const most = isOpen || isGiven(level?.ge_) || isGiven(level?.le_) || isGiven(timestamp) ? MAX_OPEN : limit + offset;
+    return selectSegments(
+      sql.join(conditions, sql` and `),
+      sql.join(whole, sql` and `),
+      isBound ? sql`` : sql`order by ${order} limit ${most}`,
+    );
+  }
+
+  /** The runs in whose segments the logs of task runs are, or null where a task run is not known. */
+  private async runsOf(taskRunIds: readonly string[]): Promise<string[] | null> {
+    const rows = await this.db.rows<{ flow_run_id: string | null }>(
+      sql`select flow_run_id from ${task_run} where workspace_id = ${this.workspaceId}
+        and id in (select value from json_each(${JSON.stringify(taskRunIds)}))`,
+    );
+    if (rows.length < new Set(taskRunIds).size) return null;
+    return [...taskRunIds, ...rows.flatMap((row) => row.flow_run_id ?? [])];
+  }
+}
+
+const isGiven = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
+
+function meetsAll(filter: LogFilter): boolean {
+  return filter.operator === "and_";
+}
+
+/** Segments in whose text one of the ids occurs. */
+function mentions(ids: readonly string[]): SQL {
+  return sql`exists (select 1 from json_each(${JSON.stringify(ids)}) as wanted
+    where s.run_id = wanted.value or instr(s.records, wanted.value) > 0)`;
+}
+
+function selectSegments(where: SQL, whole: SQL, rest: SQL): SQL {
+  return sql`select s.run_id, s.first_timestamp, s.digest, s.last_timestamp, s.record_count, (${whole}) as is_whole
+    from ${log_segment} s where ${where} ${rest}`;
+}
+
+/**
+ * One statement for a page. It counts before it opens: segments that end before the page begins, with none overlapping
+ * that begin, are passed over (`begun`), and those that begin after as many records as are needed have ended (`enough`)
+ * are left shut. Only segments all of whose records are wanted can be counted so.
+ */
+function page(query: {
+  workspaceId: string;
+  candidates: SQL;
+  clause: SQL;
+  isAscending: boolean;
+  limit: number;
+  offset: number;
+}): SQL {
+  const { workspaceId, candidates, clause, isAscending, limit, offset } = query;
+  const near = isAscending ? sql`first_timestamp` : sql`last_timestamp`;
+  const far = isAscending ? sql`last_timestamp` : sql`first_timestamp`;
+  const direction = isAscending ? sql`asc` : sql`desc`;
+  const isBefore = isAscending ? sql`<` : sql`>`;
+  const furthest = isAscending ? sql`max` : sql`min`;
+  const nearest = isAscending ? sql`min` : sql`max`;
+  return sql`with candidate as materialized (${candidates}),
+    counted as (
+      select ${near} as near, ${far} as far,
+        sum(record_count * is_whole) over (order by ${far} ${direction}) as ended,
+        sum(record_count) over earlier as passed,
+        sum(1 - is_whole) over earlier as partial,
+        ${furthest}(${far}) over earlier as reach
+      from candidate
+      window earlier as (order by ${near} ${direction} rows between unbounded preceding and 1 preceding)
+    ),
+    begun as (
+      select near, passed from counted
+      where reach ${isBefore} near and partial = 0 and passed <= ${offset}
+      order by near ${isAscending ? sql`desc` : sql`asc`} limit 1
+    ),
+    enough as (select ${nearest}(far) as far from counted where ended >= ${limit + offset})
+    select s.run_id as run_id, r.value as record
+    from candidate c
+    cross join ${log_segment} s on s.workspace_id = ${workspaceId}
+      and s.run_id = c.run_id and s.first_timestamp = c.first_timestamp and s.digest = c.digest
+    cross join json_each(s.records) r
+    where not (c.${near} ${isBefore} coalesce((select near from begun), c.${near}))
+      and not (coalesce((select far from enough), c.${near}) ${isBefore} c.${near})
+      and ${clause}
+    order by ${LOG.timestamp} ${direction}, s.first_timestamp, s.digest, r.key
+    limit ${limit} offset ${offset} - coalesce((select passed from begun), 0)`;
+}
+
+function* grouped<T extends SegmentRow>(rows: readonly T[]): Generator<T[]> {
+  let group: T[] = [];
+  let characters = 0;
+  for (const row of rows) {
+    if (characters + row.records.length > MAX_GROUP_CHARACTERS) {
+      yield group;
+      group = [];
+      characters = 0;
+    }
+    group.push(row);
+    characters += row.records.length;
+  }
+  if (group.length > 0) yield group;
+}
+
+/** A log as answers show it. Its id is a UUIDv7 and tells when it came. */
+export function printLog(runId: string, log: LogRecord) {
+  const created = printTime(Number.parseInt(log.id.slice(0, 8) + log.id.slice(9, 13), 16) * 1000);
+  return {
+    id: log.id,
+    created,
+    updated: created,
+    name: log.name,
+    level: log.level,
+    message: log.message,
+    timestamp: printTime(log.timestamp),
+    flow_run_id: log.no_flow_run ? null : runId,
+    task_run_id: log.task_run_id ?? null,
+  };
+}

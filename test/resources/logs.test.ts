@@ -1,0 +1,355 @@
+import { env, SELF } from "cloudflare:test";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { aFlowRun, api } from "../support/world";
+
+interface Log {
+  id: string;
+  name: string;
+  level: number;
+  message: string;
+  timestamp: string;
+  flow_run_id: string | null;
+  task_run_id: string | null;
+}
+
+/** A time on the tenth of October, in microseconds after eight o'clock. */
+function at(micros: number): string {
+  const text = new Date(Date.UTC(2026, 9, 10, 8) + Math.floor(micros / 1000)).toISOString().slice(0, -1);
+  const rest = micros % 1000;
+  return micros % 1_000_000 === 0 ? `${text.slice(0, -4)}Z` : `${text}${String(rest).padStart(3, "0")}Z`;
+}
+
+const aLog = (fields: Record<string, unknown> = {}) => ({
+  name: "prefect.flow_runs",
+  level: 20,
+  message: "hello",
+  timestamp: at(0),
+  ...fields,
+});
+
+async function write(...logs: Record<string, unknown>[]): Promise<void> {
+  const { status, body } = await api("POST", "/logs/", logs.map(aLog));
+  expect([status, body]).toEqual([201, null]);
+}
+
+async function read(filter: Record<string, unknown>, rest: Record<string, unknown> = {}): Promise<Log[]> {
+  const { status, body } = await api<Log[]>("POST", "/logs/filter", { logs: filter, ...rest });
+  expect(status).toBe(200);
+  return body;
+}
+
+const messages = (logs: Log[]) => logs.map((log) => log.message);
+const of = (run: string) => ({ flow_run_id: { any_: [run] } });
+const anId = () => crypto.randomUUID();
+
+async function segmentsOf(run: string): Promise<number> {
+  const row = await env.DB.prepare("select count(*) as n from log_segment where run_id = ?")
+    .bind(run)
+    .first<number>("n");
+  return row ?? 0;
+}
+
+describe("POST /logs/", () => {
+  test("a log comes back as it was sent, to the microsecond", async () => {
+    const run = anId();
+    const task = anId();
+    await write({ flow_run_id: run, task_run_id: task, level: "30", timestamp: "2026-10-10T10:00:00.123456+02:00" });
+    const [log] = await read(of(run));
+    expect(log).toMatchObject({
+      name: "prefect.flow_runs",
+      level: 30,
+      message: "hello",
+      timestamp: "2026-10-10T08:00:00.123456Z",
+      flow_run_id: run,
+      task_run_id: task,
+    });
+  });
+
+  test("a batch is one row for each run, and the same request once more changes nothing", async () => {
+    const [one, two] = [anId(), anId()];
+    const batch = [
+      { flow_run_id: one, message: "a" },
+      { flow_run_id: two, message: "b" },
+      { flow_run_id: one, message: "c", timestamp: at(5) },
+    ];
+    await write(...batch);
+    const before = await read(of(one));
+    await write(...batch);
+    expect(await segmentsOf(one)).toBe(1);
+    expect(await segmentsOf(two)).toBe(1);
+    expect(await read(of(one))).toEqual(before);
+    expect(messages(before)).toEqual(["a", "c"]);
+  });
+
+  test("equal logs within a batch are all kept", async () => {
+    const run = anId();
+    await write({ flow_run_id: run }, { flow_run_id: run });
+    expect(await read(of(run))).toHaveLength(2);
+  });
+
+  test("a log without a flow run is found by its task run, or by neither", async () => {
+    const task = anId();
+    const message = anId();
+    await write({ task_run_id: task, message }, { message });
+    expect(await read({ task_run_id: { any_: [task] } })).toMatchObject([{ flow_run_id: null, task_run_id: task }]);
+    expect(await read(of(task))).toEqual([]);
+    expect(await read({ text: { query: message }, task_run_id: { is_null_: true } })).toMatchObject([
+      { flow_run_id: null, task_run_id: null },
+    ]);
+  });
+
+  test("more than a megabyte of a run goes into several rows, none too large for D1", async () => {
+    const run = anId();
+    const text = "ü".repeat(150_000);
+    await write(
+      ...Array.from({ length: 8 }, (_, n) => ({ flow_run_id: run, message: `${n}${text}`, timestamp: at(n) })),
+    );
+    const sizes = await env.DB.prepare("select length(cast(records as blob)) as n from log_segment where run_id = ?")
+      .bind(run)
+      .all<{ n: number }>();
+    expect(sizes.results.length).toBeGreaterThan(1);
+    expect(Math.max(...sizes.results.map((row) => row.n))).toBeLessThan(1_100_000);
+    expect(messages(await read(of(run))).map((message) => message[0])).toEqual([..."01234567"]);
+  });
+
+  test("a message larger than any row is cut, and says so", async () => {
+    const run = anId();
+    await write({ flow_run_id: run, message: "\u0001".repeat(1_000_000) });
+    const [log] = await read(of(run));
+    expect(log?.message).toMatch(/… \(cut: 1000000 characters\)$/);
+  });
+
+  test("null bytes are left out", async () => {
+    const run = anId();
+    await write({ flow_run_id: run, message: "a\0b", name: "n\0m" });
+    expect(await read(of(run))).toMatchObject([{ message: "ab", name: "nm" }]);
+  });
+
+  test.for([
+    [[{ name: 1 }], 4],
+    [[aLog({ colour: "red" })], 1],
+    [[aLog({ timestamp: "soon" })], 1],
+    [[aLog({ flow_run_id: "x" })], 1],
+    [{}, 1],
+  ] as const)("%j is refused and writes nothing", async ([batch, problems]) => {
+    const { status, body } = await api<{ exception_detail: unknown[] }>("POST", "/logs/", batch);
+    expect(status).toBe(422);
+    expect(body.exception_detail).toHaveLength(problems);
+  });
+
+  test("no logs at all are accepted", async () => {
+    expect((await api("POST", "/logs/", [])).status).toBe(201);
+  });
+});
+
+describe("POST /logs/filter", () => {
+  const world = (async () => {
+    const run = anId();
+    const task = anId();
+    await write(
+      { message: "Connected to the database", level: 10, name: "db", flow_run_id: run, timestamp: at(1_000_000) },
+      { message: "Connection TIMEOUT", level: 40, name: "db", flow_run_id: run, timestamp: at(2_000_000) },
+    );
+    await write({ message: "50% done_now", level: 20, flow_run_id: run, task_run_id: task, timestamp: at(3_000_000) });
+    await write({ message: 'élan "quoted" error', level: 50, flow_run_id: run, timestamp: at(500_000) });
+    return { run, task };
+  })();
+
+  const ALL = ['élan "quoted" error', "Connected to the database", "Connection TIMEOUT", "50% done_now"];
+
+  test.for<[string, Record<string, unknown>, number[]]>([
+    ["nothing", {}, [0, 1, 2, 3]],
+    ["a least level", { level: { ge_: 40 } }, [0, 2]],
+    ["a highest level", { level: { le_: 20 } }, [1, 3]],
+    ["a level as text", { level: { ge_: "50" } }, [0]],
+    ["an empty level", { level: {} }, [0, 1, 2, 3]],
+    ["the time after, itself included", { timestamp: { after_: at(2_000_000) } }, [2, 3]],
+    ["the time before, itself included", { timestamp: { before_: at(1_000_000) } }, [0, 1]],
+    ["a stretch of time", { timestamp: { after_: at(900_000), before_: at(2_500_000) } }, [1, 2]],
+    ["no task run", { task_run_id: { is_null_: true } }, [0, 1, 2]],
+    ["some task run", { task_run_id: { is_null_: false } }, [3]],
+    ["a word", { text: { query: "connect" } }, [1, 2]],
+    ["either of two words", { text: { query: "timeout done" } }, [2, 3]],
+    ["a word but not another", { text: { query: "connect -timeout" } }, [1]],
+    ["two words that must be there", { text: { query: "+connect +timeout" } }, [2]],
+    ["a phrase", { text: { query: '"to the database"' } }, [1]],
+    ["a phrase with quotes in it", { text: { query: String.raw`"\"quoted\" error"` } }, [0]],
+    ["a logger's name", { text: { query: "!db" } }, [0, 3]],
+    ["a capital letter beyond ASCII", { text: { query: "ÉLAN" } }, [0]],
+    ["signs that mean something in a pattern", { text: { query: "50% done_" } }, [3]],
+    ["an underscore, which is not any character", { text: { query: "don_" } }, []],
+    ["an empty search", { text: { query: "" } }, [0, 1, 2, 3]],
+    [
+      "everything at once",
+      { level: { ge_: 10 }, text: { query: "connect" }, timestamp: { after_: at(2_000_000) } },
+      [2],
+    ],
+  ])("of a run, by %s", async ([, filter, expected]) => {
+    const { run } = await world;
+    const wanted = expected.map((index) => ALL[index]);
+    expect(messages(await read({ ...of(run), ...filter }))).toEqual(wanted);
+    const backwards = await read({ ...of(run), ...filter }, { sort: "TIMESTAMP_DESC" });
+    expect(messages(backwards)).toEqual(wanted.toReversed());
+  });
+
+  test("by a task run that the server does not know, and by one that it knows", async () => {
+    const { task, run } = await world;
+    expect(messages(await read({ task_run_id: { any_: [task] } }))).toEqual(["50% done_now"]);
+    const known = anId();
+    const { body: created } = await api<{ id: string; flow_run_id: string }>("POST", "/task_runs/", {
+      flow_run_id: (await aFlowRun()).id,
+      task_key: "t",
+      dynamic_key: known,
+    });
+    await write(
+      { flow_run_id: created.flow_run_id, task_run_id: created.id, message: "mine" },
+      { flow_run_id: run, message: "x" },
+    );
+    expect(messages(await read({ task_run_id: { any_: [created.id] } }))).toEqual(["mine"]);
+  });
+
+  test("with or_, one criterion is enough", async () => {
+    const { run, task } = await world;
+    const filter = { operator: "or_", task_run_id: { any_: [task] }, text: { query: '"TIMEOUT"' } };
+    const found = (await read(filter, { sort: "TIMESTAMP_DESC" })).filter((log) => log.flow_run_id === run);
+    expect(messages(found)).toEqual(["50% done_now", "Connection TIMEOUT"]);
+  });
+
+  test("no runs at all have no logs, and a limit of 0 gives none", async () => {
+    const { run } = await world;
+    expect(await read({ flow_run_id: { any_: [] } })).toEqual([]);
+    expect(await read(of(run), { limit: 0 })).toEqual([]);
+  });
+
+  test.for([
+    [{ limit: 201 }],
+    [{ limit: -1 }],
+    [{ offset: -1 }],
+    [{ sort: "LEVEL_ASC" }],
+    [{ logs: { text: {} } }],
+    [{ logs: { text: { query: "x".repeat(201) } } }],
+    [{ logs: { colour: {} } }],
+  ])("%j is refused", async ([body]) => {
+    expect((await api("POST", "/logs/filter", body)).status).toBe(422);
+  });
+});
+
+describe("pages of logs", () => {
+  test("agree with a plain reading, whatever segments overlap and wherever the page begins", async () => {
+    const segment = fc.record({
+      start: fc.nat(40),
+      gaps: fc.array(fc.nat(12), { minLength: 1, maxLength: 6 }),
+      level: fc.constantFrom(10, 20, 30),
+      isMine: fc.boolean(),
+    });
+    const property = fc.asyncProperty(
+      fc.array(segment, { maxLength: 8 }),
+      fc.record({ limit: fc.integer({ min: 1, max: 8 }), offset: fc.nat(30), isAscending: fc.boolean() }),
+      fc.option(fc.constantFrom(10, 20, 30), { nil: null }),
+      async (segments, { limit, offset, isAscending }, level) => {
+        const [mine, other] = [anId(), anId()];
+        const logs = segments.map(({ start, gaps, level: lowest, isMine }, place) => {
+          let time = start;
+          return gaps.map((gap, index) =>
+            aLog({
+              flow_run_id: isMine ? mine : other,
+              timestamp: at((time += gap)),
+              message: `${place}.${index}`,
+              level: lowest + (index % 2) * 10,
+            }),
+          );
+        });
+        for (const batch of logs) await write(...batch);
+        const filter = { ...of(mine), ...(level !== null && { level: { ge_: level } }) };
+        const sort = isAscending ? "TIMESTAMP_ASC" : "TIMESTAMP_DESC";
+        const times = (await read(filter, { sort, limit, offset })).map((log) => log.timestamp);
+        const expected = logs
+          .flat()
+          .filter((log) => log.flow_run_id === mine && log.level >= (level ?? 0))
+          .map((log) => log.timestamp)
+          .toSorted((a, b) => a.localeCompare(b));
+        if (!isAscending) expected.reverse();
+        expect(times).toEqual(expected.slice(offset, offset + limit));
+      },
+    );
+    await fc.assert(property, { numRuns: 40 });
+  });
+
+  test("a page deep in a run opens only the segments that it is in", async () => {
+    const run = anId();
+    for (let batch = 0; batch < 12; batch++) {
+      await write(
+        ...Array.from({ length: 20 }, (_, n) => ({
+          flow_run_id: run,
+          timestamp: at(batch * 100 + n),
+          message: `${batch}.${n}`,
+        })),
+      );
+    }
+    const fifth = Date.UTC(2026, 9, 10, 8) * 1000 + 500;
+    // Records that cannot be opened: whoever tries fails.
+    await env.DB.prepare("update log_segment set records = 'no json' where run_id = ? and first_timestamp <> ?")
+      .bind(run, fifth)
+      .run();
+    expect(messages(await read(of(run), { offset: 105, limit: 10 }))).toEqual(
+      Array.from({ length: 10 }, (_, n) => `5.${n + 5}`),
+    );
+  });
+
+  test("the newest logs of all runs come without opening the older ones", async () => {
+    const run = anId();
+    const marks = Array.from({ length: 3 }, (_, n) => ({
+      flow_run_id: run,
+      timestamp: `2027-01-0${n + 1}T00:00:00Z`,
+      message: `new ${n}`,
+    }));
+    for (const mark of marks) await write(mark);
+    expect(messages(await read({}, { sort: "TIMESTAMP_DESC", limit: 3 }))).toEqual(["new 2", "new 1", "new 0"]);
+    expect(messages(await read({}, { sort: "TIMESTAMP_DESC", limit: 1, offset: 1 }))).toEqual(["new 1"]);
+  });
+});
+
+describe("GET /flow_runs/{id}/logs/download", () => {
+  test("gives all logs as CSV, as the original writes it", async () => {
+    const run = await aFlowRun({ name: "my run, (x)" });
+    await write(
+      { flow_run_id: run.id, message: 'he said "a,b"\nline', timestamp: at(123_456) },
+      { flow_run_id: run.id, task_run_id: run.id, message: " plain", level: 30, timestamp: at(1_000_000) },
+    );
+    const response = await SELF.fetch(`http://sluice/api/flow_runs/${run.id}/logs/download`);
+    expect(response.headers.get("content-type")).toBe("text/csv; charset=utf-8");
+    expect(response.headers.get("content-disposition")).toBe(
+      "attachment; filename=\"flow-run-logs.csv\"; filename*=UTF-8''my%20run%2C%20%28x%29-logs.csv",
+    );
+    expect(await response.text()).toBe(
+      `timestamp,level,flow_run_id,task_run_id,message\r\n` +
+        `2026-10-10 08:00:00.123456+00:00,20,${run.id},,"he said ""a,b""\nline"\r\n` +
+        `2026-10-10 08:00:01+00:00,30,${run.id},${run.id}, plain\r\n`,
+    );
+  });
+
+  test("goes on past one page", async () => {
+    const run = await aFlowRun();
+    for (let batch = 0; batch < 5; batch++) {
+      await write(
+        ...Array.from({ length: 500 }, (_, n) => ({
+          flow_run_id: run.id,
+          message: `${batch * 500 + n}`,
+          timestamp: at(batch * 500 + n),
+        })),
+      );
+    }
+    const text = await (await SELF.fetch(`http://sluice/api/flow_runs/${run.id}/logs/download`)).text();
+    const lines = text.trimEnd().split("\r\n");
+    expect(lines).toHaveLength(2501);
+    expect(lines.slice(1).map((line) => Number(line.split(",").at(-1)))).toEqual(
+      Array.from({ length: 2500 }, (_, n) => n),
+    );
+  });
+
+  test("of a run that is not there is a 404", async () => {
+    const { status, body } = await api("GET", `/flow_runs/${anId()}/logs/download`);
+    expect([status, body]).toEqual([404, { detail: "Flow run not found" }]);
+  });
+});
