@@ -1,9 +1,124 @@
 /** What the rest of the code asks of, and tells, the `WorkPool` objects. */
+import { objectClient, objectName } from "#objects/client";
 import type { LiveRun } from "#objects/work-pool/live-run";
+import type {
+  PollAnswer,
+  PollAsk,
+  QueuePollAsk,
+  RunNote,
+  Vitals,
+  WorkerAnswer,
+  WorkPoolMethods,
+} from "#objects/work-pool/messages";
 import type { Tools } from "#tools";
 
-/** Tells the pools' objects of runs that were made or changed, after the commit; one call for each pool among them. */
-export async function noticeRuns(_tools: Tools, _runs: readonly LiveRun[]): Promise<void> {}
+/** A call travels in a header, so a long message is parted. */
+const RUNS_A_CALL = 50;
 
-/** Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. */
-export async function poolChanged(_tools: Tools, _poolName: string): Promise<void> {}
+/** A pool as far as its object is named by it. */
+interface Named {
+  id: string;
+  name: string;
+}
+
+const clientOf = (tools: Tools, name: string) =>
+  objectClient<WorkPoolMethods>(tools.env.WORK_POOL, objectName(tools.workspaceId, name), tools.cost);
+
+const identity = (tools: Tools, name: string) => ({ workspace: tools.workspaceId, name });
+
+/** Tells the pools' objects of runs that were made or changed, after the commit; one call for each pool among them. */
+export async function noticeRuns(tools: Tools, runs: readonly LiveRun[]): Promise<void> {
+  const byPool = Map.groupBy(runs, (run) => `${run.work_pool_id} ${run.work_pool_name}`);
+  const calls = [...byPool.values()].flatMap((ofPool) =>
+    Array.from({ length: Math.ceil(ofPool.length / RUNS_A_CALL) }, (_, call) =>
+      ofPool.slice(call * RUNS_A_CALL, (call + 1) * RUNS_A_CALL),
+    ),
+  );
+  await Promise.all(calls.map((some) => notice(tools, some)));
+}
+
+async function notice(tools: Tools, runs: readonly LiveRun[]): Promise<void> {
+  const [first] = runs;
+  if (!first) return;
+  await clientOf(tools, first.work_pool_name).notice(
+    identity(tools, first.work_pool_name),
+    first.work_pool_id,
+    runs.map(noteOf),
+  );
+}
+
+function noteOf(run: LiveRun): RunNote {
+  switch (run.state_type) {
+    case "SCHEDULED":
+      return [run.id, run.work_queue_id, run.due];
+    case "PENDING":
+    case "RUNNING":
+      return [run.id, run.work_queue_id, "holds"];
+    case "CANCELLING":
+      return [run.id, run.work_queue_id, "cancelling"];
+    default:
+      return [run.id, run.work_queue_id, null];
+  }
+}
+
+/**
+ * Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. If it cannot be
+ * told, it finds out by itself a little later; the change stands all the same.
+ */
+export async function poolChanged(tools: Tools, poolName: string): Promise<void> {
+  try {
+    await clientOf(tools, poolName).change(identity(tools, poolName));
+  } catch (error) {
+    console.error("a work pool's object was not told of a change", error);
+  }
+}
+
+/** Tells a pool's object, after the commit, of new or moved deployments, so that they are READY with the next poll of their queue. */
+export async function noticeDeployments(tools: Tools, poolName: string, queueIds: readonly string[]): Promise<void> {
+  try {
+    await clientOf(tools, poolName).noticeDeployments(identity(tools, poolName), [...queueIds]);
+  } catch (error) {
+    console.error("a work pool's object was not told of deployments", error);
+  }
+}
+
+/** Which runs a worker of the pool may have now. */
+export function pollPool(tools: Tools, poolName: string, ask: PollAsk): Promise<PollAnswer> {
+  return clientOf(tools, poolName).poll(identity(tools, poolName), ask);
+}
+
+/** Which runs one who polls the queue may have now. */
+export function pollQueue(tools: Tools, pool: Named, ask: QueuePollAsk): Promise<PollAnswer> {
+  return clientOf(tools, pool.name).pollQueue(identity(tools, pool.name), pool.id, ask);
+}
+
+/** Notes that a worker is alive; whether there is such a pool. */
+export function noteHeartbeat(
+  tools: Tools,
+  poolName: string,
+  worker: string,
+  intervalSeconds: number | null,
+): Promise<boolean> {
+  return clientOf(tools, poolName).heartbeat(identity(tools, poolName), worker, intervalSeconds);
+}
+
+/** Who is alive in these pools, by the pools' ids; each pool's object is asked once. */
+export async function readVitals(tools: Tools, pools: readonly Named[]): Promise<Map<string, Vitals>> {
+  const asked = [...new Map(pools.map((pool) => [pool.id, pool])).values()];
+  const found = await Promise.all(
+    asked.map(
+      async (pool) => [pool.id, await clientOf(tools, pool.name).vitals(identity(tools, pool.name), pool.id)] as const,
+    ),
+  );
+  return new Map(found.flatMap(([id, vitals]) => (vitals ? [[id, vitals]] : [])));
+}
+
+/** The workers of a pool. */
+export function readWorkers(tools: Tools, pool: Named): Promise<WorkerAnswer[]> {
+  return clientOf(tools, pool.name).workers(identity(tools, pool.name), pool.id);
+}
+
+/** Forgets a worker; whether it was known. */
+export function deleteWorker(tools: Tools, pool: Named, worker: string): Promise<boolean> {
+  return clientOf(tools, pool.name).deleteWorker(identity(tools, pool.name), pool.id, worker);
+}

@@ -4,6 +4,7 @@ import { poolChanged } from "#objects/work-pool/client";
 import { validateTemplateDefaults } from "#resources/work-pools/job-variables";
 import type { WorkPoolCreate } from "#resources/work-pools/schema";
 import { printWorkPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
+import { narrowed } from "#resources/work-pools/show";
 import type { Tools } from "#tools";
 
 type New<Row> = Omit<Row, "workspace_id">;
@@ -77,9 +78,6 @@ export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
     throw error;
   }
   await poolChanged(tools, pool.name);
-  return printWorkPool({
-    ...pool,
-    workspace_id: tools.workspaceId,
-    active_slots: pool.concurrency_limit === null ? null : 0,
-  });
+  const active_slots = pool.concurrency_limit === null ? null : 0;
+  return narrowed(tools, printWorkPool({ ...pool, workspace_id: tools.workspaceId, active_slots }));
 }

@@ -3,25 +3,32 @@ import { sql } from "drizzle-orm";
 import { z } from "zod";
 import { work_queue } from "#db/tables/work-pool";
 import { whereClause } from "#filters/joins";
+import { WorkerFilter } from "#filters/workers";
 import { WorkPoolFilter } from "#filters/work-pools";
 import { WorkQueueFilter } from "#filters/work-queues";
 import { embedded, route } from "#http/route";
 import { conflict, refused } from "#lib/api-error";
+import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
 import { readPoolConcurrency } from "#resources/work-pools/concurrency-status";
 import { createWorkPool, isTaken } from "#resources/work-pools/create-work-pool";
 import {
+  WorkerFlowRunResponse,
+  WorkerResponse,
   WorkPoolConcurrencyStatus,
   WorkPoolCreate,
   WorkPoolResponse,
   WorkPoolUpdate,
 } from "#resources/work-pools/schema";
-import { POOL_SLOT_TYPES, printWorkPool, printWorkQueue, WorkPoolStore } from "#resources/work-pools/store";
+import { POOL_SLOT_TYPES, printWorkQueue, WorkPoolStore } from "#resources/work-pools/store";
+import { showPools, showQueues } from "#resources/work-pools/show";
 import { deleteWorkPool, missingPool, updateWorkPool } from "#resources/work-pools/update-work-pool";
+import { listWorkers, recordHeartbeat, removeWorker } from "#resources/work-pools/workers";
 import { addQueue, changeQueue, removeQueue } from "#resources/work-queues/queues";
 import { WorkQueueCreate, WorkQueueResponse, WorkQueueUpdate } from "#resources/work-queues/schema";
 import type { Tools } from "#tools";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
-import { intFrom } from "#wire/scalars";
+import { Time } from "#wire/dates";
+import { Int, intFrom } from "#wire/scalars";
 
 const ByName = z.object({ name: z.string() });
 const InPool = z.object({ work_pool_name: z.string() });
@@ -55,7 +62,7 @@ export const workPoolRoutes = [
     async ({ params, tools }) => {
       const pool = await store(tools).readCountedPool(params.name);
       if (!pool) throw missingPool(params.name);
-      return printWorkPool(pool);
+      return (await showPools(tools, [pool]))[0];
     },
   ),
   route(
@@ -69,7 +76,7 @@ export const workPoolRoutes = [
     async ({ body, tools }) => {
       const where = whereClause("work_pools", { work_pools: body.work_pools }, tools.workspaceId);
       const pools = await store(tools).listPools(where, checkLimit(body.limit), body.offset);
-      return pools.map((pool) => printWorkPool(pool));
+      return showPools(tools, pools);
     },
   ),
   route(
@@ -112,6 +119,28 @@ export const workPoolRoutes = [
   route(
     {
       method: "POST",
+      path: "/work_pools/{name}/get_scheduled_flow_runs",
+      summary: "Poll a work pool for runs that are due.",
+      params: ByName,
+      body: embedded({
+        work_queue_names: z.array(z.string()).nullish(),
+        scheduled_before: Time.nullish(),
+        scheduled_after: Time.nullish(),
+        limit: Limit,
+      }),
+      response: z.array(WorkerFlowRunResponse),
+    },
+    ({ params, body, tools }) =>
+      getScheduledFlowRuns(tools, params.name, {
+        queues: body.work_queue_names?.length ? body.work_queue_names : null,
+        before: body.scheduled_before ?? null,
+        after: body.scheduled_after ?? null,
+        limit: checkLimit(body.limit),
+      }),
+  ),
+  route(
+    {
+      method: "POST",
       path: "/work_pools/{work_pool_name}/queues",
       summary: "Create a work queue in a work pool.",
       params: InPool,
@@ -147,7 +176,7 @@ export const workPoolRoutes = [
         POOL_SLOT_TYPES,
       );
       if (!queue) throw missingQueue(params);
-      return printWorkQueue(queue, null);
+      return (await showQueues(tools, [queue]))[0];
     },
   ),
   route(
@@ -166,7 +195,7 @@ export const workPoolRoutes = [
       const where = whereClause("work_queues", { work_queues: body.work_queues }, tools.workspaceId);
       const own = sql`${where} and ${work_queue.work_pool_id} = ${pool.id}`;
       const queues = await store(tools).listQueues(own, "priority", POOL_SLOT_TYPES, limit, body.offset);
-      return queues.map((queue) => printWorkQueue(queue, null));
+      return showQueues(tools, queues);
     },
   ),
   route(
@@ -201,5 +230,39 @@ export const workPoolRoutes = [
       if (!queue) throw missingQueue(params);
       await removeQueue(tools, queue, pool, queues);
     },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/work_pools/{work_pool_name}/workers/heartbeat",
+      summary: "Say that a worker is alive.",
+      params: InPool,
+      body: embedded({ name: z.string(), heartbeat_interval_seconds: Int.nullish() }),
+      status: 204,
+    },
+    ({ params, body, tools }) =>
+      recordHeartbeat(tools, params.work_pool_name, body.name, body.heartbeat_interval_seconds ?? null),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/work_pools/{work_pool_name}/workers/filter",
+      summary: "Query for the workers of a work pool.",
+      params: InPool,
+      body: embedded({ workers: WorkerFilter.nullish(), limit: Limit, offset: Offset }),
+      response: z.array(WorkerResponse),
+    },
+    ({ params, body, tools }) =>
+      listWorkers(tools, params.work_pool_name, body.workers, checkLimit(body.limit), body.offset),
+  ),
+  route(
+    {
+      method: "DELETE",
+      path: "/work_pools/{work_pool_name}/workers/{name}",
+      summary: "Forget a worker.",
+      params: QueueInPool,
+      status: 204,
+    },
+    ({ params, tools }) => removeWorker(tools, params.work_pool_name, params.name),
   ),
 ];

@@ -5,7 +5,6 @@ import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
-import type { Ranked } from "#resources/work-queues/priorities";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
 
@@ -204,7 +203,7 @@ export class WorkPoolStore {
   }
 
   /** Sets the priorities of queues. */
-  setPriorities(ranks: readonly Ranked[], now: Micros): Statement {
+  setPriorities(ranks: readonly { id: string; priority: number }[], now: Micros): Statement {
     return sql`update ${work_queue} set priority = value ->> 'priority', updated = ${now}
       from json_each(${JSON.stringify(ranks)}) where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'`;
   }

@@ -1,6 +1,6 @@
 /** Makes, changes and removes the queues of a work pool, by whatever route. */
 import { conflict, integrityConflict } from "#lib/api-error";
-import { poolChanged } from "#objects/work-pool/client";
+import { poolChanged, readVitals } from "#objects/work-pool/client";
 import { isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
 import { type QueueWithPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
 import { freePriority, reorderQueues } from "#resources/work-queues/priorities";
@@ -113,10 +113,11 @@ export async function changeQueue(
 }
 
 /** Prefect: pausing says so; resuming makes the queue READY when it was polled lately. */
-async function nextStatus(_tools: Tools, queue: QueueWithPool, body: WorkQueueUpdate): Promise<string | null> {
+async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpdate): Promise<string | null> {
   if (body.is_paused === true && queue.status !== "PAUSED") return "PAUSED";
-  if (body.is_paused === false && queue.status === "PAUSED") return "NOT_READY";
-  return null;
+  if (body.is_paused !== false || queue.status !== "PAUSED") return null;
+  const vitals = await readVitals(tools, [{ id: queue.work_pool_id, name: queue.work_pool_name }]);
+  return vitals.get(queue.work_pool_id)?.queues[queue.id]?.status ?? "NOT_READY";
 }
 
 function changesOf(body: WorkQueueUpdate): Partial<WorkQueueRow> {

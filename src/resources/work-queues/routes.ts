@@ -5,9 +5,12 @@ import { WorkQueueFilter } from "#filters/work-queues";
 import { embedded, route } from "#http/route";
 import { conflict, missingObject, refused } from "#lib/api-error";
 import { readQueueConcurrency } from "#resources/work-pools/concurrency-status";
+import { getRunsInQueue } from "#resources/work-pools/get-scheduled-flow-runs";
 import { isTaken } from "#resources/work-pools/create-work-pool";
 import { printWorkQueue, QUEUE_SLOT_TYPES, WorkPoolStore } from "#resources/work-pools/store";
+import { showQueues } from "#resources/work-pools/show";
 import { addAgentQueue, AGENT_POOL, changeQueue, removeQueue } from "#resources/work-queues/queues";
+import { FlowRunResponse } from "#resources/flow-runs/schema";
 import {
   WorkQueueConcurrencyStatus,
   WorkQueueCreate,
@@ -17,6 +20,7 @@ import {
 } from "#resources/work-queues/schema";
 import { readQueueStatus } from "#resources/work-queues/status";
 import type { Tools } from "#tools";
+import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 
@@ -57,7 +61,7 @@ export const workQueueRoutes = [
     async ({ params, tools }) => {
       const queue = await store(tools).readCountedQueue(params, QUEUE_SLOT_TYPES);
       if (!queue) throw missing();
-      return printWorkQueue(queue, null);
+      return (await showQueues(tools, [queue]))[0];
     },
   ),
   route(
@@ -71,7 +75,7 @@ export const workQueueRoutes = [
     async ({ params, tools }) => {
       const queue = await store(tools).readAgentQueue(params.name, AGENT_POOL);
       if (!queue) throw missing();
-      return printWorkQueue(queue, null);
+      return (await showQueues(tools, [queue]))[0];
     },
   ),
   route(
@@ -91,7 +95,7 @@ export const workQueueRoutes = [
         checkLimit(body.limit),
         body.offset,
       );
-      return queues.map((queue) => printWorkQueue(queue, null));
+      return showQueues(tools, queues);
     },
   ),
   route(
@@ -119,6 +123,22 @@ export const workQueueRoutes = [
       if (!pool) throw missing();
       await removeQueue(tools, queue, pool, []);
     },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/work_queues/{id:uuid}/get_runs",
+      summary: "Poll a work queue for runs that are due.",
+      params: ById,
+      body: embedded({ limit: Limit, scheduled_before: Time.nullish() }),
+      response: z.array(FlowRunResponse),
+    },
+    ({ params, body, tools, request }) =>
+      getRunsInQueue(tools, params.id, {
+        limit: checkLimit(body.limit),
+        before: body.scheduled_before ?? null,
+        is_look: request.headers.get("x-prefect-ui")?.toLowerCase() === "true",
+      }),
   ),
   route(
     {

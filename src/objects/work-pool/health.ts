@@ -1,0 +1,35 @@
+/** Who is alive: how long a poll or a heartbeat counts. Pure. */
+import type { Micros } from "#lib/clock";
+
+const SECOND: Micros = 1_000_000;
+
+/** Prefect: WORK_QUEUE_LAST_POLLED_TIMEOUT, a queue is ready so long after a poll. */
+export const POLL_COUNTS: Micros = 60 * SECOND;
+
+/** Prefect: `fallback_heartbeat_interval_seconds`, `inactivity_heartbeat_multiple`. */
+const DEFAULT_INTERVAL_SECONDS = 30;
+const MISSED_HEARTBEATS = 3;
+
+/** A worker as the pool's object keeps it. */
+export interface Worker {
+  id: string;
+  name: string;
+  created: Micros;
+  last_heartbeat: Micros;
+  interval_seconds: number | null;
+}
+
+/** When a worker that sends no further heartbeat is taken for gone. */
+export function onlineUntil(worker: Pick<Worker, "last_heartbeat" | "interval_seconds">): Micros {
+  return worker.last_heartbeat + (worker.interval_seconds || DEFAULT_INTERVAL_SECONDS) * MISSED_HEARTBEATS * SECOND;
+}
+
+/** How long a pool is taken for served that was served when its object lost what it knew. */
+export const GRACE: Micros = DEFAULT_INTERVAL_SECONDS * MISSED_HEARTBEATS * SECOND;
+
+export type Liveness = "READY" | "NOT_READY";
+
+/** Ready until then. */
+export function livenessAt(until: Micros, now: Micros): Liveness {
+  return now < until ? "READY" : "NOT_READY";
+}

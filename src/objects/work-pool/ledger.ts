@@ -1,0 +1,170 @@
+/** Which runs of a work pool are due, in what order, and which hold its slots. Pure: no clock, no storage. */
+import type { Micros } from "#lib/clock";
+
+/** A run that is due or holds a slot. */
+export interface LedgerRun {
+  id: string;
+  queue_id: string;
+  /** When a scheduled run is due; null for one that holds a slot. */
+  due: Micros | null;
+  /** Prefect: a run that is being cancelled counts for `/work_queues`, not where workers poll. */
+  is_cancelling: boolean;
+}
+
+/** What limits a pool or a queue. */
+export interface Limits {
+  is_paused: boolean;
+  concurrency_limit: number | null;
+}
+
+/** A queue as far as the order of runs is concerned. */
+export interface LedgerQueue extends Limits {
+  id: string;
+  priority: number;
+}
+
+/** What a poll asks for. */
+export interface Ask {
+  before: Micros | null;
+  after: Micros | null;
+  limit: number;
+}
+
+/** A run that a poll is offered. */
+export interface Offer {
+  id: string;
+  queue_id: string;
+  due: Micros;
+}
+
+/** Prefect: `queue_limit` and `worker_limit` of the original's query. */
+const MOST_AT_ONCE = 1000;
+
+/** The runs of a queue: those that are due in their order, and how many are on their way. */
+interface Lane {
+  due: Offer[];
+  running: number;
+  cancelling: number;
+}
+
+/** The live runs of one pool. */
+export class Ledger {
+  private readonly runs = new Map<string, LedgerRun>();
+  private readonly lanes = new Map<string, Lane>();
+
+  /** How many runs are known. */
+  get size(): number {
+    return this.runs.size;
+  }
+
+  /** The run of this id, or undefined. */
+  read(id: string): LedgerRun | undefined {
+    return this.runs.get(id);
+  }
+
+  /** All runs. */
+  all(): IterableIterator<LedgerRun> {
+    return this.runs.values();
+  }
+
+  /** Puts a run in its place; whether anything changed by it. */
+  put(run: LedgerRun): boolean {
+    const known = this.runs.get(run.id);
+    if (known && known.queue_id === run.queue_id && known.due === run.due && known.is_cancelling === run.is_cancelling)
+      return false;
+    this.remove(run.id);
+    this.runs.set(run.id, run);
+    const lane = this.lane(run.queue_id);
+    if (run.due !== null) {
+      const offer = { id: run.id, queue_id: run.queue_id, due: run.due };
+      lane.due.splice(firstNotBefore(lane.due, offer), 0, offer);
+    } else if (run.is_cancelling) lane.cancelling++;
+    else lane.running++;
+    return true;
+  }
+
+  /** Forgets a run; whether it was known. */
+  remove(id: string): boolean {
+    const run = this.runs.get(id);
+    if (!run) return false;
+    this.runs.delete(id);
+    const lane = this.lane(run.queue_id);
+    if (run.due !== null) lane.due.splice(firstNotBefore(lane.due, { id, due: run.due }), 1);
+    else if (run.is_cancelling) lane.cancelling--;
+    else lane.running--;
+    if (lane.due.length + lane.cancelling + lane.running === 0) this.lanes.delete(run.queue_id);
+    return true;
+  }
+
+  /**
+   * What a worker that polls these queues of the pool is offered: by the queues' priorities, then by the time they are
+   * due, and no more than slots are free. `all` are the pool's queues, for each one's runs count against the pool.
+   */
+  offer(pool: Limits, all: readonly LedgerQueue[], polled: readonly LedgerQueue[], ask: Ask): Offer[] {
+    if (pool.is_paused) return [];
+    const holding = all.reduce((sum, queue) => sum + this.running(queue.id), 0);
+    const most = Math.min(ask.limit, MOST_AT_ONCE, free(pool.concurrency_limit, holding));
+    if (most === 0) return [];
+    const priorities = new Map(polled.map(({ id, priority }) => [id, priority]));
+    const offers = polled.flatMap((queue) =>
+      queue.is_paused
+        ? []
+        : this.dueIn(queue.id, ask, Math.min(most, free(queue.concurrency_limit, this.running(queue.id)))),
+    );
+    return offers
+      .toSorted((a, b) => (priorities.get(a.queue_id) ?? 0) - (priorities.get(b.queue_id) ?? 0) || compare(a, b))
+      .slice(0, most);
+  }
+
+  /** Prefect: what one who polls a queue by its id is offered; the pool's pause and limit do not count there. */
+  offerOfQueue(queue: LedgerQueue, ask: Ask): Offer[] {
+    if (queue.is_paused) return [];
+    const holding = this.running(queue.id) + (this.lanes.get(queue.id)?.cancelling ?? 0);
+    return this.dueIn(queue.id, ask, Math.min(ask.limit, free(queue.concurrency_limit, holding)));
+  }
+
+  /** How many runs of a queue hold slots. */
+  running(queueId: string): number {
+    return this.lanes.get(queueId)?.running ?? 0;
+  }
+
+  private dueIn(queueId: string, { before, after }: Ask, most: number): Offer[] {
+    const due = this.lanes.get(queueId)?.due ?? [];
+    const start = after === null ? 0 : firstNotBefore(due, { due: after, id: "" });
+    const offers = due.slice(start, start + most);
+    return before === null ? offers : offers.filter((run) => run.due <= before);
+  }
+
+  private lane(queueId: string): Lane {
+    const known = this.lanes.get(queueId);
+    if (known) return known;
+    const lane: Lane = { due: [], running: 0, cancelling: 0 };
+    this.lanes.set(queueId, lane);
+    return lane;
+  }
+}
+
+function free(limit: number | null, holding: number): number {
+  return limit === null ? MOST_AT_ONCE : Math.max(0, limit - holding);
+}
+
+type Key = Pick<Offer, "id" | "due">;
+
+function compare(a: Key, b: Key): number {
+  if (a.due !== b.due) return a.due - b.due;
+  if (a.id === b.id) return 0;
+  return a.id < b.id ? -1 : 1;
+}
+
+/** The place of the first that does not come before the key. */
+function firstNotBefore(offers: readonly Offer[], key: Key): number {
+  let low = 0;
+  let high = offers.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const offer = offers[middle];
+    if (offer && compare(offer, key) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

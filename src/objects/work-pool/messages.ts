@@ -1,0 +1,51 @@
+/** What goes to and from a pool's object. Versioned by the call that carries it; small, for it travels in a header. */
+import type { Micros } from "#lib/clock";
+import type { Identity } from "#objects/base";
+import type { Liveness, Worker } from "#objects/work-pool/health";
+
+/** A poll of a pool's queues, or of all of them. */
+export interface PollAsk {
+  queues: string[] | null;
+  before: Micros | null;
+  after: Micros | null;
+  limit: number;
+}
+
+/** A poll of one queue by its id. */
+export interface QueuePollAsk {
+  queue_id: string;
+  before: Micros | null;
+  limit: number;
+  /** Prefect: the UI looks without being taken for a worker. */
+  is_look: boolean;
+}
+
+/** What a poll is answered: runs as [id, queue id], or what is not there. */
+export type PollAnswer =
+  | { kind: "runs"; pool_id: string; runs: [string, string][] }
+  | { kind: "no pool" }
+  | { kind: "no queue"; name: string };
+
+/** A run after a commit: [id, queue id, what it does now]. */
+export type RunNote = [string, string, Micros | "holds" | "cancelling" | null];
+
+/** What only the object knows of a pool. */
+export interface Vitals {
+  status: Liveness;
+  queues: Record<string, { status: Liveness; last_polled: Micros | null }>;
+}
+
+export type WorkerAnswer = Worker & { is_online: boolean };
+
+/** The methods that callers may name. Each says which pool it means; a `poolId` other than the known one starts anew. */
+export interface WorkPoolMethods {
+  poll(pool: Identity, ask: PollAsk): Promise<PollAnswer>;
+  pollQueue(pool: Identity, poolId: string, ask: QueuePollAsk): Promise<PollAnswer>;
+  notice(pool: Identity, poolId: string, runs: RunNote[]): Promise<void>;
+  change(pool: Identity): Promise<void>;
+  noticeDeployments(pool: Identity, queueIds: string[]): Promise<void>;
+  heartbeat(pool: Identity, name: string, intervalSeconds: number | null): Promise<boolean>;
+  vitals(pool: Identity, poolId: string): Promise<Vitals | null>;
+  workers(pool: Identity, poolId: string): Promise<WorkerAnswer[]>;
+  deleteWorker(pool: Identity, poolId: string, name: string): Promise<boolean>;
+}

@@ -1,0 +1,142 @@
+/** How a pool's object builds and checks itself from D1, and tells D1 of statuses that changed. */
+import { emitEvents } from "#events/emit";
+import type { Event } from "#events/event";
+import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
+import type { Env } from "#env";
+import type { Micros } from "#lib/clock";
+import type { Identity } from "#objects/base";
+import type { Config, Edge, Queue } from "#objects/work-pool/book";
+import { type Liveness, POLL_COUNTS } from "#objects/work-pool/health";
+import type { LedgerRun } from "#objects/work-pool/ledger";
+import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
+import { makeTools, type Tools } from "#tools";
+
+/** The tools of an object's own work. */
+export function repairTools(env: Env, pool: Identity, waitUntil: (work: Promise<unknown>) => void): Tools {
+  return makeTools(env, pool.workspace, waitUntil);
+}
+
+const storeOf = (tools: Tools) => new LivePoolStore(tools.db, tools.workspaceId);
+
+/** What D1 says of the pool of this name, or null. */
+export async function readConfig(tools: Tools, name: string): Promise<Config | null> {
+  const config = await storeOf(tools).readConfig(name);
+  if (!config) return null;
+  const { pool, queues, unready } = config;
+  return {
+    pool: { ...pool, is_paused: pool.is_paused === 1 },
+    queues: queues.map((queue) => ({ ...queue, is_paused: queue.is_paused === 1 })),
+    unready,
+  };
+}
+
+/** The live runs of these queues: all that hold slots, and those due by `until`, or all. */
+export async function readLiveRuns(
+  tools: Tools,
+  queueIds: readonly string[],
+  until: Micros | null,
+): Promise<LedgerRun[]> {
+  const rows = await storeOf(tools).readLiveRuns(queueIds, until);
+  return rows.map((row) => ({
+    id: row.id,
+    queue_id: row.work_queue_id,
+    due: row.due,
+    is_cancelling: row.state_type === "CANCELLING",
+  }));
+}
+
+/** What an object has to report. */
+export interface Report {
+  edges: readonly Edge[];
+  /** Queues that are READY, with deployments that may not be. */
+  unmarked: readonly Queue[];
+  queues: ReadonlyMap<string, Queue>;
+}
+
+/**
+ * Emits the events of statuses that changed and writes the statuses. The events' ids are fixed before, so that whoever
+ * does it again after a crash, at whatever point, does the same once more.
+ */
+export async function reportStatuses(tools: Tools, name: string, report: Report, now: Micros): Promise<void> {
+  const store = storeOf(tools);
+  const config = await store.readConfig(name);
+  if (!config) return;
+  const poolEdge = report.edges.find(({ subject }) => subject === config.pool.id) ?? null;
+  const queueEdges = report.edges.filter(({ subject }) => report.queues.has(subject));
+  const ready = [...idsWith(queueEdges, "READY"), ...report.unmarked.map(({ id }) => id)];
+  const marked = await readDeployments(store, ready, "READY", now);
+  const unmarked = await readDeployments(store, idsWith(queueEdges, "NOT_READY"), "NOT_READY", now);
+  const deployments = [
+    ...marked.map((row) => ({ row, status: "READY" })),
+    ...unmarked.map((row) => ({ row, status: "NOT_READY" })),
+  ];
+  const events = [
+    ...poolEvents(config, poolEdge),
+    ...queueEvents(config, queueEdges),
+    ...deployments.map(({ row, status }) => statusEvent(config, row, status, report)),
+  ];
+  if (events.length > 0) await emitEvents(tools, events);
+  await store.writeStatuses({
+    pool: poolEdge && { ...poolEdge, id: poolEdge.subject, last_polled: null },
+    queues: queueEdges.map((edge) => ({
+      ...edge,
+      id: edge.subject,
+      last_polled: report.queues.get(edge.subject)?.last_polled ?? null,
+    })),
+    deployments: deployments.map(({ row, status }) => ({
+      id: row.id,
+      status,
+      last_polled: report.queues.get(row.work_queue_id)?.last_polled ?? null,
+    })),
+  });
+}
+
+const idsWith = (edges: readonly Edge[], status: Liveness) =>
+  edges.filter((edge) => edge.status === status).map(({ subject }) => subject);
+
+async function readDeployments(
+  store: LivePoolStore,
+  queueIds: readonly string[],
+  status: Liveness,
+  now: Micros,
+): Promise<DeploymentRow[]> {
+  return queueIds.length === 0 ? [] : store.readDeployments(queueIds, status, now - POLL_COUNTS);
+}
+
+function poolEvents({ pool }: PoolConfig, edge: Edge | null): Event[] {
+  if (!edge || pool.is_paused === 1) return [];
+  const { last_status_event_id: id, last_transitioned_status_at: occurred } = pool;
+  // Done again after a crash, the event must not follow itself.
+  const before = id === null || occurred === null || id === edge.event_id ? null : { id, occurred };
+  return [workPoolStatusEvent({ ...pool, status: edge.status }, { id: edge.event_id, occurred: edge.at }, before)];
+}
+
+function queueEvents({ pool, queues }: PoolConfig, edges: readonly Edge[]): Event[] {
+  return edges.flatMap((edge) => {
+    const queue = queues.find(({ id }) => id === edge.subject);
+    if (!queue || queue.status === "PAUSED") return [];
+    return [workQueueStatusEvent({ ...queue, status: edge.status }, pool, { id: edge.event_id, occurred: edge.at })];
+  });
+}
+
+function statusEvent({ pool, queues }: PoolConfig, row: DeploymentRow, status: string, report: Report): Event {
+  const edge = report.edges.find(({ subject }) => subject === row.work_queue_id);
+  const at = edge?.at ?? report.queues.get(row.work_queue_id)?.last_polled ?? 0;
+  const facts = {
+    ...row,
+    flow: { id: row.flow_id, name: row.flow_name ?? "" },
+    work_queue: queues.find(({ id }) => id === row.work_queue_id) ?? null,
+    work_pool: pool,
+  };
+  return deploymentEvent(facts, status, { id: eventId(row.id, at), occurred: at });
+}
+
+/** The same id for the same deployment and time, in the form of a time-ordered one. */
+function eventId(deploymentId: string, at: Micros): string {
+  const time = Math.floor(at / 1000)
+    .toString(16)
+    .padStart(12, "0");
+  const own = deploymentId.replaceAll("-", "");
+  const hex = `${time}7${own.slice(13, 16)}8${own.slice(17)}`;
+  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+}

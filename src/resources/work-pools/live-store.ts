@@ -1,0 +1,158 @@
+/** What a pool's object reads and writes of D1 when it builds or checks itself; of one workspace. */
+import { type SQL, sql } from "drizzle-orm";
+import type { Database } from "#db/database";
+import { deployment } from "#db/tables/deployment";
+import { flow } from "#db/tables/flow";
+import { flow_run } from "#db/tables/flow-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import type { Micros } from "#lib/clock";
+import type { StateType } from "#wire/state";
+
+/** A run that is due or holds a slot. */
+export interface LiveRow {
+  id: string;
+  work_queue_id: string;
+  due: Micros | null;
+  state_type: StateType;
+}
+
+/** A pool's place in D1. */
+export interface PoolConfig {
+  pool: typeof work_pool.$inferSelect;
+  queues: (typeof work_queue.$inferSelect)[];
+  /** The queues with deployments that are NOT_READY. */
+  unready: string[];
+}
+
+/** A deployment whose status changes with its queue's. */
+export interface DeploymentRow {
+  id: string;
+  name: string;
+  work_queue_id: string;
+  flow_id: string;
+  flow_name: string | null;
+  storage_document_id: string | null;
+  infrastructure_document_id: string | null;
+  concurrency_limit_id: string | null;
+}
+
+/** A status that a pool or a queue has come to. */
+export interface StatusChange {
+  id: string;
+  status: string;
+  event_id: string;
+  at: Micros;
+  last_polled: Micros | null;
+}
+
+const PAGE_ROWS = 1000;
+
+export class LivePoolStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** The pool of this name with its queues, or null. */
+  async readConfig(name: string): Promise<PoolConfig | null> {
+    const ofPool = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${work_queue.work_pool_id} =
+      (select p.id from ${work_pool} p where p.workspace_id = ${this.workspaceId} and p.name = ${name})`;
+    const [pools = [], queues = [], unready = []] = await this.db.readAll([
+      sql`select * from ${work_pool} where workspace_id = ${this.workspaceId} and name = ${name}`,
+      sql`select * from ${work_queue} where ${ofPool}`,
+      sql`select distinct d.work_queue_id as id from ${work_queue} join ${deployment} d
+        on d.workspace_id = ${work_queue.workspace_id} and d.work_queue_id = ${work_queue.id} where ${ofPool} and d.status = 'NOT_READY'`,
+    ]);
+    // The rows are what the statements above select.
+    const pool = pools[0] as PoolConfig["pool"] | undefined;
+    if (!pool) return null;
+    return { pool, queues: queues as PoolConfig["queues"], unready: (unready as { id: string }[]).map(({ id }) => id) };
+  }
+
+  /** The runs of these queues that hold slots, and those that are due by `until`, or all; read in bounded pages. */
+  async readLiveRuns(queueIds: readonly string[], until: Micros | null): Promise<LiveRow[]> {
+    if (queueIds.length === 0) return [];
+    const queues = sql`(select value from json_each(${JSON.stringify(queueIds)}))`;
+    const holding = await this.pages((last) => this.holding(queues, last));
+    const due = await this.pages((last) => this.due(queues, until, last));
+    return [...holding, ...due];
+  }
+
+  private async pages(select: (last: LiveRow | undefined) => SQL): Promise<LiveRow[]> {
+    const rows: LiveRow[] = [];
+    for (;;) {
+      const page = await this.db.rows<LiveRow>(select(rows.at(-1)));
+      rows.push(...page);
+      if (page.length < PAGE_ROWS) return rows;
+    }
+  }
+
+  private holding(queues: SQL, last: LiveRow | undefined): SQL {
+    return sql`select r.id, r.work_queue_id, null as due, r.state_type from ${flow_run} r indexed by flow_run_live
+      where r.end_time is null and r.next_scheduled_start_time is null and r.workspace_id = ${this.workspaceId}
+      and r.work_queue_id in ${queues} and r.state_type in ('PENDING', 'RUNNING', 'CANCELLING') and r.id > ${last?.id ?? ""}
+      order by r.id limit ${PAGE_ROWS}`;
+  }
+
+  private due(queues: SQL, until: Micros | null, last: LiveRow | undefined): SQL {
+    const start = last?.due ?? Number.MIN_SAFE_INTEGER;
+    return sql`select r.id, r.work_queue_id, r.next_scheduled_start_time as due, r.state_type from ${flow_run} r indexed by flow_run_live
+      where r.end_time is null and r.next_scheduled_start_time >= ${start} ${until === null ? sql`` : sql`and r.next_scheduled_start_time <= ${until}`}
+      and (r.next_scheduled_start_time > ${start} or r.id > ${last?.id ?? ""}) and r.workspace_id = ${this.workspaceId}
+      and r.work_queue_id in ${queues} and r.state_type = 'SCHEDULED' and ${notInProcess}
+      order by r.next_scheduled_start_time, r.id limit ${PAGE_ROWS}`;
+  }
+
+  /** The deployments of these queues that have not the status yet. Those not READY have to be unpolled for long enough. */
+  readDeployments(
+    queueIds: readonly string[],
+    status: "READY" | "NOT_READY",
+    polledBefore: Micros,
+  ): Promise<DeploymentRow[]> {
+    const stale = sql`and d.last_polled is not null and d.last_polled <= ${polledBefore}`;
+    return this.db.rows(sql`select d.id, d.name, d.work_queue_id, d.flow_id, f.name as flow_name, d.storage_document_id,
+        d.infrastructure_document_id, d.concurrency_limit_id
+      from ${deployment} d left join ${flow} f on f.workspace_id = d.workspace_id and f.id = d.flow_id
+      where d.workspace_id = ${this.workspaceId} and d.work_queue_id in (select value from json_each(${JSON.stringify(queueIds)}))
+      and d.status <> ${status} ${status === "READY" ? sql`` : stale} order by d.id`);
+  }
+
+  /** Writes what pools, queues and deployments have come to. Repeated, it changes nothing. */
+  async writeStatuses(changes: {
+    pool: StatusChange | null;
+    queues: readonly StatusChange[];
+    deployments: readonly { id: string; status: string; last_polled: Micros | null }[];
+  }): Promise<void> {
+    const { pool, queues, deployments } = changes;
+    await this.db.batch([
+      ...(pool ? [this.setPoolStatus(pool)] : []),
+      ...(queues.length > 0
+        ? [
+            sql`update ${work_queue} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
+              from json_each(${JSON.stringify(queues)}) where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'
+              and ${work_queue.status} <> 'PAUSED'`,
+          ]
+        : []),
+      ...(deployments.length > 0
+        ? [
+            sql`update ${deployment} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
+              from json_each(${JSON.stringify(deployments)}) where workspace_id = ${this.workspaceId} and ${deployment.id} = value ->> 'id'`,
+          ]
+        : []),
+    ]);
+  }
+
+  /** A paused pool's status is not shown, so it is no event. */
+  private setPoolStatus(change: StatusChange): SQL {
+    return sql`update ${work_pool} set status = ${change.status},
+      last_status_event_id = case when is_paused then last_status_event_id else ${change.event_id} end,
+      last_transitioned_status_at = case when is_paused then last_transitioned_status_at else ${change.at} end
+      where workspace_id = ${this.workspaceId} and id = ${change.id}`;
+  }
+}
+
+/** Prefect: a run that waits in its process for a retry is no worker's. */
+const notInProcess = sql.raw("coalesce(r.empirical_policy ->> 'retry_type', '') <> 'in_process'");

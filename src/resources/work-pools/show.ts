@@ -1,0 +1,44 @@
+/** Pools and queues as answers show them, with what their objects know. */
+import { readVitals } from "#objects/work-pool/client";
+import {
+  type Counted,
+  printWorkPool,
+  printWorkQueue,
+  type QueueWithPool,
+  type WorkPoolRow,
+} from "#resources/work-pools/store";
+import type { Tools } from "#tools";
+
+/** Prefect: the last version of the client that fails on a field it does not know. */
+const NARROW_CLIENT = [3, 3, 7] as const;
+
+/** Work pools; those of agents and those that are paused have no status to ask for. */
+export async function showPools(tools: Tools, pools: readonly Counted<WorkPoolRow>[]) {
+  const asked = pools.filter((pool) => pool.type !== "prefect-agent" && pool.is_paused === 0);
+  const vitals = await readVitals(tools, asked);
+  return pools.map((pool) => narrowed(tools, printWorkPool(pool, vitals.get(pool.id)?.status)));
+}
+
+/** Work queues. */
+export async function showQueues(tools: Tools, queues: readonly Counted<QueueWithPool>[]) {
+  const pools = queues.map((queue) => ({ id: queue.work_pool_id, name: queue.work_pool_name }));
+  const vitals = await readVitals(tools, pools);
+  return queues.map((queue) => printWorkQueue(queue, vitals.get(queue.work_pool_id)?.queues[queue.id] ?? null));
+}
+
+/** A pool for the client that asks. */
+export function narrowed(tools: Tools, pool: ReturnType<typeof printWorkPool>) {
+  if (!isNarrow(tools.client.version)) return pool;
+  const { default_result_storage_block_id: _, ...storage } = pool.storage_configuration;
+  return { ...pool, storage_configuration: storage };
+}
+
+function isNarrow(version: string | null): boolean {
+  const parts = /^(\d+)\.(\d+)\.(\d+)/
+    .exec(version ?? "")
+    ?.slice(1)
+    .map(Number);
+  if (!parts) return false;
+  const step = NARROW_CLIENT.findIndex((part, index) => parts[index] !== part);
+  return step === -1 || (parts[step] ?? 0) < (NARROW_CLIENT[step] ?? 0);
+}
