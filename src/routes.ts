@@ -13,11 +13,15 @@ import { taskRunStateRoutes } from "#resources/task-run-states/routes";
 import { taskRunHistoryRoutes } from "#resources/task-runs/history-routes";
 import { logRoutes } from "#resources/logs/routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
+import { adminRoutes } from "#resources/admin/routes";
+import { rootRoutes } from "#resources/root/routes";
 import { variableRoutes } from "#resources/variables/routes";
 import { workPoolRoutes } from "#resources/work-pools/routes";
 import { workQueueRoutes } from "#resources/work-queues/routes";
 
 export const routes: readonly Route[] = [
+  ...rootRoutes,
+  ...adminRoutes,
   ...deploymentRoutes,
   ...eventRoutes,
   ...flowRunStateRoutes,
