@@ -1,0 +1,153 @@
+import { env } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { aFlowRun, api, type FlowRun, WORKSPACE } from "../support/world";
+
+interface Node {
+  kind: string;
+  id: string;
+  label: string;
+  state_type: string;
+  parents: { id: string }[];
+  children: { id: string }[];
+  encapsulating: { id: string }[];
+}
+
+interface Graph {
+  start_time: string | null;
+  end_time: string | null;
+  root_node_ids: string[];
+  nodes: [string, Node][];
+  states: { id: string; type: string }[];
+}
+
+const result = (id: string) => ({ input_type: "task_run", id });
+
+async function aTask(
+  run: FlowRun,
+  name: string,
+  task_inputs: Record<string, unknown[]> = {},
+  state = { type: "RUNNING" },
+) {
+  const { body } = await api<{ id: string }>("POST", "/task_runs/", {
+    flow_run_id: run.id,
+    name,
+    task_key: name,
+    dynamic_key: name,
+    task_inputs,
+    state,
+  });
+  return body.id;
+}
+
+const graphOf = async (run: FlowRun, query = "") =>
+  (await api<Graph>("GET", `/flow_runs/${run.id}/graph-v2${query}`)).body;
+const idsOf = (edges: { id: string }[] | undefined) => (edges ?? []).map(({ id }) => id);
+
+test("tasks are nodes in the order in which they began, with an edge for each result they take, once", async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  const a = await aTask(run, "a");
+  const b = await aTask(run, "b", {
+    p: [
+      { input_type: "parameter", name: "p" },
+      { input_type: "constant", type: "int" },
+    ],
+  });
+  const c = await aTask(run, "c", { x: [result(b)], y: [result(a)] });
+  const d = await aTask(run, "d", { x: [result(c), result(c)], z: [result(c)], __parents__: [result(a)] });
+  const graph = await graphOf(run);
+  expect(graph.nodes.map(([id]) => id)).toEqual([a, b, c, d]);
+  expect(graph.root_node_ids).toEqual([a, b]);
+  const edges = graph.nodes.map(([, node]) => [idsOf(node.parents), idsOf(node.children), idsOf(node.encapsulating)]);
+  expect(edges).toEqual([
+    [[], [c], []],
+    [[], [c], []],
+    [[a, b], [d], []],
+    [[c], [], [a]],
+  ]);
+  expect(graph.states).toMatchObject([{ id: run.state_id, type: "RUNNING" }]);
+  expect(graph.nodes[0]?.[1]).toMatchObject({ kind: "task-run", label: "a", state_type: "RUNNING", artifacts: [] });
+});
+
+test("a subflow stands where its task run would", async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  const first = await aTask(run, "first");
+  const wrapper = await aTask(run, "wrapper", { x: [result(first)] });
+  const flow = (await api<{ id: string; name: string }>("POST", "/flows/", { name: `child-${crypto.randomUUID()}` }))
+    .body;
+  const child = await aFlowRun({ flow_id: flow.id, parent_task_run_id: wrapper, state: { type: "RUNNING" } });
+  const { nodes } = await graphOf(run);
+  expect(nodes.map(([id]) => id)).toEqual([first, child.id]);
+  expect(nodes[1]?.[1]).toMatchObject({
+    kind: "flow-run",
+    label: `${flow.name} / ${child.name}`,
+    parents: [{ id: first }],
+  });
+});
+
+test("of what ended before a time only the edges are left", async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  const old = await aTask(run, "old", {}, { type: "COMPLETED" });
+  const fresh = await aTask(run, "fresh", { x: [result(old)] });
+  await env.DB.prepare("update task_run set start_time = 1000000, end_time = 2000000 where id = ?").bind(old).run();
+  const since = await graphOf(run, "?since=1970-01-01T00:00:03Z");
+  expect(since.nodes.map(([id, node]) => [id, idsOf(node.parents)])).toEqual([[fresh, [old]]]);
+  expect((await graphOf(run, "?since=1970-01-01T00:00:02Z")).nodes.map(([id]) => id)).toEqual([old, fresh]);
+});
+
+/** Completed task runs straight in D1, each taking the results of those `before` it. */
+async function aCrowd(run: FlowRun, size: number, before: number): Promise<void> {
+  await env.DB.prepare(
+    `with recursive n(i) as (select 1 union all select i + 1 from n where i < ?3)
+    insert into task_run (workspace_id, id, created, updated, name, flow_run_id, task_key, dynamic_key, empirical_policy, tags,
+      labels, task_inputs, state_type, states, run_count, flow_run_run_count, start_time, end_time, total_run_time)
+    select ?1, 'task-' || i || ?2, 1, 1, 't' || i, ?2, 't', cast(i as text), '{}', '[]', '{}',
+      json_object('x', (select json_group_array(json_object('input_type', 'task_run', 'id', 'task-' || p.i || ?2)) from n p
+        where ?4 > 0 and p.i < n.i and p.i >= n.i - ?4)),
+      'COMPLETED', '[]', 1, 1, i, i, 0 from n`,
+  )
+    .bind(WORKSPACE, run.id, size, before)
+    .run();
+}
+
+test("10,000 nodes are drawn, one more is too many", { timeout: 60_000 }, async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  await aCrowd(run, 10_000, 0);
+  expect((await graphOf(run)).nodes).toHaveLength(10_000);
+  await aTask(run, "one more");
+  const refused = await api("GET", `/flow_runs/${run.id}/graph-v2`);
+  expect([refused.status, refused.body]).toEqual([
+    400,
+    { detail: `The graph of flow run ${run.id} has more than 10000 nodes.` },
+  ]);
+  expect((await graphOf(run, "?since=2020-01-01T00:00:00Z")).nodes).toHaveLength(1);
+});
+
+test("more edges than an answer can carry are refused", { timeout: 60_000 }, async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  await aCrowd(run, 600, 600);
+  const refused = await api<{ detail: string }>("GET", `/flow_runs/${run.id}/graph-v2`);
+  expect([refused.status, refused.body.detail]).toEqual([
+    400,
+    `The graph of flow run ${run.id} has more than 100000 edges.`,
+  ]);
+});
+
+test("the plain graph tells of each task which task runs it takes results of", async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  const a = await aTask(run, "a", { n: [{ input_type: "constant", type: "int" }] });
+  const b = await aTask(run, "b", { x: [result(a), result(a)], y: [result(a)] });
+  const { body } = await api<Record<string, unknown>[]>("GET", `/flow_runs/${run.id}/graph`);
+  expect(body).toMatchObject([
+    { id: a, name: "a", upstream_dependencies: [], untrackable_result: false, state: { type: "RUNNING" } },
+    { id: b, name: "b", upstream_dependencies: [result(a)], total_run_time: 0, end_time: null },
+  ]);
+});
+
+test("there is no graph of an unknown run", async () => {
+  const id = crypto.randomUUID();
+  const answers = await Promise.all(["graph", "graph-v2"].map((path) => api("GET", `/flow_runs/${id}/${path}`)));
+  expect(answers.map(({ status, body }) => [status, body])).toEqual([
+    [404, { exception_message: `Flow run with id ${id} not found` }],
+    [404, { exception_message: `Flow run ${id} not found` }],
+  ]);
+});
