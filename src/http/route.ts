@@ -171,7 +171,13 @@ function parseBody(
     details.push({ type: "missing", loc: ["body"], msg: "Field required", input: null });
     return undefined;
   }
-  return parse(schema, raw, "body", details, isEmbedded);
+  return parse(schema, isEmbedded ? withoutNulls(raw) : raw, "body", details, isEmbedded);
+}
+
+/** FastAPI: a single field of a body that is null is one that was left out. */
+function withoutNulls(body: unknown): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }
 
 function parse(
