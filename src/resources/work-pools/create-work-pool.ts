@@ -1,9 +1,18 @@
 /** Makes a work pool with its default queue. */
+import type { Event } from "#events/event";
+import { workPoolStatusEvent } from "#events/lifecycle";
 import { conflict, refused } from "#lib/api-error";
 import { poolChanged } from "#objects/work-pool/client";
+import { announce, poolEvent, queueEvent } from "#resources/work-pools/announce";
 import { validateTemplateDefaults } from "#resources/work-pools/job-variables";
 import type { WorkPoolCreate } from "#resources/work-pools/schema";
-import { printWorkPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
+import {
+  poolStatus,
+  printWorkPool,
+  type WorkPoolRow,
+  WorkPoolStore,
+  type WorkQueueRow,
+} from "#resources/work-pools/store";
 import { narrowed } from "#resources/work-pools/show";
 import type { Tools } from "#tools";
 
@@ -65,6 +74,19 @@ export function newQueue(
   };
 }
 
+/** The events of a new pool and its default queue. */
+export function birthEvents(tools: Tools, pool: New<WorkPoolRow>, queue: New<WorkQueueRow>): Event[] {
+  const at = pool.created;
+  const status = poolStatus(pool, pool.status);
+  return [
+    queueEvent(tools, "created", queue, pool, at),
+    poolEvent(tools, "created", pool, at),
+    ...(status === null
+      ? []
+      : [workPoolStatusEvent({ ...pool, status }, { id: tools.ids.ordered(at), occurred: at }, null)]),
+  ];
+}
+
 /** `POST /work_pools/` */
 export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
   if (isReserved(body.name)) throw refused(403, "Work pools starting with 'Prefect' are reserved for internal use.");
@@ -78,6 +100,7 @@ export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
     throw error;
   }
   await poolChanged(tools, pool.name);
+  announce(tools, birthEvents(tools, pool, queue));
   const active_slots = pool.concurrency_limit === null ? null : 0;
   return narrowed(tools, printWorkPool({ ...pool, workspace_id: tools.workspaceId, active_slots }));
 }

@@ -12,7 +12,7 @@ export type WorkPoolRow = typeof work_pool.$inferSelect;
 export type WorkQueueRow = typeof work_queue.$inferSelect;
 
 /** A queue with what answers show of its pool. */
-export type QueueWithPool = WorkQueueRow & { work_pool_name: string };
+export type QueueWithPool = WorkQueueRow & { work_pool_name: string; work_pool_type: string };
 
 /** `active_slots` is counted only where there is a limit. */
 export type Counted<Row> = Row & { active_slots: number | null };
@@ -32,7 +32,8 @@ export interface SlotHolder {
 export const POOL_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING"];
 export const QUEUE_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING", "CANCELLING"];
 
-const queueColumns = sql`${work_queue}.*, (select p.name from ${work_pool} p where p.workspace_id = ${work_queue.workspace_id} and p.id = ${work_queue.work_pool_id}) as work_pool_name`;
+const queueColumns = sql`${work_queue}.*, p.name as work_pool_name, p.type as work_pool_type`;
+const queuesWithPools = sql`${work_queue} join ${work_pool} p on p.workspace_id = ${work_queue.workspace_id} and p.id = ${work_queue.work_pool_id}`;
 
 /** Runs on their way have no time at which they are due; so the index of live runs finds them by their queue. */
 const holding = (workspaceId: string, types: readonly StateType[], queues: SQL) => sql`r.workspace_id = ${workspaceId}
@@ -82,7 +83,7 @@ export class WorkPoolStore {
   async readPoolWithQueues(name: string): Promise<{ pool: WorkPoolRow | undefined; queues: QueueWithPool[] }> {
     const [pools = [], queues = []] = await this.db.readAll([
       this.db.build.select().from(work_pool).where(this.named(name)),
-      sql`select ${queueColumns} from ${work_queue} where ${work_queue.workspace_id} = ${this.workspaceId}
+      sql`select ${queueColumns} from ${queuesWithPools} where ${work_queue.workspace_id} = ${this.workspaceId}
         and ${work_queue.work_pool_id} = ${this.idOf(name)} order by ${work_queue.priority}, ${work_queue.created}`,
     ]);
     return { pool: pools[0] as WorkPoolRow | undefined, queues: queues as QueueWithPool[] };
@@ -140,7 +141,7 @@ export class WorkPoolStore {
     const own = sql`(select ${work_queue.id})`;
     return this.db
       .rows(sql`select ${queueColumns}, ${this.slots(work_queue.concurrency_limit, types, own)} as active_slots
-      from ${work_queue} where ${where} order by ${work_queue[order]}, ${work_queue.created} limit ${limit} offset ${offset}`);
+      from ${queuesWithPools} where ${where} order by ${work_queue[order]}, ${work_queue.created} limit ${limit} offset ${offset}`);
   }
 
   /** The runs that occupy slots of these queues, by id, at most so many of each queue. */

@@ -1,6 +1,8 @@
 /** Changes and removes work pools. */
+import { readJson } from "#db/database";
 import { integrityConflict, refused } from "#lib/api-error";
-import { poolChanged } from "#objects/work-pool/client";
+import { poolChanged, readVitals } from "#objects/work-pool/client";
+import { announce, poolEvent, poolStatusEvent, queueEvent, updatesOf } from "#resources/work-pools/announce";
 import { isReserved } from "#resources/work-pools/create-work-pool";
 import type { WorkPoolUpdate } from "#resources/work-pools/schema";
 import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
@@ -24,8 +26,37 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
   const pool = await store.readPoolByName(name);
   if (!pool) throw missingPool(name);
   if (NEVER_NULL.some((field) => body[field] === null)) throw integrityConflict();
-  await tools.db.run(store.updatePool(pool.id, { updated: tools.clock(), ...changesOf(body) }));
+  const now = tools.clock();
+  const status = await nextStatus(tools, pool, body);
+  const stamp = { id: tools.ids.ordered(now), occurred: now };
+  const mark = status === null ? {} : { last_status_event_id: stamp.id, last_transitioned_status_at: now };
+  await tools.db.run(store.updatePool(pool.id, { updated: now, ...changesOf(body), ...mark }));
   await poolChanged(tools, name);
+  const updates = updatesOf(EVENT_FIELDS, tellable(pool), body);
+  announce(tools, [
+    ...(Object.keys(updates).length > 0 ? [poolEvent(tools, "updated", pool, now, updates)] : []),
+    ...(status === null ? [] : [poolStatusEvent(pool, status, stamp)]),
+  ]);
+}
+
+/** Prefect: `WORK_POOL_EVENT_FIELDS`. */
+const EVENT_FIELDS = ["description", "base_job_template", "concurrency_limit", "storage_configuration"];
+
+/** A pool's fields as events tell them. */
+function tellable(pool: WorkPoolRow) {
+  return {
+    description: pool.description,
+    concurrency_limit: pool.concurrency_limit,
+    base_job_template: readJson<unknown>(pool.base_job_template),
+    storage_configuration: readJson<unknown>(pool.storage_configuration),
+  };
+}
+
+/** Prefect: pausing and resuming say what the status is, even if it was that before. */
+async function nextStatus(tools: Tools, pool: WorkPoolRow, body: WorkPoolUpdate): Promise<string | null> {
+  if (pool.type === "prefect-agent" || typeof body.is_paused !== "boolean") return null;
+  if (body.is_paused) return "PAUSED";
+  return (await readVitals(tools, [pool])).get(pool.id)?.status ?? "NOT_READY";
 }
 
 function changesOf(body: WorkPoolUpdate): Partial<WorkPoolRow> {
@@ -44,8 +75,13 @@ export async function deleteWorkPool(tools: Tools, name: string): Promise<void> 
     throw refused(403, "Work pools starting with 'Prefect' are reserved for internal use and can not be deleted.");
   }
   const store = new WorkPoolStore(tools.db, tools.workspaceId);
-  const pool = await store.readPoolByName(name);
+  const { pool, queues } = await store.readPoolWithQueues(name);
   if (!pool) throw missingPool(name);
   await tools.db.batch(store.removePool(pool.id));
   await poolChanged(tools, name);
+  const now = tools.clock();
+  announce(tools, [
+    ...queues.map((queue) => queueEvent(tools, "deleted", queue, pool, now)),
+    poolEvent(tools, "deleted", pool, now),
+  ]);
 }

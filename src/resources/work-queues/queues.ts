@@ -1,7 +1,8 @@
 /** Makes, changes and removes the queues of a work pool, by whatever route. */
 import { conflict, integrityConflict } from "#lib/api-error";
 import { poolChanged, readVitals } from "#objects/work-pool/client";
-import { isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
+import { announce, queueEvent, queueStatusEvent, updatesOf } from "#resources/work-pools/announce";
+import { birthEvents, isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
 import { type QueueWithPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
 import { freePriority, reorderQueues } from "#resources/work-queues/priorities";
 import type { WorkQueueCreate, WorkQueueUpdate } from "#resources/work-queues/schema";
@@ -16,7 +17,7 @@ const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId)
 /** Writes a new queue into a pool whose queues were just read; those that stand in its way move over. */
 export async function addQueue(
   tools: Tools,
-  pool: Pick<WorkPoolRow, "id" | "name">,
+  pool: Pick<WorkPoolRow, "id" | "name" | "type">,
   present: readonly Pick<WorkQueueRow, "id" | "priority">[],
   body: WorkQueueCreate,
 ): Promise<QueueWithPool> {
@@ -35,8 +36,9 @@ export async function addQueue(
     ...(moved.length > 0 ? [store.setPriorities(moved, row.created)] : []),
   ]);
   await poolChanged(tools, pool.name);
+  announce(tools, [queueEvent(tools, "created", row, pool, row.created)]);
   const own = moved.find(({ id }) => id === row.id);
-  return { ...row, ...own, workspace_id: tools.workspaceId, work_pool_name: pool.name };
+  return { ...row, ...own, workspace_id: tools.workspaceId, ...namesOf(pool) };
 }
 
 /** Prefect: `POST /work_queues/` puts the queue into the pool of agents, which is made when it is not there. */
@@ -46,10 +48,16 @@ export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promis
   if (pool) return addQueue(tools, pool, queues, body);
   const made = newPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
   await tools.db.batch([store.insertPool(made.pool), store.insertQueue(made.queue)]);
+  announce(tools, birthEvents(tools, made.pool, made.queue));
   if (body.name !== "default") return addQueue(tools, made.pool, [made.queue], body);
   await poolChanged(tools, AGENT_POOL);
-  return { ...made.queue, workspace_id: tools.workspaceId, work_pool_name: AGENT_POOL };
+  return { ...made.queue, workspace_id: tools.workspaceId, ...namesOf(made.pool) };
 }
+
+const namesOf = (pool: Pick<WorkPoolRow, "name" | "type">) => ({
+  work_pool_name: pool.name,
+  work_pool_type: pool.type,
+});
 
 /**
  * The pool's queue of this name, made when it is not there, as deploying to a new queue does. Two that do so at once get
@@ -57,7 +65,7 @@ export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promis
  */
 export async function ensureQueue(
   tools: Tools,
-  pool: Pick<WorkPoolRow, "id" | "name">,
+  pool: Pick<WorkPoolRow, "id" | "name" | "type">,
   name: string,
 ): Promise<WorkQueueRow> {
   const { queues } = await storeOf(tools).readPoolWithQueues(pool.name);
@@ -110,7 +118,17 @@ export async function changeQueue(
     ...(moved.length > 0 ? [store.setPriorities(moved, now)] : []),
   ]);
   await poolChanged(tools, queue.work_pool_name);
+  const pool = { id: queue.work_pool_id, name: queue.work_pool_name, type: queue.work_pool_type };
+  const after = { ...queue, name: body.name ?? queue.name };
+  const updates = updatesOf(EVENT_FIELDS, queue, body);
+  announce(tools, [
+    ...(Object.keys(updates).length > 0 ? [queueEvent(tools, "updated", after, pool, now, updates)] : []),
+    ...(status === null ? [] : [queueStatusEvent(tools, after, pool, status, now)]),
+  ]);
 }
+
+/** Prefect: `WORK_QUEUE_EVENT_FIELDS`. */
+const EVENT_FIELDS = ["name", "description", "concurrency_limit", "priority"];
 
 /** Prefect: pausing says so; resuming makes the queue READY when it was polled lately. */
 async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpdate): Promise<string | null> {

@@ -1,0 +1,519 @@
+import { env, runDurableObjectAlarm, runInDurableObject, SELF } from "cloudflare:test";
+import { describe, expect, test } from "vitest";
+import { DEFAULT_WORKSPACE } from "#env";
+import { objectName } from "#objects/client";
+import { noticeDeployments, noticeRuns } from "#objects/work-pool/client";
+import type { WorkPool } from "#objects/work-pool/object";
+import { ensureQueue } from "#resources/work-queues/queues";
+import { WorkPoolStore } from "#resources/work-pools/store";
+import { makeTools } from "#tools";
+
+const SECOND = 1_000_000;
+const HOUR = 3600 * SECOND;
+
+type Json = Record<string, never>;
+
+async function send(
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<{ status: number; body: never; cost: string }> {
+  const response = await SELF.fetch(`http://sluice/api${path}`, {
+    method,
+    headers: { "x-sluice-cost": "1" },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    body: (text ? JSON.parse(text) : null) as never,
+    cost: response.headers.get("x-sluice-cost") ?? "",
+  };
+}
+
+const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => undefined);
+const stubOf = (pool: string) => env.WORK_POOL.get(env.WORK_POOL.idFromName(objectName(DEFAULT_WORKSPACE, pool)));
+const inObject = <T>(pool: string, look: (object: WorkPool, state: DurableObjectState) => T | Promise<T>) =>
+  runInDurableObject(stubOf(pool), (object, state) => look(object as unknown as WorkPool, state));
+
+let names = 0;
+
+interface Pool {
+  id: string;
+  name: string;
+  default_queue_id: string;
+}
+
+async function aPool(fields: Record<string, unknown> = {}): Promise<Pool> {
+  const made = await send("POST", "/work_pools/", { name: `pool-${++names}`, type: "process", ...fields });
+  expect(made.status).toBe(201);
+  return made.body;
+}
+
+async function aQueue(pool: Pool, name: string, fields: Record<string, unknown> = {}): Promise<string> {
+  const made = await send("POST", `/work_pools/${pool.name}/queues`, { name, ...fields });
+  expect(made.status).toBe(201);
+  return (made.body as { id: string }).id;
+}
+
+/** Runs of a pool as they lie in D1; only what polls look at is filled in with care. */
+async function putRun(
+  queueId: string | null,
+  fields: { id?: string; type?: string; due?: number | null; policy?: object } = {},
+): Promise<string> {
+  const { id = crypto.randomUUID(), type = "SCHEDULED", due = 1000 * SECOND, policy = {} } = fields;
+  const ended = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"].includes(type) ? 1 : null;
+  await env.DB.prepare(
+    `insert or replace into flow_run (workspace_id, id, created, updated, name, flow_id, work_queue_id, parameters, context,
+       empirical_policy, tags, labels, auto_scheduled, state_type, state_name, state_ids, run_count, expected_start_time,
+       next_scheduled_start_time, end_time, total_run_time)
+     values (?, ?, 1, 1, 'run', ?, ?, '{}', '{}', ?, '[]', '{}', 0, ?, ?, '[]', 0, 1, ?, ?, 0)`,
+  )
+    .bind(
+      DEFAULT_WORKSPACE,
+      id,
+      crypto.randomUUID(),
+      queueId,
+      JSON.stringify(policy),
+      type,
+      type,
+      type === "SCHEDULED" ? due : null,
+      ended,
+    )
+    .run();
+  return id;
+}
+
+const poll = async (pool: Pool, ask: Record<string, unknown> = {}): Promise<string[]> => {
+  const answer = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, ask);
+  expect(answer.status).toBe(200);
+  return (answer.body as { flow_run: { id: string } }[]).map(({ flow_run }) => flow_run.id);
+};
+
+function live(
+  pool: Pool,
+  queueId: string,
+  id: string,
+  type: "SCHEDULED" | "PENDING" | "COMPLETED",
+  due: number | null = null,
+) {
+  return { id, work_pool_id: pool.id, work_pool_name: pool.name, work_queue_id: queueId, state_type: type, due };
+}
+
+/** Moves the object's clock, and lets what is due by then happen. */
+async function later(pool: Pool, micros: number): Promise<void> {
+  await inObject(pool.name, async (object) => {
+    const now = object.clock() + micros;
+    object.clock = () => now;
+    await object.onTimer("change");
+  });
+}
+
+const column = async (table: string, id: string, name: string) =>
+  (await env.DB.prepare(`select ${name} as value from ${table} where id = ?`).bind(id).first<{ value: unknown }>())
+    ?.value;
+
+describe("an idle poll", () => {
+  test("asks the pool's object once and D1 not at all", async () => {
+    const pool = await aPool();
+    await poll(pool);
+    const { cost } = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {});
+    expect(cost).toBe("queries=0;round_trips=0;rows_read=0;rows_written=0;objects=1");
+  });
+
+  test("costs no more while runs wait for later", async () => {
+    const pool = await aPool();
+    await putRun(pool.default_queue_id, { due: 4_000_000_000 * SECOND });
+    const answer = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {
+      scheduled_before: "2030-01-01T00:00:00Z",
+    });
+    expect(answer.body).toEqual([]);
+    const { cost } = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {
+      scheduled_before: "2030-01-01T00:00:00Z",
+    });
+    expect(cost).toContain("queries=0");
+  });
+
+  test("writes no row, in D1 or in the object, when polls come close together", async () => {
+    const pool = await aPool();
+    await poll(pool);
+    await runDurableObjectAlarm(stubOf(pool.name));
+    const rows = () => inObject(pool.name, (object) => object.sql.exec("select total_changes() as rows").one()["rows"]);
+    const before = await rows();
+    for (let i = 0; i < 20; i++) await poll(pool);
+    expect(await rows()).toBe(before);
+  });
+
+  test("of a pool that is not there says so", async () => {
+    const answer = await send("POST", "/work_pools/nowhere/get_scheduled_flow_runs", {});
+    expect(answer.status).toBe(404);
+    expect(answer.body).toEqual({ detail: 'Work pool "nowhere" not found.' });
+  });
+});
+
+describe("the object", () => {
+  test("hands out the same runs in the same order when its storage is lost", async () => {
+    const pool = await aPool();
+    const high = await aQueue(pool, "high", { priority: 1 });
+    for (const due of [5, 3, 4]) await putRun(high, { due: due * SECOND });
+    for (const due of [2, 1]) await putRun(pool.default_queue_id, { due: due * SECOND });
+    await putRun(high, { type: "RUNNING" });
+    await send("PATCH", `/work_pools/${pool.name}`, { concurrency_limit: 5 });
+    const before = await poll(pool);
+    expect(before).toHaveLength(4);
+    await inObject(pool.name, async (object) => {
+      await object.forget();
+      // As after a restart: nothing in memory either.
+      Object.assign(object, { isBuilt: false, book: null });
+    });
+    expect(await poll(pool)).toEqual(before);
+  });
+
+  test("takes up its tables after it was evicted, without D1", async () => {
+    const pool = await aPool();
+    const id = await putRun(pool.default_queue_id);
+    expect(await poll(pool)).toEqual([id]);
+    await inObject(pool.name, (object) => Object.assign(object, { isBuilt: false, book: null }));
+    await env.DB.prepare("update flow_run set next_scheduled_start_time = 7 where id = ?").bind(id).run();
+    const offered = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {});
+    // One read: that of the run itself.
+    expect(offered.cost).toContain("queries=1");
+    expect(await poll(pool)).toEqual([id]);
+  });
+
+  test("learns of runs from those who commit them", async () => {
+    const pool = await aPool({ concurrency_limit: 1 });
+    expect(await poll(pool)).toEqual([]);
+    const [first, second] = [
+      await putRun(pool.default_queue_id, { due: 1 }),
+      await putRun(pool.default_queue_id, { due: 2 }),
+    ];
+    await noticeRuns(tools(), [
+      live(pool, pool.default_queue_id, first, "SCHEDULED", 1),
+      live(pool, pool.default_queue_id, second, "SCHEDULED", 2),
+    ]);
+    expect(await poll(pool)).toEqual([first]);
+    await putRun(pool.default_queue_id, { id: first, type: "PENDING" });
+    await noticeRuns(tools(), [live(pool, pool.default_queue_id, first, "PENDING")]);
+    expect(await poll(pool)).toEqual([]);
+    await putRun(pool.default_queue_id, { id: first, type: "COMPLETED" });
+    await noticeRuns(tools(), [live(pool, pool.default_queue_id, first, "COMPLETED")]);
+    expect(await poll(pool)).toEqual([second]);
+  });
+
+  test("finds out by its timer what it was not told", async () => {
+    const pool = await aPool();
+    const known = await putRun(pool.default_queue_id, { due: 1 });
+    expect(await poll(pool)).toEqual([known]);
+    const missed = await putRun(pool.default_queue_id, { due: 2 });
+    await putRun(pool.default_queue_id, { id: known, type: "RUNNING" });
+    await inObject(pool.name, (object) => object.onTimer("check"));
+    expect(
+      await inObject(pool.name, (object) => object.sql.exec("select id, due from run order by due").toArray()),
+    ).toEqual([
+      { id: known, due: null },
+      { id: missed, due: 2 },
+    ]);
+    expect(await poll(pool)).toEqual([missed]);
+  });
+
+  test("sets its timer when it is told something, and none when there is nothing to wait for", async () => {
+    const pool = await aPool();
+    const timers = () =>
+      inObject(pool.name, (object) => object.sql.exec<{ name: string }>("select name from sluice_timer").toArray());
+    await send("GET", `/work_pools/${pool.name}`);
+    expect(await timers()).toEqual([]);
+    await noticeRuns(tools(), [live(pool, pool.default_queue_id, crypto.randomUUID(), "PENDING")]);
+    expect(await timers()).toEqual([{ name: "check" }]);
+  });
+
+  test("hands out no run that is not SCHEDULED any more, and goes on to the next", async () => {
+    const pool = await aPool();
+    const [gone, next] = [
+      await putRun(pool.default_queue_id, { due: 1 }),
+      await putRun(pool.default_queue_id, { due: 2 }),
+    ];
+    expect(await poll(pool, { limit: 1 })).toEqual([gone]);
+    await putRun(pool.default_queue_id, { id: gone, type: "CANCELLED" });
+    expect(await poll(pool, { limit: 1 })).toEqual([next]);
+  });
+
+  test("hands out no run that waits in its process for a retry", async () => {
+    const pool = await aPool();
+    const id = await putRun(pool.default_queue_id, { policy: { retry_type: "in_process" } });
+    expect(await poll(pool)).toEqual([]);
+    await noticeRuns(tools(), [live(pool, pool.default_queue_id, id, "SCHEDULED", 1)]);
+    expect(await poll(pool)).toEqual([]);
+  });
+
+  test("reads more runs than one page holds", async () => {
+    const pool = await aPool();
+    const ids = Array.from({ length: 2300 }, () => crypto.randomUUID());
+    await env.DB.prepare(
+      `insert into flow_run (workspace_id, id, created, updated, name, flow_id, work_queue_id, parameters, context, empirical_policy, tags,
+         labels, auto_scheduled, state_type, state_name, state_ids, run_count, next_scheduled_start_time, total_run_time)
+       select ?1, value, 1, 1, 'run', value, ?2, '{}', '{}', '{}', '[]', '{}', 0, 'SCHEDULED', 'Scheduled', '[]', 0, key / 1500, 0 from json_each(?3)`,
+    )
+      .bind(DEFAULT_WORKSPACE, pool.default_queue_id, JSON.stringify(ids))
+      .run();
+    await poll(pool, { limit: 1 });
+    expect(await inObject(pool.name, (object) => object.sql.exec("select count(*) as count from run").one())).toEqual({
+      count: 2300,
+    });
+  });
+
+  test("is not led astray by a message about a pool of the same name that was deleted", async () => {
+    const old = await aPool();
+    await putRun(old.default_queue_id);
+    expect(await poll(old)).toHaveLength(1);
+    await send("DELETE", `/work_pools/${old.name}`);
+    const pool = await aPool({ name: old.name });
+    const id = await putRun(pool.default_queue_id);
+    await noticeRuns(tools(), [live(old, old.default_queue_id, crypto.randomUUID(), "SCHEDULED", 1)]);
+    await noticeRuns(tools(), [live(pool, pool.default_queue_id, id, "SCHEDULED", 1000 * SECOND)]);
+    expect(await poll(pool)).toEqual([id]);
+  });
+});
+
+describe("a pool that was deleted and made again", () => {
+  test("has no runs, workers, queues or polls of the old one", async () => {
+    const old = await aPool();
+    const queue = await aQueue(old, "extra");
+    const run = await putRun(queue);
+    await send("POST", `/work_pools/${old.name}/workers/heartbeat`, { name: "w" });
+    await poll(old);
+    await send("DELETE", `/work_pools/${old.name}`);
+    expect((await send("POST", `/work_pools/${old.name}/get_scheduled_flow_runs`, {})).status).toBe(404);
+    expect((await send("POST", `/work_pools/${old.name}/workers/heartbeat`, { name: "w" })).status).toBe(404);
+    const pool = await aPool({ name: old.name });
+    expect(await poll(pool)).toEqual([]);
+    expect((await send("POST", `/work_pools/${pool.name}/workers/filter`, {})).body).toEqual([]);
+    expect((await send("GET", `/work_pools/${pool.name}`)).body).toMatchObject({ status: "NOT_READY" });
+    expect((await send("POST", `/work_pools/${pool.name}/queues/filter`, {})).body).toMatchObject([
+      { name: "default" },
+    ]);
+    expect(await column("flow_run", run, "work_queue_id")).toBeNull();
+  });
+
+  test("is the new one to its object even if nobody told it", async () => {
+    const old = await aPool();
+    await send("POST", `/work_pools/${old.name}/workers/heartbeat`, { name: "w" });
+    await env.DB.prepare("update work_pool set id = 'another' where id = ?").bind(old.id).run();
+    expect((await send("POST", `/work_pools/${old.name}/workers/filter`, {})).body).toEqual([]);
+  });
+});
+
+describe("a change of a pool or a queue", () => {
+  test("holds from the next poll on", async () => {
+    const pool = await aPool();
+    const queue = await aQueue(pool, "q", { priority: 1 });
+    const [inQueue, inDefault] = [await putRun(queue, { due: 2 }), await putRun(pool.default_queue_id, { due: 1 })];
+    expect(await poll(pool)).toEqual([inQueue, inDefault]);
+    await send("PATCH", `/work_pools/${pool.name}/queues/q`, { priority: 9 });
+    expect(await poll(pool)).toEqual([inDefault, inQueue]);
+    await send("PATCH", `/work_pools/${pool.name}/queues/q`, { is_paused: true });
+    expect(await poll(pool)).toEqual([inDefault]);
+    await send("PATCH", `/work_pools/${pool.name}/queues/q`, { is_paused: false, concurrency_limit: 0 });
+    expect(await poll(pool)).toEqual([inDefault]);
+    await send("PATCH", `/work_pools/${pool.name}`, { is_paused: true });
+    expect(await poll(pool)).toEqual([]);
+    await send("PATCH", `/work_pools/${pool.name}`, { is_paused: false });
+    await send("DELETE", `/work_pools/${pool.name}/queues/q`);
+    expect(await poll(pool)).toEqual([inDefault]);
+    expect(await column("flow_run", inQueue, "work_queue_id")).toBeNull();
+  });
+
+  test("that is made while the object is away is found when it is asked for the queue", async () => {
+    const pool = await aPool();
+    await poll(pool);
+    await tools().db.batch([
+      new WorkPoolStore(tools().db, DEFAULT_WORKSPACE).insertQueue({
+        id: crypto.randomUUID(),
+        created: 1,
+        updated: 1,
+        name: "silent",
+        work_pool_id: pool.id,
+        description: null,
+        is_paused: 0,
+        concurrency_limit: null,
+        priority: 7,
+        filter: null,
+        status: "NOT_READY",
+        last_polled: null,
+      }),
+    ]);
+    expect(await poll(pool, { work_queue_names: ["silent"] })).toEqual([]);
+  });
+});
+
+describe("who is alive", () => {
+  test("a worker is ONLINE for three of its intervals, and its pool READY as long", async () => {
+    const pool = await aPool();
+    const status = async () => (await send("GET", `/work_pools/${pool.name}`)).body as { status: string };
+    const workers = async () => (await send("POST", `/work_pools/${pool.name}/workers/filter`, {})).body as Json[];
+    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w", heartbeat_interval_seconds: 3 });
+    expect(await status()).toMatchObject({ status: "READY" });
+    await later(pool, 8 * SECOND);
+    expect(await workers()).toMatchObject([{ name: "w", status: "ONLINE" }]);
+    expect(await column("work_pool", pool.id, "status")).toBe("READY");
+    await later(pool, SECOND);
+    expect(await workers()).toMatchObject([{ name: "w", status: "OFFLINE" }]);
+    expect(await status()).toMatchObject({ status: "NOT_READY" });
+    expect(await column("work_pool", pool.id, "status")).toBe("NOT_READY");
+  });
+
+  test("a worker without an interval counts for ninety seconds", async () => {
+    const pool = await aPool();
+    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
+    await later(pool, 89 * SECOND);
+    expect(await column("work_pool", pool.id, "status")).toBe("READY");
+    await later(pool, SECOND);
+    expect(await column("work_pool", pool.id, "status")).toBe("NOT_READY");
+  });
+
+  test("the alarm for the next change is set to its second", async () => {
+    const pool = await aPool();
+    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w", heartbeat_interval_seconds: 3 });
+    await inObject(pool.name, (object) => object.onTimer("change"));
+    const [beat, alarm] = await inObject(pool.name, async (object, state) => [
+      object.sql.exec<{ last_heartbeat: number }>("select last_heartbeat from worker").one().last_heartbeat,
+      await state.storage.getAlarm(),
+    ]);
+    expect(alarm).toBe(Math.ceil((beat + 9 * SECOND) / 1000));
+  });
+
+  test("a queue is READY for a minute after a poll, and D1 knows", async () => {
+    const pool = await aPool();
+    await poll(pool);
+    const queue = async () =>
+      (await send("GET", `/work_pools/${pool.name}/queues/default`)).body as { last_polled: string | null };
+    expect(await queue()).toMatchObject({ status: "READY" });
+    expect((await queue()).last_polled).not.toBeNull();
+    await runDurableObjectAlarm(stubOf(pool.name));
+    expect(await column("work_queue", pool.default_queue_id, "status")).toBe("READY");
+    await later(pool, 61 * SECOND);
+    expect(await queue()).toMatchObject({ status: "NOT_READY" });
+    expect(await column("work_queue", pool.default_queue_id, "status")).toBe("NOT_READY");
+  });
+
+  test("a paused queue stays PAUSED when it is polled, and is READY when it goes on", async () => {
+    const pool = await aPool();
+    await send("PATCH", `/work_pools/${pool.name}/queues/default`, { is_paused: true });
+    await poll(pool);
+    const queue = async () => (await send("GET", `/work_pools/${pool.name}/queues/default`)).body;
+    expect(await queue()).toMatchObject({ status: "PAUSED" });
+    await send("PATCH", `/work_pools/${pool.name}/queues/default`, { is_paused: false });
+    expect(await queue()).toMatchObject({ status: "READY" });
+    expect(await column("work_queue", pool.default_queue_id, "status")).toBe("READY");
+  });
+
+  test("a paused pool is PAUSED whoever is alive, and says what it is when it goes on", async () => {
+    const pool = await aPool();
+    await send("PATCH", `/work_pools/${pool.name}`, { is_paused: true });
+    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
+    expect((await send("GET", `/work_pools/${pool.name}`)).body).toMatchObject({ status: "PAUSED" });
+    await send("PATCH", `/work_pools/${pool.name}`, { is_paused: false });
+    expect((await send("GET", `/work_pools/${pool.name}`)).body).toMatchObject({ status: "READY" });
+  });
+
+  test("pools of agents have no status", async () => {
+    const pool = await aPool({ type: "prefect-agent" });
+    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
+    expect((await send("GET", `/work_pools/${pool.name}`)).body).toMatchObject({ status: null });
+    await inObject(pool.name, (object) => object.onTimer("change"));
+    expect(await column("work_pool", pool.id, "status")).toBeNull();
+  });
+
+  test("deployments are READY with the next poll of their queue, and not a minute after the last", async () => {
+    const pool = await aPool();
+    const put = async (id: string) => {
+      await env.DB.prepare(
+        `insert into deployment (workspace_id, id, created, updated, name, flow_id, paused, status, job_variables, parameters,
+           enforce_parameter_schema, tags, labels, work_queue_id) values (?, ?, 1, 1, ?, 'f', 0, 'NOT_READY', '{}', '{}', 1, '[]', '{}', ?)`,
+      )
+        .bind(DEFAULT_WORKSPACE, id, id, pool.default_queue_id)
+        .run();
+      return id;
+    };
+    const first = await put(crypto.randomUUID());
+    await poll(pool);
+    await runDurableObjectAlarm(stubOf(pool.name));
+    expect(await column("deployment", first, "status")).toBe("READY");
+    const second = await put(crypto.randomUUID());
+    await noticeDeployments(tools(), pool.name, [pool.default_queue_id]);
+    await poll(pool);
+    await runDurableObjectAlarm(stubOf(pool.name));
+    expect(await column("deployment", second, "status")).toBe("READY");
+    await later(pool, 61 * SECOND);
+    expect([await column("deployment", first, "status"), await column("deployment", second, "status")]).toEqual([
+      "NOT_READY",
+      "NOT_READY",
+    ]);
+  });
+
+  test("a status that could not be reported is reported again, as the same event", async () => {
+    const pool = await aPool();
+    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
+    const edges = () => inObject(pool.name, (object) => object.sql.exec("select * from edge").toArray());
+    const [edge] = await edges();
+    await inObject(pool.name, async (object) => {
+      const { bindings } = object;
+      Object.assign(object, {
+        bindings: {
+          ...bindings,
+          DB: {
+            prepare: () => {
+              throw new Error("away");
+            },
+          },
+        },
+      });
+      await expect(object.onTimer("change")).rejects.toThrow("away");
+      Object.assign(object, { bindings });
+    });
+    expect(await edges()).toEqual([edge]);
+    await inObject(pool.name, (object) => object.onTimer("change"));
+    expect(await edges()).toEqual([]);
+    expect(await column("work_pool", pool.id, "last_status_event_id")).toBe(edge?.["event_id"]);
+  });
+});
+
+describe("queues that are made on the way", () => {
+  test("are made once, however many ask for them at the same time", async () => {
+    const pool = await aPool();
+    const made = await Promise.all(
+      Array.from({ length: 5 }, () => ensureQueue(tools(), { ...pool, type: "process" }, "new")),
+    );
+    expect(new Set(made.map(({ id }) => id)).size).toBe(1);
+    expect((await send("POST", `/work_pools/${pool.name}/queues/filter`, {})).body).toMatchObject([
+      { name: "default" },
+      { name: "new", priority: 2 },
+    ]);
+  });
+});
+
+describe("refusals", () => {
+  test("the default queue of a pool cannot be deleted, by either route", async () => {
+    const pool = await aPool();
+    const refusal = { detail: "'default' is the default queue of its work pool and cannot be deleted." };
+    for (const path of [`/work_pools/${pool.name}/queues/default`, `/work_queues/${pool.default_queue_id}`]) {
+      expect(await send("DELETE", path)).toMatchObject({ status: 409, body: refusal });
+    }
+    expect((await send("GET", `/work_pools/${pool.name}/queues/default`)).status).toBe(200);
+  });
+
+  test("there is no worker channel", async () => {
+    const pool = await aPool();
+    const path = `http://sluice/api/work_pools/${pool.name}/workers/connect`;
+    expect((await SELF.fetch(path)).status).toBe(404);
+    expect((await SELF.fetch(path, { headers: { upgrade: "websocket" } })).status).toBe(404);
+  });
+});
+
+test("runs that wait for hours are known, and offered to who asks for all", async () => {
+  const pool = await aPool();
+  const id = await putRun(pool.default_queue_id, { due: Date.now() * 1000 + 5 * HOUR });
+  expect(await poll(pool)).toEqual([id]);
+  await inObject(pool.name, (object) => object.onTimer("check"));
+  expect(await poll(pool)).toEqual([id]);
+});
