@@ -33,7 +33,7 @@ export async function writeOpenApi(): Promise<void> {
   const program = resolve(`dist/describe.${process.pid}.mjs`);
   await bundle({ entryPoints: ["src/describe.ts"], outfile: program, platform: "node", external: ["cloudflare:*"] });
   const { openApiDocument } = (await import(pathToFileURL(program).href)) as {
-    openApiDocument(version: string): string;
+    openApiDocument: (version: string) => string;
   };
   rmSync(program);
   const unfinished = `dist/openapi.${process.pid}.tmp`;

@@ -51,7 +51,7 @@ function listenError(host: string, port: number): Promise<NodeJS.ErrnoException 
 }
 
 /** Ctrl-C and its like stop the server, once, and then this process. */
-function stopOnSignals({ stop }: LocalServer): void {
+function stopOnSignals(server: LocalServer): void {
   let stopping = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     // miniflare's own listeners would end this process at once.
@@ -59,7 +59,7 @@ function stopOnSignals({ stop }: LocalServer): void {
     process.on(signal, () => {
       if (stopping) return;
       stopping = true;
-      stop().then(
+      server.stop().then(
         () => process.exit(0),
         (error: unknown) => {
           console.error("the stop failed:", error);
@@ -92,8 +92,7 @@ if (problem?.code === "EADDRINUSE")
   giveUp(`Port ${port} on ${host} is taken. Stop what uses it, or choose another: npm start -- --port ${port + 1}`);
 if (problem) giveUp(`Cannot listen on ${host}, port ${port}: ${problem.message}`);
 
-const server = await startLocalServer({ host, port, data: options.data, secrets });
-stopOnSignals(server);
+stopOnSignals(await startLocalServer({ host, port, data: options.data, secrets }));
 const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
 console.log(`Sluice is at ${url} (API: ${url}/api, its documentation: ${url}/docs). Data: ${options.data}. Ctrl-C stops it.

@@ -15,6 +15,7 @@ import { logRoutes } from "#resources/logs/routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
 import { adminRoutes } from "#resources/admin/routes";
 import { rootRoutes } from "#resources/root/routes";
+import { collectionRoutes } from "#resources/collections/routes";
 import { variableRoutes } from "#resources/variables/routes";
 import { workPoolRoutes } from "#resources/work-pools/routes";
 import { workQueueRoutes } from "#resources/work-queues/routes";
@@ -35,6 +36,7 @@ export const routes: readonly Route[] = [
   ...taskRunStateRoutes,
   ...taskRunHistoryRoutes,
   ...taskRunRoutes,
+  ...collectionRoutes,
   ...variableRoutes,
   ...workPoolRoutes,
   ...workQueueRoutes,

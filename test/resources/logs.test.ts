@@ -20,7 +20,7 @@ function at(micros: number): string {
   return micros % 1_000_000 === 0 ? `${text.slice(0, -4)}Z` : `${text}${String(rest).padStart(3, "0")}Z`;
 }
 
-const aLog = (fields: Record<string, unknown> = {}) => ({
+const aLog = (fields: Record<string, unknown> = {}): Record<string, unknown> => ({
   name: "prefect.flow_runs",
   level: 20,
   message: "hello",

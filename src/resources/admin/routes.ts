@@ -1,31 +1,40 @@
-/** The routes under /admin: the version, and where results are kept by default. */
-import { sql } from "drizzle-orm";
+/** The routes under /admin. */
 import { z } from "zod";
-import { readJson } from "#db/database";
-import { configuration } from "#db/tables/configuration";
 import { PREFECT_VERSION } from "#http/api-version";
 import { route } from "#http/route";
 import { refused } from "#lib/api-error";
+import { printSettings, Settings } from "#resources/admin/settings";
+import { ConfigurationStore } from "#resources/admin/store";
 import type { Tools } from "#tools";
 import { Uuid, UuidText } from "#wire/ids";
+
+/** Prefect: the key of the original's configuration. */
+const RESULT_STORAGE = "server-default-result-storage";
 
 const ServerDefaultResultStorage = z
   .object({ default_result_storage_block_id: UuidText.nullable() })
   .meta({ id: "ServerDefaultResultStorage" });
-
 const ServerDefaultResultStorageUpdate = z
-  .strictObject({ default_result_storage_block_id: Uuid })
+  .object({ default_result_storage_block_id: Uuid })
   .meta({ id: "ServerDefaultResultStorageUpdate" });
 
-const STORAGE_KEY = "default-result-storage";
-const storageRow = (tools: Tools) => sql`workspace_id = ${tools.workspaceId} and key = ${STORAGE_KEY}`;
+const store = (tools: Tools) => new ConfigurationStore(tools.db, tools.workspaceId);
 
 export const adminRoutes = [
   route(
     {
       method: "GET",
+      path: "/admin/settings",
+      summary: "The server's settings, without its secrets.",
+      response: Settings(),
+    },
+    ({ request, tools }) => printSettings(tools, new URL(request.url)),
+  ),
+  route(
+    {
+      method: "GET",
       path: "/admin/version",
-      summary: "Read the version of the original whose API this is.",
+      summary: "The version of Prefect whose API this is.",
       response: z.string(),
     },
     () => PREFECT_VERSION,
@@ -34,33 +43,26 @@ export const adminRoutes = [
     {
       method: "GET",
       path: "/admin/storage",
-      summary: "Read which block keeps results by default.",
+      summary: "The block where results go by default.",
       response: ServerDefaultResultStorage,
     },
-    async ({ tools }) => {
-      const [row] = await tools.db.rows<{ value: string }>(
-        sql`select value from ${configuration} where ${storageRow(tools)}`,
-      );
-      return { default_result_storage_block_id: row ? readJson<string>(row.value) : null };
-    },
+    async ({ tools }) => (await store(tools).read(RESULT_STORAGE)) ?? { default_result_storage_block_id: null },
   ),
   route(
     {
       method: "PUT",
       path: "/admin/storage",
-      summary: "Set which block keeps results by default.",
+      summary: "Set the block where results go by default.",
       body: ServerDefaultResultStorageUpdate,
       response: ServerDefaultResultStorage,
     },
     ({ body }) => {
-      // There are no block documents in this server so far, so none can be named.
+      // Blocks are not stored yet, so there is none by this id.
       throw refused(404, `Block document ${body.default_result_storage_block_id} not found.`);
     },
   ),
   route(
-    { method: "DELETE", path: "/admin/storage", summary: "Keep results nowhere by default.", status: 204 },
-    async ({ tools }) => {
-      await tools.db.run(sql`delete from ${configuration} where ${storageRow(tools)}`);
-    },
+    { method: "DELETE", path: "/admin/storage", summary: "Forget where results go by default.", status: 204 },
+    ({ tools }) => store(tools).remove(RESULT_STORAGE),
   ),
 ];

@@ -1,44 +1,57 @@
-/** The routes that say who is there: health, hello, ready, version, and the token of a protection that is off. */
+/** The routes by which clients find out whether and what is there. */
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import { API_VERSION } from "#http/api-version";
-import { route } from "#http/route";
+import { Reply, route } from "#http/route";
 import { unprocessable } from "#lib/api-error";
+import { TimeText } from "#wire/dates";
+import { UuidText } from "#wire/ids";
+
+const CsrfToken = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    token: z.string(),
+    client: z.string(),
+    expiration: TimeText,
+  })
+  .meta({ id: "CsrfToken" });
 
 export const rootRoutes = [
-  route(
-    { method: "GET", path: "/health", summary: "Say that the server answers.", response: z.literal(true) },
-    () => true,
-  ),
+  route({ method: "GET", path: "/health", summary: "Whether the server answers.", response: z.boolean() }, () => true),
   route({ method: "GET", path: "/hello", summary: "Say hello.", response: z.string() }, () => "👋"),
   route(
     {
       method: "GET",
       path: "/ready",
-      summary: "Say that the database answers too.",
+      summary: "Whether the database answers, too.",
       response: z.object({ message: z.string() }),
     },
     async ({ tools }) => {
-      await tools.db.rows(sql`select 1`);
-      return { message: "OK" };
+      try {
+        await tools.db.rows(sql`select 1`);
+        return { message: "OK" };
+      } catch (error) {
+        console.error("the database does not answer", error);
+        return new Reply({ message: "Database is not available" }, 503);
+      }
     },
   ),
   route(
-    { method: "GET", path: "/version", summary: "Read the version of the API.", response: z.string() },
+    { method: "GET", path: "/version", summary: "The version of the API.", response: z.string() },
     () => API_VERSION,
   ),
   route(
     {
       method: "GET",
       path: "/csrf-token",
-      summary: "Ask for a CSRF token; there are none, for no request is trusted by its cookies.",
+      summary: "A CSRF token. Clients show who they are by header, never by cookie, so none is given out.",
       query: z.object({ client: z.string() }),
-      response: z
-        .object({ id: z.string(), token: z.string(), client: z.string(), expiration: z.string() })
-        .meta({ id: "CsrfToken" }),
+      response: CsrfToken,
     },
     () => {
-      // Prefect: the client looks for exactly these words, and then stops asking.
+      // Prefect: the client looks for these words, and asks no more.
       throw unprocessable("CSRF protection is disabled.");
     },
   ),

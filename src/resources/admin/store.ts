@@ -1,0 +1,30 @@
+/** What a workspace's administration keeps, in D1. */
+import { and, eq } from "drizzle-orm";
+import { type Database, readJson } from "#db/database";
+import { configuration } from "#db/tables/configuration";
+
+/** Values by key, of one workspace. */
+export class ConfigurationStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** The value, or undefined. The key's owner wrote it and says what it is. */
+  async read<T>(key: string): Promise<T | undefined> {
+    const row = await this.db.first(this.db.build.select().from(configuration).where(this.by(key)));
+    return row && readJson<T>(row.value);
+  }
+
+  /** Removes the value, if there is one. */
+  async remove(key: string): Promise<void> {
+    await this.db.run(this.db.build.delete(configuration).where(this.by(key)));
+  }
+
+  private by(key: string) {
+    return and(eq(configuration.workspace_id, this.workspaceId), eq(configuration.key, key));
+  }
+}

@@ -1,0 +1,25 @@
+/** The routes under /collections. */
+import { z } from "zod";
+import { route } from "#http/route";
+import { refused } from "#lib/api-error";
+import { WORKERS } from "#resources/collections/workers";
+
+/** Prefect: the views of its registry that this server does not have. */
+const KNOWN_VIEWS = new Set(["aggregate-block-metadata", "aggregate-flow-metadata", "demo-flows"]);
+
+export const collectionRoutes = [
+  route(
+    {
+      method: "GET",
+      path: "/collections/views/{view}",
+      summary: "What is known of types of workers, with the templates of their work pools.",
+      params: z.object({ view: z.string() }),
+      response: z.record(z.string(), z.unknown()),
+    },
+    ({ params: { view } }) => {
+      if (view === "aggregate-worker-metadata") return WORKERS;
+      if (KNOWN_VIEWS.has(view)) throw refused(404, `Requested content missing for view ${view}`);
+      throw refused(404, `View ${view} not found in registry`);
+    },
+  ),
+];
