@@ -17,4 +17,10 @@ export const explained: Explained[] = [
     holds: (reference, target) => reference.status === 500 && target.status >= 400 && target.status < 500,
     reason: "The original fails here (500); a clear refusal is better.",
   },
+  {
+    scenario: "flow-runs",
+    step: /^bad label$/,
+    path: /^\$/,
+    reason: "The original keeps labels of any kind and can then no longer show the run; they are refused.",
+  },
 ];

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aFlowRun, api, type FlowRun, propose, WORKSPACE } from "../support/world";
+import { rowsRead } from "../support/cost";
 
 const TABLES = {
   flow_run_state: "flow_run_id",
@@ -67,16 +68,21 @@ test("a deleted run takes no further state", async () => {
   expect(await leftOf(run)).toEqual(NONE);
 });
 
-test("a run with more task runs than one statement takes goes all the same", { timeout: 60_000 }, async () => {
-  const run = await aFlowRun();
+/** Task runs of a flow run, straight in D1. */
+async function aCrowd(run: FlowRun, size: number): Promise<void> {
   await env.DB.prepare(
-    `with recursive n(i) as (select 1 union all select i + 1 from n where i < 10001)
+    `with recursive n(i) as (select 1 union all select i + 1 from n where i < ?3)
     insert into task_run (workspace_id, id, created, updated, name, flow_run_id, task_key, dynamic_key, empirical_policy, tags,
       labels, task_inputs, states, run_count, flow_run_run_count, total_run_time)
     select ?1, 'task-' || i || ?2, 1, 1, 't', ?2, 't', cast(i as text), '{}', '[]', '{}', '{}', '[]', 0, 0, 0 from n`,
   )
-    .bind(WORKSPACE, run.id)
+    .bind(WORKSPACE, run.id, size)
     .run();
+}
+
+test("a run with more task runs than one statement takes goes all the same", { timeout: 60_000 }, async () => {
+  const run = await aFlowRun();
+  await aCrowd(run, 10_001);
   expect((await api("DELETE", `/flow_runs/${run.id}`)).status).toBe(204);
   expect(await leftOf(run)).toEqual(NONE);
 });
@@ -99,4 +105,11 @@ test("an event that was not sent yet is sent before the run goes with its states
     .bind(`"id":"${id}"`)
     .first<{ count: number }>();
   expect(sent?.count).toBe(1);
+});
+
+test("a deletion costs no more where there are many other runs", async () => {
+  const [{ run }, { run: other }] = [await aFullRun(), await aFullRun()];
+  await aCrowd(other, 3_000);
+  const { headers } = await api("DELETE", `/flow_runs/${run.id}`, undefined, { "x-sluice-cost": "1" });
+  expect(rowsRead(headers)).toBeLessThan(200);
 });

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aFlowRun, api, type FlowRun, WORKSPACE } from "../support/world";
+import { rowsRead } from "../support/cost";
 
 interface Node {
   kind: string;
@@ -101,8 +102,9 @@ async function aCrowd(run: FlowRun, size: number, before: number): Promise<void>
     insert into task_run (workspace_id, id, created, updated, name, flow_run_id, task_key, dynamic_key, empirical_policy, tags,
       labels, task_inputs, state_type, states, run_count, flow_run_run_count, start_time, end_time, total_run_time)
     select ?1, 'task-' || i || ?2, 1, 1, 't' || i, ?2, 't', cast(i as text), '{}', '[]', '{}',
-      json_object('x', (select json_group_array(json_object('input_type', 'task_run', 'id', 'task-' || p.i || ?2)) from n p
-        where ?4 > 0 and p.i < n.i and p.i >= n.i - ?4)),
+      json_object('x', (
+        with recursive p(i) as (select max(1, n.i - cast(?4 as integer)) where ?4 > 0 and n.i > 1 union all select i + 1 from p where i < n.i - 1)
+        select json_group_array(json_object('input_type', 'task_run', 'id', 'task-' || p.i || ?2)) from p)),
       'COMPLETED', '[]', 1, 1, i, i, 0 from n`,
   )
     .bind(WORKSPACE, run.id, size, before)
@@ -111,8 +113,10 @@ async function aCrowd(run: FlowRun, size: number, before: number): Promise<void>
 
 test("10,000 nodes are drawn, one more is too many", { timeout: 60_000 }, async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
-  await aCrowd(run, 10_000, 0);
-  expect((await graphOf(run)).nodes).toHaveLength(10_000);
+  await aCrowd(run, 10_000, 3);
+  const { nodes } = await graphOf(run);
+  expect(nodes).toHaveLength(10_000);
+  expect(idsOf(nodes[9_999]?.[1].parents)).toEqual([9_997, 9_998, 9_999].map((number) => `task-${number}${run.id}`));
   await aTask(run, "one more");
   const refused = await api("GET", `/flow_runs/${run.id}/graph-v2`);
   expect([refused.status, refused.body]).toEqual([
@@ -130,6 +134,17 @@ test("more edges than an answer can carry are refused", { timeout: 60_000 }, asy
     400,
     `The graph of flow run ${run.id} has more than 100000 edges.`,
   ]);
+});
+
+test("a graph costs no more where there are many other runs", async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  const first = await aTask(run, "first");
+  await aFlowRun({ parent_task_run_id: await aTask(run, "second", { x: [result(first)] }) });
+  await aCrowd(await aFlowRun(), 3_000, 0);
+  for (const path of ["graph", "graph-v2"]) {
+    const { headers } = await api("GET", `/flow_runs/${run.id}/${path}`, undefined, { "x-sluice-cost": "1" });
+    expect(rowsRead(headers)).toBeLessThan(100);
+  }
 });
 
 test("the plain graph tells of each task which task runs it takes results of", async () => {

@@ -37,7 +37,7 @@ test("of two who give the same input at once one is refused", async () => {
   const answers = await Promise.all(
     ["a", "b"].map((value) => api("POST", `/flow_runs/${run.id}/input`, { key: "k", value })),
   );
-  expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 409]);
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([201, 409]));
 });
 
 test.for([

@@ -5,6 +5,7 @@ import { log_segment } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sendUnsentOf } from "#events/outbox";
+import { inWorkspace, list, seek } from "#filters/clause";
 import type { LiveRun } from "#objects/work-pool/live-run";
 import { tellPools } from "#orchestration/tell-pools";
 import type { Tools } from "#tools";
@@ -21,7 +22,7 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[]): Prom
   const [runs, live] = await db.readAll([
     sql`select id, exists (select 1 from ${task_run} t where t.workspace_id = ${workspaceId} and t.flow_run_id = r.id
         limit 1 offset ${MAX_TASK_RUNS}) as is_large
-      from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id in ${rowsOf(ids)}`,
+      from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id in ${list(ids)}`,
     liveRuns(workspaceId, ids),
   ]);
   if (!runs?.length) return [];
@@ -33,7 +34,11 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[]): Prom
   return ids.filter((id) => present.includes(id));
 }
 
-const rowsOf = (ids: readonly string[]): SQL => sql`(select value from json_each(${JSON.stringify(ids)}))`;
+/** Task runs of flow runs, by their index. */
+function taskRunsOf(workspaceId: string, flowRunIds: readonly string[]): SQL {
+  const own = seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${list(flowRunIds)}`);
+  return sql`${inWorkspace(task_run.workspace_id, workspaceId)} and ${own}`;
+}
 
 /** Runs that a work pool's object may know of. */
 function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
@@ -41,11 +46,11 @@ function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
     from ${flow_run} r
     join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
     join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
-    where r.workspace_id = ${workspaceId} and r.id in ${rowsOf(ids)}`;
+    where r.workspace_id = ${workspaceId} and r.id in ${list(ids)}`;
 }
 
 async function deleteTaskRuns(tools: Tools, flowRunId: string): Promise<void> {
-  const some = sql`(select id from ${task_run} where workspace_id = ${tools.workspaceId} and flow_run_id = ${flowRunId}
+  const some = sql`(select id from ${task_run} where ${taskRunsOf(tools.workspaceId, [flowRunId])}
     order by task_key, dynamic_key, id limit ${MAX_TASK_RUNS})`;
   for (let changes = MAX_TASK_RUNS; changes === MAX_TASK_RUNS;) {
     const [, removed] = await tools.db.batch([
@@ -59,19 +64,20 @@ async function deleteTaskRuns(tools: Tools, flowRunId: string): Promise<void> {
 /** Subflows stay, without their parent's task run. */
 function orphanSubflows(workspaceId: string, taskRunIds: SQL): SQL {
   return sql`update ${flow_run} set parent_task_run_id = null
-    where workspace_id = ${workspaceId} and parent_task_run_id is not null and parent_task_run_id in ${taskRunIds}`;
+    where ${inWorkspace(flow_run.workspace_id, workspaceId)}
+      and ${seek(flow_run.parent_task_run_id, sql`${flow_run.parent_task_run_id} in ${taskRunIds}`)}`;
 }
 
 function deletions(workspaceId: string, ids: readonly string[]): SQL[] {
-  const among = rowsOf(ids);
-  const tasks = sql`(select id from ${task_run} where workspace_id = ${workspaceId} and flow_run_id in ${among})`;
+  const among = list(ids);
+  const tasks = sql`(select id from ${task_run} where ${taskRunsOf(workspaceId, ids)})`;
   return [
     sql`delete from ${flow_run_state} where id in (select listed.value from ${flow_run} r join json_each(r.state_ids) listed
       where r.workspace_id = ${workspaceId} and r.id in ${among})`,
     sql`delete from ${flow_run_input} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
     sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${among}`,
     orphanSubflows(workspaceId, tasks),
-    sql`delete from ${task_run} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
+    sql`delete from ${task_run} where ${taskRunsOf(workspaceId, ids)}`,
     sql`delete from ${flow_run} where workspace_id = ${workspaceId} and id in ${among}`,
   ];
 }

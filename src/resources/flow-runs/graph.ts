@@ -4,6 +4,7 @@ import { readJson } from "#db/database";
 import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
+import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { estimatedRunTime } from "#resources/flow-runs/store";
@@ -22,7 +23,7 @@ export async function readDependencies(tools: Tools, id: string) {
   const { workspaceId, db } = tools;
   const [runs, tasks] = await db.readAll([
     sql`select 1 from ${flow_run} where workspace_id = ${workspaceId} and id = ${id}`,
-    sql`select * from ${task_run} where workspace_id = ${workspaceId} and flow_run_id = ${id} order by expected_start_time, id`,
+    sql`select * from ${task_run} where ${ofFlowRun("task_run", workspaceId, id)} order by expected_start_time, id`,
   ]);
   if (!runs?.length) throw missingObject(`Flow run with id ${id} not found`);
   const now = tools.clock();
@@ -110,16 +111,17 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
  * the time, or not yet; one more than may be shown, so that too many are noticed.
  */
 function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
-  return sql`node as (
+  return sql`node as materialized (
       select iif(s.id is null, 'task-run', 'flow-run') as kind, coalesce(s.id, t.id) as id,
         iif(s.id is null, t.name, f.name || ' / ' || s.name) as label, coalesce(s.state_type, t.state_type) as state_type,
         coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) as start_time,
         coalesce(s.end_time, t.end_time, iif(t.state_type = 'COMPLETED', t.expected_start_time, null)) as end_time,
         t.task_inputs as task_inputs
       from ${task_run} t
-      left join ${flow_run} s on s.workspace_id = t.workspace_id and s.parent_task_run_id = t.id and s.parent_task_run_id is not null
+      left join ${flow_run} s on likelihood(s.workspace_id = t.workspace_id, 0.9)
+        and ${seek(sql`s.parent_task_run_id`, sql`s.parent_task_run_id = t.id`)}
       left join ${flow} f on f.workspace_id = s.workspace_id and f.id = s.flow_id
-      where t.workspace_id = ${workspaceId} and t.flow_run_id = ${flowRunId}
+      where ${ofFlowRun("t", workspaceId, flowRunId)}
         and coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) is not null
     ), shown as materialized (
       select * from node where end_time is null or end_time >= ${since} order by start_time, end_time, id limit ${MAX_NODES + 1}
@@ -129,15 +131,20 @@ function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
 /** The edges at shown nodes, the earlier parents and children first. `__parents__` are tasks that a task runs within. */
 function edges(): SQL {
   return sql`, input as materialized (
-      select distinct argument.value ->> '$.id' as parent, node.id as child, node.start_time as start_time,
+      select argument.value ->> '$.id' as parent, node.id as child, node.start_time as start_time,
         parameter.key = '__parents__' as encapsulating
       from node join json_each(node.task_inputs) parameter join json_each(parameter.value) argument
-      where argument.value ->> '$.id' is not null
     )
-    select distinct input.parent as parent, input.child as child, input.encapsulating as encapsulating
+    select input.parent as parent, input.child as child, input.encapsulating as encapsulating
     from input join node on node.id = input.parent
     where input.child in (select id from shown) or input.parent in (select id from shown)
-    order by node.start_time, input.start_time limit ${MAX_EDGES + 1}`;
+    group by 1, 2, 3 order by node.start_time, input.start_time limit ${MAX_EDGES + 1}`;
+}
+
+/** The task runs of a flow run, by their index. */
+function ofFlowRun(alias: string, workspaceId: string, flowRunId: string): SQL {
+  const column = sql.raw(`${alias}.flow_run_id`);
+  return sql`${inWorkspace(sql.raw(`${alias}.workspace_id`), workspaceId)} and ${seek(column, sql`${column} = ${flowRunId}`)}`;
 }
 
 function printGraph(
