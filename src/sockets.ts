@@ -1,4 +1,5 @@
 /** The WebSocket routes of every resource. */
 import type { SocketRoute } from "#http/socket";
+import { eventSockets } from "#resources/events/routes";
 
-export const sockets: readonly SocketRoute[] = [];
+export const sockets: readonly SocketRoute[] = [...eventSockets];

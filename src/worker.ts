@@ -1,6 +1,9 @@
 /** The ways in: requests, the clock and the queues; and the Durable Object classes. Wiring only. */
 import { createApp } from "#app";
-import type { Env } from "#env";
+import { DEFAULT_WORKSPACE, type Env } from "#env";
+import { consumeSegments, keepDeadLetters } from "#events/consumer";
+import { runCron } from "#services/crons";
+import { makeTools } from "#tools";
 
 export { EventStream } from "#objects/event-stream/object";
 export { WorkPool } from "#objects/work-pool/object";
@@ -9,4 +12,15 @@ const app = createApp();
 
 export default {
   fetch: app.fetch,
+  scheduled: (controller, env, context) =>
+    runCron(
+      controller.cron,
+      makeTools(env, DEFAULT_WORKSPACE, (work) => context.waitUntil(work)),
+    ),
+  async queue(batch, env, context) {
+    const toolsOf = (workspaceId: string) => makeTools(env, workspaceId, (work) => context.waitUntil(work));
+    if (batch.queue === "sluice-events") await consumeSegments(batch, toolsOf);
+    else if (batch.queue.endsWith("-dead")) await keepDeadLetters(batch, toolsOf, DEFAULT_WORKSPACE);
+    else throw new Error(`nobody consumes the queue ${batch.queue}`);
+  },
 } satisfies ExportedHandler<Env>;

@@ -1,20 +1,103 @@
-/** Events as they travel and are stored. */
+/** Events as they come in, travel and are stored. */
+import { z } from "zod";
+import type { Micros } from "#lib/clock";
+import { printTime, Time, TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { JsonObject } from "#wire/scalars";
 
-/** What an event is about, or has to do with: labels, among them `prefect.resource.id`. */
-export type Resource = Record<string, string>;
+/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_LABELS_PER_RESOURCE. */
+const MAX_LABELS = 500;
+/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_RELATED_RESOURCES. */
+const MAX_RELATED = 100;
+/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_EVENT_NAME_LENGTH. */
+const MAX_NAME_CHARACTERS = 1024;
+/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_SIZE_BYTES; a larger event is passed over, not refused. */
+export const MAX_EVENT_BYTES = 1_500_000;
 
-/** An event that the server makes. `occurred` is RFC 3339 text as on the wire. */
-export interface Event {
-  occurred: string;
-  event: string;
-  resource: Resource;
-  related: Resource[];
-  payload: Record<string, unknown>;
-  id: string;
-  follows: string | null;
+/** The label that names a resource. */
+export const RESOURCE_ID = "prefect.resource.id";
+/** The label that says what a related resource has to do with the event. */
+export const RESOURCE_ROLE = "prefect.resource.role";
+
+const wrong =
+  (check: (labels: Record<string, string>) => string | null) =>
+  (labels: Record<string, string>, context: z.RefinementCtx) => {
+    const message = check(labels);
+    if (message) context.addIssue({ code: "custom", message });
+  };
+
+function wrongResource(labels: Record<string, string>): string | null {
+  if (Object.keys(labels).length > MAX_LABELS) return `The maximum number of labels per resource is ${MAX_LABELS}`;
+  if (labels[RESOURCE_ID] === undefined) return `Resources must include the ${RESOURCE_ID} label`;
+  if (labels[RESOURCE_ID] === "") return `The ${RESOURCE_ID} label must be non-empty`;
+  return null;
 }
 
-/** An event that came in: when, and for which workspace, is the server's word. */
-export interface ReceivedEvent extends Event {
-  received: string;
+function wrongRelated(labels: Record<string, string>): string | null {
+  const message = wrongResource(labels);
+  if (message) return message;
+  if (labels[RESOURCE_ROLE] === undefined) return `Related Resources must include the ${RESOURCE_ROLE} label`;
+  if (labels[RESOURCE_ROLE] === "") return `The ${RESOURCE_ROLE} label must be non-empty`;
+  return null;
+}
+
+const Labels = z.record(z.string(), z.string());
+
+/** What an event is about: labels, among them `prefect.resource.id`. */
+export const Resource = Labels.superRefine(wrong(wrongResource)).meta({ id: "Resource" });
+export type Resource = z.output<typeof Resource>;
+
+/** What an event has to do with, and how. */
+export const RelatedResource = Labels.superRefine(wrong(wrongRelated)).meta({ id: "RelatedResource" });
+
+/** An event as a client sends it; holds `occurred` as RFC 3339 text in UTC. */
+export const Event = z
+  .object({
+    occurred: Time.transform(printTime),
+    event: z.string().refine((name) => name.length <= MAX_NAME_CHARACTERS, {
+      message: `Event name must be at most ${MAX_NAME_CHARACTERS} characters`,
+    }),
+    resource: Resource,
+    related: z
+      .array(RelatedResource)
+      .refine((related) => related.length <= MAX_RELATED, {
+        message: `The maximum number of related resources is ${MAX_RELATED}`,
+      })
+      .default([]),
+    payload: JsonObject.default({}),
+    id: Uuid,
+    follows: Uuid.nullish().transform((id) => id ?? null),
+  })
+  .meta({ id: "Event" });
+export type Event = z.output<typeof Event>;
+
+/** An event that came in: when, is the server's word. */
+export const ReceivedEvent = z
+  .object({
+    occurred: TimeText,
+    event: z.string(),
+    resource: z.record(z.string(), z.string()),
+    related: z.array(z.record(z.string(), z.string())),
+    payload: JsonObject,
+    id: UuidText,
+    follows: UuidText.nullable(),
+    received: TimeText,
+  })
+  .meta({ id: "ReceivedEvent" });
+export type ReceivedEvent = z.output<typeof ReceivedEvent>;
+
+/** The event as it is stored and shown. The order of the keys is part of it: the outbox's sweep looks for `"id":…,"follows":`. */
+export function receiveEvent(event: Event, now: Micros): ReceivedEvent {
+  const { occurred, event: name, resource, related, payload, id, follows } = event;
+  return { occurred, event: name, resource, related, payload, id, follows, received: printTime(now) };
+}
+
+/** The id of what an event is about, or has to do with. */
+export function resourceId(resource: Resource): string {
+  return resource[RESOURCE_ID] ?? "";
+}
+
+/** `prefect.flow-run.<id>` → the id, where the text begins so. */
+export function idOfKind(kind: string, resource: string): string | undefined {
+  return resource.startsWith(`${kind}.`) ? resource.slice(kind.length + 1) : undefined;
 }

@@ -1,27 +1,214 @@
-/** The events of a run's life, as the original words them. Pure. */
-import type { Event } from "#events/event";
+/** The events that the server itself makes of changes, as the original words them. Pure. */
+import { type Event, RESOURCE_ID, RESOURCE_ROLE, type Resource } from "#events/event";
+import type { Micros } from "#lib/clock";
+import { printTime } from "#wire/dates";
 import type { State } from "#wire/state";
+
+/** A thing that is named in an event. */
+interface Named {
+  id: string;
+  name: string;
+}
+
+/** A thing whose tags go along with the event. */
+interface Tagged extends Named {
+  tags: readonly string[];
+}
+
+/** A work pool as events name it. */
+export interface PoolFacts extends Named {
+  type: string;
+}
 
 /** What the event of a flow run's state change is made of. Times in microseconds. */
 export interface FlowRunFacts {
-  flow_run: {
-    id: string;
-    name: string;
-    tags: string[];
+  flow_run: Tagged & {
     run_count: number;
-    expected_start_time: number | null;
-    start_time: number | null;
-    parameters?: unknown;
+    created_by: { id: string | null; type: string | null; display_value: string | null } | null;
   };
-  flow: { id: string; name: string } | null;
-  deployment: { id: string; name: string } | null;
-  work_queue: { id: string; name: string } | null;
-  work_pool: { id: string; name: string; type: string } | null;
+  flow: Tagged | null;
+  deployment: Tagged | null;
+  work_queue: Named | null;
+  work_pool: PoolFacts | null;
+  /** The task run of the parent that this run is a subflow of. */
+  parent_task_run: Tagged | null;
   initial: State | null;
   validated: State;
 }
 
+/** Prefect: TRUNCATE_STATE_MESSAGES_AT. */
+const MAX_MESSAGE_CHARACTERS = 100_000;
+/** Prefect: `_timing_is_tight`, `follows` is for events so close that they may come in the wrong order. */
+const TIGHT: Micros = 5 * 60 * 1_000_000;
+/** Prefect: `_get_recent_preceding_work_pool_event_id`. */
+const RECENT_POOL_STATUS: Micros = 10 * 60 * 1_000_000;
+
 /** The `prefect.flow-run.<State name>` event; its id is the state's, and it follows the event of the state before. */
 export function flowRunStateEvent(facts: FlowRunFacts): Event {
-  return { occurred: "", event: `prefect.flow-run.${facts.validated.name}`, resource: {}, related: [], payload: {}, id: facts.validated.id, follows: facts.initial?.id ?? null };
+  const { flow_run, initial, validated } = facts;
+  return {
+    occurred: printTime(validated.timestamp),
+    event: `prefect.flow-run.${validated.name}`,
+    resource: {
+      [RESOURCE_ID]: `prefect.flow-run.${flow_run.id}`,
+      "prefect.resource.name": flow_run.name,
+      "prefect.run-count": String(flow_run.run_count),
+      "prefect.state-message": truncate(validated.message),
+      "prefect.state-name": validated.name,
+      "prefect.state-timestamp": isoformat(validated.timestamp),
+      "prefect.state-type": validated.type,
+    },
+    related: relatedOf(facts),
+    payload: {
+      intended: { from: initial?.type ?? null, to: validated.type },
+      initial_state: statePayload(initial),
+      validated_state: statePayload(validated),
+    },
+    id: validated.id,
+    follows: initial && Math.abs(validated.timestamp - initial.timestamp) < TIGHT ? initial.id : null,
+  };
+}
+
+function relatedOf(facts: FlowRunFacts): Resource[] {
+  const { flow_run, flow, deployment, work_queue, work_pool, parent_task_run } = facts;
+  const tags = new Set([flow_run, flow, deployment, parent_task_run].flatMap((thing) => thing?.tags ?? []));
+  return [
+    ...related("flow", flow),
+    ...related("deployment", deployment),
+    ...related("work-queue", work_queue),
+    ...related("work-pool", work_pool).map((pool) => ({ ...pool, "prefect.work-pool.type": work_pool?.type ?? "" })),
+    ...related("task-run", parent_task_run),
+    ...[...tags].toSorted().map((tag) => ({ [RESOURCE_ID]: `prefect.tag.${tag}`, [RESOURCE_ROLE]: "tag" })),
+    ...creator(flow_run.created_by),
+  ];
+}
+
+function related(kind: string, thing: Named | null, role = kind): Resource[] {
+  if (!thing) return [];
+  return [{ [RESOURCE_ID]: `prefect.${kind}.${thing.id}`, [RESOURCE_ROLE]: role, "prefect.resource.name": thing.name }];
+}
+
+/** Prefect: `_provenance_as_related_resources`. */
+function creator(by: FlowRunFacts["flow_run"]["created_by"]): Resource[] {
+  if (by?.type !== "DEPLOYMENT" && by?.type !== "AUTOMATION") return [];
+  return [
+    {
+      [RESOURCE_ID]: `prefect.${by.type.toLowerCase()}.${by.id}`,
+      [RESOURCE_ROLE]: "creator",
+      ...(by.display_value && { "prefect.resource.name": by.display_value }),
+    },
+  ];
+}
+
+/** Prefect: `state_payload`, the parts of a state that are text. */
+function statePayload(state: State | null): Record<string, string> | null {
+  if (!state) return null;
+  return {
+    type: state.type,
+    ...(state.name && { name: state.name }),
+    ...(state.message && { message: truncate(state.message) }),
+    ...(state.type === "PAUSED" && { pause_reschedule: String(state.state_details.pause_reschedule ?? false) }),
+  };
+}
+
+/** Prefect: `truncated_to`, a long text without its middle. */
+function truncate(text: string | null): string {
+  if (!text || text.length <= MAX_MESSAGE_CHARACTERS) return text ?? "";
+  const half = MAX_MESSAGE_CHARACTERS / 2;
+  const shorter = `${text.slice(0, half)}...${text.length - 2 * half} additional characters...${text.slice(-half)}`;
+  return shorter.length < text.length ? shorter : text;
+}
+
+/** Prefect: Python's `isoformat()`, with an offset in place of the `Z`. */
+function isoformat(time: Micros): string {
+  return printTime(time).replace("Z", "+00:00");
+}
+
+/** `NOT_READY` → `not-ready`. */
+function inKebabCase(status: string): string {
+  return status.toLowerCase().replaceAll("_", "-");
+}
+
+/** When a status event happened, and its id. */
+interface Stamp {
+  id: string;
+  occurred: Micros;
+}
+
+/** `prefect.work-pool.ready` and the like. `before` is the pool's status event before this one. */
+export function workPoolStatusEvent(pool: PoolFacts & { status: string }, stamp: Stamp, before: Stamp | null): Event {
+  const isRecent = before !== null && stamp.occurred - before.occurred < RECENT_POOL_STATUS;
+  return {
+    occurred: printTime(stamp.occurred),
+    event: `prefect.work-pool.${inKebabCase(pool.status)}`,
+    resource: {
+      [RESOURCE_ID]: `prefect.work-pool.${pool.id}`,
+      "prefect.resource.name": pool.name,
+      "prefect.work-pool.type": pool.type,
+    },
+    related: [],
+    payload: {},
+    id: stamp.id,
+    follows: isRecent ? before.id : null,
+  };
+}
+
+/** `prefect.work-queue.ready` and the like. */
+export function workQueueStatusEvent(queue: Named & { status: string }, pool: PoolFacts | null, stamp: Stamp): Event {
+  return {
+    occurred: printTime(stamp.occurred),
+    event: `prefect.work-queue.${inKebabCase(queue.status)}`,
+    resource: {
+      [RESOURCE_ID]: `prefect.work-queue.${queue.id}`,
+      "prefect.resource.name": queue.name,
+      [RESOURCE_ROLE]: "work-queue",
+    },
+    related: poolRelated(pool),
+    payload: {},
+    id: stamp.id,
+    follows: null,
+  };
+}
+
+/** What the events of a deployment name beside it. */
+export interface DeploymentFacts extends Named {
+  flow: Named | null;
+  work_queue: Named | null;
+  work_pool: PoolFacts | null;
+  storage_document_id: string | null;
+  infrastructure_document_id: string | null;
+  concurrency_limit_id: string | null;
+}
+
+/** `prefect.deployment.ready`, `.not-ready`, `.created`, `.deleted`, and `.updated` with its payload. */
+export function deploymentEvent(
+  facts: DeploymentFacts,
+  what: string,
+  stamp: Stamp,
+  payload: Event["payload"] = {},
+): Event {
+  return {
+    occurred: printTime(stamp.occurred),
+    event: `prefect.deployment.${inKebabCase(what)}`,
+    resource: { [RESOURCE_ID]: `prefect.deployment.${facts.id}`, "prefect.resource.name": facts.name },
+    related: [
+      ...related("flow", facts.flow),
+      ...related("work-queue", facts.work_queue),
+      ...poolRelated(facts.work_pool),
+      ...document("block-document", facts.storage_document_id, "storage"),
+      ...document("block-document", facts.infrastructure_document_id, "infrastructure"),
+      ...document("concurrency-limit", facts.concurrency_limit_id, "concurrency-limit"),
+    ],
+    payload,
+    id: stamp.id,
+    follows: null,
+  };
+}
+
+function poolRelated(pool: PoolFacts | null): Resource[] {
+  return related("work-pool", pool).map((resource) => ({ ...resource, "prefect.work-pool.type": pool?.type ?? "" }));
+}
+
+function document(kind: string, id: string | null, role: string): Resource[] {
+  return id === null ? [] : [{ [RESOURCE_ID]: `prefect.${kind}.${id}`, [RESOURCE_ROLE]: role }];
 }

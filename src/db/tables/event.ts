@@ -16,19 +16,24 @@ export const event_segment = sqliteTable(
     event_count: integer("event_count").notNull(),
     /** JSON object: event name → how many. */
     counts: json("counts").notNull(),
-    /** JSON array of the events as they are shown on the wire, by `occurred`. */
-    events: json("events").notNull(),
-    /** 0 until the consumer of the queue has recorded it. */
+    /** 0 until the consumer of the queue has recorded it; 2 where it failed for good and lies in `dead_letter`. */
     consumed: flag("consumed").notNull(),
+    /** JSON array of the events as they are shown on the wire, by `occurred`. Last, for what comes after it is slow to read. */
+    events: json("events").notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.hour, t.id] }),
     // What the queue has still to bring, or lost.
-    index("event_segment_waiting").on(t.id).where(sql`consumed = 0`),
+    index("event_segment_waiting")
+      .on(t.id)
+      .where(sql`consumed = 0`),
   ],
 );
 
-/** Index rows for what a page cannot afford to scan: flow runs, and resources of events that no run caused. */
+/**
+ * Index rows for what a page cannot afford to scan: the flow runs that an event involves, and what an event is about where
+ * that is no run. A task run's events are found through its flow run, or by its own id where it has none.
+ */
 export const event_resource = sqliteTable(
   "event_resource",
   {
@@ -40,10 +45,10 @@ export const event_resource = sqliteTable(
   (t) => [primaryKey({ columns: [t.workspace_id, t.resource_id, t.hour, t.segment_id] })],
 );
 
-/** How far a sweep has come, by its name: everything up to the mark is proved. */
+/** How far a sweep has come, by its name: everything up to this time-ordered id is proved. */
 export const sweep_mark = sqliteTable("sweep_mark", {
   name: text("name").primaryKey(),
-  mark: micros("mark").notNull(),
+  mark: uuid("mark").notNull(),
 });
 
 /** Queue messages that failed all their tries; kept until they are replayed. */

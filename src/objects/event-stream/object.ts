@@ -1,7 +1,24 @@
 /** The `EventStream` object: gathers a workspace's events into segments and fans them out to those who listen. */
+import { Database } from "#db/database";
+import { hasWork, segmentMessages } from "#events/consumer";
+import type { StreamCall } from "#events/emit";
+import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent } from "#events/event";
+import { buildSegments, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
+import { SOCKET_HEADERS } from "#http/socket";
+import { systemClock, systemIds } from "#lib/clock";
+import { spend, totalCost } from "#lib/cost";
 import { SluiceObject } from "#objects/base";
+import { EventGatherer } from "#objects/event-stream/gather";
+import { type Channel, Listeners } from "#objects/event-stream/listeners";
+import { parseTime } from "#wire/dates";
+
+const clock = systemClock();
+const ids = systemIds();
 
 export class EventStream extends SluiceObject {
+  private gatherer: EventGatherer | undefined;
+  private listeners: Listeners | undefined;
+
   override migrations(): readonly string[] {
     return [];
   }
@@ -11,4 +28,141 @@ export class EventStream extends SluiceObject {
   }
 
   override onTimer(_name: string): void {}
+
+  /** Upgrades, and calls that carry events or logs in their body. */
+  override async fetch(request: Request): Promise<Response> {
+    this.open();
+    const channel = request.headers.get(SOCKET_HEADERS.channel);
+    if (channel) {
+      this.keepWorkspace(request.headers.get(SOCKET_HEADERS.workspace) ?? "");
+      return this.theListeners().accept(request, channel as Channel);
+    }
+    // Sent by our own code; its version says what it looks like.
+    const call = (await request.json()) as StreamCall;
+    if (call.v !== 1)
+      return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
+    this.keepWorkspace(call.workspace);
+    if ("logs" in call) this.theListeners().showLogs(call.logs);
+    else await this.theGatherer().add(call.events.flatMap(gathered));
+    return new Response(null, { status: 204 });
+  }
+
+  /** A message of a socket: a client's event, or its part of a handshake. */
+  async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    this.open();
+    const text = typeof message === "string" ? message : new TextDecoder().decode(message);
+    const state = this.theListeners().stateOf(socket);
+    if (state.stage !== "open") {
+      await this.theListeners().greet(socket, state, text);
+      return;
+    }
+    if (state.channel === "events-in") this.takeEvent(socket, text);
+  }
+
+  webSocketClose(socket: WebSocket): void {
+    // A client closes when its flow has ended, and somebody may ask at once what became of it.
+    this.theGatherer().flush();
+    closeQuietly(socket, 1000, "");
+  }
+
+  webSocketError(socket: WebSocket): void {
+    closeQuietly(socket, 1011, "");
+  }
+
+  private takeEvent(socket: WebSocket, text: string): void {
+    const parsed = parseEvent(text);
+    if ("wrong" in parsed) {
+      closeQuietly(socket, 1007, parsed.wrong);
+      return;
+    }
+    // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
+    this.theGatherer()
+      .add(gathered(receiveEvent(parsed.event, clock())))
+      .catch(() => closeQuietly(socket, 1011, "The event could not be written."));
+  }
+
+  private async writeEvents(events: readonly GatheredEvent[]): Promise<void> {
+    const workspace = this.workspace();
+    const segments = buildSegments(events, clock(), ids);
+    await writeSegments(this.database(), workspace, segments, hasWork);
+    await this.queue(workspace, segments.filter(hasWork).map(keyOf));
+    this.theListeners().showEvents(events);
+  }
+
+  /** What does not reach the queue is found by the sweep. */
+  private async queue(workspace: string, keys: ReturnType<typeof keyOf>[]): Promise<void> {
+    const messages = segmentMessages(workspace, keys);
+    if (messages.length === 0) return;
+    try {
+      await this.bindings.EVENTS.sendBatch(messages.map((body) => ({ body })));
+      spend(totalCost, { queue_messages: messages.length });
+    } catch (error) {
+      console.error("segments could not be queued and are left to the sweep", error);
+    }
+  }
+
+  private database(): Database {
+    return new Database(this.bindings.DB, totalCost);
+  }
+
+  private theGatherer(): EventGatherer {
+    return (this.gatherer ??= new EventGatherer((events) => this.writeEvents(events)));
+  }
+
+  private theListeners(): Listeners {
+    return (this.listeners ??= new Listeners({
+      state: this.state,
+      env: this.bindings,
+      clock,
+      database: () => this.database(),
+      workspace: () => this.workspace(),
+    }));
+  }
+
+  private workspace(): string {
+    return this.readMeta("workspace") ?? "";
+  }
+
+  private keepWorkspace(workspace: string): void {
+    if (this.readMeta("workspace") !== workspace) this.writeMeta("workspace", workspace);
+  }
+}
+
+/** The event with its JSON; nothing where it is too large. */
+function gathered(event: ReceivedEvent): GatheredEvent[] {
+  const json = JSON.stringify(event);
+  const occurred = parseTime(event.occurred);
+  // Prefect: `EventPublisher.publish_event` refuses it with a warning and says nothing to the client.
+  const isTooLarge =
+    json.length > MAX_EVENT_BYTES || (json.length > MAX_EVENT_BYTES / 3 && byteLength(json) > MAX_EVENT_BYTES);
+  if (occurred === undefined || isTooLarge) {
+    console.warn(`event ${event.id} of ${json.length} characters is too large and is passed over`);
+    return [];
+  }
+  return [{ event, occurred, json }];
+}
+
+const byteLength = (text: string): number => new TextEncoder().encode(text).byteLength;
+
+function parseEvent(text: string): { event: Event } | { wrong: string } {
+  try {
+    const parsed = Event.safeParse(JSON.parse(text));
+    if (parsed.success) return { event: parsed.data };
+    const [issue] = parsed.error.issues;
+    return { wrong: `Invalid event: ${issue?.path.join(".")}: ${issue?.message}` };
+  } catch {
+    return { wrong: "Invalid event: not JSON" };
+  }
+}
+
+/** The longest reason that a close frame carries. */
+const MAX_REASON_CHARACTERS = 120;
+
+/** Closes a socket that may be closed already. */
+export function closeQuietly(socket: WebSocket, code: number, reason: string): void {
+  try {
+    socket.close(code, reason.replaceAll(/[^ -~]/g, "?").slice(0, MAX_REASON_CHARACTERS));
+  } catch {
+    // It is closed, which is all that was wanted.
+  }
 }

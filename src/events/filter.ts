@@ -1,0 +1,209 @@
+/** Which events are wanted: the filter on the wire, and the one function that says whether an event meets it. */
+import { z } from "zod";
+import { type ReceivedEvent, type Resource, RESOURCE_ID, RESOURCE_ROLE, resourceId } from "#events/event";
+import { parseTextQuery } from "#events/text-query";
+import type { Micros } from "#lib/clock";
+import { Time } from "#wire/dates";
+import { Uuid } from "#wire/ids";
+
+const Texts = z.array(z.string()).nullish();
+
+/** Labels and the patterns (`*`, `?`, a leading `!`) of which one must fit each. */
+export const ResourceSpecification = z
+  .record(z.string(), z.union([z.string(), z.array(z.string())]))
+  .meta({ id: "ResourceSpecification" });
+type ResourceSpecification = z.output<typeof ResourceSpecification>;
+
+const EventOccurredFilter = z
+  .strictObject({ since: Time.optional(), until: Time.optional() })
+  .meta({ id: "EventOccurredFilter" });
+
+const EventNameFilter = z
+  .strictObject({ prefix: Texts, exclude_prefix: Texts, name: Texts, exclude_name: Texts })
+  .meta({ id: "EventNameFilter" });
+
+const EventResourceFilter = z
+  .strictObject({
+    id: Texts,
+    id_prefix: Texts,
+    labels: ResourceSpecification.nullish(),
+    distinct: z.boolean().optional(),
+  })
+  .meta({ id: "EventResourceFilter" });
+
+const EventRelatedFilter = z
+  .strictObject({
+    id: Texts,
+    role: Texts,
+    resources_in_roles: z.array(z.tuple([z.string(), z.string()])).nullish(),
+    labels: ResourceSpecification.nullish(),
+  })
+  .meta({ id: "EventRelatedFilter" });
+type EventRelatedFilter = z.output<typeof EventRelatedFilter>;
+
+const EventAnyResourceFilter = z
+  .strictObject({ id: Texts, id_prefix: Texts, labels: ResourceSpecification.nullish() })
+  .meta({ id: "EventAnyResourceFilter" });
+type EventAnyResourceFilter = z.output<typeof EventAnyResourceFilter>;
+
+/** What is wanted of events, as it comes in. */
+export const EventFilter = z
+  .strictObject({
+    occurred: EventOccurredFilter.optional(),
+    event: EventNameFilter.nullish(),
+    resource: EventResourceFilter.nullish(),
+    related: z.union([EventRelatedFilter, z.array(EventRelatedFilter)]).nullish(),
+    any_resource: z.union([EventAnyResourceFilter, z.array(EventAnyResourceFilter)]).nullish(),
+    id: z
+      .strictObject({ id: z.array(Uuid).nullish() })
+      .meta({ id: "EventIDFilter" })
+      .optional(),
+    text: z
+      .strictObject({ query: z.string().max(200) })
+      .meta({ id: "EventTextFilter" })
+      .nullish(),
+    order: z.enum(["ASC", "DESC"]).meta({ id: "EventOrder" }).default("DESC"),
+  })
+  .meta({ id: "EventFilter" });
+export type EventFilter = z.output<typeof EventFilter>;
+
+/** A stretch of time, both ends included. */
+export interface Window {
+  since: Micros;
+  until: Micros;
+}
+
+const DAY: Micros = 86_400_000_000;
+/** Prefect: `EventOccurredFilter.since`, from the start of today. */
+const DEFAULT_DAYS = 180;
+
+/** When the wanted events occurred; where the filter does not say, the last 180 days until now. */
+export function windowOf(filter: EventFilter, now: Micros): Window {
+  return {
+    since: filter.occurred?.since ?? Math.floor(now / DAY) * DAY - DEFAULT_DAYS * DAY,
+    until: filter.occurred?.until ?? now,
+  };
+}
+
+/** Whether an event meets the filter in all but when it occurred. An empty list wants nothing in particular. */
+export function matchesEvent(filter: EventFilter, event: ReceivedEvent): boolean {
+  return (
+    matchesName(filter, event.event) &&
+    matchesPrimary(filter, event.resource) &&
+    listOf(filter.related).every((related) => matchesRelated(related, event)) &&
+    listOf(filter.any_resource).every((any) => matchesAny(any, event)) &&
+    isAmong(filter.id?.id, event.id) &&
+    matchesText(filter, event)
+  );
+}
+
+/** One filter or several, all of which must be met. */
+export function listOf<T>(filters: T | T[] | null | undefined): T[] {
+  if (filters === null || filters === undefined) return [];
+  return Array.isArray(filters) ? filters : [filters];
+}
+
+/** Whether the list names nothing, or this. */
+function isAmong(wanted: readonly string[] | null | undefined, value: string): boolean {
+  return !wanted?.length || wanted.includes(value);
+}
+
+function hasPrefix(wanted: readonly string[] | null | undefined, value: string): boolean {
+  return !wanted?.length || wanted.some((prefix) => value.startsWith(prefix));
+}
+
+function matchesName({ event: wanted }: EventFilter, name: string): boolean {
+  if (!wanted) return true;
+  const isExcluded =
+    wanted.exclude_prefix?.some((prefix) => name.startsWith(prefix)) || wanted.exclude_name?.includes(name);
+  return !isExcluded && hasPrefix(wanted.prefix, name) && isAmong(wanted.name, name);
+}
+
+function matchesPrimary({ resource: wanted }: EventFilter, resource: Resource): boolean {
+  if (!wanted) return true;
+  const id = resourceId(resource);
+  return isAmong(wanted.id, id) && hasPrefix(wanted.id_prefix, id) && matchesLabels(wanted.labels, resource);
+}
+
+/** Prefect: all criteria are to be met by one related resource; one without criteria is met by any event. */
+function matchesRelated(wanted: EventRelatedFilter, event: ReceivedEvent): boolean {
+  if (!wanted.id?.length && !wanted.role?.length && !wanted.resources_in_roles?.length && !hasLabels(wanted.labels))
+    return true;
+  return event.related.some((resource) => {
+    const id = resourceId(resource);
+    const role = resource[RESOURCE_ROLE] ?? "";
+    const inRoles = wanted.resources_in_roles;
+    return (
+      isAmong(wanted.id, id) &&
+      isAmong(wanted.role, role) &&
+      (!inRoles?.length || inRoles.some(([wantedId, wantedRole]) => wantedId === id && wantedRole === role)) &&
+      matchesLabels(wanted.labels, resource)
+    );
+  });
+}
+
+function matchesAny(wanted: EventAnyResourceFilter, event: ReceivedEvent): boolean {
+  return [event.resource, ...event.related].some((resource) => {
+    const id = resourceId(resource);
+    return isAmong(wanted.id, id) && hasPrefix(wanted.id_prefix, id) && matchesLabels(wanted.labels, resource);
+  });
+}
+
+function hasLabels(labels: ResourceSpecification | null | undefined): labels is ResourceSpecification {
+  return labels !== null && labels !== undefined && Object.keys(labels).length > 0;
+}
+
+function matchesLabels(labels: ResourceSpecification | null | undefined, resource: Resource): boolean {
+  if (!hasLabels(labels)) return true;
+  return Object.entries(labels).every(([label, patterns]) => {
+    const value = resource[label];
+    if (isUnset(label, patterns)) return true;
+    return value !== undefined && [patterns].flat().some((pattern) => fits(pattern, value));
+  });
+}
+
+/** Prefect: an empty pattern for the id or the role asks for nothing; for any other label it fits nothing. */
+function isUnset(label: string, patterns: string | string[]): boolean {
+  return patterns.length === 0 && (label === RESOURCE_ID || label === RESOURCE_ROLE);
+}
+
+function fits(pattern: string, value: string): boolean {
+  const isNegated = pattern.startsWith("!");
+  return globFits(isNegated ? pattern.slice(1) : pattern, value) !== isNegated;
+}
+
+/** `*` is any text, `?` any one character. Written out, for a regular expression of a stranger's making may never end. */
+function globFits(pattern: string, value: string): boolean {
+  let p = 0;
+  let v = 0;
+  let star = -1;
+  let resume = 0;
+  while (v < value.length) {
+    if (p < pattern.length && pattern[p] !== "*" && (pattern[p] === "?" || pattern[p] === value[v])) {
+      p++;
+      v++;
+    } else if (pattern[p] === "*") {
+      star = p++;
+      resume = v;
+    } else if (star >= 0) {
+      p = star + 1;
+      v = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (pattern[p] === "*") p++;
+  return p === pattern.length;
+}
+
+function matchesText({ text }: EventFilter, event: ReceivedEvent): boolean {
+  if (!text || text.query.trim() === "") return true;
+  const { include, exclude, required } = parseTextQuery(text.query.toLowerCase());
+  const { event: name, resource, related, payload } = event;
+  const content = [name, ...[resource, related, payload].map((part) => JSON.stringify(part))].join(" ").toLowerCase();
+  return (
+    (include.length === 0 || include.some((term) => content.includes(term))) &&
+    !exclude.some((term) => content.includes(term)) &&
+    required.every((term) => content.includes(term))
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * The outbox's sweep. A flow run's state is written first and its event sent afterwards; where the process died between
+ * the two, the event is made again from what was written. An event has its state's id, so nothing is sent twice.
+ */
+import { type SQL, sql } from "drizzle-orm";
+import { readJson, readOptionalJson } from "#db/database";
+import { deployment } from "#db/tables/deployment";
+import { event_resource, event_segment, sweep_mark } from "#db/tables/event";
+import { flow } from "#db/tables/flow";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import { emitEvents } from "#events/emit";
+import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
+import { earliestId } from "#events/ordered-ids";
+import type { Micros } from "#lib/clock";
+import type { Tools } from "#tools";
+import { type State, StateType } from "#wire/state";
+
+const MARK = "outbox";
+/** How long a change is given to send its event itself. */
+const PATIENCE: Micros = 60_000_000;
+/** How far back the first sweep looks. */
+const FIRST_LOOK: Micros = 3_600_000_000;
+/** How many states are looked at in one read, and how many reads one run makes. */
+const MAX_STATES = 500;
+const MAX_READS = 20;
+const HOUR: Micros = 3_600_000_000;
+
+/** Sends the events of states that have none, from the mark until a minute ago, and moves the mark. */
+export async function sweepOutbox(tools: Tools): Promise<void> {
+  const until = earliestId(tools.clock() - PATIENCE);
+  const [mark] = await tools.db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${MARK}`);
+  let after = mark?.mark ?? earliestId(tools.clock() - FIRST_LOOK);
+  for (let reads = 0; reads < MAX_READS && after < until; reads++) {
+    const range = sql`st.id > ${after} and st.id < ${until}`;
+    const [last] = await tools.db.rows<{ id: string | null }>(sql`
+      select max(id) as id from (select st.id from ${flow_run_state} st where ${range} order by st.id limit ${MAX_STATES})`);
+    const end = last?.id ?? until;
+    if (last?.id) await sendUnsent(tools, sql`st.id > ${after} and st.id <= ${end}`);
+    await tools.db.run(sql`insert into ${sweep_mark} (name, mark) values (${MARK}, ${end})
+      on conflict (name) do update set mark = max(mark, excluded.mark)`);
+    after = end;
+  }
+}
+
+/** Sends what lies between the mark and now for some runs, before they are deleted with their states. */
+export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
+  await sendUnsent(
+    tools,
+    sql`st.workspace_id = ${tools.workspaceId} and st.id in (
+      select s.value from ${flow_run} r, json_each(r.state_ids) s
+      where r.workspace_id = ${tools.workspaceId} and r.id in (select value from json_each(${JSON.stringify(flowRunIds)})))`,
+  );
+}
+
+async function sendUnsent(tools: Tools, range: SQL): Promise<void> {
+  const rows = await tools.db.rows<UnsentRow>(selectUnsent(range));
+  for (const [workspaceId, ofWorkspace] of Map.groupBy(rows, (row) => row.workspace_id)) {
+    await emitEvents(
+      { ...tools, workspaceId },
+      ofWorkspace.map((row) => flowRunStateEvent(factsOf(row))),
+    );
+  }
+}
+
+interface UnsentRow {
+  workspace_id: string;
+  state: string;
+  initial: string | null;
+  run_id: string;
+  run_name: string;
+  run_tags: string;
+  run_count: number;
+  created_by: string | null;
+  flow_id: string | null;
+  flow_name: string | null;
+  flow_tags: string | null;
+  deployment_id: string | null;
+  deployment_name: string | null;
+  deployment_tags: string | null;
+  queue_id: string | null;
+  queue_name: string | null;
+  pool_id: string | null;
+  pool_name: string | null;
+  pool_type: string | null;
+  task_id: string | null;
+  task_name: string | null;
+  task_tags: string | null;
+}
+
+const stateJson = (alias: string): SQL =>
+  sql.raw(`json_object('id', ${alias}.id, 'type', ${alias}.type, 'name', ${alias}.name, 'timestamp', ${alias}.timestamp,
+    'message', ${alias}.message, 'state_details', json(${alias}.state_details))`);
+
+/** States in a range of ids whose event is in no segment, with everything their events are made of. */
+function selectUnsent(range: SQL): SQL {
+  return sql`
+    select st.workspace_id, ${stateJson("st")} as state,
+      (select ${stateJson("before")} from json_each(r.state_ids) own
+        join json_each(r.state_ids) prior on prior.key = own.key - 1
+        join ${flow_run_state} before on before.id = prior.value
+        where own.value = st.id) as initial,
+      r.id as run_id, r.name as run_name, r.tags as run_tags, r.run_count, r.created_by,
+      f.id as flow_id, f.name as flow_name, f.tags as flow_tags,
+      d.id as deployment_id, d.name as deployment_name, d.tags as deployment_tags,
+      q.id as queue_id, q.name as queue_name, p.id as pool_id, p.name as pool_name, p.type as pool_type,
+      t.id as task_id, t.name as task_name, t.tags as task_tags
+    from ${flow_run_state} st
+    join ${flow_run} r on r.workspace_id = st.workspace_id and r.id = st.flow_run_id
+    left join ${flow} f on f.workspace_id = r.workspace_id and f.id = r.flow_id
+    left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
+    left join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
+    left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+    left join ${task_run} t on t.workspace_id = r.workspace_id and t.id = r.parent_task_run_id
+    where ${range} and not exists (
+      select 1 from ${event_resource} i
+      join ${event_segment} s on s.workspace_id = i.workspace_id and s.hour = i.hour and s.id = i.segment_id
+      where i.workspace_id = st.workspace_id and i.resource_id = 'prefect.flow-run.' || st.flow_run_id
+        and i.hour = st.timestamp - st.timestamp % ${HOUR}
+        and instr(s.events, '"id":"' || st.id || '","follows":') > 0
+    )
+    order by st.id`;
+}
+
+function factsOf(row: UnsentRow): FlowRunFacts {
+  const named = (id: string | null, name: string | null) => (id === null || name === null ? null : { id, name });
+  const tagged = (id: string | null, name: string | null, tags: string | null) => {
+    const thing = named(id, name);
+    return thing && { ...thing, tags: readJson<string[]>(tags ?? "[]") };
+  };
+  const pool = named(row.pool_id, row.pool_name);
+  return {
+    flow_run: {
+      id: row.run_id,
+      name: row.run_name,
+      tags: readJson<string[]>(row.run_tags),
+      run_count: row.run_count,
+      created_by: readOptionalJson(row.created_by),
+    },
+    flow: tagged(row.flow_id, row.flow_name, row.flow_tags),
+    deployment: tagged(row.deployment_id, row.deployment_name, row.deployment_tags),
+    work_queue: named(row.queue_id, row.queue_name),
+    work_pool: pool && { ...pool, type: row.pool_type ?? "" },
+    parent_task_run: tagged(row.task_id, row.task_name, row.task_tags),
+    initial: row.initial === null ? null : readState(row.initial),
+    validated: readState(row.state),
+  };
+}
+
+function readState(json: string): State {
+  const state = readJson<Omit<State, "data">>(json);
+  return { ...state, type: StateType.parse(state.type), data: null };
+}

@@ -1,0 +1,129 @@
+/** Events gathered into segments, the rows that hold them. */
+import { sql } from "drizzle-orm";
+import { type Database, isPassing, type Statement } from "#db/database";
+import { event_resource, event_segment } from "#db/tables/event";
+import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
+import type { Ids, Micros } from "#lib/clock";
+
+/** An event with what is asked of it again and again: when it occurred, and its JSON. */
+export interface GatheredEvent {
+  event: ReceivedEvent;
+  occurred: Micros;
+  json: string;
+}
+
+/** A segment before it is written. */
+export interface Segment {
+  id: string;
+  hour: Micros;
+  events: GatheredEvent[];
+}
+
+/** Where a segment lies: its key within a workspace, and how large it is. */
+export interface SegmentKey {
+  id: string;
+  hour: Micros;
+  bytes: number;
+}
+
+const HOUR: Micros = 3_600_000_000;
+/** D1 takes values of 2 MB; a single event may have 1.5 MB and then has a segment of its own. */
+const MAX_SEGMENT_CHARACTERS = 1_000_000;
+const WRITE_TRIES = 3;
+
+/** The hour that a time lies in. */
+export function hourOf(time: Micros): Micros {
+  return Math.floor(time / HOUR) * HOUR;
+}
+
+/** Parts events by the hour they occurred in, and where they are too many for one row. */
+export function buildSegments(events: readonly GatheredEvent[], now: Micros, ids: Ids): Segment[] {
+  const segments: Segment[] = [];
+  const byHour = Map.groupBy(events, (event) => hourOf(event.occurred));
+  for (const [hour, ofHour] of byHour) {
+    let open: Segment | undefined;
+    let characters = 0;
+    for (const event of ofHour.toSorted((a, b) => a.occurred - b.occurred)) {
+      if (!open || characters + event.json.length > MAX_SEGMENT_CHARACTERS) {
+        open = { id: ids.ordered(now), hour, events: [] };
+        segments.push(open);
+        characters = 0;
+      }
+      open.events.push(event);
+      characters += event.json.length;
+    }
+  }
+  return segments;
+}
+
+/** The resources by which an event is found without a scan; see the table `event_resource`. */
+export function indexedResources(event: ReceivedEvent): string[] {
+  const about = resourceId(event.resource);
+  const runs = [about, ...event.related.map(resourceId)].filter((id) => idOfKind("prefect.flow-run", id) !== undefined);
+  if (idOfKind("prefect.flow-run", about) !== undefined) return runs;
+  if (idOfKind("prefect.task-run", about) !== undefined && runs.length > 0) return runs;
+  return [about, ...runs];
+}
+
+/**
+ * Writes segments and their index rows, in one batch. A try whose outcome is unknown is repeated: the keys are made
+ * before, so what is there already stays as it is. `isWork` says whether the queue's consumer has to look at a segment.
+ */
+export async function writeSegments(
+  db: Database,
+  workspaceId: string,
+  segments: readonly Segment[],
+  isWork: (segment: Segment) => boolean,
+): Promise<void> {
+  const statements: Statement[] = segments.map((segment) =>
+    db.build
+      .insert(event_segment)
+      .values({
+        workspace_id: workspaceId,
+        hour: segment.hour,
+        id: segment.id,
+        first_occurred: segment.events[0]?.occurred ?? segment.hour,
+        last_occurred: segment.events.at(-1)?.occurred ?? segment.hour,
+        event_count: segment.events.length,
+        counts: JSON.stringify(countByName(segment)),
+        consumed: isWork(segment) ? 0 : 1,
+        events: `[${segment.events.map((event) => event.json).join(",")}]`,
+      })
+      .onConflictDoNothing(),
+  );
+  const found = segments.flatMap((segment) => {
+    const resources = new Set(segment.events.flatMap(({ event }) => indexedResources(event)));
+    return [...resources].map((resource) => [resource, segment.hour, segment.id]);
+  });
+  for (let first = 0; first < found.length; first += MAX_INDEX_ROWS) {
+    statements.push(sql`insert into ${event_resource} (workspace_id, resource_id, hour, segment_id)
+      select ${workspaceId}, value->>0, value->>1, value->>2
+      from json_each(${JSON.stringify(found.slice(first, first + MAX_INDEX_ROWS))}) where true
+      on conflict do nothing`);
+  }
+  for (let tries = 1; ; tries++) {
+    try {
+      await db.batch(statements);
+      return;
+    } catch (error) {
+      if (tries >= WRITE_TRIES || !isPassing(error)) throw error;
+    }
+  }
+}
+
+const MAX_INDEX_ROWS = 2_000;
+
+function countByName(segment: Segment): Record<string, number> {
+  const counts = new Map<string, number>();
+  for (const { event } of segment.events) counts.set(event.event, (counts.get(event.event) ?? 0) + 1);
+  return Object.fromEntries(counts);
+}
+
+/** A segment's key, for the queue. */
+export function keyOf(segment: Segment): SegmentKey {
+  return {
+    id: segment.id,
+    hour: segment.hour,
+    bytes: segment.events.reduce((sum, event) => sum + event.json.length, 2),
+  };
+}

@@ -1,0 +1,224 @@
+/** Task runs out of the events in which clients report them. */
+import { type SQL, sql } from "drizzle-orm";
+import { z } from "zod";
+import { task_run } from "#db/tables/task-run";
+import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
+import type { Micros } from "#lib/clock";
+import { parseTime, Time } from "#wire/dates";
+import { canonicalUuid, isUuid } from "#wire/ids";
+import { Float, Int, JsonObject, Labels } from "#wire/scalars";
+import { defaultStateName, type State, type StateDetails, StateDetailsInput, StateType } from "#wire/state";
+
+const OptionalTime = Time.nullish().transform((time) => time ?? null);
+const OptionalText = z
+  .string()
+  .nullish()
+  .transform((text) => text ?? null);
+
+/** What the events' payload says of the task run and its new state. The client sends every field that is not null. */
+const Payload = z.object({
+  task_run: z.object({
+    name: z.string(),
+    task_key: z.string(),
+    dynamic_key: z.string(),
+    cache_key: OptionalText,
+    cache_expiration: OptionalTime,
+    task_version: OptionalText,
+    empirical_policy: JsonObject.default({}),
+    tags: z.array(z.string()).default([]),
+    labels: Labels.nullish().transform((labels) => labels ?? {}),
+    task_inputs: JsonObject.default({}),
+    run_count: Int.default(0),
+    flow_run_run_count: Int.default(0),
+    expected_start_time: OptionalTime,
+    next_scheduled_start_time: OptionalTime,
+    start_time: OptionalTime,
+    end_time: OptionalTime,
+    total_run_time: Float.default(0),
+  }),
+  validated_state: z.object({
+    type: StateType,
+    name: z.string().nullish(),
+    message: z.string().nullish(),
+    data: z.unknown(),
+    state_details: StateDetailsInput.strip().nullish(),
+  }),
+});
+
+/** A task run as events tell of it: its columns as of its newest state, and all states told of. */
+export interface TaskRunRecord {
+  id: string;
+  flow_run_id: string | null;
+  columns: Omit<z.output<typeof Payload>["task_run"], "total_run_time"> & { total_run_time: Micros };
+  states: State[];
+}
+
+/** Prefect: the recorder takes what the client orchestrates; other task runs' states are written by `set_state`. */
+export function isTaskRunReport(event: ReceivedEvent): boolean {
+  return event.event.startsWith("prefect.task-run") && event.resource["prefect.orchestration"] === "client";
+}
+
+/** Reads a report; null where it is not one that can be recorded, however often it came. */
+export function readTaskRun(event: ReceivedEvent): TaskRunRecord | null {
+  const id = idOfKind("prefect.task-run", resourceId(event.resource));
+  const occurred = parseTime(event.occurred);
+  const payload = Payload.safeParse(event.payload);
+  if (id === undefined || !isUuid(id) || occurred === undefined || !payload.success) return null;
+  const flowRun = event.related.find((resource) => resource[RESOURCE_ROLE] === "flow-run");
+  const flowRunId = flowRun && idOfKind("prefect.flow-run", resourceId(flowRun));
+  if (flowRunId !== undefined && !isUuid(flowRunId)) return null;
+  const { task_run: columns, validated_state: state } = payload.data;
+  const ids = {
+    task_run_id: canonicalUuid(id),
+    flow_run_id: flowRunId === undefined ? null : canonicalUuid(flowRunId),
+  };
+  return {
+    id: ids.task_run_id,
+    flow_run_id: ids.flow_run_id,
+    columns: { ...columns, total_run_time: Math.round(columns.total_run_time * 1_000_000) },
+    states: [
+      {
+        id: event.id,
+        type: state.type,
+        name: state.name || defaultStateName(state.type),
+        timestamp: occurred,
+        message: state.message ?? null,
+        data: state.data ?? null,
+        state_details: { ...present(state.state_details ?? {}), ...ids },
+      },
+    ],
+  };
+}
+
+/** Only what is set. */
+function present(details: StateDetails): StateDetails {
+  return Object.fromEntries(Object.entries(details).filter(([, value]) => value !== null && value !== undefined));
+}
+
+/** One record for each task run: the columns of its newest state, its states by time. The order of the reports says nothing. */
+export function mergeTaskRuns(records: readonly TaskRunRecord[]): TaskRunRecord[] {
+  const merged = new Map<string, TaskRunRecord>();
+  for (const record of records) {
+    const present = merged.get(record.id);
+    merged.set(record.id, present ? mergeTwo(present, record) : record);
+  }
+  return [...merged.values()];
+}
+
+function mergeTwo(a: TaskRunRecord, b: TaskRunRecord): TaskRunRecord {
+  const states = new Map([...a.states, ...b.states].map((state) => [state.id, state]));
+  const newest = compareStates(newestOf(a), newestOf(b)) >= 0 ? a : b;
+  return { ...newest, states: [...states.values()].toSorted(compareStates) };
+}
+
+const compareStates = (a: State, b: State): number =>
+  a.timestamp - b.timestamp || (a.id < b.id ? -1 : Number(a.id > b.id));
+
+function newestOf(record: TaskRunRecord): State {
+  const newest = record.states.at(-1);
+  if (!newest) throw new Error("a task run's record has at least one state");
+  return newest;
+}
+
+/** The columns that go with the newest state. */
+const NEWEST = [
+  "name",
+  "flow_run_id",
+  "task_key",
+  "dynamic_key",
+  "cache_key",
+  "cache_expiration",
+  "task_version",
+  "empirical_policy",
+  "tags",
+  "labels",
+  "task_inputs",
+  "state_id",
+  "state_type",
+  "state_name",
+  "state_timestamp",
+  "run_count",
+  "flow_run_run_count",
+  "expected_start_time",
+  "next_scheduled_start_time",
+  "start_time",
+  "end_time",
+  "total_run_time",
+] as const satisfies readonly (keyof typeof task_run.$inferSelect)[];
+
+const IS_NEWER = `task_run.state_timestamp is null
+  or (excluded.state_timestamp, excluded.state_id) > (task_run.state_timestamp, coalesce(task_run.state_id, ''))`;
+
+/** D1 takes values of 2 MB. */
+const MAX_STATEMENT_CHARACTERS = 1_500_000;
+
+/**
+ * Statements that write the records, whatever is there already: states are merged by their ids, the columns are those of
+ * the newest state, and what is known already changes nothing. So they may be repeated, and come in any order.
+ *
+ * Prefect: a task run that is there under the same flow run, task key and dynamic key is that task run, whatever its id.
+ */
+export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRecord[], now: Micros): SQL[] {
+  return chunks(records.map((record) => JSON.stringify(toRow(record)))).map((rows) => {
+    return sql`insert into ${task_run} (workspace_id, id, created, updated, states, ${sql.raw(NEWEST.join(", "))})
+      select ${workspaceId},
+        coalesce((
+          select same.id from task_run same
+          where same.workspace_id = ${workspaceId} and same.flow_run_id = value->>'flow_run_id'
+            and same.task_key = value->>'task_key' and same.dynamic_key = value->>'dynamic_key'
+        ), value->>'id'),
+        ${now}, ${now}, value->>'states', ${sql.raw(NEWEST.map((name) => `value->>'${name}'`).join(", "))}
+      from json_each(${rows}) where true
+      on conflict (workspace_id, id) do update set
+        updated = excluded.updated,
+        states = (
+          select json_group_array(json(state) order by state->>'timestamp', state->>'id') from (
+            select value as state from json_each(task_run.states)
+            union all
+            select value from json_each(excluded.states)
+            where value->>'id' not in (select value->>'id' from json_each(task_run.states))
+          )
+        ),
+        ${sql.raw(NEWEST.map((name) => `${name} = case when ${IS_NEWER} then excluded.${name} else task_run.${name} end`).join(", "))}
+      where exists (
+        select 1 from json_each(excluded.states)
+        where value->>'id' not in (select value->>'id' from json_each(task_run.states))
+      )`;
+  });
+}
+
+function toRow(record: TaskRunRecord): Record<string, unknown> {
+  const newest = newestOf(record);
+  const { empirical_policy, tags, labels, task_inputs } = record.columns;
+  return {
+    ...record.columns,
+    id: record.id,
+    flow_run_id: record.flow_run_id,
+    empirical_policy: JSON.stringify(empirical_policy),
+    tags: JSON.stringify(tags),
+    labels: JSON.stringify(labels),
+    task_inputs: JSON.stringify(task_inputs),
+    state_id: newest.id,
+    state_type: newest.type,
+    state_name: newest.name,
+    state_timestamp: newest.timestamp,
+    states: JSON.stringify(record.states),
+  };
+}
+
+/** Parts JSON values into arrays of bounded length. */
+function chunks(values: readonly string[]): string[] {
+  const arrays: string[][] = [];
+  let characters = 0;
+  for (const value of values) {
+    const last = arrays.at(-1);
+    if (!last || characters + value.length > MAX_STATEMENT_CHARACTERS) {
+      arrays.push([value]);
+      characters = 0;
+    } else {
+      last.push(value);
+    }
+    characters += value.length;
+  }
+  return arrays.map((array) => `[${array.join(",")}]`);
+}

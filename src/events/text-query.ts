@@ -1,0 +1,25 @@
+/** The language of text searches: words and "phrases", one of which must occur; `-` or `!` for what must not, `+` for what must. */
+
+/** The terms of a search. */
+export interface TextQuery {
+  include: string[];
+  exclude: string[];
+  required: string[];
+}
+
+/** A sign, then a phrase in quotes (the last may be left open) or a word. A sign that stands alone says nothing. */
+const TERM = /([-!+]?)(?:"((?:\\[^]|[^"\\])*)(?:"|\\?$)|([^\s"]+))/g;
+
+/** Takes a search apart. */
+export function parseTextQuery(query: string): TextQuery {
+  const terms: TextQuery = { include: [], exclude: [], required: [] };
+  for (const [whole, sign, phrase, word] of query.matchAll(TERM)) {
+    if (/^[-!+]$/.test(whole)) continue;
+    const term = phrase?.replaceAll(/\\(["\\])/g, "$1") ?? word ?? "";
+    if (term.trim() === "") continue;
+    if (sign === "+") terms.required.push(term);
+    else if (sign) terms.exclude.push(term);
+    else terms.include.push(term);
+  }
+  return terms;
+}

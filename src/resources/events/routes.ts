@@ -1,0 +1,62 @@
+/** The routes under /events. */
+import { emitEvents, eventStream } from "#events/emit";
+import { type EventFilter, windowOf } from "#events/filter";
+import { EventReader } from "#events/read-events";
+import { route } from "#http/route";
+import { socket } from "#http/socket";
+import { type PageToken, parsePageToken, printPageToken } from "#resources/events/page-token";
+import { EventPage, EventsCreate, EventsRead, NextPage } from "#resources/events/schema";
+import type { Env } from "#env";
+import type { Tools } from "#tools";
+
+const reader = (tools: Tools) => new EventReader(tools.db, tools.workspaceId);
+
+/** A page, and where the next one is. */
+async function readPage(token: PageToken, request: Request, tools: Tools) {
+  const { filter, window, limit, after, total } = token;
+  const found = await reader(tools).page({ filter, window, limit, after });
+  const last = found.at(-1);
+  const read = token.read + found.length;
+  const isMore = limit === 0 ? total > 0 : last !== undefined && read < total;
+  const url = new URL("/api/events/filter/next", request.url);
+  url.searchParams.set(
+    "page-token",
+    printPageToken({ ...token, read, after: last ? { occurred: last.occurred, id: last.event.id } : after }),
+  );
+  return { events: found.map(({ event }) => event), total, next_page: isMore ? url.href : null };
+}
+
+async function firstPage(filter: EventFilter, limit: number, request: Request, tools: Tools) {
+  const window = windowOf(filter, tools.clock());
+  const total = await reader(tools).count({ filter, window });
+  return readPage({ filter, window, total, limit, read: 0, after: null }, request, tools);
+}
+
+export const eventRoutes = [
+  route(
+    { method: "POST", path: "/events", summary: "Record a batch of events.", body: EventsCreate, status: 204 },
+    ({ body, tools }) => emitEvents(tools, body),
+  ),
+  route(
+    { method: "POST", path: "/events/filter", summary: "Query events.", body: EventsRead, response: EventPage },
+    ({ body, request, tools }) => firstPage(body.filter ?? { order: "DESC" }, body.limit, request, tools),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/events/filter/next",
+      summary: "Read the next page of a query of events.",
+      query: NextPage,
+      response: EventPage,
+    },
+    ({ query, request, tools }) => readPage(parsePageToken(query["page-token"]), request, tools),
+  ),
+];
+
+const streamOf = (env: Env, workspaceId: string) => eventStream(env.EVENT_STREAM, workspaceId);
+
+export const eventSockets = [
+  socket("/events/in", "events-in", streamOf),
+  socket("/events/out", "events-out", streamOf),
+  socket("/logs/out", "logs-out", streamOf),
+];

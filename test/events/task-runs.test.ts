@@ -1,0 +1,170 @@
+import { createExecutionContext, createMessageBatch, env, getQueueResult } from "cloudflare:test";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { segmentMessages } from "#events/consumer";
+import { type Event, receiveEvent } from "#events/event";
+import { buildSegments, keyOf, type SegmentKey, writeSegments } from "#events/segments";
+import { DEFAULT_WORKSPACE } from "#env";
+import { makeTools } from "#tools";
+import { parseTime } from "#wire/dates";
+import worker from "#worker";
+import { taskRunReports } from "./world.ts";
+
+const START = Date.UTC(2026, 0, 1) * 1000;
+const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => {});
+
+/** Writes events as one segment that waits for the consumer. */
+async function aSegment(events: readonly Event[]): Promise<SegmentKey[]> {
+  const { clock, ids, db } = tools();
+  const now = clock();
+  const gathered = events.map((sent) => {
+    const event = receiveEvent(sent, now);
+    return { event, occurred: parseTime(event.occurred) ?? 0, json: JSON.stringify(event) };
+  });
+  const segments = buildSegments(gathered, now, ids);
+  await writeSegments(db, DEFAULT_WORKSPACE, segments, () => true);
+  return segments.map(keyOf);
+}
+
+/** Brings segments to the Worker as the queue does. */
+async function deliver(keys: readonly SegmentKey[], attempts = 1) {
+  const messages = segmentMessages(DEFAULT_WORKSPACE, keys).map((body, index) => ({
+    id: String(index),
+    timestamp: new Date(0),
+    attempts,
+    body,
+  }));
+  const batch = createMessageBatch("sluice-events", messages);
+  const context = createExecutionContext();
+  await worker.queue(batch, env, context);
+  return getQueueResult(batch, context);
+}
+
+async function taskRunsOf(flowRunId: string) {
+  const { results } = await env.DB.prepare("select * from task_run where flow_run_id = ? order by id")
+    .bind(flowRunId)
+    .all<{
+      id: string;
+      states: string;
+      state_name: string;
+      run_count: number;
+      created: number;
+      updated: number;
+    }>();
+  return results.map(({ created, updated, states, ...row }) => ({ ...row, states: JSON.parse(states) }));
+}
+
+const LIFE = [
+  { type: "PENDING", at: START },
+  { type: "RUNNING", at: START + 10 },
+  { type: "SCHEDULED", name: "AwaitingRetry", at: START + 20 },
+  { type: "RUNNING", name: "Retrying", at: START + 30 },
+  { type: "COMPLETED", at: START + 1_500_040 },
+];
+
+test("a task run is what its newest state says, with all states in their order", async () => {
+  const flowRunId = crypto.randomUUID();
+  const reports = taskRunReports(LIFE, { flowRunId });
+  await deliver(await aSegment(reports));
+  const [row] = await taskRunsOf(flowRunId);
+  expect(row).toMatchObject({
+    name: "add",
+    state_type: "COMPLETED",
+    state_id: reports[4]?.id,
+    state_timestamp: START + 1_500_040,
+    run_count: 2,
+    flow_run_run_count: 1,
+    start_time: START + 10,
+    end_time: START + 1_500_040,
+    total_run_time: 1_500_000,
+    tags: '["t"]',
+    task_inputs: '{"x":[]}',
+  });
+  expect(row?.states.map((state: { id: string; name: string }) => [state.id, state.name])).toEqual(
+    reports.map((report, index) => [report.id, LIFE[index]?.name ?? report.event.replace("prefect.task-run.", "")]),
+  );
+});
+
+test("in whatever order, parts and repeats the reports come, the rows are the same", async () => {
+  const order = fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], { minLength: 10 });
+  const cuts = fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 4 });
+  const repeats = fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 5 });
+  await fc.assert(
+    fc.asyncProperty(order, cuts, repeats, async (indices, at, again) => {
+      const flowRunId = crypto.randomUUID();
+      const ids = [crypto.randomUUID(), crypto.randomUUID()];
+      const reports = ids.flatMap((id) => taskRunReports(LIFE, { id, flowRunId }));
+      const shuffled = [...indices, ...again].flatMap((index) => reports[index] ?? []);
+      const ends = [...new Set([...at, shuffled.length])].toSorted((a, b) => a - b);
+      let start = 0;
+      const deliveries: SegmentKey[][] = [];
+      for (const end of ends) {
+        deliveries.push(await aSegment(shuffled.slice(start, end)));
+        start = end;
+      }
+      for (const keys of deliveries.toReversed()) await deliver(keys);
+      for (const keys of deliveries) await deliver(keys);
+      const rows = await taskRunsOf(flowRunId);
+      // The control: the same reports about other runs, all at once and in order; then told of these runs again.
+      const names = [flowRunId, ...ids].map((id) => [id, crypto.randomUUID()] as const);
+      await deliver(await aSegment(renamed(reports, names)));
+      const control = await taskRunsOf(names[0]?.[1] ?? "");
+      const expected = renamed(
+        control,
+        names.map(([id, other]) => [other, id] as const),
+      );
+      expect(rows).toEqual(expected.toSorted((a, b) => (a.id < b.id ? -1 : 1)));
+    }),
+    { numRuns: 12 },
+  );
+}, 60_000);
+
+/** The same with other ids. */
+function renamed<T>(value: T, names: readonly (readonly [string, string])[]): T {
+  return JSON.parse(names.reduce((json, [from, to]) => json.replaceAll(from, to), JSON.stringify(value)));
+}
+
+test("a report that tells of no task run does not hold up the others", async () => {
+  const flowRunId = crypto.randomUUID();
+  const [broken, ...rest] = taskRunReports(LIFE, { flowRunId });
+  const result = await deliver(await aSegment([{ ...(broken as Event), payload: { task_run: {} } }, ...rest]));
+  expect(result.explicitAcks).toHaveLength(1);
+  expect((await taskRunsOf(flowRunId))[0]?.states).toHaveLength(4);
+});
+
+test("a task run without a flow run, or of one nobody knows, is recorded", async () => {
+  const id = crypto.randomUUID();
+  await deliver(await aSegment(taskRunReports(LIFE, { id, flowRunId: null })));
+  const row = await env.DB.prepare("select flow_run_id, state_name from task_run where id = ?").bind(id).first();
+  expect(row).toEqual({ flow_run_id: null, state_name: "Completed" });
+});
+
+test("a task run that is there under the same keys of its flow run stays that task run", async () => {
+  const flowRunId = crypto.randomUUID();
+  const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
+  await deliver(await aSegment(taskRunReports(LIFE.slice(0, 1), { id: first, flowRunId, dynamicKey: "0" })));
+  await deliver(await aSegment(taskRunReports(LIFE.slice(1), { id: second, flowRunId, dynamicKey: "0" })));
+  const rows = await taskRunsOf(flowRunId);
+  expect(rows.map((row) => [row.id, row.states.length])).toEqual([[first, 5]]);
+});
+
+test("a segment is marked with what it told, and not looked at again", async () => {
+  const keys = await aSegment(taskRunReports(LIFE));
+  await deliver(keys);
+  const row = await env.DB.prepare("select consumed from event_segment where id = ?").bind(keys[0]?.id).first();
+  expect(row).toEqual({ consumed: 1 });
+});
+
+test("what the queue gave up is kept, and left alone by the sweep", async () => {
+  const keys = await aSegment(taskRunReports(LIFE));
+  const [body] = segmentMessages(DEFAULT_WORKSPACE, keys);
+  const id = crypto.randomUUID();
+  for (let times = 0; times < 2; times++) {
+    const batch = createMessageBatch("sluice-events-dead", [{ id, timestamp: new Date(0), attempts: 1, body }]);
+    await worker.queue(batch, env, createExecutionContext());
+  }
+  const letters = await env.DB.prepare("select queue, message from dead_letter where id = ?").bind(id).all();
+  expect(letters.results).toEqual([{ queue: "sluice-events-dead", message: JSON.stringify(body) }]);
+  const row = await env.DB.prepare("select consumed from event_segment where id = ?").bind(keys[0]?.id).first();
+  expect(row).toEqual({ consumed: 2 });
+});

@@ -1,0 +1,105 @@
+import { env } from "cloudflare:test";
+import { expect, test } from "vitest";
+import type { Event } from "#events/event";
+import { aResource, anEvent, connectAuthenticated } from "../events/world.ts";
+import { api } from "../support/world.ts";
+
+interface Page {
+  events: Event[];
+  total: number;
+  next_page: string | null;
+}
+
+const filterEvents = async (filter: unknown, limit = 50) =>
+  (await api<Page>("POST", "/events/filter", { filter, limit })).body;
+
+test("an event that was posted is read at once, as it was sent and with when it came", async () => {
+  const event = anEvent({
+    payload: { deep: [1, { x: null }] },
+    related: [{ "prefect.resource.id": "r", "prefect.resource.role": "owner" }],
+  });
+  expect((await api("POST", "/events", [event])).status).toBe(204);
+  const page = await filterEvents({ resource: { id: [event.resource["prefect.resource.id"]] } });
+  expect(page).toEqual({ events: [{ ...event, received: expect.stringMatching(/Z$/) }], total: 1, next_page: null });
+});
+
+test("an event that is sent again is kept once", async () => {
+  const event = anEvent();
+  await api("POST", "/events", [event, event]);
+  await api("POST", "/events", [event]);
+  const rows = await env.DB.prepare("select events from event_segment where instr(events, ?)").bind(event.id).all();
+  expect(rows.results).toHaveLength(1);
+  expect((await filterEvents({ id: { id: [event.id] } })).total).toBe(1);
+});
+
+test("pages follow one another without a gap or a repeat, and the total stays", async () => {
+  const about = aResource();
+  const sent = [1, 2, 3, 4, 5].map((n) => anEvent({ about, occurred: `2026-01-01T0${n}:00:00Z`, event: `n.${n}` }));
+  await api("POST", "/events", sent);
+  for (const order of ["ASC", "DESC"]) {
+    const names: string[] = [];
+    let page = await filterEvents({ resource: { id: [about] }, order, occurred: { since: "2025-12-31T00:00:00Z" } }, 2);
+    for (;;) {
+      names.push(...page.events.map((event) => event.event));
+      expect(page.total).toBe(5);
+      if (!page.next_page) break;
+      page = (await api<Page>("GET", page.next_page.replace(/^.*\/api/, ""))).body;
+    }
+    const expected = sent.map((event) => event.event);
+    expect(names).toEqual(order === "ASC" ? expected : expected.toReversed());
+  }
+});
+
+test.for([
+  ["no list", { id: "x" }, "list_type", ["body"]],
+  ["a resource without id", [{ ...anEvent(), resource: { a: "b" } }], "value_error", ["body", 0, "resource"]],
+  [
+    "a related resource without role",
+    [{ ...anEvent(), related: [{ "prefect.resource.id": "x" }] }],
+    "value_error",
+    ["body", 0, "related", 0],
+  ],
+  [
+    "a label that is a number",
+    [{ ...anEvent(), resource: { "prefect.resource.id": "x", n: 5 } }],
+    "string_type",
+    ["body", 0, "resource", "n"],
+  ],
+  ["a name of 1,025 characters", [anEvent({ event: "x".repeat(1025) })], "value_error", ["body", 0, "event"]],
+  [
+    "101 related resources",
+    [
+      anEvent({
+        related: Array.from({ length: 101 }, () => ({ "prefect.resource.id": "x", "prefect.resource.role": "y" })),
+      }),
+    ],
+    "value_error",
+    ["body", 0, "related"],
+  ],
+] as const)("%s is refused where it stands", async ([, body, type, loc]) => {
+  const { status, body: answer } = await api<{ exception_detail: unknown[] }>("POST", "/events", body);
+  expect(status).toBe(422);
+  expect(answer.exception_detail).toEqual([expect.objectContaining({ type, loc })]);
+});
+
+test("a page token that is not ours is refused", async () => {
+  expect(await api("GET", "/events/filter/next?page-token=nonsense")).toMatchObject({
+    status: 403,
+    body: { detail: "Forbidden" },
+  });
+  expect((await api("GET", "/events/filter/next")).status).toBe(422);
+  expect((await api("POST", "/events/filter", { limit: 51 })).status).toBe(422);
+  expect((await api("POST", "/events/filter", { filter: { colour: 1 } })).status).toBe(422);
+});
+
+test("an event that comes over a socket is stored", async () => {
+  const event = anEvent();
+  const socket = await connectAuthenticated("/events/in");
+  socket.send(event);
+  socket.close();
+  await expect
+    .poll(async () => (await filterEvents({ resource: { id: [event.resource["prefect.resource.id"]] } })).total, {
+      timeout: 3000,
+    })
+    .toBe(1);
+});
