@@ -9,6 +9,10 @@ import { WorkPoolStore } from "#resources/work-pools/store";
 import { makeTools } from "#tools";
 
 const SECOND = 1_000_000;
+function fail(message: string): never {
+  throw new Error(message);
+}
+
 const HOUR = 3600 * SECOND;
 
 type Json = Record<string, never>;
@@ -109,6 +113,12 @@ async function later(pool: Pool, micros: number): Promise<void> {
   });
 }
 
+/** Lets the object do what its alarm is set for now, whether or not the alarm has come by itself. */
+async function settled(pool: Pool): Promise<void> {
+  await runDurableObjectAlarm(stubOf(pool.name));
+  await inObject(pool.name, (object) => object.onTimer("change"));
+}
+
 const column = async (table: string, id: string, name: string) =>
   (await env.DB.prepare(`select ${name} as value from ${table} where id = ?`).bind(id).first<{ value: unknown }>())
     ?.value;
@@ -137,7 +147,7 @@ describe("an idle poll", () => {
   test("writes no row, in D1 or in the object, when polls come close together", async () => {
     const pool = await aPool();
     await poll(pool);
-    await runDurableObjectAlarm(stubOf(pool.name));
+    await settled(pool);
     const rows = () => inObject(pool.name, (object) => object.sql.exec("select total_changes() as rows").one()["rows"]);
     const before = await rows();
     for (let i = 0; i < 20; i++) await poll(pool);
@@ -374,7 +384,7 @@ describe("who is alive", () => {
   test("the alarm for the next change is set to its second", async () => {
     const pool = await aPool();
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w", heartbeat_interval_seconds: 3 });
-    await inObject(pool.name, (object) => object.onTimer("change"));
+    await settled(pool);
     const [beat, alarm] = await inObject(pool.name, async (object, state) => [
       object.sql.exec<{ last_heartbeat: number }>("select last_heartbeat from worker").one().last_heartbeat,
       await state.storage.getAlarm(),
@@ -389,7 +399,7 @@ describe("who is alive", () => {
       (await send("GET", `/work_pools/${pool.name}/queues/default`)).body as { last_polled: string | null };
     expect(await queue()).toMatchObject({ status: "READY" });
     expect((await queue()).last_polled).not.toBeNull();
-    await runDurableObjectAlarm(stubOf(pool.name));
+    await settled(pool);
     expect(await column("work_queue", pool.default_queue_id, "status")).toBe("READY");
     await later(pool, 61 * SECOND);
     expect(await queue()).toMatchObject({ status: "NOT_READY" });
@@ -437,12 +447,12 @@ describe("who is alive", () => {
     };
     const first = await put(crypto.randomUUID());
     await poll(pool);
-    await runDurableObjectAlarm(stubOf(pool.name));
+    await settled(pool);
     expect(await column("deployment", first, "status")).toBe("READY");
     const second = await put(crypto.randomUUID());
     await noticeDeployments(tools(), pool.name, [pool.default_queue_id]);
     await poll(pool);
-    await runDurableObjectAlarm(stubOf(pool.name));
+    await settled(pool);
     expect(await column("deployment", second, "status")).toBe("READY");
     await later(pool, 61 * SECOND);
     expect([await column("deployment", first, "status"), await column("deployment", second, "status")]).toEqual([
@@ -453,28 +463,31 @@ describe("who is alive", () => {
 
   test("a status that could not be reported is reported again, as the same event", async () => {
     const pool = await aPool();
+    await send("GET", `/work_pools/${pool.name}`);
+    const away = { prepare: () => fail("D1 is away") };
+    const swap = (bindings: unknown) => inObject(pool.name, (object) => Object.assign(object, { bindings }));
+    await swap({ ...env, DB: away });
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
     const edges = () => inObject(pool.name, (object) => object.sql.exec("select * from edge").toArray());
     const [edge] = await edges();
-    await inObject(pool.name, async (object) => {
-      const { bindings } = object;
-      Object.assign(object, {
-        bindings: {
-          ...bindings,
-          DB: {
-            prepare: () => {
-              throw new Error("away");
-            },
-          },
-        },
-      });
-      await expect(object.onTimer("change")).rejects.toThrow("away");
-      Object.assign(object, { bindings });
-    });
+    await inObject(pool.name, (object) => expect(object.onTimer("change")).rejects.toThrow("D1 is away"));
     expect(await edges()).toEqual([edge]);
-    await inObject(pool.name, (object) => object.onTimer("change"));
+    await swap(env);
+    await settled(pool);
     expect(await edges()).toEqual([]);
     expect(await column("work_pool", pool.id, "last_status_event_id")).toBe(edge?.["event_id"]);
+  });
+
+  test("the event of a pause follows that of the status before it", async () => {
+    const pool = await aPool();
+    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
+    await send("PATCH", `/work_pools/${pool.name}`, { is_paused: true });
+    const events = (await inObject(pool.name, (object) => object.sql.exec("select * from edge").toArray())).length;
+    expect(events).toBe(0);
+    const stamp = await column("work_pool", pool.id, "last_status_event_id");
+    await send("PATCH", `/work_pools/${pool.name}`, { is_paused: false });
+    expect(await column("work_pool", pool.id, "last_status_event_id")).not.toBe(stamp);
+    expect(await column("work_pool", pool.id, "status")).toBe("READY");
   });
 });
 

@@ -113,6 +113,11 @@ export async function readVitals(tools: Tools, pools: readonly Named[]): Promise
   return new Map(found.flatMap(([id, vitals]) => (vitals ? [[id, vitals]] : [])));
 }
 
+/** Has a pool's object tell D1 at once what it would tell it in a moment, for a change that builds upon it. */
+export async function reportNow(tools: Tools, poolName: string): Promise<void> {
+  await clientOf(tools, poolName).reportNow(identity(tools, poolName));
+}
+
 /** The workers of a pool. */
 export function readWorkers(tools: Tools, pool: Named): Promise<WorkerAnswer[]> {
   return clientOf(tools, pool.name).workers(identity(tools, pool.name), pool.id);

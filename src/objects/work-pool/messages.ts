@@ -46,6 +46,7 @@ export interface WorkPoolMethods {
   noticeDeployments(pool: Identity, queueIds: string[]): Promise<void>;
   heartbeat(pool: Identity, name: string, intervalSeconds: number | null): Promise<boolean>;
   vitals(pool: Identity, poolId: string): Promise<Vitals | null>;
+  reportNow(pool: Identity): Promise<void>;
   workers(pool: Identity, poolId: string): Promise<WorkerAnswer[]>;
   deleteWorker(pool: Identity, poolId: string, name: string): Promise<boolean>;
 }

@@ -54,6 +54,7 @@ export class WorkPool extends SluiceObject {
       noticeDeployments: (pool, queueIds) => this.noticeDeployments(pool, queueIds),
       heartbeat: (pool, name, intervalSeconds) => this.heartbeat(pool, name, intervalSeconds),
       vitals: (pool, poolId) => this.vitals(pool, poolId),
+      reportNow: (pool) => this.report(pool),
       workers: (pool, poolId) => this.listWorkers(pool, poolId),
       deleteWorker: (pool, poolId, name) => this.deleteWorker(pool, poolId, name),
     };
