@@ -40,7 +40,7 @@ const Payload = z.object({
     type: StateType,
     name: z.string().nullish(),
     message: z.string().nullish(),
-    data: z.unknown(),
+    data: z.unknown().optional(),
     state_details: StateDetailsInput.strip().nullish(),
   }),
 });

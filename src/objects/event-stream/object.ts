@@ -42,9 +42,19 @@ export class EventStream extends SluiceObject {
     if (call.v !== 1)
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
     this.keepWorkspace(call.workspace);
-    if ("logs" in call) this.theListeners().showLogs(call.logs);
-    else await this.theGatherer().add(call.events.flatMap(gathered));
+    if ("events" in call) return this.takeEvents(call.events);
+    this.theListeners().showLogs(call.logs);
     return new Response(null, { status: 204 });
+  }
+
+  private async takeEvents(events: readonly ReceivedEvent[]): Promise<Response> {
+    try {
+      await this.theGatherer().add(events.flatMap(gathered));
+      return new Response(null, { status: 204 });
+    } catch (error) {
+      // The caller decides whether to try again; an exception would only be logged once more.
+      return Response.json({ error: error instanceof Error ? error.message : String(error) }, { status: 503 });
+    }
   }
 
   /** A message of a socket: a client's event, or its part of a handshake. */

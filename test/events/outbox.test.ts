@@ -1,0 +1,148 @@
+import { createExecutionContext, createScheduledController, env } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { DEFAULT_WORKSPACE } from "#env";
+import type { Event } from "#events/event";
+import { sendUnsentOf } from "#events/outbox";
+import { earliestId } from "#events/ordered-ids";
+import { systemIds } from "#lib/clock";
+import { makeTools } from "#tools";
+import worker from "#worker";
+import { aFlow, api, unique, WORKSPACE } from "../support/world.ts";
+
+const ids = systemIds();
+const cron = () =>
+  worker.scheduled(
+    createScheduledController({ cron: "* * * * *", scheduledTime: new Date() }),
+    env,
+    createExecutionContext(),
+  );
+
+/** A run whose states were written so many seconds ago by a process that died before it sent their events. */
+async function aRunWithoutEvents(
+  ...secondsAgo: number[]
+): Promise<{ id: string; name: string; flowId: string; stateIds: string[] }> {
+  const flowId = await aFlow();
+  const id = crypto.randomUUID();
+  const name = unique("run");
+  const states = secondsAgo.map((seconds, index) => {
+    const at = (Date.now() - seconds * 1000) * 1000;
+    return {
+      id: ids.ordered(at),
+      at,
+      type: ["PENDING", "RUNNING"][index] ?? "COMPLETED",
+      name: ["Pending", "Running"][index] ?? "Completed",
+    };
+  });
+  const stateIds = states.map((state) => state.id);
+  await env.DB.batch([
+    env.DB.prepare(
+      `insert into flow_run (workspace_id, id, created, updated, name, flow_id, parameters, context, empirical_policy, tags,
+         labels, auto_scheduled, state_ids, run_count, total_run_time)
+       values (?, ?, 1, 1, ?, ?, '{}', '{}', '{}', '["b","a"]', '{}', 0, ?, 1, 0)`,
+    ).bind(WORKSPACE, id, name, flowId, JSON.stringify(stateIds)),
+    ...states.map((state) =>
+      env.DB.prepare(
+        "insert into flow_run_state (id, workspace_id, flow_run_id, type, name, timestamp, state_details) values (?, ?, ?, ?, ?, ?, '{}')",
+      ).bind(state.id, WORKSPACE, id, state.type, state.name, state.at),
+    ),
+  ]);
+  return { id, name, flowId, stateIds };
+}
+
+async function eventsOf(runId: string): Promise<Event[]> {
+  const { results } = await env.DB.prepare(
+    "select e.value as event from event_segment s, json_each(s.events) e where e.value->'resource'->>'prefect.resource.id' = ?",
+  )
+    .bind(`prefect.flow-run.${runId}`)
+    .all<{ event: string }>();
+  return results.map((row): Event => JSON.parse(row.event)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+test("a change whose process died before its event has it after a sweep, and once after two", async () => {
+  const run = await aRunWithoutEvents(100, 90, 80);
+  await cron();
+  const events = await eventsOf(run.id);
+  expect(events.map((event) => [event.event, event.id, event.follows])).toEqual([
+    ["prefect.flow-run.Pending", run.stateIds[0], null],
+    ["prefect.flow-run.Running", run.stateIds[1], run.stateIds[0]],
+    ["prefect.flow-run.Completed", run.stateIds[2], run.stateIds[1]],
+  ]);
+  expect(events[1]).toMatchObject({
+    resource: { "prefect.resource.name": run.name, "prefect.state-type": "RUNNING", "prefect.run-count": "1" },
+    related: [
+      { "prefect.resource.id": `prefect.flow.${run.flowId}`, "prefect.resource.role": "flow" },
+      { "prefect.resource.id": "prefect.tag.a", "prefect.resource.role": "tag" },
+      { "prefect.resource.id": "prefect.tag.b", "prefect.resource.role": "tag" },
+    ],
+    payload: { intended: { from: "PENDING", to: "RUNNING" }, initial_state: { type: "PENDING", name: "Pending" } },
+  });
+  // The second sweep looks at the same states again, as one does that runs at the same moment.
+  await env.DB.prepare("delete from sweep_mark").run();
+  await Promise.all([cron(), cron()]);
+  expect(await eventsOf(run.id)).toHaveLength(3);
+});
+
+test("an event that was sent is not sent again by the sweep", async () => {
+  const run = await aRunWithoutEvents(100);
+  await sendUnsentOf(
+    makeTools(env, DEFAULT_WORKSPACE, () => {}),
+    [run.id],
+  );
+  const segments = await env.DB.prepare("select count(*) as n from event_segment").first("n");
+  await env.DB.prepare("delete from sweep_mark").run();
+  await cron();
+  expect(await env.DB.prepare("select count(*) as n from event_segment").first("n")).toBe(segments);
+});
+
+test("a change of just now is left to whoever made it", async () => {
+  const run = await aRunWithoutEvents(5);
+  await cron();
+  expect(await eventsOf(run.id)).toEqual([]);
+  const mark = await env.DB.prepare("select mark from sweep_mark where name = 'outbox'").first<string>("mark");
+  expect((mark ?? "") < (run.stateIds[0] ?? "")).toBe(true);
+  expect((mark ?? "") > earliestId((Date.now() - 120_000) * 1000)).toBe(true);
+});
+
+test("every transition made through the API has its event, once, with the state's id", async () => {
+  const flowId = await aFlow();
+  const { body: run } = await api<{ id: string; state_id: string }>("POST", "/flow_runs/", {
+    flow_id: flowId,
+    state: { type: "PENDING" },
+  });
+  for (const type of ["RUNNING", "COMPLETED"]) await api("POST", `/flow_runs/${run.id}/set_state`, { state: { type } });
+  await expect
+    .poll(async () => (await eventsOf(run.id)).map((event) => event.event), { timeout: 5000 })
+    .toEqual(["prefect.flow-run.Pending", "prefect.flow-run.Running", "prefect.flow-run.Completed"]);
+  expect((await eventsOf(run.id))[0]?.id).toBe(run.state_id);
+});
+
+test("a segment that the queue lost is queued again after a minute", async () => {
+  const taskRun = crypto.randomUUID();
+  const at = (Date.now() - 120_000) * 1000;
+  const hour = at - (at % 3_600_000_000);
+  const event = {
+    occurred: new Date(at / 1000).toISOString(),
+    event: "prefect.task-run.Completed",
+    resource: { "prefect.resource.id": `prefect.task-run.${taskRun}`, "prefect.orchestration": "client" },
+    related: [],
+    payload: {
+      validated_state: { type: "COMPLETED", name: "Completed" },
+      task_run: { name: "lost", task_key: "k", dynamic_key: "0" },
+    },
+    id: ids.ordered(at),
+    follows: null,
+    received: new Date(at / 1000).toISOString(),
+  };
+  await env.DB.prepare(
+    `insert into event_segment (workspace_id, hour, id, first_occurred, last_occurred, event_count, counts, consumed, events)
+     values (?, ?, ?, ?, ?, 1, '{"prefect.task-run.Completed":1}', 0, ?)`,
+  )
+    .bind(WORKSPACE, hour, ids.ordered(at), at, at, JSON.stringify([event]))
+    .run();
+  await cron();
+  await expect
+    .poll(() => env.DB.prepare("select name, state_name from task_run where id = ?").bind(taskRun).first(), {
+      timeout: 5000,
+    })
+    .toEqual({ name: "lost", state_name: "Completed" });
+});
