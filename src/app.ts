@@ -61,6 +61,8 @@ async function serve(
   context: { waitUntil(work: Promise<unknown>): void },
 ): Promise<Response> {
   const requestId = request.headers.get("cf-ray") ?? crypto.randomUUID();
+  // Hono would answer it as a GET without its body; the original does not.
+  if (request.method === "HEAD") return refuse(request, env, 405, "Method Not Allowed");
   try {
     const settings = parseSettings(env);
     authorize(request, new URL(request.url).pathname, settings);

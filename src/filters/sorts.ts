@@ -28,7 +28,9 @@ export const FlowSort = z.enum(NAMED_SORTS).meta({ id: "FlowSort" });
 export type FlowSort = z.output<typeof FlowSort>;
 export const DeploymentSort = z.enum(NAMED_SORTS).meta({ id: "DeploymentSort" });
 export type DeploymentSort = z.output<typeof DeploymentSort>;
-export const VariableSort = z.enum(NAMED_SORTS).meta({ id: "VariableSort" });
+export const VariableSort = z
+  .enum(["CREATED_DESC", "UPDATED_DESC", "NAME_DESC", "NAME_ASC"])
+  .meta({ id: "VariableSort" });
 export type VariableSort = z.output<typeof VariableSort>;
 
 interface Sorts {

@@ -91,10 +91,11 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
   }
 }
 
-/** A schema's own words for a value of the wrong kind: `!type|message`. */
-function saidOf(issue: Issue): [string, string] | undefined {
-  const [, type, message] = /^!(\w+)\|(.*)$/.exec(issue.message) ?? [];
-  return type !== undefined && message !== undefined ? [type, message] : undefined;
+/** A schema's own words for a value of the wrong kind: `!type|message`, or `!type|message|ctx` with the context as JSON. */
+function saidOf(issue: Issue): [string, string, Record<string, unknown>?] | undefined {
+  const [, type, message, context] = /^!(\w+)\|([^|]*)(?:\|(.*))?$/.exec(issue.message) ?? [];
+  if (type === undefined || message === undefined) return undefined;
+  return context === undefined ? [type, message] : [type, message, JSON.parse(context) as Record<string, unknown>];
 }
 
 function isCustomType(issue: Issue): boolean {
@@ -108,7 +109,7 @@ function unionDetails(
   path: Path,
   input: unknown,
   embedded: boolean,
-  detail: (type: string, msg: string) => ValidationDetail[],
+  detail: (type: string, msg: string, ctx?: Record<string, unknown>) => ValidationDetail[],
 ): ValidationDetail[] {
   const said = saidOf(issue);
   if (said) return detail(...said);

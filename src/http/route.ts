@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
 import { ApiError, refused } from "#lib/api-error";
+import { jsonProblem } from "#lib/json-problem";
 import type { Tools } from "#tools";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -62,7 +63,8 @@ export class Reply {
   }
 }
 
-const embeddedBodies = new WeakSet<z.ZodType>();
+/** Bodies of single fields, with the names of the fields. */
+const embeddedBodies = new WeakMap<z.ZodType, readonly string[]>();
 
 /**
  * A body made of single fields (FastAPI's embedded `Body` parameters): unknown keys are passed over, and no body at all
@@ -70,7 +72,9 @@ const embeddedBodies = new WeakSet<z.ZodType>();
  */
 export function embedded<S extends z.core.$ZodLooseShape>(shape: S) {
   const body = z.object(shape);
-  embeddedBodies.add(body);
+  const names = Object.keys(shape);
+  // FastAPI names what comes of a dependency, as the limit does, before the rest.
+  embeddedBodies.set(body, [...names.filter((name) => name === "limit"), ...names.filter((name) => name !== "limit")]);
   return body;
 }
 
@@ -142,17 +146,10 @@ function parseJson(text: string, isEmbedded: boolean): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    const position = /position (\d+)/.exec(String(error))?.[1];
+    const { words, position } = jsonProblem(text, error);
+    const loc = ["body", position];
     throw new InvalidRequest(
-      [
-        {
-          type: "json_invalid",
-          loc: ["body", Number(position ?? text.length)],
-          msg: "JSON decode error",
-          input: {},
-          ctx: { error: error instanceof Error ? error.message : "not JSON" },
-        },
-      ],
+      [{ type: "json_invalid", loc, msg: "JSON decode error", input: {}, ctx: { error: words } }],
       text,
     );
   }
@@ -165,6 +162,14 @@ function parseBody(
   isEmbedded: boolean,
 ): unknown {
   if (schema === undefined) return undefined;
+  const fields = embeddedBodies.get(schema);
+  // FastAPI: of a body that is no object, every field is missing, those with a default too.
+  if (fields && raw !== undefined && raw !== null && (typeof raw !== "object" || Array.isArray(raw))) {
+    details.push(
+      ...fields.map((name) => ({ type: "missing", loc: ["body", name], msg: "Field required", input: null })),
+    );
+    return undefined;
+  }
   if (raw === undefined || (raw === null && isEmbedded)) {
     if (isEmbedded) return parse(schema, {}, "body", details, true);
     if (schema.safeParse(undefined).success) return parse(schema, undefined, "body", details, false);

@@ -9,11 +9,25 @@ export const Name = z.string().refine((name) => new RegExp(WITHOUT_BANNED).test(
   message: `String should match pattern '${WITHOUT_BANNED}'`,
 });
 
-/** Lowercase letters, digits and underscores, as names of variables. */
-export const VariableName = z
-  .string()
-  .max(255)
-  .refine((name) => /^[a-z0-9_]*$/.test(name), {
-    params: { type: "value_error", ctx: { error: {} } },
-    message: "Value error, name must only contain lowercase letters, numbers, and underscores.",
-  });
+/** Prefect: MAX_VARIABLE_NAME_LENGTH. */
+const MAX_VARIABLE_NAME_CHARACTERS = 255;
+
+/** Lowercase letters, digits, dashes and underscores, as names of variables. */
+export const VariableName = z.string().superRefine((name, context) => {
+  if (!/^[a-z0-9_-]*$/.test(name)) {
+    context.addIssue({
+      code: "custom",
+      message: "Value error, Variable name must only contain lowercase letters, numbers, and dashes or underscores.",
+      params: { type: "value_error", ctx: { error: {} } },
+    });
+  } else if (name.length > MAX_VARIABLE_NAME_CHARACTERS) {
+    context.addIssue({
+      code: "custom",
+      message: `Value should have at most ${MAX_VARIABLE_NAME_CHARACTERS} items after validation, not ${name.length}`,
+      params: {
+        type: "too_long",
+        ctx: { field_type: "Value", max_length: MAX_VARIABLE_NAME_CHARACTERS, actual_length: name.length },
+      },
+    });
+  }
+});

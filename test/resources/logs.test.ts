@@ -20,7 +20,7 @@ function at(micros: number): string {
   return micros % 1_000_000 === 0 ? `${text.slice(0, -4)}Z` : `${text}${String(rest).padStart(3, "0")}Z`;
 }
 
-const aLog = (fields: Record<string, unknown> = {}): Record<string, unknown> => ({
+const aLog = <F extends Record<string, unknown>>(fields: F) => ({
   name: "prefect.flow_runs",
   level: 20,
   message: "hello",
@@ -29,7 +29,11 @@ const aLog = (fields: Record<string, unknown> = {}): Record<string, unknown> => 
 });
 
 async function write(...logs: Record<string, unknown>[]): Promise<void> {
-  const { status, body } = await api("POST", "/logs/", logs.map(aLog));
+  const { status, body } = await api(
+    "POST",
+    "/logs/",
+    logs.map((log) => aLog(log)),
+  );
   expect([status, body]).toEqual([201, null]);
 }
 

@@ -6,7 +6,7 @@ import { notFound } from "#lib/api-error";
 import { FlowRunStore } from "#resources/flow-runs/store";
 import { createLogs } from "#resources/logs/create-logs";
 import { downloadLogs } from "#resources/logs/download-logs";
-import { Log, LogCreate } from "#resources/logs/schema";
+import { Log, LogsCreate } from "#resources/logs/schema";
 import { LogStore } from "#resources/logs/store";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
@@ -15,9 +15,8 @@ import { checkLimit, Limit, Offset } from "#wire/paging";
 const store = (tools: Tools) => new LogStore(tools.db, tools.workspaceId);
 
 export const logRoutes = [
-  route(
-    { method: "POST", path: "/logs/", summary: "Create logs.", body: z.array(LogCreate), status: 201 },
-    ({ body, tools }) => createLogs(tools, body),
+  route({ method: "POST", path: "/logs/", summary: "Create logs.", body: LogsCreate, status: 201 }, ({ body, tools }) =>
+    createLogs(tools, body),
   ),
   route(
     {

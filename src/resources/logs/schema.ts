@@ -17,6 +17,11 @@ export const LogCreate = z
   .meta({ id: "LogCreate" });
 export type LogCreate = z.output<typeof LogCreate>;
 
+/** A batch of logs. Prefect: it is a `Sequence`, and its refusal says so. */
+export const LogsCreate = z.array(LogCreate, {
+  error: '!is_instance_of|Input should be an instance of Sequence|{"class":"Sequence"}',
+});
+
 export const Log = z
   .object({
     id: UuidText,

@@ -1,11 +1,15 @@
 /** The routes under /variables. */
 import { z } from "zod";
 import { conflict, refused } from "#lib/api-error";
-import { route } from "#http/route";
+import { whereClause } from "#filters/joins";
+import { orderBy, VariableSort } from "#filters/sorts";
+import { VariableFilter } from "#filters/variables";
+import { embedded, route } from "#http/route";
 import { printVariable, type VariableKey, VariableStore } from "#resources/variables/store";
 import { Variable, VariableCreate, VariableUpdate } from "#resources/variables/schema";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
+import { checkLimit, Limit, Offset } from "#wire/paging";
 
 const ById = z.object({ id: Uuid });
 const ByName = z.object({ name: z.string() });
@@ -35,7 +39,14 @@ async function remove(key: VariableKey, tools: Tools) {
 
 export const variableRoutes = [
   route(
-    { method: "POST", path: "/variables/", summary: "Create a variable.", body: VariableCreate, status: 201, response: Variable },
+    {
+      method: "POST",
+      path: "/variables/",
+      summary: "Create a variable.",
+      body: VariableCreate,
+      status: 201,
+      response: Variable,
+    },
     async ({ body, tools }) => {
       const now = tools.clock();
       const row = {
@@ -46,23 +57,63 @@ export const variableRoutes = [
         value: JSON.stringify(body.value ?? null),
         tags: JSON.stringify(body.tags),
       };
-      if (await store(tools).read({ name: body.name })) {
-        throw conflict(`A variable with the name '${body.name}' already exists.`);
-      }
-      await store(tools).insert(row);
+      if (!(await store(tools).insert(row))) throw conflict(`A variable with the name '${body.name}' already exists.`);
       return printVariable({ ...row, workspace_id: tools.workspaceId });
     },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/variables/filter",
+      summary: "Read variables.",
+      body: embedded({
+        variables: VariableFilter.nullish(),
+        sort: VariableSort.default("NAME_ASC"),
+        limit: Limit,
+        offset: Offset,
+      }),
+      response: z.array(Variable),
+    },
+    async ({ body, tools }) => {
+      const where = whereClause("variables", { variables: body.variables }, tools.workspaceId);
+      const order = orderBy("variables", body.sort);
+      const rows = await store(tools).list(where, order, checkLimit(body.limit), body.offset);
+      return rows.map(printVariable);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/variables/count",
+      summary: "Count variables.",
+      body: embedded({ variables: VariableFilter.nullish() }),
+      response: z.int(),
+    },
+    ({ body, tools }) => store(tools).count(whereClause("variables", { variables: body.variables }, tools.workspaceId)),
   ),
   route(
     { method: "GET", path: "/variables/{id:uuid}", summary: "Read a variable.", params: ById, response: Variable },
     ({ params, tools }) => read(params, tools),
   ),
   route(
-    { method: "GET", path: "/variables/name/{name}", summary: "Read a variable by its name.", params: ByName, response: Variable },
+    {
+      method: "GET",
+      path: "/variables/name/{name}",
+      summary: "Read a variable by its name.",
+      params: ByName,
+      response: Variable,
+    },
     ({ params, tools }) => read(params, tools),
   ),
   route(
-    { method: "PATCH", path: "/variables/{id:uuid}", summary: "Update a variable.", params: ById, body: VariableUpdate, status: 204 },
+    {
+      method: "PATCH",
+      path: "/variables/{id:uuid}",
+      summary: "Update a variable.",
+      params: ById,
+      body: VariableUpdate,
+      status: 204,
+    },
     ({ params, body, tools }) => update(params, body, tools),
   ),
   route(
@@ -81,7 +132,13 @@ export const variableRoutes = [
     ({ params, tools }) => remove(params, tools),
   ),
   route(
-    { method: "DELETE", path: "/variables/name/{name}", summary: "Delete a variable by its name.", params: ByName, status: 204 },
+    {
+      method: "DELETE",
+      path: "/variables/name/{name}",
+      summary: "Delete a variable by its name.",
+      params: ByName,
+      status: 204,
+    },
     ({ params, tools }) => remove(params, tools),
   ),
 ];

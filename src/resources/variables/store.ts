@@ -35,9 +35,15 @@ export class VariableStore {
     return row?.count ?? 0;
   }
 
-  /** Writes a new variable. A name that is taken violates the table's unique index. */
-  async insert(row: Omit<Row, "workspace_id">): Promise<void> {
-    await this.db.run(this.db.build.insert(variable).values({ ...row, workspace_id: this.workspaceId }));
+  /** Writes a new variable; false where its name is taken. */
+  async insert(row: Omit<Row, "workspace_id">): Promise<boolean> {
+    const { changes } = await this.db.run(
+      this.db.build
+        .insert(variable)
+        .values({ ...row, workspace_id: this.workspaceId })
+        .onConflictDoNothing(),
+    );
+    return changes > 0;
   }
 
   /** Changes a variable; whether there was one. */
