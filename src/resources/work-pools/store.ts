@@ -152,7 +152,7 @@ export class WorkPoolStore {
     offset = 0,
   ): Promise<SlotHolder[]> {
     return this.db.rows(sql`select id, name, work_queue_id, state_type, state_name, start_time, state_timestamp from (
-        select r.*, row_number() over (partition by r.work_queue_id order by r.id) as place from ${flow_run} r
+        select r.*, row_number() over (partition by r.work_queue_id order by r.id) as place from ${flow_run} r indexed by flow_run_live
         where ${holding(this.workspaceId, types, sql`(select value from json_each(${JSON.stringify(queueIds)}))`)}
       ) where place > ${offset} and place <= ${offset + limit} order by id`);
   }
@@ -162,7 +162,7 @@ export class WorkPoolStore {
     const rows = await this.db.rows<{
       id: string;
       count: number;
-    }>(sql`select r.work_queue_id as id, count(*) as count from ${flow_run} r
+    }>(sql`select r.work_queue_id as id, count(*) as count from ${flow_run} r indexed by flow_run_live
       where ${holding(this.workspaceId, types, sql`(select value from json_each(${JSON.stringify(queueIds)}))`)} group by 1`);
     return new Map(rows.map(({ id, count }) => [id, count]));
   }
@@ -247,7 +247,7 @@ export class WorkPoolStore {
     types: readonly StateType[],
     queues: SQL,
   ): SQL {
-    return sql`case when ${limit} is null then null else (select count(*) from ${flow_run} r where ${holding(this.workspaceId, types, queues)}) end`;
+    return sql`case when ${limit} is null then null else (select count(*) from ${flow_run} r indexed by flow_run_live where ${holding(this.workspaceId, types, queues)}) end`;
   }
 }
 

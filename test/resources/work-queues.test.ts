@@ -1,0 +1,140 @@
+import { env, SELF } from "cloudflare:test";
+import { sql } from "drizzle-orm";
+import { describe, expect, test } from "vitest";
+import { Database } from "#db/database";
+import { DEFAULT_WORKSPACE } from "#env";
+import { noCost } from "#lib/cost";
+import { LivePoolStore } from "#resources/work-pools/live-store";
+import { QUEUE_SLOT_TYPES, WorkPoolStore } from "#resources/work-pools/store";
+
+interface Queue {
+  id: string;
+  name: string;
+  work_pool_id: string;
+}
+
+async function send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+  const response = await SELF.fetch(`http://sluice/api${path}`, {
+    method,
+    headers,
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: (text ? JSON.parse(text) : null) as never };
+}
+
+let names = 0;
+
+async function aQueue(fields: Record<string, unknown> = {}): Promise<Queue> {
+  const made = await send("POST", "/work_queues/", { name: `queue-${++names}`, ...fields });
+  expect(made.status).toBe(201);
+  return made.body;
+}
+
+async function putRun(queueId: string, type: string, due: number | null): Promise<string> {
+  const id = crypto.randomUUID();
+  await env.DB.prepare(
+    `insert into flow_run (workspace_id, id, created, updated, name, flow_id, work_queue_id, parameters, context, empirical_policy, tags,
+       labels, auto_scheduled, state_type, state_name, state_ids, run_count, next_scheduled_start_time, total_run_time)
+     values (?, ?, 1, 1, 'run', 'f', ?, '{}', '{}', '{}', '[]', '{}', 0, ?, ?, '[]', 0, ?, 0)`,
+  )
+    .bind(DEFAULT_WORKSPACE, id, queueId, type, due === null ? type : "Late", due)
+    .run();
+  return id;
+}
+
+test("a queue that is made without a pool makes the pool of agents", async () => {
+  const queue = await aQueue();
+  expect(queue).toMatchObject({ work_pool_name: "default-agent-pool", status: "NOT_READY" });
+  expect((await send("GET", "/work_pools/default-agent-pool")).body).toMatchObject({
+    type: "prefect-agent",
+    status: null,
+  });
+  expect((await aQueue()).work_pool_id).toBe(queue.work_pool_id);
+  expect((await send("POST", "/work_queues/", { name: queue.name })).status).toBe(409);
+});
+
+test("the pool of agents has its own default queue, which a queue of that name is", async () => {
+  await send("DELETE", "/work_pools/default-agent-pool");
+  const made = await aQueue({ name: "default" });
+  const pool = (await send("GET", "/work_pools/default-agent-pool")).body as { default_queue_id: string };
+  expect(made.id).toBe(pool.default_queue_id);
+});
+
+describe("a poll of a queue by its id", () => {
+  test("gives its runs by the time they are due, as many as slots are free", async () => {
+    const queue = await aQueue({ concurrency_limit: 2 });
+    const [second, first] = [await putRun(queue.id, "SCHEDULED", 2), await putRun(queue.id, "SCHEDULED", 1)];
+    const poll = async () =>
+      ((await send("POST", `/work_queues/${queue.id}/get_runs`, {})).body as { id: string }[]).map(({ id }) => id);
+    expect(await poll()).toEqual([first, second]);
+    await putRun(queue.id, "CANCELLING", null);
+    await send("PATCH", `/work_queues/${queue.id}`, { description: "so that the queue is read again" });
+    expect((await send("POST", `/work_queues/${queue.id}/concurrency_status`, {})).body).toMatchObject({
+      active_slots: 1,
+      count: 1,
+    });
+  });
+
+  test("is a poll, unless it is the user interface that looks", async () => {
+    const queue = await aQueue();
+    const status = async () =>
+      (await send("GET", `/work_queues/${queue.id}`)).body as { status: string; last_polled: string | null };
+    await send("POST", `/work_queues/${queue.id}/get_runs`, {}, { "x-prefect-ui": "true" });
+    expect(await status()).toMatchObject({ status: "NOT_READY", last_polled: null });
+    await send("POST", `/work_queues/${queue.id}/get_runs`, {});
+    expect(await status()).toMatchObject({ status: "READY", last_polled: expect.any(String) });
+  });
+});
+
+test("a queue is healthy that was polled lately and has no late runs", async () => {
+  const queue = await aQueue();
+  const status = async () => (await send("GET", `/work_queues/${queue.id}/status`)).body;
+  expect(await status()).toMatchObject({ healthy: false, late_runs_count: 0, last_polled: null });
+  await send("POST", `/work_queues/${queue.id}/get_runs`, {});
+  expect(await status()).toMatchObject({ healthy: true });
+  await putRun(queue.id, "SCHEDULED", 1);
+  expect(await status()).toMatchObject({ healthy: false, late_runs_count: 1 });
+});
+
+/** A database that notes the plans of what it is asked. */
+function planning(plans: string[]): D1Database {
+  return new Proxy(env.DB, {
+    get: (db, name) =>
+      name === "prepare"
+        ? (text: string) => ({
+            bind: (...values: unknown[]) => {
+              const all = async () => {
+                const { results } = await db
+                  .prepare(`explain query plan ${text}`)
+                  .bind(...values)
+                  .all<{ detail: string }>();
+                plans.push(...results.map(({ detail }) => detail).filter((detail) => / r\b| flow_run\b/.test(detail)));
+                return { results: [], meta: {} };
+              };
+              return { all };
+            },
+          })
+        : Reflect.get(db, name),
+  });
+}
+
+const QUEUE_SEEK =
+  "SEARCH r USING INDEX flow_run_live (next_scheduled_start_time=? AND workspace_id=? AND work_queue_id=?)";
+
+test("what holds slots is found by its queue in the index of live runs, and what is due by its time", async () => {
+  const plans: string[] = [];
+  const db = new Database(planning(plans), noCost());
+  const store = new WorkPoolStore(db, DEFAULT_WORKSPACE);
+  await store.countSlotHolders(["q"], QUEUE_SLOT_TYPES);
+  await store.readSlotHolders(["q"], QUEUE_SLOT_TYPES, 10);
+  await store.listQueues(sql`1`, "name", QUEUE_SLOT_TYPES, 10, 0);
+  await store.listPools(sql`1`, 10, 0);
+  expect(plans).toEqual([QUEUE_SEEK, QUEUE_SEEK, QUEUE_SEEK, QUEUE_SEEK]);
+  plans.length = 0;
+  await new LivePoolStore(db, DEFAULT_WORKSPACE).readLiveRuns(["q"], 1);
+  expect(plans).toEqual([
+    QUEUE_SEEK,
+    "SEARCH r USING INDEX flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)",
+  ]);
+});
