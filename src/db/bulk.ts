@@ -2,6 +2,23 @@
 import { getTableColumns, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 
+/** The lists of an insert's columns and of the values that `json_each` gives for them, made once for a table. */
+interface ColumnLists {
+  columns: SQL;
+  values: SQL;
+}
+
+const lists = new WeakMap<SQLiteTable, ColumnLists>();
+
+/** The columns of a table, and the same as read from the JSON `value` of `json_each`; `instead` has other expressions for some. */
+export function columnLists(table: SQLiteTable, instead: Record<string, string> = {}): ColumnLists {
+  const names = Object.keys(getTableColumns(table));
+  return {
+    columns: sql.raw(names.map((name) => `"${name}"`).join(", ")),
+    values: sql.raw(names.map((name) => instead[name] ?? `value ->> '$.${name}'`).join(", ")),
+  };
+}
+
 /**
  * Inserts rows given as objects of column values (text, numbers, null). `tail` may be `on conflict …`; `guard` is a
  * condition on `value`, the row's JSON, which lets a row depend on what the batch has done before.
@@ -11,14 +28,7 @@ export function insertRows<T extends SQLiteTable>(
   rows: readonly T["$inferInsert"][],
   { guard = sql`true`, tail = sql`` }: { guard?: SQL; tail?: SQL } = {},
 ): SQL {
-  const names = Object.keys(getTableColumns(table));
-  const columns = sql.join(
-    names.map((name) => sql.identifier(name)),
-    sql`, `,
-  );
-  const values = sql.join(
-    names.map((name) => sql`value ->> ${sql.raw(`'$.${name}'`)}`),
-    sql`, `,
-  );
+  const { columns, values } = lists.get(table) ?? columnLists(table);
+  lists.set(table, { columns, values });
   return sql`insert into ${table} (${columns}) select ${values} from json_each(${JSON.stringify(rows)}) where ${guard} ${tail}`;
 }

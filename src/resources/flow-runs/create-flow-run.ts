@@ -1,5 +1,6 @@
 /** New flow runs: from the API, from deployments and from schedules, all by this one way. */
-import { getTableColumns, type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
+import { columnLists } from "#db/bulk";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -175,28 +176,19 @@ function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRu
  */
 function insertRuns(workspaceId: string, births: readonly Birth[]): SQL {
   const rows = births.map(({ row }) => row);
-  const names = Object.keys(getTableColumns(flow_run));
-  const columns = sql.join(
-    names.map((name) => sql.identifier(name)),
-    sql`, `,
-  );
-  const values = sql.join(
-    names.map((name) =>
-      name === "labels"
-        ? sql`json_patch(coalesce(d.labels, f.labels), json_patch(
-            case when d.id is null then '{}' else json_object('prefect.deployment.id', d.id) end, v.value ->> '$.labels'))`
-        : sql`v.value ->> ${sql.raw(`'$.${name}'`)}`,
-    ),
-    sql`, `,
-  );
   const flowIds = JSON.stringify([...new Set(rows.map((row) => row.flow_id))]);
-  return sql`insert into ${flow_run} (${columns}) select ${values} from json_each(${JSON.stringify(rows)}) v
+  return sql`insert into ${flow_run} (${RUN.columns}) select ${RUN.values} from json_each(${JSON.stringify(rows)}) v
     join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
     where not exists (select 1 from json_each(${flowIds}) wanted
       where not exists (select 1 from ${flow} known where known.workspace_id = ${workspaceId} and known.id = wanted.value))
     on conflict do nothing returning id, labels`;
 }
+
+const RUN = columnLists(flow_run, {
+  labels: `json_patch(coalesce(d.labels, f.labels), json_patch(
+    case when d.id is null then '{}' else json_object('prefect.deployment.id', d.id) end, v.value ->> '$.labels'))`,
+});
 
 function selectSurroundings(workspaceId: string, births: readonly Birth[]): SQL {
   const keys = births.map(({ row: { id, flow_id, deployment_id, work_queue_id } }) => ({
