@@ -34,12 +34,19 @@ describe("when a queue gets a priority", () => {
   test("all priorities differ afterwards, the wish is met, and the others keep their order", () => {
     const someQueues = fc
       .uniqueArray(fc.integer({ min: 0, max: 20 }), { maxLength: 8 })
-      .chain((ids) => fc.tuple(...ids.map((id) => fc.record({ id: fc.constant(String(id)), priority: fc.integer({ min: 1, max: 9 }) }))));
+      .chain((ids) =>
+        fc.tuple(
+          ...ids.map((id) => fc.record({ id: fc.constant(String(id)), priority: fc.integer({ min: 1, max: 9 }) })),
+        ),
+      );
     const unique = someQueues.filter((all) => new Set(all.map(({ priority }) => priority)).size === all.length);
     fc.assert(
       fc.property(unique, fc.integer({ min: 1, max: 10 }), (all, priority) => {
         const moved = new Map(reorderQueues(all, { id: "mine", priority }).map((rank) => [rank.id, rank.priority]));
-        const after = [...all, { id: "mine", priority }].map((queue) => ({ ...queue, priority: moved.get(queue.id) ?? queue.priority }));
+        const after = [...all, { id: "mine", priority }].map((queue) => ({
+          ...queue,
+          priority: moved.get(queue.id) ?? queue.priority,
+        }));
         expect(new Set(after.map((queue) => queue.priority)).size).toBe(after.length);
         expect(moved.get("mine")).toBe(priority);
         const order = (queues: typeof all) => queues.toSorted((a, b) => a.priority - b.priority).map(({ id }) => id);
