@@ -41,9 +41,9 @@ export function createApp(): Hono<{ Bindings: Env }> {
       );
     }
   }
-  app.get("/api/openapi.json", () => new Response(openapi, { headers: { "content-type": "application/json" } }));
-  app.get("/docs", () => docsPage());
-  app.get("/api/docs", () => docsPage());
+  app.get("/api/openapi.json", (c) => guarded(c.req.raw, c.env, openApiDocument));
+  app.get("/docs", (c) => guarded(c.req.raw, c.env, docsPage));
+  app.get("/api/docs", (c) => guarded(c.req.raw, c.env, docsPage));
   app.get("/local/cost", (c) => localCost(c.req.raw, c.env));
   const paths = new Set(routes.flatMap((route) => [route.path, otherSlash(route.path)]));
   for (const path of paths) {
@@ -81,19 +81,28 @@ async function serve(
   }
 }
 
-/** What is said of a path or a method that is not there; only to those who may ask. */
-async function refuse(request: Request, env: Env, status: number, detail: string): Promise<Response> {
+/** An answer that is no route's, only for those who may ask. */
+async function guarded(request: Request, env: Env, answer: () => Response): Promise<Response> {
   await drain(request);
   try {
     authorize(request, new URL(request.url).pathname, parseSettings(env));
+    return answer();
   } catch (error) {
     return toResponse(error, crypto.randomUUID());
   }
-  return Response.json({ detail }, { status });
+}
+
+/** What is said of a path or a method that is not there. */
+function refuse(request: Request, env: Env, status: number, detail: string): Promise<Response> {
+  return guarded(request, env, () => Response.json({ detail }, { status }));
+}
+
+function openApiDocument(): Response {
+  return new Response(openapi, { headers: { "content-type": "application/json" } });
 }
 
 /** What all work since the start has cost, background work included; for the bench, in local mode only. */
 function localCost(request: Request, env: Env): Promise<Response> | Response {
   if (!parseSettings(env).local) return refuse(request, env, 404, "Not Found");
-  return Response.json(totalCost);
+  return guarded(request, env, () => Response.json(totalCost));
 }

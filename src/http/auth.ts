@@ -21,7 +21,9 @@ export function authorize(request: Request, path: string, settings: Settings): v
   if (settings.apiKey === null && settings.authString === null)
     throw new ApiError(401, { exception_message: NOTHING_SET });
   if (isAuthorized(request.headers.get("authorization"), settings)) return;
-  throw new ApiError(401, { exception_message: "Unauthorized" }, { "WWW-Authenticate": "Bearer" });
+  // A browser asks its user for a name and a password when it is told to; a key it could not send.
+  const scheme = settings.authString === null ? "Bearer" : 'Basic realm="Sluice"';
+  throw new ApiError(401, { exception_message: "Unauthorized" }, { "WWW-Authenticate": scheme });
 }
 
 /** Whether an `Authorization` header opens the door. */
