@@ -51,7 +51,10 @@ const MINUTE = field(0, 59);
 const HOUR = field(0, 23);
 const DAY = field(1, 31);
 const MONTH = field(1, 12, named("jan feb mar apr may jun jul aug sep oct nov dec", 1));
-const WEEKDAY = field(0, 6, named("sun mon tue wed thu fri sat", 0), { 7: 0 });
+const WEEKDAY = field(0, 6, named("sun mon tue wed thu fri sat", 0));
+/** `croniter`: 7 is a Sunday in expressions of five parts alone, and day 0 the first in those of six. */
+const WEEKDAY_OF_FIVE: Field = { ...WEEKDAY, aliases: { 7: 0 } };
+const DAY_OF_SIX: Field = { ...DAY, aliases: { 0: 1 } };
 const SECONDS = field(0, 59);
 const YEAR = field(1970, 2099);
 const FIELDS: Field[] = [MINUTE, HOUR, DAY, MONTH, WEEKDAY, SECONDS, YEAR];
@@ -143,8 +146,8 @@ function parseCron(expression: string): Cron | undefined {
   const text = expression.toLowerCase().trim();
   const parts = (SHORTHANDS[text] ?? text).split(/\s+/);
   if (![5, 6, 7].includes(parts.length)) return undefined;
-  const days = parseDays(parts[2] ?? "");
-  const weekdays = parseWeekdays(parts[4] ?? "");
+  const days = parseDays(parts[2] ?? "", parts.length === 6 ? DAY_OF_SIX : DAY);
+  const weekdays = parseWeekdays(parts[4] ?? "", parts.length === 5 ? WEEKDAY_OF_FIVE : WEEKDAY);
   if (!days || !weekdays) return undefined;
   const fields = FIELDS.map((one, index) => {
     const part = parts[index];
@@ -181,13 +184,13 @@ function restrictWeekdays(
 
 const isAll = (values: Values, { size }: Field): boolean => values === undefined || values.size === size;
 
-function parseDays(part: string): { values: Values; last: boolean } | undefined {
+function parseDays(part: string, day: Field): { values: Values; last: boolean } | undefined {
   if (part === "?" || part === "*") return { values: undefined, last: false };
   const items = part.split(",");
   const last = items.includes("l");
   const plain = items.filter((item) => item !== "l").map((item) => item.replace(/-l(?=\/|$)/, "-31"));
   if (plain.length === 0) return { values: new Set(), last };
-  const values = parseField(plain.join(","), DAY);
+  const values = parseField(plain.join(","), day);
   return values === undefined
     ? plain.includes("*")
       ? { values: undefined, last: false }
@@ -195,7 +198,7 @@ function parseDays(part: string): { values: Values; last: boolean } | undefined 
     : { values, last };
 }
 
-function parseWeekdays(part: string): { values: Values; nth: Map<number, Set<number>> } | undefined {
+function parseWeekdays(part: string, weekday: Field): { values: Values; nth: Map<number, Set<number>> } | undefined {
   const nth = new Map<number, Set<number>>();
   if (part === "?" || part === "*") return { values: undefined, nth };
   const plain: string[] = [];
@@ -206,13 +209,13 @@ function parseWeekdays(part: string): { values: Values; nth: Map<number, Set<num
       plain.push(item);
       continue;
     }
-    const days = parseField(range ?? last ?? "", WEEKDAY);
+    const days = parseField(range ?? last ?? "", weekday);
     const place = last === undefined ? Number(which) : 0;
     if (!days || (last === undefined && (place < 1 || place > 5))) return undefined;
     for (const day of days) nth.set(day, new Set([...(nth.get(day) ?? []), place]));
   }
   if (nth.size > 0) return plain.length > 0 ? undefined : { values: new Set(), nth };
-  const values = parseField(plain.join(","), WEEKDAY);
+  const values = parseField(plain.join(","), weekday);
   return values ? { values, nth } : undefined;
 }
 
@@ -261,6 +264,6 @@ function stretch(low: number, high: number, step: number): number[] {
 function parseValue(text: string, { names, aliases, min, max }: Field): number | undefined {
   const number = /^\d+$/.test(text) ? Number(text) : names[text];
   if (number === undefined) return undefined;
-  const value = aliases[number] ?? (number === 0 && min === 1 ? 1 : number);
+  const value = aliases[number] ?? number;
   return value >= min && value <= max ? value : undefined;
 }
