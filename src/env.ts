@@ -6,6 +6,7 @@ export interface Env {
   DB: D1Database;
   WORK_POOL: DurableObjectNamespace;
   EVENT_STREAM: DurableObjectNamespace;
+  CONCURRENCY_LIMITS: DurableObjectNamespace;
   EVENTS: Queue;
   ACTIONS: Queue;
   /** `local` under `npm start`: open on loopback, and answers what requests cost. */

@@ -1,5 +1,6 @@
 /** The table of contents: the routes of every resource. */
 import type { Route } from "#http/route";
+import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/routes";
 import { deploymentRoutes } from "#resources/deployments/routes";
 import { eventRoutes } from "#resources/events/routes";
 import { flowRunStateRoutes } from "#resources/flow-run-states/routes";
@@ -23,6 +24,7 @@ import { workQueueRoutes } from "#resources/work-queues/routes";
 export const routes: readonly Route[] = [
   ...rootRoutes,
   ...adminRoutes,
+  ...concurrencyLimitV2Routes,
   ...deploymentRoutes,
   ...eventRoutes,
   ...flowRunStateRoutes,

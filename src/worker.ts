@@ -5,6 +5,7 @@ import { consumeSegments, keepDeadLetters } from "#events/consumer";
 import { runCron } from "#services/crons";
 import { makeTools } from "#tools";
 
+export { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 export { EventStream } from "#objects/event-stream/object";
 export { WorkPool } from "#objects/work-pool/object";
 

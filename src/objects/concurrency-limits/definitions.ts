@@ -1,0 +1,92 @@
+/** The definitions of limits that the object knows of D1, and how long it may rely on them. Pure. */
+import type { Micros } from "#lib/clock";
+import type { Limit } from "#objects/concurrency-limits/ledger";
+
+/** So long a definition, or that there is none, is taken for true without having been told. */
+const FRESH: Micros = 30_000_000;
+/** Limits of deployments are read one by one, for there may be many; the others all at once. */
+const ONE_BY_ONE = "deployment:";
+/** More of those are not kept. */
+const MOST_KEPT = 5_000;
+
+/** Limits by their names or ids. */
+export interface Asked {
+  names: readonly string[];
+  ids: readonly string[];
+}
+
+/** What has to be read: all limits that are not deployments' own, and these. */
+export interface Wanted extends Asked {
+  common: boolean;
+}
+
+const isCommon = (name: string) => !name.startsWith(ONE_BY_ONE);
+
+/** What is known of the limits of one workspace. */
+export class Definitions {
+  /** Goes up when something was changed: what was read before that is not new. */
+  generation = 0;
+  private readonly limits = new Map<string, Limit>();
+  private readonly ids = new Map<string, string>();
+  private readonly readAt = new Map<string, Micros>();
+  private commonAt: Micros | null = null;
+
+  /** The limit of this name, or undefined. */
+  named(name: string): Limit | undefined {
+    const id = this.ids.get(name);
+    return id === undefined ? undefined : this.limits.get(id);
+  }
+
+  /** The limit of this id, or undefined. */
+  read(id: string): Limit | undefined {
+    return this.limits.get(id);
+  }
+
+  /** What must be read before these are known, or null. */
+  wanted({ names, ids }: Asked, now: Micros): Wanted | null {
+    const isStale = (key: string) => now - (this.readAt.get(key) ?? -FRESH) >= FRESH;
+    const isKnownCommon = (id: string) => isCommon(this.limits.get(id)?.name ?? ONE_BY_ONE);
+    const isCommonStale = this.commonAt === null || now - this.commonAt >= FRESH;
+    const wanted = {
+      common: isCommonStale && (names.some(isCommon) || ids.some(isKnownCommon)),
+      names: names.filter((name) => !isCommon(name) && isStale(name)),
+      ids: ids.filter((id) => !isKnownCommon(id) && isStale(id)),
+    };
+    return wanted.common || wanted.names.length + wanted.ids.length > 0 ? wanted : null;
+  }
+
+  /** Takes over what was read; gives the ids of limits that were there and are no more. */
+  learn(wanted: Wanted, rows: readonly Limit[], now: Micros): string[] {
+    if (this.readAt.size > MOST_KEPT) this.forgetOneByOne();
+    const before = [...this.limits.values()].filter(
+      ({ id, name }) => (wanted.common && isCommon(name)) || wanted.ids.includes(id) || wanted.names.includes(name),
+    );
+    for (const limit of before) this.remove(limit);
+    for (const limit of rows) {
+      const old = this.limits.get(limit.id);
+      if (old) this.remove(old);
+      this.limits.set(limit.id, limit);
+      this.ids.set(limit.name, limit.id);
+    }
+    if (wanted.common) this.commonAt = now;
+    for (const key of [...wanted.names, ...wanted.ids]) this.readAt.set(key, now);
+    return before.map(({ id }) => id).filter((id) => !this.limits.has(id));
+  }
+
+  /** Something was changed: everything is read again before it is relied on. */
+  expire(): void {
+    this.generation++;
+    this.commonAt = null;
+    this.readAt.clear();
+  }
+
+  private remove({ id, name }: Limit): void {
+    this.limits.delete(id);
+    if (this.ids.get(name) === id) this.ids.delete(name);
+  }
+
+  private forgetOneByOne(): void {
+    this.readAt.clear();
+    for (const limit of [...this.limits.values()]) if (!isCommon(limit.name)) this.remove(limit);
+  }
+}

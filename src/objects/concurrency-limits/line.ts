@@ -1,0 +1,73 @@
+/** When those who were refused should come back. Pure, and lost without harm: it is an estimate. */
+import type { Micros } from "#lib/clock";
+import type { Limit } from "#objects/concurrency-limits/ledger";
+
+/** Prefect: `maximum_concurrency_slot_wait_seconds` and `tag_concurrency_slot_wait_seconds`, 30 s both. */
+const MOST_SECONDS = 30;
+/** Somebody comes at least this often, so that a slot given back is soon taken again. */
+const SLOWEST_SECONDS = 1;
+const FASTEST_SECONDS = 0.01;
+/** Prefect: `avg_slot_occupancy_seconds` of a new limit. */
+const FIRST_OCCUPANCY_SECONDS = 2;
+/** Prefect: OCCUPANCY_SAMPLES_MULTIPLIER, the average goes over the last `limit` times as many samples. */
+const SAMPLES = 2;
+
+const SECOND: Micros = 1_000_000;
+
+/** A limit that refused somebody, and in how many seconds slots run off by themselves. */
+export interface Refusal {
+  limit: Limit;
+  free_in_seconds: number;
+}
+
+/**
+ * Gives each who was refused a time of their own, one behind the other, as far apart as slots are expected to become
+ * free: by the decay, or by how long a slot was held on average.
+ */
+export class Line {
+  private readonly lastTimes = new Map<string, Micros>();
+  private readonly occupancies = new Map<string, number>();
+
+  /** In how many seconds one who was refused by these limits should ask again. */
+  join(refusals: readonly Refusal[], slots: number, now: Micros): number {
+    return Math.max(...refusals.map((refusal) => this.joinOne(refusal, slots, now)));
+  }
+
+  /** Notes how long a slot was held. */
+  noteOccupancy(limitId: string, limit: number, secondsPerSlot: number): void {
+    const average = this.occupancyOf(limitId);
+    const next = average + (secondsPerSlot - average) / (Math.max(1, limit) * SAMPLES);
+    this.occupancies.set(limitId, Math.max(next, FASTEST_SECONDS));
+  }
+
+  /** Says how many slots are being waited for. */
+  setWaiting(limit: Limit, slots: number, now: Micros): void {
+    this.lastTimes.set(limit.id, now + Math.min(MOST_SECONDS, slots * this.spacing(limit, 1)) * SECOND);
+  }
+
+  /** Forgets a limit. */
+  forget(limitId: string): void {
+    this.lastTimes.delete(limitId);
+    this.occupancies.delete(limitId);
+  }
+
+  private joinOne({ limit, free_in_seconds: freeIn }: Refusal, slots: number, now: Micros): number {
+    const spacing = this.spacing(limit, slots);
+    const last = (this.lastTimes.get(limit.id) ?? 0) - now;
+    const first = limit.slot_decay_per_second > 0 ? freeIn : spacing;
+    const wanted = Math.max(first, last / SECOND + spacing, FASTEST_SECONDS);
+    const seconds = Math.min(wanted, Math.max(MOST_SECONDS, freeIn));
+    this.lastTimes.set(limit.id, now + seconds * SECOND);
+    return seconds;
+  }
+
+  private spacing(limit: Limit, slots: number): number {
+    if (limit.slot_decay_per_second > 0) return slots / limit.slot_decay_per_second;
+    const expected = (this.occupancyOf(limit.id) * slots) / Math.max(1, limit.limit);
+    return Math.min(SLOWEST_SECONDS, Math.max(FASTEST_SECONDS, expected));
+  }
+
+  private occupancyOf(limitId: string): number {
+    return this.occupancies.get(limitId) ?? FIRST_OCCUPANCY_SECONDS;
+  }
+}

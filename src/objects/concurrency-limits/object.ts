@@ -1,0 +1,212 @@
+/** The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. Their definitions are D1's. */
+import { type Clock, type Micros, systemClock } from "#lib/clock";
+import { SluiceObject } from "#objects/base";
+import { type Asked, Definitions } from "#objects/concurrency-limits/definitions";
+import { Ledger, type Limit } from "#objects/concurrency-limits/ledger";
+import { Line } from "#objects/concurrency-limits/line";
+import type {
+  AcquireAnswer,
+  AcquireAsk,
+  Change,
+  ConcurrencyLimitsMethods,
+  MinimalLimit,
+} from "#objects/concurrency-limits/messages";
+import { readLimits, repairTools } from "#objects/concurrency-limits/repair";
+import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
+
+const SECOND: Micros = 1_000_000;
+/** D1 is read again if something was changed meanwhile, but not for ever. */
+const READ_TRIES = 3;
+
+export class ConcurrencyLimits extends SluiceObject {
+  clock: Clock = systemClock();
+  private book: Ledger | null = null;
+  private definitions = new Definitions();
+  private line = new Line();
+  /** One read of D1 after the other, so that who waits for one need not read again. */
+  private reading: Promise<unknown> = Promise.resolve();
+  private timerAt: Micros | null = null;
+
+  override migrations(): readonly string[] {
+    return LEDGER_TABLES;
+  }
+
+  override methods(): Record<string, (...args: never[]) => unknown> {
+    const methods: ConcurrencyLimitsMethods = {
+      acquire: (workspace, ask) => this.acquire(workspace, ask),
+      give: (workspace, names, slots, occupancySeconds) => this.give(workspace, { names, slots, occupancySeconds }),
+      release: async (_, leaseId) => this.release(leaseId),
+      renew: (_, leaseId, seconds) => this.renew(leaseId, seconds),
+      releaseHeld: (workspace, names, holderId) => this.releaseHeld(workspace, names, holderId),
+      inUse: async (_, ids) => Object.fromEntries(ids.map((id) => [id, this.ledger().inUse(id, this.clock())])),
+      taskRuns: async (_, ids) => Object.fromEntries(ids.map((id) => [id, this.taskRunsOn(id)])),
+      change: (workspace, change) => this.change(workspace, change),
+      remove: async (_, ids) => this.removeLimits(ids),
+      reset: (workspace, id, taskRuns) => this.reset(workspace, id, taskRuns),
+    };
+    return { ...methods };
+  }
+
+  override async onTimer(name: string): Promise<void> {
+    if (name !== "expire") return;
+    this.timerAt = null;
+    this.ledger().expire(this.clock());
+    await this.armExpiry();
+  }
+
+  private async acquire(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer> {
+    const limits = await this.find(workspace, ask);
+    // From here to the taking nothing waits.
+    const active = limits.filter((limit) => limit.active);
+    const tooSmall = active.filter((limit) => limit.limit < ask.slots);
+    if (tooSmall.length > 0) return { kind: "too many", limits: tooSmall.map(minimal) };
+    const withoutDecay = active.filter((limit) => limit.slot_decay_per_second === 0);
+    if (ask.mode === "rate_limit" && withoutDecay.length > 0)
+      return { kind: "no decay", limits: withoutDecay.map(minimal) };
+    const now = this.clock();
+    const lease = ask.lease && {
+      ...ask.lease,
+      expires: ask.lease.seconds === null ? null : now + ask.lease.seconds * SECOND,
+    };
+    const full = this.ledger().acquire(limits, { slots: ask.slots, lease }, now);
+    if (full.length > 0) return this.refuse(full, ask.slots, now);
+    await this.armExpiry();
+    return { kind: "acquired", limits: limits.map(minimal), is_held: ask.lease !== null && active.length > 0 };
+  }
+
+  private refuse(full: readonly Limit[], slots: number, now: Micros): AcquireAnswer {
+    const refusals = full.map((limit) => ({
+      limit,
+      free_in_seconds: limit.slot_decay_per_second > 0 ? this.ledger().freeIn(limit, slots, now) : 0,
+    }));
+    return { kind: "full", limits: full.map(minimal), retry_after_seconds: this.line.join(refusals, slots, now) };
+  }
+
+  private async give(
+    workspace: string,
+    { names, slots, occupancySeconds }: { names: string[]; slots: number; occupancySeconds: number | null },
+  ): Promise<MinimalLimit[]> {
+    const limits = await this.find(workspace, { names, ids: [] });
+    const now = this.clock();
+    for (const limit of limits) {
+      if (!limit.active) continue;
+      this.ledger().give(limit.id, slots, now);
+      if (occupancySeconds !== null) this.line.noteOccupancy(limit.id, limit.limit, occupancySeconds / slots);
+    }
+    return limits.map(minimal);
+  }
+
+  private release(leaseId: string): boolean {
+    const now = this.clock();
+    const lease = this.ledger().release(leaseId, now);
+    for (const { limit_id } of lease?.holds ?? []) {
+      const limit = this.definitions.read(limit_id);
+      if (lease && limit) this.line.noteOccupancy(limit_id, limit.limit, (now - lease.created) / SECOND / lease.slots);
+    }
+    return lease !== undefined;
+  }
+
+  private async renew(leaseId: string, seconds: number): Promise<boolean> {
+    const now = this.clock();
+    const isRenewed = this.ledger().renew(leaseId, now + seconds * SECOND, now);
+    if (isRenewed) await this.armExpiry();
+    return isRenewed;
+  }
+
+  private async releaseHeld(workspace: string, names: string[], holderId: string): Promise<MinimalLimit[]> {
+    const limits = await this.find(workspace, { names, ids: [] });
+    const leases = limits.flatMap(({ id }) => this.ledger().heldOn(id, this.clock()));
+    for (const { id, holder } of leases) if (holder?.id === holderId) this.release(id);
+    return limits.map(minimal);
+  }
+
+  private taskRunsOn(limitId: string): string[] {
+    const leases = this.ledger().heldOn(limitId, this.clock());
+    return leases.flatMap(({ holder }) => (holder?.type === "task_run" ? [holder.id] : []));
+  }
+
+  /** A definition was made or changed: the next who needs one has it read. */
+  private async change(workspace: string, { id, active_slots: active, denied_slots: denied }: Change): Promise<void> {
+    this.definitions.expire();
+    if (active === undefined && denied === undefined && this.ledger().inUse(id, this.clock()) === 0) return;
+    const [limit] = await this.find(workspace, { names: [], ids: [id] });
+    if (!limit) return;
+    const now = this.clock();
+    this.ledger().settle(limit, now);
+    if (active !== undefined) this.ledger().setInUse(limit, active, now);
+    if (denied !== undefined) this.line.setWaiting(limit, denied, now);
+  }
+
+  private removeLimits(ids: readonly string[]): void {
+    this.definitions.expire();
+    for (const id of ids) this.forgetLimit(id);
+  }
+
+  private async reset(workspace: string, id: string, taskRuns: readonly [string, string][]): Promise<void> {
+    const [limit] = await this.find(workspace, { names: [], ids: [id] });
+    this.ledger().clear(id);
+    const now = this.clock();
+    if (!limit) return;
+    for (const [taskRunId, leaseId] of taskRuns) {
+      const lease = { id: leaseId, expires: null, holder: { type: "task_run" as const, id: taskRunId } };
+      this.ledger().acquire([limit], { slots: 1, lease }, now);
+    }
+  }
+
+  private forgetLimit(id: string): void {
+    this.ledger().clear(id);
+    this.line.forget(id);
+  }
+
+  /** The limits of these names and ids, each once, in the order they were asked for; D1 is read if they are not known. */
+  private async find(workspace: string, asked: Asked): Promise<Limit[]> {
+    if (this.definitions.wanted(asked, this.clock())) await this.inTurn(() => this.readNow(workspace, asked));
+    const found = [
+      ...asked.names.map((name) => this.definitions.named(name)),
+      ...asked.ids.map((id) => this.definitions.read(id)),
+    ];
+    return [...new Set(found)].filter((limit) => limit !== undefined);
+  }
+
+  private async readNow(workspace: string, asked: Asked): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      const wanted = this.definitions.wanted(asked, this.clock());
+      if (!wanted) return;
+      const { generation } = this.definitions;
+      const tools = repairTools(this.bindings, workspace, (work) => this.state.waitUntil(work));
+      // oxlint-disable-next-line no-await-in-loop -- read again only if what was read is old already
+      const rows = await readLimits(tools, wanted);
+      if (generation !== this.definitions.generation && tries < READ_TRIES) continue;
+      const gone = this.definitions.learn(wanted, rows, this.clock());
+      for (const id of gone) this.forgetLimit(id);
+      return;
+    }
+  }
+
+  private inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.reading.then(work);
+    this.reading = done.catch(() => undefined);
+    return done;
+  }
+
+  /** Sets the alarm for the lease that expires first, unless one is set for before that. */
+  private async armExpiry(): Promise<void> {
+    const next = this.ledger().nextExpiry;
+    if (next === null || (this.timerAt !== null && this.timerAt <= next)) return;
+    this.timerAt = next;
+    await this.setTimerBy("expire", Math.ceil(next / 1000));
+  }
+
+  private ledger(): Ledger {
+    this.book ??= new Ledger(
+      ledgerTables({
+        read: <Row extends Record<string, SqlStorageValue>>(statement: string) =>
+          this.sql.exec<Row>(statement).toArray(),
+        write: (statement, ...params) => this.write(statement, ...params),
+      }),
+    );
+    return this.book;
+  }
+}
+
+const minimal = ({ id, name, limit }: Limit): MinimalLimit => ({ id, name, limit });

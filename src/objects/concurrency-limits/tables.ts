@@ -1,0 +1,90 @@
+/** The ledger's rows in the object's own tables. */
+import type { Micros } from "#lib/clock";
+import type { Hold, Holder, Lease, LedgerStore, Loose } from "#objects/concurrency-limits/ledger";
+
+/** The object's tables; entries are never changed once they have shipped. A lease is one row, whatever it holds. */
+export const LEDGER_TABLES: readonly string[] = [
+  `create table lease (id text primary key, created integer not null, expires integer, holder_type text, holder_id text,
+     slots integer not null, holds text not null) without rowid;
+   create table loose (limit_id text primary key, slots real not null, at integer not null, decay real not null) without rowid;`,
+];
+
+/** The object's SQL. */
+export interface Sql {
+  read<Row extends Record<string, SqlStorageValue>>(statement: string): Row[];
+  write(statement: string, ...params: SqlStorageValue[]): unknown;
+}
+
+interface LeaseRow extends Record<string, SqlStorageValue> {
+  id: string;
+  created: Micros;
+  expires: Micros | null;
+  holder_type: string | null;
+  holder_id: string | null;
+  slots: number;
+  holds: string;
+}
+
+interface LooseRow extends Record<string, SqlStorageValue> {
+  limit_id: string;
+  slots: number;
+  at: Micros;
+  decay: number;
+}
+
+/** A hold as it is written: limit, slots, whether they run off. */
+type HoldText = [string, number, 0 | 1];
+
+/** A ledger's store in SQL. */
+export function ledgerTables(sql: Sql): LedgerStore {
+  return {
+    leases: () => sql.read<LeaseRow>("select * from lease").map(readLease),
+    putLease: (lease) =>
+      sql.write(
+        `insert into lease (id, created, expires, holder_type, holder_id, slots, holds) values (?, ?, ?, ?, ?, ?, ?)
+         on conflict (id) do update set expires = excluded.expires, holds = excluded.holds`,
+        lease.id,
+        lease.created,
+        lease.expires,
+        lease.holder?.type ?? null,
+        lease.holder?.id ?? null,
+        lease.slots,
+        JSON.stringify(lease.holds.map(holdText)),
+      ),
+    deleteLease: (id) => sql.write("delete from lease where id = ?", id),
+    loose: (): Loose[] => sql.read<LooseRow>("select * from loose"),
+    putLoose: ({ limit_id, slots, at, decay }) =>
+      sql.write(
+        `insert into loose (limit_id, slots, at, decay) values (?, ?, ?, ?)
+         on conflict (limit_id) do update set slots = excluded.slots, at = excluded.at, decay = excluded.decay`,
+        limit_id,
+        slots,
+        at,
+        decay,
+      ),
+    deleteLoose: (limitId) => sql.write("delete from loose where limit_id = ?", limitId),
+  };
+}
+
+const holdText = ({ limit_id, slots, runs_off }: Hold): HoldText => [limit_id, slots, runs_off ? 1 : 0];
+
+function readLease(row: LeaseRow): Lease {
+  return {
+    id: row.id,
+    created: row.created,
+    expires: row.expires,
+    holder: readHolder(row),
+    slots: row.slots,
+    // Written by `holdText` alone.
+    holds: (JSON.parse(row.holds) as HoldText[]).map(([limit_id, slots, runsOff]) => ({
+      limit_id,
+      slots,
+      runs_off: runsOff === 1,
+    })),
+  };
+}
+
+function readHolder({ holder_type: type, holder_id: id }: LeaseRow): Holder | null {
+  if (id === null || (type !== "flow_run" && type !== "task_run" && type !== "deployment")) return null;
+  return { type, id };
+}

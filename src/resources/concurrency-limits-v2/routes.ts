@@ -1,0 +1,189 @@
+/** The routes under /v2/concurrency_limits: limits by name, their slots and leases. */
+import { z } from "zod";
+import { InvalidRequest, toDetails } from "#http/errors";
+import { embedded, route } from "#http/route";
+import { notFound, refused } from "#lib/api-error";
+import { giveSlots, idOfNothing, readInUse, releaseLease, renewLease } from "#objects/concurrency-limits/client";
+import { createLimit, removeLimit, updateLimit } from "#resources/concurrency-limits-v2/definitions";
+import {
+  acquisition,
+  ConcurrencyLimitV2,
+  ConcurrencyLimitV2Create,
+  ConcurrencyLimitV2Update,
+  ConcurrencyLimitWithLeaseResponse,
+  DEFAULT_LEASE_SECONDS,
+  ending,
+  giving,
+  GlobalConcurrencyLimitResponse,
+  leased,
+  MinimalConcurrencyLimitResponse,
+  paging,
+  renewal,
+} from "#resources/concurrency-limits-v2/schema";
+import { takeSlots } from "#resources/concurrency-limits-v2/slots";
+import { ConcurrencyLimitStore, type LimitKey, printLimit } from "#resources/concurrency-limits-v2/store";
+import type { Tools } from "#tools";
+import { canonicalUuid, isUuid, Uuid } from "#wire/ids";
+import { checkLimit } from "#wire/paging";
+
+const ByKey = z.object({ id_or_name: z.string() });
+
+const store = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+const missing = () => notFound("Concurrency Limit");
+
+/** Prefect: whatever reads as a UUID is an id. */
+function keyOf({ id_or_name: text }: z.output<typeof ByKey>): LimitKey {
+  return isUuid(text) ? { id: canonicalUuid(text) } : { name: text };
+}
+
+export const concurrencyLimitV2Routes = [
+  route(
+    {
+      method: "POST",
+      path: "/v2/concurrency_limits/",
+      summary: "Create a concurrency limit.",
+      body: ConcurrencyLimitV2Create,
+      status: 201,
+      response: ConcurrencyLimitV2,
+    },
+    async ({ body, tools }) => {
+      const row = await createLimit(tools, body);
+      return {
+        ...printLimit(row, body.active_slots),
+        denied_slots: body.denied_slots,
+        avg_slot_occupancy_seconds: row.avg_slot_occupancy_seconds,
+      };
+    },
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/v2/concurrency_limits/{id_or_name}",
+      summary: "Read a concurrency limit by its id or name.",
+      params: ByKey,
+      response: GlobalConcurrencyLimitResponse,
+    },
+    async ({ params, tools }) => {
+      const row = await store(tools).read(keyOf(params));
+      if (!row) throw missing();
+      return printLimit(row, (await readInUse(tools, [row.id]))[row.id] ?? 0);
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/v2/concurrency_limits/filter",
+      summary: "List concurrency limits.",
+      body: embedded(paging),
+      response: z.array(GlobalConcurrencyLimitResponse),
+    },
+    async ({ body, tools }) => {
+      const rows = await store(tools).list({ ...body, limit: checkLimit(body.limit) });
+      const inUse = await readInUse(
+        tools,
+        rows.map(({ id }) => id),
+      );
+      return rows.map((row) => printLimit(row, inUse[row.id] ?? 0));
+    },
+  ),
+  route(
+    {
+      method: "PATCH",
+      path: "/v2/concurrency_limits/{id_or_name}",
+      summary: "Change a concurrency limit.",
+      params: ByKey,
+      body: ConcurrencyLimitV2Update,
+      status: 204,
+    },
+    async ({ params, body, tools }) => {
+      if (!(await updateLimit(tools, keyOf(params), body))) throw missing();
+    },
+  ),
+  route(
+    {
+      method: "DELETE",
+      path: "/v2/concurrency_limits/{id_or_name}",
+      summary: "Delete a concurrency limit.",
+      params: ByKey,
+      status: 204,
+    },
+    async ({ params, tools }) => {
+      if (!(await removeLimit(tools, keyOf(params)))) throw missing();
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/v2/concurrency_limits/increment",
+      summary: "Take slots of concurrency limits.",
+      body: embedded(acquisition),
+      response: z.array(MinimalConcurrencyLimitResponse),
+    },
+    async ({ body, tools }) => (await takeSlots(tools, body, null)).limits,
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/v2/concurrency_limits/increment-with-lease",
+      summary: "Take slots of concurrency limits under a lease, which expires unless it is renewed.",
+      body: embedded({ ...acquisition, ...leased }),
+      response: ConcurrencyLimitWithLeaseResponse,
+    },
+    async ({ body, tools }) => {
+      const id = tools.ids.random();
+      const { limits, is_held: isHeld } = await takeSlots(tools, body, {
+        id,
+        seconds: body.lease_duration,
+        holder: body.holder ?? null,
+      });
+      return { lease_id: isHeld ? id : idOfNothing(id), limits };
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/v2/concurrency_limits/decrement",
+      summary: "Give back slots that were taken without a lease.",
+      body: embedded(giving),
+      response: z.array(MinimalConcurrencyLimitResponse),
+    },
+    ({ body, tools }) =>
+      giveSlots(tools, [...new Set(body.names)], {
+        slots: body.slots,
+        occupancySeconds: body.occupancy_seconds ?? null,
+      }),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/v2/concurrency_limits/decrement-with-lease",
+      summary: "Give back the slots of a lease.",
+      body: embedded(ending),
+      status: 204,
+    },
+    async ({ body, tools }) => void (await releaseLease(tools, body.lease_id)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/v2/concurrency_limits/leases/{lease_id}/renew",
+      summary: "Let a lease expire later.",
+      params: z.object({ lease_id: z.string() }),
+      body: embedded(renewal),
+      status: 204,
+    },
+    async ({ params, body, tools }) => {
+      const leaseId = leaseIdOf(params, body);
+      if (!(await renewLease(tools, leaseId, body.lease_duration ?? DEFAULT_LEASE_SECONDS))) {
+        throw refused(410, "Lease not found - it may have expired or been revoked");
+      }
+    },
+  ),
+];
+
+/** Prefect: here an id that is no UUID is an invalid request, not a path that is not there. */
+function leaseIdOf(params: { lease_id: string }, body: unknown): string {
+  const parsed = z.object({ lease_id: Uuid }).safeParse(params);
+  if (parsed.success) return parsed.data.lease_id;
+  throw new InvalidRequest(toDetails(parsed.error.issues, "path", params, false), body);
+}

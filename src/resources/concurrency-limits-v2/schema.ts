@@ -1,0 +1,119 @@
+/** Concurrency limits on the wire, version 2. */
+import { z } from "zod";
+import { TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { Name } from "#wire/names";
+import { Limit, Offset } from "#wire/paging";
+import { Bool, Float, Int, intFrom } from "#wire/scalars";
+
+/** One of a few words; refused in pydantic's words for a `Literal`. */
+const literal = <const Word extends string>(...words: Word[]) =>
+  z
+    .unknown()
+    .meta({ type: "string", enum: words })
+    .transform((value, context): Word => {
+      const word = words.find((each) => each === value);
+      if (word !== undefined) return word;
+      const quoted = words.map((each) => `'${each}'`);
+      const expected = `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
+      // Without a type of its own, the issue of a field that is not there is that it is missing.
+      context.addIssue(
+        value === undefined
+          ? { code: "custom", message: "Field required" }
+          : {
+              code: "custom",
+              message: `Input should be ${expected}`,
+              params: { type: "literal_error", ctx: { expected } },
+            },
+      );
+      return z.NEVER;
+    });
+
+const Decay = Float.pipe(z.number().min(0));
+
+export const ConcurrencyLimitV2Create = z
+  .strictObject({
+    active: Bool.default(true),
+    name: Name,
+    limit: intFrom(0),
+    active_slots: intFrom(0).default(0),
+    denied_slots: intFrom(0).default(0),
+    slot_decay_per_second: Decay.default(0),
+  })
+  .meta({ id: "ConcurrencyLimitV2Create" });
+
+export const ConcurrencyLimitV2Update = z
+  .strictObject({
+    active: Bool.nullish(),
+    name: Name.nullish(),
+    limit: intFrom(0).nullish(),
+    active_slots: intFrom(0).nullish(),
+    denied_slots: intFrom(0).nullish(),
+    slot_decay_per_second: Decay.nullish(),
+  })
+  .meta({ id: "ConcurrencyLimitV2Update" });
+export type ConcurrencyLimitV2Update = z.output<typeof ConcurrencyLimitV2Update>;
+
+/** A limit as its creation answers it. */
+export const ConcurrencyLimitV2 = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    active: z.boolean(),
+    name: z.string(),
+    limit: z.int(),
+    active_slots: z.int(),
+    denied_slots: z.int(),
+    slot_decay_per_second: z.number(),
+    avg_slot_occupancy_seconds: z.number(),
+  })
+  .meta({ id: "ConcurrencyLimitV2" });
+
+/** A limit as it is read. */
+export const GlobalConcurrencyLimitResponse = ConcurrencyLimitV2.omit({
+  denied_slots: true,
+  avg_slot_occupancy_seconds: true,
+}).meta({ id: "GlobalConcurrencyLimitResponse" });
+
+export const MinimalConcurrencyLimitResponse = z
+  .object({ id: UuidText, name: z.string(), limit: z.int() })
+  .meta({ id: "MinimalConcurrencyLimitResponse" });
+
+export const ConcurrencyLimitWithLeaseResponse = z
+  .object({ lease_id: UuidText, limits: z.array(MinimalConcurrencyLimitResponse) })
+  .meta({ id: "ConcurrencyLimitWithLeaseResponse" });
+
+const Slots = Int.pipe(z.number().gt(0));
+const LeaseSeconds = Float.pipe(z.number().min(60).max(86_400));
+
+/** How long a lease lasts if nobody says. */
+export const DEFAULT_LEASE_SECONDS = 300;
+
+const ConcurrencyLeaseHolder = z
+  .strictObject({ type: literal("flow_run", "task_run", "deployment"), id: Uuid })
+  .meta({ id: "ConcurrencyLeaseHolder" });
+
+/** The body of an acquisition. */
+export const acquisition = {
+  slots: Slots,
+  names: z.array(z.string()),
+  mode: literal("concurrency", "rate_limit").default("concurrency"),
+};
+
+/** What is added to it for a lease. */
+export const leased = {
+  lease_duration: LeaseSeconds.default(DEFAULT_LEASE_SECONDS),
+  holder: ConcurrencyLeaseHolder.nullish(),
+};
+
+/** The body by which slots are given back. */
+export const giving = {
+  slots: Slots,
+  names: z.array(z.string()),
+  occupancy_seconds: Float.pipe(z.number().gt(0)).nullish(),
+};
+
+export const renewal = { lease_duration: LeaseSeconds.optional() };
+export const ending = { lease_id: Uuid };
+export const paging = { limit: Limit, offset: Offset };
