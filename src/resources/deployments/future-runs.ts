@@ -69,10 +69,10 @@ function upcoming(workspaceId: string, deploymentId: string, now: Micros): SQL {
     and next_scheduled_start_time > ${now} and ${HAS_NOT_BEGUN}`;
 }
 
-/** Through the index of live runs: what is due and waits. */
+/** Through the index of live runs: what is due and waits. `+` keeps SQLite from going through the deployment's past. */
 function due(workspaceId: string, deploymentId: string, now: Micros): SQL {
   return sql`end_time is null and next_scheduled_start_time > 0 and next_scheduled_start_time <= ${now}
-    and workspace_id = ${workspaceId} and deployment_id = ${deploymentId} and ${HAS_NOT_BEGUN}`;
+    and +workspace_id = ${workspaceId} and +deployment_id = ${deploymentId} and ${HAS_NOT_BEGUN}`;
 }
 
 /** The states first: the runs' rows are the way to them. */

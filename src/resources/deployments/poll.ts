@@ -31,11 +31,11 @@ export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promi
   return runs as unknown as FlowRunWithState[]; // rows of the flow runs' own select
 }
 
-/** Reads the index of live runs by time; `+` keeps SQLite from going through a deployment's whole past instead. */
+/** Reads the index of live runs by time; `+` keeps SQLite from going through the whole past instead. */
 export function selectDue(workspaceId: string, { deploymentIds, before, limit }: DeploymentPoll) {
   return selectFlowRuns(sql`where ${flow_run.end_time} is null
     and ${flow_run.next_scheduled_start_time} > 0 and ${flow_run.next_scheduled_start_time} <= ${before ?? Number.MAX_SAFE_INTEGER}
-    and ${flow_run.workspace_id} = ${workspaceId}
+    and +${flow_run.workspace_id} = ${workspaceId}
     and +${flow_run.deployment_id} in (select value from json_each(${JSON.stringify(deploymentIds)}))
     and ${flow_run.state_type} = 'SCHEDULED'
     order by ${flow_run.next_scheduled_start_time}, ${flow_run.id} limit ${limit}`);

@@ -45,12 +45,17 @@ test.for([
   expect(ScheduleInput.safeParse({ cron }).success).toBe(false);
 });
 
-test.for(["", "FREQ=NEVER", "INTERVAL=2", "FREQ=DAILY;COUNT=x", "FREQ=DAILY;INTERVAL=0", "EXDATE:20260101T000000", "FREQ=DAILY;BYDAY=XX"])(
-  "%j is no recurrence rule",
-  (rrule) => {
-    expect(ScheduleInput.safeParse({ rrule }).success).toBe(false);
-  },
-);
+test.for([
+  "",
+  "FREQ=NEVER",
+  "INTERVAL=2",
+  "FREQ=DAILY;COUNT=x",
+  "FREQ=DAILY;INTERVAL=0",
+  "EXDATE:20260101T000000",
+  "FREQ=DAILY;BYDAY=XX",
+])("%j is no recurrence rule", (rrule) => {
+  expect(ScheduleInput.safeParse({ rrule }).success).toBe(false);
+});
 
 test("a date that never comes ends the search", () => {
   const schedule = settleSchedule(ScheduleInput.parse({ cron: "0 0 30 2 *" }), 0);

@@ -1,0 +1,142 @@
+import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { selectDueSchedules, topUpSchedules } from "#services/scheduler";
+import { markSilentDeployments, selectSilent } from "#services/served-deployments";
+import { makeTools, type Tools } from "#tools";
+import { planOf } from "../support/plans";
+import { aFlow, api, unique, WORKSPACE } from "../support/world";
+
+const MINUTE = 60_000_000;
+
+/** Tools whose clock is so much ahead. */
+async function later<T>(ahead: number, work: (tools: Tools) => Promise<T>): Promise<T> {
+  const context = createExecutionContext();
+  const tools = makeTools(env, WORKSPACE, (promise) => context.waitUntil(promise));
+  const result = await work({ ...tools, clock: () => tools.clock() + ahead });
+  await waitOnExecutionContext(context);
+  return result;
+}
+
+async function aDeployment(schedule: Record<string, unknown>, fields: Record<string, unknown> = {}): Promise<string> {
+  const body = { name: unique("scheduled"), flow_id: await aFlow(), schedules: [{ schedule, slug: "s" }], ...fields };
+  return (await api<{ id: string }>("POST", "/deployments/", body)).body.id;
+}
+
+async function startsOf(id: string): Promise<number[]> {
+  const { results } = await env.DB.prepare(
+    "select expected_start_time as at from flow_run where deployment_id = ? order by 1",
+  )
+    .bind(id)
+    .all<{ at: number }>();
+  return results.map(({ at }) => at);
+}
+
+const topUpAt = (id: string) =>
+  env.DB.prepare("select top_up_at from deployment_schedule where deployment_id = ?")
+    .bind(id)
+    .first<number>("top_up_at");
+
+test("a new schedule has its runs at once, with the original's words on them", async () => {
+  const id = await aDeployment(
+    { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" },
+    { tags: ["t"], parameters: { a: 1 } },
+  );
+  const starts = await startsOf(id);
+  expect(starts).toHaveLength(3);
+  expect(new Set(starts.slice(1).map((start, index) => start - (starts[index] ?? 0)))).toEqual(new Set([30 * MINUTE]));
+  const run = await env.DB.prepare("select * from flow_run where deployment_id = ? limit 1").bind(id).first();
+  expect(run).toMatchObject({
+    tags: '["auto-scheduled","t"]',
+    parameters: '{"a":1}',
+    auto_scheduled: 1,
+    state_type: "SCHEDULED",
+  });
+  expect(JSON.parse(String(run?.["created_by"]))).toMatchObject({ type: "SCHEDULE", display_value: "s" });
+  expect(run?.["idempotency_key"]).toMatch(
+    new RegExp(`^scheduled ${id} [0-9a-f-]{36} \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:00\\+00:00$`),
+  );
+});
+
+test("a schedule is topped up when it is due and not before, and twice at once is as good as once", async () => {
+  const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" });
+  const [before, due] = [await startsOf(id), await topUpAt(id)];
+  expect(due).not.toBeNull();
+  await later(0, topUpSchedules);
+  expect(await startsOf(id)).toEqual(before);
+  await later(90 * MINUTE, (tools) => Promise.all([topUpSchedules(tools), topUpSchedules(tools)]));
+  const after = await startsOf(id);
+  expect(after.length).toBeGreaterThan(before.length);
+  expect(new Set(after).size).toBe(after.length);
+  expect((await topUpAt(id)) ?? 0).toBeGreaterThan(due ?? 0);
+  await later(90 * MINUTE, topUpSchedules);
+  expect(await startsOf(id)).toEqual(after);
+});
+
+test("a schedule of every few seconds has no more runs than the most, and enough until the next turn", async () => {
+  const id = await aDeployment({ interval: 5, anchor_date: "2020-01-01T00:00:00Z" });
+  expect(await startsOf(id)).toHaveLength(100);
+  await later(MINUTE, topUpSchedules);
+  const starts = await startsOf(id);
+  expect(starts.length).toBeGreaterThan(105);
+  expect(new Set(starts.slice(1).map((start, index) => start - (starts[index] ?? 0)))).toEqual(new Set([5_000_000]));
+});
+
+test("a date that lies too far ahead is made when its time has come", async () => {
+  const soon = new Date(Date.now() + 200 * 86_400_000);
+  const id = await aDeployment({ cron: `0 0 ${soon.getUTCDate()} ${soon.getUTCMonth() + 1} *` });
+  expect(await startsOf(id)).toEqual([]);
+  await later(101 * 24 * 60 * MINUTE, topUpSchedules);
+  expect(await startsOf(id)).toHaveLength(1);
+});
+
+test.for([
+  ["paused", { paused: true }],
+  ["without an active schedule", { schedules: [{ schedule: { interval: 60 }, active: false }] }],
+  [
+    "whose rule has ended",
+    { schedules: [{ schedule: { rrule: "DTSTART:20200101T000000\nRRULE:FREQ=DAILY;COUNT=2" } }] },
+  ],
+] as const)("a deployment that is %s costs the scheduler nothing", async ([, fields]) => {
+  const id = await aDeployment({ interval: 60 }, fields);
+  expect(await startsOf(id)).toEqual([]);
+  expect(await topUpAt(id)).toBeNull();
+});
+
+test("a schedule that is paused while its runs are being made has none in the end", async () => {
+  const id = await aDeployment({ interval: 60, anchor_date: "2020-01-01T00:00:00Z" });
+  await later(120 * MINUTE, async (tools) => {
+    let isPaused = false;
+    const db = new Proxy(tools.db, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          // The pause comes when the deployments have been read and before their runs are written.
+          if (name === "batch" && !isPaused) {
+            isPaused = true;
+            await api("POST", `/deployments/${id}/pause_deployment`);
+          }
+          return Reflect.apply(value, target, args) as unknown;
+        };
+      },
+    });
+    await topUpSchedules({ ...tools, db });
+  });
+  expect(await startsOf(id)).toEqual([]);
+});
+
+test("the due schedules, and the served deployments that fell silent, are found through their indexes", async () => {
+  expect(await planOf(selectDueSchedules(1))).toContain("deployment_schedule_top_up (top_up_at<?)");
+  expect(await planOf(selectSilent(1))).toContain("deployment_served (last_polled<?)");
+});
+
+test("a served deployment that nobody asks for is NOT_READY after a while", async () => {
+  const id = await aDeployment({ interval: 60 }, { schedules: [] });
+  await api("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [id] });
+  const status = async () => (await api("GET", `/deployments/${id}`)).body["status"];
+  await expect.poll(status).toBe("READY");
+  await later(MINUTE, markSilentDeployments);
+  expect(await status()).toBe("READY");
+  await later(2 * MINUTE, markSilentDeployments);
+  expect(await status()).toBe("NOT_READY");
+});
