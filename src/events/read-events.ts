@@ -5,6 +5,7 @@ import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { type EventFilter, listOf, matchesEvent, type Window } from "#events/filter";
+import { earliestId } from "#events/ordered-ids";
 import { hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 import { parseTime } from "#wire/dates";
@@ -35,6 +36,11 @@ const MAX_OPEN_CHARACTERS = 6_000_000;
 const MIN_OPEN_CHARACTERS = 200_000;
 /** How many segments' keys are looked at in one read. */
 const MAX_KEYS = 500;
+
+/** How far back an event that comes again is known for one; the same bounds hold in memory. */
+const RECENT: Micros = 15 * 60 * 1_000_000;
+const MAX_RECENT_SEGMENTS = 200;
+const MAX_RECENT_EVENTS = 50_000;
 
 interface Header {
   hour: Micros;
@@ -68,7 +74,8 @@ export class EventReader {
 
   /** How many events meet the filter. Names and times are counted from what segments say of themselves. */
   async count({ filter, window }: Pick<EventQuery, "filter" | "window">): Promise<number> {
-    if (isPlain(filter)) return this.countPlain(filter, window);
+    const hours = await this.countByHour({ filter, window });
+    if (hours) return hours.values().reduce((sum, count) => sum + count, 0);
     const ids = new Set<string>();
     await this.each(filter, window, ({ event }) =>
       ids.add(filter.resource?.distinct ? resourceId(event.resource) : event.id),
@@ -88,23 +95,33 @@ export class EventReader {
     );
   }
 
-  private async countPlain(filter: EventFilter, window: Window): Promise<number> {
+  /**
+   * How many events occurred in each hour, for a filter of names and times alone: what segments say of themselves is
+   * enough, but for those that lie across an end of the window. Undefined where the filter asks for more.
+   */
+  async countByHour({
+    filter,
+    window,
+  }: Pick<EventQuery, "filter" | "window">): Promise<Map<Micros, number> | undefined> {
+    if (!isPlain(filter)) return undefined;
     const whole = sql`s.first_occurred >= ${window.since} and s.last_occurred <= ${window.until}`;
-    const counts = await this.db.rows<{ name: string; count: number }>(sql`
-      select c.key as name, sum(c.value) as count from ${event_segment} s, json_each(s.counts) c
-      where ${this.inWindow(window)} and ${whole} group by c.key`);
-    const wanted = counts.filter(({ name }) => matchesEvent({ order: "DESC", event: filter.event }, nameOnly(name)));
+    const counts = await this.db.rows<{ hour: Micros; name: string; count: number }>(sql`
+      select s.hour, c.key as name, sum(c.value) as count from ${event_segment} s, json_each(s.counts) c
+      where ${this.inWindow(window)} and ${whole} group by s.hour, c.key`);
+    const hours = new Map<Micros, number>();
+    const add = (hour: Micros, count: number) => hours.set(hour, (hours.get(hour) ?? 0) + count);
+    for (const { hour, name, count } of counts) {
+      if (matchesEvent({ order: "DESC", event: filter.event }, nameOnly(name))) add(hour, count);
+    }
     const seen = new Set<string>();
-    await this.walk(
-      filter,
-      window,
-      () => false,
-      (events) => {
-        for (const { event } of events) seen.add(event.id);
-      },
-      sql`not (${whole})`,
-    );
-    return wanted.reduce((sum, { count }) => sum + count, 0) + seen.size;
+    const take = (events: readonly Found[]) => {
+      for (const { event, occurred } of events) {
+        if (!seen.has(event.id)) add(hourOf(occurred), 1);
+        seen.add(event.id);
+      }
+    };
+    await this.walk(filter, window, () => false, take, sql`not (${whole})`);
+    return hours;
   }
 
   /** Opens segments in the filter's order until there is enough, and hands over the events in them that are wanted. */
@@ -143,6 +160,18 @@ export class EventReader {
       select s.events from json_each(${keys}) k cross join ${event_segment} s
       where s.workspace_id = ${this.workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1 order by k.key`);
     return rows.map((row) => readJson<ReceivedEvent[]>(row.events));
+  }
+
+  /** The ids of events that were written in the last minutes: what a client may send again after a break. */
+  async recentIds(now: Micros): Promise<string[]> {
+    const since = now - RECENT;
+    const rows = await this.db.rows<{ id: string }>(sql`
+      select e.value->>'id' as id from (
+        select * from ${event_segment}
+        where workspace_id = ${this.workspaceId} and hour >= ${hourOf(since)} and id >= ${earliestId(since)}
+        order by id desc limit ${MAX_RECENT_SEGMENTS}
+      ) s, json_each(s.events) e limit ${MAX_RECENT_EVENTS}`);
+    return rows.map(({ id }) => id);
   }
 
   private inWindow({ since, until }: Window): SQL {

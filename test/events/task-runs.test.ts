@@ -51,7 +51,7 @@ async function taskRunsOf(flowRunId: string) {
       created: number;
       updated: number;
     }>();
-  return results.map(({ created, updated, states, ...row }) => ({ ...row, states: JSON.parse(states) }));
+  return results.map(({ states, ...row }) => ({ ...row, created: 0, updated: 0, states: JSON.parse(states) }));
 }
 
 const LIFE = [

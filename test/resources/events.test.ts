@@ -103,3 +103,66 @@ test("an event that comes over a socket is stored", async () => {
     })
     .toBe(1);
 });
+
+test("a total by names alone is what segments say of themselves, and cut where the window cuts them", async () => {
+  const name = `count.${crypto.randomUUID()}`;
+  const sent = ["10:00:00", "10:00:30", "10:59:59", "11:00:00"].map((time) =>
+    anEvent({ event: name, occurred: `2026-02-01T${time}Z` }),
+  );
+  await api("POST", "/events", [...sent, anEvent({ event: `${name}.other`, occurred: "2026-02-01T10:00:10Z" })]);
+  const total = async (since: string, until: string, event: unknown = { name: [name] }) =>
+    (await filterEvents({ event, occurred: { since: `2026-02-01T${since}Z`, until: `2026-02-01T${until}Z` } })).total;
+  expect(await total("00:00:00", "23:00:00")).toBe(4);
+  expect(await total("10:00:30", "10:59:59")).toBe(2);
+  expect(await total("00:00:00", "10:59:59", { prefix: [name] })).toBe(4);
+  expect(await total("12:00:00", "13:00:00")).toBe(0);
+});
+
+test.for([
+  ["day", {}, ["0:2026-02-02T00:00:00+00:00:3", "1:2026-02-03T00:00:00+00:00:1"]],
+  [
+    "time",
+    { time_unit: "hour", time_interval: 12 },
+    [
+      "0:2026-02-02T00:00:00+00:00:0",
+      "1:2026-02-02T12:00:00+00:00:3",
+      "2:2026-02-03T00:00:00+00:00:0",
+      "3:2026-02-03T12:00:00+00:00:1",
+    ],
+  ],
+] as const)("events are counted by %s in whole stretches", async ([countable, unit, expected]) => {
+  const about = aResource();
+  const times = ["02T12:00:00", "02T12:00:01", "02T23:59:59.999999", "03T12:00:00"];
+  const sent = times.map((time) => anEvent({ about, event: about, occurred: `2026-02-${time}Z` }));
+  await api("POST", "/events", sent);
+  const occurred = { since: "2026-02-02T00:00:00Z", until: "2026-02-04T00:00:00Z" };
+  for (const filter of [{ resource: { id: [about] } }, { event: { name: [about] } }]) {
+    const { body } = await api<{ value: string; label: string; count: number }[]>(
+      "POST",
+      `/events/count-by/${countable}`,
+      {
+        filter: { ...filter, occurred },
+        ...unit,
+      },
+    );
+    expect(body.map(({ value, label, count }) => `${value}:${label}:${count}`)).toEqual(expected);
+  }
+});
+
+test("a page is distinct by resource where that is asked", async () => {
+  const kind = `kind.${crypto.randomUUID()}`;
+  const sent = [1, 2, 1, 3, 2].map((n, index) =>
+    anEvent({ about: `${kind}.${n}`, event: String(index), occurred: `2026-03-01T00:00:0${index}Z` }),
+  );
+  await api("POST", "/events", sent);
+  const filter = { resource: { id_prefix: [kind], distinct: true }, occurred: { since: "2026-02-28T00:00:00Z" } };
+  const names: string[] = [];
+  let page = await filterEvents(filter, 2);
+  for (;;) {
+    names.push(...page.events.map((event) => event.event));
+    expect(page.total).toBe(3);
+    if (!page.next_page) break;
+    page = (await api<Page>("GET", page.next_page.replace(/^.*\/api/, ""))).body;
+  }
+  expect(names).toEqual(["4", "3", "2"]);
+});

@@ -8,6 +8,11 @@ interface Batch {
   settle: (error: unknown) => void;
 }
 
+/** Writes events; rejects where it is not sure that all are written. */
+type Write = (events: readonly GatheredEvent[]) => Promise<void>;
+/** The ids of events that were written of late, by an object that forgot since. */
+type Recall = () => Promise<readonly string[]>;
+
 /** How long events wait for company. */
 const GATHER_MS = 100;
 /** How much is written at once. */
@@ -19,7 +24,9 @@ const MIN_REMEMBERED = 50_000;
 
 /** Events on their way to the database. One write at a time, in the order of arrival; what comes meanwhile goes together. */
 export class EventGatherer {
-  private readonly write: (events: readonly GatheredEvent[]) => Promise<void>;
+  private readonly write: Write;
+  private readonly recall: Recall;
+  private recalled: Promise<void> | undefined;
   private readonly full: Batch[] = [];
   private open: Batch | undefined;
   private isDue = false;
@@ -29,8 +36,9 @@ export class EventGatherer {
   private written = new Set<string>();
   private writtenBefore = new Set<string>();
 
-  constructor(write: (events: readonly GatheredEvent[]) => Promise<void>) {
+  constructor(write: Write, recall: Recall) {
     this.write = write;
+    this.recall = recall;
   }
 
   /** Takes events; resolves when they are written, rejects when some could not be. An id that came before is not written again. */
@@ -39,7 +47,7 @@ export class EventGatherer {
     const writes = new Set<Promise<void>>();
     for (const event of events) {
       const { id } = event.event;
-      if (this.written.has(id) || this.writtenBefore.has(id)) continue;
+      if (this.isWritten(id)) continue;
       const waiting = this.waiting.get(id) ?? this.put(event);
       writes.add(waiting);
     }
@@ -94,7 +102,9 @@ export class EventGatherer {
   private async writeBatch(batch: Batch): Promise<void> {
     let failure: unknown = null;
     try {
-      await this.write(batch.events);
+      await this.recollect();
+      const fresh = batch.events.filter(({ event }) => !this.isWritten(event.id));
+      if (fresh.length > 0) await this.write(fresh);
       for (const { event } of batch.events) this.remember(event.id);
     } catch (error) {
       failure = error ?? new Error("the write failed");
@@ -102,6 +112,21 @@ export class EventGatherer {
     for (const { event } of batch.events) this.waiting.delete(event.id);
     this.waitingCharacters -= batch.characters;
     batch.settle(failure);
+  }
+
+  /** Once in the object's life; where it fails the batch fails, and the next one tries again. */
+  private async recollect(): Promise<void> {
+    this.recalled ??= this.recall().then((ids) => ids.forEach((id) => this.remember(id)));
+    try {
+      await this.recalled;
+    } catch (error) {
+      this.recalled = undefined;
+      throw error;
+    }
+  }
+
+  private isWritten(id: string): boolean {
+    return this.written.has(id) || this.writtenBefore.has(id);
   }
 
   private remember(id: string): void {

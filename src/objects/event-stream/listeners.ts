@@ -49,6 +49,7 @@ const PROTOCOL_ERROR = 1002;
 /** Sockets of one object. */
 export class Listeners {
   private readonly around: Surroundings;
+  private readonly senders = new WeakSet<WebSocket>();
   private readonly wanted = new WeakMap<WebSocket, Wanted>();
   /** Events that came while a listener was still shown the earlier ones. */
   private readonly held = new Map<WebSocket, GatheredEvent[]>();
@@ -74,13 +75,24 @@ export class Listeners {
     });
   }
 
-  stateOf(socket: WebSocket): SocketState {
+  private stateOf(socket: WebSocket): SocketState {
     // Written by `accept` and `greet` alone.
     return socket.deserializeAttachment() as SocketState;
   }
 
+  /** Whether what the socket sends are events. Asked for each of them, so a yes is remembered. */
+  isSender(socket: WebSocket): boolean {
+    if (this.senders.has(socket)) return true;
+    const { channel, stage } = this.stateOf(socket);
+    if (channel !== "events-in" || stage !== "open") return false;
+    this.senders.add(socket);
+    return true;
+  }
+
   /** The next step of a handshake: who it is, then what it wants to see. */
-  async greet(socket: WebSocket, state: SocketState, text: string): Promise<void> {
+  async greet(socket: WebSocket, text: string): Promise<void> {
+    const state = this.stateOf(socket);
+    if (state.stage === "open") return;
     const message = parseMessage(text);
     if (state.stage === "auth") {
       this.authenticate(socket, state, message);

@@ -3,6 +3,7 @@ import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
 import type { StreamCall } from "#events/emit";
 import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent } from "#events/event";
+import { EventReader } from "#events/read-events";
 import { buildSegments, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
 import { SOCKET_HEADERS } from "#http/socket";
 import { systemClock, systemIds } from "#lib/clock";
@@ -61,12 +62,8 @@ export class EventStream extends SluiceObject {
   async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.open();
     const text = typeof message === "string" ? message : new TextDecoder().decode(message);
-    const state = this.theListeners().stateOf(socket);
-    if (state.stage !== "open") {
-      await this.theListeners().greet(socket, state, text);
-      return;
-    }
-    if (state.channel === "events-in") this.takeEvent(socket, text);
+    if (this.theListeners().isSender(socket)) this.takeEvent(socket, text);
+    else await this.theListeners().greet(socket, text);
   }
 
   webSocketClose(socket: WebSocket): void {
@@ -116,7 +113,10 @@ export class EventStream extends SluiceObject {
   }
 
   private theGatherer(): EventGatherer {
-    return (this.gatherer ??= new EventGatherer((events) => this.writeEvents(events)));
+    return (this.gatherer ??= new EventGatherer(
+      (events) => this.writeEvents(events),
+      () => new EventReader(this.database(), this.workspace()).recentIds(clock()),
+    ));
   }
 
   private theListeners(): Listeners {

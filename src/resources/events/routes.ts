@@ -1,13 +1,37 @@
 /** The routes under /events. */
+import { z } from "zod";
 import { emitEvents, eventStream } from "#events/emit";
-import { type EventFilter, windowOf } from "#events/filter";
+import { Event, ReceivedEvent } from "#events/event";
+import { EventFilter, windowOf } from "#events/filter";
 import { EventReader } from "#events/read-events";
-import { route } from "#http/route";
+import { InvalidRequest, toDetails } from "#http/errors";
+import { embedded, route } from "#http/route";
 import { socket } from "#http/socket";
 import { type PageToken, parsePageToken, printPageToken } from "#resources/events/page-token";
-import { EventPage, EventsCreate, EventsRead, NextPage } from "#resources/events/schema";
+import { countEvents } from "#resources/events/count-by";
+import { Countable, EventCount, MAX_PAGE, TimeUnit } from "#resources/events/schema";
 import type { Env } from "#env";
 import type { Tools } from "#tools";
+import { Float, Int } from "#wire/scalars";
+
+const EventsCreate = z.array(Event);
+
+const EventsRead = embedded({
+  filter: EventFilter.nullish(),
+  limit: Int.pipe(z.number().min(0).max(MAX_PAGE)).default(MAX_PAGE),
+});
+
+const EventPage = z
+  .object({ events: z.array(ReceivedEvent), total: z.int(), next_page: z.string().nullable() })
+  .meta({ id: "EventPage" });
+
+const NextPage = z.object({ "page-token": z.string() });
+
+const EventsCount = embedded({
+  filter: EventFilter,
+  time_unit: TimeUnit.default("day"),
+  time_interval: Float.pipe(z.number().min(0.01)).default(1),
+});
 
 const reader = (tools: Tools) => new EventReader(tools.db, tools.workspaceId);
 
@@ -51,7 +75,28 @@ export const eventRoutes = [
     },
     ({ query, request, tools }) => readPage(parsePageToken(query["page-token"]), request, tools),
   ),
+  route(
+    {
+      method: "POST",
+      path: "/events/count-by/{countable}",
+      summary: "Count events by time, by name or by resource.",
+      params: z.object({ countable: z.string() }),
+      body: EventsCount,
+      response: z.array(EventCount),
+    },
+    ({ params, body, tools }) => {
+      const countable = Countable.safeParse(params.countable);
+      if (!countable.success) throw wrongCountable(countable.error, params.countable, { filter: body.filter });
+      return countEvents(reader(tools), { ...body, countable: countable.data }, tools.clock());
+    },
+  ),
 ];
+
+/** Prefect: a word in the path that is none of the countables is told as a field's fault. */
+function wrongCountable(error: z.ZodError, word: string, body: unknown): InvalidRequest {
+  const [detail] = toDetails(error.issues, "path", word, false);
+  return new InvalidRequest(detail ? [{ ...detail, loc: ["path", "countable"] }] : [], body);
+}
 
 const streamOf = (env: Env, workspaceId: string) => eventStream(env.EVENT_STREAM, workspaceId);
 

@@ -1,22 +1,20 @@
-/** Events on the wire: the bodies and answers of their routes. */
+/** Words of the events' routes. */
 import { z } from "zod";
-import { embedded } from "#http/route";
-import { Event, ReceivedEvent } from "#events/event";
-import { EventFilter } from "#events/filter";
-import { Int } from "#wire/scalars";
+import { TimeText } from "#wire/dates";
 
 /** Prefect: INTERACTIVE_PAGE_SIZE, the default and the most. */
 export const MAX_PAGE = 50;
 
-export const EventsCreate = z.array(Event);
+/** What events can be counted by. */
+export const Countable = z.enum(["day", "time", "event", "resource"]).meta({ id: "Countable" });
+export type Countable = z.output<typeof Countable>;
 
-export const EventsRead = embedded({
-  filter: EventFilter.nullish(),
-  limit: Int.pipe(z.number().min(0).max(MAX_PAGE)).default(MAX_PAGE),
-});
+/** The unit of the stretches of time that events are counted in. */
+export const TimeUnit = z.enum(["week", "day", "hour", "minute", "second"]).meta({ id: "TimeUnit" });
+export type TimeUnit = z.output<typeof TimeUnit>;
 
-export const EventPage = z
-  .object({ events: z.array(ReceivedEvent), total: z.int(), next_page: z.string().nullable() })
-  .meta({ id: "EventPage" });
-
-export const NextPage = z.object({ "page-token": z.string() });
+/** How many events there are of one kind, or in one stretch of time. */
+export const EventCount = z
+  .object({ value: z.string(), label: z.string(), count: z.int(), start_time: TimeText, end_time: TimeText })
+  .meta({ id: "EventCount" });
+export type EventCount = z.output<typeof EventCount>;

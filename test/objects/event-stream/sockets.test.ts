@@ -127,6 +127,21 @@ test("events that come in the same moment share a segment", async () => {
   expect(Number(rows)).toBeLessThanOrEqual(3);
 });
 
+test("an event that comes again after the object forgot everything is kept once", async () => {
+  const workspace = crypto.randomUUID();
+  const other = makeTools(env, workspace, () => {});
+  const event = anEvent();
+  await emitEvents(other, [event]);
+  await runInDurableObject(eventStream(env.EVENT_STREAM, workspace), (object: unknown) => {
+    (object as { gatherer: unknown }).gatherer = undefined;
+  });
+  await emitEvents(other, [anEvent(), event]);
+  const rows = await env.DB.prepare("select sum(event_count) as n from event_segment where workspace_id = ?")
+    .bind(workspace)
+    .first("n");
+  expect(rows).toBe(2);
+});
+
 test("whoever sends events hears that they could not be written, and may send them again", async () => {
   const event = anEvent();
   const stub = eventStream(env.EVENT_STREAM, "00000000-0000-4000-8000-0000000000ff");

@@ -1,0 +1,126 @@
+/** Events counted by when they occurred, by their name, or by what they are about. */
+import { type EventFilter, type Window, windowOf } from "#events/filter";
+import { resourceId } from "#events/event";
+import type { EventReader, Found } from "#events/read-events";
+import { unprocessable } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
+import type { Countable, EventCount, TimeUnit } from "#resources/events/schema";
+import { printTime } from "#wire/dates";
+
+/** What is counted, and for times in which stretches. */
+export interface EventCountRequest {
+  filter: EventFilter;
+  countable: Countable;
+  time_unit: TimeUnit;
+  time_interval: number;
+}
+
+/** Prefect: PIVOT_DATETIME, a Monday from which all stretches are counted. */
+const PIVOT: Micros = Date.UTC(2024, 3, 1) * 1000;
+const MAX_BUCKETS = 1000;
+const HOUR: Micros = 3_600_000_000;
+const UNITS: Record<TimeUnit, Micros> = {
+  week: 7 * 24 * HOUR,
+  day: 24 * HOUR,
+  hour: HOUR,
+  minute: 60_000_000,
+  second: 1_000_000,
+};
+
+/** Counts events. More than 1,000 stretches are refused (422), whatever is counted. */
+export function countEvents(reader: EventReader, request: EventCountRequest, now: Micros): Promise<EventCount[]> {
+  const window = windowOf(request.filter, now);
+  const step = Math.round(UNITS[request.time_unit] * request.time_interval);
+  const buckets = Math.ceil((window.until - window.since) / step);
+  if (buckets > MAX_BUCKETS) {
+    throw unprocessable(
+      `The given interval would create ${buckets} buckets, which is too many. Please increase the interval or reduce the ` +
+        `time range to produce ${MAX_BUCKETS} buckets or fewer.`,
+    );
+  }
+  if (request.countable === "day") return countByTime(reader, request.filter, window, "day", UNITS.day, now);
+  if (request.countable === "time") return countByTime(reader, request.filter, window, request.time_unit, step, now);
+  return countByThing(reader, request.filter, window, request.countable);
+}
+
+async function countByTime(
+  reader: EventReader,
+  filter: EventFilter,
+  window: Window,
+  unit: TimeUnit,
+  step: Micros,
+  now: Micros,
+): Promise<EventCount[]> {
+  const first = Math.floor((window.since - PIVOT) / step);
+  const counts = new Map<number, number>();
+  const add = (occurred: Micros, count: number) => {
+    const bucket = Math.floor((occurred - PIVOT) / step);
+    counts.set(bucket, (counts.get(bucket) ?? 0) + count);
+  };
+  const hours = step % HOUR === 0 ? await reader.countByHour({ filter, window }) : undefined;
+  if (hours) for (const [hour, count] of hours) add(hour, count);
+  else await eachOnce(reader, filter, window, ({ occurred }) => add(occurred, 1));
+  const end = window.until > now ? endOf(unit, now) : window.until;
+  const answer: EventCount[] = [];
+  for (let bucket = first; PIVOT + bucket * step < end; bucket++) {
+    const start = PIVOT + bucket * step;
+    answer.push({
+      value: String(bucket - first),
+      label: printTime(start).replace("Z", "+00:00"),
+      count: counts.get(bucket) ?? 0,
+      start_time: printTime(start),
+      end_time: printTime(start + step - 1),
+    });
+  }
+  return answer;
+}
+
+/** The last microsecond of the week, day, hour, minute or second. */
+function endOf(unit: TimeUnit, now: Micros): Micros {
+  return PIVOT + (Math.floor((now - PIVOT) / UNITS[unit]) + 1) * UNITS[unit] - 1;
+}
+
+async function countByThing(
+  reader: EventReader,
+  filter: EventFilter,
+  window: Window,
+  countable: "event" | "resource",
+): Promise<EventCount[]> {
+  const things = new Map<string, { label: string; count: number; first: Micros; last: Micros }>();
+  await eachOnce(reader, filter, window, ({ event, occurred }) => {
+    const value = countable === "event" ? event.event : resourceId(event.resource);
+    const { "prefect.resource.name": name, "prefect.name": older } = event.resource;
+    const label = countable === "event" ? value : (name ?? older ?? value);
+    const thing = things.get(value);
+    if (!thing) {
+      things.set(value, { label, count: 1, first: occurred, last: occurred });
+      return;
+    }
+    thing.count++;
+    thing.first = Math.min(thing.first, occurred);
+    // The newest label is the one that is shown.
+    if (occurred > thing.last) Object.assign(thing, { label, last: occurred });
+  });
+  return [...things]
+    .toSorted(([, a], [, b]) => b.count - a.count || (a.label < b.label ? -1 : Number(a.label > b.label)))
+    .map(([value, { label, count, first, last }]) => ({
+      value,
+      label,
+      count,
+      start_time: printTime(first),
+      end_time: printTime(last),
+    }));
+}
+
+async function eachOnce(
+  reader: EventReader,
+  filter: EventFilter,
+  window: Window,
+  visit: (found: Found) => void,
+): Promise<void> {
+  const seen = new Set<string>();
+  await reader.each(filter, window, (found) => {
+    if (!seen.has(found.event.id)) visit(found);
+    seen.add(found.event.id);
+  });
+}
