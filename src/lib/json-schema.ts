@@ -1,5 +1,5 @@
 /** Values against JSON Schemas (draft 2020-12), told in the words of Python's `jsonschema`, which clients know. */
-import { type OutputUnit, type Schema, Validator } from "@cfworker/json-schema";
+import { type OutputUnit, Validator } from "@cfworker/json-schema";
 
 /** A JSON Schema as it comes over the wire. */
 export type JsonSchema = Record<string, unknown>;
@@ -25,7 +25,7 @@ export class UnusableSchema extends Error {
 export function validateSchema(value: unknown, schema: JsonSchema): SchemaProblem[] {
   const usable = withoutFormats(schema);
   try {
-    const { errors } = new Validator(usable as Schema, "2020-12", false).validate(value);
+    const { errors } = new Validator(usable, "2020-12", false).validate(value);
     return leaves(errors)
       .map((unit) => ({ path: pathOf(unit.instanceLocation, value), message: messageOf(unit, value, usable) }))
       .toSorted(byRelevance);
@@ -53,7 +53,8 @@ export function pythonText(value: unknown): string {
   if (typeof value === "boolean") return value ? "True" : "False";
   if (typeof value === "string") return quoted(value);
   if (Array.isArray(value)) return `[${value.map(pythonText).join(", ")}]`;
-  if (!isObject(value)) return String(value);
+  if (typeof value === "number") return String(value);
+  if (!isObject(value)) return "";
   return `{${Object.entries(value)
     .map(([key, item]) => `${quoted(key)}: ${pythonText(item)}`)
     .join(", ")}}`;
@@ -101,6 +102,7 @@ const META_SCHEMA: JsonSchema = {
     oneOf: LIST,
     not: SELF,
     if: SELF,
+    // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema; nobody awaits a schema.
     then: SELF,
     else: SELF,
     type: {
@@ -224,9 +226,7 @@ function ruleOf(unit: OutputUnit, schema: JsonSchema): unknown {
   let here: unknown = schema;
   for (const key of pointer(unit.keywordLocation)) {
     here = at(here, [key]);
-    for (let hops = 0; key === "$ref" && typeof here === "string" && here.startsWith("#") && hops < 8; hops++) {
-      here = at(schema, pointer(here));
-    }
+    if (key === "$ref" && typeof here === "string" && here.startsWith("#")) here = at(schema, pointer(here));
   }
   return here;
 }

@@ -76,8 +76,9 @@ function repairDefinitions(definitions: JsonSchema, allowNoneWithDefault: boolea
       ? { ...definition, properties: repairProperties(properties, definition["required"], allowNoneWithDefault) }
       : definition;
     repaired[name] = mended;
-    if ("block_type_slug" in definition)
-      repaired[String(definition["title"] ?? name)] = { oneOf: [mended, BLOCK_REFERENCE] };
+    const { title } = definition;
+    const known = typeof title === "string" ? title : name;
+    if ("block_type_slug" in definition) repaired[known] = { oneOf: [mended, BLOCK_REFERENCE] };
   }
   return repaired;
 }

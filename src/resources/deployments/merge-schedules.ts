@@ -3,7 +3,7 @@ import { unprocessable } from "#lib/api-error";
 import type { Statement } from "#db/database";
 import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
 import { scheduleRows } from "#resources/deployments/schedules";
-import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
+import { type DeploymentRow, type DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { settleSchedule } from "#wire/schedule";
 
