@@ -30,6 +30,11 @@ export function remember(workspaceId: string, { row, parentTaskRun }: LoadedFlow
   if (oldest !== undefined) recent.delete(oldest);
 }
 
+/** Forgets a run that is changed by other means than a state; its next state is decided on what D1 has. */
+export function forget(workspaceId: string, id: string): void {
+  recent.delete(keyOf(workspaceId, id));
+}
+
 /** The run as this isolate last wrote it, given out once. */
 export function recall(workspaceId: string, id: string): LoadedFlowRun | undefined {
   const key = keyOf(workspaceId, id);

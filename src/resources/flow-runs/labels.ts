@@ -2,6 +2,7 @@
 import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { missingObject } from "#lib/api-error";
+import { forget } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
 
 /** Adds to the labels of a run, in one statement, so that two who add at once both succeed. Throws 404 for an unknown run. */
@@ -10,6 +11,7 @@ export async function addLabels(
   id: string,
   labels: Record<string, string | number | boolean>,
 ): Promise<void> {
+  forget(tools.workspaceId, id);
   const { changes } = await tools.db.run(
     sql`update ${flow_run} set labels = json_patch(labels, ${JSON.stringify(labels)}), updated = ${tools.clock()}
       where workspace_id = ${tools.workspaceId} and id = ${id}`,

@@ -7,6 +7,7 @@ import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { notFound, refused } from "#lib/api-error";
 import { assignments } from "#orchestration/commit-flow-run";
+import { forget } from "#orchestration/recent-runs";
 import type { FlowRunUpdate } from "#resources/flow-runs/schema";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
 import type { Tools } from "#tools";
@@ -27,6 +28,7 @@ export async function updateFlowRun(tools: Tools, id: string, update: Update): P
     ...("infrastructure_pid" in update && { infrastructure_pid: update.infrastructure_pid ?? null }),
     ...("job_variables" in update && { job_variables: update.job_variables ? json(update.job_variables) : null }),
   };
+  forget(tools.workspaceId, id);
   const { changes } = await tools.db.run(
     sql`update ${flow_run} set ${assignments(values)} where workspace_id = ${tools.workspaceId} and id = ${id}`,
   );

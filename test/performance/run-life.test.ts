@@ -1,0 +1,135 @@
+/** The steps of a run's life cost what docs/performance.md says. */
+import { env, SELF } from "cloudflare:test";
+import { expect, test } from "vitest";
+import type { Cost } from "#lib/cost";
+import doc from "../../docs/performance.md?raw";
+import { anEvent, taskRunReports } from "../events/world";
+import { api, unique } from "../support/world";
+
+/** A step's cost, in the words of the table. */
+interface Row {
+  step: string;
+  statements: number;
+  trips: number;
+  written: number;
+}
+
+/** The rows of the document's first table. */
+function documented(): Row[] {
+  const lines = doc.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| step"));
+  return lines.map((line) => {
+    const [step = "", statements, trips, written] = line
+      .split("|")
+      .slice(1)
+      .map((cell) => cell.trim());
+    return { step, statements: Number(statements), trips: Number(trips), written: Number(written) };
+  });
+}
+
+async function totals(): Promise<Cost> {
+  return (await SELF.fetch("http://sluice/local/cost")).json<Cost>();
+}
+
+/** Runs a step and gives what it cost until its reply; work after it is counted by the steps that are about events. */
+async function priced(step: string, work: () => Promise<{ headers: Headers }>): Promise<Row> {
+  const { headers } = await work();
+  const cost = new Map(
+    (headers.get("x-sluice-cost") ?? "").split(";").map((part) => part.split("=") as [string, string]),
+  );
+  return {
+    step,
+    statements: Number(cost.get("queries")),
+    trips: Number(cost.get("round_trips")),
+    written: Number(cost.get("rows_written")),
+  };
+}
+
+const priceless = { "x-sluice-cost": "1" };
+
+/** Waits until nothing more is written. */
+async function settled(): Promise<Cost> {
+  let last = await totals();
+  for (let quiet = 0; quiet < 6;) {
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    const now = await totals();
+    quiet = now.d1_queries === last.d1_queries ? quiet + 1 : 0;
+    last = now;
+  }
+  return last;
+}
+
+/** Sends events to the workspace in one request, and gives what they cost until they are recorded. */
+async function pricedEvents(step: string, events: unknown[]): Promise<Row> {
+  const before = await settled();
+  await api("POST", "/events", events);
+  const after = await settled();
+  return {
+    step,
+    statements: after.d1_queries - before.d1_queries,
+    trips: after.d1_round_trips - before.d1_round_trips,
+    written: after.d1_rows_written - before.d1_rows_written,
+  };
+}
+
+const now = () => Date.now() * 1000;
+
+/** A task's whole life, as the client reports it. */
+const taskLife = (flowRunId: string) =>
+  taskRunReports(
+    ["PENDING", "RUNNING", "COMPLETED"].map((type, index) => ({ type, at: now() + index })),
+    { flowRunId },
+  );
+
+test("each step of a run's life costs what the document says", { timeout: 60_000 }, async () => {
+  const pool = unique("pool");
+  await api("POST", "/work_pools/", { name: pool, type: "process" });
+  const flow = await api<{ id: string }>("POST", "/flows/", { name: unique("flow") });
+  const deployment = await api<{ id: string }>("POST", "/deployments/", {
+    name: "d",
+    flow_id: flow.body.id,
+    work_pool_name: pool,
+  });
+  const pollPath = `/work_pools/${pool}/get_scheduled_flow_runs`;
+  await api("POST", pollPath, {});
+  const rows: Row[] = [];
+  const post = (path: string, body: unknown) => api<{ id: string }>("POST", path, body, priceless);
+  rows.push(await priced("a poll that finds nothing", () => post(pollPath, {})));
+  let id = "";
+  rows.push(
+    await priced("create the run from its deployment", async () => {
+      const made = await post(`/deployments/${deployment.body.id}/create_flow_run`, {});
+      id = made.body.id;
+      return made;
+    }),
+  );
+  rows.push(await priced("a poll that hands it out", () => post(pollPath, {})));
+  const propose = (state: object) => post(`/flow_runs/${id}/set_state`, { state });
+  rows.push(await priced("to Pending", () => propose({ type: "PENDING" })));
+  rows.push(await priced("to Pending, under another name", () => propose({ type: "PENDING", name: "Submitting" })));
+  rows.push(
+    await priced("set its process id", () => api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "17" }, priceless)),
+  );
+  rows.push(await priced("set its labels", () => api("PATCH", `/flow_runs/${id}/labels`, { a: "b" }, priceless)));
+  rows.push(await priced("to Running", () => propose({ type: "RUNNING" })));
+  rows.push(await priced("read it", () => api("GET", `/flow_runs/${id}`, undefined, priceless)));
+  const line = {
+    name: "prefect.flow_runs",
+    level: 20,
+    message: "a line",
+    timestamp: new Date().toISOString(),
+    flow_run_id: id,
+  };
+  rows.push(await priced("a batch of its logs", () => post("/logs/", [line, { ...line, message: "another" }])));
+  rows.push(await priced("to Completed", () => propose({ type: "COMPLETED" })));
+  rows.push(
+    await pricedEvents("a moment's events of one run, none of a task", [
+      anEvent({ event: "prefect.flow-run.heartbeat", about: `prefect.flow-run.${id}` }),
+    ]),
+  );
+  rows.push(await pricedEvents("a moment's events of one run, a task's whole life among them", taskLife(id)));
+  rows.push(await pricedEvents("the same with ten tasks", Array.from({ length: 10 }, () => taskLife(id)).flat()));
+  expect(
+    await env.DB.prepare("select count(*) as count from task_run where flow_run_id = ?").bind(id).first("count"),
+  ).toBe(11);
+  expect(rows).toEqual(documented());
+});
