@@ -1,5 +1,6 @@
 /** The table of contents: the routes of every resource. */
 import type { Route } from "#http/route";
+import { concurrencyLimitRoutes } from "#resources/concurrency-limits/routes";
 import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/routes";
 import { deploymentRoutes } from "#resources/deployments/routes";
 import { eventRoutes } from "#resources/events/routes";
@@ -24,6 +25,7 @@ import { workQueueRoutes } from "#resources/work-queues/routes";
 export const routes: readonly Route[] = [
   ...rootRoutes,
   ...adminRoutes,
+  ...concurrencyLimitRoutes,
   ...concurrencyLimitV2Routes,
   ...deploymentRoutes,
   ...eventRoutes,

@@ -7,7 +7,7 @@ import { play } from "./play";
 import { scenarios } from "./scenarios";
 
 /** Scenarios of resources that are not built yet. */
-const NOT_YET = new Set(["artifacts", "blocks", "concurrency-limits-v1", "saved-searches", "automations", "ui"]);
+const NOT_YET = new Set(["artifacts", "blocks", "saved-searches", "automations", "ui"]);
 
 const recorded = import.meta.glob<TranscriptStep[]>("./recorded/*.json", { eager: true, import: "default" });
 

@@ -99,21 +99,21 @@ export class Ledger {
     for (const limit of active) this.settle(limit, now);
     const blocking = active.filter((limit) => this.inUse(limit.id, now) + slots > limit.limit);
     if (blocking.length > 0 || active.length === 0) return blocking;
-    for (const limit of active) {
-      if (lease === null || limit.slot_decay_per_second > 0)
-        this.addLoose(limit.id, slots, now, limit.slot_decay_per_second);
-    }
-    if (lease) {
-      const holds = active.map((limit) => ({ limit_id: limit.id, slots, runs_off: limit.slot_decay_per_second > 0 }));
-      this.put({ ...lease, created: now, slots, holds });
-    }
+    this.hold(active, { slots, lease }, now);
     return [];
   }
 
-  /** Whether a lease is there and holds something. */
-  has(leaseId: string, now: Micros): boolean {
-    this.expire(now);
-    return this.leases.has(leaseId);
+  /** Takes the slots whether they are free or not, on somebody's word. */
+  hold(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): void {
+    for (const limit of limits) {
+      this.settle(limit, now);
+      if (lease === null || limit.slot_decay_per_second > 0) {
+        this.addLoose(limit.id, slots, now, limit.slot_decay_per_second);
+      }
+    }
+    if (!lease) return;
+    const holds = limits.map((limit) => ({ limit_id: limit.id, slots, runs_off: limit.slot_decay_per_second > 0 }));
+    this.put({ ...lease, created: now, slots, holds });
   }
 
   /** Lets a lease expire later; whether it is still there. */

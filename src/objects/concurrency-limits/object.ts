@@ -149,7 +149,7 @@ export class ConcurrencyLimits extends SluiceObject {
     if (!limit) return;
     for (const [taskRunId, leaseId] of taskRuns) {
       const lease = { id: leaseId, expires: null, holder: { type: "task_run" as const, id: taskRunId } };
-      this.ledger().acquire([limit], { slots: 1, lease }, now);
+      this.ledger().hold([limit], { slots: 1, lease }, now);
     }
   }
 

@@ -1,0 +1,149 @@
+/** The routes under /concurrency_limits: limits of tags, which are the limits named `tag:…` of version 2. */
+import { z } from "zod";
+import { embedded, Reply, route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import { readTaskRuns, resetLimit } from "#objects/concurrency-limits/client";
+import { removeLimit, upsertLimit } from "#resources/concurrency-limits-v2/definitions";
+import { MinimalConcurrencyLimitResponse, paging } from "#resources/concurrency-limits-v2/schema";
+import {
+  ConcurrencyLimitStore,
+  type LimitKey,
+  type LimitRow,
+  TAG_PREFIX,
+} from "#resources/concurrency-limits-v2/store";
+import { ConcurrencyLimit, ConcurrencyLimitCreate, resetting, tagSlots } from "#resources/concurrency-limits/schema";
+import { giveTagSlots, tagOf, takeTagSlots } from "#resources/concurrency-limits/tag-slots";
+import type { Tools } from "#tools";
+import { printTime } from "#wire/dates";
+import { Uuid } from "#wire/ids";
+import { checkLimit } from "#wire/paging";
+
+const ById = z.object({ id: Uuid });
+const ByTag = z.object({ tag: z.string() });
+
+const store = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+const missing = () => notFound("Concurrency limit");
+const keyOf = ({ tag }: z.output<typeof ByTag>): LimitKey => ({ name: TAG_PREFIX + tag });
+
+async function show(tools: Tools, rows: readonly LimitRow[]) {
+  const taskRuns = await readTaskRuns(
+    tools,
+    rows.map(({ id }) => id),
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    created: printTime(row.created),
+    updated: printTime(row.updated),
+    tag: tagOf(row.name),
+    concurrency_limit: row.limit,
+    active_slots: taskRuns[row.id] ?? [],
+  }));
+}
+
+async function read(key: LimitKey, tools: Tools) {
+  const row = await store(tools).read(key);
+  if (!row?.name.startsWith(TAG_PREFIX)) throw missing();
+  return (await show(tools, [row]))[0];
+}
+
+async function remove(key: LimitKey, tools: Tools) {
+  if (!(await removeLimit(tools, key))) throw missing();
+}
+
+export const concurrencyLimitRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/concurrency_limits/",
+      summary: "Create a tag's limit, or change it.",
+      body: ConcurrencyLimitCreate,
+      response: ConcurrencyLimit,
+    },
+    async ({ body, tools }) => {
+      const { row, created } = await upsertLimit(tools, TAG_PREFIX + body.tag, body.concurrency_limit);
+      return new Reply((await show(tools, [row]))[0], created ? 201 : 200);
+    },
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/concurrency_limits/{id:uuid}",
+      summary: "Read a tag's limit.",
+      params: ById,
+      response: ConcurrencyLimit,
+    },
+    ({ params, tools }) => read(params, tools),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/concurrency_limits/tag/{tag}",
+      summary: "Read a tag's limit by the tag.",
+      params: ByTag,
+      response: ConcurrencyLimit,
+    },
+    ({ params, tools }) => read(keyOf(params), tools),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/concurrency_limits/filter",
+      summary: "List the limits of tags.",
+      body: embedded(paging),
+      response: z.array(ConcurrencyLimit),
+    },
+    async ({ body, tools }) =>
+      show(tools, await store(tools).list({ ...body, limit: checkLimit(body.limit) }, { onlyTags: true })),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/concurrency_limits/tag/{tag}/reset",
+      summary: "Take back all slots of a tag, and give one each to the task runs that are named.",
+      params: ByTag,
+      body: embedded(resetting),
+    },
+    async ({ params, body, tools }) => {
+      const row = await store(tools).read(keyOf(params));
+      if (!row) throw missing();
+      await resetLimit(
+        tools,
+        row.id,
+        (body.slot_override ?? []).map((taskRunId) => [taskRunId, tools.ids.random()]),
+      );
+    },
+  ),
+  route(
+    { method: "DELETE", path: "/concurrency_limits/{id:uuid}", summary: "Delete a tag's limit.", params: ById },
+    ({ params, tools }) => remove(params, tools),
+  ),
+  route(
+    {
+      method: "DELETE",
+      path: "/concurrency_limits/tag/{tag}",
+      summary: "Delete a tag's limit by the tag.",
+      params: ByTag,
+    },
+    ({ params, tools }) => remove(keyOf(params), tools),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/concurrency_limits/increment",
+      summary: "Take a slot of each tag for a task run.",
+      body: embedded(tagSlots),
+      response: z.array(MinimalConcurrencyLimitResponse),
+    },
+    ({ body, tools }) => takeTagSlots(tools, body.names, body.task_run_id),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/concurrency_limits/decrement",
+      summary: "Give back the slots that a task run took of these tags.",
+      body: embedded(tagSlots),
+      response: z.array(MinimalConcurrencyLimitResponse),
+    },
+    ({ body, tools }) => giveTagSlots(tools, body.names, body.task_run_id),
+  ),
+];

@@ -1,0 +1,33 @@
+/** Limits of tags on the wire: concurrency limits, version 1. */
+import { z } from "zod";
+import { TimeText } from "#wire/dates";
+import { Uuid, UuidText } from "#wire/ids";
+import { Int } from "#wire/scalars";
+
+const BANNED = /[/%&><]/;
+
+/** Prefect: a tag whose limit could have no name is answered by a 500. */
+const LimitedTag = z.string().refine((tag) => !BANNED.test(tag), {
+  params: { type: "string_pattern_mismatch", ctx: { pattern: "^[^/%&><]*$" } },
+  message: "String should match pattern '^[^/%&><]*$'",
+});
+
+export const ConcurrencyLimitCreate = z
+  .strictObject({ tag: LimitedTag, concurrency_limit: Int })
+  .meta({ id: "ConcurrencyLimitCreate" });
+
+export const ConcurrencyLimit = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    tag: z.string(),
+    concurrency_limit: z.int(),
+    active_slots: z.array(UuidText),
+  })
+  .meta({ id: "ConcurrencyLimit" });
+
+/** The body by which a task run takes or gives back a slot of each tag. */
+export const tagSlots = { names: z.array(z.string()), task_run_id: Uuid };
+
+export const resetting = { slot_override: z.array(Uuid).nullish() };
