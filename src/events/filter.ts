@@ -1,7 +1,7 @@
 /** Which events are wanted: the filter on the wire, and the one function that says whether an event meets it. */
 import { z } from "zod";
 import { type ReceivedEvent, type Resource, RESOURCE_ID, RESOURCE_ROLE, resourceId } from "#events/event";
-import { parseTextQuery } from "#events/text-query";
+import { parseTextQuery } from "#lib/text-query";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { EventFilter, matchesEvent, windowOf } from "#events/filter";
 import { receiveEvent } from "#events/event";
-import { parseTextQuery } from "#events/text-query";
+import { parseTextQuery } from "#lib/text-query";
 import { anEvent } from "./world.ts";
 
 const ID = "0195f000-0000-7000-8000-000000000001";

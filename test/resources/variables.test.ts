@@ -50,7 +50,8 @@ describe("a variable", () => {
     const answers = await Promise.all(
       Array.from({ length: 16 }, (_, value) => api("POST", "/variables/", { name, value })),
     );
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([201, ...Array.from({ length: 15 }, () => 409)]);
+    expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
+    expect(answers.filter(({ status }) => status === 409)).toHaveLength(15);
   });
 
   test.for<[string, Record<string, unknown>, string, string]>([

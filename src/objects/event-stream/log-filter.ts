@@ -1,7 +1,7 @@
 /** Which logs a listener wants. */
 import { z } from "zod";
 import type { PublishedLog } from "#events/emit";
-import { parseTextQuery } from "#events/text-query";
+import { parseTextQuery } from "#lib/text-query";
 import { parseTime, Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { Int } from "#wire/scalars";
