@@ -168,3 +168,14 @@ test("what the queue gave up is kept, and left alone by the sweep", async () => 
   const row = await env.DB.prepare("select consumed from event_segment where id = ?").bind(keys[0]?.id).first();
   expect(row).toEqual({ consumed: 2 });
 });
+
+test("consumers that hold parts of the same task runs at the same moment lose nothing to each other", async () => {
+  const flowRunId = crypto.randomUUID();
+  const lives = Array.from({ length: 20 }, () => taskRunReports(LIFE, { flowRunId }));
+  const parts = await Promise.all(LIFE.map((_, index) => aSegment(lives.flatMap((life) => life[index] ?? []))));
+  await Promise.all([...parts.toReversed(), ...parts].map((keys) => deliver(keys)));
+  const rows = await taskRunsOf(flowRunId);
+  expect(rows.map((row) => [row.state_name, row.run_count, row.states.length])).toEqual(
+    lives.map(() => ["Completed", 2, 5]),
+  );
+});
