@@ -53,23 +53,34 @@ function listenError(host: string, port: number): Promise<NodeJS.ErrnoException 
 /** Ctrl-C and its like stop the server, once, and then this process. */
 function stopOnSignals(server: LocalServer): void {
   let stopping = false;
+  const stop = () => {
+    if (stopping) return;
+    stopping = true;
+    server.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error("the stop failed:", error);
+        process.exit(1);
+      },
+    );
+  };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     // miniflare's own listeners would end this process at once.
     process.removeAllListeners(signal);
-    process.on(signal, () => {
-      if (stopping) return;
-      stopping = true;
-      server.stop().then(
-        () => process.exit(0),
-        (error: unknown) => {
-          console.error("the stop failed:", error);
-          process.exit(1);
-        },
-      );
-    });
+    process.on(signal, stop);
   }
+  onceOrphaned(stop);
 }
 
+/** npm hands a SIGTERM to its shell, which dies of it and tells nobody: who loses that parent was meant. */
+function onceOrphaned(stop: () => void): void {
+  if (process.env["npm_lifecycle_event"] === undefined) return;
+  setInterval(() => {
+    if (process.ppid !== parent) stop();
+  }, 250).unref();
+}
+
+const parent = process.ppid;
 const options = readOptions();
 if (options.help) {
   console.log(HELP);

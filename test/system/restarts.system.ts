@@ -1,0 +1,187 @@
+/** What is left of the work in hand when Sluice is killed, and when it is stopped. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { Api, tally } from "./support/api.ts";
+import { eventually, isAlive, World } from "./support/world.ts";
+
+/** The outbox's sweep comes each minute and leaves the last minute alone; it gets another half. */
+const SWEEP_SECONDS = 150;
+const DOWN_SECONDS = 3;
+
+const RUN_EVENTS = ["prefect.flow-run.Completed", "prefect.flow-run.Pending", "prefect.flow-run.Running"];
+const LEGS = 20;
+const LOADS = 60;
+
+describe("the work in hand", { concurrency: true }, () => {
+  test("is all there when Sluice was killed in the middle of a stock flow", { timeout: 420_000 }, async (t) => {
+    const world = await World.of(t);
+    const killed = await world.startSluice();
+    const api = new Api(world.apiUrl);
+    // The client's settings are its own: its five tries of a request wait 2, 4, 8, 16 and 32 seconds, and its eleven of
+    // a socket seven in all, after which an event waits for the next one.
+    const flow = world.runFlow("long_haul");
+    const flowRunId = await flow.prints(/^long haul (\S+)\n/m, 120);
+    // The subflow has just been told that it runs: its event is on the way, and its first tasks are.
+    const middleId = await flow.prints(/^middle (\S+)\n/m, 120);
+    const workerd = world.workerdPid();
+    await killed.kill();
+    await eventually(2, () => assert.ok(!isAlive(workerd), "workerd has outlived npm start"));
+    await sleep(DOWN_SECONDS * 1000);
+    await world.startSluice();
+    assert.deepEqual(await flow.end(180), { code: 0, signal: null }, flow.output);
+    assert.match(flow.output, /^total 1770\n/m);
+
+    for (const [id, loads] of [
+      [flowRunId, 48],
+      [middleId, 12],
+    ] as const) {
+      const run = await api.flowRun(id);
+      assert.deepEqual([run.state_type, run.run_count], ["COMPLETED", 1]);
+      const states = await api.flowRunStates(id);
+      assert.deepEqual(
+        states.map((state) => state.name),
+        ["Pending", "Running", "Completed"],
+      );
+
+      await eventually(SWEEP_SECONDS, async () => {
+        const events = await api.events({
+          resource: { id: [`prefect.flow-run.${id}`] },
+          event: { name: RUN_EVENTS },
+        });
+        assert.deepEqual(events.map((event) => event.event).toSorted(), RUN_EVENTS);
+        assert.deepEqual(new Set(events.map((event) => event.id)), new Set(states.map((state) => state.id)));
+      });
+
+      const taskRuns = await eventually(SWEEP_SECONDS, async () => {
+        const found = (await api.taskRuns(id)).filter((taskRun) => taskRun.name.startsWith("haul-"));
+        assert.deepEqual(tally(found.map((taskRun) => taskRun.state_name)), { Completed: loads });
+        return found;
+      });
+      const histories: string[][] = [];
+      for (const taskRun of taskRuns) {
+        assert.equal(taskRun.run_count, 1, taskRun.name);
+        histories.push((await api.taskRunStates(taskRun.id)).map((state) => state.name));
+      }
+      assert.deepEqual(tally(histories.map((names) => names.join(" "))), { "Pending Running Completed": loads });
+
+      const events = await api.events({
+        related: { id: [`prefect.flow-run.${id}`] },
+        event: { prefix: ["prefect.task-run."] },
+      });
+      assert.deepEqual(tally(events.map((event) => event.event)), {
+        "prefect.task-run.Pending": loads,
+        "prefect.task-run.Running": loads,
+        "prefect.task-run.Completed": loads,
+      });
+      assert.equal(new Set(events.map((event) => event.id)).size, 3 * loads);
+    }
+
+    const messages = [...(await api.logMessages(flowRunId)), ...(await api.logMessages(middleId))];
+    const expected = [
+      ...Array.from({ length: LEGS }, (_, leg) => `leg ${leg}`),
+      ...Array.from({ length: LOADS }, (_, load) => [`load ${load}: lifted`, `load ${load}: set down`]).flat(),
+    ];
+    assert.deepEqual(messages.filter((message) => /^(leg|load) \d+/.test(message)).toSorted(), expected.toSorted());
+    assert.equal(messages.filter((message) => message.startsWith("Finished in state")).length, LOADS + 2);
+  });
+
+  test("is all there when Ctrl-C stopped Sluice, which then says it went well", { timeout: 420_000 }, async (t) => {
+    const world = await World.of(t);
+    // Without npm, whose shell tells of the signal in place of the exit code.
+    const stopped = await world.startSluice({}, "node");
+    const api = new Api(world.apiUrl);
+    const confirmed: Confirmed[] = [];
+    const flowId = await create(api, "/flows/", { name: "stopped" });
+    const loops = Array.from({ length: 16 }, () => workUntilStopped(api, flowId, confirmed));
+    await eventually(60, () => assert.ok(confirmed.length >= 50));
+    const workerd = world.workerdPid();
+    const before = confirmed.length;
+    stopped.signal("SIGINT");
+    assert.deepEqual(await stopped.end(20), { code: 0, signal: null }, stopped.output);
+    await Promise.all(loops);
+    t.diagnostic(`${before} runs were begun before the signal, ${confirmed.length} in all`);
+    assert.ok(!isAlive(workerd), "workerd has outlived npm start");
+
+    await world.startSluice();
+    for (const { id, states, message } of confirmed) {
+      const found = (await api.flowRunStates(id)).map((state) => state.name);
+      // What was in hand may have been done without its answer having arrived; nothing that was answered is missing.
+      assert.deepEqual(found.slice(0, states.length), states);
+      if (message !== undefined) assert.deepEqual(await api.logMessages(id), [message]);
+    }
+    await eventually(SWEEP_SECONDS, async () => {
+      const events = await api.events({ event: { prefix: ["prefect.flow-run."] } });
+      const counts = tally(events.map((event) => event.id));
+      for (const { id } of confirmed) {
+        for (const state of await api.flowRunStates(id)) assert.equal(counts[state.id], 1, `${state.name} of ${id}`);
+      }
+    });
+    const mine = await api.events({ event: { name: ["system-test.confirmed"] } });
+    const counts = tally(mine.map((event) => event.resource["prefect.resource.id"] ?? ""));
+    for (const { id, event } of confirmed) if (event) assert.equal(counts[`run.${id}`], 1, id);
+  });
+});
+
+describe("npm start", () => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    test(`ends with its workerd when its process group gets ${signal}`, { timeout: 180_000 }, async (t) => {
+      const world = await World.of(t);
+      const sluice = await world.startSluice();
+      const workerd = world.workerdPid();
+      sluice.signal(signal);
+      await sluice.end(20);
+      await eventually(10, () => assert.ok(!isAlive(workerd), "workerd has outlived npm start"));
+    });
+  }
+
+  test("ends with its workerd when npm alone gets SIGTERM", { timeout: 180_000 }, async (t) => {
+    const world = await World.of(t);
+    const sluice = await world.startSluice();
+    const workerd = world.workerdPid();
+    sluice.signalHead("SIGTERM");
+    await sluice.end(20);
+    await eventually(10, () => assert.ok(!isAlive(workerd), "workerd has outlived npm start"));
+  });
+});
+
+/** What the server has said that it has done, of one run. */
+interface Confirmed {
+  id: string;
+  states: string[];
+  message?: string;
+  event?: boolean;
+}
+
+/** Makes runs, drives them, and writes logs and events of them, one after the other, until the server is gone. */
+async function workUntilStopped(api: Api, flowId: string, confirmed: Confirmed[]): Promise<void> {
+  try {
+    for (;;) {
+      const id = await create(api, "/flow_runs/", { flow_id: flowId, state: { type: "PENDING" } });
+      const run: Confirmed = { id, states: ["Pending"] };
+      confirmed.push(run);
+      for (const [type, name] of [
+        ["RUNNING", "Running"],
+        ["COMPLETED", "Completed"],
+      ] as const) {
+        await api.ask(`/flow_runs/${id}/set_state`, { state: { type } });
+        run.states.push(name);
+      }
+      const now = new Date().toISOString();
+      const message = `of ${id}`;
+      await api.ask("/logs/", [{ name: "system-test", level: 20, message, timestamp: now, flow_run_id: id }]);
+      run.message = message;
+      const resource = { "prefect.resource.id": `run.${id}` };
+      await api.ask("/events", [{ occurred: now, event: "system-test.confirmed", resource, id: crypto.randomUUID() }]);
+      run.event = true;
+    }
+  } catch (error) {
+    // The server has gone, as it should, and `fetch` says so. A bad answer is another thing.
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
+async function create(api: Api, path: string, body: unknown): Promise<string> {
+  return z.object({ id: z.string() }).parse(await api.ask(path, body)).id;
+}

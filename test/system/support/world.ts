@@ -1,0 +1,126 @@
+/** A world of a test's own: a folder, a free port, Sluice as a user starts it, and the stock client. */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Program } from "./program.ts";
+
+const START_SECONDS = 90;
+
+/** A Python that has the stock client. */
+const python = process.env["SLUICE_PYTHON"] ?? ".venv/bin/python";
+
+export class World {
+  readonly folder: string;
+  readonly port: number;
+  private readonly programs: Program[] = [];
+
+  /** Ends with the test, and everything in it. */
+  static async of(test: Pick<TestContext, "after">): Promise<World> {
+    const world = new World(mkdtempSync(join(tmpdir(), "sluice-system-")), await freePort());
+    test.after(() => world.end());
+    return world;
+  }
+
+  private constructor(folder: string, port: number) {
+    this.folder = folder;
+    this.port = port;
+  }
+
+  get apiUrl(): string {
+    return `http://127.0.0.1:${this.port}/api`;
+  }
+
+  get data(): string {
+    return join(this.folder, "data");
+  }
+
+  /** `npm start` on the world's port and data, or what it runs; `args` come last, so they win. */
+  start(args: readonly string[] = [], settings: Record<string, string> = {}, by: "npm" | "node" = "npm"): Program {
+    const options = ["--port", String(this.port), "--data", this.data, ...args];
+    if (by === "npm") return this.run("npm", ["start", "--", ...options], settings);
+    return this.run(process.execPath, ["scripts/start.ts", ...options], settings);
+  }
+
+  /** Starts Sluice, and waits until it answers. */
+  async startSluice(settings: Record<string, string> = {}, by: "npm" | "node" = "npm"): Promise<Program> {
+    const sluice = this.start([], settings, by);
+    await sluice.prints(/export PREFECT_API_URL=\S+\n/, START_SECONDS);
+    const response = await fetch(`${this.apiUrl}/health`);
+    if (!response.ok) throw new Error(`Sluice is not well: ${response.status} ${await response.text()}`);
+    return sluice;
+  }
+
+  /** The process id of the workerd that serves the world. */
+  workerdPid(): number {
+    return Number(readFileSync(join(this.data, "workerd.pid"), "utf8"));
+  }
+
+  /** Runs a Python program with the stock client. */
+  runPython(file: string, settings: Record<string, string> = {}): Program {
+    if (!existsSync(python)) {
+      throw new Error(
+        `${resolve(python)} is not there. These tests need a Python with prefect: python3 -m venv .venv,` +
+          ` .venv/bin/pip install prefect==3.8.8, or set SLUICE_PYTHON to the path of one that has it.`,
+      );
+    }
+    return this.run(python, [file], {
+      PREFECT_HOME: join(this.folder, "home"),
+      PREFECT_API_URL: this.apiUrl,
+      ...settings,
+    });
+  }
+
+  /** Runs one of the flows of test/system/flows. */
+  runFlow(name: string, settings: Record<string, string> = {}): Program {
+    return this.runPython(resolve("test/system/flows", `${name}.py`), settings);
+  }
+
+  private run(command: string, args: readonly string[], settings: Record<string, string>): Program {
+    const program = new Program(command, args, settings);
+    this.programs.push(program);
+    return program;
+  }
+
+  private async end(): Promise<void> {
+    await Promise.all(this.programs.map((program) => program.kill()));
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+}
+
+/** A port that nobody listens on. */
+function freePort(): Promise<number> {
+  return new Promise((found, failed) => {
+    const server = createServer();
+    server.once("error", failed);
+    server.listen({ host: "127.0.0.1", port: 0 }, () => {
+      const address = server.address();
+      server.close(() => {
+        if (address !== null && typeof address === "object") found(address.port);
+        else failed(new Error("no free port"));
+      });
+    });
+  });
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+/** Tries until `check` throws no more, and gives back what it found; after that long, throws what it threw last. */
+export async function eventually<T>(withinSeconds: number, check: () => T | Promise<T>): Promise<T> {
+  for (const until = Date.now() + withinSeconds * 1000; ;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > until) throw error;
+    }
+    await sleep(100);
+  }
+}
