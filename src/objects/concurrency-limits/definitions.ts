@@ -44,13 +44,14 @@ export class Definitions {
 
   /** What must be read before these are known, or null. */
   wanted({ names, ids }: Asked, now: Micros): Wanted | null {
+    const isCommonStale = this.commonAt === null || now - this.commonAt >= FRESH;
     const isStale = (key: string) => now - (this.readAt.get(key) ?? -FRESH) >= FRESH;
     const isKnownCommon = (id: string) => isCommon(this.limits.get(id)?.name ?? ONE_BY_ONE);
-    const isCommonStale = this.commonAt === null || now - this.commonAt >= FRESH;
+    const staleIds = ids.filter((id) => isStale(id) && (isCommonStale || !isKnownCommon(id)));
     const wanted = {
-      common: isCommonStale && (names.some(isCommon) || ids.some(isKnownCommon)),
+      common: isCommonStale && (names.some(isCommon) || staleIds.some(isKnownCommon)),
       names: names.filter((name) => !isCommon(name) && isStale(name)),
-      ids: ids.filter((id) => !isKnownCommon(id) && isStale(id)),
+      ids: staleIds.filter((id) => !isKnownCommon(id)),
     };
     return wanted.common || wanted.names.length + wanted.ids.length > 0 ? wanted : null;
   }

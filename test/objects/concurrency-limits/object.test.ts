@@ -1,0 +1,248 @@
+import { abortAllDurableObjects, env, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Cost, totalCost } from "#lib/cost";
+import {
+  acquireLease,
+  acquireSlots,
+  giveSlots,
+  limitChanged,
+  limitsRemoved,
+  readInUse,
+  releaseLease,
+  renewLease,
+} from "#objects/concurrency-limits/client";
+import { makeTools } from "#tools";
+import { unique, WORKSPACE } from "../../support/world";
+
+const tools = () => makeTools(env, WORKSPACE, () => undefined);
+const stub = () => env.CONCURRENCY_LIMITS.get(env.CONCURRENCY_LIMITS.idFromName(WORKSPACE));
+
+/** A limit in D1 of which the object has not been told. */
+async function anUntoldLimit(
+  fields: { name?: string; limit?: number; decay?: number } = {},
+): Promise<{ id: string; name: string }> {
+  const id = crypto.randomUUID();
+  const name = fields.name ?? unique("limit");
+  await env.DB.prepare(
+    `insert into concurrency_limit (workspace_id, id, created, updated, name, "limit", active, slot_decay_per_second, avg_slot_occupancy_seconds)
+     values (?, ?, 0, 0, ?, ?, 1, ?, 2)`,
+  )
+    .bind(WORKSPACE, id, name, fields.limit ?? 2, fields.decay ?? 0)
+    .run();
+  return { id, name };
+}
+
+async function aLimit(fields: { name?: string; limit?: number; decay?: number } = {}) {
+  const limit = await anUntoldLimit(fields);
+  await limitChanged(tools(), { id: limit.id });
+  return limit;
+}
+
+const setLimit = (id: string, limit: number) =>
+  env.DB.prepare(`update concurrency_limit set "limit" = ? where id = ?`).bind(limit, id).run();
+
+function lease(ids: readonly string[], fields: { lease_id?: string; slots?: number; seconds?: number | null } = {}) {
+  const holder = { type: "flow_run" as const, id: crypto.randomUUID() };
+  return acquireLease(tools(), {
+    lease_id: crypto.randomUUID(),
+    limit_ids: ids,
+    slots: 1,
+    seconds: 60,
+    holder,
+    ...fields,
+  });
+}
+
+const inUse = async (id: string) => (await readInUse(tools(), [id]))[id];
+
+/** What some work cost, the object's own reads included. */
+async function costOf(work: () => Promise<unknown>): Promise<Cost> {
+  const before = { ...totalCost };
+  await work();
+  return Object.fromEntries(
+    Object.entries(totalCost).map(([name, value]) => [name, value - before[name as keyof Cost]]),
+  ) as unknown as Cost;
+}
+
+const wait = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000);
+
+/** The object's clock never goes back, so neither do the tests. */
+let now = Date.now();
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["Date"], now });
+});
+afterEach(() => {
+  now = Date.now() + 1000;
+  vi.useRealTimers();
+});
+
+describe("leases", () => {
+  test("hold slots until they are released, and are released once", async () => {
+    const { id } = await aLimit();
+    const leaseId = crypto.randomUUID();
+    expect(await lease([id], { lease_id: leaseId, slots: 2 })).toMatchObject({ kind: "acquired", is_held: true });
+    expect(await inUse(id)).toBe(2);
+    expect(await lease([id])).toMatchObject({ kind: "full", limits: [{ id }] });
+    expect(await releaseLease(tools(), leaseId)).toBe(true);
+    expect(await releaseLease(tools(), leaseId)).toBe(false);
+    expect(await inUse(id)).toBe(0);
+  });
+
+  test("asked for again under the same id are the same lease", async () => {
+    const { id } = await aLimit({ limit: 1 });
+    const leaseId = crypto.randomUUID();
+    await lease([id], { lease_id: leaseId });
+    expect(await lease([id], { lease_id: leaseId })).toMatchObject({ kind: "acquired" });
+    expect(await inUse(id)).toBe(1);
+  });
+
+  test("that nobody renews are ended by the alarm; one that is renewed lives on", async () => {
+    const { id } = await aLimit();
+    const kept = crypto.randomUUID();
+    await lease([id], { seconds: 60 });
+    await lease([id], { seconds: 60, lease_id: kept });
+    wait(45);
+    expect(await renewLease(tools(), kept, 60)).toBe(true);
+    wait(16);
+    expect(await runDurableObjectAlarm(stub())).toBe(true);
+    expect(await inUse(id)).toBe(1);
+    wait(60);
+    expect(await runDurableObjectAlarm(stub())).toBe(true);
+    expect(await inUse(id)).toBe(0);
+    expect(await renewLease(tools(), kept, 60)).toBe(false);
+  });
+
+  test("that have expired hold nothing, even before the alarm", async () => {
+    const { id } = await aLimit({ limit: 1 });
+    await lease([id], { seconds: 60 });
+    wait(61);
+    expect(await lease([id])).toMatchObject({ kind: "acquired" });
+  });
+
+  test("live on when the object is evicted, and when it crashes", async () => {
+    const { id } = await aLimit();
+    const leaseId = crypto.randomUUID();
+    await lease([id], { lease_id: leaseId });
+    await evictDurableObject(stub());
+    expect(await inUse(id)).toBe(1);
+    await abortAllDurableObjects();
+    expect(await lease([id], { slots: 2 })).toMatchObject({ kind: "full" });
+    expect(await releaseLease(tools(), leaseId)).toBe(true);
+    expect(await inUse(id)).toBe(0);
+  });
+
+  test("without an end have no alarm", async () => {
+    await runDurableObjectAlarm(stub());
+    const { id } = await aLimit();
+    wait(100_000);
+    await runDurableObjectAlarm(stub());
+    await lease([id], { seconds: null });
+    expect(await runDurableObjectAlarm(stub())).toBe(false);
+    wait(1e7);
+    expect(await inUse(id)).toBe(1);
+  });
+
+  test("of many at once never exceed a limit, and take all its slots", async () => {
+    const { id } = await aLimit({ limit: 5 });
+    const answers = await Promise.all(Array.from({ length: 40 }, () => lease([id])));
+    expect(answers.filter(({ kind }) => kind === "acquired")).toHaveLength(5);
+    expect(await inUse(id)).toBe(5);
+  });
+
+  test("over two limits are taken from both or from neither", async () => {
+    const wide = await aLimit({ limit: 5 });
+    const narrow = await aLimit({ limit: 1 });
+    const ids = [wide.id, narrow.id];
+    expect(await lease(ids)).toMatchObject({ kind: "acquired" });
+    expect(await lease(ids)).toMatchObject({ kind: "full", limits: [{ id: narrow.id }] });
+    expect([await inUse(wide.id), await inUse(narrow.id)]).toEqual([1, 1]);
+  });
+});
+
+describe("definitions", () => {
+  test("that were told of count at once", async () => {
+    const { id } = await aLimit({ limit: 1 });
+    await lease([id]);
+    await setLimit(id, 2);
+    await limitChanged(tools(), { id });
+    expect(await lease([id])).toMatchObject({ kind: "acquired" });
+    await setLimit(id, 1);
+    await limitChanged(tools(), { id });
+    expect(await inUse(id)).toBe(2);
+    expect(await lease([id])).toMatchObject({ kind: "full" });
+  });
+
+  test("that nobody told of count within half a minute", async () => {
+    const known = await aLimit({ limit: 1 });
+    await lease([known.id]);
+    await setLimit(known.id, 2);
+    expect(await lease([known.id])).toMatchObject({ kind: "full" });
+    wait(31);
+    expect(await lease([known.id])).toMatchObject({ kind: "acquired" });
+  });
+
+  test("of limits that are gone are forgotten with all that was held, told or not", async () => {
+    const told = await aLimit();
+    const untold = await aLimit();
+    await lease([told.id, untold.id], { seconds: null });
+    await env.DB.prepare("delete from concurrency_limit where id in (?, ?)").bind(told.id, untold.id).run();
+    await limitsRemoved(tools(), [told.id]);
+    expect(await inUse(told.id)).toBe(0);
+    wait(31);
+    expect(await lease([untold.id])).toMatchObject({ kind: "acquired", limits: [], is_held: false });
+    expect(await inUse(untold.id)).toBe(0);
+  });
+
+  test("of deployments' limits are found by their ids", async () => {
+    const own = await aLimit({ name: `deployment:${crypto.randomUUID()}`, limit: 1 });
+    expect(await lease([own.id])).toMatchObject({ kind: "acquired", limits: [{ id: own.id, limit: 1 }] });
+    expect(await lease([own.id])).toMatchObject({ kind: "full" });
+  });
+
+  test("are read once for many who ask, and for names that have no limit not again for a while", async () => {
+    const { id } = await aLimit({ limit: 100 });
+    const many = await costOf(() => Promise.all(Array.from({ length: 20 }, () => lease([id]))));
+    expect(many.d1_round_trips).toBeLessThanOrEqual(2);
+    const unlimited = await costOf(async () => {
+      for (let count = 0; count < 20; count++) {
+        const ask = { names: [unique("tag:none")], ids: [], slots: 1, mode: "concurrency" as const, lease: null };
+        expect(await acquireSlots(tools(), ask)).toMatchObject({ kind: "acquired", limits: [] });
+      }
+    });
+    expect(unlimited).toMatchObject({ object_calls: 20, object_rows_written: 0 });
+    expect(unlimited.d1_round_trips).toBeLessThanOrEqual(1);
+  });
+
+  test("a lease taken, renewed and released writes a row each time, and the timer's row once", async () => {
+    const { id } = await aLimit({ limit: 100 });
+    await lease([id], { seconds: 60 });
+    const leaseId = crypto.randomUUID();
+    const cost = await costOf(async () => {
+      await lease([id], { lease_id: leaseId, seconds: 300 });
+      await renewLease(tools(), leaseId, 300);
+      await releaseLease(tools(), leaseId);
+    });
+    expect(cost).toMatchObject({ object_calls: 3, object_rows_written: 3, d1_round_trips: 0 });
+  });
+});
+
+describe("what a change puts slots to", () => {
+  test("is in use then, and can be given back by name", async () => {
+    const { id, name } = await aLimit({ limit: 5 });
+    await limitChanged(tools(), { id, active_slots: 4 });
+    expect(await inUse(id)).toBe(4);
+    await giveSlots(tools(), [name], { slots: 3, occupancySeconds: null });
+    expect(await inUse(id)).toBe(1);
+    await lease([id]);
+    await limitChanged(tools(), { id, active_slots: 0 });
+    expect(await inUse(id)).toBe(0);
+  });
+
+  test("those who wait are counted into when the next one is to come", async () => {
+    const { id } = await aLimit({ limit: 1 });
+    await lease([id]);
+    await limitChanged(tools(), { id, denied_slots: 6 });
+    expect(await lease([id])).toMatchObject({ kind: "full", retry_after_seconds: expect.closeTo(7, 1) as number });
+  });
+});
