@@ -1,7 +1,11 @@
 import { env, SELF } from "cloudflare:test";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { aFlowRun, api } from "../support/world";
+import { Database } from "#db/database";
+import type { LogFilter, LogSort } from "#filters/logs";
+import { noCost } from "#lib/cost";
+import { LogStore } from "#resources/logs/store";
+import { aFlowRun, api, WORKSPACE } from "../support/world";
 
 interface Log {
   id: string;
@@ -296,9 +300,9 @@ describe("pages of logs", () => {
     await env.DB.prepare("update log_segment set records = 'no json' where run_id = ? and first_timestamp <> ?")
       .bind(run, fifth)
       .run();
-    expect(messages(await read(of(run), { offset: 105, limit: 10 }))).toEqual(
-      Array.from({ length: 10 }, (_, n) => `5.${n + 5}`),
-    );
+    const found = await read(of(run), { offset: 105, limit: 10 });
+    await env.DB.prepare("delete from log_segment where run_id = ?").bind(run).run();
+    expect(messages(found)).toEqual(Array.from({ length: 10 }, (_, n) => `5.${n + 5}`));
   });
 
   test("the newest logs of all runs come without opening the older ones", async () => {
@@ -312,6 +316,40 @@ describe("pages of logs", () => {
     expect(messages(await read({}, { sort: "TIMESTAMP_DESC", limit: 3 }))).toEqual(["new 2", "new 1", "new 0"]);
     expect(messages(await read({}, { sort: "TIMESTAMP_DESC", limit: 1, offset: 1 }))).toEqual(["new 1"]);
   });
+});
+
+describe("the statement of a page", () => {
+  test.for<[string, LogFilter, LogSort, string]>([
+    [
+      "of a run",
+      { operator: "and_", flow_run_id: { any_: [anId()] } },
+      "TIMESTAMP_ASC",
+      "USING PRIMARY KEY (workspace_id=? AND run_id=?)",
+    ],
+    ["of all runs", { operator: "and_" }, "TIMESTAMP_DESC", "USING INDEX log_segment_time (workspace_id=?)"],
+  ])("%s seeks its segments", async ([, filter, sort, index]) => {
+    const plans: Promise<string>[] = [];
+    const explained = new Proxy(env.DB, {
+      get: () => (text: string) => ({
+        bind: (...values: unknown[]) => {
+          plans.push(planOf(text, values));
+          return env.DB.prepare(text).bind(...values);
+        },
+      }),
+    });
+    await new LogStore(new Database(explained, noCost()), WORKSPACE).list({ filter, sort, limit: 200, offset: 0 });
+    expect(plans).toHaveLength(1);
+    const plan = await plans[0];
+    expect(plan).toContain(index);
+    expect(plan).not.toContain("SCAN s\n");
+  });
+
+  async function planOf(text: string, values: unknown[]): Promise<string> {
+    const { results } = await env.DB.prepare(`explain query plan ${text}`)
+      .bind(...values)
+      .all<{ detail: string }>();
+    return results.map((row) => `${row.detail}\n`).join("");
+  }
 });
 
 describe("GET /flow_runs/{id}/logs/download", () => {
