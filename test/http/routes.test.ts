@@ -22,7 +22,8 @@ function ask(method: string, path: string, settings: Partial<Env> = {}, init: Re
 const named = (chosen: readonly Route[]) => chosen.map((route) => [`${route.method} ${route.path}`, route] as const);
 const isOpen = (route: Route) => route.path === "/health" || route.path === "/ready";
 const bodyOf = (route: Route) => (route.body instanceof z.ZodObject ? route.body : undefined);
-const takesLimit = (route: Route) => "limit" in (bodyOf(route)?.shape ?? {});
+const isPaged = (route: Route) => ["offset", "page"].some((name) => name in (bodyOf(route)?.shape ?? {}));
+const takesLimit = (route: Route) => isPaged(route) && "limit" in (bodyOf(route)?.shape ?? {});
 
 describe("without a key, a deployed Worker", () => {
   const deployed = { SLUICE_MODE: "deployed", SLUICE_API_KEY: undefined, SLUICE_AUTH_STRING: undefined };
