@@ -16,6 +16,7 @@ import { taskRunHistoryRoutes } from "#resources/task-runs/history-routes";
 import { logRoutes } from "#resources/logs/routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
 import { adminRoutes } from "#resources/admin/routes";
+import { automationRoutes } from "#resources/automations/routes";
 import { rootRoutes } from "#resources/root/routes";
 import { collectionRoutes } from "#resources/collections/routes";
 import { variableRoutes } from "#resources/variables/routes";
@@ -23,6 +24,7 @@ import { workPoolRoutes } from "#resources/work-pools/routes";
 import { workQueueRoutes } from "#resources/work-queues/routes";
 
 export const routes: readonly Route[] = [
+  ...automationRoutes,
   ...rootRoutes,
   ...adminRoutes,
   ...concurrencyLimitRoutes,

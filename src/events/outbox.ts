@@ -93,6 +93,9 @@ const stateJson = (alias: string): SQL =>
   sql.raw(`json_object('id', ${alias}.id, 'type', ${alias}.type, 'name', ${alias}.name, 'timestamp', ${alias}.timestamp,
     'message', ${alias}.message, 'state_details', json(${alias}.state_details))`);
 
+/** Prefect: the scheduler writes its runs without orchestration, so their first state has no event. */
+const madeBySchedule = sql.raw(`(r.auto_scheduled = 1 and r.state_ids ->> '$[0]' = st.id)`);
+
 /** States in a range of ids whose event is in no segment, with everything their events are made of. */
 function selectUnsent(range: SQL): SQL {
   return sql`
@@ -113,7 +116,7 @@ function selectUnsent(range: SQL): SQL {
     left join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     left join ${task_run} t on t.workspace_id = r.workspace_id and t.id = r.parent_task_run_id
-    where ${range} and not exists (
+    where ${range} and not ${madeBySchedule} and not exists (
       select 1 from ${event_resource} i
       join ${event_segment} s on s.workspace_id = i.workspace_id and s.hour = i.hour and s.id = i.segment_id
       where i.workspace_id = st.workspace_id and i.resource_id = 'prefect.flow-run.' || st.flow_run_id

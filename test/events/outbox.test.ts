@@ -82,6 +82,16 @@ test("a change whose process died before its event has it after a sweep, and onc
   expect(await eventsOf(run.id)).toHaveLength(3);
 });
 
+test("the first state of a run that a schedule made has no event, and the next ones have", async () => {
+  const run = await aRunWithoutEvents(100, 90);
+  await env.DB.prepare("update flow_run set auto_scheduled = 1 where id = ?").bind(run.id).run();
+  await env.DB.prepare("delete from sweep_mark").run();
+  await cron();
+  expect((await eventsOf(run.id)).map((event) => [event.event, event.follows])).toEqual([
+    ["prefect.flow-run.Running", run.stateIds[0]],
+  ]);
+});
+
 test("an event that was sent is not sent again by the sweep", async () => {
   const run = await aRunWithoutEvents(100);
   await sendUnsentOf(

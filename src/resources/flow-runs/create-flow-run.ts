@@ -267,14 +267,18 @@ function contextOf(tools: Tools, row: FlowRunRow): FlowRunContext {
   };
 }
 
-/** Makes the events and tells the pools. Both are made up for if they fail: the sweep, the objects' own repair. */
+/**
+ * Makes the events and tells the pools. Both are made up for if they fail: the sweep, the objects' own repair.
+ * Prefect: the scheduler writes its runs without orchestration, so there is no event of their first state.
+ */
 async function announce(tools: Tools, born: readonly Born[]): Promise<void> {
   if (born.length === 0) return;
   for (const one of born) remember(tools.workspaceId, one);
+  const orchestrated = born.filter(({ row }) => row.auto_scheduled === 0);
   tools.background(
     emitEvents(
       tools,
-      born.map((one) => flowRunStateEvent(factsOf(one, null, one.state))),
+      orchestrated.map((one) => flowRunStateEvent(factsOf(one, null, one.state))),
     ),
   );
   await tellPools(
