@@ -88,6 +88,6 @@ export class Definitions {
 
   private forgetOneByOne(): void {
     this.readAt.clear();
-    for (const limit of [...this.limits.values()]) if (!isCommon(limit.name)) this.remove(limit);
+    for (const limit of this.limits.values()) if (!isCommon(limit.name)) this.remove(limit);
   }
 }

@@ -186,6 +186,11 @@ export class Ledger {
     this.putLoose({ limit_id: limit.id, slots, at: now, decay });
   }
 
+  /** The leases that never expire: what only their holders' ends can tell to be over. */
+  endless(): Lease[] {
+    return [...this.leases.values()].filter(({ expires }) => expires === null);
+  }
+
   /** The leases on a limit that have a holder, oldest first. */
   heldOn(limitId: string, now: Micros): Lease[] {
     this.expire(now);

@@ -11,10 +11,14 @@ import type {
   ConcurrencyLimitsMethods,
   MinimalLimit,
 } from "#objects/concurrency-limits/messages";
-import { readLimits, repairTools } from "#objects/concurrency-limits/repair";
+import { readEnded, readLimits, repairTools } from "#objects/concurrency-limits/repair";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
 const SECOND: Micros = 1_000_000;
+/** So often the object looks whether the holders of leases without an end have come to theirs. */
+const CHECK_EVERY = 300 * SECOND;
+/** A lease is taken before the state that wants it is committed: younger ones are left alone. */
+const SETTLED_AFTER = 60 * SECOND;
 /** D1 is read again if something was changed meanwhile, but not for ever. */
 const READ_TRIES = 3;
 
@@ -48,10 +52,30 @@ export class ConcurrencyLimits extends SluiceObject {
   }
 
   override async onTimer(name: string): Promise<void> {
-    if (name !== "expire") return;
+    if (name === "check") return this.check();
     this.timerAt = null;
     this.ledger().expire(this.clock());
     await this.armExpiry();
+  }
+
+  /** Ends leases without an end whose holders are over: nobody else would. */
+  private async check(): Promise<void> {
+    const workspace = this.readMeta("workspace");
+    const before = this.clock() - SETTLED_AFTER;
+    const held = this.ledger()
+      .endless()
+      .filter((lease) => lease.holder !== null && lease.holder.type !== "deployment");
+    if (workspace === null || held.length === 0) return;
+    const settled = held.filter(({ created }) => created < before);
+    const holders = settled.flatMap(({ holder }) => (holder ? [holder] : []));
+    const ended = new Set(await readEnded(this.toolsOf(workspace), holders));
+    for (const { id, holder } of settled) if (holder && ended.has(holder)) this.release(id);
+    await this.setTimerBy("check", toMs(this.clock() + CHECK_EVERY));
+  }
+
+  private async armCheck(workspace: string): Promise<void> {
+    if (this.readMeta("workspace") === null) this.writeMeta("workspace", workspace);
+    await this.setTimerBy("check", toMs(this.clock() + CHECK_EVERY));
   }
 
   private async acquire(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer> {
@@ -71,6 +95,7 @@ export class ConcurrencyLimits extends SluiceObject {
     const full = this.ledger().acquire(limits, { slots: ask.slots, lease }, now);
     if (full.length > 0) return this.refuse(full, ask.slots, now);
     await this.armExpiry();
+    if (ask.lease?.seconds === null) await this.armCheck(workspace);
     return { kind: "acquired", limits: limits.map(minimal), is_held: ask.lease !== null && active.length > 0 };
   }
 
@@ -151,6 +176,7 @@ export class ConcurrencyLimits extends SluiceObject {
       const lease = { id: leaseId, expires: null, holder: { type: "task_run" as const, id: taskRunId } };
       this.ledger().hold([limit], { slots: 1, lease }, now);
     }
+    if (taskRuns.length > 0) await this.armCheck(workspace);
   }
 
   private forgetLimit(id: string): void {
@@ -173,14 +199,16 @@ export class ConcurrencyLimits extends SluiceObject {
       const wanted = this.definitions.wanted(asked, this.clock());
       if (!wanted) return;
       const { generation } = this.definitions;
-      const tools = repairTools(this.bindings, workspace, (work) => this.state.waitUntil(work));
-      // oxlint-disable-next-line no-await-in-loop -- read again only if what was read is old already
-      const rows = await readLimits(tools, wanted);
+      const rows = await readLimits(this.toolsOf(workspace), wanted);
       if (generation !== this.definitions.generation && tries < READ_TRIES) continue;
       const gone = this.definitions.learn(wanted, rows, this.clock());
       for (const id of gone) this.forgetLimit(id);
       return;
     }
+  }
+
+  private toolsOf(workspace: string): ReturnType<typeof repairTools> {
+    return repairTools(this.bindings, workspace, (work) => this.state.waitUntil(work));
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -194,7 +222,7 @@ export class ConcurrencyLimits extends SluiceObject {
     const next = this.ledger().nextExpiry;
     if (next === null || (this.timerAt !== null && this.timerAt <= next)) return;
     this.timerAt = next;
-    await this.setTimerBy("expire", Math.ceil(next / 1000));
+    await this.setTimerBy("expire", toMs(next));
   }
 
   private ledger(): Ledger {
@@ -208,5 +236,7 @@ export class ConcurrencyLimits extends SluiceObject {
     return this.book;
   }
 }
+
+const toMs = (time: Micros) => Math.ceil(time / 1000);
 
 const minimal = ({ id, name, limit }: Limit): MinimalLimit => ({ id, name, limit });

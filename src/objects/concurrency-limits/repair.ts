@@ -1,10 +1,13 @@
-/** How the object learns from D1 what limits there are. */
+/** How the object learns from D1 what limits there are, and which holders have come to their end. */
 import { sql } from "drizzle-orm";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
+import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
 import type { Env } from "#env";
 import type { Wanted } from "#objects/concurrency-limits/definitions";
-import type { Limit } from "#objects/concurrency-limits/ledger";
+import type { Holder, Limit } from "#objects/concurrency-limits/ledger";
 import { makeTools, type Tools } from "#tools";
+import { TERMINAL_TYPES } from "#wire/state";
 
 type Row = Pick<typeof concurrency_limit.$inferSelect, "id" | "name" | "limit" | "active" | "slot_decay_per_second">;
 
@@ -26,3 +29,24 @@ export async function readLimits(tools: Tools, wanted: Wanted): Promise<Limit[]>
   // The columns were named above.
   return (results.flat() as unknown as Row[]).map((row) => ({ ...row, active: row.active === 1 }));
 }
+
+/**
+ * Of these holders those whose runs are over: in a terminal state, or deleted. A task run that D1 does not know
+ * may only not have been reported yet.
+ */
+export async function readEnded(tools: Tools, holders: readonly Holder[]): Promise<Holder[]> {
+  const idsOf = (type: Holder["type"]) =>
+    JSON.stringify(holders.flatMap((holder) => (holder.type === type ? [holder.id] : [])));
+  const terminal = sql`(select value from json_each(${JSON.stringify([...TERMINAL_TYPES])}))`;
+  const [taskRuns = [], flowRuns = []] = await tools.db.readAll([
+    sql`select id from ${task_run} where workspace_id = ${tools.workspaceId}
+      and id in (select value from json_each(${idsOf("task_run")})) and state_type in ${terminal}`,
+    sql`select h.value as id from json_each(${idsOf("flow_run")}) h
+      left join ${flow_run} r on r.workspace_id = ${tools.workspaceId} and r.id = h.value
+      where r.id is null or r.state_type in ${terminal}`,
+  ]);
+  const ended = { task_run: idSet(taskRuns), flow_run: idSet(flowRuns), deployment: new Set<string>() };
+  return holders.filter(({ type, id }) => ended[type].has(id));
+}
+
+const idSet = (rows: readonly Record<string, unknown>[]) => new Set(rows.map(({ id }) => String(id)));

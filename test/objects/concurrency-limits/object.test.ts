@@ -12,7 +12,7 @@ import {
   renewLease,
 } from "#objects/concurrency-limits/client";
 import { makeTools } from "#tools";
-import { unique, WORKSPACE } from "../../support/world";
+import { aFlowRun, propose, unique, WORKSPACE } from "../../support/world";
 
 const tools = () => makeTools(env, WORKSPACE, () => undefined);
 const stub = () => env.CONCURRENCY_LIMITS.get(env.CONCURRENCY_LIMITS.idFromName(WORKSPACE));
@@ -132,14 +132,29 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("without an end have no alarm", async () => {
-    await runDurableObjectAlarm(stub());
-    const { id } = await aLimit();
-    wait(100_000);
-    await runDurableObjectAlarm(stub());
+  test("without an end are held until their holder's run is over, and no longer", async () => {
+    const { id } = await aLimit({ limit: 9 });
+    const running = await aFlowRun({ state: { type: "RUNNING" } });
+    const over = await aFlowRun({ state: { type: "COMPLETED" } });
+    const unknown = crypto.randomUUID();
+    const holders = [
+      { type: "flow_run", id: running.id },
+      { type: "flow_run", id: over.id },
+      { type: "flow_run", id: unknown },
+      { type: "task_run", id: unknown },
+    ] as const;
+    for (const holder of holders) {
+      await acquireLease(tools(), { lease_id: crypto.randomUUID(), limit_ids: [id], slots: 1, seconds: null, holder });
+    }
+    wait(290);
     await lease([id], { seconds: null });
-    expect(await runDurableObjectAlarm(stub())).toBe(false);
-    wait(1e7);
+    wait(20);
+    await runDurableObjectAlarm(stub());
+    // The run that goes on, the task run that may yet be reported, and the lease that is too young to be judged.
+    expect(await inUse(id)).toBe(3);
+    await propose(running.id, { type: "COMPLETED" });
+    wait(310);
+    await runDurableObjectAlarm(stub());
     expect(await inUse(id)).toBe(1);
   });
 
