@@ -1,8 +1,9 @@
-/** What is estimated of runs, as SQL in microseconds; `resources/flow-runs/store.ts` says the same of single rows. */
+/** What is estimated of runs, in microseconds: as SQL over many, and of a single row. */
 import { type SQL, sql } from "drizzle-orm";
 import type { flow_run } from "#db/tables/flow-run";
 import type { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
+import type { State } from "#wire/state";
 
 /** The tables that have runs. */
 export type RunTable = typeof flow_run | typeof task_run;
@@ -20,4 +21,26 @@ export function latenessOf(run: RunTable, now: Micros): SQL {
     when ${run.start_time} is null and ${run.expected_start_time} < ${now}
       and ${run.state_type} not in ('COMPLETED', 'FAILED', 'CRASHED', 'CANCELLED') then ${now} - ${run.expected_start_time}
     else 0 end`;
+}
+
+/** Prefect: `estimated_run_time`, the time spent running so far, the present stretch included. */
+export function estimatedRunTime(
+  run: { total_run_time: Micros },
+  state: Pick<State, "type" | "timestamp"> | null,
+  now: Micros,
+): Micros {
+  if (state?.type !== "RUNNING") return run.total_run_time;
+  return run.total_run_time + Math.max(0, now - state.timestamp);
+}
+
+/** Prefect: `estimated_start_time_delta`, how late the run began, or is. Never negative. */
+export function startTimeDelta(
+  run: Pick<typeof flow_run.$inferSelect, "start_time" | "expected_start_time" | "state_type">,
+  now: Micros,
+): Micros {
+  if (run.start_time !== null && run.expected_start_time !== null)
+    return Math.max(0, run.start_time - run.expected_start_time);
+  const isWaiting = run.start_time === null && run.expected_start_time !== null && run.expected_start_time < now;
+  const hasEnded = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"].includes(run.state_type ?? "");
+  return isWaiting && !hasEnded ? now - (run.expected_start_time ?? now) : 0;
 }

@@ -80,11 +80,17 @@ export abstract class SluiceObject extends Durable {
 
   /** A kept word about the object itself. */
   readMeta(key: string): string | null {
-    return this.sql.exec<{ value: string }>("select value from sluice_meta where key = ?", key).toArray()[0]?.value ?? null;
+    return (
+      this.sql.exec<{ value: string }>("select value from sluice_meta where key = ?", key).toArray()[0]?.value ?? null
+    );
   }
 
   writeMeta(key: string, value: string): void {
-    this.write("insert into sluice_meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value", key, value);
+    this.write(
+      "insert into sluice_meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value",
+      key,
+      value,
+    );
   }
 
   /** Runs a writing statement and counts its rows. */
@@ -107,7 +113,11 @@ export abstract class SluiceObject extends Durable {
   async setTimer(name: string, atMs: number): Promise<void> {
     const [present] = this.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray();
     if (present?.at === atMs) return;
-    this.write("insert into sluice_timer (name, at) values (?, ?) on conflict (name) do update set at = excluded.at", name, atMs);
+    this.write(
+      "insert into sluice_timer (name, at) values (?, ?) on conflict (name) do update set at = excluded.at",
+      name,
+      atMs,
+    );
     await this.arm();
   }
 
@@ -129,7 +139,9 @@ export abstract class SluiceObject extends Durable {
   async alarm(): Promise<void> {
     this.open();
     const now = Date.now();
-    const due = this.sql.exec<{ name: string; at: number }>("select name, at from sluice_timer where at <= ? order by at", now).toArray();
+    const due = this.sql
+      .exec<{ name: string; at: number }>("select name, at from sluice_timer where at <= ? order by at", now)
+      .toArray();
     for (const timer of due) {
       this.write("delete from sluice_timer where name = ? and at = ?", timer.name, timer.at);
       try {

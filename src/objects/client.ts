@@ -3,7 +3,9 @@ import { proxyDurable } from "itty-durable";
 import { type Cost, spend } from "#lib/cost";
 import { CALL_VERSION, type Call } from "#objects/base";
 
-type Promised<T> = { [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never };
+type Promised<T> = {
+  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
+};
 
 /** The name of an object: its parts, ASCII, unmistakably parted. */
 export function objectName(...parts: string[]): string {

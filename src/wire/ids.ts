@@ -18,8 +18,9 @@ const GROUPS = [8, 4, 4, 4, 12];
 
 /** What pydantic says is wrong with a text that is no UUID. */
 function uuidProblem(text: string): string {
-  const stranger = [...text].findIndex((char) => !/[0-9a-f-]/i.test(char));
-  if (stranger >= 0) return `invalid character: found \`${[...text][stranger] ?? ""}\` at ${stranger}`;
+  const characters = Array.from(text);
+  const stranger = characters.findIndex((char) => !/[0-9a-f-]/i.test(char));
+  if (stranger >= 0) return `invalid character: found \`${characters[stranger]}\` at ${stranger}`;
   const groups = text.split("-");
   if (groups.length === 1) return `invalid length: found ${text.length}`;
   if (groups.length !== GROUPS.length) return `invalid group count: expected ${GROUPS.length}, found ${groups.length}`;

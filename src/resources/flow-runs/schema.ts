@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
-import { Float, Int, JsonObject, Labels } from "#wire/scalars";
+import { JsonObject, Labels } from "#wire/scalars";
 import { FlowRunPolicy } from "#wire/run-policy";
 import { StateCreate, StateText, StateType } from "#wire/state";
 

@@ -1,6 +1,7 @@
 /** Flow runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
+import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
@@ -21,7 +22,8 @@ export interface StateColumns {
 }
 
 /** A flow run with its present state and its work pool. */
-export type FlowRunWithState = FlowRunRow & StateColumns & { work_pool_id: string | null; work_pool_name: string | null };
+export type FlowRunWithState = FlowRunRow &
+  StateColumns & { work_pool_id: string | null; work_pool_name: string | null };
 
 /** The joined state's columns, for selects of other stores too. */
 export const STATE_COLUMNS = sql.raw(
@@ -66,7 +68,9 @@ export class FlowRunStore {
 
   /** A page of runs. `where` and `order` come from the filters. */
   list(where: SQL, order: SQL, limit: number, offset: number): Promise<FlowRunWithState[]> {
-    return this.db.rows<FlowRunWithState>(selectFlowRuns(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`));
+    return this.db.rows<FlowRunWithState>(
+      selectFlowRuns(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`),
+    );
   }
 
   /** How many runs there are. */
@@ -88,23 +92,6 @@ export function stateOf(row: StateColumns): State | null {
     data: row.s_data === null ? null : readJson<unknown>(row.s_data),
     state_details: readJson<State["state_details"]>(row.s_details ?? "{}"),
   };
-}
-
-/** Prefect: `estimated_run_time`, the time spent running so far, the present stretch included. */
-export function estimatedRunTime(run: { total_run_time: Micros }, state: Pick<State, "type" | "timestamp"> | null, now: Micros): Micros {
-  if (state?.type !== "RUNNING") return run.total_run_time;
-  return run.total_run_time + Math.max(0, now - state.timestamp);
-}
-
-/** Prefect: `estimated_start_time_delta`, how late the run began, or is. Never negative. */
-export function startTimeDelta(
-  run: Pick<FlowRunRow, "start_time" | "expected_start_time" | "state_type">,
-  now: Micros,
-): Micros {
-  if (run.start_time !== null && run.expected_start_time !== null) return Math.max(0, run.start_time - run.expected_start_time);
-  const isWaiting = run.start_time === null && run.expected_start_time !== null && run.expected_start_time < now;
-  const hasEnded = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"].includes(run.state_type ?? "");
-  return isWaiting && !hasEnded ? now - (run.expected_start_time ?? now) : 0;
 }
 
 /** A flow run as answers show it. */

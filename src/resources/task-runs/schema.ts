@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
-import { Float, Int, Labels } from "#wire/scalars";
+import { Labels } from "#wire/scalars";
 import { TaskRunPolicy } from "#wire/run-policy";
 import { StateCreate, StateText, StateType } from "#wire/state";
 

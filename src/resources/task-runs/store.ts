@@ -1,9 +1,9 @@
 /** Task runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
+import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
-import { estimatedRunTime, startTimeDelta } from "#resources/flow-runs/store";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState, type State } from "#wire/state";
 
