@@ -2,12 +2,13 @@
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { flow } from "#db/tables/flow";
+import { estimatedRunTime } from "#db/run-estimates";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
-import { estimatedRunTime } from "#resources/flow-runs/store";
+
 import { statesOf, type TaskRunRow } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
