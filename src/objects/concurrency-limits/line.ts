@@ -7,6 +7,8 @@ const MOST_SECONDS = 30;
 /** Somebody comes at least this often, so that a slot given back is soon taken again. */
 const SLOWEST_SECONDS = 1;
 const FASTEST_SECONDS = 0.01;
+/** So many come for each slot that becomes free: one alone would find it after half the time between two, on average. */
+const ASKS_A_SLOT = 2;
 /** Prefect: `avg_slot_occupancy_seconds` of a new limit. */
 const FIRST_OCCUPANCY_SECONDS = 2;
 /** Prefect: OCCUPANCY_SAMPLES_MULTIPLIER, the average goes over the last `limit` times as many samples. */
@@ -21,8 +23,8 @@ export interface Refusal {
 }
 
 /**
- * Gives each who was refused a time of their own, one behind the other, as far apart as slots are expected to become
- * free: by the decay, or by how long a slot was held on average.
+ * Gives each who was refused a time of their own, one behind the other, as far apart as slots become free by the
+ * decay, or half as far as they are expected to be given back, by how long one was held on average.
  */
 export class Line {
   private readonly lastTimes = new Map<string, Micros>();
@@ -64,7 +66,7 @@ export class Line {
   private spacing(limit: Limit, slots: number): number {
     if (limit.slot_decay_per_second > 0) return slots / limit.slot_decay_per_second;
     const expected = (this.occupancyOf(limit.id) * slots) / Math.max(1, limit.limit);
-    return Math.min(SLOWEST_SECONDS, Math.max(FASTEST_SECONDS, expected));
+    return Math.min(SLOWEST_SECONDS, Math.max(FASTEST_SECONDS, expected / ASKS_A_SLOT));
   }
 
   private occupancyOf(limitId: string): number {

@@ -5,7 +5,7 @@ import { Line } from "#objects/concurrency-limits/line";
 
 const SECOND = 1_000_000;
 const START = 1_700_000_000 * SECOND;
-const limit: Limit = { id: "limit", name: "limit", limit: 2, active: true, slot_decay_per_second: 0 };
+const limit: Limit = { id: "limit", name: "limit", limit: 1, active: true, slot_decay_per_second: 0 };
 const join = (line: Line, now: number, slots = 1) => line.join([{ limit, free_in_seconds: 0 }], slots, now);
 
 describe("who is refused", () => {
@@ -32,12 +32,12 @@ describe("who is refused", () => {
     expect(Math.max(...times)).toBe(30);
   });
 
-  test("comes back after the time in which a slot is expected", () => {
+  test("comes twice in the time in which a slot is expected", () => {
     const line = new Line();
-    for (let sample = 0; sample < 100; sample++) line.noteOccupancy(limit.id, limit.limit, 0.2);
+    for (let sample = 0; sample < 100; sample++) line.noteOccupancy(limit.id, limit.limit, 0.1);
     const [first, second] = [join(line, START), join(line, START)];
-    expect(first).toBeCloseTo(0.1, 3);
-    expect(second).toBeCloseTo(0.2, 3);
+    expect(first).toBeCloseTo(0.05, 3);
+    expect(second).toBeCloseTo(0.1, 3);
   });
 
   test("has its place behind those who wait, and none when they have come", () => {
