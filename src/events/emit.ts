@@ -18,13 +18,21 @@ export interface PublishedLog {
 }
 
 /** What travels to the object, in a body, for events are large. */
-export type StreamCall =
-  | { v: 1; workspace: string; events: ReceivedEvent[] }
-  | { v: 1; workspace: string; logs: readonly PublishedLog[] };
+export interface StreamCall {
+  v: 1;
+  workspace: string;
+  events: ReceivedEvent[];
+  logs: PublishedLog[];
+}
 
 /** Where the object takes calls. */
 export const STREAM_URL = "https://event-stream/take";
 const TRIES = 3;
+/** How long what is sent after a reply waits for company; the object gathers for longer still. */
+const COMPANY_MS = 20;
+
+/** Calls of this isolate that have not left yet, by workspace; lost with the isolate, and made up for by the sweep. */
+const waiting = new Map<string, { call: StreamCall; sent: Promise<void> }>();
 
 /**
  * Sends events, after the commit of what they tell; resolves when they are written. May be repeated: an event is known by
@@ -32,17 +40,41 @@ const TRIES = 3;
  */
 export async function emitEvents(tools: Tools, events: readonly Event[]): Promise<void> {
   if (events.length === 0) return;
+  const { call, sent } = nextCall(tools);
   const now = tools.clock();
-  await callStream(tools, {
-    v: 1,
-    workspace: tools.workspaceId,
-    events: events.map((event) => receiveEvent(event, now)),
-  });
+  for (const event of events) call.events.push(receiveEvent(event, now));
+  await sent;
 }
 
 /** Shows logs to those who listen, after they were stored. */
 export async function publishLogs(tools: Tools, logs: readonly PublishedLog[]): Promise<void> {
-  if (logs.length > 0) await callStream(tools, { v: 1, workspace: tools.workspaceId, logs });
+  if (logs.length === 0) return;
+  const { call, sent } = nextCall(tools);
+  call.logs.push(...logs);
+  await sent;
+}
+
+/** Writes events that a client waits for, at once. Throws 503 where they could not be written. */
+export async function writeEvents(tools: Tools, events: readonly Event[]): Promise<void> {
+  if (events.length === 0) return;
+  const now = tools.clock();
+  const received = events.map((event) => receiveEvent(event, now));
+  await callStream(tools, { v: 1, workspace: tools.workspaceId, events: received, logs: [] });
+}
+
+/** The call that leaves next for the workspace; who makes it new sees to it that it leaves. */
+function nextCall(tools: Tools): { call: StreamCall; sent: Promise<void> } {
+  const present = waiting.get(tools.workspaceId);
+  if (present) return present;
+  const call: StreamCall = { v: 1, workspace: tools.workspaceId, events: [], logs: [] };
+  const leave = async () => {
+    await new Promise((resolve) => setTimeout(resolve, COMPANY_MS));
+    waiting.delete(tools.workspaceId);
+    await callStream(tools, call);
+  };
+  const next = { call, sent: leave() };
+  waiting.set(tools.workspaceId, next);
+  return next;
 }
 
 /** The object of a workspace. */

@@ -43,9 +43,8 @@ export class EventStream extends SluiceObject {
     if (call.v !== 1)
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
     this.keepWorkspace(call.workspace);
-    if ("events" in call) return this.takeEvents(call.events);
-    this.theListeners().showLogs(call.logs);
-    return new Response(null, { status: 204 });
+    if (call.logs.length > 0) this.theListeners().showLogs(call.logs);
+    return this.takeEvents(call.events);
   }
 
   private async takeEvents(events: readonly ReceivedEvent[]): Promise<Response> {

@@ -1,6 +1,6 @@
 /** The routes under /events. */
 import { z } from "zod";
-import { emitEvents, eventStream } from "#events/emit";
+import { writeEvents, eventStream } from "#events/emit";
 import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";
 import { EventReader } from "#events/read-events";
@@ -59,7 +59,7 @@ async function firstPage(filter: EventFilter, limit: number, request: Request, t
 export const eventRoutes = [
   route(
     { method: "POST", path: "/events", summary: "Record a batch of events.", body: EventsCreate, status: 204 },
-    ({ body, tools }) => emitEvents(tools, body),
+    ({ body, tools }) => writeEvents(tools, body),
   ),
   route(
     { method: "POST", path: "/events/filter", summary: "Query events.", body: EventsRead, response: EventPage },
