@@ -16,7 +16,7 @@ interface Row {
 
 /** The rows of the document's first table. */
 function documented(): Row[] {
-  const lines = doc.split("\n").filter((line) => line.startsWith("| ") && !line.startsWith("| step"));
+  const lines = doc.split("\n").filter((line) => line.startsWith("| ") && !/^\| (step|-)/.test(line));
   return lines.map((line) => {
     const [step = "", statements, trips, written] = line
       .split("|")
