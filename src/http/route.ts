@@ -99,7 +99,8 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       const text = await readBody(request);
       const details: ValidationDetail[] = [];
       const query = parse(spec.query, queryOf(request.url), "query", details, false);
-      const raw = spec.body === undefined ? undefined : parseJson(text, isEmbedded);
+      const raw =
+        spec.body === undefined ? undefined : parseText(text, isEmbedded, request.headers.get("content-type"));
       const body = parseBody(spec.body, raw, details, isEmbedded);
       if (details.length > 0) throw new InvalidRequest(details, raw);
       // The handler's own types come from the same schemas that were just applied.
@@ -141,8 +142,18 @@ export async function drain(request: Request): Promise<void> {
   }
 }
 
-function parseJson(text: string, isEmbedded: boolean): unknown {
+const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
+
+/**
+ * FastAPI: what is called anything but JSON is not read as JSON; so no form of a foreign page can change anything.
+ * A body that is not said to be anything is.
+ */
+function parseText(text: string, isEmbedded: boolean, type: string | null): unknown {
   if (text === "") return isEmbedded ? {} : undefined;
+  return type && !JSON_TYPE.test(type) ? text : parseJson(text);
+}
+
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
@@ -170,7 +181,8 @@ function parseBody(
     );
     return undefined;
   }
-  if (raw === undefined || (raw === null && isEmbedded)) {
+  // FastAPI: a body that is null is none.
+  if (raw === undefined || raw === null) {
     if (isEmbedded) return parse(schema, {}, "body", details, true);
     if (schema.safeParse(undefined).success) return parse(schema, undefined, "body", details, false);
     details.push({ type: "missing", loc: ["body"], msg: "Field required", input: null });

@@ -15,7 +15,8 @@ const pathOf = (route: Route, id = ID) =>
 
 /** Asks the Worker under other settings than those of the tests. */
 function ask(method: string, path: string, settings: Partial<Env> = {}, init: RequestInit = {}): Promise<Response> {
-  const request = new Request(`http://sluice${path}`, { method, ...init });
+  const headers = { "content-type": "application/json", ...init.headers };
+  const request = new Request(`http://sluice${path}`, { method, ...init, headers });
   return Promise.resolve(app.fetch(request, { ...env, ...settings }, createExecutionContext()));
 }
 
@@ -154,6 +155,21 @@ describe("a body", () => {
     [201, "Invalid limit: must be less than or equal to 200."],
     [-1, "Invalid limit: must be greater than or equal to 0."],
   ] as const;
+  test.for(named(withBody))("%s is read as JSON only if it is called so", async ([, route]) => {
+    const headers = { "content-type": "text/plain" };
+    const response = await ask(route.method, pathOf(route), {}, { headers, body: '{"limit": 0}' });
+    expect(response.status).toBe(422);
+  });
+
+  test.for(["application/json; charset=utf-8", "application/merge-patch+json", ""])(
+    "that is called %j is read as JSON",
+    async (type) => {
+      const headers = { "content-type": type };
+      const response = await ask("POST", "/api/flows/filter", {}, { headers, body: '{"limit": 201}' });
+      expect(await response.json()).toEqual({ detail: "Invalid limit: must be less than or equal to 200." });
+    },
+  );
+
   test.for(named(withBody.filter((route) => takesLimit(route) && route.body?.safeParse({ limit: 201 }).success)))(
     "%s has a limit from 0 to 200",
     async ([, route]) => {

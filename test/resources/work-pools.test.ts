@@ -24,7 +24,7 @@ async function send(
 ): Promise<{ status: number; body: never; cost: string }> {
   const response = await SELF.fetch(`http://sluice/api${path}`, {
     method,
-    headers: { "x-sluice-cost": "1" },
+    headers: { "content-type": "application/json", "x-sluice-cost": "1" },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const text = await response.text();

@@ -16,7 +16,7 @@ interface Queue {
 async function send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
   const response = await SELF.fetch(`http://sluice/api${path}`, {
     method,
-    headers,
+    headers: { "content-type": "application/json", ...headers },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const text = await response.text();

@@ -12,7 +12,7 @@ export async function api<T = Record<string, unknown>>(
 ): Promise<{ status: number; body: T; headers: Headers }> {
   const response = await SELF.fetch(`http://sluice/api${path}`, {
     method,
-    headers,
+    headers: { "content-type": "application/json", ...headers },
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const text = await response.text();

@@ -19,7 +19,10 @@ export type LogCreate = z.output<typeof LogCreate>;
 
 /** A batch of logs. Prefect: it is a `Sequence`, and its refusal says so. */
 export const LogsCreate = z.array(LogCreate, {
-  error: '!is_instance_of|Input should be an instance of Sequence|{"class":"Sequence"}',
+  error: ({ input }) =>
+    typeof input === "string"
+      ? `!sequence_str|'str' instances are not allowed as a Sequence value|{"type_name":"str"}`
+      : '!is_instance_of|Input should be an instance of Sequence|{"class":"Sequence"}',
 });
 
 export const Log = z
