@@ -105,7 +105,7 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/filter",
       summary: "Read deployments.",
-      body: embedded({ ...FilterFields, sort: Sort, limit: Limit, offset: Offset }),
+      body: embedded({ limit: Limit, offset: Offset, ...FilterFields, sort: Sort }),
       response: z.array(DeploymentResponse),
     },
     async ({ body, tools }) => {
@@ -124,7 +124,7 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/paginate",
       summary: "Read a page of deployments, with how many there are.",
-      body: embedded({ ...FilterFields, sort: Sort, limit: Limit, page: Page }),
+      body: embedded({ limit: Limit, page: Page, ...FilterFields, sort: Sort }),
       response: paginated(DeploymentResponse, "DeploymentPaginationResponse"),
     },
     async ({ body, tools }) => {

@@ -72,7 +72,7 @@ export const flowRunRoutes = [
       method: "POST",
       path: "/flow_runs/filter",
       summary: "Read flow runs.",
-      body: embedded({ ...FilterFields, sort: FlowRunSort.default("ID_DESC"), limit: Limit, offset: Offset }),
+      body: embedded({ limit: Limit, sort: FlowRunSort.default("ID_DESC"), offset: Offset, ...FilterFields }),
       response: z.array(FlowRunResponse),
     },
     async ({ body, tools }) => {
@@ -97,7 +97,7 @@ export const flowRunRoutes = [
       method: "POST",
       path: "/flow_runs/paginate",
       summary: "Read a page of flow runs, with how many there are.",
-      body: embedded({ ...FilterFields, sort: FlowRunSort.default("ID_DESC"), limit: Limit, page: Page }),
+      body: embedded({ limit: Limit, sort: FlowRunSort.default("ID_DESC"), page: Page, ...FilterFields }),
       response: paginated(FlowRunResponse, "FlowRunPaginationResponse"),
     },
     async ({ body, tools }) => {

@@ -79,7 +79,7 @@ export const flowRoutes = [
       method: "POST",
       path: "/flows/filter",
       summary: "Read flows.",
-      body: embedded({ ...FlowFilters, sort: FlowSort.default("NAME_ASC"), limit: Limit, offset: Offset }),
+      body: embedded({ limit: Limit, offset: Offset, ...FlowFilters, sort: FlowSort.default("NAME_ASC") }),
       response: z.array(Flow),
     },
     async ({ body, tools }) => {
@@ -93,7 +93,7 @@ export const flowRoutes = [
       method: "POST",
       path: "/flows/paginate",
       summary: "Read a page of flows, with how many there are.",
-      body: embedded({ ...FlowFilters, sort: FlowSort.default("NAME_ASC"), limit: Limit, page: Page }),
+      body: embedded({ limit: Limit, page: Page, ...FlowFilters, sort: FlowSort.default("NAME_ASC") }),
       response: paginated(Flow, "FlowPaginationResponse"),
     },
     async ({ body, tools }) => {

@@ -70,7 +70,7 @@ export const taskRunRoutes = [
       method: "POST",
       path: "/task_runs/filter",
       summary: "Read task runs.",
-      body: embedded({ ...TaskRunFilters, sort: TaskRunSort.default("ID_DESC"), limit: Limit, offset: Offset }),
+      body: embedded({ limit: Limit, sort: TaskRunSort.default("ID_DESC"), offset: Offset, ...TaskRunFilters }),
       response: z.array(TaskRun),
     },
     async ({ body, tools }) => {
@@ -95,7 +95,7 @@ export const taskRunRoutes = [
       method: "POST",
       path: "/task_runs/paginate",
       summary: "Read a page of task runs, with how many there are.",
-      body: embedded({ ...TaskRunFilters, sort: TaskRunSort.default("ID_DESC"), limit: Limit, page: Page }),
+      body: embedded({ limit: Limit, sort: TaskRunSort.default("ID_DESC"), page: Page, ...TaskRunFilters }),
       response: paginated(TaskRun, "TaskRunPaginationResponse"),
     },
     async ({ body, tools }) => {

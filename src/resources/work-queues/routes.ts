@@ -83,7 +83,7 @@ export const workQueueRoutes = [
       method: "POST",
       path: "/work_queues/filter",
       summary: "Query for work queues.",
-      body: embedded({ work_queues: WorkQueueFilter.nullish(), limit: Limit, offset: Offset }),
+      body: embedded({ limit: Limit, offset: Offset, work_queues: WorkQueueFilter.nullish() }),
       response: z.array(WorkQueueResponse),
     },
     async ({ body, tools }) => {
