@@ -59,7 +59,9 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
     case "invalid_type":
       return detail(...(saidOf(issue) ?? TYPE_WORDS(issue.expected, path.length === 0)));
     case "invalid_value":
-      return detail("enum", `Input should be ${choices(issue.values)}`, { expected: choices(issue.values) });
+      return detail(issue.values.length === 1 ? "literal_error" : "enum", `Input should be ${choices(issue.values)}`, {
+        expected: choices(issue.values),
+      });
     case "too_small":
       return detail(...tooSmall(issue));
     case "too_big":
@@ -102,7 +104,16 @@ function isCustomType(issue: Issue): boolean {
   return issue.code === "custom" && typeof issue.params?.["type"] === "string";
 }
 
-/** A union is answered by the branch that came furthest: the one with the deepest first issue. */
+/** The names of a union's branches, where its schema says them: `!branches|One|Other`. */
+function branchNames(issue: Issue): string[] | undefined {
+  const [start, ...names] = issue.message.split("|");
+  return start === "!branches" ? names : undefined;
+}
+
+/**
+ * A union whose branches have names is answered as pydantic does, by each branch in turn under its name; any other by
+ * the branch that came furthest: the one with the deepest first issue.
+ */
 function unionDetails(
   issue: Extract<Issue, { code: "invalid_union" }>,
   where: string,
@@ -111,6 +122,18 @@ function unionDetails(
   embedded: boolean,
   detail: (type: string, msg: string, ctx?: Record<string, unknown>) => ValidationDetail[],
 ): ValidationDetail[] {
+  const names = branchNames(issue);
+  if (names) {
+    const depth = path.length + 1;
+    return issue.errors.flatMap((errors, index) =>
+      errors
+        .flatMap((inner) => detailsOf(inner, where, path, input, embedded))
+        .map((told) => ({
+          ...told,
+          loc: [...told.loc.slice(0, depth), names[index] ?? index, ...told.loc.slice(depth)],
+        })),
+    );
+  }
   const said = saidOf(issue);
   if (said) return detail(...said);
   const branches = issue.errors.filter((errors) => errors.length > 0);

@@ -58,4 +58,10 @@ export const Bool = loose("bool", "boolean")
 export const JsonObject = z.record(z.string(), z.unknown());
 
 /** Labels of a thing: text keys with scalar values. */
-export const Labels = z.record(z.string(), z.union([z.boolean(), z.number(), z.string()]));
+export const Labels = z.record(
+  z.string(),
+  z.union(
+    [z.boolean(), z.int("!int_type|Input should be a valid integer"), z.number(), z.string()],
+    "!branches|bool|int|float|str",
+  ),
+);

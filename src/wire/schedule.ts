@@ -64,42 +64,64 @@ const OffsetTime = z.union([z.string(), z.number()]).transform((value, context) 
   return printTime(sign === "-" ? time - micros : time + micros).replace("Z", `${sign}${hours}:${minutes}`);
 });
 
-const Zone = z.string().refine((zone) => zone === "" || isZone(zone), {
-  error: (issue) =>
-    `Invalid timezone: "${String(issue.input)}" (specify in IANA tzdata format, for example, America/New_York)`,
-});
+function zoneProblem(zone: string | null): string | undefined {
+  if (!zone || isZone(zone)) return undefined;
+  return `Invalid timezone: "${zone}" (specify in IANA tzdata format, for example, America/New_York)`;
+}
+
+type Context = z.core.$RefinementCtx;
+
+/** A problem that ends a branch of a union, as all of pydantic's do. */
+function refuse(context: Context, message: string | undefined): void {
+  if (message) context.addIssue({ code: "custom", message, continue: false });
+}
+
+/** Prefect: looked at once all fields are right, and told of the schedule as a whole. */
+const checkZone = ({ timezone }: { timezone: string | null }, context: Context) =>
+  refuse(context, zoneProblem(timezone));
 
 const IntervalSchedule = z
   .strictObject({
-    interval: Duration.refine((seconds) => seconds > 0, "interval must be positive"),
+    interval: Duration.superRefine((seconds, context) =>
+      refuse(context, seconds > 0 ? undefined : "interval must be positive"),
+    ),
     anchor_date: OffsetTime.optional(),
-    timezone: Zone.nullish().transform((zone) => zone ?? "UTC"),
+    timezone: z
+      .string()
+      .nullish()
+      .transform((zone) => zone ?? "UTC"),
   })
+  .superRefine(checkZone)
   .meta({ id: "IntervalSchedule" });
 
 const CronSchedule = z
   .strictObject({
-    cron: z.string().superRefine((cron, context) => {
-      const message = cronProblem(cron);
-      if (message) context.addIssue({ code: "custom", message });
-    }),
-    timezone: Zone.nullish().transform((zone) => zone ?? null),
+    cron: z.string().superRefine((cron, context) => refuse(context, cronProblem(cron))),
+    timezone: z
+      .string()
+      .nullish()
+      .transform((zone) => zone ?? null),
     day_or: z.boolean().default(true),
   })
+  .superRefine(checkZone)
   .meta({ id: "CronSchedule" });
 
 const RRuleSchedule = z
   .strictObject({
-    rrule: z.string().superRefine((rrule, context) => {
-      const message = rruleProblem(rrule);
-      if (message) context.addIssue({ code: "custom", message });
-    }),
-    timezone: Zone.nullish().transform((zone) => zone ?? "UTC"),
+    rrule: z.string().superRefine((rrule, context) => refuse(context, rruleProblem(rrule))),
+    timezone: z
+      .string()
+      .superRefine((zone, context) => refuse(context, zoneProblem(zone)))
+      .nullish()
+      .transform((zone) => zone ?? "UTC"),
   })
   .meta({ id: "RRuleSchedule" });
 
 /** A schedule in a request; `settleSchedule` makes it one that can be kept. */
-export const ScheduleInput = z.union([IntervalSchedule, CronSchedule, RRuleSchedule]);
+export const ScheduleInput = z.union(
+  [IntervalSchedule, CronSchedule, RRuleSchedule],
+  "!branches|function-after[validate_timezone(), IntervalSchedule]|function-after[validate_timezone(), CronSchedule]|RRuleSchedule",
+);
 export type ScheduleInput = z.output<typeof ScheduleInput>;
 
 /** A schedule as it is kept and shown: it says itself where it begins. */

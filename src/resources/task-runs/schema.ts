@@ -7,12 +7,18 @@ import { TaskRunPolicy } from "#wire/run-policy";
 import { StateCreate, StateText, StateType } from "#wire/state";
 
 /** What a task was given: results of other task runs, parameters, constants. */
-const TaskRunInput = z.union([
-  z.object({ input_type: z.literal("task_run").optional(), id: Uuid }).meta({ id: "TaskRunResult" }),
-  z.object({ input_type: z.literal("flow_run").optional(), id: Uuid }).meta({ id: "FlowRunResult" }),
-  z.object({ input_type: z.literal("parameter").optional(), name: z.string() }).meta({ id: "Parameter" }),
-  z.object({ input_type: z.literal("constant").optional(), type: z.string() }).meta({ id: "Constant" }),
-]);
+const TaskRunInput = z.union(
+  [
+    z.object({ input_type: z.literal("task_run").optional(), id: Uuid }).meta({ id: "TaskRunResult" }),
+    z.object({ input_type: z.literal("flow_run").optional(), id: Uuid }).meta({ id: "FlowRunResult" }),
+    z.object({ input_type: z.literal("parameter").optional(), name: z.string() }).meta({ id: "Parameter" }),
+    z.object({ input_type: z.literal("constant").optional(), type: z.string() }).meta({ id: "Constant" }),
+  ],
+  "!branches|TaskRunResult|FlowRunResult|Parameter|Constant",
+);
+
+/** Prefect: `server.tasks.max_cache_key_length`. */
+const MAX_CACHE_KEY_CHARACTERS = 2000;
 
 export const TaskRunCreate = z
   .strictObject({
@@ -22,7 +28,13 @@ export const TaskRunCreate = z
     flow_run_id: Uuid.nullish(),
     task_key: z.string(),
     dynamic_key: z.string(),
-    cache_key: z.string().nullish(),
+    cache_key: z
+      .string()
+      .refine(
+        (key) => [...key].length <= MAX_CACHE_KEY_CHARACTERS,
+        `Cache key exceeded maximum allowed length of ${MAX_CACHE_KEY_CHARACTERS} characters.`,
+      )
+      .nullish(),
     cache_expiration: Time.nullish(),
     task_version: z.string().nullish(),
     empirical_policy: TaskRunPolicy.optional(),
