@@ -20,6 +20,13 @@ export function jsonProblem(text: string, error: unknown): { words: string; posi
   return { words, position };
 }
 
+/** The words and the place, as Python prints its error. */
+export function jsonError(text: string, error: unknown): string {
+  const { words, position } = jsonProblem(text, error);
+  const before = text.slice(0, position).split("\n");
+  return `${words}: line ${before.length} column ${(before.at(-1)?.length ?? 0) + 1} (char ${position})`;
+}
+
 /** Some of V8's messages quote the text around the fault instead of saying where it is. */
 function positionOf(text: string, message: string): number {
   const token = /^Unexpected token '(.+?)'/u.exec(message)?.[1];

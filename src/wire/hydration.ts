@@ -1,4 +1,5 @@
 /** Values that stand for others (`__prefect_kind`): JSON text, and variables of the workspace. Pure. */
+import { jsonError } from "#lib/json-problem";
 import { isObject } from "#lib/json-schema";
 
 /** A value that cannot be made out; its message is for the client. */
@@ -70,7 +71,7 @@ function readText(value: unknown): unknown {
   try {
     return JSON.parse(value);
   } catch (error) {
-    throw new HydrationError(`Invalid JSON: ${error instanceof Error ? error.message : "not JSON"}`);
+    throw new HydrationError(`Invalid JSON: ${jsonError(value, error)}`);
   }
 }
 
