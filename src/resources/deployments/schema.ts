@@ -8,24 +8,12 @@ import { Uuid, UuidText } from "#wire/ids";
 import { Name } from "#wire/names";
 import { Bool, Int, intFrom, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
+import { SizedParameters } from "#wire/sized-parameters";
 import { StateCreate } from "#wire/state";
 import { isObject } from "#lib/json-schema";
 
 /** Prefect: PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS. */
 const MAX_SCHEDULED_RUNS = 50;
-/** Prefect: `server.api.max_parameter_size`, of parameters as compact JSON. */
-const MAX_PARAMETER_BYTES = 524_288;
-
-/** Parameters of bounded size. */
-const Parameters = JsonObject.superRefine((parameters, context) => {
-  const bytes = new TextEncoder().encode(JSON.stringify(parameters)).length;
-  if (bytes <= MAX_PARAMETER_BYTES) return;
-  const [most, size] = [MAX_PARAMETER_BYTES, bytes].map((number) => number.toLocaleString("en-US"));
-  context.addIssue({
-    code: "custom",
-    message: `Flow run parameters must be less than ${most} bytes when serialized (got ${size} bytes).`,
-  });
-});
 
 const MaxScheduledRuns = Int.pipe(z.number().gt(0)).refine(
   (runs) => runs <= MAX_SCHEDULED_RUNS,
@@ -128,7 +116,7 @@ const DeploymentCreateFields = z
     ...shared,
     schedules: z.array(DeploymentScheduleCreate).optional(),
     enforce_parameter_schema: Bool.optional(),
-    parameters: Parameters.optional(),
+    parameters: SizedParameters.optional(),
     labels: Labels.nullish(),
     job_variables: JsonObject.optional(),
   })
@@ -143,7 +131,7 @@ const DeploymentUpdateFields = z
     ...shared,
     schedules: z.array(DeploymentScheduleUpdate).optional(),
     enforce_parameter_schema: Bool.nullish(),
-    parameters: Parameters.nullish(),
+    parameters: SizedParameters.nullish(),
     job_variables: JsonObject.nullish(),
   })
   .meta({ id: "DeploymentUpdate" });
@@ -155,7 +143,7 @@ export const DeploymentFlowRunCreate = z
   .strictObject({
     state: StateCreate.nullish(),
     name: z.string().nullish(),
-    parameters: Parameters.default({}),
+    parameters: SizedParameters.default({}),
     enforce_parameter_schema: Bool.nullish(),
     context: JsonObject.optional(),
     infrastructure_document_id: Uuid.nullish(),

@@ -4,6 +4,7 @@ import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { JsonObject, Labels } from "#wire/scalars";
 import { FlowRunPolicy } from "#wire/run-policy";
+import { SizedParameters } from "#wire/sized-parameters";
 import { StateCreate, StateText, StateType } from "#wire/state";
 
 export const CreatedBy = z
@@ -16,7 +17,7 @@ export const FlowRunCreate = z
     name: z.string().nullish(),
     flow_id: Uuid,
     flow_version: z.string().nullish(),
-    parameters: JsonObject.optional(),
+    parameters: SizedParameters.optional(),
     context: JsonObject.optional(),
     parent_task_run_id: Uuid.nullish(),
     infrastructure_document_id: Uuid.nullish(),
@@ -35,7 +36,7 @@ export const FlowRunUpdate = z
   .strictObject({
     name: z.string().nullish(),
     flow_version: z.string().nullish(),
-    parameters: JsonObject.optional(),
+    parameters: SizedParameters.optional(),
     empirical_policy: FlowRunPolicy.optional(),
     tags: z.array(z.string()).optional(),
     infrastructure_pid: z.string().nullish(),
