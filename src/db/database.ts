@@ -61,6 +61,12 @@ export class Database {
     return written ?? { rows: [], changes: 0 };
   }
 
+  /** Runs one writing statement that returns rows, and gives the first; not repeated, as nothing that writes is. */
+  async returned<Row>(statement: Typed<Row>): Promise<Row | undefined> {
+    const { rows } = await this.run(statement);
+    return rows[0] as Row | undefined;
+  }
+
   /** Runs statements in one transaction and one round trip. Not repeated: whoever writes knows what a repeat would do. */
   async batch(statements: readonly Statement[]): Promise<Written[]> {
     if (statements.length === 0) return [];

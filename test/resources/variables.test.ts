@@ -114,6 +114,25 @@ describe.for(["id", "name"] as const)("by its %s, a variable", (key) => {
   });
 });
 
+test("what becomes of a variable is told by events, each with the variable as it then was", async () => {
+  const { id, name } = await aVariable({ tags: ["a"] });
+  await api("PATCH", `/variables/${id}`, { value: 2 });
+  await api("PATCH", `/variables/${id}`, { value: 3 });
+  expect((await api("DELETE", `/variables/${id}`)).status).toBe(204);
+  expect((await api("DELETE", `/variables/${id}`)).status).toBe(404);
+  const told = async () => {
+    const filter = { resource: { id: [`prefect.variable.${id}`] }, order: "ASC" };
+    const { body } = await api<{ events: Record<string, unknown>[] }>("POST", "/events/filter", { filter });
+    return body.events;
+  };
+  await expect.poll(told).toMatchObject([
+    { event: "prefect.variable.created", payload: { name, tags: ["a"], value: 1 }, related: [] },
+    { event: "prefect.variable.updated", payload: { name, tags: ["a"], value: 2 } },
+    { event: "prefect.variable.updated", payload: { name, tags: ["a"], value: 3 } },
+    { event: "prefect.variable.deleted", payload: { name, tags: ["a"], value: 3 } },
+  ]);
+});
+
 describe("variables", () => {
   const world = (async () => {
     const suffix = crypto.randomUUID().slice(0, 8);

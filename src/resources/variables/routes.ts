@@ -1,11 +1,13 @@
 /** The routes under /variables. */
 import { z } from "zod";
+import { emitEvents } from "#events/emit";
 import { conflict, refused } from "#lib/api-error";
 import { whereClause } from "#filters/joins";
 import { orderBy, VariableSort } from "#filters/sorts";
 import { VariableFilter } from "#filters/variables";
 import { embedded, route } from "#http/route";
-import { printVariable, type VariableKey, VariableStore } from "#resources/variables/store";
+import { variableEvent } from "#resources/variables/events";
+import { printVariable, type VariableKey, type VariableRow, VariableStore } from "#resources/variables/store";
 import { Variable, VariableCreate, VariableUpdate } from "#resources/variables/schema";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
@@ -23,6 +25,10 @@ async function read(key: VariableKey, tools: Tools) {
   return printVariable(row);
 }
 
+function tell(action: "created" | "updated" | "deleted", row: VariableRow, tools: Tools) {
+  tools.background(emitEvents(tools, [variableEvent(tools, action, row)]));
+}
+
 async function update(key: VariableKey, body: z.output<typeof VariableUpdate>, tools: Tools) {
   const changed = await store(tools).update(key, {
     updated: tools.clock(),
@@ -31,10 +37,13 @@ async function update(key: VariableKey, body: z.output<typeof VariableUpdate>, t
     ...(body.tags && { tags: JSON.stringify(body.tags) }),
   });
   if (!changed) throw missing();
+  tell("updated", changed, tools);
 }
 
 async function remove(key: VariableKey, tools: Tools) {
-  if (!(await store(tools).remove(key))) throw missing();
+  const removed = await store(tools).remove(key);
+  if (!removed) throw missing();
+  tell("deleted", removed, tools);
 }
 
 export const variableRoutes = [
@@ -50,6 +59,7 @@ export const variableRoutes = [
     async ({ body, tools }) => {
       const now = tools.clock();
       const row = {
+        workspace_id: tools.workspaceId,
         id: tools.ids.random(),
         created: now,
         updated: now,
@@ -58,7 +68,8 @@ export const variableRoutes = [
         tags: JSON.stringify(body.tags),
       };
       if (!(await store(tools).insert(row))) throw conflict(`A variable with the name '${body.name}' already exists.`);
-      return printVariable({ ...row, workspace_id: tools.workspaceId });
+      tell("created", row, tools);
+      return printVariable(row);
     },
   ),
   route(
@@ -67,10 +78,10 @@ export const variableRoutes = [
       path: "/variables/filter",
       summary: "Read variables.",
       body: embedded({
-        variables: VariableFilter.nullish(),
-        sort: VariableSort.default("NAME_ASC"),
         limit: Limit,
         offset: Offset,
+        variables: VariableFilter.nullish(),
+        sort: VariableSort.default("NAME_ASC"),
       }),
       response: z.array(Variable),
     },

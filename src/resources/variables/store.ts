@@ -4,7 +4,8 @@ import { type Database, readJson } from "#db/database";
 import { variable } from "#db/tables/variable";
 import { printTime } from "#wire/dates";
 
-type Row = typeof variable.$inferSelect;
+/** A variable as it is kept. */
+export type VariableRow = typeof variable.$inferSelect;
 
 /** How a variable is named by a caller: by its id or its name. */
 export type VariableKey = { id: string } | { name: string };
@@ -20,12 +21,12 @@ export class VariableStore {
   }
 
   /** One variable, or undefined. */
-  read(key: VariableKey): Promise<Row | undefined> {
+  read(key: VariableKey): Promise<VariableRow | undefined> {
     return this.db.first(this.db.build.select().from(variable).where(this.by(key)));
   }
 
   /** A page of variables. `where` and `order` come from the filters. */
-  list(where: SQL, order: SQL, limit: number, offset: number): Promise<Row[]> {
+  list(where: SQL, order: SQL, limit: number, offset: number): Promise<VariableRow[]> {
     return this.db.all(this.db.build.select().from(variable).where(where).orderBy(order).limit(limit).offset(offset));
   }
 
@@ -36,7 +37,7 @@ export class VariableStore {
   }
 
   /** Writes a new variable; false where its name is taken. */
-  async insert(row: Omit<Row, "workspace_id">): Promise<boolean> {
+  async insert(row: Omit<VariableRow, "workspace_id">): Promise<boolean> {
     const { changes } = await this.db.run(
       this.db.build
         .insert(variable)
@@ -46,16 +47,14 @@ export class VariableStore {
     return changes > 0;
   }
 
-  /** Changes a variable; whether there was one. */
-  async update(key: VariableKey, changes: Partial<Row>): Promise<boolean> {
-    const { changes: changed } = await this.db.run(this.db.build.update(variable).set(changes).where(this.by(key)));
-    return changed > 0;
+  /** Changes a variable; as it is then, or undefined where there is none. */
+  update(key: VariableKey, changes: Partial<VariableRow>): Promise<VariableRow | undefined> {
+    return this.db.returned(this.db.build.update(variable).set(changes).where(this.by(key)).returning());
   }
 
-  /** Removes a variable; whether there was one. */
-  async remove(key: VariableKey): Promise<boolean> {
-    const { changes } = await this.db.run(this.db.build.delete(variable).where(this.by(key)));
-    return changes > 0;
+  /** Removes a variable; as it was, or undefined where there was none. */
+  remove(key: VariableKey): Promise<VariableRow | undefined> {
+    return this.db.returned(this.db.build.delete(variable).where(this.by(key)).returning());
   }
 
   private by(key: VariableKey): SQL | undefined {
@@ -67,7 +66,7 @@ export class VariableStore {
 }
 
 /** A variable as answers show it. */
-export function printVariable(row: Row) {
+export function printVariable(row: VariableRow) {
   return {
     id: row.id,
     created: printTime(row.created),
