@@ -3,7 +3,7 @@ import type { Scenario } from "./play.ts";
 import { admin } from "./scenarios/admin.ts";
 import { artifacts } from "./scenarios/artifacts.ts";
 import { automations } from "./scenarios/automations.ts";
-import { badInput } from "./scenarios/bad-input.ts";
+import { badBlocks, badInput, badOthers } from "./scenarios/bad-input.ts";
 import { blocks } from "./scenarios/blocks.ts";
 import { globalLimits, tagLimits } from "./scenarios/concurrency-limits.ts";
 import { deploymentFilters, deploymentRuns, deployments, deploymentSchedules } from "./scenarios/deployments.ts";
@@ -12,7 +12,7 @@ import { flowRunFilters } from "./scenarios/flow-run-filters.ts";
 import { flowRuns } from "./scenarios/flow-runs.ts";
 import { flows } from "./scenarios/flows.ts";
 import { logs } from "./scenarios/logs.ts";
-import { orchestration } from "./scenarios/orchestration.ts";
+import { orchestration, slots } from "./scenarios/orchestration.ts";
 import { savedSearches } from "./scenarios/saved-searches.ts";
 import { deployedGrid, flowRunGrid, namedGrid, taskRunGrid } from "./scenarios/set-state-grid.ts";
 import { runStates, taskRunFilters, taskRuns } from "./scenarios/task-runs.ts";
@@ -42,8 +42,11 @@ export const scenarios: Scenario[] = [
   taskRunFilters,
   runStates,
   orchestration,
+  slots,
   logs,
   badInput,
+  badBlocks,
+  badOthers,
   admin,
   events,
   lifecycleEvents,

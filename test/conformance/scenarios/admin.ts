@@ -42,5 +42,4 @@ async function playAdmin(world: World): Promise<void> {
     view: (body) => shape(pick("prefect.process.type", "prefect.process.install_command")(body)),
   });
   await world.send("unknown view", "GET /collections/views/none");
-  await world.send("block capabilities", "GET /block_capabilities/", { view: (body) => shape(body) });
 }

@@ -3,66 +3,65 @@ import type { JsonObject } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
 
 export const badInput: Scenario = { name: "bad-input", play: playBadInput };
+export const badBlocks: Scenario = { name: "bad-input-blocks", play: (world) => playBad(world, BLOCKS) };
+export const badOthers: Scenario = { name: "bad-input-others", play: (world) => playBad(world, OTHERS) };
 
-const LISTS = [
-  "/flows/filter",
-  "/flow_runs/filter",
-  "/task_runs/filter",
-  "/deployments/filter",
-  "/work_pools/filter",
-  "/work_queues/filter",
-  "/variables/filter",
-  "/logs/filter",
-  "/artifacts/filter",
-  "/artifacts/latest/filter",
-  "/block_types/filter",
-  "/block_documents/filter",
-  "/concurrency_limits/filter",
-  "/v2/concurrency_limits/filter",
-  "/saved_searches/filter",
-  "/automations/filter",
-];
+interface Paths {
+  lists: string[];
+  creations: string[];
+  resources: string[];
+}
 
-const CREATIONS = [
-  "/flows/",
-  "/flow_runs/",
-  "/task_runs/",
-  "/deployments/",
-  "/work_pools/",
-  "/work_queues/",
-  "/variables/",
-  "/logs/",
-  "/artifacts/",
-  "/block_types/",
-  "/block_schemas/",
-  "/block_documents/",
-  "/concurrency_limits/",
-  "/v2/concurrency_limits/",
-  "/automations/",
-];
+const CORE: Paths = {
+  lists: [
+    "/flows/filter",
+    "/flow_runs/filter",
+    "/task_runs/filter",
+    "/deployments/filter",
+    "/work_pools/filter",
+    "/work_queues/filter",
+    "/variables/filter",
+    "/logs/filter",
+    "/concurrency_limits/filter",
+    "/v2/concurrency_limits/filter",
+  ],
+  creations: [
+    "/flows/",
+    "/flow_runs/",
+    "/task_runs/",
+    "/deployments/",
+    "/work_pools/",
+    "/work_queues/",
+    "/variables/",
+    "/logs/",
+    "/concurrency_limits/",
+    "/v2/concurrency_limits/",
+  ],
+  resources: ["flows", "flow_runs", "task_runs", "deployments", "work_queues", "variables", "concurrency_limits"],
+};
 
-const RESOURCES = [
-  "flows",
-  "flow_runs",
-  "task_runs",
-  "deployments",
-  "work_queues",
-  "variables",
-  "artifacts",
-  "block_types",
-  "block_schemas",
-  "block_documents",
-  "concurrency_limits",
-  "saved_searches",
-  "automations",
-];
+const BLOCKS: Paths = {
+  lists: ["/block_types/filter", "/block_documents/filter"],
+  creations: ["/block_types/", "/block_schemas/", "/block_documents/"],
+  resources: ["block_types", "block_schemas", "block_documents"],
+};
+
+const OTHERS: Paths = {
+  lists: ["/artifacts/filter", "/artifacts/latest/filter", "/saved_searches/filter", "/automations/filter"],
+  creations: ["/artifacts/", "/automations/"],
+  resources: ["artifacts", "saved_searches", "automations"],
+};
 
 async function playBadInput(world: World): Promise<void> {
-  for (const path of LISTS) await badLists(world, path);
-  for (const path of CREATIONS) await badCreations(world, path);
-  for (const resource of RESOURCES) await badIds(world, resource);
+  await playBad(world, CORE);
   await badVersions(world);
   await oddRequests(world);
+}
+
+async function playBad(world: World, { lists, creations, resources }: Paths): Promise<void> {
+  for (const path of lists) await badLists(world, path);
+  for (const path of creations) await badCreations(world, path);
+  for (const resource of resources) await badIds(world, resource);
 }
 
 async function badLists(world: World, path: string): Promise<void> {

@@ -7,6 +7,7 @@ export const blocks: Scenario = { name: "blocks", play: playBlocks };
 async function playBlocks(world: World): Promise<void> {
   const type = await types(world);
   const schema = await schemas(world, type);
+  await world.send("capabilities", "GET /block_capabilities/", { view: (body) => Array.isArray(body) });
   await documents(world, type, schema);
   await world.send("delete the type", `DELETE /block_types/${type}`);
   await world.send("delete the type again", `DELETE /block_types/${type}`);

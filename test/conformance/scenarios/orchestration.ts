@@ -4,6 +4,7 @@ import type { Json, JsonObject } from "../json.ts";
 import { pick, type Answer, type Scenario, type World } from "../play.ts";
 
 export const orchestration: Scenario = { name: "orchestration", play: playOrchestration };
+export const slots: Scenario = { name: "slots", play: playSlots };
 
 const COUNTS = pick(
   "state_type",
@@ -22,12 +23,17 @@ async function playOrchestration(world: World): Promise<void> {
   await pauses(world, flow);
   await resumptions(world, flow);
   await transitions(world, flow);
-  await deploymentLimits(world, flow);
-  await tagLimits(world, flow);
   await stoppedFlows(world, flow);
   await caches(world, flow);
   await names(world, flow);
   await backgroundTasks(world);
+}
+
+/** The slots of deployments and of tasks' tags. */
+async function playSlots(world: World): Promise<void> {
+  const flow = await aFlow(world);
+  await deploymentLimits(world, flow);
+  await tagLimits(world, flow);
 }
 
 function setState(
