@@ -28,8 +28,9 @@ const among = (list: readonly unknown[] | null | undefined, value: unknown) =>
   given(list, (values) => present(value) && values.includes(value));
 const notAmong = (list: readonly unknown[] | null | undefined, value: unknown) =>
   given(list, (values) => (values.length > 0 ? present(value) && !values.includes(value) : undefined));
-const missing = (wanted: boolean | null | undefined, value: unknown) =>
-  given(wanted, (isNull) => isNull !== present(value));
+/** Flags may be texts or numbers on the wire; those that are made here are flags. */
+const missing = (wanted: string | number | boolean | null | undefined, value: unknown) =>
+  given(wanted, (isNull) => (isNull === true) !== present(value));
 
 interface Span {
   before_?: string | number | null;
