@@ -111,8 +111,17 @@ function mergeTwo(a: TaskRunRecord, b: TaskRunRecord): TaskRunRecord {
   return { ...newest, states: [...states.values()].toSorted(compareStates) };
 }
 
+/** How far a run has come in a state of this type: clocks may be too coarse to tell. */
+const PROGRESS: Partial<Record<StateType, number>> = { SCHEDULED: 0, PENDING: 1, RUNNING: 2, PAUSED: 3, CANCELLING: 3 };
+const ENDED = 4;
+const progressOf = (type: StateType): number => PROGRESS[type] ?? ENDED;
+const progressSql = (type: string): string =>
+  `case ${type} ${Object.entries(PROGRESS)
+    .map(([name, progress]) => `when '${name}' then ${progress}`)
+    .join(" ")} else ${ENDED} end`;
+
 const compareStates = (a: State, b: State): number =>
-  a.timestamp - b.timestamp || (a.id < b.id ? -1 : Number(a.id > b.id));
+  a.timestamp - b.timestamp || progressOf(a.type) - progressOf(b.type) || (a.id < b.id ? -1 : Number(a.id > b.id));
 
 function newestOf(record: TaskRunRecord): State {
   const newest = record.states.at(-1);
@@ -147,7 +156,8 @@ const NEWEST = [
 ] as const satisfies readonly (keyof typeof task_run.$inferSelect)[];
 
 const IS_NEWER = `task_run.state_timestamp is null
-  or (excluded.state_timestamp, excluded.state_id) > (task_run.state_timestamp, coalesce(task_run.state_id, ''))`;
+  or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, excluded.state_id)
+    > (task_run.state_timestamp, ${progressSql("task_run.state_type")}, coalesce(task_run.state_id, ''))`;
 
 /** D1 takes values of 2 MB. */
 const MAX_STATEMENT_CHARACTERS = 1_500_000;
@@ -172,7 +182,7 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
       on conflict (workspace_id, id) do update set
         updated = excluded.updated,
         states = (
-          select json_group_array(json(state) order by state->>'timestamp', state->>'id') from (
+          select json_group_array(json(state) order by state->>'timestamp', ${sql.raw(progressSql("state->>'type'"))}, state->>'id') from (
             select value as state from json_each(task_run.states)
             union all
             select value from json_each(excluded.states)

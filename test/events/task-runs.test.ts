@@ -179,3 +179,22 @@ test("consumers that hold parts of the same task runs at the same moment lose no
     lives.map(() => ["Completed", 2, 5]),
   );
 });
+
+test("states of one moment are told apart by how far the run has come, whatever order they come in", async () => {
+  const flowRunId = crypto.randomUUID();
+  const life = ["PENDING", "RUNNING", "COMPLETED"].map((type) => ({ type, at: START }));
+  const ways = [
+    [0, 1, 2],
+    [2, 1, 0],
+    [1, 2, 0],
+  ];
+  for (const way of ways) {
+    const reports = taskRunReports(life, { flowRunId });
+    for (const index of way) await deliver(await aSegment(reports.slice(index, index + 1)));
+  }
+  const runs = await taskRunsOf(flowRunId);
+  expect(runs.map((run) => run.state_name)).toEqual(["Completed", "Completed", "Completed"]);
+  for (const { states } of runs) {
+    expect(states.map(({ type }: { type: string }) => type)).toEqual(["PENDING", "RUNNING", "COMPLETED"]);
+  }
+});

@@ -61,6 +61,12 @@ export class EventGatherer {
     void this.pump();
   }
 
+  /** Writes everything that waits; resolves when that is done, well or not. */
+  async settle(): Promise<void> {
+    this.flush();
+    await Promise.allSettled(new Set(this.waiting.values()));
+  }
+
   private put(event: GatheredEvent): Promise<void> {
     if (this.open && this.open.characters + event.json.length > MAX_BATCH_CHARACTERS) {
       this.full.push(this.open);

@@ -21,6 +21,8 @@ interface SocketState {
   authorized: boolean;
   /** The filter's message as it came. */
   filter: string | null;
+  /** How many messages a sender has sent. */
+  messages?: number;
 }
 
 /** What the listeners need of their object. */
@@ -49,7 +51,7 @@ const PROTOCOL_ERROR = 1002;
 /** Sockets of one object. */
 export class Listeners {
   private readonly around: Surroundings;
-  private readonly senders = new WeakSet<WebSocket>();
+  private readonly senders = new WeakMap<WebSocket, SocketState>();
   private readonly wanted = new WeakMap<WebSocket, Wanted>();
   /** Events that came while a listener was still shown the earlier ones. */
   private readonly held = new Map<WebSocket, GatheredEvent[]>();
@@ -83,10 +85,18 @@ export class Listeners {
   /** Whether what the socket sends are events. Asked for each of them, so a yes is remembered. */
   isSender(socket: WebSocket): boolean {
     if (this.senders.has(socket)) return true;
-    const { channel, stage } = this.stateOf(socket);
-    if (channel !== "events-in" || stage !== "open") return false;
-    this.senders.add(socket);
+    const state = this.stateOf(socket);
+    if (state.channel !== "events-in" || state.stage !== "open") return false;
+    this.senders.set(socket, state);
     return true;
+  }
+
+  /** Counts a sender's message; the count outlives the object's sleep. */
+  countMessage(socket: WebSocket): number {
+    const state = this.senders.get(socket) ?? this.stateOf(socket);
+    state.messages = (state.messages ?? 0) + 1;
+    socket.serializeAttachment(state);
+    return state.messages;
   }
 
   /** The next step of a handshake: who it is, then what it wants to see. */
