@@ -156,8 +156,8 @@ function parseText(text: string, isEmbedded: boolean, type: string | null): unkn
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
-  } catch (error) {
-    const { words, position } = jsonProblem(text, error);
+  } catch {
+    const { words, position } = jsonProblem(text);
     const loc = ["body", position];
     throw new InvalidRequest(
       [{ type: "json_invalid", loc, msg: "JSON decode error", input: {}, ctx: { error: words } }],

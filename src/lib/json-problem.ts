@@ -1,35 +1,107 @@
 /** What is wrong with a text that is no JSON, in the words of Python's parser, which the original passes on. */
 
-/** V8's words, by how they begin, and Python's. */
-const WORDS: readonly (readonly [string, string])[] = [
-  ["Expected ',' or", "Expecting ',' delimiter"],
-  ["Expected ':'", "Expecting ':' delimiter"],
-  ["Expected property name", "Expecting property name enclosed in double quotes"],
-  ["Expected double-quoted", "Expecting property name enclosed in double quotes"],
-  ["Unterminated string", "Unterminated string starting at"],
-  ["Unexpected non-whitespace", "Extra data"],
-  ["Bad control character", "Invalid control character at"],
-  ["Bad escaped character", "Invalid \\escape"],
-];
+interface Fault {
+  words: string;
+  at: number;
+}
 
-/** The words, and at which character. */
-export function jsonProblem(text: string, error: unknown): { words: string; position: number } {
-  const message = error instanceof Error ? error.message : "";
-  const position = Number(/position (\d+)/.exec(message)?.[1] ?? positionOf(text, message));
-  const words = WORDS.find(([start]) => message.startsWith(start))?.[1] ?? "Expecting value";
-  return { words, position };
+/** The words, and at which character. Only for texts that are no JSON. */
+export function jsonProblem(text: string): { words: string; position: number } {
+  const { words, at } = findFault(text);
+  return { words, position: countCharacters(text.slice(0, at)) };
 }
 
 /** The words and the place, as Python prints its error. */
-export function jsonError(text: string, error: unknown): string {
-  const { words, position } = jsonProblem(text, error);
-  const before = text.slice(0, position).split("\n");
-  return `${words}: line ${before.length} column ${(before.at(-1)?.length ?? 0) + 1} (char ${position})`;
+export function jsonError(text: string): string {
+  const { words, at } = findFault(text);
+  const before = text.slice(0, at);
+  const lines = before.split("\n");
+  const column = countCharacters(lines.at(-1) ?? "") + 1;
+  return `${words}: line ${lines.length} column ${column} (char ${countCharacters(before)})`;
 }
 
-/** Some of V8's messages quote the text around the fault instead of saying where it is. */
-function positionOf(text: string, message: string): number {
-  const token = /^Unexpected token '(.+?)'/u.exec(message)?.[1];
-  const place = token === undefined ? -1 : text.indexOf(token);
-  return place < 0 ? text.length : place;
+/** Python counts characters where JavaScript counts halves of them. */
+function countCharacters(text: string): number {
+  return text.replaceAll(/[\uD800-\uDBFF][\uDC00-\uDFFF]/g, "x").length;
+}
+
+const SPACE = /[ \t\n\r]*/y;
+const SCALAR = /null|true|false|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+
+/** Where a match that begins at `at` ends; `at` itself if there is none. */
+function endOf(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  return pattern.test(text) ? pattern.lastIndex : at;
+}
+
+/** Reads the text as Python's parser does, up to what stops it. No recursion, for depth is the sender's choice. */
+function findFault(text: string): Fault {
+  const closers: string[] = [];
+  let due: "value" | "name" | "more" = "value";
+  let at = endOf(SPACE, text, 0);
+  for (;;) {
+    const char = text[at];
+    if (due === "more") {
+      at = endOf(SPACE, text, at);
+      const closer = closers.at(-1);
+      if (closer === undefined) return { words: "Extra data", at };
+      if (text[at] === closer) {
+        closers.pop();
+        at++;
+        continue;
+      }
+      if (text[at] !== ",") return { words: "Expecting ',' delimiter", at };
+      at = endOf(SPACE, text, at + 1);
+      due = closer === "}" ? "name" : "value";
+      continue;
+    }
+    if (due === "name" && char !== '"') return { words: "Expecting property name enclosed in double quotes", at };
+    if (char === '"') {
+      const end = endOfString(text, at);
+      if (typeof end !== "number") return end;
+      at = end;
+      if (due === "value") {
+        due = "more";
+        continue;
+      }
+      at = endOf(SPACE, text, at);
+      if (text[at] !== ":") return { words: "Expecting ':' delimiter", at };
+      at = endOf(SPACE, text, at + 1);
+      due = "value";
+      continue;
+    }
+    if (char === "{" || char === "[") {
+      const closer = char === "{" ? "}" : "]";
+      closers.push(closer);
+      at = endOf(SPACE, text, at + 1);
+      if (text[at] === closer) due = "more";
+      else due = char === "{" ? "name" : "value";
+      continue;
+    }
+    const end = endOf(SCALAR, text, at);
+    if (end === at) return { words: "Expecting value", at };
+    at = end;
+    due = "more";
+  }
+}
+
+/** Where the string that begins at `start` ends, or what is wrong with it. */
+function endOfString(text: string, start: number): number | Fault {
+  for (let at = start + 1; at < text.length; at++) {
+    const char = text.charAt(at);
+    if (char === '"') return at + 1;
+    if (char < " ") return { words: "Invalid control character at", at };
+    if (char !== "\\") continue;
+    const escaped = text.charAt(++at);
+    if (escaped === "") break;
+    if (escaped === "u") {
+      // Python wants something after the digits, too, before it looks at them.
+      if (at + 5 >= text.length || !/^[0-9a-f]{4}$/i.test(text.slice(at + 1, at + 5)))
+        return { words: "Invalid \\uXXXX escape", at };
+      at += 4;
+    } else if (!'"\\/bfnrt'.includes(escaped)) {
+      return { words: "Invalid \\escape", at: at - 1 };
+    }
+  }
+  return { words: "Unterminated string starting at", at: start };
 }

@@ -70,8 +70,8 @@ function readText(value: unknown): unknown {
   if (typeof value !== "string") return value;
   try {
     return JSON.parse(value);
-  } catch (error) {
-    throw new HydrationError(`Invalid JSON: ${jsonError(value, error)}`);
+  } catch {
+    throw new HydrationError(`Invalid JSON: ${jsonError(value)}`);
   }
 }
 
