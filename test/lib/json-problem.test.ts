@@ -25,7 +25,7 @@ test.for([
   ['"a\\x"', "Invalid \\escape: line 1 column 3 (char 2)"],
   ['"a\\u12"', "Invalid \\uXXXX escape: line 1 column 4 (char 3)"],
   ['"\\u00e\n"', "Invalid \\uXXXX escape: line 1 column 3 (char 2)"],
-])("%j is refused as Python does", ([text, words]) => {
+] as const)("%j is refused as Python does", ([text, words]) => {
   expect(() => JSON.parse(text)).toThrow(SyntaxError);
   expect(jsonError(text)).toBe(words);
 });
