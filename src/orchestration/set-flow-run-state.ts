@@ -28,7 +28,7 @@ import { CoreFlowPolicy, MinimalFlowPolicy } from "#orchestration/policies";
 import { recall, remember } from "#orchestration/recent-runs";
 import type { Orchestrated } from "#orchestration/result";
 import { retryFailedTaskRuns } from "#orchestration/retry-failed-task-runs";
-import { liveRunOf, tellPools } from "#orchestration/tell-pools";
+import { isNewsToPool, liveRunOf, tellPools } from "#orchestration/tell-pools";
 import type { Decision, FlowRunContext, Policy } from "#orchestration/transition";
 import { stateOf } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
@@ -147,7 +147,7 @@ async function afterCommit(
   const retry = effects.find((effect) => effect.kind === "retry-failed-task-runs");
   if (retry) await retryFailedTaskRuns(tools, row.id, retry.scheduled_time);
   const live = liveRunOf(row, state.type);
-  if (live) await tellPools(tools, [live]);
+  if (live && isNewsToPool(initial?.type ?? null, state.type)) await tellPools(tools, [live]);
 }
 
 function pause(tools: Tools, tries: number): Promise<void> {

@@ -18,6 +18,14 @@ export function liveRunOf(row: LoadedRow, type: StateType): LiveRun | null {
   };
 }
 
+/** Types in which a run holds its slot just as before; going from one to another is no news to a pool. */
+const UNDERWAY: ReadonlySet<StateType> = new Set<StateType>(["PENDING", "RUNNING"]);
+
+/** Whether a pool has to hear of a run that went from one type to another. */
+export function isNewsToPool(from: StateType | null, to: StateType): boolean {
+  return from === null || !UNDERWAY.has(from) || !UNDERWAY.has(to);
+}
+
 /** Tells the pools. An object that cannot be told repairs itself from D1, and what was committed stands all the same. */
 export async function tellPools(tools: Tools, runs: readonly LiveRun[]): Promise<void> {
   if (runs.length === 0) return;
