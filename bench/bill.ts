@@ -32,8 +32,7 @@ const RUNS = 1e6;
 
 export function billAMillion(traffic: Traffic, cost: Cost): Bill {
   const workerRequests = traffic.httpRequests + traffic.socketOpens;
-  const objectRequests =
-    cost.objectCalls + traffic.socketMessages / SOCKET_MESSAGES_PER_OBJECT_REQUEST;
+  const objectRequests = cost.objectCalls + traffic.socketMessages / SOCKET_MESSAGES_PER_OBJECT_REQUEST;
   const objectSeconds = (objectRequests * ASSUMED_OBJECT_MS_PER_CALL) / 1000;
   const requests = RUNS * workerRequests * PRICES.workerRequest;
   const cpu = RUNS * workerRequests * ASSUMED_CPU_MS_PER_REQUEST * PRICES.cpuMillisecond;

@@ -146,17 +146,11 @@ function billVerdicts({ millions }: Measurements): Verdict[] {
       limit,
       bound: "at most",
     });
-    const bare = millions.find(
-      (other) => other.target === target && other.kind === "stock, 0 tasks",
-    )?.cost;
+    const bare = millions.find((other) => other.target === target && other.kind === "stock, 0 tasks")?.cost;
     if (bare === undefined) continue;
     const isBare = bare === cost;
-    const measured = isBare
-      ? cost.d1RowsWritten
-      : (cost.d1RowsWritten - bare.d1RowsWritten) / TASKS_OF_BIG_RUN;
-    const what = isBare
-      ? "rows written by a stock run"
-      : "rows written by each task of a stock run";
+    const measured = isBare ? cost.d1RowsWritten : (cost.d1RowsWritten - bare.d1RowsWritten) / TASKS_OF_BIG_RUN;
+    const what = isBare ? "rows written by a stock run" : "rows written by each task of a stock run";
     verdicts.push({
       target,
       what,

@@ -114,8 +114,7 @@ export async function readTotals(target: Target): Promise<Cost | undefined> {
   const client = openHttpClient({ ...target, apiUrl: origin }, { connections: 1 });
   try {
     const reply = await client.send("GET", "/local/cost");
-    if (reply.status !== 200 || !(reply.headers["content-type"] ?? "").includes("json"))
-      return undefined;
+    if (reply.status !== 200 || !(reply.headers["content-type"] ?? "").includes("json")) return undefined;
     const totals: unknown = JSON.parse(reply.text);
     if (typeof field(totals, TOTALS_NAMES.d1Queries) !== "number") return undefined;
     return mapCost((name) => Number(field(totals, TOTALS_NAMES[name]) ?? 0));
@@ -131,28 +130,19 @@ export async function readTotals(target: Target): Promise<Cost | undefined> {
 /** Reads the header of one reply. */
 export function parseCostHeader(header: string): Cost {
   const figures = new Map(
-    header
-      .split(";")
-      .map((pair): [string, string] => [pair.split("=")[0] ?? "", pair.split("=")[1] ?? ""]),
+    header.split(";").map((pair): [string, string] => [pair.split("=")[0] ?? "", pair.split("=")[1] ?? ""]),
   );
   return mapCost((name) => Number(figures.get(HEADER_NAMES[name]) ?? 0));
 }
 
 /** Adds up the headers of all the requests the operation takes; undefined when one of them carries none. */
-async function costOfReply(
-  operation: Operation,
-  world: World,
-  number: number,
-): Promise<Cost | undefined> {
+async function costOfReply(operation: Operation, world: World, number: number): Promise<Cost | undefined> {
   const http = openHttpClient(world.target, { connections: 1, headers: { "x-sluice-cost": "1" } });
   let total: Cost | undefined = NOTHING;
   const send: typeof http.send = async (method, path, body) => {
     const reply = await http.send(method, path, body);
     const header = reply.headers["x-sluice-cost"];
-    total =
-      total === undefined || typeof header !== "string"
-        ? undefined
-        : add(total, parseCostHeader(header));
+    total = total === undefined || typeof header !== "string" ? undefined : add(total, parseCostHeader(header));
     return reply;
   };
   try {

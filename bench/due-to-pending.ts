@@ -67,11 +67,7 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
 }
 
 /** Makes one run and waits for its PENDING state; undefined if nobody claimed it in time. */
-async function timeRun(
-  http: HttpClient,
-  deploymentId: string,
-  dueMs: number,
-): Promise<number | undefined> {
+async function timeRun(http: HttpClient, deploymentId: string, dueMs: number): Promise<number | undefined> {
   const created = await call(http, "POST", `/deployments/${deploymentId}/create_flow_run`, {
     state: { type: "SCHEDULED", state_details: { scheduled_time: wireTime(dueMs) } },
   });

@@ -15,11 +15,7 @@ export interface SocketCounts {
 
 const ANSWER_TIMEOUT_MS = 30_000;
 
-export async function openEventSocket(
-  target: Target,
-  path: string,
-  counts: SocketCounts,
-): Promise<EventSocket> {
+export async function openEventSocket(target: Target, path: string, counts: SocketCounts): Promise<EventSocket> {
   counts.socketOpens += 1;
   const socket = new WebSocket(target.apiUrl.replace(/^http/, "ws") + path, "prefect");
   const closed = new Promise<void>((resolve) => socket.addEventListener("close", () => resolve()));
@@ -52,19 +48,13 @@ export async function openEventSocket(
 /** `WebSocket.OPEN`, which the type libraries this may be compiled with name differently. */
 const OPEN = 1;
 
-function answered(
-  path: string,
-  wait: (resolve: () => void, reject: (reason: string) => void) => void,
-): Promise<void> {
+function answered(path: string, wait: (resolve: () => void, reject: (reason: string) => void) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (reason: string): void => {
       clearTimeout(timer);
       reject(new RequestFailure(`${path}: ${reason}`));
     };
-    const timer = setTimeout(
-      () => fail(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`),
-      ANSWER_TIMEOUT_MS,
-    );
+    const timer = setTimeout(() => fail(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`), ANSWER_TIMEOUT_MS);
     wait(() => {
       clearTimeout(timer);
       resolve();

@@ -53,8 +53,7 @@ export function openHttpClient(target: Target, options: HttpClientOptions): Http
     requests += 1;
     return new Promise((resolve, reject) => {
       const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
-      const fail = (error: Error) =>
-        reject(new RequestFailure(`${method} ${path}: ${describe(error)}`));
+      const fail = (error: Error) => reject(new RequestFailure(`${method} ${path}: ${describe(error)}`));
       const request = transport.request(
         {
           agent,
@@ -65,9 +64,7 @@ export function openHttpClient(target: Target, options: HttpClientOptions): Http
           timeout: ANSWER_TIMEOUT_MS,
           headers: {
             ...commonHeaders,
-            ...(payload === undefined
-              ? {}
-              : { "content-type": "application/json", "content-length": payload.length }),
+            ...(payload === undefined ? {} : { "content-type": "application/json", "content-length": payload.length }),
           },
         },
         (response) => {
@@ -80,9 +77,7 @@ export function openHttpClient(target: Target, options: HttpClientOptions): Http
           });
         },
       );
-      request.on("timeout", () =>
-        request.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)),
-      );
+      request.on("timeout", () => request.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS / 1000} s`)));
       request.on("error", fail);
       request.end(payload);
     });

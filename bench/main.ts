@@ -12,15 +12,7 @@ import { quantile } from "./measure.ts";
 import { OPERATIONS } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { measurePolls } from "./polls.ts";
-import {
-  costTable,
-  decimals,
-  failureLines,
-  growthTable,
-  millionTable,
-  rateTable,
-  table,
-} from "./report.ts";
+import { costTable, decimals, failureLines, growthTable, millionTable, rateTable, table } from "./report.ts";
 import type { MillionRuns, Result } from "./report.ts";
 import { measureInterleaved } from "./rounds.ts";
 import { SeedPlan, topUp } from "./seed.ts";
@@ -86,11 +78,9 @@ async function main(): Promise<void> {
     console.log(USAGE);
     return;
   }
-  if (new Set(targets.map((target) => target.name)).size < targets.length)
-    throw new Error("two targets have one name");
+  if (new Set(targets.map((target) => target.name)).size < targets.length) throw new Error("two targets have one name");
   if (options["due-to-pending"]) return await runDueToPending(targets);
-  if (options.polls !== undefined)
-    return await runPolls(targets, positive("--polls", options.polls));
+  if (options.polls !== undefined) return await runPolls(targets, positive("--polls", options.polls));
   await runOperations(targets);
 }
 
@@ -108,9 +98,7 @@ async function runOperations(targets: readonly Target[]): Promise<void> {
     );
     for (const { target, kind, runs, failures, firstFailure } of millions) {
       if (failures > 0)
-        console.log(
-          `${target} ${kind}: ${failures} failures in ${runs} runs, the first: ${firstFailure ?? ""}`,
-        );
+        console.log(`${target} ${kind}: ${failures} failures in ${runs} runs, the first: ${firstFailure ?? ""}`);
     }
   }
   const verdicts = judge({ results, costs, millions, lastTarget });
@@ -118,15 +106,10 @@ async function runOperations(targets: readonly Target[]): Promise<void> {
   saveJson({ targets, results, costs: plain(costs), millions, verdicts });
 }
 
-async function measureAllSeeds(
-  worlds: readonly World[],
-  operations: readonly Operation[],
-): Promise<Result[]> {
+async function measureAllSeeds(worlds: readonly World[], operations: readonly Operation[]): Promise<Result[]> {
   if (operations.length === 0) return [];
   const plan = new SeedPlan(options.seed);
-  const sizes = [...new Set(worlds.flatMap((world) => plan.sizesFor(world.target.name)))].sort(
-    (a, b) => a - b,
-  );
+  const sizes = [...new Set(worlds.flatMap((world) => plan.sizesFor(world.target.name)))].sort((a, b) => a - b);
   const lastTarget = worlds.at(-1)?.target.name ?? "";
   const results: Result[] = [];
   for (const seed of sizes) {
@@ -190,9 +173,7 @@ async function measureCosts(
       try {
         ofTarget.set(operation.name, await measureCost(operation, world));
       } catch (error) {
-        console.log(
-          `${world.target.name} ${operation.name}: its cost is not known: ${String(error)}`,
-        );
+        console.log(`${world.target.name} ${operation.name}: its cost is not known: ${String(error)}`);
       }
     }
     costs.set(world.target.name, ofTarget);
@@ -236,10 +217,7 @@ async function measureStock(targets: readonly Target[]): Promise<MillionRuns[]> 
 }
 
 /** Replays at a rate the budgets name; undefined where the cost is unknown and the replay was not insisted on. */
-async function measureStockLoad(
-  target: Target,
-  tasksPerRun: number,
-): Promise<MillionRuns | undefined> {
+async function measureStockLoad(target: Target, tasksPerRun: number): Promise<MillionRuns | undefined> {
   const before = await settledTotals(target);
   if (before === undefined && !options["stock-always"]) return undefined;
   const result = await replayStockRuns(target, {
@@ -250,8 +228,7 @@ async function measureStockLoad(
   });
   const after = await settledTotals(target);
   const { traffic, runs, failures, firstFailure, latenciesMs } = result;
-  const cost =
-    before === undefined || after === undefined ? undefined : perOperation(before, after, runs);
+  const cost = before === undefined || after === undefined ? undefined : perOperation(before, after, runs);
   const bill = cost === undefined ? undefined : billAMillion(traffic, cost);
   const times = `p50 ${decimals(quantile(latenciesMs, 0.5), 0)} ms, p99 ${decimals(quantile(latenciesMs, 0.99), 0)} ms`;
   console.error(
@@ -277,16 +254,9 @@ async function runPolls(targets: readonly Target[], pollsPerSecond: number): Pro
   for (const target of targets) {
     const summary = await measurePolls(target, { pollsPerSecond, seconds, pools });
     const { rate, p50Ms, p99Ms, failures, firstFailure } = summary;
-    rows.push([
-      target.name,
-      decimals(rate, 1),
-      decimals(p50Ms, 1),
-      decimals(p99Ms, 1),
-      String(failures),
-    ]);
+    rows.push([target.name, decimals(rate, 1), decimals(p50Ms, 1), decimals(p99Ms, 1), String(failures)]);
     results.push({ target: target.name, pollsPerSecond, seconds, pools, ...summary });
-    if (firstFailure !== undefined)
-      console.log(`${target.name}: the first failure: ${firstFailure}`);
+    if (firstFailure !== undefined) console.log(`${target.name}: the first failure: ${firstFailure}`);
   }
   console.log(
     `${pollsPerSecond} idle polls a second for ${seconds} s over ${pools} pools (budget: p99 at most 100 ms)`,
@@ -297,8 +267,7 @@ async function runPolls(targets: readonly Target[], pollsPerSecond: number): Pro
 
 async function runDueToPending(targets: readonly Target[]): Promise<void> {
   const pool = options.pool;
-  if (pool === undefined)
-    throw new Error("--due-to-pending wants --pool NAME, with a worker that serves it");
+  if (pool === undefined) throw new Error("--due-to-pending wants --pool NAME, with a worker that serves it");
   const rows: string[][] = [];
   const results: unknown[] = [];
   for (const target of targets) {
@@ -319,8 +288,7 @@ async function runDueToPending(targets: readonly Target[]): Promise<void> {
       String(failures),
     ]);
     results.push({ target: target.name, ...result });
-    if (firstFailure !== undefined)
-      console.log(`${target.name}: the first failure: ${firstFailure}`);
+    if (firstFailure !== undefined) console.log(`${target.name}: the first failure: ${firstFailure}`);
   }
   console.log("From due to Pending (budget: p50 at most 0.55 s)");
   console.log(table(["target", "runs", "p50 s", "p99 s", "early", "unclaimed", "failures"], rows));
@@ -332,8 +300,7 @@ function chosenOperations(): Operation[] {
   const wanted = names(options.only);
   const known = [...OPERATIONS.map((operation) => operation.name), STOCK];
   const unknown = wanted.filter((name) => !known.includes(name));
-  if (unknown.length > 0)
-    throw new Error(`--only ${unknown.join(",")}: known are ${known.join(", ")}`);
+  if (unknown.length > 0) throw new Error(`--only ${unknown.join(",")}: known are ${known.join(", ")}`);
   return OPERATIONS.filter((operation) => wanted.includes(operation.name));
 }
 
@@ -363,10 +330,6 @@ function saveJson(results: { targets: readonly Target[] } & Record<string, unkno
   writeFileSync(options.json, `${JSON.stringify(document, null, 2)}\n`);
 }
 
-function plain(
-  costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>>,
-): Record<string, unknown> {
-  return Object.fromEntries(
-    [...costs].map(([target, ofTarget]) => [target, Object.fromEntries(ofTarget)]),
-  );
+function plain(costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>>): Record<string, unknown> {
+  return Object.fromEntries([...costs].map(([target, ofTarget]) => [target, Object.fromEntries(ofTarget)]));
 }

@@ -83,14 +83,12 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: "100-logs",
     requests: 1,
-    run: async (turn) =>
-      void (await call(turn.http, "POST", "/logs/", logLines(seededRun(turn), 100))),
+    run: async (turn) => void (await call(turn.http, "POST", "/logs/", logLines(seededRun(turn), 100))),
   },
   {
     name: "create-run",
     requests: 1,
-    run: async ({ http, world }) =>
-      void (await call(http, "POST", "/flow_runs/", { flow_id: world.flowId })),
+    run: async ({ http, world }) => void (await call(http, "POST", "/flow_runs/", { flow_id: world.flowId })),
   },
   {
     name: "life",
@@ -144,11 +142,9 @@ function seededRun({ world, client, number }: Turn): string {
 
 /** Looks at the first character only: parsing fifty runs would cost the client more than sending for them. */
 function expectList(reply: Reply): void {
-  if (!reply.text.startsWith("["))
-    throw new RequestFailure(`not a list: ${reply.text.slice(0, 200)}`);
+  if (!reply.text.startsWith("[")) throw new RequestFailure(`not a list: ${reply.text.slice(0, 200)}`);
 }
 
 function expectCount(reply: Reply): void {
-  if (!/^\d+$/.test(reply.text))
-    throw new RequestFailure(`not a count: ${reply.text.slice(0, 200)}`);
+  if (!/^\d+$/.test(reply.text)) throw new RequestFailure(`not a count: ${reply.text.slice(0, 200)}`);
 }

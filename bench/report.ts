@@ -29,9 +29,7 @@ export interface MillionRuns {
 
 export function rateTable(results: readonly Result[], lastTarget: string): string {
   const rows = results.map((result) => {
-    const reference = results.find(
-      (other) => other.target === lastTarget && sameLoad(other, result),
-    );
+    const reference = results.find((other) => other.target === lastTarget && sameLoad(other, result));
     return [
       result.operation,
       String(result.clients),
@@ -43,19 +41,7 @@ export function rateTable(results: readonly Result[], lastTarget: string): strin
       reference === undefined ? "–" : `${decimals(result.rate / reference.rate, 2)} ×`,
     ];
   });
-  return table(
-    [
-      "operation",
-      "clients",
-      "target",
-      "rate/s",
-      "p50 ms",
-      "p99 ms",
-      "failures",
-      `to ${lastTarget}`,
-    ],
-    rows,
-  );
+  return table(["operation", "clients", "target", "rate/s", "p50 ms", "p99 ms", "failures", `to ${lastTarget}`], rows);
 }
 
 /** How an operation's p50 grows from the smallest to the largest seed; empty when there is one size only. */
@@ -115,42 +101,19 @@ export function millionTable(lines: readonly MillionRuns[]): string {
     cell(cost?.queueMessages),
     ...billCells(bill),
   ]);
-  const perRun = [
-    "HTTP",
-    "sockets",
-    "frames",
-    "read",
-    "written",
-    "objects",
-    "object rows",
-    "messages",
-  ];
-  const dollars = [
-    "$ requests",
-    "$ CPU",
-    "$ reads",
-    "$ writes",
-    "$ objects",
-    "$ queues",
-    "$ total",
-  ];
+  const perRun = ["HTTP", "sockets", "frames", "read", "written", "objects", "object rows", "messages"];
+  const dollars = ["$ requests", "$ CPU", "$ reads", "$ writes", "$ objects", "$ queues", "$ total"];
   return table(["target", "run", ...perRun, ...dollars], rows);
 }
 
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((name, column) =>
-    Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  );
+  const widths = head.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     cells
-      .map((text, column) =>
-        pad(text, widths[column] ?? 0, isNumber(text) || isNumber(rows[0]?.[column] ?? "")),
-      )
+      .map((text, column) => pad(text, widths[column] ?? 0, isNumber(text) || isNumber(rows[0]?.[column] ?? "")))
       .join("  ")
       .trimEnd();
-  return [line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join(
-    "\n",
-  );
+  return [line(head), widths.map((width) => "-".repeat(width)).join("  "), ...rows.map(line)].join("\n");
 }
 
 export function decimals(number: number, places: number): string {
@@ -172,9 +135,7 @@ function costCells(cost: Cost | undefined): string[] {
 function billCells(bill: Bill | undefined): string[] {
   if (bill === undefined) return Array.from({ length: 7 }, () => "n/a");
   const { requests, cpu, d1Reads, d1Writes, objects, queues, total } = bill;
-  return [requests, cpu, d1Reads, d1Writes, objects, queues, total].map((dollars) =>
-    decimals(dollars, 2),
-  );
+  return [requests, cpu, d1Reads, d1Writes, objects, queues, total].map((dollars) => decimals(dollars, 2));
 }
 
 function cell(number: number | undefined): string {
@@ -182,17 +143,11 @@ function cell(number: number | undefined): string {
 }
 
 function sameLoad(one: Result, other: Result): boolean {
-  return (
-    one.seed === other.seed && one.clients === other.clients && one.operation === other.operation
-  );
+  return one.seed === other.seed && one.clients === other.clients && one.operation === other.operation;
 }
 
 function sameButSeed(one: Result, other: Result): boolean {
-  return (
-    one.target === other.target &&
-    one.clients === other.clients &&
-    one.operation === other.operation
-  );
+  return one.target === other.target && one.clients === other.clients && one.operation === other.operation;
 }
 
 function smallestOf(results: readonly Result[], like: Result): Result | undefined {

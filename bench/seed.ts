@@ -23,8 +23,7 @@ export class SeedPlan {
       .slice(equals + 1)
       .split(",")
       .map(Number);
-    if (sizes.some((size) => !Number.isInteger(size) || size < 0))
-      throw new Error(`--seed ${text}: not whole numbers`);
+    if (sizes.some((size) => !Number.isInteger(size) || size < 0)) throw new Error(`--seed ${text}: not whole numbers`);
     if (equals === -1) {
       this.#forAll.push(...sizes);
       return;
@@ -40,11 +39,7 @@ const RUNS_PER_DEPLOYMENT_RUN = 10;
 const RUNS_PER_RUNNING_RUN = 50;
 
 /** Brings the bench's flow to at least `wanted` runs and answers how many it has then. */
-export async function topUp(
-  world: World,
-  wanted: number,
-  report: (line: string) => void,
-): Promise<number> {
+export async function topUp(world: World, wanted: number, report: (line: string) => void): Promise<number> {
   const client = openHttpClient(world.target, { connections: SEEDING_CLIENTS });
   try {
     const present = await countRuns(client, world.flowId);
@@ -55,8 +50,7 @@ export async function topUp(
         const turn = next;
         next += 1;
         await createSeededRun(client, world, turn);
-        if ((turn + 1) % 10_000 === 0)
-          report(`${world.target.name}: ${turn + 1} of ${wanted} runs`);
+        if ((turn + 1) % 10_000 === 0) report(`${world.target.name}: ${turn + 1} of ${wanted} runs`);
       }
     };
     await Promise.all(Array.from({ length: SEEDING_CLIENTS }, createUntilEnough));

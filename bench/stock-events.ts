@@ -129,11 +129,7 @@ interface StateChange {
   follows?: string;
 }
 
-function taskRunEvent(
-  run: StockRun,
-  task: Omit<StockTaskRun, "pending">,
-  change: StateChange,
-): StockEvent {
+function taskRunEvent(run: StockRun, task: Omit<StockTaskRun, "pending">, change: StateChange): StockEvent {
   const runCount = change.to === "Pending" ? 0 : 1;
   const started = change.to === "Running" ? change.occurred : change.started;
   return makeEvent({

@@ -125,9 +125,7 @@ async function setStage(target: Target, http: HttpClient): Promise<Stage> {
     name: DEPLOYMENT,
     flow_id: flowId,
     work_pool_name: STOCK_POOL,
-    pull_steps: [
-      { "prefect.deployments.steps.set_working_directory": { directory: "/srv/flows" } },
-    ],
+    pull_steps: [{ "prefect.deployments.steps.set_working_directory": { directory: "/srv/flows" } }],
   });
   const pool = await call(http, "GET", `/work_pools/${STOCK_POOL}`);
   const deployment = await call(http, "GET", `/deployments/${deploymentId}`);
@@ -293,8 +291,7 @@ async function executeFlow(stage: Stage, run: StockRun, load: StockLoad): Promis
   await call(http, "GET", `/work_pools/${run.workPoolName}`);
   events.send(heartbeatEvent(run));
   const taskRunIds: string[] = [];
-  while (taskRunIds.length < load.tasksPerRun)
-    taskRunIds.push(await runTask(events, run, load.taskMs));
+  while (taskRunIds.length < load.tasksPerRun) taskRunIds.push(await runTask(events, run, load.taskMs));
   await proposeState(http, run, "COMPLETED", "Completed", { untrackable_result: true });
   await sleep(PROCESS_END_MS);
   await suspensions.close();
@@ -387,11 +384,7 @@ async function proposeState(
   }
 }
 
-function logLine(
-  run: StockRun,
-  message: string,
-  taskRunId: string | null = null,
-): Record<string, unknown> {
+function logLine(run: StockRun, message: string, taskRunId: string | null = null): Record<string, unknown> {
   return {
     name: taskRunId === null ? "prefect.flow_runs" : "prefect.task_runs",
     level: 20,

@@ -35,10 +35,7 @@ export async function createFlow(client: HttpClient, name: string): Promise<stri
   return stringField(reply.text, "id");
 }
 
-export async function createDeployment(
-  client: HttpClient,
-  deployment: Record<string, unknown>,
-): Promise<string> {
+export async function createDeployment(client: HttpClient, deployment: Record<string, unknown>): Promise<string> {
   const reply = await call(client, "POST", "/deployments/", {
     paused: false,
     schedules: [],

@@ -38,9 +38,17 @@ function told(all: readonly { run: LedgerRun; isGone: boolean }[]): { ledger: Le
 }
 
 /** The original's query, said as simply as can be. */
-function expected(runs: readonly LedgerRun[], pool: Limits, all: readonly LedgerQueue[], polled: readonly LedgerQueue[], ask: Ask): string[] {
-  const holding = (ids: readonly string[]) => runs.filter((run) => run.due === null && !run.is_cancelling && ids.includes(run.queue_id)).length;
-  const free = ({ concurrency_limit: limit }: Limits, ids: readonly string[]) => (limit === null ? Infinity : Math.max(0, limit - holding(ids)));
+function expected(
+  runs: readonly LedgerRun[],
+  pool: Limits,
+  all: readonly LedgerQueue[],
+  polled: readonly LedgerQueue[],
+  ask: Ask,
+): string[] {
+  const holding = (ids: readonly string[]) =>
+    runs.filter((run) => run.due === null && !run.is_cancelling && ids.includes(run.queue_id)).length;
+  const free = ({ concurrency_limit: limit }: Limits, ids: readonly string[]) =>
+    limit === null ? Infinity : Math.max(0, limit - holding(ids));
   if (pool.is_paused) return [];
   const byDue = (a: LedgerRun, b: LedgerRun) => (a.due ?? 0) - (b.due ?? 0) || (a.id < b.id ? -1 : 1);
   return polled
@@ -48,13 +56,25 @@ function expected(runs: readonly LedgerRun[], pool: Limits, all: readonly Ledger
     .flatMap((queue) =>
       runs
         .filter(({ queue_id, due }) => queue_id === queue.id && due !== null)
-        .filter(({ due }) => (ask.before === null || (due ?? 0) <= ask.before) && (ask.after === null || (due ?? 0) >= ask.after))
+        .filter(
+          ({ due }) =>
+            (ask.before === null || (due ?? 0) <= ask.before) && (ask.after === null || (due ?? 0) >= ask.after),
+        )
         .toSorted(byDue)
         .slice(0, free(queue, [queue.id]))
         .map((run) => ({ run, priority: queue.priority })),
     )
     .toSorted((a, b) => a.priority - b.priority || byDue(a.run, b.run))
-    .slice(0, Math.min(ask.limit, free(pool, all.map(({ id }) => id))))
+    .slice(
+      0,
+      Math.min(
+        ask.limit,
+        free(
+          pool,
+          all.map(({ id }) => id),
+        ),
+      ),
+    )
     .map(({ run }) => run.id);
 }
 
@@ -78,13 +98,15 @@ describe("what a poll is offered", () => {
         const { ledger, runs } = told(all);
         const offers = ledger.offer(pool, queues, queues, ask);
         const holding = runs.filter((run) => run.due === null && !run.is_cancelling && QUEUES.includes(run.queue_id));
-        if (pool.concurrency_limit !== null) expect(offers.length).toBeLessThanOrEqual(Math.max(0, pool.concurrency_limit - holding.length));
+        if (pool.concurrency_limit !== null)
+          expect(offers.length).toBeLessThanOrEqual(Math.max(0, pool.concurrency_limit - holding.length));
         if (pool.is_paused) expect(offers).toEqual([]);
         for (const queue of queues) {
           const own = offers.filter(({ queue_id }) => queue_id === queue.id);
           const held = holding.filter(({ queue_id }) => queue_id === queue.id).length;
           if (queue.is_paused) expect(own).toEqual([]);
-          if (queue.concurrency_limit !== null) expect(own.length).toBeLessThanOrEqual(Math.max(0, queue.concurrency_limit - held));
+          if (queue.concurrency_limit !== null)
+            expect(own.length).toBeLessThanOrEqual(Math.max(0, queue.concurrency_limit - held));
         }
       }),
     );
@@ -120,14 +142,17 @@ test("a run that is being cancelled counts where a queue is polled by its id, no
   const queue = { id: "a", priority: 1, is_paused: false, concurrency_limit: 1 };
   ledger.put({ id: "ending", queue_id: "a", due: null, is_cancelling: true });
   ledger.put({ id: "waiting", queue_id: "a", due: 1, is_cancelling: false });
-  expect(ids(ledger.offer({ is_paused: false, concurrency_limit: 1 }, [queue], [queue], EVERYTHING))).toEqual(["waiting"]);
+  expect(ids(ledger.offer({ is_paused: false, concurrency_limit: 1 }, [queue], [queue], EVERYTHING))).toEqual([
+    "waiting",
+  ]);
   expect(ids(ledger.offerOfQueue(queue, EVERYTHING))).toEqual([]);
 });
 
 test("a queue that is polled by its id heeds its own pause and limit, and not its pool's", () => {
   const ledger = new Ledger();
   const queue = { id: "a", priority: 1, is_paused: false, concurrency_limit: null };
-  for (const id of ["late", "early"]) ledger.put({ id, queue_id: "a", due: id === "late" ? 2 : 1, is_cancelling: false });
+  for (const id of ["late", "early"])
+    ledger.put({ id, queue_id: "a", due: id === "late" ? 2 : 1, is_cancelling: false });
   expect(ids(ledger.offerOfQueue(queue, EVERYTHING))).toEqual(["early", "late"]);
   expect(ids(ledger.offerOfQueue({ ...queue, concurrency_limit: 1 }, EVERYTHING))).toEqual(["early"]);
   expect(ids(ledger.offerOfQueue({ ...queue, is_paused: true }, EVERYTHING))).toEqual([]);
