@@ -42,5 +42,6 @@ function jittered(meanSeconds: number, jitter: number, random: () => number): nu
   const from = 1 - Math.exp(-lower);
   const to = 1 - Math.exp(-upper);
   const drawn = from + (to - from) * random();
-  return -Math.log(Math.max(1 - drawn, 1e-10)) * meanSeconds;
+  // What is left of 1 after so much rounding may lie beyond the end.
+  return Math.min(upper, -Math.log(Math.max(1 - drawn, 1e-10))) * meanSeconds;
 }

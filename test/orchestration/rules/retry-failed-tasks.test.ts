@@ -88,6 +88,7 @@ describe("jitter", () => {
         expect(seconds).toBeLessThanOrEqual(delay * (1 + jitter) + 1e-5);
         expect(delayOf(1, delay, jitter, 1)).toBeGreaterThanOrEqual(seconds);
       }),
+      { examples: [[{ delay: 138, jitter: 19.957148427019945, drawn: 1 }]] },
     );
   });
 });
