@@ -5,8 +5,9 @@ import type { TranscriptStep } from "./play.ts";
 
 export interface Difference {
   path: string;
-  reference: Json | "<absent>";
-  target: Json | "<absent>";
+  /** What is not there is shown as `<absent>`. */
+  reference: Json;
+  target: Json;
   reason?: string;
 }
 

@@ -83,7 +83,7 @@ export class Normaliser {
   /** The original keeps some tags in sets, so their order says nothing. */
   private list(items: Json[], key: string): Json[] {
     const normalised = items.map((item) => this.value(item));
-    return key === "tags" ? normalised.sort() : normalised;
+    return key === "tags" ? normalised.toSorted(byText) : normalised;
   }
 
   private string(value: string, key: string): string {
@@ -98,6 +98,11 @@ export class Normaliser {
     if (Math.abs(timeMs - this.options.nowMs) > YEAR_MS) return time;
     return zone === "Z" ? "<time>" : `<time${zone ?? " without zone"}>`;
   }
+}
+
+function byText(a: Json, b: Json): number {
+  const [one, other] = [JSON.stringify(a), JSON.stringify(b)];
+  return one < other ? -1 : Number(one > other);
 }
 
 function canonical(id: string): string {

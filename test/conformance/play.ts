@@ -163,7 +163,7 @@ export class World {
     const blind = new Normaliser(this.normaliser.options);
     const keyed = body.map((item) => ({
       item,
-      key: `${String(at(item, "name"))} ${JSON.stringify(blind.value(item))}`,
+      key: `${JSON.stringify(at(item, "name") ?? null)} ${JSON.stringify(blind.value(item))}`,
     }));
     return keyed.sort((a, b) => (a.key < b.key ? -1 : Number(a.key > b.key))).map(({ item }) => item);
   }

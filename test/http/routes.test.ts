@@ -15,7 +15,8 @@ const pathOf = (route: Route, id = ID) =>
 
 /** Asks the Worker under other settings than those of the tests. */
 function ask(method: string, path: string, settings: Partial<Env> = {}, init: RequestInit = {}): Promise<Response> {
-  const headers = { "content-type": "application/json", ...init.headers };
+  const headers = new Headers(init.headers);
+  if (!headers.has("content-type")) headers.set("content-type", "application/json");
   const request = new Request(`http://sluice${path}`, { method, ...init, headers });
   return Promise.resolve(app.fetch(request, { ...env, ...settings }, createExecutionContext()));
 }

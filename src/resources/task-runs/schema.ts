@@ -31,7 +31,7 @@ export const TaskRunCreate = z
     cache_key: z
       .string()
       .refine(
-        (key) => [...key].length <= MAX_CACHE_KEY_CHARACTERS,
+        (key) => Array.from(key).length <= MAX_CACHE_KEY_CHARACTERS,
         `Cache key exceeded maximum allowed length of ${MAX_CACHE_KEY_CHARACTERS} characters.`,
       )
       .nullish(),

@@ -358,7 +358,7 @@ async function bulk(world: World, deployment: string): Promise<void> {
   const post = `POST /deployments/${deployment}/create_flow_run/bulk`;
   await world.send("bulk", post, { body: [{ name: world.name("b1") }, { parameters: { x: "one" } }, { tags: ["t"] }] });
   await world.send("bulk of none", post, { body: [] });
-  await world.send("bulk of 101", post, { body: Array<JsonObject>(101).fill({}) });
+  await world.send("bulk of 101", post, { body: Array.from({ length: 101 }, () => ({})) });
   await world.send("bulk of no list", post, { body: {} });
   await world.send("bulk of unknown", `POST /deployments/${world.id("unknown b")}/create_flow_run/bulk`, { body: [] });
 }

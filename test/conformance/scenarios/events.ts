@@ -71,7 +71,7 @@ async function playEvents(world: World): Promise<void> {
     "by any resource": { order: "ASC", any_resource: { id: [`${other}.3`] } },
     "by any resource prefix": { order: "ASC", any_resource: { id_prefix: [`other-${world.suffix}.`] } },
     "by any resource label": { ...mine, any_resource: { labels: { colour: "red" } } },
-    "by id": { ...mine, id: { id: [String(sent[1]?.["id"])] } },
+    "by id": { ...mine, id: { id: [sent[1]?.["id"] ?? null] } },
     "by text": { ...mine, text: { query: "needle" } },
     "by text without": { ...mine, text: { query: "-needle" } },
     since: { ...mine, occurred: { since: sent[3]?.["occurred"] ?? null, until: "2099-01-01T00:00:00Z" } },

@@ -173,7 +173,7 @@ async function history(world: World, flowId: string): Promise<void> {
   const tag = world.name("history");
   const at = (day: string): JsonObject => ({
     type: "SCHEDULED",
-    state_details: { scheduled_time: `2098-01-0${day}` + "T06:00:00Z" },
+    state_details: { scheduled_time: `2098-01-0${day}T06:00:00Z` },
   });
   await aFlowRun(world, "h-1", { flow_id: flowId, tags: [tag], state: at("1") });
   await aFlowRun(world, "h-2", { flow_id: flowId, tags: [tag], state: at("1") });
