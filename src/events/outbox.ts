@@ -3,7 +3,7 @@
  * the two, the event is made again from what was written. An event has its state's id, so nothing is sent twice.
  */
 import { type SQL, sql } from "drizzle-orm";
-import { readJson, readOptionalJson } from "#db/database";
+import { readJson } from "#db/database";
 import { deployment } from "#db/tables/deployment";
 import { event_resource, event_segment, sweep_mark } from "#db/tables/event";
 import { flow } from "#db/tables/flow";
@@ -11,6 +11,7 @@ import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { emitEvents } from "#events/emit";
+import { type FactColumns, readFacts } from "#events/facts";
 import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
 import { earliestId } from "#events/ordered-ids";
 import type { Micros } from "#lib/clock";
@@ -64,30 +65,7 @@ async function sendUnsent(tools: Tools, range: SQL): Promise<void> {
   }
 }
 
-interface UnsentRow {
-  workspace_id: string;
-  state: string;
-  initial: string | null;
-  run_id: string;
-  run_name: string;
-  run_tags: string;
-  run_count: number;
-  created_by: string | null;
-  flow_id: string | null;
-  flow_name: string | null;
-  flow_tags: string | null;
-  deployment_id: string | null;
-  deployment_name: string | null;
-  deployment_tags: string | null;
-  queue_id: string | null;
-  queue_name: string | null;
-  pool_id: string | null;
-  pool_name: string | null;
-  pool_type: string | null;
-  task_id: string | null;
-  task_name: string | null;
-  task_tags: string | null;
-}
+type UnsentRow = FactColumns & { workspace_id: string; state: string; initial: string | null };
 
 const stateJson = (alias: string): SQL =>
   sql.raw(`json_object('id', ${alias}.id, 'type', ${alias}.type, 'name', ${alias}.name, 'timestamp', ${alias}.timestamp,
@@ -127,28 +105,7 @@ function selectUnsent(range: SQL): SQL {
 }
 
 function factsOf(row: UnsentRow): FlowRunFacts {
-  const named = (id: string | null, name: string | null) => (id === null || name === null ? null : { id, name });
-  const tagged = (id: string | null, name: string | null, tags: string | null) => {
-    const thing = named(id, name);
-    return thing && { ...thing, tags: readJson<string[]>(tags ?? "[]") };
-  };
-  const pool = named(row.pool_id, row.pool_name);
-  return {
-    flow_run: {
-      id: row.run_id,
-      name: row.run_name,
-      tags: readJson<string[]>(row.run_tags),
-      run_count: row.run_count,
-      created_by: readOptionalJson(row.created_by),
-    },
-    flow: tagged(row.flow_id, row.flow_name, row.flow_tags),
-    deployment: tagged(row.deployment_id, row.deployment_name, row.deployment_tags),
-    work_queue: named(row.queue_id, row.queue_name),
-    work_pool: pool && { ...pool, type: row.pool_type ?? "" },
-    parent_task_run: tagged(row.task_id, row.task_name, row.task_tags),
-    initial: row.initial === null ? null : readState(row.initial),
-    validated: readState(row.state),
-  };
+  return readFacts(row, row.initial === null ? null : readState(row.initial), readState(row.state));
 }
 
 function readState(json: string): State {

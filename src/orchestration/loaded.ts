@@ -6,6 +6,7 @@ import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { readFacts } from "#events/facts";
 import type { FlowRunFacts } from "#events/lifecycle";
 import type { DeploymentFacts, FlowRunColumns, FlowRunPolicy } from "#orchestration/transition";
 import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#resources/flow-runs/store";
@@ -99,28 +100,28 @@ export function deploymentFactsOf(row: LoadedRow): DeploymentFacts | null {
 
 /** What the event of a written state is made of; `row` is the run as it was written. */
 export function factsOf({ row, parentTaskRun }: LoadedFlowRun, initial: State | null, validated: State): FlowRunFacts {
-  const named = (id: string | null, name: string | null) => (id !== null && name !== null ? { id, name } : null);
-  const tagged = (id: string | null, name: string | null, tags: string | null) => {
-    const thing = named(id, name);
-    return thing && { ...thing, tags: readJson<string[]>(tags ?? "[]") };
+  const columns = {
+    run_id: row.id,
+    run_name: row.name,
+    run_tags: row.tags,
+    run_count: row.run_count,
+    created_by: row.created_by,
+    flow_id: row.flow_id,
+    flow_name: row.f_name,
+    flow_tags: row.f_tags,
+    deployment_id: row.deployment_id,
+    deployment_name: row.d_name,
+    deployment_tags: row.d_tags,
+    queue_id: row.work_queue_id,
+    queue_name: row.q_name,
+    pool_id: row.p_id,
+    pool_name: row.p_name,
+    pool_type: row.p_type,
+    task_id: parentTaskRun?.id ?? null,
+    task_name: parentTaskRun?.name ?? null,
+    task_tags: parentTaskRun?.tags ?? null,
   };
-  const pool = named(row.p_id, row.p_name);
-  return {
-    flow_run: {
-      id: row.id,
-      name: row.name,
-      tags: readJson<string[]>(row.tags),
-      run_count: row.run_count,
-      created_by: readOptionalJson<FlowRunFacts["flow_run"]["created_by"]>(row.created_by),
-    },
-    flow: tagged(row.flow_id, row.f_name, row.f_tags),
-    deployment: tagged(row.deployment_id, row.d_name, row.d_tags),
-    work_queue: named(row.work_queue_id, row.q_name),
-    work_pool: pool && { ...pool, type: row.p_type ?? "" },
-    parent_task_run: parentTaskRun && { ...parentTaskRun, tags: readJson<string[]>(parentTaskRun.tags) },
-    initial,
-    validated,
-  };
+  return readFacts(columns, initial, validated);
 }
 
 /** The columns of a state as if it were joined to its run. */
