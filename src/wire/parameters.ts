@@ -119,7 +119,7 @@ function repairProperty(schema: JsonSchema, isOptional: boolean, allowNoneWithDe
 }
 
 /** Prefect: `remove_nested_keys`, takes `required` away in objects within objects; lists are left as they are. */
-function withoutRequired(schema: JsonSchema): JsonSchema {
+export function withoutRequired(schema: JsonSchema): JsonSchema {
   const entries = Object.entries(schema).filter(([key]) => key !== "required");
   return Object.fromEntries(entries.map(([key, value]) => [key, isObject(value) ? withoutRequired(value) : value]));
 }

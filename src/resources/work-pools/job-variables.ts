@@ -8,6 +8,7 @@ import {
   UnusableSchema,
   validateSchema,
 } from "#lib/json-schema";
+import { repairSchema, withoutRequired } from "#wire/parameters";
 
 type Variables = Record<string, unknown>;
 
@@ -54,7 +55,7 @@ function problemOf(template: Variables, given: readonly Variables[], rules: Rule
   const invalid = schemaProblem(schema);
   if (invalid !== undefined) throw unprocessable(`Invalid schema: ${invalid}`);
   const { defaults, left } = defaultsOf(schema, rules.ignoreInvalidDefaults);
-  const asked = acceptNulls(schema, true);
+  const asked = repairSchema(schema, true);
   const ignoreRequired = rules.ignoreRequired || left;
   return worst(Object.assign(defaults, ...given), ignoreRequired ? withoutRequired(asked) : asked);
 }
@@ -79,71 +80,6 @@ function defaultsOf(schema: JsonSchema, ignoreInvalid: boolean): { defaults: Var
 /** Prefect: a default may name a block document, whose data then counts. This server has no blocks, so none is found. */
 function namesBlock(value: unknown): boolean {
   return isObject(value) && isObject(value["$ref"]) && (value["$ref"]["block_document_id"] ?? null) !== null;
-}
-
-/** Prefect: `_fix_null_typing`, `_fix_tuple_items`: schemas of Pydantic 1 do not say that an optional value may be null. */
-export function acceptNulls(schema: JsonSchema, evenWithDefault: boolean): JsonSchema {
-  const fixed = { ...schema };
-  if (isObject(schema["properties"]))
-    fixed["properties"] = fixProperties(schema["properties"], schema["required"], evenWithDefault);
-  if (isObject(schema["definitions"])) {
-    const definitions = Object.entries(schema["definitions"]).map(([name, definition]) => [
-      name,
-      fixDefinition(definition, evenWithDefault),
-    ]);
-    fixed["definitions"] = Object.fromEntries(definitions);
-  }
-  return fixed;
-}
-
-function fixDefinition(definition: unknown, evenWithDefault: boolean): unknown {
-  if (!isObject(definition)) return definition;
-  const fixed = isObject(definition["properties"])
-    ? { ...definition, properties: fixProperties(definition["properties"], definition["required"], evenWithDefault) }
-    : definition;
-  return "block_type_slug" in definition ? { oneOf: [fixed, BLOCK_REFERENCE] } : fixed;
-}
-
-/** Prefect: a block's place may be taken by a reference to one. */
-const BLOCK_REFERENCE = {
-  type: "object",
-  properties: {
-    $ref: {
-      oneOf: [{ type: "string" }, { type: "object", additionalProperties: { type: "string" }, minProperties: 1 }],
-    },
-  },
-  required: ["$ref"],
-};
-
-function fixProperties(
-  properties: Record<string, unknown>,
-  required: unknown,
-  evenWithDefault: boolean,
-): Record<string, unknown> {
-  const needed = new Set(Array.isArray(required) ? required : []);
-  return Object.fromEntries(
-    Object.entries(properties).map(([name, property]) => {
-      if (!isObject(property)) return [name, property];
-      const { type, items, ...rest } = property;
-      const fixed: JsonSchema = { ...rest };
-      const mayBeNull =
-        !needed.has(name) && type !== undefined && type !== "null" && (!("default" in property) || evenWithDefault);
-      if (mayBeNull) fixed["anyOf"] = [{ type }, { type: "null" }];
-      else if (type !== undefined) fixed["type"] = type;
-      if (Array.isArray(items) && items.length > 0 && !property["prefixItems"]) fixed["prefixItems"] = items;
-      else if (items !== undefined) fixed["items"] = items;
-      if (isObject(property["properties"])) {
-        fixed["properties"] = fixProperties(property["properties"], property["required"], evenWithDefault);
-      }
-      return [name, fixed];
-    }),
-  );
-}
-
-/** Prefect: `remove_nested_keys`; goes into objects, not into lists. */
-function withoutRequired(schema: JsonSchema): JsonSchema {
-  const entries = Object.entries(schema).filter(([key]) => key !== "required");
-  return Object.fromEntries(entries.map(([key, value]) => [key, isObject(value) ? withoutRequired(value) : value]));
 }
 
 /** The one problem that is told, in the words of the original, or null. */
