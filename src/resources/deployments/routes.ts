@@ -19,7 +19,6 @@ import { deleteDeployments } from "#resources/deployments/delete-deployments";
 import { pollDeployments } from "#resources/deployments/poll";
 import { scheduleDeployment } from "#resources/deployments/schedule-deployment";
 import {
-  BulkLimit,
   DeploymentBulkDeleteResponse,
   DeploymentCreate,
   DeploymentFlowRunCreate,
@@ -39,7 +38,7 @@ import { WorkQueueResponse } from "#resources/work-queues/schema";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
-import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { BulkLimit, checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
 import { Float, Int } from "#wire/scalars";
 
 const ById = z.object({ id: Uuid });

@@ -6,7 +6,7 @@ import { parametersProblem } from "#wire/parameters";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Name } from "#wire/names";
-import { Bool, Int, intFrom, JsonObject, Labels } from "#wire/scalars";
+import { Bool, Int, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
 import { SizedParameters } from "#wire/sized-parameters";
 import { StateCreate } from "#wire/state";
@@ -240,6 +240,3 @@ export const FlowRunBulkCreateResponse = z
 export const DeploymentBulkDeleteResponse = z
   .object({ deleted: z.array(UuidText) })
   .meta({ id: "DeploymentBulkDeleteResponse" });
-
-/** `limit` of a bulk deletion. */
-export const BulkLimit = intFrom(1).pipe(z.number().max(50)).default(50);
