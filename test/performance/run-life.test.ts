@@ -16,7 +16,8 @@ interface Row {
 
 /** The rows of the document's first table. */
 function documented(): Row[] {
-  const lines = doc.split("\n").filter((line) => line.startsWith("| ") && !/^\| (step|-)/.test(line));
+  const [, section = ""] = doc.split("\n## ");
+  const lines = section.split("\n").filter((line) => line.startsWith("| ") && !/^\| (step|-)/.test(line));
   return lines.map((line) => {
     const [step = "", statements, trips, written] = line
       .split("|")
