@@ -40,13 +40,17 @@ function operation(route: Route, components: Json): Json {
         content: { "application/json": { schema: schemaOf(route.body, components) } },
       },
     }),
-    responses: {
-      [route.status]: {
-        description: "Done",
-        ...(route.response && { content: { "application/json": { schema: schemaOf(route.response, components) } } }),
-      },
-    },
+    responses: Object.fromEntries(
+      [route.status, route.otherStatus]
+        .filter((status) => status !== undefined)
+        .map((status) => [status, answerOf(route, components)]),
+    ),
   };
+}
+
+function answerOf(route: Route, components: Json): Json {
+  if (!route.response) return { description: "Done" };
+  return { description: "Done", content: { "application/json": { schema: schemaOf(route.response, components) } } };
 }
 
 function queryParameters(query: z.ZodType | undefined, components: Json): Json[] {

@@ -30,6 +30,8 @@ interface Spec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   body?: B;
   /** The status of a plain answer; 200 where it is not said. */
   status?: number;
+  /** Another status that answers the same, as 200 where a 201 found the thing already there. */
+  otherStatus?: number;
   /** What the answer looks like, for the OpenAPI document and the tests. */
   response?: z.ZodType;
   /** Left out of the OpenAPI document. */
@@ -45,6 +47,7 @@ export interface Route {
   readonly body: z.ZodType | undefined;
   readonly bodyRequired: boolean;
   readonly status: number;
+  readonly otherStatus: number | undefined;
   readonly response: z.ZodType | undefined;
   readonly hidden: boolean;
   run(request: Request, params: Record<string, string>, tools: Tools): Promise<Response>;
@@ -93,6 +96,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
     body: spec.body,
     bodyRequired: spec.body !== undefined && !(isEmbedded && spec.body.safeParse({}).success),
     status,
+    otherStatus: spec.otherStatus,
     response: spec.response,
     hidden: spec.hidden ?? false,
     async run(request, params, tools) {

@@ -60,6 +60,7 @@ export const deploymentRoutes = [
       summary: "Create a deployment, or change the one of the same flow and name.",
       body: DeploymentCreate,
       status: 201,
+      otherStatus: 200,
       response: DeploymentResponse,
     },
     async ({ body, tools }) => {
@@ -231,6 +232,7 @@ export const deploymentRoutes = [
       params: ById,
       body: DeploymentFlowRunCreate,
       status: 201,
+      otherStatus: 200,
       response: FlowRunResponse,
     },
     async ({ params, body, tools }) => {

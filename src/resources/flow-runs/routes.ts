@@ -28,6 +28,7 @@ export const flowRunRoutes = [
       summary: "Create a flow run.",
       body: FlowRunCreate,
       status: 201,
+      otherStatus: 200,
       response: FlowRunResponse,
     },
     async ({ body, tools }) => {

@@ -34,6 +34,7 @@ export const flowRoutes = [
       summary: "Create a flow, or read the one of that name.",
       body: FlowCreate,
       status: 201,
+      otherStatus: 200,
       response: Flow,
     },
     async ({ body, tools }) => {

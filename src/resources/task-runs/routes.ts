@@ -29,6 +29,7 @@ export const taskRunRoutes = [
       summary: "Create a task run.",
       body: TaskRunCreate,
       status: 201,
+      otherStatus: 200,
       response: TaskRun,
     },
     async ({ body, tools }) => {
