@@ -31,8 +31,18 @@ const TRIES = 3;
 /** How long what is sent after a reply waits for company; the object gathers for longer still. */
 const COMPANY_MS = 20;
 
+/** A call older than this never leaves: the request whose time it was to send it in was ended. */
+const STALE_MS = 500;
+
+/** A call that gathers what is to travel, and the promise that it has arrived. */
+interface Outgoing {
+  call: StreamCall;
+  sent: Promise<void>;
+  at: number;
+}
+
 /** Calls of this isolate that have not left yet, by workspace; lost with the isolate, and made up for by the sweep. */
-const waiting = new Map<string, { call: StreamCall; sent: Promise<void> }>();
+const waiting = new Map<string, Outgoing>();
 
 /**
  * Sends events, after the commit of what they tell; resolves when they are written. May be repeated: an event is known by
@@ -63,17 +73,18 @@ export async function writeEvents(tools: Tools, events: readonly Event[]): Promi
 }
 
 /** The call that leaves next for the workspace; who makes it new sees to it that it leaves. */
-function nextCall(tools: Tools): { call: StreamCall; sent: Promise<void> } {
-  const present = waiting.get(tools.workspaceId);
-  if (present) return present;
-  const call: StreamCall = { v: 1, workspace: tools.workspaceId, events: [], logs: [] };
+function nextCall(tools: Tools): Outgoing {
+  const { workspaceId } = tools;
+  const present = waiting.get(workspaceId);
+  if (present && Date.now() - present.at < STALE_MS) return present;
+  const call: StreamCall = { v: 1, workspace: workspaceId, events: [], logs: [] };
   const leave = async () => {
     await new Promise((resolve) => setTimeout(resolve, COMPANY_MS));
-    waiting.delete(tools.workspaceId);
+    if (waiting.get(workspaceId)?.call === call) waiting.delete(workspaceId);
     await callStream(tools, call);
   };
-  const next = { call, sent: leave() };
-  waiting.set(tools.workspaceId, next);
+  const next = { call, sent: leave(), at: Date.now() };
+  waiting.set(workspaceId, next);
   return next;
 }
 
