@@ -34,58 +34,51 @@ const COMPANY_MS = 20;
 /** A call older than this never leaves: the request whose time it was to send it in was ended. */
 const STALE_MS = 500;
 
-/** A call that gathers what is to travel, and the promise that it has arrived. */
-interface Outgoing {
-  call: StreamCall;
-  sent: Promise<void>;
-  at: number;
-}
-
-/** Calls of this isolate that have not left yet, by workspace; lost with the isolate, and made up for by the sweep. */
-const waiting = new Map<string, Outgoing>();
+/**
+ * Calls of this isolate that have not left yet, by workspace. Only what they carry is shared between requests, never a
+ * promise: the runtime ends whoever waits for one of a request that is over. Lost with the isolate, and made up for by
+ * the sweep.
+ */
+const waiting = new Map<string, { call: StreamCall; at: number }>();
 
 /**
- * Sends events, after the commit of what they tell; resolves when they are written. May be repeated: an event is known by
- * its id. Where it fails, the outbox's sweep makes up for events of flow runs' states.
+ * Sends events after the reply (`tools.background`), together with what other requests send in the same moment. May be
+ * repeated: an event is known by its id. Where it fails, the outbox's sweep makes up for events of flow runs' states.
  */
 export async function emitEvents(tools: Tools, events: readonly Event[]): Promise<void> {
-  if (events.length === 0) return;
-  const { call, sent } = nextCall(tools);
-  const now = tools.clock();
-  for (const event of events) call.events.push(receiveEvent(event, now));
-  await sent;
+  if (events.length > 0) await gather(tools, received(tools, events), []);
 }
 
-/** Shows logs to those who listen, after they were stored. */
+/** Shows logs to those who listen, after they were stored; in the same way. */
 export async function publishLogs(tools: Tools, logs: readonly PublishedLog[]): Promise<void> {
-  if (logs.length === 0) return;
-  const { call, sent } = nextCall(tools);
-  call.logs.push(...logs);
-  await sent;
+  if (logs.length > 0) await gather(tools, [], logs);
 }
 
-/** Writes events that a client waits for, at once. Throws 503 where they could not be written. */
+/** Writes events that somebody waits for; resolves when they are written. Throws 503 where they could not be. */
 export async function writeEvents(tools: Tools, events: readonly Event[]): Promise<void> {
   if (events.length === 0) return;
-  const now = tools.clock();
-  const received = events.map((event) => receiveEvent(event, now));
-  await callStream(tools, { v: 1, workspace: tools.workspaceId, events: received, logs: [] });
+  await callStream(tools, { v: 1, workspace: tools.workspaceId, events: received(tools, events), logs: [] });
 }
 
-/** The call that leaves next for the workspace; who makes it new sees to it that it leaves. */
-function nextCall(tools: Tools): Outgoing {
+function received(tools: Tools, events: readonly Event[]): ReceivedEvent[] {
+  const now = tools.clock();
+  return events.map((event) => receiveEvent(event, now));
+}
+
+/** Puts events and logs to the call that leaves next, or makes one and sees to it that it leaves. */
+async function gather(tools: Tools, events: readonly ReceivedEvent[], logs: readonly PublishedLog[]): Promise<void> {
   const { workspaceId } = tools;
   const present = waiting.get(workspaceId);
-  if (present && Date.now() - present.at < STALE_MS) return present;
-  const call: StreamCall = { v: 1, workspace: workspaceId, events: [], logs: [] };
-  const leave = async () => {
-    await new Promise((resolve) => setTimeout(resolve, COMPANY_MS));
-    if (waiting.get(workspaceId)?.call === call) waiting.delete(workspaceId);
-    await callStream(tools, call);
-  };
-  const next = { call, sent: leave(), at: Date.now() };
-  waiting.set(workspaceId, next);
-  return next;
+  if (present && Date.now() - present.at < STALE_MS) {
+    present.call.events.push(...events);
+    present.call.logs.push(...logs);
+    return;
+  }
+  const call: StreamCall = { v: 1, workspace: workspaceId, events: [...events], logs: [...logs] };
+  waiting.set(workspaceId, { call, at: Date.now() });
+  await new Promise((resolve) => setTimeout(resolve, COMPANY_MS));
+  if (waiting.get(workspaceId)?.call === call) waiting.delete(workspaceId);
+  await callStream(tools, call);
 }
 
 /** The object of a workspace. */

@@ -10,7 +10,7 @@ import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { emitEvents } from "#events/emit";
+import { writeEvents } from "#events/emit";
 import { type FactColumns, readFacts } from "#events/facts";
 import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
 import { earliestId } from "#events/ordered-ids";
@@ -58,7 +58,7 @@ export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]):
 async function sendUnsent(tools: Tools, range: SQL): Promise<void> {
   const rows = await tools.db.rows<UnsentRow>(selectUnsent(range));
   for (const [workspaceId, ofWorkspace] of Map.groupBy(rows, (row) => row.workspace_id)) {
-    await emitEvents(
+    await writeEvents(
       { ...tools, workspaceId },
       ofWorkspace.map((row) => flowRunStateEvent(factsOf(row))),
     );

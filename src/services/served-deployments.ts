@@ -1,7 +1,7 @@
 /** Served deployments that nobody asks for any more are NOT_READY. Those of pools are the pools' objects' business. */
 import { sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
-import { emitEvents } from "#events/emit";
+import { writeEvents } from "#events/emit";
 import type { Micros } from "#lib/clock";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
@@ -33,7 +33,7 @@ async function mark(tools: Tools, ids: readonly string[]): Promise<void> {
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   const { rows: marked } = await tools.db.run(store.markStatus(ids, "NOT_READY"));
   const rows = await store.readMany(marked.map(({ id }) => String(id)));
-  await emitEvents(
+  await writeEvents(
     tools,
     rows.map((row) => deploymentEvent(tools, "NOT_READY", row)),
   );

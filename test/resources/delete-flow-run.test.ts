@@ -113,3 +113,13 @@ test("a deletion costs no more where there are many other runs", async () => {
   const { headers } = await api("DELETE", `/flow_runs/${run.id}`, undefined, { "x-sluice-cost": "1" });
   expect(rowsRead(headers)).toBeLessThan(200);
 });
+
+test("runs are deleted at once while the events of their making are still on their way", async () => {
+  const statuses = await Promise.all(
+    Array.from({ length: 24 }, async () => {
+      const run = await aFlowRun();
+      return (await api("DELETE", `/flow_runs/${run.id}`)).status;
+    }),
+  );
+  expect(new Set(statuses)).toEqual(new Set([204]));
+});

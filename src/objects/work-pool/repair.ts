@@ -1,5 +1,5 @@
 /** How a pool's object builds and checks itself from D1, and tells D1 of statuses that changed. */
-import { emitEvents } from "#events/emit";
+import { writeEvents } from "#events/emit";
 import type { Event } from "#events/event";
 import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
 import type { Env } from "#env";
@@ -75,7 +75,7 @@ export async function reportStatuses(tools: Tools, name: string, report: Report,
     ...queueEvents(config, queueEdges),
     ...deployments.map(({ row, status }) => statusEvent(config, row, status, report)),
   ];
-  if (events.length > 0) await emitEvents(tools, events);
+  if (events.length > 0) await writeEvents(tools, events);
   await store.writeStatuses({
     pool: poolEdge && { ...poolEdge, id: poolEdge.subject, last_polled: null },
     queues: queueEdges.map((edge) => ({

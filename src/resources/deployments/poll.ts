@@ -1,6 +1,6 @@
 /** `POST /deployments/get_scheduled_flow_runs`: what `flow.serve()` asks every few seconds. */
 import { sql } from "drizzle-orm";
-import { emitEvents } from "#events/emit";
+import { writeEvents } from "#events/emit";
 import { flow_run } from "#db/tables/flow-run";
 import { deployment } from "#db/tables/deployment";
 import type { Micros } from "#lib/clock";
@@ -54,7 +54,7 @@ async function noteDeployments(tools: Tools, ids: readonly string[], now: Micros
   const ready = (readied?.rows ?? []).map(({ id }) => String(id));
   if (ready.length === 0) return;
   const rows = await store.readMany(ready);
-  await emitEvents(
+  await writeEvents(
     tools,
     rows.map((row) => deploymentEvent(tools, "READY", row)),
   );
