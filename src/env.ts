@@ -1,8 +1,26 @@
 /** The Worker's bindings and settings, parsed once. */
 import { z } from "zod";
 
+/** A service of the clock is on unless it is switched off. */
+const isEnabled = z.union([z.boolean(), z.stringbool()]).default(true);
+const seconds = z.coerce.number().nonnegative();
+
+/** The variables of the services: Prefect's names, and its defaults. */
+const ServiceVars = z.object({
+  PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED: isEnabled,
+  PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED: isEnabled,
+  PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS: seconds.default(15),
+  PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED: isEnabled,
+  PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED: isEnabled,
+  PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS: seconds.positive().default(300),
+  PREFECT_SERVER_SERVICES_FOREMAN_ENABLED: isEnabled,
+});
+
+/** Variables as wrangler.toml and the dashboard give them. */
+type GivenServiceVars = { [name in keyof z.input<typeof ServiceVars>]?: string | number | boolean };
+
 /** Bindings of wrangler.toml and the settings that a deployment may add. */
-export interface Env {
+export interface Env extends GivenServiceVars {
   DB: D1Database;
   WORK_POOL: DurableObjectNamespace;
   EVENT_STREAM: DurableObjectNamespace;
@@ -17,11 +35,23 @@ export interface Env {
   SLUICE_AUTH_STRING?: string;
 }
 
-const Settings = z.object({
+const Vars = z.object({
+  ...ServiceVars.shape,
   SLUICE_MODE: z.enum(["local", "deployed"]).default("deployed"),
   SLUICE_API_KEY: z.string().min(1).optional(),
   SLUICE_AUTH_STRING: z.string().includes(":").optional(),
 });
+
+/** What the clock starts, by Prefect's names: whether it does, and with which figures. */
+export interface ServicesSettings {
+  scheduler: { enabled: boolean };
+  /** `after_seconds`: a scheduled run that did not start so long after it was due is late. */
+  late_runs: { enabled: boolean; after_seconds: number };
+  pause_expirations: { enabled: boolean };
+  /** `cancelling_timeout_seconds`: a run that is Cancelling for longer is Cancelled. */
+  cancellation_cleanup: { enabled: boolean; cancelling_timeout_seconds: number };
+  foreman: { enabled: boolean };
+}
 
 /** The settings as the code uses them. */
 export interface Settings {
@@ -29,21 +59,43 @@ export interface Settings {
   local: boolean;
   apiKey: string | null;
   authString: string | null;
+  services: ServicesSettings;
 }
 
 /** Reads the settings out of the environment; a malformed one throws, so that a typo never opens the door. */
 export function parseSettings(env: Env): Settings {
-  const parsed = Settings.parse({
-    SLUICE_MODE: env.SLUICE_MODE || undefined,
-    SLUICE_API_KEY: env.SLUICE_API_KEY || undefined,
-    SLUICE_AUTH_STRING: env.SLUICE_AUTH_STRING || undefined,
-  });
+  const vars = Vars.parse(withoutEmpty(env));
   return {
-    local: parsed.SLUICE_MODE === "local",
-    apiKey: parsed.SLUICE_API_KEY ?? null,
-    authString: parsed.SLUICE_AUTH_STRING ?? null,
+    local: vars.SLUICE_MODE === "local",
+    apiKey: vars.SLUICE_API_KEY ?? null,
+    authString: vars.SLUICE_AUTH_STRING ?? null,
+    services: servicesOf(vars),
   };
 }
+
+/** A variable that is set to nothing is one that is not set. */
+function withoutEmpty(env: Env): Partial<Env> {
+  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+}
+
+function servicesOf(vars: z.output<typeof ServiceVars>): ServicesSettings {
+  return {
+    scheduler: { enabled: vars.PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED },
+    late_runs: {
+      enabled: vars.PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED,
+      after_seconds: vars.PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS,
+    },
+    pause_expirations: { enabled: vars.PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED },
+    cancellation_cleanup: {
+      enabled: vars.PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED,
+      cancelling_timeout_seconds: vars.PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS,
+    },
+    foreman: { enabled: vars.PREFECT_SERVER_SERVICES_FOREMAN_ENABLED },
+  };
+}
+
+/** The services' settings where no variable says anything. */
+export const DEFAULT_SERVICES: ServicesSettings = servicesOf(ServiceVars.parse({}));
 
 /** The workspace of `/api/…`, the shape of the open-source server. */
 export const DEFAULT_WORKSPACE = "00000000-0000-4000-8000-000000000001";

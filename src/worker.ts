@@ -2,7 +2,7 @@
 import { createApp } from "#app";
 import { DEFAULT_WORKSPACE, type Env } from "#env";
 import { consumeSegments, keepDeadLetters } from "#events/consumer";
-import { runCron } from "#services/crons";
+import { CRONS, runCron } from "#services/crons";
 import { makeTools } from "#tools";
 
 export { ConcurrencyLimits } from "#objects/concurrency-limits/object";
@@ -15,7 +15,7 @@ export default {
   fetch: app.fetch,
   scheduled: (controller, env, context) =>
     runCron(
-      controller.cron,
+      CRONS[controller.cron] ?? [],
       makeTools(env, DEFAULT_WORKSPACE, (work) => context.waitUntil(work)),
     ),
   async queue(batch, env, context) {

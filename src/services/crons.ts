@@ -1,4 +1,5 @@
 /** What the clock starts: each cron's jobs. A job may run twice at once, or not at all for an hour, and loses nothing by it. */
+import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/queue-waiting";
 import { sweepOutbox } from "#events/outbox";
 import { topUpSchedules } from "#services/scheduler";
@@ -8,6 +9,8 @@ import type { Tools } from "#tools";
 /** A piece of work of the clock. It looks over all workspaces, and bounds itself. */
 export interface Job {
   name: string;
+  /** Its switch in the settings; a job without one cannot be spared. */
+  service?: keyof ServicesSettings;
   run(tools: Tools): Promise<void>;
 }
 
@@ -16,14 +19,15 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
   "* * * * *": [
     { name: "queue waiting segments", run: queueWaitingSegments },
     { name: "sweep the outbox", run: sweepOutbox },
-    { name: "top up schedules", run: topUpSchedules },
-    { name: "mark silent deployments", run: markSilentDeployments },
+    { name: "top up schedules", service: "scheduler", run: topUpSchedules },
+    { name: "mark silent deployments", service: "foreman", run: markSilentDeployments },
   ],
 };
 
 /** Runs the jobs of a cron side by side. One that fails is logged and comes again with the next turn. */
-export async function runCron(cron: string, tools: Tools): Promise<void> {
-  const jobs = CRONS[cron] ?? [];
+export async function runCron(cron: readonly Job[], tools: Tools): Promise<void> {
+  const { services } = tools.settings;
+  const jobs = cron.filter(({ service }) => !service || services[service].enabled);
   const results = await Promise.allSettled(jobs.map((job) => job.run(tools)));
   for (const [index, result] of results.entries()) {
     if (result.status === "rejected") console.error(`the job "${jobs[index]?.name}" failed`, result.reason);

@@ -1,5 +1,6 @@
 /** The settings as the original's model has them: what is ours tells of this server, the rest are a client's defaults. */
 import { z } from "zod";
+import { DEFAULT_SERVICES } from "#env";
 import { MAX_EVENT_BYTES } from "#events/event";
 import type { Tools } from "#tools";
 import { MAX_LIMIT } from "#wire/paging";
@@ -9,12 +10,12 @@ const HIDDEN = "**********";
 
 /** The settings of this server, as it is reached at `url`. */
 export function printSettings({ settings }: Pick<Tools, "settings">, url: URL) {
-  return { ...CLIENT_DEFAULTS, server: serverSettings(settings.authString === null ? null : HIDDEN, url) };
+  return { ...CLIENT_DEFAULTS, server: serverSettings(settings, url) };
 }
 
 /** The settings' schema, read off the settings themselves. */
 export const Settings = () => {
-  const example = { settings: { local: true, apiKey: null, authString: null } };
+  const example = { settings: { local: true, apiKey: null, authString: null, services: DEFAULT_SERVICES } };
   return schemaOf(printSettings(example, new URL("http://127.0.0.1:4200"))).meta({ id: "Settings" });
 };
 
@@ -33,7 +34,7 @@ function schemaOf(value: unknown): z.ZodType {
   }
 }
 
-function serverSettings(authString: string | null, url: URL) {
+function serverSettings({ authString, services }: Tools["settings"], url: URL) {
   return {
     logging_level: "WARNING",
     analytics_enabled: false,
@@ -44,7 +45,7 @@ function serverSettings(authString: string | null, url: URL) {
     memo_store_path: "",
     deployment_schedule_max_scheduled_runs: 50,
     api: {
-      auth_string: authString,
+      auth_string: authString === null ? null : HIDDEN,
       host: url.hostname,
       port: Number(url.port) || (url.protocol === "https:" ? 443 : 80),
       base_path: null,
@@ -113,7 +114,7 @@ function serverSettings(authString: string | null, url: URL) {
     flow_run_graph: { max_nodes: 10_000, max_artifacts: 10_000 },
     logs: { stream_out_enabled: true, stream_publishing_enabled: true },
     services: {
-      cancellation_cleanup: { enabled: true, loop_seconds: 60, cancelling_timeout_seconds: 300 },
+      cancellation_cleanup: { ...services.cancellation_cleanup, loop_seconds: 60 },
       db_vacuum: {
         enabled: ["events"],
         loop_seconds: 3600,
@@ -132,16 +133,20 @@ function serverSettings(authString: string | null, url: URL) {
       },
       event_logger: { enabled: false },
       foreman: {
-        enabled: true,
+        enabled: services.foreman.enabled,
         loop_seconds: 60,
         inactivity_heartbeat_multiple: 3,
         fallback_heartbeat_interval_seconds: 30,
         deployment_last_polled_timeout_seconds: 60,
         work_queue_last_polled_timeout_seconds: 60,
       },
-      late_runs: { enabled: true, loop_seconds: 60, after_seconds: "PT15S" },
+      late_runs: {
+        enabled: services.late_runs.enabled,
+        loop_seconds: 60,
+        after_seconds: `PT${services.late_runs.after_seconds}S`,
+      },
       scheduler: {
-        enabled: true,
+        enabled: services.scheduler.enabled,
         loop_seconds: 60,
         deployment_batch_size: 100,
         max_runs: 100,
@@ -151,7 +156,7 @@ function serverSettings(authString: string | null, url: URL) {
         insert_batch_size: 500,
         recent_deployments_loop_seconds: 60,
       },
-      pause_expirations: { enabled: true, loop_seconds: 60 },
+      pause_expirations: { enabled: services.pause_expirations.enabled, loop_seconds: 60 },
       repossessor: { enabled: true, loop_seconds: 60 },
       cleanup_reconciler: { enabled: true, loop_seconds: 60, batch_size: 100 },
       task_run_recorder: { enabled: true, read_batch_size: 100, batch_size: 100, flush_interval: 1 },
