@@ -24,10 +24,28 @@ export interface LeaseAsk {
   holder: Holder;
 }
 
-/** Takes slots of all these limits under one lease, or of none: `full` and `too many` mean that nothing was taken. */
+const leaseAsk = ({ lease_id: id, limit_ids: ids, slots, seconds, holder }: LeaseAsk) =>
+  ({ names: [], ids: [...ids], slots, mode: "concurrency", lease: { id, seconds, holder } }) satisfies AcquireAsk;
+
+/**
+ * Takes slots of all these limits under one lease, or of none: `full` and `too many` mean that nothing was taken. A
+ * limit of 0 answers `too many`.
+ */
 export function acquireLease(tools: Tools, ask: LeaseAsk): Promise<AcquireAnswer> {
-  const lease = { id: ask.lease_id, seconds: ask.seconds, holder: ask.holder };
-  return acquireSlots(tools, { names: [], ids: [...ask.limit_ids], slots: ask.slots, mode: "concurrency", lease });
+  return acquireSlots(tools, leaseAsk(ask));
+}
+
+/** Renews a lease if it is still there, to so many seconds from now; otherwise takes it anew under the same id. */
+export function keepLease(tools: Tools, ask: LeaseAsk): Promise<AcquireAnswer> {
+  return clientOf(tools).keep(tools.workspaceId, leaseAsk(ask));
+}
+
+/**
+ * Lets a lease last until its holder's run is over, because nobody will renew it; whether it was still there. May be
+ * repeated.
+ */
+export function makeEndless(tools: Tools, leaseId: string, holder: Holder): Promise<boolean> {
+  return clientOf(tools).makeEndless(tools.workspaceId, leaseId, holder);
 }
 
 /** Takes slots of all these limits, or of none. */

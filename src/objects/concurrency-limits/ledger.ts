@@ -116,19 +116,23 @@ export class Ledger {
     this.put({ ...lease, created: now, slots, holds });
   }
 
-  /** Lets a lease expire later; whether it is still there. */
-  renew(leaseId: string, expires: Micros, now: Micros): boolean {
+  /** A lease that has not ended, or undefined. */
+  read(leaseId: string, now: Micros): Lease | undefined {
     this.expire(now);
-    const lease = this.leases.get(leaseId);
+    return this.leases.get(leaseId);
+  }
+
+  /** Lets a lease expire at another time or never, and be another's if one is named; whether it is still there. */
+  renew(leaseId: string, { expires, holder }: { expires: Micros | null; holder?: Holder }, now: Micros): boolean {
+    const lease = this.read(leaseId, now);
     if (!lease) return false;
-    this.put({ ...lease, expires });
+    this.put({ ...lease, expires, holder: holder ?? lease.holder });
     return true;
   }
 
   /** Ends a lease; gives it, or undefined where it is gone already. */
   release(leaseId: string, now: Micros): Lease | undefined {
-    this.expire(now);
-    const lease = this.leases.get(leaseId);
+    const lease = this.read(leaseId, now);
     if (lease) this.end(lease, now);
     return lease;
   }
@@ -186,9 +190,9 @@ export class Ledger {
     this.putLoose({ limit_id: limit.id, slots, at: now, decay });
   }
 
-  /** The leases that never expire: what only their holders' ends can tell to be over. */
-  endless(): Lease[] {
-    return [...this.leases.values()].filter(({ expires }) => expires === null);
+  /** The leases that do not expire before that time: what only their holders' ends can tell to be over sooner. */
+  lasting(time: Micros): Lease[] {
+    return [...this.leases.values()].filter(({ expires }) => expires === null || expires > time);
   }
 
   /** The leases on a limit that have a holder, oldest first. */

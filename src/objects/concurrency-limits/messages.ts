@@ -40,6 +40,10 @@ export interface Change {
 /** The methods that callers may name; each says the workspace, so that the object can read D1. */
 export interface ConcurrencyLimitsMethods {
   acquire(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer>;
+  /** Renews the lease if it is there, and takes it otherwise. */
+  keep(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer>;
+  /** Takes away a lease's end; whether it was still there. */
+  makeEndless(workspace: string, leaseId: string, holder: Holder): Promise<boolean>;
   /** Gives back slots that were taken without a lease. */
   give(workspace: string, names: string[], slots: number, occupancySeconds: number | null): Promise<MinimalLimit[]>;
   release(workspace: string, leaseId: string): Promise<boolean>;

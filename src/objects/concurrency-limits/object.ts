@@ -2,7 +2,7 @@
 import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { SluiceObject } from "#objects/base";
 import { type Asked, Definitions } from "#objects/concurrency-limits/definitions";
-import { Ledger, type Limit } from "#objects/concurrency-limits/ledger";
+import { type Holder, type Lease, Ledger, type Limit } from "#objects/concurrency-limits/ledger";
 import { Line } from "#objects/concurrency-limits/line";
 import type {
   AcquireAnswer,
@@ -15,7 +15,7 @@ import { readEnded, readLimits, repairTools } from "#objects/concurrency-limits/
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
 const SECOND: Micros = 1_000_000;
-/** So often the object looks whether the holders of leases without an end have come to theirs. */
+/** So often the object looks whether the holders of leases that last longer have come to their end. */
 const CHECK_EVERY = 300 * SECOND;
 /** A lease is taken before the state that wants it is committed: younger ones are left alone. */
 const SETTLED_AFTER = 60 * SECOND;
@@ -38,9 +38,11 @@ export class ConcurrencyLimits extends SluiceObject {
   override methods(): Record<string, (...args: never[]) => unknown> {
     const methods: ConcurrencyLimitsMethods = {
       acquire: (workspace, ask) => this.acquire(workspace, ask),
+      keep: (workspace, ask) => this.keep(workspace, ask),
+      makeEndless: (workspace, leaseId, holder) => this.makeEndless(workspace, leaseId, holder),
       give: (workspace, names, slots, occupancySeconds) => this.give(workspace, { names, slots, occupancySeconds }),
       release: async (_, leaseId) => this.release(leaseId),
-      renew: (_, leaseId, seconds) => this.renew(leaseId, seconds),
+      renew: (workspace, leaseId, seconds) => this.renew(workspace, leaseId, seconds),
       releaseHeld: (workspace, names, holderId) => this.releaseHeld(workspace, names, holderId),
       inUse: async (_, ids) => Object.fromEntries(ids.map((id) => [id, this.ledger().inUse(id, this.clock())])),
       taskRuns: async (_, ids) => Object.fromEntries(ids.map((id) => [id, this.taskRunsOn(id)])),
@@ -58,44 +60,64 @@ export class ConcurrencyLimits extends SluiceObject {
     await this.armExpiry();
   }
 
-  /** Ends leases without an end whose holders are over: nobody else would. */
+  /** Ends lasting leases whose holders are over: nobody else would, or not for long. */
   private async check(): Promise<void> {
     const workspace = this.readMeta("workspace");
-    const before = this.clock() - SETTLED_AFTER;
+    const now = this.clock();
     const held = this.ledger()
-      .endless()
+      .lasting(now + SETTLED_AFTER)
       .filter((lease) => lease.holder !== null && lease.holder.type !== "deployment");
     if (workspace === null || held.length === 0) return;
-    const settled = held.filter(({ created }) => created < before);
+    const settled = held.filter(({ created }) => created < now - SETTLED_AFTER);
     const holders = settled.flatMap(({ holder }) => (holder ? [holder] : []));
     const ended = new Set(await readEnded(this.toolsOf(workspace), holders));
-    for (const { id, holder } of settled) if (holder && ended.has(holder)) this.release(id);
+    for (const lease of settled) if (lease.holder && ended.has(lease.holder)) this.endUnchanged(lease);
     await this.setTimerBy("check", toMs(this.clock() + CHECK_EVERY));
   }
 
-  private async armCheck(workspace: string): Promise<void> {
+  /** Ends a lease, unless it ended and was taken anew while D1 was read. */
+  private endUnchanged({ id, created }: Lease): void {
+    if (this.ledger().read(id, this.clock())?.created === created) this.release(id);
+  }
+
+  /** A lease was taken or renewed: both timers are set for it, unless they are. */
+  private async armFor(workspace: string, seconds: number | null): Promise<void> {
+    await this.armExpiry();
+    if (seconds !== null && seconds * SECOND <= CHECK_EVERY) return;
     if (this.readMeta("workspace") === null) this.writeMeta("workspace", workspace);
     await this.setTimerBy("check", toMs(this.clock() + CHECK_EVERY));
+  }
+
+  private async keep(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer> {
+    if (ask.lease && (await this.renew(workspace, ask.lease.id, ask.lease.seconds))) return this.heldAlready(ask);
+    return this.acquire(workspace, ask);
+  }
+
+  private async makeEndless(workspace: string, leaseId: string, holder: Holder): Promise<boolean> {
+    const isThere = this.ledger().renew(leaseId, { expires: null, holder }, this.clock());
+    if (isThere) await this.armFor(workspace, null);
+    return isThere;
+  }
+
+  private heldAlready(asked: Asked): AcquireAnswer {
+    return { kind: "acquired", limits: this.known(asked).map(minimal), is_held: true };
   }
 
   private async acquire(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer> {
     const limits = await this.find(workspace, ask);
     // From here to the taking nothing waits.
+    const now = this.clock();
+    if (ask.lease && this.ledger().read(ask.lease.id, now)) return this.heldAlready(ask);
     const active = limits.filter((limit) => limit.active);
     const tooSmall = active.filter((limit) => limit.limit < ask.slots);
     if (tooSmall.length > 0) return { kind: "too many", limits: tooSmall.map(minimal) };
     const withoutDecay = active.filter((limit) => limit.slot_decay_per_second === 0);
     if (ask.mode === "rate_limit" && withoutDecay.length > 0)
       return { kind: "no decay", limits: withoutDecay.map(minimal) };
-    const now = this.clock();
-    const lease = ask.lease && {
-      ...ask.lease,
-      expires: ask.lease.seconds === null ? null : now + ask.lease.seconds * SECOND,
-    };
+    const lease = ask.lease && { ...ask.lease, expires: expiryOf(ask.lease.seconds, now) };
     const full = this.ledger().acquire(limits, { slots: ask.slots, lease }, now);
     if (full.length > 0) return this.refuse(full, ask.slots, now);
-    await this.armExpiry();
-    if (ask.lease?.seconds === null) await this.armCheck(workspace);
+    if (ask.lease) await this.armFor(workspace, ask.lease.seconds);
     return { kind: "acquired", limits: limits.map(minimal), is_held: ask.lease !== null && active.length > 0 };
   }
 
@@ -131,10 +153,10 @@ export class ConcurrencyLimits extends SluiceObject {
     return lease !== undefined;
   }
 
-  private async renew(leaseId: string, seconds: number): Promise<boolean> {
+  private async renew(workspace: string, leaseId: string, seconds: number | null): Promise<boolean> {
     const now = this.clock();
-    const isRenewed = this.ledger().renew(leaseId, now + seconds * SECOND, now);
-    if (isRenewed) await this.armExpiry();
+    const isRenewed = this.ledger().renew(leaseId, { expires: expiryOf(seconds, now) }, now);
+    if (isRenewed) await this.armFor(workspace, seconds);
     return isRenewed;
   }
 
@@ -176,7 +198,7 @@ export class ConcurrencyLimits extends SluiceObject {
       const lease = { id: leaseId, expires: null, holder: { type: "task_run" as const, id: taskRunId } };
       this.ledger().hold([limit], { slots: 1, lease }, now);
     }
-    if (taskRuns.length > 0) await this.armCheck(workspace);
+    if (taskRuns.length > 0) await this.armFor(workspace, null);
   }
 
   private forgetLimit(id: string): void {
@@ -187,6 +209,10 @@ export class ConcurrencyLimits extends SluiceObject {
   /** The limits of these names and ids, each once, in the order they were asked for; D1 is read if they are not known. */
   private async find(workspace: string, asked: Asked): Promise<Limit[]> {
     if (this.definitions.wanted(asked, this.clock())) await this.inTurn(() => this.readNow(workspace, asked));
+    return this.known(asked);
+  }
+
+  private known(asked: Asked): Limit[] {
     const found = [
       ...asked.names.map((name) => this.definitions.named(name)),
       ...asked.ids.map((id) => this.definitions.read(id)),
@@ -238,5 +264,7 @@ export class ConcurrencyLimits extends SluiceObject {
 }
 
 const toMs = (time: Micros) => Math.ceil(time / 1000);
+
+const expiryOf = (seconds: number | null, now: Micros) => (seconds === null ? null : now + seconds * SECOND);
 
 const minimal = ({ id, name, limit }: Limit): MinimalLimit => ({ id, name, limit });

@@ -42,7 +42,8 @@ export function ledgerTables(sql: Sql): LedgerStore {
     putLease: (lease) =>
       sql.write(
         `insert into lease (id, created, expires, holder_type, holder_id, slots, holds) values (?, ?, ?, ?, ?, ?, ?)
-         on conflict (id) do update set expires = excluded.expires, holds = excluded.holds`,
+         on conflict (id) do update set expires = excluded.expires, holder_type = excluded.holder_type,
+           holder_id = excluded.holder_id, holds = excluded.holds`,
         lease.id,
         lease.created,
         lease.expires,

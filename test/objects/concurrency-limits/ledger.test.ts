@@ -43,7 +43,7 @@ type Step =
   | { do: "acquire"; on: string[]; slots: number; lease: number; seconds: number | null }
   | { do: "take"; on: string[]; slots: number }
   | { do: "give"; on: string; slots: number }
-  | { do: "renew"; lease: number; seconds: number }
+  | { do: "renew"; lease: number; seconds: number | null; holder: boolean }
   | { do: "release"; lease: number }
   | { do: "wait"; seconds: number }
   | { do: "crash" }
@@ -68,7 +68,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("take" as const), on: someNames, slots }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("give" as const), on: aName, slots }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("renew" as const), lease: aLease, seconds }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("renew" as const),
+      lease: aLease,
+      seconds: fc.option(seconds),
+      holder: fc.boolean(),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("release" as const), lease: aLease }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("wait" as const), seconds: fc.integer({ min: 1, max: 200 }) }) },
   fc.record({ do: fc.constant("crash" as const) }),
@@ -157,9 +165,12 @@ function walk(
         model.give(each.on, each.slots);
         break;
       case "renew": {
-        const expires = now + each.seconds * SECOND;
+        const expires = each.seconds === null ? null : now + each.seconds * SECOND;
+        const holder = { type: "task_run" as const, id: "another" };
         const own = model.held.filter(({ id }) => id === `lease-${each.lease}`);
-        expect(ledger.renew(`lease-${each.lease}`, expires, now)).toBe(own.length > 0);
+        const renewal = each.holder ? { expires, holder } : { expires };
+        expect(ledger.renew(`lease-${each.lease}`, renewal, now)).toBe(own.length > 0);
+        if (each.holder && own.length > 0) expect(store.leaseRows.get(`lease-${each.lease}`)?.holder).toEqual(holder);
         for (const held of own) held.expires = expires;
         break;
       }
@@ -387,7 +398,7 @@ test("a lease over two limits ends when both were taken from it, not before", ()
   const limits = ["a", "b"].map((id) => aLimit({ id, name: id }));
   ledger.acquire(limits, { slots: 1, lease: lease("one") }, START);
   ledger.clear("a");
-  expect(ledger.renew("one", START + 90 * SECOND, START + 1)).toBe(true);
+  expect(ledger.renew("one", { expires: START + 90 * SECOND }, START + 1)).toBe(true);
   ledger.clear("b");
-  expect(ledger.renew("one", START + 90 * SECOND, START + 1)).toBe(false);
+  expect(ledger.renew("one", { expires: START + 90 * SECOND }, START + 1)).toBe(false);
 });

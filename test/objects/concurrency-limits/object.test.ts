@@ -5,8 +5,10 @@ import {
   acquireLease,
   acquireSlots,
   giveSlots,
+  keepLease,
   limitChanged,
   limitsRemoved,
+  makeEndless,
   readInUse,
   releaseLease,
   renewLease,
@@ -97,6 +99,22 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(1);
   });
 
+  test("that are there stay the same whatever became of the limit meanwhile", async () => {
+    const { id } = await aLimit({ limit: 3 });
+    const leaseId = crypto.randomUUID();
+    await lease([id], { lease_id: leaseId, slots: 2 });
+    await setLimit(id, 1);
+    await limitChanged(tools(), { id });
+    const again = await lease([id], { lease_id: leaseId, slots: 2 });
+    expect(again).toMatchObject({ kind: "acquired", is_held: true, limits: [{ id, limit: 1 }] });
+    expect(await inUse(id)).toBe(2);
+  });
+
+  test.for([0, -1])("on a limit of %i are told that it is too many", async (limit) => {
+    const { id } = await aLimit({ limit });
+    expect(await lease([id])).toMatchObject({ kind: "too many", limits: [{ id, limit }] });
+  });
+
   test("that nobody renews are ended by the alarm; one that is renewed lives on", async () => {
     const { id } = await aLimit();
     const kept = crypto.randomUUID();
@@ -158,6 +176,27 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(1);
   });
 
+  test("of a run that ended unseen are ended long before they expire, those of a run that goes on are not", async () => {
+    const { id } = await aLimit({ limit: 9 });
+    const over = await aFlowRun({ state: { type: "COMPLETED" } });
+    const running = await aFlowRun({ state: { type: "RUNNING" } });
+    for (const run of [over, running]) {
+      const holder = { type: "flow_run" as const, id: run.id };
+      await acquireLease(tools(), {
+        lease_id: crypto.randomUUID(),
+        limit_ids: [id],
+        slots: 1,
+        seconds: 86_400,
+        holder,
+      });
+    }
+    wait(310);
+    await runDurableObjectAlarm(stub());
+    expect(await inUse(id)).toBe(1);
+    wait(86_100);
+    expect(await inUse(id)).toBe(0);
+  });
+
   test("of many at once never exceed a limit, and take all its slots", async () => {
     const { id } = await aLimit({ limit: 5 });
     const answers = await Promise.all(Array.from({ length: 40 }, () => lease([id])));
@@ -172,6 +211,83 @@ describe("leases", () => {
     expect(await lease(ids)).toMatchObject({ kind: "acquired" });
     expect(await lease(ids)).toMatchObject({ kind: "full", limits: [{ id: narrow.id }] });
     expect([await inUse(wide.id), await inUse(narrow.id)]).toEqual([1, 1]);
+  });
+});
+
+describe("a lease that is kept", () => {
+  const keep = (id: string, leaseId: string, fields: { seconds?: number | null } = {}) =>
+    keepLease(tools(), {
+      lease_id: leaseId,
+      limit_ids: [id],
+      slots: 1,
+      seconds: 60,
+      holder: { type: "flow_run", id: crypto.randomUUID() },
+      ...fields,
+    });
+
+  test("is renewed if it is there, even where no slot is free, in one call and one row", async () => {
+    const { id } = await aLimit({ limit: 1 });
+    const leaseId = crypto.randomUUID();
+    await lease([id], { lease_id: leaseId, seconds: 60 });
+    wait(50);
+    const cost = await costOf(async () =>
+      expect(await keep(id, leaseId)).toMatchObject({ kind: "acquired", is_held: true }),
+    );
+    expect(cost).toMatchObject({ object_calls: 1, object_rows_written: 1, d1_round_trips: 0 });
+    wait(50);
+    expect(await inUse(id)).toBe(1);
+    wait(11);
+    expect(await inUse(id)).toBe(0);
+  });
+
+  test("is taken anew if it has expired and a slot is free, under the same id, once however often it is asked for", async () => {
+    const { id } = await aLimit({ limit: 1 });
+    const leaseId = crypto.randomUUID();
+    await lease([id], { lease_id: leaseId, seconds: 60 });
+    wait(61);
+    for (let time = 0; time < 2; time++) expect(await keep(id, leaseId)).toMatchObject({ kind: "acquired" });
+    expect(await inUse(id)).toBe(1);
+    expect(await releaseLease(tools(), leaseId)).toBe(true);
+    expect(await inUse(id)).toBe(0);
+  });
+
+  test("is refused if it has expired and another has its slot", async () => {
+    const { id } = await aLimit({ limit: 1 });
+    const leaseId = crypto.randomUUID();
+    await lease([id], { lease_id: leaseId, seconds: 60 });
+    wait(61);
+    await lease([id]);
+    expect(await keep(id, leaseId)).toMatchObject({ kind: "full", limits: [{ id }] });
+    expect(await renewLease(tools(), leaseId, 60)).toBe(false);
+    expect(await inUse(id)).toBe(1);
+  });
+});
+
+describe("a lease without an end", () => {
+  test("no longer expires, and ends with the run that holds it now", async () => {
+    const { id } = await aLimit();
+    const run = await aFlowRun({ state: { type: "RUNNING" } });
+    const leaseId = crypto.randomUUID();
+    await lease([id], { lease_id: leaseId, seconds: 60 });
+    for (let time = 0; time < 2; time++)
+      expect(await makeEndless(tools(), leaseId, { type: "flow_run", id: run.id })).toBe(true);
+    wait(400);
+    await runDurableObjectAlarm(stub());
+    await evictDurableObject(stub());
+    expect(await inUse(id)).toBe(1);
+    await propose(run.id, { type: "COMPLETED" });
+    wait(310);
+    await runDurableObjectAlarm(stub());
+    expect(await inUse(id)).toBe(0);
+  });
+
+  test("cannot be made of one that is gone", async () => {
+    const { id } = await aLimit();
+    const leaseId = crypto.randomUUID();
+    await lease([id], { lease_id: leaseId, seconds: 60 });
+    wait(61);
+    expect(await makeEndless(tools(), leaseId, { type: "flow_run", id: crypto.randomUUID() })).toBe(false);
+    expect(await inUse(id)).toBe(0);
   });
 });
 
