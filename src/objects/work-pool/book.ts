@@ -1,7 +1,8 @@
 /** All that a pool's object knows, in memory and, step by step with it, in the object's tables. Nothing here waits. */
 import type { Ids, Micros } from "#lib/clock";
 import { GRACE, type Liveness, livenessAt, onlineUntil, POLL_COUNTS, type Worker } from "#objects/work-pool/health";
-import { Ledger, type LedgerQueue, type LedgerRun, type Limits } from "#objects/work-pool/ledger";
+import { CLEANUP_TABLES } from "#objects/work-pool/channel/cleanup-queue";
+import { Ledger, type LedgerQueue, type LedgerRun, type Limits, type Offer } from "#objects/work-pool/ledger";
 
 /** The object's tables; entries are never changed once they have shipped. */
 export const BOOK_TABLES: readonly string[] = [
@@ -14,11 +15,14 @@ export const BOOK_TABLES: readonly string[] = [
    create table worker (name text primary key, id text not null, created integer not null, last_heartbeat integer not null,
      interval_seconds integer) without rowid;
    create table edge (subject text primary key, status text not null, event_id text not null, at integer not null) without rowid;`,
+  CLEANUP_TABLES,
 ];
 
 /** A poll is written down when what is written is this much older; so a reader of the tables adds as much. */
 const UNWRITTEN: Micros = 10_000_000;
 const HEARTBEAT_UNWRITTEN: Micros = 1_000_000;
+/** So long a slot is kept for a state that is about to be committed. A commit takes far less, or does not come. */
+export const RESERVED: Micros = 30_000_000;
 
 /** The pool as its object keeps it. */
 export interface Pool extends Limits {
@@ -57,6 +61,11 @@ export interface Config {
   /** The queues with deployments that are NOT_READY. */
   unready: readonly string[];
 }
+
+/** What D1 says of a run that is due or holds a slot; `is_late`: by name. */
+export type D1Run = Pick<LedgerRun, "id" | "queue_id" | "due" | "is_late">;
+
+const NEW = { reserved_until: null, is_late: false };
 
 /** The object's SQLite. */
 export interface Tables {
@@ -102,7 +111,7 @@ export class Book {
       });
     }
     for (const row of this.tables.read("select * from run") as unknown as Stored<LedgerRun>[]) {
-      this.ledger.put({ ...row, is_cancelling: row.is_cancelling === 1 });
+      this.ledger.put({ ...row, is_late: row.is_late === 1 });
     }
     for (const row of this.tables.read("select * from worker") as unknown as Worker[]) this.workers.set(row.name, row);
     for (const row of this.tables.read("select * from edge") as unknown as Edge[]) this.edges.set(row.subject, row);
@@ -118,15 +127,71 @@ export class Book {
     return [...new Set(names)].flatMap((name) => found.get(name) ?? []);
   }
 
-  /** Puts a run in its place. */
-  putRun(run: LedgerRun): void {
+  /**
+   * Takes a slot for a run, under the limits of its queue and of the pool, and keeps it until the reservation runs out or
+   * the run is told of. A run that holds one already keeps it; null where there is no such queue.
+   */
+  take(runId: string, queueId: string, now: Micros): boolean | null {
+    const queue = this.queues.get(queueId);
+    if (!this.pool || !queue) return null;
+    if (!this.ledger.hasSlot(this.pool, this.queues.values(), queue, runId)) return false;
+    this.putRun({ id: runId, queue_id: queueId, due: null, reserved_until: now + RESERVED, is_late: false });
+    return true;
+  }
+
+  /**
+   * Notes what a run does now: it is due, holds a slot, or neither (null). Not noted, and answered by false, is that a run
+   * is due for which a slot was just taken: whoever says so may not know yet what the taker has committed.
+   */
+  noteRun(id: string, queueId: string, what: Micros | "holds" | null): boolean {
+    const known = this.ledger.read(id);
+    if (what === null) this.removeRun(id);
+    else if (what === "holds") this.putRun({ ...NEW, id, queue_id: queueId, due: null });
+    else if (known?.due === null && known.reserved_until !== null) return false;
+    else this.putRun({ ...NEW, id, queue_id: queueId, due: what, is_late: known?.due === what && known.is_late });
+    return true;
+  }
+
+  /**
+   * Puts right what is known of runs by what D1 said of them at `readAt`. `live` are those of them that are due or hold
+   * slots; `isMeant` tells of a known run whether it would be among them. A slot whose reservation had not run out by then
+   * is kept: its commit may still come.
+   */
+  reconcile(live: readonly D1Run[], readAt: Micros, isMeant: (run: LedgerRun) => boolean): void {
+    const found = new Set(live.map(({ id }) => id));
+    const isKept = (run: LedgerRun | undefined) =>
+      run !== undefined && run.reserved_until !== null && run.reserved_until > readAt;
+    for (const run of this.ledger.all()) {
+      if (!found.has(run.id) && isMeant(run) && !isKept(run)) this.removeRun(run.id);
+    }
+    for (const { id, queue_id, due, is_late } of live) {
+      const known = this.ledger.read(id);
+      if (known ? !isMeant(known) || (due !== null && isKept(known)) : !this.queues.has(queue_id)) continue;
+      const isSeenTo = due !== null && (is_late || (known?.due === due && known.is_late));
+      this.putRun({ ...NEW, id, queue_id, due, is_late: isSeenTo });
+    }
+  }
+
+  /** Notes that the being late of runs has been seen to; one that is due at another time by now is another matter. */
+  noteLate(runs: readonly Offer[]): void {
+    for (const { id, due } of runs) {
+      const run = this.ledger.read(id);
+      if (run && run.due === due) this.putRun({ ...run, is_late: true });
+    }
+  }
+
+  /** Puts a run in its place. That a reservation has become certain is not written: once it ran out, D1 is believed anyway. */
+  private putRun(run: LedgerRun): void {
+    const known = this.ledger.read(run.id);
     if (!this.ledger.put(run)) return;
+    if (known && run.reserved_until === null && known.queue_id === run.queue_id && known.due === null && run.due === null) return;
     this.tables.write(
-      "insert into run (id, queue_id, due, is_cancelling) values (?, ?, ?, ?) on conflict (id) do update set queue_id = excluded.queue_id, due = excluded.due, is_cancelling = excluded.is_cancelling",
+      "insert into run (id, queue_id, due, reserved_until, is_late) values (?, ?, ?, ?, ?) on conflict (id) do update set queue_id = excluded.queue_id, due = excluded.due, reserved_until = excluded.reserved_until, is_late = excluded.is_late",
       run.id,
       run.queue_id,
       run.due,
-      Number(run.is_cancelling),
+      run.reserved_until,
+      Number(run.is_late),
     );
   }
 

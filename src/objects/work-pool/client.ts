@@ -1,5 +1,6 @@
 /** What the rest of the code asks of, and tells, the `WorkPool` objects. */
 import { objectClient, objectName } from "#objects/client";
+import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/channel/cancelling-timeout";
 import type { LiveRun } from "#objects/work-pool/live-run";
 import type {
   PollAnswer,
@@ -126,4 +127,14 @@ export function readWorkers(tools: Tools, pool: Named): Promise<WorkerAnswer[]> 
 /** Forgets a worker; whether it was known. */
 export function deleteWorker(tools: Tools, pool: Named, worker: string): Promise<boolean> {
   return clientOf(tools, pool.name).deleteWorker(identity(tools, pool.name), pool.id, worker);
+}
+
+/**
+ * Has a worker of the pool tear down the infrastructure of a run whose cancellation timed out; to be called after its
+ * Cancelled is committed. Called again for the same state it changes nothing, so a caller who does not know whether it came to
+ * it calls again. Whether a message is there: not for pools without workers, nor for one that is gone.
+ */
+export async function enqueueCleanup(tools: Tools, pool: Named & { type: string }, run: TimedOutRun): Promise<boolean> {
+  if (isWorkerless(pool.type)) return false;
+  return clientOf(tools, pool.name).enqueueCleanup(identity(tools, pool.name), pool.id, await timeoutMessage(run));
 }

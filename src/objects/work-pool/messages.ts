@@ -35,6 +35,20 @@ export interface Vitals {
   queues: Record<string, { status: Liveness; last_polled: Micros | null }>;
 }
 
+/** What a worker can be told to clean up. */
+export type CleanupKind = "cancelling_timeout_teardown.v1" | "pending_claim_teardown.v1";
+
+/** Something that a worker of the pool is to clean up; the same key or id again is the same message. */
+export interface CleanupMessage {
+  message_id: string;
+  idempotency_key: string;
+  kind: CleanupKind;
+  /** Workers of this queue are asked first. */
+  work_queue_id: string | null;
+  target: Record<string, unknown>;
+  data: Record<string, unknown>;
+}
+
 export type WorkerAnswer = Worker & { is_online: boolean };
 
 /** The methods that callers may name. Each says which pool it means; a `poolId` other than the known one starts anew. */
@@ -48,5 +62,7 @@ export interface WorkPoolMethods {
   vitals(pool: Identity, poolId: string): Promise<Vitals | null>;
   reportNow(pool: Identity): Promise<void>;
   workers(pool: Identity, poolId: string): Promise<WorkerAnswer[]>;
+  /** Whether there is such a pool. */
+  enqueueCleanup(pool: Identity, poolId: string, message: CleanupMessage): Promise<boolean>;
   deleteWorker(pool: Identity, poolId: string, name: string): Promise<boolean>;
 }

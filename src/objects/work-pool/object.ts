@@ -3,8 +3,11 @@ import { type Clock, type Micros, systemClock, systemIds } from "#lib/clock";
 import { type Identity, SluiceObject } from "#objects/base";
 import { Book, BOOK_TABLES, type Queue } from "#objects/work-pool/book";
 import { livenessAt, onlineUntil } from "#objects/work-pool/health";
+import { CleanupQueue } from "#objects/work-pool/channel/cleanup-queue";
+import { newToken } from "#objects/work-pool/channel/token";
 import type { Offer } from "#objects/work-pool/ledger";
 import type {
+  CleanupMessage,
   PollAnswer,
   PollAsk,
   QueuePollAsk,
@@ -56,6 +59,7 @@ export class WorkPool extends SluiceObject {
       vitals: (pool, poolId) => this.vitals(pool, poolId),
       reportNow: (pool) => this.report(pool),
       workers: (pool, poolId) => this.listWorkers(pool, poolId),
+      enqueueCleanup: (pool, poolId, message) => this.enqueueCleanup(pool, poolId, message),
       deleteWorker: (pool, poolId, name) => this.deleteWorker(pool, poolId, name),
     };
     return { ...methods };
@@ -162,6 +166,20 @@ export class WorkPool extends SluiceObject {
     const isRemoved = book.removeWorker(name, now);
     await this.armChange(book, now);
     return isRemoved;
+  }
+
+  private async enqueueCleanup(pool: Identity, poolId: string, message: CleanupMessage): Promise<boolean> {
+    if (!(await this.ready(pool, poolId))) return false;
+    this.cleanups().enqueue(message, this.clock());
+    return true;
+  }
+
+  private cleanups(): CleanupQueue {
+    return new CleanupQueue({
+      read: (statement, ...params) => this.sql.exec(statement, ...params).toArray(),
+      write: (statement, ...params) => this.write(statement, ...params),
+      newToken,
+    });
   }
 
   /**

@@ -1,0 +1,205 @@
+/**
+ * Messages by which workers are told to tear down what a run has left behind. Each is delivered under a reservation that
+ * one worker holds for a while; who has the reservation's token may renew, release or acknowledge it. A message is there until
+ * it is acknowledged, or was delivered too often. Nothing here waits.
+ */
+import type { Micros } from "#lib/clock";
+import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
+
+/** The queue's table. `token`, `holder` and `lease_expires_at` are there while a message is reserved. */
+export const CLEANUP_TABLES = `create table cleanup (place integer primary key autoincrement, message_id text not null unique,
+     idempotency_key text not null unique, kind text not null, work_queue_id text, target text not null, data text not null,
+     delivery_count integer not null, token text, holder text, lease_expires_at integer, ended text, ended_at integer);`;
+
+const SECOND: Micros = 1_000_000;
+/** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_LEASE_SECONDS. */
+export const LEASE: Micros = 30 * SECOND;
+/** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_MAX_DELIVERY_ATTEMPTS. */
+export const MAX_DELIVERIES = 3;
+/** So long it is remembered that a message was dealt with, so that it is not taken for new. */
+const REMEMBERED: Micros = 7 * 86_400 * SECOND;
+
+/** A message on its way to a worker. */
+export interface Reservation extends CleanupMessage {
+  reservation_token: string;
+  lease_expires_at: Micros;
+  delivery_count: number;
+}
+
+/** Who may be given what. */
+export interface Wish {
+  /** The worker, over all its connections. */
+  holder: string;
+  kinds: readonly CleanupKind[];
+  /** Only messages of these queues; null for all. */
+  queueIds: readonly string[] | null;
+}
+
+/** What a worker may do with its reservation. */
+export type Operation = "ack" | "release" | "renew";
+
+/** What became of an operation, in Prefect's words. */
+export interface Outcome {
+  status: "accepted" | "not_found" | "not_current" | "invalid_token" | "expired" | "dead_lettered";
+  reason: string | null;
+  /** Only for a renewal. */
+  lease_expires_at: Micros | null;
+}
+
+/** The object's SQLite and a source of tokens. */
+export interface Surroundings {
+  read(statement: string, ...params: SqlStorageValue[]): Record<string, SqlStorageValue>[];
+  write(statement: string, ...params: SqlStorageValue[]): Record<string, SqlStorageValue>[];
+  newToken(): string;
+}
+
+/** A message as it is stored; it is at an end when it was acknowledged or delivered too often. */
+interface Row {
+  message_id: string;
+  kind: CleanupKind;
+  work_queue_id: string | null;
+  target: string;
+  data: string;
+  delivery_count: number;
+  token: string | null;
+  lease_expires_at: Micros | null;
+}
+
+const TOO_OFTEN = "max_delivery_attempts_reached";
+
+export class CleanupQueue {
+  private readonly around: Surroundings;
+
+  constructor(around: Surroundings) {
+    this.around = around;
+  }
+
+  /** Takes a message, unless it was taken before. */
+  enqueue(message: CleanupMessage, now: Micros): void {
+    this.around.write("delete from cleanup where ended_at <= ?", now - REMEMBERED);
+    this.around.write(
+      `insert into cleanup (message_id, idempotency_key, kind, work_queue_id, target, data, delivery_count) values (?, ?, ?, ?, ?, ?, 0)
+         on conflict do nothing`,
+      message.message_id,
+      message.idempotency_key,
+      message.kind,
+      message.work_queue_id,
+      JSON.stringify(message.target),
+      JSON.stringify(message.data),
+    );
+  }
+
+  /** Reserves the oldest message that the worker may be given, or null. */
+  reserve({ holder, kinds, queueIds }: Wish, now: Micros): Reservation | null {
+    const token = this.around.newToken();
+    const [row] = this.around.write(
+      `update cleanup set token = ?, holder = ?, lease_expires_at = ?, delivery_count = delivery_count + 1 where place = (
+         select place from cleanup where ended is null and token is null and kind in (select value from json_each(?))
+         and (? is null or work_queue_id in (select value from json_each(?))) order by place limit 1
+       ) returning *`,
+      token,
+      holder,
+      now + LEASE,
+      JSON.stringify(kinds),
+      queueIds === null ? null : 1,
+      JSON.stringify(queueIds ?? []),
+    );
+    if (!row) return null;
+    // Written by `enqueue`.
+    const { message_id, kind, work_queue_id, target, data, delivery_count } = row as unknown as Row;
+    return {
+      message_id,
+      idempotency_key: String(row["idempotency_key"]),
+      kind,
+      work_queue_id,
+      target: JSON.parse(target) as Record<string, unknown>,
+      data: JSON.parse(data) as Record<string, unknown>,
+      delivery_count,
+      reservation_token: token,
+      lease_expires_at: now + LEASE,
+    };
+  }
+
+  /** Does what a worker asks for with its token. A lease that is over is none, whether or not the timer has come. */
+  operate(operation: Operation, messageId: string, token: string, now: Micros): Outcome {
+    const [row] = this.around.read(
+      "select * from cleanup where message_id = ? and ended is null",
+      messageId,
+    ) as unknown as Row[];
+    if (!row) return refusal("not_found", "message_not_found");
+    if (row.token === null) return refusal("not_current", "no_active_reservation");
+    if (row.token !== token) return refusal("invalid_token", "reservation_token_mismatch");
+    if ((row.lease_expires_at ?? 0) <= now) {
+      return this.giveBack(row, now) ? refusal("expired", "lease_expired") : refusal("dead_lettered", TOO_OFTEN);
+    }
+    switch (operation) {
+      case "ack":
+        this.end(messageId, "acknowledged", now);
+        return ACCEPTED;
+      case "release":
+        return this.giveBack(row, now) ? ACCEPTED : refusal("dead_lettered", TOO_OFTEN);
+      case "renew":
+        this.around.write("update cleanup set lease_expires_at = ? where message_id = ?", now + LEASE, messageId);
+        return { ...ACCEPTED, lease_expires_at: now + LEASE };
+    }
+  }
+
+  /** Takes back what was not acknowledged in time. */
+  expire(now: Micros): void {
+    const rows = this.around.read(
+      "select * from cleanup where token is not null and lease_expires_at <= ? order by place",
+      now,
+    ) as unknown as Row[];
+    for (const row of rows) this.giveBack(row, now);
+  }
+
+  /** When the next lease is over, or null. */
+  nextExpiry(): Micros | null {
+    const [row] = this.around.read("select min(lease_expires_at) as at from cleanup where token is not null");
+    return typeof row?.["at"] === "number" ? row["at"] : null;
+  }
+
+  /** How many messages a worker has in hand. */
+  inHand(holder: string, now: Micros): number {
+    const [row] = this.around.read(
+      "select count(*) as count from cleanup where holder = ? and lease_expires_at > ?",
+      holder,
+      now,
+    );
+    return Number(row?.["count"] ?? 0);
+  }
+
+  /** Whether any message waits for a worker. */
+  hasWaiting(): boolean {
+    return this.around.read("select 1 from cleanup where ended is null and token is null limit 1").length > 0;
+  }
+
+  /** Makes a message deliverable again; false where it was delivered often enough and is given up. */
+  private giveBack({ message_id, delivery_count, kind }: Row, now: Micros): boolean {
+    if (delivery_count >= MAX_DELIVERIES) {
+      console.warn(`cleanup message ${message_id} (${kind}) was delivered ${delivery_count} times and is given up`);
+      this.end(message_id, TOO_OFTEN, now);
+      return false;
+    }
+    this.around.write(
+      "update cleanup set token = null, holder = null, lease_expires_at = null where message_id = ?",
+      message_id,
+    );
+    return true;
+  }
+
+  private end(messageId: string, how: string, now: Micros): void {
+    this.around.write(
+      "update cleanup set token = null, holder = null, lease_expires_at = null, ended = ?, ended_at = ? where message_id = ?",
+      how,
+      now,
+      messageId,
+    );
+  }
+}
+
+const ACCEPTED: Outcome = { status: "accepted", reason: null, lease_expires_at: null };
+
+function refusal(status: Outcome["status"], reason: string): Outcome {
+  return { status, reason, lease_expires_at: null };
+}
