@@ -36,6 +36,8 @@ export const deployment = sqliteTable(
     infrastructure_document_id: uuid("infrastructure_document_id"),
     created_by: json("created_by"),
     updated_by: json("updated_by"),
+    /** What is ours alone: how its runs are kept honest; null for the defaults. */
+    reliability: json("reliability"),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
