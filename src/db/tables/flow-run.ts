@@ -55,6 +55,11 @@ export const flow_run = sqliteTable(
     index("flow_run_live")
       .on(t.next_scheduled_start_time, t.workspace_id, t.work_queue_id, t.deployment_id)
       .where(sql`end_time is null`),
+    // Runs that somebody is to go on with or to end, for the sweeps of expired pauses and stuck cancellations. A row when
+    // a run comes into one of the two and when it leaves; nothing for any other.
+    index("flow_run_halted")
+      .on(t.state_type, t.state_timestamp)
+      .where(sql`state_type in ('PAUSED', 'CANCELLING')`),
     // One run for an idempotency key, per flow.
     uniqueIndex("flow_run_idempotency")
       .on(t.workspace_id, t.flow_id, t.idempotency_key)

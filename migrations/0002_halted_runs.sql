@@ -1,0 +1,1 @@
+CREATE INDEX `flow_run_halted` ON `flow_run` (`state_type`,`state_timestamp`) WHERE state_type in ('PAUSED', 'CANCELLING');
