@@ -1,7 +1,7 @@
 /** Task runs; their states are JSON in the row, so that a run reported in one batch is one row. */
 import { sql } from "drizzle-orm";
 import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { json, micros, stamps, uuid, workspaceId } from "#db/columns";
+import { flag, json, micros, stamps, uuid, workspaceId } from "#db/columns";
 
 export const task_run = sqliteTable(
   "task_run",
@@ -33,6 +33,8 @@ export const task_run = sqliteTable(
     start_time: micros("start_time"),
     end_time: micros("end_time"),
     total_run_time: micros("total_run_time").notNull(),
+    /** 1 for a run that was put in the queue of the task workers; null for all others. */
+    background: flag("background"),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
@@ -40,6 +42,10 @@ export const task_run = sqliteTable(
     index("task_run_flow_run")
       .on(t.workspace_id, t.flow_run_id, t.task_key, t.dynamic_key)
       .where(sql`flow_run_id is not null`),
+    // Background tasks that may be waiting for a task worker; no other task run has an entry.
+    index("task_run_waiting")
+      .on(t.workspace_id, t.state_timestamp, t.id)
+      .where(sql`background = 1 and state_type = 'SCHEDULED'`),
   ],
 );
 

@@ -77,6 +77,7 @@ function newRow(tools: Tools, draft: Draft, labels: Record<string, unknown>): Ta
     start_time: null,
     end_time: null,
     total_run_time: 0,
+    background: null,
   };
   const proposed = newState(draft.state ?? { type: "PENDING" }, now, tools.ids);
   const policy = proposed.state_details.deferred ? BackgroundTaskPolicy : MinimalTaskPolicy;
@@ -88,6 +89,8 @@ function newRow(tools: Tools, draft: Draft, labels: Record<string, unknown>): Ta
       initial: null,
       flowRun: null,
       cached: null,
+      slots: null,
+      leaseId: "",
       now,
       ids: tools.ids,
       apiVersion: tools.client.apiVersion,

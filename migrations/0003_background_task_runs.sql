@@ -1,0 +1,2 @@
+ALTER TABLE `task_run` ADD `background` integer;--> statement-breakpoint
+CREATE INDEX `task_run_waiting` ON `task_run` (`workspace_id`,`state_timestamp`,`id`) WHERE background = 1 and state_type = 'SCHEDULED';
