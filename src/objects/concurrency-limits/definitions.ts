@@ -56,7 +56,7 @@ export class Definitions {
     return wanted.common || wanted.names.length + wanted.ids.length > 0 ? wanted : null;
   }
 
-  /** Takes over what was read; gives the ids of limits that were there and are no more. */
+  /** Takes over what was read; gives the ids of limits that are not there. */
   learn(wanted: Wanted, rows: readonly Limit[], now: Micros): string[] {
     if (this.readAt.size > MOST_KEPT) this.forgetOneByOne();
     const before = [...this.limits.values()].filter(
@@ -71,7 +71,8 @@ export class Definitions {
     }
     if (wanted.common) this.commonAt = now;
     for (const key of [...wanted.names, ...wanted.ids]) this.readAt.set(key, now);
-    return before.map(({ id }) => id).filter((id) => !this.limits.has(id));
+    const looked = new Set([...before.map(({ id }) => id), ...wanted.ids]);
+    return [...looked].filter((id) => !this.limits.has(id));
   }
 
   /** Something was changed: everything is read again before it is relied on. */

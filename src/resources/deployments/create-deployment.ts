@@ -9,10 +9,11 @@ import type { Micros } from "#lib/clock";
 import { noticeDeployments } from "#objects/work-pool/client";
 import { changesBetween, deploymentEvent } from "#resources/deployments/events";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
+import { limitStatements, tellOfLimit } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
 import type { DeploymentCreate } from "#resources/deployments/schema";
 import { scheduleRows } from "#resources/deployments/schedules";
-import { type DeploymentColumns, type DeploymentRow, DeploymentStore, limitOf } from "#resources/deployments/store";
+import { type DeploymentColumns, type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
 import { AGENT_POOL } from "#resources/work-queues/queues";
@@ -44,6 +45,7 @@ export async function createDeployment(
     if (!row) continue;
     await materialise(tools, [row]);
     await announce(tools, existing, row);
+    if (existing) await tellOfLimit(tools, existing, row, body);
     return { row, created: !existing };
   }
   throw unavailable("The deployment is being changed by others.", 1);
@@ -115,23 +117,6 @@ function schedulesOf(
   return schedules.length === 0 ? [] : [store.insertSchedules(id, scheduleRows(tools, id, schedules, isPaused))];
 }
 
-/** What has to be done about a deployment's own limit, as the body has it. */
-export function limitStatements(
-  tools: Tools,
-  store: DeploymentStore,
-  id: string,
-  existing: DeploymentRow | null,
-  body: Pick<DeploymentCreate, "concurrency_limit">,
-  now: Micros,
-): Statement[] {
-  if (!("concurrency_limit" in body)) return [];
-  const limit = body.concurrency_limit ?? null;
-  const present = existing && limitOf(existing);
-  if ((present?.limit ?? null) === limit) return [];
-  if (limit === null) return [store.removeOwnLimit(id), store.update(id, { concurrency_limit_id: null })];
-  return [store.writeOwnLimit(id, tools.ids.random(), limit, now), store.useOwnLimit(id)];
-}
-
 /** Prefect: `with_system_labels_for_deployment`, the flow's labels, the system's, then the client's. */
 function labelsOf({ body, labels }: Wish): string {
   return JSON.stringify({ ...labels, "prefect.flow.id": body.flow_id, ...body.labels });
@@ -182,6 +167,7 @@ function blank(workspaceId: string, id: string, body: DeploymentCreate, now: Mic
     last_polled: null,
     concurrency_limit: null,
     concurrency_limit_id: null,
+    reliability: null,
     concurrency_options: null,
     job_variables: "{}",
     parameters: "{}",

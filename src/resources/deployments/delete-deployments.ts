@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";
 import { sendUnsentOf } from "#events/outbox";
+import { limitsRemoved } from "#objects/concurrency-limits/client";
 import { deploymentEvent } from "#resources/deployments/events";
 import { forgetRuns, removeWaitingRuns, selectWaitingRuns } from "#resources/deployments/future-runs";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
@@ -10,6 +11,9 @@ import type { Tools } from "#tools";
 
 /** How many runs forget their deployment in one statement. */
 const RUNS_AT_ONCE = 2000;
+
+/** Where `DeploymentStore.remove` says which limits there were. */
+const LIMITS_REMOVAL = 2;
 
 /** Deletes the deployments that are there, with their schedules, limits and waiting runs. Returns their ids. */
 export async function deleteDeployments(tools: Tools, rows: readonly DeploymentRow[]): Promise<string[]> {
@@ -32,7 +36,9 @@ export async function deleteDeployments(tools: Tools, rows: readonly DeploymentR
   let at = 0;
   for (const { row, statements } of removals)
     await forgetRuns(tools, row, written.slice(at, (at += statements.length)));
-  const gone = new Set((written[at]?.rows ?? []).map(({ id }) => String(id)));
+  const idsIn = (index: number) => (written[index]?.rows ?? []).map(({ id }) => String(id));
+  const gone = new Set(idsIn(at));
+  await limitsRemoved(tools, idsIn(at + LIMITS_REMOVAL));
   const deleted = rows.filter(({ id }) => gone.has(id));
   tools.background(
     emitEvents(

@@ -16,6 +16,7 @@ import {
 import { createDeployment } from "#resources/deployments/create-deployment";
 import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
 import { deleteDeployments } from "#resources/deployments/delete-deployments";
+import { showDeployment, showDeployments } from "#resources/deployments/limits";
 import { pollDeployments } from "#resources/deployments/poll";
 import { scheduleDeployment } from "#resources/deployments/schedule-deployment";
 import {
@@ -29,7 +30,7 @@ import {
   DeploymentUpdate,
   FlowRunBulkCreateResponse,
 } from "#resources/deployments/schema";
-import { type DeploymentKey, DeploymentStore, printDeployment, printSchedule } from "#resources/deployments/store";
+import { type DeploymentKey, DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
 import { checkWorkQueues } from "#resources/deployments/work-queue-check";
 import { FlowRunResponse } from "#resources/flow-runs/schema";
@@ -65,7 +66,7 @@ export const deploymentRoutes = [
     },
     async ({ body, tools }) => {
       const { row, created } = await createDeployment(tools, body);
-      return new Reply(printDeployment(row), created ? 201 : 200);
+      return new Reply(await showDeployment(tools, row), created ? 201 : 200);
     },
   ),
   route(
@@ -88,7 +89,7 @@ export const deploymentRoutes = [
       response: DeploymentResponse,
     },
     async ({ params, tools }) =>
-      printDeployment(await read(tools, { flowName: params.flow_name, name: params.deployment_name })),
+      showDeployment(tools, await read(tools, { flowName: params.flow_name, name: params.deployment_name })),
   ),
   route(
     {
@@ -98,7 +99,7 @@ export const deploymentRoutes = [
       params: ById,
       response: DeploymentResponse,
     },
-    async ({ params, tools }) => printDeployment(await read(tools, params)),
+    async ({ params, tools }) => showDeployment(tools, await read(tools, params)),
   ),
   route(
     {
@@ -116,7 +117,7 @@ export const deploymentRoutes = [
         checkLimit(body.limit),
         body.offset,
       );
-      return rows.map(printDeployment);
+      return showDeployments(tools, rows);
     },
   ),
   route(
@@ -134,7 +135,7 @@ export const deploymentRoutes = [
         store(tools).list(where, orderBy("deployments", body.sort), limit, (body.page - 1) * limit),
         store(tools).count(where),
       ]);
-      return pageOf(rows.map(printDeployment), count, limit, body.page);
+      return pageOf(await showDeployments(tools, rows), count, limit, body.page);
     },
   ),
   route(

@@ -1,5 +1,6 @@
 /** Deployments and their schedules on the wire. */
 import { z } from "zod";
+import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2/schema";
 import { CreatedBy } from "#resources/flow-runs/schema";
 import { FlowRunPolicy } from "#wire/run-policy";
 import { parametersProblem } from "#wire/parameters";
@@ -172,19 +173,6 @@ export const DeploymentSchedule = z
     slug: z.string().nullable(),
   })
   .meta({ id: "DeploymentSchedule" });
-
-export const GlobalConcurrencyLimitResponse = z
-  .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
-    active: z.boolean(),
-    name: z.string(),
-    limit: z.int(),
-    active_slots: z.int(),
-    slot_decay_per_second: z.number(),
-  })
-  .meta({ id: "GlobalConcurrencyLimitResponse" });
 
 /** A deployment in an answer. */
 export const DeploymentResponse = z

@@ -128,7 +128,7 @@ export class DeploymentStore {
     return this.db.build.update(deployment).set(changes).where(this.by({ id }));
   }
 
-  /** Removes deployments with their schedules and the limits of their own; says which there were. */
+  /** Removes deployments with their schedules and the limits of their own; says which there were, and last which limits. */
   remove(ids: readonly string[]): Statement[] {
     const names = ids.map(ownLimitName);
     return [
@@ -136,7 +136,7 @@ export class DeploymentStore {
       sql`delete from ${deployment_schedule} where ${deployment_schedule.workspace_id} = ${this.workspaceId}
         and ${deployment_schedule.deployment_id} in (select value from json_each(${JSON.stringify(ids)}))`,
       sql`delete from ${concurrency_limit} where ${concurrency_limit.workspace_id} = ${this.workspaceId}
-        and ${concurrency_limit.name} in (select value from json_each(${JSON.stringify(names)}))`,
+        and ${concurrency_limit.name} in (select value from json_each(${JSON.stringify(names)})) returning id`,
     ];
   }
 
@@ -261,22 +261,8 @@ export function printSchedule(row: ScheduleRow) {
   };
 }
 
-function printLimit(row: LimitRow) {
-  return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    active: row.active === 1,
-    name: row.name,
-    limit: row.limit,
-    active_slots: 0,
-    slot_decay_per_second: row.slot_decay_per_second,
-  };
-}
-
-/** A deployment as answers show it. */
-export function printDeployment(row: DeploymentRow) {
-  const limit = limitOf(row);
+/** A deployment as answers show it, with its limit as they show that. */
+export function printDeployment<Limit>(row: DeploymentRow, limit: Limit | null) {
   return {
     id: row.id,
     created: printTime(row.created),
@@ -288,7 +274,7 @@ export function printDeployment(row: DeploymentRow) {
     paused: row.paused === 1,
     schedules: schedulesOf(row).map(printSchedule),
     concurrency_limit: null,
-    global_concurrency_limit: limit && printLimit(limit),
+    global_concurrency_limit: limit,
     concurrency_options: readOptionalJson<Record<string, unknown>>(row.concurrency_options),
     job_variables: readJson<Record<string, unknown>>(row.job_variables),
     parameters: readJson<Record<string, unknown>>(row.parameters),

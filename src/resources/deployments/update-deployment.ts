@@ -3,8 +3,9 @@ import { sql } from "drizzle-orm";
 import { readJson, readOptionalJson, type Statement } from "#db/database";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { conflict, refused, unavailable } from "#lib/api-error";
-import { announce, columnsOf, limitStatements } from "#resources/deployments/create-deployment";
+import { announce, columnsOf } from "#resources/deployments/create-deployment";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
+import { limitStatements, tellOfLimit } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
 import { enforceSchema, fillIn, readVariables } from "#resources/deployments/parameters";
 import type { DeploymentUpdate } from "#resources/deployments/schema";
@@ -77,6 +78,7 @@ async function commit(
   await forgetRuns(tools, before, written.slice(0, removal.length));
   if (isReshaped) await materialise(tools, [after]);
   await announce(tools, before, after);
+  await tellOfLimit(tools, before, after, body);
 }
 
 function isChanged(before: DeploymentRow, changes: Partial<DeploymentColumns>, column: string): boolean {

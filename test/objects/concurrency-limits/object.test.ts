@@ -325,6 +325,16 @@ describe("definitions", () => {
     expect(await inUse(untold.id)).toBe(0);
   });
 
+  test("of a limit that went while the object slept are forgotten with it, as soon as one asks", async () => {
+    const { id } = await aLimit();
+    await lease([id], { seconds: null });
+    await evictDurableObject(stub());
+    await env.DB.prepare("delete from concurrency_limit where id = ?").bind(id).run();
+    expect(await inUse(id)).toBe(1);
+    expect(await lease([id])).toMatchObject({ kind: "acquired", limits: [], is_held: false });
+    expect(await inUse(id)).toBe(0);
+  });
+
   test("of deployments' limits are found by their ids", async () => {
     const own = await aLimit({ name: `deployment:${crypto.randomUUID()}`, limit: 1 });
     expect(await lease([own.id])).toMatchObject({ kind: "acquired", limits: [{ id: own.id, limit: 1 }] });
