@@ -15,6 +15,9 @@ export const BOOK_TABLES: readonly string[] = [
    create table worker (name text primary key, id text not null, created integer not null, last_heartbeat integer not null,
      interval_seconds integer) without rowid;
    create table edge (subject text primary key, status text not null, event_id text not null, at integer not null) without rowid;`,
+  `alter table run drop column is_cancelling;
+   alter table run add column reserved_until integer;
+   alter table run add column is_late integer not null default 0;`,
   CLEANUP_TABLES,
 ];
 
@@ -23,6 +26,8 @@ const UNWRITTEN: Micros = 10_000_000;
 const HEARTBEAT_UNWRITTEN: Micros = 1_000_000;
 /** So long a slot is kept for a state that is about to be committed. A commit takes far less, or does not come. */
 export const RESERVED: Micros = 30_000_000;
+/** And so long after somebody said that the run is still due, who may not know yet what was committed. */
+export const DOUBTED: Micros = 2_000_000;
 
 /** The pool as its object keeps it. */
 export interface Pool extends Limits {
@@ -62,10 +67,26 @@ export interface Config {
   unready: readonly string[];
 }
 
-/** What D1 says of a run that is due or holds a slot; `is_late`: by name. */
-export type D1Run = Pick<LedgerRun, "id" | "queue_id" | "due" | "is_late">;
+/** What a run does: it is due, holds a slot, or neither. */
+export type Doing = Micros | "holds" | null;
 
-const NEW = { reserved_until: null, is_late: false };
+/** A slot that was taken for a state that is not committed yet, as far as is known. */
+interface Reservation {
+  until: Micros;
+  /** How many have asked for it. */
+  takers: number;
+}
+
+/** What D1 was asked of runs, and when. */
+export interface Reading {
+  at: Micros;
+  /** The runs that are due or hold slots. */
+  runs: readonly LedgerRun[];
+  /** Which known runs would be among them. */
+  covers(run: LedgerRun): boolean;
+  /** Whether something newer was heard of a run since. */
+  isOutdated(id: string): boolean;
+}
 
 /** The object's SQLite. */
 export interface Tables {
@@ -80,6 +101,7 @@ export class Book {
   pool: Pool | null = null;
   /** Goes up with every status that is noted or reported, so that a slower read of D1 is not taken for newer. */
   turn = 0;
+  private readonly reservations = new Map<string, Reservation>();
   private readonly edges = new Map<string, Edge>();
   private readonly writtenUntil = new Map<string, Micros>();
   private readonly tables: Tables;
@@ -110,8 +132,10 @@ export class Book {
         ready_until: row.ready_until + UNWRITTEN,
       });
     }
-    for (const row of this.tables.read("select * from run") as unknown as Stored<LedgerRun>[]) {
-      this.ledger.put({ ...row, is_late: row.is_late === 1 });
+    for (const row of this.tables.read("select * from run") as unknown as (Stored<LedgerRun> & Reserved)[]) {
+      const { id, queue_id, due, is_late, reserved_until } = row;
+      this.ledger.put({ id, queue_id, due, is_late: is_late === 1 });
+      if (reserved_until !== null) this.reservations.set(id, { until: reserved_until, takers: 1 });
     }
     for (const row of this.tables.read("select * from worker") as unknown as Worker[]) this.workers.set(row.name, row);
     for (const row of this.tables.read("select * from edge") as unknown as Edge[]) this.edges.set(row.subject, row);
@@ -135,40 +159,50 @@ export class Book {
     const queue = this.queues.get(queueId);
     if (!this.pool || !queue) return null;
     if (!this.ledger.hasSlot(this.pool, this.queues.values(), queue, runId)) return false;
-    this.putRun({ id: runId, queue_id: queueId, due: null, reserved_until: now + RESERVED, is_late: false });
+    const reservation = { until: now + RESERVED, takers: (this.reservations.get(runId)?.takers ?? 0) + 1 };
+    this.ledger.put({ id: runId, queue_id: queueId, due: null, is_late: false });
+    this.reservations.set(runId, reservation);
+    this.writeRun(runId);
     return true;
   }
 
   /**
-   * Notes what a run does now: it is due, holds a slot, or neither (null). Not noted, and answered by false, is that a run
-   * is due for which a slot was just taken: whoever says so may not know yet what the taker has committed.
+   * Notes what a run does now; whether it is believed. That one is due for which a slot was just taken is not: whoever says
+   * so may not know yet what was committed. Its reservation runs out sooner, so that D1 is asked.
    */
-  noteRun(id: string, queueId: string, what: Micros | "holds" | null): boolean {
-    const known = this.ledger.read(id);
-    if (what === null) this.removeRun(id);
-    else if (what === "holds") this.putRun({ ...NEW, id, queue_id: queueId, due: null });
-    else if (known?.due === null && known.reserved_until !== null) return false;
-    else this.putRun({ ...NEW, id, queue_id: queueId, due: what, is_late: known?.due === what && known.is_late });
-    return true;
-  }
-
-  /**
-   * Puts right what is known of runs by what D1 said of them at `readAt`. `live` are those of them that are due or hold
-   * slots; `isMeant` tells of a known run whether it would be among them. A slot whose reservation had not run out by then
-   * is kept: its commit may still come.
-   */
-  reconcile(live: readonly D1Run[], readAt: Micros, isMeant: (run: LedgerRun) => boolean): void {
-    const found = new Set(live.map(({ id }) => id));
-    const isKept = (run: LedgerRun | undefined) =>
-      run !== undefined && run.reserved_until !== null && run.reserved_until > readAt;
-    for (const run of this.ledger.all()) {
-      if (!found.has(run.id) && isMeant(run) && !isKept(run)) this.removeRun(run.id);
+  noteRun(id: string, queueId: string, doing: Doing, now: Micros): boolean {
+    const reservation = this.reservations.get(id);
+    if (typeof doing !== "number" || !reservation) {
+      this.setRun(id, queueId, doing);
+      return true;
     }
-    for (const { id, queue_id, due, is_late } of live) {
-      const known = this.ledger.read(id);
-      if (known ? !isMeant(known) || (due !== null && isKept(known)) : !this.queues.has(queue_id)) continue;
-      const isSeenTo = due !== null && (is_late || (known?.due === due && known.is_late));
-      this.putRun({ ...NEW, id, queue_id, due, is_late: isSeenTo });
+    reservation.until = Math.min(reservation.until, now + DOUBTED);
+    return false;
+  }
+
+  /** Notes what a run does whose taker gives its slot back. Where others have asked for it as well, it may be theirs. */
+  giveBack(id: string, queueId: string, doing: Doing, now: Micros): boolean {
+    if (this.reservations.get(id)?.takers === 1) this.reservations.delete(id);
+    return this.noteRun(id, queueId, doing, now);
+  }
+
+  /** When the first reservation runs out, or null. */
+  nextExpiry(): Micros | null {
+    const times = [...this.reservations.values()].map(({ until }) => until);
+    return times.length > 0 ? Math.min(...times) : null;
+  }
+
+  /** Puts right what is known of runs by what D1 said. A reservation that had not run out by then stands: its commit may still come. */
+  reconcile({ at, runs, covers, isOutdated }: Reading): void {
+    const found = new Set(runs.map(({ id }) => id));
+    const stands = (id: string) => (this.reservations.get(id)?.until ?? 0) > at || isOutdated(id);
+    for (const run of this.ledger.all())
+      if (!found.has(run.id) && covers(run) && !stands(run.id)) this.removeRun(run.id);
+    for (const { id, queue_id, due, is_late } of runs) {
+      if (due === null ? isOutdated(id) : stands(id)) continue;
+      this.setRun(id, queue_id, due ?? "holds");
+      const run = this.ledger.read(id);
+      if (run && is_late) this.putRun({ ...run, is_late });
     }
   }
 
@@ -180,23 +214,35 @@ export class Book {
     }
   }
 
-  /** Puts a run in its place. That a reservation has become certain is not written: once it ran out, D1 is believed anyway. */
+  private setRun(id: string, queueId: string, doing: Doing): void {
+    this.reservations.delete(id);
+    const known = this.ledger.read(id);
+    if (doing === null) this.removeRun(id);
+    else if (doing === "holds") this.putRun({ id, queue_id: queueId, due: null, is_late: false });
+    else this.putRun({ id, queue_id: queueId, due: doing, is_late: known?.due === doing && known.is_late });
+  }
+
   private putRun(run: LedgerRun): void {
-    const known = this.ledger.read(run.id);
-    if (!this.ledger.put(run)) return;
-    if (known && run.reserved_until === null && known.queue_id === run.queue_id && known.due === null && run.due === null) return;
+    if (this.ledger.put(run)) this.writeRun(run.id);
+  }
+
+  /** That a reservation has become certain is not written: once it has run out, it makes no difference. */
+  private writeRun(id: string): void {
+    const run = this.ledger.read(id);
+    if (!run) return;
     this.tables.write(
       "insert into run (id, queue_id, due, reserved_until, is_late) values (?, ?, ?, ?, ?) on conflict (id) do update set queue_id = excluded.queue_id, due = excluded.due, reserved_until = excluded.reserved_until, is_late = excluded.is_late",
       run.id,
       run.queue_id,
       run.due,
-      run.reserved_until,
+      this.reservations.get(id)?.until ?? null,
       Number(run.is_late),
     );
   }
 
   /** Forgets a run. */
-  removeRun(id: string): void {
+  private removeRun(id: string): void {
+    this.reservations.delete(id);
     if (this.ledger.remove(id)) this.tables.write("delete from run where id = ?", id);
   }
 
@@ -419,6 +465,10 @@ export class Book {
 
 /** A row as SQLite has it: flags are numbers. */
 type Stored<Row> = { [K in keyof Row]: Row[K] extends boolean ? number : Row[K] };
+
+interface Reserved {
+  reserved_until: Micros | null;
+}
 
 function latest(a: Micros | null, b: Micros | null): Micros | null {
   if (a === null) return b;

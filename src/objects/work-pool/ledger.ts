@@ -7,8 +7,8 @@ export interface LedgerRun {
   queue_id: string;
   /** When a scheduled run is due; null for one that holds a slot. */
   due: Micros | null;
-  /** Prefect: a run that is being cancelled counts for `/work_queues`, not where workers poll. */
-  is_cancelling: boolean;
+  /** Whether its being late has been seen to. */
+  is_late: boolean;
 }
 
 /** What limits a pool or a queue. */
@@ -40,17 +40,18 @@ export interface Offer {
 /** Prefect: `queue_limit` and `worker_limit` of the original's query. */
 const MOST_AT_ONCE = 1000;
 
-/** The runs of a queue: those that are due in their order, and how many are on their way. */
+/** The runs of a queue: those that are due in their order, and how many hold slots. */
 interface Lane {
   due: Offer[];
-  running: number;
-  cancelling: number;
+  holding: number;
 }
 
 /** The live runs of one pool. */
 export class Ledger {
   private readonly runs = new Map<string, LedgerRun>();
   private readonly lanes = new Map<string, Lane>();
+  /** Those that are due and not yet seen to as late, in the order of their times. */
+  private readonly punctual: Offer[] = [];
 
   /** How many runs are known. */
   get size(): number {
@@ -70,16 +71,17 @@ export class Ledger {
   /** Puts a run in its place; whether anything changed by it. */
   put(run: LedgerRun): boolean {
     const known = this.runs.get(run.id);
-    if (known && known.queue_id === run.queue_id && known.due === run.due && known.is_cancelling === run.is_cancelling)
+    if (known && known.queue_id === run.queue_id && known.due === run.due && known.is_late === run.is_late)
       return false;
     this.remove(run.id);
     this.runs.set(run.id, run);
     const lane = this.lane(run.queue_id);
-    if (run.due !== null) {
+    if (run.due === null) lane.holding++;
+    else {
       const offer = { id: run.id, queue_id: run.queue_id, due: run.due };
       lane.due.splice(firstNotBefore(lane.due, offer), 0, offer);
-    } else if (run.is_cancelling) lane.cancelling++;
-    else lane.running++;
+      if (!run.is_late) this.punctual.splice(firstNotBefore(this.punctual, offer), 0, offer);
+    }
     return true;
   }
 
@@ -89,11 +91,33 @@ export class Ledger {
     if (!run) return false;
     this.runs.delete(id);
     const lane = this.lane(run.queue_id);
-    if (run.due !== null) lane.due.splice(firstNotBefore(lane.due, { id, due: run.due }), 1);
-    else if (run.is_cancelling) lane.cancelling--;
-    else lane.running--;
-    if (lane.due.length + lane.cancelling + lane.running === 0) this.lanes.delete(run.queue_id);
+    if (run.due === null) lane.holding--;
+    else {
+      const key = { id, due: run.due };
+      lane.due.splice(firstNotBefore(lane.due, key), 1);
+      if (!run.is_late) this.punctual.splice(firstNotBefore(this.punctual, key), 1);
+    }
+    if (lane.due.length + lane.holding === 0) this.lanes.delete(run.queue_id);
     return true;
+  }
+
+  /** Whether a run that wants a slot may have one. `all` are the pool's queues, for each one's runs count against the pool. */
+  hasSlot(pool: Limits, all: Iterable<LedgerQueue>, queue: LedgerQueue, runId: string): boolean {
+    const known = this.runs.get(runId);
+    const held = known?.due === null ? known.queue_id : null;
+    const inPool = free(pool.concurrency_limit, this.holdingIn(all));
+    const inQueue = free(queue.concurrency_limit, this.holding(queue.id));
+    return (held !== null || inPool > 0) && (held === queue.id || inQueue > 0);
+  }
+
+  /** The earliest time at which a run is due whose being late has not been seen to, or null. */
+  get nextPunctual(): Micros | null {
+    return this.punctual[0]?.due ?? null;
+  }
+
+  /** The first runs that were due by then and whose being late has not been seen to. */
+  overdue(by: Micros, most: number): Offer[] {
+    return this.punctual.slice(0, most).filter(({ due }) => due <= by);
   }
 
   /**
@@ -102,14 +126,13 @@ export class Ledger {
    */
   offer(pool: Limits, all: readonly LedgerQueue[], polled: readonly LedgerQueue[], ask: Ask): Offer[] {
     if (pool.is_paused) return [];
-    const holding = all.reduce((sum, queue) => sum + this.running(queue.id), 0);
-    const most = Math.min(ask.limit, MOST_AT_ONCE, free(pool.concurrency_limit, holding));
+    const most = Math.min(ask.limit, MOST_AT_ONCE, free(pool.concurrency_limit, this.holdingIn(all)));
     if (most === 0) return [];
     const priorities = new Map(polled.map(({ id, priority }) => [id, priority]));
     const offers = polled.flatMap((queue) =>
       queue.is_paused
         ? []
-        : this.dueIn(queue.id, ask, Math.min(most, free(queue.concurrency_limit, this.running(queue.id)))),
+        : this.dueIn(queue.id, ask, Math.min(most, free(queue.concurrency_limit, this.holding(queue.id)))),
     );
     return offers
       .toSorted((a, b) => (priorities.get(a.queue_id) ?? 0) - (priorities.get(b.queue_id) ?? 0) || compare(a, b))
@@ -119,13 +142,18 @@ export class Ledger {
   /** Prefect: what one who polls a queue by its id is offered; the pool's pause and limit do not count there. */
   offerOfQueue(queue: LedgerQueue, ask: Ask): Offer[] {
     if (queue.is_paused) return [];
-    const holding = this.running(queue.id) + (this.lanes.get(queue.id)?.cancelling ?? 0);
-    return this.dueIn(queue.id, ask, Math.min(ask.limit, free(queue.concurrency_limit, holding)));
+    return this.dueIn(queue.id, ask, Math.min(ask.limit, free(queue.concurrency_limit, this.holding(queue.id))));
   }
 
   /** How many runs of a queue hold slots. */
-  running(queueId: string): number {
-    return this.lanes.get(queueId)?.running ?? 0;
+  holding(queueId: string): number {
+    return this.lanes.get(queueId)?.holding ?? 0;
+  }
+
+  private holdingIn(queues: Iterable<LedgerQueue>): number {
+    let sum = 0;
+    for (const { id } of queues) sum += this.holding(id);
+    return sum;
   }
 
   private dueIn(queueId: string, { before, after }: Ask, most: number): Offer[] {
@@ -138,7 +166,7 @@ export class Ledger {
   private lane(queueId: string): Lane {
     const known = this.lanes.get(queueId);
     if (known) return known;
-    const lane: Lane = { due: [], running: 0, cancelling: 0 };
+    const lane: Lane = { due: [], holding: 0 };
     this.lanes.set(queueId, lane);
     return lane;
   }

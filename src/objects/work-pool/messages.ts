@@ -27,7 +27,7 @@ export type PollAnswer =
   | { kind: "no queue"; name: string };
 
 /** A run after a commit: [id, queue id, what it does now]. */
-export type RunNote = [string, string, Micros | "holds" | "cancelling" | null];
+export type RunNote = [string, string, Micros | "holds" | null];
 
 /** What only the object knows of a pool. */
 export interface Vitals {
@@ -56,6 +56,8 @@ export interface WorkPoolMethods {
   poll(pool: Identity, ask: PollAsk): Promise<PollAnswer>;
   pollQueue(pool: Identity, poolId: string, ask: QueuePollAsk): Promise<PollAnswer>;
   notice(pool: Identity, poolId: string, runs: RunNote[]): Promise<void>;
+  take(pool: Identity, poolId: string, queueId: string, runId: string): Promise<boolean>;
+  giveBack(pool: Identity, poolId: string, run: RunNote): Promise<void>;
   change(pool: Identity): Promise<void>;
   noticeDeployments(pool: Identity, queueIds: string[]): Promise<void>;
   heartbeat(pool: Identity, name: string, intervalSeconds: number | null): Promise<boolean>;

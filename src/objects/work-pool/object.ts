@@ -1,11 +1,11 @@
 /** The `WorkPool` object: what is due in one work pool, who polls it and who is alive. */
 import { type Clock, type Micros, systemClock, systemIds } from "#lib/clock";
 import { type Identity, SluiceObject } from "#objects/base";
-import { Book, BOOK_TABLES, type Queue } from "#objects/work-pool/book";
+import { Book, BOOK_TABLES, DOUBTED, type Queue, RESERVED } from "#objects/work-pool/book";
 import { livenessAt, onlineUntil } from "#objects/work-pool/health";
 import { CleanupQueue } from "#objects/work-pool/channel/cleanup-queue";
 import { newToken } from "#objects/work-pool/channel/token";
-import type { Offer } from "#objects/work-pool/ledger";
+import type { LedgerRun, Offer } from "#objects/work-pool/ledger";
 import type {
   CleanupMessage,
   PollAnswer,
@@ -53,6 +53,8 @@ export class WorkPool extends SluiceObject {
       poll: (pool, ask) => this.poll(pool, ask),
       pollQueue: (pool, poolId, ask) => this.pollQueue(pool, poolId, ask),
       notice: (pool, poolId, runs) => this.notice(pool, poolId, runs),
+      take: (pool, poolId, queueId, runId) => this.take(pool, poolId, queueId, runId),
+      giveBack: (pool, poolId, run) => this.giveBack(pool, poolId, run),
       change: (pool) => this.change(pool),
       noticeDeployments: (pool, queueIds) => this.noticeDeployments(pool, queueIds),
       heartbeat: (pool, name, intervalSeconds) => this.heartbeat(pool, name, intervalSeconds),
@@ -111,14 +113,38 @@ export class WorkPool extends SluiceObject {
   private async notice(pool: Identity, poolId: string, runs: readonly RunNote[]): Promise<void> {
     const book = await this.ready(pool, poolId);
     if (!book) return;
-    for (const [id, queueId, what] of runs) {
+    const now = this.clock();
+    let isDoubted = false;
+    for (const [id, queueId, doing] of runs) {
       this.touched?.add(id);
-      if (what === null) book.removeRun(id);
-      else if (typeof what === "number") book.putRun({ id, queue_id: queueId, due: what, is_cancelling: false });
-      else book.putRun({ id, queue_id: queueId, due: null, is_cancelling: what === "cancelling" });
+      if (!book.noteRun(id, queueId, doing, now)) isDoubted = true;
     }
     const isStrange = runs.some(([, queueId]) => !book.queues.has(queueId));
-    await this.setTimerBy("check", toMs(this.clock() + (isStrange ? 0 : CHECK_AFTER)));
+    await this.setTimerBy("check", toMs(now + (isStrange ? 0 : isDoubted ? DOUBTED : CHECK_AFTER)));
+  }
+
+  private async take(pool: Identity, poolId: string, queueId: string, runId: string): Promise<boolean> {
+    let book = await this.ready(pool, poolId);
+    if (book && !book.queues.has(queueId)) {
+      await this.readAgain(pool);
+      book = await this.ready(pool, poolId);
+    }
+    const now = this.clock();
+    const isTaken = book?.take(runId, queueId, now) ?? null;
+    if (isTaken === null) return true;
+    if (!isTaken) return false;
+    this.touched?.add(runId);
+    await this.setTimerBy("check", toMs(now + RESERVED));
+    return true;
+  }
+
+  private async giveBack(pool: Identity, poolId: string, [id, queueId, doing]: RunNote): Promise<void> {
+    const book = await this.ready(pool, poolId);
+    if (!book) return;
+    const now = this.clock();
+    this.touched?.add(id);
+    const isBelieved = book.giveBack(id, queueId, doing, now);
+    await this.setTimerBy("check", toMs(now + (isBelieved ? CHECK_AFTER : DOUBTED)));
   }
 
   /** Something of the pool was changed in D1. An object that knows nothing yet will read it when it is asked. */
@@ -227,7 +253,7 @@ export class WorkPool extends SluiceObject {
     const book = this.newBook();
     book.clear();
     book.setConfig(config, now, true);
-    for (const run of runs) book.putRun(run);
+    book.reconcile({ at: now, runs, covers: () => true, isOutdated: () => false });
     this.noteChecked(now);
     this.writeMeta("built", String(now));
     this.book = book;
@@ -280,17 +306,16 @@ export class WorkPool extends SluiceObject {
   }
 
   private async checkRuns(pool: Identity, book: Book, touched: ReadonlySet<string>): Promise<void> {
-    const until = this.clock() + CHECK_AHEAD;
-    const found = await readLiveRuns(this.toolsOf(pool), [...book.queues.keys()], until);
-    const live = new Set(found.map(({ id }) => id));
-    for (const run of book.ledger.all()) {
-      const isInSight = run.due === null || run.due <= until;
-      if (isInSight && !live.has(run.id) && !touched.has(run.id)) book.removeRun(run.id);
-    }
-    for (const run of found) if (!touched.has(run.id)) book.putRun(run);
+    const at = this.clock();
+    const until = at + CHECK_AHEAD;
+    const runs = await readLiveRuns(this.toolsOf(pool), [...book.queues.keys()], until);
+    const covers = ({ due }: LedgerRun) => due === null || due <= until;
+    book.reconcile({ at, runs, covers, isOutdated: (id) => touched.has(id) });
     const now = this.clock();
     this.noteChecked(now);
     if (book.ledger.size > 0) await this.setTimerBy("check", toMs(now + CHECK_EVERY));
+    const expiry = book.nextExpiry();
+    if (expiry !== null) await this.setTimerBy("check", toMs(expiry));
   }
 
   private noteChecked(now: Micros): void {

@@ -41,7 +41,7 @@ export async function readLiveRuns(
     id: row.id,
     queue_id: row.work_queue_id,
     due: row.due,
-    is_cancelling: row.state_type === "CANCELLING",
+    is_late: row.due !== null && row.state_name === "Late",
   }));
 }
 

@@ -6,14 +6,13 @@ import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
-import type { StateType } from "#wire/state";
 
 /** A run that is due or holds a slot. */
 export interface LiveRow {
   id: string;
   work_queue_id: string;
   due: Micros | null;
-  state_type: StateType;
+  state_name: string;
 }
 
 /** A pool's place in D1. */
@@ -91,7 +90,7 @@ export class LivePoolStore {
   }
 
   private holding(queues: SQL, last: LiveRow | undefined): SQL {
-    return sql`select r.id, r.work_queue_id, null as due, r.state_type from ${flow_run} r indexed by flow_run_live
+    return sql`select r.id, r.work_queue_id, null as due, r.state_name from ${flow_run} r indexed by flow_run_live
       where r.end_time is null and r.next_scheduled_start_time is null and r.workspace_id = ${this.workspaceId}
       and r.work_queue_id in ${queues} and r.state_type in ('PENDING', 'RUNNING', 'CANCELLING') and r.id > ${last?.id ?? ""}
       order by r.id limit ${PAGE_ROWS}`;
@@ -99,7 +98,7 @@ export class LivePoolStore {
 
   private due(queues: SQL, until: Micros | null, last: LiveRow | undefined): SQL {
     const start = last?.due ?? Number.MIN_SAFE_INTEGER;
-    return sql`select r.id, r.work_queue_id, r.next_scheduled_start_time as due, r.state_type from ${flow_run} r indexed by flow_run_live
+    return sql`select r.id, r.work_queue_id, r.next_scheduled_start_time as due, r.state_name from ${flow_run} r indexed by flow_run_live
       where r.end_time is null and r.next_scheduled_start_time >= ${start} ${until === null ? sql`` : sql`and r.next_scheduled_start_time <= ${until}`}
       and (r.next_scheduled_start_time > ${start} or r.id > ${last?.id ?? ""}) and r.workspace_id = ${this.workspaceId}
       and r.work_queue_id in ${queues} and r.state_type = 'SCHEDULED' and ${notInProcess}

@@ -14,9 +14,9 @@ const aRun: fc.Arbitrary<LedgerRun> = fc
     id: fc.integer({ min: 0, max: 15 }).map((n) => `run-${String(n).padStart(2, "0")}`),
     queue_id: fc.constantFrom(...QUEUES, "gone"),
     due: fc.option(fc.integer({ min: 0, max: 9 })),
-    is_cancelling: fc.boolean(),
+    is_late: fc.boolean(),
   })
-  .map((run) => ({ ...run, is_cancelling: run.due === null && run.is_cancelling }));
+  .map((run) => ({ ...run, is_late: run.due !== null && run.is_late }));
 /** What is told of runs, in order; "gone" runs are removed. */
 const messages = fc.array(fc.record({ run: aRun, isGone: fc.boolean() }), { maxLength: 60 });
 const anAsk: fc.Arbitrary<Ask> = fc.record({
@@ -46,7 +46,7 @@ function expected(
   ask: Ask,
 ): string[] {
   const holding = (ids: readonly string[]) =>
-    runs.filter((run) => run.due === null && !run.is_cancelling && ids.includes(run.queue_id)).length;
+    runs.filter((run) => run.due === null && ids.includes(run.queue_id)).length;
   const free = ({ concurrency_limit: limit }: Limits, ids: readonly string[]) =>
     limit === null ? Infinity : Math.max(0, limit - holding(ids));
   if (pool.is_paused) return [];
@@ -97,7 +97,7 @@ describe("what a poll is offered", () => {
       fc.property(messages, aPool, someQueues, anAsk, (all, pool, queues, ask) => {
         const { ledger, runs } = told(all);
         const offers = ledger.offer(pool, queues, queues, ask);
-        const holding = runs.filter((run) => run.due === null && !run.is_cancelling && QUEUES.includes(run.queue_id));
+        const holding = runs.filter((run) => run.due === null && QUEUES.includes(run.queue_id));
         if (pool.concurrency_limit !== null)
           expect(offers.length).toBeLessThanOrEqual(Math.max(0, pool.concurrency_limit - holding.length));
         if (pool.is_paused) expect(offers).toEqual([]);
@@ -137,22 +137,10 @@ describe("what a poll is offered", () => {
 
 const EVERYTHING: Ask = { before: null, after: null, limit: 200 };
 
-test("a run that is being cancelled counts where a queue is polled by its id, not where a pool is", () => {
-  const ledger = new Ledger();
-  const queue = { id: "a", priority: 1, is_paused: false, concurrency_limit: 1 };
-  ledger.put({ id: "ending", queue_id: "a", due: null, is_cancelling: true });
-  ledger.put({ id: "waiting", queue_id: "a", due: 1, is_cancelling: false });
-  expect(ids(ledger.offer({ is_paused: false, concurrency_limit: 1 }, [queue], [queue], EVERYTHING))).toEqual([
-    "waiting",
-  ]);
-  expect(ids(ledger.offerOfQueue(queue, EVERYTHING))).toEqual([]);
-});
-
 test("a queue that is polled by its id heeds its own pause and limit, and not its pool's", () => {
   const ledger = new Ledger();
   const queue = { id: "a", priority: 1, is_paused: false, concurrency_limit: null };
-  for (const id of ["late", "early"])
-    ledger.put({ id, queue_id: "a", due: id === "late" ? 2 : 1, is_cancelling: false });
+  for (const id of ["late", "early"]) ledger.put({ id, queue_id: "a", due: id === "late" ? 2 : 1, is_late: false });
   expect(ids(ledger.offerOfQueue(queue, EVERYTHING))).toEqual(["early", "late"]);
   expect(ids(ledger.offerOfQueue({ ...queue, concurrency_limit: 1 }, EVERYTHING))).toEqual(["early"]);
   expect(ids(ledger.offerOfQueue({ ...queue, is_paused: true }, EVERYTHING))).toEqual([]);
