@@ -21,7 +21,7 @@ export interface Measurements {
 }
 
 const BUSIEST_CLIENTS = 64;
-const RATE_RATIOS: Record<string, number> = { life: 10, "idle-poll": 20 };
+const RATE_RATIOS: Record<string, number> = { life: 10, "idle-poll": 20, lease: 15 };
 const GROWTH_OPERATIONS = ["list", "list-of-deployment", "count", "count-running", "idle-poll"];
 const GROWTH_LIMIT = 1.5;
 const ROWS_PER_LIFE = 20;

@@ -25,6 +25,7 @@ export interface Operation {
 
 const LIFE_REQUESTS = 7;
 const PAGE = 50;
+const LIMITS = "/v2/concurrency_limits";
 
 export const OPERATIONS: readonly Operation[] = [
   {
@@ -84,6 +85,15 @@ export const OPERATIONS: readonly Operation[] = [
     name: "100-logs",
     requests: 1,
     run: async (turn) => void (await call(turn.http, "POST", "/logs/", logLines(seededRun(turn), 100))),
+  },
+  {
+    name: "lease",
+    requests: 2,
+    run: async ({ http, world }) => {
+      const body = { names: [world.limitName], slots: 1, mode: "concurrency", lease_duration: 60 };
+      const reply = await call(http, "POST", `${LIMITS}/increment-with-lease`, body);
+      await call(http, "POST", `${LIMITS}/decrement-with-lease`, { lease_id: stringField(reply.text, "lease_id") });
+    },
   },
   {
     name: "create-run",

@@ -11,12 +11,16 @@ export interface World {
   deploymentId: string;
   /** A pool that never has a run. */
   idlePool: string;
+  /** A concurrency limit with more slots than clients. */
+  limitName: string;
   /** Some of the seeded runs, to be read and logged to. */
   runIds: string[];
 }
 
 export const BENCH_FLOW = "sluice-bench";
 const IDLE_POOL = "sluice-bench-idle";
+const LIMIT = "sluice-bench-lease";
+const LIMIT_SLOTS = 10_000;
 
 export async function prepareWorld(target: Target): Promise<World> {
   const client = openHttpClient(target, { connections: 1 });
@@ -24,7 +28,8 @@ export async function prepareWorld(target: Target): Promise<World> {
     const flowId = await createFlow(client, BENCH_FLOW);
     const deploymentId = await createDeployment(client, { name: "seeded", flow_id: flowId });
     await createPool(client, IDLE_POOL);
-    return { target, flowId, deploymentId, idlePool: IDLE_POOL, runIds: [] };
+    await createLimit(client, LIMIT, LIMIT_SLOTS);
+    return { target, flowId, deploymentId, idlePool: IDLE_POOL, limitName: LIMIT, runIds: [] };
   } finally {
     client.close();
   }
@@ -53,6 +58,12 @@ export async function createPool(client: HttpClient, name: string): Promise<void
   const conflict = 409;
   const body = { name, type: "process", base_job_template: {}, is_paused: false };
   await call(client, "POST", "/work_pools/", body, [conflict]);
+}
+
+/** Creates a concurrency limit, unless it is there from an earlier run of the bench. */
+async function createLimit(client: HttpClient, name: string, limit: number): Promise<void> {
+  const conflict = 409;
+  await call(client, "POST", "/v2/concurrency_limits/", { name, limit }, [conflict]);
 }
 
 /** Fetches the ids of up to 200 of the bench's runs. */
