@@ -8,3 +8,8 @@ export function earliestId(at: Micros): string {
     .padStart(12, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
 }
+
+/** When an ordered id was made, to the millisecond. */
+export function timeOfId(id: string): Micros {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) * 1000;
+}

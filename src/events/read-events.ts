@@ -132,7 +132,7 @@ export class EventReader {
     take: (events: Found[]) => void,
     more: SQL = sql`true`,
   ): Promise<void> {
-    const candidates = await this.candidates(filter);
+    const candidates = await this.candidates(filter, window);
     const isNewestFirst = filter.order === "DESC";
     const order = isNewestFirst
       ? sql`s.hour desc, s.last_occurred desc, s.id desc`
@@ -180,17 +180,21 @@ export class EventReader {
   }
 
   /** Where the filter names resources that every segment with them is found by, only those segments. */
-  private async candidates(filter: EventFilter): Promise<SQL> {
+  private async candidates(filter: EventFilter, { since, until }: Window): Promise<SQL> {
     const named = [
       filter.resource?.id?.length ? filter.resource.id : null,
       ...listOf(filter.related).map((related) => onlyRuns(related.id)),
       ...listOf(filter.any_resource).map((any) => onlyRuns(any.id)),
     ].find((ids) => ids !== null);
     if (!named) return sql`true`;
-    const indexed = await this.withFlowRuns(named);
+    const indexed = (await this.withFlowRuns(named)).map((id) => [id, JSON.stringify(id)]);
     return sql`(s.hour, s.id) in (
-      select r.hour, r.segment_id from ${event_resource} r
-      where r.workspace_id = ${this.workspaceId} and r.resource_id in (select value from json_each(${JSON.stringify(indexed)})))`;
+      select c.hour, c.id from json_each(${JSON.stringify(indexed)}) wanted
+      cross join ${event_resource} r on r.workspace_id = ${this.workspaceId} and r.resource_id = wanted.value->>0
+        and r.hour between ${hourOf(since)} and ${hourOf(until)}
+      cross join ${event_segment} c on c.workspace_id = ${this.workspaceId} and c.hour = r.hour
+        and c.id between r.first_id and r.last_id
+      where instr(c.resources, wanted.value->>1) > 0)`;
   }
 
   /** A task run's events are found by its flow run, or by its own id where it had none. */

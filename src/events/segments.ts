@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import { type Database, isPassing, type Statement } from "#db/database";
 import { event_resource, event_segment } from "#db/tables/event";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
+import { earliestId, timeOfId } from "#events/ordered-ids";
 import type { Ids, Micros } from "#lib/clock";
 
 /** An event with what is asked of it again and again: when it occurred, and its JSON. */
@@ -75,7 +76,11 @@ export async function writeSegments(
   segments: readonly Segment[],
   isWork: (segment: Segment) => boolean,
 ): Promise<void> {
-  const statements: Statement[] = segments.map((segment) =>
+  const described = segments.map((segment) => ({
+    segment,
+    resources: [...new Set(segment.events.flatMap(({ event }) => indexedResources(event)))],
+  }));
+  const statements: Statement[] = described.map(({ segment, resources }) =>
     db.build
       .insert(event_segment)
       .values({
@@ -87,17 +92,19 @@ export async function writeSegments(
         event_count: segment.events.length,
         counts: JSON.stringify(countByName(segment)),
         consumed: isWork(segment) ? 0 : 1,
+        resources: JSON.stringify(resources),
+        run_event_ids: JSON.stringify(runEventIds(segment)),
         events: `[${segment.events.map((event) => event.json).join(",")}]`,
       })
       .onConflictDoNothing(),
   );
-  const found = segments.flatMap((segment) => {
-    const resources = new Set(segment.events.flatMap(({ event }) => indexedResources(event)));
-    return [...resources].map((resource) => [resource, segment.hour, segment.id]);
+  const found = described.flatMap(({ segment, resources }) => {
+    const { first, last } = periodOf(segment.id);
+    return resources.map((resource) => [resource, segment.hour, first, last]);
   });
   for (let first = 0; first < found.length; first += MAX_INDEX_ROWS) {
-    statements.push(sql`insert into ${event_resource} (workspace_id, resource_id, hour, segment_id)
-      select ${workspaceId}, value->>0, value->>1, value->>2
+    statements.push(sql`insert into ${event_resource} (workspace_id, resource_id, hour, first_id, last_id)
+      select ${workspaceId}, value->>0, value->>1, value->>2, value->>3
       from json_each(${JSON.stringify(found.slice(first, first + MAX_INDEX_ROWS))}) where true
       on conflict do nothing`);
   }
@@ -112,6 +119,24 @@ export async function writeSegments(
 }
 
 const MAX_INDEX_ROWS = 2_000;
+/**
+ * How long the segments are written that one index row leads to. A run that lasts less has one or two; whoever looks for it
+ * passes over the segments of that time, at most ten a second.
+ */
+const PERIOD: Micros = 10_000_000;
+
+/** The ids between which the segments of the same period lie. */
+function periodOf(segmentId: string): { first: string; last: string } {
+  const begin = Math.floor(timeOfId(segmentId) / PERIOD) * PERIOD;
+  return { first: earliestId(begin), last: earliestId(begin + PERIOD) };
+}
+
+/** The ids of the events that are about flow runs; a state's event has the state's id. */
+function runEventIds(segment: Segment): string[] {
+  return segment.events.flatMap(({ event }) =>
+    idOfKind("prefect.flow-run", resourceId(event.resource)) === undefined ? [] : event.id,
+  );
+}
 
 function countByName(segment: Segment): Record<string, number> {
   const counts = new Map<string, number>();

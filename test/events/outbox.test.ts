@@ -92,12 +92,28 @@ test("the first state of a run that a schedule made has no event, and the next o
   ]);
 });
 
+test("what is unsent of a run is looked for from the mark on: before it all is proved", async () => {
+  const run = await aRunWithoutEvents(100, 90);
+  const tools = makeTools(env, DEFAULT_WORKSPACE, () => {});
+  const mark = env.DB.prepare(
+    "insert into sweep_mark values ('outbox', ?) on conflict (name) do update set mark = excluded.mark",
+  );
+  await mark.bind(run.stateIds[0]).run();
+  await sendUnsentOf(tools, [run.id]);
+  expect((await eventsOf(run.id)).map((event) => event.id)).toEqual([run.stateIds[1]]);
+  await env.DB.prepare("delete from sweep_mark").run();
+  await sendUnsentOf(tools, [run.id]);
+  expect((await eventsOf(run.id)).map((event) => event.id)).toEqual(run.stateIds);
+});
+
 test("an event that was sent is not sent again by the sweep", async () => {
   const run = await aRunWithoutEvents(100);
+  await env.DB.prepare("delete from sweep_mark").run();
   await sendUnsentOf(
     makeTools(env, DEFAULT_WORKSPACE, () => {}),
     [run.id],
   );
+  expect(await eventsOf(run.id)).toHaveLength(1);
   const segments = await env.DB.prepare("select count(*) as n from event_segment").first("n");
   await env.DB.prepare("delete from sweep_mark").run();
   await cron();
@@ -144,8 +160,8 @@ test("a segment that the queue lost is queued again after a minute", async () =>
     received: new Date(at / 1000).toISOString(),
   };
   await env.DB.prepare(
-    `insert into event_segment (workspace_id, hour, id, first_occurred, last_occurred, event_count, counts, consumed, events)
-     values (?, ?, ?, ?, ?, 1, '{"prefect.task-run.Completed":1}', 0, ?)`,
+    `insert into event_segment (workspace_id, hour, id, first_occurred, last_occurred, event_count, counts, consumed, resources, run_event_ids, events)
+     values (?, ?, ?, ?, ?, 1, '{"prefect.task-run.Completed":1}', 0, '[]', '[]', ?)`,
   )
     .bind(WORKSPACE, hour, ids.ordered(at), at, at, JSON.stringify([event]))
     .run();

@@ -47,9 +47,10 @@ test("a run's events are found by their index rows", async () => {
   const plan = await plansOf((db) =>
     new EventReader(db, DEFAULT_WORKSPACE).page({ filter, window: { since: 0, until: 4e15 }, limit: 50, after: null }),
   );
-  expect(plan).toMatch(/SEARCH r USING PRIMARY KEY \(workspace_id=\? AND resource_id=\?\)/);
-  expect(plan).toMatch(/SEARCH s USING PRIMARY KEY \(workspace_id=\? AND hour[=>]\?/);
-  expect(plan).not.toMatch(/SCAN (s|r)\b/);
+  expect(plan).toMatch(/SEARCH r USING PRIMARY KEY \(workspace_id=\? AND resource_id=\? AND hour>\? AND hour<\?\)/);
+  expect(plan).toMatch(/SEARCH c USING PRIMARY KEY \(workspace_id=\? AND hour=\? AND id>\? AND id<\?\)/);
+  expect(plan).toMatch(/SEARCH s USING PRIMARY KEY \(workspace_id=\? AND hour=\? AND id=\?\)/);
+  expect(plan).not.toMatch(/SCAN (s|r|c)\b/);
 });
 
 test("a page without resources walks the hours of its window", async () => {
@@ -87,8 +88,8 @@ test("the sweeps seek what they sweep", async () => {
   });
   expect(plan).toMatch(/SEARCH st USING PRIMARY KEY \(id>\? AND id<\?\)/);
   expect(plan).toMatch(/event_segment USING (COVERING )?INDEX event_segment_waiting \(id<\?\)/);
-  expect(plan).toMatch(/SEARCH i USING PRIMARY KEY \(workspace_id=\? AND resource_id=\? AND hour=\?\)/);
-  expect(plan).not.toMatch(/SCAN (st|s|i|r|event_segment)\b/);
+  expect(plan).toMatch(/SEARCH s USING PRIMARY KEY \(workspace_id=\? AND hour=\? AND id>\?\)/);
+  expect(plan).not.toMatch(/SCAN (st|s|r|event_segment)\b/);
 });
 
 function aRecord() {

@@ -29,14 +29,21 @@ const LISTS: [what: string, filters: FiltersInput["flow_runs"], sort: FlowRunSor
     { deployment_id: { any_: [idOf("d1")] } },
     "EXPECTED_START_TIME_DESC",
     "flow_run_deployment (workspace_id=? AND deployment_id=?)",
-    false,
+    true,
   ],
   [
     "a deployment, by start",
     { deployment_id: { any_: [idOf("d1")] } },
     "START_TIME_DESC",
     "flow_run_deployment (workspace_id=? AND deployment_id=?)",
-    true,
+    false,
+  ],
+  [
+    "a stretch of a deployment's time",
+    { deployment_id: { any_: [idOf("d1")] }, start_time: { after_: at(1) } },
+    "START_TIME_ASC",
+    "flow_run_deployment (workspace_id=? AND deployment_id=? AND <expr>>?)",
+    false,
   ],
   [
     "some deployments",

@@ -326,7 +326,12 @@ describe("the statement of a page", () => {
       "TIMESTAMP_ASC",
       "USING PRIMARY KEY (workspace_id=? AND run_id=?)",
     ],
-    ["of all runs", { operator: "and_" }, "TIMESTAMP_DESC", "USING INDEX log_segment_time (workspace_id=?)"],
+    [
+      "of all runs",
+      { operator: "and_" },
+      "TIMESTAMP_DESC",
+      "USING PRIMARY KEY (workspace_id=? AND minute>? AND minute<?)",
+    ],
   ])("%s seeks its segments", async ([, filter, sort, index]) => {
     const plans: Promise<string>[] = [];
     const explained = new Proxy(env.DB, {

@@ -18,6 +18,10 @@ export const event_segment = sqliteTable(
     counts: json("counts").notNull(),
     /** 0 until the consumer of the queue has recorded it; 2 where it failed for good and lies in `dead_letter`. */
     consumed: flag("consumed").notNull(),
+    /** JSON array of the resources by which its events are found: those of its rows in `event_resource`. */
+    resources: json("resources").notNull(),
+    /** JSON array of the ids of its events about flow runs, by which the outbox knows a state's event was sent. */
+    run_event_ids: json("run_event_ids").notNull(),
     /** JSON array of the events as they are shown on the wire, by `occurred`. Last, for what comes after it is slow to read. */
     events: json("events").notNull(),
   },
@@ -32,7 +36,8 @@ export const event_segment = sqliteTable(
 
 /**
  * Index rows for what a page cannot afford to scan: the flow runs that an event involves, and what an event is about where
- * that is no run. A task run's events are found through its flow run, or by its own id where it has none.
+ * that is no run. A task run's events are found through its flow run, or by its own id where it has none. A row leads to the
+ * segments of some seconds, which say themselves whether they hold the resource: a row for each would be several for a run.
  */
 export const event_resource = sqliteTable(
   "event_resource",
@@ -40,9 +45,12 @@ export const event_resource = sqliteTable(
     workspace_id: workspaceId(),
     resource_id: text("resource_id").notNull(),
     hour: micros("hour").notNull(),
-    segment_id: uuid("segment_id").notNull(),
+    /** The segments' ids lie from here … */
+    first_id: uuid("first_id").notNull(),
+    /** … to here. */
+    last_id: uuid("last_id").notNull(),
   },
-  (t) => [primaryKey({ columns: [t.workspace_id, t.resource_id, t.hour, t.segment_id] })],
+  (t) => [primaryKey({ columns: [t.workspace_id, t.resource_id, t.hour, t.first_id] })],
 );
 
 /** How far a sweep has come, by its name: everything up to this time-ordered id is proved. */

@@ -1,5 +1,5 @@
 /** Logs in segments: a row for a batch and run. */
-import { index, integer, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
+import { integer, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
 import { json, micros, uuid, workspaceId } from "#db/columns";
 
@@ -32,9 +32,28 @@ export const log_segment = sqliteTable(
     /** JSON array of `LogRecord`s, in the order they came. */
     records: json("records").notNull(),
   },
-  (t) => [
-    primaryKey({ columns: [t.workspace_id, t.run_id, t.first_timestamp, t.digest] }),
-    // Pages over all runs, newest first.
-    index("log_segment_time").on(t.workspace_id, t.last_timestamp),
-  ],
+  (t) => [primaryKey({ columns: [t.workspace_id, t.run_id, t.first_timestamp, t.digest] })],
 );
+
+/**
+ * Which runs logged in a minute: the way to logs that are asked for without a run. A row for a run and minute, where an index
+ * of the segments by time would have one for each segment. A segment lies within one minute.
+ */
+export const log_minute = sqliteTable(
+  "log_minute",
+  {
+    workspace_id: workspaceId(),
+    /** When it begins. */
+    minute: micros("minute").notNull(),
+    run_id: uuid("run_id").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.minute, t.run_id] })],
+);
+
+/** How long the minutes of `log_minute` last. */
+export const MINUTE: Micros = 60_000_000;
+
+/** When the minute begins that a time lies in. */
+export function minuteOf(time: Micros): Micros {
+  return Math.floor(time / MINUTE) * MINUTE;
+}

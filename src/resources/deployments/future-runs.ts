@@ -65,8 +65,8 @@ const HAS_NOT_BEGUN = sql`state_type = 'SCHEDULED' and state_name <> 'AwaitingCo
 
 /** Through the index by deployment: what lies ahead, not what lies behind. */
 function upcoming(workspaceId: string, deploymentId: string, now: Micros): SQL {
-  return sql`workspace_id = ${workspaceId} and deployment_id = ${deploymentId} and expected_start_time > ${now}
-    and next_scheduled_start_time > ${now} and ${HAS_NOT_BEGUN}`;
+  return sql`workspace_id = ${workspaceId} and deployment_id = ${deploymentId}
+    and coalesce(start_time, expected_start_time) > ${now} and next_scheduled_start_time > ${now} and ${HAS_NOT_BEGUN}`;
 }
 
 /** Through the index of live runs: what is due and waits. `+` keeps SQLite from going through the deployment's past. */

@@ -1,7 +1,7 @@
 /** Flow runs are deleted with their states, inputs, task runs and logs. */
 import { type SQL, sql } from "drizzle-orm";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
-import { log_segment } from "#db/tables/log";
+import { log_minute, log_segment, MINUTE } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sendUnsentOf } from "#events/outbox";
@@ -75,6 +75,9 @@ function deletions(workspaceId: string, ids: readonly string[]): SQL[] {
     sql`delete from ${flow_run_state} where id in (select listed.value from ${flow_run} r join json_each(r.state_ids) listed
       where r.workspace_id = ${workspaceId} and r.id in ${among})`,
     sql`delete from ${flow_run_input} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
+    sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
+      select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id
+      from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${among})`,
     sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${among}`,
     orphanSubflows(workspaceId, tasks),
     sql`delete from ${task_run} where ${taskRunsOf(workspaceId, ids)}`,

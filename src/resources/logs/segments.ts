@@ -1,5 +1,5 @@
 /** How logs become segments: the rows that hold them, one for a run in a batch. Pure but for the digest. */
-import type { LogRecord } from "#db/tables/log";
+import { type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
 import type { LogCreate } from "#resources/logs/schema";
 
@@ -28,12 +28,16 @@ const MAX_SEGMENT_BYTES = 1_000_000;
 const MAX_MESSAGE_BYTES = 950_000;
 
 /**
- * Parts a batch of logs into segments. The digest is made of the logs alone, not of their new ids, so that the same
+ * Parts a batch of logs into segments, each of one run and minute. The digest is made of the logs alone, not of their new ids, so that the same
  * request, sent again, makes the same keys.
  */
 export async function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: Ids): Promise<BuiltSegment[]> {
   const byRun = Map.groupBy(logs, (log) => log.flow_run_id ?? log.task_run_id ?? "");
-  const parts = [...byRun].flatMap(([runId, ofRun]) => splitBySize(ofRun).map((part) => ({ runId, part })));
+  const parts = [...byRun].flatMap(([runId, ofRun]) =>
+    [...Map.groupBy(ofRun, (log) => minuteOf(log.timestamp)).values()]
+      .flatMap(splitBySize)
+      .map((part) => ({ runId, part })),
+  );
   return Promise.all(
     parts.map(async ({ runId, part }, place) => {
       const records = part.map((log) => toRecord(log));

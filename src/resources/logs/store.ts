@@ -2,8 +2,9 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, readJson, type Statement } from "#db/database";
-import { type LogRecord, log_segment } from "#db/tables/log";
+import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
+import type { Micros } from "#lib/clock";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
 import { printTime } from "#wire/dates";
 
@@ -40,6 +41,7 @@ export class LogStore {
 
   /** Writes segments in one batch. What is there already, from an earlier try of the same request, stays as it is. */
   async insert(segments: readonly SegmentRow[]): Promise<void> {
+    if (segments.length === 0) return;
     const rows = segments.map((segment) => ({ ...segment, workspace_id: this.workspaceId }));
     const isLarge = (row: SegmentRow) => row.records.length > MAX_GROUP_CHARACTERS / 4;
     const statements: Statement[] = rows
@@ -48,6 +50,10 @@ export class LogStore {
     for (const group of grouped(rows.filter((row) => !isLarge(row)))) {
       statements.push(insertRows(log_segment, group, { tail: sql`on conflict do nothing` }));
     }
+    const minutes = rows.map((row) => [minuteOf(row.first_timestamp), row.run_id]);
+    statements.push(sql`insert into ${log_minute} (workspace_id, minute, run_id)
+      select ${this.workspaceId}, value ->> 0, value ->> 1 from json_each(${JSON.stringify(minutes)}) where true
+      on conflict do nothing`);
     await this.db.batch(statements);
   }
 
@@ -68,17 +74,15 @@ export class LogStore {
     return rows.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record)));
   }
 
-  /** Removes the logs of flow runs. */
-  removeOf(runIds: readonly string[]): Statement {
-    return sql`delete from ${log_segment} where workspace_id = ${this.workspaceId}
-      and run_id in (select value from json_each(${JSON.stringify(runIds)}))`;
-  }
-
   /** Which segments may hold what is wanted. Where all criteria must be met, each narrows them down. */
   private async candidates({ filter, sort, limit, offset }: LogQuery): Promise<SQL> {
     const inAll = sql`s.workspace_id = ${this.workspaceId}`;
     const order = sort === "TIMESTAMP_ASC" ? sql`s.first_timestamp` : sql`s.last_timestamp desc`;
-    if (!meetsAll(filter)) return selectSegments(inAll, sql`0`, sql`order by ${order} limit ${MAX_OPEN}`);
+    const newestFirst = sort === "TIMESTAMP_DESC";
+    if (!meetsAll(filter)) {
+      const all = this.ofMinutes({ most: MAX_OPEN, newestFirst });
+      return selectSegments(all, inAll, sql`0`, sql`order by ${order} limit ${MAX_OPEN}`);
+    }
     const { timestamp, level, task_run_id: taskRun, text } = filter;
     const runs = filter.flow_run_id?.any_ ?? (taskRun?.any_ ? await this.runsOf(taskRun.any_) : null);
     const conditions = [inAll];
@@ -108,10 +112,28 @@ export class LogStore {
     // A segment has at least one record at its first and its last time, so a page needs no more segments than records.
     const most = isOpen || isGiven(level?.ge_) || isGiven(level?.le_) || isGiven(timestamp) ? MAX_OPEN : limit + offset;
     return selectSegments(
+      isBound ? sql`${log_segment} s` : this.ofMinutes({ most, newestFirst, ...timestamp }),
       sql.join(conditions, sql` and `),
       sql.join(whole, sql` and `),
       isBound ? sql`` : sql`order by ${order} limit ${most}`,
     );
+  }
+
+  /**
+   * The segments of the first minutes of a window in which together as many runs logged as there are logs wanted: each has
+   * one at least. A minute is gone through to its end, for its runs are in no order of time.
+   */
+  private ofMinutes({ most, newestFirst, after_, before_ }: Minutes): SQL {
+    const inWindow = sql`workspace_id = ${this.workspaceId}
+      and minute between ${isGiven(after_) ? minuteOf(after_) : EARLIEST} and ${isGiven(before_) ? before_ : LATEST}`;
+    const [furthest, direction, isWithin] = newestFirst
+      ? [sql`min`, sql`desc`, sql`>=`]
+      : [sql`max`, sql`asc`, sql`<=`];
+    return sql`(select run_id, minute from ${log_minute} where ${inWindow} and minute ${isWithin} (
+        select ${furthest}(minute) from (
+          select minute from ${log_minute} where ${inWindow} order by minute ${direction} limit ${most}))) m
+      cross join ${log_segment} s on s.workspace_id = ${this.workspaceId} and s.run_id = m.run_id
+        and s.first_timestamp >= m.minute and s.first_timestamp < m.minute + ${MINUTE}`;
   }
 
   /** The runs in whose segments the logs of task runs are, or null where a task run is not known. */
@@ -125,6 +147,18 @@ export class LogStore {
   }
 }
 
+/** Which minutes to go through. */
+interface Minutes {
+  most: number;
+  newestFirst: boolean;
+  after_?: Micros | null | undefined;
+  before_?: Micros | null | undefined;
+}
+
+/** Times before and after all others. */
+const EARLIEST: Micros = -9e18;
+const LATEST: Micros = 9e18;
+
 const isGiven = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
 
 function meetsAll(filter: LogFilter): boolean {
@@ -137,9 +171,9 @@ function mentions(ids: readonly string[]): SQL {
     where s.run_id = wanted.value or instr(s.records, wanted.value) > 0)`;
 }
 
-function selectSegments(where: SQL, whole: SQL, rest: SQL): SQL {
+function selectSegments(from: SQL, where: SQL, whole: SQL, rest: SQL): SQL {
   return sql`select s.run_id, s.first_timestamp, s.digest, s.last_timestamp, s.record_count, (${whole}) as is_whole
-    from ${log_segment} s where ${where} ${rest}`;
+    from ${from} where ${where} ${rest}`;
 }
 
 /**
