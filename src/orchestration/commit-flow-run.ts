@@ -77,7 +77,7 @@ export function followInParent(
   written: State,
   effects: readonly Effect[],
   parent: TaskRunRow | null,
-  circumstances: Pick<RunContext, "now" | "ids" | "apiVersion" | "clientVersion" | "random">,
+  circumstances: Pick<RunContext, "now" | "ids" | "apiVersion" | "clientVersion" | "random" | "leaseId">,
 ): SQL[] {
   const effect = effects.find((one) => one.kind === "update-parent-task-run");
   if (!effect || !parent) return [];
@@ -88,6 +88,7 @@ export function followInParent(
     initial: presentStateOf(parent),
     flowRun: null,
     cached: null,
+    slots: null,
   };
   const proposed = newState(effect.state, circumstances.now, circumstances.ids);
   const decision = decideTaskRun(MinimalTaskPolicy, context, proposed);

@@ -14,7 +14,7 @@ import type {
   TaskRunContext,
   Transform,
 } from "#orchestration/transition";
-import { newState, type State, type StateType } from "#wire/state";
+import { newState, type State, type StateProposal, type StateType } from "#wire/state";
 
 /** What a policy says of a state proposed for a flow run. */
 export function decideFlowRun(
@@ -61,7 +61,7 @@ function decide<C extends RunContext>(matter: Case<C>, proposed: State): Decisio
   const type = verdict.state.type;
   const standing = asked.filter((one) => one.type === type);
   const wanted = standing.map((one) => one.wanted);
-  const state = keepBooks(matter, verdict.state, wanted);
+  const state = keepBooks(matter, { ...verdict, state: verdict.state }, wanted);
   for (const { rule } of standing.toReversed()) {
     if (!rule.to.has(type)) continue;
     wanted.push(rule.after?.(matter.withChanges(merged(wanted)), state) ?? {});
@@ -90,7 +90,7 @@ function ruledUpon<C extends RunContext>(verdict: Verdict, state: State, ruling:
     case "adjust":
       return { ...verdict, state: amended(state, ruling) };
     case "reject": {
-      const replacement = ruling.state && newState(ruling.state, now, ids);
+      const replacement = ruling.state && newState(inPlaceOf(state, ruling.state), now, ids);
       return { status: "REJECT", state: replacement, reason: ruling.reason, delaySeconds: null };
     }
     case "wait":
@@ -102,11 +102,22 @@ function ruledUpon<C extends RunContext>(verdict: Verdict, state: State, ruling:
   }
 }
 
+/** A state in the place of the proposed one answers the same proposal: sent again, that is known by its transition's id. */
+function inPlaceOf({ state_details: { transition_id } }: State, replacement: StateProposal): StateProposal {
+  return transition_id
+    ? { ...replacement, state_details: { ...replacement.state_details, transition_id } }
+    : replacement;
+}
+
 /** Runs the transforms over the state, adding to what is wanted; returns the state as it is to be written. */
-function keepBooks<C extends RunContext>(matter: Case<C>, proposed: State, wanted: Consequences<C>[]): State {
+function keepBooks<C extends RunContext>(
+  matter: Case<C>,
+  { state: proposed, status }: Verdict & { state: State },
+  wanted: Consequences<C>[],
+): State {
   let state = proposed;
   for (const transform of matter.transforms) {
-    const entry = transform.apply(matter.withChanges(merged(wanted)), state);
+    const entry = transform.apply(matter.withChanges(merged(wanted)), state, status);
     if (!entry) continue;
     state = amended(state, entry);
     wanted.push(entry);

@@ -1,6 +1,7 @@
 /** What is loaded before a decision on a flow run, and what a commit hands on. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
+import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
@@ -9,6 +10,7 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import { readFacts } from "#events/facts";
 import type { FlowRunFacts } from "#events/lifecycle";
 import type { DeploymentFacts, FlowRunColumns, FlowRunPolicy } from "#orchestration/transition";
+import { readReliability } from "#wire/reliability";
 import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#resources/flow-runs/store";
 import type { State, StateType } from "#wire/state";
 
@@ -19,9 +21,10 @@ export type LoadedRow = FlowRunRow &
     f_tags: string | null;
     d_name: string | null;
     d_tags: string | null;
-    d_limit: number | null;
     d_limit_id: string | null;
     d_options: string | null;
+    d_reliability: string | null;
+    c_limit: number | null;
     q_name: string | null;
     p_id: string | null;
     p_name: string | null;
@@ -36,15 +39,21 @@ export interface LoadedFlowRun {
   parentTaskRun: TaskRunRow | null;
 }
 
+/** What stands around a run, by the names of `LoadedRow`; over the joins f, d, c, q and p. */
+export const SURROUNDINGS = sql.raw(
+  `f.name as f_name, f.tags as f_tags, d.name as d_name, d.tags as d_tags, d.concurrency_limit_id as d_limit_id,
+   d.concurrency_options as d_options, d.reliability as d_reliability, c."limit" as c_limit,
+   q.name as q_name, p.id as p_id, p.name as p_name, p.type as p_type`,
+);
+
 /** The select behind `loadFlowRun`, also the sweep's; `where` is over flow_run. */
 export function selectLoaded(where: SQL): SQL {
-  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, f.name as f_name, f.tags as f_tags, d.name as d_name, d.tags as d_tags, d.concurrency_limit as d_limit,
-      d.concurrency_limit_id as d_limit_id, d.concurrency_options as d_options,
-      q.name as q_name, p.id as p_id, p.name as p_name, p.type as p_type
+  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, ${SURROUNDINGS}
     from ${flow_run}
     left join ${flow_run_state} s on s.id = ${flow_run.state_id}
     left join ${flow} f on f.workspace_id = ${flow_run.workspace_id} and f.id = ${flow_run.flow_id}
     left join ${deployment} d on d.workspace_id = ${flow_run.workspace_id} and d.id = ${flow_run.deployment_id}
+    left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
     left join ${work_queue} q on q.workspace_id = ${flow_run.workspace_id} and q.id = ${flow_run.work_queue_id}
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     where ${where}`;
@@ -83,18 +92,22 @@ export function columnsOf(row: FlowRunRow): FlowRunColumns {
   };
 }
 
+/** Prefect: `initial_deployment_lease_duration`. */
+const GRACE_PERIOD_SECONDS = 300;
+
 /** The deployment as rules see it. */
 export function deploymentFactsOf(row: LoadedRow): DeploymentFacts | null {
   if (row.deployment_id === null || row.d_name === null) return null;
-  const options = readOptionalJson<{ collision_strategy?: "ENQUEUE" | "CANCEL_NEW"; grace_period_seconds?: number }>(
-    row.d_options,
-  );
+  const options = readOptionalJson<{
+    collision_strategy?: "ENQUEUE" | "CANCEL_NEW";
+    grace_period_seconds?: number | null;
+  }>(row.d_options);
   return {
     id: row.deployment_id,
-    concurrency_limit: row.d_limit,
-    concurrency_limit_id: row.d_limit_id,
-    collision_strategy: options?.collision_strategy ?? null,
-    grace_period_seconds: options?.grace_period_seconds ?? null,
+    limit: row.d_limit_id === null || row.c_limit === null ? null : { id: row.d_limit_id, slots: row.c_limit },
+    collision_strategy: options?.collision_strategy ?? "ENQUEUE",
+    grace_period_seconds: options?.grace_period_seconds ?? GRACE_PERIOD_SECONDS,
+    exactly_once: readReliability(row.d_reliability).exactly_once,
   };
 }
 

@@ -1,10 +1,11 @@
-/** The policies: which rules are asked of a proposal, and in what order. The original's order; where rules act on slots there is a gap. */
+/** The policies: which rules are asked of a proposal, and in what order. The original's order. */
 import { bypassCancellingFlowRunsWithNoInfra } from "#orchestration/rules/bypass-cancelling-flow-runs-with-no-infra";
 import { cacheInsertion } from "#orchestration/rules/cache-insertion";
 import { cacheRetrieval } from "#orchestration/rules/cache-retrieval";
 import { copyScheduledTime } from "#orchestration/rules/copy-scheduled-time";
 import { copyTaskParametersId } from "#orchestration/rules/copy-task-parameters-id";
 import { enforceCancellingToCancelledTransition } from "#orchestration/rules/enforce-cancelling-to-cancelled-transition";
+import { enforceDeploymentConcurrencyOnLate } from "#orchestration/rules/enforce-deployment-concurrency-on-late";
 import { enqueueScheduledTasks } from "#orchestration/rules/enqueue-scheduled-tasks";
 import { ensureOnlyScheduledFlowsMarkedLate } from "#orchestration/rules/ensure-only-scheduled-flows-marked-late";
 import { handleFlowTerminalStateTransitions } from "#orchestration/rules/handle-flow-terminal-state-transitions";
@@ -16,15 +17,22 @@ import { preventDuplicateTransitions } from "#orchestration/rules/prevent-duplic
 import { preventPendingTransitions } from "#orchestration/rules/prevent-pending-transitions";
 import { preventResultDataLoss } from "#orchestration/rules/prevent-result-data-loss";
 import { preventRunningTasksFromStoppedFlows } from "#orchestration/rules/prevent-running-tasks-from-stopped-flows";
+import { refuseSecondRunning } from "#orchestration/rules/refuse-second-running";
+import { removeDeploymentConcurrencyLeaseForOldClientVersions } from "#orchestration/rules/remove-deployment-concurrency-lease-for-old-client-versions";
 import { renameReruns } from "#orchestration/rules/rename-reruns";
 import { retryFailedFlows } from "#orchestration/rules/retry-failed-flows";
 import { retryFailedTasks } from "#orchestration/rules/retry-failed-tasks";
+import { secureFlowConcurrencySlots } from "#orchestration/rules/secure-flow-concurrency-slots";
+import { secureTaskConcurrencySlots } from "#orchestration/rules/secure-task-concurrency-slots";
 import { updateFlowRunTrackerOnTasks } from "#orchestration/rules/update-flow-run-tracker-on-tasks";
+import { validateDeploymentConcurrencyAtRunning } from "#orchestration/rules/validate-deployment-concurrency-at-running";
 import { waitForScheduledTime } from "#orchestration/rules/wait-for-scheduled-time";
 import { ensureFlowRunStateTimestampIsUnique } from "#orchestration/transforms/ensure-flow-run-state-timestamp-is-unique";
 import { incrementFlowRunCount } from "#orchestration/transforms/increment-flow-run-count";
 import { incrementRunTime } from "#orchestration/transforms/increment-run-time";
 import { incrementTaskRunCount } from "#orchestration/transforms/increment-task-run-count";
+import { releaseFlowConcurrencySlots } from "#orchestration/transforms/release-flow-concurrency-slots";
+import { releaseTaskConcurrencySlots } from "#orchestration/transforms/release-task-concurrency-slots";
 import { removeResumingIndicator } from "#orchestration/transforms/remove-resuming-indicator";
 import { setEndTime } from "#orchestration/transforms/set-end-time";
 import { setExpectedStartTime } from "#orchestration/transforms/set-expected-start-time";
@@ -48,7 +56,10 @@ export const CoreFlowPolicy: Policy<FlowRunContext> = {
     enforceCancellingToCancelledTransition,
     bypassCancellingFlowRunsWithNoInfra,
     preventPendingTransitions,
-
+    refuseSecondRunning,
+    validateDeploymentConcurrencyAtRunning,
+    secureFlowConcurrencySlots,
+    removeDeploymentConcurrencyLeaseForOldClientVersions,
     ensureOnlyScheduledFlowsMarkedLate,
     handlePausingFlows,
     handleResumingPausedFlows,
@@ -67,7 +78,7 @@ export const MinimalFlowPolicy: Policy<FlowRunContext> = {
 /** A scheduled flow run, found to be late. */
 export const MarkLateRunsPolicy: Policy<FlowRunContext> = {
   name: "MarkLateRunsPolicy",
-  rules: [ensureOnlyScheduledFlowsMarkedLate],
+  rules: [ensureOnlyScheduledFlowsMarkedLate, enforceDeploymentConcurrencyOnLate],
 };
 
 /** A task run's state, proposed by a client. */
@@ -77,7 +88,7 @@ export const CoreTaskPolicy: Policy<TaskRunContext> = {
     cacheRetrieval,
     handleTaskTerminalStateTransitions,
     preventRunningTasksFromStoppedFlows,
-
+    secureTaskConcurrencySlots,
     copyScheduledTime,
     waitForScheduledTime,
     retryFailedTasks,
@@ -117,7 +128,6 @@ export const BackgroundTaskPolicy: Policy<TaskRunContext> = {
     renameReruns,
     updateFlowRunTrackerOnTasks,
     cacheInsertion,
-
     enqueueScheduledTasks,
   ],
 };
@@ -148,6 +158,7 @@ export const FLOW_RUN_TRANSFORMS: readonly Transform<FlowRunContext>[] = [
   updateSubflowStateDetails,
   incrementFlowRunCount,
   removeResumingIndicator,
+  releaseFlowConcurrencySlots,
 ];
 
 /** Bookkeeping for every state of a task run that is written, forced or not. */
@@ -155,4 +166,5 @@ export const TASK_RUN_TRANSFORMS: readonly Transform<TaskRunContext>[] = [
   ...COMMON_TRANSFORMS,
   updateTaskRunStateDetails,
   incrementTaskRunCount,
+  releaseTaskConcurrencySlots,
 ];

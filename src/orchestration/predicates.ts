@@ -29,3 +29,18 @@ export function isApiBefore({ apiVersion }: Pick<RunContext, "apiVersion">, patc
 export function knowsPauses(context: Pick<RunContext, "apiVersion">): boolean {
   return !isApiBefore(context, 4);
 }
+
+/** Prefect: MIN_CLIENT_VERSION_FOR_CONCURRENCY_LIMIT_LEASING. */
+const FIRST_WITH_LEASES = [3, 4, 11] as const;
+
+/** Whether the client renews the lease on its run's slot, as the stock one does since 3.4.11. */
+export function renewsLeases({ clientVersion }: Pick<RunContext, "clientVersion">): boolean {
+  const parts = clientVersion?.match(/^(\d+)\.(\d+)\.(\d+)(.*)$/);
+  if (!parts) return false;
+  for (const [index, first] of FIRST_WITH_LEASES.entries()) {
+    const part = Number(parts[index + 1]);
+    if (part !== first) return part > first;
+  }
+  // A pre-release (3.4.11rc1, 3.4.11.dev2) comes before its release.
+  return !/^\.?(a|b|rc|dev)/.test(parts[4] ?? "");
+}

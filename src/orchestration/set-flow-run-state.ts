@@ -1,4 +1,4 @@
-/** A state is proposed for a flow run: load, decide, commit, and tell those who must know. */
+/** A state is proposed for a flow run: load, decide, secure, commit, and tell those who must know. */
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
@@ -26,8 +26,10 @@ import {
 } from "#orchestration/loaded";
 import { CoreFlowPolicy, MinimalFlowPolicy } from "#orchestration/policies";
 import { recall, remember } from "#orchestration/recent-runs";
+import { RunSlots } from "#orchestration/run-slots";
 import type { Orchestrated } from "#orchestration/result";
 import { retryFailedTaskRuns } from "#orchestration/retry-failed-task-runs";
+import { releaseSlots } from "#orchestration/secure-slots";
 import { isNewsToPool, liveRunOf, tellPools } from "#orchestration/tell-pools";
 import type { Decision, FlowRunContext, Policy } from "#orchestration/transition";
 import { stateOf } from "#resources/flow-runs/store";
@@ -50,14 +52,29 @@ export interface SetStateOptions {
 
 /**
  * Proposes a state. Proposals at the same moment are decided one after the other, each on the state that the one before
- * it left: a commit names the state it was decided on, and whoever lost starts again. Throws 404 for an unknown run, and
- * 503 where others were always faster.
+ * it left: a commit names the state it was decided on, and whoever lost starts again. Slots are taken before the commit;
+ * those of a proposal that was not written after all are given back. Throws 404 for an unknown run, and 503 where
+ * others were always faster.
  */
 export async function setFlowRunState(
   tools: Tools,
   flowRunId: string,
   proposal: StateProposal,
-  { force = false, policy = CoreFlowPolicy, alongside }: SetStateOptions = {},
+  options: SetStateOptions = {},
+): Promise<Orchestrated> {
+  const slots = new RunSlots(tools, flowRunId);
+  try {
+    return await propose(tools, flowRunId, proposal, { ...options, slots });
+  } finally {
+    await slots.giveBackUnused();
+  }
+}
+
+async function propose(
+  tools: Tools,
+  flowRunId: string,
+  proposal: StateProposal,
+  { force = false, policy = CoreFlowPolicy, alongside, slots }: SetStateOptions & { slots: RunSlots },
 ): Promise<Orchestrated> {
   // One id for all tries: a try whose outcome is unknown is recognised by it.
   const stateId = tools.ids.ordered(tools.clock());
@@ -66,8 +83,12 @@ export async function setFlowRunState(
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
     const loaded = recalled ?? (await loadFlowRun(tools.db, tools.workspaceId, flowRunId));
     if (!loaded) throw missingObject(`Flow run with id ${flowRunId} not found`);
-    const context = contextOf(tools, loaded, ids);
-    const decision = decideFlowRun(force ? MinimalFlowPolicy : policy, context, newState(proposal, context.now, ids));
+    const context = contextOf(tools, loaded, ids, slots.leaseId);
+    const ask = { policy: force ? MinimalFlowPolicy : policy, proposed: newState(proposal, context.now, ids) };
+    const decision = await slots.secure(decideFlowRun(ask.policy, context, ask.proposed), loaded, {
+      isForced: force,
+      decideAgain: (slot) => decideFlowRun(ask.policy, { ...context, slot }, ask.proposed),
+    });
     const fromMemory = recalled !== undefined;
     recalled = undefined;
     if (!decision.state) {
@@ -78,7 +99,8 @@ export async function setFlowRunState(
     const extra = decision.status === "ACCEPT" ? (alongside?.(stateId) ?? []) : [];
     const row = await commit(tools, loaded, context, { decision, state: decision.state, extra });
     if (row) {
-      await afterCommit(tools, { ...loaded, row }, context.initial, decision, decision.state);
+      const isPoolTold = slots.use(decision);
+      await afterCommit(tools, { ...loaded, row }, context.initial, { decision, state: decision.state, isPoolTold });
       return { decision, state: decision.state, written: true };
     }
     if (!fromMemory) await pause(tools, tries);
@@ -86,7 +108,7 @@ export async function setFlowRunState(
   throw unavailable("Other changes of this flow run were always faster", 1);
 }
 
-function contextOf(tools: Tools, { row }: LoadedFlowRun, ids: Ids): FlowRunContext {
+function contextOf(tools: Tools, { row }: LoadedFlowRun, ids: Ids, leaseId: string): FlowRunContext {
   const initial = stateOf(row);
   return {
     kind: "flow-run",
@@ -94,6 +116,8 @@ function contextOf(tools: Tools, { row }: LoadedFlowRun, ids: Ids): FlowRunConte
     initial,
     deployment: deploymentFactsOf(row),
     takenTimestamps: initial ? [initial.timestamp] : [],
+    slot: null,
+    leaseId,
     now: tools.clock(),
     ids,
     apiVersion: tools.client.apiVersion,
@@ -138,16 +162,24 @@ async function afterCommit(
   tools: Tools,
   loaded: LoadedFlowRun,
   initial: State | null,
-  { effects }: Decision<FlowRunContext>,
-  state: State,
+  { decision: { effects }, state, isPoolTold }: Written,
 ): Promise<void> {
   const { row } = loaded;
   remember(tools.workspaceId, loaded);
   tools.background(emitEvents(tools, [flowRunStateEvent(factsOf(loaded, initial, state))]));
+  await releaseSlots(tools, row.id, effects);
   const retry = effects.find((effect) => effect.kind === "retry-failed-task-runs");
   if (retry) await retryFailedTaskRuns(tools, row.id, retry.scheduled_time);
   const live = liveRunOf(row, state.type);
-  if (live && isNewsToPool(initial?.type ?? null, state.type)) await tellPools(tools, [live]);
+  if (live && !isPoolTold && isNewsToPool(initial?.type ?? null, state.type)) await tellPools(tools, [live]);
+}
+
+/** A decision that was written. */
+interface Written {
+  decision: Decision<FlowRunContext>;
+  state: State;
+  /** Whether the pool's object has heard of it, for it was asked for a slot. */
+  isPoolTold: boolean;
 }
 
 function pause(tools: Tools, tries: number): Promise<void> {

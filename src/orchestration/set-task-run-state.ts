@@ -1,15 +1,18 @@
-/** A state is proposed for a task run by way of the API: load, decide, commit. Most task runs come as events instead. */
+/** A state is proposed for a task run by way of the API: load, decide, secure, commit. Most task runs come as events instead. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { readJson } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
 import { missingObject, unavailable } from "#lib/api-error";
+import { releaseLease } from "#objects/concurrency-limits/client";
+import { enqueueTaskRun } from "#objects/task-queue/client";
 import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/commit-flow-run";
 import { decideTaskRun } from "#orchestration/decide";
 import type { TaskRunRow } from "#orchestration/loaded";
 import { BackgroundTaskPolicy, CoreTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
 import type { Orchestrated } from "#orchestration/result";
+import { askForTagSlots, needOf, releaseSlots } from "#orchestration/secure-slots";
 import type { Decision, EnclosingFlowRun, Policy, TaskRunContext } from "#orchestration/transition";
 import { STATE_COLUMNS, type StateColumns, stateOf } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
@@ -30,18 +33,35 @@ export async function setTaskRunState(
   proposal: StateProposal,
   { force = false }: { force?: boolean } = {},
 ): Promise<Orchestrated> {
-  for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    const loaded = await load(tools, taskRunId, proposal);
-    if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
-    const context = contextOf(tools, loaded);
-    const proposed = newState(proposal, context.now, tools.ids);
-    const decision = decideTaskRun(policyFor(proposal, force), context, proposed);
-    if (!decision.state) return { decision, state: context.initial, written: false };
-    if (await commit(tools, loaded.row, decision, decision.state, context.now)) {
+  const leaseId = tools.ids.random();
+  let isTaken = false;
+  try {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const loaded = await load(tools, taskRunId, proposal);
+      if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
+      const context = contextOf(tools, loaded, leaseId);
+      const proposed = newState(proposal, context.now, tools.ids);
+      let decision = decideTaskRun(policyFor(proposal, force), context, proposed);
+      const need = needOf(decision);
+      if (need) {
+        // Known to be asked for before it is: an answer may be lost.
+        isTaken = true;
+        const slots = await askForTagSlots(tools, taskRunId, need);
+        isTaken = slots?.kind === "granted";
+        if (!isTaken) decision = decideTaskRun(policyFor(proposal, force), { ...context, slots }, proposed);
+      }
+      if (!decision.state) return { decision, state: context.initial, written: false };
+      if (!(await commit(tools, loaded.row, decision, decision.state, context.now))) continue;
+      if (need) isTaken = false;
+      await releaseSlots(tools, taskRunId, decision.effects);
+      enqueue(tools, loaded.row, decision, decision.state);
       return { decision, state: decision.state, written: true };
     }
+    throw unavailable("Other changes of this task run were always faster", 1);
+  } finally {
+    // If this fails too, the lease ends with the run.
+    if (isTaken) await releaseLease(tools, leaseId);
   }
-  throw unavailable("Other changes of this task run were always faster", 1);
 }
 
 /** Prefect: a deferred state belongs to a background task, whose policy also keeps it from running twice. */
@@ -81,13 +101,15 @@ function cacheLookup(workspaceId: string, proposal: StateProposal, now: number):
   ];
 }
 
-function contextOf(tools: Tools, { row, flowRun, cached }: Loaded): TaskRunContext {
+function contextOf(tools: Tools, { row, flowRun, cached }: Loaded, leaseId: string): TaskRunContext {
   return {
     kind: "task-run",
     run: taskRunColumnsOf(row),
     initial: presentStateOf(row),
     flowRun,
     cached,
+    slots: null,
+    leaseId,
     now: tools.clock(),
     ids: tools.ids,
     apiVersion: tools.client.apiVersion,
@@ -104,8 +126,24 @@ async function commit(
   now: number,
 ): Promise<boolean> {
   const update = updateTaskRun(tools.workspaceId, row, state, decision.changes, sql`state_id is ${row.state_id}`, now);
-  const [updated] = await tools.db.batch([update, ...cacheInsertions(tools, row, decision, state, now)]);
+  const others = [...cacheInsertions(tools, row, decision, state, now), ...backgroundMark(tools, row, decision, state)];
+  const [updated] = await tools.db.batch([update, ...others]);
   return (updated?.changes ?? 0) > 0;
+}
+
+/** A background task that is scheduled again goes to the task workers' queue. */
+function enqueue(tools: Tools, row: TaskRunRow, { effects }: Decision<TaskRunContext>, state: State): void {
+  const effect = effects.find(({ kind }) => kind === "enqueue-task-run");
+  if (effect) tools.background(enqueueTaskRun(tools, row, state, effect.retry));
+}
+
+/** The mark by which the queue finds a run that was not made as a background task. */
+function backgroundMark(tools: Tools, row: TaskRunRow, { effects }: Decision<TaskRunContext>, state: State): SQL[] {
+  if (row.background === 1 || !effects.some(({ kind }) => kind === "enqueue-task-run")) return [];
+  return [
+    sql`update ${task_run} set background = 1
+      where workspace_id = ${tools.workspaceId} and id = ${row.id} and state_id = ${state.id}`,
+  ];
 }
 
 function cacheInsertions(

@@ -60,14 +60,30 @@ export interface TaskRunColumns extends RunColumns {
   empirical_policy: TaskRunPolicy;
 }
 
-/** The deployment's part in a decision, with its concurrency limit. */
+/** The deployment's part in a decision. */
 export interface DeploymentFacts {
   readonly id: string;
-  readonly concurrency_limit: number | null;
-  readonly concurrency_limit_id: string | null;
-  readonly collision_strategy: "ENQUEUE" | "CANCEL_NEW" | null;
-  readonly grace_period_seconds: number | null;
+  /** The concurrency limit that its runs share, or null. */
+  readonly limit: { readonly id: string; readonly slots: number } | null;
+  readonly collision_strategy: "ENQUEUE" | "CANCEL_NEW";
+  /** How long a slot is kept for a run whose client has not renewed its lease yet. */
+  readonly grace_period_seconds: number;
+  /** Whether a run that is running may not be started a second time. */
+  readonly exactly_once: boolean;
 }
+
+/**
+ * What the object of the concurrency limits said to what a decision asked of it: `null` before it was asked, `none` where
+ * nothing limits the run after all.
+ */
+export type SlotAnswer = "granted" | "full" | "none" | null;
+
+/** The same for the limits on a task run's tags; refused, it says which are full or too small, and when to ask again. */
+export type TagSlotAnswer =
+  | { readonly kind: "granted" }
+  | { readonly kind: "full"; readonly tags: readonly string[]; readonly retry_after_seconds: number }
+  | { readonly kind: "too small"; readonly tags: readonly string[] }
+  | null;
 
 /** The enclosing flow run, as rules for task runs see it. */
 export interface EnclosingFlowRun {
@@ -87,6 +103,8 @@ export interface RunContext {
   /** The client's version, e.g. `3.8.8`, from its User-Agent; null where it is another program. */
   readonly clientVersion: string | null;
   readonly random: () => number;
+  /** The id of the lease that this proposal may take; the same however often it is decided. */
+  readonly leaseId: string;
 }
 
 /** All that a rule for flow runs may look at, loaded before it runs. */
@@ -96,6 +114,8 @@ export interface FlowRunContext extends RunContext {
   readonly deployment: DeploymentFacts | null;
   /** Timestamps of the run's states so far, in microseconds. */
   readonly takenTimestamps: readonly Micros[];
+  /** Of the slot of the deployment's concurrency limit. */
+  readonly slot: SlotAnswer;
 }
 
 /** All that a rule for task runs may look at, loaded before it runs. */
@@ -105,13 +125,32 @@ export interface TaskRunContext extends RunContext {
   readonly flowRun: EnclosingFlowRun | null;
   /** The state that the cache holds for the proposal's cache key, if it asked for one. */
   readonly cached: State | null;
+  /** Of the slots of the limits on the run's tags. */
+  readonly slots: TagSlotAnswer;
 }
 
 /** Statuses of a `set_state` answer. */
 export type SetStateStatus = "ACCEPT" | "REJECT" | "ABORT" | "WAIT";
 
+/**
+ * What a rule needs before the state may be written. It is asked for once all rules have spoken, so that nothing is taken
+ * for a state that is refused; if the answer is not `granted`, the proposal is decided again with it.
+ */
+export type Need =
+  | { kind: "take-slot"; limit_id: string; lease_id: string; seconds: number }
+  /** A slot that the run holds, or, where its lease has run out, a free one under the same lease. */
+  | { kind: "keep-slot"; limit_id: string; lease_id: string; seconds: number }
+  /** Only a look: `full` where no slot is free. */
+  | { kind: "see-slots"; limit_id: string; slots: number }
+  /** The client cannot renew the lease; it lasts until the run has ended. */
+  | { kind: "keep-slot-without-end"; lease_id: string }
+  | { kind: "take-tag-slots"; tags: readonly string[]; lease_id: string };
+
 /** What a rule wants done by the one who applies the decision; no rule does it itself. */
 export type Effect =
+  | Need
+  | { kind: "release-slot"; lease_id: string }
+  | { kind: "release-tag-slots"; tags: readonly string[] }
   | { kind: "update-parent-task-run"; task_run_id: string; state: StateProposal }
   | { kind: "retry-failed-task-runs"; scheduled_time: Micros }
   | { kind: "insert-cache"; cache_key: string; cache_expiration: Micros | null }
@@ -196,7 +235,7 @@ export interface Rule<C extends RunContext> {
 /** Bookkeeping for the state that will be written, whatever rules said; asked in order, on the run with all changes so far. */
 export interface Transform<C extends RunContext> {
   readonly name: string;
-  apply(context: C, proposed: State): (Amendments & Consequences<C>) | undefined;
+  apply(context: C, proposed: State, status: SetStateStatus): (Amendments & Consequences<C>) | undefined;
 }
 
 /** The whole answer of a policy. `state` is what is to be written, or null where nothing is. */

@@ -20,5 +20,7 @@ export const DEFAULT_RELIABILITY: Reliability = { exactly_once: false, zombie_de
 /** The switches out of a deployment's column; what it does not say has its default. */
 export function readReliability(column: string | null): Reliability {
   // The column is written by the route of this schema alone.
-  return column === null ? DEFAULT_RELIABILITY : { ...DEFAULT_RELIABILITY, ...(JSON.parse(column) as Partial<Reliability>) };
+  return column === null
+    ? DEFAULT_RELIABILITY
+    : { ...DEFAULT_RELIABILITY, ...(JSON.parse(column) as Partial<Reliability>) };
 }

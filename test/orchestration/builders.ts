@@ -2,6 +2,7 @@
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
 import type {
   Decision,
+  DeploymentFacts,
   FlowRunColumns,
   FlowRunContext,
   Rule,
@@ -16,7 +17,22 @@ export const FLOW_RUN_ID = "00000000-0000-4000-8000-00000000000f";
 export const TASK_RUN_ID = "00000000-0000-4000-8000-00000000000a";
 export const PARENT_ID = "00000000-0000-4000-8000-00000000000b";
 export const LEASE_ID = "00000000-0000-4000-8000-00000000000c";
+/** The lease that a proposal may take. */
+export const OWN_LEASE_ID = "00000000-0000-4000-8000-00000000000e";
+export const LIMIT_ID = "00000000-0000-4000-8000-000000000010";
 export const DEPLOYMENT_ID = "00000000-0000-4000-8000-00000000000d";
+
+/** A deployment, with a limit of two slots unless it is said otherwise. */
+export function aDeployment(facts: Partial<DeploymentFacts> = {}): DeploymentFacts {
+  return {
+    id: DEPLOYMENT_ID,
+    limit: { id: LIMIT_ID, slots: 2 },
+    collision_strategy: "ENQUEUE",
+    grace_period_seconds: 300,
+    exactly_once: false,
+    ...facts,
+  };
+}
 
 /** A stored result, as a client's state carries it. */
 export const PERSISTED = { type: "reference", storage_key: "key" };
@@ -69,6 +85,7 @@ export function aFlowRunContext({ run, from = null, ...rest }: FlowRunCase = {})
     initial,
     deployment: null,
     takenTimestamps: [],
+    slot: null,
     ...circumstances(),
     ...rest,
   };
@@ -96,13 +113,21 @@ export function aTaskRunContext({ run, from = null, ...rest }: TaskRunCase = {})
     initial,
     flowRun: { id: FLOW_RUN_ID, run_count: 1, state: aState("RUNNING") },
     cached: null,
+    slots: null,
     ...circumstances(),
     ...rest,
   };
 }
 
 function circumstances() {
-  return { now: NOW, ids: countingIds(), apiVersion: null, clientVersion: null, random: () => 0.5 };
+  return {
+    now: NOW,
+    ids: countingIds(),
+    apiVersion: null,
+    clientVersion: null,
+    random: () => 0.5,
+    leaseId: OWN_LEASE_ID,
+  };
 }
 
 /** What a policy of this one rule decides for a flow run. */

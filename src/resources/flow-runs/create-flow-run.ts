@@ -1,6 +1,7 @@
 /** New flow runs: from the API, from deployments and from schedules, all by this one way. */
 import { type SQL, sql } from "drizzle-orm";
 import { columnLists } from "#db/bulk";
+import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -19,6 +20,7 @@ import {
   joinedState,
   type LoadedFlowRun,
   type LoadedRow,
+  SURROUNDINGS,
   type TaskRunRow,
 } from "#orchestration/loaded";
 import { MinimalFlowPolicy } from "#orchestration/policies";
@@ -131,9 +133,10 @@ type Surroundings = Pick<
   | "f_tags"
   | "d_name"
   | "d_tags"
-  | "d_limit"
   | "d_limit_id"
   | "d_options"
+  | "d_reliability"
+  | "c_limit"
   | "q_name"
   | "p_id"
   | "p_name"
@@ -197,12 +200,11 @@ function selectSurroundings(workspaceId: string, births: readonly Birth[]): SQL 
     deployment_id,
     work_queue_id,
   }));
-  return sql`select v.value ->> '$.id' as run_id, f.name as f_name, f.tags as f_tags, d.name as d_name, d.tags as d_tags, d.concurrency_limit as d_limit,
-      d.concurrency_limit_id as d_limit_id, d.concurrency_options as d_options,
-      q.name as q_name, p.id as p_id, p.name as p_name, p.type as p_type
+  return sql`select v.value ->> '$.id' as run_id, ${SURROUNDINGS}
     from json_each(${JSON.stringify(keys)}) v
     left join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
+    left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
     left join ${work_queue} q on q.workspace_id = ${workspaceId} and q.id = v.value ->> '$.work_queue_id'
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id`;
 }
@@ -259,6 +261,8 @@ function contextOf(tools: Tools, row: FlowRunRow): FlowRunContext {
     initial: null,
     deployment: null,
     takenTimestamps: [],
+    slot: null,
+    leaseId: "",
     now: row.created,
     ids: tools.ids,
     apiVersion: tools.client.apiVersion,

@@ -7,13 +7,14 @@ import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { integrityConflict } from "#lib/api-error";
 import { randomName } from "#lib/names";
+import { enqueueTaskRun } from "#objects/task-queue/client";
 import { storedChanges, taskRunColumnsOf } from "#orchestration/commit-flow-run";
 import { decideTaskRun } from "#orchestration/decide";
 import { BackgroundTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
 import type { TaskRunCreate } from "#resources/task-runs/schema";
 import type { TaskRunRow } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
-import { newState } from "#wire/state";
+import { newState, type State } from "#wire/state";
 
 type Draft = z.output<typeof TaskRunCreate>;
 
@@ -23,13 +24,15 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
   const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(draft)}
     and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
   const labels = await labelsOf(tools, draft);
-  const row = newRow(tools, draft, labels);
+  const { row, queued } = newRow(tools, draft, labels);
   const [inserted, found] = await db.batch([
     insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
     sql`select * from ${task_run} where ${sameKeys} limit 1`,
   ]);
   const [present] = (found?.rows ?? []) as TaskRunRow[];
-  return { row: present ?? row, created: (inserted?.changes ?? 0) > 0 };
+  const created = (inserted?.changes ?? 0) > 0;
+  if (created && queued) tools.background(enqueueTaskRun(tools, row, queued.state, queued.isRetry));
+  return { row: present ?? row, created };
 }
 
 function sameFlowRun({ flow_run_id: id }: Draft): SQL {
@@ -47,7 +50,12 @@ async function labelsOf(tools: Tools, { flow_run_id: id, labels }: Draft): Promi
   return { ...readJson<Record<string, unknown>>(parent.labels), "prefect.flow-run.id": id, ...labels };
 }
 
-function newRow(tools: Tools, draft: Draft, labels: Record<string, unknown>): TaskRunRow {
+/** The new row, and the state with which it goes to the task workers' queue, if it does. */
+function newRow(
+  tools: Tools,
+  draft: Draft,
+  labels: Record<string, unknown>,
+): { row: TaskRunRow; queued: { state: State; isRetry: boolean } | null } {
   const now = tools.clock();
   const bare: TaskRunRow = {
     workspace_id: tools.workspaceId,
@@ -81,7 +89,7 @@ function newRow(tools: Tools, draft: Draft, labels: Record<string, unknown>): Ta
   };
   const proposed = newState(draft.state ?? { type: "PENDING" }, now, tools.ids);
   const policy = proposed.state_details.deferred ? BackgroundTaskPolicy : MinimalTaskPolicy;
-  const { state, changes } = decideTaskRun(
+  const { state, changes, effects } = decideTaskRun(
     policy,
     {
       kind: "task-run",
@@ -100,5 +108,10 @@ function newRow(tools: Tools, draft: Draft, labels: Record<string, unknown>): Ta
     proposed,
   );
   if (!state) throw new Error("a first state was refused");
-  return { ...bare, ...storedChanges(changes), state_id: state.id, states: JSON.stringify([state]) };
+  const effect = effects.find(({ kind }) => kind === "enqueue-task-run");
+  const columns = { state_id: state.id, states: JSON.stringify([state]), background: effect ? 1 : null };
+  return {
+    row: { ...bare, ...storedChanges(changes), ...columns },
+    queued: effect ? { state, isRetry: effect.retry } : null,
+  };
 }

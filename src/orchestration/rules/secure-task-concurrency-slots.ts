@@ -1,0 +1,27 @@
+/** A task run with limited tags takes a slot of each of their limits before it runs, or comes back when one may be free. */
+import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+
+export const secureTaskConcurrencySlots: Rule<TaskRunContext> = {
+  name: "SecureTaskConcurrencySlots",
+  from: ANY_STATE,
+  to: statesOf("RUNNING"),
+  decide({ run: { tags }, slots, leaseId }) {
+    if (tags.length === 0) return undefined;
+    switch (slots?.kind) {
+      case "too small":
+        return {
+          kind: "abort",
+          reason: `The concurrency limit on tag "${slots.tags[0]}" is 0 and will deadlock if the task tries to run again.`,
+        };
+      case "full":
+        return {
+          kind: "wait",
+          // Answers have whole seconds.
+          delaySeconds: Math.max(1, Math.round(slots.retry_after_seconds)),
+          reason: `Concurrency limit reached for tags: ${slots.tags.join(", ")}`,
+        };
+      default:
+        return { kind: "adjust", effects: [{ kind: "take-tag-slots", tags, lease_id: leaseId }] };
+    }
+  },
+};

@@ -1,0 +1,31 @@
+/**
+ * A run whose lease ran out while its infrastructure was made takes a free slot again before it runs; if there is none
+ * it is cancelled, for it cannot be put back any more.
+ */
+import { renewsLeases } from "#orchestration/predicates";
+import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+
+export const validateDeploymentConcurrencyAtRunning: Rule<FlowRunContext> = {
+  name: "ValidateDeploymentConcurrencyAtRunning",
+  from: statesOf("PENDING"),
+  to: statesOf("RUNNING"),
+  decide(context) {
+    const { initial, deployment, slot } = context;
+    const leaseId = initial?.state_details.deployment_concurrency_lease_id;
+    const details = { deployment_concurrency_lease_id: leaseId };
+    if (!leaseId || !deployment?.limit || !renewsLeases(context)) return { kind: "adjust", details };
+    if (slot === "full") {
+      return {
+        kind: "reject",
+        state: {
+          type: "CANCELLED",
+          message: "Deployment concurrency slot lost during provisioning - no slots available to continue execution",
+        },
+        reason: "Deployment concurrency limit reached after lease expiry.",
+      };
+    }
+    const seconds = deployment.grace_period_seconds;
+    const limit_id = deployment.limit.id;
+    return { kind: "adjust", details, effects: [{ kind: "keep-slot", limit_id, lease_id: leaseId, seconds }] };
+  },
+};

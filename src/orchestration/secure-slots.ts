@@ -1,0 +1,88 @@
+/** The step between decision and commit: the objects are asked for the slots that a state needs. */
+import {
+  acquireLease,
+  acquireSlots,
+  keepLease,
+  makeEndless,
+  readInUse,
+  releaseHeld,
+  releaseLease,
+} from "#objects/concurrency-limits/client";
+import type { AcquireAnswer } from "#objects/concurrency-limits/messages";
+import type { Decision, Effect, Need, RunContext, SlotAnswer, TagSlotAnswer } from "#orchestration/transition";
+import type { Tools } from "#tools";
+
+const NEEDS: ReadonlySet<string> = new Set<Need["kind"]>([
+  "take-slot",
+  "keep-slot",
+  "see-slots",
+  "keep-slot-without-end",
+  "take-tag-slots",
+]);
+
+const isNeed = (effect: Effect): effect is Need => NEEDS.has(effect.kind);
+
+/** What a decision needs before it may be written, or undefined. */
+export function needOf({ effects }: Pick<Decision<RunContext>, "effects">): Need | undefined {
+  return effects.find(isNeed);
+}
+
+/** Asks for what a flow run's state needs. A lease that is asked for twice is the same one. */
+export async function askForSlot(tools: Tools, flowRunId: string, need: Need): Promise<SlotAnswer> {
+  const holder = { type: "flow_run", id: flowRunId } as const;
+  switch (need.kind) {
+    case "take-slot":
+    case "keep-slot": {
+      const ask = { lease_id: need.lease_id, limit_ids: [need.limit_id], slots: 1, seconds: need.seconds, holder };
+      return slotAnswer(await (need.kind === "take-slot" ? acquireLease : keepLease)(tools, ask));
+    }
+    case "see-slots": {
+      const inUse = await readInUse(tools, [need.limit_id]);
+      return (inUse[need.limit_id] ?? 0) >= need.slots ? "full" : "granted";
+    }
+    case "keep-slot-without-end":
+      await makeEndless(tools, need.lease_id, holder);
+      return "granted";
+    case "take-tag-slots":
+      throw new Error("flow runs take no slots of tags");
+    default:
+      return need satisfies never;
+  }
+}
+
+function slotAnswer(answer: AcquireAnswer): SlotAnswer {
+  if (answer.kind !== "acquired") return "full";
+  return answer.is_held ? "granted" : "none";
+}
+
+const TAG = "tag:";
+
+/** Takes a slot of the limit of each tag that has one, or of none. They are held until the run gives them back or has ended. */
+export async function askForTagSlots(tools: Tools, taskRunId: string, need: Need): Promise<TagSlotAnswer> {
+  if (need.kind !== "take-tag-slots") throw new Error("task runs take slots of tags only");
+  const answer = await acquireSlots(tools, {
+    names: need.tags.map((tag) => TAG + tag),
+    ids: [],
+    slots: 1,
+    mode: "concurrency",
+    lease: { id: need.lease_id, seconds: null, holder: { type: "task_run", id: taskRunId } },
+  });
+  const tags = answer.limits.map(({ name }) => name.slice(TAG.length));
+  if (answer.kind === "full") return { kind: "full", tags, retry_after_seconds: answer.retry_after_seconds };
+  return answer.kind === "acquired" ? { kind: "granted" } : { kind: "too small", tags };
+}
+
+/**
+ * Gives back what a state that was written let go of. An object that cannot be told finds out by itself: leases run out, and
+ * those without an end are ended with their holders.
+ */
+export async function releaseSlots(tools: Tools, runId: string, effects: readonly Effect[]): Promise<void> {
+  const releases = effects.flatMap((effect): Promise<unknown>[] => {
+    if (effect.kind === "release-slot") return [releaseLease(tools, effect.lease_id)];
+    if (effect.kind !== "release-tag-slots") return [];
+    const names = effect.tags.map((tag) => TAG + tag);
+    return [releaseHeld(tools, names, runId)];
+  });
+  for (const result of await Promise.allSettled(releases))
+    if (result.status === "rejected") console.error("slots were not given back", result.reason);
+}
