@@ -22,6 +22,7 @@ import {
 } from "#orchestration/transition";
 import { isTerminal, STATE_TYPES, type StateDetails, type StateProposal, type StateType } from "#wire/state";
 import {
+  aDeployment,
   afterFlowRun,
   afterTaskRun,
   aFlowRunContext,
@@ -205,7 +206,8 @@ describe("rules in one policy", () => {
       "RUNNING",
       "COMPLETED",
     ] as const;
-    let context = aFlowRunContext({ from: "PENDING", run: { deployment_id: DEPLOYMENT_ID } });
+    const deployment = aDeployment({ limit: null });
+    let context = aFlowRunContext({ from: "PENDING", run: { deployment_id: DEPLOYMENT_ID }, deployment });
     const seen = steps.map((step) => {
       context = afterFlowRun(context, decideFlowRun(CoreFlowPolicy, context, aState(step)));
       return [context.run.state_name, context.run.run_count, context.run.empirical_policy.resuming ?? false];

@@ -19,9 +19,13 @@ test.for<[string | null, StateType, unknown[]]>([
   ["3.5.0", "RUNNING", []],
   ["3.8.8", "CANCELLING", []],
   ["4.0.0", "RUNNING", []],
-  ["3.4.10", "COMPLETED", []],
 ])("client %s, PENDING to %s", ([clientVersion, to, effects], { expect }) => {
   expect(askFlowRule(rule, { from, clientVersion }, to).effects).toEqual(effects);
+});
+
+test("a run that ends gives its slot back", ({ expect }) => {
+  const { effects } = askFlowRule(rule, { from, clientVersion: "3.4.10" }, "COMPLETED");
+  expect(effects).toEqual([{ kind: "release-slot", lease_id: LEASE_ID }]);
 });
 
 test("without a lease there is nothing to keep", ({ expect }) => {
