@@ -1,5 +1,6 @@
 /** The WebSocket routes of every resource. */
 import type { SocketRoute } from "#http/socket";
 import { eventSockets } from "#resources/events/routes";
+import { workerSockets } from "#resources/work-pools/channel-routes";
 
-export const sockets: readonly SocketRoute[] = [...eventSockets];
+export const sockets: readonly SocketRoute[] = [...eventSockets, ...workerSockets];

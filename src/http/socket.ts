@@ -13,17 +13,24 @@ export const SOCKET_HEADERS = {
   workspace: "x-sluice-workspace",
   authorized: "x-sluice-authorized",
   channel: "x-sluice-channel",
+  params: "x-sluice-params",
 };
+
+/** The parameters of the path of an upgrade, as the object that takes it is told them. */
+export function readParams(request: Request): Record<string, string> {
+  // Written below.
+  return JSON.parse(decodeURIComponent(request.headers.get(SOCKET_HEADERS.params) ?? "{}")) as Record<string, string>;
+}
 
 /** A socket route whose connections live in the object that `objectOf` names. */
 export function socket(
   path: string,
   channel: string,
-  objectOf: (env: Env, workspaceId: string) => DurableObjectStub,
+  objectOf: (env: Env, workspaceId: string, params: Record<string, string>) => DurableObjectStub,
 ): SocketRoute {
   return {
     path,
-    open(request, env) {
+    open(request, env, params) {
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
         return Response.json({ detail: "Upgrade Required" }, { status: 426, headers: { Upgrade: "websocket" } });
       }
@@ -31,9 +38,10 @@ export function socket(
       const headers = new Headers(request.headers);
       headers.set(SOCKET_HEADERS.workspace, DEFAULT_WORKSPACE);
       headers.set(SOCKET_HEADERS.channel, channel);
+      headers.set(SOCKET_HEADERS.params, encodeURIComponent(JSON.stringify(params)));
       const authorized = !needsCredentials(settings) || isAuthorized(request.headers.get("authorization"), settings);
       headers.set(SOCKET_HEADERS.authorized, authorized ? "1" : "0");
-      return objectOf(env, DEFAULT_WORKSPACE).fetch(new Request(request, { headers }));
+      return objectOf(env, DEFAULT_WORKSPACE, params).fetch(new Request(request, { headers }));
     },
   };
 }

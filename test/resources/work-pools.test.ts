@@ -514,13 +514,6 @@ describe("refusals", () => {
     }
     expect((await send("GET", `/work_pools/${pool.name}/queues/default`)).status).toBe(200);
   });
-
-  test("there is no worker channel", async () => {
-    const pool = await aPool();
-    const path = `http://sluice/api/work_pools/${pool.name}/workers/connect`;
-    expect((await SELF.fetch(path)).status).toBe(404);
-    expect((await SELF.fetch(path, { headers: { upgrade: "websocket" } })).status).toBe(404);
-  });
 });
 
 test("runs that wait for hours are known, and offered to who asks for all", async () => {

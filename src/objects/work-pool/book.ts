@@ -61,7 +61,7 @@ export interface Edge {
 
 /** What D1 says of a pool. */
 export interface Config {
-  pool: Limits & { id: string; type: string; status: string | null };
+  pool: Limits & { id: string; type: string; status: string | null; updated: Micros };
   queues: (LedgerQueue & { name: string; status: string; last_polled: Micros | null })[];
   /** The queues with deployments that are NOT_READY. */
   unready: readonly string[];

@@ -1,4 +1,5 @@
 /** What the rest of the code asks of, and tells, the `WorkPool` objects. */
+import type { Env } from "#env";
 import { objectClient, objectName } from "#objects/client";
 import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/channel/cancelling-timeout";
 import type { LiveRun } from "#objects/work-pool/live-run";
@@ -24,6 +25,11 @@ interface Named {
 
 const clientOf = (tools: Tools, name: string) =>
   objectClient<WorkPoolMethods>(tools.env.WORK_POOL, objectName(tools.workspaceId, name), tools.cost);
+
+/** The object of the pool of this name, for upgrades. */
+export function workPoolStub(env: Env, workspaceId: string, name: string): DurableObjectStub {
+  return env.WORK_POOL.get(env.WORK_POOL.idFromName(objectName(workspaceId, name)));
+}
 
 const identity = (tools: Tools, name: string) => ({ workspace: tools.workspaceId, name });
 

@@ -5,6 +5,7 @@ import { Book, BOOK_TABLES, DOUBTED, type Queue, RESERVED } from "#objects/work-
 import { livenessAt, onlineUntil } from "#objects/work-pool/health";
 import { CleanupQueue } from "#objects/work-pool/channel/cleanup-queue";
 import { newToken } from "#objects/work-pool/channel/token";
+import { isUpgrade, WorkerChannel } from "#objects/work-pool/channel/worker-channel";
 import type { LedgerRun, Offer } from "#objects/work-pool/ledger";
 import type {
   CleanupMessage,
@@ -34,6 +35,7 @@ const toMs = (time: Micros) => Math.ceil(time / 1000);
 export class WorkPool extends SluiceObject {
   clock: Clock = systemClock();
   private book: Book | null = null;
+  private channel: WorkerChannel | null = null;
   /** Whether everything was read from D1 once. */
   private isBuilt = false;
   /** One read of D1 after the other, so that an older one never overwrites a newer. */
@@ -74,6 +76,51 @@ export class WorkPool extends SluiceObject {
     const pool = { workspace, name: poolName };
     if (name === "check") await this.check(pool);
     if (name === "change") await this.report(pool);
+    if (name === "cleanup") await this.theChannel().deliver();
+  }
+
+  /** Upgrades of workers, and calls. */
+  override fetch(request: Request): Promise<Response> {
+    return isUpgrade(request) ? Promise.resolve(this.theChannel().accept(request)) : super.fetch(request);
+  }
+
+  webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+    return this.theChannel().receive(socket, message);
+  }
+
+  webSocketClose(socket: WebSocket): void {
+    closeQuietly(socket, 1000);
+  }
+
+  webSocketError(socket: WebSocket): void {
+    closeQuietly(socket, 1011);
+  }
+
+  private theChannel(): WorkerChannel {
+    return (this.channel ??= new WorkerChannel({
+      state: this.state,
+      env: this.bindings,
+      clock: this.clock,
+      ids: systemIds(),
+      cleanups: this.cleanups(),
+      toolsOf: (pool) => this.toolsOf(pool),
+      open: () => this.open(),
+      readMeta: (key) => this.readMeta(key),
+      writeMeta: (key, value) => this.writeMeta(key, value),
+      noteHeartbeat: (pool, worker, intervalSeconds) => this.hearOf(pool, worker, intervalSeconds),
+      readAgain: (pool) => this.readAgain(pool),
+      inTurn: (work) => this.inTurn(work),
+      status: () => (this.book ? livenessAt(this.book.servedUntil(), this.clock()) : null),
+      armCleanup: (at) => this.setTimer("cleanup", toMs(at)),
+    }));
+  }
+
+  /** A worker's heartbeat on its channel. No other message may tell that the pool was changed, so it is looked at in time. */
+  private async hearOf(pool: Identity, worker: string, intervalSeconds: number): Promise<string | null> {
+    if (!(await this.heartbeat(pool, worker, intervalSeconds))) return null;
+    const now = this.clock();
+    if (now - this.checkedAt > CHECK_EVERY) await this.setTimerBy("check", toMs(now));
+    return this.book?.pool?.id ?? null;
   }
 
   private async poll(pool: Identity, ask: PollAsk): Promise<PollAnswer> {
@@ -197,6 +244,7 @@ export class WorkPool extends SluiceObject {
   private async enqueueCleanup(pool: Identity, poolId: string, message: CleanupMessage): Promise<boolean> {
     if (!(await this.ready(pool, poolId))) return false;
     this.cleanups().enqueue(message, this.clock());
+    await this.theChannel().deliver();
     return true;
   }
 
@@ -276,6 +324,7 @@ export class WorkPool extends SluiceObject {
       const now = this.clock();
       book.setConfig(config, now, turn === book.turn);
       await this.armChange(book, now);
+      await this.theChannel().noticed(pool, config.pool.updated);
       return;
     }
     await this.startAnew();
@@ -283,6 +332,7 @@ export class WorkPool extends SluiceObject {
   }
 
   private async startAnew(): Promise<void> {
+    this.theChannel().closeAll("authorization_failed");
     this.isBuilt = false;
     this.book = null;
     this.changeTimerAt = null;
@@ -363,6 +413,14 @@ export class WorkPool extends SluiceObject {
 
   private toolsOf(pool: Identity) {
     return repairTools(this.bindings, pool, (work) => this.state.waitUntil(work));
+  }
+}
+
+function closeQuietly(socket: WebSocket, code: number): void {
+  try {
+    socket.close(code);
+  } catch {
+    // It is closed, which is all that was wanted.
   }
 }
 

@@ -265,16 +265,4 @@ export const workPoolRoutes = [
     },
     ({ params, tools }) => removeWorker(tools, params.work_pool_name, params.name),
   ),
-  // The worker channel is not served: 404, also for an upgrade, sends a stock worker to the routes above.
-  route(
-    {
-      method: "GET",
-      path: "/work_pools/{work_pool_name}/workers/connect",
-      summary: "No worker channel.",
-      hidden: true,
-    },
-    () => {
-      throw refused(404, "Not Found");
-    },
-  ),
 ];

@@ -20,7 +20,7 @@ export const MAX_DELIVERIES = 3;
 const REMEMBERED: Micros = 7 * 86_400 * SECOND;
 
 /** A message on its way to a worker. */
-export interface Reservation extends CleanupMessage {
+export interface Reservation extends Omit<CleanupMessage, "idempotency_key"> {
   reservation_token: string;
   lease_expires_at: Micros;
   delivery_count: number;
@@ -109,7 +109,6 @@ export class CleanupQueue {
     const { message_id, kind, work_queue_id, target, data, delivery_count } = row as unknown as Row;
     return {
       message_id,
-      idempotency_key: String(row["idempotency_key"]),
       kind,
       work_queue_id,
       target: JSON.parse(target) as Record<string, unknown>,
@@ -141,6 +140,8 @@ export class CleanupQueue {
       case "renew":
         this.around.write("update cleanup set lease_expires_at = ? where message_id = ?", now + LEASE, messageId);
         return { ...ACCEPTED, lease_expires_at: now + LEASE };
+      default:
+        return operation satisfies never;
     }
   }
 

@@ -1,0 +1,122 @@
+/** What a worker that introduces itself finds in D1: its pool, which it may make or give a template to, and its queues. */
+import { readJson } from "#db/database";
+import { ApiError } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
+import type { CloseReason, Hello } from "#objects/work-pool/channel/frames";
+import { announce, poolEvent } from "#resources/work-pools/announce";
+import { templateProblem } from "#resources/work-pools/base-job-template";
+import { createWorkPool, isReserved } from "#resources/work-pools/create-work-pool";
+import { validateTemplateDefaults } from "#resources/work-pools/job-variables";
+import { WorkPoolCreate } from "#resources/work-pools/schema";
+import { type Counted, printWorkPool, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+import type { Tools } from "#tools";
+
+/** The pool's row and the worker's queues, or why the worker is sent away. */
+export type Welcome =
+  | { pool: WorkPoolRow; queues: { id: string; name: string }[]; isTemplateGiven: boolean }
+  | { refused: CloseReason };
+
+/** A pool as workers are shown it. */
+export interface ShownPool {
+  id: string;
+  updated: Micros;
+  /** Tells whether anything was changed that workers are told of at once. */
+  mark: string;
+  print(status: string | null): ReturnType<typeof printWorkPool>;
+}
+
+const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+
+/** Looks up what the worker names. Sent away, it leaves nothing behind. */
+export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
+  const found = await storeOf(tools).readPoolWithQueues(poolName);
+  const refused = refusal(poolName, hello, found.pool, found.pool ? found.queues : [{ name: "default" }]);
+  if (refused) return { refused };
+  if (!found.pool) return welcomeToNew(tools, poolName, hello);
+  const isGiven = wantsTemplate(found.pool, hello);
+  const pool = isGiven ? await giveTemplate(tools, found.pool, hello.default_base_job_template) : found.pool;
+  return { pool, queues: queuesOf(hello, found.queues), isTemplateGiven: isGiven };
+}
+
+function refusal(
+  poolName: string,
+  hello: Hello,
+  pool: WorkPoolRow | undefined,
+  queues: readonly { name: string }[],
+): CloseReason | null {
+  if (!pool && (!hello.create_pool_if_not_found || isReserved(poolName))) return "authorization_failed";
+  const names = new Set(queues.map(({ name }) => name));
+  const problem = pool && !wantsTemplate(pool, hello) ? null : templateRefusal(hello.default_base_job_template);
+  // Prefect: what is wrong with a new pool is found before its queues are looked for, what is wrong with an old one after.
+  if (problem && !pool) return problem;
+  return hello.work_queue_names.every((name) => names.has(name)) ? problem : "authorization_failed";
+}
+
+/** Prefect: only wrong defaults are the worker's fault; any other fault of the template ends in an error of the server. */
+function templateRefusal(template: Hello["default_base_job_template"]): CloseReason | null {
+  try {
+    validateTemplateDefaults(template);
+  } catch (error) {
+    if (error instanceof ApiError) return "protocol_error";
+    throw error;
+  }
+  return templateProblem(template) === null ? null : "transient_server_error";
+}
+
+/** Somebody else may make the pool at the same time: then it is theirs. */
+async function welcomeToNew(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
+  const body = WorkPoolCreate.safeParse({
+    name: poolName,
+    type: hello.worker_type,
+    base_job_template: hello.default_base_job_template,
+  });
+  if (!body.success) return { refused: "transient_server_error" };
+  try {
+    await createWorkPool(tools, body.data);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 409)) throw error;
+  }
+  const { pool, queues } = await storeOf(tools).readPoolWithQueues(poolName);
+  if (!pool) return { refused: "transient_server_error" };
+  return { pool, queues: queuesOf(hello, queues), isTemplateGiven: false };
+}
+
+/** Prefect: a pool without a template gets that of its first worker. */
+function wantsTemplate(pool: WorkPoolRow, hello: Hello): boolean {
+  return pool.base_job_template === "{}" && Object.keys(hello.default_base_job_template).length > 0;
+}
+
+async function giveTemplate(
+  tools: Tools,
+  pool: WorkPoolRow,
+  template: Hello["default_base_job_template"],
+): Promise<WorkPoolRow> {
+  const updated = tools.clock();
+  const base_job_template = JSON.stringify(template);
+  await tools.db.run(storeOf(tools).updatePool(pool.id, { updated, base_job_template }));
+  const updates = { base_job_template: { from: readJson<unknown>(pool.base_job_template), to: template } };
+  announce(tools, [poolEvent(tools, "updated", pool, updated, updates)]);
+  return { ...pool, updated, base_job_template };
+}
+
+/** The queues that a worker names, in its order, or all by their priority. */
+function queuesOf(hello: Hello, queues: readonly { id: string; name: string }[]): { id: string; name: string }[] {
+  const named = new Map(queues.map(({ id, name }) => [name, { id, name }]));
+  if (hello.work_queue_names.length === 0) return [...named.values()];
+  return [...new Set(hello.work_queue_names)].flatMap((name) => named.get(name) ?? []);
+}
+
+/** The pool as workers are shown it, or null where it is gone. */
+export async function readShownPool(tools: Tools, poolName: string): Promise<ShownPool | null> {
+  const row = await storeOf(tools).readCountedPool(poolName);
+  return row
+    ? { id: row.id, updated: row.updated, mark: await markOf(row), print: (status) => printWorkPool(row, status) }
+    : null;
+}
+
+/** Prefect: WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS. */
+async function markOf(row: Counted<WorkPoolRow>): Promise<string> {
+  const fields = [row.base_job_template, row.concurrency_limit, row.is_paused, row.storage_configuration];
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(fields)));
+  return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
