@@ -25,7 +25,7 @@ export const BOOK_TABLES: readonly string[] = [
 const UNWRITTEN: Micros = 10_000_000;
 const HEARTBEAT_UNWRITTEN: Micros = 1_000_000;
 /** So long a slot is kept for a state that is about to be committed. A commit takes far less, or does not come. */
-export const RESERVED: Micros = 30_000_000;
+export const RESERVED: Micros = 20_000_000;
 /** And so long after somebody said that the run is still due, who may not know yet what was committed. */
 export const DOUBTED: Micros = 2_000_000;
 
@@ -70,22 +70,15 @@ export interface Config {
 /** What a run does: it is due, holds a slot, or neither. */
 export type Doing = Micros | "holds" | null;
 
-/** A slot that was taken for a state that is not committed yet, as far as is known. */
-interface Reservation {
-  until: Micros;
-  /** How many have asked for it. */
-  takers: number;
-}
-
 /** What D1 was asked of runs, and when. */
 export interface Reading {
   at: Micros;
   /** The runs that are due or hold slots. */
   runs: readonly LedgerRun[];
   /** Which known runs would be among them. */
-  covers(run: LedgerRun): boolean;
+  covers: (run: LedgerRun) => boolean;
   /** Whether something newer was heard of a run since. */
-  isOutdated(id: string): boolean;
+  isOutdated: (id: string) => boolean;
 }
 
 /** The object's SQLite. */
@@ -101,7 +94,8 @@ export class Book {
   pool: Pool | null = null;
   /** Goes up with every status that is noted or reported, so that a slower read of D1 is not taken for newer. */
   turn = 0;
-  private readonly reservations = new Map<string, Reservation>();
+  /** Runs that hold a slot for a state that is not committed yet, as far as is known: until when they hold it all the same. */
+  private readonly reserved = new Map<string, Micros>();
   private readonly edges = new Map<string, Edge>();
   private readonly writtenUntil = new Map<string, Micros>();
   private readonly tables: Tables;
@@ -135,7 +129,7 @@ export class Book {
     for (const row of this.tables.read("select * from run") as unknown as (Stored<LedgerRun> & Reserved)[]) {
       const { id, queue_id, due, is_late, reserved_until } = row;
       this.ledger.put({ id, queue_id, due, is_late: is_late === 1 });
-      if (reserved_until !== null) this.reservations.set(id, { until: reserved_until, takers: 1 });
+      if (reserved_until !== null) this.reserved.set(id, reserved_until);
     }
     for (const row of this.tables.read("select * from worker") as unknown as Worker[]) this.workers.set(row.name, row);
     for (const row of this.tables.read("select * from edge") as unknown as Edge[]) this.edges.set(row.subject, row);
@@ -159,9 +153,8 @@ export class Book {
     const queue = this.queues.get(queueId);
     if (!this.pool || !queue) return null;
     if (!this.ledger.hasSlot(this.pool, this.queues.values(), queue, runId)) return false;
-    const reservation = { until: now + RESERVED, takers: (this.reservations.get(runId)?.takers ?? 0) + 1 };
     this.ledger.put({ id: runId, queue_id: queueId, due: null, is_late: false });
-    this.reservations.set(runId, reservation);
+    this.reserved.set(runId, now + RESERVED);
     this.writeRun(runId);
     return true;
   }
@@ -171,31 +164,23 @@ export class Book {
    * so may not know yet what was committed. Its reservation runs out sooner, so that D1 is asked.
    */
   noteRun(id: string, queueId: string, doing: Doing, now: Micros): boolean {
-    const reservation = this.reservations.get(id);
-    if (typeof doing !== "number" || !reservation) {
-      this.setRun(id, queueId, doing);
-      return true;
-    }
-    reservation.until = Math.min(reservation.until, now + DOUBTED);
-    return false;
-  }
-
-  /** Notes what a run does whose taker gives its slot back. Where others have asked for it as well, it may be theirs. */
-  giveBack(id: string, queueId: string, doing: Doing, now: Micros): boolean {
-    if (this.reservations.get(id)?.takers === 1) this.reservations.delete(id);
-    return this.noteRun(id, queueId, doing, now);
+    const until = this.reserved.get(id);
+    const isBelieved = typeof doing !== "number" || until === undefined;
+    if (isBelieved) this.setRun(id, queueId, doing);
+    else this.reserved.set(id, Math.min(until, now + DOUBTED));
+    return isBelieved;
   }
 
   /** When the first reservation runs out, or null. */
   nextExpiry(): Micros | null {
-    const times = [...this.reservations.values()].map(({ until }) => until);
+    const times = [...this.reserved.values()];
     return times.length > 0 ? Math.min(...times) : null;
   }
 
   /** Puts right what is known of runs by what D1 said. A reservation that had not run out by then stands: its commit may still come. */
   reconcile({ at, runs, covers, isOutdated }: Reading): void {
     const found = new Set(runs.map(({ id }) => id));
-    const stands = (id: string) => (this.reservations.get(id)?.until ?? 0) > at || isOutdated(id);
+    const stands = (id: string) => (this.reserved.get(id) ?? 0) > at || isOutdated(id);
     for (const run of this.ledger.all())
       if (!found.has(run.id) && covers(run) && !stands(run.id)) this.removeRun(run.id);
     for (const { id, queue_id, due, is_late } of runs) {
@@ -215,7 +200,7 @@ export class Book {
   }
 
   private setRun(id: string, queueId: string, doing: Doing): void {
-    this.reservations.delete(id);
+    this.reserved.delete(id);
     const known = this.ledger.read(id);
     if (doing === null) this.removeRun(id);
     else if (doing === "holds") this.putRun({ id, queue_id: queueId, due: null, is_late: false });
@@ -235,14 +220,14 @@ export class Book {
       run.id,
       run.queue_id,
       run.due,
-      this.reservations.get(id)?.until ?? null,
+      this.reserved.get(id) ?? null,
       Number(run.is_late),
     );
   }
 
   /** Forgets a run. */
   private removeRun(id: string): void {
-    this.reservations.delete(id);
+    this.reserved.delete(id);
     if (this.ledger.remove(id)) this.tables.write("delete from run where id = ?", id);
   }
 

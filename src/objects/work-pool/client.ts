@@ -78,20 +78,13 @@ export interface WantedPoolSlot {
 /**
  * Takes a slot of the pool and of the queue for a run, before its PENDING is committed. True: the run holds one from now
  * on, as it may have done before, or there is no such pool or queue; false: none is free, and nothing has changed. The pool
- * need not be told of the PENDING after it. If that is not committed, `givePoolSlotBack` is called, or `noticeRuns`;
- * whatever happens, the object soon looks what has become of the run.
+ * need not be told of the PENDING after it. If that is never committed, the object finds out in D1 before long.
  */
 export function takePoolSlot(
   tools: Tools,
   { work_pool_id, work_pool_name, work_queue_id, run_id }: WantedPoolSlot,
 ): Promise<boolean> {
   return clientOf(tools, work_pool_name).take(identity(tools, work_pool_name), work_pool_id, work_queue_id, run_id);
-}
-
-/** Gives a slot back that was taken for nothing: what the run does in truth, told by the one who took it. */
-export async function givePoolSlotBack(tools: Tools, run: LiveRun): Promise<void> {
-  const { work_pool_id, work_pool_name } = run;
-  await clientOf(tools, work_pool_name).giveBack(identity(tools, work_pool_name), work_pool_id, noteOf(run));
 }
 
 /**

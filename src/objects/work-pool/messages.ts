@@ -57,7 +57,6 @@ export interface WorkPoolMethods {
   pollQueue(pool: Identity, poolId: string, ask: QueuePollAsk): Promise<PollAnswer>;
   notice(pool: Identity, poolId: string, runs: RunNote[]): Promise<void>;
   take(pool: Identity, poolId: string, queueId: string, runId: string): Promise<boolean>;
-  giveBack(pool: Identity, poolId: string, run: RunNote): Promise<void>;
   change(pool: Identity): Promise<void>;
   noticeDeployments(pool: Identity, queueIds: string[]): Promise<void>;
   heartbeat(pool: Identity, name: string, intervalSeconds: number | null): Promise<boolean>;

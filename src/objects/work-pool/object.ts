@@ -1,4 +1,5 @@
 /** The `WorkPool` object: what is due in one work pool, who polls it and who is alive. */
+import { parseSettings, type ServicesSettings } from "#env";
 import { type Clock, type Micros, systemClock, systemIds } from "#lib/clock";
 import { type Identity, SluiceObject } from "#objects/base";
 import { Book, BOOK_TABLES, DOUBTED, type Queue, RESERVED } from "#objects/work-pool/book";
@@ -17,7 +18,7 @@ import type {
   WorkerAnswer,
   WorkPoolMethods,
 } from "#objects/work-pool/messages";
-import { readConfig, readLiveRuns, repairTools, reportStatuses } from "#objects/work-pool/repair";
+import { markLate, readConfig, readLiveRuns, repairTools, reportStatuses } from "#objects/work-pool/repair";
 
 const SECOND: Micros = 1_000_000;
 /** So long after it was last told something, the object looks whether it was told all. */
@@ -29,6 +30,8 @@ const CHECK_AHEAD = 600 * SECOND;
 
 /** The base sets a timer that failed again after as much. */
 const RETRY_AFTER = 5 * SECOND;
+/** So many runs are marked late at a time. */
+const LATE_AT_ONCE = 100;
 
 const toMs = (time: Micros) => Math.ceil(time / 1000);
 
@@ -45,6 +48,8 @@ export class WorkPool extends SluiceObject {
   private touched: Set<string> | null = null;
   private checkedAt: Micros = 0;
   private changeTimerAt: Micros | null = null;
+  private lateTimerAt: Micros | null = null;
+  private lateRuns: ServicesSettings["late_runs"] | null = null;
 
   override migrations(): readonly string[] {
     return BOOK_TABLES;
@@ -56,7 +61,6 @@ export class WorkPool extends SluiceObject {
       pollQueue: (pool, poolId, ask) => this.pollQueue(pool, poolId, ask),
       notice: (pool, poolId, runs) => this.notice(pool, poolId, runs),
       take: (pool, poolId, queueId, runId) => this.take(pool, poolId, queueId, runId),
-      giveBack: (pool, poolId, run) => this.giveBack(pool, poolId, run),
       change: (pool) => this.change(pool),
       noticeDeployments: (pool, queueIds) => this.noticeDeployments(pool, queueIds),
       heartbeat: (pool, name, intervalSeconds) => this.heartbeat(pool, name, intervalSeconds),
@@ -166,6 +170,7 @@ export class WorkPool extends SluiceObject {
       this.touched?.add(id);
       if (!book.noteRun(id, queueId, doing, now)) isDoubted = true;
     }
+    await this.armLate(book);
     const isStrange = runs.some(([, queueId]) => !book.queues.has(queueId));
     await this.setTimerBy("check", toMs(now + (isStrange ? 0 : isDoubted ? DOUBTED : CHECK_AFTER)));
   }
@@ -183,15 +188,6 @@ export class WorkPool extends SluiceObject {
     this.touched?.add(runId);
     await this.setTimerBy("check", toMs(now + RESERVED));
     return true;
-  }
-
-  private async giveBack(pool: Identity, poolId: string, [id, queueId, doing]: RunNote): Promise<void> {
-    const book = await this.ready(pool, poolId);
-    if (!book) return;
-    const now = this.clock();
-    this.touched?.add(id);
-    const isBelieved = book.giveBack(id, queueId, doing, now);
-    await this.setTimerBy("check", toMs(now + (isBelieved ? CHECK_AFTER : DOUBTED)));
   }
 
   /** Something of the pool was changed in D1. An object that knows nothing yet will read it when it is asked. */
@@ -307,6 +303,7 @@ export class WorkPool extends SluiceObject {
     this.book = book;
     this.isBuilt = true;
     await this.armChange(book, now);
+    await this.armLate(book);
     if (book.ledger.size > 0) await this.setTimerBy("check", toMs(now + CHECK_EVERY));
   }
 
@@ -336,6 +333,7 @@ export class WorkPool extends SluiceObject {
     this.isBuilt = false;
     this.book = null;
     this.changeTimerAt = null;
+    this.lateTimerAt = null;
     this.checkedAt = 0;
     await this.forget();
   }
@@ -366,11 +364,42 @@ export class WorkPool extends SluiceObject {
     if (book.ledger.size > 0) await this.setTimerBy("check", toMs(now + CHECK_EVERY));
     const expiry = book.nextExpiry();
     if (expiry !== null) await this.setTimerBy("check", toMs(expiry));
+    await this.armLate(book);
   }
 
   private noteChecked(now: Micros): void {
     this.checkedAt = now;
     this.writeMeta("checked", String(now));
+  }
+
+  /** Marks runs late that were not started in time. What is told of them meanwhile is heard, so this waits for nobody. */
+  private async markLate(pool: Identity): Promise<void> {
+    this.lateTimerAt = null;
+    const book = await this.ready(pool);
+    if (!book) return;
+    const { after_seconds } = this.lateSettings();
+    const overdue = book.ledger.overdue(this.clock() - after_seconds * SECOND, LATE_AT_ONCE);
+    try {
+      await markLate(
+        this.toolsOf(pool),
+        overdue.map(({ id }) => id),
+      );
+    } finally {
+      // Seen to even if it failed: the cron does it then, and this alarm does not come again and again.
+      book.noteLate(overdue);
+    }
+    await this.armLate(book);
+  }
+
+  /** Sets the alarm for when the first run will be late; with no run that is due, none is set. */
+  private async armLate(book: Book): Promise<void> {
+    const due = book.ledger.nextPunctual;
+    const { enabled, after_seconds } = this.lateSettings();
+    if (due === null || !enabled) return;
+    const at = due + after_seconds * SECOND;
+    if (this.lateTimerAt !== null && this.lateTimerAt <= at) return;
+    this.lateTimerAt = at;
+    await this.setTimerBy("late", toMs(at));
   }
 
   /** Tells D1 of statuses that changed, and waits for the next change. */
@@ -400,6 +429,11 @@ export class WorkPool extends SluiceObject {
     await this.setTimerBy("change", toMs(at));
   }
 
+  private lateSettings(): ServicesSettings["late_runs"] {
+    this.lateRuns ??= parseSettings(this.bindings).services.late_runs;
+    return this.lateRuns;
+  }
+
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.reading.then(work);
     this.reading = done.catch(() => undefined);
@@ -416,14 +450,14 @@ export class WorkPool extends SluiceObject {
   }
 }
 
+function answer(poolId: string, offers: readonly Offer[]): PollAnswer {
+  return { kind: "runs", pool_id: poolId, runs: offers.map(({ id, queue_id }) => [id, queue_id]) };
+}
+
 function closeQuietly(socket: WebSocket, code: number): void {
   try {
     socket.close(code);
   } catch {
     // It is closed, which is all that was wanted.
   }
-}
-
-function answer(poolId: string, offers: readonly Offer[]): PollAnswer {
-  return { kind: "runs", pool_id: poolId, runs: offers.map(({ id, queue_id }) => [id, queue_id]) };
 }

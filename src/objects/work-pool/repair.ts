@@ -9,7 +9,10 @@ import type { Config, Edge, Queue } from "#objects/work-pool/book";
 import { type Liveness, POLL_COUNTS } from "#objects/work-pool/health";
 import type { LedgerRun } from "#objects/work-pool/ledger";
 import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
+import { markLate } from "#orchestration/mark-late";
 import { makeTools, type Tools } from "#tools";
+
+export { markLate };
 
 /** The tools of an object's own work. */
 export function repairTools(env: Env, pool: Identity, waitUntil: (work: Promise<unknown>) => void): Tools {
