@@ -25,6 +25,7 @@ export interface Env extends GivenServiceVars {
   WORK_POOL: DurableObjectNamespace;
   EVENT_STREAM: DurableObjectNamespace;
   CONCURRENCY_LIMITS: DurableObjectNamespace;
+  TASK_QUEUE: DurableObjectNamespace;
   EVENTS: Queue;
   ACTIONS: Queue;
   /** `local` under `npm start`: open on loopback, and answers what requests cost. */

@@ -15,6 +15,7 @@ import { taskRunStateRoutes } from "#resources/task-run-states/routes";
 import { taskRunHistoryRoutes } from "#resources/task-runs/history-routes";
 import { logRoutes } from "#resources/logs/routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
+import { taskWorkerRoutes } from "#resources/task-workers/routes";
 import { adminRoutes } from "#resources/admin/routes";
 import { automationRoutes } from "#resources/automations/routes";
 import { rootRoutes } from "#resources/root/routes";
@@ -42,6 +43,7 @@ export const routes: readonly Route[] = [
   ...taskRunStateRoutes,
   ...taskRunHistoryRoutes,
   ...taskRunRoutes,
+  ...taskWorkerRoutes,
   ...collectionRoutes,
   ...variableRoutes,
   ...workPoolRoutes,

@@ -7,6 +7,7 @@ import { makeTools } from "#tools";
 
 export { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 export { EventStream } from "#objects/event-stream/object";
+export { TaskQueue } from "#objects/task-queue/object";
 export { WorkPool } from "#objects/work-pool/object";
 
 const app = createApp();

@@ -1,4 +1,5 @@
 /** New task runs by way of the API: the wrappers of subflows, background tasks, and clients that orchestrate by HTTP. */
+import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
 import type { z } from "zod";
 import { insertRows } from "#db/bulk";
@@ -21,10 +22,10 @@ type Draft = z.output<typeof TaskRunCreate>;
 /** Creates a task run, or gives back the one with the same flow run, task key and dynamic key. Throws 409 for an unknown flow run. */
 export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: TaskRunRow; created: boolean }> {
   const { workspaceId, db } = tools;
-  const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(draft)}
-    and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
   const labels = await labelsOf(tools, draft);
   const { row, queued } = newRow(tools, draft, labels);
+  const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(row)}
+    and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
   const [inserted, found] = await db.batch([
     insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
     sql`select * from ${task_run} where ${sameKeys} limit 1`,
@@ -35,9 +36,28 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
   return { row: present ?? row, created };
 }
 
-function sameFlowRun({ flow_run_id: id }: Draft): SQL {
-  // Spelled so that the index over the tasks of flow runs may serve.
-  return id ? sql`flow_run_id = ${id} and flow_run_id is not null` : sql`flow_run_id is null`;
+function sameFlowRun({ id, flow_run_id: flowRunId }: TaskRunRow): SQL {
+  // Spelled so that an index may serve: the one over the tasks of flow runs, or that of the ids.
+  return flowRunId
+    ? sql`flow_run_id = ${flowRunId} and flow_run_id is not null`
+    : sql`flow_run_id is null and id = ${id}`;
+}
+
+/** The id of a task run without a flow run is made of its keys, which makes a repeated request one by its key alone. */
+function idOf(tools: Tools, { flow_run_id, task_key, dynamic_key }: Draft): string {
+  if (flow_run_id) return tools.ids.random();
+  const bytes = createHash("sha256")
+    .update(JSON.stringify([tools.workspaceId, task_key, dynamic_key]))
+    .digest();
+  const hex = bytes.toString("hex");
+  const variant = ((bytes[8] ?? 0) % 4) + 8;
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `4${hex.slice(13, 16)}`,
+    `${variant.toString(16)}${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ].join("-");
 }
 
 /** Prefect: `with_system_labels_for_task_run`, the flow run's labels, the system's, then the client's. */
@@ -59,7 +79,7 @@ function newRow(
   const now = tools.clock();
   const bare: TaskRunRow = {
     workspace_id: tools.workspaceId,
-    id: draft.id ?? tools.ids.random(),
+    id: draft.id ?? idOf(tools, draft),
     created: now,
     updated: now,
     name: draft.name || randomName(tools.random),
@@ -108,7 +128,7 @@ function newRow(
     proposed,
   );
   if (!state) throw new Error("a first state was refused");
-  const effect = effects.find(({ kind }) => kind === "enqueue-task-run");
+  const effect = effects.find((one) => one.kind === "enqueue-task-run");
   const columns = { state_id: state.id, states: JSON.stringify([state]), background: effect ? 1 : null };
   return {
     row: { ...bare, ...storedChanges(changes), ...columns },

@@ -1,0 +1,123 @@
+/** How the object reads from D1: the runs it hands out, those it was not told of, and what became of those it gave away. */
+import { type SQL, sql } from "drizzle-orm";
+import { readJson } from "#db/database";
+import { task_run } from "#db/tables/task-run";
+import type { Env } from "#env";
+import type { Micros } from "#lib/clock";
+import type { QueueNote } from "#objects/task-queue/messages";
+import { printTaskRun, statesOf, type TaskRunRow } from "#resources/task-runs/store";
+import { makeTools, type Tools } from "#tools";
+import type { State } from "#wire/state";
+
+/** The tools of the object's own work. */
+export function repairTools(env: Env, workspace: string, waitUntil: (work: Promise<unknown>) => void): Tools {
+  return makeTools(env, workspace, waitUntil);
+}
+
+/**
+ * Where a run stands that is in the queue or was given away. `scheduled` and `pending` are those of a background task;
+ * whatever else it is, the queue has nothing more to do with it.
+ */
+export type Stage = "scheduled" | "pending" | "past";
+
+/** A run to be handed out. */
+export interface Found {
+  stage: Stage;
+  /** The run as task workers are sent it. */
+  text: string;
+}
+
+/** Reads runs by their ids, as they are handed out; by their ids. */
+export async function readRuns(tools: Tools, ids: readonly string[]): Promise<Map<string, Found>> {
+  const rows = await tools.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${among(tools, ids)}`);
+  return new Map(rows.map((row) => [row.id, foundOf(row, tools.clock())]));
+}
+
+function foundOf(row: TaskRunRow, now: Micros): Found {
+  const states = statesOf(row);
+  const stage = stageOf(states.find((state) => state.id === row.state_id));
+  // A worker that begins anew takes the parameters' id from the state, and only the scheduled one has it.
+  const scheduled = states.findLast((state) => stageOf(state) === "scheduled");
+  const shown = stage === "pending" && scheduled ? { ...row, ...columnsOf(scheduled) } : row;
+  return { stage, text: JSON.stringify(printTaskRun(shown, now)) };
+}
+
+const columnsOf = (state: State) => ({
+  state_id: state.id,
+  state_type: state.type,
+  state_name: state.name,
+  state_timestamp: state.timestamp,
+});
+
+function stageOf(state: State | undefined): Stage {
+  if (!state?.state_details.deferred) return "past";
+  if (state.type === "SCHEDULED") return "scheduled";
+  return state.type === "PENDING" ? "pending" : "past";
+}
+
+/** Where these runs stand; one that is not there is not in the answer. */
+export async function readStages(tools: Tools, ids: readonly string[]): Promise<Map<string, Stage>> {
+  const rows = await tools.db.rows<{ id: string; state: string | null }>(
+    sql`select id, ${PRESENT_STATE} as state from ${task_run} where ${among(tools, ids)}`,
+  );
+  return new Map(rows.map(({ id, state }) => [id, stageOf(state === null ? undefined : readJson<State>(state))]));
+}
+
+const PRESENT_STATE = sql.raw("(select value from json_each(states) where value ->> 'id' = state_id)");
+
+function among(tools: Tools, ids: readonly string[]): SQL {
+  return sql`${task_run.workspace_id} = ${tools.workspaceId}
+    and ${task_run.id} in (select value from json_each(${JSON.stringify(ids)}))`;
+}
+
+/** Where a page of the scheduled runs begins: behind this one. */
+export interface Place {
+  at: Micros;
+  id: string;
+}
+
+interface WaitingRow {
+  id: string;
+  task_key: string;
+  state_id: string;
+  state_name: string;
+  state_timestamp: Micros;
+  next_scheduled_start_time: Micros | null;
+  state: string;
+}
+
+/** A page of the background tasks that are scheduled, and where the next one begins; null after the last. */
+export async function readScheduled(
+  tools: Tools,
+  after: Place,
+  limit: number,
+): Promise<{ runs: QueueNote[]; next: Place | null }> {
+  const rows = await tools.db.rows<WaitingRow>(selectScheduled(tools.workspaceId, after, limit));
+  const last = rows.length === limit ? rows.at(-1) : undefined;
+  return {
+    // A task worker that retries a task by itself says so in a state that is scheduled, but not deferred.
+    runs: rows.filter(({ state }) => stageOf(readJson<State>(state)) === "scheduled").map(noteOf),
+    next: last ? { at: last.state_timestamp, id: last.id } : null,
+  };
+}
+
+/** An index seek among the background tasks that are scheduled. */
+export function selectScheduled(workspaceId: string, after: Place, limit: number): SQL {
+  return sql`select id, task_key, state_id, state_name, state_timestamp, next_scheduled_start_time, ${PRESENT_STATE} as state
+    from ${task_run}
+    where ${task_run.workspace_id} = ${workspaceId} and ${sql.raw("background = 1 and state_type = 'SCHEDULED'")}
+      and (${task_run.state_timestamp}, ${task_run.id}) > (${after.at}, ${after.id})
+    order by ${task_run.state_timestamp}, ${task_run.id} limit ${limit}`;
+}
+
+function noteOf(row: WaitingRow): QueueNote {
+  const isRetry = row.state_name === "AwaitingRetry";
+  return {
+    id: row.id,
+    task_key: row.task_key,
+    state_id: row.state_id,
+    is_retry: isRetry,
+    due: isRetry ? (row.next_scheduled_start_time ?? 0) : 0,
+    at: row.state_timestamp,
+  };
+}

@@ -1,0 +1,151 @@
+/** The queue's rows in the object's own tables. */
+import type { Micros } from "#lib/clock";
+import type { QueuedRun } from "#objects/task-queue/queue";
+
+/** The object's tables; entries are never changed once they have shipped. A run is one row until it has begun. */
+export const QUEUE_TABLES: readonly string[] = [
+  `create table queued_run (id text primary key, task_key text not null, state_id text not null, is_retry integer not null,
+     due integer not null, at integer not null, is_again integer not null, given_to text, given_at integer) without rowid;
+   create table subscription (id integer primary key, client_id text not null, keys text not null);
+   create table absent (client_id text primary key, until integer not null) without rowid;`,
+];
+
+/** The object's SQL. */
+export interface Sql {
+  read<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[];
+  write(statement: string, ...params: SqlStorageValue[]): unknown;
+}
+
+/** A run as it is kept; `given_to` is the task worker that has confirmed it. */
+export interface KeptRun extends QueuedRun {
+  given_to: string | null;
+}
+
+interface RunRow extends Record<string, SqlStorageValue> {
+  id: string;
+  task_key: string;
+  state_id: string;
+  is_retry: number;
+  due: Micros;
+  at: Micros;
+  is_again: number;
+  given_to: string | null;
+}
+
+/** What a task worker wants to be given. */
+export interface Subscription {
+  id: number;
+  client_id: string;
+  keys: string[];
+}
+
+/** Rows of one object. */
+export class QueueTables {
+  private readonly sql: Sql;
+
+  constructor(sql: Sql) {
+    this.sql = sql;
+  }
+
+  all(): KeptRun[] {
+    return this.sql.read<RunRow>("select * from queued_run").map(runOf);
+  }
+
+  read(id: string): KeptRun | undefined {
+    return this.sql.read<RunRow>("select * from queued_run where id = ?", id).map(runOf)[0];
+  }
+
+  /** Writes a run that nobody has. */
+  put(run: QueuedRun): void {
+    this.sql.write(
+      `insert into queued_run (id, task_key, state_id, is_retry, due, at, is_again) values (?, ?, ?, ?, ?, ?, ?)
+       on conflict (id) do update set state_id = excluded.state_id, is_retry = excluded.is_retry, due = excluded.due,
+         at = excluded.at, is_again = excluded.is_again, given_to = null, given_at = null`,
+      run.id,
+      run.task_key,
+      run.state_id,
+      Number(run.is_retry),
+      run.due,
+      run.at,
+      Number(run.is_again),
+    );
+  }
+
+  give(id: string, clientId: string, now: Micros): void {
+    this.sql.write("update queued_run set given_to = ?, given_at = ? where id = ?", clientId, now, id);
+  }
+
+  remove(id: string): void {
+    this.sql.write("delete from queued_run where id = ?", id);
+  }
+
+  /** Forgets those of these runs that are still given away. */
+  removeGiven(ids: readonly string[]): void {
+    if (ids.length === 0) return;
+    this.sql.write(
+      "delete from queued_run where given_to is not null and id in (select value from json_each(?))",
+      JSON.stringify(ids),
+    );
+  }
+
+  /** A page of the runs that were given away until a time, by their ids; of one task worker, or of all. */
+  given(until: Micros, after: string, limit: number, clientId: string | null = null): KeptRun[] {
+    return this.sql
+      .read<RunRow>(
+        `select * from queued_run where given_at <= ? and id > ? and given_to = coalesce(?, given_to) order by id limit ?`,
+        until,
+        after,
+        clientId,
+        limit,
+      )
+      .map(runOf);
+  }
+
+  hasGiven(clientId: string): boolean {
+    return this.sql.read("select 1 from queued_run where given_to = ? limit 1", clientId).length > 0;
+  }
+
+  subscribe(clientId: string, keys: readonly string[]): number {
+    const [next] = this.sql.read<{ id: number }>("select coalesce(max(id), 0) + 1 as id from subscription");
+    const id = next?.id ?? 1;
+    this.sql.write(
+      "insert into subscription (id, client_id, keys) values (?, ?, ?)",
+      id,
+      clientId,
+      JSON.stringify(keys),
+    );
+    return id;
+  }
+
+  unsubscribe(id: number): void {
+    this.sql.write("delete from subscription where id = ?", id);
+  }
+
+  subscriptions(): Subscription[] {
+    const rows = this.sql.read<{ id: number; client_id: string; keys: string }>("select * from subscription");
+    return rows.map((row) => ({ ...row, keys: JSON.parse(row.keys) as string[] }));
+  }
+
+  /** Task workers that have runs and are gone, with the time until which they may come back. */
+  absent(): Map<string, Micros> {
+    const rows = this.sql.read<{ client_id: string; until: Micros }>("select client_id, until from absent");
+    return new Map(rows.map((row) => [row.client_id, row.until]));
+  }
+
+  setAbsent(clientId: string, until: Micros): void {
+    this.sql.write(
+      "insert into absent (client_id, until) values (?, ?) on conflict (client_id) do update set until = excluded.until",
+      clientId,
+      until,
+    );
+  }
+
+  setPresent(clientId: string): void {
+    if (this.absent().has(clientId)) this.sql.write("delete from absent where client_id = ?", clientId);
+  }
+}
+
+function runOf(row: RunRow): KeptRun {
+  const { id, task_key, state_id, due, at, given_to } = row;
+  return { id, task_key, state_id, is_retry: row.is_retry === 1, due, at, is_again: row.is_again === 1, given_to };
+}

@@ -1,0 +1,25 @@
+/** The routes under /task_workers. */
+import { z } from "zod";
+import { embedded, route } from "#http/route";
+import { readTaskWorkers } from "#objects/task-queue/client";
+import { TaskWorkerFilter, TaskWorkerResponse } from "#resources/task-workers/schema";
+import { printTime } from "#wire/dates";
+
+export const taskWorkerRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/task_workers/filter",
+      summary: "Read the task workers that are connected.",
+      body: embedded({ task_worker_filter: TaskWorkerFilter.optional() }),
+      response: z.array(TaskWorkerResponse),
+    },
+    async ({ body, tools }) => {
+      const wanted = new Set(body.task_worker_filter?.task_keys);
+      const workers = await readTaskWorkers(tools);
+      return workers
+        .filter(({ task_keys }) => wanted.size === 0 || task_keys.some((key) => wanted.has(key)))
+        .map(({ seen, ...worker }) => ({ ...worker, timestamp: printTime(seen) }));
+    },
+  ),
+];
