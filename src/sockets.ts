@@ -2,5 +2,6 @@
 import type { SocketRoute } from "#http/socket";
 import { eventSockets } from "#resources/events/routes";
 import { workerSockets } from "#resources/work-pools/channel-routes";
+import { taskRunSockets } from "#resources/task-runs/subscription-routes";
 
-export const sockets: readonly SocketRoute[] = [...eventSockets, ...workerSockets];
+export const sockets: readonly SocketRoute[] = [...eventSockets, ...taskRunSockets, ...workerSockets];
