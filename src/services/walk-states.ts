@@ -1,0 +1,49 @@
+/** Goes once through all states that are written, each a while after it was: a mark keeps how far it has come. */
+import { type SQL, sql } from "drizzle-orm";
+import { sweep_mark } from "#db/tables/event";
+import { flow_run_state } from "#db/tables/flow-run";
+import { earliestId } from "#events/ordered-ids";
+import type { Micros } from "#lib/clock";
+import type { Tools } from "#tools";
+
+/** How many states are looked at at a time, and how often in one turn. */
+const AT_ONCE = 500;
+const ROUNDS = 20;
+/** How far back the first walk goes. */
+const FIRST_LOOK: Micros = 86_400_000_000;
+
+/** A walk: its name, which its mark has too, and how old a state is when it is visited. */
+export interface Walk {
+  name: string;
+  age: Micros;
+}
+
+/**
+ * Visits the states between the mark and `age` ago, stretch by stretch: `range` gives the condition on a state's id. The
+ * mark moves when a stretch was visited, so a walk that breaks off goes on there with the next turn.
+ */
+export async function walkStates(
+  tools: Tools,
+  { name, age }: Walk,
+  visit: (range: (id: SQL) => SQL) => Promise<void>,
+): Promise<void> {
+  const until = earliestId(tools.clock() - age);
+  const [mark] = await tools.db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${name}`);
+  let after = mark?.mark ?? earliestId(tools.clock() - age - FIRST_LOOK);
+  for (let round = 0; round < ROUNDS && after < until; round++) {
+    const end = await endOfStretch(tools, after, until);
+    const from = after;
+    await visit((id) => sql`${id} > ${from} and ${id} <= ${end}`);
+    await tools.db.run(sql`insert into ${sweep_mark} (name, mark) values (${name}, ${end})
+      on conflict (name) do update set mark = max(mark, excluded.mark)`);
+    after = end;
+  }
+}
+
+/** The last of the next states, or the end of the walk where there are none. */
+async function endOfStretch(tools: Tools, after: string, until: string): Promise<string> {
+  const [last] = await tools.db.rows<{ id: string | null }>(sql`
+    select max(id) as id from (
+      select id from ${flow_run_state} where id > ${after} and id < ${until} order by id limit ${AT_ONCE})`);
+  return last?.id ?? until;
+}
