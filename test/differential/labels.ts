@@ -1,0 +1,140 @@
+/** Words for what differs from one play of a sequence to the next: ids, times, names of its own. */
+import { isObject, type Json, type JsonObject } from "../conformance/json.ts";
+
+const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?(?:Z|\+00:00)$/;
+const SECOND = 1_000_000;
+
+/** Two sums of the same durations may differ by so much where one of them went through a float. */
+const ROUNDING = 2;
+/** Clocks are read to the millisecond. */
+const SLACK = 1000;
+
+/** Microseconds since 1970, or undefined where the text is no time. */
+export function micros(text: Json | undefined): number | undefined {
+  const match = typeof text === "string" ? TIME.exec(text) : null;
+  if (!match) return undefined;
+  const [whole, fraction = ""] = match;
+  return Date.parse(`${whole.slice(0, 19)}Z`) * 1000 + Number(fraction.padEnd(6, "0"));
+}
+
+export class Labels {
+  /** The random part of every name of this play. */
+  readonly suffix: string;
+  /** When the play began. It has micros of its own, so that no other time is taken for one that was sent. */
+  readonly start: number;
+  private readonly ids = new Map<string, string>();
+  private readonly times = new Map<number, string>();
+  /** The times of written states, in the order of the play. */
+  private readonly moments: { at: number; label: string }[] = [];
+  /** When each step's requests were on their way; both servers run by the clock of this machine. */
+  private readonly windows: { from: number; to: number; label: string }[] = [];
+  private leases = 0;
+
+  constructor(suffix: string) {
+    this.suffix = suffix;
+    this.start = Date.now() * 1000 + 137;
+  }
+
+  /** A time so many seconds from the start, as it is sent; answers show it as `sent+N`. */
+  sent(offset: number): string {
+    const at = this.start + offset * SECOND;
+    this.times.set(at, `sent${offset < 0 ? "" : "+"}${offset}`);
+    return `${new Date(Math.floor(at / 1000)).toISOString().slice(0, -1)}${String(at % 1000).padStart(3, "0")}Z`;
+  }
+
+  nameId(id: string, label: string): void {
+    this.ids.set(id, label);
+  }
+
+  /** From now on it is this step that makes times. */
+  open(label: string): void {
+    const now = Date.now() * 1000;
+    const last = this.windows.at(-1);
+    if (last) last.to = Math.min(last.to, now);
+    this.windows.push({ from: now - SLACK, to: Infinity, label });
+  }
+
+  /** The step has been answered. */
+  close(): void {
+    const last = this.windows.at(-1);
+    if (last) last.to = Date.now() * 1000 + SLACK;
+  }
+
+  /** A time: one that was sent, one at which a step was made, or so many seconds from a state's. */
+  time(time: Json | undefined, stateTime?: Json): Json {
+    const at = micros(time);
+    if (at === undefined) return time ?? null;
+    const known = this.times.get(at) ?? this.windows.findLast(({ from, to }) => from <= at && at <= to)?.label;
+    if (known !== undefined) return known;
+    const base = micros(stateTime) ?? this.moments.at(-1)?.at ?? this.start;
+    const seconds = Math.round((at - base) / SECOND);
+    const label = `${this.times.get(base) ?? "start"}${seconds < 0 ? "" : "+"}${seconds}s`;
+    this.times.set(at, label);
+    return label;
+  }
+
+  /** How a duration grew: by the time between two states, or by something else. */
+  growth(before: Json | undefined, after: Json | undefined): Json {
+    if (typeof before !== "number" || typeof after !== "number") return after ?? null;
+    const by = Math.round((after - before) * SECOND);
+    if (by === 0) return "same";
+    for (const [index, from] of this.moments.entries()) {
+      const to = this.moments.slice(index + 1).find(({ at }) => Math.abs(at - from.at - by) <= ROUNDING);
+      if (to) return `${from.label}..${to.label}`;
+    }
+    return by < 0 ? "shrunk" : "grown";
+  }
+
+  /** Any value, with labels for the ids and names in it. */
+  value(value: Json | undefined): Json {
+    if (typeof value === "string") return this.text(value);
+    if (Array.isArray(value)) return value.map((item) => this.value(item));
+    if (!isObject(value)) return value ?? null;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.value(item)]));
+  }
+
+  text(text: string): string {
+    const named = text.replaceAll(UUID, (id) => this.ids.get(id) ?? "some id").replaceAll(this.suffix, "~");
+    return named.length > 200 ? `${named.slice(0, 40)}… (${named.length})` : named;
+  }
+
+  /** A lease, by the order in which they came up. */
+  lease(id: Json | undefined): Json {
+    if (typeof id !== "string") return null;
+    if (!this.ids.has(id)) {
+      this.leases += 1;
+      this.ids.set(id, `lease ${this.leases}`);
+    }
+    return this.ids.get(id) ?? null;
+  }
+
+  private learn(timestamp: Json | undefined): void {
+    const at = micros(timestamp);
+    if (at === undefined || this.moments.some((moment) => moment.at === at)) return;
+    const label = String(this.time(timestamp));
+    this.times.set(at, label);
+    this.moments.push({ at, label });
+  }
+
+  /** A state without its id; details that say nothing are left out. */
+  state(state: Json | undefined): Json {
+    if (!isObject(state)) return state ?? null;
+    const { type, name, message, data, timestamp, state_details: details } = state;
+    this.learn(timestamp);
+    const view: JsonObject = { is: `${String(type)}/${String(name)}`, at: this.time(timestamp) };
+    if (message !== null) view["message"] = this.value(message);
+    if (data !== null) view["data"] = this.value(data);
+    if (isObject(details)) {
+      for (const [key, value] of Object.entries(details)) {
+        if (value === null || value === false || value === undefined) {
+          if (key === "deferred" && value === null) view[key] = null;
+          continue;
+        }
+        if (key === "deployment_concurrency_lease_id") view[key] = this.lease(value);
+        else view[key] = micros(value) === undefined ? this.value(value) : this.time(value, timestamp);
+      }
+    }
+    return view;
+  }
+}

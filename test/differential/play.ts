@@ -1,0 +1,353 @@
+/** Plays a sequence on a server and writes down, step by step, what was answered and what became of the run. */
+import { at, isObject, type Json, type JsonObject } from "../conformance/json.ts";
+import { Labels } from "./labels.ts";
+import type { Proposal, Sequence, Step } from "./sequence.ts";
+
+export interface Server {
+  /** Up to and including `/api`, without a slash at the end. */
+  baseUrl: string;
+  fetch: (url: string, init: RequestInit) => Promise<Response>;
+}
+
+/** What a step did: the answer, and those columns of the runs that are not as they were. */
+export interface PlayedStep {
+  status: number;
+  answer?: Json;
+  changed?: JsonObject;
+}
+
+export interface Played {
+  steps: PlayedStep[];
+  /** What is there at the end: the runs that no step looked at, slots in use, the states that each run had. */
+  end: JsonObject;
+  /** Whether somebody else, such as a service of the server, changed a state in the meantime. */
+  meddled: boolean;
+}
+
+const COLUMNS = [
+  "state_type",
+  "state_name",
+  "run_count",
+  "flow_run_run_count",
+  "empirical_policy",
+  "infrastructure_pid",
+  "parent_task_run_id",
+  "tags",
+];
+const TIMES = ["expected_start_time", "next_scheduled_start_time", "start_time", "end_time"];
+const LONG_KEY = "k".repeat(2001);
+
+interface Run {
+  kind: "flow" | "task";
+  id: string;
+  label: string;
+  /** The columns as they were last seen. */
+  seen: JsonObject;
+  totalRunTime: Json;
+  stateId: Json;
+}
+
+/** The sequence's play on the server. */
+export async function play(sequence: Sequence, server: Server): Promise<Played> {
+  return new Play(server).run(sequence);
+}
+
+class Play {
+  private readonly server: Server;
+  private readonly labels = new Labels(`x${crypto.randomUUID().replaceAll("-", "").slice(0, 11)}x`);
+  private readonly flows: Run[] = [];
+  private readonly tasks: Run[] = [];
+  private readonly parents = new Map<string, Run>();
+  private readonly transitions = new Map<string, string>();
+  private readonly writtenStates = new Set<Json>();
+  private deploymentId: string | undefined;
+  private limited = false;
+  private tagIds: string[] = [];
+  private meddled = false;
+
+  constructor(server: Server) {
+    this.server = server;
+  }
+
+  async run(sequence: Sequence): Promise<Played> {
+    const made = await this.makeWorld(sequence).catch(refusal);
+    const steps: PlayedStep[] = [made];
+    if (made.status !== 201) return { steps, end: {}, meddled: false };
+    for (const [index, step] of sequence.steps.entries()) steps.push(await this.step(step, `t${index + 1}`));
+    const end = await this.end();
+    return { steps, end, meddled: this.meddled };
+  }
+
+  private async makeWorld(sequence: Sequence): Promise<PlayedStep> {
+    const { suffix } = this.labels;
+    const flow = await this.make("/flows/", { name: `differential-${suffix}` });
+    for (const { tag, slots, old } of sequence.tags ?? []) {
+      const limit = old
+        ? await this.make("/concurrency_limits/", { tag: `${tag}-${suffix}`, concurrency_limit: slots })
+        : await this.make("/v2/concurrency_limits/", { name: `tag:${tag}-${suffix}`, limit: slots });
+      this.tagIds.push(limit);
+    }
+    if (sequence.limit || sequence.flows.some(({ deployed }) => deployed)) {
+      this.deploymentId = await this.makeDeployment(flow, sequence.limit);
+    }
+    await this.makeFlowRun(flow, sequence.flows[0] ?? {});
+    for (const spec of sequence.tasks ?? []) await this.makeTaskRun(spec);
+    for (const spec of sequence.flows.slice(1)) await this.makeFlowRun(flow, spec);
+    return { status: 201, changed: await this.changesOf([...this.flows, ...this.tasks]) };
+  }
+
+  private async makeDeployment(flow: string, limit: Sequence["limit"]): Promise<string> {
+    const body: JsonObject = { name: `differential-${this.labels.suffix}`, flow_id: flow };
+    if (limit) {
+      this.limited = true;
+      // No slots at all can be had only from a limit that stands by itself.
+      if (limit.slots > 0) body["concurrency_limit"] = limit.slots;
+      else {
+        const name = `differential-${this.labels.suffix}`;
+        body["global_concurrency_limit_id"] = await this.make("/v2/concurrency_limits/", { name, limit: 0 });
+      }
+      if (limit.strategy || limit.grace) {
+        body["concurrency_options"] = {
+          collision_strategy: limit.strategy ?? "ENQUEUE",
+          ...(limit.grace ? { grace_period_seconds: limit.grace } : {}),
+        };
+      }
+    }
+    return this.make("/deployments/", body);
+  }
+
+  private async makeFlowRun(flow: string, spec: Sequence["flows"][number]): Promise<void> {
+    const parent = spec.parent === undefined ? undefined : pick(this.tasks, spec.parent);
+    const body: JsonObject = {
+      name: "differential",
+      ...(spec.policy ? { empirical_policy: spec.policy } : {}),
+      ...(parent ? { parent_task_run_id: parent.id } : {}),
+      ...(spec.state ? { state: this.proposal(spec.state) } : {}),
+    };
+    this.labels.open(`made flow ${this.flows.length}`);
+    const id =
+      spec.deployed && this.deploymentId
+        ? await this.make(`/deployments/${this.deploymentId}/create_flow_run`, body)
+        : await this.make("/flow_runs/", { ...body, flow_id: flow });
+    this.labels.close();
+    const run = this.remember(this.flows, "flow", id);
+    if (parent) this.parents.set(run.id, parent);
+    if (spec.pid) await this.ask("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "1234" });
+  }
+
+  private async makeTaskRun(spec: NonNullable<Sequence["tasks"]>[number]): Promise<void> {
+    const number = String(this.tasks.length);
+    this.labels.open(`made task ${number}`);
+    const id = await this.make("/task_runs/", {
+      name: "differential",
+      task_key: `differential-${this.labels.suffix}`,
+      dynamic_key: number,
+      ...(spec.alone ? {} : { flow_run_id: this.flows[0]?.id }),
+      ...(spec.policy ? { empirical_policy: spec.policy } : {}),
+      ...(spec.tags ? { tags: spec.tags.map((tag) => `${tag}-${this.labels.suffix}`) } : {}),
+      ...(spec.state ? { state: this.proposal(spec.state) } : {}),
+    });
+    this.labels.close();
+    this.remember(this.tasks, "task", id);
+  }
+
+  private remember(among: Run[], kind: Run["kind"], id: string): Run {
+    const label = `${kind} ${among.length}`;
+    this.labels.nameId(id, label);
+    const run: Run = { kind, id, label, seen: {}, totalRunTime: 0, stateId: null };
+    among.push(run);
+    return run;
+  }
+
+  private async step(step: Step, label: string): Promise<PlayedStep> {
+    const run = step.task === undefined ? pick(this.flows, step.flow ?? 0) : pick(this.tasks, step.task);
+    if (!run) return { status: 0 };
+    this.labels.open(label);
+    const { status, body } = await this.take(step, run);
+    this.labels.close();
+    const answer = this.answerOf(body, status === 201);
+    const expected = status === 201 ? (at(body, "state.id") ?? null) : run.stateId;
+    const followed = this.parents.get(run.id);
+    const changed = await this.changesOf(followed ? [run, followed] : [run]);
+    if (expected !== run.stateId) this.meddled = true;
+    return { status, ...(answer === null ? {} : { answer }), ...(Object.keys(changed).length > 0 ? { changed } : {}) };
+  }
+
+  private take(step: Step, run: Run): Promise<{ status: number; body: Json }> {
+    const path = `/${run.kind}_runs/${run.id}`;
+    const headers: Record<string, string> = {};
+    if (step.client) headers["user-agent"] = `prefect/${step.client} (API 0.8.4)`;
+    if (step.api) headers["x-prefect-api-version"] = step.api;
+    switch (step.act) {
+      case undefined: {
+        const state = this.proposal(step.propose ?? { type: "RUNNING" });
+        return this.ask("POST", `${path}/set_state`, { state, ...(step.force ? { force: true } : {}) }, headers);
+      }
+      case "resume":
+        return this.ask("POST", `${path}/resume`, {}, headers);
+      case "lose-lease":
+        return this.loseLease(run);
+      case "pid":
+        return this.ask("PATCH", path, { infrastructure_pid: "4321" }, headers);
+      default:
+        return step.act satisfies never;
+    }
+  }
+
+  private async loseLease(run: Run): Promise<{ status: number; body: Json }> {
+    const { body } = await this.ask("GET", `/${run.kind}_runs/${run.id}`);
+    const lease = at(body, "state.state_details.deployment_concurrency_lease_id") ?? null;
+    if (lease === null) return { status: 0, body: null };
+    return this.ask("POST", "/v2/concurrency_limits/decrement-with-lease", { lease_id: lease });
+  }
+
+  private proposal({ details, ...state }: Proposal): JsonObject {
+    if (!details) return state;
+    const { scheduled_time, pause_timeout, cache_expiration, cache_key, transition_id, task_parameters_id } = details;
+    const time = (offset: number | undefined) => (offset === undefined ? undefined : this.labels.sent(offset));
+    return {
+      ...state,
+      state_details: {
+        ...details,
+        scheduled_time: time(scheduled_time),
+        pause_timeout: time(pause_timeout),
+        cache_expiration: time(cache_expiration),
+        cache_key: cache_key && (cache_key === "long" ? LONG_KEY : `${cache_key}-${this.labels.suffix}`),
+        transition_id: transition_id && this.transition(`transition ${transition_id}`),
+        task_parameters_id: task_parameters_id && this.transition(`parameters ${task_parameters_id}`),
+      },
+    };
+  }
+
+  private transition(label: string): string {
+    const known = this.transitions.get(label);
+    if (known !== undefined) return known;
+    const id = crypto.randomUUID();
+    this.transitions.set(label, id);
+    this.labels.nameId(id, label);
+    return id;
+  }
+
+  private answerOf(body: Json, isNew: boolean): Json {
+    if (!isObject(body)) return null;
+    if (!("details" in body && "status" in body)) return this.labels.value(body);
+    if (isNew) this.writtenStates.add(at(body, "state.id") ?? null);
+    const { type: _type, ...details } = isObject(body["details"]) ? body["details"] : {};
+    return { ...body, details: this.labels.value(details), state: this.labels.state(body["state"]) };
+  }
+
+  /** The columns of these runs that are not as they were last seen. */
+  private async changesOf(runs: readonly Run[]): Promise<JsonObject> {
+    const changed: JsonObject = {};
+    for (const run of runs) {
+      const { body } = await this.ask("GET", `/${run.kind}_runs/${run.id}`);
+      if (!isObject(body)) continue;
+      run.stateId = at(body, "state.id") ?? null;
+      this.writtenStates.add(run.stateId);
+      const view = this.columnsOf(run, body);
+      const news = Object.entries(view).filter(
+        ([key, value]) => JSON.stringify(value) !== JSON.stringify(run.seen[key]),
+      );
+      run.seen = view;
+      if (news.length > 0) changed[run.label] = Object.fromEntries(news);
+    }
+    return changed;
+  }
+
+  private columnsOf(run: Run, row: JsonObject): JsonObject {
+    const view: JsonObject = { state: this.labels.state(row["state"]) };
+    for (const key of COLUMNS) if (row[key] !== undefined) view[key] = this.labels.value(row[key]);
+    for (const key of TIMES) view[key] = this.labels.time(row[key]);
+    const growth = this.labels.growth(run.totalRunTime, row["total_run_time"]);
+    view["total_run_time"] = growth === "same" ? (run.seen["total_run_time"] ?? 0) : growth;
+    run.totalRunTime = row["total_run_time"] ?? null;
+    const policy = view["empirical_policy"];
+    if (isObject(policy)) {
+      view["empirical_policy"] = Object.fromEntries(
+        Object.entries(policy).filter(([, value]) => value !== null && value !== 0),
+      );
+    }
+    return view;
+  }
+
+  private async end(): Promise<JsonObject> {
+    const end: JsonObject = { runs: await this.changesOf([...this.flows, ...this.tasks]) };
+    const histories: JsonObject = {};
+    for (const run of [...this.flows, ...this.tasks]) histories[run.label] = await this.historyOf(run);
+    end["histories"] = histories;
+    if (this.limited && this.deploymentId) {
+      const { body } = await this.ask("GET", `/deployments/${this.deploymentId}`);
+      end["slots"] = at(body, "global_concurrency_limit.active_slots") ?? null;
+    }
+    const tags: Json[] = [];
+    for (const id of this.tagIds) {
+      const { body } = await this.ask("GET", `/v2/concurrency_limits/${id}`);
+      tags.push(at(body, "active_slots") ?? null);
+    }
+    if (tags.length > 0) end["tags"] = tags;
+    return end;
+  }
+
+  private async historyOf(run: Run): Promise<Json> {
+    const { body } = await this.ask("GET", `/${run.kind}_run_states/?${run.kind}_run_id=${run.id}`);
+    if (!Array.isArray(body)) return body;
+    if (body.some((state) => !this.writtenStates.has(at(state, "id") ?? null))) this.meddled = true;
+    return body
+      .toSorted((a, b) => (String(at(a, "timestamp")) < String(at(b, "timestamp")) ? -1 : 1))
+      .map((state) => `${String(at(state, "type"))}/${String(at(state, "name"))}`)
+      .join(" ");
+  }
+
+  /** Makes a thing and gives its id. */
+  private async make(path: string, body: JsonObject): Promise<string> {
+    const answer = await this.ask("POST", path, body);
+    const id = at(answer.body, "id");
+    if (typeof id !== "string") throw new Refusal(answer.status, { [path]: this.labels.value(answer.body) });
+    return id;
+  }
+
+  private async ask(
+    method: string,
+    path: string,
+    body?: JsonObject,
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; body: Json }> {
+    const response = await this.server.fetch(`${this.server.baseUrl}${path}`, {
+      method,
+      headers: { ...(body ? { "content-type": "application/json" } : {}), ...headers },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+    const text = await response.text();
+    return { status: response.status, body: parse(text) };
+  }
+}
+
+/** A thing of the world could not be made, which ends the play. */
+class Refusal extends Error {
+  readonly step: PlayedStep;
+
+  constructor(status: number, answer: JsonObject) {
+    super(`${status} ${JSON.stringify(answer)}`);
+    this.step = { status, answer };
+  }
+}
+
+function refusal(error: unknown): PlayedStep {
+  if (error instanceof Refusal) return error.step;
+  throw error;
+}
+
+/** The run of this number, counted round. */
+function pick(runs: readonly Run[], number: number): Run | undefined {
+  return runs[number % runs.length];
+}
+
+function parse(text: string): Json {
+  if (text === "") return null;
+  try {
+    const body: Json = JSON.parse(text);
+    return body;
+  } catch {
+    return { text };
+  }
+}
