@@ -1,0 +1,403 @@
+import { env, runInDurableObject } from "cloudflare:test";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { systemIds } from "#lib/clock";
+import { Book, type Config, DOUBTED, RESERVED, type Tables } from "#objects/work-pool/book";
+import type { LedgerRun } from "#objects/work-pool/ledger";
+import type { WorkPool } from "#objects/work-pool/object";
+
+const SECOND = 1_000_000;
+const START = 1_700_000_000 * SECOND;
+const QUEUES = ["a", "b"];
+
+/** One step of what befalls a pool. `told`: whether the object hears of it. */
+type Step =
+  | { do: "schedule"; run: number; queue: string; told: boolean }
+  | { do: "take"; run: number }
+  | { do: "commit"; flight: number }
+  | { do: "lose"; flight: number }
+  | { do: "force"; run: number; told: boolean }
+  | { do: "finish"; run: number; told: boolean }
+  | { do: "repeat"; run: number }
+  | { do: "limit"; pool: number | null; queues: (number | null)[] }
+  | { do: "wait"; seconds: number }
+  | { do: "read" }
+  | { do: "reconcile" }
+  | { do: "crash" };
+
+const aRun = fc.nat(7);
+const aLimit = fc.option(fc.nat(4), { freq: 3 });
+const told = fc.boolean();
+const only = <T extends string>(what: T) => fc.record({ do: fc.constant(what) });
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant("schedule" as const), run: aRun, queue: fc.constantFrom(...QUEUES), told }),
+  },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant("take" as const), run: aRun }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("commit" as const), flight: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("lose" as const), flight: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("force" as const), run: aRun, told }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("finish" as const), run: aRun, told }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("repeat" as const), run: aRun }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("limit" as const), pool: aLimit, queues: fc.tuple(aLimit, aLimit) }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), seconds: fc.integer({ min: 0, max: 30 }) }) },
+  { weight: 2, arbitrary: only("read" as const) },
+  { weight: 2, arbitrary: only("reconcile" as const) },
+  { weight: 1, arbitrary: only("crash" as const) },
+);
+
+/** A run in D1. Its `version` is that of its state: a commit names the one it was decided on. */
+interface Row {
+  id: string;
+  queue_id: string;
+  due: number | null;
+  version: number;
+}
+
+/** A pool as it is in D1, the proposals under way, and the object's book beside it. */
+class World {
+  book: Book;
+  now = START;
+  readonly d1 = new Map<string, Row>();
+  /** Takers who were told that they have a slot, and have not committed yet. */
+  readonly flights: { id: string; version: number; at: number }[] = [];
+  /** The last notice of each run being due: it may come again, late. */
+  private readonly notices = new Map<string, { queue: string; due: number }>();
+  private reading: { at: number; runs: LedgerRun[]; touched: Set<string> } | null = null;
+  private limits: { pool: number | null; queues: (number | null)[] } = { pool: 2, queues: [null, 1] };
+  private versions = 0;
+  private readonly tables: Tables;
+
+  constructor(tables: Tables) {
+    this.tables = tables;
+    this.book = new Book(tables, systemIds());
+    this.book.clear();
+    this.configure();
+  }
+
+  do(step: Step): void {
+    switch (step.do) {
+      case "schedule":
+        return this.schedule(idOf(step.run), step.queue, step.told);
+      case "take":
+        return this.take(idOf(step.run));
+      case "commit":
+        return this.commit(step.flight);
+      case "lose":
+        this.flights.splice(step.flight, 1);
+        return;
+      case "force":
+        return this.force(idOf(step.run), step.told);
+      case "finish":
+        return this.finish(idOf(step.run), step.told);
+      case "repeat":
+        return this.repeat(idOf(step.run));
+      case "limit":
+        this.limits = step;
+        return this.configure();
+      case "wait":
+        this.now += step.seconds * SECOND;
+        return;
+      case "read":
+        this.reading = { at: this.now, runs: this.live(), touched: new Set() };
+        return;
+      case "reconcile":
+        return this.reconcile();
+      case "crash":
+        return this.crash();
+      default:
+        step satisfies never;
+    }
+  }
+
+  /** What D1 answers of live runs. */
+  live(): LedgerRun[] {
+    return [...this.d1.values()].map(({ id, queue_id, due }) => ({ id, queue_id, due, is_late: false }));
+  }
+
+  limitOf(queueId: string | null): number {
+    return (queueId === null ? this.limits.pool : this.limits.queues[QUEUES.indexOf(queueId)]) ?? Infinity;
+  }
+
+  /** Looks at D1 after everything has come to rest. */
+  rest(): void {
+    this.flights.length = 0;
+    this.now += RESERVED + SECOND;
+    this.do({ do: "read" });
+    this.reconcile();
+  }
+
+  private configure(): void {
+    const { pool, queues } = this.limits;
+    const config: Config = {
+      pool: { id: "pool", updated: START, type: "process", status: "READY", is_paused: false, concurrency_limit: pool },
+      queues: QUEUES.map((id, at) => ({
+        id,
+        name: id,
+        status: "READY",
+        last_polled: null,
+        is_paused: false,
+        priority: 1,
+        concurrency_limit: queues[at] ?? null,
+      })),
+      unready: [],
+    };
+    this.book.setConfig(config, this.now, true);
+  }
+
+  private schedule(id: string, queue: string, isTold: boolean): void {
+    const row = this.d1.get(id);
+    const due = this.now + SECOND;
+    this.d1.set(id, { id, queue_id: row?.queue_id ?? queue, due, version: ++this.versions });
+    this.notices.set(id, { queue: row?.queue_id ?? queue, due });
+    if (isTold) this.repeat(id);
+  }
+
+  private repeat(id: string): void {
+    const notice = this.notices.get(id);
+    if (notice) this.tell(id, notice.queue, notice.due);
+  }
+
+  private tell(id: string, queue: string, doing: number | "holds" | null): void {
+    this.reading?.touched.add(id);
+    this.book.noteRun(id, queue, doing, this.now);
+  }
+
+  private take(id: string): void {
+    const row = this.d1.get(id);
+    if (!row || row.due === null) return;
+    const before = { ...this.seen(), holding: this.holding() };
+    const held = this.book.ledger.read(id);
+    const isTaken = this.book.take(id, row.queue_id, this.now);
+    if (isTaken) {
+      this.reading?.touched.add(id);
+      this.flights.push({ id, version: row.version, at: this.now });
+      expect(this.book.ledger.read(id)?.due).toBeNull();
+      if (held?.due === null) expect(this.holding()).toEqual(before.holding);
+      else expect(this.holding().pool).toBe(before.holding.pool + 1);
+      if (held?.due !== null) expect(this.holding().pool).toBeLessThanOrEqual(this.limitOf(null));
+      if (held?.due !== null) expect(this.holding()[row.queue_id]).toBeLessThanOrEqual(this.limitOf(row.queue_id));
+    } else {
+      expect({ ...this.seen(), holding: this.holding() }).toEqual(before);
+      const isFull =
+        before.holding.pool >= this.limitOf(null) || (before.holding[row.queue_id] ?? 0) >= this.limitOf(row.queue_id);
+      expect(isFull && held?.due !== null).toBe(true);
+    }
+  }
+
+  /** A taker's commit, if nobody was faster; of the PENDING nobody else is told. */
+  private commit(flight: number): void {
+    const [mine] = this.flights.splice(flight, 1);
+    const row = mine && this.d1.get(mine.id);
+    if (row?.version === mine?.version && row) this.d1.set(row.id, { ...row, due: null, version: ++this.versions });
+  }
+
+  private force(id: string, isTold: boolean): void {
+    const row = this.d1.get(id);
+    if (!row || row.due === null) return;
+    this.d1.set(id, { ...row, due: null, version: ++this.versions });
+    if (isTold) this.tell(id, row.queue_id, "holds");
+  }
+
+  private finish(id: string, isTold: boolean): void {
+    const row = this.d1.get(id);
+    if (!row || row.due !== null) return;
+    this.d1.delete(id);
+    // Whoever would say now that it is due was overtaken long ago.
+    this.notices.delete(id);
+    if (isTold) this.tell(id, row.queue_id, null);
+  }
+
+  private reconcile(): void {
+    if (!this.reading) return;
+    const { at, runs, touched } = this.reading;
+    this.reading = null;
+    this.book.reconcile({ at, runs, covers: () => true, isOutdated: (id) => touched.has(id) });
+  }
+
+  /** The object is gone with all that it had in memory; its tables are not. */
+  private crash(): void {
+    const before = this.seen();
+    this.reading = null;
+    this.book = new Book(this.tables, systemIds());
+    this.book.load();
+    expect(this.seen()).toEqual(before);
+  }
+
+  /** How many hold slots: counted run by run, and as the ledger says. */
+  holding(): Record<string, number> & { pool: number } {
+    const holders = [...this.book.ledger.all()].filter(({ due }) => due === null);
+    const counts = Object.fromEntries(
+      QUEUES.map((id) => [id, holders.filter(({ queue_id }) => queue_id === id).length]),
+    );
+    for (const id of QUEUES) expect(this.book.ledger.holding(id)).toBe(counts[id]);
+    return { ...counts, pool: holders.length };
+  }
+
+  /** All that the book knows of runs, and what it would offer. */
+  seen() {
+    const pool = this.book.pool;
+    const queues = [...this.book.queues.values()];
+    const ask = { before: null, after: null, limit: 100 };
+    return {
+      runs: [...this.book.ledger.all()].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+      offers: pool ? this.book.ledger.offer(pool, queues, queues, ask) : [],
+    };
+  }
+}
+
+const idOf = (run: number) => `run-${run}`;
+
+/** Works in the tables of an object that nobody else uses. */
+function inTables<T>(work: (tables: Tables) => T): Promise<T> {
+  const stub = env.WORK_POOL.get(env.WORK_POOL.idFromName(crypto.randomUUID()));
+  return runInDurableObject(stub, (object) => {
+    const pool = object as unknown as WorkPool;
+    pool.open();
+    return work({
+      read: (statement) => pool.sql.exec(statement).toArray(),
+      write: (statement, ...params) => pool.sql.exec(statement, ...params).toArray(),
+    });
+  });
+}
+
+describe("slots of a pool, whatever befalls its runs", () => {
+  test("are never given beyond a limit, and are those that D1 says when all has come to rest", async () => {
+    await inTables((tables) => {
+      fc.assert(
+        fc.property(fc.array(anyStep, { maxLength: 60 }), (steps) => {
+          const world = new World(tables);
+          for (const step of steps) {
+            world.do(step);
+            expect(world.holding().pool).toBeGreaterThanOrEqual(0);
+          }
+          world.rest();
+          expect(world.seen().runs.map(({ id, queue_id, due }) => [id, queue_id, due])).toEqual(
+            world
+              .live()
+              .toSorted((a, b) => (a.id < b.id ? -1 : 1))
+              .map(({ id, queue_id, due }) => [id, queue_id, due]),
+          );
+          world.do({ do: "crash" });
+        }),
+        { numRuns: 400 },
+      );
+    });
+  }, 60_000);
+
+  /** As it goes without lost messages: whoever takes a slot commits soon or not at all, and the ends of runs are told. */
+  const orderly = anyStep.map((step): Step => {
+    if (step.do === "limit" || step.do === "force") return { do: "reconcile" };
+    if (step.do === "wait") return { do: "wait", seconds: step.seconds % 5 };
+    return "told" in step ? { ...step, told: true } : step;
+  });
+
+  test("are never held by more runs in D1 than the limits allow, though notices come late and objects crash", async () => {
+    await inTables((tables) => {
+      fc.assert(
+        fc.property(fc.array(orderly, { maxLength: 80 }), (steps) => {
+          const world = new World(tables);
+          for (const step of steps) {
+            // A run that was put on its way is not scheduled anew before it has ended.
+            if (step.do === "schedule" && world.d1.has(idOf(step.run))) continue;
+            world.do(step);
+            // What was not committed by now never is.
+            const late = world.flights.filter(({ at }) => at < world.now - DOUBTED);
+            for (const flight of late) world.flights.splice(world.flights.indexOf(flight), 1);
+            const running = world.live().filter(({ due }) => due === null);
+            expect(running.length).toBeLessThanOrEqual(world.limitOf(null));
+            for (const id of QUEUES)
+              expect(running.filter(({ queue_id }) => queue_id === id).length).toBeLessThanOrEqual(world.limitOf(id));
+          }
+        }),
+        { numRuns: 400 },
+      );
+    });
+  }, 60_000);
+});
+
+describe("a slot that was taken", () => {
+  const config = (limit: number | null): Config => ({
+    pool: { id: "pool", updated: START, type: "process", status: "READY", is_paused: true, concurrency_limit: limit },
+    queues: [
+      {
+        id: "a",
+        name: "a",
+        status: "READY",
+        last_polled: null,
+        is_paused: true,
+        priority: 1,
+        concurrency_limit: null,
+      },
+    ],
+    unready: [],
+  });
+  const everyone = { covers: () => true, isOutdated: () => false };
+  const due = (id: string): LedgerRun => ({ id, queue_id: "a", due: START, is_late: false });
+
+  const withBook = (limit: number | null, work: (book: Book) => void) =>
+    inTables((tables) => {
+      const book = new Book(tables, systemIds());
+      book.setConfig(config(limit), START, true);
+      work(book);
+    });
+
+  test("is given though the pool or the queue is paused, for only limits count", () =>
+    withBook(1, (book) => {
+      expect([book.take("first", "a", START), book.take("second", "a", START)]).toEqual([true, false]);
+    }));
+
+  test("is nobody's business where the queue is not known", () =>
+    withBook(0, (book) => {
+      expect(book.take("run", "elsewhere", START)).toBeNull();
+      expect(book.ledger.size).toBe(0);
+    }));
+
+  test("stays with its run while the commit may still come, and goes back when it did not", () =>
+    withBook(1, (book) => {
+      book.noteRun("run", "a", START, START);
+      expect(book.take("run", "a", START)).toBe(true);
+      book.reconcile({ at: START + RESERVED - 1, runs: [due("run")], ...everyone });
+      expect(book.take("other", "a", START)).toBe(false);
+      book.reconcile({ at: START + RESERVED, runs: [due("run")], ...everyone });
+      expect(book.ledger.read("run")).toEqual(due("run"));
+      expect(book.take("other", "a", START)).toBe(true);
+    }));
+
+  test("is kept for a moment when somebody says that the run is due, who may be behind", () =>
+    withBook(1, (book) => {
+      book.take("run", "a", START);
+      expect(book.noteRun("run", "a", START, START)).toBe(false);
+      expect(book.nextExpiry()).toBe(START + DOUBTED);
+      book.reconcile({ at: START + DOUBTED, runs: [due("run")], ...everyone });
+      expect(book.ledger.read("run")?.due).toBe(START);
+    }));
+
+  test("is certain once D1 says that the run holds it, and is then given back when D1 says that it does not", () =>
+    withBook(1, (book) => {
+      book.take("run", "a", START);
+      book.reconcile({ at: START + 1, runs: [{ ...due("run"), due: null }], ...everyone });
+      expect(book.nextExpiry()).toBeNull();
+      book.reconcile({ at: START + 2, runs: [], ...everyone });
+      expect(book.ledger.size).toBe(0);
+    }));
+
+  test("goes back at once when the run is told to have ended", () =>
+    withBook(1, (book) => {
+      book.take("run", "a", START);
+      expect(book.noteRun("run", "a", null, START)).toBe(true);
+      expect(book.take("other", "a", START)).toBe(true);
+    }));
+
+  test("is taken by a run that nobody asked for, too: one that was forced to run counts", () =>
+    withBook(1, (book) => {
+      book.noteRun("forced", "a", "holds", START);
+      book.noteRun("forced too", "a", "holds", START);
+      expect(book.ledger.holding("a")).toBe(2);
+      expect(book.take("other", "a", START)).toBe(false);
+    }));
+});
