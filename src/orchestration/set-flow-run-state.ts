@@ -6,6 +6,7 @@ import { emitEvents } from "#events/emit";
 import { flowRunStateEvent } from "#events/lifecycle";
 import { missingObject, unavailable } from "#lib/api-error";
 import type { Ids } from "#lib/clock";
+import { cancelChildren } from "#orchestration/cancel-children";
 import {
   assignments,
   changedOnly,
@@ -170,6 +171,7 @@ async function afterCommit(
   await releaseSlots(tools, row.id, effects);
   const retry = effects.find((effect) => effect.kind === "retry-failed-task-runs");
   if (retry) await retryFailedTaskRuns(tools, row.id, retry.scheduled_time);
+  if (state.type === "CANCELLED") tools.background(cancelChildren(tools, row.id, setFlowRunState));
   const live = liveRunOf(row, state.type);
   if (live && !isPoolTold && isNewsToPool(initial?.type ?? null, state.type)) await tellPools(tools, [live]);
 }

@@ -14,8 +14,3 @@ export async function later<T>(ahead: number, work: (tools: Tools) => Promise<T>
   await waitOnExecutionContext(context);
   return result;
 }
-
-/** Puts time back in the database: a state of a run, and the run, are so much older than they are. */
-export async function age(runId: string, by: number): Promise<void> {
-  await env.DB.prepare("update flow_run set state_timestamp = state_timestamp - ? where id = ?").bind(by, runId).run();
-}

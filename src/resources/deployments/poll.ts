@@ -4,6 +4,7 @@ import { writeEvents } from "#events/emit";
 import { flow_run } from "#db/tables/flow-run";
 import { deployment } from "#db/tables/deployment";
 import type { Micros } from "#lib/clock";
+import { markLate } from "#orchestration/mark-late";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
 import { type FlowRunWithState, selectFlowRuns } from "#resources/flow-runs/store";
@@ -28,7 +29,22 @@ export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promi
   ]);
   const ids = stale.map(({ id }) => String(id));
   if (ids.length > 0) tools.background(noteDeployments(tools, ids, now));
-  return runs as unknown as FlowRunWithState[]; // rows of the flow runs' own select
+  const due = runs as unknown as FlowRunWithState[]; // rows of the flow runs' own select
+  const { enabled, after_seconds: seconds } = tools.settings.services.late_runs;
+  const overdue = enabled ? due.filter((run) => isOverdue(run, now - seconds * 1_000_000)) : [];
+  if (overdue.length > 0)
+    tools.background(
+      markLate(
+        tools,
+        overdue.map(({ id }) => id),
+      ),
+    );
+  return due;
+}
+
+/** The clock comes to such a run too, but only once a minute. */
+function isOverdue({ state_name, next_scheduled_start_time: at }: FlowRunWithState, until: Micros): boolean {
+  return state_name === "Scheduled" && at !== null && at <= until;
 }
 
 /** Reads the index of live runs by time; `+` keeps SQLite from going through the whole past instead. */

@@ -1,0 +1,225 @@
+import { env } from "cloudflare:test";
+import { sql } from "drizzle-orm";
+import { expect, test, vi } from "vitest";
+import { cancelChildren, selectSubflows, selectTaskRuns } from "#orchestration/cancel-children";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { cancelLeftChildren, cancelStuckRuns, selectStuck, selectWithChildren } from "#services/cancellation-cleanup";
+import { planOf } from "../support/plans";
+import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
+import { later, MINUTE, SECOND } from "./time";
+
+interface Run {
+  id: string;
+  state_type: string;
+  state_name: string;
+  state: { message: string | null };
+  [field: string]: unknown;
+}
+
+const flowRun = async (id: string) => (await api<Run>("GET", `/flow_runs/${id}`)).body;
+const taskRun = async (id: string) => (await api<Run>("GET", `/task_runs/${id}`)).body;
+
+/** A task run of a flow run, in a state of this type. */
+async function aTaskRun(flowRunId: string, type = "RUNNING"): Promise<string> {
+  const { status, body } = await api<Run>("POST", "/task_runs/", {
+    flow_run_id: flowRunId,
+    task_key: unique("task"),
+    dynamic_key: "0",
+    state: { type },
+  });
+  if (status !== 201) throw new Error(`a task run was refused: ${JSON.stringify(body)}`);
+  return body.id;
+}
+
+/** A subflow of a flow run, with the task run that stands for it. */
+async function aSubflow(parentId: string, fields: Record<string, unknown> = {}) {
+  const wrapper = await aTaskRun(parentId);
+  const { id } = await aFlowRun({ parent_task_run_id: wrapper, state: { type: "RUNNING" }, ...fields });
+  return { id, wrapper };
+}
+
+async function aDeployment(fields: Record<string, unknown> = {}): Promise<string> {
+  const body = { name: unique("deployed"), flow_id: await aFlow(), ...fields };
+  return (await api<{ id: string }>("POST", "/deployments/", body)).body.id;
+}
+
+/** A run that is cancelled in the database alone, as if its process had died right after the commit. */
+async function aRunCancelledAlone(children: (id: string) => Promise<void>): Promise<string> {
+  await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  await children(id);
+  await later(0, (tools) => {
+    // Nothing is done after the commit.
+    const dead = { ...tools, background: (work: Promise<unknown>) => void work.catch(() => undefined) };
+    const services = { ...tools.settings.services };
+    services.cancellation_cleanup = { ...services.cancellation_cleanup, enabled: false };
+    return setFlowRunState({ ...dead, settings: { ...tools.settings, services } }, id, { type: "CANCELLED" });
+  });
+  return id;
+}
+
+test("the task runs and subflows of a cancelled run are cancelled with it, and theirs", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  const [running, pending] = [await aTaskRun(id), await aTaskRun(id, "PENDING")];
+  const child = await aSubflow(id);
+  const grandchild = await aSubflow(child.id);
+  const task = await aTaskRun(grandchild.id);
+  expect((await propose(id, { type: "CANCELLED" })).status).toBe("ACCEPT");
+  await vi.waitFor(async () => expect(await taskRun(task)).toMatchObject({ state_type: "CANCELLED" }), 5000);
+  for (const one of [running, pending, child.wrapper, grandchild.wrapper]) {
+    expect(await taskRun(one)).toMatchObject({
+      state_type: "CANCELLED",
+      state: { message: "The parent flow run was cancelled." },
+    });
+  }
+  for (const one of [child.id, grandchild.id]) {
+    expect(await flowRun(one)).toMatchObject({
+      state_type: "CANCELLED",
+      state: { message: "The parent flow run was cancelled." },
+    });
+  }
+});
+
+test.for([["COMPLETED"], ["FAILED"], ["CRASHED"]] as const)("a child that is %s stays so", async ([type]) => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  const child = await aSubflow(id);
+  const task = await aTaskRun(id);
+  await api("POST", `/task_runs/${task}/set_state`, { state: { type }, force: true });
+  await propose(child.id, { type }, true);
+  await propose(id, { type: "CANCELLED" });
+  await later(0, (tools) => cancelChildren(tools, id, setFlowRunState));
+  expect(await taskRun(task)).toMatchObject({ state_type: type });
+  expect(await flowRun(child.id)).toMatchObject({ state_type: type });
+});
+
+test.for([
+  ["is running", "CANCELLING", { type: "RUNNING" }],
+  ["is pending", "CANCELLING", { type: "PENDING" }],
+  ["has not begun", "CANCELLED", { type: "SCHEDULED" }],
+] as const)("a subflow with a deployment that %s becomes %s", async ([, expected, state]) => {
+  const deployment_id = await aDeployment();
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  const child = await aSubflow(id, { deployment_id, state });
+  await propose(id, { type: "CANCELLED" });
+  await vi.waitFor(async () => expect(await flowRun(child.id)).toMatchObject({ state_type: expected }), 5000);
+  // Its process is told once.
+  const before = await flowRun(child.id);
+  await later(0, (tools) => cancelChildren(tools, id, setFlowRunState));
+  expect(await flowRun(child.id)).toMatchObject({ state_id: before["state_id"] });
+});
+
+test("what ends otherwise than by cancellation leaves its children alone", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  const task = await aTaskRun(id);
+  await propose(id, { type: "FAILED" });
+  await later(2 * MINUTE, cancelLeftChildren);
+  expect(await taskRun(task)).toMatchObject({ state_type: "RUNNING" });
+});
+
+test("more children than one page are all cancelled, in few round trips", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  const template = await aTaskRun(id);
+  const columns = (await env.DB.prepare("select * from task_run where id = ?").bind(template).first()) ?? {};
+  const names = Object.keys(columns).filter((name) => name !== "id" && name !== "dynamic_key");
+  await env.DB.prepare(
+    `insert into task_run (id, dynamic_key, ${names.join(", ")})
+      with recursive n(i) as (select 1 union all select i + 1 from n where i < 350)
+      select lower(hex(randomblob(4)) || '-' || hex(randomblob(2)) || '-4' || substr(hex(randomblob(2)), 2) || '-8' || substr(hex(randomblob(2)), 2) || '-' || hex(randomblob(6))),
+        'n' || i, ${names.join(", ")} from n, task_run where id = ?`,
+  )
+    .bind(template)
+    .run();
+  await propose(id, { type: "CANCELLED" });
+  const left = () =>
+    env.DB.prepare("select count(*) as n from task_run where flow_run_id = ? and state_type <> 'CANCELLED'")
+      .bind(id)
+      .first<number>("n");
+  await vi.waitFor(async () => expect(await left()).toBe(0), 10_000);
+  const { results } = await env.DB.prepare(
+    "select json_array_length(states) as states, count(*) as n from task_run where flow_run_id = ? group by 1",
+  )
+    .bind(id)
+    .all();
+  expect(results).toEqual([{ states: 2, n: 351 }]);
+});
+
+test("children of a run whose process died right after its cancellation are cancelled by the clock", async () => {
+  let [task, subflow] = ["", ""];
+  await aRunCancelledAlone(async (id) => {
+    task = await aTaskRun(id);
+    subflow = (await aSubflow(id)).id;
+  });
+  // The commit is given a minute to do it itself.
+  await later(0, cancelLeftChildren);
+  expect(await taskRun(task)).toMatchObject({ state_type: "RUNNING" });
+  await later(MINUTE + SECOND, cancelLeftChildren);
+  expect(await taskRun(task)).toMatchObject({ state_type: "CANCELLED" });
+  expect(await flowRun(subflow)).toMatchObject({ state_type: "CANCELLED" });
+});
+
+test("what is reported of a cancelled run after its end is found by the second walk", async () => {
+  const id = await aRunCancelledAlone(async () => {});
+  await later(2 * MINUTE, cancelLeftChildren);
+  const task = await aTaskRun(id);
+  await later(30 * MINUTE, cancelLeftChildren);
+  expect(await taskRun(task)).toMatchObject({ state_type: "RUNNING" });
+  await later(62 * MINUTE, cancelLeftChildren);
+  expect(await taskRun(task)).toMatchObject({ state_type: "CANCELLED" });
+});
+
+test("two walks at once cancel a child once", async () => {
+  let task = "";
+  await aRunCancelledAlone(async (id) => {
+    task = await aTaskRun(id);
+  });
+  await later(2 * MINUTE, (tools) => Promise.all([cancelLeftChildren(tools), cancelLeftChildren(tools)]));
+  const states = (await api<unknown[]>("GET", `/task_run_states/?task_run_id=${task}`)).body;
+  expect(states).toHaveLength(2);
+});
+
+test("a run that is Cancelling for too long is Cancelled, and not a moment before", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  await propose(id, { type: "CANCELLING" });
+  await later(299 * SECOND, cancelStuckRuns);
+  expect(await flowRun(id)).toMatchObject({ state_type: "CANCELLING" });
+  await later(301 * SECOND, (tools) => Promise.all([cancelStuckRuns(tools), cancelStuckRuns(tools)]));
+  expect(await flowRun(id)).toMatchObject({ state_type: "CANCELLED", state_name: "Cancelled" });
+  const { results } = await env.DB.prepare("select type from flow_run_state where flow_run_id = ? order by id")
+    .bind(id)
+    .all();
+  expect(results.map(({ type }) => type)).toEqual(["RUNNING", "CANCELLING", "CANCELLED"]);
+});
+
+test("the time that a cancellation may take is a setting", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  await propose(id, { type: "CANCELLING" });
+  await later(6 * SECOND, (tools) => {
+    const cancellation_cleanup = { enabled: true, cancelling_timeout_seconds: 5 };
+    const services = { ...tools.settings.services, cancellation_cleanup };
+    return cancelStuckRuns({ ...tools, settings: { ...tools.settings, services } });
+  });
+  expect(await flowRun(id)).toMatchObject({ state_type: "CANCELLED" });
+});
+
+test("the children of a run whose cancellation timed out are cancelled too", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  const task = await aTaskRun(id);
+  await propose(id, { type: "CANCELLING" });
+  await later(301 * SECOND, cancelStuckRuns);
+  expect(await taskRun(task)).toMatchObject({ state_type: "CANCELLED" });
+});
+
+test("sweeps seek what they look for", async () => {
+  const stuck = await planOf(selectStuck(1));
+  expect(stuck).toMatch(/SEARCH flow_run USING INDEX flow_run_halted \(state_type=\? AND state_timestamp<\?\)/);
+  const children = await planOf(selectWithChildren((id) => sql`${id} > 'a' and ${id} <= 'b'`));
+  const plans = [
+    stuck,
+    children,
+    await planOf(selectSubflows(WORKSPACE, "x")),
+    await planOf(selectTaskRuns(WORKSPACE, "x")),
+  ];
+  for (const plan of plans) expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
+  expect(children).toMatch(/SEARCH st USING PRIMARY KEY \(id>\? AND id<\?\)/);
+  expect(children).toMatch(/SEARCH c USING INDEX flow_run_parent/);
+});
