@@ -35,6 +35,13 @@ export function forget(workspaceId: string, id: string): void {
   recent.delete(keyOf(workspaceId, id));
 }
 
+/** Forgets the runs of a deployment, whose limit or switches are another now. */
+export function forgetDeployment(workspaceId: string, deploymentId: string): void {
+  for (const [key, { loaded }] of recent) {
+    if (loaded.row.workspace_id === workspaceId && loaded.row.deployment_id === deploymentId) recent.delete(key);
+  }
+}
+
 /** The run as this isolate last wrote it, given out once. */
 export function recall(workspaceId: string, id: string): LoadedFlowRun | undefined {
   const key = keyOf(workspaceId, id);

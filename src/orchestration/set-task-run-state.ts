@@ -133,7 +133,7 @@ async function commit(
 
 /** A background task that is scheduled again goes to the task workers' queue. */
 function enqueue(tools: Tools, row: TaskRunRow, { effects }: Decision<TaskRunContext>, state: State): void {
-  const effect = effects.find(({ kind }) => kind === "enqueue-task-run");
+  const effect = effects.find((one) => one.kind === "enqueue-task-run");
   if (effect) tools.background(enqueueTaskRun(tools, row, state, effect.retry));
 }
 

@@ -12,6 +12,7 @@ import type { DeploymentUpdate } from "#resources/deployments/schema";
 import { mergeSchedules } from "#resources/deployments/merge-schedules";
 import { type DeploymentColumns, type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
+import { forgetDeployment } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
 import { valuesProblem } from "#wire/parameters";
 import { UnusableSchema } from "#lib/json-schema";
@@ -75,6 +76,7 @@ async function commit(
   ]);
   const after = written.at(-1)?.rows[0] as DeploymentRow | undefined; // a row of the store's own select
   if (!after) throw unavailable("The deployment was deleted in the meantime.", 1);
+  forgetDeployment(tools.workspaceId, id);
   await forgetRuns(tools, before, written.slice(0, removal.length));
   if (isReshaped) await materialise(tools, [after]);
   await announce(tools, before, after);

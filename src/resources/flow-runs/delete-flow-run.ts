@@ -7,6 +7,7 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sendUnsentOf } from "#events/outbox";
 import { inWorkspace, list, seek } from "#filters/clause";
 import type { LiveRun } from "#objects/work-pool/live-run";
+import { releaseSlots } from "#orchestration/secure-slots";
 import { tellPools } from "#orchestration/tell-pools";
 import type { Tools } from "#tools";
 
@@ -19,11 +20,12 @@ const MAX_TASK_RUNS = 5_000;
  */
 export async function deleteFlowRuns(tools: Tools, ids: readonly string[]): Promise<string[]> {
   const { workspaceId, db } = tools;
-  const [runs, live] = await db.readAll([
+  const [runs, live, leases] = await db.readAll([
     sql`select id, exists (select 1 from ${task_run} t where t.workspace_id = ${workspaceId} and t.flow_run_id = r.id
         limit 1 offset ${MAX_TASK_RUNS}) as is_large
       from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id in ${list(ids)}`,
     liveRuns(workspaceId, ids),
+    heldLeases(workspaceId, ids),
   ]);
   if (!runs?.length) return [];
   const present = runs.map(({ id }) => String(id));
@@ -31,6 +33,10 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[]): Prom
   for (const { id, is_large } of runs) if (is_large === 1) await deleteTaskRuns(tools, String(id));
   await db.batch(deletions(workspaceId, present));
   await tellPools(tools, (live ?? []).map(forgotten));
+  const released = (leases ?? []).map(
+    ({ lease_id }) => ({ kind: "release-slot", lease_id: String(lease_id) }) as const,
+  );
+  await releaseSlots(tools, "", released);
   return ids.filter((id) => present.includes(id));
 }
 
@@ -47,6 +53,14 @@ function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
     join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
     join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     where r.workspace_id = ${workspaceId} and r.id in ${list(ids)}`;
+}
+
+/** The leases by which runs hold slots of their deployments' limits. */
+function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
+  return sql`select s.state_details ->> '$.deployment_concurrency_lease_id' as lease_id from ${flow_run} r
+    join ${flow_run_state} s on s.id = r.state_id
+    where r.workspace_id = ${workspaceId} and r.id in ${list(ids)} and lease_id is not null
+      and s.type in ('PENDING', 'RUNNING', 'CANCELLING')`;
 }
 
 async function deleteTaskRuns(tools: Tools, flowRunId: string): Promise<void> {

@@ -1,0 +1,61 @@
+/** The routes under /deployments/{id}/reliability: how a deployment's runs are kept honest. Ours; stock clients do not know them. */
+import { sql } from "drizzle-orm";
+import { z } from "zod";
+import { deployment } from "#db/tables/deployment";
+import { route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import { forgetDeployment } from "#orchestration/recent-runs";
+import type { Tools } from "#tools";
+import { Uuid } from "#wire/ids";
+import { DEFAULT_RELIABILITY, readReliability, Reliability } from "#wire/reliability";
+
+const ById = z.object({ id: Uuid });
+const ReliabilityUpdate = Reliability.partial().meta({ id: "DeploymentReliabilityUpdate" });
+
+interface Column {
+  reliability: string | null;
+}
+
+async function read({ db, workspaceId }: Tools, id: string): Promise<Reliability> {
+  const [row] = await db.rows<Column>(
+    sql`select reliability from ${deployment} where workspace_id = ${workspaceId} and id = ${id}`,
+  );
+  if (!row) throw notFound("Deployment");
+  return readReliability(row.reliability);
+}
+
+/** Lays the changes over what is there, in one statement, so that two changes at once are both kept. */
+async function update(tools: Tools, id: string, changes: Partial<Reliability>): Promise<Reliability> {
+  const { rows } = await tools.db.run(
+    sql`update ${deployment} set reliability = json_patch(coalesce(reliability, '{}'), ${JSON.stringify(changes)}), updated = ${tools.clock()}
+      where workspace_id = ${tools.workspaceId} and id = ${id} returning reliability`,
+  );
+  const [row] = rows;
+  if (!row) throw notFound("Deployment");
+  forgetDeployment(tools.workspaceId, id);
+  return readReliability(String(row["reliability"]));
+}
+
+export const reliabilityRoutes = [
+  route(
+    {
+      method: "GET",
+      path: "/deployments/{id:uuid}/reliability",
+      summary: "Read how a deployment's runs are kept honest.",
+      params: ById,
+      response: Reliability,
+    },
+    ({ params, tools }) => read(tools, params.id),
+  ),
+  route(
+    {
+      method: "PATCH",
+      path: "/deployments/{id:uuid}/reliability",
+      summary: `Change how a deployment's runs are kept honest; by default ${JSON.stringify(DEFAULT_RELIABILITY)}.`,
+      params: ById,
+      body: ReliabilityUpdate,
+      response: Reliability,
+    },
+    ({ params, body, tools }) => update(tools, params.id, body),
+  ),
+];
