@@ -2,6 +2,9 @@
 import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/queue-waiting";
 import { sweepOutbox } from "#events/outbox";
+import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
+import { markLateRuns } from "#services/late-runs";
+import { failExpiredPauses } from "#services/pause-expirations";
 import { topUpSchedules } from "#services/scheduler";
 import { markSilentDeployments } from "#services/served-deployments";
 import type { Tools } from "#tools";
@@ -21,6 +24,10 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "sweep the outbox", run: sweepOutbox },
     { name: "top up schedules", service: "scheduler", run: topUpSchedules },
     { name: "mark silent deployments", service: "foreman", run: markSilentDeployments },
+    { name: "mark late runs", service: "late_runs", run: markLateRuns },
+    { name: "fail expired pauses", service: "pause_expirations", run: failExpiredPauses },
+    { name: "cancel stuck runs", service: "cancellation_cleanup", run: cancelStuckRuns },
+    { name: "cancel left children", service: "cancellation_cleanup", run: cancelLeftChildren },
   ],
 };
 
