@@ -113,6 +113,13 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
 }
 
+/** Whether the filters ask for nothing, so that every row of the workspace meets them. */
+export function asksForAll(root: Root, filters: Filters): boolean {
+  const { [root]: own, ...beside } = filters;
+  const { filter }: Resource<unknown> = RESOURCES[root];
+  return !Object.values(beside).some(Boolean) && (filter.clause(own, "") ?? ALWAYS) === ALWAYS;
+}
+
 function ownClauses<R extends Root>(root: R, filters: Filters, workspaceId: string): SQL[] {
   const { table, filter }: Resource<Filters[R]> = RESOURCES[root];
   return [inWorkspace(table.workspace_id, workspaceId), filter.clause(filters[root], workspaceId) ?? ALWAYS];

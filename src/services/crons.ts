@@ -5,6 +5,7 @@ import { sweepOutbox } from "#events/outbox";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { markLateRuns } from "#services/late-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
+import { countOldRuns } from "#services/run-counts";
 import { topUpSchedules } from "#services/scheduler";
 import { markSilentDeployments } from "#services/served-deployments";
 import type { Tools } from "#tools";
@@ -22,6 +23,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
   "* * * * *": [
     { name: "queue waiting segments", run: queueWaitingSegments },
     { name: "sweep the outbox", run: sweepOutbox },
+    { name: "count old runs", run: countOldRuns },
     { name: "top up schedules", service: "scheduler", run: topUpSchedules },
     { name: "mark silent deployments", service: "foreman", run: markSilentDeployments },
     { name: "mark late runs", service: "late_runs", run: markLateRuns },

@@ -1,7 +1,7 @@
 /** The main routes under /flow_runs; history, graph, input, resume, labels, bulk and logs have files of their own. */
 import { z } from "zod";
-import { FilterFields, toFilters } from "#filters/bodies";
-import { whereClause } from "#filters/joins";
+import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
+import { asksForAll, whereClause } from "#filters/joins";
 import { FlowRunSort, orderBy } from "#filters/sorts";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
@@ -19,6 +19,12 @@ import { StateCreate } from "#wire/state";
 
 const ById = z.object({ id: Uuid });
 const store = (tools: Tools) => new FlowRunStore(tools.db, tools.workspaceId);
+
+function countRuns(tools: Tools, body: FilterBody): Promise<number> {
+  const filters = toFilters(body);
+  if (asksForAll("flow_runs", filters)) return store(tools).countAll();
+  return store(tools).count(whereClause("flow_runs", filters, tools.workspaceId));
+}
 
 export const flowRunRoutes = [
   route(
@@ -91,7 +97,7 @@ export const flowRunRoutes = [
       body: embedded(FilterFields),
       response: z.int(),
     },
-    ({ body, tools }) => store(tools).count(whereClause("flow_runs", toFilters(body), tools.workspaceId)),
+    ({ body, tools }) => countRuns(tools, body),
   ),
   route(
     {
@@ -106,7 +112,7 @@ export const flowRunRoutes = [
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
       const [rows, count] = await Promise.all([
         store(tools).list(where, orderBy("flow_runs", body.sort), limit, (body.page - 1) * limit),
-        store(tools).count(where),
+        countRuns(tools, body),
       ]);
       const now = tools.clock();
       return pageOf(

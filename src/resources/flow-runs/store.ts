@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
-import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
@@ -73,7 +73,19 @@ export class FlowRunStore {
     );
   }
 
-  /** How many runs there are. */
+  /** How many runs there are in all: those long past are counted already. */
+  async countAll(): Promise<number> {
+    const of = (column: string) =>
+      sql`select ${sql.raw(column)} from ${flow_run_count} where workspace_id = ${this.workspaceId}`;
+    const counted = (condition: SQL) => sql`select count(*) from ${flow_run} where workspace_id = ${this.workspaceId}
+      and coalesce("start_time", "expected_start_time") ${condition}`;
+    const [row] = await this.db.rows<{ count: number }>(sql`
+      select coalesce((${of("count")}), 0) + (${counted(sql`is null`)})
+        + (${counted(sql`>= coalesce((${of("before")}), -9e18)`)}) as count`);
+    return row?.count ?? 0;
+  }
+
+  /** How many runs meet a condition. */
   async count(where: SQL): Promise<number> {
     const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${flow_run} where ${where}`);
     return row?.count ?? 0;
