@@ -1,0 +1,438 @@
+import { env, evictDurableObject, runInDurableObject, SELF } from "cloudflare:test";
+import { expect, test, vi } from "vitest";
+import { recordTaskRuns, readTaskRun } from "#events/task-runs";
+import { receiveEvent } from "#events/event";
+import type { Clock } from "#lib/clock";
+import { objectName } from "#objects/client";
+import { enqueueTaskRun } from "#objects/task-queue/client";
+import { selectScheduled } from "#objects/task-queue/repair";
+import { createTaskRun } from "#resources/task-runs/create-task-run";
+import { makeTools } from "#tools";
+import { anEvent, connect, connectAuthenticated, type Socket } from "../events/world.ts";
+import { planOf } from "../support/plans.ts";
+import { api, unique, WORKSPACE } from "../support/world.ts";
+
+interface TaskRun {
+  id: string;
+  task_key: string;
+  state_id: string;
+  state_type: string;
+  state: { id: string; type: string; state_details: { task_parameters_id: string; deferred: boolean } };
+  [field: string]: unknown;
+}
+
+const PATH = "/task_runs/subscriptions/scheduled";
+const SECOND = 1_000_000;
+const tools = () => makeTools(env, WORKSPACE, () => {});
+const stub = () => env.TASK_QUEUE.get(env.TASK_QUEUE.idFromName(objectName(WORKSPACE)));
+
+const draftOf = (task_key: string) => ({
+  task_key,
+  dynamic_key: crypto.randomUUID(),
+  name: "note",
+  state: {
+    type: "SCHEDULED" as const,
+    state_details: { deferred: true, task_parameters_id: crypto.randomUUID() },
+  },
+});
+
+/** A background task, as `task.delay()` makes it. */
+async function aDelayedRun(taskKey: string): Promise<TaskRun> {
+  const { status, body } = await api<TaskRun>("POST", "/task_runs/", draftOf(taskKey));
+  expect(status).toBe(201);
+  return body;
+}
+
+/** A background task of which the object was not told, for it could not be reached. */
+async function anUntoldRun(taskKey: string): Promise<string> {
+  const log = vi.spyOn(console, "error").mockImplementation(() => {});
+  const unreachable = new Proxy(env.TASK_QUEUE, {
+    get() {
+      throw new Error("no object");
+    },
+  });
+  const works: Promise<unknown>[] = [];
+  const { row, created } = await createTaskRun(
+    { ...tools(), env: { ...env, TASK_QUEUE: unreachable }, background: (work) => works.push(work) },
+    draftOf(taskKey),
+  );
+  await Promise.all(works);
+  expect([created, log.mock.calls.length]).toEqual([true, 1]);
+  log.mockRestore();
+  return row.id;
+}
+
+/** A task worker that has subscribed. */
+async function aWorker(keys: string[], clientId = unique("worker")): Promise<Socket> {
+  const socket = await connectAuthenticated(PATH);
+  socket.send({ type: "subscribe", keys, client_id: clientId });
+  return socket;
+}
+
+const ack = (socket: Socket) => socket.send({ type: "ack" });
+/** The ids of the runs that came, after the welcome. */
+const given = (socket: Socket) => socket.messages.slice(1).map(({ id }) => id);
+
+/** All that was sent to the object before has been worked on. */
+const settle = () => new Promise((resolve) => setTimeout(resolve, 60));
+
+/** Makes the object's clock go so many seconds ahead, and rings the timers of that name that are due by then. */
+async function passSeconds(seconds: number, timer: string): Promise<void> {
+  await runInDurableObject(stub(), async (object: unknown) => {
+    const { sql, clock } = object as { sql: SqlStorage; clock: Clock };
+    (object as { clock: Clock }).clock = () => clock() + seconds * SECOND;
+    const [row] = sql.exec<{ at: number }>("select at from sluice_timer where name = ?", timer).toArray();
+    if (row && row.at * 1000 <= clock() + seconds * SECOND)
+      await (object as { onTimer(name: string): Promise<void> }).onTimer(timer);
+  });
+}
+
+/** A state that a task worker reports of a run by an event. */
+async function report(runId: string, type: string, deferred: boolean): Promise<void> {
+  const { body } = await api<TaskRun>("GET", `/task_runs/${runId}`);
+  const { name, task_key, dynamic_key } = body;
+  const event = receiveEvent(
+    anEvent({
+      event: `prefect.task-run.${type}`,
+      resource: { "prefect.resource.id": `prefect.task-run.${runId}`, "prefect.orchestration": "client" },
+      payload: { task_run: { name, task_key, dynamic_key }, validated_state: { type, state_details: { deferred } } },
+    }),
+    Date.now() * 1000,
+  );
+  const record = readTaskRun(event);
+  if (!record) throw new Error("the event is no report");
+  await tools().db.batch(recordTaskRuns(WORKSPACE, [record], Date.now() * 1000));
+}
+
+test("a delayed task is sent to the worker that serves it, just as it is read, and the next after it is confirmed", async () => {
+  const key = unique("task");
+  const worker = await aWorker([key]);
+  const run = await aDelayedRun(key);
+  const { estimated_start_time_delta: _, ...sent } = await worker.until(2);
+  const { body: shown } = await api<TaskRun>("GET", `/task_runs/${run.id}`);
+  const { estimated_start_time_delta: __, ...expected } = shown;
+  expect(sent).toEqual(expected);
+  const next = await aDelayedRun(key);
+  await settle();
+  expect(given(worker)).toEqual([run.id]);
+  ack(worker);
+  expect((await worker.until(3))["id"]).toBe(next.id);
+  worker.close();
+});
+
+test("what was delayed before anybody served it is sent in its order, of all tasks that the worker serves", async () => {
+  const [a, b, other] = [unique("a"), unique("b"), unique("other")];
+  const ids = [];
+  for (const key of [b, a, other, b, a]) ids.push((await aDelayedRun(key)).id);
+  const worker = await aWorker([a, b]);
+  for (let count = 2; count <= 5; count++) {
+    await worker.until(count);
+    ack(worker);
+  }
+  await settle();
+  expect(given(worker)).toEqual([ids[0], ids[1], ids[3], ids[4]]);
+  worker.close();
+});
+
+test("workers share what comes, and nobody is sent what another has", async () => {
+  const key = unique("task");
+  const workers = await Promise.all([aWorker([key]), aWorker([key]), aWorker([key])]);
+  const runs = await Promise.all(Array.from({ length: 30 }, () => aDelayedRun(key)));
+  const confirm = async (worker: Socket) => {
+    for (let count = 2; ; count++) {
+      await worker.until(count);
+      ack(worker);
+    }
+  };
+  for (const worker of workers) void confirm(worker);
+  await expect.poll(() => workers.flatMap(given).length).toBe(runs.length);
+  await settle();
+  expect(workers.flatMap(given).length).toBe(runs.length);
+  expect(new Set<unknown>(workers.flatMap(given))).toEqual(new Set(runs.map(({ id }) => id)));
+  expect(Math.min(...workers.map((worker) => given(worker).length))).toBeGreaterThan(0);
+  for (const worker of workers) worker.close();
+});
+
+test.for([
+  ["closes", (worker: Socket) => worker.close(), null],
+  ["quits", (worker: Socket) => worker.send({ type: "quit" }), { code: 1000, reason: "" }],
+  [
+    "answers with something else",
+    (worker: Socket) => worker.send({ type: "thanks" }),
+    { code: 4001, reason: "Protocol violation: expected 'ack' message" },
+  ],
+] as const)("a run whose worker %s before it confirmed goes to the next, before new ones", async ([, end, closed]) => {
+  const key = unique("task");
+  const first = await aWorker([key]);
+  const run = await aDelayedRun(key);
+  await first.until(2);
+  const later = await aDelayedRun(key);
+  end(first);
+  if (closed) expect(await first.closed).toEqual(closed);
+  await settle();
+  const second = await aWorker([key]);
+  expect((await second.until(2))["id"]).toBe(run.id);
+  ack(second);
+  expect((await second.until(3))["id"]).toBe(later.id);
+  second.close();
+});
+
+test.for([
+  [{ type: "auth" }, "expected 'subscribe' message"],
+  [[], "expected 'subscribe' message"],
+  [{ type: "subscribe" }, "expected 'keys' in subscribe message"],
+  [{ type: "subscribe", keys: [], client_id: "w" }, "expected 'keys' in subscribe message"],
+  [{ type: "subscribe", keys: "ab", client_id: "w" }, "expected 'keys' in subscribe message"],
+  [{ type: "subscribe", keys: [1], client_id: "w" }, "expected 'keys' in subscribe message"],
+  [{ type: "subscribe", keys: ["a"] }, "expected 'client_id' in subscribe message"],
+  [{ type: "subscribe", keys: ["a"], client_id: "" }, "expected 'client_id' in subscribe message"],
+] as const)("a subscription like %j is closed with a reason", async ([message, reason]) => {
+  for (const socket of [await connectAuthenticated(PATH), await connect(PATH, { legacy: true })]) {
+    socket.send(message);
+    expect(await socket.closed).toEqual({ code: 4001, reason: `Protocol violation: ${reason}` });
+  }
+});
+
+test("a worker says who it is before anything else", async () => {
+  const socket = await connect(PATH);
+  socket.send({ type: "subscribe", keys: ["a"], client_id: "w" });
+  expect(await socket.closed).toEqual({ code: 1008, reason: "Expected 'auth' message" });
+});
+
+test("a request that is no upgrade is told so", async () => {
+  const response = await SELF.fetch(`http://sluice/api${PATH}`);
+  expect(response.status).toBe(426);
+});
+
+test("the task workers that are connected are listed, by the tasks they serve", async () => {
+  const [a, b] = [unique("a"), unique("b")];
+  const names = { both: unique("both"), one: unique("one") };
+  const both = await aWorker([a, b], names.both);
+  const one = await aWorker([b], names.one);
+  const before = Date.now();
+  const ask = async (body?: unknown) =>
+    (await api<{ identifier: string; task_keys: string[]; timestamp: string }[]>("POST", "/task_workers/filter", body))
+      .body;
+  const namesOf = async (body?: unknown) => (await ask(body)).map(({ identifier }) => identifier);
+  await expect.poll(() => namesOf({ task_worker_filter: { task_keys: [b] } })).toEqual([names.both, names.one]);
+  expect(await namesOf({ task_worker_filter: { task_keys: [a] } })).toEqual([names.both]);
+  expect(await namesOf({ task_worker_filter: { task_keys: [unique("none")] } })).toEqual([]);
+  for (const everybody of [undefined, {}, { task_worker_filter: null }, { task_worker_filter: { task_keys: [] } }])
+    expect(await namesOf(everybody)).toEqual(expect.arrayContaining([names.both, names.one]));
+  const [shown] = await ask({ task_worker_filter: { task_keys: [a] } });
+  expect(shown?.task_keys).toEqual([a, b]);
+  expect(Date.parse(shown?.timestamp ?? "")).toBeGreaterThanOrEqual(before);
+  both.close();
+  await expect.poll(() => namesOf({ task_worker_filter: { task_keys: [a, b] } })).toEqual([names.one]);
+  one.close();
+});
+
+test.for([
+  [{ task_worker_filter: {} }, "missing", ["body", "task_worker_filter", "task_keys"]],
+  [{ task_worker_filter: { task_keys: 5 } }, "list_type", ["body", "task_worker_filter", "task_keys"]],
+  [{ task_worker_filter: { task_keys: [5] } }, "string_type", ["body", "task_worker_filter", "task_keys", 0]],
+] as const)("a filter of task workers like %j is refused", async ([body, type, loc]) => {
+  const answer = await api("POST", "/task_workers/filter", body);
+  expect(answer.status).toBe(422);
+  expect(answer.body["exception_detail"]).toMatchObject([{ type, loc }]);
+});
+
+test("a request that is repeated makes one run, which is sent once", async () => {
+  const key = unique("task");
+  const draft = draftOf(key);
+  const first = await api<TaskRun>("POST", "/task_runs/", draft);
+  const second = await api<TaskRun>("POST", "/task_runs/", draft);
+  expect([first.status, second.status]).toEqual([201, 200]);
+  expect(second.body.id).toBe(first.body.id);
+  const { body: run } = first;
+  for (let times = 0; times < 2; times++) {
+    await enqueueTaskRun(
+      tools(),
+      run,
+      { ...run.state, type: "SCHEDULED", name: "", timestamp: 1, message: null, data: null, state_details: {} },
+      false,
+    );
+  }
+  const worker = await aWorker([key]);
+  await worker.until(2);
+  ack(worker);
+  await settle();
+  expect(given(worker)).toEqual([run.id]);
+  worker.close();
+});
+
+test.for([
+  ["was cancelled", (id: string) => api("POST", `/task_runs/${id}/set_state`, { state: { type: "CANCELLED" } })],
+  ["was deleted", (id: string) => api("DELETE", `/task_runs/${id}`)],
+  ["was begun by another way", (id: string) => report(id, "RUNNING", false)],
+] as const)("a run that %s while it waited is not sent", async ([, end]) => {
+  const key = unique("task");
+  const gone = await aDelayedRun(key);
+  const left = await aDelayedRun(key);
+  await end(gone.id);
+  const worker = await aWorker([key]);
+  expect((await worker.until(2))["id"]).toBe(left.id);
+  worker.close();
+});
+
+test("a run that awaits its retry is sent when it is due, before new ones", async () => {
+  const key = unique("task");
+  const worker = await aWorker([key]);
+  const run = await aDelayedRun(key);
+  await worker.until(2);
+  ack(worker);
+  const scheduled_time = new Date(Date.now() + 400_000).toISOString();
+  const state = { type: "SCHEDULED", name: "AwaitingRetry", state_details: { deferred: true, scheduled_time } };
+  const answer = await api("POST", `/task_runs/${run.id}/set_state`, { state });
+  expect(answer.body["status"]).toBe("ACCEPT");
+  const other = await aDelayedRun(key);
+  expect((await worker.until(3))["id"]).toBe(other.id);
+  await aDelayedRun(key);
+  await passSeconds(401, "deliver");
+  ack(worker);
+  const retried = await worker.until(4);
+  expect([retried["id"], retried["state_name"]]).toEqual([run.id, "AwaitingRetry"]);
+  worker.close();
+  await evictDurableObject(stub());
+});
+
+test("a run that was made otherwise and is then put in the background is sent too, even if the object is not told", async () => {
+  const key = unique("task");
+  const { body: run } = await api<TaskRun>("POST", "/task_runs/", {
+    task_key: key,
+    dynamic_key: crypto.randomUUID(),
+    state: { type: "PENDING" },
+  });
+  const state = { type: "SCHEDULED", state_details: { deferred: true } };
+  expect((await api("POST", `/task_runs/${run.id}/set_state`, { state })).body["status"]).toBe("ACCEPT");
+  await settle();
+  await runInDurableObject(stub(), async (_, { storage }) => {
+    storage.sql.exec("delete from queued_run where id = ?", run.id);
+  });
+  await evictDurableObject(stub());
+  const worker = await aWorker([key]);
+  expect((await worker.until(2))["id"]).toBe(run.id);
+  worker.close();
+});
+
+test("a run of which the object was not told is found when a worker comes, and while one is there", async () => {
+  const key = unique("task");
+  const before = await anUntoldRun(key);
+  await evictDurableObject(stub());
+  const worker = await aWorker([key]);
+  expect((await worker.until(2))["id"]).toBe(before);
+  const after = await anUntoldRun(key);
+  ack(worker);
+  await settle();
+  expect(given(worker)).toEqual([before]);
+  await passSeconds(61, "check");
+  expect((await worker.until(3))["id"]).toBe(after);
+  worker.close();
+  await evictDurableObject(stub());
+});
+
+test("an object that was ended in the meantime knows what waits, what was sent and who is there", async () => {
+  const key = unique("task");
+  const name = unique("worker");
+  const worker = await aWorker([key], name);
+  const [sent, waiting] = [await aDelayedRun(key), await aDelayedRun(key)];
+  await worker.until(2);
+  await settle();
+  await evictDurableObject(stub(), { webSockets: "hibernate" });
+  const { body } = await api<unknown[]>("POST", "/task_workers/filter", { task_worker_filter: { task_keys: [key] } });
+  expect(body).toMatchObject([{ identifier: name, task_keys: [key] }]);
+  expect(given(worker)).toEqual([sent.id]);
+  ack(worker);
+  expect((await worker.until(3))["id"]).toBe(waiting.id);
+  worker.close();
+});
+
+/** A worker that has confirmed a run, and is gone. */
+async function aVanishedWorker(key: string, name: string): Promise<TaskRun> {
+  const worker = await aWorker([key], name);
+  const run = await aDelayedRun(key);
+  await worker.until(2);
+  ack(worker);
+  await settle();
+  worker.close();
+  await settle();
+  return run;
+}
+
+test.for([
+  ["has not been heard of", null],
+  ["was pending", "PENDING"],
+] as const)("a run that %s when its worker vanished goes to another after half a minute", async ([, state]) => {
+  const key = unique("task");
+  const run = await aVanishedWorker(key, unique("worker"));
+  if (state) await report(run.id, state, true);
+  const next = await aWorker([key]);
+  await passSeconds(29, "absence");
+  await settle();
+  expect(given(next)).toEqual([]);
+  await passSeconds(2, "absence");
+  expect(await next.until(2)).toMatchObject({
+    id: run.id,
+    state: { type: "SCHEDULED", state_details: { task_parameters_id: run.state.state_details.task_parameters_id } },
+  });
+  next.close();
+  await evictDurableObject(stub());
+});
+
+test("a run that had begun when its worker vanished is not begun again", async () => {
+  const key = unique("task");
+  const run = await aVanishedWorker(key, unique("worker"));
+  await report(run.id, "PENDING", true);
+  await report(run.id, "RUNNING", false);
+  const next = await aWorker([key]);
+  await passSeconds(31, "absence");
+  await settle();
+  expect(given(next)).toEqual([]);
+  const left = await runInDurableObject(stub(), async (_, { storage }) =>
+    storage.sql.exec("select id from queued_run where id = ?", run.id).toArray(),
+  );
+  expect(left).toEqual([]);
+  next.close();
+  await evictDurableObject(stub());
+});
+
+test("a worker that comes back in time keeps its runs", async () => {
+  const key = unique("task");
+  const name = unique("worker");
+  await aVanishedWorker(key, name);
+  const back = await aWorker([key], name);
+  const other = await aWorker([key]);
+  await passSeconds(31, "absence");
+  await passSeconds(60, "check");
+  await settle();
+  expect([given(back), given(other)]).toEqual([[], []]);
+  back.close();
+  other.close();
+  await evictDurableObject(stub());
+});
+
+test("where the object itself was down, workers get their time to come back all the same", async () => {
+  const key = unique("task");
+  const run = await aVanishedWorker(key, unique("worker"));
+  const next = await aWorker([key]);
+  await passSeconds(500, "absence");
+  await settle();
+  expect(given(next)).toEqual([]);
+  await passSeconds(31, "absence");
+  expect((await next.until(2))["id"]).toBe(run.id);
+  next.close();
+  await evictDurableObject(stub());
+});
+
+test("the runs that wait are found by their index, and other task runs have no entry in it", async () => {
+  const plan = await planOf(selectScheduled(WORKSPACE, { at: 0, id: "" }, 10));
+  expect(plan).toContain("USING INDEX task_run_waiting (workspace_id=? AND (state_timestamp,id)>(?,?))");
+  const cost = async (draft: Record<string, unknown>) => {
+    const { headers } = await api("POST", "/task_runs/", draft, { "x-sluice-cost": "1" });
+    return /d1_rows_written=(\d+)|rows_written=(\d+)/.exec(headers.get("x-sluice-cost") ?? "")?.[0];
+  };
+  const keys = () => ({ task_key: unique("task"), dynamic_key: "1" });
+  const plain = await cost({ ...keys(), state: { type: "SCHEDULED" } });
+  const background = await cost(draftOf(unique("task")));
+  expect([plain, background]).toEqual(["rows_written=1", "rows_written=2"]);
+});
