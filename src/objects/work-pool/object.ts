@@ -104,7 +104,7 @@ export class WorkPool extends SluiceObject {
     return (this.channel ??= new WorkerChannel({
       state: this.state,
       env: this.bindings,
-      clock: this.clock,
+      clock: () => this.clock(),
       ids: systemIds(),
       cleanups: this.cleanups(),
       toolsOf: (pool) => this.toolsOf(pool),

@@ -36,6 +36,9 @@ export function isUpgrade(request: Request): boolean {
 /** More queues than that are not kept with a socket: which queues a worker prefers is a wish. */
 const KEPT_QUEUES = 200;
 
+/** When it is tried again to give messages, if that failed. */
+const RETRY_AFTER: Micros = 5_000_000;
+
 /** How far a socket has come. */
 interface SocketState {
   stage: "auth" | "hello" | "open" | "closed";
@@ -167,7 +170,7 @@ export class WorkerChannel {
     const found = await welcome(this.around.toolsOf(state.pool), state.pool.name, hello);
     if ("refused" in found) return close(socket, found.refused);
     if (found.isTemplateGiven) await this.around.readAgain(state.pool);
-    const poolId = await this.around.noteHeartbeat(state.pool, hello.worker_name, hello.heartbeat_interval_seconds);
+    const poolId = await this.noteHeartbeat(state.pool, hello.worker_name, hello.heartbeat_interval_seconds);
     if (poolId === null) return close(socket, "heartbeat_persistence_failed");
     const shown = await this.around.inTurn(() => this.look(state.pool));
     // The pool may have been deleted, or made anew, at any point up to here.
@@ -175,7 +178,7 @@ export class WorkerChannel {
     this.introduce(socket, state, { hello, queues: found.queues, shown });
     // Prefect: also who gave the pool its template is told that it has one.
     if (found.isTemplateGiven) this.showTo(socket, shown, "work_pool_updated");
-    await this.deliver();
+    await this.tryToDeliver();
   }
 
   private introduce(
@@ -223,11 +226,21 @@ export class WorkerChannel {
     if (frame.type !== "worker.heartbeat.v1") return this.operate(socket, worker, frame);
     const { consumer_id, worker_name, heartbeat_interval_seconds } = frame.payload;
     if (consumer_id !== worker.consumer_id || worker_name !== worker.name) return close(socket, "protocol_error");
-    const poolId = await this.around.noteHeartbeat(state.pool, worker.name, heartbeat_interval_seconds);
+    const poolId = await this.noteHeartbeat(state.pool, worker.name, heartbeat_interval_seconds);
     if (poolId !== worker.pool_id) return close(socket, "heartbeat_persistence_failed");
     change(socket, { heard: this.around.clock(), interval_seconds: heartbeat_interval_seconds });
     await this.catchUp(socket, state.pool);
-    await this.deliver();
+    await this.tryToDeliver();
+  }
+
+  /** The id of the pool that the worker serves, or null where that could not be noted. */
+  private async noteHeartbeat(pool: Identity, worker: string, intervalSeconds: number): Promise<string | null> {
+    try {
+      return await this.around.noteHeartbeat(pool, worker, intervalSeconds);
+    } catch (error) {
+      console.error("a worker's heartbeat could not be noted", error);
+      return null;
+    }
   }
 
   /** Shows a worker the pool if it was changed since it was shown last. */
@@ -277,12 +290,9 @@ export class WorkerChannel {
   }
 
   private async operate(socket: WebSocket, worker: OpenWorker, frame: OperationFrame): Promise<void> {
-    const { message_id, reservation_token } = frame.payload;
+    const { message_id } = frame.payload;
     const operation = OPERATIONS[frame.type];
-    const outcome: Outcome | typeof UNAUTHORIZED =
-      worker.capacity > 0
-        ? this.around.cleanups.operate(operation, message_id, reservation_token, this.around.clock())
-        : UNAUTHORIZED;
+    const outcome = worker.capacity > 0 ? this.outcomeOf(frame) : UNAUTHORIZED;
     this.send(socket, "cleanup.operation_result.v1", {
       request_frame_id: frame.id,
       message_id,
@@ -292,7 +302,28 @@ export class WorkerChannel {
       reason: outcome.reason,
       detail: null,
     });
-    await this.deliver();
+    await this.tryToDeliver();
+  }
+
+  private outcomeOf(frame: OperationFrame): Outcome | typeof FAILED {
+    const { message_id, reservation_token } = frame.payload;
+    const { cleanups, clock } = this.around;
+    try {
+      return cleanups.operate(OPERATIONS[frame.type], message_id, reservation_token, clock());
+    } catch (error) {
+      console.error("what a worker says of a message could not be noted", error);
+      return FAILED;
+    }
+  }
+
+  /** A worker may have room for a message now. That none can be given is no fault of its socket. */
+  private async tryToDeliver(): Promise<void> {
+    try {
+      await this.deliver();
+    } catch (error) {
+      console.error("messages could not be given to workers", error);
+      await this.around.armCleanup(this.around.clock() + RETRY_AFTER);
+    }
   }
 
   /** Gives messages to workers that have room for them, and sets the timer for what is not dealt with in time. */
@@ -376,6 +407,7 @@ const OPERATIONS = {
   "cleanup.renew.v1": "renew",
 } as const;
 
+const FAILED = { status: "error", reason: "cleanup_queue_operation_failed", lease_expires_at: null } as const;
 const UNAUTHORIZED = {
   status: "unauthorized",
   reason: "cleanup_delivery_not_accepted",
