@@ -5,14 +5,13 @@ import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/route
 import { reliabilityRoutes } from "#resources/deployments/reliability-routes";
 import { deploymentRoutes } from "#resources/deployments/routes";
 import { eventRoutes } from "#resources/events/routes";
-import { flowRunStateRoutes } from "#resources/flow-run-states/routes";
 import { flowRunChangeRoutes } from "#resources/flow-runs/change-routes";
 import { flowRunGraphRoutes } from "#resources/flow-runs/graph-routes";
 import { flowRunHistoryRoutes } from "#resources/flow-runs/history-routes";
 import { flowRunInputRoutes } from "#resources/flow-runs/input-routes";
 import { flowRunRoutes } from "#resources/flow-runs/routes";
 import { flowRoutes } from "#resources/flows/routes";
-import { taskRunStateRoutes } from "#resources/task-run-states/routes";
+import { runStateRoutes } from "#resources/run-states/routes";
 import { taskRunHistoryRoutes } from "#resources/task-runs/history-routes";
 import { logRoutes } from "#resources/logs/routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
@@ -34,7 +33,6 @@ export const routes: readonly Route[] = [
   ...deploymentRoutes,
   ...reliabilityRoutes,
   ...eventRoutes,
-  ...flowRunStateRoutes,
   ...flowRunChangeRoutes,
   ...flowRunGraphRoutes,
   ...flowRunHistoryRoutes,
@@ -42,7 +40,7 @@ export const routes: readonly Route[] = [
   ...flowRunRoutes,
   ...logRoutes,
   ...flowRoutes,
-  ...taskRunStateRoutes,
+  ...runStateRoutes,
   ...taskRunHistoryRoutes,
   ...taskRunRoutes,
   ...taskWorkerRoutes,

@@ -5,9 +5,8 @@ import { work_queue } from "#db/tables/work-pool";
 import { notFound } from "#lib/api-error";
 import { isObject } from "#lib/json-schema";
 import { DeploymentStore } from "#resources/deployments/store";
-import type { WorkQueueRow } from "#resources/work-pools/store";
+import { printQueueColumns, type WorkQueueRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
-import { printOptionalTime, printTime } from "#wire/dates";
 
 /** The queues whose tags the deployment all has, and whose deployments, if they name any, it is among. */
 export async function checkWorkQueues(tools: Tools, id: string) {
@@ -17,7 +16,7 @@ export async function checkWorkQueues(tools: Tools, id: string) {
   const queues = await tools.db.rows<WorkQueueRow>(
     sql`select * from ${work_queue} where ${work_queue.workspace_id} = ${tools.workspaceId} and ${work_queue.filter} is not null`,
   );
-  return queues.filter(({ filter }) => picksUp(readOptionalJson<unknown>(filter), tags, id)).map(print);
+  return queues.filter(({ filter }) => picksUp(readOptionalJson<unknown>(filter), tags, id)).map(printQueueColumns);
 }
 
 function picksUp(filter: unknown, tags: ReadonlySet<string>, deploymentId: string): boolean {
@@ -26,20 +25,4 @@ function picksUp(filter: unknown, tags: ReadonlySet<string>, deploymentId: strin
   const named = filter["deployment_ids"] ?? [];
   if (!Array.isArray(wanted) || !Array.isArray(named)) return false;
   return wanted.every((tag) => tags.has(String(tag))) && (named.length === 0 || named.includes(deploymentId));
-}
-
-function print(row: WorkQueueRow) {
-  return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    name: row.name,
-    description: row.description,
-    is_paused: row.is_paused === 1,
-    concurrency_limit: row.concurrency_limit,
-    priority: row.priority,
-    work_pool_id: row.work_pool_id,
-    filter: readOptionalJson<Record<string, unknown>>(row.filter),
-    last_polled: printOptionalTime(row.last_polled),
-  };
 }

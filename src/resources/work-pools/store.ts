@@ -293,6 +293,17 @@ export function poolStatus(row: Pick<WorkPoolRow, "type" | "is_paused">, status:
 /** A work queue as answers show it. */
 export function printWorkQueue(row: Counted<QueueWithPool>, live: Liveness | null) {
   return {
+    ...printQueueColumns(row),
+    last_polled: printOptionalTime(live?.last_polled ?? row.last_polled),
+    work_pool_name: row.work_pool_name,
+    status: row.status === "PAUSED" ? row.status : (live?.status ?? row.status),
+    active_slots: row.active_slots,
+  };
+}
+
+/** What D1 alone says of a work queue, as answers show it. */
+export function printQueueColumns(row: WorkQueueRow) {
+  return {
     id: row.id,
     created: printTime(row.created),
     updated: printTime(row.updated),
@@ -303,10 +314,7 @@ export function printWorkQueue(row: Counted<QueueWithPool>, live: Liveness | nul
     priority: row.priority,
     work_pool_id: row.work_pool_id,
     filter: readOptionalJson<Record<string, unknown>>(row.filter),
-    last_polled: printOptionalTime(live?.last_polled ?? row.last_polled),
-    work_pool_name: row.work_pool_name,
-    status: row.status === "PAUSED" ? row.status : (live?.status ?? row.status),
-    active_slots: row.active_slots,
+    last_polled: printOptionalTime(row.last_polled),
   };
 }
 

@@ -1,0 +1,61 @@
+/** The routes under /flow_run_states and /task_run_states. */
+import { z } from "zod";
+import { route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import { FlowRunStateStore } from "#resources/run-states/flow-run-states";
+import { TaskRunStateStore } from "#resources/run-states/task-run-states";
+import type { Tools } from "#tools";
+import { Uuid } from "#wire/ids";
+import { printState, type State, StateText } from "#wire/state";
+
+const flowRunStates = ({ db, workspaceId }: Tools) => new FlowRunStateStore(db, workspaceId);
+const taskRunStates = ({ db, workspaceId }: Tools) => new TaskRunStateStore(db, workspaceId);
+
+export const runStateRoutes = [
+  route(
+    {
+      method: "GET",
+      path: "/flow_run_states/{id:uuid}",
+      summary: "Read a state of a flow run.",
+      params: z.object({ id: Uuid }),
+      response: StateText,
+    },
+    async ({ params, tools }) => shown(await flowRunStates(tools).read(params.id)),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/flow_run_states/",
+      summary: "Read the states of a flow run, oldest first.",
+      query: z.object({ flow_run_id: Uuid }),
+      response: z.array(StateText),
+    },
+    async ({ query, tools }) => (await flowRunStates(tools).ofFlowRun(query.flow_run_id)).map(printState),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/task_run_states/{id:uuid}",
+      summary: "Read a state of a task run.",
+      params: z.object({ id: Uuid }),
+      response: StateText,
+    },
+    async ({ params, tools }) => shown(await taskRunStates(tools).read(params.id)),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/task_run_states/",
+      summary: "Read the states of a task run, oldest first.",
+      query: z.object({ task_run_id: Uuid }),
+      response: z.array(StateText),
+    },
+    async ({ query, tools }) => (await taskRunStates(tools).ofTaskRun(query.task_run_id)).map(printState),
+  ),
+];
+
+function shown(state: State | undefined): StateText {
+  // Prefect: it says "Flow run state" of task runs' states too.
+  if (!state) throw notFound("Flow run state");
+  return printState(state);
+}
