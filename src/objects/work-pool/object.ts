@@ -80,6 +80,7 @@ export class WorkPool extends SluiceObject {
     const pool = { workspace, name: poolName };
     if (name === "check") await this.check(pool);
     if (name === "change") await this.report(pool);
+    if (name === "late") await this.markLate(pool);
     if (name === "cleanup") await this.theChannel().deliver();
   }
 
@@ -377,7 +378,8 @@ export class WorkPool extends SluiceObject {
     this.lateTimerAt = null;
     const book = await this.ready(pool);
     if (!book) return;
-    const { after_seconds } = this.lateSettings();
+    const { enabled, after_seconds } = this.lateSettings();
+    if (!enabled) return;
     const overdue = book.ledger.overdue(this.clock() - after_seconds * SECOND, LATE_AT_ONCE);
     try {
       await markLate(
