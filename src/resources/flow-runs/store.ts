@@ -118,7 +118,8 @@ export function printFlowRun(row: FlowRunWithState, now: Micros) {
     state_id: row.state_id,
     deployment_id: row.deployment_id,
     deployment_version: row.deployment_version,
-    work_queue_id: row.work_queue_id,
+    // A queue that is there has a pool; a run that has ended keeps the id of one that is gone.
+    work_queue_id: row.work_pool_id === null ? null : row.work_queue_id,
     work_queue_name: row.work_queue_name,
     flow_version: row.flow_version,
     parameters: readJson<Record<string, unknown>>(row.parameters),

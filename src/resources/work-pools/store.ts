@@ -227,11 +227,13 @@ export class WorkPoolStore {
     ];
   }
 
+  /** Runs that have ended keep the id of a queue that is gone, which nobody is shown: no index leads to them. */
   private release(queues: SQL): Statement[] {
-    return [flow_run, deployment].map(
-      (table) =>
-        sql`update ${table} set work_queue_id = null where workspace_id = ${this.workspaceId} and work_queue_id in ${queues}`,
-    );
+    const named = sql`workspace_id = ${this.workspaceId} and work_queue_id in ${queues}`;
+    return [
+      sql`update ${flow_run} indexed by flow_run_live set work_queue_id = null where end_time is null and ${named}`,
+      sql`update ${deployment} set work_queue_id = null where ${named}`,
+    ];
   }
 
   private named(name: string): SQL | undefined {
