@@ -13,7 +13,6 @@ const NOT_YET = new Set([
   "saved-searches",
   "automations",
   "ui",
-  "slots",
   "bad-input-blocks",
   "bad-input-others",
 ]);
