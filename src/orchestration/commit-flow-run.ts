@@ -7,6 +7,7 @@ import { task_run } from "#db/tables/task-run";
 import { decideTaskRun } from "#orchestration/decide";
 import type { TaskRunRow } from "#orchestration/loaded";
 import { MinimalTaskPolicy } from "#orchestration/policies";
+import { storedState } from "#orchestration/predicates";
 import type {
   Changes,
   Effect,
@@ -48,7 +49,8 @@ export function changedOnly(
 }
 
 /** The row of a state. */
-export function stateRow(workspaceId: string, flowRunId: string, state: State): typeof flow_run_state.$inferInsert {
+export function stateRow(workspaceId: string, flowRunId: string, of: State): typeof flow_run_state.$inferInsert {
+  const state = storedState(of);
   return {
     id: state.id,
     workspace_id: workspaceId,
@@ -108,7 +110,7 @@ export function updateTaskRun(
   now: number,
 ): SQL {
   const values = { ...changedOnly(row, storedChanges(changes)), state_id: state.id, updated: now };
-  return sql`update ${task_run} set ${assignments(values)}, states = json_insert(states, '$[#]', json(${JSON.stringify(state)}))
+  return sql`update ${task_run} set ${assignments(values)}, states = json_insert(states, '$[#]', json(${JSON.stringify(storedState(state))}))
     where workspace_id = ${workspaceId} and id = ${row.id} and ${guard}`;
 }
 

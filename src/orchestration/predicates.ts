@@ -8,6 +8,13 @@ export function hasPersistedResult({ data }: Pick<State, "data">): boolean {
   return !("type" in data) || data.type !== "unpersisted";
 }
 
+/** The state as it is kept: what says that a result was not stored is shown once, in the answer to its proposal. */
+export function storedState(state: State): State {
+  const { data } = state;
+  const isUnpersisted = typeof data === "object" && data !== null && "type" in data && data.type === "unpersisted";
+  return isUnpersisted ? { ...state, data: null } : state;
+}
+
 /** Whether the run is completed and its result can be read, so that it must not be run or overwritten carelessly. */
 export function isCompletedWithResult(state: State): boolean {
   return state.type === "COMPLETED" && hasPersistedResult(state) && !isEmpty(state.data);

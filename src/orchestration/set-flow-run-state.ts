@@ -26,6 +26,7 @@ import {
   loadFlowRun,
 } from "#orchestration/loaded";
 import { CoreFlowPolicy, MinimalFlowPolicy } from "#orchestration/policies";
+import { storedState } from "#orchestration/predicates";
 import { recall, remember } from "#orchestration/recent-runs";
 import { RunSlots } from "#orchestration/run-slots";
 import type { Orchestrated } from "#orchestration/result";
@@ -141,7 +142,7 @@ async function commit(
   // The parent's states have ids of their own.
   const circumstances = { ...context, ids: tools.ids };
   const parent = followInParent(workspaceId, row.id, state, decision.effects, parentTaskRun, circumstances);
-  const written: LoadedRow = { ...row, ...values, ...joinedState(state) };
+  const written: LoadedRow = { ...row, ...values, ...joinedState(storedState(state)) };
   try {
     const [updated] = await db.batch([
       update,

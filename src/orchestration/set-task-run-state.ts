@@ -11,6 +11,7 @@ import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/
 import { decideTaskRun } from "#orchestration/decide";
 import type { TaskRunRow } from "#orchestration/loaded";
 import { BackgroundTaskPolicy, CoreTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
+import { storedState } from "#orchestration/predicates";
 import type { Orchestrated } from "#orchestration/result";
 import { askForTagSlots, needOf, releaseSlots } from "#orchestration/secure-slots";
 import type { Decision, EnclosingFlowRun, Policy, TaskRunContext } from "#orchestration/transition";
@@ -165,7 +166,7 @@ function cacheInsertions(
           state_id: state.id,
           created: now,
           cache_expiration: effect.cache_expiration,
-          state: JSON.stringify(state),
+          state: JSON.stringify(storedState(state)),
         },
       ],
       {

@@ -108,6 +108,17 @@ test("a subflow's state is its parent's task run's state", async () => {
   expect(body.state.state_details.child_flow_run_id).toBe(child.id);
 });
 
+test("that a result was not stored is said once and kept nowhere", async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  const task = await api<{ id: string }>("POST", "/task_runs/", { task_key: "task", dynamic_key: "0" });
+  const state = { type: "COMPLETED", data: { type: "unpersisted" } };
+  for (const path of [`/flow_runs/${run.id}`, `/task_runs/${task.body.id}`]) {
+    const answer = await api<{ state: { data: unknown } }>("POST", `${path}/set_state`, { state });
+    expect(answer.body.state.data).toEqual({ type: "unpersisted" });
+    expect((await api<{ state: { data: unknown } }>("GET", path)).body.state.data).toBeNull();
+  }
+});
+
 test("an unknown run is answered by 404 in the original's shape", async () => {
   const id = "00000000-0000-4000-8000-00000000dead";
   const answer = await api("POST", `/flow_runs/${id}/set_state`, { state: { type: "RUNNING" } });

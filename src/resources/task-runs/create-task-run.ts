@@ -12,6 +12,7 @@ import { enqueueTaskRun } from "#objects/task-queue/client";
 import { storedChanges, taskRunColumnsOf } from "#orchestration/commit-flow-run";
 import { decideTaskRun } from "#orchestration/decide";
 import { BackgroundTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
+import { storedState } from "#orchestration/predicates";
 import type { TaskRunCreate } from "#resources/task-runs/schema";
 import type { TaskRunRow } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
@@ -129,7 +130,7 @@ function newRow(
   );
   if (!state) throw new Error("a first state was refused");
   const effect = effects.find((one) => one.kind === "enqueue-task-run");
-  const columns = { state_id: state.id, states: JSON.stringify([state]), background: effect ? 1 : null };
+  const columns = { state_id: state.id, states: JSON.stringify([storedState(state)]), background: effect ? 1 : null };
   return {
     row: { ...bare, ...storedChanges(changes), ...columns },
     queued: effect ? { state, isRetry: effect.retry } : null,
