@@ -17,12 +17,12 @@ export function compare(sequence: Sequence, reference: Played, target: Played): 
   const steps = [...reference.steps.keys()];
   const at = steps.find((index) => differ(json(reference.steps[index]), json(target.steps[index])).length > 0);
   if (at !== undefined) {
-    const played = { reference: reference.steps[at], target: target.steps[at] };
-    return parting(at, differ(json(played.reference), json(played.target)), { sequence, played });
+    const [expected, actual] = [reference.steps[at], target.steps[at]];
+    return parting(at, differ(json(expected), json(actual)), { sequence, plays: { reference, target } });
   }
   const found = differ(reference.end, target.end, "end");
   if (found.length === 0) return undefined;
-  return parting(steps.length, found, { sequence, played: { reference: undefined, target: undefined } });
+  return parting(steps.length, found, { sequence, plays: { reference, target } });
 }
 
 /** What kind of difference it is, without the numbers of this sequence. */
@@ -37,8 +37,8 @@ export function kindOf(differences: readonly Difference[]): string {
 
 type Found = Pick<Difference, "path" | "reference" | "target">;
 
-function parting(at: number, found: readonly Found[], facts: Pick<Difference, "sequence" | "played">): Parting {
-  const differences = found.map((one) => ({ ...one, ...facts, step: facts.sequence.steps[at - 1] }));
+function parting(at: number, found: readonly Found[], facts: Pick<Difference, "sequence" | "plays">): Parting {
+  const differences = found.map((one) => ({ ...one, ...facts, at, step: facts.sequence.steps[at - 1] }));
   const withReason = differences.map((one) => ({ one, reason: explained.find(({ holds }) => holds(one))?.reason }));
   return {
     at,
@@ -47,10 +47,12 @@ function parting(at: number, found: readonly Found[], facts: Pick<Difference, "s
   };
 }
 
+/** Property by property, also where one of the two is not there at all. */
 function differ(reference: Json | undefined, target: Json | undefined, path = ""): Found[] {
-  if (isObject(reference) && isObject(target)) {
-    const keys = [...new Set([...Object.keys(reference), ...Object.keys(target)])];
-    return keys.flatMap((key) => differ(reference[key], target[key], path ? `${path}.${key}` : key));
+  const [left, right] = [reference ?? {}, target ?? {}];
+  if (isObject(left) && isObject(right) && (reference ?? target ?? null) !== null) {
+    const keys = [...new Set([...Object.keys(left), ...Object.keys(right)])];
+    return keys.flatMap((key) => differ(left[key], right[key], path ? `${path}.${key}` : key));
   }
   if (JSON.stringify(reference) === JSON.stringify(target)) return [];
   return [{ path, reference, target }];

@@ -18,10 +18,8 @@ export interface PlayedStep {
 
 export interface Played {
   steps: PlayedStep[];
-  /** What is there at the end: the runs that no step looked at, slots in use, the states that each run had. */
+  /** What is there at the end: runs that were not looked at since something was done with them, and slots in use. */
   end: JsonObject;
-  /** Whether somebody else, such as a service of the server, changed a state in the meantime. */
-  meddled: boolean;
 }
 
 const COLUMNS = [
@@ -37,6 +35,9 @@ const COLUMNS = [
 const TIMES = ["expected_start_time", "next_scheduled_start_time", "start_time", "end_time"];
 const LONG_KEY = "k".repeat(2001);
 
+/** The flow of all plays on a server. */
+const flows = new Map<string, string>();
+
 interface Run {
   kind: "flow" | "task";
   id: string;
@@ -44,7 +45,8 @@ interface Run {
   /** The columns as they were last seen. */
   seen: JsonObject;
   totalRunTime: Json;
-  stateId: Json;
+  /** Whether it may have changed since. */
+  isStale: boolean;
 }
 
 /** The sequence's play on the server. */
@@ -59,11 +61,10 @@ class Play {
   private readonly tasks: Run[] = [];
   private readonly parents = new Map<string, Run>();
   private readonly transitions = new Map<string, string>();
-  private readonly writtenStates = new Set<Json>();
+  private readonly made: JsonObject = {};
   private deploymentId: string | undefined;
   private limited = false;
   private tagIds: string[] = [];
-  private meddled = false;
 
   constructor(server: Server) {
     this.server = server;
@@ -72,20 +73,20 @@ class Play {
   async run(sequence: Sequence): Promise<Played> {
     const made = await this.makeWorld(sequence).catch(refusal);
     const steps: PlayedStep[] = [made];
-    if (made.status !== 201) return { steps, end: {}, meddled: false };
+    if (made.status !== 201) return { steps, end: {} };
     for (const [index, step] of sequence.steps.entries()) steps.push(await this.step(step, `t${index + 1}`));
     const end = await this.end();
-    return { steps, end, meddled: this.meddled };
+    return { steps, end };
   }
 
   private async makeWorld(sequence: Sequence): Promise<PlayedStep> {
     const { suffix } = this.labels;
-    const flow = await this.make("/flows/", { name: `differential-${suffix}` });
+    const flow = await this.aFlow();
     for (const { tag, slots, old } of sequence.tags ?? []) {
-      const limit = old
+      const { id } = old
         ? await this.make("/concurrency_limits/", { tag: `${tag}-${suffix}`, concurrency_limit: slots })
         : await this.make("/v2/concurrency_limits/", { name: `tag:${tag}-${suffix}`, limit: slots });
-      this.tagIds.push(limit);
+      this.tagIds.push(id);
     }
     if (sequence.limit || sequence.flows.some(({ deployed }) => deployed)) {
       this.deploymentId = await this.makeDeployment(flow, sequence.limit);
@@ -93,7 +94,17 @@ class Play {
     await this.makeFlowRun(flow, sequence.flows[0] ?? {});
     for (const spec of sequence.tasks ?? []) await this.makeTaskRun(spec);
     for (const spec of sequence.flows.slice(1)) await this.makeFlowRun(flow, spec);
-    return { status: 201, changed: await this.changesOf([...this.flows, ...this.tasks]) };
+    return { status: 201, changed: this.made };
+  }
+
+  /** The one flow of all plays. */
+  private async aFlow(): Promise<string> {
+    const { baseUrl } = this.server;
+    const known = flows.get(baseUrl);
+    if (known !== undefined) return known;
+    const { id } = await this.make("/flows/", { name: "differential" });
+    flows.set(baseUrl, id);
+    return id;
   }
 
   private async makeDeployment(flow: string, limit: Sequence["limit"]): Promise<string> {
@@ -104,7 +115,7 @@ class Play {
       if (limit.slots > 0) body["concurrency_limit"] = limit.slots;
       else {
         const name = `differential-${this.labels.suffix}`;
-        body["global_concurrency_limit_id"] = await this.make("/v2/concurrency_limits/", { name, limit: 0 });
+        body["global_concurrency_limit_id"] = (await this.make("/v2/concurrency_limits/", { name, limit: 0 })).id;
       }
       if (limit.strategy || limit.grace) {
         body["concurrency_options"] = {
@@ -113,7 +124,7 @@ class Play {
         };
       }
     }
-    return this.make("/deployments/", body);
+    return (await this.make("/deployments/", body)).id;
   }
 
   private async makeFlowRun(flow: string, spec: Sequence["flows"][number]): Promise<void> {
@@ -125,20 +136,25 @@ class Play {
       ...(spec.state ? { state: this.proposal(spec.state) } : {}),
     };
     this.labels.open(`made flow ${this.flows.length}`);
-    const id =
+    const { id, row } =
       spec.deployed && this.deploymentId
         ? await this.make(`/deployments/${this.deploymentId}/create_flow_run`, body)
         : await this.make("/flow_runs/", { ...body, flow_id: flow });
     this.labels.close();
-    const run = this.remember(this.flows, "flow", id);
-    if (parent) this.parents.set(run.id, parent);
-    if (spec.pid) await this.ask("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "1234" });
+    const run = this.remember(this.flows, "flow", row);
+    if (parent) {
+      this.parents.set(run.id, parent);
+      Object.assign(this.made, await this.changesOf([parent]));
+    }
+    if (!spec.pid) return;
+    await this.ask("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "1234" });
+    run.isStale = true;
   }
 
   private async makeTaskRun(spec: NonNullable<Sequence["tasks"]>[number]): Promise<void> {
     const number = String(this.tasks.length);
     this.labels.open(`made task ${number}`);
-    const id = await this.make("/task_runs/", {
+    const { row } = await this.make("/task_runs/", {
       name: "differential",
       task_key: `differential-${this.labels.suffix}`,
       dynamic_key: number,
@@ -148,14 +164,16 @@ class Play {
       ...(spec.state ? { state: this.proposal(spec.state) } : {}),
     });
     this.labels.close();
-    this.remember(this.tasks, "task", id);
+    this.remember(this.tasks, "task", row);
   }
 
-  private remember(among: Run[], kind: Run["kind"], id: string): Run {
+  private remember(among: Run[], kind: Run["kind"], row: JsonObject): Run {
     const label = `${kind} ${among.length}`;
+    const id = String(row["id"]);
     this.labels.nameId(id, label);
-    const run: Run = { kind, id, label, seen: {}, totalRunTime: 0, stateId: null };
+    const run: Run = { kind, id, label, seen: {}, totalRunTime: 0, isStale: false };
     among.push(run);
+    this.made[label] = this.newsOf(run, row);
     return run;
   }
 
@@ -165,11 +183,11 @@ class Play {
     this.labels.open(label);
     const { status, body } = await this.take(step, run);
     this.labels.close();
-    const answer = this.answerOf(body, status === 201);
-    const expected = status === 201 ? (at(body, "state.id") ?? null) : run.stateId;
-    const followed = this.parents.get(run.id);
-    const changed = await this.changesOf(followed ? [run, followed] : [run]);
-    if (expected !== run.stateId) this.meddled = true;
+    const answer = this.answerOf(body);
+    const runs = [run, this.parents.get(run.id)].filter((one) => one !== undefined);
+    // Where nothing is said to be written, the end will tell whether that is so.
+    for (const one of runs) one.isStale = true;
+    const changed = status === 201 ? await this.changesOf(runs) : {};
     return { status, ...(answer === null ? {} : { answer }), ...(Object.keys(changed).length > 0 ? { changed } : {}) };
   }
 
@@ -228,10 +246,9 @@ class Play {
     return id;
   }
 
-  private answerOf(body: Json, isNew: boolean): Json {
+  private answerOf(body: Json): Json {
     if (!isObject(body)) return null;
     if (!("details" in body && "status" in body)) return this.labels.value(body);
-    if (isNew) this.writtenStates.add(at(body, "state.id") ?? null);
     const { type: _type, ...details } = isObject(body["details"]) ? body["details"] : {};
     return { ...body, details: this.labels.value(details), state: this.labels.state(body["state"]) };
   }
@@ -241,17 +258,18 @@ class Play {
     const changed: JsonObject = {};
     for (const run of runs) {
       const { body } = await this.ask("GET", `/${run.kind}_runs/${run.id}`);
-      if (!isObject(body)) continue;
-      run.stateId = at(body, "state.id") ?? null;
-      this.writtenStates.add(run.stateId);
-      const view = this.columnsOf(run, body);
-      const news = Object.entries(view).filter(
-        ([key, value]) => JSON.stringify(value) !== JSON.stringify(run.seen[key]),
-      );
-      run.seen = view;
-      if (news.length > 0) changed[run.label] = Object.fromEntries(news);
+      run.isStale = false;
+      const news = isObject(body) ? this.newsOf(run, body) : { gone: true };
+      if (Object.keys(news).length > 0) changed[run.label] = news;
     }
     return changed;
+  }
+
+  private newsOf(run: Run, row: JsonObject): JsonObject {
+    const view = this.columnsOf(run, row);
+    const news = Object.entries(view).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(run.seen[key]));
+    run.seen = view;
+    return Object.fromEntries(news);
   }
 
   private columnsOf(run: Run, row: JsonObject): JsonObject {
@@ -271,10 +289,7 @@ class Play {
   }
 
   private async end(): Promise<JsonObject> {
-    const end: JsonObject = { runs: await this.changesOf([...this.flows, ...this.tasks]) };
-    const histories: JsonObject = {};
-    for (const run of [...this.flows, ...this.tasks]) histories[run.label] = await this.historyOf(run);
-    end["histories"] = histories;
+    const end: JsonObject = await this.changesOf([...this.flows, ...this.tasks].filter(({ isStale }) => isStale));
     if (this.limited && this.deploymentId) {
       const { body } = await this.ask("GET", `/deployments/${this.deploymentId}`);
       end["slots"] = at(body, "global_concurrency_limit.active_slots") ?? null;
@@ -288,22 +303,12 @@ class Play {
     return end;
   }
 
-  private async historyOf(run: Run): Promise<Json> {
-    const { body } = await this.ask("GET", `/${run.kind}_run_states/?${run.kind}_run_id=${run.id}`);
-    if (!Array.isArray(body)) return body;
-    if (body.some((state) => !this.writtenStates.has(at(state, "id") ?? null))) this.meddled = true;
-    return body
-      .toSorted((a, b) => (String(at(a, "timestamp")) < String(at(b, "timestamp")) ? -1 : 1))
-      .map((state) => `${String(at(state, "type"))}/${String(at(state, "name"))}`)
-      .join(" ");
-  }
-
-  /** Makes a thing and gives its id. */
-  private async make(path: string, body: JsonObject): Promise<string> {
+  /** Makes a thing and gives it, or ends the play. */
+  private async make(path: string, body: JsonObject): Promise<{ id: string; row: JsonObject }> {
     const answer = await this.ask("POST", path, body);
     const id = at(answer.body, "id");
     if (typeof id !== "string") throw new Refusal(answer.status, { [path]: this.labels.value(answer.body) });
-    return id;
+    return { id, row: isObject(answer.body) ? answer.body : {} };
   }
 
   private async ask(
