@@ -71,7 +71,7 @@ const aStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant("pass"), micros: fc.constantFrom(1, LEASE / 2, LEASE) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("expire") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart") }) },
-) as fc.Arbitrary<Step>;
+);
 
 /** The queue, said as simply as can be. */
 interface Model {
