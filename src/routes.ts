@@ -2,6 +2,7 @@
 import type { Route } from "#http/route";
 import { concurrencyLimitRoutes } from "#resources/concurrency-limits/routes";
 import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/routes";
+import { missedRunsRoutes } from "#resources/deployments/missed-runs-routes";
 import { reliabilityRoutes } from "#resources/deployments/reliability-routes";
 import { deploymentRoutes } from "#resources/deployments/routes";
 import { eventRoutes } from "#resources/events/routes";
@@ -31,6 +32,7 @@ export const routes: readonly Route[] = [
   ...concurrencyLimitRoutes,
   ...concurrencyLimitV2Routes,
   ...deploymentRoutes,
+  ...missedRunsRoutes,
   ...reliabilityRoutes,
   ...eventRoutes,
   ...flowRunChangeRoutes,

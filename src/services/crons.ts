@@ -4,6 +4,7 @@ import { queueWaitingSegments } from "#events/queue-waiting";
 import { sweepOutbox } from "#events/outbox";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { markLateRuns } from "#services/late-runs";
+import { skipMissedRuns } from "#services/missed-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
 import { countOldRuns } from "#services/run-counts";
 import { topUpSchedules } from "#services/scheduler";
@@ -25,6 +26,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "sweep the outbox", run: sweepOutbox },
     { name: "count old runs", run: countOldRuns },
     { name: "top up schedules", service: "scheduler", run: topUpSchedules },
+    { name: "skip missed runs", service: "scheduler", run: skipMissedRuns },
     { name: "mark silent deployments", service: "foreman", run: markSilentDeployments },
     { name: "mark late runs", service: "late_runs", run: markLateRuns },
     { name: "fail expired pauses", service: "pause_expirations", run: failExpiredPauses },

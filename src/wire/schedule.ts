@@ -144,10 +144,10 @@ export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
   return { rrule: anchorRule(schedule.rrule, schedule.timezone, now), timezone: schedule.timezone };
 }
 
-/** The schedule's moments at or after `start`, in order and perhaps without end. */
-export function scheduleMoments(schedule: Schedule, start: Micros): Iterable<Micros> {
-  if ("cron" in schedule) return cronMoments(schedule.cron, schedule.timezone || "UTC", schedule.day_or, start);
+/** The schedule's moments at or after `start`, in order and perhaps without end. Random fields of a cron go by the seed. */
+export function scheduleMoments(schedule: Schedule, start: Micros, seed = ""): Iterable<Micros> {
   const zone = schedule.timezone || "UTC";
+  if ("cron" in schedule) return cronMoments({ expression: schedule.cron, zone, dayOr: schedule.day_or, seed }, start);
   if ("rrule" in schedule) return rruleMoments(schedule.rrule, zone, start);
   return intervalMoments({ seconds: schedule.interval, anchor: parseTime(schedule.anchor_date) ?? start, zone }, start);
 }

@@ -69,12 +69,18 @@ export const deployment_schedule = sqliteTable(
     scheduled_until: micros("scheduled_until"),
     /** When the next top-up is due; null where the schedule is not active or has ended. */
     top_up_at: micros("top_up_at"),
+    /** What is ours alone: what becomes of runs that nobody began in time; null for all of them being run. */
+    missed_runs: json("missed_runs"),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.deployment_id, t.id] }),
     index("deployment_schedule_top_up")
       .on(t.top_up_at)
       .where(sql`top_up_at is not null`),
+    // The few schedules that do not want all of their missed runs.
+    index("deployment_schedule_missed_runs")
+      .on(t.workspace_id, t.deployment_id, t.id)
+      .where(sql`missed_runs is not null`),
     // A slug names one schedule of its deployment.
     uniqueIndex("deployment_schedule_slug")
       .on(t.workspace_id, t.deployment_id, t.slug)

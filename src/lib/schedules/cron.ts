@@ -71,18 +71,29 @@ const SHORTHANDS: Record<string, string> = {
 
 /** What is wrong with a cron expression, or undefined. */
 export function cronProblem(expression: string): string | undefined {
-  if (expression.split(/\s+/).some((part) => ["r", "h"].includes(part.toLowerCase()))) {
+  if (!parseCron(expression, "")) return `Invalid cron string: "${expression}"`;
+  if (expression.split(/\s+/).some((part) => part.toLowerCase() === "r")) {
     return `Random and Hashed expressions are unsupported, received: "${expression}"`;
   }
-  return parseCron(expression) ? undefined : `Invalid cron string: "${expression}"`;
+  return undefined;
+}
+
+/** A cron expression with what it takes to read it. */
+export interface CronTimes {
+  expression: string;
+  zone: string;
+  /** Whether a day counts that fits one of the two fields of days; else it must fit both. */
+  dayOr: boolean;
+  /** What the random fields are drawn from: the same for the same seed. */
+  seed: string;
 }
 
 /**
  * The moments at which the expression's time is shown on the zone's clock, at or after `start`. The hour that comes twice
  * counts once, and a time that is left out counts an hour earlier, as in the original.
  */
-export function* cronMoments(expression: string, zone: string, dayOr: boolean, start: Micros): Generator<Micros> {
-  const cron = parseCron(expression);
+export function* cronMoments({ expression, zone, dayOr, seed }: CronTimes, start: Micros): Generator<Micros> {
+  const cron = parseCron(expression, seed);
   if (!cron) return;
   const from = Math.ceil(wallAt(start, zone) / SECOND) * SECOND;
   for (const wall of walls(cron, dayOr, from)) yield momentOf(wall, zone, "earlier");
@@ -142,10 +153,11 @@ function listed(values: Values, { min, max }: Field): number[] {
 }
 
 /** The expression's parts, or undefined where it is none. */
-function parseCron(expression: string): Cron | undefined {
-  const text = expression.toLowerCase().trim();
-  const parts = (SHORTHANDS[text] ?? text).split(/\s+/);
-  if (![5, 6, 7].includes(parts.length)) return undefined;
+function parseCron(expression: string, seed: string): Cron | undefined {
+  const text = expression.toLowerCase();
+  const written = (SHORTHANDS[text] ?? text).trim().split(/\s+/);
+  if (![5, 6, 7].includes(written.length)) return undefined;
+  const parts = written.map((part, index) => drawn(part, index, seed));
   const days = parseDays(parts[2] ?? "", parts.length === 6 ? DAY_OF_SIX : DAY);
   const weekdays = parseWeekdays(parts[4] ?? "", parts.length === 5 ? WEEKDAY_OF_FIVE : WEEKDAY);
   if (!days || !weekdays) return undefined;
@@ -166,6 +178,33 @@ function parseCron(expression: string): Cron | undefined {
     days: isAll(days.values, DAY) && (parts[4] ?? "").includes("*") ? undefined : days.values,
     ...restrictWeekdays(weekdays, parts[2] ?? ""),
   };
+}
+
+const RANDOM = /^r(?:\((\d+)-(\d+)\))?(?:\/(\d+))?$/;
+
+/**
+ * A random field (`r(0-29)`, `r/15`) as a plain one. `croniter` draws anew whenever it is asked, so that the original makes
+ * other runs at each look; here a seed has its times once and for all.
+ */
+function drawn(part: string, index: number, seed: string): string {
+  const match = RANDOM.exec(part);
+  const one = FIELDS[index];
+  if (!match || !one) return part;
+  const [, from, to, step] = match;
+  const [low, high] = [Number(from ?? one.min), Number(to ?? one.max)];
+  const most = step === undefined ? high : low + Number(step) - 1;
+  const isSound =
+    low >= one.min && high <= one.max && most <= one.max && most >= low && (from === undefined || low < high);
+  if (!isSound) return part;
+  const value = low + (hashOf(`${index} ${seed}`) % (most - low + 1));
+  return step === undefined ? `${value}` : `${value}-${high}/${step}`;
+}
+
+/** FNV-1a, 32 bits. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193) >>> 0;
+  return hash;
 }
 
 function restricting(values: Values, index: number): Values {

@@ -5,6 +5,7 @@ import { announce } from "#resources/deployments/create-deployment";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
 import { materialise } from "#resources/deployments/materialise";
 import { changesOf } from "#resources/deployments/merge-schedules";
+import { checkParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleCreate, DeploymentScheduleUpdate } from "#resources/deployments/schema";
 import { scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
@@ -25,7 +26,8 @@ export async function addSchedules(
 ): Promise<ScheduleRow[]> {
   const before = await readWithDot(tools, id);
   if (wishes.length === 0) return [];
-  const rows = scheduleRows(tools, id, wishes, before.paused === 1);
+  const rows = scheduleRows(tools, id, wishes, { isPaused: before.paused === 1 });
+  checkParameters(before, rows);
   const store = storeOf(tools);
   try {
     const after = await lastRow(tools, [store.insertSchedules(id, rows), store.select({ id })]);
@@ -46,30 +48,27 @@ export async function updateSchedule(
   scheduleId: string,
   wish: DeploymentScheduleUpdate,
 ): Promise<void> {
-  await changeSchedule(
-    tools,
-    id,
-    scheduleId,
-    storeOf(tools).updateSchedule(id, scheduleId, changesOf(tools, wish)),
-    "future",
+  const changes = changesOf(tools, wish);
+  const before = await readWithSchedule(tools, id, scheduleId);
+  checkParameters(
+    before,
+    schedulesOf(before)
+      .filter((row) => row.id === scheduleId)
+      .map((row) => ({ ...row, ...changes })),
   );
+  await restart(tools, before, [storeOf(tools).updateSchedule(id, scheduleId, changes)], "future");
 }
 
 /** Removes a schedule; with it go runs that schedules have made, the late ones too. */
 export async function removeSchedule(tools: Tools, id: string, scheduleId: string): Promise<void> {
-  await changeSchedule(tools, id, scheduleId, storeOf(tools).removeSchedules(id, scheduleId), "all");
+  const before = await readWithSchedule(tools, id, scheduleId);
+  await restart(tools, before, [storeOf(tools).removeSchedules(id, scheduleId)], "all");
 }
 
-async function changeSchedule(
-  tools: Tools,
-  id: string,
-  scheduleId: string,
-  change: Statement,
-  which: "future" | "all",
-): Promise<void> {
-  const before = await readWithDot(tools, id);
-  if (!schedulesOf(before).some((row) => row.id === scheduleId)) throw refused(404, "Schedule not found.");
-  await restart(tools, before, [change], which);
+async function readWithSchedule(tools: Tools, id: string, scheduleId: string): Promise<DeploymentRow> {
+  const row = await readWithDot(tools, id);
+  if (!schedulesOf(row).some((schedule) => schedule.id === scheduleId)) throw refused(404, "Schedule not found.");
+  return row;
 }
 
 /** Pauses a deployment or lets it go on. Prefect: pausing takes back what its schedules have made, the late runs too. */
@@ -78,6 +77,7 @@ export async function setPaused(tools: Tools, id: string, paused: boolean): Prom
   const before = await store.read({ id });
   if (!before) throw notFound("Deployment");
   if ((before.paused === 1) === paused) return;
+  if (!paused) checkParameters(before, schedulesOf(before));
   const after = await restart(
     tools,
     before,

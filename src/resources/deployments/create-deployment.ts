@@ -11,9 +11,10 @@ import { changesBetween, deploymentEvent } from "#resources/deployments/events";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
 import { limitStatements, tellOfLimit } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
-import type { DeploymentCreate } from "#resources/deployments/schema";
-import { scheduleRows } from "#resources/deployments/schedules";
-import { type DeploymentColumns, type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
+import { checkParameters } from "#resources/deployments/required-parameters";
+import type { DeploymentCreate, DeploymentScheduleCreate } from "#resources/deployments/schema";
+import { type Around, scheduleRows } from "#resources/deployments/schedules";
+import { type DeploymentColumns, type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
 import { AGENT_POOL } from "#resources/work-queues/queues";
@@ -39,6 +40,7 @@ export async function createDeployment(
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   for (let tries = 0; tries < TRIES; tries++) {
     const { existing, labels } = await readAround(tools, store, body);
+    checkParameters({ ...(existing ?? NO_PARAMETERS), ...columnsOf(body) }, (body.schedules ?? []).map(asPlanned));
     const queueId = await placeRuns(tools, pool, body);
     const wish = { body, labels, columns: { ...columnsOf(body), ...(queueId && { work_queue_id: queueId }) } };
     const row = existing ? await say(tools, store, existing, wish) : await make(tools, store, wish);
@@ -50,6 +52,13 @@ export async function createDeployment(
   }
   throw unavailable("The deployment is being changed by others.", 1);
 }
+
+const NO_PARAMETERS = { parameters: "{}", parameter_openapi_schema: "{}", enforce_parameter_schema: 1 };
+
+const asPlanned = ({ active, parameters }: DeploymentScheduleCreate) => ({
+  active: active ? 1 : 0,
+  parameters: JSON.stringify(parameters),
+});
 
 /** One round trip: the deployment that is there, the flow's labels, the limit that is named. */
 async function readAround(tools: Tools, store: DeploymentStore, body: DeploymentCreate) {
@@ -77,7 +86,7 @@ async function make(tools: Tools, store: DeploymentStore, wish: Wish): Promise<D
   };
   const written = await tools.db.batch([
     store.insert(row),
-    ...schedulesOf(tools, store, row.id, wish.body, row.paused === 1),
+    ...insertSchedules(tools, store, row.id, wish.body, { isPaused: row.paused === 1 }),
     ...limitStatements(tools, store, row.id, null, wish.body, now),
     store.select({ id: row.id }),
   ]);
@@ -97,7 +106,7 @@ async function say(
     ...removal,
     store.update(existing.id, { ...wish.columns, labels: labelsOf(wish), updated: now }),
     store.removeSchedules(existing.id),
-    ...schedulesOf(tools, store, existing.id, wish.body, isPaused),
+    ...insertSchedules(tools, store, existing.id, wish.body, { isPaused, before: schedulesOf(existing) }),
     ...limitStatements(tools, store, existing.id, existing, wish.body, now),
     store.select({ id: existing.id }),
   ]);
@@ -106,15 +115,15 @@ async function say(
 }
 
 /** Prefect: schedules are replaced by those of the body, and `max_scheduled_runs` is lost on this way. */
-function schedulesOf(
+function insertSchedules(
   tools: Tools,
   store: DeploymentStore,
   id: string,
   body: DeploymentCreate,
-  isPaused: boolean,
+  around: Around,
 ): Statement[] {
   const schedules = (body.schedules ?? []).map((schedule) => ({ ...schedule, max_scheduled_runs: null }));
-  return schedules.length === 0 ? [] : [store.insertSchedules(id, scheduleRows(tools, id, schedules, isPaused))];
+  return schedules.length === 0 ? [] : [store.insertSchedules(id, scheduleRows(tools, id, schedules, around))];
 }
 
 /** Prefect: `with_system_labels_for_deployment`, the flow's labels, the system's, then the client's. */

@@ -5,6 +5,7 @@ import { momentsWithin, type Window } from "#lib/schedules/dates";
 import { printZoned } from "#lib/schedules/zones";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
+import { missingParameters } from "#resources/deployments/required-parameters";
 import {
   type DeploymentRow,
   DeploymentStore,
@@ -21,6 +22,10 @@ export const MIN_RUNS = 3;
 export const MAX_RUNS = 100;
 export const MIN_AHEAD = 3600 * SECOND;
 export const MAX_AHEAD = 100 * 86_400 * SECOND;
+
+/** A clock that stood still for no longer than this loses no run, and not more than so many of a schedule. */
+const CATCH_UP = MIN_AHEAD;
+const MAX_PASSED_OVER = 1000;
 
 /** What goes into one statement: D1 takes values of 2 MB, and a run is written with its state. */
 const MOST_BYTES = 500_000;
@@ -101,19 +106,34 @@ function portions(drafts: readonly FlowRunDraft[]): FlowRunDraft[][] {
 
 function planSchedule(row: DeploymentRow, schedule: ScheduleRow, now: Micros): Plan {
   const window: Window = { end: now + MAX_AHEAD, until: now + MIN_AHEAD, minRuns: MIN_RUNS, maxRuns: MAX_RUNS };
-  const moments = momentsWithin(momentsOf(schedule, now), window);
+  const isPossible = missingParameters(row, schedule).length === 0;
+  const moments = isPossible ? momentsWithin(momentsOf(schedule, now), window) : [];
   const fresh = moments.filter((moment) => schedule.scheduled_until === null || moment > schedule.scheduled_until);
   return {
     row,
-    drafts: draftsOf(row, schedule, fresh),
+    drafts: draftsOf(row, schedule, isPossible ? [...passedOver(schedule, now), ...fresh] : []),
     mark: {
       deployment_id: row.id,
       id: schedule.id,
       updated: schedule.updated,
       scheduled_until: moments.at(-1) ?? schedule.scheduled_until,
-      top_up_at: nextTopUp(schedule, moments, now),
+      // Where a parameter is missing, only a change can help, and that calls for a top-up by itself.
+      top_up_at: isPossible ? nextTopUp(schedule, moments, now) : null,
     },
   };
+}
+
+/** What became due after the last run that was made, while no clock was running. Prefect leaves it out. */
+function passedOver(schedule: ScheduleRow, now: Micros): Micros[] {
+  const { scheduled_until: until } = schedule;
+  if (until === null || until >= now) return [];
+  const start = Math.max(until + 1, now - CATCH_UP);
+  return momentsWithin(momentsOf(schedule, start), {
+    end: now - 1,
+    until: now,
+    minRuns: MAX_PASSED_OVER,
+    maxRuns: MAX_PASSED_OVER,
+  });
 }
 
 /** When the runs that are left become too few or too near. Null where no date is left. */
@@ -127,8 +147,9 @@ function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], now: Micro
   return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - MAX_AHEAD);
 }
 
-function momentsOf({ schedule }: ScheduleRow, start: Micros): Iterable<Micros> {
-  return scheduleMoments(readJson<Schedule>(schedule), start);
+/** The schedule's dates from `start` on. */
+export function momentsOf({ id, schedule }: ScheduleRow, start: Micros): Iterable<Micros> {
+  return scheduleMoments(readJson<Schedule>(schedule), start, id);
 }
 
 /** Prefect: `_generate_scheduled_flow_runs`; the idempotency key makes a date of a schedule one run, whoever makes it. */

@@ -1,10 +1,12 @@
 /** What a changed deployment's `schedules` come to: told apart by their slugs, or else replaced as a whole. */
 import { unprocessable } from "#lib/api-error";
 import type { Statement } from "#db/database";
+import type { ScheduleParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
 import { scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, type DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
+import { missedRunsColumn } from "#wire/missed-runs";
 import { settleSchedule } from "#wire/schedule";
 
 /** The statements that bring the schedules to what the body says; none where it says nothing. Throws 422. */
@@ -27,17 +29,31 @@ export function mergeSchedules(
   return mergeBySlug(tools, store, before, wishes);
 }
 
+/** The schedules that a body comes to, as far as their runs' parameters go. */
+export function plannedSchedules(
+  before: DeploymentRow,
+  wishes: readonly DeploymentScheduleUpdate[],
+): ScheduleParameters[] {
+  const present = new Map(schedulesOf(before).map((row) => [row.slug, row]));
+  return wishes.map(({ active, slug, replaces, parameters }) => {
+    const row = present.get(replaces || slug || null);
+    const isActive = active ?? (slug && row ? row.active === 1 : true);
+    return { active: isActive ? 1 : 0, parameters: JSON.stringify(parameters) };
+  });
+}
+
 function replaceAll(
   tools: Tools,
   store: DeploymentStore,
-  { id, paused }: DeploymentRow,
+  before: DeploymentRow,
   wishes: readonly DeploymentScheduleUpdate[],
 ): Statement[] {
+  const { id, paused } = before;
   const rows = scheduleRows(
     tools,
     id,
     wishes.flatMap((wish) => toCreate(wish) ?? []),
-    paused === 1,
+    { isPaused: paused === 1, before: schedulesOf(before) },
   );
   // Prefect: `max_scheduled_runs` is lost on this way.
   return [
@@ -71,7 +87,7 @@ function mergeBySlug(
     ...renamed.map(({ row }) => store.updateSchedule(before.id, row.id, { slug: null })),
     ...changed.map(({ wish, row }) => store.updateSchedule(before.id, row.id, changesOf(tools, wish))),
     ...(fresh.length > 0
-      ? [store.insertSchedules(before.id, scheduleRows(tools, before.id, fresh, before.paused === 1))]
+      ? [store.insertSchedules(before.id, scheduleRows(tools, before.id, fresh, { isPaused: before.paused === 1 }))]
       : []),
   ];
 }
@@ -108,5 +124,6 @@ export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial
     ...(typeof wish.active === "boolean" && { active: wish.active ? 1 : 0 }),
     ...(typeof wish.max_scheduled_runs === "number" && { max_scheduled_runs: wish.max_scheduled_runs }),
     ...(typeof wish.slug === "string" && { slug: wish.slug }),
+    ...(wish.missed_runs !== undefined && { missed_runs: missedRunsColumn(wish.missed_runs) }),
   };
 }

@@ -5,6 +5,7 @@ import { flow_run } from "#db/tables/flow-run";
 import { deployment } from "#db/tables/deployment";
 import type { Micros } from "#lib/clock";
 import { markLate } from "#orchestration/mark-late";
+import { withoutMissed } from "#orchestration/skip-missed-runs";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
 import { type FlowRunWithState, selectFlowRuns } from "#resources/flow-runs/store";
@@ -29,7 +30,7 @@ export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promi
   ]);
   const ids = stale.map(({ id }) => String(id));
   if (ids.length > 0) tools.background(noteDeployments(tools, ids, now));
-  const due = runs as unknown as FlowRunWithState[]; // rows of the flow runs' own select
+  const due = await withoutMissed(tools, runs as unknown as FlowRunWithState[]); // rows of the flow runs' own select
   const { enabled, after_seconds: seconds } = tools.settings.services.late_runs;
   const overdue = enabled ? due.filter((run) => isOverdue(run, now - seconds * 1_000_000)) : [];
   if (overdue.length > 0)

@@ -6,6 +6,7 @@ import { FlowRunPolicy } from "#wire/run-policy";
 import { parametersProblem } from "#wire/parameters";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
+import { MissedRuns } from "#wire/missed-runs";
 import { Name } from "#wire/names";
 import { Bool, Int, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
@@ -29,6 +30,7 @@ export const DeploymentScheduleCreate = z
     parameters: JsonObject.default({}),
     slug: z.string().nullish(),
     replaces: z.string().nullish(),
+    missed_runs: MissedRuns.nullish(),
   })
   .meta({ id: "DeploymentScheduleCreate" });
 export type DeploymentScheduleCreate = z.output<typeof DeploymentScheduleCreate>;
@@ -41,6 +43,7 @@ export const DeploymentScheduleUpdate = z
     parameters: JsonObject.default({}),
     slug: z.string().nullish(),
     replaces: z.string().nullish(),
+    missed_runs: MissedRuns.nullish(),
   })
   .meta({ id: "DeploymentScheduleUpdate" });
 export type DeploymentScheduleUpdate = z.output<typeof DeploymentScheduleUpdate>;
@@ -171,6 +174,8 @@ export const DeploymentSchedule = z
     max_scheduled_runs: z.int().nullable(),
     parameters: JsonObject,
     slug: z.string().nullable(),
+    /** Ours; only where it was set. */
+    missed_runs: MissedRuns.optional(),
   })
   .meta({ id: "DeploymentSchedule" });
 

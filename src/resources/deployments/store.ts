@@ -8,6 +8,7 @@ import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import { printOptionalTime, printTime } from "#wire/dates";
+import type { MissedRuns } from "#wire/missed-runs";
 import type { Schedule } from "#wire/schedule";
 
 export type DeploymentColumns = typeof deployment.$inferSelect;
@@ -59,6 +60,7 @@ const SCHEDULE_COLUMNS = [
   "slug",
   "scheduled_until",
   "top_up_at",
+  "missed_runs",
 ];
 
 /** Selects deployments with what belongs to them; what follows may say `where`, `order by` and `limit` over `deployment`. */
@@ -258,6 +260,7 @@ export function printSchedule(row: ScheduleRow) {
     max_scheduled_runs: row.max_scheduled_runs,
     parameters: readJson<Record<string, unknown>>(row.parameters),
     slug: row.slug,
+    ...(row.missed_runs !== null && { missed_runs: readJson<MissedRuns>(row.missed_runs) }),
   };
 }
 

@@ -9,8 +9,9 @@ import { limitStatements, tellOfLimit } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
 import { enforceSchema, fillIn, readVariables } from "#resources/deployments/parameters";
 import type { DeploymentUpdate } from "#resources/deployments/schema";
-import { mergeSchedules } from "#resources/deployments/merge-schedules";
-import { type DeploymentColumns, type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
+import { checkParameters } from "#resources/deployments/required-parameters";
+import { mergeSchedules, plannedSchedules } from "#resources/deployments/merge-schedules";
+import { type DeploymentColumns, type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { forgetDeployment } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
@@ -26,6 +27,8 @@ const SHAPING = new Set([
   "work_queue_id",
   "work_queue_name",
   "infrastructure_document_id",
+  "parameter_openapi_schema",
+  "enforce_parameter_schema",
 ]);
 
 /** Changes a deployment. Throws 404, 409 or 422 where that cannot be. */
@@ -37,6 +40,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   const pool = await findPool(tools, body.work_pool_name);
   if (pool) checkVariables(templateOf(pool), body.job_variables);
   const parameters = await checkedParameters(tools, before, body);
+  checkParameters({ ...before, ...columnsOf(withoutNulls({ ...body, parameters })) }, activated(before, body));
   if (body.global_concurrency_limit_id) await checkLimit(tools, body.global_concurrency_limit_id);
   const queueId = await placeRuns(tools, pool, body);
   const leavesPool = "work_pool_name" in body && body.work_pool_name === null;
@@ -46,6 +50,12 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
     ...(queueId && { work_queue_id: queueId }),
   };
   await commit(tools, store, before, { body, changes, schedules });
+}
+
+/** The schedules that the body makes, changes or lets go on. */
+function activated(before: DeploymentRow, body: DeploymentUpdate) {
+  if (body.schedules) return plannedSchedules(before, body.schedules);
+  return before.paused === 1 && body.paused === false ? schedulesOf(before) : [];
 }
 
 interface Change {

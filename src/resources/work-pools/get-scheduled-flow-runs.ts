@@ -3,6 +3,7 @@ import { readJson } from "#db/database";
 import { missingObject, refused } from "#lib/api-error";
 import { noticeRuns, pollPool, pollQueue } from "#objects/work-pool/client";
 import type { PollAnswer, PollAsk } from "#objects/work-pool/messages";
+import { withoutMissed } from "#orchestration/skip-missed-runs";
 import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#resources/flow-runs/store";
 import { missingPool } from "#resources/work-pools/update-work-pool";
 import { WorkPoolStore } from "#resources/work-pools/store";
@@ -65,7 +66,7 @@ async function claimable(
     const answer = await poll();
     if (answer.runs.length === 0) return [];
     const rows = await new FlowRunStore(tools.db, tools.workspaceId).readMany(answer.runs.map(([id]) => id));
-    const found = new Map(rows.map((row) => [row.id, row]));
+    const found = new Map((await withoutMissed(tools, rows)).map((row) => [row.id, row]));
     const good = answer.runs.flatMap(([id]) => {
       const row = found.get(id);
       return row && isOffered(row, answer.pool_id) ? [row] : [];

@@ -1,0 +1,2 @@
+ALTER TABLE `deployment_schedule` ADD `missed_runs` text;--> statement-breakpoint
+CREATE INDEX `deployment_schedule_missed_runs` ON `deployment_schedule` (`workspace_id`,`deployment_id`,`id`) WHERE missed_runs is not null;

@@ -1,0 +1,60 @@
+/** The routes under /deployments/{id}/schedules/{schedule_id}/missed_runs: what becomes of runs that nobody began in time. Ours. */
+import { sql } from "drizzle-orm";
+import { z } from "zod";
+import { readOptionalJson } from "#db/database";
+import { deployment_schedule } from "#db/tables/deployment";
+import { route } from "#http/route";
+import { notFound } from "#lib/api-error";
+import type { Tools } from "#tools";
+import { Uuid } from "#wire/ids";
+import { DEFAULT_MISSED_RUNS, MissedRuns, missedRunsColumn } from "#wire/missed-runs";
+
+const PATH = "/deployments/{id:uuid}/schedules/{schedule_id:uuid}/missed_runs";
+const BySchedule = z.object({ id: Uuid, schedule_id: Uuid });
+type BySchedule = z.output<typeof BySchedule>;
+
+interface Column {
+  missed_runs: string | null;
+}
+
+const where = ({ workspaceId }: Tools, { id, schedule_id }: BySchedule) =>
+  sql`where workspace_id = ${workspaceId} and deployment_id = ${id} and id = ${schedule_id}`;
+
+async function read(tools: Tools, which: BySchedule): Promise<MissedRuns> {
+  const [row] = await tools.db.rows<Column>(sql`select missed_runs from ${deployment_schedule} ${where(tools, which)}`);
+  if (!row) throw notFound("Schedule");
+  return readOptionalJson<MissedRuns>(row.missed_runs) ?? DEFAULT_MISSED_RUNS;
+}
+
+/** `updated` stays: the runs that are made already are as good as before. */
+async function write(tools: Tools, which: BySchedule, wish: MissedRuns): Promise<MissedRuns> {
+  const { rows } = await tools.db.run(
+    sql`update ${deployment_schedule} set missed_runs = ${missedRunsColumn(wish)} ${where(tools, which)} returning id`,
+  );
+  if (rows.length === 0) throw notFound("Schedule");
+  return wish;
+}
+
+export const missedRunsRoutes = [
+  route(
+    {
+      method: "GET",
+      path: PATH,
+      summary: "Read what becomes of a schedule's runs that nobody began in time.",
+      params: BySchedule,
+      response: MissedRuns,
+    },
+    ({ params, tools }) => read(tools, params),
+  ),
+  route(
+    {
+      method: "PUT",
+      path: PATH,
+      summary: "Set what becomes of a schedule's runs that nobody began in time.",
+      params: BySchedule,
+      body: MissedRuns,
+      response: MissedRuns,
+    },
+    ({ params, body, tools }) => write(tools, params, body),
+  ),
+];
