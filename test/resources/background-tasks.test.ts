@@ -331,6 +331,62 @@ test("a run of which the object was not told is found when a worker comes, and w
   await evictDurableObject(stub());
 });
 
+test("what there is no room for stays in D1, and is sent in its turn", async () => {
+  const key = unique("task");
+  await env.DB.prepare("update task_run set background = null").run();
+  await runInDurableObject(stub(), async (_, { storage }) => {
+    storage.sql.exec("delete from queued_run");
+  });
+  await evictDurableObject(stub());
+  await runInDurableObject(stub(), async (object: unknown) => {
+    (object as { room: number }).room = 2;
+  });
+  const ids = [];
+  for (let count = 0; count < 7; count++) ids.push((await aDelayedRun(key)).id);
+  await settle();
+  const kept = await runInDurableObject(stub(), async (_, { storage }) =>
+    storage.sql.exec<{ id: string }>("select id from queued_run where task_key = ? order by at", key).toArray(),
+  );
+  expect(kept.map(({ id }) => id)).toEqual(ids.slice(0, 2));
+  const worker = await aWorker([key]);
+  for (let count = 2; count <= 8; count++) {
+    await worker.until(count);
+    ack(worker);
+  }
+  expect(given(worker)).toEqual(ids);
+  worker.close();
+  await evictDurableObject(stub());
+});
+
+test("a worker that comes while D1 cannot be read is sent what waits as soon as it can", async () => {
+  const key = unique("task");
+  const run = await aDelayedRun(key);
+  const log = vi.spyOn(console, "error").mockImplementation(() => {});
+  const swap = (make: (database: D1Database) => D1Database) =>
+    runInDurableObject(stub(), async (object: unknown) => {
+      const { bindings } = object as { bindings: { DB: D1Database } };
+      const database = bindings.DB;
+      bindings.DB = make(database);
+      return database;
+    });
+  const kept = await swap((database) => {
+    const prepare = () => {
+      throw new Error("no disk");
+    };
+    return new Proxy(database, { get: (_, name) => (name === "then" ? undefined : prepare) });
+  });
+  const worker = await aWorker([key]);
+  await expect.poll(() => log.mock.calls.length).toBeGreaterThan(0);
+  await settle();
+  expect(given(worker)).toEqual([]);
+  await swap(() => kept);
+  await passSeconds(3, "deliver");
+  expect((await worker.until(2))["id"]).toBe(run.id);
+  log.mockRestore();
+  worker.close();
+  await evictDurableObject(stub());
+});
+
 test("an object that was ended in the meantime knows what waits, what was sent and who is there", async () => {
   const key = unique("task");
   const name = unique("worker");

@@ -28,7 +28,7 @@ const SETTLED_AFTER = 120 * SECOND;
 const ABSENCE = 30 * SECOND;
 /** A timer that comes later than this says that the object was down, and with it everybody's connection. */
 const LATE = 15 * SECOND;
-/** So many waiting runs are kept; the rest stay in D1 until there is room. */
+/** What waits beyond this stays in D1 until there is room. */
 const MAX_KEPT = 50_000;
 const PAGE = 1000;
 const RETRY_AFTER = 2 * SECOND;
@@ -51,6 +51,8 @@ interface Delivery {
 
 export class TaskQueue extends SluiceObject {
   clock: Clock = systemClock();
+  /** So many waiting runs are kept. */
+  room = MAX_KEPT;
   private queue = new Queue();
   private subscribers = new Map<WebSocket, Subscriber>();
   private rows: QueueTables | null = null;
@@ -125,7 +127,7 @@ export class TaskQueue extends SluiceObject {
   private take(note: QueueNote): void {
     const kept = this.tables().read(note.id);
     if (kept?.state_id === note.state_id) return;
-    if (!kept && this.queue.size >= MAX_KEPT) return this.leaveInD1(note.at);
+    if (!kept && this.queue.size >= this.room) return this.leaveInD1(note.at);
     const run: QueuedRun = { ...note, is_again: false };
     this.tables().put(run);
     // A worker that is being sent the run will find the new state.
@@ -317,14 +319,19 @@ export class TaskQueue extends SluiceObject {
     if (this.subscribers.size === 0) return;
     const due = this.queue.nextDue();
     if (due !== null) await this.setTimerBy("deliver", toMs(due) + 1);
-    if (this.queue.size < MAX_KEPT / 2 && this.isBehind()) await this.setTimerBy("check", Date.now());
+    if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now());
   }
 
   /** Looks through D1 when somebody subscribes, unless that was just done. */
   private async checkSoon(): Promise<void> {
     const now = this.clock();
     if (this.checkedAt !== null && now - this.checkedAt < CHECK_EVERY / 10) return this.armCheck(this.checkedAt);
-    await this.check();
+    try {
+      await this.check();
+    } catch (error) {
+      console.error("the task queue could not look into D1 and will again", error);
+      await this.setTimerBy("check", toMs(now + RETRY_AFTER));
+    }
     await this.deliver();
   }
 
@@ -352,7 +359,7 @@ export class TaskQueue extends SluiceObject {
   private async readMissing(startedAt: Micros): Promise<void> {
     let place: Place | null = { at: this.provedUntil(), id: "" };
     this.writeBehind(false);
-    while (place !== null && this.queue.size < MAX_KEPT) {
+    while (place !== null && this.queue.size < this.room) {
       const { runs, next }: Awaited<ReturnType<typeof readScheduled>> = await readScheduled(this.tools(), place, PAGE);
       for (const run of runs) this.take(run);
       place = next;
