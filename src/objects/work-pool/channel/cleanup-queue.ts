@@ -6,10 +6,14 @@
 import type { Micros } from "#lib/clock";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
-/** The queue's table. `token`, `holder` and `lease_expires_at` are there while a message is reserved. */
+/**
+ * The queue's table. `token`, `holder` and `lease_expires_at` are there while a message is reserved. What is at an end is not
+ * looked at with each heartbeat, hence the index.
+ */
 export const CLEANUP_TABLES = `create table cleanup (place integer primary key autoincrement, message_id text not null unique,
      idempotency_key text not null unique, kind text not null, work_queue_id text, target text not null, data text not null,
-     delivery_count integer not null, token text, holder text, lease_expires_at integer, ended text, ended_at integer);`;
+     delivery_count integer not null, token text, holder text, lease_expires_at integer, ended text, ended_at integer);
+   create index cleanup_open on cleanup (place) where ended is null;`;
 
 const SECOND: Micros = 1_000_000;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_LEASE_SECONDS. */
@@ -148,7 +152,7 @@ export class CleanupQueue {
   /** Takes back what was not acknowledged in time. */
   expire(now: Micros): void {
     const rows = this.around.read(
-      "select * from cleanup where token is not null and lease_expires_at <= ? order by place",
+      "select * from cleanup where ended is null and token is not null and lease_expires_at <= ? order by place",
       now,
     ) as unknown as Row[];
     for (const row of rows) this.giveBack(row, now);
@@ -156,14 +160,16 @@ export class CleanupQueue {
 
   /** When the next lease is over, or null. */
   nextExpiry(): Micros | null {
-    const [row] = this.around.read("select min(lease_expires_at) as at from cleanup where token is not null");
+    const [row] = this.around.read(
+      "select min(lease_expires_at) as at from cleanup where ended is null and token is not null",
+    );
     return typeof row?.["at"] === "number" ? row["at"] : null;
   }
 
   /** How many messages a worker has in hand. */
   inHand(holder: string, now: Micros): number {
     const [row] = this.around.read(
-      "select count(*) as count from cleanup where holder = ? and lease_expires_at > ?",
+      "select count(*) as count from cleanup where ended is null and holder = ? and lease_expires_at > ?",
       holder,
       now,
     );

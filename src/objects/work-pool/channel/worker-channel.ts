@@ -94,7 +94,6 @@ export interface Surroundings {
 
 interface Open {
   socket: WebSocket;
-  state: SocketState;
   worker: OpenWorker;
 }
 
@@ -268,9 +267,8 @@ export class WorkerChannel {
     if (shown.updated !== updated) this.around.writeMeta("shown updated", String(shown.updated));
     if (shown.mark === mark) return shown;
     this.around.writeMeta("shown mark", shown.mark);
-    if (mark !== null)
-      for (const one of this.workers())
-        if (one.worker.pool_id === shown.id) this.showTo(one.socket, shown, "work_pool_updated");
+    const told = this.workers().filter(({ worker }) => mark !== null && worker.pool_id === shown.id);
+    for (const { socket } of told) this.showTo(socket, shown, "work_pool_updated");
     return shown;
   }
 
@@ -339,7 +337,7 @@ export class WorkerChannel {
   private deliverOne(): boolean {
     const ready = this.readyForCleanup();
     return (
-      ready.some((one) => one.worker.queue_ids?.length !== 0 && this.give(one, one.worker.queue_ids)) ||
+      ready.some((one) => this.give(one, one.worker.queue_ids)) ||
       ready.some((one) => one.worker.queue_ids !== null && this.give(one, null))
     );
   }
@@ -383,11 +381,8 @@ export class WorkerChannel {
 
   private workers(): Open[] {
     return this.sockets().flatMap((socket) => {
-      const state = stateOf(socket);
-      const { stage, worker } = state;
-      return stage === "open" && worker && socket.readyState === WebSocket.READY_STATE_OPEN
-        ? [{ socket, state, worker }]
-        : [];
+      const { stage, worker } = stateOf(socket);
+      return stage === "open" && worker && socket.readyState === WebSocket.READY_STATE_OPEN ? [{ socket, worker }] : [];
     });
   }
 

@@ -230,6 +230,27 @@ test("what was dealt with is remembered for a week", () =>
     expect([reserved(queue, 7 * DAY), reserved(queue, 7 * DAY)].map((one) => one.message_id)).toEqual(["m2", "m1"]);
   }));
 
+test("what is looked for with each heartbeat is found among what is not at an end", async () => {
+  const stub = env.WORK_POOL.get(env.WORK_POOL.newUniqueId());
+  const plans = await runInDurableObject(stub, (_, { storage: { sql } }) => {
+    sql.exec(CLEANUP_TABLES);
+    const seen: string[] = [];
+    const read = (statement: string, ...params: SqlStorageValue[]) => {
+      const plan = sql.exec<{ detail: string }>(`explain query plan ${statement}`, ...params).toArray();
+      seen.push(plan.map(({ detail }) => detail).join("; "));
+      return [];
+    };
+    const queue = new CleanupQueue({ read, write: () => [], newToken: () => "t" });
+    queue.expire(1);
+    queue.nextExpiry();
+    queue.inHand("a", 1);
+    queue.hasWaiting();
+    return seen;
+  });
+  expect(plans).toHaveLength(4);
+  for (const plan of plans) expect(plan).toContain("cleanup_open");
+});
+
 test("a message waits without end for a worker", () =>
   withQueue((again) => {
     again().enqueue(message(1), 0);

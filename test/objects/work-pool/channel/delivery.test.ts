@@ -209,6 +209,21 @@ test("workers of the message's queue come first, others when there is none with 
   expect((await near.next("cleanup.message.v1")).target.flow_run_id).toBe(runs[1]);
 });
 
+test("a worker may name many queues, and have a long name", async () => {
+  const pool = await aPool();
+  const names = Array.from({ length: 200 }, (_, n) => `queue ${n}`);
+  await env.DB.prepare(
+    `insert into work_queue (workspace_id, id, created, updated, name, description, is_paused, priority, work_pool_id, status)
+     select ?, lower(hex(randomblob(4))) || '-0000-4000-8000-' || lower(hex(randomblob(6))), 1, 1, value, '', 0, key + 2, ?, 'NOT_READY' from json_each(?)`,
+  )
+    .bind(DEFAULT_WORKSPACE, pool.id, JSON.stringify(names))
+    .run();
+  const worker = await aWorker(pool, { worker_name: "w".repeat(2_000), work_queue_names: names });
+  await aTimedOutRun(pool);
+  await worker.operate("ack", await worker.next("cleanup.message.v1"));
+  expect(await worker.frames()).toBe(0);
+});
+
 test("a message that is released comes again under another token, and the third time is the last", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
