@@ -112,6 +112,7 @@ test("that a result was not stored is said once and kept nowhere", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const task = await api<{ id: string }>("POST", "/task_runs/", { task_key: "task", dynamic_key: "0" });
   const state = { type: "COMPLETED", data: { type: "unpersisted" } };
+  expect(await aFlowRun({ state })).toMatchObject({ state: { data: null } });
   for (const path of [`/flow_runs/${run.id}`, `/task_runs/${task.body.id}`]) {
     const answer = await api<{ state: { data: unknown } }>("POST", `${path}/set_state`, { state });
     expect(answer.body.state.data).toEqual({ type: "unpersisted" });

@@ -24,6 +24,7 @@ import {
   type TaskRunRow,
 } from "#orchestration/loaded";
 import { MinimalFlowPolicy } from "#orchestration/policies";
+import { storedState } from "#orchestration/predicates";
 import { remember } from "#orchestration/recent-runs";
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
 import type { Decision, FlowRunContext, FlowRunPolicy } from "#orchestration/transition";
@@ -162,8 +163,8 @@ function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRu
     contextOf(tools, bare),
     newState(draft.state ?? { type: "PENDING" }, now, tools.ids),
   );
-  const { state } = decision;
-  if (!state) throw new Error("a first state was refused");
+  if (!decision.state) throw new Error("a first state was refused");
+  const state = storedState(decision.state);
   const row = {
     ...bare,
     ...storedChanges(decision.changes),
