@@ -4,25 +4,29 @@ import { type Difference, explained } from "./explained.ts";
 import type { Played, PlayedStep } from "./play.ts";
 import type { Sequence } from "./sequence.ts";
 
-export interface Parting {
-  /** The number of the step: 0 is the making of the world, the one after the last its end. */
+export interface Comparison {
+  /** The step where the plays part. */
   at: number;
   unexplained: Difference[];
-  /** The reasons of the others. */
+  /** The reasons of all that was explained. */
   reasons: string[];
 }
 
-/** The first step that differs; what comes after it follows from it and says nothing. */
-export function compare(sequence: Sequence, reference: Played, target: Played): Parting | undefined {
-  const steps = [...reference.steps.keys()];
-  const at = steps.find((index) => differ(json(reference.steps[index]), json(target.steps[index])).length > 0);
-  if (at !== undefined) {
-    const [expected, actual] = [reference.steps[at], target.steps[at]];
-    return parting(at, differ(json(expected), json(actual)), { sequence, plays: { reference, target } });
+/** Compares up to the first step that differs; what comes after it mostly follows from it and says nothing. */
+export function compare(sequence: Sequence, reference: Played, target: Played): Comparison {
+  const reasons: string[] = [];
+  const ends = [reference.end, target.end] as const;
+  const pairs = [...reference.steps.map((step, index) => [json(step), json(target.steps[index])] as const), ends];
+  for (const [at, [expected, actual]] of pairs.entries()) {
+    const facts = { sequence, at, step: sequence.steps[at - 1], plays: { reference, target } };
+    const differences = differ(expected, actual).map((found) => ({ ...found, ...facts }));
+    const unexplained = differences.filter((one) => !explained.some(({ holds }) => holds(one)));
+    if (unexplained.length > 0) return { at, unexplained, reasons };
+    const why = differences.flatMap((one) => explained.find(({ holds }) => holds(one)) ?? []);
+    reasons.push(...why.map(({ reason }) => reason));
+    if (why.some(({ goesOn }) => !goesOn)) return { at, unexplained, reasons };
   }
-  const found = differ(reference.end, target.end, "end");
-  if (found.length === 0) return undefined;
-  return parting(steps.length, found, { sequence, plays: { reference, target } });
+  return { at: pairs.length, unexplained: [], reasons };
 }
 
 /** What kind of difference it is, without the numbers of this sequence. */
@@ -36,16 +40,6 @@ export function kindOf(differences: readonly Difference[]): string {
 }
 
 type Found = Pick<Difference, "path" | "reference" | "target">;
-
-function parting(at: number, found: readonly Found[], facts: Pick<Difference, "sequence" | "plays">): Parting {
-  const differences = found.map((one) => ({ ...one, ...facts, at, step: facts.sequence.steps[at - 1] }));
-  const withReason = differences.map((one) => ({ one, reason: explained.find(({ holds }) => holds(one))?.reason }));
-  return {
-    at,
-    unexplained: withReason.filter(({ reason }) => reason === undefined).map(({ one }) => one),
-    reasons: withReason.flatMap(({ reason }) => reason ?? []),
-  };
-}
 
 /** Property by property, also where one of the two is not there at all. */
 function differ(reference: Json | undefined, target: Json | undefined, path = ""): Found[] {

@@ -1,5 +1,5 @@
-/** The differences from the original that are meant, each with its reason. Keep it short. */
-import { at, type Json } from "../conformance/json.ts";
+/** The differences from the original that are meant, each with its reason (docs/orchestration.md has them all). */
+import { at as lookAt, isObject, type Json } from "../conformance/json.ts";
 import type { Played } from "./play.ts";
 import type { Sequence, Step } from "./sequence.ts";
 
@@ -20,6 +20,8 @@ export interface Difference {
 export interface Explained {
   holds: (difference: Difference) => boolean;
   reason: string;
+  /** The runs are in the same state all the same, so that the steps that follow are compared too. */
+  goesOn?: boolean;
 }
 
 export const explained: Explained[] = [
@@ -34,13 +36,103 @@ export const explained: Explained[] = [
       plays.reference.steps.slice(0, at).some(isRefusedPause),
     reason: "A paused run that is refused another state stays as it was; the original marks it as resuming.",
   },
+  {
+    holds: ({ path, reference, target }) =>
+      path.endsWith("state.transition_id") && reference === undefined && target !== undefined,
+    reason: "A state put in the place of a proposed one carries the proposal's transition_id.",
+    goesOn: true,
+  },
+  {
+    holds: ({ plays, at }) =>
+      reasonOf(plays.target, at) === "This run has already made this state transition." &&
+      reasonOf(plays.reference, at) !== reasonOf(plays.target, at),
+    reason: "A proposal sent again is answered by the state that was put in its place the first time.",
+  },
+  {
+    holds: ({ plays, at }) =>
+      /^Deployment concurrency limit reached|^The deployment concurrency limit is 0/.test(
+        reasonOf(plays.reference, at),
+      ) && !/concurrency limit/.test(reasonOf(plays.target, at)),
+    reason: "Slots are asked for last: what is refused for another reason is refused for that one.",
+  },
+  {
+    holds: ({ path, plays, at }) =>
+      (path === "slots" || reasonOf(plays.target, at) === "Deployment concurrency limit reached.") &&
+      givesBackWhatItHasNot(plays.reference, at),
+    reason: "A run that holds no lease gives back no slot; the original takes one from whoever holds it.",
+  },
+  {
+    holds: ({ path, sequence, at }) =>
+      path.endsWith("deployment_concurrency_lease_id") && sequence.steps.slice(0, at).some(losesLease),
+    reason: "A lease that ran out before RUNNING is taken again under its own id.",
+  },
+  {
+    holds: ({ path, plays, at }) =>
+      /details\.(delay_seconds|reason)$/.test(path) &&
+      reasonOf(plays.reference, at).startsWith("Concurrency limit reached for tags: ") &&
+      reasonOf(plays.target, at).startsWith("Concurrency limit reached for tags: "),
+    reason: "A task run waits by how fast slots become free, and is told which limits are full.",
+    goesOn: true,
+  },
+  {
+    holds: ({ path, step, sequence, plays, at }) =>
+      wasCancelled(plays.reference, at) &&
+      (/task \d/.test(path) || step?.task !== undefined || sequence.flows.some(({ parent }) => parent !== undefined)),
+    reason: "What belongs to a cancelled run is cancelled at once; the original has a service that does so.",
+  },
 ];
+
+function reasonOf(played: Played, at: number): string {
+  const reason = lookAt(played.steps[at]?.answer, "details.reason");
+  return typeof reason === "string" ? reason : "";
+}
 
 /** Whether the step is one that a paused run was refused. */
 function isRefusedPause({ answer }: Played["steps"][number]): boolean {
-  const reason = at(answer, "details.reason");
+  const reason = lookAt(answer, "details.reason");
   return (
     typeof reason === "string" &&
     (reason.includes("from the StateType.PAUSED state") || reason.startsWith("Cannot reschedule a "))
   );
+}
+
+function losesLease({ act }: Step): boolean {
+  return act === "lose-lease";
+}
+
+/** The states that flow runs came into up to this step, run by run. */
+function statesUntil(played: Played, at: number): JsonState[][] {
+  const runs = new Map<string, JsonState[]>();
+  for (const { changed } of played.steps.slice(0, at + 1)) {
+    for (const [run, news] of Object.entries(changed ?? {})) {
+      const type = lookAt(news, "state_type");
+      const lease = lookAt(news, "state.deployment_concurrency_lease_id");
+      const states = runs.get(run) ?? [];
+      runs.set(run, states);
+      if (!run.startsWith("flow ") || !isObject(lookAt(news, "state"))) continue;
+      states.push({ type: typeof type === "string" ? type : (states.at(-1)?.type ?? ""), hasLease: Boolean(lease) });
+    }
+  }
+  return [...runs.values()];
+}
+
+interface JsonState {
+  type: string;
+  hasLease: boolean;
+}
+
+const HOLDING = new Set(["PENDING", "RUNNING", "CANCELLING"]);
+
+/** Whether a run left the states that hold a slot without having had one. */
+function givesBackWhatItHasNot(played: Played, at: number): boolean {
+  return statesUntil(played, at).some((states) =>
+    states.some(({ type, hasLease }, index) => {
+      const next = states[index + 1];
+      return next !== undefined && HOLDING.has(type) && !hasLease && !HOLDING.has(next.type);
+    }),
+  );
+}
+
+function wasCancelled(played: Played, at: number): boolean {
+  return statesUntil(played, at).some((states) => states.some(({ type }) => type === "CANCELLED"));
 }

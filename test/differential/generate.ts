@@ -101,7 +101,7 @@ const aProposal = aType.chain((type) =>
 const aFlowPolicy = rarely(
   fc.record({
     retries: rarely(fc.constantFrom(0, 1, 2), 2),
-    retry_delay: rarely(fc.constantFrom(0, 1, 120), 3),
+    retry_delay: rarely(fc.constantFrom(0, 90, 120), 3),
     max_retries: rarely(fc.constantFrom(0, 1), 20),
     retry_delay_seconds: rarely(fc.constantFrom(0, 30), 20),
     pause_keys: rarely(
@@ -117,10 +117,10 @@ const aFlowPolicy = rarely(
 const aTaskPolicy = rarely(
   fc.record({
     retries: rarely(fc.constantFrom(0, 1, 2), 2),
-    retry_delay: rarely(fc.constantFrom<number | number[]>(0, 1.5, 120, [60], [60, 120, 600], [0, 60]), 3),
+    retry_delay: rarely(fc.constantFrom<number | number[]>(0, 90.5, 120, [60], [60, 120, 600], [0, 60]), 3),
     retry_jitter_factor: rarely(weighted([3, 0], [1, 0.5]), 5),
     max_retries: rarely(fc.constantFrom(0, 1), 20),
-    retry_delay_seconds: rarely(fc.constantFrom(0, 2.5), 20),
+    retry_delay_seconds: rarely(fc.constantFrom(0, 92.5), 20),
   }),
   2,
 );

@@ -4,7 +4,7 @@
  * Prints each kind of difference that nothing explains, with the smallest sequence that shows it.
  */
 import { parseArgs } from "node:util";
-import { compare, kindOf, type Parting } from "./compare.ts";
+import { compare, kindOf, type Comparison } from "./compare.ts";
 import { sequences } from "./generate.ts";
 import { play, type Server } from "./play.ts";
 import { reduce } from "./reduce.ts";
@@ -41,7 +41,7 @@ function fetchOrSay(url: string, init: RequestInit): Promise<Response> {
 interface Kind {
   count: number;
   sequence: Sequence;
-  parting: Parting;
+  at: number;
 }
 
 const kinds = new Map<string, Kind>();
@@ -73,40 +73,37 @@ console.log(
 );
 process.exitCode = differing === 0 ? 0 : 1;
 
-async function report(kind: string, { count, sequence, parting }: Kind): Promise<string> {
+async function report(kind: string, { count, sequence, at }: Kind): Promise<string> {
   const smallest = await reduce(sequence, (candidate) => isOfKind(candidate, kind), Number(values.reduce));
-  return `\n${count} x ${kind}\n  first at step ${parting.at} of ${JSON.stringify(sequence)}\n  reduced: ${JSON.stringify(smallest)}`;
+  return `\n${count} x ${kind}\n  first at step ${at} of ${JSON.stringify(sequence)}\n  reduced: ${JSON.stringify(smallest)}`;
 }
 
 async function walk(): Promise<void> {
   for (let sequence = waiting.pop(); sequence; sequence = waiting.pop()) {
-    const parting = await partingOf(sequence);
+    const comparison = await compareOn(sequence);
     steps += sequence.steps.length;
     const done = total - waiting.length;
     if (done % 100 === 0) console.error(`${done} at ${Math.round((Date.now() - begun) / 1000)} s, ${kinds.size} kinds`);
-    if (!parting) continue;
-    for (const reason of new Set(parting.reasons)) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-    if (parting.unexplained.length === 0) continue;
-    const kind = kindOf(parting.unexplained);
+    if (!comparison) continue;
+    for (const reason of new Set(comparison.reasons)) reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    if (comparison.unexplained.length === 0) continue;
+    const kind = kindOf(comparison.unexplained);
     const known = kinds.get(kind);
     if (known) known.count += 1;
-    else {
-      kinds.set(kind, { count: 1, sequence, parting });
-    }
+    else kinds.set(kind, { count: 1, sequence, at: comparison.at });
   }
 }
 
 /** Where the servers part. What does not come again was the work of a server's own services, and counts as nothing. */
-async function partingOf(sequence: Sequence): Promise<Parting | undefined> {
+async function compareOn(sequence: Sequence): Promise<Comparison | undefined> {
   let before: string | undefined;
   for (let tries = 1; tries <= TRIES; tries += 1) {
     const plays = await Promise.all([play(sequence, reference), play(sequence, target)]).catch(noPlay);
     if (!plays) continue;
-    const [expected, found] = plays;
-    const parting = compare(sequence, expected, found);
-    if (!parting || parting.unexplained.length === 0) return parting;
-    const kind = kindOf(parting.unexplained);
-    if (kind === before) return parting;
+    const comparison = compare(sequence, ...plays);
+    if (comparison.unexplained.length === 0) return comparison;
+    const kind = kindOf(comparison.unexplained);
+    if (kind === before) return comparison;
     before = kind;
   }
   fleeting += 1;
@@ -119,6 +116,6 @@ function noPlay(error: unknown): undefined {
 }
 
 async function isOfKind(sequence: Sequence, kind: string): Promise<boolean> {
-  const parting = await partingOf(sequence);
-  return parting !== undefined && kindOf(parting.unexplained) === kind;
+  const comparison = await compareOn(sequence);
+  return comparison !== undefined && kindOf(comparison.unexplained) === kind;
 }
