@@ -50,7 +50,8 @@ function utilisation({ processes, inHand, oneWayMs }: { processes: number; inHan
       most = Math.max(most, ledger.inUse(limit.id, now));
       if (full.length > 0) {
         const refusals = full.map((each) => ({ limit: each, free_in_seconds: 0 }));
-        return void later(line.join(refusals, 1, now) + 2 * trip(), ask);
+        later(line.join(refusals, 1, now) + 2 * trip(), ask);
+        return;
       }
       const taken = now;
       later(trip(), () => {
