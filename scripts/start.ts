@@ -11,9 +11,11 @@ const HELP = `npm start [-- options]: runs Sluice on this machine.
   --help       this text
 
 SLUICE_API_KEY      the key that clients send as PREFECT_API_KEY
-SLUICE_AUTH_STRING  user:password, as clients send PREFECT_API_AUTH_STRING`;
+SLUICE_AUTH_STRING  user:password, as clients send PREFECT_API_AUTH_STRING
+PREFECT_SERVER_SERVICES_…  settings of the services, see docs/services.md`;
 
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
+const SERVICES = "PREFECT_SERVER_SERVICES_";
 
 /** Says what is wrong and ends; for faults that the user can mend. */
 function giveUp(message: string): never {
@@ -91,7 +93,9 @@ const port = Number(options.port);
 if (!Number.isInteger(port) || port < 1 || port > 65_535)
   giveUp(`--port takes a number from 1 to 65535, not "${options.port}".`);
 const host = options.host === "localhost" ? "127.0.0.1" : options.host;
-const secrets = Object.fromEntries(KEYS.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
+const set = Object.entries(process.env).flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []));
+const secrets = Object.fromEntries(set.filter(([name]) => KEYS.includes(name)));
+const services = Object.fromEntries(set.filter(([name]) => name.startsWith(SERVICES)));
 if (!isLoopback(host) && Object.keys(secrets).length === 0) {
   giveUp(
     `--host ${host} would let others in without a key. Set SLUICE_API_KEY (clients send it as PREFECT_API_KEY)` +
@@ -103,7 +107,7 @@ if (problem?.code === "EADDRINUSE")
   giveUp(`Port ${port} on ${host} is taken. Stop what uses it, or choose another: npm start -- --port ${port + 1}`);
 if (problem) giveUp(`Cannot listen on ${host}, port ${port}: ${problem.message}`);
 
-stopOnSignals(await startLocalServer({ host, port, data: options.data, secrets }));
+stopOnSignals(await startLocalServer({ host, port, data: options.data, secrets: { ...secrets, ...services } }));
 const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
 console.log(`Sluice is at ${url} (API: ${url}/api, its documentation: ${url}/docs). Data: ${options.data}. Ctrl-C stops it.

@@ -56,7 +56,7 @@ export const flow_run = sqliteTable(
       .on(t.next_scheduled_start_time, t.workspace_id, t.work_queue_id, t.deployment_id)
       .where(sql`end_time is null`),
     // Runs that somebody is to go on with or to end, for the sweeps of expired pauses and stuck cancellations. A row when
-    // a run comes into one of the two and when it leaves; nothing for any other.
+    // a run comes into one of the two; none when it leaves, and none for any other.
     index("flow_run_halted")
       .on(t.state_type, t.state_timestamp)
       .where(sql`state_type in ('PAUSED', 'CANCELLING')`),
