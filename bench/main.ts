@@ -8,6 +8,7 @@ import { judge, verdictLine } from "./budgets.ts";
 import { measureCost, perOperation, settledTotals, tellsCost } from "./cost.ts";
 import type { OperationCost } from "./cost.ts";
 import { measureDueToPending } from "./due-to-pending.ts";
+import { measureEventsIn } from "./events-in.ts";
 import { quantile } from "./measure.ts";
 import { OPERATIONS } from "./operations.ts";
 import type { Operation } from "./operations.ts";
@@ -36,6 +37,7 @@ const USAGE = `npm run bench -- --target NAME=URL [--target NAME=URL …]
   --stock-seconds 5     duration of the replay
   --stock-always        replays also where the server does not tell its cost
   --polls 500           instead of the above: so many idle polls a second, over --pools 10
+  --events 20000        instead of the above: so many events, over --sockets 1,4; --rounds of them
   --due-to-pending      instead of the above: needs a worker on --pool NAME; --runs 30`;
 
 /** The name by which `--only` asks for the replay of a stock client. */
@@ -58,6 +60,8 @@ const { values: options } = parseArgs({
     "stock-always": { type: "boolean", default: false },
     polls: { type: "string" },
     pools: { type: "string", default: "10" },
+    events: { type: "string" },
+    sockets: { type: "string", default: "1,4" },
     "due-to-pending": { type: "boolean", default: false },
     pool: { type: "string" },
     runs: { type: "string", default: "30" },
@@ -81,6 +85,7 @@ async function main(): Promise<void> {
   if (new Set(targets.map((target) => target.name)).size < targets.length) throw new Error("two targets have one name");
   if (options["due-to-pending"]) return await runDueToPending(targets);
   if (options.polls !== undefined) return await runPolls(targets, positive("--polls", options.polls));
+  if (options.events !== undefined) return await runEvents(targets, positive("--events", options.events));
   await runOperations(targets);
 }
 
@@ -263,6 +268,24 @@ async function runPolls(targets: readonly Target[], pollsPerSecond: number): Pro
   );
   console.log(table(["target", "polls/s", "p50 ms", "p99 ms", "failures"], rows));
   saveJson({ targets, polls: results });
+}
+
+async function runEvents(targets: readonly Target[], events: number): Promise<void> {
+  const rows: string[][] = [];
+  const results: unknown[] = [];
+  for (const sockets of numbers("--sockets", options.sockets)) {
+    for (let round = 1; round <= positive("--rounds", options.rounds); round += 1) {
+      for (const target of targets) {
+        const { sentSeconds, readableSeconds } = await measureEventsIn(target, { events, sockets });
+        const rates = [events / sentSeconds, events / readableSeconds];
+        rows.push([target.name, String(sockets), String(round), ...rates.map((rate) => decimals(rate, 0))]);
+        results.push({ target: target.name, events, sockets, sentSeconds, readableSeconds });
+      }
+    }
+  }
+  console.log(`${events} events over /events/in (budget: at least 5,000 readable a second)`);
+  console.log(table(["target", "sockets", "round", "read/s", "readable/s"], rows));
+  saveJson({ targets, eventsIn: results });
 }
 
 async function runDueToPending(targets: readonly Target[]): Promise<void> {

@@ -54,6 +54,11 @@ export class EventGatherer {
     await Promise.all(writes);
   }
 
+  /** Whether so much waits that whoever can should let it be written before more comes. */
+  isFull(): boolean {
+    return this.waitingCharacters > MAX_BATCH_CHARACTERS;
+  }
+
   /** Writes what has gathered, without waiting for more. */
   flush(): void {
     if (!this.open) return;

@@ -16,8 +16,9 @@ import { parseTime } from "#wire/dates";
 const clock = systemClock();
 const ids = systemIds();
 
-/** After so many messages of a socket all is written before the next is read; a divisor of the client's 700. */
-const WRITTEN_EVERY = 100;
+/** After so many messages of a socket all is written before the next is read; a divisor of the client's 700. Each costs a pause. */
+const WRITTEN_EVERY = 350;
+
 export class EventStream extends SluiceObject {
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
@@ -67,7 +68,8 @@ export class EventStream extends SluiceObject {
     this.takeEvent(socket, text);
     // Prefect: the client forgets what it sent before a ping that is answered, and pings after each 700 events. The runtime
     // answers pings itself, but reads none while a message is at work.
-    if (this.theListeners().countMessage(socket) % WRITTEN_EVERY === 0) await this.theGatherer().settle();
+    const isWritten = this.theListeners().countMessage(socket) % WRITTEN_EVERY === 0;
+    if (isWritten || this.theGatherer().isFull()) await this.theGatherer().settle();
   }
 
   webSocketClose(socket: WebSocket): void {
