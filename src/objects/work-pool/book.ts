@@ -160,14 +160,13 @@ export class Book {
   }
 
   /**
-   * Notes what a run does now; whether it is believed. That one is due for which a slot was just taken is not: whoever says
-   * so may not know yet what was committed. Its reservation runs out sooner, so that D1 is asked.
+   * Notes what a run does now; whether it is believed. That one is due that holds a slot is not: whoever says so may not
+   * know yet what was committed since. The slot is kept for a moment, after which D1 is asked.
    */
   noteRun(id: string, queueId: string, doing: Doing, now: Micros): boolean {
-    const until = this.reserved.get(id);
-    const isBelieved = typeof doing !== "number" || until === undefined;
+    const isBelieved = typeof doing !== "number" || this.ledger.read(id)?.due !== null;
     if (isBelieved) this.setRun(id, queueId, doing);
-    else this.reserved.set(id, Math.min(until, now + DOUBTED));
+    else this.reserved.set(id, Math.min(this.reserved.get(id) ?? Infinity, now + DOUBTED));
     return isBelieved;
   }
 

@@ -375,11 +375,11 @@ export class WorkPool extends SluiceObject {
 
   /** Marks runs late that were not started in time. What is told of them meanwhile is heard, so this waits for nobody. */
   private async markLate(pool: Identity): Promise<void> {
-    this.lateTimerAt = null;
     const book = await this.ready(pool);
-    if (!book) return;
     const { enabled, after_seconds } = this.lateSettings();
-    if (!enabled) return;
+    if (!book || !enabled) return;
+    // What is told of these runs meanwhile is not to set the timer for them again.
+    this.lateTimerAt = 0;
     const overdue = book.ledger.overdue(this.clock() - after_seconds * SECOND, LATE_AT_ONCE);
     try {
       await markLate(
@@ -389,6 +389,7 @@ export class WorkPool extends SluiceObject {
     } finally {
       // Seen to even if it failed: the cron does it then, and this alarm does not come again and again.
       book.noteLate(overdue);
+      this.lateTimerAt = null;
     }
     await this.armLate(book);
   }

@@ -1,0 +1,132 @@
+/** A work pool of a test's own, its object, and runs in it. */
+import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { expect } from "vitest";
+import { objectName } from "#objects/client";
+import type { WorkPool } from "#objects/work-pool/object";
+import { makeTools, type Tools } from "#tools";
+import { aFlowRun, api, type FlowRun, propose, type SetState, unique, WORKSPACE } from "../../support/world";
+
+export const tools = (): Tools => makeTools(env, WORKSPACE, () => undefined);
+
+export class Pool {
+  readonly id: string;
+  readonly name: string;
+  readonly defaultQueueId: string;
+
+  static async made(fields: Record<string, unknown> = {}): Promise<Pool> {
+    const name = unique("pool");
+    const { status, body } = await api<{ id: string; default_queue_id: string }>("POST", "/work_pools/", {
+      name,
+      type: "process",
+      ...fields,
+    });
+    expect(status).toBe(201);
+    return new Pool(body.id, name, body.default_queue_id);
+  }
+
+  private constructor(id: string, name: string, defaultQueueId: string) {
+    this.id = id;
+    this.name = name;
+    this.defaultQueueId = defaultQueueId;
+  }
+
+  /** A run that is due now, or at another time. */
+  run(state: Record<string, unknown> = { type: "SCHEDULED" }, queue = "default"): Promise<FlowRun> {
+    return aFlowRun({ state, work_pool_name: this.name, work_queue_name: queue });
+  }
+
+  /** As many runs. */
+  async runs(count: number): Promise<string[]> {
+    const made = await Promise.all(Array.from({ length: count }, () => this.run()));
+    return made.map(({ id }) => id);
+  }
+
+  /** What a worker is offered. */
+  async poll(): Promise<string[]> {
+    const path = `/work_pools/${this.name}/get_scheduled_flow_runs`;
+    const { status, body } = await api<{ flow_run: { id: string } }[]>("POST", path, {});
+    expect(status).toBe(200);
+    return body.map(({ flow_run }) => flow_run.id);
+  }
+
+  /** What one who polls the default queue by its id is offered. */
+  async pollQueue(): Promise<string[]> {
+    const { body } = await api<{ id: string }[]>("POST", `/work_queues/${this.defaultQueueId}/get_runs`, {});
+    return body.map(({ id }) => id);
+  }
+
+  /** Asks for a slot, as whoever proposes PENDING does. */
+  slot(runId: string) {
+    return {
+      work_pool_id: this.id,
+      work_pool_name: this.name,
+      work_queue_id: this.defaultQueueId,
+      run_id: runId,
+    };
+  }
+
+  inObject<T>(look: (object: WorkPool, state: DurableObjectState) => T | Promise<T>): Promise<T> {
+    return runInDurableObject(this.stub, (object, state) => look(object as unknown as WorkPool, state));
+  }
+
+  /** What the object has written of its runs. */
+  written(): Promise<{ id: string; due: number | null; is_late: number }[]> {
+    return this.inObject((object) =>
+      object.sql
+        .exec<{ id: string; due: number | null; is_late: number }>("select id, due, is_late from run")
+        .toArray(),
+    );
+  }
+
+  /** When the object's timer of this name is set for, in milliseconds; null where it is not. */
+  async timer(name: string): Promise<number | null> {
+    const rows = await this.inObject((object) =>
+      object.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray(),
+    );
+    return rows[0]?.at ?? null;
+  }
+
+  /** Moves the object's clock. */
+  async wait(seconds: number): Promise<void> {
+    await this.inObject((object) => {
+      const now = object.clock() + seconds * 1_000_000;
+      object.clock = () => now;
+    });
+  }
+
+  /** Lets the object do what a timer is for. */
+  async do(timer: "check" | "late"): Promise<void> {
+    await this.inObject((object) => object.onTimer(timer));
+  }
+
+  /** Runs the object's alarm, if one is set. */
+  alarm(): Promise<boolean> {
+    return runDurableObjectAlarm(this.stub);
+  }
+
+  /** Takes the object's memory from it, as an eviction does. */
+  async evict(): Promise<void> {
+    await this.inObject((object) => Object.assign(object, { isBuilt: false, book: null, lateTimerAt: null }));
+  }
+
+  private get stub() {
+    return env.WORK_POOL.get(env.WORK_POOL.idFromName(objectName(WORKSPACE, this.name)));
+  }
+}
+
+/** How many of these runs are in each state, by name. */
+export async function statesOf(ids: readonly string[]): Promise<Record<string, number>> {
+  const { results } = await env.DB.prepare(
+    "select state_name as name, count(*) as count from flow_run where id in (select value from json_each(?)) group by 1",
+  )
+    .bind(JSON.stringify(ids))
+    .all<{ name: string; count: number }>();
+  return Object.fromEntries(results.map(({ name, count }) => [name, count]));
+}
+
+/** Proposes a state, and expects it to be accepted. */
+export async function goes(id: string, type: string, force = false): Promise<SetState> {
+  const answer = await propose(id, { type }, force);
+  expect(answer).toMatchObject({ status: "ACCEPT" });
+  return answer;
+}

@@ -1,0 +1,145 @@
+/** A work pool with fewer slots than workers: its limit holds at every moment, and nothing is run twice or left over. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { Api, tally } from "./support/api.ts";
+import { World } from "./support/world.ts";
+
+const LIMIT = 5;
+const RUNS = 200;
+const WORKERS = 16;
+const HOLDING = ["PENDING", "RUNNING", "CANCELLING"];
+const WITHIN_MS = 240_000;
+
+const Polled = z.array(z.object({ flow_run: z.object({ id: z.string() }) }));
+const Proposed = z.object({
+  status: z.enum(["ACCEPT", "REJECT", "ABORT", "WAIT"]),
+  state: z.object({ id: z.string(), type: z.string(), name: z.string() }).nullable(),
+  details: z.object({ reason: z.string().nullish() }),
+});
+
+/** A time at which a client asked for something, or had its answer. */
+type Moment = { at: number; slots: number };
+
+test(
+  `a pool limited to ${LIMIT} runs ${RUNS} runs, ${LIMIT} at a time, for ${WORKERS} workers that race`,
+  {
+    timeout: 480_000,
+  },
+  async (t) => {
+    const world = await World.of(t);
+    await world.startSluice();
+    const api = new Api(world.apiUrl);
+    await api.ask("/work_pools/", { name: "narrow", type: "process", concurrency_limit: LIMIT });
+    const flow = z.object({ id: z.string() }).parse(await api.ask("/flows/", { name: "short" }));
+    const ids = await makeRuns(api, flow.id);
+
+    const race = new Race(api, ids);
+    const sampling = race.sample();
+    await Promise.all(Array.from({ length: WORKERS }, () => race.work()));
+    const samples = await sampling;
+
+    assert.equal(race.ended.length, RUNS);
+    assert.deepEqual(race.ended.toSorted(), ids.toSorted(), "each run has ended once");
+    assert.deepEqual(tally((await api.flowRuns()).map((run) => run.state_type)), { COMPLETED: RUNS });
+    for (const id of ids) {
+      const states = await api.flowRunStates(id);
+      // A refused PENDING has written nothing: only what was accepted is there.
+      assert.deepEqual(
+        states.map((state) => state.type),
+        ["SCHEDULED", "PENDING", "RUNNING", "COMPLETED"],
+      );
+    }
+    assert.ok(Math.max(...samples) <= LIMIT, `samples of what D1 says: ${JSON.stringify(tally(samples.map(String)))}`);
+    assert.ok(Math.max(...samples) === LIMIT, "all slots were in use at some time");
+    assert.equal(mostAtOnce(race.held), LIMIT, "as the workers' log has it");
+    assert.ok(race.refusals.length > 0, "no PENDING was refused, so nothing was raced for");
+    assert.deepEqual(tally(race.refusals), { "ABORT SCHEDULED": race.refusals.length });
+    t.diagnostic(
+      `${race.refusals.length} refusals; in ${samples.length} samples slots were in use: ${JSON.stringify(tally(samples.map(String)))}`,
+    );
+  },
+);
+
+async function makeRuns(api: Api, flowId: string): Promise<string[]> {
+  const ids: string[] = [];
+  for (let made = 0; made < RUNS; made += WORKERS) {
+    const some = Array.from({ length: Math.min(WORKERS, RUNS - made) }, () =>
+      api.ask("/flow_runs/", { flow_id: flowId, work_pool_name: "narrow", state: { type: "SCHEDULED" } }),
+    );
+    ids.push(...(await Promise.all(some)).map((run) => z.object({ id: z.string() }).parse(run).id));
+  }
+  return ids;
+}
+
+class Race {
+  readonly ended: string[] = [];
+  /** What was answered where a PENDING was not accepted, with the type that the run has. */
+  readonly refusals: string[] = [];
+  /**
+   * When slots were held for certain: from the answer to PENDING until the end was asked for. Held longer than that they
+   * may be, never shorter, so that more than the limit here is more than the limit in truth.
+   */
+  readonly held: Moment[] = [];
+  private readonly api: Api;
+  private readonly ids: ReadonlySet<string>;
+  private readonly until = Date.now() + WITHIN_MS;
+
+  constructor(api: Api, ids: readonly string[]) {
+    this.api = api;
+    this.ids = new Set(ids);
+  }
+
+  /** Polls and runs what it is offered, in an order of its own, until all have ended. */
+  async work(): Promise<void> {
+    while (this.ended.length < this.ids.size && Date.now() < this.until) {
+      const polled = await this.api.ask("/work_pools/narrow/get_scheduled_flow_runs", { limit: 10 });
+      const offered = Polled.parse(polled).map(({ flow_run }) => flow_run.id);
+      assert.ok(offered.length <= LIMIT, "a poll offers no more than slots are free");
+      const order = offered.map((id) => ({ id, key: Math.random() })).toSorted((a, b) => a.key - b.key);
+      for (const { id } of order) await this.run(id);
+      if (offered.length === 0) await sleep(20 * Math.random());
+    }
+  }
+
+  private async run(id: string): Promise<void> {
+    const pending = await this.propose(id, "PENDING");
+    if (pending.status !== "ACCEPT") {
+      // Another worker has the run, or there is no slot: only the latter leaves it as it was.
+      if (pending.state?.type === "SCHEDULED") this.refusals.push(`${pending.status} ${pending.state.type}`);
+      return;
+    }
+    this.held.push({ at: performance.now(), slots: 1 });
+    assert.equal((await this.propose(id, "RUNNING")).status, "ACCEPT");
+    await sleep(30 * Math.random());
+    this.held.push({ at: performance.now(), slots: -1 });
+    assert.equal((await this.propose(id, "COMPLETED")).status, "ACCEPT");
+    this.ended.push(id);
+  }
+
+  private async propose(id: string, type: string): Promise<z.output<typeof Proposed>> {
+    return Proposed.parse(await this.api.ask(`/flow_runs/${id}/set_state`, { state: { type } }));
+  }
+
+  /** How many runs hold slots in D1, again and again until all have ended. */
+  async sample(): Promise<number[]> {
+    const samples: number[] = [];
+    while (this.ended.length < this.ids.size && Date.now() < this.until) {
+      const body = { flow_runs: { state: { type: { any_: HOLDING } } } };
+      samples.push(z.int().parse(await this.api.ask("/flow_runs/count", body)));
+      await sleep(10);
+    }
+    return samples;
+  }
+}
+
+function mostAtOnce(moments: readonly Moment[]): number {
+  let now = 0;
+  let most = 0;
+  for (const { slots } of moments.toSorted((a, b) => a.at - b.at)) {
+    now += slots;
+    most = Math.max(most, now);
+  }
+  return most;
+}
