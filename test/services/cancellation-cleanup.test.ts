@@ -1,6 +1,7 @@
-import { env } from "cloudflare:test";
+import { env, runInDurableObject } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { expect, test, vi } from "vitest";
+import { workPoolStub } from "#objects/work-pool/client";
 import { cancelChildren, selectSubflows, selectTaskRuns } from "#orchestration/cancel-children";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { cancelLeftChildren, cancelStuckRuns, selectStuck, selectWithChildren } from "#services/cancellation-cleanup";
@@ -207,6 +208,73 @@ test("the children of a run whose cancellation timed out are cancelled too", asy
   await propose(id, { type: "CANCELLING" });
   await later(301 * SECOND, cancelStuckRuns);
   expect(await taskRun(task)).toMatchObject({ state_type: "CANCELLED" });
+});
+
+/** A pool, and what its object keeps for workers to clean up. */
+async function aPool(type = "process") {
+  const { body } = await api<{ id: string; name: string }>("POST", "/work_pools/", { name: unique("pool"), type });
+  const kept = () =>
+    runInDurableObject(workPoolStub(env, WORKSPACE, body.name), (_, state) =>
+      state.storage.sql.exec("select * from cleanup").toArray(),
+    );
+  return { name: body.name, kept };
+}
+
+/** A run of a pool that is Cancelling. */
+async function aCancellingRun(work_pool_name: string): Promise<string> {
+  const deployment = await aDeployment({ work_pool_name });
+  const run = (await api<Run>("POST", `/deployments/${deployment}/create_flow_run`, {})).body;
+  for (const type of ["PENDING", "RUNNING"]) await propose(run.id, { type });
+  await api("PATCH", `/flow_runs/${run.id}`, { infrastructure_pid: "host:7" });
+  expect(await propose(run.id, { type: "CANCELLING" })).toMatchObject({ status: "ACCEPT" });
+  return run.id;
+}
+
+test("workers are told once to clean up after a run whose cancellation timed out, however often the clock comes by", async () => {
+  const pool = await aPool();
+  const id = await aCancellingRun(pool.name);
+  await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
+  await later(301 * SECOND, cancelStuckRuns);
+  await later(10 * MINUTE, cancelLeftChildren);
+  const kept = await pool.kept();
+  expect(kept).toHaveLength(1);
+  expect(JSON.stringify(kept[0])).toContain(id);
+  expect(JSON.stringify(kept[0])).toContain("host:7");
+});
+
+test("a clean-up that was not ordered for the process died is ordered by the walk over the states", async () => {
+  const pool = await aPool();
+  const id = await aCancellingRun(pool.name);
+  await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
+  await later(301 * SECOND, async (tools) => {
+    const db = new Proxy(tools.db, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          const run = name === "rows" ? await flowRun(id) : null;
+          // The process ends between the commit and the message.
+          if (run?.state_type === "CANCELLED") throw new Error("gone");
+          return Reflect.apply(value, target, args) as unknown;
+        };
+      },
+    });
+    const complaints = vi.spyOn(console, "error").mockReturnValue(undefined);
+    await cancelStuckRuns({ ...tools, db });
+    complaints.mockRestore();
+  });
+  expect(await flowRun(id)).toMatchObject({ state_type: "CANCELLED" });
+  expect(await pool.kept()).toEqual([]);
+  await later(7 * MINUTE, cancelLeftChildren);
+  expect(await pool.kept()).toHaveLength(1);
+});
+
+test("a pool without workers is told of no clean-up", async () => {
+  const pool = await aPool("kubernetes:push");
+  const id = await aCancellingRun(pool.name);
+  await later(301 * SECOND, cancelStuckRuns);
+  expect(await flowRun(id)).toMatchObject({ state_type: "CANCELLED" });
+  expect(await pool.kept()).toEqual([]);
 });
 
 test("sweeps seek what they look for", async () => {
