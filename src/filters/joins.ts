@@ -7,7 +7,7 @@ import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { ALWAYS, combine, inWorkspace, list, seek } from "./clause";
+import { ALWAYS, anyId, combine, inWorkspace, list, seek } from "./clause";
 import { type DeploymentScheduleFilter, deploymentScheduleFilter } from "./deployment-schedules";
 import { type DeploymentFilter, deploymentFilter } from "./deployments";
 import { type FlowRunFilter, flowRunFilter } from "./flow-runs";
@@ -110,7 +110,14 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
   const joined = ids
     ? [seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${list(ids)}`)]
     : WAYS[root].flatMap((way) => follow(way, filters, workspaceId) ?? []);
+  if (root === "flow_runs") joined.push(...ofDeployments(filters, workspaceId));
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
+}
+
+/** Runs of deployments that are asked for by id: an index leads to them, which SQLite does not see through a subquery. */
+function ofDeployments({ deployments }: Filters, workspaceId: string): SQL[] {
+  if (deployments?.operator !== "and_") return [];
+  return [anyId(flow_run.deployment_id).clause(deployments.id?.any_, workspaceId)].filter((one) => one !== undefined);
 }
 
 /** Whether the filters ask for nothing, so that every row of the workspace meets them. */

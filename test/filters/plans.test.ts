@@ -97,6 +97,13 @@ const LISTS: [what: string, filters: FiltersInput["flow_runs"], sort: FlowRunSor
 ];
 
 describe("a list of 50 flow runs goes by its index", () => {
+  test("a deployment that is named by a filter of its own", async ({ expect }) => {
+    const filters = { deployments: { id: { any_: [idOf("d1")] } } };
+    const plan = await explain("flow_runs", filters, sql`order by ${orderBy("flow_runs", "START_TIME_DESC")} limit 50`);
+    expect(plan).toContain("flow_run_deployment (workspace_id=? AND deployment_id=?)");
+    expect(plan).not.toContain(SORTED);
+  });
+
   test.for(LISTS)("%s", async ([, flow_runs, sort, step, sorted], { expect }) => {
     const plan = await explain("flow_runs", { flow_runs }, sql`order by ${orderBy("flow_runs", sort)} limit 50`);
     expect(plan).toContain(step);
@@ -140,6 +147,12 @@ const COUNTS: [what: string, root: Root, filters: FiltersInput, step: string][] 
     "task_runs",
     { task_runs: { id: { any_: [idOf("t1"), idOf("t2")] } } },
     "PRIMARY KEY (workspace_id=? AND id=?)",
+  ],
+  [
+    "flow runs of deployments",
+    "flow_runs",
+    { deployments: { id: { any_: [idOf("d1"), idOf("d2")] }, tags: { any_: ["a"] } } },
+    "flow_run_deployment (workspace_id=? AND deployment_id=?)",
   ],
   ["flow runs with tasks", "flow_runs", { task_runs: {} }, "task_run_flow_run (workspace_id=? AND flow_run_id=?)"],
   [
