@@ -123,7 +123,7 @@ const MAX_INDEX_ROWS = 2_000;
  * How long the segments are written that one index row leads to. A run that lasts less has one or two; whoever looks for it
  * passes over the segments of that time, at most ten a second.
  */
-const PERIOD: Micros = 10_000_000;
+const PERIOD: Micros = 20_000_000;
 
 /** The ids between which the segments of the same period lie. */
 function periodOf(segmentId: string): { first: string; last: string } {
