@@ -50,10 +50,12 @@ test(
     assert.deepEqual(tally((await api.flowRuns()).map((run) => run.state_type)), { COMPLETED: RUNS });
     for (const id of ids) {
       const states = await api.flowRunStates(id);
-      // A refused PENDING has written nothing: only what was accepted is there.
+      // A refused PENDING has written nothing: only what was accepted is there. Who waits for long is Late, once.
+      const names = states.map((state) => state.name);
+      assert.ok(names.filter((name) => name === "Late").length <= 1, names.join(" "));
       assert.deepEqual(
-        states.map((state) => state.type),
-        ["SCHEDULED", "PENDING", "RUNNING", "COMPLETED"],
+        names.filter((name) => name !== "Late"),
+        ["Scheduled", "Pending", "Running", "Completed"],
       );
     }
     assert.ok(Math.max(...samples) <= LIMIT, `samples of what D1 says: ${JSON.stringify(tally(samples.map(String)))}`);
@@ -87,6 +89,7 @@ class Race {
    * may be, never shorter, so that more than the limit here is more than the limit in truth.
    */
   readonly held: Moment[] = [];
+  private readonly begun = new Set<string>();
   private readonly api: Api;
   private readonly ids: ReadonlySet<string>;
   private readonly until = Date.now() + WITHIN_MS;
@@ -104,6 +107,10 @@ class Race {
       assert.ok(offered.length <= LIMIT, "a poll offers no more than slots are free");
       const order = offered.map((id) => ({ id, key: Math.random() })).toSorted((a, b) => a.key - b.key);
       for (const { id } of order) await this.run(id);
+      // And one that nobody offered now, as a worker does that has polled long ago.
+      const waiting = [...this.ids].filter((id) => !this.begun.has(id));
+      const stale = waiting[Math.floor(Math.random() * waiting.length)];
+      if (stale !== undefined) await this.run(stale);
       if (offered.length === 0) await sleep(20 * Math.random());
     }
   }
@@ -115,6 +122,7 @@ class Race {
       if (pending.state?.type === "SCHEDULED") this.refusals.push(`${pending.status} ${pending.state.type}`);
       return;
     }
+    this.begun.add(id);
     this.held.push({ at: performance.now(), slots: 1 });
     assert.equal((await this.propose(id, "RUNNING")).status, "ACCEPT");
     await sleep(30 * Math.random());
