@@ -3,17 +3,14 @@ import { releaseLease } from "#objects/concurrency-limits/client";
 import { takePoolSlot } from "#objects/work-pool/client";
 import type { LoadedFlowRun, LoadedRow } from "#orchestration/loaded";
 import { askForSlot, needOf } from "#orchestration/secure-slots";
-import type { Decision, FlowRunContext, SlotAnswer } from "#orchestration/transition";
+import { type Decision, type FlowRunContext, HOLDING_STATES, type SlotAnswer } from "#orchestration/transition";
 import type { Tools } from "#tools";
-import type { StateType } from "#wire/state";
-
-/** In these states a run holds its slot of its work pool. */
-const HOLDING: ReadonlySet<string | null> = new Set<StateType>(["PENDING", "RUNNING", "CANCELLING"]);
+import { STATE_TYPES, type StateType } from "#wire/state";
 
 /** How a decision is made again once an object has answered. */
 export interface Again {
   isForced: boolean;
-  decideAgain(slot: SlotAnswer): Decision<FlowRunContext>;
+  decideAgain: (slot: SlotAnswer) => Decision<FlowRunContext>;
 }
 
 export class RunSlots {
@@ -37,7 +34,7 @@ export class RunSlots {
     { isForced, decideAgain }: Again,
   ): Promise<Decision<FlowRunContext>> {
     const decision = await this.secureDeployment(first, decideAgain);
-    if (isForced || decision.state?.type !== "PENDING" || HOLDING.has(row.state_type)) return decision;
+    if (isForced || decision.state?.type !== "PENDING" || HOLDING_STATES.has(typeOf(row))) return decision;
     return (await this.takeOfPool(row))
       ? decision
       : aborted("The concurrency limit of the work pool or queue has been reached.");
@@ -86,6 +83,10 @@ export class RunSlots {
       console.error("a slot that was not used was not given back", error);
     }
   }
+}
+
+function typeOf({ state_type: type }: LoadedRow): StateType | null {
+  return STATE_TYPES.find((known) => known === type) ?? null;
 }
 
 function aborted(reason: string): Decision<FlowRunContext> {

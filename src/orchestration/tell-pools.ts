@@ -2,6 +2,7 @@
 import { noticeRuns } from "#objects/work-pool/client";
 import type { LiveRun } from "#objects/work-pool/live-run";
 import type { LoadedRow } from "#orchestration/loaded";
+import { HOLDING_STATES } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
 
@@ -18,12 +19,9 @@ export function liveRunOf(row: LoadedRow, type: StateType): LiveRun | null {
   };
 }
 
-/** Types in which a run holds its slot just as before; going from one to another is no news to a pool. */
-const UNDERWAY: ReadonlySet<StateType> = new Set<StateType>(["PENDING", "RUNNING"]);
-
-/** Whether a pool has to hear of a run that went from one type to another. */
+/** Whether a pool has to hear of a run that went from one type to another: not where it holds its slot just as before. */
 export function isNewsToPool(from: StateType | null, to: StateType): boolean {
-  return from === null || !UNDERWAY.has(from) || !UNDERWAY.has(to);
+  return !HOLDING_STATES.has(from) || !HOLDING_STATES.has(to);
 }
 
 /** Tells the pools. An object that cannot be told repairs itself from D1, and what was committed stands all the same. */

@@ -204,6 +204,9 @@ export const ANY_STATE: States = new Set<StateType | null>([...STATE_TYPES, null
 /** The types a run does not leave by itself. */
 export const TERMINAL_STATES: States = new Set<StateType | null>(TERMINAL_TYPES);
 
+/** The types in which a run holds its slots: of its work pool, and of its deployment's limit. */
+export const HOLDING_STATES: States = new Set<StateType | null>(["PENDING", "RUNNING", "CANCELLING"]);
+
 /** The types named, as rules write them. */
 export function statesOf(...types: readonly StateType[]): States {
   return new Set<StateType | null>(types);

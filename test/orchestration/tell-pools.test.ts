@@ -2,10 +2,10 @@ import { expect, test } from "vitest";
 import { isNewsToPool } from "#orchestration/tell-pools";
 import { STATE_TYPES } from "#wire/state";
 
-test("a pool hears of every transition but those among Pending and Running", () => {
+test("a pool hears of every transition but those among the states that hold a slot", () => {
   for (const from of [null, ...STATE_TYPES]) {
     for (const to of STATE_TYPES) {
-      const among = (type: string | null) => type === "PENDING" || type === "RUNNING";
+      const among = (type: string | null) => ["PENDING", "RUNNING", "CANCELLING"].includes(type ?? "");
       expect([from, to, isNewsToPool(from, to)]).toEqual([from, to, !(among(from) && among(to))]);
     }
   }
