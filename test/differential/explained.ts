@@ -77,7 +77,9 @@ export const explained: Explained[] = [
   {
     holds: ({ path, step, sequence, plays, at }) =>
       wasCancelled(plays.reference, at) &&
-      (/task \d/.test(path) || step?.task !== undefined || sequence.flows.some(({ parent }) => parent !== undefined)),
+      (/^tags|task \d/.test(path) ||
+        step?.task !== undefined ||
+        sequence.flows.some(({ parent }) => parent !== undefined)),
     reason: "What belongs to a cancelled run is cancelled at once; the original has a service that does so.",
   },
 ];

@@ -18,6 +18,12 @@ export function micros(text: Json | undefined): number | undefined {
   return Date.parse(`${whole.slice(0, 19)}Z`) * 1000 + Number(fraction.padEnd(6, "0"));
 }
 
+/** A text as it is, and anything else as JSON. */
+export function word(value: Json | undefined): string {
+  return typeof value === "string" ? value : JSON.stringify(value ?? null);
+}
+
+/** The words of one play. */
 export class Labels {
   /** The random part of every name of this play. */
   readonly suffix: string;
@@ -74,14 +80,16 @@ export class Labels {
     return label;
   }
 
-  /** How a duration grew: by the time between two states, or by something else. */
-  growth(before: Json | undefined, after: Json | undefined): Json {
+  /** How a run's time grew: by the time between two of its states, or by something else. */
+  growth(before: Json | undefined, after: Json | undefined, moments: readonly Json[]): Json {
     if (typeof before !== "number" || typeof after !== "number") return after ?? null;
     const by = Math.round((after - before) * SECOND);
     if (by === 0) return "same";
-    for (const [index, from] of this.moments.entries()) {
-      const to = this.moments.slice(index + 1).find(({ at }) => Math.abs(at - from.at - by) <= ROUNDING);
-      if (to) return `${from.label}..${to.label}`;
+    // The latest first: where clocks tick in milliseconds, several durations are the same.
+    const times = moments.map((moment) => micros(moment) ?? 0);
+    for (const [index, from] of [...times.entries()].toReversed()) {
+      const to = times.slice(index + 1).findLastIndex((at) => Math.abs(at - from - by) <= ROUNDING);
+      if (to >= 0) return `${word(this.time(moments[index]))}..${word(this.time(moments[index + 1 + to]))}`;
     }
     return by < 0 ? "shrunk" : "grown";
   }
@@ -112,7 +120,7 @@ export class Labels {
   private learn(timestamp: Json | undefined): void {
     const at = micros(timestamp);
     if (at === undefined || this.moments.some((moment) => moment.at === at)) return;
-    const label = String(this.time(timestamp));
+    const label = word(this.time(timestamp));
     this.times.set(at, label);
     this.moments.push({ at, label });
   }
@@ -122,7 +130,7 @@ export class Labels {
     if (!isObject(state)) return state ?? null;
     const { type, name, message, data, timestamp, state_details: details } = state;
     this.learn(timestamp);
-    const view: JsonObject = { is: `${String(type)}/${String(name)}`, at: this.time(timestamp) };
+    const view: JsonObject = { is: `${word(type)}/${word(name)}`, at: this.time(timestamp) };
     if (message !== null) view["message"] = this.value(message);
     if (data !== null) view["data"] = this.value(data);
     if (isObject(details)) {

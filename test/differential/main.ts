@@ -34,7 +34,7 @@ const target: Server = { baseUrl: values.target, fetch: fetchOrSay };
 /** A request that gets no answer ends the walk, and says which one it was. */
 function fetchOrSay(url: string, init: RequestInit): Promise<Response> {
   return fetch(url, init).catch((error: unknown) => {
-    throw new Error(`${init.method} ${url} ${String(init.body)}`, { cause: error });
+    throw new Error(`${init.method} ${url} ${JSON.stringify(init.body)}`, { cause: error });
   });
 }
 

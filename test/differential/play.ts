@@ -1,6 +1,6 @@
 /** Plays a sequence on a server and writes down, step by step, what was answered and what became of the run. */
 import { at, isObject, type Json, type JsonObject } from "../conformance/json.ts";
-import { Labels } from "./labels.ts";
+import { Labels, word } from "./labels.ts";
 import type { Proposal, Sequence, Step } from "./sequence.ts";
 
 export interface Server {
@@ -33,7 +33,8 @@ const COLUMNS = [
   "tags",
 ];
 const TIMES = ["expected_start_time", "next_scheduled_start_time", "start_time", "end_time"];
-const LONG_KEY = "k".repeat(2001);
+/** Longer than a cache key may be. */
+const LONG = "k".repeat(2001);
 
 /** The flow of all plays on a server. */
 const flows = new Map<string, string>();
@@ -45,6 +46,8 @@ interface Run {
   /** The columns as they were last seen. */
   seen: JsonObject;
   totalRunTime: Json;
+  /** When it came into each of its states. */
+  moments: Json[];
   /** Whether it may have changed since. */
   isStale: boolean;
 }
@@ -169,9 +172,9 @@ class Play {
 
   private remember(among: Run[], kind: Run["kind"], row: JsonObject): Run {
     const label = `${kind} ${among.length}`;
-    const id = String(row["id"]);
+    const id = word(row["id"]);
     this.labels.nameId(id, label);
-    const run: Run = { kind, id, label, seen: {}, totalRunTime: 0, isStale: false };
+    const run: Run = { kind, id, label, seen: {}, totalRunTime: 0, moments: [], isStale: false };
     among.push(run);
     this.made[label] = this.newsOf(run, row);
     return run;
@@ -230,7 +233,7 @@ class Play {
         scheduled_time: time(scheduled_time),
         pause_timeout: time(pause_timeout),
         cache_expiration: time(cache_expiration),
-        cache_key: cache_key && (cache_key === "long" ? LONG_KEY : `${cache_key}-${this.labels.suffix}`),
+        cache_key: cache_key && `${cache_key === "long" ? LONG : cache_key}-${this.labels.suffix}`,
         transition_id: transition_id && this.transition(`transition ${transition_id}`),
         task_parameters_id: task_parameters_id && this.transition(`parameters ${task_parameters_id}`),
       },
@@ -250,6 +253,9 @@ class Play {
     if (!isObject(body)) return null;
     if (!("details" in body && "status" in body)) return this.labels.value(body);
     const { type: _type, ...details } = isObject(body["details"]) ? body["details"] : {};
+    // How long it is until a time that was sent depends on how long the play has taken.
+    const { delay_seconds: delay } = details;
+    if (typeof delay === "number") details["delay_seconds"] = Math.round(delay / 60) * 60;
     return { ...body, details: this.labels.value(details), state: this.labels.state(body["state"]) };
   }
 
@@ -265,24 +271,33 @@ class Play {
     return changed;
   }
 
+  /** What is new in the row; at first, all but what says nothing. */
   private newsOf(run: Run, row: JsonObject): JsonObject {
     const view = this.columnsOf(run, row);
-    const news = Object.entries(view).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(run.seen[key]));
+    const isNews = ([key, value]: [string, Json | undefined]) => {
+      const before = run.seen[key];
+      return before === undefined ? !saysNothing(value) : JSON.stringify(value) !== JSON.stringify(before);
+    };
+    const news = Object.entries(view).filter(isNews);
     run.seen = view;
     return Object.fromEntries(news);
   }
 
   private columnsOf(run: Run, row: JsonObject): JsonObject {
     const view: JsonObject = { state: this.labels.state(row["state"]) };
-    for (const key of COLUMNS) if (row[key] !== undefined) view[key] = this.labels.value(row[key]);
+    for (const key of COLUMNS) if (row[key] !== undefined) view[key] = this.labels.value(inOrder(row[key]));
     for (const key of TIMES) view[key] = this.labels.time(row[key]);
-    const growth = this.labels.growth(run.totalRunTime, row["total_run_time"]);
+    const moment = at(row, "state.timestamp") ?? null;
+    if (run.moments.at(-1) !== moment) run.moments.push(moment);
+    const growth = this.labels.growth(run.totalRunTime, row["total_run_time"], run.moments);
     view["total_run_time"] = growth === "same" ? (run.seen["total_run_time"] ?? 0) : growth;
     run.totalRunTime = row["total_run_time"] ?? null;
     const policy = view["empirical_policy"];
     if (isObject(policy)) {
       view["empirical_policy"] = Object.fromEntries(
-        Object.entries(policy).filter(([, value]) => value !== null && value !== 0),
+        Object.entries(policy).flatMap(([key, value]) =>
+          value === null || value === 0 ? [] : [[key, inOrder(value)]],
+        ),
       );
     }
     return view;
@@ -340,6 +355,15 @@ class Refusal extends Error {
 function refusal(error: unknown): PlayedStep {
   if (error instanceof Refusal) return error.step;
   throw error;
+}
+
+/** What is a set to the original comes in any order. */
+function inOrder(value: Json | undefined): Json | undefined {
+  return Array.isArray(value) && value.every((item) => typeof item === "string") ? value.toSorted() : value;
+}
+
+function saysNothing(value: Json | undefined): boolean {
+  return !value || (typeof value === "object" && Object.keys(value).length === 0);
 }
 
 /** The run of this number, counted round. */

@@ -14,6 +14,7 @@ const { values } = parseArgs({
     reference: { type: "string" },
     sequences: { type: "string", default: "300" },
     seed: { type: "string", default: "1" },
+    out: { type: "string", default: "recorded.json" },
     lanes: { type: "string", default: "8" },
   },
 });
@@ -24,7 +25,7 @@ const all = sequences(Number(values.sequences), Number(values.seed), { limits: t
 const lines: string[] = [];
 const waiting = [...all.entries()];
 await Promise.all(Array.from({ length: Number(values.lanes) }, record));
-await writeFile(join(import.meta.dirname, "recorded.json"), `[\n${lines.join(",\n")}\n]\n`);
+await writeFile(join(import.meta.dirname, values.out), `[\n${lines.join(",\n")}\n]\n`);
 console.log(`${lines.length} sequences`);
 
 async function record(): Promise<void> {
