@@ -14,6 +14,13 @@ const ServiceVars = z.object({
   PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED: isEnabled,
   PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS: seconds.positive().default(300),
   PREFECT_SERVER_SERVICES_FOREMAN_ENABLED: isEnabled,
+  PREFECT_SERVER_SERVICES_ZOMBIES_ENABLED: isEnabled,
+  PREFECT_SERVER_SERVICES_ZOMBIES_MISSED_HEARTBEATS: z.coerce.number().int().min(2).default(4),
+  PREFECT_SERVER_SERVICES_ZOMBIES_FALLBACK_HEARTBEAT_INTERVAL_SECONDS: seconds.min(30).default(180),
+  PREFECT_SERVER_SERVICES_LAZARUS_ENABLED: isEnabled,
+  PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS: seconds.positive().default(600),
+  PREFECT_SERVER_SERVICES_LAZARUS_INFRASTRUCTURE_PENDING_SECONDS: seconds.positive().default(3600),
+  PREFECT_SERVER_SERVICES_LAZARUS_MOST_TIMES: z.coerce.number().int().nonnegative().default(10),
 });
 
 /** Variables as wrangler.toml and the dashboard give them. */
@@ -52,6 +59,21 @@ export interface ServicesSettings {
   /** `cancelling_timeout_seconds`: a run that is Cancelling for longer is Cancelled. */
   cancellation_cleanup: { enabled: boolean; cancelling_timeout_seconds: number };
   foreman: { enabled: boolean };
+  /**
+   * `missed_heartbeats`: a running run that has sent heartbeats and then misses so many is dead.
+   * `fallback_heartbeat_interval_seconds`: how often they come, where a run has sent too few to tell.
+   */
+  zombies: { enabled: boolean; missed_heartbeats: number; fallback_heartbeat_interval_seconds: number };
+  /**
+   * `pending_seconds`: a run that is Pending for longer without a sign of life is scheduled anew; with infrastructure of its own
+   * it is given `infrastructure_pending_seconds`. `most_times`: how often at most.
+   */
+  lazarus: {
+    enabled: boolean;
+    pending_seconds: number;
+    infrastructure_pending_seconds: number;
+    most_times: number;
+  };
 }
 
 /** The settings as the code uses them. */
@@ -92,6 +114,17 @@ function servicesOf(vars: z.output<typeof ServiceVars>): ServicesSettings {
       cancelling_timeout_seconds: vars.PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS,
     },
     foreman: { enabled: vars.PREFECT_SERVER_SERVICES_FOREMAN_ENABLED },
+    zombies: {
+      enabled: vars.PREFECT_SERVER_SERVICES_ZOMBIES_ENABLED,
+      missed_heartbeats: vars.PREFECT_SERVER_SERVICES_ZOMBIES_MISSED_HEARTBEATS,
+      fallback_heartbeat_interval_seconds: vars.PREFECT_SERVER_SERVICES_ZOMBIES_FALLBACK_HEARTBEAT_INTERVAL_SECONDS,
+    },
+    lazarus: {
+      enabled: vars.PREFECT_SERVER_SERVICES_LAZARUS_ENABLED,
+      pending_seconds: vars.PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS,
+      infrastructure_pending_seconds: vars.PREFECT_SERVER_SERVICES_LAZARUS_INFRASTRUCTURE_PENDING_SECONDS,
+      most_times: vars.PREFECT_SERVER_SERVICES_LAZARUS_MOST_TIMES,
+    },
   };
 }
 

@@ -92,7 +92,7 @@ export async function writeSegments(
         event_count: segment.events.length,
         counts: JSON.stringify(countByName(segment)),
         consumed: isWork(segment) ? 0 : 1,
-        resources: JSON.stringify(resources),
+        resources: JSON.stringify([...resources, ...heartbeatsOf(segment)]),
         run_event_ids: JSON.stringify(runEventIds(segment)),
         events: `[${segment.events.map((event) => event.json).join(",")}]`,
       })
@@ -118,12 +118,28 @@ export async function writeSegments(
   }
 }
 
+/** What a run's heartbeat is called, by the stock client too. */
+const HEARTBEAT = "prefect.flow-run.heartbeat";
+
+/** The heartbeats of flow runs, as a segment tells of them: `HEARTBEAT`, the run's id and when it occurred. */
+function heartbeatsOf(segment: Segment): string[] {
+  return segment.events.flatMap(({ event, occurred }) => {
+    const runId = event.event === HEARTBEAT ? idOfKind("prefect.flow-run", resourceId(event.resource)) : undefined;
+    return runId === undefined ? [] : heartbeatPrefix(runId) + String(occurred);
+  });
+}
+
+/** What tells of a run's heartbeats begins so. */
+export function heartbeatPrefix(runId: string): string {
+  return `${HEARTBEAT} ${runId} `;
+}
+
 const MAX_INDEX_ROWS = 2_000;
 /**
  * How long the segments are written that one index row leads to. A run that lasts less has one or two; whoever looks for it
  * passes over the segments of that time, at most ten a second.
  */
-const PERIOD: Micros = 20_000_000;
+export const PERIOD: Micros = 20_000_000;
 
 /** The ids between which the segments of the same period lie. */
 function periodOf(segmentId: string): { first: string; last: string } {

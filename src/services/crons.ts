@@ -4,11 +4,13 @@ import { queueWaitingSegments } from "#events/queue-waiting";
 import { sweepOutbox } from "#events/outbox";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { markLateRuns } from "#services/late-runs";
+import { scheduleAnew } from "#services/lazarus";
 import { skipMissedRuns } from "#services/missed-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
 import { countOldRuns } from "#services/run-counts";
 import { topUpSchedules } from "#services/scheduler";
 import { markSilentDeployments } from "#services/served-deployments";
+import { crashZombies } from "#services/zombies";
 import type { Tools } from "#tools";
 
 /** A piece of work of the clock. It looks over all workspaces, and bounds itself. */
@@ -31,6 +33,8 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "mark late runs", service: "late_runs", run: markLateRuns },
     { name: "fail expired pauses", service: "pause_expirations", run: failExpiredPauses },
     { name: "cancel stuck runs", service: "cancellation_cleanup", run: cancelStuckRuns },
+    { name: "crash zombies", service: "zombies", run: crashZombies },
+    { name: "schedule anew", service: "lazarus", run: scheduleAnew },
     { name: "cancel left children", service: "cancellation_cleanup", run: cancelLeftChildren },
   ],
 };

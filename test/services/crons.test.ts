@@ -15,6 +15,8 @@ test("the services have the original's defaults", () => {
     pause_expirations: { enabled: true },
     cancellation_cleanup: { enabled: true, cancelling_timeout_seconds: 300 },
     foreman: { enabled: true },
+    zombies: { enabled: true, missed_heartbeats: 4, fallback_heartbeat_interval_seconds: 180 },
+    lazarus: { enabled: true, pending_seconds: 600, infrastructure_pending_seconds: 3600, most_times: 10 },
   });
 });
 

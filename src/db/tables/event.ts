@@ -18,7 +18,10 @@ export const event_segment = sqliteTable(
     counts: json("counts").notNull(),
     /** 0 until the consumer of the queue has recorded it; 2 where it failed for good and lies in `dead_letter`. */
     consumed: flag("consumed").notNull(),
-    /** JSON array of the resources by which its events are found: those of its rows in `event_resource`. */
+    /**
+     * JSON array of the resources by which its events are found: those of its rows in `event_resource`; and of its heartbeats of
+     * flow runs (`events/segments.ts`), so that whoever looks for them need not open the events.
+     */
     resources: json("resources").notNull(),
     /** JSON array of the ids of its events about flow runs, by which the outbox knows a state's event was sent. */
     run_event_ids: json("run_event_ids").notNull(),

@@ -1,0 +1,158 @@
+/** Running runs whose process is gone: they have sent heartbeats, and then send none any more, nor anything else. */
+import { sql } from "drizzle-orm";
+import { deployment } from "#db/tables/deployment";
+import { event_resource, event_segment, sweep_mark } from "#db/tables/event";
+import { flow_run } from "#db/tables/flow-run";
+import { readJson } from "#db/database";
+import { earliestId, timeOfId } from "#events/ordered-ids";
+import { heartbeatPrefix, hourOf } from "#events/segments";
+import type { ServicesSettings } from "#env";
+import type { Micros } from "#lib/clock";
+import { onlyWhile } from "#orchestration/only-while";
+import { CoreFlowPolicy } from "#orchestration/policies";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { forEachRun } from "#services/by-workspace";
+import { type Heartbeat, heartbeatInterval, LOOK_BACK, MOST_HEARTBEATS, SHORTEST_INTERVAL } from "#services/heartbeats";
+import { isSilentSince, lastHeardOf, SIGNS, type Signs } from "#services/signs-of-life";
+import type { Tools } from "#tools";
+
+/** How many silent runs are looked at at a time, and how often in one turn. */
+const AT_ONCE = 1_000;
+const ROUNDS = 5;
+const SECOND: Micros = 1_000_000;
+/** Turns come each minute. Where none came for so long, nothing was heard of anybody. */
+const LONGEST_GAP: Micros = 150 * SECOND;
+const MARKS = { since: "zombies: watching since", last: "zombies: watched last" };
+
+type Settings = ServicesSettings["zombies"];
+
+/**
+ * Crashes the runs that have sent heartbeats and then missed some, and were not heard of otherwise either. Silence is
+ * counted from when this server began to listen, so that nobody dies of its being down.
+ */
+export async function crashZombies(tools: Tools): Promise<void> {
+  const settings = tools.settings.services.zombies;
+  const now = tools.clock();
+  const since = await listeningSince(tools, now);
+  let after: Key | null = null;
+  for (let round = 0; round < ROUNDS; round++) {
+    const silent: SilentRun[] = await tools.db.rows<SilentRun>(selectSilent(shortestSilence(settings), now, after));
+    const zombies = await findZombies(tools, silent, { now, since });
+    await forEachRun(tools, zombies, crash);
+    const last = silent.at(-1);
+    if (!last || silent.length < AT_ONCE) return;
+    after = last;
+  }
+}
+
+/** Since when this server listens without a break. */
+async function listeningSince({ db }: Tools, now: Micros): Promise<Micros> {
+  const rows = await db.rows<{ name: string; mark: string }>(
+    sql`select name, mark from ${sweep_mark} where name in (${MARKS.since}, ${MARKS.last})`,
+  );
+  const marks = new Map(rows.map(({ name, mark }) => [name, timeOfId(mark)]));
+  const since = marks.get(MARKS.since);
+  const last = marks.get(MARKS.last);
+  const isUnbroken = since !== undefined && last !== undefined && Math.abs(now - last) <= LONGEST_GAP && since <= now;
+  const begun = isUnbroken ? since : now;
+  await db.run(sql`insert into ${sweep_mark} (name, mark)
+    values (${MARKS.since}, ${earliestId(begun)}), (${MARKS.last}, ${earliestId(now)})
+    on conflict (name) do update set mark = excluded.mark`);
+  return begun;
+}
+
+/** No zombie is silent for less, however often it sent heartbeats. */
+function shortestSilence(settings: Settings): Micros {
+  return settings.missed_heartbeats * SHORTEST_INTERVAL;
+}
+
+interface Key {
+  workspace_id: string;
+  id: string;
+}
+
+interface SilentRun extends Key, Signs {
+  state_id: string;
+}
+
+/** The running runs of which nothing was heard for so long: those of the live ones that are not waiting for a time. */
+export function selectSilent(silence: Micros, now: Micros, after: Key | null) {
+  const rest = after ? sql`and (r.workspace_id, r.id) > (${after.workspace_id}, ${after.id})` : sql``;
+  return sql`select r.workspace_id, r.id, r.state_id, ${SIGNS}
+    from ${flow_run} r indexed by flow_run_live
+    left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
+    where r.end_time is null and r.next_scheduled_start_time is null and r.state_type = 'RUNNING' ${rest}
+      and ${isSilentSince(now - silence, now)}
+      and coalesce(d.reliability ->> '$.zombie_detection', 1)
+    order by r.workspace_id, r.id limit ${AT_ONCE}`;
+}
+
+interface Zombie extends Key {
+  state_id: string;
+  message: string;
+}
+
+/** Those among the silent runs that should have been heard of by now. */
+async function findZombies(
+  tools: Tools,
+  runs: readonly SilentRun[],
+  { now, since }: { now: Micros; since: Micros },
+): Promise<Zombie[]> {
+  if (runs.length === 0) return [];
+  const { missed_heartbeats: missed, fallback_heartbeat_interval_seconds: fallback } = tools.settings.services.zombies;
+  const found = runs.map((run) => ({ ...run, lastHeard: lastHeardOf(run, now) }));
+  const heartbeats = await readHeartbeats(tools, found);
+  return found.flatMap(({ workspace_id, id, state_id, state_timestamp, lastHeard }, index) => {
+    const heard = { heartbeats: heartbeats[index] ?? [], attemptBegan: state_timestamp, lastHeard };
+    const interval = heartbeatInterval(heard, fallback * SECOND);
+    if (interval === null || now - Math.max(lastHeard, since) <= missed * interval) return [];
+    const every = Math.round(interval / SECOND);
+    const silentFor = Math.round((now - lastHeard) / SECOND);
+    const message =
+      `The flow run's process is gone: nothing was heard of it for ${silentFor} seconds, although it sent heartbeats` +
+      ` about every ${every} seconds and has missed ${missed} of them.`;
+    return [{ workspace_id, id, state_id, message }];
+  });
+}
+
+/** The newest heartbeats of each run: the segments that involve it say themselves which they hold. */
+async function readHeartbeats(
+  { db }: Tools,
+  runs: readonly (SilentRun & { lastHeard: Micros })[],
+): Promise<Heartbeat[][]> {
+  const rows = await db.rows<{ found: string }>(selectHeartbeats(runs));
+  return rows.map(({ found }) =>
+    readJson<[string, string][]>(found).map(([segmentId, entry]) => ({
+      written: timeOfId(segmentId),
+      occurred: Number(entry.slice(entry.lastIndexOf(" ") + 1)),
+    })),
+  );
+}
+
+/** One row for each run, in their order, with pairs of a segment's id and what it says of the heartbeat. */
+export function selectHeartbeats(runs: readonly (Key & { lastHeard: Micros })[]) {
+  const wanted = runs.map(({ workspace_id, id, lastHeard }) => [
+    workspace_id,
+    `prefect.flow-run.${id}`,
+    hourOf(lastHeard - LOOK_BACK),
+    JSON.stringify(heartbeatPrefix(id)).slice(0, -1),
+    heartbeatPrefix(id),
+  ]);
+  return sql`select (
+      select json_group_array(json_array(id, entry)) from (
+        select c.id, e.value as entry
+        from ${event_resource} x
+        cross join ${event_segment} c on c.workspace_id = x.workspace_id and c.hour = x.hour and c.id between x.first_id and x.last_id
+        cross join json_each(c.resources) e
+        where x.workspace_id = w.value ->> 0 and x.resource_id = w.value ->> 1 and x.hour >= w.value ->> 2
+          and instr(c.resources, w.value ->> 3) > 0 and instr(e.value, w.value ->> 4) = 1
+        order by x.hour desc, x.first_id desc limit ${MOST_HEARTBEATS})
+    ) as found
+    from json_each(${JSON.stringify(wanted)}) w order by w.key`;
+}
+
+/** A run that has gone on since it was found is left alone, and so is one that was ended by another turn. */
+async function crash(tools: Tools, { id, state_id, message }: Zombie): Promise<void> {
+  const policy = onlyWhile(({ initial }) => initial?.id === state_id, CoreFlowPolicy);
+  await setFlowRunState(tools, id, { type: "CRASHED", message }, { policy });
+}

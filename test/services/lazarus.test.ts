@@ -1,0 +1,186 @@
+import { env } from "cloudflare:test";
+import { expect, test, vi } from "vitest";
+import { DEFAULT_SERVICES } from "#env";
+import { scheduleAnew, selectStuck } from "#services/lazarus";
+import { anEvent } from "../events/world";
+import { planOf } from "../support/plans";
+import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
+import { later, MINUTE, SECOND } from "./time";
+
+interface Run {
+  id: string;
+  state_type: string;
+  state_name: string;
+  run_count: number;
+  next_scheduled_start_time: string | null;
+  state: { message: string | null };
+}
+
+const read = async (id: string) => (await api<Run>("GET", `/flow_runs/${id}`)).body;
+const typeOf = async (id: string) => (await read(id)).state_type;
+const typesOf = async (id: string) => {
+  const { results } = await env.DB.prepare("select type from flow_run_state where flow_run_id = ? order by id")
+    .bind(id)
+    .all();
+  return results.map(({ type }) => type);
+};
+
+async function aDeployment(fields: object = {}, reliability: object = {}): Promise<string> {
+  const body = { name: unique("stuck"), flow_id: await aFlow(), ...fields };
+  const { id } = (await api<{ id: string }>("POST", "/deployments/", body)).body;
+  await api("PATCH", `/deployments/${id}/reliability`, reliability);
+  return id;
+}
+
+/** A run of a deployment that somebody has taken. */
+async function aPendingRun(deploymentId: string): Promise<string> {
+  const { id } = (await api<Run>("POST", `/deployments/${deploymentId}/create_flow_run`, {})).body;
+  expect((await propose(id, { type: "PENDING" })).status).toBe("ACCEPT");
+  return id;
+}
+
+test("a run that stays Pending for ten minutes is scheduled anew, for now, and not a moment before", async () => {
+  const id = await aPendingRun(await aDeployment());
+  await later(9 * MINUTE + 50 * SECOND, scheduleAnew);
+  expect(await typeOf(id)).toBe("PENDING");
+  await later(11 * MINUTE, scheduleAnew);
+  const run = await read(id);
+  expect(run).toMatchObject({ state_type: "SCHEDULED", state_name: "Scheduled", run_count: 0 });
+  expect(run.state.message).toMatch(
+    /^Scheduled anew \(1 of 10\): the run was Pending, and nothing was heard of it for 6\d\d seconds\.$/,
+  );
+  const due = Date.parse(run.next_scheduled_start_time ?? "") - Date.now();
+  expect(due).toBeGreaterThan(10 * 60_000);
+  expect(due).toBeLessThan(11 * 60_000 + 1000);
+});
+
+test(
+  "whoever polls its pool is handed the run again, and the slots of pool and deployment are free",
+  { timeout: 15_000 },
+  async () => {
+    const pool = unique("pool");
+    await api("POST", "/work_pools/", { name: pool, type: "process", concurrency_limit: 1 });
+    const deployment = await aDeployment({ work_pool_name: pool, concurrency_limit: 1 });
+    const id = await aPendingRun(deployment);
+    const next = (await api<Run>("POST", `/deployments/${deployment}/create_flow_run`, {})).body.id;
+    const poll = async () => {
+      const scheduled_before = new Date(Date.now() + 3_600_000).toISOString();
+      const { body } = await api<{ flow_run: Run }[]>("POST", `/work_pools/${pool}/get_scheduled_flow_runs`, {
+        scheduled_before,
+      });
+      return body.map(({ flow_run }) => flow_run.id);
+    };
+    expect(await poll()).toEqual([]);
+    await later(11 * MINUTE, scheduleAnew);
+    // What is said to be due and holds a slot is believed when D1 was asked, some seconds later.
+    await vi.waitFor(async () => expect(await poll()).toHaveLength(1), { timeout: 8000, interval: 200 });
+    expect((await propose(next, { type: "PENDING" })).status).toBe("ACCEPT");
+    expect(await typeOf(id)).toBe("SCHEDULED");
+  },
+);
+
+test("the eleventh time it crashes", async () => {
+  const id = await aPendingRun(await aDeployment());
+  for (let time = 1; time <= 10; time++) {
+    await later(11 * MINUTE, scheduleAnew);
+    expect((await read(id)).state.message).toContain(`(${time} of 10)`);
+    // The clock of the service was ahead; a client's proposal would have to wait for it.
+    await env.DB.prepare("update flow_run set next_scheduled_start_time = ?, updated = updated + 1 where id = ?")
+      .bind(Date.now() * 1000, id)
+      .run();
+    expect((await propose(id, { type: "PENDING" })).status).toBe("ACCEPT");
+  }
+  await later(11 * MINUTE, scheduleAnew);
+  const run = await read(id);
+  expect(run.state_type).toBe("CRASHED");
+  expect(run.state.message).toMatch(/^Given up after being scheduled anew 10 times: /);
+});
+
+test.for([
+  [
+    "an event of its own",
+    (id: string) => api("POST", "/events", [anEvent({ event: "some.thing", about: `prefect.flow-run.${id}` })]),
+  ],
+  ["its being submitted", (id: string) => propose(id, { type: "PENDING", name: "Submitting" })],
+  ["its labels being set", (id: string) => api("PATCH", `/flow_runs/${id}/labels`, { a: "b" })],
+  [
+    "a log",
+    (id: string) =>
+      api("POST", "/logs/", [
+        { name: "x", level: 20, message: "m", timestamp: new Date().toISOString(), flow_run_id: id },
+      ]),
+  ],
+] as const)("%s is a sign of life", async ([, sign]) => {
+  const id = await aPendingRun(await aDeployment());
+  // It has been pending for nine minutes when the sign comes.
+  const nineMinutesAgo = Date.now() * 1000 - 9 * MINUTE;
+  await env.DB.batch([
+    env.DB.prepare("update flow_run set state_timestamp = ?, updated = ? where id = ?").bind(
+      nineMinutesAgo,
+      nineMinutesAgo,
+      id,
+    ),
+    env.DB.prepare("delete from event_resource where resource_id = ?").bind(`prefect.flow-run.${id}`),
+  ]);
+  await sign(id);
+  await later(9 * MINUTE, scheduleAnew);
+  expect(await typeOf(id)).toBe("PENDING");
+  await later(11 * MINUTE, scheduleAnew);
+  expect(await typeOf(id)).toBe("SCHEDULED");
+});
+
+test("a run whose infrastructure is named is given an hour", async () => {
+  const id = await aPendingRun(await aDeployment());
+  await api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "17" });
+  await later(59 * MINUTE, scheduleAnew);
+  expect(await typeOf(id)).toBe("PENDING");
+  await later(61 * MINUTE, scheduleAnew);
+  expect(await typeOf(id)).toBe("SCHEDULED");
+});
+
+test("a run of no deployment is nobody's to start again", async () => {
+  const { id } = await aFlowRun({ state: { type: "PENDING" } });
+  await later(20 * MINUTE, scheduleAnew);
+  expect(await typeOf(id)).toBe("PENDING");
+});
+
+test("a deployment may switch it off", async () => {
+  const id = await aPendingRun(await aDeployment({}, { lazarus: false }));
+  await later(20 * MINUTE, scheduleAnew);
+  expect(await typeOf(id)).toBe("PENDING");
+});
+
+test.for(["RUNNING", "CANCELLED"] as const)("a run that is %s by then is left alone", async (type) => {
+  const id = await aPendingRun(await aDeployment());
+  await later(20 * MINUTE, async (tools) => {
+    let isFound = false;
+    const db = new Proxy(tools.db, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          const answer: unknown = await Reflect.apply(value, target, args);
+          if (name === "rows" && !isFound) {
+            isFound = true;
+            expect((await propose(id, { type })).status).toBe("ACCEPT");
+          }
+          return answer;
+        };
+      },
+    });
+    await scheduleAnew({ ...tools, db });
+  });
+  expect(await typeOf(id)).toBe(type);
+});
+
+test("two turns at once schedule a run once", async () => {
+  const id = await aPendingRun(await aDeployment());
+  await later(11 * MINUTE, (tools) => Promise.all([scheduleAnew(tools), scheduleAnew(tools)]));
+  expect(await typesOf(id)).toEqual(["SCHEDULED", "PENDING", "SCHEDULED"]);
+});
+
+test("the stuck runs are sought among the live ones", async () => {
+  const plan = await planOf(selectStuck(DEFAULT_SERVICES.lazarus, Date.now() * 1000));
+  expect(plan).toMatch(/SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time=\?\)/);
+  expect(plan).not.toMatch(/SCAN (r|s|x|l|d)\b|TEMP B-TREE/);
+});

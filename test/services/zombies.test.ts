@@ -1,0 +1,218 @@
+import { createExecutionContext, createScheduledController, env } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { Database } from "#db/database";
+import type { ReceivedEvent } from "#events/event";
+import { buildSegments, writeSegments } from "#events/segments";
+import { systemIds } from "#lib/clock";
+import { noCost } from "#lib/cost";
+import { crashZombies, selectHeartbeats, selectSilent } from "#services/zombies";
+import { printTime } from "#wire/dates";
+import worker from "#worker";
+import { anEvent } from "../events/world";
+import { planOf } from "../support/plans";
+import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
+import { later, MINUTE, SECOND } from "./time";
+
+const ids = systemIds();
+
+interface Run {
+  id: string;
+  state_type: string;
+  state: { message: string | null; id: string };
+}
+
+const read = async (id: string) => (await api<Run>("GET", `/flow_runs/${id}`)).body;
+const typeOf = async (id: string) => (await read(id)).state_type;
+
+/** An event of a run that is written so long from now. */
+async function hear(id: string, ahead: number, name = "prefect.flow-run.heartbeat"): Promise<void> {
+  const written = Date.now() * 1000 + ahead;
+  const { occurred: _, ...event } = anEvent({ event: name, about: `prefect.flow-run.${id}` });
+  const received: ReceivedEvent = { occurred: printTime(written), ...event, received: printTime(written) };
+  const segments = buildSegments(
+    [{ event: received, occurred: written, json: JSON.stringify(received) }],
+    written,
+    ids,
+  );
+  await writeSegments(new Database(env.DB, noCost()), WORKSPACE, segments, () => false);
+}
+
+/** A running run that sends heartbeats so often, so many of them from now on. */
+async function aRunWithHeartbeats(count: number, every = 60 * SECOND, fields: object = {}): Promise<string> {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" }, ...fields });
+  for (let index = 0; index < count; index++) await hear(id, SECOND + index * every);
+  return id;
+}
+
+/** A turn each minute, from now on to then. */
+async function watch(until: number, from = 0): Promise<void> {
+  for (let at = from; at <= until; at += MINUTE) await later(at, crashZombies);
+}
+
+async function aDeployment(reliability: object = {}): Promise<string> {
+  const body = { name: unique("beating"), flow_id: await aFlow() };
+  const { id } = (await api<{ id: string }>("POST", "/deployments/", body)).body;
+  const path = `/deployments/${id}/reliability`;
+  expect((await api("PATCH", path, reliability)).status).toBeLessThan(300);
+  return id;
+}
+
+test("a run that misses four heartbeats crashes, not a moment before, and says why", async () => {
+  const id = await aRunWithHeartbeats(3);
+  // The last came two minutes from now; a period of the index may lie that much later.
+  await watch(6 * MINUTE);
+  expect(await typeOf(id)).toBe("RUNNING");
+  await watch(7 * MINUTE, 7 * MINUTE);
+  const { state_type, state } = await read(id);
+  expect(state_type).toBe("CRASHED");
+  expect(state.message).toMatch(
+    /^The flow run's process is gone: nothing was heard of it for 2[5-9]\d seconds, although it sent heartbeats about every 60 seconds and has missed 4 of them\.$/,
+  );
+});
+
+test("a run that has sent one heartbeat is given as long as the stock client's setting asks for", async () => {
+  const id = await aRunWithHeartbeats(1);
+  await watch(12 * MINUTE);
+  expect(await typeOf(id)).toBe("RUNNING");
+  await watch(13 * MINUTE, 13 * MINUTE);
+  expect(await typeOf(id)).toBe("CRASHED");
+});
+
+test("a run that has never sent a heartbeat is never crashed", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  await hear(id, SECOND, "prefect.flow-run.something-else");
+  await watch(30 * MINUTE);
+  expect(await typeOf(id)).toBe("RUNNING");
+});
+
+test("heartbeats of another run, or that only relate to it, are not its own", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  const other = `prefect.flow-run.${crypto.randomUUID()}`;
+  const related = [{ "prefect.resource.id": `prefect.flow-run.${id}`, "prefect.resource.role": "flow-run" }];
+  const event = anEvent({ event: "prefect.flow-run.heartbeat", about: other, related });
+  expect((await api("POST", "/events", [event])).status).toBe(204);
+  await watch(14 * MINUTE);
+  expect(await typeOf(id)).toBe("RUNNING");
+});
+
+test.for([
+  ["an event", (id: string, at: number) => hear(id, at, "prefect.task-run.Completed")],
+  ["a log", (id: string, at: number) => aLog(id, at)],
+] as const)("%s keeps a run alive whose heartbeats are lost", async ([, sign]) => {
+  const id = await aRunWithHeartbeats(3);
+  await sign(id, 5 * MINUTE);
+  await watch(8 * MINUTE);
+  expect(await typeOf(id)).toBe("RUNNING");
+  await watch(10 * MINUTE, 9 * MINUTE);
+  expect(await typeOf(id)).toBe("CRASHED");
+});
+
+/** A log, as a client's clock has it. */
+async function aLog(id: string, ahead: number): Promise<void> {
+  const timestamp = new Date(Date.now() + ahead / 1000).toISOString();
+  const log = { name: "prefect.flow_runs", level: 20, message: "alive", timestamp, flow_run_id: id };
+  expect((await api("POST", "/logs/", [log])).status).toBe(201);
+}
+
+test("a log from a clock that is far ahead does not keep a dead run", async () => {
+  const id = await aRunWithHeartbeats(3);
+  await aLog(id, 1000 * MINUTE);
+  await watch(7 * MINUTE);
+  expect(await typeOf(id)).toBe("CRASHED");
+});
+
+test.for([
+  ["PAUSED", { type: "PAUSED" }],
+  ["SCHEDULED", { type: "SCHEDULED", name: "AwaitingRetry" }],
+  ["CANCELLING", { type: "CANCELLING" }],
+  ["COMPLETED", { type: "COMPLETED" }],
+] as const)("a run that is %s is no zombie", async ([type, state]) => {
+  const id = await aRunWithHeartbeats(3, 60 * SECOND, {});
+  await api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "17" });
+  expect((await propose(id, state, true)).status).toBe("ACCEPT");
+  await watch(14 * MINUTE);
+  expect(await typeOf(id)).toBe(type);
+});
+
+test.for([
+  ["switched off", "RUNNING", { zombie_detection: false }],
+  ["left on", "CRASHED", {}],
+] as const)("where a deployment has it %s, its silent run is %s at the end", async ([, type, reliability]) => {
+  const deployment_id = await aDeployment(reliability);
+  const id = await aRunWithHeartbeats(3, 60 * SECOND, { deployment_id });
+  await watch(8 * MINUTE);
+  expect(await typeOf(id)).toBe(type);
+});
+
+test("nobody dies of the server's being down: silence counts from when it listens again", async () => {
+  const id = await aRunWithHeartbeats(3);
+  await watch(2 * MINUTE);
+  // Then no turn for half an hour.
+  await watch(36 * MINUTE, 33 * MINUTE);
+  expect(await typeOf(id)).toBe("RUNNING");
+  await watch(38 * MINUTE, 37 * MINUTE);
+  expect(await typeOf(id)).toBe("CRASHED");
+});
+
+test("a run that is heard of between being found and being crashed by its next state is left alone", async () => {
+  const id = await aRunWithHeartbeats(3);
+  await watch(6 * MINUTE);
+  await later(8 * MINUTE, async (tools) => {
+    let isEnded = false;
+    const db = new Proxy(tools.db, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          const answer: unknown = await Reflect.apply(value, target, args);
+          // The heartbeats of the silent ones were read, and now it ends by itself.
+          if (name === "rows" && Array.isArray(answer) && answer.length > 0 && "found" in answer[0] && !isEnded) {
+            isEnded = true;
+            expect((await propose(id, { type: "COMPLETED" })).status).toBe("ACCEPT");
+          }
+          return answer;
+        };
+      },
+    });
+    await crashZombies({ ...tools, db });
+    expect(isEnded).toBe(true);
+  });
+  expect(await typeOf(id)).toBe("COMPLETED");
+});
+
+test("two turns at once crash a run once", async () => {
+  const id = await aRunWithHeartbeats(3);
+  await watch(6 * MINUTE);
+  await later(7 * MINUTE, (tools) => Promise.all([crashZombies(tools), crashZombies(tools)]));
+  const { results } = await env.DB.prepare("select type from flow_run_state where flow_run_id = ? order by id")
+    .bind(id)
+    .all();
+  expect(results.map(({ type }) => type)).toEqual(["RUNNING", "CRASHED"]);
+});
+
+test("a run that was taken for dead and is not may still complete", async () => {
+  const id = await aRunWithHeartbeats(3);
+  await watch(7 * MINUTE);
+  expect(await typeOf(id)).toBe("CRASHED");
+  expect((await propose(id, { type: "COMPLETED" })).status).toBe("ACCEPT");
+});
+
+test("what is silent is sought among the live runs, and its heartbeats by its own rows", async () => {
+  const silent = await planOf(selectSilent(1, 2, { workspace_id: WORKSPACE, id: "" }));
+  expect(silent).toMatch(/SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time=\?/);
+  expect(silent).toMatch(/SEARCH x USING PRIMARY KEY \(workspace_id=\? AND resource_id=\?\)/);
+  expect(silent).toMatch(/SEARCH l USING PRIMARY KEY \(workspace_id=\? AND run_id=\?\)/);
+  const heartbeats = await planOf(selectHeartbeats([{ workspace_id: WORKSPACE, id: "a", lastHeard: 1 }]));
+  expect(heartbeats).toMatch(/SEARCH x USING PRIMARY KEY \(workspace_id=\? AND resource_id=\? AND hour>\?\)/);
+  expect(heartbeats).toMatch(/SEARCH c USING PRIMARY KEY \(workspace_id=\? AND hour=\? AND id>\? AND id<\?\)/);
+});
+
+test("the clock starts it", async () => {
+  await worker.scheduled(
+    createScheduledController({ cron: "* * * * *", scheduledTime: new Date() }),
+    env,
+    createExecutionContext(),
+  );
+  const marks = await env.DB.prepare("select count(*) as count from sweep_mark where name like 'zombies:%'").first();
+  expect(marks).toEqual({ count: 2 });
+});
