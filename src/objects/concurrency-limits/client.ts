@@ -7,6 +7,7 @@ import type {
   Change,
   ConcurrencyLimitsMethods,
   MinimalLimit,
+  Usage,
 } from "#objects/concurrency-limits/messages";
 import type { Tools } from "#tools";
 
@@ -87,6 +88,11 @@ export function releaseHeld(tools: Tools, names: readonly string[], holderId: st
 /** How many slots of each limit are in use, by the limits' ids. */
 export function readInUse(tools: Tools, ids: readonly string[]): Promise<Record<string, number>> {
   return ids.length === 0 ? Promise.resolve({}) : clientOf(tools).inUse(tools.workspaceId, [...ids]);
+}
+
+/** Who holds slots of each limit, by the limits' ids. */
+export function readUsage(tools: Tools, ids: readonly string[]): Promise<Record<string, Usage>> {
+  return ids.length === 0 ? Promise.resolve({}) : clientOf(tools).usage(tools.workspaceId, [...ids]);
 }
 
 /** The task runs that hold slots of each limit, by the limits' ids. */

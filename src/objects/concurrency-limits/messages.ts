@@ -1,5 +1,5 @@
 /** What goes to and from the object of a workspace's concurrency limits. Versioned by the call that carries it. */
-import type { Holder } from "#objects/concurrency-limits/ledger";
+import type { Holder, Lease } from "#objects/concurrency-limits/ledger";
 
 /** Slots of all these limits, or of none. */
 export interface AcquireAsk {
@@ -37,6 +37,12 @@ export interface Change {
   denied_slots?: number | undefined;
 }
 
+/** The slots of a limit that are in use, and leases of some of them, oldest first. */
+export interface Usage {
+  in_use: number;
+  leases: Pick<Lease, "holder" | "created" | "expires">[];
+}
+
 /** The methods that callers may name; each says the workspace, so that the object can read D1. */
 export interface ConcurrencyLimitsMethods {
   acquire(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer>;
@@ -51,6 +57,8 @@ export interface ConcurrencyLimitsMethods {
   /** Releases the leases that the holder has on these limits. */
   releaseHeld(workspace: string, names: string[], holderId: string): Promise<MinimalLimit[]>;
   inUse(workspace: string, ids: string[]): Promise<Record<string, number>>;
+  /** Who holds slots of each limit, by the limits' ids. */
+  usage(workspace: string, ids: string[]): Promise<Record<string, Usage>>;
   /** The ids of the task runs that hold slots. */
   taskRuns(workspace: string, ids: string[]): Promise<Record<string, string[]>>;
   change(workspace: string, change: Change): Promise<void>;

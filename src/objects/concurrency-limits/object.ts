@@ -10,6 +10,7 @@ import type {
   Change,
   ConcurrencyLimitsMethods,
   MinimalLimit,
+  Usage,
 } from "#objects/concurrency-limits/messages";
 import { readEnded, readLimits, repairTools } from "#objects/concurrency-limits/repair";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
@@ -21,6 +22,8 @@ const CHECK_EVERY = 300 * SECOND;
 const SETTLED_AFTER = 60 * SECOND;
 /** D1 is read again if something was changed meanwhile, but not for ever. */
 const READ_TRIES = 3;
+/** So many of those who hold slots of a limit are named. */
+const MOST_SHOWN = 50;
 
 export class ConcurrencyLimits extends SluiceObject {
   clock: Clock = systemClock();
@@ -45,6 +48,7 @@ export class ConcurrencyLimits extends SluiceObject {
       renew: (workspace, leaseId, seconds) => this.renew(workspace, leaseId, seconds),
       releaseHeld: (workspace, names, holderId) => this.releaseHeld(workspace, names, holderId),
       inUse: async (_, ids) => Object.fromEntries(ids.map((id) => [id, this.ledger().inUse(id, this.clock())])),
+      usage: async (_, ids) => Object.fromEntries(ids.map((id) => [id, this.usageOf(id)])),
       taskRuns: async (_, ids) => Object.fromEntries(ids.map((id) => [id, this.taskRunsOn(id)])),
       change: (workspace, change) => this.change(workspace, change),
       remove: async (_, ids) => this.removeLimits(ids),
@@ -165,6 +169,15 @@ export class ConcurrencyLimits extends SluiceObject {
     const leases = limits.flatMap(({ id }) => this.ledger().heldOn(id, this.clock()));
     for (const { id, holder } of leases) if (holder?.id === holderId) this.release(id);
     return limits.map(minimal);
+  }
+
+  private usageOf(limitId: string): Usage {
+    const now = this.clock();
+    const leases = this.ledger().heldOn(limitId, now).slice(0, MOST_SHOWN);
+    return {
+      in_use: this.ledger().inUse(limitId, now),
+      leases: leases.map(({ holder, created, expires }) => ({ holder, created, expires })),
+    };
   }
 
   private taskRunsOn(limitId: string): string[] {

@@ -2,17 +2,21 @@
 import type { Env } from "#env";
 import { objectClient, objectName } from "#objects/client";
 import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/channel/cancelling-timeout";
+import type { Offer } from "#objects/work-pool/ledger";
 import type { LiveRun } from "#objects/work-pool/live-run";
 import type {
   PollAnswer,
   PollAsk,
   QueuePollAsk,
   RunNote,
+  Standing,
   Vitals,
   WorkerAnswer,
   WorkPoolMethods,
 } from "#objects/work-pool/messages";
 import type { Tools } from "#tools";
+
+export { isWorkerless };
 
 /** A call travels in a header, so a long message is parted. */
 const RUNS_A_CALL = 50;
@@ -137,6 +141,11 @@ export async function readVitals(tools: Tools, pools: readonly Named[]): Promise
     ),
   );
   return new Map(found.flatMap(([id, vitals]) => (vitals ? [[id, vitals]] : [])));
+}
+
+/** How a scheduled run stands in its pool; null where there is no such pool or queue. */
+export function readStanding(tools: Tools, pool: Named, run: Offer): Promise<Standing | null> {
+  return clientOf(tools, pool.name).standing(identity(tools, pool.name), pool.id, run);
 }
 
 /** Has a pool's object tell D1 at once what it would tell it in a moment, for a change that builds upon it. */

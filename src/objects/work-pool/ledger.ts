@@ -150,6 +150,32 @@ export class Ledger {
     return this.lanes.get(queueId)?.holding ?? 0;
   }
 
+  /** The runs that hold slots of these queues, at most so many of them. */
+  holders(queueIds: ReadonlySet<string>, most: number): string[] {
+    const found: string[] = [];
+    for (const { id, queue_id, due } of this.runs.values()) {
+      if (found.length === most) break;
+      if (due === null && queueIds.has(queue_id)) found.push(id);
+    }
+    return found;
+  }
+
+  /** How many runs that are due come before this one: in its own queue, and in the others that are not paused. `all` are the pool's queues. */
+  before(run: Offer, all: readonly LedgerQueue[], now: Micros): { in_queue: number; in_others: number } {
+    const own = all.find(({ id }) => id === run.queue_id);
+    const ahead = ({ id, priority }: LedgerQueue) => {
+      const isFirst = own !== undefined && priority < own.priority;
+      return firstNotBefore(this.lanes.get(id)?.due ?? [], isFirst ? { due: now + 1, id: "" } : run);
+    };
+    const others = all.filter(
+      (queue) => own !== undefined && queue.id !== own.id && !queue.is_paused && queue.priority <= own.priority,
+    );
+    return {
+      in_queue: own ? ahead(own) : 0,
+      in_others: others.reduce((sum, queue) => sum + ahead(queue), 0),
+    };
+  }
+
   private holdingIn(queues: Iterable<LedgerQueue>): number {
     let sum = 0;
     for (const { id } of queues) sum += this.holding(id);

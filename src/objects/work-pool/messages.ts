@@ -2,6 +2,7 @@
 import type { Micros } from "#lib/clock";
 import type { Identity } from "#objects/base";
 import type { Liveness, Worker } from "#objects/work-pool/health";
+import type { Offer } from "#objects/work-pool/ledger";
 
 /** A poll of a pool's queues, or of all of them. */
 export interface PollAsk {
@@ -35,6 +36,24 @@ export interface Vitals {
   queues: Record<string, { status: Liveness; last_polled: Micros | null }>;
 }
 
+/** Slots that are in use, and runs that hold some of them. */
+export interface SlotsInUse {
+  in_use: number;
+  holders: string[];
+}
+
+/** How a scheduled run stands in its pool. */
+export interface Standing {
+  status: Liveness;
+  /** Some of them, the last that was heard of first; the type is known of those on a channel. */
+  workers: { name: string; type: string | null; last_heartbeat: Micros; is_online: boolean }[];
+  queue: { status: Liveness; last_polled: Micros | null };
+  pool_slots: SlotsInUse;
+  queue_slots: SlotsInUse;
+  /** How many runs that are due come before it. */
+  before: { in_queue: number; in_others: number };
+}
+
 /** What a worker can be told to clean up. */
 export type CleanupKind = "cancelling_timeout_teardown.v1" | "pending_claim_teardown.v1";
 
@@ -61,6 +80,8 @@ export interface WorkPoolMethods {
   noticeDeployments(pool: Identity, queueIds: string[]): Promise<void>;
   heartbeat(pool: Identity, name: string, intervalSeconds: number | null): Promise<boolean>;
   vitals(pool: Identity, poolId: string): Promise<Vitals | null>;
+  /** Null where there is no such pool or queue. */
+  standing(pool: Identity, poolId: string, run: Offer): Promise<Standing | null>;
   reportNow(pool: Identity): Promise<void>;
   workers(pool: Identity, poolId: string): Promise<WorkerAnswer[]>;
   /** Whether there is such a pool. */

@@ -14,10 +14,12 @@ import type {
   PollAsk,
   QueuePollAsk,
   RunNote,
+  Standing,
   Vitals,
   WorkerAnswer,
   WorkPoolMethods,
 } from "#objects/work-pool/messages";
+import { standingOf } from "#objects/work-pool/standing";
 import { markLate, readConfig, readLiveRuns, repairTools, reportStatuses } from "#objects/work-pool/repair";
 
 const SECOND: Micros = 1_000_000;
@@ -65,6 +67,7 @@ export class WorkPool extends SluiceObject {
       noticeDeployments: (pool, queueIds) => this.noticeDeployments(pool, queueIds),
       heartbeat: (pool, name, intervalSeconds) => this.heartbeat(pool, name, intervalSeconds),
       vitals: (pool, poolId) => this.vitals(pool, poolId),
+      standing: (pool, poolId, run) => this.standing(pool, poolId, run),
       reportNow: (pool) => this.report(pool),
       workers: (pool, poolId) => this.listWorkers(pool, poolId),
       enqueueCleanup: (pool, poolId, message) => this.enqueueCleanup(pool, poolId, message),
@@ -221,6 +224,12 @@ export class WorkPool extends SluiceObject {
       (queue) => [queue.id, { status: livenessAt(queue.ready_until, now), last_polled: queue.last_polled }] as const,
     );
     return { status: livenessAt(book.servedUntil(), now), queues: Object.fromEntries(queues) };
+  }
+
+  private async standing(pool: Identity, poolId: string, run: Offer): Promise<Standing | null> {
+    const book = await this.ready(pool, poolId);
+    if (book && !book.queues.has(run.queue_id)) await this.readAgain(pool);
+    return this.book?.pool?.id === poolId ? standingOf(this.book, this.theChannel().types(), run, this.clock()) : null;
   }
 
   private async listWorkers(pool: Identity, poolId: string): Promise<WorkerAnswer[]> {

@@ -36,6 +36,9 @@ export function isUpgrade(request: Request): boolean {
 /** More queues than that are not kept with a socket: which queues a worker prefers is a wish. */
 const KEPT_QUEUES = 200;
 
+/** More of a worker's type is not kept: it is only shown. */
+const KEPT_OF_TYPE = 200;
+
 /** When it is tried again to give messages, if that failed. */
 const RETRY_AFTER: Micros = 5_000_000;
 
@@ -52,6 +55,8 @@ interface OpenWorker {
   pool_id: string;
   consumer_id: string;
   name: string;
+  /** Absent from sockets that were opened before it was kept. */
+  type?: string;
   interval_seconds: number;
   opened: Micros;
   /** When it was last heard of on this socket. */
@@ -191,6 +196,7 @@ export class WorkerChannel {
       pool_id: shown.id,
       consumer_id: hello.consumer_id,
       name: hello.worker_name,
+      type: hello.worker_type.slice(0, KEPT_OF_TYPE),
       interval_seconds: hello.heartbeat_interval_seconds,
       opened: now,
       heard: now,
@@ -377,6 +383,11 @@ export class WorkerChannel {
 
   private sockets(): WebSocket[] {
     return this.around.state.getWebSockets(WORKER_CHANNEL);
+  }
+
+  /** The types of the workers that are connected, by their names. */
+  types(): Map<string, string> {
+    return new Map(this.workers().flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
   }
 
   private workers(): Open[] {

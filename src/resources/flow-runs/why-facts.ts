@@ -1,0 +1,173 @@
+/** What D1 knows of a run that may be waiting, and of what it may be waiting for: one round trip. */
+import { type SQL, sql } from "drizzle-orm";
+import { concurrency_limit } from "#db/tables/concurrency-limit";
+import { deployment, deployment_schedule } from "#db/tables/deployment";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import type { Micros } from "#lib/clock";
+import { isMissed, JOIN_SCHEDULE } from "#orchestration/skip-missed-runs";
+import { STATE_COLUMNS, type StateColumns } from "#resources/flow-runs/store";
+import type { Tools } from "#tools";
+
+/** So many runs that may hold slots are looked at for their names, and so many tasks and pools. */
+const MOST_NAMED = 500;
+const MOST_TASKS = 200;
+const MOST_POOLS = 20;
+
+/** A run with its surroundings: deployment d, its limit c, the schedule that made it h, queue q and pool p. */
+export interface WhyRow extends StateColumns {
+  id: string;
+  name: string;
+  created: Micros;
+  deployment_id: string | null;
+  /** The deployment that it was made from, by its label, which outlives the deployment. */
+  origin_id: string | null;
+  work_queue_name: string | null;
+  parent_task_run_id: string | null;
+  infrastructure_pid: string | null;
+  retry_type: string | null;
+  run_count: number;
+  due: Micros | null;
+  start_time: Micros | null;
+  end_time: Micros | null;
+  d_name: string | null;
+  d_paused: number | null;
+  d_last_polled: Micros | null;
+  d_queue_id: string | null;
+  d_strategy: "ENQUEUE" | "CANCEL_NEW" | null;
+  c_id: string | null;
+  c_name: string | null;
+  c_limit: number | null;
+  c_active: number | null;
+  h_id: string | null;
+  h_slug: string | null;
+  h_active: number | null;
+  q_id: string | null;
+  q_name: string | null;
+  q_paused: number | null;
+  q_limit: number | null;
+  q_priority: number | null;
+  p_id: string | null;
+  p_name: string | null;
+  p_type: string | null;
+  p_paused: number | null;
+  p_limit: number | null;
+}
+
+/** A task run that is to begin, and the limit of one of its tags. */
+export interface TaggedTask {
+  id: string;
+  limit_id: string;
+  limit_name: string;
+  limit: number;
+}
+
+/** What is to be said of a run that holds a slot. */
+export interface NamedRun {
+  id: string;
+  name: string;
+  state_name: string | null;
+  since: Micros | null;
+}
+
+/** Everything that is read at once. */
+export interface WhyRows {
+  row: WhyRow;
+  /** Runs under way that may hold slots of the same limits, pool or queue. */
+  underWay: NamedRun[];
+  tagged: TaggedTask[];
+  pools: { name: string; type: string }[];
+  /** The policy under which the run will be skipped, if it will. */
+  missed: { policy: string; window_seconds: number } | null;
+}
+
+/** The run with what is around it, or undefined where there is none. */
+export async function readWhyRows({ db, workspaceId }: Tools, id: string, now: Micros): Promise<WhyRows | undefined> {
+  const run = sql`r.workspace_id = ${workspaceId} and r.id = ${id}`;
+  const [rows = [], underWay = [], tagged = [], pools = [], missed = []] = await db.readAll([
+    selectRun(run),
+    selectUnderWay(run, workspaceId),
+    selectTagged(id, workspaceId),
+    selectPools(run, workspaceId),
+    selectMissed(run, now),
+  ]);
+  // The rows are what the statements below select.
+  const row = rows[0] as WhyRow | undefined;
+  if (!row) return undefined;
+  return {
+    row,
+    underWay: underWay as unknown as NamedRun[],
+    tagged: tagged as unknown as TaggedTask[],
+    pools: pools as WhyRows["pools"],
+    missed: (missed[0] as WhyRows["missed"] | undefined) ?? null,
+  };
+}
+
+/** Task runs by their ids, as holders of slots are named. */
+export function readTaskRunNames({ db, workspaceId }: Tools, ids: readonly string[]): Promise<NamedRun[]> {
+  return db.rows<NamedRun>(
+    sql`select id, name, state_name, state_timestamp as since from ${task_run} where workspace_id = ${workspaceId}
+      and id in (select value from json_each(${JSON.stringify(ids)}))`,
+  );
+}
+
+function selectRun(run: SQL): SQL {
+  return sql`select r.id, r.name, r.created, r.deployment_id, r.labels ->> '$."prefect.deployment.id"' as origin_id, r.work_queue_name,
+      r.parent_task_run_id, r.infrastructure_pid, r.empirical_policy ->> '$.retry_type' as retry_type, r.run_count,
+      r.next_scheduled_start_time as due, r.start_time, r.end_time, ${STATE_COLUMNS},
+      d.name as d_name, d.paused as d_paused, d.last_polled as d_last_polled, d.work_queue_id as d_queue_id,
+      d.concurrency_options ->> '$.collision_strategy' as d_strategy,
+      c.id as c_id, c.name as c_name, c."limit" as c_limit, c.active as c_active,
+      h.id as h_id, h.slug as h_slug, h.active as h_active,
+      q.id as q_id, q.name as q_name, q.is_paused as q_paused, q.concurrency_limit as q_limit, q.priority as q_priority,
+      p.id as p_id, p.name as p_name, p.type as p_type, p.is_paused as p_paused, p.concurrency_limit as p_limit
+    from ${flow_run} r
+    left join ${flow_run_state} s on s.id = r.state_id
+    left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
+    left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
+    left join ${deployment_schedule} h on h.workspace_id = r.workspace_id and h.deployment_id = r.deployment_id
+      and h.id = r.created_by ->> '$.id'
+    left join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
+    left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+    where ${run}`;
+}
+
+/** Seeks those that have no time they are due at in the index of live runs; nothing is read where nothing is limited. */
+export function selectUnderWay(run: SQL, workspaceId: string): SQL {
+  const limited = sql`(select case when q.concurrency_limit is not null or p.concurrency_limit is not null then p.id end as pool_id,
+      d.concurrency_limit_id as limit_id
+    from ${flow_run} r
+    left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
+    left join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
+    left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+    where ${run} and r.state_type = 'SCHEDULED')`;
+  return sql`select u.id, u.name, u.state_name, u.state_timestamp as since
+    from ${limited} l join ${flow_run} u indexed by flow_run_live
+      on u.end_time is null and u.next_scheduled_start_time is null and u.workspace_id = ${workspaceId}
+    left join ${work_queue} q on q.workspace_id = u.workspace_id and q.id = u.work_queue_id
+    left join ${deployment} d on d.workspace_id = u.workspace_id and d.id = u.deployment_id
+    where coalesce(l.pool_id, l.limit_id) is not null
+      and (q.work_pool_id = l.pool_id or d.concurrency_limit_id = l.limit_id) limit ${MOST_NAMED}`;
+}
+
+function selectTagged(id: string, workspaceId: string): SQL {
+  return sql`select t.id, c.id as limit_id, c.name as limit_name, c."limit"
+    from ${task_run} t, json_each(t.tags) tag
+    join ${concurrency_limit} c on c.workspace_id = t.workspace_id and c.name = 'tag:' || tag.value and c.active = 1
+    where t.workspace_id = ${workspaceId} and t.flow_run_id = ${id} and t.state_type = 'PENDING'
+    order by c.name, t.id limit ${MOST_TASKS}`;
+}
+
+/** The other pools that have workers. */
+function selectPools(run: SQL, workspaceId: string): SQL {
+  return sql`select p.name, p.type from ${work_pool} p where p.workspace_id = ${workspaceId} and p.status = 'READY'
+    and p.id is not (select q.work_pool_id from ${flow_run} r
+      join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id where ${run})
+    order by p.name limit ${MOST_POOLS}`;
+}
+
+function selectMissed(run: SQL, now: Micros): SQL {
+  return sql`select s.missed_runs ->> '$.policy' as policy, s.missed_runs ->> '$.window_seconds' as window_seconds
+    from ${flow_run} r ${JOIN_SCHEDULE} where ${run} and ${isMissed(now)}`;
+}

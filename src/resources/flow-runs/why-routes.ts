@@ -1,0 +1,19 @@
+/** The route of the question why a run has not started. Ours; stock clients do not know it. */
+import { z } from "zod";
+import { route } from "#http/route";
+import { explainFlowRun } from "#resources/flow-runs/why";
+import { Why } from "#resources/flow-runs/why-schema";
+import { Uuid } from "#wire/ids";
+
+export const flowRunWhyRoutes = [
+  route(
+    {
+      method: "GET",
+      path: "/flow_runs/{id:uuid}/why",
+      summary: "Read why a flow run has not started: what keeps it back, by which facts, and what happens next.",
+      params: z.object({ id: Uuid }),
+      response: Why,
+    },
+    ({ params, tools }) => explainFlowRun(tools, params.id),
+  ),
+];

@@ -1,0 +1,59 @@
+/** `GET /flow_runs/{id}/why`: one read of D1, and one call of each object that knows more. */
+import { notFound } from "#lib/api-error";
+import { readUsage } from "#objects/concurrency-limits/client";
+import { isWorkerless, readStanding } from "#objects/work-pool/client";
+import type { Standing } from "#objects/work-pool/messages";
+import { stateOf } from "#resources/flow-runs/store";
+import { readTaskRunNames, readWhyRows, type WhyRow, type WhyRows } from "#resources/flow-runs/why-facts";
+import { findReasons } from "#resources/flow-runs/why-reasons";
+import type { Why } from "#resources/flow-runs/why-schema";
+import type { Situation } from "#resources/flow-runs/why-situation";
+import type { Tools } from "#tools";
+import { printTime } from "#wire/dates";
+
+/** Why the run has not started. Throws 404 for an unknown one. */
+export async function explainFlowRun(tools: Tools, id: string): Promise<Why> {
+  const rows = await readWhyRows(tools, id, tools.clock());
+  if (!rows) throw notFound("Flow run");
+  const situation = await look(tools, rows);
+  const { state, row } = situation;
+  const [first, ...others] = findReasons(situation);
+  if (!first) throw new Error("no reason was found");
+  return {
+    flow_run_id: row.id,
+    state: state && { type: state.type, name: state.name, timestamp: printTime(state.timestamp) },
+    started: row.start_time !== null,
+    reasons: [first, ...others].map(({ reason }) => reason),
+    next: first.next,
+  };
+}
+
+async function look(tools: Tools, { underWay, ...rows }: WhyRows): Promise<Situation> {
+  const [standing, usage] = await Promise.all([standingOf(tools, rows.row), readUsage(tools, limitsOf(rows))]);
+  const names = new Map(underWay.map((run) => [run.id, run]));
+  const holders = Object.values(usage).flatMap(({ leases }) => leases.flatMap(({ holder }) => holder ?? []));
+  const tasks = holders.filter(({ type }) => type === "task_run").map(({ id }) => id);
+  if (tasks.length > 0) for (const task of await readTaskRunNames(tools, tasks)) names.set(task.id, task);
+  return {
+    ...rows,
+    now: tools.clock(),
+    state: stateOf(rows.row),
+    isWorkerless: isWorkerless(rows.row.p_type ?? ""),
+    standing,
+    usage,
+    names,
+  };
+}
+
+/** Only what is about to start is asked for at its pool. */
+async function standingOf(tools: Tools, row: WhyRow): Promise<Standing | null> {
+  const { p_id, p_name, q_id, s_type } = row;
+  if (p_id === null || p_name === null || q_id === null || (s_type !== "SCHEDULED" && s_type !== "PENDING"))
+    return null;
+  return readStanding(tools, { id: p_id, name: p_name }, { id: row.id, queue_id: q_id, due: row.due ?? tools.clock() });
+}
+
+function limitsOf({ row, tagged }: Pick<WhyRows, "row" | "tagged">): string[] {
+  if (row.s_type === "RUNNING") return [...new Set(tagged.map(({ limit_id }) => limit_id))];
+  return row.s_type === "SCHEDULED" && row.c_id !== null && row.c_active === 1 ? [row.c_id] : [];
+}
