@@ -31,8 +31,10 @@ export const explained: Explained[] = [
     reason: "The original fails here; an answer is better.",
   },
   {
-    holds: ({ path, plays, at }) =>
-      /\.(empirical_policy\.(resuming|pause_keys)|run_count)$/.test(path) &&
+    holds: ({ path, target, plays, at }) =>
+      (/\.(empirical_policy\.(resuming|pause_keys)|run_count)$/.test(path) ||
+        // The whole policy is news where one of its fields is.
+        (path.includes(".empirical_policy.") && target === undefined)) &&
       plays.reference.steps.slice(0, at).some(isRefusedPause),
     reason: "A paused run that is refused another state stays as it was; the original marks it as resuming.",
   },
