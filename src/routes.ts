@@ -5,6 +5,7 @@ import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/route
 import { missedRunsRoutes } from "#resources/deployments/missed-runs-routes";
 import { reliabilityRoutes } from "#resources/deployments/reliability-routes";
 import { deploymentRoutes } from "#resources/deployments/routes";
+import { deploymentVersionRoutes } from "#resources/deployments/version-routes";
 import { eventRoutes } from "#resources/events/routes";
 import { flowRunChangeRoutes } from "#resources/flow-runs/change-routes";
 import { flowRunGraphRoutes } from "#resources/flow-runs/graph-routes";
@@ -32,6 +33,7 @@ export const routes: readonly Route[] = [
   ...concurrencyLimitRoutes,
   ...concurrencyLimitV2Routes,
   ...deploymentRoutes,
+  ...deploymentVersionRoutes,
   ...missedRunsRoutes,
   ...reliabilityRoutes,
   ...eventRoutes,

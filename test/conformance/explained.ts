@@ -43,6 +43,12 @@ export const explained: Explained[] = [
     reason: "The original leaves these fields out of pages, and only there; ours shows the whole task run.",
   },
   {
+    path: /^\$\.body(\.results)?(\[\d+\])?\.version_(id|info)$/,
+    holds: (reference) => /deployments/.test(reference.request),
+    reason:
+      "The open-source original takes a deployment's version_info and forgets it; its client would read both fields.",
+  },
+  {
     scenario: "deployments",
     step: /^refused: cron in no time zone$/,
     path: /^\$\.body\.exception_detail\[4\]\.(type|msg|ctx\.(error|pattern))$/,

@@ -13,7 +13,6 @@ export const deployment = sqliteTable(
     flow_id: uuid("flow_id").notNull(),
     description: text("description"),
     version: text("version"),
-    version_id: uuid("version_id"),
     version_info: json("version_info"),
     paused: flag("paused").notNull(),
     status: text("status").notNull(),

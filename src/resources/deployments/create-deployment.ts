@@ -15,6 +15,7 @@ import { checkParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentCreate, DeploymentScheduleCreate } from "#resources/deployments/schema";
 import { type Around, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentColumns, type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
+import { asKept, keepVersion } from "#resources/deployments/versions-store";
 import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
 import { AGENT_POOL } from "#resources/work-queues/queues";
@@ -86,6 +87,7 @@ async function make(tools: Tools, store: DeploymentStore, wish: Wish): Promise<D
   };
   const written = await tools.db.batch([
     store.insert(row),
+    ...keepVersion(tools, row.id, now),
     ...insertSchedules(tools, store, row.id, wish.body, { isPaused: row.paused === 1 }),
     ...limitStatements(tools, store, row.id, null, wish.body, now),
     store.select({ id: row.id }),
@@ -104,7 +106,8 @@ async function say(
   const removal = removeAutoRuns(tools.workspaceId, existing.id, now, "future");
   const written = await tools.db.batch([
     ...removal,
-    store.update(existing.id, { ...wish.columns, labels: labelsOf(wish), updated: now }),
+    store.update(existing.id, { ...asKept(existing, { ...wish.columns, labels: labelsOf(wish) }), updated: now }),
+    ...keepVersion(tools, existing.id, now),
     store.removeSchedules(existing.id),
     ...insertSchedules(tools, store, existing.id, wish.body, { isPaused, before: schedulesOf(existing) }),
     ...limitStatements(tools, store, existing.id, existing, wish.body, now),
@@ -141,6 +144,7 @@ export function columnsOf(body: Omit<Partial<DeploymentCreate>, "schedules">): P
   return {
     ...plain("description", body.description),
     ...plain("version", body.version),
+    ...json("version_info", body.version_info),
     ...flag("paused", body.paused),
     ...plain("concurrency_limit", body.concurrency_limit),
     ...plain("concurrency_limit_id", body.global_concurrency_limit_id),
@@ -169,7 +173,6 @@ function blank(workspaceId: string, id: string, body: DeploymentCreate, now: Mic
     flow_id: body.flow_id,
     description: null,
     version: null,
-    version_id: null,
     version_info: null,
     paused: 0,
     status: "NOT_READY",

@@ -5,6 +5,9 @@ import { isObject, UnusableSchema } from "#lib/json-schema";
 import { enforceSchema, fillIn, readVariables } from "#resources/deployments/parameters";
 import type { DeploymentFlowRunCreate } from "#resources/deployments/schema";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
+import { readVersions, refuseUnusable } from "#resources/deployments/versions";
+import { pinnedVariables, refuseWithoutEnv } from "#resources/deployments/versions-pinned";
+import { atVersion, versionLabels, type VersionRow } from "#resources/deployments/versions-store";
 import { templateOf } from "#resources/deployments/work-queue";
 import { type Created, createFlowRun, createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
@@ -16,15 +19,18 @@ import { valuesProblem } from "#wire/parameters";
 
 type Json = Record<string, unknown>;
 
-/** A deployment with its pool, where it has one. */
+/** A deployment, as it is or at an older version, with its pool, where it has one. */
 interface Origin {
   row: DeploymentRow;
   pool: WorkPoolRow | undefined;
+  /** The deployment as it is, where `row` is it at a version that the run is pinned to. */
+  newest?: DeploymentRow;
 }
 
 /** Prefect: `create_flow_run_from_deployment`. Throws 404, 400, 409 or 422 where the run cannot be. */
 export async function createFromDeployment(tools: Tools, id: string, body: DeploymentFlowRunCreate): Promise<Created> {
-  const origin = await readOrigin(tools, id);
+  const newest = await readOrigin(tools, id);
+  const origin = body.deployment_version_id ? await readPinned(tools, newest, body.deployment_version_id) : newest;
   const merged = mergedParameters(origin.row, body);
   const parameters = fillIn(merged, await readVariables(tools, [merged]), "flow run");
   if (isEnforced(origin.row, body)) enforceSchema(parameters, schemaOf(origin.row), "creating flow run");
@@ -37,7 +43,7 @@ export async function createFromDeployment(tools: Tools, id: string, body: Deplo
     );
   }
   return createFlowRun(tools, {
-    ...draftOf(tools, origin.row, body, parameters),
+    ...draftOf(tools, origin, body, parameters),
     ...(await placeOf(tools, origin, body)),
   });
 }
@@ -59,15 +65,25 @@ export async function createManyFromDeployment(
   bodies: readonly DeploymentFlowRunCreate[],
 ): Promise<BulkResult[]> {
   if (bodies.length > MAX_BULK) throw refused(400, `Cannot create more than ${MAX_BULK} flow runs at once.`);
-  const origin = await readOrigin(tools, id);
-  const merged = bodies.map((body) => mergedParameters(origin.row, body));
-  const variables = await readVariables(tools, merged);
-  const places = await placesOf(tools, origin, bodies);
-  const outcomes = bodies.map((body, index) => {
+  const newest = await readOrigin(tools, id);
+  const pins = await readPins(tools, newest, bodies);
+  const asked = bodies.map((body) => ({ body, origin: originOf(newest, pins, body) }));
+  const variables = await readVariables(
+    tools,
+    asked.map(({ body, origin }) => (origin instanceof ApiError ? {} : mergedParameters(origin.row, body))),
+  );
+  const places = new Map<Origin, Map<string, Place>>();
+  for (const origin of [newest, ...pins.values()]) {
+    if (origin instanceof ApiError) continue;
+    const named = asked.filter((one) => one.origin === origin).map(({ body }) => body);
+    places.set(origin, await placesOf(tools, origin, named));
+  }
+  const outcomes = asked.map(({ body, origin }) => {
     try {
-      const parameters = checkOne(origin, body, hydrate(merged[index] ?? {}, variables));
-      const place = places.get(body.work_queue_name ?? "") ?? ownPlace(origin.row);
-      return { ...draftOf(tools, origin.row, body, parameters), ...place };
+      if (origin instanceof ApiError) throw origin;
+      const parameters = checkOne(origin, body, hydrate(mergedParameters(origin.row, body), variables));
+      const place = places.get(origin)?.get(body.work_queue_name ?? "") ?? ownPlace(origin.row);
+      return { ...draftOf(tools, origin, body, parameters), ...place };
     } catch (error) {
       return failure(error);
     }
@@ -116,12 +132,51 @@ function checkOne(origin: Origin, body: DeploymentFlowRunCreate, parameters: Jso
 async function readOrigin(tools: Tools, id: string): Promise<Origin> {
   const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
   if (!row) throw notFound("Deployment");
-  const pool =
-    row.pool_name === null
-      ? undefined
-      : await new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(row.pool_name);
-  return { row, pool };
+  return { row, pool: await poolOf(tools, row) };
 }
+
+async function poolOf(tools: Tools, row: DeploymentRow): Promise<WorkPoolRow | undefined> {
+  if (row.pool_name === null) return undefined;
+  return new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(row.pool_name);
+}
+
+/** The deployment at a version. Throws 404 or 409 where no run can be made of that. */
+async function readPinned(tools: Tools, newest: Origin, versionId: string): Promise<Origin> {
+  const [version] = await readVersions(tools, newest.row.id, [versionId]);
+  return pinTo(tools, newest, version);
+}
+
+async function pinTo(tools: Tools, newest: Origin, version: VersionRow | undefined): Promise<Origin> {
+  if (!version) throw notFound("Version");
+  refuseUnusable(version);
+  const row = atVersion(newest.row, version);
+  const pool = row.pool_name === newest.row.pool_name ? newest.pool : await poolOf(tools, row);
+  if (pool) refuseWithoutEnv(templateOf(pool));
+  return { row, pool, newest: newest.row };
+}
+
+/** What the versions come to that runs are pinned to, by their ids: the deployment at that version, or why not. */
+async function readPins(
+  tools: Tools,
+  newest: Origin,
+  bodies: readonly DeploymentFlowRunCreate[],
+): Promise<Map<string, Origin | ApiError>> {
+  const ids = [...new Set(bodies.flatMap((body) => body.deployment_version_id ?? []))];
+  const versions = new Map((await readVersions(tools, newest.row.id, ids)).map((version) => [version.id, version]));
+  const pins = new Map<string, Origin | ApiError>();
+  for (const id of ids) {
+    try {
+      pins.set(id, await pinTo(tools, newest, versions.get(id)));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      pins.set(id, error);
+    }
+  }
+  return pins;
+}
+
+const originOf = (newest: Origin, pins: Map<string, Origin | ApiError>, body: DeploymentFlowRunCreate) =>
+  body.deployment_version_id ? (pins.get(body.deployment_version_id) ?? notFound("Version")) : newest;
 
 const mergedParameters = (row: DeploymentRow, body: DeploymentFlowRunCreate): Json => ({
   ...readJson<Json>(row.parameters),
@@ -161,10 +216,13 @@ async function placesOf(
   return places;
 }
 
-function draftOf(tools: Tools, row: DeploymentRow, body: DeploymentFlowRunCreate, parameters: Json): FlowRunDraft {
-  const { enforce_parameter_schema: _enforced, work_queue_name: _queue, tags, ...given } = body;
+function draftOf(tools: Tools, origin: Origin, body: DeploymentFlowRunCreate, parameters: Json): FlowRunDraft {
+  const { enforce_parameter_schema: _enforced, work_queue_name: _queue, tags, ...rest } = body;
+  const { deployment_version_id: _version, ...given } = rest;
+  const { row } = origin;
   return {
     ...given,
+    ...pinnedFields(origin, body),
     flow_id: row.flow_id,
     deployment_id: row.id,
     deployment_version: row.version,
@@ -173,5 +231,13 @@ function draftOf(tools: Tools, row: DeploymentRow, body: DeploymentFlowRunCreate
     infrastructure_document_id: body.infrastructure_document_id ?? row.infrastructure_document_id,
     created_by: tools.client.createdBy,
     state: body.state ?? { type: "SCHEDULED" },
+  };
+}
+
+function pinnedFields({ row, pool, newest }: Origin, body: DeploymentFlowRunCreate): Partial<FlowRunDraft> {
+  if (!newest) return {};
+  return {
+    labels: { ...readJson<Json>(row.labels), ...body.labels, ...versionLabels(row) },
+    job_variables: pinnedVariables(newest, row, body.job_variables ?? {}, pool ? templateOf(pool) : {}),
   };
 }

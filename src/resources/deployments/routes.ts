@@ -32,6 +32,7 @@ import {
 } from "#resources/deployments/schema";
 import { type DeploymentKey, DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
+import { readAsPinned } from "#resources/deployments/versions-pinned";
 import { checkWorkQueues } from "#resources/deployments/work-queue-check";
 import { FlowRunResponse } from "#resources/flow-runs/schema";
 import { printFlowRun } from "#resources/flow-runs/store";
@@ -99,7 +100,11 @@ export const deploymentRoutes = [
       params: ById,
       response: DeploymentResponse,
     },
-    async ({ params, tools }) => showDeployment(tools, await read(tools, params)),
+    async ({ params, tools, request }) => {
+      const row = await readAsPinned(tools, params.id, request);
+      if (!row) throw notFound("Deployment");
+      return showDeployment(tools, row);
+    },
   ),
   route(
     {

@@ -12,6 +12,7 @@ import { Bool, Int, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
 import { SizedParameters } from "#wire/sized-parameters";
 import { StateCreate } from "#wire/state";
+import { VersionInfo } from "#wire/version-info";
 import { isObject } from "#lib/json-schema";
 
 /** Prefect: PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS. */
@@ -56,9 +57,6 @@ export const ConcurrencyOptions = z
       .transform((seconds) => seconds ?? null),
   })
   .meta({ id: "ConcurrencyOptions" });
-
-/** Prefect: taken and not kept by the open-source server. */
-const VersionInfo = z.looseObject({ type: z.string(), version: z.string() }).meta({ id: "VersionInfo" });
 
 /** Prefect: fields of old clients, which are passed over. */
 const OLD_FIELDS = ["worker_pool_queue_id", "worker_pool_name", "worker_pool_queue_name", "work_pool_queue_name"];
@@ -158,6 +156,8 @@ export const DeploymentFlowRunCreate = z
     parent_task_run_id: Uuid.nullish(),
     work_queue_name: z.string().nullish(),
     job_variables: JsonObject.nullish(),
+    /** Ours: an older version that the run is made of. */
+    deployment_version_id: Uuid.nullish(),
   })
   .meta({ id: "DeploymentFlowRunCreate" });
 export type DeploymentFlowRunCreate = z.output<typeof DeploymentFlowRunCreate>;
@@ -187,6 +187,9 @@ export const DeploymentResponse = z
     updated: TimeText,
     name: z.string(),
     version: z.string().nullable(),
+    /** Prefect: the open-source server neither keeps nor shows these two; its client reads them. */
+    version_id: UuidText.nullable(),
+    version_info: VersionInfo.nullable(),
     description: z.string().nullable(),
     flow_id: UuidText,
     paused: z.boolean(),

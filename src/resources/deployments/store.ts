@@ -4,12 +4,14 @@ import { insertRows } from "#db/bulk";
 import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
+import { deployment_version } from "#db/tables/deployment-version";
 import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { MissedRuns } from "#wire/missed-runs";
 import type { Schedule } from "#wire/schedule";
+import type { VersionInfo } from "#wire/version-info";
 
 export type DeploymentColumns = typeof deployment.$inferSelect;
 export type ScheduleRow = typeof deployment_schedule.$inferSelect;
@@ -22,6 +24,8 @@ export type DeploymentRow = DeploymentColumns & {
   pool_id: string | null;
   pool_name: string | null;
   pool_type: string | null;
+  /** The version that its content is; null only while it is being made. */
+  version_id: string | null;
   /** JSON of the limit's row, or null. */
   limit_row: string | null;
   /** JSON array of the schedules' rows, last changed first. */
@@ -67,6 +71,8 @@ const SCHEDULE_COLUMNS = [
 export function selectDeployments(rest: SQL): SQL {
   return sql`select ${deployment}.*, f.name as flow_name, q.name as queue_name,
       p.id as pool_id, p.name as pool_name, p.type as pool_type,
+      (select v.id from ${deployment_version} v where v.workspace_id = ${deployment.workspace_id} and v.deployment_id = ${deployment.id}
+        order by v.ordinal desc limit 1) as version_id,
       case when l.id is null then null else ${jsonRow("l", LIMIT_COLUMNS)} end as limit_row,
       (select json_group_array(${jsonRow("s", SCHEDULE_COLUMNS)}) from (
         select * from ${deployment_schedule}
@@ -130,7 +136,7 @@ export class DeploymentStore {
     return this.db.build.update(deployment).set(changes).where(this.by({ id }));
   }
 
-  /** Removes deployments with their schedules and the limits of their own; says which there were, and last which limits. */
+  /** Removes deployments with their schedules, the limits of their own and versions; says first which there were, and third which limits. */
   remove(ids: readonly string[]): Statement[] {
     const names = ids.map(ownLimitName);
     return [
@@ -139,6 +145,8 @@ export class DeploymentStore {
         and ${deployment_schedule.deployment_id} in (select value from json_each(${JSON.stringify(ids)}))`,
       sql`delete from ${concurrency_limit} where ${concurrency_limit.workspace_id} = ${this.workspaceId}
         and ${concurrency_limit.name} in (select value from json_each(${JSON.stringify(names)})) returning id`,
+      sql`delete from ${deployment_version} where ${deployment_version.workspace_id} = ${this.workspaceId}
+        and ${deployment_version.deployment_id} in (select value from json_each(${JSON.stringify(ids)}))`,
     ];
   }
 
@@ -272,6 +280,8 @@ export function printDeployment<Limit>(row: DeploymentRow, limit: Limit | null) 
     updated: printTime(row.updated),
     name: row.name,
     version: row.version,
+    version_id: row.version_id,
+    version_info: readOptionalJson<VersionInfo>(row.version_info),
     description: row.description,
     flow_id: row.flow_id,
     paused: row.paused === 1,

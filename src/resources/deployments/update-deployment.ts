@@ -5,13 +5,14 @@ import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { conflict, refused, unavailable } from "#lib/api-error";
 import { announce, columnsOf } from "#resources/deployments/create-deployment";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
-import { limitStatements, tellOfLimit } from "#resources/deployments/limits";
+import { limitStatements, type LimitWish, tellOfLimit } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
 import { enforceSchema, fillIn, readVariables } from "#resources/deployments/parameters";
 import type { DeploymentUpdate } from "#resources/deployments/schema";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import { mergeSchedules, plannedSchedules } from "#resources/deployments/merge-schedules";
 import { type DeploymentColumns, type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
+import { asKept, keepVersion } from "#resources/deployments/versions-store";
 import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { forgetDeployment } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
@@ -49,7 +50,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
     ...(leavesPool && { work_queue_id: null }),
     ...(queueId && { work_queue_id: queueId }),
   };
-  await commit(tools, store, before, { body, changes, schedules });
+  await commitChange(tools, before, { body, changes, schedules });
 }
 
 /** The schedules that the body makes, changes or lets go on. */
@@ -58,18 +59,20 @@ function activated(before: DeploymentRow, body: DeploymentUpdate) {
   return before.paused === 1 && body.paused === false ? schedulesOf(before) : [];
 }
 
-interface Change {
-  body: DeploymentUpdate;
+/** A change of a deployment's columns, of its limit (`body`) and of its schedules. */
+export interface Change {
+  body: LimitWish;
   changes: Partial<DeploymentColumns>;
   schedules: Statement[];
 }
 
-async function commit(
+/** Commits a change in one batch, with the version that comes of it; then tells whom it concerns. */
+export async function commitChange(
   tools: Tools,
-  store: DeploymentStore,
   before: DeploymentRow,
   { body, changes, schedules }: Change,
 ): Promise<void> {
+  const store = new DeploymentStore(tools.db, tools.workspaceId);
   const { id } = before;
   const now = tools.clock();
   const isReshaped =
@@ -78,7 +81,8 @@ async function commit(
   const removal = isReshaped ? removeAutoRuns(tools.workspaceId, id, now, "future") : [];
   const written = await tools.db.batch([
     ...removal,
-    store.update(id, { ...changes, updated: now }),
+    store.update(id, { ...asKept(before, changes), updated: now }),
+    ...keepVersion(tools, id, now),
     ...schedules,
     ...(isReshaped ? [store.callForTopUp(id, now)] : []),
     ...limitStatements(tools, store, id, before, body, now),

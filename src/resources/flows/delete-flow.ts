@@ -4,6 +4,7 @@
  */
 import { sql } from "drizzle-orm";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
+import { deployment_version } from "#db/tables/deployment-version";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";
@@ -64,9 +65,11 @@ async function removeBare(tools: Tools, flowId: string): Promise<boolean> {
   const { workspaceId, db } = tools;
   const isBare = sql`not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and +r.flow_id = ${flowId})`;
   const isGone = sql`not exists (select 1 from ${flow} f where f.workspace_id = ${workspaceId} and f.id = ${flowId})`;
-  const [, , , left] = await db.batch([
+  const [, , , , left] = await db.batch([
     sql`delete from ${flow} where workspace_id = ${workspaceId} and id = ${flowId} and ${isBare}`,
     sql`delete from ${deployment_schedule} where workspace_id = ${workspaceId} and ${isGone} and deployment_id in
+      (select id from ${deployment} where workspace_id = ${workspaceId} and flow_id = ${flowId})`,
+    sql`delete from ${deployment_version} where workspace_id = ${workspaceId} and ${isGone} and deployment_id in
       (select id from ${deployment} where workspace_id = ${workspaceId} and flow_id = ${flowId})`,
     sql`delete from ${deployment} where workspace_id = ${workspaceId} and flow_id = ${flowId} and ${isGone}`,
     sql`select 1 from ${flow} where workspace_id = ${workspaceId} and id = ${flowId}`,

@@ -1,0 +1,34 @@
+/** How long events are kept. What is older is shown to nobody, and removed by the clock. */
+import type { ServicesSettings } from "#env";
+import type { Micros } from "#lib/clock";
+
+/** From when on events are kept. */
+export interface Horizon {
+  readonly oldest: Micros;
+  /** Later times, of the events of some names. */
+  readonly oldestByName: ReadonlyMap<string, Micros>;
+}
+
+/** A time before all others. */
+const EVER: Micros = -9e18;
+
+/** Nothing is too old. */
+export const NO_HORIZON: Horizon = { oldest: EVER, oldestByName: new Map() };
+
+/** From when on events are kept at a time, by the settings. A name's own period counts where it is the shorter one. */
+export function eventHorizon(settings: ServicesSettings["db_vacuum"], now: Micros): Horizon {
+  if (!settings.types.includes("events")) return NO_HORIZON;
+  const before = (period: number): Micros => now - period * 1_000_000;
+  const shorter = Object.entries(settings.event_retention_overrides).filter(
+    ([, period]) => period < settings.event_retention_period,
+  );
+  return {
+    oldest: before(settings.event_retention_period),
+    oldestByName: new Map(shorter.map(([name, period]) => [name, before(period)])),
+  };
+}
+
+/** Whether an event is kept. */
+export function isKept({ oldest, oldestByName }: Horizon, name: string, occurred: Micros): boolean {
+  return occurred >= (oldestByName.get(name) ?? oldest);
+}

@@ -1,0 +1,71 @@
+/** The routes under /deployments/{id}/versions. Ours; stock clients do not know them. */
+import { z } from "zod";
+import { route } from "#http/route";
+import { listVersions, readVersion, rollBack, setArchived } from "#resources/deployments/versions";
+import { DeploymentVersion, DeploymentVersionSummary } from "#resources/deployments/versions-schema";
+import { printVersion, printVersionSummary } from "#resources/deployments/versions-store";
+import { Uuid } from "#wire/ids";
+import { checkLimit, Limit, Offset } from "#wire/paging";
+import { Bool } from "#wire/scalars";
+
+const VERSIONS = "/deployments/{id:uuid}/versions";
+const VERSION = `${VERSIONS}/{version_id:uuid}`;
+const ById = z.object({ id: Uuid });
+const ByVersion = z.object({ id: Uuid, version_id: Uuid });
+
+export const deploymentVersionRoutes = [
+  route(
+    {
+      method: "GET",
+      path: VERSIONS,
+      summary: "Read a deployment's versions, newest first.",
+      params: ById,
+      query: z.object({ limit: Limit, offset: Offset, archived: Bool.default(false) }),
+      response: z.array(DeploymentVersionSummary),
+    },
+    async ({ params, query, tools }) => {
+      const page = { limit: checkLimit(query.limit), offset: query.offset, withArchived: query.archived };
+      return (await listVersions(tools, params.id, page)).map(printVersionSummary);
+    },
+  ),
+  route(
+    {
+      method: "GET",
+      path: VERSION,
+      summary: "Read a version of a deployment.",
+      params: ByVersion,
+      response: DeploymentVersion,
+    },
+    async ({ params, tools }) => printVersion(await readVersion(tools, params)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: `${VERSION}/rollback`,
+      summary: "Make a version's content the newest again; answers with the newest version.",
+      params: ByVersion,
+      response: DeploymentVersion,
+    },
+    async ({ params, tools }) => printVersion(await rollBack(tools, params)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: `${VERSION}/archive`,
+      summary: "Put a version away that is not in use.",
+      params: ByVersion,
+      response: DeploymentVersion,
+    },
+    async ({ params, tools }) => printVersion(await setArchived(tools, params, true)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: `${VERSION}/unarchive`,
+      summary: "Take back a version that was put away.",
+      params: ByVersion,
+      response: DeploymentVersion,
+    },
+    async ({ params, tools }) => printVersion(await setArchived(tools, params, false)),
+  ),
+];

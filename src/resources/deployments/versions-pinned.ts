@@ -1,0 +1,66 @@
+/**
+ * A run that is made of an older version, and what it goes by until its end: its own columns say what the worker is to start,
+ * and a word in its environment, which comes back in a header, says what its process is shown as its deployment.
+ */
+import { readJson } from "#db/database";
+import { conflict } from "#lib/api-error";
+import { isObject } from "#lib/json-schema";
+import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
+import { readBoth } from "#resources/deployments/versions";
+import { atVersion } from "#resources/deployments/versions-store";
+import type { Tools } from "#tools";
+
+type Json = Record<string, unknown>;
+
+/**
+ * Prefect: a worker sets this for the processes that it starts, and their client sends it as the header with every request,
+ * for nothing but statistics (`prefect/client/attribution.py`). A job variable `env` comes before the worker's own.
+ */
+const VARIABLE = "PREFECT__WORKER_NAME";
+const HEADER = "X-Prefect-Worker-Name";
+const WORD = /^deployment-version ([0-9a-f-]{36}) ([0-9a-f-]{36})$/;
+
+/** A deployment as the asker is to see it: at the version that its run is pinned to, else as it is. */
+export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow | undefined> {
+  const [, deploymentId, versionId = ""] = WORD.exec(request.headers.get(HEADER) ?? "") ?? [];
+  if (deploymentId !== id) return new DeploymentStore(tools.db, tools.workspaceId).read({ id });
+  const { deployment, version } = await readBoth(tools, { id, version_id: versionId });
+  return atVersion(deployment, version);
+}
+
+/**
+ * The job variables of a pinned run. Prefect: a worker lays a run's variables over those that the deployment has by then, so
+ * all of the version's are given, and what only the newest has is set to what it would be without.
+ */
+export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, given: Json, template: Json): Json {
+  const own = readJson<Json>(pinned.job_variables);
+  const others = readJson<Json>(newest.job_variables);
+  const properties = propertiesOf(template);
+  const left = Object.keys(others).filter((name) => name !== "env" && !(name in own) && !(name in given));
+  return {
+    ...Object.fromEntries(left.map((name) => [name, defaultOf(properties[name])])),
+    ...own,
+    ...given,
+    env: {
+      ...Object.fromEntries(Object.keys(envOf(others)).map((name) => [name, null])),
+      ...envOf(own),
+      ...envOf(given),
+      [VARIABLE]: `deployment-version ${pinned.id} ${String(pinned.version_id)}`,
+    },
+  };
+}
+
+/** Refuses a pool whose jobs take no environment (409): the process would not learn of its version and run the newest. */
+export function refuseWithoutEnv(template: Json): void {
+  const { env } = propertiesOf(template);
+  if (env === undefined)
+    throw conflict("The work pool's template has no variable `env`, by which a run learns of its version.");
+}
+
+function propertiesOf(template: Json): Json {
+  const { variables } = template;
+  return isObject(variables) && isObject(variables["properties"]) ? variables["properties"] : {};
+}
+
+const defaultOf = (property: unknown) => (isObject(property) ? (property["default"] ?? null) : null);
+const envOf = ({ env }: Json): Json => (isObject(env) ? env : {});

@@ -1,0 +1,222 @@
+/** Versions of deployments in D1: how one is kept with the change that makes it, and how they are read. */
+import { type SQL, sql } from "drizzle-orm";
+import { readJson, readOptionalJson, type Statement } from "#db/database";
+import { deployment } from "#db/tables/deployment";
+import { deployment_version } from "#db/tables/deployment-version";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import { sameJson } from "#lib/json-schema";
+import type { Micros } from "#lib/clock";
+import type { DeploymentColumns, DeploymentRow } from "#resources/deployments/store";
+import type { Tools } from "#tools";
+import { printOptionalTime, printTime } from "#wire/dates";
+import type { VersionInfo } from "#wire/version-info";
+
+/** So many versions of a deployment are kept; what is older goes with the change that makes the next. */
+export const MOST_VERSIONS = 1000;
+
+type Json = Record<string, unknown>;
+
+/** What of a deployment shapes its runs: its content. D1 takes 32 arguments of a function, and these are 16 pairs. */
+interface Content {
+  version: string | null;
+  version_info: VersionInfo | null;
+  description: string | null;
+  tags: string[];
+  labels: Json | null;
+  path: string | null;
+  entrypoint: string | null;
+  pull_steps: Json[] | null;
+  parameters: Json;
+  parameter_openapi_schema: Json | null;
+  enforce_parameter_schema: 0 | 1;
+  job_variables: Json;
+  work_queue_id: string | null;
+  work_queue_name: string | null;
+  storage_document_id: string | null;
+  infrastructure_document_id: string | null;
+}
+
+const IS_JSON: Record<keyof Content, boolean> = {
+  version: false,
+  version_info: true,
+  description: false,
+  tags: true,
+  labels: true,
+  path: false,
+  entrypoint: false,
+  pull_steps: true,
+  parameters: true,
+  parameter_openapi_schema: true,
+  enforce_parameter_schema: false,
+  job_variables: true,
+  work_queue_id: false,
+  work_queue_name: false,
+  storage_document_id: false,
+  infrastructure_document_id: false,
+};
+
+/** The content of the deployment `d`, made by the database from what it has. */
+const CONTENT = sql.raw(
+  `json_object(${Object.entries(IS_JSON)
+    .map(([column, isJson]) => `'${column}', ${isJson ? `json(d.${column})` : `d.${column}`}`)
+    .join(", ")})`,
+);
+
+/** A version with its place, and the queue and pool of its content, where they still are. */
+export interface VersionRow {
+  id: string;
+  deployment_id: string;
+  ordinal: number;
+  created: Micros;
+  archived: Micros | null;
+  content: string;
+  /** 1 for the newest, which is what the deployment is. */
+  is_current: 0 | 1;
+  queue_name: string | null;
+  pool_id: string | null;
+  pool_name: string | null;
+  pool_type: string | null;
+}
+
+/**
+ * Keeps what a deployment has become as its next version, unless that is what the newest is; and lets go of the oldest.
+ * Follows the change in its batch. Content and ordinal are the database's, so changes at once each get their own.
+ */
+export function keepVersion(
+  { workspaceId, ids }: Pick<Tools, "workspaceId" | "ids">,
+  id: string,
+  now: Micros,
+): Statement[] {
+  const newest = newestOf(sql`${workspaceId}`, sql`${id}`);
+  return [
+    sql`insert into ${deployment_version} (workspace_id, deployment_id, ordinal, id, created, archived, content)
+      select d.workspace_id, d.id, coalesce(n.ordinal, 0) + 1, ${ids.random()}, ${now}, null, ${CONTENT}
+      from ${deployment} d left join ${deployment_version} n
+        on n.workspace_id = d.workspace_id and n.deployment_id = d.id and n.ordinal = ${newest}
+      where d.workspace_id = ${workspaceId} and d.id = ${id} and (n.id is null or n.content <> ${CONTENT})`,
+    sql`delete from ${deployment_version} where workspace_id = ${workspaceId} and deployment_id = ${id}
+      and ordinal <= ${newest} - ${MOST_VERSIONS}`,
+  ];
+}
+
+/** Columns to be written, each as it is kept already where it says the same: keys in another order are no other content. */
+export function asKept(before: DeploymentColumns, columns: Partial<DeploymentColumns>): Partial<DeploymentColumns> {
+  const kept = new Map<string, unknown>(Object.entries(before));
+  const isSame = (text: unknown, other: unknown) =>
+    typeof text === "string" && typeof other === "string" && sameJson(readJson(text), readJson(other));
+  return Object.fromEntries(
+    Object.entries(columns).map(([column, value]) => {
+      const isJson = new Map<string, boolean>(Object.entries(IS_JSON)).get(column) ?? false;
+      return [column, isJson && isSame(value, kept.get(column)) ? kept.get(column) : value];
+    }),
+  );
+}
+
+function newestOf(workspaceId: SQL, deploymentId: SQL): SQL {
+  return sql`(select max(m.ordinal) from ${deployment_version} m where m.workspace_id = ${workspaceId} and m.deployment_id = ${deploymentId})`;
+}
+
+/** The versions of one deployment. */
+export class VersionStore {
+  private readonly workspaceId: string;
+  private readonly deploymentId: string;
+
+  constructor(workspaceId: string, deploymentId: string) {
+    this.workspaceId = workspaceId;
+    this.deploymentId = deploymentId;
+  }
+
+  /** Reads those of the versions that are there. */
+  select(ids: readonly string[]): SQL {
+    return this.rows(sql`and v.id in (select value from json_each(${JSON.stringify(ids)}))`);
+  }
+
+  /** Reads a page, newest first. */
+  list(page: { limit: number; offset: number; withArchived: boolean }): SQL {
+    const which = page.withArchived ? sql`` : sql`and v.archived is null`;
+    return this.rows(sql`${which} order by v.ordinal desc limit ${page.limit} offset ${page.offset}`);
+  }
+
+  /** Puts a version away, or takes it back (null); not the newest one, and nothing where it is so already. */
+  setArchived(id: string, at: Micros | null): SQL {
+    const newest = newestOf(sql`${this.workspaceId}`, sql`${this.deploymentId}`);
+    return sql`update ${deployment_version} set archived = ${at}
+      where workspace_id = ${this.workspaceId} and deployment_id = ${this.deploymentId} and id = ${id}
+        and (archived is null) <> (${at} is null) and ordinal < ${newest}`;
+  }
+
+  private rows(rest: SQL): SQL {
+    return sql`select v.id, v.deployment_id, v.ordinal, v.created, v.archived, v.content,
+        v.ordinal = ${newestOf(sql`v.workspace_id`, sql`v.deployment_id`)} as is_current,
+        q.name as queue_name, p.id as pool_id, p.name as pool_name, p.type as pool_type
+      from ${deployment_version} v
+      left join ${work_queue} q on q.workspace_id = v.workspace_id and q.id = v.content ->> '$.work_queue_id'
+      left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+      where v.workspace_id = ${this.workspaceId} and v.deployment_id = ${this.deploymentId} ${rest}`;
+  }
+}
+
+/** What a version says, as the columns of a deployment. */
+export function columnsOfVersion({ content }: Pick<VersionRow, "content">) {
+  const { version_info, tags, labels, pull_steps, parameters, parameter_openapi_schema, job_variables, ...plain } =
+    readJson<Content>(content);
+  const optional = (value: unknown) => (value === null ? null : JSON.stringify(value));
+  return {
+    ...plain,
+    version_info: optional(version_info),
+    tags: JSON.stringify(tags),
+    labels: JSON.stringify(labels),
+    pull_steps: optional(pull_steps),
+    parameters: JSON.stringify(parameters),
+    parameter_openapi_schema: optional(parameter_openapi_schema),
+    job_variables: JSON.stringify(job_variables),
+  };
+}
+
+/** The deployment as it is, or was, at a version. */
+export function atVersion(row: DeploymentRow, version: VersionRow): DeploymentRow {
+  const { queue_name, pool_id, pool_name, pool_type } = version;
+  return { ...row, ...columnsOfVersion(version), version_id: version.id, queue_name, pool_id, pool_name, pool_type };
+}
+
+/** The labels of a run that is made of a version, in the words that clients use of a deployment's events. */
+export function versionLabels(row: DeploymentRow): Record<string, string> {
+  if (row.version_id === null) return {};
+  const info = readOptionalJson<VersionInfo>(row.version_info);
+  return {
+    "prefect.deployment.version-id": row.version_id,
+    ...(info && { "prefect.deployment.version-type": info.type }),
+    ...((info?.version ?? row.version) !== null && {
+      "prefect.deployment.version": info?.version ?? row.version ?? "",
+    }),
+  };
+}
+
+/** A version as lists show it. */
+export function printVersionSummary(row: VersionRow) {
+  const { version, version_info, description, entrypoint } = readJson<Content>(row.content);
+  return {
+    id: row.id,
+    created: printTime(row.created),
+    deployment_id: row.deployment_id,
+    ordinal: row.ordinal,
+    is_current: row.is_current === 1,
+    archived: printOptionalTime(row.archived),
+    version,
+    version_info,
+    description,
+    entrypoint,
+  };
+}
+
+/** A version as it is shown by itself. */
+export function printVersion(row: VersionRow) {
+  const content = readJson<Content>(row.content);
+  return {
+    ...printVersionSummary(row),
+    ...content,
+    enforce_parameter_schema: content.enforce_parameter_schema === 1,
+    work_queue_name: row.queue_name ?? content.work_queue_name,
+    work_pool_name: row.pool_name,
+  };
+}

@@ -1,0 +1,93 @@
+/** Versions of a deployment: listed, read, made the newest again, put away. */
+import { conflict, notFound, unavailable } from "#lib/api-error";
+import { checkParameters } from "#resources/deployments/required-parameters";
+import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
+import { commitChange } from "#resources/deployments/update-deployment";
+import { columnsOfVersion, type VersionRow, VersionStore } from "#resources/deployments/versions-store";
+import type { Tools } from "#tools";
+
+/** How a caller names a version. */
+export interface VersionKey {
+  id: string;
+  version_id: string;
+}
+
+const storeOf = (tools: Tools, id: string) => new VersionStore(tools.workspaceId, id);
+const deploymentOf = (tools: Tools, id: string) => new DeploymentStore(tools.db, tools.workspaceId).select({ id });
+
+/** A page of a deployment's versions, newest first. */
+export async function listVersions(
+  tools: Tools,
+  id: string,
+  page: { limit: number; offset: number; withArchived: boolean },
+): Promise<VersionRow[]> {
+  const [deployments, versions] = await tools.db.readAll([deploymentOf(tools, id), storeOf(tools, id).list(page)]);
+  if (deployments?.length === 0) throw notFound("Deployment");
+  return rowsOf(versions);
+}
+
+/** One version. Throws 404 where it is not there. */
+export async function readVersion(tools: Tools, key: VersionKey): Promise<VersionRow> {
+  return (await readBoth(tools, key)).version;
+}
+
+/**
+ * Makes an older version's content the newest again, under a new ordinal, with all that a change brings: runs are scheduled
+ * anew. Again, it changes nothing. Gives the newest version.
+ */
+export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRow> {
+  const { deployment, version } = await readBoth(tools, key);
+  if (version.is_current === 1) return version;
+  refuseUnusable(version);
+  const changes = columnsOfVersion(version);
+  checkParameters({ ...deployment, ...changes }, deployment.paused === 1 ? [] : schedulesOf(deployment));
+  await commitChange(tools, deployment, { body: {}, changes, schedules: [] });
+  const [newest] = rowsOf(
+    await tools.db.rows(storeOf(tools, key.id).list({ limit: 1, offset: 0, withArchived: true })),
+  );
+  if (!newest) throw unavailable("The deployment was deleted in the meantime.", 1);
+  return newest;
+}
+
+/** Puts a version away, or takes it back. Throws 409 for the newest, which is in use. */
+export async function setArchived(tools: Tools, key: VersionKey, isArchived: boolean): Promise<VersionRow> {
+  const store = storeOf(tools, key.id);
+  const written = await tools.db.batch([
+    store.setArchived(key.version_id, isArchived ? tools.clock() : null),
+    store.select([key.version_id]),
+  ]);
+  const [version] = rowsOf(written[1]?.rows);
+  if (!version) throw notFound("Version");
+  if (isArchived && version.archived === null) throw conflict("The newest version is in use and cannot be archived.");
+  return version;
+}
+
+/** Refuses what can no longer be run (409): it is put away, or its work queue is gone. */
+export function refuseUnusable(version: VersionRow): void {
+  if (version.archived !== null) throw conflict(`Version ${version.ordinal} is archived.`);
+  if (columnsOfVersion(version).work_queue_id !== null && version.pool_name === null)
+    throw conflict(`The work queue of version ${version.ordinal} is no longer there.`);
+}
+
+/** Versions of a deployment by their ids. */
+export async function readVersions(tools: Tools, id: string, versionIds: readonly string[]): Promise<VersionRow[]> {
+  return versionIds.length === 0 ? [] : tools.db.rows<VersionRow>(storeOf(tools, id).select(versionIds));
+}
+
+/** A deployment and a version of it, in one round trip. */
+export async function readBoth(
+  tools: Tools,
+  { id, version_id }: VersionKey,
+): Promise<{ deployment: DeploymentRow; version: VersionRow }> {
+  const [deployments = [], versions] = await tools.db.readAll([
+    deploymentOf(tools, id),
+    storeOf(tools, id).select([version_id]),
+  ]);
+  const deployment = deployments[0] as DeploymentRow | undefined; // a row of the store's own select
+  if (!deployment) throw notFound("Deployment");
+  const [version] = rowsOf(versions);
+  if (!version) throw notFound("Version");
+  return { deployment, version };
+}
+
+const rowsOf = (rows: unknown[] | undefined) => (rows ?? []) as VersionRow[]; // rows of the store's own select

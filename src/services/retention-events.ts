@@ -1,0 +1,162 @@
+/** Removes events past their retention: whole hours of segments, and out of younger ones what is kept for a shorter time. */
+import { type SQL, sql } from "drizzle-orm";
+import { event_resource, event_segment } from "#db/tables/event";
+import { firstSegmentAsked } from "#events/outbox";
+import { eventHorizon, type Horizon } from "#events/retention";
+import { hourOf } from "#events/segments";
+import type { Micros } from "#lib/clock";
+import { type Page, type Place, type Round, takeTurn } from "#services/retention-rounds";
+import type { Tools } from "#tools";
+
+const HOUR: Micros = 3_600_000_000;
+/** How many pages a turn does. */
+const PAGES = 40;
+/** How many segments are looked at for one page of those that hold some of a name. */
+const MAX_LOOKED_AT = 1_000;
+/** How much is parsed for one transaction. */
+const MAX_CHARACTERS = 8_000_000;
+
+/**
+ * Removes segments of hours that are past their retention, and takes out of the others the events whose name has a shorter one.
+ * An hour is dealt with when all of it is past: nobody is shown its events before that, and a segment is written anew but once.
+ */
+export async function removeOldEvents(tools: Tools): Promise<void> {
+  const { types, ...settings } = tools.settings.services.db_vacuum;
+  if (!types.includes("events")) return;
+  const horizonAt = (time: Micros): Horizon => eventHorizon({ ...settings, types }, time);
+  const needed = await firstSegmentAsked(tools);
+  const common = { everySeconds: settings.loop_seconds, pages: PAGES, table: event_segment };
+  const whole: Round = {
+    ...common,
+    name: "events",
+    hasWork: ({ begun }) => hasSegments(-9e18, endOfWhole(horizonAt(begun).oldest)),
+    work: (own, { begun, after }) =>
+      removeHours(own, { until: endOfWhole(horizonAt(begun).oldest), after, needed, most: settings.batch_size }),
+  };
+  await takeTurn(tools, whole);
+  for (const name of horizonAt(0).oldestByName.keys()) {
+    const endAt = (time: Micros) => endOfWhole(horizonAt(time).oldestByName.get(name) ?? 0);
+    // What the round before has done is done: what comes so late goes with its hour. Another period begins anew.
+    const from = (before: Micros | null) => (before === null ? -9e18 : endAt(before));
+    await takeTurn(tools, {
+      ...common,
+      name: `events ${name} after ${settings.event_retention_overrides[name]}`,
+      hasWork: ({ begun, before }) => hasSegments(from(before), endAt(begun)),
+      work: (own, { begun, before, after }) =>
+        takeOut(own, name, { from: from(before), until: endAt(begun), after, needed, most: settings.batch_size }),
+    });
+  }
+}
+
+/** The end of the hours of which all is past. */
+const endOfWhole = (oldest: Micros): Micros => hourOf(oldest);
+
+function hasSegments(from: Micros, until: Micros): SQL {
+  return sql`exists (select 1 from ${event_segment} s where s.workspace_id = w.id and s.hour >= ${from} and s.hour < ${until})`;
+}
+
+interface Stretch extends Pick<Page, "after"> {
+  /** Hours from here … */
+  from?: Micros;
+  /** … to before this one. */
+  until: Micros;
+  /** The first segment that the outbox may yet ask for. */
+  needed: string;
+  /** How many segments one transaction changes at most. */
+  most: number;
+}
+
+interface Key {
+  hour: Micros;
+  id: string;
+}
+
+/** Segments that nobody waits for: not the queue's consumer, and for good not the outbox either. */
+const isConsumed = sql`s.consumed <> 0`;
+
+async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null> {
+  const found = await tools.db.rows<Key>(selectSegments(tools.workspaceId, stretch, sql`0`, stretch.most));
+  await tools.db.batch(deletions(tools.workspaceId, found, sql`${isConsumed} and s.id < ${stretch.needed}`));
+  return placeAfter(found, found.length < stretch.most);
+}
+
+async function takeOut(tools: Tools, name: string, stretch: Stretch): Promise<Place | null> {
+  const holds = sql`iif(instr(s.counts, ${`${JSON.stringify(name)}:`}) > 0 and ${isConsumed}, length(s.events), 0)`;
+  const looked = await tools.db.rows<Key & { characters: number }>(
+    selectSegments(tools.workspaceId, stretch, holds, MAX_LOOKED_AT),
+  );
+  const done = firstOf(looked, stretch.most);
+  const holding = done.filter(({ characters }) => characters > 0);
+  const isEmptied = sql`s.event_count = 0 and ${isConsumed} and s.id < ${stretch.needed}`;
+  if (holding.length > 0) {
+    await tools.db.batch([
+      withoutName(tools.workspaceId, holding, name),
+      ...deletions(tools.workspaceId, holding, isEmptied),
+    ]);
+  }
+  return placeAfter(done, done.length === looked.length && looked.length < MAX_LOOKED_AT);
+}
+
+/** As many of the first segments as one transaction may change; at least one. */
+function firstOf<T extends { characters: number }>(looked: readonly T[], most: number): T[] {
+  let holding = 0;
+  let characters = 0;
+  const end = looked.findIndex((segment, index) => {
+    holding += segment.characters > 0 ? 1 : 0;
+    characters += segment.characters;
+    return index > 0 && (holding > most || characters > MAX_CHARACTERS);
+  });
+  return looked.slice(0, end < 0 ? looked.length : end);
+}
+
+function placeAfter(done: readonly Key[], isEnd: boolean): Place | null {
+  const last = done.at(-1);
+  return last && !isEnd ? { at: last.hour, id: last.id } : null;
+}
+
+/** The next segments of some hours, by their key. */
+function selectSegments(workspaceId: string, { from, until, after }: Stretch, characters: SQL, most: number): SQL {
+  const first = after ? sql`(s.hour, s.id) > (${after.at}, ${after.id})` : sql`s.hour >= ${from ?? -9e18}`;
+  return sql`select s.hour, s.id, ${characters} as characters from ${event_segment} s
+    where s.workspace_id = ${workspaceId} and ${first} and s.hour < ${until} order by s.hour, s.id limit ${most}`;
+}
+
+/**
+ * Takes the events of a name out of segments. The ids by which the outbox knows what was sent stay, and so do the first and
+ * the last time: a reader takes them for bounds.
+ */
+function withoutName(workspaceId: string, keys: readonly Key[], name: string): SQL {
+  return sql`update ${event_segment} as s set
+      events = (select json_group_array(json(value)) from (
+        select e.value from json_each(s.events) e where e.value ->> 'event' <> ${name} order by e.key)),
+      event_count = s.event_count - coalesce((select c.value from json_each(s.counts) c where c.key = ${name}), 0),
+      counts = json_patch(s.counts, json_object(${name}, null))
+    where s.workspace_id = ${workspaceId} and (s.hour, s.id) in ${listed(keys)} and ${isConsumed}`;
+}
+
+/** Removes those of the segments that meet a condition, and the index rows that lead to none any more. */
+function deletions(workspaceId: string, keys: readonly Key[], condition: SQL): SQL[] {
+  const going = sql`(select s.hour, s.id from json_each(${printKeys(keys)}) k
+    cross join ${event_segment} s on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1
+    where ${condition})`;
+  return [
+    sql`delete from ${event_resource} where (workspace_id, resource_id, hour, first_id) in (
+      select r.workspace_id, r.resource_id, r.hour, r.first_id
+      from json_each(${printKeys(keys)}) k
+      cross join ${event_segment} s on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1
+      cross join json_each(s.resources) named
+      cross join ${event_resource} r on r.workspace_id = ${workspaceId} and r.resource_id = named.value
+        and r.hour = s.hour and s.id between r.first_id and r.last_id
+      where ${condition} and not exists (
+        select 1 from ${event_segment} o, json_each(o.resources) other
+        where o.workspace_id = ${workspaceId} and o.hour = r.hour and o.id between r.first_id and r.last_id
+          and (o.hour, o.id) not in ${going} and other.value = named.value))`,
+    sql`delete from ${event_segment} where workspace_id = ${workspaceId} and (hour, id) in ${going}`,
+  ];
+}
+
+const printKeys = (keys: readonly Key[]): string => JSON.stringify(keys.map(({ hour, id }) => [hour, id]));
+
+function listed(keys: readonly Key[]): SQL {
+  return sql`(select value->>0, value->>1 from json_each(${printKeys(keys)}))`;
+}

@@ -1,0 +1,59 @@
+/** Removes logs whose flow run is no more: written after it was deleted, or left by a deletion that was cut short. */
+import { type SQL, sql } from "drizzle-orm";
+import { flow_run } from "#db/tables/flow-run";
+import { log_minute, log_segment, MINUTE } from "#db/tables/log";
+import { type Place, takeTurn } from "#services/retention-rounds";
+import type { Tools } from "#tools";
+
+/** How many runs with logs are looked at for one page, and how many pages a turn does. */
+const MAX_RUNS = 500;
+const PAGES = 8;
+
+/** Goes through the runs that have logs, once a day, and removes the logs of those that are not there. */
+export async function removeOrphanedLogs(tools: Tools): Promise<void> {
+  const { types, orphan_cleanup_loop_seconds } = tools.settings.services.db_vacuum;
+  if (!types.includes("orphans")) return;
+  await takeTurn(tools, {
+    name: "orphaned logs",
+    everySeconds: orphan_cleanup_loop_seconds,
+    pages: PAGES,
+    table: log_segment,
+    hasWork: () => sql`true`,
+    work: (own, { after }) => removePage(own, after),
+  });
+}
+
+async function removePage(tools: Tools, after: Place | null): Promise<Place | null> {
+  const runs = await tools.db.rows<{ id: string; is_orphan: number }>(selectRuns(tools.workspaceId, after?.id ?? ""));
+  const orphans = runs.filter(({ is_orphan }) => is_orphan === 1).map(({ id }) => id);
+  if (orphans.length > 0) await tools.db.batch(deletions(tools.workspaceId, orphans));
+  const last = runs.at(-1);
+  return last && runs.length === MAX_RUNS ? { at: 0, id: last.id } : null;
+}
+
+/** The next runs that have logs, each found by one seek, and whether they are not there. */
+export function selectRuns(workspaceId: string, after: string): SQL {
+  const following = (id: SQL) =>
+    sql`select min(s.run_id) from ${log_segment} s where s.workspace_id = ${workspaceId} and s.run_id > ${id}`;
+  return sql`with recursive logged(id) as (
+      ${following(sql`${after}`)} union all select (${following(sql`logged.id`)}) from logged where logged.id is not null
+    )
+    select id, ${isOrphan(workspaceId, sql`id`)} as is_orphan from (select id from logged where id is not null limit ${MAX_RUNS})`;
+}
+
+/** Logs of a task run without a flow run, and those of nobody, are no orphans. */
+function isOrphan(workspaceId: string, runId: SQL): SQL {
+  return sql`(not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${runId})
+    and not exists (select 1 from ${log_segment} s, json_each(s.records) record
+      where s.workspace_id = ${workspaceId} and s.run_id = ${runId} and record.value ->> 'no_flow_run' = 1))`;
+}
+
+function deletions(workspaceId: string, runIds: readonly string[]): SQL[] {
+  const orphans = sql`(select value from json_each(${JSON.stringify(runIds)}) given where ${isOrphan(workspaceId, sql`given.value`)})`;
+  return [
+    sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
+      select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id
+      from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${orphans})`,
+    sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${orphans}`,
+  ];
+}

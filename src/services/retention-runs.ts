@@ -1,0 +1,106 @@
+/** Removes flow runs that ended long ago, with all that is theirs. Off until it is switched on. */
+import { type SQL, sql } from "drizzle-orm";
+import { flow_run } from "#db/tables/flow-run";
+import type { Micros } from "#lib/clock";
+import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
+import { type Page, type Place, takeTurn } from "#services/retention-rounds";
+import type { Tools } from "#tools";
+import { TERMINAL_TYPES } from "#wire/state";
+
+/** How many runs are looked at for one page. */
+const MAX_LOOKED_AT = 1_000;
+/** How many pages a turn does. */
+const PAGES = 8;
+/** How many runs one transaction removes at most: others wait for it. */
+const MAX_AT_ONCE = 50;
+/** A time after all others. */
+const NEVER: Micros = 9e18;
+
+const START = sql.raw(`coalesce(r."start_time", r."expected_start_time")`);
+
+/**
+ * Removes runs past their retention: those that no other run is the parent of, and that ended before. A run begins before it
+ * ends, so they are sought by their start. Only those that ended before the time they were to begin lie beyond; a round
+ * looks for them there once a day.
+ */
+export async function removeOldRuns(tools: Tools): Promise<void> {
+  const { types, retention_period, batch_size, loop_seconds, orphan_cleanup_loop_seconds } =
+    tools.settings.services.db_vacuum;
+  if (!types.includes("flow_runs")) return;
+  const cutoff = (begun: Micros): Micros => begun - retention_period * 1_000_000;
+  const hasRuns = (stretch: SQL) =>
+    sql`exists (select 1 from ${flow_run} r where r.workspace_id = w.id and ${START} ${stretch})`;
+  const rounds = [
+    { name: "runs", everySeconds: loop_seconds, from: () => -NEVER, until: cutoff },
+    { name: "runs that never began", everySeconds: orphan_cleanup_loop_seconds, from: cutoff, until: () => NEVER },
+  ];
+  for (const { name, everySeconds, from, until } of rounds) {
+    await takeTurn(tools, {
+      name,
+      everySeconds,
+      pages: PAGES,
+      table: flow_run,
+      hasWork: ({ begun }) => hasRuns(sql`between ${from(begun)} and ${until(begun)}`),
+      work: (own, { begun, after }) =>
+        removePage(own, { from: from(begun), until: until(begun), cutoff: cutoff(begun), after, batch_size }),
+    });
+  }
+}
+
+/** The runs that are old enough to go. A subflow goes after its parent, when it is nobody's any more. */
+function isOld(cutoff: Micros): SQL {
+  return sql`(r.parent_task_run_id is null and r.state_type in (select value from json_each(${JSON.stringify([...TERMINAL_TYPES])}))
+    and r.end_time < ${cutoff})`;
+}
+
+interface Stretch extends Pick<Page, "after"> {
+  from: Micros;
+  until: Micros;
+  cutoff: Micros;
+  batch_size: number;
+}
+
+interface Row {
+  id: string;
+  start: Micros;
+  is_old: number;
+}
+
+/** Removes what is old among the next runs. Where any went, the same runs are looked at again: their subflows are free now. */
+async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null> {
+  const looked = await tools.db.rows<Row>(selectRuns(tools.workspaceId, stretch));
+  const old = looked.filter(({ is_old }) => is_old === 1).slice(0, stretch.batch_size);
+  if (old.length === 0) return placeAfter(looked, looked.length < MAX_LOOKED_AT);
+  const atOnce = Math.min(stretch.batch_size, MAX_AT_ONCE);
+  let removed = 0;
+  for (let first = 0; first < old.length; first += atOnce) {
+    const ids = old.slice(first, first + atOnce).map(({ id }) => id);
+    removed += await removeRuns(tools, ids, stretch.cutoff);
+  }
+  if (removed === old.length) return stretch.after ?? { at: stretch.from, id: "" };
+  // Runs that could not be removed keep nobody waiting; the next round finds them again.
+  const last = looked.findIndex(({ id }) => id === old.at(-1)?.id) + 1;
+  return placeAfter(looked.slice(0, last), last === looked.length && last < MAX_LOOKED_AT);
+}
+
+async function removeRuns(tools: Tools, ids: readonly string[], cutoff: Micros): Promise<number> {
+  try {
+    return (await deleteFlowRuns(tools, ids, isOld(cutoff))).length;
+  } catch (error) {
+    console.error(`old runs could not be removed in the workspace ${tools.workspaceId}`, error);
+    return 0;
+  }
+}
+
+function placeAfter(looked: readonly Row[], isEnd: boolean): Place | null {
+  const last = looked.at(-1);
+  return last && !isEnd ? { at: last.start, id: last.id } : null;
+}
+
+/** The next runs of a stretch of starts, by the index of starts, and whether they are old. */
+export function selectRuns(workspaceId: string, { from, until, cutoff, after }: Stretch): SQL {
+  const rest = after ? sql`and ${START} >= ${after.at} and (${START} > ${after.at} or r.id > ${after.id})` : sql``;
+  return sql`select r.id as id, ${START} as start, ${isOld(cutoff)} as is_old from ${flow_run} r
+    where r.workspace_id = ${workspaceId} and ${START} >= ${from} and ${START} < ${until} ${rest}
+    order by ${START}, r.id limit ${MAX_LOOKED_AT}`;
+}

@@ -1,0 +1,23 @@
+/** Says when the database is nearly full. */
+import { type DatabaseSize, MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/database-size";
+import type { Tools } from "#tools";
+
+/** From this share on a warning is logged. */
+const WARN_FROM = 0.8;
+const MINUTE = 60_000_000;
+
+/** Logs a warning with the first turn of each hour while the database is nearly full. */
+export async function watchSize(tools: Tools, limit = MAX_DATABASE_BYTES): Promise<void> {
+  if (Math.floor(tools.clock() / MINUTE) % 60 !== 0) return;
+  const warning = sizeWarning(await readDatabaseSize(tools.db, limit));
+  if (warning !== null) console.warn(warning);
+}
+
+/** What is to be said of a size; null where it is no matter of concern. */
+export function sizeWarning({ size_bytes, limit_bytes, share }: DatabaseSize): string | null {
+  if (share < WARN_FROM) return null;
+  return (
+    `the database has ${size_bytes} of ${limit_bytes} bytes (${Math.floor(share * 100)} %), and when it is full nothing can be ` +
+    "written: keep runs and events for a shorter time (docs/services.md, Retention)"
+  );
+}
