@@ -16,6 +16,7 @@ PREFECT_SERVER_SERVICES_…  settings of the services, see docs/services.md`;
 
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
 const SERVICES = "PREFECT_SERVER_SERVICES_";
+const EVENT_RETENTION = "PREFECT_SERVER_EVENTS_RETENTION_PERIOD";
 
 /** Says what is wrong and ends; for faults that the user can mend. */
 function giveUp(message: string): never {
@@ -95,7 +96,7 @@ if (!Number.isInteger(port) || port < 1 || port > 65_535)
 const host = options.host === "localhost" ? "127.0.0.1" : options.host;
 const set = Object.entries(process.env).flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []));
 const secrets = Object.fromEntries(set.filter(([name]) => KEYS.includes(name)));
-const services = Object.fromEntries(set.filter(([name]) => name.startsWith(SERVICES)));
+const services = Object.fromEntries(set.filter(([name]) => name.startsWith(SERVICES) || name === EVENT_RETENTION));
 if (!isLoopback(host) && Object.keys(secrets).length === 0) {
   giveUp(
     `--host ${host} would let others in without a key. Set SLUICE_API_KEY (clients send it as PREFECT_API_KEY)` +

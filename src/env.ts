@@ -5,6 +5,41 @@ import { z } from "zod";
 const isEnabled = z.union([z.boolean(), z.stringbool()]).default(true);
 const seconds = z.coerce.number().nonnegative();
 
+const VACUUM_TYPES = ["events", "flow_runs", "orphans"] as const;
+const VacuumType = z.enum(VACUUM_TYPES);
+export type VacuumType = z.output<typeof VacuumType>;
+
+/** Prefect: a list of what old things are removed; `true` is all of them, `false` events alone, and with runs go their orphans. */
+const VacuumTypes = z
+  .union([z.boolean(), z.number(), z.string()])
+  .transform((given) => {
+    const word = String(given).trim().toLowerCase();
+    if (word === "true" || word === "1") return [...VACUUM_TYPES];
+    if (word === "false" || word === "0") return ["events"];
+    const types = String(given)
+      .split(",")
+      .map((type) => type.trim())
+      .filter(Boolean);
+    return types.includes("flow_runs") ? [...types, "orphans"] : types;
+  })
+  .pipe(z.array(VacuumType))
+  .transform((types): readonly VacuumType[] => VACUUM_TYPES.filter((type) => types.includes(type)));
+
+/** Periods in seconds by the events' names, as JSON. */
+const Overrides = z
+  .string()
+  .transform((text, context): unknown => {
+    try {
+      return JSON.parse(text);
+    } catch {
+      context.addIssue("not JSON");
+      return z.NEVER;
+    }
+  })
+  .pipe(z.record(z.string(), seconds.positive()));
+
+const DAY_SECONDS = 86_400;
+
 /** The variables of the services: Prefect's names, and its defaults. */
 const ServiceVars = z.object({
   PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED: isEnabled,
@@ -21,6 +56,15 @@ const ServiceVars = z.object({
   PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS: seconds.positive().default(600),
   PREFECT_SERVER_SERVICES_LAZARUS_INFRASTRUCTURE_PENDING_SECONDS: seconds.positive().default(3600),
   PREFECT_SERVER_SERVICES_LAZARUS_MOST_TIMES: z.coerce.number().int().nonnegative().default(10),
+  PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: VacuumTypes.default(["events"]),
+  PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS: seconds.positive().default(3600),
+  PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS: seconds.positive().default(DAY_SECONDS),
+  PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD: seconds.gt(3600).default(90 * DAY_SECONDS),
+  PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE: z.coerce.number().int().positive().default(200),
+  PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES: Overrides.default({
+    "prefect.flow-run.heartbeat": 7 * DAY_SECONDS,
+  }),
+  PREFECT_SERVER_EVENTS_RETENTION_PERIOD: seconds.positive().default(7 * DAY_SECONDS),
 });
 
 /** Variables as wrangler.toml and the dashboard give them. */
@@ -74,6 +118,22 @@ export interface ServicesSettings {
     infrastructure_pending_seconds: number;
     most_times: number;
   };
+  /**
+   * `types`: what is removed when it is old. Periods are in seconds: `retention_period` for runs since their end,
+   * `event_retention_period` for events, `event_retention_overrides` for those of some names. A round begins every
+   * `loop_seconds`, one for orphans every `orphan_cleanup_loop_seconds`; a transaction removes at most `batch_size` runs or
+   * changes as many segments of events.
+   */
+  db_vacuum: {
+    enabled: boolean;
+    types: readonly VacuumType[];
+    loop_seconds: number;
+    orphan_cleanup_loop_seconds: number;
+    retention_period: number;
+    batch_size: number;
+    event_retention_period: number;
+    event_retention_overrides: Readonly<Record<string, number>>;
+  };
 }
 
 /** The settings as the code uses them. */
@@ -124,6 +184,16 @@ function servicesOf(vars: z.output<typeof ServiceVars>): ServicesSettings {
       pending_seconds: vars.PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS,
       infrastructure_pending_seconds: vars.PREFECT_SERVER_SERVICES_LAZARUS_INFRASTRUCTURE_PENDING_SECONDS,
       most_times: vars.PREFECT_SERVER_SERVICES_LAZARUS_MOST_TIMES,
+    },
+    db_vacuum: {
+      enabled: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED.length > 0,
+      types: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED,
+      loop_seconds: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS,
+      orphan_cleanup_loop_seconds: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS,
+      retention_period: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD,
+      batch_size: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE,
+      event_retention_period: vars.PREFECT_SERVER_EVENTS_RETENTION_PERIOD,
+      event_retention_overrides: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES,
     },
   };
 }

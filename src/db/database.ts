@@ -32,6 +32,8 @@ export class Database {
   /** drizzle's builders; what they build is run by `all`, `first` or `batch`, never awaited itself. */
   readonly build: DrizzleD1Database;
   readonly cost: Cost;
+  /** How many bytes the database had at the last statement; null before the first. */
+  size: number | null = null;
   private readonly d1: D1Database;
 
   constructor(d1: D1Database, cost: Cost) {
@@ -106,6 +108,7 @@ export class Database {
   }
 
   private count(results: readonly D1Result[]): void {
+    this.size = results.at(-1)?.meta.size_after ?? this.size;
     spend(this.cost, {
       d1_round_trips: 1,
       d1_queries: results.length,

@@ -62,9 +62,16 @@ async function readMark(tools: Tools): Promise<string> {
   return mark?.mark ?? earliestId(tools.clock() - FIRST_LOOK);
 }
 
+/** The first segment that may yet be asked whether it holds a state's event. Those before it have nothing more to prove. */
+export async function firstSegmentAsked(tools: Tools): Promise<string> {
+  return firstSegmentAfter(await readMark(tools));
+}
+
+const firstSegmentAfter = (mark: string): string => earliestId(timeOfId(mark) - SLOW_CLOCK);
+
 /** Sends what has no event of the states in a range, all of which are younger than `after`. */
 async function sendUnsent(tools: Tools, range: SQL, after: string): Promise<void> {
-  const rows = await tools.db.rows<UnsentRow>(selectUnsent(range, earliestId(timeOfId(after) - SLOW_CLOCK)));
+  const rows = await tools.db.rows<UnsentRow>(selectUnsent(range, firstSegmentAfter(after)));
   for (const [workspaceId, ofWorkspace] of Map.groupBy(rows, (row) => row.workspace_id)) {
     await writeEvents(
       { ...tools, workspaceId },

@@ -6,6 +6,7 @@ import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { type EventFilter, listOf, matchesEvent, type Window } from "#events/filter";
 import { earliestId } from "#events/ordered-ids";
+import { type Horizon, isKept, NO_HORIZON } from "#events/retention";
 import { hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 import { parseTime } from "#wire/dates";
@@ -50,14 +51,16 @@ interface Header {
   characters: number;
 }
 
-/** The stored events of one workspace. */
+/** The stored events of one workspace, as far back as they are kept. */
 export class EventReader {
   readonly db: Database;
   readonly workspaceId: string;
+  readonly horizon: Horizon;
 
-  constructor(db: Database, workspaceId: string) {
+  constructor(db: Database, workspaceId: string, horizon: Horizon = NO_HORIZON) {
     this.db = db;
     this.workspaceId = workspaceId;
+    this.horizon = horizon;
   }
 
   /** A page of events in the filter's order. Segments are opened only as far as the page needs them. */
@@ -101,10 +104,11 @@ export class EventReader {
    */
   async countByHour({
     filter,
-    window,
+    window: asked,
   }: Pick<EventQuery, "filter" | "window">): Promise<Map<Micros, number> | undefined> {
     if (!isPlain(filter)) return undefined;
-    const whole = sql`s.first_occurred >= ${window.since} and s.last_occurred <= ${window.until}`;
+    const window = this.kept(asked);
+    const whole = sql`s.first_occurred >= ${window.since} and s.last_occurred <= ${window.until} and ${this.holdsNothingOld()}`;
     const counts = await this.db.rows<{ hour: Micros; name: string; count: number }>(sql`
       select s.hour, c.key as name, sum(c.value) as count from ${event_segment} s, json_each(s.counts) c
       where ${this.inWindow(window)} and ${whole} group by s.hour, c.key`);
@@ -127,11 +131,12 @@ export class EventReader {
   /** Opens segments in the filter's order until there is enough, and hands over the events in them that are wanted. */
   private async walk(
     filter: EventFilter,
-    window: Window,
+    asked: Window,
     isEnough: (next: Header) => boolean,
     take: (events: Found[]) => void,
     more: SQL = sql`true`,
   ): Promise<void> {
+    const window = this.kept(asked);
     const candidates = await this.candidates(filter, window);
     const isNewestFirst = filter.order === "DESC";
     const order = isNewestFirst
@@ -147,7 +152,7 @@ export class EventReader {
         const first = headers[next];
         if (!first || isEnough(first)) return;
         const open = firstOf(headers.slice(next), Math.min(characters, MAX_OPEN_CHARACTERS));
-        for (const events of await this.open(open)) take(wantedOf(filter, window, events));
+        for (const events of await this.open(open)) take(this.wantedOf(filter, window, events));
         next += open.length;
       }
       if (headers.length < MAX_KEYS) return;
@@ -172,6 +177,26 @@ export class EventReader {
         order by id desc limit ${MAX_RECENT_SEGMENTS}
       ) s, json_each(s.events) e limit ${MAX_RECENT_EVENTS}`);
     return rows.map(({ id }) => id);
+  }
+
+  private kept({ since, until }: Window): Window {
+    return { since: Math.max(since, this.horizon.oldest), until };
+  }
+
+  /** Whether a segment certainly holds no event that is too old by its name's own period. */
+  private holdsNothingOld(): SQL {
+    const names = [...this.horizon.oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
+    if (names.length === 0) return sql`true`;
+    return sql`not exists (select 1 from json_each(${JSON.stringify(names)}) n
+      where s.first_occurred < n.value->>1 and instr(s.counts, n.value->>0) > 0)`;
+  }
+
+  private wantedOf(filter: EventFilter, window: Window, events: readonly ReceivedEvent[]): Found[] {
+    return events.flatMap((event) => {
+      const occurred = parseTime(event.occurred);
+      if (occurred === undefined || occurred < window.since || occurred > window.until) return [];
+      return isKept(this.horizon, event.event, occurred) && matchesEvent(filter, event) ? { event, occurred } : [];
+    });
   }
 
   private inWindow({ since, until }: Window): SQL {
@@ -286,14 +311,6 @@ function firstOf(headers: readonly Header[], maxCharacters: number): Header[] {
     return index > 0 && characters > maxCharacters;
   });
   return headers.slice(0, end < 0 ? headers.length : end);
-}
-
-function wantedOf(filter: EventFilter, window: Window, events: readonly ReceivedEvent[]): Found[] {
-  return events.flatMap((event) => {
-    const occurred = parseTime(event.occurred);
-    if (occurred === undefined || occurred < window.since || occurred > window.until) return [];
-    return matchesEvent(filter, event) ? { event, occurred } : [];
-  });
 }
 
 /** Whether only names and times are asked for, which segments say of themselves. */

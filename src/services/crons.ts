@@ -7,6 +7,10 @@ import { markLateRuns } from "#services/late-runs";
 import { scheduleAnew } from "#services/lazarus";
 import { skipMissedRuns } from "#services/missed-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
+import { removeOldEvents } from "#services/retention-events";
+import { removeOrphanedLogs } from "#services/retention-logs";
+import { removeOldRuns } from "#services/retention-runs";
+import { watchSize } from "#services/retention-size";
 import { countOldRuns } from "#services/run-counts";
 import { topUpSchedules } from "#services/scheduler";
 import { markSilentDeployments } from "#services/served-deployments";
@@ -36,6 +40,10 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "crash zombies", service: "zombies", run: crashZombies },
     { name: "schedule anew", service: "lazarus", run: scheduleAnew },
     { name: "cancel left children", service: "cancellation_cleanup", run: cancelLeftChildren },
+    { name: "remove old events", service: "db_vacuum", run: removeOldEvents },
+    { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
+    { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
+    { name: "watch the database's size", run: (tools) => watchSize(tools) },
   ],
 };
 

@@ -17,6 +17,16 @@ test("the services have the original's defaults", () => {
     foreman: { enabled: true },
     zombies: { enabled: true, missed_heartbeats: 4, fallback_heartbeat_interval_seconds: 180 },
     lazarus: { enabled: true, pending_seconds: 600, infrastructure_pending_seconds: 3600, most_times: 10 },
+    db_vacuum: {
+      enabled: true,
+      types: ["events"],
+      loop_seconds: 3600,
+      orphan_cleanup_loop_seconds: 86_400,
+      retention_period: 90 * 86_400,
+      batch_size: 200,
+      event_retention_period: 7 * 86_400,
+      event_retention_overrides: { "prefect.flow-run.heartbeat": 7 * 86_400 },
+    },
   });
 });
 

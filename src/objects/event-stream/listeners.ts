@@ -4,6 +4,7 @@ import { type Env, parseSettings } from "#env";
 import type { PublishedLog } from "#events/emit";
 import { EventFilter, matchesEvent, type Window, windowOf } from "#events/filter";
 import { EventReader, type Found } from "#events/read-events";
+import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import { isSocketToken } from "#http/auth";
 import { SOCKET_HEADERS } from "#http/socket";
@@ -145,7 +146,9 @@ export class Listeners {
     const held: GatheredEvent[] = [];
     this.held.set(socket, held);
     try {
-      const reader = new EventReader(this.around.database(), this.around.workspace());
+      const { env, clock, database, workspace } = this.around;
+      const horizon = eventHorizon(parseSettings(env).services.db_vacuum, clock());
+      const reader = new EventReader(database(), workspace(), horizon);
       const seen = new Set<string>();
       const query = { filter, window, limit: BACKFILL_PAGE };
       for (let after: Found | undefined, isMore = true; isMore;) {

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { PREFECT_VERSION } from "#http/api-version";
 import { route } from "#http/route";
 import { refused } from "#lib/api-error";
+import { DatabaseSize, readDatabaseSize } from "#resources/admin/database-size";
 import { printSettings, Settings } from "#resources/admin/settings";
 import { ConfigurationStore } from "#resources/admin/store";
 import type { Tools } from "#tools";
@@ -38,6 +39,15 @@ export const adminRoutes = [
       response: z.string(),
     },
     () => PREFECT_VERSION,
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/admin/database",
+      summary: "The database's size, against what it may have.",
+      response: DatabaseSize,
+    },
+    ({ tools }) => readDatabaseSize(tools.db),
   ),
   route(
     {

@@ -34,6 +34,17 @@ function schemaOf(value: unknown): z.ZodType {
   }
 }
 
+/** A period as the original prints it: days as such, and what is left in hours, minutes and seconds. */
+function printPeriod(seconds: number): string {
+  const days = Math.floor(seconds / 86_400);
+  const rest = [
+    [Math.floor((seconds % 86_400) / 3600), "H"],
+    [Math.floor((seconds % 3600) / 60), "M"],
+    [seconds % 60, "S"],
+  ].flatMap(([count, unit]) => (count ? `${count}${unit}` : []));
+  return `P${days > 0 ? `${days}D` : ""}${rest.length > 0 || days === 0 ? `T${rest.join("") || "0S"}` : ""}`;
+}
+
 function serverSettings({ authString, services }: Tools["settings"], url: URL) {
   return {
     logging_level: "WARNING",
@@ -103,7 +114,7 @@ function serverSettings({ authString, services }: Tools["settings"], url: URL) {
       maximum_size_bytes: MAX_EVENT_BYTES,
       expired_bucket_buffer: "PT1M",
       proactive_granularity: "PT5S",
-      retention_period: "P7D",
+      retention_period: printPeriod(services.db_vacuum.event_retention_period),
       maximum_websocket_backfill: "PT15M",
       websocket_backfill_page_size: 250,
       messaging_broker: "queues",
@@ -116,12 +127,17 @@ function serverSettings({ authString, services }: Tools["settings"], url: URL) {
     services: {
       cancellation_cleanup: { ...services.cancellation_cleanup, loop_seconds: 60 },
       db_vacuum: {
-        enabled: ["events"],
-        loop_seconds: 3600,
-        orphan_cleanup_loop_seconds: 86_400,
-        retention_period: "P90D",
-        batch_size: 200,
-        event_retention_overrides: { "prefect.flow-run.heartbeat": "P7D" },
+        enabled: services.db_vacuum.types,
+        loop_seconds: services.db_vacuum.loop_seconds,
+        orphan_cleanup_loop_seconds: services.db_vacuum.orphan_cleanup_loop_seconds,
+        retention_period: printPeriod(services.db_vacuum.retention_period),
+        batch_size: services.db_vacuum.batch_size,
+        event_retention_overrides: Object.fromEntries(
+          Object.entries(services.db_vacuum.event_retention_overrides).map(([name, period]) => [
+            name,
+            printPeriod(period),
+          ]),
+        ),
       },
       event_persister: {
         enabled: true,

@@ -4,6 +4,7 @@ import { writeEvents, eventStream } from "#events/emit";
 import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";
 import { EventReader } from "#events/read-events";
+import { eventHorizon } from "#events/retention";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
 import { socket } from "#http/socket";
@@ -33,7 +34,8 @@ const EventsCount = embedded({
   time_interval: Float.pipe(z.number().min(0.01)).default(1),
 });
 
-const reader = (tools: Tools) => new EventReader(tools.db, tools.workspaceId);
+const reader = ({ db, workspaceId, settings, clock }: Tools) =>
+  new EventReader(db, workspaceId, eventHorizon(settings.services.db_vacuum, clock()));
 
 /** A page, and where the next one is. */
 async function readPage(token: PageToken, request: Request, tools: Tools) {

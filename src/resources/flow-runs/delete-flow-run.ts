@@ -16,9 +16,10 @@ const MAX_TASK_RUNS = 5_000;
 
 /**
  * Deletes those of the runs that are there; gives their ids. Events that were not sent yet go first, for with the states
- * they are lost. The runs go last: whatever is cut short is finished by deleting them once more.
+ * they are lost. The runs go last: whatever is cut short is finished by deleting them once more. `only` is a condition on a
+ * run `r`, which is asked where it is deleted: a run that has come to meet it no more meanwhile stays whole.
  */
-export async function deleteFlowRuns(tools: Tools, ids: readonly string[]): Promise<string[]> {
+export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?: SQL): Promise<string[]> {
   const { workspaceId, db } = tools;
   const [runs, live, leases] = await db.readAll([
     sql`select id, exists (select 1 from ${task_run} t where t.workspace_id = ${workspaceId} and t.flow_run_id = r.id
@@ -30,19 +31,30 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[]): Prom
   if (!runs?.length) return [];
   const present = runs.map(({ id }) => String(id));
   await sendUnsentOf(tools, present);
-  for (const { id, is_large } of runs) if (is_large === 1) await deleteTaskRuns(tools, String(id));
-  await db.batch(deletions(workspaceId, present));
-  await tellPools(tools, (live ?? []).map(forgotten));
-  const released = (leases ?? []).map(
-    ({ lease_id }) => ({ kind: "release-slot", lease_id: String(lease_id) }) as const,
-  );
+  for (const { id, is_large } of runs) {
+    if (is_large === 1) await deleteTaskRuns(tools, idsMeeting(workspaceId, [String(id)], only));
+  }
+  const written = await db.batch(deletions(workspaceId, idsMeeting(workspaceId, present, only)));
+  const gone = new Set(written.at(-1)?.rows.map(({ id }) => String(id)));
+  const isGone = ({ id }: Record<string, unknown>) => gone.has(String(id));
+  await tellPools(tools, (live ?? []).filter(isGone).map(forgotten));
+  const released = (leases ?? [])
+    .filter(isGone)
+    .map(({ lease_id }) => ({ kind: "release-slot", lease_id: String(lease_id) }) as const);
   await releaseSlots(tools, "", released);
-  return ids.filter((id) => present.includes(id));
+  return ids.filter((id) => gone.has(id));
+}
+
+/** Those of the ids whose runs meet the condition, as a subquery. */
+function idsMeeting(workspaceId: string, ids: readonly string[], only: SQL | undefined): SQL {
+  if (!only) return list(ids);
+  return sql`(select r.id from json_each(${JSON.stringify(ids)}) listed
+    cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = listed.value where ${only})`;
 }
 
 /** Task runs of flow runs, by their index. */
-function taskRunsOf(workspaceId: string, flowRunIds: readonly string[]): SQL {
-  const own = seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${list(flowRunIds)}`);
+function taskRunsOf(workspaceId: string, flowRunIds: SQL): SQL {
+  const own = seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${flowRunIds}`);
   return sql`${inWorkspace(task_run.workspace_id, workspaceId)} and ${own}`;
 }
 
@@ -57,14 +69,14 @@ function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
 
 /** The leases by which runs hold slots of their deployments' limits. */
 function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
-  return sql`select s.state_details ->> '$.deployment_concurrency_lease_id' as lease_id from ${flow_run} r
+  return sql`select r.id as id, s.state_details ->> '$.deployment_concurrency_lease_id' as lease_id from ${flow_run} r
     join ${flow_run_state} s on s.id = r.state_id
     where r.workspace_id = ${workspaceId} and r.id in ${list(ids)} and lease_id is not null
       and s.type in ('PENDING', 'RUNNING', 'CANCELLING')`;
 }
 
-async function deleteTaskRuns(tools: Tools, flowRunId: string): Promise<void> {
-  const some = sql`(select id from ${task_run} where ${taskRunsOf(tools.workspaceId, [flowRunId])}
+async function deleteTaskRuns(tools: Tools, flowRunIds: SQL): Promise<void> {
+  const some = sql`(select id from ${task_run} where ${taskRunsOf(tools.workspaceId, flowRunIds)}
     order by task_key, dynamic_key, id limit ${MAX_TASK_RUNS})`;
   for (let changes = MAX_TASK_RUNS; changes === MAX_TASK_RUNS;) {
     const [, removed] = await tools.db.batch([
@@ -82,9 +94,8 @@ function orphanSubflows(workspaceId: string, taskRunIds: SQL): SQL {
       and ${seek(flow_run.parent_task_run_id, sql`${flow_run.parent_task_run_id} in ${taskRunIds}`)}`;
 }
 
-function deletions(workspaceId: string, ids: readonly string[]): SQL[] {
-  const among = list(ids);
-  const tasks = sql`(select id from ${task_run} where ${taskRunsOf(workspaceId, ids)})`;
+function deletions(workspaceId: string, among: SQL): SQL[] {
+  const tasks = sql`(select id from ${task_run} where ${taskRunsOf(workspaceId, among)})`;
   return [
     sql`delete from ${flow_run_state} where id in (select listed.value from ${flow_run} r join json_each(r.state_ids) listed
       where r.workspace_id = ${workspaceId} and r.id in ${among})`,
@@ -94,8 +105,8 @@ function deletions(workspaceId: string, ids: readonly string[]): SQL[] {
       from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${among})`,
     sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${among}`,
     orphanSubflows(workspaceId, tasks),
-    sql`delete from ${task_run} where ${taskRunsOf(workspaceId, ids)}`,
-    sql`delete from ${flow_run} where workspace_id = ${workspaceId} and id in ${among}`,
+    sql`delete from ${task_run} where ${taskRunsOf(workspaceId, among)}`,
+    sql`delete from ${flow_run} where workspace_id = ${workspaceId} and id in ${among} returning id`,
   ];
 }
 

@@ -1,0 +1,99 @@
+/** What the tests of retention share: a clock that stands where it is put, a database that fails, rounds run to their end. */
+import { env } from "cloudflare:test";
+import { Database } from "#db/database";
+import { parseSettings } from "#env";
+import { noCost } from "#lib/cost";
+import { makeTools, type Tools } from "#tools";
+import { WORKSPACE } from "../support/world";
+
+export const HOUR = 3_600_000_000;
+export const DAY = 24 * HOUR;
+/** Some time, in the middle of an hour. */
+export const NOW = 1_800_000_000_000_000 + HOUR / 2;
+
+type Vars = Parameters<typeof parseSettings>[0];
+
+/** Tools whose clock stands, with settings of their own. */
+export function toolsAt(now: number, vars: Partial<Vars> = {}, d1: D1Database = env.DB): Tools {
+  const settings = parseSettings({ ...env, ...vars });
+  return {
+    ...makeTools(env, WORKSPACE, () => {}),
+    settings,
+    clock: () => now,
+    db: new Database(d1, noCost()),
+  };
+}
+
+/** What happens to each call in turn: it is made, or fails before or after it is made. */
+export type Fate = "made" | "lost" | "made, but the answer is lost";
+
+/** A database whose first calls fare as is said. */
+export function failingD1(fates: readonly Fate[]): D1Database {
+  const rest = [...fates];
+  const through = async <T>(call: () => Promise<T>): Promise<T> => {
+    const fate = rest.shift() ?? "made";
+    if (fate === "lost") throw new Error("the database is away");
+    const result = await call();
+    if (fate !== "made") throw new Error("the answer is lost");
+    return result;
+  };
+  const statements = new WeakMap<D1PreparedStatement, D1PreparedStatement>();
+  const watched: Pick<D1Database, "prepare" | "batch"> = {
+    prepare: (query) =>
+      new Proxy(env.DB.prepare(query), {
+        get: (statement, name) => {
+          if (name !== "bind") throw new Error(`unexpected ${String(name)}`);
+          return (...values: unknown[]) => {
+            const bound = statement.bind(...values);
+            const shown = new Proxy(bound, {
+              get: (_, called) => {
+                if (called !== "all") throw new Error(`unexpected ${String(called)}`);
+                return () => through(() => bound.all());
+              },
+            });
+            statements.set(shown, bound);
+            return shown;
+          };
+        },
+      }),
+    batch: <T>(shown: D1PreparedStatement[]) =>
+      through(() => env.DB.batch<T>(shown.map((one) => statements.get(one) ?? one))),
+  };
+  return watched as D1Database;
+}
+
+/** Takes turns until all rounds are at their end. Turns may fail. */
+export async function untilDone(turn: () => Promise<void>): Promise<void> {
+  for (let turns = 0; turns < 60; turns++) {
+    try {
+      await turn();
+    } catch (error) {
+      if (!/the database is away|the answer is lost/.test(String(error))) throw error;
+      continue;
+    }
+    if (turns > 0 && (await openRounds()) === 0) return;
+  }
+  throw new Error("the rounds do not come to an end");
+}
+
+async function openRounds(): Promise<number> {
+  return Number(
+    await env.DB.prepare(
+      "select count(*) as n from configuration where key like 'retention:%' and value ->> 'cursor' is not null",
+    ).first("n"),
+  );
+}
+
+/** Empties tables, and forgets all rounds. */
+export async function empty(...tables: string[]): Promise<void> {
+  await env.DB.batch([
+    ...tables.map((table) => env.DB.prepare(`delete from ${table}`)),
+    env.DB.prepare("delete from configuration where key like 'retention:%'"),
+  ]);
+}
+
+/** All rows of a table, in the order of their text. */
+export async function rowsOf(table: string): Promise<Record<string, unknown>[]> {
+  const { results } = await env.DB.prepare(`select * from ${table}`).all();
+  return results.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+}
