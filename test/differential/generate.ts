@@ -157,16 +157,24 @@ interface Led {
   led?: string;
 }
 
-/** The steps, where those that are led propose what comes next for their run. */
-function ledOn(steps: readonly Led[]): object[] {
-  const last = new Map<string, string>();
+/** The steps, where those that are led propose what comes next for their run, as far as it can be known beforehand. */
+function ledOn(steps: readonly Led[], flows: readonly Begun[], tasks: readonly Begun[]): object[] {
+  const first = ({ state, deployed }: Begun) => state?.type ?? (deployed ? "SCHEDULED" : "PENDING");
+  const last = { flows: flows.map(first), tasks: tasks.map(first) };
   return steps.map(({ led, ...step }) => {
-    const run = `${step.flow ?? "task"} ${step.task ?? ""}`;
     if (!step.propose) return step;
-    const next = led && led !== step.propose.type ? { type: NEXT[last.get(run) ?? "SCHEDULED"] ?? led } : step.propose;
-    last.set(run, next.type);
-    return { ...step, propose: next };
+    const types = step.task === undefined ? last.flows : last.tasks;
+    const run = (step.task ?? step.flow ?? 0) % types.length;
+    const type = led ? (NEXT[types[run] ?? ""] ?? led) : step.propose.type;
+    types[run] = type;
+    return { ...step, propose: type === step.propose.type ? step.propose : { type } };
   });
+}
+
+/** A run as it is made. */
+interface Begun {
+  state?: { type: string };
+  deployed?: boolean;
 }
 
 /** What sequences are made of. */
@@ -222,16 +230,20 @@ export function aSequence({ limits }: Leanings): fc.Arbitrary<Sequence> {
       client: rarely(fc.constantFrom(...CLIENTS), limit ? 2 : 10),
       api: rarely(fc.constantFrom(...API_VERSIONS), 10),
     });
-    return fc.record({
+    const aWhole = fc.record({
       flows: fc.array(aFlowRun, { minLength: limit ? 2 : 1, maxLength: limit ? 3 : 2 }),
       tasks: fc.array(aTaskRun, { minLength: hasTasks ? 1 : 0, maxLength: hasTasks ? 3 : 0 }),
       limit: fc.constant(limit),
       tags: fc.constant(tags),
-      steps: fc
-        .array(aStep, { minLength: 1, maxLength: 12, size: "max" })
-        .map((steps) =>
-          ledOn(steps.map(({ run, act, propose, ...step }) => ({ ...run, ...(act ? { act } : { propose }), ...step }))),
-        ),
+      steps: fc.array(aStep, { minLength: 1, maxLength: 12, size: "max" }),
+    });
+    return aWhole.map(({ steps, ...world }) => {
+      const taken = steps.map(({ run, act, propose, ...step }) => ({
+        ...run,
+        ...(act ? { act } : { propose }),
+        ...step,
+      }));
+      return { ...world, steps: ledOn(taken, world.flows, world.tasks) };
     });
   });
   // By way of JSON, so that what is left out is not there.

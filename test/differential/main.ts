@@ -90,7 +90,10 @@ async function walk(): Promise<void> {
     const kind = kindOf(comparison.unexplained);
     const known = kinds.get(kind);
     if (known) known.count += 1;
-    else kinds.set(kind, { count: 1, sequence, at: comparison.at });
+    else {
+      kinds.set(kind, { count: 1, sequence, at: comparison.at });
+      console.error(`new: ${kind}\n  ${JSON.stringify(sequence)}`);
+    }
   }
 }
 
