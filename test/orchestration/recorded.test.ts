@@ -9,6 +9,7 @@ import deployedFlowRuns from "../conformance/recorded/set-state-deployed-flow-ru
 import flowRuns from "../conformance/recorded/set-state-flow-runs.json";
 import taskRuns from "../conformance/recorded/set-state-task-runs.json";
 import {
+  aDeployment,
   afterFlowRun,
   afterTaskRun,
   aFlowRunContext,
@@ -72,7 +73,10 @@ describe("a flow run moves as the original's", () => {
 
 describe("a deployment's flow run moves as the original's", () => {
   test.for(transitionsOf(deployedFlowRuns))("$title", ({ from, to, answer }, { expect }) => {
-    const created = aFlowRunContext({ run: { deployment_id: DEPLOYMENT_ID } });
+    const created = aFlowRunContext({
+      run: { deployment_id: DEPLOYMENT_ID },
+      deployment: aDeployment({ limit: null }),
+    });
     const context = afterFlowRun(created, decideFlowRun(MinimalFlowPolicy, created, stateOf(from)));
     expect(answerOf(decideFlowRun(CoreFlowPolicy, context, stateOf(to)), from)).toEqual(answer);
   });
