@@ -6,6 +6,7 @@ import type { WhyReason } from "#resources/flow-runs/why-schema";
 import {
   type Finding,
   finding,
+  hasStarted,
   inPool,
   inQueue,
   isDue,
@@ -56,10 +57,9 @@ function scheduled(situation: Situation): readonly Finding[] {
 
 const ended: Rule = ({ row, state }) => {
   const how = state?.name.toLowerCase() ?? "over";
-  const message =
-    row.start_time === null
-      ? `The run ended before it began: it is ${how}${said(state?.message)}.`
-      : `The run is over: it is ${how}${said(state?.message)}.`;
+  const message = !hasStarted(row)
+    ? `The run ended before it began: it is ${how}${said(state?.message)}.`
+    : `The run is over: it is ${how}${said(state?.message)}.`;
   return finding(
     {
       code: "ended",
@@ -67,7 +67,7 @@ const ended: Rule = ({ row, state }) => {
       facts: {
         state_type: state?.type ?? "COMPLETED",
         state_name: state?.name ?? "",
-        start_time: printOptionalTime(row.start_time),
+        start_time: hasStarted(row) ? printOptionalTime(row.start_time) : null,
       },
       since: printOptionalTime(row.end_time ?? state?.timestamp),
     },

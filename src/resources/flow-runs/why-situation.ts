@@ -31,6 +31,11 @@ export function finding(reason: WhyReason, next: Omit<WhyNext, "at"> & Partial<P
   return [{ reason, next: { at: null, ...next } }];
 }
 
+/** Whether it has ever run. Prefect: a run that ended without running has a start as well, its end. */
+export function hasStarted({ run_count, s_type }: WhyRow): boolean {
+  return run_count > 0 || s_type === "RUNNING";
+}
+
 /** Whether the run's time has come. */
 export function isDue({ row, now }: Situation): boolean {
   return row.due === null || row.due <= now;

@@ -7,7 +7,7 @@ import { stateOf } from "#resources/flow-runs/store";
 import { readTaskRunNames, readWhyRows, type WhyRow, type WhyRows } from "#resources/flow-runs/why-facts";
 import { findReasons } from "#resources/flow-runs/why-reasons";
 import type { Why } from "#resources/flow-runs/why-schema";
-import type { Situation } from "#resources/flow-runs/why-situation";
+import { hasStarted, type Situation } from "#resources/flow-runs/why-situation";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 
@@ -22,7 +22,7 @@ export async function explainFlowRun(tools: Tools, id: string): Promise<Why> {
   return {
     flow_run_id: row.id,
     state: state && { type: state.type, name: state.name, timestamp: printTime(state.timestamp) },
-    started: row.start_time !== null,
+    started: hasStarted(row),
     reasons: [first, ...others].map(({ reason }) => reason),
     next: first.next,
   };
