@@ -1,4 +1,7 @@
-/** Running runs whose process is gone: they have sent heartbeats, and then send none any more, nor anything else. */
+/**
+ * Runs whose process is gone: they have sent heartbeats, and then send none any more, nor anything else. Running ones, and those
+ * whose process was to try them again by itself, for no worker is offered these.
+ */
 import { sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
 import { event_resource, event_segment, sweep_mark } from "#db/tables/event";
@@ -22,6 +25,8 @@ const ROUNDS = 5;
 const SECOND: Micros = 1_000_000;
 /** Turns come each minute. Where none came for so long, nothing was heard of anybody. */
 const LONGEST_GAP: Micros = 150 * SECOND;
+const MINUTE: Micros = 60 * SECOND;
+const HOUR: Micros = 60 * MINUTE;
 const MARKS = { since: "zombies: watching since", last: "zombies: watched last" };
 
 type Settings = ServicesSettings["zombies"];
@@ -33,16 +38,25 @@ type Settings = ServicesSettings["zombies"];
 export async function crashZombies(tools: Tools): Promise<void> {
   const settings = tools.settings.services.zombies;
   const now = tools.clock();
-  const since = await listeningSince(tools, now);
-  let after: Key | null = null;
-  for (let round = 0; round < ROUNDS; round++) {
-    const silent: SilentRun[] = await tools.db.rows<SilentRun>(selectSilent(shortestSilence(settings), now, after));
-    const zombies = await findZombies(tools, silent, { now, since });
-    await forEachRun(tools, zombies, crash);
-    const last = silent.at(-1);
-    if (!last || silent.length < AT_ONCE) return;
-    after = last;
+  const silence = shortestSilence(settings);
+  const watch = { now, since: await listeningSince(tools, now) };
+  await crashSilent(tools, await tools.db.rows<SilentRun>(selectOverdueRetries(silence, now)), watch);
+  for (let round = 0, after: Key | undefined; round < ROUNDS; round++) {
+    const silent: SilentRun[] = await tools.db.rows<SilentRun>(selectSilent(silence, now, after));
+    await crashSilent(tools, silent, watch);
+    after = silent.at(-1);
+    if (silent.length < AT_ONCE) return;
   }
+}
+
+/** What time it is, and since when this server listens. */
+interface Watch {
+  now: Micros;
+  since: Micros;
+}
+
+async function crashSilent(tools: Tools, silent: readonly SilentRun[], watch: Watch): Promise<void> {
+  await forEachRun(tools, await findZombies(tools, silent, watch), crash);
 }
 
 /** Since when this server listens without a break. */
@@ -73,12 +87,14 @@ interface Key {
 
 interface SilentRun extends Key, Signs {
   state_id: string;
+  /** When it is due to be tried again; null for a running run. */
+  due: Micros | null;
 }
 
 /** The running runs of which nothing was heard for so long: those of the live ones that are not waiting for a time. */
-export function selectSilent(silence: Micros, now: Micros, after: Key | null) {
+export function selectSilent(silence: Micros, now: Micros, after?: Key) {
   const rest = after ? sql`and (r.workspace_id, r.id) > (${after.workspace_id}, ${after.id})` : sql``;
-  return sql`select r.workspace_id, r.id, r.state_id, ${SIGNS}
+  return sql`select r.workspace_id, r.id, r.state_id, null as due, ${SIGNS}
     from ${flow_run} r indexed by flow_run_live
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
     where r.end_time is null and r.next_scheduled_start_time is null and r.state_type = 'RUNNING' ${rest}
@@ -87,32 +103,55 @@ export function selectSilent(silence: Micros, now: Micros, after: Key | null) {
     order by r.workspace_id, r.id limit ${AT_ONCE}`;
 }
 
+/**
+ * The runs whose process should have gone on with them so long ago, having waited for the time of a retry. What nobody starts
+ * piles up among the runs that are due, so a turn looks at the last hour, and the first turn of each hour at all.
+ */
+export function selectOverdueRetries(silence: Micros, now: Micros) {
+  const until = now - silence;
+  const from = now % HOUR < MINUTE ? 0 : until - HOUR;
+  return sql`select r.workspace_id, r.id, r.state_id, r.next_scheduled_start_time as due, ${SIGNS}
+    from ${flow_run} r indexed by flow_run_live
+    left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
+    where r.end_time is null and r.next_scheduled_start_time > ${from} and r.next_scheduled_start_time <= ${until}
+      and r.state_name = 'AwaitingRetry' and r.empirical_policy ->> '$.retry_type' = 'in_process'
+      and ${isSilentSince(until, now)}
+      and coalesce(d.reliability ->> '$.zombie_detection', 1)
+    order by r.next_scheduled_start_time limit ${AT_ONCE}`;
+}
+
 interface Zombie extends Key {
   state_id: string;
   message: string;
 }
 
 /** Those among the silent runs that should have been heard of by now. */
-async function findZombies(
-  tools: Tools,
-  runs: readonly SilentRun[],
-  { now, since }: { now: Micros; since: Micros },
-): Promise<Zombie[]> {
+async function findZombies(tools: Tools, runs: readonly SilentRun[], { now, since }: Watch): Promise<Zombie[]> {
   if (runs.length === 0) return [];
   const { missed_heartbeats: missed, fallback_heartbeat_interval_seconds: fallback } = tools.settings.services.zombies;
   const found = runs.map((run) => ({ ...run, lastHeard: lastHeardOf(run, now) }));
   const heartbeats = await readHeartbeats(tools, found);
-  return found.flatMap(({ workspace_id, id, state_id, state_timestamp, lastHeard }, index) => {
-    const heard = { heartbeats: heartbeats[index] ?? [], attemptBegan: state_timestamp, lastHeard };
+  return found.flatMap(({ workspace_id, id, state_id, state_timestamp, due, lastHeard }, index) => {
+    const heard = { heartbeats: heartbeats[index] ?? [], attemptBegan: due ?? state_timestamp, lastHeard };
     const interval = heartbeatInterval(heard, fallback * SECOND);
-    if (interval === null || now - Math.max(lastHeard, since) <= missed * interval) return [];
-    const every = Math.round(interval / SECOND);
-    const silentFor = Math.round((now - lastHeard) / SECOND);
-    const message =
-      `The flow run's process is gone: nothing was heard of it for ${silentFor} seconds, although it sent heartbeats` +
-      ` about every ${every} seconds and has missed ${missed} of them.`;
+    if (interval === null || now - Math.max(lastHeard, due ?? 0, since) <= missed * interval) return [];
+    const message = messageOf({ interval, missed, silence: now - lastHeard, overdue: due === null ? null : now - due });
     return [{ workspace_id, id, state_id, message }];
   });
+}
+
+interface Evidence {
+  interval: Micros;
+  missed: number;
+  silence: Micros;
+  overdue: Micros | null;
+}
+
+function messageOf({ interval, missed, silence, overdue }: Evidence): string {
+  const seconds = (time: Micros) => `${Math.round(time / SECOND)} seconds`;
+  const why = `nothing was heard of it for ${seconds(silence)}, although it`;
+  if (overdue !== null) return `The flow run's process is gone: ${why} was to try again ${seconds(overdue)} ago.`;
+  return `The flow run's process is gone: ${why} sent heartbeats about every ${seconds(interval)} and has missed ${missed} of them.`;
 }
 
 /** The newest heartbeats of each run: the segments that involve it say themselves which they hold. */

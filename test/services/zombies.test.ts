@@ -5,7 +5,7 @@ import type { ReceivedEvent } from "#events/event";
 import { buildSegments, writeSegments } from "#events/segments";
 import { systemIds } from "#lib/clock";
 import { noCost } from "#lib/cost";
-import { crashZombies, selectHeartbeats, selectSilent } from "#services/zombies";
+import { crashZombies, selectHeartbeats, selectOverdueRetries, selectSilent } from "#services/zombies";
 import { printTime } from "#wire/dates";
 import worker from "#worker";
 import { anEvent } from "../events/world";
@@ -144,6 +144,27 @@ test.for([
   expect(await typeOf(id)).toBe(type);
 });
 
+test("a process that was to try its run again and does not is gone, once the time has passed", async () => {
+  const fields = { empirical_policy: { retries: 1, retry_delay: 600 } };
+  const id = await aRunWithHeartbeats(3, 60 * SECOND, fields);
+  expect((await propose(id, { type: "FAILED" })).state).toMatchObject({ name: "AwaitingRetry" });
+  // It is due in ten minutes, and has twelve more from then on.
+  await watch(22 * MINUTE);
+  expect(await typeOf(id)).toBe("SCHEDULED");
+  await watch(23 * MINUTE, 23 * MINUTE);
+  const { state_type, state } = await read(id);
+  expect(state_type).toBe("CRASHED");
+  expect(state.message).toMatch(/^The flow run's process is gone: .* was to try again 7[2-9]\d seconds ago\.$/);
+});
+
+test("a retry that any worker may begin waits for one", async () => {
+  const id = await aRunWithHeartbeats(3, 60 * SECOND);
+  const again = { type: "SCHEDULED", name: "AwaitingRetry" };
+  expect((await propose(id, again, true)).status).toBe("ACCEPT");
+  await watch(20 * MINUTE);
+  expect(await typeOf(id)).toBe("SCHEDULED");
+});
+
 test("nobody dies of the server's being down: silence counts from when it listens again", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(2 * MINUTE);
@@ -202,6 +223,9 @@ test("what is silent is sought among the live runs, and its heartbeats by its ow
   expect(silent).toMatch(/SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time=\?/);
   expect(silent).toMatch(/SEARCH x USING PRIMARY KEY \(workspace_id=\? AND resource_id=\?\)/);
   expect(silent).toMatch(/SEARCH l USING PRIMARY KEY \(workspace_id=\? AND run_id=\?\)/);
+  expect(await planOf(selectOverdueRetries(1, 2 * MINUTE))).toMatch(
+    /SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time>\? AND next_scheduled_start_time<\?\)/,
+  );
   const heartbeats = await planOf(selectHeartbeats([{ workspace_id: WORKSPACE, id: "a", lastHeard: 1 }]));
   expect(heartbeats).toMatch(/SEARCH x USING PRIMARY KEY \(workspace_id=\? AND resource_id=\? AND hour>\?\)/);
   expect(heartbeats).toMatch(/SEARCH c USING PRIMARY KEY \(workspace_id=\? AND hour=\? AND id>\? AND id<\?\)/);
