@@ -38,7 +38,7 @@ export function selectRuns(workspaceId: string, after: string): SQL {
   return sql`with recursive logged(id) as (
       ${following(sql`${after}`)} union all select (${following(sql`logged.id`)}) from logged where logged.id is not null
     )
-    select id, ${isOrphan(workspaceId, sql`id`)} as is_orphan from (select id from logged where id is not null limit ${MAX_RUNS})`;
+    select p.id, ${isOrphan(workspaceId, sql`p.id`)} as is_orphan from (select id from logged where id is not null limit ${MAX_RUNS}) p`;
 }
 
 /** Logs of a task run without a flow run, and those of nobody, are no orphans. */

@@ -1,0 +1,386 @@
+import { env } from "cloudflare:test";
+import { sql } from "drizzle-orm";
+import fc from "fast-check";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { insertRows } from "#db/bulk";
+import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
+import { log_minute, log_segment, minuteOf } from "#db/tables/log";
+import { task_run } from "#db/tables/task-run";
+import { systemIds } from "#lib/clock";
+import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
+import { removeOrphanedLogs, selectRuns as selectLoggedRuns } from "#services/retention-logs";
+import { removeOldRuns, selectRuns } from "#services/retention-runs";
+import { planOf } from "../support/plans";
+import { aFlowRun, api, propose, WORKSPACE } from "../support/world";
+import { DAY, empty, failingD1, type Fate, HOUR, NOW, rowsOf, toolsAt, untilDone } from "./retention-world";
+
+const ids = systemIds();
+const TABLES = ["flow_run", "flow_run_state", "flow_run_input", "task_run", "log_segment", "log_minute"] as const;
+const ON = {
+  PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "flow_runs",
+  PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE: "2",
+};
+const CUTOFF = NOW - 90 * DAY;
+
+beforeEach(async () => {
+  await env.DB.exec("drop trigger if exists stuck");
+  await empty(...TABLES, "event_segment", "event_resource");
+  vi.spyOn(console, "error").mockReturnValue(undefined);
+});
+
+interface Run {
+  id: string;
+  workspace: string;
+  type: string;
+  start: number | null;
+  expected: number;
+  end: number | null;
+  parent: Run | null;
+}
+
+/** Writes a run with its states, an input, a task run for each of its subflows, and logs. */
+async function write(run: Run, subflows: readonly Run[]): Promise<void> {
+  const { id, workspace, end, expected } = run;
+  const states = [ids.ordered(expected), ids.ordered(end ?? expected)];
+  const stamps = { created: expected, updated: expected };
+  const common = { workspace_id: workspace, ...stamps, name: "n", tags: "[]", labels: "{}", empirical_policy: "{}" };
+  const times = {
+    run_count: 1,
+    total_run_time: 0,
+    start_time: run.start,
+    expected_start_time: expected,
+    end_time: end,
+  };
+  const logs = [expected, expected + 1, expected + DAY / 24].map((first_timestamp, index) => ({
+    workspace_id: workspace,
+    run_id: id,
+    first_timestamp,
+    digest: `digest-${index}`,
+    last_timestamp: first_timestamp,
+    min_level: 20,
+    max_level: 20,
+    record_count: 1,
+    records: JSON.stringify([
+      { id: ids.ordered(first_timestamp), name: "l", level: 20, message: "m", timestamp: first_timestamp },
+    ]),
+  }));
+  await toolsAt(NOW).db.batch([
+    insertRows(flow_run, [
+      {
+        ...common,
+        ...times,
+        id,
+        flow_id: "f",
+        parameters: "{}",
+        context: "{}",
+        auto_scheduled: 0,
+        parent_task_run_id: run.parent ? taskOf(run) : null,
+        state_id: states[1] ?? null,
+        state_type: run.type,
+        state_name: run.type,
+        state_timestamp: end ?? expected,
+        state_ids: JSON.stringify(states),
+      },
+    ]),
+    insertRows(
+      flow_run_state,
+      states.map((state) => ({
+        id: state,
+        workspace_id: workspace,
+        flow_run_id: id,
+        type: run.type,
+        name: run.type,
+        timestamp: expected,
+        state_details: "{}",
+      })),
+    ),
+    insertRows(flow_run_input, [
+      { workspace_id: workspace, flow_run_id: id, key: "k", id: "i", ...stamps, value: "v" },
+    ]),
+    insertRows(
+      task_run,
+      subflows.map((subflow) => ({
+        ...common,
+        ...times,
+        id: taskOf(subflow),
+        flow_run_id: id,
+        task_key: taskOf(subflow),
+        dynamic_key: "0",
+        task_inputs: "{}",
+        states: "[]",
+        flow_run_run_count: 1,
+      })),
+    ),
+    insertRows(log_segment, logs),
+    insertRows(
+      log_minute,
+      [...new Set(logs.map((log) => minuteOf(log.first_timestamp)))].map((minute) => ({
+        workspace_id: workspace,
+        minute,
+        run_id: id,
+      })),
+    ),
+  ]);
+}
+
+const taskOf = (run: Run): string => `task-of-${run.id}`;
+
+/** Whose a row is. */
+const ownerOf = (table: string, row: Record<string, unknown>): unknown =>
+  row["flow_run_id"] ?? (table === "flow_run" ? row["id"] : row["run_id"]);
+
+const snapshot = () => Promise.all(TABLES.map(async (table) => [table, await rowsOf(table)] as const));
+
+/** What there should be when of the runs only some stay: their rows as they were, but for the parents that are gone. */
+function without(gone: ReadonlySet<string>, before: Awaited<ReturnType<typeof snapshot>>, runs: readonly Run[]) {
+  const orphans = new Set(runs.filter(({ parent }) => parent && gone.has(parent.id)).map(({ id }) => id));
+  return before.map(
+    ([table, rows]) =>
+      [
+        table,
+        rows
+          .filter((row) => !gone.has(String(ownerOf(table, row))))
+          .map((row) =>
+            table === "flow_run" && orphans.has(String(row["id"])) ? { ...row, parent_task_run_id: null } : row,
+          ),
+      ] as const,
+  );
+}
+
+/** The rule, run by run: what ended before the cutoff and is nobody's subflow goes, and then the same is asked of its subflows. */
+function doomed(runs: readonly Run[]): Set<string> {
+  const gone = new Set<string>();
+  for (let grown = true; grown;) {
+    const more = runs.filter(
+      ({ id, type, end, parent }) =>
+        !gone.has(id) &&
+        ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"].includes(type) &&
+        end !== null &&
+        end < CUTOFF &&
+        (!parent || gone.has(parent.id)),
+    );
+    for (const { id } of more) gone.add(id);
+    grown = more.length > 0;
+  }
+  return gone;
+}
+
+const aRun = fc.record({
+  workspace: fc.nat(1),
+  type: fc.constantFrom(
+    ...[
+      "COMPLETED",
+      "COMPLETED",
+      "FAILED",
+      "CRASHED",
+      "CANCELLED",
+      "RUNNING",
+      "PAUSED",
+      "SCHEDULED",
+      "CANCELLING",
+      "PENDING",
+    ],
+  ),
+  ended: fc.option(fc.constantFrom(1, 60, 80, 95, 100, 400), { freq: 5 }),
+  /** How many hours it was to begin before it ended; below nothing: it ended before. */
+  lasted: fc.constantFrom(0, 1, 24 * 30, -24 * 200),
+  began: fc.boolean(),
+  parent: fc.option(fc.nat(20)),
+});
+const someFates = fc.array(fc.constantFrom<Fate>("made", "made", "made", "lost", "made, but the answer is lost"), {
+  maxLength: 30,
+});
+
+test(
+  "of random worlds just the runs go that the rule names, with all that is theirs, whatever fails on the way",
+  { timeout: 120_000 },
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(aRun, { minLength: 1, maxLength: 12 }), someFates, async (given, fates) => {
+        await empty(...TABLES);
+        const workspaces = [crypto.randomUUID(), crypto.randomUUID()];
+        const runs: Run[] = [];
+        for (const { workspace, type, ended, lasted, began, parent } of given) {
+          const end = ended === null ? null : NOW - ended * DAY;
+          const expected = (end ?? NOW - 200 * DAY) - lasted * HOUR;
+          const above = parent === null ? undefined : runs[parent];
+          const own = above?.workspace ?? workspaces[workspace] ?? "";
+          const start = began && lasted >= 0 ? expected : null;
+          runs.push({ id: crypto.randomUUID(), workspace: own, type, start, expected, end, parent: above ?? null });
+        }
+        for (const run of runs)
+          await write(
+            run,
+            runs.filter(({ parent }) => parent === run),
+          );
+        const before = await snapshot();
+
+        const d1 = failingD1(fates);
+        for (const later of [0, 25 * HOUR, 50 * HOUR, 75 * HOUR]) {
+          await untilDone(() => removeOldRuns(toolsAt(NOW + later, ON, d1)));
+        }
+
+        const after = await snapshot();
+        expect(after).toEqual(without(doomed(runs), before, runs).map(([table, rows]) => [table, sorted(rows)]));
+        expect(await rowsOf("event_segment")).toEqual([]);
+      }),
+      { numRuns: 40 },
+    );
+  },
+);
+
+const sorted = (rows: readonly Record<string, unknown>[]) =>
+  rows.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));
+
+const anOldRun = (fields: Partial<Run> = {}): Run => ({
+  id: crypto.randomUUID(),
+  workspace: WORKSPACE,
+  type: "COMPLETED",
+  start: CUTOFF - DAY,
+  expected: CUTOFF - DAY,
+  end: CUTOFF - 1,
+  parent: null,
+  ...fields,
+});
+
+test.for([
+  ["nothing is said", {}, 1],
+  ["it is switched off", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "false" }, 1],
+  ["only orphans are named", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "orphans,events" }, 1],
+  ["runs are named", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "events, flow_runs" }, 0],
+  ["all is switched on", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "true" }, 0],
+  ["they are kept for longer", { ...ON, PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD: 91 * 86_400 }, 1],
+] as const)("where %s, of an old run there stays %j: %d", async ([, vars, left]) => {
+  await write(anOldRun(), []);
+  await untilDone(() => removeOldRuns(toolsAt(NOW, vars)));
+  expect(await rowsOf("flow_run")).toHaveLength(left);
+});
+
+describe("a round over runs", () => {
+  test("takes subflows of subflows along, and leaves those that have not ended to nobody", async () => {
+    const top = anOldRun();
+    const middle = anOldRun({ parent: top });
+    const lowest = anOldRun({ parent: middle });
+    const running = anOldRun({ parent: middle, type: "RUNNING", end: null });
+    await write(top, [middle]);
+    await write(middle, [lowest, running]);
+    await write(lowest, []);
+    await write(running, []);
+    await untilDone(() => removeOldRuns(toolsAt(NOW, ON)));
+    expect(await rowsOf("flow_run")).toMatchObject([{ id: running.id, parent_task_run_id: null }]);
+  });
+
+  test("looks at what there is to keep a page at a time, and comes to its end", async () => {
+    const many = Array.from({ length: 2_500 }, (_, index) => ({
+      id: `run-${index}`,
+      start: CUTOFF - DAY - (index % 3),
+    }));
+    await env.DB.prepare(
+      `insert into flow_run (workspace_id, id, created, updated, name, flow_id, parameters, context, empirical_policy, tags,
+         labels, auto_scheduled, state_ids, run_count, total_run_time, state_type, expected_start_time)
+       select ?, value ->> 'id', 1, 1, 'n', 'f', '{}', '{}', '{}', '[]', '{}', 0, '[]', 0, 0, 'SCHEDULED', value ->> 'start'
+       from json_each(?)`,
+    )
+      .bind(WORKSPACE, JSON.stringify(many))
+      .run();
+    const old = anOldRun();
+    await write(old, []);
+    const tools = toolsAt(NOW, ON);
+    await removeOldRuns(tools);
+    expect(tools.db.cost.d1_rows_read).toBeLessThan(20_000);
+    await untilDone(() => removeOldRuns(toolsAt(NOW, ON)));
+    expect(await rowsOf("flow_run")).toHaveLength(2_500);
+    const idle = toolsAt(NOW + HOUR - 1, ON);
+    await removeOldRuns(idle);
+    expect([idle.db.cost.d1_queries, idle.db.cost.d1_rows_written]).toEqual([2, 0]);
+  });
+
+  test("goes on where its runs cannot be removed, and comes back to them", async () => {
+    await write(anOldRun({ start: CUTOFF - 2 * DAY }), []);
+    await write(anOldRun(), []);
+    await env.DB.exec(
+      "create trigger stuck before delete on flow_run when old.start_time < " +
+        `${CUTOFF - DAY} begin select raise(abort, 'as it was meant to'); end`,
+    );
+    const one = { ...ON, PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE: "1" };
+    await untilDone(() => removeOldRuns(toolsAt(NOW, one)));
+    expect(await rowsOf("flow_run")).toMatchObject([{ start_time: CUTOFF - 2 * DAY }]);
+    expect(await rowsOf("log_segment")).toHaveLength(3);
+    await env.DB.exec("drop trigger stuck");
+    await untilDone(() => removeOldRuns(toolsAt(NOW + HOUR, one)));
+    expect(await rowsOf("flow_run")).toEqual([]);
+  });
+
+  test("seeks the runs by their start", async () => {
+    const stretch = { from: -9e18, until: CUTOFF, cutoff: CUTOFF, batch_size: 200 };
+    for (const after of [null, { at: CUTOFF - DAY, id: "x" }]) {
+      const plan = await planOf(selectRuns(WORKSPACE, { ...stretch, after }));
+      expect(plan).toMatch(/SEARCH r USING INDEX flow_run_start \(workspace_id=\? AND <expr>>\? AND <expr><\?\)/);
+      expect(plan).not.toMatch(/TEMP B-TREE/);
+    }
+  });
+});
+
+test("a run that is taken up again before it is deleted stays whole", async () => {
+  const run = await aFlowRun();
+  for (const type of ["RUNNING", "COMPLETED"]) await propose(run.id, { type });
+  const before = await snapshot();
+  const gone = await deleteFlowRuns(toolsAt(Date.now() * 1000), [run.id], sql`r.state_type = 'FAILED'`);
+  expect([gone, await snapshot()]).toEqual([[], before]);
+  expect(await deleteFlowRuns(toolsAt(Date.now() * 1000), [run.id], sql`r.state_type = 'COMPLETED'`)).toEqual([run.id]);
+  expect((await api("GET", `/flow_runs/${run.id}`)).status).toBe(404);
+});
+
+describe("orphaned logs", () => {
+  test.for([
+    ["logs of a run that is there", "kept", true, {}],
+    ["logs of a run that is gone", "removed", false, {}],
+    ["logs of a task run without a flow run", "kept", false, { no_flow_run: 1, task_run_id: "t" }],
+  ] as const)("%s are %s", async ([, verb, isThere, record]) => {
+    const run = anOldRun();
+    await write(run, []);
+    if (!isThere) await env.DB.prepare("delete from flow_run").run();
+    await env.DB.prepare("update log_segment set records = json_array(json(?))")
+      .bind(JSON.stringify({ message: '"no_flow_run":1', ...record }))
+      .run();
+    const before = await snapshot();
+    await untilDone(() => removeOrphanedLogs(toolsAt(NOW, ON)));
+    const after = await snapshot();
+    const ofLogs = (all: typeof after) => all.filter(([table]) => table.startsWith("log_"));
+    expect(ofLogs(after)).toEqual(
+      verb === "kept"
+        ? ofLogs(before)
+        : [
+            ["log_segment", []],
+            ["log_minute", []],
+          ],
+    );
+    const ofRuns = (all: typeof after) => all.filter(([table]) => !table.startsWith("log_"));
+    expect(ofRuns(after)).toEqual(ofRuns(before));
+  });
+
+  test("are found among those of many runs, and stay where that is switched off", async () => {
+    const orphans = Array.from({ length: 1_200 }, (_, index) => `gone-${index}`);
+    await env.DB.prepare(
+      `insert into log_segment select ?, r.value, s.value, 'd', s.value, 20, 20, 1, '[{"level":20}]'
+       from json_each(?) r, json_each('[1,2,3]') s`,
+    )
+      .bind(WORKSPACE, JSON.stringify(orphans))
+      .run();
+    const kept = anOldRun();
+    await write(kept, []);
+    await removeOrphanedLogs(toolsAt(NOW));
+    expect(await rowsOf("log_segment")).toHaveLength(3_603);
+    await untilDone(() => removeOrphanedLogs(toolsAt(NOW, ON)));
+    expect(new Set((await rowsOf("log_segment")).map((row) => row["run_id"]))).toEqual(new Set([kept.id]));
+    const idle = toolsAt(NOW + 23 * HOUR, ON);
+    await removeOrphanedLogs(idle);
+    expect([idle.db.cost.d1_rows_read, idle.db.cost.d1_rows_written]).toEqual([1, 0]);
+  });
+
+  test("of a run that logs without end are sought by one seek for the run", async () => {
+    const plan = await planOf(selectLoggedRuns(WORKSPACE, "x"));
+    expect(plan).toMatch(/SEARCH s USING PRIMARY KEY \(workspace_id=\? AND run_id>\?\)/);
+    expect(plan).not.toMatch(/SCAN (s|r)\b/);
+  });
+});
