@@ -1,5 +1,9 @@
+import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import { aFlow, api, type FlowRun, unique } from "../support/world";
+import { systemIds } from "#lib/clock";
+import { keepVersion } from "#resources/deployments/versions-store";
+import { planOf } from "../support/plans";
+import { aFlow, api, type FlowRun, unique, WORKSPACE } from "../support/world";
 
 interface Deployment {
   id: string;
@@ -86,7 +90,6 @@ describe("what becomes a version", () => {
     ["a version", { version: "2" }],
     ["a version_info", { version_info: { ...GIT, version: "def5678" } }],
     ["a version_info taken away", { version_info: null }],
-    ["a description", { description: "another" }],
     ["tags", { tags: ["a", "b"] }],
     ["a path", { path: "/elsewhere" }],
     ["an entrypoint", { entrypoint: "other.py:etl" }],
@@ -112,6 +115,7 @@ describe("what becomes a version", () => {
   test.for<[string, Record<string, unknown>]>([
     ["a schedule", { schedules: [{ schedule: HOURLY, active: true }] }],
     ["a pause", { paused: true }],
+    ["a description", { description: "another" }],
     ["a limit", { concurrency_limit: 2 }],
     ["keys in another order", { parameters: { y: { b: 2, a: 1 }, x: 1 } }],
   ])("%s makes none", async ([, fields]) => {
@@ -161,6 +165,31 @@ describe("what becomes a version", () => {
     const newest = await api<Version>("GET", `/deployments/${id}/versions/${now.version_id}`);
     expect(newest.body).toMatchObject({ ordinal: 13, is_current: true, version: now["version"] });
     expect(now["parameters"]).toEqual({ of: now["version"] });
+  });
+
+  test("a thousand are kept: with the next one the oldest goes", async () => {
+    const { id } = await aDeployment({ version: "1" });
+    await env.DB.prepare(
+      `with recursive n(value) as (select 2 union all select value + 1 from n where value < 1000)
+        insert into deployment_version (workspace_id, deployment_id, ordinal, id, created, content)
+        select v.workspace_id, v.deployment_id, n.value, 'copy-' || n.value, v.created, v.content
+        from deployment_version v, n where v.workspace_id = ? and v.deployment_id = ?`,
+    )
+      .bind(WORKSPACE, id)
+      .run();
+    await change(id, { version: "2" });
+    const [first] = await list(id, "?limit=1");
+    const [last, none] = await list(id, "?limit=2&offset=999");
+    expect([first?.ordinal, last?.ordinal, none]).toEqual([1001, 2, undefined]);
+  });
+
+  test("the newest is sought by the key, however many there are", async () => {
+    const { id } = await aDeployment();
+    for (const statement of keepVersion({ workspaceId: WORKSPACE, ids: systemIds() }, id, 0)) {
+      const plan = await planOf(statement);
+      expect(plan).not.toMatch(/SCAN (?!CONSTANT)/);
+      expect(plan).toContain("SEARCH m USING PRIMARY KEY (workspace_id=? AND deployment_id=?)");
+    }
   });
 
   test("they go with their deployment", async () => {

@@ -6,8 +6,8 @@ import { enforceSchema, fillIn, readVariables } from "#resources/deployments/par
 import type { DeploymentFlowRunCreate } from "#resources/deployments/schema";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import { readVersions, refuseUnusable } from "#resources/deployments/versions";
-import { pinnedVariables, refuseWithoutEnv } from "#resources/deployments/versions-pinned";
-import { atVersion, versionLabels, type VersionRow } from "#resources/deployments/versions-store";
+import { atVersion, pinnedVariables, refuseWithoutEnv, versionLabels } from "#resources/deployments/versions-pinned";
+import type { VersionRow } from "#resources/deployments/versions-store";
 import { templateOf } from "#resources/deployments/work-queue";
 import { type Created, createFlowRun, createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { validateRunVariables } from "#resources/work-pools/job-variables";

@@ -2,13 +2,14 @@
  * A run that is made of an older version, and what it goes by until its end: its own columns say what the worker is to start,
  * and a word in its environment, which comes back in a header, says what its process is shown as its deployment.
  */
-import { readJson } from "#db/database";
+import { readJson, readOptionalJson } from "#db/database";
 import { conflict } from "#lib/api-error";
 import { isObject } from "#lib/json-schema";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import { readBoth } from "#resources/deployments/versions";
-import { atVersion } from "#resources/deployments/versions-store";
+import { columnsOfVersion, type VersionRow } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
+import type { VersionInfo } from "#wire/version-info";
 
 type Json = Record<string, unknown>;
 
@@ -47,6 +48,25 @@ export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, gi
       ...envOf(given),
       [VARIABLE]: `deployment-version ${pinned.id} ${String(pinned.version_id)}`,
     },
+  };
+}
+
+/** The deployment as it is, or was, at a version. */
+export function atVersion(row: DeploymentRow, version: VersionRow): DeploymentRow {
+  const { queue_name, pool_id, pool_name, pool_type } = version;
+  return { ...row, ...columnsOfVersion(version), version_id: version.id, queue_name, pool_id, pool_name, pool_type };
+}
+
+/** The labels of a run that is made of a version, in the words that clients use of a deployment's events. */
+export function versionLabels(row: DeploymentRow): Record<string, string> {
+  if (row.version_id === null) return {};
+  const info = readOptionalJson<VersionInfo>(row.version_info);
+  return {
+    "prefect.deployment.version-id": row.version_id,
+    ...(info && { "prefect.deployment.version-type": info.type }),
+    ...((info?.version ?? row.version) !== null && {
+      "prefect.deployment.version": info?.version ?? row.version ?? "",
+    }),
   };
 }
 

@@ -1,13 +1,11 @@
 /** Versions of deployments in D1: how one is kept with the change that makes it, and how they are read. */
 import { type SQL, sql } from "drizzle-orm";
-import { readJson, readOptionalJson, type Statement } from "#db/database";
+import { readJson } from "#db/database";
 import { deployment } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sameJson } from "#lib/json-schema";
-import type { Micros } from "#lib/clock";
-import type { DeploymentColumns, DeploymentRow } from "#resources/deployments/store";
-import type { Tools } from "#tools";
+import type { Ids, Micros } from "#lib/clock";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { VersionInfo } from "#wire/version-info";
 
@@ -15,6 +13,7 @@ import type { VersionInfo } from "#wire/version-info";
 export const MOST_VERSIONS = 1000;
 
 type Json = Record<string, unknown>;
+type DeploymentColumns = typeof deployment.$inferSelect;
 
 /** What of a deployment shapes its runs: its content. D1 takes 32 arguments of a function, and these are 16 pairs. */
 interface Content {
@@ -82,22 +81,21 @@ export interface VersionRow {
  * Keeps what a deployment has become as its next version, unless that is what the newest is; and lets go of the oldest.
  * Follows the change in its batch. Content and ordinal are the database's, so changes at once each get their own.
  */
-export function keepVersion(
-  { workspaceId, ids }: Pick<Tools, "workspaceId" | "ids">,
-  id: string,
-  now: Micros,
-): Statement[] {
+export function keepVersion({ workspaceId, ids }: { workspaceId: string; ids: Ids }, id: string, now: Micros): SQL[] {
   const newest = newestOf(sql`${workspaceId}`, sql`${id}`);
   return [
     sql`insert into ${deployment_version} (workspace_id, deployment_id, ordinal, id, created, archived, content)
       select d.workspace_id, d.id, coalesce(n.ordinal, 0) + 1, ${ids.random()}, ${now}, null, ${CONTENT}
       from ${deployment} d left join ${deployment_version} n
         on n.workspace_id = d.workspace_id and n.deployment_id = d.id and n.ordinal = ${newest}
-      where d.workspace_id = ${workspaceId} and d.id = ${id} and (n.id is null or n.content <> ${CONTENT})`,
+      where d.workspace_id = ${workspaceId} and d.id = ${id} and (n.id is null or ${told(sql`n.content`)} <> ${told(CONTENT)})`,
     sql`delete from ${deployment_version} where workspace_id = ${workspaceId} and deployment_id = ${id}
       and ordinal <= ${newest} - ${MOST_VERSIONS}`,
   ];
 }
+
+/** What of a content is compared. A description shapes no run, and the stock client words it otherwise when it deploys again. */
+const told = (content: SQL) => sql`json_remove(${content}, '$.description')`;
 
 /** Columns to be written, each as it is kept already where it says the same: keys in another order are no other content. */
 export function asKept(before: DeploymentColumns, columns: Partial<DeploymentColumns>): Partial<DeploymentColumns> {
@@ -170,25 +168,6 @@ export function columnsOfVersion({ content }: Pick<VersionRow, "content">) {
     parameters: JSON.stringify(parameters),
     parameter_openapi_schema: optional(parameter_openapi_schema),
     job_variables: JSON.stringify(job_variables),
-  };
-}
-
-/** The deployment as it is, or was, at a version. */
-export function atVersion(row: DeploymentRow, version: VersionRow): DeploymentRow {
-  const { queue_name, pool_id, pool_name, pool_type } = version;
-  return { ...row, ...columnsOfVersion(version), version_id: version.id, queue_name, pool_id, pool_name, pool_type };
-}
-
-/** The labels of a run that is made of a version, in the words that clients use of a deployment's events. */
-export function versionLabels(row: DeploymentRow): Record<string, string> {
-  if (row.version_id === null) return {};
-  const info = readOptionalJson<VersionInfo>(row.version_info);
-  return {
-    "prefect.deployment.version-id": row.version_id,
-    ...(info && { "prefect.deployment.version-type": info.type }),
-    ...((info?.version ?? row.version) !== null && {
-      "prefect.deployment.version": info?.version ?? row.version ?? "",
-    }),
   };
 }
 
