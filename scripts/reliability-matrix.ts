@@ -12,12 +12,12 @@ const TABLE = /(<!-- matrix -->\n)[\s\S]*?(<!-- end of matrix -->)/;
 const { values } = parseArgs({
   options: {
     write: { type: "boolean", default: false },
-    /** Part of a name of who is killed, for a part of the table. */
-    only: { type: "string", default: "" },
+    /** One of those who are killed, for a part of the table. */
+    only: { type: "string" },
   },
 });
 const outcomes: Outcome[] = [];
-for (const killed of KILLED.filter((name) => name.includes(values.only))) {
+for (const killed of KILLED.filter((name) => values.only === undefined || name === values.only)) {
   outcomes.push(...(await killInEachPhase(killed, (line) => console.error(line))));
 }
 const table = tableOf(outcomes);

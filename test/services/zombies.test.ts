@@ -72,9 +72,9 @@ test("a run that misses four heartbeats crashes, not a moment before, and says w
 
 test("a run that has sent one heartbeat is given as long as the stock client's setting asks for", async () => {
   const id = await aRunWithHeartbeats(1);
-  await watch(12 * MINUTE);
+  await watch(11 * MINUTE);
   expect(await typeOf(id)).toBe("RUNNING");
-  await watch(13 * MINUTE, 13 * MINUTE);
+  await watch(13 * MINUTE, 12 * MINUTE);
   expect(await typeOf(id)).toBe("CRASHED");
 });
 
@@ -149,9 +149,9 @@ test("a process that was to try its run again and does not is gone, once the tim
   const id = await aRunWithHeartbeats(3, 60 * SECOND, fields);
   expect((await propose(id, { type: "FAILED" })).state).toMatchObject({ name: "AwaitingRetry" });
   // It is due in ten minutes, and has twelve more from then on.
-  await watch(22 * MINUTE);
+  await watch(21 * MINUTE);
   expect(await typeOf(id)).toBe("SCHEDULED");
-  await watch(23 * MINUTE, 23 * MINUTE);
+  await watch(23 * MINUTE, 22 * MINUTE);
   const { state_type, state } = await read(id);
   expect(state_type).toBe("CRASHED");
   expect(state.message).toMatch(/^The flow run's process is gone: .* was to try again 7[2-9]\d seconds ago\.$/);
