@@ -64,7 +64,7 @@ export const deployment_schedule = sqliteTable(
     max_scheduled_runs: integer("max_scheduled_runs"),
     parameters: json("parameters").notNull(),
     slug: text("slug"),
-    /** Runs have been made up to this moment; the next top-up is due a little before it. Null: none yet. */
+    /** Runs have been made up to this moment, at first that of the last change; the next top-up is due a little before it. */
     scheduled_until: micros("scheduled_until"),
     /** When the next top-up is due; null where the schedule is not active or has ended. */
     top_up_at: micros("top_up_at"),

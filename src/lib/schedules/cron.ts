@@ -130,7 +130,9 @@ function* walls(cron: Cron, dayOr: boolean, from: Wall): Generator<Wall> {
 function isDay(cron: Cron, dayOr: boolean, date: Date): boolean {
   const isDayOfMonth = !cron.days || cron.days.has(date.getUTCDate()) || (cron.lastDay && isLastDay(date));
   const isWeekday = isDayOfWeek(cron, date);
-  if (dayOr && cron.days && (cron.weekdays || cron.nthWeekdays.size > 0)) return isDayOfMonth || isWeekday;
+  // `croniter`: beside one of the month's weekdays (`5#2`) the day of the month does not count.
+  if (dayOr && cron.days && cron.nthWeekdays.size > 0) return isWeekday;
+  if (dayOr && cron.days && cron.weekdays) return isDayOfMonth || isWeekday;
   return isDayOfMonth && isWeekday;
 }
 
@@ -242,7 +244,7 @@ function parseWeekdays(part: string, weekday: Field): { values: Values; nth: Map
   if (part === "?" || part === "*") return { values: undefined, nth };
   const plain: string[] = [];
   for (const item of part.split(",")) {
-    const [, range, which] = /^([\w-]+)#(\d+)$/.exec(item) ?? [];
+    const [, range, which] = /^([a-z]{3}-[a-z]{3}|\w+)#(\d+)$/.exec(item) ?? [];
     const [, last] = /^l(\d+)$/.exec(item) ?? [];
     if (range === undefined && last === undefined) {
       plain.push(item);
@@ -279,7 +281,8 @@ function parseItem(item: string, one: Field): number[] | undefined {
   const step = Number(stepText ?? 1);
   if (low === undefined || step < 1 || (highText !== undefined && (high === undefined || lowText === "*")))
     return undefined;
-  if (high === undefined) return stepText === undefined ? [low] : stretch(low, one.max, step);
+  if (high === undefined && stepText === undefined) return [low];
+  if (high === undefined) return stretch(low === one.max ? one.min : low, one.max, step);
   if (low === high) return stretch(one.min, one.max, step);
   if (low < high) return stretch(low, high, step);
   return aroundTheEnd(low, high, step, one);

@@ -12,6 +12,8 @@ const SECOND = 1_000_000;
 const STAMP = /^(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2}))?Z?$/;
 
 const FREQUENCIES = ["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY"];
+const WEEK = "MO,TU,WE,TH,FR,SA,SU";
+const LAST_STAMP = "99991231T235959";
 const NUMBERS = /^[+-]?\d+(,[+-]?\d+)*$/;
 const PARTS: Record<string, RegExp> = {
   FREQ: new RegExp(`^(${FREQUENCIES.join("|")})$`),
@@ -46,7 +48,7 @@ class RuleProblem extends Error {}
 /** What is wrong with a recurrence rule, or undefined. */
 export function rruleProblem(text: string): string | undefined {
   try {
-    parseSet(text);
+    checkUntil(text, parseSet(text));
   } catch (error) {
     if (error instanceof RuleProblem) return `Invalid RRule string "${text}": ${error.message}`;
     throw error;
@@ -80,8 +82,7 @@ function recentStart(rule: Rule, now: Wall): Wall {
 export function* rruleMoments(text: string, zone: string, start: Micros): Generator<Micros> {
   const set = parseSet(text);
   const begin = set.start ?? DEFAULT_START;
-  // A day earlier than asked for, since clocks may change between; what is too early is passed over below.
-  const from = wallAt(start, zone) - 86_400 * SECOND;
+  const from = wallAt(start, zone);
   const excluded = new Set(set.excludedDates);
   const sources = [
     ...set.rules.map((rule) => ruleWalls(rule, begin, from)),
@@ -97,13 +98,38 @@ export function* rruleMoments(text: string, zone: string, start: Micros): Genera
   }
 }
 
-/** The walls of one rule from `from` on. The library counts on a clock without changes. */
+const SUB_DAILY = ["HOURLY", "MINUTELY", "SECONDLY"];
+const OF_DAYS = ["BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYDAY"];
+const DAY = 86_400 * SECOND;
+
+/** The walls of one rule from `from` on. */
 function* ruleWalls(rule: Rule, begin: Wall, from: Wall): Generator<Wall> {
+  const isPicky = SUB_DAILY.includes(rule["FREQ"] ?? "") && OF_DAYS.some((part) => part in rule);
+  if (!isPicky || rule["COUNT"] !== undefined) return yield* libraryWalls(rule, begin, from);
+  // The library would step through each minute of the days that do not count.
+  const days: Rule = { FREQ: "DAILY" };
+  for (const part of [...OF_DAYS, "UNTIL"]) {
+    const value = rule[part];
+    // A weekday's place counts in months and years alone.
+    if (value !== undefined) days[part] = part === "BYDAY" ? value.replaceAll(/[+-]?\d+/g, "") : value;
+  }
+  const midnight = (wall: Wall) => wall - (((wall % DAY) + DAY) % DAY);
+  const first = midnight(Math.max(begin, from));
+  for (const day of libraryWalls(days, midnight(begin), first)) {
+    const until = parseStamp(rule["UNTIL"] ?? LAST_STAMP);
+    const end = printStamp(Math.min(until, day + DAY - SECOND));
+    yield* libraryWalls({ ...rule, UNTIL: end }, begin, Math.max(from, day));
+  }
+}
+
+/** The same from the library, which counts on a clock without changes. */
+function* libraryWalls(rule: Rule, begin: Wall, from: Wall): Generator<Wall> {
   const start = rule["COUNT"] === undefined ? jump(rule, begin, from) : begin;
   const until = rule["UNTIL"] === undefined ? {} : { UNTIL: `${printStamp(parseStamp(rule["UNTIL"]))}Z` };
   const parts = Object.entries({ ...rule, ...until }).map(([key, value]) => `${key}=${value}`);
   const rruleString = `DTSTART:${printStamp(start)}Z\nRRULE:${parts.join(";")}`;
-  const iterator = new RRuleTemporal({ rruleString, maxIterations: 100_000 });
+  const isOften = SUB_DAILY.includes(rule["FREQ"] ?? "");
+  const iterator = new RRuleTemporal({ rruleString, maxIterations: isOften ? 100_000 : 10_000 });
   let after: Temporal.ZonedDateTime | null = null;
   let wall = start - SECOND;
   for (;;) {
@@ -115,10 +141,20 @@ function* ruleWalls(rule: Rule, begin: Wall, from: Wall): Generator<Wall> {
 }
 
 function nextAfter(rule: RRuleTemporal, wall: Wall): Temporal.ZonedDateTime | null {
-  const next = rule.next(new Date(wall / 1000), false);
+  const next = found(() => rule.next(new Date(wall / 1000), false));
   return next === null
     ? null
     : Temporal.Instant.fromEpochMilliseconds(next.epochMilliseconds).toZonedDateTimeISO("UTC");
+}
+
+/** The library gives up with an error on a rule whose dates do not come; that is no date. */
+function found<T>(search: () => T | null): T | null {
+  try {
+    return search();
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("Maximum iterations")) return null;
+    throw error;
+  }
 }
 
 /** A start near `from` in step with `begin`: without a COUNT the rule's dates from there on are the same. */
@@ -164,6 +200,15 @@ function parseSet(text: string): RuleSet {
   return set;
 }
 
+/** RFC 5545: an end is in UTC if and only if the beginning has a time zone. */
+function checkUntil(text: string, { rules, excludedRules }: RuleSet): void {
+  const begin = /^DTSTART\S*/im.exec(text)?.[0].toUpperCase();
+  if (begin === undefined) return;
+  const isZoned = begin.endsWith("Z") || begin.includes("TZID=");
+  if ([...rules, ...excludedRules].some(({ UNTIL: until }) => until !== undefined && until.endsWith("Z") !== isZoned))
+    throw new RuleProblem("RRULE UNTIL values must be specified in UTC when DTSTART is timezone-aware");
+}
+
 function addLine(set: RuleSet, line: string): void {
   const colon = line.indexOf(":");
   const [name = "", ...parameters] = colon < 0 ? ["RRULE"] : line.slice(0, colon).split(";");
@@ -203,6 +248,9 @@ function parseRule(text: string): Rule {
     rule[name] = value;
   }
   if (rule["FREQ"] === undefined) throw new RuleProblem("FREQ is missing");
+  // `dateutil`: a week's number alone means all of its days.
+  if (rule["BYWEEKNO"] !== undefined && !["BYDAY", "BYMONTHDAY", "BYYEARDAY"].some((part) => part in rule))
+    rule["BYDAY"] = WEEK;
   if (rule["INTERVAL"] === "0") throw new RuleProblem("invalid 'INTERVAL': 0");
   return rule;
 }

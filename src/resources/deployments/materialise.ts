@@ -147,9 +147,17 @@ function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], now: Micro
   return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - MAX_AHEAD);
 }
 
-/** The schedule's dates from `start` on. */
-export function momentsOf({ id, schedule }: ScheduleRow, start: Micros): Iterable<Micros> {
-  return scheduleMoments(readJson<Schedule>(schedule), start, id);
+/**
+ * The schedule's dates from `start` on. Intervals of days are followed from the schedule's last change, so that they keep
+ * their time of day: Prefect counts elapsed time from the anchor to where it begins to look, finds other times when it looks
+ * after clocks have changed, and makes the runs of those days a second time.
+ */
+function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros): Generator<Micros> {
+  const schedule = readJson<Schedule>(text);
+  const isOfDays = "interval" in schedule && schedule.interval >= 86_400;
+  for (const moment of scheduleMoments(schedule, isOfDays ? Math.min(updated, start) : start, id)) {
+    if (moment >= start) yield moment;
+  }
 }
 
 /** Prefect: `_generate_scheduled_flow_runs`; the idempotency key makes a date of a schedule one run, whoever makes it. */

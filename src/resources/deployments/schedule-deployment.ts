@@ -1,18 +1,12 @@
 /** `POST /deployments/{id}/schedule`: makes the runs of a window, which may lie in the past. */
 import { momentsWithin } from "#lib/schedules/dates";
+import { readJson } from "#db/database";
 import type { Micros } from "#lib/clock";
-import {
-  draftsOf,
-  makeRuns,
-  MAX_AHEAD,
-  MAX_RUNS,
-  MIN_AHEAD,
-  MIN_RUNS,
-  momentsOf,
-} from "#resources/deployments/materialise";
+import { draftsOf, makeRuns, MAX_AHEAD, MAX_RUNS, MIN_AHEAD, MIN_RUNS } from "#resources/deployments/materialise";
 import { missingParameters } from "#resources/deployments/required-parameters";
 import { DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
+import { type Schedule, scheduleMoments } from "#wire/schedule";
 
 /** What a caller may say about the window; times in microseconds. */
 export interface ScheduleWindow {
@@ -37,6 +31,12 @@ export async function scheduleDeployment(tools: Tools, id: string, asked: Schedu
   };
   const drafts = schedulesOf(row)
     .filter((schedule) => schedule.active === 1 && missingParameters(row, schedule).length === 0)
-    .flatMap((schedule) => draftsOf(row, schedule, momentsWithin(momentsOf(schedule, start), window)));
+    .flatMap((schedule) =>
+      draftsOf(
+        row,
+        schedule,
+        momentsWithin(scheduleMoments(readJson<Schedule>(schedule.schedule), start, schedule.id), window),
+      ),
+    );
   await makeRuns(tools, drafts);
 }

@@ -35,7 +35,7 @@ export function scheduleRows(
       max_scheduled_runs: wish.max_scheduled_runs ?? null,
       parameters: JSON.stringify(wish.parameters),
       slug: wish.slug ?? null,
-      scheduled_until: null,
+      scheduled_until: now,
       top_up_at: wish.active && !isPaused ? now : null,
       missed_runs: wish.missed_runs === undefined ? keptPolicy(wish, before) : missedRunsColumn(wish.missed_runs),
     };

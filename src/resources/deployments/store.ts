@@ -180,7 +180,7 @@ export class DeploymentStore {
   /** Has the active schedules of a deployment that is not paused looked at by the next top-up, and the others never. */
   callForTopUp(deploymentId: string, now: Micros): Statement {
     const isPaused = sql`(select ${deployment.paused} from ${deployment} where ${this.by({ id: deploymentId })})`;
-    return sql`update ${deployment_schedule} set scheduled_until = null,
+    return sql`update ${deployment_schedule} set scheduled_until = ${now},
       top_up_at = case when ${deployment_schedule.active} = 1 and ${isPaused} = 0 then ${now} else null end
       where ${this.ofSchedules(deploymentId)}`;
   }
