@@ -1,10 +1,13 @@
 import { env, runInDurableObject, SELF } from "cloudflare:test";
+import { sql } from "drizzle-orm";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_WORKSPACE } from "#env";
 import { acquireLease, acquireSlots } from "#objects/concurrency-limits/client";
 import type { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 import { objectName } from "#objects/client";
+import { selectUnderWay } from "#resources/flow-runs/why-facts";
 import { Why, type WhyReason } from "#resources/flow-runs/why-schema";
+import { planOf } from "../support/plans";
 import { goes, Pool, tools } from "../objects/work-pool/pool";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
 
@@ -312,6 +315,22 @@ describe("a run of a deployment has not started because", () => {
     expect(facts.holders).toMatchObject([{ id: holder.id, name: holder.name }]);
   });
 
+  test("a limit that it shares is held by what asked for it by name", async () => {
+    const name = unique("shared");
+    const shared = await api<{ id: string }>("POST", "/v2/concurrency_limits/", { name, limit: 3 });
+    const pool = await aServedPool();
+    const fields = { work_pool_name: pool.name, global_concurrency_limit_id: shared.body.id };
+    const waiting = await aRunOf(await aDeployment(fields));
+    const retried = await aFlowRun({ state: scheduledIn(60, "AwaitingRetry") });
+    await holding(shared.body.id, retried.id);
+    await api("POST", "/v2/concurrency_limits/increment", { names: [name], slots: 2, mode: "concurrency" });
+    const { facts, since } = found(await why(waiting.id), "deployment_limit_full");
+    expect(facts).toMatchObject({ limit: 3, in_use: 3 });
+    expect(facts.holders).toMatchObject([{ id: retried.id, name: retried.name, state_name: "AwaitingRetry" }]);
+    // Since when the other two are held nobody knows.
+    expect(since).toBe(null);
+  });
+
   test("it was refused a slot and asks again in a while", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
@@ -511,6 +530,7 @@ describe("a run without a deployment", () => {
     await goes(id, "PENDING");
     const pending = await why(id);
     expect(codes(pending)).toEqual(["pending"]);
+    expect(pending.next).toMatchObject({ who: "process", at: null });
     expect(found(pending, "pending").message).toContain("the process that is to run it");
   });
 });
@@ -527,7 +547,10 @@ describe("a run that somebody has taken", () => {
       since: made.state?.timestamp,
       message: expect.stringContaining("being made"),
     });
+    const givenUpAt = Date.parse(made.state?.timestamp ?? "") + 600_000;
     expect(made).toMatchObject({ started: false, next: { who: "worker" } });
+    expect(Date.parse(made.next.at ?? "")).toBe(givenUpAt);
+    expect(Date.parse(found(made, "pending").facts.given_up_at ?? "")).toBe(givenUpAt);
     await api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "4711" });
     expect(found(await why(id), "pending")).toMatchObject({
       facts: { infrastructure_pid: "4711" },
@@ -535,6 +558,20 @@ describe("a run that somebody has taken", () => {
     });
     await pool.wait(600);
     expect(codes(await why(id))).toEqual(["pending", "no_worker_online"]);
+  });
+
+  test("is not scheduled anew where its deployment does not want that", async () => {
+    const deployment = await aDeployment();
+    const { id } = await aRunOf(deployment);
+    await goes(id, "PENDING");
+    expect((await why(id)).next.message).toContain("scheduled anew");
+    await api("PATCH", `/deployments/${deployment.id}/reliability`, { lazarus: false });
+    const answer = await why(id);
+    expect(found(answer, "pending")).toMatchObject({
+      facts: { given_up_at: null },
+      message: expect.stringContaining("process that serves its deployment"),
+    });
+    expect(answer.next).toMatchObject({ who: "process", at: null });
   });
 
   test("is pending ahead of its time", async () => {
@@ -669,6 +706,14 @@ describe("the answer", () => {
     });
     expect(codes(body)).toEqual(["work_pool_full", "deployment_limit_full"]);
     expect(headers.get("x-sluice-cost")).toMatch(/round_trips=1;.*rows_written=0;objects=2/);
+  });
+
+  test("finds those who hold slots by the index of live runs", async () => {
+    const run = sql`r.workspace_id = ${DEFAULT_WORKSPACE} and r.id = ${crypto.randomUUID()}`;
+    const plan = await planOf(selectUnderWay(run, DEFAULT_WORKSPACE));
+    expect(plan).toContain("SEARCH u USING INDEX flow_run_live (next_scheduled_start_time=? AND workspace_id=?)");
+    expect(plan).not.toContain("SCAN u");
+    expect(plan.indexOf("SEARCH r")).toBeLessThan(plan.indexOf("SEARCH u"));
   });
 
   test("reads no more rows when many runs wait", async () => {

@@ -35,6 +35,8 @@ export interface WhyRow extends StateColumns {
   d_paused: number | null;
   d_last_polled: Micros | null;
   d_queue_id: string | null;
+  /** Whether the run may be scheduled anew if it stays Pending. */
+  d_lazarus: number;
   d_strategy: "ENQUEUE" | "CANCEL_NEW" | null;
   c_id: string | null;
   c_name: string | null;
@@ -104,11 +106,12 @@ export async function readWhyRows({ db, workspaceId }: Tools, id: string, now: M
   };
 }
 
-/** Task runs by their ids, as holders of slots are named. */
-export function readTaskRunNames({ db, workspaceId }: Tools, ids: readonly string[]): Promise<NamedRun[]> {
+/** Flow and task runs by their ids, as holders of slots are named. */
+export function readNames({ db, workspaceId }: Tools, ids: readonly string[]): Promise<NamedRun[]> {
+  const named = sql`select id, name, state_name, state_timestamp as since`;
+  const among = sql`workspace_id = ${workspaceId} and id in (select value from json_each(${JSON.stringify(ids)}))`;
   return db.rows<NamedRun>(
-    sql`select id, name, state_name, state_timestamp as since from ${task_run} where workspace_id = ${workspaceId}
-      and id in (select value from json_each(${JSON.stringify(ids)}))`,
+    sql`${named} from ${flow_run} where ${among} union all ${named} from ${task_run} where ${among}`,
   );
 }
 
@@ -117,6 +120,7 @@ function selectRun(run: SQL): SQL {
       r.parent_task_run_id, r.infrastructure_pid, r.empirical_policy ->> '$.retry_type' as retry_type, r.run_count,
       r.next_scheduled_start_time as due, r.start_time, r.end_time, ${STATE_COLUMNS},
       d.name as d_name, d.paused as d_paused, d.last_polled as d_last_polled, d.work_queue_id as d_queue_id,
+      coalesce(d.reliability ->> '$.lazarus', 1) as d_lazarus,
       d.concurrency_options ->> '$.collision_strategy' as d_strategy,
       c.id as c_id, c.name as c_name, c."limit" as c_limit, c.active as c_active,
       h.id as h_id, h.slug as h_slug, h.active as h_active,
@@ -143,7 +147,7 @@ export function selectUnderWay(run: SQL, workspaceId: string): SQL {
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     where ${run} and r.state_type = 'SCHEDULED')`;
   return sql`select u.id, u.name, u.state_name, u.state_timestamp as since
-    from ${limited} l join ${flow_run} u indexed by flow_run_live
+    from ${limited} l cross join ${flow_run} u indexed by flow_run_live
       on u.end_time is null and u.next_scheduled_start_time is null and u.workspace_id = ${workspaceId}
     left join ${work_queue} q on q.workspace_id = u.workspace_id and q.id = u.work_queue_id
     left join ${deployment} d on d.workspace_id = u.workspace_id and d.id = u.deployment_id

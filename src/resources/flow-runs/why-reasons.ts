@@ -119,24 +119,33 @@ const paused: Rule = ({ state }) => {
   );
 };
 
-const pending: Rule = ({ row, state, now }) => {
+const pending: Rule = (situation) => {
+  const { row, state, now } = situation;
   const at = state?.state_details.scheduled_time ?? null;
   const isEarly = at !== null && at > now;
   const scheduled_time = printOptionalTime(at);
+  const given_up_at = isEarly ? null : printOptionalTime(givenUpAt(situation));
   return finding(
     {
       code: "pending",
       message: isEarly ? `${taken(row)}, ahead of its time (${scheduled_time}).` : `${taken(row)}; ${progress(row)}.`,
-      facts: { infrastructure_pid: row.infrastructure_pid, scheduled_time },
+      facts: { infrastructure_pid: row.infrastructure_pid, scheduled_time, given_up_at },
       since: printOptionalTime(state?.timestamp),
     },
     {
       who: row.infrastructure_pid === null && row.q_id !== null ? "worker" : "process",
-      at: isEarly ? scheduled_time : null,
-      message: "Its process starts and says that it is running.",
+      at: isEarly ? scheduled_time : given_up_at,
+      message:
+        "Its process starts and says that it is running." +
+        (given_up_at === null ? "" : ` If nothing is heard of it until ${given_up_at}, it is scheduled anew.`),
     },
   );
 };
+
+/** When the run is scheduled anew at the earliest: any sign of life puts it off. */
+function givenUpAt({ state, patienceSeconds }: Situation): Micros | null {
+  return state === null || patienceSeconds === null ? null : state.timestamp + patienceSeconds * 1_000_000;
+}
 
 function taken({ q_id, deployment_id }: WhyRow): string {
   if (q_id !== null) return "A worker has taken the run";

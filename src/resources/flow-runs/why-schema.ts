@@ -39,7 +39,11 @@ export const WhyReason = z
     reason("cancelling", { infrastructure_pid: z.string().nullable() }),
     reason("paused", { until: OptionalTime, waits_for_input: z.boolean() }),
     reason("suspended", { until: OptionalTime, waits_for_input: z.boolean() }),
-    reason("pending", { infrastructure_pid: z.string().nullable(), scheduled_time: OptionalTime }),
+    reason("pending", {
+      infrastructure_pid: z.string().nullable(),
+      scheduled_time: OptionalTime,
+      given_up_at: OptionalTime,
+    }),
     reason("tag_limit_full", { ...OfLimit, tag: z.string(), waiting_task_runs: z.array(UuidText) }),
     reason("waiting_for_time", { scheduled_time: TimeText }),
     reason("awaiting_retry", { scheduled_time: TimeText, run_count: z.int(), in_process: z.boolean() }),

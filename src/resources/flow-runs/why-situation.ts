@@ -18,6 +18,8 @@ export interface Situation extends Omit<WhyRows, "underWay"> {
   usage: Readonly<Record<string, Usage>>;
   /** The names of those that may hold slots, by their ids. */
   names: ReadonlyMap<string, NamedRun>;
+  /** So long it may stay Pending without a sign of life before it is scheduled anew; null where it never is. */
+  patienceSeconds: number | null;
 }
 
 /** A reason, and what happens next if it is the one that decides. */

@@ -1,10 +1,13 @@
-/** `GET /flow_runs/{id}/why`: one read of D1, and one call of each object that knows more. */
+/**
+ * `GET /flow_runs/{id}/why`: one read of D1, and one call of each object that knows more. A second read names those who hold
+ * slots of a full limit otherwise than as its deployments' runs.
+ */
 import { notFound } from "#lib/api-error";
 import { readUsage } from "#objects/concurrency-limits/client";
 import { isWorkerless, readStanding } from "#objects/work-pool/client";
 import type { Standing } from "#objects/work-pool/messages";
 import { stateOf } from "#resources/flow-runs/store";
-import { readTaskRunNames, readWhyRows, type WhyRow, type WhyRows } from "#resources/flow-runs/why-facts";
+import { readNames, readWhyRows, type WhyRow, type WhyRows } from "#resources/flow-runs/why-facts";
 import { findReasons } from "#resources/flow-runs/why-reasons";
 import type { Why } from "#resources/flow-runs/why-schema";
 import { hasStarted, type Situation } from "#resources/flow-runs/why-situation";
@@ -32,8 +35,8 @@ async function look(tools: Tools, { underWay, ...rows }: WhyRows): Promise<Situa
   const [standing, usage] = await Promise.all([standingOf(tools, rows.row), readUsage(tools, limitsOf(rows))]);
   const names = new Map(underWay.map((run) => [run.id, run]));
   const holders = Object.values(usage).flatMap(({ leases }) => leases.flatMap(({ holder }) => holder ?? []));
-  const tasks = holders.filter(({ type }) => type === "task_run").map(({ id }) => id);
-  if (tasks.length > 0) for (const task of await readTaskRunNames(tools, tasks)) names.set(task.id, task);
+  const strangers = holders.map((holder) => holder.id).filter((id) => !names.has(id));
+  if (strangers.length > 0) for (const run of await readNames(tools, strangers)) names.set(run.id, run);
   return {
     ...rows,
     now: tools.clock(),
@@ -42,6 +45,7 @@ async function look(tools: Tools, { underWay, ...rows }: WhyRows): Promise<Situa
     standing,
     usage,
     names,
+    patienceSeconds: patienceOf(tools, rows.row),
   };
 }
 
@@ -51,6 +55,14 @@ async function standingOf(tools: Tools, row: WhyRow): Promise<Standing | null> {
   if (p_id === null || p_name === null || q_id === null || (s_type !== "SCHEDULED" && s_type !== "PENDING"))
     return null;
   return readStanding(tools, { id: p_id, name: p_name }, { id: row.id, queue_id: q_id, due: row.due ?? tools.clock() });
+}
+
+/** How long the run may stay Pending without a sign of life. */
+function patienceOf({ settings }: Tools, row: WhyRow): number | null {
+  const { enabled, pending_seconds, infrastructure_pending_seconds } = settings.services.lazarus;
+  const isNobodys = row.deployment_id === null && row.q_id === null;
+  if (!enabled || isNobodys || row.d_lazarus !== 1) return null;
+  return row.infrastructure_pid === null ? pending_seconds : infrastructure_pending_seconds;
 }
 
 function limitsOf({ row, tagged }: Pick<WhyRows, "row" | "tagged">): string[] {
