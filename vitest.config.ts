@@ -1,16 +1,28 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
-export default defineConfig({
+const TEST_MIGRATIONS = await readD1Migrations("migrations");
+
+/** Tests of what does no I/O. They share a worker: most of their time would go to starting one for each file. */
+const PURE = ["test/lib/**/*.test.ts", "test/orchestration/{rules/*,decide,recorded,transforms,tell-pools}.test.ts"];
+
+const project = (name: string, include: string[], exclude: string[], isolate: boolean) => ({
   plugins: [
     cloudflareTest({
       wrangler: { configPath: "./wrangler.toml" },
-      miniflare: { bindings: { SLUICE_MODE: "local", TEST_MIGRATIONS: await readD1Migrations("migrations") } },
+      miniflare: { bindings: { SLUICE_MODE: "local", TEST_MIGRATIONS } },
     }),
   ],
   test: {
-    include: ["test/**/*.test.ts"],
+    name,
+    include,
+    exclude,
+    isolate,
     setupFiles: ["./test/support/setup.ts"],
     deps: { optimizer: { ssr: { enabled: true, include: ["itty-durable"] } } },
   },
+});
+
+export default defineConfig({
+  test: { projects: [project("pure", PURE, [], false), project("worker", ["test/**/*.test.ts"], PURE, true)] },
 });
