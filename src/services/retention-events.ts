@@ -2,13 +2,13 @@
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
+import { earliestId, timeOfId } from "#events/ordered-ids";
 import { eventHorizon, type Horizon } from "#events/retention";
-import { hourOf } from "#events/segments";
+import { hourOf, PERIOD } from "#events/segments";
 import type { Micros } from "#lib/clock";
 import { type Page, type Place, type Round, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
 
-const HOUR: Micros = 3_600_000_000;
 /** How many pages a turn does. */
 const PAGES = 40;
 /** How many segments are looked at for one page of those that hold some of a name. */
@@ -136,23 +136,35 @@ function withoutName(workspaceId: string, keys: readonly Key[], name: string): S
 
 /** Removes those of the segments that meet a condition, and the index rows that lead to none any more. */
 function deletions(workspaceId: string, keys: readonly Key[], condition: SQL): SQL[] {
-  const going = sql`(select s.hour, s.id from json_each(${printKeys(keys)}) k
-    cross join ${event_segment} s on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1
-    where ${condition})`;
+  const chosen = sql`json_each(${printKeys(keys)}) k
+    cross join ${event_segment} s on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
+  const going = sql`(select s.hour, s.id from ${chosen} where ${condition})`;
   return [
-    sql`delete from ${event_resource} where (workspace_id, resource_id, hour, first_id) in (
-      select r.workspace_id, r.resource_id, r.hour, r.first_id
-      from json_each(${printKeys(keys)}) k
-      cross join ${event_segment} s on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1
-      cross join json_each(s.resources) named
-      cross join ${event_resource} r on r.workspace_id = ${workspaceId} and r.resource_id = named.value
-        and r.hour = s.hour and s.id between r.first_id and r.last_id
-      where ${condition} and not exists (
-        select 1 from ${event_segment} o, json_each(o.resources) other
-        where o.workspace_id = ${workspaceId} and o.hour = r.hour and o.id between r.first_id and r.last_id
-          and (o.hour, o.id) not in ${going} and other.value = named.value))`,
+    sql`with staying as materialized (
+        select o.hour, o.id, named.value as resource_id from json_each(${JSON.stringify(neighbourhoods(keys))}) n
+        cross join ${event_segment} o on o.workspace_id = ${workspaceId} and o.hour = n.value->>0
+          and o.id between n.value->>1 and n.value->>2
+        cross join json_each(o.resources) named
+        where (o.hour, o.id) not in ${going}
+      )
+      delete from ${event_resource} where (workspace_id, resource_id, hour, first_id) in (
+        select r.workspace_id, r.resource_id, r.hour, r.first_id from ${chosen}
+        cross join json_each(s.resources) named
+        cross join ${event_resource} r on r.workspace_id = ${workspaceId} and r.resource_id = named.value
+          and r.hour = s.hour and s.id between r.first_id and r.last_id
+        where ${condition} and not exists (
+          select 1 from staying y
+          where y.resource_id = r.resource_id and y.hour = r.hour and y.id between r.first_id and r.last_id))`,
     sql`delete from ${event_segment} where workspace_id = ${workspaceId} and (hour, id) in ${going}`,
   ];
+}
+
+/** For each hour the ids of segments to which an index row may lead that leads to one of these. */
+function neighbourhoods(keys: readonly Key[]): [Micros, string, string][] {
+  return [...Map.groupBy(keys, ({ hour }) => hour)].map(([hour, ofHour]) => {
+    const times = ofHour.map(({ id }) => timeOfId(id));
+    return [hour, earliestId(Math.min(...times) - PERIOD), earliestId(Math.max(...times) + PERIOD)];
+  });
 }
 
 const printKeys = (keys: readonly Key[]): string => JSON.stringify(keys.map(({ hour, id }) => [hour, id]));

@@ -38,9 +38,9 @@ export interface Round {
   /** The table whose workspaces are gone through. */
   table: SQLiteTable;
   /** Whether there is anything to do in the workspace `w.id`. */
-  hasWork(page: Pick<Page, "begun" | "before">): SQL;
+  hasWork: (page: Pick<Page, "begun" | "before">) => SQL;
   /** Does a bounded piece of work in one workspace; gives where the next begins, or null where none is left. */
-  work(tools: Tools, page: Page): Promise<Place | null>;
+  work: (tools: Tools, page: Page) => Promise<Place | null>;
 }
 
 const START = { workspace_id: "", after: null };

@@ -41,7 +41,8 @@ interface Run {
 /** Writes a run with its states, an input, a task run for each of its subflows, and logs. */
 async function write(run: Run, subflows: readonly Run[]): Promise<void> {
   const { id, workspace, end, expected } = run;
-  const states = [ids.ordered(expected), ids.ordered(end ?? expected)];
+  const first = Math.min(expected, end ?? expected);
+  const states = [ids.ordered(first), ids.ordered(end ?? expected)];
   const stamps = { created: expected, updated: expected };
   const common = { workspace_id: workspace, ...stamps, name: "n", tags: "[]", labels: "{}", empirical_policy: "{}" };
   const times = {
@@ -168,18 +169,16 @@ function doomed(runs: readonly Run[]): Set<string> {
 const aRun = fc.record({
   workspace: fc.nat(1),
   type: fc.constantFrom(
-    ...[
-      "COMPLETED",
-      "COMPLETED",
-      "FAILED",
-      "CRASHED",
-      "CANCELLED",
-      "RUNNING",
-      "PAUSED",
-      "SCHEDULED",
-      "CANCELLING",
-      "PENDING",
-    ],
+    "COMPLETED",
+    "COMPLETED",
+    "FAILED",
+    "CRASHED",
+    "CANCELLED",
+    "RUNNING",
+    "PAUSED",
+    "SCHEDULED",
+    "CANCELLING",
+    "PENDING",
   ),
   ended: fc.option(fc.constantFrom(1, 60, 80, 95, 100, 400), { freq: 5 }),
   /** How many hours it was to begin before it ended; below nothing: it ended before. */
@@ -224,7 +223,7 @@ test(
         expect(after).toEqual(without(doomed(runs), before, runs).map(([table, rows]) => [table, sorted(rows)]));
         expect(await rowsOf("event_segment")).toEqual([]);
       }),
-      { numRuns: 40 },
+      { numRuns: 12 },
     );
   },
 );
