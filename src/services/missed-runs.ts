@@ -32,6 +32,5 @@ export function selectMissed(after: Micros, now: Micros) {
   return sql`select r.workspace_id, ${MISSED_RUN} from ${flow_run} r indexed by flow_run_live ${JOIN_SCHEDULE}
     where exists (select 1 from ${deployment_schedule} p indexed by deployment_schedule_missed_runs where p.missed_runs is not null)
       and r.end_time is null and r.next_scheduled_start_time > ${after} and r.next_scheduled_start_time <= ${now}
-      and ${isMissed(now)}
-    order by r.next_scheduled_start_time limit ${AT_ONCE}`;
+      and ${isMissed(now)} limit ${AT_ONCE}`;
 }
