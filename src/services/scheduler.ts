@@ -51,9 +51,9 @@ async function topUpWorkspace(tools: Tools, due: readonly Due[]): Promise<void> 
   await tools.db.run(putOff(tools.workspaceId, due, tools.clock()));
 }
 
+/** By the key of each row: joined with the list, SQLite goes through all schedules of the workspace. */
 function putOff(workspaceId: string, due: readonly Due[], now: Micros) {
   return sql`update ${deployment_schedule} set top_up_at = ${now + RETRY_AFTER}
-    from json_each(${JSON.stringify(due)})
-    where ${deployment_schedule.workspace_id} = ${workspaceId} and ${deployment_schedule.deployment_id} = value ->> '$.deployment_id'
-      and ${deployment_schedule.id} = value ->> '$.id' and ${deployment_schedule.top_up_at} <= ${now}`;
+    where workspace_id = ${workspaceId} and +top_up_at <= ${now} and (deployment_id, id) in (
+      select value ->> '$.deployment_id', value ->> '$.id' from json_each(${JSON.stringify(due)}))`;
 }
