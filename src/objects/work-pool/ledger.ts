@@ -160,7 +160,10 @@ export class Ledger {
     return found;
   }
 
-  /** How many runs that are due come before this one: in its own queue, and in the others that are not paused. `all` are the pool's queues. */
+  /**
+   * How many runs that are due come before this one: in its own queue, and in the others, of which no more than may begin by
+   * now. `all` are the pool's queues.
+   */
   before(run: Offer, all: readonly LedgerQueue[], now: Micros): { in_queue: number; in_others: number } {
     const own = all.find(({ id }) => id === run.queue_id);
     const ahead = ({ id, priority }: LedgerQueue) => {
@@ -170,9 +173,11 @@ export class Ledger {
     const others = all.filter(
       (queue) => own !== undefined && queue.id !== own.id && !queue.is_paused && queue.priority <= own.priority,
     );
+    const mayBegin = ({ id, concurrency_limit: limit }: LedgerQueue) =>
+      limit === null ? Infinity : Math.max(0, limit - this.holding(id));
     return {
       in_queue: own ? ahead(own) : 0,
-      in_others: others.reduce((sum, queue) => sum + ahead(queue), 0),
+      in_others: others.reduce((sum, queue) => sum + Math.min(ahead(queue), mayBegin(queue)), 0),
     };
   }
 

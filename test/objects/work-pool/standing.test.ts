@@ -9,7 +9,7 @@ const aQueue = (id: string) =>
     id: fc.constant(id),
     is_paused: fc.boolean(),
     priority: fc.integer({ min: 1, max: 3 }),
-    concurrency_limit: fc.constant(null),
+    concurrency_limit: fc.option(fc.integer({ min: 0, max: 5 })),
   });
 const someQueues = fc.tuple(aQueue("a"), aQueue("b"), aQueue("c"));
 const someRuns = fc.uniqueArray(
