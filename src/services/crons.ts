@@ -3,6 +3,7 @@ import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/queue-waiting";
 import { sweepOutbox } from "#events/outbox";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
+import { wakePools } from "#services/foreman";
 import { markLateRuns } from "#services/late-runs";
 import { scheduleAnew } from "#services/lazarus";
 import { skipMissedRuns } from "#services/missed-runs";
@@ -34,6 +35,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "top up schedules", service: "scheduler", run: topUpSchedules },
     { name: "skip missed runs", service: "scheduler", run: skipMissedRuns },
     { name: "mark silent deployments", service: "foreman", run: markSilentDeployments },
+    { name: "wake pools", service: "foreman", run: wakePools },
     { name: "mark late runs", service: "late_runs", run: markLateRuns },
     { name: "fail expired pauses", service: "pause_expirations", run: failExpiredPauses },
     { name: "cancel stuck runs", service: "cancellation_cleanup", run: cancelStuckRuns },

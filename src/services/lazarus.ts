@@ -8,6 +8,7 @@ import { onlyWhile } from "#orchestration/only-while";
 import { CoreFlowPolicy } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { forEachRun } from "#services/by-workspace";
+import { listeningSince } from "#services/listening";
 import { isSilentSince, lastHeardOf, SIGNS, type Signs } from "#services/signs-of-life";
 import type { Tools } from "#tools";
 import type { StateProposal } from "#wire/state";
@@ -30,12 +31,13 @@ interface StuckRun extends Signs {
 
 /**
  * Puts the runs of deployments and pools that are stuck in Pending back to Scheduled, for whoever asks next; those that were
- * given back often enough crash. A run that has gone on since it was found is left alone.
+ * given back often enough crash. Silence is counted from when this server began to listen. A run that has gone on since it was found is left alone.
  */
 export async function scheduleAnew(tools: Tools): Promise<void> {
   const settings = tools.settings.services.lazarus;
   const now = tools.clock();
-  const stuck = await tools.db.rows<StuckRun>(selectStuck(settings, now));
+  const listening = await listeningSince(tools, "lazarus", now);
+  const stuck = await tools.db.rows<StuckRun>(selectStuck(settings, now, listening));
   await forEachRun(tools, stuck, async (own, run) => {
     const policy = onlyWhile(({ initial }) => initial?.id === run.state_id, CoreFlowPolicy);
     await setFlowRunState(own, run.id, proposalFor(run, settings, now), { policy });
@@ -55,9 +57,11 @@ function proposalFor(run: StuckRun, { most_times: most }: Settings, now: Micros)
 }
 
 /** The pending runs of which nothing was heard for so long. Whoever has named a run's infrastructure answers for it for longer. */
-export function selectStuck(settings: Settings, now: Micros) {
-  const since = now - settings.pending_seconds * SECOND;
-  const sinceWithInfrastructure = now - settings.infrastructure_pending_seconds * SECOND;
+export function selectStuck(settings: Settings, now: Micros, listening: Micros) {
+  const hasWaited = (seconds: number) => {
+    const since = now - seconds * SECOND;
+    return listening <= since ? isSilentSince(since, now) : sql`false`;
+  };
   return sql`select r.workspace_id, r.id, r.state_id, ${SIGNS}, (
       select count(*) from json_each(r.state_ids) j cross join ${flow_run_state} s on s.id = j.value
       where s.type = 'SCHEDULED' and instr(s.message, ${SCHEDULED_ANEW}) = 1
@@ -67,7 +71,7 @@ export function selectStuck(settings: Settings, now: Micros) {
     where r.end_time is null and r.next_scheduled_start_time is null and r.state_type = 'PENDING'
       and (r.deployment_id is not null or r.work_queue_id is not null)
       and case when r.infrastructure_pid is null
-        then ${isSilentSince(since, now)} else ${isSilentSince(sinceWithInfrastructure, now)} end
+        then ${hasWaited(settings.pending_seconds)} else ${hasWaited(settings.infrastructure_pending_seconds)} end
       and coalesce(d.reliability ->> '$.lazarus', 1)
     limit ${MOST}`;
 }

@@ -4,10 +4,10 @@
  */
 import { sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
-import { event_resource, event_segment, sweep_mark } from "#db/tables/event";
+import { event_resource, event_segment } from "#db/tables/event";
 import { flow_run } from "#db/tables/flow-run";
 import { readJson } from "#db/database";
-import { earliestId, timeOfId } from "#events/ordered-ids";
+import { timeOfId } from "#events/ordered-ids";
 import { heartbeatPrefix, hourOf } from "#events/segments";
 import type { ServicesSettings } from "#env";
 import type { Micros } from "#lib/clock";
@@ -16,6 +16,7 @@ import { CoreFlowPolicy } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { forEachRun } from "#services/by-workspace";
 import { type Heartbeat, heartbeatInterval, LOOK_BACK, MOST_HEARTBEATS, SHORTEST_INTERVAL } from "#services/heartbeats";
+import { listeningSince } from "#services/listening";
 import { isSilentSince, lastHeardOf, SIGNS, type Signs } from "#services/signs-of-life";
 import type { Tools } from "#tools";
 
@@ -23,12 +24,8 @@ import type { Tools } from "#tools";
 const AT_ONCE = 1_000;
 const ROUNDS = 5;
 const SECOND: Micros = 1_000_000;
-/** Turns come each minute. Where none came for so long, nothing was heard of anybody. */
-const LONGEST_GAP: Micros = 150 * SECOND;
 const MINUTE: Micros = 60 * SECOND;
 const HOUR: Micros = 60 * MINUTE;
-const MARKS = { since: "zombies: watching since", last: "zombies: watched last" };
-
 type Settings = ServicesSettings["zombies"];
 
 /**
@@ -39,7 +36,7 @@ export async function crashZombies(tools: Tools): Promise<void> {
   const settings = tools.settings.services.zombies;
   const now = tools.clock();
   const silence = shortestSilence(settings);
-  const watch = { now, since: await listeningSince(tools, now) };
+  const watch = { now, since: await listeningSince(tools, "zombies", now) };
   await crashSilent(tools, await tools.db.rows<SilentRun>(selectOverdueRetries(silence, now)), watch);
   for (let round = 0, after: Key | undefined; round < ROUNDS; round++) {
     const silent: SilentRun[] = await tools.db.rows<SilentRun>(selectSilent(silence, now, after));
@@ -57,22 +54,6 @@ interface Watch {
 
 async function crashSilent(tools: Tools, silent: readonly SilentRun[], watch: Watch): Promise<void> {
   await forEachRun(tools, await findZombies(tools, silent, watch), crash);
-}
-
-/** Since when this server listens without a break. */
-async function listeningSince({ db }: Tools, now: Micros): Promise<Micros> {
-  const rows = await db.rows<{ name: string; mark: string }>(
-    sql`select name, mark from ${sweep_mark} where name in (${MARKS.since}, ${MARKS.last})`,
-  );
-  const marks = new Map(rows.map(({ name, mark }) => [name, timeOfId(mark)]));
-  const since = marks.get(MARKS.since);
-  const last = marks.get(MARKS.last);
-  const isUnbroken = since !== undefined && last !== undefined && Math.abs(now - last) <= LONGEST_GAP && since <= now;
-  const begun = isUnbroken ? since : now;
-  await db.run(sql`insert into ${sweep_mark} (name, mark)
-    values (${MARKS.since}, ${earliestId(begun)}), (${MARKS.last}, ${earliestId(now)})
-    on conflict (name) do update set mark = excluded.mark`);
-  return begun;
 }
 
 /** No zombie is silent for less, however often it sent heartbeats. */

@@ -70,7 +70,7 @@ export interface Outcome {
 const SERVER_SETTINGS = {
   PREFECT_SERVER_SERVICES_ZOMBIES_MISSED_HEARTBEATS: "2",
   PREFECT_SERVER_SERVICES_ZOMBIES_FALLBACK_HEARTBEAT_INTERVAL_SECONDS: "30",
-  PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS: "20",
+  PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS: "60",
   PREFECT_SERVER_SERVICES_LAZARUS_INFRASTRUCTURE_PENDING_SECONDS: "180",
   PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS: "60",
 };
@@ -155,7 +155,9 @@ class Scene {
     await sleep(AWAY_MS);
     await this.startAgain();
     await this.resume(runs);
-    return await Promise.all(runs.map((run) => this.follow(run, at)));
+    const outcomes = await Promise.all(runs.map((run) => this.follow(run, at)));
+    const places = new Map(PHASES.map(({ name }, index) => [name, index]));
+    return outcomes.toSorted((a, b) => (places.get(a.phase) ?? 0) - (places.get(b.phase) ?? 0));
   }
 
   /** What was printed, for whoever must find out why a scene failed. */
@@ -326,6 +328,7 @@ const AUTHORS: readonly [RegExp, string][] = [
   [/^Scheduled anew/, "Lazarus, then the next worker"],
   [/^The flow was paused and never resumed/, "pause expiry"],
   [/^The cancellation of the flow run timed out/, "cancellation clean-up"],
+  [/^Execution was aborted/, "the flow process itself"],
   [/infrastructure exited with non-zero status|exited with (status|non-zero)/i, "the worker (exit status)"],
 ];
 

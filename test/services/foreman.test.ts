@@ -1,0 +1,42 @@
+import { env } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { wakePools } from "#services/foreman";
+import { Pool } from "../objects/work-pool/pool";
+import { later, MINUTE } from "./time";
+
+const HOUR = 60 * MINUTE;
+
+/** How far ahead the next hour's first turn is, and then so much. */
+const untilTheHour = (more = 0) => HOUR - ((Date.now() * 1000) % HOUR) + more;
+
+const statusOf = (pool: Pool) =>
+  env.DB.prepare("select status from work_pool where id = ?").bind(pool.id).first<string>("status");
+
+/** A pool that D1 says is READY, and whose object knows of nobody. */
+async function aForgottenPool(): Promise<Pool> {
+  const pool = await Pool.made();
+  await pool.evict();
+  await pool.inObject((object) => object.forget());
+  await env.DB.prepare("update work_pool set status = 'READY' where id = ?").bind(pool.id).run();
+  return pool;
+}
+
+test("a pool that is READY for no reason is NOT_READY some time after it was asked after", async () => {
+  const pool = await aForgottenPool();
+  await later(untilTheHour(), wakePools);
+  const report = () => pool.inObject((object) => object.onTimer("change"));
+  await pool.wait(80);
+  await report();
+  expect(await statusOf(pool)).toBe("READY");
+  await pool.wait(20);
+  await report();
+  expect(await statusOf(pool)).toBe("NOT_READY");
+});
+
+test("pools are asked after in the first minute of an hour only", async () => {
+  const pool = await aForgottenPool();
+  await later(untilTheHour(MINUTE), wakePools);
+  expect(await pool.timer("change")).toBeNull();
+  await later(untilTheHour(), wakePools);
+  expect(await pool.timer("change")).toBeGreaterThan(Date.now());
+});
