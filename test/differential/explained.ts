@@ -69,6 +69,10 @@ export const explained: Explained[] = [
     reason: "A lease that ran out before RUNNING is taken again under its own id.",
   },
   {
+    holds: ({ path, sequence }) => path === "slots" && sequence.steps.some(losesLease),
+    reason: "A client of old holds its slot by a lease, too, which can be given back; the original forgets the lease.",
+  },
+  {
     holds: ({ path, plays, at }) =>
       /details\.(delay_seconds|reason)$/.test(path) &&
       reasonOf(plays.reference, at).startsWith("Concurrency limit reached for tags: ") &&

@@ -255,7 +255,7 @@ class Play {
     const { type: _type, ...details } = isObject(body["details"]) ? body["details"] : {};
     // How long it is until a time that was sent depends on how long the play has taken.
     const { delay_seconds: delay } = details;
-    if (typeof delay === "number") details["delay_seconds"] = Math.round(delay / 60) * 60;
+    if (typeof delay === "number") details["delay_seconds"] = Math.ceil(delay / 60) * 60;
     return { ...body, details: this.labels.value(details), state: this.labels.state(body["state"]) };
   }
 
