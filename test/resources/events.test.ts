@@ -10,6 +10,10 @@ interface Page {
   next_page: string | null;
 }
 
+const LOADED = Date.now();
+/** The date of one of the days just past, `1` to `4`, all of whose events are kept. */
+const day = (n: number) => new Date(LOADED + (n - 5) * 86_400_000).toISOString().slice(0, 10);
+
 const filterEvents = async (filter: unknown, limit = 50) =>
   (await api<Page>("POST", "/events/filter", { filter, limit })).body;
 
@@ -34,11 +38,11 @@ test("an event that is sent again is kept once", async () => {
 
 test("pages follow one another without a gap or a repeat, and the total stays", async () => {
   const about = aResource();
-  const sent = [1, 2, 3, 4, 5].map((n) => anEvent({ about, occurred: `2026-01-01T0${n}:00:00Z`, event: `n.${n}` }));
+  const sent = [1, 2, 3, 4, 5].map((n) => anEvent({ about, occurred: `${day(2)}T0${n}:00:00Z`, event: `n.${n}` }));
   await api("POST", "/events", sent);
   for (const order of ["ASC", "DESC"]) {
     const names: string[] = [];
-    let page = await filterEvents({ resource: { id: [about] }, order, occurred: { since: "2025-12-31T00:00:00Z" } }, 2);
+    let page = await filterEvents({ resource: { id: [about] }, order, occurred: { since: `${day(1)}T00:00:00Z` } }, 2);
     for (;;) {
       names.push(...page.events.map((event) => event.event));
       expect(page.total).toBe(5);
@@ -107,11 +111,11 @@ test("an event that comes over a socket is stored", async () => {
 test("a total by names alone is what segments say of themselves, and cut where the window cuts them", async () => {
   const name = `count.${crypto.randomUUID()}`;
   const sent = ["10:00:00", "10:00:30", "10:59:59", "11:00:00"].map((time) =>
-    anEvent({ event: name, occurred: `2026-02-01T${time}Z` }),
+    anEvent({ event: name, occurred: `${day(1)}T${time}Z` }),
   );
-  await api("POST", "/events", [...sent, anEvent({ event: `${name}.other`, occurred: "2026-02-01T10:00:10Z" })]);
+  await api("POST", "/events", [...sent, anEvent({ event: `${name}.other`, occurred: `${day(1)}T10:00:10Z` })]);
   const total = async (since: string, until: string, event: unknown = { name: [name] }) =>
-    (await filterEvents({ event, occurred: { since: `2026-02-01T${since}Z`, until: `2026-02-01T${until}Z` } })).total;
+    (await filterEvents({ event, occurred: { since: `${day(1)}T${since}Z`, until: `${day(1)}T${until}Z` } })).total;
   expect(await total("00:00:00", "23:00:00")).toBe(4);
   expect(await total("10:00:30", "10:59:59")).toBe(2);
   expect(await total("00:00:00", "10:59:59", { prefix: [name] })).toBe(4);
@@ -119,23 +123,23 @@ test("a total by names alone is what segments say of themselves, and cut where t
 });
 
 test.for([
-  ["day", {}, ["0:2026-02-02T00:00:00+00:00:3", "1:2026-02-03T00:00:00+00:00:1"]],
+  ["day", {}, [`0:${day(2)}T00:00:00+00:00:3`, `1:${day(3)}T00:00:00+00:00:1`]],
   [
     "time",
     { time_unit: "hour", time_interval: 12 },
     [
-      "0:2026-02-02T00:00:00+00:00:0",
-      "1:2026-02-02T12:00:00+00:00:3",
-      "2:2026-02-03T00:00:00+00:00:0",
-      "3:2026-02-03T12:00:00+00:00:1",
+      `0:${day(2)}T00:00:00+00:00:0`,
+      `1:${day(2)}T12:00:00+00:00:3`,
+      `2:${day(3)}T00:00:00+00:00:0`,
+      `3:${day(3)}T12:00:00+00:00:1`,
     ],
   ],
 ] as const)("events are counted by %s in whole stretches", async ([countable, unit, expected]) => {
   const about = aResource();
-  const times = ["02T12:00:00", "02T12:00:01", "02T23:59:59.999999", "03T12:00:00"];
-  const sent = times.map((time) => anEvent({ about, event: about, occurred: `2026-02-${time}Z` }));
+  const times = [`${day(2)}T12:00:00`, `${day(2)}T12:00:01`, `${day(2)}T23:59:59.999999`, `${day(3)}T12:00:00`];
+  const sent = times.map((time) => anEvent({ about, event: about, occurred: `${time}Z` }));
   await api("POST", "/events", sent);
-  const occurred = { since: "2026-02-02T00:00:00Z", until: "2026-02-04T00:00:00Z" };
+  const occurred = { since: `${day(2)}T00:00:00Z`, until: `${day(4)}T00:00:00Z` };
   for (const filter of [{ resource: { id: [about] } }, { event: { name: [about] } }]) {
     const { body } = await api<{ value: string; label: string; count: number }[]>(
       "POST",
@@ -152,10 +156,10 @@ test.for([
 test("a page is distinct by resource where that is asked", async () => {
   const kind = `kind.${crypto.randomUUID()}`;
   const sent = [1, 2, 1, 3, 2].map((n, index) =>
-    anEvent({ about: `${kind}.${n}`, event: String(index), occurred: `2026-03-01T00:00:0${index}Z` }),
+    anEvent({ about: `${kind}.${n}`, event: String(index), occurred: `${day(2)}T00:00:0${index}Z` }),
   );
   await api("POST", "/events", sent);
-  const filter = { resource: { id_prefix: [kind], distinct: true }, occurred: { since: "2026-02-28T00:00:00Z" } };
+  const filter = { resource: { id_prefix: [kind], distinct: true }, occurred: { since: `${day(1)}T00:00:00Z` } };
   const names: string[] = [];
   let page = await filterEvents(filter, 2);
   for (;;) {
