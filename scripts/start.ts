@@ -12,7 +12,7 @@ const HELP = `npm start [-- options]: runs Sluice on this machine.
 
 SLUICE_API_KEY      the key that clients send as PREFECT_API_KEY
 SLUICE_AUTH_STRING  user:password, as clients send PREFECT_API_AUTH_STRING
-PREFECT_SERVER_SERVICES_…  settings of the services, see docs/services.md`;
+PREFECT_SERVER_SERVICES_…  settings of the services, see docs/services.md; so is PREFECT_SERVER_EVENTS_RETENTION_PERIOD`;
 
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
 const SERVICES = "PREFECT_SERVER_SERVICES_";
