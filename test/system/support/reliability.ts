@@ -151,13 +151,20 @@ class Scene {
     const at = Date.now();
     await this.kill();
     this.say("killed");
-    writeFileSync(join(this.folder, "release"), "");
+    // What goes on has to do so without the control plane; but a process that ends with its worker is given time to.
+    if (this.killed === "the control plane") this.release();
     await sleep(AWAY_MS);
+    this.release();
     await this.startAgain();
     await this.resume(runs);
     const outcomes = await Promise.all(runs.map((run) => this.follow(run, at)));
     const places = new Map(PHASES.map(({ name }, index) => [name, index]));
     return outcomes.toSorted((a, b) => (places.get(a.phase) ?? 0) - (places.get(b.phase) ?? 0));
+  }
+
+  /** Lets the flows go on from where they are held. */
+  private release(): void {
+    writeFileSync(join(this.folder, "release"), "");
   }
 
   /** What was printed, for whoever must find out why a scene failed. */
