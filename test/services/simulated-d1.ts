@@ -87,7 +87,7 @@ export class SimulatedD1 implements D1Database {
   private execute<T>(statement: D1PreparedStatement): D1Result<T> {
     if (!(statement instanceof SimulatedStatement)) throw new Error("a statement of another database");
     const cursor = this.storage.sql.exec(statement.sql, ...statement.values);
-    const results = cursor.toArray() as T[];
+    const results = cursor.toArray() as T[]; // the caller of D1 says what its rows are
     const [{ changes } = { changes: 0 }] = this.rows<{ changes: number }>("select changes() as changes");
     return {
       success: true,

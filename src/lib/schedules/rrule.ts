@@ -105,7 +105,10 @@ const DAY = 86_400 * SECOND;
 /** The walls of one rule from `from` on. */
 function* ruleWalls(rule: Rule, begin: Wall, from: Wall): Generator<Wall> {
   const isPicky = SUB_DAILY.includes(rule["FREQ"] ?? "") && OF_DAYS.some((part) => part in rule);
-  if (!isPicky || rule["COUNT"] !== undefined) return yield* libraryWalls(rule, begin, from);
+  if (!isPicky || rule["COUNT"] !== undefined) {
+    yield* libraryWalls(rule, begin, from);
+    return;
+  }
   // The library would step through each minute of the days that do not count.
   const days: Rule = { FREQ: "DAILY" };
   for (const part of [...OF_DAYS, "UNTIL"]) {
