@@ -32,7 +32,7 @@ describe("what becomes of a run in each phase of its life", { concurrency: 2 }, 
         subflow === null ? end : `${end} (its subflow: ${subflow})`,
         noticedBy,
       ]);
-      assert.deepEqual(found.toSorted(), expected.toSorted());
+      assert.deepEqual(found, expected);
     });
   }
 });
