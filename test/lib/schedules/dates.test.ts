@@ -102,6 +102,7 @@ for (const [name, letter] of Object.entries(kinds)) {
         });
       expect(others).toEqual([]);
     },
+    60_000,
   );
 }
 
