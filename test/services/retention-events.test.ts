@@ -223,6 +223,27 @@ describe("a round", () => {
     expect(d1_rows_read).toBeLessThan(100 * 250);
   });
 
+  test.for(["1", "200"])(
+    "of %s segments a page leaves the way to what was written beside them, until that goes too",
+    async (batchSize) => {
+      const workspace = crypto.randomUUID();
+      const at = NOW - 8 * DAY;
+      await write(workspace, old, { at });
+      const [waiting] = await write(workspace, old, { at: at + 1000, isWork: true });
+      await write(workspace, old, { at: at + 2000 });
+      const vars = { PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE: batchSize };
+      await untilDone(() => removeOldEvents(toolsAt(NOW, vars)));
+      const filter = EventFilter.parse({ resource: { id: ["thing.0"] } });
+      const page = () =>
+        new EventReader(toolsAt(NOW).db, workspace).page({ filter, window: ALL, limit: 10, after: null });
+      expect(idsOf(await page())).toEqual([waiting?.event.id]);
+      await expectWholeIndex();
+      await env.DB.prepare("update event_segment set consumed = 1").run();
+      await untilDone(() => removeOldEvents(toolsAt(NOW + HOUR, vars)));
+      expect([await stored(), await rowsOf("event_resource")]).toEqual([[], []]);
+    },
+  );
+
   test("of two at once changes no more than one", async () => {
     const workspace = crypto.randomUUID();
     await write(workspace, [...old, { name: "y", occurred: NOW - 6 * DAY }], { at: NOW - 6 * DAY });
