@@ -4,7 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { KILLED, killInEachPhase, type Outcome } from "../test/system/support/reliability.ts";
+import { KILLED, type Killed, killInEachPhase, type Outcome } from "../test/system/support/reliability.ts";
 
 const DOC = "docs/reliability.md";
 /** Each scene has a server, a worker and nine flow processes. */
@@ -25,26 +25,44 @@ for (let first = 0; first < scenes.length; first += AT_ONCE) {
   const found = await Promise.all(some.map((killed) => killInEachPhase(killed, (line) => console.error(line))));
   outcomes.push(...found.flat());
 }
-const table = tableOf(outcomes);
-console.log(table);
+console.log(tableOf(outcomes.map(rowOf)));
 if (values.write) {
   const text = readFileSync(DOC, "utf8");
-  if (!TABLE.test(text)) throw new Error(`${DOC} has no place for the matrix`);
+  const present = TABLE.exec(text)?.[0];
+  if (present === undefined) throw new Error(`${DOC} has no place for the matrix`);
+  const played = new Map(scenes.map((killed) => [killed, rowsOf(killed)]));
+  const rows = KILLED.flatMap((killed) => played.get(killed) ?? documented(present, killed));
   writeFileSync(
     DOC,
-    text.replace(TABLE, (_, begin: string, end: string) => `${begin}\n${table}\n\n${end}`),
+    text.replace(TABLE, (_, begin: string, end: string) => `${begin}\n${tableOf(rows)}\n\n${end}`),
   );
 }
 
-function tableOf(rows: readonly Outcome[]): string {
-  const cells = rows.map((row) => [
-    row.killed,
-    row.phase,
-    row.subflow === null ? row.end : `${row.end} (its subflow: ${row.subflow})`,
-    row.noticedBy,
-    `${row.seconds} s`,
-    row.passed.join(", "),
+function rowsOf(killed: Killed): string[] {
+  return outcomes.filter((outcome) => outcome.killed === killed).map(rowOf);
+}
+
+/** The rows of a scene that was not played now. */
+function documented(matrix: string, killed: Killed): string[] {
+  return matrix.split("\n").filter((line) => line.split("|")[1]?.trim() === killed);
+}
+
+function rowOf(outcome: Outcome): string {
+  return lineOf([
+    outcome.killed,
+    outcome.phase,
+    outcome.subflow === null ? outcome.end : `${outcome.end} (its subflow: ${outcome.subflow})`,
+    outcome.noticedBy,
+    `${outcome.seconds} s`,
+    outcome.passed.join(", "),
   ]);
+}
+
+function tableOf(rows: readonly string[]): string {
   const head = ["killed", "the run was", "it ended", "who noticed", "after", "by way of"];
-  return [head, head.map(() => "---"), ...cells].map((row) => `| ${row.join(" | ")} |`).join("\n");
+  return [lineOf(head), lineOf(head.map(() => "---")), ...rows].join("\n");
+}
+
+function lineOf(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
 }

@@ -72,7 +72,7 @@ const SERVER_SETTINGS = {
   PREFECT_SERVER_SERVICES_ZOMBIES_FALLBACK_HEARTBEAT_INTERVAL_SECONDS: "30",
   PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS: "60",
   PREFECT_SERVER_SERVICES_LAZARUS_INFRASTRUCTURE_PENDING_SECONDS: "180",
-  PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS: "60",
+  PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS: "120",
 };
 const CLIENT_SETTINGS = {
   PREFECT_FLOWS_HEARTBEAT_FREQUENCY: "30",
@@ -344,8 +344,8 @@ function noticedBy(states: readonly State[]): string {
     if (states.some(({ message }) => message !== null && pattern.test(message))) return author;
   }
   const names = states.map(({ name }) => name);
-  if (names.includes("Pending")) return "the next worker";
-  return names.at(-1) === "Cancelled" ? "the worker (cancelling)" : "nobody had to: the process went on";
+  if (names.includes("Pending")) return "a worker, as it polled";
+  return names.at(-1) === "Cancelled" ? "the worker (cancelling)" : "nobody had to: it went on";
 }
 
 const isoIn = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
