@@ -117,7 +117,7 @@ const aFlowPolicy = rarely(
 const aTaskPolicy = rarely(
   fc.record({
     retries: rarely(fc.constantFrom(0, 1, 2), 2),
-    retry_delay: rarely(fc.constantFrom<number | number[]>(0, 90.5, 120, [60], [60, 120, 600], [0, 60]), 3),
+    retry_delay: rarely(fc.constantFrom<number | number[]>(0, 90.2, 120, [60], [60, 120, 600], [0, 60]), 3),
     retry_jitter_factor: rarely(weighted([3, 0], [1, 0.5]), 5),
     max_retries: rarely(fc.constantFrom(0, 1), 20),
     retry_delay_seconds: rarely(fc.constantFrom(0, 92.5), 20),
