@@ -37,6 +37,9 @@ export abstract class SluiceObject extends Durable {
   readonly bindings: Env;
   readonly sql: SqlStorage;
   private opened = false;
+  /** The timer whose work is being done, until it is set anew. Its row stays: if the object dies meanwhile, it comes again. */
+  private running: string | null = null;
+  private isInAlarm = false;
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -111,21 +114,26 @@ export abstract class SluiceObject extends Durable {
 
   /** Sets a timer to a time in milliseconds since 1970, or moves it there. The earliest timer is the object's alarm. */
   async setTimer(name: string, atMs: number): Promise<void> {
-    const [present] = this.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray();
-    if (present?.at === atMs) return;
+    if (this.timeOf(name) === atMs) return;
     this.write(
       "insert into sluice_timer (name, at) values (?, ?) on conflict (name) do update set at = excluded.at",
       name,
       atMs,
     );
-    await this.arm();
+    if (this.running === name) this.running = null;
+    if (!this.isInAlarm) await this.arm();
   }
 
   /** Sets a timer unless one of that name is due earlier. */
   async setTimerBy(name: string, atMs: number): Promise<void> {
-    const [present] = this.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray();
-    if (present && present.at <= atMs) return;
+    const present = this.timeOf(name);
+    if (present !== null && present <= atMs) return;
     await this.setTimer(name, atMs);
+  }
+
+  private timeOf(name: string): number | null {
+    if (this.running === name) return null;
+    return this.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray()[0]?.at ?? null;
   }
 
   private async arm(): Promise<void> {
@@ -135,23 +143,35 @@ export abstract class SluiceObject extends Durable {
     if (armed === null || armed > first.at) await this.state.storage.setAlarm(first.at);
   }
 
-  /** The object's alarm: runs the timers that are due. A timer that fails is set again, so that none is ever lost. */
+  /**
+   * The object's alarm: runs the timers that are due. It comes again where it did not end, and no timer is removed before its
+   * work is done: none is ever lost, whether its work fails or the object dies over it.
+   */
   async alarm(): Promise<void> {
     this.open();
     const now = Date.now();
     const due = this.sql
-      .exec<{ name: string; at: number }>("select name, at from sluice_timer where at <= ? order by at", now)
+      .exec<{ name: string }>("select name from sluice_timer where at <= ? order by at", now)
       .toArray();
-    for (const timer of due) {
-      this.write("delete from sluice_timer where name = ? and at = ?", timer.name, timer.at);
-      try {
-        await this.onTimer(timer.name);
-      } catch (error) {
-        console.error(`timer ${timer.name} failed`, error);
-        await this.setTimerBy(timer.name, now + RETRY_TIMER_MS);
-      }
+    this.isInAlarm = true;
+    try {
+      for (const { name } of due) await this.run(name, now);
+    } finally {
+      this.isInAlarm = false;
     }
     await this.arm();
+  }
+
+  private async run(name: string, now: number): Promise<void> {
+    this.running = name;
+    try {
+      await this.onTimer(name);
+    } catch (error) {
+      console.error(`timer ${name} failed`, error);
+      await this.setTimerBy(name, now + RETRY_TIMER_MS);
+    }
+    if (this.running === name) this.write("delete from sluice_timer where name = ?", name);
+    this.running = null;
   }
 }
 

@@ -1,4 +1,10 @@
-import { abortAllDurableObjects, env, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import {
+  abortAllDurableObjects,
+  env,
+  evictDurableObject,
+  runDurableObjectAlarm,
+  runInDurableObject,
+} from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Cost, totalCost } from "#lib/cost";
 import {
@@ -6,6 +12,7 @@ import {
   acquireSlots,
   giveSlots,
   keepLease,
+  type LeaseAsk,
   limitChanged,
   limitsRemoved,
   makeEndless,
@@ -13,6 +20,7 @@ import {
   releaseLease,
   renewLease,
 } from "#objects/concurrency-limits/client";
+import type { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 import { makeTools } from "#tools";
 import { aFlowRun, propose, unique, WORKSPACE } from "../../support/world";
 
@@ -43,7 +51,7 @@ async function aLimit(fields: { name?: string; limit?: number; decay?: number } 
 const setLimit = (id: string, limit: number) =>
   env.DB.prepare(`update concurrency_limit set "limit" = ? where id = ?`).bind(limit, id).run();
 
-function lease(ids: readonly string[], fields: { lease_id?: string; slots?: number; seconds?: number | null } = {}) {
+function lease(ids: readonly string[], fields: Partial<LeaseAsk> = {}) {
   const holder = { type: "flow_run" as const, id: crypto.randomUUID() };
   return acquireLease(tools(), {
     lease_id: crypto.randomUUID(),
@@ -194,6 +202,22 @@ describe("leases", () => {
     await runDurableObjectAlarm(stub());
     expect(await inUse(id)).toBe(1);
     wait(86_100);
+    expect(await inUse(id)).toBe(0);
+  });
+
+  test("of a run that ended unseen are ended also if the object dies while it looks for such", async () => {
+    const { id } = await aLimit();
+    const run = await aFlowRun({ state: { type: "RUNNING" } });
+    await lease([id], { seconds: null, holder: { type: "flow_run", id: run.id } });
+    await propose(run.id, { type: "COMPLETED" });
+    wait(310);
+    await runInDurableObject(stub(), (object: ConcurrencyLimits) => {
+      object.onTimer = () => new Promise(() => undefined);
+      void object.alarm();
+    });
+    await abortAllDurableObjects();
+    expect(await inUse(id)).toBe(1);
+    await runDurableObjectAlarm(stub());
     expect(await inUse(id)).toBe(0);
   });
 
