@@ -4,6 +4,7 @@ import { z } from "zod";
 /** A service of the clock is on unless it is switched off. */
 const isEnabled = z.union([z.boolean(), z.stringbool()]).default(true);
 const seconds = z.coerce.number().nonnegative();
+const count = z.coerce.number().int().positive();
 
 const VACUUM_TYPES = ["events", "flow_runs", "orphans"] as const;
 const VacuumType = z.enum(VACUUM_TYPES);
@@ -43,6 +44,10 @@ const DAY_SECONDS = 86_400;
 /** The variables of the services: Prefect's names, and its defaults. */
 const ServiceVars = z.object({
   PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED: isEnabled,
+  PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS: count.default(3),
+  PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS: count.max(1000).default(100),
+  PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME: seconds.default(3600),
+  PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME: seconds.positive().default(100 * DAY_SECONDS),
   PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED: isEnabled,
   PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS: seconds.default(15),
   PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED: isEnabled,
@@ -60,12 +65,15 @@ const ServiceVars = z.object({
   PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS: seconds.positive().default(3600),
   PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS: seconds.positive().default(DAY_SECONDS),
   PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD: seconds.gt(3600).default(90 * DAY_SECONDS),
-  PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE: z.coerce.number().int().positive().default(200),
+  PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE: count.default(200),
   PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES: Overrides.default({
     "prefect.flow-run.heartbeat": 7 * DAY_SECONDS,
   }),
   PREFECT_SERVER_EVENTS_RETENTION_PERIOD: seconds.positive().default(7 * DAY_SECONDS),
 });
+
+/** The names of these variables. */
+export const SERVICE_VARIABLES: readonly string[] = Object.keys(ServiceVars.shape);
 
 /** Variables as wrangler.toml and the dashboard give them. */
 type GivenServiceVars = { [name in keyof z.input<typeof ServiceVars>]?: string | number | boolean };
@@ -96,7 +104,17 @@ const Vars = z.object({
 
 /** What the clock starts, by Prefect's names: whether it does, and with which figures. */
 export interface ServicesSettings {
-  scheduler: { enabled: boolean };
+  /**
+   * How far ahead a schedule is made into runs: at least `min_runs` and `min_scheduled_seconds`, at most `max_runs` and
+   * `max_scheduled_seconds`.
+   */
+  scheduler: {
+    enabled: boolean;
+    min_runs: number;
+    max_runs: number;
+    min_scheduled_seconds: number;
+    max_scheduled_seconds: number;
+  };
   /** `after_seconds`: a scheduled run that did not start so long after it was due is late. */
   late_runs: { enabled: boolean; after_seconds: number };
   pause_expirations: { enabled: boolean };
@@ -163,7 +181,13 @@ function withoutEmpty(env: Env): Partial<Env> {
 
 function servicesOf(vars: z.output<typeof ServiceVars>): ServicesSettings {
   return {
-    scheduler: { enabled: vars.PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED },
+    scheduler: {
+      enabled: vars.PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED,
+      min_runs: vars.PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS,
+      max_runs: vars.PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS,
+      min_scheduled_seconds: vars.PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME,
+      max_scheduled_seconds: vars.PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME,
+    },
     late_runs: {
       enabled: vars.PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED,
       after_seconds: vars.PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS,

@@ -24,7 +24,7 @@ export async function topUpSchedules(tools: Tools): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
     const due = await tools.db.rows<Due>(selectDueSchedules(now));
     for (const [workspaceId, ofWorkspace] of Map.groupBy(due, ({ workspace_id }) => workspace_id)) {
-      await topUpWorkspace({ ...tools, workspaceId }, ofWorkspace);
+      await topUpWorkspace({ ...tools, workspaceId }, ofWorkspace, now);
     }
     if (due.length < SCHEDULES_AT_ONCE) return;
   }
@@ -36,7 +36,7 @@ export function selectDueSchedules(now: Micros) {
     where ${deployment_schedule.top_up_at} <= ${now} order by ${deployment_schedule.top_up_at} limit ${SCHEDULES_AT_ONCE}`;
 }
 
-async function topUpWorkspace(tools: Tools, due: readonly Due[]): Promise<void> {
+async function topUpWorkspace(tools: Tools, due: readonly Due[], now: Micros): Promise<void> {
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   const rows = await store.readMany([...new Set(due.map(({ deployment_id }) => deployment_id))]);
   for (const row of rows) {
@@ -47,8 +47,8 @@ async function topUpWorkspace(tools: Tools, due: readonly Due[]): Promise<void> 
       console.error(`schedules of deployment ${row.id} could not be made into runs`, error);
     }
   }
-  // Whatever is still due now failed, is of a paused deployment or of none: it must not stand in the others' way.
-  await tools.db.run(putOff(tools.workspaceId, due, tools.clock()));
+  // Whatever is due since the turn began failed, is of a paused deployment or of none: it must not stand in the others' way.
+  await tools.db.run(putOff(tools.workspaceId, due, now));
 }
 
 /** By the key of each row: joined with the list, SQLite goes through all schedules of the workspace. */

@@ -69,6 +69,33 @@ test("a schedule without the values can be neither added nor activated, nor its 
   expect((await api("POST", `/deployments/${body.id}/resume_deployment`)).status).toBe(422);
 });
 
+test.for([
+  ["by itself", {}],
+  ["along with a change of another schedule", { schedules: [{ slug: "other", active: false }] }],
+] as const)("a paused deployment is not let go on %s while a schedule lacks a value", async ([, fields]) => {
+  const given = { parameters: { name: "a", times: 1 } };
+  const schedules = ["lacking", "other"].map((slug) => ({ schedule: HOURLY, slug, ...given }));
+  const { body } = await create({ paused: true, schedules });
+  const path = `/deployments/${body.id}`;
+  await api("PATCH", path, { parameter_openapi_schema: { ...SCHEMA, required: ["other"] } });
+  const { status, body: answer } = await api<{ detail: string }>("PATCH", path, { paused: false, ...fields });
+  expect(status).toBe(422);
+  expect(answer.detail).toContain("'other'");
+  expect((await api("GET", path)).body).toMatchObject({ paused: true });
+});
+
+test("schedules without slugs are made anew, and are active where nothing else is said", async () => {
+  const { body } = await create({
+    schedules: [
+      { schedule: HOURLY, active: false },
+      { schedule: HOURLY, active: false, slug: "s" },
+    ],
+  });
+  const answer = await api("PATCH", `/deployments/${body.id}`, { schedules: [{ schedule: HOURLY, slug: "s" }] });
+  expect(answer.status).toBe(422);
+  expect(await runsOf(body.id)).toBe(0);
+});
+
 test("a schedule that lost a required value makes no runs until it has one again", async () => {
   const { body } = await create({ parameters: { name: "a", times: 1 }, schedules: [{ schedule: HOURLY }] });
   expect(await runsOf(body.id)).toBe(3);

@@ -1,8 +1,9 @@
 import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
-import { DEFAULT_SERVICES, type Env, parseSettings } from "#env";
+import { DEFAULT_SERVICES, type Env, parseSettings, SERVICE_VARIABLES } from "#env";
 import { CRONS, runCron } from "#services/crons";
 import { makeTools } from "#tools";
+import doc from "../../docs/services.md?raw";
 import { WORKSPACE } from "../support/world";
 
 const settingsWith = (vars: Partial<Env>) => parseSettings({ ...env, ...vars });
@@ -10,7 +11,13 @@ const settingsWith = (vars: Partial<Env>) => parseSettings({ ...env, ...vars });
 test("the services have the original's defaults", () => {
   expect(settingsWith({}).services).toEqual(DEFAULT_SERVICES);
   expect(DEFAULT_SERVICES).toEqual({
-    scheduler: { enabled: true },
+    scheduler: {
+      enabled: true,
+      min_runs: 3,
+      max_runs: 100,
+      min_scheduled_seconds: 3600,
+      max_scheduled_seconds: 100 * 86_400,
+    },
     late_runs: { enabled: true, after_seconds: 15 },
     pause_expirations: { enabled: true },
     cancellation_cleanup: { enabled: true, cancelling_timeout_seconds: 300 },
@@ -82,6 +89,14 @@ test("a service that is switched off is not run, and one that fails leaves the o
   await waitOnExecutionContext(context);
   expect(done).toEqual(["broken", "on"]);
   expect(complaints).toHaveBeenCalledWith('the job "broken" failed', expect.any(Error));
+});
+
+test("every job stands in the documentation, and every variable of the services with its default", () => {
+  const jobs = Object.values(CRONS).flatMap((some) => some.map(({ name }) => name));
+  expect(jobs.filter((name) => !doc.includes(`\n| ${name} `))).toEqual([]);
+  expect(SERVICE_VARIABLES.filter((name) => !doc.includes(`| \`${name}\` `))).toEqual([]);
+  const documented = [...doc.matchAll(/^\| `(PREFECT_\w+)`/gm)].map(([, name]) => name);
+  expect(documented.filter((name) => !SERVICE_VARIABLES.some((variable) => variable === name))).toEqual([]);
 });
 
 test("every service of the settings has its job", () => {

@@ -39,7 +39,7 @@ const topUpAt = (id: string) =>
 test("a new schedule has its runs at once, with the original's words on them", async () => {
   const id = await aDeployment(
     { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" },
-    { tags: ["t"], parameters: { a: 1 } },
+    { tags: ["t"], parameters: { a: 1 }, labels: { team: "ours" } },
   );
   const starts = await startsOf(id);
   expect(starts).toHaveLength(3);
@@ -51,7 +51,15 @@ test("a new schedule has its runs at once, with the original's words on them", a
     auto_scheduled: 1,
     state_type: "SCHEDULED",
   });
-  expect(JSON.parse(String(run?.["created_by"]))).toMatchObject({ type: "SCHEDULE", display_value: "s" });
+  const schedule = await env.DB.prepare("select id from deployment_schedule where deployment_id = ?")
+    .bind(id)
+    .first("id");
+  expect(JSON.parse(String(run?.["created_by"]))).toEqual({ id: schedule, type: "SCHEDULE", display_value: "s" });
+  expect(JSON.parse(String(run?.["labels"]))).toEqual({
+    team: "ours",
+    "prefect.flow.id": run?.["flow_id"],
+    "prefect.deployment.id": id,
+  });
   expect(run?.["idempotency_key"]).toMatch(
     new RegExp(`^scheduled ${id} [0-9a-f-]{36} \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:00\\+00:00$`),
   );
@@ -79,6 +87,60 @@ test("a schedule of every few seconds has no more runs than the most, and enough
   const starts = await startsOf(id);
   expect(starts.length).toBeGreaterThan(105);
   expect(new Set(starts.slice(1).map((start, index) => start - (starts[index] ?? 0)))).toEqual(new Set([5_000_000]));
+});
+
+test("how far ahead runs are made is a setting", async () => {
+  const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" }, { paused: true });
+  const figures = {
+    enabled: true,
+    min_runs: 2,
+    max_runs: 7,
+    min_scheduled_seconds: 2 * 3600,
+    max_scheduled_seconds: 86_400,
+  };
+  const turn = (ahead: number, changes: Partial<typeof figures>) =>
+    later(ahead, (tools) => {
+      const services = { ...tools.settings.services, scheduler: { ...figures, ...changes } };
+      return topUpSchedules({ ...tools, settings: { ...tools.settings, services } });
+    });
+  await env.DB.batch([
+    env.DB.prepare("update deployment set paused = 0 where id = ?").bind(id),
+    env.DB.prepare("update deployment_schedule set top_up_at = 1 where deployment_id = ?").bind(id),
+  ]);
+  await turn(0, {});
+  expect((await startsOf(id)).length).toBeGreaterThanOrEqual(4);
+  expect((await startsOf(id)).length).toBeLessThanOrEqual(5);
+  await turn(60 * MINUTE, { min_runs: 9 });
+  expect((await startsOf(id)).length).toBe(9);
+});
+
+test("a turn that takes long puts off what failed, and not what was changed or made meanwhile", async () => {
+  const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" });
+  await env.DB.prepare("update deployment_schedule set top_up_at = 1 where deployment_id = ?").bind(id).run();
+  let changed = 0;
+  await later(0, async (tools) => {
+    const begun = tools.clock();
+    const change = env.DB.prepare(
+      "update deployment_schedule set updated = ?1, top_up_at = ?1 where deployment_id = ?2",
+    );
+    const db = new Proxy(tools.db, {
+      get(target, name) {
+        const value: unknown = Reflect.get(target, name);
+        if (typeof value !== "function") return value;
+        return async (...args: unknown[]) => {
+          // Somebody changes the schedule before it is marked as made, and dies before making its runs.
+          if (name === "run" && changed === 0) {
+            changed = begun + 1;
+            await change.bind(changed, id).run();
+          }
+          return Reflect.apply(value, target, args) as unknown;
+        };
+      },
+    });
+    let looks = 0;
+    await topUpSchedules({ ...tools, db, clock: () => (looks++ === 0 ? begun : begun + 10 * MINUTE) });
+  });
+  expect(await topUpAt(id)).toBe(changed);
 });
 
 test("a date that lies too far ahead is made when its time has come", async () => {

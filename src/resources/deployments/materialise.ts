@@ -17,14 +17,9 @@ import type { Tools } from "#tools";
 import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
 
 const SECOND = 1_000_000;
-/** Prefect: PREFECT_API_SERVICES_SCHEDULER_MIN_RUNS, MAX_RUNS, MIN_SCHEDULED_TIME, MAX_SCHEDULED_TIME. */
-export const MIN_RUNS = 3;
-export const MAX_RUNS = 100;
-export const MIN_AHEAD = 3600 * SECOND;
-export const MAX_AHEAD = 100 * 86_400 * SECOND;
 
 /** A clock that stood still for no longer than this loses no run, and not more than so many of a schedule. */
-const CATCH_UP = MIN_AHEAD;
+const CATCH_UP = 3600 * SECOND;
 const MAX_PASSED_OVER = 1000;
 
 /** What goes into one statement: D1 takes values of 2 MB, and a run is written with its state. */
@@ -49,7 +44,7 @@ export async function materialise(
     .flatMap((row) =>
       schedulesOf(row)
         .filter((schedule) => schedule.active === 1 && (!only || only.has(schedule.id)))
-        .map((schedule) => planSchedule(row, schedule, now)),
+        .map((schedule) => planSchedule(row, schedule, horizonFrom(tools, now))),
     );
   if (plans.length === 0) return 0;
   const made = await makeRuns(
@@ -104,10 +99,27 @@ function portions(drafts: readonly FlowRunDraft[]): FlowRunDraft[][] {
   return found;
 }
 
-function planSchedule(row: DeploymentRow, schedule: ScheduleRow, now: Micros): Plan {
-  const window: Window = { end: now + MAX_AHEAD, until: now + MIN_AHEAD, minRuns: MIN_RUNS, maxRuns: MAX_RUNS };
+/** How far ahead runs are made, and from when on. */
+export interface Horizon extends Window {
+  start: Micros;
+}
+
+/** The settings' horizon, as it lies from a moment on. */
+export function horizonFrom({ settings }: Tools, start: Micros): Horizon {
+  const { min_runs, max_runs, min_scheduled_seconds, max_scheduled_seconds } = settings.services.scheduler;
+  return {
+    start,
+    end: start + max_scheduled_seconds * SECOND,
+    until: start + min_scheduled_seconds * SECOND,
+    minRuns: min_runs,
+    maxRuns: max_runs,
+  };
+}
+
+function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan {
+  const now = horizon.start;
   const isPossible = missingParameters(row, schedule).length === 0;
-  const moments = isPossible ? momentsWithin(momentsOf(schedule, now), window) : [];
+  const moments = isPossible ? momentsWithin(momentsOf(schedule, now), horizon) : [];
   const fresh = moments.filter((moment) => schedule.scheduled_until === null || moment > schedule.scheduled_until);
   return {
     row,
@@ -118,7 +130,7 @@ function planSchedule(row: DeploymentRow, schedule: ScheduleRow, now: Micros): P
       updated: schedule.updated,
       scheduled_until: moments.at(-1) ?? schedule.scheduled_until,
       // Where a parameter is missing, only a change can help, and that calls for a top-up by itself.
-      top_up_at: isPossible ? nextTopUp(schedule, moments, now) : null,
+      top_up_at: isPossible ? nextTopUp(schedule, moments, horizon) : null,
     },
   };
 }
@@ -137,14 +149,15 @@ function passedOver(schedule: ScheduleRow, now: Micros): Micros[] {
 }
 
 /** When the runs that are left become too few or too near. Null where no date is left. */
-function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], now: Micros): Micros | null {
-  const [third] = moments.slice(-MIN_RUNS);
+function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], horizon: Horizon): Micros | null {
+  const { start: now, end, until, minRuns } = horizon;
+  const [lastButFew] = moments.slice(-minRuns);
   const last = moments.at(-1);
-  if (third !== undefined && last !== undefined && moments.length >= MIN_RUNS)
-    return Math.max(now + 45 * SECOND, Math.min(third, last - MIN_AHEAD));
+  if (lastButFew !== undefined && last !== undefined && moments.length >= minRuns)
+    return Math.max(now + 45 * SECOND, Math.min(lastButFew, last - (until - now)));
   // The dates run out, or the next one lies too far ahead to be made now.
-  const [beyond] = momentsOf(schedule, now + MAX_AHEAD + 1);
-  return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - MAX_AHEAD);
+  const [beyond] = momentsOf(schedule, end + 1);
+  return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - (end - now));
 }
 
 /**
@@ -181,7 +194,7 @@ export function draftsOf(
     idempotency_key: `scheduled ${row.id} ${id} ${printZoned(moment, schedule.timezone || "UTC")}`,
     tags: ["auto-scheduled", ...readJson<string[]>(row.tags)],
     auto_scheduled: true,
-    created_by: { id, type: "SCHEDULE", display_value: slug ?? scheduleKind(schedule) },
+    created_by: { id, type: "SCHEDULE", display_value: slug || scheduleKind(schedule) },
     state: { type: "SCHEDULED", message: "Flow run scheduled", state_details: { scheduled_time: moment } },
   }));
 }

@@ -18,8 +18,7 @@ export function mergeSchedules(
 ): Statement[] {
   if (wishes === undefined) return [];
   const present = schedulesOf(before);
-  const areSlugged = present.length > 0 && present.every(({ slug }) => slug !== null);
-  if (!areSlugged) return replaceAll(tools, store, before, wishes);
+  if (!areSlugged(present)) return replaceAll(tools, store, before, wishes);
   if (wishes.some(({ slug }) => (slug ?? null) === null)) {
     throw unprocessable(
       "Please provide a slug for each schedule in your request to ensure schedules are updated correctly.",
@@ -29,17 +28,31 @@ export function mergeSchedules(
   return mergeBySlug(tools, store, before, wishes);
 }
 
-/** The schedules that a body comes to, as far as their runs' parameters go. */
+const areSlugged = (rows: readonly ScheduleRow[]) => rows.length > 0 && rows.every(({ slug }) => slug !== null);
+const targetOf = ({ slug, replaces }: DeploymentScheduleUpdate) => replaces || slug || null;
+
+/** The schedules that a body makes or changes, as far as their runs' parameters go. */
 export function plannedSchedules(
   before: DeploymentRow,
   wishes: readonly DeploymentScheduleUpdate[],
 ): ScheduleParameters[] {
-  const present = new Map(schedulesOf(before).map((row) => [row.slug, row]));
-  return wishes.map(({ active, slug, replaces, parameters }) => {
-    const row = present.get(replaces || slug || null);
-    const isActive = active ?? (slug && row ? row.active === 1 : true);
-    return { active: isActive ? 1 : 0, parameters: JSON.stringify(parameters) };
+  const rows = schedulesOf(before);
+  const present = new Map(areSlugged(rows) ? rows.map((row) => [row.slug, row]) : []);
+  return wishes.map((wish) => {
+    const isActive = wish.active ?? present.get(targetOf(wish))?.active !== 0;
+    return { active: isActive ? 1 : 0, parameters: JSON.stringify(wish.parameters) };
   });
+}
+
+/** The schedules that stay as they are. */
+export function untouchedSchedules(
+  before: DeploymentRow,
+  wishes: readonly DeploymentScheduleUpdate[] | undefined,
+): ScheduleParameters[] {
+  const rows = schedulesOf(before);
+  if (wishes === undefined) return rows;
+  const targets = new Set(wishes.map(targetOf));
+  return areSlugged(rows) ? rows.filter(({ slug }) => !targets.has(slug)) : [];
 }
 
 function replaceAll(
@@ -72,7 +85,7 @@ function mergeBySlug(
   wishes: readonly DeploymentScheduleUpdate[],
 ): Statement[] {
   const present = new Map(schedulesOf(before).map((row) => [row.slug, row]));
-  const found = wishes.map((wish) => ({ wish, row: present.get(wish.replaces || wish.slug || null) }));
+  const found = wishes.map((wish) => ({ wish, row: present.get(targetOf(wish)) }));
   const fresh = found
     .filter(({ row }) => !row)
     .map(({ wish }) => {

@@ -2,7 +2,7 @@
 import { momentsWithin } from "#lib/schedules/dates";
 import { readJson } from "#db/database";
 import type { Micros } from "#lib/clock";
-import { draftsOf, makeRuns, MAX_AHEAD, MAX_RUNS, MIN_AHEAD, MIN_RUNS } from "#resources/deployments/materialise";
+import { draftsOf, horizonFrom, makeRuns } from "#resources/deployments/materialise";
 import { missingParameters } from "#resources/deployments/required-parameters";
 import { DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
@@ -23,11 +23,12 @@ export async function scheduleDeployment(tools: Tools, id: string, asked: Schedu
   const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
   if (!row) return;
   const start = asked.start_time ?? tools.clock();
+  const usual = horizonFrom(tools, start);
   const window = {
-    end: asked.end_time ?? start + MAX_AHEAD,
-    until: start + (typeof asked.min_time === "number" ? asked.min_time * 1_000_000 : MIN_AHEAD),
-    minRuns: asked.min_runs ?? MIN_RUNS,
-    maxRuns: asked.max_runs ?? MAX_RUNS,
+    end: asked.end_time ?? usual.end,
+    until: typeof asked.min_time === "number" ? start + asked.min_time * 1_000_000 : usual.until,
+    minRuns: asked.min_runs ?? usual.minRuns,
+    maxRuns: asked.max_runs ?? usual.maxRuns,
   };
   const drafts = schedulesOf(row)
     .filter((schedule) => schedule.active === 1 && missingParameters(row, schedule).length === 0)

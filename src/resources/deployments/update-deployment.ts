@@ -10,8 +10,8 @@ import { materialise } from "#resources/deployments/materialise";
 import { enforceSchema, fillIn, readVariables } from "#resources/deployments/parameters";
 import type { DeploymentUpdate } from "#resources/deployments/schema";
 import { checkParameters } from "#resources/deployments/required-parameters";
-import { mergeSchedules, plannedSchedules } from "#resources/deployments/merge-schedules";
-import { type DeploymentColumns, type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
+import { mergeSchedules, plannedSchedules, untouchedSchedules } from "#resources/deployments/merge-schedules";
+import { type DeploymentColumns, type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import { asKept, keepVersion } from "#resources/deployments/versions-store";
 import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { forgetDeployment } from "#orchestration/recent-runs";
@@ -55,8 +55,11 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
 
 /** The schedules that the body makes, changes or lets go on. */
 function activated(before: DeploymentRow, body: DeploymentUpdate) {
-  if (body.schedules) return plannedSchedules(before, body.schedules);
-  return before.paused === 1 && body.paused === false ? schedulesOf(before) : [];
+  const isResumed = before.paused === 1 && body.paused === false;
+  return [
+    ...plannedSchedules(before, body.schedules ?? []),
+    ...(isResumed ? untouchedSchedules(before, body.schedules) : []),
+  ];
 }
 
 /** A change of a deployment's columns, of its limit (`body`) and of its schedules. */
