@@ -18,6 +18,8 @@ const project = (name: string, include: string[], exclude: string[], isolate: bo
     include,
     exclude,
     isolate,
+    // A test that waits in vain is ended; one on a slow machine is not.
+    testTimeout: 60_000,
     setupFiles: ["./test/support/setup.ts"],
     deps: { optimizer: { ssr: { enabled: true, include: ["itty-durable"] } } },
   },
