@@ -1,7 +1,7 @@
 /** A state is proposed for a task run by way of the API: load, decide, secure, commit. Most task runs come as events instead. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
-import { readJson } from "#db/database";
+import { isPassing, readJson } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
 import { missingObject, unavailable } from "#lib/api-error";
@@ -128,8 +128,16 @@ async function commit(
 ): Promise<boolean> {
   const update = updateTaskRun(tools.workspaceId, row, state, decision.changes, sql`state_id is ${row.state_id}`, now);
   const others = [...cacheInsertions(tools, row, decision, state, now), ...backgroundMark(tools, row, decision, state)];
-  const [updated] = await tools.db.batch([update, ...others]);
-  return (updated?.changes ?? 0) > 0;
+  try {
+    const [updated] = await tools.db.batch([update, ...others]);
+    return (updated?.changes ?? 0) > 0;
+  } catch (error) {
+    if (!isPassing(error)) throw error;
+    // The outcome is unknown. If our state is among the run's, it was committed.
+    const found = await tools.db.rows(sql`select 1 from ${task_run}, json_each(${task_run}.states) state
+      where ${task_run.workspace_id} = ${tools.workspaceId} and ${task_run.id} = ${row.id} and state.value ->> 'id' = ${state.id}`);
+    return found.length > 0;
+  }
 }
 
 /** A background task that is scheduled again goes to the task workers' queue. */

@@ -275,6 +275,15 @@ describe("the limits on a task run's tags", () => {
     expect((await proposeTask(other, "RUNNING")).status).toBe("ACCEPT");
   });
 
+  test("have their slots back from a task run that is deleted", async () => {
+    const tag = await limit(1);
+    const [first, second] = [await aTaskRun([tag]), await aTaskRun([tag])];
+    await proposeTask(first, "RUNNING");
+    expect((await api("DELETE", `/task_runs/${first}`)).status).toBe(204);
+    expect(await holders(tag)).toEqual([]);
+    expect((await proposeTask(second, "RUNNING")).status).toBe("ACCEPT");
+  });
+
   test("abort what could never run", async () => {
     const tag = await limit(0);
     const answer = await proposeTask(await aTaskRun([tag]), "RUNNING");

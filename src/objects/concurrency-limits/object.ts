@@ -20,6 +20,8 @@ const SECOND: Micros = 1_000_000;
 const CHECK_EVERY = 300 * SECOND;
 /** A lease is taken before the state that wants it is committed: younger ones are left alone. */
 const SETTLED_AFTER = 60 * SECOND;
+/** A task run that took a slot and was not reported in so long never will be, or was deleted. */
+const REPORTED_WITHIN = 86_400 * SECOND;
 /** D1 is read again if something was changed meanwhile, but not for ever. */
 const READ_TRIES = 3;
 /** So many of those who hold slots of a limit are named. */
@@ -74,7 +76,9 @@ export class ConcurrencyLimits extends SluiceObject {
     if (workspace === null || held.length === 0) return;
     const settled = held.filter(({ created }) => created < now - SETTLED_AFTER);
     const holders = settled.flatMap(({ holder }) => (holder ? [holder] : []));
-    const ended = new Set(await readEnded(this.toolsOf(workspace), holders));
+    const isOld = ({ created, expires }: Lease) => expires === null && created < now - REPORTED_WITHIN;
+    const old = new Set(settled.flatMap((lease) => (lease.holder && isOld(lease) ? [lease.holder] : [])));
+    const ended = new Set(await readEnded(this.toolsOf(workspace), holders, old));
     for (const lease of settled) if (lease.holder && ended.has(lease.holder)) this.endUnchanged(lease);
     await this.setTimerBy("check", toMs(this.clock() + CHECK_EVERY));
   }

@@ -32,21 +32,26 @@ export async function readLimits(tools: Tools, wanted: Wanted): Promise<Limit[]>
 
 /**
  * Of these holders those whose runs are over: in a terminal state, or deleted. A task run that D1 does not know
- * may only not have been reported yet.
+ * may only not have been reported yet, unless it is among the old ones.
  */
-export async function readEnded(tools: Tools, holders: readonly Holder[]): Promise<Holder[]> {
+export async function readEnded(tools: Tools, holders: readonly Holder[], old: ReadonlySet<Holder>): Promise<Holder[]> {
   const idsOf = (type: Holder["type"]) =>
     JSON.stringify(holders.flatMap((holder) => (holder.type === type ? [holder.id] : [])));
   const terminal = sql`(select value from json_each(${JSON.stringify([...TERMINAL_TYPES])}))`;
   const [taskRuns = [], flowRuns = []] = await tools.db.readAll([
-    sql`select id from ${task_run} where workspace_id = ${tools.workspaceId}
-      and id in (select value from json_each(${idsOf("task_run")})) and state_type in ${terminal}`,
+    sql`select h.value as id, r.id is null as is_unknown from json_each(${idsOf("task_run")}) h
+      left join ${task_run} r on r.workspace_id = ${tools.workspaceId} and r.id = h.value
+      where r.id is null or r.state_type in ${terminal}`,
     sql`select h.value as id from json_each(${idsOf("flow_run")}) h
       left join ${flow_run} r on r.workspace_id = ${tools.workspaceId} and r.id = h.value
       where r.id is null or r.state_type in ${terminal}`,
   ]);
   const ended = { task_run: idSet(taskRuns), flow_run: idSet(flowRuns), deployment: new Set<string>() };
-  return holders.filter(({ type, id }) => ended[type].has(id));
+  const unknown = idSet(taskRuns.filter(({ is_unknown }) => is_unknown === 1));
+  return holders.filter(
+    (holder) =>
+      ended[holder.type].has(holder.id) && (!unknown.has(holder.id) || holder.type !== "task_run" || old.has(holder)),
+  );
 }
 
 const idSet = (rows: readonly Record<string, unknown>[]) => new Set(rows.map(({ id }) => String(id)));

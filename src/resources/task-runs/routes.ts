@@ -7,6 +7,7 @@ import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { randomName } from "#lib/names";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
+import { releaseSlots } from "#orchestration/secure-slots";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/schema";
@@ -63,7 +64,9 @@ export const taskRunRoutes = [
   route(
     { method: "DELETE", path: "/task_runs/{id:uuid}", summary: "Delete a task run.", params: ById, status: 204 },
     async ({ params, tools }) => {
-      if (!(await store(tools).remove(params.id))) throw notFound("Task");
+      const tags = await store(tools).remove(params.id);
+      if (!tags) throw notFound("Task");
+      if (tags.length > 0) await releaseSlots(tools, params.id, [{ kind: "release-tag-slots", tags }]);
     },
   ),
   route(

@@ -46,10 +46,10 @@ export class TaskRunStore {
     return changes > 0;
   }
 
-  /** Removes a task run; whether there was one. */
-  async remove(id: string): Promise<boolean> {
-    const { changes } = await this.db.run(sql`delete from ${task_run} where ${this.byId(id)}`);
-    return changes > 0;
+  /** Removes a task run; gives its tags, or undefined where there is none. */
+  async remove(id: string): Promise<string[] | undefined> {
+    const { rows } = await this.db.run(sql`delete from ${task_run} where ${this.byId(id)} returning tags`);
+    return rows[0] && readJson<string[]>(String(rows[0]["tags"]));
   }
 
   private byId(id: string): SQL {

@@ -182,6 +182,9 @@ describe("leases", () => {
     wait(310);
     await runDurableObjectAlarm(stub());
     expect(await inUse(id)).toBe(1);
+    wait(86_400);
+    await runDurableObjectAlarm(stub());
+    expect(await inUse(id)).toBe(0);
   });
 
   test("of a run that ended unseen are ended long before they expire, those of a run that goes on are not", async () => {

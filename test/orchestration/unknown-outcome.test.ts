@@ -1,0 +1,54 @@
+/** D1 fails while a state is committed, before it was written or after: the state is written once, and its answer is right. */
+import { createExecutionContext, env } from "cloudflare:test";
+import { is, SQL, StringChunk } from "drizzle-orm";
+import { describe, expect, test } from "vitest";
+import { Database, type Statement } from "#db/database";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { setTaskRunState } from "#orchestration/set-task-run-state";
+import { makeTools, type Tools } from "#tools";
+import { aFlowRun, api, unique, WORKSPACE } from "../support/world";
+
+const isUpdate = (statement: Statement) =>
+  is(statement, SQL) &&
+  statement.queryChunks.some((chunk) => is(chunk, StringChunk) && chunk.value.join("").startsWith("update"));
+
+/** Tools whose D1 fails once, at the first batch that writes a state. */
+function failing(when: "before" | "after"): Tools {
+  const context = createExecutionContext();
+  const tools = makeTools(env, WORKSPACE, (work) => context.waitUntil(work));
+  const db = new Database(env.DB, tools.cost);
+  const { batch } = db;
+  let hasFailed = false;
+  db.batch = async (statements) => {
+    if (hasFailed || !statements.some(isUpdate)) return batch.call(db, statements);
+    hasFailed = true;
+    if (when === "after") await batch.call(db, statements);
+    throw new Error("D1_ERROR: Network connection lost.");
+  };
+  return { ...tools, db };
+}
+
+describe.for(["before", "after"] as const)("a commit that fails %s it was written", (when) => {
+  test("of a flow run's state is answered with ACCEPT, and written once", async () => {
+    const run = await aFlowRun({ state: { type: "PENDING" } });
+    const { decision, state, written } = await setFlowRunState(failing(when), run.id, { type: "RUNNING" });
+    expect({ status: decision.status, written }).toEqual({ status: "ACCEPT", written: true });
+    const { body } = await api<{ id: string; type: string }[]>("GET", `/flow_run_states/?flow_run_id=${run.id}`);
+    expect(body.map(({ type }) => type)).toEqual(["PENDING", "RUNNING"]);
+    expect(body.at(-1)?.id).toBe(state?.id);
+  });
+
+  test("of a task run's state is answered with ACCEPT, written once, and its slots are held", async () => {
+    const tag = unique("tag");
+    await api("POST", "/concurrency_limits/", { tag, concurrency_limit: 2 });
+    const flowRun = await aFlowRun({ state: { type: "RUNNING" } });
+    const made = { flow_run_id: flowRun.id, task_key: "task", dynamic_key: "0", tags: [tag] };
+    const { body: taskRun } = await api<{ id: string }>("POST", "/task_runs/", made);
+    const { decision, written } = await setTaskRunState(failing(when), taskRun.id, { type: "RUNNING" });
+    expect({ status: decision.status, written }).toEqual({ status: "ACCEPT", written: true });
+    const { body: states } = await api<{ type: string }[]>("GET", `/task_run_states/?task_run_id=${taskRun.id}`);
+    expect(states.filter(({ type }) => type === "RUNNING")).toHaveLength(1);
+    const { body: limit } = await api<{ active_slots: string[] }>("GET", `/concurrency_limits/tag/${tag}`);
+    expect(limit.active_slots).toEqual([taskRun.id]);
+  });
+});
