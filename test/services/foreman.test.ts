@@ -2,6 +2,7 @@ import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { wakePools } from "#services/foreman";
 import { Pool } from "../objects/work-pool/pool";
+import { api } from "../support/world";
 import { later, MINUTE } from "./time";
 
 const HOUR = 60 * MINUTE;
@@ -29,6 +30,26 @@ test("a pool that is READY for no reason is NOT_READY some time after it was ask
   await report();
   expect(await statusOf(pool)).toBe("READY");
   await pool.wait(20);
+  await report();
+  expect(await statusOf(pool)).toBe("NOT_READY");
+});
+
+test("with the foreman switched off a pool stays READY, whoever leaves it", async () => {
+  const pool = await Pool.made();
+  await pool.inObject((object) => {
+    Object.assign(object, { bindings: { ...env, PREFECT_SERVER_SERVICES_FOREMAN_ENABLED: "false" } });
+  });
+  await api("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
+  const report = () => pool.inObject((object) => object.onTimer("change"));
+  await report();
+  expect(await statusOf(pool)).toBe("READY");
+  await pool.wait(1000);
+  await report();
+  expect(await statusOf(pool)).toBe("READY");
+  expect(await pool.timer("change")).toBeNull();
+  await pool.inObject((object) => {
+    Object.assign(object, { bindings: env, services: null });
+  });
   await report();
   expect(await statusOf(pool)).toBe("NOT_READY");
 });

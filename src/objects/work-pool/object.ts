@@ -51,7 +51,7 @@ export class WorkPool extends SluiceObject {
   private checkedAt: Micros = 0;
   private changeTimerAt: Micros | null = null;
   private lateTimerAt: Micros | null = null;
-  private lateRuns: ServicesSettings["late_runs"] | null = null;
+  private services: ServicesSettings | null = null;
 
   override migrations(): readonly string[] {
     return BOOK_TABLES;
@@ -385,7 +385,7 @@ export class WorkPool extends SluiceObject {
   /** Marks runs late that were not started in time. What is told of them meanwhile is heard, so this waits for nobody. */
   private async markLate(pool: Identity): Promise<void> {
     const book = await this.ready(pool);
-    const { enabled, after_seconds } = this.lateSettings();
+    const { enabled, after_seconds } = this.settings().late_runs;
     if (!book || !enabled) return;
     // What is told of these runs meanwhile is not to set the timer for them again.
     this.lateTimerAt = 0;
@@ -406,7 +406,7 @@ export class WorkPool extends SluiceObject {
   /** Sets the alarm for when the first run will be late; with no run that is due, none is set. */
   private async armLate(book: Book): Promise<void> {
     const due = book.ledger.nextPunctual;
-    const { enabled, after_seconds } = this.lateSettings();
+    const { enabled, after_seconds } = this.settings().late_runs;
     if (due === null || !enabled) return;
     const at = due + after_seconds * SECOND;
     if (this.lateTimerAt !== null && this.lateTimerAt <= at) return;
@@ -421,7 +421,7 @@ export class WorkPool extends SluiceObject {
     this.changeTimerAt = now + RETRY_AFTER;
     const book = await this.ready(pool);
     if (!book) return;
-    book.settle(now);
+    if (this.settings().foreman.enabled) book.settle(now);
     const { edges, unmarked } = book.unreported();
     if (edges.length + unmarked.length > 0) {
       await reportStatuses(this.toolsOf(pool), pool.name, { edges, unmarked, queues: book.queues }, now);
@@ -435,15 +435,16 @@ export class WorkPool extends SluiceObject {
   /** Sets the alarm for the next change of a status, or at once where D1 is behind. */
   private async armChange(book: Book, now: Micros): Promise<void> {
     const { edges, unmarked } = book.unreported();
-    const at = edges.length + unmarked.length > 0 ? now : book.nextChange();
+    const nextChange = this.settings().foreman.enabled ? book.nextChange() : null;
+    const at = edges.length + unmarked.length > 0 ? now : nextChange;
     if (at === null || (this.changeTimerAt !== null && this.changeTimerAt <= at)) return;
     this.changeTimerAt = at;
     await this.setTimerBy("change", toMs(at));
   }
 
-  private lateSettings(): ServicesSettings["late_runs"] {
-    this.lateRuns ??= parseSettings(this.bindings).services.late_runs;
-    return this.lateRuns;
+  private settings(): ServicesSettings {
+    this.services ??= parseSettings(this.bindings).services;
+    return this.services;
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {
