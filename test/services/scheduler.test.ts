@@ -187,6 +187,56 @@ test("a schedule that is paused while its runs are being made has none in the en
   expect(await startsOf(id)).toEqual([]);
 });
 
+test.for([
+  ["schedule", `update deployment_schedule set parameters = '{"now":1}', updated = ?2 where deployment_id = ?1`],
+  ["deployment", `update deployment set parameters = '{"now":1}', updated = ?2 where id = ?1`],
+] as const)(
+  "when a %s is changed while its runs are being made, all are as it is now in the end",
+  async ([, change]) => {
+    const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" });
+    await later(90 * MINUTE, async (tools) => {
+      let step = 0;
+      const db = new Proxy(tools.db, {
+        get(target, name) {
+          const value: unknown = Reflect.get(target, name);
+          if (typeof value !== "function") return value;
+          return async (...args: unknown[]) => {
+            if (name !== "batch" || step++ > 0) return Reflect.apply(value, target, args) as unknown;
+            // The change is committed before the runs are written, and finds them there when it makes its own.
+            const now = tools.clock();
+            await env.DB.batch([
+              env.DB.prepare("delete from flow_run where deployment_id = ?1 and expected_start_time > ?2").bind(
+                id,
+                now,
+              ),
+              env.DB.prepare(change).bind(id, now),
+              env.DB.prepare(
+                "update deployment_schedule set scheduled_until = ?2, top_up_at = ?2 where deployment_id = ?1",
+              ).bind(id, now),
+            ]);
+            const written = (await Reflect.apply(value, target, args)) as unknown;
+            await topUpSchedules({ ...tools, clock: () => now + 1 });
+            return written;
+          };
+        },
+      });
+      await topUpSchedules({ ...tools, db });
+    });
+    await later(91 * MINUTE, topUpSchedules);
+    const { results } = await env.DB.prepare(
+      "select expected_start_time as at, parameters from flow_run where deployment_id = ? order by 1",
+    )
+      .bind(id)
+      .all<{ at: number; parameters: string }>();
+    const begun = Date.now() * 1000 + 91 * MINUTE;
+    const ahead = results.filter(({ at }) => at > begun);
+    expect(ahead.map(({ parameters }) => parameters)).toEqual(['{"now":1}', '{"now":1}', '{"now":1}']);
+    expect(ahead.slice(1).map(({ at }, index) => at - (ahead[index]?.at ?? 0))).toEqual([30 * MINUTE, 30 * MINUTE]);
+    expect(ahead[0]?.at).toBeLessThanOrEqual(begun + 30 * MINUTE);
+    expect(await topUpAt(id)).toBeGreaterThan(begun);
+  },
+);
+
 test("the due schedules, and the served deployments that fell silent, are found through their indexes", async () => {
   expect(await planOf(selectDueSchedules(1))).toContain("deployment_schedule_top_up (top_up_at<?)");
   expect(await planOf(selectSilent(1))).toContain("deployment_served (last_polled<?)");

@@ -55,7 +55,7 @@ export async function materialise(
   const { rows: marked } = await tools.db.run(store.markSchedules(plans.map(({ mark }) => mark)));
   const upheld = new Set(marked.map(({ id }) => id));
   for (const { row, mark } of plans.filter(({ mark: { id } }) => !upheld.has(id)))
-    await takeBack(tools, row, mark.id, made);
+    await takeBack(tools, { row, scheduleId: mark.id, made, now });
   return made.length;
 }
 
@@ -64,10 +64,24 @@ interface MadeRun {
   scheduleId: string | undefined;
 }
 
-/** A schedule that was changed or paused meanwhile gets no runs; whoever changed it has removed the older ones. */
-async function takeBack(tools: Tools, row: DeploymentRow, scheduleId: string, made: readonly MadeRun[]): Promise<void> {
+interface Outdated {
+  row: DeploymentRow;
+  scheduleId: string;
+  made: readonly MadeRun[];
+  now: Micros;
+}
+
+/**
+ * A schedule that was changed or paused meanwhile, or whose deployment was, gets none of these runs. Whoever changed it has
+ * removed the older ones, but may have found these there when it made its own: so the next top-up goes over it again.
+ */
+async function takeBack(tools: Tools, { row, scheduleId, made, now }: Outdated): Promise<void> {
   const ids = made.filter((run) => run.scheduleId === scheduleId).map(({ id }) => id);
-  if (ids.length > 0) await forgetRuns(tools, row, await tools.db.batch(removeRunsById(tools.workspaceId, ids)));
+  if (ids.length === 0) return;
+  const removal = removeRunsById(tools.workspaceId, ids);
+  const again = new DeploymentStore(tools.db, tools.workspaceId).callForTopUp(row.id, now);
+  const written = await tools.db.batch([...removal, again]);
+  await forgetRuns(tools, row, written.slice(0, removal.length));
 }
 
 /** Creates the runs, as many at once as fit into a statement. */
@@ -128,6 +142,7 @@ function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizo
       deployment_id: row.id,
       id: schedule.id,
       updated: schedule.updated,
+      deployment_updated: row.updated,
       scheduled_until: moments.at(-1) ?? schedule.scheduled_until,
       // Where a parameter is missing, only a change can help, and that calls for a top-up by itself.
       top_up_at: isPossible ? nextTopUp(schedule, moments, horizon) : null,

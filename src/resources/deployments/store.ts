@@ -185,7 +185,7 @@ export class DeploymentStore {
       where ${this.ofSchedules(deploymentId)}`;
   }
 
-  /** Sets how far schedules have been made into runs, where they are as they were read. */
+  /** Sets how far schedules have been made into runs, where they and their deployments are as they were read. */
   markSchedules(marks: readonly ScheduleMark[]): Statement {
     return sql`update ${deployment_schedule} set scheduled_until = value ->> '$.scheduled_until', top_up_at = value ->> '$.top_up_at'
       from json_each(${JSON.stringify(marks)})
@@ -193,7 +193,8 @@ export class DeploymentStore {
         and ${deployment_schedule.deployment_id} = value ->> '$.deployment_id' and ${deployment_schedule.id} = value ->> '$.id'
         and ${deployment_schedule.active} = 1 and ${deployment_schedule.updated} = value ->> '$.updated'
         and exists (select 1 from ${deployment} where ${deployment.workspace_id} = ${this.workspaceId}
-          and ${deployment.id} = value ->> '$.deployment_id' and ${deployment.paused} = 0)
+          and ${deployment.id} = value ->> '$.deployment_id' and ${deployment.paused} = 0
+          and ${deployment.updated} = value ->> '$.deployment_updated')
       returning ${sql.raw("id")}`;
   }
 
@@ -237,11 +238,12 @@ export class DeploymentStore {
   }
 }
 
-/** How far a schedule has come, and as of which change of it. */
+/** How far a schedule has come, and as of which change of it and of its deployment. */
 export interface ScheduleMark {
   deployment_id: string;
   id: string;
   updated: Micros;
+  deployment_updated: Micros;
   scheduled_until: Micros | null;
   top_up_at: Micros | null;
 }
