@@ -41,7 +41,7 @@ const Payload = z.object({
     name: z.string().nullish(),
     message: z.string().nullish(),
     data: z.unknown().optional(),
-    state_details: StateDetailsInput.strip().nullish(),
+    state_details: StateDetailsInput.nullish(),
   }),
 });
 

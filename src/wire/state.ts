@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Ids, Micros } from "#lib/clock";
 import { printOptionalTime, printTime, Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
+import { Bool } from "#wire/scalars";
 
 /** The types a state can have, in the original's order. */
 export const STATE_TYPES = [
@@ -28,23 +29,23 @@ export const TERMINAL_TYPES: ReadonlySet<StateType> = new Set<StateType>([
   "CRASHED",
 ]);
 
-/** Details of a state as requests send them; times become microseconds. */
+/** Details of a state as requests send them; times become microseconds. Those of other versions of the client are passed over. */
 export const StateDetailsInput = z
-  .strictObject({
+  .object({
     flow_run_id: Uuid.nullish(),
     task_run_id: Uuid.nullish(),
     child_flow_run_id: Uuid.nullish(),
     scheduled_time: Time.nullish(),
     cache_key: z.string().nullish(),
     cache_expiration: Time.nullish(),
-    deferred: z.boolean().nullish(),
-    untrackable_result: z.boolean().optional(),
+    deferred: Bool.nullish(),
+    untrackable_result: Bool.optional(),
     pause_timeout: Time.nullish(),
-    pause_reschedule: z.boolean().optional(),
+    pause_reschedule: Bool.optional(),
     pause_key: z.string().nullish(),
     run_input_keyset: z.record(z.string(), z.string()).nullish(),
-    refresh_cache: z.boolean().nullish(),
-    retriable: z.boolean().nullish(),
+    refresh_cache: Bool.nullish(),
+    retriable: Bool.nullish(),
     transition_id: Uuid.nullish(),
     task_parameters_id: Uuid.nullish(),
     traceparent: z.string().nullish(),

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { aFlowRun, api, type FlowRun, propose } from "../support/world";
+import { aFlowRun, api, type FlowRun, propose, type SetState } from "../support/world";
 
 interface StateRow {
   id: string;
@@ -75,6 +75,18 @@ test("a transition proposed again under the same transition id is answered by th
   const again = await propose(run.id, state);
   expect(again).toMatchObject({ status: "REJECT", state: { id: first.state?.id } });
   expect((await read(run.id)).run_count).toBe(1);
+});
+
+test("details that this version does not know are passed over, and flags are read as the original reads them", async () => {
+  const run = await aFlowRun();
+  const state = { type: "RUNNING", state_details: { of_another_version: 1, untrackable_result: "yes" } };
+  const { status, body } = await api<SetState>("POST", `/flow_runs/${run.id}/set_state`, { state, force: "true" });
+  expect(status).toBe(201);
+  expect(body.state).toMatchObject({ type: "RUNNING", state_details: { untrackable_result: true } });
+  expect(body.state).not.toHaveProperty("state_details.of_another_version");
+  const wrong = { state: { type: "FAILED", of_another_version: 1 }, force: "perhaps" };
+  const refused = await api<{ exception_detail: { type: string }[] }>("POST", `/flow_runs/${run.id}/set_state`, wrong);
+  expect(refused.body.exception_detail.map(({ type }) => type).toSorted()).toEqual(["bool_parsing", "extra_forbidden"]);
 });
 
 test("a failed run with retries left waits for its retry", async () => {

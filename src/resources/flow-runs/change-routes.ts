@@ -10,7 +10,7 @@ import { addLabels } from "#resources/flow-runs/labels";
 import { resumeFlowRun } from "#resources/flow-runs/resume";
 import { Uuid, UuidText } from "#wire/ids";
 import { BulkLimit } from "#wire/paging";
-import { JsonObject, Labels } from "#wire/scalars";
+import { Bool, JsonObject, Labels } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
 const ById = z.object({ id: Uuid });
@@ -43,7 +43,7 @@ export const flowRunChangeRoutes = [
       method: "POST",
       path: "/flow_runs/bulk_set_state",
       summary: "Propose a state for each of the flow runs that a filter finds.",
-      body: embedded({ flow_runs, state: StateCreate, force: z.boolean().default(false), limit: BulkLimit }),
+      body: embedded({ flow_runs, state: StateCreate, force: Bool.default(false), limit: BulkLimit }),
       response: FlowRunBulkSetStateResponse,
     },
     async ({ body, tools }) => {

@@ -15,6 +15,7 @@ import { findWorkQueue } from "#resources/work-pools/find-work-queue";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
 const ById = z.object({ id: Uuid });
@@ -129,7 +130,7 @@ export const flowRunRoutes = [
       path: "/flow_runs/{id:uuid}/set_state",
       summary: "Propose a state for a flow run.",
       params: ById,
-      body: embedded({ state: StateCreate, force: z.boolean().default(false) }),
+      body: embedded({ state: StateCreate, force: Bool.default(false) }),
       response: OrchestrationResult,
     },
     async ({ params, body, tools }) => {

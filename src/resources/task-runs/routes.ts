@@ -15,6 +15,7 @@ import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
 const { flows, flow_runs, task_runs, deployments } = FilterFields;
@@ -124,7 +125,7 @@ export const taskRunRoutes = [
       path: "/task_runs/{id:uuid}/set_state",
       summary: "Propose a state for a task run.",
       params: ById,
-      body: embedded({ state: StateCreate, force: z.boolean().default(false) }),
+      body: embedded({ state: StateCreate, force: Bool.default(false) }),
       response: OrchestrationResult,
     },
     async ({ params, body, tools }) => {
