@@ -90,18 +90,20 @@ export class World {
   }
 }
 
-/** A port that nobody listens on. */
-function freePort(): Promise<number> {
-  return new Promise((found, failed) => {
+/** A port that nobody listens on, below those that the system gives to connections, so that none of these takes it meanwhile. */
+async function freePort(): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const port = 15_000 + Math.floor(Math.random() * 10_000);
+    if (await isFree(port)) return port;
+    if (tries === 50) throw new Error("no free port");
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((answer) => {
     const server = createServer();
-    server.once("error", failed);
-    server.listen({ host: "127.0.0.1", port: 0 }, () => {
-      const address = server.address();
-      server.close(() => {
-        if (address !== null && typeof address === "object") found(address.port);
-        else failed(new Error("no free port"));
-      });
-    });
+    server.once("error", () => answer(false));
+    server.listen({ host: "127.0.0.1", port }, () => server.close(() => answer(true)));
   });
 }
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { KILLED, killInEachPhase, PHASES } from "./support/reliability.ts";
+import { KILLED, killInEachPhase, PHASES } from "../support/reliability.ts";
 
 /** The rows of the document's matrix: who was killed, in which phase, how it ended, who noticed. */
 function documented(): string[][] {
