@@ -3,6 +3,7 @@ import { createExecutionContext, env, runInDurableObject } from "cloudflare:test
 import { expect, test } from "vitest";
 import { Database } from "#db/database";
 import { noCost } from "#lib/cost";
+import { CRONS, runCron } from "#services/crons";
 import { skipMissedRuns } from "#services/missed-runs";
 import { topUpSchedules } from "#services/scheduler";
 import { makeTools } from "#tools";
@@ -38,8 +39,10 @@ function seed(d1: SimulatedD1, deployments: number, due: number): Promise<unknow
   ]);
 }
 
-/** The rows that a turn reads with so many schedules due, and the next turn with none. */
-async function readBy(deployments: number, due: number): Promise<{ busy: number; idle: number; missed: number }> {
+const cron = Object.values(CRONS).flat();
+
+/** The rows that a turn reads with so many schedules due, and the next turn with none; of these jobs, and of all. */
+async function readBy(deployments: number, due: number) {
   const name = `${deployments} ${due}`;
   return runInDurableObject(env.TASK_QUEUE.get(env.TASK_QUEUE.idFromName(name)), async (_, state) => {
     const d1 = new SimulatedD1(state.storage, () => "none");
@@ -55,6 +58,7 @@ async function readBy(deployments: number, due: number): Promise<{ busy: number;
       busy: await rowsOf(topUpSchedules),
       idle: await rowsOf(topUpSchedules),
       missed: await rowsOf(skipMissedRuns),
+      turn: await rowsOf((own) => runCron(cron, own)),
     };
   });
 }
@@ -67,6 +71,7 @@ test("a turn reads as much with 10,000 deployments as with 10", async () => {
   expect(large).toEqual(small);
   expect(small.idle).toBeLessThanOrEqual(1);
   expect(small.missed).toBeLessThanOrEqual(1);
+  expect(small.turn).toBeLessThanOrEqual(40);
   // Ten times the due schedules, about ten times the rows.
   expect(busy?.busy).toBeLessThan(small.busy * 12);
 }, 120_000);
