@@ -6,9 +6,8 @@ import { EventFilter, matchesEvent, type Window, windowOf } from "#events/filter
 import { EventReader, type Found } from "#events/read-events";
 import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
-import { isSocketToken } from "#http/auth";
-import { SOCKET_HEADERS } from "#http/socket";
 import type { Clock, Micros } from "#lib/clock";
+import { closeQuietly, isAuthenticated, parseMessage, upgrade, welcome } from "#objects/handshake";
 import { LogFilter, matchesLog } from "#objects/event-stream/log-filter";
 
 /** What a socket is for. */
@@ -46,7 +45,6 @@ const MAX_BACKFILL: Micros = 15 * 60 * 1_000_000;
 const BACKFILL_PAGE = 250;
 /** What may be kept with a socket has 16 KB. */
 const MAX_FILTER_CHARACTERS = 4_000;
-const POLICY_VIOLATION = 1008;
 const PROTOCOL_ERROR = 1002;
 
 /** Sockets of one object. */
@@ -61,20 +59,12 @@ export class Listeners {
     this.around = around;
   }
 
-  /** Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so it is refused where one is needed. */
+  /** Takes an upgrade. */
   accept(request: Request, channel: Channel): Response {
-    const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
-    const authorized = request.headers.get(SOCKET_HEADERS.authorized) === "1";
-    const greets = offered.includes("prefect");
-    if (!greets && !authorized) return Response.json({ detail: "Forbidden" }, { status: 403 });
-    const { 0: client, 1: server } = new WebSocketPair();
-    const stage = greets ? "auth" : stageAfterAuth(channel);
-    this.around.state.acceptWebSocket(server, [channel]);
-    server.serializeAttachment({ channel, stage, authorized, filter: null } satisfies SocketState);
-    return new Response(null, {
-      status: 101,
-      webSocket: client,
-      headers: greets ? { "sec-websocket-protocol": "prefect" } : {},
+    return upgrade(request, (socket, { greets, authorized }) => {
+      const stage = greets ? "auth" : stageAfterAuth(channel);
+      this.around.state.acceptWebSocket(socket, [channel]);
+      socket.serializeAttachment({ channel, stage, authorized, filter: null } satisfies SocketState);
     });
   }
 
@@ -113,13 +103,9 @@ export class Listeners {
   }
 
   private authenticate(socket: WebSocket, state: SocketState, message: Record<string, unknown>): void {
-    if (message["type"] !== "auth") return refuse(socket, POLICY_VIOLATION, "Expected 'auth' message");
-    const token = message["token"];
-    if (!state.authorized && !isSocketToken(token, parseSettings(this.around.env))) {
-      return refuse(socket, POLICY_VIOLATION, token ? "Invalid token" : "Auth required but no token provided");
-    }
+    if (!isAuthenticated(socket, message, state, this.around.env)) return;
     socket.serializeAttachment({ ...state, stage: stageAfterAuth(state.channel) } satisfies SocketState);
-    socket.send(JSON.stringify({ type: "auth_success" }));
+    welcome(socket);
   }
 
   private async subscribe(
@@ -128,11 +114,11 @@ export class Listeners {
     text: string,
     message: Record<string, unknown>,
   ): Promise<void> {
-    if (message["type"] !== "filter") return refuse(socket, PROTOCOL_ERROR, "Expected 'filter' message");
+    if (message["type"] !== "filter") return closeQuietly(socket, PROTOCOL_ERROR, "Expected 'filter' message");
     if (text.length > MAX_FILTER_CHARACTERS)
-      return refuse(socket, 1009, `A filter may have ${MAX_FILTER_CHARACTERS} characters`);
+      return closeQuietly(socket, 1009, `A filter may have ${MAX_FILTER_CHARACTERS} characters`);
     const wanted = readWanted(state.channel, message, this.around.clock());
-    if ("wrong" in wanted) return refuse(socket, PROTOCOL_ERROR, `Invalid filter: ${wanted.wrong}`);
+    if ("wrong" in wanted) return closeQuietly(socket, PROTOCOL_ERROR, `Invalid filter: ${wanted.wrong}`);
     socket.serializeAttachment({ ...state, stage: "open", filter: text } satisfies SocketState);
     this.wanted.set(socket, wanted);
     if (wanted.channel === "events-out" && wanted.wantsBackfill) await this.backfill(socket, wanted);
@@ -166,7 +152,7 @@ export class Listeners {
       for (const event of held) if (!seen.has(event.event.id)) sendEvent(socket, event);
     } catch (error) {
       console.error("a listener could not be shown the earlier events", error);
-      refuse(socket, 1011, "The earlier events could not be read.");
+      closeQuietly(socket, 1011, "The earlier events could not be read.");
     } finally {
       this.held.delete(socket);
     }
@@ -214,16 +200,6 @@ function stageAfterAuth(channel: Channel): SocketState["stage"] {
   return channel === "events-in" ? "open" : "filter";
 }
 
-function parseMessage(text: string): Record<string, unknown> {
-  try {
-    const message: unknown = JSON.parse(text);
-    return typeof message === "object" && message !== null ? { ...message } : {};
-  } catch {
-    // Not a message of the handshake; what is not an object is refused as one without a type.
-    return {};
-  }
-}
-
 function readWanted(channel: Channel, message: Record<string, unknown>, now: Micros): Wanted | { wrong: string } {
   if (channel === "logs-out") {
     const filter = LogFilter.safeParse(message["filter"]);
@@ -254,13 +230,5 @@ function sendQuietly(socket: WebSocket, text: string): void {
     socket.send(text);
   } catch {
     // The listener has gone; its socket's end is told apart from this.
-  }
-}
-
-function refuse(socket: WebSocket, code: number, reason: string): void {
-  try {
-    socket.close(code, reason.replaceAll(/[^ -~]/g, "?").slice(0, 120));
-  } catch {
-    // It is closed already.
   }
 }

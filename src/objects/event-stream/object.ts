@@ -9,6 +9,7 @@ import { SOCKET_HEADERS } from "#http/socket";
 import { systemClock, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { SluiceObject } from "#objects/base";
+import { closeQuietly } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
 import { type Channel, Listeners } from "#objects/event-stream/listeners";
 import { parseTime } from "#wire/dates";
@@ -168,17 +169,5 @@ function parseEvent(text: string): { event: Event } | { wrong: string } {
     return { wrong: `Invalid event: ${issue?.path.join(".")}: ${issue?.message}` };
   } catch {
     return { wrong: "Invalid event: not JSON" };
-  }
-}
-
-/** The longest reason that a close frame carries. */
-const MAX_REASON_CHARACTERS = 120;
-
-/** Closes a socket that may be closed already. */
-export function closeQuietly(socket: WebSocket, code: number, reason: string): void {
-  try {
-    socket.close(code, reason.replaceAll(/[^ -~]/g, "?").slice(0, MAX_REASON_CHARACTERS));
-  } catch {
-    // It is closed, which is all that was wanted.
   }
 }

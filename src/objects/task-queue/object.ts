@@ -2,15 +2,14 @@
 import { SOCKET_HEADERS } from "#http/socket";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { SluiceObject } from "#objects/base";
+import { closeQuietly, parseMessage } from "#objects/handshake";
 import type { ConnectedWorker, QueueNote, TaskQueueMethods } from "#objects/task-queue/messages";
 import { Queue, type QueuedRun } from "#objects/task-queue/queue";
 import { type Found, type Place, readRuns, readScheduled, readStages, repairTools } from "#objects/task-queue/repair";
 import {
   acceptSocket,
   authenticate,
-  closeQuietly,
   keepState,
-  parseMessage,
   readSubscription,
   refuse,
   type SocketState,

@@ -2,6 +2,7 @@
 import { parseSettings, type ServicesSettings } from "#env";
 import { type Clock, type Micros, systemClock, systemIds } from "#lib/clock";
 import { type Identity, SluiceObject } from "#objects/base";
+import { closeQuietly } from "#objects/handshake";
 import { Book, BOOK_TABLES, DOUBTED, type Queue, RESERVED } from "#objects/work-pool/book";
 import { livenessAt, onlineUntil } from "#objects/work-pool/health";
 import { CleanupQueue } from "#objects/work-pool/channel/cleanup-queue";
@@ -97,11 +98,11 @@ export class WorkPool extends SluiceObject {
   }
 
   webSocketClose(socket: WebSocket): void {
-    closeQuietly(socket, 1000);
+    closeQuietly(socket, 1000, "");
   }
 
   webSocketError(socket: WebSocket): void {
-    closeQuietly(socket, 1011);
+    closeQuietly(socket, 1011, "");
   }
 
   private theChannel(): WorkerChannel {
@@ -465,12 +466,4 @@ export class WorkPool extends SluiceObject {
 
 function answer(poolId: string, offers: readonly Offer[]): PollAnswer {
   return { kind: "runs", pool_id: poolId, runs: offers.map(({ id, queue_id }) => [id, queue_id]) };
-}
-
-function closeQuietly(socket: WebSocket, code: number): void {
-  try {
-    socket.close(code);
-  } catch {
-    // It is closed, which is all that was wanted.
-  }
 }

@@ -1,0 +1,71 @@
+/** What the sockets that speak the subprotocol `prefect` have in common: the upgrade, the first message, the end. */
+import { type Env, parseSettings } from "#env";
+import { isSocketToken } from "#http/auth";
+import { SOCKET_HEADERS } from "#http/socket";
+
+const POLICY_VIOLATION = 1008;
+
+/** How a socket begins. */
+export interface Beginning {
+  /** Whether its first message says who it is. */
+  greets: boolean;
+  /** Whether the upgrade itself was authorised. */
+  authorized: boolean;
+}
+
+/** Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so it is refused where one is needed. */
+export function upgrade(request: Request, accept: (socket: WebSocket, beginning: Beginning) => void): Response {
+  const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
+  const authorized = request.headers.get(SOCKET_HEADERS.authorized) === "1";
+  const greets = offered.includes("prefect");
+  if (!greets && !authorized) return Response.json({ detail: "Forbidden" }, { status: 403 });
+  const { 0: client, 1: server } = new WebSocketPair();
+  accept(server, { greets, authorized });
+  return new Response(null, {
+    status: 101,
+    webSocket: client,
+    headers: greets ? { "sec-websocket-protocol": "prefect" } : {},
+  });
+}
+
+/** Whether the first message says who it is; otherwise the socket is closed. The caller keeps it, then calls `welcome`. */
+export function isAuthenticated(
+  socket: WebSocket,
+  message: Record<string, unknown>,
+  { authorized }: Pick<Beginning, "authorized">,
+  env: Env,
+): boolean {
+  const problem = authProblem(message, authorized, env);
+  if (problem !== null) closeQuietly(socket, POLICY_VIOLATION, problem);
+  return problem === null;
+}
+
+function authProblem({ type, token }: Record<string, unknown>, authorized: boolean, env: Env): string | null {
+  if (type !== "auth") return "Expected 'auth' message";
+  if (authorized || isSocketToken(token, parseSettings(env))) return null;
+  return token ? "Invalid token" : "Auth required but no token provided";
+}
+
+/** Tells who has said who it is that it may go on. */
+export function welcome(socket: WebSocket): void {
+  socket.send(JSON.stringify({ type: "auth_success" }));
+}
+
+/** A message's fields; of what is no JSON object, none, so that it is refused as a message without a type. */
+export function parseMessage(data: string | ArrayBuffer): Record<string, unknown> {
+  try {
+    const message: unknown = JSON.parse(typeof data === "string" ? data : new TextDecoder().decode(data));
+    return typeof message === "object" && message !== null ? { ...message } : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Closes a socket that may be closed already. A reason has at most 123 bytes. */
+export function closeQuietly(socket: WebSocket, code: number, reason: string): void {
+  try {
+    socket.close(code, reason.replaceAll(/[^ -~]/g, "?").slice(0, 120));
+  } catch {
+    // It is closed, which is all that was wanted.
+  }
+}
