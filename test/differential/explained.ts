@@ -52,7 +52,7 @@ export const explained: Explained[] = [
   },
   {
     holds: ({ plays, at }) =>
-      /^Deployment concurrency limit reached|^The deployment concurrency limit is 0/.test(
+      /^Deployment concurrency limit reached|^The deployment concurrency limit is 0|^The concurrency limit on tag/.test(
         reasonOf(plays.reference, at),
       ) && !/concurrency limit/.test(reasonOf(plays.target, at)),
     reason: "Slots are asked for last: what is refused for another reason is refused for that one.",
@@ -81,6 +81,11 @@ export const explained: Explained[] = [
     goesOn: true,
   },
   {
+    holds: ({ path, plays, at }) =>
+      path === "tags" && plays.reference.steps.slice(0, at + 1).some((_, index) => isDeadlock(plays.reference, index)),
+    reason: "A task run that is told to abort holds no slot; the original keeps those of its other tags taken.",
+  },
+  {
     holds: ({ path, step, sequence, plays, at }) =>
       wasCancelled(plays.reference, at) &&
       (/^tags|task \d/.test(path) ||
@@ -93,6 +98,11 @@ export const explained: Explained[] = [
 function reasonOf(played: Played, at: number): string {
   const reason = lookAt(played.steps[at]?.answer, "details.reason");
   return typeof reason === "string" ? reason : "";
+}
+
+/** Whether a task run was told that a limit of 0 would never let it run. */
+function isDeadlock(played: Played, at: number): boolean {
+  return reasonOf(played, at).startsWith("The concurrency limit on tag");
 }
 
 /** Whether the step is one that a paused run was refused. */

@@ -120,7 +120,7 @@ const aTaskPolicy = rarely(
     retry_delay: rarely(fc.constantFrom<number | number[]>(0, 90.2, 120, [60], [60, 120, 600], [0, 60]), 3),
     retry_jitter_factor: rarely(weighted([3, 0], [1, 0.5]), 5),
     max_retries: rarely(fc.constantFrom(0, 1), 20),
-    retry_delay_seconds: rarely(fc.constantFrom(0, 92.5), 20),
+    retry_delay_seconds: rarely(fc.constantFrom(0, 92.2), 20),
   }),
   2,
 );

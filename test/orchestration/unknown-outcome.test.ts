@@ -17,12 +17,12 @@ function failing(when: "before" | "after"): Tools {
   const context = createExecutionContext();
   const tools = makeTools(env, WORKSPACE, (work) => context.waitUntil(work));
   const db = new Database(env.DB, tools.cost);
-  const { batch } = db;
+  const batch = db.batch.bind(db);
   let hasFailed = false;
   db.batch = async (statements) => {
-    if (hasFailed || !statements.some(isUpdate)) return batch.call(db, statements);
+    if (hasFailed || !statements.some(isUpdate)) return batch(statements);
     hasFailed = true;
-    if (when === "after") await batch.call(db, statements);
+    if (when === "after") await batch(statements);
     throw new Error("D1_ERROR: Network connection lost.");
   };
   return { ...tools, db };
