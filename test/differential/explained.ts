@@ -86,6 +86,13 @@ export const explained: Explained[] = [
     reason: "A task run that is told to abort holds no slot; the original keeps those of its other tags taken.",
   },
   {
+    holds: ({ path, step, sequence }) =>
+      /task \d/.test(path) &&
+      sequence.flows.some(({ parent }) => parent !== undefined) &&
+      JSON.stringify([step ?? null, sequence.flows]).includes('"deferred":true'),
+    reason: "A subflow whose state calls itself deferred makes no background task of its parent's task run.",
+  },
+  {
     holds: ({ path, step, sequence, plays, at }) =>
       wasCancelled(plays.reference, at) &&
       (/^tags|task \d/.test(path) ||
