@@ -72,7 +72,13 @@ export function insertStates(rows: readonly (typeof flow_run_state.$inferInsert)
   });
 }
 
-/** The statement that lets the parent's task run follow its subflow, if the decision wants it. */
+/** How the parent's task run follows its subflow: what is written, and what it lets go of once it is. */
+export interface ParentFollowing {
+  statements: SQL[];
+  effects: readonly Effect[];
+}
+
+/** How the parent's task run follows its subflow, if the decision wants it. */
 export function followInParent(
   workspaceId: string,
   flowRunId: string,
@@ -80,9 +86,9 @@ export function followInParent(
   effects: readonly Effect[],
   parent: TaskRunRow | null,
   circumstances: Pick<RunContext, "now" | "ids" | "apiVersion" | "clientVersion" | "random" | "leaseId">,
-): SQL[] {
+): ParentFollowing {
   const effect = effects.find((one) => one.kind === "update-parent-task-run");
-  if (!effect || !parent) return [];
+  if (!effect || !parent) return { statements: [], effects: [] };
   const context: TaskRunContext = {
     ...circumstances,
     kind: "task-run",
@@ -94,10 +100,11 @@ export function followInParent(
   };
   const proposed = newState(effect.state, circumstances.now, circumstances.ids);
   const decision = decideTaskRun(MinimalTaskPolicy, context, proposed);
-  if (!decision.state) return [];
+  if (!decision.state) return { statements: [], effects: [] };
   const guard = sql`exists (select 1 from ${flow_run} r
     where r.workspace_id = ${workspaceId} and r.id = ${flowRunId} and r.state_id = ${written.id})`;
-  return [updateTaskRun(workspaceId, parent, decision.state, decision.changes, guard, circumstances.now)];
+  const statement = updateTaskRun(workspaceId, parent, decision.state, decision.changes, guard, circumstances.now);
+  return { statements: [statement], effects: decision.effects };
 }
 
 /** The update of a task run to a new state; `guard` says what else must hold. */

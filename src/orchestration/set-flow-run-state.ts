@@ -33,7 +33,7 @@ import type { Orchestrated } from "#orchestration/result";
 import { retryFailedTaskRuns } from "#orchestration/retry-failed-task-runs";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { isNewsToPool, liveRunOf, tellPools } from "#orchestration/tell-pools";
-import type { Decision, FlowRunContext, Policy } from "#orchestration/transition";
+import type { Decision, Effect, FlowRunContext, Policy } from "#orchestration/transition";
 import { stateOf } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
@@ -99,10 +99,12 @@ async function propose(
       return { decision, state: context.initial, written: false };
     }
     const extra = decision.status === "ACCEPT" ? (alongside?.(stateId) ?? []) : [];
-    const row = await commit(tools, loaded, context, { decision, state: decision.state, extra });
-    if (row) {
+    const committed = await commit(tools, loaded, context, { decision, state: decision.state, extra });
+    if (committed) {
+      const { row, parentEffects } = committed;
       const isPoolTold = slots.use(decision);
-      await afterCommit(tools, { ...loaded, row }, context.initial, { decision, state: decision.state, isPoolTold });
+      const written = { decision, state: decision.state, isPoolTold, parentEffects };
+      await afterCommit(tools, { ...loaded, row }, context.initial, written);
       return { decision, state: decision.state, written: true };
     }
     if (!fromMemory) await pause(tools, tries);
@@ -128,13 +130,19 @@ function contextOf(tools: Tools, { row }: LoadedFlowRun, ids: Ids, leaseId: stri
   };
 }
 
+/** A run as it was written, and what its parent's task run lets go of by following it. */
+interface Committed {
+  row: LoadedRow;
+  parentEffects: readonly Effect[];
+}
+
 /** Writes the decision in one batch; gives the row as it stands then, or null where the run had changed since it was read. */
 async function commit(
   tools: Tools,
   { row, parentTaskRun }: LoadedFlowRun,
   context: FlowRunContext,
   { decision, state, extra }: { decision: Decision<FlowRunContext>; state: State; extra: readonly Statement[] },
-): Promise<LoadedRow | null> {
+): Promise<Committed | null> {
   const { workspaceId, db } = tools;
   const values = { ...changedOnly(row, storedChanges(decision.changes)), state_id: state.id, updated: context.now };
   const update = sql`update ${flow_run} set ${assignments(values)}, state_ids = json_insert(state_ids, '$[#]', ${state.id})
@@ -142,12 +150,15 @@ async function commit(
   // The parent's states have ids of their own.
   const circumstances = { ...context, ids: tools.ids };
   const parent = followInParent(workspaceId, row.id, state, decision.effects, parentTaskRun, circumstances);
-  const written: LoadedRow = { ...row, ...values, ...joinedState(storedState(state)) };
+  const written = {
+    row: { ...row, ...values, ...joinedState(storedState(state)) } satisfies LoadedRow,
+    parentEffects: parent.effects,
+  };
   try {
     const [updated] = await db.batch([
       update,
       insertStates([stateRow(workspaceId, row.id, state)]),
-      ...parent,
+      ...parent.statements,
       ...extra,
     ]);
     return updated?.changes ? written : null;
@@ -164,12 +175,13 @@ async function afterCommit(
   tools: Tools,
   loaded: LoadedFlowRun,
   initial: State | null,
-  { decision: { effects }, state, isPoolTold }: Written,
+  { decision: { effects }, state, isPoolTold, parentEffects }: Written,
 ): Promise<void> {
-  const { row } = loaded;
+  const { row, parentTaskRun } = loaded;
   remember(tools.workspaceId, loaded);
   tools.background(emitEvents(tools, [flowRunStateEvent(factsOf(loaded, initial, state))]));
   await releaseSlots(tools, row.id, effects);
+  if (parentTaskRun) await releaseSlots(tools, parentTaskRun.id, parentEffects);
   const retry = effects.find((effect) => effect.kind === "retry-failed-task-runs");
   if (retry) await retryFailedTaskRuns(tools, row.id, retry.scheduled_time);
   if (state.type === "CANCELLED") tools.background(cancelChildren(tools, row.id, setFlowRunState));
@@ -183,6 +195,8 @@ interface Written {
   state: State;
   /** Whether the pool's object has heard of it, for it was asked for a slot. */
   isPoolTold: boolean;
+  /** What the parent's task run lets go of. */
+  parentEffects: readonly Effect[];
 }
 
 function pause(tools: Tools, tries: number): Promise<void> {

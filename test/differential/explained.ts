@@ -93,6 +93,11 @@ export const explained: Explained[] = [
     reason: "A subflow whose state calls itself deferred makes no background task of its parent's task run.",
   },
   {
+    holds: ({ path, sequence }) =>
+      /task \d+\.flow_run_run_count$/.test(path) && JSON.stringify(sequence.tasks).includes('"deferred":true'),
+    reason: "A background task run that is made already running does not take its flow run's count.",
+  },
+  {
     holds: ({ path, step, sequence, plays, at }) =>
       wasCancelled(plays.reference, at) &&
       (/^tags|task \d/.test(path) ||

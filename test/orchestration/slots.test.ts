@@ -295,6 +295,16 @@ describe("the limits on a task run's tags", () => {
     });
   });
 
+  test("are given back by the task run of a subflow when the subflow ends", async () => {
+    const tag = await limit(1);
+    const taskRunId = await aTaskRun([tag]);
+    const subflow = await aFlowRun({ parent_task_run_id: taskRunId, state: { type: "RUNNING" } });
+    expect((await proposeTask(taskRunId, "RUNNING")).status).toBe("ACCEPT");
+    expect(await holders(tag)).toEqual([taskRunId]);
+    await propose(subflow.id, COMPLETED);
+    expect(await holders(tag)).toEqual([]);
+  });
+
   test("are not asked where a state is forced, and let go of all the same", async () => {
     const tag = await limit(1);
     const [first, second] = [await aTaskRun([tag]), await aTaskRun([tag])];

@@ -12,7 +12,13 @@ import { flowRunStateEvent } from "#events/lifecycle";
 import { integrityConflict } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { randomName } from "#lib/names";
-import { followInParent, insertStates, stateRow, storedChanges } from "#orchestration/commit-flow-run";
+import {
+  followInParent,
+  insertStates,
+  type ParentFollowing,
+  stateRow,
+  storedChanges,
+} from "#orchestration/commit-flow-run";
 import { decideFlowRun } from "#orchestration/decide";
 import {
   columnsOf,
@@ -26,8 +32,9 @@ import {
 import { MinimalFlowPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import { remember } from "#orchestration/recent-runs";
+import { releaseSlots } from "#orchestration/secure-slots";
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
-import type { Decision, FlowRunContext, FlowRunPolicy } from "#orchestration/transition";
+import type { FlowRunContext, FlowRunPolicy } from "#orchestration/transition";
 import { type FlowRunRow, FlowRunStore, type FlowRunWithState } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
@@ -81,9 +88,7 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
     insertRuns(tools.workspaceId, births),
     insertStates(births.map(({ row, state }) => stateRow(tools.workspaceId, row.id, state))),
     selectSurroundings(tools.workspaceId, births),
-    ...births.flatMap(({ row, state, decision, parent }) =>
-      followInParent(tools.workspaceId, row.id, state, decision.effects, parent, contextOf(tools, row)),
-    ),
+    ...births.flatMap(({ following }) => following.statements),
   ]);
   const around = new Map(
     (found?.rows ?? []).map(({ run_id, ...row }) => [String(run_id), row as unknown as Surroundings]),
@@ -97,6 +102,8 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   });
   await announce(tools, born);
   const runs = new Map(born.map((one) => [one.row.id, one.row]));
+  for (const { row, parent, following } of births)
+    if (parent && runs.has(row.id)) await releaseSlots(tools, parent.id, following.effects);
   const known =
     born.length === births.length
       ? []
@@ -118,8 +125,8 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
 interface Birth {
   row: FlowRunRow;
   state: State;
-  decision: Decision<FlowRunContext>;
   parent: TaskRunRow | null;
+  following: ParentFollowing;
 }
 
 /** A run that was written, with what is around it. */
@@ -171,7 +178,10 @@ function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRu
     state_id: state.id,
     state_ids: JSON.stringify([state.id]),
   };
-  return { row, state, decision, parent: (draft.parent_task_run_id && parents.get(draft.parent_task_run_id)) || null };
+  const parent = (draft.parent_task_run_id && parents.get(draft.parent_task_run_id)) || null;
+  const { effects } = decision;
+  const following = followInParent(tools.workspaceId, row.id, state, effects, parent, contextOf(tools, row));
+  return { row, state, parent, following };
 }
 
 /**
