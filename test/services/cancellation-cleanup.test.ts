@@ -5,6 +5,7 @@ import { workPoolStub } from "#objects/work-pool/client";
 import { cancelChildren, selectSubflows, selectTaskRuns } from "#orchestration/cancel-children";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { cancelLeftChildren, cancelStuckRuns, selectStuck, selectWithChildren } from "#services/cancellation-cleanup";
+import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
 import { later, MINUTE, SECOND } from "./time";
@@ -247,17 +248,11 @@ test("a clean-up that was not ordered for the process died is ordered by the wal
   const id = await aCancellingRun(pool.name);
   await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
   await later(301 * SECOND, async (tools) => {
-    const db = new Proxy(tools.db, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          const run = name === "rows" ? await flowRun(id) : null;
-          // The process ends between the commit and the message.
-          if (run?.state_type === "CANCELLED") throw new Error("gone");
-          return Reflect.apply(value, target, args) as unknown;
-        };
-      },
+    const db = aroundCalls(tools.db, async (name, call) => {
+      const run = name === "rows" ? await flowRun(id) : null;
+      // The process ends between the commit and the message.
+      if (run?.state_type === "CANCELLED") throw new Error("gone");
+      return call();
     });
     const complaints = vi.spyOn(console, "error").mockReturnValue(undefined);
     await cancelStuckRuns({ ...tools, db });

@@ -3,6 +3,7 @@ import { expect, test, vi } from "vitest";
 import { DEFAULT_SERVICES } from "#env";
 import { scheduleAnew, selectStuck } from "#services/lazarus";
 import { anEvent } from "../events/world";
+import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
 import { later, MINUTE, SECOND } from "./time";
@@ -160,19 +161,13 @@ test.for(["RUNNING", "CANCELLED"] as const)("a run that is %s by then is left al
   await turns(9 * MINUTE);
   await later(10 * MINUTE + SECOND, async (tools) => {
     let isFound = false;
-    const db = new Proxy(tools.db, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          const answer: unknown = await Reflect.apply(value, target, args);
-          if (name === "rows" && Array.isArray(answer) && answer.length > 0 && "times" in answer[0] && !isFound) {
-            isFound = true;
-            expect((await propose(id, { type })).status).toBe("ACCEPT");
-          }
-          return answer;
-        };
-      },
+    const db = aroundCalls(tools.db, async (name, call) => {
+      const answer = await call();
+      if (name === "rows" && Array.isArray(answer) && answer.length > 0 && "times" in answer[0] && !isFound) {
+        isFound = true;
+        expect((await propose(id, { type })).status).toBe("ACCEPT");
+      }
+      return answer;
     });
     await scheduleAnew({ ...tools, db });
     expect(isFound).toBe(true);

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
 import { failExpiredPauses, selectExpired } from "#services/pause-expirations";
+import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
 import { later, MINUTE, SECOND } from "./time";
@@ -76,20 +77,14 @@ test("a run that is resumed while its pause expires goes on", async () => {
   const id = await aPausedRun({ pause_timeout: at(5 * MINUTE) });
   await later(6 * MINUTE, async (tools) => {
     let isResumed = false;
-    const db = new Proxy(tools.db, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          const answer: unknown = await Reflect.apply(value, target, args);
-          // It was found, and is now resumed in time by another clock.
-          if (name === "rows" && !isResumed) {
-            isResumed = true;
-            expect((await propose(id, { type: "RUNNING" })).status).toBe("ACCEPT");
-          }
-          return answer;
-        };
-      },
+    const db = aroundCalls(tools.db, async (name, call) => {
+      const answer = await call();
+      // It was found, and is now resumed in time by another clock.
+      if (name === "rows" && !isResumed) {
+        isResumed = true;
+        expect((await propose(id, { type: "RUNNING" })).status).toBe("ACCEPT");
+      }
+      return answer;
     });
     await failExpiredPauses({ ...tools, db });
     expect(isResumed).toBe(true);

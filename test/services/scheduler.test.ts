@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { selectDueSchedules, topUpSchedules } from "#services/scheduler";
 import { markSilentDeployments, selectSilent } from "#services/served-deployments";
 import { makeTools, type Tools } from "#tools";
+import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, api, unique, WORKSPACE } from "../support/world";
 
@@ -125,19 +126,13 @@ test("a turn that takes long puts off what failed, and not what was changed or m
     const change = env.DB.prepare(
       "update deployment_schedule set updated = ?1, top_up_at = ?1 where deployment_id = ?2",
     );
-    const db = new Proxy(tools.db, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          // Somebody changes the schedule before it is marked as made, and dies before making its runs.
-          if (name === "run" && changed === 0) {
-            changed = begun + 1;
-            await change.bind(changed, id).run();
-          }
-          return Reflect.apply(value, target, args) as unknown;
-        };
-      },
+    const db = aroundCalls(tools.db, async (name, call) => {
+      // Somebody changes the schedule before it is marked as made, and dies before making its runs.
+      if (name === "run" && changed === 0) {
+        changed = begun + 1;
+        await change.bind(changed, id).run();
+      }
+      return call();
     });
     let looks = 0;
     await topUpSchedules({ ...tools, db, clock: () => (looks++ === 0 ? begun : ended) });
@@ -171,19 +166,13 @@ test("a schedule that is paused while its runs are being made has none in the en
   const id = await aDeployment({ interval: 60, anchor_date: "2020-01-01T00:00:00Z" });
   await later(120 * MINUTE, async (tools) => {
     let isPaused = false;
-    const db = new Proxy(tools.db, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          // The pause comes when the deployments have been read and before their runs are written.
-          if (name === "batch" && !isPaused) {
-            isPaused = true;
-            await api("POST", `/deployments/${id}/pause_deployment`);
-          }
-          return Reflect.apply(value, target, args) as unknown;
-        };
-      },
+    const db = aroundCalls(tools.db, async (name, call) => {
+      // The pause comes when the deployments have been read and before their runs are written.
+      if (name === "batch" && !isPaused) {
+        isPaused = true;
+        await api("POST", `/deployments/${id}/pause_deployment`);
+      }
+      return call();
     });
     await topUpSchedules({ ...tools, db });
   });
@@ -199,29 +188,20 @@ test.for([
     const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" });
     await later(90 * MINUTE, async (tools) => {
       let step = 0;
-      const db = new Proxy(tools.db, {
-        get(target, name) {
-          const value: unknown = Reflect.get(target, name);
-          if (typeof value !== "function") return value;
-          return async (...args: unknown[]) => {
-            if (name !== "batch" || step++ > 0) return Reflect.apply(value, target, args) as unknown;
-            // The change is committed before the runs are written, and finds them there when it makes its own.
-            const now = tools.clock();
-            await env.DB.batch([
-              env.DB.prepare("delete from flow_run where deployment_id = ?1 and expected_start_time > ?2").bind(
-                id,
-                now,
-              ),
-              env.DB.prepare(change).bind(id, now),
-              env.DB.prepare(
-                "update deployment_schedule set scheduled_until = ?2, top_up_at = ?2 where deployment_id = ?1",
-              ).bind(id, now),
-            ]);
-            const written = (await Reflect.apply(value, target, args)) as unknown;
-            await topUpSchedules({ ...tools, clock: () => now + 1 });
-            return written;
-          };
-        },
+      const db = aroundCalls(tools.db, async (name, call) => {
+        if (name !== "batch" || step++ > 0) return call();
+        // The change is committed before the runs are written, and finds them there when it makes its own.
+        const now = tools.clock();
+        await env.DB.batch([
+          env.DB.prepare("delete from flow_run where deployment_id = ?1 and expected_start_time > ?2").bind(id, now),
+          env.DB.prepare(change).bind(id, now),
+          env.DB.prepare(
+            "update deployment_schedule set scheduled_until = ?2, top_up_at = ?2 where deployment_id = ?1",
+          ).bind(id, now),
+        ]);
+        const written = await call();
+        await topUpSchedules({ ...tools, clock: () => now + 1 });
+        return written;
       });
       await topUpSchedules({ ...tools, db });
     });

@@ -9,6 +9,7 @@ import { crashZombies, selectHeartbeats, selectOverdueRetries, selectSilent } fr
 import { printTime } from "#wire/dates";
 import worker from "#worker";
 import { anEvent } from "../events/world";
+import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
 import { later, MINUTE, SECOND } from "./time";
@@ -180,20 +181,14 @@ test("a run that is heard of between being found and being crashed by its next s
   await watch(6 * MINUTE);
   await later(8 * MINUTE, async (tools) => {
     let isEnded = false;
-    const db = new Proxy(tools.db, {
-      get(target, name) {
-        const value: unknown = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return async (...args: unknown[]) => {
-          const answer: unknown = await Reflect.apply(value, target, args);
-          // The heartbeats of the silent ones were read, and now it ends by itself.
-          if (name === "rows" && Array.isArray(answer) && answer.length > 0 && "found" in answer[0] && !isEnded) {
-            isEnded = true;
-            expect((await propose(id, { type: "COMPLETED" })).status).toBe("ACCEPT");
-          }
-          return answer;
-        };
-      },
+    const db = aroundCalls(tools.db, async (name, call) => {
+      const answer = await call();
+      // The heartbeats of the silent ones were read, and now it ends by itself.
+      if (name === "rows" && Array.isArray(answer) && answer.length > 0 && "found" in answer[0] && !isEnded) {
+        isEnded = true;
+        expect((await propose(id, { type: "COMPLETED" })).status).toBe("ACCEPT");
+      }
+      return answer;
     });
     await crashZombies({ ...tools, db });
     expect(isEnded).toBe(true);
