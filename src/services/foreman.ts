@@ -1,13 +1,11 @@
 /** The guarantee that no work pool stays READY for want of an object that knows of it. */
 import { sql } from "drizzle-orm";
 import { work_pool } from "#db/tables/work-pool";
-import type { Micros } from "#lib/clock";
 import { readVitals } from "#objects/work-pool/client";
 import { byWorkspace } from "#services/by-workspace";
+import { isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
 
-const MINUTE: Micros = 60_000_000;
-const HOUR: Micros = 60 * MINUTE;
 const MOST = 500;
 
 /**
@@ -16,7 +14,7 @@ const MOST = 500;
  * asked, and sets its alarms.
  */
 export async function wakePools(tools: Tools): Promise<void> {
-  if (tools.clock() % HOUR >= MINUTE) return;
+  if (!isFirstOfHour(tools.clock())) return;
   const ready = await tools.db.rows<{ workspace_id: string; id: string; name: string }>(
     sql`select workspace_id, id, name from ${work_pool} where status = 'READY' order by updated limit ${MOST}`,
   );

@@ -4,13 +4,12 @@ import { flow_run } from "#db/tables/flow-run";
 import type { Micros } from "#lib/clock";
 import { markLate } from "#orchestration/mark-late";
 import { byWorkspace } from "#services/by-workspace";
+import { HOUR, isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
 
 /** How many runs are marked at a time, and how often in one turn; what is left comes with the next turn. */
 const AT_ONCE = 200;
 const ROUNDS = 5;
-const MINUTE: Micros = 60_000_000;
-const HOUR: Micros = 60 * MINUTE;
 
 /**
  * Marks what is overdue. Runs that nobody starts stay among those that are due, so a turn looks only at the last hour,
@@ -19,7 +18,7 @@ const HOUR: Micros = 60 * MINUTE;
 export async function markLateRuns(tools: Tools): Promise<void> {
   const now = tools.clock();
   const until = now - tools.settings.services.late_runs.after_seconds * 1_000_000;
-  const after = now % HOUR < MINUTE ? 0 : until - HOUR;
+  const after = isFirstOfHour(now) ? 0 : until - HOUR;
   for (let round = 0; round < ROUNDS; round++) {
     const overdue = await tools.db.rows<{ workspace_id: string; id: string }>(selectOverdue(after, until));
     await byWorkspace(tools, overdue, (own, runs) =>

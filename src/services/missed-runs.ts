@@ -5,13 +5,12 @@ import { flow_run } from "#db/tables/flow-run";
 import type { Micros } from "#lib/clock";
 import { isMissed, JOIN_SCHEDULE, MISSED_RUN, type MissedRun, skipRun } from "#orchestration/skip-missed-runs";
 import { forEachRun } from "#services/by-workspace";
+import { HOUR, isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
 
 /** How many runs are skipped at a time, and how often in one turn; what is left comes with the next turn. */
 const AT_ONCE = 200;
 const ROUNDS = 5;
-const MINUTE: Micros = 60_000_000;
-const HOUR: Micros = 60 * MINUTE;
 
 /**
  * Skips what is missed. Runs that nobody starts stay among those that are due, so a turn looks only at the last two hours,
@@ -19,7 +18,7 @@ const HOUR: Micros = 60 * MINUTE;
  */
 export async function skipMissedRuns(tools: Tools): Promise<void> {
   const now = tools.clock();
-  const after = now % HOUR < MINUTE ? 0 : now - 2 * HOUR;
+  const after = isFirstOfHour(now) ? 0 : now - 2 * HOUR;
   for (let round = 0; round < ROUNDS; round++) {
     const missed = await tools.db.rows<MissedRun & { workspace_id: string }>(selectMissed(after, now));
     await forEachRun(tools, missed, skipRun);

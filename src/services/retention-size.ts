@@ -1,14 +1,14 @@
 /** Says when the database is nearly full. */
 import { type DatabaseSize, MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/database-size";
+import { isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
 
 /** From this share on a warning is logged. */
 const WARN_FROM = 0.8;
-const MINUTE = 60_000_000;
 
 /** Logs a warning with the first turn of each hour while the database is nearly full. */
 export async function watchSize(tools: Tools, limit = MAX_DATABASE_BYTES): Promise<void> {
-  if (Math.floor(tools.clock() / MINUTE) % 60 !== 0) return;
+  if (!isFirstOfHour(tools.clock())) return;
   const warning = sizeWarning(await readDatabaseSize(tools.db, limit));
   if (warning !== null) console.warn(warning);
 }

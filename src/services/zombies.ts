@@ -18,14 +18,13 @@ import { forEachRun } from "#services/by-workspace";
 import { type Heartbeat, heartbeatInterval, LOOK_BACK, MOST_HEARTBEATS, SHORTEST_INTERVAL } from "#services/heartbeats";
 import { listeningSince } from "#services/listening";
 import { isSilentSince, lastHeardOf, SIGNS, type Signs } from "#services/signs-of-life";
+import { HOUR, isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
 
 /** How many silent runs are looked at at a time, and how often in one turn. */
 const AT_ONCE = 1_000;
 const ROUNDS = 5;
 const SECOND: Micros = 1_000_000;
-const MINUTE: Micros = 60 * SECOND;
-const HOUR: Micros = 60 * MINUTE;
 type Settings = ServicesSettings["zombies"];
 
 /**
@@ -90,7 +89,7 @@ export function selectSilent(silence: Micros, now: Micros, after?: Key) {
  */
 export function selectOverdueRetries(silence: Micros, now: Micros) {
   const until = now - silence;
-  const from = now % HOUR < MINUTE ? 0 : until - HOUR;
+  const from = isFirstOfHour(now) ? 0 : until - HOUR;
   return sql`select r.workspace_id, r.id, r.state_id, r.next_scheduled_start_time as due, ${SIGNS}
     from ${flow_run} r indexed by flow_run_live
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
