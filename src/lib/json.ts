@@ -1,0 +1,121 @@
+/**
+ * JSON as its sender wrote it. Python keeps 2^60 + 1, `1.0` and numbers of 30 digits; JavaScript's numbers do not. A number
+ * that would change is carried as its source text (`JSON.rawJSON`) and printed as that text. The depth is bounded.
+ */
+
+/**
+ * How deep arrays and objects may nest. SQLite's JSON functions read 1,000 levels (`JSON_MAX_DEPTH`); what is stored lies a
+ * few levels deeper, in lists of states and of events. The original's JSON parser ends at about 1,000, too.
+ */
+export const MAX_JSON_DEPTH = 900;
+
+/** A number that JavaScript would change, as `JSON.rawJSON` holds it: `JSON.stringify` prints its text. */
+export interface ExactNumber {
+  readonly rawJSON: string;
+}
+
+/** V8's additions to JSON that TypeScript does not know yet. */
+interface ExactJson {
+  rawJSON(text: string): ExactNumber;
+  isRawJSON(value: unknown): value is ExactNumber;
+  parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
+}
+
+const exactJson = JSON as unknown as ExactJson;
+
+/** JSON that nests deeper than `MAX_JSON_DEPTH`. */
+export class TooDeep extends SyntaxError {
+  /** The names and indexes that lead to what is too deep, the outermost two at most. */
+  readonly path: (string | number)[];
+
+  constructor(path: (string | number)[]) {
+    super(`JSON may nest at most ${MAX_JSON_DEPTH} levels deep`);
+    this.path = path;
+  }
+}
+
+/**
+ * A number that may lose digits or its spelling: an integer of 17 digits and more, or of 16 from 9 up (2^53 has 16 and begins
+ * with 9); a decimal of 16 digits and more, or one that ends in 0; an exponent; a negative zero. What stands between other
+ * characters than JSON's own is no number. It finds all of them, and a few that would not change.
+ */
+const INEXACT =
+  /(?:^|[[,:\s])-?(?:9\d{15}|\d{17}|(?:\d+\.\d*0|\d[\d.]{16,})(?=[\s,\]}]|$)|\d+(?:\.\d+)?[eE]|(?<=-)0(?=[\s,\]}]|$))/;
+
+/**
+ * Parses a text exactly. Throws `SyntaxError` where it is no JSON, and `TooDeep`, one of them, where it nests too deep.
+ * A number that JavaScript would change is an `ExactNumber`; ask `isExactNumber`, and `numberOf` for its value.
+ */
+export function parseJson(text: string): unknown {
+  checkDepth(text);
+  return INEXACT.test(text) ? exactJson.parse(text, revive) : (JSON.parse(text) as unknown);
+}
+
+const revive = (_key: string, value: unknown, { source }: { source?: string }): unknown =>
+  typeof value === "number" && source !== undefined && String(value) !== source ? exactJson.rawJSON(source) : value;
+
+/** Whether a value of parsed JSON is a number that is carried as its text. */
+export function isExactNumber(value: unknown): value is ExactNumber {
+  return exactJson.isRawJSON(value);
+}
+
+/** The text of a number as an `ExactNumber`, which is printed as just that text. Throws `SyntaxError` where it is no JSON number. */
+export function exactNumber(text: string): ExactNumber {
+  return exactJson.rawJSON(text);
+}
+
+/** The nearest JavaScript number of a value that may be an `ExactNumber`; any other value as it is. */
+export function numberOf(value: unknown): unknown {
+  return isExactNumber(value) ? Number(value.rawJSON) : value;
+}
+
+const QUOTE = 34;
+const BACKSLASH = 92;
+const OPEN_BRACKET = 91;
+const CLOSE_BRACKET = 93;
+const OPEN_BRACE = 123;
+const CLOSE_BRACE = 125;
+
+/** Throws `TooDeep` where a text nests deeper than `MAX_JSON_DEPTH`. One pass, without recursion; says nothing of texts that are no JSON. */
+export function checkDepth(text: string): void {
+  // So deep a text has at least that many characters.
+  if (text.length <= MAX_JSON_DEPTH) return;
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (inString) {
+      if (code === BACKSLASH) at++;
+      else if (code === QUOTE) inString = false;
+    } else if (code === QUOTE) inString = true;
+    else if (code === OPEN_BRACKET || code === OPEN_BRACE) {
+      if (++depth > MAX_JSON_DEPTH) throw new TooDeep(pathTo(text, at));
+    } else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) depth--;
+  }
+}
+
+const PATH_LEVELS = 2;
+
+/** The outermost names and indexes that lead to a place in a text. */
+function pathTo(text: string, end: number): (string | number)[] {
+  const path: (string | number)[] = [];
+  let depth = 0;
+  for (let at = 0; at < end; at++) {
+    const char = text.charAt(at);
+    if (char === '"') {
+      const from = at;
+      for (at++; at < end && text.charAt(at) !== '"'; at++) if (text.charAt(at) === "\\") at++;
+      // A string is a name where a colon follows; one that is a value is overwritten by the next name, or never used.
+      if (depth <= PATH_LEVELS && typeof path[depth - 1] === "string" && /^\s*:/.test(text.slice(at + 1, at + 20)))
+        path[depth - 1] = text.slice(from + 1, at);
+    } else if (char === "{" || char === "[") {
+      if (++depth <= PATH_LEVELS) path[depth - 1] = char === "{" ? "" : 0;
+    } else if (char === "}" || char === "]") {
+      if (--depth < PATH_LEVELS) path.length = Math.max(0, depth);
+    } else if (char === "," && depth <= PATH_LEVELS) {
+      const part = path[depth - 1];
+      if (typeof part === "number") path[depth - 1] = part + 1;
+    }
+  }
+  return path.slice(0, PATH_LEVELS);
+}
