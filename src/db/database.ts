@@ -3,6 +3,7 @@ import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import { type SQL, SQL as SqlClass } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { type Cost, spend } from "#lib/cost";
+import { parseJson } from "#lib/json";
 
 /** A statement that can be printed: a drizzle builder or an `sql` template. */
 export type Statement = SQL | { toSQL(): { sql: string; params: unknown[] } };
@@ -118,9 +119,23 @@ export class Database {
   }
 }
 
-/** Reads a JSON column. The columns are written by our own code, so their shape is trusted. */
+/**
+ * Reads a JSON column, exactly. The columns are written by our own code, so their shape is trusted. Text that cannot be read,
+ * of a row from before there were bounds, is logged and gives an empty value of the same kind: one row never hides others.
+ */
 export function readJson<T>(text: string): T {
-  return JSON.parse(text) as T;
+  try {
+    return parseJson(text) as T;
+  } catch (error) {
+    console.error(`a JSON column cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    return emptyLike(text) as T;
+  }
+}
+
+function emptyLike(text: string): unknown {
+  const [first] = text.trimStart();
+  if (first === "{") return {};
+  return first === "[" ? [] : null;
 }
 
 /** Reads a JSON column that may be null. */

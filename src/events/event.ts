@@ -1,7 +1,7 @@
 /** Events as they come in, travel and are stored. */
 import { z } from "zod";
 import type { Micros } from "#lib/clock";
-import { printTime, Time, TimeText } from "#wire/dates";
+import { printTime, TimeAsText, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { JsonObject } from "#wire/scalars";
 
@@ -11,6 +11,8 @@ const MAX_LABELS = 500;
 const MAX_RELATED = 100;
 /** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_EVENT_NAME_LENGTH. */
 const MAX_NAME_CHARACTERS = 1024;
+/** Of a resource's id and its role: ids are keys of the index by which events are found. */
+const MAX_ID_CHARACTERS = 2_000;
 /** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_SIZE_BYTES; a larger event is passed over, not refused. */
 export const MAX_EVENT_BYTES = 1_500_000;
 
@@ -30,6 +32,8 @@ function wrongResource(labels: Record<string, string>): string | null {
   if (Object.keys(labels).length > MAX_LABELS) return `The maximum number of labels per resource is ${MAX_LABELS}`;
   if (labels[RESOURCE_ID] === undefined) return `Resources must include the ${RESOURCE_ID} label`;
   if (labels[RESOURCE_ID] === "") return `The ${RESOURCE_ID} label must be non-empty`;
+  const id = labels[RESOURCE_ID];
+  if (id.length > MAX_ID_CHARACTERS) return `The ${RESOURCE_ID} label must be at most ${MAX_ID_CHARACTERS} characters`;
   return null;
 }
 
@@ -38,6 +42,9 @@ function wrongRelated(labels: Record<string, string>): string | null {
   if (message) return message;
   if (labels[RESOURCE_ROLE] === undefined) return `Related Resources must include the ${RESOURCE_ROLE} label`;
   if (labels[RESOURCE_ROLE] === "") return `The ${RESOURCE_ROLE} label must be non-empty`;
+  const role = labels[RESOURCE_ROLE];
+  if (role.length > MAX_ID_CHARACTERS)
+    return `The ${RESOURCE_ROLE} label must be at most ${MAX_ID_CHARACTERS} characters`;
   return null;
 }
 
@@ -53,7 +60,7 @@ export const RelatedResource = Labels.superRefine(wrong(wrongRelated)).meta({ id
 /** An event as a client sends it; holds `occurred` as RFC 3339 text in UTC. */
 export const Event = z
   .object({
-    occurred: Time.transform(printTime),
+    occurred: TimeAsText,
     event: z.string().refine((name) => name.length <= MAX_NAME_CHARACTERS, {
       message: `Event name must be at most ${MAX_NAME_CHARACTERS} characters`,
     }),

@@ -5,6 +5,7 @@ import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { Bool } from "#wire/scalars";
+import { listOf, ShortText } from "#wire/sizes";
 import { isLikeAny } from "./like";
 
 /** One field of a filter. A clause of `undefined` counts as not given, `ALWAYS` as given and true for every row. */
@@ -104,6 +105,19 @@ export function criterion<S extends z.ZodType>(
   };
 }
 
+/** Each pattern is held against each row. */
+const MAX_PATTERNS = 1_000;
+/** How many values a filter may name. With their quotes and commas so many ids fit in a value of D1, which takes 2 MB. */
+const MAX_VALUES = 50_000;
+const MAX_VALUES_BYTES = 1_950_000;
+
+/** The values that a filter names: as many as one bound value of the database holds. */
+export const Values = <S extends z.ZodType>(value: S) =>
+  listOf(value, MAX_VALUES).refine(
+    (values) => new TextEncoder().encode(JSON.stringify(values)).length <= MAX_VALUES_BYTES,
+    `The values of a filter may have ${MAX_VALUES_BYTES} bytes as JSON`,
+  );
+
 /** The values as rows of a subquery; one bound value, however many they are. */
 export function list(values: readonly unknown[]): SQL {
   return sql`(select value from json_each(${JSON.stringify(values)}))`;
@@ -111,12 +125,12 @@ export function list(values: readonly unknown[]): SQL {
 
 /** `any_`: the column has one of the values; of no values, nothing does. */
 export function anyOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
-  return criterion(z.array(value), (values) => sql`${column} in ${list(values)}`);
+  return criterion(Values(value), (values) => sql`${column} in ${list(values)}`);
 }
 
 /** `any_` of ids, for columns that an index may serve. */
 export function anyId(column: SQLWrapper) {
-  return criterion(z.array(Uuid), (ids) => {
+  return criterion(Values(Uuid), (ids) => {
     const [id, ...others] = ids;
     // One id is compared, so that an index may give the order of its rows as well.
     return seek(
@@ -138,7 +152,7 @@ export function inWorkspace(column: SQLWrapper, workspaceId: string): SQL {
 
 /** `not_any_`: the column has none of the values, and is not null; of no values, not given. */
 export function noneOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
-  return criterion(z.array(value), (values) => (values.length > 0 ? sql`${column} not in ${list(values)}` : undefined));
+  return criterion(Values(value), (values) => (values.length > 0 ? sql`${column} not in ${list(values)}` : undefined));
 }
 
 /** `is_null_`: whether the column is null. */
@@ -163,7 +177,7 @@ export function after(column: SQLWrapper) {
 
 /** `like_`: the column contains the pattern; the empty pattern counts as not given. */
 export function contains(column: SQLWrapper) {
-  return criterion(z.string(), (text) => (text === "" ? undefined : containing(column, text)));
+  return criterion(ShortText, (text) => (text === "" ? undefined : containing(column, text)));
 }
 
 /** The column contains the pattern. */
@@ -173,7 +187,7 @@ export function containing(column: SQLWrapper, text: string): SQL {
 
 /** `startswith_`: the column begins with one of the patterns. Prefect: of none, `WorkQueueFilterName` lets every row pass. */
 export function startsWith(column: SQLWrapper) {
-  return criterion(z.array(z.string()), (texts) =>
+  return criterion(listOf(ShortText, MAX_PATTERNS), (texts) =>
     texts.length === 0
       ? undefined
       : isLikeAny(
@@ -185,7 +199,7 @@ export function startsWith(column: SQLWrapper) {
 
 /** `all_` of tags: the JSON array has all of them; of no tags, not given. */
 export function hasAllTags(column: SQLWrapper) {
-  return criterion(z.array(z.string()), (tags) => {
+  return criterion(Values(z.string()), (tags) => {
     if (tags.length === 0) return undefined;
     return sql`not exists (select 1 from json_each(${JSON.stringify(tags)}) as wanted where wanted.value not in (select value from json_each(${column})))`;
   });
@@ -194,7 +208,7 @@ export function hasAllTags(column: SQLWrapper) {
 /** `any_` of tags: the JSON array has at least one of them. */
 export function hasAnyTag(column: SQLWrapper) {
   return criterion(
-    z.array(z.string()),
+    Values(z.string()),
     (tags) => sql`exists (select 1 from json_each(${column}) as tag where tag.value in ${list(tags)})`,
   );
 }

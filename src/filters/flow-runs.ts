@@ -22,6 +22,7 @@ import {
   lone,
   noneOf,
   seek,
+  Values,
 } from "./clause";
 
 /** When a run started or should, written as the index `flow_run_start` has it. */
@@ -46,7 +47,7 @@ export const flowRunFilter = combinable("FlowRunFilter", {
   state: combinable("FlowRunFilterState", {
     type: lone(
       group("FlowRunFilterStateType", {
-        any_: criterion(z.array(StateType), hasStateType),
+        any_: criterion(Values(StateType), hasStateType),
         not_any_: noneOf(StateType, flow_run.state_type),
       }),
     ),
@@ -76,7 +77,7 @@ export const flowRunFilter = combinable("FlowRunFilter", {
     before_: before(flow_run.next_scheduled_start_time),
     after_: after(flow_run.next_scheduled_start_time),
   }),
-  parent_flow_run_id: combinable("FlowRunFilterParentFlowRunId", { any_: criterion(z.array(Uuid), hasParentFlowRun) }),
+  parent_flow_run_id: combinable("FlowRunFilterParentFlowRunId", { any_: criterion(Values(Uuid), hasParentFlowRun) }),
   parent_task_run_id: combinable("FlowRunFilterParentTaskRunId", {
     any_: anyId(flow_run.parent_task_run_id),
     is_null_: isNull(flow_run.parent_task_run_id),

@@ -21,13 +21,14 @@ import {
   isNull,
   lone,
   Operator,
+  Values,
 } from "./clause";
 
 /** Prefect: `is_null_` is false unless given; where true it outweighs `any_`, where false it only counts without. */
 const TaskRunFilterFlowRunId = z
   .strictObject({
     operator: Operator.default("and_"),
-    any_: z.array(Uuid).nullish(),
+    any_: Values(Uuid).nullish(),
     is_null_: Bool.nullable().default(false),
   })
   .meta({ id: "TaskRunFilterFlowRunId" });

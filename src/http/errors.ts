@@ -100,8 +100,10 @@ function saidOf(issue: Issue): [string, string, Record<string, unknown>?] | unde
   return context === undefined ? [type, message] : [type, message, JSON.parse(context) as Record<string, unknown>];
 }
 
+/** Whether an issue says its own type, and so is no mere absence. An object that is not there is one. */
 function isCustomType(issue: Issue): boolean {
-  return issue.code === "custom" && typeof issue.params?.["type"] === "string";
+  const type: unknown = issue.code === "custom" ? issue.params?.["type"] : undefined;
+  return typeof type === "string" && type !== "dict_type";
 }
 
 /** The names of a union's branches, where its schema says them: `!branches|One|Other`. */

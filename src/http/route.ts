@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
 import { ApiError, refused } from "#lib/api-error";
+import { MAX_JSON_DEPTH, parseJson, TooDeep } from "#lib/json";
 import { jsonProblem } from "#lib/json-problem";
 import type { Tools } from "#tools";
 
@@ -154,13 +155,14 @@ const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
  */
 function parseText(text: string, isEmbedded: boolean, type: string | null): unknown {
   if (text === "") return isEmbedded ? {} : undefined;
-  return type && !JSON_TYPE.test(type) ? text : parseJson(text);
+  return type && !JSON_TYPE.test(type) ? text : parseBodyText(text);
 }
 
-function parseJson(text: string): unknown {
+function parseBodyText(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
-  } catch {
+    return parseJson(text);
+  } catch (error) {
+    if (error instanceof TooDeep) throw tooDeep(error);
     const { words, position } = jsonProblem(text);
     const loc = ["body", position];
     throw new InvalidRequest(
@@ -168,6 +170,12 @@ function parseJson(text: string): unknown {
       text,
     );
   }
+}
+
+/** A body that nests too deep is not repeated in the answer: whoever reads that would have to read it. */
+function tooDeep({ message, path }: TooDeep): InvalidRequest {
+  const ctx = { max_depth: MAX_JSON_DEPTH };
+  return new InvalidRequest([{ type: "json_too_deep", loc: ["body", ...path], msg: message, input: null, ctx }], null);
 }
 
 function parseBody(

@@ -1,5 +1,6 @@
 /** Values against JSON Schemas (draft 2020-12), told in the words of Python's `jsonschema`, which clients know. */
 import { type OutputUnit, Validator } from "@cfworker/json-schema";
+import { isExactNumber } from "#lib/json";
 
 /** A JSON Schema as it comes over the wire. */
 export type JsonSchema = Record<string, unknown>;
@@ -54,6 +55,7 @@ export function pythonText(value: unknown): string {
   if (typeof value === "string") return quoted(value);
   if (Array.isArray(value)) return `[${value.map(pythonText).join(", ")}]`;
   if (typeof value === "number") return String(value);
+  if (isExactNumber(value)) return value.rawJSON;
   if (!isObject(value)) return "";
   return `{${Object.entries(value)
     .map(([key, item]) => `${quoted(key)}: ${pythonText(item)}`)
@@ -62,7 +64,7 @@ export function pythonText(value: unknown): string {
 
 /** Whether a value is a JSON object. */
 export function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isExactNumber(value);
 }
 
 /** Python's `best_match`: the outermost comes first, and of those the last by its path. */

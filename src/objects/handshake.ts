@@ -1,4 +1,5 @@
 /** What the sockets that speak the subprotocol `prefect` have in common: the upgrade, the first message, the end. */
+import { parseJson } from "#lib/json";
 import { type Env, parseSettings } from "#env";
 import { isSocketToken } from "#http/auth";
 import { SOCKET_HEADERS } from "#http/socket";
@@ -54,7 +55,7 @@ export function welcome(socket: WebSocket): void {
 /** A message's fields; of what is no JSON object, none, so that it is refused as a message without a type. */
 export function parseMessage(data: string | ArrayBuffer): Record<string, unknown> {
   try {
-    const message: unknown = JSON.parse(typeof data === "string" ? data : new TextDecoder().decode(data));
+    const message = parseJson(typeof data === "string" ? data : new TextDecoder().decode(data));
     return typeof message === "object" && message !== null ? { ...message } : {};
   } catch {
     return {};

@@ -1,23 +1,40 @@
 /** Times on the wire: RFC 3339 text outside, integer microseconds UTC inside. The only place that prints or reads them. */
 import { z } from "zod";
+import { plain } from "#wire/scalars";
 import type { Micros } from "#lib/clock";
 
 const PATTERN =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*(Z|z|[+-]\d{2}(?::?\d{2})?))?)?$/;
 
 const MICROS_PER_SECOND = 1_000_000;
+const MILLIS_PER_SECOND = 1_000;
+
+/** The first second of the year 1, the earliest that Python's `datetime` knows. */
+const FIRST_SECOND = -62_135_596_800;
+/** The last second of the year 9999. */
+const LAST_SECOND = 253_402_300_799;
+
+/** The earliest time that is kept. */
+export const FIRST_TIME: Micros = FIRST_SECOND * MICROS_PER_SECOND;
+/**
+ * The latest time that is kept, as the number nearest to it. Microseconds before 1684 and after 2255 lie beyond 2^53: whole
+ * seconds are exact there, too, fractions to 32 microseconds.
+ */
+export const LAST_TIME: Micros = LAST_SECOND * MICROS_PER_SECOND + 999_999;
+const LAST_TIME_TEXT = "9999-12-31T23:59:59.999999Z";
 
 /**
  * Reads a time as pydantic does: RFC 3339 with or without a zone (none means UTC), a date alone, or seconds (or
- * milliseconds) since 1970 as a number. Returns `undefined` where the text is no time.
+ * milliseconds) since 1970 as a number. Returns `undefined` where the text is no time of the years 1 to 9999 in UTC.
  */
 export function parseTime(text: string | number): Micros | undefined {
   if (typeof text === "number") return fromNumber(text);
   const match = PATTERN.exec(text.trim());
   if (!match) return /^-?\d+(\.\d+)?$/.test(text.trim()) ? fromNumber(Number(text)) : undefined;
   const [, year, month, day, hour, minute, second, fraction, zone] = match;
-  const days = Date.UTC(Number(year), Number(month) - 1, Number(day));
-  const date = new Date(days);
+  const date = new Date(0);
+  // Date.UTC takes the years 0 to 99 for those of the 20th century.
+  date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   if (date.getUTCMonth() !== Number(month) - 1 || date.getUTCDate() !== Number(day)) return undefined;
   const hours = Number(hour ?? 0);
   const minutes = Number(minute ?? 0);
@@ -26,13 +43,17 @@ export function parseTime(text: string | number): Micros | undefined {
   const micros = Number((fraction ?? "").slice(0, 6).padEnd(6, "0"));
   const offset = zoneOffsetMinutes(zone);
   if (offset === undefined) return undefined;
-  return days * 1000 + ((hours * 60 + minutes - offset) * 60 + seconds) * MICROS_PER_SECOND + micros;
+  return fromSeconds(date.getTime() / MILLIS_PER_SECOND + (hours * 60 + minutes - offset) * 60 + seconds, micros);
+}
+
+function fromSeconds(seconds: number, micros: number): Micros | undefined {
+  return seconds < FIRST_SECOND || seconds > LAST_SECOND ? undefined : seconds * MICROS_PER_SECOND + micros;
 }
 
 function fromNumber(value: number): Micros | undefined {
-  if (!Number.isFinite(value)) return undefined;
   const seconds = Math.abs(value) > 2e10 ? value / 1000 : value;
-  return Math.round(seconds * MICROS_PER_SECOND);
+  const time = Math.round(seconds * MICROS_PER_SECOND);
+  return time >= FIRST_TIME && time <= LAST_TIME ? time : undefined;
 }
 
 function zoneOffsetMinutes(zone: string | undefined): number | undefined {
@@ -45,11 +66,16 @@ function zoneOffsetMinutes(zone: string | undefined): number | undefined {
   return sign * (hours * 60 + minutes);
 }
 
-/** Prints a time as the original does: `2026-11-21T10:00:00Z`, with six decimals unless they are all zero. */
+/**
+ * Prints a time as the original does: `2026-11-21T10:00:00Z`, with six decimals unless they are all zero. A time beyond the
+ * years 1 to 9999, which an old row may hold, is shown as the nearest one within: what is there is always shown.
+ */
 export function printTime(time: Micros): string {
-  const whole = Math.floor(time / MICROS_PER_SECOND);
-  const micros = time - whole * MICROS_PER_SECOND;
-  const text = new Date(whole * 1000).toISOString().slice(0, 19);
+  if (!(time > FIRST_TIME)) return "0001-01-01T00:00:00Z";
+  if (time >= LAST_TIME) return LAST_TIME_TEXT;
+  const micros = Math.floor(((time % MICROS_PER_SECOND) + MICROS_PER_SECOND) % MICROS_PER_SECOND);
+  const date = new Date(Math.round((time - micros) / MILLIS_PER_SECOND));
+  const text = date.toISOString().slice(0, 19);
   return micros === 0 ? `${text}Z` : `${text}.${String(micros).padStart(6, "0")}Z`;
 }
 
@@ -64,8 +90,7 @@ export function printDuration(micros: Micros): number {
 }
 
 /** A time in a request; holds microseconds. */
-export const Time = z
-  .union([z.string(), z.number()], "!value_error|value is not a valid datetime")
+export const Time = plain(z.union([z.string(), z.number()], "!value_error|value is not a valid datetime"))
   .meta({ type: "string", format: "date-time" })
   .transform((value, context) => {
     const time = parseTime(value);
@@ -76,3 +101,23 @@ export const Time = z
 
 /** A time in an answer, printed by `printTime`. */
 export const TimeText = z.string().meta({ format: "date-time" });
+
+/** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, whatever the year. */
+export const TimeAsText = plain(z.union([z.string(), z.number()], "!value_error|value is not a valid datetime"))
+  .meta({ type: "string", format: "date-time" })
+  .transform((value, context) => {
+    const time = parseTime(value);
+    if (time !== undefined) return withMicrosOf(value, time);
+    context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
+    return z.NEVER;
+  });
+
+/** A zone moves whole minutes, so the fraction of a second is the one that was written. */
+function withMicrosOf(value: string | number, time: Micros): string {
+  const fraction = typeof value === "string" ? PATTERN.exec(value.trim())?.[7] : undefined;
+  if (typeof value === "number" || fraction === undefined) return printTime(time);
+  // Without its fraction the time is exact in every year.
+  const whole = printTime(parseTime(value.replace(/[.,]\d+/, "")) ?? time);
+  const micros = fraction.slice(0, 6).padEnd(6, "0");
+  return micros === "000000" ? whole : whole.replace("Z", `.${micros}Z`);
+}

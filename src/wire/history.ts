@@ -2,14 +2,13 @@
 import { z } from "zod";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
-import { parseTime, printDuration, printTime, Time, TimeText } from "#wire/dates";
+import { LAST_TIME, printDuration, printTime, Time, TimeText } from "#wire/dates";
 import { Float } from "#wire/scalars";
 import { StateType } from "#wire/state";
 
 const SECOND: Micros = 1_000_000;
 /** Prefect: a window that has more is cut short. */
 const MAX_INTERVALS = 500;
-const LAST_TIME: Micros = parseTime("9999-12-31T23:59:59.999999Z") ?? 0;
 
 /** The fields of a body that say the window. */
 export const HistoryFields = { history_start: Time, history_end: Time, history_interval_seconds: Float };

@@ -1,5 +1,6 @@
 /** What becomes of a schedule's runs that nobody began in time; ours alone, Prefect 3 has nothing like it. */
 import { z } from "zod";
+import { plain } from "#wire/scalars";
 
 /** Below this a run is not missed: workers ask only every so often. */
 export const LEAST_WINDOW_SECONDS = 60;
@@ -12,7 +13,7 @@ export const MissedRuns = z
     /** `all` are run, however late, as in Prefect; or of several only the `latest`; or none, they are skipped. */
     policy: z.enum(["all", "latest", "skip"]),
     /** A run that was not begun so long after it was due is missed. */
-    window_seconds: z.int().min(LEAST_WINDOW_SECONDS).max(MOST_WINDOW_SECONDS).default(DEFAULT_WINDOW_SECONDS),
+    window_seconds: plain(z.int().min(LEAST_WINDOW_SECONDS).max(MOST_WINDOW_SECONDS)).default(DEFAULT_WINDOW_SECONDS),
   })
   .meta({ id: "MissedRuns" });
 export type MissedRuns = z.output<typeof MissedRuns>;

@@ -1,7 +1,12 @@
 /** Numbers and flags as pydantic reads them: text that spells one is accepted, anything else is refused in its words. */
 import { z } from "zod";
+import { type ExactNumber, isExactNumber, numberOf } from "#lib/json";
+import { isObject } from "#lib/json-schema";
 
 type Context = z.core.$RefinementCtx;
+
+/** The schema, for which an `ExactNumber` is JavaScript's nearest number. */
+export const plain = <S extends z.ZodType>(schema: S) => z.preprocess((value: z.input<S>) => numberOf(value), schema);
 
 function problem(context: Context, type: string, message: string): typeof z.NEVER {
   context.addIssue({ code: "custom", message, params: { type } });
@@ -10,9 +15,12 @@ function problem(context: Context, type: string, message: string): typeof z.NEVE
 
 /** A number, a flag or the text of one; `name` is what pydantic calls it. */
 const loose = (name: string, words: string) =>
-  z.union([z.number(), z.string(), z.boolean()], `!${name}_type|Input should be a valid ${words}`);
+  plain(z.union([z.number(), z.string(), z.boolean()], `!${name}_type|Input should be a valid ${words}`));
 
-/** A whole number. */
+/**
+ * A whole number that JavaScript's numbers hold. Prefect: its own integers have 64 bits; one beyond 2^53, which no limit,
+ * level or count has, is refused and never rounded.
+ */
 export const Int = loose("int", "integer")
   .meta({ type: "integer" })
   .transform((value, context) => {
@@ -23,7 +31,8 @@ export const Int = loose("int", "integer")
     }
     if (/^\s*[+-]?\d+(\.0*)?\s*$/.test(value)) return Number(value);
     return problem(context, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
-  });
+  })
+  .pipe(z.number().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER));
 
 /** A whole number of at least `minimum`. */
 export const intFrom = (minimum: number) => Int.pipe(z.number().min(minimum));
@@ -54,14 +63,40 @@ export const Bool = loose("bool", "boolean")
     return problem(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
   });
 
-/** An object with any content. */
-export const JsonObject = z.record(z.string(), z.unknown());
+/**
+ * An object with any content, just as it was sent: a copy would lose a key called `__proto__`. Its numbers may be
+ * `ExactNumber`s.
+ */
+export const JsonObject = z
+  .custom<Record<string, unknown>>(isObject, {
+    message: "Input should be a valid dictionary",
+    params: { type: "dict_type" },
+  })
+  .meta({ type: "object", additionalProperties: true });
+
+const MAX_LABELS = 1_000;
+const MAX_LABEL_CHARACTERS = 10_000;
+
+/** A number of any size, kept as it was sent. */
+const LabelNumber = z
+  .custom<number | ExactNumber>((value) => typeof value === "number" || isExactNumber(value), {
+    message: "Input should be a valid number",
+    params: { type: "float_type" },
+  })
+  .meta({ type: "number" });
 
 /** Labels of a thing: text keys with scalar values. */
-export const Labels = z.record(
-  z.string(),
-  z.union(
-    [z.boolean(), z.int("!int_type|Input should be a valid integer"), z.number(), z.string()],
-    "!branches|bool|int|float|str",
-  ),
-);
+export const Labels = z
+  .record(
+    z.string(),
+    z.union(
+      [
+        z.boolean(),
+        z.int("!int_type|Input should be a valid integer"),
+        LabelNumber,
+        z.string().max(MAX_LABEL_CHARACTERS),
+      ],
+      "!branches|bool|int|float|str",
+    ),
+  )
+  .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `A thing may have at most ${MAX_LABELS} labels`);

@@ -1,5 +1,6 @@
 /** Schedules on the wire: every so often, by cron, or by recurrence rule. */
 import { z } from "zod";
+import { plain } from "#wire/scalars";
 import type { Micros } from "#lib/clock";
 import { cronMoments, cronProblem } from "#lib/schedules/cron";
 import { intervalMoments } from "#lib/schedules/interval";
@@ -32,8 +33,7 @@ function signed(sign: string | undefined, days: number, hours = "0", minutes = "
 }
 
 /** A duration in a request, held in seconds. */
-export const Duration = z
-  .union([z.number(), z.string()])
+export const Duration = plain(z.union([z.number(), z.string()]))
   .meta({ type: "number", format: "time-delta" })
   .transform((value, context) => {
     const seconds = parseDuration(value);
@@ -47,7 +47,7 @@ export const Duration = z
   });
 
 /** A moment that keeps the offset it was written with, as the original's anchor dates do. */
-const OffsetTime = z.union([z.string(), z.number()]).transform((value, context) => {
+const OffsetTime = plain(z.union([z.string(), z.number()])).transform((value, context) => {
   const time = parseTime(value);
   if (time === undefined) {
     context.addIssue({

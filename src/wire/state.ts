@@ -1,4 +1,5 @@
 /** States: the wire's shapes, the one that is held and stored, and what is asked of one. */
+import { HugeText, LongText, ShortText } from "#wire/sizes";
 import { z } from "zod";
 import type { Ids, Micros } from "#lib/clock";
 import { printOptionalTime, printTime, Time, TimeText } from "#wire/dates";
@@ -36,19 +37,19 @@ export const StateDetailsInput = z
     task_run_id: Uuid.nullish(),
     child_flow_run_id: Uuid.nullish(),
     scheduled_time: Time.nullish(),
-    cache_key: z.string().nullish(),
+    cache_key: LongText.nullish(),
     cache_expiration: Time.nullish(),
     deferred: Bool.nullish(),
     untrackable_result: Bool.optional(),
     pause_timeout: Time.nullish(),
     pause_reschedule: Bool.optional(),
-    pause_key: z.string().nullish(),
+    pause_key: ShortText.nullish(),
     run_input_keyset: z.record(z.string(), z.string()).nullish(),
     refresh_cache: Bool.nullish(),
     retriable: Bool.nullish(),
     transition_id: Uuid.nullish(),
     task_parameters_id: Uuid.nullish(),
-    traceparent: z.string().nullish(),
+    traceparent: ShortText.nullish(),
     deployment_concurrency_lease_id: Uuid.nullish(),
   })
   .meta({ id: "StateDetails" });
@@ -60,8 +61,8 @@ export type StateDetails = z.output<typeof StateDetailsInput>;
 export const StateCreate = z
   .strictObject({
     type: StateType,
-    name: z.string().nullish(),
-    message: z.string().nullish(),
+    name: ShortText.nullish(),
+    message: HugeText.nullish(),
     data: z.unknown().optional(),
     state_details: StateDetailsInput.optional(),
   })

@@ -1,4 +1,5 @@
 /** The `EventStream` object: gathers a workspace's events into segments and fans them out to those who listen. */
+import { parseJson } from "#lib/json";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
 import type { StreamCall } from "#events/emit";
@@ -43,7 +44,7 @@ export class EventStream extends SluiceObject {
       return this.theListeners().accept(request, channel as Channel);
     }
     // Sent by our own code; its version says what it looks like.
-    const call = (await request.json()) as StreamCall;
+    const call = parseJson(await request.text()) as StreamCall;
     if (call.v !== 1)
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
     this.keepWorkspace(call.workspace);
@@ -163,7 +164,7 @@ const byteLength = (text: string): number => new TextEncoder().encode(text).byte
 
 function parseEvent(text: string): { event: Event } | { wrong: string } {
   try {
-    const parsed = Event.safeParse(JSON.parse(text));
+    const parsed = Event.safeParse(parseJson(text));
     if (parsed.success) return { event: parsed.data };
     const [issue] = parsed.error.issues;
     return { wrong: `Invalid event: ${issue?.path.join(".")}: ${issue?.message}` };

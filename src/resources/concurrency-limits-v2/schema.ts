@@ -1,10 +1,14 @@
 /** Concurrency limits on the wire, version 2. */
+import { ShortText, listOf } from "#wire/sizes";
 import { z } from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Name } from "#wire/names";
 import { Limit, Offset } from "#wire/paging";
 import { Bool, Float, Int, intFrom } from "#wire/scalars";
+
+/** How many limits one request may name. */
+const MAX_NAMES = 1_000;
 
 /** One of a few words; refused in pydantic's words for a `Literal`. */
 const literal = <const Word extends string>(...words: Word[]) =>
@@ -97,7 +101,7 @@ const ConcurrencyLeaseHolder = z
 /** The body of an acquisition. */
 export const acquisition = {
   slots: Slots,
-  names: z.array(z.string()),
+  names: listOf(ShortText, MAX_NAMES),
   mode: literal("concurrency", "rate_limit").default("concurrency"),
 };
 
@@ -110,7 +114,7 @@ export const leased = {
 /** The body by which slots are given back. */
 export const giving = {
   slots: Slots,
-  names: z.array(z.string()),
+  names: listOf(ShortText, MAX_NAMES),
   occupancy_seconds: Float.pipe(z.number().gt(0)).nullish(),
 };
 

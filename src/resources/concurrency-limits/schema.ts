@@ -1,13 +1,17 @@
 /** Limits of tags on the wire: concurrency limits, version 1. */
+import { ShortText, listOf } from "#wire/sizes";
 import { z } from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Int } from "#wire/scalars";
 
+/** How many limits one request may name. */
+const MAX_NAMES = 1_000;
+
 const BANNED = /[/%&><]/;
 
 /** Prefect: a tag whose limit could have no name is answered by a 500. */
-const LimitedTag = z.string().refine((tag) => !BANNED.test(tag), {
+const LimitedTag = ShortText.refine((tag) => !BANNED.test(tag), {
   params: { type: "string_pattern_mismatch", ctx: { pattern: "^[^/%&><]*$" } },
   message: "String should match pattern '^[^/%&><]*$'",
 });
@@ -28,6 +32,6 @@ export const ConcurrencyLimit = z
   .meta({ id: "ConcurrencyLimit" });
 
 /** The body by which a task run takes or gives back a slot of each tag. */
-export const tagSlots = { names: z.array(z.string()), task_run_id: Uuid };
+export const tagSlots = { names: listOf(ShortText, MAX_NAMES), task_run_id: Uuid };
 
-export const resetting = { slot_override: z.array(Uuid).nullish() };
+export const resetting = { slot_override: listOf(Uuid, MAX_NAMES).nullish() };

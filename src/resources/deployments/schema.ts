@@ -1,4 +1,5 @@
 /** Deployments and their schedules on the wire. */
+import { LongText, ShortText, SizedObject, Tags, listOf } from "#wire/sizes";
 import { z } from "zod";
 import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2/schema";
 import { CreatedBy } from "#resources/flow-runs/schema";
@@ -28,9 +29,9 @@ export const DeploymentScheduleCreate = z
     active: Bool.default(true),
     schedule: ScheduleInput,
     max_scheduled_runs: MaxScheduledRuns.nullish(),
-    parameters: JsonObject.default({}),
-    slug: z.string().nullish(),
-    replaces: z.string().nullish(),
+    parameters: SizedObject.default({}),
+    slug: ShortText.nullish(),
+    replaces: ShortText.nullish(),
     missed_runs: MissedRuns.nullish(),
   })
   .meta({ id: "DeploymentScheduleCreate" });
@@ -41,9 +42,9 @@ export const DeploymentScheduleUpdate = z
     active: Bool.nullish(),
     schedule: ScheduleInput.nullish(),
     max_scheduled_runs: MaxScheduledRuns.nullish(),
-    parameters: JsonObject.default({}),
-    slug: z.string().nullish(),
-    replaces: z.string().nullish(),
+    parameters: SizedObject.default({}),
+    slug: ShortText.nullish(),
+    replaces: ShortText.nullish(),
     missed_runs: MissedRuns.nullish(),
   })
   .meta({ id: "DeploymentScheduleUpdate" });
@@ -93,19 +94,19 @@ function withValidParameters(body: unknown, context: Context): unknown {
 }
 
 const shared = {
-  version: z.string().nullish(),
-  description: z.string().nullish(),
+  version: ShortText.nullish(),
+  description: LongText.nullish(),
   paused: Bool.optional(),
   concurrency_limit: Int.pipe(z.number().gt(0)).nullish(),
   concurrency_options: ConcurrencyOptions.nullish(),
   global_concurrency_limit_id: Uuid.nullish(),
-  parameter_openapi_schema: JsonObject.nullish(),
-  tags: z.array(z.string()).optional(),
-  work_queue_name: z.string().nullish(),
-  work_pool_name: z.string().nullish(),
-  path: z.string().nullish(),
-  pull_steps: z.array(JsonObject).nullish(),
-  entrypoint: z.string().nullish(),
+  parameter_openapi_schema: SizedObject.nullish(),
+  tags: Tags.optional(),
+  work_queue_name: ShortText.nullish(),
+  work_pool_name: ShortText.nullish(),
+  path: LongText.nullish(),
+  pull_steps: listOf(SizedObject, 1_000).nullish(),
+  entrypoint: LongText.nullish(),
   storage_document_id: Uuid.nullish(),
   infrastructure_document_id: Uuid.nullish(),
   version_info: VersionInfo.nullish(),
@@ -120,7 +121,7 @@ const DeploymentCreateFields = z
     enforce_parameter_schema: Bool.optional(),
     parameters: SizedParameters.optional(),
     labels: Labels.nullish(),
-    job_variables: JsonObject.optional(),
+    job_variables: SizedObject.optional(),
   })
   .meta({ id: "DeploymentCreate" });
 
@@ -134,7 +135,7 @@ const DeploymentUpdateFields = z
     schedules: z.array(DeploymentScheduleUpdate).optional(),
     enforce_parameter_schema: Bool.nullish(),
     parameters: SizedParameters.nullish(),
-    job_variables: JsonObject.nullish(),
+    job_variables: SizedObject.nullish(),
   })
   .meta({ id: "DeploymentUpdate" });
 
@@ -144,18 +145,18 @@ export type DeploymentUpdate = z.output<typeof DeploymentUpdate>;
 export const DeploymentFlowRunCreate = z
   .strictObject({
     state: StateCreate.nullish(),
-    name: z.string().nullish(),
+    name: ShortText.nullish(),
     parameters: SizedParameters.default({}),
     enforce_parameter_schema: Bool.nullish(),
-    context: JsonObject.optional(),
+    context: SizedObject.optional(),
     infrastructure_document_id: Uuid.nullish(),
     empirical_policy: FlowRunPolicy.optional(),
-    tags: z.array(z.string()).default([]),
-    idempotency_key: z.string().nullish(),
+    tags: Tags.default([]),
+    idempotency_key: ShortText.nullish(),
     labels: Labels.nullish(),
     parent_task_run_id: Uuid.nullish(),
-    work_queue_name: z.string().nullish(),
-    job_variables: JsonObject.nullish(),
+    work_queue_name: ShortText.nullish(),
+    job_variables: SizedObject.nullish(),
     /** Ours: an older version that the run is made of. */
     deployment_version_id: Uuid.nullish(),
   })

@@ -9,15 +9,18 @@ import type { Tools } from "#tools";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { intFrom } from "#wire/scalars";
+import { HugeText, LongText, ShortText } from "#wire/sizes";
+import { Values } from "#filters/clause";
 
 const ById = z.object({ id: Uuid });
 const ByKey = z.object({ id: Uuid, key: z.string() });
 const store = (tools: Tools) => new FlowRunInputStore(tools.db, tools.workspaceId);
 
 /** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX; the original fails where a key has anything else. */
-const InputKey = z
-  .string()
-  .refine((key) => /^[a-z0-9-]*$/.test(key), "value must only contain lowercase letters, numbers, and dashes.");
+const InputKey = ShortText.refine(
+  (key) => /^[a-z0-9-]*$/.test(key),
+  "value must only contain lowercase letters, numbers, and dashes.",
+);
 
 const FlowRunInput = z
   .object({
@@ -38,7 +41,7 @@ export const flowRunInputRoutes = [
       path: "/flow_runs/{id:uuid}/input",
       summary: "Give a flow run an input.",
       params: ById,
-      body: embedded({ key: InputKey, value: z.string(), sender: z.string().nullish() }),
+      body: embedded({ key: InputKey, value: HugeText, sender: LongText.nullish() }),
       status: 201,
     },
     async ({ params, body, tools }) => {
@@ -63,9 +66,9 @@ export const flowRunInputRoutes = [
       summary: "Read inputs of a flow run by the beginning of their keys, oldest first.",
       params: ById,
       body: embedded({
-        prefix: z.string(),
+        prefix: ShortText,
         limit: intFrom(0).default(1),
-        exclude_keys: z.array(z.string()).nullish(),
+        exclude_keys: Values(z.string()).nullish(),
       }),
       response: z.array(FlowRunInput),
     },

@@ -1,4 +1,6 @@
 /** Labels of a flow run are added or changed, never removed. */
+import type { Labels } from "#wire/scalars";
+import type { z } from "zod";
 import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { missingObject } from "#lib/api-error";
@@ -6,11 +8,7 @@ import { forget } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
 
 /** Adds to the labels of a run, in one statement, so that two who add at once both succeed. Throws 404 for an unknown run. */
-export async function addLabels(
-  tools: Tools,
-  id: string,
-  labels: Record<string, string | number | boolean>,
-): Promise<void> {
+export async function addLabels(tools: Tools, id: string, labels: z.output<typeof Labels>): Promise<void> {
   forget(tools.workspaceId, id);
   const { changes } = await tools.db.run(
     sql`update ${flow_run} set labels = json_patch(labels, ${JSON.stringify(labels)}), updated = ${tools.clock()}

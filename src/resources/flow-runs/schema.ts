@@ -1,4 +1,5 @@
 /** Flow runs on the wire. */
+import { ShortText, SizedObject, Tags } from "#wire/sizes";
 import { z } from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
@@ -14,33 +15,33 @@ export const CreatedBy = z
 export const FlowRunCreate = z
   .strictObject({
     state: StateCreate.nullish(),
-    name: z.string().nullish(),
+    name: ShortText.nullish(),
     flow_id: Uuid,
-    flow_version: z.string().nullish(),
+    flow_version: ShortText.nullish(),
     parameters: SizedParameters.optional(),
-    context: JsonObject.optional(),
+    context: SizedObject.optional(),
     parent_task_run_id: Uuid.nullish(),
     infrastructure_document_id: Uuid.nullish(),
     empirical_policy: FlowRunPolicy.optional(),
-    tags: z.array(z.string()).optional(),
+    tags: Tags.optional(),
     labels: Labels.nullish(),
-    idempotency_key: z.string().nullish(),
-    work_pool_name: z.string().nullish(),
-    work_queue_name: z.string().nullish(),
-    job_variables: JsonObject.nullish(),
+    idempotency_key: ShortText.nullish(),
+    work_pool_name: ShortText.nullish(),
+    work_queue_name: ShortText.nullish(),
+    job_variables: SizedObject.nullish(),
     deployment_id: Uuid.nullish(),
   })
   .meta({ id: "FlowRunCreate" });
 
 export const FlowRunUpdate = z
   .strictObject({
-    name: z.string().nullish(),
-    flow_version: z.string().nullish(),
+    name: ShortText.nullish(),
+    flow_version: ShortText.nullish(),
     parameters: SizedParameters.optional(),
     empirical_policy: FlowRunPolicy.optional(),
-    tags: z.array(z.string()).optional(),
-    infrastructure_pid: z.string().nullish(),
-    job_variables: JsonObject.nullish(),
+    tags: Tags.optional(),
+    infrastructure_pid: ShortText.nullish(),
+    job_variables: SizedObject.nullish(),
   })
   .meta({ id: "FlowRunUpdate" });
 

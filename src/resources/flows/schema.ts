@@ -1,4 +1,5 @@
 /** Flows on the wire. */
+import { Tags } from "#wire/sizes";
 import { z } from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
@@ -8,12 +9,12 @@ import { Labels } from "#wire/scalars";
 export const FlowCreate = z
   .strictObject({
     name: Name,
-    tags: z.array(z.string()).default([]),
+    tags: Tags.default([]),
     labels: Labels.nullable().default({}),
   })
   .meta({ id: "FlowCreate" });
 
-export const FlowUpdate = z.strictObject({ tags: z.array(z.string()).optional() }).meta({ id: "FlowUpdate" });
+export const FlowUpdate = z.strictObject({ tags: Tags.optional() }).meta({ id: "FlowUpdate" });
 
 /** A flow in an answer. */
 export const Flow = z

@@ -1,4 +1,5 @@
 /** Task runs on the wire. */
+import { ShortText, Tags } from "#wire/sizes";
 import { z } from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
@@ -24,10 +25,10 @@ export const TaskRunCreate = z
   .strictObject({
     id: Uuid.nullish(),
     state: StateCreate.nullish(),
-    name: z.string().nullish(),
+    name: ShortText.nullish(),
     flow_run_id: Uuid.nullish(),
-    task_key: z.string(),
-    dynamic_key: z.string(),
+    task_key: ShortText,
+    dynamic_key: ShortText,
     cache_key: z
       .string()
       .refine(
@@ -36,15 +37,15 @@ export const TaskRunCreate = z
       )
       .nullish(),
     cache_expiration: Time.nullish(),
-    task_version: z.string().nullish(),
+    task_version: ShortText.nullish(),
     empirical_policy: TaskRunPolicy.optional(),
-    tags: z.array(z.string()).optional(),
+    tags: Tags.optional(),
     labels: Labels.nullish(),
     task_inputs: z.record(z.string(), z.array(TaskRunInput)).optional(),
   })
   .meta({ id: "TaskRunCreate" });
 
-export const TaskRunUpdate = z.strictObject({ name: z.string().nullish() }).meta({ id: "TaskRunUpdate" });
+export const TaskRunUpdate = z.strictObject({ name: ShortText.nullish() }).meta({ id: "TaskRunUpdate" });
 
 /** A task run in an answer. */
 export const TaskRun = z

@@ -1,4 +1,5 @@
 /** Variables on the wire. */
+import { Tags } from "#wire/sizes";
 import { z } from "zod";
 import { UuidText } from "#wire/ids";
 import { TimeText } from "#wire/dates";
@@ -18,7 +19,7 @@ export const VariableCreate = z
   .strictObject({
     name: VariableName,
     value: VariableValue,
-    tags: z.array(z.string()).default([]),
+    tags: Tags.default([]),
   })
   .meta({ id: "VariableCreate" });
 
@@ -26,7 +27,7 @@ export const VariableUpdate = z
   .strictObject({
     name: VariableName.nullish(),
     value: VariableValue.optional(),
-    tags: z.array(z.string()).nullish(),
+    tags: Tags.nullish(),
   })
   .meta({ id: "VariableUpdate" });
 

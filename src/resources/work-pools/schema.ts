@@ -1,4 +1,5 @@
 /** Work pools and their workers on the wire. */
+import { LongText, ShortText, SizedObject } from "#wire/sizes";
 import { z } from "zod";
 import { WorkerStatus } from "#filters/workers";
 import { FlowRunResponse } from "#resources/flow-runs/schema";
@@ -9,7 +10,7 @@ import { Uuid, UuidText } from "#wire/ids";
 import { Bool, intFrom, JsonObject } from "#wire/scalars";
 
 /** Prefect: `NonEmptyishName`, quotes count as nothing. */
-const PoolName = z.string().transform((name, context) => {
+const PoolName = ShortText.transform((name, context) => {
   if (name.replaceAll(/[ '"]/g, "") === "") {
     context.addIssue({
       code: "custom",
@@ -21,7 +22,7 @@ const PoolName = z.string().transform((name, context) => {
   return name;
 });
 
-const BaseJobTemplate = JsonObject.transform((template, context) => {
+const BaseJobTemplate = SizedObject.transform((template, context) => {
   const problem = templateProblem(template);
   if (problem === null) return template;
   context.addIssue({
@@ -34,8 +35,8 @@ const BaseJobTemplate = JsonObject.transform((template, context) => {
 
 export const WorkPoolStorageConfiguration = z
   .strictObject({
-    bundle_upload_step: JsonObject.nullish(),
-    bundle_execution_step: JsonObject.nullish(),
+    bundle_upload_step: SizedObject.nullish(),
+    bundle_execution_step: SizedObject.nullish(),
     default_result_storage_block_id: Uuid.nullish(),
   })
   .meta({ id: "WorkPoolStorageConfiguration" });
@@ -43,8 +44,8 @@ export const WorkPoolStorageConfiguration = z
 export const WorkPoolCreate = z
   .strictObject({
     name: PoolName.pipe(PathName),
-    description: z.string().nullish(),
-    type: z.string().default("prefect-agent"),
+    description: LongText.nullish(),
+    type: ShortText.default("prefect-agent"),
     base_job_template: BaseJobTemplate.optional(),
     is_paused: Bool.default(false),
     concurrency_limit: intFrom(0).nullish(),
@@ -55,7 +56,7 @@ export type WorkPoolCreate = z.output<typeof WorkPoolCreate>;
 
 export const WorkPoolUpdate = z
   .strictObject({
-    description: z.string().nullish(),
+    description: LongText.nullish(),
     is_paused: Bool.nullish(),
     base_job_template: BaseJobTemplate.nullish(),
     concurrency_limit: intFrom(0).nullish(),

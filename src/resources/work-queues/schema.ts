@@ -4,11 +4,12 @@ import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Bool, Int, intFrom } from "#wire/scalars";
 import { StateType } from "#wire/state";
+import { listOf, LongText, ShortText, Tags } from "#wire/sizes";
 
 const BANNED = "^[^/%&><]+$";
 
 /** A name of a thing that is named in paths. Prefect: `WITHOUT_BANNED_CHARACTERS`. */
-export const PathName = z.string().refine((name) => new RegExp(BANNED).test(name), {
+export const PathName = ShortText.refine((name) => new RegExp(BANNED).test(name), {
   params: { type: "string_pattern_mismatch", ctx: { pattern: BANNED } },
   message: `String should match pattern '${BANNED}'`,
 });
@@ -18,12 +19,8 @@ const Priority = Int.pipe(z.number().gt(0));
 /** Prefect: the filter of queues from before work pools. */
 export const QueueFilter = z
   .object({
-    tags: z
-      .array(z.string())
-      .nullish()
-      .transform((tags) => tags ?? null),
-    deployment_ids: z
-      .array(Uuid)
+    tags: Tags.nullish().transform((tags) => tags ?? null),
+    deployment_ids: listOf(Uuid, 1_000)
       .nullish()
       .transform((ids) => ids ?? null),
   })
@@ -32,7 +29,7 @@ export const QueueFilter = z
 export const WorkQueueCreate = z
   .strictObject({
     name: PathName,
-    description: z.string().nullable().default(""),
+    description: LongText.nullable().default(""),
     is_paused: Bool.default(false),
     concurrency_limit: intFrom(0).nullish(),
     priority: Priority.nullish(),
@@ -43,8 +40,8 @@ export type WorkQueueCreate = z.output<typeof WorkQueueCreate>;
 
 export const WorkQueueUpdate = z
   .strictObject({
-    name: z.string().nullish(),
-    description: z.string().nullish(),
+    name: ShortText.nullish(),
+    description: LongText.nullish(),
     is_paused: Bool.optional(),
     concurrency_limit: intFrom(0).nullish(),
     priority: Priority.nullish(),

@@ -2,6 +2,7 @@
  * The sockets of a pool's workers: who they are, that they are alive, what they are told of the pool, and the clean-up
  * messages that they are given. All that is to be known of a socket is kept with it, so that it outlives the object's sleep.
  */
+import { parseJson } from "#lib/json";
 import { parseSettings } from "#env";
 import { isSocketToken } from "#http/auth";
 import { readParams, SOCKET_HEADERS } from "#http/socket";
@@ -461,7 +462,7 @@ function close(socket: WebSocket, reason: CloseReason): void {
 
 function parseObject(text: string): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseJson(text);
     return typeof value === "object" && value !== null ? { ...value } : {};
   } catch {
     // What is not JSON says nothing.

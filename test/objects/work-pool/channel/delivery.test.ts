@@ -385,9 +385,10 @@ test("an operation that cannot be kept is answered by an error, and can be said 
 test("a hello that D1 does not answer for is sent away to come again", async () => {
   const pool = await aPool();
   const socket = await connectAuthenticated(`/work_pools/${pool.name}/workers/connect`);
-  await env.DB.prepare("update work_pool set base_job_template = 'not json' where id = ?").bind(pool.id).run();
+  await env.DB.prepare("alter table work_pool rename to away").run();
   socket.send(hello());
   expect(await socket.closed).toEqual({ code: 1011, reason: "transient_server_error" });
+  await env.DB.prepare("alter table away rename to work_pool").run();
 });
 
 test.for(["cloud-run:push", "prefect:managed"])("a pool of type %s has nobody to clean up", async (type) => {
