@@ -12,8 +12,11 @@ export const Limit = Int.nullish().transform((limit) => limit ?? MAX_LIMIT);
 /** `offset` in a body. */
 export const Offset = intFrom(0).default(0);
 
+/** With any limit a page's first row is then still a safe integer. */
+const MAX_PAGE_NUMBER = 1_000_000_000_000;
+
 /** `page` in a body, from 1. */
-export const Page = intFrom(1).default(1);
+export const Page = intFrom(1).pipe(z.number().max(MAX_PAGE_NUMBER)).default(1);
 
 /** Prefect: BULK_OPERATION_LIMIT, how many things a bulk operation takes on at once; both the default and the most. */
 const MAX_BULK = 50;

@@ -87,6 +87,20 @@ describe("numbers", () => {
   });
 });
 
+describe("pages", () => {
+  test.for([
+    ["/flows/filter", { offset: "9223372036854775808" }, 422],
+    ["/flows/filter", { offset: "9007199254740991" }, 200],
+    ["/flows/filter", { offset: -1 }, 422],
+    ["/flows/paginate", { page: "1000000000000" }, 200],
+    ["/flow_runs/paginate", { page: "1000000000001" }, 422],
+    ["/task_runs/paginate", { page: "1e18" }, 422],
+  ] as const)("%s %o: %i", async ([path, body, expected]) => {
+    const text = JSON.stringify(body).replaceAll(/"(\d[\de]*)"/g, "$1");
+    expect((await send("POST", path, text)).status).toBe(expected);
+  });
+});
+
 describe("texts and lists", () => {
   const long = "x".repeat(2_001);
 
@@ -104,7 +118,7 @@ describe("texts and lists", () => {
     ],
     [
       "/flow_runs/filter",
-      { flow_runs: { name: { any_: [`${long}`.repeat(1_000)] } } },
+      { flow_runs: { name: { any_: [long.repeat(1_000)] } } },
       ["body", "flow_runs", "name", "any_"],
     ],
   ] as const)("%s refuses what is too long: %#", async ([path, body, loc]) => {
