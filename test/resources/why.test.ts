@@ -409,7 +409,7 @@ describe("a run of a deployment has not started because", () => {
     const answer = await why(id);
     expect(codes(answer)).toEqual(["deployment_deleted"]);
     expect(found(answer, "deployment_deleted").facts).toEqual({ deployment_id: deployment.id });
-    expect(answer.next.who).toBe("nobody");
+    expect(answer.next.who).toBe("worker");
   });
 
   test("it was made before its deployment was given to a pool", async () => {

@@ -1,44 +1,34 @@
 /** Deletes deployments with what belongs to them. */
-import { sql } from "drizzle-orm";
-import { flow_run } from "#db/tables/flow-run";
+import type { Statement, Written } from "#db/database";
 import { emitEvents } from "#events/emit";
 import { sendUnsentOf } from "#events/outbox";
 import { limitsRemoved } from "#objects/concurrency-limits/client";
+import { forgetDeployment } from "#orchestration/recent-runs";
 import { deploymentEvent } from "#resources/deployments/events";
-import { forgetRuns, removeWaitingRuns, selectWaitingRuns } from "#resources/deployments/future-runs";
+import { forgetRuns, removeRunsById, selectWaitingRuns } from "#resources/deployments/future-runs";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
-/** How many runs forget their deployment in one statement. */
-const RUNS_AT_ONCE = 2000;
+/** How many waiting runs are removed at once, of all the deployments; the others follow. */
+const RUNS_AT_ONCE = 500;
 
 /** Where `DeploymentStore.remove` says which limits there were. */
 const LIMITS_REMOVAL = 2;
 
-/** Deletes the deployments that are there, with their schedules, limits and waiting runs. Returns their ids. */
+/**
+ * Deletes the deployments that are there, with their schedules, limits and waiting runs. Returns their ids. A run that has
+ * begun keeps the id of its deployment: its history is found by it, and a worker that is offered the run cancels it with
+ * that reason. The deployments go in the first batch: a waiting run that is left by a process that dies ends the same way.
+ */
 export async function deleteDeployments(tools: Tools, rows: readonly DeploymentRow[]): Promise<string[]> {
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
-  const now = tools.clock();
   const ids = rows.map(({ id }) => id);
   if (ids.length === 0) return [];
-  const waiting = await tools.db.readAll(ids.map((id) => selectWaitingRuns(tools.workspaceId, id, now)));
-  // With the states their events would be lost.
-  await sendUnsentOf(
-    tools,
-    waiting.flat().map(({ id }) => String(id)),
-  );
-  const removals = rows.map((row) => ({ row, statements: removeWaitingRuns(tools.workspaceId, row.id, now) }));
-  const written = await tools.db.batch([
-    ...removals.flatMap(({ statements }) => statements),
-    ...store.remove(ids),
-    ...ids.map((id) => releaseRuns(tools, id)),
-  ]);
-  let at = 0;
-  for (const { row, statements } of removals)
-    await forgetRuns(tools, row, written.slice(at, (at += statements.length)));
+  let waiting = await readWaiting(tools, rows);
+  const written = await removeRuns(tools, waiting, new DeploymentStore(tools.db, tools.workspaceId).remove(ids));
+  for (const id of ids) forgetDeployment(tools.workspaceId, id);
   const idsIn = (index: number) => (written[index]?.rows ?? []).map(({ id }) => String(id));
-  const gone = new Set(idsIn(at));
-  await limitsRemoved(tools, idsIn(at + LIMITS_REMOVAL));
+  const gone = new Set(idsIn(0));
+  await limitsRemoved(tools, idsIn(LIMITS_REMOVAL));
   const deleted = rows.filter(({ id }) => gone.has(id));
   tools.background(
     emitEvents(
@@ -46,19 +36,47 @@ export async function deleteDeployments(tools: Tools, rows: readonly DeploymentR
       deleted.map((row) => deploymentEvent(tools, "deleted", row)),
     ),
   );
-  tools.background(releaseTheRest(tools, ids));
+  while (waiting.length > 0) {
+    waiting = await readWaiting(
+      tools,
+      waiting.map(({ row }) => row),
+    );
+    await removeRuns(tools, waiting);
+  }
   return deleted.map(({ id }) => id);
 }
 
-/** Prefect: the runs that stay name no deployment any more. */
-function releaseRuns(tools: Tools, deploymentId: string) {
-  return sql`update ${flow_run} set deployment_id = null where ${flow_run.workspace_id} = ${tools.workspaceId} and ${flow_run.id} in
-    (select r.id from ${flow_run} r where r.workspace_id = ${tools.workspaceId} and r.deployment_id = ${deploymentId} limit ${RUNS_AT_ONCE})`;
+/** Runs of a deployment that have not begun. */
+interface Waiting {
+  row: DeploymentRow;
+  ids: string[];
 }
 
-async function releaseTheRest(tools: Tools, ids: readonly string[]): Promise<void> {
-  for (const id of ids) {
-    for (let changes = RUNS_AT_ONCE; changes >= RUNS_AT_ONCE;)
-      ({ changes } = await tools.db.run(releaseRuns(tools, id)));
-  }
+/** Some of the runs that wait, once their events are sent: with their states, these would be lost. */
+async function readWaiting(tools: Tools, rows: readonly DeploymentRow[]): Promise<Waiting[]> {
+  const now = tools.clock();
+  const most = Math.ceil(RUNS_AT_ONCE / rows.length);
+  const found = await tools.db.readAll(rows.map(({ id }) => selectWaitingRuns(tools.workspaceId, id, now, most)));
+  const waiting = rows.map((row, index) => ({ row, ids: (found[index] ?? []).map(({ id }) => String(id)) }));
+  const some = waiting.filter(({ ids }) => ids.length > 0);
+  if (some.length > 0)
+    await sendUnsentOf(
+      tools,
+      some.flatMap(({ ids }) => ids),
+    );
+  return some;
+}
+
+/** Removes the runs in one batch, after the statements before them; tells the pools. Gives what the batch has done. */
+async function removeRuns(
+  tools: Tools,
+  waiting: readonly Waiting[],
+  before: readonly Statement[] = [],
+): Promise<Written[]> {
+  const removals = waiting.map(({ row, ids }) => ({ row, statements: removeRunsById(tools.workspaceId, ids) }));
+  const written = await tools.db.batch([...before, ...removals.flatMap(({ statements }) => statements)]);
+  let at = before.length;
+  for (const { row, statements } of removals)
+    await forgetRuns(tools, row, written.slice(at, (at += statements.length)));
+  return written;
 }

@@ -21,15 +21,10 @@ export function removeAutoRuns(
     : [...upcomingOnes, ...removeRuns(sql`${due(workspaceId, deploymentId, now)} and ${isAuto}`)];
 }
 
-/** Removes all runs that have not begun. */
-export function removeWaitingRuns(workspaceId: string, deploymentId: string, now: Micros): Statement[] {
-  return [...removeRuns(upcoming(workspaceId, deploymentId, now)), ...removeRuns(due(workspaceId, deploymentId, now))];
-}
-
-/** The runs that have not begun, by their ids. */
-export function selectWaitingRuns(workspaceId: string, deploymentId: string, now: Micros): SQL {
+/** The runs that have not begun, by their ids; at most so many. */
+export function selectWaitingRuns(workspaceId: string, deploymentId: string, now: Micros, most: number): SQL {
   return sql`select id from ${flow_run} where ${upcoming(workspaceId, deploymentId, now)}
-    union all select id from ${flow_run} where ${due(workspaceId, deploymentId, now)}`;
+    union all select id from ${flow_run} where ${due(workspaceId, deploymentId, now)} limit ${most}`;
 }
 
 /** Removes runs by their ids, where they have not begun. */

@@ -159,9 +159,14 @@ function progress({ q_id, infrastructure_pid: pid }: WhyRow): string {
   return q_id === null ? "it has not said that it is running" : "what it is to run on is being made";
 }
 
+/** The id of the run's deployment, if that was deleted; the label has it where the run's row has it no more. */
+function deletedOrigin({ deployment_id, origin_id, d_name }: WhyRow): string | null {
+  return d_name === null ? (deployment_id ?? origin_id) : null;
+}
+
 const deletedDeployment: Rule = ({ row }) => {
-  const id = row.deployment_id ?? row.origin_id;
-  if (id === null || row.d_name !== null) return [];
+  const id = deletedOrigin(row);
+  if (id === null) return [];
   return finding(
     {
       code: "deployment_deleted",
@@ -169,7 +174,9 @@ const deletedDeployment: Rule = ({ row }) => {
       facts: { deployment_id: id },
       since: null,
     },
-    { who: "nobody", message: "It cannot be started any more; it may be cancelled or deleted." },
+    row.deployment_id !== null && row.q_id !== null
+      ? { who: "worker", message: "The next worker that is offered it cancels it." }
+      : { who: "nobody", message: "It cannot be started any more; it may be cancelled or deleted." },
   );
 };
 
@@ -252,7 +259,7 @@ const skipped: Rule = ({ row, missed }) => {
 
 const noQueue: Rule = ({ row }) => {
   const hadQueue = row.work_queue_name !== null || row.d_queue_id !== null;
-  if (row.q_id !== null || !hadQueue || (row.deployment_id === null && row.origin_id !== null)) return [];
+  if (row.q_id !== null || !hadQueue || deletedOrigin(row) !== null) return [];
   return finding(
     {
       code: "no_work_queue",
