@@ -121,11 +121,39 @@ describe("POST /logs/", () => {
     expect(messages(await read(of(run))).map((message) => message[0])).toEqual("01234567".split(""));
   });
 
-  test("a message larger than any row is cut, and says so", async () => {
+  test.for([
+    ["of 990,000 letters", "a".repeat(990_000)],
+    ["of 1,890,000 letters", "a".repeat(1_890_000)],
+    ["of 940,000 letters of two bytes", "ü".repeat(940_000)],
+    ["of 470,000 characters of two halves", "😀".repeat(470_000)],
+    ["of 310,000 characters that are escaped", "\u0001".repeat(310_000)],
+  ] as const)("a message %s is kept whole", async ([, message]) => {
     const run = anId();
-    await write({ flow_run_id: run, message: "\u0001".repeat(1_000_000) });
-    const [log] = await read(of(run));
-    expect(log?.message).toMatch(/… \(cut: 1000000 characters\)$/);
+    const said = ["before", message, "hello"];
+    await write(...said.map((one, n) => ({ flow_run_id: run, message: one, timestamp: at(n) })));
+    expect(messages(await read(of(run))).map((one) => (one === message ? "the same" : one))).toEqual([
+      "before",
+      "the same",
+      "hello",
+    ]);
+  });
+
+  test.for([
+    ["letters", "a", 1_899_000],
+    ["characters of two halves", "😀", 949_000],
+    ["characters that are escaped", "\u0001", 316_000],
+  ] as const)("a message of more %s than a row holds is cut, and says so", async ([, character, least]) => {
+    const run = anId();
+    const message = character.repeat(1_000_000 * (character === "a" ? 2 : 1));
+    await write({ flow_run_id: run, message }, { flow_run_id: run, timestamp: at(1) });
+    const [log, other] = await read(of(run));
+    const mark = `… (cut: ${message.length} characters)`;
+    const kept = log?.message.slice(0, -mark.length) ?? "";
+    expect(log?.message.slice(-mark.length)).toBe(mark);
+    expect(message.startsWith(kept)).toBe(true);
+    expect(kept.isWellFormed()).toBe(true);
+    expect(kept.length).toBeGreaterThan(least);
+    expect(other?.message).toBe("hello");
   });
 
   test("null bytes are left out", async () => {
@@ -393,6 +421,19 @@ describe("GET /flow_runs/{id}/logs/download", () => {
     expect(lines.slice(1).map((line) => Number(line.split(",").at(-1)))).toEqual(
       Array.from({ length: 2500 }, (_, n) => n),
     );
+  });
+
+  test("reads large logs a few at a time", async () => {
+    const run = await aFlowRun();
+    for (let n = 0; n < 10; n++)
+      await write({ flow_run_id: run.id, message: `${n}${"a".repeat(1_500_000)}`, timestamp: at(n) });
+    const text = await (await SELF.fetch(`http://sluice/api/flow_runs/${run.id}/logs/download`)).text();
+    const lines = text.trimEnd().split("\r\n").slice(1);
+    expect(lines.map((line) => line.split(",").at(-1)?.[0])).toEqual("0123456789".split(""));
+    const store = new LogStore(new Database(env.DB, noCost()), WORKSPACE);
+    const filter: LogFilter = { operator: "and_", flow_run_id: { any_: [run.id] } };
+    const query = { filter, sort: "TIMESTAMP_ASC" as const, limit: 1000, offset: 0, mostCharacters: 4_000_000 };
+    expect(await store.list(query)).toHaveLength(3);
   });
 
   test("of a run that is not there is a 404", async () => {

@@ -22,10 +22,10 @@ export interface BuiltSegment {
   records: LogRecord[];
 }
 
-/** How many bytes of records a segment holds at most. D1 takes values of 2 MB. */
+/** How many bytes of records a segment holds at most, unless one record alone has more. */
 const MAX_SEGMENT_BYTES = 1_000_000;
-/** What is kept of one message; the stock client cuts its own at 1 MB. */
-const MAX_MESSAGE_BYTES = 950_000;
+/** What is kept of one message, as JSON. D1 takes rows of 2 MB; the stock client cuts its own logs at 1 MB of JSON. */
+const MAX_MESSAGE_BYTES = 1_900_000;
 
 /**
  * Parts a batch of logs into segments, each of one run and minute. The digest is made of the logs alone, not of their new ids, so that the same
@@ -95,12 +95,22 @@ const ID_BYTES = 70;
 
 const byteLength = (text: string): number => new TextEncoder().encode(text).byteLength;
 
-/** A message that no segment could hold is cut, and says so. */
+/** A message that no row could hold is cut, and says so. */
 function cut(message: string): string {
-  if (message.length * 6 < MAX_MESSAGE_BYTES || byteLength(JSON.stringify(message)) <= MAX_MESSAGE_BYTES)
-    return message;
-  // At most six bytes of JSON come of one character.
-  return `${message.slice(0, Math.floor(MAX_MESSAGE_BYTES / 6))}… (cut: ${message.length} characters)`;
+  if (isKept(message)) return message;
+  const mark = `… (cut: ${message.length} characters)`;
+  let kept = 0;
+  for (let step = 2 ** Math.floor(Math.log2(message.length)); step >= 1; step /= 2) {
+    if (isKept(message.slice(0, kept + step) + mark)) kept += step;
+  }
+  // Not between the halves of a character of two.
+  return message.slice(0, kept).replace(/[\uD800-\uDBFF]$/, "") + mark;
+}
+
+/** At most six bytes of JSON come of one character, and at least one. */
+function isKept(message: string): boolean {
+  if (message.length * 6 < MAX_MESSAGE_BYTES) return true;
+  return message.length < MAX_MESSAGE_BYTES && byteLength(JSON.stringify(message)) <= MAX_MESSAGE_BYTES;
 }
 
 /** A digest in the shape of a UUID. */

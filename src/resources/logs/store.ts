@@ -22,6 +22,8 @@ export interface LogQuery {
   sort: LogSort;
   limit: number;
   offset: number;
+  /** The page ends early, after at least one log, where its logs have more characters than this in all. */
+  mostCharacters?: number;
 }
 
 /** Segments that a search over all runs opens at most: the newest, or oldest, that may hold what is wanted. */
@@ -62,15 +64,15 @@ export class LogStore {
     if (query.limit === 0) return [];
     const candidates = await this.candidates(query);
     const isAscending = query.sort === "TIMESTAMP_ASC";
-    const rows = await this.db.rows<FoundLog>(
-      page({
-        ...query,
-        workspaceId: this.workspaceId,
-        candidates,
-        isAscending,
-        clause: logClause(query.filter, this.workspaceId),
-      }),
-    );
+    const whole = page({
+      ...query,
+      workspaceId: this.workspaceId,
+      candidates,
+      isAscending,
+      clause: logClause(query.filter, this.workspaceId),
+    });
+    const { mostCharacters: most } = query;
+    const rows = await this.db.rows<FoundLog>(most === undefined ? whole : beginning(whole, most));
     return rows.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record)));
   }
 
@@ -222,6 +224,13 @@ function page(query: {
       and ${clause}
     order by ${LOG.timestamp} ${direction}, s.first_timestamp, s.digest, r.key
     limit ${limit} offset ${offset} - coalesce((select passed from begun), 0)`;
+}
+
+/** The rows of a page up to the one with which they come to so many characters. */
+function beginning(whole: SQL, mostCharacters: number): SQL {
+  return sql`select run_id, record from (
+    select run_id, record, sum(length(record)) over (rows between unbounded preceding and 1 preceding) as before
+    from (${whole})) where coalesce(before, 0) < ${mostCharacters}`;
 }
 
 function* grouped<T extends SegmentRow>(rows: readonly T[]): Generator<T[]> {
