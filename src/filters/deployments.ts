@@ -20,6 +20,7 @@ import {
   hasNoTags,
   noneOf,
 } from "./clause";
+import { queueName } from "./queue-name";
 
 /** Prefect: `DeploymentFilterConcurrencyLimit` is accepted and not looked at. */
 const DeploymentFilterConcurrencyLimit = z
@@ -36,7 +37,7 @@ export const deploymentFilter = combinable("DeploymentFilter", {
     any_: hasAnyTag(deployment.tags),
     is_null_: hasNoTags(deployment.tags),
   }),
-  work_queue_name: group("DeploymentFilterWorkQueueName", { any_: anyOf(z.string(), deployment.work_queue_name) }),
+  work_queue_name: group("DeploymentFilterWorkQueueName", { any_: anyOf(z.string(), queueName(deployment)) }),
   concurrency_limit: criterion(DeploymentFilterConcurrencyLimit, () => undefined),
 });
 

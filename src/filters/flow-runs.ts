@@ -24,6 +24,7 @@ import {
   seek,
   Values,
 } from "./clause";
+import { queueName } from "./queue-name";
 
 /** When a run started or should, written as the index `flow_run_start` has it. */
 export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;
@@ -41,8 +42,8 @@ export const flowRunFilter = combinable("FlowRunFilter", {
     is_null_: isNull(flow_run.deployment_id),
   }),
   work_queue_name: combinable("FlowRunFilterWorkQueueName", {
-    any_: anyOf(z.string(), flow_run.work_queue_name),
-    is_null_: isNull(flow_run.work_queue_name),
+    any_: anyOf(z.string(), queueName(flow_run)),
+    is_null_: isNull(queueName(flow_run)),
   }),
   state: combinable("FlowRunFilterState", {
     type: lone(

@@ -113,7 +113,10 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
         );
   return births.flatMap((birth): Created[] => {
     const row = runs.get(birth.row.id);
-    if (row) return [{ run: { ...row, work_pool_id: row.p_id, work_pool_name: row.p_name }, created: true }];
+    if (row)
+      return [
+        { run: { ...row, work_pool_id: row.p_id, work_pool_name: row.p_name, queue_name: row.q_name }, created: true },
+      ];
     const run = known.find(
       (one) => one.flow_id === birth.row.flow_id && one.idempotency_key === birth.row.idempotency_key,
     );

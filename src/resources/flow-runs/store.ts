@@ -21,9 +21,9 @@ export interface StateColumns {
   s_details: string | null;
 }
 
-/** A flow run with its present state and its work pool. */
+/** A flow run with its present state, its work pool, and the name of its queue as that is now. */
 export type FlowRunWithState = FlowRunRow &
-  StateColumns & { work_pool_id: string | null; work_pool_name: string | null };
+  StateColumns & { work_pool_id: string | null; work_pool_name: string | null; queue_name: string | null };
 
 /** The joined state's columns, for selects of other stores too. */
 export const STATE_COLUMNS = sql.raw(
@@ -32,7 +32,7 @@ export const STATE_COLUMNS = sql.raw(
 
 /** Selects flow runs with state and pool; what follows may say `where`, `order by` and `limit` over `flow_run`. */
 export function selectFlowRuns(rest: SQL): SQL {
-  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, p.id as work_pool_id, p.name as work_pool_name
+  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, p.id as work_pool_id, p.name as work_pool_name, q.name as queue_name
     from ${flow_run}
     left join ${flow_run_state} s on s.id = ${flow_run.state_id}
     left join ${work_queue} q on q.workspace_id = ${flow_run.workspace_id} and q.id = ${flow_run.work_queue_id}
@@ -120,7 +120,8 @@ export function printFlowRun(row: FlowRunWithState, now: Micros) {
     deployment_version: row.deployment_version,
     // A queue that is there has a pool; a run that has ended keeps the id of one that is gone.
     work_queue_id: row.work_pool_id === null ? null : row.work_queue_id,
-    work_queue_name: row.work_queue_name,
+    // The row keeps the name that the queue had, for a queue that is gone.
+    work_queue_name: row.queue_name ?? row.work_queue_name,
     flow_version: row.flow_version,
     parameters: readJson<Record<string, unknown>>(row.parameters),
     idempotency_key: row.idempotency_key,
