@@ -27,6 +27,9 @@ const DeploymentFilterConcurrencyLimit = z
   .strictObject({ ge_: Int.nullish(), le_: Int.nullish(), is_null_: Bool.nullish() })
   .meta({ id: "DeploymentFilterConcurrencyLimit" });
 
+/** Prefect: a deployment that was given its pool's default queue without naming it is not found by that name. */
+const namedQueue = sql`iif(${deployment.work_queue_name} is null, null, ${queueName(deployment)})`;
+
 export const deploymentFilter = combinable("DeploymentFilter", {
   id: group("DeploymentFilterId", { any_: anyId(deployment.id), not_any_: noneOf(Uuid, deployment.id) }),
   name: group("DeploymentFilterName", { any_: anyOf(z.string(), deployment.name), like_: contains(deployment.name) }),
@@ -37,7 +40,7 @@ export const deploymentFilter = combinable("DeploymentFilter", {
     any_: hasAnyTag(deployment.tags),
     is_null_: hasNoTags(deployment.tags),
   }),
-  work_queue_name: group("DeploymentFilterWorkQueueName", { any_: anyOf(z.string(), queueName(deployment)) }),
+  work_queue_name: group("DeploymentFilterWorkQueueName", { any_: anyOf(z.string(), namedQueue) }),
   concurrency_limit: criterion(DeploymentFilterConcurrencyLimit, () => undefined),
 });
 

@@ -16,7 +16,7 @@ import type { DeploymentCreate, DeploymentScheduleCreate } from "#resources/depl
 import { type Around, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentColumns, type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { asKept, keepVersion } from "#resources/deployments/versions-store";
-import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
+import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
 import { AGENT_POOL } from "#resources/work-queues/queues";
 import type { Tools } from "#tools";
@@ -43,7 +43,13 @@ export async function createDeployment(
     const { existing, labels } = await readAround(tools, store, body);
     checkParameters({ ...(existing ?? NO_PARAMETERS), ...columnsOf(body) }, (body.schedules ?? []).map(asPlanned));
     const queueId = await placeRuns(tools, pool, body);
-    const wish = { body, labels, columns: { ...columnsOf(body), ...(queueId && { work_queue_id: queueId }) } };
+    const columns = {
+      ...columnsOf(body),
+      // Prefect: a queue that is named without a pool is one of the pool of agents.
+      ...(body.work_pool_name === null && !queueId && NO_PLACE),
+      ...(queueId && { work_queue_id: queueId }),
+    };
+    const wish = { body, labels, columns };
     const row = existing ? await say(tools, store, existing, wish) : await make(tools, store, wish);
     if (!row) continue;
     await materialise(tools, [row]);

@@ -13,7 +13,7 @@ import { checkParameters } from "#resources/deployments/required-parameters";
 import { mergeSchedules, plannedSchedules, untouchedSchedules } from "#resources/deployments/merge-schedules";
 import { type DeploymentColumns, type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import { asKept, keepVersion } from "#resources/deployments/versions-store";
-import { findPool, placeRuns, templateOf } from "#resources/deployments/work-queue";
+import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { forgetDeployment } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
 import { valuesProblem } from "#wire/parameters";
@@ -43,11 +43,12 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   const parameters = await checkedParameters(tools, before, body);
   checkParameters({ ...before, ...columnsOf(withoutNulls({ ...body, parameters })) }, activated(before, body));
   if (body.global_concurrency_limit_id) await checkLimit(tools, body.global_concurrency_limit_id);
-  const queueId = await placeRuns(tools, pool, body);
-  const leavesPool = "work_pool_name" in body && body.work_pool_name === null;
+  // Prefect: null for the pool counts for more than the name of a queue.
+  const leavesPool = body.work_pool_name === null;
+  const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body);
   const changes = {
     ...columnsOf(withoutNulls({ ...body, parameters })),
-    ...(leavesPool && { work_queue_id: null }),
+    ...(leavesPool && NO_PLACE),
     ...(queueId && { work_queue_id: queueId }),
   };
   await commitChange(tools, before, { body, changes, schedules });

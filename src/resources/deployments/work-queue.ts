@@ -5,7 +5,7 @@ import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-queues/queues";
 import type { Tools } from "#tools";
 
-/** The names in a body; absent and null say nothing. */
+/** The names in a body; what is absent says nothing, and of a queue null says nothing either. */
 export interface PlaceNames {
   work_pool_name?: string | null | undefined;
   work_queue_name?: string | null | undefined;
@@ -31,6 +31,9 @@ export async function placeRuns(
   if (names.work_queue_name) return (await ensureQueue(tools, pool, names.work_queue_name)).id;
   return pool.default_queue_id ?? undefined;
 }
+
+/** The columns of a deployment that has no pool any more. */
+export const NO_PLACE = { work_queue_id: null, work_queue_name: null } as const;
 
 /** The template that job variables of a pool's runs are held against. */
 export function templateOf(pool: Pick<WorkPoolRow, "base_job_template">): Record<string, unknown> {
