@@ -2,17 +2,21 @@
 import type { RunContext } from "#orchestration/transition";
 import type { State } from "#wire/state";
 
-/** Whether a state's data names a result that was stored (Prefect: `_has_persisted_result`; any object but an "unpersisted" one). */
+/**
+ * Whether a state's data is a result, or names one that was stored: any data but null and an object that says "unpersisted".
+ * Prefect: `_has_persisted_result` takes a list, a text or a number for none, and runs what is complete once more.
+ */
 export function hasPersistedResult({ data }: Pick<State, "data">): boolean {
-  if (typeof data !== "object" || data === null || Array.isArray(data)) return false;
-  return !("type" in data) || data.type !== "unpersisted";
+  return data !== null && data !== undefined && !isUnpersisted(data);
+}
+
+function isUnpersisted(data: unknown): boolean {
+  return typeof data === "object" && data !== null && "type" in data && data.type === "unpersisted";
 }
 
 /** The state as it is kept: what says that a result was not stored is shown once, in the answer to its proposal. */
 export function storedState(state: State): State {
-  const { data } = state;
-  const isUnpersisted = typeof data === "object" && data !== null && "type" in data && data.type === "unpersisted";
-  return isUnpersisted ? { ...state, data: null } : state;
+  return isUnpersisted(state.data) ? { ...state, data: null } : state;
 }
 
 /** Whether the run is completed and its result can be read, so that it must not be run or overwritten carelessly. */
@@ -20,8 +24,9 @@ export function isCompletedWithResult(state: State): boolean {
   return state.type === "COMPLETED" && hasPersistedResult(state) && !isEmpty(state.data);
 }
 
+/** Prefect: an object without anything in it names no result. An empty list is one. */
 function isEmpty(data: unknown): boolean {
-  return typeof data === "object" && data !== null && Object.keys(data).length === 0;
+  return typeof data === "object" && data !== null && !Array.isArray(data) && Object.keys(data).length === 0;
 }
 
 /** Whether the client's API is older than 0.8.`patch`; one that does not say is of today. */

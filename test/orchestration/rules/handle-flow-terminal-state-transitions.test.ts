@@ -40,8 +40,12 @@ describe("data that is a stored result", () => {
     { title: "an object without a type", data: { key: 1 }, status: "REJECT" },
     { title: "not: an unpersisted one", data: { type: "unpersisted" }, status: "ACCEPT" },
     { title: "not: an empty object", data: {}, status: "ACCEPT" },
-    { title: "not: a list", data: [PERSISTED], status: "ACCEPT" },
-    { title: "not: a text", data: "result", status: "ACCEPT" },
+    { title: "a list", data: [1, 2], status: "REJECT" },
+    { title: "an empty list", data: [], status: "REJECT" },
+    { title: "a text", data: "result", status: "REJECT" },
+    { title: "an empty text", data: "", status: "REJECT" },
+    { title: "a number", data: 0, status: "REJECT" },
+    { title: "false", data: false, status: "REJECT" },
     { title: "not: nothing", data: null, status: "ACCEPT" },
   ])("$title", ({ data, status }, { expect }) => {
     expect(askFlowRule(rule, { from: { type: "COMPLETED", data } }, "RUNNING").status).toBe(status);

@@ -11,8 +11,12 @@ test("a task at its end cannot stop again", ({ expect }) => {
   expect(refused).toEqual(ENDS.flatMap((from) => STOPS.map((to) => `${from} to ${to}`)));
 });
 
-test("a stored result keeps a completed task from going anywhere", ({ expect }) => {
-  const from = { type: "COMPLETED", data: PERSISTED } as const;
+test.for([
+  ["a stored result", PERSISTED],
+  ["an inline list", [1, 2]],
+  ["an inline number", 0],
+] as const)("%s keeps a completed task from going anywhere", ([, data], { expect }) => {
+  const from = { type: "COMPLETED", data } as const;
   const refused = objections((type, to) => askTaskRule(rule, { from: type === "COMPLETED" ? from : null, run }, to));
   expect(refused).toEqual([
     "COMPLETED to SCHEDULED: REJECT",

@@ -15,6 +15,8 @@ test.for([
     to: { type: "unpersisted" },
     status: "REJECT",
   },
+  { title: "nothing does not replace a list", from: [1, 2], to: null, status: "REJECT" },
+  { title: "a list replaces a stored result", from: PERSISTED, to: [1, 2], status: "ACCEPT" },
   { title: "nothing is lost where nothing was stored", from: { type: "unpersisted" }, to: null, status: "ACCEPT" },
   { title: "nothing is lost where there was no data", from: null, to: null, status: "ACCEPT" },
 ])("$title", ({ from, to, status }, { expect }) => {
