@@ -80,6 +80,11 @@ export class Database {
     return results.map((result) => ({ rows: result.results, changes: result.meta.changes }));
   }
 
+  /** Runs statements in one transaction of which a repeat changes nothing; repeated like `all`. */
+  async repeatable(statements: readonly Statement[]): Promise<Written[]> {
+    return this.repeat(() => this.batch(statements));
+  }
+
   /** Several selects in one round trip, repeated like `all`. */
   async readAll(statements: readonly Statement[]): Promise<Record<string, unknown>[][]> {
     return this.repeat(async () => (await this.batch(statements)).map((result) => result.rows));

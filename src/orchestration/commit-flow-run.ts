@@ -64,11 +64,15 @@ export function stateRow(workspaceId: string, flowRunId: string, of: State): typ
   };
 }
 
-/** Inserts states of runs whose present state they are by now: after the update that won, never after one that lost. */
+/**
+ * Inserts states of runs whose present state they are by now: after the update that won, never after one that lost. Done
+ * twice, it is done once.
+ */
 export function insertStates(rows: readonly (typeof flow_run_state.$inferInsert)[]): SQL {
   return insertRows(flow_run_state, rows, {
     guard: sql`exists (select 1 from ${flow_run} r
       where r.workspace_id = value ->> '$.workspace_id' and r.id = value ->> '$.flow_run_id' and r.state_id = value ->> '$.id')`,
+    tail: sql`on conflict do nothing`,
   });
 }
 
@@ -101,8 +105,10 @@ export function followInParent(
   const proposed = newState(effect.state, circumstances.now, circumstances.ids);
   const decision = decideTaskRun(MinimalTaskPolicy, context, proposed);
   if (!decision.state) return { statements: [], effects: [] };
+  // The batch of a creation may be written twice.
   const guard = sql`exists (select 1 from ${flow_run} r
-    where r.workspace_id = ${workspaceId} and r.id = ${flowRunId} and r.state_id = ${written.id})`;
+    where r.workspace_id = ${workspaceId} and r.id = ${flowRunId} and r.state_id = ${written.id})
+    and instr(states, ${decision.state.id}) = 0`;
   const statement = updateTaskRun(workspaceId, parent, decision.state, decision.changes, guard, circumstances.now);
   return { statements: [statement], effects: decision.effects };
 }

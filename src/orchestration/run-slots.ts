@@ -71,6 +71,11 @@ export class RunSlots {
     return this.hasPoolSlot && state?.type === "PENDING";
   }
 
+  /** Leaves a lease to itself that may be the run's: it runs out, unless the run's client renews it. */
+  leave(): void {
+    this.hasLease = false;
+  }
+
   /**
    * Gives back a lease that was taken and not used; if that fails it runs out. A pool's slot is not given back from here:
    * somebody else may have put the run on its way meanwhile, and tells the pool. Otherwise its object looks for itself.

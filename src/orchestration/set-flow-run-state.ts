@@ -1,7 +1,7 @@
 /** A state is proposed for a flow run: load, decide, secure, commit, and tell those who must know. */
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
-import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { flow_run } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";
 import { flowRunStateEvent } from "#events/lifecycle";
 import { missingObject, unavailable } from "#lib/api-error";
@@ -12,6 +12,7 @@ import {
   changedOnly,
   followInParent,
   insertStates,
+  type ParentFollowing,
   stateRow,
   storedChanges,
 } from "#orchestration/commit-flow-run";
@@ -32,8 +33,9 @@ import { RunSlots } from "#orchestration/run-slots";
 import type { Orchestrated } from "#orchestration/result";
 import { retryFailedTaskRuns } from "#orchestration/retry-failed-task-runs";
 import { releaseSlots } from "#orchestration/secure-slots";
+import { shutOut } from "#orchestration/shut-out";
 import { isNewsToPool, liveRunOf, tellPools } from "#orchestration/tell-pools";
-import type { Decision, Effect, FlowRunContext, Policy } from "#orchestration/transition";
+import type { Decision, FlowRunContext, Policy } from "#orchestration/transition";
 import { stateOf } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
@@ -55,8 +57,8 @@ export interface SetStateOptions {
 /**
  * Proposes a state. Proposals at the same moment are decided one after the other, each on the state that the one before
  * it left: a commit names the state it was decided on, and whoever lost starts again. Slots are taken before the commit;
- * those of a proposal that was not written after all are given back. Throws 404 for an unknown run, and 503 where
- * others were always faster.
+ * those of a proposal that was not written after all are given back. Where D1 fails during a commit, the next try sees
+ * whether it has landed. Throws 404 for an unknown run, and 503 where others were always faster.
  */
 export async function setFlowRunState(
   tools: Tools,
@@ -76,17 +78,33 @@ async function propose(
   tools: Tools,
   flowRunId: string,
   proposal: StateProposal,
-  { force = false, policy = CoreFlowPolicy, alongside, slots }: SetStateOptions & { slots: RunSlots },
+  options: SetStateOptions & { slots: RunSlots },
 ): Promise<Orchestrated> {
-  // One id for all tries: a try whose outcome is unknown is recognised by it.
-  const stateId = tools.ids.ordered(tools.clock());
-  const ids: Ids = { random: () => tools.ids.random(), ordered: () => stateId };
+  // Commits whose outcome is unknown. Each has a state id of its own, by which it is recognised whenever it lands.
+  const unknown: Attempt[] = [];
+  try {
+    return await proposeUntilKnown(tools, flowRunId, proposal, { ...options, unknown });
+  } catch (error) {
+    // The state may be written yet, and then the run holds what was taken for it.
+    if (unknown.length > 0) options.slots.leave();
+    throw error;
+  }
+}
+
+async function proposeUntilKnown(
+  tools: Tools,
+  flowRunId: string,
+  proposal: StateProposal,
+  { force = false, policy = CoreFlowPolicy, alongside, slots, unknown }: ProposalInProgress,
+): Promise<Orchestrated> {
   let recalled = recall(tools.workspaceId, flowRunId);
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
     const loaded = recalled ?? (await loadFlowRun(tools.db, tools.workspaceId, flowRunId));
     if (!loaded) throw missingObject(`Flow run with id ${flowRunId} not found`);
-    const context = contextOf(tools, loaded, ids, slots.leaseId);
-    const ask = { policy: force ? MinimalFlowPolicy : policy, proposed: newState(proposal, context.now, ids) };
+    const landed = unknown.find(({ state }) => loaded.row.state_ids.includes(state.id));
+    if (landed) return finish(tools, landed, slots, loaded.row.state_id === landed.state.id);
+    const context = contextOf(tools, loaded, idsOfOneState(tools), slots.leaseId);
+    const ask = { policy: force ? MinimalFlowPolicy : policy, proposed: newState(proposal, context.now, context.ids) };
     const decision = await slots.secure(decideFlowRun(ask.policy, context, ask.proposed), loaded, {
       isForced: force,
       decideAgain: (slot) => decideFlowRun(ask.policy, { ...context, slot }, ask.proposed),
@@ -94,22 +112,26 @@ async function propose(
     const fromMemory = recalled !== undefined;
     recalled = undefined;
     if (!decision.state) {
-      // A refusal is final only when it was made on what D1 has.
-      if (fromMemory) continue;
+      // A refusal is final only when it was made on what D1 has, and when nothing is on its way there any more.
+      if (fromMemory || (unknown.length > 0 && !(await shutOut(tools, flow_run, loaded.row)))) continue;
       return { decision, state: context.initial, written: false };
     }
-    const extra = decision.status === "ACCEPT" ? (alongside?.(stateId) ?? []) : [];
-    const committed = await commit(tools, loaded, context, { decision, state: decision.state, extra });
-    if (committed) {
-      const { row, parentEffects } = committed;
-      const isPoolTold = slots.use(decision);
-      const written = { decision, state: decision.state, isPoolTold, parentEffects };
-      await afterCommit(tools, { ...loaded, row }, context.initial, written);
-      return { decision, state: decision.state, written: true };
-    }
+    const attempt = prepare(tools, loaded, context, { decision, state: decision.state });
+    const extra = decision.status === "ACCEPT" ? (alongside?.(attempt.state.id) ?? []) : [];
+    const outcome = await commit(tools, loaded.row, attempt, extra);
+    if (outcome === "written") return finish(tools, attempt, slots, true);
+    if (outcome === "unknown") unknown.push(attempt);
     if (!fromMemory) await pause(tools, tries);
   }
   throw unavailable("Other changes of this flow run were always faster", 1);
+}
+
+type ProposalInProgress = SetStateOptions & { slots: RunSlots; unknown: Attempt[] };
+
+/** Whatever state comes of a decision, it has one id. */
+function idsOfOneState(tools: Tools): Ids {
+  const stateId = tools.ids.ordered(tools.clock());
+  return { random: () => tools.ids.random(), ordered: () => stateId };
 }
 
 function contextOf(tools: Tools, { row }: LoadedFlowRun, ids: Ids, leaseId: string): FlowRunContext {
@@ -130,30 +152,42 @@ function contextOf(tools: Tools, { row }: LoadedFlowRun, ids: Ids, leaseId: stri
   };
 }
 
-/** A run as it was written, and what its parent's task run lets go of by following it. */
-interface Committed {
-  row: LoadedRow;
-  parentEffects: readonly Effect[];
+/** A decision as it is to be written. */
+interface Attempt {
+  loaded: LoadedFlowRun;
+  initial: State | null;
+  decision: Decision<FlowRunContext>;
+  state: State;
+  /** The changed columns of the run. */
+  values: Record<string, string | number | null>;
+  /** How the parent's task run follows. */
+  parent: ParentFollowing;
 }
 
-/** Writes the decision in one batch; gives the row as it stands then, or null where the run had changed since it was read. */
-async function commit(
+function prepare(
   tools: Tools,
-  { row, parentTaskRun }: LoadedFlowRun,
+  loaded: LoadedFlowRun,
   context: FlowRunContext,
-  { decision, state, extra }: { decision: Decision<FlowRunContext>; state: State; extra: readonly Statement[] },
-): Promise<Committed | null> {
-  const { workspaceId, db } = tools;
+  { decision, state }: Pick<Attempt, "decision" | "state">,
+): Attempt {
+  const { row, parentTaskRun } = loaded;
   const values = { ...changedOnly(row, storedChanges(decision.changes)), state_id: state.id, updated: context.now };
-  const update = sql`update ${flow_run} set ${assignments(values)}, state_ids = json_insert(state_ids, '$[#]', ${state.id})
-    where workspace_id = ${workspaceId} and id = ${row.id} and state_id is ${row.state_id} and updated = ${row.updated}`;
   // The parent's states have ids of their own.
   const circumstances = { ...context, ids: tools.ids };
-  const parent = followInParent(workspaceId, row.id, state, decision.effects, parentTaskRun, circumstances);
-  const written = {
-    row: { ...row, ...values, ...joinedState(storedState(state)) } satisfies LoadedRow,
-    parentEffects: parent.effects,
-  };
+  const parent = followInParent(tools.workspaceId, row.id, state, decision.effects, parentTaskRun, circumstances);
+  return { loaded, initial: context.initial, decision, state, values, parent };
+}
+
+/** Writes an attempt in one batch; `lost` where the run had changed since it was read. */
+async function commit(
+  tools: Tools,
+  row: LoadedRow,
+  { state, values, parent }: Attempt,
+  extra: readonly Statement[],
+): Promise<"written" | "lost" | "unknown"> {
+  const { workspaceId, db } = tools;
+  const update = sql`update ${flow_run} set ${assignments(values)}, state_ids = json_insert(state_ids, '$[#]', ${state.id})
+    where workspace_id = ${workspaceId} and id = ${row.id} and state_id is ${row.state_id} and updated = ${row.updated}`;
   try {
     const [updated] = await db.batch([
       update,
@@ -161,42 +195,40 @@ async function commit(
       ...parent.statements,
       ...extra,
     ]);
-    return updated?.changes ? written : null;
+    return updated?.changes ? "written" : "lost";
   } catch (error) {
     if (!isPassing(error)) throw error;
-    // The outcome is unknown. If our id is there, it was committed.
-    const found = await db.rows(sql`select 1 from ${flow_run_state} where id = ${state.id}`);
-    return found.length > 0 ? written : null;
+    return "unknown";
   }
+}
+
+/** What follows from an attempt that was written; `isPresent` says whether the run is in that state still. */
+async function finish(tools: Tools, attempt: Attempt, slots: RunSlots, isPresent: boolean): Promise<Orchestrated> {
+  const { loaded, decision, state, values } = attempt;
+  const row = { ...loaded.row, ...values, ...joinedState(storedState(state)) } satisfies LoadedRow;
+  // Whoever has changed the run since has told its pool of something newer.
+  const isPoolTold = slots.use(decision) || !isPresent;
+  if (isPresent) remember(tools.workspaceId, { ...loaded, row });
+  await afterCommit(tools, { ...loaded, row }, attempt, isPoolTold);
+  return { decision, state, written: true };
 }
 
 /** Tells the work pool, makes the event, and does what the rules wanted done besides. */
 async function afterCommit(
   tools: Tools,
   loaded: LoadedFlowRun,
-  initial: State | null,
-  { decision: { effects }, state, isPoolTold, parentEffects }: Written,
+  { initial, decision: { effects }, state, parent }: Attempt,
+  isPoolTold: boolean,
 ): Promise<void> {
   const { row, parentTaskRun } = loaded;
-  remember(tools.workspaceId, loaded);
   tools.background(emitEvents(tools, [flowRunStateEvent(factsOf(loaded, initial, state))]));
   await releaseSlots(tools, row.id, effects);
-  if (parentTaskRun) await releaseSlots(tools, parentTaskRun.id, parentEffects);
+  if (parentTaskRun) await releaseSlots(tools, parentTaskRun.id, parent.effects);
   const retry = effects.find((effect) => effect.kind === "retry-failed-task-runs");
   if (retry) await retryFailedTaskRuns(tools, row.id, retry.scheduled_time);
   if (state.type === "CANCELLED") tools.background(cancelChildren(tools, row.id, setFlowRunState));
   const live = liveRunOf(row, state.type);
   if (live && !isPoolTold && isNewsToPool(initial?.type ?? null, state.type)) await tellPools(tools, [live]);
-}
-
-/** A decision that was written. */
-interface Written {
-  decision: Decision<FlowRunContext>;
-  state: State;
-  /** Whether the pool's object has heard of it, for it was asked for a slot. */
-  isPoolTold: boolean;
-  /** What the parent's task run lets go of. */
-  parentEffects: readonly Effect[];
 }
 
 function pause(tools: Tools, tries: number): Promise<void> {

@@ -14,6 +14,7 @@ import { BackgroundTaskPolicy, CoreTaskPolicy, MinimalTaskPolicy } from "#orches
 import { storedState } from "#orchestration/predicates";
 import type { Orchestrated } from "#orchestration/result";
 import { askForTagSlots, needOf, releaseSlots } from "#orchestration/secure-slots";
+import { shutOut } from "#orchestration/shut-out";
 import type { Decision, EnclosingFlowRun, Policy, TaskRunContext } from "#orchestration/transition";
 import { STATE_COLUMNS, type StateColumns, stateOf } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
@@ -27,43 +28,123 @@ interface Loaded {
   cached: State | null;
 }
 
-/** Proposes a state for a task run. Throws 404 for an unknown one, and 503 where others were always faster. */
+/**
+ * Proposes a state for a task run. Where D1 fails during a commit, the next try sees whether it has landed. Throws 404 for
+ * an unknown one, and 503 where others were always faster.
+ */
 export async function setTaskRunState(
   tools: Tools,
   taskRunId: string,
   proposal: StateProposal,
   { force = false }: { force?: boolean } = {},
 ): Promise<Orchestrated> {
-  const leaseId = tools.ids.random();
-  let isTaken = false;
+  const progress: Progress = { taskRunId, leaseId: tools.ids.random(), isTaken: false, unknown: [] };
   try {
-    for (let tries = 1; tries <= MAX_TRIES; tries++) {
-      const loaded = await load(tools, taskRunId, proposal);
-      if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
-      const context = contextOf(tools, loaded, leaseId);
-      const proposed = newState(proposal, context.now, tools.ids);
-      let decision = decideTaskRun(policyFor(proposal, force), context, proposed);
-      const need = needOf(decision);
-      if (need) {
-        // Known to be asked for before it is: an answer may be lost.
-        isTaken = true;
-        const slots = await askForTagSlots(tools, taskRunId, need);
-        isTaken = slots?.kind === "granted";
-        if (!isTaken) decision = decideTaskRun(policyFor(proposal, force), { ...context, slots }, proposed);
-      }
-      if (!decision.state) return { decision, state: context.initial, written: false };
-      if (!(await commit(tools, loaded.row, decision, decision.state, context.now))) continue;
-      if (need) isTaken = false;
-      await releaseSlots(tools, taskRunId, decision.effects);
-      enqueue(tools, loaded.row, decision, decision.state);
-      return { decision, state: decision.state, written: true };
-    }
-    throw unavailable("Other changes of this task run were always faster", 1);
+    return await propose(tools, proposal, { policy: policyFor(proposal, force), progress });
   } finally {
-    // If this fails too, the lease ends with the run.
-    if (isTaken) await releaseLease(tools, leaseId);
+    await giveBackUnused(tools, progress);
   }
 }
+
+/** What is known of a proposal beyond one try. */
+interface Progress {
+  readonly taskRunId: string;
+  /** The lease on the slots of the run's tags, in however many tries. */
+  readonly leaseId: string;
+  /** Whether the lease was taken, and is not known to be used. */
+  isTaken: boolean;
+  /** Commits whose outcome is unknown. Each has a state of its own, by which it is recognised whenever it lands. */
+  unknown: Attempt[];
+}
+
+/** A decision as it is to be written. */
+interface Attempt {
+  row: TaskRunRow;
+  decision: Decision<TaskRunContext>;
+  state: State;
+  now: number;
+}
+
+async function propose(
+  tools: Tools,
+  proposal: StateProposal,
+  { policy, progress }: { policy: Policy<TaskRunContext>; progress: Progress },
+): Promise<Orchestrated> {
+  const { taskRunId, leaseId, unknown } = progress;
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    const loaded = await load(tools, taskRunId, proposal);
+    if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
+    const landed = landedAmong(unknown, loaded.row);
+    if (landed) return finish(tools, landed, progress);
+    const context = contextOf(tools, loaded, leaseId);
+    const proposed = newState(proposal, context.now, tools.ids);
+    let decision = decideTaskRun(policy, context, proposed);
+    const need = needOf(decision);
+    if (need) {
+      // Known to be asked for before it is: an answer may be lost.
+      progress.isTaken = true;
+      const slots = await askForTagSlots(tools, taskRunId, need);
+      progress.isTaken = slots?.kind === "granted";
+      if (!progress.isTaken) decision = decideTaskRun(policy, { ...context, slots }, proposed);
+    }
+    if (!decision.state) {
+      // A refusal is final only when nothing is on its way to D1 any more.
+      if (unknown.length > 0 && !(await shutOut(tools, task_run, loaded.row))) continue;
+      unknown.length = 0;
+      return { decision, state: context.initial, written: false };
+    }
+    const attempt = { row: loaded.row, decision, state: decision.state, now: context.now };
+    const outcome = await commit(tools, attempt);
+    if (outcome === "written") return finish(tools, attempt, progress);
+    if (outcome === "unknown") unknown.push(attempt);
+  }
+  throw unavailable("Other changes of this task run were always faster", 1);
+}
+
+const landedAmong = (unknown: readonly Attempt[], { states }: TaskRunRow): Attempt | undefined =>
+  unknown.find(({ state }) => states.includes(state.id));
+
+/** What follows from an attempt that was written. */
+async function finish(tools: Tools, attempt: Attempt, progress: Progress): Promise<Orchestrated> {
+  const { row, decision, state } = attempt;
+  progress.unknown.length = 0;
+  if (needOf(decision)) progress.isTaken = false;
+  await releaseSlots(tools, row.id, decision.effects);
+  enqueue(tools, row, decision, state);
+  return { decision, state, written: true };
+}
+
+/**
+ * Gives back a lease that was taken and not used. Where a commit may land yet, it is kept from that first; it stays the
+ * run's where that cannot be done. A lease that is left ends with the run.
+ */
+async function giveBackUnused(tools: Tools, { taskRunId, leaseId, isTaken, unknown }: Progress): Promise<void> {
+  if (!isTaken) return;
+  if (unknown.length > 0 && !(await isShutOut(tools, taskRunId, unknown))) return;
+  await releaseLease(tools, leaseId);
+}
+
+/** Whether none of the commits has landed or can land any more. */
+async function isShutOut(tools: Tools, taskRunId: string, unknown: readonly Attempt[]): Promise<boolean> {
+  try {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const [row] = await tools.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${byId(tools, taskRunId)}`);
+      if (!row) return true;
+      if (landedAmong(unknown, row)) return false;
+      if (await shutOut(tools, task_run, row)) return true;
+    }
+  } catch (error) {
+    console.error(`slots of task run ${taskRunId} are left to it, for a state may be written yet`, error);
+  }
+  return false;
+}
+
+const byId = ({ workspaceId }: Tools, id: string): SQL =>
+  sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
+
+/** Whether the row is still as it was read. */
+const isAsRead = ({ state_id: stateId, updated }: TaskRunRow): SQL =>
+  sql`state_id is ${stateId} and updated = ${updated}`;
 
 /** Prefect: a deferred state belongs to a background task, whose policy also keeps it from running twice. */
 function policyFor(proposal: StateProposal, force: boolean): Policy<TaskRunContext> {
@@ -73,12 +154,12 @@ function policyFor(proposal: StateProposal, force: boolean): Policy<TaskRunConte
 
 async function load(tools: Tools, id: string, proposal: StateProposal): Promise<Loaded | undefined> {
   const { workspaceId, db } = tools;
-  const byId = sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
+  const own = byId(tools, id);
   const [rows, flowRuns, cached] = await db.readAll([
-    sql`select * from ${task_run} where ${byId}`,
+    sql`select * from ${task_run} where ${own}`,
     sql`select r.id as id, r.run_count as run_count, ${STATE_COLUMNS} from ${task_run}
       join ${flow_run} r on r.workspace_id = ${task_run.workspace_id} and r.id = ${task_run.flow_run_id}
-      left join ${flow_run_state} s on s.id = r.state_id where ${byId}`,
+      left join ${flow_run_state} s on s.id = r.state_id where ${own}`,
     ...cacheLookup(workspaceId, proposal, tools.clock()),
   ]);
   const row = rows?.[0] as TaskRunRow | undefined;
@@ -119,24 +200,16 @@ function contextOf(tools: Tools, { row, flowRun, cached }: Loaded, leaseId: stri
   };
 }
 
-async function commit(
-  tools: Tools,
-  row: TaskRunRow,
-  decision: Decision<TaskRunContext>,
-  state: State,
-  now: number,
-): Promise<boolean> {
-  const update = updateTaskRun(tools.workspaceId, row, state, decision.changes, sql`state_id is ${row.state_id}`, now);
+/** Writes an attempt in one batch; `lost` where the run had changed since it was read. */
+async function commit(tools: Tools, { row, decision, state, now }: Attempt): Promise<"written" | "lost" | "unknown"> {
+  const update = updateTaskRun(tools.workspaceId, row, state, decision.changes, isAsRead(row), now);
   const others = [...cacheInsertions(tools, row, decision, state, now), ...backgroundMark(tools, row, decision, state)];
   try {
     const [updated] = await tools.db.batch([update, ...others]);
-    return (updated?.changes ?? 0) > 0;
+    return updated?.changes ? "written" : "lost";
   } catch (error) {
     if (!isPassing(error)) throw error;
-    // The outcome is unknown. If our state is among the run's, it was committed.
-    const found = await tools.db.rows(sql`select 1 from ${task_run}, json_each(${task_run}.states) state
-      where ${task_run.workspace_id} = ${tools.workspaceId} and ${task_run.id} = ${row.id} and state.value ->> 'id' = ${state.id}`);
-    return found.length > 0;
+    return "unknown";
   }
 }
 

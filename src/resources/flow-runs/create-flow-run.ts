@@ -1,6 +1,7 @@
 /** New flow runs: from the API, from deployments and from schedules, all by this one way. */
 import { type SQL, sql } from "drizzle-orm";
 import { columnLists } from "#db/bulk";
+import { isPassing } from "#db/database";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
@@ -84,17 +85,8 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   if (drafts.length === 0) return [];
   const parents = await readParents(tools, drafts);
   const births = drafts.map((draft) => conceive(tools, draft, parents));
-  const [inserted, , found] = await tools.db.batch([
-    insertRuns(tools.workspaceId, births),
-    insertStates(births.map(({ row, state }) => stateRow(tools.workspaceId, row.id, state))),
-    selectSurroundings(tools.workspaceId, births),
-    ...births.flatMap(({ following }) => following.statements),
-  ]);
-  const around = new Map(
-    (found?.rows ?? []).map(({ run_id, ...row }) => [String(run_id), row as unknown as Surroundings]),
-  );
+  const { labels, around } = await write(tools, births);
   if (births.some(({ row }) => (around.get(row.id)?.f_name ?? null) === null)) throw integrityConflict();
-  const labels = new Map((inserted?.rows ?? []).map((row) => [String(row["id"]), String(row["labels"])]));
   const born = births.flatMap((birth) => {
     const surroundings = around.get(birth.row.id);
     const own = labels.get(birth.row.id);
@@ -122,6 +114,44 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
     );
     return run ? [{ run, created: false }] : [];
   });
+}
+
+/** How often a batch is written whose outcome is unknown. */
+const WRITE_TRIES = 3;
+
+/**
+ * Writes the runs in one batch. Where D1 fails, the same batch is written once more, which changes nothing where it has
+ * landed, whenever that is. Gives the labels of the runs that were made, and what stands around all of them.
+ */
+async function write(tools: Tools, births: readonly Birth[]) {
+  const { workspaceId, db } = tools;
+  const batch = [
+    insertRuns(workspaceId, births),
+    insertStates(births.map(({ row, state }) => stateRow(workspaceId, row.id, state))),
+    selectSurroundings(workspaceId, births),
+    ...births.flatMap(({ following }) => following.statements),
+  ];
+  for (let tries = 1; ; tries++) {
+    try {
+      const isFirst = tries === 1;
+      const written = await db.batch(isFirst ? batch : [...batch, selectMade(workspaceId, births)]);
+      const made = (isFirst ? written[0] : written.at(-1))?.rows ?? [];
+      const found = written[2]?.rows ?? [];
+      return {
+        labels: new Map(made.map((row) => [String(row["id"]), String(row["labels"])])),
+        around: new Map(found.map(({ run_id, ...row }) => [String(run_id), row as unknown as Surroundings])),
+      };
+    } catch (error) {
+      if (tries >= WRITE_TRIES || !isPassing(error)) throw error;
+    }
+  }
+}
+
+/** Those of the runs that are there, by whichever try. */
+function selectMade(workspaceId: string, births: readonly Birth[]): SQL {
+  const ids = JSON.stringify(births.map(({ row }) => row.id));
+  return sql`select id, labels from ${flow_run}
+    where workspace_id = ${workspaceId} and id in (select value from json_each(${ids}))`;
 }
 
 /** Everything about a new run that can be known before it is written. */

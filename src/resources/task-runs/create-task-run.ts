@@ -27,12 +27,13 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
   const { row, queued } = newRow(tools, draft, labels);
   const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(row)}
     and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
-  const [inserted, found] = await db.batch([
+  // Repeated where D1 fails: whichever try it was that has landed, the run has this state.
+  const [, found] = await db.repeatable([
     insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
     sql`select * from ${task_run} where ${sameKeys} limit 1`,
   ]);
   const [present] = (found?.rows ?? []) as TaskRunRow[];
-  const created = (inserted?.changes ?? 0) > 0;
+  const created = present !== undefined && row.state_id !== null && present.states.includes(row.state_id);
   if (created && queued) tools.background(enqueueTaskRun(tools, row, queued.state, queued.isRetry));
   return { row: present ?? row, created };
 }

@@ -1,0 +1,33 @@
+/** Keeps a commit whose outcome is unknown from landing after the answer that it was not written. */
+import { sql } from "drizzle-orm";
+import { isPassing } from "#db/database";
+import type { flow_run } from "#db/tables/flow-run";
+import type { task_run } from "#db/tables/task-run";
+import type { Micros } from "#lib/clock";
+import type { Tools } from "#tools";
+
+/** What commits name of the row that they were decided on. */
+interface ReadRow {
+  id: string;
+  state_id: string | null;
+  updated: Micros;
+}
+
+/**
+ * Changes a run's `updated`, so that a commit that was decided on the row as it was read can land no more. False where that
+ * is not certain: the row has changed since, perhaps by such a commit, or D1 failed once more. Then the row is to be read anew.
+ */
+export async function shutOut(
+  tools: Tools,
+  table: typeof flow_run | typeof task_run,
+  { id, state_id: stateId, updated }: ReadRow,
+): Promise<boolean> {
+  try {
+    const { changes } = await tools.db.run(sql`update ${table} set updated = ${Math.max(tools.clock(), updated + 1)}
+      where workspace_id = ${tools.workspaceId} and id = ${id} and state_id is ${stateId} and updated = ${updated}`);
+    return changes > 0;
+  } catch (error) {
+    if (!isPassing(error)) throw error;
+    return false;
+  }
+}

@@ -1,0 +1,207 @@
+/**
+ * D1 loses the connection during a write, nothing is found of it, and it lands later: at whatever point it does, the answer
+ * says what became of it, and a slot is neither leaked nor given back twice.
+ */
+import { createExecutionContext, env } from "cloudflare:test";
+import { describe, expect, test } from "vitest";
+import { Database } from "#db/database";
+import { onlyWhile } from "#orchestration/only-while";
+import { CoreFlowPolicy } from "#orchestration/policies";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { setTaskRunState } from "#orchestration/set-task-run-state";
+import { createFlowRun, createFlowRuns } from "#resources/flow-runs/create-flow-run";
+import { createTaskRun } from "#resources/task-runs/create-task-run";
+import { TaskRunCreate } from "#resources/task-runs/schema";
+import { makeTools, type Tools } from "#tools";
+import { LateD1, type LateD1Options } from "../support/late-d1";
+import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
+
+function toolsOver(options: LateD1Options): { tools: Tools; d1: LateD1 } {
+  const context = createExecutionContext();
+  const tools = makeTools(env, WORKSPACE, (work) => context.waitUntil(work));
+  const d1 = new LateD1(options);
+  return { d1, tools: { ...tools, db: new Database(d1.binding, tools.cost) } };
+}
+
+/** Enough points to be past the last call of each operation here. */
+const POINTS: [string, LateD1Options][] = [0, 1, 2, 3, 4, 5, 6].map((landsBefore) => [
+  `before call ${landsBefore} after it`,
+  { landsBefore },
+]);
+const WAYS: [string, LateD1Options][] = [
+  ...POINTS,
+  ["never", { landsBefore: 0, lands: false }],
+  ...POINTS.map(([title, options]): [string, LateD1Options] => [`twice, ${title}`, { ...options, failures: 2 }]),
+  ["never, twice", { landsBefore: 0, lands: false, failures: 2 }],
+];
+
+interface Shown {
+  id: string;
+  state_id: string;
+  state_type: string;
+}
+
+const statesOf = async (id: string) =>
+  (await api<{ id: string; type: string }[]>("GET", `/flow_run_states/?flow_run_id=${id}`)).body;
+const taskStatesOf = async (id: string) =>
+  (await api<{ id: string; type: string }[]>("GET", `/task_run_states/?task_run_id=${id}`)).body;
+const shown = async (path: string) => (await api<Shown>("GET", path)).body;
+
+async function aLimitedRun(state: Record<string, unknown> = { type: "SCHEDULED" }) {
+  const body = { name: unique("deployment"), flow_id: await aFlow(), concurrency_limit: 1 };
+  const { body: deployment } = await api<{ id: string }>("POST", "/deployments/", body);
+  const { body: run } = await api<Shown>("POST", `/deployments/${deployment.id}/create_flow_run`, { state });
+  const slots = async () =>
+    (await api<{ global_concurrency_limit: { active_slots: number } }>("GET", `/deployments/${deployment.id}`)).body
+      .global_concurrency_limit.active_slots;
+  return { deployment, run, slots };
+}
+
+async function aLimitedTaskRun() {
+  const tag = unique("tag");
+  await api("POST", "/concurrency_limits/", { tag, concurrency_limit: 1 });
+  const flowRun = await aFlowRun({ state: { type: "RUNNING" } });
+  const made = { flow_run_id: flowRun.id, task_key: "task", dynamic_key: "0", tags: [tag] };
+  const { body: run } = await api<Shown>("POST", "/task_runs/", made);
+  const slots = async () =>
+    (await api<{ active_slots: string[] }>("GET", `/concurrency_limits/tag/${tag}`)).body.active_slots;
+  return { flowRun, run, slots };
+}
+
+describe.for(WAYS)("a commit that lands %s", ([, options]) => {
+  test("makes a run Running once, and is answered so", async () => {
+    const run = await aFlowRun({ state: { type: "PENDING" } });
+    const { tools, d1 } = toolsOver(options);
+    const answer = await setFlowRunState(tools, run.id, { type: "RUNNING" });
+    await d1.settle();
+    expect({ status: answer.decision.status, written: answer.written }).toEqual({ status: "ACCEPT", written: true });
+    expect((await statesOf(run.id)).map(({ type }) => type)).toEqual(["PENDING", "RUNNING"]);
+    expect(await shown(`/flow_runs/${run.id}`)).toMatchObject({
+      state_id: answer.state?.id,
+      state_type: "RUNNING",
+      run_count: 1,
+    });
+  });
+
+  test("makes a run Pending once, with its slot, which its end gives back", async () => {
+    const { run, slots } = await aLimitedRun();
+    const { tools, d1 } = toolsOver(options);
+    const answer = await setFlowRunState(tools, run.id, { type: "PENDING" });
+    await d1.settle();
+    expect(answer.decision).toMatchObject({ status: "ACCEPT", reason: null });
+    expect((await shown(`/flow_runs/${run.id}`)).state_id).toBe(answer.state?.id);
+    expect((await statesOf(run.id)).map(({ type }) => type)).toEqual(["SCHEDULED", "PENDING"]);
+    expect(await slots()).toBe(1);
+    await propose(run.id, { type: "COMPLETED" }, true);
+    expect(await slots()).toBe(0);
+  });
+
+  test("is told from a refusal, which stays one", async () => {
+    const { run, slots } = await aLimitedRun();
+    const { tools, d1 } = toolsOver(options);
+    let asked = 0;
+    // The first try, of a run that this isolate remembers, and the first on what D1 has are let pass.
+    const policy = onlyWhile(() => ++asked <= 1, CoreFlowPolicy);
+    const answer = await setFlowRunState(tools, run.id, { type: "PENDING" }, { policy });
+    await d1.settle();
+    const types = (await statesOf(run.id)).map(({ type }) => type);
+    expect([answer.decision.status, types]).toEqual(
+      answer.written ? ["ACCEPT", ["SCHEDULED", "PENDING"]] : ["ABORT", ["SCHEDULED"]],
+    );
+    expect(await slots()).toBe(answer.written ? 1 : 0);
+  });
+
+  test("makes a task run Running once, with its slots", async () => {
+    const { run, slots } = await aLimitedTaskRun();
+    const { tools, d1 } = toolsOver(options);
+    const answer = await setTaskRunState(tools, run.id, { type: "RUNNING" });
+    await d1.settle();
+    expect({ status: answer.decision.status, written: answer.written }).toEqual({ status: "ACCEPT", written: true });
+    expect((await taskStatesOf(run.id)).map(({ type }) => type)).toEqual(["PENDING", "RUNNING"]);
+    expect((await shown(`/task_runs/${run.id}`)).state_id).toBe(answer.state?.id);
+    expect(await slots()).toEqual([run.id]);
+    await api("POST", `/task_runs/${run.id}/set_state`, { state: { type: "COMPLETED" } });
+    expect(await slots()).toEqual([]);
+  });
+
+  test.for([undefined, "key"])("makes one run, with the idempotency key %s", async (key) => {
+    const flowId = await aFlow();
+    const { tools, d1 } = toolsOver(options);
+    const draft = { flow_id: flowId, ...(key && { idempotency_key: key }) };
+    const { run, created } = await createFlowRun(tools, draft);
+    await d1.settle();
+    expect(created).toBe(true);
+    const found = await api<Shown[]>("POST", "/flow_runs/filter", { flows: { id: { any_: [flowId] } } });
+    expect(found.body.map(({ id }) => id)).toEqual([run.id]);
+    expect((await statesOf(run.id)).map(({ id, type }) => ({ id, type }))).toEqual([
+      { id: run.state_id, type: "PENDING" },
+    ]);
+  });
+
+  test("makes many runs once each, beside one that is there already", async () => {
+    const flowId = await aFlow();
+    const { body: there } = await api<Shown>("POST", "/flow_runs/", { flow_id: flowId, idempotency_key: "there" });
+    const { tools, d1 } = toolsOver(options);
+    const drafts = ["a", "there", "b"].map((idempotency_key) => ({ flow_id: flowId, idempotency_key }));
+    const made = await createFlowRuns(tools, drafts);
+    await d1.settle();
+    expect(made.map(({ created }) => created)).toEqual([true, false, true]);
+    expect(made[1]?.run.id).toBe(there.id);
+    const found = await api<Shown[]>("POST", "/flow_runs/filter", { flows: { id: { any_: [flowId] } } });
+    expect(found.body.map(({ id }) => id).toSorted()).toEqual(made.map(({ run }) => run.id).toSorted());
+  });
+
+  test("makes one subflow, whose parent's task run follows it once", async () => {
+    const { run: task } = await aLimitedTaskRun();
+    const { tools, d1 } = toolsOver(options);
+    const draft = { flow_id: await aFlow(), parent_task_run_id: task.id, state: { type: "RUNNING" as const } };
+    const { run, created } = await createFlowRun(tools, draft);
+    await d1.settle();
+    expect(created).toBe(true);
+    expect((await shown(`/flow_runs/${run.id}`)).state_type).toBe("RUNNING");
+    expect((await taskStatesOf(task.id)).map(({ type }) => type)).toEqual(["PENDING", "RUNNING"]);
+  });
+
+  test("makes one task run", async () => {
+    const flowRun = await aFlowRun({ state: { type: "RUNNING" } });
+    const { tools, d1 } = toolsOver(options);
+    const draft = TaskRunCreate.parse({ flow_run_id: flowRun.id, task_key: "task", dynamic_key: "0" });
+    const { row, created } = await createTaskRun(tools, draft);
+    await d1.settle();
+    expect(created).toBe(true);
+    const body = { flow_runs: { id: { any_: [flowRun.id] } } };
+    expect((await api<Shown[]>("POST", "/task_runs/filter", body)).body.map(({ id }) => id)).toEqual([row.id]);
+    const again = await createTaskRun(
+      makeTools(env, WORKSPACE, () => undefined),
+      draft,
+    );
+    expect({ id: again.row.id, created: again.created }).toEqual({ id: row.id, created: false });
+  });
+});
+
+describe.for([true, false])("where D1 stays down, and the commit lands in the end: %s,", (lands) => {
+  const options = { landsBefore: 1_000, staysDown: true, lands };
+
+  test("a flow run's proposal fails as one to be sent again, and the slot is the run's if it is written", async () => {
+    const { run, slots } = await aLimitedRun();
+    const { tools, d1 } = toolsOver(options);
+    await expect(setFlowRunState(tools, run.id, { type: "PENDING" })).rejects.toThrow("Network connection lost");
+    await d1.settle();
+    expect((await shown(`/flow_runs/${run.id}`)).state_type).toBe(lands ? "PENDING" : "SCHEDULED");
+    // Of a state that never lands, the lease runs out.
+    expect(await slots()).toBe(1);
+    await propose(run.id, { type: "CANCELLED" }, true);
+    expect(await slots()).toBe(lands ? 0 : 1);
+  });
+
+  test("a task run's proposal fails as one to be sent again, and the run's end gives its slots back", async () => {
+    const { run, slots } = await aLimitedTaskRun();
+    const { tools, d1 } = toolsOver(options);
+    await expect(setTaskRunState(tools, run.id, { type: "RUNNING" })).rejects.toThrow("Network connection lost");
+    await d1.settle();
+    expect((await shown(`/task_runs/${run.id}`)).state_type).toBe(lands ? "RUNNING" : "PENDING");
+    expect(await slots()).toEqual([run.id]);
+    await api("POST", `/task_runs/${run.id}/set_state`, { state: { type: "CANCELLED" }, force: true });
+    expect(await slots()).toEqual([]);
+  });
+});
