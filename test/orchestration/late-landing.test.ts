@@ -11,6 +11,8 @@ import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
 import { createFlowRun, createFlowRuns } from "#resources/flow-runs/create-flow-run";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
+import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
+import { VariableStore } from "#resources/variables/store";
 import { TaskRunCreate } from "#resources/task-runs/schema";
 import { makeTools, type Tools } from "#tools";
 import { LateD1, type LateD1Options } from "../support/late-d1";
@@ -160,6 +162,26 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect(created).toBe(true);
     expect((await shown(`/flow_runs/${run.id}`)).state_type).toBe("RUNNING");
     expect((await taskStatesOf(task.id)).map(({ type }) => type)).toEqual(["PENDING", "RUNNING"]);
+  });
+
+  test("deletes runs, and tells of each that it is gone", async () => {
+    const runs = [await aFlowRun(), await aFlowRun()];
+    const ids = [...runs.map(({ id }) => id), crypto.randomUUID()];
+    const { tools, d1 } = toolsOver(options);
+    const gone = await deleteFlowRuns(tools, ids);
+    await d1.settle();
+    expect(gone).toEqual(ids.slice(0, 2));
+    for (const id of gone) expect((await api("GET", `/flow_runs/${id}`)).status).toBe(404);
+  });
+
+  test("makes one variable, and does not take its own name for taken", async () => {
+    const { tools, d1 } = toolsOver(options);
+    const store = new VariableStore(tools.db, WORKSPACE);
+    const name = unique("variable").replaceAll("-", "_");
+    const aRow = () => ({ id: crypto.randomUUID(), created: 1, updated: 1, name, value: "1", tags: "[]" });
+    expect(await store.insert(aRow())).toBe(true);
+    await d1.settle();
+    expect(await store.insert(aRow())).toBe(false);
   });
 
   test("makes one task run", async () => {

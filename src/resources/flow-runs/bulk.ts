@@ -1,5 +1,6 @@
 /** Many flow runs at once: those that a filter finds. */
 import { sql } from "drizzle-orm";
+import { isPassing } from "#db/database";
 import { flow_run } from "#db/tables/flow-run";
 import type { FlowRunFilter } from "#filters/flow-runs";
 import { whereClause } from "#filters/joins";
@@ -42,7 +43,12 @@ async function setOne(tools: Tools, id: string, state: StateProposal, force: boo
     return { flow_run_id: id, ...printResult(await setFlowRunState(tools, id, state, { force })) };
   } catch (error) {
     if (!(error instanceof ApiError)) console.error(`the state of flow run ${id} could not be set`, error);
-    const reason = error instanceof ApiError ? error.message : "Internal Server Error";
+    const reason = reasonOf(error);
     return { flow_run_id: id, state: null, status: "ABORT", details: { type: "abort_details", reason } };
   }
+}
+
+function reasonOf(error: unknown): string {
+  if (isPassing(error)) return "The database failed, and whether the state was set is not known: read the run.";
+  return error instanceof ApiError ? error.message : "Internal Server Error";
 }

@@ -1,5 +1,6 @@
 /** Flow runs are deleted with their states, inputs, task runs and logs. */
 import { type SQL, sql } from "drizzle-orm";
+import { isPassing } from "#db/database";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { log_minute, log_segment, MINUTE } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
@@ -34,8 +35,7 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
   for (const { id, is_large } of runs) {
     if (is_large === 1) await deleteTaskRuns(tools, idsMeeting(workspaceId, [String(id)], only));
   }
-  const written = await db.batch(deletions(workspaceId, idsMeeting(workspaceId, present, only)));
-  const gone = new Set(written.at(-1)?.rows.map(({ id }) => String(id)));
+  const gone = await deleteRuns(tools, present, only);
   const isGone = ({ id }: Record<string, unknown>) => gone.has(String(id));
   await tellPools(tools, (live ?? []).filter(isGone).map(forgotten));
   const released = (leases ?? [])
@@ -44,6 +44,29 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
   await releaseSlots(tools, "", released);
   return ids.filter((id) => gone.has(id));
 }
+
+/** How often a batch is written whose outcome is unknown. */
+const WRITE_TRIES = 3;
+
+/** Deletes the runs in one batch; gives the ids of those that are gone. Where D1 fails, an earlier try may have deleted them. */
+async function deleteRuns(tools: Tools, ids: readonly string[], only: SQL | undefined): Promise<Set<string>> {
+  const { workspaceId, db } = tools;
+  const batch = deletions(workspaceId, idsMeeting(workspaceId, ids, only));
+  for (let tries = 1; ; tries++) {
+    try {
+      if (tries === 1) return idsOf((await db.batch(batch)).at(-1)?.rows);
+      const left = await db.batch([
+        ...batch,
+        sql`select id from ${flow_run} where workspace_id = ${workspaceId} and id in ${list(ids)}`,
+      ]);
+      return new Set(ids).difference(idsOf(left.at(-1)?.rows));
+    } catch (error) {
+      if (tries >= WRITE_TRIES || !isPassing(error)) throw error;
+    }
+  }
+}
+
+const idsOf = (rows: readonly Record<string, unknown>[] = []) => new Set(rows.map(({ id }) => String(id)));
 
 /** Those of the ids whose runs meet the condition, as a subquery. */
 function idsMeeting(workspaceId: string, ids: readonly string[], only: SQL | undefined): SQL {

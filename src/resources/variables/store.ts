@@ -38,13 +38,14 @@ export class VariableStore {
 
   /** Writes a new variable; false where its name is taken. */
   async insert(row: Omit<VariableRow, "workspace_id">): Promise<boolean> {
-    const { changes } = await this.db.run(
+    const written = await this.db.repeatable([
       this.db.build
         .insert(variable)
         .values({ ...row, workspace_id: this.workspaceId })
         .onConflictDoNothing(),
-    );
-    return changes > 0;
+      this.db.build.select({ id: variable.id }).from(variable).where(this.by(row)),
+    ]);
+    return written[1]?.rows.length === 1;
   }
 
   /** Changes a variable; as it is then, or undefined where there is none. */
