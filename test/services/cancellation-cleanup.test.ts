@@ -2,7 +2,8 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { expect, test, vi } from "vitest";
 import { workPoolStub } from "#objects/work-pool/client";
-import { cancelChildren, selectSubflows, selectTaskRuns } from "#orchestration/cancel-children";
+import { cancelChildren, selectSubflows, UNENDED } from "#orchestration/cancel-children";
+import { selectTaskRuns } from "#orchestration/move-task-runs";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { cancelLeftChildren, cancelStuckRuns, selectStuck, selectWithChildren } from "#services/cancellation-cleanup";
 import { aroundCalls } from "../support/around-calls";
@@ -145,6 +146,27 @@ test("more children than one page are all cancelled, in few round trips", async 
   expect(results).toEqual([{ states: 2, n: 351 }]);
 });
 
+test("a child that cannot be cancelled does not keep the others from it", async () => {
+  const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+  const [broken, full, well] = [await aTaskRun(id), await aTaskRun(id), await aTaskRun(id)];
+  const [brokenFlow, wellFlow] = [await aSubflow(id), await aSubflow(id)];
+  const set = (table: string, column: string, value: string, of: string) =>
+    env.DB.prepare(`update ${table} set ${column} = ? where id = ?`).bind(value, of).run();
+  await set("task_run", "states", "[{", broken);
+  // No room for one more state.
+  const states =
+    (await env.DB.prepare("select states from task_run where id = ?").bind(full).first<string>("states")) ?? "";
+  await set("task_run", "states", states.replace("{", `{"padding": "${"x".repeat(1_998_000)}", `), full);
+  await set("flow_run", "empirical_policy", "[{", brokenFlow.id);
+  await propose(id, { type: "CANCELLED" });
+  await vi.waitFor(async () => expect(await taskRun(well)).toMatchObject({ state_type: "CANCELLED" }), 5000);
+  expect(await flowRun(wellFlow.id)).toMatchObject({ state_type: "CANCELLED" });
+  const left = await env.DB.prepare("select id from task_run where flow_run_id = ? and state_type = 'RUNNING'")
+    .bind(id)
+    .all<{ id: string }>();
+  expect(left.results.map((row) => row.id)).toContain(broken);
+});
+
 test("children of a run whose process died right after its cancellation are cancelled by the clock", async () => {
   let [task, subflow] = ["", ""];
   await aRunCancelledAlone(async (id) => {
@@ -280,7 +302,7 @@ test("sweeps seek what they look for", async () => {
     stuck,
     children,
     await planOf(selectSubflows(WORKSPACE, "x")),
-    await planOf(selectTaskRuns(WORKSPACE, "x")),
+    await planOf(selectTaskRuns(WORKSPACE, "x", UNENDED)),
   ];
   for (const plan of plans) expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
   expect(children).toMatch(/SEARCH st USING PRIMARY KEY \(id>\? AND id<\?\)/);

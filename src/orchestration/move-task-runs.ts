@@ -1,0 +1,105 @@
+/** Many task runs of a flow run come into a state together, without the rules that a forced transition passes over. */
+import { type SQL, sql } from "drizzle-orm";
+import { isPassing } from "#db/database";
+import { task_run } from "#db/tables/task-run";
+import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/commit-flow-run";
+import { decideTaskRun } from "#orchestration/decide";
+import type { TaskRunRow } from "#orchestration/loaded";
+import { MinimalTaskPolicy } from "#orchestration/policies";
+import { releaseSlots } from "#orchestration/secure-slots";
+import type { Changes, Effect, TaskRunContext } from "#orchestration/transition";
+import type { Tools } from "#tools";
+import { newState, type StateProposal } from "#wire/state";
+
+/** How many task runs are read and written at a time. */
+const AT_ONCE = 100;
+/** How often: so many hold half a million task runs. */
+const ROUNDS = 5_000;
+
+/** Which task runs are meant, and what becomes of them. */
+export interface Move {
+  /** The types of the states they are in, as a list in SQL. */
+  from: SQL;
+  proposal: StateProposal;
+  /** Columns that change beside the state. */
+  changes?: Changes<TaskRunContext>;
+}
+
+/**
+ * Moves the task runs of a flow run, going once through them. Each change names the state that it was decided on: who has
+ * gone on by then stays as he is. A task run that cannot be moved does not keep the others from it.
+ */
+export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move): Promise<void> {
+  let last: TaskRunRow | undefined;
+  for (let round = 0; round < ROUNDS; round++) {
+    const rows = await tools.db.rows<TaskRunRow>(selectTaskRuns(tools.workspaceId, flowRunId, move.from, last));
+    await write(
+      tools,
+      rows.flatMap((row) => moved(tools, row, move)),
+    );
+    if (rows.length < AT_ONCE) return;
+    last = rows.at(-1);
+  }
+}
+
+/** Task runs in one of the states, in the order of their index, after the one that was last. */
+export function selectTaskRuns(workspaceId: string, flowRunId: string, from: SQL, last?: TaskRunRow): SQL {
+  const rest = last
+    ? sql`and (task_key, dynamic_key, id) > (${last.task_key}, ${last.dynamic_key}, ${last.id})`
+    : sql``;
+  return sql`select * from ${task_run} indexed by task_run_flow_run where workspace_id = ${workspaceId}
+    and flow_run_id is not null and flow_run_id = ${flowRunId} ${rest} and state_type in ${from}
+    order by task_key, dynamic_key, id limit ${AT_ONCE}`;
+}
+
+/** A task run's change, and what it lets go of by it. */
+interface Moved {
+  id: string;
+  statement: SQL;
+  effects: readonly Effect[];
+}
+
+function moved(tools: Tools, row: TaskRunRow, { proposal, changes: more }: Move): Moved[] {
+  const now = tools.clock();
+  try {
+    const context: TaskRunContext = {
+      kind: "task-run",
+      run: taskRunColumnsOf(row),
+      initial: presentStateOf(row),
+      flowRun: null,
+      cached: null,
+      slots: null,
+      leaseId: tools.ids.random(),
+      now,
+      ids: tools.ids,
+      apiVersion: null,
+      clientVersion: null,
+      random: tools.random,
+    };
+    const { state, changes, effects } = decideTaskRun(MinimalTaskPolicy, context, newState(proposal, now, tools.ids));
+    if (!state) return [];
+    const isAsRead = sql`state_id is ${row.state_id}`;
+    const statement = updateTaskRun(tools.workspaceId, row, state, { ...changes, ...more }, isAsRead, now);
+    return [{ id: row.id, statement, effects }];
+  } catch (error) {
+    console.error(`task run ${row.id} could not be moved`, error);
+    return [];
+  }
+}
+
+/** Writes the changes in one batch; where that fails because of one of them, in halves. */
+async function write(tools: Tools, changes: readonly Moved[]): Promise<void> {
+  if (changes.length === 0) return;
+  try {
+    const written = await tools.db.batch(changes.map(({ statement }) => statement));
+    const released = changes.filter((_, index) => written[index]?.changes);
+    await Promise.all(released.map(({ id, effects }) => releaseSlots(tools, id, effects)));
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    const [first] = changes;
+    if (changes.length === 1) return console.error(`task run ${first?.id} could not be moved`, error);
+    const half = Math.ceil(changes.length / 2);
+    await write(tools, changes.slice(0, half));
+    await write(tools, changes.slice(half));
+  }
+}
