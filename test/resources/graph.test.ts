@@ -117,13 +117,31 @@ test("10,000 nodes are drawn, one more is too many", { timeout: 60_000 }, async 
   const { nodes } = await graphOf(run);
   expect(nodes).toHaveLength(10_000);
   expect(idsOf(nodes[9_999]?.[1].parents)).toEqual([9_997, 9_998, 9_999].map((number) => `task-${number}${run.id}`));
+  expect((await api<unknown[]>("GET", `/flow_runs/${run.id}/graph`)).body).toHaveLength(10_000);
   await aTask(run, "one more");
-  const refused = await api("GET", `/flow_runs/${run.id}/graph-v2`);
-  expect([refused.status, refused.body]).toEqual([
-    400,
-    { detail: `The graph of flow run ${run.id} has more than 10000 nodes.` },
-  ]);
+  for (const path of ["graph", "graph-v2"]) {
+    const refused = await api("GET", `/flow_runs/${run.id}/${path}`);
+    expect([refused.status, refused.body]).toEqual([
+      400,
+      { detail: `The graph of flow run ${run.id} has more than 10000 nodes.` },
+    ]);
+  }
   expect((await graphOf(run, "?since=2020-01-01T00:00:00Z")).nodes).toHaveLength(1);
+});
+
+test("a plain graph with more states than an answer can carry is refused", { timeout: 60_000 }, async () => {
+  const run = await aFlowRun({ state: { type: "RUNNING" } });
+  await aCrowd(run, 12, 0);
+  const state = { id: "s", type: "COMPLETED", name: "Completed", timestamp: 1, message: null, state_details: {} };
+  const states = JSON.stringify([{ ...state, data: "x".repeat(1_900_000) }]);
+  const fill = env.DB.prepare(
+    "update task_run set states = ?, state_id = 's' where flow_run_id = ? and cast(dynamic_key as int) <= ?",
+  );
+  await fill.bind(states, run.id, 10).run();
+  expect((await api<unknown[]>("GET", `/flow_runs/${run.id}/graph`)).body).toHaveLength(12);
+  await fill.bind(states, run.id, 12).run();
+  expect((await api("GET", `/flow_runs/${run.id}/graph`)).status).toBe(400);
+  expect((await graphOf(run)).nodes).toHaveLength(12);
 });
 
 test("more edges than an answer can carry are refused", { timeout: 60_000 }, async () => {

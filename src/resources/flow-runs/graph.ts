@@ -16,17 +16,31 @@ import { printState } from "#wire/state";
 
 /** Prefect: PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES. */
 const MAX_NODES = 10_000;
+/** How much of states and inputs is read for a plain graph. */
+const MAX_CHARACTERS = 20_000_000;
 /** What an answer can carry; tasks that wait for each other by the thousand are no picture anyway. */
 const MAX_EDGES = 100_000;
 
-/** Every task run with the task runs whose results it takes. Throws 404 for an unknown flow run. */
+/**
+ * Every task run with the task runs whose results it takes. Throws 404 for an unknown flow run, 400 where there are more than
+ * an answer can carry. Prefect has a bound on its other graph alone, and reads a run of any size for this one.
+ */
 export async function readDependencies(tools: Tools, id: string) {
   const { workspaceId, db } = tools;
-  const [runs, tasks] = await db.readAll([
+  const own = ofFlowRun("task_run", workspaceId, id);
+  const size = sql`select count(*) as nodes, coalesce(sum(length(states) + length(task_inputs)), 0) as characters
+    from (select states, task_inputs from ${task_run} where ${own} limit ${MAX_NODES + 1})`;
+  const [runs, [sizes] = [], tasks] = await db.readAll([
     sql`select 1 from ${flow_run} where workspace_id = ${workspaceId} and id = ${id}`,
-    sql`select * from ${task_run} where ${ofFlowRun("task_run", workspaceId, id)} order by expected_start_time, id`,
+    size,
+    sql`select ${task_run}.* from (${size}) size cross join ${task_run}
+      where size.nodes <= ${MAX_NODES} and size.characters <= ${MAX_CHARACTERS} and ${own} order by expected_start_time, id`,
   ]);
   if (!runs?.length) throw missingObject(`Flow run with id ${id} not found`);
+  if (Number(sizes?.["nodes"]) > MAX_NODES)
+    throw refused(400, `The graph of flow run ${id} has more than ${MAX_NODES} nodes.`);
+  if (Number(sizes?.["characters"]) > MAX_CHARACTERS)
+    throw refused(400, `The states and inputs of flow run ${id} are too large for this graph.`);
   const now = tools.clock();
   return (tasks ?? []).map((row) => printDependency(row as TaskRunRow, now)); // `select *` of this very table
 }
@@ -114,7 +128,7 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
 function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
   return sql`node as materialized (
       select iif(s.id is null, 'task-run', 'flow-run') as kind, coalesce(s.id, t.id) as id,
-        iif(s.id is null, t.name, f.name || ' / ' || s.name) as label, coalesce(s.state_type, t.state_type) as state_type,
+        iif(s.id is null, t.name, coalesce(f.name || ' / ', '') || s.name) as label, coalesce(s.state_type, t.state_type) as state_type,
         coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) as start_time,
         coalesce(s.end_time, t.end_time, iif(t.state_type = 'COMPLETED', t.expected_start_time, null)) as end_time,
         t.task_inputs as task_inputs
