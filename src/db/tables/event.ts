@@ -1,6 +1,6 @@
 /** Events in segments, what finds them, and how far the outbox is proved. */
 import { sql } from "drizzle-orm";
-import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { flag, json, micros, uuid, workspaceId } from "#db/columns";
 
 export const event_segment = sqliteTable(
@@ -62,10 +62,25 @@ export const sweep_mark = sqliteTable("sweep_mark", {
   mark: uuid("mark").notNull(),
 });
 
-/** Queue messages that failed all their tries; kept until they are replayed. */
-export const dead_letter = sqliteTable("dead_letter", {
-  id: uuid("id").primaryKey(),
-  created: micros("created").notNull(),
-  queue: text("queue").notNull(),
-  message: json("message").notNull(),
-});
+/** What failed for good: messages that a queue gave up, and single items that failed alone. Kept until somebody replays or drops it. */
+export const dead_letter = sqliteTable(
+  "dead_letter",
+  {
+    id: uuid("id").primaryKey(),
+    created: micros("created").notNull(),
+    /** Where it comes from: a queue's name, or the short name of the work that failed. */
+    queue: text("queue").notNull(),
+    message: json("message").notNull(),
+    /** Rows from before this column are of the first workspace. */
+    workspace_id: workspaceId().default("00000000-0000-4000-8000-000000000001"),
+    /** What the item is known by within its queue; null in rows from before this column. */
+    key: text("key"),
+    /** Why it failed the last time, in words. */
+    reason: text("reason"),
+  },
+  (t) => [
+    // An item that fails again is kept once.
+    uniqueIndex("dead_letter_key").on(t.workspace_id, t.queue, t.key),
+    index("dead_letter_created").on(t.workspace_id, t.created, t.id),
+  ],
+);
