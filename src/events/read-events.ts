@@ -1,11 +1,12 @@
 /** Reading stored events: pages and totals out of segments, a bounded number of them open at once. */
 import { type SQL, sql } from "drizzle-orm";
-import { type Database, readJson } from "#db/database";
+import type { Database } from "#db/database";
 import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { type EventFilter, listOf, matchesEvent, type Window } from "#events/filter";
 import { earliestId } from "#events/ordered-ids";
+import { readSegment } from "#events/read-segment";
 import { type Horizon, isKept, NO_HORIZON } from "#events/retention";
 import { hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
@@ -161,22 +162,36 @@ export class EventReader {
 
   private async open(headers: readonly Header[]): Promise<ReceivedEvent[][]> {
     const keys = JSON.stringify(headers.map(({ hour, id }) => [hour, id]));
-    const rows = await this.db.rows<{ events: string }>(sql`
-      select s.events from json_each(${keys}) k cross join ${event_segment} s
+    const rows = await this.db.rows<{ id: string; events: string }>(sql`
+      select s.id, s.events from json_each(${keys}) k cross join ${event_segment} s
       where s.workspace_id = ${this.workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1 order by k.key`);
-    return rows.map((row) => readJson<ReceivedEvent[]>(row.events));
+    return rows.map(({ id, events }) => readSegment(id, events));
   }
 
   /** The ids of events that were written in the last minutes: what a client may send again after a break. */
   async recentIds(now: Micros): Promise<string[]> {
     const since = now - RECENT;
-    const rows = await this.db.rows<{ id: string }>(sql`
-      select e.value->>'id' as id from (
-        select * from ${event_segment}
+    const recent = sql`(
+        select hour, id, events from ${event_segment}
         where workspace_id = ${this.workspaceId} and hour >= ${hourOf(since)} and id >= ${earliestId(since)}
         order by id desc limit ${MAX_RECENT_SEGMENTS}
-      ) s, json_each(s.events) e limit ${MAX_RECENT_EVENTS}`);
-    return rows.map(({ id }) => id);
+      )`;
+    const [rows, tooDeep] = await this.db.readAll([
+      sql`select e.value->>'id' as id from ${recent} s, json_each(iif(json_valid(s.events), s.events, '[]')) e
+        limit ${MAX_RECENT_EVENTS}`,
+      sql`select s.hour as hour, s.id as id from ${recent} s where not json_valid(s.events)`,
+    ]);
+    const ids = (rows ?? []).flatMap(({ id }) => (typeof id === "string" ? id : []));
+    for (const { hour, id } of tooDeep ?? []) ids.push(...(await this.idsIn(Number(hour), String(id))));
+    return ids;
+  }
+
+  /** The ids in a segment that SQLite cannot read, as one that nests too deep for it. */
+  private async idsIn(hour: Micros, id: string): Promise<string[]> {
+    const rows = await this.db.rows<{ events: string }>(
+      sql`select events from ${event_segment} where workspace_id = ${this.workspaceId} and hour = ${hour} and id = ${id}`,
+    );
+    return rows.flatMap(({ events }) => readSegment(id, events)).flatMap((event) => event?.id ?? []);
   }
 
   private kept({ since, until }: Window): Window {
