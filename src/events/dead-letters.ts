@@ -1,6 +1,6 @@
 /** Dead letters: what failed for good is kept with its reason, so that the rest goes on and nothing that was accepted is lost. */
 import { sql } from "drizzle-orm";
-import type { Statement } from "#db/database";
+import { isPassing, type Statement } from "#db/database";
 import { dead_letter } from "#db/tables/event";
 import type { Tools } from "#tools";
 
@@ -48,6 +48,15 @@ export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }:
       target: [dead_letter.workspace_id, dead_letter.queue, dead_letter.key],
       set: { reason: sql`excluded.reason`, message: sql`excluded.message` },
     });
+}
+
+/** What D1 says of itself; Cloudflare's list of its errors: docs/d1/observability/debug-d1. */
+const OUTAGE =
+  /overloaded|transient issue|exceeded timeout|storage caused object to be reset|Internal error|maximum DB size|SQLITE_FULL|SQLITE_BUSY/i;
+
+/** Whether a failure says nothing of the item that was at work: the database could not be reached, or takes nothing at all. */
+export function isOutage(error: unknown): boolean {
+  return isPassing(error) || (error instanceof Error && OUTAGE.test(error.message));
 }
 
 /** What an error says, for a letter's reason. */

@@ -1,6 +1,6 @@
 /** Hands events and logs to the workspace's `EventStream`. */
 import { type Event, type ReceivedEvent, receiveEvent } from "#events/event";
-import { unavailable } from "#lib/api-error";
+import { ApiError, unavailable } from "#lib/api-error";
 import { spend } from "#lib/cost";
 import type { Tools } from "#tools";
 
@@ -23,6 +23,28 @@ export interface StreamCall {
   workspace: string;
   events: ReceivedEvent[];
   logs: PublishedLog[];
+  /** Whether events that were set aside before are to be tried once more. */
+  again?: boolean;
+}
+
+/** What the object answers where it did not take a call. */
+export interface StreamRefusal {
+  error: string;
+  /** The ids of events that cannot be written and are kept as dead letters; all others of the call are written. */
+  set_aside?: string[];
+}
+
+/** Some events cannot be written and are kept as dead letters (503). All that came with them are written. */
+export class EventsSetAside extends ApiError {
+  readonly ids: readonly string[];
+
+  constructor(ids: readonly string[]) {
+    const shown = ids.slice(0, 3).join(", ");
+    super(503, {
+      exception_message: `${ids.length} of the events could not be written and are kept as dead letters: ${shown}${ids.length > 3 ? ", …" : ""}`,
+    });
+    this.ids = ids;
+  }
 }
 
 /** Where the object takes calls. */
@@ -54,10 +76,18 @@ export async function publishLogs(tools: Tools, logs: readonly PublishedLog[]): 
   if (logs.length > 0) await gather(tools, [], logs);
 }
 
-/** Writes events that somebody waits for; resolves when they are written. Throws 503 where they could not be. */
+/**
+ * Writes events that somebody waits for; resolves when they are written. Throws 503 where they could not be, and
+ * `EventsSetAside`, one of those, where it is only some that never can be.
+ */
 export async function writeEvents(tools: Tools, events: readonly Event[]): Promise<void> {
   if (events.length === 0) return;
   await callStream(tools, { v: 1, workspace: tools.workspaceId, events: received(tools, events), logs: [] });
+}
+
+/** Writes an event that was set aside. Throws like `writeEvents`. */
+export async function writeAgain(tools: Tools, event: ReceivedEvent): Promise<void> {
+  await callStream(tools, { v: 1, workspace: tools.workspaceId, events: [event], logs: [], again: true });
 }
 
 function received(tools: Tools, events: readonly Event[]): ReceivedEvent[] {
@@ -92,6 +122,7 @@ async function callStream(tools: Tools, call: StreamCall): Promise<void> {
     spend(tools.cost, { object_calls: 1 });
     const failure = await attempt(tools, body);
     if (failure === null) return;
+    if (failure instanceof EventsSetAside) throw failure;
     if (tries < TRIES) continue;
     console.error("the event stream did not take a call", failure);
     throw unavailable("The events could not be written.", 1);
@@ -105,7 +136,10 @@ async function attempt(tools: Tools, body: string): Promise<unknown> {
       body,
     });
     const text = await response.text();
-    return response.ok ? null : text;
+    if (response.ok) return null;
+    // Written by the object.
+    const { error, set_aside } = JSON.parse(text) as StreamRefusal;
+    return set_aside ? new EventsSetAside(set_aside) : error;
   } catch (error) {
     // An object that restarts answers the next try.
     return error;

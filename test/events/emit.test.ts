@@ -1,6 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { emitEvents } from "#events/emit";
+import { DEFAULT_WORKSPACE } from "#env";
+import { emitEvents, writeEvents } from "#events/emit";
 import { makeTools } from "#tools";
 import { anEvent } from "./world.ts";
 
@@ -25,4 +26,32 @@ test("a request whose events go along with another one's does not wait for that 
   expect(await Promise.race([emitEvents(second, [other]).then(() => "done"), late])).toBe("done");
   await expect.poll(() => bodies.length).toBe(1);
   expect(JSON.parse(bodies[0] ?? "").events.map(({ id }: { id: string }) => id)).toEqual([one.id, other.id]);
+});
+
+test("an event that the database refuses is kept as a dead letter, and those that are written with it are written", async () => {
+  const [before, after] = [anEvent(), anEvent()];
+  const bad = anEvent({ event: "test.refused" });
+  await env.DB.prepare(
+    `create trigger refusal before insert on event_segment when instr(new.counts, 'test.refused')
+     begin select raise(abort, 'refused by the database'); end`,
+  ).run();
+  const writing = writeEvents(
+    makeTools(env, DEFAULT_WORKSPACE, () => {}),
+    [before, bad, after],
+  );
+  await expect(writing).rejects.toMatchObject({ status: 503, ids: [bad.id] });
+  const written = await env.DB.prepare(
+    "select e.value ->> 'id' as id from event_segment s, json_each(s.events) e where e.value ->> 'id' in (?, ?, ?)",
+  )
+    .bind(before.id, bad.id, after.id)
+    .all<{ id: string }>();
+  expect(written.results.map(({ id }) => id).toSorted()).toEqual([before.id, after.id].toSorted());
+  const letter = await env.DB.prepare("select queue, reason, message ->> 'id' as id from dead_letter where key = ?")
+    .bind(bad.id)
+    .first();
+  expect(letter).toEqual({
+    queue: "events",
+    reason: expect.stringContaining("refused by the database"),
+    id: bad.id,
+  });
 });

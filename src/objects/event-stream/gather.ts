@@ -1,17 +1,27 @@
 /** Gathers events for a moment and has them written together, each once. */
+import { isOutage } from "#events/dead-letters";
+import { EventsSetAside } from "#events/emit";
 import type { GatheredEvent } from "#events/segments";
+import { inHalves } from "#lib/halving";
 
 interface Batch {
   events: GatheredEvent[];
   characters: number;
-  written: Promise<void>;
-  settle: (error: unknown) => void;
+  /** The ids of those that cannot be written. */
+  written: Promise<ReadonlySet<string>>;
+  settle: (setAside: ReadonlySet<string>) => void;
+  fail: (error: unknown) => void;
 }
 
-/** Writes events; rejects where it is not sure that all are written. */
-type Write = (events: readonly GatheredEvent[]) => Promise<void>;
-/** The ids of events that were written of late, by an object that forgot since. */
-type Recall = () => Promise<readonly string[]>;
+/** What the gatherer has done by its object. */
+export interface GathererHost {
+  /** Writes events, all or none; rejects where it is not sure that all are written. */
+  write(events: readonly GatheredEvent[]): Promise<void>;
+  /** The ids of events that were written of late, by an object that forgot since. */
+  recall(): Promise<readonly string[]>;
+  /** Keeps an event that cannot be written; rejects where that cannot be done either. */
+  setAside(event: GatheredEvent, error: unknown): Promise<void>;
+}
 
 /** How long events wait for company. */
 const GATHER_MS = 100;
@@ -21,37 +31,49 @@ const MAX_BATCH_CHARACTERS = 4_000_000;
 const MAX_WAITING_CHARACTERS = 32_000_000;
 /** How many ids are remembered at least; twice as many at most. */
 const MIN_REMEMBERED = 50_000;
+/** How many ids of events that were set aside are remembered. */
+const MAX_ASIDE = 1_000;
 
 /** Events on their way to the database. One write at a time, in the order of arrival; what comes meanwhile goes together. */
 export class EventGatherer {
-  private readonly write: Write;
-  private readonly recall: Recall;
+  private readonly host: GathererHost;
   private recalled: Promise<void> | undefined;
   private readonly full: Batch[] = [];
   private open: Batch | undefined;
   private isDue = false;
   private isWriting = false;
   private waitingCharacters = 0;
-  private readonly waiting = new Map<string, Promise<void>>();
+  private readonly waiting = new Map<string, Batch["written"]>();
+  private readonly aside = new Set<string>();
   private written = new Set<string>();
   private writtenBefore = new Set<string>();
 
-  constructor(write: Write, recall: Recall) {
-    this.write = write;
-    this.recall = recall;
+  constructor(host: GathererHost) {
+    this.host = host;
   }
 
-  /** Takes events; resolves when they are written, rejects when some could not be. An id that came before is not written again. */
-  async add(events: readonly GatheredEvent[]): Promise<void> {
+  /**
+   * Takes events; resolves when they are written, rejects when some could not be. An id that came before is not written again.
+   * Rejects with `EventsSetAside` where all are written but those that never can be. Such an event is known from then on, so
+   * that a sender that repeats it is not refused for ever; `again` says that it is to be tried.
+   */
+  async add(events: readonly GatheredEvent[], again = false): Promise<void> {
     if (this.waitingCharacters > MAX_WAITING_CHARACTERS) throw new Error("too many events are waiting to be written");
-    const writes = new Set<Promise<void>>();
+    const writes = new Map<Batch["written"], string[]>();
     for (const event of events) {
       const { id } = event.event;
-      if (this.isWritten(id)) continue;
-      const waiting = this.waiting.get(id) ?? this.put(event);
-      writes.add(waiting);
+      if (again) this.aside.delete(id);
+      if (this.isWritten(id) || this.aside.has(id)) continue;
+      const written = this.waiting.get(id) ?? this.put(event);
+      writes.set(written, [...(writes.get(written) ?? []), id]);
     }
-    await Promise.all(writes);
+    const asides = await Promise.all(
+      [...writes].map(async ([written, ids]) => {
+        const setAside = await written;
+        return ids.filter((id) => setAside.has(id));
+      }),
+    );
+    if (asides.flat().length > 0) throw new EventsSetAside(asides.flat());
   }
 
   /** Whether so much waits that whoever can should let it be written before more comes. */
@@ -72,7 +94,7 @@ export class EventGatherer {
     await Promise.allSettled(new Set(this.waiting.values()));
   }
 
-  private put(event: GatheredEvent): Promise<void> {
+  private put(event: GatheredEvent): Batch["written"] {
     if (this.open && this.open.characters + event.json.length > MAX_BATCH_CHARACTERS) {
       this.full.push(this.open);
       this.open = undefined;
@@ -87,12 +109,12 @@ export class EventGatherer {
   }
 
   private begin(): Batch {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<ReadonlySet<string>>();
     // Whoever gave the events hears of a failure; a batch that nobody waits for must not end the object.
     promise.catch(() => {});
     this.isDue = false;
     setTimeout(() => this.flush(), GATHER_MS);
-    return { events: [], characters: 0, written: promise, settle: (error) => (error ? reject(error) : resolve()) };
+    return { events: [], characters: 0, written: promise, settle: resolve, fail: reject };
   }
 
   private async pump(): Promise<void> {
@@ -111,23 +133,43 @@ export class EventGatherer {
   }
 
   private async writeBatch(batch: Batch): Promise<void> {
-    let failure: unknown = null;
+    const setAside = new Set<string>();
     try {
       await this.recollect();
       const fresh = batch.events.filter(({ event }) => !this.isWritten(event.id));
-      if (fresh.length > 0) await this.write(fresh);
-      for (const { event } of batch.events) this.remember(event.id);
+      await inHalves(
+        fresh,
+        (events) => this.writeSome(events),
+        async (event, error) => {
+          await this.host.setAside(event, error);
+          setAside.add(event.event.id);
+          this.rememberAside(event.event.id);
+        },
+        { isPassing: isOutage },
+      );
+      batch.settle(setAside);
     } catch (error) {
-      failure = error ?? new Error("the write failed");
+      batch.fail(error);
     }
     for (const { event } of batch.events) this.waiting.delete(event.id);
     this.waitingCharacters -= batch.characters;
-    batch.settle(failure);
+  }
+
+  /** What is written stays known, whatever becomes of the rest of its batch. */
+  private async writeSome(events: readonly GatheredEvent[]): Promise<void> {
+    await this.host.write(events);
+    for (const { event } of events) this.remember(event.id);
+  }
+
+  private rememberAside(id: string): void {
+    this.aside.add(id);
+    const [oldest] = this.aside;
+    if (this.aside.size > MAX_ASIDE && oldest !== undefined) this.aside.delete(oldest);
   }
 
   /** Once in the object's life; where it fails the batch fails, and the next one tries again. */
   private async recollect(): Promise<void> {
-    this.recalled ??= this.recall().then((ids) => ids.forEach((id) => this.remember(id)));
+    this.recalled ??= this.host.recall().then((ids) => ids.forEach((id) => this.remember(id)));
     try {
       await this.recalled;
     } catch (error) {

@@ -2,7 +2,8 @@
 import { parseJson } from "#lib/json";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
-import type { StreamCall } from "#events/emit";
+import { keepDeadLetter, reasonOf } from "#events/dead-letters";
+import { EventsSetAside, type StreamCall, type StreamRefusal } from "#events/emit";
 import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent } from "#events/event";
 import { EventReader } from "#events/read-events";
 import { buildSegments, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
@@ -49,16 +50,17 @@ export class EventStream extends SluiceObject {
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
     this.keepWorkspace(call.workspace);
     if (call.logs.length > 0) this.theListeners().showLogs(call.logs);
-    return this.takeEvents(call.events);
+    return this.takeEvents(call.events, call.again);
   }
 
-  private async takeEvents(events: readonly ReceivedEvent[]): Promise<Response> {
+  private async takeEvents(events: readonly ReceivedEvent[], again?: boolean): Promise<Response> {
     try {
-      await this.theGatherer().add(events.flatMap(gathered));
+      await this.theGatherer().add(events.flatMap(gathered), again);
       return new Response(null, { status: 204 });
     } catch (error) {
       // The caller decides whether to try again; an exception would only be logged once more.
-      return Response.json({ error: error instanceof Error ? error.message : String(error) }, { status: 503 });
+      const setAside = error instanceof EventsSetAside && { set_aside: [...error.ids] };
+      return Response.json({ error: reasonOf(error), ...setAside } satisfies StreamRefusal, { status: 503 });
     }
   }
 
@@ -101,7 +103,21 @@ export class EventStream extends SluiceObject {
     const segments = buildSegments(events, clock(), ids);
     await writeSegments(this.database(), workspace, segments, hasWork);
     await this.queue(workspace, segments.filter(hasWork).map(keyOf));
-    this.theListeners().showEvents(events);
+    this.show(events);
+  }
+
+  /** What is written is written, whatever becomes of those who listen. */
+  private show(events: readonly GatheredEvent[]): void {
+    try {
+      this.theListeners().showEvents(events);
+    } catch (error) {
+      console.error("events could not be shown to those who listen", error);
+    }
+  }
+
+  private async setAside({ event }: GatheredEvent, error: unknown): Promise<void> {
+    const keeper = { db: this.database(), workspaceId: this.workspace(), clock, ids };
+    await keepDeadLetter(keeper, { queue: "events", key: event.id, reason: reasonOf(error), message: event });
   }
 
   /** What does not reach the queue is found by the sweep. */
@@ -121,10 +137,11 @@ export class EventStream extends SluiceObject {
   }
 
   private theGatherer(): EventGatherer {
-    return (this.gatherer ??= new EventGatherer(
-      (events) => this.writeEvents(events),
-      () => new EventReader(this.database(), this.workspace()).recentIds(clock()),
-    ));
+    return (this.gatherer ??= new EventGatherer({
+      write: (events) => this.writeEvents(events),
+      recall: () => new EventReader(this.database(), this.workspace()).recentIds(clock()),
+      setAside: (event, error) => this.setAside(event, error),
+    }));
   }
 
   private theListeners(): Listeners {

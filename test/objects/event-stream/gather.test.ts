@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { GatheredEvent } from "#events/segments";
 import { receiveEvent } from "#events/event";
+import { EventsSetAside } from "#events/emit";
 import { EventGatherer } from "#objects/event-stream/gather";
 import { anEvent } from "../../events/world";
 
@@ -12,10 +13,11 @@ function large(characters: number): GatheredEvent {
 
 test("who sends more than is written at once is asked to wait until it is", async () => {
   const written: number[] = [];
-  const gatherer = new EventGatherer(
-    async (events) => void written.push(events.length),
-    async () => [],
-  );
+  const gatherer = new EventGatherer({
+    write: async (events) => void written.push(events.length),
+    recall: async () => [],
+    setAside: async () => {},
+  });
   const adding = [gatherer.add([large(3_900_000)])];
   expect(gatherer.isFull()).toBe(false);
   adding.push(gatherer.add([large(200_000)]));
@@ -24,4 +26,62 @@ test("who sends more than is written at once is asked to wait until it is", asyn
   expect(gatherer.isFull()).toBe(false);
   await Promise.all(adding);
   expect(written).toEqual([1, 1]);
+});
+
+/** A gatherer whose write fails for batches with one of the bad events. */
+function aGatherer(bad: ReadonlySet<string>, failure: () => Error = () => new Error("malformed")) {
+  const written: string[] = [];
+  const setAside: string[] = [];
+  const gatherer = new EventGatherer({
+    async write(events) {
+      if (events.some(({ event }) => bad.has(event.id))) throw failure();
+      written.push(...events.map(({ event }) => event.id));
+    },
+    recall: async () => [],
+    setAside: async ({ event }) => void setAside.push(event.id),
+  });
+  return { gatherer, written, setAside };
+}
+
+const idOf = ({ event }: GatheredEvent): string => event.id;
+
+test("an event that cannot be written fails its own sender alone", async () => {
+  const events = Array.from({ length: 8 }, () => large(10));
+  const bad = events.slice(2, 3);
+  const { gatherer, written, setAside } = aGatherer(new Set(bad.map(idOf)));
+  const senders = events.map((event) => gatherer.add([event]));
+  const all = gatherer.add(events);
+  await gatherer.settle();
+  const outcomes = await Promise.allSettled(senders);
+  expect(outcomes.map(({ status }) => status)).toEqual(
+    events.map((event) => (event === bad[0] ? "rejected" : "fulfilled")),
+  );
+  await expect(all).rejects.toEqual(new EventsSetAside(bad.map(idOf)));
+  expect(written).toEqual(events.filter((event) => event !== bad[0]).map(idOf));
+  expect(setAside).toEqual(bad.map(idOf));
+});
+
+test("an event that was set aside is not tried again when its sender repeats it, but when that is asked for", async () => {
+  const event = large(10);
+  const bad = new Set([idOf(event)]);
+  const { gatherer, written, setAside } = aGatherer(bad);
+  await expect(gatherer.add([event])).rejects.toThrow("dead letters");
+  await gatherer.add([event]);
+  expect(setAside).toEqual([idOf(event)]);
+  bad.clear();
+  await gatherer.add([event], true);
+  expect(written).toEqual([idOf(event)]);
+});
+
+test("where the database is away nothing is set aside, and all come again", async () => {
+  const events = [large(10), large(10)];
+  const bad = new Set(events.map(idOf));
+  const { gatherer, written, setAside } = aGatherer(
+    bad,
+    () => new Error("D1 DB is overloaded. Too many requests queued."),
+  );
+  await expect(gatherer.add(events)).rejects.toThrow("overloaded");
+  bad.clear();
+  await gatherer.add(events);
+  expect([written, setAside]).toEqual([events.map(idOf), []]);
 });
