@@ -90,6 +90,12 @@ export async function writeAgain(tools: Tools, event: ReceivedEvent): Promise<vo
   await callStream(tools, { v: 1, workspace: tools.workspaceId, events: [event], logs: [], again: true });
 }
 
+/** Whether the workspace's object answers at all. */
+export async function isStreamUp(tools: Tools): Promise<boolean> {
+  const nothing: StreamCall = { v: 1, workspace: tools.workspaceId, events: [], logs: [] };
+  return (await attempt(tools, JSON.stringify(nothing))) === null;
+}
+
 function received(tools: Tools, events: readonly Event[]): ReceivedEvent[] {
   const now = tools.clock();
   return events.map((event) => receiveEvent(event, now));

@@ -10,15 +10,20 @@ import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { writeEvents } from "#events/emit";
+import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
+import { EventsSetAside, isStreamUp, writeEvents } from "#events/emit";
 import { type FactColumns, readFacts } from "#events/facts";
 import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
 import { earliestId, timeOfId } from "#events/ordered-ids";
+import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
+import { inHalves } from "#lib/halving";
 import type { Tools } from "#tools";
 import { type State, StateType } from "#wire/state";
 
 const MARK = "outbox";
+/** The stretch that is at work: where it begins, and how many states it has. */
+const BEGUN = "outbox begun";
 /** How long a change is given to send its event itself. */
 const PATIENCE: Micros = 60_000_000;
 /** How far back the first sweep looks. */
@@ -26,24 +31,86 @@ const FIRST_LOOK: Micros = 3_600_000_000;
 /** How many states are looked at in one read, and how many reads one run makes. */
 const MAX_STATES = 500;
 const MAX_READS = 20;
+/** How many states without an event are in memory at once; a message may have 100,000 characters in an event. */
+const MAX_UNSENT = 50;
+const MAX_MESSAGE_CHARACTERS = 100_001;
 const HOUR: Micros = 3_600_000_000;
 /** How much earlier than a state's id its event's segment may be written, by a clock that is slow. */
 const SLOW_CLOCK: Micros = 60_000_000;
 
-/** Sends the events of states that have none, from the mark until a minute ago, and moves the mark. */
+/**
+ * Sends the events of states that have none, from the mark until a minute ago, and moves the mark. A stretch that was begun and
+ * did not come to its end is begun anew in smaller steps; a single state that ends the sweep is kept as a dead letter.
+ */
 export async function sweepOutbox(tools: Tools): Promise<void> {
   const until = earliestId(tools.clock() - PATIENCE);
   let after = await readMark(tools);
+  let most = await stepsAfter(tools, after);
   for (let reads = 0; reads < MAX_READS && after < until; reads++) {
-    const range = sql`st.id > ${after} and st.id < ${until}`;
-    const [last] = await tools.db.rows<{ id: string | null }>(sql`
-      select max(id) as id from (select st.id from ${flow_run_state} st where ${range} order by st.id limit ${MAX_STATES})`);
-    const end = last?.id ?? until;
-    if (last?.id) await sendUnsent(tools, sql`st.id > ${after} and st.id <= ${end}`, after);
-    await tools.db.run(sql`insert into ${sweep_mark} (name, mark) values (${MARK}, ${end})
-      on conflict (name) do update set mark = max(mark, excluded.mark)`);
+    const end = (await lastOf(tools, after, until, Math.max(1, most))) ?? until;
+    if (end !== until) await sweepStretch(tools, after, end, most);
+    await tools.db.batch([moveMark(end), endStretch()]);
     after = end;
+    most = Math.min(MAX_STATES, Math.max(1, 2 * most));
   }
+}
+
+/** The last of the next states after a mark, so many at most; null where there is none. */
+async function lastOf(tools: Tools, after: string, until: string, most: number): Promise<string | null> {
+  const [last] = await tools.db.rows<{ id: string | null }>(sql`
+    select max(id) as id from (select st.id from ${flow_run_state} st where st.id > ${after} and st.id < ${until}
+      order by st.id limit ${most})`);
+  return last?.id ?? null;
+}
+
+async function sweepStretch(tools: Tools, after: string, end: string, most: number): Promise<void> {
+  const range = sql`st.id > ${after} and st.id <= ${end}`;
+  if (most === 0) return giveUp(tools, range);
+  await tools.db.run(beginStretch(after, most));
+  try {
+    await sendUnsent(tools, range, after);
+  } catch (error) {
+    // It has ended, and said so: nothing in the stretch is to blame for it.
+    await tools.db.run(endStretch());
+    throw error;
+  }
+}
+
+/** How many states the next step takes: all it may, an eighth of a step that did not come to its end, or none but to give one up. */
+async function stepsAfter(tools: Tools, after: string): Promise<number> {
+  const [place, most] = (await readMarkOf(tools, BEGUN))?.split("/") ?? [];
+  if (place !== after) return MAX_STATES;
+  return Number(most) > 1 ? Math.max(1, Math.floor(Number(most) / 8)) : 0;
+}
+
+/** Keeps states as dead letters without a look at what they hold. */
+async function giveUp(tools: Tools, range: SQL): Promise<void> {
+  const rows = await tools.db.rows<{ id: string; workspace_id: string }>(
+    sql`select st.id, st.workspace_id from ${flow_run_state} st where ${range}`,
+  );
+  for (const { id, workspace_id: workspaceId } of rows) {
+    const reason = "the sweep did not come to its end with this state";
+    await keepDeadLetter({ ...tools, workspaceId }, { queue: "outbox", key: id, reason, message: { state_id: id } });
+  }
+}
+
+function moveMark(mark: string): SQL {
+  return sql`insert into ${sweep_mark} (name, mark) values (${MARK}, ${mark})
+    on conflict (name) do update set mark = max(mark, excluded.mark)`;
+}
+
+function beginStretch(after: string, most: number): SQL {
+  return sql`insert into ${sweep_mark} (name, mark) values (${BEGUN}, ${`${after}/${most}`})
+    on conflict (name) do update set mark = excluded.mark`;
+}
+
+function endStretch(): SQL {
+  return sql`delete from ${sweep_mark} where name = ${BEGUN}`;
+}
+
+async function readMarkOf(tools: Tools, name: string): Promise<string | undefined> {
+  const [row] = await tools.db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${name}`);
+  return row?.mark;
 }
 
 /** Sends what lies between the mark and now for some runs, before they are deleted with their states. */
@@ -58,8 +125,7 @@ export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]):
 
 /** Up to this id every state's event is proved to have been sent. */
 async function readMark(tools: Tools): Promise<string> {
-  const [mark] = await tools.db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${MARK}`);
-  return mark?.mark ?? earliestId(tools.clock() - FIRST_LOOK);
+  return (await readMarkOf(tools, MARK)) ?? earliestId(tools.clock() - FIRST_LOOK);
 }
 
 /** The first segment that may yet be asked whether it holds a state's event. Those before it have nothing more to prove. */
@@ -69,22 +135,54 @@ export async function firstSegmentAsked(tools: Tools): Promise<string> {
 
 const firstSegmentAfter = (mark: string): string => earliestId(timeOfId(mark) - SLOW_CLOCK);
 
-/** Sends what has no event of the states in a range, all of which are younger than `after`. */
+/**
+ * Sends what has no event of the states in a range, all of which are younger than `after`. A state whose event can never be
+ * made or written is kept as a dead letter, so that those behind it are reached.
+ */
 async function sendUnsent(tools: Tools, range: SQL, after: string): Promise<void> {
-  const rows = await tools.db.rows<UnsentRow>(selectUnsent(range, firstSegmentAfter(after)));
-  for (const [workspaceId, ofWorkspace] of Map.groupBy(rows, (row) => row.workspace_id)) {
-    await writeEvents(
-      { ...tools, workspaceId },
-      ofWorkspace.map((row) => flowRunStateEvent(factsOf(row))),
-    );
+  for (let rest = range, isMore = true; isMore;) {
+    const rows = await tools.db.rows<UnsentRow>(selectUnsent(rest, firstSegmentAfter(after)));
+    for (const [workspaceId, ofWorkspace] of Map.groupBy(rows, (row) => row.workspace_id)) {
+      const own = { ...tools, workspaceId };
+      await inHalves(
+        ofWorkspace,
+        (some) => sendEvents(own, some),
+        (row, error) => setAside(own, row, error),
+        { isPassing: isOutage },
+      );
+    }
+    rest = sql`${range} and st.id > ${rows.at(-1)?.id ?? ""}`;
+    isMore = rows.length === MAX_UNSENT;
   }
 }
 
-type UnsentRow = FactColumns & { workspace_id: string; state: string; initial: string | null };
+/** Sends the event of a state whose event could not be sent, unless it was sent meanwhile. Throws where it still cannot be. */
+export async function sendEventOf(tools: Tools, stateId: string): Promise<void> {
+  const only = sql`st.workspace_id = ${tools.workspaceId} and st.id = ${stateId}`;
+  await sendEvents(tools, await tools.db.rows<UnsentRow>(selectUnsent(only, firstSegmentAfter(stateId))));
+}
+
+async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
+  const events = rows.map((row) => flowRunStateEvent(factsOf(row)));
+  try {
+    await writeEvents(tools, events);
+  } catch (error) {
+    // The object keeps those events itself.
+    if (!(error instanceof EventsSetAside)) throw error;
+  }
+}
+
+/** Keeps a state whose event failed by itself. Where the stream takes nothing at all, it is not the state's fault. */
+async function setAside(tools: Tools, { id }: UnsentRow, error: unknown): Promise<void> {
+  if (error instanceof ApiError && !(await isStreamUp(tools))) throw error;
+  await keepDeadLetter(tools, { queue: "outbox", key: id, reason: reasonOf(error), message: { state_id: id } });
+}
+
+type UnsentRow = FactColumns & { id: string; workspace_id: string; state: string; initial: string | null };
 
 const stateJson = (alias: string): SQL =>
   sql.raw(`json_object('id', ${alias}.id, 'type', ${alias}.type, 'name', ${alias}.name, 'timestamp', ${alias}.timestamp,
-    'message', ${alias}.message, 'state_details', json(${alias}.state_details))`);
+    'message', substr(${alias}.message, 1, ${MAX_MESSAGE_CHARACTERS}), 'state_details', ${alias}.state_details)`);
 
 /** Prefect: the scheduler writes its runs without orchestration, so their first state has no event. */
 const madeBySchedule = sql.raw(`(r.auto_scheduled = 1 and r.state_ids ->> '$[0]' = st.id)`);
@@ -104,7 +202,7 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
       cross join ${event_segment} s on s.workspace_id = w.workspace_id and s.hour = w.hour and s.id >= ${firstSegment}
       cross join json_each(s.run_event_ids) e
     )
-    select st.workspace_id, ${stateJson("st")} as state,
+    select st.id, st.workspace_id, ${stateJson("st")} as state,
       (select ${stateJson("before")} from json_each(r.state_ids) own
         join json_each(r.state_ids) prior on prior.key = own.key - 1
         join ${flow_run_state} before on before.id = prior.value
@@ -122,14 +220,16 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     left join ${task_run} t on t.workspace_id = r.workspace_id and t.id = r.parent_task_run_id
     where ${range} and not ${madeBySchedule} and st.id not in (select id from sent)
-    order by st.id`;
+    order by st.id limit ${MAX_UNSENT}`;
 }
 
 function factsOf(row: UnsentRow): FlowRunFacts {
   return readFacts(row, row.initial === null ? null : readState(row.initial), readState(row.state));
 }
 
+/** Details are read here and not by the database, which would fail all states for one that nests too deep. */
 function readState(json: string): State {
-  const state = readJson<Omit<State, "data">>(json);
-  return { ...state, type: StateType.parse(state.type), data: null };
+  const state = readJson<Omit<State, "data" | "state_details"> & { state_details: string }>(json);
+  const details = readJson<State["state_details"]>(state.state_details);
+  return { ...state, type: StateType.parse(state.type), state_details: details, data: null };
 }

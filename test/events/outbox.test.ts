@@ -1,8 +1,11 @@
 import { createExecutionContext, createScheduledController, env } from "cloudflare:test";
+import type { SQL } from "drizzle-orm";
+import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { expect, test } from "vitest";
+import type { Database } from "#db/database";
 import { DEFAULT_WORKSPACE } from "#env";
 import type { Event } from "#events/event";
-import { sendUnsentOf } from "#events/outbox";
+import { sendUnsentOf, sweepOutbox } from "#events/outbox";
 import { earliestId } from "#events/ordered-ids";
 import { systemIds } from "#lib/clock";
 import { makeTools } from "#tools";
@@ -172,3 +175,90 @@ test("a segment that the queue lost is queued again after a minute", async () =>
     })
     .toEqual({ name: "lost", state_name: "Completed" });
 });
+
+const outboxLetters = async (stateIds: string[]) =>
+  (
+    await env.DB.prepare(
+      "select key, reason from dead_letter where queue = 'outbox' and key in (select value from json_each(?)) order by key",
+    )
+      .bind(JSON.stringify(stateIds))
+      .all<{ key: string; reason: string }>()
+  ).results;
+
+test("a state whose event cannot be made is kept as a dead letter, and those behind it are sent", async () => {
+  const [before, bad, after] = [
+    await aRunWithoutEvents(100),
+    await aRunWithoutEvents(95),
+    await aRunWithoutEvents(90, 85),
+  ];
+  await env.DB.prepare("update flow_run_state set type = 'NONSENSE' where id = ?").bind(bad.stateIds[0]).run();
+  await env.DB.prepare("delete from sweep_mark").run();
+  await cron();
+  expect((await eventsOf(before.id)).map(({ id }) => id)).toEqual(before.stateIds);
+  expect((await eventsOf(after.id)).map(({ id }) => id)).toEqual(after.stateIds);
+  expect(await outboxLetters([before, bad, after].flatMap(({ stateIds }) => stateIds))).toEqual([
+    { key: bad.stateIds[0], reason: expect.stringContaining("expected one of") },
+  ]);
+  const mark = await env.DB.prepare("select mark from sweep_mark where name = 'outbox'").first<string>("mark");
+  expect((mark ?? "") > (after.stateIds[1] ?? "")).toBe(true);
+});
+
+test("details of a state that nest too deep for the database do not hold up its event", async () => {
+  const run = await aRunWithoutEvents(100);
+  await env.DB.prepare("update flow_run_state set state_details = ? where id = ?")
+    .bind(`{"deep":${"[".repeat(1_100)}${"]".repeat(1_100)}}`, run.stateIds[0])
+    .run();
+  await env.DB.prepare("delete from sweep_mark").run();
+  await sendUnsentOf(
+    makeTools(env, DEFAULT_WORKSPACE, () => {}),
+    [run.id],
+  );
+  expect((await eventsOf(run.id)).map(({ id }) => id)).toEqual(run.stateIds);
+});
+
+test("a state that ended the sweep again and again is kept as a dead letter, and the sweep goes on behind it", async () => {
+  const run = await aRunWithoutEvents(100, 90);
+  const mark = earliestId((Date.now() - 101_000) * 1000);
+  await env.DB.prepare("delete from sweep_mark").run();
+  await env.DB.prepare("insert into sweep_mark values ('outbox', ?1), ('outbox begun', ?1 || '/1')").bind(mark).run();
+  await env.DB.prepare("delete from flow_run_state where id > ? and flow_run_id <> ?").bind(mark, run.id).run();
+  await cron();
+  expect((await eventsOf(run.id)).map(({ id }) => id)).toEqual(run.stateIds.slice(1));
+  expect(await outboxLetters(run.stateIds)).toEqual([
+    { key: run.stateIds[0], reason: "the sweep did not come to its end with this state" },
+  ]);
+});
+
+test.for([
+  [500, 62],
+  [62, 7],
+  [7, 1],
+])("a step of %d states that did not come to its end is begun anew with %d", async ([begun, next]) => {
+  await env.DB.prepare("delete from flow_run_state").run();
+  const run = await aRunWithoutEvents(...Array.from({ length: (next ?? 0) + 1 }, (_, index) => 2_000 - index));
+  const mark = earliestId((Date.now() - 2_001_000) * 1000);
+  await env.DB.prepare("delete from sweep_mark").run();
+  await env.DB.prepare("insert into sweep_mark values ('outbox', ?1), ('outbox begun', ?1 || '/' || ?2)")
+    .bind(mark, begun)
+    .run();
+  const steps: string[] = [];
+  const tools = makeTools(env, DEFAULT_WORKSPACE, () => {});
+  await sweepOutbox({ ...tools, db: watched(tools.db, steps) });
+  expect(steps[0]).toBe(`${mark}/${next}`);
+  expect(steps[1]).toBe(`${run.stateIds[(next ?? 0) - 1]}/${2 * (next ?? 0)}`);
+});
+
+/** A database that tells of the steps that a sweep begins. */
+function watched(db: Database, steps: string[]): Database {
+  return new Proxy(db, {
+    get(target, name: keyof Database) {
+      const value: unknown = target[name];
+      if (name !== "run") return typeof value === "function" ? value.bind(target) : value;
+      return async (statement: SQL) => {
+        const { params } = new SQLiteSyncDialect().sqlToQuery(statement);
+        if (params[0] === "outbox begun" && typeof params[1] === "string") steps.push(params[1]);
+        return target.run(statement);
+      };
+    },
+  });
+}
