@@ -1,11 +1,9 @@
 /** The consumers of the queue `events` and of what it gave up: segments that hold work are recorded, once or twice alike. */
-import { sql } from "drizzle-orm";
 import { z } from "zod";
-import { readJson } from "#db/database";
-import { dead_letter, event_segment } from "#db/tables/event";
-import type { ReceivedEvent } from "#events/event";
+import { dead_letter } from "#db/tables/event";
+import { MAX_BYTES, markConsumed, recordSegments } from "#events/record-segments";
 import type { Segment, SegmentKey } from "#events/segments";
-import { isTaskRunReport, mergeTaskRuns, readTaskRun, recordTaskRuns } from "#events/task-runs";
+import { isTaskRunReport } from "#events/task-runs";
 import type { Tools } from "#tools";
 import { UuidText } from "#wire/ids";
 
@@ -17,8 +15,6 @@ const SegmentsMessage = z.object({
 });
 type SegmentsMessage = z.output<typeof SegmentsMessage>;
 
-/** How much of the segments is held in memory at once. */
-const MAX_BYTES = 8_000_000;
 const RETRY_DELAY_SECONDS = 2;
 /** A queue's message may have 128 KB. */
 const MAX_KEYS = 500;
@@ -75,48 +71,6 @@ function groups<T extends { body: SegmentsMessage }>(messages: readonly T[]): T[
     }
   }
   return parted;
-}
-
-/** Records what segments tell, and that they are consumed, in one batch. A segment that is consumed already is passed over. */
-export async function recordSegments(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
-  let rest = keys;
-  while (rest.length > 0) {
-    const now: SegmentKey[] = [];
-    let bytes = 0;
-    for (const key of rest) {
-      if (now.length > 0 && bytes + key.bytes > MAX_BYTES) break;
-      now.push(key);
-      bytes += key.bytes;
-    }
-    await recordSome(tools, now);
-    rest = rest.slice(now.length);
-  }
-}
-
-async function recordSome(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
-  const rows = await tools.db.rows<{ hour: number; id: string; events: string }>(sql`
-    select s.hour, s.id, s.events from json_each(${JSON.stringify(keys)}) k
-    cross join ${event_segment} s
-    where s.workspace_id = ${tools.workspaceId} and s.hour = k.value->>'hour' and s.id = k.value->>'id' and s.consumed = 0`);
-  if (rows.length === 0) return;
-  const reports = rows.flatMap((row) => readJson<ReceivedEvent[]>(row.events)).filter(isTaskRunReport);
-  const records = reports.flatMap((event) => {
-    const record = readTaskRun(event);
-    if (!record) console.warn(`event ${event.id} tells of no task run that could be recorded`);
-    return record ?? [];
-  });
-  await tools.db.batch([
-    ...recordTaskRuns(tools.workspaceId, mergeTaskRuns(records), tools.clock()),
-    markConsumed(tools.workspaceId, rows, 1),
-  ]);
-}
-
-/** Marks segments as seen to (1), or as given up (2). */
-function markConsumed(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[], consumed: 1 | 2) {
-  const list = JSON.stringify(keys.map(({ hour, id }) => [hour, id]));
-  return sql`update ${event_segment} set consumed = ${consumed}
-    where workspace_id = ${workspaceId} and consumed = 0
-      and (hour, id) in (select value->>0, value->>1 from json_each(${list}))`;
 }
 
 /** Keeps what a queue gave up, under the message's own id, so that a repeat keeps it once. The sweep then leaves it alone. */

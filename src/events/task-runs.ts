@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
+import { byteLength } from "#lib/bytes";
 import type { Micros } from "#lib/clock";
 import { parseTime, Time } from "#wire/dates";
 import { canonicalUuid, isUuid } from "#wire/ids";
@@ -34,7 +35,9 @@ const Payload = z.object({
     next_scheduled_start_time: OptionalTime,
     start_time: OptionalTime,
     end_time: OptionalTime,
-    total_run_time: Float.default(0),
+    total_run_time: Float.default(0)
+      .transform((seconds): Micros => Math.round(seconds * 1_000_000))
+      .refine(Number.isSafeInteger, "A duration may have 285 years"),
   }),
   validated_state: z.object({
     type: StateType,
@@ -49,7 +52,7 @@ const Payload = z.object({
 export interface TaskRunRecord {
   id: string;
   flow_run_id: string | null;
-  columns: Omit<z.output<typeof Payload>["task_run"], "total_run_time"> & { total_run_time: Micros };
+  columns: z.output<typeof Payload>["task_run"];
   states: State[];
 }
 
@@ -58,15 +61,19 @@ export function isTaskRunReport(event: ReceivedEvent): boolean {
   return event.event.startsWith("prefect.task-run") && event.resource["prefect.orchestration"] === "client";
 }
 
-/** Reads a report; null where it is not one that can be recorded, however often it came. */
-export function readTaskRun(event: ReceivedEvent): TaskRunRecord | null {
+/** Reads a report; `wrong` says why it is none that can be recorded, however often it came. */
+export function readTaskRun(event: ReceivedEvent): TaskRunRecord | { wrong: string } {
   const id = idOfKind("prefect.task-run", resourceId(event.resource));
+  if (id === undefined || !isUuid(id)) return { wrong: `${resourceId(event.resource)} is no task run` };
   const occurred = parseTime(event.occurred);
-  const payload = Payload.safeParse(event.payload);
-  if (id === undefined || !isUuid(id) || occurred === undefined || !payload.success) return null;
+  if (occurred === undefined) return { wrong: `occurred: ${event.occurred} is no time` };
   const flowRun = event.related.find((resource) => resource[RESOURCE_ROLE] === "flow-run");
   const flowRunId = flowRun && idOfKind("prefect.flow-run", resourceId(flowRun));
-  if (flowRunId !== undefined && !isUuid(flowRunId)) return null;
+  if (flowRunId !== undefined && !isUuid(flowRunId)) return { wrong: `related: ${flowRunId} is no flow run's id` };
+  const payload = Payload.safeParse(event.payload);
+  if (!payload.success) {
+    return { wrong: payload.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`).join("; ") };
+  }
   const { task_run: columns, validated_state: state } = payload.data;
   const ids = {
     task_run_id: canonicalUuid(id),
@@ -75,7 +82,7 @@ export function readTaskRun(event: ReceivedEvent): TaskRunRecord | null {
   return {
     id: ids.task_run_id,
     flow_run_id: ids.flow_run_id,
-    columns: { ...columns, total_run_time: Math.round(columns.total_run_time * 1_000_000) },
+    columns,
     states: [
       {
         id: event.id,
@@ -95,19 +102,16 @@ function present(details: StateDetails): StateDetails {
   return Object.fromEntries(Object.entries(details).filter(([, value]) => value !== null && value !== undefined));
 }
 
-/** One record for each task run: the columns of its newest state, its states by time. The order of the reports says nothing. */
+/**
+ * One record for each task run: the columns of its newest state, its states by time. The order of the reports says nothing.
+ */
 export function mergeTaskRuns(records: readonly TaskRunRecord[]): TaskRunRecord[] {
-  const merged = new Map<string, TaskRunRecord>();
-  for (const record of records) {
-    const present = merged.get(record.id);
-    merged.set(record.id, present ? mergeTwo(present, record) : record);
-  }
-  return [...merged.values()];
+  return [...Map.groupBy(records, ({ id }) => id).values()].map(mergeRecords);
 }
 
-function mergeTwo(a: TaskRunRecord, b: TaskRunRecord): TaskRunRecord {
-  const states = new Map([...a.states, ...b.states].map((state) => [state.id, state]));
-  const newest = compareStates(newestOf(a), newestOf(b)) >= 0 ? a : b;
+function mergeRecords(records: TaskRunRecord[]): TaskRunRecord {
+  const newest = anyOf(records.toSorted((a, b) => compareStates(newestOf(b), newestOf(a)))[0]);
+  const states = new Map(records.flatMap((record) => record.states.map((state) => [state.id, state])));
   return { ...newest, states: [...states.values()].toSorted(compareStates) };
 }
 
@@ -123,10 +127,12 @@ const progressSql = (type: string): string =>
 const compareStates = (a: State, b: State): number =>
   a.timestamp - b.timestamp || progressOf(a.type) - progressOf(b.type) || (a.id < b.id ? -1 : Number(a.id > b.id));
 
-function newestOf(record: TaskRunRecord): State {
-  const newest = record.states.at(-1);
-  if (!newest) throw new Error("a task run's record has at least one state");
-  return newest;
+const newestOf = (record: TaskRunRecord): State => anyOf(record.states.at(-1));
+
+/** What is there for certain: a record has at least one state, a group at least one record. */
+function anyOf<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("nothing was reported of a task run");
+  return value;
 }
 
 /** The columns that go with the newest state. */
@@ -159,8 +165,35 @@ const IS_NEWER = `task_run.state_timestamp is null
   or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, excluded.state_id)
     > (task_run.state_timestamp, ${progressSql("task_run.state_type")}, coalesce(task_run.state_id, ''))`;
 
-/** D1 takes values of 2 MB. */
-const MAX_STATEMENT_CHARACTERS = 1_500_000;
+/** D1 takes values of 2 MB, counted in bytes. An event has at most 1.5 MB, and the largest row not much more. */
+const MAX_STATEMENT_BYTES = 1_000_000;
+/** A row has its newest state whole, whatever its size, and of the states before it the newest in so many bytes. */
+const MAX_OLDER_BYTES = 200_000;
+/** How many states a row has. */
+const MAX_STATES = 1_000;
+
+/** A state without what makes it large. */
+const STUB = `json_object('id', state->>'id', 'type', state->>'type', 'name', substr(state->>'name', 1, 50),
+  'timestamp', state->>'timestamp', 'message', 'Message and data were left out: the states of this task run are too large.',
+  'data', null, 'state_details', json('{}'))`;
+
+/** The states of the row and those that come to it, by time, within the bounds. */
+const MERGED_STATES = `select json_group_array(json(iif(place = 1 or older_bytes <= ${MAX_OLDER_BYTES}, state, ${STUB})) order by place desc)
+  from (
+    select state, place, sum(iif(place = 1, 0, octet_length(state))) over (order by place) as older_bytes
+    from (
+      select state, row_number() over (
+          order by state->>'timestamp' desc, ${progressSql("state->>'type'")} desc, state->>'id' desc
+        ) as place
+      from (
+        select value as state from json_each(task_run.states)
+        union all
+        select value from json_each(excluded.states)
+        where value->>'id' not in (select value->>'id' from json_each(task_run.states))
+      )
+    )
+  )
+  where place <= ${MAX_STATES}`;
 
 /**
  * Statements that write the records, whatever is there already: states are merged by their ids, the columns are those of
@@ -169,8 +202,10 @@ const MAX_STATEMENT_CHARACTERS = 1_500_000;
  * Prefect: a task run that is there under the same flow run, task key and dynamic key is that task run, whatever its id.
  */
 export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRecord[], now: Micros): SQL[] {
-  return chunks(records.map((record) => JSON.stringify(toRow(record)))).map((rows) => {
-    return sql`insert into ${task_run} (workspace_id, id, created, updated, states, ${sql.raw(NEWEST.join(", "))})
+  const rows = records.flatMap(partsOf).map((part) => JSON.stringify(toRow(part)));
+  return chunks(rows).map((told) => {
+    return sql`with told as materialized (select value from json_each(${told}))
+      insert into ${task_run} (workspace_id, id, created, updated, states, ${sql.raw(NEWEST.join(", "))})
       select ${workspaceId},
         coalesce((
           select same.id from task_run same
@@ -178,17 +213,10 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
             and same.task_key = value->>'task_key' and same.dynamic_key = value->>'dynamic_key'
         ), value->>'id'),
         ${now}, ${now}, value->>'states', ${sql.raw(NEWEST.map((name) => `value->>'${name}'`).join(", "))}
-      from json_each(${rows}) where true
+      from told where true
       on conflict (workspace_id, id) do update set
         updated = excluded.updated,
-        states = (
-          select json_group_array(json(state) order by state->>'timestamp', ${sql.raw(progressSql("state->>'type'"))}, state->>'id') from (
-            select value as state from json_each(task_run.states)
-            union all
-            select value from json_each(excluded.states)
-            where value->>'id' not in (select value->>'id' from json_each(task_run.states))
-          )
-        ),
+        states = (${sql.raw(MERGED_STATES)}),
         ${sql.raw(NEWEST.map((name) => `${name} = case when ${IS_NEWER} then excluded.${name} else task_run.${name} end`).join(", "))}
       where exists (
         select 1 from json_each(excluded.states)
@@ -197,38 +225,46 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
   });
 }
 
+/** Parts a record whose states are more than a new row may have; the newest come first, for the columns are those of the newest. */
+function partsOf(record: TaskRunRecord): TaskRunRecord[] {
+  const parts: State[][] = [];
+  let bytes = 0;
+  for (const state of record.states.toReversed()) {
+    const own = byteLength(JSON.stringify(state));
+    const last = parts.at(-1);
+    const fits = last !== undefined && bytes + own <= MAX_OLDER_BYTES;
+    if (fits) last.unshift(state);
+    else parts.push([state]);
+    bytes = fits ? bytes + own : own;
+  }
+  return parts.map((states) => ({ ...record, states }));
+}
+
 function toRow(record: TaskRunRecord): Record<string, unknown> {
   const newest = newestOf(record);
-  const { empirical_policy, tags, labels, task_inputs } = record.columns;
   return {
     ...record.columns,
     id: record.id,
     flow_run_id: record.flow_run_id,
-    empirical_policy: JSON.stringify(empirical_policy),
-    tags: JSON.stringify(tags),
-    labels: JSON.stringify(labels),
-    task_inputs: JSON.stringify(task_inputs),
     state_id: newest.id,
     state_type: newest.type,
     state_name: newest.name,
     state_timestamp: newest.timestamp,
-    states: JSON.stringify(record.states),
+    states: record.states,
   };
 }
 
-/** Parts JSON values into arrays of bounded length. */
+/** Parts JSON values into arrays of bounded size. */
 function chunks(values: readonly string[]): string[] {
   const arrays: string[][] = [];
-  let characters = 0;
+  let bytes = 0;
   for (const value of values) {
+    const own = byteLength(value);
     const last = arrays.at(-1);
-    if (!last || characters + value.length > MAX_STATEMENT_CHARACTERS) {
-      arrays.push([value]);
-      characters = 0;
-    } else {
-      last.push(value);
-    }
-    characters += value.length;
+    const fits = last !== undefined && bytes + own <= MAX_STATEMENT_BYTES;
+    if (fits) last.push(value);
+    else arrays.push([value]);
+    bytes = fits ? bytes + own : own;
   }
   return arrays.map((array) => `[${array.join(",")}]`);
 }

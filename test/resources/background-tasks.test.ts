@@ -100,7 +100,7 @@ async function report(runId: string, type: string, deferred: boolean): Promise<v
     Date.now() * 1000,
   );
   const record = readTaskRun(event);
-  if (!record) throw new Error("the event is no report");
+  if ("wrong" in record) throw new Error(record.wrong);
   await tools().db.batch(recordTaskRuns(WORKSPACE, [record], Date.now() * 1000));
 }
 

@@ -1,0 +1,149 @@
+/** Recording what segments tell: task runs, each report once or twice alike. A bad report fails no other; it becomes a dead letter. */
+import { sql } from "drizzle-orm";
+import { isPassing, type Statement } from "#db/database";
+import { event_segment } from "#db/tables/event";
+import { insertDeadLetter, keepDeadLetter, reasonOf } from "#events/dead-letters";
+import type { ReceivedEvent } from "#events/event";
+import type { SegmentKey } from "#events/segments";
+import { isTaskRunReport, mergeTaskRuns, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
+import { inHalves } from "#lib/halving";
+import { checkDepth, parseJson, TooDeep } from "#lib/json";
+import type { Tools } from "#tools";
+
+/** How much of the segments is held in memory at once. */
+export const MAX_BYTES = 8_000_000;
+/** Dead letters of reports have this queue's name, and as their message the event, or the key of a segment that cannot be read. */
+const LETTERS = "task-runs";
+/** How many dead letters one batch writes. */
+const MAX_LETTERS = 50;
+
+/** A report that can be recorded. */
+interface Report {
+  event: ReceivedEvent;
+  record: TaskRunRecord;
+}
+
+/** What a segment tells: the reports that can be recorded, the dead letters of the others, and what becomes of it. */
+interface ReadSegment {
+  key: Pick<SegmentKey, "hour" | "id">;
+  reports: Report[];
+  letters: Statement[];
+  consumed: 1 | 2;
+}
+
+/** Records what segments tell, and that they are consumed. A segment that is consumed already is passed over. Throws passing failures. */
+export async function recordSegments(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
+  let rest = keys;
+  while (rest.length > 0) {
+    const now: SegmentKey[] = [];
+    let bytes = 0;
+    for (const key of rest) {
+      if (now.length > 0 && bytes + key.bytes > MAX_BYTES) break;
+      now.push(key);
+      bytes += key.bytes;
+    }
+    await recordSome(tools, now);
+    rest = rest.slice(now.length);
+  }
+}
+
+async function recordSome(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
+  const rows = await tools.db.rows<{ hour: number; id: string; events: string }>(sql`
+    select s.hour, s.id, s.events from json_each(${JSON.stringify(keys)}) k
+    cross join ${event_segment} s
+    where s.workspace_id = ${tools.workspaceId} and s.hour = k.value->>'hour' and s.id = k.value->>'id' and s.consumed = 0`);
+  const segments = rows.map(({ events, ...key }) => readReports(tools, key, events));
+  const readable = segments.filter(({ letters }) => letters.length === 0);
+  if (!(await recordAtOnce(tools, readable))) for (const segment of readable) await recordBySteps(tools, segment);
+  for (const segment of segments) if (!readable.includes(segment)) await recordBySteps(tools, segment);
+}
+
+/** Records segments in one batch; false where that failed for good. */
+async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Promise<boolean> {
+  if (segments.length === 0) return true;
+  try {
+    await tools.db.batch([
+      ...statementsOf(
+        tools,
+        segments.flatMap(({ reports }) => reports),
+      ),
+      markConsumed(
+        tools.workspaceId,
+        segments.map(({ key }) => key),
+        1,
+      ),
+    ]);
+    return true;
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    console.error("segments could not be recorded together and are recorded one by one", error);
+    return false;
+  }
+}
+
+/** Records a segment that holds something bad: the healthy reports first, then the dead letters, then that it is consumed. */
+async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: ReadSegment): Promise<void> {
+  await inHalves(
+    reports,
+    async (some) => void (await tools.db.batch(statementsOf(tools, some))),
+    ({ event }, error) => keepDeadLetter(tools, letterOf(event, reasonOf(error))),
+    { isPassing },
+  );
+  for (let first = 0; first < letters.length; first += MAX_LETTERS) {
+    await tools.db.batch(letters.slice(first, first + MAX_LETTERS));
+  }
+  await tools.db.run(markConsumed(tools.workspaceId, [key], consumed));
+}
+
+function statementsOf(tools: Tools, reports: readonly Report[]): Statement[] {
+  return recordTaskRuns(tools.workspaceId, mergeTaskRuns(reports.map(({ record }) => record)), tools.clock());
+}
+
+const letterOf = (event: ReceivedEvent, reason: string) => ({ queue: LETTERS, key: event.id, reason, message: event });
+
+function readReports(tools: Tools, key: ReadSegment["key"], text: string): ReadSegment {
+  try {
+    const { events, isTooDeep } = openSegment(text);
+    const read = events.filter(isTaskRunReport).map((event) => ({ event, record: readReport(event, isTooDeep) }));
+    return {
+      key,
+      reports: read.flatMap(({ event, record }) => ("wrong" in record ? [] : { event, record })),
+      letters: read.flatMap(({ event, record }) =>
+        "wrong" in record ? insertDeadLetter(tools, letterOf(event, record.wrong)) : [],
+      ),
+      consumed: 1,
+    };
+  } catch (error) {
+    const letter = { queue: LETTERS, key: key.id, reason: reasonOf(error), message: { segment: key } };
+    return { key, reports: [], letters: [insertDeadLetter(tools, letter)], consumed: 2 };
+  }
+}
+
+/** The events of a segment; where one nests too deep all are read as JavaScript reads them. Throws where it is no JSON. */
+function openSegment(text: string): { events: ReceivedEvent[]; isTooDeep: boolean } {
+  try {
+    // Written by our own code.
+    return { events: parseJson(text) as ReceivedEvent[], isTooDeep: false };
+  } catch (error) {
+    if (!(error instanceof TooDeep)) throw error;
+    return { events: JSON.parse(text) as ReceivedEvent[], isTooDeep: true };
+  }
+}
+
+/** A report that cannot be read, for whatever reason, must not fail those beside it. */
+function readReport(event: ReceivedEvent, isTooDeep: boolean): TaskRunRecord | { wrong: string } {
+  try {
+    if (isTooDeep) checkDepth(JSON.stringify(event));
+    return readTaskRun(event);
+  } catch (error) {
+    return { wrong: reasonOf(error) };
+  }
+}
+
+/** Marks segments as seen to (1), or as given up (2). */
+export function markConsumed(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[], consumed: 1 | 2) {
+  const list = JSON.stringify(keys.map(({ hour, id }) => [hour, id]));
+  return sql`update ${event_segment} set consumed = ${consumed}
+    where workspace_id = ${workspaceId} and consumed = 0
+      and (hour, id) in (select value->>0, value->>1 from json_each(${list}))`;
+}

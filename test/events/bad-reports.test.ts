@@ -1,0 +1,272 @@
+import { createExecutionContext, createMessageBatch, env, getQueueResult } from "cloudflare:test";
+import type { SQL } from "drizzle-orm";
+import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
+import { beforeEach, expect, test, vi } from "vitest";
+import { segmentMessages } from "#events/consumer";
+import { recordSegments } from "#events/record-segments";
+import type { Event } from "#events/event";
+import { DEFAULT_WORKSPACE } from "#env";
+import { parseJson } from "#lib/json";
+import { makeTools } from "#tools";
+import worker from "#worker";
+import { aroundCalls } from "../support/around-calls.ts";
+import { api } from "../support/world.ts";
+import { aSegment, deliver, taskRunsOf } from "./recording.ts";
+import { taskRunReports } from "./world.ts";
+
+const START = Date.UTC(2026, 0, 1) * 1000;
+const LIFE = [
+  { type: "PENDING", at: START },
+  { type: "RUNNING", at: START + 10 },
+  { type: "COMPLETED", at: START + 20 },
+];
+
+beforeEach(() => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+});
+
+/** What a payload says of the task run and of its state. */
+interface Told {
+  task_run?: Record<string, unknown>;
+  validated_state?: Record<string, unknown>;
+}
+
+/** The report with other fields in its payload. */
+function telling(report: Event | undefined, { task_run, validated_state }: Told): Event {
+  const { payload, ...rest } = report as Event;
+  return {
+    ...rest,
+    payload: {
+      ...payload,
+      task_run: { ...(payload["task_run"] as object), ...task_run },
+      validated_state: { ...(payload["validated_state"] as object), ...validated_state },
+    },
+  };
+}
+
+const nested = (depth: number): unknown => JSON.parse("[".repeat(depth) + "]".repeat(depth));
+
+async function lettersOf(eventIds: readonly string[]) {
+  const { results } = await env.DB.prepare(
+    "select key, reason, message from dead_letter where queue = 'task-runs' and key in (select value from json_each(?))",
+  )
+    .bind(JSON.stringify(eventIds))
+    .all<{ key: string; reason: string; message: string }>();
+  return results;
+}
+
+async function consumed(id: string | undefined) {
+  return (await env.DB.prepare("select consumed from event_segment where id = ?").bind(id).first())?.["consumed"];
+}
+
+/** The texts that statements bind. */
+const textsOf = (statements: readonly SQL[]): string[] =>
+  statements.flatMap((statement) => new SQLiteSyncDialect().sqlToQuery(statement).params.map(String));
+
+/** Six healthy task runs of a flow run. */
+const healthy = (flowRunId: string) => Array.from({ length: 6 }, () => taskRunReports(LIFE, { flowRunId }));
+
+test("two reports that nest too deep for SQLite are kept as dead letters, and the six healthy task runs beside them are recorded", async () => {
+  const flowRunId = crypto.randomUUID();
+  const deep = taskRunReports(LIFE.slice(0, 2)).map((report) =>
+    telling(report, { validated_state: { data: nested(1_100) } }),
+  );
+  const lives = healthy(flowRunId);
+  await deliver(await aSegment(deep.slice(0, 1)));
+  const keys = await aSegment([...lives.slice(0, 3).flat(), ...deep.slice(1), ...lives.slice(3).flat()]);
+  const result = await deliver(keys);
+  expect(result.explicitAcks).toHaveLength(1);
+  expect((await taskRunsOf(flowRunId)).map(({ state_name, states }) => [state_name, states.length])).toEqual(
+    lives.map(() => ["Completed", 3]),
+  );
+  const letters = await lettersOf(deep.map(({ id }) => id));
+  expect(letters).toHaveLength(2);
+  for (const { reason } of letters) expect(reason).toMatch(/900 levels/);
+  expect(await consumed(keys[0]?.id)).toBe(1);
+});
+
+test("a statement that fails for one report is repeated without it, and the report is kept as a dead letter", async () => {
+  const flowRunId = crypto.randomUUID();
+  const lives = healthy(flowRunId);
+  const bad = lives[2]?.[1];
+  const keys = await aSegment(lives.flat());
+  const { db, ...tools } = makeTools(env, DEFAULT_WORKSPACE, () => {});
+  const failing = aroundCalls(db, async (name, call, args) => {
+    const tellsOfIt = name === "batch" && textsOf(args[0] as SQL[]).some((text) => text.includes(bad?.id ?? ""));
+    if (tellsOfIt) throw new Error("D1_ERROR: no");
+    return call();
+  });
+  await recordSegments({ ...tools, db: failing }, keys);
+  expect((await taskRunsOf(flowRunId)).filter(({ states }) => states.length === 3)).toHaveLength(5);
+  expect(await taskRunsOf(flowRunId)).toHaveLength(6);
+  expect(await lettersOf([bad?.id ?? ""])).toEqual([
+    { key: bad?.id, reason: "D1_ERROR: no", message: expect.stringContaining(`"id":"${bad?.id}"`) },
+  ]);
+  expect(await consumed(keys[0]?.id)).toBe(1);
+});
+
+test("a passing failure of the database leaves the segment as it is, for the next try", async () => {
+  const flowRunId = crypto.randomUUID();
+  const keys = await aSegment(healthy(flowRunId).flat());
+  const { db, ...tools } = makeTools(env, DEFAULT_WORKSPACE, () => {});
+  const lost = aroundCalls(db, async (name, call) => {
+    if (name === "batch") throw new Error("D1_ERROR: Network connection lost.");
+    return call();
+  });
+  await expect(recordSegments({ ...tools, db: lost }, keys)).rejects.toThrow("Network connection lost");
+  expect(await consumed(keys[0]?.id)).toBe(0);
+  await deliver(keys);
+  expect(await taskRunsOf(flowRunId)).toHaveLength(6);
+});
+
+test("a segment that cannot be read is kept as a dead letter, and those beside it are recorded", async () => {
+  const flowRunId = crypto.randomUUID();
+  const [broken, ...rest] = [await aSegment(taskRunReports(LIFE)), await aSegment(taskRunReports(LIFE, { flowRunId }))];
+  await env.DB.prepare("update event_segment set events = substr(events, 1, 100) where id = ?")
+    .bind(broken[0]?.id)
+    .run();
+  await deliver([...broken, ...rest.flat()]);
+  expect(await taskRunsOf(flowRunId)).toHaveLength(1);
+  const [letter] = await lettersOf([broken[0]?.id ?? ""]);
+  expect(letter?.reason).toMatch(/JSON/);
+  expect(JSON.parse(letter?.message ?? "")).toMatchObject({ segment: { id: broken[0]?.id } });
+  expect(await consumed(broken[0]?.id)).toBe(2);
+});
+
+test("a queue message of unknown shape comes again by itself, and the messages beside it are seen to", async () => {
+  const flowRunId = crypto.randomUUID();
+  const [body] = segmentMessages(DEFAULT_WORKSPACE, await aSegment(taskRunReports(LIFE, { flowRunId })));
+  const strange = [null, "text", { v: 2 }, { v: 1, workspace: DEFAULT_WORKSPACE, segments: [{ id: 1, hour: "x" }] }];
+  const messages = [...strange, body].map((each, index) => ({
+    id: String(index),
+    timestamp: new Date(0),
+    attempts: 1,
+    body: each,
+  }));
+  const batch = createMessageBatch("sluice-events", messages);
+  const context = createExecutionContext();
+  await worker.queue(batch, env, context);
+  const result = await getQueueResult(batch, context);
+  expect(result.explicitAcks).toEqual([String(strange.length)]);
+  expect(result.retryMessages.map(({ msgId }) => msgId)).toEqual(strange.map((_, index) => String(index)));
+  expect(await taskRunsOf(flowRunId)).toHaveLength(1);
+});
+
+const REFUSED: { title: string; told: Told; reason: RegExp }[] = [
+  { title: "a duration beyond all numbers", told: { task_run: { total_run_time: 1e308 } }, reason: /total_run_time/ },
+  { title: "a name that is no text", told: { task_run: { name: 5 } }, reason: /name/ },
+  { title: "tags that are no list", told: { task_run: { tags: {} } }, reason: /tags/ },
+  { title: "no keys", told: { task_run: { task_key: null } }, reason: /task_key/ },
+  { title: "a type that no state has", told: { validated_state: { type: "DONE" } }, reason: /type/ },
+];
+
+test.for(REFUSED)("a report with $title is kept as a dead letter that names the field", async ({ told, reason }) => {
+  const flowRunId = crypto.randomUUID();
+  const [first, second] = taskRunReports(LIFE.slice(0, 2), { flowRunId });
+  const bad = telling(second, told);
+  await deliver(await aSegment([first as Event, bad]));
+  expect((await taskRunsOf(flowRunId)).map(({ states }) => states.length)).toEqual([1]);
+  const letters = await lettersOf([bad.id]);
+  expect(letters).toHaveLength(1);
+  expect(letters[0]?.reason).toMatch(reason);
+  expect(JSON.parse(letters[0]?.message ?? "")).toMatchObject({ id: bad.id, payload: bad.payload });
+});
+
+const big = 'ü"\\\n'.repeat(150_000);
+
+const TAKEN: { title: string; told: Told }[] = [
+  { title: "a negative count", told: { task_run: { run_count: -1, flow_run_run_count: -(2 ** 40) } } },
+  { title: "task inputs of a megabyte", told: { task_run: { task_inputs: { x: [{ big }] } } } },
+  {
+    title: "ten thousand tags",
+    told: { task_run: { tags: Array.from({ length: 10_000 }, (_, index) => `tag-${index}`) } },
+  },
+  { title: "half a surrogate", told: { task_run: { name: "\ud800", dynamic_key: "\udc00" } } },
+  { title: "a NUL", told: { task_run: { name: "a\0b", task_key: "\0" }, validated_state: { message: "\0" } } },
+  { title: "data that nests as deep as events may", told: { validated_state: { data: nested(890) } } },
+  { title: "no payload of the kind `__proto__`", told: { validated_state: { data: JSON.parse('{"__proto__":1}') } } },
+];
+
+test.for(TAKEN)("a report with $title is recorded with the rest, and read", async ({ told }) => {
+  const flowRunId = crypto.randomUUID();
+  const id = crypto.randomUUID();
+  const reports = taskRunReports(LIFE, { id, flowRunId });
+  const others = taskRunReports(LIFE, { flowRunId });
+  await deliver(await aSegment([...others, ...reports.map((report) => telling(report, told))]));
+  expect((await taskRunsOf(flowRunId)).map(({ states }) => states.length)).toEqual([3, 3]);
+  const listed = await api<{ id: string }[]>("POST", "/task_runs/filter", {
+    flow_runs: { id: { any_: [flowRunId] } },
+  });
+  expect(listed.status).toBe(200);
+  expect(listed.body.map((run) => run.id).toSorted()).toContain(id);
+  expect((await api("GET", `/task_runs/${id}`)).status).toBe(200);
+});
+
+test("reports of other letters than ASCII go into as many statements as their bytes need", async () => {
+  const flowRunId = crypto.randomUUID();
+  const message = "木".repeat(200_000);
+  const lives = Array.from({ length: 6 }, () =>
+    taskRunReports(LIFE.slice(2), { flowRunId }).map((report) => telling(report, { validated_state: { message } })),
+  );
+  const keys = (await Promise.all(lives.map((life) => aSegment(life)))).flat();
+  const { db, ...tools } = makeTools(env, DEFAULT_WORKSPACE, () => {});
+  const bound: number[] = [];
+  const watched = aroundCalls(db, async (name, call, args) => {
+    if (name === "batch") bound.push(...textsOf(args[0] as SQL[]).map((text) => new TextEncoder().encode(text).length));
+    return call();
+  });
+  await recordSegments({ ...tools, db: watched }, keys);
+  expect(Math.max(...bound)).toBeLessThan(2_000_000);
+  expect((await taskRunsOf(flowRunId)).map(({ states }) => states[0].message.length)).toEqual(lives.map(() => 200_000));
+});
+
+test("numbers and letters that JavaScript or SQL could change are recorded as they came", async () => {
+  const flowRunId = crypto.randomUUID();
+  const data = '{"whole":1.0,"large":1152921504606846977,"tiny":1E-400,"nul":"a\\u0000b","half":"\\ud800"}';
+  const [report] = taskRunReports(LIFE.slice(2), { flowRunId });
+  const inputs = { x: [{ input_type: "constant", type: "\0" }] };
+  const told = telling(report, {
+    validated_state: { data: parseJson(data) },
+    task_run: { name: "a\0b", task_inputs: inputs },
+  });
+  // The second time it is merged with what is there.
+  await deliver(await aSegment([told]));
+  await deliver(await aSegment([{ ...told, id: crypto.randomUUID() }]));
+  const row = await env.DB.prepare("select name, states, task_inputs from task_run where flow_run_id = ?")
+    .bind(flowRunId)
+    .first<{ name: string; states: string; task_inputs: string }>();
+  expect(row?.states.split(`"data":${data}`)).toHaveLength(3);
+  expect([row?.name, JSON.parse(row?.task_inputs ?? "")]).toEqual(["a\0b", inputs]);
+});
+
+test("a task run whose states outgrow its row keeps its newest whole, and of the oldest that they were", async () => {
+  const flowRunId = crypto.randomUUID();
+  const id = crypto.randomUUID();
+  const life = Array.from({ length: 30 }, (_, index) => ({
+    type: index % 2 ? "RUNNING" : "SCHEDULED",
+    at: START + index,
+  }));
+  const data = { text: "x".repeat(100_000) };
+  const reports = taskRunReports(life, { id, flowRunId }).map((report) =>
+    telling(report, { validated_state: { data } }),
+  );
+  for (let first = 0; first < reports.length; first += 6)
+    await deliver(await aSegment(reports.slice(first, first + 6)));
+  const [row] = await taskRunsOf(flowRunId);
+  expect(row?.states).toHaveLength(30);
+  expect(row?.states.at(-1)).toMatchObject({ id: reports.at(-1)?.id, data });
+  expect(row?.states[0]).toMatchObject({ id: reports[0]?.id, type: "SCHEDULED", data: null, message: /left out/ });
+  expect(JSON.stringify(row?.states).length).toBeLessThan(500_000);
+});
+
+test("a task run has its newest thousand states, in whatever parts they come", async () => {
+  const flowRunId = crypto.randomUUID();
+  const life = Array.from({ length: 2_500 }, (_, index) => ({
+    type: index % 2 ? "RUNNING" : "SCHEDULED",
+    at: START + index,
+  }));
+  const reports = taskRunReports(life, { flowRunId });
+  await deliver((await Promise.all([reports.slice(1_200), reports.slice(0, 1_200)].map(aSegment))).flat());
+  const [row] = await taskRunsOf(flowRunId);
+  expect(row?.states.map(({ id }: { id: string }) => id)).toEqual(reports.slice(-1_000).map(({ id }) => id));
+});

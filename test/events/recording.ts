@@ -1,0 +1,53 @@
+/** Segments that wait for the consumer of the queue, and the consumer at work. */
+import { createExecutionContext, createMessageBatch, env, getQueueResult } from "cloudflare:test";
+import { segmentMessages } from "#events/consumer";
+import { type Event, receiveEvent } from "#events/event";
+import { buildSegments, keyOf, type SegmentKey, writeSegments } from "#events/segments";
+import { DEFAULT_WORKSPACE } from "#env";
+import { makeTools } from "#tools";
+import { parseTime } from "#wire/dates";
+import worker from "#worker";
+
+const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => {});
+
+/** Writes events as one segment that waits for the consumer. */
+export async function aSegment(events: readonly Event[]): Promise<SegmentKey[]> {
+  const { clock, ids, db } = tools();
+  const now = clock();
+  const gathered = events.map((sent) => {
+    const event = receiveEvent(sent, now);
+    return { event, occurred: parseTime(event.occurred) ?? 0, json: JSON.stringify(event) };
+  });
+  const segments = buildSegments(gathered, now, ids);
+  await writeSegments(db, DEFAULT_WORKSPACE, segments, () => true);
+  return segments.map(keyOf);
+}
+
+/** Brings segments to the Worker as the queue does. */
+export async function deliver(keys: readonly SegmentKey[], attempts = 1) {
+  const messages = segmentMessages(DEFAULT_WORKSPACE, keys).map((body, index) => ({
+    id: String(index),
+    timestamp: new Date(0),
+    attempts,
+    body,
+  }));
+  const batch = createMessageBatch("sluice-events", messages);
+  const context = createExecutionContext();
+  await worker.queue(batch, env, context);
+  return getQueueResult(batch, context);
+}
+
+/** The rows of a flow run's task runs, but for when they were written. */
+export async function taskRunsOf(flowRunId: string) {
+  const { results } = await env.DB.prepare("select * from task_run where flow_run_id = ? order by id")
+    .bind(flowRunId)
+    .all<{
+      id: string;
+      states: string;
+      state_name: string;
+      run_count: number;
+      created: number;
+      updated: number;
+    }>();
+  return results.map(({ states, ...row }) => ({ ...row, created: 0, updated: 0, states: JSON.parse(states) }));
+}
