@@ -104,15 +104,29 @@ function present(details: StateDetails): StateDetails {
 
 /**
  * One record for each task run: the columns of its newest state, its states by time. The order of the reports says nothing.
+ *
+ * Prefect: what has the same flow run, task key and dynamic key is one task run, whatever ids it is reported under. Of these it
+ * has the one that was reported for its oldest state, unless it is there already.
  */
 export function mergeTaskRuns(records: readonly TaskRunRecord[]): TaskRunRecord[] {
-  return [...Map.groupBy(records, ({ id }) => id).values()].map(mergeRecords);
+  const byId = [...Map.groupBy(records, ({ id }) => id).values()].map(mergeRecords);
+  return [...Map.groupBy(byId, keyOf).values()].map(mergeRecords);
+}
+
+function keyOf({ id, flow_run_id, columns: { task_key, dynamic_key } }: TaskRunRecord): string {
+  return flow_run_id === null ? id : JSON.stringify([flow_run_id, task_key, dynamic_key]);
 }
 
 function mergeRecords(records: TaskRunRecord[]): TaskRunRecord {
   const newest = anyOf(records.toSorted((a, b) => compareStates(newestOf(b), newestOf(a)))[0]);
+  const { id } = anyOf(records.toSorted((a, b) => compareStates(oldestOf(a), oldestOf(b)))[0]);
   const states = new Map(records.flatMap((record) => record.states.map((state) => [state.id, state])));
-  return { ...newest, states: [...states.values()].toSorted(compareStates) };
+  return { ...newest, id, states: [...states.values()].toSorted(compareStates).map((state) => stateOf(id, state)) };
+}
+
+/** The state as one of this task run. */
+function stateOf(taskRunId: string, state: State): State {
+  return { ...state, state_details: { ...state.state_details, task_run_id: taskRunId } };
 }
 
 /** How far a run has come in a state of this type: clocks may be too coarse to tell. */
@@ -128,6 +142,7 @@ const compareStates = (a: State, b: State): number =>
   a.timestamp - b.timestamp || progressOf(a.type) - progressOf(b.type) || (a.id < b.id ? -1 : Number(a.id > b.id));
 
 const newestOf = (record: TaskRunRecord): State => anyOf(record.states.at(-1));
+const oldestOf = (record: TaskRunRecord): State => anyOf(record.states[0]);
 
 /** What is there for certain: a record has at least one state, a group at least one record. */
 function anyOf<T>(value: T | undefined): T {
@@ -188,7 +203,7 @@ const MERGED_STATES = `select json_group_array(json(iif(place = 1 or older_bytes
       from (
         select value as state from json_each(task_run.states)
         union all
-        select value from json_each(excluded.states)
+        select json_replace(value, '$.state_details.task_run_id', task_run.id) from json_each(excluded.states)
         where value->>'id' not in (select value->>'id' from json_each(task_run.states))
       )
     )

@@ -5,6 +5,7 @@ import { segmentMessages } from "#events/consumer";
 import type { Event } from "#events/event";
 import type { SegmentKey } from "#events/segments";
 import { DEFAULT_WORKSPACE } from "#env";
+import { parseTime } from "#wire/dates";
 import worker from "#worker";
 import { aSegment, deliver, taskRunsOf } from "./recording.ts";
 import { taskRunReports } from "./world.ts";
@@ -103,6 +104,60 @@ test("a task run that is there under the same keys of its flow run stays that ta
   await deliver(await aSegment(taskRunReports(LIFE.slice(1), { id: second, flowRunId, dynamicKey: "0" })));
   const rows = await taskRunsOf(flowRunId);
   expect(rows.map((row) => [row.id, row.states.length])).toEqual([[first, 5]]);
+});
+
+test("two ids under one key make one task run with the states of both, in whatever order, parts and repeats they come", async () => {
+  const reportIndex = fc.integer({ min: 0, max: 14 });
+  const order = fc.shuffledSubarray(
+    Array.from({ length: 15 }, (_, index) => index),
+    { minLength: 15 },
+  );
+  const cuts = fc.array(fc.integer({ min: 1, max: 14 }), { maxLength: 4 });
+  await fc.assert(
+    fc.asyncProperty(order, cuts, fc.array(reportIndex, { maxLength: 5 }), async (indices, at, again) => {
+      const flowRunId = crypto.randomUUID();
+      // Two runs of a flow's code report one task run under two ids; another has a key of its own.
+      const ids = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()] as const;
+      const lives = ids.map((id, index) =>
+        taskRunReports(
+          LIFE.map(({ at, ...state }) => ({ ...state, at: at + index * 5 })),
+          { id, flowRunId, dynamicKey: index < 2 ? "shared" : "own" },
+        ),
+      );
+      const reports = lives.flat();
+      const told = [...indices, ...again].flatMap((index) => reports[index] ?? []);
+      const ends = [...new Set([...at, told.length])].toSorted((a, b) => a - b);
+      const starts = [0, ...ends];
+      const parts = await Promise.all(ends.map((end, index) => aSegment(told.slice(starts[index], end))));
+      await Promise.all(parts.toReversed().map((keys) => deliver(keys)));
+      const rows = await taskRunsOf(flowRunId);
+      expect(rows).toHaveLength(2);
+      const [shared, own] = rows.toSorted((a, b) => b.states.length - a.states.length);
+      expect(ids.slice(0, 2)).toContain(shared?.id);
+      expect([own?.id, own?.states.length]).toEqual([ids[2], 5]);
+      const micros = ({ occurred }: Event) => parseTime(occurred) ?? 0;
+      const byTime = lives
+        .slice(0, 2)
+        .flat()
+        .toSorted((a, b) => micros(a) - micros(b));
+      expect(shared?.states.map(({ id }: { id: string }) => id)).toEqual(byTime.map(({ id }) => id));
+      expect(shared).toMatchObject({ state_id: byTime.at(-1)?.id, state_name: "Completed", run_count: 2 });
+      for (const { state_details } of shared?.states ?? []) expect(state_details.task_run_id).toBe(shared?.id);
+    }),
+    { numRuns: 15 },
+  );
+}, 60_000);
+
+test("what is reported of an id that lost its key to another leads to the other's task run", async () => {
+  const flowRunId = crypto.randomUUID();
+  const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
+  const lives = [first, second].map((id) => taskRunReports(LIFE, { id, flowRunId, dynamicKey: "0" }));
+  await deliver(await aSegment(lives.flatMap((life) => life.slice(0, 2))));
+  await deliver(await aSegment(lives[1]?.slice(2) ?? []));
+  const rows = await taskRunsOf(flowRunId);
+  expect(rows.map(({ id, state_name, states }) => [[first, second].includes(id), state_name, states.length])).toEqual([
+    [true, "Completed", 7],
+  ]);
 });
 
 test("a segment is marked with what it told, and not looked at again", async () => {
