@@ -29,14 +29,21 @@ export function readHistory(
   window: HistoryWindow,
   now: Micros,
 ): Promise<HistoryRow[]> {
-  const { start, interval, intervals } = window;
-  return db.rows<HistoryRow>(
-    sql`select cast((${run.expected_start_time} - ${start}) / cast(${interval} as real) as integer) as interval,
+  return db.rows<HistoryRow>(selectHistory(run, where, window, now));
+}
+
+/** Selects the `HistoryRow`s of the runs that meet `where`. */
+export function selectHistory(
+  run: RunTable,
+  where: SQL,
+  { start, interval, intervals }: HistoryWindow,
+  now: Micros,
+): SQL {
+  return sql`select cast((${run.expected_start_time} - ${start}) / cast(${interval} as real) as integer) as interval,
         ${run.state_type} as state_type, ${run.state_name} as state_name, count(*) as count_runs,
         sum(${estimatedRunTimeOf(run, now)}) as sum_estimated_run_time, sum(${latenessOf(run, now)}) as sum_estimated_lateness
       from ${run}
       where ${where} and ${run.expected_start_time} >= ${start} and ${run.expected_start_time} < ${start + intervals * interval}
         and ${run.state_type} is not null
-      group by 1, 2, 3 order by 1, 2, 3`,
-  );
+      group by 1, 2, 3 order by 1, 2, 3`;
 }

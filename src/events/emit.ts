@@ -49,6 +49,15 @@ export class EventsSetAside extends ApiError {
 
 /** Where the object takes calls. */
 export const STREAM_URL = "https://event-stream/take";
+/** Where the object is asked to write the reports that it gathers. */
+export const SETTLE_URL = "https://event-stream/settle";
+
+/** Whose reports are to be written. */
+export interface SettleCall {
+  v: 1;
+  flow_run_ids: readonly string[];
+  task_run_ids: readonly string[];
+}
 const TRIES = 3;
 /** How long what is sent after a reply waits for company; the object gathers for longer still. */
 const COMPANY_MS = 20;
@@ -94,6 +103,28 @@ export async function writeAgain(tools: Tools, event: ReceivedEvent): Promise<vo
 export async function isStreamUp(tools: Tools): Promise<boolean> {
   const nothing: StreamCall = { v: 1, workspace: tools.workspaceId, events: [], logs: [] };
   return (await attempt(tools, JSON.stringify(nothing))) === null;
+}
+
+/**
+ * Lets the object write what it gathers of some runs' reports; whether there may be any that were not there a moment ago. An
+ * object that does not answer is passed over: what it gathers is written all the same, a little later.
+ */
+export async function settleReports(
+  tools: Tools,
+  { flowRunIds = [], taskRunIds = [] }: { flowRunIds?: readonly string[]; taskRunIds?: readonly string[] },
+): Promise<boolean> {
+  const call: SettleCall = { v: 1, flow_run_ids: flowRunIds, task_run_ids: taskRunIds };
+  spend(tools.cost, { object_calls: 1 });
+  try {
+    const response = await eventStream(tools.env.EVENT_STREAM, tools.workspaceId).fetch(SETTLE_URL, {
+      method: "POST",
+      body: JSON.stringify(call),
+    });
+    return (await response.text()) !== "nothing";
+  } catch (error) {
+    console.warn("the event stream could not be asked for reports", error);
+    return true;
+  }
 }
 
 function received(tools: Tools, events: readonly Event[]): ReceivedEvent[] {

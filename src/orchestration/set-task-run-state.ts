@@ -4,6 +4,7 @@ import { insertRows } from "#db/bulk";
 import { isPassing, readJson } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
+import { readRecorded } from "#events/read-recorded";
 import { missingObject, unavailable } from "#lib/api-error";
 import { releaseLease } from "#objects/concurrency-limits/client";
 import { enqueueTaskRun } from "#objects/task-queue/client";
@@ -72,7 +73,7 @@ async function propose(
 ): Promise<Orchestrated> {
   const { taskRunId, leaseId, unknown } = progress;
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    const loaded = await load(tools, taskRunId, proposal);
+    const loaded = (await load(tools, taskRunId, proposal)) ?? (await loadReported(tools, taskRunId, proposal));
     if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
     const landed = landedAmong(unknown, loaded.row);
     if (landed) return finish(tools, landed, progress);
@@ -171,6 +172,12 @@ async function load(tools: Tools, id: string, proposal: StateProposal): Promise<
     flowRun: enclosing ? { id: enclosing.id, run_count: enclosing.run_count, state: stateOf(enclosing) } : null,
     cached: kept ? readJson<State>(kept.state) : null,
   };
+}
+
+/** One that is reported, but not recorded yet. */
+async function loadReported(tools: Tools, id: string, proposal: StateProposal): Promise<Loaded | undefined> {
+  await readRecorded(tools, { taskRunIds: [id] }, []);
+  return load(tools, id, proposal);
 }
 
 function cacheLookup(workspaceId: string, proposal: StateProposal, now: number): SQL[] {

@@ -6,6 +6,7 @@ import { EventFilter } from "#events/filter";
 import { sweepOutbox } from "#events/outbox";
 import { queueWaitingSegments } from "#events/queue-waiting";
 import { EventReader } from "#events/read-events";
+import { readRecorded } from "#events/read-recorded";
 import { recordTaskRuns } from "#events/task-runs";
 import { noCost } from "#lib/cost";
 import { makeTools } from "#tools";
@@ -72,6 +73,15 @@ test("a task run is found by its id, and by its keys in its flow run", async () 
     /SEARCH same USING (COVERING )?INDEX task_run_flow_run \(workspace_id=\? AND flow_run_id=\? AND task_key=\? AND dynamic_key=\?\)/,
   );
   expect(plan).not.toMatch(/SCAN (same|task_run)/);
+});
+
+test("a look for what waits to be recorded goes through nothing but what waits", async () => {
+  const asked = { flowRunIds: [crypto.randomUUID()], taskRunIds: [crypto.randomUUID()] };
+  const plan = await plansOf((db) => readRecorded(tools(db), asked, []));
+  expect(plan.match(/SCAN event_segment USING INDEX event_segment_waiting/g)).toHaveLength(2);
+  expect(plan).toMatch(/SEARCH r USING PRIMARY KEY \(workspace_id=\? AND id=\?\)/);
+  expect(plan).toMatch(/SEARCH t USING PRIMARY KEY \(workspace_id=\? AND id=\?\)/);
+  expect(plan).not.toMatch(/SCAN (r|t)\b|SEARCH event_segment USING PRIMARY KEY/);
 });
 
 test("the sweeps seek what they sweep", async () => {

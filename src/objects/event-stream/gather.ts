@@ -25,6 +25,8 @@ export interface GathererHost {
 
 /** How long events wait for company. */
 const GATHER_MS = 100;
+/** How much time lies between two writes at least, where somebody asks for events that wait. */
+const HURRIED_MS = 25;
 /** How much is written at once. */
 const MAX_BATCH_CHARACTERS = 4_000_000;
 /** How much may wait in memory; an object has 128 MB. */
@@ -40,6 +42,8 @@ export class EventGatherer {
   private recalled: Promise<void> | undefined;
   private readonly full: Batch[] = [];
   private open: Batch | undefined;
+  private writing: Batch | undefined;
+  private wroteAtMs = 0;
   private isDue = false;
   private isWriting = false;
   private waitingCharacters = 0;
@@ -94,6 +98,22 @@ export class EventGatherer {
     await Promise.allSettled(new Set(this.waiting.values()));
   }
 
+  /** Writes the events that are meant, if any wait, soon; resolves when that is done, well or not. Whether any waited. */
+  async settleSome(isMeant: (event: GatheredEvent) => boolean): Promise<boolean> {
+    const present = [this.writing, ...this.full, this.open].flatMap((batch) => batch ?? []);
+    const batches = present.filter((batch) => batch.events.some(isMeant));
+    for (const batch of batches)
+      if (batch === this.open) this.flushAfter(this.wroteAtMs + HURRIED_MS - Date.now(), batch);
+    await Promise.allSettled(batches.map((batch) => batch.written));
+    return batches.length > 0;
+  }
+
+  private flushAfter(delayMs: number, batch: Batch): void {
+    setTimeout(() => {
+      if (this.open === batch) this.flush();
+    }, delayMs);
+  }
+
   private put(event: GatheredEvent): Batch["written"] {
     if (this.open && this.open.characters + event.json.length > MAX_BATCH_CHARACTERS) {
       this.full.push(this.open);
@@ -113,8 +133,9 @@ export class EventGatherer {
     // Whoever gave the events hears of a failure; a batch that nobody waits for must not end the object.
     promise.catch(() => {});
     this.isDue = false;
-    setTimeout(() => this.flush(), GATHER_MS);
-    return { events: [], characters: 0, written: promise, settle: resolve, fail: reject };
+    const batch: Batch = { events: [], characters: 0, written: promise, settle: resolve, fail: reject };
+    this.flushAfter(GATHER_MS, batch);
+    return batch;
   }
 
   private async pump(): Promise<void> {
@@ -133,6 +154,8 @@ export class EventGatherer {
   }
 
   private async writeBatch(batch: Batch): Promise<void> {
+    this.writing = batch;
+    this.wroteAtMs = Date.now();
     const setAside = new Set<string>();
     try {
       await this.recollect();
@@ -153,6 +176,7 @@ export class EventGatherer {
     }
     for (const { event } of batch.events) this.waiting.delete(event.id);
     this.waitingCharacters -= batch.characters;
+    this.writing = undefined;
   }
 
   /** What is written stays known, whatever becomes of the rest of its batch. */

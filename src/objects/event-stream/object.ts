@@ -3,12 +3,13 @@ import { parseJson } from "#lib/json";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
 import { keepDeadLetter, reasonOf } from "#events/dead-letters";
-import { EventsSetAside, type StreamCall, type StreamRefusal } from "#events/emit";
-import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent } from "#events/event";
+import { EventsSetAside, SETTLE_URL, type SettleCall, type StreamCall, type StreamRefusal } from "#events/emit";
+import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent, resourceId } from "#events/event";
 import { EventReader } from "#events/read-events";
 import { buildSegments, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
+import { isTaskRunReport } from "#events/task-runs";
 import { SOCKET_HEADERS } from "#http/socket";
-import { systemClock, systemIds } from "#lib/clock";
+import { type Micros, systemClock, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { SluiceObject } from "#objects/base";
 import { closeQuietly } from "#objects/handshake";
@@ -21,10 +22,14 @@ const ids = systemIds();
 
 /** After so many messages of a socket all is written before the next is read; a divisor of the client's 700. Each costs a pause. */
 const WRITTEN_EVERY = 350;
+/** A read whose look at the database came before a write is told so for this long. */
+const JUST_NOW: Micros = 2_000_000;
 
 export class EventStream extends SluiceObject {
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
+  /** When reports of task runs were written last. */
+  private reportsWritten = 0;
 
   override migrations(): readonly string[] {
     return [];
@@ -44,6 +49,7 @@ export class EventStream extends SluiceObject {
       this.keepWorkspace(request.headers.get(SOCKET_HEADERS.workspace) ?? "");
       return this.theListeners().accept(request, channel as Channel);
     }
+    if (request.url === SETTLE_URL) return this.settleReports((await request.json()) as SettleCall);
     // Sent by our own code; its version says what it looks like.
     const call = parseJson(await request.text()) as StreamCall;
     if (call.v !== 1)
@@ -51,6 +57,18 @@ export class EventStream extends SluiceObject {
     this.keepWorkspace(call.workspace);
     if (call.logs.length > 0) this.theListeners().showLogs(call.logs);
     return this.takeEvents(call.events, call.again);
+  }
+
+  /** Writes what is gathered of some runs' reports; "nothing" where there is none, and none was written just now. */
+  private async settleReports({ flow_run_ids, task_run_ids }: SettleCall): Promise<Response> {
+    const runs = new Set([
+      ...flow_run_ids.map((id) => `prefect.flow-run.${id}`),
+      ...task_run_ids.map((id) => `prefect.task-run.${id}`),
+    ]);
+    const tellsOfOne = (event: ReceivedEvent) =>
+      isTaskRunReport(event) && [event.resource, ...event.related].some((resource) => runs.has(resourceId(resource)));
+    const isSettled = await this.theGatherer().settleSome(({ event }) => tellsOfOne(event));
+    return new Response(isSettled || clock() - this.reportsWritten < JUST_NOW ? "settled" : "nothing");
   }
 
   private async takeEvents(events: readonly ReceivedEvent[], again?: boolean): Promise<Response> {
@@ -102,7 +120,9 @@ export class EventStream extends SluiceObject {
     const workspace = this.workspace();
     const segments = buildSegments(events, clock(), ids);
     await writeSegments(this.database(), workspace, segments, hasWork);
-    await this.queue(workspace, segments.filter(hasWork).map(keyOf));
+    const withReports = segments.filter(hasWork);
+    if (withReports.length > 0) this.reportsWritten = clock();
+    await this.queue(workspace, withReports.map(keyOf));
     this.show(events);
   }
 

@@ -5,6 +5,7 @@ import { flow } from "#db/tables/flow";
 import { estimatedRunTime } from "#db/run-estimates";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
+import { readRecorded } from "#events/read-recorded";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
@@ -26,11 +27,11 @@ const MAX_EDGES = 100_000;
  * an answer can carry. Prefect has a bound on its other graph alone, and reads a run of any size for this one.
  */
 export async function readDependencies(tools: Tools, id: string) {
-  const { workspaceId, db } = tools;
+  const { workspaceId } = tools;
   const own = ofFlowRun("task_run", workspaceId, id);
   const size = sql`select count(*) as nodes, coalesce(sum(length(states) + length(task_inputs)), 0) as characters
     from (select states, task_inputs from ${task_run} where ${own} limit ${MAX_NODES + 1})`;
-  const [runs, [sizes] = [], tasks] = await db.readAll([
+  const [runs, [sizes] = [], tasks] = await readRecorded(tools, { flowRunIds: [id] }, [
     sql`select 1 from ${flow_run} where workspace_id = ${workspaceId} and id = ${id}`,
     size,
     sql`select ${task_run}.* from (${size}) size cross join ${task_run}
@@ -96,9 +97,9 @@ interface StateRow {
  * unknown flow run, 400 where there are too many to draw.
  */
 export async function readGraph(tools: Tools, id: string, since: Micros) {
-  const { workspaceId, db } = tools;
+  const { workspaceId } = tools;
   const nodes = sql`with ${nodesOf(workspaceId, id, since)}`;
-  const results = await db.readAll([
+  const results = await readRecorded(tools, { flowRunIds: [id] }, [
     sql`select coalesce(start_time, expected_start_time) as start_time, end_time from ${flow_run}
       where workspace_id = ${workspaceId} and id = ${id}`,
     sql`${nodes} select kind, id, label, state_type, start_time, end_time from shown`,

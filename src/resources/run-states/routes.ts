@@ -1,5 +1,7 @@
 /** The routes under /flow_run_states and /task_run_states. */
 import { z } from "zod";
+import { readJson } from "#db/database";
+import { readRecorded } from "#events/read-recorded";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { FlowRunStateStore } from "#resources/run-states/flow-run-states";
@@ -50,7 +52,11 @@ export const runStateRoutes = [
       query: z.object({ task_run_id: Uuid }),
       response: z.array(StateText),
     },
-    async ({ query, tools }) => (await taskRunStates(tools).ofTaskRun(query.task_run_id)).map(printState),
+    async ({ query, tools }) => {
+      const states = taskRunStates(tools).selectOfTaskRun(query.task_run_id);
+      const [rows = []] = await readRecorded(tools, { taskRunIds: [query.task_run_id] }, [states]);
+      return rows.map(({ state }) => printState(readJson<State>(String(state))));
+    },
   ),
 ];
 

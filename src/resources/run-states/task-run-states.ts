@@ -26,12 +26,10 @@ export class TaskRunStateStore {
     return states[0];
   }
 
-  /** The states of a task run, oldest first. */
-  ofTaskRun(taskRunId: string): Promise<State[]> {
-    return this.states(
-      sql`select state.value as state from ${task_run} t join json_each(t.states) state
-        where t.workspace_id = ${this.workspaceId} and t.id = ${taskRunId} order by state.value ->> '$.timestamp', state.key`,
-    );
+  /** Selects the states of a task run, oldest first, as JSON in `state`. */
+  selectOfTaskRun(taskRunId: string): SQL {
+    return sql`select state.value as state from ${task_run} t join json_each(t.states) state
+      where t.workspace_id = ${this.workspaceId} and t.id = ${taskRunId} order by state.value ->> '$.timestamp', state.key`;
   }
 
   private async states(select: SQL): Promise<State[]> {

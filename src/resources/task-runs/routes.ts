@@ -9,6 +9,14 @@ import { randomName } from "#lib/names";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
+import {
+  askedRuns,
+  countTaskRuns,
+  listTaskRuns,
+  onReported,
+  readPage,
+  readTaskRun,
+} from "#resources/task-runs/read-task-runs";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/schema";
 import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
@@ -51,13 +59,14 @@ export const taskRunRoutes = [
     async ({ params, body, tools }) => {
       // Prefect: an empty name asks for a made-up one, no name for no change.
       const name = "name" in body ? body.name || randomName(tools.random) : null;
-      if (!(await store(tools).rename(params.id, name, tools.clock()))) throw notFound("Task run");
+      const rename = () => store(tools).rename(params.id, name, tools.clock());
+      if (!(await onReported(tools, params.id, rename))) throw notFound("Task run");
     },
   ),
   route(
     { method: "GET", path: "/task_runs/{id:uuid}", summary: "Read a task run.", params: ById, response: TaskRun },
     async ({ params, tools }) => {
-      const row = await store(tools).read(params.id);
+      const row = await readTaskRun(tools, params.id);
       if (!row) throw notFound("Task");
       return printTaskRun(row, tools.clock());
     },
@@ -65,7 +74,7 @@ export const taskRunRoutes = [
   route(
     { method: "DELETE", path: "/task_runs/{id:uuid}", summary: "Delete a task run.", params: ById, status: 204 },
     async ({ params, tools }) => {
-      const tags = await store(tools).remove(params.id);
+      const tags = await onReported(tools, params.id, () => store(tools).remove(params.id));
       if (!tags) throw notFound("Task");
       if (tags.length > 0) await releaseSlots(tools, params.id, [{ kind: "release-tag-slots", tags }]);
     },
@@ -80,7 +89,13 @@ export const taskRunRoutes = [
     },
     async ({ body, tools }) => {
       const where = whereClause("task_runs", toFilters(body), tools.workspaceId);
-      const rows = await store(tools).list(where, orderBy("task_runs", body.sort), checkLimit(body.limit), body.offset);
+      const page = {
+        where,
+        order: orderBy("task_runs", body.sort),
+        limit: checkLimit(body.limit),
+        offset: body.offset,
+      };
+      const rows = await listTaskRuns(tools, askedRuns(body), page);
       const now = tools.clock();
       return rows.map((row) => printTaskRun(row, now));
     },
@@ -93,7 +108,8 @@ export const taskRunRoutes = [
       body: embedded(TaskRunFilters),
       response: z.int(),
     },
-    ({ body, tools }) => store(tools).count(whereClause("task_runs", toFilters(body), tools.workspaceId)),
+    ({ body, tools }) =>
+      countTaskRuns(tools, askedRuns(body), whereClause("task_runs", toFilters(body), tools.workspaceId)),
   ),
   route(
     {
@@ -106,10 +122,8 @@ export const taskRunRoutes = [
     async ({ body, tools }) => {
       const limit = checkLimit(body.limit);
       const where = whereClause("task_runs", toFilters(body), tools.workspaceId);
-      const [rows, count] = await Promise.all([
-        store(tools).list(where, orderBy("task_runs", body.sort), limit, (body.page - 1) * limit),
-        store(tools).count(where),
-      ]);
+      const page = { where, order: orderBy("task_runs", body.sort), limit, offset: (body.page - 1) * limit };
+      const { rows, count } = await readPage(tools, askedRuns(body), page);
       const now = tools.clock();
       return pageOf(
         rows.map((row) => printTaskRun(row, now)),

@@ -19,23 +19,19 @@ export class TaskRunStore {
     this.workspaceId = workspaceId;
   }
 
-  /** One task run, or undefined. */
-  async read(id: string): Promise<TaskRunRow | undefined> {
-    const [row] = await this.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${this.byId(id)}`);
-    return row;
+  /** Selects one task run. */
+  selectOne(id: string): SQL {
+    return sql`select * from ${task_run} where ${this.byId(id)}`;
   }
 
-  /** A page of task runs. `where` and `order` come from the filters. */
-  list(where: SQL, order: SQL, limit: number, offset: number): Promise<TaskRunRow[]> {
-    return this.db.rows<TaskRunRow>(
-      sql`select ${task_run}.* from ${task_run} where ${where} order by ${order} limit ${limit} offset ${offset}`,
-    );
+  /** Selects a page of task runs. `where` and `order` come from the filters. */
+  selectPage(where: SQL, order: SQL, limit: number, offset: number): SQL {
+    return sql`select ${task_run}.* from ${task_run} where ${where} order by ${order} limit ${limit} offset ${offset}`;
   }
 
-  /** How many task runs there are. */
-  async count(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${task_run} where ${where}`);
-    return row?.count ?? 0;
+  /** Selects how many task runs there are, as `count`. */
+  selectCount(where: SQL): SQL {
+    return sql`select count(*) as count from ${task_run} where ${where}`;
   }
 
   /** Gives a task run another name, or none; whether there was such a run. */

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { GatheredEvent } from "#events/segments";
 import { receiveEvent } from "#events/event";
 import { EventsSetAside } from "#events/emit";
@@ -84,4 +84,60 @@ test("where the database is away nothing is set aside, and all come again", asyn
   bad.clear();
   await gatherer.add(events);
   expect([written, setAside]).toEqual([events.map(idOf), []]);
+});
+
+test("who waits for some events has them written at once, together with what came before", async () => {
+  const { gatherer, written } = aGatherer(new Set());
+  const events = [large(10), large(10)] as const;
+  const adding = gatherer.add(events);
+  expect(await gatherer.settleSome((event) => event === events[1])).toBe(true);
+  expect(written).toEqual(events.map(idOf));
+  await adding;
+});
+
+test("who waits for events that are not there does not have the others written", async () => {
+  const { gatherer, written } = aGatherer(new Set());
+  const adding = gatherer.add([large(10)]);
+  expect(await gatherer.settleSome(() => false)).toBe(false);
+  expect(written).toEqual([]);
+  await adding;
+});
+
+test("who waits again and again makes at most forty batches a second", async () => {
+  vi.useFakeTimers();
+  const batches: number[] = [];
+  const gatherer = new EventGatherer({
+    write: async (events) => void batches.push(events.length),
+    recall: async () => [],
+    setAside: async () => {},
+  });
+  for (let moments = 0; moments < 190; moments++) {
+    void gatherer.add([large(10)]);
+    void gatherer.settleSome(() => true);
+    await vi.advanceTimersByTimeAsync(5);
+  }
+  vi.useRealTimers();
+  expect(batches.length).toBeGreaterThan(10);
+  expect(batches.length).toBeLessThanOrEqual(40);
+});
+
+test("who waits for an event that is being written waits for that", async () => {
+  let finish = () => {};
+  const written: string[] = [];
+  const gatherer = new EventGatherer({
+    async write(events) {
+      await new Promise<void>((resolve) => (finish = resolve));
+      written.push(...events.map(idOf));
+    },
+    recall: async () => [],
+    setAside: async () => {},
+  });
+  const event = large(10);
+  void gatherer.add([event]);
+  gatherer.flush();
+  const settling = gatherer.settleSome(() => true).then((any) => [any, [...written]]);
+  await vi.waitFor(() => finish());
+  await new Promise((resolve) => setTimeout(resolve));
+  finish();
+  expect(await settling).toEqual([true, [idOf(event)]]);
 });

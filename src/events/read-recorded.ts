@@ -1,0 +1,137 @@
+/**
+ * Reads of task runs that see what was reported of them. Reports are gathered, written and then recorded by the consumer of a
+ * queue, which may take a second; a client reads a task run as soon as its flow returns. Such a read records what it waits for.
+ */
+import { type SQL, sql } from "drizzle-orm";
+import type { Statement } from "#db/database";
+import { event_segment } from "#db/tables/event";
+import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { settleReports } from "#events/emit";
+import { recordSegments } from "#events/record-segments";
+import type { SegmentKey } from "#events/segments";
+import type { Micros } from "#lib/clock";
+import type { Tools } from "#tools";
+import { TERMINAL_TYPES } from "#wire/state";
+
+/** The runs that a read is about, by id. */
+export interface AskedRuns {
+  flowRunIds?: readonly string[];
+  taskRunIds?: readonly string[];
+}
+
+/** How many runs a read may name to be made sure of; one that names more is a search. */
+const MAX_ASKED = 50;
+/** How many of the newest waiting segments are asked for a flow run, by a short column of theirs. */
+const MAX_HEADS = 200;
+/** How many are asked for a task run; its id is looked for in the events themselves. */
+const MAX_TEXTS = 20;
+/** How much one read records. What lies beyond is left to the queue. */
+const MAX_BYTES = 4_000_000;
+/** How long after its end a flow run's reports may still be gathered. */
+const AFTERMATH: Micros = 60_000_000;
+
+type Rows = Record<string, unknown>[];
+
+/** What is known of the asked runs' reports. */
+interface Look {
+  /** Whether the event stream may gather reports of theirs just now. */
+  isAlive: boolean;
+  /** Segments with reports of theirs that are not recorded. */
+  waiting: SegmentKey[];
+}
+
+/**
+ * Runs selects, all in one round trip, on what is reported of the asked runs up to now. Where they are over and nothing waits,
+ * as with nearly all that are looked at, that is the one round trip. A failure to record is logged; the read is answered.
+ */
+export async function readRecorded(tools: Tools, asked: AskedRuns, reads: readonly Statement[]): Promise<Rows[]> {
+  const named = (asked.flowRunIds?.length ?? 0) + (asked.taskRunIds?.length ?? 0);
+  if (named === 0 || named > MAX_ASKED) return reads.length === 0 ? [] : tools.db.readAll(reads);
+  let { rows, look } = await readAndLook(tools, asked, reads);
+  if (look.isAlive && (await settleReports(tools, asked))) ({ rows, look } = await readAndLook(tools, asked, reads));
+  if (look.waiting.length === 0) return rows;
+  await recordOnce(tools, look.waiting);
+  return reads.length === 0 ? [] : tools.db.readAll(reads);
+}
+
+async function readAndLook(
+  tools: Tools,
+  asked: AskedRuns,
+  reads: readonly Statement[],
+): Promise<{ rows: Rows[]; look: Look }> {
+  const results = await tools.db.readAll([lookFor(tools.workspaceId, asked, tools.clock()), ...reads]);
+  const [found = [], ...rows] = results;
+  // The rows of `lookFor`.
+  const looked = found as unknown as (SegmentKey | { id: null })[];
+  const waiting = looked.flatMap((row) => (row.id === null ? [] : row));
+  return { rows, look: { isAlive: waiting.length < looked.length, waiting } };
+}
+
+/** A row without an id where one of the runs is alive, and a row for each waiting segment that tells of one, oldest first. */
+export function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: AskedRuns, now: Micros): SQL {
+  const flowRuns = sql`json_each(${JSON.stringify(flowRunIds)}) asked`;
+  const taskRuns = sql`json_each(${JSON.stringify(taskRunIds)}) asked`;
+  // Unary plus: nothing but the short index over what waits leads to these rows.
+  const newest = (limit: number) => sql`(
+      select hour, id, resources, events from ${event_segment}
+      where consumed = 0 and +workspace_id = ${workspaceId} order by id desc limit ${limit}
+    ) s`;
+  return sql`
+    with alive as materialized (
+      select exists (
+        select 1 from ${flowRuns} left join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = asked.value
+        where r.id is null or (r.start_time is not null and coalesce(r.end_time, ${now}) >= ${now - AFTERMATH})
+      ) as flow_run, exists (
+        select 1 from ${taskRuns} left join ${task_run} t on t.workspace_id = ${workspaceId} and t.id = asked.value
+        where t.id is null or t.state_type not in ${[...TERMINAL_TYPES]}
+      ) as task_run
+    )
+    select null as hour, null as id, null as bytes from alive where flow_run or task_run
+    union all
+    select * from (
+      select s.hour, s.id, length(s.events) as bytes from ${newest(MAX_HEADS)}
+      where ${flowRunIds.length > 0} and exists (
+        select 1 from json_each(s.resources) told where told.value in (select 'prefect.flow-run.' || asked.value from ${flowRuns})
+      )
+      union
+      select s.hour, s.id, length(s.events) as bytes from alive, ${newest(MAX_TEXTS)}
+      where iif(alive.task_run, exists (select 1 from ${taskRuns} where instr(s.events, 'prefect.task-run.' || asked.value) > 0), 0)
+      order by 2
+    )`;
+}
+
+/** How long a segment that another request records is waited for, and how often it is asked for. */
+const PATIENCE_MS = 2_000;
+const STEP_MS = 10;
+
+/**
+ * The segments that requests of this isolate are recording, and since when. Requests share no promise: the runtime ends who
+ * waits for one of a request that is over. One that was ended in the middle leaves its entry, which counts for a while only.
+ */
+const inHand = new Map<string, number>();
+
+/** Records segments, as far as no other request of this isolate does; waits for those that one does. */
+async function recordOnce(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
+  const isInHand = ({ id }: SegmentKey) => Date.now() - (inHand.get(id) ?? 0) < PATIENCE_MS;
+  const others = keys.filter(isInHand);
+  const own = upTo(
+    MAX_BYTES,
+    keys.filter((key) => !others.includes(key)),
+  );
+  for (const { id } of own) inHand.set(id, Date.now());
+  try {
+    await recordSegments(tools, own);
+  } catch (error) {
+    console.error("segments could not be recorded for a read and are left to the queue", error);
+  } finally {
+    for (const { id } of own) inHand.delete(id);
+  }
+  while (others.some(isInHand)) await new Promise((resolve) => setTimeout(resolve, STEP_MS));
+}
+
+/** The first of the segments, one at least, that have so many bytes together. */
+function upTo(maxBytes: number, keys: readonly SegmentKey[]): SegmentKey[] {
+  let bytes = 0;
+  return keys.filter((key, index) => (bytes += key.bytes) <= maxBytes || index === 0);
+}

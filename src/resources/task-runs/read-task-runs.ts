@@ -1,0 +1,60 @@
+/** Reads of task runs, each on what is reported up to now of the runs that it names. */
+import type { SQL } from "drizzle-orm";
+import type { FilterBody } from "#filters/bodies";
+import { type AskedRuns, readRecorded } from "#events/read-recorded";
+import { type TaskRunRow, TaskRunStore } from "#resources/task-runs/store";
+import type { Tools } from "#tools";
+
+const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
+
+/** The runs that a body of filters names. */
+export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
+  return {
+    flowRunIds: [...(flow_runs?.id?.any_ ?? []), ...(task_runs?.flow_run_id?.any_ ?? [])],
+    taskRunIds: task_runs?.id?.any_ ?? [],
+  };
+}
+
+/** One task run, or undefined. */
+export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow | undefined> {
+  const [rows] = await readRecorded(tools, { taskRunIds: [id] }, [store(tools).selectOne(id)]);
+  return rows?.[0] as TaskRunRow | undefined; // `select *` of this very table
+}
+
+/** A page of the task runs that meet a condition, and how many there are. */
+export async function readPage(
+  tools: Tools,
+  asked: AskedRuns,
+  { where, order, limit, offset }: { where: SQL; order: SQL; limit: number; offset: number },
+): Promise<{ rows: TaskRunRow[]; count: number }> {
+  const taskRuns = store(tools);
+  const [rows, counts] = await readRecorded(tools, asked, [
+    taskRuns.selectPage(where, order, limit, offset),
+    taskRuns.selectCount(where),
+  ]);
+  return { rows: rows as unknown as TaskRunRow[], count: Number(counts?.[0]?.["count"] ?? 0) };
+}
+
+/** Some of the task runs that meet a condition. */
+export async function listTaskRuns(
+  tools: Tools,
+  asked: AskedRuns,
+  { where, order, limit, offset }: { where: SQL; order: SQL; limit: number; offset: number },
+): Promise<TaskRunRow[]> {
+  const [rows] = await readRecorded(tools, asked, [store(tools).selectPage(where, order, limit, offset)]);
+  return rows as unknown as TaskRunRow[];
+}
+
+/** How many task runs meet a condition. */
+export async function countTaskRuns(tools: Tools, asked: AskedRuns, where: SQL): Promise<number> {
+  const [rows] = await readRecorded(tools, asked, [store(tools).selectCount(where)]);
+  return Number(rows?.[0]?.["count"] ?? 0);
+}
+
+/** Does what changes a task run, and does it again after what is reported was recorded where there was no such task run. */
+export async function onReported<T>(tools: Tools, id: string, change: () => Promise<T>): Promise<T> {
+  const changed = await change();
+  if (changed) return changed;
+  await readRecorded(tools, { taskRunIds: [id] }, []);
+  return change();
+}
