@@ -1,6 +1,7 @@
 /** The consumers of the queue `events` and of what it gave up: segments that hold work are recorded, once or twice alike. */
 import { z } from "zod";
 import { dead_letter } from "#db/tables/event";
+import { isOutage } from "#events/dead-letters";
 import { MAX_BYTES, markConsumed, recordSegments } from "#events/record-segments";
 import type { Segment, SegmentKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
@@ -16,6 +17,8 @@ const SegmentsMessage = z.object({
 type SegmentsMessage = z.output<typeof SegmentsMessage>;
 
 const RETRY_DELAY_SECONDS = 2;
+/** One less than the deliveries after which the queue gives a message up (`max_retries` in wrangler.toml). */
+const LAST_ATTEMPT = 5;
 /** A queue's message may have 128 KB. */
 const MAX_KEYS = 500;
 
@@ -49,10 +52,16 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
         for (const { message } of group) message.ack();
       } catch (error) {
         console.error("segments could not be recorded and come again", error);
-        for (const { message } of group) message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });
+        for (const { message } of group) comeAgain(message, error);
       }
     }
   }
+}
+
+/** What the database cannot take for long is left to the sweep of waiting segments: the queue would give it up. */
+function comeAgain(message: Message, error: unknown): void {
+  if (message.attempts >= LAST_ATTEMPT && isOutage(error)) message.ack();
+  else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });
 }
 
 /** Parts messages into groups whose segments are held in memory together. */

@@ -1,8 +1,8 @@
 /** Recording what segments tell: task runs, each report once or twice alike. A bad report fails no other; it becomes a dead letter. */
 import { sql } from "drizzle-orm";
-import { isPassing, type Statement } from "#db/database";
+import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
-import { insertDeadLetter, keepDeadLetter, reasonOf } from "#events/dead-letters";
+import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import type { ReceivedEvent } from "#events/event";
 import type { SegmentKey } from "#events/segments";
 import { isTaskRunReport, mergeTaskRuns, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
@@ -31,7 +31,7 @@ interface ReadSegment {
   consumed: 1 | 2;
 }
 
-/** Records what segments tell, and that they are consumed. A segment that is consumed already is passed over. Throws passing failures. */
+/** Records what segments tell, and that they are consumed. A segment that is consumed already is passed over. Throws what says nothing of them (`isOutage`). */
 export async function recordSegments(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
   let rest = keys;
   while (rest.length > 0) {
@@ -75,7 +75,7 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
     ]);
     return true;
   } catch (error) {
-    if (isPassing(error)) throw error;
+    if (isOutage(error)) throw error;
     console.error("segments could not be recorded together and are recorded one by one", error);
     return false;
   }
@@ -87,7 +87,7 @@ async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: 
     reports,
     async (some) => void (await tools.db.batch(statementsOf(tools, some))),
     ({ event }, error) => keepDeadLetter(tools, letterOf(event, reasonOf(error))),
-    { isPassing },
+    { isPassing: isOutage },
   );
   for (let first = 0; first < letters.length; first += MAX_LETTERS) {
     await tools.db.batch(letters.slice(first, first + MAX_LETTERS));

@@ -2,7 +2,7 @@ import { createExecutionContext, createMessageBatch, env, getQueueResult } from 
 import type { SQL } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { beforeEach, expect, test, vi } from "vitest";
-import { segmentMessages } from "#events/consumer";
+import { consumeSegments, segmentMessages } from "#events/consumer";
 import { recordSegments } from "#events/record-segments";
 import type { Event } from "#events/event";
 import { DEFAULT_WORKSPACE } from "#env";
@@ -117,6 +117,26 @@ test("a passing failure of the database leaves the segment as it is, for the nex
   expect(await consumed(keys[0]?.id)).toBe(0);
   await deliver(keys);
   expect(await taskRunsOf(flowRunId)).toHaveLength(6);
+});
+
+test("what an outage of the database outlasts is left to the sweep, not given up", async () => {
+  const keys = await aSegment(healthy(crypto.randomUUID()).flat());
+  const messages = [1, 5].map((attempts) => ({
+    id: String(attempts),
+    timestamp: new Date(0),
+    attempts,
+    body: segmentMessages(DEFAULT_WORKSPACE, keys)[0],
+  }));
+  const batch = createMessageBatch("sluice-events", messages);
+  const context = createExecutionContext();
+  await consumeSegments(batch, () => {
+    const { db, ...tools } = makeTools(env, DEFAULT_WORKSPACE, () => {});
+    const lost = aroundCalls(db, () => Promise.reject(new Error("D1_ERROR: D1 DB is overloaded.")));
+    return { ...tools, db: lost };
+  });
+  const result = await getQueueResult(batch, context);
+  expect([result.explicitAcks, result.retryMessages.map(({ msgId }) => msgId)]).toEqual([["5"], ["1"]]);
+  expect(await consumed(keys[0]?.id)).toBe(0);
 });
 
 test("a segment that cannot be read is kept as a dead letter, and those beside it are recorded", async () => {

@@ -163,6 +163,14 @@ test("a task run that was made under the same keys is the one that is reported, 
   });
 });
 
+test("a task run cannot be made under an id that another has", async () => {
+  const [flowRunId, id] = [await aRun(), crypto.randomUUID()];
+  await deliver(await aSegment(aLife({ id, flowRunId })));
+  const draft = { id, flow_run_id: flowRunId, task_key: "other", dynamic_key: "0" };
+  expect((await api("POST", "/task_runs/", draft)).status).toBe(409);
+  expect((await api("POST", "/task_runs/", { ...draft, flow_run_id: null })).status).toBe(409);
+});
+
 /** The round trips to D1 and the calls of objects that a request took. */
 async function costOf(method: string, path: string, body?: unknown): Promise<{ trips: number; calls: number }> {
   const { headers } = await api(method, path, body, { "x-sluice-cost": "1" });
