@@ -1,11 +1,11 @@
 /** Opening a segment. One that cannot be opened is passed over, and never fails the others that are opened with it. */
-import { readJson } from "#db/database";
 import type { ReceivedEvent } from "#events/event";
+import { parseJson } from "#lib/json";
 
 /** The events of a segment's column `events`. What is no list of events holds none; `id`, the segment's, is logged then. */
 export function readSegment(id: string, events: string): ReceivedEvent[] {
   try {
-    return eventsIn(readJson<unknown>(events));
+    return eventsIn(parseJson(events));
   } catch {
     return readPlainly(id, events);
   }
