@@ -32,7 +32,7 @@ export function readHistory(
   return db.rows<HistoryRow>(selectHistory(run, where, window, now));
 }
 
-/** Selects the `HistoryRow`s of the runs that meet `where`. */
+/** Selects the `HistoryRow`s of the runs that meet `where`. `total` adds as floats: `sum` fails the statement beyond 2^63. */
 export function selectHistory(
   run: RunTable,
   where: SQL,
@@ -41,7 +41,7 @@ export function selectHistory(
 ): SQL {
   return sql`select cast((${run.expected_start_time} - ${start}) / cast(${interval} as real) as integer) as interval,
         ${run.state_type} as state_type, ${run.state_name} as state_name, count(*) as count_runs,
-        sum(${estimatedRunTimeOf(run, now)}) as sum_estimated_run_time, sum(${latenessOf(run, now)}) as sum_estimated_lateness
+        total(${estimatedRunTimeOf(run, now)}) as sum_estimated_run_time, total(${latenessOf(run, now)}) as sum_estimated_lateness
       from ${run}
       where ${where} and ${run.expected_start_time} >= ${start} and ${run.expected_start_time} < ${start + intervals * interval}
         and ${run.state_type} is not null

@@ -1,34 +1,35 @@
 /** Task runs out of the events in which clients report them. */
 import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
+import { MAX_OLDER_BYTES, mergedStates, OLD_STATES, progressOf, progressSql } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
 import { byteLength } from "#lib/bytes";
 import type { Micros } from "#lib/clock";
 import { parseTime, Time } from "#wire/dates";
 import { canonicalUuid, isUuid } from "#wire/ids";
-import { Float, Int, JsonObject, Labels } from "#wire/scalars";
+import { TaskRunPolicy } from "#wire/run-policy";
+import { Float, Int, Labels } from "#wire/scalars";
+import { ShortText, Tags } from "#wire/sizes";
 import { defaultStateName, type State, type StateDetails, StateDetailsInput, StateType } from "#wire/state";
+import { TaskInputs } from "#wire/task-inputs";
 
 const OptionalTime = Time.nullish().transform((time) => time ?? null);
-const OptionalText = z
-  .string()
-  .nullish()
-  .transform((text) => text ?? null);
+const OptionalText = ShortText.nullish().transform((text) => text ?? null);
 
 /** What the events' payload says of the task run and its new state. The client sends every field that is not null. */
 const Payload = z.object({
   task_run: z.object({
-    name: z.string(),
-    task_key: z.string(),
-    dynamic_key: z.string(),
+    name: ShortText,
+    task_key: ShortText,
+    dynamic_key: ShortText,
     cache_key: OptionalText,
     cache_expiration: OptionalTime,
     task_version: OptionalText,
-    empirical_policy: JsonObject.default({}),
-    tags: z.array(z.string()).default([]),
+    empirical_policy: TaskRunPolicy.default({}),
+    tags: Tags.default([]),
     labels: Labels.nullish().transform((labels) => labels ?? {}),
-    task_inputs: JsonObject.default({}),
+    task_inputs: TaskInputs.default({}),
     run_count: Int.default(0),
     flow_run_run_count: Int.default(0),
     expected_start_time: OptionalTime,
@@ -129,15 +130,6 @@ function stateOf(taskRunId: string, state: State): State {
   return { ...state, state_details: { ...state.state_details, task_run_id: taskRunId } };
 }
 
-/** How far a run has come in a state of this type: clocks may be too coarse to tell. */
-const PROGRESS: Partial<Record<StateType, number>> = { SCHEDULED: 0, PENDING: 1, RUNNING: 2, PAUSED: 3, CANCELLING: 3 };
-const ENDED = 4;
-const progressOf = (type: StateType): number => PROGRESS[type] ?? ENDED;
-const progressSql = (type: string): string =>
-  `case ${type} ${Object.entries(PROGRESS)
-    .map(([name, progress]) => `when '${name}' then ${progress}`)
-    .join(" ")} else ${ENDED} end`;
-
 const compareStates = (a: State, b: State): number =>
   a.timestamp - b.timestamp || progressOf(a.type) - progressOf(b.type) || (a.id < b.id ? -1 : Number(a.id > b.id));
 
@@ -182,34 +174,6 @@ const IS_NEWER = `task_run.state_timestamp is null
 
 /** D1 takes values of 2 MB, counted in bytes. An event has at most 1.5 MB, and the largest row not much more. */
 const MAX_STATEMENT_BYTES = 1_000_000;
-/** A row has its newest state whole, whatever its size, and of the states before it the newest in so many bytes. */
-const MAX_OLDER_BYTES = 200_000;
-/** How many states a row has. */
-const MAX_STATES = 1_000;
-
-/** A state without what makes it large. */
-const STUB = `json_object('id', state->>'id', 'type', state->>'type', 'name', substr(state->>'name', 1, 50),
-  'timestamp', state->>'timestamp', 'message', 'Message and data were left out: the states of this task run are too large.',
-  'data', null, 'state_details', json('{}'))`;
-
-/** The states of the row and those that come to it, by time, within the bounds. */
-const MERGED_STATES = `select json_group_array(json(iif(place = 1 or older_bytes <= ${MAX_OLDER_BYTES}, state, ${STUB})) order by place desc)
-  from (
-    select state, place, sum(iif(place = 1, 0, octet_length(state))) over (order by place) as older_bytes
-    from (
-      select state, row_number() over (
-          order by state->>'timestamp' desc, ${progressSql("state->>'type'")} desc, state->>'id' desc
-        ) as place
-      from (
-        select value as state from json_each(task_run.states)
-        union all
-        select json_replace(value, '$.state_details.task_run_id', task_run.id) from json_each(excluded.states)
-        where value->>'id' not in (select value->>'id' from json_each(task_run.states))
-      )
-    )
-  )
-  where place <= ${MAX_STATES}`;
-
 /**
  * Statements that write the records, whatever is there already: states are merged by their ids, the columns are those of
  * the newest state, and what is known already changes nothing. So they may be repeated, and come in any order.
@@ -231,11 +195,11 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
       from told where true
       on conflict (workspace_id, id) do update set
         updated = excluded.updated,
-        states = (${sql.raw(MERGED_STATES)}),
+        states = ${mergedStates(sql`excluded.states`)},
         ${sql.raw(NEWEST.map((name) => `${name} = case when ${IS_NEWER} then excluded.${name} else task_run.${name} end`).join(", "))}
       where exists (
         select 1 from json_each(excluded.states)
-        where value->>'id' not in (select value->>'id' from json_each(task_run.states))
+        where value->>'id' not in (select value->>'id' from ${OLD_STATES})
       )`;
   });
 }

@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { readJson } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { mergedStates } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import { decideTaskRun } from "#orchestration/decide";
 import type { TaskRunRow } from "#orchestration/loaded";
@@ -123,7 +124,8 @@ export function updateTaskRun(
   now: number,
 ): SQL {
   const values = { ...changedOnly(row, storedChanges(changes)), state_id: state.id, updated: now };
-  return sql`update ${task_run} set ${assignments(values)}, states = json_insert(states, '$[#]', json(${JSON.stringify(storedState(state))}))
+  const states = mergedStates(sql`${JSON.stringify([storedState(state)])}`);
+  return sql`update ${task_run} set ${assignments(values)}, states = ${states}
     where workspace_id = ${workspaceId} and id = ${row.id} and ${guard}`;
 }
 

@@ -132,7 +132,7 @@ function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
         iif(s.id is null, t.name, coalesce(f.name || ' / ', '') || s.name) as label, coalesce(s.state_type, t.state_type) as state_type,
         coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) as start_time,
         coalesce(s.end_time, t.end_time, iif(t.state_type = 'COMPLETED', t.expected_start_time, null)) as end_time,
-        t.task_inputs as task_inputs
+        iif(json_valid(t.task_inputs), t.task_inputs, '{}') as task_inputs
       from ${task_run} t
       left join ${flow_run} s on likelihood(s.workspace_id = t.workspace_id, 0.9)
         and ${seek(sql`s.parent_task_run_id`, sql`s.parent_task_run_id = t.id`)}

@@ -55,7 +55,10 @@ export const runStateRoutes = [
     async ({ query, tools }) => {
       const states = taskRunStates(tools).selectOfTaskRun(query.task_run_id);
       const [rows = []] = await readRecorded(tools, { taskRunIds: [query.task_run_id] }, [states]);
-      return rows.map(({ state }) => printState(readJson<State>(String(state))));
+      return rows
+        .flatMap(({ states }) => readJson<State[]>(String(states)))
+        .toSorted((a, b) => a.timestamp - b.timestamp)
+        .map(printState);
     },
   ),
 ];

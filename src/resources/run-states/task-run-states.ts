@@ -19,20 +19,14 @@ export class TaskRunStateStore {
    * row for each state, so the task runs are gone through instead.
    */
   async read(id: string): Promise<State | undefined> {
-    const states = await this.states(
-      sql`select state.value as state from ${task_run} t join json_each(t.states) state
-        where t.workspace_id = ${this.workspaceId} and instr(t.states, ${id}) > 0 and state.value ->> '$.id' = ${id} limit 1`,
+    const rows = await this.db.rows<{ states: string }>(
+      sql`select states from ${task_run} where workspace_id = ${this.workspaceId} and instr(states, ${id}) > 0`,
     );
-    return states[0];
+    return rows.flatMap(({ states }) => readJson<State[]>(states)).find((state) => state.id === id);
   }
 
-  /** Selects the states of a task run, oldest first, as JSON in `state`. */
+  /** Selects a task run's column `states`. */
   selectOfTaskRun(taskRunId: string): SQL {
-    return sql`select state.value as state from ${task_run} t join json_each(t.states) state
-      where t.workspace_id = ${this.workspaceId} and t.id = ${taskRunId} order by state.value ->> '$.timestamp', state.key`;
-  }
-
-  private async states(select: SQL): Promise<State[]> {
-    return (await this.db.rows<{ state: string }>(select)).map(({ state }) => readJson<State>(state));
+    return sql`select states from ${task_run} where workspace_id = ${this.workspaceId} and id = ${taskRunId}`;
   }
 }

@@ -6,17 +6,7 @@ import { Uuid, UuidText } from "#wire/ids";
 import { Labels } from "#wire/scalars";
 import { TaskRunPolicy } from "#wire/run-policy";
 import { StateCreate, StateText, StateType } from "#wire/state";
-
-/** What a task was given: results of other task runs, parameters, constants. */
-const TaskRunInput = z.union(
-  [
-    z.object({ input_type: z.literal("task_run").optional(), id: Uuid }).meta({ id: "TaskRunResult" }),
-    z.object({ input_type: z.literal("flow_run").optional(), id: Uuid }).meta({ id: "FlowRunResult" }),
-    z.object({ input_type: z.literal("parameter").optional(), name: z.string() }).meta({ id: "Parameter" }),
-    z.object({ input_type: z.literal("constant").optional(), type: z.string() }).meta({ id: "Constant" }),
-  ],
-  "!branches|TaskRunResult|FlowRunResult|Parameter|Constant",
-);
+import { TaskInputs } from "#wire/task-inputs";
 
 /** Prefect: `server.tasks.max_cache_key_length`. */
 const MAX_CACHE_KEY_CHARACTERS = 2000;
@@ -41,7 +31,7 @@ export const TaskRunCreate = z
     empirical_policy: TaskRunPolicy.optional(),
     tags: Tags.optional(),
     labels: Labels.nullish(),
-    task_inputs: z.record(z.string(), z.array(TaskRunInput)).optional(),
+    task_inputs: TaskInputs.optional(),
   })
   .meta({ id: "TaskRunCreate" });
 
@@ -64,7 +54,7 @@ export const TaskRun = z
     tags: z.array(z.string()),
     labels: Labels.nullable(),
     state_id: UuidText.nullable(),
-    task_inputs: z.record(z.string(), z.array(TaskRunInput)),
+    task_inputs: TaskInputs,
     state_type: StateType.nullable(),
     state_name: z.string().nullable(),
     run_count: z.int(),

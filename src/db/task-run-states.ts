@@ -1,0 +1,48 @@
+/** The states in a task run's row: how they are put in order, merged and bounded, in SQL. */
+import { type SQL, sql } from "drizzle-orm";
+import type { StateType } from "#wire/state";
+
+/** How far a run has come in a state of this type: clocks may be too coarse to tell. */
+const PROGRESS: Partial<Record<StateType, number>> = { SCHEDULED: 0, PENDING: 1, RUNNING: 2, PAUSED: 3, CANCELLING: 3 };
+const ENDED = 4;
+
+/** How far a run has come in a state of a type, as a number that grows. */
+export const progressOf = (type: StateType): number => PROGRESS[type] ?? ENDED;
+
+/** `progressOf` as SQL of an expression. */
+export const progressSql = (type: string): string =>
+  `case ${type} ${Object.entries(PROGRESS)
+    .map(([name, progress]) => `when '${name}' then ${progress}`)
+    .join(" ")} else ${ENDED} end`;
+
+/** A row has its newest state whole, whatever its size, and of the states before it the newest in so many bytes. */
+export const MAX_OLDER_BYTES = 200_000;
+/** How many states a row has. */
+const MAX_STATES = 1_000;
+
+/** A state without what makes it large. */
+const STUB = `json_object('id', state->>'id', 'type', state->>'type', 'name', substr(state->>'name', 1, 50),
+  'timestamp', state->>'timestamp', 'message', 'Message and data were left out: the states of this task run are too large.',
+  'data', null, 'state_details', json('{}'))`;
+
+/** The states of the row. Such as nest too deep for anybody to read, from before there were bounds, are given up for what comes. */
+export const OLD_STATES = sql.raw("json_each(iif(json_valid(task_run.states), task_run.states, '[]'))");
+
+const BY_AGE = sql.raw(`state->>'timestamp' desc, ${progressSql("state->>'type'")} desc, state->>'id' desc`);
+
+/** The states of a row of `task_run` with those of the JSON array `added` that it has not, oldest first, within the bounds. */
+export function mergedStates(added: SQL): SQL {
+  const bounded = sql.raw(`iif(place = 1 or older_bytes <= ${MAX_OLDER_BYTES}, state, ${STUB})`);
+  return sql`(
+    select json_group_array(json(${bounded}) order by place desc) from (
+      select state, place, sum(iif(place = 1, 0, octet_length(state))) over (order by place) as older_bytes from (
+        select state, row_number() over (order by ${BY_AGE}) as place from (
+          select value as state from ${OLD_STATES}
+          union all
+          select json_replace(value, '$.state_details.task_run_id', task_run.id) from json_each(${added})
+          where value->>'id' not in (select value->>'id' from ${OLD_STATES})
+        )
+      )
+    ) where place <= ${sql.raw(String(MAX_STATES))}
+  )`;
+}
