@@ -2,13 +2,17 @@
 import { z } from "zod";
 import { plain } from "#wire/scalars";
 import type { Micros } from "#lib/clock";
+import { CALENDAR } from "#lib/schedules/calendar";
 import { cronMoments, cronProblem } from "#lib/schedules/cron";
 import { intervalMoments } from "#lib/schedules/interval";
+import type { Looks } from "#lib/schedules/looks";
 import { anchorRule, rruleMoments, rruleProblem } from "#lib/schedules/rrule";
 import { isZone } from "#lib/schedules/zones";
 import { parseTime, printTime } from "#wire/dates";
 
 const SECOND = 1_000_000;
+/** What Python's timedelta holds is less than so many days. */
+const MOST_DAYS = 1_000_000_000;
 const ISO_DURATION =
   /^([+-])?P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/i;
 const CLOCK_DURATION = /^(-)?(?:(\d+)\s*(?:days?|d),?\s*)?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,6})?))?$/i;
@@ -37,10 +41,10 @@ export const Duration = plain(z.union([z.number(), z.string()]))
   .meta({ type: "number", format: "time-delta" })
   .transform((value, context) => {
     const seconds = parseDuration(value);
-    if (seconds !== undefined) return Math.round(seconds * SECOND) / SECOND;
+    if (seconds !== undefined && Math.abs(seconds) < MOST_DAYS * 86_400) return Math.round(seconds * SECOND) / SECOND;
     context.addIssue({
       code: "custom",
-      message: "Input should be a valid timedelta",
+      message: `Input should be a valid timedelta${seconds === undefined ? "" : ", durations may not exceed 999,999,999 days"}`,
       params: { type: "time_delta_parsing" },
     });
     return z.NEVER;
@@ -144,12 +148,34 @@ export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
   return { rrule: anchorRule(schedule.rrule, schedule.timezone, now), timezone: schedule.timezone };
 }
 
-/** The schedule's moments at or after `start`, in order and perhaps without end. Random fields of a cron go by the seed. */
-export function scheduleMoments(schedule: Schedule, start: Micros, seed = ""): Iterable<Micros> {
+/** What a search for moments goes by. */
+export interface Search {
+  /** What the random fields of a cron expression are drawn from. */
+  seed?: string;
+  looks?: Looks;
+}
+
+/**
+ * The schedule's moments at or after `start`, in order, as far as the calendar and the looks go. Throws where the schedule is
+ * none.
+ */
+export function* scheduleMoments(schedule: Schedule, start: Micros, search: Search = {}): Generator<Micros> {
+  for (const moment of endlessMoments(schedule, start, search)) {
+    if (!(moment < CALENDAR.end)) return;
+    if (moment >= CALENDAR.first) yield moment;
+  }
+}
+
+function endlessMoments(schedule: Schedule, start: Micros, { seed = "", looks }: Search): Iterable<Micros> {
   const zone = schedule.timezone || "UTC";
-  if ("cron" in schedule) return cronMoments({ expression: schedule.cron, zone, dayOr: schedule.day_or, seed }, start);
-  if ("rrule" in schedule) return rruleMoments(schedule.rrule, zone, start);
-  return intervalMoments({ seconds: schedule.interval, anchor: parseTime(schedule.anchor_date) ?? start, zone }, start);
+  if ("cron" in schedule)
+    return cronMoments({ expression: schedule.cron, zone, dayOr: schedule.day_or, seed, looks }, start);
+  if ("rrule" in schedule) return rruleMoments(schedule.rrule, zone, start, looks);
+  return intervalMoments(
+    { seconds: schedule.interval, anchor: parseTime(schedule.anchor_date) ?? start, zone },
+    start,
+    looks,
+  );
 }
 
 /** Prefect: the class of a schedule, by which its runs are labelled when it has no slug. */

@@ -113,7 +113,7 @@ function insert(d1: SimulatedD1, plans: readonly Plan[]): Promise<unknown> {
 function expectedOf({ id, schedule, isActive, isPaused }: Plan): number[] {
   if (!isActive || isPaused) return [];
   const dates: number[] = [];
-  for (const moment of scheduleMoments(schedule, BEGIN + 1, id)) {
+  for (const moment of scheduleMoments(schedule, BEGIN + 1, { seed: id })) {
     if (moment >= END) break;
     dates.push(moment);
   }

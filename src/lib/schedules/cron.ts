@@ -1,5 +1,6 @@
 /** Cron expressions as `croniter` reads them, walked on the wall clock of a time zone. */
 import type { Micros } from "#lib/clock";
+import { Looks } from "./looks";
 import { momentOf, type Wall, wallAt } from "./zones";
 
 const SECOND = 1_000_000;
@@ -69,8 +70,13 @@ const SHORTHANDS: Record<string, string> = {
   "@annually": "0 0 1 1 *",
 };
 
+/** More than an expression needs that lists the values of all its fields one by one. */
+const MAX_CHARACTERS = 6500;
+
 /** What is wrong with a cron expression, or undefined. */
 export function cronProblem(expression: string): string | undefined {
+  if (expression.length > MAX_CHARACTERS)
+    return `Invalid cron string: "${expression.slice(0, 40)}..."\nMax length is ${MAX_CHARACTERS}, got ${expression.length}`;
   if (!parseCron(expression, "")) return `Invalid cron string: "${expression}"`;
   if (expression.split(/\s+/).some((part) => part.toLowerCase() === "r")) {
     return `Random and Hashed expressions are unsupported, received: "${expression}"`;
@@ -86,20 +92,26 @@ export interface CronTimes {
   dayOr: boolean;
   /** What the random fields are drawn from: the same for the same seed. */
   seed: string;
+  /** What the search may look at. */
+  looks?: Looks | undefined;
 }
 
 /**
  * The moments at which the expression's time is shown on the zone's clock, at or after `start`. The hour that comes twice
  * counts once, and a time that is left out counts an hour earlier, as in the original.
  */
-export function* cronMoments({ expression, zone, dayOr, seed }: CronTimes, start: Micros): Generator<Micros> {
+export function* cronMoments(
+  { expression, zone, dayOr, seed, looks = new Looks() }: CronTimes,
+  start: Micros,
+): Generator<Micros> {
+  if (expression.length > MAX_CHARACTERS) return;
   const cron = parseCron(expression, seed);
   if (!cron) return;
   const from = Math.ceil(wallAt(start, zone) / SECOND) * SECOND;
-  for (const wall of walls(cron, dayOr, from)) yield momentOf(wall, zone, "earlier");
+  for (const wall of walls(cron, dayOr, from, looks)) yield momentOf(wall, zone, "earlier");
 }
 
-function* walls(cron: Cron, dayOr: boolean, from: Wall): Generator<Wall> {
+function* walls(cron: Cron, dayOr: boolean, from: Wall, looks: Looks): Generator<Wall> {
   const first = new Date(from / 1000);
   const firstDay = Date.UTC(first.getUTCFullYear(), first.getUTCMonth(), first.getUTCDate());
   const hours = listed(cron.hours, HOUR);
@@ -109,7 +121,7 @@ function* walls(cron: Cron, dayOr: boolean, from: Wall): Generator<Wall> {
   for (let day = firstDay; ; day += DAY_MS) {
     const date = new Date(day);
     const year = date.getUTCFullYear();
-    if (year > lastYear) return;
+    if (!(year <= lastYear) || !looks.take()) return;
     if (cron.months && !cron.months.has(date.getUTCMonth() + 1)) {
       day = Date.UTC(year, date.getUTCMonth() + 1, 1) - DAY_MS;
       continue;
@@ -120,6 +132,7 @@ function* walls(cron: Cron, dayOr: boolean, from: Wall): Generator<Wall> {
       for (const minute of minutes) {
         for (const second of seconds) {
           const wall = (day + ((hour * 60 + minute) * 60 + second) * 1000) * 1000;
+          if (!looks.take()) return;
           if (wall >= from) yield wall;
         }
       }

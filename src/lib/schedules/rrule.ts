@@ -1,60 +1,40 @@
 /** Recurrence rules (RFC 5545) as `dateutil` and the original read them: on the wall clock of the schedule's time zone. */
-import { RRuleTemporal } from "rrule-temporal";
-import { Temporal } from "temporal-polyfill";
 import type { Micros } from "#lib/clock";
-import { momentOf, type Wall, wallAt } from "./zones";
+import { dayNumber } from "./calendar";
+import { Looks } from "./looks";
+import { parseRule, parseStamp, type Rule, RuleProblem, type WallSeconds } from "./rule";
+import { ruleDates } from "./rule-dates";
+import { momentOf, wallAt } from "./zones";
 
 /** Prefect: MAX_RRULE_LENGTH, about a year of single dates. */
 const MAX_CHARACTERS = 6500;
 /** Prefect: where rules without DTSTART begin. */
-const DEFAULT_START: Wall = Date.UTC(2020, 0, 1) * 1000;
+const DEFAULT_START: WallSeconds = dayNumber(2020, 1, 1) * 86_400;
 const SECOND = 1_000_000;
-const STAMP = /^(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2}))?Z?$/;
+/** A text that is kept may be longer by the DTSTART that it was given. */
+const DTSTART_CHARACTERS = 32;
 
-const FREQUENCIES = ["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY"];
-const WEEK = "MO,TU,WE,TH,FR,SA,SU";
-const LAST_STAMP = "99991231T235959";
-const NUMBERS = /^[+-]?\d+(,[+-]?\d+)*$/;
-const PARTS: Record<string, RegExp> = {
-  FREQ: new RegExp(`^(${FREQUENCIES.join("|")})$`),
-  INTERVAL: /^\d+$/,
-  COUNT: /^\d+$/,
-  UNTIL: STAMP,
-  WKST: /^(MO|TU|WE|TH|FR|SA|SU)$/,
-  BYDAY: /^([+-]?\d*|)(MO|TU|WE|TH|FR|SA|SU)(\([+-]?\d+\))?(,([+-]?\d*|)(MO|TU|WE|TH|FR|SA|SU)(\([+-]?\d+\))?)*$/,
-  BYSETPOS: NUMBERS,
-  BYMONTH: NUMBERS,
-  BYMONTHDAY: NUMBERS,
-  BYYEARDAY: NUMBERS,
-  BYWEEKNO: NUMBERS,
-  BYHOUR: NUMBERS,
-  BYMINUTE: NUMBERS,
-  BYSECOND: NUMBERS,
-};
-
-type Rule = Record<string, string>;
+/** Each rule has its own part of the looks, so that one which finds nothing does not keep the others from it. */
+const [LOOKS_OF_RULES, LOOKS_OF_EXCLUSIONS, LOOKS_OF_MERGE] = [200_000, 100_000, 100_000];
 
 interface RuleSet {
-  start: Wall | undefined;
+  start: WallSeconds | undefined;
   rules: Rule[];
   excludedRules: Rule[];
-  dates: Wall[];
-  excludedDates: Wall[];
+  dates: WallSeconds[];
+  excludedDates: WallSeconds[];
 }
-
-/** A rule that cannot be read; its message says why. */
-class RuleProblem extends Error {}
 
 /** What is wrong with a recurrence rule, or undefined. */
 export function rruleProblem(text: string): string | undefined {
+  if (text.length > MAX_CHARACTERS)
+    return `Invalid RRule string "${text.slice(0, 40)}..."\nMax length is ${MAX_CHARACTERS}, got ${text.length}`;
   try {
     checkUntil(text, parseSet(text));
   } catch (error) {
     if (error instanceof RuleProblem) return `Invalid RRule string "${text}": ${error.message}`;
     throw error;
   }
-  if (text.length > MAX_CHARACTERS)
-    return `Invalid RRule string "${text.slice(0, 40)}..."\nMax length is ${MAX_CHARACTERS}, got ${text.length}`;
   return undefined;
 }
 
@@ -67,126 +47,60 @@ export function anchorRule(text: string, zone: string, now: Micros): string {
   const set = parseSet(text);
   const [rule, ...others] = set.rules;
   const isPlain = rule && others.length + set.excludedRules.length + set.dates.length + set.excludedDates.length === 0;
-  const start = isPlain ? recentStart(rule, wallAt(now, zone || "UTC")) : DEFAULT_START;
+  const start = isPlain ? recentStart(rule, Math.floor(wallAt(now, zone || "UTC") / SECOND)) : DEFAULT_START;
   return `DTSTART:${printStamp(start)}\n${text}`;
 }
 
-function recentStart(rule: Rule, now: Wall): Wall {
-  const unit = rule["FREQ"] === "SECONDLY" ? SECOND : rule["FREQ"] === "MINUTELY" ? 60 * SECOND : undefined;
-  if (unit === undefined || rule["COUNT"] !== undefined || now <= DEFAULT_START) return DEFAULT_START;
-  const period = unit * intervalOf(rule);
+function recentStart({ freq, count, interval }: Rule, now: WallSeconds): WallSeconds {
+  const unit = freq === "SECONDLY" ? 1 : freq === "MINUTELY" ? 60 : undefined;
+  if (unit === undefined || count !== undefined || now <= DEFAULT_START) return DEFAULT_START;
+  const period = unit * interval;
   return DEFAULT_START + Math.floor((now - DEFAULT_START) / period) * period;
 }
 
-/** The rule's moments at or after `start`, in order. */
-export function* rruleMoments(text: string, zone: string, start: Micros): Generator<Micros> {
-  const set = parseSet(text);
-  const begin = set.start ?? DEFAULT_START;
-  const from = wallAt(start, zone);
+/**
+ * The rule's moments at or after `start`, in order. Where the looks are spent they end: there may be further ones then, but
+ * none before the last of these. Throws where the text is no rule.
+ */
+export function* rruleMoments(text: string, zone: string, start: Micros, looks = new Looks()): Generator<Micros> {
+  const set = readSet(text);
+  const from = { begin: set.start ?? DEFAULT_START, from: Math.ceil(wallAt(start, zone) / SECOND) };
   const excluded = new Set(set.excludedDates);
-  const sources = [
-    ...set.rules.map((rule) => ruleWalls(rule, begin, from)),
-    set.dates.toSorted((a, b) => a - b)[Symbol.iterator](),
-  ];
-  const exclusions = merge(set.excludedRules.map((rule) => ruleWalls(rule, begin, from)));
+  const perRule = LOOKS_OF_RULES / Math.max(1, set.rules.length);
+  const dates = set.dates.toSorted((a, b) => a - b)[Symbol.iterator]();
+  const sources = [...set.rules.map((rule) => ruleDates(rule, from, looks.part(perRule))), dates];
+  // What is excluded must be known as far as dates are made, so one rule without an end ends them all.
+  const forExclusions = looks.part(LOOKS_OF_EXCLUSIONS);
+  const exclusions = merge(
+    set.excludedRules.map((rule) => ruleDates(rule, from, forExclusions)),
+    forExclusions,
+  );
   let exclusion = exclusions.next();
-  for (const wall of merge(sources)) {
+  for (const wall of merge(sources, looks.part(LOOKS_OF_MERGE))) {
     while (!exclusion.done && exclusion.value < wall) exclusion = exclusions.next();
+    if (forExclusions.areSpent) return;
     if (excluded.has(wall) || (!exclusion.done && exclusion.value === wall)) continue;
-    const moment = momentOf(wall, zone, "earlier");
+    const moment = momentOf(wall * SECOND, zone, "earlier");
     if (moment >= start) yield moment;
   }
 }
 
-const SUB_DAILY = ["HOURLY", "MINUTELY", "SECONDLY"];
-const OF_DAYS = ["BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYDAY"];
-const DAY = 86_400 * SECOND;
-
-/** The walls of one rule from `from` on. */
-function* ruleWalls(rule: Rule, begin: Wall, from: Wall): Generator<Wall> {
-  const isPicky = SUB_DAILY.includes(rule["FREQ"] ?? "") && OF_DAYS.some((part) => part in rule);
-  if (!isPicky || rule["COUNT"] !== undefined) {
-    yield* libraryWalls(rule, begin, from);
-    return;
-  }
-  // The library would step through each minute of the days that do not count.
-  const days: Rule = { FREQ: "DAILY" };
-  for (const part of [...OF_DAYS, "UNTIL"]) {
-    const value = rule[part];
-    // A weekday's place counts in months and years alone.
-    if (value !== undefined) days[part] = part === "BYDAY" ? value.replaceAll(/[+-]?\d+/g, "") : value;
-  }
-  const midnight = (wall: Wall) => wall - (((wall % DAY) + DAY) % DAY);
-  const first = midnight(Math.max(begin, from));
-  for (const day of libraryWalls(days, midnight(begin), first)) {
-    const until = parseStamp(rule["UNTIL"] ?? LAST_STAMP);
-    const end = printStamp(Math.min(until, day + DAY - SECOND));
-    yield* libraryWalls({ ...rule, UNTIL: end }, begin, Math.max(from, day));
-  }
+/** A text that is longer than any request may send it was not checked either. */
+function readSet(text: string): RuleSet {
+  if (text.length > MAX_CHARACTERS + DTSTART_CHARACTERS)
+    throw new RuleProblem(`the rule has ${text.length} characters`);
+  return parseSet(text);
 }
 
-/** The same from the library, which counts on a clock without changes. */
-function* libraryWalls(rule: Rule, begin: Wall, from: Wall): Generator<Wall> {
-  const start = rule["COUNT"] === undefined ? jump(rule, begin, from) : begin;
-  const until = rule["UNTIL"] === undefined ? {} : { UNTIL: `${printStamp(parseStamp(rule["UNTIL"]))}Z` };
-  const parts = Object.entries({ ...rule, ...until }).map(([key, value]) => `${key}=${value}`);
-  const rruleString = `DTSTART:${printStamp(start)}Z\nRRULE:${parts.join(";")}`;
-  const isOften = SUB_DAILY.includes(rule["FREQ"] ?? "");
-  const iterator = new RRuleTemporal({ rruleString, maxIterations: isOften ? 100_000 : 10_000 });
-  let after: Temporal.ZonedDateTime | null = null;
-  let wall = start - SECOND;
-  for (;;) {
-    after = nextAfter(iterator, Math.max(wall, from - SECOND));
-    if (after === null) return;
-    wall = after.epochMilliseconds * 1000;
-    yield wall;
-  }
-}
-
-function nextAfter(rule: RRuleTemporal, wall: Wall): Temporal.ZonedDateTime | null {
-  const next = found(() => rule.next(new Date(wall / 1000), false));
-  return next === null
-    ? null
-    : Temporal.Instant.fromEpochMilliseconds(next.epochMilliseconds).toZonedDateTimeISO("UTC");
-}
-
-/** The library gives up with an error on a rule whose dates do not come; that is no date. */
-function found<T>(search: () => T | null): T | null {
-  try {
-    return search();
-  } catch (error) {
-    if (error instanceof Error && error.message.startsWith("Maximum iterations")) return null;
-    throw error;
-  }
-}
-
-/** A start near `from` in step with `begin`: without a COUNT the rule's dates from there on are the same. */
-function jump(rule: Rule, begin: Wall, from: Wall): Wall {
-  if (from <= begin) return begin;
-  const interval = intervalOf(rule);
-  const freq = rule["FREQ"];
-  const elapsed: Record<string, number> = { SECONDLY: 1, MINUTELY: 60, HOURLY: 3600, DAILY: 86_400, WEEKLY: 604_800 };
-  const unit = elapsed[freq ?? ""];
-  if (unit !== undefined) {
-    const period = unit * interval * SECOND;
-    return begin + Math.max(0, Math.floor((from - begin) / period) - 1) * period;
-  }
-  const first = new Date(begin / 1000);
-  if (first.getUTCDate() > 28) return begin;
-  const months = interval * (freq === "YEARLY" ? 12 : 1);
-  const last = new Date(from / 1000);
-  const passed = (last.getUTCFullYear() - first.getUTCFullYear()) * 12 + last.getUTCMonth() - first.getUTCMonth();
-  const steps = Math.max(0, Math.floor(passed / months) - 1);
-  first.setUTCMonth(first.getUTCMonth() + steps * months);
-  return first.getTime() * 1000;
-}
-
-/** Ascending sources as one, each value once. */
-function* merge(sources: Iterator<Wall>[]): Generator<Wall> {
+/** Ascending sources as one, each value once. A step looks at all of them. */
+function* merge(sources: readonly Iterator<WallSeconds>[], looks: Looks): Generator<WallSeconds> {
   const heads = sources.map((source) => ({ source, head: source.next() }));
   for (let last = -Infinity; ;) {
-    const [first] = heads.filter(({ head }) => !head.done).toSorted((a, b) => a.head.value - b.head.value);
-    if (!first) return;
+    let first: (typeof heads)[number] | undefined;
+    for (const one of heads) {
+      if (!one.head.done && (!first || one.head.value < first.head.value)) first = one;
+    }
+    if (!first || first.head.done || !looks.take(heads.length)) return;
     const wall = first.head.value;
     first.head = first.source.next();
     if (wall > last) yield wall;
@@ -208,7 +122,7 @@ function checkUntil(text: string, { rules, excludedRules }: RuleSet): void {
   const begin = /^DTSTART\S*/im.exec(text)?.[0].toUpperCase();
   if (begin === undefined) return;
   const isZoned = begin.endsWith("Z") || begin.includes("TZID=");
-  if ([...rules, ...excludedRules].some(({ UNTIL: until }) => until !== undefined && until.endsWith("Z") !== isZoned))
+  if ([...rules, ...excludedRules].some(({ until, endsInUtc }) => until !== undefined && endsInUtc !== isZoned))
     throw new RuleProblem("RRULE UNTIL values must be specified in UTC when DTSTART is timezone-aware");
 }
 
@@ -239,34 +153,6 @@ function addLine(set: RuleSet, line: string): void {
   }
 }
 
-function parseRule(text: string): Rule {
-  const rule: Rule = {};
-  for (const part of text.split(";")) {
-    const [key = "", value] = part.split("=");
-    if (value === undefined) throw new RuleProblem("not enough values to unpack (expected 2, got 1)");
-    const name = key === "BYWEEKDAY" ? "BYDAY" : key;
-    const pattern = PARTS[name];
-    if (!pattern) throw new RuleProblem(`unknown parameter '${key}'`);
-    if (!pattern.test(value)) throw new RuleProblem(`invalid '${key}': ${value}`);
-    rule[name] = value;
-  }
-  if (rule["FREQ"] === undefined) throw new RuleProblem("FREQ is missing");
-  // `dateutil`: a week's number alone means all of its days.
-  if (rule["BYWEEKNO"] !== undefined && !["BYDAY", "BYMONTHDAY", "BYYEARDAY"].some((part) => part in rule))
-    rule["BYDAY"] = WEEK;
-  if (rule["INTERVAL"] === "0") throw new RuleProblem("invalid 'INTERVAL': 0");
-  return rule;
-}
-
-const intervalOf = (rule: Rule): number => Number(rule["INTERVAL"] ?? 1);
-
-function parseStamp(text: string): Wall {
-  const match = STAMP.exec(text);
-  if (!match) throw new RuleProblem(`invalid date: ${text}`);
-  const [, year, month, day, hour = "0", minute = "0", second = "0"] = match;
-  return Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second)) * 1000;
-}
-
-function printStamp(wall: Wall): string {
-  return new Date(wall / 1000).toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
+function printStamp(wall: WallSeconds): string {
+  return new Date(wall * 1000).toISOString().slice(0, 19).replaceAll(/[-:]/g, "");
 }

@@ -2,6 +2,7 @@
 import { readJson } from "#db/database";
 import type { Micros } from "#lib/clock";
 import { momentsWithin, type Window } from "#lib/schedules/dates";
+import { isOfWholeDays } from "#lib/schedules/interval";
 import { printZoned } from "#lib/schedules/zones";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
@@ -176,14 +177,14 @@ function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], horizon: H
 }
 
 /**
- * The schedule's dates from `start` on. Intervals of days are followed from the schedule's last change, so that they keep
- * their time of day: Prefect counts elapsed time from the anchor to where it begins to look, finds other times when it looks
- * after clocks have changed, and makes the runs of those days a second time.
+ * The schedule's dates from `start` on. Intervals of more than a day are followed from the schedule's last change, unless they
+ * keep their time of day by themselves: Prefect counts elapsed time from the anchor to where it begins to look, finds other
+ * times when it looks after clocks have changed, and makes the runs of those days a second time.
  */
 function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros): Generator<Micros> {
   const schedule = readJson<Schedule>(text);
-  const isOfDays = "interval" in schedule && schedule.interval >= 86_400;
-  for (const moment of scheduleMoments(schedule, isOfDays ? Math.min(updated, start) : start, id)) {
+  const isFollowed = "interval" in schedule && schedule.interval > 86_400 && !isOfWholeDays(schedule.interval);
+  for (const moment of scheduleMoments(schedule, isFollowed ? Math.min(updated, start) : start, { seed: id })) {
     if (moment >= start) yield moment;
   }
 }

@@ -36,7 +36,7 @@ export async function scheduleDeployment(tools: Tools, id: string, asked: Schedu
       draftsOf(
         row,
         schedule,
-        momentsWithin(scheduleMoments(readJson<Schedule>(schedule.schedule), start, schedule.id), window),
+        momentsWithin(scheduleMoments(readJson<Schedule>(schedule.schedule), start, { seed: schedule.id }), window),
       ),
     );
   await makeRuns(tools, drafts);

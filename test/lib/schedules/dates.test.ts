@@ -47,10 +47,12 @@ function datesOf(schedule: Schedule, start: number): string[] {
     .map(printTime);
 }
 
-function expectedOf([, , , , start, steps]: Case): string[] {
+function momentsOf([, , , , start, steps]: Case): number[] {
   let moment = Math.round(start * SECOND);
-  return (steps ?? []).map((step) => printTime((moment += Math.round(step * SECOND))));
+  return (steps ?? []).map((step) => (moment += Math.round(step * SECOND)));
 }
+
+const expectedOf = (one: Case) => momentsOf(one).map(printTime);
 
 /** `5#2` and `FR` side by side in a rule's days; `dateutil` wants a date to be both, RFC 5545 either. */
 function hasTwoKindsOfDays(rrule: string): boolean {
@@ -79,7 +81,28 @@ function isExplained([kind, what, , , , steps]: Case): boolean {
   return hasTwoKindsOfDays(text) || failsLater || text.includes("BYEASTER");
 }
 
-const ofKind = (letter: string) => cases.filter((one) => one[0] === letter && one[5] !== null && !isExplained(one));
+/** The time of day in the zone at each of the recorded dates, and at the anchor. */
+function timesOfDay(one: Case): { anchor: number; dates: number[] } {
+  const zone = recorded.zones[one[2]] ?? "";
+  const timeOfDay = (moment: number) => ((wallAt(moment, zone) % DAY) + DAY) % DAY;
+  return { anchor: timeOfDay(Math.round(one[3] * SECOND)), dates: momentsOf(one).map(timeOfDay) };
+}
+
+/**
+ * The original promises that an interval of days keeps its time of day, but counts elapsed time from the anchor to where it
+ * begins to look: once clocks have changed in between, it is another hour, or the other one of two with the same name. Here it
+ * is the anchor's, and the second one of two.
+ */
+function losesTimeOfDay(one: Case): boolean {
+  if (one[0] !== "i" || Number(one[1]) % 86_400 !== 0) return false;
+  const { anchor, dates } = timesOfDay(one);
+  const [first = 0] = momentsOf(one);
+  const zone = recorded.zones[one[2]] ?? "";
+  return dates.some((time) => time !== anchor) || wallAt(first, zone) === wallAt(first + 3600 * SECOND, zone);
+}
+
+const isOther = (one: Case) => isExplained(one) || losesTimeOfDay(one);
+const ofKind = (letter: string) => cases.filter((one) => one[0] === letter && one[5] !== null && !isOther(one));
 const kinds = { "cron expressions": "c", intervals: "i", "recurrence rules": "r" };
 
 test("there are more than 3,000 recorded schedules of thirty time zones, and few that are explained", () => {
@@ -105,6 +128,41 @@ for (const [name, letter] of Object.entries(kinds)) {
     },
   );
 }
+
+test("an interval of whole days shows its anchor's time of day where the original has lost it", () => {
+  const lost = cases.filter(losesTimeOfDay);
+  expect(lost.length).toBeGreaterThan(50);
+  for (const one of lost) {
+    const [, days, zone, anchor, start] = [
+      one[0],
+      Number(one[1]) * SECOND,
+      recorded.zones[one[2]] ?? "",
+      one[3],
+      one[4],
+    ];
+    const [first, from] = [wallAt(Math.round(anchor * SECOND), zone), Math.round(start * SECOND)];
+    const schedule = settleSchedule(ScheduleInput.parse(inputOf(one)), from);
+    const dates = momentsWithin(scheduleMoments(schedule, from), {
+      end: from + SPAN,
+      until: from,
+      minRuns: MOST,
+      maxRuns: MOST,
+    });
+    // Each at the anchor's time of day, a time that is left out an hour later (Lord Howe: half an hour); none in between is missing.
+    const late = dates.map((moment) => (wallAt(moment, zone) - first) % days);
+    expect(late.filter((time) => time !== 0 && time !== 3600 * SECOND && time !== 1800 * SECOND)).toEqual([]);
+    expect(late.filter((time) => time !== 0).length).toBeLessThanOrEqual(1);
+    const walls = [
+      wallAt(from, zone) - days,
+      ...dates.map((moment, index) => wallAt(moment, zone) - (late[index] ?? 0)),
+    ];
+    expect(walls.slice(2).every((wall, index) => wall - (walls[index + 1] ?? 0) === days)).toBe(true);
+    expect((walls[1] ?? 0) - (walls[0] ?? 0)).toBeLessThanOrEqual(2 * days);
+    // The original's dates are these, but for the change of the clock.
+    const near = momentsOf(one).filter((moment) => !dates.some((date) => Math.abs(date - moment) <= 7200 * SECOND));
+    expect(near.length).toBeLessThanOrEqual(1);
+  }
+});
 
 test("what the original refuses is refused", () => {
   const refused = cases.filter(([, , , , , steps]) => steps === null);

@@ -1,0 +1,201 @@
+/** The dates of one recurrence rule, on a clock that is never changed: period by period, each look at one counted. */
+import { calendarDay, dayNumber, daysInMonth, modulo, weekdayOf } from "./calendar";
+import type { Looks } from "./looks";
+import { isRuleDay } from "./rule-days";
+import { type Frequency, placedWeekday, type Rule, type WallSeconds } from "./rule";
+
+const DAY = 86_400;
+const UNITS: Partial<Record<Frequency, number>> = { HOURLY: 3600, MINUTELY: 60, SECONDLY: 1 };
+/** The last second of the year 9999, with which the calendar of Python ends too. */
+const LAST_SECOND: WallSeconds = dayNumber(10_000, 1, 1) * DAY - 1;
+
+/** Where a search begins: with the rule's own beginning, and the first second that is asked for. */
+export interface From {
+  begin: WallSeconds;
+  from: WallSeconds;
+}
+
+/** What a rule repeats once in its interval: each of the days at each of the times. */
+interface Period {
+  days: readonly number[];
+  hours: readonly number[];
+  minutes: readonly number[];
+  seconds: readonly number[];
+}
+
+/** The rule's dates at or after `from`, in order. They end early where the looks are spent. */
+export function* ruleDates(asked: Rule, { begin, from }: From, looks: Looks): Generator<WallSeconds> {
+  const rule = withDefaults(asked, begin);
+  const until = rule.until ?? LAST_SECOND;
+  // A count counts from the beginning.
+  const first = rule.count === undefined ? Math.max(begin, from) : begin;
+  let left = rule.count ?? Infinity;
+  for (const period of periods(rule, { begin, from: first }, looks)) {
+    if (!looks.take(1 + (rule.positions?.length ?? 0))) return;
+    const size = period.days.length * timesIn(period);
+    if (size === 0) continue;
+    const isPast = dateAt(period, 0) >= begin && dateAt(period, size - 1) < from;
+    if (isPast && !rule.positions) {
+      left -= size;
+      if (left <= 0) return;
+      continue;
+    }
+    for (const index of indexes(rule, period, size, first)) {
+      const date = dateAt(period, index);
+      if (date > until || left <= 0 || !looks.take()) return;
+      if (date < begin) continue;
+      left--;
+      if (date >= from) yield date;
+    }
+  }
+}
+
+/** `dateutil`: what the parts leave open is taken from the beginning. */
+function withDefaults(rule: Rule, begin: WallSeconds): Rule {
+  const { month, day } = calendarDay(Math.floor(begin / DAY));
+  const { freq } = rule;
+  const isOpen = !rule.weekNumbers && !rule.yearDays && !rule.monthDays && !rule.weekdays;
+  const isElapsed = !["YEARLY", "MONTHLY"].includes(freq);
+  const isPlain =
+    isElapsed && isOpen && !rule.months && !rule.hours && !rule.minutes && !rule.seconds && !rule.positions;
+  const hour = Math.floor(modulo(begin, DAY) / 3600);
+  return {
+    ...rule,
+    ...(isOpen && freq === "YEARLY" && { months: rule.months ?? new Set([month]), monthDays: new Set([day]) }),
+    ...(isOpen && freq === "MONTHLY" && { monthDays: new Set([day]) }),
+    ...(isOpen && freq === "WEEKLY" && { weekdays: new Set([placedWeekday(weekdayOf(Math.floor(begin / DAY)), 0)]) }),
+    ...(!(freq in UNITS) && { hours: rule.hours ?? [hour] }),
+    ...(freq !== "MINUTELY" &&
+      freq !== "SECONDLY" && { minutes: rule.minutes ?? [Math.floor(modulo(begin, 3600) / 60)] }),
+    ...(freq !== "SECONDLY" && { seconds: rule.seconds ?? [modulo(begin, 60)] }),
+    // Where nothing is left out, the last date is known, however large the count is.
+    ...(isPlain && rule.count !== undefined && { count: undefined, until: lastOf(rule, rule.count, begin) }),
+  };
+}
+
+function lastOf({ freq, interval, until }: Rule, count: number, begin: WallSeconds): WallSeconds {
+  const unit = UNITS[freq] ?? (freq === "WEEKLY" ? 7 * DAY : DAY);
+  return Math.min(until ?? LAST_SECOND, begin + (count - 1) * interval * unit);
+}
+
+const timesIn = ({ hours, minutes, seconds }: Period) => hours.length * minutes.length * seconds.length;
+
+/** The date in that place of the period, in order. */
+function dateAt(period: Period, index: number): WallSeconds {
+  const { days, hours, minutes, seconds } = period;
+  const times = timesIn(period);
+  const time = index % times;
+  const hour = hours[Math.floor(time / (minutes.length * seconds.length))] ?? 0;
+  const minute = minutes[Math.floor(time / seconds.length) % minutes.length] ?? 0;
+  const second = seconds[time % seconds.length] ?? 0;
+  return (((days[Math.floor(index / times)] ?? 0) * 24 + hour) * 60 + minute) * 60 + second;
+}
+
+/** The places of the period that count, from the first one that is not too early. */
+function* indexes({ positions }: Rule, period: Period, size: number, first: WallSeconds): Generator<number> {
+  if (positions) {
+    const places = positions.map((position) => (position > 0 ? position - 1 : size + position));
+    const sound = places.filter((place) => place >= 0 && place < size && dateAt(period, place) >= first);
+    yield* [...new Set(sound)].toSorted((a, b) => a - b);
+    return;
+  }
+  let [low, high] = [0, size];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (dateAt(period, middle) < first) low = middle + 1;
+    else high = middle;
+  }
+  for (let index = low; index < size; index++) yield index;
+}
+
+function* periods(rule: Rule, range: From, looks: Looks): Generator<Period> {
+  if (rule.freq in UNITS) {
+    yield* periodsOfTime(rule, range, looks);
+    return;
+  }
+  const { hours = [], minutes = [], seconds = [] } = rule;
+  for (const days of periodsOfDays(rule, range)) {
+    const chosen: number[] = [];
+    for (const day of days) {
+      if (!looks.take()) return;
+      if (isRuleDay(rule, day)) chosen.push(day);
+    }
+    yield { days: chosen, hours, minutes, seconds };
+  }
+}
+
+/** The days of each year, month, week or single day that the interval meets. */
+function* periodsOfDays(rule: Rule, { begin, from }: From): Generator<number[]> {
+  const { freq, interval, weekStart } = rule;
+  const [beginDay, fromDay] = [Math.floor(begin / DAY), Math.floor(from / DAY)];
+  const lastDay = Math.floor((rule.until ?? LAST_SECOND) / DAY);
+  const [first, asked] = [calendarDay(beginDay), calendarDay(fromDay)];
+  if (freq === "YEARLY") {
+    const last = calendarDay(lastDay).year;
+    for (let year = first.year + steps(asked.year - first.year, interval); year <= last; year += interval)
+      yield Array.from({ length: 12 }, (_, index) => daysOfMonth(rule, year, index + 1)).flat();
+  } else if (freq === "MONTHLY") {
+    const monthOf = ({ year, month }: typeof first) => year * 12 + month - 1;
+    const last = monthOf(calendarDay(lastDay));
+    let month = monthOf(first) + steps(monthOf(asked) - monthOf(first), interval);
+    for (; month <= last; month += interval) yield daysOfMonth(rule, Math.floor(month / 12), (month % 12) + 1);
+  } else {
+    // The first week is a part of one: it begins where the rule does.
+    const length = freq === "WEEKLY" ? 7 : 1;
+    const start = freq === "WEEKLY" ? beginDay - modulo(weekdayOf(beginDay) - weekStart, 7) : beginDay;
+    let day = start + length * steps(Math.floor((fromDay - start) / length), interval);
+    for (; day <= lastDay; day += length * interval)
+      yield Array.from({ length }, (_, index) => day + index).filter((one) => one >= beginDay);
+  }
+}
+
+/** The last multiple of the interval that does not lie beyond. */
+const steps = (distance: number, interval: number) => Math.max(0, Math.floor(distance / interval)) * interval;
+
+/** The days of a month that may count; none where the month does not. */
+function daysOfMonth({ months, monthDays }: Rule, year: number, month: number): number[] {
+  if (months && !months.has(month)) return [];
+  const length = daysInMonth(year, month);
+  const before = dayNumber(year, month, 1) - 1;
+  const days = monthDays
+    ? [...monthDays].map((day) => (day > 0 ? day : length + 1 + day)).filter((day) => day >= 1 && day <= length)
+    : Array.from({ length }, (_, index) => index + 1);
+  return [...new Set(days)].toSorted((a, b) => a - b).map((day) => before + day);
+}
+
+/** Each hour, minute or second that the interval meets and the parts allow; whole days, hours and minutes are passed over. */
+function* periodsOfTime(rule: Rule, { begin, from }: From, looks: Looks): Generator<Period> {
+  const { freq, hours, minutes, seconds } = rule;
+  const unit = UNITS[freq] ?? 1;
+  const step = unit * rule.interval;
+  const origin = Math.floor(begin / unit) * unit;
+  const last = rule.until ?? LAST_SECOND;
+  const meeting = (wall: WallSeconds) => origin + Math.max(0, Math.ceil((wall - origin) / step)) * step;
+  const days = new Map<number, boolean>();
+  for (let wall = meeting(from - unit + 1); wall <= last;) {
+    if (!looks.take()) return;
+    const day = Math.floor(wall / DAY);
+    const [hour, minute, second] = [
+      Math.floor(modulo(wall, DAY) / 3600),
+      Math.floor(modulo(wall, 3600) / 60),
+      modulo(wall, 60),
+    ];
+    if (!days.has(day)) {
+      days.clear();
+      days.set(day, isRuleDay(rule, day));
+    }
+    if (!days.get(day)) wall = meeting((day + 1) * DAY);
+    else if (hours && !hours.includes(hour)) wall = meeting(wall - modulo(wall, 3600) + 3600);
+    else if (freq !== "HOURLY" && minutes && !minutes.includes(minute)) wall = meeting(wall - second + 60);
+    else if (freq === "SECONDLY" && seconds && !seconds.includes(second)) wall += step;
+    else {
+      yield {
+        days: [day],
+        hours: [hour],
+        minutes: freq === "HOURLY" ? (minutes ?? []) : [minute],
+        seconds: freq === "SECONDLY" ? [second] : (seconds ?? []),
+      };
+      wall += step;
+    }
+  }
+}
