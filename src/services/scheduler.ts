@@ -1,16 +1,19 @@
 /** Tops up what schedules have been made into: each turn just those that are due for it, however many deployments there are. */
 import { sql } from "drizzle-orm";
+import { isPassing } from "#db/database";
 import { deployment_schedule } from "#db/tables/deployment";
 import type { Micros } from "#lib/clock";
+import { inHalves } from "#lib/halving";
 import { materialise } from "#resources/deployments/materialise";
-import { DeploymentStore } from "#resources/deployments/store";
+import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
+import { byWorkspace } from "#services/by-workspace";
 import type { Tools } from "#tools";
 
 /** How many schedules are taken at a time, and how often in one turn; what is left comes with the next turn. */
 const SCHEDULES_AT_ONCE = 50;
 const ROUNDS = 10;
-/** A schedule that cannot be made into runs now is tried again after this while. */
-const RETRY_AFTER = 300_000_000;
+/** A schedule whose runs could not be made is tried again after this while: two turns. */
+const RETRY_AFTER = 120_000_000;
 
 interface Due {
   workspace_id: string;
@@ -23,9 +26,7 @@ export async function topUpSchedules(tools: Tools): Promise<void> {
   const now = tools.clock();
   for (let round = 0; round < ROUNDS; round++) {
     const due = await tools.db.rows<Due>(selectDueSchedules(now));
-    for (const [workspaceId, ofWorkspace] of Map.groupBy(due, ({ workspace_id }) => workspace_id)) {
-      await topUpWorkspace({ ...tools, workspaceId }, ofWorkspace, now);
-    }
+    await byWorkspace(tools, due, (own, ofWorkspace) => topUpWorkspace(own, ofWorkspace, now));
     if (due.length < SCHEDULES_AT_ONCE) return;
   }
 }
@@ -38,20 +39,28 @@ export function selectDueSchedules(now: Micros) {
 
 async function topUpWorkspace(tools: Tools, due: readonly Due[], now: Micros): Promise<void> {
   const store = new DeploymentStore(tools.db, tools.workspaceId);
-  const rows = await store.readMany([...new Set(due.map(({ deployment_id }) => deployment_id))]);
-  for (const row of rows) {
-    const ids = due.filter(({ deployment_id }) => deployment_id === row.id).map(({ id }) => id);
-    try {
-      await materialise(tools, [row], new Set(ids));
-    } catch (error) {
-      console.error(`schedules of deployment ${row.id} could not be made into runs`, error);
-    }
-  }
-  // Whatever is due since the turn began failed, is of a paused deployment or of none: it must not stand in the others' way.
+  const ofDeployment = Map.groupBy(due, ({ deployment_id }) => deployment_id);
+  // First, so that what fails or does not end is not in the way of the others, not even after a restart.
   await tools.db.run(putOff(tools.workspaceId, due, now));
+  await inHalves(
+    [...ofDeployment.keys()],
+    async (ids) => {
+      for (const row of await store.readMany(ids)) await topUpDeployment(tools, row, ofDeployment.get(row.id) ?? []);
+    },
+    async (id, error) => console.error(`the deployment ${id} could not be read for its schedules`, error),
+    { isPassing },
+  );
 }
 
-/** By the key of each row: joined with the list, SQLite goes through all schedules of the workspace. */
+async function topUpDeployment(tools: Tools, row: DeploymentRow, due: readonly Due[]): Promise<void> {
+  try {
+    await materialise(tools, [row], new Set(due.map(({ id }) => id)));
+  } catch (error) {
+    console.error(`schedules of deployment ${row.id} could not be made into runs`, error);
+  }
+}
+
+/** By the key of each row: joined with the list, SQLite goes through all schedules of the workspace. What was changed meanwhile is left alone. */
 function putOff(workspaceId: string, due: readonly Due[], now: Micros) {
   return sql`update ${deployment_schedule} set top_up_at = ${now + RETRY_AFTER}
     where workspace_id = ${workspaceId} and +top_up_at <= ${now} and (deployment_id, id) in (

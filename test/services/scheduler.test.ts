@@ -120,6 +120,7 @@ test("a turn that takes long puts off what failed, and not what was changed or m
   await env.DB.prepare("update deployment_schedule set top_up_at = 1 where deployment_id = ?").bind(id).run();
   let changed = 0;
   let ended = 0;
+  let writes = 0;
   await later(0, async (tools) => {
     const begun = tools.clock();
     ended = begun + 10 * MINUTE;
@@ -128,7 +129,7 @@ test("a turn that takes long puts off what failed, and not what was changed or m
     );
     const db = aroundCalls(tools.db, async (name, call) => {
       // Somebody changes the schedule before it is marked as made, and dies before making its runs.
-      if (name === "run" && changed === 0) {
+      if (name === "run" && writes++ === 1) {
         changed = begun + 1;
         await change.bind(changed, id).run();
       }
@@ -219,6 +220,73 @@ test.for([
     expect(await topUpAt(id)).toBeGreaterThan(begun);
   },
 );
+
+/** Rows that no request would leave there. */
+const POISONED: Record<string, string> = {
+  "whose schedule is no JSON": "schedule = '{'",
+  "whose schedule is something else": `schedule = '[1]'`,
+  "whose parameters are no JSON": "parameters = 'x'",
+  "whose zone does not exist": `schedule = '{"cron":"* * * * *","timezone":"Nowhere/At_All","day_or":true}'`,
+  "whose rule is none": `schedule = '{"rrule":"FREQ=NEVER","timezone":"UTC"}'`,
+  "whose rule is a million characters long": `schedule = json_object('rrule', hex(zeroblob(500000)), 'timezone', 'UTC')`,
+  "whose time cannot be": "updated = 1e300, scheduled_until = -1e300",
+  "whose rule excludes all of its dates": `schedule = json_object('timezone', 'UTC', 'rrule',
+    'DTSTART:20200101T000000' || char(10) || 'RRULE:FREQ=DAILY' || char(10) || 'EXRULE:FREQ=DAILY')`,
+};
+
+const poison = (id: string, change: string) =>
+  env.DB.prepare(`update deployment_schedule set top_up_at = 1, scheduled_until = 1, ${change} where id = ?`)
+    .bind(id)
+    .run();
+
+test.for(Object.entries(POISONED))(
+  "a schedule %s does not keep the others of its deployment, or other deployments, from their runs",
+  async ([, change]) => {
+    const interval = { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" };
+    const schedules = ["bad", "good"].map((slug) => ({ schedule: interval, slug }));
+    const [mixed, other] = [await aDeployment({}, { schedules }), await aDeployment(interval)];
+    const { body } = await api<{ id: string; slug: string }[]>("GET", `/deployments/${mixed}/schedules`);
+    const idOf = (slug: string) => body.find((row) => row.slug === slug)?.id ?? "";
+    await env.DB.prepare("delete from flow_run where deployment_id in (?, ?)").bind(mixed, other).run();
+    await env.DB.prepare("update deployment_schedule set top_up_at = 2, scheduled_until = 2 where id = ?")
+      .bind(idOf("good"))
+      .run();
+    await env.DB.prepare("update deployment_schedule set top_up_at = 2, scheduled_until = 2 where deployment_id = ?")
+      .bind(other)
+      .run();
+    await poison(idOf("bad"), change);
+    await later(0, topUpSchedules);
+    const { results } = await env.DB.prepare(
+      "select deployment_id || (created_by ->> '$.display_value') as who, count(*) as many from flow_run where deployment_id in (?, ?) group by 1",
+    )
+      .bind(mixed, other)
+      .all<{ who: string; many: number }>();
+    const made = new Map(results.map(({ who, many }) => [who, many]));
+    expect(made.get(`${mixed}good`)).toBeGreaterThanOrEqual(3);
+    expect(made.get(`${other}s`)).toBeGreaterThanOrEqual(3);
+    // Requests that make runs of all schedules are answered as well.
+    expect((await api("POST", `/deployments/${mixed}/pause_deployment`)).status).toBe(200);
+    expect((await api("POST", `/deployments/${mixed}/resume_deployment`)).status).toBe(200);
+  },
+);
+
+test("a turn that ends in the middle of a schedule does not begin with it after a restart", async () => {
+  const ids = await Promise.all(
+    Array.from({ length: 2 }, () => aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" })),
+  );
+  for (const id of ids)
+    await env.DB.prepare("update deployment_schedule set top_up_at = 1 where deployment_id = ?").bind(id).run();
+  const marks: (number | null)[] = [];
+  await later(90 * MINUTE, async (tools) => {
+    const db = aroundCalls(tools.db, async (name, call) => {
+      if (name === "batch") for (const id of ids) marks.push(await topUpAt(id));
+      return call();
+    });
+    await topUpSchedules({ ...tools, db });
+  });
+  expect(marks.length).toBeGreaterThan(0);
+  expect(Math.min(...marks.map(Number))).toBeGreaterThan(Date.now() * 1000 + 90 * MINUTE);
+});
 
 test("the due schedules, and the served deployments that fell silent, are found through their indexes", async () => {
   expect(await planOf(selectDueSchedules(1))).toContain("deployment_schedule_top_up (top_up_at<?)");

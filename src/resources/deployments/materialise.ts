@@ -1,8 +1,10 @@
 /** Makes the schedules of deployments into runs, a stretch ahead; running it again changes nothing. */
-import { readJson } from "#db/database";
+import { isPassing, readJson } from "#db/database";
 import type { Micros } from "#lib/clock";
+import { inHalves } from "#lib/halving";
 import { momentsWithin, type Window } from "#lib/schedules/dates";
 import { isOfWholeDays } from "#lib/schedules/interval";
+import { Looks } from "#lib/schedules/looks";
 import { printZoned } from "#lib/schedules/zones";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
@@ -23,6 +25,9 @@ const SECOND = 1_000_000;
 const CATCH_UP = 3600 * SECOND;
 const MAX_PASSED_OVER = 1000;
 
+/** What the schedules of one call look at together, about half a second of one core. */
+export const MOST_LOOKS = 2_000_000;
+
 /** What goes into one statement: D1 takes values of 2 MB, and a run is written with its state. */
 const MOST_BYTES = 500_000;
 
@@ -33,31 +38,65 @@ interface Plan {
   mark: ScheduleMark;
 }
 
-/** Makes runs of the deployments' active schedules, or of those among them that are named. Returns how many were made. */
+/**
+ * Makes runs of the deployments' active schedules, or of those among them that are named. Returns how many were made. A
+ * schedule that cannot be made into runs is logged, and does not keep the others from it; only a passing failure is thrown.
+ */
 export async function materialise(
   tools: Tools,
   rows: readonly DeploymentRow[],
   only?: ReadonlySet<string>,
 ): Promise<number> {
   const now = tools.clock();
+  const horizon = { ...horizonFrom(tools, now), looks: new Looks(MOST_LOOKS) };
   const plans = rows
     .filter((row) => row.paused === 0)
     .flatMap((row) =>
       schedulesOf(row)
         .filter((schedule) => schedule.active === 1 && (!only || only.has(schedule.id)))
-        .map((schedule) => planSchedule(row, schedule, horizonFrom(tools, now))),
+        .flatMap((schedule) => planOrLog(row, schedule, horizon)),
     );
-  if (plans.length === 0) return 0;
-  const made = await makeRuns(
+  const made: MadeRun[] = [];
+  await inHalves(
+    plans,
+    (some) => carryOut(tools, some, { made, now }),
+    async ({ row, mark }, error) => logFailure(row, mark, error),
+    { isPassing },
+  );
+  return made.length;
+}
+
+function planOrLog(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan[] {
+  try {
+    const plan = planSchedule(row, schedule, horizon);
+    if (!horizon.looks?.areSpent) return [plan];
+    console.warn(`the schedule ${schedule.id} of deployment ${row.id} waits: the others take too long to follow`);
+  } catch (error) {
+    logFailure(row, schedule, error);
+  }
+  return [];
+}
+
+function logFailure(row: DeploymentRow, { id }: { id: string }, error: unknown): void {
+  console.error(`the schedule ${id} of deployment ${row.id} could not be made into runs`, error);
+}
+
+/** Makes the runs and moves the marks. Done twice, or in part before, it is done once; `made` gets what was made. */
+async function carryOut(
+  tools: Tools,
+  plans: readonly Plan[],
+  { made, now }: { made: MadeRun[]; now: Micros },
+): Promise<void> {
+  await makeRuns(
     tools,
     plans.flatMap(({ drafts }) => drafts),
+    made,
   );
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   const { rows: marked } = await tools.db.run(store.markSchedules(plans.map(({ mark }) => mark)));
   const upheld = new Set(marked.map(({ id }) => id));
   for (const { row, mark } of plans.filter(({ mark: { id } }) => !upheld.has(id)))
     await takeBack(tools, { row, scheduleId: mark.id, made, now });
-  return made.length;
 }
 
 interface MadeRun {
@@ -85,16 +124,14 @@ async function takeBack(tools: Tools, { row, scheduleId, made, now }: Outdated):
   await forgetRuns(tools, row, written.slice(0, removal.length));
 }
 
-/** Creates the runs, as many at once as fit into a statement. */
-export async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<MadeRun[]> {
-  const made: MadeRun[] = [];
+/** Creates the runs, as many at once as fit into a statement. `made` gets those that were not there. */
+export async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[], made: MadeRun[] = []): Promise<void> {
   for (const portion of portions(drafts)) {
     for (const { run, created } of await createFlowRuns(tools, portion)) {
       const scheduleId = run.created_by === null ? undefined : readJson<{ id: string }>(run.created_by).id;
       if (created) made.push({ id: run.id, scheduleId });
     }
   }
-  return made;
 }
 
 function portions(drafts: readonly FlowRunDraft[]): FlowRunDraft[][] {
@@ -117,6 +154,8 @@ function portions(drafts: readonly FlowRunDraft[]): FlowRunDraft[][] {
 /** How far ahead runs are made, and from when on. */
 export interface Horizon extends Window {
   start: Micros;
+  /** What all schedules together may look at. */
+  looks?: Looks;
 }
 
 /** The settings' horizon, as it lies from a moment on. */
@@ -131,14 +170,18 @@ export function horizonFrom({ settings }: Tools, start: Micros): Horizon {
   };
 }
 
+/** The dates of a schedule at or after a moment. */
+type Moments = (start: Micros) => Iterable<Micros>;
+
 function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan {
   const now = horizon.start;
   const isPossible = missingParameters(row, schedule).length === 0;
-  const moments = isPossible ? momentsWithin(momentsOf(schedule, now), horizon) : [];
+  const from = (start: Micros) => momentsOf(schedule, start, horizon.looks?.forOneSearch());
+  const moments = isPossible ? momentsWithin(from(now), horizon) : [];
   const fresh = moments.filter((moment) => schedule.scheduled_until === null || moment > schedule.scheduled_until);
   return {
     row,
-    drafts: draftsOf(row, schedule, isPossible ? [...passedOver(schedule, now), ...fresh] : []),
+    drafts: draftsOf(row, schedule, isPossible ? [...passedOver(schedule, now, from), ...fresh] : []),
     mark: {
       deployment_id: row.id,
       id: schedule.id,
@@ -146,17 +189,16 @@ function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizo
       deployment_updated: row.updated,
       scheduled_until: moments.at(-1) ?? schedule.scheduled_until,
       // Where a parameter is missing, only a change can help, and that calls for a top-up by itself.
-      top_up_at: isPossible ? nextTopUp(schedule, moments, horizon) : null,
+      top_up_at: isPossible ? nextTopUp(moments, horizon, from) : null,
     },
   };
 }
 
 /** What became due after the last run that was made, while no clock was running. Prefect leaves it out. */
-function passedOver(schedule: ScheduleRow, now: Micros): Micros[] {
-  const { scheduled_until: until } = schedule;
+function passedOver({ scheduled_until: until }: ScheduleRow, now: Micros, from: Moments): Micros[] {
   if (until === null || until >= now) return [];
   const start = Math.max(until + 1, now - CATCH_UP);
-  return momentsWithin(momentsOf(schedule, start), {
+  return momentsWithin(from(start), {
     end: now - 1,
     until: now,
     minRuns: MAX_PASSED_OVER,
@@ -165,14 +207,14 @@ function passedOver(schedule: ScheduleRow, now: Micros): Micros[] {
 }
 
 /** When the runs that are left become too few or too near. Null where no date is left. */
-function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], horizon: Horizon): Micros | null {
+function nextTopUp(moments: readonly Micros[], horizon: Horizon, from: Moments): Micros | null {
   const { start: now, end, until, minRuns } = horizon;
   const [lastButFew] = moments.slice(-minRuns);
   const last = moments.at(-1);
   if (lastButFew !== undefined && last !== undefined && moments.length >= minRuns)
     return Math.max(now + 45 * SECOND, Math.min(lastButFew, last - (until - now)));
   // The dates run out, or the next one lies too far ahead to be made now.
-  const [beyond] = momentsOf(schedule, end + 1);
+  const [beyond] = from(end + 1);
   return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - (end - now));
 }
 
@@ -181,10 +223,14 @@ function nextTopUp(schedule: ScheduleRow, moments: readonly Micros[], horizon: H
  * keep their time of day by themselves: Prefect counts elapsed time from the anchor to where it begins to look, finds other
  * times when it looks after clocks have changed, and makes the runs of those days a second time.
  */
-function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros): Generator<Micros> {
+function* momentsOf(
+  { id, schedule: text, updated }: ScheduleRow,
+  start: Micros,
+  looks = new Looks(),
+): Generator<Micros> {
   const schedule = readJson<Schedule>(text);
   const isFollowed = "interval" in schedule && schedule.interval > 86_400 && !isOfWholeDays(schedule.interval);
-  for (const moment of scheduleMoments(schedule, isFollowed ? Math.min(updated, start) : start, { seed: id })) {
+  for (const moment of scheduleMoments(schedule, isFollowed ? Math.min(updated, start) : start, { seed: id, looks })) {
     if (moment >= start) yield moment;
   }
 }
@@ -196,16 +242,18 @@ export function draftsOf(
   moments: readonly Micros[],
 ): FlowRunDraft[] {
   const schedule = readJson<Schedule>(text);
+  // Read once: parameters may be large, and dates many.
+  const merged = {
+    ...readJson<Record<string, unknown>>(row.parameters),
+    ...readJson<Record<string, unknown>>(parameters),
+  };
   return moments.map((moment) => ({
     flow_id: row.flow_id,
     deployment_id: row.id,
     deployment_version: row.version,
     work_queue_id: row.work_queue_id,
     work_queue_name: row.queue_name ?? row.work_queue_name,
-    parameters: {
-      ...readJson<Record<string, unknown>>(row.parameters),
-      ...readJson<Record<string, unknown>>(parameters),
-    },
+    parameters: merged,
     infrastructure_document_id: row.infrastructure_document_id,
     idempotency_key: `scheduled ${row.id} ${id} ${printZoned(moment, schedule.timezone || "UTC")}`,
     tags: ["auto-scheduled", ...readJson<string[]>(row.tags)],

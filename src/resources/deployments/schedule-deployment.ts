@@ -1,8 +1,9 @@
 /** `POST /deployments/{id}/schedule`: makes the runs of a window, which may lie in the past. */
 import { momentsWithin } from "#lib/schedules/dates";
+import { Looks } from "#lib/schedules/looks";
 import { readJson } from "#db/database";
 import type { Micros } from "#lib/clock";
-import { draftsOf, horizonFrom, makeRuns } from "#resources/deployments/materialise";
+import { draftsOf, horizonFrom, makeRuns, MOST_LOOKS } from "#resources/deployments/materialise";
 import { missingParameters } from "#resources/deployments/required-parameters";
 import { DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
@@ -30,13 +31,20 @@ export async function scheduleDeployment(tools: Tools, id: string, asked: Schedu
     minRuns: asked.min_runs ?? usual.minRuns,
     maxRuns: asked.max_runs ?? usual.maxRuns,
   };
+  const looks = new Looks(MOST_LOOKS);
   const drafts = schedulesOf(row)
     .filter((schedule) => schedule.active === 1 && missingParameters(row, schedule).length === 0)
     .flatMap((schedule) =>
       draftsOf(
         row,
         schedule,
-        momentsWithin(scheduleMoments(readJson<Schedule>(schedule.schedule), start, { seed: schedule.id }), window),
+        momentsWithin(
+          scheduleMoments(readJson<Schedule>(schedule.schedule), start, {
+            seed: schedule.id,
+            looks: looks.forOneSearch(),
+          }),
+          window,
+        ),
       ),
     );
   await makeRuns(tools, drafts);
