@@ -148,6 +148,29 @@ export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
   return { rrule: anchorRule(schedule.rrule, schedule.timezone, now), timezone: schedule.timezone };
 }
 
+/**
+ * Whether a schedule in a request says what one that is kept says. A beginning that the request does not name, or that
+ * the client makes up anew each time for an interval, says nothing unless `withAnchor`.
+ */
+export function isSameSchedule(asked: ScheduleInput, kept: Schedule, { withAnchor = false } = {}): boolean {
+  if ("interval" in asked)
+    return (
+      "interval" in kept &&
+      asked.interval === kept.interval &&
+      asked.timezone === kept.timezone &&
+      (!withAnchor || asked.anchor_date === kept.anchor_date)
+    );
+  if ("cron" in asked)
+    return (
+      "cron" in kept && asked.cron === kept.cron && asked.timezone === kept.timezone && asked.day_or === kept.day_or
+    );
+  return (
+    "rrule" in kept &&
+    asked.timezone === kept.timezone &&
+    (asked.rrule === kept.rrule || asked.rrule === kept.rrule.replace(/^DTSTART:\w+\n/, ""))
+  );
+}
+
 /** What a search for moments goes by. */
 export interface Search {
   /** What the random fields of a cron expression are drawn from. */

@@ -84,15 +84,16 @@ test.for([
   expect((await api("GET", path)).body).toMatchObject({ paused: true });
 });
 
-test("schedules without slugs are made anew, and are active where nothing else is said", async () => {
+test("schedules without slugs are made anew, and are active unless they stand in for a paused one", async () => {
   const { body } = await create({
     schedules: [
       { schedule: HOURLY, active: false },
       { schedule: HOURLY, active: false, slug: "s" },
     ],
   });
-  const answer = await api("PATCH", `/deployments/${body.id}`, { schedules: [{ schedule: HOURLY, slug: "s" }] });
-  expect(answer.status).toBe(422);
+  const change = (slug: string) => api("PATCH", `/deployments/${body.id}`, { schedules: [{ schedule: HOURLY, slug }] });
+  expect((await change("new")).status).toBe(422);
+  expect((await change("s")).status).toBe(204);
   expect(await runsOf(body.id)).toBe(0);
 });
 

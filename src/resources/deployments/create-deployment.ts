@@ -11,9 +11,9 @@ import { changesBetween, deploymentEvent } from "#resources/deployments/events";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
 import { limitStatements, tellOfLimit } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
-import { checkParameters } from "#resources/deployments/required-parameters";
+import { checkParameters, type ScheduleParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentCreate, DeploymentScheduleCreate } from "#resources/deployments/schema";
-import { type Around, scheduleRows } from "#resources/deployments/schedules";
+import { activeOf, type Around, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentColumns, type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { asKept, keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
@@ -41,7 +41,7 @@ export async function createDeployment(
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   for (let tries = 0; tries < TRIES; tries++) {
     const { existing, labels } = await readAround(tools, store, body);
-    checkParameters({ ...(existing ?? NO_PARAMETERS), ...columnsOf(body) }, (body.schedules ?? []).map(asPlanned));
+    checkParameters({ ...(existing ?? NO_PARAMETERS), ...columnsOf(body) }, planned(body.schedules ?? [], existing));
     const queueId = await placeRuns(tools, pool, body);
     const columns = {
       ...columnsOf(body),
@@ -62,10 +62,16 @@ export async function createDeployment(
 
 const NO_PARAMETERS = { parameters: "{}", parameter_openapi_schema: "{}", enforce_parameter_schema: 1 };
 
-const asPlanned = ({ active, parameters }: DeploymentScheduleCreate) => ({
-  active: active ? 1 : 0,
-  parameters: JSON.stringify(parameters),
-});
+function planned(
+  schedules: readonly DeploymentScheduleCreate[],
+  existing: DeploymentRow | undefined,
+): ScheduleParameters[] {
+  const areActive = activeOf(schedules, existing ? schedulesOf(existing) : []);
+  return schedules.map(({ parameters }, index) => ({
+    active: areActive[index] ? 1 : 0,
+    parameters: JSON.stringify(parameters),
+  }));
+}
 
 /** One round trip: the deployment that is there, the flow's labels, the limit that is named. */
 async function readAround(tools: Tools, store: DeploymentStore, body: DeploymentCreate) {

@@ -3,7 +3,7 @@ import { unprocessable } from "#lib/api-error";
 import type { Statement } from "#db/database";
 import type { ScheduleParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
-import { scheduleRows } from "#resources/deployments/schedules";
+import { activeOf, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, type DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
@@ -37,10 +37,23 @@ export function plannedSchedules(
   wishes: readonly DeploymentScheduleUpdate[],
 ): ScheduleParameters[] {
   const rows = schedulesOf(before);
-  const present = new Map(areSlugged(rows) ? rows.map((row) => [row.slug, row]) : []);
+  if (!areSlugged(rows)) {
+    const fresh = wishes.flatMap((wish) => toCreate(wish) ?? []);
+    const areActive = activeOf(fresh, rows);
+    return fresh.map(({ parameters }, index) => ({
+      active: areActive[index] ? 1 : 0,
+      parameters: JSON.stringify(parameters),
+    }));
+  }
+  const present = new Map(rows.map((row) => [row.slug, row]));
   return wishes.map((wish) => {
-    const isActive = wish.active ?? present.get(targetOf(wish))?.active !== 0;
-    return { active: isActive ? 1 : 0, parameters: JSON.stringify(wish.parameters) };
+    const row = present.get(targetOf(wish));
+    const isActive = wish.active ?? row?.active !== 0;
+    const { parameters } = asDeclared(wish);
+    return {
+      active: isActive ? 1 : 0,
+      parameters: parameters ? JSON.stringify(parameters) : (row?.parameters ?? "{}"),
+    };
   });
 }
 
@@ -98,7 +111,7 @@ function mergeBySlug(
   return [
     // Two schedules may exchange their slugs, so the old ones go first.
     ...renamed.map(({ row }) => store.updateSchedule(before.id, row.id, { slug: null })),
-    ...changed.map(({ wish, row }) => store.updateSchedule(before.id, row.id, changesOf(tools, wish))),
+    ...changed.map(({ wish, row }) => store.updateSchedule(before.id, row.id, changesOf(tools, asDeclared(wish)))),
     ...(fresh.length > 0
       ? [store.insertSchedules(before.id, scheduleRows(tools, before.id, fresh, { isPaused: before.paused === 1 }))]
       : []),
@@ -123,16 +136,21 @@ function checkRenames(present: readonly ScheduleRow[], wishes: readonly Deployme
   }
 }
 
-function toCreate({ schedule, active, ...rest }: DeploymentScheduleUpdate) {
-  return schedule ? { ...rest, schedule, active: active ?? true } : undefined;
+function toCreate({ schedule, parameters = {}, ...rest }: DeploymentScheduleUpdate) {
+  return schedule ? { ...rest, parameters, schedule } : undefined;
 }
 
-/** The columns of a changed schedule. Prefect: null says nothing, and parameters that are not given are none. */
+/** Prefect: a schedule that is declared anew has no parameters but those it is given. */
+function asDeclared(wish: DeploymentScheduleUpdate): DeploymentScheduleUpdate {
+  return wish.schedule ? { ...wish, parameters: wish.parameters ?? {} } : wish;
+}
+
+/** The columns of a changed schedule. Prefect: null says nothing. What is not given stays as it is. */
 export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial<ScheduleRow> {
   const now = tools.clock();
   return {
     updated: now,
-    parameters: JSON.stringify(wish.parameters),
+    ...(wish.parameters && { parameters: JSON.stringify(wish.parameters) }),
     ...(wish.schedule && { schedule: JSON.stringify(settleSchedule(wish.schedule, now)) }),
     ...(typeof wish.active === "boolean" && { active: wish.active ? 1 : 0 }),
     ...(typeof wish.max_scheduled_runs === "number" && { max_scheduled_runs: wish.max_scheduled_runs }),

@@ -1,12 +1,15 @@
 /** Schedules of a deployment as rows. */
+import { readJson } from "#db/database";
 import type { ScheduleRow } from "#resources/deployments/store";
 import type { DeploymentScheduleCreate } from "#resources/deployments/schema";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
-import { settleSchedule } from "#wire/schedule";
+import { isSameSchedule, type Schedule, settleSchedule } from "#wire/schedule";
 
 /** A schedule to be, as bodies have it; `replaces` is a word to the server and not kept. */
-export type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces">;
+export type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
+  active?: boolean | null | undefined;
+};
 
 /** The deployment as it is, or is to be. */
 export interface Around {
@@ -22,8 +25,10 @@ export function scheduleRows(
   wishes: readonly ScheduleWish[],
   { isPaused, before = [] }: Around,
 ): ScheduleRow[] {
-  return wishes.map((wish) => {
+  const areActive = activeOf(wishes, before);
+  return wishes.map((wish, index) => {
     const now = tools.clock();
+    const isActive = areActive[index] ?? true;
     return {
       workspace_id: tools.workspaceId,
       deployment_id: deploymentId,
@@ -31,15 +36,52 @@ export function scheduleRows(
       created: now,
       updated: now,
       schedule: JSON.stringify(settleSchedule(wish.schedule, now)),
-      active: wish.active ? 1 : 0,
+      active: isActive ? 1 : 0,
       max_scheduled_runs: wish.max_scheduled_runs ?? null,
       parameters: JSON.stringify(wish.parameters),
       slug: wish.slug ?? null,
       scheduled_until: now,
-      top_up_at: wish.active && !isPaused ? now : null,
+      top_up_at: isActive && !isPaused ? now : null,
       missed_runs: wish.missed_runs === undefined ? keptPolicy(wish, before) : missedRunsColumn(wish.missed_runs),
     };
   });
+}
+
+/**
+ * Whether each schedule is active. Stock clients replace all schedules when they deploy, and do not say so: one that was
+ * paused stays paused under its slug or, where it has none, as long as it says the same.
+ */
+export function activeOf(
+  wishes: readonly Pick<ScheduleWish, "active" | "slug" | "schedule">[],
+  before: readonly ScheduleRow[],
+): boolean[] {
+  const left = before.map((row) => ({ row, kept: readOrNone(row.schedule) }));
+  const take = (isMeant: (one: (typeof left)[number]) => boolean): ScheduleRow | undefined => {
+    const index = left.findIndex(isMeant);
+    return index < 0 ? undefined : left.splice(index, 1)[0]?.row;
+  };
+  const found = wishes.map(({ slug, schedule }) =>
+    take(({ row, kept }) =>
+      slug
+        ? row.slug === slug
+        : row.slug === null && kept !== undefined && isSameSchedule(schedule, kept, { withAnchor: true }),
+    ),
+  );
+  return wishes.map(({ active, slug, schedule }, index) => {
+    const isMeant = ({ row, kept }: (typeof left)[number]) =>
+      row.slug === null && kept !== undefined && isSameSchedule(schedule, kept);
+    const row = found[index] ?? (slug ? undefined : take(isMeant));
+    return active ?? row?.active !== 0;
+  });
+}
+
+/** A row that cannot be read is like no other. */
+function readOrNone(text: string): Schedule | undefined {
+  try {
+    return readJson<Schedule>(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Stock clients do not know the policy, and replace all schedules when they deploy: it stays with the slug. */

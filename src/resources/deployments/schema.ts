@@ -26,7 +26,8 @@ const MaxScheduledRuns = Int.pipe(z.number().gt(0)).refine(
 
 export const DeploymentScheduleCreate = z
   .strictObject({
-    active: Bool.default(true),
+    /** Where it is not given, a schedule that stands in for another one is as active as that. */
+    active: Bool.optional().meta({ default: true }),
     schedule: ScheduleInput,
     max_scheduled_runs: MaxScheduledRuns.nullish(),
     parameters: SizedObject.default({}),
@@ -42,7 +43,7 @@ export const DeploymentScheduleUpdate = z
     active: Bool.nullish(),
     schedule: ScheduleInput.nullish(),
     max_scheduled_runs: MaxScheduledRuns.nullish(),
-    parameters: SizedObject.default({}),
+    parameters: SizedObject.optional(),
     slug: ShortText.nullish(),
     replaces: ShortText.nullish(),
     missed_runs: MissedRuns.nullish(),

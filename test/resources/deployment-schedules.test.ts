@@ -1,0 +1,167 @@
+import { describe, expect, test } from "vitest";
+import { aFlow, api, unique } from "../support/world";
+
+interface Schedule {
+  id: string;
+  slug: string | null;
+  active: boolean;
+  max_scheduled_runs: number | null;
+  parameters: Record<string, unknown>;
+  schedule: Record<string, unknown>;
+}
+
+interface Deployment {
+  id: string;
+  name: string;
+  flow_id: string;
+}
+
+const HOURLY = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z" };
+const DAILY = { cron: "0 9 * * *", timezone: "Europe/Berlin" };
+const WEEKLY = { rrule: "FREQ=WEEKLY;BYDAY=MO" };
+
+async function aDeployment(schedules: Record<string, unknown>[]): Promise<Deployment> {
+  const body = { name: unique("scheduled"), flow_id: await aFlow(), schedules };
+  return (await api<Deployment>("POST", "/deployments/", body)).body;
+}
+
+const read = async (id: string) => (await api<Schedule[]>("GET", `/deployments/${id}/schedules`)).body;
+
+async function pause(id: string, which: (schedule: Schedule) => boolean): Promise<void> {
+  for (const schedule of (await read(id)).filter(which)) {
+    const { status } = await api("PATCH", `/deployments/${id}/schedules/${schedule.id}`, { active: false });
+    expect(status).toBe(204);
+  }
+}
+
+describe("a schedule that is paused by itself", () => {
+  test("keeps its parameters, its slug and how many runs it may have", async () => {
+    const whole = { schedule: HOURLY, slug: "s", max_scheduled_runs: 7, parameters: { x: 1 } };
+    const { id } = await aDeployment([]);
+    await api("POST", `/deployments/${id}/schedules`, [whole]);
+    const [before] = await read(id);
+    await pause(id, () => true);
+    expect(await read(id)).toMatchObject([{ ...whole, active: false, id: before?.id }]);
+    await api("PATCH", `/deployments/${id}/schedules/${before?.id}`, { active: true });
+    expect(await read(id)).toMatchObject([{ ...whole, active: true }]);
+  });
+
+  test("keeps its parameters where the deployment's change names it by its slug alone", async () => {
+    const { id } = await aDeployment([{ schedule: HOURLY, slug: "s", parameters: { x: 1 } }]);
+    await api("PATCH", `/deployments/${id}`, { schedules: [{ slug: "s", active: false }] });
+    expect(await read(id)).toMatchObject([{ active: false, parameters: { x: 1 } }]);
+  });
+
+  test("loses its parameters where it is told to", async () => {
+    const { id } = await aDeployment([{ schedule: HOURLY, parameters: { x: 1 } }]);
+    const [schedule] = await read(id);
+    await api("PATCH", `/deployments/${id}/schedules/${schedule?.id}`, { parameters: {} });
+    expect(await read(id)).toMatchObject([{ parameters: {} }]);
+  });
+});
+
+describe("a paused schedule", () => {
+  const again = ({ name, flow_id }: Deployment, schedules: Record<string, unknown>[]) => ({
+    created: () => api("POST", "/deployments/", { name, flow_id, schedules }),
+    changed: (id: string) => api("PATCH", `/deployments/${id}`, { schedules }),
+  });
+  const areActive = async (id: string, key: (schedule: Schedule) => unknown) =>
+    Object.fromEntries((await read(id)).map((schedule) => [key(schedule), schedule.active]));
+
+  test.for(["created", "changed"] as const)(
+    "stays paused under its slug when its deployment is %s anew",
+    async (how) => {
+      const deployment = await aDeployment([
+        { schedule: HOURLY, slug: "off" },
+        { schedule: DAILY, slug: "on" },
+      ]);
+      await pause(deployment.id, ({ slug }) => slug === "off");
+      const schedules = [
+        { schedule: { ...HOURLY, interval: 60 }, slug: "off" },
+        { schedule: DAILY, slug: "on" },
+        { schedule: WEEKLY, slug: "new" },
+      ];
+      await again(deployment, schedules)[how](deployment.id);
+      expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ off: false, on: true, new: true });
+    },
+  );
+
+  test.for(["created", "changed"] as const)(
+    "without a slug stays paused as long as it says the same when its deployment is %s anew",
+    async (how) => {
+      const all = [
+        { schedule: { interval: 60 } },
+        { schedule: { interval: 120 } },
+        { schedule: DAILY },
+        { schedule: WEEKLY },
+      ];
+      const deployment = await aDeployment(all);
+      const key = ({ schedule }: Schedule) => schedule["interval"] ?? schedule["cron"] ?? "weekly";
+      await pause(deployment.id, ({ schedule }) => schedule["interval"] !== 120);
+      // A client that names no anchor takes another one each time.
+      const changed = [{ schedule: { interval: 60, anchor_date: "2026-01-01T00:00:00Z" } }, ...all.slice(1, 3)];
+      const other = { schedule: { ...DAILY, timezone: "Asia/Tokyo", cron: "1 9 * * *" } };
+      await again(deployment, [...changed, all[3] ?? {}, other])[how](deployment.id);
+      const expected = { 60: false, 120: true, "0 9 * * *": false, weekly: false, "1 9 * * *": true };
+      expect(await areActive(deployment.id, key)).toEqual(expected);
+    },
+  );
+
+  test("goes on where the one who deploys says so, and one that was never paused is active", async () => {
+    const deployment = await aDeployment([
+      { schedule: HOURLY, slug: "a" },
+      { schedule: DAILY, slug: "b" },
+    ]);
+    await pause(deployment.id, () => true);
+    await again(deployment, [
+      { schedule: HOURLY, slug: "a", active: true },
+      { schedule: DAILY, slug: "b" },
+    ]).created();
+    expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ a: true, b: false });
+  });
+
+  test("of two that say the same stays the one that is paused", async () => {
+    const deployment = await aDeployment([{ schedule: HOURLY }, { schedule: HOURLY }]);
+    const [first] = await read(deployment.id);
+    await pause(deployment.id, ({ id }) => id === first?.id);
+    await again(deployment, [{ schedule: HOURLY }, { schedule: HOURLY }, { schedule: HOURLY }]).created();
+    expect((await read(deployment.id)).filter(({ active }) => !active)).toHaveLength(1);
+  });
+
+  test("may lack the parameters that its runs would need, when it is deployed anew", async () => {
+    const deployment = await aDeployment([{ schedule: HOURLY, slug: "s" }]);
+    await pause(deployment.id, () => true);
+    const schema = { type: "object", properties: { x: { type: "string" } }, required: ["x"] };
+    const body = { name: deployment.name, flow_id: deployment.flow_id, parameter_openapi_schema: schema };
+    const { status } = await api("POST", "/deployments/", { ...body, schedules: [{ schedule: HOURLY, slug: "s" }] });
+    expect(status).toBe(200);
+  });
+});
+
+describe("a schedule without an end", () => {
+  test.for([
+    { rrule: "DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY" },
+    { rrule: "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30" },
+    { cron: "0 0 30 2 *" },
+    { interval: 8e13 },
+    { interval: 86_400, anchor_date: "9999-12-31T23:59:59Z" },
+  ])("is taken and has no runs within the horizon, and everybody else is answered: %j", async (schedule) => {
+    const { id } = await aDeployment([{ schedule }]);
+    expect((await read(id)).length).toBe(1);
+    expect((await api("POST", `/deployments/${id}/schedule`, {})).status).toBe(200);
+    expect((await api("POST", "/deployments/filter", {})).status).toBe(200);
+  });
+
+  test.for([
+    ["rrule", { rrule: `FREQ=DAILY;BYDAY=${"MO,".repeat(300_000)}MO` }],
+    ["cron", { cron: `${"0,".repeat(300_000)}0 * * * *` }],
+    ["interval", { interval: 1e300 }],
+    ["interval", { interval: "P1000000000D" }],
+    ["rrule", { rrule: "FREQ=DAILY;INTERVAL=00" }],
+  ] as const)("is refused by the name of the field %s", async ([field, schedule]) => {
+    const body = { name: unique("refused"), flow_id: await aFlow(), schedules: [{ schedule }] };
+    const answer = await api<{ exception_detail: { loc: unknown[] }[] }>("POST", "/deployments/", body);
+    expect(answer.status).toBe(422);
+    expect(answer.body.exception_detail.some(({ loc }) => loc.at(-1) === field)).toBe(true);
+  });
+});
