@@ -1,5 +1,6 @@
 /** Runs of schedules that nobody began in time, and that their schedule does not want any more, are cancelled as Skipped. */
 import { type SQL, sql } from "drizzle-orm";
+import { jsonValue } from "#db/json-column";
 import { deployment_schedule } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { ApiError } from "#lib/api-error";
@@ -23,12 +24,12 @@ export interface MissedRun {
 }
 
 /** The columns of a `MissedRun`, of the run `r` and its schedule `s`. */
-export const MISSED_RUN = sql.raw(`r.id, r.next_scheduled_start_time as due,
-  s.missed_runs ->> '$.policy' as policy, s.missed_runs ->> '$.window_seconds' as window_seconds`);
+export const MISSED_RUN = sql`r.id, r.next_scheduled_start_time as due,
+  ${jsonValue("s.missed_runs", "$.policy")} as policy, ${jsonValue("s.missed_runs", "$.window_seconds")} as window_seconds`;
 
 /** Joins the schedule `s` that made the run `r`, where it has a policy of its own. */
 export const JOIN_SCHEDULE = sql`join ${deployment_schedule} s on s.workspace_id = r.workspace_id
-  and s.deployment_id = r.deployment_id and s.id = r.created_by ->> '$.id' and s.missed_runs is not null`;
+  and s.deployment_id = r.deployment_id and s.id = ${jsonValue("r.created_by", "$.id")} and s.missed_runs is not null`;
 
 /**
  * Whether the run `r` of the schedule `s` is to be skipped: overdue by more than the window, not begun, and under `latest`
@@ -36,12 +37,12 @@ export const JOIN_SCHEDULE = sql`join ${deployment_schedule} s on s.workspace_id
  */
 export function isMissed(now: Micros): SQL {
   return sql`r.auto_scheduled = 1 and r.state_type = 'SCHEDULED' and r.state_name <> 'AwaitingConcurrencySlot' and r.run_count = 0
-    and r.next_scheduled_start_time + (s.missed_runs ->> '$.window_seconds') * ${SECOND} < ${now}
-    and (s.missed_runs ->> '$.policy' = 'skip' or exists (
+    and r.next_scheduled_start_time + ${jsonValue("s.missed_runs", "$.window_seconds")} * ${SECOND} < ${now}
+    and (${jsonValue("s.missed_runs", "$.policy")} = 'skip' or exists (
       select 1 from ${flow_run} n where n.workspace_id = r.workspace_id and n.deployment_id = r.deployment_id
         and coalesce(n."start_time", n."expected_start_time") > r.expected_start_time
         and coalesce(n."start_time", n."expected_start_time") <= ${now}
-        and n.expected_start_time > r.expected_start_time and n.created_by ->> '$.id' = s.id))`;
+        and n.expected_start_time > r.expected_start_time and ${jsonValue("n.created_by", "$.id")} = s.id))`;
 }
 
 /** What a poll knows of a run that it is about to hand out. */

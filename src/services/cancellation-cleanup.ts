@@ -9,12 +9,13 @@ import { cancelChildren, UNENDED } from "#orchestration/cancel-children";
 import { onlyWhile } from "#orchestration/only-while";
 import { CoreFlowPolicy } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { forEachRun } from "#services/by-workspace";
+import { andNoneOf, forEachRun, inRounds } from "#services/by-workspace";
 import { walkStates } from "#services/walk-states";
 import type { Tools } from "#tools";
 
-/** How many stuck runs one turn ends; what is left comes with the next. */
-const MOST = 200;
+/** How many stuck runs are ended at a time, and how often in one turn; what is left comes with the next. */
+const AT_ONCE = 200;
+const ROUNDS = 5;
 const MINUTE: Micros = 60_000_000;
 const TIMED_OUT = "The cancellation of the flow run timed out.";
 
@@ -52,12 +53,18 @@ export function selectWithChildren(range: (id: SQL) => SQL) {
 /** Cancels the runs that are Cancelling for too long, and lets the workers of their pools clean up after them. */
 export async function cancelStuckRuns(tools: Tools): Promise<void> {
   const { cancelling_timeout_seconds: seconds } = tools.settings.services.cancellation_cleanup;
-  const stuck = await tools.db.rows<Stuck>(selectStuck(tools.clock() - seconds * 1_000_000));
-  await forEachRun(tools, stuck, async (own, { id, state_id }) => {
-    const policy = onlyWhile(({ initial }) => initial?.id === state_id, CoreFlowPolicy);
-    const { state, written } = await setFlowRunState(own, id, { type: "CANCELLED", message: TIMED_OUT }, { policy });
-    if (written && state) await tellWorkers(own, sql`st.id = ${state.id}`);
-  });
+  const since = tools.clock() - seconds * 1_000_000;
+  await inRounds<Stuck>(
+    { atOnce: AT_ONCE, rounds: ROUNDS },
+    (before) => tools.db.rows(selectStuck(since, before)),
+    (stuck) => forEachRun(tools, stuck, endStuckRun),
+  );
+}
+
+async function endStuckRun(tools: Tools, { id, state_id }: Stuck): Promise<void> {
+  const policy = onlyWhile(({ initial }) => initial?.id === state_id, CoreFlowPolicy);
+  const { state, written } = await setFlowRunState(tools, id, { type: "CANCELLED", message: TIMED_OUT }, { policy });
+  if (written && state) await tellWorkers(tools, sql`st.id = ${state.id}`);
 }
 
 interface Stuck {
@@ -67,10 +74,11 @@ interface Stuck {
 }
 
 /** The cancelling runs are an index of their own, by the time since when they are. */
-export function selectStuck(since: Micros) {
+export function selectStuck(since: Micros, before: readonly Stuck[] = []) {
   return sql`select workspace_id, id, state_id from ${flow_run} indexed by flow_run_halted
     where state_type in ('PAUSED', 'CANCELLING') and state_type = 'CANCELLING' and state_timestamp <= ${since}
-    order by state_timestamp limit ${MOST}`;
+      ${andNoneOf("id", before)}
+    order by state_timestamp limit ${AT_ONCE}`;
 }
 
 interface TimedOut {

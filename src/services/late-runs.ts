@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import type { Micros } from "#lib/clock";
 import { markLate } from "#orchestration/mark-late";
-import { byWorkspace } from "#services/by-workspace";
+import { andNoneOf, byWorkspace, inRounds } from "#services/by-workspace";
 import { HOUR, isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
 
@@ -19,23 +19,30 @@ export async function markLateRuns(tools: Tools): Promise<void> {
   const now = tools.clock();
   const until = now - tools.settings.services.late_runs.after_seconds * 1_000_000;
   const after = isFirstOfHour(now) ? 0 : until - HOUR;
-  for (let round = 0; round < ROUNDS; round++) {
-    const overdue = await tools.db.rows<{ workspace_id: string; id: string }>(selectOverdue(after, until));
-    await byWorkspace(tools, overdue, (own, runs) =>
-      markLate(
-        own,
-        runs.map(({ id }) => id),
+  await inRounds<OverdueRun>(
+    { atOnce: AT_ONCE, rounds: ROUNDS },
+    (before) => tools.db.rows(selectOverdue(after, until, before)),
+    (overdue) =>
+      byWorkspace(tools, overdue, (own, runs) =>
+        markLate(
+          own,
+          runs.map(({ id }) => id),
+        ),
       ),
-    );
-    if (overdue.length < AT_ONCE) return;
-  }
+  );
+}
+
+interface OverdueRun {
+  workspace_id: string;
+  id: string;
 }
 
 /** An index seek among the runs that have not ended, by the time they are due. */
-export function selectOverdue(after: Micros, until: Micros) {
+export function selectOverdue(after: Micros, until: Micros, before: readonly OverdueRun[] = []) {
   return sql`select ${flow_run.workspace_id}, ${flow_run.id} from ${flow_run} indexed by flow_run_live
     where ${flow_run.end_time} is null
       and ${flow_run.next_scheduled_start_time} > ${after} and ${flow_run.next_scheduled_start_time} <= ${until}
       and ${flow_run.state_type} = 'SCHEDULED' and ${flow_run.state_name} = 'Scheduled'
+      ${andNoneOf("id", before)}
     order by ${flow_run.next_scheduled_start_time} limit ${AT_ONCE}`;
 }

@@ -1,5 +1,6 @@
 /** Runs that somebody took and nobody began: after a while without a sign of life they are scheduled anew. */
 import { sql } from "drizzle-orm";
+import { jsonArray, jsonValue } from "#db/json-column";
 import { deployment } from "#db/tables/deployment";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import type { ServicesSettings } from "#env";
@@ -7,14 +8,15 @@ import type { Micros } from "#lib/clock";
 import { onlyWhile } from "#orchestration/only-while";
 import { CoreFlowPolicy } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { forEachRun } from "#services/by-workspace";
+import { andNoneOf, forEachRun, inRounds } from "#services/by-workspace";
 import { listeningSince } from "#services/listening";
 import { isSilentSince, lastHeardOf, SIGNS, type Signs } from "#services/signs-of-life";
 import type { Tools } from "#tools";
 import type { StateProposal } from "#wire/state";
 
-/** How many runs one turn sees to; what is left comes with the next. */
-const MOST = 200;
+/** How many runs are seen to at a time, and how often in one turn; what is left comes with the next. */
+const AT_ONCE = 200;
+const ROUNDS = 5;
 const SECOND: Micros = 1_000_000;
 /** The messages of the states that this service has made begin so; by them it counts. */
 const SCHEDULED_ANEW = "Scheduled anew (";
@@ -37,11 +39,15 @@ export async function scheduleAnew(tools: Tools): Promise<void> {
   const settings = tools.settings.services.lazarus;
   const now = tools.clock();
   const listening = await listeningSince(tools, "lazarus", now);
-  const stuck = await tools.db.rows<StuckRun>(selectStuck(settings, now, listening));
-  await forEachRun(tools, stuck, async (own, run) => {
-    const policy = onlyWhile(({ initial }) => initial?.id === run.state_id, CoreFlowPolicy);
-    await setFlowRunState(own, run.id, proposalFor(run, settings, now), { policy });
-  });
+  await inRounds<StuckRun>(
+    { atOnce: AT_ONCE, rounds: ROUNDS },
+    (before) => tools.db.rows(selectStuck(settings, { now, listening, before })),
+    (stuck) =>
+      forEachRun(tools, stuck, async (own, run) => {
+        const policy = onlyWhile(({ initial }) => initial?.id === run.state_id, CoreFlowPolicy);
+        await setFlowRunState(own, run.id, proposalFor(run, settings, now), { policy });
+      }),
+  );
 }
 
 function proposalFor(run: StuckRun, { most_times: most }: Settings, now: Micros): StateProposal {
@@ -56,14 +62,21 @@ function proposalFor(run: StuckRun, { most_times: most }: Settings, now: Micros)
   };
 }
 
+/** When the runs are looked at, since when this server listens, and which runs this turn has seen. */
+interface Look {
+  now: Micros;
+  listening: Micros;
+  before?: readonly StuckRun[];
+}
+
 /** The pending runs of which nothing was heard for so long. Whoever has named a run's infrastructure answers for it for longer. */
-export function selectStuck(settings: Settings, now: Micros, listening: Micros) {
+export function selectStuck(settings: Settings, { now, listening, before = [] }: Look) {
   const hasWaited = (seconds: number) => {
     const since = now - seconds * SECOND;
     return listening <= since ? isSilentSince(since, now) : sql`false`;
   };
   return sql`select r.workspace_id, r.id, r.state_id, ${SIGNS}, (
-      select count(*) from json_each(r.state_ids) j cross join ${flow_run_state} s on s.id = j.value
+      select count(*) from json_each(${jsonArray("r.state_ids")}) j cross join ${flow_run_state} s on s.id = j.value
       where s.type = 'SCHEDULED' and instr(s.message, ${SCHEDULED_ANEW}) = 1
     ) as times
     from ${flow_run} r indexed by flow_run_live
@@ -72,6 +85,7 @@ export function selectStuck(settings: Settings, now: Micros, listening: Micros) 
       and (r.deployment_id is not null or r.work_queue_id is not null)
       and case when r.infrastructure_pid is null
         then ${hasWaited(settings.pending_seconds)} else ${hasWaited(settings.infrastructure_pending_seconds)} end
-      and coalesce(d.reliability ->> '$.lazarus', 1)
-    limit ${MOST}`;
+      and coalesce(${jsonValue("d.reliability", "$.lazarus")}, 1)
+      ${andNoneOf("r.id", before)}
+    limit ${AT_ONCE}`;
 }

@@ -4,7 +4,7 @@ import { deployment_schedule } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import type { Micros } from "#lib/clock";
 import { isMissed, JOIN_SCHEDULE, MISSED_RUN, type MissedRun, skipRun } from "#orchestration/skip-missed-runs";
-import { forEachRun } from "#services/by-workspace";
+import { andNoneOf, forEachRun, inRounds } from "#services/by-workspace";
 import { HOUR, isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
 
@@ -19,17 +19,17 @@ const ROUNDS = 5;
 export async function skipMissedRuns(tools: Tools): Promise<void> {
   const now = tools.clock();
   const after = isFirstOfHour(now) ? 0 : now - 2 * HOUR;
-  for (let round = 0; round < ROUNDS; round++) {
-    const missed = await tools.db.rows<MissedRun & { workspace_id: string }>(selectMissed(after, now));
-    await forEachRun(tools, missed, skipRun);
-    if (missed.length < AT_ONCE) return;
-  }
+  await inRounds<MissedRun & { workspace_id: string }>(
+    { atOnce: AT_ONCE, rounds: ROUNDS },
+    (before) => tools.db.rows(selectMissed(after, now, before)),
+    (missed) => forEachRun(tools, missed, skipRun),
+  );
 }
 
 /** Nothing is read where no schedule has a policy; else an index seek among the runs that have not ended, by the time they are due. */
-export function selectMissed(after: Micros, now: Micros) {
+export function selectMissed(after: Micros, now: Micros, before: readonly MissedRun[] = []) {
   return sql`select r.workspace_id, ${MISSED_RUN} from ${flow_run} r indexed by flow_run_live ${JOIN_SCHEDULE}
     where exists (select 1 from ${deployment_schedule} p indexed by deployment_schedule_missed_runs where p.missed_runs is not null)
       and r.end_time is null and r.next_scheduled_start_time > ${after} and r.next_scheduled_start_time <= ${now}
-      and ${isMissed(now)} limit ${AT_ONCE}`;
+      and ${isMissed(now)} ${andNoneOf("r.id", before)} limit ${AT_ONCE}`;
 }

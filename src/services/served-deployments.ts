@@ -2,6 +2,9 @@
 import { sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
 import { writeEvents } from "#events/emit";
+import { isPassing } from "#db/database";
+import { inHalves } from "#lib/halving";
+import { byWorkspace } from "#services/by-workspace";
 import type { Micros } from "#lib/clock";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
@@ -14,12 +17,18 @@ const AT_ONCE = 200;
 /** Marks the deployments whose last poll lies too far back, and says so in their events. */
 export async function markSilentDeployments(tools: Tools): Promise<void> {
   const silent = await tools.db.rows<{ workspace_id: string; id: string }>(selectSilent(tools.clock()));
-  for (const [workspaceId, rows] of Map.groupBy(silent, ({ workspace_id }) => workspace_id)) {
-    await mark(
-      { ...tools, workspaceId },
-      rows.map(({ id }) => id),
-    );
-  }
+  await byWorkspace(tools, silent, (own, rows) =>
+    inHalves(
+      rows,
+      (some) =>
+        mark(
+          own,
+          some.map(({ id }) => id),
+        ),
+      async ({ id }, error) => console.error(`the deployment ${id} could not be marked`, error),
+      { isPassing },
+    ),
+  );
 }
 
 /** An index seek among the served deployments that are READY. */

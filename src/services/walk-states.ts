@@ -1,8 +1,10 @@
 /** Goes once through all states that are written, each a while after it was: a mark keeps how far it has come. */
 import { type SQL, sql } from "drizzle-orm";
+import { isPassing } from "#db/database";
 import { sweep_mark } from "#db/tables/event";
 import { flow_run_state } from "#db/tables/flow-run";
 import { earliestId } from "#events/ordered-ids";
+import { inHalves } from "#lib/halving";
 import type { Micros } from "#lib/clock";
 import type { Tools } from "#tools";
 
@@ -20,7 +22,8 @@ export interface Walk {
 
 /**
  * Visits the states between the mark and `age` ago, stretch by stretch: `range` gives the condition on a state's id. The
- * mark moves when a stretch was visited, so a walk that breaks off goes on there with the next turn.
+ * mark moves when a stretch was visited, so a walk that breaks off goes on there with the next turn. A state at which the
+ * visit fails is logged and passed over; the visit is repeated for the others, so it must be repeatable.
  */
 export async function walkStates(
   tools: Tools,
@@ -31,19 +34,23 @@ export async function walkStates(
   const [mark] = await tools.db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${name}`);
   let after = mark?.mark ?? earliestId(tools.clock() - age - FIRST_LOOK);
   for (let round = 0; round < ROUNDS && after < until; round++) {
-    const end = await endOfStretch(tools, after, until);
-    const from = after;
-    await visit((id) => sql`${id} > ${from} and ${id} <= ${end}`);
+    const states = await readStretch(tools, after, until);
+    await inHalves(
+      states,
+      (some) => visit((id) => sql`${id} between ${some[0]} and ${some.at(-1)}`),
+      async (id, error) => console.error(`the walk "${name}" passes over the state ${id}`, error),
+      { isPassing },
+    );
+    const end = states.at(-1) ?? until;
     await tools.db.run(sql`insert into ${sweep_mark} (name, mark) values (${name}, ${end})
       on conflict (name) do update set mark = max(mark, excluded.mark)`);
     after = end;
   }
 }
 
-/** The last of the next states, or the end of the walk where there are none. */
-async function endOfStretch(tools: Tools, after: string, until: string): Promise<string> {
-  const [last] = await tools.db.rows<{ id: string | null }>(sql`
-    select max(id) as id from (
-      select id from ${flow_run_state} where id > ${after} and id < ${until} order by id limit ${AT_ONCE})`);
-  return last?.id ?? until;
+/** The ids of the next states, in order; none at the end of the walk. */
+async function readStretch(tools: Tools, after: string, until: string): Promise<string[]> {
+  const rows = await tools.db.rows<{ id: string }>(sql`
+    select id from ${flow_run_state} where id > ${after} and id < ${until} order by id limit ${AT_ONCE}`);
+  return rows.map(({ id }) => id);
 }

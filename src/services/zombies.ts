@@ -6,15 +6,17 @@ import { sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
 import { event_resource, event_segment } from "#db/tables/event";
 import { flow_run } from "#db/tables/flow-run";
-import { readJson } from "#db/database";
+import { isPassing, readJson } from "#db/database";
+import { jsonValue } from "#db/json-column";
 import { timeOfId } from "#events/ordered-ids";
 import { heartbeatPrefix, hourOf } from "#events/segments";
 import type { ServicesSettings } from "#env";
 import type { Micros } from "#lib/clock";
+import { inHalves } from "#lib/halving";
 import { onlyWhile } from "#orchestration/only-while";
 import { CoreFlowPolicy } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { forEachRun } from "#services/by-workspace";
+import { forEachRun, inRounds } from "#services/by-workspace";
 import { type Heartbeat, heartbeatInterval, LOOK_BACK, MOST_HEARTBEATS, SHORTEST_INTERVAL } from "#services/heartbeats";
 import { listeningSince } from "#services/listening";
 import { isSilentSince, lastHeardOf, SIGNS, type Signs } from "#services/signs-of-life";
@@ -37,12 +39,11 @@ export async function crashZombies(tools: Tools): Promise<void> {
   const silence = shortestSilence(settings);
   const watch = { now, since: await listeningSince(tools, "zombies", now) };
   await crashSilent(tools, await tools.db.rows<SilentRun>(selectOverdueRetries(silence, now)), watch);
-  for (let round = 0, after: Key | undefined; round < ROUNDS; round++) {
-    const silent: SilentRun[] = await tools.db.rows<SilentRun>(selectSilent(silence, now, after));
-    await crashSilent(tools, silent, watch);
-    after = silent.at(-1);
-    if (silent.length < AT_ONCE) return;
-  }
+  await inRounds<SilentRun>(
+    { atOnce: AT_ONCE, rounds: ROUNDS },
+    (before) => tools.db.rows(selectSilent(silence, now, before.at(-1))),
+    (silent) => crashSilent(tools, silent, watch),
+  );
 }
 
 /** What time it is, and since when this server listens. */
@@ -52,7 +53,12 @@ interface Watch {
 }
 
 async function crashSilent(tools: Tools, silent: readonly SilentRun[], watch: Watch): Promise<void> {
-  await forEachRun(tools, await findZombies(tools, silent, watch), crash);
+  await inHalves(
+    silent,
+    async (some) => forEachRun(tools, await findZombies(tools, some, watch), crash),
+    async ({ id }, error) => console.error(`the heartbeats of the run ${id} could not be read`, error),
+    { isPassing },
+  );
 }
 
 /** No zombie is silent for less, however often it sent heartbeats. */
@@ -79,7 +85,7 @@ export function selectSilent(silence: Micros, now: Micros, after?: Key) {
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
     where r.end_time is null and r.next_scheduled_start_time is null and r.state_type = 'RUNNING' ${rest}
       and ${isSilentSince(now - silence, now)}
-      and coalesce(d.reliability ->> '$.zombie_detection', 1)
+      and coalesce(${jsonValue("d.reliability", "$.zombie_detection")}, 1)
     order by r.workspace_id, r.id limit ${AT_ONCE}`;
 }
 
@@ -94,9 +100,9 @@ export function selectOverdueRetries(silence: Micros, now: Micros) {
     from ${flow_run} r indexed by flow_run_live
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
     where r.end_time is null and r.next_scheduled_start_time > ${from} and r.next_scheduled_start_time <= ${until}
-      and r.state_name = 'AwaitingRetry' and r.empirical_policy ->> '$.retry_type' = 'in_process'
+      and r.state_name = 'AwaitingRetry' and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'
       and ${isSilentSince(until, now)}
-      and coalesce(d.reliability ->> '$.zombie_detection', 1)
+      and coalesce(${jsonValue("d.reliability", "$.zombie_detection")}, 1)
     order by r.next_scheduled_start_time limit ${AT_ONCE}`;
 }
 

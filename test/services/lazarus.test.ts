@@ -193,7 +193,7 @@ test("two turns at once schedule a run once", async () => {
 });
 
 test("the stuck runs are sought among the live ones", async () => {
-  const plan = await planOf(selectStuck(DEFAULT_SERVICES.lazarus, Date.now() * 1000, 1));
+  const plan = await planOf(selectStuck(DEFAULT_SERVICES.lazarus, { now: Date.now() * 1000, listening: 1 }));
   expect(plan).toMatch(/SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time=\?\)/);
   expect(plan).not.toMatch(/SCAN (r|s|x|l|d)\b|TEMP B-TREE/);
 });
