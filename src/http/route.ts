@@ -1,5 +1,6 @@
 /** A route as a value: its path on the wire, its schemas, its handler. Knows how to run itself, and nothing of Hono. */
 import { z } from "zod";
+import { readBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
 import { ApiError, refused } from "#lib/api-error";
 import { MAX_JSON_DEPTH, parseJson, TooDeep } from "#lib/json";
@@ -7,9 +8,6 @@ import { jsonProblem } from "#lib/json-problem";
 import type { Tools } from "#tools";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-
-/** The most bytes of a request's body; more is answered by 413. Prefect's client sends at most 4 MB of logs at once. */
-export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
 /** What a handler gets: plain values, parsed, and its tools. */
 export interface Input<Params, Query, Body> {
@@ -101,11 +99,11 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
     response: spec.response,
     hidden: spec.hidden ?? false,
     async run(request, params, tools) {
-      const text = await readBody(request);
+      const bytes = await readBody(request);
       const details: ValidationDetail[] = [];
       const query = parse(spec.query, queryOf(request.url), "query", details, false);
       const raw =
-        spec.body === undefined ? undefined : parseText(text, isEmbedded, request.headers.get("content-type"));
+        spec.body === undefined ? undefined : parseText(toText(bytes), isEmbedded, request.headers.get("content-type"));
       const body = parseBody(spec.body, raw, details, isEmbedded);
       if (details.length > 0) throw new InvalidRequest(details, raw);
       // The handler's own types come from the same schemas that were just applied.
@@ -117,34 +115,6 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       return toReply(await handler(input), status);
     },
   };
-}
-
-/** Reads the whole body, whatever the route: workerd drops the connection of a request whose body was left unread. */
-async function readBody(request: Request): Promise<string> {
-  if (!request.body) return "";
-  const length = Number(request.headers.get("content-length") ?? 0);
-  if (length <= MAX_BODY_BYTES) {
-    const bytes = await request.arrayBuffer();
-    if (bytes.byteLength <= MAX_BODY_BYTES) return new TextDecoder().decode(bytes);
-  }
-  await drain(request);
-  throw refused(413, `The request's body is larger than ${MAX_BODY_BYTES} bytes.`);
-}
-
-/** Reads and forgets what is left of a body, so that the client can read the refusal. */
-export async function drain(request: Request): Promise<void> {
-  if (!request.body || request.bodyUsed) return;
-  const reader = request.body.getReader();
-  try {
-    for (let read = 0; read < 4 * MAX_BODY_BYTES;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      read += value.byteLength;
-    }
-    await reader.cancel();
-  } catch {
-    // The client went away; there is nobody to answer.
-  }
 }
 
 const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;

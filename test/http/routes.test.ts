@@ -3,7 +3,8 @@ import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createApp } from "#app";
 import type { Env } from "#env";
-import { MAX_BODY_BYTES, type Route } from "#http/route";
+import { MAX_BODY_BYTES } from "#http/body";
+import type { Route } from "#http/route";
 import { routes } from "#routes";
 
 const app = createApp();

@@ -1,0 +1,89 @@
+/** Reading a request's body: counted while it comes, and read to an end also where the request is refused. */
+import { refused } from "#lib/api-error";
+
+/** The most bytes of a request's body; more is answered by 413. Prefect's client sends at most 4 MB of logs at once. */
+export const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+/** How much of a refused body is read and forgotten. A client that sends more may see a reset instead of the refusal. */
+const MAX_DRAINED_BYTES = 4 * MAX_BODY_BYTES;
+
+const sizes = new WeakMap<Request, number>();
+
+/** How many bytes a request's body had, as far as it was read. */
+export function bodySize(request: Request): number {
+  return sizes.get(request) ?? 0;
+}
+
+/**
+ * Reads the whole body, whatever the route: workerd drops the connection of a request whose body was left unread.
+ * What is held is bounded by `MAX_BODY_BYTES`, whatever `content-length` says. Throws 413 beyond.
+ */
+export async function readBody(request: Request): Promise<Uint8Array> {
+  if (!request.body) return new Uint8Array();
+  if (Number(request.headers.get("content-length") ?? 0) > MAX_BODY_BYTES) {
+    await drain(request);
+    throw tooLarge();
+  }
+  const reader = bytesOf(request.body);
+  // One buffer, not a list of chunks: each chunk holds a few kilobytes, even one of a single byte.
+  let buffer = new Uint8Array();
+  let size = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return buffer.subarray(0, size);
+    sizes.set(request, size + value.byteLength);
+    if (size + value.byteLength > MAX_BODY_BYTES) break;
+    buffer = withRoom(buffer, size, value.byteLength);
+    buffer.set(value, size);
+    size += value.byteLength;
+  }
+  buffer = new Uint8Array();
+  await drainReader(reader);
+  throw tooLarge();
+}
+
+/** Reads and forgets what is left of a body, so that the client can read the refusal. */
+export async function drain(request: Request): Promise<void> {
+  if (!request.body || request.bodyUsed) return;
+  await drainReader(bytesOf(request.body));
+}
+
+/** A body's bytes as text. Prefect: bytes that are no UTF-8 are answered by 400, not by 422. */
+export function toText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
+  } catch {
+    throw refused(400, "There was an error parsing the body");
+  }
+}
+
+type Reader = ReadableStreamDefaultReader<Uint8Array>;
+
+function bytesOf(body: ReadableStream): Reader {
+  return (body as ReadableStream<Uint8Array>).getReader();
+}
+
+function tooLarge() {
+  return refused(413, `The request's body is larger than ${MAX_BODY_BYTES} bytes.`);
+}
+
+async function drainReader(reader: Reader): Promise<void> {
+  try {
+    for (let read = 0; read < MAX_DRAINED_BYTES;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      read += value.byteLength;
+    }
+    await reader.cancel();
+  } catch {
+    // The client went away; there is nobody to answer.
+  }
+}
+
+/** A buffer with the same first `size` bytes and room for more. */
+function withRoom(buffer: Uint8Array<ArrayBuffer>, size: number, more: number): Uint8Array<ArrayBuffer> {
+  if (size + more <= buffer.byteLength) return buffer;
+  const larger = new Uint8Array(Math.min(Math.max(size + more, 2 * buffer.byteLength), MAX_BODY_BYTES));
+  larger.set(buffer.subarray(0, size));
+  return larger;
+}
