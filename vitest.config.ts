@@ -10,7 +10,7 @@ const project = (name: string, include: string[], exclude: string[], isolate: bo
   plugins: [
     cloudflareTest({
       wrangler: { configPath: "./wrangler.toml" },
-      miniflare: { bindings: { SLUICE_MODE: "local", TEST_MIGRATIONS } },
+      miniflare: { bindings: { SLUICE_MODE: "local", SLUICE_ALLOWED_HOSTS: "sluice", TEST_MIGRATIONS } },
     }),
   ],
   test: {

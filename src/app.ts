@@ -1,10 +1,12 @@
 /** The HTTP face: every route of every resource, and what holds for all of them. */
 import { Hono } from "hono";
-import { DEFAULT_WORKSPACE, type Env, parseSettings } from "#env";
+import { DEFAULT_WORKSPACE, type Env, parseSettings, type Settings } from "#env";
 import { authorize } from "#http/auth";
 import { readClient } from "#http/api-version";
 import { drain } from "#http/body";
+import { preflight, shareWith } from "#http/cors";
 import { docsPage } from "#http/docs";
+import { checkDoor } from "#http/door";
 import { toResponse } from "#http/errors";
 import type { Route } from "#http/route";
 import { printCost, spend, totalCost } from "#lib/cost";
@@ -30,8 +32,49 @@ function otherSlash(path: string): string {
   return path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
 }
 
-/** The whole application. */
-export function createApp(): Hono<{ Bindings: Env }> {
+/** The whole application: what each request passes before the routes, and each answer after them. */
+export function createApp() {
+  const app = createRoutes();
+  return {
+    fetch: async (request: Request, env: Env, context: ExecutionContext): Promise<Response> => {
+      try {
+        const settings = parseSettings(env);
+        const routed = () => app.fetch(request, env, context);
+        return await throughTheDoor(request, settings, routed);
+      } catch (error) {
+        return failed(request, error);
+      }
+    },
+  };
+}
+
+async function throughTheDoor(
+  request: Request,
+  settings: Settings,
+  routed: () => Response | Promise<Response>,
+): Promise<Response> {
+  const origin = request.headers.get("origin");
+  try {
+    checkDoor(request, new URL(request.url), settings);
+  } catch (error) {
+    return shareWith(origin, await failed(request, error), settings);
+  }
+  const answer = preflight(request, settings);
+  if (answer === null) return shareWith(origin, await routed(), settings);
+  await drain(request);
+  return answer;
+}
+
+/** The answer to what could not be done, or was refused. */
+async function failed(request: Request, error: unknown): Promise<Response> {
+  await drain(request);
+  const requestId = request.headers.get("cf-ray") ?? crypto.randomUUID();
+  const response = toResponse(error, requestId);
+  response.headers.set("x-request-id", requestId);
+  return response;
+}
+
+function createRoutes(): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>();
   for (const socket of sockets)
     app.get(`/api${honoPath(socket.path)}`, (c) => socket.open(c.req.raw, c.env, c.req.param()));
@@ -50,6 +93,7 @@ export function createApp(): Hono<{ Bindings: Env }> {
   for (const path of paths) {
     app.all(`/api${honoPath(path)}`, async (c) => refuse(c.req.raw, c.env, 405, "Method Not Allowed"));
   }
+  app.onError((error, c) => failed(c.req.raw, error));
   app.notFound(async (c) => refuse(c.req.raw, c.env, 404, "Not Found"));
   return app;
 }
@@ -61,7 +105,6 @@ async function serve(
   env: Env,
   context: { waitUntil(work: Promise<unknown>): void },
 ): Promise<Response> {
-  const requestId = request.headers.get("cf-ray") ?? crypto.randomUUID();
   // Hono would answer it as a GET without its body; the original does not.
   if (request.method === "HEAD") return refuse(request, env, 405, "Method Not Allowed");
   try {
@@ -75,10 +118,7 @@ async function serve(
       response.headers.set("x-sluice-cost", printCost(tools.cost));
     return response;
   } catch (error) {
-    await drain(request);
-    const response = toResponse(error, requestId);
-    response.headers.set("x-request-id", requestId);
-    return response;
+    return failed(request, error);
   }
 }
 
@@ -89,7 +129,7 @@ async function guarded(request: Request, env: Env, answer: () => Response): Prom
     authorize(request, new URL(request.url).pathname, parseSettings(env));
     return answer();
   } catch (error) {
-    return toResponse(error, crypto.randomUUID());
+    return failed(request, error);
   }
 }
 

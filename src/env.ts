@@ -78,8 +78,41 @@ export const SERVICE_VARIABLES: readonly string[] = Object.keys(ServiceVars.shap
 /** Variables as wrangler.toml and the dashboard give them. */
 type GivenServiceVars = { [name in keyof z.input<typeof ServiceVars>]?: string | number | boolean };
 
+/** A comma between each two. */
+const List = z.string().transform((text) =>
+  text
+    .split(",")
+    .map((item) => item.trim())
+    .filter(Boolean),
+);
+
+/** Host names as `URL.hostname` prints them; a port says nothing. */
+const Hosts = List.transform((names, context) =>
+  names.map((name) => {
+    const url = URL.parse(`http://${name}`) ?? URL.parse(`http://[${name}]`);
+    if (url === null || url.pathname !== "/") context.addIssue(`${name} is no name of a host`);
+    return url?.hostname ?? name;
+  }),
+);
+
+/** The variables that say who may talk to this server: Prefect's names, of which each setting has two. */
+const AccessVars = z.object({
+  SLUICE_ALLOWED_HOSTS: Hosts.optional(),
+  PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS: List.optional(),
+  PREFECT_SERVER_API_CORS_ALLOWED_METHODS: List.optional(),
+  PREFECT_SERVER_API_CORS_ALLOWED_HEADERS: List.optional(),
+  PREFECT_SERVER_CORS_ALLOWED_ORIGINS: List.optional(),
+  PREFECT_SERVER_CORS_ALLOWED_METHODS: List.optional(),
+  PREFECT_SERVER_CORS_ALLOWED_HEADERS: List.optional(),
+});
+
+/** The names of these variables. */
+export const ACCESS_VARIABLES: readonly string[] = Object.keys(AccessVars.shape);
+
+type GivenAccessVars = { [name in keyof z.input<typeof AccessVars>]?: string };
+
 /** Bindings of wrangler.toml and the settings that a deployment may add. */
-export interface Env extends GivenServiceVars {
+export interface Env extends GivenServiceVars, GivenAccessVars {
   DB: D1Database;
   WORK_POOL: DurableObjectNamespace;
   EVENT_STREAM: DurableObjectNamespace;
@@ -97,6 +130,7 @@ export interface Env extends GivenServiceVars {
 
 const Vars = z.object({
   ...ServiceVars.shape,
+  ...AccessVars.shape,
   SLUICE_MODE: z.enum(["local", "deployed"]).default("deployed"),
   SLUICE_API_KEY: z.string().min(1).optional(),
   SLUICE_AUTH_STRING: z.string().includes(":").optional(),
@@ -160,17 +194,43 @@ export interface Settings {
   local: boolean;
   apiKey: string | null;
   authString: string | null;
+  /** Host names that a local server answers to besides those of the loopback. */
+  allowedHosts: readonly string[];
+  /** Which pages of other origins may send what; `*` stands for all. */
+  cors: { origins: readonly string[]; methods: readonly string[]; headers: readonly string[] };
   services: ServicesSettings;
 }
 
-/** Reads the settings out of the environment; a malformed one throws, so that a typo never opens the door. */
+const parsed = new WeakMap<Env, Settings>();
+
+/** Reads the settings out of the environment, once; a malformed one throws, so that a typo never opens the door. */
 export function parseSettings(env: Env): Settings {
+  const known = parsed.get(env);
+  if (known) return known;
   const vars = Vars.parse(withoutEmpty(env));
-  return {
+  const settings: Settings = {
     local: vars.SLUICE_MODE === "local",
     apiKey: vars.SLUICE_API_KEY ?? null,
     authString: vars.SLUICE_AUTH_STRING ?? null,
+    allowedHosts: vars.SLUICE_ALLOWED_HOSTS ?? [],
+    cors: corsOf(vars),
     services: servicesOf(vars),
+  };
+  parsed.set(env, settings);
+  return settings;
+}
+
+/** Prefect: all may do all, unless it is said otherwise. A local server needs no key, so there the origins have to be listed. */
+function corsOf(vars: z.output<typeof Vars>): Settings["cors"] {
+  const {
+    PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS: origins = vars.PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
+    PREFECT_SERVER_API_CORS_ALLOWED_METHODS: methods = vars.PREFECT_SERVER_CORS_ALLOWED_METHODS,
+    PREFECT_SERVER_API_CORS_ALLOWED_HEADERS: headers = vars.PREFECT_SERVER_CORS_ALLOWED_HEADERS,
+  } = vars;
+  return {
+    origins: origins ?? (vars.SLUICE_MODE === "local" ? [] : ["*"]),
+    methods: methods ?? ["*"],
+    headers: headers ?? ["*"],
   };
 }
 

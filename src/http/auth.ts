@@ -21,9 +21,8 @@ export function authorize(request: Request, path: string, settings: Settings): v
   if (settings.apiKey === null && settings.authString === null)
     throw new ApiError(401, { exception_message: NOTHING_SET });
   if (isAuthorized(request.headers.get("authorization"), settings)) return;
-  // A browser asks its user for a name and a password when it is told to; a key it could not send.
-  const scheme = settings.authString === null ? "Bearer" : 'Basic realm="Sluice"';
-  throw new ApiError(401, { exception_message: "Unauthorized" }, { "WWW-Authenticate": scheme });
+  // No WWW-Authenticate, as the original has none: a browser would open its own password window over the page that asked.
+  throw new ApiError(401, { exception_message: "Unauthorized" });
 }
 
 /** Whether an `Authorization` header opens the door. */

@@ -117,7 +117,8 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
   };
 }
 
-const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
+/** Content types of JSON. */
+export const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
 
 /**
  * FastAPI: what is called anything but JSON is not read as JSON; so no form of a foreign page can change anything.

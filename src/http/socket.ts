@@ -30,7 +30,7 @@ export function socket(
 ): SocketRoute {
   return {
     path,
-    open(request, env, params) {
+    async open(request, env, params) {
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
         return Response.json({ detail: "Upgrade Required" }, { status: 426, headers: { Upgrade: "websocket" } });
       }
@@ -41,7 +41,9 @@ export function socket(
       headers.set(SOCKET_HEADERS.params, encodeURIComponent(JSON.stringify(params)));
       const authorized = !needsCredentials(settings) || isAuthorized(request.headers.get("authorization"), settings);
       headers.set(SOCKET_HEADERS.authorized, authorized ? "1" : "0");
-      return objectOf(env, DEFAULT_WORKSPACE, params).fetch(new Request(request, { headers }));
+      const answer = await objectOf(env, DEFAULT_WORKSPACE, params).fetch(new Request(request, { headers }));
+      // What another Worker answers has headers that cannot be changed.
+      return answer.webSocket ? answer : new Response(answer.body, answer);
     },
   };
 }

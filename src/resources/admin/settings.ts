@@ -15,8 +15,16 @@ export function printSettings({ settings }: Pick<Tools, "settings">, url: URL) {
 
 /** The settings' schema, read off the settings themselves. */
 export const Settings = () => {
-  const example = { settings: { local: true, apiKey: null, authString: null, services: DEFAULT_SERVICES } };
-  return schemaOf(printSettings(example, new URL("http://127.0.0.1:4200"))).meta({ id: "Settings" });
+  const cors = { origins: [], methods: [], headers: [] };
+  const settings = {
+    local: true,
+    apiKey: null,
+    authString: null,
+    allowedHosts: [],
+    cors,
+    services: DEFAULT_SERVICES,
+  };
+  return schemaOf(printSettings({ settings }, new URL("http://127.0.0.1:4200"))).meta({ id: "Settings" });
 };
 
 function schemaOf(value: unknown): z.ZodType {
@@ -45,7 +53,7 @@ function printPeriod(seconds: number): string {
   return `P${days > 0 ? `${days}D` : ""}${rest.length > 0 || days === 0 ? `T${rest.join("") || "0S"}` : ""}`;
 }
 
-function serverSettings({ authString, services }: Tools["settings"], url: URL) {
+function serverSettings({ authString, cors, services }: Tools["settings"], url: URL) {
   return {
     logging_level: "WARNING",
     analytics_enabled: false,
@@ -64,9 +72,9 @@ function serverSettings({ authString, services }: Tools["settings"], url: URL) {
       keepalive_timeout: 5,
       csrf_protection_enabled: false,
       csrf_token_expiration: "PT1H",
-      cors_allowed_origins: "",
-      cors_allowed_methods: "",
-      cors_allowed_headers: "",
+      cors_allowed_origins: cors.origins.join(","),
+      cors_allowed_methods: cors.methods.join(","),
+      cors_allowed_headers: cors.headers.join(","),
       websocket_ping_interval: 20,
       websocket_ping_timeout: 20,
       max_parameter_size: 524_288,
