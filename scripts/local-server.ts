@@ -9,6 +9,8 @@ import { parseWranglerConfig, type WranglerConfig } from "./wrangler-config.ts";
 
 /** How long a stop waits for requests that are being answered. */
 const DRAIN_MS = 3000;
+/** How long a start waits for the workerd of a server that was killed. The id may be another process's by now. */
+const ORPHAN_MS = 1000;
 const MINUTE_MS = 60_000;
 
 /** Where the server listens, and what it keeps and knows. */
@@ -18,7 +20,7 @@ export interface LocalOptions {
   /** The folder of its data. */
   data: string;
   /** Bindings of text, among them the keys. */
-  secrets: Record<string, string>;
+  vars: Record<string, string>;
 }
 
 /** A server that answers. */
@@ -36,8 +38,9 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
   const data = resolve(options.data);
   mkdirSync(data, { recursive: true });
   const pidFile = join(data, "workerd.pid");
+  await forgotten(pidFile);
   runUnderWatch(pidFile);
-  const workerOptions = miniflareOptions(config, script, data, options.secrets);
+  const workerOptions = miniflareOptions(config, script, data, options.vars);
   // Nobody may ask before the tables are there, so the port is opened by a second start of workerd.
   const miniflare = new Miniflare(workerOptions);
   for (const database of config.d1_databases) {
@@ -62,7 +65,7 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
  * Everything but the public port: the Worker is to listen there itself (`unsafeDirectSockets`), for by way of miniflare's
  * own entry each request would pass through a second Worker. That entry has a port of its own, for crons and migrations.
  */
-function miniflareOptions(config: WranglerConfig, script: string, data: string, secrets: Record<string, string>) {
+function miniflareOptions(config: WranglerConfig, script: string, data: string, vars: Record<string, string>) {
   const classes = new Set(config.migrations.flatMap((migration) => migration.new_sqlite_classes));
   return {
     name: config.name,
@@ -74,7 +77,7 @@ function miniflareOptions(config: WranglerConfig, script: string, data: string, 
     compatibilityDate: config.compatibility_date,
     compatibilityFlags: config.compatibility_flags,
     modules: [{ type: "ESModule" as const, path: "worker.js", contents: script }],
-    bindings: { ...config.vars, SLUICE_MODE: "local", ...secrets },
+    bindings: { ...config.vars, SLUICE_MODE: "local", ...vars },
     // By name, not by id: the data stays where it is when somebody deploys.
     d1Databases: Object.fromEntries(config.d1_databases.map((database) => [database.binding, database.database_name])),
     d1Persist: join(data, "d1"),
@@ -164,6 +167,13 @@ function startClock(miniflare: Miniflare, crons: readonly string[]): () => void 
     stopped = true;
     clearTimeout(timer);
   };
+}
+
+/** Waits for the workerd of a server that was killed: where the system does not end both at once, it sees so within half a second. */
+async function forgotten(pidFile: string): Promise<void> {
+  const pid = readPid(pidFile);
+  if (pid === undefined) return;
+  for (const end = Date.now() + ORPHAN_MS; Date.now() < end && isAlive(pid);) await sleep(20);
 }
 
 /** Asks workerd to answer what it has begun and to take no more, and waits for that, but not for ever. */

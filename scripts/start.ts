@@ -1,22 +1,27 @@
 /** `npm start`: the whole control plane on this machine, without an account. */
 import { createServer } from "node:net";
+import { hostname, networkInterfaces } from "node:os";
 import { parseArgs } from "node:util";
+import { DataInUse, type DataLock, lockData } from "./data-lock.ts";
 import { type LocalServer, startLocalServer } from "./local-server.ts";
 
 const HELP = `npm start [-- options]: runs Sluice on this machine.
 
   --port N     the port (4200)
   --host H     the address to listen on (127.0.0.1); any but loopback needs SLUICE_API_KEY or SLUICE_AUTH_STRING
-  --data DIR   the folder of its data (.sluice)
+  --data DIR   the folder of its data (.sluice); one server at a time
   --help       this text
 
 SLUICE_API_KEY      the key that clients send as PREFECT_API_KEY
 SLUICE_AUTH_STRING  user:password, as clients send PREFECT_API_AUTH_STRING
+SLUICE_ALLOWED_HOSTS  names that clients may call it by besides localhost and the like, and --host: sluice.lan,192.168.1.5
+PREFECT_SERVER_CORS_ALLOWED_ORIGINS  pages of other machines that may talk to it, see docs/security.md; so are …_METHODS, …_HEADERS
 PREFECT_SERVER_SERVICES_…  settings of the services, see docs/services.md; so is PREFECT_SERVER_EVENTS_RETENTION_PERIOD`;
 
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
 const SERVICES = "PREFECT_SERVER_SERVICES_";
 const EVENT_RETENTION = "PREFECT_SERVER_EVENTS_RETENTION_PERIOD";
+const CORS = /^PREFECT_SERVER_(API_)?CORS_ALLOWED_(ORIGINS|METHODS|HEADERS)$/;
 
 /** Says what is wrong and ends; for faults that the user can mend. */
 function giveUp(message: string): never {
@@ -44,6 +49,24 @@ function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
+/** What clients may call a server that listens there: what was set, and the names of the address, or of the whole machine. */
+function allowedHosts(host: string, set: string | undefined): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? []);
+  const own = host === "0.0.0.0" || host === "::" ? [hostname(), ...addresses] : [host];
+  return [...(set ? [set] : []), ...own].join(",");
+}
+
+/** Takes the data folder for this process alone, or says who has it and ends. */
+function lockOrGiveUp(folder: string) {
+  try {
+    return lockData(folder);
+  } catch (error) {
+    if (error instanceof DataInUse)
+      return giveUp(`${error.message}. Stop it, or choose another folder: npm start -- --data ${folder}-2`);
+    return giveUp(`${folder} cannot be used for data: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 /** Whether the port can be had; workerd's own complaint comes late and is hard to read. */
 function listenError(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((answer) => {
@@ -54,13 +77,16 @@ function listenError(host: string, port: number): Promise<NodeJS.ErrnoException 
 }
 
 /** Ctrl-C and its like stop the server, once, and then this process. */
-function stopOnSignals(server: LocalServer): void {
+function stopOnSignals(server: LocalServer, lock: DataLock): void {
   let stopping = false;
   const stop = () => {
     if (stopping) return;
     stopping = true;
     server.stop().then(
-      () => process.exit(0),
+      () => {
+        lock.release();
+        process.exit(0);
+      },
       (error: unknown) => {
         console.error("the stop failed:", error);
         process.exit(1);
@@ -97,6 +123,10 @@ const host = options.host === "localhost" ? "127.0.0.1" : options.host;
 const set = Object.entries(process.env).flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []));
 const secrets = Object.fromEntries(set.filter(([name]) => KEYS.includes(name)));
 const services = Object.fromEntries(set.filter(([name]) => name.startsWith(SERVICES) || name === EVENT_RETENTION));
+const access = {
+  ...Object.fromEntries(set.filter(([name]) => CORS.test(name))),
+  SLUICE_ALLOWED_HOSTS: allowedHosts(host, process.env["SLUICE_ALLOWED_HOSTS"]),
+};
 if (!isLoopback(host) && Object.keys(secrets).length === 0) {
   giveUp(
     `--host ${host} would let others in without a key. Set SLUICE_API_KEY (clients send it as PREFECT_API_KEY)` +
@@ -108,7 +138,9 @@ if (problem?.code === "EADDRINUSE")
   giveUp(`Port ${port} on ${host} is taken. Stop what uses it, or choose another: npm start -- --port ${port + 1}`);
 if (problem) giveUp(`Cannot listen on ${host}, port ${port}: ${problem.message}`);
 
-stopOnSignals(await startLocalServer({ host, port, data: options.data, secrets: { ...secrets, ...services } }));
+const lock = lockOrGiveUp(options.data);
+const vars = { ...secrets, ...services, ...access };
+stopOnSignals(await startLocalServer({ host, port, data: options.data, vars }), lock);
 const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
 console.log(`Sluice is at ${url} (API: ${url}/api, its documentation: ${url}/docs). Data: ${options.data}. Ctrl-C stops it.

@@ -1,0 +1,65 @@
+/** The lock of a data folder: one server at a time, for two would each grant the same slot. */
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+/** A folder that another server uses. */
+export class DataInUse extends Error {
+  /** The process id of that server, where it is known. */
+  readonly pid: number | null;
+
+  constructor(folder: string, pid: number | null) {
+    super(`${folder} is the data of another server${pid === null ? "" : `, process ${pid}`}`);
+    this.pid = pid;
+  }
+}
+
+/** A lock that is held. */
+export interface DataLock {
+  release(): void;
+}
+
+const FILE = "server.lock";
+const PID_FILE = "server.pid";
+
+/**
+ * Locks a folder until `release` or until this process ends, however it ends: the lock is SQLite's own on an open file, which the
+ * system takes back with the process. So no lock is ever stale, and the process id beside it only tells who it is.
+ * Throws `DataInUse`, and what the file system throws.
+ */
+export function lockData(folder: string): DataLock {
+  mkdirSync(folder, { recursive: true });
+  const pidFile = join(folder, PID_FILE);
+  // Held by the caller: a database that is garbage collected lets go of its lock.
+  const database = new DatabaseSync(join(folder, FILE), { timeout: 0 });
+  try {
+    // No journal in a file: there is nothing to roll back.
+    database.exec("pragma journal_mode = memory; begin exclusive");
+  } catch (error) {
+    database.close();
+    if (!isBusy(error)) throw error;
+    throw new DataInUse(folder, readPid(pidFile));
+  }
+  writeFileSync(pidFile, `${process.pid}\n`);
+  return {
+    release() {
+      rmSync(pidFile, { force: true });
+      database.close();
+    },
+  };
+}
+
+const SQLITE_BUSY = 5;
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY;
+}
+
+function readPid(file: string): number | null {
+  try {
+    return Number(readFileSync(file, "utf8")) || null;
+  } catch {
+    // The other server has locked the folder this moment, and is about to write the file.
+    return null;
+  }
+}

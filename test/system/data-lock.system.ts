@@ -1,0 +1,75 @@
+/** One data folder belongs to one server, and to the next one as soon as that has ended, however it ended. */
+import assert from "node:assert/strict";
+import { symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { Api } from "./support/api.ts";
+import type { Program } from "./support/program.ts";
+import { World } from "./support/world.ts";
+
+/** Starts a server on another port of the world, with the world's data unless it is told otherwise. */
+function startSecond(world: World, args: readonly string[] = []): Program {
+  return world.start(["--port", String(world.port + 1), ...args], {}, "node");
+}
+
+/** The process that holds the folder, by what a server says that is refused. */
+async function holder(world: World, args: readonly string[] = []): Promise<number> {
+  const second = startSecond(world, args);
+  assert.equal((await second.end(60)).code, 1, second.output);
+  assert.doesNotMatch(second.output, /^\s+at /m);
+  assert.match(second.output, /--data/);
+  return Number(await second.prints(/is the data of another server, process (\d+)/, 0));
+}
+
+describe("a data folder", () => {
+  test("is refused to a second server, which names the first and leaves it alone", { timeout: 180_000 }, async (t) => {
+    const world = await World.of(t);
+    const first = await world.startSluice({}, "node");
+    const link = join(world.folder, "link");
+    symlinkSync(world.data, link);
+    for (const args of [[], ["--data", link]]) {
+      assert.equal(await holder(world, args), first.pid);
+      assert.equal((await new Api(world.apiUrl).send("/ready")).status, 200);
+    }
+    const other = startSecond(world, ["--data", join(world.folder, "other")]);
+    await other.prints(/export PREFECT_API_URL=\S+\n/, 90);
+  });
+
+  for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+    test(`is the next server's after a ${signal}`, { timeout: 180_000 }, async (t) => {
+      const world = await World.of(t);
+      const first = await world.startSluice({}, "node");
+      const api = new Api(world.apiUrl);
+      await api.ask("/variables/", { name: "kept", value: 1 });
+      first.signalHead(signal);
+      await first.end(20);
+      const next = await world.startSluice({}, "node");
+      assert.equal((await api.send("/variables/name/kept")).status, 200);
+      assert.equal(await holder(world), next.pid);
+    });
+  }
+
+  test("is not held by a process that has got the id of a killed server", { timeout: 180_000 }, async (t) => {
+    const world = await World.of(t);
+    const first = await world.startSluice({}, "node");
+    first.signal("SIGKILL");
+    await first.end(20);
+    writeFileSync(join(world.data, "server.pid"), `${process.pid}\n`);
+    const next = await world.startSluice({}, "node");
+    assert.equal(await holder(world), next.pid);
+  });
+
+  test("of two servers that start at once is one's", { timeout: 180_000 }, async (t) => {
+    const world = await World.of(t);
+    const both = [world.start([], {}, "node"), startSecond(world)];
+    const ends = await Promise.all(
+      both.map((server) =>
+        server.prints(/export PREFECT_API_URL=/, 90).then(
+          () => "runs",
+          () => "refused",
+        ),
+      ),
+    );
+    assert.deepEqual(ends.toSorted(), ["refused", "runs"]);
+  });
+});
