@@ -5,11 +5,15 @@
 import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { spend, totalCost } from "#lib/cost";
+import { parseJson } from "#lib/json";
 
-/** The version of the calls this code sends; the one before is still understood. */
-export const CALL_VERSION = 1;
+/** The version of the calls this code sends: JSON in a body. The one before, in a header of itty-durable's, is still understood. */
+export const CALL_VERSION = 2;
 
-/** A call as it travels: in a header, so its text is ASCII and its arguments are small. */
+/** Where calls are sent to. */
+export const CALL_PATH = "/call";
+
+/** A call as it travels. */
 export interface Call {
   v: number;
   method: string;
@@ -26,7 +30,10 @@ export interface Identity {
 const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unknown as new (
   state: DurableObjectState,
   env: Env,
-) => { state: DurableObjectState; fetch(request: Request): Promise<Response> };
+) => {
+  state: DurableObjectState & { router: { post(path: string, answer: (request: Request) => Promise<Response>): void } };
+  fetch(request: Request): Promise<Response>;
+};
 
 /**
  * Base of the objects. Subclasses give their tables (`migrations`, applied once each, in order), the methods that may be
@@ -45,6 +52,7 @@ export abstract class SluiceObject extends Durable {
     super(state, env);
     this.bindings = env;
     this.sql = state.storage.sql;
+    this.state.router.post(CALL_PATH, async (request) => Response.json(await this.call(await request.text())));
   }
 
   /** SQL of the object's tables, one entry a version; entries are never changed once they have shipped. */
@@ -59,11 +67,12 @@ export abstract class SluiceObject extends Durable {
     return {};
   }
 
-  /** itty-durable's way in: `proxyDurable(...).call(json)`. */
+  /** Answers a call. It comes as a request's body; by `proxyDurable(...).call(json)` it came before. */
   async call(json: string): Promise<{ result: unknown }> {
-    const { v, method, args } = JSON.parse(json) as Call;
+    const { v, method, args } = parseJson(json) as Call;
     if (v !== CALL_VERSION && v !== CALL_VERSION - 1) throw new Error(`call version ${v} is not understood`);
-    const found = this.methods()[method];
+    const methods = this.methods();
+    const found = Object.hasOwn(methods, method) ? methods[method] : undefined;
     if (!found) throw new Error(`no method ${method}`);
     this.open();
     return { result: (await (found as (...values: unknown[]) => unknown).apply(this, args)) ?? null };

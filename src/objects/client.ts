@@ -1,7 +1,7 @@
-/** Calls of objects: typed, through itty-durable's proxy, with a version and in ASCII. */
-import { proxyDurable } from "itty-durable";
+/** Calls of objects: typed, with a version, as JSON in a request's body. Headers have a bound of a few kilobytes. */
 import { type Cost, spend } from "#lib/cost";
-import { CALL_VERSION, type Call } from "#objects/base";
+import { parseJson } from "#lib/json";
+import { CALL_PATH, CALL_VERSION, type Call } from "#objects/base";
 
 type Promised<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
@@ -12,23 +12,23 @@ export function objectName(...parts: string[]): string {
   return parts.map((part) => encodeURIComponent(part)).join("/");
 }
 
-/** A typed client of one object. `Methods` names what the object's `methods()` offers. */
+/** A typed client of one object. `Methods` names what the object's `methods()` offers. A call that is refused or fails throws. */
 export function objectClient<Methods>(namespace: DurableObjectNamespace, name: string, cost: Cost): Promised<Methods> {
-  const stub = proxyDurable(namespace, { name: "object", parse: true }).get(name) as {
-    call(json: string): Promise<{ result: unknown }>;
-  };
+  const stub = namespace.get(namespace.idFromName(name));
   return new Proxy({} as Promised<Methods>, {
     get:
       (_, method) =>
       async (...args: unknown[]) => {
         spend(cost, { object_calls: 1 });
-        const call: Call = { v: CALL_VERSION, method: String(method), args };
-        return (await stub.call(toAscii(JSON.stringify(call)))).result;
+        return callOf(stub, { v: CALL_VERSION, method: String(method), args });
       },
   });
 }
 
-/** Escapes what a header cannot carry. */
-function toAscii(json: string): string {
-  return json.replaceAll(/[\u0080-\uffff]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+async function callOf(stub: DurableObjectStub, call: Call): Promise<unknown> {
+  const request = new Request(`https://object${CALL_PATH}`, { method: "POST", body: JSON.stringify(call) });
+  const response = await stub.fetch(request);
+  const { result, error } = parseJson(await response.text()) as { result?: unknown; error?: string };
+  if (!response.ok) throw new Error(error ?? response.statusText);
+  return result;
 }

@@ -18,9 +18,6 @@ import type { Tools } from "#tools";
 
 export { isWorkerless };
 
-/** A call travels in a header, so a long message is parted. */
-const RUNS_A_CALL = 50;
-
 /** A pool as far as its object is named by it. */
 interface Named {
   id: string;
@@ -40,12 +37,7 @@ const identity = (tools: Tools, name: string) => ({ workspace: tools.workspaceId
 /** Tells the pools' objects of runs that were made or changed, after the commit; one call for each pool among them. */
 export async function noticeRuns(tools: Tools, runs: readonly LiveRun[]): Promise<void> {
   const byPool = Map.groupBy(runs, (run) => `${run.work_pool_id} ${run.work_pool_name}`);
-  const calls = [...byPool.values()].flatMap((ofPool) =>
-    Array.from({ length: Math.ceil(ofPool.length / RUNS_A_CALL) }, (_, call) =>
-      ofPool.slice(call * RUNS_A_CALL, (call + 1) * RUNS_A_CALL),
-    ),
-  );
-  await Promise.all(calls.map((some) => notice(tools, some)));
+  await Promise.all([...byPool.values()].map((ofPool) => notice(tools, ofPool)));
 }
 
 async function notice(tools: Tools, runs: readonly LiveRun[]): Promise<void> {

@@ -1,4 +1,4 @@
-/** What goes to and from a pool's object. Versioned by the call that carries it; small, for it travels in a header. */
+/** What goes to and from a pool's object. Versioned by the call that carries it. */
 import type { Micros } from "#lib/clock";
 import type { Identity } from "#objects/base";
 import type { Liveness, Worker } from "#objects/work-pool/health";

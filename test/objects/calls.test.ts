@@ -1,0 +1,108 @@
+/** How calls travel to an object and back. The object is a real one that is given a method for it. */
+import { env, runInDurableObject } from "cloudflare:test";
+import { proxyDurable } from "itty-durable";
+import { describe, expect, test } from "vitest";
+import { noCost } from "#lib/cost";
+import { exactNumber } from "#lib/json";
+import type { SluiceObject } from "#objects/base";
+import { objectClient } from "#objects/client";
+import { unique } from "../support/world";
+
+interface Methods {
+  echo(...args: unknown[]): unknown;
+  fail(message: string): unknown;
+  unknown(): unknown;
+}
+
+const namespace = env.CONCURRENCY_LIMITS;
+const stubOf = (name: string) => namespace.get(namespace.idFromName(name));
+
+/** An object that echoes its arguments; gives its name. */
+async function anObject(): Promise<string> {
+  const name = unique("object");
+  await runInDurableObject(stubOf(name), (object: unknown) => {
+    (object as SluiceObject).methods = () => ({
+      echo: (...args: unknown[]) => args,
+      fail: (message: string) => {
+        throw new Error(message);
+      },
+    });
+  });
+  return name;
+}
+
+const clientOf = (name: string) => objectClient<Methods>(namespace, name, noCost());
+
+/** Sends a call as it would travel, and reads the answer. */
+async function send(name: string, body: string): Promise<[number, unknown]> {
+  const response = await stubOf(name).fetch("https://object/call", { method: "POST", body });
+  return [response.status, await response.json()];
+}
+
+describe("a call", () => {
+  test.for([
+    ["none", []],
+    ["words of all kinds", ["é\u0000\u001f", "😀 %00 %", "\ud800", "a\r\nb: c"]],
+    ["empty things", [null, [], {}, "", 0, false]],
+    ["a list of a million", [Array.from({ length: 1_000_000 }, (_, index) => index)]],
+    ["a text of 8 MB", ["x".repeat(8_000_000)]],
+  ] as const)("gives the object its arguments as they are: %s", async ([, args]) => {
+    const echoed = await clientOf(await anObject()).echo(...args);
+    // Not by `toEqual`, which is slow with large things.
+    expect(JSON.stringify(echoed) === JSON.stringify(args)).toBe(true);
+  });
+
+  test("keeps the digits of numbers there and back", async () => {
+    const texts = ["1152921504606846977", "1.0", "-0", "1E400", "0.1000000000000000055511151231257827"];
+    const echoed = await clientOf(await anObject()).echo(...texts.map(exactNumber));
+    expect(JSON.stringify(echoed)).toBe(`[${texts.join(",")}]`);
+  });
+
+  test("takes no room in headers, which Cloudflare bounds", async () => {
+    const name = await anObject();
+    const sizes: number[] = [];
+    const watched = new Proxy(namespace, {
+      get: (target, key) =>
+        key === "get"
+          ? (id: DurableObjectId) => ({
+              fetch: (request: Request) => {
+                sizes.push(request.url.length + [...request.headers].flat().join().length);
+                return target.get(id).fetch(request);
+              },
+            })
+          : (Reflect.get(target, key) as () => unknown).bind(target),
+    });
+    await objectClient<Methods>(watched, name, noCost()).echo("x".repeat(100_000));
+    expect(Math.max(...sizes)).toBeLessThan(1000);
+  });
+
+  test("that fails gives its caller the reason", async () => {
+    await expect(clientOf(await anObject()).fail("no room, nowhere")).rejects.toThrow("no room, nowhere");
+  });
+
+  test("of a method that is not there is refused", async () => {
+    await expect(clientOf(await anObject()).unknown()).rejects.toThrow("no method unknown");
+  });
+
+  test.for(["toString", "__proto__", "constructor", "hasOwnProperty"])("of %s is refused", async (method) => {
+    const name = await anObject();
+    const [status, body] = await send(name, JSON.stringify({ v: 2, method, args: [] }));
+    expect([status, body]).toEqual([500, { status: 500, error: `no method ${method}` }]);
+  });
+
+  test.for([0, 3, "2", null])("of the version %j is refused", async (v) => {
+    const [status, body] = await send(await anObject(), JSON.stringify({ v, method: "echo", args: [] }));
+    expect([status, body]).toEqual([500, { status: 500, error: `call version ${String(v)} is not understood` }]);
+  });
+
+  test("that is no JSON is refused", async () => {
+    expect((await send(await anObject(), "{"))[0]).toBe(500);
+  });
+
+  test("of the version before, in a header, is answered", async () => {
+    const stub = proxyDurable(namespace, { name: "object", parse: true }).get(await anObject()) as {
+      call(json: string): Promise<{ result: unknown }>;
+    };
+    expect(await stub.call(JSON.stringify({ v: 1, method: "echo", args: ["a", 1] }))).toEqual({ result: ["a", 1] });
+  });
+});
