@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { DEFAULT_WORKSPACE, type Env, parseSettings, type Settings } from "#env";
 import { authorize } from "#http/auth";
 import { readClient } from "#http/api-version";
-import { drain } from "#http/body";
+import { bodySize, drain } from "#http/body";
 import { preflight, shareWith } from "#http/cors";
 import { docsPage } from "#http/docs";
 import { checkDoor } from "#http/door";
@@ -69,7 +69,7 @@ async function throughTheDoor(
 async function failed(request: Request, error: unknown): Promise<Response> {
   await drain(request);
   const requestId = request.headers.get("cf-ray") ?? crypto.randomUUID();
-  const response = toResponse(error, requestId);
+  const response = toResponse(error, requestId, request.url.length + bodySize(request));
   response.headers.set("x-request-id", requestId);
   return response;
 }

@@ -26,6 +26,9 @@ export class InvalidRequest extends Error {
 type Issue = z.core.$ZodIssue;
 type Path = (string | number)[];
 
+/** How many faults of a body are told at most. */
+const MAX_ISSUES = 1000;
+
 /** Zod's issues as pydantic's details. `embedded` bodies are made of single fields, which miss without an input. */
 export function toDetails(
   issues: readonly Issue[],
@@ -33,7 +36,10 @@ export function toDetails(
   input: unknown,
   embedded: boolean,
 ): ValidationDetail[] {
-  return issues.flatMap((issue) => detailsOf(issue, where, [], input, embedded));
+  return issues
+    .slice(0, MAX_ISSUES)
+    .flatMap((issue) => detailsOf(issue, where, [], input, embedded))
+    .slice(0, MAX_ISSUES);
 }
 
 function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, embedded: boolean): ValidationDetail[] {
@@ -228,8 +234,32 @@ function tooBig(issue: Extract<Issue, { code: "too_big" }>): [string, string, Re
 const CONSTRAINT = /UNIQUE constraint failed|FOREIGN KEY constraint failed/;
 const OVERLOADED = /overloaded|too many requests queued|Network connection lost|storage caused object to be reset/i;
 
-/** The reply to whatever was thrown. A bug is logged with the request's id, and says nothing but that id. */
-export function toResponse(error: unknown, requestId: string): Response {
+/**
+ * What the platform says of things that are too large for it, and how many bytes a request has at least that has caused it.
+ * A value has 2 MB in D1, a statement 100 KB and 100 parameters (https://developers.cloudflare.com/d1/platform/limits/).
+ */
+const TOO_LARGE: readonly [RegExp, number][] = [
+  // SQLite (https://sqlite.org/limits.html): a value or a statement, "D1_ERROR: string or blob too big: SQLITE_TOOBIG".
+  [/SQLITE_TOOBIG|string or blob too big|statement too long/, 100_000],
+  // SQLite: more values, a deeper expression or more parts than a statement may have, as long lists in a filter make them.
+  [/too many SQL variables|Expression tree is too large|too many terms in compound SELECT/, 1000],
+  // V8: a text of more than 512 MB, and more arguments or levels than its stack holds.
+  [/^Invalid string length$|^Maximum call stack size exceeded$/, 100_000],
+];
+
+/**
+ * The reply to whatever was thrown. A bug is logged with the request's id, and says nothing but that id. `sentBytes` is
+ * how large the request was. Always gives a reply: what cannot be printed is a bug, too.
+ */
+export function toResponse(error: unknown, requestId: string, sentBytes = 0): Response {
+  try {
+    return replyTo(error, requestId, sentBytes);
+  } catch (unprintable) {
+    return replyTo(unprintable, requestId, 0);
+  }
+}
+
+function replyTo(error: unknown, requestId: string, sentBytes: number): Response {
   if (error instanceof InvalidRequest) {
     return Response.json(
       { exception_message: error.message, exception_detail: error.details, request_body: error.body ?? null },
@@ -254,6 +284,12 @@ export function toResponse(error: unknown, requestId: string): Response {
     return Response.json(
       { exception_message: "Service Unavailable", request_id: requestId },
       { status: 503, headers: { "Retry-After": "1" } },
+    );
+  }
+  if (TOO_LARGE.some(([said, bytes]) => sentBytes >= bytes && said.test(message))) {
+    return Response.json(
+      { detail: "The request is too large to be carried out. Ask for less at once." },
+      { status: 413 },
     );
   }
   return Response.json({ exception_message: "Internal Server Error", request_id: requestId }, { status: 500 });

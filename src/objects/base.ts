@@ -52,7 +52,7 @@ export abstract class SluiceObject extends Durable {
     super(state, env);
     this.bindings = env;
     this.sql = state.storage.sql;
-    this.state.router.post(CALL_PATH, async (request) => Response.json(await this.call(await request.text())));
+    this.state.router.post(CALL_PATH, (request) => this.answer(request));
   }
 
   /** SQL of the object's tables, one entry a version; entries are never changed once they have shipped. */
@@ -76,6 +76,10 @@ export abstract class SluiceObject extends Durable {
     if (!found) throw new Error(`no method ${method}`);
     this.open();
     return { result: (await (found as (...values: unknown[]) => unknown).apply(this, args)) ?? null };
+  }
+
+  private async answer(request: Request): Promise<Response> {
+    return Response.json(await this.call(await request.text()));
   }
 
   /** Applies the tables' versions that this object has not seen. */

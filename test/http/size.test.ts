@@ -1,0 +1,79 @@
+/** What is too large for the platform, or unreadable, in a path, a query or a body, never looks like a fault of the server. */
+import { createExecutionContext, env } from "cloudflare:test";
+import { describe, expect, test } from "vitest";
+import { createApp } from "#app";
+import type { Route } from "#http/route";
+import { routes } from "#routes";
+
+const app = createApp();
+const ID = "0199f7d4-3c3c-4c3c-8c3c-3c3c3c3c3c3c";
+
+const SEGMENTS = [
+  "%00",
+  "a%00b",
+  "%",
+  "%zz",
+  "%ff",
+  "%ed%a0%80",
+  "%c3%28",
+  "%2e%2e%2f",
+  "%F0%9F%98%80",
+  "%25",
+  "'%22;--",
+  "x".repeat(100_000),
+  "%00".repeat(30_000),
+];
+
+const named = (chosen: readonly Route[]) => chosen.map((route) => [`${route.method} ${route.path}`, route] as const);
+
+async function statusOf(method: string, path: string, body?: string): Promise<number> {
+  const request = new Request(`http://sluice/api${path}`, {
+    method,
+    headers: { "content-type": "application/json" },
+    ...(body !== undefined && { body }),
+  });
+  const response = await app.fetch(request, env, createExecutionContext());
+  await response.text();
+  return response.status;
+}
+
+const takesBody = (route: Route) => route.method !== "GET" && route.method !== "DELETE";
+
+describe("a name in a path", () => {
+  test.for(named(routes.filter((route) => /\{\w+\}/.test(route.path))))(
+    "is never a fault of the server, whatever it is: %s",
+    async ([, route]) => {
+      for (const segment of SEGMENTS) {
+        const path = route.path.replaceAll(/\{\w+:uuid\}/g, ID).replaceAll(/\{\w+\}/g, () => segment);
+        const status = await statusOf(route.method, path, takesBody(route) ? "{}" : undefined);
+        expect([segment.slice(0, 20), status < 500]).toEqual([segment.slice(0, 20), true]);
+      }
+    },
+  );
+});
+
+describe("a query", () => {
+  const queries = [
+    "%00=%ff",
+    "limit=%00",
+    "a=%",
+    "&&==&",
+    `a=${"x".repeat(100_000)}`,
+    "page-token=%00",
+    "a&".repeat(20_000),
+  ];
+  test.for(named(routes))("is never a fault of the server, whatever it is: %s", async ([, route]) => {
+    const path = route.path.replaceAll(/\{\w+:uuid\}/g, ID).replaceAll(/\{\w+\}/g, "name");
+    const names = route.query ? Object.keys((route.query as { shape?: object }).shape ?? {}) : [];
+    const own = names.flatMap((name) =>
+      ["%00", "%ff", "\ud800", "-1", "9".repeat(400), "x".repeat(100_000)].map((v) => `${name}=${v}`),
+    );
+    for (const query of [...queries, ...own]) {
+      const status = await statusOf(route.method, `${path}?${query}`, takesBody(route) ? "{}" : undefined);
+      expect([query.slice(0, 30), status < 500 || (status === 503 && path === "/ready")]).toEqual([
+        query.slice(0, 30),
+        true,
+      ]);
+    }
+  });
+});
