@@ -1,6 +1,6 @@
 /** Values that stand for others (`__prefect_kind`): JSON text, and variables of the workspace. Pure. */
 import { jsonError } from "#lib/json-problem";
-import { isObject } from "#lib/json-schema";
+import { isObject } from "#lib/json-value";
 
 /** A value that cannot be made out; its message is for the client. */
 export class HydrationError extends Error {}

@@ -1,13 +1,10 @@
 /** Parameters and job variables against their JSON Schemas, with the original's leniencies. */
-import {
-  isObject,
-  type JsonSchema,
-  pythonText,
-  schemaProblem,
-  type SchemaProblem,
-  UnusableSchema,
-  validateSchema,
-} from "#lib/json-schema";
+import { schemaProblem, type SchemaProblem, schemaSteps, validateSchema } from "#lib/json-schema";
+import type { JsonSchema } from "#lib/json-schema/application";
+import { UnusableSchema } from "#lib/json-schema/unusable";
+import { isObject, pythonText } from "#lib/json-value";
+
+import type { Steps } from "#lib/steps";
 
 /** What a check passes over. */
 export interface Leniency {
@@ -17,43 +14,56 @@ export interface Leniency {
   allowNoneWithDefault?: boolean;
 }
 
-/** Prefect: `schema_tools.validate`. What is wrong with the values, in the original's words, or undefined. */
-export function valuesProblem(values: unknown, schema: JsonSchema, leniency: Leniency = {}): string | undefined {
+/** Prefect: `schema_tools.validate`. What is wrong with the values, in the original's words, or undefined. Throws `UnusableSchema`. */
+export function valuesProblem(
+  values: unknown,
+  schema: JsonSchema,
+  leniency: Leniency = {},
+  steps = schemaSteps(),
+): string | undefined {
   const repaired = repairSchema(schema, leniency.allowNoneWithDefault ?? false);
-  return firstProblem(values, leniency.ignoreRequired ? withoutRequired(repaired) : repaired);
+  const asked = leniency.ignoreRequired ? withoutRequired(repaired) : repaired;
+  const unusable = schemaProblem(asked, steps);
+  if (unusable !== undefined) throw new UnusableSchema("invalid", unusable);
+  return firstProblem(values, asked, steps);
 }
 
 /** Prefect: what `DeploymentCreate` says of parameters against a schema, and of the schema itself. */
 export function parametersProblem(parameters: unknown, schema: unknown): string | undefined {
   if (!isObject(schema)) return undefined;
-  const unusable = schemaProblem(schema);
-  if (unusable) return `The provided schema is not a valid json schema. Schema error: ${unusable}`;
-  if (parameters === null) return undefined;
+  const steps = schemaSteps();
   try {
-    return firstProblem(parameters, withoutRequired(schema));
+    const unusable = schemaProblem(schema, steps);
+    if (unusable !== undefined) return `The provided schema is not a valid json schema. Schema error: ${unusable}`;
+    return parameters === null ? undefined : firstProblem(parameters, withoutRequired(schema), steps);
   } catch (error) {
-    if (error instanceof UnusableSchema) return "Unable to validate schema with circular references.";
+    if (error instanceof UnusableSchema) return error.message;
     throw error;
   }
 }
 
-function firstProblem(values: unknown, schema: JsonSchema): string | undefined {
+function firstProblem(values: unknown, schema: JsonSchema, steps: Steps): string | undefined {
   try {
-    const [problem] = validateSchema(values, schema);
+    const problem = validateSchema(values, schema, steps);
     return problem && describe(problem);
   } catch (error) {
-    if (error instanceof UnusableSchema && !error.isCircular)
+    if (error instanceof UnusableSchema && error.reason === "unresolvable")
       return `Validation failed. Failure reason: ${error.message}`;
     throw error;
   }
 }
 
 function describe({ path, message }: SchemaProblem): string {
-  const where = path.map((part) => (typeof part === "number" ? `[${part}]` : `.${part}`)).join("");
-  const field = where.startsWith(".") ? where.slice(1) : `$${where}`;
-  return path.length === 0
-    ? `Validation failed. Failure reason: ${message}`
-    : `Validation failed for field ${pythonText(field)}. Failure reason: ${message}`;
+  if (path.length === 0) return `Validation failed. Failure reason: ${message}`;
+  const where = `$${path.map(stepText).join("")}`.replaceAll("$.", "");
+  return `Validation failed for field ${pythonText(where)}. Failure reason: ${message}`;
+}
+
+/** Prefect: `json_path`, which quotes names that are no identifiers. */
+function stepText(part: string | number): string {
+  if (typeof part === "number") return `[${part}]`;
+  if (/^[a-zA-Z][a-zA-Z0-9_]*$/.test(part)) return `.${part}`;
+  return `['${part.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}']`;
 }
 
 /** Prefect: `preprocess_schema`, which mends what pydantic 1 wrote, and lets blocks be named by reference. */
@@ -67,20 +77,18 @@ export function repairSchema(schema: JsonSchema, allowNoneWithDefault: boolean):
 }
 
 function repairDefinitions(definitions: JsonSchema, allowNoneWithDefault: boolean): JsonSchema {
-  const repaired: JsonSchema = {};
+  const repaired = new Map(Object.entries(definitions));
   for (const [name, definition] of Object.entries(definitions)) {
-    repaired[name] = definition;
     if (!isObject(definition)) continue;
-    const { properties } = definition;
+    const { properties, title } = definition;
     const mended = isObject(properties)
       ? { ...definition, properties: repairProperties(properties, definition["required"], allowNoneWithDefault) }
       : definition;
-    repaired[name] = mended;
-    const { title } = definition;
+    repaired.set(name, mended);
     const known = typeof title === "string" ? title : name;
-    if ("block_type_slug" in definition) repaired[known] = { oneOf: [mended, BLOCK_REFERENCE] };
+    if (Object.hasOwn(definition, "block_type_slug")) repaired.set(known, { oneOf: [mended, BLOCK_REFERENCE] });
   }
-  return repaired;
+  return Object.fromEntries(repaired);
 }
 
 const BLOCK_REFERENCE = {
@@ -106,7 +114,7 @@ function repairProperties(properties: JsonSchema, required: unknown, allowNoneWi
 function repairProperty(schema: JsonSchema, isOptional: boolean, allowNoneWithDefault: boolean): JsonSchema {
   const { type, items, properties, ...rest } = schema;
   const mayBeNull =
-    isOptional && type !== undefined && type !== "null" && (!("default" in schema) || allowNoneWithDefault);
+    isOptional && type !== undefined && type !== "null" && (!Object.hasOwn(schema, "default") || allowNoneWithDefault);
   const isTuple = Array.isArray(items) && items.length > 0 && !schema["prefixItems"];
   return {
     ...rest,

@@ -1,7 +1,7 @@
 /** Numbers and flags as pydantic reads them: text that spells one is accepted, anything else is refused in its words. */
 import { z } from "zod";
 import { type ExactNumber, isExactNumber, numberOf } from "#lib/json";
-import { isObject } from "#lib/json-schema";
+import { isObject } from "#lib/json-value";
 
 type Context = z.core.$RefinementCtx;
 

@@ -1,7 +1,8 @@
 /** `POST /deployments/{id}/create_flow_run`, alone and in bulk: runs made from a deployment. */
 import { readJson, readOptionalJson } from "#db/database";
 import { ApiError, notFound, refused } from "#lib/api-error";
-import { isObject, UnusableSchema } from "#lib/json-schema";
+import { UnusableSchema } from "#lib/json-schema/unusable";
+import { isObject } from "#lib/json-value";
 import { enforceSchema, fillIn, readVariables } from "#resources/deployments/parameters";
 import type { DeploymentFlowRunCreate } from "#resources/deployments/schema";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
@@ -104,8 +105,10 @@ export async function createManyFromDeployment(
 
 function failure(error: unknown): BulkResult {
   if (error instanceof HydrationError) return { flow_run_id: null, status: "FAILED", error: error.message };
-  if (error instanceof UnusableSchema)
-    return { flow_run_id: null, status: "FAILED", error: "Invalid schema: circular references detected." };
+  if (error instanceof UnusableSchema) {
+    const problem = error.reason === "circular" ? "circular references detected." : error.message;
+    return { flow_run_id: null, status: "FAILED", error: `Invalid schema: ${problem}` };
+  }
   if (!(error instanceof ApiError)) throw error;
   const detail = isObject(error.body) ? error.body["detail"] : undefined;
   return { flow_run_id: null, status: "FAILED", error: typeof detail === "string" ? detail : error.message };

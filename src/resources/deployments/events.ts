@@ -2,7 +2,7 @@
 import { readJson } from "#db/database";
 import type { Event } from "#events/event";
 import { deploymentEvent as lifecycleEvent } from "#events/lifecycle";
-import { sameJson } from "#lib/json-schema";
+import { sameJson } from "#lib/json-value";
 import type { DeploymentRow } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 

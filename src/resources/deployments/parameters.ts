@@ -3,7 +3,8 @@ import { sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { variable } from "#db/tables/variable";
 import { conflict, refused, unprocessable } from "#lib/api-error";
-import { isObject, UnusableSchema } from "#lib/json-schema";
+import { UnusableSchema } from "#lib/json-schema/unusable";
+import { isObject } from "#lib/json-value";
 import type { Tools } from "#tools";
 import { hydrate, HydrationError, variableNames } from "#wire/hydration";
 import { type Leniency, valuesProblem } from "#wire/parameters";
@@ -51,6 +52,6 @@ function problemWith(parameters: Parameters, schema: Parameters, leniency: Lenie
     return valuesProblem(parameters, schema, leniency);
   } catch (error) {
     if (!(error instanceof UnusableSchema)) throw error;
-    throw unprocessable("Invalid schema: Unable to validate schema with circular references.");
+    throw unprocessable(`Invalid schema: ${error.message}`);
   }
 }

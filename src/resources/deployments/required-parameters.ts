@@ -1,7 +1,7 @@
 /** Schedules whose runs could only fail: a required parameter has no value. */
 import { readJson, readOptionalJson } from "#db/database";
 import { unprocessable } from "#lib/api-error";
-import { isObject } from "#lib/json-schema";
+import { isObject } from "#lib/json-value";
 import type { DeploymentColumns, ScheduleRow } from "#resources/deployments/store";
 
 /** What runs of a deployment get. */

@@ -14,7 +14,7 @@ import { ScheduleInput, ScheduleText } from "#wire/schedule";
 import { SizedParameters } from "#wire/sized-parameters";
 import { StateCreate } from "#wire/state";
 import { VersionInfo } from "#wire/version-info";
-import { isObject } from "#lib/json-schema";
+import { isObject } from "#lib/json-value";
 
 /** Prefect: PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS. */
 const MAX_SCHEDULED_RUNS = 50;

@@ -17,7 +17,7 @@ import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployment
 import { forgetDeployment } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
 import { valuesProblem } from "#wire/parameters";
-import { UnusableSchema } from "#lib/json-schema";
+import { UnusableSchema } from "#lib/json-schema/unusable";
 
 /** What runs are made of: where none of it changes, those that are there may stay. */
 const SHAPING = new Set([

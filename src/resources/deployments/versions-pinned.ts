@@ -4,7 +4,7 @@
  */
 import { readJson, readOptionalJson } from "#db/database";
 import { conflict } from "#lib/api-error";
-import { isObject } from "#lib/json-schema";
+import { isObject } from "#lib/json-value";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import { readBoth } from "#resources/deployments/versions";
 import { columnsOfVersion, type VersionRow } from "#resources/deployments/versions-store";

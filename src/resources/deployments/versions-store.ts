@@ -4,7 +4,7 @@ import { readJson } from "#db/database";
 import { deployment } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { sameJson } from "#lib/json-schema";
+import { sameJson } from "#lib/json-value";
 import type { Ids, Micros } from "#lib/clock";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { VersionInfo } from "#wire/version-info";

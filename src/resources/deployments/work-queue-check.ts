@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import { readJson, readOptionalJson } from "#db/database";
 import { work_queue } from "#db/tables/work-pool";
 import { notFound } from "#lib/api-error";
-import { isObject } from "#lib/json-schema";
+import { isObject } from "#lib/json-value";
 import { DeploymentStore } from "#resources/deployments/store";
 import { printQueueColumns, type WorkQueueRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";

@@ -1,6 +1,8 @@
 /** A paused run goes on, with the input that it waits for. */
 import { integrityConflict, notFound } from "#lib/api-error";
-import { isObject, UnusableSchema } from "#lib/json-schema";
+import { parseJson } from "#lib/json";
+import { UnusableSchema } from "#lib/json-schema/unusable";
+import { isObject } from "#lib/json-value";
 import { printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { readVariables } from "#resources/deployments/parameters";
@@ -86,13 +88,13 @@ function problemWith(input: RunInput, schemaText: string | undefined): string | 
     return problem && `Reason: ${problem}`;
   } catch (error) {
     if (!(error instanceof UnusableSchema)) throw error;
-    return "Invalid schema: Unable to validate schema with circular references.";
+    return `Invalid schema: ${error.message}`;
   }
 }
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return undefined; // said by the caller
   }

@@ -3,7 +3,7 @@ import { readJson } from "#db/database";
 import { type Event, RESOURCE_ID, RESOURCE_ROLE, type Resource } from "#events/event";
 import { emitEvents } from "#events/emit";
 import { workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
-import { sameJson } from "#lib/json-schema";
+import { sameJson } from "#lib/json-value";
 import type { Micros } from "#lib/clock";
 import type { WorkPoolRow, WorkQueueRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";

@@ -1,0 +1,91 @@
+/** What fails when a value is held against a schema, and which failure tells most. */
+import { isType } from "#lib/json-schema/types";
+import { isObject } from "#lib/json-value";
+
+/** Where a value lies: the last step, and the place of what it is in. The root has none. */
+export interface Place {
+  readonly key: string | number;
+  readonly parent: Place | undefined;
+  readonly depth: number;
+}
+
+/** One keyword that a value fails. */
+export interface Failure {
+  readonly place: Place | undefined;
+  readonly keyword: string;
+  readonly value: unknown;
+  readonly schema: unknown;
+  /** The words, made only for the failure that is told: they may be as long as the value. */
+  readonly message: () => string;
+  /** What failed in each branch of a choice. */
+  readonly context: readonly Failure[];
+}
+
+/** The names and indexes that lead to a place. */
+export function pathTo(place: Place | undefined): (string | number)[] {
+  const path: (string | number)[] = [];
+  for (let here = place; here; here = here.parent) path.push(here.key);
+  return path.toReversed();
+}
+
+/** The failure that is told. Prefect: jsonschema's `best_match`; within a choice, the most specific one that stands out. */
+export function bestMatch(failures: readonly Failure[]): Failure | undefined {
+  let best = failures.reduce<Failure | undefined>(
+    (found, failure) => (found && byRelevance(failure, found) <= 0 ? found : failure),
+    undefined,
+  );
+  while (best && best.context.length > 0) {
+    const least = leastOf(best.context);
+    if (!least) return best;
+    best = least;
+  }
+  return best;
+}
+
+/** The one that is least relevant, unless another is as much so. */
+function leastOf(failures: readonly Failure[]): Failure | undefined {
+  let [least] = failures;
+  let hasTwin = false;
+  for (const failure of failures.slice(1)) {
+    const order = least ? byRelevance(failure, least) : 0;
+    if (order > 0) continue;
+    if (order < 0) least = failure;
+    hasTwin = order === 0;
+  }
+  return hasTwin ? undefined : least;
+}
+
+function byRelevance(a: Failure, b: Failure): number {
+  const depth = (failure: Failure) => failure.place?.depth ?? 0;
+  return (
+    depth(b) - depth(a) ||
+    byPath(a.place, b.place) ||
+    Number(isWeak(b)) - Number(isWeak(a)) ||
+    Number(fitsType(b)) - Number(fitsType(a))
+  );
+}
+
+/** By the first step that differs, of two places of the same depth. */
+function byPath(a: Place | undefined, b: Place | undefined): number {
+  let order = 0;
+  let [left, right] = [a, b];
+  while (left && right && left !== right) {
+    order = byKey(left.key, right.key) || order;
+    [left, right] = [left.parent, right.parent];
+  }
+  return order;
+}
+
+function byKey(a: string | number, b: string | number): number {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  const [left, right] = [String(a), String(b)];
+  if (left === right) return 0;
+  return left > right ? 1 : -1;
+}
+
+const isWeak = ({ keyword }: Failure) => keyword === "anyOf" || keyword === "oneOf";
+
+function fitsType({ schema, value }: Failure): boolean {
+  if (!isObject(schema) || !Object.hasOwn(schema, "type")) return false;
+  return [schema["type"]].flat().some((type) => isType(value, type));
+}

@@ -1,0 +1,166 @@
+/** One value held against one schema: the steps that it takes are counted, and what fails is gathered. */
+import type { Application, JsonSchema, Keyword, Verdict } from "#lib/json-schema/application";
+import type { Failure, Place } from "#lib/json-schema/failure";
+import { References, type Resource, type Target } from "#lib/json-schema/references";
+import { equalityKey } from "#lib/json-schema/types";
+import { circular } from "#lib/json-schema/unusable";
+import { isObject, pythonText } from "#lib/json-value";
+import { Pattern } from "#lib/pattern";
+import { UnsupportedPattern } from "#lib/pattern/syntax";
+import type { Steps } from "#lib/steps";
+
+/** How deep schemas may lead into each other. The original ends at about 300, values nest to 900 levels. */
+const MAX_DEPTH = 1000;
+
+/** A failure takes memory until all is done. */
+const STEPS_OF_FAILURE = 100;
+
+/** How many characters of a text count as one step where it is only passed over. */
+const CHARACTERS_OF_STEP = 2;
+
+export class Validation {
+  readonly failures: Failure[] = [];
+  /** The patterns that could not be run, and why. */
+  readonly unsupported = new Map<string, string>();
+  readonly #keywords: ReadonlyMap<string, Keyword>;
+  readonly #steps: Steps;
+  readonly #references: References;
+  readonly #patterns = new Map<string, Pattern | UnsupportedPattern>();
+  readonly #keys = new Map<readonly unknown[], ReadonlySet<string>>();
+  #depth = 0;
+  /** How often something depended on a pattern that could not be run. */
+  #unknowns = 0;
+
+  /** Throws `UnusableSchema`, `InvalidPattern` and `TooManySteps`. */
+  constructor(value: unknown, schema: JsonSchema, keywords: ReadonlyMap<string, Keyword>, steps: Steps) {
+    this.#keywords = keywords;
+    this.#steps = steps;
+    this.#references = new References(schema, steps);
+    this.#check({ value, schema, place: undefined, resource: this.#references.root }, this.failures);
+  }
+
+  #check({ value, schema, place, resource }: Held, failures: Failures): void {
+    this.#steps.spend(1);
+    if (schema === false) {
+      const message = () => `False schema does not allow ${pythonText(value)}`;
+      this.#fail({ place, keyword: "", value, schema, message, context: [] }, failures);
+    }
+    if (!isObject(schema)) return;
+    if (++this.#depth > MAX_DEPTH) throw circular();
+    const own = this.#references.resourceOf(schema, resource);
+    for (const [keyword, rule] of Object.entries(schema)) {
+      this.#steps.spend(1);
+      const check = this.#keywords.get(keyword);
+      check?.(this.#application({ value, schema, place, resource: own }, keyword, failures), rule);
+    }
+    this.#depth--;
+  }
+
+  #application(held: HeldSchema, keyword: string, failures: Failures, references = 0): Application {
+    const { value, schema, place, resource } = held;
+    if (references > MAX_DEPTH) throw circular();
+    // Prefect: what no schema allows is told of where it is found, not by its own name.
+    const at = (key: string | number | undefined, rule: unknown): Place | undefined =>
+      key === undefined || rule === false ? place : { key, parent: place, depth: (place?.depth ?? 0) + 1 };
+    return {
+      value,
+      schema,
+      fail: (message, context = []) => {
+        this.#fail({ place, keyword, value, schema, message, context }, failures);
+      },
+      apply: (inner, rule, key) => {
+        this.#check({ value: inner, schema: rule, place: at(key, rule), resource }, failures);
+      },
+      applyTarget: (target) => {
+        this.#check({ value, place, ...target }, failures);
+      },
+      judge: (inner, rule, key, found) =>
+        this.#judge({ value: inner, schema: rule, place: at(key, rule), resource }, found),
+      resolve: (reference) => this.#references.resolve(reference, resource),
+      within: (target) => this.#application({ ...held, resource: target.resource }, keyword, failures, references + 1),
+      isFound: (pattern, text) => this.#isFound(pattern, text),
+      keysOf: (values) => this.#keysOf(values),
+      keyOf: (inner) => this.#keyOf(inner),
+      spend: (steps) => {
+        this.#steps.spend(steps);
+      },
+    };
+  }
+
+  #judge(held: Held, failures: Failures): Verdict {
+    const [depth, before, unknowns] = [this.#depth, failures?.length ?? 0, this.#unknowns];
+    try {
+      this.#check(held, failures);
+    } catch (error) {
+      if (error !== FAILED) throw error;
+      this.#depth = depth;
+      return "invalid";
+    }
+    // A pattern that cannot be run counts as found; so what fails, fails without it.
+    if (failures && failures.length > before) return "invalid";
+    return this.#unknowns > unknowns ? "unknown" : "valid";
+  }
+
+  #fail(failure: Failure, failures: Failures): void {
+    if (!failures) throw FAILED;
+    this.#steps.spend(STEPS_OF_FAILURE);
+    failures.push(failure);
+  }
+
+  #isFound(source: string, text: string): boolean | "unknown" {
+    const pattern = this.#patternOf(source);
+    if (pattern instanceof Pattern) return pattern.isFoundIn(text, this.#steps);
+    this.unsupported.set(source, pattern.message);
+    this.#unknowns++;
+    return "unknown";
+  }
+
+  #patternOf(source: string): Pattern | UnsupportedPattern {
+    const known = this.#patterns.get(source);
+    if (known) return known;
+    this.#steps.spend(source.length);
+    const made = patternOf(source);
+    this.#patterns.set(source, made);
+    return made;
+  }
+
+  #keysOf(values: readonly unknown[]): ReadonlySet<string> {
+    const known = this.#keys.get(values);
+    if (known) return known;
+    const keys = new Set(values.map((value) => this.#keyOf(value)));
+    this.#keys.set(values, keys);
+    return keys;
+  }
+
+  #keyOf(value: unknown): string {
+    const key = equalityKey(value);
+    this.#steps.spend(1 + Math.ceil(key.length / CHARACTERS_OF_STEP));
+    return key;
+  }
+}
+
+/** Where failures are put; undefined where the first of them ends the check. */
+type Failures = Failure[] | undefined;
+
+/** Ends a check of which only the verdict is wanted. */
+const FAILED = new Error("a value fails its schema");
+
+/** A value and the schema that it is held against, with where both lie. */
+interface Held extends Target {
+  value: unknown;
+  place: Place | undefined;
+  resource: Resource;
+}
+
+interface HeldSchema extends Held {
+  schema: JsonSchema;
+}
+
+function patternOf(source: string): Pattern | UnsupportedPattern {
+  try {
+    return new Pattern(source);
+  } catch (error) {
+    if (error instanceof UnsupportedPattern) return error;
+    throw error;
+  }
+}

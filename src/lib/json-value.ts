@@ -1,0 +1,70 @@
+/** JSON values, told apart, compared, and printed as Python prints them. */
+import { isExactNumber } from "#lib/json";
+
+/** Whether a value is a JSON object. A number that is carried as its text is none. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isExactNumber(value);
+}
+
+/** Whether two JSON values are the same, keys in any order. Numbers are the same if they are spelt the same: `1.0` is not `1`. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.keys(value)
+      .toSorted()
+      .map((key) => [key, sorted(value[key])]),
+  );
+}
+
+/** A JSON value as Python prints it: `{'a': [1, None, True]}`. */
+export function pythonText(value: unknown): string {
+  if (value === null || value === undefined) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (typeof value === "string") return quoted(value);
+  if (typeof value === "number") return Number.isInteger(value) ? String(value) : floatText(value);
+  if (isExactNumber(value)) return exactText(value.rawJSON);
+  if (Array.isArray(value)) return `[${value.map(pythonText).join(", ")}]`;
+  if (!isObject(value)) return "";
+  return `{${Object.entries(value)
+    .map(([key, item]) => `${quoted(key)}: ${pythonText(item)}`)
+    .join(", ")}}`;
+}
+
+/** Python's integers are printed digit for digit, all else is a float. */
+function exactText(source: string): string {
+  if (/[.eE]/.test(source)) return floatText(Number(source));
+  return source === "-0" ? "0" : source;
+}
+
+function floatText(value: number): string {
+  if (!Number.isFinite(value)) return value > 0 ? "inf" : "-inf";
+  const sign = value < 0 || Object.is(value, -0) ? "-" : "";
+  const [mantissa = "", exponentText = ""] = Math.abs(value).toExponential().split("e");
+  const exponent = Number(exponentText);
+  if (exponent < -4 || exponent >= 16)
+    return `${sign}${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+  const digits = mantissa.replace(".", "");
+  if (exponent < 0) return `${sign}0.${"0".repeat(-exponent - 1)}${digits}`;
+  const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, "0");
+  return `${sign}${whole}.${digits.slice(exponent + 1) || "0"}`;
+}
+
+function quoted(text: string): string {
+  const escaped = text.replaceAll("\\", "\\\\").replaceAll(UNPRINTABLE, escapeOf);
+  if (text.includes("'") && !text.includes('"')) return `"${escaped}"`;
+  return `'${escaped.replaceAll("'", "\\'")}'`;
+}
+
+const UNPRINTABLE = /(?! )[\p{C}\p{Z}]/gu;
+const NAMED: Partial<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+function escapeOf(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  const hex = (digits: number) => code.toString(16).padStart(digits, "0");
+  return NAMED[character] ?? (code < 256 ? `\\x${hex(2)}` : code < 65_536 ? `\\u${hex(4)}` : `\\U${hex(8)}`);
+}
