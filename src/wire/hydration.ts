@@ -1,6 +1,7 @@
 /** Values that stand for others (`__prefect_kind`): JSON text, and variables of the workspace. Pure. */
+import { checkDepth, parseJson, TooDeep } from "#lib/json";
 import { jsonError } from "#lib/json-problem";
-import { isObject } from "#lib/json-value";
+import { isObject, pythonText } from "#lib/json-value";
 
 /** A value that cannot be made out; its message is for the client. */
 export class HydrationError extends Error {}
@@ -8,77 +9,151 @@ export class HydrationError extends Error {}
 /** Stands for a value that is left out of what is around it. */
 const REMOVED = Symbol("removed");
 
-/** The names of the variables that a value stands for. */
-export function variableNames(value: unknown): string[] {
-  if (Array.isArray(value)) return value.flatMap(variableNames);
-  if (!isObject(value)) return [];
-  const own = value["__prefect_kind"] === "workspace_variable" ? ownName(value["variable_name"]) : [];
-  return [...own, ...Object.values(value).flatMap(variableNames)];
+/** The names of the variables that values stand for. */
+export function variableNames(values: readonly unknown[]): Set<string> {
+  const names = new Set<string>();
+  // One for all names: what is within each other is read at each level anew, and counted.
+  collectNames(values, names, new Hydration(new Map()));
+  return names;
+}
+
+function collectNames(value: unknown, names: Set<string>, hydration: Hydration): void {
+  if (isObject(value) && value["__prefect_kind"] === "workspace_variable") {
+    const name = ownName(value["variable_name"], hydration);
+    if (typeof name === "string") names.add(name);
+  }
+  if (isObject(value) || Array.isArray(value))
+    for (const item of Object.values(value)) collectNames(item, names, hydration);
 }
 
 /** A name may itself be written as JSON text. One that takes a variable to find out is not known yet. */
-function ownName(name: unknown): string[] {
+function ownName(name: unknown, hydration: Hydration): unknown {
   try {
-    const known = inner(name, new Map());
-    return typeof known === "string" ? [known] : [];
+    return isObject(name) ? hydration.hydrate(name) : name;
   } catch (error) {
-    if (error instanceof HydrationError) return [];
+    if (error instanceof HydrationError) return undefined;
     throw error;
   }
 }
 
-/** Prefect: `hydrate`. The values with everything in its place that was only referred to. */
+/**
+ * How large values may be with everything filled in, as JSON. One variable may be named ten thousand times in a request, and
+ * a row of D1 ends at 2 MB.
+ */
+const MAX_BYTES = 1_048_576;
+
+/** Prefect: `hydrate`. The values with everything in its place that was only referred to. Throws `HydrationError`. */
 export function hydrate(
   value: Record<string, unknown>,
   variables: ReadonlyMap<string, unknown>,
 ): Record<string, unknown> {
-  const hydrated = hydrateValue(value, variables);
+  const hydration = new Hydration(variables);
+  const hydrated = hydration.hydrate(value);
+  if (hydration.isUsed) checkBounds(hydrated);
   return isObject(hydrated) ? hydrated : {};
 }
 
-function hydrateValue(value: unknown, variables: ReadonlyMap<string, unknown>): unknown {
-  if (Array.isArray(value))
-    return value.map((item) => hydrateValue(item, variables)).filter((item) => item !== REMOVED);
-  if (!isObject(value)) return value;
-  if ("__prefect_kind" in value) return resolve(value, variables);
-  const entries = Object.entries(value).map(([key, item]): [string, unknown] => [key, hydrateValue(item, variables)]);
-  return Object.fromEntries(entries.filter(([, item]) => item !== REMOVED));
+function checkBounds(hydrated: unknown): void {
+  const text = JSON.stringify(hydrated) ?? "";
+  if (new TextEncoder().encode(text).length > MAX_BYTES) throw tooLarge();
+  parsed(() => {
+    checkDepth(text);
+  });
 }
 
-function resolve(value: Record<string, unknown>, variables: ReadonlyMap<string, unknown>): unknown {
-  switch (value["__prefect_kind"]) {
-    case "none":
-      if (!("value" in value)) throw new HydrationError("Missing 'value' key in __prefect object");
-      return hydrateValue(value["value"], variables);
-    case "json":
-      return "value" in value ? readText(inner(value["value"], variables)) : REMOVED;
-    case "workspace_variable":
-      return "variable_name" in value ? readVariable(inner(value["variable_name"], variables), variables) : REMOVED;
-    case "jinja":
-      if (!("template" in value)) throw new HydrationError("Missing 'template' key in __prefect object");
-      return renderPlain(inner(value["template"], variables));
-    default:
-      return value["value"] ?? null;
-  }
-}
-
-/** Prefect: what is inside is looked into only where it is an object. */
-const inner = (value: unknown, variables: ReadonlyMap<string, unknown>) =>
-  isObject(value) ? hydrateValue(value, variables) : value;
-
-function readText(value: unknown): unknown {
-  if (typeof value !== "string") return value;
+/** What the work gives, its depth being told where it is too much. */
+function parsed<T>(work: () => T): T {
   try {
-    return JSON.parse(value);
-  } catch {
-    throw new HydrationError(`Invalid JSON: ${jsonError(value)}`);
+    return work();
+  } catch (error) {
+    if (error instanceof TooDeep) throw new HydrationError(`Invalid JSON: ${error.message}`);
+    throw error;
   }
 }
 
-function readVariable(name: unknown, variables: ReadonlyMap<string, unknown>): unknown {
-  if (name === REMOVED) return REMOVED;
-  if (typeof name === "string" && variables.has(name)) return variables.get(name);
-  throw new HydrationError(`Variable '${String(name)}' not found in workspace.`);
+function tooLarge(): HydrationError {
+  return new HydrationError(`Values may take at most ${MAX_BYTES.toLocaleString("en-US")} bytes as JSON`);
+}
+
+class Hydration {
+  readonly #variables: ReadonlyMap<string, unknown>;
+  /** How long each variable is as JSON. */
+  readonly #lengths = new Map<string, number>();
+  #left = MAX_BYTES;
+
+  constructor(variables: ReadonlyMap<string, unknown>) {
+    this.#variables = variables;
+  }
+
+  /** Whether anything was filled in. */
+  get isUsed(): boolean {
+    return this.#left < MAX_BYTES;
+  }
+
+  hydrate(value: unknown): unknown {
+    if (Array.isArray(value)) return value.map((item) => this.hydrate(item)).filter((item) => item !== REMOVED);
+    if (!isObject(value)) return value;
+    if (Object.hasOwn(value, "__prefect_kind")) return this.#resolve(value);
+    const entries = Object.entries(value).map(([key, item]): [string, unknown] => [key, this.hydrate(item)]);
+    return Object.fromEntries(entries.filter(([, item]) => item !== REMOVED));
+  }
+
+  #resolve(value: Record<string, unknown>): unknown {
+    switch (value["__prefect_kind"]) {
+      case "none":
+        if (!Object.hasOwn(value, "value")) throw new HydrationError("Missing 'value' key in __prefect object");
+        return this.hydrate(value["value"]);
+      case "json":
+        return Object.hasOwn(value, "value") ? this.#readText(this.#inner(value["value"])) : REMOVED;
+      case "workspace_variable":
+        return Object.hasOwn(value, "variable_name")
+          ? this.#readVariable(this.#inner(value["variable_name"]))
+          : REMOVED;
+      case "jinja":
+        if (!Object.hasOwn(value, "template")) throw new HydrationError("Missing 'template' key in __prefect object");
+        return renderPlain(this.#inner(value["template"]));
+      default:
+        return value["value"] ?? null;
+    }
+  }
+
+  /** Prefect: what is inside is looked into only where it is an object. */
+  #inner(value: unknown): unknown {
+    return isObject(value) ? this.hydrate(value) : value;
+  }
+
+  #readText(value: unknown): unknown {
+    if (typeof value !== "string") return value;
+    this.#count(value.length);
+    return readText(value);
+  }
+
+  #readVariable(name: unknown): unknown {
+    if (name === REMOVED) return REMOVED;
+    if (typeof name !== "string" || !this.#variables.has(name)) {
+      const shown = typeof name === "string" ? name : pythonText(name);
+      throw new HydrationError(`Variable '${shown}' not found in workspace.`);
+    }
+    const value = this.#variables.get(name);
+    const length = this.#lengths.get(name) ?? (JSON.stringify(value) ?? "").length;
+    this.#lengths.set(name, length);
+    this.#count(length);
+    return value;
+  }
+
+  #count(length: number): void {
+    this.#left -= length;
+    if (this.#left < 0) throw tooLarge();
+  }
+}
+
+function readText(text: string): unknown {
+  try {
+    return parsed(() => parseJson(text));
+  } catch (error) {
+    if (error instanceof HydrationError) throw error;
+    throw new HydrationError(`Invalid JSON: ${jsonError(text)}`);
+  }
 }
 
 /** A template without expressions is its own text; others need a renderer, which this server does not have for parameters. */

@@ -10,8 +10,8 @@ export const Name = ShortText.refine((name) => new RegExp(WITHOUT_BANNED).test(n
   message: `String should match pattern '${WITHOUT_BANNED}'`,
 });
 
-/** Prefect: MAX_VARIABLE_NAME_LENGTH. */
-const MAX_VARIABLE_NAME_CHARACTERS = 255;
+/** How long the name of a variable may be. Prefect: MAX_VARIABLE_NAME_LENGTH. */
+export const MAX_VARIABLE_NAME_CHARACTERS = 255;
 
 /** Lowercase letters, digits, dashes and underscores, as names of variables. */
 export const VariableName = z.string().superRefine((name, context) => {

@@ -1,5 +1,6 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
+import { parseJson } from "#lib/json";
 import { aFlowRun, api, propose, type SetState, unique } from "../support/world";
 
 const KEYSET = { schema: "s-schema", response: "s-response", description: "s-description" };
@@ -74,6 +75,26 @@ test.for<[string, unknown, unknown, string]>([
     "Error hydrating run input: Variable 'nobody' not found in workspace.",
   ],
   ["a schema that is no JSON", "{", { n: 1 }, "Run input schema is not valid JSON."],
+  [
+    "a number beyond what the schema allows by one",
+    '{"properties":{"n":{"exclusiveMaximum":9007199254740993}}}',
+    { n: parseJson("9007199254740993") },
+    "Reason: Validation failed for field 'n'. Failure reason:" +
+      " 9007199254740993 is greater than or equal to the maximum of 9007199254740993",
+  ],
+  [
+    "a pattern that is none",
+    { properties: { n: { pattern: "(" } } },
+    { n: "a" },
+    "Invalid schema: '(' is not a 'regex'",
+  ],
+  ["a schema that nests too deep", "[".repeat(100_000), { n: 1 }, "Run input schema is not valid JSON."],
+  [
+    "a text that nests too deep",
+    SCHEMA,
+    { n: { __prefect_kind: "json", value: "[".repeat(1000) } },
+    "Error hydrating run input: Invalid JSON: JSON may nest at most 900 levels deep",
+  ],
   ["a schema in a circle", INVALID, { n: 1 }, "Invalid schema: Unable to validate schema with circular references."],
 ])("with %s the run stays paused and nothing is kept", async ([, schema, run_input, reason]) => {
   const id = await anAskingRun(schema);

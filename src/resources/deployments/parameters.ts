@@ -7,14 +7,21 @@ import { UnusableSchema } from "#lib/json-schema/unusable";
 import { isObject } from "#lib/json-value";
 import type { Tools } from "#tools";
 import { hydrate, HydrationError, variableNames } from "#wire/hydration";
+import { MAX_VARIABLE_NAME_CHARACTERS } from "#wire/names";
 import { type Leniency, valuesProblem } from "#wire/parameters";
 
 type Parameters = Record<string, unknown>;
 
-/** The variables of the workspace that the values stand for. Costs nothing where they stand for none. */
+/** How many variables one request may name. */
+const MAX_VARIABLES = 1_000;
+
+/** The variables of the workspace that the values stand for, or 400 for too many. Costs nothing where they stand for none. */
 export async function readVariables(tools: Tools, values: readonly unknown[]): Promise<Map<string, unknown>> {
-  const names = values.flatMap(variableNames);
-  return names.length === 0 ? new Map() : readNamed(tools.db, tools.workspaceId, names);
+  const names = variableNames(values);
+  if (names.size > MAX_VARIABLES) throw refused(400, `Values may stand for at most ${MAX_VARIABLES} variables.`);
+  // Longer names than variables may have are not looked for.
+  const possible = [...names].filter((name) => name.length <= MAX_VARIABLE_NAME_CHARACTERS);
+  return possible.length === 0 ? new Map() : readNamed(tools.db, tools.workspaceId, possible);
 }
 
 async function readNamed(db: Database, workspaceId: string, names: readonly string[]): Promise<Map<string, unknown>> {
