@@ -7,7 +7,8 @@ export const API_VERSION = "0.8.4";
 /** The version of the original whose API this is. */
 export const PREFECT_VERSION = "3.8.8";
 const OLDEST = [0, 8, 0] as const;
-const USER_AGENT = /^prefect\/(\d+\.\d+\.\d+[a-z.+0-9]*) \(API \S+\)$/;
+// No two parts next to each other take the same characters: a long header would be walked again for each of them.
+const USER_AGENT = /^prefect\/(\d+\.\d+\.\d[a-z.+0-9]*) \(API \S+\)$/;
 
 /** Reads who asks; refuses (400) an API version that is malformed or too old. None at all is accepted. */
 export function readClient(headers: Headers): Client {

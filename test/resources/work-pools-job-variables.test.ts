@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ApiError } from "#lib/api-error";
+import { parseJson } from "#lib/json";
+import { templateProblem } from "#resources/work-pools/base-job-template";
 import {
   validateDeploymentVariables,
   validateRunVariables,
@@ -95,4 +97,20 @@ describe("variables of deployments and runs", () => {
     );
     expect(refusal(() => validateRunVariables(flawed, {}, {}, "creating"))).toBeNull();
   });
+});
+
+test("names of JavaScript's own are variables like others", () => {
+  const named = template(
+    parseJson('{"__proto__":{"type":"integer","default":1},"constructor":{"type":"string"}}') as Json,
+  );
+  const given = (text: string) => parseJson(text) as Json;
+  expect(refusal(() => validateDeploymentVariables(named, given('{"__proto__":2}'), "creating"))).toBeNull();
+  expect(refusal(() => validateDeploymentVariables(named, given('{"__proto__":"a"}'), "creating"))).toContain(
+    "Failure reason: 'a' is not valid under any of the given schemas",
+  );
+  expect(refusal(() => validateDeploymentVariables(named, given('{"constructor":1}'), "creating"))).toContain(
+    "1 is not",
+  );
+  const declared = { variables: { properties: { a: {} } }, job_configuration: { command: "{{ toString }}" } };
+  expect(templateProblem(declared)).toContain("undeclared variable(s): toString.");
 });

@@ -18,6 +18,7 @@ import { forgetDeployment } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
 import { valuesProblem } from "#wire/parameters";
 import { UnusableSchema } from "#lib/json-schema/unusable";
+import { isObject } from "#lib/json-value";
 
 /** What runs are made of: where none of it changes, those that are there may stay. */
 const SHAPING = new Set([
@@ -123,9 +124,9 @@ function checkVariables(
   variables: Record<string, unknown> | null | undefined,
 ): void {
   const schema = template["variables"];
-  if (!variables || typeof schema !== "object" || schema === null) return;
+  if (!variables || !isObject(schema)) return;
   try {
-    const problem = valuesProblem(variables, { ...schema }, { ignoreRequired: true });
+    const problem = valuesProblem(variables, schema, { ignoreRequired: true });
     if (problem) throw conflict(`Error creating deployment: ${problem}`);
   } catch (error) {
     if (error instanceof UnusableSchema) throw conflict(`Error creating deployment: ${error.message}`);

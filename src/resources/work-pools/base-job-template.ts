@@ -12,7 +12,7 @@ export function templateProblem(template: Template): string | null {
     return "The `base_job_template` must contain both a `job_configuration` key and a `variables` key.";
   }
   const declared = isFilled(variables["properties"]) ? variables["properties"] : {};
-  const missing = [...placeholders(configuration)].filter((name) => !(name in declared));
+  const missing = [...placeholders(configuration)].filter((name) => !Object.hasOwn(declared, name));
   if (missing.length === 0) return null;
   return (
     "The variables specified in the job configuration template must be present as properties in the variables schema. " +
