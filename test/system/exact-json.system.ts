@@ -1,0 +1,18 @@
+/** Users' JSON through the stock client: what is sent comes back equal, by Python's own comparison, and of the same types. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { World } from "./support/world.ts";
+
+const ROUNDS = process.env["SLUICE_JSON_ROUNDS"] ?? "5";
+
+describe("users' JSON", () => {
+  test("comes back as it was sent, by every route that carries it", { timeout: 600_000 }, async (t) => {
+    const world = await World.of(t);
+    await world.startSluice();
+    const client = world.runFlow("exact_json", { ROUNDS });
+    assert.equal((await client.end(500)).code, 0, client.output);
+    t.diagnostic(/^seed \d+$/m.exec(client.output)?.[0] ?? "");
+    const [, checked = "0"] = /^checked (\d+), wrong 0$/m.exec(client.output) ?? [];
+    assert.ok(Number(checked) > 100, client.output);
+  });
+});
