@@ -8,6 +8,7 @@ import { enqueueTaskRun } from "#objects/task-queue/client";
 import { selectScheduled } from "#objects/task-queue/repair";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { makeTools } from "#tools";
+import { newState } from "#wire/state";
 import { anEvent, connect, connectAuthenticated, type Socket } from "../events/world.ts";
 import { planOf } from "../support/plans.ts";
 import { api, unique, WORKSPACE } from "../support/world.ts";
@@ -491,4 +492,68 @@ test("the runs that wait are found by their index, and other task runs have no e
   const plain = await cost({ ...keys(), state: { type: "SCHEDULED" } });
   const background = await cost(draftOf(unique("task")));
   expect([plain, background]).toEqual(["rows_written=1", "rows_written=2"]);
+});
+
+/** The object looks through all of D1 again, and not from where its clock, which ran ahead, says that all is known. */
+async function lookThroughD1(): Promise<void> {
+  await settle();
+  await runInDurableObject(stub(), (object: unknown) => {
+    (object as { sql: SqlStorage }).sql.exec("delete from sluice_meta where key = 'proved'");
+  });
+  await passSeconds(61, "check");
+}
+
+test("a run whose row cannot be read is kept as a dead letter, and all others are sent", async () => {
+  const [key, otherKey] = [unique("task"), unique("task")];
+  const [bad, good, other] = [await aDelayedRun(key), await aDelayedRun(key), await aDelayedRun(otherKey)];
+  await env.DB.prepare("update task_run set states = 'no JSON' where id = ?").bind(bad.id).run();
+  const [worker, otherWorker] = [await aWorker([key]), await aWorker([otherKey])];
+  await Promise.all([worker.until(2), otherWorker.until(2)]);
+  expect([given(worker), given(otherWorker)]).toEqual([[good.id], [other.id]]);
+  const letter = await env.DB.prepare("select key, message ->> 'task_run_id' as id from dead_letter where key = ?")
+    .bind(bad.id)
+    .first();
+  expect(letter).toEqual({ key: bad.id, id: bad.id });
+});
+
+test.for([1e18, -1e18])("a run that was scheduled for the time %d does not hold up others", async (time) => {
+  const key = unique("task");
+  const [bad, good] = [await anUntoldRun(key), await anUntoldRun(key)];
+  const proposal = {
+    type: "SCHEDULED" as const,
+    name: "AwaitingRetry",
+    state_details: { deferred: true, scheduled_time: time * SECOND },
+  };
+  const state = { ...newState(proposal, Date.now() * 1000, tools().ids), timestamp: time * SECOND };
+  await env.DB.prepare(
+    `update task_run set states = ?1, state_id = ?2, state_name = 'AwaitingRetry',
+       next_scheduled_start_time = ?3, state_timestamp = ?3, expected_start_time = ?3 where id = ?4`,
+  )
+    .bind(JSON.stringify([state]), state.id, time * SECOND, bad)
+    .run();
+  const worker = await aWorker([key]);
+  await enqueueTaskRun(tools(), { id: bad, task_key: key }, state, true);
+  await lookThroughD1();
+  await expect
+    .poll(() => {
+      if (given(worker).includes(bad)) ack(worker);
+      return given(worker);
+    })
+    .toContain(good);
+});
+
+test("runs whose states nest too deep for the database do not keep others from being found", async () => {
+  const key = unique("task");
+  const [deep, good] = [await anUntoldRun(key), await anUntoldRun(key)];
+  await env.DB.prepare("update task_run set states = replace(states, ?, ?) where id = ?")
+    .bind('"data":null', `"data":${"[".repeat(1_100)}${"]".repeat(1_100)}`, deep)
+    .run();
+  const worker = await aWorker([key]);
+  await lookThroughD1();
+  await expect
+    .poll(() => {
+      if (given(worker).includes(deep)) ack(worker);
+      return given(worker);
+    })
+    .toContain(good);
 });

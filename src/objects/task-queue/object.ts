@@ -1,4 +1,5 @@
 /** The `TaskQueue` object: the background tasks of one workspace that wait, and the sockets of those who run them. */
+import { keepDeadLetter } from "#events/dead-letters";
 import { SOCKET_HEADERS } from "#http/socket";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { SluiceObject } from "#objects/base";
@@ -31,6 +32,8 @@ const LATE = 15 * SECOND;
 const MAX_KEPT = 50_000;
 const PAGE = 1000;
 const RETRY_AFTER = 2 * SECOND;
+/** How far ahead a timer is set at most. */
+const FARTHEST = 86_400 * SECOND;
 
 /** A task worker's connection that has subscribed. */
 interface Subscriber {
@@ -145,7 +148,7 @@ export class TaskQueue extends SluiceObject {
 
   /** Until when all scheduled runs of D1 are known here. */
   private provedUntil(): Micros {
-    return Number(this.readMeta("proved") ?? 0);
+    return Math.min(Number(this.readMeta("proved") ?? 0), this.clock());
   }
 
   private async subscribe(socket: WebSocket, state: SocketState, message: Record<string, unknown>): Promise<void> {
@@ -258,10 +261,7 @@ export class TaskQueue extends SluiceObject {
     this.isDelivering = true;
     try {
       for (let pairs = this.pair(); pairs.length > 0; pairs = this.pair()) {
-        const found = await readRuns(
-          this.tools(),
-          pairs.map(({ run }) => run.id),
-        ).catch((error: unknown) => this.putOff(pairs, error));
+        const found = await this.readOut(pairs).catch((error: unknown) => this.putOff(pairs, error));
         if (!found) break;
         for (const delivery of pairs) this.send(delivery, found.get(delivery.run.id));
       }
@@ -282,6 +282,19 @@ export class TaskQueue extends SluiceObject {
         if (run) subscriber.run = run.id;
         return run ? [{ socket, subscriber, run }] : [];
       });
+  }
+
+  /** Reads runs that are about to be sent. One that cannot be read is kept as a dead letter, and leaves the queue. */
+  private async readOut(pairs: readonly Delivery[]): Promise<Map<string, Found>> {
+    const tools = this.tools();
+    const found = new Map<string, Found>();
+    const ids = pairs.map(({ run }) => run.id);
+    for (const [id, read] of await readRuns(tools, ids)) {
+      if ("text" in read) found.set(id, read);
+      else
+        await keepDeadLetter(tools, { queue: "task-queue", key: id, reason: read.wrong, message: { task_run_id: id } });
+    }
+    return found;
   }
 
   /** D1 could not be read: the runs keep their places. */
@@ -317,7 +330,8 @@ export class TaskQueue extends SluiceObject {
   private async armNext(): Promise<void> {
     if (this.subscribers.size === 0) return;
     const due = this.queue.nextDue();
-    if (due !== null) await this.setTimerBy("deliver", toMs(due) + 1);
+    // An alarm takes no time of any distance; one that comes early is set anew.
+    if (due !== null) await this.setTimerBy("deliver", toMs(Math.min(due, this.clock() + FARTHEST)) + 1);
     if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now());
   }
 
@@ -363,7 +377,9 @@ export class TaskQueue extends SluiceObject {
       for (const run of runs) this.take(run);
       place = next;
     }
-    const proved = place === null ? startedAt - SETTLED_AFTER : place.at - 1;
+    // A run may say of itself that it was scheduled in the far future.
+    const settled = startedAt - SETTLED_AFTER;
+    const proved = place === null ? settled : Math.min(place.at - 1, settled);
     // Meanwhile a run may have been left in D1 for want of room.
     if (!this.isBehind() && proved > this.provedUntil()) this.writeMeta("proved", String(proved));
     if (place !== null) this.writeBehind(true);

@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { task_run } from "#db/tables/task-run";
 import type { Env } from "#env";
+import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import type { QueueNote } from "#objects/task-queue/messages";
 import { printTaskRun, statesOf, type TaskRunRow } from "#resources/task-runs/store";
@@ -27,15 +28,30 @@ export interface Found {
   text: string;
 }
 
-/** Reads runs by their ids, as they are handed out; by their ids. */
-export async function readRuns(tools: Tools, ids: readonly string[]): Promise<Map<string, Found>> {
+/** A run whose row cannot be handed out, and why. */
+export interface Unreadable {
+  wrong: string;
+}
+
+/** Reads runs by their ids, as they are handed out; by their ids. One that cannot be read does not fail the others. */
+export async function readRuns(tools: Tools, ids: readonly string[]): Promise<Map<string, Found | Unreadable>> {
   const rows = await tools.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${among(tools, ids)}`);
-  return new Map(rows.map((row) => [row.id, foundOf(row, tools.clock())]));
+  return new Map(rows.map((row) => [row.id, tryToRead(row, tools.clock())]));
+}
+
+function tryToRead(row: TaskRunRow, now: Micros): Found | Unreadable {
+  try {
+    return foundOf(row, now);
+  } catch (error) {
+    return { wrong: reasonOf(error) };
+  }
 }
 
 function foundOf(row: TaskRunRow, now: Micros): Found {
   const states = statesOf(row);
-  const stage = stageOf(states.find((state) => state.id === row.state_id));
+  const present = states.find((state) => state.id === row.state_id);
+  if (!present && row.state_id !== null) throw new Error("its present state is not among its states");
+  const stage = stageOf(present);
   // A worker that begins anew takes the parameters' id from the state, and only the scheduled one has it.
   const scheduled = states.findLast((state) => stageOf(state) === "scheduled");
   const shown = stage === "pending" && scheduled ? { ...row, ...columnsOf(scheduled) } : row;
@@ -49,7 +65,7 @@ const columnsOf = (state: State) => ({
   state_timestamp: state.timestamp,
 });
 
-function stageOf(state: State | undefined): Stage {
+function stageOf(state: { type: string; state_details: { deferred?: boolean | null } } | undefined): Stage {
   if (!state?.state_details.deferred) return "past";
   if (state.type === "SCHEDULED") return "scheduled";
   return state.type === "PENDING" ? "pending" : "past";
@@ -57,13 +73,32 @@ function stageOf(state: State | undefined): Stage {
 
 /** Where these runs stand; one that is not there is not in the answer. */
 export async function readStages(tools: Tools, ids: readonly string[]): Promise<Map<string, Stage>> {
-  const rows = await tools.db.rows<{ id: string; state: string | null }>(
-    sql`select id, ${PRESENT_STATE} as state from ${task_run} where ${among(tools, ids)}`,
+  const rows = await tools.db.rows<StandingRow>(
+    sql`select id, state_type, ${PRESENT_STATE} as state from ${task_run} where ${among(tools, ids)}`,
   );
-  return new Map(rows.map(({ id, state }) => [id, stageOf(state === null ? undefined : readJson<State>(state))]));
+  return new Map(rows.map((row) => [row.id, stageOfRow(row)]));
 }
 
-const PRESENT_STATE = sql.raw("(select value from json_each(states) where value ->> 'id' = state_id)");
+/** Null where the states are no JSON that the database can read, as where they nest too deep. */
+const PRESENT_STATE = sql.raw(
+  "(select value from json_each(iif(json_valid(states), states, '[]')) where value ->> 'id' = state_id)",
+);
+
+interface StandingRow {
+  id: string;
+  state_type: string | null;
+  state: string | null;
+}
+
+/** Where the state cannot be read its type has to do; whether the run can be handed out is seen when it is. */
+function stageOfRow({ state_type, state }: StandingRow): Stage {
+  try {
+    if (state !== null) return stageOf(readJson<State>(state));
+  } catch {
+    // The type has to do.
+  }
+  return stageOf(state_type === null ? undefined : { type: state_type, state_details: { deferred: true } });
+}
 
 function among(tools: Tools, ids: readonly string[]): SQL {
   return sql`${task_run.workspace_id} = ${tools.workspaceId}
@@ -76,14 +111,23 @@ export interface Place {
   id: string;
 }
 
-interface WaitingRow {
-  id: string;
+interface WaitingRow extends StandingRow {
   task_key: string;
   state_id: string;
   state_name: string;
   state_timestamp: Micros;
   next_scheduled_start_time: Micros | null;
-  state: string;
+}
+
+const WAITING = sql`id, task_key, state_id, state_name, state_timestamp, state_type, next_scheduled_start_time,
+  ${PRESENT_STATE} as state`;
+
+/** A background task that is scheduled, as the queue takes it up; undefined where it is none. */
+export async function readNote(tools: Tools, id: string): Promise<QueueNote | undefined> {
+  const [row] = await tools.db.rows<WaitingRow>(
+    sql`select ${WAITING} from ${task_run} where ${among(tools, [id])} and background = 1`,
+  );
+  return row && stageOfRow(row) === "scheduled" ? noteOf(row) : undefined;
 }
 
 /** A page of the background tasks that are scheduled, and where the next one begins; null after the last. */
@@ -96,14 +140,14 @@ export async function readScheduled(
   const last = rows.length === limit ? rows.at(-1) : undefined;
   return {
     // A task worker that retries a task by itself says so in a state that is scheduled, but not deferred.
-    runs: rows.filter(({ state }) => stageOf(readJson<State>(state)) === "scheduled").map(noteOf),
+    runs: rows.filter((row) => stageOfRow(row) === "scheduled").map(noteOf),
     next: last ? { at: last.state_timestamp, id: last.id } : null,
   };
 }
 
 /** An index seek among the background tasks that are scheduled. */
 export function selectScheduled(workspaceId: string, after: Place, limit: number): SQL {
-  return sql`select id, task_key, state_id, state_name, state_timestamp, next_scheduled_start_time, ${PRESENT_STATE} as state
+  return sql`select ${WAITING}
     from ${task_run}
     where ${task_run.workspace_id} = ${workspaceId} and ${sql.raw("background = 1 and state_type = 'SCHEDULED'")}
       and (${task_run.state_timestamp}, ${task_run.id}) > (${after.at}, ${after.id})
