@@ -1,7 +1,8 @@
 /** The ways in: requests, the clock and the queues; and the Durable Object classes. Wiring only. */
 import { createApp } from "#app";
 import { DEFAULT_WORKSPACE, type Env } from "#env";
-import { consumeSegments, keepDeadLetters } from "#events/consumer";
+import { consumeSegments } from "#events/consumer";
+import { isDeadQueue, keepDeadLetters } from "#events/dead-queues";
 import { CRONS, runCron } from "#services/crons";
 import { makeTools } from "#tools";
 
@@ -22,7 +23,7 @@ export default {
   async queue(batch, env, context) {
     const toolsOf = (workspaceId: string) => makeTools(env, workspaceId, (work) => context.waitUntil(work));
     if (batch.queue === "sluice-events") await consumeSegments(batch, toolsOf);
-    else if (batch.queue.endsWith("-dead")) await keepDeadLetters(batch, toolsOf, DEFAULT_WORKSPACE);
+    else if (isDeadQueue(batch.queue)) await keepDeadLetters(batch, toolsOf, DEFAULT_WORKSPACE);
     else throw new Error(`nobody consumes the queue ${batch.queue}`);
   },
 } satisfies ExportedHandler<Env>;

@@ -1,20 +1,19 @@
-/** The consumers of the queue `events` and of what it gave up: segments that hold work are recorded, once or twice alike. */
+/** The consumer of the queue `events`: segments that hold work are recorded, once or twice alike. */
 import { z } from "zod";
-import { dead_letter } from "#db/tables/event";
 import { isOutage } from "#events/dead-letters";
-import { MAX_BYTES, markConsumed, recordSegments } from "#events/record-segments";
+import { MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SegmentKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import type { Tools } from "#tools";
 import { UuidText } from "#wire/ids";
 
 /** A message of the queue: keys of segments of one workspace. */
-const SegmentsMessage = z.object({
+export const SegmentsMessage = z.object({
   v: z.literal(1),
   workspace: UuidText,
   segments: z.array(z.object({ id: UuidText, hour: z.int(), bytes: z.int() })),
 });
-type SegmentsMessage = z.output<typeof SegmentsMessage>;
+export type SegmentsMessage = z.output<typeof SegmentsMessage>;
 
 const RETRY_DELAY_SECONDS = 2;
 /** One less than the deliveries after which the queue gives a message up (`max_retries` in wrangler.toml). */
@@ -80,27 +79,4 @@ function groups<T extends { body: SegmentsMessage }>(messages: readonly T[]): T[
     }
   }
   return parted;
-}
-
-/** Keeps what a queue gave up, under the message's own id, so that a repeat keeps it once. The sweep then leaves it alone. */
-export async function keepDeadLetters(
-  batch: MessageBatch,
-  toolsOf: (workspaceId: string) => Tools,
-  workspaceId: string,
-): Promise<void> {
-  for (const message of batch.messages) {
-    const parsed = SegmentsMessage.safeParse(message.body);
-    const tools = toolsOf(parsed.success ? parsed.data.workspace : workspaceId);
-    const letter = {
-      id: message.id,
-      created: tools.clock(),
-      queue: batch.queue,
-      message: JSON.stringify(message.body),
-    };
-    await tools.db.batch([
-      tools.db.build.insert(dead_letter).values(letter).onConflictDoNothing(),
-      ...(parsed.success ? [markConsumed(tools.workspaceId, parsed.data.segments, 2)] : []),
-    ]);
-    message.ack();
-  }
 }

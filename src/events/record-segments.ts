@@ -1,5 +1,6 @@
 /** Recording what segments tell: task runs, each report once or twice alike. A bad report fails no other; it becomes a dead letter. */
 import { sql } from "drizzle-orm";
+import { z } from "zod";
 import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
@@ -138,6 +139,35 @@ function readReport(event: ReceivedEvent, isTooDeep: boolean): TaskRunRecord | {
   } catch (error) {
     return { wrong: reasonOf(error) };
   }
+}
+
+/** Records what a dead letter of this work holds. Throws where it still cannot be recorded. */
+export async function recordLetter(tools: Tools, message: unknown): Promise<void> {
+  const segment = SegmentMessage.safeParse(message);
+  if (segment.success) return recordSegmentAgain(tools, segment.data.segment);
+  // Written by `letterOf`.
+  const record = readTaskRun(message as ReceivedEvent);
+  if ("wrong" in record) throw new Error(record.wrong);
+  await tools.db.batch(recordTaskRuns(tools.workspaceId, mergeTaskRuns([record]), tools.clock()));
+}
+
+const SegmentMessage = z.object({ segment: z.object({ id: z.string(), hour: z.number() }) });
+
+async function recordSegmentAgain(tools: Tools, key: ReadSegment["key"]): Promise<void> {
+  await tools.db.run(markWaiting(tools.workspaceId, [key]));
+  await recordSegments(tools, [{ ...key, bytes: MAX_BYTES }]);
+  const [row] = await tools.db.rows<{ consumed: number }>(
+    sql`select consumed from ${event_segment} where workspace_id = ${tools.workspaceId} and hour = ${key.hour} and id = ${key.id}`,
+  );
+  if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
+}
+
+/** Has segments that were given up looked at once more. */
+export function markWaiting(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[]) {
+  const list = JSON.stringify(keys.map(({ hour, id }) => [hour, id]));
+  return sql`update ${event_segment} set consumed = 0
+    where workspace_id = ${workspaceId} and consumed = 2
+      and (hour, id) in (select value->>0, value->>1 from json_each(${list}))`;
 }
 
 /** Marks segments as seen to (1), or as given up (2). */

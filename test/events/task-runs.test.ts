@@ -175,7 +175,7 @@ test("what the queue gave up is kept, and left alone by the sweep", async () => 
     const batch = createMessageBatch("sluice-events-dead", [{ id, timestamp: new Date(0), attempts: 1, body }]);
     await worker.queue(batch, env, createExecutionContext());
   }
-  const letters = await env.DB.prepare("select queue, message from dead_letter where id = ?").bind(id).all();
+  const letters = await env.DB.prepare("select queue, message from dead_letter where key = ?").bind(id).all();
   expect(letters.results).toEqual([{ queue: "sluice-events-dead", message: JSON.stringify(body) }]);
   const row = await env.DB.prepare("select consumed from event_segment where id = ?").bind(keys[0]?.id).first();
   expect(row).toEqual({ consumed: 2 });

@@ -1,13 +1,16 @@
 /** The routes under /admin. */
 import { z } from "zod";
 import { PREFECT_VERSION } from "#http/api-version";
-import { route } from "#http/route";
-import { refused } from "#lib/api-error";
+import { embedded, route } from "#http/route";
+import { notFound, refused, unprocessable } from "#lib/api-error";
 import { DatabaseSize, readDatabaseSize } from "#resources/admin/database-size";
+import { DeadLetter, DeadLetterStore, DeadLetterWithMessage } from "#resources/admin/dead-letters";
+import { DeadLetterReplay, replayDeadLetter } from "#resources/admin/replay-dead-letters";
 import { printSettings, Settings } from "#resources/admin/settings";
 import { ConfigurationStore } from "#resources/admin/store";
 import type { Tools } from "#tools";
 import { Uuid, UuidText } from "#wire/ids";
+import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
 
 /** Prefect: the key of the original's configuration. */
 const RESULT_STORAGE = "server-default-result-storage";
@@ -18,6 +21,27 @@ const ServerDefaultResultStorage = z
 const ServerDefaultResultStorageUpdate = z
   .object({ default_result_storage_block_id: Uuid })
   .meta({ id: "ServerDefaultResultStorageUpdate" });
+
+const MAX_LETTERS = 200;
+const Queue = z.string().max(200).nullish();
+const LetterIds = z.array(z.string().max(200)).max(MAX_LETTERS).nullish();
+const letters = (tools: Tools) => new DeadLetterStore(tools.db, tools.workspaceId);
+
+async function readLetter(tools: Tools, id: string): Promise<DeadLetterWithMessage> {
+  const letter = await letters(tools).read(id);
+  if (!letter) throw notFound("Dead letter");
+  return letter;
+}
+
+/** One after the other: they may be of one run, whose states have an order. */
+async function replayLetters(tools: Tools, chosen: readonly DeadLetter[]): Promise<DeadLetterReplay[]> {
+  const replays: DeadLetterReplay[] = [];
+  for (const { id } of chosen) {
+    const letter = await letters(tools).read(id);
+    if (letter) replays.push(await replayDeadLetter(tools, letters(tools), letter));
+  }
+  return replays;
+}
 
 const store = (tools: Tools) => new ConfigurationStore(tools.db, tools.workspaceId);
 
@@ -74,5 +98,70 @@ export const adminRoutes = [
   route(
     { method: "DELETE", path: "/admin/storage", summary: "Forget where results go by default.", status: 204 },
     ({ tools }) => store(tools).remove(RESULT_STORAGE),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/admin/dead-letters/filter",
+      summary: "What failed for good, the newest first.",
+      body: embedded({ queue: Queue, limit: Limit, offset: Offset }),
+      response: z.array(DeadLetter),
+    },
+    ({ body, tools }) => letters(tools).page({ queue: body.queue }, "newest", checkLimit(body.limit), body.offset),
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/admin/dead-letters/{id}",
+      summary: "A dead letter with its message.",
+      response: DeadLetterWithMessage,
+      params: z.object({ id: z.string() }),
+    },
+    ({ params, tools }) => readLetter(tools, params.id),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/admin/dead-letters/{id}/replay",
+      summary: "Do a dead letter's work anew.",
+      response: DeadLetterReplay,
+      params: z.object({ id: z.string() }),
+    },
+    async ({ params, tools }) => replayDeadLetter(tools, letters(tools), await readLetter(tools, params.id)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/admin/dead-letters/replay",
+      summary: "Do the work of dead letters anew, the oldest first; `offset` passes over those that failed again.",
+      body: embedded({ ids: LetterIds, queue: Queue, limit: BulkLimit, offset: Offset }),
+      response: z.array(DeadLetterReplay),
+    },
+    async ({ body, tools }) => replayLetters(tools, await letters(tools).page(body, "oldest", body.limit, body.offset)),
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/admin/dead-letters/drop",
+      summary: "Drop dead letters, of ids or of a queue, so many at once; repeat until none is dropped.",
+      body: z.strictObject({ ids: LetterIds, queue: Queue }),
+      response: z.object({ dropped: z.int() }).meta({ id: "DeadLettersDropped" }),
+    },
+    async ({ body, tools }) => {
+      if (!body.ids && !body.queue) throw unprocessable("Say which dead letters are to be dropped: ids or queue.");
+      return { dropped: await letters(tools).drop(body) };
+    },
+  ),
+  route(
+    {
+      method: "DELETE",
+      path: "/admin/dead-letters/{id}",
+      summary: "Drop a dead letter.",
+      status: 204,
+      params: z.object({ id: z.string() }),
+    },
+    async ({ params, tools }) => {
+      if ((await letters(tools).drop({ ids: [params.id] })) === 0) throw notFound("Dead letter");
+    },
   ),
 ];

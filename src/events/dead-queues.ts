@@ -1,0 +1,45 @@
+/** The consumer of what the queues gave up, and the way back to them. */
+import { SegmentsMessage } from "#events/consumer";
+import { insertDeadLetter } from "#events/dead-letters";
+import { markConsumed, markWaiting } from "#events/record-segments";
+import type { Tools } from "#tools";
+
+/** How the queues are called that hold what another gave up: its name, and this. */
+const DEAD = "-dead";
+
+/** Whether a queue holds what another gave up. */
+export const isDeadQueue = (queue: string): boolean => queue.endsWith(DEAD);
+
+/** Keeps what a queue gave up, under the message's own id, so that a repeat keeps it once. The sweep then leaves it alone. */
+export async function keepDeadLetters(
+  batch: MessageBatch,
+  toolsOf: (workspaceId: string) => Tools,
+  workspaceId: string,
+): Promise<void> {
+  for (const message of batch.messages) {
+    try {
+      const parsed = SegmentsMessage.safeParse(message.body);
+      const tools = toolsOf(parsed.success ? parsed.data.workspace : workspaceId);
+      const reason = "the queue gave it up after all its tries";
+      await tools.db.batch([
+        insertDeadLetter(tools, { queue: batch.queue, key: message.id, reason, message: message.body }),
+        ...(parsed.success ? [markConsumed(tools.workspaceId, parsed.data.segments, 2)] : []),
+      ]);
+      message.ack();
+    } catch (error) {
+      console.error("a message that a queue gave up could not be kept and comes again", error);
+      message.retry();
+    }
+  }
+}
+
+/** Sends a message back to the queue that gave it up, and has its segments looked at once more. */
+export async function sendBack(tools: Tools, deadQueue: string, body: unknown): Promise<void> {
+  const queue = { "sluice-events": tools.env.EVENTS, "sluice-actions": tools.env.ACTIONS }[
+    deadQueue.slice(0, -DEAD.length)
+  ];
+  if (!queue) throw new Error(`there is no queue for what lies in ${deadQueue}`);
+  const parsed = SegmentsMessage.safeParse(body);
+  if (parsed.success) await tools.db.run(markWaiting(tools.workspaceId, parsed.data.segments));
+  await queue.send(body);
+}

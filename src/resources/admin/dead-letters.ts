@@ -1,0 +1,109 @@
+/** Dead letters over the API: what failed for good is listed, read and dropped. */
+import { type SQL, sql } from "drizzle-orm";
+import { z } from "zod";
+import { type Database, readJson } from "#db/database";
+import { dead_letter } from "#db/tables/event";
+import { list } from "#filters/clause";
+import { printTime, TimeText } from "#wire/dates";
+
+/** A dead letter without its message, which may be large. */
+export const DeadLetter = z
+  .object({
+    id: z.string(),
+    created: TimeText,
+    /** Where it comes from: a queue's name, or the short name of the work that failed. */
+    queue: z.string(),
+    key: z.string().nullable(),
+    /** Why it failed the last time. */
+    reason: z.string().nullable(),
+    message_characters: z.int(),
+  })
+  .meta({ id: "DeadLetter" });
+export type DeadLetter = z.output<typeof DeadLetter>;
+
+/** A dead letter with its message; the message's text where that is no JSON. */
+export const DeadLetterWithMessage = DeadLetter.extend({ message: z.unknown() }).meta({ id: "DeadLetterWithMessage" });
+export type DeadLetterWithMessage = z.output<typeof DeadLetterWithMessage>;
+
+/** Which of the letters are meant. */
+export interface LettersWanted {
+  ids?: readonly string[] | null | undefined;
+  queue?: string | null | undefined;
+}
+
+/** How many letters one statement drops, and how many statements one request makes. */
+const DROPPED_AT_ONCE = 500;
+const MAX_DROPS = 20;
+
+type Row = Pick<typeof dead_letter.$inferSelect, "id" | "created" | "queue" | "key" | "reason"> & {
+  message_characters: number;
+};
+
+const COLUMNS = sql.raw("l.id, l.created, l.queue, l.key, l.reason, length(l.message) as message_characters");
+
+/** The dead letters of one workspace. */
+export class DeadLetterStore {
+  readonly db: Database;
+  readonly workspaceId: string;
+
+  constructor(db: Database, workspaceId: string) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+  }
+
+  /** A page of letters, the newest or the oldest first. */
+  async page(wanted: LettersWanted, order: "newest" | "oldest", limit: number, offset: number): Promise<DeadLetter[]> {
+    const direction = order === "newest" ? sql`desc` : sql`asc`;
+    const rows = await this.db.rows<Row>(sql`select ${COLUMNS} from ${dead_letter} l where ${this.among(wanted)}
+      order by l.created ${direction}, l.id ${direction} limit ${limit} offset ${offset}`);
+    return rows.map(print);
+  }
+
+  /** One letter, or undefined. */
+  async read(id: string): Promise<DeadLetterWithMessage | undefined> {
+    const [row] = await this.db.rows<Row & { message: string }>(
+      sql`select ${COLUMNS}, l.message from ${dead_letter} l where ${this.among({ ids: [id] })}`,
+    );
+    return row && { ...print(row), message: readMessage(row.message) };
+  }
+
+  /** Notes why a letter's replay failed. */
+  async noteReason(id: string, reason: string): Promise<void> {
+    await this.db.run(
+      sql`update ${dead_letter} set reason = ${reason} where workspace_id = ${this.workspaceId} and id = ${id}`,
+    );
+  }
+
+  /** Drops letters, the oldest first, a bounded number of them; gives how many. */
+  async drop(wanted: LettersWanted): Promise<number> {
+    let dropped = 0;
+    for (let drops = 0; drops < MAX_DROPS; drops++) {
+      const { changes } = await this.db.run(sql`delete from ${dead_letter} where id in (
+        select l.id from ${dead_letter} l where ${this.among(wanted)} order by l.created, l.id limit ${DROPPED_AT_ONCE})`);
+      dropped += changes;
+      if (changes < DROPPED_AT_ONCE) break;
+    }
+    return dropped;
+  }
+
+  private among({ ids, queue }: LettersWanted): SQL {
+    const conditions = [sql`l.workspace_id = ${this.workspaceId}`];
+    if (ids) conditions.push(sql`l.id in ${list(ids)}`);
+    if (queue) conditions.push(sql`l.queue = ${queue}`);
+    return sql.join(conditions, sql` and `);
+  }
+}
+
+function print({ created, ...row }: Row): DeadLetter {
+  const { id, queue, key, reason, message_characters } = row;
+  return { id, created: printTime(created), queue, key, reason, message_characters };
+}
+
+/** A message is shown whatever it is: one that cannot be parsed as its text. */
+function readMessage(text: string): unknown {
+  try {
+    return readJson<unknown>(text);
+  } catch {
+    return text;
+  }
+}
