@@ -8,6 +8,7 @@ import { markLateRuns } from "#services/late-runs";
 import { scheduleAnew } from "#services/lazarus";
 import { skipMissedRuns } from "#services/missed-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
+import { removeOldCaches } from "#services/retention-caches";
 import { removeOldEvents } from "#services/retention-events";
 import { removeOrphanedLogs } from "#services/retention-logs";
 import { removeOldRuns } from "#services/retention-runs";
@@ -44,6 +45,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "cancel left children", service: "cancellation_cleanup", run: cancelLeftChildren },
     { name: "remove old events", service: "db_vacuum", run: removeOldEvents },
     { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
+    { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
     { name: "watch the database's size", run: (tools) => watchSize(tools) },
   ],

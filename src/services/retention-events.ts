@@ -25,13 +25,14 @@ export async function removeOldEvents(tools: Tools): Promise<void> {
   if (!types.includes("events")) return;
   const horizonAt = (time: Micros): Horizon => eventHorizon({ ...settings, types }, time);
   const needed = await firstSegmentAsked(tools);
-  const common = { everySeconds: settings.loop_seconds, pages: PAGES, table: event_segment };
+  const common = { everySeconds: settings.loop_seconds, pages: PAGES, items: MAX_LOOKED_AT, table: event_segment };
+  const atOnce = (most: number) => Math.min(most, settings.batch_size);
   const whole: Round = {
     ...common,
     name: "events",
     hasWork: ({ begun }) => hasSegments(-9e18, endOfWhole(horizonAt(begun).oldest)),
-    work: (own, { begun, after }) =>
-      removeHours(own, { until: endOfWhole(horizonAt(begun).oldest), after, needed, most: settings.batch_size }),
+    work: (own, { begun, after, most }) =>
+      removeHours(own, { until: endOfWhole(horizonAt(begun).oldest), after, needed, most: atOnce(most) }),
   };
   await takeTurn(tools, whole);
   for (const name of horizonAt(0).oldestByName.keys()) {
@@ -42,8 +43,8 @@ export async function removeOldEvents(tools: Tools): Promise<void> {
       ...common,
       name: `events ${name} after ${settings.event_retention_overrides[name]}`,
       hasWork: ({ begun, before }) => hasSegments(from(before), endAt(begun)),
-      work: (own, { begun, before, after }) =>
-        takeOut(own, name, { from: from(before), until: endAt(begun), after, needed, most: settings.batch_size }),
+      work: (own, { begun, before, after, most }) =>
+        takeOut(own, name, most, { from: from(before), until: endAt(begun), after, needed, most: atOnce(most) }),
     });
   }
 }
@@ -75,17 +76,27 @@ interface Key {
 const isConsumed = sql`s.consumed <> 0`;
 
 async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null> {
-  const found = await tools.db.rows<Key>(selectSegments(tools.workspaceId, stretch, sql`0`, stretch.most));
-  await tools.db.batch(deletions(tools.workspaceId, found, sql`${isConsumed} and s.id < ${stretch.needed}`));
-  return placeAfter(found, found.length < stretch.most);
+  const limit = Math.max(1, stretch.most);
+  const found = await tools.db.rows<Key>(selectSegments(tools.workspaceId, stretch, sql`0`, limit));
+  if (stretch.most > 0)
+    await tools.db.batch(deletions(tools.workspaceId, found, sql`${isConsumed} and s.id < ${stretch.needed}`));
+  return placeAfter(found, found.length < limit);
 }
 
-async function takeOut(tools: Tools, name: string, stretch: Stretch): Promise<Place | null> {
-  const holds = sql`iif(instr(s.counts, ${`${JSON.stringify(name)}:`}) > 0 and ${isConsumed}, length(s.events), 0)`;
+/** What `takeOut` is told of a segment whose events the database cannot read: it stays whole, and goes with its hour. */
+const UNREADABLE = -1;
+
+async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: Stretch): Promise<Place | null> {
+  const limit = Math.max(1, lookedAt);
+  const held = sql`iif(json_valid(s.events), length(s.events), ${UNREADABLE})`;
+  const holds = sql`iif(instr(s.counts, ${`${JSON.stringify(name)}:`}) > 0 and ${isConsumed}, ${held}, 0)`;
   const looked = await tools.db.rows<Key & { characters: number }>(
-    selectSegments(tools.workspaceId, stretch, holds, MAX_LOOKED_AT),
+    selectSegments(tools.workspaceId, stretch, stretch.most > 0 ? holds : sql`0`, limit),
   );
   const done = firstOf(looked, stretch.most);
+  for (const { id, characters } of done)
+    if (characters === UNREADABLE)
+      console.error(`events of the segment ${id} cannot be taken out and stay until their hour goes`);
   const holding = done.filter(({ characters }) => characters > 0);
   const isEmptied = sql`s.event_count = 0 and ${isConsumed} and s.id < ${stretch.needed}`;
   if (holding.length > 0) {
@@ -94,7 +105,7 @@ async function takeOut(tools: Tools, name: string, stretch: Stretch): Promise<Pl
       ...deletions(tools.workspaceId, holding, isEmptied),
     ]);
   }
-  return placeAfter(done, done.length === looked.length && looked.length < MAX_LOOKED_AT);
+  return placeAfter(done, done.length === looked.length && looked.length < limit);
 }
 
 /** As many of the first segments as one transaction may change; at least one. */

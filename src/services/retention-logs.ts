@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { log_minute, log_segment, MINUTE } from "#db/tables/log";
-import { type Place, takeTurn } from "#services/retention-rounds";
+import { type Page, type Place, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
 
 /** How many runs with logs are looked at for one page, and how many pages a turn does. */
@@ -17,34 +17,39 @@ export async function removeOrphanedLogs(tools: Tools): Promise<void> {
     name: "orphaned logs",
     everySeconds: orphan_cleanup_loop_seconds,
     pages: PAGES,
+    items: MAX_RUNS,
     table: log_segment,
     hasWork: () => sql`true`,
-    work: (own, { after }) => removePage(own, after),
+    work: removePage,
   });
 }
 
-async function removePage(tools: Tools, after: Place | null): Promise<Place | null> {
-  const runs = await tools.db.rows<{ id: string; is_orphan: number }>(selectRuns(tools.workspaceId, after?.id ?? ""));
+async function removePage(tools: Tools, { after, most }: Page): Promise<Place | null> {
+  const limit = Math.max(1, most);
+  const runs = await tools.db.rows<{ id: string; is_orphan: number }>(
+    selectRuns(tools.workspaceId, after?.id ?? "", limit, most > 0),
+  );
   const orphans = runs.filter(({ is_orphan }) => is_orphan === 1).map(({ id }) => id);
   if (orphans.length > 0) await tools.db.batch(deletions(tools.workspaceId, orphans));
   const last = runs.at(-1);
-  return last && runs.length === MAX_RUNS ? { at: 0, id: last.id } : null;
+  return last && runs.length === limit ? { at: 0, id: last.id } : null;
 }
 
-/** The next runs that have logs, each found by one seek, and whether they are not there. */
-export function selectRuns(workspaceId: string, after: string): SQL {
+/** The next runs that have logs, each found by one seek, and whether they are not there, where that is asked. */
+export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, isAsked = true): SQL {
   const following = (id: SQL) =>
     sql`select min(s.run_id) from ${log_segment} s where s.workspace_id = ${workspaceId} and s.run_id > ${id}`;
   return sql`with recursive logged(id) as (
       ${following(sql`${after}`)} union all select (${following(sql`logged.id`)}) from logged where logged.id is not null
     )
-    select p.id, ${isOrphan(workspaceId, sql`p.id`)} as is_orphan from (select id from logged where id is not null limit ${MAX_RUNS}) p`;
+    select p.id, ${isAsked ? isOrphan(workspaceId, sql`p.id`) : sql`0`} as is_orphan
+    from (select id from logged where id is not null limit ${most}) p`;
 }
 
 /** Logs of a task run without a flow run, and those of nobody, are no orphans. */
 function isOrphan(workspaceId: string, runId: SQL): SQL {
   return sql`(not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${runId})
-    and not exists (select 1 from ${log_segment} s, json_each(s.records) record
+    and not exists (select 1 from ${log_segment} s, json_each(iif(json_valid(s.records), s.records, '[]')) record
       where s.workspace_id = ${workspaceId} and s.run_id = ${runId} and record.value ->> 'no_flow_run' = 1))`;
 }
 

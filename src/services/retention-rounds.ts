@@ -18,6 +18,8 @@ const Progress = z.object({
   before: z.number().nullable(),
   /** The workspace it is in, and how far; null when it is at its end. */
   cursor: z.object({ workspace_id: z.string(), after: Place.nullable() }).nullable(),
+  /** The page that is at work: how many items it has at most, and how often it was begun. Kept before the work, which may never end. */
+  unfinished: z.object({ most: z.number(), tries: z.number() }).nullable().default(null),
 });
 type Progress = z.output<typeof Progress>;
 
@@ -26,6 +28,8 @@ export interface Page {
   begun: Micros;
   before: Micros | null;
   after: Place | null;
+  /** How many items it takes at most; with 0 it passes over one, for nobody came to an end with that. */
+  most: number;
 }
 
 /** Something that is done to all workspaces again and again. */
@@ -35,6 +39,8 @@ export interface Round {
   everySeconds: number;
   /** How many pages a turn may do. */
   pages: number;
+  /** How many items a page has. */
+  items: number;
   /** The table whose workspaces are gone through. */
   table: SQLiteTable;
   /** Whether there is anything to do in the workspace `w.id`. */
@@ -45,13 +51,34 @@ export interface Round {
 
 const START = { workspace_id: "", after: null };
 
-/** One turn of a round: goes on with it, begins it, or finds that it is not time yet. A page that was cut short is done again. */
+/** How often a page of one item is begun before that item is passed over until the next round. */
+const MAX_TRIES = 5;
+
+/**
+ * One turn of a round: goes on with it, begins it, or finds that it is not time yet. A page that was cut short is done again
+ * with an eighth of its items, down to the one that is to blame, which is passed over in the end: it keeps nothing waiting.
+ */
 export async function takeTurn(tools: Tools, round: Round): Promise<void> {
   let progress = await readProgress(tools, round);
-  for (let pages = 0; pages < round.pages && progress.cursor; pages++) {
-    progress = { ...progress, cursor: await nextCursor(tools, round, progress, progress.cursor) };
-    await keepProgress(tools, round, progress);
+  let unfinished = beginPage(progress.unfinished, round.items);
+  if (progress.cursor) await keepProgress(tools, round, { ...progress, unfinished });
+  for (let pages = 1; pages <= round.pages && progress.cursor; pages++) {
+    const most = unfinished.tries > MAX_TRIES ? 0 : unfinished.most;
+    if (most === 0)
+      console.error(`the round "${round.name}" passes over what it does not come to an end with`, progress.cursor);
+    const cursor = await nextCursor(tools, round, progress, progress.cursor, most);
+    unfinished = { most: Math.min(round.items, 2 * unfinished.most), tries: 1 };
+    progress = { ...progress, cursor, unfinished: null };
+    const isLast = pages === round.pages || cursor === null;
+    await keepProgress(tools, round, { ...progress, unfinished: isLast ? null : unfinished });
   }
+}
+
+/** The page to begin: all items, or, where the page before never came to its end, fewer of them. */
+function beginPage(before: Progress["unfinished"], items: number): NonNullable<Progress["unfinished"]> {
+  if (!before) return { most: items, tries: 1 };
+  const most = Math.max(1, Math.floor(before.most / 8));
+  return { most, tries: before.most === 1 ? before.tries + 1 : 1 };
 }
 
 async function nextCursor(
@@ -59,10 +86,11 @@ async function nextCursor(
   round: Round,
   { begun, before }: Progress,
   { workspace_id: last, after }: NonNullable<Progress["cursor"]>,
+  most: number,
 ): Promise<Progress["cursor"]> {
   const workspaceId = after ? last : await nextWorkspace(tools, round, last, { begun, before });
   if (workspaceId === undefined) return null;
-  const next = await round.work({ ...tools, workspaceId }, { begun, before, after });
+  const next = await round.work({ ...tools, workspaceId }, { begun, before, after, most });
   return { workspace_id: workspaceId, after: next };
 }
 
@@ -86,9 +114,9 @@ async function readProgress({ db, clock }: Tools, { name, everySeconds }: Round)
   const [row] = await db.rows<{ value: string }>(sql`select value from ${configuration} where ${ofRound(name)}`);
   const kept = row && Progress.safeParse(JSON.parse(row.value)).data;
   const now = clock();
-  if (!kept) return { begun: now, before: null, cursor: START };
+  if (!kept) return { begun: now, before: null, cursor: START, unfinished: null };
   if (kept.cursor || now < kept.begun + everySeconds * 1_000_000) return kept;
-  return { begun: now, before: kept.begun, cursor: START };
+  return { begun: now, before: kept.begun, cursor: START, unfinished: null };
 }
 
 async function keepProgress({ db, clock }: Tools, { name }: Round, progress: Progress): Promise<void> {

@@ -1,7 +1,10 @@
 /** Removes flow runs that ended long ago, with all that is theirs. Off until it is switched on. */
 import { type SQL, sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
+import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
+import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
+import { inHalves } from "#lib/halving";
 import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
 import { type Page, type Place, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
@@ -39,10 +42,11 @@ export async function removeOldRuns(tools: Tools): Promise<void> {
       name,
       everySeconds,
       pages: PAGES,
+      items: MAX_LOOKED_AT,
       table: flow_run,
       hasWork: ({ begun }) => hasRuns(sql`between ${from(begun)} and ${until(begun)}`),
-      work: (own, { begun, after }) =>
-        removePage(own, { from: from(begun), until: until(begun), cutoff: cutoff(begun), after, batch_size }),
+      work: (own, { begun, after, most }) =>
+        removePage(own, { from: from(begun), until: until(begun), cutoff: cutoff(begun), after, most, batch_size }),
     });
   }
 }
@@ -53,7 +57,7 @@ function isOld(cutoff: Micros): SQL {
     and r.end_time < ${cutoff})`;
 }
 
-interface Stretch extends Pick<Page, "after"> {
+interface Stretch extends Pick<Page, "after" | "most"> {
   from: Micros;
   until: Micros;
   cutoff: Micros;
@@ -69,8 +73,9 @@ interface Row {
 /** Removes what is old among the next runs. Where any went, the same runs are looked at again: their subflows are free now. */
 async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null> {
   const looked = await tools.db.rows<Row>(selectRuns(tools.workspaceId, stretch));
-  const old = looked.filter(({ is_old }) => is_old === 1).slice(0, stretch.batch_size);
-  if (old.length === 0) return placeAfter(looked, looked.length < MAX_LOOKED_AT);
+  const isEnd = looked.length < Math.max(1, stretch.most);
+  const old = stretch.most === 0 ? [] : looked.filter(({ is_old }) => is_old === 1).slice(0, stretch.batch_size);
+  if (old.length === 0) return placeAfter(looked, isEnd);
   const atOnce = Math.min(stretch.batch_size, MAX_AT_ONCE);
   let removed = 0;
   for (let first = 0; first < old.length; first += atOnce) {
@@ -80,16 +85,28 @@ async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null>
   if (removed === old.length) return stretch.after ?? { at: stretch.from, id: "" };
   // Runs that could not be removed keep nobody waiting; the next round finds them again.
   const last = looked.findIndex(({ id }) => id === old.at(-1)?.id) + 1;
-  return placeAfter(looked.slice(0, last), last === looked.length && last < MAX_LOOKED_AT);
+  return placeAfter(looked.slice(0, last), last === looked.length && isEnd);
 }
 
+/** Removes runs; gives how many. One that cannot be removed is kept as a dead letter, and keeps no other from going. */
 async function removeRuns(tools: Tools, ids: readonly string[], cutoff: Micros): Promise<number> {
+  let removed = 0;
   try {
-    return (await deleteFlowRuns(tools, ids, isOld(cutoff))).length;
+    await inHalves(
+      ids,
+      async (some) => {
+        removed += (await deleteFlowRuns(tools, some, isOld(cutoff))).length;
+      },
+      (id, error) => {
+        const item = { queue: "retention-runs", key: id, reason: reasonOf(error), message: { flow_run_id: id } };
+        return keepDeadLetter(tools, item);
+      },
+      { isPassing: (error) => isOutage(error) || error instanceof ApiError },
+    );
   } catch (error) {
     console.error(`old runs could not be removed in the workspace ${tools.workspaceId}`, error);
-    return 0;
   }
+  return removed;
 }
 
 function placeAfter(looked: readonly Row[], isEnd: boolean): Place | null {
@@ -98,9 +115,12 @@ function placeAfter(looked: readonly Row[], isEnd: boolean): Place | null {
 }
 
 /** The next runs of a stretch of starts, by the index of starts, and whether they are old. */
-export function selectRuns(workspaceId: string, { from, until, cutoff, after }: Stretch): SQL {
+export function selectRuns(
+  workspaceId: string,
+  { from, until, cutoff, after, most }: Omit<Stretch, "batch_size">,
+): SQL {
   const rest = after ? sql`and ${START} >= ${after.at} and (${START} > ${after.at} or r.id > ${after.id})` : sql``;
   return sql`select r.id as id, ${START} as start, ${isOld(cutoff)} as is_old from ${flow_run} r
     where r.workspace_id = ${workspaceId} and ${START} >= ${from} and ${START} < ${until} ${rest}
-    order by ${START}, r.id limit ${MAX_LOOKED_AT}`;
+    order by ${START}, r.id limit ${Math.max(1, most)}`;
 }

@@ -10,7 +10,7 @@ import { systemIds } from "#lib/clock";
 import { removeOldEvents } from "#services/retention-events";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
-import { api } from "../support/world";
+import { api, WORKSPACE } from "../support/world";
 import { DAY, empty, failingD1, type Fate, HOUR, NOW, rowsOf, toolsAt, untilDone } from "./retention-world";
 
 const ids = systemIds();
@@ -291,4 +291,26 @@ test("over the wire too, what is past its retention is neither shown nor counted
   const counts = await api<{ count: number }[]>("POST", "/events/count-by/event", { filter });
   expect(counts.body.map(({ count }) => count)).toEqual([2]);
   expect(Number(await env.DB.prepare("select sum(event_count) as n from event_segment").first("n"))).toBe(3);
+});
+
+test("a segment whose events nest too deep for the database stays whole, and keeps none of the others", async () => {
+  const hour = hourOf(NOW - DAY);
+  const deep = await write(WORKSPACE, [{ name: "short.lived", occurred: hour }], { at: NOW - 2 * DAY });
+  await env.DB.prepare("update event_segment set events = replace(events, '\"text\":', ?)")
+    .bind(`"deep":${"[".repeat(1_100)}${"]".repeat(1_100)},"text":`)
+    .run();
+  await write(
+    WORKSPACE,
+    [
+      { name: "short.lived", occurred: hour },
+      { name: "test.kept", occurred: hour },
+    ],
+    { at: NOW - DAY },
+  );
+  await untilDone(() => removeOldEvents(toolsAt(NOW, VARS)));
+  const left = (await stored()).map(({ event }) => event.event).toSorted();
+  expect(left).toEqual(["short.lived", "test.kept"]);
+  expect((await stored()).some(({ event }) => event.id === deep[0]?.event.id)).toBe(true);
+  await untilDone(() => removeOldEvents(toolsAt(NOW + 30 * DAY, VARS)));
+  expect(await stored()).toEqual([]);
 });

@@ -305,13 +305,32 @@ describe("a round over runs", () => {
     await untilDone(() => removeOldRuns(toolsAt(NOW, one)));
     expect(await rowsOf("flow_run")).toMatchObject([{ start_time: CUTOFF - 2 * DAY }]);
     expect(await rowsOf("log_segment")).toHaveLength(3);
+    const letters = (await rowsOf("dead_letter")).map(({ queue, key, reason }) => ({ queue, key, reason }));
+    expect(letters).toEqual([
+      {
+        queue: "retention-runs",
+        key: (await rowsOf("flow_run"))[0]?.["id"],
+        reason: expect.stringContaining("as it was meant to"),
+      },
+    ]);
     await env.DB.exec("drop trigger stuck");
     await untilDone(() => removeOldRuns(toolsAt(NOW + HOUR, one)));
     expect(await rowsOf("flow_run")).toEqual([]);
   });
 
+  test("one run that cannot be removed keeps none of its fellows of one transaction", async () => {
+    const [stuck, ...others] = Array.from({ length: 20 }, () => anOldRun());
+    for (const run of [stuck, ...others]) if (run) await write(run, []);
+    await env.DB.exec(
+      `create trigger stuck before delete on flow_run when old.id = '${stuck?.id}' begin select raise(abort, 'no'); end`,
+    );
+    await untilDone(() => removeOldRuns(toolsAt(NOW, ON)));
+    await env.DB.exec("drop trigger stuck");
+    expect((await rowsOf("flow_run")).map(({ id }) => id)).toEqual([stuck?.id]);
+  });
+
   test("seeks the runs by their start", async () => {
-    const stretch = { from: -9e18, until: CUTOFF, cutoff: CUTOFF, batch_size: 200 };
+    const stretch = { from: -9e18, until: CUTOFF, cutoff: CUTOFF, most: 1_000 };
     for (const after of [null, { at: CUTOFF - DAY, id: "x" }]) {
       const plan = await planOf(selectRuns(WORKSPACE, { ...stretch, after }));
       expect(plan).toMatch(/SEARCH r USING INDEX flow_run_start \(workspace_id=\? AND <expr>>\? AND <expr><\?\)/);

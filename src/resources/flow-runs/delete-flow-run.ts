@@ -92,7 +92,8 @@ function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
 
 /** The leases by which runs hold slots of their deployments' limits. */
 function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
-  return sql`select r.id as id, s.state_details ->> '$.deployment_concurrency_lease_id' as lease_id from ${flow_run} r
+  return sql`select r.id as id, iif(json_valid(s.state_details), s.state_details, '{}') ->> '$.deployment_concurrency_lease_id' as lease_id
+    from ${flow_run} r
     join ${flow_run_state} s on s.id = r.state_id
     where r.workspace_id = ${workspaceId} and r.id in ${list(ids)} and lease_id is not null
       and s.type in ('PENDING', 'RUNNING', 'CANCELLING')`;
