@@ -32,7 +32,10 @@ export const flow_run = sqliteTable(
     state_type: text("state_type"),
     state_name: text("state_name"),
     state_timestamp: micros("state_timestamp"),
-    /** The ids of the run's states, oldest first, as a JSON array: the way to them without an index. */
+    /**
+     * The ids of the run's newest states, oldest first, as a JSON array: the way to them without an index. The ids before
+     * those are in `flow_run_state_page` (`db/state-pages.ts`).
+     */
     state_ids: json("state_ids").notNull(),
     run_count: integer("run_count").notNull(),
     expected_start_time: micros("expected_start_time"),
@@ -94,6 +97,20 @@ export const flow_run_state = sqliteTable("flow_run_state", {
   data: json("data"),
   state_details: json("state_details").notNull(),
 });
+
+/** The ids of the older states of runs that have had very many, so that the row of a run stays small. */
+export const flow_run_state_page = sqliteTable(
+  "flow_run_state_page",
+  {
+    workspace_id: workspaceId(),
+    flow_run_id: uuid("flow_run_id").notNull(),
+    /** 0 for the oldest. */
+    ordinal: integer("ordinal").notNull(),
+    /** JSON array, oldest first. */
+    state_ids: json("state_ids").notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.flow_run_id, t.ordinal] })],
+);
 
 /** Inputs that runs wait for or are sent. */
 export const flow_run_input = sqliteTable(
