@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
+import { FIRST_STATE_ID, STATE_ID_BEFORE, stateIdsOf } from "#db/state-pages";
 import { deployment } from "#db/tables/deployment";
 import { event_segment, sweep_mark } from "#db/tables/event";
 import { flow } from "#db/tables/flow";
@@ -117,9 +118,8 @@ async function readMarkOf(tools: Tools, name: string): Promise<string | undefine
 export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   const mark = await readMark(tools);
   const ofRuns = sql`st.workspace_id = ${tools.workspaceId} and st.id in (
-      select s.value from ${flow_run} r, json_each(r.state_ids) s
-      where r.workspace_id = ${tools.workspaceId} and r.id in (select value from json_each(${JSON.stringify(flowRunIds)}))
-        and s.value > ${mark})`;
+      select listed.id from ${stateIdsOf(sql`r.workspace_id = ${tools.workspaceId}
+        and r.id in (select value from json_each(${JSON.stringify(flowRunIds)}))`)} listed where listed.id > ${mark})`;
   await sendUnsent(tools, ofRuns, mark);
 }
 
@@ -185,7 +185,7 @@ const stateJson = (alias: string): SQL =>
     'message', substr(${alias}.message, 1, ${MAX_MESSAGE_CHARACTERS}), 'state_details', ${alias}.state_details)`);
 
 /** Prefect: the scheduler writes its runs without orchestration, so their first state has no event. */
-const madeBySchedule = sql.raw(`(r.auto_scheduled = 1 and r.state_ids ->> '$[0]' = st.id)`);
+const madeBySchedule = sql`(r.auto_scheduled = 1 and ${FIRST_STATE_ID} = st.id)`;
 
 /**
  * States in a range of ids whose event is in no segment, with everything their events are made of. Each segment that may
@@ -203,10 +203,7 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
       cross join json_each(s.run_event_ids) e
     )
     select st.id, st.workspace_id, ${stateJson("st")} as state,
-      (select ${stateJson("before")} from json_each(r.state_ids) own
-        join json_each(r.state_ids) prior on prior.key = own.key - 1
-        join ${flow_run_state} before on before.id = prior.value
-        where own.value = st.id) as initial,
+      (select ${stateJson("before")} from ${flow_run_state} before where before.id = ${STATE_ID_BEFORE}) as initial,
       r.id as run_id, r.name as run_name, r.tags as run_tags, r.run_count, r.created_by,
       f.id as flow_id, f.name as flow_name, f.tags as flow_tags,
       d.id as deployment_id, d.name as deployment_name, d.tags as deployment_tags,

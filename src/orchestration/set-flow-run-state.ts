@@ -1,6 +1,7 @@
 /** A state is proposed for a flow run: load, decide, secure, commit, and tell those who must know. */
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
+import { type KeptIds, keepStateId } from "#db/state-pages";
 import { flow_run } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";
 import { flowRunStateEvent } from "#events/lifecycle";
@@ -160,6 +161,8 @@ interface Attempt {
   state: State;
   /** The changed columns of the run. */
   values: Record<string, string | number | null>;
+  /** What becomes of the ids of the run's states. */
+  kept: KeptIds;
   /** How the parent's task run follows. */
   parent: ParentFollowing;
 }
@@ -172,26 +175,28 @@ function prepare(
 ): Attempt {
   const { row, parentTaskRun } = loaded;
   const values = { ...changedOnly(row, storedChanges(decision.changes)), state_id: state.id, updated: context.now };
+  const kept = keepStateId(tools.workspaceId, row, state.id);
   // The parent's states have ids of their own.
   const circumstances = { ...context, ids: tools.ids };
   const parent = followInParent(tools.workspaceId, row.id, state, decision.effects, parentTaskRun, circumstances);
-  return { loaded, initial: context.initial, decision, state, values, parent };
+  return { loaded, initial: context.initial, decision, state, values, kept, parent };
 }
 
 /** Writes an attempt in one batch; `lost` where the run had changed since it was read. */
 async function commit(
   tools: Tools,
   row: LoadedRow,
-  { state, values, parent }: Attempt,
+  { state, values, kept, parent }: Attempt,
   extra: readonly Statement[],
 ): Promise<"written" | "lost" | "unknown"> {
   const { workspaceId, db } = tools;
-  const update = sql`update ${flow_run} set ${assignments(values)}, state_ids = json_insert(state_ids, '$[#]', ${state.id})
+  const update = sql`update ${flow_run} set ${assignments(values)}, state_ids = ${kept.assignment}
     where workspace_id = ${workspaceId} and id = ${row.id} and state_id is ${row.state_id} and updated = ${row.updated}`;
   try {
     const [updated] = await db.batch([
       update,
       insertStates([stateRow(workspaceId, row.id, state)]),
+      ...kept.statements,
       ...parent.statements,
       ...extra,
     ]);
@@ -204,8 +209,9 @@ async function commit(
 
 /** What follows from an attempt that was written; `isPresent` says whether the run is in that state still. */
 async function finish(tools: Tools, attempt: Attempt, slots: RunSlots, isPresent: boolean): Promise<Orchestrated> {
-  const { loaded, decision, state, values } = attempt;
-  const row = { ...loaded.row, ...values, ...joinedState(storedState(state)) } satisfies LoadedRow;
+  const { loaded, decision, state, values, kept } = attempt;
+  const own = { ...values, state_ids: kept.state_ids, ...joinedState(storedState(state)) };
+  const row = { ...loaded.row, ...own } satisfies LoadedRow;
   // Whoever has changed the run since has told its pool of something newer.
   const isPoolTold = slots.use(decision) || !isPresent;
   if (isPresent) remember(tools.workspaceId, { ...loaded, row });

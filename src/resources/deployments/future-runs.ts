@@ -1,7 +1,8 @@
 /** Takes back runs of a deployment that nobody has begun: those that its schedules made, or all. */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement, Written } from "#db/database";
-import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { deleteStatesOf } from "#db/state-pages";
+import { flow_run } from "#db/tables/flow-run";
 import type { Micros } from "#lib/clock";
 import { tellPools } from "#orchestration/tell-pools";
 import type { DeploymentRow } from "#resources/deployments/store";
@@ -73,8 +74,7 @@ function due(workspaceId: string, deploymentId: string, now: Micros): SQL {
 /** The states first: the runs' rows are the way to them. */
 function removeRuns(which: SQL): Statement[] {
   return [
-    sql`delete from ${flow_run_state} where id in
-      (select ids.value from (select state_ids from ${flow_run} where ${which}) chosen, json_each(chosen.state_ids) ids)`,
+    ...deleteStatesOf(sql`(r.workspace_id, r.id) in (select workspace_id, id from ${flow_run} where ${which})`),
     sql`delete from ${flow_run} where ${which} returning id, work_queue_id`,
   ];
 }

@@ -1,6 +1,7 @@
 /** Flow runs are deleted with their states, inputs, task runs and logs. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
+import { deleteOldestPage, deleteStatesOf, HAS_PAGES } from "#db/state-pages";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { log_minute, log_segment, MINUTE } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
@@ -24,7 +25,7 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
   const { workspaceId, db } = tools;
   const [runs, live, leases] = await db.readAll([
     sql`select id, exists (select 1 from ${task_run} t where t.workspace_id = ${workspaceId} and t.flow_run_id = r.id
-        limit 1 offset ${MAX_TASK_RUNS}) as is_large
+        limit 1 offset ${MAX_TASK_RUNS}) as is_large, ${HAS_PAGES} as has_pages
       from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id in ${list(ids)}`,
     liveRuns(workspaceId, ids),
     heldLeases(workspaceId, ids),
@@ -32,8 +33,9 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
   if (!runs?.length) return [];
   const present = runs.map(({ id }) => String(id));
   await sendUnsentOf(tools, present);
-  for (const { id, is_large } of runs) {
+  for (const { id, is_large, has_pages } of runs) {
     if (is_large === 1) await deleteTaskRuns(tools, idsMeeting(workspaceId, [String(id)], only));
+    if (has_pages === 1) await deletePages(tools, idsMeeting(workspaceId, [String(id)], only));
   }
   const gone = await deleteRuns(tools, present, only);
   const isGone = ({ id }: Record<string, unknown>) => gone.has(String(id));
@@ -99,6 +101,15 @@ function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
       and s.type in ('PENDING', 'RUNNING', 'CANCELLING')`;
 }
 
+/** The older states of a run that has had very many go beforehand, a page in each statement. */
+async function deletePages(tools: Tools, flowRunIds: SQL): Promise<void> {
+  const runs = sql`r.workspace_id = ${tools.workspaceId} and r.id in ${flowRunIds}`;
+  for (let removed = 1; removed > 0;) {
+    const written = await tools.db.batch(deleteOldestPage(runs));
+    removed = written.at(-1)?.changes ?? 0;
+  }
+}
+
 async function deleteTaskRuns(tools: Tools, flowRunIds: SQL): Promise<void> {
   const some = sql`(select id from ${task_run} where ${taskRunsOf(tools.workspaceId, flowRunIds)}
     order by task_key, dynamic_key, id limit ${MAX_TASK_RUNS})`;
@@ -121,8 +132,7 @@ function orphanSubflows(workspaceId: string, taskRunIds: SQL): SQL {
 function deletions(workspaceId: string, among: SQL): SQL[] {
   const tasks = sql`(select id from ${task_run} where ${taskRunsOf(workspaceId, among)})`;
   return [
-    sql`delete from ${flow_run_state} where id in (select listed.value from ${flow_run} r join json_each(r.state_ids) listed
-      where r.workspace_id = ${workspaceId} and r.id in ${among})`,
+    ...deleteStatesOf(sql`r.workspace_id = ${workspaceId} and r.id in ${among}`),
     sql`delete from ${flow_run_input} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
     sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
       select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id

@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { flow } from "#db/tables/flow";
 import { estimatedRunTime } from "#db/run-estimates";
+import { stateIdsOf } from "#db/state-pages";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { readRecorded } from "#events/read-recorded";
@@ -105,8 +106,8 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
     sql`${nodes} select kind, id, label, state_type, start_time, end_time from shown`,
     sql`${nodes} ${edges()}`,
     sql`select s.id as id, s.timestamp as timestamp, s.type as type, s.name as name
-      from ${flow_run} r join json_each(r.state_ids) listed join ${flow_run_state} s on s.id = listed.value
-      where r.workspace_id = ${workspaceId} and r.id = ${id} order by s.timestamp, listed.key`,
+      from ${stateIdsOf(sql`r.workspace_id = ${workspaceId} and r.id = ${id}`)} listed
+      cross join ${flow_run_state} s on s.id = listed.id order by s.timestamp, listed.place`,
   ]);
   // The shapes are those of the four selects above.
   const [runs, shown, at, states] = results as unknown as [

@@ -1,7 +1,8 @@
 /** States of flow runs in D1, of one workspace. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
-import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { stateIdsOf } from "#db/state-pages";
+import { flow_run_state } from "#db/tables/flow-run";
 import type { State, StateType } from "#wire/state";
 
 type Row = Omit<typeof flow_run_state.$inferSelect, "type"> & { type: StateType };
@@ -27,8 +28,8 @@ export class FlowRunStateStore {
   /** The states of a flow run, oldest first. The run's row knows their ids, so that states need no index. */
   async ofFlowRun(flowRunId: string): Promise<State[]> {
     const rows = await this.db.rows<Row>(
-      sql`select s.* from ${flow_run} r join json_each(r.state_ids) listed join ${flow_run_state} s on s.id = listed.value
-        where r.workspace_id = ${this.workspaceId} and r.id = ${flowRunId} order by s.timestamp, listed.key`,
+      sql`select s.* from ${stateIdsOf(sql`r.workspace_id = ${this.workspaceId} and r.id = ${flowRunId}`)} listed
+        cross join ${flow_run_state} s on s.id = listed.id order by s.timestamp, listed.place`,
     );
     return rows.map(stateOfRow);
   }

@@ -1,0 +1,106 @@
+/**
+ * The ids of a run's states: the newest ones in its own row, the others in pages, which only runs with very many states have.
+ * A run's row is read and written with each state, so it must stay small.
+ */
+import { type SQL, sql } from "drizzle-orm";
+import { readJson } from "#db/database";
+import { flow_run, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
+
+/** How many ids a run's row has before a page is made of the older half. */
+const MAX_IN_ROW = 1_000;
+const LEFT_IN_ROW = MAX_IN_ROW / 2;
+/** How many ids a page has at most. Rows from before there were pages may have fifty thousand to give. */
+const MAX_IN_PAGE = 5_000;
+/** An id as JSON, with its comma. */
+const ID_CHARACTERS = 39;
+
+/** What a new state makes of the ids in a run's row. */
+export interface KeptIds {
+  /** The row's new value, as SQL for its update. */
+  assignment: SQL;
+  /** The same as text. */
+  state_ids: string;
+  /** What makes pages of the older ids; in the batch after the update of the run. */
+  statements: SQL[];
+}
+
+/** Adds a state's id to those of a run. `row` is the run as it is before its update. */
+export function keepStateId(workspaceId: string, row: { id: string; state_ids: string }, stateId: string): KeptIds {
+  if (row.state_ids.length < MAX_IN_ROW * ID_CHARACTERS) {
+    const before = row.state_ids.slice(0, -1);
+    return {
+      assignment: sql`json_insert(state_ids, '$[#]', ${stateId})`,
+      state_ids: `${before}${before === "[" ? "" : ","}"${stateId}"]`,
+      statements: [],
+    };
+  }
+  const ids = readJson<string[]>(row.state_ids);
+  const older = ids.slice(0, -LEFT_IN_ROW);
+  const state_ids = JSON.stringify([...ids.slice(-LEFT_IN_ROW), stateId]);
+  const statements: SQL[] = [];
+  const ofRun = sql`workspace_id = ${workspaceId} and flow_run_id = ${row.id}`;
+  for (let first = 0; first < older.length; first += MAX_IN_PAGE) {
+    const page = JSON.stringify(older.slice(first, first + MAX_IN_PAGE));
+    // Only with the update, and once, though the batch may be written again.
+    statements.push(sql`insert into ${flow_run_state_page} (workspace_id, flow_run_id, ordinal, state_ids)
+      select ${workspaceId}, ${row.id},
+        coalesce((select max(ordinal) + 1 from ${flow_run_state_page} where ${ofRun}), 0), ${page}
+      where exists (select 1 from ${flow_run} where workspace_id = ${workspaceId} and id = ${row.id} and state_id = ${stateId})
+        and not exists (select 1 from ${flow_run_state_page} where ${ofRun} and state_ids = ${page})`);
+  }
+  return { assignment: sql`${state_ids}`, state_ids, statements };
+}
+
+/**
+ * The ids of the states of runs, as a subquery of `id` and `place`, by which a run's states are in their order. `runs` is a
+ * condition on a run `r`.
+ */
+export function stateIdsOf(runs: SQL): SQL {
+  return sql`(
+    select listed.value as id, 1000000000000 + listed.key as place from ${flow_run} r join json_each(r.state_ids) listed where ${runs}
+    union all
+    select listed.value, ${MAX_IN_PAGE} * page.ordinal + listed.key from ${flow_run} r
+      join ${flow_run_state_page} page on page.workspace_id = r.workspace_id and page.flow_run_id = r.id
+      join json_each(page.state_ids) listed where ${runs})`;
+}
+
+/** The id of the first state of a run `r`. */
+export const FIRST_STATE_ID = sql.raw(`(coalesce((select page.state_ids from flow_run_state_page page
+  where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and page.ordinal = 0), r.state_ids) ->> '$[0]')`);
+
+/** The id of the state of a run `r` that came before a state `st`; null where that is the first. */
+export const STATE_ID_BEFORE = sql.raw(`coalesce(
+  (select prior.value from json_each(r.state_ids) own join json_each(r.state_ids) prior on prior.key = own.key - 1
+    where own.value = st.id),
+  (select coalesce(
+      (select prior.value from json_each(page.state_ids) prior where prior.key = own.key - 1),
+      (select earlier.state_ids ->> '$[#-1]' from flow_run_state_page earlier where earlier.workspace_id = r.workspace_id
+        and earlier.flow_run_id = r.id and earlier.ordinal = page.ordinal - 1))
+    from flow_run_state_page page join json_each(page.state_ids) own
+    where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and own.value = st.id),
+  (select last.state_ids ->> '$[#-1]' from flow_run_state_page last where last.workspace_id = r.workspace_id
+    and last.flow_run_id = r.id and st.id = r.state_ids ->> '$[0]' order by last.ordinal desc limit 1))`);
+
+/** Whether a run `r` has pages. */
+export const HAS_PAGES = sql.raw(`exists (select 1 from flow_run_state_page page
+  where page.workspace_id = r.workspace_id and page.flow_run_id = r.id)`);
+
+/** Deletes the states of runs, and their pages; before the runs themselves, whose rows are the way to them. `runs` as above. */
+export function deleteStatesOf(runs: SQL): SQL[] {
+  return [
+    sql`delete from ${flow_run_state} where id in (select listed.id from ${stateIdsOf(runs)} listed)`,
+    sql`delete from ${flow_run_state_page} where (workspace_id, flow_run_id) in (select r.workspace_id, r.id from ${flow_run} r where ${runs})`,
+  ];
+}
+
+/** Deletes the states of the oldest page of each of the runs, then those pages. */
+export function deleteOldestPage(runs: SQL): SQL[] {
+  const oldest = sql`select page.workspace_id, page.flow_run_id, min(page.ordinal) as ordinal from ${flow_run} r
+    join ${flow_run_state_page} page on page.workspace_id = r.workspace_id and page.flow_run_id = r.id where ${runs}
+    group by page.workspace_id, page.flow_run_id`;
+  return [
+    sql`delete from ${flow_run_state} where id in (select listed.value from ${flow_run_state_page} p, json_each(p.state_ids) listed
+      where (p.workspace_id, p.flow_run_id, p.ordinal) in (${oldest}))`,
+    sql`delete from ${flow_run_state_page} where (workspace_id, flow_run_id, ordinal) in (${oldest})`,
+  ];
+}
