@@ -57,6 +57,7 @@ export const concurrencyLimitRoutes = [
       path: "/concurrency_limits/",
       summary: "Create a tag's limit, or change it.",
       body: ConcurrencyLimitCreate,
+      otherStatus: 201,
       response: ConcurrencyLimit,
     },
     async ({ body, tools }) => {

@@ -131,6 +131,7 @@ export const flowRunRoutes = [
       summary: "Propose a state for a flow run.",
       params: ById,
       body: embedded({ state: StateCreate, force: Bool.default(false) }),
+      otherStatus: 201,
       response: OrchestrationResult,
     },
     async ({ params, body, tools }) => {

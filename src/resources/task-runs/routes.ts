@@ -140,6 +140,7 @@ export const taskRunRoutes = [
       summary: "Propose a state for a task run.",
       params: ById,
       body: embedded({ state: StateCreate, force: Bool.default(false) }),
+      otherStatus: 201,
       response: OrchestrationResult,
     },
     async ({ params, body, tools }) => {

@@ -1,0 +1,175 @@
+/**
+ * JSON texts of values that break a careless server. What is large is a mark such as `«deep:1100»`, so that a request stays
+ * short enough to be printed; `expand` writes the marks out.
+ */
+import * as fc from "fast-check";
+
+/** Numbers at and beyond the edges of JavaScript, of int64 and of a double. */
+const NUMBERS = [
+  "9007199254740991",
+  "9007199254740992",
+  "9007199254740993",
+  "-9007199254740993",
+  "1152921504606846977",
+  "9223372036854775807",
+  "9223372036854775808",
+  "-9223372036854775809",
+  "123456789012345678901234567890",
+  "2147483648",
+  "1e18",
+  "-1e18",
+  "1e308",
+  "1e400",
+  "-1e400",
+  "1e-400",
+  "-0.0",
+  "1.0",
+  "0",
+  "-1",
+  "0.5",
+];
+
+/** Times beyond the years that can be printed, and at their edges; as text and as numbers of seconds. */
+const TIMES = [
+  '"0000-01-01T00:00:00Z"',
+  '"0001-01-01T00:00:00Z"',
+  '"0001-01-01T00:00:00+23:59"',
+  '"0044-03-15T12:00:00Z"',
+  '"1582-10-10T00:00:00Z"',
+  '"9999-12-31T23:59:59.999999Z"',
+  '"9999-12-31T23:59:59.999999-23:59"',
+  '"10000-01-01T00:00:00Z"',
+  '"+275760-09-13T00:00:00Z"',
+  '"-000001-01-01T00:00:00Z"',
+  '"2026-02-30T00:00:00Z"',
+  '"2026-01-01T00:00:00+23:59"',
+  '"2026-01-01T00:00:60Z"',
+  "253402300799",
+  "253402300800",
+  "-62135596800",
+  "-62135596801",
+  "8640000000000",
+  "1e18",
+  "-1e18",
+  "1e400",
+  '"1e18"',
+  "0",
+];
+
+/** Texts; a lone surrogate and a NUL are escapes, for JSON has no other way to say them. */
+const TEXTS = [
+  String.raw`"\u0000"`,
+  String.raw`"a\u0000b"`,
+  String.raw`"\ud800"`,
+  String.raw`"x\udfff"`,
+  String.raw`"\u202Eabc\u202C"`,
+  '"%"',
+  '"%%_"',
+  '"%E0%A4%A"',
+  '"__proto__"',
+  '"constructor"',
+  `"'; drop table flow_run; --"`,
+  '""',
+  '" "',
+  '"a/b"',
+  '".."',
+  '"{{ prefect.variables.x }}"',
+  '"prefect.flow-run."',
+  '"^(a+)+$"',
+  '"("',
+  '"٣"',
+  '"NaN"',
+  '"Infinity"',
+  '"«text:5000»"',
+  '"«text:1000000»"',
+  '"«emoji:100000»"',
+];
+
+/** Schedules that never end, never begin, or have far too many dates. */
+export const RULES = [
+  String.raw`"DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY"`,
+  String.raw`"DTSTART:20200101T000000\nRRULE:FREQ=SECONDLY\nEXRULE:FREQ=SECONDLY"`,
+  '"FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"',
+  '"FREQ=SECONDLY;INTERVAL=999999999999"',
+  '"FREQ=SECONDLY;BYHOUR=25"',
+  '"FREQ=DAILY;UNTIL=00010101T000000Z"',
+  String.raw`"DTSTART:00010101T000000\nRRULE:FREQ=SECONDLY"`,
+  String.raw`"DTSTART:99991231T000000\nRRULE:FREQ=YEARLY"`,
+  '"FREQ=DAILY;COUNT=0"',
+  '"FREQ=MINUTELY;BYDAY=MO,TU;BYSETPOS=-1;COUNT=9999999"',
+];
+
+/** Depths and sizes; `null` and the wrong kinds are here, too. */
+const SHAPES = [
+  "«deep:890»",
+  "«object:890»",
+  "«deep:1100»",
+  "«object:100000»",
+  "«list:20001»",
+  "«ids:501»",
+  "«ids:20001»",
+  '{"«text:100000»":1}',
+  '{"__proto__":{"a":1},"constructor":1,"toString":2}',
+  '{"a":1,"a":2}',
+  '{"":0}',
+];
+const WRONG = ["null", "true", "false", "[]", "{}", '"text"', "7", "[null]", "[[]]", '{"a":null}'];
+
+/** Hostile values of the kind that a place expects, and of any other kind. */
+export function hostile(kind: "number" | "time" | "text" | "other"): fc.Arbitrary<string> {
+  const own = { number: NUMBERS, time: TIMES, text: TEXTS, other: SHAPES }[kind];
+  return fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom(...own) },
+    { weight: 1, arbitrary: fc.constantFrom(...NUMBERS) },
+    { weight: 1, arbitrary: fc.constantFrom(...TIMES) },
+    { weight: 1, arbitrary: fc.constantFrom(...TEXTS) },
+    { weight: 1, arbitrary: fc.constantFrom(...SHAPES) },
+    { weight: 2, arbitrary: fc.constantFrom(...WRONG) },
+  );
+}
+
+/** Texts for a path or a query, not yet encoded. */
+export const hostileWords: readonly string[] = [
+  "%",
+  "%00",
+  "%ed%a0%80",
+  "%2F",
+  "..",
+  "'; drop table flow; --",
+  "__proto__",
+  "-1",
+  "0",
+  "1e400",
+  "9223372036854775808",
+  "0000-01-01T00:00:00Z",
+  "10000-01-01T00:00:00Z",
+  "1e18",
+  "00000000-0000-0000-0000-000000000000",
+  "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF",
+  "«text:8000»",
+];
+
+const MARK = /«(\w+):([^»]*)»/g;
+
+/** Writes the marks of a text out; `lookUp` knows those that are about the world. */
+export function expand(text: string, lookUp: (kind: string, of: string) => string): string {
+  return text.replaceAll(MARK, (_, kind: string, of: string) => {
+    const count = Number(of);
+    switch (kind) {
+      case "deep":
+        return "[".repeat(count) + "]".repeat(count);
+      case "object":
+        return `${'{"a":'.repeat(count)}1${"}".repeat(count)}`;
+      case "text":
+        return "x".repeat(count);
+      case "emoji":
+        return "😀".repeat(count / 2);
+      case "list":
+        return `[${Array.from({ length: count }, (__, index) => `"item-${index}"`).join(",")}]`;
+      case "ids":
+        return `[${Array.from({ length: count }, (__, index) => `"0199f7d4-3c3c-7c3c-8c3c-${index.toString(16).padStart(12, "0")}"`).join(",")}]`;
+      default:
+        return lookUp(kind, of);
+    }
+  });
+}

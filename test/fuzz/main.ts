@@ -1,0 +1,85 @@
+/**
+ * Hostile requests against a real server for as long as one likes:
+ * `npm run test:fuzz -- --minutes 15 [--seed N] [--url http://…/api]`. Without a URL it starts a server of its own. Prints what
+ * was sent and answered, each request that ended badly, and the memory of workerd; fails if anything was found.
+ */
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { writeOpenApi } from "../../scripts/build.ts";
+import type { Finding } from "./oracle.ts";
+import type { Document } from "./requests.ts";
+import { run, type Report, type Scene } from "./run.ts";
+import { Server } from "./server.ts";
+import { playSockets } from "./sockets.ts";
+
+/** Nothing that is answered takes so long. */
+const PATIENCE_MS = 20_000;
+/** One body of so many is sent in chunks, its length untold. */
+const CHUNKED_EVERY = 5;
+const MINUTE_MS = 60_000;
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: "string", default: "15" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    url: { type: "string" },
+    checks: { type: "string", default: "4" },
+  },
+});
+const seed = Number(values.seed);
+const end = Date.now() + Number(values.minutes) * MINUTE_MS;
+await writeOpenApi();
+const document = JSON.parse(readFileSync("dist/openapi.txt", "utf8")) as Document;
+const server = values.url === undefined ? await Server.start() : undefined;
+const url = server?.url ?? values.url ?? "";
+console.log(`seed ${seed}, ${values.minutes} minutes, ${url}`);
+
+let sent = 0;
+let told = 0;
+try {
+  const report = await run(document, seed, send, {
+    checks: Number(values.checks),
+    intake: true,
+    isOver: () => Date.now() >= end || (server !== undefined && !server.program.isRunning),
+    between,
+  });
+  console.log(report.summary);
+  if (server) console.log(`workerd holds ${server.memory()} MB`);
+  process.exitCode = report.findings.length === 0 ? 0 : 1;
+} finally {
+  await server?.stop();
+}
+
+async function send(method: string, path: string, body?: string): Promise<{ status: number; text: string }> {
+  sent += 1;
+  const isChunked = body !== undefined && sent % CHUNKED_EVERY === 0;
+  try {
+    const response = await fetch(url + path, {
+      method,
+      headers: { "content-type": "application/json" },
+      signal: AbortSignal.timeout(PATIENCE_MS),
+      ...(body !== undefined && !isChunked && { body }),
+      ...(isChunked && { body: new Blob([body]).stream(), duplex: "half" }),
+    });
+    return { status: response.status, text: await response.text() };
+  } catch (error) {
+    // No answer, or none in time: told as a fault of the server.
+    return { status: 599, text: String(error instanceof Error ? (error.cause ?? error) : error) };
+  }
+}
+
+/** Between two worlds: the sockets, and what was found since the last time. */
+async function between(report: Report, scene: Scene): Promise<void> {
+  report.findings.push(...(await playSockets(url, scene)));
+  for (const finding of report.findings.slice(told))
+    console.log(`${finding.kind}: ${finding.request}\n    ${finding.answer}${causeOf(finding)}`);
+  told = report.findings.length;
+  if (report.requests % 600 === 0) console.error(`${report.summary}${server ? `; ${server.memory()} MB` : ""}`);
+}
+
+/** What the server's log says of a fault, by the id of its request. */
+function causeOf({ answer }: Finding): string {
+  const id = /"request_id":"([^"]+)"/.exec(answer)?.[1];
+  const line = id && server?.program.output.split("\n").find((one) => one.includes(id) && one.includes("stack"));
+  return line ? `\n    ${line.slice(0, 900)}` : "";
+}

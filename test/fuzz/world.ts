@@ -1,0 +1,199 @@
+/** A small world of things that exist, so that generated requests meet what others have made. */
+import { expand } from "./hostile.ts";
+
+/** How requests reach the server: within workerd, or over a socket. */
+export type Send = (method: string, path: string, body?: string) => Promise<{ status: number; text: string }>;
+
+/** What requests name: ids, and names where the wire asks for them. */
+export type Kind =
+  | "flow"
+  | "flow_name"
+  | "flow_run"
+  | "flow_run_state"
+  | "task_run"
+  | "task_run_state"
+  | "deployment"
+  | "deployment_name"
+  | "schedule"
+  | "version"
+  | "pool_name"
+  | "pool"
+  | "queue"
+  | "queue_name"
+  | "worker_name"
+  | "limit"
+  | "tag"
+  | "limit_v2"
+  | "limit_v2_name"
+  | "lease"
+  | "variable"
+  | "variable_name"
+  | "input_key"
+  | "page_token";
+
+const KEPT = 12;
+
+/** What the builder reads of an answer. */
+type Made = Partial<Record<string, string>>;
+
+/** Known things by kind; the newest are kept. */
+export class World {
+  private readonly things = new Map<string, string[]>();
+  private readonly send: Send;
+  private turn = 0;
+  private words = 0;
+
+  constructor(send: Send) {
+    this.send = send;
+  }
+
+  /** Remembers a thing. */
+  add(kind: Kind, value: unknown): void {
+    if (typeof value !== "string") return;
+    const known = this.things.get(kind) ?? [];
+    if (!known.includes(value)) this.things.set(kind, [...known, value].slice(-KEPT));
+  }
+
+  /** The thing of a kind that a number chooses, the newest for 0; `fresh` is a word that nothing is called by yet. */
+  one(kind: string, index: number): string {
+    if (kind === "fresh") return `fresh${(this.words += 1)}`;
+    const known = this.things.get(kind) ?? [];
+    return known.at(-1 - (index % Math.max(1, known.length))) ?? "none-such";
+  }
+
+  /** A body with its marks written out: `«flow:3»` is the id of a flow. */
+  body(text: string): string {
+    return expand(text, (kind, of) => JSON.stringify(this.one(kind, Number(of))).slice(1, -1));
+  }
+
+  /** A path with its marks written out. */
+  path(text: string): string {
+    return expand(text, (kind, of) => encodeURIComponent(this.one(kind, Number(of)).toWellFormed()));
+  }
+
+  /** Makes one of each thing. Each call makes new ones, for what was made before may have been deleted. */
+  async build(): Promise<void> {
+    this.turn += 1;
+    const name = `world-${this.turn}`;
+    const flow = await this.make(
+      "/flows/",
+      { name: `${name}-flow`, tags: ["world"] },
+      { id: "flow", name: "flow_name" },
+    );
+    const pool = await this.make(
+      "/work_pools/",
+      { name: `${name}-pool`, type: "process" },
+      { id: "pool", name: "pool_name", default_queue_id: "queue" },
+    );
+    const queue = await this.make(
+      `/work_pools/${pool["name"]}/queues`,
+      { name: `${name}-queue` },
+      { id: "queue", name: "queue_name" },
+    );
+    const deployment = await this.make(
+      "/deployments/",
+      {
+        name: `${name}-deployment`,
+        flow_id: flow["id"],
+        work_pool_name: pool["name"],
+        work_queue_name: queue["name"],
+        concurrency_limit: 2,
+        parameters: { n: 1 },
+        schedules: [{ schedule: { interval: 86_400 }, slug: "daily" }],
+      },
+      { id: "deployment", name: "deployment_name" },
+    );
+    await this.find(`/deployments/${deployment["id"]}/schedules`, { id: "schedule" });
+    await this.find(`/deployments/${deployment["id"]}/versions`, { id: "version" });
+    const served = await this.make(
+      "/deployments/",
+      { name: `${name}-served`, flow_id: flow["id"] },
+      { id: "deployment", name: "deployment_name" },
+    );
+    await this.make(`/deployments/${served["id"]}/create_flow_run`, {}, { id: "flow_run", state_id: "flow_run_state" });
+    await this.make(
+      `/deployments/${deployment["id"]}/create_flow_run`,
+      {},
+      { id: "flow_run", state_id: "flow_run_state" },
+    );
+    const run = await this.make(
+      "/flow_runs/",
+      { flow_id: flow["id"], state: { type: "RUNNING" }, tags: ["world"] },
+      { id: "flow_run", state_id: "flow_run_state" },
+    );
+    await this.make(
+      "/task_runs/",
+      { flow_run_id: run["id"], task_key: "task", dynamic_key: "0", state: { type: "RUNNING" } },
+      { id: "task_run", state_id: "task_run_state" },
+    );
+    await this.make(`/flow_runs/${run["id"]}/input`, { key: `${name}-key`, value: '"v"' }, {});
+    this.add("input_key", `${name}-key`);
+    await this.make(
+      "/variables/",
+      { name: `world_${this.turn}`, value: { n: 1 } },
+      { id: "variable", name: "variable_name" },
+    );
+    await this.make("/concurrency_limits/", { tag: `${name}-tag`, concurrency_limit: 3 }, { id: "limit", tag: "tag" });
+    const limit = await this.make(
+      "/v2/concurrency_limits/",
+      { name: `${name}-limit`, limit: 5 },
+      { id: "limit_v2", name: "limit_v2_name" },
+    );
+    const held = await this.make(
+      "/v2/concurrency_limits/increment-with-lease",
+      { names: [limit["name"]], slots: 1, lease_duration: 120 },
+      {},
+    );
+    this.add("lease", held["lease_id"]);
+    await this.make(`/work_pools/${pool["name"]}/workers/heartbeat`, { name: `${name}-worker` }, {});
+    this.add("worker_name", `${name}-worker`);
+    await this.make(
+      "/logs/",
+      [{ name: "world", level: 20, message: "m", timestamp: "2026-01-01T00:00:00Z", flow_run_id: run["id"] }],
+      {},
+    );
+    const page = await this.make("/events/filter", { limit: 1 }, {});
+    this.add("page_token", /page-token=([^&]+)/.exec(String(page["next_page"]))?.[1]);
+  }
+
+  /** Learns what an answer shows: the ids and names of a thing that was made. */
+  learn(path: string, status: number, text: string): void {
+    if (status !== 201 && status !== 200) return;
+    const made = MADE.find(([pattern]) => pattern.test(path));
+    if (!made || text.length > 100_000) return;
+    this.addAll(JSON.parse(text), made[1]);
+  }
+
+  private async make(path: string, body: unknown, kinds: Record<string, Kind>): Promise<Made> {
+    const { status, text } = await this.send("POST", path, JSON.stringify(body));
+    if (status >= 300)
+      throw new Error(`the world could not be made: POST ${path} answered ${status} ${text.slice(0, 500)}`);
+    const answer = (text === "" ? null : JSON.parse(text)) as Made | null;
+    this.addAll(answer, kinds);
+    return answer ?? {};
+  }
+
+  private async find(path: string, kinds: Record<string, Kind>): Promise<void> {
+    const { text } = await this.send("GET", path);
+    for (const one of JSON.parse(text) as unknown[]) this.addAll(one, kinds);
+  }
+
+  private addAll(answer: unknown, kinds: Record<string, Kind>): void {
+    if (typeof answer !== "object" || answer === null) return;
+    for (const [field, kind] of Object.entries(kinds)) this.add(kind, (answer as Record<string, unknown>)[field]);
+  }
+}
+
+/** What a request makes, by its path. */
+const MADE: readonly (readonly [RegExp, Record<string, Kind>])[] = [
+  [/^\/flows\/?$/, { id: "flow", name: "flow_name" }],
+  [/^\/flow_runs\/?$/, { id: "flow_run", state_id: "flow_run_state" }],
+  [/\/create_flow_run$/, { id: "flow_run", state_id: "flow_run_state" }],
+  [/^\/task_runs\/?$/, { id: "task_run", state_id: "task_run_state" }],
+  [/^\/deployments\/?$/, { id: "deployment", name: "deployment_name" }],
+  [/^\/work_pools\/?$/, { id: "pool", name: "pool_name", default_queue_id: "queue" }],
+  [/queues\/?$/, { id: "queue", name: "queue_name" }],
+  [/^\/variables\/?$/, { id: "variable", name: "variable_name" }],
+  [/^\/concurrency_limits\/?$/, { id: "limit", tag: "tag" }],
+  [/^\/v2\/concurrency_limits\/?$/, { id: "limit_v2", name: "limit_v2_name" }],
+];
