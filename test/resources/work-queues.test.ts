@@ -43,6 +43,11 @@ async function putRun(queueId: string, type: string, due: number | null): Promis
   return id;
 }
 
+test("several first queues at once make the pool of agents once, and are all made", async () => {
+  const made = await Promise.all([aQueue(), aQueue(), aQueue()]);
+  expect(new Set(made.map(({ work_pool_id }) => work_pool_id)).size).toBe(1);
+});
+
 test("a queue that is made without a pool makes the pool of agents", async () => {
   const queue = await aQueue();
   expect(queue).toMatchObject({ work_pool_name: "default-agent-pool", status: "NOT_READY" });

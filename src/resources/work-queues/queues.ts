@@ -43,15 +43,35 @@ export async function addQueue(
 
 /** Prefect: `POST /work_queues/` puts the queue into the pool of agents, which is made when it is not there. */
 export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promise<QueueWithPool> {
-  const store = storeOf(tools);
-  const { pool, queues } = await store.readPoolWithQueues(AGENT_POOL);
-  if (pool) return addQueue(tools, pool, queues, body);
-  const made = newPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
-  await tools.db.batch([store.insertPool(made.pool), store.insertQueue(made.queue)]);
-  announce(tools, birthEvents(tools, made.pool, made.queue));
-  if (body.name !== "default") return addQueue(tools, made.pool, [made.queue], body);
+  const { pool, queues, made } = await ensureAgentPool(tools);
+  if (!made || body.name !== made.name) return addQueue(tools, pool, queues, body);
   await poolChanged(tools, AGENT_POOL);
-  return { ...made.queue, workspace_id: tools.workspaceId, ...namesOf(made.pool) };
+  return { ...made, ...namesOf(pool) };
+}
+
+interface AgentPool {
+  pool: Pick<WorkPoolRow, "id" | "name" | "type">;
+  queues: readonly WorkQueueRow[];
+  made?: WorkQueueRow;
+}
+
+/** The pool of agents with its queues; `made` is its default queue where the pool was not there. Of several at once, one makes it. */
+async function ensureAgentPool(tools: Tools): Promise<AgentPool> {
+  const store = storeOf(tools);
+  const found = await store.readPoolWithQueues(AGENT_POOL);
+  if (found.pool) return { pool: found.pool, queues: found.queues };
+  const { pool, queue } = newPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
+  try {
+    await tools.db.batch([store.insertPool(pool), store.insertQueue(queue)]);
+  } catch (error) {
+    if (!isTaken(error)) throw error;
+    const others = await store.readPoolWithQueues(AGENT_POOL);
+    if (!others.pool) throw error;
+    return { pool: others.pool, queues: others.queues };
+  }
+  announce(tools, birthEvents(tools, pool, queue));
+  const made = { ...queue, workspace_id: tools.workspaceId };
+  return { pool, queues: [made], made };
 }
 
 const namesOf = (pool: Pick<WorkPoolRow, "name" | "type">) => ({
@@ -79,8 +99,8 @@ export async function ensureQueue(
 /** Prefect: `ensure_work_queue_exists`, for deployments and runs that name a queue and no pool. */
 export async function ensureAgentQueue(tools: Tools, name: string): Promise<WorkQueueRow> {
   const body = { name, description: "", is_paused: false, priority: 1 };
-  const { pool, queues } = await storeOf(tools).readPoolWithQueues(AGENT_POOL);
-  if (!pool) return addAgentQueue(tools, body);
+  const { pool, queues, made } = await ensureAgentPool(tools);
+  if (made) await poolChanged(tools, AGENT_POOL);
   const found = queues.find((queue) => queue.name === name);
   return found ?? madeOnce(tools, pool.id, name, () => addQueue(tools, pool, queues, body));
 }
