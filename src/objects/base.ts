@@ -153,7 +153,9 @@ export abstract class SluiceObject extends Durable {
     const [first] = this.sql.exec<{ at: number | null }>("select min(at) as at from sluice_timer").toArray();
     if (first?.at === null || first?.at === undefined) return;
     const armed = await this.state.storage.getAlarm();
-    if (armed === null || armed > first.at) await this.state.storage.setAlarm(first.at);
+    // A timer may be set to any time that somebody has asked for; alarms only to those that the platform takes.
+    const at = Math.min(Math.max(first.at, 0), LATEST_ALARM_MS);
+    if (armed === null || armed > at) await this.state.storage.setAlarm(at);
   }
 
   /**
@@ -189,3 +191,5 @@ export abstract class SluiceObject extends Durable {
 }
 
 const RETRY_TIMER_MS = 5_000;
+/** The platform takes no alarm after 2189. An alarm that rings before its timer is due is armed again. */
+const LATEST_ALARM_MS = Date.UTC(2180);
