@@ -1,0 +1,248 @@
+import { afterAll, expect, test, vi } from "vitest";
+import { aFlow, aFlowRun, api, unique } from "../support/world";
+import { ask, BAD_JSON, BAD_TIMES, failingJobs, poisoned, type Place, type Question } from "./world";
+
+vi.spyOn(console, "error").mockImplementation(() => {});
+
+/** What a kind of row is called, how one is made, and who may come across it; the healthy one is there, too. */
+interface Subject {
+  name: string;
+  make(): Promise<string>;
+  /** Columns, by `table.column`, that may hold bad JSON or bad times. */
+  json: readonly string[];
+  times: readonly string[];
+  /** The column of a table that holds the row's id, where it is not `id`. */
+  keys?: Readonly<Record<string, string>>;
+  questions(healthy: string, bad: string): Question[];
+}
+
+const idOf = async (path: string, body: unknown): Promise<string> => {
+  const { status, body: answer } = await api<{ id: string }>("POST", path, body);
+  if (status > 201) throw new Error(`${path}: ${status} ${JSON.stringify(answer)}`);
+  return answer.id;
+};
+
+const list = (path: string, shows: readonly string[], body: unknown = {}): Question => ({
+  method: "POST",
+  path,
+  body,
+  shows,
+});
+const count = (path: string): Question => ({ method: "POST", path, body: {}, shows: [] });
+const read = (path: string, id: string): Question => ({ method: "GET", path, shows: [id] });
+
+/** The names of things by their ids, where the API reads them by name. */
+const names = new Map<string, string>();
+async function named(path: string, prefix: string, fields: (name: string) => Record<string, unknown>): Promise<string> {
+  const name = unique(prefix);
+  const id = await idOf(path, { name, ...fields(name) });
+  names.set(id, name);
+  return id;
+}
+const nameOf = (id: string) => names.get(id) ?? "";
+
+const SUBJECTS: readonly Subject[] = [
+  {
+    name: "a flow",
+    make: () => aFlow(),
+    json: ["flow.tags", "flow.labels"],
+    times: ["flow.created", "flow.updated"],
+    questions: (healthy, bad) => [
+      list("/flows/filter", [healthy, bad], { sort: "CREATED_DESC" }),
+      list("/flows/paginate", [healthy, bad]),
+      count("/flows/count"),
+      read(`/flows/${healthy}`, healthy),
+      read(`/flows/${bad}`, bad),
+    ],
+  },
+  {
+    name: "a variable",
+    make: () => named("/variables/", "variable", (name) => ({ name: name.replaceAll("-", "_"), value: { n: 1 } })),
+    json: ["variable.value", "variable.tags"],
+    times: ["variable.created", "variable.updated"],
+    questions: (healthy, bad) => [
+      list("/variables/filter", [healthy, bad]),
+      count("/variables/count"),
+      read(`/variables/${healthy}`, healthy),
+      read(`/variables/${bad}`, bad),
+    ],
+  },
+  {
+    name: "a work pool",
+    make: () => named("/work_pools/", "pool", () => ({ type: "process" })),
+    json: ["work_pool.base_job_template", "work_pool.storage_configuration"],
+    times: ["work_pool.created", "work_pool.updated", "work_pool.last_transitioned_status_at"],
+    questions: (healthy, bad) => [
+      list("/work_pools/filter", [healthy, bad]),
+      count("/work_pools/count"),
+      list("/work_queues/filter", []),
+      list("/deployments/filter", []),
+      ...[healthy, bad].flatMap((id) => [
+        read(`/work_pools/${nameOf(id)}`, id),
+        list(`/work_pools/${nameOf(id)}/queues/filter`, []),
+        list(`/work_pools/${nameOf(id)}/workers/filter`, []),
+        list(`/work_pools/${nameOf(id)}/get_scheduled_flow_runs`, []),
+        list(`/work_pools/${nameOf(id)}/concurrency_status`, []),
+      ]),
+    ],
+  },
+  {
+    name: "a work queue",
+    make: () => named("/work_queues/", "queue", () => ({})),
+    json: ["work_queue.filter"],
+    times: ["work_queue.created", "work_queue.updated", "work_queue.last_polled"],
+    questions: (healthy, bad) => [
+      list("/work_queues/filter", [healthy, bad]),
+      ...[healthy, bad].flatMap((id) => [
+        read(`/work_queues/${id}`, id),
+        read(`/work_queues/name/${nameOf(id)}`, id),
+        { method: "GET", path: `/work_queues/${id}/status`, shows: [] } as const,
+        list(`/work_queues/${id}/get_runs`, []),
+      ]),
+    ],
+  },
+  {
+    name: "a concurrency limit",
+    make: () => named("/v2/concurrency_limits/", "limit", () => ({ limit: 3 })),
+    json: [],
+    times: [
+      "concurrency_limit.created",
+      "concurrency_limit.updated",
+      "concurrency_limit.limit",
+      "concurrency_limit.slot_decay_per_second",
+      "concurrency_limit.avg_slot_occupancy_seconds",
+    ],
+    questions: (healthy, bad) => [
+      list("/v2/concurrency_limits/filter", [healthy, bad]),
+      read(`/v2/concurrency_limits/${healthy}`, healthy),
+      read(`/v2/concurrency_limits/${bad}`, bad),
+      list("/v2/concurrency_limits/increment", [healthy], { names: [nameOf(healthy)], slots: 1, mode: "concurrency" }),
+      list("/v2/concurrency_limits/decrement", [], { names: [nameOf(healthy)], slots: 1, occupancy_seconds: 1 }),
+    ],
+  },
+  {
+    name: "a deployment",
+    make: async () => named("/deployments/", "deployment", () => ({ ...DEPLOYMENT, flow_id: flowId })),
+    json: [
+      "parameters",
+      "job_variables",
+      "parameter_openapi_schema",
+      "pull_steps",
+      "tags",
+      "labels",
+      "version_info",
+      "concurrency_options",
+      "created_by",
+      "updated_by",
+      "reliability",
+    ]
+      .map((column) => `deployment.${column}`)
+      .concat("deployment_schedule.parameters", "deployment_schedule.missed_runs", "deployment_version.content"),
+    times: [
+      "deployment.created",
+      "deployment.last_polled",
+      "deployment.concurrency_limit",
+      "deployment_schedule.created",
+      "deployment_schedule.updated",
+      "deployment_schedule.scheduled_until",
+      "deployment_schedule.top_up_at",
+      "deployment_schedule.max_scheduled_runs",
+      "deployment_version.created",
+    ],
+    keys: { deployment_schedule: "deployment_id", deployment_version: "deployment_id" },
+    questions: (healthy, bad) => [
+      list("/deployments/filter", [healthy, bad]),
+      list("/deployments/paginate", [healthy, bad]),
+      count("/deployments/count"),
+      list("/deployments/get_scheduled_flow_runs", [], { deployment_ids: [healthy, bad] }),
+      list("/flow_runs/filter", []),
+      ...[healthy, bad].flatMap((id) => [
+        read(`/deployments/${id}`, id),
+        { method: "GET", path: `/deployments/${id}/schedules`, shows: [] } as const,
+        { method: "GET", path: `/deployments/${id}/versions`, shows: [] } as const,
+        { method: "GET", path: `/deployments/${id}/reliability`, shows: [] } as const,
+        { method: "GET", path: `/deployments/${id}/work_queue_check`, shows: [] } as const,
+      ]),
+      list(`/deployments/${healthy}/schedule`, []),
+    ],
+  },
+  {
+    name: "a task run",
+    make: () =>
+      idOf("/task_runs/", {
+        flow_run_id: runId,
+        task_key: "t",
+        dynamic_key: unique("key"),
+        state: { type: "RUNNING" },
+      }),
+    json: ["states", "tags", "labels", "task_inputs", "empirical_policy"].map((column) => `task_run.${column}`),
+    times: [
+      "created",
+      "state_timestamp",
+      "expected_start_time",
+      "next_scheduled_start_time",
+      "start_time",
+      "end_time",
+      "total_run_time",
+      "cache_expiration",
+      "run_count",
+    ].map((column) => `task_run.${column}`),
+    questions: (healthy, bad) => [
+      ...["EXPECTED_START_TIME_ASC", "ID_DESC", "END_TIME_DESC"].map((sort) =>
+        list("/task_runs/filter", [healthy, bad], { sort }),
+      ),
+      list("/task_runs/paginate", [healthy, bad]),
+      count("/task_runs/count"),
+      list("/task_runs/history", [], HISTORY),
+      { method: "GET", path: `/flow_runs/${runId}/graph-v2`, shows: [healthy] },
+      { method: "GET", path: `/flow_runs/${runId}/graph`, shows: [healthy] },
+      ...[healthy, bad].flatMap((id) => [
+        read(`/task_runs/${id}`, id),
+        { method: "GET", path: `/task_run_states/?task_run_id=${id}`, shows: [] } as const,
+      ]),
+      list("/flow_runs/filter", [runId], { task_runs: { state: { type: { any_: ["RUNNING"] } } } }),
+    ],
+  },
+];
+
+const DEPLOYMENT = { parameters: { n: 1 }, schedules: [{ schedule: { interval: 3600 }, slug: "hourly" }] };
+const HISTORY = {
+  history_start: "2000-01-01T00:00:00Z",
+  history_end: "2100-01-01T00:00:00Z",
+  history_interval_seconds: 86_400 * 365,
+};
+const flowId = await aFlow();
+const runId = (await aFlowRun({ flow_id: flowId, state: { type: "RUNNING" } })).id;
+
+const made = new Map<Subject, Promise<readonly [string, string]>>();
+function pairOf(subject: Subject): Promise<readonly [string, string]> {
+  const pair = made.get(subject) ?? (async () => [await subject.make(), await subject.make()] as const)();
+  made.set(subject, pair);
+  return pair;
+}
+
+const cases = SUBJECTS.flatMap((subject) => [
+  ...subject.json.flatMap((place) =>
+    Object.entries(BAD_JSON).map(([name, text]) => [subject.name, place, name, text, subject] as const),
+  ),
+  ...subject.times.flatMap((place) =>
+    BAD_TIMES.map((time) => [subject.name, place, String(time), time, subject] as const),
+  ),
+]);
+
+function placeOf(subject: Subject, where: string, id: string): Place {
+  const [table = "", column = ""] = where.split(".");
+  const key = subject.keys?.[table];
+  return { table, column, id, ...(key !== undefined && { key }) };
+}
+
+test.for(cases)("the lists, reads and sweeps go on beside %s whose %s is %s", async ([, where, , value, subject]) => {
+  const [healthy, bad] = await pairOf(subject);
+  const wrong = await poisoned(placeOf(subject, where, bad), value, async () => [
+    ...(await ask(subject.questions(healthy, bad))),
+    ...(await failingJobs()),
+  ]);
+  expect(wrong).toEqual([]);
+});
+
+afterAll(() => vi.restoreAllMocks());

@@ -1,0 +1,87 @@
+/**
+ * Rows that were written before values had bounds. A healthy world is made through the API, one column of one row is poisoned
+ * straight in the table, everything that may come across the row is asked, and the column gets its own value back.
+ */
+import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
+import { CRONS } from "#services/crons";
+import { makeTools, type Tools } from "#tools";
+import { api, WORKSPACE } from "../support/world";
+
+/** Times in microseconds that no calendar has: 1e18 seconds before and after 1970, and the year 10000. */
+export const BAD_TIMES = [1e24, -1e24, 253_402_300_800_000_000] as const;
+
+/** Texts in columns of JSON that nobody can read, that nest too deep, or that are another kind of value. */
+export const BAD_JSON: Readonly<Record<string, string>> = {
+  "the beginning of an object": '{"a":',
+  "1,100 levels deep": `${'{"a":'.repeat(1100)}1${"}".repeat(1100)}`,
+  "100,000 levels deep": `${"[".repeat(100_000)}${"]".repeat(100_000)}`,
+  "a number": "7",
+};
+
+/** A question, and the ids or names that its answer has to show. */
+export interface Question {
+  method: "GET" | "POST";
+  path: string;
+  body?: unknown;
+  shows: readonly string[];
+}
+
+/** A column of a row. */
+export interface Place {
+  table: string;
+  column: string;
+  /** The row's id, in the column `key`. */
+  id: string;
+  key?: string;
+}
+
+/** Poisons a column while the work goes on, and puts its own value back. */
+export async function poisoned<T>(place: Place, value: unknown, work: () => Promise<T>): Promise<T> {
+  const where = `where ${place.key ?? "id"} = ?`;
+  const before = await env.DB.prepare(`select "${place.column}" as value from ${place.table} ${where}`)
+    .bind(place.id)
+    .first<{ value: unknown }>();
+  if (!before) throw new Error(`no row ${place.id} in ${place.table}`);
+  const set = (to: unknown) =>
+    env.DB.prepare(`update ${place.table} set "${place.column}" = ? ${where}`).bind(to, place.id).run();
+  await set(value);
+  try {
+    return await work();
+  } finally {
+    await set(before.value);
+  }
+}
+
+/** What does not hold: answers that are not 200, and answers that leave out what they have to show. */
+export async function ask(questions: readonly Question[]): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const { method, path, body, shows } of questions) {
+    const name = `${method} ${path} ${JSON.stringify(body ?? null)}`;
+    const answer = await api<unknown>(method, path, body).catch((error: unknown) => String(error));
+    if (typeof answer === "string") {
+      wrong.push(`${name}: ${answer}`);
+      continue;
+    }
+    const text = JSON.stringify(answer.body);
+    const missing = shows.filter((id) => !text.includes(id));
+    if (answer.status !== 200) wrong.push(`${name}: ${answer.status} ${text.slice(0, 200)}`);
+    else if (missing.length > 0) wrong.push(`${name}: does not show ${missing.join(", ")}`);
+  }
+  return wrong;
+}
+
+/** The jobs of the clock that fail. */
+export async function failingJobs(change: (tools: Tools) => Tools = (tools) => tools): Promise<string[]> {
+  const context = createExecutionContext();
+  const tools = change(makeTools(env, WORKSPACE, (promise) => context.waitUntil(promise)));
+  const failed: string[] = [];
+  for (const job of CRONS["* * * * *"] ?? []) {
+    try {
+      await job.run(tools);
+    } catch (error) {
+      failed.push(`the job "${job.name}": ${String(error instanceof Error ? error.stack : error).slice(0, 300)}`);
+    }
+  }
+  await waitOnExecutionContext(context);
+  return failed;
+}
