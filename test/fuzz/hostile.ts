@@ -151,25 +151,18 @@ export const hostileWords: readonly string[] = [
 
 const MARK = /«(\w+):([^»]*)»/g;
 
-/** Writes the marks of a text out; `lookUp` knows those that are about the world. */
-export function expand(text: string, lookUp: (kind: string, of: string) => string): string {
-  return text.replaceAll(MARK, (_, kind: string, of: string) => {
-    const count = Number(of);
-    switch (kind) {
-      case "deep":
-        return "[".repeat(count) + "]".repeat(count);
-      case "object":
-        return `${'{"a":'.repeat(count)}1${"}".repeat(count)}`;
-      case "text":
-        return "x".repeat(count);
-      case "emoji":
-        return "😀".repeat(count / 2);
-      case "list":
-        return `[${Array.from({ length: count }, (__, index) => `"item-${index}"`).join(",")}]`;
-      case "ids":
-        return `[${Array.from({ length: count }, (__, index) => `"0199f7d4-3c3c-7c3c-8c3c-${index.toString(16).padStart(12, "0")}"`).join(",")}]`;
-      default:
-        return lookUp(kind, of);
-    }
-  });
+/** Writes the marks of a text out; those of other kinds, which name things of the world, stay as they are. */
+export function expand(text: string): string {
+  return text.replaceAll(MARK, (mark, kind: string, of: string) => LARGE[kind]?.(Number(of)) ?? mark);
 }
+
+const LARGE: Readonly<Record<string, (count: number) => string>> = {
+  deep: (count) => "[".repeat(count) + "]".repeat(count),
+  object: (count) => `${'{"a":'.repeat(count)}1${"}".repeat(count)}`,
+  text: (count) => "x".repeat(count),
+  emoji: (count) => "😀".repeat(count / 2),
+  list: (count) => JSON.stringify(Array.from({ length: count }, (_, index) => `item-${index}`)),
+  ids: (count) => JSON.stringify(Array.from({ length: count }, (_, index) => idOf(index))),
+};
+
+const idOf = (index: number) => `0199f7d4-3c3c-7c3c-8c3c-${index.toString(16).padStart(12, "0")}`;

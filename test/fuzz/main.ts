@@ -1,6 +1,8 @@
 /**
  * Hostile requests against a real server for as long as one likes:
- * `npm run test:fuzz -- --minutes 15 [--seed N] [--url http://…/api]`. Without a URL it starts a server of its own. Prints what
+ * `npm run test:fuzz -- --minutes 15 [--seed N] [--url http://…/api]
+ * [--only PATTERN] [--checks N]`. `--only` takes operations whose method and path match, `--checks` is how many lists and polls are
+ * asked after each request. Without a URL it starts a server of its own. Prints what
  * was sent and answered, each request that ended badly, and the memory of workerd; fails if anything was found.
  */
 import { readFileSync } from "node:fs";
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "15" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     url: { type: "string" },
+    only: { type: "string", default: "." },
     checks: { type: "string", default: "4" },
   },
 });
@@ -38,6 +41,7 @@ let sent = 0;
 let told = 0;
 try {
   const report = await run(document, seed, send, {
+    only: new RegExp(values.only),
     checks: Number(values.checks),
     intake: true,
     isOver: () => Date.now() >= end || (server !== undefined && !server.program.isRunning),

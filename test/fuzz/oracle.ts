@@ -159,7 +159,7 @@ export class Rota {
   private async make(checks: readonly Check[], after: string): Promise<Finding[]> {
     const findings: Finding[] = [];
     for (const [method, path, body] of checks) {
-      const { status, text } = await this.send(method, this.world.path(path), body && this.world.body(body));
+      const { status, text } = await this.send(method, this.world.path(path), body && this.world.named(body));
       if (status >= 500)
         findings.push(...this.tell(`${method} ${path} ${body ?? ""}`, after, `${status} ${text.slice(0, SHOWN)}`));
     }

@@ -76,8 +76,9 @@ export class Requests {
   private readonly schemas: Record<string, Schema>;
   private readonly arbitraries = new Map<Operation, fc.Arbitrary<Plan>>();
 
-  constructor(document: Document) {
-    this.operations = operationsOf(document);
+  /** Requests of the operations whose method and path match. */
+  constructor(document: Document, only = /./) {
+    this.operations = operationsOf(document).filter(({ method, path }) => only.test(`${method} ${path}`));
     this.schemas = document.components.schemas;
   }
 

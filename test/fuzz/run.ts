@@ -1,6 +1,7 @@
 /** Plays generated requests against a server, and watches what becomes of it. */
-import { Oracle, Rota, type Answer, type Finding } from "./oracle.ts";
-import { Requests, type Document, type Plan } from "./requests.ts";
+import { expand } from "./hostile.ts";
+import { Oracle, Rota, type Finding } from "./oracle.ts";
+import { Requests, type Document } from "./requests.ts";
 import { World, type Send } from "./world.ts";
 
 /** So many requests are played between two new worlds. */
@@ -30,6 +31,8 @@ export interface Scene {
 
 /** How a run is watched. */
 export interface Watch {
+  /** Only operations whose method and path match. */
+  only?: RegExp;
   /** Checks of the rota after each request. */
   checks: number;
   /** Whether an event is sent and looked for after each world. */
@@ -43,7 +46,7 @@ export interface Watch {
 /** Plays the requests of a seed until the watch says that it is over. */
 export async function run(document: Document, seed: number, send: Send, watch: Watch): Promise<Report> {
   const report = new Report();
-  const requests = new Requests(document);
+  const requests = new Requests(document, watch.only);
   const oracle = new Oracle(document);
   const world = new World(send);
   const rota = new Rota(send, world);
@@ -51,8 +54,11 @@ export async function run(document: Document, seed: number, send: Send, watch: W
     await world.build();
     for (const plan of requests.sample(seed + turn * WORLD_EVERY, WORLD_EVERY)) {
       if (watch.isOver(report)) break;
-      const request = printed(plan, world);
-      const answer = await play(plan, world, send);
+      // What is large stays a mark until it is sent, so that the request can be read.
+      const path = world.path(plan.path);
+      const body = plan.body === undefined ? undefined : world.named(plan.body);
+      const request = `${plan.method} ${path.slice(0, SHOWN)} ${(body ?? "").slice(0, SHOWN)}`;
+      const answer = await send(plan.method, path, body === undefined ? undefined : expand(body));
       report.requests += 1;
       report.answers.set(answer.status, (report.answers.get(answer.status) ?? 0) + 1);
       report.findings.push(...oracle.judge(plan, request, answer), ...(await rota.some(watch.checks, request)));
@@ -64,15 +70,3 @@ export async function run(document: Document, seed: number, send: Send, watch: W
   }
   return report;
 }
-
-function play({ method, path, body }: Plan, world: World, send: Send): Promise<Answer> {
-  return send(method, world.path(path), body === undefined ? undefined : world.body(body));
-}
-
-/** The request as it can be read and sent again: only what is large stays a mark. */
-function printed({ method, path, body }: Plan, world: World): string {
-  return `${method} ${world.path(path).slice(0, SHOWN)} ${known(body ?? "", world).slice(0, SHOWN)}`;
-}
-
-const known = (text: string, world: World) =>
-  text.replaceAll(/«(\w+):(\d)»/g, (_, kind: string, of: string) => world.one(kind, Number(of)));

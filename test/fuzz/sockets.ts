@@ -1,5 +1,6 @@
 /** Hostile messages over WebSockets: to those that take events, and to those that show them. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { expand } from "./hostile.ts";
 import type { Finding } from "./oracle.ts";
 import type { Scene } from "./run.ts";
 
@@ -11,8 +12,10 @@ const GARBAGE = ["", "{", "null", "[]", '{"type":"auth"}', "\u0000", "«deep:100
 
 /** Plays both kinds of sockets; an event that is sent properly after that must be found. */
 export async function playSockets(url: string, scene: Scene): Promise<Finding[]> {
-  const events = texts(scene, "Event").map((text) => scene.world.body(text));
-  const filters = texts(scene, "EventFilter").map((text) => `{"type":"filter","filter":${scene.world.body(text)}}`);
+  const events = texts(scene, "Event").map((text) => expand(scene.world.named(text)));
+  const filters = texts(scene, "EventFilter").map(
+    (text) => `{"type":"filter","filter":${expand(scene.world.named(text))}}`,
+  );
   for (const text of events) await say(url, "/events/in", [text]);
   for (const text of filters) await say(url, "/events/out", [text]);
   await say(url, "/logs/out", filters.slice(0, 2));

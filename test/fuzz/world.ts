@@ -31,6 +31,8 @@ export type Kind =
   | "input_key"
   | "page_token";
 
+/** Things are numbered by one digit; sizes and depths have more. */
+const THING = /«(\w+):(\d)»/g;
 const KEPT = 12;
 
 /** What the builder reads of an answer. */
@@ -61,14 +63,19 @@ export class World {
     return known.at(-1 - (index % Math.max(1, known.length))) ?? "none-such";
   }
 
-  /** A body with its marks written out: `«flow:3»` is the id of a flow. */
-  body(text: string): string {
-    return expand(text, (kind, of) => JSON.stringify(this.one(kind, Number(of))).slice(1, -1));
+  /** A body in which the things are named, `«flow:3»` by the id of a flow; what is large stays a mark. */
+  named(text: string): string {
+    return text.replaceAll(THING, (_, kind: string, of: string) =>
+      JSON.stringify(this.one(kind, Number(of))).slice(1, -1),
+    );
   }
 
-  /** A path with its marks written out. */
+  /** A path with all its marks written out. */
   path(text: string): string {
-    return expand(text, (kind, of) => encodeURIComponent(this.one(kind, Number(of)).toWellFormed()));
+    const named = text.replaceAll(THING, (_, kind: string, of: string) =>
+      encodeURIComponent(this.one(kind, Number(of)).toWellFormed()),
+    );
+    return expand(named);
   }
 
   /** Makes one of each thing. Each call makes new ones, for what was made before may have been deleted. */

@@ -4,7 +4,7 @@ import { ask, failingJobs, poisoned, type Question } from "./world";
 
 vi.spyOn(console, "error").mockImplementation(() => {});
 
-const SCHEDULES: readonly (readonly [string, string])[] = [
+const SCHEDULES: readonly (readonly [string, Record<string, unknown>])[] = [
   [
     "excludes each of its dates",
     { rrule: "DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY", timezone: "UTC" },
@@ -22,14 +22,16 @@ const SCHEDULES: readonly (readonly [string, string])[] = [
   ["has an interval of nothing", { interval: 0, anchor_date: "2026-01-01T00:00:00Z", timezone: "UTC" }],
   ["has an interval of 1e300", { interval: 1e300, anchor_date: "2026-01-01T00:00:00Z", timezone: "UTC" }],
   ["has no fields", {}],
-].map(([name, schedule]) => [String(name), JSON.stringify(schedule)] as const);
+];
 const TEXTS: readonly (readonly [string, string])[] = [
   ["is cut off", '{"cron":'],
   ["is a number", "7"],
   ["nests 1,100 levels deep", `${'{"a":'.repeat(1100)}1${"}".repeat(1100)}`],
 ];
 
-test.for([...SCHEDULES, ...TEXTS])("others' runs are made beside a schedule that %s", async ([, text]) => {
+const CASES = [...SCHEDULES.map(([name, schedule]) => [name, JSON.stringify(schedule)] as const), ...TEXTS];
+
+test.for(CASES)("others' runs are made beside a schedule that %s", async ([, text]) => {
   const flow_id = await aFlow();
   const schedules = [{ schedule: { cron: "*/10 * * * *", timezone: "UTC" } }];
   const made = async () => {

@@ -94,13 +94,11 @@ test.for(LOG_ROWS)("logs are listed and downloaded beside a segment that %s", as
   };
   const shows = logs.map(({ message }) => message);
   const ofRun = { flow_run_id: { any_: [run.id] } };
-  const questions: Question[] = [
-    ...["TIMESTAMP_ASC", "TIMESTAMP_DESC"].flatMap((sort): Question[] => [
-      { method: "POST", path: "/logs/filter", body: { sort }, shows },
-      { method: "POST", path: "/logs/filter", body: { sort, logs: ofRun }, shows },
-      { method: "POST", path: "/logs/filter", body: { sort, logs: { ...ofRun, level: { ge_: 10 } } }, shows },
-    ]),
-  ];
+  const questions = ["TIMESTAMP_ASC", "TIMESTAMP_DESC"].flatMap((sort): Question[] => [
+    { method: "POST", path: "/logs/filter", body: { sort }, shows },
+    { method: "POST", path: "/logs/filter", body: { sort, logs: ofRun }, shows },
+    { method: "POST", path: "/logs/filter", body: { sort, logs: { ...ofRun, level: { ge_: 10 } } }, shows },
+  ]);
   const minute = Math.floor(now / 60_000_000) * 60_000_000;
   const wrong = await withRow("log_segment", row, "digest", async () => {
     await env.DB.prepare("insert or ignore into log_minute (workspace_id, minute, run_id) values (?, ?, ?)")
