@@ -39,6 +39,8 @@ console.log(`seed ${seed}, ${values.minutes} minutes, ${url}`);
 
 let sent = 0;
 let told = 0;
+/** How often each kind of finding came; the first of each is told in full. */
+const kinds = new Map<string, number>();
 try {
   const report = await run(document, seed, send, {
     only: new RegExp(values.only),
@@ -47,6 +49,7 @@ try {
     isOver: () => Date.now() >= end || (server !== undefined && !server.program.isRunning),
     between,
   });
+  for (const [kind, count] of kinds) console.log(`${count} x ${kind}`);
   console.log(report.summary);
   if (server) console.log(`workerd holds ${server.memory()} MB`);
   process.exitCode = report.findings.length === 0 ? 0 : 1;
@@ -75,8 +78,12 @@ async function send(method: string, path: string, body?: string): Promise<{ stat
 /** Between two worlds: the sockets, and what was found since the last time. */
 async function between(report: Report, scene: Scene): Promise<void> {
   report.findings.push(...(await playSockets(url, scene)));
-  for (const finding of report.findings.slice(told))
-    console.log(`${finding.kind}: ${finding.request}\n    ${finding.answer}${causeOf(finding)}`);
+  for (const finding of report.findings.slice(told)) {
+    const kind = kindOf(finding);
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    if (kinds.get(kind) === 1)
+      console.log(`${finding.kind}: ${finding.request}\n    ${finding.answer}${causeOf(finding)}`);
+  }
   told = report.findings.length;
   if (report.requests % 600 === 0) console.error(`${report.summary}${server ? `; ${server.memory()} MB` : ""}`);
 }
@@ -86,4 +93,9 @@ function causeOf({ answer }: Finding): string {
   const id = /"request_id":"([^"]+)"/.exec(answer)?.[1];
   const line = id && server?.program.output.split("\n").find((one) => one.includes(id) && one.includes("stack"));
   return line ? `\n    ${line.slice(0, 900)}` : "";
+}
+
+/** What findings of one cause have in common: the operation, and the answer but for ids and numbers. */
+function kindOf({ kind, operation, answer }: Finding): string {
+  return `${kind} ${operation} ${answer.replaceAll(/[0-9a-f-]{36}|\d+/g, "…").slice(0, 60)}`;
 }

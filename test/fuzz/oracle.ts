@@ -5,7 +5,9 @@ import type { Send, World } from "./world.ts";
 
 /** One thing that does not hold. */
 export interface Finding {
-  kind: "5xx" | "schema" | "check" | "no answer";
+  kind: "5xx" | "schema" | "check";
+  /** The operation, or the check, that failed. */
+  operation: string;
   /** The request that showed it. */
   request: string;
   /** What was answered. */
@@ -41,7 +43,12 @@ export class Oracle {
   /** What is wrong with an answer. */
   judge(plan: Plan, request: string, { status, text }: Answer): Finding[] {
     const found = (kind: Finding["kind"], why: string): Finding[] => [
-      { kind, request, answer: `${status} ${why} ${text.slice(0, SHOWN)}` },
+      {
+        kind,
+        operation: `${plan.method} ${plan.operation.path}`,
+        request,
+        answer: `${status} ${why} ${text.slice(0, SHOWN)}`,
+      },
     ];
     if (status >= 500) return found("5xx", "");
     if (plan.method !== plan.operation.method) return [];
@@ -169,6 +176,6 @@ export class Rota {
   private tell(check: string, after: string, answer: string): Finding[] {
     if (this.broken.has(check)) return [];
     this.broken.add(check);
-    return [{ kind: "check", request: after, answer: `${check} answered ${answer}` }];
+    return [{ kind: "check", operation: check, request: after, answer: `${check} answered ${answer}` }];
   }
 }

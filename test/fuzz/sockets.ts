@@ -31,6 +31,7 @@ export async function playSockets(url: string, scene: Scene): Promise<Finding[]>
   return [
     {
       kind: "check",
+      operation: "/events/in",
       request: `/events/in after ${texts(scene, "Event").join("\n")}`,
       answer: "a healthy event is not found",
     },
