@@ -18,6 +18,8 @@ import { playSockets } from "./sockets.ts";
 const PATIENCE_MS = 20_000;
 /** One body of so many is sent in chunks, its length untold. */
 const CHUNKED_EVERY = 5;
+/** A server that has answered nothing for so many requests is gone. */
+const SILENT_TRIES = 4;
 const MINUTE_MS = 60_000;
 
 const { values } = parseArgs({
@@ -38,6 +40,8 @@ const url = server?.url ?? values.url ?? "";
 console.log(`seed ${seed}, ${values.minutes} minutes, ${url}`);
 
 let sent = 0;
+/** Requests without an answer since the last one that had one. */
+let silent = 0;
 let told = 0;
 /** How often each kind of finding came; the first of each is told in full. */
 const kinds = new Map<string, number>();
@@ -46,7 +50,7 @@ try {
     only: new RegExp(values.only),
     checks: Number(values.checks),
     intake: true,
-    isOver: () => Date.now() >= end || (server !== undefined && !server.program.isRunning),
+    isOver: () => Date.now() >= end || silent >= SILENT_TRIES,
     between,
   });
   for (const [kind, count] of kinds) console.log(`${count} x ${kind}`);
@@ -68,9 +72,12 @@ async function send(method: string, path: string, body?: string): Promise<{ stat
       ...(body !== undefined && !isChunked && { body }),
       ...(isChunked && { body: new Blob([body]).stream(), duplex: "half" }),
     });
-    return { status: response.status, text: await response.text() };
+    const text = await response.text();
+    silent = 0;
+    return { status: response.status, text };
   } catch (error) {
     // No answer, or none in time: told as a fault of the server.
+    silent += 1;
     return { status: 599, text: String(error instanceof Error ? (error.cause ?? error) : error) };
   }
 }
