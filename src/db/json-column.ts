@@ -1,12 +1,20 @@
-/** JSON columns in statements that look over many rows: one that holds no JSON must not fail them all. */
-import { type SQL, sql } from "drizzle-orm";
+/**
+ * JSON columns as SQLite's JSON functions take them. One text that they cannot read, of a row from before there were bounds,
+ * would fail the whole statement, and with it a list, a poll or a sweep of everybody's.
+ */
+import { type SQL, sql, type SQLWrapper } from "drizzle-orm";
 
-/** A value within a JSON column (`r.created_by`) by its path (`$.id`); null where the column holds no JSON that SQLite can read. */
-export function jsonValue(column: string, path: string): SQL {
-  return sql.raw(`(case when json_valid(${column}) then ${column} ->> '${path}' end)`);
+/** A column of objects; what cannot be read is an empty one. */
+export function asObject(column: SQLWrapper): SQL {
+  return sql`iif(json_valid(${column}), ${column}, '{}')`;
 }
 
-/** A column with a JSON array, for `json_each`; an empty one where it holds no JSON. */
-export function jsonArray(column: string): SQL {
-  return sql.raw(`(case when json_valid(${column}) then ${column} else '[]' end)`);
+/** A column of lists; what cannot be read is an empty one. */
+export function asList(column: SQLWrapper): SQL {
+  return sql`iif(json_valid(${column}), ${column}, '[]')`;
+}
+
+/** A value within a column (`r.created_by`) by its path (`$.id`); null where the column cannot be read. */
+export function jsonValue(column: string, path: string): SQL {
+  return sql.raw(`(iif(json_valid(${column}), ${column}, '{}') ->> '${path}')`);
 }

@@ -57,7 +57,7 @@ export function keepStateId(workspaceId: string, row: { id: string; state_ids: s
  */
 export function stateIdsOf(runs: SQL): SQL {
   return sql`(
-    select listed.value as id, 1000000000000 + listed.key as place from ${flow_run} r join json_each(r.state_ids) listed where ${runs}
+    select listed.value as id, 1000000000000 + listed.key as place from ${flow_run} r join json_each(iif(json_valid(r.state_ids), r.state_ids, '[]')) listed where ${runs}
     union all
     select listed.value, ${MAX_IN_PAGE} * page.ordinal + listed.key from ${flow_run} r
       join ${flow_run_state_page} page on page.workspace_id = r.workspace_id and page.flow_run_id = r.id
@@ -66,11 +66,11 @@ export function stateIdsOf(runs: SQL): SQL {
 
 /** The id of the first state of a run `r`. */
 export const FIRST_STATE_ID = sql.raw(`(coalesce((select page.state_ids from flow_run_state_page page
-  where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and page.ordinal = 0), r.state_ids) ->> '$[0]')`);
+  where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and page.ordinal = 0), iif(json_valid(r.state_ids), r.state_ids, '[]')) ->> '$[0]')`);
 
 /** The id of the state of a run `r` that came before a state `st`; null where that is the first. */
 export const STATE_ID_BEFORE = sql.raw(`coalesce(
-  (select prior.value from json_each(r.state_ids) own join json_each(r.state_ids) prior on prior.key = own.key - 1
+  (select prior.value from json_each(iif(json_valid(r.state_ids), r.state_ids, '[]')) own join json_each(iif(json_valid(r.state_ids), r.state_ids, '[]')) prior on prior.key = own.key - 1
     where own.value = st.id),
   (select coalesce(
       (select prior.value from json_each(page.state_ids) prior where prior.key = own.key - 1),
@@ -79,7 +79,7 @@ export const STATE_ID_BEFORE = sql.raw(`coalesce(
     from flow_run_state_page page join json_each(page.state_ids) own
     where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and own.value = st.id),
   (select last.state_ids ->> '$[#-1]' from flow_run_state_page last where last.workspace_id = r.workspace_id
-    and last.flow_run_id = r.id and st.id = r.state_ids ->> '$[0]' order by last.ordinal desc limit 1))`);
+    and last.flow_run_id = r.id and st.id = iif(json_valid(r.state_ids), r.state_ids, '[]') ->> '$[0]' order by last.ordinal desc limit 1))`);
 
 /** Whether a run `r` has pages. */
 export const HAS_PAGES = sql.raw(`exists (select 1 from flow_run_state_page page

@@ -1,5 +1,6 @@
 /** The parts that filters are made of: operators with their zod shape and SQL, and the groups that combine them. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import { asList } from "#db/json-column";
 import { z } from "zod";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
@@ -201,7 +202,7 @@ export function startsWith(column: SQLWrapper) {
 export function hasAllTags(column: SQLWrapper) {
   return criterion(Values(z.string()), (tags) => {
     if (tags.length === 0) return undefined;
-    return sql`not exists (select 1 from json_each(${JSON.stringify(tags)}) as wanted where wanted.value not in (select value from json_each(${column})))`;
+    return sql`not exists (select 1 from json_each(${JSON.stringify(tags)}) as wanted where wanted.value not in (select value from json_each(${asList(column)})))`;
   });
 }
 
@@ -209,7 +210,7 @@ export function hasAllTags(column: SQLWrapper) {
 export function hasAnyTag(column: SQLWrapper) {
   return criterion(
     Values(z.string()),
-    (tags) => sql`exists (select 1 from json_each(${column}) as tag where tag.value in ${list(tags)})`,
+    (tags) => sql`exists (select 1 from json_each(${asList(column)}) as tag where tag.value in ${list(tags)})`,
   );
 }
 

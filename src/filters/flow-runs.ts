@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
+import { asObject } from "#db/json-column";
 import { Uuid } from "#wire/ids";
 import { StateType, TERMINAL_TYPES } from "#wire/state";
 import {
@@ -88,8 +89,8 @@ export const flowRunFilter = combinable("FlowRunFilter", {
     not_any_: noneOf(z.string(), flow_run.idempotency_key),
   }),
   created_by: combinable("FlowRunFilterCreatedBy", {
-    id_: anyOf(Uuid, sql`${flow_run.created_by} ->> '$.id'`),
-    type_: anyOf(z.string(), sql`${flow_run.created_by} ->> '$.type'`),
+    id_: anyOf(Uuid, sql`${asObject(flow_run.created_by)} ->> '$.id'`),
+    type_: anyOf(z.string(), sql`${asObject(flow_run.created_by)} ->> '$.type'`),
     is_null_: isNull(flow_run.created_by),
   }),
 });

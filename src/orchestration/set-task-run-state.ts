@@ -3,7 +3,6 @@ import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { isPassing, readJson } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
-import { OLD_STATES } from "#db/task-run-states";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
 import { readRecorded } from "#events/read-recorded";
 import { missingObject, unavailable } from "#lib/api-error";

@@ -1,6 +1,6 @@
 /** Runs that somebody took and nobody began: after a while without a sign of life they are scheduled anew. */
 import { sql } from "drizzle-orm";
-import { jsonArray, jsonValue } from "#db/json-column";
+import { asList, jsonValue } from "#db/json-column";
 import { deployment } from "#db/tables/deployment";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import type { ServicesSettings } from "#env";
@@ -76,7 +76,7 @@ export function selectStuck(settings: Settings, { now, listening, before = [] }:
     return listening <= since ? isSilentSince(since, now) : sql`false`;
   };
   return sql`select r.workspace_id, r.id, r.state_id, ${SIGNS}, (
-      select count(*) from json_each(${jsonArray("r.state_ids")}) j cross join ${flow_run_state} s on s.id = j.value
+      select count(*) from json_each(${asList(sql.raw("r.state_ids"))}) j cross join ${flow_run_state} s on s.id = j.value
       where s.type = 'SCHEDULED' and instr(s.message, ${SCHEDULED_ANEW}) = 1
     ) as times
     from ${flow_run} r indexed by flow_run_live

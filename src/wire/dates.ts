@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { plain } from "#wire/scalars";
 import type { Micros } from "#lib/clock";
+import { numberOf } from "#lib/json";
 
 const PATTERN =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*(Z|z|[+-]\d{2}(?::?\d{2})?))?)?$/;
@@ -70,13 +71,15 @@ function zoneOffsetMinutes(zone: string | undefined): number | undefined {
  * Prints a time as the original does: `2026-11-21T10:00:00Z`, with six decimals unless they are all zero. A time beyond the
  * years 1 to 9999, which an old row may hold, is shown as the nearest one within: what is there is always shown.
  */
-export function printTime(time: Micros): string {
+export function printTime(micros: Micros): string {
+  // An old row's number may be one that JavaScript cannot hold.
+  const time = Number(numberOf(micros));
   if (!(time > FIRST_TIME)) return "0001-01-01T00:00:00Z";
   if (time >= LAST_TIME) return LAST_TIME_TEXT;
-  const micros = Math.floor(((time % MICROS_PER_SECOND) + MICROS_PER_SECOND) % MICROS_PER_SECOND);
-  const date = new Date(Math.round((time - micros) / MILLIS_PER_SECOND));
+  const fraction = Math.floor(((time % MICROS_PER_SECOND) + MICROS_PER_SECOND) % MICROS_PER_SECOND);
+  const date = new Date(Math.round((time - fraction) / MILLIS_PER_SECOND));
   const text = date.toISOString().slice(0, 19);
-  return micros === 0 ? `${text}Z` : `${text}.${String(micros).padStart(6, "0")}Z`;
+  return fraction === 0 ? `${text}Z` : `${text}.${String(fraction).padStart(6, "0")}Z`;
 }
 
 /** `printTime` for what may be absent. */

@@ -5,6 +5,7 @@ import { deployment } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sameJson } from "#lib/json-value";
+import { asObject } from "#db/json-column";
 import type { Ids, Micros } from "#lib/clock";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { VersionInfo } from "#wire/version-info";
@@ -148,7 +149,7 @@ export class VersionStore {
         v.ordinal = ${newestOf(sql`v.workspace_id`, sql`v.deployment_id`)} as is_current,
         q.name as queue_name, p.id as pool_id, p.name as pool_name, p.type as pool_type
       from ${deployment_version} v
-      left join ${work_queue} q on q.workspace_id = v.workspace_id and q.id = v.content ->> '$.work_queue_id'
+      left join ${work_queue} q on q.workspace_id = v.workspace_id and q.id = ${asObject(sql.raw("v.content"))} ->> '$.work_queue_id'
       left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
       where v.workspace_id = ${this.workspaceId} and v.deployment_id = ${this.deploymentId} ${rest}`;
   }

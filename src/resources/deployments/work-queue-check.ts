@@ -12,7 +12,7 @@ import type { Tools } from "#tools";
 export async function checkWorkQueues(tools: Tools, id: string) {
   const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
   if (!row) throw notFound("Deployment");
-  const tags = new Set(readJson<string[]>(row.tags));
+  const tags = new Set([readJson<string[]>(row.tags)].flat());
   const queues = await tools.db.rows<WorkQueueRow>(
     sql`select * from ${work_queue} where ${work_queue.workspace_id} = ${tools.workspaceId} and ${work_queue.filter} is not null`,
   );

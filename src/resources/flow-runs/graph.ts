@@ -54,8 +54,8 @@ interface TaskInput {
 
 function printDependency(row: TaskRunRow, now: Micros) {
   const state = statesOf(row).find((one) => one.id === row.state_id) ?? null;
-  const inputs = Object.values(readJson<Record<string, TaskInput[]>>(row.task_inputs)).flat();
-  const upstream = new Set(inputs.flatMap((input) => (input.input_type === "task_run" && input.id ? [input.id] : [])));
+  const inputs = Object.values(readJson<Record<string, TaskInput[]> | null>(row.task_inputs) ?? {}).flat();
+  const upstream = new Set(inputs.flatMap((input) => (input?.input_type === "task_run" && input.id ? [input.id] : [])));
   return {
     id: row.id,
     name: row.name,

@@ -5,6 +5,7 @@ import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { asList, asObject } from "#db/json-column";
 import type { Micros } from "#lib/clock";
 import { isMissed, JOIN_SCHEDULE } from "#orchestration/skip-missed-runs";
 import { STATE_COLUMNS, type StateColumns } from "#resources/flow-runs/store";
@@ -116,12 +117,12 @@ export function readNames({ db, workspaceId }: Tools, ids: readonly string[]): P
 }
 
 function selectRun(run: SQL): SQL {
-  return sql`select r.id, r.name, r.created, r.deployment_id, r.labels ->> '$."prefect.deployment.id"' as origin_id, r.work_queue_name,
-      r.parent_task_run_id, r.infrastructure_pid, r.empirical_policy ->> '$.retry_type' as retry_type, r.run_count,
+  return sql`select r.id, r.name, r.created, r.deployment_id, ${asObject(sql.raw("r.labels"))} ->> '$."prefect.deployment.id"' as origin_id, r.work_queue_name,
+      r.parent_task_run_id, r.infrastructure_pid, ${asObject(sql.raw("r.empirical_policy"))} ->> '$.retry_type' as retry_type, r.run_count,
       r.next_scheduled_start_time as due, r.start_time, r.end_time, ${STATE_COLUMNS},
       d.name as d_name, d.paused as d_paused, d.last_polled as d_last_polled, d.work_queue_id as d_queue_id,
-      coalesce(d.reliability ->> '$.lazarus', 1) as d_lazarus,
-      d.concurrency_options ->> '$.collision_strategy' as d_strategy,
+      coalesce(${asObject(sql.raw("d.reliability"))} ->> '$.lazarus', 1) as d_lazarus,
+      ${asObject(sql.raw("d.concurrency_options"))} ->> '$.collision_strategy' as d_strategy,
       c.id as c_id, c.name as c_name, c."limit" as c_limit, c.active as c_active,
       h.id as h_id, h.slug as h_slug, h.active as h_active,
       q.id as q_id, q.name as q_name, q.is_paused as q_paused, q.concurrency_limit as q_limit, q.priority as q_priority,
@@ -131,7 +132,7 @@ function selectRun(run: SQL): SQL {
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
     left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
     left join ${deployment_schedule} h on h.workspace_id = r.workspace_id and h.deployment_id = r.deployment_id
-      and h.id = r.created_by ->> '$.id'
+      and h.id = ${asObject(sql.raw("r.created_by"))} ->> '$.id'
     left join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     where ${run}`;
@@ -157,7 +158,7 @@ export function selectUnderWay(run: SQL, workspaceId: string): SQL {
 
 function selectTagged(id: string, workspaceId: string): SQL {
   return sql`select t.id, c.id as limit_id, c.name as limit_name, c."limit"
-    from ${task_run} t, json_each(t.tags) tag
+    from ${task_run} t, json_each(${asList(sql.raw("t.tags"))}) tag
     join ${concurrency_limit} c on c.workspace_id = t.workspace_id and c.name = 'tag:' || tag.value and c.active = 1
     where t.workspace_id = ${workspaceId} and t.flow_run_id = ${id} and t.state_type = 'PENDING'
     order by c.name, t.id limit ${MOST_TASKS}`;
@@ -172,6 +173,6 @@ function selectPools(run: SQL, workspaceId: string): SQL {
 }
 
 function selectMissed(run: SQL, now: Micros): SQL {
-  return sql`select s.missed_runs ->> '$.policy' as policy, s.missed_runs ->> '$.window_seconds' as window_seconds
+  return sql`select ${asObject(sql.raw("s.missed_runs"))} ->> '$.policy' as policy, ${asObject(sql.raw("s.missed_runs"))} ->> '$.window_seconds' as window_seconds
     from ${flow_run} r ${JOIN_SCHEDULE} where ${run} and ${isMissed(now)}`;
 }

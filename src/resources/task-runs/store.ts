@@ -53,9 +53,12 @@ export class TaskRunStore {
   }
 }
 
-/** The states of a task run, oldest first. */
+/** The states of a task run, oldest first; without what is no state, in a row that cannot be read. */
 export function statesOf(row: Pick<TaskRunRow, "states">): State[] {
-  return readJson<State[]>(row.states);
+  const states = readJson<unknown>(row.states);
+  return Array.isArray(states)
+    ? (states as (State | null)[]).filter((state): state is State => !!state?.state_details)
+    : [];
 }
 
 /** A task run as answers show it. */

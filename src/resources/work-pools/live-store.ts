@@ -5,6 +5,7 @@ import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { asObject } from "#db/json-column";
 import type { Micros } from "#lib/clock";
 
 /** A run that is due or holds a slot. */
@@ -154,4 +155,4 @@ export class LivePoolStore {
 }
 
 /** Prefect: a run that waits in its process for a retry is no worker's. */
-const notInProcess = sql.raw("coalesce(r.empirical_policy ->> 'retry_type', '') <> 'in_process'");
+const notInProcess = sql`coalesce(${asObject(sql.raw("r.empirical_policy"))} ->> 'retry_type', '') <> 'in_process'`;
