@@ -58,6 +58,7 @@ export const flowRunChangeRoutes = [
       summary: "Resume a paused flow run.",
       params: ById,
       body: embedded({ run_input: JsonObject.nullish() }),
+      otherStatus: 201,
       response: OrchestrationResult,
     },
     async ({ params, body, tools }) => {
