@@ -6,11 +6,25 @@ import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 
-const Texts = z.array(z.string()).nullish();
+/** So many values a list of a filter may have. An event is looked up in them, so their number costs little. */
+const MAX_VALUES = 50_000;
+/** So many prefixes, patterns or filters: each is held against each event. */
+const MAX_PATTERNS = 1_000;
+const MAX_PATTERN_CHARACTERS = 2_000;
+const MAX_FILTERS = 100;
+const MAX_LABELS = 500;
+
+const Texts = z.array(z.string()).max(MAX_VALUES).nullish();
+const Pattern = z.string().max(MAX_PATTERN_CHARACTERS);
+const Prefixes = z.array(Pattern).max(MAX_PATTERNS).nullish();
 
 /** Labels and the patterns (`*`, `?`, a leading `!`) of which one must fit each. */
 export const ResourceSpecification = z
-  .record(z.string(), z.union([z.string(), z.array(z.string())]))
+  .record(z.string(), z.union([Pattern, z.array(Pattern).max(MAX_PATTERNS)]))
+  .refine(
+    (labels) => Object.keys(labels).length <= MAX_LABELS,
+    `A filter may name ${MAX_LABELS} labels of a resource at most`,
+  )
   .meta({ id: "ResourceSpecification" });
 type ResourceSpecification = z.output<typeof ResourceSpecification>;
 
@@ -19,13 +33,13 @@ const EventOccurredFilter = z
   .meta({ id: "EventOccurredFilter" });
 
 const EventNameFilter = z
-  .strictObject({ prefix: Texts, exclude_prefix: Texts, name: Texts, exclude_name: Texts })
+  .strictObject({ prefix: Prefixes, exclude_prefix: Prefixes, name: Texts, exclude_name: Texts })
   .meta({ id: "EventNameFilter" });
 
 const EventResourceFilter = z
   .strictObject({
     id: Texts,
-    id_prefix: Texts,
+    id_prefix: Prefixes,
     labels: ResourceSpecification.nullish(),
     distinct: z.boolean().optional(),
   })
@@ -35,14 +49,17 @@ const EventRelatedFilter = z
   .strictObject({
     id: Texts,
     role: Texts,
-    resources_in_roles: z.array(z.tuple([z.string(), z.string()])).nullish(),
+    resources_in_roles: z
+      .array(z.tuple([z.string(), z.string()]))
+      .max(MAX_PATTERNS)
+      .nullish(),
     labels: ResourceSpecification.nullish(),
   })
   .meta({ id: "EventRelatedFilter" });
 type EventRelatedFilter = z.output<typeof EventRelatedFilter>;
 
 const EventAnyResourceFilter = z
-  .strictObject({ id: Texts, id_prefix: Texts, labels: ResourceSpecification.nullish() })
+  .strictObject({ id: Texts, id_prefix: Prefixes, labels: ResourceSpecification.nullish() })
   .meta({ id: "EventAnyResourceFilter" });
 type EventAnyResourceFilter = z.output<typeof EventAnyResourceFilter>;
 
@@ -52,10 +69,10 @@ export const EventFilter = z
     occurred: EventOccurredFilter.optional(),
     event: EventNameFilter.nullish(),
     resource: EventResourceFilter.nullish(),
-    related: z.union([EventRelatedFilter, z.array(EventRelatedFilter)]).nullish(),
-    any_resource: z.union([EventAnyResourceFilter, z.array(EventAnyResourceFilter)]).nullish(),
+    related: z.union([EventRelatedFilter, z.array(EventRelatedFilter).max(MAX_FILTERS)]).nullish(),
+    any_resource: z.union([EventAnyResourceFilter, z.array(EventAnyResourceFilter).max(MAX_FILTERS)]).nullish(),
     id: z
-      .strictObject({ id: z.array(Uuid).nullish() })
+      .strictObject({ id: z.array(Uuid).max(MAX_VALUES).nullish() })
       .meta({ id: "EventIDFilter" })
       .optional(),
     text: z
@@ -105,7 +122,20 @@ export function listOf<T>(filters: T | T[] | null | undefined): T[] {
 
 /** Whether the list names nothing, or this. */
 function isAmong(wanted: readonly string[] | null | undefined, value: string): boolean {
-  return !wanted?.length || wanted.includes(value);
+  if (!wanted?.length) return true;
+  return wanted.length > SHORT_LIST ? setOf(wanted).has(value) : wanted.includes(value);
+}
+
+const SHORT_LIST = 8;
+const sets = new WeakMap<readonly string[], Set<string>>();
+
+/** The list as a set, made once: a filter is asked about each of many events. */
+function setOf(list: readonly string[]): Set<string> {
+  const known = sets.get(list);
+  if (known) return known;
+  const set = new Set(list);
+  sets.set(list, set);
+  return set;
 }
 
 function hasPrefix(wanted: readonly string[] | null | undefined, value: string): boolean {

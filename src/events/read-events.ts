@@ -5,10 +5,13 @@ import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { type EventFilter, listOf, matchesEvent, type Window } from "#events/filter";
-import { earliestId } from "#events/ordered-ids";
+import { nameNeedles, textNeedles } from "#events/needles";
+import { earliestId, periodsOf } from "#events/ordered-ids";
+import { Page } from "#events/page";
 import { readSegment } from "#events/read-segment";
 import { type Horizon, isKept, NO_HORIZON } from "#events/retention";
 import { hourOf } from "#events/segments";
+import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { parseTime } from "#wire/dates";
 
@@ -24,6 +27,14 @@ export interface EventQuery {
   window: Window;
   limit: number;
   after: Cursor | null;
+  /** Only what was written from this time on; null or absent for all. */
+  writtenSince?: Micros | null;
+}
+
+/** A page of events, and where the next one begins; null where all was looked at. */
+export interface EventsPage {
+  found: Found[];
+  next: Cursor | null;
 }
 
 /** An event with the time it occurred as a number. */
@@ -32,24 +43,52 @@ export interface Found {
   occurred: Micros;
 }
 
-/** How much of the segments is open at once. */
-const MAX_OPEN_CHARACTERS = 6_000_000;
+/** How much of the segments is open at once, in bytes. */
+const MAX_OPEN_BYTES = 2_000_000;
 /** How much is opened first: a page is mostly in the newest segments. */
-const MIN_OPEN_CHARACTERS = 200_000;
+const MIN_OPEN_BYTES = 200_000;
 /** How many segments' keys are looked at in one read. */
-const MAX_KEYS = 500;
+const MAX_KEYS = 1_000;
+/** So many segments are looked at for one answer … */
+const MAX_SEGMENTS_LOOKED_AT = 50_000;
+/** … and so many bytes of them opened. */
+const MAX_BYTES_OPENED = 200_000_000;
+/** The segments of more resources than these are not looked up: all are opened. */
+const MAX_NAMED = 2_000;
 
 /** How far back an event that comes again is known for one; the same bounds hold in memory. */
+const HOUR: Micros = 3_600_000_000;
 const RECENT: Micros = 15 * 60 * 1_000_000;
 const MAX_RECENT_SEGMENTS = 200;
 const MAX_RECENT_EVENTS = 50_000;
 
-interface Header {
+/** What is known of a segment that is not open. */
+export interface Header {
   hour: Micros;
   id: string;
   first_occurred: Micros;
   last_occurred: Micros;
-  characters: number;
+  bytes: number;
+  /** Whether it has events of a name that is wanted. */
+  fits: number;
+}
+
+/** How segments are gone through. */
+interface Walk {
+  /** Takes the wanted events of a segment. */
+  take: (events: Found[]) => void;
+  /** Whether nothing of this segment and those after it is needed. */
+  isEnough?: (next: Header) => boolean;
+  /** Shows all events of each segment that was opened, wanted or not. */
+  look?: (events: readonly ReceivedEvent[]) => void;
+  /** What else a segment must meet. */
+  more?: SQL;
+}
+
+/** How many events meet a filter. `isWhole` is false where not all was looked at: then there are at least so many. */
+export interface EventTotal {
+  total: number;
+  isWhole: boolean;
 }
 
 /** The stored events of one workspace, as far back as they are kept. */
@@ -64,39 +103,52 @@ export class EventReader {
     this.horizon = horizon;
   }
 
-  /** A page of events in the filter's order. Segments are opened only as far as the page needs them. */
-  async page(query: EventQuery): Promise<Found[]> {
-    if (query.limit === 0) return [];
+  /**
+   * A page of events in the filter's order. Segments are opened only as far as the page needs them, and no more than one answer
+   * may open: then the page has fewer events, and says where the next one begins. Throws 422 where that leads nowhere.
+   */
+  async page(query: EventQuery): Promise<EventsPage> {
+    if (query.limit === 0) return { found: [], next: null };
     const page = new Page(query);
     const isDistinct = query.filter.resource?.distinct ?? false;
-    const isEnough = (next: Header) => !isDistinct && page.isSettledBy(next);
-    await this.walk(query.filter, isDistinct ? query.window : remainder(query), isEnough, (events) =>
-      page.take(events),
-    );
-    return page.read();
+    const stop = await this.walk(query.filter, isDistinct ? query.window : remainder(query), {
+      take: (events) => page.take(events),
+      isEnough: (next) => page.isSettledBy(next),
+      more: writtenSince(query.writtenSince ?? null),
+    });
+    if (stop && isDistinct) throw tooMuch();
+    const { found, next } = page.read(stop);
+    if (next && next.occurred === query.after?.occurred && next.id === query.after.id) throw tooMuch();
+    return { found, next };
   }
 
-  /** How many events meet the filter. Names and times are counted from what segments say of themselves. */
-  async count({ filter, window }: Pick<EventQuery, "filter" | "window">): Promise<number> {
-    const hours = await this.countByHour({ filter, window });
-    if (hours) return hours.values().reduce((sum, count) => sum + count, 0);
+  /**
+   * The first page, and how many events there are in all. Names and times are counted from what segments say of themselves; for
+   * any other filter all segments are opened once, for both.
+   */
+  async firstPage(query: Omit<EventQuery, "after">): Promise<EventsPage & EventTotal> {
+    const { filter, window } = query;
+    const hours = await this.countByHour(query);
+    if (hours) {
+      const total = hours.values().reduce((sum, count) => sum + count, 0);
+      return { ...(await this.page({ ...query, after: null })), total, isWhole: true };
+    }
+    const isDistinct = filter.resource?.distinct ?? false;
+    const page = new Page({ ...query, after: null });
     const ids = new Set<string>();
-    await this.each(filter, window, ({ event }) =>
-      ids.add(filter.resource?.distinct ? resourceId(event.resource) : event.id),
-    );
-    return ids.size;
+    const take = (events: Found[]) => {
+      page.take(events);
+      for (const { event } of events) ids.add(isDistinct ? resourceId(event.resource) : event.id);
+    };
+    const stop = await this.walk(filter, window, { take });
+    if (stop && isDistinct) throw tooMuch();
+    return { ...page.read(stop), total: ids.size, isWhole: stop === null };
   }
 
-  /** Shows each event that meets the filter, once or, where it was written twice, twice. */
+  /** Shows each event that meets the filter, once or, where it was written twice, twice. Throws 422 where they are too many to look at. */
   async each(filter: EventFilter, window: Window, visit: (found: Found) => void): Promise<void> {
-    await this.walk(
-      filter,
-      window,
-      () => false,
-      (events) => {
-        for (const found of events) visit(found);
-      },
-    );
+    const stop = await this.walk(filter, window, { take: (events) => events.forEach(visit) });
+    if (stop) throw tooMuch();
   }
 
   /**
@@ -125,47 +177,113 @@ export class EventReader {
         seen.add(event.id);
       }
     };
-    await this.walk(filter, window, () => false, take, sql`not (${whole})`);
+    if (await this.walk(filter, window, { take, more: sql`not (${whole})` })) throw tooMuch();
     return hours;
   }
 
+  /** Goes through the segments in the filter's order; the first that was not looked at, null where there is none. */
+  private async walk(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
+    const ids = filter.id?.id;
+    if (!ids?.length) return this.walkAll(filter, asked, walk);
+    const near = this.writtenNear(ids);
+    const missing = new Set(ids);
+    const look = (events: readonly ReceivedEvent[]) => events.forEach(({ id }) => missing.delete(id));
+    const { take, more = sql`true` } = walk;
+    if (near && (await this.walkAll(filter, asked, { take, look, more: sql`${near} and ${more}` }))) throw tooMuch();
+    if (missing.size === 0) return null;
+    const rest = { ...filter, id: { id: [...missing] } };
+    return this.walkAll(rest, asked, near ? { ...walk, more: sql`not ${near} and ${more}` } : walk);
+  }
+
   /** Opens segments in the filter's order until there is enough, and hands over the events in them that are wanted. */
-  private async walk(
-    filter: EventFilter,
-    asked: Window,
-    isEnough: (next: Header) => boolean,
-    take: (events: Found[]) => void,
-    more: SQL = sql`true`,
-  ): Promise<void> {
+  private async walkAll(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
     const window = this.kept(asked);
     const candidates = await this.candidates(filter, window);
-    const isNewestFirst = filter.order === "DESC";
-    const order = isNewestFirst
-      ? sql`s.hour desc, s.last_occurred desc, s.id desc`
-      : sql`s.hour, s.first_occurred, s.id`;
-    for (let offset = 0; ; offset += MAX_KEYS) {
-      const headers = await this.db.rows<Header>(sql`
-        select s.hour, s.id, s.first_occurred, s.last_occurred, length(s.events) as characters
-        from ${event_segment} s
-        where ${this.inWindow(window)} and ${candidates} and ${needles(filter)} and ${more}
-        order by ${order} limit ${MAX_KEYS} offset ${offset}`);
-      for (let next = 0, characters = MIN_OPEN_CHARACTERS; next < headers.length; characters *= 4) {
-        const first = headers[next];
-        if (!first || isEnough(first)) return;
-        const open = firstOf(headers.slice(next), Math.min(characters, MAX_OPEN_CHARACTERS));
-        for (const events of await this.open(open)) take(this.wantedOf(filter, window, events));
+    const condition = sql`${this.inWindow(window)} and ${candidates} and ${walk.more ?? sql`true`}`;
+    let lookedAt = 0;
+    let opened = 0;
+    for (let last: Header | undefined; ;) {
+      const headers = await this.headers(filter, condition, last);
+      last = headers.at(-1);
+      const fitting = headers.filter(({ fits }) => fits);
+      for (let next = 0, bytes = MIN_OPEN_BYTES; next < fitting.length; bytes *= 4) {
+        const first = fitting[next];
+        if (!first || walk.isEnough?.(first)) return null;
+        if (opened > MAX_BYTES_OPENED) return first;
+        const open = firstOf(fitting.slice(next), Math.min(bytes, MAX_OPEN_BYTES));
+        for (const events of await this.open(filter, open)) {
+          walk.look?.(events);
+          walk.take(this.wantedOf(filter, window, events));
+        }
+        // The database's answers alone never let a process come to its other requests; a timer does.
+        await scheduler.wait(1);
         next += open.length;
+        opened += open.reduce((sum, header) => sum + header.bytes, 0);
       }
-      if (headers.length < MAX_KEYS) return;
+      if (headers.length < MAX_KEYS || !last) return null;
+      lookedAt += headers.length;
+      if (lookedAt >= MAX_SEGMENTS_LOOKED_AT) return walk.isEnough?.(last) ? null : last;
     }
   }
 
-  private async open(headers: readonly Header[]): Promise<ReceivedEvent[][]> {
+  /** The segments after `last`, in the filter's order. */
+  private headers({ order, ...filter }: EventFilter, condition: SQL, last: Header | undefined): Promise<Header[]> {
+    const isNewestFirst = order === "DESC";
+    const place = isNewestFirst ? sql`s.hour, s.last_occurred, s.id` : sql`s.hour, s.first_occurred, s.id`;
+    const occurred = isNewestFirst ? last?.last_occurred : last?.first_occurred;
+    const beyond = last
+      ? sql`(${place}) ${isNewestFirst ? sql`<` : sql`>`} (${last.hour}, ${occurred}, ${last.id})`
+      : sql`true`;
+    const sorted = isNewestFirst ? sql`s.hour desc, s.last_occurred desc, s.id desc` : place;
+    return this.db.rows<Header>(sql`
+      select s.hour, s.id, s.first_occurred, s.last_occurred, octet_length(s.events) as bytes,
+        ${nameNeedles({ order, ...filter })} as fits
+      from ${event_segment} s where ${condition} and ${beyond} order by ${sorted} limit ${MAX_KEYS}`);
+  }
+
+  private async open(filter: EventFilter, headers: readonly Header[]): Promise<ReceivedEvent[][]> {
     const keys = JSON.stringify(headers.map(({ hour, id }) => [hour, id]));
-    const rows = await this.db.rows<{ id: string; events: string }>(sql`
-      select s.id, s.events from json_each(${keys}) k cross join ${event_segment} s
-      where s.workspace_id = ${this.workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1 order by k.key`);
+    const segments = sql`json_each(${keys}) k cross join ${event_segment} s
+      on s.workspace_id = ${this.workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
+    if (filter.id?.id?.length) {
+      const found = await this.openByIds(segments, filter.id.id);
+      if (found) return [found];
+    }
+    const rows = await this.db.rows<{ id: string; events: string }>(
+      sql`select s.id, s.events from ${segments} where ${textNeedles(filter)} order by k.key`,
+    );
     return rows.map(({ id, events }) => readSegment(id, events));
+  }
+
+  /** The events with these ids, found by the database, so that no others travel; undefined where it cannot read a segment. */
+  private async openByIds(segments: SQL, ids: readonly string[]): Promise<ReceivedEvent[] | undefined> {
+    try {
+      const rows = await this.db.rows<{ events: string }>(sql`
+        select e.value as events from ${segments} cross join json_each(s.events) e
+        where e.value->>'id' in (select value from json_each(${JSON.stringify(ids)})) order by k.key, e.key`);
+      return rows.map((row) => readJson<ReceivedEvent>(row.events));
+    } catch (error) {
+      console.warn("the database cannot look into a segment, which is opened as a whole", error);
+      return undefined;
+    }
+  }
+
+  /**
+   * The segments that were written soon after the times that these ids tell, where they tell any: most events are in them. An
+   * event may come later, and its client may make other ids; so what is not found there is looked for everywhere.
+   */
+  private writtenNear(ids: readonly string[]): SQL | null {
+    const periods = periodsOf(ids).map(({ since, until }) => [
+      hourOf(since) - HOUR,
+      hourOf(until),
+      earliestId(since),
+      earliestId(until),
+    ]);
+    if (periods.length === 0) return null;
+    return sql`(s.hour, s.id) in (
+      select c.hour, c.id from json_each(${JSON.stringify(periods)}) near
+      cross join ${event_segment} c on c.workspace_id = ${this.workspaceId}
+        and c.hour between near.value->>0 and near.value->>1 and c.id between near.value->>2 and near.value->>3)`;
   }
 
   /** The ids of events that were written in the last minutes: what a client may send again after a break. */
@@ -226,7 +344,7 @@ export class EventReader {
       ...listOf(filter.related).map((related) => onlyRuns(related.id)),
       ...listOf(filter.any_resource).map((any) => onlyRuns(any.id)),
     ].find((ids) => ids !== null);
-    if (!named) return sql`true`;
+    if (!named || named.length > MAX_NAMED) return sql`true`;
     const indexed = (await this.withFlowRuns(named)).map((id) => [id, JSON.stringify(id)]);
     return sql`(s.hour, s.id) in (
       select c.hour, c.id from json_each(${JSON.stringify(indexed)}) wanted
@@ -253,65 +371,6 @@ export class EventReader {
   }
 }
 
-/** Gathers a page out of segments that come in the order of their first (or last) event. */
-class Page {
-  private readonly query: EventQuery;
-  private readonly isNewestFirst: boolean;
-  private best: Found[] = [];
-
-  constructor(query: EventQuery) {
-    this.query = query;
-    this.isNewestFirst = query.filter.order === "DESC";
-  }
-
-  /** Adds events; keeps what may still be on the page. */
-  take(events: readonly Found[]): void {
-    this.best.push(...events.filter((found) => !this.isEarlier(found)));
-    if (!this.isDistinct()) this.best = unique(this.best.toSorted(this.compare)).slice(0, this.query.limit);
-  }
-
-  /** Whether no event of this segment, or of one after it, can change the page. */
-  isSettledBy(next: Header): boolean {
-    const last = this.best[this.query.limit - 1];
-    if (!last) return false;
-    return this.isNewestFirst ? next.last_occurred < last.occurred : next.first_occurred > last.occurred;
-  }
-
-  read(): Found[] {
-    if (!this.isDistinct()) return this.best;
-    const firsts = Map.groupBy(this.best.toSorted(this.compare), ({ event }) => resourceId(event.resource));
-    const { after, limit } = this.query;
-    return [...firsts.values()]
-      .flatMap(([first]) => first ?? [])
-      .filter((found) => !after || this.compare(found, cursorOf(after)) > 0)
-      .slice(0, limit);
-  }
-
-  private isDistinct(): boolean {
-    return this.query.filter.resource?.distinct ?? false;
-  }
-
-  private isEarlier(found: Found): boolean {
-    const { after } = this.query;
-    return after !== null && !this.isDistinct() && this.compare(found, cursorOf(after)) <= 0;
-  }
-
-  private readonly compare = (
-    a: { occurred: Micros; event: { id: string } },
-    b: { occurred: Micros; event: { id: string } },
-  ): number => {
-    const difference = a.occurred - b.occurred || (a.event.id < b.event.id ? -1 : Number(a.event.id > b.event.id));
-    return this.isNewestFirst ? -difference : difference;
-  };
-}
-
-const cursorOf = ({ occurred, id }: Cursor) => ({ occurred, event: { id } });
-
-function unique(sorted: readonly Found[]): Found[] {
-  const seen = new Set<string>();
-  return sorted.filter(({ event }) => !seen.has(event.id) && seen.add(event.id));
-}
-
 /** The window from the cursor on. */
 function remainder({ filter, window, after }: EventQuery): Window {
   if (!after) return window;
@@ -319,11 +378,11 @@ function remainder({ filter, window, after }: EventQuery): Window {
 }
 
 /** The first headers whose segments can be open together; at least one. */
-function firstOf(headers: readonly Header[], maxCharacters: number): Header[] {
-  let characters = 0;
+function firstOf(headers: readonly Header[], maxBytes: number): Header[] {
+  let bytes = 0;
   const end = headers.findIndex((header, index) => {
-    characters += header.characters;
-    return index > 0 && characters > maxCharacters;
+    bytes += header.bytes;
+    return index > 0 && bytes > maxBytes;
   });
   return headers.slice(0, end < 0 ? headers.length : end);
 }
@@ -342,30 +401,13 @@ function onlyRuns(ids: readonly string[] | null | undefined): readonly string[] 
   return ids?.length && ids.every((id) => idOfKind("prefect.flow-run", id) !== undefined) ? ids : null;
 }
 
-/** Passes over segments that lack a text which any wanted event must have: the database looks, and nothing is parsed. */
-function needles(filter: EventFilter): SQL {
-  const names = sql.raw("s.counts");
-  const events = sql.raw("s.events");
-  const conditions = [
-    anyIn(names, filter.event?.name, (name) => `${JSON.stringify(name)}:`),
-    anyIn(names, filter.event?.prefix, opening),
-    anyIn(events, filter.id?.id, (id) => `"id":"${id}"`),
-    ...[filter.resource, ...listOf(filter.related), ...listOf(filter.any_resource)].flatMap((resource) => [
-      anyIn(events, resource?.id, (id) => JSON.stringify(id)),
-      anyIn(events, resource && "id_prefix" in resource ? resource.id_prefix : null, opening),
-    ]),
-  ].filter((condition) => condition !== null);
-  return conditions.length === 0 ? sql`true` : sql.join(conditions, sql` and `);
+function writtenSince(time: Micros | null): SQL {
+  return time === null ? sql`true` : sql`s.id >= ${earliestId(time)}`;
 }
 
-/** A text as JSON writes it, without the quote at its end. */
-const opening = (text: string): string => JSON.stringify(text).slice(0, -1);
-
-function anyIn(
-  column: SQL,
-  texts: readonly string[] | null | undefined,
-  toNeedle: (text: string) => string,
-): SQL | null {
-  if (!texts?.length) return null;
-  return sql`exists (select 1 from json_each(${JSON.stringify(texts.map(toNeedle))}) n where instr(${column}, n.value) > 0)`;
+function tooMuch() {
+  return unprocessable(
+    `The filter leads through more than ${MAX_SEGMENTS_LOOKED_AT} batches or ${MAX_BYTES_OPENED / 1_000_000} MB of events. ` +
+      "Please narrow it by time, by name or by resource.",
+  );
 }

@@ -1,4 +1,5 @@
 /** Events gathered into segments, the rows that hold them. */
+import { Buffer } from "node:buffer";
 import { sql } from "drizzle-orm";
 import { type Database, isPassing, type Statement } from "#db/database";
 import { event_resource, event_segment } from "#db/tables/event";
@@ -28,8 +29,10 @@ export interface SegmentKey {
 }
 
 const HOUR: Micros = 3_600_000_000;
-/** D1 takes values of 2 MB; a single event may have 1.5 MB and then has a segment of its own. */
-const MAX_SEGMENT_CHARACTERS = 1_000_000;
+/** D1 takes rows of 2 MB; a single event may have more than this and then has a segment of its own. */
+const MAX_SEGMENT_BYTES = 1_000_000;
+/** What an event may have in its segment: a row of D1, less what else is in it. */
+const MAX_EVENT_BYTES_IN_ROW = 1_900_000;
 const WRITE_TRIES = 3;
 
 /** The hour that a time lies in. */
@@ -43,18 +46,29 @@ export function buildSegments(events: readonly GatheredEvent[], now: Micros, ids
   const byHour = Map.groupBy(events, (event) => hourOf(event.occurred));
   for (const [hour, ofHour] of byHour) {
     let open: Segment | undefined;
-    let characters = 0;
+    let bytes = 0;
     for (const event of ofHour.toSorted((a, b) => a.occurred - b.occurred)) {
-      if (!open || characters + event.json.length > MAX_SEGMENT_CHARACTERS) {
+      const own = bytesInRow(event);
+      if (!open || bytes + own > MAX_SEGMENT_BYTES) {
         open = { id: ids.ordered(now), hour, events: [] };
         segments.push(open);
-        characters = 0;
+        bytes = 0;
       }
       open.events.push(event);
-      characters += event.json.length;
+      bytes += own;
     }
   }
   return segments;
+}
+
+/** How many bytes an event has in the row of its segment: its JSON, and the names of what it is found by. */
+function bytesInRow({ event, json }: Pick<GatheredEvent, "event" | "json">): number {
+  return indexedResources(event).reduce((sum, id) => sum + Buffer.byteLength(id) + 3, Buffer.byteLength(json));
+}
+
+/** Whether there is room for an event in a row of its own. */
+export function fitsRow(event: Pick<GatheredEvent, "event" | "json">): boolean {
+  return bytesInRow(event) <= MAX_EVENT_BYTES_IN_ROW;
 }
 
 /** The resources by which an event is found without a scan; see the table `event_resource`. */
@@ -165,6 +179,6 @@ export function keyOf(segment: Segment): SegmentKey {
   return {
     id: segment.id,
     hour: segment.hour,
-    bytes: segment.events.reduce((sum, event) => sum + event.json.length, 2),
+    bytes: segment.events.reduce((sum, event) => sum + Buffer.byteLength(event.json), 2),
   };
 }

@@ -170,3 +170,24 @@ test("a page is distinct by resource where that is asked", async () => {
   }
   expect(names).toEqual(["4", "3", "2"]);
 });
+
+test("large events of many bytes a letter are stored, together with small ones", async () => {
+  const about = aResource();
+  const large = () => anEvent({ about, payload: { text: "漢".repeat(490_000) } });
+  const sent = [large(), anEvent({ about }), large(), anEvent({ about })];
+  expect((await api("POST", "/events", sent)).status).toBe(204);
+  expect((await filterEvents({ resource: { id: [about] } })).total).toBe(4);
+});
+
+test("an event with the longest names and most resources that are taken is stored beside others", async () => {
+  const about = aResource();
+  const id = (n: number) => `prefect.flow-run.${n}.${"漢".repeat(600)}`;
+  const wide = () =>
+    anEvent({
+      about,
+      related: Array.from({ length: 100 }, (_, n) => ({ "prefect.resource.id": id(n), "prefect.resource.role": "x" })),
+    });
+  const sent = [wide(), anEvent({ about }), wide(), anEvent({ about })];
+  expect((await api("POST", "/events", sent)).status).toBe(204);
+  expect((await filterEvents({ resource: { id: [about] } })).total).toBe(4);
+});

@@ -2,14 +2,27 @@
 import { z } from "zod";
 import { EventFilter } from "#events/filter";
 import { refused } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
+import { MAX_PAGE } from "#resources/events/schema";
 
-const PageToken = z.object({
+/** The years 1 to 9999. */
+const FIRST_TIME: Micros = -62_135_596_800_000_000;
+const LAST_TIME: Micros = 253_402_300_800_000_000;
+const MAX_ID_CHARACTERS = 36;
+
+/** Microseconds; of far years they are beyond what `z.int()` takes. */
+const Time = z.number().min(FIRST_TIME).max(LAST_TIME);
+
+/** A token may be made by anybody, so its fields have the bounds of what it stands for. */
+const PageToken = z.strictObject({
   filter: EventFilter,
-  window: z.object({ since: z.int(), until: z.int() }),
-  total: z.int(),
-  limit: z.int().min(0),
+  window: z.strictObject({ since: Time, until: Time }),
+  total: z.int().min(0),
+  /** Whether all was looked at for the total. Absent from tokens that were made before it could be less. */
+  is_whole: z.boolean().default(true),
+  limit: z.int().min(0).max(MAX_PAGE),
   read: z.int().min(0),
-  after: z.object({ occurred: z.int(), id: z.string() }).nullable(),
+  after: z.strictObject({ occurred: Time, id: z.string().max(MAX_ID_CHARACTERS) }).nullable(),
 });
 export type PageToken = z.output<typeof PageToken>;
 

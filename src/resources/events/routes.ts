@@ -3,7 +3,7 @@ import { z } from "zod";
 import { writeEvents, eventStream } from "#events/emit";
 import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";
-import { EventReader } from "#events/read-events";
+import { EventReader, type EventsPage } from "#events/read-events";
 import { eventHorizon } from "#events/retention";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
@@ -37,25 +37,25 @@ const EventsCount = embedded({
 const reader = ({ db, workspaceId, settings, clock }: Tools) =>
   new EventReader(db, workspaceId, eventHorizon(settings.services.db_vacuum, clock()));
 
-/** A page, and where the next one is. */
-async function readPage(token: PageToken, request: Request, tools: Tools) {
-  const { filter, window, limit, after, total } = token;
-  const found = await reader(tools).page({ filter, window, limit, after });
-  const last = found.at(-1);
+/** A page, and where the next one is. It has fewer events than asked for, or none, where much had to be looked at for them. */
+function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {
+  const { limit, after, total, is_whole } = token;
   const read = token.read + found.length;
-  const isMore = limit === 0 ? total > 0 : last !== undefined && read < total;
+  const isMore = limit === 0 ? total > 0 : next !== null && (read < total || !is_whole);
   const url = new URL("/api/events/filter/next", request.url);
-  url.searchParams.set(
-    "page-token",
-    printPageToken({ ...token, read, after: last ? { occurred: last.occurred, id: last.event.id } : after }),
-  );
+  url.searchParams.set("page-token", printPageToken({ ...token, read, after: next ?? after }));
   return { events: found.map(({ event }) => event), total, next_page: isMore ? url.href : null };
+}
+
+async function nextPage(token: PageToken, request: Request, tools: Tools) {
+  return printPage(token, await reader(tools).page(token), request);
 }
 
 async function firstPage(filter: EventFilter, limit: number, request: Request, tools: Tools) {
   const window = windowOf(filter, tools.clock());
-  const total = await reader(tools).count({ filter, window });
-  return readPage({ filter, window, total, limit, read: 0, after: null }, request, tools);
+  const page = await reader(tools).firstPage({ filter, window, limit });
+  const token = { filter, window, total: page.total, is_whole: page.isWhole, limit, read: 0, after: null };
+  return printPage(token, page, request);
 }
 
 export const eventRoutes = [
@@ -75,7 +75,7 @@ export const eventRoutes = [
       query: NextPage,
       response: EventPage,
     },
-    ({ query, request, tools }) => readPage(parsePageToken(query["page-token"]), request, tools),
+    ({ query, request, tools }) => nextPage(parsePageToken(query["page-token"]), request, tools),
   ),
   route(
     {

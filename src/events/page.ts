@@ -1,0 +1,111 @@
+/** A page of events, gathered out of segments that come in the order of their first (or last) event. */
+import { resourceId } from "#events/event";
+import type { Cursor, EventQuery, EventsPage, Found, Header } from "#events/read-events";
+import type { Micros } from "#lib/clock";
+
+/** So much is on one page, in characters; events may have 1.5 MB each. A page has one event at least. */
+const MAX_PAGE_CHARACTERS = 8_000_000;
+
+export class Page {
+  private readonly query: EventQuery;
+  private readonly isNewestFirst: boolean;
+  private best: Found[] = [];
+  /** Whether events were left off that are wanted and come later. */
+  private isFull = false;
+
+  constructor(query: EventQuery) {
+    this.query = query;
+    this.isNewestFirst = query.filter.order === "DESC";
+  }
+
+  /** Adds events; keeps what may still be on the page. */
+  take(events: readonly Found[]): void {
+    if (this.isDistinct()) return this.takeFirsts(events);
+    const all = unique([...this.best, ...events.filter((found) => !this.isEarlier(found))].toSorted(this.compare));
+    const end = this.endOf(all);
+    this.isFull ||= end < all.length || end >= this.query.limit;
+    this.best = all.slice(0, end);
+  }
+
+  /** Whether no event of this segment, or of one after it, can change the page. */
+  isSettledBy(next: Header): boolean {
+    const last = this.best.at(-1);
+    if (!last || !this.isFull || this.isDistinct()) return false;
+    return this.isNewestFirst ? next.last_occurred < last.occurred : next.first_occurred > last.occurred;
+  }
+
+  /** The page; where the segments from `stop` on were not looked at, what comes before them. */
+  read(stop: Header | null): EventsPage {
+    if (this.isDistinct()) return this.readDistinct();
+    const last = this.best.at(-1);
+    if (!stop || this.isSettledBy(stop))
+      return { found: this.best, next: this.isFull && last ? { occurred: last.occurred, id: last.event.id } : null };
+    const next = this.isNewestFirst
+      ? { occurred: stop.last_occurred, id: AFTER_ALL_IDS }
+      : { occurred: stop.first_occurred, id: "" };
+    return { found: this.best.filter((found) => this.compare(found, cursorOf(next)) < 0), next };
+  }
+
+  /** Keeps the first event of each resource. */
+  private takeFirsts(events: readonly Found[]): void {
+    const firsts = Map.groupBy([...this.best, ...events].toSorted(this.compare), ({ event }) =>
+      resourceId(event.resource),
+    );
+    this.best = [...firsts.values()].flatMap(([first]) => first ?? []);
+  }
+
+  private readDistinct(): EventsPage {
+    const { after } = this.query;
+    const rest = this.best.toSorted(this.compare).filter((found) => !after || this.compare(found, cursorOf(after)) > 0);
+    const found = rest.slice(0, this.endOf(rest));
+    const last = found.at(-1);
+    return { found, next: last && found.length < rest.length ? { occurred: last.occurred, id: last.event.id } : null };
+  }
+
+  /** How many of these events fit on the page. */
+  private endOf(sorted: readonly Found[]): number {
+    let characters = 0;
+    const end = sorted.slice(0, this.query.limit).findIndex((found, index) => {
+      characters += sizeOf(found);
+      return index > 0 && characters > MAX_PAGE_CHARACTERS;
+    });
+    return end < 0 ? Math.min(sorted.length, this.query.limit) : end;
+  }
+
+  private isDistinct(): boolean {
+    return this.query.filter.resource?.distinct ?? false;
+  }
+
+  private isEarlier(found: Found): boolean {
+    const { after } = this.query;
+    return after !== null && this.compare(found, cursorOf(after)) <= 0;
+  }
+
+  private readonly compare = (
+    a: { occurred: Micros; event: { id: string } },
+    b: { occurred: Micros; event: { id: string } },
+  ): number => {
+    const difference = a.occurred - b.occurred || (a.event.id < b.event.id ? -1 : Number(a.event.id > b.event.id));
+    return this.isNewestFirst ? -difference : difference;
+  };
+}
+
+/** Comes after every id. */
+const AFTER_ALL_IDS = "~";
+
+const cursorOf = ({ occurred, id }: Cursor) => ({ occurred, event: { id } });
+
+function unique(sorted: readonly Found[]): Found[] {
+  const seen = new Set<string>();
+  return sorted.filter(({ event }) => !seen.has(event.id) && seen.add(event.id));
+}
+
+const sizes = new WeakMap<Found, number>();
+
+function sizeOf(found: Found): number {
+  const known = sizes.get(found);
+  if (known !== undefined) return known;
+  const size = JSON.stringify(found.event).length;
+  sizes.set(found, size);
+  return size;
+}
