@@ -1,6 +1,6 @@
 /** Reading stored events: pages and totals out of segments, a bounded number of them open at once. */
 import { type SQL, sql } from "drizzle-orm";
-import type { Database } from "#db/database";
+import { type Database, readJson } from "#db/database";
 import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";

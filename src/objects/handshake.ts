@@ -1,10 +1,18 @@
 /** What the sockets that speak the subprotocol `prefect` have in common: the upgrade, the first message, the end. */
-import { parseJson } from "#lib/json";
 import { type Env, parseSettings } from "#env";
 import { isSocketToken } from "#http/auth";
 import { SOCKET_HEADERS } from "#http/socket";
+import { parseJson } from "#lib/json";
 
 const POLICY_VIOLATION = 1008;
+const TOO_BIG = 1009;
+
+/** So long a socket may take to say who it is and what it wants. */
+const GREETING_MS = 30_000;
+/** So many sockets of one object may be about to say it. */
+const MAX_GREETING = 1_000;
+/** So large a message of a socket may be that has not said who it is. */
+const MAX_GREETING_CHARACTERS = 10_000;
 
 /** How a socket begins. */
 export interface Beginning {
@@ -12,6 +20,46 @@ export interface Beginning {
   greets: boolean;
   /** Whether the upgrade itself was authorised. */
   authorized: boolean;
+}
+
+/**
+ * The sockets of one object that have not said yet who they are and what they want. Each is closed after a time. Its timer
+ * keeps the object awake, so it is never lost; an object that dies takes its sockets along.
+ */
+export class Greetings {
+  private readonly timers = new Map<WebSocket, ReturnType<typeof setTimeout>>();
+
+  /** Refuses an upgrade (503) where too many sockets are in the same place; else null. */
+  refusal(): Response | null {
+    if (this.timers.size < MAX_GREETING) return null;
+    return Response.json({ detail: "Too many sockets are opening" }, { status: 503, headers: { "Retry-After": "1" } });
+  }
+
+  begin(socket: WebSocket): void {
+    const timer = setTimeout(() => {
+      this.timers.delete(socket);
+      closeQuietly(socket, POLICY_VIOLATION, `Nothing was said for ${GREETING_MS / 1000} seconds`);
+    }, GREETING_MS);
+    this.timers.set(socket, timer);
+  }
+
+  /** The socket has said it, or is gone. */
+  end(socket: WebSocket): void {
+    clearTimeout(this.timers.get(socket));
+    this.timers.delete(socket);
+  }
+}
+
+/** How large a message is: text in characters, else bytes. */
+export function sizeOf(message: string | ArrayBuffer): number {
+  return typeof message === "string" ? message.length : message.byteLength;
+}
+
+/** Whether a message is small enough for a socket that has not said who it is; otherwise the socket is closed. */
+export function isSmallGreeting(socket: WebSocket, message: string | ArrayBuffer): boolean {
+  if (sizeOf(message) <= MAX_GREETING_CHARACTERS) return true;
+  closeQuietly(socket, TOO_BIG, `A first message may have ${MAX_GREETING_CHARACTERS} characters`);
+  return false;
 }
 
 /** Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so it is refused where one is needed. */

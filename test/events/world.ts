@@ -105,6 +105,16 @@ export class Socket {
     this.socket.send(JSON.stringify(message));
   }
 
+  /** Sends text or bytes as they are. */
+  sendRaw(data: string | Uint8Array): void {
+    this.socket.send(data);
+  }
+
+  /** Sends a message unless the socket is closed. */
+  trySend(message: unknown): void {
+    if (this.socket.readyState === WebSocket.READY_STATE_OPEN) this.send(message);
+  }
+
   /** Waits until so many messages are there; returns the last of them. */
   async until(count: number): Promise<Record<string, unknown>> {
     while (this.messages.length < count) {

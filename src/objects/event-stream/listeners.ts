@@ -1,14 +1,25 @@
 /** The sockets of a workspace's `EventStream`: their handshake, and what is shown to those who listen. */
+import { Buffer } from "node:buffer";
 import type { Database } from "#db/database";
 import { type Env, parseSettings } from "#env";
 import type { PublishedLog } from "#events/emit";
 import { EventFilter, matchesEvent, type Window, windowOf } from "#events/filter";
-import { EventReader, type Found } from "#events/read-events";
+import { EventReader } from "#events/read-events";
 import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import type { Clock, Micros } from "#lib/clock";
-import { closeQuietly, isAuthenticated, parseMessage, upgrade, welcome } from "#objects/handshake";
+import {
+  closeQuietly,
+  Greetings,
+  isAuthenticated,
+  isSmallGreeting,
+  parseMessage,
+  upgrade,
+  welcome,
+} from "#objects/handshake";
+import { Backlog } from "#objects/event-stream/backlog";
 import { LogFilter, matchesLog } from "#objects/event-stream/log-filter";
+import { type Pass, Resumes } from "#objects/event-stream/resume";
 
 /** What a socket is for. */
 export type Channel = "events-in" | "events-out" | "logs-out";
@@ -23,6 +34,8 @@ interface SocketState {
   filter: string | null;
   /** How many messages a sender has sent. */
   messages?: number;
+  /** How many bytes a listener was sent, in whole steps. */
+  sent?: number;
 }
 
 /** What the listeners need of their object. */
@@ -32,12 +45,28 @@ interface Surroundings {
   clock: Clock;
   database: () => Database;
   workspace: () => string;
+  /** Ends the object and all its sockets, after what waits was written. */
+  letGo: (why: string) => void;
 }
 
 /** What a listener wants to see. */
 type Wanted =
   | { channel: "events-out"; filter: EventFilter; window: Window; wantsBackfill: boolean }
   | { channel: "logs-out"; filter: LogFilter };
+type WantedEvents = Extract<Wanted, { channel: "events-out" }>;
+
+/** How far a listener to events has come. */
+interface Progress {
+  /** What is stored and still to be shown. */
+  passes: Pass[];
+  /** From when on it is shown what is written as it comes. */
+  liveSince: Micros;
+  isLive: boolean;
+  /** When the newest event that it was shown occurred. */
+  newest: Micros | null;
+  /** Events that came while it was still shown the earlier ones; they count as sent. */
+  held: GatheredEvent[];
+}
 
 /** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_WEBSOCKET_BACKFILL. */
 const MAX_BACKFILL: Micros = 15 * 60 * 1_000_000;
@@ -45,31 +74,51 @@ const MAX_BACKFILL: Micros = 15 * 60 * 1_000_000;
 const BACKFILL_PAGE = 250;
 /** What may be kept with a socket has 16 KB. */
 const MAX_FILTER_CHARACTERS = 4_000;
+/** So many sockets one object keeps; the runtime ends at 32,768. */
+const MAX_SOCKETS = 20_000;
+/** After so many bytes more it is written down how much a listener was sent. */
+const SENT_STEP = 250_000;
 const PROTOCOL_ERROR = 1002;
+/** Try again later: the stock client connects anew. */
+const TRY_AGAIN = 1013;
+const READ_TOO_LITTLE = "More was sent than may be unread. Connect again to go on.";
 
 /** Sockets of one object. */
 export class Listeners {
   private readonly around: Surroundings;
   private readonly senders = new WeakMap<WebSocket, SocketState>();
   private readonly wanted = new WeakMap<WebSocket, Wanted>();
-  /** Events that came while a listener was still shown the earlier ones. */
-  private readonly held = new Map<WebSocket, GatheredEvent[]>();
+  private readonly greetings = new Greetings();
+  private readonly progress = new Map<WebSocket, Progress>();
+  private readonly backlog = new Backlog();
+  private readonly resumes = new Resumes();
+  /** Everything written before was shown to whoever listened. */
+  private shownUntil: Micros;
 
   constructor(around: Surroundings) {
     this.around = around;
+    this.shownUntil = around.clock();
+    for (const channel of ["events-out", "logs-out"] satisfies Channel[])
+      for (const socket of around.state.getWebSockets(channel))
+        this.backlog.add(socket, this.stateOf(socket).sent ?? 0);
   }
 
   /** Takes an upgrade. */
   accept(request: Request, channel: Channel): Response {
+    const refusal = this.greetings.refusal();
+    if (refusal) return refusal;
+    if (this.around.state.getWebSockets().length >= MAX_SOCKETS)
+      return Response.json({ detail: "Too many sockets are open" }, { status: 503, headers: { "Retry-After": "5" } });
     return upgrade(request, (socket, { greets, authorized }) => {
       const stage = greets ? "auth" : stageAfterAuth(channel);
       this.around.state.acceptWebSocket(socket, [channel]);
       socket.serializeAttachment({ channel, stage, authorized, filter: null } satisfies SocketState);
+      if (stage !== "open") this.greetings.begin(socket);
     });
   }
 
   private stateOf(socket: WebSocket): SocketState {
-    // Written by `accept` and `greet` alone.
+    // Written by `accept`, `greet`, `countMessage` and `mayShow` alone.
     return socket.deserializeAttachment() as SocketState;
   }
 
@@ -91,20 +140,21 @@ export class Listeners {
   }
 
   /** The next step of a handshake: who it is, then what it wants to see. */
-  async greet(socket: WebSocket, text: string): Promise<void> {
+  async greet(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     const state = this.stateOf(socket);
-    if (state.stage === "open") return;
+    if (state.stage === "open" || socket.readyState !== WebSocket.READY_STATE_OPEN) return;
+    if (!isSmallGreeting(socket, data)) return;
+    const text = typeof data === "string" ? data : new TextDecoder().decode(data);
     const message = parseMessage(text);
-    if (state.stage === "auth") {
-      this.authenticate(socket, state, message);
-      return;
-    }
+    if (state.stage === "auth") return this.authenticate(socket, state, message);
     await this.subscribe(socket, state, text, message);
   }
 
   private authenticate(socket: WebSocket, state: SocketState, message: Record<string, unknown>): void {
     if (!isAuthenticated(socket, message, state, this.around.env)) return;
-    socket.serializeAttachment({ ...state, stage: stageAfterAuth(state.channel) } satisfies SocketState);
+    const stage = stageAfterAuth(state.channel);
+    socket.serializeAttachment({ ...state, stage } satisfies SocketState);
+    if (stage === "open") this.greetings.end(socket);
     welcome(socket);
   }
 
@@ -120,68 +170,134 @@ export class Listeners {
     const wanted = readWanted(state.channel, message, this.around.clock());
     if ("wrong" in wanted) return closeQuietly(socket, PROTOCOL_ERROR, `Invalid filter: ${wanted.wrong}`);
     socket.serializeAttachment({ ...state, stage: "open", filter: text } satisfies SocketState);
+    this.greetings.end(socket);
     this.wanted.set(socket, wanted);
     if (wanted.channel === "events-out" && wanted.wantsBackfill) await this.backfill(socket, wanted);
   }
 
   /** Shows what is stored, then what came meanwhile. */
-  private async backfill(
-    socket: WebSocket,
-    { filter, window }: Extract<Wanted, { channel: "events-out" }>,
-  ): Promise<void> {
-    const held: GatheredEvent[] = [];
-    this.held.set(socket, held);
+  private async backfill(socket: WebSocket, wanted: WantedEvents): Promise<void> {
+    const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
+    const passes = left.map((pass) => ({ ...pass }));
+    const progress = { passes, liveSince: this.shownUntil, isLive: false, newest: null, held: [] };
+    this.progress.set(socket, progress);
     try {
-      const { env, clock, database, workspace } = this.around;
-      const horizon = eventHorizon(parseSettings(env).services.db_vacuum, clock());
-      const reader = new EventReader(database(), workspace(), horizon);
-      const seen = new Set<string>();
-      const query = { filter, window, limit: BACKFILL_PAGE };
-      for (let after: Found | undefined, isMore = true; isMore;) {
-        const page = await reader.page({
-          ...query,
-          after: after ? { occurred: after.occurred, id: after.event.id } : null,
-        });
-        for (const { event } of page) {
-          seen.add(event.id);
-          socket.send(`{"type":"event","event":${JSON.stringify(event)}}`);
-        }
-        after = page.at(-1);
-        isMore = page.length === BACKFILL_PAGE;
-      }
-      for (const event of held) if (!seen.has(event.event.id)) sendEvent(socket, event);
+      await this.showStored(socket, wanted, progress);
     } catch (error) {
       console.error("a listener could not be shown the earlier events", error);
       closeQuietly(socket, 1011, "The earlier events could not be read.");
-    } finally {
-      this.held.delete(socket);
     }
+  }
+
+  private async showStored(socket: WebSocket, { filter, window }: WantedEvents, progress: Progress): Promise<void> {
+    const { env, clock, database, workspace } = this.around;
+    const horizon = eventHorizon(parseSettings(env).services.db_vacuum, clock());
+    const reader = new EventReader(database(), workspace(), horizon);
+    const seen = new Set<string>();
+    for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
+      const { found, next } = await reader.page({ filter, window, limit: BACKFILL_PAGE, ...pass });
+      for (const { event, occurred } of found) {
+        if (seen.has(event.id)) continue;
+        const text = `{"type":"event","event":${JSON.stringify(event)}}`;
+        if (!this.mayShow(socket, Buffer.byteLength(text))) return;
+        seen.add(event.id);
+        sendQuietly(socket, text);
+        progress.newest = Math.max(progress.newest ?? occurred, occurred);
+        pass.after = { occurred, id: event.id };
+      }
+      if (next) pass.after = next;
+      else progress.passes.shift();
+    }
+    progress.isLive = true;
+    for (const { event, json } of progress.held.splice(0)) if (!seen.has(event.id)) sendEvent(socket, json);
   }
 
   /** Shows events to those who want them. */
   showEvents(events: readonly GatheredEvent[]): void {
-    for (const socket of this.around.state.getWebSockets("events-out")) {
+    const sizes = new Map<GatheredEvent, number>();
+    for (const socket of this.open("events-out")) {
       const wanted = this.wantedBy(socket);
       if (wanted?.channel !== "events-out") continue;
       const { filter, window } = wanted;
-      const shown = events.filter(
-        ({ event, occurred }) => occurred >= window.since && occurred <= window.until && matchesEvent(filter, event),
-      );
-      const held = this.held.get(socket);
-      if (held) held.push(...shown);
-      else for (const event of shown) sendEvent(socket, event);
+      const progress = this.progressOf(socket);
+      for (const event of events) {
+        const { occurred } = event;
+        if (occurred < window.since || occurred > window.until || !matchesEvent(filter, event.event)) continue;
+        const size = sizes.get(event) ?? Buffer.byteLength(event.json);
+        sizes.set(event, size);
+        if (!this.mayShow(socket, size)) break;
+        progress.newest = Math.max(progress.newest ?? occurred, occurred);
+        if (progress.isLive) sendEvent(socket, event.json);
+        else progress.held.push(event);
+      }
     }
+    this.shownUntil = this.around.clock();
+  }
+
+  private progressOf(socket: WebSocket): Progress {
+    const present = this.progress.get(socket);
+    if (present) return present;
+    const progress: Progress = { passes: [], liveSince: this.shownUntil, isLive: true, newest: null, held: [] };
+    this.progress.set(socket, progress);
+    return progress;
   }
 
   /** Shows logs to those who want them. */
   showLogs(logs: readonly PublishedLog[]): void {
-    for (const socket of this.around.state.getWebSockets("logs-out")) {
+    for (const socket of this.open("logs-out")) {
       const wanted = this.wantedBy(socket);
       if (wanted?.channel !== "logs-out") continue;
       for (const log of logs) {
-        if (matchesLog(wanted.filter, log)) sendQuietly(socket, JSON.stringify({ type: "log", log }));
+        if (!matchesLog(wanted.filter, log)) continue;
+        const text = JSON.stringify({ type: "log", log });
+        if (!this.mayShow(socket, Buffer.byteLength(text))) break;
+        sendQuietly(socket, text);
       }
     }
+  }
+
+  /** Takes a text to a listener's account. Where there is no room the socket is closed, and its client may come again. */
+  private mayShow(socket: WebSocket, bytes: number): boolean {
+    const nowMs = this.around.clock() / 1000;
+    if (this.backlog.isStuck(nowMs)) this.around.letGo("listeners that do not read hold the room of the others");
+    if (!this.backlog.add(socket, bytes)) {
+      this.cut(socket, nowMs);
+      return false;
+    }
+    const fullest = this.backlog.toClose();
+    if (fullest && fullest !== socket) this.cut(fullest, nowMs);
+    const state = this.stateOf(socket);
+    const sent = this.backlog.sentTo(socket);
+    if (sent - (state.sent ?? 0) >= SENT_STEP) socket.serializeAttachment({ ...state, sent } satisfies SocketState);
+    return true;
+  }
+
+  private cut(socket: WebSocket, nowMs: number): void {
+    if (!this.backlog.close(socket, nowMs)) return;
+    const progress = this.progress.get(socket);
+    if (progress) {
+      progress.held = [];
+      // Of what was shown last, it was perhaps shown a part.
+      if (progress.isLive) progress.liveSince = this.shownUntil;
+    }
+    closeQuietly(socket, TRY_AGAIN, READ_TOO_LITTLE);
+  }
+
+  /** A socket has gone. Its client has read all that it was sent, if it has confirmed that. */
+  left(socket: WebSocket, { isConfirmed }: { isConfirmed: boolean }): void {
+    this.greetings.end(socket);
+    const progress = this.progress.get(socket);
+    const wanted = this.wanted.get(socket);
+    if (isConfirmed && this.backlog.isClosed(socket) && progress && wanted?.channel === "events-out")
+      if (progress.newest !== null) this.resumes.keep(wanted.filter, progress.newest, remaining(progress));
+    this.backlog.drop(socket);
+    this.progress.delete(socket);
+  }
+
+  private open(channel: Channel): WebSocket[] {
+    return this.around.state
+      .getWebSockets(channel)
+      .filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
   }
 
   private wantedBy(socket: WebSocket): Wanted | undefined {
@@ -194,6 +310,11 @@ export class Listeners {
     this.wanted.set(socket, wanted);
     return wanted;
   }
+}
+
+/** What is left to be shown: of the passes, and what was written since they began, where no pass has that before it. */
+function remaining({ passes, liveSince }: Progress): Pass[] {
+  return passes.at(-1)?.after === null ? passes : [...passes, { writtenSince: liveSince, after: null }];
 }
 
 function stageAfterAuth(channel: Channel): SocketState["stage"] {
@@ -221,8 +342,8 @@ function wordsOf(error: { issues: readonly { path: PropertyKey[]; message: strin
   return error.issues.map((issue) => `${issue.path.map(String).join(".")}: ${issue.message}`).join("; ");
 }
 
-function sendEvent(socket: WebSocket, event: GatheredEvent): void {
-  sendQuietly(socket, `{"type":"event","event":${event.json}}`);
+function sendEvent(socket: WebSocket, json: string): void {
+  sendQuietly(socket, `{"type":"event","event":${json}}`);
 }
 
 function sendQuietly(socket: WebSocket, text: string): void {

@@ -1,18 +1,19 @@
 /** The `EventStream` object: gathers a workspace's events into segments and fans them out to those who listen. */
-import { parseJson } from "#lib/json";
+import { Buffer } from "node:buffer";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
 import { keepDeadLetter, reasonOf } from "#events/dead-letters";
 import { EventsSetAside, SETTLE_URL, type SettleCall, type StreamCall, type StreamRefusal } from "#events/emit";
 import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent, resourceId } from "#events/event";
 import { EventReader } from "#events/read-events";
-import { buildSegments, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
+import { buildSegments, fitsRow, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { SOCKET_HEADERS } from "#http/socket";
 import { type Micros, systemClock, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
+import { parseJson, TooDeep } from "#lib/json";
 import { SluiceObject } from "#objects/base";
-import { closeQuietly } from "#objects/handshake";
+import { closeQuietly, sizeOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
 import { type Channel, Listeners } from "#objects/event-stream/listeners";
 import { parseTime } from "#wire/dates";
@@ -25,11 +26,15 @@ const WRITTEN_EVERY = 350;
 /** A read whose look at the database came before a write is told so for this long. */
 const JUST_NOW: Micros = 2_000_000;
 
+/** More is not read of one message: as much as of a request's body. */
+const MAX_MESSAGE_CHARACTERS = 8_388_608;
+
 export class EventStream extends SluiceObject {
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
   /** When reports of task runs were written last. */
   private reportsWritten = 0;
+  private isLettingGo = false;
 
   override migrations(): readonly string[] {
     return [];
@@ -85,29 +90,35 @@ export class EventStream extends SluiceObject {
   /** A message of a socket: a client's event, or its part of a handshake. */
   async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.open();
-    const text = typeof message === "string" ? message : new TextDecoder().decode(message);
-    if (!this.theListeners().isSender(socket)) return this.theListeners().greet(socket, text);
-    this.takeEvent(socket, text);
+    if (!this.theListeners().isSender(socket)) return this.theListeners().greet(socket, message);
+    this.takeEvent(socket, message);
     // Prefect: the client forgets what it sent before a ping that is answered, and pings after each 700 events. The runtime
     // answers pings itself, but reads none while a message is at work.
     const isWritten = this.theListeners().countMessage(socket) % WRITTEN_EVERY === 0;
     if (isWritten || this.theGatherer().isFull()) await this.theGatherer().settle();
   }
 
-  webSocketClose(socket: WebSocket): void {
+  webSocketClose(socket: WebSocket, _code: number, _reason: string, isClean: boolean): void {
+    this.open();
     // A client closes when its flow has ended, and somebody may ask at once what became of it.
     this.theGatherer().flush();
+    this.theListeners().left(socket, { isConfirmed: isClean });
     closeQuietly(socket, 1000, "");
   }
 
   webSocketError(socket: WebSocket): void {
+    this.theListeners().left(socket, { isConfirmed: false });
     closeQuietly(socket, 1011, "");
   }
 
-  private takeEvent(socket: WebSocket, text: string): void {
-    const parsed = parseEvent(text);
+  /**
+   * What is no event is passed over alone: if the socket were closed, the client would send it again with all that is not
+   * confirmed, and be closed again, until it gives up and loses the rest.
+   */
+  private takeEvent(socket: WebSocket, message: string | ArrayBuffer): void {
+    const parsed = parseEvent(message);
     if ("wrong" in parsed) {
-      closeQuietly(socket, 1007, parsed.wrong);
+      console.warn(`a message of ${sizeOf(message)} characters is passed over. ${parsed.wrong}`);
       return;
     }
     // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
@@ -171,7 +182,17 @@ export class EventStream extends SluiceObject {
       clock,
       database: () => this.database(),
       workspace: () => this.workspace(),
+      letGo: (why) => this.letGo(why),
     }));
+  }
+
+  /** Clients connect anew, and send again what was not confirmed. */
+  private letGo(why: string): void {
+    if (this.isLettingGo) return;
+    this.isLettingGo = true;
+    console.error(`the event stream starts anew: ${why}`);
+    const abort = () => this.state.abort(why);
+    this.theGatherer().settle().then(abort, abort);
   }
 
   private workspace(): string {
@@ -188,8 +209,7 @@ function gathered(event: ReceivedEvent): GatheredEvent[] {
   const json = JSON.stringify(event);
   const occurred = parseTime(event.occurred);
   // Prefect: `EventPublisher.publish_event` refuses it with a warning and says nothing to the client.
-  const isTooLarge =
-    json.length > MAX_EVENT_BYTES || (json.length > MAX_EVENT_BYTES / 3 && byteLength(json) > MAX_EVENT_BYTES);
+  const isTooLarge = Buffer.byteLength(json) > MAX_EVENT_BYTES || !fitsRow({ event, json });
   if (occurred === undefined || isTooLarge) {
     console.warn(`event ${event.id} of ${json.length} characters is too large and is passed over`);
     return [];
@@ -197,15 +217,15 @@ function gathered(event: ReceivedEvent): GatheredEvent[] {
   return [{ event, occurred, json }];
 }
 
-const byteLength = (text: string): number => new TextEncoder().encode(text).byteLength;
-
-function parseEvent(text: string): { event: Event } | { wrong: string } {
+function parseEvent(message: string | ArrayBuffer): { event: Event } | { wrong: string } {
+  if (sizeOf(message) > MAX_MESSAGE_CHARACTERS) return { wrong: "It is too large" };
+  const text = typeof message === "string" ? message : new TextDecoder().decode(message);
   try {
     const parsed = Event.safeParse(parseJson(text));
     if (parsed.success) return { event: parsed.data };
     const [issue] = parsed.error.issues;
-    return { wrong: `Invalid event: ${issue?.path.join(".")}: ${issue?.message}` };
-  } catch {
-    return { wrong: "Invalid event: not JSON" };
+    return { wrong: `Invalid event: ${issue?.path.map(String).join(".").slice(0, 200)}: ${issue?.message}` };
+  } catch (error) {
+    return { wrong: `Invalid event: ${error instanceof TooDeep ? error.message : "not JSON"}` };
   }
 }

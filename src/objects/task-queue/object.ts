@@ -3,7 +3,7 @@ import { keepDeadLetter } from "#events/dead-letters";
 import { SOCKET_HEADERS } from "#http/socket";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { SluiceObject } from "#objects/base";
-import { closeQuietly, parseMessage } from "#objects/handshake";
+import { closeQuietly, Greetings, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
 import type { ConnectedWorker, QueueNote, TaskQueueMethods } from "#objects/task-queue/messages";
 import { Queue, type QueuedRun } from "#objects/task-queue/queue";
 import { type Found, type Place, readRuns, readScheduled, readStages, repairTools } from "#objects/task-queue/repair";
@@ -44,6 +44,9 @@ interface Subscriber {
   since: Micros;
 }
 
+/** What a subscription to 10,000 keys may have. */
+const MAX_MESSAGE_CHARACTERS = 1_000_000;
+
 /** A run that is about to be sent. */
 interface Delivery {
   socket: WebSocket;
@@ -56,6 +59,7 @@ export class TaskQueue extends SluiceObject {
   /** So many waiting runs are kept. */
   room = MAX_KEPT;
   private queue = new Queue();
+  private greetings = new Greetings();
   private subscribers = new Map<WebSocket, Subscriber>();
   private rows: QueueTables | null = null;
   private isDelivering = false;
@@ -84,15 +88,19 @@ export class TaskQueue extends SluiceObject {
   /** Upgrades; other requests are calls. */
   override async fetch(request: Request): Promise<Response> {
     if (!request.headers.has(SOCKET_HEADERS.channel)) return super.fetch(request);
+    const refusal = this.greetings.refusal();
+    if (refusal) return refusal;
     this.open();
     this.keepWorkspace(request.headers.get(SOCKET_HEADERS.workspace) ?? "");
-    return acceptSocket(this.state, request);
+    return acceptSocket(this.state, request, this.greetings);
   }
 
   async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     this.open();
     this.wake();
     const state = stateOf(socket);
+    if (state.stage === "auth" && !isSmallGreeting(socket, data)) return undefined;
+    if (sizeOf(data) > MAX_MESSAGE_CHARACTERS) return refuse(socket, "the message is too large");
     const message = parseMessage(data);
     switch (state.stage) {
       case "auth":
@@ -154,6 +162,7 @@ export class TaskQueue extends SluiceObject {
   private async subscribe(socket: WebSocket, state: SocketState, message: Record<string, unknown>): Promise<void> {
     const asked = readSubscription(message);
     if ("wrong" in asked) return refuse(socket, asked.wrong);
+    this.greetings.end(socket);
     const { keys, client_id } = asked;
     const since = this.clock();
     const subscription = this.tables().subscribe(client_id, keys);
@@ -186,6 +195,7 @@ export class TaskQueue extends SluiceObject {
 
   /** A socket has gone: what it was sent and had not confirmed goes to the next, before new ones. May be repeated. */
   private async leave(socket: WebSocket): Promise<void> {
+    this.greetings.end(socket);
     this.open();
     this.wake();
     this.subscribers.delete(socket);

@@ -1,7 +1,7 @@
 /** The handshake of a task worker's socket, and what is kept with it. */
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
-import { closeQuietly, isAuthenticated, upgrade, welcome } from "#objects/handshake";
+import { closeQuietly, type Greetings, isAuthenticated, upgrade, welcome } from "#objects/handshake";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 export interface SocketState {
@@ -30,11 +30,12 @@ export function keepState(socket: WebSocket, state: SocketState): void {
 }
 
 /** Takes an upgrade. */
-export function acceptSocket(object: DurableObjectState, request: Request): Response {
+export function acceptSocket(object: DurableObjectState, request: Request, greetings: Greetings): Response {
   return upgrade(request, (socket, { greets, authorized }) => {
     object.acceptWebSocket(socket);
     const stage = greets ? "auth" : "subscribe";
     keepState(socket, { stage, authorized, subscription: null, client_id: "", run: null, since: 0 });
+    greetings.begin(socket);
   });
 }
 
@@ -46,6 +47,10 @@ export function authenticate(socket: WebSocket, message: Record<string, unknown>
   welcome(socket);
 }
 
+/** So many task keys a worker may subscribe to, and so long its id may be: the id is kept with its socket, in 16 KB. */
+const MAX_KEYS = 10_000;
+const MAX_CLIENT_ID_CHARACTERS = 1_000;
+
 /** What a subscription asks for; where it is none, why. */
 export function readSubscription(
   message: Record<string, unknown>,
@@ -54,7 +59,9 @@ export function readSubscription(
   if (type !== "subscribe") return { wrong: "expected 'subscribe' message" };
   if (!Array.isArray(keys) || keys.length === 0 || !keys.every((key) => typeof key === "string"))
     return { wrong: "expected 'keys' in subscribe message" };
+  if (keys.length > MAX_KEYS) return { wrong: `more than ${MAX_KEYS} keys` };
   if (typeof client_id !== "string" || client_id === "") return { wrong: "expected 'client_id' in subscribe message" };
+  if (client_id.length > MAX_CLIENT_ID_CHARACTERS) return { wrong: "the client_id is too long" };
   return { keys: [...new Set<string>(keys)], client_id };
 }
 

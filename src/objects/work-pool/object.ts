@@ -98,10 +98,12 @@ export class WorkPool extends SluiceObject {
   }
 
   webSocketClose(socket: WebSocket): void {
+    this.theChannel().left(socket);
     closeQuietly(socket, 1000, "");
   }
 
   webSocketError(socket: WebSocket): void {
+    this.theChannel().left(socket);
     closeQuietly(socket, 1011, "");
   }
 

@@ -7,6 +7,8 @@ import { aResource, anEvent, connect, connectAuthenticated } from "../../events/
 import { api } from "../../support/world.ts";
 
 const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => {});
+const nested = (levels: number) =>
+  JSON.parse(`${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`) as Record<string, unknown>;
 const AHEAD = "2099-01-01T00:00:00Z";
 const wanting = (about: string) => ({
   type: "filter",
@@ -83,18 +85,38 @@ test.for([
   expect(closed.reason.startsWith(reason)).toBe(true);
 });
 
-test("an event that is none closes the socket, and those before it are stored", async () => {
-  const event = anEvent();
+test.for([
+  ["an event without a resource", (): unknown => ({ ...anEvent(), resource: {} })],
+  [
+    "an event with too many related resources",
+    (): unknown =>
+      anEvent({
+        related: Array.from({ length: 101 }, () => ({ "prefect.resource.id": "x", "prefect.resource.role": "y" })),
+      }),
+  ],
+  ["text that is no JSON", (): unknown => "no event"],
+  ["a message of nine million characters", (): unknown => anEvent({ payload: { text: "x".repeat(9_000_000) } })],
+  ["an event that nests too deep", (): unknown => ({ ...anEvent(), payload: nested(1_100) })],
+] as const)("%s is passed over alone, and those before and after it are stored", async ([, bad]) => {
+  const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
+  const [before, after] = [anEvent(), anEvent()];
   const socket = await connectAuthenticated("/events/in");
-  socket.send(event);
-  socket.send({ ...anEvent(), resource: {} });
-  const closed = await socket.closed;
-  expect(closed.code).toBe(1007);
-  expect(closed.reason).toContain("prefect.resource.id");
-  const filter = { id: { id: [event.id] } };
+  for (const message of [before, bad(), after]) socket.send(message);
+  const filter = { id: { id: [before.id, after.id] } };
   await expect
     .poll(async () => (await api<{ total: number }>("POST", "/events/filter", { filter })).body.total)
-    .toBe(1);
+    .toBe(2);
+  expect(warning).toHaveBeenCalledOnce();
+  warning.mockRestore();
+  socket.close();
+  expect((await socket.closed).code).toBe(1000);
+});
+
+test.for(["/events/out", "/logs/out"])("%s refuses a filter of huge lists", async (path) => {
+  const socket = await connectAuthenticated(path);
+  const ids = Array.from({ length: 200 }, () => crypto.randomUUID());
+  socket.send({ type: "filter", filter: path === "/logs/out" ? { flow_run_id: { any_: ids } } : { id: { id: ids } } });
+  expect(await socket.closed).toEqual({ code: 1009, reason: "A filter may have 4000 characters" });
 });
 
 test("logs are shown to those who want them", async () => {

@@ -2,12 +2,12 @@
  * The sockets of a pool's workers: who they are, that they are alive, what they are told of the pool, and the clean-up
  * messages that they are given. All that is to be known of a socket is kept with it, so that it outlives the object's sleep.
  */
-import { parseJson } from "#lib/json";
 import { parseSettings } from "#env";
 import { isSocketToken } from "#http/auth";
 import { readParams, SOCKET_HEADERS } from "#http/socket";
 import type { Clock, Ids, Micros } from "#lib/clock";
 import type { Identity } from "#objects/base";
+import { Greetings, isSmallGreeting, parseMessage } from "#objects/handshake";
 import type { CleanupQueue, Outcome, Reservation } from "#objects/work-pool/channel/cleanup-queue";
 import {
   agree,
@@ -39,6 +39,12 @@ const KEPT_QUEUES = 200;
 
 /** More of a worker's type is not kept: it is only shown. */
 const KEPT_OF_TYPE = 200;
+
+/** Pools with longer names have no channel. */
+const KEPT_OF_POOL_NAME = 2_000;
+
+/** So large a frame may be; the template of a new pool is the largest part of any, and D1 takes values of 2 MB. */
+const MAX_FRAME_CHARACTERS = 2_000_000;
 
 /** When it is tried again to give messages, if that failed. */
 const RETRY_AFTER: Micros = 5_000_000;
@@ -107,6 +113,7 @@ export class WorkerChannel {
   private readonly around: Surroundings;
   /** One message of a socket after the other. */
   private readonly turns = new WeakMap<WebSocket, Promise<void>>();
+  private readonly greetings = new Greetings();
 
   constructor(around: Surroundings) {
     this.around = around;
@@ -116,6 +123,11 @@ export class WorkerChannel {
   accept(request: Request): Response {
     const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
     if (!offered.includes("prefect")) return Response.json({ detail: "Forbidden" }, { status: 403 });
+    const name = readParams(request)["work_pool_name"] ?? "";
+    // No pool has such a name, and there is no room for it beside the socket.
+    if (name.length > KEPT_OF_POOL_NAME) return Response.json({ detail: "Forbidden" }, { status: 403 });
+    const refusal = this.greetings.refusal();
+    if (refusal) return refusal;
     const { 0: client, 1: server } = new WebSocketPair();
     this.around.state.acceptWebSocket(server, [WORKER_CHANNEL]);
     keep(server, {
@@ -123,10 +135,11 @@ export class WorkerChannel {
       authorized: request.headers.get(SOCKET_HEADERS.authorized) === "1",
       pool: {
         workspace: request.headers.get(SOCKET_HEADERS.workspace) ?? "",
-        name: readParams(request)["work_pool_name"] ?? "",
+        name,
       },
       worker: null,
     });
+    this.greetings.begin(server);
     return new Response(null, {
       status: 101,
       webSocket: client,
@@ -147,13 +160,14 @@ export class WorkerChannel {
     if (state.stage === "closed") return;
     try {
       if (state.stage === "auth") return this.authenticate(socket, state, message);
-      this.around.open();
       // Prefect: what is no text ends in an error of the server.
       if (typeof message !== "string") return close(socket, "transient_server_error");
+      if (message.length > MAX_FRAME_CHARACTERS) return close(socket, "protocol_error");
       const frame = parseFrame(message);
       if (!frame) return close(socket, "protocol_error");
-      if (state.stage === "hello") await this.greet(socket, state, frame);
-      else await this.hear(socket, state, frame);
+      if (state.stage === "hello") return await this.greet(socket, state, frame);
+      this.around.open();
+      await this.hear(socket, state, frame);
     } catch (error) {
       console.error("a worker's message could not be dealt with", error);
       close(socket, "transient_server_error");
@@ -161,7 +175,8 @@ export class WorkerChannel {
   }
 
   private authenticate(socket: WebSocket, state: SocketState, message: string | ArrayBuffer): void {
-    const said = typeof message === "string" ? parseObject(message) : {};
+    if (!isSmallGreeting(socket, message)) return;
+    const said = typeof message === "string" ? parseMessage(message) : {};
     const isKnown = state.authorized || isSocketToken(said["token"], parseSettings(this.around.env));
     if (said["type"] !== "auth" || !isKnown) return close(socket, "authentication_failed");
     keep(socket, { ...state, stage: "hello" });
@@ -174,6 +189,8 @@ export class WorkerChannel {
     if (!hello.supported_channel_versions.includes(CHANNEL_VERSION)) return close(socket, "unsupported_version");
     const found = await welcome(this.around.toolsOf(state.pool), state.pool.name, hello);
     if ("refused" in found) return close(socket, found.refused);
+    // Only now is anything kept: each name that somebody makes up has an object of its own.
+    this.around.open();
     if (found.isTemplateGiven) await this.around.readAgain(state.pool);
     const poolId = await this.noteHeartbeat(state.pool, hello.worker_name, hello.heartbeat_interval_seconds);
     if (poolId === null) return close(socket, "heartbeat_persistence_failed");
@@ -209,6 +226,7 @@ export class WorkerChannel {
       served: 0,
     };
     keep(socket, { ...state, stage: "open", worker });
+    this.greetings.end(socket);
     this.send(socket, "worker.ready.v1", {
       consumer_id: hello.consumer_id,
       worker_id: null,
@@ -377,6 +395,11 @@ export class WorkerChannel {
       .toSorted((a, b) => a.worker.served - b.worker.served || a.worker.opened - b.worker.opened);
   }
 
+  /** A socket has gone. */
+  left(socket: WebSocket): void {
+    this.greetings.end(socket);
+  }
+
   /** Closes all sockets, as after the pool was deleted. */
   closeAll(reason: CloseReason): void {
     for (const socket of this.sockets()) close(socket, reason);
@@ -460,17 +483,7 @@ function close(socket: WebSocket, reason: CloseReason): void {
   }
 }
 
-function parseObject(text: string): Record<string, unknown> {
-  try {
-    const value = parseJson(text);
-    return typeof value === "object" && value !== null ? { ...value } : {};
-  } catch {
-    // What is not JSON says nothing.
-    return {};
-  }
-}
-
 function parseFrame(text: string): WorkerFrame | null {
-  const frame = WorkerFrame.safeParse(parseObject(text));
+  const frame = WorkerFrame.safeParse(parseMessage(text));
   return frame.success ? frame.data : null;
 }

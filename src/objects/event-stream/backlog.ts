@@ -1,0 +1,90 @@
+/**
+ * How much each listener was sent that it has not shown to have received. The runtime keeps what a client does not read in
+ * memory, tells nobody how much that is, and keeps it also after the socket was closed. Only the end of a socket, which a
+ * client confirms after all that it was sent before, shows that it was read.
+ */
+
+/** So much may be sent to one socket, in bytes; then it is closed, and its client comes again. */
+export const MAX_BACKLOG = 4_000_000;
+/** So much to all of them; an object has 128 MB. */
+export const MAX_BACKLOG_IN_ALL = 32_000_000;
+/** From here on those are closed that were sent the most, so that there is room again before it ends. */
+const HIGH_WATER = 24_000_000;
+/** A client that has not confirmed the end of its socket for so long does not read. */
+const CONFIRM_MS = 30_000;
+
+interface Entry {
+  bytes: number;
+  /** When the socket was closed. */
+  closedAt: number | null;
+}
+
+/** The account of one object's listeners. */
+export class Backlog {
+  private readonly entries = new Map<WebSocket, Entry>();
+  private total = 0;
+
+  /** Takes a text to the account; false where there is no room for it, and it must not be sent. */
+  add(socket: WebSocket, bytes: number): boolean {
+    const entry = this.entryOf(socket);
+    if (entry.closedAt !== null) return false;
+    // Whatever its size, the first text of a socket has room.
+    if (entry.bytes > 0 && entry.bytes + bytes > MAX_BACKLOG) return false;
+    if (this.total + bytes > MAX_BACKLOG_IN_ALL) return false;
+    entry.bytes += bytes;
+    this.total += bytes;
+    return true;
+  }
+
+  /** How many bytes a socket was sent. */
+  sentTo(socket: WebSocket): number {
+    return this.entries.get(socket)?.bytes ?? 0;
+  }
+
+  /**
+   * Notes that a socket is closed by us: nothing more is sent, and what was sent counts until its client confirms the end.
+   * False where it was closed before.
+   */
+  close(socket: WebSocket, nowMs: number): boolean {
+    const entry = this.entryOf(socket);
+    if (entry.closedAt !== null) return false;
+    entry.closedAt = nowMs;
+    return true;
+  }
+
+  /** Whether it was closed so. */
+  isClosed(socket: WebSocket): boolean {
+    return (this.entries.get(socket)?.closedAt ?? null) !== null;
+  }
+
+  /** Forgets a socket that has gone. */
+  drop(socket: WebSocket): void {
+    this.total -= this.entries.get(socket)?.bytes ?? 0;
+    this.entries.delete(socket);
+  }
+
+  /** The open socket that was sent the most, where so much is out that some must make room; else undefined. */
+  toClose(): WebSocket | undefined {
+    if (this.total <= HIGH_WATER) return undefined;
+    const open = [...this.entries].filter(([, { closedAt }]) => closedAt === null);
+    // What closed sockets give back is room that is on its way.
+    if (open.reduce((sum, [, { bytes }]) => sum + bytes, 0) <= HIGH_WATER / 2) return undefined;
+    return open.toSorted(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0];
+  }
+
+  /** Whether what sockets hold that do not confirm their end leaves the others too little room. */
+  isStuck(nowMs: number): boolean {
+    let stuck = 0;
+    for (const { bytes, closedAt } of this.entries.values())
+      if (closedAt !== null && nowMs - closedAt >= CONFIRM_MS) stuck += bytes;
+    return this.total > HIGH_WATER && stuck > MAX_BACKLOG_IN_ALL / 2;
+  }
+
+  private entryOf(socket: WebSocket): Entry {
+    const present = this.entries.get(socket);
+    if (present) return present;
+    const entry: Entry = { bytes: 0, closedAt: null };
+    this.entries.set(socket, entry);
+    return entry;
+  }
+}
