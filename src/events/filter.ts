@@ -5,6 +5,7 @@ import { parseTextQuery } from "#lib/text-query";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
+import { listOf as listUpTo } from "#wire/sizes";
 
 /** So many values a list of a filter may have. An event is looked up in them, so their number costs little. */
 const MAX_VALUES = 50_000;
@@ -14,13 +15,13 @@ const MAX_PATTERN_CHARACTERS = 2_000;
 const MAX_FILTERS = 100;
 const MAX_LABELS = 500;
 
-const Texts = z.array(z.string()).max(MAX_VALUES).nullish();
+const Texts = listUpTo(z.string(), MAX_VALUES).nullish();
 const Pattern = z.string().max(MAX_PATTERN_CHARACTERS);
-const Prefixes = z.array(Pattern).max(MAX_PATTERNS).nullish();
+const Prefixes = listUpTo(Pattern, MAX_PATTERNS).nullish();
 
 /** Labels and the patterns (`*`, `?`, a leading `!`) of which one must fit each. */
 export const ResourceSpecification = z
-  .record(z.string(), z.union([Pattern, z.array(Pattern).max(MAX_PATTERNS)]))
+  .record(z.string(), z.union([Pattern, listUpTo(Pattern, MAX_PATTERNS)]))
   .refine(
     (labels) => Object.keys(labels).length <= MAX_LABELS,
     `A filter may name ${MAX_LABELS} labels of a resource at most`,
@@ -69,10 +70,10 @@ export const EventFilter = z
     occurred: EventOccurredFilter.optional(),
     event: EventNameFilter.nullish(),
     resource: EventResourceFilter.nullish(),
-    related: z.union([EventRelatedFilter, z.array(EventRelatedFilter).max(MAX_FILTERS)]).nullish(),
-    any_resource: z.union([EventAnyResourceFilter, z.array(EventAnyResourceFilter).max(MAX_FILTERS)]).nullish(),
+    related: z.union([EventRelatedFilter, listUpTo(EventRelatedFilter, MAX_FILTERS)]).nullish(),
+    any_resource: z.union([EventAnyResourceFilter, listUpTo(EventAnyResourceFilter, MAX_FILTERS)]).nullish(),
     id: z
-      .strictObject({ id: z.array(Uuid).max(MAX_VALUES).nullish() })
+      .strictObject({ id: listUpTo(Uuid, MAX_VALUES).nullish() })
       .meta({ id: "EventIDFilter" })
       .optional(),
     text: z

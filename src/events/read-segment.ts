@@ -1,6 +1,6 @@
 /** Opening a segment. One that cannot be opened is passed over, and never fails the others that are opened with it. */
 import type { ReceivedEvent } from "#events/event";
-import { parseJson } from "#lib/json";
+import { checkDepth, parseJson } from "#lib/json";
 
 /** The events of a segment's column `events`. What is no list of events holds none; `id`, the segment's, is logged then. */
 export function readSegment(id: string, events: string): ReceivedEvent[] {
@@ -11,13 +11,27 @@ export function readSegment(id: string, events: string): ReceivedEvent[] {
   }
 }
 
-/** JSON that nests too deep to be read exactly is read as JavaScript reads it: an event that is there is shown. */
+/**
+ * JSON that nests too deep to be read exactly is read as JavaScript reads it. The event that nests too deep to be shown, from before
+ * there was a bound, is shown without its payload; the others of its segment are whole.
+ */
 function readPlainly(id: string, events: string): ReceivedEvent[] {
   try {
-    return eventsIn(JSON.parse(events));
+    return eventsIn(JSON.parse(events)).map(withoutDepth);
   } catch (error) {
     console.error(`the segment ${id} cannot be opened and is passed over`, error);
     return [];
+  }
+}
+
+function withoutDepth(event: ReceivedEvent): ReceivedEvent {
+  try {
+    checkDepth(JSON.stringify(event));
+    return event;
+  } catch {
+    // `TooDeep`, or so deep that it cannot even be printed.
+    console.warn(`event ${event.id} nests too deep and is shown without its payload`);
+    return { ...event, payload: {} };
   }
 }
 

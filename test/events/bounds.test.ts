@@ -98,6 +98,7 @@ test("events are found by 20,001 resources", async () => {
 
 const LISTS = [
   [{ id: { id: Array.from({ length: 50_001 }, () => "00000000-0000-4000-8000-000000000001") } }, ["id", "id"]],
+  [{ id: { id: Array.from({ length: 50_001 }, () => "no id") } }, ["id", "id"]],
   [{ resource: { id: Array.from({ length: 50_001 }, String) } }, ["resource", "id"]],
   [{ resource: { id_prefix: Array.from({ length: 1_001 }, String) } }, ["resource", "id_prefix"]],
   [{ event: { exclude_prefix: Array.from({ length: 1_001 }, String) } }, ["event", "exclude_prefix"]],
@@ -178,15 +179,19 @@ test("events are found by their ids also beside one that the database cannot loo
   const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
   const about = aResource();
   const [good, deep] = [anEvent({ about }), anEvent({ about })];
-  await write([good]);
   const nested = JSON.stringify({ ...receiveEvent(deep, NOW), payload: 0 }).replace(
     '"payload":0',
     `"payload":{"a":${"[".repeat(1_100)}${"]".repeat(1_100)}}`,
   );
-  await write([deep]);
-  await env.DB.prepare("update event_segment set events = ? where instr(events, ?)").bind(`[${nested}]`, deep.id).run();
+  await write([good, deep]);
+  await env.DB.prepare("update event_segment set events = ? where instr(events, ?)")
+    .bind(`[${JSON.stringify(receiveEvent(good, NOW))},${nested}]`, deep.id)
+    .run();
   const { status, body } = await filterEvents({ id: { id: [good.id, deep.id] } });
   expect([status, body.total, new Set(body.events.map(({ id }) => id))]).toEqual([200, 2, new Set([good.id, deep.id])]);
+  expect(body.events.find(({ id }) => id === deep.id)?.payload).toEqual({});
+  const all = await filterEvents({ resource: { id_prefix: [about] } });
+  expect([all.status, all.body.total]).toEqual([200, 2]);
   expect(warning).toHaveBeenCalled();
   await env.DB.prepare("delete from event_segment where instr(events, ?)").bind(deep.id).run();
   warning.mockRestore();

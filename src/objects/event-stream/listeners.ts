@@ -266,9 +266,9 @@ export class Listeners {
     }
     const fullest = this.backlog.toClose();
     if (fullest && fullest !== socket) this.cut(fullest, nowMs);
-    const state = this.stateOf(socket);
     const sent = this.backlog.sentTo(socket);
-    if (sent - (state.sent ?? 0) >= SENT_STEP) socket.serializeAttachment({ ...state, sent } satisfies SocketState);
+    const isStep = Math.floor(sent / SENT_STEP) > Math.floor((sent - bytes) / SENT_STEP);
+    if (isStep) socket.serializeAttachment({ ...this.stateOf(socket), sent } satisfies SocketState);
     return true;
   }
 

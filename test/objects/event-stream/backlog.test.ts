@@ -1,4 +1,4 @@
-import { env, runInDurableObject, SELF } from "cloudflare:test";
+import { env, evictDurableObject, runInDurableObject, SELF } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { DEFAULT_WORKSPACE } from "#env";
 import { emitEvents, eventStream, publishLogs } from "#events/emit";
@@ -166,4 +166,18 @@ test("listeners that do not read lose their sockets with the object's, so that t
     expect(isMarked).toBe(false);
   });
   expect(await SELF.fetch("http://sluice/api/health").then(({ status }) => status)).toBe(200);
+});
+
+test("how much a listener was sent is known also after the object slept", async () => {
+  const about = aResource();
+  const socket = await listen(about, ago(60), { backfill: false });
+  await vi.waitFor(() => expect(socket.messages).toHaveLength(1));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const sent = many(about);
+  for (let first = 0; first < 15; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
+  await socket.until(16);
+  await evictDurableObject(eventStream(env.EVENT_STREAM, DEFAULT_WORKSPACE));
+  for (let first = 15; first < 25; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
+  expect((await socket.closed).code).toBe(1013);
+  expect(shownBy(socket).length).toBeLessThan(25);
 });
