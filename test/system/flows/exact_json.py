@@ -8,11 +8,13 @@ import traceback
 import uuid
 from datetime import datetime, timedelta, timezone
 
+import orjson
 from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import Variable
-from prefect.events import Event
+from prefect.events import Event, get_events_subscriber
 from prefect.events.clients import PrefectEventsClient
+from prefect.events.filters import EventFilter, EventNameFilter
 
 INTEGERS = [0, -1, 2**53 - 1, 2**53, 2**53 + 1, 2**60 + 1, -(2**63), 2**64, 10**29 + 7]
 FLOATS = [3.0, -0.0, 0.1, 100.0, 1e16, 1e22, 1.5e-7, 5e-324, 1.7976931348623157e308]
@@ -224,6 +226,55 @@ class Routes:
             self.check("event over HTTP" if index < 3 else "event over a socket", payload, read.get(id))
 
 
+    def parsable(self):
+        """What the client's own parser of live messages keeps: it has no integers of more than 64 bits."""
+        while not is_same(made := self.mapping(100), orjson.loads(json.dumps(made))):
+            pass
+        return made
+
+    async def live(self):
+        """What listeners are shown: by HTTP and by socket, in and out."""
+        kind = f"exact.live.{uuid.uuid4()}"
+        resource = {"prefect.resource.id": kind}
+        payloads = [self.parsable(), self.parsable()]
+        wanted = EventFilter(event=EventNameFilter(name=[kind]))
+        async with get_events_subscriber(filter=wanted) as subscriber:
+            by_http, by_socket = (Event(event=kind, resource=resource, payload=payload) for payload in payloads)
+            await self.ask("POST", "/events", json=[by_http.model_dump(mode="json")])
+            shown = [await asyncio.wait_for(anext(subscriber), 30)]
+            async with PrefectEventsClient() as client:
+                await client.emit(by_socket)
+            shown.append(await asyncio.wait_for(anext(subscriber), 30))
+        self.check("live events", payloads, [event.payload for event in shown])
+
+    async def reported(self):
+        """A task run's result as the client reports it: by an event, which is recorded later."""
+        id, data = str(uuid.uuid4()), self.mapping()
+        report = {
+            "id": str(uuid.uuid4()),
+            "occurred": datetime.now(timezone.utc).isoformat(),
+            "event": "prefect.task-run.Completed",
+            "resource": {"prefect.resource.id": f"prefect.task-run.{id}", "prefect.orchestration": "client"},
+            "payload": {
+                "task_run": {"name": "t", "task_key": "t", "dynamic_key": id, "total_run_time": 1.0, "run_count": 1},
+                "validated_state": {"type": "COMPLETED", "name": "Completed", "data": data},
+            },
+        }
+        await self.ask("POST", "/events", json=[report])
+        read = await self.ask("GET", f"/task_runs/{id}")
+        self.check("a reported task run's result", data, read["state"]["data"])
+        states = await self.ask("GET", f"/task_run_states/?task_run_id={id}")
+        self.check("a reported task run's states", data, states[0]["data"])
+
+    async def storage(self):
+        """What a work pool keeps of bundles."""
+        name, step = f"exact-{uuid.uuid4()}", self.mapping()
+        body = {"name": name, "type": "process", "storage_configuration": {"bundle_upload_step": step}}
+        await self.ask("POST", "/work_pools/", json=body)
+        read = await self.ask("GET", f"/work_pools/{name}")
+        self.check("storage configuration", step, read["storage_configuration"]["bundle_upload_step"])
+
+
 @flow
 def returned(x):
     return None
@@ -235,7 +286,15 @@ async def main():
     async with get_client() as client:
         routes = Routes(client, random.Random(seed))
         for _ in range(int(os.environ.get("ROUNDS", "5"))):
-            for play in [routes.variables, routes.runs, routes.deployments, routes.events]:
+            for play in [
+                routes.variables,
+                routes.runs,
+                routes.deployments,
+                routes.events,
+                routes.live,
+                routes.reported,
+                routes.storage,
+            ]:
                 try:
                     await play()
                 except Exception:
