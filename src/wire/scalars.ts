@@ -85,18 +85,28 @@ const LabelNumber = z
   })
   .meta({ type: "number" });
 
-/** Labels of a thing: text keys with scalar values. */
+const Label = z.union(
+  [z.boolean(), z.int("!int_type|Input should be a valid integer"), LabelNumber, z.string().max(MAX_LABEL_CHARACTERS)],
+  "!branches|bool|int|float|str",
+);
+
+/** Labels of a thing: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */
 export const Labels = z
-  .record(
-    z.string(),
-    z.union(
-      [
-        z.boolean(),
-        z.int("!int_type|Input should be a valid integer"),
-        LabelNumber,
-        z.string().max(MAX_LABEL_CHARACTERS),
-      ],
-      "!branches|bool|int|float|str",
-    ),
-  )
-  .refine((labels) => Object.keys(labels).length <= MAX_LABELS, `A thing may have at most ${MAX_LABELS} labels`);
+  .custom<Record<string, z.output<typeof Label>>>(isObject, {
+    message: "Input should be a valid dictionary",
+    params: { type: "dict_type" },
+  })
+  .superRefine((labels, context) => {
+    const entries = Object.entries(labels);
+    if (entries.length > MAX_LABELS) context.addIssue(`A thing may have at most ${MAX_LABELS} labels`);
+    for (const [key, label] of entries.slice(0, MAX_LABELS)) {
+      const { error } = Label.safeParse(label);
+      for (const issue of error?.issues ?? []) context.addIssue({ ...issue, path: [key, ...issue.path] });
+    }
+  })
+  .meta({
+    type: "object",
+    additionalProperties: {
+      anyOf: [{ type: "boolean" }, { type: "integer" }, { type: "number" }, { type: "string" }],
+    },
+  });
