@@ -21,11 +21,20 @@ export function valuesProblem(
   leniency: Leniency = {},
   steps = schemaSteps(),
 ): string | undefined {
+  return checkerFor(schema, leniency, steps)(values);
+}
+
+/** The same for many values, with the schema looked at once. Both this and the check throw `UnusableSchema`. */
+export function checkerFor(
+  schema: JsonSchema,
+  leniency: Leniency,
+  steps: Steps,
+): (values: unknown) => string | undefined {
   const repaired = repairSchema(schema, leniency.allowNoneWithDefault ?? false);
   const asked = leniency.ignoreRequired ? withoutRequired(repaired) : repaired;
   const unusable = schemaProblem(asked, steps);
   if (unusable !== undefined) throw new UnusableSchema("invalid", unusable);
-  return firstProblem(values, asked, steps);
+  return (values) => firstProblem(values, asked, steps);
 }
 
 /** Prefect: what `DeploymentCreate` says of parameters against a schema, and of the schema itself. */

@@ -1,4 +1,4 @@
-import { env } from "cloudflare:test";
+import { env, SELF } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aFlow, api, unique } from "../support/world";
 
@@ -98,4 +98,28 @@ test("a pool whose template has a pattern that is none, or a slow one for its de
     expect(status).toBe(422);
     expect((await api("GET", `/work_pools/${name}`)).status).toBe(404);
   }
+});
+
+test("runs that are made together share the work that checks may be", async () => {
+  const { body } = await create(doubling());
+  const { status, body: answer } = await api<{ results: { status: string }[] }>(
+    "POST",
+    `/deployments/${body.id}/create_flow_run/bulk`,
+    Array.from({ length: 100 }, () => ({ parameters: { x: 1 } })),
+  );
+  expect(status).toBe(200);
+  expect(new Set(answer.results.map((result) => result.status))).toEqual(new Set(["FAILED"]));
+});
+
+test("names of labels are kept, those of JavaScript's own too", async () => {
+  const text = '{"__proto__":1.0,"constructor":"a"}';
+  const response = await SELF.fetch("http://sluice/api/flows/", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: `{"name":${JSON.stringify(unique("labels"))},"labels":${text}}`,
+  });
+  expect(await response.text()).toContain(`"labels":${text}`);
+  const refused = await api("POST", "/flows/", { name: unique("labels"), labels: { good: 1, bad: [] } });
+  expect(refused.status).toBe(422);
+  expect(JSON.stringify(refused.body)).toContain('["body","labels","bad"');
 });

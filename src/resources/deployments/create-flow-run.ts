@@ -1,8 +1,10 @@
 /** `POST /deployments/{id}/create_flow_run`, alone and in bulk: runs made from a deployment. */
 import { readJson, readOptionalJson } from "#db/database";
 import { ApiError, notFound, refused } from "#lib/api-error";
+import { schemaSteps } from "#lib/json-schema";
 import { UnusableSchema } from "#lib/json-schema/unusable";
 import { isObject } from "#lib/json-value";
+import type { Steps } from "#lib/steps";
 import { enforceSchema, fillIn, readVariables } from "#resources/deployments/parameters";
 import type { DeploymentFlowRunCreate } from "#resources/deployments/schema";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
@@ -16,7 +18,7 @@ import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import { ensureQueue } from "#resources/work-queues/queues";
 import type { Tools } from "#tools";
 import { hydrate, HydrationError } from "#wire/hydration";
-import { valuesProblem } from "#wire/parameters";
+import { checkerFor } from "#wire/parameters";
 
 type Json = Record<string, unknown>;
 
@@ -79,10 +81,11 @@ export async function createManyFromDeployment(
     const named = asked.filter((one) => one.origin === origin).map(({ body }) => body);
     places.set(origin, await placesOf(tools, origin, named));
   }
+  const checks: Checks = { steps: schemaSteps(STEPS_OF_MANY), byOrigin: new Map() };
   const outcomes = asked.map(({ body, origin }) => {
     try {
       if (origin instanceof ApiError) throw origin;
-      const parameters = checkOne(origin, body, hydrate(mergedParameters(origin.row, body), variables));
+      const parameters = checkOne(origin, body, hydrate(mergedParameters(origin.row, body), variables), checks);
       const place = places.get(origin)?.get(body.work_queue_name ?? "") ?? ownPlace(origin.row);
       return { ...draftOf(tools, origin, body, parameters), ...place };
     } catch (error) {
@@ -114,15 +117,21 @@ function failure(error: unknown): BulkResult {
   return { flow_run_id: null, status: "FAILED", error: typeof detail === "string" ? detail : error.message };
 }
 
-function checkOne(origin: Origin, body: DeploymentFlowRunCreate, parameters: Json): Json {
+/** How much more work the checks of many runs may be than those of one. */
+const STEPS_OF_MANY = 4;
+
+/** The checks of many runs share their steps, and look at each deployment's schema once. */
+interface Checks {
+  steps: Steps;
+  byOrigin: Map<Origin, (parameters: Json) => string | undefined>;
+}
+
+function checkOne(origin: Origin, body: DeploymentFlowRunCreate, parameters: Json, checks: Checks): Json {
   if (isEnforced(origin.row, body)) {
-    const schema = schemaOf(origin.row);
-    if (!isObject(schema))
-      throw refused(409, "Parameter schema enforcement is enabled but deployment has no valid schema.");
-    const problem = valuesProblem(parameters, schema);
+    const problem = checkOf(origin, checks)(parameters);
     if (problem) throw refused(409, `Parameter validation failed: ${problem}`);
   }
-  checkVariables(origin, body);
+  checkVariables(origin, body, checks.steps);
   if (body.work_queue_name && !origin.pool) {
     throw refused(
       400,
@@ -130,6 +139,17 @@ function checkOne(origin: Origin, body: DeploymentFlowRunCreate, parameters: Jso
     );
   }
   return parameters;
+}
+
+function checkOf(origin: Origin, { steps, byOrigin }: Checks): (parameters: Json) => string | undefined {
+  const known = byOrigin.get(origin);
+  if (known) return known;
+  const schema = schemaOf(origin.row);
+  if (!isObject(schema))
+    throw refused(409, "Parameter schema enforcement is enabled but deployment has no valid schema.");
+  const check = checkerFor(schema, {}, steps);
+  byOrigin.set(origin, check);
+  return check;
 }
 
 async function readOrigin(tools: Tools, id: string): Promise<Origin> {
@@ -189,8 +209,9 @@ const schemaOf = (row: DeploymentRow) => readOptionalJson<unknown>(row.parameter
 const isEnforced = (row: DeploymentRow, body: DeploymentFlowRunCreate) =>
   body.enforce_parameter_schema ?? row.enforce_parameter_schema === 1;
 
-function checkVariables({ row, pool }: Origin, body: DeploymentFlowRunCreate): void {
-  if (pool) validateRunVariables(templateOf(pool), readJson<Json>(row.job_variables), body.job_variables, "creating");
+function checkVariables({ row, pool }: Origin, body: DeploymentFlowRunCreate, steps?: Steps): void {
+  if (!pool) return;
+  validateRunVariables(templateOf(pool), readJson<Json>(row.job_variables), body.job_variables, "creating", steps);
 }
 
 type Place = Pick<FlowRunDraft, "work_queue_id" | "work_queue_name">;

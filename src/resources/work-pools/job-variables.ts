@@ -40,16 +40,21 @@ export function validateRunVariables(
   deploymentVariables: Variables | null | undefined,
   runVariables: Variables | null | undefined,
   doing: string,
+  steps = schemaSteps(),
 ): void {
   const given = [deploymentVariables ?? {}, runVariables ?? {}];
-  const problem = problemOf(template, given, { ignoreRequired: false, ignoreInvalidDefaults: true });
+  const problem = problemOf(template, given, { ignoreRequired: false, ignoreInvalidDefaults: true }, steps);
   if (problem !== null) throw unprocessable(`Error ${doing} flow run: ${problem}`);
 }
 
-function problemOf(template: Variables, given: readonly Variables[], rules: Rules): string | null {
+function problemOf(
+  template: Variables,
+  given: readonly Variables[],
+  rules: Rules,
+  steps = schemaSteps(),
+): string | null {
   const schema = template["variables"];
   if (!isObject(schema) || Object.keys(schema).length === 0) return null;
-  const steps = schemaSteps();
   try {
     const invalid = schemaProblem(schema, steps);
     if (invalid !== undefined) throw new UnusableSchema("invalid", invalid);
