@@ -4,6 +4,8 @@ import { type EventFilter, listOf } from "#events/filter";
 
 /** More texts are not looked for: to open and parse a segment is then the quicker way. */
 const MAX_NEEDLES = 20;
+/** Nor for those of more filters: SQLite takes 100 levels of `and`. */
+const MAX_CONDITIONS = 30;
 
 /** Whether the names of a segment's events (`s.counts`) have one that is wanted. */
 export function nameNeedles(filter: EventFilter): SQL {
@@ -27,7 +29,7 @@ export function textNeedles(filter: EventFilter): SQL {
 }
 
 function allOf(conditions: readonly (SQL | null)[]): SQL {
-  const present = conditions.filter((condition) => condition !== null);
+  const present = conditions.filter((condition) => condition !== null).slice(0, MAX_CONDITIONS);
   return present.length === 0 ? sql`true` : sql.join(present, sql` and `);
 }
 

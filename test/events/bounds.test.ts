@@ -85,7 +85,7 @@ test("events are found by 20,001 resources", async () => {
   const about = aResource();
   await write([anEvent({ about })]);
   const many = [
-    ...Array.from({ length: 20_000 }, (_, index) => `prefect.thing.${crypto.randomUUID()}.${index}`),
+    ...Array.from({ length: 20_000 }, (_, index) => `prefect.thing.${crypto.randomUUID()}.${"x".repeat(60)}.${index}`),
     about,
   ];
   for (const filter of [{ resource: { id: many } }, { any_resource: { id: many } }]) {
@@ -110,6 +110,18 @@ test.for(LISTS)("a list that is too long is refused where it stands", async ([fi
   expect(body.exception_detail).toEqual([
     expect.objectContaining({ type: "too_long", loc: ["body", "filter", ...place] }),
   ]);
+});
+
+test("events are found by as many filters as are taken", async () => {
+  const about = aResource();
+  const role = { "prefect.resource.role": "x" };
+  await write([anEvent({ about, related: [{ "prefect.resource.id": "r", ...role }] })]);
+  const filter = {
+    related: Array.from({ length: 100 }, () => ({ id: ["r"] })),
+    any_resource: Array.from({ length: 100 }, () => ({ id: [about], id_prefix: [about] })),
+  };
+  const { status, body } = await filterEvents(filter);
+  expect([status, body.total]).toEqual([200, 1]);
 });
 
 test.for([

@@ -74,10 +74,11 @@ export class Backlog {
 
   /** Whether what sockets hold that do not confirm their end leaves the others too little room. */
   isStuck(nowMs: number): boolean {
+    if (this.total <= HIGH_WATER) return false;
     let stuck = 0;
     for (const { bytes, closedAt } of this.entries.values())
       if (closedAt !== null && nowMs - closedAt >= CONFIRM_MS) stuck += bytes;
-    return this.total > HIGH_WATER && stuck > MAX_BACKLOG_IN_ALL / 2;
+    return stuck > MAX_BACKLOG_IN_ALL / 2;
   }
 
   private entryOf(socket: WebSocket): Entry {
