@@ -4,9 +4,6 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
-import { event_segment } from "#db/tables/event";
-import { flow_run } from "#db/tables/flow-run";
-import { task_run } from "#db/tables/task-run";
 import { settleReports } from "#events/emit";
 import { recordSegments } from "#events/record-segments";
 import type { SegmentKey } from "#events/segments";
@@ -69,36 +66,41 @@ async function readAndLook(
 }
 
 /** A row without an id where one of the runs is alive, and a row for each waiting segment that tells of one, oldest first. */
-export function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: AskedRuns, now: Micros): SQL {
-  const flowRuns = sql`json_each(${JSON.stringify(flowRunIds)}) asked`;
-  const taskRuns = sql`json_each(${JSON.stringify(taskRunIds)}) asked`;
-  // Unary plus: nothing but the short index over what waits leads to these rows.
-  const newest = (limit: number) => sql`(
-      select hour, id, resources, events from ${event_segment}
-      where consumed = 0 and +workspace_id = ${workspaceId} order by id desc limit ${limit}
-    ) s`;
-  return sql`
-    with alive as materialized (
-      select exists (
-        select 1 from ${flowRuns} left join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = asked.value
-        where r.id is null or (r.start_time is not null and coalesce(r.end_time, ${now}) >= ${now - AFTERMATH})
-      ) as flow_run, exists (
-        select 1 from ${taskRuns} left join ${task_run} t on t.workspace_id = ${workspaceId} and t.id = asked.value
-        where t.id is null or t.state_type not in ${[...TERMINAL_TYPES]}
-      ) as task_run
+function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: AskedRuns, now: Micros): SQL {
+  if (taskRunIds.length === 0) return lookForFlowRuns(workspaceId, flowRunIds, now);
+  if (flowRunIds.length === 0) return lookForTaskRuns(workspaceId, taskRunIds);
+  return sql`select * from (${lookForFlowRuns(workspaceId, flowRunIds, now)})
+    union select * from (${lookForTaskRuns(workspaceId, taskRunIds)}) order by 2`;
+}
+
+function lookForFlowRuns(workspaceId: string, ids: readonly string[], now: Micros): SQL {
+  const asked = JSON.stringify(ids);
+  return sql`select null as hour, null as id, null as bytes where exists (
+      select 1 from json_each(${asked}) asked left join flow_run r on r.workspace_id = ${workspaceId} and r.id = asked.value
+      where r.id is null or (r.start_time is not null and coalesce(r.end_time, ${now}) >= ${now - AFTERMATH})
     )
-    select null as hour, null as id, null as bytes from alive where flow_run or task_run
-    union all
-    select * from (
-      select s.hour, s.id, length(s.events) as bytes from ${newest(MAX_HEADS)}
-      where ${flowRunIds.length > 0} and exists (
-        select 1 from json_each(s.resources) told where told.value in (select 'prefect.flow-run.' || asked.value from ${flowRuns})
-      )
-      union
-      select s.hour, s.id, length(s.events) as bytes from alive, ${newest(MAX_TEXTS)}
-      where iif(alive.task_run, exists (select 1 from ${taskRuns} where instr(s.events, 'prefect.task-run.' || asked.value) > 0), 0)
-      order by 2
-    )`;
+    union all select hour, id, length(events) from ${newest(workspaceId, MAX_HEADS)} where exists (
+      select 1 from json_each(s.resources) told where told.value in (select 'prefect.flow-run.' || value from json_each(${asked}))
+    ) order by 2`;
+}
+
+function lookForTaskRuns(workspaceId: string, ids: readonly string[]): SQL {
+  const asked = JSON.stringify(ids);
+  return sql`select null as hour, null as id, null as bytes where exists (
+      select 1 from json_each(${asked}) asked left join task_run t on t.workspace_id = ${workspaceId} and t.id = asked.value
+      where t.id is null or t.state_type is null or t.state_type not in ${TERMINAL}
+    )
+    union all select hour, id, length(events) from ${newest(workspaceId, MAX_TEXTS)} where exists (
+      select 1 from json_each(${asked}) asked where instr(s.events, 'prefect.task-run.' || asked.value) > 0
+    ) order by 2`;
+}
+
+const TERMINAL = sql.raw(`('${[...TERMINAL_TYPES].join("', '")}')`);
+
+/** The newest segments that wait. Unary plus: nothing but the short index over what waits leads to these rows. */
+function newest(workspaceId: string, limit: number): SQL {
+  return sql`(select hour, id, resources, events from event_segment
+    where consumed = 0 and +workspace_id = ${workspaceId} order by id desc limit ${sql.raw(String(limit))}) s`;
 }
 
 /** How long a segment that another request records is waited for, and how often it is asked for. */

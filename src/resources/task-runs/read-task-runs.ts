@@ -4,6 +4,7 @@ import type { FilterBody } from "#filters/bodies";
 import { type AskedRuns, readRecorded } from "#events/read-recorded";
 import { type TaskRunRow, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
+import { type StateType, TERMINAL_TYPES } from "#wire/state";
 
 const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
 
@@ -15,9 +16,12 @@ export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
   };
 }
 
-/** One task run, or undefined. */
+/** One task run, or undefined. One that has ended is read and no more; most of those that are asked for have. */
 export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow | undefined> {
-  const [rows] = await readRecorded(tools, { taskRunIds: [id] }, [store(tools).selectOne(id)]);
+  const select = store(tools).selectOne(id);
+  const [row] = await tools.db.rows<TaskRunRow>(select);
+  if (row && TERMINAL_TYPES.has(row.state_type as StateType)) return row;
+  const [rows] = await readRecorded(tools, { taskRunIds: [id] }, [select]);
   return rows?.[0] as TaskRunRow | undefined; // `select *` of this very table
 }
 
