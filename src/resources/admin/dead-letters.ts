@@ -1,9 +1,10 @@
 /** Dead letters over the API: what failed for good is listed, read and dropped. */
 import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
-import { type Database, readJson } from "#db/database";
+import type { Database } from "#db/database";
 import { dead_letter } from "#db/tables/event";
 import { list } from "#filters/clause";
+import { parseJson } from "#lib/json";
 import { printTime, TimeText } from "#wire/dates";
 
 /** A dead letter without its message, which may be large. */
@@ -102,7 +103,7 @@ function print({ created, ...row }: Row): DeadLetter {
 /** A message is shown whatever it is: one that cannot be parsed as its text. */
 function readMessage(text: string): unknown {
   try {
-    return readJson<unknown>(text);
+    return parseJson(text);
   } catch {
     return text;
   }
