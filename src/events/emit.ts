@@ -47,6 +47,15 @@ export class EventsSetAside extends ApiError {
   }
 }
 
+/** The object takes nothing now, whatever it is given: its database is away, or too much waits (503). */
+export class StreamBusy extends ApiError {
+  constructor() {
+    super(503, { exception_message: UNWRITTEN }, { "Retry-After": "1" });
+  }
+}
+
+const UNWRITTEN = "The events could not be written.";
+
 /** Where the object takes calls. */
 export const STREAM_URL = "https://event-stream/take";
 /** Where the object is asked to write the reports that it gathers. */
@@ -162,7 +171,7 @@ async function callStream(tools: Tools, call: StreamCall): Promise<void> {
     if (failure instanceof EventsSetAside) throw failure;
     if (tries < TRIES) continue;
     console.error("the event stream did not take a call", failure);
-    throw unavailable("The events could not be written.", 1);
+    throw failure instanceof StreamBusy ? failure : unavailable(UNWRITTEN, 1);
   }
 }
 
@@ -176,7 +185,9 @@ async function attempt(tools: Tools, body: string): Promise<unknown> {
     if (response.ok) return null;
     // Written by the object.
     const { error, set_aside } = JSON.parse(text) as StreamRefusal;
-    return set_aside ? new EventsSetAside(set_aside) : error;
+    if (set_aside) return new EventsSetAside(set_aside);
+    console.error("the event stream is busy", error);
+    return new StreamBusy();
   } catch (error) {
     // An object that restarts answers the next try.
     return error;

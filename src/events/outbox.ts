@@ -12,7 +12,7 @@ import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
-import { EventsSetAside, isStreamUp, writeEvents } from "#events/emit";
+import { EventsSetAside, isStreamUp, StreamBusy, writeEvents } from "#events/emit";
 import { type FactColumns, readFacts } from "#events/facts";
 import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
 import { earliestId, timeOfId } from "#events/ordered-ids";
@@ -148,7 +148,7 @@ async function sendUnsent(tools: Tools, range: SQL, after: string): Promise<void
         ofWorkspace,
         (some) => sendEvents(own, some),
         (row, error) => setAside(own, row, error),
-        { isPassing: isOutage },
+        { isPassing: (error) => isOutage(error) || error instanceof StreamBusy },
       );
     }
     rest = sql`${range} and st.id > ${rows.at(-1)?.id ?? ""}`;

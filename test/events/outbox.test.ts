@@ -1,7 +1,7 @@
 import { createExecutionContext, createScheduledController, env } from "cloudflare:test";
 import type { SQL } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { Database } from "#db/database";
 import { DEFAULT_WORKSPACE } from "#env";
 import type { Event } from "#events/event";
@@ -201,6 +201,25 @@ test("a state whose event cannot be made is kept as a dead letter, and those beh
   ]);
   const mark = await env.DB.prepare("select mark from sweep_mark where name = 'outbox'").first<string>("mark");
   expect((mark ?? "") > (after.stateIds[1] ?? "")).toBe(true);
+});
+
+test.for([
+  ["takes nothing now", () => Response.json({ error: "D1 DB is overloaded" }, { status: 503 })],
+  ["is not there", () => Promise.reject(new Error("the object is not there"))],
+] as const)("where the stream %s no state is set aside, and the mark stays", async ([, fetch]) => {
+  const run = await aRunWithoutEvents(100, 90);
+  await env.DB.prepare("delete from sweep_mark").run();
+  const log = vi.spyOn(console, "error").mockImplementation(() => {});
+  const tools = makeTools(
+    { ...env, EVENT_STREAM: { idFromName: () => "", get: () => ({ fetch }) } as never },
+    DEFAULT_WORKSPACE,
+    () => {},
+  );
+  await expect(sweepOutbox(tools)).rejects.toMatchObject({ status: 503 });
+  log.mockRestore();
+  expect(await outboxLetters(run.stateIds)).toEqual([]);
+  await cron();
+  expect((await eventsOf(run.id)).map(({ id }) => id)).toEqual(run.stateIds);
 });
 
 test("details of a state that nest too deep for the database do not hold up its event", async () => {
