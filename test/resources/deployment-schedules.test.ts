@@ -138,6 +138,27 @@ describe("a paused schedule", () => {
   });
 });
 
+test("a deployment has at most 200 schedules, however they come to it", async () => {
+  const many = (count: number, from = 0) =>
+    Array.from({ length: count }, (_, index) => ({
+      schedule: { cron: "0 0 1 1 *" },
+      slug: `${from + index}`,
+      active: false,
+    }));
+  const body = { name: unique("many"), flow_id: await aFlow(), schedules: many(201) };
+  const refused = await api<{ exception_detail: unknown[] }>("POST", "/deployments/", body);
+  expect(refused.status).toBe(422);
+  expect(refused.body.exception_detail).toMatchObject([{ loc: ["body", "schedules"], type: "too_long" }]);
+  const { id } = await aDeployment(many(199));
+  const add = (count: number, from: number) => api("POST", `/deployments/${id}/schedules`, many(count, from));
+  expect((await add(2, 199)).status).toBe(422);
+  expect((await add(1, 199)).status).toBe(201);
+  expect((await add(1, 200)).status).toBe(422);
+  expect((await api("PATCH", `/deployments/${id}`, { schedules: many(1, 200) })).status).toBe(422);
+  expect((await api("PATCH", `/deployments/${id}`, { schedules: many(1, 199) })).status).toBe(204);
+  expect(await read(id)).toHaveLength(200);
+});
+
 describe("a schedule without an end", () => {
   test.for([
     { rrule: "DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY" },

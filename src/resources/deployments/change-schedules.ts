@@ -7,7 +7,7 @@ import { materialise } from "#resources/deployments/materialise";
 import { changesOf } from "#resources/deployments/merge-schedules";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleCreate, DeploymentScheduleUpdate } from "#resources/deployments/schema";
-import { scheduleRows } from "#resources/deployments/schedules";
+import { checkCount, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
@@ -26,6 +26,7 @@ export async function addSchedules(
 ): Promise<ScheduleRow[]> {
   const before = await readWithDot(tools, id);
   if (wishes.length === 0) return [];
+  checkCount(schedulesOf(before).length + wishes.length);
   const rows = scheduleRows(tools, id, wishes, { isPaused: before.paused === 1 });
   checkParameters(before, rows);
   const store = storeOf(tools);

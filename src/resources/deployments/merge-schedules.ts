@@ -3,7 +3,7 @@ import { unprocessable } from "#lib/api-error";
 import type { Statement } from "#db/database";
 import type { ScheduleParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
-import { activeOf, scheduleRows } from "#resources/deployments/schedules";
+import { activeOf, checkCount, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, type DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
@@ -106,6 +106,7 @@ function mergeBySlug(
       if (!whole) throw unprocessable("Unable to create new deployment schedules without a schedule configuration.");
       return { ...whole, max_scheduled_runs: null };
     });
+  checkCount(present.size + fresh.length);
   const changed = found.flatMap(({ wish, row }) => (row ? [{ wish, row }] : []));
   const renamed = changed.filter(({ wish }) => wish.replaces);
   return [

@@ -1,7 +1,8 @@
 /** Schedules of a deployment as rows. */
 import { readJson } from "#db/database";
 import type { ScheduleRow } from "#resources/deployments/store";
-import type { DeploymentScheduleCreate } from "#resources/deployments/schema";
+import { type DeploymentScheduleCreate, MOST_SCHEDULES } from "#resources/deployments/schema";
+import { unprocessable } from "#lib/api-error";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
 import { isSameSchedule, type Schedule, settleSchedule } from "#wire/schedule";
@@ -16,6 +17,12 @@ export interface Around {
   isPaused: boolean;
   /** The schedules that the new ones replace. */
   before?: readonly ScheduleRow[];
+}
+
+/** Throws 422 where a deployment would have more schedules than one may have. */
+export function checkCount(count: number): void {
+  if (count > MOST_SCHEDULES)
+    throw unprocessable(`A deployment has at most ${MOST_SCHEDULES} schedules, not ${count}.`);
 }
 
 /** New schedules of a deployment. Each is a little younger than the one before it; lists show the youngest first. */

@@ -19,6 +19,9 @@ import { isObject } from "#lib/json-value";
 /** Prefect: PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS. */
 const MAX_SCHEDULED_RUNS = 50;
 
+/** One request makes up to 100 runs of each schedule of a deployment. */
+export const MOST_SCHEDULES = 200;
+
 const MaxScheduledRuns = Int.pipe(z.number().gt(0)).refine(
   (runs) => runs <= MAX_SCHEDULED_RUNS,
   `\`max_scheduled_runs\` must be less than or equal to ${MAX_SCHEDULED_RUNS}.`,
@@ -118,7 +121,7 @@ const DeploymentCreateFields = z
     name: Name,
     flow_id: Uuid,
     ...shared,
-    schedules: z.array(DeploymentScheduleCreate).optional(),
+    schedules: z.array(DeploymentScheduleCreate).max(MOST_SCHEDULES).optional(),
     enforce_parameter_schema: Bool.optional(),
     parameters: SizedParameters.optional(),
     labels: Labels.nullish(),
@@ -133,7 +136,7 @@ export type DeploymentCreate = z.output<typeof DeploymentCreate>;
 const DeploymentUpdateFields = z
   .strictObject({
     ...shared,
-    schedules: z.array(DeploymentScheduleUpdate).optional(),
+    schedules: z.array(DeploymentScheduleUpdate).max(MOST_SCHEDULES).optional(),
     enforce_parameter_schema: Bool.nullish(),
     parameters: SizedParameters.nullish(),
     job_variables: SizedObject.nullish(),
