@@ -270,6 +270,23 @@ test.for(Object.entries(POISONED))(
   },
 );
 
+test("many schedules that take long to follow share what one call looks at, and those left over have their turn", async () => {
+  const rrule = "DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY";
+  const hostile = Array.from({ length: 12 }, () => ({ schedule: { rrule } }));
+  const healthy = { schedule: { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" } };
+  const id = await aDeployment({}, { schedules: [healthy, ...hostile] });
+  const waiting = async () =>
+    (
+      await env.DB.prepare("select 1 from deployment_schedule where deployment_id = ? and top_up_at is not null")
+        .bind(id)
+        .all()
+    ).results.length;
+  expect(await waiting()).toBeGreaterThan(1);
+  for (let turn = 0; turn < 8; turn++) await later(3 * turn * MINUTE, topUpSchedules);
+  expect(await waiting()).toBe(1);
+  expect((await startsOf(id)).length).toBeGreaterThanOrEqual(3);
+});
+
 test("a turn that ends in the middle of a schedule does not begin with it after a restart", async () => {
   const ids = await Promise.all(
     Array.from({ length: 2 }, () => aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" })),
