@@ -4,6 +4,11 @@
  */
 import { type SQL, sql, type SQLWrapper } from "drizzle-orm";
 
+/** Whether a statement failed because a JSON function could not read a text. Where the columns are large, they are looked at only then. */
+export function isUnreadable(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("malformed JSON");
+}
+
 /** A column of objects; what cannot be read is an empty one. */
 export function asObject(column: SQLWrapper): SQL {
   return sql`iif(json_valid(${column}), ${column}, '{}')`;

@@ -1,6 +1,7 @@
 /** Removes logs whose flow run is no more: written after it was deleted, or left by a deletion that was cut short. */
 import { type SQL, sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
+import { asList } from "#db/json-column";
 import { log_minute, log_segment, MINUTE } from "#db/tables/log";
 import { type Page, type Place, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
@@ -49,7 +50,7 @@ export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, 
 /** Logs of a task run without a flow run, and those of nobody, are no orphans. */
 function isOrphan(workspaceId: string, runId: SQL): SQL {
   return sql`(not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${runId})
-    and not exists (select 1 from ${log_segment} s, json_each(iif(json_valid(s.records), s.records, '[]')) record
+    and not exists (select 1 from ${log_segment} s, json_each(${asList(sql`s.records`)}) record
       where s.workspace_id = ${workspaceId} and s.run_id = ${runId} and record.value ->> 'no_flow_run' = 1))`;
 }
 

@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, readJson, type Statement } from "#db/database";
+import { asList, isUnreadable } from "#db/json-column";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
@@ -64,15 +65,22 @@ export class LogStore {
     if (query.limit === 0) return [];
     const candidates = await this.candidates(query);
     const isAscending = query.sort === "TIMESTAMP_ASC";
-    const whole = page({
-      ...query,
-      workspaceId: this.workspaceId,
-      candidates,
-      isAscending,
-      clause: logClause(query.filter, this.workspaceId),
-    });
     const { mostCharacters: most } = query;
-    const rows = await this.db.rows<FoundLog>(most === undefined ? whole : beginning(whole, most));
+    const select = (records: SQL) => {
+      const whole = page({
+        ...query,
+        workspaceId: this.workspaceId,
+        candidates,
+        isAscending,
+        records,
+        clause: logClause(query.filter, this.workspaceId),
+      });
+      return most === undefined ? whole : beginning(whole, most);
+    };
+    const rows = await this.db.rows<FoundLog>(select(sql`s.records`)).catch((error: unknown) => {
+      if (!isUnreadable(error)) throw error;
+      return this.db.rows<FoundLog>(select(asList(sql`s.records`)));
+    });
     return rows.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record)));
   }
 
@@ -186,12 +194,14 @@ function selectSegments(from: SQL, where: SQL, whole: SQL, rest: SQL): SQL {
 function page(query: {
   workspaceId: string;
   candidates: SQL;
+  /** The records of the segment `s`. */
+  records: SQL;
   clause: SQL;
   isAscending: boolean;
   limit: number;
   offset: number;
 }): SQL {
-  const { workspaceId, candidates, clause, isAscending, limit, offset } = query;
+  const { workspaceId, candidates, records, clause, isAscending, limit, offset } = query;
   const near = isAscending ? sql`first_timestamp` : sql`last_timestamp`;
   const far = isAscending ? sql`last_timestamp` : sql`first_timestamp`;
   const direction = isAscending ? sql`asc` : sql`desc`;
@@ -218,8 +228,8 @@ function page(query: {
     from candidate c
     cross join ${log_segment} s on s.workspace_id = ${workspaceId}
       and s.run_id = c.run_id and s.first_timestamp = c.first_timestamp and s.digest = c.digest
-    cross join json_each(s.records) r
-    where not (c.${near} ${isBefore} coalesce((select near from begun), c.${near}))
+    cross join json_each(${records}) r
+    where r.type = 'object' and not (c.${near} ${isBefore} coalesce((select near from begun), c.${near}))
       and not (coalesce((select far from enough), c.${near}) ${isBefore} c.${near})
       and ${clause}
     order by ${LOG.timestamp} ${direction}, s.first_timestamp, s.digest, r.key
@@ -248,8 +258,9 @@ function* grouped<T extends SegmentRow>(rows: readonly T[]): Generator<T[]> {
   if (group.length > 0) yield group;
 }
 
-/** A log as answers show it. Its id is a UUIDv7 and tells when it came. */
-export function printLog(runId: string, log: LogRecord) {
+/** A log as answers show it. Its id is a UUIDv7 and tells when it came. What an old record lacks is empty. */
+export function printLog(runId: string, record: Partial<LogRecord>) {
+  const log = { ...EMPTY_LOG, ...record };
   const created = printTime(Number.parseInt(log.id.slice(0, 8) + log.id.slice(9, 13), 16) * 1000);
   return {
     id: log.id,
@@ -263,3 +274,11 @@ export function printLog(runId: string, log: LogRecord) {
     task_run_id: log.task_run_id ?? null,
   };
 }
+
+const EMPTY_LOG: LogRecord = {
+  id: "00000000-0000-0000-0000-000000000000",
+  name: "",
+  level: 0,
+  message: "",
+  timestamp: 0,
+};
