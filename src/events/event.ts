@@ -1,5 +1,6 @@
 /** Events as they come in, travel and are stored. */
 import { z } from "zod";
+import { isObject } from "#lib/json-value";
 import type { Micros } from "#lib/clock";
 import { printTime, TimeAsText, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
@@ -48,7 +49,18 @@ function wrongRelated(labels: Record<string, string>): string | null {
   return null;
 }
 
-const Labels = z.record(z.string(), z.string());
+/** Text by text, the very object that was sent: a copy would lose a label called `__proto__`. */
+const Labels = z
+  .custom<Record<string, string>>(isObject, {
+    message: "Input should be a valid dictionary",
+    params: { type: "dict_type" },
+  })
+  .superRefine((labels, context) => {
+    const wrong = Object.keys(labels).find((label) => typeof labels[label] !== "string");
+    if (wrong !== undefined)
+      context.addIssue({ code: "invalid_type", expected: "string", path: [wrong], input: labels[wrong] });
+  })
+  .meta({ type: "object", additionalProperties: { type: "string" } });
 
 /** What an event is about: labels, among them `prefect.resource.id`. */
 export const Resource = Labels.superRefine(wrong(wrongResource)).meta({ id: "Resource" });

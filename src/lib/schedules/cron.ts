@@ -170,7 +170,8 @@ function listed(values: Values, { min, max }: Field): number[] {
 /** The expression's parts, or undefined where it is none. */
 function parseCron(expression: string, seed: string): Cron | undefined {
   const text = expression.toLowerCase();
-  const written = (SHORTHANDS[text] ?? text).trim().split(/\s+/);
+  const shorthand = Object.hasOwn(SHORTHANDS, text) ? SHORTHANDS[text] : undefined;
+  const written = (shorthand ?? text).trim().split(/\s+/);
   if (![5, 6, 7].includes(written.length)) return undefined;
   const parts = written.map((part, index) => drawn(part, index, seed));
   const days = parseDays(parts[2] ?? "", parts.length === 6 ? DAY_OF_SIX : DAY);
