@@ -56,7 +56,7 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
   }
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map((key) => ({
+      return issue.keys.slice(0, MAX_ISSUES).map((key) => ({
         type: "extra_forbidden",
         loc: [...loc, key],
         msg: "Extra inputs are not permitted",

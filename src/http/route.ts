@@ -100,12 +100,12 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
     hidden: spec.hidden ?? false,
     async run(request, params, tools) {
       const bytes = await readBody(request);
-      const details: ValidationDetail[] = [];
-      const query = parse(spec.query, queryOf(request.url), "query", details, false);
+      const faults: Faults = { details: [], firstOnly: bytes.byteLength > LARGE_BODY_BYTES };
+      const query = parse(spec.query, queryOf(request.url), "query", faults, false);
       const raw =
         spec.body === undefined ? undefined : parseText(toText(bytes), isEmbedded, request.headers.get("content-type"));
-      const body = parseBody(spec.body, raw, details, isEmbedded);
-      if (details.length > 0) throw new InvalidRequest(details, raw);
+      const body = parseBody(spec.body, raw, faults, isEmbedded);
+      if (faults.details.length > 0) throw new InvalidRequest(faults.details, raw);
       // The handler's own types come from the same schemas that were just applied.
       const input = { params: parseParams(spec.params, params), query, body, tools, request } as Input<
         z.output<P>,
@@ -149,29 +149,38 @@ function tooDeep({ message, path }: TooDeep): InvalidRequest {
   return new InvalidRequest([{ type: "json_too_deep", loc: ["body", ...path], msg: message, input: null, ctx }], null);
 }
 
-function parseBody(
-  schema: z.ZodType | undefined,
-  raw: unknown,
-  details: ValidationDetail[],
-  isEmbedded: boolean,
-): unknown {
+/** The faults that are found in a request. */
+interface Faults {
+  readonly details: ValidationDetail[];
+  /** Whether a list ends at its first faulty item. */
+  readonly firstOnly: boolean;
+}
+
+/**
+ * Of a larger body not all faults are looked for: each of them takes half a kilobyte of memory, and a list of 8 MB may have
+ * four million.
+ */
+const LARGE_BODY_BYTES = 256 * 1024;
+const FIRST_ONLY: z.core.ParseContextInternal<z.core.$ZodIssue> = { abortEarly: true };
+
+function parseBody(schema: z.ZodType | undefined, raw: unknown, faults: Faults, isEmbedded: boolean): unknown {
   if (schema === undefined) return undefined;
   const fields = embeddedBodies.get(schema);
   // FastAPI: of a body that is no object, every field is missing, those with a default too.
   if (fields && raw !== undefined && raw !== null && (typeof raw !== "object" || Array.isArray(raw))) {
-    details.push(
+    faults.details.push(
       ...fields.map((name) => ({ type: "missing", loc: ["body", name], msg: "Field required", input: null })),
     );
     return undefined;
   }
   // FastAPI: a body that is null is none.
   if (raw === undefined || raw === null) {
-    if (isEmbedded) return parse(schema, {}, "body", details, true);
-    if (schema.safeParse(undefined).success) return parse(schema, undefined, "body", details, false);
-    details.push({ type: "missing", loc: ["body"], msg: "Field required", input: null });
+    if (isEmbedded) return parse(schema, {}, "body", faults, true);
+    if (schema.safeParse(undefined).success) return parse(schema, undefined, "body", faults, false);
+    faults.details.push({ type: "missing", loc: ["body"], msg: "Field required", input: null });
     return undefined;
   }
-  return parse(schema, isEmbedded ? withoutNulls(raw) : raw, "body", details, isEmbedded);
+  return parse(schema, isEmbedded ? withoutNulls(raw) : raw, "body", faults, isEmbedded);
 }
 
 /** FastAPI: a single field of a body that is null is one that was left out. */
@@ -184,13 +193,13 @@ function parse(
   schema: z.ZodType | undefined,
   value: unknown,
   where: string,
-  details: ValidationDetail[],
+  faults: Faults,
   isEmbedded: boolean,
 ): unknown {
   if (schema === undefined) return undefined;
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, faults.firstOnly ? FIRST_ONLY : undefined);
   if (parsed.success) return parsed.data;
-  details.push(...toDetails(parsed.error.issues, where, value, isEmbedded || where === "query"));
+  faults.details.push(...toDetails(parsed.error.issues, where, value, isEmbedded || where === "query"));
   return undefined;
 }
 
@@ -203,13 +212,14 @@ function parseParams(schema: z.ZodType | undefined, params: Record<string, strin
 
 /** The query as an object; a name that comes twice is a list. */
 function queryOf(url: string): Record<string, string | string[]> {
-  const query: Record<string, string | string[]> = {};
-  const search = new URL(url).searchParams;
-  for (const name of new Set(search.keys())) {
-    const values = search.getAll(name);
-    query[name] = values.length === 1 ? (values[0] ?? "") : values;
+  const query = new Map<string, string | string[]>();
+  for (const [name, value] of new URL(url).searchParams) {
+    const before = query.get(name);
+    if (before === undefined) query.set(name, value);
+    else if (typeof before === "string") query.set(name, [before, value]);
+    else before.push(value);
   }
-  return query;
+  return Object.fromEntries(query);
 }
 
 function toReply(value: unknown, status: number): Response {

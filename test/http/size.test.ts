@@ -61,6 +61,7 @@ describe("a query", () => {
     `a=${"x".repeat(100_000)}`,
     "page-token=%00",
     "a&".repeat(20_000),
+    Array.from({ length: 5000 }, (_, index) => `name-${index}`).join("&"),
   ];
   test.for(named(routes))("is never a fault of the server, whatever it is: %s", async ([, route]) => {
     const path = route.path.replaceAll(/\{\w+:uuid\}/g, ID).replaceAll(/\{\w+\}/g, "name");
@@ -76,4 +77,12 @@ describe("a query", () => {
       ]);
     }
   });
+});
+
+test("a name that comes several times in a query is a list", async () => {
+  const request = new Request("http://sluice/api/csrf-token?client=a&client=b&client=c&other=d");
+  const response = await app.fetch(request, env, createExecutionContext());
+  expect(response.status).toBe(422);
+  const { exception_detail: details } = await response.json<{ exception_detail: { input: unknown }[] }>();
+  expect(details.map(({ input }) => input)).toEqual([["a", "b", "c"]]);
 });
