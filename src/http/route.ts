@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { readBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
+import { illFormedPath } from "#http/well-formed";
 import { ApiError, refused } from "#lib/api-error";
 import { MAX_JSON_DEPTH, parseJson, TooDeep } from "#lib/json";
 import { jsonProblem } from "#lib/json-problem";
@@ -130,8 +131,9 @@ function parseText(text: string, isEmbedded: boolean, type: string | null): unkn
 }
 
 function parseBodyText(text: string): unknown {
+  let value: unknown;
   try {
-    return parseJson(text);
+    value = parseJson(text);
   } catch (error) {
     if (error instanceof TooDeep) throw tooDeep(error);
     const { words, position } = jsonProblem(text);
@@ -141,6 +143,12 @@ function parseBodyText(text: string): unknown {
       text,
     );
   }
+  const illFormed = illFormedPath(text, value);
+  if (illFormed !== null) {
+    const msg = "Input should be a valid string, unable to parse raw data as a unicode string";
+    throw new InvalidRequest([{ type: "string_unicode", loc: ["body", ...illFormed], msg, input: null }], null);
+  }
+  return value;
 }
 
 /** A body that nests too deep is not repeated in the answer: whoever reads that would have to read it. */
