@@ -117,6 +117,17 @@ test("nor is a worker that polls its pool", async () => {
   expect(runs.map(({ flow_run }) => flow_run.id)).toEqual([last?.id]);
 });
 
+test("a missed run that cannot be skipped keeps nobody from the others", async () => {
+  const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
+  const [broken, , last] = await standing(id);
+  await env.DB.prepare("update flow_run set state_ids = '[{' where id = ?").bind(broken?.id).run();
+  const handed = await later(AWAY, (tools) =>
+    pollDeployments(tools, { deploymentIds: [id], before: tools.clock(), limit: 200 }),
+  );
+  expect(handed.map((run) => run.id)).toEqual([last?.id]);
+  expect((await names(id))[1]).toBe("Skipped");
+});
+
 test("the policy is read and set by a route of its own, without touching runs or parameters", async () => {
   const { id, schedules } = await aDeployment();
   const path = `/deployments/${id}/schedules/${schedules[0]?.id}/missed_runs`;
