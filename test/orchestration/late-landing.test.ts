@@ -12,6 +12,7 @@ import { setTaskRunState } from "#orchestration/set-task-run-state";
 import { createFlowRun, createFlowRuns } from "#resources/flow-runs/create-flow-run";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
+import { FlowRunInputStore } from "#resources/flow-runs/input-store";
 import { VariableStore } from "#resources/variables/store";
 import { TaskRunCreate } from "#resources/task-runs/schema";
 import { makeTools, type Tools } from "#tools";
@@ -182,6 +183,21 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect(await store.insert(aRow())).toBe(true);
     await d1.settle();
     expect(await store.insert(aRow())).toBe(false);
+  });
+
+  test("writes an input, and does not take its own key for taken", async () => {
+    const { id: flow_run_id } = await aFlowRun();
+    const { tools, d1 } = toolsOver(options);
+    const store = new FlowRunInputStore(tools.db, WORKSPACE);
+    const anInput = (value: string) => {
+      const own = { id: crypto.randomUUID(), created: 1, updated: 1 };
+      return { ...own, flow_run_id, key: "k", value, sender: null };
+    };
+    expect(await store.insert(anInput("1"))).toBe("written");
+    await d1.settle();
+    expect(await store.insert(anInput("2"))).toBe("taken");
+    expect((await store.read(flow_run_id, "k"))?.value).toBe("1");
+    expect(await store.insert({ ...anInput("3"), flow_run_id: crypto.randomUUID() })).toBe("no run");
   });
 
   test("makes one task run", async () => {

@@ -20,14 +20,16 @@ export class FlowRunInputStore {
   /** Writes an input, and says why if it was not written. */
   async insert(row: Omit<FlowRunInputRow, "workspace_id">): Promise<"written" | "taken" | "no run"> {
     const guard = sql`exists (select 1 from ${this.run(row.flow_run_id)})`;
-    const [inserted, runs] = await this.db.batch([
+    const [, present, runs] = await this.db.repeatable([
       insertRows(flow_run_input, [{ ...row, workspace_id: this.workspaceId }], {
         guard,
         tail: sql`on conflict do nothing`,
       }),
+      sql`select id from ${flow_run_input} where ${this.by(row.flow_run_id)} and key = ${row.key}`,
       sql`select 1 from ${this.run(row.flow_run_id)}`,
     ]);
-    if (inserted && inserted.changes > 0) return "written";
+    // By its id, for the batch may have been written before.
+    if (present?.rows[0]?.["id"] === row.id) return "written";
     return runs?.rows.length ? "taken" : "no run";
   }
 

@@ -40,6 +40,9 @@ const holding = (workspaceId: string, types: readonly StateType[], queues: SQL) 
   and r.end_time is null and r.next_scheduled_start_time is null and r.work_queue_id in ${queues}
   and r.state_type in (select value from json_each(${JSON.stringify(types)}))`;
 
+/** How many runs forget their queue in one statement. */
+const RUNS_AT_ONCE = 2_000;
+
 /** The pools and queues of one workspace. */
 export class WorkPoolStore {
   readonly db: Database;
@@ -209,7 +212,7 @@ export class WorkPoolStore {
       from json_each(${JSON.stringify(ranks)}) where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'`;
   }
 
-  /** Removes a queue; runs and deployments that named it name none. */
+  /** Removes a queue; deployments that named it name none, nor do the first runs: see `releaseAll`. */
   removeQueue(id: string): Statement[] {
     return [
       ...this.release(sql`(${id})`),
@@ -217,7 +220,7 @@ export class WorkPoolStore {
     ];
   }
 
-  /** Removes a pool with its queues; runs and deployments that named these name none. */
+  /** Removes a pool with its queues; deployments that named these name none, nor do the first runs: see `releaseAll`. */
   removePool(id: string): Statement[] {
     const queues = sql`(select id from ${work_queue} where workspace_id = ${this.workspaceId} and work_pool_id = ${id})`;
     return [
@@ -227,13 +230,23 @@ export class WorkPoolStore {
     ];
   }
 
-  /** Runs that have ended keep the id of a queue that is gone, which nobody is shown: no index leads to them. */
+  /** Goes on with the runs that name queues which are gone, a batch after the other. Until then they are shown without one. */
+  async releaseAll(queueIds: readonly string[]): Promise<void> {
+    const queues = sql`(select value from json_each(${JSON.stringify(queueIds)}))`;
+    for (let changes = RUNS_AT_ONCE; changes >= RUNS_AT_ONCE;)
+      ({ changes } = await this.db.run(this.releaseRuns(queues)));
+  }
+
   private release(queues: SQL): Statement[] {
     const named = sql`workspace_id = ${this.workspaceId} and work_queue_id in ${queues}`;
-    return [
-      sql`update ${flow_run} indexed by flow_run_live set work_queue_id = null where end_time is null and ${named}`,
-      sql`update ${deployment} set work_queue_id = null where ${named}`,
-    ];
+    return [this.releaseRuns(queues), sql`update ${deployment} set work_queue_id = null where ${named}`];
+  }
+
+  /** Runs that have ended keep the id of a queue that is gone, which nobody is shown: no index leads to them. */
+  private releaseRuns(queues: SQL): SQL {
+    return sql`update ${flow_run} set work_queue_id = null where workspace_id = ${this.workspaceId} and id in (
+      select r.id from ${flow_run} r indexed by flow_run_live where r.end_time is null
+        and r.workspace_id = ${this.workspaceId} and r.work_queue_id in ${queues} limit ${RUNS_AT_ONCE})`;
   }
 
   private named(name: string): SQL | undefined {

@@ -81,6 +81,7 @@ export async function deleteWorkPool(tools: Tools, name: string): Promise<void> 
   if (!pool) throw missingPool(name);
   await tools.db.batch(store.removePool(pool.id));
   await poolChanged(tools, name);
+  await store.releaseAll(queues.map(({ id }) => id));
   const now = tools.clock();
   announce(tools, [
     ...queues.map((queue) => queueEvent(tools, "deleted", queue, pool, now)),

@@ -188,4 +188,5 @@ export async function removeQueue(
     ...(moved.length > 0 ? [store.setPriorities(moved, tools.clock())] : []),
   ]);
   await poolChanged(tools, pool.name);
+  await store.releaseAll([queue.id]);
 }
