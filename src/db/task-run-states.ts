@@ -1,10 +1,19 @@
 /** The states in a task run's row: how they are put in order, merged and bounded, in SQL. */
 import { type SQL, sql } from "drizzle-orm";
-import type { StateType } from "#wire/state";
+import { readJson } from "#db/database";
+import type { State, StateType } from "#wire/state";
 
 /** How far a run has come in a state of this type: clocks may be too coarse to tell. */
 const PROGRESS: Partial<Record<StateType, number>> = { SCHEDULED: 0, PENDING: 1, RUNNING: 2, PAUSED: 3, CANCELLING: 3 };
 const ENDED = 4;
+
+/** The states in a task run's column; what is no state, of a row from before there were bounds, is left out. */
+export function readStates(column: string): State[] {
+  const states = readJson<unknown>(column);
+  return Array.isArray(states)
+    ? (states as (State | null)[]).filter((state): state is State => !!state?.state_details)
+    : [];
+}
 
 /** How far a run has come in a state of a type, as a number that grows. */
 export const progressOf = (type: StateType): number => PROGRESS[type] ?? ENDED;

@@ -1,6 +1,7 @@
 /** Reading stored events: pages and totals out of segments, a bounded number of them open at once. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
+import { asObject } from "#db/json-column";
 import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
@@ -163,7 +164,7 @@ export class EventReader {
     const window = this.kept(asked);
     const whole = sql`s.first_occurred >= ${window.since} and s.last_occurred <= ${window.until} and ${this.holdsNothingOld()}`;
     const counts = await this.db.rows<{ hour: Micros; name: string; count: number }>(sql`
-      select s.hour, c.key as name, sum(c.value) as count from ${event_segment} s, json_each(s.counts) c
+      select s.hour, c.key as name, sum(c.value) as count from ${event_segment} s, json_each(${asObject(sql`s.counts`)}) c
       where ${this.inWindow(window)} and ${whole} group by s.hour, c.key`);
     const hours = new Map<Micros, number>();
     const add = (hour: Micros, count: number) => hours.set(hour, (hours.get(hour) ?? 0) + count);

@@ -1,6 +1,7 @@
 /** Opening a segment. One that cannot be opened is passed over, and never fails the others that are opened with it. */
 import type { ReceivedEvent } from "#events/event";
 import { checkDepth, parseJson } from "#lib/json";
+import { isObject } from "#lib/json-value";
 
 /** The events of a segment's column `events`. What is no list of events holds none; `id`, the segment's, is logged then. */
 export function readSegment(id: string, events: string): ReceivedEvent[] {
@@ -24,6 +25,18 @@ function readPlainly(id: string, events: string): ReceivedEvent[] {
   }
 }
 
+/** Whether a value has the fields of an event. Segments are written by our own code, so what they hold is not looked at. */
+function isEvent(value: unknown): value is ReceivedEvent {
+  return (
+    isObject(value) &&
+    typeof value["id"] === "string" &&
+    typeof value["event"] === "string" &&
+    typeof value["occurred"] === "string" &&
+    isObject(value["resource"]) &&
+    Array.isArray(value["related"])
+  );
+}
+
 function withoutDepth(event: ReceivedEvent): ReceivedEvent {
   try {
     checkDepth(JSON.stringify(event));
@@ -37,6 +50,5 @@ function withoutDepth(event: ReceivedEvent): ReceivedEvent {
 
 function eventsIn(value: unknown): ReceivedEvent[] {
   if (!Array.isArray(value)) throw new TypeError("a segment is a list of events");
-  // Written by our own code.
-  return value as ReceivedEvent[];
+  return value.filter(isEvent);
 }

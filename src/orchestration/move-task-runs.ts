@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { task_run } from "#db/tables/task-run";
+import { inHalves } from "#lib/halving";
 import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/commit-flow-run";
 import { decideTaskRun } from "#orchestration/decide";
 import type { TaskRunRow } from "#orchestration/loaded";
@@ -88,18 +89,15 @@ function moved(tools: Tools, row: TaskRunRow, { proposal, changes: more }: Move)
 }
 
 /** Writes the changes in one batch; where that fails because of one of them, in halves. */
-async function write(tools: Tools, changes: readonly Moved[]): Promise<void> {
-  if (changes.length === 0) return;
-  try {
-    const written = await tools.db.batch(changes.map(({ statement }) => statement));
-    const released = changes.filter((_, index) => written[index]?.changes);
-    await Promise.all(released.map(({ id, effects }) => releaseSlots(tools, id, effects)));
-  } catch (error) {
-    if (isPassing(error)) throw error;
-    const [first] = changes;
-    if (changes.length === 1) return console.error(`task run ${first?.id} could not be moved`, error);
-    const half = Math.ceil(changes.length / 2);
-    await write(tools, changes.slice(0, half));
-    await write(tools, changes.slice(half));
-  }
+function write(tools: Tools, changes: readonly Moved[]): Promise<void> {
+  return inHalves(
+    changes,
+    async (some) => {
+      const written = await tools.db.batch(some.map(({ statement }) => statement));
+      const released = some.filter((_, index) => written[index]?.changes);
+      await Promise.all(released.map(({ id, effects }) => releaseSlots(tools, id, effects)));
+    },
+    async ({ id }, error) => console.error(`task run ${id} could not be moved`, error),
+    { isPassing },
+  );
 }

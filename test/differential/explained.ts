@@ -81,6 +81,14 @@ export const explained: Explained[] = [
     goesOn: true,
   },
   {
+    holds: ({ plays, at }) =>
+      /^(This run is already completed|Run is already COMPLETED)\.$/.test(reasonOf(plays.target, at)) &&
+      reasonOf(plays.reference, at) !== reasonOf(plays.target, at) &&
+      isPlainResult(lookAt(plays.target.steps[at]?.answer, "state.data")),
+    reason:
+      "A result that stands in the state as a list, a text, a number or a flag counts as one; the original runs it again.",
+  },
+  {
     holds: ({ path, plays, at }) =>
       path === "tags" && plays.reference.steps.slice(0, at + 1).some((_, index) => isDeadlock(plays.reference, index)),
     reason: "A task run that is told to abort holds no slot; the original keeps those of its other tags taken.",
@@ -110,6 +118,11 @@ export const explained: Explained[] = [
 function reasonOf(played: Played, at: number): string {
   const reason = lookAt(played.steps[at]?.answer, "details.reason");
   return typeof reason === "string" ? reason : "";
+}
+
+/** Whether a state's data are a value itself, and not an object that says where it is. */
+function isPlainResult(data: Json | undefined): boolean {
+  return data !== undefined && data !== null && !isObject(data);
 }
 
 /** Whether a task run was told that a limit of 0 would never let it run. */

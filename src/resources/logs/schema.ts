@@ -3,11 +3,12 @@ import { z } from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Int } from "#wire/scalars";
+import { ShortText } from "#wire/sizes";
 
 /** A log as a client sends it. */
 export const LogCreate = z
   .strictObject({
-    name: z.string(),
+    name: ShortText,
     level: Int,
     message: z.string(),
     timestamp: Time,

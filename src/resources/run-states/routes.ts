@@ -1,6 +1,6 @@
 /** The routes under /flow_run_states and /task_run_states. */
 import { z } from "zod";
-import { readJson } from "#db/database";
+import { readStates } from "#db/task-run-states";
 import { readRecorded } from "#events/read-recorded";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
@@ -56,7 +56,7 @@ export const runStateRoutes = [
       const states = taskRunStates(tools).selectOfTaskRun(query.task_run_id);
       const [rows = []] = await readRecorded(tools, { taskRunIds: [query.task_run_id] }, [states]);
       return rows
-        .flatMap(({ states }) => readJson<State[]>(String(states)))
+        .flatMap(({ states }) => readStates(String(states)))
         .toSorted((a, b) => a.timestamp - b.timestamp)
         .map(printState);
     },

@@ -1,6 +1,7 @@
 /** States of task runs in D1, of one workspace: JSON in the task runs' rows. */
 import { type SQL, sql } from "drizzle-orm";
-import { type Database, readJson } from "#db/database";
+import type { Database } from "#db/database";
+import { readStates } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import type { State } from "#wire/state";
 
@@ -22,7 +23,7 @@ export class TaskRunStateStore {
     const rows = await this.db.rows<{ states: string }>(
       sql`select states from ${task_run} where workspace_id = ${this.workspaceId} and instr(states, ${id}) > 0`,
     );
-    return rows.flatMap(({ states }) => readJson<State[]>(states)).find((state) => state.id === id);
+    return rows.flatMap(({ states }) => readStates(states)).find((state) => state.id === id);
   }
 
   /** Selects a task run's column `states`. */

@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
+import { readStates } from "#db/task-run-states";
 import type { Micros } from "#lib/clock";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState, type State } from "#wire/state";
@@ -55,10 +56,7 @@ export class TaskRunStore {
 
 /** The states of a task run, oldest first; without what is no state, in a row that cannot be read. */
 export function statesOf(row: Pick<TaskRunRow, "states">): State[] {
-  const states = readJson<unknown>(row.states);
-  return Array.isArray(states)
-    ? (states as (State | null)[]).filter((state): state is State => !!state?.state_details)
-    : [];
+  return readStates(row.states);
 }
 
 /** A task run as answers show it. */
