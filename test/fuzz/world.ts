@@ -34,6 +34,8 @@ export type Kind =
 /** Things are numbered by one digit; sizes and depths have more. */
 const THING = /«(\w+):(\d)»/g;
 const KEPT = 12;
+/** How many worlds are there at once. A pool has an object with a database of its own, which no user has by the hundred. */
+const MAX_WORLDS = 5;
 
 /** What the builder reads of an answer. */
 type Made = Partial<Record<string, string>>;
@@ -43,6 +45,8 @@ export class World {
   private readonly things = new Map<string, string[]>();
   private readonly send: Send;
   private turn = 0;
+  /** The pools and flows of the worlds that are there, the oldest first. */
+  private readonly made: string[][] = [];
   private words = 0;
 
   constructor(send: Send) {
@@ -81,6 +85,7 @@ export class World {
   /** Makes one of each thing. Each call makes new ones, for what was made before may have been deleted. */
   async build(): Promise<void> {
     this.turn += 1;
+    if (this.made.length === MAX_WORLDS) await this.remove(this.made.shift() ?? []);
     const name = `world-${this.turn}`;
     const flow = await this.make(
       "/flows/",
@@ -92,6 +97,7 @@ export class World {
       { name: `${name}-pool`, type: "process" },
       { id: "pool", name: "pool_name", default_queue_id: "queue" },
     );
+    this.made.push([`/work_pools/${pool["name"]}`, `/flows/${flow["id"]}`]);
     const queue = await this.make(
       `/work_pools/${pool["name"]}/queues`,
       { name: `${name}-queue` },
@@ -169,6 +175,14 @@ export class World {
     const made = MADE.find(([pattern]) => pattern.test(path));
     if (!made || text.length > 100_000) return;
     this.addAll(JSON.parse(text), made[1]);
+  }
+
+  /** Requests may have removed some of it already. */
+  private async remove(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      const { status, text } = await this.send("DELETE", path);
+      if (status >= 500) throw new Error(`DELETE ${path} answered ${status} ${text.slice(0, 500)}`);
+    }
   }
 
   private async make(path: string, body: unknown, kinds: Record<string, Kind>): Promise<Made> {

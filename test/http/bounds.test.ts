@@ -87,6 +87,17 @@ describe("numbers", () => {
   });
 });
 
+test("a queue's priority leaves room for those that come before it", async () => {
+  const [pool] = [unique("pool")];
+  await send("POST", "/work_pools/", JSON.stringify({ name: pool, type: "t" }));
+  const queue = (name: string, priority: number) =>
+    send("POST", `/work_pools/${pool}/queues`, JSON.stringify({ name, priority }));
+  expect((await queue("far", Number.MAX_SAFE_INTEGER)).status).toBe(422);
+  expect((await queue("last", 2_147_483_647)).status).toBe(201);
+  expect((await queue("before", 2_147_483_647)).status).toBe(201);
+  expect((await api("GET", `/work_pools/${pool}/queues/last`)).body).toMatchObject({ priority: 2_147_483_648 });
+});
+
 describe("pages", () => {
   test.for([
     ["/flows/filter", { offset: "9223372036854775808" }, 422],

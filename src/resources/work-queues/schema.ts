@@ -14,7 +14,9 @@ export const PathName = ShortText.refine((name) => new RegExp(BANNED).test(name)
   message: `String should match pattern '${BANNED}'`,
 });
 
-const Priority = Int.pipe(z.number().gt(0));
+/** A queue before another moves that one by one: the number has to stay exact however often. As large as Postgres' integers. */
+const MAX_PRIORITY = 2_147_483_647;
+const Priority = Int.pipe(z.number().gt(0).max(MAX_PRIORITY));
 
 /** Prefect: the filter of queues from before work pools. */
 export const QueueFilter = z
