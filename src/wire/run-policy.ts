@@ -1,6 +1,7 @@
 /** How runs are retried and paused, on the wire. */
 import { z } from "zod";
 import { Bool, Float, Int } from "#wire/scalars";
+import { listOf, ShortText } from "#wire/sizes";
 
 const retired = { max_retries: Int.optional(), retry_delay_seconds: Float.optional() };
 
@@ -32,7 +33,7 @@ export const FlowRunPolicy = z
     ...retired,
     retries: Int.nullish(),
     retry_delay: Int.nullish(),
-    pause_keys: z.array(z.string()).nullish(),
+    pause_keys: listOf(ShortText, 1_000).nullish(),
     resuming: Bool.nullish(),
     retry_type: z.enum(["in_process", "reschedule"]).nullish(),
   })

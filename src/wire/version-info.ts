@@ -1,6 +1,10 @@
 /** What a client says of the code that it deploys: a commit, an image, or just a name. */
 import { z } from "zod";
+import { isSized, ShortText } from "#wire/sizes";
 
 /** Its own fields are kept as they come: `branch`, `commit_sha`, `url` … */
-export const VersionInfo = z.looseObject({ type: z.string(), version: z.string() }).meta({ id: "VersionInfo" });
+export const VersionInfo = z
+  .looseObject({ type: ShortText, version: ShortText })
+  .refine(isSized, "version_info is too large")
+  .meta({ id: "VersionInfo" });
 export type VersionInfo = z.output<typeof VersionInfo>;

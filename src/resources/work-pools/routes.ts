@@ -29,6 +29,7 @@ import type { Tools } from "#tools";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 import { Time } from "#wire/dates";
 import { Int, intFrom } from "#wire/scalars";
+import { listOf, ShortText } from "#wire/sizes";
 
 const ByName = z.object({ name: z.string() });
 const InPool = z.object({ work_pool_name: z.string() });
@@ -123,7 +124,7 @@ export const workPoolRoutes = [
       summary: "Poll a work pool for runs that are due.",
       params: ByName,
       body: embedded({
-        work_queue_names: z.array(z.string()).nullish(),
+        work_queue_names: listOf(ShortText, 1_000).nullish(),
         scheduled_before: Time.nullish(),
         scheduled_after: Time.nullish(),
         limit: Limit,
@@ -237,7 +238,7 @@ export const workPoolRoutes = [
       path: "/work_pools/{work_pool_name}/workers/heartbeat",
       summary: "Say that a worker is alive.",
       params: InPool,
-      body: embedded({ name: z.string(), heartbeat_interval_seconds: Int.nullish() }),
+      body: embedded({ name: ShortText, heartbeat_interval_seconds: Int.nullish() }),
       status: 204,
     },
     ({ params, body, tools }) =>

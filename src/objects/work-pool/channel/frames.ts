@@ -3,7 +3,8 @@ import { z } from "zod";
 import type { CleanupKind } from "#objects/work-pool/messages";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
-import { Bool, intFrom, JsonObject } from "#wire/scalars";
+import { Bool, intFrom } from "#wire/scalars";
+import { ShortText, SizedObject } from "#wire/sizes";
 
 /** The one version there is. */
 export const CHANNEL_VERSION = "work_pool_worker_channel.v1";
@@ -23,7 +24,7 @@ export const CLOSE_CODES = {
 } as const;
 export type CloseReason = keyof typeof CLOSE_CODES;
 
-const Name = z.string().min(1);
+const Name = ShortText.min(1);
 /** A worker's name is kept with its socket, where there is little room. */
 const WorkerName = Name.max(2_000);
 
@@ -44,8 +45,8 @@ const HelloPayload = z
       .default([]),
     max_cleanup_concurrency: intFrom(0).optional(),
     create_pool_if_not_found: Bool.default(false),
-    default_base_job_template: JsonObject.default({}),
-    worker_metadata: JsonObject.nullish(),
+    default_base_job_template: SizedObject.default({}),
+    worker_metadata: SizedObject.nullish(),
   })
   .transform((payload) => ({
     ...payload,
