@@ -11,6 +11,10 @@ import { parseWranglerConfig, type WranglerConfig } from "./wrangler-config.ts";
 const DRAIN_MS = 3000;
 /** How long a start waits for the workerd of a server that was killed. The id may be another process's by now. */
 const ORPHAN_MS = 1000;
+/** How long a start waits for one that is known to be that workerd. */
+const DYING_MS = 30_000;
+/** By which `workerd.sh` knows the file for its process id. */
+const PID_FILE_VARIABLE = "SLUICE_PID_FILE";
 const MINUTE_MS = 60_000;
 
 /** Where the server listens, and what it keeps and knows. */
@@ -112,7 +116,7 @@ function runUnderWatch(pidFile: string): void {
   const require = createRequire(createRequire(import.meta.url).resolve("miniflare"));
   const { default: workerd } = require("workerd") as { default: string };
   process.env["SLUICE_WORKERD"] = process.env["MINIFLARE_WORKERD_PATH"] ?? workerd;
-  process.env["SLUICE_PID_FILE"] = pidFile;
+  process.env[PID_FILE_VARIABLE] = pidFile;
   process.env["MINIFLARE_WORKERD_PATH"] = resolve("scripts/workerd.sh");
 }
 
@@ -169,11 +173,27 @@ function startClock(miniflare: Miniflare, crons: readonly string[]): () => void 
   };
 }
 
-/** Waits for the workerd of a server that was killed: where the system does not end both at once, it sees so within half a second. */
+/**
+ * Waits for the workerd of a server that was killed: the system ends both, but a process that waits for its disk goes last. Two
+ * of them on one folder would each grant the same slot, so one that does not go keeps the next server from starting.
+ */
 async function forgotten(pidFile: string): Promise<void> {
   const pid = readPid(pidFile);
   if (pid === undefined) return;
   for (const end = Date.now() + ORPHAN_MS; Date.now() < end && isAlive(pid);) await sleep(20);
+  for (const end = Date.now() + DYING_MS; isWorkerdOf(pid, pidFile); await sleep(100)) {
+    if (Date.now() > end) throw new Error(`The workerd of a server that was killed, process ${pid}, does not end.`);
+  }
+}
+
+/** Whether a process is the workerd that wrote the file. The system may have given its id to another one since. */
+function isWorkerdOf(pid: number, pidFile: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(`${PID_FILE_VARIABLE}=${pidFile}`);
+  } catch {
+    // It is gone; or this system does not tell, and then the first wait has to do.
+    return false;
+  }
 }
 
 /** Asks workerd to answer what it has begun and to take no more, and waits for that, but not for ever. */

@@ -1,6 +1,8 @@
 /** One data folder belongs to one server, and to the next one as soon as that has ended, however it ended. */
 import assert from "node:assert/strict";
-import { symlinkSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Api } from "./support/api.ts";
@@ -48,6 +50,19 @@ describe("a data folder", () => {
       assert.equal(await holder(world), next.pid);
     });
   }
+
+  test("is the next server's only when the workerd of the killed one has ended", { timeout: 180_000 }, async (t) => {
+    const world = await World.of(t);
+    mkdirSync(world.data);
+    const file = join(world.data, "workerd.pid");
+    // Stands for a workerd that still waits for its disk.
+    const dying = spawn("sleep", ["8"], { env: { ...process.env, SLUICE_PID_FILE: file } });
+    const ended = once(dying, "exit");
+    writeFileSync(file, `${dying.pid}\n`);
+    await world.startSluice({}, "node");
+    assert.equal(dying.exitCode, 0);
+    await ended;
+  });
 
   test("is not held by a process that has got the id of a killed server", { timeout: 180_000 }, async (t) => {
     const world = await World.of(t);
