@@ -3,7 +3,7 @@ import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import { type SQL, SQL as SqlClass } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { type Cost, spend } from "#lib/cost";
-import { parseJson } from "#lib/json";
+import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 
 /** A statement that can be printed: a drizzle builder or an `sql` template. */
 export type Statement = SQL | { toSQL(): { sql: string; params: unknown[] } };
@@ -129,8 +129,10 @@ export class Database {
  * of a row from before there were bounds, is logged and gives an empty value of the same kind: one row never hides others.
  */
 export function readJson<T>(text: string): T {
+  // Most columns of most rows.
+  if (text === "{}" || text === "[]") return emptyLike(text) as T;
   try {
-    return parseJson(text) as T;
+    return parseJson(text, STORED_JSON_DEPTH) as T;
   } catch (error) {
     console.error(`a JSON column cannot be read: ${error instanceof Error ? error.message : String(error)}`);
     return emptyLike(text) as T;

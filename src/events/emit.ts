@@ -58,6 +58,8 @@ const UNWRITTEN = "The events could not be written.";
 
 /** Where the object takes calls. */
 export const STREAM_URL = "https://event-stream/take";
+/** Where it takes calls that carry logs alone: they have no numbers of users', and are read the quicker way. */
+export const LOGS_URL = "https://event-stream/take-logs";
 /** Where the object is asked to write the reports that it gathers. */
 export const SETTLE_URL = "https://event-stream/settle";
 
@@ -166,7 +168,7 @@ async function callStream(tools: Tools, call: StreamCall): Promise<void> {
   const body = JSON.stringify(call);
   for (let tries = 1; ; tries++) {
     spend(tools.cost, { object_calls: 1 });
-    const failure = await attempt(tools, body);
+    const failure = await attempt(tools, body, call.events.length === 0 ? LOGS_URL : STREAM_URL);
     if (failure === null) return;
     if (failure instanceof EventsSetAside) throw failure;
     if (tries < TRIES) continue;
@@ -175,9 +177,9 @@ async function callStream(tools: Tools, call: StreamCall): Promise<void> {
   }
 }
 
-async function attempt(tools: Tools, body: string): Promise<unknown> {
+async function attempt(tools: Tools, body: string, url = STREAM_URL): Promise<unknown> {
   try {
-    const response = await eventStream(tools.env.EVENT_STREAM, tools.workspaceId).fetch(STREAM_URL, {
+    const response = await eventStream(tools.env.EVENT_STREAM, tools.workspaceId).fetch(url, {
       method: "POST",
       body,
     });

@@ -1,12 +1,12 @@
 /** Opening a segment. One that cannot be opened is passed over, and never fails the others that are opened with it. */
 import type { ReceivedEvent } from "#events/event";
-import { checkDepth, parseJson } from "#lib/json";
+import { checkDepth, parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { isObject } from "#lib/json-value";
 
 /** The events of a segment's column `events`. What is no list of events holds none; `id`, the segment's, is logged then. */
 export function readSegment(id: string, events: string): ReceivedEvent[] {
   try {
-    return eventsIn(parseJson(events));
+    return eventsIn(parseJson(events, STORED_JSON_DEPTH));
   } catch {
     return readPlainly(id, events);
   }
@@ -39,7 +39,7 @@ function isEvent(value: unknown): value is ReceivedEvent {
 
 function withoutDepth(event: ReceivedEvent): ReceivedEvent {
   try {
-    checkDepth(JSON.stringify(event));
+    checkDepth(JSON.stringify(event), STORED_JSON_DEPTH);
     return event;
   } catch {
     // `TooDeep`, or so deep that it cannot even be printed.

@@ -8,7 +8,7 @@ import type { ReceivedEvent } from "#events/event";
 import type { SegmentKey } from "#events/segments";
 import { isTaskRunReport, mergeTaskRuns, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
 import { inHalves } from "#lib/halving";
-import { checkDepth, parseJson, TooDeep } from "#lib/json";
+import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
 import type { Tools } from "#tools";
 
 /** How much of the segments is held in memory at once. */
@@ -124,7 +124,7 @@ function readReports(tools: Tools, key: ReadSegment["key"], text: string): ReadS
 function openSegment(text: string): { events: ReceivedEvent[]; isTooDeep: boolean } {
   try {
     // Written by our own code.
-    return { events: parseJson(text) as ReceivedEvent[], isTooDeep: false };
+    return { events: parseJson(text, STORED_JSON_DEPTH) as ReceivedEvent[], isTooDeep: false };
   } catch (error) {
     if (!(error instanceof TooDeep)) throw error;
     return { events: JSON.parse(text) as ReceivedEvent[], isTooDeep: true };

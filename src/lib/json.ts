@@ -9,6 +9,9 @@
  */
 export const MAX_JSON_DEPTH = 900;
 
+/** How deep stored JSON is read: what was sent lies there in lists and records of our own. As deep as SQLite reads. */
+export const STORED_JSON_DEPTH = 1_000;
+
 /** A number that JavaScript would change, as `JSON.rawJSON` holds it: `JSON.stringify` prints its text. */
 export interface ExactNumber {
   readonly rawJSON: string;
@@ -28,8 +31,8 @@ export class TooDeep extends SyntaxError {
   /** The names and indexes that lead to what is too deep, the outermost two at most. */
   readonly path: (string | number)[];
 
-  constructor(path: (string | number)[]) {
-    super(`JSON may nest at most ${MAX_JSON_DEPTH} levels deep`);
+  constructor(path: (string | number)[], maxDepth: number) {
+    super(`JSON may nest at most ${maxDepth} levels deep`);
     this.path = path;
   }
 }
@@ -46,9 +49,15 @@ const INEXACT =
  * Parses a text exactly. Throws `SyntaxError` where it is no JSON, and `TooDeep`, one of them, where it nests too deep.
  * A number that JavaScript would change is an `ExactNumber`; ask `isExactNumber`, and `numberOf` for its value.
  */
-export function parseJson(text: string): unknown {
-  checkDepth(text);
+export function parseJson(text: string, maxDepth: number = MAX_JSON_DEPTH): unknown {
+  checkDepth(text, maxDepth);
   return INEXACT.test(text) ? exactJson.parse(text, revive) : (JSON.parse(text) as unknown);
+}
+
+/** Parses a text that has no JSON of users': its numbers are JavaScript's. Throws as `parseJson` does. */
+export function parsePlainJson(text: string): unknown {
+  checkDepth(text);
+  return JSON.parse(text) as unknown;
 }
 
 const revive = (_key: string, value: unknown, { source }: { source?: string }): unknown =>
@@ -76,10 +85,10 @@ const CLOSE_BRACKET = 93;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 
-/** Throws `TooDeep` where a text nests deeper than `MAX_JSON_DEPTH`. One pass, without recursion; says nothing of texts that are no JSON. */
-export function checkDepth(text: string): void {
-  // So deep a text has at least that many characters.
-  if (text.length <= MAX_JSON_DEPTH) return;
+/** Throws `TooDeep` where a text nests deeper than `maxDepth`. One pass, without recursion; says nothing of texts that are no JSON. */
+export function checkDepth(text: string, maxDepth: number = MAX_JSON_DEPTH): void {
+  // So deep a text opens at least so many arrays and objects; to find those is quicker than to go through all characters.
+  if (text.length <= maxDepth || countUpTo(text, "[") + countUpTo(text, "{") <= maxDepth) return;
   let depth = 0;
   let inString = false;
   for (let at = 0; at < text.length; at++) {
@@ -89,9 +98,16 @@ export function checkDepth(text: string): void {
       else if (code === QUOTE) inString = false;
     } else if (code === QUOTE) inString = true;
     else if (code === OPEN_BRACKET || code === OPEN_BRACE) {
-      if (++depth > MAX_JSON_DEPTH) throw new TooDeep(pathTo(text, at));
+      if (++depth > maxDepth) throw new TooDeep(pathTo(text, at), maxDepth);
     } else if (code === CLOSE_BRACKET || code === CLOSE_BRACE) depth--;
   }
+}
+
+/** How often a character is in a text; beyond any depth that is asked about nobody counts on. */
+function countUpTo(text: string, char: string): number {
+  let count = 0;
+  for (let at = text.indexOf(char); at >= 0 && count <= STORED_JSON_DEPTH; at = text.indexOf(char, at + 1)) count++;
+  return count;
 }
 
 const PATH_LEVELS = 2;

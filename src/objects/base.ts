@@ -5,7 +5,7 @@
 import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { spend, totalCost } from "#lib/cost";
-import { parseJson } from "#lib/json";
+import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 
 /** The version of the calls this code sends: JSON in a body. The one before, in a header of itty-durable's, is still understood. */
 export const CALL_VERSION = 2;
@@ -69,7 +69,7 @@ export abstract class SluiceObject extends Durable {
 
   /** Answers a call. It comes as a request's body; by `proxyDurable(...).call(json)` it came before. */
   async call(json: string): Promise<{ result: unknown }> {
-    const { v, method, args } = parseJson(json) as Call;
+    const { v, method, args } = parseJson(json, STORED_JSON_DEPTH) as Call;
     if (v !== CALL_VERSION && v !== CALL_VERSION - 1) throw new Error(`call version ${v} is not understood`);
     const methods = this.methods();
     const found = Object.hasOwn(methods, method) ? methods[method] : undefined;

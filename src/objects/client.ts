@@ -1,6 +1,6 @@
 /** Calls of objects: typed, with a version, as JSON in a request's body. Headers have a bound of a few kilobytes. */
 import { type Cost, spend } from "#lib/cost";
-import { parseJson } from "#lib/json";
+import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { CALL_PATH, CALL_VERSION, type Call } from "#objects/base";
 
 type Promised<T> = {
@@ -28,7 +28,7 @@ export function objectClient<Methods>(namespace: DurableObjectNamespace, name: s
 async function callOf(stub: DurableObjectStub, call: Call): Promise<unknown> {
   const request = new Request(`https://object${CALL_PATH}`, { method: "POST", body: JSON.stringify(call) });
   const response = await stub.fetch(request);
-  const { result, error } = parseJson(await response.text()) as { result?: unknown; error?: string };
+  const { result, error } = parseJson(await response.text(), STORED_JSON_DEPTH) as { result?: unknown; error?: string };
   if (!response.ok) throw new Error(error ?? response.statusText);
   return result;
 }

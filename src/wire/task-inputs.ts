@@ -1,14 +1,13 @@
 /** What a task was given: results of other runs, parameters, constants. */
 import { z } from "zod";
 import { Uuid } from "#wire/ids";
-import { ShortText } from "#wire/sizes";
 
 export const TaskRunInput = z.union(
   [
     z.object({ input_type: z.literal("task_run").optional(), id: Uuid }).meta({ id: "TaskRunResult" }),
     z.object({ input_type: z.literal("flow_run").optional(), id: Uuid }).meta({ id: "FlowRunResult" }),
-    z.object({ input_type: z.literal("parameter").optional(), name: ShortText }).meta({ id: "Parameter" }),
-    z.object({ input_type: z.literal("constant").optional(), type: ShortText }).meta({ id: "Constant" }),
+    z.object({ input_type: z.literal("parameter").optional(), name: z.string() }).meta({ id: "Parameter" }),
+    z.object({ input_type: z.literal("constant").optional(), type: z.string() }).meta({ id: "Constant" }),
   ],
   "!branches|TaskRunResult|FlowRunResult|Parameter|Constant",
 );

@@ -1,6 +1,6 @@
 /** What a request may hold: how deep, how large, how far; and that what is beyond is refused and changes nothing. */
 import { env, SELF } from "cloudflare:test";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { aFlow, aFlowRun, api, unique } from "../support/world.ts";
 
 const send = async (method: string, path: string, text: string) => {
@@ -59,6 +59,24 @@ describe("JSON that nests too deep", () => {
       ["body", "parameters", "x"],
       before,
     ]);
+  });
+
+  test("the deepest event that is taken is found with its payload, by HTTP and by socket", async () => {
+    const kind = unique("deep");
+    const fields = `"occurred":"${new Date().toISOString()}","event":"${kind}","resource":{"prefect.resource.id":"r.${kind}"}`;
+    // The list, the event, its payload and the arrays in it make 900.
+    const event = `{"id":"${crypto.randomUUID()}",${fields},"payload":{"x":${nested(897)}}}`;
+    expect((await send("POST", "/events", `[${event}]`)).status).toBe(204);
+    expect((await send("POST", "/events", `[${event.replace(nested(897), nested(898))}]`)).status).toBe(422);
+    const socket = (await SELF.fetch("http://sluice/api/events/in", { headers: { upgrade: "websocket" } })).webSocket;
+    socket?.accept();
+    socket?.send(`{"id":"${crypto.randomUUID()}",${fields},"payload":{"x":${nested(898)}}}`);
+    const filter = { event: { name: [kind] } };
+    await vi.waitFor(async () => {
+      const { text } = await send("POST", "/events/filter", JSON.stringify({ filter }));
+      expect([text.includes(`{"x":${nested(897)}}`), text.includes(`{"x":${nested(898)}}`)]).toEqual([true, true]);
+    }, 5_000);
+    socket?.close();
   });
 
   test("850 levels come back as they were, in parameters and in state data", async () => {

@@ -3,7 +3,14 @@ import { Buffer } from "node:buffer";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
 import { keepDeadLetter, reasonOf } from "#events/dead-letters";
-import { EventsSetAside, SETTLE_URL, type SettleCall, type StreamCall, type StreamRefusal } from "#events/emit";
+import {
+  EventsSetAside,
+  LOGS_URL,
+  SETTLE_URL,
+  type SettleCall,
+  type StreamCall,
+  type StreamRefusal,
+} from "#events/emit";
 import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent, resourceId } from "#events/event";
 import { EventReader } from "#events/read-events";
 import { buildSegments, fitsRow, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
@@ -11,7 +18,7 @@ import { isTaskRunReport } from "#events/task-runs";
 import { SOCKET_HEADERS } from "#http/socket";
 import { type Micros, systemClock, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
-import { parseJson, TooDeep } from "#lib/json";
+import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
 import { SluiceObject } from "#objects/base";
 import { closeQuietly, sizeOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
@@ -56,7 +63,8 @@ export class EventStream extends SluiceObject {
     }
     if (request.url === SETTLE_URL) return this.settleReports((await request.json()) as SettleCall);
     // Sent by our own code; its version says what it looks like.
-    const call = parseJson(await request.text()) as StreamCall;
+    const text = await request.text();
+    const call = (request.url === LOGS_URL ? JSON.parse(text) : parseJson(text, STORED_JSON_DEPTH)) as StreamCall;
     if (call.v !== 1)
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
     this.keepWorkspace(call.workspace);

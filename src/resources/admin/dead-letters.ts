@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Database } from "#db/database";
 import { dead_letter } from "#db/tables/event";
 import { list } from "#filters/clause";
-import { parseJson } from "#lib/json";
+import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { printTime, TimeText } from "#wire/dates";
 
 /** A dead letter without its message, which may be large. */
@@ -103,7 +103,7 @@ function print({ created, ...row }: Row): DeadLetter {
 /** A message is shown whatever it is: one that cannot be parsed as its text. */
 function readMessage(text: string): unknown {
   try {
-    return parseJson(text);
+    return parseJson(text, STORED_JSON_DEPTH);
   } catch {
     return text;
   }

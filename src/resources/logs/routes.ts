@@ -15,8 +15,9 @@ import { checkLimit, Limit, Offset } from "#wire/paging";
 const store = (tools: Tools) => new LogStore(tools.db, tools.workspaceId);
 
 export const logRoutes = [
-  route({ method: "POST", path: "/logs/", summary: "Create logs.", body: LogsCreate, status: 201 }, ({ body, tools }) =>
-    createLogs(tools, body),
+  route(
+    { method: "POST", path: "/logs/", summary: "Create logs.", body: LogsCreate, plainNumbers: true, status: 201 },
+    ({ body, tools }) => createLogs(tools, body),
   ),
   route(
     {

@@ -3,7 +3,7 @@
  * one worker holds for a while; who has the reservation's token may renew, release or acknowledge it. A message is there until
  * it is acknowledged, or was delivered too often. Nothing here waits.
  */
-import { parseJson } from "#lib/json";
+import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import type { Micros } from "#lib/clock";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
@@ -116,8 +116,8 @@ export class CleanupQueue {
       message_id,
       kind,
       work_queue_id,
-      target: parseJson(target) as Record<string, unknown>,
-      data: parseJson(data) as Record<string, unknown>,
+      target: parseJson(target, STORED_JSON_DEPTH) as Record<string, unknown>,
+      data: parseJson(data, STORED_JSON_DEPTH) as Record<string, unknown>,
       delivery_count,
       reservation_token: token,
       lease_expires_at: now + LEASE,
