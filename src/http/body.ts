@@ -24,11 +24,8 @@ export async function readBody(request: Request): Promise<Uint8Array> {
     await drain(request);
     throw tooLarge();
   }
-  if (isFramed(request)) {
-    const bytes = new Uint8Array(await request.arrayBuffer());
-    sizes.set(request, bytes.byteLength);
-    return bytes;
-  }
+  const whole = await readAtOnce(request);
+  if (whole !== null) return whole;
   const reader = bytesOf(request.body);
   // One buffer, not a list of chunks: each chunk holds a few kilobytes, even one of a single byte.
   let buffer = new Uint8Array();
@@ -47,9 +44,31 @@ export async function readBody(request: Request): Promise<Uint8Array> {
   throw tooLarge();
 }
 
-/** Whether HTTP itself ends the body after `content-length` bytes; one that is sent in chunks has no such end. */
-function isFramed({ headers }: Request): boolean {
-  return /^\d{1,7}$/.test(headers.get("content-length") ?? "") && !headers.has("transfer-encoding");
+/**
+ * Reads a body of a known length in one call, into a buffer of just that size; null where it cannot be, and then nothing of it
+ * was read. Throws 400 where the body goes on after its length, as one that is sent in chunks as well may.
+ */
+async function readAtOnce(request: Request): Promise<Uint8Array | null> {
+  const length = Number(request.headers.get("content-length") ?? 0);
+  if (!Number.isInteger(length) || length <= 0 || !request.body) return null;
+  const reader = byobOf(request.body);
+  if (reader === null) return null;
+  // One byte more than there should be, so that the end of the body ends the call as well.
+  const { value = new Uint8Array() } = await reader.readAtLeast(length + 1, new Uint8Array(length + 1));
+  sizes.set(request, value.byteLength);
+  if (value.byteLength <= length) return value;
+  reader.releaseLock();
+  await drainReader(bytesOf(request.body));
+  throw refused(400, "The request's body is longer than its content-length says.");
+}
+
+/** A reader into buffers of our own; streams that a Worker made itself may have none. */
+function byobOf(body: ReadableStream): ReadableStreamBYOBReader | null {
+  try {
+    return body.getReader({ mode: "byob" });
+  } catch {
+    return null;
+  }
 }
 
 /** Reads and forgets what is left of a body, so that the client can read the refusal. */
