@@ -79,7 +79,8 @@ export class World {
     const named = text.replaceAll(THING, (_, kind: string, of: string) =>
       encodeURIComponent(this.one(kind, Number(of)).toWellFormed()),
     );
-    return expand(named);
+    // Before they leave, URLs are made without these two: the request would be another one.
+    return expand(named).replaceAll(/\/\.{1,2}(?=\/|$|\?)/g, "/dots");
   }
 
   /** Makes one of each thing. Each call makes new ones, for what was made before may have been deleted. */
