@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
+import { asList } from "#db/json-column";
 import { flow_run, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 
 /** How many ids a run's row has before a page is made of the older half. */
@@ -13,6 +14,9 @@ const LEFT_IN_ROW = MAX_IN_ROW / 2;
 const MAX_IN_PAGE = 5_000;
 /** An id as JSON, with its comma. */
 const ID_CHARACTERS = 39;
+
+/** The ids in the row of a run `r`. */
+const OWN_IDS = asList(sql.raw("r.state_ids"));
 
 /** What a new state makes of the ids in a run's row. */
 export interface KeptIds {
@@ -57,7 +61,7 @@ export function keepStateId(workspaceId: string, row: { id: string; state_ids: s
  */
 export function stateIdsOf(runs: SQL): SQL {
   return sql`(
-    select listed.value as id, 1000000000000 + listed.key as place from ${flow_run} r join json_each(iif(json_valid(r.state_ids), r.state_ids, '[]')) listed where ${runs}
+    select listed.value as id, 1000000000000 + listed.key as place from ${flow_run} r join json_each(${OWN_IDS}) listed where ${runs}
     union all
     select listed.value, ${MAX_IN_PAGE} * page.ordinal + listed.key from ${flow_run} r
       join ${flow_run_state_page} page on page.workspace_id = r.workspace_id and page.flow_run_id = r.id
@@ -65,12 +69,12 @@ export function stateIdsOf(runs: SQL): SQL {
 }
 
 /** The id of the first state of a run `r`. */
-export const FIRST_STATE_ID = sql.raw(`(coalesce((select page.state_ids from flow_run_state_page page
-  where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and page.ordinal = 0), iif(json_valid(r.state_ids), r.state_ids, '[]')) ->> '$[0]')`);
+export const FIRST_STATE_ID = sql`(coalesce((select page.state_ids from flow_run_state_page page
+  where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and page.ordinal = 0), ${OWN_IDS}) ->> '$[0]')`;
 
 /** The id of the state of a run `r` that came before a state `st`; null where that is the first. */
-export const STATE_ID_BEFORE = sql.raw(`coalesce(
-  (select prior.value from json_each(iif(json_valid(r.state_ids), r.state_ids, '[]')) own join json_each(iif(json_valid(r.state_ids), r.state_ids, '[]')) prior on prior.key = own.key - 1
+export const STATE_ID_BEFORE = sql`coalesce(
+  (select prior.value from json_each(${OWN_IDS}) own join json_each(${OWN_IDS}) prior on prior.key = own.key - 1
     where own.value = st.id),
   (select coalesce(
       (select prior.value from json_each(page.state_ids) prior where prior.key = own.key - 1),
@@ -79,7 +83,7 @@ export const STATE_ID_BEFORE = sql.raw(`coalesce(
     from flow_run_state_page page join json_each(page.state_ids) own
     where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and own.value = st.id),
   (select last.state_ids ->> '$[#-1]' from flow_run_state_page last where last.workspace_id = r.workspace_id
-    and last.flow_run_id = r.id and st.id = iif(json_valid(r.state_ids), r.state_ids, '[]') ->> '$[0]' order by last.ordinal desc limit 1))`);
+    and last.flow_run_id = r.id and st.id = ${OWN_IDS} ->> '$[0]' order by last.ordinal desc limit 1))`;
 
 /** Whether a run `r` has pages. */
 export const HAS_PAGES = sql.raw(`exists (select 1 from flow_run_state_page page

@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import type { State, StateType } from "#wire/state";
+import { asList } from "#db/json-column";
 
 /** How far a run has come in a state of this type: clocks may be too coarse to tell. */
 const PROGRESS: Partial<Record<StateType, number>> = { SCHEDULED: 0, PENDING: 1, RUNNING: 2, PAUSED: 3, CANCELLING: 3 };
@@ -35,7 +36,7 @@ const STUB = `json_object('id', state->>'id', 'type', state->>'type', 'name', su
   'data', null, 'state_details', json('{}'))`;
 
 /** The states of the row. Such as nest too deep for anybody to read, from before there were bounds, are given up for what comes. */
-export const OLD_STATES = sql.raw("json_each(iif(json_valid(task_run.states), task_run.states, '[]'))");
+export const OLD_STATES = sql`json_each(${asList(sql.raw("task_run.states"))})`;
 
 const BY_AGE = sql.raw(`state->>'timestamp' desc, ${progressSql("state->>'type'")} desc, state->>'id' desc`);
 

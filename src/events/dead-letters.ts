@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import { dead_letter } from "#db/tables/event";
 import type { Tools } from "#tools";
+import { byteLength } from "#lib/bytes";
 
 /** An item that failed alone. */
 export interface DeadItem {
@@ -67,7 +68,7 @@ export function reasonOf(error: unknown): string {
 /** The message as JSON. What cannot be printed or is too large for a row is kept as far as that goes: the letter is still there. */
 function printMessage(message: unknown): string {
   const json = stringify(message);
-  if (new TextEncoder().encode(json).byteLength <= MAX_MESSAGE_BYTES) return json;
+  if (byteLength(json) <= MAX_MESSAGE_BYTES) return json;
   return JSON.stringify({ cut: json.slice(0, MAX_CUT_CHARACTERS), characters: json.length });
 }
 

@@ -8,6 +8,7 @@ import { Uuid } from "#wire/ids";
 import { Bool } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 import { isLikeAny } from "./like";
+import { byteLength } from "#lib/bytes";
 
 /** One field of a filter. A clause of `undefined` counts as not given, `ALWAYS` as given and true for every row. */
 export interface Criterion<F extends z.ZodType = z.ZodType> {
@@ -115,7 +116,7 @@ const MAX_VALUES_BYTES = 1_950_000;
 /** The values that a filter names: as many as one bound value of the database holds. */
 export const Values = <S extends z.ZodType>(value: S) =>
   listOf(value, MAX_VALUES).refine(
-    (values) => new TextEncoder().encode(JSON.stringify(values)).length <= MAX_VALUES_BYTES,
+    (values) => byteLength(JSON.stringify(values)) <= MAX_VALUES_BYTES,
     `The values of a filter may have ${MAX_VALUES_BYTES} bytes as JSON`,
   );
 

@@ -156,7 +156,7 @@ function parseBodyText(text: string, read: (json: string) => unknown): unknown {
   return value;
 }
 
-/** A body that nests too deep is not repeated in the answer: whoever reads that would have to read it. */
+/** The refusal of a body that nests too deep. The answer does not repeat the body, because a client may fail to read such depth. */
 function tooDeep({ message, path }: TooDeep): InvalidRequest {
   const ctx = { max_depth: MAX_JSON_DEPTH };
   return new InvalidRequest([{ type: "json_too_deep", loc: ["body", ...path], msg: message, input: null, ctx }], null);

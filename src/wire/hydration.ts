@@ -2,6 +2,7 @@
 import { checkDepth, parseJson, TooDeep } from "#lib/json";
 import { jsonError } from "#lib/json-problem";
 import { isObject, pythonText } from "#lib/json-value";
+import { byteLength } from "#lib/bytes";
 
 /** A value that cannot be made out; its message is for the client. */
 export class HydrationError extends Error {}
@@ -55,7 +56,7 @@ export function hydrate(
 
 function checkBounds(hydrated: unknown): void {
   const text = JSON.stringify(hydrated) ?? "";
-  if (new TextEncoder().encode(text).length > MAX_BYTES) throw tooLarge();
+  if (byteLength(text) > MAX_BYTES) throw tooLarge();
   parsed(() => {
     checkDepth(text);
   });

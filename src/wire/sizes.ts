@@ -1,6 +1,7 @@
 /** How long texts and lists in requests may be, so that no row, index or page grows beyond what others can bear. */
 import { z } from "zod";
 import { JsonObject } from "#wire/scalars";
+import { byteLength } from "#lib/bytes";
 
 /** A name, a key, a version: what is shown in a line, and what indexes hold. */
 export const ShortText = z.string().max(2_000);
@@ -28,11 +29,12 @@ export function listOf<S extends z.ZodType>(item: S, max: number) {
 /** Tags of a thing. */
 export const Tags = listOf(ShortText, 1_000);
 
-const MAX_OBJECT_BYTES = 524_288;
+/** Prefect: `server.api.max_parameter_size`, of parameters as compact JSON. Other objects of users' are bounded alike. */
+export const MAX_OBJECT_BYTES = 524_288;
 
 /** Whether a JSON value is at most as large as the original lets parameters be. */
 export function isSized(value: unknown): boolean {
-  return new TextEncoder().encode(JSON.stringify(value) ?? "").length <= MAX_OBJECT_BYTES;
+  return byteLength(JSON.stringify(value) ?? "") <= MAX_OBJECT_BYTES;
 }
 
 /** An object with any content, as large as the original lets parameters be. */

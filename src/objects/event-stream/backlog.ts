@@ -72,7 +72,7 @@ export class Backlog {
     return open.toSorted(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0];
   }
 
-  /** Whether what sockets hold that do not confirm their end leaves the others too little room. */
+  /** Whether closed sockets, whose clients do not confirm the close, take so much of the budget that the others have too little. */
   isStuck(nowMs: number): boolean {
     if (this.total <= HIGH_WATER) return false;
     let stuck = 0;

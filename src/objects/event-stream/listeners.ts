@@ -92,7 +92,7 @@ export class Listeners {
   private readonly progress = new Map<WebSocket, Progress>();
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
-  /** Everything written before was shown to whoever listened. */
+  /** The listeners were shown all events that were written before. */
   private shownUntil: Micros;
 
   constructor(around: Surroundings) {

@@ -30,7 +30,7 @@ const ids = systemIds();
 
 /** After so many messages of a socket all is written before the next is read; a divisor of the client's 700. Each costs a pause. */
 const WRITTEN_EVERY = 350;
-/** A read whose look at the database came before a write is told so for this long. */
+/** How long after a write of reports a read is told to look at the database again: its first look may have come before the write. */
 const JUST_NOW: Micros = 2_000_000;
 
 /** More is not read of one message: as much as of a request's body. */

@@ -2,6 +2,7 @@
 import { type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
 import type { LogCreate } from "#resources/logs/schema";
+import { byteLength } from "#lib/bytes";
 
 /** A row of the table, but for its workspace */
 export interface LogSegment {
@@ -92,8 +93,6 @@ function splitBySize(logs: readonly LogCreate[]): LogCreate[][] {
 
 /** What a record has more than its log: its id, mostly. */
 const ID_BYTES = 70;
-
-const byteLength = (text: string): number => new TextEncoder().encode(text).byteLength;
 
 /** A message that no row could hold is cut, and says so. */
 function cut(message: string): string {

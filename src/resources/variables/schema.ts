@@ -4,16 +4,17 @@ import { z } from "zod";
 import { UuidText } from "#wire/ids";
 import { TimeText } from "#wire/dates";
 import { VariableName } from "#wire/names";
+import { byteLength } from "#lib/bytes";
 
 /** Prefect: MAX_VARIABLE_VALUE_LENGTH, of the value as JSON. */
 const MAX_VALUE_BYTES = 5000;
 
-const byteLength = (value: unknown): number => new TextEncoder().encode(JSON.stringify(value ?? null)).byteLength;
-
 /** Any JSON that is not too long. An absent value is none, which `z.unknown()` would take for one. */
-const VariableValue = z.unknown().refine((value) => value !== undefined && byteLength(value) <= MAX_VALUE_BYTES, {
-  message: `Variable value must be less than ${MAX_VALUE_BYTES} characters`,
-});
+const VariableValue = z
+  .unknown()
+  .refine((value) => value !== undefined && byteLength(JSON.stringify(value)) <= MAX_VALUE_BYTES, {
+    message: `Variable value must be less than ${MAX_VALUE_BYTES} characters`,
+  });
 
 export const VariableCreate = z
   .strictObject({
