@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { readBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
+import { Listing, toListingResponse } from "#http/listing";
 import { illFormedPath } from "#http/well-formed";
 import { ApiError, refused } from "#lib/api-error";
 import { MAX_JSON_DEPTH, parseJson, parsePlainJson, TooDeep } from "#lib/json";
@@ -235,8 +236,9 @@ function queryOf(url: string): Record<string, string | string[]> {
   return Object.fromEntries(query);
 }
 
-function toReply(value: unknown, status: number): Response {
+function toReply(value: unknown, status: number): Response | Promise<Response> {
   if (value instanceof Response) return value;
+  if (value instanceof Listing) return toListingResponse(value, { status });
   if (value instanceof Reply) return toResponse(value.value, value.status, value.headers);
   return toResponse(value, status, {});
 }

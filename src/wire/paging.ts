@@ -32,7 +32,7 @@ export function checkLimit(limit: number): number {
 }
 
 /** A page of results as the `paginate` routes answer it. */
-export function pageOf<T>(results: T[], count: number, limit: number, page: number) {
+export function pageOf<T>(results: readonly T[], count: number, limit: number, page: number) {
   return { results, count, limit, pages: limit === 0 ? 0 : Math.ceil(count / limit), page };
 }
 

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { skipRun } from "#orchestration/skip-missed-runs";
+import { allOf } from "#lib/portions";
 import { pollDeployments } from "#resources/deployments/poll";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
 import { selectMissed, skipMissedRuns } from "#services/missed-runs";
@@ -98,8 +99,8 @@ test("runs by hand are never missed", async () => {
 
 test("a poll of a served deployment is not given what no clock has skipped yet", async () => {
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
-  const runs = await later(AWAY, (tools) =>
-    pollDeployments(tools, { deploymentIds: [id], before: tools.clock(), limit: 200 }),
+  const runs = await later(AWAY, async (tools) =>
+    allOf(await pollDeployments(tools, { deploymentIds: [id], before: tools.clock(), limit: 200 })),
   );
   const [, , last] = await standing(id);
   expect(runs.map((run) => run.id)).toEqual([last?.id]);
@@ -110,8 +111,8 @@ test("nor is a worker that polls its pool", async () => {
   const pool = unique("pool");
   await api("POST", "/work_pools/", { name: pool, type: "process" });
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 }, { work_pool_name: pool });
-  const runs = await later(AWAY, (tools) =>
-    getScheduledFlowRuns(tools, pool, { queues: null, before: tools.clock(), after: null, limit: 10 }),
+  const runs = await later(AWAY, async (tools) =>
+    allOf(await getScheduledFlowRuns(tools, pool, { queues: null, before: tools.clock(), after: null, limit: 10 })),
   );
   const [, , last] = await standing(id);
   expect(runs.map(({ flow_run }) => flow_run.id)).toEqual([last?.id]);
@@ -121,8 +122,8 @@ test("a missed run that cannot be skipped keeps nobody from the others", async (
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
   const [broken, , last] = await standing(id);
   await env.DB.prepare("update flow_run set state_ids = '[{' where id = ?").bind(broken?.id).run();
-  const handed = await later(AWAY, (tools) =>
-    pollDeployments(tools, { deploymentIds: [id], before: tools.clock(), limit: 200 }),
+  const handed = await later(AWAY, async (tools) =>
+    allOf(await pollDeployments(tools, { deploymentIds: [id], before: tools.clock(), limit: 200 })),
   );
   expect(handed.map((run) => run.id)).toEqual([last?.id]);
   expect((await names(id))[1]).toBe("Skipped");

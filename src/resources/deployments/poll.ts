@@ -4,11 +4,12 @@ import { writeEvents } from "#events/emit";
 import { flow_run } from "#db/tables/flow-run";
 import { deployment } from "#db/tables/deployment";
 import type { Micros } from "#lib/clock";
+import type { Portions } from "#lib/portions";
 import { markLate } from "#orchestration/mark-late";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
-import { type FlowRunWithState, selectFlowRuns } from "#resources/flow-runs/store";
+import { FlowRunStore, type FlowRunWithState, selectFlowRunList } from "#resources/flow-runs/store";
 import type { Tools } from "#tools";
 
 /** How old the note of a poll may become, so that not every poll is a write. Well below the 60 s after which nobody asks. */
@@ -22,7 +23,7 @@ export interface DeploymentPoll {
 }
 
 /** The scheduled runs of deployments by the time they are due. One round trip; a write only now and then, after the answer. */
-export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promise<FlowRunWithState[]> {
+export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promise<Portions<FlowRunWithState>> {
   const now = tools.clock();
   const [runs = [], stale = []] = await tools.db.readAll([
     selectDue(tools.workspaceId, poll),
@@ -40,7 +41,7 @@ export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promi
         overdue.map(({ id }) => id),
       ),
     );
-  return due;
+  return new FlowRunStore(tools.db, tools.workspaceId).inFull(due);
 }
 
 /** The clock comes to such a run too, but only once a minute. */
@@ -50,7 +51,7 @@ function isOverdue({ state_name, next_scheduled_start_time: at }: FlowRunWithSta
 
 /** Reads the index of live runs by time; `+` keeps SQLite from going through the whole past instead. */
 export function selectDue(workspaceId: string, { deploymentIds, before, limit }: DeploymentPoll) {
-  return selectFlowRuns(sql`where ${flow_run.end_time} is null
+  return selectFlowRunList(sql`where ${flow_run.end_time} is null
     and ${flow_run.next_scheduled_start_time} > 0 and ${flow_run.next_scheduled_start_time} <= ${before ?? Number.MAX_SAFE_INTEGER}
     and +${flow_run.workspace_id} = ${workspaceId}
     and +${flow_run.deployment_id} in (select value from json_each(${JSON.stringify(deploymentIds)}))

@@ -4,8 +4,10 @@ import { DeploymentFilter } from "#filters/deployments";
 import { FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { DeploymentSort, orderBy } from "#filters/sorts";
+import { Listing } from "#http/listing";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
+import { mapPortions } from "#lib/portions";
 import {
   addSchedules,
   readSchedules,
@@ -160,7 +162,7 @@ export const deploymentRoutes = [
       };
       const runs = await pollDeployments(tools, poll);
       const now = tools.clock();
-      return runs.map((run) => printFlowRun(run, now));
+      return new Listing(mapPortions(runs, (some) => some.map((run) => printFlowRun(run, now))));
     },
   ),
   route(

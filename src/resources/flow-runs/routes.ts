@@ -3,13 +3,15 @@ import { z } from "zod";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { asksForAll, whereClause } from "#filters/joins";
 import { FlowRunSort, orderBy } from "#filters/sorts";
+import { Listing } from "#http/listing";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
+import { mapPortions, type Portions } from "#lib/portions";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { createFlowRun } from "#resources/flow-runs/create-flow-run";
 import { FlowRunCreate, FlowRunResponse, FlowRunUpdate } from "#resources/flow-runs/schema";
-import { FlowRunStore, printFlowRun } from "#resources/flow-runs/store";
+import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#resources/flow-runs/store";
 import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
 import { findWorkQueue } from "#resources/work-pools/find-work-queue";
 import type { Tools } from "#tools";
@@ -20,6 +22,11 @@ import { StateCreate } from "#wire/state";
 
 const ById = z.object({ id: Uuid });
 const store = (tools: Tools) => new FlowRunStore(tools.db, tools.workspaceId);
+
+function printed(tools: Tools, runs: Portions<FlowRunWithState>) {
+  const now = tools.clock();
+  return mapPortions(runs, (rows) => rows.map((row) => printFlowRun(row, now)));
+}
 
 function countRuns(tools: Tools, body: FilterBody): Promise<number> {
   const filters = toFilters(body);
@@ -85,9 +92,8 @@ export const flowRunRoutes = [
     },
     async ({ body, tools }) => {
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
-      const rows = await store(tools).list(where, orderBy("flow_runs", body.sort), checkLimit(body.limit), body.offset);
-      const now = tools.clock();
-      return rows.map((row) => printFlowRun(row, now));
+      const runs = await store(tools).list(where, orderBy("flow_runs", body.sort), checkLimit(body.limit), body.offset);
+      return new Listing(printed(tools, runs));
     },
   ),
   route(
@@ -115,13 +121,7 @@ export const flowRunRoutes = [
         store(tools).list(where, orderBy("flow_runs", body.sort), limit, (body.page - 1) * limit),
         countRuns(tools, body),
       ]);
-      const now = tools.clock();
-      return pageOf(
-        rows.map((row) => printFlowRun(row, now)),
-        count,
-        limit,
-        body.page,
-      );
+      return new Listing(printed(tools, rows), (results) => pageOf(results, count, limit, body.page));
     },
   ),
   route(

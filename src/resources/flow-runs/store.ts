@@ -1,10 +1,12 @@
 /** Flow runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
+import { inPortions, shortened, shortenedColumns } from "#db/long-values";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
+import type { Portions } from "#lib/portions";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState, type State, type StateType } from "#wire/state";
 
@@ -30,9 +32,28 @@ export const STATE_COLUMNS = sql.raw(
   "s.id as s_id, s.type as s_type, s.name as s_name, s.timestamp as s_timestamp, s.message as s_message, s.data as s_data, s.state_details as s_details",
 );
 
+/** What users may make long. */
+const LONG_OF_RUN = ["parameters", "context", "empirical_policy", "tags", "labels", "job_variables"] as const;
+const LONG_OF_STATE = ["s_message", "s_data", "s_details"] as const;
+
+const RUN_IN_LIST = shortenedColumns(flow_run, LONG_OF_RUN);
+const STATE_IN_LIST = sql.raw(
+  `s.id as s_id, s.type as s_type, s.name as s_name, s.timestamp as s_timestamp, ${shortened("s.message", "s_message")},
+    ${shortened("s.data", "s_data")}, ${shortened("s.state_details", "s_details")}`,
+);
+
 /** Selects flow runs with state and pool; what follows may say `where`, `order by` and `limit` over `flow_run`. */
 export function selectFlowRuns(rest: SQL): SQL {
-  return sql`select ${flow_run}.*, ${STATE_COLUMNS}, p.id as work_pool_id, p.name as work_pool_name, q.name as queue_name
+  return selectWith(sql`${flow_run}.*, ${STATE_COLUMNS}`, rest);
+}
+
+/** The same without long values; see `inFull`. */
+export function selectFlowRunList(rest: SQL): SQL {
+  return selectWith(sql`${RUN_IN_LIST}, ${STATE_IN_LIST}`, rest);
+}
+
+function selectWith(columns: SQL, rest: SQL): SQL {
+  return sql`select ${columns}, p.id as work_pool_id, p.name as work_pool_name, q.name as queue_name
     from ${flow_run}
     left join ${flow_run_state} s on s.id = ${flow_run.state_id}
     left join ${work_queue} q on q.workspace_id = ${flow_run.workspace_id} and q.id = ${flow_run.work_queue_id}
@@ -58,18 +79,27 @@ export class FlowRunStore {
 
   /** Runs by their ids, in no promised order. */
   readMany(ids: readonly string[]): Promise<FlowRunWithState[]> {
-    return this.db.rows<FlowRunWithState>(
-      selectFlowRuns(
-        sql`where ${flow_run.workspace_id} = ${this.workspaceId}
-          and ${flow_run.id} in (select value from json_each(${JSON.stringify(ids)}))`,
-      ),
-    );
+    return this.db.rows<FlowRunWithState>(selectFlowRuns(this.among(ids)));
+  }
+
+  /** The same without long values, for those that are then shown by `inFull`. */
+  readList(ids: readonly string[]): Promise<FlowRunWithState[]> {
+    return this.db.rows<FlowRunWithState>(selectFlowRunList(this.among(ids)));
   }
 
   /** A page of runs. `where` and `order` come from the filters. */
-  list(where: SQL, order: SQL, limit: number, offset: number): Promise<FlowRunWithState[]> {
-    return this.db.rows<FlowRunWithState>(
-      selectFlowRuns(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`),
+  async list(where: SQL, order: SQL, limit: number, offset: number): Promise<Portions<FlowRunWithState>> {
+    const page = selectFlowRunList(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`);
+    return this.inFull(await this.db.rows<FlowRunWithState>(page));
+  }
+
+  /** Runs that were read without long values, with them. */
+  inFull(rows: readonly FlowRunWithState[]): Portions<FlowRunWithState> {
+    return inPortions(
+      rows,
+      [...LONG_OF_RUN, ...LONG_OF_STATE],
+      ({ id }) => id,
+      (ids) => this.readMany(ids),
     );
   }
 
@@ -89,6 +119,11 @@ export class FlowRunStore {
   async count(where: SQL): Promise<number> {
     const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${flow_run} where ${where}`);
     return row?.count ?? 0;
+  }
+
+  private among(ids: readonly string[]): SQL {
+    return sql`where ${flow_run.workspace_id} = ${this.workspaceId}
+      and ${flow_run.id} in (select value from json_each(${JSON.stringify(ids)}))`;
   }
 }
 

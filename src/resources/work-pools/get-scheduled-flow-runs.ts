@@ -1,6 +1,10 @@
 /** What a worker that polls is given. */
+import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
+import { jsonValue } from "#db/json-column";
+import { isLeftOut } from "#db/long-values";
 import { missingObject, refused } from "#lib/api-error";
+import { mapPortions, type Portions, whole } from "#lib/portions";
 import { noticeRuns, pollPool, pollQueue } from "#objects/work-pool/client";
 import type { PollAnswer, PollAsk } from "#objects/work-pool/messages";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
@@ -26,11 +30,13 @@ export async function getScheduledFlowRuns(tools: Tools, poolName: string, ask: 
     poolName,
   );
   const now = tools.clock();
-  return rows.map((row) => {
-    const { work_pool_id, work_pool_name: _name, ...flowRun } = printFlowRun(row, now);
-    // Prefect: the state is not loaded for workers.
-    return { work_pool_id, work_queue_id: row.work_queue_id, flow_run: { ...flowRun, state: null } };
-  });
+  return mapPortions(rows, (some) =>
+    some.map((row) => {
+      const { work_pool_id, work_pool_name: _name, ...flowRun } = printFlowRun(row, now);
+      // Prefect: the state is not loaded for workers.
+      return { work_pool_id, work_queue_id: row.work_queue_id, flow_run: { ...flowRun, state: null } };
+    }),
+  );
 }
 
 /** `POST /work_queues/{id}/get_runs`, as agents of old poll. */
@@ -53,7 +59,7 @@ export async function getRunsInQueue(
     pool.name,
   );
   const now = tools.clock();
-  return rows.map((row) => printFlowRun(row, now));
+  return mapPortions(rows, (some) => some.map((row) => printFlowRun(row, now)));
 }
 
 /** The runs that the object offers, read from D1. What it should not have offered it is told, and asked again. */
@@ -61,17 +67,19 @@ async function claimable(
   tools: Tools,
   poll: () => Promise<Extract<PollAnswer, { kind: "runs" }>>,
   poolName: string,
-): Promise<FlowRunWithState[]> {
+): Promise<Portions<FlowRunWithState>> {
+  const store = new FlowRunStore(tools.db, tools.workspaceId);
   for (let round = 1; ; round++) {
     const answer = await poll();
-    if (answer.runs.length === 0) return [];
-    const rows = await new FlowRunStore(tools.db, tools.workspaceId).readMany(answer.runs.map(([id]) => id));
+    if (answer.runs.length === 0) return whole([]);
+    const rows = await store.readList(answer.runs.map(([id]) => id));
     const found = new Map((await withoutMissed(tools, rows)).map((row) => [row.id, row]));
+    const inProcess = await idsInProcess(tools, rows);
     const good = answer.runs.flatMap(([id]) => {
       const row = found.get(id);
-      return row && isOffered(row, answer.pool_id) ? [row] : [];
+      return row && isOffered(row, answer.pool_id) && !inProcess.has(id) ? [row] : [];
     });
-    if (good.length === answer.runs.length || round === ROUNDS) return good;
+    if (good.length === answer.runs.length || round === ROUNDS) return store.inFull(good);
     const kept = new Set(good.map(({ id }) => id));
     await noticeRuns(
       tools,
@@ -89,13 +97,25 @@ async function claimable(
 }
 
 function isOffered(row: FlowRunWithState, poolId: string): boolean {
-  return row.state_type === "SCHEDULED" && row.work_pool_id === poolId && !isInProcess(row);
+  return row.state_type === "SCHEDULED" && row.work_pool_id === poolId;
 }
 
-/** Prefect: a run that waits in its process for a retry is no worker's. */
-function isInProcess(row: FlowRunWithState): boolean {
-  return readJson<{ retry_type?: unknown }>(row.empirical_policy).retry_type === "in_process";
+/** Prefect: a run that waits in its process for a retry is no worker's. A policy that is too long for a list is asked for. */
+async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Promise<Set<string>> {
+  const [long, short] = [rows.filter(isPolicyLong), rows.filter((row) => !isPolicyLong(row))];
+  const known = short.filter(
+    (row) => readJson<{ retry_type?: unknown }>(row.empirical_policy).retry_type === "in_process",
+  );
+  if (long.length === 0) return new Set(known.map(({ id }) => id));
+  const asked = await tools.db.rows<{
+    id: string;
+  }>(sql`select id from flow_run r where r.workspace_id = ${tools.workspaceId}
+    and r.id in (select value from json_each(${JSON.stringify(long.map(({ id }) => id))}))
+    and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'`);
+  return new Set([...known, ...asked].map(({ id }) => id));
 }
+
+const isPolicyLong = (row: FlowRunWithState) => isLeftOut(row.empirical_policy);
 
 /** What a run that was offered for nothing does now; null for one that is gone, or no longer of this pool. */
 function standingOf(row: FlowRunWithState | undefined, poolId: string): { state_type: StateType | null; due: null } {

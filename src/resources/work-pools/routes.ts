@@ -6,6 +6,7 @@ import { whereClause } from "#filters/joins";
 import { WorkerFilter } from "#filters/workers";
 import { WorkPoolFilter } from "#filters/work-pools";
 import { WorkQueueFilter } from "#filters/work-queues";
+import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, refused } from "#lib/api-error";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
@@ -131,13 +132,15 @@ export const workPoolRoutes = [
       }),
       response: z.array(WorkerFlowRunResponse),
     },
-    ({ params, body, tools }) =>
-      getScheduledFlowRuns(tools, params.name, {
-        queues: body.work_queue_names?.length ? body.work_queue_names : null,
-        before: body.scheduled_before ?? null,
-        after: body.scheduled_after ?? null,
-        limit: checkLimit(body.limit),
-      }),
+    async ({ params, body, tools }) =>
+      new Listing(
+        await getScheduledFlowRuns(tools, params.name, {
+          queues: body.work_queue_names?.length ? body.work_queue_names : null,
+          before: body.scheduled_before ?? null,
+          after: body.scheduled_after ?? null,
+          limit: checkLimit(body.limit),
+        }),
+      ),
   ),
   route(
     {

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { whereClause } from "#filters/joins";
 import { WorkQueueFilter } from "#filters/work-queues";
+import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, missingObject, refused } from "#lib/api-error";
 import { readQueueConcurrency } from "#resources/work-pools/concurrency-status";
@@ -133,12 +134,14 @@ export const workQueueRoutes = [
       body: embedded({ limit: Limit, scheduled_before: Time.nullish() }),
       response: z.array(FlowRunResponse),
     },
-    ({ params, body, tools, request }) =>
-      getRunsInQueue(tools, params.id, {
-        limit: checkLimit(body.limit),
-        before: body.scheduled_before ?? null,
-        is_look: request.headers.get("x-prefect-ui")?.toLowerCase() === "true",
-      }),
+    async ({ params, body, tools, request }) =>
+      new Listing(
+        await getRunsInQueue(tools, params.id, {
+          limit: checkLimit(body.limit),
+          before: body.scheduled_before ?? null,
+          is_look: request.headers.get("x-prefect-ui")?.toLowerCase() === "true",
+        }),
+      ),
   ),
   route(
     {

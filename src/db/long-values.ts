@@ -1,0 +1,73 @@
+/**
+ * Lists of rows that may be large. A run may have half a megabyte of parameters and as much of other things, a page has 200 runs,
+ * and an isolate 128 MB for all that it does. So a select of many rows leaves long texts out and says how long they are; those
+ * rows are read as a whole when their turn comes to be shown. Where nothing is long, as nearly always, nothing is read twice.
+ */
+import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
+import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import { type Portions, whole } from "#lib/portions";
+
+/** The longest text, in bytes, that a list reads with its row. */
+export const LONG_BYTES = 8_192;
+/** How much of left out texts is read at once, in bytes, unless one row alone has more. In JavaScript it takes a multiple. */
+const PORTION_BYTES = 2_000_000;
+
+/** A column (`s.data`), or how many bytes it has where it is long. SQLite knows that number without reading the text. */
+export function shortened(column: string, as: string): string {
+  return `iif(octet_length(${column}) > ${LONG_BYTES}, octet_length(${column}), ${column}) as "${as}"`;
+}
+
+/** All columns of a table, some of them shortened. */
+export function shortenedColumns(table: SQLiteTable, long: readonly string[]): SQL {
+  const name = getTableName(table);
+  const columns = Object.values(getTableColumns(table)).map((column) => `"${name}"."${column.name}"`);
+  const isLong = new Set(long.map((one) => `"${name}"."${one}"`));
+  return sql.raw(
+    columns.map((column) => (isLong.has(column) ? shortened(column, column.split('"')[3] ?? "") : column)).join(", "),
+  );
+}
+
+/** Whether a shortened text was left out: the number of its bytes stands there instead. */
+export function isLeftOut(value: unknown): boolean {
+  return typeof value === "number";
+}
+
+/** How many bytes of a row were left out. */
+function bytesLeftOut<Row>(row: Row, long: readonly (keyof Row)[]): number {
+  let bytes = 0;
+  for (const column of long) {
+    const value = row[column];
+    if (typeof value === "number") bytes += value;
+  }
+  return bytes;
+}
+
+/**
+ * A list whose rows have all that was left out of them. `readWhole` reads rows as a whole, in any order; one that is gone by then is
+ * left out of the list.
+ */
+export function inPortions<Row>(
+  rows: readonly Row[],
+  long: readonly (keyof Row)[],
+  keyOf: (row: Row) => string,
+  readWhole: (keys: readonly string[]) => Promise<readonly Row[]>,
+): Portions<Row> {
+  const portions: { rows: Row[]; left: string[]; bytes: number }[] = [];
+  for (const row of rows) {
+    const bytes = bytesLeftOut(row, long);
+    const last = portions.at(-1);
+    const portion =
+      last && (bytes === 0 || last.bytes + bytes <= PORTION_BYTES) ? last : { rows: [], left: [], bytes: 0 };
+    if (portion !== last) portions.push(portion);
+    portion.rows.push(row);
+    portion.bytes += bytes;
+    if (bytes > 0) portion.left.push(keyOf(row));
+  }
+  if (portions.length === 0) return whole([]);
+  return portions.map(({ rows: some, left }) => async () => {
+    if (left.length === 0) return some;
+    const found = new Map((await readWhole(left)).map((row) => [keyOf(row), row]));
+    const isLeft = new Set(left);
+    return some.flatMap((row) => (isLeft.has(keyOf(row)) ? (found.get(keyOf(row)) ?? []) : row));
+  });
+}

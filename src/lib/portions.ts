@@ -1,0 +1,24 @@
+/** Lists of which not all can be held at once: each portion is made when its turn comes, and forgotten when it was used. */
+
+/** A list in portions, in order. Nearly all lists have one. */
+export type Portions<T> = readonly (() => Promise<readonly T[]>)[];
+
+/** A list that is here already. */
+export function whole<T>(items: readonly T[]): Portions<T> {
+  return [async () => items];
+}
+
+/** The list that `change` makes of each portion. */
+export function mapPortions<T, U>(
+  portions: Portions<T>,
+  change: (items: readonly T[]) => readonly U[] | Promise<readonly U[]>,
+): Portions<U> {
+  return portions.map((portion) => async () => change(await portion()));
+}
+
+/** All of a list, for those who need no more of its items than their short values. */
+export async function allOf<T>(portions: Portions<T>): Promise<T[]> {
+  const all: T[] = [];
+  for (const portion of portions) all.push(...(await portion()));
+  return all;
+}

@@ -1,0 +1,102 @@
+/** Pages of runs with long values: they come whole, and no round trip reads more of them than a portion. */
+import { beforeAll, expect, test } from "vitest";
+import { Pool } from "../objects/work-pool/pool";
+import { aFlow, aFlowRun, api, unique } from "../support/world";
+import { MOST_READ, readLarge, text } from "./support";
+
+const RUNS = 7;
+const AGES = { estimated_run_time: expect.anything(), estimated_start_time_delta: expect.anything() };
+
+/** Makes runs of which two in three have 700 kB; their ids. */
+async function runs(of: Record<string, unknown>, type: string): Promise<string[]> {
+  const ids: string[] = [];
+  for (let index = 0; index < RUNS; index++) {
+    const long = index % 3 === 1 ? {} : { context: { c: text(500_000) }, job_variables: { é: text(200_000) } };
+    const state = { type, message: text(4_000 * index), data: { n: index } };
+    ids.push((await aFlowRun({ ...of, tags: [`t${index}`], state, ...long })).id);
+  }
+  return ids.toSorted();
+}
+
+const each = (ids: readonly string[]) =>
+  Promise.all(ids.map(async (id) => ({ ...(await api("GET", `/flow_runs/${id}`)).body, ...AGES })));
+
+let flow = "";
+let ids: string[] = [];
+beforeAll(async () => {
+  flow = await aFlow();
+  ids = await runs({ flow_id: flow }, "RUNNING");
+});
+
+test("a list", async () => {
+  const body = { flows: { id: { any_: [flow] } }, sort: "ID_DESC" };
+  const { status, body: shown, largest } = await readLarge("POST", "/flow_runs/filter", body);
+  expect([status, shown]).toEqual([200, await each(ids.toReversed())]);
+  expect(largest).toBeLessThan(MOST_READ);
+});
+
+test("a page", async () => {
+  const body = { flows: { id: { any_: [flow] } }, sort: "ID_DESC", limit: 6, page: 1 };
+  const { body: shown, headers, largest } = await readLarge("POST", "/flow_runs/paginate", body);
+  expect(shown).toEqual({
+    results: await each(ids.toReversed().slice(0, 5)),
+    count: RUNS,
+    limit: 5,
+    pages: 2,
+    page: 1,
+  });
+  expect(headers.get("content-type")).toBe("application/json");
+  expect(largest).toBeLessThan(MOST_READ);
+});
+
+test("polls of a pool and of its queue", async () => {
+  const pool = await Pool.made();
+  const due = await runs({ work_pool_name: pool.name, empirical_policy: { pause_keys: [text(2_000)] } }, "SCHEDULED");
+  const whole = await each(due);
+  const polled = await readLarge("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {});
+  const runsOf = polled.body as unknown as { flow_run: { id: string } }[];
+  expect(runsOf.map((one) => one.flow_run).toSorted((a, b) => (a.id < b.id ? -1 : 1))).toEqual(
+    whole.map(({ work_pool_id: _id, work_pool_name: _name, ...run }) => ({ ...run, state: null })),
+  );
+  expect(polled.largest).toBeLessThan(MOST_READ);
+  const ofQueue = await readLarge("POST", `/work_queues/${pool.defaultQueueId}/get_runs`, {});
+  expect((ofQueue.body as unknown as { id: string }[]).map(({ id }) => id).toSorted()).toEqual(due);
+  expect(ofQueue.largest).toBeLessThan(MOST_READ);
+});
+
+test("a run that waits in its process is no worker's, however long its policy is", async () => {
+  const pool = await Pool.made();
+  const pause_keys = Array.from({ length: 20 }, (_, index) => `${index}${text(1_000)}`);
+  const make = (policy: Record<string, unknown>) =>
+    aFlowRun({ work_pool_name: pool.name, state: { type: "SCHEDULED" }, empirical_policy: { pause_keys, ...policy } });
+  const [mine, waiting] = [await make({}), await make({ retry_type: "in_process" })];
+  const offered = await pool.poll();
+  expect(offered).toContain(mine.id);
+  expect(offered).not.toContain(waiting.id);
+});
+
+test("a poll of a served deployment", async () => {
+  const { body } = await api<{ id: string }>("POST", "/deployments/", { name: unique("served"), flow_id: flow });
+  const due = await runs({ flow_id: flow, deployment_id: body.id }, "SCHEDULED");
+  const polled = await readLarge("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [body.id] });
+  expect(polled.body).toEqual(expect.arrayContaining(await each(due)));
+  expect(polled.largest).toBeLessThan(MOST_READ);
+});
+
+test("a run that is deleted while the list is read is left out of it", async () => {
+  const own = await aFlow();
+  const [first = "", ...rest] = await runs({ flow_id: own }, "RUNNING");
+  const { SELF } = await import("cloudflare:test");
+  const answer = await SELF.fetch("http://sluice/api/flow_runs/filter", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ flows: { id: { any_: [own] } }, sort: "ID_DESC" }),
+  });
+  const reader = answer.body?.getReader();
+  const begin = await reader?.read();
+  await api("DELETE", `/flow_runs/${first}`);
+  const parts = [begin?.value ?? new Uint8Array()];
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) parts.push(part.value);
+  const shown = JSON.parse(await new Blob(parts).text()) as { id: string }[];
+  expect(shown.map(({ id }) => id)).toEqual(rest.toReversed());
+});
