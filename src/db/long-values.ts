@@ -5,7 +5,7 @@
  */
 import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
-import { type Portions, whole } from "#lib/portions";
+import type { Portions } from "#lib/portions";
 
 /** The longest text, in bytes, that a list reads with its row. */
 export const LONG_BYTES = 8_192;
@@ -52,22 +52,27 @@ export function inPortions<Row>(
   keyOf: (row: Row) => string,
   readWhole: (keys: readonly string[]) => Promise<readonly Row[]>,
 ): Portions<Row> {
-  const portions: { rows: Row[]; left: string[]; bytes: number }[] = [];
-  for (const row of rows) {
-    const bytes = bytesLeftOut(row, long);
-    const last = portions.at(-1);
-    const portion =
-      last && (bytes === 0 || last.bytes + bytes <= PORTION_BYTES) ? last : { rows: [], left: [], bytes: 0 };
-    if (portion !== last) portions.push(portion);
-    portion.rows.push(row);
-    portion.bytes += bytes;
-    if (bytes > 0) portion.left.push(keyOf(row));
-  }
-  if (portions.length === 0) return whole([]);
-  return portions.map(({ rows: some, left }) => async () => {
-    if (left.length === 0) return some;
-    const found = new Map((await readWhole(left)).map((row) => [keyOf(row), row]));
-    const isLeft = new Set(left);
-    return some.flatMap((row) => (isLeft.has(keyOf(row)) ? (found.get(keyOf(row)) ?? []) : row));
+  const bytesOf = (row: Row) => bytesLeftOut(row, long);
+  return groupsBySize(rows, bytesOf).map((group) => async () => {
+    const left = new Set(group.filter((row) => bytesOf(row) > 0).map(keyOf));
+    if (left.size === 0) return group;
+    const found = new Map((await readWhole([...left])).map((row) => [keyOf(row), row]));
+    return group.flatMap((row) => (left.has(keyOf(row)) ? (found.get(keyOf(row)) ?? []) : row));
   });
+}
+
+/** Items in groups of what may be read at once, in order; one group at least. An item may have nothing to be read. */
+export function groupsBySize<T>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
+  const groups: T[][] = [[]];
+  let total = 0;
+  for (const item of items) {
+    const bytes = bytesOf(item);
+    if (bytes > 0 && total > 0 && total + bytes > PORTION_BYTES) {
+      groups.push([]);
+      total = 0;
+    }
+    groups.at(-1)?.push(item);
+    total += bytes;
+  }
+  return groups;
 }

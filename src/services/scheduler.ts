@@ -45,7 +45,8 @@ async function topUpWorkspace(tools: Tools, due: readonly Due[], now: Micros): P
   await inHalves(
     [...ofDeployment.keys()],
     async (ids) => {
-      for (const row of await store.readMany(ids)) await topUpDeployment(tools, row, ofDeployment.get(row.id) ?? []);
+      for (const portion of store.inFull(await store.readList(ids)))
+        for (const row of await portion()) await topUpDeployment(tools, row, ofDeployment.get(row.id) ?? []);
     },
     async (id, error) => console.error(`the deployment ${id} could not be read for its schedules`, error),
     { isPassing },

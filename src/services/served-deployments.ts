@@ -50,7 +50,7 @@ export function selectSilent(now: Micros, before: readonly Silent[] = []) {
 async function mark(tools: Tools, ids: readonly string[]): Promise<void> {
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   const { rows: marked } = await tools.db.run(store.markStatus(ids, "NOT_READY"));
-  const rows = await store.readMany(marked.map(({ id }) => String(id)));
+  const rows = await store.readList(marked.map(({ id }) => String(id)));
   await writeEvents(
     tools,
     rows.map((row) => deploymentEvent(tools, "NOT_READY", row)),

@@ -71,7 +71,7 @@ async function noteDeployments(tools: Tools, ids: readonly string[], now: Micros
   const [readied] = await tools.db.batch([store.markStatus(ids, "READY"), store.notePoll(ids, now, now - NOTE_AFTER)]);
   const ready = (readied?.rows ?? []).map(({ id }) => String(id));
   if (ready.length === 0) return;
-  const rows = await store.readMany(ready);
+  const rows = await store.readList(ready);
   await writeEvents(
     tools,
     rows.map((row) => deploymentEvent(tools, "READY", row)),

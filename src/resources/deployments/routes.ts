@@ -33,7 +33,7 @@ import {
   DeploymentUpdate,
   FlowRunBulkCreateResponse,
 } from "#resources/deployments/schema";
-import { type DeploymentKey, DeploymentStore, printSchedule } from "#resources/deployments/store";
+import { type DeploymentKey, type DeploymentRow, DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
 import { readAsPinned } from "#resources/deployments/versions-pinned";
 import { checkWorkQueues } from "#resources/deployments/work-queue-check";
@@ -56,6 +56,9 @@ async function read(tools: Tools, key: DeploymentKey) {
   if (!row) throw notFound("Deployment");
   return row;
 }
+
+const shown = (tools: Tools, rows: readonly DeploymentRow[]) =>
+  mapPortions(store(tools).inFull(rows), (some) => showDeployments(tools, some));
 
 export const deploymentRoutes = [
   route(
@@ -125,7 +128,7 @@ export const deploymentRoutes = [
         checkLimit(body.limit),
         body.offset,
       );
-      return showDeployments(tools, rows);
+      return new Listing(shown(tools, rows));
     },
   ),
   route(
@@ -143,7 +146,7 @@ export const deploymentRoutes = [
         store(tools).list(where, orderBy("deployments", body.sort), limit, (body.page - 1) * limit),
         store(tools).count(where),
       ]);
-      return pageOf(await showDeployments(tools, rows), count, limit, body.page);
+      return new Listing(shown(tools, rows), (results) => pageOf(results, count, limit, body.page));
     },
   ),
   route(

@@ -2,12 +2,14 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
+import { inPortions, LONG_BYTES, shortenedColumns } from "#db/long-values";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
 import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
+import type { Portions } from "#lib/portions";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { MissedRuns } from "#wire/missed-runs";
 import type { Schedule } from "#wire/schedule";
@@ -67,17 +69,44 @@ const SCHEDULE_COLUMNS = [
   "missed_runs",
 ];
 
+/** What users may make long. */
+const LONG = [
+  "description",
+  "version_info",
+  "job_variables",
+  "parameters",
+  "parameter_openapi_schema",
+  "pull_steps",
+  "path",
+  "entrypoint",
+  "tags",
+  "labels",
+] as const;
+const IN_LIST = shortenedColumns(deployment, LONG);
+
+const ofDeployment = sql`${deployment_schedule.workspace_id} = ${deployment.workspace_id} and ${deployment_schedule.deployment_id} = ${deployment.id}`;
+const SCHEDULE_ROWS = sql`(select json_group_array(${jsonRow("s", SCHEDULE_COLUMNS)}) from (
+        select * from ${deployment_schedule} where ${ofDeployment} order by ${deployment_schedule.updated} desc) s)`;
+const SCHEDULE_BYTES = sql`(select sum(octet_length(${deployment_schedule.schedule}) + octet_length(${deployment_schedule.parameters}))
+        from ${deployment_schedule} where ${ofDeployment})`;
+
 /** Selects deployments with what belongs to them; what follows may say `where`, `order by` and `limit` over `deployment`. */
 export function selectDeployments(rest: SQL): SQL {
-  return sql`select ${deployment}.*, f.name as flow_name, q.name as queue_name,
+  return selectWith(sql`${deployment}.*, ${SCHEDULE_ROWS} as schedule_rows`, rest);
+}
+
+/** The same without long values; see `inFull`. */
+function selectDeploymentList(rest: SQL): SQL {
+  const schedules = sql`iif(${SCHEDULE_BYTES} > ${LONG_BYTES}, ${SCHEDULE_BYTES}, ${SCHEDULE_ROWS})`;
+  return selectWith(sql`${IN_LIST}, ${schedules} as schedule_rows`, rest);
+}
+
+function selectWith(columns: SQL, rest: SQL): SQL {
+  return sql`select ${columns}, f.name as flow_name, q.name as queue_name,
       p.id as pool_id, p.name as pool_name, p.type as pool_type,
       (select v.id from ${deployment_version} v where v.workspace_id = ${deployment.workspace_id} and v.deployment_id = ${deployment.id}
         order by v.ordinal desc limit 1) as version_id,
-      case when l.id is null then null else ${jsonRow("l", LIMIT_COLUMNS)} end as limit_row,
-      (select json_group_array(${jsonRow("s", SCHEDULE_COLUMNS)}) from (
-        select * from ${deployment_schedule}
-        where ${deployment_schedule.workspace_id} = ${deployment.workspace_id} and ${deployment_schedule.deployment_id} = ${deployment.id}
-        order by ${deployment_schedule.updated} desc) s) as schedule_rows
+      case when l.id is null then null else ${jsonRow("l", LIMIT_COLUMNS)} end as limit_row
     from ${deployment}
     left join ${flow} f on f.workspace_id = ${deployment.workspace_id} and f.id = ${deployment.flow_id}
     left join ${work_queue} q on q.workspace_id = ${deployment.workspace_id} and q.id = ${deployment.work_queue_id}
@@ -107,14 +136,24 @@ export class DeploymentStore {
     return selectDeployments(sql`where ${this.by(key)}`);
   }
 
-  /** Deployments by their ids. */
-  readMany(ids: readonly string[]): Promise<DeploymentRow[]> {
-    return this.db.rows(selectDeployments(sql`where ${this.among(ids)}`));
+  /** Deployments by their ids, without long values: for what names them only, and for `inFull`. */
+  readList(ids: readonly string[]): Promise<DeploymentRow[]> {
+    return this.db.rows(selectDeploymentList(sql`where ${this.among(ids)}`));
   }
 
-  /** A page of deployments. `where` and `order` come from the filters. */
+  /** A page of deployments without long values, as of `readList`. `where` and `order` come from the filters. */
   list(where: SQL, order: SQL, limit: number, offset: number): Promise<DeploymentRow[]> {
-    return this.db.rows(selectDeployments(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`));
+    return this.db.rows(selectDeploymentList(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`));
+  }
+
+  /** Deployments that were read without long values, with them. */
+  inFull(rows: readonly DeploymentRow[]): Portions<DeploymentRow> {
+    return inPortions(
+      rows,
+      [...LONG, "schedule_rows"],
+      ({ id }) => id,
+      (ids) => this.db.rows<DeploymentRow>(selectDeployments(sql`where ${this.among(ids)}`)),
+    );
   }
 
   /** How many deployments there are. */

@@ -1,6 +1,8 @@
 /** The routes under /deployments/{id}/versions. Ours; stock clients do not know them. */
 import { z } from "zod";
+import { Listing } from "#http/listing";
 import { route } from "#http/route";
+import { mapPortions } from "#lib/portions";
 import { listVersions, readVersion, rollBack, setArchived } from "#resources/deployments/versions";
 import { DeploymentVersion, DeploymentVersionSummary } from "#resources/deployments/versions-schema";
 import { printVersion, printVersionSummary } from "#resources/deployments/versions-store";
@@ -25,7 +27,8 @@ export const deploymentVersionRoutes = [
     },
     async ({ params, query, tools }) => {
       const page = { limit: checkLimit(query.limit), offset: query.offset, withArchived: query.archived };
-      return (await listVersions(tools, params.id, page)).map(printVersionSummary);
+      const versions = await listVersions(tools, params.id, page);
+      return new Listing(mapPortions(versions, (rows) => rows.map(printVersionSummary)));
     },
   ),
   route(

@@ -1,12 +1,14 @@
 /** Versions of deployments in D1: how one is kept with the change that makes it, and how they are read. */
 import { type SQL, sql } from "drizzle-orm";
-import { readJson } from "#db/database";
+import { type Database, readJson } from "#db/database";
+import { inPortions, shortened } from "#db/long-values";
 import { deployment } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sameJson } from "#lib/json-value";
 import { asObject } from "#db/json-column";
 import type { Ids, Micros } from "#lib/clock";
+import type { Portions } from "#lib/portions";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { VersionInfo } from "#wire/version-info";
 
@@ -130,10 +132,21 @@ export class VersionStore {
     return this.rows(sql`and v.id in (select value from json_each(${JSON.stringify(ids)}))`);
   }
 
-  /** Reads a page, newest first. */
+  /** Reads a page, newest first, without long contents. */
   list(page: { limit: number; offset: number; withArchived: boolean }): SQL {
     const which = page.withArchived ? sql`` : sql`and v.archived is null`;
-    return this.rows(sql`${which} order by v.ordinal desc limit ${page.limit} offset ${page.offset}`);
+    const content = sql.raw(shortened("v.content", "content"));
+    return this.rows(sql`${which} order by v.ordinal desc limit ${page.limit} offset ${page.offset}`, content);
+  }
+
+  /** Versions that were read without long contents, with them. */
+  inFull(db: Database, rows: readonly VersionRow[]): Portions<VersionRow> {
+    return inPortions(
+      rows,
+      ["content"],
+      ({ id }) => id,
+      (ids) => db.rows<VersionRow>(this.select(ids)),
+    );
   }
 
   /** Puts a version away, or takes it back (null); not the newest one, and nothing where it is so already. */
@@ -144,8 +157,8 @@ export class VersionStore {
         and (archived is null) <> (${at} is null) and ordinal < ${newest}`;
   }
 
-  private rows(rest: SQL): SQL {
-    return sql`select v.id, v.deployment_id, v.ordinal, v.created, v.archived, v.content,
+  private rows(rest: SQL, content = sql.raw("v.content")): SQL {
+    return sql`select v.id, v.deployment_id, v.ordinal, v.created, v.archived, ${content},
         v.ordinal = ${newestOf(sql`v.workspace_id`, sql`v.deployment_id`)} as is_current,
         q.name as queue_name, p.id as pool_id, p.name as pool_name, p.type as pool_type
       from ${deployment_version} v

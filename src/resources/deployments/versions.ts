@@ -1,5 +1,6 @@
 /** Versions of a deployment: listed, read, made the newest again, put away. */
 import { conflict, notFound, unavailable } from "#lib/api-error";
+import { allOf, type Portions } from "#lib/portions";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { commitChange } from "#resources/deployments/update-deployment";
@@ -20,10 +21,11 @@ export async function listVersions(
   tools: Tools,
   id: string,
   page: { limit: number; offset: number; withArchived: boolean },
-): Promise<VersionRow[]> {
-  const [deployments, versions] = await tools.db.readAll([deploymentOf(tools, id), storeOf(tools, id).list(page)]);
+): Promise<Portions<VersionRow>> {
+  const store = storeOf(tools, id);
+  const [deployments, versions] = await tools.db.readAll([deploymentOf(tools, id), store.list(page)]);
   if (deployments?.length === 0) throw notFound("Deployment");
-  return rowsOf(versions);
+  return store.inFull(tools.db, rowsOf(versions));
 }
 
 /** One version. Throws 404 where it is not there. */
@@ -42,9 +44,7 @@ export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRo
   const changes = columnsOfVersion(version);
   checkParameters({ ...deployment, ...changes }, deployment.paused === 1 ? [] : schedulesOf(deployment));
   await commitChange(tools, deployment, { body: {}, changes, schedules: [] });
-  const [newest] = rowsOf(
-    await tools.db.rows(storeOf(tools, key.id).list({ limit: 1, offset: 0, withArchived: true })),
-  );
+  const [newest] = await allOf(await listVersions(tools, key.id, { limit: 1, offset: 0, withArchived: true }));
   if (!newest) throw unavailable("The deployment was deleted in the meantime.", 1);
   return newest;
 }

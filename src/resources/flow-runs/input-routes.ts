@@ -2,8 +2,10 @@
 import { z } from "zod";
 import { flow_run_input } from "#db/tables/flow-run";
 import { isLikeAny } from "#filters/like";
+import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, notFound } from "#lib/api-error";
+import { mapPortions } from "#lib/portions";
 import { FlowRunInputStore, printInput } from "#resources/flow-runs/input-store";
 import type { Tools } from "#tools";
 import { TimeText } from "#wire/dates";
@@ -76,8 +78,8 @@ export const flowRunInputRoutes = [
       // Keys have no capitals, so a prefix that has some begins none of them.
       if (body.prefix !== body.prefix.toLowerCase()) return [];
       const matches = isLikeAny(flow_run_input.key, [`${body.prefix}%`]);
-      const rows = await store(tools).list(params.id, matches, body.exclude_keys ?? [], body.limit);
-      return rows.map(printInput);
+      const inputs = await store(tools).list(params.id, matches, body.exclude_keys ?? [], body.limit);
+      return new Listing(mapPortions(inputs, (rows) => rows.map(printInput)));
     },
   ),
   route(

@@ -2,10 +2,16 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, type Statement } from "#db/database";
+import { inPortions, shortenedColumns } from "#db/long-values";
 import { flow_run, flow_run_input } from "#db/tables/flow-run";
+import { type Portions } from "#lib/portions";
 import { printTime } from "#wire/dates";
 
 export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
+
+/** What users may make long. */
+const LONG = ["value"] as const;
+const IN_LIST = shortenedColumns(flow_run_input, LONG);
 
 /** The inputs of one workspace's flow runs. */
 export class FlowRunInputStore {
@@ -50,10 +56,23 @@ export class FlowRunInputStore {
   }
 
   /** The inputs of a run whose keys match and are not excluded, oldest first. */
-  list(flowRunId: string, matches: SQL, excludeKeys: readonly string[], limit: number): Promise<FlowRunInputRow[]> {
-    return this.db.rows<FlowRunInputRow>(
-      sql`select * from ${flow_run_input} where ${this.by(flowRunId)} and ${matches}
+  async list(
+    flowRunId: string,
+    matches: SQL,
+    excludeKeys: readonly string[],
+    limit: number,
+  ): Promise<Portions<FlowRunInputRow>> {
+    const rows = await this.db.rows<FlowRunInputRow>(
+      sql`select ${IN_LIST} from ${flow_run_input} where ${this.by(flowRunId)} and ${matches}
         and key not in (select value from json_each(${JSON.stringify(excludeKeys)})) order by created, id limit ${limit}`,
+    );
+    return inPortions(
+      rows,
+      LONG,
+      ({ key }) => key,
+      (keys) =>
+        this.db.rows<FlowRunInputRow>(sql`select * from ${flow_run_input} where ${this.by(flowRunId)}
+          and key in (select value from json_each(${JSON.stringify(keys)}))`),
     );
   }
 

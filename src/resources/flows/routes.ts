@@ -3,12 +3,14 @@ import { z } from "zod";
 import { FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { FlowSort, orderBy } from "#filters/sorts";
+import { Listing } from "#http/listing";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
+import { mapPortions } from "#lib/portions";
 import { createFlow } from "#resources/flows/create-flow";
 import { deleteFlow, deleteFlows } from "#resources/flows/delete-flow";
 import { Flow, FlowBulkDeleteResponse, FlowCreate, FlowUpdate } from "#resources/flows/schema";
-import { type FlowKey, FlowStore, printFlow } from "#resources/flows/store";
+import { type FlowKey, type FlowRow, FlowStore, printFlow } from "#resources/flows/store";
 import { updateFlow } from "#resources/flows/update-flow";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
@@ -25,6 +27,9 @@ async function read(key: FlowKey, tools: Tools) {
   if (!row) throw notFound("Flow");
   return printFlow(row);
 }
+
+const printed = (tools: Tools, rows: readonly FlowRow[]) =>
+  mapPortions(store(tools).inFull(rows), (some) => some.map(printFlow));
 
 export const flowRoutes = [
   route(
@@ -86,7 +91,7 @@ export const flowRoutes = [
     async ({ body, tools }) => {
       const where = whereClause("flows", toFilters(body), tools.workspaceId);
       const rows = await store(tools).list(where, orderBy("flows", body.sort), checkLimit(body.limit), body.offset);
-      return rows.map(printFlow);
+      return new Listing(printed(tools, rows));
     },
   ),
   route(
@@ -104,7 +109,7 @@ export const flowRoutes = [
         store(tools).list(where, orderBy("flows", body.sort), limit, (body.page - 1) * limit),
         store(tools).count(where),
       ]);
-      return pageOf(rows.map(printFlow), count, limit, body.page);
+      return new Listing(printed(tools, rows), (results) => pageOf(results, count, limit, body.page));
     },
   ),
   route(
@@ -118,7 +123,9 @@ export const flowRoutes = [
     async ({ body, tools }) => {
       const where = whereClause("flows", { flows: body.flows }, tools.workspaceId);
       const rows = await store(tools).list(where, orderBy("flows", "NAME_ASC"), body.limit, 0);
-      return { deleted: await deleteFlows(tools, rows) };
+      const deleted: string[] = [];
+      for (const portion of store(tools).inFull(rows)) deleted.push(...(await deleteFlows(tools, await portion())));
+      return { deleted };
     },
   ),
 ];

@@ -2,14 +2,20 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, readJson } from "#db/database";
+import { inPortions, shortenedColumns } from "#db/long-values";
 import { flow } from "#db/tables/flow";
 import type { Micros } from "#lib/clock";
+import type { Portions } from "#lib/portions";
 import { printTime } from "#wire/dates";
 
 export type FlowRow = typeof flow.$inferSelect;
 
 /** How a flow is named by a caller: by its id or its name. */
 export type FlowKey = { id: string } | { name: string };
+
+/** What users may make long. */
+const LONG = ["tags", "labels"] as const;
+const IN_LIST = shortenedColumns(flow, LONG);
 
 /** The flows of one workspace. */
 export class FlowStore {
@@ -39,10 +45,22 @@ export class FlowStore {
     return row;
   }
 
-  /** A page of flows. `where` and `order` come from the filters. */
+  /** A page of flows without long values: for what names them only, and for `inFull`. `where` and `order` come from the filters. */
   list(where: SQL, order: SQL, limit: number, offset: number): Promise<FlowRow[]> {
     return this.db.rows<FlowRow>(
-      sql`select ${flow}.* from ${flow} where ${where} order by ${order} limit ${limit} offset ${offset}`,
+      sql`select ${IN_LIST} from ${flow} where ${where} order by ${order} limit ${limit} offset ${offset}`,
+    );
+  }
+
+  /** Flows that were read without long values, with them. */
+  inFull(rows: readonly FlowRow[]): Portions<FlowRow> {
+    return inPortions(
+      rows,
+      LONG,
+      ({ id }) => id,
+      (ids) =>
+        this.db.rows<FlowRow>(sql`select * from ${flow} where ${flow.workspace_id} = ${this.workspaceId}
+          and ${flow.id} in (select value from json_each(${JSON.stringify(ids)}))`),
     );
   }
 

@@ -1,9 +1,8 @@
 /** A flow run's logs as a CSV file, streamed. */
 import type { LogStore } from "#resources/logs/store";
 
-/** How many logs are read at a time, and how much of them is held. */
+/** How many logs are read at a time. */
 const PAGE = 1000;
-const PAGE_CHARACTERS = 4_000_000;
 const HEADER = ["timestamp", "level", "flow_run_id", "task_run_id", "message"];
 
 /** The answer that carries the logs of a run named `name`. */
@@ -29,19 +28,22 @@ export function downloadLogs(store: LogStore, run: { id: string; name: string })
 async function* csvOf(store: LogStore, runId: string): AsyncGenerator<string> {
   yield line(HEADER);
   for (let offset = 0, read = 1; read > 0; offset += read) {
+    read = 0;
     const logs = await store.list({
       filter: { operator: "and_", flow_run_id: { any_: [runId] } },
       sort: "TIMESTAMP_ASC",
       limit: PAGE,
       offset,
-      mostCharacters: PAGE_CHARACTERS,
     });
-    read = logs.length;
-    yield logs
-      .map((log) =>
-        line([pythonTime(log.timestamp), log.level, log.flow_run_id ?? "", log.task_run_id ?? "", log.message]),
-      )
-      .join("");
+    for (const portion of logs) {
+      const some = await portion();
+      read += some.length;
+      yield some
+        .map((log) =>
+          line([pythonTime(log.timestamp), log.level, log.flow_run_id ?? "", log.task_run_id ?? "", log.message]),
+        )
+        .join("");
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /** The routes of logs. */
 import { z } from "zod";
 import { LogFilter, LogSort } from "#filters/logs";
+import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { FlowRunStore } from "#resources/flow-runs/store";
@@ -32,13 +33,15 @@ export const logRoutes = [
       }),
       response: z.array(Log),
     },
-    ({ body, tools }) =>
-      store(tools).list({
-        filter: body.logs ?? { operator: "and_" },
-        sort: body.sort,
-        limit: checkLimit(body.limit),
-        offset: body.offset,
-      }),
+    async ({ body, tools }) =>
+      new Listing(
+        await store(tools).list({
+          filter: body.logs ?? { operator: "and_" },
+          sort: body.sort,
+          limit: checkLimit(body.limit),
+          offset: body.offset,
+        }),
+      ),
   ),
   route(
     {

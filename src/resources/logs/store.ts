@@ -3,17 +3,22 @@ import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, readJson, type Statement } from "#db/database";
 import { asList, isUnreadable } from "#db/json-column";
+import { inPortions, shortened } from "#db/long-values";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
+import { mapPortions, type Portions, whole } from "#lib/portions";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
 import { printTime } from "#wire/dates";
 
 type SegmentRow = Omit<typeof log_segment.$inferInsert, "workspace_id">;
 
-/** What is read of a record. */
+/** What is read of a record: the segment that it is in, its place there, and its text. */
 interface FoundLog {
   run_id: string;
+  first_timestamp: Micros;
+  digest: string;
+  place: number;
   record: string;
 }
 
@@ -23,8 +28,6 @@ export interface LogQuery {
   sort: LogSort;
   limit: number;
   offset: number;
-  /** The page ends early, after at least one log, where its logs have more characters than this in all. */
-  mostCharacters?: number;
 }
 
 /** Segments that a search over all runs opens at most: the newest, or oldest, that may hold what is wanted. */
@@ -61,13 +64,12 @@ export class LogStore {
   }
 
   /** A page of logs, in order of time. */
-  async list(query: LogQuery): Promise<ReturnType<typeof printLog>[]> {
-    if (query.limit === 0) return [];
+  async list(query: LogQuery): Promise<Portions<ReturnType<typeof printLog>>> {
+    if (query.limit === 0) return whole([]);
     const candidates = await this.candidates(query);
     const isAscending = query.sort === "TIMESTAMP_ASC";
-    const { mostCharacters: most } = query;
-    const select = (records: SQL) => {
-      const whole = page({
+    const select = (records: SQL) =>
+      page({
         ...query,
         workspaceId: this.workspaceId,
         candidates,
@@ -75,13 +77,21 @@ export class LogStore {
         records,
         clause: logClause(query.filter, this.workspaceId),
       });
-      return most === undefined ? whole : beginning(whole, most);
-    };
     const rows = await this.db.rows<FoundLog>(select(sql`s.records`)).catch((error: unknown) => {
       if (!isUnreadable(error)) throw error;
       return this.db.rows<FoundLog>(select(asList(sql`s.records`)));
     });
-    return rows.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record)));
+    const inFull = inPortions(rows, ["record"], keyOf, (keys) => this.readMany(keys));
+    return mapPortions(inFull, (some) => some.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record))));
+  }
+
+  /** Records by their keys. */
+  private readMany(keys: readonly string[]): Promise<FoundLog[]> {
+    return this.db.rows<FoundLog>(sql`select s.run_id, s.first_timestamp, s.digest, r.key as place, r.value as record
+      from json_each(${`[${keys.join(",")}]`}) k
+      cross join ${log_segment} s on s.workspace_id = ${this.workspaceId}
+        and s.run_id = k.value ->> 0 and s.first_timestamp = k.value ->> 1 and s.digest = k.value ->> 2
+      cross join json_each(${asList(sql`s.records`)}) r on r.key = k.value ->> 3`);
   }
 
   /** Which segments may hold what is wanted. Where all criteria must be met, each narrows them down. */
@@ -224,7 +234,7 @@ function page(query: {
       order by near ${isAscending ? sql`desc` : sql`asc`} limit 1
     ),
     enough as (select ${nearest}(far) as far from counted where ended >= ${limit + offset})
-    select s.run_id as run_id, r.value as record
+    select s.run_id as run_id, s.first_timestamp as first_timestamp, s.digest as digest, r.key as place, ${RECORD}
     from candidate c
     cross join ${log_segment} s on s.workspace_id = ${workspaceId}
       and s.run_id = c.run_id and s.first_timestamp = c.first_timestamp and s.digest = c.digest
@@ -236,12 +246,10 @@ function page(query: {
     limit ${limit} offset ${offset} - coalesce((select passed from begun), 0)`;
 }
 
-/** The rows of a page up to the one with which they come to so many characters. */
-function beginning(whole: SQL, mostCharacters: number): SQL {
-  return sql`select run_id, record from (
-    select run_id, record, sum(length(record)) over (rows between unbounded preceding and 1 preceding) as before
-    from (${whole})) where coalesce(before, 0) < ${mostCharacters}`;
-}
+const RECORD = sql.raw(shortened("r.value", "record"));
+
+const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
+  JSON.stringify([run_id, first_timestamp, digest, place]);
 
 function* grouped<T extends SegmentRow>(rows: readonly T[]): Generator<T[]> {
   let group: T[] = [];

@@ -1,9 +1,15 @@
 /** States of flow runs in D1, of one workspace. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
+import { groupsBySize } from "#db/long-values";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run_state } from "#db/tables/flow-run";
+import type { Portions } from "#lib/portions";
 import type { State, StateType } from "#wire/state";
+
+const STATE_BYTES = sql.raw(
+  "coalesce(octet_length(s.message), 0) + coalesce(octet_length(s.data), 0) + octet_length(s.state_details)",
+);
 
 type Row = Omit<typeof flow_run_state.$inferSelect, "type"> & { type: StateType };
 
@@ -25,13 +31,26 @@ export class FlowRunStateStore {
     return row && stateOfRow(row);
   }
 
-  /** The states of a flow run, oldest first. The run's row knows their ids, so that states need no index. */
-  async ofFlowRun(flowRunId: string): Promise<State[]> {
-    const rows = await this.db.rows<Row>(
-      sql`select s.* from ${stateIdsOf(sql`r.workspace_id = ${this.workspaceId} and r.id = ${flowRunId}`)} listed
+  /**
+   * The states of a flow run, oldest first. The run's row knows their ids, so that states need no index. There is no bound on
+   * how many a run has, so they are first read by their size alone.
+   */
+  async ofFlowRun(flowRunId: string): Promise<Portions<State>> {
+    const sizes = await this.db.rows<{ id: string; bytes: number }>(
+      sql`select s.id, ${STATE_BYTES} as bytes
+        from ${stateIdsOf(sql`r.workspace_id = ${this.workspaceId} and r.id = ${flowRunId}`)} listed
         cross join ${flow_run_state} s on s.id = listed.id order by s.timestamp, listed.place`,
     );
-    return rows.map(stateOfRow);
+    return groupsBySize(sizes, ({ bytes }) => bytes).map((group) => async () => {
+      const found = new Map((await this.readMany(group.map(({ id }) => id))).map((row) => [row.id, row]));
+      return group.flatMap(({ id }) => found.get(id) ?? []).map(stateOfRow);
+    });
+  }
+
+  private readMany(ids: readonly string[]): Promise<Row[]> {
+    return this.db.rows<Row>(
+      sql`select * from ${flow_run_state} where id in (select value from json_each(${JSON.stringify(ids)}))`,
+    );
   }
 }
 

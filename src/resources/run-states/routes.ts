@@ -2,8 +2,10 @@
 import { z } from "zod";
 import { readStates } from "#db/task-run-states";
 import { readRecorded } from "#events/read-recorded";
+import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
+import { mapPortions } from "#lib/portions";
 import { FlowRunStateStore } from "#resources/run-states/flow-run-states";
 import { TaskRunStateStore } from "#resources/run-states/task-run-states";
 import type { Tools } from "#tools";
@@ -32,7 +34,10 @@ export const runStateRoutes = [
       query: z.object({ flow_run_id: Uuid }),
       response: z.array(StateText),
     },
-    async ({ query, tools }) => (await flowRunStates(tools).ofFlowRun(query.flow_run_id)).map(printState),
+    async ({ query, tools }) => {
+      const states = await flowRunStates(tools).ofFlowRun(query.flow_run_id);
+      return new Listing(mapPortions(states, (some) => some.map(printState)));
+    },
   ),
   route(
     {

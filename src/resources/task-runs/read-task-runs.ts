@@ -2,6 +2,7 @@
 import type { SQL } from "drizzle-orm";
 import type { FilterBody } from "#filters/bodies";
 import { type AskedRuns, readRecorded } from "#events/read-recorded";
+import type { Portions } from "#lib/portions";
 import { type TaskRunRow, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { type StateType, TERMINAL_TYPES } from "#wire/state";
@@ -30,13 +31,13 @@ export async function readPage(
   tools: Tools,
   asked: AskedRuns,
   { where, order, limit, offset }: { where: SQL; order: SQL; limit: number; offset: number },
-): Promise<{ rows: TaskRunRow[]; count: number }> {
+): Promise<{ runs: Portions<TaskRunRow>; count: number }> {
   const taskRuns = store(tools);
   const [rows, counts] = await readRecorded(tools, asked, [
     taskRuns.selectPage(where, order, limit, offset),
     taskRuns.selectCount(where),
   ]);
-  return { rows: rows as unknown as TaskRunRow[], count: Number(counts?.[0]?.["count"] ?? 0) };
+  return { runs: taskRuns.inFull((rows ?? []) as unknown as TaskRunRow[]), count: Number(counts?.[0]?.["count"] ?? 0) };
 }
 
 /** Some of the task runs that meet a condition. */
@@ -44,9 +45,9 @@ export async function listTaskRuns(
   tools: Tools,
   asked: AskedRuns,
   { where, order, limit, offset }: { where: SQL; order: SQL; limit: number; offset: number },
-): Promise<TaskRunRow[]> {
+): Promise<Portions<TaskRunRow>> {
   const [rows] = await readRecorded(tools, asked, [store(tools).selectPage(where, order, limit, offset)]);
-  return rows as unknown as TaskRunRow[];
+  return store(tools).inFull((rows ?? []) as unknown as TaskRunRow[]);
 }
 
 /** How many task runs meet a condition. */

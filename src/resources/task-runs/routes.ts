@@ -3,9 +3,12 @@ import { z } from "zod";
 import { FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { orderBy, TaskRunSort } from "#filters/sorts";
+import { Listing } from "#http/listing";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { randomName } from "#lib/names";
+import { mapPortions, type Portions } from "#lib/portions";
+
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
@@ -19,7 +22,7 @@ import {
 } from "#resources/task-runs/read-task-runs";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/schema";
-import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
+import { printTaskRun, type TaskRunRow, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
@@ -30,6 +33,11 @@ const { flows, flow_runs, task_runs, deployments } = FilterFields;
 const TaskRunFilters = { flows, flow_runs, task_runs, deployments };
 const ById = z.object({ id: Uuid });
 const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
+
+function printed(tools: Tools, runs: Portions<TaskRunRow>) {
+  const now = tools.clock();
+  return mapPortions(runs, (rows) => rows.map((row) => printTaskRun(row, now)));
+}
 
 export const taskRunRoutes = [
   route(
@@ -95,9 +103,7 @@ export const taskRunRoutes = [
         limit: checkLimit(body.limit),
         offset: body.offset,
       };
-      const rows = await listTaskRuns(tools, askedRuns(body), page);
-      const now = tools.clock();
-      return rows.map((row) => printTaskRun(row, now));
+      return new Listing(printed(tools, await listTaskRuns(tools, askedRuns(body), page)));
     },
   ),
   route(
@@ -123,14 +129,8 @@ export const taskRunRoutes = [
       const limit = checkLimit(body.limit);
       const where = whereClause("task_runs", toFilters(body), tools.workspaceId);
       const page = { where, order: orderBy("task_runs", body.sort), limit, offset: (body.page - 1) * limit };
-      const { rows, count } = await readPage(tools, askedRuns(body), page);
-      const now = tools.clock();
-      return pageOf(
-        rows.map((row) => printTaskRun(row, now)),
-        count,
-        limit,
-        body.page,
-      );
+      const { runs, count } = await readPage(tools, askedRuns(body), page);
+      return new Listing(printed(tools, runs), (results) => pageOf(results, count, limit, body.page));
     },
   ),
   route(

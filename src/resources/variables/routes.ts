@@ -2,9 +2,11 @@
 import { z } from "zod";
 import { emitEvents } from "#events/emit";
 import { conflict, refused } from "#lib/api-error";
+import { mapPortions } from "#lib/portions";
 import { whereClause } from "#filters/joins";
 import { orderBy, VariableSort } from "#filters/sorts";
 import { VariableFilter } from "#filters/variables";
+import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { variableEvent } from "#resources/variables/events";
 import { printVariable, type VariableKey, type VariableRow, VariableStore } from "#resources/variables/store";
@@ -88,8 +90,8 @@ export const variableRoutes = [
     async ({ body, tools }) => {
       const where = whereClause("variables", { variables: body.variables }, tools.workspaceId);
       const order = orderBy("variables", body.sort);
-      const rows = await store(tools).list(where, order, checkLimit(body.limit), body.offset);
-      return rows.map(printVariable);
+      const variables = await store(tools).list(where, order, checkLimit(body.limit), body.offset);
+      return new Listing(mapPortions(variables, (rows) => rows.map(printVariable)));
     },
   ),
   route(

@@ -1,7 +1,9 @@
 /** Variables in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
+import { inPortions, shortenedColumns } from "#db/long-values";
 import { variable } from "#db/tables/variable";
+import type { Portions } from "#lib/portions";
 import { printTime } from "#wire/dates";
 
 /** A variable as it is kept. */
@@ -9,6 +11,10 @@ export type VariableRow = typeof variable.$inferSelect;
 
 /** How a variable is named by a caller: by its id or its name. */
 export type VariableKey = { id: string } | { name: string };
+
+/** What users may make long. */
+const LONG = ["value", "tags"] as const;
+const IN_LIST = shortenedColumns(variable, LONG);
 
 /** The variables of one workspace. */
 export class VariableStore {
@@ -26,8 +32,18 @@ export class VariableStore {
   }
 
   /** A page of variables. `where` and `order` come from the filters. */
-  list(where: SQL, order: SQL, limit: number, offset: number): Promise<VariableRow[]> {
-    return this.db.all(this.db.build.select().from(variable).where(where).orderBy(order).limit(limit).offset(offset));
+  async list(where: SQL, order: SQL, limit: number, offset: number): Promise<Portions<VariableRow>> {
+    const rows = await this.db.rows<VariableRow>(
+      sql`select ${IN_LIST} from ${variable} where ${where} order by ${order} limit ${limit} offset ${offset}`,
+    );
+    return inPortions(
+      rows,
+      LONG,
+      ({ id }) => id,
+      (ids) =>
+        this.db.rows<VariableRow>(sql`select * from ${variable} where ${variable.workspace_id} = ${this.workspaceId}
+          and ${variable.id} in (select value from json_each(${JSON.stringify(ids)}))`),
+    );
   }
 
   /** How many variables there are. */

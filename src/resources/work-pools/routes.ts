@@ -9,6 +9,7 @@ import { WorkQueueFilter } from "#filters/work-queues";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, refused } from "#lib/api-error";
+import { mapPortions } from "#lib/portions";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
 import { readPoolConcurrency } from "#resources/work-pools/concurrency-status";
 import { createWorkPool, isTaken } from "#resources/work-pools/create-work-pool";
@@ -78,7 +79,7 @@ export const workPoolRoutes = [
     async ({ body, tools }) => {
       const where = whereClause("work_pools", { work_pools: body.work_pools }, tools.workspaceId);
       const pools = await store(tools).listPools(where, checkLimit(body.limit), body.offset);
-      return showPools(tools, pools);
+      return new Listing(mapPortions(pools, (some) => showPools(tools, some)));
     },
   ),
   route(
@@ -199,7 +200,7 @@ export const workPoolRoutes = [
       const where = whereClause("work_queues", { work_queues: body.work_queues }, tools.workspaceId);
       const own = sql`${where} and ${work_queue.work_pool_id} = ${pool.id}`;
       const queues = await store(tools).listQueues(own, "priority", POOL_SLOT_TYPES, limit, body.offset);
-      return showQueues(tools, queues);
+      return new Listing(mapPortions(queues, (some) => showQueues(tools, some)));
     },
   ),
   route(

@@ -1,10 +1,12 @@
 /** Work pools and their queues in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
+import { inPortions, shortenedColumns } from "#db/long-values";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
+import type { Portions } from "#lib/portions";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
 
@@ -33,6 +35,14 @@ export const POOL_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING"];
 export const QUEUE_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING", "CANCELLING"];
 
 const queueColumns = sql`${work_queue}.*, p.name as work_pool_name, p.type as work_pool_type`;
+/** What users may make long. */
+const LONG_OF_POOL = ["description", "base_job_template", "storage_configuration"] as const;
+const LONG_OF_QUEUE = ["description", "filter"] as const;
+const POOL_IN_LIST = shortenedColumns(work_pool, LONG_OF_POOL);
+const QUEUE_IN_LIST = sql`${shortenedColumns(work_queue, LONG_OF_QUEUE)}, p.name as work_pool_name, p.type as work_pool_type`;
+
+const inOrder = (order: "priority" | "name", limit: number, offset = 0) =>
+  sql`order by ${work_queue[order]}, ${work_queue.created} limit ${limit} offset ${offset}`;
 const queuesWithPools = sql`${work_queue} join ${work_pool} p on p.workspace_id = ${work_queue.workspace_id} and p.id = ${work_queue.work_pool_id}`;
 
 /** Runs on their way have no time at which they are due; so the index of live runs finds them by their queue. */
@@ -60,20 +70,29 @@ export class WorkPoolStore {
 
   /** The pool of this name with its slots counted, or undefined. */
   async readCountedPool(name: string): Promise<Counted<WorkPoolRow> | undefined> {
-    const [row] = await this.listPools(
+    const [row] = await this.pools(
+      sql`${work_pool}.*`,
       sql`${work_pool.workspace_id} = ${this.workspaceId} and ${work_pool.name} = ${name}`,
-      1,
-      0,
     );
     return row;
   }
 
   /** A page of pools by name; `where` comes from the filters. */
-  listPools(where: SQL, limit: number, offset: number): Promise<Counted<WorkPoolRow>[]> {
+  async listPools(where: SQL, limit: number, offset: number): Promise<Portions<Counted<WorkPoolRow>>> {
+    const page = sql`${where} order by ${work_pool.name} limit ${limit} offset ${offset}`;
+    return inPortions(
+      await this.pools(POOL_IN_LIST, page),
+      LONG_OF_POOL,
+      ({ id }) => id,
+      (ids) => this.pools(sql`${work_pool}.*`, this.among(work_pool, ids)),
+    );
+  }
+
+  private pools(columns: SQL, where: SQL): Promise<Counted<WorkPoolRow>[]> {
     const queues = sql`(select q.id from ${work_queue} q where q.workspace_id = ${this.workspaceId} and q.work_pool_id = ${work_pool.id})`;
     return this.db
-      .rows(sql`select ${work_pool}.*, ${this.slots(work_pool.concurrency_limit, POOL_SLOT_TYPES, queues)} as active_slots
-      from ${work_pool} where ${where} order by ${work_pool.name} limit ${limit} offset ${offset}`);
+      .rows(sql`select ${columns}, ${this.slots(work_pool.concurrency_limit, POOL_SLOT_TYPES, queues)} as active_slots
+      from ${work_pool} where ${where}`);
   }
 
   /** How many pools there are. */
@@ -114,14 +133,8 @@ export class WorkPoolStore {
       "id" in key
         ? sql`${work_queue.id} = ${key.id}`
         : sql`${work_queue.work_pool_id} = ${this.idOf(key.pool)} and ${work_queue.name} = ${key.queue}`;
-    const [row] = await this.listQueues(
-      sql`${work_queue.workspace_id} = ${this.workspaceId} and ${where}`,
-      "priority",
-      types,
-      1,
-      0,
-    );
-    return row;
+    const own = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${where}`;
+    return (await this.queues(queueColumns, own, types, inOrder("priority", 1)))[0];
   }
 
   /** Prefect: the queue of this name in the pool of agents; where there is no such pool, in any. */
@@ -129,22 +142,38 @@ export class WorkPoolStore {
     const pool = this.idOf(agentPool);
     const where = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${work_queue.name} = ${name}
       and (${pool} is null or ${work_queue.work_pool_id} = ${pool})`;
-    const [row] = await this.listQueues(where, "name", QUEUE_SLOT_TYPES, 1, 0);
-    return row;
+    return (await this.queues(queueColumns, where, QUEUE_SLOT_TYPES, inOrder("name", 1)))[0];
   }
 
   /** A page of queues; `where` comes from the filters. */
-  listQueues(
+  async listQueues(
     where: SQL,
     order: "priority" | "name",
     types: readonly StateType[],
     limit: number,
     offset: number,
+  ): Promise<Portions<Counted<QueueWithPool>>> {
+    return inPortions(
+      await this.queues(QUEUE_IN_LIST, where, types, inOrder(order, limit, offset)),
+      LONG_OF_QUEUE,
+      ({ id }) => id,
+      (ids) => this.queues(queueColumns, this.among(work_queue, ids), types),
+    );
+  }
+
+  private queues(
+    columns: SQL,
+    where: SQL,
+    types: readonly StateType[],
+    rest = sql``,
   ): Promise<Counted<QueueWithPool>[]> {
     const own = sql`(select ${work_queue.id})`;
-    return this.db
-      .rows(sql`select ${queueColumns}, ${this.slots(work_queue.concurrency_limit, types, own)} as active_slots
-      from ${queuesWithPools} where ${where} order by ${work_queue[order]}, ${work_queue.created} limit ${limit} offset ${offset}`);
+    return this.db.rows(sql`select ${columns}, ${this.slots(work_queue.concurrency_limit, types, own)} as active_slots
+      from ${queuesWithPools} where ${where} ${rest}`);
+  }
+
+  private among(table: typeof work_pool | typeof work_queue, ids: readonly string[]): SQL {
+    return sql`${table.workspace_id} = ${this.workspaceId} and ${table.id} in (select value from json_each(${JSON.stringify(ids)}))`;
   }
 
   /** The runs that occupy slots of these queues, by id, at most so many of each queue. */

@@ -5,6 +5,7 @@ import { WorkQueueFilter } from "#filters/work-queues";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { conflict, missingObject, refused } from "#lib/api-error";
+import { mapPortions } from "#lib/portions";
 import { readQueueConcurrency } from "#resources/work-pools/concurrency-status";
 import { getRunsInQueue } from "#resources/work-pools/get-scheduled-flow-runs";
 import { isTaken } from "#resources/work-pools/create-work-pool";
@@ -96,7 +97,7 @@ export const workQueueRoutes = [
         checkLimit(body.limit),
         body.offset,
       );
-      return showQueues(tools, queues);
+      return new Listing(mapPortions(queues, (some) => showQueues(tools, some)));
     },
   ),
   route(
