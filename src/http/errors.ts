@@ -247,6 +247,14 @@ const TOO_LARGE: readonly [RegExp, number][] = [
   [/^Invalid string length$|^Maximum call stack size exceeded$/, 100_000],
 ];
 
+/** What is refused is repeated to the client, up to this size; of a larger request the inputs that are short. */
+const MAX_REPEATED_BYTES = 64 * 1024;
+const MAX_REPEATED_CHARACTERS = 1_000;
+
+function isShort(input: unknown): boolean {
+  return typeof input === "string" ? input.length <= MAX_REPEATED_CHARACTERS : typeof input !== "object";
+}
+
 /**
  * The reply to whatever was thrown. A bug is logged with the request's id, and says nothing but that id. `sentBytes` is
  * how large the request was. Always gives a reply: what cannot be printed is a bug, too.
@@ -261,10 +269,12 @@ export function toResponse(error: unknown, requestId: string, sentBytes = 0): Re
 
 function replyTo(error: unknown, requestId: string, sentBytes: number): Response {
   if (error instanceof InvalidRequest) {
-    return Response.json(
-      { exception_message: error.message, exception_detail: error.details, request_body: error.body ?? null },
-      { status: 422 },
-    );
+    const isRepeated = sentBytes <= MAX_REPEATED_BYTES;
+    const exception_detail = isRepeated
+      ? error.details
+      : error.details.map((one) => ({ ...one, input: isShort(one.input) ? one.input : null }));
+    const request_body = isRepeated ? (error.body ?? null) : null;
+    return Response.json({ exception_message: error.message, exception_detail, request_body }, { status: 422 });
   }
   if (error instanceof ApiError) return Response.json(error.body, { status: error.status, headers: error.headers });
   const message = error instanceof Error ? error.message : String(error);

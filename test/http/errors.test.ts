@@ -1,5 +1,5 @@
 /** What is said of things that are too large for the platform, and of what cannot be printed. The errors are the platform's own. */
-import { createExecutionContext, env, runInDurableObject } from "cloudflare:test";
+import { createExecutionContext, env, runInDurableObject, SELF } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { createApp } from "#app";
 import { InvalidRequest, toResponse } from "#http/errors";
@@ -103,5 +103,28 @@ describe("of a body with very many faults", () => {
     expect(response.status).toBe(422);
     const { exception_detail: details } = await response.json<{ exception_detail: unknown[] }>();
     expect(details.length).toBe(told);
+  });
+});
+
+test("a refusal repeats what was sent, and of a large request what is short", async () => {
+  const sent = (bytes: number) => ({ name: "", value: "x".repeat(bytes), tags: "x".repeat(bytes), extra: true });
+  const refused = async (body: unknown) => {
+    const answer = await SELF.fetch("http://sluice/api/variables/", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    return answer.json<{ exception_detail: { loc: string[]; input: unknown }[]; request_body: unknown }>();
+  };
+  const small = await refused(sent(30_000));
+  expect(small.request_body).toEqual(sent(30_000));
+  expect(small.exception_detail.find(({ loc }) => loc.at(-1) === "tags")?.input).toBe(sent(30_000).tags);
+  const large = await refused(sent(40_000));
+  expect(large.request_body).toBeNull();
+  const field = ({ loc }: { loc: string[] }) => loc.at(-1) ?? "";
+  expect(Object.fromEntries(large.exception_detail.map((one) => [field(one), one.input]))).toEqual({
+    ...Object.fromEntries(small.exception_detail.map((one) => [field(one), one.input])),
+    tags: null,
+    value: null,
   });
 });

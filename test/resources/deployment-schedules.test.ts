@@ -159,6 +159,33 @@ test("a deployment has at most 200 schedules, however they come to it", async ()
   expect(await read(id)).toHaveLength(200);
 });
 
+test("the schedules of a deployment have a bound in bytes together, however they come to it", async () => {
+  // Quotes are doubled where they are read together.
+  const one = (index: number, bytes: number) => ({
+    schedule: HOURLY,
+    slug: `${index}`,
+    parameters: { p: '"'.repeat(bytes / 2) },
+  });
+  const body = { name: unique("large"), flow_id: await aFlow(), schedules: [one(0, 410_000), one(1, 410_000)] };
+  expect((await api("POST", "/deployments/", body)).status).toBe(422);
+  const { id } = await aDeployment([one(0, 410_000)]);
+  const add = (index: number, bytes: number) => api("POST", `/deployments/${id}/schedules`, [one(index, bytes)]);
+  expect((await add(1, 410_000)).status).toBe(422);
+  const { status, body: added } = await api<{ id: string }[]>("POST", `/deployments/${id}/schedules`, [
+    one(1, 300_000),
+  ]);
+  expect(status).toBe(201);
+  const change = { parameters: one(1, 410_000).parameters };
+  expect((await api("PATCH", `/deployments/${id}/schedules/${added[0]?.id}`, change)).status).toBe(422);
+  expect((await api("PATCH", `/deployments/${id}`, { schedules: [{ slug: "1", ...change }] })).status).toBe(422);
+  expect((await api("PATCH", `/deployments/${id}`, { schedules: [one(2, 410_000)] })).status).toBe(422);
+  expect((await api("PATCH", `/deployments/${id}`, { schedules: [one(2, 40_000)] })).status).toBe(204);
+  expect(
+    (await read(id)).map(({ parameters }) => (parameters["p"] as string).length).toSorted((a, b) => a - b),
+  ).toEqual([20_000, 150_000, 205_000]);
+  expect((await api("POST", "/deployments/filter", { flows: {} })).status).toBe(200);
+});
+
 describe("a schedule without an end", () => {
   test.for([
     { rrule: "DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY" },

@@ -7,7 +7,7 @@ import { materialise } from "#resources/deployments/materialise";
 import { changesOf } from "#resources/deployments/merge-schedules";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleCreate, DeploymentScheduleUpdate } from "#resources/deployments/schema";
-import { checkCount, scheduleRows } from "#resources/deployments/schedules";
+import { checkAll, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
@@ -26,8 +26,8 @@ export async function addSchedules(
 ): Promise<ScheduleRow[]> {
   const before = await readWithDot(tools, id);
   if (wishes.length === 0) return [];
-  checkCount(schedulesOf(before).length + wishes.length);
   const rows = scheduleRows(tools, id, wishes, { isPaused: before.paused === 1 });
+  checkAll([...schedulesOf(before), ...rows]);
   checkParameters(before, rows);
   const store = storeOf(tools);
   try {
@@ -51,11 +51,11 @@ export async function updateSchedule(
 ): Promise<void> {
   const changes = changesOf(tools, wish);
   const before = await readWithSchedule(tools, id, scheduleId);
+  const after = schedulesOf(before).map((row) => (row.id === scheduleId ? { ...row, ...changes } : row));
+  checkAll(after);
   checkParameters(
     before,
-    schedulesOf(before)
-      .filter((row) => row.id === scheduleId)
-      .map((row) => ({ ...row, ...changes })),
+    after.filter((row) => row.id === scheduleId),
   );
   await restart(tools, before, [storeOf(tools).updateSchedule(id, scheduleId, changes)], "future");
 }

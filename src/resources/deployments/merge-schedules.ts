@@ -3,7 +3,7 @@ import { unprocessable } from "#lib/api-error";
 import type { Statement } from "#db/database";
 import type { ScheduleParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
-import { activeOf, checkCount, scheduleRows } from "#resources/deployments/schedules";
+import { activeOf, checkAll, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, type DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
@@ -106,16 +106,18 @@ function mergeBySlug(
       if (!whole) throw unprocessable("Unable to create new deployment schedules without a schedule configuration.");
       return { ...whole, max_scheduled_runs: null };
     });
-  checkCount(present.size + fresh.length);
-  const changed = found.flatMap(({ wish, row }) => (row ? [{ wish, row }] : []));
+  const changed = found.flatMap(({ wish, row }) =>
+    row ? [{ row, changes: changesOf(tools, asDeclared(wish)), wish }] : [],
+  );
+  const added = scheduleRows(tools, before.id, fresh, { isPaused: before.paused === 1 });
+  const changesById = new Map(changed.map(({ row, changes }) => [row.id, changes]));
+  checkAll([...[...present.values()].map((row) => ({ ...row, ...changesById.get(row.id) })), ...added]);
   const renamed = changed.filter(({ wish }) => wish.replaces);
   return [
     // Two schedules may exchange their slugs, so the old ones go first.
     ...renamed.map(({ row }) => store.updateSchedule(before.id, row.id, { slug: null })),
-    ...changed.map(({ wish, row }) => store.updateSchedule(before.id, row.id, changesOf(tools, asDeclared(wish)))),
-    ...(fresh.length > 0
-      ? [store.insertSchedules(before.id, scheduleRows(tools, before.id, fresh, { isPaused: before.paused === 1 }))]
-      : []),
+    ...changed.map(({ row, changes }) => store.updateSchedule(before.id, row.id, changes)),
+    ...(added.length > 0 ? [store.insertSchedules(before.id, added)] : []),
   ];
 }
 

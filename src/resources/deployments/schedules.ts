@@ -3,6 +3,7 @@ import { readJson } from "#db/database";
 import type { ScheduleRow } from "#resources/deployments/store";
 import { type DeploymentScheduleCreate, MOST_SCHEDULES } from "#resources/deployments/schema";
 import { unprocessable } from "#lib/api-error";
+import { byteLength } from "#lib/bytes";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
 import { isSameSchedule, type Schedule, settleSchedule } from "#wire/schedule";
@@ -19,11 +20,19 @@ export interface Around {
   before?: readonly ScheduleRow[];
 }
 
-/** Throws 422 where a deployment would have more schedules than one may have. */
-export function checkCount(count: number): void {
-  if (count > MOST_SCHEDULES)
-    throw unprocessable(`A deployment has at most ${MOST_SCHEDULES} schedules, not ${count}.`);
+/** Throws 422 where a deployment would have more schedules than one may have, or larger ones. */
+export function checkAll(schedules: readonly Pick<ScheduleRow, "schedule" | "parameters">[]): void {
+  if (schedules.length > MOST_SCHEDULES)
+    throw unprocessable(`A deployment has at most ${MOST_SCHEDULES} schedules, not ${schedules.length}.`);
+  const bytes = schedules.reduce((sum, one) => sum + byteLength(one.schedule) + byteLength(one.parameters), 0);
+  if (bytes > MAX_SCHEDULES_BYTES)
+    throw unprocessable(
+      `The schedules of a deployment have at most ${MAX_SCHEDULES_BYTES} bytes as JSON, not ${bytes}.`,
+    );
 }
+
+/** Of all schedules of a deployment together, which are read as one value; D1 takes 2 MB, and each is quoted in it once more. */
+const MAX_SCHEDULES_BYTES = 800_000;
 
 /** New schedules of a deployment. Each is a little younger than the one before it; lists show the youngest first. */
 export function scheduleRows(
@@ -33,7 +42,7 @@ export function scheduleRows(
   { isPaused, before = [] }: Around,
 ): ScheduleRow[] {
   const areActive = activeOf(wishes, before);
-  return wishes.map((wish, index) => {
+  const rows = wishes.map((wish, index) => {
     const now = tools.clock();
     const isActive = areActive[index] ?? true;
     return {
@@ -52,6 +61,8 @@ export function scheduleRows(
       missed_runs: wish.missed_runs === undefined ? keptPolicy(wish, before) : missedRunsColumn(wish.missed_runs),
     };
   });
+  checkAll(rows);
+  return rows;
 }
 
 /**
