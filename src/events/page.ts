@@ -4,7 +4,7 @@ import type { Cursor, EventQuery, EventsPage, Found, Header } from "#events/read
 import type { Micros } from "#lib/clock";
 
 /** So much is on one page, in characters; events may have 1.5 MB each. A page has one event at least. */
-const MAX_PAGE_CHARACTERS = 8_000_000;
+const MAX_PAGE_CHARACTERS = 4_000_000;
 
 export class Page {
   private readonly query: EventQuery;
@@ -67,7 +67,7 @@ export class Page {
     let characters = 0;
     const end = sorted.slice(0, this.query.limit).findIndex((found, index) => {
       characters += sizeOf(found);
-      return index > 0 && characters > MAX_PAGE_CHARACTERS;
+      return index > 0 && characters > (this.query.mostCharacters ?? MAX_PAGE_CHARACTERS);
     });
     return end < 0 ? Math.min(sorted.length, this.query.limit) : end;
   }

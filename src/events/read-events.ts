@@ -30,6 +30,8 @@ export interface EventQuery {
   after: Cursor | null;
   /** Only what was written from this time on; null or absent for all. */
   writtenSince?: Micros | null;
+  /** How much may be on the page, in characters, where that is less than on any page. */
+  mostCharacters?: number;
 }
 
 /** A page of events, and where the next one begins; null where all was looked at. */

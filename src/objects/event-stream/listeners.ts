@@ -4,10 +4,11 @@ import type { Database } from "#db/database";
 import { type Env, parseSettings } from "#env";
 import type { PublishedLog } from "#events/emit";
 import { EventFilter, matchesEvent, type Window, windowOf } from "#events/filter";
-import { EventReader } from "#events/read-events";
+import { EventReader, type EventsPage } from "#events/read-events";
 import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import type { Clock, Micros } from "#lib/clock";
+import { Turns } from "#lib/turns";
 import {
   closeQuietly,
   Greetings,
@@ -72,6 +73,10 @@ interface Progress {
 const MAX_BACKFILL: Micros = 15 * 60 * 1_000_000;
 /** Prefect: PREFECT_SERVER_EVENTS_WEBSOCKET_BACKFILL_PAGE_SIZE. */
 const BACKFILL_PAGE = 250;
+/** How much of the stored events is read at a time. An object has 128 MB for all its listeners, and some come by the hundred. */
+const BACKFILL_CHARACTERS = 1_000_000;
+/** So many listeners are shown stored events at the same time; the others wait. */
+const BACKFILLS_AT_ONCE = 2;
 /** What may be kept with a socket has 16 KB. */
 const MAX_FILTER_CHARACTERS = 4_000;
 /** So many sockets one object keeps; the runtime ends at 32,768. */
@@ -92,6 +97,7 @@ export class Listeners {
   private readonly progress = new Map<WebSocket, Progress>();
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
+  private readonly turns = new Turns(BACKFILLS_AT_ONCE);
   /** The listeners were shown all events that were written before. */
   private shownUntil: Micros;
 
@@ -195,21 +201,36 @@ export class Listeners {
     const reader = new EventReader(database(), workspace(), horizon);
     const seen = new Set<string>();
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
-      const { found, next } = await reader.page({ filter, window, limit: BACKFILL_PAGE, ...pass });
-      for (const { event, occurred } of found) {
-        if (seen.has(event.id)) continue;
-        const text = `{"type":"event","event":${JSON.stringify(event)}}`;
-        if (!this.mayShow(socket, Buffer.byteLength(text))) return;
-        seen.add(event.id);
-        sendQuietly(socket, text);
-        progress.newest = Math.max(progress.newest ?? occurred, occurred);
-        pass.after = { occurred, id: event.id };
-      }
-      if (next) pass.after = next;
-      else progress.passes.shift();
+      const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, ...pass };
+      const isAll = await this.turns.take(async () => {
+        // It may have gone while it waited.
+        if (socket.readyState !== WebSocket.READY_STATE_OPEN) return false;
+        return this.showPage(socket, await reader.page(query), { progress, pass, seen });
+      });
+      if (!isAll) return;
     }
     progress.isLive = true;
     for (const { event, json } of progress.held.splice(0)) if (!seen.has(event.id)) sendEvent(socket, json);
+  }
+
+  /** Shows a page of stored events and notes how far it came; false where the listener is to be shown no more. */
+  private showPage(
+    socket: WebSocket,
+    { found, next }: EventsPage,
+    { progress, pass, seen }: { progress: Progress; pass: Pass; seen: Set<string> },
+  ): boolean {
+    for (const { event, occurred } of found) {
+      if (seen.has(event.id)) continue;
+      const text = `{"type":"event","event":${JSON.stringify(event)}}`;
+      if (!this.mayShow(socket, Buffer.byteLength(text))) return false;
+      seen.add(event.id);
+      sendQuietly(socket, text);
+      progress.newest = Math.max(progress.newest ?? occurred, occurred);
+      pass.after = { occurred, id: event.id };
+    }
+    if (next) pass.after = next;
+    else progress.passes.shift();
+    return true;
   }
 
   /** Shows events to those who want them. */

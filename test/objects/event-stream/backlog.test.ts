@@ -3,6 +3,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { DEFAULT_WORKSPACE } from "#env";
 import { emitEvents, eventStream, publishLogs } from "#events/emit";
 import type { Event } from "#events/event";
+import { EventReader } from "#events/read-events";
 import { Backlog, MAX_BACKLOG, MAX_BACKLOG_IN_ALL } from "#objects/event-stream/backlog";
 import { makeTools } from "#tools";
 import { parseTime, printTime } from "#wire/dates";
@@ -75,6 +76,33 @@ test("a listener that is shown much that is stored is closed on the way, and goe
   const socket = await listen(about, since);
   const shown = await follow(about, socket, since, sent.length);
   expect(shown.map(({ id }) => id)).toEqual(sent.map(({ id }) => id));
+});
+
+test("many listeners that come at once are shown what is stored by turns, a little at a time", async () => {
+  const about = aResource();
+  const sent = many(about).map((event, index) => ({ ...event, occurred: ago(50 - index) }));
+  for (let first = 0; first < sent.length; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
+  const page = EventReader.prototype.page;
+  let atOnce = 0;
+  const seen = { most: 0, characters: 0 };
+  const spy = vi.spyOn(EventReader.prototype, "page").mockImplementation(async function (this: EventReader, query) {
+    seen.most = Math.max(seen.most, (atOnce += 1));
+    try {
+      const answer = await page.call(this, query);
+      seen.characters = Math.max(seen.characters, JSON.stringify(answer.found).length);
+      return answer;
+    } finally {
+      atOnce -= 1;
+    }
+  });
+  const listeners = await Promise.all(Array.from({ length: 8 }, () => listen(about, ago(600))));
+  const gone = await listen(about, ago(600));
+  gone.close();
+  for (const listener of listeners) await listener.closed;
+  spy.mockRestore();
+  for (const listener of listeners) expect(countOf(shownBy(listener))).toBeGreaterThanOrEqual(15);
+  expect(seen.most).toBe(2);
+  expect(seen.characters).toBeLessThan(1_300_000);
 });
 
 test("a listener to logs is closed as well", async () => {

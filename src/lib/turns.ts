@@ -1,0 +1,23 @@
+/** Work that takes so much memory or time that only so many pieces of it may go on at once, in the order in which they come. */
+export class Turns {
+  private free: number;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(atOnce: number) {
+    this.free = atOnce;
+  }
+
+  /** Does a piece of work when its turn has come. */
+  async take<T>(work: () => Promise<T>): Promise<T> {
+    if (this.free > 0) this.free -= 1;
+    else await new Promise<void>((begin) => this.waiting.push(begin));
+    try {
+      return await work();
+    } finally {
+      // Whoever waits longest takes the place over, so that nobody who comes meanwhile is first.
+      const next = this.waiting.shift();
+      if (next) next();
+      else this.free += 1;
+    }
+  }
+}
