@@ -1,8 +1,7 @@
 /** How large a text is where bytes are counted: in D1's values, and in what travels. */
+import { Buffer } from "node:buffer";
 
-const encoder = new TextEncoder();
-
-/** The bytes of a text in UTF-8. */
+/** The bytes of a text in UTF-8. They are counted, not made: a copy would wait in memory until it is collected. */
 export function byteLength(text: string): number {
-  return encoder.encode(text).byteLength;
+  return Buffer.byteLength(text);
 }

@@ -1,4 +1,5 @@
 /** What is loaded before a decision on a flow run, and what a commit hands on. */
+import type { TaskRunRow } from "#db/rows/task-runs";
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
@@ -31,7 +32,7 @@ export type LoadedRow = FlowRunRow &
     p_type: string | null;
   };
 
-export type TaskRunRow = typeof task_run.$inferSelect;
+export type { TaskRunRow };
 
 /** A flow run as loaded, and the task run that stands for it in its parent. */
 export interface LoadedFlowRun {

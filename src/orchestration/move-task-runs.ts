@@ -1,11 +1,11 @@
 /** Many task runs of a flow run come into a state together, without the rules that a forced transition passes over. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
+import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
 import { task_run } from "#db/tables/task-run";
 import { inHalves } from "#lib/halving";
 import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/commit-flow-run";
 import { decideTaskRun } from "#orchestration/decide";
-import type { TaskRunRow } from "#orchestration/loaded";
 import { MinimalTaskPolicy } from "#orchestration/policies";
 import { releaseSlots } from "#orchestration/secure-slots";
 import type { Changes, Effect, TaskRunContext } from "#orchestration/transition";
@@ -34,21 +34,24 @@ export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move):
   let last: TaskRunRow | undefined;
   for (let round = 0; round < ROUNDS; round++) {
     const rows = await tools.db.rows<TaskRunRow>(selectTaskRuns(tools.workspaceId, flowRunId, move.from, last));
-    await write(
-      tools,
-      rows.flatMap((row) => moved(tools, row, move)),
-    );
+    for (const portion of taskRunsInFull(tools.db, tools.workspaceId, rows)) {
+      const some = await portion();
+      await write(
+        tools,
+        some.flatMap((row) => moved(tools, row, move)),
+      );
+    }
     if (rows.length < AT_ONCE) return;
     last = rows.at(-1);
   }
 }
 
-/** Task runs in one of the states, in the order of their index, after the one that was last. */
+/** Task runs in one of the states, without long values, in the order of their index, after the one that was last. */
 export function selectTaskRuns(workspaceId: string, flowRunId: string, from: SQL, last?: TaskRunRow): SQL {
   const rest = last
     ? sql`and (task_key, dynamic_key, id) > (${last.task_key}, ${last.dynamic_key}, ${last.id})`
     : sql``;
-  return sql`select * from ${task_run} indexed by task_run_flow_run where workspace_id = ${workspaceId}
+  return sql`select ${TASK_RUN_IN_LIST} from ${task_run} indexed by task_run_flow_run where workspace_id = ${workspaceId}
     and flow_run_id is not null and flow_run_id = ${flowRunId} ${rest} and state_type in ${from}
     order by task_key, dynamic_key, id limit ${AT_ONCE}`;
 }

@@ -31,6 +31,8 @@ const LATE = 15 * SECOND;
 /** What waits beyond this stays in D1 until there is room. */
 const MAX_KEPT = 50_000;
 const PAGE = 1000;
+/** So many runs are read at once to be sent; each may have 2 MB. */
+const READ_AT_ONCE = 10;
 const RETRY_AFTER = 2 * SECOND;
 /** How far ahead a timer is set at most. */
 const FARTHEST = 86_400 * SECOND;
@@ -285,13 +287,15 @@ export class TaskQueue extends SluiceObject {
   private pair(): Delivery[] {
     const now = this.clock();
     const idle = [...this.subscribers].filter(([, { run }]) => run === null);
-    return idle
-      .toSorted(([, a], [, b]) => a.since - b.since)
-      .flatMap(([socket, subscriber]) => {
-        const run = this.queue.take(subscriber.keys, now);
-        if (run) subscriber.run = run.id;
-        return run ? [{ socket, subscriber, run }] : [];
-      });
+    const pairs: Delivery[] = [];
+    for (const [socket, subscriber] of idle.toSorted(([, a], [, b]) => a.since - b.since)) {
+      if (pairs.length === READ_AT_ONCE) break;
+      const run = this.queue.take(subscriber.keys, now);
+      if (!run) continue;
+      subscriber.run = run.id;
+      pairs.push({ socket, subscriber, run });
+    }
+    return pairs;
   }
 
   /** Reads runs that are about to be sent. One that cannot be read is kept as a dead letter, and leaves the queue. */

@@ -6,7 +6,8 @@ import type { Env } from "#env";
 import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import type { QueueNote } from "#objects/task-queue/messages";
-import { printTaskRun, statesOf, type TaskRunRow } from "#resources/task-runs/store";
+import type { TaskRunRow } from "#db/rows/task-runs";
+import { printTaskRun, statesOf } from "#resources/task-runs/store";
 import { makeTools, type Tools } from "#tools";
 import type { State } from "#wire/state";
 

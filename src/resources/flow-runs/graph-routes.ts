@@ -1,5 +1,6 @@
 /** The routes of a flow run's graphs. */
 import { z } from "zod";
+import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import type { Micros } from "#lib/clock";
 import { readDependencies, readGraph } from "#resources/flow-runs/graph";
@@ -20,7 +21,7 @@ export const flowRunGraphRoutes = [
       params: ById,
       response: z.array(DependencyResult),
     },
-    ({ params, tools }) => readDependencies(tools, params.id),
+    async ({ params, tools }) => new Listing(await readDependencies(tools, params.id)),
   ),
   route(
     {

@@ -3,6 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { flow } from "#db/tables/flow";
 import { estimatedRunTime } from "#db/run-estimates";
+import { groupsBySize } from "#db/long-values";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
@@ -10,16 +11,16 @@ import { readRecorded } from "#events/read-recorded";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
+import type { Portions } from "#lib/portions";
 
-import { statesOf, type TaskRunRow } from "#resources/task-runs/store";
+import type { TaskRunRow } from "#db/rows/task-runs";
+import { statesOf } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState } from "#wire/state";
 
 /** Prefect: PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES. */
 const MAX_NODES = 10_000;
-/** How much of states and inputs is read for a plain graph. */
-const MAX_CHARACTERS = 20_000_000;
 /** What an answer can carry; tasks that wait for each other by the thousand are no picture anyway. */
 const MAX_EDGES = 100_000;
 
@@ -27,24 +28,29 @@ const MAX_EDGES = 100_000;
  * Every task run with the task runs whose results it takes. Throws 404 for an unknown flow run, 400 where there are more than
  * an answer can carry. Prefect has a bound on its other graph alone, and reads a run of any size for this one.
  */
-export async function readDependencies(tools: Tools, id: string) {
+export async function readDependencies(
+  tools: Tools,
+  id: string,
+): Promise<Portions<ReturnType<typeof printDependency>>> {
   const { workspaceId } = tools;
   const own = ofFlowRun("task_run", workspaceId, id);
-  const size = sql`select count(*) as nodes, coalesce(sum(length(states) + length(task_inputs)), 0) as characters
-    from (select states, task_inputs from ${task_run} where ${own} limit ${MAX_NODES + 1})`;
-  const [runs, [sizes] = [], tasks] = await readRecorded(tools, { flowRunIds: [id] }, [
+  const [runs, tasks = []] = await readRecorded(tools, { flowRunIds: [id] }, [
     sql`select 1 from ${flow_run} where workspace_id = ${workspaceId} and id = ${id}`,
-    size,
-    sql`select ${task_run}.* from (${size}) size cross join ${task_run}
-      where size.nodes <= ${MAX_NODES} and size.characters <= ${MAX_CHARACTERS} and ${own} order by expected_start_time, id`,
+    sql`select id, octet_length(states) + octet_length(task_inputs) as bytes from ${task_run}
+      where ${own} order by expected_start_time, id limit ${MAX_NODES + 1}`,
   ]);
   if (!runs?.length) throw missingObject(`Flow run with id ${id} not found`);
-  if (Number(sizes?.["nodes"]) > MAX_NODES)
-    throw refused(400, `The graph of flow run ${id} has more than ${MAX_NODES} nodes.`);
-  if (Number(sizes?.["characters"]) > MAX_CHARACTERS)
-    throw refused(400, `The states and inputs of flow run ${id} are too large for this graph.`);
+  if (tasks.length > MAX_NODES) throw refused(400, `The graph of flow run ${id} has more than ${MAX_NODES} nodes.`);
   const now = tools.clock();
-  return (tasks ?? []).map((row) => printDependency(row as TaskRunRow, now)); // `select *` of this very table
+  // There may be thousands, so they are first read by their size alone.
+  return groupsBySize(tasks, ({ bytes }) => Number(bytes)).map((group) => async () => {
+    const ids = group.map((task) => String(task["id"]));
+    const rows = await tools.db.rows<TaskRunRow>(
+      sql`select * from ${task_run} where workspace_id = ${workspaceId} and id in (select value from json_each(${JSON.stringify(ids)}))`,
+    );
+    const found = new Map(rows.map((row) => [row.id, row]));
+    return ids.flatMap((one) => found.get(one) ?? []).map((row) => printDependency(row, now));
+  });
 }
 
 interface TaskInput {

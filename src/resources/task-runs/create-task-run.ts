@@ -14,7 +14,7 @@ import { decideTaskRun } from "#orchestration/decide";
 import { BackgroundTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import type { TaskRunCreate } from "#resources/task-runs/schema";
-import type { TaskRunRow } from "#resources/task-runs/store";
+import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Tools } from "#tools";
 import { newState, type State } from "#wire/state";
 

@@ -1,13 +1,18 @@
 /** Reads of task runs, each on what is reported up to now of the runs that it names. */
 import type { SQL } from "drizzle-orm";
+import { type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
 import type { FilterBody } from "#filters/bodies";
 import { type AskedRuns, readRecorded } from "#events/read-recorded";
 import type { Portions } from "#lib/portions";
-import { type TaskRunRow, TaskRunStore } from "#resources/task-runs/store";
+import { TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { type StateType, TERMINAL_TYPES } from "#wire/state";
 
 const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
+
+/** Rows of the store's own select. */
+const inFull = (tools: Tools, rows: unknown[] = []) =>
+  taskRunsInFull(tools.db, tools.workspaceId, rows as TaskRunRow[]);
 
 /** The runs that a body of filters names. */
 export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
@@ -37,7 +42,7 @@ export async function readPage(
     taskRuns.selectPage(where, order, limit, offset),
     taskRuns.selectCount(where),
   ]);
-  return { runs: taskRuns.inFull((rows ?? []) as unknown as TaskRunRow[]), count: Number(counts?.[0]?.["count"] ?? 0) };
+  return { runs: inFull(tools, rows), count: Number(counts?.[0]?.["count"] ?? 0) };
 }
 
 /** Some of the task runs that meet a condition. */
@@ -47,7 +52,7 @@ export async function listTaskRuns(
   { where, order, limit, offset }: { where: SQL; order: SQL; limit: number; offset: number },
 ): Promise<Portions<TaskRunRow>> {
   const [rows] = await readRecorded(tools, asked, [store(tools).selectPage(where, order, limit, offset)]);
-  return store(tools).inFull((rows ?? []) as unknown as TaskRunRow[]);
+  return inFull(tools, rows);
 }
 
 /** How many task runs meet a condition. */

@@ -22,7 +22,8 @@ import {
 } from "#resources/task-runs/read-task-runs";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/schema";
-import { printTaskRun, type TaskRunRow, TaskRunStore } from "#resources/task-runs/store";
+import type { TaskRunRow } from "#db/rows/task-runs";
+import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";

@@ -1,20 +1,13 @@
 /** Task runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
-import { inPortions, shortenedColumns } from "#db/long-values";
+import { TASK_RUN_IN_LIST, type TaskRunRow } from "#db/rows/task-runs";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
 import { readStates } from "#db/task-run-states";
 import type { Micros } from "#lib/clock";
-import type { Portions } from "#lib/portions";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState, type State } from "#wire/state";
-
-export type TaskRunRow = typeof task_run.$inferSelect;
-
-/** What users may make long. */
-const LONG = ["empirical_policy", "tags", "labels", "task_inputs", "states"] as const;
-const IN_LIST = shortenedColumns(task_run, LONG);
 
 /** The task runs of one workspace. */
 export class TaskRunStore {
@@ -31,21 +24,9 @@ export class TaskRunStore {
     return sql`select * from ${task_run} where ${this.byId(id)}`;
   }
 
-  /** Selects a page of task runs, without long values; see `inFull`. `where` and `order` come from the filters. */
+  /** Selects a page of task runs, without long values; see `taskRunsInFull`. `where` and `order` come from the filters. */
   selectPage(where: SQL, order: SQL, limit: number, offset: number): SQL {
-    return sql`select ${IN_LIST} from ${task_run} where ${where} order by ${order} limit ${limit} offset ${offset}`;
-  }
-
-  /** Task runs that were read without long values, with them. */
-  inFull(rows: readonly TaskRunRow[]): Portions<TaskRunRow> {
-    return inPortions(
-      rows,
-      LONG,
-      ({ id }) => id,
-      (ids) =>
-        this.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${task_run.workspace_id} = ${this.workspaceId}
-          and ${task_run.id} in (select value from json_each(${JSON.stringify(ids)}))`),
-    );
+    return sql`select ${TASK_RUN_IN_LIST} from ${task_run} where ${where} order by ${order} limit ${limit} offset ${offset}`;
   }
 
   /** Selects how many task runs there are, as `count`. */

@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { DEFAULT_WORKSPACE } from "#env";
 import { emitEvents, eventStream, publishLogs } from "#events/emit";
 import type { Event } from "#events/event";
-import { EventReader } from "#events/read-events";
+import { type EventQuery, EventReader, type EventsPage } from "#events/read-events";
 import { Backlog, MAX_BACKLOG, MAX_BACKLOG_IN_ALL } from "#objects/event-stream/backlog";
 import { makeTools } from "#tools";
 import { parseTime, printTime } from "#wire/dates";
@@ -82,13 +82,17 @@ test("many listeners that come at once are shown what is stored by turns, a litt
   const about = aResource();
   const sent = many(about).map((event, index) => ({ ...event, occurred: ago(50 - index) }));
   for (let first = 0; first < sent.length; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
-  const page = EventReader.prototype.page;
+  // By its name, for a method taken off its class is one without its `this`.
+  const pages: (this: EventReader, query: EventQuery) => Promise<EventsPage> = Reflect.get(
+    EventReader.prototype,
+    "page",
+  );
   let atOnce = 0;
   const seen = { most: 0, characters: 0 };
   const spy = vi.spyOn(EventReader.prototype, "page").mockImplementation(async function (this: EventReader, query) {
     seen.most = Math.max(seen.most, (atOnce += 1));
     try {
-      const answer = await page.call(this, query);
+      const answer = await pages.call(this, query);
       seen.characters = Math.max(seen.characters, JSON.stringify(answer.found).length);
       return answer;
     } finally {
