@@ -51,7 +51,7 @@ const INEXACT =
  */
 export function parseJson(text: string, maxDepth: number = MAX_JSON_DEPTH): unknown {
   checkDepth(text, maxDepth);
-  return INEXACT.test(text) ? exactJson.parse(text, revive) : (JSON.parse(text) as unknown);
+  return INEXACT.test(text) ? exactJson.parse(text, exactly()) : (JSON.parse(text) as unknown);
 }
 
 /** Parses a text that has no JSON of users': its numbers are JavaScript's. Throws as `parseJson` does. */
@@ -60,8 +60,21 @@ export function parsePlainJson(text: string): unknown {
   return JSON.parse(text) as unknown;
 }
 
-const revive = (_key: string, value: unknown, { source }: { source?: string }): unknown =>
-  typeof value === "number" && source !== undefined && String(value) !== source ? exactJson.rawJSON(source) : value;
+/** So many different numbers of one text are made once; `1.0` may be there a hundred thousand times. */
+const MAX_SHARED = 1_000;
+
+/** A reviver for one text. An `ExactNumber` is frozen, so places with the same number may share it. */
+function exactly() {
+  const made = new Map<string, ExactNumber>();
+  return (_key: string, value: unknown, { source }: { source?: string }): unknown => {
+    if (typeof value !== "number" || source === undefined || String(value) === source) return value;
+    const known = made.get(source);
+    if (known) return known;
+    const number = exactJson.rawJSON(source);
+    if (made.size < MAX_SHARED) made.set(source, number);
+    return number;
+  };
+}
 
 /** Whether a value of parsed JSON is a number that is carried as its text. */
 export function isExactNumber(value: unknown): value is ExactNumber {
