@@ -16,6 +16,11 @@ const DYING_MS = 30_000;
 /** By which `workerd.sh` knows the file for its process id. */
 const PID_FILE_VARIABLE = "SLUICE_PID_FILE";
 const MINUTE_MS = 60_000;
+/**
+ * V8 sizes its heaps by the memory of the machine, and lets garbage grow to four times what lives. Cloudflare gives an isolate 128 MB;
+ * so that a local server does not take half a gigabyte for 20 MB that live, it collects after a third more.
+ */
+const V8_FLAGS = "--max-semi-space-size=8 --heap-growing-percent=30";
 
 /** Where the server listens, and what it keeps and knows. */
 export interface LocalOptions {
@@ -43,6 +48,7 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
   mkdirSync(data, { recursive: true });
   const pidFile = join(data, "workerd.pid");
   await forgotten(pidFile);
+  process.env["MINIFLARE_WORKERD_V8_FLAGS"] ??= V8_FLAGS;
   runUnderWatch(pidFile);
   const workerOptions = miniflareOptions(config, script, data, options.vars);
   // Nobody may ask before the tables are there, so the port is opened by a second start of workerd.
