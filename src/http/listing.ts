@@ -14,18 +14,20 @@ export class Listing {
 }
 
 /**
- * The answer. One portion is answered at once. Of several, each is read when the client has taken the one before; should that fail, the
- * answer breaks off, which no client takes for a whole one.
+ * The answer. One portion is answered at once. Of several, the first is read before the answer begins, and each other one when the
+ * client has taken the one before; should that fail, the answer breaks off, which no client takes for a whole one.
  */
 export async function toListingResponse({ portions, around }: Listing, init: ResponseInit): Promise<Response> {
   const [only] = portions;
   if (portions.length === 1 && only) return Response.json(around(await only()), init);
   const texts = textsOf(portions, JSON.stringify(around([])));
   const bytes = new TextEncoder();
+  let first: IteratorResult<string, undefined> | null = await texts.next();
   const stream = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const { done, value } = await texts.next();
+        const { done, value } = first ?? (await nextOf(texts));
+        first = null;
         if (done) controller.close();
         else controller.enqueue(bytes.encode(value));
       },
@@ -38,6 +40,15 @@ export async function toListingResponse({ portions, around }: Listing, init: Res
   const headers = new Headers(init.headers);
   headers.set("content-type", "application/json");
   return new Response(stream, { ...init, headers });
+}
+
+async function nextOf(texts: AsyncGenerator<string, undefined>): Promise<IteratorResult<string, undefined>> {
+  try {
+    return await texts.next();
+  } catch (error) {
+    console.error("a list breaks off", error);
+    throw error;
+  }
 }
 
 async function* textsOf(portions: Portions<unknown>, frame: string): AsyncGenerator<string, undefined> {

@@ -1,5 +1,7 @@
 /** Pages of runs with long values: they come whole, and no round trip reads more of them than a portion. */
-import { beforeAll, expect, test } from "vitest";
+import { SELF } from "cloudflare:test";
+import { beforeAll, expect, test, vi } from "vitest";
+import { FlowRunStore } from "#resources/flow-runs/store";
 import { Pool } from "../objects/work-pool/pool";
 import { aFlow, aFlowRun, api, unique } from "../support/world";
 import { MOST_READ, readLarge, text } from "./support";
@@ -83,10 +85,39 @@ test("a poll of a served deployment", async () => {
   expect(polled.largest).toBeLessThan(MOST_READ);
 });
 
+test("a list that cannot be read on breaks off, and one that cannot be begun is a plain failure", async () => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  const body = JSON.stringify({ flows: { id: { any_: [flow] } } });
+  const ask = () =>
+    SELF.fetch("http://sluice/api/flow_runs/filter", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
+  type Read = (this: FlowRunStore, ids: readonly string[]) => ReturnType<FlowRunStore["readMany"]>;
+  const readMany: Read = Reflect.get(FlowRunStore.prototype, "readMany");
+  let reads = 0;
+  const failsAt = (which: number) => {
+    reads = 0;
+    return vi.spyOn(FlowRunStore.prototype, "readMany").mockImplementation(function (this: FlowRunStore, ids) {
+      if ((reads += 1) === which) return Promise.reject(new Error("D1_ERROR: the database is away"));
+      return readMany.call(this, ids);
+    });
+  };
+  const first = failsAt(1);
+  expect((await ask()).status).toBe(500);
+  first.mockRestore();
+  const second = failsAt(2);
+  const answer = await ask();
+  expect(answer.status).toBe(200);
+  await expect(answer.text()).rejects.toThrow();
+  second.mockRestore();
+  expect((await ask()).status).toBe(200);
+});
+
 test("a run that is deleted while the list is read is left out of it", async () => {
   const own = await aFlow();
   const [first = "", ...rest] = await runs({ flow_id: own }, "RUNNING");
-  const { SELF } = await import("cloudflare:test");
   const answer = await SELF.fetch("http://sluice/api/flow_runs/filter", {
     method: "POST",
     headers: { "content-type": "application/json" },
