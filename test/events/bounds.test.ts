@@ -181,10 +181,15 @@ test("a page of large events is cut, and the next one goes on", async () => {
   );
   for (const event of sent) await write([event]);
   const first = (await filterEvents({ resource: { id: [about] } })).body;
-  expect([first.total, first.events.length]).toEqual([12, 8]);
-  const rest = (await api<Page>("GET", (first.next_page ?? "").replace(/^.*\/api/, ""))).body;
-  expect([...first.events, ...rest.events].map(({ id }) => id)).toEqual(sent.map(({ id }) => id));
-  expect(rest.next_page).toBeNull();
+  expect([first.total, first.events.length]).toEqual([12, 4]);
+  const shown = [...first.events];
+  for (let next = first.next_page; next !== null;) {
+    const { body } = await api<Page>("GET", next.replace(/^.*\/api/, ""));
+    expect(body.events).toHaveLength(4);
+    shown.push(...body.events);
+    next = body.next_page;
+  }
+  expect(shown.map(({ id }) => id)).toEqual(sent.map(({ id }) => id));
 });
 
 test("events are found by their ids also beside one that the database cannot look into", async () => {

@@ -305,14 +305,10 @@ describe("a round over runs", () => {
     await untilDone(() => removeOldRuns(toolsAt(NOW, one)));
     expect(await rowsOf("flow_run")).toMatchObject([{ start_time: CUTOFF - 2 * DAY }]);
     expect(await rowsOf("log_segment")).toHaveLength(3);
-    const letters = (await rowsOf("dead_letter")).map(({ queue, key, reason }) => ({ queue, key, reason }));
-    expect(letters).toEqual([
-      {
-        queue: "retention-runs",
-        key: (await rowsOf("flow_run"))[0]?.["id"],
-        reason: expect.stringContaining("as it was meant to"),
-      },
-    ]);
+    const stuck = (await rowsOf("flow_run"))[0]?.["id"];
+    // Other tests leave letters of other runs.
+    const letters = (await rowsOf("dead_letter")).filter(({ key }) => key === stuck);
+    expect(letters).toMatchObject([{ queue: "retention-runs", reason: expect.stringContaining("as it was meant to") }]);
     await env.DB.exec("drop trigger stuck");
     await untilDone(() => removeOldRuns(toolsAt(NOW + HOUR, one)));
     expect(await rowsOf("flow_run")).toEqual([]);
