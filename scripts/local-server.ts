@@ -18,9 +18,9 @@ const PID_FILE_VARIABLE = "SLUICE_PID_FILE";
 const MINUTE_MS = 60_000;
 /**
  * V8 sizes its heaps by the memory of the machine, and lets garbage grow to four times what lives. Cloudflare gives an isolate 128 MB;
- * so that a local server does not take half a gigabyte for 20 MB that live, it collects after a third more.
+ * so that a local server does not take half a gigabyte for 20 MB that live, it collects after a fifth more.
  */
-const V8_FLAGS = "--max-semi-space-size=8 --heap-growing-percent=30";
+const V8_FLAGS = "--max-semi-space-size=4 --heap-growing-percent=20";
 
 /** Where the server listens, and what it keeps and knows. */
 export interface LocalOptions {

@@ -30,6 +30,12 @@ export const explained: Explained[] = [
     reason: "The original writes what it made of the body into the body that it repeats; ours is repeated as it came.",
   },
   {
+    scenario: "flow-runs",
+    step: /^parameters too large$/,
+    path: /^\$\.body\.(exception_detail\[0\]\.input|request_body)$/,
+    reason: "The original repeats half a megabyte twice; a refusal of ours repeats no more than 64 KB.",
+  },
+  {
     step: /^sort (NEXT_SCHEDULED_START_TIME_ASC|END_TIME_DESC)$/,
     path: /^\$\.body\[\d+\]$/,
     holds: isTurned,

@@ -175,7 +175,10 @@ export class World {
     if (status !== 201 && status !== 200) return;
     const made = MADE.find(([pattern]) => pattern.test(path));
     if (!made || text.length > 100_000) return;
-    this.addAll(JSON.parse(text), made[1]);
+    const thing = JSON.parse(text) as Made;
+    this.addAll(thing, made[1]);
+    // A pool goes with the world that it was made in: each has an object, and lists of pools ask all of them.
+    if ("default_queue_id" in made[1]) this.made.at(-1)?.push(`/work_pools/${encodeURIComponent(thing["name"] ?? "")}`);
   }
 
   /** Requests may have removed some of it already. */
