@@ -17,10 +17,16 @@ const DYING_MS = 30_000;
 const PID_FILE_VARIABLE = "SLUICE_PID_FILE";
 const MINUTE_MS = 60_000;
 /**
- * V8 sizes its heaps by the memory of the machine, and lets garbage grow to four times what lives. Cloudflare gives an isolate 128 MB;
- * so that a local server does not take half a gigabyte for 20 MB that live, it collects after a fifth more.
+ * V8 sizes its heaps by the memory of the machine: for 20 MB that live, three isolates hold 300 MB of garbage and of pages that are
+ * hardly used. With these flags it collects sooner, moves what lives together each time, and gives large pages back.
  */
-const V8_FLAGS = "--max-semi-space-size=4 --heap-growing-percent=20";
+const V8_FLAGS = [
+  "--max-semi-space-size=8",
+  "--heap-growing-percent=20",
+  "--compact-on-every-full-gc",
+  "--compaction-max-evacuated-bytes-mb=64",
+  "--no-large-page-pool",
+];
 
 /** Where the server listens, and what it keeps and knows. */
 export interface LocalOptions {
@@ -48,7 +54,7 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
   mkdirSync(data, { recursive: true });
   const pidFile = join(data, "workerd.pid");
   await forgotten(pidFile);
-  process.env["MINIFLARE_WORKERD_V8_FLAGS"] ??= V8_FLAGS;
+  process.env["MINIFLARE_WORKERD_V8_FLAGS"] ??= V8_FLAGS.join(" ");
   runUnderWatch(pidFile);
   const workerOptions = miniflareOptions(config, script, data, options.vars);
   // Nobody may ask before the tables are there, so the port is opened by a second start of workerd.
