@@ -18,13 +18,17 @@ export function shortened(column: string, as: string): string {
 }
 
 /** All columns of a table, some of them shortened. */
-export function shortenedColumns(table: SQLiteTable, long: readonly string[]): SQL {
-  const name = getTableName(table);
-  const columns = Object.values(getTableColumns(table)).map((column) => `"${name}"."${column.name}"`);
-  const isLong = new Set(long.map((one) => `"${name}"."${one}"`));
-  return sql.raw(
-    columns.map((column) => (isLong.has(column) ? shortened(column, column.split('"')[3] ?? "") : column)).join(", "),
-  );
+export function shortenedColumns<T extends SQLiteTable>(
+  table: T,
+  long: readonly (keyof T["_"]["columns"] & string)[],
+): SQL {
+  const tableName = getTableName(table);
+  const isLong = new Set<string>(long);
+  const columns = Object.values(getTableColumns(table)).map(({ name }) => {
+    const column = `"${tableName}"."${name}"`;
+    return isLong.has(name) ? shortened(column, name) : column;
+  });
+  return sql.raw(columns.join(", "));
 }
 
 /** Whether a shortened text was left out: the number of its bytes stands there instead. */
