@@ -5,6 +5,7 @@
  */
 import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import type { Database } from "#db/database";
 import type { Portions } from "#lib/portions";
 
 /** The longest text, in bytes, that a list reads with its row. */
@@ -32,7 +33,7 @@ export function shortenedColumns<T extends SQLiteTable>(
 }
 
 /** Whether a shortened text was left out: the number of its bytes stands there instead. */
-export function isLeftOut(value: unknown): boolean {
+export function isLeftOut(value: unknown): value is number {
   return typeof value === "number";
 }
 
@@ -41,7 +42,7 @@ function bytesLeftOut<Row>(row: Row, long: readonly (keyof Row)[]): number {
   let bytes = 0;
   for (const column of long) {
     const value = row[column];
-    if (typeof value === "number") bytes += value;
+    if (isLeftOut(value)) bytes += value;
   }
   return bytes;
 }
@@ -65,8 +66,37 @@ export function inPortions<Row>(
   });
 }
 
+/** The same for rows of a table that are known by their ids, each in its workspace. */
+export function rowsInFull<Row extends { id: string }>(
+  db: Database,
+  table: SQLiteTable,
+  workspaceId: string,
+  rows: readonly Row[],
+  long: readonly (keyof Row)[],
+): Portions<Row> {
+  return inPortions(
+    rows,
+    long,
+    ({ id }) => id,
+    (ids) =>
+      db.rows<Row>(sql`select * from ${table} where workspace_id = ${workspaceId}
+        and id in (select value from json_each(${JSON.stringify(ids)}))`),
+  );
+}
+
+/** A list of rows of which only ids and sizes were read, as where there is no bound on how many there are; in the same order. */
+export function readBySize<Row extends { id: string }>(
+  sizes: readonly { id: string; bytes: number }[],
+  readWhole: (ids: readonly string[]) => Promise<readonly Row[]>,
+): Portions<Row> {
+  return groupsBySize(sizes, ({ bytes }) => bytes).map((group) => async () => {
+    const found = new Map((await readWhole(group.map(({ id }) => id))).map((row) => [row.id, row]));
+    return group.flatMap(({ id }) => found.get(id) ?? []);
+  });
+}
+
 /** Items in groups of what may be read at once, in order; one group at least. An item may have nothing to be read. */
-export function groupsBySize<T>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
+function groupsBySize<T>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
   const groups: T[][] = [[]];
   let total = 0;
   for (const item of items) {

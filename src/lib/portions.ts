@@ -16,7 +16,7 @@ export function mapPortions<T, U>(
   return portions.map((portion) => async () => change(await portion()));
 }
 
-/** All of a list, for those who need no more of its items than their short values. */
+/** All of a list at once, where it is known to be short. */
 export async function allOf<T>(portions: Portions<T>): Promise<T[]> {
   const all: T[] = [];
   for (const portion of portions) all.push(...(await portion()));

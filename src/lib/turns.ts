@@ -14,7 +14,7 @@ export class Turns {
     try {
       return await work();
     } finally {
-      // Whoever waits longest takes the place over, so that nobody who comes meanwhile is first.
+      // The place goes to the work that waits longest. It is not free in between, so no later work can take it.
       const next = this.waiting.shift();
       if (next) next();
       else this.free += 1;

@@ -1,7 +1,6 @@
 /** Rows of task runs, as many read them. */
-import { sql } from "drizzle-orm";
 import type { Database } from "#db/database";
-import { inPortions, shortenedColumns } from "#db/long-values";
+import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { task_run } from "#db/tables/task-run";
 import type { Portions } from "#lib/portions";
 
@@ -15,12 +14,5 @@ export const TASK_RUN_IN_LIST = shortenedColumns(task_run, LONG);
 
 /** Task runs that were read without long values, with them. */
 export function taskRunsInFull(db: Database, workspaceId: string, rows: readonly TaskRunRow[]): Portions<TaskRunRow> {
-  return inPortions(
-    rows,
-    LONG,
-    ({ id }) => id,
-    (ids) =>
-      db.rows<TaskRunRow>(sql`select * from ${task_run} where ${task_run.workspace_id} = ${workspaceId}
-        and ${task_run.id} in (select value from json_each(${JSON.stringify(ids)}))`),
-  );
+  return rowsInFull(db, task_run, workspaceId, rows, LONG);
 }

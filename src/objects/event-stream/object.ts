@@ -30,7 +30,7 @@ const ids = systemIds();
 
 /** After so many messages of a socket all is written before the next is read; a divisor of the client's 700. Each costs a pause. */
 const WRITTEN_EVERY = 350;
-/** How long after a write of reports a read is told to look at the database again: its first look may have come before the write. */
+/** For so long after reports were written, a reader is told to read the database again: it may have read before they were there. */
 const JUST_NOW: Micros = 2_000_000;
 
 /** More is not read of one message: as much as of a request's body. */

@@ -44,7 +44,9 @@ export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRo
   const changes = columnsOfVersion(version);
   checkParameters({ ...deployment, ...changes }, deployment.paused === 1 ? [] : schedulesOf(deployment));
   await commitChange(tools, deployment, { body: {}, changes, schedules: [] });
-  const [newest] = await allOf(await listVersions(tools, key.id, { limit: 1, offset: 0, withArchived: true }));
+  const store = storeOf(tools, key.id);
+  const page = rowsOf(await tools.db.rows(store.list({ limit: 1, offset: 0, withArchived: true })));
+  const [newest] = await allOf(store.inFull(tools.db, page));
   if (!newest) throw unavailable("The deployment was deleted in the meantime.", 1);
   return newest;
 }

@@ -3,7 +3,8 @@ import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { flow } from "#db/tables/flow";
 import { estimatedRunTime } from "#db/run-estimates";
-import { groupsBySize } from "#db/long-values";
+import { readBySize } from "#db/long-values";
+import type { TaskRunRow } from "#db/rows/task-runs";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
@@ -11,9 +12,7 @@ import { readRecorded } from "#events/read-recorded";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
-import type { Portions } from "#lib/portions";
-
-import type { TaskRunRow } from "#db/rows/task-runs";
+import { mapPortions, type Portions } from "#lib/portions";
 import { statesOf } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
@@ -43,14 +42,12 @@ export async function readDependencies(
   if (tasks.length > MAX_NODES) throw refused(400, `The graph of flow run ${id} has more than ${MAX_NODES} nodes.`);
   const now = tools.clock();
   // There may be thousands, so they are first read by their size alone.
-  return groupsBySize(tasks, ({ bytes }) => Number(bytes)).map((group) => async () => {
-    const ids = group.map((task) => String(task["id"]));
-    const rows = await tools.db.rows<TaskRunRow>(
+  const whole = readBySize(tasks as unknown as { id: string; bytes: number }[], (ids) =>
+    tools.db.rows<TaskRunRow>(
       sql`select * from ${task_run} where workspace_id = ${workspaceId} and id in (select value from json_each(${JSON.stringify(ids)}))`,
-    );
-    const found = new Map(rows.map((row) => [row.id, row]));
-    return ids.flatMap((one) => found.get(one) ?? []).map((row) => printDependency(row, now));
-  });
+    ),
+  );
+  return mapPortions(whole, (rows) => rows.map((row) => printDependency(row, now)));
 }
 
 interface TaskInput {

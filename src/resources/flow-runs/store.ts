@@ -43,7 +43,7 @@ const STATE_IN_LIST = sql.raw(
 );
 
 /** Selects flow runs with state and pool; what follows may say `where`, `order by` and `limit` over `flow_run`. */
-export function selectFlowRuns(rest: SQL): SQL {
+function selectFlowRuns(rest: SQL): SQL {
   return selectWith(sql`${flow_run}.*, ${STATE_COLUMNS}`, rest);
 }
 

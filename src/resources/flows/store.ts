@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, readJson } from "#db/database";
-import { inPortions, shortenedColumns } from "#db/long-values";
+import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { flow } from "#db/tables/flow";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
@@ -54,14 +54,7 @@ export class FlowStore {
 
   /** Flows that were read without long values, with them. */
   inFull(rows: readonly FlowRow[]): Portions<FlowRow> {
-    return inPortions(
-      rows,
-      LONG,
-      ({ id }) => id,
-      (ids) =>
-        this.db.rows<FlowRow>(sql`select * from ${flow} where ${flow.workspace_id} = ${this.workspaceId}
-          and ${flow.id} in (select value from json_each(${JSON.stringify(ids)}))`),
-    );
+    return rowsInFull(this.db, flow, this.workspaceId, rows, LONG);
   }
 
   /** How many flows there are. */

@@ -1,10 +1,10 @@
 /** States of flow runs in D1, of one workspace. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
-import { groupsBySize } from "#db/long-values";
+import { readBySize } from "#db/long-values";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run_state } from "#db/tables/flow-run";
-import type { Portions } from "#lib/portions";
+import { mapPortions, type Portions } from "#lib/portions";
 import type { State, StateType } from "#wire/state";
 
 const STATE_BYTES = sql.raw(
@@ -41,10 +41,10 @@ export class FlowRunStateStore {
         from ${stateIdsOf(sql`r.workspace_id = ${this.workspaceId} and r.id = ${flowRunId}`)} listed
         cross join ${flow_run_state} s on s.id = listed.id order by s.timestamp, listed.place`,
     );
-    return groupsBySize(sizes, ({ bytes }) => bytes).map((group) => async () => {
-      const found = new Map((await this.readMany(group.map(({ id }) => id))).map((row) => [row.id, row]));
-      return group.flatMap(({ id }) => found.get(id) ?? []).map(stateOfRow);
-    });
+    return mapPortions(
+      readBySize(sizes, (ids) => this.readMany(ids)),
+      (rows) => rows.map(stateOfRow),
+    );
   }
 
   private readMany(ids: readonly string[]): Promise<Row[]> {

@@ -8,7 +8,6 @@ import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { randomName } from "#lib/names";
 import { mapPortions, type Portions } from "#lib/portions";
-
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { setTaskRunState } from "#orchestration/set-task-run-state";

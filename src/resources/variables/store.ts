@@ -1,7 +1,7 @@
 /** Variables in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
-import { inPortions, shortenedColumns } from "#db/long-values";
+import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { variable } from "#db/tables/variable";
 import type { Portions } from "#lib/portions";
 import { printTime } from "#wire/dates";
@@ -36,14 +36,7 @@ export class VariableStore {
     const rows = await this.db.rows<VariableRow>(
       sql`select ${IN_LIST} from ${variable} where ${where} order by ${order} limit ${limit} offset ${offset}`,
     );
-    return inPortions(
-      rows,
-      LONG,
-      ({ id }) => id,
-      (ids) =>
-        this.db.rows<VariableRow>(sql`select * from ${variable} where ${variable.workspace_id} = ${this.workspaceId}
-          and ${variable.id} in (select value from json_each(${JSON.stringify(ids)}))`),
-    );
+    return rowsInFull(this.db, variable, this.workspaceId, rows, LONG);
   }
 
   /** How many variables there are. */
