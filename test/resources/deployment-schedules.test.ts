@@ -1,3 +1,4 @@
+import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { aFlow, api, unique } from "../support/world";
 
@@ -184,6 +185,26 @@ test("the schedules of a deployment have a bound in bytes together, however they
     (await read(id)).map(({ parameters }) => (parameters["p"] as string).length).toSorted((a, b) => a - b),
   ).toEqual([20_000, 150_000, 205_000]);
   expect((await api("POST", "/deployments/filter", { flows: {} })).status).toBe(200);
+});
+
+test("schedules that an older release took beyond the bound can be paused, changed and taken away, not enlarged", async () => {
+  const small = { schedule: HOURLY, slug: "small", parameters: { p: "x".repeat(100) } };
+  const { id } = await aDeployment([{ schedule: HOURLY, slug: "large" }, small]);
+  await env.DB.prepare(
+    "UPDATE deployment_schedule SET parameters = json_object('p', hex(zeroblob(450000))) WHERE deployment_id = ? AND slug = 'large'",
+  )
+    .bind(id)
+    .run();
+  const schedules = await read(id);
+  const change = (slug: string, body: Record<string, unknown>) =>
+    api("PATCH", `/deployments/${id}/schedules/${schedules.find((one) => one.slug === slug)?.id}`, body);
+  expect((await change("large", { active: false })).status).toBe(204);
+  expect((await api("PATCH", `/deployments/${id}`, { schedules: [{ slug: "large", active: true }] })).status).toBe(204);
+  expect((await change("small", { parameters: { p: "x".repeat(101) } })).status).toBe(422);
+  expect((await api("POST", `/deployments/${id}/schedules`, [{ schedule: HOURLY }])).status).toBe(422);
+  expect((await change("small", { parameters: { p: "x".repeat(99) } })).status).toBe(204);
+  expect((await change("large", { parameters: {} })).status).toBe(204);
+  expect((await read(id)).find(({ slug }) => slug === "large")).toMatchObject({ active: true, parameters: {} });
 });
 
 describe("a schedule without an end", () => {

@@ -27,7 +27,7 @@ export async function addSchedules(
   const before = await readWithDot(tools, id);
   if (wishes.length === 0) return [];
   const rows = scheduleRows(tools, id, wishes, { isPaused: before.paused === 1 });
-  checkAll([...schedulesOf(before), ...rows]);
+  checkAll([...schedulesOf(before), ...rows], schedulesOf(before));
   checkParameters(before, rows);
   const store = storeOf(tools);
   try {
@@ -52,7 +52,7 @@ export async function updateSchedule(
   const changes = changesOf(tools, wish);
   const before = await readWithSchedule(tools, id, scheduleId);
   const after = schedulesOf(before).map((row) => (row.id === scheduleId ? { ...row, ...changes } : row));
-  checkAll(after);
+  checkAll(after, schedulesOf(before));
   checkParameters(
     before,
     after.filter((row) => row.id === scheduleId),

@@ -111,7 +111,8 @@ function mergeBySlug(
   );
   const added = scheduleRows(tools, before.id, fresh, { isPaused: before.paused === 1 });
   const changesById = new Map(changed.map(({ row, changes }) => [row.id, changes]));
-  checkAll([...[...present.values()].map((row) => ({ ...row, ...changesById.get(row.id) })), ...added]);
+  const untouchedOrChanged = [...present.values()].map((row) => ({ ...row, ...changesById.get(row.id) }));
+  checkAll([...untouchedOrChanged, ...added], [...present.values()]);
   const renamed = changed.filter(({ wish }) => wish.replaces);
   return [
     // Two schedules may exchange their slugs, so the old ones go first.

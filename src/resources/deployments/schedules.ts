@@ -20,16 +20,24 @@ export interface Around {
   before?: readonly ScheduleRow[];
 }
 
-/** Throws 422 where a deployment would have more schedules than one may have, or larger ones. */
-export function checkAll(schedules: readonly Pick<ScheduleRow, "schedule" | "parameters">[]): void {
-  if (schedules.length > MOST_SCHEDULES)
+/**
+ * Throws 422 where a deployment would have too many schedules, or too large ones. Schedules that were beyond the bound
+ * `before`, which older releases allowed, may be changed as long as they do not grow.
+ */
+export function checkAll(schedules: readonly Written[], before: readonly Written[] = []): void {
+  if (schedules.length > Math.max(MOST_SCHEDULES, before.length))
     throw unprocessable(`A deployment has at most ${MOST_SCHEDULES} schedules, not ${schedules.length}.`);
-  const bytes = schedules.reduce((sum, one) => sum + byteLength(one.schedule) + byteLength(one.parameters), 0);
-  if (bytes > MAX_SCHEDULES_BYTES)
+  const bytes = bytesOf(schedules);
+  if (bytes > MAX_SCHEDULES_BYTES && bytes > bytesOf(before))
     throw unprocessable(
       `The schedules of a deployment have at most ${MAX_SCHEDULES_BYTES} bytes as JSON, not ${bytes}.`,
     );
 }
+
+type Written = Pick<ScheduleRow, "schedule" | "parameters">;
+
+const bytesOf = (schedules: readonly Written[]) =>
+  schedules.reduce((sum, one) => sum + byteLength(one.schedule) + byteLength(one.parameters), 0);
 
 /** Of all schedules of a deployment together, which are read as one value; D1 takes 2 MB, and each is quoted in it once more. */
 const MAX_SCHEDULES_BYTES = 800_000;
