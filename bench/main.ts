@@ -13,6 +13,7 @@ import { quantile } from "./measure.ts";
 import { OPERATIONS } from "./operations.ts";
 import type { Operation } from "./operations.ts";
 import { measurePolls } from "./polls.ts";
+import { profileWhile } from "./profile.ts";
 import { costTable, decimals, failureLines, growthTable, millionTable, rateTable, table } from "./report.ts";
 import type { MillionRuns, Result } from "./report.ts";
 import { measureInterleaved } from "./rounds.ts";
@@ -38,10 +39,14 @@ const USAGE = `npm run bench -- --target NAME=URL [--target NAME=URL …]
   --stock-always        replays also where the server does not tell its cost
   --polls 500           instead of the above: so many idle polls a second, over --pools 10
   --events 20000        instead of the above: so many events, over --sockets 1,4; --rounds of them
+  --profile PORT        profiles what is measured on the one target, started with "npm start -- --inspect PORT"
   --due-to-pending      instead of the above: needs a worker on --pool NAME; --runs 30`;
 
 /** The name by which `--only` asks for the replay of a stock client. */
 const STOCK = "stock";
+
+/** Chrome's developer tools open it, and so does https://www.speedscope.app. */
+const PROFILE_FILE = "bench.cpuprofile";
 
 const { values: options } = parseArgs({
   options: {
@@ -62,6 +67,7 @@ const { values: options } = parseArgs({
     pools: { type: "string", default: "10" },
     events: { type: "string" },
     sockets: { type: "string", default: "1,4" },
+    profile: { type: "string" },
     "due-to-pending": { type: "boolean", default: false },
     pool: { type: "string" },
     runs: { type: "string", default: "30" },
@@ -83,6 +89,14 @@ async function main(): Promise<void> {
     return;
   }
   if (new Set(targets.map((target) => target.name)).size < targets.length) throw new Error("two targets have one name");
+  if (options.profile === undefined) return await measure(targets);
+  if (targets.length > 1) throw new Error("a profile is of one target");
+  const port = positive("--profile", options.profile);
+  console.log(await profileWhile(port, PROFILE_FILE, () => measure(targets)));
+  console.log(`Written to ${PROFILE_FILE}`);
+}
+
+async function measure(targets: readonly Target[]): Promise<void> {
   if (options["due-to-pending"]) return await runDueToPending(targets);
   if (options.polls !== undefined) return await runPolls(targets, positive("--polls", options.polls));
   if (options.events !== undefined) return await runEvents(targets, positive("--events", options.events));

@@ -36,6 +36,8 @@ export interface LocalOptions {
   data: string;
   /** Bindings of text, among them the keys. */
   vars: Record<string, string>;
+  /** The port of V8's inspector, for debuggers and profiles; none without it. */
+  inspect?: number | undefined;
 }
 
 /** A server that answers. */
@@ -56,7 +58,7 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
   await forgotten(pidFile);
   process.env["MINIFLARE_WORKERD_V8_FLAGS"] ??= V8_FLAGS.join(" ");
   runUnderWatch(pidFile);
-  const workerOptions = miniflareOptions(config, script, data, options.vars);
+  const workerOptions = miniflareOptions(config, script, data, options);
   // Nobody may ask before the tables are there, so the port is opened by a second start of workerd.
   const miniflare = new Miniflare(workerOptions);
   for (const database of config.d1_databases) {
@@ -81,7 +83,7 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
  * Everything but the public port: the Worker is to listen there itself (`unsafeDirectSockets`), for by way of miniflare's
  * own entry each request would pass through a second Worker. That entry has a port of its own, for crons and migrations.
  */
-function miniflareOptions(config: WranglerConfig, script: string, data: string, vars: Record<string, string>) {
+function miniflareOptions(config: WranglerConfig, script: string, data: string, { vars, inspect }: LocalOptions) {
   const classes = new Set(config.migrations.flatMap((migration) => migration.new_sqlite_classes));
   return {
     name: config.name,
@@ -90,6 +92,7 @@ function miniflareOptions(config: WranglerConfig, script: string, data: string, 
     log: new NoOpLog(),
     cf: false,
     logRequests: false,
+    ...(inspect !== undefined && { inspectorPort: inspect }),
     compatibilityDate: config.compatibility_date,
     compatibilityFlags: config.compatibility_flags,
     modules: [{ type: "ESModule" as const, path: "worker.js", contents: script }],

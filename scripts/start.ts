@@ -10,6 +10,7 @@ const HELP = `npm start [-- options]: runs Sluice on this machine.
   --port N     the port (4200)
   --host H     the address to listen on (127.0.0.1); any but loopback needs SLUICE_API_KEY or SLUICE_AUTH_STRING
   --data DIR   the folder of its data (.sluice); one server at a time
+  --inspect N  the port of V8's inspector, for a debugger or a profile (docs/performance.md)
   --help       this text
 
 SLUICE_API_KEY      the key that clients send as PREFECT_API_KEY
@@ -36,6 +37,7 @@ function readOptions() {
         port: { type: "string", default: "4200" },
         host: { type: "string", default: "127.0.0.1" },
         data: { type: "string", default: ".sluice" },
+        inspect: { type: "string" },
         help: { type: "boolean", default: false },
       },
     });
@@ -47,6 +49,13 @@ function readOptions() {
 
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+function portOf(name: string, text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    giveUp(`${name} takes a number from 1 to 65535, not "${text}".`);
+  return port;
 }
 
 /** What clients may call a server that listens there: what was set, and the names of the address, or of the whole machine. */
@@ -116,9 +125,8 @@ if (options.help) {
   process.exit(0);
 }
 
-const port = Number(options.port);
-if (!Number.isInteger(port) || port < 1 || port > 65_535)
-  giveUp(`--port takes a number from 1 to 65535, not "${options.port}".`);
+const port = portOf("--port", options.port);
+const inspect = options.inspect === undefined ? undefined : portOf("--inspect", options.inspect);
 const host = options.host === "localhost" ? "127.0.0.1" : options.host;
 const set = Object.entries(process.env).flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []));
 const secrets = Object.fromEntries(set.filter(([name]) => KEYS.includes(name)));
@@ -140,7 +148,7 @@ if (problem) giveUp(`Cannot listen on ${host}, port ${port}: ${problem.message}`
 
 const lock = lockOrGiveUp(options.data);
 const vars = { ...secrets, ...services, ...access };
-stopOnSignals(await startLocalServer({ host, port, data: options.data, vars }), lock);
+stopOnSignals(await startLocalServer({ host, port, data: options.data, vars, inspect }), lock);
 const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;
 console.log(`Sluice is at ${url} (API: ${url}/api, its documentation: ${url}/docs). Data: ${options.data}. Ctrl-C stops it.

@@ -1,0 +1,87 @@
+/** A profile of the Worker's one thread while something is measured, by V8's own profiler through workerd's inspector. */
+import { writeFileSync } from "node:fs";
+
+/** What V8 writes: a tree of calls, and which node of it was found at each sample. Times are in microseconds. */
+interface CpuProfile {
+  nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number } }[];
+  samples: number[];
+  timeDeltas: number[];
+}
+
+/** What the inspector answers. */
+interface Answer {
+  result?: unknown;
+  error?: { message: string };
+}
+
+/** How many functions are listed. */
+const LISTED = 40;
+const SAMPLE_EVERY_US = 200;
+
+/**
+ * Runs `work` under the profiler of the server that was started with `npm start -- --inspect PORT`, and writes what Chrome's
+ * developer tools open as `file`. Gives a table of the functions in which most time was spent.
+ */
+export async function profileWhile(port: number, file: string, work: () => Promise<void>): Promise<string> {
+  const inspector = await connect(port);
+  try {
+    await inspector.send("Profiler.enable");
+    await inspector.send("Profiler.setSamplingInterval", { interval: SAMPLE_EVERY_US });
+    await inspector.send("Profiler.start");
+    await work();
+    const { profile } = (await inspector.send("Profiler.stop")) as { profile: CpuProfile };
+    writeFileSync(file, JSON.stringify(profile));
+    return selfTimes(profile);
+  } finally {
+    inspector.close();
+  }
+}
+
+async function connect(port: number) {
+  const listed = (await (await fetch(`http://127.0.0.1:${port}/json`)).json()) as { webSocketDebuggerUrl: string }[];
+  const url = listed[0]?.webSocketDebuggerUrl;
+  if (url === undefined) throw new Error(`nothing is to be inspected on port ${port}`);
+  const socket = new WebSocket(url);
+  await new Promise((resolve, reject) => {
+    socket.addEventListener("open", resolve);
+    socket.addEventListener("error", () => reject(new Error(`no inspector answers at ${url}`)));
+  });
+  const waiting = new Map<number, (answer: Answer) => void>();
+  socket.addEventListener("message", ({ data }) => {
+    const { id, ...answer } = JSON.parse(String(data)) as Answer & { id?: number };
+    if (id !== undefined) waiting.get(id)?.(answer);
+  });
+  let lastId = 0;
+  return {
+    send(method: string, params: object = {}): Promise<unknown> {
+      const id = ++lastId;
+      return new Promise((resolve, reject) => {
+        waiting.set(id, ({ result, error }) => (error ? reject(new Error(error.message)) : resolve(result)));
+        socket.send(JSON.stringify({ id, method, params }));
+      });
+    },
+    close: () => socket.close(),
+  };
+}
+
+/** The functions by the time in which they themselves ran, not those that they called. */
+function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): string {
+  const names = new Map(
+    nodes.map(({ id, callFrame: { functionName, lineNumber } }) => [
+      id,
+      `${functionName || "(anonymous)"} :${lineNumber + 1}`,
+    ]),
+  );
+  const times = new Map<string, number>();
+  let total = 0;
+  for (const [index, id] of samples.entries()) {
+    const name = names.get(id) ?? "";
+    const time = timeDeltas[index] ?? 0;
+    if (name.startsWith("(idle)")) continue;
+    times.set(name, (times.get(name) ?? 0) + time);
+    total += time;
+  }
+  const sorted = [...times].sort(([, one], [, other]) => other - one).slice(0, LISTED);
+  const lines = sorted.map(([name, time]) => `${((100 * time) / total).toFixed(1).padStart(5)} %  ${name}`);
+  return [`${(total / 1000).toFixed(0)} ms of work`, ...lines].join("\n");
+}
