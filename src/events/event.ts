@@ -22,13 +22,6 @@ export const RESOURCE_ID = "prefect.resource.id";
 /** The label that says what a related resource has to do with the event. */
 export const RESOURCE_ROLE = "prefect.resource.role";
 
-const wrong =
-  (check: (labels: Record<string, string>) => string | null) =>
-  (labels: Record<string, string>, context: z.RefinementCtx) => {
-    const message = check(labels);
-    if (message) context.addIssue({ code: "custom", message });
-  };
-
 function wrongResource(labels: Record<string, string>): string | null {
   if (Object.keys(labels).length > MAX_LABELS) return `The maximum number of labels per resource is ${MAX_LABELS}`;
   if (labels[RESOURCE_ID] === undefined) return `Resources must include the ${RESOURCE_ID} label`;
@@ -50,24 +43,27 @@ function wrongRelated(labels: Record<string, string>): string | null {
 }
 
 /** Text by text, the very object that was sent: a copy would lose a label called `__proto__`. */
-const Labels = z
-  .custom<Record<string, string>>(isObject, {
-    message: "Input should be a valid dictionary",
-    params: { type: "dict_type" },
-  })
-  .superRefine((labels, context) => {
-    const wrong = Object.keys(labels).find((label) => typeof labels[label] !== "string");
-    if (wrong !== undefined)
-      context.addIssue({ code: "invalid_type", expected: "string", path: [wrong], input: labels[wrong] });
-  })
-  .meta({ type: "object", additionalProperties: { type: "string" } });
+const labels = (check: (labels: Record<string, string>) => string | null) =>
+  z
+    .custom<Record<string, string>>(isObject, {
+      message: "Input should be a valid dictionary",
+      params: { type: "dict_type" },
+    })
+    .superRefine((given, context) => {
+      const wrong = Object.keys(given).find((label) => typeof given[label] !== "string");
+      if (wrong !== undefined)
+        context.addIssue({ code: "invalid_type", expected: "string", path: [wrong], input: given[wrong] });
+      const message = check(given);
+      if (message) context.addIssue({ code: "custom", message });
+    })
+    .meta({ type: "object", additionalProperties: { type: "string" } });
 
 /** What an event is about: labels, among them `prefect.resource.id`. */
-export const Resource = Labels.superRefine(wrong(wrongResource)).meta({ id: "Resource" });
+export const Resource = labels(wrongResource).meta({ id: "Resource" });
 export type Resource = z.output<typeof Resource>;
 
 /** What an event has to do with, and how. */
-export const RelatedResource = Labels.superRefine(wrong(wrongRelated)).meta({ id: "RelatedResource" });
+export const RelatedResource = labels(wrongRelated).meta({ id: "RelatedResource" });
 
 /** An event as a client sends it; holds `occurred` as RFC 3339 text in UTC. */
 export const Event = z

@@ -7,8 +7,16 @@ import { numberOf } from "#lib/json";
 const PATTERN =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*(Z|z|[+-]\d{2}(?::?\d{2})?))?)?$/;
 
+/** A time as most clients send it: in UTC, without a fraction or with six digits, in a year from 100 on, on a day that every month has. */
+const PLAIN =
+  /^(?!00)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{6})?(?:Z|\+00:00)$/;
+/** How much of a plain time is whole seconds, and where its fraction ends. */
+const SECONDS_END = 19;
+const FRACTION_END = 26;
+
 const MICROS_PER_SECOND = 1_000_000;
 const MILLIS_PER_SECOND = 1_000;
+const MICROS_PER_MILLI = 1_000;
 
 /** The first second of the year 1, the earliest that Python's `datetime` knows. */
 const FIRST_SECOND = -62_135_596_800;
@@ -30,6 +38,20 @@ const LAST_TIME_TEXT = "9999-12-31T23:59:59.999999Z";
  */
 export function parseTime(text: string | number): Micros | undefined {
   if (typeof text === "number") return fromNumber(text);
+  return PLAIN.test(text) ? fromPlain(text) : fromText(text);
+}
+
+/** Reads the digits where they stand, which takes a tenth of the time. */
+function fromPlain(text: string): Micros {
+  const two = (at: number) => text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 11 * ZERO;
+  const millis = Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17));
+  const micros = text[SECONDS_END] === "." ? two(20) * 10_000 + two(22) * 100 + two(24) : 0;
+  return millis * MICROS_PER_MILLI + micros;
+}
+
+const ZERO = 48;
+
+function fromText(text: string): Micros | undefined {
   const match = PATTERN.exec(text.trim());
   if (!match) return /^-?\d+(\.\d+)?$/.test(text.trim()) ? fromNumber(Number(text)) : undefined;
   const [, year, month, day, hour, minute, second, fraction, zone] = match;
@@ -117,6 +139,11 @@ export const TimeAsText = plain(z.union([z.string(), z.number()], "!value_error|
 
 /** A zone moves whole minutes, so the fraction of a second is the one that was written. */
 function withMicrosOf(value: string | number, time: Micros): string {
+  if (typeof value === "string" && PLAIN.test(value)) {
+    const seconds = value.slice(0, SECONDS_END);
+    const fraction = value[SECONDS_END] === "." ? value.slice(SECONDS_END, FRACTION_END) : "";
+    return `${seconds}${fraction === ".000000" ? "" : fraction}Z`;
+  }
   const fraction = typeof value === "string" ? PATTERN.exec(value.trim())?.[7] : undefined;
   if (typeof value === "number" || fraction === undefined) return printTime(time);
   // Without its fraction the time is exact in every year.

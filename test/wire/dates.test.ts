@@ -73,3 +73,28 @@ test("a time that no year has is shown as the nearest one that has", () => {
 test("any number is printed", () => {
   fc.assert(fc.property(fc.double(), (time) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$/.test(printTime(time))));
 });
+
+test("a time is read alike however its zone is spelled", () => {
+  const two = (from: number, to: number) => fc.integer({ min: from, max: to }).map((n) => String(n).padStart(2, "0"));
+  const year = fc.integer({ min: 0, max: 9999 }).map((n) => String(n).padStart(4, "0"));
+  const fraction = fc.oneof(
+    fc.constant(""),
+    fc.integer({ min: 0, max: 999_999 }).map((n) => `.${String(n).padStart(6, "0")}`),
+  );
+  fc.assert(
+    fc.property(
+      fc.tuple(year, two(0, 13), two(0, 32)),
+      fc.tuple(two(0, 24), two(0, 60), two(0, 60)),
+      fraction,
+      (date, time, micros) => {
+        const text = `${date.join("-")}T${time.join(":")}${micros}`;
+        const read = parseTime(`${text}-00:00`);
+        for (const zone of ["Z", "+00:00", ""]) expect(parseTime(text + zone)).toBe(read);
+        const kept = (zone: string) => TimeAsText.safeParse(text + zone).data;
+        expect(kept("Z")).toBe(kept("-00:00"));
+        expect(kept("+00:00")).toBe(kept("-00:00"));
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});

@@ -69,7 +69,9 @@ export class EventGatherer {
       if (again) this.aside.delete(id);
       if (this.isWritten(id) || this.aside.has(id)) continue;
       const written = this.waiting.get(id) ?? this.put(event);
-      writes.set(written, [...(writes.get(written) ?? []), id]);
+      const ids = writes.get(written);
+      if (ids) ids.push(id);
+      else writes.set(written, [id]);
     }
     const asides = await Promise.all(
       [...writes].map(async ([written, ids]) => {
