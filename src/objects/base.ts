@@ -6,25 +6,8 @@ import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
-
-/** The version of the calls this code sends: JSON in a body. The one before, in a header of itty-durable's, is still understood. */
-export const CALL_VERSION = 2;
-
-/** Where calls are sent to. */
-export const CALL_PATH = "/call";
-
-/** A call as it travels. */
-export interface Call {
-  v: number;
-  method: string;
-  args: unknown[];
-}
-
-/** Who the object is, told by each caller and kept. */
-export interface Identity {
-  workspace: string;
-  name: string;
-}
+import { makeTools, type Tools } from "#tools";
+import { type Call, CALL_PATH, CALL_VERSION } from "#objects/call";
 
 /** itty-durable's class with the types it leaves open. */
 const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unknown as new (
@@ -92,6 +75,11 @@ export abstract class SluiceObject extends Durable {
     for (const [index, statements] of all.entries()) if (index >= version) this.sql.exec(statements);
     if (version < all.length) this.writeMeta("version", String(all.length));
     this.opened = true;
+  }
+
+  /** The tools of the object's own work. */
+  toolsOf(workspace: string): Tools {
+    return makeTools(this.bindings, workspace, (work) => this.state.waitUntil(work));
   }
 
   /** A kept word about the object itself. */

@@ -1,7 +1,7 @@
 /** Calls of objects: typed, with a version, as JSON in a request's body. Headers have a bound of a few kilobytes. */
 import { type Cost, spend } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
-import { CALL_PATH, CALL_VERSION, type Call } from "#objects/base";
+import { CALL_PATH, CALL_VERSION, type Call } from "#objects/call";
 
 type Promised<T> = {
   [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;

@@ -12,7 +12,7 @@ import { readFacts } from "#events/facts";
 import type { FlowRunFacts } from "#events/lifecycle";
 import type { DeploymentFacts, FlowRunColumns, FlowRunPolicy } from "#orchestration/transition";
 import { readReliability } from "#wire/reliability";
-import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#resources/flow-runs/store";
+import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { State, StateType } from "#wire/state";
 
 /** The run's row with what the decision and the event need of its surroundings. */

@@ -37,7 +37,7 @@ import { releaseSlots } from "#orchestration/secure-slots";
 import { shutOut } from "#orchestration/shut-out";
 import { isNewsToPool, liveRunOf, tellPools } from "#orchestration/tell-pools";
 import type { Decision, FlowRunContext, Policy } from "#orchestration/transition";
-import { stateOf } from "#resources/flow-runs/store";
+import { stateOf } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 

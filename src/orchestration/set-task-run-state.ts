@@ -17,7 +17,7 @@ import type { Orchestrated } from "#orchestration/result";
 import { askForTagSlots, needOf, releaseSlots } from "#orchestration/secure-slots";
 import { shutOut } from "#orchestration/shut-out";
 import type { Decision, EnclosingFlowRun, Policy, TaskRunContext } from "#orchestration/transition";
-import { STATE_COLUMNS, type StateColumns, stateOf } from "#resources/flow-runs/store";
+import { STATE_COLUMNS, type StateColumns, stateOf } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 

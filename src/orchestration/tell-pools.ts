@@ -1,10 +1,10 @@
 /** After a commit: the work pools' objects learn of the runs that were made or changed. */
 import { noticeRuns } from "#objects/work-pool/client";
-import type { LiveRun } from "#objects/work-pool/live-run";
 import type { LoadedRow } from "#orchestration/loaded";
 import { HOLDING_STATES } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
+import type { LiveRun } from "#objects/work-pool/messages";
 
 /** What a pool's object must know of a run as it stands; null for a run without a pool. */
 export function liveRunOf(row: LoadedRow, type: StateType): LiveRun | null {

@@ -1,7 +1,7 @@
 /** Pages of runs with long values: they come whole, and no round trip reads more of them than a portion. */
 import { env, SELF } from "cloudflare:test";
 import { beforeAll, expect, test, vi } from "vitest";
-import { FlowRunStore } from "#resources/flow-runs/store";
+import { FlowRunStore } from "#db/rows/flow-runs";
 import { Pool } from "../objects/work-pool/pool";
 import { aFlow, aFlowRun, api, unique } from "../support/world";
 import { MOST_READ, readLarge, text } from "./support";

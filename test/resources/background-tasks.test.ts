@@ -5,7 +5,7 @@ import { receiveEvent } from "#events/event";
 import type { Clock } from "#lib/clock";
 import { objectName } from "#objects/client";
 import { enqueueTaskRun } from "#objects/task-queue/client";
-import { selectScheduled } from "#objects/task-queue/repair";
+import { selectScheduled } from "#resources/task-runs/queued-runs";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { makeTools } from "#tools";
 import { newState } from "#wire/state";

@@ -4,7 +4,7 @@ import { DEFAULT_WORKSPACE } from "#env";
 import { objectName } from "#objects/client";
 import { noticeDeployments, noticeRuns } from "#objects/work-pool/client";
 import type { WorkPool } from "#objects/work-pool/object";
-import { ensureQueue } from "#resources/work-queues/queues";
+import { ensureQueue } from "#resources/work-pools/queues";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import { makeTools } from "#tools";
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { freePriority, reorderQueues } from "#resources/work-queues/priorities";
+import { freePriority, reorderQueues } from "#resources/work-pools/queue-priorities";
 
 test.for([
   { taken: [], free: 1 },

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Database } from "#db/database";
 import { noCost } from "#lib/cost";
-import { FlowRunStore } from "#resources/flow-runs/store";
+import { FlowRunStore } from "#db/rows/flow-runs";
 import { countOldRuns } from "#services/run-counts";
 import { makeTools } from "#tools";
 import { aFlowRun, api, WORKSPACE } from "../support/world";

@@ -1,11 +1,11 @@
 /** What the rest of the code asks of, and tells, the `ConcurrencyLimits` object. */
 import { objectClient, objectName } from "#objects/client";
-import type { Holder } from "#objects/concurrency-limits/ledger";
 import type {
   AcquireAnswer,
   AcquireAsk,
   Change,
   ConcurrencyLimitsMethods,
+  Holder,
   MinimalLimit,
   Usage,
 } from "#objects/concurrency-limits/messages";

@@ -1,5 +1,6 @@
 /** Who holds which slots of concurrency limits. What is in use is the sum of what is held. Pure: no clock of its own, and rows go to a store. */
 import type { Micros } from "#lib/clock";
+import type { Hold, Holder, Lease } from "#objects/concurrency-limits/messages";
 
 /** A limit as far as its slots are concerned. */
 export interface Limit {
@@ -9,30 +10,6 @@ export interface Limit {
   active: boolean;
   /** How fast taken slots run off by themselves; 0 where they are held until they are given back. */
   slot_decay_per_second: number;
-}
-
-/** Whose lease it is. */
-export interface Holder {
-  type: "flow_run" | "task_run" | "deployment";
-  id: string;
-}
-
-/** What a lease holds of one limit. Slots of a limit with decay run off among the limit's loose ones. */
-export interface Hold {
-  limit_id: string;
-  slots: number;
-  runs_off: boolean;
-}
-
-/** Slots that are held until they are given back or until a time. */
-export interface Lease {
-  id: string;
-  created: Micros;
-  /** Null for one that does not expire. */
-  expires: Micros | null;
-  holder: Holder | null;
-  slots: number;
-  holds: readonly Hold[];
 }
 
 /** The slots of a limit that nobody holds by a lease: so many at a time, and how fast they have run off since. */

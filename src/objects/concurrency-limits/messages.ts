@@ -1,5 +1,29 @@
 /** What goes to and from the object of a workspace's concurrency limits. Versioned by the call that carries it. */
-import type { Holder, Lease } from "#objects/concurrency-limits/ledger";
+import type { Micros } from "#lib/clock";
+
+/** What a lease holds of one limit. Slots of a limit with decay run off among the limit's loose ones. */
+export interface Hold {
+  limit_id: string;
+  slots: number;
+  runs_off: boolean;
+}
+
+/** Whose lease it is. */
+export interface Holder {
+  type: "flow_run" | "task_run" | "deployment";
+  id: string;
+}
+
+/** Slots that are held until they are given back or until a time. */
+export interface Lease {
+  id: string;
+  created: Micros;
+  /** Null for one that does not expire. */
+  expires: Micros | null;
+  holder: Holder | null;
+  slots: number;
+  holds: readonly Hold[];
+}
 
 /** Slots of all these limits, or of none. */
 export interface AcquireAsk {

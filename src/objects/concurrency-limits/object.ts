@@ -2,17 +2,19 @@
 import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { SluiceObject } from "#objects/base";
 import { type Asked, Definitions } from "#objects/concurrency-limits/definitions";
-import { type Holder, type Lease, Ledger, type Limit } from "#objects/concurrency-limits/ledger";
+import { Ledger, type Limit } from "#objects/concurrency-limits/ledger";
 import { Line } from "#objects/concurrency-limits/line";
 import type {
   AcquireAnswer,
   AcquireAsk,
   Change,
   ConcurrencyLimitsMethods,
+  Holder,
+  Lease,
   MinimalLimit,
   Usage,
 } from "#objects/concurrency-limits/messages";
-import { readEnded, readLimits, repairTools } from "#objects/concurrency-limits/repair";
+import { readEnded, readLimits } from "#objects/concurrency-limits/repair";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
 const SECOND: Micros = 1_000_000;
@@ -248,10 +250,6 @@ export class ConcurrencyLimits extends SluiceObject {
       for (const id of gone) this.forgetLimit(id);
       return;
     }
-  }
-
-  private toolsOf(workspace: string): ReturnType<typeof repairTools> {
-    return repairTools(this.bindings, workspace, (work) => this.state.waitUntil(work));
   }
 
   private inTurn<T>(work: () => Promise<T>): Promise<T> {

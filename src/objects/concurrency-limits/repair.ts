@@ -3,18 +3,13 @@ import { sql } from "drizzle-orm";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
-import type { Env } from "#env";
 import type { Wanted } from "#objects/concurrency-limits/definitions";
-import type { Holder, Limit } from "#objects/concurrency-limits/ledger";
-import { makeTools, type Tools } from "#tools";
+import type { Limit } from "#objects/concurrency-limits/ledger";
+import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
+import type { Holder } from "#objects/concurrency-limits/messages";
 
 type Row = Pick<typeof concurrency_limit.$inferSelect, "id" | "name" | "limit" | "active" | "slot_decay_per_second">;
-
-/** The tools of an object's own work. */
-export function repairTools(env: Env, workspace: string, waitUntil: (work: Promise<unknown>) => void): Tools {
-  return makeTools(env, workspace, waitUntil);
-}
 
 /** Reads definitions, in one round trip. */
 export async function readLimits(tools: Tools, wanted: Wanted): Promise<Limit[]> {

@@ -1,6 +1,7 @@
 /** The ledger's rows in the object's own tables. */
 import type { Micros } from "#lib/clock";
-import type { Hold, Holder, Lease, LedgerStore, Loose } from "#objects/concurrency-limits/ledger";
+import type { LedgerStore, Loose } from "#objects/concurrency-limits/ledger";
+import type { Hold, Holder, Lease } from "#objects/concurrency-limits/messages";
 
 /** The object's tables; entries are never changed once they have shipped. A lease is one row, whatever it holds. */
 export const LEDGER_TABLES: readonly string[] = [

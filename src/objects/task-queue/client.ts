@@ -1,7 +1,6 @@
 /** What the rest of the code tells, and asks of, the `TaskQueue` object. */
 import { objectClient, objectName } from "#objects/client";
-import type { ConnectedWorker, TaskQueueMethods } from "#objects/task-queue/messages";
-import { readNote, readRuns } from "#objects/task-queue/repair";
+import type { ConnectedWorker, QueueNote, TaskQueueMethods } from "#objects/task-queue/messages";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 
@@ -33,13 +32,9 @@ export async function enqueueTaskRun(
   }
 }
 
-/** Puts a background task in the queue that was set aside. Throws where its row still cannot be handed out. */
-export async function requeueTaskRun(tools: Tools, id: string): Promise<void> {
-  const read = (await readRuns(tools, [id])).get(id);
-  if (read && "wrong" in read) throw new Error(read.wrong);
-  const note = await readNote(tools, id);
-  // What is gone, or was begun otherwise, has nothing to wait for.
-  if (note) await clientOf(tools).enqueue(tools.workspaceId, note);
+/** Puts a background task in the queue, as its row has it. Throws where the object cannot be told. */
+export async function enqueueNote(tools: Tools, note: QueueNote): Promise<void> {
+  await clientOf(tools).enqueue(tools.workspaceId, note);
 }
 
 /** The task workers that are connected. */

@@ -1,6 +1,21 @@
 /** What goes to and from the object of a workspace's background tasks. Versioned by the call that carries it. */
-import type { QueuedRun } from "#objects/task-queue/queue";
 import type { Micros } from "#lib/clock";
+
+/** A run that waits. */
+export interface QueuedRun {
+  id: string;
+  task_key: string;
+  /** The state in which it was put in the queue. */
+  state_id: string;
+  /** Whether it goes before those that come for the first time. */
+  is_retry: boolean;
+  /** It is handed out from then on. */
+  due: Micros;
+  /** When it was put in the queue; the older goes first. */
+  at: Micros;
+  /** Whether a task worker had it, and went away before it began. */
+  is_again: boolean;
+}
 
 /** A run after the commit that scheduled it. */
 export type QueueNote = Omit<QueuedRun, "is_again">;

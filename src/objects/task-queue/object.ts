@@ -4,9 +4,9 @@ import { SOCKET_HEADERS } from "#http/socket";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { SluiceObject } from "#objects/base";
 import { closeQuietly, Greetings, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
-import type { ConnectedWorker, QueueNote, TaskQueueMethods } from "#objects/task-queue/messages";
-import { Queue, type QueuedRun } from "#objects/task-queue/queue";
-import { type Found, type Place, readRuns, readScheduled, readStages, repairTools } from "#objects/task-queue/repair";
+import type { ConnectedWorker, QueueNote, QueuedRun, TaskQueueMethods } from "#objects/task-queue/messages";
+import { Queue } from "#objects/task-queue/queue";
+import { type Found, type Place, readRuns, readScheduled, readStages } from "#resources/task-runs/queued-runs";
 import {
   acceptSocket,
   authenticate,
@@ -456,7 +456,7 @@ export class TaskQueue extends SluiceObject {
   }
 
   private tools(): Tools {
-    return repairTools(this.bindings, this.readMeta("workspace") ?? "", (work) => this.state.waitUntil(work));
+    return this.toolsOf(this.readMeta("workspace") ?? "");
   }
 
   private keepWorkspace(workspace: string): void {

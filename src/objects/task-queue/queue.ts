@@ -1,21 +1,6 @@
 /** The background tasks that wait for a task worker, and whose turn it is. Pure; the object keeps its rows. */
 import type { Micros } from "#lib/clock";
-
-/** A run that waits. */
-export interface QueuedRun {
-  id: string;
-  task_key: string;
-  /** The state in which it was put in the queue. */
-  state_id: string;
-  /** Whether it goes before those that come for the first time. */
-  is_retry: boolean;
-  /** It is handed out from then on. */
-  due: Micros;
-  /** When it was put in the queue; the older goes first. */
-  at: Micros;
-  /** Whether a task worker had it, and went away before it began. */
-  is_again: boolean;
-}
+import type { QueuedRun } from "#objects/task-queue/messages";
 
 /** The runs of one task, each list by age. */
 interface Line {

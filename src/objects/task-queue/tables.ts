@@ -1,6 +1,6 @@
 /** The queue's rows in the object's own tables. */
 import type { Micros } from "#lib/clock";
-import type { QueuedRun } from "#objects/task-queue/queue";
+import type { QueuedRun } from "#objects/task-queue/messages";
 
 /** The object's tables; entries are never changed once they have shipped. A run is one row until it has begun. */
 export const QUEUE_TABLES: readonly string[] = [

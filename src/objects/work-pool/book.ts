@@ -1,8 +1,9 @@
 /** All that a pool's object knows, in memory and, step by step with it, in the object's tables. Nothing here waits. */
 import type { Ids, Micros } from "#lib/clock";
-import { GRACE, type Liveness, livenessAt, onlineUntil, POLL_COUNTS, type Worker } from "#objects/work-pool/health";
+import { GRACE, livenessAt, onlineUntil, POLL_COUNTS } from "#objects/work-pool/health";
 import { CLEANUP_TABLES } from "#objects/work-pool/channel/cleanup-queue";
-import { Ledger, type LedgerQueue, type LedgerRun, type Limits, type Offer } from "#objects/work-pool/ledger";
+import { Ledger, type LedgerQueue, type LedgerRun, type Limits } from "#objects/work-pool/ledger";
+import type { Liveness, Offer, Worker } from "#objects/work-pool/messages";
 
 /** The object's tables; entries are never changed once they have shipped. */
 export const BOOK_TABLES: readonly string[] = [

@@ -1,18 +1,18 @@
 /** What the rest of the code asks of, and tells, the `WorkPool` objects. */
 import type { Env } from "#env";
 import { objectClient, objectName } from "#objects/client";
-import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/channel/cancelling-timeout";
-import type { Offer } from "#objects/work-pool/ledger";
-import type { LiveRun } from "#objects/work-pool/live-run";
+import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/cleanup-message";
 import type {
+  LiveRun,
+  Offer,
   PollAnswer,
   PollAsk,
   QueuePollAsk,
   RunNote,
   Standing,
   Vitals,
-  WorkerAnswer,
   WorkPoolMethods,
+  WorkerAnswer,
 } from "#objects/work-pool/messages";
 import type { Tools } from "#tools";
 

@@ -1,5 +1,6 @@
 /** Who is alive: how long a poll or a heartbeat counts. Pure. */
 import type { Micros } from "#lib/clock";
+import type { Liveness, Worker } from "#objects/work-pool/messages";
 
 const SECOND: Micros = 1_000_000;
 
@@ -10,15 +11,6 @@ export const POLL_COUNTS: Micros = 60 * SECOND;
 const DEFAULT_INTERVAL_SECONDS = 30;
 const MISSED_HEARTBEATS = 3;
 
-/** A worker as the pool's object keeps it. */
-export interface Worker {
-  id: string;
-  name: string;
-  created: Micros;
-  last_heartbeat: Micros;
-  interval_seconds: number | null;
-}
-
 /** When a worker that sends no further heartbeat is taken for gone. */
 export function onlineUntil(worker: Pick<Worker, "last_heartbeat" | "interval_seconds">): Micros {
   return worker.last_heartbeat + (worker.interval_seconds || DEFAULT_INTERVAL_SECONDS) * MISSED_HEARTBEATS * SECOND;
@@ -26,8 +18,6 @@ export function onlineUntil(worker: Pick<Worker, "last_heartbeat" | "interval_se
 
 /** How long a pool is taken for served that was served when its object lost what it knew. */
 export const GRACE: Micros = DEFAULT_INTERVAL_SECONDS * MISSED_HEARTBEATS * SECOND;
-
-export type Liveness = "READY" | "NOT_READY";
 
 /** Ready until then. */
 export function livenessAt(until: Micros, now: Micros): Liveness {

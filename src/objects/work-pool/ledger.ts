@@ -1,5 +1,6 @@
 /** Which runs of a work pool are due, in what order, and which hold its slots. Pure: no clock, no storage. */
 import type { Micros } from "#lib/clock";
+import type { Offer } from "#objects/work-pool/messages";
 
 /** A run that is due or holds a slot. */
 export interface LedgerRun {
@@ -28,13 +29,6 @@ export interface Ask {
   before: Micros | null;
   after: Micros | null;
   limit: number;
-}
-
-/** A run that a poll is offered. */
-export interface Offer {
-  id: string;
-  queue_id: string;
-  due: Micros;
 }
 
 /** Prefect: `queue_limit` and `worker_limit` of the original's query. */

@@ -1,8 +1,36 @@
 /** What goes to and from a pool's object. Versioned by the call that carries it. */
 import type { Micros } from "#lib/clock";
-import type { Identity } from "#objects/base";
-import type { Liveness, Worker } from "#objects/work-pool/health";
-import type { Offer } from "#objects/work-pool/ledger";
+import type { Identity } from "#objects/call";
+import type { StateType } from "#wire/state";
+
+/** A run of a work pool after a commit. Runs without a pool are nobody's business here. */
+export interface LiveRun {
+  id: string;
+  work_pool_id: string;
+  work_pool_name: string;
+  work_queue_id: string;
+  state_type: StateType | null;
+  /** `next_scheduled_start_time`, in microseconds. */
+  due: Micros | null;
+}
+
+/** A run that a poll is offered. */
+export interface Offer {
+  id: string;
+  queue_id: string;
+  due: Micros;
+}
+
+/** A worker as the pool's object keeps it. */
+export interface Worker {
+  id: string;
+  name: string;
+  created: Micros;
+  last_heartbeat: Micros;
+  interval_seconds: number | null;
+}
+
+export type Liveness = "READY" | "NOT_READY";
 
 /** A poll of a pool's queues, or of all of them. */
 export interface PollAsk {

@@ -1,27 +1,30 @@
 /** The `WorkPool` object: what is due in one work pool, who polls it and who is alive. */
 import { parseSettings, type ServicesSettings } from "#env";
 import { type Clock, type Micros, systemClock, systemIds } from "#lib/clock";
-import { type Identity, SluiceObject } from "#objects/base";
+import { SluiceObject } from "#objects/base";
+import type { Identity } from "#objects/call";
 import { closeQuietly } from "#objects/handshake";
 import { Book, BOOK_TABLES, DOUBTED, type Queue, RESERVED } from "#objects/work-pool/book";
 import { livenessAt, onlineUntil } from "#objects/work-pool/health";
 import { CleanupQueue } from "#objects/work-pool/channel/cleanup-queue";
 import { newToken } from "#objects/work-pool/channel/token";
 import { isUpgrade, WorkerChannel } from "#objects/work-pool/channel/worker-channel";
-import type { LedgerRun, Offer } from "#objects/work-pool/ledger";
+import type { LedgerRun } from "#objects/work-pool/ledger";
 import type {
   CleanupMessage,
+  Offer,
   PollAnswer,
   PollAsk,
   QueuePollAsk,
   RunNote,
   Standing,
   Vitals,
-  WorkerAnswer,
   WorkPoolMethods,
+  WorkerAnswer,
 } from "#objects/work-pool/messages";
 import { standingOf } from "#objects/work-pool/standing";
-import { markLate, readConfig, readLiveRuns, repairTools, reportStatuses } from "#objects/work-pool/repair";
+import { readConfig, readLiveRuns, reportStatuses } from "#objects/work-pool/repair";
+import { markLate } from "#orchestration/mark-late";
 
 const SECOND: Micros = 1_000_000;
 /** So long after it was last told something, the object looks whether it was told all. */
@@ -114,7 +117,7 @@ export class WorkPool extends SluiceObject {
       clock: () => this.clock(),
       ids: systemIds(),
       cleanups: this.cleanups(),
-      toolsOf: (pool) => this.toolsOf(pool),
+      toolsOf: (pool) => this.toolsOf(pool.workspace),
       open: () => this.open(),
       readMeta: (key) => this.readMeta(key),
       writeMeta: (key, value) => this.writeMeta(key, value),
@@ -296,7 +299,7 @@ export class WorkPool extends SluiceObject {
 
   private async buildNow(pool: Identity): Promise<void> {
     if (this.wake()) return;
-    const tools = this.toolsOf(pool);
+    const tools = this.toolsOf(pool.workspace);
     const config = await readConfig(tools, pool.name);
     if (!config) return;
     const runs = await readLiveRuns(
@@ -329,7 +332,7 @@ export class WorkPool extends SluiceObject {
     const book = this.wake() ? this.book : null;
     if (!book) return this.buildNow(pool);
     const { turn } = book;
-    const config = await readConfig(this.toolsOf(pool), pool.name);
+    const config = await readConfig(this.toolsOf(pool.workspace), pool.name);
     if (config?.pool.id === book.pool?.id && config) {
       const now = this.clock();
       book.setConfig(config, now, turn === book.turn);
@@ -369,7 +372,7 @@ export class WorkPool extends SluiceObject {
   private async checkRuns(pool: Identity, book: Book, touched: ReadonlySet<string>): Promise<void> {
     const at = this.clock();
     const until = at + CHECK_AHEAD;
-    const runs = await readLiveRuns(this.toolsOf(pool), [...book.queues.keys()], until);
+    const runs = await readLiveRuns(this.toolsOf(pool.workspace), [...book.queues.keys()], until);
     const covers = ({ due }: LedgerRun) => due === null || due <= until;
     book.reconcile({ at, runs, covers, isOutdated: (id) => touched.has(id) });
     const now = this.clock();
@@ -395,7 +398,7 @@ export class WorkPool extends SluiceObject {
     const overdue = book.ledger.overdue(this.clock() - after_seconds * SECOND, LATE_AT_ONCE);
     try {
       await markLate(
-        this.toolsOf(pool),
+        this.toolsOf(pool.workspace),
         overdue.map(({ id }) => id),
       );
     } finally {
@@ -427,7 +430,7 @@ export class WorkPool extends SluiceObject {
     if (this.settings().foreman.enabled) book.settle(now);
     const { edges, unmarked } = book.unreported();
     if (edges.length + unmarked.length > 0) {
-      await reportStatuses(this.toolsOf(pool), pool.name, { edges, unmarked, queues: book.queues }, now);
+      await reportStatuses(this.toolsOf(pool.workspace), pool.name, { edges, unmarked, queues: book.queues }, now);
       const ready = edges.filter(({ status }) => status === "READY").map(({ subject }) => subject);
       book.reported(edges, [...ready, ...unmarked.map(({ id }) => id)]);
     }
@@ -459,10 +462,6 @@ export class WorkPool extends SluiceObject {
   private newBook(): Book {
     const read = (statement: string) => this.sql.exec<Record<string, SqlStorageValue>>(statement).toArray();
     return new Book({ read, write: (statement, ...params) => this.write(statement, ...params) }, systemIds());
-  }
-
-  private toolsOf(pool: Identity) {
-    return repairTools(this.bindings, pool, (work) => this.state.waitUntil(work));
   }
 }
 

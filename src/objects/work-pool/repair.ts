@@ -2,22 +2,13 @@
 import { writeEvents } from "#events/emit";
 import type { Event } from "#events/event";
 import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
-import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
-import type { Identity } from "#objects/base";
 import type { Config, Edge, Queue } from "#objects/work-pool/book";
-import { type Liveness, POLL_COUNTS } from "#objects/work-pool/health";
+import { POLL_COUNTS } from "#objects/work-pool/health";
 import type { LedgerRun } from "#objects/work-pool/ledger";
 import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
-import { markLate } from "#orchestration/mark-late";
-import { makeTools, type Tools } from "#tools";
-
-export { markLate };
-
-/** The tools of an object's own work. */
-export function repairTools(env: Env, pool: Identity, waitUntil: (work: Promise<unknown>) => void): Tools {
-  return makeTools(env, pool.workspace, waitUntil);
-}
+import type { Tools } from "#tools";
+import type { Liveness } from "#objects/work-pool/messages";
 
 const storeOf = (tools: Tools) => new LivePoolStore(tools.db, tools.workspaceId);
 

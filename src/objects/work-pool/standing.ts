@@ -2,8 +2,7 @@
 import type { Micros } from "#lib/clock";
 import type { Book } from "#objects/work-pool/book";
 import { livenessAt, onlineUntil } from "#objects/work-pool/health";
-import type { Offer } from "#objects/work-pool/ledger";
-import type { SlotsInUse, Standing } from "#objects/work-pool/messages";
+import type { Offer, SlotsInUse, Standing } from "#objects/work-pool/messages";
 
 /** So many holders of slots and so many workers are named. */
 const MOST_SHOWN = 50;

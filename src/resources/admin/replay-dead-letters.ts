@@ -6,7 +6,7 @@ import { writeAgain } from "#events/emit";
 import type { ReceivedEvent } from "#events/event";
 import { sendEventOf } from "#events/outbox";
 import { recordLetter } from "#events/record-segments";
-import { requeueTaskRun } from "#objects/task-queue/client";
+import { requeueTaskRun } from "#resources/task-runs/queued-runs";
 import type { DeadLetterStore, DeadLetterWithMessage } from "#resources/admin/dead-letters";
 import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
 import type { Tools } from "#tools";

@@ -9,7 +9,7 @@ import { markLate } from "#orchestration/mark-late";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
-import { FlowRunStore, type FlowRunWithState, selectFlowRunList } from "#resources/flow-runs/store";
+import { FlowRunStore, type FlowRunWithState, selectFlowRunList } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 
 /** How old the note of a poll may become, so that not every poll is a write. Well below the 60 s after which nobody asks. */

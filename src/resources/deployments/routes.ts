@@ -37,9 +37,9 @@ import { type DeploymentKey, type DeploymentRow, DeploymentStore, printSchedule 
 import { updateDeployment } from "#resources/deployments/update-deployment";
 import { readAsPinned } from "#resources/deployments/versions-pinned";
 import { checkWorkQueues } from "#resources/deployments/work-queue-check";
-import { FlowRunResponse } from "#resources/flow-runs/schema";
-import { printFlowRun } from "#resources/flow-runs/store";
-import { WorkQueueResponse } from "#resources/work-queues/schema";
+import { FlowRunResponse } from "#wire/flow-run";
+import { printFlowRun } from "#db/rows/flow-runs";
+import { WorkQueueResponse } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";

@@ -2,7 +2,7 @@
 import { LongText, ShortText, SizedObject, Tags, listOf } from "#wire/sizes";
 import { z } from "zod";
 import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2/schema";
-import { CreatedBy } from "#resources/flow-runs/schema";
+import { CreatedBy } from "#wire/flow-run";
 import { FlowRunPolicy } from "#wire/run-policy";
 import { parametersProblem } from "#wire/parameters";
 import { TimeText } from "#wire/dates";

@@ -7,7 +7,7 @@ import { announce, columnsOf } from "#resources/deployments/create-deployment";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
 import { limitStatements, type LimitWish, tellOfLimit } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
-import { enforceSchema, fillIn, readVariables } from "#resources/deployments/parameters";
+import { enforceSchema, fillIn, readVariables } from "#resources/flow-runs/parameters";
 import type { DeploymentUpdate } from "#resources/deployments/schema";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import { mergeSchedules, plannedSchedules, untouchedSchedules } from "#resources/deployments/merge-schedules";

@@ -2,7 +2,7 @@
 import { readJson } from "#db/database";
 import { refused } from "#lib/api-error";
 import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
-import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-queues/queues";
+import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
 
 /** The names in a body; what is absent says nothing, and of a queue null says nothing either. */

@@ -36,7 +36,7 @@ import { remember } from "#orchestration/recent-runs";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
 import type { FlowRunContext, FlowRunPolicy } from "#orchestration/transition";
-import { type FlowRunRow, FlowRunStore, type FlowRunWithState } from "#resources/flow-runs/store";
+import { type FlowRunRow, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 

@@ -8,10 +8,10 @@ import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sendUnsentOf } from "#events/outbox";
 import { inWorkspace, list, seek } from "#filters/clause";
-import type { LiveRun } from "#objects/work-pool/live-run";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { tellPools } from "#orchestration/tell-pools";
 import type { Tools } from "#tools";
+import type { LiveRun } from "#objects/work-pool/messages";
 
 /** More task runs than this are removed beforehand, so that no one statement takes for ever. */
 const MAX_TASK_RUNS = 5_000;

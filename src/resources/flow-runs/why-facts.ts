@@ -8,7 +8,7 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import { asList, asObject } from "#db/json-column";
 import type { Micros } from "#lib/clock";
 import { isMissed, JOIN_SCHEDULE } from "#orchestration/skip-missed-runs";
-import { STATE_COLUMNS, type StateColumns } from "#resources/flow-runs/store";
+import { STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 
 /** So many runs that may hold slots are looked at for their names, and so many tasks and pools. */

@@ -6,7 +6,7 @@ import { notFound } from "#lib/api-error";
 import { readUsage } from "#objects/concurrency-limits/client";
 import { isWorkerless, readStanding } from "#objects/work-pool/client";
 import type { Standing } from "#objects/work-pool/messages";
-import { stateOf } from "#resources/flow-runs/store";
+import { stateOf } from "#db/rows/flow-runs";
 import { readNames, readWhyRows, type WhyRow, type WhyRows } from "#resources/flow-runs/why-facts";
 import { findReasons } from "#resources/flow-runs/why-reasons";
 import type { Why } from "#resources/flow-runs/why-schema";

@@ -4,7 +4,7 @@ import { LogFilter, LogSort } from "#filters/logs";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { notFound } from "#lib/api-error";
-import { FlowRunStore } from "#resources/flow-runs/store";
+import { FlowRunStore } from "#db/rows/flow-runs";
 import { createLogs } from "#resources/logs/create-logs";
 import { downloadLogs } from "#resources/logs/download-logs";
 import { Log, LogsCreate } from "#resources/logs/schema";

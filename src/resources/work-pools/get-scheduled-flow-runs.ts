@@ -8,7 +8,7 @@ import { mapPortions, type Portions, whole } from "#lib/portions";
 import { noticeRuns, pollPool, pollQueue } from "#objects/work-pool/client";
 import type { PollAnswer, PollAsk } from "#objects/work-pool/messages";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
-import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#resources/flow-runs/store";
+import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#db/rows/flow-runs";
 import { missingPool } from "#resources/work-pools/update-work-pool";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";

@@ -25,8 +25,8 @@ import { POOL_SLOT_TYPES, printWorkQueue, WorkPoolStore } from "#resources/work-
 import { showPools, showQueues } from "#resources/work-pools/show";
 import { deleteWorkPool, missingPool, updateWorkPool } from "#resources/work-pools/update-work-pool";
 import { listWorkers, recordHeartbeat, removeWorker } from "#resources/work-pools/workers";
-import { addQueue, changeQueue, removeQueue } from "#resources/work-queues/queues";
-import { WorkQueueCreate, WorkQueueResponse, WorkQueueUpdate } from "#resources/work-queues/schema";
+import { addQueue, changeQueue, removeQueue } from "#resources/work-pools/queues";
+import { WorkQueueCreate, WorkQueueResponse, WorkQueueUpdate } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 import { Time } from "#wire/dates";

@@ -2,9 +2,9 @@
 import { LongText, ShortText, SizedObject } from "#wire/sizes";
 import { z } from "zod";
 import { WorkerStatus } from "#filters/workers";
-import { FlowRunResponse } from "#resources/flow-runs/schema";
+import { FlowRunResponse } from "#wire/flow-run";
 import { templateProblem } from "#resources/work-pools/base-job-template";
-import { FlowRunSlotSummary, PathName } from "#resources/work-queues/schema";
+import { FlowRunSlotSummary, PathName } from "#resources/work-pools/queue-schema";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Bool, intFrom, JsonObject } from "#wire/scalars";

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Lease, Ledger, type LedgerStore, type Limit, type Loose } from "#objects/concurrency-limits/ledger";
+import { Ledger, type LedgerStore, type Limit, type Loose } from "#objects/concurrency-limits/ledger";
+import type { Lease } from "#objects/concurrency-limits/messages";
 
 const SECOND = 1_000_000;
 const START = 1_700_000_000 * SECOND;

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
-import { type Lease, Ledger, type LedgerStore, type Limit, type Loose } from "#objects/concurrency-limits/ledger";
+import { Ledger, type LedgerStore, type Limit, type Loose } from "#objects/concurrency-limits/ledger";
 import { Line } from "#objects/concurrency-limits/line";
+import type { Lease } from "#objects/concurrency-limits/messages";
 
 const SECOND = 1_000_000;
 const SLOTS = 8;

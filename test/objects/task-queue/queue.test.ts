@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { goesBefore, Queue, type QueuedRun } from "#objects/task-queue/queue";
+import { goesBefore, Queue } from "#objects/task-queue/queue";
+import type { QueuedRun } from "#objects/task-queue/messages";
 
 const aRun = (id: string, fields: Partial<QueuedRun> = {}): QueuedRun => ({
   id,

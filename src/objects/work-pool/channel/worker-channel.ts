@@ -6,7 +6,7 @@ import { parseSettings } from "#env";
 import { isSocketToken } from "#http/auth";
 import { readParams, SOCKET_HEADERS } from "#http/socket";
 import type { Clock, Ids, Micros } from "#lib/clock";
-import type { Identity } from "#objects/base";
+import type { Identity } from "#objects/call";
 import { Greetings, isSmallGreeting, parseMessage } from "#objects/handshake";
 import type { CleanupQueue, Outcome, Reservation } from "#objects/work-pool/channel/cleanup-queue";
 import {

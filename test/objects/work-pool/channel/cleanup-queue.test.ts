@@ -9,7 +9,7 @@ import {
   type Outcome,
   type Reservation,
 } from "#objects/work-pool/channel/cleanup-queue";
-import { timeoutMessage } from "#objects/work-pool/channel/cancelling-timeout";
+import { timeoutMessage } from "#objects/work-pool/cleanup-message";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
 const KINDS: CleanupKind[] = ["cancelling_timeout_teardown.v1", "pending_claim_teardown.v1"];

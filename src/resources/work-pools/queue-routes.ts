@@ -11,16 +11,16 @@ import { getRunsInQueue } from "#resources/work-pools/get-scheduled-flow-runs";
 import { isTaken } from "#resources/work-pools/create-work-pool";
 import { printWorkQueue, QUEUE_SLOT_TYPES, WorkPoolStore } from "#resources/work-pools/store";
 import { showQueues } from "#resources/work-pools/show";
-import { addAgentQueue, AGENT_POOL, changeQueue, removeQueue } from "#resources/work-queues/queues";
-import { FlowRunResponse } from "#resources/flow-runs/schema";
+import { addAgentQueue, AGENT_POOL, changeQueue, removeQueue } from "#resources/work-pools/queues";
+import { FlowRunResponse } from "#wire/flow-run";
 import {
   WorkQueueConcurrencyStatus,
   WorkQueueCreate,
   WorkQueueResponse,
   WorkQueueStatusDetail,
   WorkQueueUpdate,
-} from "#resources/work-queues/schema";
-import { readQueueStatus } from "#resources/work-queues/status";
+} from "#resources/work-pools/queue-schema";
+import { readQueueStatus } from "#resources/work-pools/queue-status";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";

@@ -1,20 +1,18 @@
-/** How the object reads from D1: the runs it hands out, those it was not told of, and what became of those it gave away. */
+/**
+ * Background tasks as their queue sees them in D1: the runs that its object hands out, those it was not told of, and what became
+ * of those it gave away.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { task_run } from "#db/tables/task-run";
-import type { Env } from "#env";
 import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import type { QueueNote } from "#objects/task-queue/messages";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { printTaskRun, statesOf } from "#resources/task-runs/store";
-import { makeTools, type Tools } from "#tools";
+import type { Tools } from "#tools";
 import type { State } from "#wire/state";
-
-/** The tools of the object's own work. */
-export function repairTools(env: Env, workspace: string, waitUntil: (work: Promise<unknown>) => void): Tools {
-  return makeTools(env, workspace, waitUntil);
-}
+import { enqueueNote } from "#objects/task-queue/client";
 
 /**
  * Where a run stands that is in the queue or was given away. `scheduled` and `pending` are those of a background task;
@@ -165,4 +163,13 @@ function noteOf(row: WaitingRow): QueueNote {
     due: isRetry ? (row.next_scheduled_start_time ?? 0) : 0,
     at: row.state_timestamp,
   };
+}
+
+/** Puts a background task in the queue that was set aside. Throws where its row still cannot be handed out. */
+export async function requeueTaskRun(tools: Tools, id: string): Promise<void> {
+  const read = (await readRuns(tools, [id])).get(id);
+  if (read && "wrong" in read) throw new Error(read.wrong);
+  const note = await readNote(tools, id);
+  // What is gone, or was begun otherwise, has nothing to wait for.
+  if (note) await enqueueNote(tools, note);
 }

@@ -4,8 +4,8 @@ import { poolChanged, readVitals } from "#objects/work-pool/client";
 import { announce, queueEvent, queueStatusEvent, updatesOf } from "#resources/work-pools/announce";
 import { birthEvents, isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
 import { type QueueWithPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
-import { freePriority, reorderQueues } from "#resources/work-queues/priorities";
-import type { WorkQueueCreate, WorkQueueUpdate } from "#resources/work-queues/schema";
+import { freePriority, reorderQueues } from "#resources/work-pools/queue-priorities";
+import type { WorkQueueCreate, WorkQueueUpdate } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";
 import { WorkPoolCreate } from "#resources/work-pools/schema";
 
