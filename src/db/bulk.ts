@@ -1,6 +1,7 @@
 /** Many rows in one statement and one bound value: D1 binds 100 values a statement, `json_each` knows no such bound. */
 import { getTableColumns, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import { each } from "#db/sql";
 
 /** The lists of an insert's columns and of the values that `json_each` gives for them, made once for a table. */
 interface ColumnLists {
@@ -30,5 +31,5 @@ export function insertRows<T extends SQLiteTable>(
 ): SQL {
   const { columns, values } = lists.get(table) ?? columnLists(table);
   lists.set(table, { columns, values });
-  return sql`insert into ${table} (${columns}) select ${values} from json_each(${JSON.stringify(rows)}) where ${guard} ${tail}`;
+  return sql`insert into ${table} (${columns}) select ${values} from ${each(rows)} where ${guard} ${tail}`;
 }

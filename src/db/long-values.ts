@@ -7,6 +7,7 @@ import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { Database } from "#db/database";
 import type { Portions } from "#lib/portions";
+import { list } from "#db/sql";
 
 /** The longest text, in bytes, that a list reads with its row. */
 export const LONG_BYTES = 8_192;
@@ -80,7 +81,7 @@ export function rowsInFull<Row extends { id: string }>(
     ({ id }) => id,
     (ids) =>
       db.rows<Row>(sql`select * from ${table} where workspace_id = ${workspaceId}
-        and id in (select value from json_each(${JSON.stringify(ids)}))`),
+        and id in ${list(ids)}`),
   );
 }
 

@@ -1,6 +1,7 @@
 /** What the database looks for in segments, so that those without a wanted event are not opened: nothing is parsed for it. */
 import { type SQL, sql } from "drizzle-orm";
 import { type EventFilter, listOf } from "#events/filter";
+import { each } from "#db/sql";
 
 /** More texts are not looked for: to open and parse a segment is then the quicker way. */
 const MAX_NEEDLES = 20;
@@ -42,5 +43,5 @@ function anyIn(
   toNeedle: (text: string) => string,
 ): SQL | null {
   if (!texts?.length || texts.length > MAX_NEEDLES) return null;
-  return sql`exists (select 1 from json_each(${JSON.stringify(texts.map(toNeedle))}) n where instr(${column}, n.value) > 0)`;
+  return sql`exists (select 1 from ${each(texts.map(toNeedle))} n where instr(${column}, n.value) > 0)`;
 }

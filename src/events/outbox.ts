@@ -21,6 +21,7 @@ import type { Micros } from "#lib/clock";
 import { inHalves } from "#lib/halving";
 import type { Tools } from "#tools";
 import { type State, StateType } from "#wire/state";
+import { list } from "#db/sql";
 
 const MARK = "outbox";
 /** The stretch that is at work: where it begins, and how many states it has. */
@@ -119,7 +120,7 @@ export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]):
   const mark = await readMark(tools);
   const ofRuns = sql`st.workspace_id = ${tools.workspaceId} and st.id in (
       select listed.id from ${stateIdsOf(sql`r.workspace_id = ${tools.workspaceId}
-        and r.id in (select value from json_each(${JSON.stringify(flowRunIds)}))`)} listed where listed.id > ${mark})`;
+        and r.id in ${list(flowRunIds)}`)} listed where listed.id > ${mark})`;
   await sendUnsent(tools, ofRuns, mark);
 }
 

@@ -15,6 +15,7 @@ import { hourOf } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { parseTime } from "#wire/dates";
+import { each, list } from "#db/sql";
 
 /** Where a page ended: the next one begins after this event. */
 export interface Cursor {
@@ -263,7 +264,7 @@ export class EventReader {
     try {
       const rows = await this.db.rows<{ events: string }>(sql`
         select e.value as events from ${segments} cross join json_each(s.events) e
-        where e.value->>'id' in (select value from json_each(${JSON.stringify(ids)})) order by k.key, e.key`);
+        where e.value->>'id' in ${list(ids)} order by k.key, e.key`);
       return rows.map((row) => readJson<ReceivedEvent>(row.events));
     } catch (error) {
       console.warn("the database cannot look into a segment, which is opened as a whole", error);
@@ -284,7 +285,7 @@ export class EventReader {
     ]);
     if (periods.length === 0) return null;
     return sql`(s.hour, s.id) in (
-      select c.hour, c.id from json_each(${JSON.stringify(periods)}) near
+      select c.hour, c.id from ${each(periods)} near
       cross join ${event_segment} c on c.workspace_id = ${this.workspaceId}
         and c.hour between near.value->>0 and near.value->>1 and c.id between near.value->>2 and near.value->>3)`;
   }
@@ -323,7 +324,7 @@ export class EventReader {
   private holdsNothingOld(): SQL {
     const names = [...this.horizon.oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
     if (names.length === 0) return sql`true`;
-    return sql`not exists (select 1 from json_each(${JSON.stringify(names)}) n
+    return sql`not exists (select 1 from ${each(names)} n
       where s.first_occurred < n.value->>1 and instr(s.counts, n.value->>0) > 0)`;
   }
 
@@ -350,7 +351,7 @@ export class EventReader {
     if (!named || named.length > MAX_NAMED) return sql`true`;
     const indexed = (await this.withFlowRuns(named)).map((id) => [id, JSON.stringify(id)]);
     return sql`(s.hour, s.id) in (
-      select c.hour, c.id from json_each(${JSON.stringify(indexed)}) wanted
+      select c.hour, c.id from ${each(indexed)} wanted
       cross join ${event_resource} r on r.workspace_id = ${this.workspaceId} and r.resource_id = wanted.value->>0
         and r.hour between ${hourOf(since)} and ${hourOf(until)}
       cross join ${event_segment} c on c.workspace_id = ${this.workspaceId} and c.hour = r.hour
@@ -366,9 +367,7 @@ export class EventReader {
       this.db.build
         .select({ flow_run_id: task_run.flow_run_id })
         .from(task_run)
-        .where(
-          sql`workspace_id = ${this.workspaceId} and id in (select value from json_each(${JSON.stringify(taskRuns)}))`,
-        ),
+        .where(sql`workspace_id = ${this.workspaceId} and id in ${list(taskRuns)}`),
     );
     return [...resources, ...rows.map((row) => `prefect.flow-run.${row.flow_run_id}`)];
   }

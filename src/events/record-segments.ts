@@ -10,6 +10,7 @@ import { isTaskRunReport, mergeTaskRuns, readTaskRun, recordTaskRuns, type TaskR
 import { inHalves } from "#lib/halving";
 import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
 import type { Tools } from "#tools";
+import { each } from "#db/sql";
 
 /** How much of the segments is held in memory at once. */
 export const MAX_BYTES = 8_000_000;
@@ -50,7 +51,7 @@ export async function recordSegments(tools: Tools, keys: readonly SegmentKey[]):
 
 async function recordSome(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
   const rows = await tools.db.rows<{ hour: number; id: string; events: string }>(sql`
-    select s.hour, s.id, s.events from json_each(${JSON.stringify(keys)}) k
+    select s.hour, s.id, s.events from ${each(keys)} k
     cross join ${event_segment} s
     where s.workspace_id = ${tools.workspaceId} and s.hour = k.value->>'hour' and s.id = k.value->>'id' and s.consumed = 0`);
   const segments = rows.map(({ events, ...key }) => readReports(tools, key, events));

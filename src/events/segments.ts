@@ -6,6 +6,7 @@ import { event_resource, event_segment } from "#db/tables/event";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { earliestId, timeOfId } from "#events/ordered-ids";
 import type { Ids, Micros } from "#lib/clock";
+import { each } from "#db/sql";
 
 /** An event with what is asked of it again and again: when it occurred, and its JSON. */
 export interface GatheredEvent {
@@ -119,7 +120,7 @@ export async function writeSegments(
   for (let first = 0; first < found.length; first += MAX_INDEX_ROWS) {
     statements.push(sql`insert into ${event_resource} (workspace_id, resource_id, hour, first_id, last_id)
       select ${workspaceId}, value->>0, value->>1, value->>2, value->>3
-      from json_each(${JSON.stringify(found.slice(first, first + MAX_INDEX_ROWS))}) where true
+      from ${each(found.slice(first, first + MAX_INDEX_ROWS))} where true
       on conflict do nothing`);
   }
   for (let tries = 1; ; tries++) {

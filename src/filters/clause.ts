@@ -9,6 +9,7 @@ import { Bool } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 import { isLikeAny } from "./like";
 import { byteLength } from "#lib/bytes";
+import { each, list } from "#db/sql";
 
 /** One field of a filter. A clause of `undefined` counts as not given, `ALWAYS` as given and true for every row. */
 export interface Criterion<F extends z.ZodType = z.ZodType> {
@@ -120,11 +121,6 @@ export const Values = <S extends z.ZodType>(value: S) =>
     `The values of a filter may have ${MAX_VALUES_BYTES} bytes as JSON`,
   );
 
-/** The values as rows of a subquery; one bound value, however many they are. */
-export function list(values: readonly unknown[]): SQL {
-  return sql`(select value from json_each(${JSON.stringify(values)}))`;
-}
-
 /** `any_`: the column has one of the values; of no values, nothing does. */
 export function anyOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
   return criterion(Values(value), (values) => sql`${column} in ${list(values)}`);
@@ -203,7 +199,7 @@ export function startsWith(column: SQLWrapper) {
 export function hasAllTags(column: SQLWrapper) {
   return criterion(Values(z.string()), (tags) => {
     if (tags.length === 0) return undefined;
-    return sql`not exists (select 1 from json_each(${JSON.stringify(tags)}) as wanted where wanted.value not in (select value from json_each(${asList(column)})))`;
+    return sql`not exists (select 1 from ${each(tags)} as wanted where wanted.value not in (select value from json_each(${asList(column)})))`;
   });
 }
 

@@ -19,13 +19,13 @@ import {
   hasAnyTag,
   hasNoTags,
   isNull,
-  list,
   lone,
   noneOf,
   seek,
   Values,
 } from "./clause";
 import { queueName } from "./queue-name";
+import { list } from "#db/sql";
 
 /** When a run started or should, written as the index `flow_run_start` has it. */
 export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;

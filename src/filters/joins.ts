@@ -7,7 +7,7 @@ import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { ALWAYS, anyId, combine, inWorkspace, list, seek } from "./clause";
+import { ALWAYS, anyId, combine, inWorkspace, seek } from "./clause";
 import { type DeploymentScheduleFilter, deploymentScheduleFilter } from "./deployment-schedules";
 import { type DeploymentFilter, deploymentFilter } from "./deployments";
 import { type FlowRunFilter, flowRunFilter } from "./flow-runs";
@@ -16,6 +16,7 @@ import { type TaskRunFilter, taskRunFilter } from "./task-runs";
 import { type VariableFilter, variableFilter } from "./variables";
 import { type WorkPoolFilter, workPoolFilter } from "./work-pools";
 import { type WorkQueueFilter, workQueueFilter } from "./work-queues";
+import { list } from "#db/sql";
 
 /** The filters of a request by resource, parsed. */
 export interface Filters {

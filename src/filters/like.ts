@@ -1,5 +1,6 @@
 /** Case-insensitive `LIKE` for D1, which takes no pattern over 50 bytes and knows the case of ASCII letters only. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import { each } from "#db/sql";
 
 /** What a pattern asks of the text, piece by piece: any stretch, any character, or one of these characters. */
 type Token = { any: "stretch" | "character" } | { of: string };
@@ -24,10 +25,10 @@ export function isLikeAny(column: SQLWrapper, patterns: string[]): SQL {
     const begins = sql`lower(${column}) glob ${first.glob}`;
     return first.whole ? begins : sql`(${begins} and ${walk(column, sql`${JSON.stringify(toPieces(first.tokens))}`)})`;
   }
-  const likeWhole = sql`exists (select 1 from json_each(${JSON.stringify(whole)}) as pattern
+  const likeWhole = sql`exists (select 1 from ${each(whole)} as pattern
     where lower(${column}) glob pattern.value)`;
   if (cut.length === 0) return likeWhole;
-  const likeCut = sql`exists (select 1 from json_each(${JSON.stringify(cut)}) as pattern
+  const likeCut = sql`exists (select 1 from ${each(cut)} as pattern
     where lower(${column}) glob (pattern.value ->> '$.glob') and ${walk(column, sql`(pattern.value -> '$.pieces')`)})`;
   return sql`(${likeWhole} or ${likeCut})`;
 }

@@ -6,6 +6,7 @@ import type { Micros } from "#lib/clock";
 import { MarkLateRunsPolicy } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import type { Tools } from "#tools";
+import { each } from "#db/sql";
 
 const SECOND: Micros = 1_000_000;
 /** How many runs are marked side by side. */
@@ -55,7 +56,7 @@ async function markOne(tools: Tools, { id, due }: OverdueRun): Promise<void> {
 
 function selectOverdue(workspaceId: string, ids: readonly string[], until: Micros) {
   return sql`select ${flow_run.id}, ${flow_run.next_scheduled_start_time} as due
-    from json_each(${JSON.stringify(ids)}) asked
+    from ${each(ids)} asked
     join ${flow_run} on ${flow_run.workspace_id} = ${workspaceId} and ${flow_run.id} = asked.value
     where ${flow_run.state_type} = 'SCHEDULED' and ${flow_run.state_name} = 'Scheduled'
       and ${flow_run.next_scheduled_start_time} <= ${until}

@@ -12,6 +12,7 @@ import type { FlowRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { LEAST_WINDOW_SECONDS, type MissedRuns } from "#wire/missed-runs";
+import { each } from "#db/sql";
 
 const SECOND: Micros = 1_000_000;
 
@@ -87,7 +88,7 @@ async function skipOrLog(tools: Tools, run: MissedRun): Promise<void> {
 }
 
 function selectMissedAmong(workspaceId: string, ids: readonly string[], now: Micros): SQL {
-  return sql`select ${MISSED_RUN} from json_each(${JSON.stringify(ids)}) asked
+  return sql`select ${MISSED_RUN} from ${each(ids)} asked
     cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = asked.value ${JOIN_SCHEDULE}
     where ${isMissed(now)}`;
 }

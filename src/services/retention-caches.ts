@@ -4,6 +4,7 @@ import { task_run_state_cache } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
 import { type Page, type Place, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
+import { each } from "#db/sql";
 
 /** How many entries are looked at for one page, and how many pages a turn does. */
 const MAX_LOOKED_AT = 1_000;
@@ -49,7 +50,7 @@ async function removePage(
   const old = looked.filter(({ is_old }) => is_old === 1).map(({ cache_key, state_id }) => [cache_key, state_id]);
   if (most > 0 && old.length > 0) {
     await tools.db.run(sql`delete from ${task_run_state_cache} where ${own} and ${isOld}
-      and (cache_key, state_id) in (select value->>0, value->>1 from json_each(${JSON.stringify(old)}))`);
+      and (cache_key, state_id) in (select value->>0, value->>1 from ${each(old)})`);
   }
   const last = looked.at(-1);
   return last && looked.length === limit ? { at: 0, id: JSON.stringify([last.cache_key, last.state_id]) } : null;

@@ -8,6 +8,7 @@ import { hourOf, PERIOD } from "#events/segments";
 import type { Micros } from "#lib/clock";
 import { type Page, type Place, type Round, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
+import { each } from "#db/sql";
 
 /** How many pages a turn does. */
 const PAGES = 40;
@@ -152,7 +153,7 @@ function deletions(workspaceId: string, keys: readonly Key[], condition: SQL): S
   const going = sql`(select s.hour, s.id from ${chosen} where ${condition})`;
   return [
     sql`with staying as materialized (
-        select o.hour, o.id, named.value as resource_id from json_each(${JSON.stringify(neighbourhoods(keys))}) n
+        select o.hour, o.id, named.value as resource_id from ${each(neighbourhoods(keys))} n
         cross join ${event_segment} o on o.workspace_id = ${workspaceId} and o.hour = n.value->>0
           and o.id between n.value->>1 and n.value->>2
         cross join json_each(o.resources) named

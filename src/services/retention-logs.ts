@@ -5,6 +5,7 @@ import { asList } from "#db/json-column";
 import { log_minute, log_segment, MINUTE } from "#db/tables/log";
 import { type Page, type Place, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
+import { each } from "#db/sql";
 
 /** How many runs with logs are looked at for one page, and how many pages a turn does. */
 const MAX_RUNS = 500;
@@ -55,7 +56,7 @@ function isOrphan(workspaceId: string, runId: SQL): SQL {
 }
 
 function deletions(workspaceId: string, runIds: readonly string[]): SQL[] {
-  const orphans = sql`(select value from json_each(${JSON.stringify(runIds)}) given where ${isOrphan(workspaceId, sql`given.value`)})`;
+  const orphans = sql`(select value from ${each(runIds)} given where ${isOrphan(workspaceId, sql`given.value`)})`;
   return [
     sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
       select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id

@@ -9,6 +9,7 @@ import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
 import { type Page, type Place, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
+import { list } from "#db/sql";
 
 /** How many runs are looked at for one page. */
 const MAX_LOOKED_AT = 1_000;
@@ -53,7 +54,7 @@ export async function removeOldRuns(tools: Tools): Promise<void> {
 
 /** The runs that are old enough to go. A subflow goes after its parent, when it is nobody's any more. */
 function isOld(cutoff: Micros): SQL {
-  return sql`(r.parent_task_run_id is null and r.state_type in (select value from json_each(${JSON.stringify([...TERMINAL_TYPES])}))
+  return sql`(r.parent_task_run_id is null and r.state_type in ${list([...TERMINAL_TYPES])}
     and r.end_time < ${cutoff})`;
 }
 

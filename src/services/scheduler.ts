@@ -8,6 +8,7 @@ import { materialise } from "#resources/deployments/materialise";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import { byWorkspace } from "#services/by-workspace";
 import type { Tools } from "#tools";
+import { each } from "#db/sql";
 
 /** How many schedules are taken at a time, and how often in one turn; what is left comes with the next turn. */
 const SCHEDULES_AT_ONCE = 50;
@@ -65,5 +66,5 @@ async function topUpDeployment(tools: Tools, row: DeploymentRow, due: readonly D
 function putOff(workspaceId: string, due: readonly Due[], now: Micros) {
   return sql`update ${deployment_schedule} set top_up_at = ${now + RETRY_AFTER}
     where workspace_id = ${workspaceId} and +top_up_at <= ${now} and (deployment_id, id) in (
-      select value ->> '$.deployment_id', value ->> '$.id' from json_each(${JSON.stringify(due)}))`;
+      select value ->> '$.deployment_id', value ->> '$.id' from ${each(due)})`;
 }

@@ -22,6 +22,7 @@ import { listeningSince } from "#services/listening";
 import { isSilentSince, lastHeardOf, SIGNS, type Signs } from "#services/signs-of-life";
 import { HOUR, isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
+import { each } from "#db/sql";
 
 /** How many silent runs are looked at at a time, and how often in one turn. */
 const AT_ONCE = 1_000;
@@ -173,7 +174,7 @@ export function selectHeartbeats(runs: readonly (Key & { lastHeard: Micros })[])
           and instr(c.resources, w.value ->> 3) > 0 and instr(e.value, w.value ->> 4) = 1
         order by x.hour desc, x.first_id desc limit ${MOST_HEARTBEATS})
     ) as found
-    from json_each(${JSON.stringify(wanted)}) w order by w.key`;
+    from ${each(wanted)} w order by w.key`;
 }
 
 /** A run that has gone on since it was found is left alone, and so is one that was ended by another turn. */

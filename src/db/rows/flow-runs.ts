@@ -9,6 +9,7 @@ import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState, type State, type StateType } from "#wire/state";
+import { list } from "#db/sql";
 
 export type FlowRunRow = typeof flow_run.$inferSelect;
 
@@ -123,7 +124,7 @@ export class FlowRunStore {
 
   private among(ids: readonly string[]): SQL {
     return sql`where ${flow_run.workspace_id} = ${this.workspaceId}
-      and ${flow_run.id} in (select value from json_each(${JSON.stringify(ids)}))`;
+      and ${flow_run.id} in ${list(ids)}`;
   }
 }
 

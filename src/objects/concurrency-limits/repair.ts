@@ -8,13 +8,14 @@ import type { Limit } from "#objects/concurrency-limits/ledger";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 import type { Holder } from "#objects/concurrency-limits/messages";
+import { list } from "#db/sql";
 
 type Row = Pick<typeof concurrency_limit.$inferSelect, "id" | "name" | "limit" | "active" | "slot_decay_per_second">;
 
 /** Reads definitions, in one round trip. */
 export async function readLimits(tools: Tools, wanted: Wanted): Promise<Limit[]> {
   const select = sql`select id, name, "limit", active, slot_decay_per_second from ${concurrency_limit} where workspace_id = ${tools.workspaceId}`;
-  const among = (values: readonly string[]) => sql`(select value from json_each(${JSON.stringify(values)}))`;
+  const among = (values: readonly string[]) => list(values);
   const results = await tools.db.readAll([
     // Two ranges of the index on names, around those of deployments.
     ...(wanted.common ? [sql`${select} and name < 'deployment:'`, sql`${select} and name >= 'deployment;'`] : []),
@@ -32,7 +33,7 @@ export async function readLimits(tools: Tools, wanted: Wanted): Promise<Limit[]>
 export async function readEnded(tools: Tools, holders: readonly Holder[], old: ReadonlySet<Holder>): Promise<Holder[]> {
   const idsOf = (type: Holder["type"]) =>
     JSON.stringify(holders.flatMap((holder) => (holder.type === type ? [holder.id] : [])));
-  const terminal = sql`(select value from json_each(${JSON.stringify([...TERMINAL_TYPES])}))`;
+  const terminal = list([...TERMINAL_TYPES]);
   const [taskRuns = [], flowRuns = []] = await tools.db.readAll([
     sql`select h.value as id, r.id is null as is_unknown from json_each(${idsOf("task_run")}) h
       left join ${task_run} r on r.workspace_id = ${tools.workspaceId} and r.id = h.value

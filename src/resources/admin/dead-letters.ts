@@ -3,7 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
 import type { Database } from "#db/database";
 import { dead_letter } from "#db/tables/event";
-import { list } from "#filters/clause";
+import { list } from "#db/sql";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { printTime, TimeText } from "#wire/dates";
 

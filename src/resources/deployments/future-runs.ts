@@ -7,6 +7,7 @@ import type { Micros } from "#lib/clock";
 import { tellPools } from "#orchestration/tell-pools";
 import type { DeploymentRow } from "#resources/deployments/store";
 import type { Tools } from "#tools";
+import { list } from "#db/sql";
 
 /** Removes the runs that schedules made and that have not begun: those still to come, or the late ones as well. */
 export function removeAutoRuns(
@@ -30,9 +31,7 @@ export function selectWaitingRuns(workspaceId: string, deploymentId: string, now
 
 /** Removes runs by their ids, where they have not begun. */
 export function removeRunsById(workspaceId: string, ids: readonly string[]): Statement[] {
-  return removeRuns(
-    sql`workspace_id = ${workspaceId} and id in (select value from json_each(${JSON.stringify(ids)})) and ${HAS_NOT_BEGUN}`,
-  );
+  return removeRuns(sql`workspace_id = ${workspaceId} and id in ${list(ids)} and ${HAS_NOT_BEGUN}`);
 }
 
 /** Tells the pool's object of the runs that are gone. `written` is what the statements above have done. */

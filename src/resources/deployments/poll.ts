@@ -11,6 +11,7 @@ import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
 import { FlowRunStore, type FlowRunWithState, selectFlowRunList } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
+import { list } from "#db/sql";
 
 /** How old the note of a poll may become, so that not every poll is a write. Well below the 60 s after which nobody asks. */
 const NOTE_AFTER = 30_000_000;
@@ -54,14 +55,14 @@ export function selectDue(workspaceId: string, { deploymentIds, before, limit }:
   return selectFlowRunList(sql`where ${flow_run.end_time} is null
     and ${flow_run.next_scheduled_start_time} > 0 and ${flow_run.next_scheduled_start_time} <= ${before ?? Number.MAX_SAFE_INTEGER}
     and +${flow_run.workspace_id} = ${workspaceId}
-    and +${flow_run.deployment_id} in (select value from json_each(${JSON.stringify(deploymentIds)}))
+    and +${flow_run.deployment_id} in ${list(deploymentIds)}
     and ${flow_run.state_type} = 'SCHEDULED'
     order by ${flow_run.next_scheduled_start_time}, ${flow_run.id} limit ${limit}`);
 }
 
 function selectStale(workspaceId: string, { deploymentIds }: DeploymentPoll, now: Micros) {
   return sql`select id from ${deployment} where ${deployment.workspace_id} = ${workspaceId}
-    and ${deployment.id} in (select value from json_each(${JSON.stringify(deploymentIds)}))
+    and ${deployment.id} in ${list(deploymentIds)}
     and (${deployment.status} <> 'READY' or ${deployment.last_polled} is null or ${deployment.last_polled} <= ${now - NOTE_AFTER})`;
 }
 

@@ -14,6 +14,7 @@ import { printOptionalTime, printTime } from "#wire/dates";
 import type { MissedRuns } from "#wire/missed-runs";
 import type { Schedule } from "#wire/schedule";
 import type { VersionInfo } from "#wire/version-info";
+import { each, list } from "#db/sql";
 
 export type DeploymentColumns = typeof deployment.$inferSelect;
 export type ScheduleRow = typeof deployment_schedule.$inferSelect;
@@ -181,11 +182,11 @@ export class DeploymentStore {
     return [
       sql`delete from ${deployment} where ${this.among(ids)} returning id`,
       sql`delete from ${deployment_schedule} where ${deployment_schedule.workspace_id} = ${this.workspaceId}
-        and ${deployment_schedule.deployment_id} in (select value from json_each(${JSON.stringify(ids)}))`,
+        and ${deployment_schedule.deployment_id} in ${list(ids)}`,
       sql`delete from ${concurrency_limit} where ${concurrency_limit.workspace_id} = ${this.workspaceId}
-        and ${concurrency_limit.name} in (select value from json_each(${JSON.stringify(names)})) returning id`,
+        and ${concurrency_limit.name} in ${list(names)} returning id`,
       sql`delete from ${deployment_version} where ${deployment_version.workspace_id} = ${this.workspaceId}
-        and ${deployment_version.deployment_id} in (select value from json_each(${JSON.stringify(ids)}))`,
+        and ${deployment_version.deployment_id} in ${list(ids)}`,
     ];
   }
 
@@ -227,7 +228,7 @@ export class DeploymentStore {
   /** Sets how far schedules have been made into runs, where they and their deployments are as they were read. */
   markSchedules(marks: readonly ScheduleMark[]): Statement {
     return sql`update ${deployment_schedule} set scheduled_until = value ->> '$.scheduled_until', top_up_at = value ->> '$.top_up_at'
-      from json_each(${JSON.stringify(marks)})
+      from ${each(marks)}
       where ${deployment_schedule.workspace_id} = ${this.workspaceId}
         and ${deployment_schedule.deployment_id} = value ->> '$.deployment_id' and ${deployment_schedule.id} = value ->> '$.id'
         and ${deployment_schedule.active} = 1 and ${deployment_schedule.updated} = value ->> '$.updated'
@@ -268,7 +269,7 @@ export class DeploymentStore {
   }
 
   private among(ids: readonly string[]): SQL {
-    return sql`${deployment.workspace_id} = ${this.workspaceId} and ${deployment.id} in (select value from json_each(${JSON.stringify(ids)}))`;
+    return sql`${deployment.workspace_id} = ${this.workspaceId} and ${deployment.id} in ${list(ids)}`;
   }
 
   private ofSchedules(deploymentId: string, id?: string): SQL {

@@ -11,6 +11,7 @@ import type { Ids, Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { VersionInfo } from "#wire/version-info";
+import { list } from "#db/sql";
 
 /** So many versions of a deployment are kept; what is older goes with the change that makes the next. */
 export const MOST_VERSIONS = 1000;
@@ -129,7 +130,7 @@ export class VersionStore {
 
   /** Reads those of the versions that are there. */
   select(ids: readonly string[]): SQL {
-    return this.rows(sql`and v.id in (select value from json_each(${JSON.stringify(ids)}))`);
+    return this.rows(sql`and v.id in ${list(ids)}`);
   }
 
   /** Reads a page, newest first, without long contents. */

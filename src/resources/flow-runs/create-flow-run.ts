@@ -39,6 +39,7 @@ import type { FlowRunContext, FlowRunPolicy } from "#orchestration/transition";
 import { type FlowRunRow, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
+import { each, list } from "#db/sql";
 
 /** A flow run that is to be. What is left out has the original's default. */
 export interface FlowRunDraft {
@@ -190,7 +191,7 @@ async function readParents(tools: Tools, drafts: readonly FlowRunDraft[]): Promi
   if (ids.length === 0) return new Map();
   const rows = await tools.db.rows<TaskRunRow>(
     sql`select * from ${task_run}
-      where workspace_id = ${tools.workspaceId} and id in (select value from json_each(${JSON.stringify(ids)}))`,
+      where workspace_id = ${tools.workspaceId} and id in ${list(ids)}`,
   );
   return new Map(rows.map((row) => [row.id, row]));
 }
@@ -224,7 +225,7 @@ function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRu
 function insertRuns(workspaceId: string, births: readonly Birth[]): SQL {
   const rows = births.map(({ row }) => row);
   const flowIds = JSON.stringify([...new Set(rows.map((row) => row.flow_id))]);
-  return sql`insert into ${flow_run} (${RUN.columns}) select ${RUN.values} from json_each(${JSON.stringify(rows)}) v
+  return sql`insert into ${flow_run} (${RUN.columns}) select ${RUN.values} from ${each(rows)} v
     join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
     where not exists (select 1 from json_each(${flowIds}) wanted
@@ -245,7 +246,7 @@ function selectSurroundings(workspaceId: string, births: readonly Birth[]): SQL 
     work_queue_id,
   }));
   return sql`select v.value ->> '$.id' as run_id, ${SURROUNDINGS}
-    from json_each(${JSON.stringify(keys)}) v
+    from ${each(keys)} v
     left join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
     left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
@@ -339,7 +340,7 @@ async function announce(tools: Tools, born: readonly Born[]): Promise<void> {
 async function readKnown(tools: Tools, births: readonly Birth[]): Promise<FlowRunWithState[]> {
   const keys = births.map(({ row }) => ({ flow_id: row.flow_id, key: row.idempotency_key }));
   const rows = await tools.db.rows<{ id: string }>(
-    sql`select r.id as id from json_each(${JSON.stringify(keys)}) wanted
+    sql`select r.id as id from ${each(keys)} wanted
       join ${flow_run} r on r.workspace_id = ${tools.workspaceId} and r.flow_id = wanted.value ->> '$.flow_id'
         and r.idempotency_key = wanted.value ->> '$.key' and r.idempotency_key is not null`,
   );

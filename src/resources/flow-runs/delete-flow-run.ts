@@ -7,11 +7,13 @@ import { log_minute, log_segment, MINUTE } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sendUnsentOf } from "#events/outbox";
-import { inWorkspace, list, seek } from "#filters/clause";
+import { inWorkspace, seek } from "#filters/clause";
+import { list } from "#db/sql";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { tellPools } from "#orchestration/tell-pools";
 import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
+import { each } from "#db/sql";
 
 /** More task runs than this are removed beforehand, so that no one statement takes for ever. */
 const MAX_TASK_RUNS = 5_000;
@@ -73,7 +75,7 @@ const idsOf = (rows: readonly Record<string, unknown>[] = []) => new Set(rows.ma
 /** Those of the ids whose runs meet the condition, as a subquery. */
 function idsMeeting(workspaceId: string, ids: readonly string[], only: SQL | undefined): SQL {
   if (!only) return list(ids);
-  return sql`(select r.id from json_each(${JSON.stringify(ids)}) listed
+  return sql`(select r.id from ${each(ids)} listed
     cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = listed.value where ${only})`;
 }
 

@@ -17,6 +17,7 @@ import { statesOf } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState } from "#wire/state";
+import { list } from "#db/sql";
 
 /** Prefect: PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES. */
 const MAX_NODES = 10_000;
@@ -44,7 +45,7 @@ export async function readDependencies(
   // There may be thousands, so they are first read by their size alone.
   const whole = readBySize(tasks as unknown as { id: string; bytes: number }[], (ids) =>
     tools.db.rows<TaskRunRow>(
-      sql`select * from ${task_run} where workspace_id = ${workspaceId} and id in (select value from json_each(${JSON.stringify(ids)}))`,
+      sql`select * from ${task_run} where workspace_id = ${workspaceId} and id in ${list(ids)}`,
     ),
   );
   return mapPortions(whole, (rows) => rows.map((row) => printDependency(row, now)));

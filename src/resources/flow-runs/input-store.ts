@@ -6,6 +6,7 @@ import { inPortions, shortenedColumns } from "#db/long-values";
 import { flow_run, flow_run_input } from "#db/tables/flow-run";
 import { type Portions } from "#lib/portions";
 import { printTime } from "#wire/dates";
+import { list } from "#db/sql";
 
 export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
 
@@ -64,7 +65,7 @@ export class FlowRunInputStore {
   ): Promise<Portions<FlowRunInputRow>> {
     const rows = await this.db.rows<FlowRunInputRow>(
       sql`select ${IN_LIST} from ${flow_run_input} where ${this.by(flowRunId)} and ${matches}
-        and key not in (select value from json_each(${JSON.stringify(excludeKeys)})) order by created, id limit ${limit}`,
+        and key not in ${list(excludeKeys)} order by created, id limit ${limit}`,
     );
     return inPortions(
       rows,
@@ -72,7 +73,7 @@ export class FlowRunInputStore {
       ({ key }) => key,
       (keys) =>
         this.db.rows<FlowRunInputRow>(sql`select * from ${flow_run_input} where ${this.by(flowRunId)}
-          and key in (select value from json_each(${JSON.stringify(keys)}))`),
+          and key in ${list(keys)}`),
     );
   }
 

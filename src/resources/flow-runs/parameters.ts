@@ -9,6 +9,7 @@ import type { Tools } from "#tools";
 import { hydrate, HydrationError, variableNames } from "#wire/hydration";
 import { MAX_VARIABLE_NAME_CHARACTERS } from "#wire/names";
 import { type Leniency, valuesProblem } from "#wire/parameters";
+import { list } from "#db/sql";
 
 type Parameters = Record<string, unknown>;
 
@@ -27,7 +28,7 @@ export async function readVariables(tools: Tools, values: readonly unknown[]): P
 async function readNamed(db: Database, workspaceId: string, names: readonly string[]): Promise<Map<string, unknown>> {
   const rows = await db.rows<{ name: string; value: string | null }>(
     sql`select name, value from ${variable}
-      where workspace_id = ${workspaceId} and name in (select value from json_each(${JSON.stringify(names)}))`,
+      where workspace_id = ${workspaceId} and name in ${list(names)}`,
   );
   return new Map(rows.map(({ name, value }) => [name, value === null ? null : readJson<unknown>(value)]));
 }

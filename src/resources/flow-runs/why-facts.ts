@@ -10,6 +10,7 @@ import type { Micros } from "#lib/clock";
 import { isMissed, JOIN_SCHEDULE } from "#orchestration/skip-missed-runs";
 import { STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
+import { list } from "#db/sql";
 
 /** So many runs that may hold slots are looked at for their names, and so many tasks and pools. */
 const MOST_NAMED = 500;
@@ -110,7 +111,7 @@ export async function readWhyRows({ db, workspaceId }: Tools, id: string, now: M
 /** Flow and task runs by their ids, as holders of slots are named. */
 export function readNames({ db, workspaceId }: Tools, ids: readonly string[]): Promise<NamedRun[]> {
   const named = sql`select id, name, state_name, state_timestamp as since`;
-  const among = sql`workspace_id = ${workspaceId} and id in (select value from json_each(${JSON.stringify(ids)}))`;
+  const among = sql`workspace_id = ${workspaceId} and id in ${list(ids)}`;
   return db.rows<NamedRun>(
     sql`${named} from ${flow_run} where ${among} union all ${named} from ${task_run} where ${among}`,
   );

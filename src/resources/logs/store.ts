@@ -10,6 +10,7 @@ import type { Micros } from "#lib/clock";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
 import { printTime } from "#wire/dates";
+import { each, list } from "#db/sql";
 
 type SegmentRow = Omit<typeof log_segment.$inferInsert, "workspace_id">;
 
@@ -58,7 +59,7 @@ export class LogStore {
     }
     const minutes = rows.map((row) => [minuteOf(row.first_timestamp), row.run_id]);
     statements.push(sql`insert into ${log_minute} (workspace_id, minute, run_id)
-      select ${this.workspaceId}, value ->> 0, value ->> 1 from json_each(${JSON.stringify(minutes)}) where true
+      select ${this.workspaceId}, value ->> 0, value ->> 1 from ${each(minutes)} where true
       on conflict do nothing`);
     await this.db.batch(statements);
   }
@@ -107,7 +108,7 @@ export class LogStore {
     const runs = filter.flow_run_id?.any_ ?? (taskRun?.any_ ? await this.runsOf(taskRun.any_) : null);
     const conditions = [inAll];
     const whole = [sql`1`];
-    if (runs) conditions.push(sql`s.run_id in (select value from json_each(${JSON.stringify(runs)}))`);
+    if (runs) conditions.push(sql`s.run_id in ${list(runs)}`);
     if (taskRun?.any_) conditions.push(mentions(taskRun.any_));
     if (isGiven(timestamp?.after_)) {
       conditions.push(sql`s.last_timestamp >= ${timestamp.after_}`);
@@ -160,7 +161,7 @@ export class LogStore {
   private async runsOf(taskRunIds: readonly string[]): Promise<string[] | null> {
     const rows = await this.db.rows<{ flow_run_id: string | null }>(
       sql`select flow_run_id from ${task_run} where workspace_id = ${this.workspaceId}
-        and id in (select value from json_each(${JSON.stringify(taskRunIds)}))`,
+        and id in ${list(taskRunIds)}`,
     );
     if (rows.length < new Set(taskRunIds).size) return null;
     return [...taskRunIds, ...rows.flatMap((row) => row.flow_run_id ?? [])];
@@ -187,7 +188,7 @@ function meetsAll(filter: LogFilter): boolean {
 
 /** Segments in whose text one of the ids occurs. */
 function mentions(ids: readonly string[]): SQL {
-  return sql`exists (select 1 from json_each(${JSON.stringify(ids)}) as wanted
+  return sql`exists (select 1 from ${each(ids)} as wanted
     where s.run_id = wanted.value or instr(s.records, wanted.value) > 0)`;
 }
 

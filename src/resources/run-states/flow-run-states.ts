@@ -6,6 +6,7 @@ import { stateIdsOf } from "#db/state-pages";
 import { flow_run_state } from "#db/tables/flow-run";
 import { mapPortions, type Portions } from "#lib/portions";
 import type { State, StateType } from "#wire/state";
+import { list } from "#db/sql";
 
 const STATE_BYTES = sql.raw(
   "coalesce(octet_length(s.message), 0) + coalesce(octet_length(s.data), 0) + octet_length(s.state_details)",
@@ -48,9 +49,7 @@ export class FlowRunStateStore {
   }
 
   private readMany(ids: readonly string[]): Promise<Row[]> {
-    return this.db.rows<Row>(
-      sql`select * from ${flow_run_state} where id in (select value from json_each(${JSON.stringify(ids)}))`,
-    );
+    return this.db.rows<Row>(sql`select * from ${flow_run_state} where id in ${list(ids)}`);
   }
 }
 

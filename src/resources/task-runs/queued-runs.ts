@@ -13,6 +13,7 @@ import { printTaskRun, statesOf } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 import { enqueueNote } from "#objects/task-queue/client";
+import { list } from "#db/sql";
 
 /**
  * Where a run stands that is in the queue or was given away. `scheduled` and `pending` are those of a background task;
@@ -101,7 +102,7 @@ function stageOfRow({ state_type, state }: StandingRow): Stage {
 
 function among(tools: Tools, ids: readonly string[]): SQL {
   return sql`${task_run.workspace_id} = ${tools.workspaceId}
-    and ${task_run.id} in (select value from json_each(${JSON.stringify(ids)}))`;
+    and ${task_run.id} in ${list(ids)}`;
 }
 
 /** Where a page of the scheduled runs begins: behind this one. */

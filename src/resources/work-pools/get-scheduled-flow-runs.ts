@@ -13,6 +13,7 @@ import { missingPool } from "#resources/work-pools/update-work-pool";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
+import { list } from "#db/sql";
 
 /** How often the object is asked again when it offered runs that are no longer to be had. */
 const ROUNDS = 3;
@@ -110,7 +111,7 @@ async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Pr
   const asked = await tools.db.rows<{
     id: string;
   }>(sql`select id from flow_run r where r.workspace_id = ${tools.workspaceId}
-    and r.id in (select value from json_each(${JSON.stringify(long.map(({ id }) => id))}))
+    and r.id in ${list(long.map(({ id }) => id))}
     and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'`);
   return new Set([...known, ...asked].map(({ id }) => id));
 }

@@ -7,6 +7,7 @@ import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { asObject } from "#db/json-column";
 import type { Micros } from "#lib/clock";
+import { each, list } from "#db/sql";
 
 /** A run that is due or holds a slot. */
 export interface LiveRow {
@@ -75,7 +76,7 @@ export class LivePoolStore {
   /** The runs of these queues that hold slots, and those that are due by `until`, or all; read in bounded pages. */
   async readLiveRuns(queueIds: readonly string[], until: Micros | null): Promise<LiveRow[]> {
     if (queueIds.length === 0) return [];
-    const queues = sql`(select value from json_each(${JSON.stringify(queueIds)}))`;
+    const queues = list(queueIds);
     const holding = await this.pages((last) => this.holding(queues, last));
     const due = await this.pages((last) => this.due(queues, until, last));
     return [...holding, ...due];
@@ -116,7 +117,7 @@ export class LivePoolStore {
     return this.db.rows(sql`select d.id, d.name, d.work_queue_id, d.flow_id, f.name as flow_name, d.storage_document_id,
         d.infrastructure_document_id, d.concurrency_limit_id
       from ${deployment} d left join ${flow} f on f.workspace_id = d.workspace_id and f.id = d.flow_id
-      where d.workspace_id = ${this.workspaceId} and d.work_queue_id in (select value from json_each(${JSON.stringify(queueIds)}))
+      where d.workspace_id = ${this.workspaceId} and d.work_queue_id in ${list(queueIds)}
       and d.status <> ${status} ${status === "READY" ? sql`` : stale} order by d.id`);
   }
 
@@ -132,14 +133,14 @@ export class LivePoolStore {
       ...(queues.length > 0
         ? [
             sql`update ${work_queue} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
-              from json_each(${JSON.stringify(queues)}) where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'
+              from ${each(queues)} where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'
               and ${work_queue.status} <> 'PAUSED'`,
           ]
         : []),
       ...(deployments.length > 0
         ? [
             sql`update ${deployment} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
-              from json_each(${JSON.stringify(deployments)}) where workspace_id = ${this.workspaceId} and ${deployment.id} = value ->> 'id'`,
+              from ${each(deployments)} where workspace_id = ${this.workspaceId} and ${deployment.id} = value ->> 'id'`,
           ]
         : []),
     ]);

@@ -9,6 +9,7 @@ import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import { printOptionalTime, printTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
+import { each, list } from "#db/sql";
 
 export type WorkPoolRow = typeof work_pool.$inferSelect;
 export type WorkQueueRow = typeof work_queue.$inferSelect;
@@ -48,7 +49,7 @@ const queuesWithPools = sql`${work_queue} join ${work_pool} p on p.workspace_id 
 /** Runs on their way have no time at which they are due; so the index of live runs finds them by their queue. */
 const holding = (workspaceId: string, types: readonly StateType[], queues: SQL) => sql`r.workspace_id = ${workspaceId}
   and r.end_time is null and r.next_scheduled_start_time is null and r.work_queue_id in ${queues}
-  and r.state_type in (select value from json_each(${JSON.stringify(types)}))`;
+  and r.state_type in ${list(types)}`;
 
 /** How many runs forget their queue in one statement. */
 const RUNS_AT_ONCE = 2_000;
@@ -173,7 +174,7 @@ export class WorkPoolStore {
   }
 
   private among(table: typeof work_pool | typeof work_queue, ids: readonly string[]): SQL {
-    return sql`${table.workspace_id} = ${this.workspaceId} and ${table.id} in (select value from json_each(${JSON.stringify(ids)}))`;
+    return sql`${table.workspace_id} = ${this.workspaceId} and ${table.id} in ${list(ids)}`;
   }
 
   /** The runs that occupy slots of these queues, by id, at most so many of each queue. */
@@ -185,7 +186,7 @@ export class WorkPoolStore {
   ): Promise<SlotHolder[]> {
     return this.db.rows(sql`select id, name, work_queue_id, state_type, state_name, start_time, state_timestamp from (
         select r.*, row_number() over (partition by r.work_queue_id order by r.id) as place from ${flow_run} r indexed by flow_run_live
-        where ${holding(this.workspaceId, types, sql`(select value from json_each(${JSON.stringify(queueIds)}))`)}
+        where ${holding(this.workspaceId, types, list(queueIds))}
       ) where place > ${offset} and place <= ${offset + limit} order by id`);
   }
 
@@ -195,7 +196,7 @@ export class WorkPoolStore {
       id: string;
       count: number;
     }>(sql`select r.work_queue_id as id, count(*) as count from ${flow_run} r indexed by flow_run_live
-      where ${holding(this.workspaceId, types, sql`(select value from json_each(${JSON.stringify(queueIds)}))`)} group by 1`);
+      where ${holding(this.workspaceId, types, list(queueIds))} group by 1`);
     return new Map(rows.map(({ id, count }) => [id, count]));
   }
 
@@ -238,7 +239,7 @@ export class WorkPoolStore {
   /** Sets the priorities of queues. */
   setPriorities(ranks: readonly { id: string; priority: number }[], now: Micros): Statement {
     return sql`update ${work_queue} set priority = value ->> 'priority', updated = ${now}
-      from json_each(${JSON.stringify(ranks)}) where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'`;
+      from ${each(ranks)} where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'`;
   }
 
   /** Removes a queue; deployments that named it name none, nor do the first runs: see `releaseAll`. */
@@ -261,7 +262,7 @@ export class WorkPoolStore {
 
   /** Goes on with the runs that name queues which are gone, a batch after the other. Until then they are shown without one. */
   async releaseAll(queueIds: readonly string[]): Promise<void> {
-    const queues = sql`(select value from json_each(${JSON.stringify(queueIds)}))`;
+    const queues = list(queueIds);
     for (let changes = RUNS_AT_ONCE; changes >= RUNS_AT_ONCE;)
       ({ changes } = await this.db.run(this.releaseRuns(queues)));
   }
