@@ -21,7 +21,6 @@ const MINUTE_MS = 60_000;
  * hardly used. With these flags it collects sooner, moves what lives together each time, and gives large pages back.
  */
 const V8_FLAGS = [
-  "--max-semi-space-size=8",
   "--heap-growing-percent=20",
   "--compact-on-every-full-gc",
   "--compaction-max-evacuated-bytes-mb=64",
