@@ -306,8 +306,8 @@ describe("slots of a pool, whatever befalls its runs", () => {
             // A run that was put on its way is not scheduled anew before it has ended.
             if (step.do === "schedule" && world.d1.has(idOf(step.run))) continue;
             world.do(step);
-            // What was not committed by now never is.
-            const late = world.flights.filter(({ at }) => at < world.now - DOUBTED);
+            // What was not committed before the object stops to wait for it never is.
+            const late = world.flights.filter(({ at }) => at <= world.now - DOUBTED);
             for (const flight of late) world.flights.splice(world.flights.indexOf(flight), 1);
             const running = world.live().filter(({ due }) => due === null);
             expect(running.length).toBeLessThanOrEqual(world.limitOf(null));
