@@ -1,7 +1,8 @@
 /** Events counted by when they occurred, by their name, or by what they are about. */
 import { type EventFilter, type Window, windowOf } from "#events/filter";
 import { resourceId } from "#events/event";
-import type { EventReader, Found } from "#events/read-events";
+import type { EventReader } from "#events/read-events";
+import type { Found } from "#events/segment-reader";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import type { Countable, EventCount, TimeUnit } from "#resources/events/schema";
