@@ -18,7 +18,7 @@ export const LogCreate = z
   .meta({ id: "LogCreate" });
 export type LogCreate = z.output<typeof LogCreate>;
 
-/** A batch of logs. Prefect: it is a `Sequence`, and its refusal says so. */
+/** A batch of logs. Prefect: it is a `Sequence`, and the refusal has this word. */
 export const LogsCreate = z.array(LogCreate, {
   error: ({ input }) =>
     typeof input === "string"
@@ -26,6 +26,7 @@ export const LogsCreate = z.array(LogCreate, {
       : '!is_instance_of|Input should be an instance of Sequence|{"class":"Sequence"}',
 });
 
+/** A log in answers. */
 export const Log = z
   .object({
     id: UuidText,
