@@ -1,19 +1,19 @@
-/** The settings in the original's model: the server's part is that of this server, the rest are a client's defaults. */
+/** The settings as the original's model has them: what is ours tells of this server, the rest are a client's defaults. */
 import { z } from "zod";
 import { DEFAULT_SERVICES } from "#env";
 import { MAX_EVENT_BYTES } from "#events/event";
 import type { Tools } from "#tools";
 import { MAX_LIMIT } from "#wire/paging";
 
-/** The text that replaces secrets. */
+/** What secrets are shown as. */
 const HIDDEN = "**********";
 
-/** Gives the settings of this server, which is reached at `url`. */
+/** The settings of this server, as it is reached at `url`. */
 export function printSettings({ settings }: Pick<Tools, "settings">, url: URL) {
   return { ...CLIENT_DEFAULTS, server: serverSettings(settings, url) };
 }
 
-/** The schema of the settings, made of the settings themselves. */
+/** The settings' schema, read off the settings themselves. */
 export const Settings = () => {
   const cors = { origins: [], methods: [], headers: [] };
   const settings = {
@@ -42,7 +42,7 @@ function schemaOf(value: unknown): z.ZodType {
   }
 }
 
-/** Prints a period as the original does: days, then hours, minutes and seconds. */
+/** A period as the original prints it: days as such, and what is left in hours, minutes and seconds. */
 function printPeriod(seconds: number): string {
   const days = Math.floor(seconds / 86_400);
   const rest = [
@@ -213,7 +213,7 @@ function serverSettings({ authString, cors, services }: Tools["settings"], url: 
   };
 }
 
-/** The parts of the original's model that are not the server's, with their defaults. */
+/** What the original's model has besides the server's part, and what a client would find there unchanged. */
 const CLIENT_DEFAULTS = {
   home: "",
   profiles_path: "",
