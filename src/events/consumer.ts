@@ -29,7 +29,7 @@ export function hasWork(segment: Segment): boolean {
 
 /** Gives the messages that tell the consumer of segments. */
 export function segmentMessages(workspace: string, segments: readonly SegmentKey[]): SegmentsMessage[] {
-  return chunks(segments, MAX_KEYS).map((some) => ({ v: 1, workspace, segments: some }));
+  return chunks(segments, MAX_KEYS).map((keys) => ({ v: 1, workspace, segments: keys }));
 }
 
 /** Consumes a batch of the queue. A message whose segments cannot be recorded now is delivered again. */
@@ -54,13 +54,12 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   }
 }
 
-/** During a long outage the message is acknowledged at last, for the queue would give it up: the sweep of waiting segments queues it again. */
+/** After its last delivery in an outage a message is acknowledged: the sweep of waiting segments queues its segments again. */
 function comeAgain(message: Message, error: unknown): void {
   if (message.attempts >= LAST_ATTEMPT && isOutage(error)) message.ack();
   else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });
 }
 
-/** How many bytes the segments of a message have together. */
-function bytesOf({ body }: { body: SegmentsMessage }): number {
-  return body.segments.reduce((sum, segment) => sum + segment.bytes, 0);
-}
+/** What a message's segments take while they are held in memory together. */
+const bytesOf = ({ body }: { body: SegmentsMessage }): number =>
+  body.segments.reduce((sum, segment) => sum + segment.bytes, 0);

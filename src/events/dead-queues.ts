@@ -10,7 +10,7 @@ const DEAD = "-dead";
 /** Whether a queue holds messages that another queue gave up. */
 export const isDeadQueue = (queue: string): boolean => queue.endsWith(DEAD);
 
-/** Keeps the messages that a queue gave up, by the message's id, so that a repeat keeps each once. The sweep then leaves its segments alone. */
+/** Keeps each message that a queue gave up once, by its id. The sweep of waiting segments then leaves its segments alone. */
 export async function keepDeadLetters(
   batch: MessageBatch,
   toolsOf: (workspaceId: string) => Tools,

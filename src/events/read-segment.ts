@@ -42,7 +42,7 @@ function withoutDepth(event: ReceivedEvent): ReceivedEvent {
     checkDepth(JSON.stringify(event), STORED_JSON_DEPTH);
     return event;
   } catch {
-    // The event nests too deep, or so deep that `JSON.stringify` fails.
+    // `TooDeep`, or so deep that it cannot even be printed.
     console.warn(`event ${event.id} nests too deep and is shown without its payload`);
     return { ...event, payload: {} };
   }

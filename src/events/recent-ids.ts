@@ -5,7 +5,7 @@ import { asList } from "#db/json-column";
 import { event_segment } from "#db/tables/event";
 import { earliestId } from "#events/ordered-ids";
 import { readSegment } from "#events/read-segment";
-import { hourOf } from "#events/segments";
+import { hourOf, type SegmentKey } from "#events/segments";
 import type { Micros } from "#lib/clock";
 
 /** How far back the ids go; the object that keeps them in memory has the same bounds. */
@@ -27,12 +27,13 @@ export async function readRecentIds(db: Database, workspaceId: string, now: Micr
     sql`select s.hour as hour, s.id as id from ${recent} s where not json_valid(s.events)`,
   ]);
   const ids = (rows ?? []).flatMap(({ id }) => (typeof id === "string" ? id : []));
-  for (const { hour, id } of unreadable ?? []) ids.push(...(await idsIn(db, workspaceId, Number(hour), String(id))));
+  for (const { hour, id } of unreadable ?? [])
+    ids.push(...(await idsIn(db, workspaceId, { hour: Number(hour), id: String(id) })));
   return ids;
 }
 
 /** The ids in a segment that SQLite cannot read, as one that nests too deep for SQLite. */
-async function idsIn(db: Database, workspaceId: string, hour: Micros, id: string): Promise<string[]> {
+async function idsIn(db: Database, workspaceId: string, { hour, id }: Omit<SegmentKey, "bytes">): Promise<string[]> {
   const rows = await db.rows<{ events: string }>(
     sql`select events from ${event_segment} where workspace_id = ${workspaceId} and hour = ${hour} and id = ${id}`,
   );

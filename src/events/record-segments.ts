@@ -1,4 +1,4 @@
-/** Records the reports in segments as task runs. To record one twice changes nothing. A bad report becomes a dead letter and fails no other. */
+/** Records the reports in segments as task runs, once or twice alike. A bad report becomes a dead letter and fails no other. */
 import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
 import type { Statement } from "#db/database";
@@ -34,7 +34,7 @@ interface ReadSegment {
   consumed: 1 | 2;
 }
 
-/** Records the reports of segments, and marks these as consumed. Consumed segments are left alone. Throws failures that are not the segments' (`isOutage`). */
+/** Records the reports of segments that are not consumed, and marks these as consumed. Throws in an outage (`isOutage`). */
 export async function recordSegments(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
   for (const some of chunksBySize(keys, MAX_BYTES, ({ bytes }) => bytes)) await recordSome(tools, some);
 }

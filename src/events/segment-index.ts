@@ -15,13 +15,18 @@ const MAX_NAMED = 2_000;
 
 const HOUR: Micros = 3_600_000_000;
 
+/** The database, and the workspace whose segments are read. */
+interface Stored {
+  db: Database;
+  workspaceId: string;
+}
+
 /**
  * Gives a condition on a segment `s`: it may hold events of the resources that the filter names. Where the index does not
  * lead to all events of these resources, the condition is true of each segment.
  */
 export async function mayHoldResources(
-  db: Database,
-  workspaceId: string,
+  { db, workspaceId }: Stored,
   filter: EventFilter,
   { since, until }: Window,
 ): Promise<SQL> {
@@ -31,7 +36,7 @@ export async function mayHoldResources(
     ...listOf(filter.any_resource).map((any) => onlyRuns(any.id)),
   ].find((ids) => ids !== null);
   if (!named || named.length > MAX_NAMED) return sql`true`;
-  const indexed = (await withFlowRuns(db, workspaceId, named)).map((id) => [id, JSON.stringify(id)]);
+  const indexed = (await withFlowRuns({ db, workspaceId }, named)).map((id) => [id, JSON.stringify(id)]);
   return sql`(s.hour, s.id) in (
       select c.hour, c.id from ${each(indexed)} wanted
       cross join ${event_resource} r on r.workspace_id = ${workspaceId} and r.resource_id = wanted.value->>0
@@ -42,7 +47,7 @@ export async function mayHoldResources(
 }
 
 /** Adds the flow runs of the task runs: the index has a task run's own id only where the task run has no flow run. */
-async function withFlowRuns(db: Database, workspaceId: string, resources: readonly string[]): Promise<string[]> {
+async function withFlowRuns({ db, workspaceId }: Stored, resources: readonly string[]): Promise<string[]> {
   const taskRuns = resources.flatMap((id) => idOfKind("prefect.task-run", id) ?? []);
   if (taskRuns.length === 0) return [...resources];
   const rows = await db.all(

@@ -97,7 +97,7 @@ export class SegmentReader {
 
   private async walkAll(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
     const window = this.kept(asked);
-    const candidates = await mayHoldResources(this.db, this.workspaceId, filter, window);
+    const candidates = await mayHoldResources(this, filter, window);
     const condition = sql`${this.inWindow(window)} and ${candidates} and ${walk.more ?? sql`true`}`;
     let lookedAt = 0;
     let opened = 0;

@@ -106,10 +106,10 @@ export async function writeSegments(
     const { first, last } = periodOf(segment.id);
     return resources.map((resource) => [resource, segment.hour, first, last]);
   });
-  for (const some of chunks(found, MAX_INDEX_ROWS)) {
+  for (const rows of chunks(found, MAX_INDEX_ROWS)) {
     statements.push(sql`insert into ${event_resource} (workspace_id, resource_id, hour, first_id, last_id)
       select ${workspaceId}, value->>0, value->>1, value->>2, value->>3
-      from ${each(some)} where true
+      from ${each(rows)} where true
       on conflict do nothing`);
   }
   for (let tries = 1; ; tries++) {

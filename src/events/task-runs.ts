@@ -185,8 +185,9 @@ const MAX_STATEMENT_BYTES = 1_000_000;
  */
 export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRecord[], now: Micros): SQL[] {
   const rows = records.flatMap(partsOf).map((part) => JSON.stringify(toRow(part)));
-  return chunksBySize(rows, MAX_STATEMENT_BYTES, byteLength).map((told) => {
-    return sql`with told as materialized (select value from json_each(${`[${told.join(",")}]`}))
+  return chunksBySize(rows, MAX_STATEMENT_BYTES, byteLength).map((some) => {
+    const told = `[${some.join(",")}]`;
+    return sql`with told as materialized (select value from json_each(${told}))
       insert into ${task_run} (workspace_id, id, created, updated, states, ${sql.raw(NEWEST.join(", "))})
       select ${workspaceId},
         coalesce((
@@ -209,9 +210,8 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
 
 /** Cuts a record with more states than a new row may have. The part with the newest states is the first, for it has their columns. */
 function partsOf(record: TaskRunRecord): TaskRunRecord[] {
-  const sizeOf = (state: State) => byteLength(JSON.stringify(state));
-  const parts = chunksBySize(record.states.toReversed(), MAX_OLDER_BYTES, sizeOf);
-  return parts.map((newestFirst) => ({ ...record, states: newestFirst.toReversed() }));
+  const parts = chunksBySize(record.states.toReversed(), MAX_OLDER_BYTES, (state) => byteLength(JSON.stringify(state)));
+  return parts.map((states) => ({ ...record, states: states.toReversed() }));
 }
 
 function toRow(record: TaskRunRecord): Record<string, unknown> {

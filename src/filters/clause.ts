@@ -11,7 +11,7 @@ import { isLikeAny } from "./like";
 import { byteLength } from "#lib/bytes";
 import { each, list } from "#db/sql";
 
-/** One field of a filter. The clause `undefined` means that the field is not given, `ALWAYS` that it is given and true for every row. */
+/** One field of a filter. The clause `undefined` means "not given", `ALWAYS` means "given and true for every row". */
 export interface Criterion<F extends z.ZodType = z.ZodType> {
   /** The field's shape in the filter, with what an absent field gives. */
   field: F;

@@ -74,7 +74,7 @@ const ORDERS: { [R in keyof Sorts]: { id: SQLWrapper; keys: Keys<Sorts[R]> } } =
   variables: { id: variable.id, keys: namedKeys(variable) },
 };
 
-/** Gives the text after `order by`. It ends with the id in the same direction, so that pages do not overlap and an index has this order. */
+/** Gives the text after `order by`. It ends with the id in the same direction: pages do not overlap, and an index fits. */
 export function orderBy<R extends keyof Sorts>(root: R, sort: Sorts[R]): SQL {
   const { id, keys } = ORDERS[root];
   const direction = sort.endsWith("_DESC") ? sql`desc` : sql`asc`;

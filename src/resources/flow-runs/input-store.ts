@@ -11,7 +11,7 @@ import { list } from "#db/sql";
 /** A row of the table `flow_run_input`. */
 export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
 
-/** The columns that may be long. */
+/** What users may make long. */
 const LONG = ["value"] as const;
 const IN_LIST = shortenedColumns(flow_run_input, LONG);
 

@@ -18,7 +18,7 @@ export const LogCreate = z
   .meta({ id: "LogCreate" });
 export type LogCreate = z.output<typeof LogCreate>;
 
-/** A batch of logs. Prefect: it is a `Sequence`, and the refusal has this word. */
+/** A batch of logs. Prefect: it is a `Sequence`, and its refusal says so. */
 export const LogsCreate = z.array(LogCreate, {
   error: ({ input }) =>
     typeof input === "string"

@@ -77,13 +77,9 @@ function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
   };
 }
 
-/** How many bytes a log has as a record. */
-function sizeOf(log: LogCreate): number {
-  return byteLength(JSON.stringify(log)) + ID_BYTES;
-}
-
 /** How many bytes a record has more than its log, mostly for its id. */
 const ID_BYTES = 70;
+const sizeOf = (log: LogCreate): number => byteLength(JSON.stringify(log)) + ID_BYTES;
 
 /** A message that is too large for a row is cut, and its end says so. */
 function cut(message: string): string {

@@ -17,7 +17,7 @@ const MOST_NAMED = 500;
 const MOST_TASKS = 200;
 const MOST_POOLS = 20;
 
-/** A run with its deployment (d_), the deployment's limit (c_), the schedule that made the run (h_), its queue (q_) and its pool (p_). */
+/** A run with its deployment (d_), the deployment's limit (c_), the run's schedule (h_), queue (q_) and pool (p_). */
 export interface WhyRow extends StateColumns {
   id: string;
   name: string;

@@ -32,8 +32,8 @@ export function isDue({ row, now }: Situation): boolean {
   return row.due === null || row.due <= now;
 }
 
-/** The time of the run's present state. */
-export function stateSince({ state }: Situation): string | null {
+/** The time of the run's present state, for a reason's `since`. */
+export function stateSince(_facts: unknown, { state }: Situation): string | null {
   return printOptionalTime(state?.timestamp);
 }
 

@@ -24,14 +24,14 @@ export const ended = reason("ended", {
 export const running = reason("running", {
   when: ({ row }) => ({ start_time: printOptionalTime(row.start_time) }),
   sentence: () => "The run has started and is running.",
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: () => ({ who: "process", message: "Its process tells when it ends." }),
 });
 
 export const cancelling = reason("cancelling", {
   when: ({ row }) => ({ infrastructure_pid: row.infrastructure_pid }),
   sentence: (_, situation) => `The run is being cancelled${stateMessage(situation)}.`,
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: () => ({ who: "worker", message: "Its worker or process stops it and tells so." }),
 });
 
@@ -43,14 +43,14 @@ interface PauseFacts {
 export const paused = reason("paused", {
   when: ({ state }) => (isSuspended(state) ? null : pauseFacts(state)),
   sentence: (facts) => `The run is paused: its process waits until it is ${wanted(facts)}.`,
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: nextOfPause,
 });
 
 export const suspended = reason("suspended", {
   when: ({ state }) => (isSuspended(state) ? pauseFacts(state) : null),
   sentence: (facts) => `The run is suspended: its process has ended until it is ${wanted(facts)}.`,
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: nextOfPause,
 });
 
@@ -82,7 +82,7 @@ export const pending = reason("pending", {
     isEarly(situation)
       ? `${taken(situation.row)}, ahead of its time (${scheduled_time}).`
       : `${taken(situation.row)}; ${progress(situation.row)}.`,
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: ({ infrastructure_pid, scheduled_time, given_up_at }, situation) => ({
     who: infrastructure_pid === null && situation.row.q_id !== null ? "worker" : "process",
     at: isEarly(situation) ? scheduled_time : given_up_at,

@@ -18,7 +18,7 @@ function timeAhead(situation: Situation, isWanted: (stateName: string | undefine
 export const retryInProcess = reason("awaiting_retry", {
   when: ({ row, now }) => ({ scheduled_time: printTime(row.due ?? now), run_count: row.run_count, in_process: true }),
   sentence: ({ scheduled_time: at }) => `The run failed and is tried again at ${at} by the process that it failed in.`,
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: ({ scheduled_time: at }) => ({
     who: "process",
     at,
@@ -32,7 +32,7 @@ export const awaitingRetry = reason("awaiting_retry", {
     return at === null ? null : { scheduled_time: at, run_count: situation.row.run_count, in_process: false };
   },
   sentence: ({ scheduled_time: at }) => `The run failed and is tried again at ${at}.`,
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: ({ scheduled_time: at }) => ({ who: "worker", at, message: "It is started again then." }),
 });
 
@@ -42,7 +42,7 @@ export const waitingForTime = reason("waiting_for_time", {
     return at === null ? null : { scheduled_time: at };
   },
   sentence: ({ scheduled_time: at }) => `The run is scheduled for ${at}.`,
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: ({ scheduled_time: at }) => ({
     who: "worker",
     at,
@@ -57,7 +57,7 @@ export const awaitingSlot = reason("awaiting_concurrency_slot", {
   },
   sentence: ({ scheduled_time: at }) =>
     `No slot of its deployment's concurrency limit was free; it asks for one again at ${at}.`,
-  since: (_, situation) => stateSince(situation),
+  since: stateSince,
   next: ({ scheduled_time: at }) => ({
     who: "worker",
     at,
