@@ -157,7 +157,7 @@ export default defineConfig({
     ...slices.flatMap((layer) => {
       const folder = layer.files[0]?.replace("/**", "");
       return [
-        { files: [`${folder}/*schema.ts`], rules: bans(layer, { except: [SCHEMA_ONLY], paths: [DRIZZLE] }) },
+        { files: [`${folder}/**/*schema.ts`], rules: bans(layer, { except: [SCHEMA_ONLY], paths: [DRIZZLE] }) },
         { files: [`${folder}/*store.ts`], rules: bans(layer, { except: [NO_OTHER_STORE] }) },
       ];
     }),

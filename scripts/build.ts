@@ -50,7 +50,7 @@ export function bundleWorker(): Promise<string> {
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "import"],
     external: ["node:*", "cloudflare:*"],
-    loader: { ".txt": "text" },
+    loader: { ".txt": "text", ".html": "text" },
     minifySyntax: true,
     sourcemap: "linked",
   });

@@ -1,9 +1,10 @@
-/** The consumer of the queue `events`: segments that hold work are recorded, once or twice alike. */
+/** The consumer of the queue `events`. It records segments; to record one twice changes nothing. */
 import { z } from "zod";
 import { isOutage } from "#events/dead-letters";
 import { MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SegmentKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
+import { chunks, chunksBySize } from "#lib/chunks";
 import type { Tools } from "#tools";
 import { UuidText } from "#wire/ids";
 
@@ -16,33 +17,29 @@ export const SegmentsMessage = z.object({
 export type SegmentsMessage = z.output<typeof SegmentsMessage>;
 
 const RETRY_DELAY_SECONDS = 2;
-/** One less than the deliveries after which the queue gives a message up (`max_retries` in wrangler.toml). */
+/** One less than the number of deliveries after which the queue gives up a message (`max_retries` in wrangler.toml). */
 const LAST_ATTEMPT = 5;
 /** A queue's message may have 128 KB. */
 const MAX_KEYS = 500;
 
-/** Whether the consumer has anything to do for an event; segments without such an event are not queued at all. */
+/** Whether a segment has an event that the consumer records. Other segments are not queued. */
 export function hasWork(segment: Segment): boolean {
   return segment.events.some(({ event }) => isTaskRunReport(event));
 }
 
-/** The messages that bring segments to the consumer. */
+/** Gives the messages that tell the consumer of segments. */
 export function segmentMessages(workspace: string, segments: readonly SegmentKey[]): SegmentsMessage[] {
-  const messages: SegmentsMessage[] = [];
-  for (let first = 0; first < segments.length; first += MAX_KEYS) {
-    messages.push({ v: 1, workspace, segments: segments.slice(first, first + MAX_KEYS) });
-  }
-  return messages;
+  return chunks(segments, MAX_KEYS).map((keys) => ({ v: 1, workspace, segments: keys }));
 }
 
-/** Consumes a batch of the queue. What cannot be recorded now comes again by itself. */
+/** Consumes a batch of the queue. A message whose segments cannot be recorded now is delivered again. */
 export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId: string) => Tools): Promise<void> {
   const read = batch.messages.map((message) => ({ message, parsed: SegmentsMessage.safeParse(message.body) }));
   for (const { message, parsed } of read) if (!parsed.success) message.retry();
   const understood = read.flatMap(({ message, parsed }) => (parsed.success ? [{ message, body: parsed.data }] : []));
   for (const [workspaceId, ofWorkspace] of Map.groupBy(understood, ({ body }) => body.workspace)) {
     const tools = toolsOf(workspaceId);
-    for (const group of groups(ofWorkspace)) {
+    for (const group of chunksBySize(ofWorkspace, MAX_BYTES, bytesOf)) {
       try {
         await recordSegments(
           tools,
@@ -57,26 +54,12 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   }
 }
 
-/** What the database cannot take for long is left to the sweep of waiting segments: the queue would give it up. */
+/** After its last delivery in an outage a message is acknowledged: the sweep of waiting segments queues its segments again. */
 function comeAgain(message: Message, error: unknown): void {
   if (message.attempts >= LAST_ATTEMPT && isOutage(error)) message.ack();
   else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });
 }
 
-/** Parts messages into groups whose segments are held in memory together. */
-function groups<T extends { body: SegmentsMessage }>(messages: readonly T[]): T[][] {
-  const parted: T[][] = [];
-  let bytes = 0;
-  for (const message of messages) {
-    const own = message.body.segments.reduce((sum, segment) => sum + segment.bytes, 0);
-    const last = parted.at(-1);
-    if (last && bytes + own <= MAX_BYTES) {
-      last.push(message);
-      bytes += own;
-    } else {
-      parted.push([message]);
-      bytes = own;
-    }
-  }
-  return parted;
-}
+/** What a message's segments take while they are held in memory together. */
+const bytesOf = ({ body }: { body: SegmentsMessage }): number =>
+  body.segments.reduce((sum, segment) => sum + segment.bytes, 0);

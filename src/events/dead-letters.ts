@@ -1,4 +1,4 @@
-/** Dead letters: what failed for good is kept with its reason, so that the rest goes on and nothing that was accepted is lost. */
+/** Dead letters: an item that failed for good is kept with its reason, so that other items go on and no accepted item is lost. */
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import { dead_letter } from "#db/tables/event";
@@ -7,13 +7,13 @@ import { byteLength } from "#lib/bytes";
 
 /** An item that failed alone. */
 export interface DeadItem {
-  /** The short name of the work that failed, by which a replay finds the way: "task-runs". */
+  /** The short name of the work that failed, by which a replay finds the work: "task-runs". */
   queue: string;
-  /** A stable text, so that an item that fails again is kept once. */
+  /** The item's key. An item that fails again has the same key, so it is kept once. */
   key: string;
-  /** Why it failed, in words. */
+  /** The reason of the failure, as text. */
   reason: string;
-  /** What a replay needs, as a JSON value. */
+  /** The JSON value that a replay needs. */
   message: unknown;
 }
 
@@ -24,12 +24,12 @@ const MAX_REASON_CHARACTERS = 2_000;
 
 type Keeper = Pick<Tools, "db" | "workspaceId" | "clock" | "ids">;
 
-/** Keeps an item that failed for good. One that is there already under its queue and key gets the new reason and message. */
+/** Keeps an item that failed for good. An item of the same queue and key gets the new reason and message. */
 export async function keepDeadLetter(tools: Keeper, item: DeadItem): Promise<void> {
   await tools.db.run(insertDeadLetter(tools, item));
 }
 
-/** The statement that keeps an item, for a batch with what else becomes of it. It logs the item. */
+/** Gives the statement that keeps an item, for a batch with other statements. Logs the item. */
 export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }: DeadItem): Statement {
   console.error(`an item of ${queue} failed for good and is kept as a dead letter (${key}): ${reason.slice(0, 200)}`);
   const now = tools.clock();
@@ -51,21 +51,21 @@ export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }:
     });
 }
 
-/** What D1 says of itself; Cloudflare's list of its errors: docs/d1/observability/debug-d1. */
+/** The messages of D1's own failures, by Cloudflare's list of errors: docs/d1/observability/debug-d1. */
 const OUTAGE =
   /overloaded|transient issue|exceeded timeout|storage caused object to be reset|Internal error|maximum DB size|SQLITE_FULL|SQLITE_BUSY/i;
 
-/** Whether a failure says nothing of the item that was at work: the database could not be reached, or takes nothing at all. */
+/** Whether a failure is not the item's: the database cannot be reached, or takes no statement at all. */
 export function isOutage(error: unknown): boolean {
   return isPassing(error) || (error instanceof Error && OUTAGE.test(error.message));
 }
 
-/** What an error says, for a letter's reason. */
+/** Gives an error's message, for a letter's reason. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The message as JSON. What cannot be printed or is too large for a row is kept as far as that goes: the letter is still there. */
+/** The message as JSON. Of a message that cannot be printed or is too large for a row, a part is kept. */
 function printMessage(message: unknown): string {
   const json = stringify(message);
   if (byteLength(json) <= MAX_MESSAGE_BYTES) return json;

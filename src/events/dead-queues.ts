@@ -1,16 +1,16 @@
-/** The consumer of what the queues gave up, and the way back to them. */
+/** The consumer of the messages that queues gave up, and how a message goes back to its queue. */
 import { SegmentsMessage } from "#events/consumer";
 import { insertDeadLetter } from "#events/dead-letters";
 import { markConsumed, markWaiting } from "#events/record-segments";
 import type { Tools } from "#tools";
 
-/** How the queues are called that hold what another gave up: its name, and this. */
+/** A dead queue has the name of the queue whose messages it holds, and this ending. */
 const DEAD = "-dead";
 
-/** Whether a queue holds what another gave up. */
+/** Whether a queue holds messages that another queue gave up. */
 export const isDeadQueue = (queue: string): boolean => queue.endsWith(DEAD);
 
-/** Keeps what a queue gave up, under the message's own id, so that a repeat keeps it once. The sweep then leaves it alone. */
+/** Keeps each message that a queue gave up once, by its id. The sweep of waiting segments then leaves its segments alone. */
 export async function keepDeadLetters(
   batch: MessageBatch,
   toolsOf: (workspaceId: string) => Tools,
@@ -33,7 +33,7 @@ export async function keepDeadLetters(
   }
 }
 
-/** Sends a message back to the queue that gave it up, and has its segments looked at once more. */
+/** Sends a message back to the queue that gave it up, and marks its segments as waiting again. */
 export async function sendBack(tools: Tools, deadQueue: string, body: unknown): Promise<void> {
   const queue = { "sluice-events": tools.env.EVENTS, "sluice-actions": tools.env.ACTIONS }[
     deadQueue.slice(0, -DEAD.length)

@@ -1,10 +1,10 @@
-/** Hands events and logs to the workspace's `EventStream`. */
+/** Sends events and logs to the workspace's `EventStream` object. */
 import { type Event, type ReceivedEvent, receiveEvent } from "#events/event";
 import { ApiError, unavailable } from "#lib/api-error";
 import { spend } from "#lib/cost";
 import type { Tools } from "#tools";
 
-/** A log as it is shown on the wire. */
+/** A log on the wire. */
 export interface PublishedLog {
   id: string;
   created: string;
@@ -17,24 +17,24 @@ export interface PublishedLog {
   task_run_id: string | null;
 }
 
-/** What travels to the object, in a body, for events are large. */
+/** A call of the object. It is the body of a request, for events are large. */
 export interface StreamCall {
   v: 1;
   workspace: string;
   events: ReceivedEvent[];
   logs: PublishedLog[];
-  /** Whether events that were set aside before are to be tried once more. */
+  /** Whether the object tries again to write events that it has set aside before. */
   again?: boolean;
 }
 
-/** What the object answers where it did not take a call. */
+/** The object's answer where it refuses a call. */
 export interface StreamRefusal {
   error: string;
   /** The ids of events that cannot be written and are kept as dead letters; all others of the call are written. */
   set_aside?: string[];
 }
 
-/** Some events cannot be written and are kept as dead letters (503). All that came with them are written. */
+/** Some events cannot be written and are kept as dead letters (503). The other events of the call are written. */
 export class EventsSetAside extends ApiError {
   readonly ids: readonly string[];
 
@@ -47,7 +47,7 @@ export class EventsSetAside extends ApiError {
   }
 }
 
-/** The object takes nothing now, whatever it is given: its database is away, or too much waits (503). */
+/** The object takes no call now (503): it cannot reach its database, or too many events wait. */
 export class StreamBusy extends ApiError {
   constructor() {
     super(503, { exception_message: UNWRITTEN }, { "Retry-After": "1" });
@@ -56,49 +56,49 @@ export class StreamBusy extends ApiError {
 
 const UNWRITTEN = "The events could not be written.";
 
-/** Where the object takes calls. */
+/** The address at which the object takes calls. */
 export const STREAM_URL = "https://event-stream/take";
-/** Where it takes calls that carry logs alone: they have no numbers of users', and are read the quicker way. */
+/** The address for calls with logs only: these have no users' numbers, so the object parses them faster. */
 export const LOGS_URL = "https://event-stream/take-logs";
-/** Where the object is asked to write the reports that it gathers. */
+/** The address at which the object is asked to write the reports that it gathers. */
 export const SETTLE_URL = "https://event-stream/settle";
 
-/** Whose reports are to be written. */
+/** The runs whose reports the object has to write. */
 export interface SettleCall {
   v: 1;
   flow_run_ids: readonly string[];
   task_run_ids: readonly string[];
 }
 const TRIES = 3;
-/** How long what is sent after a reply waits for company; the object gathers for longer still. */
+/** How long a call waits for events and logs of other requests. The object gathers for a longer time. */
 const COMPANY_MS = 20;
 
-/** A call older than this never leaves: the request whose time it was to send it in was ended. */
+/** A call that is older than this is never sent: the runtime has ended the request that had to send it. */
 const STALE_MS = 500;
 
 /**
- * Calls of this isolate that have not left yet, by workspace. Only what they carry is shared between requests, never a
- * promise: the runtime ends whoever waits for one of a request that is over. Lost with the isolate, and made up for by
- * the sweep.
+ * Calls of this isolate that are not sent yet, by workspace. Requests share only the content of a call, never a promise: the
+ * runtime ends a request that waits for the promise of an ended one. Calls that are lost with the isolate are sent again by the
+ * sweep.
  */
 const waiting = new Map<string, { call: StreamCall; at: number }>();
 
 /**
- * Sends events after the reply (`tools.background`), together with what other requests send in the same moment. May be
- * repeated: an event is known by its id. Where it fails, the outbox's sweep makes up for events of flow runs' states.
+ * Sends events after the reply (`tools.background`), together with those of other requests at the same moment. It may be
+ * repeated: an event is known by its id. Where it fails, the outbox's sweep sends the events of flow runs' states.
  */
 export async function emitEvents(tools: Tools, events: readonly Event[]): Promise<void> {
   if (events.length > 0) await gather(tools, received(tools, events), []);
 }
 
-/** Shows logs to those who listen, after they were stored; in the same way. */
+/** Sends stored logs to the listeners, in the same way. */
 export async function publishLogs(tools: Tools, logs: readonly PublishedLog[]): Promise<void> {
   if (logs.length > 0) await gather(tools, [], logs);
 }
 
 /**
- * Writes events that somebody waits for; resolves when they are written. Throws 503 where they could not be, and
- * `EventsSetAside`, one of those, where it is only some that never can be.
+ * Writes events, and resolves when they are written. Throws 503 where they could not be written, and `EventsSetAside` (a 503
+ * as well) where only some of them can never be written.
  */
 export async function writeEvents(tools: Tools, events: readonly Event[]): Promise<void> {
   if (events.length === 0) return;
@@ -110,15 +110,15 @@ export async function writeAgain(tools: Tools, event: ReceivedEvent): Promise<vo
   await callStream(tools, { v: 1, workspace: tools.workspaceId, events: [event], logs: [], again: true });
 }
 
-/** Whether the workspace's object answers at all. */
+/** Whether the workspace's object takes calls. */
 export async function isStreamUp(tools: Tools): Promise<boolean> {
   const nothing: StreamCall = { v: 1, workspace: tools.workspaceId, events: [], logs: [] };
   return (await attempt(tools, JSON.stringify(nothing))) === null;
 }
 
 /**
- * Lets the object write what it gathers of some runs' reports; whether there may be any that were not there a moment ago. An
- * object that does not answer is passed over: what it gathers is written all the same, a little later.
+ * Asks the object to write the reports that it gathers of some runs. Gives whether it may have written any. Where the object
+ * does not answer, it still writes these reports a little later.
  */
 export async function settleReports(
   tools: Tools,
@@ -143,7 +143,7 @@ function received(tools: Tools, events: readonly Event[]): ReceivedEvent[] {
   return events.map((event) => receiveEvent(event, now));
 }
 
-/** Puts events and logs to the call that leaves next, or makes one and sees to it that it leaves. */
+/** Adds events and logs to the call that is sent next, or makes such a call and sends it. */
 async function gather(tools: Tools, events: readonly ReceivedEvent[], logs: readonly PublishedLog[]): Promise<void> {
   const { workspaceId } = tools;
   const present = waiting.get(workspaceId);
@@ -159,7 +159,7 @@ async function gather(tools: Tools, events: readonly ReceivedEvent[], logs: read
   await callStream(tools, call);
 }
 
-/** The object of a workspace. */
+/** Gives the object of a workspace. */
 export function eventStream(namespace: DurableObjectNamespace, workspaceId: string): DurableObjectStub {
   return namespace.get(namespace.idFromName(workspaceId));
 }

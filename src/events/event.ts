@@ -1,4 +1,4 @@
-/** Events as they come in, travel and are stored. */
+/** Events on the wire and in segments. */
 import { z } from "zod";
 import { isObject } from "#lib/json-value";
 import type { Micros } from "#lib/clock";
@@ -12,9 +12,9 @@ const MAX_LABELS = 500;
 const MAX_RELATED = 100;
 /** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_EVENT_NAME_LENGTH. */
 const MAX_NAME_CHARACTERS = 1024;
-/** Of a resource's id and its role: ids are keys of the index by which events are found. */
+/** The bound of a resource's id and of its role: ids are keys of the index of resources. */
 const MAX_ID_CHARACTERS = 2_000;
-/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_SIZE_BYTES; a larger event is passed over, not refused. */
+/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_SIZE_BYTES; a larger event is left out, not refused. */
 export const MAX_EVENT_BYTES = 1_500_000;
 
 /** The label that names a resource. */
@@ -42,7 +42,7 @@ function wrongRelated(labels: Record<string, string>): string | null {
   return null;
 }
 
-/** Text by text, the very object that was sent: a copy would lose a label called `__proto__`. */
+/** Labels are checked one by one and not copied: a copy would lose a label called `__proto__`. */
 const labels = (check: (labels: Record<string, string>) => string | null) =>
   z
     .custom<Record<string, string>>(isObject, {
@@ -58,11 +58,11 @@ const labels = (check: (labels: Record<string, string>) => string | null) =>
     })
     .meta({ type: "object", additionalProperties: { type: "string" } });
 
-/** What an event is about: labels, among them `prefect.resource.id`. */
+/** The resource that an event is about: labels, among them `prefect.resource.id`. */
 export const Resource = labels(wrongResource).meta({ id: "Resource" });
 export type Resource = z.output<typeof Resource>;
 
-/** What an event has to do with, and how. */
+/** A resource that an event concerns as well, with its role. */
 export const RelatedResource = labels(wrongRelated).meta({ id: "RelatedResource" });
 
 /** An event as a client sends it; holds `occurred` as RFC 3339 text in UTC. */
@@ -86,7 +86,7 @@ export const Event = z
   .meta({ id: "Event" });
 export type Event = z.output<typeof Event>;
 
-/** An event that came in: when, is the server's word. */
+/** An event that was received. The server adds the time. */
 export const ReceivedEvent = z
   .object({
     occurred: TimeText,
@@ -101,18 +101,18 @@ export const ReceivedEvent = z
   .meta({ id: "ReceivedEvent" });
 export type ReceivedEvent = z.output<typeof ReceivedEvent>;
 
-/** The event as it is stored and shown. The order of the keys is part of it: the outbox's sweep looks for `"id":…,"follows":`. */
+/** Gives the event as it is stored and shown. The keys' order matters: the outbox's sweep searches for `"id":…,"follows":`. */
 export function receiveEvent(event: Event, now: Micros): ReceivedEvent {
   const { occurred, event: name, resource, related, payload, id, follows } = event;
   return { occurred, event: name, resource, related, payload, id, follows, received: printTime(now) };
 }
 
-/** The id of what an event is about, or has to do with. */
+/** Gives the id of a resource. */
 export function resourceId(resource: Resource): string {
   return resource[RESOURCE_ID] ?? "";
 }
 
-/** `prefect.flow-run.<id>` → the id, where the text begins so. */
+/** Gives the id in `<kind>.<id>`, or undefined where the text does not begin with the kind. */
 export function idOfKind(kind: string, resource: string): string | undefined {
   return resource.startsWith(`${kind}.`) ? resource.slice(kind.length + 1) : undefined;
 }

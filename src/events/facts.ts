@@ -1,9 +1,9 @@
-/** What the event of a flow run's state is made of, read from a row that joins the run to its surroundings. */
+/** The facts for the event of a flow run's state, out of a row that joins the run with its flow, deployment, queue, pool and parent. */
 import { readJson, readOptionalJson } from "#db/database";
 import type { FlowRunFacts } from "#events/lifecycle";
 import type { State } from "#wire/state";
 
-/** Such a row. What there is not has no id; tags are JSON. */
+/** Such a row. What the run does not have has the id null. Tags are JSON. */
 export interface FactColumns {
   run_id: string;
   run_name: string;
@@ -26,7 +26,7 @@ export interface FactColumns {
   task_tags: string | null;
 }
 
-/** The facts of a row, and of the state that the run had and the one that it has. */
+/** Gives the facts of a row, with the run's state before and its new state. */
 export function readFacts(row: FactColumns, initial: State | null, validated: State): FlowRunFacts {
   const pool = named(row.pool_id, row.pool_name);
   return {

@@ -1,15 +1,15 @@
-/** Which events are wanted: the filter on the wire, and the one function that says whether an event meets it. */
+/** The filter of events on the wire, and whether an event meets it. */
 import { z } from "zod";
 import { type ReceivedEvent, type Resource, RESOURCE_ID, RESOURCE_ROLE, resourceId } from "#events/event";
-import { parseTextQuery } from "#lib/text-query";
+import { meetsTextQuery } from "#lib/text-query";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { listOf as listUpTo } from "#wire/sizes";
 
-/** So many values a list of a filter may have. An event is looked up in them, so their number costs little. */
+/** How many values a list of a filter may have. An event is looked up in a set of them, so many values cost little. */
 const MAX_VALUES = 50_000;
-/** So many prefixes, patterns or filters: each is held against each event. */
+/** How many prefixes or patterns a filter may have, and how many filters: each is checked for each event. */
 const MAX_PATTERNS = 1_000;
 const MAX_PATTERN_CHARACTERS = 2_000;
 const MAX_FILTERS = 100;
@@ -19,7 +19,7 @@ const Texts = listUpTo(z.string(), MAX_VALUES).nullish();
 const Pattern = z.string().max(MAX_PATTERN_CHARACTERS);
 const Prefixes = listUpTo(Pattern, MAX_PATTERNS).nullish();
 
-/** Labels and the patterns (`*`, `?`, a leading `!`) of which one must fit each. */
+/** Labels, each with patterns (`*`, `?`, a leading `!`). The label has to match one of them. */
 export const ResourceSpecification = z
   .record(z.string(), z.union([Pattern, listUpTo(Pattern, MAX_PATTERNS)]))
   .refine(
@@ -64,7 +64,7 @@ const EventAnyResourceFilter = z
   .meta({ id: "EventAnyResourceFilter" });
 type EventAnyResourceFilter = z.output<typeof EventAnyResourceFilter>;
 
-/** What is wanted of events, as it comes in. */
+/** The filter of events on the wire. */
 export const EventFilter = z
   .strictObject({
     occurred: EventOccurredFilter.optional(),
@@ -95,7 +95,7 @@ const DAY: Micros = 86_400_000_000;
 /** Prefect: `EventOccurredFilter.since`, from the start of today. */
 const DEFAULT_DAYS = 180;
 
-/** When the wanted events occurred; where the filter does not say, the last 180 days until now. */
+/** Gives the window in which the wanted events occurred. By default it is the last 180 days until now. */
 export function windowOf(filter: EventFilter, now: Micros): Window {
   return {
     since: filter.occurred?.since ?? Math.floor(now / DAY) * DAY - DEFAULT_DAYS * DAY,
@@ -103,7 +103,7 @@ export function windowOf(filter: EventFilter, now: Micros): Window {
   };
 }
 
-/** Whether an event meets the filter in all but when it occurred. An empty list wants nothing in particular. */
+/** Whether an event meets the filter, apart from the window. An empty list counts as not given. */
 export function matchesEvent(filter: EventFilter, event: ReceivedEvent): boolean {
   return (
     matchesName(filter, event.event) &&
@@ -115,13 +115,13 @@ export function matchesEvent(filter: EventFilter, event: ReceivedEvent): boolean
   );
 }
 
-/** One filter or several, all of which must be met. */
+/** Gives one filter or several as a list. */
 export function listOf<T>(filters: T | T[] | null | undefined): T[] {
   if (filters === null || filters === undefined) return [];
   return Array.isArray(filters) ? filters : [filters];
 }
 
-/** Whether the list names nothing, or this. */
+/** Whether the list is empty or has this value. */
 function isAmong(wanted: readonly string[] | null | undefined, value: string): boolean {
   if (!wanted?.length) return true;
   return wanted.length > SHORT_LIST ? setOf(wanted).has(value) : wanted.includes(value);
@@ -130,7 +130,7 @@ function isAmong(wanted: readonly string[] | null | undefined, value: string): b
 const SHORT_LIST = 8;
 const sets = new WeakMap<readonly string[], Set<string>>();
 
-/** The list as a set, made once: a filter is asked about each of many events. */
+/** The list as a set, which is made once: one filter checks many events. */
 function setOf(list: readonly string[]): Set<string> {
   const known = sets.get(list);
   if (known) return known;
@@ -156,7 +156,7 @@ function matchesPrimary({ resource: wanted }: EventFilter, resource: Resource): 
   return isAmong(wanted.id, id) && hasPrefix(wanted.id_prefix, id) && matchesLabels(wanted.labels, resource);
 }
 
-/** Prefect: all criteria are to be met by one related resource; one without criteria is met by any event. */
+/** Prefect: one related resource has to meet all criteria. Each event meets a filter without criteria. */
 function matchesRelated(wanted: EventRelatedFilter, event: ReceivedEvent): boolean {
   if (!wanted.id?.length && !wanted.role?.length && !wanted.resources_in_roles?.length && !hasLabels(wanted.labels))
     return true;
@@ -193,7 +193,7 @@ function matchesLabels(labels: ResourceSpecification | null | undefined, resourc
   });
 }
 
-/** Prefect: an empty pattern for the id or the role asks for nothing; for any other label it fits nothing. */
+/** Prefect: an empty pattern for the id or the role counts as not given; for any other label it matches nothing. */
 function isUnset(label: string, patterns: string | string[]): boolean {
   return patterns.length === 0 && (label === RESOURCE_ID || label === RESOURCE_ROLE);
 }
@@ -203,7 +203,7 @@ function fits(pattern: string, value: string): boolean {
   return globFits(isNegated ? pattern.slice(1) : pattern, value) !== isNegated;
 }
 
-/** `*` is any text, `?` any one character. Written out, for a regular expression of a stranger's making may never end. */
+/** `*` is any text, `?` any one character. There is no regular expression, for one made of a user's pattern may never end. */
 function globFits(pattern: string, value: string): boolean {
   let p = 0;
   let v = 0;
@@ -229,12 +229,7 @@ function globFits(pattern: string, value: string): boolean {
 
 function matchesText({ text }: EventFilter, event: ReceivedEvent): boolean {
   if (!text || text.query.trim() === "") return true;
-  const { include, exclude, required } = parseTextQuery(text.query.toLowerCase());
   const { event: name, resource, related, payload } = event;
-  const content = [name, ...[resource, related, payload].map((part) => JSON.stringify(part))].join(" ").toLowerCase();
-  return (
-    (include.length === 0 || include.some((term) => content.includes(term))) &&
-    !exclude.some((term) => content.includes(term)) &&
-    required.every((term) => content.includes(term))
-  );
+  const parts = [name, ...[resource, related, payload].map((part) => JSON.stringify(part))];
+  return meetsTextQuery(text.query, parts.join(" "));
 }

@@ -1,4 +1,4 @@
-/** The events that the server itself makes of changes, as the original words them. Pure. */
+/** The events that the server makes of changes, in the original's words. Pure. */
 import { type Event, RESOURCE_ID, RESOURCE_ROLE, type Resource } from "#events/event";
 import type { Micros } from "#lib/clock";
 import { printTime } from "#wire/dates";
@@ -10,7 +10,7 @@ interface Named {
   name: string;
 }
 
-/** A thing whose tags go along with the event. */
+/** A thing whose tags the event names. */
 interface Tagged extends Named {
   tags: readonly string[];
 }
@@ -20,7 +20,7 @@ export interface PoolFacts extends Named {
   type: string;
 }
 
-/** What the event of a flow run's state change is made of. Times in microseconds. */
+/** The facts for the event of a flow run's state change. Times are in microseconds. */
 export interface FlowRunFacts {
   flow_run: Tagged & {
     run_count: number;
@@ -30,7 +30,7 @@ export interface FlowRunFacts {
   deployment: Tagged | null;
   work_queue: Named | null;
   work_pool: PoolFacts | null;
-  /** The task run of the parent that this run is a subflow of. */
+  /** The parent's task run, if this run is a subflow. */
   parent_task_run: Tagged | null;
   initial: State | null;
   validated: State;
@@ -38,12 +38,12 @@ export interface FlowRunFacts {
 
 /** Prefect: TRUNCATE_STATE_MESSAGES_AT. */
 const MAX_MESSAGE_CHARACTERS = 100_000;
-/** Prefect: `_timing_is_tight`, `follows` is for events so close that they may come in the wrong order. */
+/** Prefect: `_timing_is_tight`; `follows` is for events that are so close that they may arrive in the wrong order. */
 const TIGHT: Micros = 5 * 60 * 1_000_000;
 /** Prefect: `_get_recent_preceding_work_pool_event_id`. */
 const RECENT_POOL_STATUS: Micros = 10 * 60 * 1_000_000;
 
-/** The `prefect.flow-run.<State name>` event; its id is the state's, and it follows the event of the state before. */
+/** Gives the event `prefect.flow-run.<State name>`. Its id is the state's id, and it follows the event of the state before. */
 export function flowRunStateEvent(facts: FlowRunFacts): Event {
   const { flow_run, initial, validated } = facts;
   return {
@@ -129,7 +129,7 @@ function inKebabCase(status: string): string {
   return status.toLowerCase().replaceAll("_", "-");
 }
 
-/** When a status event happened, and its id. */
+/** A status event's time and id. */
 interface Stamp {
   id: string;
   occurred: Micros;
@@ -170,7 +170,7 @@ export function workQueueStatusEvent(queue: Named & { status: string }, pool: Po
   };
 }
 
-/** What the events of a deployment name beside it. */
+/** A deployment with the things that its events name. */
 export interface DeploymentFacts extends Named {
   flow: Named | null;
   work_queue: Named | null;

@@ -1,7 +1,7 @@
-/** Time-ordered ids as ends of ranges. */
+/** Ids of version 7, which are in the order of time, as the ends of ranges. */
 import type { Micros } from "#lib/clock";
 
-/** The smallest id of version 7 that can have been made at this time: ids before it are older. */
+/** Gives the smallest id of version 7 of this time: smaller ids are older. */
 export function earliestId(at: Micros): string {
   const hex = Math.max(0, Math.floor(at / 1000))
     .toString(16)
@@ -9,7 +9,7 @@ export function earliestId(at: Micros): string {
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
 }
 
-/** When an ordered id was made, to the millisecond. */
+/** Gives the time at which an ordered id was made, to the millisecond. */
 export function timeOfId(id: string): Micros {
   return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) * 1000;
 }
@@ -20,13 +20,13 @@ interface Period {
   until: Micros;
 }
 
-/** How far clocks of those who make ids may be ahead, and how long it may take until an event is written. */
+/** How far the clock of a client that makes ids may be ahead, and how long it may take until an event is written. */
 const AHEAD: Micros = 2_000_000;
 const ON_ITS_WAY: Micros = 10_000_000;
-/** So many periods are told apart. */
+/** How many periods there are at most. */
 const MAX_PERIODS = 200;
 
-/** The times about which events with these ids were written, as far as the ids tell a time (version 7): few periods, in order. */
+/** Gives the periods in which events with these ids were written, in order. Ids of other versions than 7 have no time and give none. */
 export function periodsOf(ids: readonly string[]): Period[] {
   const times = ids
     .filter((id) => id[14] === "7")

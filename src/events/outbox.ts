@@ -1,6 +1,6 @@
 /**
- * The outbox's sweep. A flow run's state is written first and its event sent afterwards; where the process died between
- * the two, the event is made again from what was written. An event has its state's id, so nothing is sent twice.
+ * The outbox's sweep. A flow run's state is written first, and its event is sent afterwards. Where the process died between the
+ * two, the sweep makes the event from the written state. An event has its state's id, so no event is stored twice.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
@@ -24,25 +24,25 @@ import { type State, StateType } from "#wire/state";
 import { list } from "#db/sql";
 
 const MARK = "outbox";
-/** The stretch that is at work: where it begins, and how many states it has. */
+/** The mark of the range that a sweep has begun: its first id, and how many states it has. */
 const BEGUN = "outbox begun";
-/** How long a change is given to send its event itself. */
+/** How long a state's request may take to send the event itself. */
 const PATIENCE: Micros = 60_000_000;
-/** How far back the first sweep looks. */
+/** How far back the first sweep begins. */
 const FIRST_LOOK: Micros = 3_600_000_000;
-/** How many states are looked at in one read, and how many reads one run makes. */
+/** How many states one read gives, and how many reads one sweep makes. */
 const MAX_STATES = 500;
 const MAX_READS = 20;
-/** How many states without an event are in memory at once; a message may have 100,000 characters in an event. */
+/** How many states without an event are in memory at once: the message in an event may have 100,000 characters. */
 const MAX_UNSENT = 50;
 const MAX_MESSAGE_CHARACTERS = 100_001;
 const HOUR: Micros = 3_600_000_000;
-/** How much earlier than a state's id its event's segment may be written, by a clock that is slow. */
+/** How much earlier than the state's id the id of its event's segment may be, where a clock is slow. */
 const SLOW_CLOCK: Micros = 60_000_000;
 
 /**
- * Sends the events of states that have none, from the mark until a minute ago, and moves the mark. A stretch that was begun and
- * did not come to its end is begun anew in smaller steps; a single state that ends the sweep is kept as a dead letter.
+ * Sends the events of states that have none, from the mark until a minute ago, and moves the mark. Where a sweep did not end its
+ * range, the next one begins it again with fewer states. A single state that ends the sweep is kept as a dead letter.
  */
 export async function sweepOutbox(tools: Tools): Promise<void> {
   const until = earliestId(tools.clock() - PATIENCE);
@@ -57,7 +57,7 @@ export async function sweepOutbox(tools: Tools): Promise<void> {
   }
 }
 
-/** The last of the next states after a mark, so many at most; null where there is none. */
+/** The last of the next `most` states after a mark; null where there is none. */
 async function lastOf(tools: Tools, after: string, until: string, most: number): Promise<string | null> {
   const [last] = await tools.db.rows<{ id: string | null }>(sql`
     select max(id) as id from (select st.id from ${flow_run_state} st where st.id > ${after} and st.id < ${until}
@@ -72,20 +72,20 @@ async function sweepStretch(tools: Tools, after: string, end: string, most: numb
   try {
     await sendUnsent(tools, range, after);
   } catch (error) {
-    // It has ended, and said so: nothing in the stretch is to blame for it.
+    // The step has failed and not died, so no state of the range is the cause.
     await tools.db.run(endStretch());
     throw error;
   }
 }
 
-/** How many states the next step takes: all it may, an eighth of a step that did not come to its end, or none but to give one up. */
+/** How many states the next step takes: the most, or an eighth of the step that did not end. None means to give up one state. */
 async function stepsAfter(tools: Tools, after: string): Promise<number> {
   const [place, most] = (await readMarkOf(tools, BEGUN))?.split("/") ?? [];
   if (place !== after) return MAX_STATES;
   return Number(most) > 1 ? Math.max(1, Math.floor(Number(most) / 8)) : 0;
 }
 
-/** Keeps states as dead letters without a look at what they hold. */
+/** Keeps states as dead letters, and does not read their content. */
 async function giveUp(tools: Tools, range: SQL): Promise<void> {
   const rows = await tools.db.rows<{ id: string; workspace_id: string }>(
     sql`select st.id, st.workspace_id from ${flow_run_state} st where ${range}`,
@@ -115,7 +115,7 @@ async function readMarkOf(tools: Tools, name: string): Promise<string | undefine
   return row?.mark;
 }
 
-/** Sends what lies between the mark and now for some runs, before they are deleted with their states. */
+/** Sends the events of some runs' states between the mark and now. The runs are deleted with their states afterwards. */
 export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   const mark = await readMark(tools);
   const ofRuns = sql`st.workspace_id = ${tools.workspaceId} and st.id in (
@@ -124,12 +124,12 @@ export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]):
   await sendUnsent(tools, ofRuns, mark);
 }
 
-/** Up to this id every state's event is proved to have been sent. */
+/** The mark: the events of all states up to this id have been sent. */
 async function readMark(tools: Tools): Promise<string> {
   return (await readMarkOf(tools, MARK)) ?? earliestId(tools.clock() - FIRST_LOOK);
 }
 
-/** The first segment that may yet be asked whether it holds a state's event. Those before it have nothing more to prove. */
+/** The least id of a segment that the sweep may still need, for it may hold the event of a state after the mark. */
 export async function firstSegmentAsked(tools: Tools): Promise<string> {
   return firstSegmentAfter(await readMark(tools));
 }
@@ -137,8 +137,8 @@ export async function firstSegmentAsked(tools: Tools): Promise<string> {
 const firstSegmentAfter = (mark: string): string => earliestId(timeOfId(mark) - SLOW_CLOCK);
 
 /**
- * Sends what has no event of the states in a range, all of which are younger than `after`. A state whose event can never be
- * made or written is kept as a dead letter, so that those behind it are reached.
+ * Sends the events of the states in a range that have none; all of these states are younger than `after`. A state whose event
+ * can never be made or written is kept as a dead letter, so that the sweep reaches the states after it.
  */
 async function sendUnsent(tools: Tools, range: SQL, after: string): Promise<void> {
   for (let rest = range, isMore = true; isMore;) {
@@ -157,7 +157,7 @@ async function sendUnsent(tools: Tools, range: SQL, after: string): Promise<void
   }
 }
 
-/** Sends the event of a state whose event could not be sent, unless it was sent meanwhile. Throws where it still cannot be. */
+/** Sends the event of a state that became a dead letter, unless the event was sent meanwhile. Throws where it still cannot be sent. */
 export async function sendEventOf(tools: Tools, stateId: string): Promise<void> {
   const only = sql`st.workspace_id = ${tools.workspaceId} and st.id = ${stateId}`;
   await sendEvents(tools, await tools.db.rows<UnsentRow>(selectUnsent(only, firstSegmentAfter(stateId))));
@@ -173,7 +173,7 @@ async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<voi
   }
 }
 
-/** Keeps a state whose event failed by itself. Where the stream takes nothing at all, it is not the state's fault. */
+/** Keeps a state whose event failed alone. Where the stream takes no event at all, the fault is not the state's. */
 async function setAside(tools: Tools, { id }: UnsentRow, error: unknown): Promise<void> {
   if (error instanceof ApiError && !(await isStreamUp(tools))) throw error;
   await keepDeadLetter(tools, { queue: "outbox", key: id, reason: reasonOf(error), message: { state_id: id } });
@@ -189,8 +189,8 @@ const stateJson = (alias: string): SQL =>
 const madeBySchedule = sql`(r.auto_scheduled = 1 and ${FIRST_STATE_ID} = st.id)`;
 
 /**
- * States in a range of ids whose event is in no segment, with everything their events are made of. Each segment that may
- * hold such an event is looked at once, and says which it holds.
+ * Selects the states in a range of ids whose event is in no segment, with the facts for their events. Each segment that may
+ * hold such an event is read once, by the column with the ids of its events.
  */
 function selectUnsent(range: SQL, firstSegment: string): SQL {
   const hour = sql.raw(`(timestamp - ((timestamp % ${HOUR}) + ${HOUR}) % ${HOUR})`);
@@ -225,7 +225,7 @@ function factsOf(row: UnsentRow): FlowRunFacts {
   return readFacts(row, row.initial === null ? null : readState(row.initial), readState(row.state));
 }
 
-/** Details are read here and not by the database, which would fail all states for one that nests too deep. */
+/** Reads the details here and not in the statement: details that nest too deep would fail the statement for all states. */
 function readState(json: string): State {
   const state = readJson<Omit<State, "data" | "state_details"> & { state_details: string }>(json);
   const details = readJson<State["state_details"]>(state.state_details);

@@ -1,16 +1,42 @@
 /** A page of events, gathered out of segments that come in the order of their first (or last) event. */
 import { resourceId } from "#events/event";
-import type { Cursor, EventQuery, EventsPage, Found, Header } from "#events/read-events";
+import type { EventFilter, Window } from "#events/filter";
+import type { Found, Header } from "#events/segment-reader";
 import type { Micros } from "#lib/clock";
 
-/** So much is on one page, in characters; events may have 1.5 MB each. A page has one event at least. */
+/** Where a page ended: the next page begins after this event. */
+export interface Cursor {
+  occurred: Micros;
+  id: string;
+}
+
+/** Which events to read: the filter with its window, and where an earlier page ended. */
+export interface EventQuery {
+  filter: EventFilter;
+  window: Window;
+  limit: number;
+  after: Cursor | null;
+  /** Only events that were written from this time on; null or absent for all. */
+  writtenSince?: Micros | null;
+  /** How many characters the page may have, if fewer than any page may have. */
+  mostCharacters?: number;
+}
+
+/** A page of events, and where the next page begins; null where there is no next page. */
+export interface EventsPage {
+  found: Found[];
+  next: Cursor | null;
+}
+
+/** How many characters a page has at most: an event may have 1.5 MB. A page has at least one event. */
 const MAX_PAGE_CHARACTERS = 4_000_000;
 
+/** One page that is being gathered. */
 export class Page {
   private readonly query: EventQuery;
   private readonly isNewestFirst: boolean;
   private best: Found[] = [];
-  /** Whether events were left off that are wanted and come later. */
+  /** Whether the page leaves off wanted events that come later. */
   private isFull = false;
 
   constructor(query: EventQuery) {
@@ -18,7 +44,7 @@ export class Page {
     this.isNewestFirst = query.filter.order === "DESC";
   }
 
-  /** Adds events; keeps what may still be on the page. */
+  /** Adds events, and keeps those that may still be on the page. */
   take(events: readonly Found[]): void {
     if (this.isDistinct()) return this.takeFirsts(events);
     const all = unique([...this.best, ...events.filter((found) => !this.isEarlier(found))].toSorted(this.compare));
@@ -27,14 +53,14 @@ export class Page {
     this.best = all.slice(0, end);
   }
 
-  /** Whether no event of this segment, or of one after it, can change the page. */
+  /** Whether no event of this segment, or of a later segment, can change the page. */
   isSettledBy(next: Header): boolean {
     const last = this.best.at(-1);
     if (!last || !this.isFull || this.isDistinct()) return false;
     return this.isNewestFirst ? next.last_occurred < last.occurred : next.first_occurred > last.occurred;
   }
 
-  /** The page; where the segments from `stop` on were not looked at, what comes before them. */
+  /** Gives the page. Where the segments from `stop` on were not looked at, the page ends before them. */
   read(stop: Header | null): EventsPage {
     if (this.isDistinct()) return this.readDistinct();
     const last = this.best.at(-1);

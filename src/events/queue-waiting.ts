@@ -1,20 +1,21 @@
-/** Queues again what the queue has not brought: segments that were written long ago and are not consumed. */
+/** Queues segments again that the queue has not delivered: they were written long ago and are not consumed. */
 import { sql } from "drizzle-orm";
 import { event_segment } from "#db/tables/event";
 import { segmentMessages } from "#events/consumer";
 import type { SegmentKey } from "#events/segments";
 import { earliestId } from "#events/ordered-ids";
+import { chunks } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import type { Tools } from "#tools";
 
-/** How long the queue is given: its wait for a batch, and its retries. */
+/** How long the queue may take: its wait for a batch, and its retries. */
 const PATIENCE: Micros = 60_000_000;
 /** How many segments one run queues. */
 const MAX_SEGMENTS = 2_000;
 /** A batch of messages may have 100. */
 const MAX_MESSAGES = 100;
 
-/** Sends the keys of segments that wait longer than the queue would take. Consuming one twice changes nothing. */
+/** Sends the keys of segments that wait longer than the queue may take. To consume a segment twice changes nothing. */
 export async function queueWaitingSegments(tools: Tools): Promise<void> {
   const before = earliestId(tools.clock() - PATIENCE);
   const rows = await tools.db.rows<SegmentKey & { workspace_id: string }>(sql`
@@ -26,7 +27,7 @@ export async function queueWaitingSegments(tools: Tools): Promise<void> {
       keys.map(({ id, hour, bytes }) => ({ id, hour, bytes })),
     ),
   );
-  for (let first = 0; first < messages.length; first += MAX_MESSAGES) {
-    await tools.env.EVENTS.sendBatch(messages.slice(first, first + MAX_MESSAGES).map((body) => ({ body })));
+  for (const some of chunks(messages, MAX_MESSAGES)) {
+    await tools.env.EVENTS.sendBatch(some.map((body) => ({ body })));
   }
 }

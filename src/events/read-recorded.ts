@@ -1,46 +1,47 @@
 /**
- * Reads of task runs that see what was reported of them. Reports are gathered, written and then recorded by the consumer of a
- * queue, which may take a second; a client reads a task run as soon as its flow returns. Such a read records what it waits for.
+ * Reads task runs after all their reports are recorded. Reports are gathered, written and then recorded by the consumer of a
+ * queue, which may take a second. A client reads a task run as soon as its flow returns, so such a read records the reports itself.
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
 import { settleReports } from "#events/emit";
 import { recordSegments } from "#events/record-segments";
 import type { SegmentKey } from "#events/segments";
+import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 
-/** The runs that a read is about, by id. */
+/** The ids of the runs that a read names. */
 export interface AskedRuns {
   flowRunIds?: readonly string[];
   taskRunIds?: readonly string[];
 }
 
-/** How many runs a read may name to be made sure of; one that names more is a search. */
+/** How many runs a read may name. A read that names more is a search, and records nothing. */
 const MAX_ASKED = 50;
-/** How many of the newest waiting segments are asked for a flow run, by a short column of theirs. */
+/** How many of the newest waiting segments are searched for a flow run, by a short column. */
 const MAX_HEADS = 200;
-/** How many are asked for a task run; its id is looked for in the events themselves. */
+/** How many are searched for a task run, by the text of their events. */
 const MAX_TEXTS = 20;
-/** How much one read records. What lies beyond is left to the queue. */
+/** How many bytes of segments one read records. The consumer of the queue records the others. */
 const MAX_BYTES = 4_000_000;
 /** How long after its end a flow run's reports may still be gathered. */
 const AFTERMATH: Micros = 60_000_000;
 
 type Rows = Record<string, unknown>[];
 
-/** What is known of the asked runs' reports. */
+/** What is known of the reports of the named runs. */
 interface Look {
-  /** Whether the event stream may gather reports of theirs just now. */
+  /** Whether the event stream may be gathering reports of these runs. */
   isAlive: boolean;
-  /** Segments with reports of theirs that are not recorded. */
+  /** Segments with reports of these runs that are not recorded. */
   waiting: SegmentKey[];
 }
 
 /**
- * Runs selects, all in one round trip, on what is reported of the asked runs up to now. Where they are over and nothing waits,
- * as with nearly all that are looked at, that is the one round trip. A failure to record is logged; the read is answered.
+ * Runs selects, all in one round trip, after the reports of the named runs are recorded. Where the runs have ended and no report
+ * waits, as nearly always, there is only this round trip. A failure to record is logged, and the selects run all the same.
  */
 export async function readRecorded(tools: Tools, asked: AskedRuns, reads: readonly Statement[]): Promise<Rows[]> {
   const named = (asked.flowRunIds?.length ?? 0) + (asked.taskRunIds?.length ?? 0);
@@ -65,7 +66,7 @@ async function readAndLook(
   return { rows, look: { isAlive: waiting.length < looked.length, waiting } };
 }
 
-/** A row without an id where one of the runs is alive, and a row for each waiting segment that tells of one, oldest first. */
+/** Gives a row without an id where one of the runs is alive, and a row for each waiting segment with reports of one, oldest first. */
 function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: AskedRuns, now: Micros): SQL {
   if (taskRunIds.length === 0) return lookForFlowRuns(workspaceId, flowRunIds, now);
   if (flowRunIds.length === 0) return lookForTaskRuns(workspaceId, taskRunIds);
@@ -97,30 +98,28 @@ function lookForTaskRuns(workspaceId: string, ids: readonly string[]): SQL {
 
 const TERMINAL = sql.raw(`('${[...TERMINAL_TYPES].join("', '")}')`);
 
-/** The newest segments that wait. Unary plus: nothing but the short index over what waits leads to these rows. */
+/** The newest waiting segments. The unary plus keeps SQLite from any other index than that of waiting segments. */
 function newest(workspaceId: string, limit: number): SQL {
   return sql`(select hour, id, resources, events from event_segment
     where consumed = 0 and +workspace_id = ${workspaceId} order by id desc limit ${sql.raw(String(limit))}) s`;
 }
 
-/** How long a segment that another request records is waited for, and how often it is asked for. */
+/** How long a request waits for a segment that another request records, and how often it checks. */
 const PATIENCE_MS = 2_000;
 const STEP_MS = 10;
 
 /**
- * The segments that requests of this isolate are recording, and since when. Requests share no promise: the runtime ends who
- * waits for one of a request that is over. One that was ended in the middle leaves its entry, which counts for a while only.
+ * The segments that requests of this isolate are recording, with the time since when. Requests share no promise: the runtime ends
+ * a request that waits for the promise of an ended one. An ended request leaves its entries, which count only for `PATIENCE_MS`.
  */
 const inHand = new Map<string, number>();
 
-/** Records segments, as far as no other request of this isolate does; waits for those that one does. */
+/** Records the segments that no other request of this isolate is recording, and waits for the others. */
 async function recordOnce(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
   const isInHand = ({ id }: SegmentKey) => Date.now() - (inHand.get(id) ?? 0) < PATIENCE_MS;
   const others = keys.filter(isInHand);
-  const own = upTo(
-    MAX_BYTES,
-    keys.filter((key) => !others.includes(key)),
-  );
+  const free = keys.filter((key) => !others.includes(key));
+  const [own = []] = chunksBySize(free, MAX_BYTES, ({ bytes }) => bytes);
   for (const { id } of own) inHand.set(id, Date.now());
   try {
     await recordSegments(tools, own);
@@ -130,10 +129,4 @@ async function recordOnce(tools: Tools, keys: readonly SegmentKey[]): Promise<vo
     for (const { id } of own) inHand.delete(id);
   }
   while (others.some(isInHand)) await new Promise((resolve) => setTimeout(resolve, STEP_MS));
-}
-
-/** The first of the segments, one at least, that have so many bytes together. */
-function upTo(maxBytes: number, keys: readonly SegmentKey[]): SegmentKey[] {
-  let bytes = 0;
-  return keys.filter((key, index) => (bytes += key.bytes) <= maxBytes || index === 0);
 }

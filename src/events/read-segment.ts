@@ -1,9 +1,9 @@
-/** Opening a segment. One that cannot be opened is passed over, and never fails the others that are opened with it. */
+/** Opens a segment. A segment that cannot be opened counts as empty, so that it does not fail the others. */
 import type { ReceivedEvent } from "#events/event";
 import { checkDepth, parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { isObject } from "#lib/json-value";
 
-/** The events of a segment's column `events`. What is no list of events holds none; `id`, the segment's, is logged then. */
+/** Gives the events in a segment's column `events`. Where the column has no list, there are none, and the segment's `id` is logged. */
 export function readSegment(id: string, events: string): ReceivedEvent[] {
   try {
     return eventsIn(parseJson(events, STORED_JSON_DEPTH));
@@ -13,8 +13,8 @@ export function readSegment(id: string, events: string): ReceivedEvent[] {
 }
 
 /**
- * JSON that nests too deep to be read exactly is read as JavaScript reads it. The event that nests too deep to be shown, from before
- * there was a bound, is shown without its payload; the others of its segment are whole.
+ * Reads JSON that nests too deep for `parseJson` as JavaScript does. An event that nests too deep is shown without its payload;
+ * the other events of the segment are whole.
  */
 function readPlainly(id: string, events: string): ReceivedEvent[] {
   try {
@@ -25,7 +25,7 @@ function readPlainly(id: string, events: string): ReceivedEvent[] {
   }
 }
 
-/** Whether a value has the fields of an event. Segments are written by our own code, so what they hold is not looked at. */
+/** Whether a value has the fields of an event. Only our code writes segments, so the fields' content is not checked. */
 function isEvent(value: unknown): value is ReceivedEvent {
   return (
     isObject(value) &&

@@ -1,5 +1,5 @@
-/** Recording what segments tell: task runs, each report once or twice alike. A bad report fails no other; it becomes a dead letter. */
-import { sql } from "drizzle-orm";
+/** Records the reports in segments as task runs, once or twice alike. A bad report becomes a dead letter and fails no other. */
+import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
 import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
@@ -7,14 +7,15 @@ import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/de
 import type { ReceivedEvent } from "#events/event";
 import type { SegmentKey } from "#events/segments";
 import { isTaskRunReport, mergeTaskRuns, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
+import { chunks, chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
 import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
 import type { Tools } from "#tools";
 import { each } from "#db/sql";
 
-/** How much of the segments is held in memory at once. */
+/** How many bytes of segments are in memory at once. */
 export const MAX_BYTES = 8_000_000;
-/** Dead letters of reports have this queue's name, and as their message the event, or the key of a segment that cannot be read. */
+/** The queue's name of these dead letters. Their message is the event, or the key of a segment that cannot be read. */
 const LETTERS = "task-runs";
 /** How many dead letters one batch writes. */
 const MAX_LETTERS = 50;
@@ -25,7 +26,7 @@ interface Report {
   record: TaskRunRecord;
 }
 
-/** What a segment tells: the reports that can be recorded, the dead letters of the others, and what becomes of it. */
+/** A segment that was read: the reports that can be recorded, the dead letters of the others, and the new value of `consumed`. */
 interface ReadSegment {
   key: Pick<SegmentKey, "hour" | "id">;
   reports: Report[];
@@ -33,20 +34,9 @@ interface ReadSegment {
   consumed: 1 | 2;
 }
 
-/** Records what segments tell, and that they are consumed. A segment that is consumed already is passed over. Throws what says nothing of them (`isOutage`). */
+/** Records the reports of segments that are not consumed, and marks these as consumed. Throws in an outage (`isOutage`). */
 export async function recordSegments(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
-  let rest = keys;
-  while (rest.length > 0) {
-    const now: SegmentKey[] = [];
-    let bytes = 0;
-    for (const key of rest) {
-      if (now.length > 0 && bytes + key.bytes > MAX_BYTES) break;
-      now.push(key);
-      bytes += key.bytes;
-    }
-    await recordSome(tools, now);
-    rest = rest.slice(now.length);
-  }
+  for (const some of chunksBySize(keys, MAX_BYTES, ({ bytes }) => bytes)) await recordSome(tools, some);
 }
 
 async function recordSome(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
@@ -60,7 +50,7 @@ async function recordSome(tools: Tools, keys: readonly SegmentKey[]): Promise<vo
   for (const segment of segments) if (!readable.includes(segment)) await recordBySteps(tools, segment);
 }
 
-/** Records segments in one batch; false where that failed for good. */
+/** Records segments in one batch. Gives false where that failed for good. */
 async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Promise<boolean> {
   if (segments.length === 0) return true;
   try {
@@ -83,7 +73,7 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
   }
 }
 
-/** Records a segment that holds something bad: the healthy reports first, then the dead letters, then that it is consumed. */
+/** Records a segment that has a bad report: first the good reports, then the dead letters, then that the segment is consumed. */
 async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: ReadSegment): Promise<void> {
   await inHalves(
     reports,
@@ -91,9 +81,7 @@ async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: 
     ({ event }, error) => keepDeadLetter(tools, letterOf(event, reasonOf(error))),
     { isPassing: isOutage },
   );
-  for (let first = 0; first < letters.length; first += MAX_LETTERS) {
-    await tools.db.batch(letters.slice(first, first + MAX_LETTERS));
-  }
+  for (const some of chunks(letters, MAX_LETTERS)) await tools.db.batch(some);
   await tools.db.run(markConsumed(tools.workspaceId, [key], consumed));
 }
 
@@ -121,10 +109,10 @@ function readReports(tools: Tools, key: ReadSegment["key"], text: string): ReadS
   }
 }
 
-/** The events of a segment; where one nests too deep all are read as JavaScript reads them. Throws where it is no JSON. */
+/** Gives the events of a segment. Where one nests too deep, all are read as JavaScript reads JSON. Throws where the text is no JSON. */
 function openSegment(text: string): { events: ReceivedEvent[]; isTooDeep: boolean } {
   try {
-    // Written by our own code.
+    // Only our code writes segments.
     return { events: parseJson(text, STORED_JSON_DEPTH) as ReceivedEvent[], isTooDeep: false };
   } catch (error) {
     if (!(error instanceof TooDeep)) throw error;
@@ -132,7 +120,7 @@ function openSegment(text: string): { events: ReceivedEvent[]; isTooDeep: boolea
   }
 }
 
-/** A report that cannot be read, for whatever reason, must not fail those beside it. */
+/** Reads a report. One that cannot be read, for whatever reason, must not fail the others. */
 function readReport(event: ReceivedEvent, isTooDeep: boolean): TaskRunRecord | { wrong: string } {
   try {
     if (isTooDeep) checkDepth(JSON.stringify(event));
@@ -142,7 +130,7 @@ function readReport(event: ReceivedEvent, isTooDeep: boolean): TaskRunRecord | {
   }
 }
 
-/** Records what a dead letter of this work holds. Throws where it still cannot be recorded. */
+/** Records the event or the segment of a dead letter. Throws where it still cannot be recorded. */
 export async function recordLetter(tools: Tools, message: unknown): Promise<void> {
   const segment = SegmentMessage.safeParse(message);
   if (segment.success) return recordSegmentAgain(tools, segment.data.segment);
@@ -163,18 +151,18 @@ async function recordSegmentAgain(tools: Tools, key: ReadSegment["key"]): Promis
   if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
 }
 
-/** Has segments that were given up looked at once more. */
+/** Gives the statement that marks segments that were given up as waiting again. */
 export function markWaiting(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[]) {
-  const list = JSON.stringify(keys.map(({ hour, id }) => [hour, id]));
   return sql`update ${event_segment} set consumed = 0
-    where workspace_id = ${workspaceId} and consumed = 2
-      and (hour, id) in (select value->>0, value->>1 from json_each(${list}))`;
+    where workspace_id = ${workspaceId} and consumed = 2 and ${isAmong(keys)}`;
 }
 
-/** Marks segments as seen to (1), or as given up (2). */
+/** Gives the statement that marks segments as consumed (1), or as given up (2). */
 export function markConsumed(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[], consumed: 1 | 2) {
-  const list = JSON.stringify(keys.map(({ hour, id }) => [hour, id]));
   return sql`update ${event_segment} set consumed = ${consumed}
-    where workspace_id = ${workspaceId} and consumed = 0
-      and (hour, id) in (select value->>0, value->>1 from json_each(${list}))`;
+    where workspace_id = ${workspaceId} and consumed = 0 and ${isAmong(keys)}`;
+}
+
+function isAmong(keys: readonly Pick<SegmentKey, "hour" | "id">[]): SQL {
+  return sql`(hour, id) in (select value->>0, value->>1 from ${each(keys.map(({ hour, id }) => [hour, id]))})`;
 }

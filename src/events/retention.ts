@@ -1,29 +1,29 @@
-/** How long events are kept. What is older is shown to nobody, and removed by the clock. */
+/** How long events are kept. Older events are never shown, and a service removes them. */
 import type { Micros } from "#lib/clock";
 
-/** What the settings say of it, in seconds. */
+/** The settings of retention. Periods are in seconds. */
 export interface EventRetention {
-  /** What is removed at all when it is old. */
+  /** The kinds of things that are removed when they are old. */
   types: readonly string[];
   event_retention_period: number;
-  /** By the events' names. */
+  /** Other periods, by the events' names. */
   event_retention_overrides: Readonly<Record<string, number>>;
 }
 
-/** From when on events are kept. */
+/** The time from which on events are kept. */
 export interface Horizon {
   readonly oldest: Micros;
-  /** Later times, of the events of some names. */
+  /** Later times, by the events' names. */
   readonly oldestByName: ReadonlyMap<string, Micros>;
 }
 
 /** A time before all others. */
 const EVER: Micros = -9e18;
 
-/** Nothing is too old. */
+/** All events are kept. */
 export const NO_HORIZON: Horizon = { oldest: EVER, oldestByName: new Map() };
 
-/** From when on events are kept at a time, by the settings. A name's own period counts where it is the shorter one. */
+/** Gives the time from which on events are kept, by the settings. A name's own period counts if it is shorter. */
 export function eventHorizon(settings: EventRetention, now: Micros): Horizon {
   if (!settings.types.includes("events")) return NO_HORIZON;
   const before = (period: number): Micros => now - period * 1_000_000;

@@ -1,14 +1,15 @@
-/** Events gathered into segments, the rows that hold them. */
+/** Segments: rows that hold many events each. */
 import { Buffer } from "node:buffer";
 import { sql } from "drizzle-orm";
 import { type Database, isPassing, type Statement } from "#db/database";
 import { event_resource, event_segment } from "#db/tables/event";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { earliestId, timeOfId } from "#events/ordered-ids";
+import { chunks, chunksBySize } from "#lib/chunks";
 import type { Ids, Micros } from "#lib/clock";
 import { each } from "#db/sql";
 
-/** An event with what is asked of it again and again: when it occurred, and its JSON. */
+/** An event, with its time as a number and its JSON, which are used several times. */
 export interface GatheredEvent {
   event: ReceivedEvent;
   occurred: Micros;
@@ -22,7 +23,7 @@ export interface Segment {
   events: GatheredEvent[];
 }
 
-/** Where a segment lies: its key within a workspace, and how large it is. */
+/** A segment's key within a workspace, and its size. */
 export interface SegmentKey {
   id: string;
   hour: Micros;
@@ -30,49 +31,37 @@ export interface SegmentKey {
 }
 
 const HOUR: Micros = 3_600_000_000;
-/** D1 takes rows of 2 MB; a single event may have more than this and then has a segment of its own. */
+/** How many bytes a segment has. D1 takes rows of 2 MB; an event that has more than this is a segment by itself. */
 const MAX_SEGMENT_BYTES = 1_000_000;
-/** What an event may have in its segment: a row of D1, less what else is in it. */
+/** How many bytes of a row an event may have: a row of D1, less the other columns. */
 const MAX_EVENT_BYTES_IN_ROW = 1_900_000;
 const WRITE_TRIES = 3;
 
-/** The hour that a time lies in. */
+/** Gives the begin of a time's hour. */
 export function hourOf(time: Micros): Micros {
   return Math.floor(time / HOUR) * HOUR;
 }
 
-/** Parts events by the hour they occurred in, and where they are too many for one row. */
+/** Makes segments of events: each is of one hour and fits one row. */
 export function buildSegments(events: readonly GatheredEvent[], now: Micros, ids: Ids): Segment[] {
-  const segments: Segment[] = [];
-  const byHour = Map.groupBy(events, (event) => hourOf(event.occurred));
-  for (const [hour, ofHour] of byHour) {
-    let open: Segment | undefined;
-    let bytes = 0;
-    for (const event of ofHour.toSorted((a, b) => a.occurred - b.occurred)) {
-      const own = bytesInRow(event);
-      if (!open || bytes + own > MAX_SEGMENT_BYTES) {
-        open = { id: ids.ordered(now), hour, events: [] };
-        segments.push(open);
-        bytes = 0;
-      }
-      open.events.push(event);
-      bytes += own;
-    }
-  }
-  return segments;
+  return [...Map.groupBy(events, (event) => hourOf(event.occurred))].flatMap(([hour, ofHour]) => {
+    const sorted = ofHour.toSorted((a, b) => a.occurred - b.occurred);
+    const parts = chunksBySize(sorted, MAX_SEGMENT_BYTES, bytesInRow);
+    return parts.map((part) => ({ id: ids.ordered(now), hour, events: part }));
+  });
 }
 
-/** How many bytes an event has in the row of its segment: its JSON, and the names of what it is found by. */
+/** How many bytes an event has in the row of its segment: its JSON, and the ids of its indexed resources. */
 function bytesInRow({ event, json }: Pick<GatheredEvent, "event" | "json">): number {
   return indexedResources(event).reduce((sum, id) => sum + Buffer.byteLength(id) + 3, Buffer.byteLength(json));
 }
 
-/** Whether there is room for an event in a row of its own. */
+/** Whether a row has room for the event. */
 export function fitsRow(event: Pick<GatheredEvent, "event" | "json">): boolean {
   return bytesInRow(event) <= MAX_EVENT_BYTES_IN_ROW;
 }
 
-/** The resources by which an event is found without a scan; see the table `event_resource`. */
+/** Gives the ids of the resources by which the index finds an event; see the table `event_resource`. */
 export function indexedResources(event: ReceivedEvent): string[] {
   const about = resourceId(event.resource);
   const runs = [about, ...event.related.map(resourceId)].filter((id) => idOfKind("prefect.flow-run", id) !== undefined);
@@ -82,8 +71,8 @@ export function indexedResources(event: ReceivedEvent): string[] {
 }
 
 /**
- * Writes segments and their index rows, in one batch. A try whose outcome is unknown is repeated: the keys are made
- * before, so what is there already stays as it is. `isWork` says whether the queue's consumer has to look at a segment.
+ * Writes segments and their index rows in one batch. A try whose outcome is unknown is repeated: the keys are the same, so rows
+ * that are there already stay. `isWork` says whether the queue's consumer has to record a segment.
  */
 export async function writeSegments(
   db: Database,
@@ -117,10 +106,10 @@ export async function writeSegments(
     const { first, last } = periodOf(segment.id);
     return resources.map((resource) => [resource, segment.hour, first, last]);
   });
-  for (let first = 0; first < found.length; first += MAX_INDEX_ROWS) {
+  for (const rows of chunks(found, MAX_INDEX_ROWS)) {
     statements.push(sql`insert into ${event_resource} (workspace_id, resource_id, hour, first_id, last_id)
       select ${workspaceId}, value->>0, value->>1, value->>2, value->>3
-      from ${each(found.slice(first, first + MAX_INDEX_ROWS))} where true
+      from ${each(rows)} where true
       on conflict do nothing`);
   }
   for (let tries = 1; ; tries++) {
@@ -133,10 +122,10 @@ export async function writeSegments(
   }
 }
 
-/** What a run's heartbeat is called, by the stock client too. */
+/** The event name of a run's heartbeat, which the stock client uses too. */
 const HEARTBEAT = "prefect.flow-run.heartbeat";
 
-/** The heartbeats of flow runs, as a segment tells of them: `HEARTBEAT`, the run's id and when it occurred. */
+/** The heartbeats of flow runs, for a segment's column `resources`: `HEARTBEAT`, the run's id and the time. */
 function heartbeatsOf(segment: Segment): string[] {
   return segment.events.flatMap(({ event, occurred }) => {
     const runId = event.event === HEARTBEAT ? idOfKind("prefect.flow-run", resourceId(event.resource)) : undefined;
@@ -144,25 +133,25 @@ function heartbeatsOf(segment: Segment): string[] {
   });
 }
 
-/** What tells of a run's heartbeats begins so. */
+/** Gives the begin of the entries of a run's heartbeats. */
 export function heartbeatPrefix(runId: string): string {
   return `${HEARTBEAT} ${runId} `;
 }
 
 const MAX_INDEX_ROWS = 2_000;
 /**
- * How long the segments are written that one index row leads to. A run that lasts less has one or two; whoever looks for it
- * passes over the segments of that time, at most ten a second.
+ * One index row names the segments that were written in this period. A run that lasts less has one or two index rows. A search
+ * for the run looks at all segments of these periods, at most ten a second.
  */
 export const PERIOD: Micros = 20_000_000;
 
-/** The ids between which the segments of the same period lie. */
+/** The least ids of a segment's period and of the next period. */
 function periodOf(segmentId: string): { first: string; last: string } {
   const begin = Math.floor(timeOfId(segmentId) / PERIOD) * PERIOD;
   return { first: earliestId(begin), last: earliestId(begin + PERIOD) };
 }
 
-/** The ids of the events that are about flow runs; a state's event has the state's id. */
+/** The ids of the events about flow runs. The event of a state has the state's id. */
 function runEventIds(segment: Segment): string[] {
   return segment.events.flatMap(({ event }) =>
     idOfKind("prefect.flow-run", resourceId(event.resource)) === undefined ? [] : event.id,
@@ -175,7 +164,7 @@ function countByName(segment: Segment): Record<string, number> {
   return Object.fromEntries(counts);
 }
 
-/** A segment's key, for the queue. */
+/** Gives a segment's key, for the queue. */
 export function keyOf(segment: Segment): SegmentKey {
   return {
     id: segment.id,

@@ -1,10 +1,11 @@
-/** Task runs out of the events in which clients report them. */
+/** Makes task runs out of the events in which clients report them. */
 import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
 import { MAX_OLDER_BYTES, mergedStates, OLD_STATES, progressOf, progressSql } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
 import { byteLength } from "#lib/bytes";
+import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { parseTime, Time } from "#wire/dates";
 import { canonicalUuid, isUuid } from "#wire/ids";
@@ -17,7 +18,7 @@ import { TaskInputs } from "#wire/task-inputs";
 const OptionalTime = Time.nullish().transform((time) => time ?? null);
 const OptionalText = ShortText.nullish().transform((text) => text ?? null);
 
-/** What the events' payload says of the task run and its new state. The client sends every field that is not null. */
+/** The payload of a report: the task run and its new state. The client sends every field that is not null. */
 const Payload = z.object({
   task_run: z.object({
     name: ShortText,
@@ -49,7 +50,7 @@ const Payload = z.object({
   }),
 });
 
-/** A task run as events tell of it: its columns as of its newest state, and all states told of. */
+/** A task run out of reports: its columns at its newest state, and all reported states. */
 export interface TaskRunRecord {
   id: string;
   flow_run_id: string | null;
@@ -57,12 +58,12 @@ export interface TaskRunRecord {
   states: State[];
 }
 
-/** Prefect: the recorder takes what the client orchestrates; other task runs' states are written by `set_state`. */
+/** Whether an event is a report. Prefect: of task runs that the client orchestrates; for others `set_state` writes the states. */
 export function isTaskRunReport(event: ReceivedEvent): boolean {
   return event.event.startsWith("prefect.task-run") && event.resource["prefect.orchestration"] === "client";
 }
 
-/** Reads a report; `wrong` says why it is none that can be recorded, however often it came. */
+/** Reads a report. `wrong` is the reason why it can never be recorded. */
 export function readTaskRun(event: ReceivedEvent): TaskRunRecord | { wrong: string } {
   const id = idOfKind("prefect.task-run", resourceId(event.resource));
   if (id === undefined || !isUuid(id)) return { wrong: `${resourceId(event.resource)} is no task run` };
@@ -98,16 +99,17 @@ export function readTaskRun(event: ReceivedEvent): TaskRunRecord | { wrong: stri
   };
 }
 
-/** Only what is set. */
+/** The details that are not null. */
 function present(details: StateDetails): StateDetails {
   return Object.fromEntries(Object.entries(details).filter(([, value]) => value !== null && value !== undefined));
 }
 
 /**
- * One record for each task run: the columns of its newest state, its states by time. The order of the reports says nothing.
+ * Gives one record for each task run, with the columns of its newest state and its states by time. The order of the reports does
+ * not matter.
  *
- * Prefect: what has the same flow run, task key and dynamic key is one task run, whatever ids it is reported under. Of these it
- * has the one that was reported for its oldest state, unless it is there already.
+ * Prefect: reports with the same flow run, task key and dynamic key are of one task run, whatever their ids. A new task run has
+ * the id of the report of its oldest state.
  */
 export function mergeTaskRuns(records: readonly TaskRunRecord[]): TaskRunRecord[] {
   const byId = [...Map.groupBy(records, ({ id }) => id).values()].map(mergeRecords);
@@ -125,7 +127,7 @@ function mergeRecords(records: TaskRunRecord[]): TaskRunRecord {
   return { ...newest, id, states: [...states.values()].toSorted(compareStates).map((state) => stateOf(id, state)) };
 }
 
-/** The state as one of this task run. */
+/** The state with the id of this task run. */
 function stateOf(taskRunId: string, state: State): State {
   return { ...state, state_details: { ...state.state_details, task_run_id: taskRunId } };
 }
@@ -136,13 +138,13 @@ const compareStates = (a: State, b: State): number =>
 const newestOf = (record: TaskRunRecord): State => anyOf(record.states.at(-1));
 const oldestOf = (record: TaskRunRecord): State => anyOf(record.states[0]);
 
-/** What is there for certain: a record has at least one state, a group at least one record. */
+/** Gives the value, which is always defined: a record has at least one state, a group at least one record. */
 function anyOf<T>(value: T | undefined): T {
   if (value === undefined) throw new Error("nothing was reported of a task run");
   return value;
 }
 
-/** The columns that go with the newest state. */
+/** The columns whose values are those at the newest state. */
 const NEWEST = [
   "name",
   "flow_run_id",
@@ -172,17 +174,19 @@ const IS_NEWER = `task_run.state_timestamp is null
   or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, excluded.state_id)
     > (task_run.state_timestamp, ${progressSql("task_run.state_type")}, coalesce(task_run.state_id, ''))`;
 
-/** D1 takes values of 2 MB, counted in bytes. An event has at most 1.5 MB, and the largest row not much more. */
+/** D1 takes values of 2 MB. An event has at most 1.5 MB, and the largest row has little more. */
 const MAX_STATEMENT_BYTES = 1_000_000;
+
 /**
- * Statements that write the records, whatever is there already: states are merged by their ids, the columns are those of
- * the newest state, and what is known already changes nothing. So they may be repeated, and come in any order.
+ * Gives the statements that write the records. States are merged with those in the table by their ids, the columns are those at
+ * the newest state, and known states change nothing. So the statements may be repeated, and run in any order.
  *
- * Prefect: a task run that is there under the same flow run, task key and dynamic key is that task run, whatever its id.
+ * Prefect: a record with the flow run, task key and dynamic key of a row is that task run, whatever its id.
  */
 export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRecord[], now: Micros): SQL[] {
   const rows = records.flatMap(partsOf).map((part) => JSON.stringify(toRow(part)));
-  return chunks(rows).map((told) => {
+  return chunksBySize(rows, MAX_STATEMENT_BYTES, byteLength).map((some) => {
+    const told = `[${some.join(",")}]`;
     return sql`with told as materialized (select value from json_each(${told}))
       insert into ${task_run} (workspace_id, id, created, updated, states, ${sql.raw(NEWEST.join(", "))})
       select ${workspaceId},
@@ -204,19 +208,10 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
   });
 }
 
-/** Parts a record whose states are more than a new row may have; the newest come first, for the columns are those of the newest. */
+/** Cuts a record with more states than a new row may have. The part with the newest states is the first, for it has their columns. */
 function partsOf(record: TaskRunRecord): TaskRunRecord[] {
-  const parts: State[][] = [];
-  let bytes = 0;
-  for (const state of record.states.toReversed()) {
-    const own = byteLength(JSON.stringify(state));
-    const last = parts.at(-1);
-    const fits = last !== undefined && bytes + own <= MAX_OLDER_BYTES;
-    if (fits) last.unshift(state);
-    else parts.push([state]);
-    bytes = fits ? bytes + own : own;
-  }
-  return parts.map((states) => ({ ...record, states }));
+  const parts = chunksBySize(record.states.toReversed(), MAX_OLDER_BYTES, (state) => byteLength(JSON.stringify(state)));
+  return parts.map((states) => ({ ...record, states: states.toReversed() }));
 }
 
 function toRow(record: TaskRunRecord): Record<string, unknown> {
@@ -231,19 +226,4 @@ function toRow(record: TaskRunRecord): Record<string, unknown> {
     state_timestamp: newest.timestamp,
     states: record.states,
   };
-}
-
-/** Parts JSON values into arrays of bounded size. */
-function chunks(values: readonly string[]): string[] {
-  const arrays: string[][] = [];
-  let bytes = 0;
-  for (const value of values) {
-    const own = byteLength(value);
-    const last = arrays.at(-1);
-    const fits = last !== undefined && bytes + own <= MAX_STATEMENT_BYTES;
-    if (fits) last.push(value);
-    else arrays.push([value]);
-    bytes = fits ? bytes + own : own;
-  }
-  return arrays.map((array) => `[${array.join(",")}]`);
 }

@@ -1,4 +1,4 @@
-/** Filters as bodies of requests carry them: one field for each resource. */
+/** The filters in bodies of requests: one field for each resource. */
 import type { z } from "zod";
 import { DeploymentFilter } from "./deployments";
 import { FlowRunFilter } from "./flow-runs";
@@ -8,7 +8,7 @@ import { TaskRunFilter } from "./task-runs";
 import { WorkPoolFilter } from "./work-pools";
 import { WorkQueueFilter } from "./work-queues";
 
-/** The fields of a filtering body; spread into `embedded({ ...FilterFields, limit: Limit })`. */
+/** The fields of a body with filters, for `embedded({ ...FilterFields, limit: Limit })`. */
 export const FilterFields = {
   flows: FlowFilter.nullish(),
   flow_runs: FlowRunFilter.nullish(),
@@ -18,10 +18,10 @@ export const FilterFields = {
   work_pool_queues: WorkQueueFilter.nullish(),
 };
 
-/** Such a body, parsed. Routes that know fewer resources leave the others out. */
+/** Such a body, parsed. A route for fewer resources leaves the others out. */
 export type FilterBody = { [K in keyof typeof FilterFields]?: z.output<(typeof FilterFields)[K]> };
 
-/** The filters of a body, for `whereClause`. On the wire queues are called `work_pool_queues`. */
+/** Gives the filters of a body, for `whereClause`. On the wire the work queues are `work_pool_queues`. */
 export function toFilters({
   flows,
   flow_runs,

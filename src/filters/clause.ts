@@ -1,4 +1,4 @@
-/** The parts that filters are made of: operators with their zod shape and SQL, and the groups that combine them. */
+/** The parts of filters: criteria, each with its zod shape and its SQL, and the groups that combine criteria. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { asList } from "#db/json-column";
 import { z } from "zod";
@@ -11,9 +11,9 @@ import { isLikeAny } from "./like";
 import { byteLength } from "#lib/bytes";
 import { each, list } from "#db/sql";
 
-/** One field of a filter. A clause of `undefined` counts as not given, `ALWAYS` as given and true for every row. */
+/** One field of a filter. The clause `undefined` means "not given", `ALWAYS` means "given and true for every row". */
 export interface Criterion<F extends z.ZodType = z.ZodType> {
-  /** The field's shape in the object around it, absence included. */
+  /** The field's shape in the filter, with what an absent field gives. */
   field: F;
   clause(value: z.output<F>, workspaceId: string): SQL | undefined;
 }
@@ -27,20 +27,20 @@ export interface Group<S extends z.ZodType = z.ZodType> extends Criterion<z.ZodO
 type Fields = Record<string, Criterion>;
 type Shape<F extends Fields> = { [K in keyof F]: F[K]["field"] };
 
-/** True for every row; what a filter without criteria comes to. */
+/** The clause that is true for every row, as that of a filter without criteria. */
 export const ALWAYS = sql`1`;
 
 export const Operator = z.enum(["and_", "or_"]).meta({ id: "Operator" });
 export type Operator = z.output<typeof Operator>;
 
-/** A filter whose given fields must all hold. */
+/** Makes a filter of which a row has to meet all given fields. */
 export function group<F extends Fields>(id: string, fields: F): Group<z.ZodObject<Shape<F>, z.core.$strict>> {
   // The mapped type does not survive Object.entries; each value is its own criterion's field.
   const shape = Object.fromEntries(Object.entries(fields).map(([name, { field }]) => [name, field])) as Shape<F>;
   return fromSchema(z.strictObject(shape).meta({ id }), fields, () => "and_");
 }
 
-/** A filter whose `operator` says whether all given fields must hold, or any. */
+/** Makes a filter whose `operator` says whether a row has to meet all given fields, or any. */
 export function combinable<F extends Fields>(
   id: string,
   fields: F,
@@ -70,7 +70,7 @@ function fromSchema<S extends z.ZodType>(
   };
 }
 
-/** The clauses as one. Of none at all, or of an "or" with one that is always true, comes `ALWAYS`. */
+/** Combines clauses. No clauses give `ALWAYS`, and so does an "or" with `ALWAYS` among them. */
 export function combine(operator: Operator, clauses: SQL[]): SQL {
   const telling = clauses.filter((clause) => clause !== ALWAYS);
   const [first] = telling;
@@ -78,14 +78,14 @@ export function combine(operator: Operator, clauses: SQL[]): SQL {
   return balanced(operator === "and_" ? sql`and` : sql`or`, first, telling.slice(1));
 }
 
-/** Halves of halves: D1 takes no expression over 100 deep, and a plain chain is as deep as it is long. */
+/** Combines by halves: D1 takes no expression that is over 100 deep, and a plain chain is as deep as it is long. */
 function balanced(operator: SQL, first: SQL, others: SQL[]): SQL {
   const [middle, ...rest] = others.splice(Math.floor(others.length / 2));
   if (middle === undefined) return first;
   return sql`(${balanced(operator, first, others)} ${operator} ${balanced(operator, middle, rest)})`;
 }
 
-/** Prefect: `FlowRunFilterState` and `TaskRunFilterState` pass over a part unless it comes to exactly one comparison. */
+/** Prefect: `FlowRunFilterState` and `TaskRunFilterState` ignore a part unless it is exactly one comparison. */
 export function lone<S extends z.ZodType>(inner: Group<S>): Criterion<Group<S>["field"]> {
   return {
     field: inner.field,
@@ -97,7 +97,7 @@ export function lone<S extends z.ZodType>(inner: Group<S>): Criterion<Group<S>["
   };
 }
 
-/** A criterion that is not given when it is absent or null. */
+/** Makes a criterion that counts as not given when it is absent or null. */
 export function criterion<S extends z.ZodType>(
   schema: S,
   clause: (value: z.output<S>, workspaceId: string) => SQL | undefined,
@@ -108,29 +108,29 @@ export function criterion<S extends z.ZodType>(
   };
 }
 
-/** Each pattern is held against each row. */
+/** How many patterns a filter may have: each is checked for each row. */
 const MAX_PATTERNS = 1_000;
-/** How many values a filter may name. With their quotes and commas so many ids fit in a value of D1, which takes 2 MB. */
+/** How many values a filter may name. With quotes and commas so many ids fit into a value of D1, which has at most 2 MB. */
 const MAX_VALUES = 50_000;
 const MAX_VALUES_BYTES = 1_950_000;
 
-/** The values that a filter names: as many as one bound value of the database holds. */
+/** The list of values that a filter names. As JSON it fits into one bound value of the database. */
 export const Values = <S extends z.ZodType>(value: S) =>
   listOf(value, MAX_VALUES).refine(
     (values) => byteLength(JSON.stringify(values)) <= MAX_VALUES_BYTES,
     `The values of a filter may have ${MAX_VALUES_BYTES} bytes as JSON`,
   );
 
-/** `any_`: the column has one of the values; of no values, nothing does. */
+/** `any_`: the column has one of the values. No row meets an empty list. */
 export function anyOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
   return criterion(Values(value), (values) => sql`${column} in ${list(values)}`);
 }
 
-/** `any_` of ids, for columns that an index may serve. */
+/** `any_` of ids, for columns with an index. */
 export function anyId(column: SQLWrapper) {
   return criterion(Values(Uuid), (ids) => {
     const [id, ...others] = ids;
-    // One id is compared, so that an index may give the order of its rows as well.
+    // A single id is compared, so that an index may give the rows' order as well.
     return seek(
       column,
       id !== undefined && others.length === 0 ? sql`${column} = ${id}` : sql`${column} in ${list(ids)}`,
@@ -138,17 +138,17 @@ export function anyId(column: SQLWrapper) {
   });
 }
 
-/** A condition on the column that few rows meet. That the column is not null, a partial index wants to be told. */
+/** A condition on the column that few rows meet. SQLite uses a partial index only if the statement says that the column is not null. */
 export function seek(column: SQLWrapper, condition: SQL): SQL {
   return sql`(likelihood(${condition}, 0.0001) and ${column} is not null)`;
 }
 
-/** Rows of the workspace, in which most rows are: otherwise SQLite takes this for as good as any index can do. */
+/** Rows of the workspace. Most rows are in it; without this hint SQLite would prefer an index of the workspace to better ones. */
 export function inWorkspace(column: SQLWrapper, workspaceId: string): SQL {
   return sql`likelihood(${column} = ${workspaceId}, 0.9)`;
 }
 
-/** `not_any_`: the column has none of the values, and is not null; of no values, not given. */
+/** `not_any_`: the column has none of the values, and is not null. An empty list counts as not given. */
 export function noneOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
   return criterion(Values(value), (values) => (values.length > 0 ? sql`${column} not in ${list(values)}` : undefined));
 }
@@ -173,7 +173,7 @@ export function after(column: SQLWrapper) {
   return criterion(Time, (time: Micros) => sql`${column} >= ${time}`);
 }
 
-/** `like_`: the column contains the pattern; the empty pattern counts as not given. */
+/** `like_`: the column contains the pattern. An empty pattern counts as not given. */
 export function contains(column: SQLWrapper) {
   return criterion(ShortText, (text) => (text === "" ? undefined : containing(column, text)));
 }
@@ -183,7 +183,7 @@ export function containing(column: SQLWrapper, text: string): SQL {
   return isLikeAny(column, [`%${text}%`]);
 }
 
-/** `startswith_`: the column begins with one of the patterns. Prefect: of none, `WorkQueueFilterName` lets every row pass. */
+/** `startswith_`: the column begins with one of the patterns. Prefect: every row meets an empty list (`WorkQueueFilterName`). */
 export function startsWith(column: SQLWrapper) {
   return criterion(listOf(ShortText, MAX_PATTERNS), (texts) =>
     texts.length === 0
@@ -195,7 +195,7 @@ export function startsWith(column: SQLWrapper) {
   );
 }
 
-/** `all_` of tags: the JSON array has all of them; of no tags, not given. */
+/** `all_` of tags: the JSON array has all of them. An empty list counts as not given. */
 export function hasAllTags(column: SQLWrapper) {
   return criterion(Values(z.string()), (tags) => {
     if (tags.length === 0) return undefined;

@@ -22,12 +22,12 @@ import {
 } from "./clause";
 import { queueName } from "./queue-name";
 
-/** Prefect: `DeploymentFilterConcurrencyLimit` is accepted and not looked at. */
+/** Prefect: `DeploymentFilterConcurrencyLimit` is accepted and ignored. */
 const DeploymentFilterConcurrencyLimit = z
   .strictObject({ ge_: Int.nullish(), le_: Int.nullish(), is_null_: Bool.nullish() })
   .meta({ id: "DeploymentFilterConcurrencyLimit" });
 
-/** Prefect: a deployment that was given its pool's default queue without naming it is not found by that name. */
+/** Prefect: a deployment that does not name a queue gets its pool's default queue, but is not found by that queue's name. */
 const namedQueue = sql`iif(${deployment.work_queue_name} is null, null, ${queueName(deployment)})`;
 
 export const deploymentFilter = combinable("DeploymentFilter", {

@@ -27,7 +27,7 @@ import {
 import { queueName } from "./queue-name";
 import { list } from "#db/sql";
 
-/** When a run started or should, written as the index `flow_run_start` has it. */
+/** The time at which a run started or is expected to start, in the words of the index `flow_run_start`. */
 export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;
 
 export const flowRunFilter = combinable("FlowRunFilter", {
@@ -99,8 +99,8 @@ export const FlowRunFilter = flowRunFilter.schema;
 export type FlowRunFilter = z.output<typeof FlowRunFilter>;
 
 /**
- * Runs in a state that is not an end have no `end_time`; of these, just the scheduled ones have a next scheduled start.
- * Only told so does SQLite seek in the index of live runs, which is small, instead of walking all runs there ever were.
+ * Runs in a state that is not terminal have no `end_time`, and only scheduled runs have a next scheduled start. With these
+ * conditions SQLite uses the small index of live runs and does not go through all runs.
  */
 function hasStateType(types: StateType[], workspaceId: string): SQL {
   const type = sql`${flow_run.state_type} in ${list(types)}`;

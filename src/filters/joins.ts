@@ -1,4 +1,4 @@
-/** How filters of one resource narrow another: the ways between tables, and the one function that walks them. */
+/** Filters of one resource by others: the joins between tables, and the one function that makes conditions of them. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
@@ -18,7 +18,7 @@ import { type WorkPoolFilter, workPoolFilter } from "./work-pools";
 import { type WorkQueueFilter, workQueueFilter } from "./work-queues";
 import { list } from "#db/sql";
 
-/** The filters of a request by resource, parsed. */
+/** The parsed filters of a request, by resource. */
 export interface Filters {
   flows?: FlowFilter | null;
   flow_runs?: FlowRunFilter | null;
@@ -49,12 +49,12 @@ const RESOURCES: { [R in Root]-?: Resource<Filters[R]> } = {
   deployment_schedules: { table: deployment_schedule, filter: deploymentScheduleFilter },
 };
 
-/** A step from a row to the rows of another resource whose column `there` has the value of its column `here`. */
+/** A join from a row to the rows of another resource: their column `there` has the value of the row's column `here`. */
 interface Way {
   to: Root;
   here: SQLWrapper;
   there: SQLWrapper;
-  /** No index begins with `there`: the rows are gathered once, not looked for from each row. */
+  /** No index begins with `there`: the statement gathers the rows once, and does not search for them from each row. */
   gathered?: boolean;
   onward?: Way[];
 }
@@ -74,7 +74,7 @@ const fromWorkQueue: Way[] = [
   { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, onward: [toTaskRuns] },
 ];
 
-/** From each root the tree of ways to the others; what lies on one branch is asked of the same row. */
+/** The tree of joins from each root to the other resources. Filters on one branch have to be met by the same row. */
 const WAYS: Record<Root, Way[]> = {
   flows: [
     { to: "deployments", here: flow.id, there: deployment.flow_id, onward: [toWorkQueue(deployment.work_queue_id)] },
@@ -105,7 +105,7 @@ const WAYS: Record<Root, Way[]> = {
   deployment_schedules: [],
 };
 
-/** The condition for rows of the root: in the workspace, and met by every filter that is given, be it empty. */
+/** Gives the condition on rows of the root: they are in the workspace and meet each given filter, even an empty one. */
 export function whereClause(root: Root, filters: Filters, workspaceId: string): SQL {
   const ids = root === "task_runs" ? onlyFlowRunIds(filters) : undefined;
   const joined = ids
@@ -115,13 +115,13 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
 }
 
-/** Runs of deployments that are asked for by id: an index leads to them, which SQLite does not see through a subquery. */
+/** Runs of deployments that the filter names by id. SQLite would not use the index of deployments through a subquery. */
 function ofDeployments({ deployments }: Filters, workspaceId: string): SQL[] {
   if (deployments?.operator !== "and_") return [];
   return [anyId(flow_run.deployment_id).clause(deployments.id?.any_, workspaceId)].filter((one) => one !== undefined);
 }
 
-/** Whether the filters ask for nothing, so that every row of the workspace meets them. */
+/** Whether every row of the workspace meets the filters. */
 export function asksForAll(root: Root, filters: Filters): boolean {
   const { [root]: own, ...beside } = filters;
   const { filter }: Resource<unknown> = RESOURCES[root];
@@ -133,7 +133,7 @@ function ownClauses<R extends Root>(root: R, filters: Filters, workspaceId: stri
   return [inWorkspace(table.workspace_id, workspaceId), filter.clause(filters[root], workspaceId) ?? ALWAYS];
 }
 
-/** The rows at the end of the way, where a filter asks for them or for rows beyond. */
+/** The condition that a joined row meets the filters of its resource and of those beyond. */
 function follow(way: Way, filters: Filters, workspaceId: string): SQL | undefined {
   const beyond = (way.onward ?? []).flatMap((next) => follow(next, filters, workspaceId) ?? []);
   if (!filters[way.to] && beyond.length === 0) return undefined;
@@ -143,7 +143,7 @@ function follow(way: Way, filters: Filters, workspaceId: string): SQL | undefine
   return sql`exists (select 1 from ${table} where ${combine("and_", [sql`${way.there} = ${way.here}`, ...conditions])})`;
 }
 
-/** Prefect: `only_filters_on_id`, task runs asked for by nothing but flow run ids need no such flow run to be there. */
+/** Prefect: `only_filters_on_id`; where a filter of task runs has only flow run ids, these flow runs need not exist. */
 function onlyFlowRunIds({ task_runs: _own, flow_runs: flowRuns, ...beside }: Filters): string[] | undefined {
   if (!flowRuns || Object.values(beside).some(Boolean)) return undefined;
   const { operator: _operator, id, ...rest } = flowRuns;

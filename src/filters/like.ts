@@ -1,20 +1,20 @@
-/** Case-insensitive `LIKE` for D1, which takes no pattern over 50 bytes and knows the case of ASCII letters only. */
+/** Case-insensitive `LIKE` for D1. D1 takes no pattern over 50 bytes, and knows the case of ASCII letters only. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { each } from "#db/sql";
 
-/** What a pattern asks of the text, piece by piece: any stretch, any character, or one of these characters. */
+/** One part of a pattern: any text, any character, or one of these characters. */
 type Token = { any: "stretch" | "character" } | { of: string };
 
 const MAX_BYTES = 50;
 
-/** Marks an end of the text for a pattern that is bound to it; a code point that stands for no character. */
+/** Marks both ends of the text. It is a code point that is no character. */
 const EDGE = "\uFFFE";
 const EDGE_SQL = sql.raw("char(65534)");
 
 /**
- * Whether the column matches one of the patterns as in Postgres' `ilike`: `%` and `_` are wildcards, `\` takes their
- * meaning away. A `GLOB` says it, for its classes (`[äÄ]`) know every case. One that is too long is cut, and a walk
- * over the text decides.
+ * Gives the condition that the column matches one of the patterns, as in Postgres' `ilike`: `%` and `_` are wildcards, `\` makes
+ * them plain. The condition is a `GLOB`, for its classes (`[äÄ]`) match both cases. A pattern that is too long is cut, and a
+ * search by pieces decides.
  */
 export function isLikeAny(column: SQLWrapper, patterns: string[]): SQL {
   const globs = patterns.map((pattern) => toGlob(readPattern(pattern)));
@@ -46,7 +46,7 @@ function readPattern(pattern: string): Token[] {
   return tokens;
 }
 
-/** The characters that are this one in another case. ASCII only in lower case, for the column is lowered by the database. */
+/** The spellings of a character in both cases. An ASCII letter has only its lower case, for the database lowers the column. */
 function spellings(character: string): string {
   const lower = character.toLowerCase();
   if (character <= "\u007f") return lower;
@@ -55,13 +55,13 @@ function spellings(character: string): string {
   return [...new Set([character, ...same])].join("");
 }
 
-/** The pattern as a `GLOB`, or as much of its beginning as fits. */
+/** The pattern as a `GLOB`, or as much of its begin as fits. */
 function toGlob(tokens: Token[]): { tokens: Token[]; glob: string; whole: boolean } {
   const bytes = new TextEncoder();
   let glob = "";
   for (const token of tokens) {
     const next = glob + globOf(token);
-    // One byte stays free for the star of a pattern that is cut.
+    // A pattern that is cut needs one more byte, for its star.
     if (bytes.encode(next).length >= MAX_BYTES) return { tokens, glob: `${glob}*`, whole: false };
     glob = next;
   }
@@ -73,7 +73,7 @@ function globOf(token: Token): string {
   return Array.from(token.of).length > 1 || "*?[".includes(token.of) ? `[${token.of}]` : token.of;
 }
 
-/** What stands between the `%`: lists of the characters allowed at each place, none meaning any. */
+/** The pieces between the `%`: for each place the characters that match. No characters mean any one. */
 function toPieces(tokens: Token[]): string[][] {
   const pieces = [[EDGE]];
   for (const token of tokens) {
@@ -86,8 +86,8 @@ function toPieces(tokens: Token[]): string[][] {
 }
 
 /**
- * Finds the pieces one after the other, each as early as it can be, which is enough to decide.
- * Takes one character or one piece a step, so the cost is that of the text's length.
+ * Gives the condition that the text has the pieces one after the other. It finds each piece at the first possible place, which
+ * is enough. One step takes one character or one piece, so the number of steps is at most the text's length.
  */
 function walk(column: SQLWrapper, pieces: SQL): SQL {
   const size = sql`json_array_length(piece.value)`;

@@ -1,4 +1,4 @@
-/** The criteria of logs. A log is a record of a segment: `s` is the segment's row, `r` the record, as JSON. */
+/** The criteria of logs. A log is a record of a segment: `s` is the segment's row, `r` the record as JSON. */
 import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
 import { parseTextQuery, type TextQuery } from "#lib/text-query";
@@ -29,7 +29,7 @@ const taskRunId = group("LogFilterTaskRunId", {
 
 const LogFilterTextSearch = z.strictObject({ query: z.string().max(200) }).meta({ id: "LogFilterTextSearch" });
 
-/** Which logs are wanted. */
+/** The filter of logs on the wire. */
 export const LogFilter = z
   .strictObject({
     operator: Operator.default("and_"),
@@ -45,7 +45,7 @@ export type LogFilter = z.output<typeof LogFilter>;
 export const LogSort = z.enum(["TIMESTAMP_ASC", "TIMESTAMP_DESC"]).meta({ id: "LogSort" });
 export type LogSort = z.output<typeof LogSort>;
 
-/** The condition on a record. Prefect: with "or_", each kind of a search's terms is an alternative of its own. */
+/** Gives the condition on a record. Prefect: with "or_" each kind of a search's terms is one more alternative. */
 export function logClause(filter: LogFilter, workspaceId: string): SQL {
   const clauses = [
     level.clause(filter.level, workspaceId),
@@ -62,7 +62,7 @@ export function logClause(filter: LogFilter, workspaceId: string): SQL {
 
 function searchClauses({ include, exclude, required }: TextQuery): SQL[] {
   const text = sql`(${LOG.message} || ' ' || ${LOG.name})`;
-  // The terms are plain text: what is special in a pattern loses its meaning.
+  // Terms are plain text, so wildcards in them are escaped.
   const has = (term: string) => containing(text, term.replaceAll(/[\\%_]/g, "\\$&"));
   const clauses: SQL[] = [];
   if (include.length > 0) clauses.push(combine("or_", include.map(has)));

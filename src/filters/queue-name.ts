@@ -1,8 +1,8 @@
-/** The name of the work queue that a row is in, as answers show it. */
+/** The name of a row's work queue, as answers show it. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { work_queue } from "#db/tables/work-pool";
 
-/** The queue's name as it is now; of a queue that is gone, or of none, the name that the row itself keeps. */
+/** Gives the queue's present name. Where the queue was deleted, or there is none, it is the name that the row keeps. */
 export function queueName(table: {
   workspace_id: SQLWrapper;
   work_queue_id: SQLWrapper;

@@ -1,4 +1,4 @@
-/** The orders in which resources can be asked for. */
+/** The orders of lists of resources. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { z } from "zod";
 import { deployment } from "#db/tables/deployment";
@@ -74,7 +74,7 @@ const ORDERS: { [R in keyof Sorts]: { id: SQLWrapper; keys: Keys<Sorts[R]> } } =
   variables: { id: variable.id, keys: namedKeys(variable) },
 };
 
-/** What follows `order by`. Ends with the id, in the same direction, so that pages do not overlap and an index may serve. */
+/** Gives the text after `order by`. It ends with the id in the same direction: pages do not overlap, and an index fits. */
 export function orderBy<R extends keyof Sorts>(root: R, sort: Sorts[R]): SQL {
   const { id, keys } = ORDERS[root];
   const direction = sort.endsWith("_DESC") ? sql`desc` : sql`asc`;

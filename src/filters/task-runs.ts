@@ -24,7 +24,7 @@ import {
   Values,
 } from "./clause";
 
-/** Prefect: `is_null_` is false unless given; where true it outweighs `any_`, where false it only counts without. */
+/** Prefect: `is_null_` is false by default. If it is true, `any_` does not count; if it is false, it counts only without `any_`. */
 const TaskRunFilterFlowRunId = z
   .strictObject({
     operator: Operator.default("and_"),

@@ -1,4 +1,4 @@
-/** The criteria of workers. They live in a Durable Object, so the filter is a predicate and not SQL. */
+/** The criteria of workers. A Durable Object has the workers, so the filter is a predicate and not SQL. */
 import { z } from "zod";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
@@ -22,7 +22,7 @@ export const WorkerFilter = z
   .meta({ id: "WorkerFilter" });
 export type WorkerFilter = z.output<typeof WorkerFilter>;
 
-/** Whether the worker meets the filter; without criteria every worker does. */
+/** Whether the worker meets the filter. Every worker meets a filter without criteria. */
 export function matchesWorker(
   filter: WorkerFilter,
   worker: { last_heartbeat_time: Micros | null; status: WorkerStatus },

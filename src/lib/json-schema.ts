@@ -1,4 +1,4 @@
-/** Values against JSON Schemas (draft 2020-12), told in the words of Python's `jsonschema`, which clients know. */
+/** Checks values by JSON Schemas (draft 2020-12). The messages are those of Python's `jsonschema`, which clients know. */
 import type { JsonSchema, Keyword } from "#lib/json-schema/application";
 import { bestMatch, type Failure, pathTo } from "#lib/json-schema/failure";
 import { KEYWORDS } from "#lib/json-schema/keywords";
@@ -11,28 +11,28 @@ import { Steps, TooManySteps } from "#lib/steps";
 
 /** What is wrong with a value. */
 export interface SchemaProblem {
-  /** Where, from the root: names and indexes. */
+  /** The place of the fault: names and indexes, from the root. */
   path: (string | number)[];
   message: string;
 }
 
-/** How many steps checks by schemas may take in one request: well under a second. */
+/** How many steps the checks of one request may take: well under a second. */
 const MAX_STEPS = 5_000_000;
 
-/** The steps of checks that belong together; `times` as many where a request is about many things. */
+/** Gives the steps that the checks of one request share; `times` as many where the request is about many things. */
 export function schemaSteps(times = 1): Steps {
   return new Steps(times * MAX_STEPS);
 }
 
-/** What is wrong with the value: the one thing that tells most, or undefined. Formats are not looked at. Throws `UnusableSchema`. */
+/** Gives the value's fault that tells most, or undefined. Formats are not checked. Throws `UnusableSchema`. */
 export function validateSchema(value: unknown, schema: JsonSchema, steps = schemaSteps()): SchemaProblem | undefined {
   const told = bestMatch(failuresOf(value, schema, KEYWORDS, steps));
   return told && { path: pathTo(told.place), message: told.message() };
 }
 
-/** What is wrong with the schema itself, or undefined. Throws `UnusableSchema` where finding out takes too much work. */
+/** Gives the schema's first fault, or undefined. Throws `UnusableSchema` where the check takes too many steps. */
 export function schemaProblem(schema: unknown, steps = schemaSteps()): string | undefined {
-  // Prefect: of a schema's faults the first is told, of a value's the one that tells most.
+  // Prefect: the message is that of a schema's first fault, but of a value's fault that tells most.
   return failuresOf(schema, META_SCHEMA, META_KEYWORDS, steps)[0]?.message();
 }
 

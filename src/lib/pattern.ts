@@ -1,27 +1,27 @@
 /**
- * Users' regular expressions, in the syntax of Python's `re`, in linear time: all the ways to match are walked at once, one
- * character after the other. The work is at most the pattern's size times the text's, and it is counted.
+ * Users' regular expressions, in the syntax of Python's `re`, in linear time: a search follows all possible matches at once, one
+ * character after the other. It takes at most as many steps as the pattern's size times the text's length, and counts them.
  */
 import type { Has } from "#lib/pattern/characters";
 import { InvalidPattern, readPattern, UnsupportedPattern } from "#lib/pattern/syntax";
 import type { Text, Tree } from "#lib/pattern/tree";
 import type { Steps } from "#lib/steps";
 
-/** How large a pattern may be once its repetitions are written out. */
+/** How many points a pattern may have with its repetitions written out. */
 const MAX_SIZE = 10_000;
 
-/** A pattern that can be looked for. */
+/** A pattern that can be searched for. */
 export class Pattern {
   readonly #program: Program;
 
-  /** Throws `InvalidPattern` for what Python does not take, `UnsupportedPattern` for what cannot be done in linear time. */
+  /** Throws `InvalidPattern` for what Python refuses, `UnsupportedPattern` for what takes more than linear time. */
   constructor(source: string) {
     const tree = readPattern(source);
     if (sizeOf(tree) > MAX_SIZE) throw new UnsupportedPattern("it is too large with its repetitions written out");
     this.#program = compile(tree, false);
   }
 
-  /** Whether the pattern is found anywhere in the text, as by `re.search`. Throws `TooManySteps`. */
+  /** Whether the text has a match anywhere, as in `re.search`. Throws `TooManySteps`. */
   isFoundIn(text: string, steps: Steps): boolean {
     steps.spend(text.length);
     const characters = Uint32Array.from(text, (character) => character.codePointAt(0) ?? 0);
@@ -29,7 +29,7 @@ export class Pattern {
   }
 }
 
-/** Whether Python takes a text for a pattern. */
+/** Whether Python accepts a text as a pattern. */
 export function isPattern(source: string): boolean {
   try {
     return readPattern(source) !== undefined;
@@ -40,7 +40,7 @@ export function isPattern(source: string): boolean {
   }
 }
 
-/** What is done at one point of a program. Where it does not say otherwise, the next point follows. */
+/** One instruction of a program. The next point follows, unless the instruction names another. */
 type Point =
   | { op: "character"; has: Has; cost: number }
   | { op: "fork"; to: number }
@@ -49,13 +49,13 @@ type Point =
   | { op: "look"; program: Program; isWanted: boolean }
   | { op: "found" };
 
-/** A pattern as points, which texts are walked along with; some from their end. */
+/** A pattern as a list of instructions. A backward one reads the text from its end. */
 interface Program {
   points: Point[];
   isBackward: boolean;
 }
 
-/** How many points a tree comes to; one at least, for nothing may be repeated for ever, too. */
+/** How many points a tree gives. At least one, for an empty part may be repeated without end, too. */
 function sizeOf(tree: Tree): number {
   switch (tree.kind) {
     case "look":
@@ -92,7 +92,7 @@ function write(tree: Tree, points: Point[], isBackward: boolean): void {
       points.push({ op: "place", holds: tree.holds });
       return;
     case "look":
-      // Where something begins is where it ends when it is read from its end.
+      // A look-ahead is read backward: the place where a match begins is then the place where it ends.
       points.push({ op: "look", program: compile(tree.part, tree.isAhead), isWanted: tree.isWanted });
       return;
     case "sequence":
@@ -142,7 +142,7 @@ function writeRepeat({ part, least, most }: Tree & { kind: "repeat" }, points: P
   for (const fork of forks) fork.to = points.length;
 }
 
-/** One text that is walked, with what was found out about its places. */
+/** The search in one text, with the places of matches that are known already. */
 class Search {
   readonly #text: Text;
   readonly #steps: Steps;
@@ -153,7 +153,7 @@ class Search {
     this.#steps = steps;
   }
 
-  /** The places where something that matches ends, wherever it begins. */
+  /** Gives the places where a match ends. The match may begin at any place. */
   *ends({ points, isBackward }: Program): Generator<number> {
     const { length } = this.#text;
     this.#steps.spend(points.length + length);
@@ -168,7 +168,7 @@ class Search {
     }
   }
 
-  /** The points that want a character, of all that is reached without one. `seen` says where each point was reached last. */
+  /** The points that read a character, out of all points that are reached without one. `seen` has each point's last place. */
   #follow(points: readonly Point[], reached: number[], at: number, seen: Int32Array) {
     const waiting: number[] = [];
     let isFound = false;
@@ -188,7 +188,7 @@ class Search {
     return { waiting, isFound };
   }
 
-  /** The points after those that take the character at a place. */
+  /** The points that follow those which accept the character at a place. */
   #take(points: readonly Point[], waiting: readonly number[], at: number): number[] {
     const character = this.#text[at] ?? 0;
     const reached: number[] = [];

@@ -10,6 +10,14 @@ export interface TextQuery {
 /** A sign, then a phrase in quotes (the last may be left open) or a word. A sign that stands alone says nothing. */
 const TERM = /([-!+]?)(?:"((?:\\[^]|[^"\\])*)(?:"|\\?$)|([^\s"]+))/g;
 
+/** Whether a text meets a search, whatever the case of its letters. */
+export function meetsTextQuery(query: string, text: string): boolean {
+  const { include, exclude, required } = parseTextQuery(query.toLowerCase());
+  const content = text.toLowerCase();
+  const has = (term: string) => content.includes(term);
+  return (include.length === 0 || include.some(has)) && !exclude.some(has) && required.every(has);
+}
+
 /** Takes a search apart. */
 export function parseTextQuery(query: string): TextQuery {
   const terms: TextQuery = { include: [], exclude: [], required: [] };

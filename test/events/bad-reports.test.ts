@@ -66,7 +66,7 @@ const textsOf = (statements: readonly SQL[]): string[] =>
 /** Six healthy task runs of a flow run. */
 const healthy = (flowRunId: string) => Array.from({ length: 6 }, () => taskRunReports(LIFE, { flowRunId }));
 
-test("two reports that nest too deep for SQLite are kept as dead letters, and the six healthy task runs beside them are recorded", async () => {
+test("two reports that nest too deep for SQLite are kept as dead letters, and the six good reports of the segment are recorded", async () => {
   const flowRunId = crypto.randomUUID();
   const deep = taskRunReports(LIFE.slice(0, 2)).map((report) =>
     telling(report, { validated_state: { data: nested(1_100) } }),
@@ -105,7 +105,7 @@ test("a statement that fails for one report is repeated without it, and the repo
   expect(await consumed(keys[0]?.id)).toBe(1);
 });
 
-test("a passing failure of the database leaves the segment as it is, for the next try", async () => {
+test("where the database cannot be reached, the segment stays as it is for the next try", async () => {
   const flowRunId = crypto.randomUUID();
   const keys = await aSegment(healthy(flowRunId).flat());
   const { db, ...tools } = makeTools(env, DEFAULT_WORKSPACE, () => {});
@@ -119,7 +119,7 @@ test("a passing failure of the database leaves the segment as it is, for the nex
   expect(await taskRunsOf(flowRunId)).toHaveLength(6);
 });
 
-test("what an outage of the database outlasts is left to the sweep, not given up", async () => {
+test("a message is left to the sweep where an outage of the database outlasts its deliveries", async () => {
   const keys = await aSegment(healthy(crypto.randomUUID()).flat());
   const messages = [1, 5].map((attempts) => ({
     id: String(attempts),
@@ -139,7 +139,7 @@ test("what an outage of the database outlasts is left to the sweep, not given up
   expect(await consumed(keys[0]?.id)).toBe(0);
 });
 
-test("a segment that cannot be read is kept as a dead letter, and those beside it are recorded", async () => {
+test("a segment that cannot be read is kept as a dead letter, and the other segments are recorded", async () => {
   const flowRunId = crypto.randomUUID();
   const [broken, ...rest] = [await aSegment(taskRunReports(LIFE)), await aSegment(taskRunReports(LIFE, { flowRunId }))];
   await env.DB.prepare("update event_segment set events = substr(events, 1, 100) where id = ?")
@@ -153,7 +153,7 @@ test("a segment that cannot be read is kept as a dead letter, and those beside i
   expect(await consumed(broken[0]?.id)).toBe(2);
 });
 
-test("a queue message of unknown shape comes again by itself, and the messages beside it are seen to", async () => {
+test("a queue message of an unknown type is delivered again, and the other messages are consumed", async () => {
   const flowRunId = crypto.randomUUID();
   const [body] = segmentMessages(DEFAULT_WORKSPACE, await aSegment(taskRunReports(LIFE, { flowRunId })));
   const strange = [null, "text", { v: 2 }, { v: 1, workspace: DEFAULT_WORKSPACE, segments: [{ id: 1, hour: "x" }] }];
@@ -237,7 +237,7 @@ test.for(TAKEN)("a report with $title is recorded with the rest, and read", asyn
   expect((await api("GET", `/task_runs/${id}`)).status).toBe(200);
 });
 
-test("reports of other letters than ASCII go into as many statements as their bytes need", async () => {
+test("reports with other letters than ASCII are cut into statements by their bytes", async () => {
   const flowRunId = crypto.randomUUID();
   const message = "木".repeat(200_000);
   const lives = Array.from({ length: 6 }, () =>
@@ -255,7 +255,7 @@ test("reports of other letters than ASCII go into as many statements as their by
   expect((await taskRunsOf(flowRunId)).map(({ states }) => states[0].message.length)).toEqual(lives.map(() => 200_000));
 });
 
-test("numbers and letters that JavaScript or SQL could change are recorded as they came", async () => {
+test("numbers and letters that JavaScript or SQL could change are recorded unchanged", async () => {
   const flowRunId = crypto.randomUUID();
   const data = '{"whole":1.0,"large":1152921504606846977,"tiny":1E-400,"nul":"a\\u0000b","half":"\\ud800"}';
   const [report] = taskRunReports(LIFE.slice(2), { flowRunId });
@@ -274,7 +274,7 @@ test("numbers and letters that JavaScript or SQL could change are recorded as th
   expect([row?.name, JSON.parse(row?.task_inputs ?? "")]).toEqual(["a\0b", inputs]);
 });
 
-test("a task run whose states outgrow its row keeps its newest whole, and of the oldest that they were", async () => {
+test("a task run with too many states for its row keeps the newest states whole, and of the oldest only that they were", async () => {
   const flowRunId = crypto.randomUUID();
   const id = crypto.randomUUID();
   const life = Array.from({ length: 30 }, (_, index) => ({
@@ -294,7 +294,7 @@ test("a task run whose states outgrow its row keeps its newest whole, and of the
   expect(JSON.stringify(row?.states).length).toBeLessThan(500_000);
 });
 
-test("a task run has its newest thousand states, in whatever parts they come", async () => {
+test("a task run has its newest thousand states, in whatever parts they are reported", async () => {
   const flowRunId = crypto.randomUUID();
   const life = Array.from({ length: 2_500 }, (_, index) => ({
     type: index % 2 ? "RUNNING" : "SCHEDULED",

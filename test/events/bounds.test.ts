@@ -47,7 +47,7 @@ function counted(): { db: Database; read: () => number } {
 
 const filterEvents = (filter: unknown, limit = 50) => api<Page>("POST", "/events/filter", { filter, limit });
 
-test("events are found by thousands of ids of any version, also those that came late", async () => {
+test("events are found by thousands of ids of any version, also events that arrived late", async () => {
   const about = aResource();
   const sent = Array.from({ length: 60 }, (_, index) =>
     anEvent({ about, id: index % 2 ? ids.ordered(NOW - 50 * HOUR) : ids.random(), occurred: printTime(NOW - index) }),
@@ -61,7 +61,7 @@ test("events are found by thousands of ids of any version, also those that came 
   expect([...body.events, ...rest.events].map(({ id }) => id)).toEqual(sent.map(({ id }) => id));
 });
 
-test("of events that are asked for by their ids, no others travel", async () => {
+test("a search by ids reads no other events from the database", async () => {
   const workspace = crypto.randomUUID();
   const text = "x".repeat(50_000);
   for (let hour = 1; hour <= 20; hour++) {
@@ -112,7 +112,7 @@ test.for(LISTS)("a list that is too long is refused where it stands", async ([fi
   ]);
 });
 
-test("events are found by as many filters as are taken", async () => {
+test("events are found by the greatest number of filters", async () => {
   const about = aResource();
   const role = { "prefect.resource.role": "x" };
   await write([anEvent({ about, related: [{ "prefect.resource.id": "r", ...role }] })]);
@@ -165,7 +165,7 @@ test.for([
   });
 });
 
-test("a page token of ours is good also where the filter's times are far", async () => {
+test("a page token is accepted also with times in far years", async () => {
   const about = aResource();
   await write([anEvent({ about }), anEvent({ about })]);
   const occurred = { since: "2020-01-01T00:00:00Z", until: "9999-12-31T23:59:59.999999Z" };
@@ -192,7 +192,7 @@ test("a page of large events is cut, and the next one goes on", async () => {
   expect(shown.map(({ id }) => id)).toEqual(sent.map(({ id }) => id));
 });
 
-test("events are found by their ids also beside one that the database cannot look into", async () => {
+test("events are found by their ids although the database cannot read one segment", async () => {
   const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
   const about = aResource();
   const [good, deep] = [anEvent({ about }), anEvent({ about })];
@@ -231,7 +231,7 @@ beforeAll(async () => {
   await write([FAR], { at: NOW - 1_000 * HOUR, workspace: CROWDED });
 }, 60_000);
 
-test("a page that much would have to be looked at for has what was found so far, and the next one goes on", async () => {
+test("a page for which too many segments have to be looked at ends early, and the next page goes on", async () => {
   const reader = new EventReader(new Database(env.DB, noCost()), CROWDED);
   const filter = EventFilter.parse({ event: { name: ["far"] } });
   const first = await reader.page({ filter, window: ALL, limit: 50, after: null });
@@ -242,7 +242,7 @@ test("a page that much would have to be looked at for has what was found so far,
   expect(second.next).toBeNull();
 });
 
-test("a total is at least what was found where not all could be looked at, and counts are refused", async () => {
+test("where not all segments can be looked at, a total is a lower bound, and counts are refused", async () => {
   const reader = new EventReader(new Database(env.DB, noCost()), CROWDED);
   const filter = EventFilter.parse({ event: { name: ["far"] }, text: { query: "far" } });
   const first = await reader.firstPage({ filter, window: ALL, limit: 50 });
@@ -273,7 +273,7 @@ test("a segment has no more bytes than a row of D1 takes, whatever letters its e
   }
 });
 
-test("an event that has no room in a row of D1 is passed over alone", async () => {
+test("only the event that does not fit a row of D1 is left out", async () => {
   const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
   const about = aResource();
   const related = Array.from({ length: 100 }, (_, n) => ({

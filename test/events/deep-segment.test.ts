@@ -36,13 +36,13 @@ const found = async (filter: Record<string, unknown>): Promise<string[]> => {
   return body.events.map(({ id }) => id);
 };
 
-test("events are taken by an object that wakes where a segment of late cannot be opened", async () => {
+test("an object that starts takes events, although a recent segment cannot be opened", async () => {
   const event = anEvent({ about });
   expect((await api("POST", "/events", [event])).status).toBe(204);
   expect(await found({ resource: { id: [about] }, event: { name: ["test.happened"] } })).toEqual([event.id]);
 });
 
-test("an event that nests too deep for the database is known for one that was written", async () => {
+test("an event that nests too deep for the database is known as written", async () => {
   expect((await api("POST", "/events", [deepEvent])).status).toBe(204);
   const rows = await env.DB.prepare("select count(*) as n from event_segment where instr(events, ?) > 0")
     .bind(deepEvent.id)
@@ -50,7 +50,7 @@ test("an event that nests too deep for the database is known for one that was wr
   expect(rows).toBe(1);
 });
 
-test("a list of events shows what can be opened, and counts count the rest", async () => {
+test("a list of events has the events that can be read, and counts count all", async () => {
   const ids = await found({ event: { prefix: ["deep", "broken"] } });
   expect(ids).toContain(deepEvent.id);
   expect(ids).not.toContain(brokenEvent.id);
@@ -64,7 +64,7 @@ test("a list of events shows what can be opened, and counts count the rest", asy
   expect(day.body.reduce((sum, { count }) => sum + count, 0)).toBe(2);
 });
 
-test("runs are deleted, and the sweep goes on, beside such segments", async () => {
+test("runs are deleted, and the sweep goes on, although such segments exist", async () => {
   const run = await aFlowRun({ state: { type: "PENDING" } });
   await worker.scheduled(
     createScheduledController({ cron: "* * * * *", scheduledTime: new Date() }),

@@ -5,7 +5,7 @@ import { emitEvents, writeEvents } from "#events/emit";
 import { makeTools } from "#tools";
 import { anEvent } from "./world.ts";
 
-test("a request whose events go along with another one's does not wait for that one", async () => {
+test("a request whose events another request sends does not wait for that request", async () => {
   const workspace = crypto.randomUUID();
   // The first request is one that is never answered, as if it had been ended in the middle.
   const bodies: string[] = [];

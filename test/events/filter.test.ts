@@ -82,7 +82,7 @@ test.for([
   expect(EventFilter.safeParse(filter).success).toBe(false);
 });
 
-test("without a word on time, the last 180 days until now are meant", () => {
+test("by default the window is the last 180 days until now", () => {
   const now = Date.UTC(2026, 6, 1, 12) * 1000;
   expect(windowOf(EventFilter.parse({}), now)).toEqual({ since: Date.UTC(2026, 0, 2) * 1000, until: now });
 });

@@ -61,7 +61,7 @@ async function eventsOf(runId: string): Promise<Event[]> {
   return results.map((row): Event => JSON.parse(row.event)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-test("a change whose process died before its event has it after a sweep, and once after two", async () => {
+test("a state whose process died before it sent the event has the event after a sweep, and only once after two", async () => {
   const run = await aRunWithoutEvents(100, 90, 80);
   await cron();
   const events = await eventsOf(run.id);
@@ -95,7 +95,7 @@ test("the first state of a run that a schedule made has no event, and the next o
   ]);
 });
 
-test("what is unsent of a run is looked for from the mark on: before it all is proved", async () => {
+test("unsent events of a run are searched for only after the mark, for all before it are sent", async () => {
   const run = await aRunWithoutEvents(100, 90);
   const tools = makeTools(env, DEFAULT_WORKSPACE, () => {});
   const mark = env.DB.prepare(
@@ -123,7 +123,7 @@ test("an event that was sent is not sent again by the sweep", async () => {
   expect(await env.DB.prepare("select count(*) as n from event_segment").first("n")).toBe(segments);
 });
 
-test("a change of just now is left to whoever made it", async () => {
+test("the sweep leaves recent states to the requests that wrote them", async () => {
   const run = await aRunWithoutEvents(5);
   await cron();
   expect(await eventsOf(run.id)).toEqual([]);
@@ -185,7 +185,7 @@ const outboxLetters = async (stateIds: string[]) =>
       .all<{ key: string; reason: string }>()
   ).results;
 
-test("a state whose event cannot be made is kept as a dead letter, and those behind it are sent", async () => {
+test("a state whose event cannot be made is kept as a dead letter, and the events of later states are sent", async () => {
   const [before, bad, after] = [
     await aRunWithoutEvents(100),
     await aRunWithoutEvents(95),
@@ -222,7 +222,7 @@ test.for([
   expect((await eventsOf(run.id)).map(({ id }) => id)).toEqual(run.stateIds);
 });
 
-test("details of a state that nest too deep for the database do not hold up its event", async () => {
+test("an event is sent although its state's details nest too deep for the database", async () => {
   const run = await aRunWithoutEvents(100);
   await env.DB.prepare("update flow_run_state set state_details = ? where id = ?")
     .bind(`{"deep":${"[".repeat(1_100)}${"]".repeat(1_100)}}`, run.stateIds[0])
@@ -235,7 +235,7 @@ test("details of a state that nest too deep for the database do not hold up its 
   expect((await eventsOf(run.id)).map(({ id }) => id)).toEqual(run.stateIds);
 });
 
-test("a state that ended the sweep again and again is kept as a dead letter, and the sweep goes on behind it", async () => {
+test("a state that ended the sweep several times is kept as a dead letter, and the sweep goes on after it", async () => {
   const run = await aRunWithoutEvents(100, 90);
   const mark = earliestId((Date.now() - 101_000) * 1000);
   await env.DB.prepare("delete from sweep_mark").run();

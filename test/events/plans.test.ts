@@ -75,7 +75,7 @@ test("a task run is found by its id, and by its keys in its flow run", async () 
   expect(plan).not.toMatch(/SCAN (same|task_run)/);
 });
 
-test("a look for what waits to be recorded goes through nothing but what waits", async () => {
+test("the search for waiting segments reads only waiting segments", async () => {
   const asked = { flowRunIds: [crypto.randomUUID()], taskRunIds: [crypto.randomUUID()] };
   const plan = await plansOf((db) => readRecorded(tools(db), asked, []));
   expect(plan.match(/SCAN event_segment USING INDEX event_segment_waiting/g)).toHaveLength(2);
@@ -84,7 +84,7 @@ test("a look for what waits to be recorded goes through nothing but what waits",
   expect(plan).not.toMatch(/SCAN (r|t)\b|SEARCH event_segment USING PRIMARY KEY/);
 });
 
-test("the sweeps seek what they sweep", async () => {
+test("the sweeps find their rows by an index", async () => {
   const { clock, ids } = makeTools(env, DEFAULT_WORKSPACE, () => {});
   // A state of a run that is gone: something to look at, and nothing to send.
   await env.DB.prepare(

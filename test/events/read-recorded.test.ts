@@ -179,7 +179,7 @@ async function costOf(method: string, path: string, body?: unknown): Promise<{ t
   return { trips: Number(trips), calls: Number(calls) };
 }
 
-test("what is over costs one round trip to read, though others have reports that wait", async () => {
+test("to read a run that has ended costs one round trip, although reports of others wait", async () => {
   const [id, flowRunId] = [crypto.randomUUID(), await aRun(3_600)];
   await deliver(await aSegment(aLife({ id, flowRunId })));
   await aSegment(aLife({ id: crypto.randomUUID(), flowRunId: await aRun() }));
@@ -190,14 +190,14 @@ test("what is over costs one round trip to read, though others have reports that
   expect(await costOf("POST", "/task_runs/filter", {})).toEqual(once);
 });
 
-test("who asks for a task run that nobody reported has nothing recorded", async () => {
+test("a read of a task run that was not reported records nothing", async () => {
   const [key] = await aSegment(aLife({ id: crypto.randomUUID(), flowRunId: null }));
   expect((await api("GET", `/task_runs/${crypto.randomUUID()}`)).status).toBe(404);
   const row = await env.DB.prepare("select consumed from event_segment where id = ?").bind(key?.id).first();
   expect(row).toEqual({ consumed: 0 });
 });
 
-test("of many who read at once one records, and all see it", async () => {
+test("of many reads at once one records, and all see the result", async () => {
   const [id, flowRunId] = [crypto.randomUUID(), await aRun()];
   await aSegment(aLife({ id, flowRunId }));
   let recordings = 0;
@@ -213,7 +213,7 @@ test("of many who read at once one records, and all see it", async () => {
   expect(recordings).toBe(1);
 });
 
-test("a read is answered though the recording fails", async () => {
+test("a read is answered although the recording fails", async () => {
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
   const flowRunId = await aRun();
   await aSegment(aLife({ id: crypto.randomUUID(), flowRunId }));

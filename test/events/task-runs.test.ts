@@ -20,7 +20,7 @@ const LIFE = [
   { type: "COMPLETED", at: START + 1_500_040 },
 ];
 
-test("a task run is what its newest state says, with all states in their order", async () => {
+test("a task run has the columns of its newest state, and all states in their order", async () => {
   const flowRunId = crypto.randomUUID();
   const reports = taskRunReports(LIFE, { flowRunId });
   await deliver(await aSegment(reports));
@@ -43,7 +43,7 @@ test("a task run is what its newest state says, with all states in their order",
   );
 });
 
-test("in whatever order, parts and repeats the reports come, the rows are the same", async () => {
+test("the rows are the same for any order, parts and repeats of the reports", async () => {
   const order = fc.shuffledSubarray([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], { minLength: 10 });
   const cuts = fc.array(fc.integer({ min: 1, max: 9 }), { maxLength: 4 });
   const repeats = fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 5 });
@@ -82,7 +82,7 @@ function renamed<T>(value: T, names: readonly (readonly [string, string])[]): T 
   return JSON.parse(names.reduce((json, [from, to]) => json.replaceAll(from, to), JSON.stringify(value)));
 }
 
-test("a report that tells of no task run does not hold up the others", async () => {
+test("a report without a task run does not stop the others", async () => {
   const flowRunId = crypto.randomUUID();
   const [broken, ...rest] = taskRunReports(LIFE, { flowRunId });
   const result = await deliver(await aSegment([{ ...(broken as Event), payload: { task_run: {} } }, ...rest]));
@@ -90,14 +90,14 @@ test("a report that tells of no task run does not hold up the others", async () 
   expect((await taskRunsOf(flowRunId))[0]?.states).toHaveLength(4);
 });
 
-test("a task run without a flow run, or of one nobody knows, is recorded", async () => {
+test("a task run without a flow run, or with an unknown one, is recorded", async () => {
   const id = crypto.randomUUID();
   await deliver(await aSegment(taskRunReports(LIFE, { id, flowRunId: null })));
   const row = await env.DB.prepare("select flow_run_id, state_name from task_run where id = ?").bind(id).first();
   expect(row).toEqual({ flow_run_id: null, state_name: "Completed" });
 });
 
-test("a task run that is there under the same keys of its flow run stays that task run", async () => {
+test("a task run that exists under the same keys of its flow run keeps its id", async () => {
   const flowRunId = crypto.randomUUID();
   const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
   await deliver(await aSegment(taskRunReports(LIFE.slice(0, 1), { id: first, flowRunId, dynamicKey: "0" })));
@@ -106,7 +106,7 @@ test("a task run that is there under the same keys of its flow run stays that ta
   expect(rows.map((row) => [row.id, row.states.length])).toEqual([[first, 5]]);
 });
 
-test("two ids under one key make one task run with the states of both, in whatever order, parts and repeats they come", async () => {
+test("two ids under one key make one task run with the states of both, for any order, parts and repeats", async () => {
   const reportIndex = fc.integer({ min: 0, max: 14 });
   const order = fc.shuffledSubarray(
     Array.from({ length: 15 }, (_, index) => index),
@@ -148,7 +148,7 @@ test("two ids under one key make one task run with the states of both, in whatev
   );
 }, 60_000);
 
-test("what is reported of an id that lost its key to another leads to the other's task run", async () => {
+test("reports of an id whose key another task run has are recorded for that task run", async () => {
   const flowRunId = crypto.randomUUID();
   const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
   const lives = [first, second].map((id) => taskRunReports(LIFE, { id, flowRunId, dynamicKey: "0" }));
@@ -160,14 +160,14 @@ test("what is reported of an id that lost its key to another leads to the other'
   ]);
 });
 
-test("a segment is marked with what it told, and not looked at again", async () => {
+test("a recorded segment is marked as consumed, and not read again", async () => {
   const keys = await aSegment(taskRunReports(LIFE));
   await deliver(keys);
   const row = await env.DB.prepare("select consumed from event_segment where id = ?").bind(keys[0]?.id).first();
   expect(row).toEqual({ consumed: 1 });
 });
 
-test("what the queue gave up is kept, and left alone by the sweep", async () => {
+test("messages that the queue gave up are kept, and the sweep leaves their segments alone", async () => {
   const keys = await aSegment(taskRunReports(LIFE));
   const [body] = segmentMessages(DEFAULT_WORKSPACE, keys);
   const id = crypto.randomUUID();
@@ -181,7 +181,7 @@ test("what the queue gave up is kept, and left alone by the sweep", async () => 
   expect(row).toEqual({ consumed: 2 });
 });
 
-test("consumers that hold parts of the same task runs at the same moment lose nothing to each other", async () => {
+test("consumers that record parts of the same task runs at the same moment lose no state", async () => {
   const flowRunId = crypto.randomUUID();
   const lives = Array.from({ length: 20 }, () => taskRunReports(LIFE, { flowRunId }));
   const parts = await Promise.all(LIFE.map((_, index) => aSegment(lives.flatMap((life) => life[index] ?? []))));
@@ -192,7 +192,7 @@ test("consumers that hold parts of the same task runs at the same moment lose no
   );
 });
 
-test("states of one moment are told apart by how far the run has come, whatever order they come in", async () => {
+test("states of one moment are ordered by the run's progress, for any order of the reports", async () => {
   const flowRunId = crypto.randomUUID();
   const life = ["PENDING", "RUNNING", "COMPLETED"].map((type) => ({ type, at: START }));
   const ways = [

@@ -242,11 +242,11 @@ describe.for([
   });
 });
 
-test("no filter finds all that is in the workspace", async ({ expect }) => {
+test("without a filter all rows of the workspace are found", async ({ expect }) => {
   expect(await find("flow_runs", {})).toBe("r1 r2 r3 r4 r5 r6");
 });
 
-test("lists may be longer than what a statement can bind", async ({ expect }) => {
+test("lists may have more values than a statement binds", async ({ expect }) => {
   const many = Array.from({ length: 500 }, (_, index) => idOf(`r${index}`));
   expect(await find("flow_runs", { flow_runs: { id: { any_: many } } })).toBe("r1 r2 r3 r4 r5 r6");
 });

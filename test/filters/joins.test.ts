@@ -49,7 +49,7 @@ test("every pair of resources is in the table", ({ expect }) => {
 });
 
 describe.for(PAIRS)("%s by %s", ([root, other, throughAny, row, throughRow]) => {
-  test("an empty filter asks for a row, whatever it is", async ({ expect }) => {
+  test("an empty filter asks for any row", async ({ expect }) => {
     expect(await find(root, { [other]: {} })).toBe(throughAny);
   });
 
@@ -57,11 +57,11 @@ describe.for(PAIRS)("%s by %s", ([root, other, throughAny, row, throughRow]) => 
     expect(await find(root, { [other]: null })).toBe(await find(root, {}));
   });
 
-  test("one row leads to those it belongs to", async ({ expect }) => {
+  test("a row is joined with the rows that it belongs to", async ({ expect }) => {
     expect(await find(root, { [other]: only(row) })).toBe(throughRow);
   });
 
-  test("another workspace's rows lead nowhere", async ({ expect }) => {
+  test("rows of another workspace are not joined", async ({ expect }) => {
     const strangers = { name: { any_: [0, 1, 2, 3, 4, 5].map((index) => `stranger${index}`) } };
     expect(await find(root, { [other]: strangers })).toBe("");
   });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { inHalves } from "#lib/halving";
 
 describe("a batch with bad items", () => {
-  test("loses just those, whichever they are", async () => {
+  test("loses only the bad items, whichever they are", async () => {
     const items = fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { maxLength: 40 });
     const bad = fc.func(fc.boolean());
     await fc.assert(
@@ -39,7 +39,7 @@ describe("a batch with bad items", () => {
     expect(asked.length).toBeLessThanOrEqual(21);
   });
 
-  test("fails as a whole where the failure is a passing one, and blames nobody", async () => {
+  test("fails as a whole where the failure is not an item's", async () => {
     const blamed: number[] = [];
     const work = inHalves(
       [1, 2, 3],
@@ -51,7 +51,7 @@ describe("a batch with bad items", () => {
     expect(blamed).toEqual([]);
   });
 
-  test("is not asked for at all where it is empty", async () => {
+  test("is not worked on if it is empty", async () => {
     await inHalves(
       [],
       () => Promise.reject(new Error("asked")),

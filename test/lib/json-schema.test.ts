@@ -45,12 +45,12 @@ test.for([
   expect(first(value, schema)).toEqual({ path, message });
 });
 
-test("of several problems the outermost is told", () => {
+test("of several faults the outermost is shown", () => {
   const schema = { properties: { x: { properties: { y: { type: "integer" } } }, z: { type: "integer" } } };
   expect(first({ x: { y: "a" }, z: "b" }, schema)).toEqual({ path: ["z"], message: "'b' is not of type 'integer'" });
 });
 
-test("a format is not looked at, a property of that name is", () => {
+test("formats are not checked, but a property named format is", () => {
   expect(validateSchema("no address", { type: "string", format: "email" })).toBeUndefined();
   expect(first({ format: 1 }, { properties: { format: { type: "string" } } })?.path).toEqual(["format"]);
 });
@@ -60,7 +60,7 @@ test("a schema is not changed by being applied", () => {
   expect(validateSchema({ x: 1 }, schema)).toBeUndefined();
 });
 
-test("a reference that leads nowhere, or round in a circle, makes a schema unusable", () => {
+test("a schema is unusable if a reference names nothing, or references form a circle", () => {
   expect(() => validateSchema({}, { $ref: "#/definitions/None" })).toThrow(UnusableSchema);
   expect(() => validateSchema({}, { $ref: "http://elsewhere/schema.json" })).toThrow(UnusableSchema);
   expect(() => validateSchema({}, { $ref: "#" })).toThrow(UnusableSchema);
@@ -100,7 +100,7 @@ test.for(recorded)("$value against $schema: $verdict", ({ schema, value, verdict
   expect(verdictOf(parseJson(schema) as Schema, parseJson(value))).toBe(verdict);
 });
 
-describe("numbers go by their exact value", () => {
+describe("numbers are compared by their exact value", () => {
   test.for([
     ["1152921504606846977", '{"const":1152921504606846976}', "1152921504606846976 was expected"],
     ["1152921504606846977", '{"maximum":1152921504606846976}', "is greater than the maximum of 1152921504606846976"],
@@ -128,7 +128,7 @@ describe("numbers go by their exact value", () => {
   });
 });
 
-describe("names of JavaScript's own are names like others", () => {
+describe("names of JavaScript's properties are names like others", () => {
   const names = ["__proto__", "constructor", "toString", "hasOwnProperty"];
 
   test.for(names)("%s is required where it is not there", (name) => {
@@ -144,7 +144,7 @@ describe("names of JavaScript's own are names like others", () => {
   });
 });
 
-describe("a pattern that cannot be run is no reason to refuse a value, and is logged", () => {
+describe("a pattern that cannot be run refuses no value, and is logged", () => {
   const pattern = "^(a)\\1$";
   test.for<[string, Schema, unknown]>([
     ["pattern", { pattern }, "b"],
@@ -162,7 +162,7 @@ describe("a pattern that cannot be run is no reason to refuse a value, and is lo
     warn.mockRestore();
   });
 
-  test("the rest of the schema holds", () => {
+  test("the other rules of the schema count", () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     expect(validateSchema("b", { pattern, minLength: 2 })?.message).toBe("'b' is too short");
     expect(validateSchema("b", { not: { pattern, type: "integer" } })).toBeUndefined();
@@ -216,7 +216,7 @@ describe("work is bounded", () => {
     expect(validateSchema([...many, "value 7"], { uniqueItems: true })?.message).toContain("has non-unique elements");
   });
 
-  test("a schema that leads around in a circle says so, whatever way it goes", () => {
+  test("a schema whose references form a circle is refused, whichever keywords it has", () => {
     const circles: Schema[] = [
       { $ref: "#" },
       { allOf: [{ $ref: "#" }, { $ref: "#" }] },

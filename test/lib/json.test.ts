@@ -45,7 +45,7 @@ describe("numbers", () => {
     expect(JSON.stringify(parseJson('["[1.0,",2.0]'))).toBe('["[1.0,",2.0]');
   });
 
-  test("an exact number tells its value, and that it is one", () => {
+  test("an exact number has its value, and is known as a number", () => {
     const [big] = parseJson("[2.0]") as unknown[];
     expect([
       isExactNumber(big),
@@ -104,7 +104,7 @@ describe("depth", () => {
     expect(() => parseJson(`{"a":${nested(MAX_JSON_DEPTH)}}`)).toThrow(TooDeep);
   });
 
-  test("what is beside each other, or within strings, is not deep", () => {
+  test("values beside each other, or brackets within strings, do not count as depth", () => {
     expect(() => checkDepth(`[${Array.from({ length: 5_000 }, () => "[{}]").join(",")}]`)).not.toThrow();
     expect(() => checkDepth(JSON.stringify(['\\"[', nested(5_000)]))).not.toThrow();
   });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Turns } from "#lib/turns";
 
-test("so much goes on at once, in the order in which it came, and a failure gives its place back", async () => {
+test("only so many run at once, in their order, and a failed one frees its place", async () => {
   const turns = new Turns(2);
   const begun: number[] = [];
   const ends: (() => void)[] = [];

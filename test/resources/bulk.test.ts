@@ -19,7 +19,7 @@ const idsDown = (runs: FlowRun[]) =>
     .toSorted()
     .toReversed();
 
-test("each run that is found gets its own verdict, the highest id first", async () => {
+test("each run that is found has its own result, the greatest id first", async () => {
   const { tag, runs } = await someRuns(23);
   const done = runs[0];
   await api("POST", `/flow_runs/${done?.id}/set_state`, { state: { type: "COMPLETED" } });
@@ -34,7 +34,7 @@ test("each run that is found gets its own verdict, the highest id first", async 
   }
 });
 
-test("by force the rules are passed over", async () => {
+test("with force the rules are not applied", async () => {
   const { tag, runs } = await someRuns(2, { state: { type: "COMPLETED" } });
   const { body } = await api<Results>("POST", "/flow_runs/bulk_set_state", {
     flow_runs: withTag(tag),

@@ -89,7 +89,7 @@ test("a replay that fails keeps the letter, with the new reason", async () => {
   expect(await lettersOf(queue)).toMatchObject([{ id, reason }]);
 });
 
-test("several letters are replayed, the oldest first, and those that failed can be passed over", async () => {
+test("several letters are replayed, the oldest first, and those that failed can be left out", async () => {
   const queue = unique("queue");
   const ids = [await aLetter(queue, {}), await aLetter(queue, {}), await aLetter(queue, {})];
   const replay = async (body: object) =>
@@ -138,7 +138,7 @@ test("a report of a task run that failed is recorded by its replay", async () =>
   expect(row).toBe("Completed");
 });
 
-test("what a queue gave up goes back to it, and is done", async () => {
+test("a message that a queue gave up goes back to the queue, and is consumed", async () => {
   const taskRunId = crypto.randomUUID();
   const reports = taskRunReports([{ type: "COMPLETED", at: Date.now() * 1000 }], { id: taskRunId });
   const [segmentId, hour] = [crypto.randomUUID(), 3_600_000_000];

@@ -49,7 +49,7 @@ async function aFullRun(): Promise<{ run: FlowRun; task: string }> {
 const ALL = { flow_run_state: 2, flow_run_input: 1, task_run: 1, log_segment: 1, log_minute: 1, flow_run: 1 };
 const NONE = { flow_run_state: 0, flow_run_input: 0, task_run: 0, log_segment: 0, log_minute: 0, flow_run: 0 };
 
-test("a run goes with all that belongs to it, and with nothing else", async () => {
+test("a run is deleted with all that belongs to it, and with nothing else", async () => {
   const [{ run, task }, { run: other }] = [await aFullRun(), await aFullRun()];
   const child = await aFlowRun({ parent_task_run_id: task });
   expect(await leftOf(run)).toEqual(ALL);
@@ -81,14 +81,14 @@ async function aCrowd(run: FlowRun, size: number): Promise<void> {
     .run();
 }
 
-test("a run with more task runs than one statement takes goes all the same", { timeout: 60_000 }, async () => {
+test("a run with more task runs than one statement deletes is deleted as well", { timeout: 60_000 }, async () => {
   const run = await aFlowRun();
   await aCrowd(run, 10_001);
   expect((await api("DELETE", `/flow_runs/${run.id}`)).status).toBe(204);
   expect(await leftOf(run)).toEqual(NONE);
 });
 
-test("an event that was not sent yet is sent before the run goes with its states", async () => {
+test("an unsent event is sent before the run is deleted with its states", async () => {
   const run = await aFlowRun();
   // A state whose process died before it sent its event.
   const id = run.state_id.slice(0, -4) + (run.state_id.endsWith("ffff") ? "0000" : "ffff");
@@ -115,7 +115,7 @@ test("a deletion costs no more where there are many other runs", async () => {
   expect(rowsRead(headers)).toBeLessThan(200);
 });
 
-test("runs are deleted at once while the events of their making are still on their way", async () => {
+test("runs are deleted at once although the events of their first states are not written yet", async () => {
   const statuses = await Promise.all(
     Array.from({ length: 24 }, async () => {
       const run = await aFlowRun();

@@ -17,7 +17,7 @@ const day = (n: number) => new Date(LOADED + (n - 5) * 86_400_000).toISOString()
 const filterEvents = async (filter: unknown, limit = 50) =>
   (await api<Page>("POST", "/events/filter", { filter, limit })).body;
 
-test("an event that was posted is read at once, as it was sent and with when it came", async () => {
+test("a posted event is found at once, as it was sent and with the time of its receipt", async () => {
   const event = anEvent({
     payload: { deep: [1, { x: null }] },
     related: [{ "prefect.resource.id": "r", "prefect.resource.role": "owner" }],
@@ -86,7 +86,7 @@ test.for([
   expect(answer.exception_detail).toEqual([expect.objectContaining({ type, loc })]);
 });
 
-test("a page token that is not ours is refused", async () => {
+test("a page token that the server did not make is refused", async () => {
   expect(await api("GET", "/events/filter/next?page-token=nonsense")).toMatchObject({
     status: 403,
     body: { detail: "Forbidden" },
@@ -96,7 +96,7 @@ test("a page token that is not ours is refused", async () => {
   expect((await api("POST", "/events/filter", { filter: { colour: 1 } })).status).toBe(422);
 });
 
-test("an event that comes over a socket is stored", async () => {
+test("an event that is sent over a socket is stored", async () => {
   const event = anEvent();
   const socket = await connectAuthenticated("/events/in");
   socket.send(event);
@@ -108,7 +108,7 @@ test("an event that comes over a socket is stored", async () => {
     .toBe(1);
 });
 
-test("a total by names alone is what segments say of themselves, and cut where the window cuts them", async () => {
+test("a total by names is that of the segments' counts, without events outside of the window", async () => {
   const name = `count.${crypto.randomUUID()}`;
   const sent = ["10:00:00", "10:00:30", "10:59:59", "11:00:00"].map((time) =>
     anEvent({ event: name, occurred: `${day(1)}T${time}Z` }),
@@ -171,7 +171,7 @@ test("a page is distinct by resource where that is asked", async () => {
   expect(names).toEqual(["4", "3", "2"]);
 });
 
-test("large events of many bytes a letter are stored, together with small ones", async () => {
+test("large events with letters of many bytes are stored, together with small events", async () => {
   const about = aResource();
   const large = () => anEvent({ about, payload: { text: "漢".repeat(490_000) } });
   const sent = [large(), anEvent({ about }), large(), anEvent({ about })];
@@ -179,7 +179,7 @@ test("large events of many bytes a letter are stored, together with small ones",
   expect((await filterEvents({ resource: { id: [about] } })).total).toBe(4);
 });
 
-test("an event with the longest names and most resources that are taken is stored beside others", async () => {
+test("an event with the longest names and the most resources is stored, together with others", async () => {
   const about = aResource();
   const id = (n: number) => `prefect.flow-run.${n}.${"漢".repeat(600)}`;
   const wide = () =>

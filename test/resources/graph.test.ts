@@ -70,7 +70,7 @@ test("tasks are nodes in the order in which they began, with an edge for each re
   expect(graph.nodes[0]?.[1]).toMatchObject({ kind: "task-run", label: "a", state_type: "RUNNING", artifacts: [] });
 });
 
-test("a subflow stands where its task run would", async () => {
+test("a subflow takes the place of its task run", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const first = await aTask(run, "first");
   const wrapper = await aTask(run, "wrapper", { x: [result(first)] });
@@ -86,7 +86,7 @@ test("a subflow stands where its task run would", async () => {
   });
 });
 
-test("of what ended before a time only the edges are left", async () => {
+test("nodes that ended before the time are left out, but not their edges", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const old = await aTask(run, "old", {}, { type: "COMPLETED" });
   const fresh = await aTask(run, "fresh", { x: [result(old)] });
@@ -112,7 +112,7 @@ async function aCrowd(run: FlowRun, size: number, before: number): Promise<void>
     .run();
 }
 
-test("10,000 nodes are drawn, one more is too many", { timeout: 60_000 }, async () => {
+test("10,000 nodes are shown, one more is too many", { timeout: 60_000 }, async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   await aCrowd(run, 10_000, 3);
   const { nodes } = await graphOf(run);
@@ -167,7 +167,7 @@ test("a graph costs no more where there are many other runs", async () => {
   }
 });
 
-test("the plain graph tells of each task which task runs it takes results of", async () => {
+test("the plain graph has for each task run those whose results it takes", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const a = await aTask(run, "a", { n: [{ input_type: "constant", type: "int" }] });
   const b = await aTask(run, "b", { x: [result(a), result(a)], y: [result(a)] });

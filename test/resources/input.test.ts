@@ -32,7 +32,7 @@ test("an input is kept as plain text, once for its key", async () => {
   expect(body).toMatchObject([{ key: "k-1", value: '{"a": 1}', sender: "me", flow_run_id: run.id }]);
 });
 
-test("of two who give the same input at once one is refused", async () => {
+test("of two requests with the same input at once one is refused", async () => {
   const run = await aFlowRun();
   const answers = await Promise.all(
     ["a", "b"].map((value) => api("POST", `/flow_runs/${run.id}/input`, { key: "k", value })),
@@ -70,7 +70,7 @@ test.for([
   expect(await find(id, { prefix: "", limit: 9 })).toEqual([]);
 });
 
-test("an input goes once, and there is none for a run that is not there", async () => {
+test("an input is deleted once, and an unknown run has none", async () => {
   const id = await withInputs("k");
   const remove = () => api("DELETE", `/flow_runs/${id}/input/k`);
   expect((await remove()).status).toBe(204);

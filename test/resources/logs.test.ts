@@ -59,7 +59,7 @@ async function segmentsOf(run: string): Promise<number> {
 }
 
 describe("POST /logs/", () => {
-  test("a log comes back as it was sent, to the microsecond", async () => {
+  test("a log is read as it was sent, to the microsecond", async () => {
     const run = anId();
     const task = anId();
     await write({ flow_run_id: run, task_run_id: task, level: "30", timestamp: "2026-10-10T10:00:00.123456+02:00" });
@@ -107,7 +107,7 @@ describe("POST /logs/", () => {
     ]);
   });
 
-  test("more than a megabyte of a run goes into several rows, none too large for D1", async () => {
+  test("more than a megabyte of a run's logs is written as several rows, none too large for D1", async () => {
     const run = anId();
     const text = "ü".repeat(150_000);
     await write(
@@ -272,7 +272,7 @@ describe("POST /logs/filter", () => {
 });
 
 describe("pages of logs", () => {
-  test("agree with a plain reading, whatever segments overlap and wherever the page begins", async () => {
+  test("have the same logs as a plain filter and sort, for any segments and any offset", async () => {
     const segment = fc.record({
       start: fc.nat(40),
       gaps: fc.array(fc.nat(12), { minLength: 1, maxLength: 6 }),
@@ -312,7 +312,7 @@ describe("pages of logs", () => {
     await fc.assert(property, { numRuns: 40 });
   });
 
-  test("a page deep in a run opens only the segments that it is in", async () => {
+  test("a page deep in a run opens only the segments with its logs", async () => {
     const run = anId();
     for (let batch = 0; batch < 12; batch++) {
       await write(
@@ -333,7 +333,7 @@ describe("pages of logs", () => {
     expect(messages(found)).toEqual(Array.from({ length: 10 }, (_, n) => `5.${n + 5}`));
   });
 
-  test("the newest logs of all runs come without opening the older ones", async () => {
+  test("the newest logs of all runs are read and the older segments stay closed", async () => {
     const run = anId();
     const marks = Array.from({ length: 3 }, (_, n) => ({
       flow_run_id: run,

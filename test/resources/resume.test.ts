@@ -114,7 +114,7 @@ test("without its schema the run stays paused", async () => {
   expect((await resume(id, { run_input: { n: 1 } })).body.details.reason).toBe("Run input schema not found.");
 });
 
-test("input may stand for JSON text and for variables", async () => {
+test("input may be a template of JSON text or of a variable", async () => {
   const name = unique("n").replaceAll("-", "_");
   await api("POST", "/variables/", { name, value: 7 });
   for (const n of [
@@ -127,7 +127,7 @@ test("input may stand for JSON text and for variables", async () => {
   }
 });
 
-test("of those who resume at once one is accepted, and the input that is kept is theirs", async () => {
+test("of several requests at once one resumes the run, and its input is kept", async () => {
   const id = await anAskingRun();
   const answers = await Promise.all(
     [1, 2, 3, 4].map(async (n) => ({ n, ...(await resume(id, { run_input: { n } })).body })),

@@ -2,7 +2,7 @@ import { env, SELF } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { api, WORKSPACE } from "../support/world";
 
-describe("the routes that say who is there", () => {
+describe("the routes about the server", () => {
   test.for([
     ["/health", 200, true],
     ["/hello", 200, "👋"],
@@ -17,7 +17,7 @@ describe("the routes that say who is there", () => {
     expect([answer.status, answer.body]).toEqual([status, body]);
   });
 
-  test("a token wants to know for whom", async () => {
+  test("a token needs a client", async () => {
     const { status, body } = await api<{ exception_detail: unknown[] }>("GET", "/csrf-token");
     expect(status).toBe(422);
     expect(body.exception_detail).toEqual([
@@ -27,7 +27,7 @@ describe("the routes that say who is there", () => {
 });
 
 describe("GET /admin/settings", () => {
-  test("tells where the API is and how long lists are", async () => {
+  test("has the API's address and the greatest length of lists", async () => {
     const { body } = await api<{ server: { api: Record<string, unknown>; ui: Record<string, unknown> } }>(
       "GET",
       "/admin/settings",
@@ -41,7 +41,7 @@ describe("the default result storage", () => {
   const block = "6de80a6c-6b05-42c6-b0a1-de9a2d7d8a8e";
   const key = "server-default-result-storage";
 
-  test("is none, is what is kept, and is forgotten", async () => {
+  test("is none, is what was set, and is deleted", async () => {
     expect((await api("GET", "/admin/storage")).body).toEqual({ default_result_storage_block_id: null });
     await env.DB.prepare(
       "insert into configuration (workspace_id, key, created, updated, value) values (?, ?, 0, 0, ?)",

@@ -5,8 +5,8 @@ import { DEFAULT_WORKSPACE } from "#env";
 import { acquireLease, acquireSlots } from "#objects/concurrency-limits/client";
 import type { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 import { objectName } from "#objects/client";
-import { selectUnderWay } from "#resources/flow-runs/why-facts";
-import { Why, type WhyReason } from "#resources/flow-runs/why-schema";
+import { selectUnderWay } from "#resources/flow-runs/why/rows";
+import { Why, type WhyReason } from "#resources/flow-runs/why/schema";
 import { planOf } from "../support/plans";
 import { goes, Pool, tools } from "../objects/work-pool/pool";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
@@ -130,7 +130,7 @@ describe("a run of a work pool has not started because", () => {
     expect(answer.next).toMatchObject({ who: "somebody", message: expect.stringContaining(pool.name) });
   });
 
-  test("its last worker has gone, and since when", async () => {
+  test("its last worker is not online, and since when", async () => {
     const pool = await aServedPool();
     const { id } = await pool.run();
     await pool.wait(600);
@@ -184,7 +184,7 @@ describe("a run of a work pool has not started because", () => {
     expect(codes(await why(id))).toEqual(["ready"]);
   });
 
-  test("all slots of the pool are held, and by whom", async () => {
+  test("all slots of the pool are in use, and by which runs", async () => {
     const pool = await aServedPool({ concurrency_limit: 1 });
     const [holder, waiting] = [await pool.run(), await pool.run()];
     await goes(holder.id, "PENDING");
@@ -208,7 +208,7 @@ describe("a run of a work pool has not started because", () => {
     expect(codes(await why(waiting.id))).toEqual(["ready"]);
   });
 
-  test("all slots of the queue are held, and by whom", async () => {
+  test("all slots of the queue are in use, and by which runs", async () => {
     const pool = await aServedPool();
     await api("PATCH", `/work_queues/${pool.defaultQueueId}`, { concurrency_limit: 1 });
     const [holder, waiting] = [await pool.run(), await pool.run()];
@@ -281,7 +281,7 @@ describe("a run of a work pool has not started because", () => {
 });
 
 describe("a run of a deployment has not started because", () => {
-  test("the limit of its deployment is full, and who holds the slots until when", async () => {
+  test("the limit of its deployment is full, and by which leases until when", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const [holder, waiting] = [await aRunOf(deployment), await aRunOf(deployment)];
@@ -315,7 +315,7 @@ describe("a run of a deployment has not started because", () => {
     expect(facts.holders).toMatchObject([{ id: holder.id, name: holder.name }]);
   });
 
-  test("a limit that it shares is held by what asked for it by name", async () => {
+  test("a limit that it shares is full by a lease that names the limit", async () => {
     const name = unique("shared");
     const shared = await api<{ id: string }>("POST", "/v2/concurrency_limits/", { name, limit: 3 });
     const pool = await aServedPool();
@@ -345,7 +345,7 @@ describe("a run of a deployment has not started because", () => {
     expect(codes(await why(waiting.id))).toEqual(["awaiting_concurrency_slot"]);
   });
 
-  test("its slot is not its own to wait for: a lease that it holds itself keeps it not back", async () => {
+  test("of nothing: the lease in the full limit is its own", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const { id } = await aRunOf(deployment);
@@ -353,7 +353,7 @@ describe("a run of a deployment has not started because", () => {
     expect(codes(await why(id))).toEqual(["ready"]);
   });
 
-  test("the limit cancels what finds no slot", async () => {
+  test("the limit cancels runs that find no slot", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({
       work_pool_name: pool.name,
@@ -367,7 +367,7 @@ describe("a run of a deployment has not started because", () => {
     expect(answer.next.message).toContain("cancel");
   });
 
-  test("a lease that has run out holds no slot", async () => {
+  test("an expired lease holds no slot", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const { id } = await aRunOf(deployment);
@@ -420,7 +420,7 @@ describe("a run of a deployment has not started because", () => {
     expect(codes(await why(id))).toEqual(["no_work_queue"]);
   });
 
-  test("its schedule skips what nobody began in time", async () => {
+  test("its schedule skips runs that nobody started in time", async () => {
     const schedule = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z", timezone: "UTC" };
     const deployment = await aDeployment({ schedules: [{ schedule, active: true }] });
     const { body: schedules } = await api<{ id: string }[]>("GET", `/deployments/${deployment.id}/schedules`);
@@ -441,7 +441,7 @@ describe("a run of a deployment has not started because", () => {
   });
 });
 
-describe("what keeps no run back that is there is said besides:", () => {
+describe("a reason that does not keep the run back is told as well:", () => {
   test("a paused deployment", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name });
@@ -522,7 +522,7 @@ async function connect(pool: Pool, { name, type }: { name: string; type: string 
 }
 
 describe("a run without a deployment", () => {
-  test("is started by the process that made it alone", async () => {
+  test("is started only by the process that made it", async () => {
     const { id } = await aFlowRun({ state: { type: "SCHEDULED" } });
     const answer = await why(id);
     expect(codes(answer)).toEqual(["own_process"]);
@@ -650,7 +650,7 @@ describe("a run that somebody has taken", () => {
     expect(answer.next.who).toBe("worker");
   });
 
-  test("runs, but its tasks wait for the limit of a tag, and for whom", async () => {
+  test("is running, but its tasks wait for the limit of a tag, and for which holders", async () => {
     const tag = unique("db");
     await api("POST", "/concurrency_limits/", { tag, concurrency_limit: 1 });
     const [one, two] = [await aFlowRun(), await aFlowRun()];
@@ -708,7 +708,7 @@ describe("the answer", () => {
     expect(headers.get("x-sluice-cost")).toMatch(/round_trips=1;.*rows_written=0;objects=2/);
   });
 
-  test("finds those who hold slots by the index of live runs", async () => {
+  test("finds the holders of slots by the index of live runs", async () => {
     const run = sql`r.workspace_id = ${DEFAULT_WORKSPACE} and r.id = ${crypto.randomUUID()}`;
     const plan = await planOf(selectUnderWay(run, DEFAULT_WORKSPACE));
     expect(plan).toContain("SEARCH u USING INDEX flow_run_live (next_scheduled_start_time=? AND workspace_id=?)");

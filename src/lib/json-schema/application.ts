@@ -1,36 +1,37 @@
-/** A schema that is held against a value: what its keywords may ask and do. */
+/** One check of a value by a schema: what the schema's keywords may ask and do. */
 import type { Failure } from "#lib/json-schema/failure";
 import type { Target } from "#lib/json-schema/references";
 
 /** A JSON Schema as it comes over the wire. */
 export type JsonSchema = Record<string, unknown>;
 
-/** What holding a value against a schema comes to. Unknown: it depends on a pattern that cannot be run. */
+/** The outcome of a check. It is unknown where it depends on a pattern that cannot be run. */
 export type Verdict = "valid" | "invalid" | "unknown";
 
+/** What a keyword is given: the value, the schema that has the keyword, and the ways to check more. */
 export interface Application {
   readonly value: unknown;
   readonly schema: JsonSchema;
-  /** Says that the value fails the keyword. The words are made when they are told. */
+  /** Notes that the value fails the keyword. The message is made only if it is shown. */
   fail(message: () => string, context?: readonly Failure[]): void;
-  /** Holds the value, or what it has under a key, against another schema; its failures are failures here. */
+  /** Checks a value, or what it has under a key, by another schema. Failures there are failures here. */
   apply(value: unknown, schema: unknown, key?: string | number): void;
-  /** The same where a reference leads. */
+  /** The same for the schema that a reference names. */
   applyTarget(target: Target): void;
-  /** The same, but the failures do not count; they are put into the list. Without a list, the first ends it. */
+  /** The same, but failures do not count: they go into the list. Without a list the first failure ends the check. */
   judge(value: unknown, schema: unknown, key?: string | number, failures?: Failure[]): Verdict;
-  /** Where a reference leads. */
+  /** The schema that a reference names. */
   resolve(reference: string): Target;
-  /** The same value with another of the schemas around it. */
+  /** The same check, with references that start from the target's resource. */
   within(target: Target): Application;
-  /** Whether a pattern is found in a text; unknown where it cannot be run. */
+  /** Whether the text has a match of the pattern; unknown where the pattern cannot be run. */
   isFound(pattern: string, text: string): boolean | "unknown";
-  /** A text for each of the values, shared just by those that are equal. Made once for each list. */
+  /** A key for each of the values: two values have the same key if and only if they are equal. Made once for each list. */
   keysOf(values: readonly unknown[]): ReadonlySet<string>;
   keyOf(value: unknown): string;
-  /** Counts steps of the keyword's own. */
+  /** Counts steps of the keyword itself. */
   spend(steps: number): void;
 }
 
-/** What a keyword does with its rule. */
+/** Checks a value by a keyword's rule. */
 export type Keyword = (at: Application, rule: unknown) => void;

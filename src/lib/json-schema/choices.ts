@@ -1,4 +1,4 @@
-/** The keywords that put schemas together. What depends on a pattern that cannot be run is never a reason to refuse. */
+/** The keywords that combine schemas. An outcome that is unknown, for its pattern cannot be run, is no failure. */
 import type { Application, Keyword } from "#lib/json-schema/application";
 import type { Failure } from "#lib/json-schema/failure";
 import { pythonText } from "#lib/json-value";
@@ -25,7 +25,7 @@ function oneOf(at: Application, rule: unknown): void {
     if (verdict === "valid") valid.push(schema);
     isPossible ||= verdict !== "invalid";
   }
-  // Prefect: the first that is valid is named last.
+  // Prefect: the first valid schema is named last.
   const named = () => [...valid.slice(1), valid[0]].map(pythonText).join(", ");
   if (valid.length > 1) at.fail(() => `${shown(at)} is valid under each of ${named()}`);
   else if (Array.isArray(rule) && !isPossible)
@@ -42,6 +42,7 @@ function when(at: Application, rule: unknown): void {
   if (verdict !== "unknown" && branch !== undefined) at.apply(at.value, branch);
 }
 
+/** The keywords of this file. */
 export const CHOICES: readonly [string, Keyword][] = [
   ["allOf", allOf],
   ["anyOf", anyOf],

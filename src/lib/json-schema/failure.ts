@@ -1,8 +1,8 @@
-/** What fails when a value is held against a schema, and which failure tells most. */
+/** The failures of a check, and which of them tells most. */
 import { isType } from "#lib/json-schema/types";
 import { isObject } from "#lib/json-value";
 
-/** Where a value lies: the last step, and the place of what it is in. The root has none. */
+/** The place of a value: its name or index, and the place of the value that it is in. The root has no place. */
 export interface Place {
   readonly key: string | number;
   readonly parent: Place | undefined;
@@ -15,20 +15,23 @@ export interface Failure {
   readonly keyword: string;
   readonly value: unknown;
   readonly schema: unknown;
-  /** The words, made only for the failure that is told: they may be as long as the value. */
+  /** Makes the message. It may be as long as the value, so it is made only for the failure that is shown. */
   readonly message: () => string;
-  /** What failed in each branch of a choice. */
+  /** The failures in the branches of `anyOf` or `oneOf`. */
   readonly context: readonly Failure[];
 }
 
-/** The names and indexes that lead to a place. */
+/** Gives the names and indexes from the root to a place. */
 export function pathTo(place: Place | undefined): (string | number)[] {
   const path: (string | number)[] = [];
   for (let here = place; here; here = here.parent) path.push(here.key);
   return path.toReversed();
 }
 
-/** The failure that is told. Prefect: jsonschema's `best_match`; within a choice, the most specific one that stands out. */
+/**
+ * Gives the failure that is shown. Prefect: jsonschema's `best_match`; of the failures within `anyOf` or `oneOf` it is the least
+ * relevant one, if only one is.
+ */
 export function bestMatch(failures: readonly Failure[]): Failure | undefined {
   let best = failures.reduce<Failure | undefined>(
     (found, failure) => (found && byRelevance(failure, found) <= 0 ? found : failure),
@@ -42,7 +45,7 @@ export function bestMatch(failures: readonly Failure[]): Failure | undefined {
   return best;
 }
 
-/** The one that is least relevant, unless another is as much so. */
+/** The least relevant failure, or undefined where two are equally relevant. */
 function leastOf(failures: readonly Failure[]): Failure | undefined {
   let [least] = failures;
   let hasTwin = false;
@@ -65,7 +68,7 @@ function byRelevance(a: Failure, b: Failure): number {
   );
 }
 
-/** By the first step that differs, of two places of the same depth. */
+/** Orders two places of the same depth by the first name or index that differs. */
 function byPath(a: Place | undefined, b: Place | undefined): number {
   let order = 0;
   let [left, right] = [a, b];

@@ -1,4 +1,4 @@
-/** The keywords of draft 2020-12, in the words of Python's `jsonschema`, which clients know. A rule of the wrong shape says nothing. */
+/** The keywords of draft 2020-12, with the messages of Python's `jsonschema`. A rule of a wrong type checks nothing. */
 import type { Application, Keyword } from "#lib/json-schema/application";
 import { CHOICES } from "#lib/json-schema/choices";
 import { isIntegerText, isType, numeric } from "#lib/json-schema/types";
@@ -40,7 +40,7 @@ function multipleOf(at: Application, rule: unknown): void {
   at.fail(() => `${shown(at)} is not a multiple of ${pythonText(rule)}`);
 }
 
-/** Prefect: by a float it is divided as floats are, so 0.3 is no multiple of 0.1; integers are exact. */
+/** Prefect: division by a float is that of floats, so 0.3 is no multiple of 0.1. Division by an integer is exact. */
 function isMultiple(value: number | bigint, divisor: number | bigint, isExact: boolean): boolean {
   if (Number(divisor) === 0) return false;
   if (!isExact) return isWholeQuotient(Number(value), Number(divisor));
@@ -48,13 +48,13 @@ function isMultiple(value: number | bigint, divisor: number | bigint, isExact: b
   return BigInt(value) % BigInt(divisor) === 0n;
 }
 
-/** A quotient beyond all floats is that of a large number by a fraction: what is left over is exact. */
+/** Where the quotient is larger than any float, the remainder is exact. */
 function isWholeQuotient(value: number, divisor: number): boolean {
   const quotient = value / divisor;
   return Number.isFinite(quotient) ? Number.isInteger(quotient) : value % divisor === 0;
 }
 
-/** A bound on how long a text, a list or an object is. */
+/** Makes a keyword that bounds the length of a text, a list or an object. */
 const size =
   (type: "string" | "array" | "object", isWrong: (length: number, limit: number) => boolean, words: Words): Keyword =>
   (at, rule) => {
@@ -205,7 +205,7 @@ function reference(at: Application, rule: unknown): void {
   if (typeof rule === "string") at.applyTarget(at.resolve(rule));
 }
 
-/** Each keyword that says something about a value. */
+/** Each keyword that checks a value. */
 export const KEYWORDS: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ...CHOICES,
   ["$ref", reference],

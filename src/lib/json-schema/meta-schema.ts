@@ -1,4 +1,4 @@
-/** What a JSON Schema of draft 2020-12 looks like, as a schema. */
+/** The schema of JSON Schemas of draft 2020-12. */
 import type { Application, JsonSchema, Keyword } from "#lib/json-schema/application";
 import { KEYWORDS } from "#lib/json-schema/keywords";
 import { pythonText } from "#lib/json-value";
@@ -15,7 +15,7 @@ const TRUTH = { type: "boolean" };
 const ANCHOR = { type: "string", pattern: "^[A-Za-z_][-A-Za-z0-9._]*$" };
 const NAMES = { type: "array", items: TEXT, uniqueItems: true };
 
-/** The keywords stand as the original's schema has them: the first that fails is told. */
+/** Prefect: the keywords have the order of the original's schema, for the first one that fails is shown. */
 export const META_SCHEMA: JsonSchema = {
   type: ["object", "boolean"],
   properties: {
@@ -81,5 +81,5 @@ function format(at: Application, rule: unknown): void {
   if (!isPattern(at.value)) at.fail(() => `${pythonText(at.value)} is not a 'regex'`);
 }
 
-/** The keywords that the meta-schema is applied with: only there a format counts. */
+/** The keywords by which schemas themselves are checked. Only these check formats. */
 export const META_KEYWORDS: ReadonlyMap<string, Keyword> = new Map([...KEYWORDS, ["format", format]]);

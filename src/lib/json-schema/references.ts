@@ -1,15 +1,15 @@
-/** The references of one schema: pointers, anchors and ids within it. Nothing is ever fetched. */
+/** Resolves the references of one schema: pointers, anchors and ids within the schema. No other document is fetched. */
 import { UnusableSchema } from "#lib/json-schema/unusable";
 import { isObject, pythonText } from "#lib/json-value";
 import type { Steps } from "#lib/steps";
 
-/** A schema with a URI of its own (`$id`), which the references within it start from. */
+/** A schema with its own URI (`$id`). References within the schema are relative to this URI. */
 export interface Resource {
   readonly uri: string;
   readonly root: unknown;
 }
 
-/** Where a reference leads. */
+/** The schema that a reference names. */
 export interface Target {
   readonly schema: unknown;
   readonly resource: Resource;
@@ -17,6 +17,7 @@ export interface Target {
 
 const ROOT_URI = "https://schema.invalid/";
 
+/** The references of one schema. */
 export class References {
   readonly root: Resource;
   readonly #steps: Steps;
@@ -28,13 +29,13 @@ export class References {
     this.#steps = steps;
   }
 
-  /** The resource that a schema belongs to, which it is found in by way of another. */
+  /** Gives the resource of a schema that was reached from the resource `outer`. */
   resourceOf(schema: Record<string, unknown>, outer: Resource): Resource {
     if (typeof schema["$id"] !== "string") return outer;
     return this.#indexed().bySchema.get(schema) ?? outer;
   }
 
-  /** Where a reference leads from a resource. Throws `UnusableSchema`. */
+  /** Gives the schema that a reference in a resource names. Throws `UnusableSchema`. */
   resolve(reference: string, from: Resource): Target {
     this.#steps.spend(1 + reference.length);
     const known = `${from.uri}\n${reference}`;
@@ -122,6 +123,6 @@ function decoded(fragment: string): string {
   try {
     return decodeURIComponent(fragment);
   } catch {
-    return fragment; // no escapes, then
+    return fragment; // the fragment has no valid escapes
   }
 }

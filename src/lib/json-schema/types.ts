@@ -2,10 +2,10 @@
 import { type ExactNumber, isExactNumber } from "#lib/json";
 import { isObject } from "#lib/json-value";
 
-/** Python refuses to read integers of more digits. */
+/** Python does not read integers of more digits. */
 const MAX_DIGITS = 4300;
 
-/** The value of a number: of an integer exactly, of another as the nearest float. Undefined for all else. */
+/** Gives a number's value: an integer exactly, any other as the nearest float. Undefined for what is no number. */
 export function numeric(value: unknown): number | bigint | undefined {
   if (typeof value === "number") return value;
   return isExactNumber(value) ? exactValue(value) : undefined;
@@ -16,12 +16,12 @@ function exactValue({ rawJSON }: ExactNumber): number | bigint {
   return isInteger ? BigInt(rawJSON) : Number(rawJSON);
 }
 
-/** Whether a number was written as an integer, not as a float that happens to be whole. */
+/** Whether a number was written as an integer: `1`, not `1.0`. */
 export function isIntegerText(value: unknown): boolean {
   return isExactNumber(value) ? /^-?\d+$/.test(value.rawJSON) : Number.isInteger(value);
 }
 
-/** Whether a value is of a type of JSON Schema. A float that is whole is an integer. */
+/** Whether a value has a type of JSON Schema. A float without a fraction is an integer. */
 export function isType(value: unknown, type: unknown): boolean {
   switch (type) {
     case "null":
@@ -44,7 +44,7 @@ export function isType(value: unknown, type: unknown): boolean {
   }
 }
 
-/** A text that two values share just if they are equal for JSON Schema: `1.0` and `1` are, `true` and `1` are not. */
+/** Gives a key that only equal values share. In JSON Schema `1.0` and `1` are equal, `true` and `1` are not. */
 export function equalityKey(value: unknown): string {
   const number = numeric(value);
   if (number !== undefined)

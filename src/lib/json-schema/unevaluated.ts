@@ -1,8 +1,8 @@
-/** `unevaluatedItems` and `unevaluatedProperties`: what no other keyword has looked at. */
+/** `unevaluatedItems` and `unevaluatedProperties`: rules for items and properties that no other keyword checks. */
 import type { Application, JsonSchema } from "#lib/json-schema/application";
 import { isObject, pythonText } from "#lib/json-value";
 
-/** Prefect: items that do not fit the keyword's own schema are told like those that are not allowed. */
+/** Prefect: items that fail the keyword's own schema have the same message as items that are not allowed. */
 export function unevaluatedItems(at: Application): void {
   if (!Array.isArray(at.value)) return;
   const known = evaluatedIn(at, ITEMS);
@@ -10,6 +10,7 @@ export function unevaluatedItems(at: Application): void {
   if (left.length > 0) at.fail(() => `Unevaluated items are not allowed (${unexpected(left)} unexpected)`);
 }
 
+/** The keyword `unevaluatedProperties`. */
 export function unevaluatedProperties(at: Application, rule: unknown): void {
   const { value } = at;
   if (!isObject(value)) return;
@@ -27,7 +28,7 @@ function unexpected(values: readonly unknown[]): string {
   return `${values.map(pythonText).join(", ")} ${values.length === 1 ? "was" : "were"}`;
 }
 
-/** The names or indexes that the keywords of one schema look at, without those of the schemas in it. */
+/** Gives the names or indexes that the keywords of one schema check, but not those of the schemas in it. */
 type Looks = (at: Application, schema: JsonSchema) => Iterable<string>;
 
 function* ITEMS(at: Application, schema: JsonSchema): Iterable<string> {
@@ -53,7 +54,7 @@ function* PROPERTIES(at: Application, schema: JsonSchema): Iterable<string> {
   }
 }
 
-/** What the schema and those in it that hold for the value look at. */
+/** The names or indexes that the schema checks, together with the schemas in it that the value meets. */
 function evaluatedIn(at: Application, looks: Looks, schema: unknown = at.schema): Set<string> {
   if (!isObject(schema)) return new Set();
   const found = new Set(looks(at, schema));

@@ -1,12 +1,9 @@
-/** A schema that cannot be applied. */
+/** The fault of a schema by which no value can be checked. */
 
-/**
- * Why it cannot: it leads around in a circle, a reference leads nowhere, it is no JSON Schema, or it takes more steps with the
- * value than may be spent.
- */
+/** The reason: references in a circle, a reference to nothing, no valid JSON Schema, or more steps than one request may take. */
 export type UnusableReason = "circular" | "unresolvable" | "invalid" | "costly";
 
-/** A schema that cannot be applied; its message is for the client. */
+/** A schema by which the value cannot be checked. The message is for the client. */
 export class UnusableSchema extends Error {
   readonly reason: UnusableReason;
 
@@ -16,7 +13,7 @@ export class UnusableSchema extends Error {
   }
 }
 
-/** A schema that leads around in a circle, or that nests so deep that it might. */
+/** A schema whose references form a circle, or that nests so deep that they may. */
 export function circular(): UnusableSchema {
   return new UnusableSchema("circular", "Unable to validate schema with circular references.");
 }

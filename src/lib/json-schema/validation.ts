@@ -1,4 +1,4 @@
-/** One value held against one schema: the steps that it takes are counted, and what fails is gathered. */
+/** The check of one value by one schema. It counts its steps and gathers the failures. */
 import type { Application, JsonSchema, Keyword, Verdict } from "#lib/json-schema/application";
 import type { Failure, Place } from "#lib/json-schema/failure";
 import { References, type Resource, type Target } from "#lib/json-schema/references";
@@ -9,18 +9,19 @@ import { Pattern } from "#lib/pattern";
 import { UnsupportedPattern } from "#lib/pattern/syntax";
 import type { Steps } from "#lib/steps";
 
-/** How deep schemas may lead into each other. The original ends at about 300, values nest to 900 levels. */
+/** How deep schemas may refer to each other. The original ends at about 300; values nest to 900 levels. */
 const MAX_DEPTH = 1000;
 
-/** A failure takes memory until all is done. */
+/** A failure counts as so many steps, for it takes memory until the check ends. */
 const STEPS_OF_FAILURE = 100;
 
-/** How many characters of a text count as one step where it is only passed over. */
+/** How many characters of a key count as one step. */
 const CHARACTERS_OF_STEP = 2;
 
+/** A check, which is done when the object has been made. */
 export class Validation {
   readonly failures: Failure[] = [];
-  /** The patterns that could not be run, and why. */
+  /** The reasons why patterns could not be run, by the pattern. */
   readonly unsupported = new Map<string, string>();
   readonly #keywords: ReadonlyMap<string, Keyword>;
   readonly #steps: Steps;
@@ -28,7 +29,7 @@ export class Validation {
   readonly #patterns = new Map<string, Pattern | UnsupportedPattern>();
   readonly #keys = new Map<readonly unknown[], ReadonlySet<string>>();
   #depth = 0;
-  /** How often something depended on a pattern that could not be run. */
+  /** How often an outcome depended on a pattern that could not be run. */
   #unknowns = 0;
 
   /** Throws `UnusableSchema`, `InvalidPattern` and `TooManySteps`. */
@@ -59,7 +60,7 @@ export class Validation {
   #application(held: HeldSchema, keyword: string, failures: Failures, references = 0): Application {
     const { value, schema, place, resource } = held;
     if (references > MAX_DEPTH) throw circular();
-    // Prefect: what no schema allows is told of where it is found, not by its own name.
+    // Prefect: the failure of a value that the schema `false` refuses has the place of the value around it.
     const at = (key: string | number | undefined, rule: unknown): Place | undefined =>
       key === undefined || rule === false ? place : { key, parent: place, depth: (place?.depth ?? 0) + 1 };
     return {
@@ -96,7 +97,7 @@ export class Validation {
       this.#depth = depth;
       return "invalid";
     }
-    // A pattern that cannot be run counts as found; so what fails, fails without it.
+    // A pattern that cannot be run counts as a match, so no failure comes of it.
     if (failures && failures.length > before) return "invalid";
     return this.#unknowns > unknowns ? "unknown" : "valid";
   }
@@ -139,13 +140,13 @@ export class Validation {
   }
 }
 
-/** Where failures are put; undefined where the first of them ends the check. */
+/** The list that failures go into; undefined where the first failure ends the check. */
 type Failures = Failure[] | undefined;
 
-/** Ends a check of which only the verdict is wanted. */
+/** Ends a check of which only the outcome is wanted. */
 const FAILED = new Error("a value fails its schema");
 
-/** A value and the schema that it is held against, with where both lie. */
+/** A value, the schema that checks it, and the places of both. */
 interface Held extends Target {
   value: unknown;
   place: Place | undefined;

@@ -1,9 +1,9 @@
-/** Sets of characters, as Python's `re` knows them. A character is a code point. */
+/** Sets of characters, as in Python's `re`. A character is a code point. */
 
 /** Whether a character is in a set. */
 export type Has = (character: number) => boolean;
 
-/** The class that a letter after a backslash names (`d`, `w`, `s`), of Unicode or of ASCII alone. */
+/** Gives the class of `\d`, `\w` or `\s`: of Unicode, or of ASCII only. */
 export function classOf(letter: "d" | "w" | "s", isAscii: boolean): Has {
   const { ascii, unicode } = CLASSES[letter];
   return (character) =>
@@ -28,7 +28,7 @@ export const noneOf =
   (character) =>
     !has(character);
 
-/** The characters that are in the set in either case. */
+/** The characters that are in the set in upper or lower case. */
 export function inAnyCase(has: Has, isAscii: boolean): Has {
   return (character) => {
     if (has(character)) return true;
@@ -45,13 +45,13 @@ function hasText(has: Has, text: string): boolean {
 
 const isDigit = between(0x30, 0x39);
 
-// One character at a time is held against the expressions: no text makes them slow.
+// Each expression reads one character at a time, so no text makes it slow.
 const CLASSES = {
   d: { ascii: isDigit, unicode: /\p{Nd}/u },
   w: {
     ascii: anyOf([between(0x61, 0x7a), between(0x41, 0x5a), isDigit, between(0x5f, 0x5f)]),
     unicode: /[\p{L}\p{N}]/u,
   },
-  // Python takes the separators of ASCII (1C to 1F) for spaces.
+  // In Python the separators of ASCII (1C to 1F) are spaces.
   s: { ascii: anyOf([between(0x20, 0x20), between(0x09, 0x0d), between(0x1c, 0x1f)]), unicode: /[\x85\p{Z}]/u },
 };

@@ -1,4 +1,4 @@
-/** Regular expressions in the syntax of Python's `re`, read into a tree. */
+/** Reads regular expressions in the syntax of Python's `re` into trees. */
 import { anyOf, between, classOf, type Has, inAnyCase, noneOf } from "#lib/pattern/characters";
 import {
   boundary,
@@ -13,10 +13,10 @@ import {
   widthOf,
 } from "#lib/pattern/tree";
 
-/** A text that Python does not take for a pattern. */
+/** A text that Python does not accept as a pattern. */
 export class InvalidPattern extends Error {}
 
-/** A pattern of Python's that cannot be looked for in linear time. */
+/** A pattern of Python that cannot be searched for in linear time. */
 export class UnsupportedPattern extends Error {}
 
 /** Reads a pattern. Throws `InvalidPattern` and `UnsupportedPattern`. */
@@ -27,7 +27,7 @@ export function readPattern(source: string): Tree {
 
 const MAX_LENGTH = 10_000;
 const MAX_NESTING = 100;
-/** Python's own bound. */
+/** Python's bound. */
 const MAX_REPETITIONS = 4_294_967_295;
 
 interface Flags {
@@ -44,12 +44,12 @@ class Reader {
   readonly #source: string[];
   #at = 0;
   #nesting = 0;
-  /** What is in each group; undefined until its end is read. */
+  /** The content of each group; undefined until the group's end is read. */
   readonly #groups: (Tree | undefined)[] = [];
   readonly #names = new Map<string, number>();
   /** How many groups come before the outermost look-behind that is being read. */
   #groupsBefore: number | undefined;
-  /** What is valid and still not to be had in linear time; said once all was found to be valid. */
+  /** What is valid but takes more than linear time. It is thrown when the whole pattern has proved valid. */
   #unsupported: string | undefined;
 
   constructor(source: string) {
@@ -79,7 +79,7 @@ class Reader {
     return true;
   }
 
-  /** The characters up to the end, which is passed over. */
+  /** Reads the characters before `end`, and `end` itself. */
   #until(end: string): string {
     const from = this.#at;
     while (this.#next() !== end);
@@ -121,7 +121,7 @@ class Reader {
     return { kind: "sequence", parts };
   }
 
-  /** How often what comes before is wanted, if that is what begins with this character. */
+  /** Reads how often the part before is repeated, if this character begins a repetition. */
   #repetition(char: string): [least: number, most: number] | undefined {
     if (char === "*") return [0, Number.POSITIVE_INFINITY];
     if (char === "+") return [1, Number.POSITIVE_INFINITY];
@@ -144,7 +144,7 @@ class Reader {
   #repeat(part: Tree | undefined, [least, most]: [number, number]): Tree {
     if (!part || part.kind === "place") throw new InvalidPattern("nothing to repeat");
     if (part.kind === "repeat") throw new InvalidPattern("multiple repeat");
-    // Lazy or not: it is found or it is not.
+    // A lazy repetition has the same matches.
     if (!this.#eat("?") && this.#eat("+")) this.#unsupported = "it has a possessive repetition";
     return { kind: "repeat", part, least, most };
   }
@@ -184,7 +184,7 @@ class Reader {
     return literal(this.#escaped(char), flags);
   }
 
-  /** The character that is meant by what follows a backslash, in sets and outside. */
+  /** Reads the character that follows a backslash, within sets and outside. */
   #escaped(char: string): number {
     const plain = PLAIN_ESCAPES[char];
     if (plain !== undefined) return plain;
@@ -285,7 +285,7 @@ class Reader {
   #inside(flags: Flags): Tree {
     const part = this.#choice(flags);
     if (!this.#eat(")")) throw new InvalidPattern("missing ), unterminated subpattern");
-    // A group of its own, so that what is repeated in it may be repeated as a whole.
+    // The content becomes one part, so that the whole of it may be repeated.
     return { kind: "sequence", parts: [part] };
   }
 
@@ -339,7 +339,7 @@ class Reader {
     return part;
   }
 
-  /** `(?i)` for the whole pattern, or `(?i-s:…)` for a part of it. */
+  /** Reads `(?i)` for the whole pattern, or `(?i-s:…)` for a part. */
   #flags(flags: Flags, mayHaveFlags: boolean): Tree | undefined {
     const on = this.#many((char) => "imsxau".includes(char));
     const off = this.#eat("-") ? this.#many((char) => "imsx".includes(char)) : undefined;

@@ -1,25 +1,25 @@
-/** What a pattern looks for, as a tree. */
+/** A pattern as a tree. */
 import type { Has } from "#lib/pattern/characters";
 
 /** A text in code points. */
 export type Text = Uint32Array;
 
-/** What a pattern looks for. Only whether it is found counts, so groups, names and greed are not in the tree. */
+/** A part of a pattern. Only whether there is a match counts, so the tree has no groups, no names and no lazy repetitions. */
 export type Tree =
-  /** One character. `cost` is how many sets are asked for it. */
+  /** One character. `cost` is how many sets are asked about it. */
   | { kind: "characters"; has: Has; cost: number }
   /** A place between characters. */
   | { kind: "place"; holds: (text: Text, at: number) => boolean }
   | { kind: "sequence"; parts: Tree[] }
   | { kind: "choice"; parts: Tree[] }
   | { kind: "repeat"; part: Tree; least: number; most: number }
-  /** A place that the part begins at (`ahead`) or ends at, or where it is wanted that it does not. */
+  /** A place where the part begins (`isAhead`) or ends; or, if it is not wanted, a place where it does not. */
   | { kind: "look"; part: Tree; isAhead: boolean; isWanted: boolean };
 
 export const NEWLINE = 10;
 
 const place = (holds: (text: Text, at: number) => boolean): Tree => ({ kind: "place", holds });
-/** What is always found. */
+/** A part that matches at each place. */
 export const NOTHING: Tree = { kind: "sequence", parts: [] };
 export const START = place((_text, at) => at === 0);
 export const END = place((text, at) => at === text.length);
@@ -29,10 +29,10 @@ export const LAST_LINE_END = place(
   (text, at) => at === text.length || (at === text.length - 1 && text[at] === NEWLINE),
 );
 
-/** A boundary of words, or where none is. */
+/** A place that is a boundary of a word, or, if that is not wanted, one that is none. */
 export function boundary(isWord: Has, isWanted: boolean): Tree {
   return place((text, at) => {
-    // Prefect: Python finds neither a boundary nor none in an empty text.
+    // Prefect: in an empty text Python matches neither `\b` nor `\B`.
     if (text.length === 0) return false;
     const before = at > 0 && isWord(text[at - 1] ?? 0);
     const after = at < text.length && isWord(text[at] ?? 0);
@@ -40,7 +40,7 @@ export function boundary(isWord: Has, isWanted: boolean): Tree {
   });
 }
 
-/** How many characters a tree takes, at least and at most. */
+/** Gives the least and the greatest number of characters that a match may have. */
 export function widthOf(tree: Tree): [least: number, most: number] {
   switch (tree.kind) {
     case "characters":

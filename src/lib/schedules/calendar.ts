@@ -11,9 +11,9 @@ export interface CalendarDay {
 const DAYS_OF_ERA = 146_097; // 400 years
 const DAYS_BEFORE_1970 = 719_468; // since the 1st of March of the year 0
 
-/** The number of a day; a month or a day that does not exist gives a neighbour. */
+/** Gives the number of a day. A month or a day that does not exist gives a day before or after. */
 export function dayNumber(year: number, month: number, day: number): number {
-  // A year that begins in March has its leap day at its end.
+  // A year that begins in March has its leap day as its last day.
   const marchYear = month > 2 ? year : year - 1;
   const era = Math.floor(marchYear / 400);
   const yearOfEra = marchYear - era * 400;
@@ -22,7 +22,7 @@ export function dayNumber(year: number, month: number, day: number): number {
   return era * DAYS_OF_ERA + dayOfEra - DAYS_BEFORE_1970;
 }
 
-/** The day with that number. */
+/** Gives the day with this number. */
 export function calendarDay(number: number): CalendarDay {
   const shifted = number + DAYS_BEFORE_1970;
   const era = Math.floor(shifted / DAYS_OF_ERA);
@@ -55,13 +55,13 @@ export function weekdayOf(number: number): number {
   return modulo(number + 3, 7);
 }
 
-/** The remainder that is never negative. */
+/** Gives the remainder, which is never negative. */
 export function modulo(value: number, divisor: number): number {
   return ((value % divisor) + divisor) % divisor;
 }
 
 const DAY_MICROS = 86_400_000_000;
-/** The first moment of the year 1, and the one with which the year 9999 is over. */
+/** The first moment of the year 1, and the first moment after the year 9999. */
 export const CALENDAR: Readonly<{ first: Micros; end: Micros }> = {
   first: dayNumber(1, 1, 1) * DAY_MICROS,
   end: dayNumber(10_000, 1, 1) * DAY_MICROS,

@@ -1,4 +1,4 @@
-/** Cron expressions as `croniter` reads them, walked on the wall clock of a time zone. */
+/** The times of cron expressions, as `croniter` reads them, on the wall clock of a time zone. */
 import type { Micros } from "#lib/clock";
 import { Looks } from "./looks";
 import { momentOf, type Wall, wallAt } from "./zones";
@@ -70,10 +70,10 @@ const SHORTHANDS: Record<string, string> = {
   "@annually": "0 0 1 1 *",
 };
 
-/** More than an expression needs that lists the values of all its fields one by one. */
+/** More characters than an expression has that lists each value of each field. */
 const MAX_CHARACTERS = 6500;
 
-/** What is wrong with a cron expression, or undefined. */
+/** Gives the fault of a cron expression, or undefined where there is none. */
 export function cronProblem(expression: string): string | undefined {
   if (expression.length > MAX_CHARACTERS)
     return `Invalid cron string: "${expression.slice(0, 40)}..."\nMax length is ${MAX_CHARACTERS}, got ${expression.length}`;
@@ -84,21 +84,21 @@ export function cronProblem(expression: string): string | undefined {
   return undefined;
 }
 
-/** A cron expression with what it takes to read it. */
+/** A cron expression, and how to read it. */
 export interface CronTimes {
   expression: string;
   zone: string;
-  /** Whether a day counts that fits one of the two fields of days; else it must fit both. */
+  /** Whether a day has to meet only one of the two fields of days; otherwise it has to meet both. */
   dayOr: boolean;
-  /** What the random fields are drawn from: the same for the same seed. */
+  /** Random fields have the same values for the same seed. */
   seed: string;
-  /** What the search may look at. */
+  /** How many candidates the search may look at. */
   looks?: Looks | undefined;
 }
 
 /**
- * The moments at which the expression's time is shown on the zone's clock, at or after `start`. The hour that comes twice
- * counts once, and a time that is left out counts an hour earlier, as in the original.
+ * Gives the moments at or after `start` at which the zone's clock shows a time of the expression. Prefect: where a change of
+ * clocks repeats an hour, its times count once; where it skips an hour, the times in it count an hour earlier.
  */
 export function* cronMoments(
   { expression, zone, dayOr, seed, looks = new Looks() }: CronTimes,
@@ -167,7 +167,7 @@ function listed(values: Values, { min, max }: Field): number[] {
   );
 }
 
-/** The expression's parts, or undefined where it is none. */
+/** The parts of the expression, or undefined where it is no cron expression. */
 function parseCron(expression: string, seed: string): Cron | undefined {
   const text = expression.toLowerCase();
   const shorthand = Object.hasOwn(SHORTHANDS, text) ? SHORTHANDS[text] : undefined;
@@ -199,8 +199,8 @@ function parseCron(expression: string, seed: string): Cron | undefined {
 const RANDOM = /^r(?:\((\d+)-(\d+)\))?(?:\/(\d+))?$/;
 
 /**
- * A random field (`r(0-29)`, `r/15`) as a plain one. `croniter` draws anew whenever it is asked, so that the original makes
- * other runs at each look; here a seed has its times once and for all.
+ * Gives a plain field for a random one (`r(0-29)`, `r/15`). `croniter` draws other values each time, so the original schedules
+ * other runs each time. Here a seed always gives the same times.
  */
 function drawn(part: string, index: number, seed: string): string {
   const match = RANDOM.exec(part);
@@ -228,7 +228,7 @@ function restricting(values: Values, index: number): Values {
   return one && isAll(values, one) ? undefined : values;
 }
 
-/** A field that lists every value is as good as a star, unless the other field of days would then count alone. */
+/** A field that lists every value counts as a star, unless then only the other field of days would count. */
 function restrictWeekdays(
   weekdays: { values: Values; nth: Cron["nthWeekdays"] },
   days: string,
@@ -302,7 +302,7 @@ function parseItem(item: string, one: Field): number[] | undefined {
   return aroundTheEnd(low, high, step, one);
 }
 
-/** A range that runs backwards goes over the end of the field: `nov-feb`, `sat-mon`. */
+/** A range whose end is less than its begin goes on at the first value of the field: `nov-feb`, `sat-mon`. */
 function aroundTheEnd(low: number, high: number, step: number, { min, max }: Field): number[] {
   const upper = stretch(low, max, step);
   const last = upper.at(-1) ?? max;

@@ -1,16 +1,16 @@
-/** The moments of a schedule within a window, by the original's bounds. */
+/** The moments of a schedule within a window, with the original's bounds. */
 import type { Micros } from "#lib/clock";
 
-/** How many moments are wanted, and until when. */
+/** How many moments are wanted, and up to which time. */
 export interface Window {
   end: Micros;
   minRuns: number;
   maxRuns: number;
-  /** Go on at least until here. */
+  /** The search goes on at least to this time. */
   until: Micros;
 }
 
-/** The moments that are due within the window: as few as satisfy both minimums, never more than the most. */
+/** Gives the moments in the window: as few as meet `minRuns` and `until`, and never more than `maxRuns`. */
 export function momentsWithin(moments: Iterable<Micros>, { end, minRuns, maxRuns, until }: Window): Micros[] {
   const found = new Set<Micros>();
   let looked = 0;
@@ -22,5 +22,5 @@ export function momentsWithin(moments: Iterable<Micros>, { end, minRuns, maxRuns
   return [...found];
 }
 
-/** Prefect: MAX_ITERATIONS, candidates looked at in one go. */
+/** Prefect: MAX_ITERATIONS, how many candidates one search looks at. */
 const MAX_LOOKS = 1000;

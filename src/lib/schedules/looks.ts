@@ -1,11 +1,11 @@
-/** A bound on what a search for dates looks at: a schedule may pass over dates without end before it yields one. */
+/** A bound on the candidates that a search for dates looks at: a schedule may refuse candidates without end. */
 
-/** How many candidates one search looks at: days for 500 years, or minutes for 3 months. */
+/** How many candidates one search looks at: the days of 500 years, or the minutes of 3 months. */
 const OF_ONE_SEARCH = 400_000;
 
-/** The looks that a search, or several together, have left. */
+/** How many candidates a search may still look at, or several searches together. A look is one candidate. */
 export class Looks {
-  /** How many were taken, those of the parts included. */
+  /** How many looks were taken, with those of the parts. */
   taken = 0;
   private left: number;
   private readonly whole: Looks | undefined;
@@ -15,12 +15,12 @@ export class Looks {
     this.whole = whole;
   }
 
-  /** Whether more was asked for than there was, here or in the whole. */
+  /** Whether more looks were taken than there were, here or in the whole. */
   get areSpent(): boolean {
     return this.left < 0 || (this.whole?.areSpent ?? false);
   }
 
-  /** Takes looks. Returns false where there are not so many; the search must end then. */
+  /** Takes looks. Gives false where too few are left: then the search has to end. */
   take(count = 1): boolean {
     this.taken += count;
     this.left -= count;
@@ -28,12 +28,12 @@ export class Looks {
     return isLeft && this.left >= 0;
   }
 
-  /** Looks for a part of the work, so that it does not use up what the others need. They are taken from these as well. */
+  /** Gives the looks of one part of the work, so that other parts keep theirs. They count for the whole as well. */
   part(count: number): Looks {
     return new Looks(Math.floor(count), this);
   }
 
-  /** Looks for one search among several. */
+  /** Gives the looks of one search among several. */
   forOneSearch(): Looks {
     return this.part(OF_ONE_SEARCH);
   }

@@ -1,4 +1,4 @@
-/** Recurrence rules (RFC 5545) as `dateutil` and the original read them: on the wall clock of the schedule's time zone. */
+/** The times of recurrence rules (RFC 5545), as `dateutil` and the original read them, on the wall clock of a time zone. */
 import type { Micros } from "#lib/clock";
 import { dayNumber } from "./calendar";
 import { Looks } from "./looks";
@@ -6,15 +6,15 @@ import { parseRule, parseStamp, type Rule, RuleProblem, type WallSeconds } from 
 import { ruleDates } from "./rule-dates";
 import { momentOf, wallAt } from "./zones";
 
-/** Prefect: MAX_RRULE_LENGTH, about a year of single dates. */
+/** Prefect: MAX_RRULE_LENGTH, the length of about a year of single dates. */
 const MAX_CHARACTERS = 6500;
-/** Prefect: where rules without DTSTART begin. */
+/** Prefect: the begin of rules without DTSTART. */
 const DEFAULT_START: WallSeconds = dayNumber(2020, 1, 1) * 86_400;
 const SECOND = 1_000_000;
-/** A text that is kept may be longer by the DTSTART that it was given. */
+/** A stored text may be longer than a request's, by the DTSTART that was added. */
 const DTSTART_CHARACTERS = 32;
 
-/** Each rule has its own part of the looks, so that one which finds nothing does not keep the others from it. */
+/** Each rule, all excluded rules and the merge have their own looks: a rule without dates leaves the others theirs. */
 const [LOOKS_OF_RULES, LOOKS_OF_EXCLUSIONS, LOOKS_OF_MERGE] = [200_000, 100_000, 100_000];
 
 interface RuleSet {
@@ -25,7 +25,7 @@ interface RuleSet {
   excludedDates: WallSeconds[];
 }
 
-/** What is wrong with a recurrence rule, or undefined. */
+/** Gives the fault of a recurrence rule, or undefined where there is none. */
 export function rruleProblem(text: string): string | undefined {
   if (text.length > MAX_CHARACTERS)
     return `Invalid RRule string "${text.slice(0, 40)}..."\nMax length is ${MAX_CHARACTERS}, got ${text.length}`;
@@ -39,8 +39,8 @@ export function rruleProblem(text: string): string | undefined {
 }
 
 /**
- * The rule with a DTSTART. Prefect: `normalize_rrule_string`, one without begins in 2020, or, if it comes every few
- * seconds or minutes, at such a moment not long before now.
+ * Gives the rule with a DTSTART. Prefect: `normalize_rrule_string`, where a rule without DTSTART begins in 2020; a rule that
+ * repeats by seconds or minutes begins at its last time before now.
  */
 export function anchorRule(text: string, zone: string, now: Micros): string {
   if (text.toUpperCase().includes("DTSTART")) return text;
@@ -59,8 +59,8 @@ function recentStart({ freq, count, interval }: Rule, now: WallSeconds): WallSec
 }
 
 /**
- * The rule's moments at or after `start`, in order. Where the looks are spent they end: there may be further ones then, but
- * none before the last of these. Throws where the text is no rule.
+ * Gives the rule's moments at or after `start`, in order. They end where the looks are spent: the rule may then have later
+ * moments, but none is left out before. Throws where the text is no rule.
  */
 export function* rruleMoments(text: string, zone: string, start: Micros, looks = new Looks()): Generator<Micros> {
   const set = readSet(text);
@@ -69,7 +69,7 @@ export function* rruleMoments(text: string, zone: string, start: Micros, looks =
   const perRule = LOOKS_OF_RULES / Math.max(1, set.rules.length);
   const dates = set.dates.toSorted((a, b) => a - b)[Symbol.iterator]();
   const sources = [...set.rules.map((rule) => ruleDates(rule, from, looks.part(perRule))), dates];
-  // What is excluded must be known as far as dates are made, so one rule without an end ends them all.
+  // All exclusions before a date have to be known, so the dates end where the looks of the exclusions are spent.
   const forExclusions = looks.part(LOOKS_OF_EXCLUSIONS);
   const exclusions = merge(
     set.excludedRules.map((rule) => ruleDates(rule, from, forExclusions)),
@@ -85,14 +85,14 @@ export function* rruleMoments(text: string, zone: string, start: Micros, looks =
   }
 }
 
-/** A text that is longer than any request may send it was not checked either. */
+/** Reads a stored rule. No request may have sent a longer text, so a longer one was never checked. */
 function readSet(text: string): RuleSet {
   if (text.length > MAX_CHARACTERS + DTSTART_CHARACTERS)
     throw new RuleProblem(`the rule has ${text.length} characters`);
   return parseSet(text);
 }
 
-/** Ascending sources as one, each value once. A step looks at all of them. */
+/** Merges ascending sources, each value once. One step looks at the head of each source. */
 function* merge(sources: readonly Iterator<WallSeconds>[], looks: Looks): Generator<WallSeconds> {
   const heads = sources.map((source) => ({ source, head: source.next() }));
   for (let last = -Infinity; ;) {
@@ -117,7 +117,7 @@ function parseSet(text: string): RuleSet {
   return set;
 }
 
-/** RFC 5545: an end is in UTC if and only if the beginning has a time zone. */
+/** RFC 5545: UNTIL is in UTC if and only if DTSTART has a time zone. */
 function checkUntil(text: string, { rules, excludedRules }: RuleSet): void {
   const begin = /^DTSTART\S*/im.exec(text)?.[0].toUpperCase();
   if (begin === undefined) return;

@@ -1,4 +1,4 @@
-/** The dates of one recurrence rule, on a clock that is never changed: period by period, each look at one counted. */
+/** The dates of one recurrence rule, on a clock that never changes. The search counts its looks. */
 import { calendarDay, dayNumber, daysInMonth, modulo, weekdayOf } from "./calendar";
 import type { Looks } from "./looks";
 import { isRuleDay } from "./rule-days";
@@ -6,16 +6,16 @@ import { type Frequency, placedWeekday, type Rule, type WallSeconds } from "./ru
 
 const DAY = 86_400;
 const UNITS: Partial<Record<Frequency, number>> = { HOURLY: 3600, MINUTELY: 60, SECONDLY: 1 };
-/** The last second of the year 9999, with which the calendar of Python ends too. */
+/** The last second of the year 9999, where Python's calendar ends as well. */
 const LAST_SECOND: WallSeconds = dayNumber(10_000, 1, 1) * DAY - 1;
 
-/** Where a search begins: with the rule's own beginning, and the first second that is asked for. */
+/** The begin of the rule itself, and the first second that is asked for. */
 export interface From {
   begin: WallSeconds;
   from: WallSeconds;
 }
 
-/** What a rule repeats once in its interval: each of the days at each of the times. */
+/** One repetition of a rule: each of the days at each of the times. */
 interface Period {
   days: readonly number[];
   hours: readonly number[];
@@ -23,11 +23,11 @@ interface Period {
   seconds: readonly number[];
 }
 
-/** The rule's dates at or after `from`, in order. They end early where the looks are spent. */
+/** Gives the rule's dates at or after `from`, in order. They end early where the looks are spent. */
 export function* ruleDates(asked: Rule, { begin, from }: From, looks: Looks): Generator<WallSeconds> {
   const rule = withDefaults(asked, begin);
   const until = rule.until ?? LAST_SECOND;
-  // A count counts from the beginning.
+  // COUNT counts from the begin of the rule.
   const first = rule.count === undefined ? Math.max(begin, from) : begin;
   let left = rule.count ?? Infinity;
   for (const period of periods(rule, { begin, from: first }, looks)) {
@@ -50,7 +50,7 @@ export function* ruleDates(asked: Rule, { begin, from }: From, looks: Looks): Ge
   }
 }
 
-/** `dateutil`: what the parts leave open is taken from the beginning. */
+/** `dateutil`: parts that the rule does not name are those of its begin. */
 function withDefaults(rule: Rule, begin: WallSeconds): Rule {
   const { month, day } = calendarDay(Math.floor(begin / DAY));
   const { freq } = rule;
@@ -68,7 +68,7 @@ function withDefaults(rule: Rule, begin: WallSeconds): Rule {
     ...(freq !== "MINUTELY" &&
       freq !== "SECONDLY" && { minutes: rule.minutes ?? [Math.floor(modulo(begin, 3600) / 60)] }),
     ...(freq !== "SECONDLY" && { seconds: rule.seconds ?? [modulo(begin, 60)] }),
-    // Where nothing is left out, the last date is known, however large the count is.
+    // A rule without parts has a date in each interval, so COUNT gives the last date.
     ...(isPlain && rule.count !== undefined && { count: undefined, until: lastOf(rule, rule.count, begin) }),
   };
 }
@@ -80,7 +80,7 @@ function lastOf({ freq, interval, until }: Rule, count: number, begin: WallSecon
 
 const timesIn = ({ hours, minutes, seconds }: Period) => hours.length * minutes.length * seconds.length;
 
-/** The date in that place of the period, in order. */
+/** The date with this index in the period, in order. */
 function dateAt(period: Period, index: number): WallSeconds {
   const { days, hours, minutes, seconds } = period;
   const times = timesIn(period);
@@ -91,7 +91,7 @@ function dateAt(period: Period, index: number): WallSeconds {
   return (((days[Math.floor(index / times)] ?? 0) * 24 + hour) * 60 + minute) * 60 + second;
 }
 
-/** The places of the period that count, from the first one that is not too early. */
+/** The indexes of the period's dates at or after `first` that the rule chooses. */
 function* indexes({ positions }: Rule, period: Period, size: number, first: WallSeconds): Generator<number> {
   if (positions) {
     const places = positions.map((position) => (position > 0 ? position - 1 : size + position));
@@ -124,7 +124,7 @@ function* periods(rule: Rule, range: From, looks: Looks): Generator<Period> {
   }
 }
 
-/** The days of each year, month, week or single day that the interval meets. */
+/** The days of each year, month, week or day that the interval chooses. */
 function* periodsOfDays(rule: Rule, { begin, from }: From): Generator<number[]> {
   const { freq, interval, weekStart } = rule;
   const [beginDay, fromDay] = [Math.floor(begin / DAY), Math.floor(from / DAY)];
@@ -140,7 +140,7 @@ function* periodsOfDays(rule: Rule, { begin, from }: From): Generator<number[]> 
     let month = monthOf(first) + steps(monthOf(asked) - monthOf(first), interval);
     for (; month <= last; month += interval) yield daysOfMonth(rule, Math.floor(month / 12), (month % 12) + 1);
   } else {
-    // The first week is a part of one: it begins where the rule does.
+    // The first week has only the days from the begin of the rule on.
     const length = freq === "WEEKLY" ? 7 : 1;
     const start = freq === "WEEKLY" ? beginDay - modulo(weekdayOf(beginDay) - weekStart, 7) : beginDay;
     let day = start + length * steps(Math.floor((fromDay - start) / length), interval);
@@ -149,10 +149,10 @@ function* periodsOfDays(rule: Rule, { begin, from }: From): Generator<number[]> 
   }
 }
 
-/** The last multiple of the interval that does not lie beyond. */
+/** The largest multiple of the interval that is not greater than the distance. */
 const steps = (distance: number, interval: number) => Math.max(0, Math.floor(distance / interval)) * interval;
 
-/** The days of a month that may count; none where the month does not. */
+/** The days of a month that the rule may choose; none where the rule does not choose the month. */
 function daysOfMonth({ months, monthDays }: Rule, year: number, month: number): number[] {
   if (months && !months.has(month)) return [];
   const length = daysInMonth(year, month);
@@ -163,7 +163,7 @@ function daysOfMonth({ months, monthDays }: Rule, year: number, month: number): 
   return [...new Set(days)].toSorted((a, b) => a - b).map((day) => before + day);
 }
 
-/** Each hour, minute or second that the interval meets and the parts allow; whole days, hours and minutes are passed over. */
+/** Each hour, minute or second that the interval chooses and the parts allow. Days without one are skipped. */
 function* periodsOfTime(rule: Rule, { begin, from }: From, looks: Looks): Generator<Period> {
   const { freq, hours, minutes, seconds } = rule;
   const unit = UNITS[freq] ?? 1;

@@ -1,8 +1,8 @@
-/** Which days a recurrence rule allows. */
+/** The days that a recurrence rule allows. */
 import { calendarDay, type CalendarDay, dayNumber, daysInMonth, daysInYear, modulo, weekdayOf } from "./calendar";
 import { placedWeekday, type Rule } from "./rule";
 
-/** Whether all of the rule's parts that speak of days allow the day. */
+/** Whether all parts of the rule that concern days allow the day. */
 export function isRuleDay(rule: Rule, number: number): boolean {
   const { months, monthDays, yearDays, weekNumbers } = rule;
   const date = calendarDay(number);
@@ -13,13 +13,13 @@ export function isRuleDay(rule: Rule, number: number): boolean {
   return isOnWeekday(rule, number, date);
 }
 
-/** Whether a place is among those that count from the beginning, or from the end where they are negative. */
+/** Whether a position is in the set, where negative numbers count from the end. */
 const has = (places: ReadonlySet<number>, place: number, length: number) =>
   places.has(place) || places.has(place - length - 1);
 
 const dayOfYear = (number: number, { year }: CalendarDay) => number - dayNumber(year, 1, 1) + 1;
 
-/** RFC 5545: weekdays with and without a place stand side by side. */
+/** RFC 5545: weekdays with and without a number are alternatives. */
 function isOnWeekday({ freq, weekdays, months }: Rule, number: number, date: CalendarDay): boolean {
   if (!weekdays) return true;
   const isOfYear = freq === "YEARLY" && !months;
@@ -29,7 +29,7 @@ function isOnWeekday({ freq, weekdays, months }: Rule, number: number, date: Cal
   return places.some((one) => weekdays.has(placedWeekday(weekdayOf(number), one)));
 }
 
-/** The week of a year is the year's in which most of its days lie. */
+/** A week belongs to the year that has most of its days. */
 function isOfWeek({ weekStart }: Rule, wanted: ReadonlySet<number>, number: number): boolean {
   const start = number - modulo(weekdayOf(number) - weekStart, 7);
   const { year } = calendarDay(start + 3);
@@ -37,7 +37,7 @@ function isOfWeek({ weekStart }: Rule, wanted: ReadonlySet<number>, number: numb
   return has(wanted, (start - firstWeek(year, weekStart)) / 7 + 1, weeks);
 }
 
-/** The day on which the first week of the year begins: the 4th of January lies in it. */
+/** The first day of the year's first week, which is the week with the 4th of January. */
 function firstWeek(year: number, weekStart: number): number {
   const fourth = dayNumber(year, 1, 4);
   return fourth - modulo(weekdayOf(fourth) - weekStart, 7);

@@ -1,17 +1,17 @@
 /** One recurrence rule (RFC 5545), read as `dateutil` reads it. */
 import { dayNumber, daysInMonth } from "./calendar";
 
-/** What a wall clock shows, as the seconds of a UTC clock that shows the same. */
+/** The time on a wall clock, as the seconds of a UTC clock with the same time. */
 export type WallSeconds = number;
 
-/** A rule that cannot be read; its message says why. */
+/** A rule that cannot be read. The message has the reason. */
 export class RuleProblem extends Error {}
 
 const FREQUENCIES = ["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY"] as const;
 export type Frequency = (typeof FREQUENCIES)[number];
 const SUB_DAILY: ReadonlySet<Frequency> = new Set(["HOURLY", "MINUTELY", "SECONDLY"]);
 
-/** A rule's parts. A list that is undefined allows everything, and one that is empty nothing. */
+/** The parts of a rule. An undefined list allows everything, an empty list allows nothing. */
 export interface Rule {
   freq: Frequency;
   interval: number;
@@ -19,7 +19,7 @@ export interface Rule {
   until: WallSeconds | undefined;
   /** Whether `until` was written as a time in UTC. */
   endsInUtc: boolean;
-  /** On which the week begins, 0 for Monday. */
+  /** The first day of the week, 0 for Monday. */
   weekStart: number;
   /** Each as `placedWeekday` gives it. */
   weekdays: ReadonlySet<number> | undefined;
@@ -38,7 +38,7 @@ const STAMP = /^(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2}))?Z?$/;
 const NUMBER = /^\d+$/;
 const NUMBERS = /^[+-]?\d+(,[+-]?\d+)*$/;
 const PLACED = /^([+-]?\d*)(MO|TU|WE|TH|FR|SA|SU)(?:\(([+-]?\d+)\))?$/;
-/** Beyond the calendar with any frequency, and small enough to be multiplied exactly. */
+/** Greater than the calendar with any frequency, and small enough to be multiplied exactly. */
 const FARTHEST = 1_000_000_000_000;
 
 const PARTS: Readonly<Record<string, (value: string) => boolean>> = {
@@ -88,12 +88,12 @@ function ruleOf(freq: Frequency, parts: ReadonlyMap<string, string>): Rule {
     const values = parts.get(name)?.split(",").map(Number);
     return values && [...new Set(values)].toSorted((a, b) => a - b);
   };
-  // What no calendar has is left out, so that no list is longer than a year.
+  // Numbers that no calendar has are left out, so that no list is longer than a year.
   const set = (name: string, most: number) => {
     const values = numbers(name);
     return values && new Set(values.filter((value) => Math.abs(value) <= most));
   };
-  // `dateutil`: a time of day must be one; among hours, minutes and seconds that are gone through it is just never met.
+  // `dateutil`: a time of day has to be valid. Where the rule repeats by hours, minutes or seconds, an invalid one never matches.
   const within = (name: string, most: number) => {
     const values = numbers(name);
     const sound = values?.filter((value) => value >= 0 && value <= most);
@@ -127,17 +127,17 @@ function positionsOf(positions: number[] | undefined): number[] | undefined {
   return positions;
 }
 
-/** A weekday by its place in the month or the year: from the end, where that is negative, and 0 for all of them. */
+/** Gives the number for a weekday and its position in the month or year: negative from the end, 0 for each such weekday. */
 export const placedWeekday = (weekday: number, place: number): number => place * 7 + weekday;
 
-/** `dateutil`: a weekday's place counts in months and years alone; it may follow in brackets. */
+/** `dateutil`: a weekday's position counts only in months and years. It may follow the weekday in brackets. */
 function parseWeekday(item: string, freq: Frequency): number {
   const [, before = "", name = "", behind] = PLACED.exec(item) ?? [];
   const place = freq === "YEARLY" || freq === "MONTHLY" ? Number(behind ?? before) : 0;
   return placedWeekday(WEEKDAYS.indexOf(name), place);
 }
 
-/** Reads `20260131T083000`, with or without its time. Throws a `RuleProblem`, for a day or a time that does not exist too. */
+/** Reads `20260131T083000`, with or without the time. Throws a `RuleProblem`, also for a day or a time that does not exist. */
 export function parseStamp(text: string): WallSeconds {
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = (STAMP.exec(text) ?? [])
     .slice(1)

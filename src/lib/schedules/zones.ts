@@ -1,8 +1,8 @@
-/** Wall clocks and moments: what a clock in a time zone shows, and which moment it means. Both in microseconds. */
+/** The time on a wall clock in a time zone, and the moment of such a time. Both in microseconds. */
 import { Temporal } from "temporal-polyfill";
 import type { Micros } from "#lib/clock";
 
-/** What a wall clock shows, as the microseconds of a UTC clock that shows the same. */
+/** The time on a wall clock, as the microseconds of a UTC clock with the same time. */
 export type Wall = number;
 
 /** Whether the name is an IANA time zone. */
@@ -16,19 +16,19 @@ export function isZone(name: string): boolean {
   }
 }
 
-/** What a clock in the zone shows at the moment. */
+/** Gives the time on a clock in the zone at a moment. */
 export function wallAt(moment: Micros, zone: string): Wall {
   if (zone === "UTC") return moment;
   return moment + offsetAt(moment, zone);
 }
 
 /**
- * The moment at which a clock in the zone shows `wall`. Around a change of clocks there are two readings, by the offset
- * before it and by the one after it; `choice` says which counts, for times that come twice and for those left out.
+ * Gives the moment at which a clock in the zone shows `wall`. Near a change of clocks there are two candidates, by the offset
+ * before the change and by the offset after it. `choice` says which one counts, for repeated and for skipped times.
  */
 export function momentOf(wall: Wall, zone: string, choice: "earlier" | "later"): Micros {
   if (zone === "UTC") return wall;
-  // A zone changes its clocks at most once between these two.
+  // Between these two moments the clocks of a zone change at most once.
   const readings = [wall - offsetAt(wall - DAY, zone), wall - offsetAt(wall + DAY, zone)];
   const shown = readings.filter((moment) => wallAt(moment, zone) === wall);
   const possible = shown.length > 0 ? shown : readings;
@@ -38,14 +38,14 @@ export function momentOf(wall: Wall, zone: string, choice: "earlier" | "later"):
 const DAY = 86_400_000_000;
 const SECOND = 1_000_000;
 
-/** The zone's offset at the moment, in microseconds. */
+/** The zone's offset at a moment, in microseconds. */
 function offsetAt(moment: Micros, zone: string): number {
   const seconds = Math.floor(moment / SECOND);
   const zoned = Temporal.Instant.fromEpochMilliseconds(seconds * 1000).toZonedDateTimeISO(zone);
   return zoned.offsetNanoseconds / 1000;
 }
 
-/** A moment as the zone's clock shows it, in Python's words: `2026-11-21 12:00:00+01:00`. */
+/** Gives a moment on the zone's clock as Python prints it: `2026-11-21 12:00:00+01:00`. */
 export function printZoned(moment: Micros, zone: string): string {
   const wall = wallAt(moment, zone);
   const micros = ((wall % SECOND) + SECOND) % SECOND;

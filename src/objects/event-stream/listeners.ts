@@ -4,9 +4,11 @@ import type { Database } from "#db/database";
 import { type Env, parseSettings } from "#env";
 import type { PublishedLog } from "#events/emit";
 import { EventFilter, matchesEvent, type Window, windowOf } from "#events/filter";
-import { EventReader, type EventsPage } from "#events/read-events";
+import type { EventsPage } from "#events/page";
+import { EventReader } from "#events/read-events";
 import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
+import { LogFilter } from "#filters/logs";
 import type { Clock, Micros } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import {
@@ -19,7 +21,7 @@ import {
   welcome,
 } from "#objects/handshake";
 import { Backlog } from "#objects/event-stream/backlog";
-import { LogFilter, matchesLog } from "#objects/event-stream/log-filter";
+import { matchesLog } from "#objects/event-stream/log-filter";
 import { type Pass, Resumes } from "#objects/event-stream/resume";
 
 /** What a socket is for. */

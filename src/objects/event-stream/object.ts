@@ -12,7 +12,7 @@ import {
   type StreamRefusal,
 } from "#events/emit";
 import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent, resourceId } from "#events/event";
-import { EventReader } from "#events/read-events";
+import { readRecentIds } from "#events/recent-ids";
 import { buildSegments, fitsRow, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { SOCKET_HEADERS } from "#http/socket";
@@ -178,7 +178,7 @@ export class EventStream extends SluiceObject {
   private theGatherer(): EventGatherer {
     return (this.gatherer ??= new EventGatherer({
       write: (events) => this.writeEvents(events),
-      recall: () => new EventReader(this.database(), this.workspace()).recentIds(clock()),
+      recall: () => readRecentIds(this.database(), this.workspace(), clock()),
       setAside: (event, error) => this.setAside(event, error),
     }));
   }

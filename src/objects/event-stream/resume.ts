@@ -4,7 +4,7 @@
  * it read all; so it is shown what is left, not that minute again, which may be more than one socket is ever sent.
  */
 import type { EventFilter } from "#events/filter";
-import type { Cursor } from "#events/read-events";
+import type { Cursor } from "#events/page";
 import type { Micros } from "#lib/clock";
 
 /** Stored events that a listener has still to be shown: those written from a time on, after a cursor. */

@@ -1,4 +1,4 @@
-/** Dead letters over the API: what failed for good is listed, read and dropped. */
+/** Lists, reads and drops dead letters. */
 import { type SQL, sql } from "drizzle-orm";
 import { z } from "zod";
 import type { Database } from "#db/database";
@@ -12,21 +12,21 @@ export const DeadLetter = z
   .object({
     id: z.string(),
     created: TimeText,
-    /** Where it comes from: a queue's name, or the short name of the work that failed. */
+    /** The name of a queue, or the short name of the work that failed. */
     queue: z.string(),
     key: z.string().nullable(),
-    /** Why it failed the last time. */
+    /** The reason of the last failure. */
     reason: z.string().nullable(),
     message_characters: z.int(),
   })
   .meta({ id: "DeadLetter" });
 export type DeadLetter = z.output<typeof DeadLetter>;
 
-/** A dead letter with its message; the message's text where that is no JSON. */
+/** A dead letter with its message, or with the message's text where that is no JSON. */
 export const DeadLetterWithMessage = DeadLetter.extend({ message: z.unknown() }).meta({ id: "DeadLetterWithMessage" });
 export type DeadLetterWithMessage = z.output<typeof DeadLetterWithMessage>;
 
-/** Which of the letters are meant. */
+/** Which letters a request is about. */
 export interface LettersWanted {
   ids?: readonly string[] | null | undefined;
   queue?: string | null | undefined;
@@ -52,7 +52,7 @@ export class DeadLetterStore {
     this.workspaceId = workspaceId;
   }
 
-  /** A page of letters, the newest or the oldest first. */
+  /** Reads a page of letters, the newest or the oldest first. */
   async page(wanted: LettersWanted, order: "newest" | "oldest", limit: number, offset: number): Promise<DeadLetter[]> {
     const direction = order === "newest" ? sql`desc` : sql`asc`;
     const rows = await this.db.rows<Row>(sql`select ${COLUMNS} from ${dead_letter} l where ${this.among(wanted)}
@@ -60,7 +60,7 @@ export class DeadLetterStore {
     return rows.map(print);
   }
 
-  /** One letter, or undefined. */
+  /** Reads one letter, or undefined. */
   async read(id: string): Promise<DeadLetterWithMessage | undefined> {
     const [row] = await this.db.rows<Row & { message: string }>(
       sql`select ${COLUMNS}, l.message from ${dead_letter} l where ${this.among({ ids: [id] })}`,
@@ -68,14 +68,14 @@ export class DeadLetterStore {
     return row && { ...print(row), message: readMessage(row.message) };
   }
 
-  /** Notes why a letter's replay failed. */
+  /** Writes the reason why a letter's replay failed. */
   async noteReason(id: string, reason: string): Promise<void> {
     await this.db.run(
       sql`update ${dead_letter} set reason = ${reason} where workspace_id = ${this.workspaceId} and id = ${id}`,
     );
   }
 
-  /** Drops letters, the oldest first, a bounded number of them; gives how many. */
+  /** Drops letters, the oldest first, at most a bounded number. Gives how many. */
   async drop(wanted: LettersWanted): Promise<number> {
     let dropped = 0;
     for (let drops = 0; drops < MAX_DROPS; drops++) {
@@ -100,7 +100,7 @@ function print({ created, ...row }: Row): DeadLetter {
   return { id, created: printTime(created), queue, key, reason, message_characters };
 }
 
-/** A message is shown whatever it is: one that cannot be parsed as its text. */
+/** A message that cannot be parsed is shown as its text. */
 function readMessage(text: string): unknown {
   try {
     return parseJson(text, STORED_JSON_DEPTH);

@@ -1,4 +1,4 @@
-/** Replaying dead letters: each goes back to the work that failed with it. */
+/** Replays dead letters: the work that failed with a letter is done again. */
 import { z } from "zod";
 import { reasonOf } from "#events/dead-letters";
 import { isDeadQueue, sendBack } from "#events/dead-queues";
@@ -11,21 +11,21 @@ import type { DeadLetterStore, DeadLetterWithMessage } from "#resources/admin/de
 import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
 import type { Tools } from "#tools";
 
-/** What came of a replay. */
+/** The result of a replay. */
 export const DeadLetterReplay = z
   .object({
     id: z.string(),
-    /** Whether it worked, and the letter is gone. */
+    /** Whether the replay succeeded. Then the letter is removed. */
     replayed: z.boolean(),
-    /** Why it did not work; the letter stays, with this reason. */
+    /** The reason why the replay failed. The letter stays, with this reason. */
     reason: z.string().nullable(),
   })
   .meta({ id: "DeadLetterReplay" });
 export type DeadLetterReplay = z.output<typeof DeadLetterReplay>;
 
-/** The work of each queue, once more; it throws where it fails. Each may be done twice. */
+/** The work of each queue. It throws where it fails. To do it twice changes nothing. */
 const WORK: Readonly<Record<string, (tools: Tools, message: unknown) => Promise<unknown>>> = {
-  // Written by the object that takes events.
+  // The `EventStream` object writes these letters.
   events: (tools, message) => writeAgain(tools, message as ReceivedEvent),
   outbox: (tools, message) => sendEventOf(tools, idIn(message, "state_id")),
   "task-runs": recordLetter,
@@ -33,7 +33,7 @@ const WORK: Readonly<Record<string, (tools: Tools, message: unknown) => Promise<
   "retention-runs": (tools, message) => deleteFlowRuns(tools, [idIn(message, "flow_run_id")]),
 };
 
-/** Replays a letter: where that works the letter is removed, where it fails it stays with the new reason. */
+/** Replays a letter. If the replay succeeds, the letter is removed; if it fails, the letter stays with the new reason. */
 export async function replayDeadLetter(
   tools: Tools,
   store: DeadLetterStore,

@@ -33,7 +33,7 @@ async function readLetter(tools: Tools, id: string): Promise<DeadLetterWithMessa
   return letter;
 }
 
-/** One after the other: they may be of one run, whose states have an order. */
+/** Replays letters one after the other: they may be of one run, whose states have an order. */
 async function replayLetters(tools: Tools, chosen: readonly DeadLetter[]): Promise<DeadLetterReplay[]> {
   const replays: DeadLetterReplay[] = [];
   for (const { id } of chosen) {
@@ -91,7 +91,7 @@ export const adminRoutes = [
       response: ServerDefaultResultStorage,
     },
     ({ body }) => {
-      // Blocks are not stored yet, so there is none by this id.
+      // There are no blocks, so none has this id.
       throw refused(404, `Block document ${body.default_result_storage_block_id} not found.`);
     },
   ),

@@ -1,4 +1,4 @@
-/** What a workspace's administration keeps, in D1. */
+/** The values in D1 that a workspace's administration keeps. */
 import { and, eq } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { configuration } from "#db/tables/configuration";
@@ -13,13 +13,13 @@ export class ConfigurationStore {
     this.workspaceId = workspaceId;
   }
 
-  /** The value, or undefined. The key's owner wrote it and says what it is. */
+  /** Reads the value, or undefined. Only the code that writes a key knows the value's type. */
   async read<T>(key: string): Promise<T | undefined> {
     const row = await this.db.first(this.db.build.select().from(configuration).where(this.by(key)));
     return row && readJson<T>(row.value);
   }
 
-  /** Removes the value, if there is one. */
+  /** Deletes the value, if there is one. */
   async remove(key: string): Promise<void> {
     await this.db.run(this.db.build.delete(configuration).where(this.by(key)));
   }

@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { route } from "#http/route";
 import { refused } from "#lib/api-error";
-import { WORKERS } from "#resources/collections/workers";
+import workers from "./workers.json";
 
-/** Prefect: the views of its registry that this server does not have. */
+/** Prefect: views of Prefect's registry that this server does not have. */
 const KNOWN_VIEWS = new Set(["aggregate-block-metadata", "aggregate-flow-metadata", "demo-flows"]);
 
 export const collectionRoutes = [
@@ -17,7 +17,7 @@ export const collectionRoutes = [
       response: z.record(z.string(), z.unknown()),
     },
     ({ params: { view } }) => {
-      if (view === "aggregate-worker-metadata") return WORKERS;
+      if (view === "aggregate-worker-metadata") return workers;
       if (KNOWN_VIEWS.has(view)) throw refused(404, `Requested content missing for view ${view}`);
       throw refused(404, `View ${view} not found in registry`);
     },

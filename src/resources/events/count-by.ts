@@ -1,13 +1,14 @@
-/** Events counted by when they occurred, by their name, or by what they are about. */
+/** Counts events by their time, by their name or by their resource. */
 import { type EventFilter, type Window, windowOf } from "#events/filter";
 import { resourceId } from "#events/event";
-import type { EventReader, Found } from "#events/read-events";
+import type { EventReader } from "#events/read-events";
+import type { Found } from "#events/segment-reader";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import type { Countable, EventCount, TimeUnit } from "#resources/events/schema";
 import { printTime } from "#wire/dates";
 
-/** What is counted, and for times in which stretches. */
+/** What is counted, and the length of the intervals of time. */
 export interface EventCountRequest {
   filter: EventFilter;
   countable: Countable;
@@ -15,7 +16,7 @@ export interface EventCountRequest {
   time_interval: number;
 }
 
-/** Prefect: PIVOT_DATETIME, a Monday from which all stretches are counted. */
+/** Prefect: PIVOT_DATETIME, a Monday at which an interval begins. */
 const PIVOT: Micros = Date.UTC(2024, 3, 1) * 1000;
 const MAX_BUCKETS = 1000;
 const HOUR: Micros = 3_600_000_000;
@@ -27,7 +28,7 @@ const UNITS: Record<TimeUnit, Micros> = {
   second: 1_000_000,
 };
 
-/** Counts events. More than 1,000 stretches are refused (422), whatever is counted. */
+/** Counts events. Throws 422 for more than 1,000 intervals, whatever is counted. */
 export function countEvents(reader: EventReader, request: EventCountRequest, now: Micros): Promise<EventCount[]> {
   const window = windowOf(request.filter, now);
   const step = Math.round(UNITS[request.time_unit] * request.time_interval);
@@ -98,7 +99,7 @@ async function countByThing(
     }
     thing.count++;
     thing.first = Math.min(thing.first, occurred);
-    // The newest label is the one that is shown.
+    // The answer shows the newest label.
     if (occurred > thing.last) Object.assign(thing, { label, last: occurred });
   });
   return [...things]

@@ -3,7 +3,8 @@ import { z } from "zod";
 import { writeEvents, eventStream } from "#events/emit";
 import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";
-import { EventReader, type EventsPage } from "#events/read-events";
+import type { EventsPage } from "#events/page";
+import { EventReader } from "#events/read-events";
 import { eventHorizon } from "#events/retention";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
@@ -37,7 +38,7 @@ const EventsCount = embedded({
 const reader = ({ db, workspaceId, settings, clock }: Tools) =>
   new EventReader(db, workspaceId, eventHorizon(settings.services.db_vacuum, clock()));
 
-/** A page, and where the next one is. It has fewer events than asked for, or none, where much had to be looked at for them. */
+/** Gives a page, and the address of the next one. A page has fewer events, or none, where too many segments had to be looked at. */
 function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {
   const { limit, after, total, is_whole } = token;
   const read = token.read + found.length;
@@ -94,7 +95,7 @@ export const eventRoutes = [
   ),
 ];
 
-/** Prefect: a word in the path that is none of the countables is told as a field's fault. */
+/** Prefect: for a wrong `countable` in the path the refusal is that of a field. */
 function wrongCountable(error: z.ZodError, word: string, body: unknown): InvalidRequest {
   const [detail] = toDetails(error.issues, "path", word, false);
   return new InvalidRequest(detail ? [{ ...detail, loc: ["path", "countable"] }] : [], body);

@@ -1,4 +1,4 @@
-/** Words of the events' routes. */
+/** Schemas of the events' routes. */
 import { z } from "zod";
 import { TimeText } from "#wire/dates";
 
@@ -9,11 +9,11 @@ export const MAX_PAGE = 50;
 export const Countable = z.enum(["day", "time", "event", "resource"]).meta({ id: "Countable" });
 export type Countable = z.output<typeof Countable>;
 
-/** The unit of the stretches of time that events are counted in. */
+/** The unit of the intervals in which events are counted. */
 export const TimeUnit = z.enum(["week", "day", "hour", "minute", "second"]).meta({ id: "TimeUnit" });
 export type TimeUnit = z.output<typeof TimeUnit>;
 
-/** How many events there are of one kind, or in one stretch of time. */
+/** How many events have one name or resource, or occurred in one interval. */
 export const EventCount = z
   .object({ value: z.string(), label: z.string(), count: z.int(), start_time: TimeText, end_time: TimeText })
   .meta({ id: "EventCount" });

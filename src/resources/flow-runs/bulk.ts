@@ -1,4 +1,4 @@
-/** Many flow runs at once: those that a filter finds. */
+/** Operations on all flow runs that a filter finds. */
 import { sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { flow_run } from "#db/tables/flow-run";
@@ -6,15 +6,16 @@ import type { FlowRunFilter } from "#filters/flow-runs";
 import { whereClause } from "#filters/joins";
 import { orderBy } from "#filters/sorts";
 import { ApiError } from "#lib/api-error";
+import { chunks } from "#lib/chunks";
 import { printResult } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import type { Tools } from "#tools";
 import type { StateProposal } from "#wire/state";
 
-/** How many runs are given their state at a time. */
+/** How many runs are given a state at the same time. */
 const AT_ONCE = 10;
 
-/** The ids of the runs that the filter finds, at most `limit`. */
+/** Gives the ids of the runs that the filter finds, at most `limit`. */
 export async function findFlowRuns(
   tools: Tools,
   filter: FlowRunFilter | null | undefined,
@@ -27,17 +28,16 @@ export async function findFlowRuns(
   return rows.map(({ id }) => id);
 }
 
-/** Proposes a state for each of the runs; gives what became of each, in their order. */
+/** Proposes a state for each of the runs. Gives the results in the runs' order. */
 export async function setFlowRunStates(tools: Tools, ids: readonly string[], state: StateProposal, force: boolean) {
   const results = [];
-  for (let from = 0; from < ids.length; from += AT_ONCE) {
-    const some = ids.slice(from, from + AT_ONCE);
+  for (const some of chunks(ids, AT_ONCE)) {
     results.push(...(await Promise.all(some.map((id) => setOne(tools, id, state, force)))));
   }
   return results;
 }
 
-/** A run that fails does not keep the others from their states; its result says why. */
+/** A run that fails does not stop the others. Its result has the reason. */
 async function setOne(tools: Tools, id: string, state: StateProposal, force: boolean) {
   try {
     return { flow_run_id: id, ...printResult(await setFlowRunState(tools, id, state, { force })) };

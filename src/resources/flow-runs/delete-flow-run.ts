@@ -1,6 +1,7 @@
-/** Flow runs are deleted with their states, inputs, task runs and logs. */
+/** Deletes flow runs with their states, inputs, task runs and logs. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
+import { asObject } from "#db/json-column";
 import { deleteOldestPage, deleteStatesOf, HAS_PAGES } from "#db/state-pages";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { log_minute, log_segment, MINUTE } from "#db/tables/log";
@@ -8,20 +9,19 @@ import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sendUnsentOf } from "#events/outbox";
 import { inWorkspace, seek } from "#filters/clause";
-import { list } from "#db/sql";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { tellPools } from "#orchestration/tell-pools";
 import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
-import { each } from "#db/sql";
+import { each, list } from "#db/sql";
 
-/** More task runs than this are removed beforehand, so that no one statement takes for ever. */
+/** Where a run has more task runs, they are deleted before, so that no statement takes too long. */
 const MAX_TASK_RUNS = 5_000;
 
 /**
- * Deletes those of the runs that are there; gives their ids. Events that were not sent yet go first, for with the states
- * they are lost. The runs go last: whatever is cut short is finished by deleting them once more. `only` is a condition on a
- * run `r`, which is asked where it is deleted: a run that has come to meet it no more meanwhile stays whole.
+ * Deletes the runs that exist, and gives their ids. Unsent events are sent first, for they are made of the states. The runs
+ * themselves are deleted last, so that to delete them once more completes a deletion that was cut short. `only` is a condition on
+ * a run `r`, which the deleting statements check: a run that does not meet it any more stays whole.
  */
 export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?: SQL): Promise<string[]> {
   const { workspaceId, db } = tools;
@@ -49,10 +49,10 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
   return ids.filter((id) => gone.has(id));
 }
 
-/** How often a batch is written whose outcome is unknown. */
+/** How often a batch with an unknown outcome is written. */
 const WRITE_TRIES = 3;
 
-/** Deletes the runs in one batch; gives the ids of those that are gone. Where D1 fails, an earlier try may have deleted them. */
+/** Deletes the runs in one batch, and gives the ids of the deleted runs. Where D1 failed, an earlier try may have deleted them. */
 async function deleteRuns(tools: Tools, ids: readonly string[], only: SQL | undefined): Promise<Set<string>> {
   const { workspaceId, db } = tools;
   const batch = deletions(workspaceId, idsMeeting(workspaceId, ids, only));
@@ -72,20 +72,20 @@ async function deleteRuns(tools: Tools, ids: readonly string[], only: SQL | unde
 
 const idsOf = (rows: readonly Record<string, unknown>[] = []) => new Set(rows.map(({ id }) => String(id)));
 
-/** Those of the ids whose runs meet the condition, as a subquery. */
+/** The ids whose runs meet the condition, as a subquery. */
 function idsMeeting(workspaceId: string, ids: readonly string[], only: SQL | undefined): SQL {
   if (!only) return list(ids);
   return sql`(select r.id from ${each(ids)} listed
     cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = listed.value where ${only})`;
 }
 
-/** Task runs of flow runs, by their index. */
+/** A condition on task runs of these flow runs, by the index. */
 function taskRunsOf(workspaceId: string, flowRunIds: SQL): SQL {
   const own = seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${flowRunIds}`);
   return sql`${inWorkspace(task_run.workspace_id, workspaceId)} and ${own}`;
 }
 
-/** Runs that a work pool's object may know of. */
+/** Selects the runs that an object of a work pool may know. */
 function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
   return sql`select r.id as id, r.work_queue_id as work_queue_id, p.id as work_pool_id, p.name as work_pool_name
     from ${flow_run} r
@@ -94,16 +94,16 @@ function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
     where r.workspace_id = ${workspaceId} and r.id in ${list(ids)}`;
 }
 
-/** The leases by which runs hold slots of their deployments' limits. */
+/** Selects the leases of the runs on their deployments' limits. */
 function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
-  return sql`select r.id as id, iif(json_valid(s.state_details), s.state_details, '{}') ->> '$.deployment_concurrency_lease_id' as lease_id
+  return sql`select r.id as id, ${asObject(sql`s.state_details`)} ->> '$.deployment_concurrency_lease_id' as lease_id
     from ${flow_run} r
     join ${flow_run_state} s on s.id = r.state_id
     where r.workspace_id = ${workspaceId} and r.id in ${list(ids)} and lease_id is not null
       and s.type in ('PENDING', 'RUNNING', 'CANCELLING')`;
 }
 
-/** The older states of a run that has had very many go beforehand, a page in each statement. */
+/** Deletes the older states of runs that have very many, one page in each batch. */
 async function deletePages(tools: Tools, flowRunIds: SQL): Promise<void> {
   const runs = sql`r.workspace_id = ${tools.workspaceId} and r.id in ${flowRunIds}`;
   for (let removed = 1; removed > 0;) {
@@ -124,7 +124,7 @@ async function deleteTaskRuns(tools: Tools, flowRunIds: SQL): Promise<void> {
   }
 }
 
-/** Subflows stay, without their parent's task run. */
+/** Subflows are not deleted, but lose their parent's task run. */
 function orphanSubflows(workspaceId: string, taskRunIds: SQL): SQL {
   return sql`update ${flow_run} set parent_task_run_id = null
     where ${inWorkspace(flow_run.workspace_id, workspaceId)}

@@ -45,7 +45,7 @@ const GraphNode = z
     artifacts: z.array(GraphArtifact),
   })
   .meta({ id: "Node" });
-/** What the user interface draws of a flow run. */
+/** The graph that the user interface shows of a flow run. */
 export const Graph = z
   .object({
     start_time: TimeText.nullable(),

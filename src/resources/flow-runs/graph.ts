@@ -1,6 +1,7 @@
-/** The graphs of a flow run: its tasks with what they wait for, and what the user interface draws. */
+/** The two graphs of a flow run: the dependencies of its task runs, and the picture in the user interface. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
+import { asObject } from "#db/json-column";
 import { flow } from "#db/tables/flow";
 import { estimatedRunTime } from "#db/run-estimates";
 import { readBySize } from "#db/long-values";
@@ -21,12 +22,12 @@ import { list } from "#db/sql";
 
 /** Prefect: PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES. */
 const MAX_NODES = 10_000;
-/** What an answer can carry; tasks that wait for each other by the thousand are no picture anyway. */
+/** How many edges an answer has at most. */
 const MAX_EDGES = 100_000;
 
 /**
- * Every task run with the task runs whose results it takes. Throws 404 for an unknown flow run, 400 where there are more than
- * an answer can carry. Prefect has a bound on its other graph alone, and reads a run of any size for this one.
+ * Gives every task run with the task runs whose results it takes. Throws 404 for an unknown flow run, 400 where it has too many
+ * task runs. Prefect bounds only the other graph, and reads a run of any size for this one.
  */
 export async function readDependencies(
   tools: Tools,
@@ -42,7 +43,7 @@ export async function readDependencies(
   if (!runs?.length) throw missingObject(`Flow run with id ${id} not found`);
   if (tasks.length > MAX_NODES) throw refused(400, `The graph of flow run ${id} has more than ${MAX_NODES} nodes.`);
   const now = tools.clock();
-  // There may be thousands, so they are first read by their size alone.
+  // There may be thousands of task runs, so the first read gives only their sizes.
   const whole = readBySize(tasks as unknown as { id: string; bytes: number }[], (ids) =>
     tools.db.rows<TaskRunRow>(
       sql`select * from ${task_run} where workspace_id = ${workspaceId} and id in ${list(ids)}`,
@@ -83,7 +84,7 @@ interface NodeRow {
   end_time: Micros | null;
 }
 
-/** From a node to one that takes its result, or runs within it. */
+/** An edge from a node to a node that takes its result, or that runs within it. */
 interface EdgeRow {
   parent: string;
   child: string;
@@ -98,8 +99,8 @@ interface StateRow {
 }
 
 /**
- * The tasks and subflows that ended after a time, or not yet, with the edges at them, in one round trip. Throws 404 for an
- * unknown flow run, 400 where there are too many to draw.
+ * Gives the task runs and subflows that have not ended before a time, with their edges, in one round trip. Throws 404 for an
+ * unknown flow run, 400 where there are too many nodes or edges.
  */
 export async function readGraph(tools: Tools, id: string, since: Micros) {
   const { workspaceId } = tools;
@@ -113,7 +114,7 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
       from ${stateIdsOf(sql`r.workspace_id = ${workspaceId} and r.id = ${id}`)} listed
       cross join ${flow_run_state} s on s.id = listed.id order by s.timestamp, listed.place`,
   ]);
-  // The shapes are those of the four selects above.
+  // The rows of the four selects above.
   const [runs, shown, at, states] = results as unknown as [
     Pick<NodeRow, "start_time" | "end_time">[],
     NodeRow[],
@@ -128,8 +129,8 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
 }
 
 /**
- * `node`: what the task runs stand for, themselves or their subflows, with their inputs. `shown`: those that ended after
- * the time, or not yet; one more than may be shown, so that too many are noticed.
+ * Two subqueries. `node` has each task run, or its subflow instead, with the inputs. `shown` has the nodes that have not ended
+ * before the time, and one more than the bound, so that too many are noticed.
  */
 function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
   return sql`node as materialized (
@@ -137,7 +138,7 @@ function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
         iif(s.id is null, t.name, coalesce(f.name || ' / ', '') || s.name) as label, coalesce(s.state_type, t.state_type) as state_type,
         coalesce(s.start_time, s.expected_start_time, t.start_time, t.expected_start_time) as start_time,
         coalesce(s.end_time, t.end_time, iif(t.state_type = 'COMPLETED', t.expected_start_time, null)) as end_time,
-        iif(json_valid(t.task_inputs), t.task_inputs, '{}') as task_inputs
+        ${asObject(sql`t.task_inputs`)} as task_inputs
       from ${task_run} t
       left join ${flow_run} s on likelihood(s.workspace_id = t.workspace_id, 0.9)
         and ${seek(sql`s.parent_task_run_id`, sql`s.parent_task_run_id = t.id`)}
@@ -149,7 +150,7 @@ function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
     )`;
 }
 
-/** The edges at shown nodes, the earlier parents and children first. `__parents__` are tasks that a task runs within. */
+/** Selects the edges of shown nodes, the earlier parents and children first. `__parents__` are the tasks that a task runs within. */
 function edges(): SQL {
   return sql`, input as materialized (
       select argument.value ->> '$.id' as parent, node.id as child, node.start_time as start_time,
@@ -162,7 +163,7 @@ function edges(): SQL {
     group by 1, 2, 3 order by node.start_time, input.start_time limit ${MAX_EDGES + 1}`;
 }
 
-/** The task runs of a flow run, by their index. */
+/** A condition on task runs of this flow run, by the index. */
 function ofFlowRun(alias: string, workspaceId: string, flowRunId: string): SQL {
   const column = sql.raw(`${alias}.flow_run_id`);
   return sql`${inWorkspace(sql.raw(`${alias}.workspace_id`), workspaceId)} and ${seek(column, sql`${column} = ${flowRunId}`)}`;

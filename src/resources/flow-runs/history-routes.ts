@@ -1,4 +1,4 @@
-/** Flow runs in numbers: counted by interval and state, and how late they begin. */
+/** The routes with numbers of flow runs: counts by interval and state, and how late runs start. */
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import { latenessOf } from "#db/run-estimates";
@@ -10,7 +10,7 @@ import { embedded, route } from "#http/route";
 import { printDuration } from "#wire/dates";
 import { HistoryFields, HistoryResponse, printHistory, windowOf } from "#wire/history";
 
-// Prefect: in the history, and only there, queues are called `work_queues`.
+// Prefect: only in the history the filter of queues is `work_queues`.
 const { work_pool_queues: work_queues, ...others } = FilterFields;
 
 export const flowRunHistoryRoutes = [

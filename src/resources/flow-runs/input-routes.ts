@@ -1,4 +1,4 @@
-/** The routes under /flow_runs/{id}/input: what runs wait for, or are sent. */
+/** The routes under /flow_runs/{id}/input. */
 import { z } from "zod";
 import { flow_run_input } from "#db/tables/flow-run";
 import { isLikeAny } from "#filters/like";
@@ -75,7 +75,7 @@ export const flowRunInputRoutes = [
       response: z.array(FlowRunInput),
     },
     async ({ params, body, tools }) => {
-      // Keys have no capitals, so a prefix that has some begins none of them.
+      // Keys have no capital letters, so no key begins with a prefix that has some.
       if (body.prefix !== body.prefix.toLowerCase()) return [];
       const matches = isLikeAny(flow_run_input.key, [`${body.prefix}%`]);
       const inputs = await store(tools).list(params.id, matches, body.exclude_keys ?? [], body.limit);

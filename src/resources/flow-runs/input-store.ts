@@ -1,4 +1,4 @@
-/** Inputs of flow runs in D1, of one workspace. */
+/** The inputs of flow runs in D1. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, type Statement } from "#db/database";
@@ -8,6 +8,7 @@ import { type Portions } from "#lib/portions";
 import { printTime } from "#wire/dates";
 import { list } from "#db/sql";
 
+/** A row of the table `flow_run_input`. */
 export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
 
 /** What users may make long. */
@@ -24,7 +25,7 @@ export class FlowRunInputStore {
     this.workspaceId = workspaceId;
   }
 
-  /** Writes an input, and says why if it was not written. */
+  /** Writes an input. Gives whether it was written, or its key was taken, or the run does not exist. */
   async insert(row: Omit<FlowRunInputRow, "workspace_id">): Promise<"written" | "taken" | "no run"> {
     const guard = sql`exists (select 1 from ${this.run(row.flow_run_id)})`;
     const [, present, runs] = await this.db.repeatable([
@@ -35,12 +36,12 @@ export class FlowRunInputStore {
       sql`select id from ${flow_run_input} where ${this.by(row.flow_run_id)} and key = ${row.key}`,
       sql`select 1 from ${this.run(row.flow_run_id)}`,
     ]);
-    // By its id, for the batch may have been written before.
+    // The id decides, for an earlier try may have written the row.
     if (present?.rows[0]?.["id"] === row.id) return "written";
     return runs?.rows.length ? "taken" : "no run";
   }
 
-  /** A statement that writes an input if, in the same batch, the run has come into this state. */
+  /** Gives a statement that writes an input only if the run got this state in the same batch. */
   insertOnState(row: Omit<FlowRunInputRow, "workspace_id">, stateId: string): Statement {
     return insertRows(flow_run_input, [{ ...row, workspace_id: this.workspaceId }], {
       guard: sql`exists (select 1 from ${this.run(row.flow_run_id)} and r.state_id = ${stateId})`,
@@ -48,7 +49,7 @@ export class FlowRunInputStore {
     });
   }
 
-  /** One input, or undefined. */
+  /** Reads one input, or undefined. */
   async read(flowRunId: string, key: string): Promise<FlowRunInputRow | undefined> {
     const [row] = await this.db.rows<FlowRunInputRow>(
       sql`select * from ${flow_run_input} where ${this.by(flowRunId)} and key = ${key}`,
@@ -56,7 +57,7 @@ export class FlowRunInputStore {
     return row;
   }
 
-  /** The inputs of a run whose keys match and are not excluded, oldest first. */
+  /** Reads the inputs of a run whose keys match and are not excluded, the oldest first. */
   async list(
     flowRunId: string,
     matches: SQL,
@@ -77,7 +78,7 @@ export class FlowRunInputStore {
     );
   }
 
-  /** Removes an input; whether there was one. */
+  /** Deletes an input. Gives whether there was one. */
   async remove(flowRunId: string, key: string): Promise<boolean> {
     const { changes } = await this.db.run(
       sql`delete from ${flow_run_input} where ${this.by(flowRunId)} and key = ${key}`,
@@ -94,7 +95,7 @@ export class FlowRunInputStore {
   }
 }
 
-/** An input as answers show it. */
+/** Gives an input as answers show it. */
 export function printInput({ id, created, updated, flow_run_id, key, value, sender }: FlowRunInputRow) {
   return { id, created: printTime(created), updated: printTime(updated), flow_run_id, key, value, sender };
 }

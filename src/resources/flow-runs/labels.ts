@@ -1,4 +1,4 @@
-/** Labels of a flow run are added or changed, never removed. */
+/** Adds labels to a flow run. Labels are never removed. */
 import type { Labels } from "#wire/scalars";
 import type { z } from "zod";
 import { sql } from "drizzle-orm";
@@ -7,7 +7,7 @@ import { missingObject } from "#lib/api-error";
 import { forget } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
 
-/** Adds to the labels of a run, in one statement, so that two who add at once both succeed. Throws 404 for an unknown run. */
+/** Adds labels to a run. It is one statement, so that of two requests at once both succeed. Throws 404 for an unknown run. */
 export async function addLabels(tools: Tools, id: string, labels: z.output<typeof Labels>): Promise<void> {
   forget(tools.workspaceId, id);
   const { changes } = await tools.db.run(

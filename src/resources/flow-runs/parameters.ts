@@ -1,4 +1,4 @@
-/** Parameters of deployments and of their runs: filled in, and held against the deployment's schema. */
+/** The parameters of deployments and of their runs: their templates are filled in, and the deployment's schema checks them. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { variable } from "#db/tables/variable";
@@ -16,11 +16,11 @@ type Parameters = Record<string, unknown>;
 /** How many variables one request may name. */
 const MAX_VARIABLES = 1_000;
 
-/** The variables of the workspace that the values stand for, or 400 for too many. Costs nothing where they stand for none. */
+/** Gives the variables that the values name. Throws 400 for too many. Reads nothing where the values name none. */
 export async function readVariables(tools: Tools, values: readonly unknown[]): Promise<Map<string, unknown>> {
   const names = variableNames(values);
   if (names.size > MAX_VARIABLES) throw refused(400, `Values may stand for at most ${MAX_VARIABLES} variables.`);
-  // Longer names than variables may have are not looked for.
+  // No variable has a longer name, so such names are not read.
   const possible = [...names].filter((name) => name.length <= MAX_VARIABLE_NAME_CHARACTERS);
   return possible.length === 0 ? new Map() : readNamed(tools.db, tools.workspaceId, possible);
 }
@@ -33,7 +33,7 @@ async function readNamed(db: Database, workspaceId: string, names: readonly stri
   return new Map(rows.map(({ name, value }) => [name, value === null ? null : readJson<unknown>(value)]));
 }
 
-/** The parameters with everything filled in that they stand for, or 400. `what` they are is said in the refusal. */
+/** Gives the parameters with all templates filled in. Throws 400, whose message has `what` the parameters are. */
 export function fillIn(parameters: Parameters, variables: ReadonlyMap<string, unknown>, what: string): Parameters {
   try {
     return hydrate(parameters, variables);
@@ -43,7 +43,7 @@ export function fillIn(parameters: Parameters, variables: ReadonlyMap<string, un
   }
 }
 
-/** Refuses parameters that the schema does not allow (409), or that cannot be checked by it. */
+/** Throws 409 for parameters that the schema does not allow, or that cannot be checked by the schema. */
 export function enforceSchema(parameters: Parameters, schema: unknown, doing: string, leniency: Leniency = {}): void {
   if (!isObject(schema)) {
     throw conflict(

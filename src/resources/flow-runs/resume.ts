@@ -1,4 +1,4 @@
-/** A paused run goes on, with the input that it waits for. */
+/** Resumes a paused run, with the input that the run waits for. */
 import { integrityConflict, notFound } from "#lib/api-error";
 import { parseJson } from "#lib/json";
 import { UnusableSchema } from "#lib/json-schema/unusable";
@@ -15,13 +15,13 @@ import { printState, type State, type StateProposal } from "#wire/state";
 
 type RunInput = Record<string, unknown>;
 
-/** What is answered, and how. */
+/** The answer and its status. */
 interface Resumed {
   answer: unknown;
   status: 200 | 201;
 }
 
-/** Resumes a run. Throws 404 for an unknown one; where it is not paused, or its input is wrong, the answer says so. */
+/** Resumes a run. Throws 404 for an unknown run. Where the run is not paused, or the input is wrong, the answer has the reason. */
 export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): Promise<Resumed> {
   const run = await new FlowRunStore(tools.db, tools.workspaceId).read(id);
   if (!run) throw notFound("Flow run");
@@ -38,7 +38,7 @@ export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): 
   return { answer: printResult(result), status: statusOf(result) };
 }
 
-/** Prefect: a run that left its process is scheduled, one whose process waits is running again. */
+/** Prefect: a run whose process has ended is scheduled; a run whose process waits is Running again. */
 function proposalFor(tools: Tools, state: State): StateProposal {
   if (!state.state_details.pause_reschedule) return { type: "RUNNING" };
   return { type: "SCHEDULED", name: "Resuming", state_details: { scheduled_time: tools.clock() } };
@@ -52,7 +52,7 @@ function reject(state: State, reason: string): Resumed {
   };
 }
 
-/** The input as the run will get it, or why it will not; null where the run waits for none. */
+/** The input for the run, or the reason why it is refused. The input is null where the run waits for none. */
 async function checkInput(
   tools: Tools,
   id: string,
@@ -96,11 +96,11 @@ function parse(text: string): unknown {
   try {
     return parseJson(text);
   } catch {
-    return undefined; // said by the caller
+    return undefined; // the caller refuses it
   }
 }
 
-/** The input is written with the state that it is for: the run never goes on without it. */
+/** The input is written in the batch of the new state, so that the run never goes on without the input. */
 function keep(tools: Tools, id: string, state: State, input: RunInput | null, stateId: string) {
   const key = state.state_details.run_input_keyset?.["response"];
   if (!input || key === undefined || Object.keys(input).length === 0) return [];

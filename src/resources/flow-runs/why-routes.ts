@@ -1,8 +1,8 @@
-/** The route of the question why a run has not started. Ours; stock clients do not know it. */
+/** The route that tells why a run has not started. Prefect has no such route. */
 import { z } from "zod";
 import { route } from "#http/route";
-import { explainFlowRun } from "#resources/flow-runs/why";
-import { Why } from "#resources/flow-runs/why-schema";
+import { explainFlowRun } from "#resources/flow-runs/why/explain-flow-run";
+import { Why } from "#resources/flow-runs/why/schema";
 import { Uuid } from "#wire/ids";
 
 export const flowRunWhyRoutes = [

@@ -5,7 +5,7 @@ import type { LogStore } from "#resources/logs/store";
 const PAGE = 1000;
 const HEADER = ["timestamp", "level", "flow_run_id", "task_run_id", "message"];
 
-/** The answer that carries the logs of a run named `name`. */
+/** Gives the answer with the logs of a run named `name`. */
 export function downloadLogs(store: LogStore, run: { id: string; name: string }): Response {
   const rows = csvOf(store, run.id);
   const bytes = new TextEncoder();

@@ -26,6 +26,7 @@ export const LogsCreate = z.array(LogCreate, {
       : '!is_instance_of|Input should be an instance of Sequence|{"class":"Sequence"}',
 });
 
+/** A log in answers. */
 export const Log = z
   .object({
     id: UuidText,

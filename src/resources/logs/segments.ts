@@ -1,10 +1,11 @@
-/** How logs become segments: the rows that hold them, one for a run in a batch. Pure but for the digest. */
+/** Makes segments of logs: rows that hold many logs of one run and minute. Pure but for the digest. */
 import { type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
 import type { LogCreate } from "#resources/logs/schema";
 import { byteLength } from "#lib/bytes";
+import { chunksBySize } from "#lib/chunks";
 
-/** A row of the table, but for its workspace */
+/** A row of the table, without its workspace. */
 export interface LogSegment {
   run_id: string;
   first_timestamp: Micros;
@@ -13,30 +14,30 @@ export interface LogSegment {
   min_level: number;
   max_level: number;
   record_count: number;
-  /** JSON. */
+  /** The records as JSON. */
   records: string;
 }
 
-/** A segment with the records that went into it. */
+/** A segment with its records. */
 export interface BuiltSegment {
   row: LogSegment;
   records: LogRecord[];
 }
 
-/** How many bytes of records a segment holds at most, unless one record alone has more. */
+/** How many bytes of records a segment has at most, unless one record alone has more. */
 const MAX_SEGMENT_BYTES = 1_000_000;
-/** What is kept of one message, as JSON. D1 takes rows of 2 MB; the stock client cuts its own logs at 1 MB of JSON. */
+/** How many bytes of JSON are kept of one message. D1 takes rows of 2 MB; the stock client cuts its logs at 1 MB of JSON. */
 const MAX_MESSAGE_BYTES = 1_900_000;
 
 /**
- * Parts a batch of logs into segments, each of one run and minute. The digest is made of the logs alone, not of their new ids, so that the same
- * request, sent again, makes the same keys.
+ * Makes segments of a batch of logs, each of one run and minute. The digest is made of the logs without their new ids, so that
+ * the same request, sent again, gives the same keys.
  */
 export async function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: Ids): Promise<BuiltSegment[]> {
   const byRun = Map.groupBy(logs, (log) => log.flow_run_id ?? log.task_run_id ?? "");
   const parts = [...byRun].flatMap(([runId, ofRun]) =>
     [...Map.groupBy(ofRun, (log) => minuteOf(log.timestamp)).values()]
-      .flatMap(splitBySize)
+      .flatMap((ofMinute) => chunksBySize(ofMinute, MAX_SEGMENT_BYTES, sizeOf))
       .map((part) => ({ runId, part })),
   );
   return Promise.all(
@@ -60,13 +61,13 @@ export async function buildLogSegments(logs: readonly LogCreate[], now: Micros, 
   );
 }
 
-// A batch may be longer than the list of arguments that a call takes.
+// A batch may have more logs than a call takes arguments.
 const smallest = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b));
 const largest = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b));
 
 function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
   return {
-    // Prefect: null bytes are left out, for Postgres has none.
+    // Prefect: null bytes are left out, for Postgres does not store them.
     name: log.name.replaceAll("\0", ""),
     level: log.level,
     message: cut(log.message.replaceAll("\0", "")),
@@ -76,25 +77,11 @@ function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
   };
 }
 
-function splitBySize(logs: readonly LogCreate[]): LogCreate[][] {
-  const parts: LogCreate[][] = [];
-  let bytes = Infinity;
-  for (const log of logs) {
-    const size = byteLength(JSON.stringify(log)) + ID_BYTES;
-    if (bytes + size > MAX_SEGMENT_BYTES) {
-      parts.push([]);
-      bytes = 0;
-    }
-    parts.at(-1)?.push(log);
-    bytes += size;
-  }
-  return parts;
-}
-
-/** What a record has more than its log: its id, mostly. */
+/** How many bytes a record has more than its log, mostly for its id. */
 const ID_BYTES = 70;
+const sizeOf = (log: LogCreate): number => byteLength(JSON.stringify(log)) + ID_BYTES;
 
-/** A message that no row could hold is cut, and says so. */
+/** A message that is too large for a row is cut, and its end says so. */
 function cut(message: string): string {
   if (isKept(message)) return message;
   const mark = `… (cut: ${message.length} characters)`;
@@ -102,11 +89,11 @@ function cut(message: string): string {
   for (let step = 2 ** Math.floor(Math.log2(message.length)); step >= 1; step /= 2) {
     if (isKept(message.slice(0, kept + step) + mark)) kept += step;
   }
-  // Not between the halves of a character of two.
+  // A character of two halves is not cut between them.
   return message.slice(0, kept).replace(/[\uD800-\uDBFF]$/, "") + mark;
 }
 
-/** At most six bytes of JSON come of one character, and at least one. */
+/** One character gives at most six bytes of JSON, and at least one. */
 function isKept(message: string): boolean {
   if (message.length * 6 < MAX_MESSAGE_BYTES) return true;
   return message.length < MAX_MESSAGE_BYTES && byteLength(JSON.stringify(message)) <= MAX_MESSAGE_BYTES;

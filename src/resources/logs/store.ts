@@ -1,4 +1,4 @@
-/** Logs in D1, of one workspace: written by segments, read by records. */
+/** The logs in D1: written as segments, read as records. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, readJson, type Statement } from "#db/database";
@@ -6,6 +6,7 @@ import { asList, isUnreadable } from "#db/json-column";
 import { inPortions, shortened } from "#db/long-values";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
+import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
@@ -14,7 +15,7 @@ import { each, list } from "#db/sql";
 
 type SegmentRow = Omit<typeof log_segment.$inferInsert, "workspace_id">;
 
-/** What is read of a record: the segment that it is in, its place there, and its text. */
+/** A record that was read: the key of its segment, its place in the segment, and its text. */
 interface FoundLog {
   run_id: string;
   first_timestamp: Micros;
@@ -23,7 +24,7 @@ interface FoundLog {
   record: string;
 }
 
-/** What to read. */
+/** Which logs to read. */
 export interface LogQuery {
   filter: LogFilter;
   sort: LogSort;
@@ -31,9 +32,9 @@ export interface LogQuery {
   offset: number;
 }
 
-/** Segments that a search over all runs opens at most: the newest, or oldest, that may hold what is wanted. */
+/** How many segments a search over all runs opens: the newest, or the oldest, that may have wanted logs. */
 const MAX_OPEN = 5_000;
-/** Rows that go into one statement together; a larger one goes alone. D1 takes values of 2 MB. */
+/** How many characters the rows of one statement have together; a large row has a statement of its own. D1 takes values of 2 MB. */
 const MAX_GROUP_CHARACTERS = 300_000;
 
 /** The logs of one workspace. */
@@ -46,7 +47,7 @@ export class LogStore {
     this.workspaceId = workspaceId;
   }
 
-  /** Writes segments in one batch. What is there already, from an earlier try of the same request, stays as it is. */
+  /** Writes segments in one batch. Rows from an earlier try of the same request stay as they are. */
   async insert(segments: readonly SegmentRow[]): Promise<void> {
     if (segments.length === 0) return;
     const rows = segments.map((segment) => ({ ...segment, workspace_id: this.workspaceId }));
@@ -54,7 +55,8 @@ export class LogStore {
     const statements: Statement[] = rows
       .filter(isLarge)
       .map((row) => this.db.build.insert(log_segment).values(row).onConflictDoNothing());
-    for (const group of grouped(rows.filter((row) => !isLarge(row)))) {
+    const small = rows.filter((row) => !isLarge(row));
+    for (const group of chunksBySize(small, MAX_GROUP_CHARACTERS, (row) => row.records.length)) {
       statements.push(insertRows(log_segment, group, { tail: sql`on conflict do nothing` }));
     }
     const minutes = rows.map((row) => [minuteOf(row.first_timestamp), row.run_id]);
@@ -64,7 +66,7 @@ export class LogStore {
     await this.db.batch(statements);
   }
 
-  /** A page of logs, in order of time. */
+  /** Reads a page of logs, in the order of time. */
   async list(query: LogQuery): Promise<Portions<ReturnType<typeof printLog>>> {
     if (query.limit === 0) return whole([]);
     const candidates = await this.candidates(query);
@@ -86,7 +88,7 @@ export class LogStore {
     return mapPortions(inFull, (some) => some.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record))));
   }
 
-  /** Records by their keys. */
+  /** Reads records by their keys. */
   private readMany(keys: readonly string[]): Promise<FoundLog[]> {
     return this.db.rows<FoundLog>(sql`select s.run_id, s.first_timestamp, s.digest, r.key as place, r.value as record
       from json_each(${`[${keys.join(",")}]`}) k
@@ -95,7 +97,7 @@ export class LogStore {
       cross join json_each(${asList(sql`s.records`)}) r on r.key = k.value ->> 3`);
   }
 
-  /** Which segments may hold what is wanted. Where all criteria must be met, each narrows them down. */
+  /** Selects the segments that may have wanted logs. Where a log has to meet all criteria, each criterion excludes segments. */
   private async candidates({ filter, sort, limit, offset }: LogQuery): Promise<SQL> {
     const inAll = sql`s.workspace_id = ${this.workspaceId}`;
     const order = sort === "TIMESTAMP_ASC" ? sql`s.first_timestamp` : sql`s.last_timestamp desc`;
@@ -126,11 +128,11 @@ export class LogStore {
       conditions.push(sql`s.min_level <= ${level.le_}`);
       whole.push(sql`s.max_level <= ${level.le_}`);
     }
-    // What only the records tell leaves open how many of them are wanted.
+    // Criteria that only records show leave open how many records of a segment are wanted.
     const isOpen = isGiven(taskRun?.any_) || isGiven(taskRun?.is_null_) || isGiven(text);
     if (isOpen) whole.push(sql`0`);
     const isBound = runs !== null || isGiven(taskRun?.any_);
-    // A segment has at least one record at its first and its last time, so a page needs no more segments than records.
+    // A segment has a record at its first and at its last time, so a page needs at most as many segments as records.
     const most = isOpen || isGiven(level?.ge_) || isGiven(level?.le_) || isGiven(timestamp) ? MAX_OPEN : limit + offset;
     return selectSegments(
       isBound ? sql`${log_segment} s` : this.ofMinutes({ most, newestFirst, ...timestamp }),
@@ -141,8 +143,8 @@ export class LogStore {
   }
 
   /**
-   * The segments of the first minutes of a window in which together as many runs logged as there are logs wanted: each has
-   * one at least. A minute is gone through to its end, for its runs are in no order of time.
+   * The segments of the first minutes of a window, as many as have `most` runs with logs together: each run has at least one log.
+   * Each minute counts as a whole, for its runs have no order in time.
    */
   private ofMinutes({ most, newestFirst, after_, before_ }: Minutes): SQL {
     const inWindow = sql`workspace_id = ${this.workspaceId}
@@ -157,7 +159,7 @@ export class LogStore {
         and s.first_timestamp >= m.minute and s.first_timestamp < m.minute + ${MINUTE}`;
   }
 
-  /** The runs in whose segments the logs of task runs are, or null where a task run is not known. */
+  /** The runs whose segments have the logs of these task runs, or null where a task run is not known. */
   private async runsOf(taskRunIds: readonly string[]): Promise<string[] | null> {
     const rows = await this.db.rows<{ flow_run_id: string | null }>(
       sql`select flow_run_id from ${task_run} where workspace_id = ${this.workspaceId}
@@ -168,7 +170,7 @@ export class LogStore {
   }
 }
 
-/** Which minutes to go through. */
+/** Which minutes to read. */
 interface Minutes {
   most: number;
   newestFirst: boolean;
@@ -186,7 +188,7 @@ function meetsAll(filter: LogFilter): boolean {
   return filter.operator === "and_";
 }
 
-/** Segments in whose text one of the ids occurs. */
+/** The condition that a segment's text has one of the ids. */
 function mentions(ids: readonly string[]): SQL {
   return sql`exists (select 1 from ${each(ids)} as wanted
     where s.run_id = wanted.value or instr(s.records, wanted.value) > 0)`;
@@ -198,9 +200,9 @@ function selectSegments(from: SQL, where: SQL, whole: SQL, rest: SQL): SQL {
 }
 
 /**
- * One statement for a page. It counts before it opens: segments that end before the page begins, with none overlapping
- * that begin, are passed over (`begun`), and those that begin after as many records as are needed have ended (`enough`)
- * are left shut. Only segments all of whose records are wanted can be counted so.
+ * The statement for a page. It counts records before it opens segments. Segments that end before the page begins are not opened
+ * (`begun`), unless a segment on the page overlaps them. Segments that begin after enough records have ended are not opened either
+ * (`enough`). Only segments whose records are all wanted are counted in this way.
  */
 function page(query: {
   workspaceId: string;
@@ -252,22 +254,7 @@ const RECORD = sql.raw(shortened("r.value", "record"));
 const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
   JSON.stringify([run_id, first_timestamp, digest, place]);
 
-function* grouped<T extends SegmentRow>(rows: readonly T[]): Generator<T[]> {
-  let group: T[] = [];
-  let characters = 0;
-  for (const row of rows) {
-    if (characters + row.records.length > MAX_GROUP_CHARACTERS) {
-      yield group;
-      group = [];
-      characters = 0;
-    }
-    group.push(row);
-    characters += row.records.length;
-  }
-  if (group.length > 0) yield group;
-}
-
-/** A log as answers show it. Its id is a UUIDv7 and tells when it came. What an old record lacks is empty. */
+/** Gives a log as answers show it. Its id is a UUIDv7, which has the time of its creation. Fields that a record lacks are empty. */
 export function printLog(runId: string, record: Partial<LogRecord>) {
   const log = { ...EMPTY_LOG, ...record };
   const created = printTime(Number.parseInt(log.id.slice(0, 8) + log.id.slice(9, 13), 16) * 1000);

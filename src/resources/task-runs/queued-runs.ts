@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
+import { asList } from "#db/json-column";
 import { task_run } from "#db/tables/task-run";
 import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
@@ -80,9 +81,7 @@ export async function readStages(tools: Tools, ids: readonly string[]): Promise<
 }
 
 /** Null where the states are no JSON that the database can read, as where they nest too deep. */
-const PRESENT_STATE = sql.raw(
-  "(select value from json_each(iif(json_valid(states), states, '[]')) where value ->> 'id' = state_id)",
-);
+const PRESENT_STATE = sql`(select value from json_each(${asList(sql.raw("states"))}) where value ->> 'id' = state_id)`;
 
 interface StandingRow {
   id: string;

@@ -9,7 +9,7 @@ function minutesOf(expression: string, seed: string, count: number): number[] {
   return [...moments.take(count)].map((moment) => moment / MINUTE);
 }
 
-test("a random minute lies in its range, and is the same at every look", () => {
+test("a random minute is in its range, and always the same for one seed", () => {
   fc.assert(
     fc.property(fc.uuid(), fc.integer({ min: 0, max: 58 }), (seed, low) => {
       const [first = -1, second] = minutesOf(`r(${low}-59) * * * *`, seed, 2);

@@ -1,4 +1,4 @@
-/** What D1 knows of a run that may be waiting, and of what it may be waiting for: one round trip. */
+/** What D1 knows of a run and of what keeps the run from starting: one round trip. */
 import { type SQL, sql } from "drizzle-orm";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
@@ -12,18 +12,18 @@ import { STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 import { list } from "#db/sql";
 
-/** So many runs that may hold slots are looked at for their names, and so many tasks and pools. */
+/** How many runs that may hold slots are read, how many task runs and how many pools. */
 const MOST_NAMED = 500;
 const MOST_TASKS = 200;
 const MOST_POOLS = 20;
 
-/** A run with its surroundings: deployment d, its limit c, the schedule that made it h, queue q and pool p. */
+/** A run with its deployment (d_), the deployment's limit (c_), the run's schedule (h_), queue (q_) and pool (p_). */
 export interface WhyRow extends StateColumns {
   id: string;
   name: string;
   created: Micros;
   deployment_id: string | null;
-  /** The deployment that it was made from, by its label, which outlives the deployment. */
+  /** The deployment that the run was made from, by the run's label: the label stays when the deployment is deleted. */
   origin_id: string | null;
   work_queue_name: string | null;
   parent_task_run_id: string | null;
@@ -37,7 +37,7 @@ export interface WhyRow extends StateColumns {
   d_paused: number | null;
   d_last_polled: Micros | null;
   d_queue_id: string | null;
-  /** Whether the run may be scheduled anew if it stays Pending. */
+  /** Whether the run may be scheduled anew if the run stays Pending. */
   d_lazarus: number;
   d_strategy: "ENQUEUE" | "CANCEL_NEW" | null;
   c_id: string | null;
@@ -59,7 +59,7 @@ export interface WhyRow extends StateColumns {
   p_limit: number | null;
 }
 
-/** A task run that is to begin, and the limit of one of its tags. */
+/** A task run that is Pending, and the limit of one of its tags. */
 export interface TaggedTask {
   id: string;
   limit_id: string;
@@ -67,7 +67,7 @@ export interface TaggedTask {
   limit: number;
 }
 
-/** What is to be said of a run that holds a slot. */
+/** What is told of a run that holds a slot. */
 export interface NamedRun {
   id: string;
   name: string;
@@ -75,18 +75,18 @@ export interface NamedRun {
   since: Micros | null;
 }
 
-/** Everything that is read at once. */
+/** What one round trip reads. */
 export interface WhyRows {
   row: WhyRow;
   /** Runs under way that may hold slots of the same limits, pool or queue. */
   underWay: NamedRun[];
   tagged: TaggedTask[];
   pools: { name: string; type: string }[];
-  /** The policy under which the run will be skipped, if it will. */
+  /** The policy by which the run is going to be skipped, or null. */
   missed: { policy: string; window_seconds: number } | null;
 }
 
-/** The run with what is around it, or undefined where there is none. */
+/** Reads the run and what may keep it from starting. Gives undefined where there is no such run. */
 export async function readWhyRows({ db, workspaceId }: Tools, id: string, now: Micros): Promise<WhyRows | undefined> {
   const run = sql`r.workspace_id = ${workspaceId} and r.id = ${id}`;
   const [rows = [], underWay = [], tagged = [], pools = [], missed = []] = await db.readAll([
@@ -108,7 +108,7 @@ export async function readWhyRows({ db, workspaceId }: Tools, id: string, now: M
   };
 }
 
-/** Flow and task runs by their ids, as holders of slots are named. */
+/** Reads the names of flow runs and task runs by their ids. */
 export function readNames({ db, workspaceId }: Tools, ids: readonly string[]): Promise<NamedRun[]> {
   const named = sql`select id, name, state_name, state_timestamp as since`;
   const among = sql`workspace_id = ${workspaceId} and id in ${list(ids)}`;
@@ -139,7 +139,10 @@ function selectRun(run: SQL): SQL {
     where ${run}`;
 }
 
-/** Seeks those that have no time they are due at in the index of live runs; nothing is read where nothing is limited. */
+/**
+ * Selects the runs under way that may hold a slot of the run's pool, queue or limit, by the index of live runs. The statement reads
+ * no runs where nothing has a limit.
+ */
 export function selectUnderWay(run: SQL, workspaceId: string): SQL {
   const limited = sql`(select case when q.concurrency_limit is not null or p.concurrency_limit is not null then p.id end as pool_id,
       d.concurrency_limit_id as limit_id
@@ -165,7 +168,7 @@ function selectTagged(id: string, workspaceId: string): SQL {
     order by c.name, t.id limit ${MOST_TASKS}`;
 }
 
-/** The other pools that have workers. */
+/** Selects the other pools that have workers. */
 function selectPools(run: SQL, workspaceId: string): SQL {
   return sql`select p.name, p.type from ${work_pool} p where p.workspace_id = ${workspaceId} and p.status = 'READY'
     and p.id is not (select q.work_pool_id from ${flow_run} r

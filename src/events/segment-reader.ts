@@ -1,0 +1,185 @@
+/** Goes through a workspace's segments and gives the wanted events in them. A bounded number of segments is open at once. */
+import { type SQL, sql } from "drizzle-orm";
+import { type Database, readJson } from "#db/database";
+import { list } from "#db/sql";
+import { event_segment } from "#db/tables/event";
+import type { ReceivedEvent } from "#events/event";
+import { type EventFilter, matchesEvent, type Window } from "#events/filter";
+import { readSegment } from "#events/read-segment";
+import { type Horizon, isKept } from "#events/retention";
+import { mayHoldResources, wasWrittenNear } from "#events/segment-index";
+import { hasNames, hasTexts } from "#events/segment-texts";
+import { hourOf } from "#events/segments";
+import { unprocessable } from "#lib/api-error";
+import { chunksBySize } from "#lib/chunks";
+import type { Micros } from "#lib/clock";
+import { parseTime } from "#wire/dates";
+
+/** How many bytes of segments are open at once. */
+const MAX_OPEN_BYTES = 2_000_000;
+/** How many bytes are opened first: most events of a page are in the newest segments. */
+const MIN_OPEN_BYTES = 200_000;
+/** How many segments' keys one read gives. */
+const MAX_KEYS = 1_000;
+/** How many segments are looked at for one answer, and how many bytes of them are opened. */
+const MAX_SEGMENTS_LOOKED_AT = 50_000;
+const MAX_BYTES_OPENED = 200_000_000;
+
+/** An event, with the time at which it occurred as a number. */
+export interface Found {
+  event: ReceivedEvent;
+  occurred: Micros;
+}
+
+/** What is known of a segment that is not open. */
+export interface Header {
+  hour: Micros;
+  id: string;
+  first_occurred: Micros;
+  last_occurred: Micros;
+  bytes: number;
+  /** Whether the segment has an event of a wanted name. */
+  fits: number;
+}
+
+/** What a walk through segments does. */
+interface Walk {
+  /** Takes the wanted events of a segment. */
+  take: (events: Found[]) => void;
+  /** Whether the caller needs nothing of this segment and of those after it. */
+  isEnough?: (next: Header) => boolean;
+  /** Takes all events of each opened segment, wanted or not. */
+  look?: (events: readonly ReceivedEvent[]) => void;
+  /** One more condition on a segment `s`. */
+  more?: SQL;
+}
+
+/** The segments of one workspace. */
+export class SegmentReader {
+  readonly db: Database;
+  readonly workspaceId: string;
+  readonly horizon: Horizon;
+
+  constructor(db: Database, workspaceId: string, horizon: Horizon) {
+    this.db = db;
+    this.workspaceId = workspaceId;
+    this.horizon = horizon;
+  }
+
+  /** The part of a window whose events are kept. */
+  kept({ since, until }: Window): Window {
+    return { since: Math.max(since, this.horizon.oldest), until };
+  }
+
+  /** A condition on a segment `s`: it may hold events that occurred in the window. */
+  inWindow({ since, until }: Window): SQL {
+    return sql`s.workspace_id = ${this.workspaceId} and s.hour between ${hourOf(since)} and ${hourOf(until)}
+      and s.last_occurred >= ${since} and s.first_occurred <= ${until}`;
+  }
+
+  /**
+   * Opens segments in the filter's order until the caller has enough. Gives the first segment that was not looked at, or null
+   * where the rest is not needed. Where the filter names ids, most events are in the segments that were written near the times
+   * in these ids, so those come first. Throws 422 where these alone are too many.
+   */
+  async walk(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
+    const ids = filter.id?.id;
+    if (!ids?.length) return this.walkAll(filter, asked, walk);
+    const near = wasWrittenNear(this.workspaceId, ids);
+    const missing = new Set(ids);
+    const look = (events: readonly ReceivedEvent[]) => events.forEach(({ id }) => missing.delete(id));
+    const { take, more = sql`true` } = walk;
+    if (near && (await this.walkAll(filter, asked, { take, look, more: sql`${near} and ${more}` }))) throw tooMuch();
+    if (missing.size === 0) return null;
+    const rest = { ...filter, id: { id: [...missing] } };
+    return this.walkAll(rest, asked, near ? { ...walk, more: sql`not ${near} and ${more}` } : walk);
+  }
+
+  private async walkAll(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
+    const window = this.kept(asked);
+    const candidates = await mayHoldResources(this, filter, window);
+    const condition = sql`${this.inWindow(window)} and ${candidates} and ${walk.more ?? sql`true`}`;
+    let lookedAt = 0;
+    let opened = 0;
+    for (let last: Header | undefined; ;) {
+      const headers = await this.headers(filter, condition, last);
+      last = headers.at(-1);
+      const fitting = headers.filter(({ fits }) => fits);
+      for (let next = 0, bytes = MIN_OPEN_BYTES; next < fitting.length; bytes *= 4) {
+        const first = fitting[next];
+        if (!first || walk.isEnough?.(first)) return null;
+        if (opened > MAX_BYTES_OPENED) return first;
+        const [open = []] = chunksBySize(fitting.slice(next), Math.min(bytes, MAX_OPEN_BYTES), (one) => one.bytes);
+        for (const events of await this.open(filter, open)) {
+          walk.look?.(events);
+          walk.take(this.wantedOf(filter, window, events));
+        }
+        // Only a timer lets a process come to its other requests; an answer of the database does not.
+        await scheduler.wait(1);
+        next += open.length;
+        opened += open.reduce((sum, header) => sum + header.bytes, 0);
+      }
+      if (headers.length < MAX_KEYS || !last) return null;
+      lookedAt += headers.length;
+      if (lookedAt >= MAX_SEGMENTS_LOOKED_AT) return walk.isEnough?.(last) ? null : last;
+    }
+  }
+
+  /** The segments after `last`, in the filter's order. */
+  private headers({ order, ...filter }: EventFilter, condition: SQL, last: Header | undefined): Promise<Header[]> {
+    const isNewestFirst = order === "DESC";
+    const place = isNewestFirst ? sql`s.hour, s.last_occurred, s.id` : sql`s.hour, s.first_occurred, s.id`;
+    const occurred = isNewestFirst ? last?.last_occurred : last?.first_occurred;
+    const beyond = last
+      ? sql`(${place}) ${isNewestFirst ? sql`<` : sql`>`} (${last.hour}, ${occurred}, ${last.id})`
+      : sql`true`;
+    const sorted = isNewestFirst ? sql`s.hour desc, s.last_occurred desc, s.id desc` : place;
+    return this.db.rows<Header>(sql`
+      select s.hour, s.id, s.first_occurred, s.last_occurred, octet_length(s.events) as bytes,
+        ${hasNames({ order, ...filter })} as fits
+      from ${event_segment} s where ${condition} and ${beyond} order by ${sorted} limit ${MAX_KEYS}`);
+  }
+
+  private async open(filter: EventFilter, headers: readonly Header[]): Promise<ReceivedEvent[][]> {
+    const keys = JSON.stringify(headers.map(({ hour, id }) => [hour, id]));
+    const segments = sql`json_each(${keys}) k cross join ${event_segment} s
+      on s.workspace_id = ${this.workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
+    if (filter.id?.id?.length) {
+      const found = await this.openByIds(segments, filter.id.id);
+      if (found) return [found];
+    }
+    const rows = await this.db.rows<{ id: string; events: string }>(
+      sql`select s.id, s.events from ${segments} where ${hasTexts(filter)} order by k.key`,
+    );
+    return rows.map(({ id, events }) => readSegment(id, events));
+  }
+
+  /** The events with these ids: the database finds them and sends no others. Undefined where it cannot read a segment. */
+  private async openByIds(segments: SQL, ids: readonly string[]): Promise<ReceivedEvent[] | undefined> {
+    try {
+      const rows = await this.db.rows<{ events: string }>(sql`
+        select e.value as events from ${segments} cross join json_each(s.events) e
+        where e.value->>'id' in ${list(ids)} order by k.key, e.key`);
+      return rows.map((row) => readJson<ReceivedEvent>(row.events));
+    } catch (error) {
+      console.warn("the database cannot look into a segment, which is opened as a whole", error);
+      return undefined;
+    }
+  }
+
+  private wantedOf(filter: EventFilter, window: Window, events: readonly ReceivedEvent[]): Found[] {
+    return events.flatMap((event) => {
+      const occurred = parseTime(event.occurred);
+      if (occurred === undefined || occurred < window.since || occurred > window.until) return [];
+      return isKept(this.horizon, event.event, occurred) && matchesEvent(filter, event) ? { event, occurred } : [];
+    });
+  }
+}
+
+/** The refusal (422) of a filter for which too many segments have to be looked at. */
+export function tooMuch() {
+  return unprocessable(
+    `The filter leads through more than ${MAX_SEGMENTS_LOOKED_AT} batches or ${MAX_BYTES_OPENED / 1_000_000} MB of events. ` +
+      "Please narrow it by time, by name or by resource.",
+  );
+}
