@@ -1,5 +1,5 @@
 /** The engine: asks a policy's rules about a proposal, then keeps the books for what will be written. Pure. */
-import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/policies";
+import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/bookkeeping";
 import type {
   Amendments,
   Changes,

@@ -27,24 +27,7 @@ import { secureTaskConcurrencySlots } from "#orchestration/rules/secure-task-con
 import { updateFlowRunTrackerOnTasks } from "#orchestration/rules/update-flow-run-tracker-on-tasks";
 import { validateDeploymentConcurrencyAtRunning } from "#orchestration/rules/validate-deployment-concurrency-at-running";
 import { waitForScheduledTime } from "#orchestration/rules/wait-for-scheduled-time";
-import { ensureFlowRunStateTimestampIsUnique } from "#orchestration/transforms/ensure-flow-run-state-timestamp-is-unique";
-import { incrementFlowRunCount } from "#orchestration/transforms/increment-flow-run-count";
-import { incrementRunTime } from "#orchestration/transforms/increment-run-time";
-import { incrementTaskRunCount } from "#orchestration/transforms/increment-task-run-count";
-import { releaseFlowConcurrencySlots } from "#orchestration/transforms/release-flow-concurrency-slots";
-import { releaseTaskConcurrencySlots } from "#orchestration/transforms/release-task-concurrency-slots";
-import { removeResumingIndicator } from "#orchestration/transforms/remove-resuming-indicator";
-import { setEndTime } from "#orchestration/transforms/set-end-time";
-import { setExpectedStartTime } from "#orchestration/transforms/set-expected-start-time";
-import { setNextScheduledStartTime } from "#orchestration/transforms/set-next-scheduled-start-time";
-import { setRunStateName } from "#orchestration/transforms/set-run-state-name";
-import { setRunStateTimestamp } from "#orchestration/transforms/set-run-state-timestamp";
-import { setRunStateType } from "#orchestration/transforms/set-run-state-type";
-import { setStartTime } from "#orchestration/transforms/set-start-time";
-import { updateSubflowParentTask } from "#orchestration/transforms/update-subflow-parent-task";
-import { updateSubflowStateDetails } from "#orchestration/transforms/update-subflow-state-details";
-import { updateFlowRunStateDetails, updateTaskRunStateDetails } from "#orchestration/transforms/update-state-details";
-import type { FlowRunContext, Policy, RunContext, TaskRunContext, Transform } from "#orchestration/transition";
+import type { FlowRunContext, Policy, TaskRunContext } from "#orchestration/transition";
 
 /** A flow run's state, proposed by a client. */
 export const CoreFlowPolicy: Policy<FlowRunContext> = {
@@ -137,34 +120,3 @@ export const MinimalTaskPolicy: Policy<TaskRunContext> = {
   name: "MinimalTaskPolicy",
   rules: [],
 };
-
-const COMMON_TRANSFORMS: readonly Transform<RunContext>[] = [
-  setRunStateType,
-  setRunStateName,
-  setRunStateTimestamp,
-  setStartTime,
-  setEndTime,
-  incrementRunTime,
-  setExpectedStartTime,
-  setNextScheduledStartTime,
-];
-
-/** Bookkeeping for every state of a flow run that is written, forced or not. */
-export const FLOW_RUN_TRANSFORMS: readonly Transform<FlowRunContext>[] = [
-  ensureFlowRunStateTimestampIsUnique,
-  ...COMMON_TRANSFORMS,
-  updateFlowRunStateDetails,
-  updateSubflowParentTask,
-  updateSubflowStateDetails,
-  incrementFlowRunCount,
-  removeResumingIndicator,
-  releaseFlowConcurrencySlots,
-];
-
-/** Bookkeeping for every state of a task run that is written, forced or not. */
-export const TASK_RUN_TRANSFORMS: readonly Transform<TaskRunContext>[] = [
-  ...COMMON_TRANSFORMS,
-  updateTaskRunStateDetails,
-  incrementTaskRunCount,
-  releaseTaskConcurrencySlots,
-];

@@ -1,7 +1,8 @@
 /** The bookkeeping: what becomes of a run's columns when a state is written. */
 import { describe, test } from "vitest";
+import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/bookkeeping";
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
-import { FLOW_RUN_TRANSFORMS, MinimalTaskPolicy, TASK_RUN_TRANSFORMS } from "#orchestration/policies";
+import { MinimalTaskPolicy } from "#orchestration/policies";
 import type { FlowRunColumns, RunColumns } from "#orchestration/transition";
 import { STATE_TYPES, type StateProposal, type StateType } from "#wire/state";
 import {
