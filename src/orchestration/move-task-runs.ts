@@ -4,10 +4,11 @@ import { isPassing } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
 import { task_run } from "#db/tables/task-run";
 import { inHalves } from "#lib/halving";
-import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/commit-flow-run";
+import { taskRunContext } from "#orchestration/context";
 import { decideTaskRun } from "#orchestration/decide";
 import { MinimalTaskPolicy } from "#orchestration/policies";
 import { releaseSlots } from "#orchestration/secure-slots";
+import { updateTaskRun } from "#orchestration/statements";
 import type { Changes, Effect, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { newState, type StateProposal } from "#wire/state";
@@ -66,20 +67,7 @@ interface Moved {
 function moved(tools: Tools, row: TaskRunRow, { proposal, changes: more }: Move): Moved[] {
   const now = tools.clock();
   try {
-    const context: TaskRunContext = {
-      kind: "task-run",
-      run: taskRunColumnsOf(row),
-      initial: presentStateOf(row),
-      flowRun: null,
-      cached: null,
-      slots: null,
-      leaseId: tools.ids.random(),
-      now,
-      ids: tools.ids,
-      apiVersion: null,
-      clientVersion: null,
-      random: tools.random,
-    };
+    const context = taskRunContext(tools, row, { now });
     const { state, changes, effects } = decideTaskRun(MinimalTaskPolicy, context, newState(proposal, now, tools.ids));
     if (!state) return [];
     const isAsRead = sql`state_id is ${row.state_id}`;

@@ -3,7 +3,7 @@
  * Small, bounded, safe to lose, and never trusted for more than a try: a commit names the row's `updated` that it was
  * decided on, and what would write nothing is decided again on what D1 has.
  */
-import type { LoadedFlowRun } from "#orchestration/loaded";
+import type { LoadedFlowRun } from "#orchestration/load-flow-run";
 
 const MOST_RUNS = 1_000;
 /** How much all kept runs have together, of the 128 MB that an isolate has; and how much one has that is kept. */

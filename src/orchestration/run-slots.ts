@@ -1,7 +1,7 @@
 /** The slots that one proposal for a flow run takes: those of its deployment's limit and of its work pool. */
 import { releaseLease } from "#objects/concurrency-limits/client";
 import { takePoolSlot } from "#objects/work-pool/client";
-import type { LoadedFlowRun, LoadedRow } from "#orchestration/loaded";
+import type { LoadedFlowRun, LoadedRow } from "#orchestration/load-flow-run";
 import { askForSlot, needOf } from "#orchestration/secure-slots";
 import { type Decision, type FlowRunContext, HOLDING_STATES, type SlotAnswer } from "#orchestration/transition";
 import type { Tools } from "#tools";

@@ -11,22 +11,15 @@ import { cancelChildren } from "#orchestration/cancel-children";
 import {
   assignments,
   changedOnly,
-  followInParent,
   insertStates,
-  type ParentFollowing,
+  type ParentUpdate,
+  parentUpdate,
   stateRow,
   storedChanges,
-} from "#orchestration/commit-flow-run";
+} from "#orchestration/statements";
+import { deploymentFactsOf, flowRunContext } from "#orchestration/context";
 import { decideFlowRun } from "#orchestration/decide";
-import {
-  columnsOf,
-  deploymentFactsOf,
-  factsOf,
-  joinedState,
-  type LoadedFlowRun,
-  type LoadedRow,
-  loadFlowRun,
-} from "#orchestration/loaded";
+import { factsOf, joinedState, type LoadedFlowRun, type LoadedRow, loadFlowRun } from "#orchestration/load-flow-run";
 import { CoreFlowPolicy, MinimalFlowPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import { recall, remember } from "#orchestration/recent-runs";
@@ -136,21 +129,7 @@ function idsOfOneState(tools: Tools): Ids {
 }
 
 function contextOf(tools: Tools, { row }: LoadedFlowRun, ids: Ids, leaseId: string): FlowRunContext {
-  const initial = stateOf(row);
-  return {
-    kind: "flow-run",
-    run: columnsOf(row),
-    initial,
-    deployment: deploymentFactsOf(row),
-    takenTimestamps: initial ? [initial.timestamp] : [],
-    slot: null,
-    leaseId,
-    now: tools.clock(),
-    ids,
-    apiVersion: tools.client.apiVersion,
-    clientVersion: tools.client.version,
-    random: tools.random,
-  };
+  return flowRunContext(tools, row, { initial: stateOf(row), deployment: deploymentFactsOf(row), ids, leaseId });
 }
 
 /** A decision as it is to be written. */
@@ -164,7 +143,7 @@ interface Attempt {
   /** What becomes of the ids of the run's states. */
   kept: KeptIds;
   /** How the parent's task run follows. */
-  parent: ParentFollowing;
+  parent: ParentUpdate;
 }
 
 function prepare(
@@ -176,9 +155,7 @@ function prepare(
   const { row, parentTaskRun } = loaded;
   const values = { ...changedOnly(row, storedChanges(decision.changes)), state_id: state.id, updated: context.now };
   const kept = keepStateId(tools.workspaceId, row, state.id);
-  // The parent's states have ids of their own.
-  const circumstances = { ...context, ids: tools.ids };
-  const parent = followInParent(tools.workspaceId, row.id, state, decision.effects, parentTaskRun, circumstances);
+  const parent = parentUpdate(tools, row.id, { state, effects: decision.effects }, parentTaskRun, context.now);
   return { loaded, initial: context.initial, decision, state, values, kept, parent };
 }
 

@@ -4,13 +4,14 @@ import { insertRows } from "#db/bulk";
 import { isPassing, readJson } from "#db/database";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run, task_run_state_cache } from "#db/tables/task-run";
+import type { TaskRunRow } from "#db/rows/task-runs";
 import { readRecorded } from "#events/read-recorded";
 import { missingObject, unavailable } from "#lib/api-error";
 import { releaseLease } from "#objects/concurrency-limits/client";
 import { enqueueTaskRun } from "#objects/task-queue/client";
-import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/commit-flow-run";
+import { taskRunContext } from "#orchestration/context";
 import { decideTaskRun } from "#orchestration/decide";
-import type { TaskRunRow } from "#orchestration/loaded";
+import { updateTaskRun } from "#orchestration/statements";
 import { BackgroundTaskPolicy, CoreTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import type { Orchestrated } from "#orchestration/result";
@@ -77,7 +78,7 @@ async function propose(
     if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
     const landed = landedAmong(unknown, loaded.row);
     if (landed) return finish(tools, landed, progress);
-    const context = contextOf(tools, loaded, leaseId);
+    const context = taskRunContext(tools, loaded.row, { flowRun: loaded.flowRun, cached: loaded.cached, leaseId });
     const proposed = newState(proposal, context.now, tools.ids);
     let decision = decideTaskRun(policy, context, proposed);
     const need = needOf(decision);
@@ -188,23 +189,6 @@ function cacheLookup(workspaceId: string, proposal: StateProposal, now: number):
       where workspace_id = ${workspaceId} and cache_key = ${key} and (cache_expiration is null or cache_expiration > ${now})
       order by created desc limit 1`,
   ];
-}
-
-function contextOf(tools: Tools, { row, flowRun, cached }: Loaded, leaseId: string): TaskRunContext {
-  return {
-    kind: "task-run",
-    run: taskRunColumnsOf(row),
-    initial: presentStateOf(row),
-    flowRun,
-    cached,
-    slots: null,
-    leaseId,
-    now: tools.clock(),
-    ids: tools.ids,
-    apiVersion: tools.client.apiVersion,
-    clientVersion: tools.client.version,
-    random: tools.random,
-  };
 }
 
 /** Writes an attempt in one batch; `lost` where the run had changed since it was read. */

@@ -1,6 +1,6 @@
 /** After a commit: the work pools' objects learn of the runs that were made or changed. */
 import { noticeRuns } from "#objects/work-pool/client";
-import type { LoadedRow } from "#orchestration/loaded";
+import type { LoadedRow } from "#orchestration/load-flow-run";
 import { HOLDING_STATES } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";

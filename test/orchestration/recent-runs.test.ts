@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { Database } from "#db/database";
 import { noCost } from "#lib/cost";
-import { type LoadedFlowRun, loadFlowRun } from "#orchestration/loaded";
+import { type LoadedFlowRun, loadFlowRun } from "#orchestration/load-flow-run";
 import { forget, forgetDeployment, recall, remember } from "#orchestration/recent-runs";
 import { aFlowRun, WORKSPACE } from "../support/world";
 

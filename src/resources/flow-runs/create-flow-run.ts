@@ -13,30 +13,24 @@ import { flowRunStateEvent } from "#events/lifecycle";
 import { integrityConflict } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { randomName } from "#lib/names";
-import {
-  followInParent,
-  insertStates,
-  type ParentFollowing,
-  stateRow,
-  storedChanges,
-} from "#orchestration/commit-flow-run";
+import { flowRunContext } from "#orchestration/context";
 import { decideFlowRun } from "#orchestration/decide";
 import {
-  columnsOf,
+  CONTEXT_COLUMNS,
+  type ContextColumns,
   factsOf,
   joinedState,
   type LoadedFlowRun,
-  type LoadedRow,
-  SURROUNDINGS,
-  type TaskRunRow,
-} from "#orchestration/loaded";
+} from "#orchestration/load-flow-run";
 import { MinimalFlowPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import { remember } from "#orchestration/recent-runs";
 import { releaseSlots } from "#orchestration/secure-slots";
+import { insertStates, type ParentUpdate, parentUpdate, stateRow, storedChanges } from "#orchestration/statements";
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
-import type { FlowRunContext, FlowRunPolicy } from "#orchestration/transition";
+import type { FlowRunPolicy } from "#orchestration/transition";
 import { type FlowRunRow, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
+import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { each, list } from "#db/sql";
@@ -89,9 +83,9 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   const { labels, around } = await write(tools, births);
   if (births.some(({ row }) => (around.get(row.id)?.f_name ?? null) === null)) throw integrityConflict();
   const born = births.flatMap((birth) => {
-    const surroundings = around.get(birth.row.id);
+    const context = around.get(birth.row.id);
     const own = labels.get(birth.row.id);
-    return surroundings && own !== undefined ? [loadedOf(birth, surroundings, own)] : [];
+    return context && own !== undefined ? [loadedOf(birth, context, own)] : [];
   });
   await announce(tools, born);
   const runs = new Map(born.map((one) => [one.row.id, one.row]));
@@ -129,7 +123,7 @@ async function write(tools: Tools, births: readonly Birth[]) {
   const batch = [
     insertRuns(workspaceId, births),
     insertStates(births.map(({ row, state }) => stateRow(workspaceId, row.id, state))),
-    selectSurroundings(workspaceId, births),
+    selectContexts(workspaceId, births),
     ...births.flatMap(({ following }) => following.statements),
   ];
   for (let tries = 1; ; tries++) {
@@ -140,7 +134,7 @@ async function write(tools: Tools, births: readonly Birth[]) {
       const found = written[2]?.rows ?? [];
       return {
         labels: new Map(made.map((row) => [String(row["id"]), String(row["labels"])])),
-        around: new Map(found.map(({ run_id, ...row }) => [String(run_id), row as unknown as Surroundings])),
+        around: new Map(found.map(({ run_id, ...row }) => [String(run_id), row as unknown as ContextColumns])),
       };
     } catch (error) {
       if (tries >= WRITE_TRIES || !isPassing(error)) throw error;
@@ -160,30 +154,13 @@ interface Birth {
   row: FlowRunRow;
   state: State;
   parent: TaskRunRow | null;
-  following: ParentFollowing;
+  following: ParentUpdate;
 }
 
 /** A run that was written, with what is around it. */
 interface Born extends LoadedFlowRun {
   state: State;
 }
-
-/** What stands around a run, by name. */
-type Surroundings = Pick<
-  LoadedRow,
-  | "f_name"
-  | "f_tags"
-  | "d_name"
-  | "d_tags"
-  | "d_limit_id"
-  | "d_options"
-  | "d_reliability"
-  | "c_limit"
-  | "q_name"
-  | "p_id"
-  | "p_name"
-  | "p_type"
->;
 
 /** The task runs that stand for these subflows in their parents. */
 async function readParents(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Map<string, TaskRunRow>> {
@@ -201,7 +178,7 @@ function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRu
   const bare = bareRow(tools, draft, now);
   const decision = decideFlowRun(
     MinimalFlowPolicy,
-    contextOf(tools, bare),
+    flowRunContext(tools, bare, { now }),
     newState(draft.state ?? { type: "PENDING" }, now, tools.ids),
   );
   if (!decision.state) throw new Error("a first state was refused");
@@ -213,8 +190,7 @@ function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRu
     state_ids: JSON.stringify([state.id]),
   };
   const parent = (draft.parent_task_run_id && parents.get(draft.parent_task_run_id)) || null;
-  const { effects } = decision;
-  const following = followInParent(tools.workspaceId, row.id, state, effects, parent, contextOf(tools, row));
+  const following = parentUpdate(tools, row.id, { state, effects: decision.effects }, parent, now);
   return { row, state, parent, following };
 }
 
@@ -238,14 +214,14 @@ const RUN = columnLists(flow_run, {
     case when d.id is null then '{}' else json_object('prefect.deployment.id', d.id) end, v.value ->> '$.labels'))`,
 });
 
-function selectSurroundings(workspaceId: string, births: readonly Birth[]): SQL {
+function selectContexts(workspaceId: string, births: readonly Birth[]): SQL {
   const keys = births.map(({ row: { id, flow_id, deployment_id, work_queue_id } }) => ({
     id,
     flow_id,
     deployment_id,
     work_queue_id,
   }));
-  return sql`select v.value ->> '$.id' as run_id, ${SURROUNDINGS}
+  return sql`select v.value ->> '$.id' as run_id, ${CONTEXT_COLUMNS}
     from ${each(keys)} v
     left join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
@@ -254,7 +230,7 @@ function selectSurroundings(workspaceId: string, births: readonly Birth[]): SQL 
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id`;
 }
 
-function loadedOf({ row, state, parent }: Birth, around: Surroundings, labels: string): Born {
+function loadedOf({ row, state, parent }: Birth, around: ContextColumns, labels: string): Born {
   return { row: { ...row, labels, ...joinedState(state), ...around }, state, parentTaskRun: parent };
 }
 
@@ -296,23 +272,6 @@ function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
     start_time: null,
     end_time: null,
     total_run_time: 0,
-  };
-}
-
-function contextOf(tools: Tools, row: FlowRunRow): FlowRunContext {
-  return {
-    kind: "flow-run",
-    run: columnsOf(row),
-    initial: null,
-    deployment: null,
-    takenTimestamps: [],
-    slot: null,
-    leaseId: "",
-    now: row.created,
-    ids: tools.ids,
-    apiVersion: tools.client.apiVersion,
-    clientVersion: tools.client.version,
-    random: tools.random,
   };
 }
 
