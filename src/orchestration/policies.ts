@@ -1,4 +1,4 @@
-/** The policies: which rules are asked of a proposal, and in what order. The original's order. */
+/** The policies: lists of rules in the order in which they are asked, which is the original's. */
 import { bypassCancellingFlowRunsWithNoInfra } from "#orchestration/rules/bypass-cancelling-flow-runs-with-no-infra";
 import { cacheInsertion } from "#orchestration/rules/cache-insertion";
 import { cacheRetrieval } from "#orchestration/rules/cache-retrieval";
@@ -29,7 +29,7 @@ import { validateDeploymentConcurrencyAtRunning } from "#orchestration/rules/val
 import { waitForScheduledTime } from "#orchestration/rules/wait-for-scheduled-time";
 import type { FlowRunContext, Policy, TaskRunContext } from "#orchestration/transition";
 
-/** A flow run's state, proposed by a client. */
+/** For a flow run's state that a client proposes. */
 export const CoreFlowPolicy: Policy<FlowRunContext> = {
   name: "CoreFlowPolicy",
   rules: [
@@ -52,19 +52,19 @@ export const CoreFlowPolicy: Policy<FlowRunContext> = {
   ],
 };
 
-/** A flow run's state, forced. */
+/** For a flow run's state that is forced. */
 export const MinimalFlowPolicy: Policy<FlowRunContext> = {
   name: "MinimalFlowPolicy",
   rules: [preventResultDataLoss, bypassCancellingFlowRunsWithNoInfra],
 };
 
-/** A scheduled flow run, found to be late. */
+/** For a scheduled flow run that is late. */
 export const MarkLateRunsPolicy: Policy<FlowRunContext> = {
   name: "MarkLateRunsPolicy",
   rules: [ensureOnlyScheduledFlowsMarkedLate, enforceDeploymentConcurrencyOnLate],
 };
 
-/** A task run's state, proposed by a client. */
+/** For a task run's state that a client proposes. */
 export const CoreTaskPolicy: Policy<TaskRunContext> = {
   name: "CoreTaskPolicy",
   rules: [
@@ -81,7 +81,7 @@ export const CoreTaskPolicy: Policy<TaskRunContext> = {
   ],
 };
 
-/** A task run's state, told by a client that has decided for itself; slots are its own business. */
+/** For a task run's state that a client has decided and reports. It takes no slots: the client does that. */
 export const ClientSideTaskOrchestrationPolicy: Policy<TaskRunContext> = {
   name: "ClientSideTaskOrchestrationPolicy",
   rules: [
@@ -97,7 +97,7 @@ export const ClientSideTaskOrchestrationPolicy: Policy<TaskRunContext> = {
   ],
 };
 
-/** The state of a task that runs apart from any flow, in its own time. */
+/** For the state of a background task, which runs outside of any flow run. */
 export const BackgroundTaskPolicy: Policy<TaskRunContext> = {
   name: "BackgroundTaskPolicy",
   rules: [
@@ -115,7 +115,7 @@ export const BackgroundTaskPolicy: Policy<TaskRunContext> = {
   ],
 };
 
-/** A task run's state, forced. */
+/** For a task run's state that is forced. */
 export const MinimalTaskPolicy: Policy<TaskRunContext> = {
   name: "MinimalTaskPolicy",
   rules: [],

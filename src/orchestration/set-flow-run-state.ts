@@ -1,4 +1,5 @@
 /** A state is proposed for a flow run. If the run is CANCELLED by it, its children are cancelled too. */
+import { ApiError } from "#lib/api-error";
 import { cancelChildrenAfter } from "#orchestration/cancel-children";
 import { changeFlowRun, type FlowRunChangeOptions } from "#orchestration/change-flow-run";
 import type { Orchestrated } from "#orchestration/result";
@@ -15,4 +16,18 @@ export async function setFlowRunState(
   const result = await changeFlowRun(tools, flowRunId, proposal, options);
   cancelChildrenAfter(tools, flowRunId, result);
   return result;
+}
+
+/** Proposes a state for a flow run that may have been deleted since it was read; then nothing happens. */
+export async function setStateUnlessDeleted(
+  tools: Tools,
+  flowRunId: string,
+  proposal: StateProposal,
+  options: FlowRunChangeOptions,
+): Promise<void> {
+  try {
+    await setFlowRunState(tools, flowRunId, proposal, options);
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 404)) throw error;
+  }
 }

@@ -1,8 +1,7 @@
 /** A failed flow run that has retries left waits for its next try, in the same process. */
+import { SECOND } from "#lib/clock";
 import { isApiBefore, knowsPauses } from "#orchestration/predicates";
 import { statesOf, type FlowRunContext, type FlowRunPolicy, type Rule } from "#orchestration/transition";
-
-const MICROS_PER_SECOND = 1_000_000;
 
 export const retryFailedFlows: Rule<FlowRunContext> = {
   name: "RetryFailedFlows",
@@ -15,7 +14,7 @@ export const retryFailedFlows: Rule<FlowRunContext> = {
       // From here on a retry can only be asked for from outside.
       return { kind: "adjust", changes: { empirical_policy: { ...run.empirical_policy, retry_type: null } } };
     }
-    const scheduled_time = now + (delaySeconds ?? 0) * MICROS_PER_SECOND;
+    const scheduled_time = now + (delaySeconds ?? 0) * SECOND;
     const policy: FlowRunPolicy = {
       ...run.empirical_policy,
       resuming: false,

@@ -1,7 +1,6 @@
 /** A failed task run that has retries left, and may use them, waits for its next try. */
+import { SECOND } from "#lib/clock";
 import { statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
-
-const MICROS_PER_SECOND = 1_000_000;
 
 export const retryFailedTasks: Rule<TaskRunContext> = {
   name: "RetryFailedTasks",
@@ -11,7 +10,7 @@ export const retryFailedTasks: Rule<TaskRunContext> = {
     const { retries } = run.empirical_policy;
     if (proposed.state_details.retriable === false) return undefined;
     if (retries === null || retries === undefined || run.run_count > retries) return undefined;
-    const scheduled_time = now + Math.round(delayOf(run, random) * MICROS_PER_SECOND);
+    const scheduled_time = now + Math.round(delayOf(run, random) * SECOND);
     return {
       kind: "reject",
       state: {
