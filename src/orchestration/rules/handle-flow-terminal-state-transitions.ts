@@ -1,4 +1,7 @@
-/** A flow run leaves its end only to be run again, and not where a stored result would be lost; its pauses are then forgotten. */
+/**
+ * A flow run leaves a terminal state only to run again, and only if no stored result is lost. Its pauses are then
+ * forgotten.
+ */
 import { isCompletedWithResult, knowsPauses } from "#orchestration/predicates";
 import {
   ANY_STATE,

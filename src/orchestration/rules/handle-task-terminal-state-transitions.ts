@@ -1,4 +1,7 @@
-/** A task run leaves its end only to be run again, and not where its result is stored; its retries then count from the start. */
+/**
+ * A task run leaves a terminal state only to run again, and only if it has no stored result. Its run count then starts
+ * at 0.
+ */
 import { isCompletedWithResult } from "#orchestration/predicates";
 import {
   ANY_STATE,

@@ -1,6 +1,6 @@
 /**
- * A run of a deployment with a concurrency limit takes a slot before its infrastructure is made. The lease is renewed by
- * the client from then on. Where no slot is free, the run waits for one or is cancelled, as its deployment says.
+ * A run of a deployment with a concurrency limit takes a slot when it becomes PENDING, before its infrastructure is created.
+ * From then on the client renews the lease. If no slot is free, the run waits or becomes CANCELLED, as its deployment says.
  */
 import { SECOND } from "#lib/clock";
 import { anyStateBut, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";

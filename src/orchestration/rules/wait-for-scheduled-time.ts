@@ -15,7 +15,7 @@ export const waitForScheduledTime: Rule<RunContext> = {
   },
 };
 
-/** Prefect: `WaitForScheduledTime` rounds the micros apart from the seconds, so that half a second is none. */
+/** Prefect: `WaitForScheduledTime` rounds the microseconds alone, so that half a second becomes 0. */
 function roundHalfDown(seconds: number): number {
   return Math.ceil(seconds - 0.5);
 }
