@@ -8,7 +8,7 @@ import { emitEvents } from "#events/emit";
 import { flowRunStateEvent } from "#events/lifecycle";
 import { missingObject } from "#lib/api-error";
 import { changeRun, type Commit, type RunChange, type WritableDecision } from "#orchestration/change-run";
-import { deploymentFactsOf, flowRunContext } from "#orchestration/context";
+import { deploymentOf, flowRunContext } from "#orchestration/context";
 import { decideFlowRun } from "#orchestration/decide";
 import { factsOf, joinedState, type LoadedFlowRun, type LoadedRow, loadFlowRun } from "#orchestration/load-flow-run";
 import { CoreFlowPolicy, MinimalFlowPolicy } from "#orchestration/policies";
@@ -63,7 +63,7 @@ export function changeFlowRun(
     contextOf: ({ row }) =>
       flowRunContext(tools, row, {
         initial: stateOf(row),
-        deployment: deploymentFactsOf(row),
+        deployment: deploymentOf(row),
         leaseId: slots.leaseId,
       }),
     decide: (context, proposed) => decideFlowRun(force ? MinimalFlowPolicy : policy, context, proposed),
@@ -75,7 +75,7 @@ export function changeFlowRun(
   return changeRun(tools, change, proposal);
 }
 
-interface Decided {
+interface DecidedFlowRun {
   context: FlowRunContext;
   decision: WritableDecision<FlowRunContext>;
   more: readonly Statement[];
@@ -85,7 +85,7 @@ function commitOf(
   tools: Tools,
   slots: FlowRunSlots,
   { row, parentTaskRun }: LoadedFlowRun,
-  { context, decision, more }: Decided,
+  { context, decision, more }: DecidedFlowRun,
 ): Commit {
   const { workspaceId } = tools;
   const { state, changes, effects } = decision;

@@ -5,7 +5,7 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Ids, Micros } from "#lib/clock";
 import type { LoadedRow } from "#orchestration/load-flow-run";
 import type {
-  DeploymentFacts,
+  RunDeployment,
   FlowRunContext,
   FlowRunPolicy,
   RunContext,
@@ -99,7 +99,7 @@ function columnsOfEither(row: FlowRunRow | TaskRunRow): RunContext["run"] {
 const GRACE_PERIOD_SECONDS = 300;
 
 /** The deployment as rules see it; null for a run without a deployment. */
-export function deploymentFactsOf(row: LoadedRow): DeploymentFacts | null {
+export function deploymentOf(row: LoadedRow): RunDeployment | null {
   if (row.deployment_id === null || row.d_name === null) return null;
   const options = readOptionalJson<{
     collision_strategy?: "ENQUEUE" | "CANCEL_NEW";

@@ -37,7 +37,7 @@ export function decideTaskRun(
 }
 
 /** What a decision is made from, beside the proposed state. */
-interface Input<C extends RunContext> {
+interface DecisionInput<C extends RunContext> {
   readonly policy: Policy<C>;
   readonly transforms: readonly Transform<C>[];
   readonly context: C;
@@ -45,17 +45,17 @@ interface Input<C extends RunContext> {
   withChanges(changes: Changes<C>): C;
 }
 
-/** A decision while the rules are asked. */
-type Verdict = Pick<Decision<RunContext>, "status" | "state" | "reason" | "delaySeconds">;
+/** What the rules that were asked so far say of the proposed state. */
+type PolicyVerdict = Pick<Decision<RunContext>, "status" | "state" | "reason" | "delaySeconds">;
 
 /** A rule that was asked, the type of the state after its answer, and the columns and effects it wants. */
-interface Asked<C extends RunContext> {
+interface AskedRule<C extends RunContext> {
   readonly rule: Rule<C>;
   readonly type: StateType | null;
   readonly consequences: Consequences<C>;
 }
 
-function decide<C extends RunContext>(input: Input<C>, proposed: State): Decision<C> {
+function decide<C extends RunContext>(input: DecisionInput<C>, proposed: State): Decision<C> {
   const { verdict, asked } = askRules(input, proposed);
   if (verdict.state === null) return { ...verdict, changes: merged([]), effects: [] };
 
@@ -71,10 +71,13 @@ function decide<C extends RunContext>(input: Input<C>, proposed: State): Decisio
 }
 
 /** Asks the rules of the intended transition, in order, until one of them changes the type of the state. */
-function askRules<C extends RunContext>(input: Input<C>, proposed: State): { verdict: Verdict; asked: Asked<C>[] } {
+function askRules<C extends RunContext>(
+  input: DecisionInput<C>,
+  proposed: State,
+): { verdict: PolicyVerdict; asked: AskedRule<C>[] } {
   const from = input.context.initial?.type ?? null;
-  const asked: Asked<C>[] = [];
-  let verdict: Verdict = { status: "ACCEPT", state: proposed, reason: null, delaySeconds: null };
+  const asked: AskedRule<C>[] = [];
+  let verdict: PolicyVerdict = { status: "ACCEPT", state: proposed, reason: null, delaySeconds: null };
   for (const rule of input.policy.rules) {
     if (verdict.state?.type !== proposed.type) break;
     if (!rule.from.has(from) || !rule.to.has(proposed.type)) continue;
@@ -87,11 +90,11 @@ function askRules<C extends RunContext>(input: Input<C>, proposed: State): { ver
 }
 
 function verdictAfter<C extends RunContext>(
-  verdict: Verdict,
+  verdict: PolicyVerdict,
   state: State,
   ruling: Ruling<C>,
   { now, ids }: C,
-): Verdict {
+): PolicyVerdict {
   switch (ruling.kind) {
     case "adjust":
       return { ...verdict, state: amended(state, ruling) };
@@ -117,8 +120,8 @@ function inPlaceOf({ state_details: { transition_id } }: State, replacement: Sta
 
 /** Applies the transforms to the state, and adds to `consequences`. Returns the state to write. */
 function applyTransforms<C extends RunContext>(
-  input: Input<C>,
-  { state: proposed, status }: Verdict & { state: State },
+  input: DecisionInput<C>,
+  { state: proposed, status }: PolicyVerdict & { state: State },
   consequences: Consequences<C>[],
 ): State {
   let state = proposed;
@@ -146,7 +149,7 @@ function consequencesOf<C extends RunContext>(ruling: Ruling<C> | undefined): Co
 
 /** All changes in one object. A later change replaces an earlier one. */
 function merged<C extends RunContext>(consequences: readonly Consequences<C>[]): Changes<C> {
-  // Every property of Changes is optional, which the compiler cannot see while C is open.
+  // Every property of Changes is optional, which the compiler cannot see while C is verdict.
   return Object.assign({}, ...consequences.map((one) => one.changes)) as Changes<C>;
 }
 

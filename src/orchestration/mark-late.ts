@@ -10,7 +10,7 @@ import { each } from "#db/sql";
 /** How many runs are marked at the same time. */
 const LANES = 4;
 
-interface OverdueRun {
+interface UnstartedRun {
   id: string;
   due: Micros;
 }
@@ -23,14 +23,14 @@ interface OverdueRun {
 export async function markLate(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   if (flowRunIds.length === 0) return;
   const until = tools.clock() - tools.settings.services.late_runs.after_seconds * SECOND;
-  const overdue = await tools.db.rows<OverdueRun>(selectOverdue(tools.workspaceId, flowRunIds, until));
+  const overdue = await tools.db.rows<UnstartedRun>(selectOverdue(tools.workspaceId, flowRunIds, until));
   const waiting = overdue.values();
   // The lanes share one iterator, so that no lane is idle while runs wait.
   const lanes = await Promise.allSettled(Array.from({ length: LANES }, () => markEach(tools, waiting)));
   for (const lane of lanes) if (lane.status === "rejected") throw lane.reason;
 }
 
-async function markEach(tools: Tools, waiting: Iterable<OverdueRun>): Promise<void> {
+async function markEach(tools: Tools, waiting: Iterable<UnstartedRun>): Promise<void> {
   const failures: unknown[] = [];
   for (const run of waiting) {
     try {
@@ -42,7 +42,7 @@ async function markEach(tools: Tools, waiting: Iterable<OverdueRun>): Promise<vo
   if (failures.length > 0) throw failures.at(-1);
 }
 
-async function markOne(tools: Tools, { id, due }: OverdueRun): Promise<void> {
+async function markOne(tools: Tools, { id, due }: UnstartedRun): Promise<void> {
   const late = { type: "SCHEDULED", name: "Late", state_details: { scheduled_time: due } } as const;
   await setStateUnlessDeleted(tools, id, late, { policy: MarkLateRunsPolicy });
 }

@@ -103,12 +103,12 @@ function selectCached(workspaceId: string, proposal: StateProposal, now: Micros)
   ];
 }
 
-interface Decided {
+interface DecidedTaskRun {
   now: Micros;
   decision: WritableDecision<TaskRunContext>;
 }
 
-function commitOf(tools: Tools, slots: TaskRunSlots, row: TaskRunRow, decided: Decided): Commit {
+function commitOf(tools: Tools, slots: TaskRunSlots, row: TaskRunRow, decided: DecidedTaskRun): Commit {
   const { now, decision } = decided;
   const { state, changes, effects } = decision;
   const isAsLoaded = sql`state_id is ${row.state_id} and updated = ${row.updated}`;
@@ -134,7 +134,7 @@ function markBackground(tools: Tools, row: TaskRunRow, state: State): SQL {
       where workspace_id = ${tools.workspaceId} and id = ${row.id} and state_id = ${state.id}`;
 }
 
-function insertCached(tools: Tools, row: TaskRunRow, { now, decision: { state, effects } }: Decided): SQL[] {
+function insertCached(tools: Tools, row: TaskRunRow, { now, decision: { state, effects } }: DecidedTaskRun): SQL[] {
   const effect = effects.find((one) => one.kind === "insert-cache");
   if (!effect) return [];
   return [

@@ -61,7 +61,7 @@ export interface TaskRunColumns extends RunColumns {
 }
 
 /** What the rules see of a run's deployment. */
-export interface DeploymentFacts {
+export interface RunDeployment {
   readonly id: string;
   /** The concurrency limit that its runs share, or null. */
   readonly limit: { readonly id: string; readonly slots: number } | null;
@@ -111,7 +111,7 @@ export interface RunContext {
 export interface FlowRunContext extends RunContext {
   readonly kind: "flow-run";
   readonly run: Readonly<FlowRunColumns>;
-  readonly deployment: DeploymentFacts | null;
+  readonly deployment: RunDeployment | null;
   /** Timestamps that a new state must not have, in microseconds. */
   readonly takenTimestamps: readonly Micros[];
   /** The answer about the slot of the deployment's concurrency limit. */

@@ -2,7 +2,7 @@
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
 import type {
   Decision,
-  DeploymentFacts,
+  RunDeployment,
   FlowRunColumns,
   FlowRunContext,
   Rule,
@@ -23,7 +23,7 @@ export const LIMIT_ID = "00000000-0000-4000-8000-000000000010";
 export const DEPLOYMENT_ID = "00000000-0000-4000-8000-00000000000d";
 
 /** A deployment. By default it has a limit of two slots. */
-export function aDeployment(facts: Partial<DeploymentFacts> = {}): DeploymentFacts {
+export function aDeployment(facts: Partial<RunDeployment> = {}): RunDeployment {
   return {
     id: DEPLOYMENT_ID,
     limit: { id: LIMIT_ID, slots: 2 },
