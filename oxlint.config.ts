@@ -151,7 +151,7 @@ export default defineConfig({
       .map((layer) => ({ files: layer.files, rules: bans(layer) })),
     { files: ["src/lib/**", "src/wire/**"], rules: bans(layerOf("lib and wire"), { paths: [DRIZZLE] }) },
     {
-      files: ["src/orchestration/{rules,transforms}/**", "src/orchestration/{predicates,transition}.ts"],
+      files: ["src/orchestration/rules/**", "src/orchestration/{bookkeeping,predicates,transition}.ts"],
       rules: bans(layerOf("orchestration"), { except: [PURE], paths: [DRIZZLE] }),
     },
     ...slices.flatMap((layer) => {

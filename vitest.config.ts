@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 const TEST_MIGRATIONS = await readD1Migrations("migrations");
 
 /** Tests of what does no I/O. They share a worker: most of their time would go to starting one for each file. */
-const PURE = ["test/lib/**/*.test.ts", "test/orchestration/{rules/*,decide,recorded,transforms,tell-pools}.test.ts"];
+const PURE = ["test/lib/**/*.test.ts", "test/orchestration/{rules/*,bookkeeping,decide,recorded,tell-pools}.test.ts"];
 
 const project = (name: string, include: string[], exclude: string[], isolate: boolean) => ({
   plugins: [

@@ -1,57 +1,52 @@
-/** A run is cancelled with all that belongs to it: its task runs, and the subflows that it waits for. */
+/** The children of a cancelled flow run are cancelled too: its task runs and its subflows. */
 import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
+import { changeFlowRun } from "#orchestration/change-flow-run";
 import { moveTaskRuns } from "#orchestration/move-task-runs";
 import { onlyWhile } from "#orchestration/only-while";
 import { MinimalFlowPolicy } from "#orchestration/policies";
-import type { FlowRunContext, Policy } from "#orchestration/transition";
+import type { Orchestrated } from "#orchestration/result";
 import type { Tools } from "#tools";
-import { isTerminal, type StateProposal } from "#wire/state";
+import { isTerminal } from "#wire/state";
 
-/** How many subflows are read at a time, and how often; the sweep comes back to what is left. */
+/** How many subflows one select reads, and how many selects there are at most. The sweep finds the rest. */
 const AT_ONCE = 100;
 const ROUNDS = 1_000;
-/** How many subflows are told at the same moment. */
-const SUBFLOWS_TOLD_AT_ONCE = 10;
+/** How many subflows are cancelled at the same time. */
+const SUBFLOWS_AT_ONCE = 10;
 const MESSAGE = "The parent flow run was cancelled.";
-/** The types of those that have not ended, as a list in SQL. */
+/** The types of states that are not terminal, as a list in SQL. */
 export const UNENDED = sql.raw("('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')");
 
-/** How a state is proposed for a flow run: `setFlowRunState`, which itself calls what is here. */
-export type ProposeFlowRunState = (
-  tools: Tools,
-  flowRunId: string,
-  proposal: StateProposal,
-  options: { policy: Policy<FlowRunContext> },
-) => Promise<unknown>;
+/** Starts to cancel the children of a run that a change of state has made CANCELLED. */
+export function cancelChildrenAfter(tools: Tools, flowRunId: string, { state, written }: Orchestrated): void {
+  if (written && state?.type === "CANCELLED") tools.background(cancelChildren(tools, flowRunId));
+}
 
-/**
- * Cancels what has not ended of a run that is cancelled. Twice at once is as good as once: who has ended by then stays as
- * he is.
- */
-export async function cancelChildren(tools: Tools, flowRunId: string, propose: ProposeFlowRunState): Promise<void> {
+/** Cancels the children of a cancelled run that have not ended. A child that ends first keeps its state. May be repeated. */
+export async function cancelChildren(tools: Tools, flowRunId: string): Promise<void> {
   if (!tools.settings.services.cancellation_cleanup.enabled) return;
-  await cancelSubflows(tools, flowRunId, propose);
+  await cancelSubflows(tools, flowRunId);
   await moveTaskRuns(tools, flowRunId, { from: UNENDED, proposal: { type: "CANCELLED", message: MESSAGE } });
 }
 
 interface Subflow {
   id: string;
   deployment_id: string | null;
-  /** The place of the task run that stands for it, in the order of their index. */
+  /** The key of the parent's task run in the index by which subflows are read. */
   task_key: string;
   dynamic_key: string;
   task_id: string;
 }
 
-async function cancelSubflows(tools: Tools, flowRunId: string, propose: ProposeFlowRunState): Promise<void> {
+async function cancelSubflows(tools: Tools, flowRunId: string): Promise<void> {
   let last: Subflow | undefined;
   for (let round = 0; round < ROUNDS; round++) {
     const subflows = await tools.db.rows<Subflow>(selectSubflows(tools.workspaceId, flowRunId, last));
-    for (let from = 0; from < subflows.length; from += SUBFLOWS_TOLD_AT_ONCE) {
-      const some = subflows.slice(from, from + SUBFLOWS_TOLD_AT_ONCE);
-      await Promise.all(some.map((subflow) => cancelSubflow(tools, subflow, propose)));
+    for (let from = 0; from < subflows.length; from += SUBFLOWS_AT_ONCE) {
+      const some = subflows.slice(from, from + SUBFLOWS_AT_ONCE);
+      await Promise.all(some.map((subflow) => cancelSubflow(tools, subflow)));
     }
     if (subflows.length < AT_ONCE) return;
     last = subflows.at(-1);
@@ -59,8 +54,8 @@ async function cancelSubflows(tools: Tools, flowRunId: string, propose: ProposeF
 }
 
 /**
- * Subflows that have not ended, from the one on that was last: each is gone through once, also if it cannot be cancelled.
- * One with a deployment has a process of its own, which is told once, by Cancelling.
+ * Selects subflows that have not ended, after the `last` one: each is read once, even if it cannot be cancelled. A subflow
+ * with a deployment has a process of its own, to which it is enough to say CANCELLING once.
  */
 export function selectSubflows(workspaceId: string, flowRunId: string, last?: Subflow) {
   const rest = last
@@ -75,13 +70,13 @@ export function selectSubflows(workspaceId: string, flowRunId: string, last?: Su
     order by t.task_key, t.dynamic_key, t.id limit ${AT_ONCE}`;
 }
 
-async function cancelSubflow(tools: Tools, { id, deployment_id }: Subflow, propose: ProposeFlowRunState) {
+async function cancelSubflow(tools: Tools, { id, deployment_id }: Subflow): Promise<void> {
   const policy = onlyWhile(({ initial }) => initial !== null && !isTerminal(initial), MinimalFlowPolicy);
   const type = deployment_id === null ? "CANCELLED" : "CANCELLING";
   try {
-    await propose(tools, id, { type, message: MESSAGE }, { policy });
+    cancelChildrenAfter(tools, id, await changeFlowRun(tools, id, { type, message: MESSAGE }, { policy }));
   } catch (error) {
-    // The others are cancelled all the same, and the sweep comes back to this one.
+    // The other subflows are cancelled all the same, and the sweep finds this one.
     console.error(`subflow ${id} of a cancelled run was not cancelled`, error);
   }
 }

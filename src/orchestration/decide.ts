@@ -1,5 +1,5 @@
-/** The engine: asks a policy's rules about a proposal, then keeps the books for what will be written. Pure. */
-import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/policies";
+/** The engine: it asks the rules of a policy about a proposed state, then does the bookkeeping for the state to write. Pure. */
+import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/bookkeeping";
 import type {
   Amendments,
   Changes,
@@ -16,7 +16,7 @@ import type {
 } from "#orchestration/transition";
 import { newState, type State, type StateProposal, type StateType } from "#wire/state";
 
-/** What a policy says of a state proposed for a flow run. */
+/** The decision of a policy on a state that is proposed for a flow run. */
 export function decideFlowRun(
   policy: Policy<FlowRunContext>,
   context: FlowRunContext,
@@ -26,7 +26,7 @@ export function decideFlowRun(
   return decide({ policy, transforms: FLOW_RUN_TRANSFORMS, context, withChanges }, proposed);
 }
 
-/** What a policy says of a state proposed for a task run. */
+/** The decision of a policy on a state that is proposed for a task run. */
 export function decideTaskRun(
   policy: Policy<TaskRunContext>,
   context: TaskRunContext,
@@ -36,56 +36,65 @@ export function decideTaskRun(
   return decide({ policy, transforms: TASK_RUN_TRANSFORMS, context, withChanges }, proposed);
 }
 
-interface Case<C extends RunContext> {
+/** What a decision is made from, beside the proposed state. */
+interface DecisionInput<C extends RunContext> {
   readonly policy: Policy<C>;
   readonly transforms: readonly Transform<C>[];
   readonly context: C;
-  /** The context with its run as it is after these changes. */
+  /** The context, its run with these changes. */
   withChanges(changes: Changes<C>): C;
 }
 
-/** A decision while rules are still being asked. */
-type Verdict = Pick<Decision<RunContext>, "status" | "state" | "reason" | "delaySeconds">;
+/** What the rules that were asked so far say of the proposed state. */
+type PolicyVerdict = Pick<Decision<RunContext>, "status" | "state" | "reason" | "delaySeconds">;
 
-/** A rule that was asked, the type its answer left in place, and what it wants beside the state. */
-interface Asked<C extends RunContext> {
+/** A rule that was asked, the type of the state after its answer, and the columns and effects it wants. */
+interface AskedRule<C extends RunContext> {
   readonly rule: Rule<C>;
   readonly type: StateType | null;
-  readonly wanted: Consequences<C>;
+  readonly consequences: Consequences<C>;
 }
 
-function decide<C extends RunContext>(matter: Case<C>, proposed: State): Decision<C> {
-  const { verdict, asked } = askRules(matter, proposed);
+function decide<C extends RunContext>(input: DecisionInput<C>, proposed: State): Decision<C> {
+  const { verdict, asked } = askRules(input, proposed);
   if (verdict.state === null) return { ...verdict, changes: merged([]), effects: [] };
 
   const type = verdict.state.type;
-  const standing = asked.filter((one) => one.type === type);
-  const wanted = standing.map((one) => one.wanted);
-  const state = keepBooks(matter, { ...verdict, state: verdict.state }, wanted);
-  for (const { rule } of standing.toReversed()) {
+  const effective = asked.filter((one) => one.type === type);
+  const consequences = effective.map((one) => one.consequences);
+  const state = applyTransforms(input, { ...verdict, state: verdict.state }, consequences);
+  for (const { rule } of effective.toReversed()) {
     if (!rule.to.has(type)) continue;
-    wanted.push(rule.after?.(matter.withChanges(merged(wanted)), state) ?? {});
+    consequences.push(rule.after?.(input.withChanges(merged(consequences)), state) ?? {});
   }
-  return { ...verdict, state, changes: merged(wanted), effects: effectsOf(wanted) };
+  return { ...verdict, state, changes: merged(consequences), effects: effectsOf(consequences) };
 }
 
-/** Asks the rules of the intended transition, in order, until one of them changes its type. */
-function askRules<C extends RunContext>(matter: Case<C>, proposed: State): { verdict: Verdict; asked: Asked<C>[] } {
-  const from = matter.context.initial?.type ?? null;
-  const asked: Asked<C>[] = [];
-  let verdict: Verdict = { status: "ACCEPT", state: proposed, reason: null, delaySeconds: null };
-  for (const rule of matter.policy.rules) {
+/** Asks the rules of the intended transition, in order, until one of them changes the type of the state. */
+function askRules<C extends RunContext>(
+  input: DecisionInput<C>,
+  proposed: State,
+): { verdict: PolicyVerdict; asked: AskedRule<C>[] } {
+  const from = input.context.initial?.type ?? null;
+  const asked: AskedRule<C>[] = [];
+  let verdict: PolicyVerdict = { status: "ACCEPT", state: proposed, reason: null, delaySeconds: null };
+  for (const rule of input.policy.rules) {
     if (verdict.state?.type !== proposed.type) break;
     if (!rule.from.has(from) || !rule.to.has(proposed.type)) continue;
-    const context = matter.withChanges(merged(asked.map((one) => one.wanted)));
+    const context = input.withChanges(merged(asked.map((one) => one.consequences)));
     const ruling = rule.decide?.(context, verdict.state);
-    if (ruling) verdict = ruledUpon(verdict, verdict.state, ruling, context);
-    asked.push({ rule, type: verdict.state?.type ?? null, wanted: wantedBy(ruling) });
+    if (ruling) verdict = verdictAfter(verdict, verdict.state, ruling, context);
+    asked.push({ rule, type: verdict.state?.type ?? null, consequences: consequencesOf(ruling) });
   }
   return { verdict, asked };
 }
 
-function ruledUpon<C extends RunContext>(verdict: Verdict, state: State, ruling: Ruling<C>, { now, ids }: C): Verdict {
+function verdictAfter<C extends RunContext>(
+  verdict: PolicyVerdict,
+  state: State,
+  ruling: Ruling<C>,
+  { now, ids }: C,
+): PolicyVerdict {
   switch (ruling.kind) {
     case "adjust":
       return { ...verdict, state: amended(state, ruling) };
@@ -102,25 +111,25 @@ function ruledUpon<C extends RunContext>(verdict: Verdict, state: State, ruling:
   }
 }
 
-/** A state in the place of the proposed one answers the same proposal: sent again, that is known by its transition's id. */
+/** The state in the place of a proposed state has the proposal's transition id, by which a repeated proposal is recognised. */
 function inPlaceOf({ state_details: { transition_id } }: State, replacement: StateProposal): StateProposal {
   return transition_id
     ? { ...replacement, state_details: { ...replacement.state_details, transition_id } }
     : replacement;
 }
 
-/** Runs the transforms over the state, adding to what is wanted; returns the state as it is to be written. */
-function keepBooks<C extends RunContext>(
-  matter: Case<C>,
-  { state: proposed, status }: Verdict & { state: State },
-  wanted: Consequences<C>[],
+/** Applies the transforms to the state, and adds to `consequences`. Returns the state to write. */
+function applyTransforms<C extends RunContext>(
+  input: DecisionInput<C>,
+  { state: proposed, status }: PolicyVerdict & { state: State },
+  consequences: Consequences<C>[],
 ): State {
   let state = proposed;
-  for (const transform of matter.transforms) {
-    const entry = transform.apply(matter.withChanges(merged(wanted)), state, status);
+  for (const transform of input.transforms) {
+    const entry = transform.apply(input.withChanges(merged(consequences)), state, status);
     if (!entry) continue;
     state = amended(state, entry);
-    wanted.push(entry);
+    consequences.push(entry);
   }
   return state;
 }
@@ -134,16 +143,16 @@ function amended(state: State, { name, timestamp, details }: Amendments): State 
   };
 }
 
-function wantedBy<C extends RunContext>(ruling: Ruling<C> | undefined): Consequences<C> {
+function consequencesOf<C extends RunContext>(ruling: Ruling<C> | undefined): Consequences<C> {
   return ruling?.kind === "adjust" || ruling?.kind === "reject" ? ruling : {};
 }
 
-/** All changes as one, the later over the earlier. */
-function merged<C extends RunContext>(wanted: readonly Consequences<C>[]): Changes<C> {
-  // Every property of Changes is optional, which the compiler cannot see while C is open.
-  return Object.assign({}, ...wanted.map((one) => one.changes)) as Changes<C>;
+/** All changes in one object. A later change replaces an earlier one. */
+function merged<C extends RunContext>(consequences: readonly Consequences<C>[]): Changes<C> {
+  // Every property of Changes is optional, which the compiler cannot see while C is verdict.
+  return Object.assign({}, ...consequences.map((one) => one.changes)) as Changes<C>;
 }
 
-function effectsOf<C extends RunContext>(wanted: readonly Consequences<C>[]): Effect[] {
-  return wanted.flatMap((one) => one.effects ?? []);
+function effectsOf<C extends RunContext>(consequences: readonly Consequences<C>[]): Effect[] {
+  return consequences.flatMap((one) => one.effects ?? []);
 }

@@ -1,38 +1,36 @@
-/** Scheduled runs that were not started in time become Late. */
+/** Scheduled runs that have not started in time become Late. */
 import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
-import { ApiError } from "#lib/api-error";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { MarkLateRunsPolicy } from "#orchestration/policies";
-import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { setStateUnlessDeleted } from "#orchestration/set-flow-run-state";
 import type { Tools } from "#tools";
 import { each } from "#db/sql";
 
-const SECOND: Micros = 1_000_000;
-/** How many runs are marked side by side. */
+/** How many runs are marked at the same time. */
 const LANES = 4;
 
-interface OverdueRun {
+interface UnstartedRun {
   id: string;
   due: Micros;
 }
 
 /**
- * Marks those of these runs late that are overdue and have not been seen to yet: Scheduled by type and by name, for so
- * long as the settings say. Done twice, or twice at once, each is marked once. A run that cannot be marked does not keep
- * the others from it; the last such failure is thrown at the end.
+ * Makes those of these runs Late that are overdue by the time that the settings say, and whose state is still SCHEDULED with
+ * the name Scheduled. A repeated call, even at the same time, marks no run twice. If a run cannot be marked, the others are
+ * marked, and the last failure is thrown at the end.
  */
 export async function markLate(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   if (flowRunIds.length === 0) return;
   const until = tools.clock() - tools.settings.services.late_runs.after_seconds * SECOND;
-  const overdue = await tools.db.rows<OverdueRun>(selectOverdue(tools.workspaceId, flowRunIds, until));
+  const overdue = await tools.db.rows<UnstartedRun>(selectOverdue(tools.workspaceId, flowRunIds, until));
   const waiting = overdue.values();
-  // The lanes share what waits, so that none of them stands still while there is something to do.
+  // The lanes share one iterator, so that no lane is idle while runs wait.
   const lanes = await Promise.allSettled(Array.from({ length: LANES }, () => markEach(tools, waiting)));
   for (const lane of lanes) if (lane.status === "rejected") throw lane.reason;
 }
 
-async function markEach(tools: Tools, waiting: Iterable<OverdueRun>): Promise<void> {
+async function markEach(tools: Tools, waiting: Iterable<UnstartedRun>): Promise<void> {
   const failures: unknown[] = [];
   for (const run of waiting) {
     try {
@@ -44,14 +42,9 @@ async function markEach(tools: Tools, waiting: Iterable<OverdueRun>): Promise<vo
   if (failures.length > 0) throw failures.at(-1);
 }
 
-async function markOne(tools: Tools, { id, due }: OverdueRun): Promise<void> {
-  try {
-    const late = { type: "SCHEDULED", name: "Late", state_details: { scheduled_time: due } } as const;
-    await setFlowRunState(tools, id, late, { policy: MarkLateRunsPolicy });
-  } catch (error) {
-    // The run was deleted in the meantime.
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
-  }
+async function markOne(tools: Tools, { id, due }: UnstartedRun): Promise<void> {
+  const late = { type: "SCHEDULED", name: "Late", state_details: { scheduled_time: due } } as const;
+  await setStateUnlessDeleted(tools, id, late, { policy: MarkLateRunsPolicy });
 }
 
 function selectOverdue(workspaceId: string, ids: readonly string[], until: Micros) {

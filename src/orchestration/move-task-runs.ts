@@ -1,34 +1,35 @@
-/** Many task runs of a flow run come into a state together, without the rules that a forced transition passes over. */
+/** Many task runs of a flow run come into a state, by force: the minimal policy decides. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
 import { task_run } from "#db/tables/task-run";
 import { inHalves } from "#lib/halving";
-import { presentStateOf, taskRunColumnsOf, updateTaskRun } from "#orchestration/commit-flow-run";
+import { taskRunContext } from "#orchestration/context";
 import { decideTaskRun } from "#orchestration/decide";
 import { MinimalTaskPolicy } from "#orchestration/policies";
 import { releaseSlots } from "#orchestration/secure-slots";
+import { updateTaskRun } from "#orchestration/statements";
 import type { Changes, Effect, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { newState, type StateProposal } from "#wire/state";
 
-/** How many task runs are read and written at a time. */
+/** How many task runs one select reads and one batch writes. */
 const AT_ONCE = 100;
-/** How often: so many hold half a million task runs. */
+/** How many selects there are at most: enough for half a million task runs. */
 const ROUNDS = 5_000;
 
-/** Which task runs are meant, and what becomes of them. */
+/** Which task runs move, and into which state. */
 export interface Move {
-  /** The types of the states they are in, as a list in SQL. */
+  /** The types of their present states, as a list in SQL. */
   from: SQL;
   proposal: StateProposal;
-  /** Columns that change beside the state. */
+  /** Columns that change with the state. */
   changes?: Changes<TaskRunContext>;
 }
 
 /**
- * Moves the task runs of a flow run, going once through them. Each change names the state that it was decided on: who has
- * gone on by then stays as he is. A task run that cannot be moved does not keep the others from it.
+ * Moves task runs of a flow run; each is read once. A change names the state on which it was decided: a task run that has
+ * another state by then is left as it is. If a task run cannot be moved, that is logged, and the others are moved.
  */
 export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move): Promise<void> {
   let last: TaskRunRow | undefined;
@@ -46,7 +47,7 @@ export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move):
   }
 }
 
-/** Task runs in one of the states, without long values, in the order of their index, after the one that was last. */
+/** Selects task runs without long values, in the order of their index, after the `last` one. */
 export function selectTaskRuns(workspaceId: string, flowRunId: string, from: SQL, last?: TaskRunRow): SQL {
   const rest = last
     ? sql`and (task_key, dynamic_key, id) > (${last.task_key}, ${last.dynamic_key}, ${last.id})`
@@ -56,7 +57,7 @@ export function selectTaskRuns(workspaceId: string, flowRunId: string, from: SQL
     order by task_key, dynamic_key, id limit ${AT_ONCE}`;
 }
 
-/** A task run's change, and what it lets go of by it. */
+/** The change of a task run, and its effects. */
 interface Moved {
   id: string;
   statement: SQL;
@@ -66,24 +67,11 @@ interface Moved {
 function moved(tools: Tools, row: TaskRunRow, { proposal, changes: more }: Move): Moved[] {
   const now = tools.clock();
   try {
-    const context: TaskRunContext = {
-      kind: "task-run",
-      run: taskRunColumnsOf(row),
-      initial: presentStateOf(row),
-      flowRun: null,
-      cached: null,
-      slots: null,
-      leaseId: tools.ids.random(),
-      now,
-      ids: tools.ids,
-      apiVersion: null,
-      clientVersion: null,
-      random: tools.random,
-    };
+    const context = taskRunContext(tools, row, { now });
     const { state, changes, effects } = decideTaskRun(MinimalTaskPolicy, context, newState(proposal, now, tools.ids));
     if (!state) return [];
-    const isAsRead = sql`state_id is ${row.state_id}`;
-    const statement = updateTaskRun(tools.workspaceId, row, state, { ...changes, ...more }, isAsRead, now);
+    const isInSameState = sql`state_id is ${row.state_id}`;
+    const statement = updateTaskRun(tools.workspaceId, row, state, { ...changes, ...more }, isInSameState, now);
     return [{ id: row.id, statement, effects }];
   } catch (error) {
     console.error(`task run ${row.id} could not be moved`, error);
@@ -91,7 +79,7 @@ function moved(tools: Tools, row: TaskRunRow, { proposal, changes: more }: Move)
   }
 }
 
-/** Writes the changes in one batch; where that fails because of one of them, in halves. */
+/** Writes the changes in one batch. If one of them fails the batch, the batch is halved. */
 function write(tools: Tools, changes: readonly Moved[]): Promise<void> {
   return inHalves(
     changes,

@@ -1,7 +1,7 @@
-/** Proposals of the clock: they hold for the run as it was found, and not for what somebody made of it since. */
+/** A condition for a proposal that a sweep makes: the run must still be as the sweep found it. */
 import { ANY_STATE, type FlowRunContext, type Policy } from "#orchestration/transition";
 
-/** The policy, and before it the condition under which the proposal is made at all; otherwise nothing is written. */
+/** A policy that writes nothing unless `holds` is true of the run; then it is as `policy`. */
 export function onlyWhile(
   holds: (context: FlowRunContext) => boolean,
   policy: Policy<FlowRunContext>,

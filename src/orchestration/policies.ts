@@ -1,4 +1,4 @@
-/** The policies: which rules are asked of a proposal, and in what order. The original's order. */
+/** The policies: lists of rules in the order in which they are asked, which is the original's. */
 import { bypassCancellingFlowRunsWithNoInfra } from "#orchestration/rules/bypass-cancelling-flow-runs-with-no-infra";
 import { cacheInsertion } from "#orchestration/rules/cache-insertion";
 import { cacheRetrieval } from "#orchestration/rules/cache-retrieval";
@@ -27,26 +27,9 @@ import { secureTaskConcurrencySlots } from "#orchestration/rules/secure-task-con
 import { updateFlowRunTrackerOnTasks } from "#orchestration/rules/update-flow-run-tracker-on-tasks";
 import { validateDeploymentConcurrencyAtRunning } from "#orchestration/rules/validate-deployment-concurrency-at-running";
 import { waitForScheduledTime } from "#orchestration/rules/wait-for-scheduled-time";
-import { ensureFlowRunStateTimestampIsUnique } from "#orchestration/transforms/ensure-flow-run-state-timestamp-is-unique";
-import { incrementFlowRunCount } from "#orchestration/transforms/increment-flow-run-count";
-import { incrementRunTime } from "#orchestration/transforms/increment-run-time";
-import { incrementTaskRunCount } from "#orchestration/transforms/increment-task-run-count";
-import { releaseFlowConcurrencySlots } from "#orchestration/transforms/release-flow-concurrency-slots";
-import { releaseTaskConcurrencySlots } from "#orchestration/transforms/release-task-concurrency-slots";
-import { removeResumingIndicator } from "#orchestration/transforms/remove-resuming-indicator";
-import { setEndTime } from "#orchestration/transforms/set-end-time";
-import { setExpectedStartTime } from "#orchestration/transforms/set-expected-start-time";
-import { setNextScheduledStartTime } from "#orchestration/transforms/set-next-scheduled-start-time";
-import { setRunStateName } from "#orchestration/transforms/set-run-state-name";
-import { setRunStateTimestamp } from "#orchestration/transforms/set-run-state-timestamp";
-import { setRunStateType } from "#orchestration/transforms/set-run-state-type";
-import { setStartTime } from "#orchestration/transforms/set-start-time";
-import { updateSubflowParentTask } from "#orchestration/transforms/update-subflow-parent-task";
-import { updateSubflowStateDetails } from "#orchestration/transforms/update-subflow-state-details";
-import { updateFlowRunStateDetails, updateTaskRunStateDetails } from "#orchestration/transforms/update-state-details";
-import type { FlowRunContext, Policy, RunContext, TaskRunContext, Transform } from "#orchestration/transition";
+import type { FlowRunContext, Policy, TaskRunContext } from "#orchestration/transition";
 
-/** A flow run's state, proposed by a client. */
+/** For a flow run's state that a client proposes. */
 export const CoreFlowPolicy: Policy<FlowRunContext> = {
   name: "CoreFlowPolicy",
   rules: [
@@ -69,19 +52,19 @@ export const CoreFlowPolicy: Policy<FlowRunContext> = {
   ],
 };
 
-/** A flow run's state, forced. */
+/** For a flow run's state that is forced. */
 export const MinimalFlowPolicy: Policy<FlowRunContext> = {
   name: "MinimalFlowPolicy",
   rules: [preventResultDataLoss, bypassCancellingFlowRunsWithNoInfra],
 };
 
-/** A scheduled flow run, found to be late. */
+/** For a scheduled flow run that is late. */
 export const MarkLateRunsPolicy: Policy<FlowRunContext> = {
   name: "MarkLateRunsPolicy",
   rules: [ensureOnlyScheduledFlowsMarkedLate, enforceDeploymentConcurrencyOnLate],
 };
 
-/** A task run's state, proposed by a client. */
+/** For a task run's state that a client proposes. */
 export const CoreTaskPolicy: Policy<TaskRunContext> = {
   name: "CoreTaskPolicy",
   rules: [
@@ -98,7 +81,7 @@ export const CoreTaskPolicy: Policy<TaskRunContext> = {
   ],
 };
 
-/** A task run's state, told by a client that has decided for itself; slots are its own business. */
+/** For a task run's state that a client has decided and reports. It takes no slots: the client does that. */
 export const ClientSideTaskOrchestrationPolicy: Policy<TaskRunContext> = {
   name: "ClientSideTaskOrchestrationPolicy",
   rules: [
@@ -114,7 +97,7 @@ export const ClientSideTaskOrchestrationPolicy: Policy<TaskRunContext> = {
   ],
 };
 
-/** The state of a task that runs apart from any flow, in its own time. */
+/** For the state of a background task, which runs outside of any flow run. */
 export const BackgroundTaskPolicy: Policy<TaskRunContext> = {
   name: "BackgroundTaskPolicy",
   rules: [
@@ -132,39 +115,8 @@ export const BackgroundTaskPolicy: Policy<TaskRunContext> = {
   ],
 };
 
-/** A task run's state, forced. */
+/** For a task run's state that is forced. */
 export const MinimalTaskPolicy: Policy<TaskRunContext> = {
   name: "MinimalTaskPolicy",
   rules: [],
 };
-
-const COMMON_TRANSFORMS: readonly Transform<RunContext>[] = [
-  setRunStateType,
-  setRunStateName,
-  setRunStateTimestamp,
-  setStartTime,
-  setEndTime,
-  incrementRunTime,
-  setExpectedStartTime,
-  setNextScheduledStartTime,
-];
-
-/** Bookkeeping for every state of a flow run that is written, forced or not. */
-export const FLOW_RUN_TRANSFORMS: readonly Transform<FlowRunContext>[] = [
-  ensureFlowRunStateTimestampIsUnique,
-  ...COMMON_TRANSFORMS,
-  updateFlowRunStateDetails,
-  updateSubflowParentTask,
-  updateSubflowStateDetails,
-  incrementFlowRunCount,
-  removeResumingIndicator,
-  releaseFlowConcurrencySlots,
-];
-
-/** Bookkeeping for every state of a task run that is written, forced or not. */
-export const TASK_RUN_TRANSFORMS: readonly Transform<TaskRunContext>[] = [
-  ...COMMON_TRANSFORMS,
-  updateTaskRunStateDetails,
-  incrementTaskRunCount,
-  releaseTaskConcurrencySlots,
-];

@@ -1,10 +1,10 @@
-/** What more than one rule asks of a state or of a client. */
+/** Questions about a state or a client that more than one rule has. */
 import type { RunContext } from "#orchestration/transition";
 import type { State } from "#wire/state";
 
 /**
- * Whether a state's data is a result, or names one that was stored: any data but null and an object that says "unpersisted".
- * Prefect: `_has_persisted_result` takes a list, a text or a number for none, and runs what is complete once more.
+ * Whether a state's data is a result or names a stored result: all data but null and an object of the type "unpersisted".
+ * Prefect: for `_has_persisted_result` a list, a text or a number is no result, so that a complete run is run again.
  */
 export function hasPersistedResult({ data }: Pick<State, "data">): boolean {
   return data !== null && data !== undefined && !isUnpersisted(data);
@@ -14,22 +14,22 @@ function isUnpersisted(data: unknown): boolean {
   return typeof data === "object" && data !== null && "type" in data && data.type === "unpersisted";
 }
 
-/** The state as it is kept: what says that a result was not stored is shown once, in the answer to its proposal. */
+/** The state as it is stored. Data of the type "unpersisted" is not stored; only the answer to the proposal has it. */
 export function storedState(state: State): State {
   return isUnpersisted(state.data) ? { ...state, data: null } : state;
 }
 
-/** Whether the run is completed and its result can be read, so that it must not be run or overwritten carelessly. */
+/** Whether the state is COMPLETED with a result that can be read. Such a state must not be lost. */
 export function isCompletedWithResult(state: State): boolean {
   return state.type === "COMPLETED" && hasPersistedResult(state) && !isEmpty(state.data);
 }
 
-/** Prefect: an object without anything in it names no result. An empty list is one. */
+/** Prefect: an empty object names no result. An empty list is a result. */
 function isEmpty(data: unknown): boolean {
   return typeof data === "object" && data !== null && !Array.isArray(data) && Object.keys(data).length === 0;
 }
 
-/** Whether the client's API is older than 0.8.`patch`; one that does not say is of today. */
+/** Whether the client's API version is before 0.8.`patch`. A client that sends no version has the newest one. */
 export function isApiBefore({ apiVersion }: Pick<RunContext, "apiVersion">, patch: number): boolean {
   if (apiVersion === null) return false;
   const [major, minor, own] = apiVersion;
@@ -37,7 +37,7 @@ export function isApiBefore({ apiVersion }: Pick<RunContext, "apiVersion">, patc
   return minor < 8 || (minor === 8 && own < patch);
 }
 
-/** Whether the client knows pauses, which came with API version 0.8.4. */
+/** Whether the client knows pauses: since API version 0.8.4. */
 export function knowsPauses(context: Pick<RunContext, "apiVersion">): boolean {
   return !isApiBefore(context, 4);
 }
@@ -45,7 +45,7 @@ export function knowsPauses(context: Pick<RunContext, "apiVersion">): boolean {
 /** Prefect: MIN_CLIENT_VERSION_FOR_CONCURRENCY_LIMIT_LEASING. */
 const FIRST_WITH_LEASES = [3, 4, 11] as const;
 
-/** Whether the client renews the lease on its run's slot, as the stock one does since 3.4.11. */
+/** Whether the client renews the lease on the slot of its run, as Prefect's client does since 3.4.11. */
 export function renewsLeases({ clientVersion }: Pick<RunContext, "clientVersion">): boolean {
   const parts = clientVersion?.match(/^(\d+)\.(\d+)\.(\d+)(.*)$/);
   if (!parts) return false;

@@ -1,4 +1,4 @@
-/** What `set_state` answers. */
+/** The answer of `set_state`. */
 import { z } from "zod";
 import type { Decision, RunContext, SetStateStatus } from "#orchestration/transition";
 import { printState, type State, StateText } from "#wire/state";
@@ -18,16 +18,16 @@ export const OrchestrationResult = z
   })
   .meta({ id: "OrchestrationResult" });
 
-/** An orchestrated proposal: what was decided, and the state the run is in now. */
+/** The result of a proposal. */
 export interface Orchestrated {
   decision: Pick<Decision<RunContext>, "status" | "reason" | "delaySeconds">;
-  /** The written state, or the present one where nothing was written. */
+  /** The written state, or the run's present state if none was written. */
   state: State | null;
   /** Whether a state was written. */
   written: boolean;
 }
 
-/** The answer of `set_state`. */
+/** The body of the answer. */
 export function printResult({ decision, state }: Orchestrated) {
   return { state: state && printState(state), status: decision.status, details: printDetails(decision) };
 }
@@ -47,7 +47,7 @@ function printDetails({ status, reason, delaySeconds }: Orchestrated["decision"]
   }
 }
 
-/** Prefect: 201 where a state was written, 200 where the present one is shown. */
+/** Prefect: 201 if a state was written, or else 200. */
 export function statusOf(result: Orchestrated): 200 | 201 {
   return result.written ? 201 : 200;
 }

@@ -1,10 +1,10 @@
-/** Prefect: clients before API 0.8.3 expect a retried flow's failed task runs to wait for their retry as well. */
+/** Prefect: a client before API 0.8.3 expects that the failed task runs of a retried flow run become AwaitingRetry too. */
 import { sql } from "drizzle-orm";
 import type { Micros } from "#lib/clock";
 import { moveTaskRuns } from "#orchestration/move-task-runs";
 import type { Tools } from "#tools";
 
-/** Sets the failed task runs of a flow run to AwaitingRetry, and their counts back to none. */
+/** Makes the failed task runs of a flow run AwaitingRetry, and sets their run counts to 0. */
 export async function retryFailedTaskRuns(tools: Tools, flowRunId: string, scheduledTime: Micros): Promise<void> {
   await moveTaskRuns(tools, flowRunId, {
     from: sql.raw("('FAILED')"),

@@ -1,40 +1,41 @@
-/** The slots that one proposal for a flow run takes: those of its deployment's limit and of its work pool. */
+/** The slots that one proposal takes before its commit, and gives back if no written state uses them. */
+import { sql } from "drizzle-orm";
+import type { TaskRunRow } from "#db/rows/task-runs";
+import { task_run } from "#db/tables/task-run";
 import { releaseLease } from "#objects/concurrency-limits/client";
 import { takePoolSlot } from "#objects/work-pool/client";
-import type { LoadedFlowRun, LoadedRow } from "#orchestration/loaded";
-import { askForSlot, needOf } from "#orchestration/secure-slots";
-import { type Decision, type FlowRunContext, HOLDING_STATES, type SlotAnswer } from "#orchestration/transition";
+import type { Commit, DecideAgain, ProposalSlots } from "#orchestration/change-run";
+import type { LoadedFlowRun, LoadedRow } from "#orchestration/load-flow-run";
+import { askForSlot, askForTagSlots, needOf } from "#orchestration/secure-slots";
+import { shutOut } from "#orchestration/shut-out";
+import { type Decision, type FlowRunContext, HOLDING_STATES, type TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { STATE_TYPES, type StateType } from "#wire/state";
 
-/** How a decision is made again once an object has answered. */
-export interface Again {
-  isForced: boolean;
-  decideAgain: (slot: SlotAnswer) => Decision<FlowRunContext>;
-}
-
-export class RunSlots {
-  /** The id of the lease that the proposal may take, in however many tries. */
+/** The slots of a flow run: of its deployment's limit, and of its work pool and work queue. */
+export class FlowRunSlots implements ProposalSlots<FlowRunContext, LoadedFlowRun> {
+  /** The id of the lease that the proposal may take. It is the same in all tries. */
   readonly leaseId: string;
   private readonly tools: Tools;
   private readonly runId: string;
+  private readonly isForced: boolean;
   private hasLease = false;
   private hasPoolSlot = false;
 
-  constructor(tools: Tools, runId: string) {
+  constructor(tools: Tools, runId: string, isForced: boolean) {
     this.tools = tools;
     this.runId = runId;
+    this.isForced = isForced;
     this.leaseId = tools.ids.random();
   }
 
-  /** Takes what the decision needs; gives the decision that stands then. */
   async secure(
-    first: Decision<FlowRunContext>,
     { row }: LoadedFlowRun,
-    { isForced, decideAgain }: Again,
+    first: Decision<FlowRunContext>,
+    decideAgain: DecideAgain<FlowRunContext>,
   ): Promise<Decision<FlowRunContext>> {
     const decision = await this.secureDeployment(first, decideAgain);
-    if (isForced || decision.state?.type !== "PENDING" || HOLDING_STATES.has(typeOf(row))) return decision;
+    if (this.isForced || decision.state?.type !== "PENDING" || HOLDING_STATES.has(typeOf(row))) return decision;
     return (await this.takeOfPool(row))
       ? decision
       : aborted("The concurrency limit of the work pool or queue has been reached.");
@@ -42,15 +43,15 @@ export class RunSlots {
 
   private async secureDeployment(
     first: Decision<FlowRunContext>,
-    decideAgain: Again["decideAgain"],
+    decideAgain: DecideAgain<FlowRunContext>,
   ): Promise<Decision<FlowRunContext>> {
     const need = needOf(first);
     if (!need) return first;
-    // Known to be asked for before it is: an answer may be lost.
+    // Noted before the object is asked: the lease may be taken although the answer is lost.
     if (need.kind === "take-slot") this.hasLease = true;
-    const answer = await askForSlot(this.tools, this.runId, need);
-    if (need.kind === "take-slot") this.hasLease = answer === "granted";
-    return answer === "granted" ? first : decideAgain(answer);
+    const slot = await askForSlot(this.tools, this.runId, need);
+    if (need.kind === "take-slot") this.hasLease = slot === "granted";
+    return slot === "granted" ? first : decideAgain({ slot });
   }
 
   private async takeOfPool(row: LoadedRow): Promise<boolean> {
@@ -65,23 +66,19 @@ export class RunSlots {
     return this.hasPoolSlot;
   }
 
-  /** Notes that this was written: the slots are the run's. Says whether the pool's object knows all about it. */
+  /** Notes that the state is written: the run has the slots. Returns whether the work pool's object knows of the state. */
   use({ state }: Decision<FlowRunContext>): boolean {
     if (state?.state_details.deployment_concurrency_lease_id === this.leaseId) this.hasLease = false;
     return this.hasPoolSlot && state?.type === "PENDING";
   }
 
-  /** Leaves a lease to itself that may be the run's: it runs out, unless the run's client renews it. */
-  leave(): void {
-    this.hasLease = false;
-  }
-
   /**
-   * Gives back a lease that was taken and not used; if that fails it runs out. A pool's slot is not given back from here:
-   * somebody else may have put the run on its way meanwhile, and tells the pool. Otherwise its object looks for itself.
+   * Gives back an unused lease. If that fails, or if a commit may still be written, the lease expires unless the run's client
+   * renews it. The slot of a work pool is not given back: another proposal may have made the run PENDING. The pool's object
+   * hears of that one, or else reads the run from D1.
    */
-  async giveBackUnused(): Promise<void> {
-    if (!this.hasLease) return;
+  async giveBackUnused(unknown: readonly Commit[]): Promise<void> {
+    if (!this.hasLease || unknown.length > 0) return;
     try {
       await releaseLease(this.tools, this.leaseId);
     } catch (error) {
@@ -96,4 +93,69 @@ function typeOf({ state_type: type }: LoadedRow): StateType | null {
 
 function aborted(reason: string): Decision<FlowRunContext> {
   return { status: "ABORT", state: null, reason, delaySeconds: null, changes: {}, effects: [] };
+}
+
+/** How often a task run is read to make sure that no commit is written any more. */
+const MAX_TRIES = 40;
+
+/** The slots of a task run: of the limits on its tags. */
+export class TaskRunSlots implements ProposalSlots<TaskRunContext, unknown> {
+  /** The id of the lease that the proposal may take. It is the same in all tries. */
+  readonly leaseId: string;
+  private readonly tools: Tools;
+  private readonly runId: string;
+  private hasLease = false;
+
+  constructor(tools: Tools, runId: string) {
+    this.tools = tools;
+    this.runId = runId;
+    this.leaseId = tools.ids.random();
+  }
+
+  async secure(
+    _loaded: unknown,
+    first: Decision<TaskRunContext>,
+    decideAgain: DecideAgain<TaskRunContext>,
+  ): Promise<Decision<TaskRunContext>> {
+    const need = needOf(first);
+    if (!need) return first;
+    // Noted before the object is asked: the lease may be taken although the answer is lost.
+    this.hasLease = true;
+    const slots = await askForTagSlots(this.tools, this.runId, need);
+    this.hasLease = slots?.kind === "granted";
+    return this.hasLease ? first : decideAgain({ slots });
+  }
+
+  /** Notes that the state is written: the run has the slots. */
+  use(decision: Decision<TaskRunContext>): void {
+    if (needOf(decision)) this.hasLease = false;
+  }
+
+  /**
+   * Gives back an unused lease. If a commit may still be written, it is first kept from that; if that fails, the lease is the
+   * run's. A lease that is not given back ends with the run.
+   */
+  async giveBackUnused(unknown: readonly Commit[]): Promise<void> {
+    if (!this.hasLease) return;
+    if (unknown.length > 0 && !(await this.areShutOut(unknown))) return;
+    await releaseLease(this.tools, this.leaseId);
+  }
+
+  /** Whether none of the commits is written, and none can be written any more. */
+  private async areShutOut(unknown: readonly Commit[]): Promise<boolean> {
+    const { db, workspaceId } = this.tools;
+    try {
+      for (let tries = 1; tries <= MAX_TRIES; tries++) {
+        const [row] = await db.rows<TaskRunRow>(
+          sql`select * from ${task_run} where ${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${this.runId}`,
+        );
+        if (!row) return true;
+        if (unknown.some(({ decision }) => row.states.includes(decision.state.id))) return false;
+        if (await shutOut(this.tools, task_run, row)) return true;
+      }
+    } catch (error) {
+      console.error(`slots of task run ${this.runId} are left to it, for a state may be written yet`, error);
+    }
+    return false;
+  }
 }

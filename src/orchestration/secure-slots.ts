@@ -1,4 +1,4 @@
-/** The step between decision and commit: the objects are asked for the slots that a state needs. */
+/** Asks the ConcurrencyLimits object for the slots that a state needs, and gives slots back. */
 import {
   acquireLease,
   acquireSlots,
@@ -22,12 +22,12 @@ const NEEDS: ReadonlySet<string> = new Set<Need["kind"]>([
 
 const isNeed = (effect: Effect): effect is Need => NEEDS.has(effect.kind);
 
-/** What a decision needs before it may be written, or undefined. */
+/** The slot that a decision needs before it is written, or undefined. */
 export function needOf({ effects }: Pick<Decision<RunContext>, "effects">): Need | undefined {
   return effects.find(isNeed);
 }
 
-/** Asks for what a flow run's state needs. A lease that is asked for twice is the same one. */
+/** Asks for the slot that a flow run's state needs. A repeated call takes no second slot: the lease has the same id. */
 export async function askForSlot(tools: Tools, flowRunId: string, need: Need): Promise<SlotAnswer> {
   const holder = { type: "flow_run", id: flowRunId } as const;
   switch (need.kind) {
@@ -57,7 +57,7 @@ function slotAnswer(answer: AcquireAnswer): SlotAnswer {
 
 const TAG = "tag:";
 
-/** Takes a slot of the limit of each tag that has one, or of none. They are held until the run gives them back or has ended. */
+/** Takes a slot of the limit of each tag that has a limit, or takes none. The run has the slots until it gives them back or has ended. */
 export async function askForTagSlots(tools: Tools, taskRunId: string, need: Need): Promise<TagSlotAnswer> {
   if (need.kind !== "take-tag-slots") throw new Error("task runs take slots of tags only");
   const answer = await acquireSlots(tools, {
@@ -73,8 +73,8 @@ export async function askForTagSlots(tools: Tools, taskRunId: string, need: Need
 }
 
 /**
- * Gives back what a state that was written let go of. An object that cannot be told finds out by itself: leases run out, and
- * those without an end are ended with their holders.
+ * Gives back the slots that the effects of a written state release. A failure is logged: a lease expires by itself, and the
+ * ConcurrencyLimits object ends a lease without an end when it sees that the run has ended.
  */
 export async function releaseSlots(tools: Tools, runId: string, effects: readonly Effect[]): Promise<void> {
   const releases = effects.flatMap((effect): Promise<unknown>[] => {

@@ -1,4 +1,4 @@
-/** Keeps a commit whose outcome is unknown from landing after the answer that it was not written. */
+/** Keeps a commit whose outcome is unknown from being written after the answer that it was not written. */
 import { sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import type { flow_run } from "#db/tables/flow-run";
@@ -6,16 +6,17 @@ import type { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
 import type { Tools } from "#tools";
 
-/** What commits name of the row that they were decided on. */
-interface ReadRow {
+/** The columns of a run's row that a commit names. */
+export interface ReadRow {
   id: string;
   state_id: string | null;
   updated: Micros;
 }
 
 /**
- * Changes a run's `updated`, so that a commit that was decided on the row as it was read can land no more. False where that
- * is not certain: the row has changed since, perhaps by such a commit, or D1 failed once more. Then the row is to be read anew.
+ * Changes a run's `updated`, so that D1 can no longer write a commit that names the row as it was read. Returns false where
+ * that is not certain: the row has changed since it was read, perhaps by such a commit, or D1 failed again. Then the row must
+ * be read again.
  */
 export async function shutOut(
   tools: Tools,

@@ -1,22 +1,19 @@
-/** Runs of schedules that nobody began in time, and that their schedule does not want any more, are cancelled as Skipped. */
+/** Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule says so. */
 import { type SQL, sql } from "drizzle-orm";
 import { jsonValue } from "#db/json-column";
 import { deployment_schedule } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
-import { ApiError } from "#lib/api-error";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { onlyWhile } from "#orchestration/only-while";
 import { CoreFlowPolicy } from "#orchestration/policies";
-import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { setStateUnlessDeleted } from "#orchestration/set-flow-run-state";
 import type { FlowRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { LEAST_WINDOW_SECONDS, type MissedRuns } from "#wire/missed-runs";
 import { each } from "#db/sql";
 
-const SECOND: Micros = 1_000_000;
-
-/** A missed run that is to be skipped. */
+/** A missed run that becomes Skipped. */
 export interface MissedRun {
   id: string;
   due: Micros;
@@ -24,17 +21,17 @@ export interface MissedRun {
   window_seconds: number;
 }
 
-/** The columns of a `MissedRun`, of the run `r` and its schedule `s`. */
+/** The columns of a `MissedRun` in SQL, over the run `r` and its schedule `s`. */
 export const MISSED_RUN = sql`r.id, r.next_scheduled_start_time as due,
   ${jsonValue("s.missed_runs", "$.policy")} as policy, ${jsonValue("s.missed_runs", "$.window_seconds")} as window_seconds`;
 
-/** Joins the schedule `s` that made the run `r`, where it has a policy of its own. */
+/** Joins the schedule `s` that created the run `r`, if the schedule has a policy for missed runs. */
 export const JOIN_SCHEDULE = sql`join ${deployment_schedule} s on s.workspace_id = r.workspace_id
   and s.deployment_id = r.deployment_id and s.id = ${jsonValue("r.created_by", "$.id")} and s.missed_runs is not null`;
 
 /**
- * Whether the run `r` of the schedule `s` is to be skipped: overdue by more than the window, not begun, and under `latest`
- * with a newer one that is due as well, whatever became of that.
+ * The condition that the run `r` of the schedule `s` becomes Skipped: it is overdue by more than the window, and it has never
+ * run. With the policy `latest`, a later run of the schedule must be due too, in whatever state that run is.
  */
 export function isMissed(now: Micros): SQL {
   return sql`r.auto_scheduled = 1 and r.state_type = 'SCHEDULED' and r.state_name <> 'AwaitingConcurrencySlot' and r.run_count = 0
@@ -46,7 +43,7 @@ export function isMissed(now: Micros): SQL {
         and n.expected_start_time > r.expected_start_time and ${jsonValue("n.created_by", "$.id")} = s.id))`;
 }
 
-/** What a poll knows of a run that it is about to hand out. */
+/** What a poll knows of a run that it has read. */
 interface Offered {
   id: string;
   auto_scheduled: number;
@@ -55,8 +52,8 @@ interface Offered {
 }
 
 /**
- * The runs without those that are to be skipped, which are skipped. So what became due while no clock was running is not
- * handed out before the sweep has seen it. Costs nothing unless one is long overdue.
+ * Makes the missed ones among the runs Skipped, and returns the others. So a poll gives no missed run to a worker, even
+ * before the sweep has seen that run. Reads nothing unless a run is long overdue.
  */
 export async function withoutMissed<Run extends Offered>(tools: Tools, runs: readonly Run[]): Promise<Run[]> {
   const now = tools.clock();
@@ -78,7 +75,7 @@ export async function withoutMissed<Run extends Offered>(tools: Tools, runs: rea
   return runs.filter(({ id }) => !gone.has(id));
 }
 
-/** A run that cannot be skipped now is the sweep's business; it keeps nobody from the other runs. */
+/** A failure is logged: the sweep finds the run again, and the poll goes on with the other runs. */
 async function skipOrLog(tools: Tools, run: MissedRun): Promise<void> {
   try {
     await skipRun(tools, run);
@@ -93,20 +90,15 @@ function selectMissedAmong(workspaceId: string, ids: readonly string[], now: Mic
     where ${isMissed(now)}`;
 }
 
-/** Somebody may have begun it since. */
-const whileWaiting = onlyWhile(
+/** The run may have started since it was read. */
+const unlessStarted = onlyWhile(
   ({ initial, run }: FlowRunContext) => initial?.type === "SCHEDULED" && run.run_count === 0,
   CoreFlowPolicy,
 );
 
-/** Cancels a missed run, unless somebody began it. Done twice, it is done once. */
+/** Makes a missed run Skipped, unless the run has started. May be repeated. */
 export async function skipRun(tools: Tools, { id, due, policy, window_seconds: window }: MissedRun): Promise<void> {
   const reason = policy === "latest" ? "and a later run of its schedule is due" : "and its schedule skips missed runs";
   const message = `It was due at ${printTime(due)}, was not begun within ${window} seconds, ${reason}.`;
-  try {
-    await setFlowRunState(tools, id, { type: "CANCELLED", name: "Skipped", message }, { policy: whileWaiting });
-  } catch (error) {
-    // The run was deleted in the meantime.
-    if (!(error instanceof ApiError && error.status === 404)) throw error;
-  }
+  await setStateUnlessDeleted(tools, id, { type: "CANCELLED", name: "Skipped", message }, { policy: unlessStarted });
 }

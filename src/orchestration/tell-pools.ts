@@ -1,12 +1,12 @@
-/** After a commit: the work pools' objects learn of the runs that were made or changed. */
+/** After a commit, the WorkPool objects are told of the runs that were created or changed. */
 import { noticeRuns } from "#objects/work-pool/client";
-import type { LoadedRow } from "#orchestration/loaded";
+import type { LoadedRow } from "#orchestration/load-flow-run";
 import { HOLDING_STATES } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
 import type { LiveRun } from "#objects/work-pool/messages";
 
-/** What a pool's object must know of a run as it stands; null for a run without a pool. */
+/** What a WorkPool object knows of a run; null for a run without a work pool. */
 export function liveRunOf(row: LoadedRow, type: StateType): LiveRun | null {
   if (row.work_queue_id === null || row.p_id === null || row.p_name === null) return null;
   return {
@@ -19,12 +19,12 @@ export function liveRunOf(row: LoadedRow, type: StateType): LiveRun | null {
   };
 }
 
-/** Whether a pool has to hear of a run that went from one type to another: not where it holds its slot just as before. */
+/** Whether a work pool is told of a change from one type to another: not if the run has a slot before and after it. */
 export function isNewsToPool(from: StateType | null, to: StateType): boolean {
   return !HOLDING_STATES.has(from) || !HOLDING_STATES.has(to);
 }
 
-/** Tells the pools. An object that cannot be told repairs itself from D1, and what was committed stands all the same. */
+/** Tells the WorkPool objects. A failure is logged: the object finds the runs in D1 later. */
 export async function tellPools(tools: Tools, runs: readonly LiveRun[]): Promise<void> {
   if (runs.length === 0) return;
   try {

@@ -1,4 +1,4 @@
-/** What rules are made of: the context they look at, what they may answer, and what they may want done. Pure. */
+/** What a rule is: the context that it sees, the rulings that it may make, and the effects that it may want. Pure. */
 import type { Ids, Micros } from "#lib/clock";
 import {
   STATE_TYPES,
@@ -9,7 +9,7 @@ import {
   type StateType,
 } from "#wire/state";
 
-/** A policy of a flow run, as its row holds it (JSON). Unknown keys are kept. */
+/** The empirical policy of a flow run, as its row has it (JSON). Unknown keys are kept. */
 export interface FlowRunPolicy {
   max_retries?: number;
   retry_delay_seconds?: number;
@@ -20,7 +20,7 @@ export interface FlowRunPolicy {
   retry_type?: "in_process" | "reschedule" | null;
 }
 
-/** A policy of a task run, as its row holds it (JSON). */
+/** The empirical policy of a task run, as its row has it (JSON). */
 export interface TaskRunPolicy {
   max_retries?: number;
   retry_delay_seconds?: number;
@@ -29,7 +29,7 @@ export interface TaskRunPolicy {
   retry_jitter_factor?: number | null;
 }
 
-/** The columns that rules of both kinds of run read and set. Times in microseconds. */
+/** The columns that the rules of flow runs and of task runs read and set. Times are in microseconds. */
 export interface RunColumns {
   readonly id: string;
   state_type: StateType | null;
@@ -60,72 +60,72 @@ export interface TaskRunColumns extends RunColumns {
   empirical_policy: TaskRunPolicy;
 }
 
-/** The deployment's part in a decision. */
-export interface DeploymentFacts {
+/** What the rules see of a run's deployment. */
+export interface RunDeployment {
   readonly id: string;
   /** The concurrency limit that its runs share, or null. */
   readonly limit: { readonly id: string; readonly slots: number } | null;
   readonly collision_strategy: "ENQUEUE" | "CANCEL_NEW";
-  /** How long a slot is kept for a run whose client has not renewed its lease yet. */
+  /** How long a lease lasts that its client has not renewed yet. */
   readonly grace_period_seconds: number;
   /** Whether a run that is running may not be started a second time. */
   readonly exactly_once: boolean;
 }
 
 /**
- * What the object of the concurrency limits said to what a decision asked of it: `null` before it was asked, `none` where
- * nothing limits the run after all.
+ * The answer of the ConcurrencyLimits object about the slot of a deployment's limit: `null` before it was asked, `none` if no
+ * limit applies to the run.
  */
 export type SlotAnswer = "granted" | "full" | "none" | null;
 
-/** The same for the limits on a task run's tags; refused, it says which are full or too small, and when to ask again. */
+/** Its answer about the slots of tags' limits: `null` before it was asked. A refusal names the tags, and when to ask again. */
 export type TagSlotAnswer =
   | { readonly kind: "granted" }
   | { readonly kind: "full"; readonly tags: readonly string[]; readonly retry_after_seconds: number }
   | { readonly kind: "too small"; readonly tags: readonly string[] }
   | null;
 
-/** The enclosing flow run, as rules for task runs see it. */
+/** The flow run of a task run, as the rules for task runs see it. */
 export interface EnclosingFlowRun {
   readonly id: string;
   readonly run_count: number;
   readonly state: State | null;
 }
 
-/** What every rule can look at, whatever kind the run is of. */
+/** What every rule sees, of a flow run or a task run. */
 export interface RunContext {
   readonly run: Readonly<RunColumns>;
   readonly initial: State | null;
   readonly now: Micros;
   readonly ids: Ids;
-  /** The client's API version as [major, minor, patch]; null where it did not say. */
+  /** The client's API version as [major, minor, patch]; null if the client did not send it. */
   readonly apiVersion: readonly [number, number, number] | null;
-  /** The client's version, e.g. `3.8.8`, from its User-Agent; null where it is another program. */
+  /** The version of a Prefect client, e.g. `3.8.8`, from its User-Agent; null for another program. */
   readonly clientVersion: string | null;
   readonly random: () => number;
-  /** The id of the lease that this proposal may take; the same however often it is decided. */
+  /** The id of the lease that the proposal may take. It is the same each time the proposal is decided. */
   readonly leaseId: string;
 }
 
-/** All that a rule for flow runs may look at, loaded before it runs. */
+/** All that a rule for flow runs sees. It is loaded before the rule is asked. */
 export interface FlowRunContext extends RunContext {
   readonly kind: "flow-run";
   readonly run: Readonly<FlowRunColumns>;
-  readonly deployment: DeploymentFacts | null;
-  /** Timestamps of the run's states so far, in microseconds. */
+  readonly deployment: RunDeployment | null;
+  /** Timestamps that a new state must not have, in microseconds. */
   readonly takenTimestamps: readonly Micros[];
-  /** Of the slot of the deployment's concurrency limit. */
+  /** The answer about the slot of the deployment's concurrency limit. */
   readonly slot: SlotAnswer;
 }
 
-/** All that a rule for task runs may look at, loaded before it runs. */
+/** All that a rule for task runs sees. It is loaded before the rule is asked. */
 export interface TaskRunContext extends RunContext {
   readonly kind: "task-run";
   readonly run: Readonly<TaskRunColumns>;
   readonly flowRun: EnclosingFlowRun | null;
-  /** The state that the cache holds for the proposal's cache key, if it asked for one. */
+  /** The state that the cache has for the proposal's cache key. */
   readonly cached: State | null;
-  /** Of the slots of the limits on the run's tags. */
+  /** The answer about the slots of the limits on the run's tags. */
   readonly slots: TagSlotAnswer;
 }
 
@@ -133,20 +133,20 @@ export interface TaskRunContext extends RunContext {
 export type SetStateStatus = "ACCEPT" | "REJECT" | "ABORT" | "WAIT";
 
 /**
- * What a rule needs before the state may be written. It is asked for once all rules have spoken, so that nothing is taken
- * for a state that is refused; if the answer is not `granted`, the proposal is decided again with it.
+ * What a rule needs before the state is written. The slot is asked for after all rules were asked, so that no slot is taken
+ * for a refused state. If the answer is not `granted`, the proposal is decided again with the answer.
  */
 export type Need =
   | { kind: "take-slot"; limit_id: string; lease_id: string; seconds: number }
-  /** A slot that the run holds, or, where its lease has run out, a free one under the same lease. */
+  /** The slot that the run has, or, if its lease has expired, a free slot under the same lease. */
   | { kind: "keep-slot"; limit_id: string; lease_id: string; seconds: number }
-  /** Only a look: `full` where no slot is free. */
+  /** Takes no slot. The answer is `full` if no slot is free. */
   | { kind: "see-slots"; limit_id: string; slots: number }
-  /** The client cannot renew the lease; it lasts until the run has ended. */
+  /** Makes a lease last until the run has ended, for a client that cannot renew it. */
   | { kind: "keep-slot-without-end"; lease_id: string }
   | { kind: "take-tag-slots"; tags: readonly string[]; lease_id: string };
 
-/** What a rule wants done by the one who applies the decision; no rule does it itself. */
+/** What a rule wants to be done for its decision. No rule does it itself. */
 export type Effect =
   | Need
   | { kind: "release-slot"; lease_id: string }
@@ -166,16 +166,16 @@ type FixedColumn =
   | "flow_run_id"
   | "tags";
 
-/** Changes of columns, merged into the run in the order of the rules. */
+/** New values of columns. They are merged into the run in the order of the rules. */
 export type Changes<C extends RunContext> = Partial<Omit<C["run"], FixedColumn>>;
 
-/** Columns and effects that go along with a state. */
+/** The columns and effects that belong to a state. */
 export interface Consequences<C extends RunContext> {
   changes?: Changes<C>;
   effects?: readonly Effect[];
 }
 
-/** What may still be set on a state before it is written. */
+/** What may be changed in a state before it is written. */
 export interface Amendments {
   name?: string;
   timestamp?: Micros;
@@ -184,10 +184,11 @@ export interface Amendments {
 }
 
 /**
- * What a rule says of a proposal. Nothing said (`undefined`) lets it pass unchanged.
- * - `adjust`: it passes with another name or details, or with columns or effects beside it.
- * - `reject`: another state is written in its place; `null` writes nothing and shows the present state.
- * - `wait`: nothing is written, come back after a delay. - `abort`: nothing is written, give up.
+ * The ruling of a rule on a proposed state; `undefined` accepts the state as it is.
+ * - `adjust` accepts the state with another name or details, or with columns or effects.
+ * - `reject` writes another state in its place; with `null` nothing is written, and the answer has the present state.
+ * - `wait` writes nothing: the client proposes again after a delay.
+ * - `abort` writes nothing: the client gives up.
  */
 export type Ruling<C extends RunContext> =
   | ({ kind: "adjust" } & Amendments & Consequences<C>)
@@ -195,33 +196,36 @@ export type Ruling<C extends RunContext> =
   | { kind: "wait"; delaySeconds: number; reason: string }
   | { kind: "abort"; reason: string };
 
-/** States that a rule governs: a set of types, `null` standing for no state at all. */
+/** Types of states; `null` is a run that has no state yet. */
 export type States = ReadonlySet<StateType | null>;
 
-/** Every type, and no state at all. */
+/** Every type, and a run that has no state yet. */
 export const ANY_STATE: States = new Set<StateType | null>([...STATE_TYPES, null]);
 
-/** The types a run does not leave by itself. */
+/** The types at which a run has ended. */
 export const TERMINAL_STATES: States = new Set<StateType | null>(TERMINAL_TYPES);
 
-/** The types in which a run holds its slots: of its work pool, and of its deployment's limit. */
+/** The types that a run cannot take after a terminal state: it can neither stop again nor crash. */
+export const NEVER_AFTER_TERMINAL: States = new Set<StateType | null>(["CANCELLING", "PAUSED", "CRASHED"]);
+
+/** The types in which a flow run has a slot of its work pool and of its deployment's limit. */
 export const HOLDING_STATES: States = new Set<StateType | null>(["PENDING", "RUNNING", "CANCELLING"]);
 
-/** The types named, as rules write them. */
+/** These types. */
 export function statesOf(...types: readonly StateType[]): States {
   return new Set<StateType | null>(types);
 }
 
-/** Every type but those named, and no state at all. */
+/** Every type but these, and a run that has no state yet. */
 export function anyStateBut(...types: readonly StateType[]): States {
   return ANY_STATE.difference(statesOf(...types));
 }
 
 /**
- * One rule: a name (the original's), the transitions it governs and a pure function over the context.
- * It is chosen by the intended transition (the run's state, the proposed one) and asked only while that is still the
- * transition: once a rule has put another type or nothing in its place, the rest of the list is not asked, and what
- * the rules before it wanted beside the state (columns, effects) is dropped.
+ * A rule: its name (the original's), the transitions that it governs, and pure functions of the context. A rule is asked if
+ * it governs the intended transition, which is from the run's state to the proposed state. After a rule has changed the type
+ * of the proposed state, or refused to write one, the rules after it are not asked, and the columns and effects that the
+ * rules before it want are dropped.
  */
 export interface Rule<C extends RunContext> {
   readonly name: string;
@@ -229,19 +233,19 @@ export interface Rule<C extends RunContext> {
   readonly to: States;
   decide?(context: C, proposed: State): Ruling<C> | undefined;
   /**
-   * What follows once the state stands, seen after all bookkeeping; the last rule of the list comes first.
-   * Not asked of a rule that put a state in place which it does not govern, or where nothing is written.
+   * Adds columns and effects for the state to write, after all bookkeeping. The last rule of the list is asked first. A rule
+   * is not asked if it does not govern the type of that state.
    */
   after?(context: C, written: State): Consequences<C> | undefined;
 }
 
-/** Bookkeeping for the state that will be written, whatever rules said; asked in order, on the run with all changes so far. */
+/** A piece of bookkeeping for each written state. It sees the run with the changes of the rules and transforms before it. */
 export interface Transform<C extends RunContext> {
   readonly name: string;
   apply(context: C, proposed: State, status: SetStateStatus): (Amendments & Consequences<C>) | undefined;
 }
 
-/** The whole answer of a policy. `state` is what is to be written, or null where nothing is. */
+/** The decision of a policy. `state` is the state to write; null if none is written. */
 export interface Decision<C extends RunContext> {
   readonly status: SetStateStatus;
   readonly state: State | null;
@@ -252,7 +256,7 @@ export interface Decision<C extends RunContext> {
   readonly effects: readonly Effect[];
 }
 
-/** An ordered list of rules; the list is the policy and its order is the documentation. */
+/** An ordered list of rules. */
 export interface Policy<C extends RunContext> {
   readonly name: string;
   readonly rules: readonly Rule<C>[];

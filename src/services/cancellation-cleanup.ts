@@ -33,7 +33,7 @@ export async function cancelLeftChildren(tools: Tools): Promise<void> {
   for (const walk of WALKS) {
     await walkStates(tools, walk, async (range) => {
       const cancelled = await tools.db.rows<{ workspace_id: string; id: string }>(selectWithChildren(range));
-      await forEachRun(tools, cancelled, (own, { id }) => cancelChildren(own, id, setFlowRunState));
+      await forEachRun(tools, cancelled, (own, { id }) => cancelChildren(own, id));
       await tellWorkers(tools, range(sql.raw("st.id")));
     });
   }

@@ -1,8 +1,8 @@
-/** Contexts, states and runs for tests of rules: plain objects, each with a default for what a test does not mind. */
+/** Contexts, states and runs for tests of rules: plain objects with defaults. */
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
 import type {
   Decision,
-  DeploymentFacts,
+  RunDeployment,
   FlowRunColumns,
   FlowRunContext,
   Rule,
@@ -22,8 +22,8 @@ export const OWN_LEASE_ID = "00000000-0000-4000-8000-00000000000e";
 export const LIMIT_ID = "00000000-0000-4000-8000-000000000010";
 export const DEPLOYMENT_ID = "00000000-0000-4000-8000-00000000000d";
 
-/** A deployment, with a limit of two slots unless it is said otherwise. */
-export function aDeployment(facts: Partial<DeploymentFacts> = {}): DeploymentFacts {
+/** A deployment. By default it has a limit of two slots. */
+export function aDeployment(facts: Partial<RunDeployment> = {}): RunDeployment {
   return {
     id: DEPLOYMENT_ID,
     limit: { id: LIMIT_ID, slots: 2 },
@@ -34,17 +34,17 @@ export function aDeployment(facts: Partial<DeploymentFacts> = {}): DeploymentFac
   };
 }
 
-/** A stored result, as a client's state carries it. */
+/** A stored result, as a client's state names it. */
 export const PERSISTED = { type: "reference", storage_key: "key" };
 
-/** Ids that count, so that each is another and all tests see the same. */
+/** Ids that count: all are different, and all tests see the same ids. */
 export function countingIds() {
   let count = 0;
   const next = () => `00000000-0000-4000-9000-${String((count += 1)).padStart(12, "0")}`;
   return { random: next, ordered: next };
 }
 
-/** A state made at `at`; a type alone will do. */
+/** A state with the timestamp `at`, from a proposal or a type. */
 export function aState(proposal: StateProposal | StateType, at = NOW): State {
   return newState(typeof proposal === "string" ? { type: proposal } : proposal, at, countingIds());
 }
@@ -63,7 +63,7 @@ const NO_TIMES = {
 
 export interface FlowRunCase extends Partial<Omit<FlowRunContext, "run" | "initial">> {
   run?: Partial<FlowRunColumns>;
-  /** Made a minute ago, or already there. */
+  /** The run's state, a minute old. */
   from?: StateProposal | StateType | null;
 }
 
@@ -86,7 +86,7 @@ export function aFlowRunContext({ run, from = null, ...rest }: FlowRunCase = {})
     deployment: null,
     takenTimestamps: [],
     slot: null,
-    ...circumstances(),
+    ...common(),
     ...rest,
   };
 }
@@ -114,12 +114,12 @@ export function aTaskRunContext({ run, from = null, ...rest }: TaskRunCase = {})
     flowRun: { id: FLOW_RUN_ID, run_count: 1, state: aState("RUNNING") },
     cached: null,
     slots: null,
-    ...circumstances(),
+    ...common(),
     ...rest,
   };
 }
 
-function circumstances() {
+function common() {
   return {
     now: NOW,
     ids: countingIds(),
@@ -130,17 +130,17 @@ function circumstances() {
   };
 }
 
-/** What a policy of this one rule decides for a flow run. */
+/** The decision of a policy of this one rule for a flow run. */
 export function askFlowRule(rule: Rule<FlowRunContext>, asked: FlowRunCase, to: StateProposal | StateType) {
   return decideFlowRun({ name: rule.name, rules: [rule] }, aFlowRunContext(asked), aState(to));
 }
 
-/** What a policy of this one rule decides for a task run. */
+/** The decision of a policy of this one rule for a task run. */
 export function askTaskRule(rule: Rule<TaskRunContext>, asked: TaskRunCase, to: StateProposal | StateType) {
   return decideTaskRun({ name: rule.name, rules: [rule] }, aTaskRunContext(asked), aState(to));
 }
 
-/** A decision in a word or two: its status, and the state's name where it is not the one proposed. */
+/** The status of a decision, and the name of its state if that is not the proposed name. */
 export function inShort(
   { status, state }: Pick<Decision<never>, "status" | "state">,
   proposed: StateProposal | StateType,
@@ -149,7 +149,7 @@ export function inShort(
   return `${status} ${state.name}`;
 }
 
-/** All that is not simply accepted of every state to every state, as `FROM to TO: STATUS Name`. */
+/** The decisions from every state to every state that are not ACCEPT with the proposed state, as `FROM to TO: STATUS Name`. */
 export function objections(
   ask: (from: StateType | null, to: StateType) => Pick<Decision<never>, "status" | "state">,
 ): string[] {
@@ -160,7 +160,7 @@ export function objections(
   );
 }
 
-/** The flow run as it is once the decision is written. */
+/** The context of the flow run after the decision is written. */
 export function afterFlowRun(context: FlowRunContext, decision: Decision<FlowRunContext>): FlowRunContext {
   const timestamp = decision.state?.timestamp;
   return {
@@ -171,7 +171,7 @@ export function afterFlowRun(context: FlowRunContext, decision: Decision<FlowRun
   };
 }
 
-/** The task run as it is once the decision is written. */
+/** The context of the task run after the decision is written. */
 export function afterTaskRun(context: TaskRunContext, decision: Decision<TaskRunContext>): TaskRunContext {
   return { ...context, run: { ...context.run, ...decision.changes }, initial: decision.state ?? context.initial };
 }

@@ -1,4 +1,4 @@
-/** The engine: which rules are asked, what becomes of their answers, and what holds whatever is proposed. */
+/** The engine: which rules are asked, what their rulings do, and what is true whatever is proposed. */
 import fc from "fast-check";
 import { describe, test } from "vitest";
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
@@ -37,7 +37,7 @@ import {
   SECOND,
 } from "./builders.ts";
 
-/** A rule over every transition that always answers the same. */
+/** A rule for every transition that always makes the same ruling. */
 function always(
   ruling: Ruling<FlowRunContext> | undefined,
   rest: Partial<Rule<FlowRunContext>> = {},
@@ -58,7 +58,7 @@ const rejectWith = (type: StateType) => ({ kind: "reject", state: { type }, reas
 const enqueue = { kind: "enqueue-task-run", retry: false } as const;
 
 describe("a proposal", () => {
-  test("that no rule objects to is accepted as it is", ({ expect }) => {
+  test("to which no rule objects is accepted as it is", ({ expect }) => {
     const decision = decideWith([always(undefined)]);
     expect(decision).toMatchObject({ status: "ACCEPT", reason: null, delaySeconds: null, state: { type: "RUNNING" } });
   });
@@ -73,12 +73,12 @@ describe("a proposal", () => {
       ruling: { kind: "wait", delaySeconds: 3, reason: "why" },
       expected: { status: "WAIT", reason: "why", delaySeconds: 3 },
     },
-  ])("is given up on $ruling.kind, and nothing is written", ({ ruling, expected }, { expect }) => {
+  ])("that gets the ruling $ruling.kind writes nothing", ({ ruling, expected }, { expect }) => {
     const rules = [always(count(7), { after: () => ({ effects: [enqueue] }) }), always(ruling)];
     expect(decideWith(rules)).toEqual({ ...expected, state: null, changes: {}, effects: [] });
   });
 
-  test("that is rejected with a state is written as that state, and the books are kept for it", ({ expect }) => {
+  test("that is rejected with another state writes that state, with the bookkeeping for it", ({ expect }) => {
     expect(decideWith([always(rejectWith("CANCELLED"))])).toMatchObject({
       status: "REJECT",
       reason: "no",
@@ -87,7 +87,7 @@ describe("a proposal", () => {
     });
   });
 
-  test("that is adjusted keeps what was not touched", ({ expect }) => {
+  test("that is adjusted keeps what the ruling does not name", ({ expect }) => {
     const to = { type: "RUNNING", message: "go", state_details: { cache_key: "key" } } as const;
     const { state } = decideWith([always({ kind: "adjust", name: "Retrying", details: { pause_key: "p" } })], {}, to);
     expect(state).toMatchObject({
@@ -101,25 +101,35 @@ describe("a proposal", () => {
 describe("a rule", () => {
   test.for([
     {
-      title: "is asked where it governs both states",
+      title: "is asked if it governs both states",
       from: statesOf("PENDING"),
       to: statesOf("RUNNING"),
       name: "Adjusted",
     },
-    { title: "is not asked of other states to leave", from: statesOf("PAUSED"), to: ANY_STATE, name: "Running" },
-    { title: "is not asked of other states to enter", from: ANY_STATE, to: statesOf("PENDING"), name: "Running" },
+    {
+      title: "is not asked if it does not govern the run's state",
+      from: statesOf("PAUSED"),
+      to: ANY_STATE,
+      name: "Running",
+    },
+    {
+      title: "is not asked if it does not govern the proposed state",
+      from: ANY_STATE,
+      to: statesOf("PENDING"),
+      name: "Running",
+    },
   ])("$title", ({ from, to, name }, { expect }) => {
     expect(decideWith([always({ kind: "adjust", name: "Adjusted" }, { from, to })]).state?.name).toBe(name);
   });
 
-  test("sees the state and the run as the rules before it left them", ({ expect }) => {
+  test("sees the state and the run as the rules before it have changed them", ({ expect }) => {
     const seen: unknown[] = [];
     const spy = always(undefined, { decide: ({ run }, { name }) => void seen.push(run.run_count, name) });
     decideWith([always({ ...count(7), name: "Adjusted" }), spy]);
     expect(seen).toEqual([7, "Adjusted"]);
   });
 
-  test("is not asked once the type has changed, even for the new one", ({ expect }) => {
+  test("is not asked after the type has changed, even if it governs the new type", ({ expect }) => {
     const rules = [
       always(rejectWith("SCHEDULED")),
       always(rejectWith("CANCELLED"), { to: statesOf("RUNNING", "SCHEDULED") }),
@@ -127,7 +137,7 @@ describe("a rule", () => {
     expect(decideWith(rules).state?.type).toBe("SCHEDULED");
   });
 
-  test("is asked where the state was replaced by one of its type", ({ expect }) => {
+  test("is asked if the state was replaced by one of the same type", ({ expect }) => {
     const rules = [
       always({ kind: "reject", state: { type: "RUNNING", name: "Other" }, reason: "no" }),
       always(count(7)),
@@ -136,15 +146,15 @@ describe("a rule", () => {
   });
 });
 
-describe("what a rule wants beside the state", () => {
-  test("is dropped when a later one changes the type", ({ expect }) => {
+describe("the columns and effects that a rule wants", () => {
+  test("are dropped when a later rule changes the type", ({ expect }) => {
     const first = always({ ...count(7), effects: [enqueue] }, { after: () => ({ effects: [enqueue] }) });
     const decision = decideWith([first, always(rejectWith("SCHEDULED"))]);
     expect(decision.changes.run_count).toBeUndefined();
     expect(decision.effects).toEqual([]);
   });
 
-  test("stands when it changes the type itself", ({ expect }) => {
+  test("are kept when the rule itself changes the type", ({ expect }) => {
     const decision = decideWith([
       always({ ...rejectWith("SCHEDULED"), changes: { run_count: 7 }, effects: [enqueue] }),
     ]);
@@ -153,17 +163,17 @@ describe("what a rule wants beside the state", () => {
   });
 });
 
-describe("what follows", () => {
+describe('the "after" of a rule', () => {
   const noting = (name: string, log: string[], rest: Partial<Rule<FlowRunContext>> = {}) =>
     always(undefined, { ...rest, after: () => void log.push(name) });
 
-  test("is asked from the last rule to the first, of those that were asked", ({ expect }) => {
+  test("is asked from the last rule to the first, of the rules that were asked", ({ expect }) => {
     const log: string[] = [];
     decideWith([noting("first", log), noting("other", log, { from: statesOf("PAUSED") }), noting("last", log)]);
     expect(log).toEqual(["last", "first"]);
   });
 
-  test("is not asked of a rule that put a state in place which it does not govern", ({ expect }) => {
+  test("is not asked if the rule put a state in place that it does not govern", ({ expect }) => {
     const log: string[] = [];
     const decide = () => rejectWith("FAILED");
     decideWith([noting("narrow", log, { decide, to: statesOf("RUNNING") })]);
@@ -171,7 +181,7 @@ describe("what follows", () => {
     expect(log).toEqual(["wide"]);
   });
 
-  test("sees the books as they were kept, and overrides them", ({ expect }) => {
+  test("sees the run after the bookkeeping, and its changes win", ({ expect }) => {
     const policy = { pause_keys: ["key"], resuming: true };
     const rule = always(undefined, {
       after: ({ run }) => ({ changes: { empirical_policy: { ...run.empirical_policy, retries: 1 } } }),
@@ -182,7 +192,7 @@ describe("what follows", () => {
 });
 
 describe("rules in one policy", () => {
-  test("a rerun that is then refused keeps its count", ({ expect }) => {
+  test("a run that is refused to run again keeps its run count", ({ expect }) => {
     const flowRun = { id: FLOW_RUN_ID, run_count: 1, state: aState("PAUSED") };
     const context = aTaskRunContext({ from: "FAILED", run: { run_count: 3 }, flowRun });
     const decision = decideTaskRun(CoreTaskPolicy, context, aState("RUNNING"));
@@ -190,13 +200,13 @@ describe("rules in one policy", () => {
     expect(decision.changes.run_count).toBeUndefined();
   });
 
-  test("a task that runs again after its end starts with a new count and its own name", ({ expect }) => {
+  test("a task run that runs again after its end has a new run count and keeps the proposed name", ({ expect }) => {
     const context = aTaskRunContext({ from: "FAILED", run: { run_count: 3, flow_run_run_count: 1 } });
     const decision = decideTaskRun(CoreTaskPolicy, context, aState("RUNNING"));
     expect(decision).toMatchObject({ state: { name: "Running" }, changes: { run_count: 1, flow_run_run_count: 1 } });
   });
 
-  test("a run resumes without counting a start: suspended, rescheduled, submitted, running", ({ expect }) => {
+  test("a run that is suspended and then resumes counts one start", ({ expect }) => {
     const suspended = { type: "PAUSED", name: "Suspended", state_details: { pause_reschedule: true } } as const;
     const steps = [
       "RUNNING",
@@ -222,13 +232,13 @@ describe("rules in one policy", () => {
     ]);
   });
 
-  test("a blocking pause ends with another start counted, and is resuming until the next", ({ expect }) => {
+  test("a run that resumes from a blocking pause counts a start, and is marked as resuming", ({ expect }) => {
     const context = aFlowRunContext({ from: "PAUSED", run: { run_count: 1 } });
     const { changes } = decideFlowRun(CoreFlowPolicy, context, aState("RUNNING"));
     expect(changes).toMatchObject({ run_count: 2, empirical_policy: { resuming: true } });
   });
 
-  test("a background task is queued when scheduled, not when it awaits its retry", ({ expect }) => {
+  test("a background task is queued when a client schedules it, and not when it awaits its retry", ({ expect }) => {
     const deferred = { deferred: true };
     const first = decideTaskRun(
       BackgroundTaskPolicy,
@@ -246,7 +256,7 @@ describe("rules in one policy", () => {
   });
 });
 
-// Whatever is proposed to a run, from its beginning, under any policy.
+// Any proposals for a run, from its first state on, under any policy.
 
 const proposals = fc.record({
   type: fc.constantFrom(...STATE_TYPES),
@@ -273,8 +283,8 @@ const histories = <P>(...policies: readonly P[]) =>
     { maxLength: 12 },
   );
 
-/** What holds of any run once a state has been written. */
-function expectKeptBooks(
+/** What is true of each run after a state was written. */
+function expectRightColumns(
   expect: (actual: unknown) => { toBe(expected: unknown): void },
   { run, initial }: RunContext,
 ): void {
@@ -299,7 +309,7 @@ describe("whatever is proposed", () => {
   });
   const retries = fc.constantFrom(undefined, 0, 2);
 
-  test("a flow run's books are right, and nothing unwritten changes them", ({ expect }) => {
+  test("the columns of a flow run are right, and a refusal changes none of them", ({ expect }) => {
     fc.assert(
       fc.property(owners, retries, histories(...flowPolicies), (owner, retries, history) => {
         let context = aFlowRunContext({ run: { ...owner, empirical_policy: { retries } } });
@@ -309,21 +319,21 @@ describe("whatever is proposed", () => {
           if (decision.state === null) expect(decision).toMatchObject({ changes: {}, effects: [] });
           if (decision.status === "ACCEPT") expect(decision.state?.type).toBe(proposal.type);
           context = { ...afterFlowRun(context, decision), now };
-          expectKeptBooks(expect, context);
+          expectRightColumns(expect, context);
         }
         expect(new Set(context.takenTimestamps).size).toBe(context.takenTimestamps.length);
       }),
     );
   });
 
-  test("a task run's books are right, and nothing unwritten changes them", ({ expect }) => {
-    const surroundings = fc.record({
+  test("the columns of a task run are right, and a refusal changes none of them", ({ expect }) => {
+    const others = fc.record({
       type: fc.constantFrom(...STATE_TYPES),
       isCached: fc.boolean(),
       delay: fc.constantFrom(null, 3, [1, 10]),
     });
     fc.assert(
-      fc.property(surroundings, retries, histories(...taskPolicies), ({ type, isCached, delay }, retries, history) => {
+      fc.property(others, retries, histories(...taskPolicies), ({ type, isCached, delay }, retries, history) => {
         const flowRun = { id: FLOW_RUN_ID, run_count: 2, state: aState(type) };
         const cached = isCached ? aState({ type: "COMPLETED", data: PERSISTED }) : null;
         let context = aTaskRunContext({ run: { empirical_policy: { retries, retry_delay: delay } }, flowRun, cached });
@@ -333,13 +343,13 @@ describe("whatever is proposed", () => {
           if (decision.state === null) expect(decision).toMatchObject({ changes: {}, effects: [] });
           if (decision.status === "ACCEPT") expect(decision.state?.type).toBe(proposal.type);
           context = { ...afterTaskRun(context, decision), now };
-          expectKeptBooks(expect, context);
+          expectRightColumns(expect, context);
         }
       }),
     );
   });
 
-  test("the same case is decided the same, and the run given in is left alone", ({ expect }) => {
+  test("the same input has the same decision, and the context is not changed", ({ expect }) => {
     fc.assert(
       fc.property(fc.constantFrom(...STATE_TYPES), proposals, (from, proposal) => {
         const context = Object.freeze(aFlowRunContext({ from }));

@@ -1,6 +1,6 @@
 /**
- * D1 loses the connection during a write, nothing is found of it, and it lands later: at whatever point it does, the answer
- * says what became of it, and a slot is neither leaked nor given back twice.
+ * D1 loses the connection during a write, and writes it later. Whenever that is, the answer says whether it was written, and
+ * each slot is given back once.
  */
 import { createExecutionContext, env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
@@ -26,7 +26,7 @@ function toolsOver(options: LateD1Options): { tools: Tools; d1: LateD1 } {
   return { d1, tools: { ...tools, db: new Database(d1.binding, tools.cost) } };
 }
 
-/** Enough points to be past the last call of each operation here. */
+/** Enough points: each operation here makes fewer calls. */
 const POINTS: [string, LateD1Options][] = [0, 1, 2, 3, 4, 5, 6].map((landsBefore) => [
   `before call ${landsBefore} after it`,
   { landsBefore },
@@ -71,8 +71,8 @@ async function aLimitedTaskRun() {
   return { flowRun, run, slots };
 }
 
-describe.for(WAYS)("a commit that lands %s", ([, options]) => {
-  test("makes a run Running once, and is answered so", async () => {
+describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
+  test("makes a run RUNNING once, and the answer says so", async () => {
     const run = await aFlowRun({ state: { type: "PENDING" } });
     const { tools, d1 } = toolsOver(options);
     const answer = await setFlowRunState(tools, run.id, { type: "RUNNING" });
@@ -86,7 +86,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     });
   });
 
-  test("makes a run Pending once, with its slot, which its end gives back", async () => {
+  test("makes a run PENDING once, with a slot that is given back at its end", async () => {
     const { run, slots } = await aLimitedRun();
     const { tools, d1 } = toolsOver(options);
     const answer = await setFlowRunState(tools, run.id, { type: "PENDING" });
@@ -99,11 +99,11 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect(await slots()).toBe(0);
   });
 
-  test("is told from a refusal, which stays one", async () => {
+  test("is not taken for a refusal, and a refusal is final", async () => {
     const { run, slots } = await aLimitedRun();
     const { tools, d1 } = toolsOver(options);
     let asked = 0;
-    // The first try, of a run that this isolate remembers, and the first on what D1 has are let pass.
+    // The policy accepts the first try, which is decided on the run that this isolate remembers.
     const policy = onlyWhile(() => ++asked <= 1, CoreFlowPolicy);
     const answer = await setFlowRunState(tools, run.id, { type: "PENDING" }, { policy });
     await d1.settle();
@@ -114,7 +114,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect(await slots()).toBe(answer.written ? 1 : 0);
   });
 
-  test("makes a task run Running once, with its slots", async () => {
+  test("makes a task run RUNNING once, with its slots", async () => {
     const { run, slots } = await aLimitedTaskRun();
     const { tools, d1 } = toolsOver(options);
     const answer = await setTaskRunState(tools, run.id, { type: "RUNNING" });
@@ -127,7 +127,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect(await slots()).toEqual([]);
   });
 
-  test.for([undefined, "key"])("makes one run, with the idempotency key %s", async (key) => {
+  test.for([undefined, "key"])("creates one run, with the idempotency key %s", async (key) => {
     const flowId = await aFlow();
     const { tools, d1 } = toolsOver(options);
     const draft = { flow_id: flowId, ...(key && { idempotency_key: key }) };
@@ -141,7 +141,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     ]);
   });
 
-  test("makes many runs once each, beside one that is there already", async () => {
+  test("creates each of many runs once, and not the one that exists", async () => {
     const flowId = await aFlow();
     const { body: there } = await api<Shown>("POST", "/flow_runs/", { flow_id: flowId, idempotency_key: "there" });
     const { tools, d1 } = toolsOver(options);
@@ -154,7 +154,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect(found.body.map(({ id }) => id).toSorted()).toEqual(made.map(({ run }) => run.id).toSorted());
   });
 
-  test("makes one subflow, whose parent's task run follows it once", async () => {
+  test("creates one subflow, whose state its parent's task run gets once", async () => {
     const { run: task } = await aLimitedTaskRun();
     const { tools, d1 } = toolsOver(options);
     const draft = { flow_id: await aFlow(), parent_task_run_id: task.id, state: { type: "RUNNING" as const } };
@@ -165,7 +165,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect((await taskStatesOf(task.id)).map(({ type }) => type)).toEqual(["PENDING", "RUNNING"]);
   });
 
-  test("deletes runs, and tells of each that it is gone", async () => {
+  test("deletes runs, and returns each of them", async () => {
     const runs = [await aFlowRun(), await aFlowRun()];
     const ids = [...runs.map(({ id }) => id), crypto.randomUUID()];
     const { tools, d1 } = toolsOver(options);
@@ -175,7 +175,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     for (const id of gone) expect((await api("GET", `/flow_runs/${id}`)).status).toBe(404);
   });
 
-  test("makes one variable, and does not take its own name for taken", async () => {
+  test("creates one variable, and does not take its name for a conflict", async () => {
     const { tools, d1 } = toolsOver(options);
     const store = new VariableStore(tools.db, WORKSPACE);
     const name = unique("variable").replaceAll("-", "_");
@@ -185,7 +185,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect(await store.insert(aRow())).toBe(false);
   });
 
-  test("writes an input, and does not take its own key for taken", async () => {
+  test("writes an input, and does not take its key for a conflict", async () => {
     const { id: flow_run_id } = await aFlowRun();
     const { tools, d1 } = toolsOver(options);
     const store = new FlowRunInputStore(tools.db, WORKSPACE);
@@ -200,7 +200,7 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
     expect(await store.insert({ ...anInput("3"), flow_run_id: crypto.randomUUID() })).toBe("no run");
   });
 
-  test("makes one task run", async () => {
+  test("creates one task run", async () => {
     const flowRun = await aFlowRun({ state: { type: "RUNNING" } });
     const { tools, d1 } = toolsOver(options);
     const draft = TaskRunCreate.parse({ flow_run_id: flowRun.id, task_key: "task", dynamic_key: "0" });
@@ -217,22 +217,22 @@ describe.for(WAYS)("a commit that lands %s", ([, options]) => {
   });
 });
 
-describe.for([true, false])("where D1 stays down, and the commit lands in the end: %s,", (lands) => {
+describe.for([true, false])("if D1 stays down, and writes the commit in the end: %s,", (lands) => {
   const options = { landsBefore: 1_000, staysDown: true, lands };
 
-  test("a flow run's proposal fails as one to be sent again, and the slot is the run's if it is written", async () => {
+  test("the client of a flow run proposes again, and the run has the slot if the state is written", async () => {
     const { run, slots } = await aLimitedRun();
     const { tools, d1 } = toolsOver(options);
     await expect(setFlowRunState(tools, run.id, { type: "PENDING" })).rejects.toThrow("Network connection lost");
     await d1.settle();
     expect((await shown(`/flow_runs/${run.id}`)).state_type).toBe(lands ? "PENDING" : "SCHEDULED");
-    // Of a state that never lands, the lease runs out.
+    // The lease of a state that is never written expires.
     expect(await slots()).toBe(1);
     await propose(run.id, { type: "CANCELLED" }, true);
     expect(await slots()).toBe(lands ? 0 : 1);
   });
 
-  test("a task run's proposal fails as one to be sent again, and the run's end gives its slots back", async () => {
+  test("the client of a task run proposes again, and the end of the run gives the slots back", async () => {
     const { run, slots } = await aLimitedTaskRun();
     const { tools, d1 } = toolsOver(options);
     await expect(setTaskRunState(tools, run.id, { type: "RUNNING" })).rejects.toThrow("Network connection lost");

@@ -8,7 +8,7 @@ import { aFlowRun, api, propose, WORKSPACE } from "../support/world";
 
 const ids = systemIds();
 
-/** A run whose row lists so many states, as rows did before there were pages; gives the states' ids, oldest first. */
+/** A run whose row lists so many states, as without pages. Returns the ids of the states, oldest first. */
 async function aRunWith(count: number): Promise<{ id: string; stateIds: string[] }> {
   const { id, state_id } = await aFlowRun({ state: { type: "RUNNING" } });
   const before = Date.now() * 1000 - count * 1_000 - 3_600_000_000;
@@ -39,7 +39,7 @@ const leftOf = async (id: string) => [
   await env.DB.prepare("select count(*) as n from flow_run_state_page where flow_run_id = ?").bind(id).first("n"),
 ];
 
-test("a run with more states than a row could list goes on, lists them all, and is deleted with them", async () => {
+test("a run with more states than its row can list gets new states, lists all states, and is deleted with them", async () => {
   const { id, stateIds } = await aRunWith(50_000);
   const added: string[] = [];
   for (const type of ["PAUSED", "RUNNING", "COMPLETED"]) {
@@ -54,7 +54,7 @@ test("a run with more states than a row could list goes on, lists them all, and 
   expect(await leftOf(id)).toEqual([0, 0]);
 });
 
-test("the row of a run stays small while its states become many", async () => {
+test("the row of a run stays small when the run has many states", async () => {
   const { id, stateIds } = await aRunWith(990);
   for (let index = 0; index < 40; index++) {
     const answer = await propose(id, { type: index % 2 ? "RUNNING" : "PAUSED" }, true);
@@ -66,7 +66,7 @@ test("the row of a run stays small while its states become many", async () => {
   expect(graph.body.states).toHaveLength(1_030);
 });
 
-test("an event of a state that is listed in a page tells of the state before", async () => {
+test("the event of a state that is listed in a page names the state before it", async () => {
   const { id, stateIds } = await aRunWith(1_200);
   await propose(id, { type: "PAUSED" }, true);
   const tools = makeTools(env, WORKSPACE, () => {});

@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { Database } from "#db/database";
 import { noCost } from "#lib/cost";
-import { type LoadedFlowRun, loadFlowRun } from "#orchestration/loaded";
+import { type LoadedFlowRun, loadFlowRun } from "#orchestration/load-flow-run";
 import { forget, forgetDeployment, recall, remember } from "#orchestration/recent-runs";
 import { aFlowRun, WORKSPACE } from "../support/world";
 
@@ -16,7 +16,7 @@ function aRun(id: string, characters: number, deploymentId: string | null = null
 
 const keptOf = (ids: readonly string[]): string[] => ids.filter((id) => recall(WORKSPACE, id) !== undefined);
 
-test("runs with long messages are kept as far as they have room together, the newest ones", () => {
+test("of runs with long messages, the newest are kept, as many as there is memory for", () => {
   const ids = Array.from({ length: 500 }, (_, index) => `long-${index}`);
   for (const id of ids) remember(WORKSPACE, aRun(id, 100_000));
   const kept = keptOf(ids);
@@ -25,13 +25,13 @@ test("runs with long messages are kept as far as they have room together, the ne
   expect(kept.length).toBeLessThanOrEqual(80);
 });
 
-test("a run that is large by itself is not kept, and pushes no other out", () => {
+test("a run that is too large is not kept, and does not remove another one", () => {
   remember(WORKSPACE, aRun("small", 10));
   remember(WORKSPACE, aRun("large", 1_900_000));
   expect(keptOf(["small", "large"])).toEqual(["small"]);
 });
 
-test("runs that are taken out, forgotten or remembered anew leave their room to others", () => {
+test("runs that are recalled, forgotten or remembered again use no more memory", () => {
   const ids = Array.from({ length: 60 }, (_, index) => `room-${index}`);
   for (let times = 0; times < 5; times++) {
     for (const id of ids) remember(WORKSPACE, aRun(id, 100_000, "d"));

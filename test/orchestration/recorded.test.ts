@@ -1,4 +1,4 @@
-/** The policies against what the original answered, every state to every state. */
+/** The decisions of the policies against the original's answers, from every state to every state. */
 import { describe, test } from "vitest";
 import { z } from "zod";
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
@@ -33,7 +33,7 @@ const Recorded = z.array(
   }),
 );
 
-/** The transitions of a recording, with what became of them. */
+/** The transitions of a recording, with their answers. */
 function transitionsOf(recording: unknown) {
   return Recorded.parse(recording).flatMap(({ name, body }) => {
     const match = /^(\w+) to (\w+)( by force)?$/.exec(name);
@@ -52,7 +52,7 @@ function transitionsOf(recording: unknown) {
   });
 }
 
-/** The recordings schedule their runs for a far future. */
+/** The scheduled time of the runs in the recordings, far in the future. */
 function stateOf(type: StateType) {
   return aState(type === "SCHEDULED" ? { type, state_details: { scheduled_time: NOW + 3600 * SECOND } } : type);
 }
@@ -62,7 +62,7 @@ function answerOf({ status, reason, state }: Pick<Decision<never>, "status" | "r
   return { status, reason, type: shown.type, name: shown.name };
 }
 
-describe("a flow run moves as the original's", () => {
+describe("a flow run changes its state as in the original", () => {
   test.for(transitionsOf(flowRuns))("$title", ({ from, to, isForced, answer }, { expect }) => {
     const created = aFlowRunContext();
     const context = afterFlowRun(created, decideFlowRun(MinimalFlowPolicy, created, stateOf(from)));
@@ -71,7 +71,7 @@ describe("a flow run moves as the original's", () => {
   });
 });
 
-describe("a deployment's flow run moves as the original's", () => {
+describe("a deployment's flow run changes its state as in the original", () => {
   test.for(transitionsOf(deployedFlowRuns))("$title", ({ from, to, answer }, { expect }) => {
     const created = aFlowRunContext({
       run: { deployment_id: DEPLOYMENT_ID },
@@ -82,7 +82,7 @@ describe("a deployment's flow run moves as the original's", () => {
   });
 });
 
-describe("a task run moves as the original's", () => {
+describe("a task run changes its state as in the original", () => {
   test.for(transitionsOf(taskRuns))("$title", ({ from, to, isForced, answer }, { expect }) => {
     const created = aTaskRunContext();
     const context = afterTaskRun(created, decideTaskRun(MinimalTaskPolicy, created, stateOf(from)));

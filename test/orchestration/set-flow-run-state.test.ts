@@ -17,7 +17,7 @@ async function statesOf(id: string): Promise<StateRow[]> {
   return results;
 }
 
-/** All state rows of the run, listed or not. */
+/** The number of the run's state rows, whether the run lists them or not. */
 async function allStateRows(id: string): Promise<number> {
   const row = await env.DB.prepare("select count(*) as count from flow_run_state where flow_run_id = ?")
     .bind(id)
@@ -27,7 +27,7 @@ async function allStateRows(id: string): Promise<number> {
 
 const read = async (id: string): Promise<FlowRun> => (await api<FlowRun>("GET", `/flow_runs/${id}`)).body;
 
-test("a run goes from Pending over Running to Completed, and its columns follow", async () => {
+test("the columns of a run follow its states from PENDING to RUNNING to COMPLETED", async () => {
   const run = await aFlowRun();
   expect(run).toMatchObject({ state_type: "PENDING", run_count: 0, start_time: null, end_time: null });
   expect((await propose(run.id, { type: "RUNNING" })).status).toBe("ACCEPT");
@@ -49,7 +49,7 @@ test("of 64 proposals of PENDING at once exactly one is accepted and 63 are told
   expect(await allStateRows(run.id)).toBe(2);
 });
 
-test("mixed proposals at once are decided as some order of them would be", async () => {
+test("different proposals at once have the result of one order of them", async () => {
   const run = await aFlowRun();
   const proposals = Array.from(
     { length: 24 },
@@ -58,17 +58,17 @@ test("mixed proposals at once are decided as some order of them would be", async
   const answers = await Promise.all(proposals.map((type) => propose(run.id, { type })));
   const written = await statesOf(run.id);
   const accepted = answers.flatMap((answer) => (answer.status === "ACCEPT" ? [answer.state?.id] : []));
-  // Every accepted answer is a committed state, once; every committed state beside the first was somebody's answer.
+  // Each accepted answer is a different written state, and each written state but the first was an answer.
   expect(accepted).toHaveLength(written.length - 1);
   expect(new Set(written.slice(1).map(({ id }) => id))).toEqual(new Set(accepted));
   expect(await allStateRows(run.id)).toBe(written.length);
-  // Each step is one that the rules allow from the state before: the same walk, one at a time, is accepted as well.
+  // The rules allow each step: the same steps are accepted one at a time.
   const replay = await aFlowRun();
   for (const { type } of written.slice(1)) expect((await propose(replay.id, { type })).status).toBe("ACCEPT");
   expect((await read(run.id)).state_type).toBe(written.at(-1)?.type);
 });
 
-test("a transition proposed again under the same transition id is answered by the state it made", async () => {
+test("a transition that is proposed again under its transition id is answered with the state that it made", async () => {
   const run = await aFlowRun();
   const state = { type: "RUNNING", state_details: { transition_id: crypto.randomUUID() } };
   const first = await propose(run.id, state);
@@ -77,7 +77,7 @@ test("a transition proposed again under the same transition id is answered by th
   expect((await read(run.id)).run_count).toBe(1);
 });
 
-test("details that this version does not know are passed over, and flags are read as the original reads them", async () => {
+test("unknown details are ignored, and flags are read as the original reads them", async () => {
   const run = await aFlowRun();
   const state = { type: "RUNNING", state_details: { of_another_version: 1, untrackable_result: "yes" } };
   const { status, body } = await api<SetState>("POST", `/flow_runs/${run.id}/set_state`, { state, force: "true" });
@@ -89,7 +89,7 @@ test("details that this version does not know are passed over, and flags are rea
   expect(refused.body.exception_detail.map(({ type }) => type).toSorted()).toEqual(["bool_parsing", "extra_forbidden"]);
 });
 
-test("a failed run with retries left waits for its retry", async () => {
+test("a failed run with retries left becomes AwaitingRetry", async () => {
   const run = await aFlowRun({ empirical_policy: { retries: 1, retry_delay: 5 } });
   await propose(run.id, { type: "RUNNING" });
   const failed = await propose(run.id, { type: "FAILED", message: "not yet" });
@@ -101,7 +101,7 @@ test("a failed run with retries left waits for its retry", async () => {
   expect(early.status).toBe("WAIT");
 });
 
-test("a subflow's state is its parent's task run's state", async () => {
+test("the parent's task run of a subflow gets the state of the subflow", async () => {
   const parent = await aFlowRun();
   const task = await api<{ id: string }>("POST", "/task_runs/", {
     flow_run_id: parent.id,
@@ -120,7 +120,7 @@ test("a subflow's state is its parent's task run's state", async () => {
   expect(body.state.state_details.child_flow_run_id).toBe(child.id);
 });
 
-test("that a result was not stored is said once and kept nowhere", async () => {
+test("data of the type unpersisted is in the answer, and is not stored", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const task = await api<{ id: string }>("POST", "/task_runs/", { task_key: "task", dynamic_key: "0" });
   const state = { type: "COMPLETED", data: { type: "unpersisted" } };
@@ -132,13 +132,13 @@ test("that a result was not stored is said once and kept nowhere", async () => {
   }
 });
 
-test("an unknown run is answered by 404 in the original's shape", async () => {
+test("an unknown run is answered with 404 in the original's shape", async () => {
   const id = "00000000-0000-4000-8000-00000000dead";
   const answer = await api("POST", `/flow_runs/${id}/set_state`, { state: { type: "RUNNING" } });
   expect(answer).toMatchObject({ status: 404, body: { exception_message: `Flow run with id ${id} not found` } });
 });
 
-test("a state change takes one round trip where this isolate made the one before, and two where another did", async () => {
+test("a change of state takes one round trip if this isolate made the change before, and two if another isolate did", async () => {
   const run = await aFlowRun();
   const change = async (type: string) => {
     const answer = await api("POST", `/flow_runs/${run.id}/set_state`, { state: { type } }, { "x-sluice-cost": "1" });
@@ -146,18 +146,18 @@ test("a state change takes one round trip where this isolate made the one before
   };
   expect(await change("RUNNING")).toBe(1);
   await touch(run.id);
-  // Decided on what is remembered, refused by D1, read and decided again.
+  // It is decided on the remembered run, D1 changes nothing, and it is read and decided again.
   expect(await change("COMPLETED")).toBe(3);
   await touch(run.id);
-  // A refusal is never answered from memory.
+  // A remembered run never leads to a refusal.
   expect(await change("CRASHED")).toBe(1);
   expect(await change("CRASHED")).toBe(1);
 });
 
-test("what another isolate has changed is seen, although this one remembers the run", async () => {
+test("a change by another isolate is seen, although this isolate remembers the run", async () => {
   const run = await aFlowRun();
   await propose(run.id, { type: "RUNNING" });
-  // As if elsewhere: the run went back to be scheduled.
+  // As if another isolate had made the run SCHEDULED.
   await env.DB.prepare(
     "update flow_run set state_type = 'SCHEDULED', updated = updated + 1, infrastructure_pid = null where id = ?",
   )
@@ -174,7 +174,7 @@ test("what another isolate has changed is seen, although this one remembers the 
   });
 });
 
-/** Changes a run behind the isolate's back, as another isolate would. */
+/** Changes a run as another isolate would: this isolate does not see it. */
 async function touch(id: string): Promise<void> {
   await env.DB.prepare("update flow_run set updated = updated + 1 where id = ?").bind(id).run();
 }

@@ -9,7 +9,7 @@ interface Answer extends Omit<SetState, "state"> {
   state: (SetState["state"] & { state_details: { deployment_concurrency_lease_id: string | null } }) | null;
 }
 
-/** Proposes a state as a client of that version does. */
+/** Proposes a state as a client of this version does. */
 async function proposeAs(
   headers: Record<string, string>,
   id: string,
@@ -54,7 +54,7 @@ async function slotsInUse(deploymentId: string): Promise<number> {
 const read = async (id: string): Promise<FlowRun> => (await api<FlowRun>("GET", `/flow_runs/${id}`)).body;
 
 describe("the limit of a deployment", () => {
-  test("lets so many runs on their way; the others wait, and follow when one has ended", async () => {
+  test("lets as many runs become PENDING as it has slots; another follows when one has ended", async () => {
     const { id } = await aLimited(1);
     const [first, second] = await runsOf(id, 2);
     if (!first || !second) throw new Error("two runs were made");
@@ -74,7 +74,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(1);
   });
 
-  test("holds for runs that are proposed at the same moment", async () => {
+  test("is kept for runs that are proposed at the same moment", async () => {
     const { id } = await aLimited(3);
     const runs = await runsOf(id, 12);
     const answers = await Promise.all(runs.map((run) => proposeAs(CLIENT, run.id, PENDING)));
@@ -91,7 +91,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(1);
   });
 
-  test("cancels what finds no slot where it is told to", async () => {
+  test("cancels a run that finds no slot, if the deployment says so", async () => {
     const { id } = await aLimited(1, { collision_strategy: "CANCEL_NEW" });
     const [first, second] = await runsOf(id, 2);
     await proposeAs(CLIENT, first?.id ?? "", PENDING);
@@ -101,7 +101,7 @@ describe("the limit of a deployment", () => {
     });
   });
 
-  test("keeps the slot of a run that fails and will be retried in its process", async () => {
+  test("keeps the slot of a failed run that is retried in its process", async () => {
     const { id } = await aLimited(1);
     const [run] = await runsOf(id, 1);
     const runId = run?.id ?? "";
@@ -113,11 +113,11 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(0);
   });
 
-  test("cancels a run whose slot went to another while its infrastructure was made", async () => {
+  test("cancels a run whose slot another run took while its infrastructure was created", async () => {
     const { id } = await aLimited(1);
     const [first, second] = await runsOf(id, 2);
     const { state } = await proposeAs(CLIENT, first?.id ?? "", PENDING);
-    // As when the lease has run out.
+    // As if the lease had expired.
     const lease = state?.state_details.deployment_concurrency_lease_id;
     await api("POST", "/v2/concurrency_limits/decrement-with-lease", { lease_id: lease });
     await proposeAs(CLIENT, second?.id ?? "", PENDING);
@@ -129,7 +129,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(1);
   });
 
-  test("lets a run whose lease ran out go on where a slot is free", async () => {
+  test("lets a run whose lease expired become RUNNING if a slot is free", async () => {
     const { id } = await aLimited(1);
     const [run] = await runsOf(id, 1);
     const { state } = await proposeAs(CLIENT, run?.id ?? "", PENDING);
@@ -141,7 +141,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(0);
   });
 
-  test("is given back by clients that renew no leases as well, when their run ends", async () => {
+  test("gets its slot back at the end of a run whose client renews no leases", async () => {
     const { id } = await aLimited(1);
     const [run] = await runsOf(id, 1);
     for (const state of [PENDING, RUNNING])
@@ -151,7 +151,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(0);
   });
 
-  test("has its slot back from a run that is deleted, and from one that is forced elsewhere", async () => {
+  test("gets its slot back from a deleted run, and from a run that is forced into another state", async () => {
     const { id } = await aLimited(2);
     const [first, second] = await runsOf(id, 2);
     for (const run of [first, second]) await proposeAs(CLIENT, run?.id ?? "", PENDING);
@@ -161,7 +161,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(0);
   });
 
-  test("counts as soon as it is set", async () => {
+  test("works as soon as it is set", async () => {
     const { id } = (
       await api<{ id: string }>("POST", "/deployments/", { name: unique("later"), flow_id: await aFlow() })
     ).body;
@@ -175,8 +175,8 @@ describe("the limit of a deployment", () => {
   });
 });
 
-describe("an answer that was lost", () => {
-  test("comes again where another state was put in the place of the proposed one", async () => {
+describe("a proposal that is sent again because its answer was lost", () => {
+  test("gets the same answer if another state was written in place of the proposed one", async () => {
     const run = await aFlowRun({ empirical_policy: { retries: 1, retry_delay: 60 } });
     await propose(run.id, RUNNING);
     const failed = { type: "FAILED", state_details: { transition_id: crypto.randomUUID() } };
@@ -186,7 +186,7 @@ describe("an answer that was lost", () => {
     expect((await read(run.id)).state_name).toBe("AwaitingRetry");
   });
 
-  test("comes again, whoever of two requests arrives first", async () => {
+  test("gets the same state, whichever of two requests arrives first", async () => {
     const run = await aFlowRun();
     const running = { type: "RUNNING", state_details: { transition_id: crypto.randomUUID() } };
     const answers = await Promise.all([propose(run.id, running), propose(run.id, running)]);
@@ -200,7 +200,7 @@ describe("exactly once", () => {
   const aDeployment = async () =>
     (await api<{ id: string }>("POST", "/deployments/", { name: unique("once"), flow_id: await aFlow() })).body.id;
 
-  test("of two processes of one run the second is refused", async () => {
+  test("the second of two processes of one run is refused", async () => {
     const id = await aDeployment();
     await api("PATCH", `/deployments/${id}/reliability`, { exactly_once: true });
     const [run] = await runsOf(id, 1);
@@ -210,7 +210,7 @@ describe("exactly once", () => {
     expect((await read(run?.id ?? "")).run_count).toBe(1);
   });
 
-  test("it is as in the original where a deployment does not ask for it", async () => {
+  test("a deployment without it lets a run be RUNNING twice, as the original does", async () => {
     const [run] = await runsOf(await aDeployment(), 1);
     await propose(run?.id ?? "", PENDING);
     const answers = [await propose(run?.id ?? "", RUNNING), await propose(run?.id ?? "", RUNNING)];
@@ -260,7 +260,7 @@ describe("the limits on a task run's tags", () => {
   const holders = async (tag: string) =>
     (await api<{ active_slots: string[] }>("GET", `/concurrency_limits/tag/${tag}`)).body.active_slots;
 
-  test("let as many run as there are slots of all of them", async () => {
+  test("let as many task runs be RUNNING as all of them have slots", async () => {
     const [wide, narrow] = [await limit(2), await limit(1)];
     const [both, other] = [await aTaskRun([wide, narrow]), await aTaskRun([wide, narrow])];
     expect((await proposeTask(both, "RUNNING")).status).toBe("ACCEPT");
@@ -275,7 +275,7 @@ describe("the limits on a task run's tags", () => {
     expect((await proposeTask(other, "RUNNING")).status).toBe("ACCEPT");
   });
 
-  test("have their slots back from a task run that is deleted", async () => {
+  test("get their slots back from a deleted task run", async () => {
     const tag = await limit(1);
     const [first, second] = [await aTaskRun([tag]), await aTaskRun([tag])];
     await proposeTask(first, "RUNNING");
@@ -284,7 +284,7 @@ describe("the limits on a task run's tags", () => {
     expect((await proposeTask(second, "RUNNING")).status).toBe("ACCEPT");
   });
 
-  test("abort what could never run", async () => {
+  test("abort a task run that can never run", async () => {
     const tag = await limit(0);
     const answer = await proposeTask(await aTaskRun([tag]), "RUNNING");
     expect(answer).toMatchObject({
@@ -295,7 +295,7 @@ describe("the limits on a task run's tags", () => {
     });
   });
 
-  test("are given back by the task run of a subflow when the subflow ends", async () => {
+  test("get their slots back from the parent's task run of a subflow when the subflow ends", async () => {
     const tag = await limit(1);
     const taskRunId = await aTaskRun([tag]);
     const subflow = await aFlowRun({ parent_task_run_id: taskRunId, state: { type: "RUNNING" } });
@@ -305,7 +305,7 @@ describe("the limits on a task run's tags", () => {
     expect(await holders(tag)).toEqual([]);
   });
 
-  test("are not asked where a state is forced, and let go of all the same", async () => {
+  test("are ignored by a forced state, which still gives slots back", async () => {
     const tag = await limit(1);
     const [first, second] = [await aTaskRun([tag]), await aTaskRun([tag])];
     expect((await proposeTask(first, "RUNNING")).status).toBe("ACCEPT");

@@ -1,4 +1,4 @@
-/** D1 fails while a state is committed, before it was written or after: the state is written once, and its answer is right. */
+/** D1 fails during a commit, before or after the state is written: the state is written once, and the answer is right. */
 import { createExecutionContext, env } from "cloudflare:test";
 import { is, SQL, StringChunk } from "drizzle-orm";
 import { describe, expect, test } from "vitest";
@@ -12,7 +12,7 @@ const isUpdate = (statement: Statement) =>
   is(statement, SQL) &&
   statement.queryChunks.some((chunk) => is(chunk, StringChunk) && chunk.value.join("").startsWith("update"));
 
-/** Tools whose D1 fails once, at the first batch that writes a state. */
+/** Tools whose D1 fails once: at the first batch that writes a state. */
 function failing(when: "before" | "after"): Tools {
   const context = createExecutionContext();
   const tools = makeTools(env, WORKSPACE, (work) => context.waitUntil(work));
@@ -28,8 +28,8 @@ function failing(when: "before" | "after"): Tools {
   return { ...tools, db };
 }
 
-describe.for(["before", "after"] as const)("a commit that fails %s it was written", (when) => {
-  test("of a flow run's state is answered with ACCEPT, and written once", async () => {
+describe.for(["before", "after"] as const)("if D1 fails %s a commit is written,", (when) => {
+  test("the flow run's state is written once, and the answer is ACCEPT", async () => {
     const run = await aFlowRun({ state: { type: "PENDING" } });
     const { decision, state, written } = await setFlowRunState(failing(when), run.id, { type: "RUNNING" });
     expect({ status: decision.status, written }).toEqual({ status: "ACCEPT", written: true });
@@ -38,7 +38,7 @@ describe.for(["before", "after"] as const)("a commit that fails %s it was writte
     expect(body.at(-1)?.id).toBe(state?.id);
   });
 
-  test("of a task run's state is answered with ACCEPT, written once, and its slots are held", async () => {
+  test("the task run's state is written once, the answer is ACCEPT, and the run has its slots", async () => {
     const tag = unique("tag");
     await api("POST", "/concurrency_limits/", { tag, concurrency_limit: 2 });
     const flowRun = await aFlowRun({ state: { type: "RUNNING" } });

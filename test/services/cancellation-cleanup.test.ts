@@ -90,7 +90,7 @@ test.for([["COMPLETED"], ["FAILED"], ["CRASHED"]] as const)("a child that is %s 
   await api("POST", `/task_runs/${task}/set_state`, { state: { type }, force: true });
   await propose(child.id, { type }, true);
   await propose(id, { type: "CANCELLED" });
-  await later(0, (tools) => cancelChildren(tools, id, setFlowRunState));
+  await later(0, (tools) => cancelChildren(tools, id));
   expect(await taskRun(task)).toMatchObject({ state_type: type });
   expect(await flowRun(child.id)).toMatchObject({ state_type: type });
 });
@@ -107,7 +107,7 @@ test.for([
   await vi.waitFor(async () => expect(await flowRun(child.id)).toMatchObject({ state_type: expected }), 5000);
   // Its process is told once.
   const before = await flowRun(child.id);
-  await later(0, (tools) => cancelChildren(tools, id, setFlowRunState));
+  await later(0, (tools) => cancelChildren(tools, id));
   expect(await flowRun(child.id)).toMatchObject({ state_id: before["state_id"] });
 });
 

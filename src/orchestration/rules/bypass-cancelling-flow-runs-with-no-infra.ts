@@ -1,4 +1,4 @@
-/** A run without infrastructure has nothing to tear down, so it is cancelled at once. */
+/** A run without infrastructure becomes CANCELLED instead of CANCELLING: there is nothing to stop. */
 import { statesOf, type FlowRunContext, type Rule, type Ruling } from "#orchestration/transition";
 
 export const bypassCancellingFlowRunsWithNoInfra: Rule<FlowRunContext> = {

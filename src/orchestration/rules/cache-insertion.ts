@@ -1,7 +1,7 @@
-/** A completed task run with a cache key is remembered under it. */
+/** The state of a COMPLETED task run with a cache key is put into the cache under that key. */
 import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
 
-/** In characters; the original's default. */
+/** In characters. The original's default. */
 const MAX_KEY_LENGTH = 2000;
 
 export const cacheInsertion: Rule<TaskRunContext> = {
@@ -10,7 +10,7 @@ export const cacheInsertion: Rule<TaskRunContext> = {
   to: statesOf("COMPLETED"),
   decide(_context, proposed) {
     if ((proposed.state_details.cache_key ?? "").length <= MAX_KEY_LENGTH) return undefined;
-    // Prefect: `CacheInsertion` rejects a long key with the proposal itself, so it is written and cached all the same.
+    // Prefect: `CacheInsertion` rejects a long key with the proposed state itself, so the state is written and cached.
     return {
       kind: "reject",
       state: proposed,

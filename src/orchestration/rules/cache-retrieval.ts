@@ -1,4 +1,4 @@
-/** A task run whose cache key is known takes the cached state instead of running. */
+/** A task run whose cache key is in the cache gets the cached state, and does not run. */
 import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
 
 export const cacheRetrieval: Rule<TaskRunContext> = {

@@ -1,4 +1,4 @@
-/** A run that becomes pending remembers when it was scheduled for. */
+/** The PENDING state of a scheduled run keeps the scheduled time. */
 import { statesOf, type Rule, type RunContext } from "#orchestration/transition";
 
 export const copyScheduledTime: Rule<RunContext> = {

@@ -1,4 +1,4 @@
-/** A background task keeps the id of its parameters until it runs. */
+/** The states of a background task keep the id of its parameters until it runs. */
 import { statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
 
 export const copyTaskParametersId: Rule<TaskRunContext> = {

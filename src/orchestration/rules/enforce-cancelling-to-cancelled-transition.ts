@@ -1,4 +1,4 @@
-/** A run that is being cancelled goes nowhere but to Cancelled. */
+/** A CANCELLING run can only become CANCELLED. */
 import { anyStateBut, statesOf, type Rule, type RunContext } from "#orchestration/transition";
 
 export const enforceCancellingToCancelledTransition: Rule<RunContext> = {

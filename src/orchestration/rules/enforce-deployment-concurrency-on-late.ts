@@ -1,4 +1,7 @@
-/** A late run of a deployment that cancels what finds no slot is cancelled as long as none is free, for it may never be proposed. */
+/**
+ * A late run becomes CANCELLED if its deployment has no free slot and the collision strategy CANCEL_NEW: it may never
+ * be proposed as PENDING.
+ */
 import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
 
 export const enforceDeploymentConcurrencyOnLate: Rule<FlowRunContext> = {

@@ -1,4 +1,4 @@
-/** A background task that is scheduled is put in its queue; one that awaits a retry goes before new ones. */
+/** A SCHEDULED background task goes into its queue. A task that awaits a retry goes before new ones. */
 import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
 
 export const enqueueScheduledTasks: Rule<TaskRunContext> = {

@@ -1,4 +1,4 @@
-/** Only a scheduled run that is not yet late is marked late. */
+/** Only a SCHEDULED run that is not yet Late becomes Late. */
 import { ANY_STATE, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
 
 export const ensureOnlyScheduledFlowsMarkedLate: Rule<FlowRunContext> = {

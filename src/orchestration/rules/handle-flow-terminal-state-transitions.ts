@@ -1,18 +1,18 @@
-/** A flow run leaves its end only to be run again, and not where a stored result would be lost; its pauses are then forgotten. */
+/**
+ * A flow run leaves a terminal state only to run again, and only if no stored result is lost. Its pauses are then
+ * forgotten.
+ */
 import { isCompletedWithResult, knowsPauses } from "#orchestration/predicates";
 import {
   ANY_STATE,
+  NEVER_AFTER_TERMINAL,
   TERMINAL_STATES,
-  statesOf,
   type FlowRunContext,
   type FlowRunPolicy,
   type Rule,
 } from "#orchestration/transition";
 import { preventResultDataLoss } from "#orchestration/rules/prevent-result-data-loss";
 import { isTerminal } from "#wire/state";
-
-/** What a run at its end cannot become: it neither stops again nor breaks after the fact. */
-const NEVER_AFTER_THE_END = statesOf("CANCELLING", "PAUSED", "CRASHED");
 
 export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
   name: "HandleFlowTerminalStateTransitions",
@@ -21,7 +21,7 @@ export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
   decide(context, proposed) {
     const { initial, run } = context;
     if (!initial) return undefined;
-    if (NEVER_AFTER_THE_END.has(proposed.type)) {
+    if (NEVER_AFTER_TERMINAL.has(proposed.type)) {
       return { kind: "abort", reason: `Run is already in terminal state ${initial.type}.` };
     }
     if (isCompletedWithResult(initial) && !isTerminal(proposed)) {

@@ -1,4 +1,7 @@
-/** Only a running flow is paused, once for each key; to suspend it (tear it down until it resumes) takes a deployment. */
+/**
+ * Only a RUNNING flow run becomes PAUSED, once for each pause key. A suspension also needs a deployment, which starts
+ * the run again.
+ */
 import { ANY_STATE, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
 
 export const handlePausingFlows: Rule<FlowRunContext> = {

@@ -1,4 +1,7 @@
-/** A paused run goes on, is cancelled or ends; past its timeout it fails, and what was suspended needs a deployment to go on. */
+/**
+ * A PAUSED run can go on or end. After the timeout of its pause it becomes FAILED. A suspended run needs a deployment
+ * to go on.
+ */
 import { ANY_STATE, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
 
 export const handleResumingPausedFlows: Rule<FlowRunContext> = {
@@ -11,7 +14,7 @@ export const handleResumingPausedFlows: Rule<FlowRunContext> = {
       return {
         kind: "reject",
         state: null,
-        // Prefect: `HandleResumingPausedFlows` prints the members of its enum.
+        // Prefect: `HandleResumingPausedFlows` prints the names of enum members.
         reason: `This run cannot transition to the StateType.${proposed.type} state from the StateType.${initial.type} state.`,
       };
     }
@@ -20,7 +23,7 @@ export const handleResumingPausedFlows: Rule<FlowRunContext> = {
     if (isSuspended && !run.deployment_id) {
       return { kind: "reject", state: null, reason: `Cannot reschedule a ${name} flow run without a deployment.` };
     }
-    // A blocking pause keeps its process, which must hear of the cancellation even after the timeout.
+    // The process of a blocking pause still runs, and must see the cancellation even after the timeout.
     if (proposed.type === "CANCELLING" || !timeout || timeout >= now) return undefined;
     const verb = proposed.name === "Suspended" ? "suspend" : "pause";
     return {

@@ -1,10 +1,16 @@
-/** A task run leaves its end only to be run again, and not where its result is stored; its retries then count from the start. */
+/**
+ * A task run leaves a terminal state only to run again, and only if it has no stored result. Its run count then starts
+ * at 0.
+ */
 import { isCompletedWithResult } from "#orchestration/predicates";
-import { ANY_STATE, TERMINAL_STATES, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+import {
+  ANY_STATE,
+  NEVER_AFTER_TERMINAL,
+  TERMINAL_STATES,
+  type Rule,
+  type TaskRunContext,
+} from "#orchestration/transition";
 import { isTerminal } from "#wire/state";
-
-/** What a run at its end cannot become: it neither stops again nor breaks after the fact. */
-const NEVER_AFTER_THE_END = statesOf("CANCELLING", "PAUSED", "CRASHED");
 
 export const handleTaskTerminalStateTransitions: Rule<TaskRunContext> = {
   name: "HandleTaskTerminalStateTransitions",
@@ -12,7 +18,7 @@ export const handleTaskTerminalStateTransitions: Rule<TaskRunContext> = {
   to: ANY_STATE,
   decide({ initial, run, flowRun }, proposed) {
     if (!initial) return undefined;
-    if (NEVER_AFTER_THE_END.has(proposed.type)) return { kind: "abort", reason: `Run is already ${initial.type}.` };
+    if (NEVER_AFTER_TERMINAL.has(proposed.type)) return { kind: "abort", reason: `Run is already ${initial.type}.` };
     if (isCompletedWithResult(initial))
       return { kind: "reject", state: null, reason: "This run is already completed." };
     if (isTerminal(proposed)) return undefined;

@@ -1,4 +1,4 @@
-/** A run keeps its concurrency lease when the client leaves it out of the next state, as workers do. */
+/** The next state of a run keeps the concurrency lease if the client leaves it out, as workers do. */
 import { ANY_STATE, type FlowRunContext, type Rule } from "#orchestration/transition";
 
 export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {

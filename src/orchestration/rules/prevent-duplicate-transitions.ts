@@ -1,4 +1,4 @@
-/** A transition sent again, its answer having been lost, changes nothing: the client marks it with an id. */
+/** A transition that a client sends again, because the answer was lost, changes nothing. The client marks it with an id. */
 import { ANY_STATE, type FlowRunContext, type Rule } from "#orchestration/transition";
 
 export const preventDuplicateTransitions: Rule<FlowRunContext> = {

@@ -1,4 +1,4 @@
-/** A run is submitted once: a second Pending is refused, unless it names a later step of the same submission. */
+/** A run becomes PENDING once. A second PENDING is refused, unless its name is of a later step of the same submission. */
 import { statesOf, type Rule, type RunContext } from "#orchestration/transition";
 
 export const preventPendingTransitions: Rule<RunContext> = {

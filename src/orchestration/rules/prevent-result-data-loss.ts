@@ -1,4 +1,4 @@
-/** A completed run is not completed again without the result it has stored; holds even where a transition is forced. */
+/** A COMPLETED run with a stored result does not become COMPLETED without one, even by force. */
 import { hasPersistedResult, isCompletedWithResult } from "#orchestration/predicates";
 import { TERMINAL_STATES, type FlowRunContext, type Rule } from "#orchestration/transition";
 

@@ -1,4 +1,4 @@
-/** A task of a flow runs only while its flow does. */
+/** A task run of a flow run is RUNNING only while the flow run is. */
 import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
 
 export const preventRunningTasksFromStoppedFlows: Rule<TaskRunContext> = {

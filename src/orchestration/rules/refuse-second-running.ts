@@ -1,4 +1,4 @@
-/** Ours (Prefect 1: version locking): a run of a deployment that asks for it is not started again while it is running. */
+/** Not in Prefect 3 (Prefect 1: version locking): if the deployment says so, a RUNNING run cannot become RUNNING again. */
 import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
 
 export const refuseSecondRunning: Rule<FlowRunContext> = {

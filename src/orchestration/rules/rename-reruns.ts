@@ -1,4 +1,4 @@
-/** A task run that starts again says so in its state's name. */
+/** The state of a task run that runs again has a name that says so. */
 import { ANY_STATE, statesOf, type Rule, type RunContext } from "#orchestration/transition";
 
 export const renameReruns: Rule<RunContext> = {

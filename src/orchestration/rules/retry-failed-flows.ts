@@ -1,8 +1,7 @@
-/** A failed flow run that has retries left waits for its next try, in the same process. */
+/** A failed flow run with retries left becomes AwaitingRetry, and is retried in the same process. */
+import { SECOND } from "#lib/clock";
 import { isApiBefore, knowsPauses } from "#orchestration/predicates";
 import { statesOf, type FlowRunContext, type FlowRunPolicy, type Rule } from "#orchestration/transition";
-
-const MICROS_PER_SECOND = 1_000_000;
 
 export const retryFailedFlows: Rule<FlowRunContext> = {
   name: "RetryFailedFlows",
@@ -12,10 +11,10 @@ export const retryFailedFlows: Rule<FlowRunContext> = {
     const { initial, run, now } = context;
     const { retries, retry_delay: delaySeconds } = run.empirical_policy;
     if (retries === null || retries === undefined || run.run_count > retries) {
-      // From here on a retry can only be asked for from outside.
+      // The process retries no more. A later retry is a request of a user.
       return { kind: "adjust", changes: { empirical_policy: { ...run.empirical_policy, retry_type: null } } };
     }
-    const scheduled_time = now + (delaySeconds ?? 0) * MICROS_PER_SECOND;
+    const scheduled_time = now + (delaySeconds ?? 0) * SECOND;
     const policy: FlowRunPolicy = {
       ...run.empirical_policy,
       resuming: false,
@@ -31,13 +30,13 @@ export const retryFailedFlows: Rule<FlowRunContext> = {
         data: proposed.data,
         state_details: {
           scheduled_time,
-          // The process goes on renewing its lease while it waits.
+          // The process renews its lease while it waits.
           deployment_concurrency_lease_id: initial?.state_details.deployment_concurrency_lease_id,
         },
       },
       reason: "Retrying",
       changes: knowsPauses(context) ? { empirical_policy: policy } : {},
-      // Clients before API version 0.8.3 leave it to the server to let failed tasks run again.
+      // A client before API version 0.8.3 expects that the server makes failed task runs wait too.
       effects: isApiBefore(context, 3) ? [{ kind: "retry-failed-task-runs", scheduled_time }] : [],
     };
   },

@@ -1,7 +1,6 @@
-/** A failed task run that has retries left, and may use them, waits for its next try. */
+/** A failed task run with retries left becomes AwaitingRetry, if its failure can be retried. */
+import { SECOND } from "#lib/clock";
 import { statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
-
-const MICROS_PER_SECOND = 1_000_000;
 
 export const retryFailedTasks: Rule<TaskRunContext> = {
   name: "RetryFailedTasks",
@@ -11,7 +10,7 @@ export const retryFailedTasks: Rule<TaskRunContext> = {
     const { retries } = run.empirical_policy;
     if (proposed.state_details.retriable === false) return undefined;
     if (retries === null || retries === undefined || run.run_count > retries) return undefined;
-    const scheduled_time = now + Math.round(delayOf(run, random) * MICROS_PER_SECOND);
+    const scheduled_time = now + Math.round(delayOf(run, random) * SECOND);
     return {
       kind: "reject",
       state: {
@@ -26,22 +25,22 @@ export const retryFailedTasks: Rule<TaskRunContext> = {
   },
 };
 
-/** Seconds until the next try. */
+/** The delay until the next try, in seconds. */
 function delayOf({ run_count, empirical_policy }: TaskRunContext["run"], random: () => number): number {
   const { retry_delay: delays, retry_jitter_factor: jitter } = empirical_policy;
-  // Prefect: `RetryFailedTasks`, a list's last delay stands for all further tries (and for a run that never ran).
+  // Prefect: `RetryFailedTasks` uses the last delay of a list for all later tries, and for a run that never ran.
   const delaySeconds = Array.isArray(delays) ? delays.at(Math.min(run_count, delays.length) - 1) : delays;
   return jitter && delaySeconds ? jittered(delaySeconds, jitter, random) : (delaySeconds ?? 0);
 }
 
-/** Prefect: `clamped_poisson_interval`, an exponential variate with this mean, cut off at `1 + jitter` times the mean. */
+/** Prefect: `clamped_poisson_interval`, an exponential variate with this mean, of at most `1 + jitter` times the mean. */
 function jittered(meanSeconds: number, jitter: number, random: () => number): number {
   const upper = 1 + jitter;
-  // The nearer the upper end, the higher the lower one, so that the mean stays about where it is.
+  // A smaller upper bound has a higher lower bound, so that the mean stays about the same.
   const lower = upper >= 50 ? 0 : Math.log2(2 ** upper / (2 ** upper - 1));
   const from = 1 - Math.exp(-lower);
   const to = 1 - Math.exp(-upper);
   const drawn = from + (to - from) * random();
-  // What is left of 1 after so much rounding may lie beyond the end.
+  // By rounding, the result may be a little more than the upper bound.
   return Math.min(upper, -Math.log(Math.max(1 - drawn, 1e-10))) * meanSeconds;
 }

@@ -1,10 +1,10 @@
 /**
- * A run of a deployment with a concurrency limit takes a slot before its infrastructure is made. The lease is renewed by
- * the client from then on. Where no slot is free, the run waits for one or is cancelled, as its deployment says.
+ * A run of a deployment with a concurrency limit takes a slot when it becomes PENDING, before its infrastructure is created.
+ * From then on the client renews the lease. If no slot is free, the run waits or becomes CANCELLED, as its deployment says.
  */
+import { SECOND } from "#lib/clock";
 import { anyStateBut, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
 
-const MICROS_PER_SECOND = 1_000_000;
 /** Prefect: `server.deployments.concurrency_slot_wait_seconds`. */
 const SLOT_WAIT_SECONDS = 30;
 /** Prefect: WORKER_VERSIONS_THAT_MANAGE_DEPLOYMENT_CONCURRENCY, whose workers take the slots themselves. */
@@ -37,7 +37,7 @@ export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
     if (deployment.collision_strategy === "CANCEL_NEW") {
       return { kind: "reject", state: { type: "CANCELLED", message: reason }, reason };
     }
-    const scheduled_time = now + SLOT_WAIT_SECONDS * MICROS_PER_SECOND;
+    const scheduled_time = now + SLOT_WAIT_SECONDS * SECOND;
     const state = { type: "SCHEDULED", name: "AwaitingConcurrencySlot", state_details: { scheduled_time } } as const;
     return { kind: "reject", state, reason };
   },

@@ -1,4 +1,4 @@
-/** A task run with limited tags takes a slot of each of their limits before it runs, or comes back when one may be free. */
+/** A task run takes a slot of each limit on its tags before it runs. If a limit is full, the client proposes again later. */
 import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
 
 export const secureTaskConcurrencySlots: Rule<TaskRunContext> = {
@@ -16,7 +16,7 @@ export const secureTaskConcurrencySlots: Rule<TaskRunContext> = {
       case "full":
         return {
           kind: "wait",
-          // Answers have whole seconds.
+          // The answer has whole seconds.
           delaySeconds: Math.max(1, Math.round(slots.retry_after_seconds)),
           reason: `Concurrency limit reached for tags: ${slots.tags.join(", ")}`,
         };

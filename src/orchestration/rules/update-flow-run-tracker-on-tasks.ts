@@ -1,4 +1,4 @@
-/** A task run remembers in which try of its flow run it ran. */
+/** A task run keeps the run count of its flow run, at the time when it runs. */
 import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
 
 export const updateFlowRunTrackerOnTasks: Rule<TaskRunContext> = {

@@ -1,6 +1,6 @@
 /**
- * A run whose lease ran out while its infrastructure was made takes a free slot again before it runs; if there is none
- * it is cancelled, for it cannot be put back any more.
+ * A run whose lease expired while its infrastructure was created takes a slot again before it is RUNNING. If no slot is free,
+ * it becomes CANCELLED: it cannot be scheduled again, because its infrastructure is there.
  */
 import { renewsLeases } from "#orchestration/predicates";
 import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";

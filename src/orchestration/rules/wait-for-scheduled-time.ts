@@ -1,7 +1,6 @@
 /** A run does not start before its scheduled time. */
+import { SECOND } from "#lib/clock";
 import { statesOf, type Rule, type RunContext } from "#orchestration/transition";
-
-const MICROS_PER_SECOND = 1_000_000;
 
 export const waitForScheduledTime: Rule<RunContext> = {
   name: "WaitForScheduledTime",
@@ -10,13 +9,13 @@ export const waitForScheduledTime: Rule<RunContext> = {
   decide({ initial, now }) {
     const scheduledTime = initial?.state_details.scheduled_time;
     if (!scheduledTime) return undefined;
-    const delaySeconds = roundHalfDown((scheduledTime - now) / MICROS_PER_SECOND);
+    const delaySeconds = roundHalfDown((scheduledTime - now) / SECOND);
     if (delaySeconds <= 0) return undefined;
     return { kind: "wait", delaySeconds, reason: "Scheduled time is in the future" };
   },
 };
 
-/** Prefect: `WaitForScheduledTime` rounds the micros apart from the seconds, so that half a second is none. */
+/** Prefect: `WaitForScheduledTime` rounds the microseconds alone, so that half a second becomes 0. */
 function roundHalfDown(seconds: number): number {
   return Math.ceil(seconds - 0.5);
 }

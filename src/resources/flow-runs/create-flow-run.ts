@@ -13,30 +13,24 @@ import { flowRunStateEvent } from "#events/lifecycle";
 import { integrityConflict } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { randomName } from "#lib/names";
-import {
-  followInParent,
-  insertStates,
-  type ParentFollowing,
-  stateRow,
-  storedChanges,
-} from "#orchestration/commit-flow-run";
+import { flowRunContext } from "#orchestration/context";
 import { decideFlowRun } from "#orchestration/decide";
 import {
-  columnsOf,
+  CONTEXT_COLUMNS,
+  type ContextColumns,
   factsOf,
   joinedState,
   type LoadedFlowRun,
-  type LoadedRow,
-  SURROUNDINGS,
-  type TaskRunRow,
-} from "#orchestration/loaded";
+} from "#orchestration/load-flow-run";
 import { MinimalFlowPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import { remember } from "#orchestration/recent-runs";
 import { releaseSlots } from "#orchestration/secure-slots";
+import { insertStates, type ParentUpdate, parentUpdate, stateRow, storedChanges } from "#orchestration/statements";
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
-import type { FlowRunContext, FlowRunPolicy } from "#orchestration/transition";
+import type { FlowRunPolicy } from "#orchestration/transition";
 import { type FlowRunRow, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
+import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { each, list } from "#db/sql";
@@ -65,7 +59,7 @@ export interface FlowRunDraft {
   state?: StateProposal | null;
 }
 
-/** A run that was made, or the one that was there under the same idempotency key. */
+/** A run that was created, or the run that has the same idempotency key. */
 export interface Created {
   run: FlowRunWithState;
   created: boolean;
@@ -85,62 +79,55 @@ export async function createFlowRun(tools: Tools, draft: FlowRunDraft): Promise<
 export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Created[]> {
   if (drafts.length === 0) return [];
   const parents = await readParents(tools, drafts);
-  const births = drafts.map((draft) => conceive(tools, draft, parents));
-  const { labels, around } = await write(tools, births);
-  if (births.some(({ row }) => (around.get(row.id)?.f_name ?? null) === null)) throw integrityConflict();
-  const born = births.flatMap((birth) => {
-    const surroundings = around.get(birth.row.id);
-    const own = labels.get(birth.row.id);
-    return surroundings && own !== undefined ? [loadedOf(birth, surroundings, own)] : [];
+  const newRuns = drafts.map((draft) => newRun(tools, draft, parents));
+  const { labels, contexts } = await write(tools, newRuns);
+  if (newRuns.some(({ row }) => (contexts.get(row.id)?.f_name ?? null) === null)) throw integrityConflict();
+  const written = newRuns.flatMap((run) => {
+    const context = contexts.get(run.row.id);
+    const own = labels.get(run.row.id);
+    return context && own !== undefined ? [writtenRun(run, context, own)] : [];
   });
-  await announce(tools, born);
-  const runs = new Map(born.map((one) => [one.row.id, one.row]));
-  for (const { row, parent, following } of births)
-    if (parent && runs.has(row.id)) await releaseSlots(tools, parent.id, following.effects);
-  const known =
-    born.length === births.length
-      ? []
-      : await readKnown(
-          tools,
-          births.filter(({ row }) => !runs.has(row.id)),
-        );
-  return births.flatMap((birth): Created[] => {
-    const row = runs.get(birth.row.id);
+  await announce(tools, written);
+  const rows = new Map(written.map(({ row }) => [row.id, row]));
+  for (const { row, parent, parentChange } of newRuns)
+    if (parent && rows.has(row.id)) await releaseSlots(tools, parent.id, parentChange.effects);
+  const unwritten = newRuns.filter(({ row }) => !rows.has(row.id));
+  const known = unwritten.length === 0 ? [] : await readKnown(tools, unwritten);
+  return newRuns.flatMap(({ row: { id, flow_id, idempotency_key } }): Created[] => {
+    const row = rows.get(id);
     if (row)
       return [
         { run: { ...row, work_pool_id: row.p_id, work_pool_name: row.p_name, queue_name: row.q_name }, created: true },
       ];
-    const run = known.find(
-      (one) => one.flow_id === birth.row.flow_id && one.idempotency_key === birth.row.idempotency_key,
-    );
+    const run = known.find((one) => one.flow_id === flow_id && one.idempotency_key === idempotency_key);
     return run ? [{ run, created: false }] : [];
   });
 }
 
-/** How often a batch is written whose outcome is unknown. */
+/** How often a batch is written if D1 does not say whether it is written. */
 const WRITE_TRIES = 3;
 
 /**
- * Writes the runs in one batch. Where D1 fails, the same batch is written once more, which changes nothing where it has
- * landed, whenever that is. Gives the labels of the runs that were made, and what stands around all of them.
+ * Writes the runs in one batch. If D1 fails, the same batch is written again, which changes nothing if the first one is
+ * written. Returns the labels of the runs that were created, and the contexts of all runs.
  */
-async function write(tools: Tools, births: readonly Birth[]) {
+async function write(tools: Tools, newRuns: readonly NewRun[]) {
   const { workspaceId, db } = tools;
   const batch = [
-    insertRuns(workspaceId, births),
-    insertStates(births.map(({ row, state }) => stateRow(workspaceId, row.id, state))),
-    selectSurroundings(workspaceId, births),
-    ...births.flatMap(({ following }) => following.statements),
+    insertRuns(workspaceId, newRuns),
+    insertStates(newRuns.map(({ row, state }) => stateRow(workspaceId, row.id, state))),
+    selectContexts(workspaceId, newRuns),
+    ...newRuns.flatMap(({ parentChange }) => parentChange.statements),
   ];
   for (let tries = 1; ; tries++) {
     try {
       const isFirst = tries === 1;
-      const written = await db.batch(isFirst ? batch : [...batch, selectMade(workspaceId, births)]);
+      const written = await db.batch(isFirst ? batch : [...batch, selectMade(workspaceId, newRuns)]);
       const made = (isFirst ? written[0] : written.at(-1))?.rows ?? [];
       const found = written[2]?.rows ?? [];
       return {
         labels: new Map(made.map((row) => [String(row["id"]), String(row["labels"])])),
-        around: new Map(found.map(({ run_id, ...row }) => [String(run_id), row as unknown as Surroundings])),
+        contexts: new Map(found.map(({ run_id, ...row }) => [String(run_id), row as unknown as ContextColumns])),
       };
     } catch (error) {
       if (tries >= WRITE_TRIES || !isPassing(error)) throw error;
@@ -148,44 +135,27 @@ async function write(tools: Tools, births: readonly Birth[]) {
   }
 }
 
-/** Those of the runs that are there, by whichever try. */
-function selectMade(workspaceId: string, births: readonly Birth[]): SQL {
-  const ids = JSON.stringify(births.map(({ row }) => row.id));
+/** Selects those of the runs that are written, by whichever try. */
+function selectMade(workspaceId: string, newRuns: readonly NewRun[]): SQL {
+  const ids = JSON.stringify(newRuns.map(({ row }) => row.id));
   return sql`select id, labels from ${flow_run}
     where workspace_id = ${workspaceId} and id in (select value from json_each(${ids}))`;
 }
 
-/** Everything about a new run that can be known before it is written. */
-interface Birth {
+/** A run that is not written yet, and how it changes its parent's task run. */
+interface NewRun {
   row: FlowRunRow;
   state: State;
   parent: TaskRunRow | null;
-  following: ParentFollowing;
+  parentChange: ParentUpdate;
 }
 
-/** A run that was written, with what is around it. */
-interface Born extends LoadedFlowRun {
+/** A run that was written. */
+interface WrittenRun extends LoadedFlowRun {
   state: State;
 }
 
-/** What stands around a run, by name. */
-type Surroundings = Pick<
-  LoadedRow,
-  | "f_name"
-  | "f_tags"
-  | "d_name"
-  | "d_tags"
-  | "d_limit_id"
-  | "d_options"
-  | "d_reliability"
-  | "c_limit"
-  | "q_name"
-  | "p_id"
-  | "p_name"
-  | "p_type"
->;
-
-/** The task runs that stand for these subflows in their parents. */
+/** The parents' task runs of those runs that are subflows, by id. */
 async function readParents(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Map<string, TaskRunRow>> {
   const ids = drafts.flatMap((draft) => draft.parent_task_run_id ?? []);
   if (ids.length === 0) return new Map();
@@ -196,12 +166,12 @@ async function readParents(tools: Tools, drafts: readonly FlowRunDraft[]): Promi
   return new Map(rows.map((row) => [row.id, row]));
 }
 
-function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRunRow>): Birth {
+function newRun(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRunRow>): NewRun {
   const now = tools.clock();
   const bare = bareRow(tools, draft, now);
   const decision = decideFlowRun(
     MinimalFlowPolicy,
-    contextOf(tools, bare),
+    flowRunContext(tools, bare, { now }),
     newState(draft.state ?? { type: "PENDING" }, now, tools.ids),
   );
   if (!decision.state) throw new Error("a first state was refused");
@@ -213,17 +183,16 @@ function conceive(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRu
     state_ids: JSON.stringify([state.id]),
   };
   const parent = (draft.parent_task_run_id && parents.get(draft.parent_task_run_id)) || null;
-  const { effects } = decision;
-  const following = followInParent(tools.workspaceId, row.id, state, effects, parent, contextOf(tools, row));
-  return { row, state, parent, following };
+  const parentChange = parentUpdate(tools, row.id, { state, effects: decision.effects }, parent, now);
+  return { row, state, parent, parentChange };
 }
 
 /**
  * Inserts the runs if all their flows are there. Prefect: `with_system_labels_for_flow_run`, a run's labels are those of its
  * deployment or else its flow, then the system's, then the client's.
  */
-function insertRuns(workspaceId: string, births: readonly Birth[]): SQL {
-  const rows = births.map(({ row }) => row);
+function insertRuns(workspaceId: string, newRuns: readonly NewRun[]): SQL {
+  const rows = newRuns.map(({ row }) => row);
   const flowIds = JSON.stringify([...new Set(rows.map((row) => row.flow_id))]);
   return sql`insert into ${flow_run} (${RUN.columns}) select ${RUN.values} from ${each(rows)} v
     join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
@@ -238,14 +207,14 @@ const RUN = columnLists(flow_run, {
     case when d.id is null then '{}' else json_object('prefect.deployment.id', d.id) end, v.value ->> '$.labels'))`,
 });
 
-function selectSurroundings(workspaceId: string, births: readonly Birth[]): SQL {
-  const keys = births.map(({ row: { id, flow_id, deployment_id, work_queue_id } }) => ({
+function selectContexts(workspaceId: string, newRuns: readonly NewRun[]): SQL {
+  const keys = newRuns.map(({ row: { id, flow_id, deployment_id, work_queue_id } }) => ({
     id,
     flow_id,
     deployment_id,
     work_queue_id,
   }));
-  return sql`select v.value ->> '$.id' as run_id, ${SURROUNDINGS}
+  return sql`select v.value ->> '$.id' as run_id, ${CONTEXT_COLUMNS}
     from ${each(keys)} v
     left join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
@@ -254,8 +223,8 @@ function selectSurroundings(workspaceId: string, births: readonly Birth[]): SQL 
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id`;
 }
 
-function loadedOf({ row, state, parent }: Birth, around: Surroundings, labels: string): Born {
-  return { row: { ...row, labels, ...joinedState(state), ...around }, state, parentTaskRun: parent };
+function writtenRun({ row, state, parent }: NewRun, context: ContextColumns, labels: string): WrittenRun {
+  return { row: { ...row, labels, ...joinedState(state), ...context }, state, parentTaskRun: parent };
 }
 
 function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
@@ -299,46 +268,29 @@ function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
   };
 }
 
-function contextOf(tools: Tools, row: FlowRunRow): FlowRunContext {
-  return {
-    kind: "flow-run",
-    run: columnsOf(row),
-    initial: null,
-    deployment: null,
-    takenTimestamps: [],
-    slot: null,
-    leaseId: "",
-    now: row.created,
-    ids: tools.ids,
-    apiVersion: tools.client.apiVersion,
-    clientVersion: tools.client.version,
-    random: tools.random,
-  };
-}
-
 /**
  * Makes the events and tells the pools. Both are made up for if they fail: the sweep, the objects' own repair.
  * Prefect: the scheduler writes its runs without orchestration, so there is no event of their first state.
  */
-async function announce(tools: Tools, born: readonly Born[]): Promise<void> {
-  if (born.length === 0) return;
-  for (const one of born) remember(tools.workspaceId, one);
-  const orchestrated = born.filter(({ row }) => row.auto_scheduled === 0);
+async function announce(tools: Tools, written: readonly WrittenRun[]): Promise<void> {
+  if (written.length === 0) return;
+  for (const run of written) remember(tools.workspaceId, run);
+  const orchestrated = written.filter(({ row }) => row.auto_scheduled === 0);
   tools.background(
     emitEvents(
       tools,
-      orchestrated.map((one) => flowRunStateEvent(factsOf(one, null, one.state))),
+      orchestrated.map((run) => flowRunStateEvent(factsOf(run, null, run.state))),
     ),
   );
   await tellPools(
     tools,
-    born.flatMap(({ row, state }) => liveRunOf(row, state.type) ?? []),
+    written.flatMap(({ row, state }) => liveRunOf(row, state.type) ?? []),
   );
 }
 
 /** The runs that were there before under the same flow and idempotency key. */
-async function readKnown(tools: Tools, births: readonly Birth[]): Promise<FlowRunWithState[]> {
-  const keys = births.map(({ row }) => ({ flow_id: row.flow_id, key: row.idempotency_key }));
+async function readKnown(tools: Tools, newRuns: readonly NewRun[]): Promise<FlowRunWithState[]> {
+  const keys = newRuns.map(({ row }) => ({ flow_id: row.flow_id, key: row.idempotency_key }));
   const rows = await tools.db.rows<{ id: string }>(
     sql`select r.id as id from ${each(keys)} wanted
       join ${flow_run} r on r.workspace_id = ${tools.workspaceId} and r.flow_id = wanted.value ->> '$.flow_id'

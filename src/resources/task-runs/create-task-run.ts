@@ -9,10 +9,11 @@ import { task_run } from "#db/tables/task-run";
 import { integrityConflict } from "#lib/api-error";
 import { randomName } from "#lib/names";
 import { enqueueTaskRun } from "#objects/task-queue/client";
-import { storedChanges, taskRunColumnsOf } from "#orchestration/commit-flow-run";
+import { taskRunContext } from "#orchestration/context";
 import { decideTaskRun } from "#orchestration/decide";
 import { BackgroundTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
+import { storedChanges } from "#orchestration/statements";
 import type { TaskRunCreate } from "#resources/task-runs/schema";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Tools } from "#tools";
@@ -111,24 +112,7 @@ function newRow(
   };
   const proposed = newState(draft.state ?? { type: "PENDING" }, now, tools.ids);
   const policy = proposed.state_details.deferred ? BackgroundTaskPolicy : MinimalTaskPolicy;
-  const { state, changes, effects } = decideTaskRun(
-    policy,
-    {
-      kind: "task-run",
-      run: taskRunColumnsOf(bare),
-      initial: null,
-      flowRun: null,
-      cached: null,
-      slots: null,
-      leaseId: "",
-      now,
-      ids: tools.ids,
-      apiVersion: tools.client.apiVersion,
-      clientVersion: tools.client.version,
-      random: tools.random,
-    },
-    proposed,
-  );
+  const { state, changes, effects } = decideTaskRun(policy, taskRunContext(tools, bare, { now }), proposed);
   if (!state) throw new Error("a first state was refused");
   const effect = effects.find((one) => one.kind === "enqueue-task-run");
   const columns = { state_id: state.id, states: JSON.stringify([storedState(state)]), background: effect ? 1 : null };

@@ -11,9 +11,14 @@ test("a run without a cache key runs", ({ expect }) => {
 });
 
 test.for([
-  { title: "a known key takes the cached state", state_details: { cache_key: "key" }, cached, name: "Cached" },
-  { title: "an unknown key runs", state_details: { cache_key: "key" }, cached: null, name: "Running" },
-  { title: "a refresh runs", state_details: { cache_key: "key", refresh_cache: true }, cached, name: "Running" },
+  { title: "a key in the cache gives the cached state", state_details: { cache_key: "key" }, cached, name: "Cached" },
+  { title: "a task run with another key runs", state_details: { cache_key: "key" }, cached: null, name: "Running" },
+  {
+    title: "a task run that refreshes the cache runs",
+    state_details: { cache_key: "key", refresh_cache: true },
+    cached,
+    name: "Running",
+  },
 ])("$title", ({ state_details, cached, name }, { expect }) => {
   expect(askTaskRule(rule, { from: "PENDING", cached }, running(state_details)).state?.name).toBe(name);
 });

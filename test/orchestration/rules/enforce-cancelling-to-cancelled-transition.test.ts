@@ -3,13 +3,13 @@ import { enforceCancellingToCancelledTransition as rule } from "#orchestration/r
 import { STATE_TYPES } from "#wire/state";
 import { askFlowRule, objections } from "../builders.ts";
 
-test("a run that is being cancelled goes nowhere but to Cancelled", ({ expect }) => {
+test("a CANCELLING run can only become CANCELLED", ({ expect }) => {
   const others = STATE_TYPES.filter((type) => type !== "CANCELLED");
   const refused = objections((from, to) => askFlowRule(rule, { from }, to));
   expect(refused).toEqual(others.map((to) => `CANCELLING to ${to}: REJECT`));
 });
 
-test("the present state is shown, with the reason", ({ expect }) => {
+test("the answer has the present state and the reason", ({ expect }) => {
   expect(askFlowRule(rule, { from: "CANCELLING" }, "FAILED")).toMatchObject({
     state: null,
     reason: "Cannot transition flows that are cancelling to a state other than Cancelled.",

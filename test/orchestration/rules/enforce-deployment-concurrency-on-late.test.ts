@@ -7,7 +7,7 @@ const late: StateProposal = { type: "SCHEDULED", name: "Late" };
 const run = { deployment_id: DEPLOYMENT_ID };
 const cancelling = aDeployment({ collision_strategy: "CANCEL_NEW" });
 
-test("a late run is cancelled where it would be if it were proposed", ({ expect }) => {
+test("a late run becomes CANCELLED if its deployment cancels runs and has no free slot", ({ expect }) => {
   const decision = askFlowRule(rule, { from: "SCHEDULED", run, deployment: cancelling, slot: "full" }, late);
   expect([decision.status, decision.state?.type, decision.reason]).toEqual([
     "REJECT",
@@ -16,7 +16,7 @@ test("a late run is cancelled where it would be if it were proposed", ({ expect 
   ]);
 });
 
-test("the limit is looked at, and nothing taken", ({ expect }) => {
+test("the limit is read, and no slot is taken", ({ expect }) => {
   const { status, effects } = askFlowRule(rule, { from: "SCHEDULED", run, deployment: cancelling }, late);
   expect([status, effects]).toEqual(["ACCEPT", [{ kind: "see-slots", limit_id: LIMIT_ID, slots: 2 }]]);
 });
@@ -29,8 +29,8 @@ test.for([
     to: late,
   },
   { title: "without a deployment", deployment: null, to: late },
-  { title: "that is scheduled otherwise", deployment: cancelling, to: { type: "SCHEDULED" } as StateProposal },
-])("a run $title is left alone", ({ deployment, to }, { expect }) => {
+  { title: "that does not become Late", deployment: cancelling, to: { type: "SCHEDULED" } as StateProposal },
+])("the proposed state of a run $title is accepted", ({ deployment, to }, { expect }) => {
   const { status, effects } = askFlowRule(rule, { from: "SCHEDULED", run, deployment, slot: "full" }, to);
   expect([status, effects]).toEqual(["ACCEPT", []]);
 });

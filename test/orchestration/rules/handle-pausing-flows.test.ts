@@ -6,7 +6,7 @@ import { askFlowRule, DEPLOYMENT_ID, objections, PARENT_ID } from "../builders.t
 const pause = (pause_key?: string): StateProposal => ({ type: "PAUSED", state_details: { pause_key } });
 const suspension: StateProposal = { type: "PAUSED", name: "Suspended", state_details: { pause_reschedule: true } };
 
-test("only a running flow is paused", ({ expect }) => {
+test("only a RUNNING flow run becomes PAUSED", ({ expect }) => {
   expect(objections((from, to) => askFlowRule(rule, { from }, to))).toEqual([
     "nothing to PAUSED: ABORT",
     "SCHEDULED to PAUSED: REJECT",
@@ -33,9 +33,9 @@ test.for([
 
 describe("a suspension", () => {
   test.for([
-    { title: "takes a deployment", run: { deployment_id: DEPLOYMENT_ID }, status: "ACCEPT" },
+    { title: "needs a deployment", run: { deployment_id: DEPLOYMENT_ID }, status: "ACCEPT" },
     {
-      title: "is not for subflows",
+      title: "is refused for a subflow",
       run: { deployment_id: DEPLOYMENT_ID, parent_task_run_id: PARENT_ID },
       status: "ABORT",
     },
@@ -43,7 +43,7 @@ describe("a suspension", () => {
     expect(askFlowRule(rule, { from: "RUNNING", run }, suspension).status).toBe(status);
   });
 
-  test("is not asked for by name alone", ({ expect }) => {
+  test("needs pause_reschedule, not only the name", ({ expect }) => {
     const named: StateProposal = { type: "PAUSED", name: "Suspended" };
     expect(askFlowRule(rule, { from: "RUNNING" }, named).status).toBe("ACCEPT");
   });
@@ -57,13 +57,13 @@ describe("the keys of a run's pauses", () => {
     expect(changes.empirical_policy).toEqual({ retries: 1, pause_keys: ["old", "new"] });
   });
 
-  test("have one made up for a pause without a key", ({ expect }) => {
+  test("get a new key for a pause without a key", ({ expect }) => {
     const { changes, state } = askFlowRule(rule, { from: "RUNNING" }, pause());
     expect(changes.empirical_policy?.pause_keys).toEqual([expect.stringMatching(/^[0-9a-f-]{36}$/)]);
     expect(state?.state_details.pause_key).toBeUndefined();
   });
 
-  test("do not grow with a pause that is refused", ({ expect }) => {
+  test("do not grow with a refused pause", ({ expect }) => {
     expect(askFlowRule(rule, { from: "PENDING", run }, pause("new")).changes).toEqual({});
   });
 });

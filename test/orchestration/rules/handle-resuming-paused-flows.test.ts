@@ -6,21 +6,21 @@ import { askFlowRule, DEPLOYMENT_ID, NOW, objections, SECOND } from "../builders
 const suspended: StateProposal = { type: "PAUSED", state_details: { pause_reschedule: true } };
 const paused = (pause_timeout?: number): StateProposal => ({ type: "PAUSED", state_details: { pause_timeout } });
 
-test("a paused run goes on, is cancelled or ends", ({ expect }) => {
+test("a PAUSED run can go on, be cancelled or end", ({ expect }) => {
   expect(objections((from, to) => askFlowRule(rule, { from }, to))).toEqual([
     "PAUSED to PENDING: REJECT",
     "PAUSED to PAUSED: REJECT",
   ]);
 });
 
-test("past its timeout it fails, but a cancellation still reaches its process", ({ expect }) => {
+test("a PAUSED run fails after its timeout, unless it is cancelled", ({ expect }) => {
   const from = paused(NOW - SECOND);
   expect(objections((type, to) => askFlowRule(rule, { from: type === "PAUSED" ? from : type }, to))).toEqual([
     "PAUSED to SCHEDULED: REJECT Failed",
     "PAUSED to PENDING: REJECT",
     "PAUSED to RUNNING: REJECT Failed",
     "PAUSED to COMPLETED: REJECT Failed",
-    // Failed is put in place of a proposed Failed as well: the name does not show it.
+    // A proposed Failed is replaced by a Failed too: the name does not show it.
     "PAUSED to FAILED: REJECT",
     "PAUSED to CANCELLED: REJECT Failed",
     "PAUSED to CRASHED: REJECT Failed",
@@ -38,7 +38,7 @@ describe("the timeout", () => {
     expect(askFlowRule(rule, { from: paused(timeout) }, "RUNNING").state?.type).toBe(type);
   });
 
-  test("is told in the state and in the answer", ({ expect }) => {
+  test("is named in the state and in the answer", ({ expect }) => {
     const decision = askFlowRule(rule, { from: paused(1) }, "RUNNING");
     expect(decision.state?.message).toBe("The flow was running and never resumed.");
     expect(decision.reason).toBe("The flow run pause has timed out and can no longer resume.");
@@ -54,19 +54,19 @@ describe("a suspended run", () => {
     });
   });
 
-  test("goes on with one", ({ expect }) => {
+  test("goes on if it has a deployment", ({ expect }) => {
     const run = { deployment_id: DEPLOYMENT_ID };
     expect(askFlowRule(rule, { from: suspended, run }, "SCHEDULED").status).toBe("ACCEPT");
   });
 });
 
-describe("resuming is remembered", () => {
+describe("the run is marked as resuming", () => {
   test.for([
-    { title: "when it goes on", from: paused(), to: "RUNNING", resuming: true },
+    { title: "when it is RUNNING", from: paused(), to: "RUNNING", resuming: true },
     { title: "when it is rescheduled", from: paused(), to: "SCHEDULED", resuming: true },
-    { title: "when it fails for its timeout", from: paused(1), to: "RUNNING", resuming: true },
+    { title: "when it fails because of its timeout", from: paused(1), to: "RUNNING", resuming: true },
     { title: "not when nothing is written", from: paused(), to: "PENDING", resuming: undefined },
-    { title: "not where it was not paused", from: "RUNNING", to: "RUNNING", resuming: undefined },
+    { title: "not when it was not PAUSED", from: "RUNNING", to: "RUNNING", resuming: undefined },
   ] as const)("$title", ({ from, to, resuming }, { expect }) => {
     expect(askFlowRule(rule, { from }, to).changes.empirical_policy?.resuming).toBe(resuming);
   });

@@ -10,10 +10,10 @@ const pending = (lease?: string | null): StateProposal => ({
 });
 
 test.for([
-  { title: "a lease left out is kept", from: pending(LEASE_ID), to: pending(), lease: LEASE_ID },
+  { title: "a lease that is left out is kept", from: pending(LEASE_ID), to: pending(), lease: LEASE_ID },
   { title: "a lease sent as null is kept", from: pending(LEASE_ID), to: pending(null), lease: LEASE_ID },
-  { title: "a lease sent anew stands", from: pending(LEASE_ID), to: pending(OTHER), lease: OTHER },
-  { title: "no lease comes from nowhere", from: pending(), to: pending(), lease: undefined },
+  { title: "a new lease replaces the old one", from: pending(LEASE_ID), to: pending(OTHER), lease: OTHER },
+  { title: "a run without a lease gets none", from: pending(), to: pending(), lease: undefined },
   { title: "a first state has no lease to keep", from: null, to: pending(), lease: undefined },
 ])("$title", ({ from, to, lease }, { expect }) => {
   const { state } = askFlowRule(preserveDeploymentConcurrencyLeaseId, { from }, to);

@@ -12,17 +12,17 @@ test.for([
     to: running(LEASE_ID),
     status: "REJECT",
   },
-  { title: "another transition passes", from: running(LEASE_ID), to: running(PARENT_ID), status: "ACCEPT" },
-  { title: "a transition without an id passes", from: running(LEASE_ID), to: running(), status: "ACCEPT" },
+  { title: "another transition is accepted", from: running(LEASE_ID), to: running(PARENT_ID), status: "ACCEPT" },
+  { title: "a transition without an id is accepted", from: running(LEASE_ID), to: running(), status: "ACCEPT" },
   { title: "two transitions without ids are not the same", from: running(), to: running(), status: "ACCEPT" },
-  { title: "a first state passes", from: null, to: running(LEASE_ID), status: "ACCEPT" },
+  { title: "a first state is accepted", from: null, to: running(LEASE_ID), status: "ACCEPT" },
 ])("$title", ({ from, to, status }, { expect }) => {
   const decision = askFlowRule(preventDuplicateTransitions, { from }, to);
   expect(decision.status).toBe(status);
   expect(decision.state === null).toBe(status === "REJECT");
 });
 
-test("the type does not matter, only the id", ({ expect }) => {
+test("the id decides, not the type", ({ expect }) => {
   const to: StateProposal = { type: "COMPLETED", state_details: { transition_id: LEASE_ID } };
   const { reason } = askFlowRule(preventDuplicateTransitions, { from: running(LEASE_ID) }, to);
   expect(reason).toBe("This run has already made this state transition.");

@@ -9,12 +9,12 @@ const REFUSED = [
   "CANCELLING to PENDING: ABORT",
 ];
 
-test("a run under way, or cancelled, is not submitted", ({ expect }) => {
+test("a run that is PENDING, RUNNING, CANCELLING or CANCELLED does not become PENDING", ({ expect }) => {
   expect(objections((from, to) => askFlowRule(rule, { from }, to))).toEqual(REFUSED);
   expect(objections((from, to) => askTaskRule(rule, { from }, to))).toEqual(REFUSED);
 });
 
-describe("a pending run", () => {
+describe("a PENDING run", () => {
   test.for([
     { from: "Pending", to: "Submitting", status: "ACCEPT" },
     { from: "Submitting", to: "InfrastructurePending", status: "ACCEPT" },
@@ -26,7 +26,7 @@ describe("a pending run", () => {
     expect(decision.status).toBe(status);
   });
 
-  test("keeps its scheduled time and its lease from step to step", ({ expect }) => {
+  test("keeps its scheduled time and its lease in the next step", ({ expect }) => {
     const state_details = { scheduled_time: NOW, deployment_concurrency_lease_id: LEASE_ID };
     const to = { type: "PENDING", name: "Submitting", state_details: { scheduled_time: NOW + 5 } } as const;
     const { state } = askFlowRule(rule, { from: { type: "PENDING", state_details } }, to);
@@ -34,7 +34,7 @@ describe("a pending run", () => {
   });
 });
 
-test("the reason names the state the run is in", ({ expect }) => {
+test("the reason names the run's state", ({ expect }) => {
   const { reason } = askFlowRule(rule, { from: "RUNNING" }, "PENDING");
   expect(reason).toBe("This run is in a RUNNING state and cannot transition to a PENDING state.");
 });

@@ -2,23 +2,23 @@ import { test } from "vitest";
 import { preventResultDataLoss as rule } from "#orchestration/rules/prevent-result-data-loss";
 import { askFlowRule, objections, PERSISTED } from "../builders.ts";
 
-test("only a completed run with a stored result refuses, and only another completion", ({ expect }) => {
+test("only a COMPLETED run with a stored result is refused, and only to become COMPLETED", ({ expect }) => {
   const refused = objections((type, to) => askFlowRule(rule, { from: type && { type, data: PERSISTED } }, to));
   expect(refused).toEqual(["COMPLETED to COMPLETED: REJECT"]);
 });
 
 test.for([
-  { title: "a completion with a stored result replaces one", from: PERSISTED, to: PERSISTED, status: "ACCEPT" },
+  { title: "a stored result replaces a stored result", from: PERSISTED, to: PERSISTED, status: "ACCEPT" },
   {
     title: "an unpersisted result does not replace a stored one",
     from: PERSISTED,
     to: { type: "unpersisted" },
     status: "REJECT",
   },
-  { title: "nothing does not replace a list", from: [1, 2], to: null, status: "REJECT" },
+  { title: "null does not replace a list", from: [1, 2], to: null, status: "REJECT" },
   { title: "a list replaces a stored result", from: PERSISTED, to: [1, 2], status: "ACCEPT" },
-  { title: "nothing is lost where nothing was stored", from: { type: "unpersisted" }, to: null, status: "ACCEPT" },
-  { title: "nothing is lost where there was no data", from: null, to: null, status: "ACCEPT" },
+  { title: "null replaces data of the type unpersisted", from: { type: "unpersisted" }, to: null, status: "ACCEPT" },
+  { title: "null replaces null", from: null, to: null, status: "ACCEPT" },
 ])("$title", ({ from, to, status }, { expect }) => {
   const decision = askFlowRule(rule, { from: { type: "COMPLETED", data: from } }, { type: "COMPLETED", data: to });
   expect(decision.status).toBe(status);

@@ -10,7 +10,7 @@ const withLease = (type: StateType): StateProposal => ({
 });
 const RELEASED = [{ kind: "release-slot", lease_id: LEASE_ID }];
 
-describe("a flow run gives its slot back", () => {
+describe("a flow run gives back its slot", () => {
   test.for<[StateType, StateType, boolean]>([
     ["PENDING", "COMPLETED", true],
     ["PENDING", "SCHEDULED", true],
@@ -28,7 +28,7 @@ describe("a flow run gives its slot back", () => {
     expect(effects.filter(({ kind }) => kind === "release-slot")).toEqual(isReleased ? RELEASED : []);
   });
 
-  test("but keeps it while its process waits for a retry", ({ expect }) => {
+  test("a flow run keeps its slot while its process waits for a retry", ({ expect }) => {
     const run = { empirical_policy: { retries: 1 }, run_count: 1 };
     const decision = decideFlowRun(
       CoreFlowPolicy,
@@ -39,7 +39,7 @@ describe("a flow run gives its slot back", () => {
     expect(decision.state?.state_details.deployment_concurrency_lease_id).toBe(LEASE_ID);
   });
 
-  test("and leaves it with the process when it is rescheduled by its client", ({ expect }) => {
+  test("a flow run that its client reschedules gives back its slot", ({ expect }) => {
     const to = aState({ type: "SCHEDULED", name: "AwaitingRetry" });
     expect(decideFlowRun(CoreFlowPolicy, aFlowRunContext({ from: withLease("RUNNING") }), to).effects).toEqual(
       RELEASED,
@@ -47,7 +47,7 @@ describe("a flow run gives its slot back", () => {
   });
 });
 
-describe("a task run gives the slots of its tags back", () => {
+describe("a task run gives back the slots of its tags", () => {
   test.for<[StateType, StateType, boolean]>([
     ["RUNNING", "COMPLETED", true],
     ["RUNNING", "PENDING", true],

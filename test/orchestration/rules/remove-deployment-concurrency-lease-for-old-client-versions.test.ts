@@ -23,11 +23,11 @@ test.for<[string | null, StateType, unknown[]]>([
   expect(askFlowRule(rule, { from, clientVersion }, to).effects).toEqual(effects);
 });
 
-test("a run that ends gives its slot back", ({ expect }) => {
+test("a run that ends gives back its slot", ({ expect }) => {
   const { effects } = askFlowRule(rule, { from, clientVersion: "3.4.10" }, "COMPLETED");
   expect(effects).toEqual([{ kind: "release-slot", lease_id: LEASE_ID }]);
 });
 
-test("without a lease there is nothing to keep", ({ expect }) => {
+test("a run without a lease has no effect", ({ expect }) => {
   expect(askFlowRule(rule, { from: "PENDING", clientVersion: null }, "RUNNING").effects).toEqual([]);
 });

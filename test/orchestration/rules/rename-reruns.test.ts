@@ -2,19 +2,19 @@ import { test } from "vitest";
 import { renameReruns as rule } from "#orchestration/rules/rename-reruns";
 import { askTaskRule, objections } from "../builders.ts";
 
-test("a first run keeps its name, wherever it comes from", ({ expect }) => {
+test("the first RUNNING state keeps its name, whatever state is before it", ({ expect }) => {
   expect(objections((from, to) => askTaskRule(rule, { from }, to))).toEqual([]);
 });
 
 test.for([
   {
-    title: "a task that waited for its retry is Retrying",
+    title: "a task run that was AwaitingRetry is Retrying",
     from: { type: "SCHEDULED", name: "AwaitingRetry" },
     name: "Retrying",
   },
-  { title: "a task that ran before is Rerunning", from: { type: "PENDING" }, name: "Rerunning" },
-  { title: "a failed task is Rerunning", from: { type: "FAILED" }, name: "Rerunning" },
-  { title: "a task without a state keeps the name", from: null, name: "Running" },
+  { title: "a task run that ran before is Rerunning", from: { type: "PENDING" }, name: "Rerunning" },
+  { title: "a failed task run is Rerunning", from: { type: "FAILED" }, name: "Rerunning" },
+  { title: "a task run without a state keeps the name", from: null, name: "Running" },
 ] as const)("$title", ({ from, name }, { expect }) => {
   const decision = askTaskRule(rule, { from, run: { run_count: 1 } }, "RUNNING");
   expect(decision).toMatchObject({ status: "ACCEPT", state: { name }, changes: { state_name: name } });

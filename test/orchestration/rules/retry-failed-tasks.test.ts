@@ -17,22 +17,34 @@ function delayOf(
   return ((scheduled ?? Number.NaN) - NOW) / SECOND;
 }
 
-test("only a running task's failure is tried again", ({ expect }) => {
+test("only a RUNNING task run that fails is retried", ({ expect }) => {
   expect(objections((from, to) => askTaskRule(rule, { from, run }, to))).toEqual([
     "RUNNING to FAILED: REJECT AwaitingRetry",
   ]);
 });
 
-describe("a task that failed", () => {
+describe("a failed task run", () => {
   test.for([
-    { title: "once of two tries is tried again", run_count: 1, retries: 1, retriable: undefined, type: "SCHEDULED" },
-    { title: "twice of two tries is not", run_count: 2, retries: 1, retriable: undefined, type: "FAILED" },
-    { title: "with no retries is not", run_count: 1, retries: 0, retriable: undefined, type: "FAILED" },
-    { title: "with no word on retries is not", run_count: 1, retries: null, retriable: undefined, type: "FAILED" },
-    { title: "and is not to be retried is not", run_count: 1, retries: 1, retriable: false, type: "FAILED" },
-    { title: "and may be retried is tried again", run_count: 1, retries: 1, retriable: true, type: "SCHEDULED" },
     {
-      title: "with no word on whether it may is tried again",
+      title: "that failed once of two tries is retried",
+      run_count: 1,
+      retries: 1,
+      retriable: undefined,
+      type: "SCHEDULED",
+    },
+    {
+      title: "that failed twice of two tries is not retried",
+      run_count: 2,
+      retries: 1,
+      retriable: undefined,
+      type: "FAILED",
+    },
+    { title: "with 0 retries is not retried", run_count: 1, retries: 0, retriable: undefined, type: "FAILED" },
+    { title: "with null retries is not retried", run_count: 1, retries: null, retriable: undefined, type: "FAILED" },
+    { title: "that is not retriable is not retried", run_count: 1, retries: 1, retriable: false, type: "FAILED" },
+    { title: "that is retriable is retried", run_count: 1, retries: 1, retriable: true, type: "SCHEDULED" },
+    {
+      title: "that does not say whether it is retriable is retried",
       run_count: 1,
       retries: 1,
       retriable: null,
@@ -46,13 +58,13 @@ describe("a task that failed", () => {
 
 describe("the delay", () => {
   test.for([
-    { title: "is none where none is set", run_count: 1, delay: null, seconds: 0 },
-    { title: "is the one of all tries", run_count: 3, delay: 2.5, seconds: 2.5 },
-    { title: "is the first of a list at first", run_count: 1, delay: [1, 10, 100], seconds: 1 },
-    { title: "is the third of a list at the third", run_count: 3, delay: [1, 10, 100], seconds: 100 },
-    { title: "is the last of a list ever after", run_count: 9, delay: [1, 10, 100], seconds: 100 },
-    { title: "is the last of a list for a task that never ran", run_count: 0, delay: [1, 10, 100], seconds: 100 },
-    { title: "is none of an empty list", run_count: 1, delay: [], seconds: 0 },
+    { title: "is 0 if none is set", run_count: 1, delay: null, seconds: 0 },
+    { title: "is the same for all tries if it is a number", run_count: 3, delay: 2.5, seconds: 2.5 },
+    { title: "is the first of a list for the first retry", run_count: 1, delay: [1, 10, 100], seconds: 1 },
+    { title: "is the third of a list for the third retry", run_count: 3, delay: [1, 10, 100], seconds: 100 },
+    { title: "is the last of a list for all later retries", run_count: 9, delay: [1, 10, 100], seconds: 100 },
+    { title: "is the last of a list for a task run that never ran", run_count: 0, delay: [1, 10, 100], seconds: 100 },
+    { title: "is 0 for an empty list", run_count: 1, delay: [], seconds: 0 },
   ])("$title", ({ run_count, delay, seconds }, { expect }) => {
     expect(delayOf(run_count, delay)).toBe(seconds);
   });
@@ -60,22 +72,22 @@ describe("the delay", () => {
 
 describe("jitter", () => {
   test.for([
-    { title: "leaves no delay alone", delay: 0, jitter: 1, drawn: 0.9, seconds: 0 },
-    { title: "reaches one and the factor at most", delay: 10, jitter: 0.5, drawn: 1, seconds: 15 },
+    { title: "does not change a delay of 0", delay: 0, jitter: 1, drawn: 0.9, seconds: 0 },
+    { title: "makes the delay at most 1 + the factor times as long", delay: 10, jitter: 0.5, drawn: 1, seconds: 15 },
     {
-      title: "begins above none, so that the mean stays",
+      title: "makes the delay more than 0, so that the mean stays",
       delay: 10,
       jitter: 1,
       drawn: 0,
       seconds: 4.150375,
     },
-    { title: "begins at none for a huge factor", delay: 10, jitter: 60, drawn: 0, seconds: 0 },
-    { title: "of none leaves the delay", delay: 10, jitter: 0, drawn: 0.9, seconds: 10 },
+    { title: "may make the delay 0 for a huge factor", delay: 10, jitter: 60, drawn: 0, seconds: 0 },
+    { title: "of 0 does not change the delay", delay: 10, jitter: 0, drawn: 0.9, seconds: 10 },
   ])("$title", ({ delay, jitter, drawn, seconds }, { expect }) => {
     expect(delayOf(1, delay, jitter, drawn)).toBeCloseTo(seconds, 6);
   });
 
-  test("stays within its bounds, a higher draw giving a longer delay", ({ expect }) => {
+  test("stays within its bounds, and a higher random number gives a longer delay", ({ expect }) => {
     const numbers = fc.record({
       delay: fc.integer({ min: 1, max: 3600 }),
       jitter: fc.double({ min: 0.01, max: 20, noNaN: true }),

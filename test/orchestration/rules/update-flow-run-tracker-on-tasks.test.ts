@@ -5,9 +5,9 @@ import { aState, askTaskRule, FLOW_RUN_ID } from "../builders.ts";
 const flowRun = { id: FLOW_RUN_ID, run_count: 3, state: aState("RUNNING") };
 
 test.for([
-  { title: "a task that runs remembers the try of its flow", flowRun, to: "RUNNING", count: 3 },
-  { title: "a task that does not run remembers nothing new", flowRun, to: "PENDING", count: undefined },
-  { title: "a task without a flow has none to remember", flowRun: null, to: "RUNNING", count: undefined },
+  { title: "a task run that is RUNNING gets the run count of its flow run", flowRun, to: "RUNNING", count: 3 },
+  { title: "a task run that is not RUNNING keeps its value", flowRun, to: "PENDING", count: undefined },
+  { title: "a task run without a flow run keeps its value", flowRun: null, to: "RUNNING", count: undefined },
 ] as const)("$title", ({ flowRun, to, count }, { expect }) => {
   expect(askTaskRule(rule, { from: "PENDING", flowRun }, to).changes.flow_run_run_count).toBe(count);
 });

@@ -2,14 +2,14 @@ import { describe, test } from "vitest";
 import { waitForScheduledTime as rule } from "#orchestration/rules/wait-for-scheduled-time";
 import { askFlowRule, askTaskRule, NOW, objections, SECOND } from "../builders.ts";
 
-test("a scheduled or pending run does not start before its time", ({ expect }) => {
+test("a SCHEDULED or PENDING run does not start before its scheduled time", ({ expect }) => {
   const state_details = { scheduled_time: NOW + 60 * SECOND };
   const refused = ["SCHEDULED to RUNNING: WAIT", "PENDING to RUNNING: WAIT"];
   expect(objections((type, to) => askFlowRule(rule, { from: type && { type, state_details } }, to))).toEqual(refused);
   expect(objections((type, to) => askTaskRule(rule, { from: type && { type, state_details } }, to))).toEqual(refused);
 });
 
-describe("the delay is in whole seconds, half a second being none", () => {
+describe("the delay is in whole seconds, and half a second becomes 0", () => {
   test.for([
     { micros: -5 * SECOND, delaySeconds: null },
     { micros: -1, delaySeconds: null },
@@ -27,6 +27,6 @@ describe("the delay is in whole seconds, half a second being none", () => {
   });
 });
 
-test("a pending run without a time starts", ({ expect }) => {
+test("a PENDING run without a scheduled time starts", ({ expect }) => {
   expect(askFlowRule(rule, { from: "PENDING" }, "RUNNING").status).toBe("ACCEPT");
 });

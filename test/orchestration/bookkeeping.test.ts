@@ -1,7 +1,8 @@
-/** The bookkeeping: what becomes of a run's columns when a state is written. */
+/** The bookkeeping: what a written state does to the columns of its run. */
 import { describe, test } from "vitest";
+import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/bookkeeping";
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
-import { FLOW_RUN_TRANSFORMS, MinimalTaskPolicy, TASK_RUN_TRANSFORMS } from "#orchestration/policies";
+import { MinimalTaskPolicy } from "#orchestration/policies";
 import type { FlowRunColumns, RunColumns } from "#orchestration/transition";
 import { STATE_TYPES, type StateProposal, type StateType } from "#wire/state";
 import {
@@ -28,13 +29,13 @@ function columnsAfter(asked: FlowRunCase, to: StateProposal | StateType): Readon
   return afterFlowRun(context, decideFlowRun(NO_RULES, context, aState(to))).run;
 }
 
-test("a task run's books are a flow run's but for subflows, pauses and slots", ({ expect }) => {
+test("task runs have the transforms of flow runs, but for subflows, pauses and slots", ({ expect }) => {
   const common = FLOW_RUN_TRANSFORMS.map(({ name }) => name).slice(1, -5);
   const names = TASK_RUN_TRANSFORMS.map(({ name }) => name);
   expect(names).toEqual([...common, "IncrementTaskRunCount", "ReleaseTaskConcurrencySlots"]);
 });
 
-test("the run carries its state's type, name and timestamp", ({ expect }) => {
+test("the run has the type, name and timestamp of its state", ({ expect }) => {
   expect(columnsAfter({ from: "PENDING" }, { type: "RUNNING", name: "Retrying" })).toMatchObject({
     state_type: "RUNNING",
     state_name: "Retrying",
@@ -42,7 +43,7 @@ test("the run carries its state's type, name and timestamp", ({ expect }) => {
   });
 });
 
-describe("a timestamp that is taken moves on to the next free microsecond", () => {
+describe("a timestamp that is taken becomes the next free microsecond", () => {
   test.for([
     { taken: [], timestamp: NOW },
     { taken: [NOW], timestamp: NOW + 1 },
@@ -57,7 +58,7 @@ describe("a timestamp that is taken moves on to the next free microsecond", () =
   });
 });
 
-describe("start and end", () => {
+describe("start time and end time", () => {
   test.for<{
     title: string;
     from: StateType | null;
@@ -66,8 +67,8 @@ describe("start and end", () => {
     start: number | null;
     end: number | null;
   }>([
-    { title: "a run that is pending has neither", from: "SCHEDULED", to: "PENDING", start: null, end: null },
-    { title: "a run starts when it runs", from: "PENDING", to: "RUNNING", start: NOW, end: null },
+    { title: "a PENDING run has neither", from: "SCHEDULED", to: "PENDING", start: null, end: null },
+    { title: "a run starts when it is RUNNING", from: "PENDING", to: "RUNNING", start: NOW, end: null },
     {
       title: "a run starts once",
       from: "PENDING",
@@ -77,7 +78,13 @@ describe("start and end", () => {
       end: null,
     },
     { title: "a run ends", from: "RUNNING", run: { start_time: EARLIER }, to: "COMPLETED", start: EARLIER, end: NOW },
-    { title: "a run that ends unstarted starts then", from: "PENDING", to: "CRASHED", start: NOW, end: NOW },
+    {
+      title: "a run that ends before it started, starts at its end",
+      from: "PENDING",
+      to: "CRASHED",
+      start: NOW,
+      end: NOW,
+    },
     {
       title: "a run ends once",
       from: "FAILED",
@@ -87,7 +94,7 @@ describe("start and end", () => {
       end: EARLIER,
     },
     {
-      title: "a run that leaves its end has none",
+      title: "a run that leaves a terminal state has no end time",
       from: "FAILED",
       run: { start_time: EARLIER, end_time: EARLIER },
       to: "SCHEDULED",
@@ -98,20 +105,32 @@ describe("start and end", () => {
     expect(columnsAfter({ from, run }, to)).toMatchObject({ start_time: start, end_time: end });
   });
 
-  test.for(STATE_TYPES)("a new run that is %s has an end exactly if it is at one", (type, { expect }) => {
+  test.for(STATE_TYPES)("a new run that is %s has an end time only if the state is terminal", (type, { expect }) => {
     const isAtEnd = ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"].includes(type);
     expect(columnsAfter({}, type).end_time).toBe(isAtEnd ? NOW : null);
   });
 });
 
-describe("the time spent running", () => {
+describe("the total run time", () => {
   test.for<{ title: string; from: StateType; to: StateType; before: number; total: number; at?: number }>([
-    { title: "adds up when it stops", from: "RUNNING", to: "COMPLETED", before: 5 * SECOND, total: 65 * SECOND },
-    { title: "adds up when it runs on", from: "RUNNING", to: "RUNNING", before: 0, total: 60 * SECOND },
-    { title: "does not grow while pending", from: "PENDING", to: "RUNNING", before: 5, total: 5 },
-    { title: "does not grow while paused", from: "PAUSED", to: "RUNNING", before: 5, total: 5 },
     {
-      title: "does not shrink where a clock is behind",
+      title: "grows when a RUNNING run ends",
+      from: "RUNNING",
+      to: "COMPLETED",
+      before: 5 * SECOND,
+      total: 65 * SECOND,
+    },
+    {
+      title: "grows when a RUNNING run is RUNNING again",
+      from: "RUNNING",
+      to: "RUNNING",
+      before: 0,
+      total: 60 * SECOND,
+    },
+    { title: "does not grow while the run is PENDING", from: "PENDING", to: "RUNNING", before: 5, total: 5 },
+    { title: "does not grow while the run is PAUSED", from: "PAUSED", to: "RUNNING", before: 5, total: 5 },
+    {
+      title: "does not shrink if another machine's clock is behind",
       from: "RUNNING",
       to: "FAILED",
       before: 5,
@@ -125,7 +144,7 @@ describe("the time spent running", () => {
   });
 });
 
-describe("when a run is expected, and when it starts next", () => {
+describe("the expected and the next scheduled start time", () => {
   const scheduled: StateProposal = { type: "SCHEDULED", state_details: { scheduled_time: LATER } };
 
   test.for<{
@@ -136,16 +155,16 @@ describe("when a run is expected, and when it starts next", () => {
     expected: number;
     next: number | null;
   }>([
-    { title: "a first state says when", from: null, to: scheduled, expected: LATER, next: LATER },
+    { title: "a first state with a scheduled time sets both", from: null, to: scheduled, expected: LATER, next: LATER },
     {
-      title: "a first state that says nothing means now",
+      title: "a first state without a scheduled time is expected to start now",
       from: null,
       to: { type: "PENDING" },
       expected: NOW,
       next: null,
     },
     {
-      title: "what was expected stays",
+      title: "the expected start time stays",
       from: "FAILED",
       run: { expected_start_time: EARLIER },
       to: scheduled,
@@ -153,7 +172,7 @@ describe("when a run is expected, and when it starts next", () => {
       next: LATER,
     },
     {
-      title: "a run that is no longer scheduled has no next start",
+      title: "a run that is no longer SCHEDULED has no next start time",
       from: "SCHEDULED",
       run: { expected_start_time: EARLIER, next_scheduled_start_time: EARLIER },
       to: { type: "PENDING", state_details: { scheduled_time: LATER } },
@@ -161,7 +180,7 @@ describe("when a run is expected, and when it starts next", () => {
       next: null,
     },
     {
-      title: "a run that is scheduled anew starts then",
+      title: "a run that is SCHEDULED again has a new next start time",
       from: "SCHEDULED",
       run: { expected_start_time: EARLIER, next_scheduled_start_time: EARLIER },
       to: scheduled,
@@ -176,20 +195,26 @@ describe("when a run is expected, and when it starts next", () => {
   });
 });
 
-describe("the count of a flow run's starts", () => {
+describe("the run count of a flow run", () => {
   test.for<{ title: string; to: StateType; resuming?: boolean; apiVersion?: FlowRunCase["apiVersion"]; count: number }>(
     [
-      { title: "grows when it runs", to: "RUNNING", count: 3 },
-      { title: "does not grow when it does not run", to: "PENDING", count: 2 },
-      { title: "does not grow when it resumes", to: "RUNNING", resuming: true, count: 2 },
+      { title: "grows when the run is RUNNING", to: "RUNNING", count: 3 },
+      { title: "does not grow when the run is not RUNNING", to: "PENDING", count: 2 },
+      { title: "does not grow when the run resumes", to: "RUNNING", resuming: true, count: 2 },
       {
-        title: "grows when it resumes for a client of 0.8.3",
+        title: "grows when the run resumes for a client of API 0.8.3",
         to: "RUNNING",
         resuming: true,
         apiVersion: [0, 8, 3],
         count: 3,
       },
-      { title: "does not grow for a client of 0.8.4", to: "RUNNING", resuming: true, apiVersion: [0, 8, 4], count: 2 },
+      {
+        title: "does not grow when the run resumes for a client of API 0.8.4",
+        to: "RUNNING",
+        resuming: true,
+        apiVersion: [0, 8, 4],
+        count: 2,
+      },
     ],
   )("$title", ({ to, resuming, apiVersion = null, count }, { expect }) => {
     const run = { run_count: 2, empirical_policy: { resuming } };
@@ -213,7 +238,7 @@ describe("a resuming run", () => {
     expect(columnsAfter({ from: "PENDING", run }, to).empirical_policy).toEqual({ retries: 2, resuming });
   });
 
-  test("stays so for a client that knows no pauses", ({ expect }) => {
+  test("that becomes RUNNING stays resuming for a client that knows no pauses", ({ expect }) => {
     const run = { empirical_policy: { resuming: true } };
     expect(columnsAfter({ from: "PENDING", run, apiVersion: [0, 8, 0] }, "RUNNING").empirical_policy.resuming).toBe(
       true,
@@ -221,19 +246,19 @@ describe("a resuming run", () => {
   });
 });
 
-test("a task run counts its starts", ({ expect }) => {
+test("the run count of a task run grows when the run is RUNNING", ({ expect }) => {
   const context = aTaskRunContext({ from: "PENDING", run: { run_count: 1 } });
   expect(decideTaskRun(NO_RULES, context, aState("RUNNING")).changes.run_count).toBe(2);
   expect(decideTaskRun(NO_RULES, context, aState("FAILED")).changes.run_count).toBeUndefined();
 });
 
-describe("a state names its runs", () => {
-  test("a flow run's, the flow run", ({ expect }) => {
+describe("the details of a state name", () => {
+  test("the flow run, for a flow run's state", ({ expect }) => {
     const { state } = decideFlowRun(NO_RULES, aFlowRunContext(), aState("PENDING"));
     expect(state?.state_details).toEqual({ flow_run_id: FLOW_RUN_ID });
   });
 
-  test("a task run's, the task run and its flow run, whatever was sent", ({ expect }) => {
+  test("the task run and its flow run, for a task run's state, whatever the client sent", ({ expect }) => {
     const sent = aState({ type: "PENDING", state_details: { flow_run_id: PARENT_ID, task_run_id: PARENT_ID } });
     const { state } = decideTaskRun(MinimalTaskPolicy, aTaskRunContext(), sent);
     expect(state?.state_details).toEqual({ flow_run_id: FLOW_RUN_ID, task_run_id: TASK_RUN_ID });
@@ -244,12 +269,12 @@ describe("a subflow", () => {
   const run = { parent_task_run_id: PARENT_ID };
   const to = { type: "COMPLETED", name: "Done", message: "ok", data: PERSISTED } as const;
 
-  test("names the task run that stands for it", ({ expect }) => {
+  test("names its parent's task run in the details of its state", ({ expect }) => {
     const { state } = decideFlowRun(NO_RULES, aFlowRunContext({ run }), aState(to));
     expect(state?.state_details).toEqual({ flow_run_id: FLOW_RUN_ID, task_run_id: PARENT_ID });
   });
 
-  test("passes its state on to that task run", ({ expect }) => {
+  test("gives its state to its parent's task run", ({ expect }) => {
     const { effects } = decideFlowRun(NO_RULES, aFlowRunContext({ run }), aState(to));
     const details = { flow_run_id: FLOW_RUN_ID, child_flow_run_id: FLOW_RUN_ID };
     expect(effects).toEqual([
@@ -257,7 +282,7 @@ describe("a subflow", () => {
     ]);
   });
 
-  test("alone does so", ({ expect }) => {
+  test("and no other flow run has an effect", ({ expect }) => {
     expect(decideFlowRun(NO_RULES, aFlowRunContext(), aState(to)).effects).toEqual([]);
   });
 });

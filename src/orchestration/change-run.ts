@@ -1,0 +1,136 @@
+/** How a run changes its state: load, decide, secure, commit, and try again. Flow runs and task runs change in this one way. */
+import { isPassing, type Statement } from "#db/database";
+import type { flow_run } from "#db/tables/flow-run";
+import type { task_run } from "#db/tables/task-run";
+import { unavailable } from "#lib/api-error";
+import type { Orchestrated } from "#orchestration/result";
+import { type ReadRow, shutOut } from "#orchestration/shut-out";
+import type { Decision, RunContext } from "#orchestration/transition";
+import type { Tools } from "#tools";
+import { newState, type State, type StateProposal } from "#wire/state";
+
+/** How often a proposal is tried before the client is told to come back. */
+const MAX_TRIES = 40;
+const MAX_PAUSE_MS = 40;
+
+/** A decision that has a state to write. */
+export type WritableDecision<C extends RunContext> = Decision<C> & { readonly state: State };
+
+/** What is written for a decision, and what follows. */
+export interface Commit {
+  readonly decision: Pick<WritableDecision<RunContext>, "status" | "state" | "reason" | "delaySeconds">;
+  /**
+   * One batch. Its first statement updates the run, and changes nothing if the row is not as it was loaded. The other
+   * statements change nothing unless the run is in the new state.
+   */
+  readonly statements: readonly Statement[];
+  /** Does what follows from the written state. `isPresent` says whether the run is still in that state. */
+  finish(isPresent: boolean): Promise<void>;
+}
+
+/** Makes a decision again with the answer to what it needs. */
+export type DecideAgain<C extends RunContext> = (answer: Partial<C>) => Decision<C>;
+
+/** The slots that one proposal takes, in all its tries. */
+export interface ProposalSlots<C extends RunContext, Loaded> {
+  /** Takes the slots that a decision needs. Returns the decision, or the one that `decideAgain` makes of a refusal. */
+  secure(loaded: Loaded, decision: Decision<C>, decideAgain: DecideAgain<C>): Promise<Decision<C>>;
+  /** Gives back the slots that no written state uses. D1 may still write the commits in `unknown`. */
+  giveBackUnused(unknown: readonly Commit[]): Promise<void>;
+}
+
+interface LoadedRun {
+  readonly row: ReadRow;
+}
+
+/** A proposal for one run: all that differs between flow runs and task runs. */
+export interface RunChange<C extends RunContext, Loaded extends LoadedRun> {
+  readonly noun: "flow run" | "task run";
+  readonly table: typeof flow_run | typeof task_run;
+  readonly slots: ProposalSlots<C, Loaded>;
+  /** The run as this isolate last wrote it, for the first try. */
+  recall?(): Loaded | undefined;
+  /** The run as D1 has it. Throws 404 for an unknown run. */
+  load(): Promise<Loaded>;
+  /** Whether the run is or was in this state. */
+  hasHadState(loaded: Loaded, stateId: string): boolean;
+  contextOf(loaded: Loaded): C;
+  decide(context: C, proposed: State): Decision<C>;
+  commitOf(loaded: Loaded, context: C, decision: WritableDecision<C>): Commit;
+}
+
+/**
+ * Proposes a state for a run. Of proposals at the same moment, each is decided on the state that the one before it has
+ * written: a commit names the state on which it was decided, and a commit that changes nothing is tried again. Slots are
+ * taken before the commit, and those that no written state uses are given back after it. If D1 fails during a commit, the
+ * next try sees whether the commit was written. Throws 404 for an unknown run, and 503 if others were always faster.
+ */
+export async function changeRun<C extends RunContext, Loaded extends LoadedRun>(
+  tools: Tools,
+  change: RunChange<C, Loaded>,
+  proposal: StateProposal,
+): Promise<Orchestrated> {
+  // Commits whose outcome is unknown. Each has a state id of its own, by which a later load recognises it.
+  const unknown: Commit[] = [];
+  try {
+    return await tryUntilKnown(tools, change, proposal, unknown);
+  } finally {
+    await change.slots.giveBackUnused(unknown);
+  }
+}
+
+async function tryUntilKnown<C extends RunContext, Loaded extends LoadedRun>(
+  tools: Tools,
+  change: RunChange<C, Loaded>,
+  proposal: StateProposal,
+  unknown: Commit[],
+): Promise<Orchestrated> {
+  let recalled = change.recall?.();
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    const isRecalled = recalled !== undefined;
+    const loaded = recalled ?? (await change.load());
+    recalled = undefined;
+    const found = unknown.find(({ decision }) => change.hasHadState(loaded, decision.state.id));
+    if (found) return finish(found, unknown, loaded.row.state_id === found.decision.state.id);
+    const context = change.contextOf(loaded);
+    const proposed = newState(proposal, context.now, context.ids);
+    const decide = (answer?: Partial<C>) => change.decide({ ...context, ...answer }, proposed);
+    const decision = await change.slots.secure(loaded, decide(), decide);
+    const { state } = decision;
+    if (!state) {
+      // A refusal is final only if it was decided on what D1 has, and if D1 can write no earlier commit after it.
+      if (isRecalled || (unknown.length > 0 && !(await shutOut(tools, change.table, loaded.row)))) continue;
+      unknown.length = 0;
+      return { decision, state: context.initial, written: false };
+    }
+    const commit = change.commitOf(loaded, context, { ...decision, state });
+    const outcome = await write(tools, commit);
+    if (outcome === "written") return finish(commit, unknown, true);
+    if (outcome === "unknown") unknown.push(commit);
+    if (!isRecalled) await pause(tools, tries);
+  }
+  throw unavailable(`Other changes of this ${change.noun} were always faster`, 1);
+}
+
+/** Writes a commit; `lost` if the run had changed since it was loaded. */
+async function write(tools: Tools, { statements }: Commit): Promise<"written" | "lost" | "unknown"> {
+  try {
+    const [updated] = await tools.db.batch(statements);
+    return updated?.changes ? "written" : "lost";
+  } catch (error) {
+    if (!isPassing(error)) throw error;
+    return "unknown";
+  }
+}
+
+async function finish(commit: Commit, unknown: Commit[], isPresent: boolean): Promise<Orchestrated> {
+  // All tries name the row that they were decided on, so D1 writes only one of them.
+  unknown.length = 0;
+  await commit.finish(isPresent);
+  return { decision: commit.decision, state: commit.decision.state, written: true };
+}
+
+function pause(tools: Tools, tries: number): Promise<void> {
+  const milliseconds = tools.random() * Math.min(MAX_PAUSE_MS, 2 * tries);
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

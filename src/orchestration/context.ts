@@ -1,0 +1,115 @@
+/** The context of a run: all that the rules see. It is made from the run's row, the client and the time. */
+import { readJson, readOptionalJson } from "#db/database";
+import type { FlowRunRow } from "#db/rows/flow-runs";
+import type { TaskRunRow } from "#db/rows/task-runs";
+import type { Ids, Micros } from "#lib/clock";
+import type { LoadedRow } from "#orchestration/load-flow-run";
+import type {
+  RunDeployment,
+  FlowRunContext,
+  FlowRunPolicy,
+  RunContext,
+  TaskRunContext,
+  TaskRunPolicy,
+} from "#orchestration/transition";
+import type { Tools } from "#tools";
+import { readReliability } from "#wire/reliability";
+import type { State, StateType } from "#wire/state";
+
+/** What a caller may give for the context of either kind of run. */
+interface Given {
+  /** The time of the decision; the clock's time by default. */
+  now?: Micros;
+  ids?: Ids;
+  /** Needed where a rule of the policy takes a lease. */
+  leaseId?: string;
+}
+
+/** The context of a flow run. By default the run has no state and no deployment, as a new run has none. */
+export function flowRunContext(
+  tools: Tools,
+  row: FlowRunRow,
+  { initial = null, deployment = null, ...given }: Given & Partial<Pick<FlowRunContext, "initial" | "deployment">> = {},
+): FlowRunContext {
+  return {
+    kind: "flow-run",
+    ...contextOfEither(tools, given),
+    run: {
+      ...columnsOfEither(row),
+      flow_id: row.flow_id,
+      deployment_id: row.deployment_id,
+      parent_task_run_id: row.parent_task_run_id,
+      infrastructure_pid: row.infrastructure_pid,
+      empirical_policy: readJson<FlowRunPolicy>(row.empirical_policy),
+    },
+    initial,
+    deployment,
+    takenTimestamps: initial ? [initial.timestamp] : [],
+    slot: null,
+  };
+}
+
+/** The context of a task run. By default the enclosing flow run and the cache are left out: forced states need neither. */
+export function taskRunContext(
+  tools: Tools,
+  row: TaskRunRow,
+  { flowRun = null, cached = null, ...given }: Given & Partial<Pick<TaskRunContext, "flowRun" | "cached">> = {},
+): TaskRunContext {
+  return {
+    kind: "task-run",
+    ...contextOfEither(tools, given),
+    run: {
+      ...columnsOfEither(row),
+      flow_run_id: row.flow_run_id,
+      tags: readJson<string[]>(row.tags),
+      flow_run_run_count: row.flow_run_run_count,
+      empirical_policy: readJson<TaskRunPolicy>(row.empirical_policy),
+    },
+    initial: readJson<State[]>(row.states).find(({ id }) => id === row.state_id) ?? null,
+    flowRun,
+    cached,
+    slots: null,
+  };
+}
+
+function contextOfEither(
+  { clock, ids: ownIds, client, random }: Tools,
+  { now = clock(), ids = ownIds, leaseId = "" }: Given,
+): Omit<RunContext, "run" | "initial"> {
+  return { now, ids, leaseId, apiVersion: client.apiVersion, clientVersion: client.version, random };
+}
+
+/** The columns that flow runs and task runs have in common. */
+function columnsOfEither(row: FlowRunRow | TaskRunRow): RunContext["run"] {
+  return {
+    id: row.id,
+    state_type: row.state_type as StateType | null,
+    state_name: row.state_name,
+    state_timestamp: row.state_timestamp,
+    start_time: row.start_time,
+    end_time: row.end_time,
+    expected_start_time: row.expected_start_time,
+    next_scheduled_start_time: row.next_scheduled_start_time,
+    total_run_time: row.total_run_time,
+    run_count: row.run_count,
+  };
+}
+
+/** Prefect: `initial_deployment_lease_duration`. */
+const GRACE_PERIOD_SECONDS = 300;
+
+/** The deployment as rules see it; null for a run without a deployment. */
+export function deploymentOf(row: LoadedRow): RunDeployment | null {
+  if (row.deployment_id === null || row.d_name === null) return null;
+  const options = readOptionalJson<{
+    collision_strategy?: "ENQUEUE" | "CANCEL_NEW";
+    grace_period_seconds?: number | null;
+  }>(row.d_options);
+  return {
+    id: row.deployment_id,
+    limit: row.d_limit_id === null || row.c_limit === null ? null : { id: row.d_limit_id, slots: row.c_limit },
+    collision_strategy: options?.collision_strategy ?? "ENQUEUE",
+    grace_period_seconds: options?.grace_period_seconds ?? GRACE_PERIOD_SECONDS,
+    exactly_once: readReliability(row.d_reliability).exactly_once,
+  };
+}

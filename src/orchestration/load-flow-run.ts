@@ -1,0 +1,105 @@
+/** Reads a flow run with all that a decision on it and the event of its new state need. */
+import { sql } from "drizzle-orm";
+import type { Database } from "#db/database";
+import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
+import type { TaskRunRow } from "#db/rows/task-runs";
+import { concurrency_limit } from "#db/tables/concurrency-limit";
+import { deployment } from "#db/tables/deployment";
+import { flow } from "#db/tables/flow";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { work_pool, work_queue } from "#db/tables/work-pool";
+import { readFacts } from "#events/facts";
+import type { FlowRunFacts } from "#events/lifecycle";
+import type { State } from "#wire/state";
+
+/** The columns of the rows to which a run belongs: its flow, deployment, deployment's limit, work queue and work pool. */
+export interface ContextColumns {
+  f_name: string | null;
+  f_tags: string | null;
+  d_name: string | null;
+  d_tags: string | null;
+  d_limit_id: string | null;
+  d_options: string | null;
+  d_reliability: string | null;
+  c_limit: number | null;
+  q_name: string | null;
+  p_id: string | null;
+  p_name: string | null;
+  p_type: string | null;
+}
+
+/** The `ContextColumns` in SQL, over the joins f (flow), d (deployment), c (limit), q (work queue) and p (work pool). */
+export const CONTEXT_COLUMNS = sql.raw(
+  `f.name as f_name, f.tags as f_tags, d.name as d_name, d.tags as d_tags, d.concurrency_limit_id as d_limit_id,
+   d.concurrency_options as d_options, d.reliability as d_reliability, c."limit" as c_limit,
+   q.name as q_name, p.id as p_id, p.name as p_name, p.type as p_type`,
+);
+
+/** The row of a flow run, with its present state and its context. */
+export type LoadedRow = FlowRunRow & StateColumns & ContextColumns;
+
+/** A flow run and, of a subflow, the parent's task run. */
+export interface LoadedFlowRun {
+  row: LoadedRow;
+  parentTaskRun: TaskRunRow | null;
+}
+
+/** Reads a flow run in one round trip; undefined for an unknown one. */
+export async function loadFlowRun(db: Database, workspaceId: string, id: string): Promise<LoadedFlowRun | undefined> {
+  const [rows, parents] = await db.readAll([
+    sql`select ${flow_run}.*, ${STATE_COLUMNS}, ${CONTEXT_COLUMNS}
+    from ${flow_run}
+    left join ${flow_run_state} s on s.id = ${flow_run.state_id}
+    left join ${flow} f on f.workspace_id = ${flow_run.workspace_id} and f.id = ${flow_run.flow_id}
+    left join ${deployment} d on d.workspace_id = ${flow_run.workspace_id} and d.id = ${flow_run.deployment_id}
+    left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
+    left join ${work_queue} q on q.workspace_id = ${flow_run.workspace_id} and q.id = ${flow_run.work_queue_id}
+    left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
+    where ${flow_run.workspace_id} = ${workspaceId} and ${flow_run.id} = ${id}`,
+    sql`select ${task_run}.* from ${flow_run} join ${task_run}
+        on ${task_run.workspace_id} = ${flow_run.workspace_id} and ${task_run.id} = ${flow_run.parent_task_run_id}
+      where ${flow_run.workspace_id} = ${workspaceId} and ${flow_run.id} = ${id}`,
+  ]);
+  const row = rows?.[0] as LoadedRow | undefined;
+  return row && { row, parentTaskRun: (parents?.[0] as TaskRunRow | undefined) ?? null };
+}
+
+/** The facts for the event of a written state; `row` is the run as it was written. */
+export function factsOf({ row, parentTaskRun }: LoadedFlowRun, initial: State | null, validated: State): FlowRunFacts {
+  const columns = {
+    run_id: row.id,
+    run_name: row.name,
+    run_tags: row.tags,
+    run_count: row.run_count,
+    created_by: row.created_by,
+    flow_id: row.flow_id,
+    flow_name: row.f_name,
+    flow_tags: row.f_tags,
+    deployment_id: row.deployment_id,
+    deployment_name: row.d_name,
+    deployment_tags: row.d_tags,
+    queue_id: row.work_queue_id,
+    queue_name: row.q_name,
+    pool_id: row.p_id,
+    pool_name: row.p_name,
+    pool_type: row.p_type,
+    task_id: parentTaskRun?.id ?? null,
+    task_name: parentTaskRun?.name ?? null,
+    task_tags: parentTaskRun?.tags ?? null,
+  };
+  return readFacts(columns, initial, validated);
+}
+
+/** The columns of a state as a join reads them. */
+export function joinedState(state: State): StateColumns {
+  return {
+    s_id: state.id,
+    s_type: state.type,
+    s_name: state.name,
+    s_timestamp: state.timestamp,
+    s_message: state.message,
+    s_data: state.data === null ? null : JSON.stringify(state.data),
+    s_details: JSON.stringify(state.state_details),
+  };
+}

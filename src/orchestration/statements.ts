@@ -1,0 +1,118 @@
+/** The statements that write a decision on a run. */
+import { type SQL, sql } from "drizzle-orm";
+import { insertRows } from "#db/bulk";
+import type { TaskRunRow } from "#db/rows/task-runs";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
+import { mergedStates } from "#db/task-run-states";
+import { task_run } from "#db/tables/task-run";
+import type { Micros } from "#lib/clock";
+import { taskRunContext } from "#orchestration/context";
+import { decideTaskRun } from "#orchestration/decide";
+import { MinimalTaskPolicy } from "#orchestration/policies";
+import { storedState } from "#orchestration/predicates";
+import type { Changes, Effect, FlowRunContext, TaskRunContext } from "#orchestration/transition";
+import type { Tools } from "#tools";
+import { newState, type State } from "#wire/state";
+
+/** Columns of a row and their new values. */
+export type ColumnValues = Record<string, string | number | null>;
+
+/** The changes of a decision as the columns store them: objects are JSON. */
+export function storedChanges(changes: Changes<FlowRunContext> | Changes<TaskRunContext>): ColumnValues {
+  return Object.fromEntries(
+    Object.entries(changes).map(([name, value]) => [
+      name,
+      typeof value === "object" && value !== null ? JSON.stringify(value) : (value as string | number | null),
+    ]),
+  );
+}
+
+/** The list of an update's `set`. It should name only columns that change: SQLite rewrites each index over a named column. */
+export function assignments(values: ColumnValues): SQL {
+  return sql.join(
+    Object.entries(values).map(([name, value]) => sql`${sql.identifier(name)} = ${value}`),
+    sql`, `,
+  );
+}
+
+/** Those of the values that differ from the row's. */
+export function changedOnly(row: object, values: ColumnValues): ColumnValues {
+  const present = new Map<string, unknown>(Object.entries(row));
+  return Object.fromEntries(Object.entries(values).filter(([name, value]) => present.get(name) !== value));
+}
+
+/** The row of a flow run's state. */
+export function stateRow(workspaceId: string, flowRunId: string, of: State): typeof flow_run_state.$inferInsert {
+  const state = storedState(of);
+  return {
+    id: state.id,
+    workspace_id: workspaceId,
+    flow_run_id: flowRunId,
+    type: state.type,
+    name: state.name,
+    timestamp: state.timestamp,
+    message: state.message,
+    data: state.data === null ? null : JSON.stringify(state.data),
+    state_details: JSON.stringify(state.state_details),
+  };
+}
+
+/**
+ * Inserts the rows of states. A state is inserted only where it is the present state of its run: the update of the run comes
+ * first in the batch, and may change nothing. A repeated insert changes nothing.
+ */
+export function insertStates(rows: readonly (typeof flow_run_state.$inferInsert)[]): SQL {
+  return insertRows(flow_run_state, rows, {
+    guard: sql`exists (select 1 from ${flow_run} r
+      where r.workspace_id = value ->> '$.workspace_id' and r.id = value ->> '$.flow_run_id' and r.state_id = value ->> '$.id')`,
+    tail: sql`on conflict do nothing`,
+  });
+}
+
+/** The update of a subflow's parent task run, and the effects that follow once the update is written. */
+export interface ParentUpdate {
+  statements: SQL[];
+  effects: readonly Effect[];
+}
+
+/**
+ * Gives the parent's task run the state of its subflow, where a decision has that effect. `written` is the subflow's new
+ * state: the statement changes nothing unless the subflow is in it.
+ */
+export function parentUpdate(
+  tools: Tools,
+  flowRunId: string,
+  written: { state: State; effects: readonly Effect[] },
+  parent: TaskRunRow | null,
+  now: Micros,
+): ParentUpdate {
+  const effect = written.effects.find((one) => one.kind === "update-parent-task-run");
+  if (!effect || !parent) return { statements: [], effects: [] };
+  const proposed = newState(effect.state, now, tools.ids);
+  const { state, changes, effects } = decideTaskRun(
+    MinimalTaskPolicy,
+    taskRunContext(tools, parent, { now }),
+    proposed,
+  );
+  if (!state) return { statements: [], effects: [] };
+  // The batch that creates a subflow may be written twice.
+  const guard = sql`exists (select 1 from ${flow_run} r
+    where r.workspace_id = ${tools.workspaceId} and r.id = ${flowRunId} and r.state_id = ${written.state.id})
+    and instr(states, ${state.id}) = 0`;
+  return { statements: [updateTaskRun(tools.workspaceId, parent, state, changes, guard, now)], effects };
+}
+
+/** The update of a task run to a new state. `guard` is a further condition of the update. */
+export function updateTaskRun(
+  workspaceId: string,
+  row: TaskRunRow,
+  state: State,
+  changes: Changes<TaskRunContext>,
+  guard: SQL,
+  now: Micros,
+): SQL {
+  const values = { ...changedOnly(row, storedChanges(changes)), state_id: state.id, updated: now };
+  const states = mergedStates(sql`${JSON.stringify([storedState(state)])}`);
+  return sql`update ${task_run} set ${assignments(values)}, states = ${states}
+    where workspace_id = ${workspaceId} and id = ${row.id} and ${guard}`;
+}
