@@ -25,7 +25,7 @@ import { rootRoutes } from "#resources/root/routes";
 import { collectionRoutes } from "#resources/collections/routes";
 import { variableRoutes } from "#resources/variables/routes";
 import { workPoolRoutes } from "#resources/work-pools/routes";
-import { workQueueRoutes } from "#resources/work-pools/queue-routes";
+import { poolQueueRoutes, workQueueRoutes } from "#resources/work-pools/queue-routes";
 
 export const routes: readonly Route[] = [
   ...automationRoutes,
@@ -53,5 +53,6 @@ export const routes: readonly Route[] = [
   ...collectionRoutes,
   ...variableRoutes,
   ...workPoolRoutes,
+  ...poolQueueRoutes,
   ...workQueueRoutes,
 ];

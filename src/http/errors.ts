@@ -1,6 +1,8 @@
 /** One mapping from what went wrong to a reply, in the original's shapes. */
 import type { z } from "zod";
 import { ApiError } from "#lib/api-error";
+import { isObject } from "#lib/json-value";
+import type { RefusalParams } from "#wire/refusal";
 
 /** One entry of `exception_detail`, as pydantic words it. */
 export interface ValidationDetail {
@@ -46,10 +48,12 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
   const path: Path = [...prefix, ...issue.path.map((key) => (typeof key === "symbol" ? String(key) : key))];
   const loc = [where, ...path];
   const value = valueAt(input, path);
+  const params = paramsOf(issue);
   const detail = (type: string, msg: string, ctx?: Record<string, unknown>): ValidationDetail[] => [
-    { type, loc, msg, input: value ?? null, ...(ctx && { ctx }) },
+    { type, loc, msg, input: params.input ?? value ?? null, ...(ctx && { ctx }) },
   ];
-  if (value === undefined && issue.code !== "unrecognized_keys" && !isCustomType(issue)) {
+  const said = params.type === undefined ? undefined : detail(params.type, issue.message, params.ctx);
+  if (value === undefined && issue.code !== "unrecognized_keys" && !isPresent(issue, params)) {
     const parent = valueAt(input, path.slice(0, -1));
     const missing = embedded && path.length === 1 ? null : (parent ?? null);
     return [{ type: "missing", loc, msg: "Field required", input: missing }];
@@ -63,7 +67,7 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
         input: valueAt(input, [...path, key]) ?? null,
       }));
     case "invalid_type":
-      return detail(...(saidOf(issue) ?? TYPE_WORDS(issue.expected, path.length === 0)));
+      return said ?? detail(...wordsOfType(issue.expected));
     case "invalid_value":
       return detail(issue.values.length === 1 ? "literal_error" : "enum", `Input should be ${choices(issue.values)}`, {
         expected: choices(issue.values),
@@ -78,20 +82,18 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
         issue.pattern ? `String should match pattern '${issue.pattern}'` : issue.message,
       );
     case "invalid_union":
-      return unionDetails(issue, where, path, input, embedded, detail);
+      return (
+        said ??
+        unionDetails(issue, params.branches, path, (inner) => detailsOf(inner, where, path, input, embedded)) ??
+        detail("union_tag_invalid", issue.message || "Input should match one of the allowed shapes")
+      );
     case "invalid_key":
     case "invalid_element":
       return issue.issues.flatMap((inner) => detailsOf(inner, where, path, input, embedded));
     case "not_multiple_of":
       return detail("multiple_of", `Input should be a multiple of ${issue.divisor}`);
-    case "custom": {
-      const type: unknown = issue.params?.["type"];
-      const shown: unknown = issue.params?.["input"];
-      if (typeof type === "string" && shown !== undefined) return [{ type, loc, msg: issue.message, input: shown }];
-      if (typeof type === "string")
-        return detail(type, issue.message, issue.params?.["ctx"] as Record<string, unknown>);
-      return detail("value_error", `Value error, ${issue.message}`, { error: {} });
-    }
+    case "custom":
+      return said ?? detail("value_error", `Value error, ${issue.message}`, { error: {} });
     default: {
       const unknown: never = issue;
       throw new Error(`unknown issue ${JSON.stringify(unknown)}`);
@@ -99,55 +101,38 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
   }
 }
 
-/** A schema's own words for a value of the wrong kind: `!type|message`, or `!type|message|ctx` with the context as JSON. */
-function saidOf(issue: Issue): [string, string, Record<string, unknown>?] | undefined {
-  const [, type, message, context] = /^!(\w+)\|([^|]*)(?:\|(.*))?$/.exec(issue.message) ?? [];
-  if (type === undefined || message === undefined) return undefined;
-  return context === undefined ? [type, message] : [type, message, JSON.parse(context) as Record<string, unknown>];
+/** What a schema itself says of a refusal. */
+function paramsOf(issue: Issue): Partial<RefusalParams> & { branches?: readonly string[] } {
+  return "params" in issue && isObject(issue.params) ? issue.params : {};
 }
 
-/** Whether an issue says its own type, and so is no mere absence. An object that is not there is one. */
-function isCustomType(issue: Issue): boolean {
-  const type: unknown = issue.code === "custom" ? issue.params?.["type"] : undefined;
-  return typeof type === "string" && type !== "dict_type";
-}
-
-/** The names of a union's branches, where its schema says them: `!branches|One|Other`. */
-function branchNames(issue: Issue): string[] | undefined {
-  const [start, ...names] = issue.message.split("|");
-  return start === "!branches" ? names : undefined;
+/** Whether an issue with a type of its own is about a value that may be absent. An object that is absent is missing. */
+function isPresent(issue: Issue, { type }: Partial<RefusalParams>): boolean {
+  return issue.code === "custom" && type !== undefined && type !== "dict_type";
 }
 
 /**
  * A union whose branches have names is answered as pydantic does, by each branch in turn under its name; any other by
- * the branch that came furthest: the one with the deepest first issue.
+ * the branch that came furthest: the one with the deepest first issue. Null where no branch was tried.
  */
 function unionDetails(
   issue: Extract<Issue, { code: "invalid_union" }>,
-  where: string,
+  names: readonly string[] | undefined,
   path: Path,
-  input: unknown,
-  embedded: boolean,
-  detail: (type: string, msg: string, ctx?: Record<string, unknown>) => ValidationDetail[],
-): ValidationDetail[] {
-  const names = branchNames(issue);
+  toDetails: (inner: Issue) => ValidationDetail[],
+): ValidationDetail[] | null {
   if (names) {
     const depth = path.length + 1;
     return issue.errors.flatMap((errors, index) =>
-      errors
-        .flatMap((inner) => detailsOf(inner, where, path, input, embedded))
-        .map((told) => ({
-          ...told,
-          loc: [...told.loc.slice(0, depth), names[index] ?? index, ...told.loc.slice(depth)],
-        })),
+      errors.flatMap(toDetails).map((told) => ({
+        ...told,
+        loc: [...told.loc.slice(0, depth), names[index] ?? index, ...told.loc.slice(depth)],
+      })),
     );
   }
-  const said = saidOf(issue);
-  if (said) return detail(...said);
-  const branches = issue.errors.filter((errors) => errors.length > 0);
-  const [best] = branches.toSorted((a, b) => depth(b) - depth(a));
-  if (!best) return detail("union_tag_invalid", issue.message || "Input should match one of the allowed shapes");
-  return best.flatMap((inner) => detailsOf(inner, where, path, input, embedded));
+  const [best] = issue.errors.filter((errors) => errors.length > 0).toSorted((a, b) => depth(b) - depth(a));
+  if (!best) return null;
+  return best.flatMap(toDetails);
 }
 
 const depth = (issues: readonly Issue[]): number => Math.max(...issues.map((issue) => issue.path.length));
@@ -160,10 +145,8 @@ function valueAt(input: unknown, path: Path): unknown {
   );
 }
 
-const TYPE_WORDS = (expected: string, isBody: boolean): [string, string] => {
+function wordsOfType(expected: string): [type: string, message: string] {
   switch (expected) {
-    case "string":
-      return ["string_type", "Input should be a valid string"];
     case "number":
       return ["float_type", "Input should be a valid number"];
     case "int":
@@ -175,13 +158,11 @@ const TYPE_WORDS = (expected: string, isBody: boolean): [string, string] => {
     case "record":
       return ["dict_type", "Input should be a valid dictionary"];
     case "object":
-      return isBody
-        ? ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"]
-        : ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"];
+      return ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"];
     default:
       return [`${expected}_type`, `Input should be a valid ${expected}`];
   }
-};
+}
 
 function choices(values: readonly unknown[]): string {
   const quoted = values.map((value) => `'${String(value)}'`);

@@ -1,5 +1,6 @@
 /** Times on the wire: RFC 3339 text outside, integer microseconds UTC inside. The only place that prints or reads them. */
 import { z } from "zod";
+import { refusal } from "#wire/refusal";
 import { plain } from "#wire/scalars";
 import type { Micros } from "#lib/clock";
 import { numberOf } from "#lib/json";
@@ -114,28 +115,26 @@ export function printDuration(micros: Micros): number {
   return micros / MICROS_PER_SECOND;
 }
 
+const TimeOrNumber = plain(z.union([z.string(), z.number()], refusal("value_error", "value is not a valid datetime")));
+
 /** A time in a request; holds microseconds. */
-export const Time = plain(z.union([z.string(), z.number()], "!value_error|value is not a valid datetime"))
-  .meta({ type: "string", format: "date-time" })
-  .transform((value, context) => {
-    const time = parseTime(value);
-    if (time !== undefined) return time;
-    context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
-    return z.NEVER;
-  });
+export const Time = TimeOrNumber.meta({ type: "string", format: "date-time" }).transform((value, context) => {
+  const time = parseTime(value);
+  if (time !== undefined) return time;
+  context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
+  return z.NEVER;
+});
 
 /** A time in an answer, printed by `printTime`. */
 export const TimeText = z.string().meta({ format: "date-time" });
 
 /** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, whatever the year. */
-export const TimeAsText = plain(z.union([z.string(), z.number()], "!value_error|value is not a valid datetime"))
-  .meta({ type: "string", format: "date-time" })
-  .transform((value, context) => {
-    const time = parseTime(value);
-    if (time !== undefined) return withMicrosOf(value, time);
-    context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
-    return z.NEVER;
-  });
+export const TimeAsText = TimeOrNumber.meta({ type: "string", format: "date-time" }).transform((value, context) => {
+  const time = parseTime(value);
+  if (time !== undefined) return withMicrosOf(value, time);
+  context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
+  return z.NEVER;
+});
 
 /** A zone moves whole minutes, so the fraction of a second is the one that was written. */
 function withMicrosOf(value: string | number, time: Micros): string {

@@ -1,5 +1,6 @@
 /** Ids on the wire: UUIDs, lowercase text inside. */
 import { z } from "zod";
+import { refusal } from "#wire/refusal";
 
 const UUID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;
 
@@ -30,7 +31,7 @@ function uuidProblem(text: string): string {
 
 /** A UUID in a request: text in any of its spellings, canonical inside. */
 export const Uuid = z
-  .string("!uuid_type|UUID input should be a string, bytes or UUID object")
+  .string(refusal("uuid_type", "UUID input should be a string, bytes or UUID object"))
   .meta({ format: "uuid" })
   .transform((value, context) => {
     const bare = value.replace(/^urn:uuid:/, "").replace(/^\{(.*)\}$/, "$1");

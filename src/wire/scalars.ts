@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { type ExactNumber, isExactNumber, numberOf } from "#lib/json";
 import { isObject } from "#lib/json-value";
+import { branchNames, refusal } from "#wire/refusal";
 
 type Context = z.core.$RefinementCtx;
 
@@ -15,7 +16,7 @@ function problem(context: Context, type: string, message: string): typeof z.NEVE
 
 /** A number, a flag or the text of one; `name` is what pydantic calls it. */
 const loose = (name: string, words: string) =>
-  plain(z.union([z.number(), z.string(), z.boolean()], `!${name}_type|Input should be a valid ${words}`));
+  plain(z.union([z.number(), z.string(), z.boolean()], refusal(`${name}_type`, `Input should be a valid ${words}`)));
 
 /**
  * A whole number that JavaScript's numbers hold. Prefect: its own integers have 64 bits; one beyond 2^53, which no limit,
@@ -86,8 +87,13 @@ const LabelNumber = z
   .meta({ type: "number" });
 
 const Label = z.union(
-  [z.boolean(), z.int("!int_type|Input should be a valid integer"), LabelNumber, z.string().max(MAX_LABEL_CHARACTERS)],
-  "!branches|bool|int|float|str",
+  [
+    z.boolean(),
+    z.int(refusal("int_type", "Input should be a valid integer")),
+    LabelNumber,
+    z.string().max(MAX_LABEL_CHARACTERS),
+  ],
+  branchNames("bool", "int", "float", "str"),
 );
 
 /** Labels of a thing: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */

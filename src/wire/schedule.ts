@@ -9,6 +9,7 @@ import type { Looks } from "#lib/schedules/looks";
 import { anchorRule, rruleMoments, rruleProblem } from "#lib/schedules/rrule";
 import { isZone } from "#lib/schedules/zones";
 import { parseTime, printTime } from "#wire/dates";
+import { branchNames } from "#wire/refusal";
 
 const SECOND = 1_000_000;
 /** What Python's timedelta holds is less than so many days. */
@@ -124,7 +125,11 @@ const RRuleSchedule = z
 /** A schedule in a request; `settleSchedule` makes it one that can be kept. */
 export const ScheduleInput = z.union(
   [IntervalSchedule, CronSchedule, RRuleSchedule],
-  "!branches|function-after[validate_timezone(), IntervalSchedule]|function-after[validate_timezone(), CronSchedule]|RRuleSchedule",
+  branchNames(
+    "function-after[validate_timezone(), IntervalSchedule]",
+    "function-after[validate_timezone(), CronSchedule]",
+    "RRuleSchedule",
+  ),
 );
 export type ScheduleInput = z.output<typeof ScheduleInput>;
 

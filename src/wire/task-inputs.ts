@@ -1,6 +1,7 @@
 /** What a task was given: results of other runs, parameters, constants. */
 import { z } from "zod";
 import { Uuid } from "#wire/ids";
+import { branchNames } from "#wire/refusal";
 
 export const TaskRunInput = z.union(
   [
@@ -9,7 +10,7 @@ export const TaskRunInput = z.union(
     z.object({ input_type: z.literal("parameter").optional(), name: z.string() }).meta({ id: "Parameter" }),
     z.object({ input_type: z.literal("constant").optional(), type: z.string() }).meta({ id: "Constant" }),
   ],
-  "!branches|TaskRunResult|FlowRunResult|Parameter|Constant",
+  branchNames("TaskRunResult", "FlowRunResult", "Parameter", "Constant"),
 );
 
 /** The inputs of a task run by the names of its parameters. */

@@ -1,8 +1,10 @@
 /** The routes under /admin. */
 import { z } from "zod";
 import { PREFECT_VERSION } from "#http/api-version";
+import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
 import { notFound, refused, unprocessable } from "#lib/api-error";
+import { whole } from "#lib/portions";
 import { DatabaseSize, readDatabaseSize } from "#resources/admin/database-size";
 import { DeadLetter, DeadLetterStore, DeadLetterWithMessage } from "#resources/admin/dead-letters";
 import { DeadLetterReplay, replayDeadLetter } from "#resources/admin/replay-dead-letters";
@@ -10,7 +12,7 @@ import { printSettings, Settings } from "#resources/admin/settings";
 import { ConfigurationStore } from "#resources/admin/store";
 import type { Tools } from "#tools";
 import { Uuid, UuidText } from "#wire/ids";
-import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
+import { BulkLimit, Limit, Offset } from "#wire/paging";
 
 /** Prefect: the key of the original's configuration. */
 const RESULT_STORAGE = "server-default-result-storage";
@@ -99,16 +101,14 @@ export const adminRoutes = [
     { method: "DELETE", path: "/admin/storage", summary: "Forget where results go by default.", status: 204 },
     ({ tools }) => store(tools).remove(RESULT_STORAGE),
   ),
-  route(
-    {
-      method: "POST",
-      path: "/admin/dead-letters/filter",
-      summary: "What failed for good, the newest first.",
-      body: embedded({ queue: Queue, limit: Limit, offset: Offset }),
-      response: z.array(DeadLetter),
-    },
-    ({ body, tools }) => letters(tools).page({ queue: body.queue }, "newest", checkLimit(body.limit), body.offset),
-  ),
+  ...listRoutes({
+    path: "/admin/dead-letters",
+    things: "dead letters, which are what failed for good, the newest first",
+    body: { queue: Queue, limit: Limit, offset: Offset },
+    item: DeadLetter,
+    list: async ({ body, tools }, { limit, offset }) =>
+      whole(await letters(tools).page({ queue: body.queue }, "newest", limit, offset)),
+  }),
   route(
     {
       method: "GET",

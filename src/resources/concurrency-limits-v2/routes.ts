@@ -1,8 +1,10 @@
 /** The routes under /v2/concurrency_limits: limits by name, their slots and leases. */
 import { z } from "zod";
 import { InvalidRequest, toDetails } from "#http/errors";
+import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
 import { notFound, refused } from "#lib/api-error";
+import { whole } from "#lib/portions";
 import { giveSlots, idOfNothing, readInUse, releaseLease, renewLease } from "#objects/concurrency-limits/client";
 import { createLimit, removeLimit, updateLimit } from "#resources/concurrency-limits-v2/definitions";
 import {
@@ -24,7 +26,6 @@ import { takeSlots } from "#resources/concurrency-limits-v2/slots";
 import { ConcurrencyLimitStore, type LimitKey, printLimit } from "#resources/concurrency-limits-v2/store";
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid, Uuid } from "#wire/ids";
-import { checkLimit } from "#wire/paging";
 
 const ByKey = z.object({ id_or_name: z.string() });
 
@@ -69,23 +70,20 @@ export const concurrencyLimitV2Routes = [
       return printLimit(row, (await readInUse(tools, [row.id]))[row.id] ?? 0);
     },
   ),
-  route(
-    {
-      method: "POST",
-      path: "/v2/concurrency_limits/filter",
-      summary: "List concurrency limits.",
-      body: embedded(paging),
-      response: z.array(GlobalConcurrencyLimitResponse),
-    },
-    async ({ body, tools }) => {
-      const rows = await store(tools).list({ ...body, limit: checkLimit(body.limit) });
+  ...listRoutes({
+    path: "/v2/concurrency_limits",
+    things: "concurrency limits",
+    body: paging,
+    item: GlobalConcurrencyLimitResponse,
+    async list({ tools }, part) {
+      const rows = await store(tools).list(part);
       const inUse = await readInUse(
         tools,
         rows.map(({ id }) => id),
       );
-      return rows.map((row) => printLimit(row, inUse[row.id] ?? 0));
+      return whole(rows.map((row) => printLimit(row, inUse[row.id] ?? 0)));
     },
-  ),
+  }),
   route(
     {
       method: "PATCH",

@@ -1,7 +1,9 @@
 /** The routes under /concurrency_limits: limits of tags, which are the limits named `tag:…` of version 2. */
 import { z } from "zod";
+import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
+import { whole } from "#lib/portions";
 import { readTaskRuns, resetLimit } from "#objects/concurrency-limits/client";
 import { removeLimit, upsertLimit } from "#resources/concurrency-limits-v2/definitions";
 import { MinimalConcurrencyLimitResponse, paging } from "#resources/concurrency-limits-v2/schema";
@@ -16,7 +18,6 @@ import { giveTagSlots, tagOf, takeTagSlots } from "#resources/concurrency-limits
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { Uuid } from "#wire/ids";
-import { checkLimit } from "#wire/paging";
 
 const ById = z.object({ id: Uuid });
 const ByTag = z.object({ tag: z.string() });
@@ -85,17 +86,13 @@ export const concurrencyLimitRoutes = [
     },
     ({ params, tools }) => read(keyOf(params), tools),
   ),
-  route(
-    {
-      method: "POST",
-      path: "/concurrency_limits/filter",
-      summary: "List the limits of tags.",
-      body: embedded(paging),
-      response: z.array(ConcurrencyLimit),
-    },
-    async ({ body, tools }) =>
-      show(tools, await store(tools).list({ ...body, limit: checkLimit(body.limit) }, { onlyTags: true })),
-  ),
+  ...listRoutes({
+    path: "/concurrency_limits",
+    things: "limits of tags",
+    body: paging,
+    item: ConcurrencyLimit,
+    list: async ({ tools }, part) => whole(await show(tools, await store(tools).list(part, { onlyTags: true }))),
+  }),
   route(
     {
       method: "POST",

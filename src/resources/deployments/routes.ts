@@ -1,9 +1,10 @@
 /** The routes under /deployments. */
 import { z } from "zod";
 import { DeploymentFilter } from "#filters/deployments";
-import { FilterFields, toFilters } from "#filters/bodies";
+import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { DeploymentSort, orderBy } from "#filters/sorts";
+import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
@@ -33,7 +34,7 @@ import {
   DeploymentUpdate,
   FlowRunBulkCreateResponse,
 } from "#resources/deployments/schema";
-import { type DeploymentKey, type DeploymentRow, DeploymentStore, printSchedule } from "#resources/deployments/store";
+import { type DeploymentKey, DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
 import { readAsPinned } from "#resources/deployments/versions-pinned";
 import { checkWorkQueues } from "#resources/deployments/work-queue-check";
@@ -43,12 +44,11 @@ import { WorkQueueResponse } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
-import { BulkLimit, checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
 import { Float, Int } from "#wire/scalars";
 
 const ById = z.object({ id: Uuid });
 const BySchedule = z.object({ id: Uuid, schedule_id: Uuid });
-const Sort = DeploymentSort.default("NAME_ASC");
 const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
 
 async function read(tools: Tools, key: DeploymentKey) {
@@ -57,8 +57,7 @@ async function read(tools: Tools, key: DeploymentKey) {
   return row;
 }
 
-const shown = (tools: Tools, rows: readonly DeploymentRow[]) =>
-  mapPortions(store(tools).inFull(rows), (some) => showDeployments(tools, some));
+const where = (tools: Tools, body: FilterBody) => whereClause("deployments", toFilters(body), tools.workspaceId);
 
 export const deploymentRoutes = [
   route(
@@ -112,43 +111,18 @@ export const deploymentRoutes = [
       return showDeployment(tools, row);
     },
   ),
-  route(
-    {
-      method: "POST",
-      path: "/deployments/filter",
-      summary: "Read deployments.",
-      body: embedded({ limit: Limit, offset: Offset, ...FilterFields, sort: Sort }),
-      response: z.array(DeploymentResponse),
+  ...listRoutes({
+    path: "/deployments",
+    things: "deployments",
+    body: { limit: Limit, offset: Offset, ...FilterFields, sort: DeploymentSort.default("NAME_ASC") },
+    item: DeploymentResponse,
+    async list({ body, tools }, { limit, offset }) {
+      const rows = await store(tools).list(where(tools, body), orderBy("deployments", body.sort), limit, offset);
+      return mapPortions(store(tools).inFull(rows), (some) => showDeployments(tools, some));
     },
-    async ({ body, tools }) => {
-      const where = whereClause("deployments", toFilters(body), tools.workspaceId);
-      const rows = await store(tools).list(
-        where,
-        orderBy("deployments", body.sort),
-        checkLimit(body.limit),
-        body.offset,
-      );
-      return new Listing(shown(tools, rows));
-    },
-  ),
-  route(
-    {
-      method: "POST",
-      path: "/deployments/paginate",
-      summary: "Read a page of deployments, with how many there are.",
-      body: embedded({ limit: Limit, page: Page, ...FilterFields, sort: Sort }),
-      response: paginated(DeploymentResponse, "DeploymentPaginationResponse"),
-    },
-    async ({ body, tools }) => {
-      const limit = checkLimit(body.limit);
-      const where = whereClause("deployments", toFilters(body), tools.workspaceId);
-      const [rows, count] = await Promise.all([
-        store(tools).list(where, orderBy("deployments", body.sort), limit, (body.page - 1) * limit),
-        store(tools).count(where),
-      ]);
-      return new Listing(shown(tools, rows), (results) => pageOf(results, count, limit, body.page));
-    },
-  ),
+    count: ({ body, tools }) => store(tools).count(where(tools, body)),
+    paginated: "DeploymentPaginationResponse",
+  }),
   route(
     {
       method: "POST",
@@ -169,16 +143,6 @@ export const deploymentRoutes = [
     },
   ),
   route(
-    {
-      method: "POST",
-      path: "/deployments/count",
-      summary: "Count deployments.",
-      body: embedded(FilterFields),
-      response: z.int(),
-    },
-    ({ body, tools }) => store(tools).count(whereClause("deployments", toFilters(body), tools.workspaceId)),
-  ),
-  route(
     { method: "DELETE", path: "/deployments/{id:uuid}", summary: "Delete a deployment.", params: ById, status: 204 },
     async ({ params, tools }) => {
       const deleted = await deleteDeployments(tools, [await read(tools, params)]);
@@ -194,8 +158,7 @@ export const deploymentRoutes = [
       response: DeploymentBulkDeleteResponse,
     },
     async ({ body, tools }) => {
-      const where = whereClause("deployments", { deployments: body.deployments }, tools.workspaceId);
-      const rows = await store(tools).list(where, orderBy("deployments", "NAME_ASC"), body.limit, 0);
+      const rows = await store(tools).list(where(tools, body), orderBy("deployments", "NAME_ASC"), body.limit, 0);
       return { deleted: await deleteDeployments(tools, rows) };
     },
   ),

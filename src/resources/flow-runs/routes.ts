@@ -3,31 +3,26 @@ import { z } from "zod";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { asksForAll, whereClause } from "#filters/joins";
 import { FlowRunSort, orderBy } from "#filters/sorts";
-import { Listing } from "#http/listing";
+import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
-import { mapPortions, type Portions } from "#lib/portions";
+import { mapPortions } from "#lib/portions";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { createFlowRun } from "#resources/flow-runs/create-flow-run";
 import { FlowRunResponse } from "#wire/flow-run";
 import { FlowRunCreate, FlowRunUpdate } from "#resources/flow-runs/schema";
-import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#db/rows/flow-runs";
+import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
 import { findWorkQueue } from "#resources/work-pools/find-work-queue";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
-import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
 const ById = z.object({ id: Uuid });
 const store = (tools: Tools) => new FlowRunStore(tools.db, tools.workspaceId);
-
-function printed(tools: Tools, runs: Portions<FlowRunWithState>) {
-  const now = tools.clock();
-  return mapPortions(runs, (rows) => rows.map((row) => printFlowRun(row, now)));
-}
 
 function countRuns(tools: Tools, body: FilterBody): Promise<number> {
   const filters = toFilters(body);
@@ -83,48 +78,20 @@ export const flowRunRoutes = [
       return printFlowRun(row, tools.clock());
     },
   ),
-  route(
-    {
-      method: "POST",
-      path: "/flow_runs/filter",
-      summary: "Read flow runs.",
-      body: embedded({ limit: Limit, sort: FlowRunSort.default("ID_DESC"), offset: Offset, ...FilterFields }),
-      response: z.array(FlowRunResponse),
-    },
-    async ({ body, tools }) => {
+  ...listRoutes({
+    path: "/flow_runs",
+    things: "flow runs",
+    body: { limit: Limit, sort: FlowRunSort.default("ID_DESC"), offset: Offset, ...FilterFields },
+    item: FlowRunResponse,
+    async list({ body, tools }, { limit, offset }) {
       const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
-      const runs = await store(tools).list(where, orderBy("flow_runs", body.sort), checkLimit(body.limit), body.offset);
-      return new Listing(printed(tools, runs));
+      const runs = await store(tools).list(where, orderBy("flow_runs", body.sort), limit, offset);
+      const now = tools.clock();
+      return mapPortions(runs, (rows) => rows.map((row) => printFlowRun(row, now)));
     },
-  ),
-  route(
-    {
-      method: "POST",
-      path: "/flow_runs/count",
-      summary: "Count flow runs.",
-      body: embedded(FilterFields),
-      response: z.int(),
-    },
-    ({ body, tools }) => countRuns(tools, body),
-  ),
-  route(
-    {
-      method: "POST",
-      path: "/flow_runs/paginate",
-      summary: "Read a page of flow runs, with how many there are.",
-      body: embedded({ limit: Limit, sort: FlowRunSort.default("ID_DESC"), page: Page, ...FilterFields }),
-      response: paginated(FlowRunResponse, "FlowRunPaginationResponse"),
-    },
-    async ({ body, tools }) => {
-      const limit = checkLimit(body.limit);
-      const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
-      const [rows, count] = await Promise.all([
-        store(tools).list(where, orderBy("flow_runs", body.sort), limit, (body.page - 1) * limit),
-        countRuns(tools, body),
-      ]);
-      return new Listing(printed(tools, rows), (results) => pageOf(results, count, limit, body.page));
-    },
-  ),
+    count: ({ body, tools }) => countRuns(tools, body),
+    paginated: "FlowRunPaginationResponse",
+  }),
   route(
     {
       method: "POST",

@@ -1,20 +1,20 @@
 /** The routes under /flows. */
 import { z } from "zod";
-import { FilterFields, toFilters } from "#filters/bodies";
+import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { FlowSort, orderBy } from "#filters/sorts";
-import { Listing } from "#http/listing";
+import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
 import { createFlow } from "#resources/flows/create-flow";
 import { deleteFlow, deleteFlows } from "#resources/flows/delete-flow";
 import { Flow, FlowBulkDeleteResponse, FlowCreate, FlowUpdate } from "#resources/flows/schema";
-import { type FlowKey, type FlowRow, FlowStore, printFlow } from "#resources/flows/store";
+import { type FlowKey, FlowStore, printFlow } from "#resources/flows/store";
 import { updateFlow } from "#resources/flows/update-flow";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
-import { BulkLimit, checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { BulkLimit, Limit, Offset } from "#wire/paging";
 
 const { flows, flow_runs, task_runs, deployments, work_pools } = FilterFields;
 const FlowFilters = { flows, flow_runs, task_runs, deployments, work_pools };
@@ -28,8 +28,7 @@ async function read(key: FlowKey, tools: Tools) {
   return printFlow(row);
 }
 
-const printed = (tools: Tools, rows: readonly FlowRow[]) =>
-  mapPortions(store(tools).inFull(rows), (some) => some.map(printFlow));
+const where = (tools: Tools, body: FilterBody) => whereClause("flows", toFilters(body), tools.workspaceId);
 
 export const flowRoutes = [
   route(
@@ -76,42 +75,18 @@ export const flowRoutes = [
     },
     ({ params, tools }) => deleteFlow(tools, params.id),
   ),
-  route(
-    { method: "POST", path: "/flows/count", summary: "Count flows.", body: embedded(FlowFilters), response: z.int() },
-    ({ body, tools }) => store(tools).count(whereClause("flows", toFilters(body), tools.workspaceId)),
-  ),
-  route(
-    {
-      method: "POST",
-      path: "/flows/filter",
-      summary: "Read flows.",
-      body: embedded({ limit: Limit, offset: Offset, ...FlowFilters, sort: FlowSort.default("NAME_ASC") }),
-      response: z.array(Flow),
+  ...listRoutes({
+    path: "/flows",
+    things: "flows",
+    body: { limit: Limit, offset: Offset, ...FlowFilters, sort: FlowSort.default("NAME_ASC") },
+    item: Flow,
+    async list({ body, tools }, { limit, offset }) {
+      const rows = await store(tools).list(where(tools, body), orderBy("flows", body.sort), limit, offset);
+      return mapPortions(store(tools).inFull(rows), (some) => some.map(printFlow));
     },
-    async ({ body, tools }) => {
-      const where = whereClause("flows", toFilters(body), tools.workspaceId);
-      const rows = await store(tools).list(where, orderBy("flows", body.sort), checkLimit(body.limit), body.offset);
-      return new Listing(printed(tools, rows));
-    },
-  ),
-  route(
-    {
-      method: "POST",
-      path: "/flows/paginate",
-      summary: "Read a page of flows, with how many there are.",
-      body: embedded({ limit: Limit, page: Page, ...FlowFilters, sort: FlowSort.default("NAME_ASC") }),
-      response: paginated(Flow, "FlowPaginationResponse"),
-    },
-    async ({ body, tools }) => {
-      const limit = checkLimit(body.limit);
-      const where = whereClause("flows", toFilters(body), tools.workspaceId);
-      const [rows, count] = await Promise.all([
-        store(tools).list(where, orderBy("flows", body.sort), limit, (body.page - 1) * limit),
-        store(tools).count(where),
-      ]);
-      return new Listing(printed(tools, rows), (results) => pageOf(results, count, limit, body.page));
-    },
-  ),
+    count: ({ body, tools }) => store(tools).count(where(tools, body)),
+    paginated: "FlowPaginationResponse",
+  }),
   route(
     {
       method: "POST",
@@ -121,8 +96,7 @@ export const flowRoutes = [
       response: FlowBulkDeleteResponse,
     },
     async ({ body, tools }) => {
-      const where = whereClause("flows", { flows: body.flows }, tools.workspaceId);
-      const rows = await store(tools).list(where, orderBy("flows", "NAME_ASC"), body.limit, 0);
+      const rows = await store(tools).list(where(tools, body), orderBy("flows", "NAME_ASC"), body.limit, 0);
       const deleted: string[] = [];
       for (const portion of store(tools).inFull(rows)) deleted.push(...(await deleteFlows(tools, await portion())));
       return { deleted };

@@ -1,8 +1,8 @@
 /** The routes of logs. */
 import { z } from "zod";
 import { LogFilter, LogSort } from "#filters/logs";
-import { Listing } from "#http/listing";
-import { embedded, route } from "#http/route";
+import { listRoutes } from "#http/list-routes";
+import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { FlowRunStore } from "#db/rows/flow-runs";
 import { createLogs } from "#resources/logs/create-logs";
@@ -11,7 +11,7 @@ import { Log, LogsCreate } from "#resources/logs/schema";
 import { LogStore } from "#resources/logs/store";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
-import { checkLimit, Limit, Offset } from "#wire/paging";
+import { Limit, Offset } from "#wire/paging";
 
 const store = (tools: Tools) => new LogStore(tools.db, tools.workspaceId);
 
@@ -20,29 +20,14 @@ export const logRoutes = [
     { method: "POST", path: "/logs/", summary: "Create logs.", body: LogsCreate, plainNumbers: true, status: 201 },
     ({ body, tools }) => createLogs(tools, body),
   ),
-  route(
-    {
-      method: "POST",
-      path: "/logs/filter",
-      summary: "Read logs.",
-      body: embedded({
-        limit: Limit,
-        offset: Offset,
-        logs: LogFilter.nullish(),
-        sort: LogSort.default("TIMESTAMP_ASC"),
-      }),
-      response: z.array(Log),
-    },
-    async ({ body, tools }) =>
-      new Listing(
-        await store(tools).list({
-          filter: body.logs ?? { operator: "and_" },
-          sort: body.sort,
-          limit: checkLimit(body.limit),
-          offset: body.offset,
-        }),
-      ),
-  ),
+  ...listRoutes({
+    path: "/logs",
+    things: "logs",
+    body: { limit: Limit, offset: Offset, logs: LogFilter.nullish(), sort: LogSort.default("TIMESTAMP_ASC") },
+    item: Log,
+    list: ({ body, tools }, part) =>
+      store(tools).list({ filter: body.logs ?? { operator: "and_" }, sort: body.sort, ...part }),
+  }),
   route(
     {
       method: "GET",

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
+import { refusal } from "#wire/refusal";
 import { Int } from "#wire/scalars";
 import { ShortText } from "#wire/sizes";
 
@@ -18,12 +19,14 @@ export const LogCreate = z
   .meta({ id: "LogCreate" });
 export type LogCreate = z.output<typeof LogCreate>;
 
+const refusalOfText = refusal("sequence_str", "'str' instances are not allowed as a Sequence value", {
+  type_name: "str",
+});
+const refusalOfOther = refusal("is_instance_of", "Input should be an instance of Sequence", { class: "Sequence" });
+
 /** A batch of logs. Prefect: it is a `Sequence`, and its refusal says so. */
 export const LogsCreate = z.array(LogCreate, {
-  error: ({ input }) =>
-    typeof input === "string"
-      ? `!sequence_str|'str' instances are not allowed as a Sequence value|{"type_name":"str"}`
-      : '!is_instance_of|Input should be an instance of Sequence|{"class":"Sequence"}',
+  error: (issue) => (typeof issue.input === "string" ? refusalOfText : refusalOfOther).error(issue),
 });
 
 /** A log in answers. */

@@ -1,9 +1,9 @@
 /** The main routes under /task_runs; history has a file of its own. */
 import { z } from "zod";
-import { FilterFields, toFilters } from "#filters/bodies";
+import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { orderBy, TaskRunSort } from "#filters/sorts";
-import { Listing } from "#http/listing";
+import { listRoutes, type Part } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { randomName } from "#lib/names";
@@ -25,7 +25,7 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
-import { checkLimit, Limit, Offset, Page, pageOf, paginated } from "#wire/paging";
+import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
@@ -33,6 +33,14 @@ const { flows, flow_runs, task_runs, deployments } = FilterFields;
 const TaskRunFilters = { flows, flow_runs, task_runs, deployments };
 const ById = z.object({ id: Uuid });
 const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
+
+const where = (tools: Tools, body: FilterBody) => whereClause("task_runs", toFilters(body), tools.workspaceId);
+
+const pageOf = (tools: Tools, body: FilterBody & { sort: TaskRunSort }, part: Part) => ({
+  where: where(tools, body),
+  order: orderBy("task_runs", body.sort),
+  ...part,
+});
 
 function printed(tools: Tools, runs: Portions<TaskRunRow>) {
   const now = tools.clock();
@@ -87,52 +95,20 @@ export const taskRunRoutes = [
       if (tags.length > 0) await releaseSlots(tools, params.id, [{ kind: "release-tag-slots", tags }]);
     },
   ),
-  route(
-    {
-      method: "POST",
-      path: "/task_runs/filter",
-      summary: "Read task runs.",
-      body: embedded({ limit: Limit, sort: TaskRunSort.default("ID_DESC"), offset: Offset, ...TaskRunFilters }),
-      response: z.array(TaskRun),
+  ...listRoutes({
+    path: "/task_runs",
+    things: "task runs",
+    body: { limit: Limit, sort: TaskRunSort.default("ID_DESC"), offset: Offset, ...TaskRunFilters },
+    item: TaskRun,
+    list: async ({ body, tools }, part) =>
+      printed(tools, await listTaskRuns(tools, askedRuns(body), pageOf(tools, body, part))),
+    count: ({ body, tools }) => countTaskRuns(tools, askedRuns(body), where(tools, body)),
+    paginated: "TaskRunPaginationResponse",
+    async listAndCount({ body, tools }, part) {
+      const { runs, count } = await readPage(tools, askedRuns(body), pageOf(tools, body, part));
+      return { items: printed(tools, runs), count };
     },
-    async ({ body, tools }) => {
-      const where = whereClause("task_runs", toFilters(body), tools.workspaceId);
-      const page = {
-        where,
-        order: orderBy("task_runs", body.sort),
-        limit: checkLimit(body.limit),
-        offset: body.offset,
-      };
-      return new Listing(printed(tools, await listTaskRuns(tools, askedRuns(body), page)));
-    },
-  ),
-  route(
-    {
-      method: "POST",
-      path: "/task_runs/count",
-      summary: "Count task runs.",
-      body: embedded(TaskRunFilters),
-      response: z.int(),
-    },
-    ({ body, tools }) =>
-      countTaskRuns(tools, askedRuns(body), whereClause("task_runs", toFilters(body), tools.workspaceId)),
-  ),
-  route(
-    {
-      method: "POST",
-      path: "/task_runs/paginate",
-      summary: "Read a page of task runs, with how many there are.",
-      body: embedded({ limit: Limit, sort: TaskRunSort.default("ID_DESC"), page: Page, ...TaskRunFilters }),
-      response: paginated(TaskRun, "TaskRunPaginationResponse"),
-    },
-    async ({ body, tools }) => {
-      const limit = checkLimit(body.limit);
-      const where = whereClause("task_runs", toFilters(body), tools.workspaceId);
-      const page = { where, order: orderBy("task_runs", body.sort), limit, offset: (body.page - 1) * limit };
-      const { runs, count } = await readPage(tools, askedRuns(body), page);
-      return new Listing(printed(tools, runs), (results) => pageOf(results, count, limit, body.page));
-    },
-  ),
+  }),
   route(
     {
       method: "POST",

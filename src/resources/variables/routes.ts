@@ -3,22 +3,21 @@ import { z } from "zod";
 import { emitEvents } from "#events/emit";
 import { conflict, refused } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
-import { whereClause } from "#filters/joins";
+import { type Filters, whereClause } from "#filters/joins";
 import { orderBy, VariableSort } from "#filters/sorts";
 import { VariableFilter } from "#filters/variables";
-import { Listing } from "#http/listing";
-import { embedded, route } from "#http/route";
+import { listRoutes } from "#http/list-routes";
+import { route } from "#http/route";
 import { variableEvent } from "#resources/variables/events";
 import { printVariable, type VariableKey, type VariableRow, VariableStore } from "#resources/variables/store";
 import { Variable, VariableCreate, VariableUpdate } from "#resources/variables/schema";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
-import { checkLimit, Limit, Offset } from "#wire/paging";
-
-const ById = z.object({ id: Uuid });
-const ByName = z.object({ name: z.string() });
+import { Limit, Offset } from "#wire/paging";
 
 const store = (tools: Tools) => new VariableStore(tools.db, tools.workspaceId);
+const where = (tools: Tools, { variables }: Pick<Filters, "variables">) =>
+  whereClause("variables", { variables }, tools.workspaceId);
 const missing = () => refused(404, "Variable not found.");
 
 async function read(key: VariableKey, tools: Tools) {
@@ -48,6 +47,20 @@ async function remove(key: VariableKey, tools: Tools) {
   tell("deleted", removed, tools);
 }
 
+/** The routes of one variable, which the path names by its id or by its name. */
+const one = <P extends z.ZodType<VariableKey>>(path: string, by: string, params: P) => [
+  route({ method: "GET", path, summary: `Read a variable${by}.`, params, response: Variable }, ({ params, tools }) =>
+    read(params, tools),
+  ),
+  route(
+    { method: "PATCH", path, summary: `Update a variable${by}.`, params, body: VariableUpdate, status: 204 },
+    ({ params, body, tools }) => update(params, body, tools),
+  ),
+  route({ method: "DELETE", path, summary: `Delete a variable${by}.`, params, status: 204 }, ({ params, tools }) =>
+    remove(params, tools),
+  ),
+];
+
 export const variableRoutes = [
   route(
     {
@@ -74,84 +87,17 @@ export const variableRoutes = [
       return printVariable(row);
     },
   ),
-  route(
-    {
-      method: "POST",
-      path: "/variables/filter",
-      summary: "Read variables.",
-      body: embedded({
-        limit: Limit,
-        offset: Offset,
-        variables: VariableFilter.nullish(),
-        sort: VariableSort.default("NAME_ASC"),
-      }),
-      response: z.array(Variable),
+  ...listRoutes({
+    path: "/variables",
+    things: "variables",
+    body: { limit: Limit, offset: Offset, variables: VariableFilter.nullish(), sort: VariableSort.default("NAME_ASC") },
+    item: Variable,
+    async list({ body, tools }, { limit, offset }) {
+      const rows = await store(tools).list(where(tools, body), orderBy("variables", body.sort), limit, offset);
+      return mapPortions(rows, (some) => some.map(printVariable));
     },
-    async ({ body, tools }) => {
-      const where = whereClause("variables", { variables: body.variables }, tools.workspaceId);
-      const order = orderBy("variables", body.sort);
-      const variables = await store(tools).list(where, order, checkLimit(body.limit), body.offset);
-      return new Listing(mapPortions(variables, (rows) => rows.map(printVariable)));
-    },
-  ),
-  route(
-    {
-      method: "POST",
-      path: "/variables/count",
-      summary: "Count variables.",
-      body: embedded({ variables: VariableFilter.nullish() }),
-      response: z.int(),
-    },
-    ({ body, tools }) => store(tools).count(whereClause("variables", { variables: body.variables }, tools.workspaceId)),
-  ),
-  route(
-    { method: "GET", path: "/variables/{id:uuid}", summary: "Read a variable.", params: ById, response: Variable },
-    ({ params, tools }) => read(params, tools),
-  ),
-  route(
-    {
-      method: "GET",
-      path: "/variables/name/{name}",
-      summary: "Read a variable by its name.",
-      params: ByName,
-      response: Variable,
-    },
-    ({ params, tools }) => read(params, tools),
-  ),
-  route(
-    {
-      method: "PATCH",
-      path: "/variables/{id:uuid}",
-      summary: "Update a variable.",
-      params: ById,
-      body: VariableUpdate,
-      status: 204,
-    },
-    ({ params, body, tools }) => update(params, body, tools),
-  ),
-  route(
-    {
-      method: "PATCH",
-      path: "/variables/name/{name}",
-      summary: "Update a variable by its name.",
-      params: ByName,
-      body: VariableUpdate,
-      status: 204,
-    },
-    ({ params, body, tools }) => update(params, body, tools),
-  ),
-  route(
-    { method: "DELETE", path: "/variables/{id:uuid}", summary: "Delete a variable.", params: ById, status: 204 },
-    ({ params, tools }) => remove(params, tools),
-  ),
-  route(
-    {
-      method: "DELETE",
-      path: "/variables/name/{name}",
-      summary: "Delete a variable by its name.",
-      params: ByName,
-      status: 204,
-    },
-    ({ params, tools }) => remove(params, tools),
-  ),
+    count: ({ body, tools }) => store(tools).count(where(tools, body)),
+  }),
+  ...one("/variables/{id:uuid}", "", z.object({ id: Uuid })),
+  ...one("/variables/name/{name}", " by its name", z.object({ name: z.string() })),
 ];

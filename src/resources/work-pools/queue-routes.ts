@@ -1,17 +1,28 @@
-/** The routes under /work_queues, from before there were work pools. */
+/** The routes of work queues: those of a work pool's queues, and those that name a queue by its own id or name. */
+import { sql } from "drizzle-orm";
 import { z } from "zod";
-import { whereClause } from "#filters/joins";
+import { work_queue } from "#db/tables/work-pool";
+import { type Filters, whereClause } from "#filters/joins";
 import { WorkQueueFilter } from "#filters/work-queues";
+import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
-import { conflict, missingObject, refused } from "#lib/api-error";
-import { mapPortions } from "#lib/portions";
+import { type ApiError, conflict, missingObject, refused } from "#lib/api-error";
+import { mapPortions, type Portions } from "#lib/portions";
 import { readQueueConcurrency } from "#resources/work-pools/concurrency-status";
 import { getRunsInQueue } from "#resources/work-pools/get-scheduled-flow-runs";
 import { isTaken } from "#resources/work-pools/create-work-pool";
-import { printWorkQueue, QUEUE_SLOT_TYPES, WorkPoolStore } from "#resources/work-pools/store";
+import {
+  type Counted,
+  POOL_SLOT_TYPES,
+  printWorkQueue,
+  QUEUE_SLOT_TYPES,
+  type QueueWithPool,
+  WorkPoolStore,
+} from "#resources/work-pools/store";
 import { showQueues } from "#resources/work-pools/show";
-import { addAgentQueue, AGENT_POOL, changeQueue, removeQueue } from "#resources/work-pools/queues";
+import { addAgentQueue, addQueue, AGENT_POOL, changeQueue, removeQueue } from "#resources/work-pools/queues";
+import { missingPool } from "#resources/work-pools/update-work-pool";
 import { FlowRunResponse } from "#wire/flow-run";
 import {
   WorkQueueConcurrencyStatus,
@@ -28,9 +39,125 @@ import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 
 const ById = z.object({ id: Uuid });
 const ByName = z.object({ name: z.string() });
+const InPool = z.object({ work_pool_name: z.string() });
+const InPoolByName = z.object({ work_pool_name: z.string(), name: z.string() });
+type InPoolByName = z.output<typeof InPoolByName>;
 
 const store = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
 const missing = () => refused(404, "work queue not found");
+const missingInPool = ({ work_pool_name, name }: InPoolByName) =>
+  refused(404, `Work pool queue '${work_pool_name}/${name}' not found.`);
+
+/** A queue that was just made, as answers show it; 409 with these words where its name is taken. */
+async function showNew(made: Promise<QueueWithPool>, taken: string) {
+  try {
+    const queue = await made;
+    return printWorkQueue({ ...queue, active_slots: queue.concurrency_limit === null ? null : 0 }, null);
+  } catch (error) {
+    throw isTaken(error) ? conflict(taken) : error;
+  }
+}
+
+async function show(tools: Tools, queue: Counted<QueueWithPool> | undefined, absent: ApiError) {
+  if (!queue) throw absent;
+  return (await showQueues(tools, [queue]))[0];
+}
+
+const showAll = (tools: Tools, queues: Portions<Counted<QueueWithPool>>) =>
+  mapPortions(queues, (some) => showQueues(tools, some));
+
+const where = (tools: Tools, { work_queues }: Pick<Filters, "work_queues">) =>
+  whereClause("work_queues", { work_queues }, tools.workspaceId);
+
+const readQueue = (tools: Tools, id: string) => store(tools).readCountedQueue({ id }, QUEUE_SLOT_TYPES);
+
+/** The pool that a path names, and its queues. */
+async function readPool(tools: Tools, poolName: string) {
+  const { pool, queues } = await store(tools).readPoolWithQueues(poolName);
+  if (!pool) throw missingPool(poolName);
+  return { pool, queues };
+}
+
+/** The queue that a path names, with its pool and all queues of the pool. */
+async function readInPool(tools: Tools, params: InPoolByName) {
+  const { pool, queues } = await readPool(tools, params.work_pool_name);
+  const queue = queues.find(({ name }) => name === params.name);
+  if (!queue) throw missingInPool(params);
+  return { queue, pool, queues };
+}
+
+export const poolQueueRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/work_pools/{work_pool_name}/queues",
+      summary: "Create a work queue in a work pool.",
+      params: InPool,
+      body: WorkQueueCreate,
+      status: 201,
+      response: WorkQueueResponse,
+    },
+    async ({ params, body, tools }) => {
+      const { pool, queues } = await readPool(tools, params.work_pool_name);
+      // Prefect: this text is not filled in.
+      const taken = "A work queue with this name already exists in work pool {work_pool_name!r}.";
+      return showNew(addQueue(tools, pool, queues, body), taken);
+    },
+  ),
+  route(
+    {
+      method: "GET",
+      path: "/work_pools/{work_pool_name}/queues/{name}",
+      summary: "Read a work queue of a work pool.",
+      params: InPoolByName,
+      response: WorkQueueResponse,
+    },
+    async ({ params, tools }) => {
+      const key = { pool: params.work_pool_name, queue: params.name };
+      return show(tools, await store(tools).readCountedQueue(key, POOL_SLOT_TYPES), missingInPool(params));
+    },
+  ),
+  ...listRoutes({
+    path: "/work_pools/{work_pool_name}/queues",
+    things: "the work queues of a work pool",
+    params: InPool,
+    body: { work_queues: WorkQueueFilter.nullish(), limit: Limit, offset: Offset },
+    item: WorkQueueResponse,
+    async list({ params, body, tools }, { limit, offset }) {
+      const pool = await store(tools).readPoolByName(params.work_pool_name);
+      if (!pool) throw missingPool(params.work_pool_name);
+      const own = sql`${where(tools, body)} and ${work_queue.work_pool_id} = ${pool.id}`;
+      return showAll(tools, await store(tools).listQueues(own, "priority", POOL_SLOT_TYPES, limit, offset));
+    },
+  }),
+  route(
+    {
+      method: "PATCH",
+      path: "/work_pools/{work_pool_name}/queues/{name}",
+      summary: "Update a work queue of a work pool.",
+      params: InPoolByName,
+      body: WorkQueueUpdate,
+      status: 204,
+    },
+    async ({ params, body, tools }) => {
+      const { queue, queues } = await readInPool(tools, params);
+      await changeQueue(tools, queue, queues, body);
+    },
+  ),
+  route(
+    {
+      method: "DELETE",
+      path: "/work_pools/{work_pool_name}/queues/{name}",
+      summary: "Delete a work queue of a work pool.",
+      params: InPoolByName,
+      status: 204,
+    },
+    async ({ params, tools }) => {
+      const { queue, pool, queues } = await readInPool(tools, params);
+      await removeQueue(tools, queue, pool, queues);
+    },
+  ),
+];
 
 export const workQueueRoutes = [
   route(
@@ -42,15 +169,7 @@ export const workQueueRoutes = [
       status: 201,
       response: WorkQueueResponse,
     },
-    async ({ body, tools }) => {
-      try {
-        const queue = await addAgentQueue(tools, body);
-        return printWorkQueue({ ...queue, active_slots: queue.concurrency_limit === null ? null : 0 }, null);
-      } catch (error) {
-        if (isTaken(error)) throw conflict("A work queue with this name already exists.");
-        throw error;
-      }
-    },
+    ({ body, tools }) => showNew(addAgentQueue(tools, body), "A work queue with this name already exists."),
   ),
   route(
     {
@@ -60,11 +179,7 @@ export const workQueueRoutes = [
       params: ById,
       response: WorkQueueResponse,
     },
-    async ({ params, tools }) => {
-      const queue = await store(tools).readCountedQueue(params, QUEUE_SLOT_TYPES);
-      if (!queue) throw missing();
-      return (await showQueues(tools, [queue]))[0];
-    },
+    async ({ params, tools }) => show(tools, await readQueue(tools, params.id), missing()),
   ),
   route(
     {
@@ -74,32 +189,16 @@ export const workQueueRoutes = [
       params: ByName,
       response: WorkQueueResponse,
     },
-    async ({ params, tools }) => {
-      const queue = await store(tools).readAgentQueue(params.name, AGENT_POOL);
-      if (!queue) throw missing();
-      return (await showQueues(tools, [queue]))[0];
-    },
+    async ({ params, tools }) => show(tools, await store(tools).readAgentQueue(params.name, AGENT_POOL), missing()),
   ),
-  route(
-    {
-      method: "POST",
-      path: "/work_queues/filter",
-      summary: "Query for work queues.",
-      body: embedded({ limit: Limit, offset: Offset, work_queues: WorkQueueFilter.nullish() }),
-      response: z.array(WorkQueueResponse),
-    },
-    async ({ body, tools }) => {
-      const where = whereClause("work_queues", { work_queues: body.work_queues }, tools.workspaceId);
-      const queues = await store(tools).listQueues(
-        where,
-        "name",
-        QUEUE_SLOT_TYPES,
-        checkLimit(body.limit),
-        body.offset,
-      );
-      return new Listing(mapPortions(queues, (some) => showQueues(tools, some)));
-    },
-  ),
+  ...listRoutes({
+    path: "/work_queues",
+    things: "work queues",
+    body: { limit: Limit, offset: Offset, work_queues: WorkQueueFilter.nullish() },
+    item: WorkQueueResponse,
+    list: async ({ body, tools }, { limit, offset }) =>
+      showAll(tools, await store(tools).listQueues(where(tools, body), "name", QUEUE_SLOT_TYPES, limit, offset)),
+  }),
   route(
     {
       method: "PATCH",
@@ -110,7 +209,7 @@ export const workQueueRoutes = [
       status: 204,
     },
     async ({ params, body, tools }) => {
-      const queue = await store(tools).readCountedQueue(params, QUEUE_SLOT_TYPES);
+      const queue = await readQueue(tools, params.id);
       if (!queue) throw refused(404, `Work Queue ${params.id} not found`);
       // Prefect: by this route a priority is set as it is, and moves nobody.
       await changeQueue(tools, queue, [], body);
@@ -119,10 +218,9 @@ export const workQueueRoutes = [
   route(
     { method: "DELETE", path: "/work_queues/{id:uuid}", summary: "Delete a work queue.", params: ById, status: 204 },
     async ({ params, tools }) => {
-      const queue = await store(tools).readCountedQueue(params, QUEUE_SLOT_TYPES);
-      if (!queue) throw missing();
-      const pool = await store(tools).readPoolByName(queue.work_pool_name);
-      if (!pool) throw missing();
+      const queue = await readQueue(tools, params.id);
+      const pool = queue && (await store(tools).readPoolByName(queue.work_pool_name));
+      if (!queue || !pool) throw missing();
       await removeQueue(tools, queue, pool, []);
     },
   ),
