@@ -1,4 +1,4 @@
-/** Changes a flow run's own fields. Only orchestration changes its state. */
+/** Changes of a flow run's own fields; its state is changed by orchestration alone. */
 import { sql } from "drizzle-orm";
 import type { z } from "zod";
 import { readJson } from "#db/database";
@@ -14,7 +14,7 @@ import type { Tools } from "#tools";
 
 type Update = z.output<typeof FlowRunUpdate>;
 
-/** Applies an update. Throws 404 for an unknown run, 400 or 422 for job variables that cannot be set. */
+/** Applies an update; throws 404 for an unknown run, 400 or 422 for job variables that cannot be set. */
 export async function updateFlowRun(tools: Tools, id: string, update: Update): Promise<void> {
   if (update.job_variables) await checkJobVariables(tools, id, update.job_variables);
   const json = (value: unknown) => JSON.stringify(value ?? null);
@@ -35,7 +35,7 @@ export async function updateFlowRun(tools: Tools, id: string, update: Update): P
   if (changes === 0) throw notFound("Flow run");
 }
 
-/** Prefect: a run's job variables change only while the run is scheduled, and its deployment's pool has to allow them. */
+/** Prefect: job variables of a run change only while it is scheduled, and must suit its deployment's pool. */
 async function checkJobVariables(tools: Tools, id: string, variables: Record<string, unknown>): Promise<void> {
   const [row] = await tools.db.rows<{
     state_type: string | null;
