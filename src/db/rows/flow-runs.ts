@@ -1,7 +1,7 @@
 /** Flow runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson } from "#db/database";
-import { inPortions, shortened, shortenedColumns } from "#db/long-values";
+import { inPortions, longColumns, shortened, shortenedColumns } from "#db/long-values";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -34,10 +34,9 @@ export const STATE_COLUMNS = sql.raw(
 );
 
 /** What users may make long. */
-const LONG_OF_RUN = ["parameters", "context", "empirical_policy", "tags", "labels", "job_variables"] as const;
 const LONG_OF_STATE = ["s_message", "s_data", "s_details"] as const;
 
-const RUN_IN_LIST = shortenedColumns(flow_run, LONG_OF_RUN);
+const RUN_IN_LIST = shortenedColumns(flow_run);
 const STATE_IN_LIST = sql.raw(
   `s.id as s_id, s.type as s_type, s.name as s_name, s.timestamp as s_timestamp, ${shortened("s.message", "s_message")},
     ${shortened("s.data", "s_data")}, ${shortened("s.state_details", "s_details")}`,
@@ -98,7 +97,7 @@ export class FlowRunStore {
   inFull(rows: readonly FlowRunWithState[]): Portions<FlowRunWithState> {
     return inPortions(
       rows,
-      [...LONG_OF_RUN, ...LONG_OF_STATE],
+      [...longColumns(flow_run), ...LONG_OF_STATE],
       ({ id }) => id,
       (ids) => this.readMany(ids),
     );

@@ -6,13 +6,10 @@ import type { Portions } from "#lib/portions";
 
 export type TaskRunRow = typeof task_run.$inferSelect;
 
-/** What users may make long. */
-const LONG = ["empirical_policy", "tags", "labels", "task_inputs", "states"] as const;
-
 /** The columns of a list, without long values; see `taskRunsInFull`. */
-export const TASK_RUN_IN_LIST = shortenedColumns(task_run, LONG);
+export const TASK_RUN_IN_LIST = shortenedColumns(task_run);
 
 /** Task runs that were read without long values, with them. */
 export function taskRunsInFull(db: Database, workspaceId: string, rows: readonly TaskRunRow[]): Portions<TaskRunRow> {
-  return rowsInFull(db, task_run, workspaceId, rows, LONG);
+  return rowsInFull(db, task_run, workspaceId, rows);
 }

@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
-import { inPortions, LONG_BYTES, shortenedColumns } from "#db/long-values";
+import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
@@ -70,20 +70,7 @@ const SCHEDULE_COLUMNS = [
   "missed_runs",
 ];
 
-/** What users may make long. */
-const LONG = [
-  "description",
-  "version_info",
-  "job_variables",
-  "parameters",
-  "parameter_openapi_schema",
-  "pull_steps",
-  "path",
-  "entrypoint",
-  "tags",
-  "labels",
-] as const;
-const IN_LIST = shortenedColumns(deployment, LONG);
+const IN_LIST = shortenedColumns(deployment);
 
 const ofDeployment = sql`${deployment_schedule.workspace_id} = ${deployment.workspace_id} and ${deployment_schedule.deployment_id} = ${deployment.id}`;
 const SCHEDULE_ROWS = sql`(select json_group_array(${jsonRow("s", SCHEDULE_COLUMNS)}) from (
@@ -151,7 +138,7 @@ export class DeploymentStore {
   inFull(rows: readonly DeploymentRow[]): Portions<DeploymentRow> {
     return inPortions(
       rows,
-      [...LONG, "schedule_rows"],
+      [...longColumns(deployment), "schedule_rows"],
       ({ id }) => id,
       (ids) => this.db.rows<DeploymentRow>(selectDeployments(sql`where ${this.among(ids)}`)),
     );
