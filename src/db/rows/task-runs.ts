@@ -1,10 +1,17 @@
 /** Rows of task runs, as many read them. */
+import { codec } from "#db/codec";
 import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { task_run } from "#db/tables/task-run";
 import type { Portions } from "#lib/portions";
 
 export type TaskRunRow = typeof task_run.$inferSelect;
+
+export const taskRuns = codec(task_run, {
+  // Answers show `state` instead of `states`, and a policy with every field.
+  omit: ["workspace_id", "state_timestamp", "states", "background", "empirical_policy"],
+  preset: { run_count: 0, flow_run_run_count: 0, total_run_time: 0 },
+});
 
 /** The columns of a list, without long values; see `taskRunsInFull`. */
 export const TASK_RUN_IN_LIST = shortenedColumns(task_run);
