@@ -1,20 +1,123 @@
-/** Column builders that all tables share. Names on the wire, columns and TypeScript keys are the same snake_case words. */
-import { integer, text } from "drizzle-orm/sqlite-core";
+/**
+ * The columns of all tables. In D1 a column is plain text, integer or real; its kind says what the value is, and by its kind
+ * `db/codec.ts` prints and stores the value. The name of a column is the key in its table, the same snake_case word as on
+ * the wire.
+ */
+import { type ColumnBuilderRuntimeConfig, entityKind, getTableColumns } from "drizzle-orm";
+import { SQLiteColumn, SQLiteColumnBuilder, type SQLiteTable } from "drizzle-orm/sqlite-core";
+import type { Micros } from "#lib/clock";
 
-/** The workspace a row belongs to; the first part of every key. */
-export const workspaceId = () => text("workspace_id").notNull();
+/** What the value of a column is. `object`, `list` and `json` are JSON as text. */
+export type Kind = "text" | "uuid" | "integer" | "real" | "flag" | "micros" | "duration" | "object" | "list" | "json";
+
+const SQL_TYPES: Partial<Record<Kind, string>> = {
+  integer: "integer",
+  flag: "integer",
+  micros: "integer",
+  duration: "integer",
+  real: "real",
+};
+
+/** How drizzle knows a column: `Stored` is its type in a row. */
+interface Config<K extends Kind, Stored> {
+  name: "";
+  dataType: "custom";
+  columnType: K;
+  data: Stored;
+  driverParam: Stored;
+  enumValues: undefined;
+}
+
+/** The types of a column on the wire: as answers show the value, and as it is given to be stored. */
+interface Wire<Shown, Given> {
+  shown: Shown;
+  given: Given;
+}
+
+interface Options {
+  isLong: boolean;
+}
+
+class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
+  Config<K, Stored>,
+  Options,
+  Wire<Shown, Given>
+> {
+  static override readonly [entityKind] = "SluiceColumnBuilder";
+
+  constructor(kind: K, { long = false }: { long?: boolean } = {}) {
+    super("", "custom", kind);
+    this.config.isLong = long;
+  }
+
+  /** drizzle calls it when the table is made; `keyAsName` would have it look the name up for each statement. */
+  build(table: SQLiteTable): StoredColumn {
+    return new StoredColumn(table, { ...this.config, keyAsName: false });
+  }
+}
+
+/** A column of a table. */
+export class StoredColumn extends SQLiteColumn {
+  static override readonly [entityKind] = "SluiceColumn";
+  readonly kind: Kind;
+  /** Whether users may make the value so long that a list reads it apart from its row (`db/long-values.ts`). */
+  readonly isLong: boolean;
+
+  constructor(table: SQLiteTable, config: ColumnBuilderRuntimeConfig<unknown, Options>) {
+    super(table, config);
+    this.kind = config.columnType as Kind; // what `Builder` has set
+    this.isLong = config.isLong;
+  }
+
+  /** The type that the column has in D1. */
+  override getSQLType(): string {
+    return SQL_TYPES[this.kind] ?? "text";
+  }
+}
+
+/** The columns of a table, in their order. */
+export function columnsOf(table: SQLiteTable): StoredColumn[] {
+  return Object.values(getTableColumns(table)).filter((column) => column instanceof StoredColumn);
+}
+
+interface Long {
+  /** Whether users may make it long: such a value is left out where many rows are read at once. */
+  long?: boolean;
+}
+
+/** Text. */
+export const text = (options?: Long) => new Builder<"text", string, string, string>("text", options);
 
 /** A UUID as lowercase text. */
-export const uuid = <N extends string>(name: N) => text(name);
+export const uuid = () => new Builder<"uuid", string, string, string>("uuid");
 
-/** A time in integer microseconds UTC. */
-export const micros = <N extends string>(name: N) => integer(name);
+/** An integer. */
+export const integer = () => new Builder<"integer", number, number, number>("integer");
 
-/** JSON as text; read with `readJson`, never mapped by drizzle. */
-export const json = <N extends string>(name: N) => text(name);
+/** A number. */
+export const real = () => new Builder<"real", number, number, number>("real");
 
-/** 0 or 1. */
-export const flag = <N extends string>(name: N) => integer(name);
+/** 0 or 1; on the wire false or true. */
+export const flag = () => new Builder<"flag", number, boolean, boolean>("flag");
 
-/** When the row was made and last changed, in microseconds. */
-export const stamps = () => ({ created: micros("created").notNull(), updated: micros("updated").notNull() });
+/** A time in integer microseconds UTC; on the wire RFC 3339. */
+export const micros = () => new Builder<"micros", Micros, string, Micros>("micros");
+
+/** A length of time in integer microseconds; on the wire seconds. */
+export const duration = () => new Builder<"duration", Micros, number, Micros>("duration");
+
+/** Any JSON as text. */
+export const json = <T = unknown>(options?: Long) => new Builder<"json", string, T, unknown>("json", options);
+
+/** A JSON object as text. */
+export const object = <T extends object = Record<string, unknown>>(options?: Long) =>
+  new Builder<"object", string, T, object>("object", options);
+
+/** A JSON array as text. */
+export const list = <T>(options?: Long) => new Builder<"list", string, T[], readonly unknown[]>("list", options);
+
+/** The workspace a row belongs to; the first part of every key. */
+export const workspaceId = () => uuid().notNull();
+
+/** When the row was made and last changed. */
+export const stamps = () => ({ created: micros().notNull(), updated: micros().notNull() });

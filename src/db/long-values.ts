@@ -3,8 +3,9 @@
  * and an isolate 128 MB for all that it does. So a select of many rows leaves long texts out and says how long they are; those
  * rows are read as a whole when their turn comes to be shown. Where nothing is long, as nearly always, nothing is read twice.
  */
-import { getTableColumns, getTableName, type SQL, sql } from "drizzle-orm";
+import { getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import { columnsOf } from "#db/columns";
 import type { Database } from "#db/database";
 import type { Portions } from "#lib/portions";
 import { list } from "#db/sql";
@@ -19,16 +20,16 @@ export function shortened(column: string, as: string): string {
   return `iif(octet_length(${column}) > ${LONG_BYTES}, octet_length(${column}), ${column}) as "${as}"`;
 }
 
-/** All columns of a table, some of them shortened. */
-export function shortenedColumns<T extends SQLiteTable>(
-  table: T,
-  long: readonly (keyof T["_"]["columns"] & string)[],
-): SQL {
-  const tableName = getTableName(table);
-  const isLong = new Set<string>(long);
-  const columns = Object.values(getTableColumns(table)).map(({ name }) => {
-    const column = `"${tableName}"."${name}"`;
-    return isLong.has(name) ? shortened(column, name) : column;
+/** The columns of a table that users may make long. */
+export function longColumns<T extends SQLiteTable>(table: T): (keyof T["$inferSelect"] & string)[] {
+  return columnsOf(table).flatMap(({ name, isLong }) => (isLong ? [name] : []));
+}
+
+/** All columns of a table; those that users may make long are shortened. */
+export function shortenedColumns(table: SQLiteTable): SQL {
+  const columns = columnsOf(table).map(({ name, isLong }) => {
+    const column = `"${getTableName(table)}"."${name}"`;
+    return isLong ? shortened(column, name) : column;
   });
   return sql.raw(columns.join(", "));
 }
@@ -68,19 +69,18 @@ export function inPortions<Row>(
 }
 
 /** The same for rows of a table that are known by their ids, each in its workspace. */
-export function rowsInFull<Row extends { id: string }>(
+export function rowsInFull<T extends SQLiteTable & { $inferSelect: { id: string } }>(
   db: Database,
-  table: SQLiteTable,
+  table: T,
   workspaceId: string,
-  rows: readonly Row[],
-  long: readonly (keyof Row)[],
-): Portions<Row> {
+  rows: readonly T["$inferSelect"][],
+): Portions<T["$inferSelect"]> {
   return inPortions(
     rows,
-    long,
+    longColumns(table),
     ({ id }) => id,
     (ids) =>
-      db.rows<Row>(sql`select * from ${table} where workspace_id = ${workspaceId}
+      db.rows<T["$inferSelect"]>(sql`select * from ${table} where workspace_id = ${workspaceId}
         and id in ${list(ids)}`),
   );
 }

@@ -17,6 +17,7 @@ const FRACTION_END = 26;
 
 const MICROS_PER_SECOND = 1_000_000;
 const MILLIS_PER_SECOND = 1_000;
+const SECONDS_PER_DAY = 86_400;
 const MICROS_PER_MILLI = 1_000;
 
 /** The first second of the year 1, the earliest that Python's `datetime` knows. */
@@ -100,10 +101,29 @@ export function printTime(micros: Micros): string {
   if (!(time > FIRST_TIME)) return "0001-01-01T00:00:00Z";
   if (time >= LAST_TIME) return LAST_TIME_TEXT;
   const fraction = Math.floor(((time % MICROS_PER_SECOND) + MICROS_PER_SECOND) % MICROS_PER_SECOND);
-  const date = new Date(Math.round((time - fraction) / MILLIS_PER_SECOND));
-  const text = date.toISOString().slice(0, 19);
+  const seconds = Math.round((time - fraction) / MICROS_PER_SECOND);
+  const day = Math.floor(seconds / SECONDS_PER_DAY);
+  const text = `${dateText(day)}T${clockText(seconds - day * SECONDS_PER_DAY)}`;
   return fraction === 0 ? `${text}Z` : `${text}.${String(fraction).padStart(6, "0")}Z`;
 }
+
+/** The day that was printed last, for the times of a list are mostly of one day. */
+let lastDay = { day: 0, text: "1970-01-01" };
+
+/** The date of a day, counted from 1970-01-01. */
+function dateText(day: number): string {
+  if (day !== lastDay.day)
+    lastDay = { day, text: new Date(day * SECONDS_PER_DAY * MILLIS_PER_SECOND).toISOString().slice(0, 10) };
+  return lastDay.text;
+}
+
+/** A second of a day as `10:00:00`. */
+function clockText(second: number): string {
+  const minute = Math.floor(second / 60);
+  return `${TWO_DIGITS[Math.floor(minute / 60)]}:${TWO_DIGITS[minute % 60]}:${TWO_DIGITS[second % 60]}`;
+}
+
+const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, "0"));
 
 /** `printTime` for what may be absent. */
 export function printOptionalTime(time: Micros | null | undefined): string | null {

@@ -1,17 +1,24 @@
 /** Flow runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
-import { type Database, readJson, readOptionalJson } from "#db/database";
-import { inPortions, shortened, shortenedColumns } from "#db/long-values";
+import { codec } from "#db/codec";
+import { type Database, readJson } from "#db/database";
+import { inPortions, longColumns, shortened, shortenedColumns } from "#db/long-values";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import { printDuration, printOptionalTime, printTime } from "#wire/dates";
+import { printDuration } from "#wire/dates";
 import { printState, type State, type StateType } from "#wire/state";
 import { list } from "#db/sql";
 
 export type FlowRunRow = typeof flow_run.$inferSelect;
+
+export const flowRuns = codec(flow_run, {
+  // Answers show `state` instead, and a policy with every field.
+  omit: ["workspace_id", "state_timestamp", "state_ids", "empirical_policy"],
+  preset: { job_variables: "{}", run_count: 0, total_run_time: 0 },
+});
 
 /** Columns of the run's present state, as joined to the run. */
 export interface StateColumns {
@@ -34,10 +41,9 @@ export const STATE_COLUMNS = sql.raw(
 );
 
 /** What users may make long. */
-const LONG_OF_RUN = ["parameters", "context", "empirical_policy", "tags", "labels", "job_variables"] as const;
 const LONG_OF_STATE = ["s_message", "s_data", "s_details"] as const;
 
-const RUN_IN_LIST = shortenedColumns(flow_run, LONG_OF_RUN);
+const RUN_IN_LIST = shortenedColumns(flow_run);
 const STATE_IN_LIST = sql.raw(
   `s.id as s_id, s.type as s_type, s.name as s_name, s.timestamp as s_timestamp, ${shortened("s.message", "s_message")},
     ${shortened("s.data", "s_data")}, ${shortened("s.state_details", "s_details")}`,
@@ -98,7 +104,7 @@ export class FlowRunStore {
   inFull(rows: readonly FlowRunWithState[]): Portions<FlowRunWithState> {
     return inPortions(
       rows,
-      [...LONG_OF_RUN, ...LONG_OF_STATE],
+      [...longColumns(flow_run), ...LONG_OF_STATE],
       ({ id }) => id,
       (ids) => this.readMany(ids),
     );
@@ -146,58 +152,27 @@ export function stateOf(row: StateColumns): State | null {
 export function printFlowRun(row: FlowRunWithState, now: Micros) {
   const state = stateOf(row);
   return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    name: row.name,
-    flow_id: row.flow_id,
-    state_id: row.state_id,
-    deployment_id: row.deployment_id,
-    deployment_version: row.deployment_version,
+    ...flowRuns.print(row),
     // A queue that is there has a pool; a run that has ended keeps the id of one that is gone.
     work_queue_id: row.work_pool_id === null ? null : row.work_queue_id,
     // The row keeps the name that the queue had, for a queue that is gone.
     work_queue_name: row.queue_name ?? row.work_queue_name,
-    flow_version: row.flow_version,
-    parameters: readJson<Record<string, unknown>>(row.parameters),
-    idempotency_key: row.idempotency_key,
-    context: readJson<Record<string, unknown>>(row.context),
-    empirical_policy: printPolicy(row.empirical_policy),
-    tags: readJson<string[]>(row.tags),
-    labels: readJson<Record<string, string>>(row.labels),
-    parent_task_run_id: row.parent_task_run_id,
-    state_type: row.state_type,
-    state_name: row.state_name,
-    run_count: row.run_count,
-    expected_start_time: printOptionalTime(row.expected_start_time),
-    next_scheduled_start_time: printOptionalTime(row.next_scheduled_start_time),
-    start_time: printOptionalTime(row.start_time),
-    end_time: printOptionalTime(row.end_time),
-    total_run_time: printDuration(row.total_run_time),
+    empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },
     estimated_run_time: printDuration(estimatedRunTime(row, state, now)),
     estimated_start_time_delta: printDuration(startTimeDelta(row, now)),
-    auto_scheduled: row.auto_scheduled === 1,
-    infrastructure_document_id: row.infrastructure_document_id,
-    infrastructure_pid: row.infrastructure_pid,
-    created_by: readOptionalJson<Record<string, unknown>>(row.created_by),
     work_pool_id: row.work_pool_id,
     work_pool_name: row.work_pool_name,
     state: state && printState(state),
-    job_variables: readOptionalJson<Record<string, unknown>>(row.job_variables),
   };
 }
 
-/** The policy with every field, as pydantic prints its model. */
-function printPolicy(json: string) {
-  const policy = readJson<Record<string, unknown>>(json);
-  return {
-    max_retries: 0,
-    retry_delay_seconds: 0,
-    retries: null,
-    retry_delay: null,
-    pause_keys: [],
-    resuming: false,
-    retry_type: null,
-    ...policy,
-  };
-}
+/** Every field of a policy, as pydantic prints its model. */
+const EMPTY_POLICY = {
+  max_retries: 0,
+  retry_delay_seconds: 0,
+  retries: null,
+  retry_delay: null,
+  pause_keys: [],
+  resuming: false,
+  retry_type: null,
+};

@@ -1,4 +1,5 @@
 /** Rows of task runs, as many read them. */
+import { codec } from "#db/codec";
 import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { task_run } from "#db/tables/task-run";
@@ -6,13 +7,16 @@ import type { Portions } from "#lib/portions";
 
 export type TaskRunRow = typeof task_run.$inferSelect;
 
-/** What users may make long. */
-const LONG = ["empirical_policy", "tags", "labels", "task_inputs", "states"] as const;
+export const taskRuns = codec(task_run, {
+  // Answers show `state` instead of `states`, and a policy with every field.
+  omit: ["workspace_id", "state_timestamp", "states", "background", "empirical_policy"],
+  preset: { run_count: 0, flow_run_run_count: 0, total_run_time: 0 },
+});
 
 /** The columns of a list, without long values; see `taskRunsInFull`. */
-export const TASK_RUN_IN_LIST = shortenedColumns(task_run, LONG);
+export const TASK_RUN_IN_LIST = shortenedColumns(task_run);
 
 /** Task runs that were read without long values, with them. */
 export function taskRunsInFull(db: Database, workspaceId: string, rows: readonly TaskRunRow[]): Portions<TaskRunRow> {
-  return rowsInFull(db, task_run, workspaceId, rows, LONG);
+  return rowsInFull(db, task_run, workspaceId, rows);
 }

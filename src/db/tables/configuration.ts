@@ -1,9 +1,9 @@
 /** Settings of a workspace that the server keeps, by key. */
-import { primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { json, stamps, workspaceId } from "#db/columns";
+import { primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
+import { json, stamps, text, workspaceId } from "#db/columns";
 
 export const configuration = sqliteTable(
   "configuration",
-  { workspace_id: workspaceId(), key: text("key").notNull(), ...stamps(), value: json("value").notNull() },
+  { workspace_id: workspaceId(), key: text().notNull(), ...stamps(), value: json().notNull() },
   (t) => [primaryKey({ columns: [t.workspace_id, t.key] })],
 );

@@ -1,42 +1,45 @@
 /** Deployments and their schedules. */
 import { sql } from "drizzle-orm";
-import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { flag, json, micros, stamps, uuid, workspaceId } from "#db/columns";
+import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { flag, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import type { MissedRuns } from "#wire/missed-runs";
+import type { Schedule } from "#wire/schedule";
+import type { VersionInfo } from "#wire/version-info";
 
 export const deployment = sqliteTable(
   "deployment",
   {
     workspace_id: workspaceId(),
-    id: uuid("id").notNull(),
+    id: uuid().notNull(),
     ...stamps(),
-    name: text("name").notNull(),
-    flow_id: uuid("flow_id").notNull(),
-    description: text("description"),
-    version: text("version"),
-    version_info: json("version_info"),
-    paused: flag("paused").notNull(),
-    status: text("status").notNull(),
-    last_polled: micros("last_polled"),
-    concurrency_limit: integer("concurrency_limit"),
-    concurrency_limit_id: uuid("concurrency_limit_id"),
-    concurrency_options: json("concurrency_options"),
-    job_variables: json("job_variables").notNull(),
-    parameters: json("parameters").notNull(),
-    parameter_openapi_schema: json("parameter_openapi_schema"),
-    enforce_parameter_schema: flag("enforce_parameter_schema").notNull(),
-    pull_steps: json("pull_steps"),
-    path: text("path"),
-    entrypoint: text("entrypoint"),
-    tags: json("tags").notNull(),
-    labels: json("labels").notNull(),
-    work_queue_id: uuid("work_queue_id"),
-    work_queue_name: text("work_queue_name"),
-    storage_document_id: uuid("storage_document_id"),
-    infrastructure_document_id: uuid("infrastructure_document_id"),
-    created_by: json("created_by"),
-    updated_by: json("updated_by"),
+    name: text().notNull(),
+    flow_id: uuid().notNull(),
+    description: text({ long: true }),
+    version: text(),
+    version_info: object<VersionInfo>({ long: true }),
+    paused: flag().notNull(),
+    status: text().notNull(),
+    last_polled: micros(),
+    concurrency_limit: integer(),
+    concurrency_limit_id: uuid(),
+    concurrency_options: object(),
+    job_variables: object({ long: true }).notNull(),
+    parameters: object({ long: true }).notNull(),
+    parameter_openapi_schema: object({ long: true }),
+    enforce_parameter_schema: flag().notNull(),
+    pull_steps: list<Record<string, unknown>>({ long: true }),
+    path: text({ long: true }),
+    entrypoint: text({ long: true }),
+    tags: list<string>({ long: true }).notNull(),
+    labels: object({ long: true }).notNull(),
+    work_queue_id: uuid(),
+    work_queue_name: text(),
+    storage_document_id: uuid(),
+    infrastructure_document_id: uuid(),
+    created_by: object(),
+    updated_by: object(),
     /** What is ours alone: how its runs are kept honest; null for the defaults. */
-    reliability: json("reliability"),
+    reliability: object(),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
@@ -55,21 +58,21 @@ export const deployment_schedule = sqliteTable(
   "deployment_schedule",
   {
     workspace_id: workspaceId(),
-    deployment_id: uuid("deployment_id").notNull(),
-    id: uuid("id").notNull(),
+    deployment_id: uuid().notNull(),
+    id: uuid().notNull(),
     ...stamps(),
     /** The schedule as it came over the wire. */
-    schedule: json("schedule").notNull(),
-    active: flag("active").notNull(),
-    max_scheduled_runs: integer("max_scheduled_runs"),
-    parameters: json("parameters").notNull(),
-    slug: text("slug"),
+    schedule: object<Schedule>().notNull(),
+    active: flag().notNull(),
+    max_scheduled_runs: integer(),
+    parameters: object().notNull(),
+    slug: text(),
     /** Runs have been made up to this moment, at first that of the last change; the next top-up is due a little before it. */
-    scheduled_until: micros("scheduled_until"),
+    scheduled_until: micros(),
     /** When the next top-up is due; null where the schedule is not active or has ended. */
-    top_up_at: micros("top_up_at"),
+    top_up_at: micros(),
     /** What is ours alone: what becomes of runs that nobody began in time; null for all of them being run. */
-    missed_runs: json("missed_runs"),
+    missed_runs: object<MissedRuns>(),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.deployment_id, t.id] }),

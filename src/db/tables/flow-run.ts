@@ -1,48 +1,48 @@
 /** Flow runs. The hottest table: each index is a row more for every run, so each says what it is for. */
 import { sql } from "drizzle-orm";
-import { index, integer, primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { flag, json, micros, stamps, uuid, workspaceId } from "#db/columns";
+import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { duration, flag, integer, json, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
 
 export const flow_run = sqliteTable(
   "flow_run",
   {
     workspace_id: workspaceId(),
-    id: uuid("id").notNull(),
+    id: uuid().notNull(),
     ...stamps(),
-    name: text("name").notNull(),
-    flow_id: uuid("flow_id").notNull(),
-    flow_version: text("flow_version"),
-    deployment_id: uuid("deployment_id"),
-    deployment_version: text("deployment_version"),
-    work_queue_id: uuid("work_queue_id"),
-    work_queue_name: text("work_queue_name"),
-    parameters: json("parameters").notNull(),
-    idempotency_key: text("idempotency_key"),
-    context: json("context").notNull(),
-    empirical_policy: json("empirical_policy").notNull(),
-    tags: json("tags").notNull(),
-    labels: json("labels").notNull(),
-    created_by: json("created_by"),
-    parent_task_run_id: uuid("parent_task_run_id"),
-    auto_scheduled: flag("auto_scheduled").notNull(),
-    infrastructure_document_id: uuid("infrastructure_document_id"),
-    infrastructure_pid: text("infrastructure_pid"),
-    job_variables: json("job_variables"),
-    state_id: uuid("state_id"),
-    state_type: text("state_type"),
-    state_name: text("state_name"),
-    state_timestamp: micros("state_timestamp"),
+    name: text().notNull(),
+    flow_id: uuid().notNull(),
+    flow_version: text(),
+    deployment_id: uuid(),
+    deployment_version: text(),
+    work_queue_id: uuid(),
+    work_queue_name: text(),
+    parameters: object({ long: true }).notNull(),
+    idempotency_key: text(),
+    context: object({ long: true }).notNull(),
+    empirical_policy: object({ long: true }).notNull(),
+    tags: list<string>({ long: true }).notNull(),
+    labels: object<Record<string, string>>({ long: true }).notNull(),
+    created_by: object(),
+    parent_task_run_id: uuid(),
+    auto_scheduled: flag().notNull(),
+    infrastructure_document_id: uuid(),
+    infrastructure_pid: text(),
+    job_variables: object({ long: true }),
+    state_id: uuid(),
+    state_type: text(),
+    state_name: text(),
+    state_timestamp: micros(),
     /**
      * The ids of the run's newest states, oldest first, as a JSON array: the way to them without an index. The ids before
      * those are in `flow_run_state_page` (`db/state-pages.ts`).
      */
-    state_ids: json("state_ids").notNull(),
-    run_count: integer("run_count").notNull(),
-    expected_start_time: micros("expected_start_time"),
-    next_scheduled_start_time: micros("next_scheduled_start_time"),
-    start_time: micros("start_time"),
-    end_time: micros("end_time"),
-    total_run_time: micros("total_run_time").notNull(),
+    state_ids: list<string>().notNull(),
+    run_count: integer().notNull(),
+    expected_start_time: micros(),
+    next_scheduled_start_time: micros(),
+    start_time: micros(),
+    end_time: micros(),
+    total_run_time: duration().notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
@@ -81,21 +81,21 @@ export const flow_run = sqliteTable(
  */
 export const flow_run_count = sqliteTable("flow_run_count", {
   workspace_id: workspaceId().primaryKey(),
-  before: micros("before").notNull(),
-  count: integer("count").notNull(),
+  before: micros().notNull(),
+  count: integer().notNull(),
 });
 
 /** States of flow runs, by their time-ordered id alone: a stretch of time is a range of keys, which the sweep walks. */
 export const flow_run_state = sqliteTable("flow_run_state", {
-  id: uuid("id").primaryKey(),
+  id: uuid().primaryKey(),
   workspace_id: workspaceId(),
-  flow_run_id: uuid("flow_run_id").notNull(),
-  type: text("type").notNull(),
-  name: text("name").notNull(),
-  timestamp: micros("timestamp").notNull(),
-  message: text("message"),
-  data: json("data"),
-  state_details: json("state_details").notNull(),
+  flow_run_id: uuid().notNull(),
+  type: text().notNull(),
+  name: text().notNull(),
+  timestamp: micros().notNull(),
+  message: text(),
+  data: json(),
+  state_details: object().notNull(),
 });
 
 /** The ids of the older states of runs that have had very many, so that the row of a run stays small. */
@@ -103,11 +103,11 @@ export const flow_run_state_page = sqliteTable(
   "flow_run_state_page",
   {
     workspace_id: workspaceId(),
-    flow_run_id: uuid("flow_run_id").notNull(),
+    flow_run_id: uuid().notNull(),
     /** 0 for the oldest. */
-    ordinal: integer("ordinal").notNull(),
+    ordinal: integer().notNull(),
     /** JSON array, oldest first. */
-    state_ids: json("state_ids").notNull(),
+    state_ids: list<string>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.flow_run_id, t.ordinal] })],
 );
@@ -117,12 +117,12 @@ export const flow_run_input = sqliteTable(
   "flow_run_input",
   {
     workspace_id: workspaceId(),
-    flow_run_id: uuid("flow_run_id").notNull(),
-    key: text("key").notNull(),
-    id: uuid("id").notNull(),
+    flow_run_id: uuid().notNull(),
+    key: text().notNull(),
+    id: uuid().notNull(),
     ...stamps(),
-    value: text("value").notNull(),
-    sender: text("sender"),
+    value: text({ long: true }).notNull(),
+    sender: text(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.flow_run_id, t.key] })],
 );

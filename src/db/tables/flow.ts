@@ -1,16 +1,16 @@
 /** Flows, by name unique in their workspace. */
-import { primaryKey, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { json, stamps, uuid, workspaceId } from "#db/columns";
+import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { list, object, stamps, text, uuid, workspaceId } from "#db/columns";
 
 export const flow = sqliteTable(
   "flow",
   {
     workspace_id: workspaceId(),
-    id: uuid("id").notNull(),
+    id: uuid().notNull(),
     ...stamps(),
-    name: text("name").notNull(),
-    tags: json("tags").notNull(),
-    labels: json("labels").notNull(),
+    name: text().notNull(),
+    tags: list<string>({ long: true }).notNull(),
+    labels: object<Record<string, string | number | boolean>>({ long: true }).notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.id] }), uniqueIndex("flow_name").on(t.workspace_id, t.name)],
 );

@@ -1,7 +1,7 @@
 /** Logs in segments: a row for a batch and run. */
-import { integer, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
+import { primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
-import { json, micros, uuid, workspaceId } from "#db/columns";
+import { integer, list, micros, uuid, workspaceId } from "#db/columns";
 
 /** A log within its segment, whose run is its flow run's unless `no_flow_run` says otherwise. */
 export interface LogRecord {
@@ -20,17 +20,17 @@ export const log_segment = sqliteTable(
   {
     workspace_id: workspaceId(),
     /** The flow run, or for a log without one its task run, or `''`. */
-    run_id: uuid("run_id").notNull(),
-    first_timestamp: micros("first_timestamp").notNull(),
+    run_id: uuid().notNull(),
+    first_timestamp: micros().notNull(),
     /** A digest of the records: a repeated request finds its own row and changes nothing. */
-    digest: uuid("digest").notNull(),
-    last_timestamp: micros("last_timestamp").notNull(),
-    min_level: integer("min_level").notNull(),
-    max_level: integer("max_level").notNull(),
+    digest: uuid().notNull(),
+    last_timestamp: micros().notNull(),
+    min_level: integer().notNull(),
+    max_level: integer().notNull(),
     /** How many records there are, so that a page deep in a run's logs need not open what lies before it. */
-    record_count: integer("record_count").notNull(),
+    record_count: integer().notNull(),
     /** JSON array of `LogRecord`s, in the order they came. */
-    records: json("records").notNull(),
+    records: list<LogRecord>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.run_id, t.first_timestamp, t.digest] })],
 );
@@ -44,8 +44,8 @@ export const log_minute = sqliteTable(
   {
     workspace_id: workspaceId(),
     /** When it begins. */
-    minute: micros("minute").notNull(),
-    run_id: uuid("run_id").notNull(),
+    minute: micros().notNull(),
+    run_id: uuid().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.minute, t.run_id] })],
 );

@@ -1,40 +1,41 @@
 /** Task runs; their states are JSON in the row, so that a run reported in one batch is one row. */
 import { sql } from "drizzle-orm";
-import { index, integer, primaryKey, sqliteTable, text } from "drizzle-orm/sqlite-core";
-import { flag, json, micros, stamps, uuid, workspaceId } from "#db/columns";
+import { index, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
+import { duration, flag, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import type { State } from "#wire/state";
 
 export const task_run = sqliteTable(
   "task_run",
   {
     workspace_id: workspaceId(),
-    id: uuid("id").notNull(),
+    id: uuid().notNull(),
     ...stamps(),
-    name: text("name").notNull(),
-    flow_run_id: uuid("flow_run_id"),
-    task_key: text("task_key").notNull(),
-    dynamic_key: text("dynamic_key").notNull(),
-    cache_key: text("cache_key"),
-    cache_expiration: micros("cache_expiration"),
-    task_version: text("task_version"),
-    empirical_policy: json("empirical_policy").notNull(),
-    tags: json("tags").notNull(),
-    labels: json("labels").notNull(),
-    task_inputs: json("task_inputs").notNull(),
-    state_id: uuid("state_id"),
-    state_type: text("state_type"),
-    state_name: text("state_name"),
-    state_timestamp: micros("state_timestamp"),
+    name: text().notNull(),
+    flow_run_id: uuid(),
+    task_key: text().notNull(),
+    dynamic_key: text().notNull(),
+    cache_key: text(),
+    cache_expiration: micros(),
+    task_version: text(),
+    empirical_policy: object({ long: true }).notNull(),
+    tags: list<string>({ long: true }).notNull(),
+    labels: object({ long: true }).notNull(),
+    task_inputs: object({ long: true }).notNull(),
+    state_id: uuid(),
+    state_type: text(),
+    state_name: text(),
+    state_timestamp: micros(),
     /** All states so far as a JSON array of stored states (`wire/state.ts`), by timestamp; the present one is among them. */
-    states: json("states").notNull(),
-    run_count: integer("run_count").notNull(),
-    flow_run_run_count: integer("flow_run_run_count").notNull(),
-    expected_start_time: micros("expected_start_time"),
-    next_scheduled_start_time: micros("next_scheduled_start_time"),
-    start_time: micros("start_time"),
-    end_time: micros("end_time"),
-    total_run_time: micros("total_run_time").notNull(),
+    states: list<State>({ long: true }).notNull(),
+    run_count: integer().notNull(),
+    flow_run_run_count: integer().notNull(),
+    expected_start_time: micros(),
+    next_scheduled_start_time: micros(),
+    start_time: micros(),
+    end_time: micros(),
+    total_run_time: duration().notNull(),
     /** 1 for a run that was put in the queue of the task workers; null for all others. */
-    background: flag("background"),
+    background: flag(),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
@@ -54,12 +55,12 @@ export const task_run_state_cache = sqliteTable(
   "task_run_state_cache",
   {
     workspace_id: workspaceId(),
-    cache_key: text("cache_key").notNull(),
-    state_id: uuid("state_id").notNull(),
-    created: micros("created").notNull(),
-    cache_expiration: micros("cache_expiration"),
+    cache_key: text().notNull(),
+    state_id: uuid().notNull(),
+    created: micros().notNull(),
+    cache_expiration: micros(),
     /** The stored state (`wire/state.ts`) as JSON. */
-    state: json("state").notNull(),
+    state: object<State>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.cache_key, t.state_id] })],
 );

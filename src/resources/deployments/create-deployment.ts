@@ -1,20 +1,20 @@
 /** `POST /deployments/`: makes a deployment, or says another word on the one its flow has under that name. */
 import { sql } from "drizzle-orm";
 import { readJson, type Statement } from "#db/database";
+import { type DeploymentColumns, deployments } from "#db/rows/deployments";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { flow } from "#db/tables/flow";
 import { emitEvents } from "#events/emit";
 import { integrityConflict, refused, unavailable } from "#lib/api-error";
-import type { Micros } from "#lib/clock";
 import { noticeDeployments } from "#objects/work-pool/client";
 import { changesBetween, deploymentEvent } from "#resources/deployments/events";
 import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
 import { limitStatements, tellOfLimit } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
 import { checkParameters, type ScheduleParameters } from "#resources/deployments/required-parameters";
-import type { DeploymentCreate, DeploymentScheduleCreate } from "#resources/deployments/schema";
+import type { DeploymentCreate, DeploymentScheduleCreate, DeploymentUpdate } from "#resources/deployments/schema";
 import { activeOf, type Around, scheduleRows } from "#resources/deployments/schedules";
-import { type DeploymentColumns, type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
+import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { asKept, keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
@@ -92,8 +92,10 @@ async function readAround(tools: Tools, store: DeploymentStore, body: Deployment
 
 async function make(tools: Tools, store: DeploymentStore, wish: Wish): Promise<DeploymentRow | undefined> {
   const now = tools.clock();
+  const { name, flow_id } = wish.body;
+  const ids = { workspace_id: tools.workspaceId, id: tools.ids.random() };
   const row = {
-    ...blank(tools.workspaceId, tools.ids.random(), wish.body, now),
+    ...deployments.blank({ ...ids, created: now, updated: now, name, flow_id }),
     ...wish.columns,
     labels: labelsOf(wish),
   };
@@ -146,68 +148,22 @@ function labelsOf({ body, labels }: Wish): string {
   return JSON.stringify({ ...labels, "prefect.flow.id": body.flow_id, ...body.labels });
 }
 
-/** The columns of a body's fields that are given. */
-export function columnsOf(body: Omit<Partial<DeploymentCreate>, "schedules">): Partial<DeploymentColumns> {
-  const json = <K extends string>(column: K, value: unknown) =>
-    value === undefined ? {} : { [column]: value === null ? null : JSON.stringify(value) };
-  const flag = <K extends string>(column: K, value: boolean | undefined) =>
-    value === undefined ? {} : { [column]: value ? 1 : 0 };
-  const plain = <K extends string>(column: K, value: unknown) => (value === undefined ? {} : { [column]: value });
-  return {
-    ...plain("description", body.description),
-    ...plain("version", body.version),
-    ...json("version_info", body.version_info),
-    ...flag("paused", body.paused),
-    ...plain("concurrency_limit", body.concurrency_limit),
-    ...plain("concurrency_limit_id", body.global_concurrency_limit_id),
-    ...json("concurrency_options", body.concurrency_options),
-    ...json("job_variables", body.job_variables),
-    ...json("parameters", body.parameters),
-    ...json("parameter_openapi_schema", body.parameter_openapi_schema),
-    ...flag("enforce_parameter_schema", body.enforce_parameter_schema),
-    ...json("pull_steps", body.pull_steps),
-    ...plain("path", body.path),
-    ...plain("entrypoint", body.entrypoint),
-    ...json("tags", body.tags),
-    ...plain("work_queue_name", body.work_queue_name),
-    ...plain("storage_document_id", body.storage_document_id),
-    ...plain("infrastructure_document_id", body.infrastructure_document_id),
-  };
-}
+/** Fields that are no columns, or whose columns are made of more than the field. */
+const OTHERS = [
+  "name",
+  "flow_id",
+  "labels",
+  "schedules",
+  "work_pool_name",
+  "global_concurrency_limit_id",
+] as const satisfies readonly (keyof DeploymentCreate)[];
 
-function blank(workspaceId: string, id: string, body: DeploymentCreate, now: Micros): DeploymentColumns {
+/** The columns of a body's fields that are given; what cannot be null is left as it is where the body says null. */
+export function columnsOf(body: Partial<DeploymentCreate> | DeploymentUpdate): Partial<DeploymentColumns> {
+  const { global_concurrency_limit_id: limitId } = body;
   return {
-    workspace_id: workspaceId,
-    id,
-    created: now,
-    updated: now,
-    name: body.name,
-    flow_id: body.flow_id,
-    description: null,
-    version: null,
-    version_info: null,
-    paused: 0,
-    status: "NOT_READY",
-    last_polled: null,
-    concurrency_limit: null,
-    concurrency_limit_id: null,
-    reliability: null,
-    concurrency_options: null,
-    job_variables: "{}",
-    parameters: "{}",
-    parameter_openapi_schema: "{}",
-    enforce_parameter_schema: 1,
-    pull_steps: "[]",
-    path: null,
-    entrypoint: null,
-    tags: "[]",
-    labels: "{}",
-    work_queue_id: null,
-    work_queue_name: null,
-    storage_document_id: null,
-    infrastructure_document_id: null,
-    created_by: null,
-    updated_by: null,
+    ...deployments.changes(body, OTHERS),
+    ...(limitId !== undefined && { concurrency_limit_id: limitId }),
   };
 }
 

@@ -1,6 +1,7 @@
 /** What a changed deployment's `schedules` come to: told apart by their slugs, or else replaced as a whole. */
 import { unprocessable } from "#lib/api-error";
 import type { Statement } from "#db/database";
+import { schedules } from "#db/rows/deployments";
 import type { ScheduleParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
 import { activeOf, checkAll, scheduleRows } from "#resources/deployments/schedules";
@@ -152,13 +153,15 @@ function asDeclared(wish: DeploymentScheduleUpdate): DeploymentScheduleUpdate {
 /** The columns of a changed schedule. Prefect: null says nothing. What is not given stays as it is. */
 export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial<ScheduleRow> {
   const now = tools.clock();
+  const said = {
+    ...wish,
+    schedule: wish.schedule && settleSchedule(wish.schedule, now),
+    max_scheduled_runs: wish.max_scheduled_runs ?? undefined,
+    slug: wish.slug ?? undefined,
+  };
   return {
     updated: now,
-    ...(wish.parameters && { parameters: JSON.stringify(wish.parameters) }),
-    ...(wish.schedule && { schedule: JSON.stringify(settleSchedule(wish.schedule, now)) }),
-    ...(typeof wish.active === "boolean" && { active: wish.active ? 1 : 0 }),
-    ...(typeof wish.max_scheduled_runs === "number" && { max_scheduled_runs: wish.max_scheduled_runs }),
-    ...(typeof wish.slug === "string" && { slug: wish.slug }),
+    ...schedules.changes(said, ["replaces", "missed_runs"]),
     ...(wish.missed_runs !== undefined && { missed_runs: missedRunsColumn(wish.missed_runs) }),
   };
 }

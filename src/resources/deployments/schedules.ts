@@ -1,5 +1,6 @@
 /** Schedules of a deployment as rows. */
 import { readJson } from "#db/database";
+import { schedules } from "#db/rows/deployments";
 import type { ScheduleRow } from "#resources/deployments/store";
 import { type DeploymentScheduleCreate, MOST_SCHEDULES } from "#resources/deployments/schema";
 import { unprocessable } from "#lib/api-error";
@@ -53,21 +54,20 @@ export function scheduleRows(
   const rows = wishes.map((wish, index) => {
     const now = tools.clock();
     const isActive = areActive[index] ?? true;
-    return {
+    const { missed_runs: missedRuns, ...fields } = wish;
+    const row = schedules.blank({
+      ...fields,
       workspace_id: tools.workspaceId,
       deployment_id: deploymentId,
       id: tools.ids.random(),
       created: now,
       updated: now,
-      schedule: JSON.stringify(settleSchedule(wish.schedule, now)),
-      active: isActive ? 1 : 0,
-      max_scheduled_runs: wish.max_scheduled_runs ?? null,
-      parameters: JSON.stringify(wish.parameters),
-      slug: wish.slug ?? null,
+      schedule: settleSchedule(wish.schedule, now),
+      active: isActive,
       scheduled_until: now,
       top_up_at: isActive && !isPaused ? now : null,
-      missed_runs: wish.missed_runs === undefined ? keptPolicy(wish, before) : missedRunsColumn(wish.missed_runs),
-    };
+    });
+    return { ...row, missed_runs: missedRuns === undefined ? keptPolicy(wish, before) : missedRunsColumn(missedRuns) };
   });
   checkAll(rows);
   return rows;

@@ -1,8 +1,10 @@
 /** Deployments in D1, of one workspace: how they are read and written, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
+import { jsonRow } from "#db/codec";
 import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
-import { inPortions, LONG_BYTES, shortenedColumns } from "#db/long-values";
+import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
+import { type DeploymentColumns, deployments, type ScheduleRow, schedules } from "#db/rows/deployments";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
@@ -10,14 +12,10 @@ import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import { printOptionalTime, printTime } from "#wire/dates";
 import type { MissedRuns } from "#wire/missed-runs";
-import type { Schedule } from "#wire/schedule";
-import type { VersionInfo } from "#wire/version-info";
 import { each, list } from "#db/sql";
 
-export type DeploymentColumns = typeof deployment.$inferSelect;
-export type ScheduleRow = typeof deployment_schedule.$inferSelect;
+export type { DeploymentColumns, ScheduleRow };
 export type LimitRow = typeof concurrency_limit.$inferSelect;
 
 /** A deployment with its flow, queue, pool, limit and schedules. */
@@ -41,52 +39,10 @@ export type DeploymentKey = { id: string } | { flowId: string; name: string } | 
 /** Prefect: the limit of a deployment of its own, by name. */
 export const ownLimitName = (deploymentId: string) => `deployment:${deploymentId}`;
 
-const jsonRow = (alias: string, columns: readonly string[]) =>
-  sql.raw(`json_object(${columns.map((column) => `'${column}', ${alias}."${column}"`).join(", ")})`);
-const LIMIT_COLUMNS = [
-  "workspace_id",
-  "id",
-  "created",
-  "updated",
-  "name",
-  "limit",
-  "active",
-  "slot_decay_per_second",
-  "avg_slot_occupancy_seconds",
-];
-const SCHEDULE_COLUMNS = [
-  "workspace_id",
-  "deployment_id",
-  "id",
-  "created",
-  "updated",
-  "schedule",
-  "active",
-  "max_scheduled_runs",
-  "parameters",
-  "slug",
-  "scheduled_until",
-  "top_up_at",
-  "missed_runs",
-];
-
-/** What users may make long. */
-const LONG = [
-  "description",
-  "version_info",
-  "job_variables",
-  "parameters",
-  "parameter_openapi_schema",
-  "pull_steps",
-  "path",
-  "entrypoint",
-  "tags",
-  "labels",
-] as const;
-const IN_LIST = shortenedColumns(deployment, LONG);
+const IN_LIST = shortenedColumns(deployment);
 
 const ofDeployment = sql`${deployment_schedule.workspace_id} = ${deployment.workspace_id} and ${deployment_schedule.deployment_id} = ${deployment.id}`;
-const SCHEDULE_ROWS = sql`(select json_group_array(${jsonRow("s", SCHEDULE_COLUMNS)}) from (
+const SCHEDULE_ROWS = sql`(select json_group_array(${jsonRow(deployment_schedule, "s")}) from (
         select * from ${deployment_schedule} where ${ofDeployment} order by ${deployment_schedule.updated} desc) s)`;
 const SCHEDULE_BYTES = sql`(select sum(octet_length(${deployment_schedule.schedule}) + octet_length(${deployment_schedule.parameters}))
         from ${deployment_schedule} where ${ofDeployment})`;
@@ -107,7 +63,7 @@ function selectWith(columns: SQL, rest: SQL): SQL {
       p.id as pool_id, p.name as pool_name, p.type as pool_type,
       (select v.id from ${deployment_version} v where v.workspace_id = ${deployment.workspace_id} and v.deployment_id = ${deployment.id}
         order by v.ordinal desc limit 1) as version_id,
-      case when l.id is null then null else ${jsonRow("l", LIMIT_COLUMNS)} end as limit_row
+      case when l.id is null then null else ${jsonRow(concurrency_limit, "l")} end as limit_row
     from ${deployment}
     left join ${flow} f on f.workspace_id = ${deployment.workspace_id} and f.id = ${deployment.flow_id}
     left join ${work_queue} q on q.workspace_id = ${deployment.workspace_id} and q.id = ${deployment.work_queue_id}
@@ -151,7 +107,7 @@ export class DeploymentStore {
   inFull(rows: readonly DeploymentRow[]): Portions<DeploymentRow> {
     return inPortions(
       rows,
-      [...LONG, "schedule_rows"],
+      [...longColumns(deployment), "schedule_rows"],
       ({ id }) => id,
       (ids) => this.db.rows<DeploymentRow>(selectDeployments(sql`where ${this.among(ids)}`)),
     );
@@ -301,15 +257,7 @@ export function limitOf(row: Pick<DeploymentRow, "limit_row">): LimitRow | null 
 /** A schedule as answers show it. */
 export function printSchedule(row: ScheduleRow) {
   return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    deployment_id: row.deployment_id,
-    schedule: readJson<Schedule>(row.schedule),
-    active: row.active === 1,
-    max_scheduled_runs: row.max_scheduled_runs,
-    parameters: readJson<Record<string, unknown>>(row.parameters),
-    slug: row.slug,
+    ...schedules.print(row),
     ...(row.missed_runs !== null && { missed_runs: readJson<MissedRuns>(row.missed_runs) }),
   };
 }
@@ -317,37 +265,13 @@ export function printSchedule(row: ScheduleRow) {
 /** A deployment as answers show it, with its limit as they show that. */
 export function printDeployment<Limit>(row: DeploymentRow, limit: Limit | null) {
   return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    name: row.name,
-    version: row.version,
+    ...deployments.print(row),
     version_id: row.version_id,
-    version_info: readOptionalJson<VersionInfo>(row.version_info),
-    description: row.description,
-    flow_id: row.flow_id,
-    paused: row.paused === 1,
     schedules: schedulesOf(row).map(printSchedule),
+    // Prefect: `global_concurrency_limit` says it.
     concurrency_limit: null,
     global_concurrency_limit: limit,
-    concurrency_options: readOptionalJson<Record<string, unknown>>(row.concurrency_options),
-    job_variables: readJson<Record<string, unknown>>(row.job_variables),
-    parameters: readJson<Record<string, unknown>>(row.parameters),
-    tags: readJson<string[]>(row.tags),
-    labels: readOptionalJson<Record<string, unknown>>(row.labels),
     work_queue_name: row.queue_name ?? row.work_queue_name,
-    work_queue_id: row.work_queue_id,
-    last_polled: printOptionalTime(row.last_polled),
-    parameter_openapi_schema: readOptionalJson<Record<string, unknown>>(row.parameter_openapi_schema),
-    path: row.path,
-    pull_steps: readOptionalJson<unknown[]>(row.pull_steps),
-    entrypoint: row.entrypoint,
-    storage_document_id: row.storage_document_id,
-    infrastructure_document_id: row.infrastructure_document_id,
-    created_by: readOptionalJson<Record<string, unknown>>(row.created_by),
-    updated_by: readOptionalJson<Record<string, unknown>>(row.updated_by),
     work_pool_name: row.pool_name,
-    status: row.status,
-    enforce_parameter_schema: row.enforce_parameter_schema === 1,
   };
 }

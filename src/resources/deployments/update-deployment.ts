@@ -42,13 +42,14 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   const pool = await findPool(tools, body.work_pool_name);
   if (pool) checkVariables(templateOf(pool), body.job_variables);
   const parameters = await checkedParameters(tools, before, body);
-  checkParameters({ ...before, ...columnsOf(withoutNulls({ ...body, parameters })) }, activated(before, body));
+  const given = columnsOf({ ...body, parameters });
+  checkParameters({ ...before, ...given }, activated(before, body));
   if (body.global_concurrency_limit_id) await checkLimit(tools, body.global_concurrency_limit_id);
   // Prefect: null for the pool counts for more than the name of a queue.
   const leavesPool = body.work_pool_name === null;
   const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body);
   const changes = {
-    ...columnsOf(withoutNulls({ ...body, parameters })),
+    ...given,
     ...(leavesPool && NO_PLACE),
     ...(queueId && { work_queue_id: queueId }),
   };
@@ -106,16 +107,6 @@ function isChanged(before: DeploymentRow, changes: Partial<DeploymentColumns>, c
   return Object.entries(changes).some(
     ([name, value]) => name === column && value !== new Map(Object.entries(before)).get(name),
   );
-}
-
-/** Columns that cannot be null are left as they are where the body says null. */
-function withoutNulls({ parameters, job_variables, enforce_parameter_schema, ...rest }: DeploymentUpdate) {
-  return {
-    ...rest,
-    ...(parameters && { parameters }),
-    ...(job_variables && { job_variables }),
-    ...(typeof enforce_parameter_schema === "boolean" && { enforce_parameter_schema }),
-  };
 }
 
 /** Prefect: `check_valid_configuration`, where a change is concerned. */

@@ -1,7 +1,9 @@
 /** Versions of deployments in D1: how one is kept with the change that makes it, and how they are read. */
 import { type SQL, sql } from "drizzle-orm";
+import { isJson, type Shown } from "#db/codec";
 import { type Database, readJson } from "#db/database";
 import { inPortions, shortened } from "#db/long-values";
+import { type DeploymentColumns, deployments } from "#db/rows/deployments";
 import { deployment } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -10,60 +12,48 @@ import { asObject } from "#db/json-column";
 import type { Ids, Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import { printOptionalTime, printTime } from "#wire/dates";
-import type { VersionInfo } from "#wire/version-info";
 import { list } from "#db/sql";
 
 /** So many versions of a deployment are kept; what is older goes with the change that makes the next. */
 export const MOST_VERSIONS = 1000;
 
-type Json = Record<string, unknown>;
-type DeploymentColumns = typeof deployment.$inferSelect;
+/**
+ * The columns that shape a deployment's runs: its content. D1 takes 32 arguments of a function, and these are 16 pairs.
+ * Contents are compared as texts, so the order stays.
+ */
+const CONTENT_COLUMNS = [
+  "version",
+  "version_info",
+  "description",
+  "tags",
+  "labels",
+  "path",
+  "entrypoint",
+  "pull_steps",
+  "parameters",
+  "parameter_openapi_schema",
+  "enforce_parameter_schema",
+  "job_variables",
+  "work_queue_id",
+  "work_queue_name",
+  "storage_document_id",
+  "infrastructure_document_id",
+] as const satisfies readonly (keyof DeploymentColumns)[];
 
-/** What of a deployment shapes its runs: its content. D1 takes 32 arguments of a function, and these are 16 pairs. */
-interface Content {
-  version: string | null;
-  version_info: VersionInfo | null;
-  description: string | null;
-  tags: string[];
-  labels: Json | null;
-  path: string | null;
-  entrypoint: string | null;
-  pull_steps: Json[] | null;
-  parameters: Json;
-  parameter_openapi_schema: Json | null;
-  enforce_parameter_schema: 0 | 1;
-  job_variables: Json;
-  work_queue_id: string | null;
-  work_queue_name: string | null;
-  storage_document_id: string | null;
-  infrastructure_document_id: string | null;
-}
+type Content = Pick<Shown<typeof deployment>, (typeof CONTENT_COLUMNS)[number]>;
 
-const IS_JSON: Record<keyof Content, boolean> = {
-  version: false,
-  version_info: true,
-  description: false,
-  tags: true,
-  labels: true,
-  path: false,
-  entrypoint: false,
-  pull_steps: true,
-  parameters: true,
-  parameter_openapi_schema: true,
-  enforce_parameter_schema: false,
-  job_variables: true,
-  work_queue_id: false,
-  work_queue_name: false,
-  storage_document_id: false,
-  infrastructure_document_id: false,
-};
+const JSON_COLUMNS: ReadonlySet<string> = new Set(CONTENT_COLUMNS.filter((name) => isJson(deployment[name])));
 
 /** The content of the deployment `d`, made by the database from what it has. */
 const CONTENT = sql.raw(
-  `json_object(${Object.entries(IS_JSON)
-    .map(([column, isJson]) => `'${column}', ${isJson ? `json(d.${column})` : `d.${column}`}`)
-    .join(", ")})`,
+  `json_object(${CONTENT_COLUMNS.map((name) => `'${name}', ${JSON_COLUMNS.has(name) ? `json(d.${name})` : `d.${name}`}`).join(", ")})`,
 );
+
+/** A content as it is shown. The database keeps a flag in it as a number. */
+function readContent(text: string): Content {
+  const content = readJson<Omit<Content, "enforce_parameter_schema"> & { enforce_parameter_schema: 0 | 1 }>(text);
+  return { ...content, enforce_parameter_schema: content.enforce_parameter_schema === 1 };
+}
 
 /** A version with its place, and the queue and pool of its content, where they still are. */
 export interface VersionRow {
@@ -108,8 +98,8 @@ export function asKept(before: DeploymentColumns, columns: Partial<DeploymentCol
     typeof text === "string" && typeof other === "string" && sameJson(readJson(text), readJson(other));
   return Object.fromEntries(
     Object.entries(columns).map(([column, value]) => {
-      const isJson = new Map<string, boolean>(Object.entries(IS_JSON)).get(column) ?? false;
-      return [column, isJson && isSame(value, kept.get(column)) ? kept.get(column) : value];
+      const before = kept.get(column);
+      return [column, JSON_COLUMNS.has(column) && isSame(value, before) ? before : value];
     }),
   );
 }
@@ -171,24 +161,12 @@ export class VersionStore {
 
 /** What a version says, as the columns of a deployment. */
 export function columnsOfVersion({ content }: Pick<VersionRow, "content">) {
-  const { version_info, tags, labels, pull_steps, parameters, parameter_openapi_schema, job_variables, ...plain } =
-    readJson<Content>(content);
-  const optional = (value: unknown) => (value === null ? null : JSON.stringify(value));
-  return {
-    ...plain,
-    version_info: optional(version_info),
-    tags: JSON.stringify(tags),
-    labels: JSON.stringify(labels),
-    pull_steps: optional(pull_steps),
-    parameters: JSON.stringify(parameters),
-    parameter_openapi_schema: optional(parameter_openapi_schema),
-    job_variables: JSON.stringify(job_variables),
-  };
+  return deployments.changes(readContent(content));
 }
 
 /** A version as lists show it. */
 export function printVersionSummary(row: VersionRow) {
-  const { version, version_info, description, entrypoint } = readJson<Content>(row.content);
+  const { version, version_info, description, entrypoint } = readContent(row.content);
   return {
     id: row.id,
     created: printTime(row.created),
@@ -205,11 +183,10 @@ export function printVersionSummary(row: VersionRow) {
 
 /** A version as it is shown by itself. */
 export function printVersion(row: VersionRow) {
-  const content = readJson<Content>(row.content);
+  const content = readContent(row.content);
   return {
     ...printVersionSummary(row),
     ...content,
-    enforce_parameter_schema: content.enforce_parameter_schema === 1,
     work_queue_name: row.queue_name ?? content.work_queue_name,
     work_pool_name: row.pool_name,
   };

@@ -1,6 +1,7 @@
 /** New flow runs: from the API, from deployments and from schedules, all by this one way. */
 import { type SQL, sql } from "drizzle-orm";
 import { columnLists } from "#db/bulk";
+import type { Given } from "#db/codec";
 import { isPassing } from "#db/database";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment } from "#db/tables/deployment";
@@ -29,32 +30,15 @@ import { releaseSlots } from "#orchestration/secure-slots";
 import { insertStates, type ParentUpdate, parentUpdate, stateRow, storedChanges } from "#orchestration/statements";
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
 import type { FlowRunPolicy } from "#orchestration/transition";
-import { type FlowRunRow, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
+import { type FlowRunRow, flowRuns, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { each, list } from "#db/sql";
 
 /** A flow run that is to be. What is left out has the original's default. */
-export interface FlowRunDraft {
+export interface FlowRunDraft extends Given<typeof flow_run> {
   flow_id: string;
-  flow_version?: string | null;
-  deployment_id?: string | null;
-  deployment_version?: string | null;
-  name?: string | null;
-  parameters?: Record<string, unknown>;
-  context?: Record<string, unknown>;
-  tags?: string[];
-  labels?: Record<string, unknown> | null;
-  job_variables?: Record<string, unknown> | null;
-  empirical_policy?: FlowRunPolicy;
-  idempotency_key?: string | null;
-  parent_task_run_id?: string | null;
-  work_queue_id?: string | null;
-  work_queue_name?: string | null;
-  auto_scheduled?: boolean;
-  created_by?: { id: string; type: string; display_value: string | null } | null;
-  infrastructure_document_id?: string | null;
   /** The first state; PENDING where there is none. */
   state?: StateProposal | null;
 }
@@ -228,44 +212,19 @@ function writtenRun({ row, state, parent }: NewRun, context: ContextColumns, lab
 }
 
 function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
-  const optionalJson = (value: object | null | undefined) => (value ? JSON.stringify(value) : null);
-  return {
+  const { state: _, ...fields } = draft;
+  return flowRuns.blank({
+    ...fields,
     workspace_id: tools.workspaceId,
     id: tools.ids.random(),
     created: now,
     updated: now,
     name: draft.name || randomName(tools.random),
-    flow_id: draft.flow_id,
-    flow_version: draft.flow_version ?? null,
-    deployment_id: draft.deployment_id ?? null,
-    deployment_version: draft.deployment_version ?? null,
-    work_queue_id: draft.work_queue_id ?? null,
-    work_queue_name: draft.work_queue_name ?? null,
-    parameters: JSON.stringify(draft.parameters ?? {}),
-    idempotency_key: draft.idempotency_key ?? null,
-    context: JSON.stringify(draft.context ?? {}),
-    empirical_policy: JSON.stringify(draft.empirical_policy ?? {}),
-    tags: JSON.stringify([...new Set(draft.tags)]),
+    tags: [...new Set(draft.tags)],
     // Laid over the labels of flow and deployment when the row is written.
-    labels: JSON.stringify({ "prefect.flow.id": draft.flow_id, ...draft.labels }),
-    created_by: optionalJson(draft.created_by),
-    parent_task_run_id: draft.parent_task_run_id ?? null,
-    auto_scheduled: draft.auto_scheduled ? 1 : 0,
-    infrastructure_document_id: draft.infrastructure_document_id ?? null,
-    infrastructure_pid: null,
-    job_variables: JSON.stringify(draft.job_variables ?? {}),
-    state_id: null,
-    state_type: null,
-    state_name: null,
-    state_timestamp: null,
-    state_ids: "[]",
-    run_count: 0,
-    expected_start_time: null,
-    next_scheduled_start_time: null,
-    start_time: null,
-    end_time: null,
-    total_run_time: 0,
-  };
+    labels: { "prefect.flow.id": draft.flow_id, ...draft.labels },
+    job_variables: draft.job_variables ?? {},
+  });
 }
 
 /**

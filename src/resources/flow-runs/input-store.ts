@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { type Database, type Statement } from "#db/database";
-import { inPortions, shortenedColumns } from "#db/long-values";
+import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import { flow_run, flow_run_input } from "#db/tables/flow-run";
 import { type Portions } from "#lib/portions";
 import { printTime } from "#wire/dates";
@@ -11,9 +11,7 @@ import { list } from "#db/sql";
 /** A row of the table `flow_run_input`. */
 export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
 
-/** What users may make long. */
-const LONG = ["value"] as const;
-const IN_LIST = shortenedColumns(flow_run_input, LONG);
+const IN_LIST = shortenedColumns(flow_run_input);
 
 /** The inputs of one workspace's flow runs. */
 export class FlowRunInputStore {
@@ -70,7 +68,7 @@ export class FlowRunInputStore {
     );
     return inPortions(
       rows,
-      LONG,
+      longColumns(flow_run_input),
       ({ key }) => key,
       (keys) =>
         this.db.rows<FlowRunInputRow>(sql`select * from ${flow_run_input} where ${this.by(flowRunId)}

@@ -1,7 +1,8 @@
 /** Changes of a flow run's own fields; its state is changed by orchestration alone. */
-import { sql } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { z } from "zod";
 import { readJson } from "#db/database";
+import { flowRuns } from "#db/rows/flow-runs";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -17,23 +18,14 @@ type Update = z.output<typeof FlowRunUpdate>;
 /** Applies an update; throws 404 for an unknown run, 400 or 422 for job variables that cannot be set. */
 export async function updateFlowRun(tools: Tools, id: string, update: Update): Promise<void> {
   if (update.job_variables) await checkJobVariables(tools, id, update.job_variables);
-  const json = (value: unknown) => JSON.stringify(value ?? null);
-  const values = {
-    updated: tools.clock(),
-    ...(typeof update.name === "string" && { name: update.name }),
-    ...("flow_version" in update && { flow_version: update.flow_version ?? null }),
-    ...("parameters" in update && { parameters: json(update.parameters) }),
-    ...("empirical_policy" in update && { empirical_policy: json(update.empirical_policy) }),
-    ...("tags" in update && { tags: json([...new Set(update.tags)]) }),
-    ...("infrastructure_pid" in update && { infrastructure_pid: update.infrastructure_pid ?? null }),
-    ...("job_variables" in update && { job_variables: update.job_variables ? json(update.job_variables) : null }),
-  };
+  const values = { ...flowRuns.changes({ ...update, tags: unique(update.tags) }), updated: tools.clock() };
   forget(tools.workspaceId, id);
-  const { changes } = await tools.db.run(
-    sql`update ${flow_run} set ${assignments(values)} where workspace_id = ${tools.workspaceId} and id = ${id}`,
-  );
+  const isRun = and(eq(flow_run.workspace_id, tools.workspaceId), eq(flow_run.id, id));
+  const { changes } = await tools.db.run(tools.db.build.update(flow_run).set(values).where(isRun));
   if (changes === 0) throw notFound("Flow run");
 }
+
+const unique = (tags: readonly string[] | undefined) => tags && [...new Set(tags)];
 
 /** Prefect: job variables of a run change only while it is scheduled, and must suit its deployment's pool. */
 async function checkJobVariables(tools: Tools, id: string, variables: Record<string, unknown>): Promise<void> {

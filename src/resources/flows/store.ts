@@ -13,9 +13,7 @@ export type FlowRow = typeof flow.$inferSelect;
 /** How a flow is named by a caller: by its id or its name. */
 export type FlowKey = { id: string } | { name: string };
 
-/** What users may make long. */
-const LONG = ["tags", "labels"] as const;
-const IN_LIST = shortenedColumns(flow, LONG);
+const IN_LIST = shortenedColumns(flow);
 
 /** The flows of one workspace. */
 export class FlowStore {
@@ -54,7 +52,7 @@ export class FlowStore {
 
   /** Flows that were read without long values, with them. */
   inFull(rows: readonly FlowRow[]): Portions<FlowRow> {
-    return rowsInFull(this.db, flow, this.workspaceId, rows, LONG);
+    return rowsInFull(this.db, flow, this.workspaceId, rows);
   }
 
   /** How many flows there are. */

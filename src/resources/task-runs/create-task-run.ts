@@ -15,7 +15,7 @@ import { BackgroundTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies
 import { storedState } from "#orchestration/predicates";
 import { storedChanges } from "#orchestration/statements";
 import type { TaskRunCreate } from "#resources/task-runs/schema";
-import type { TaskRunRow } from "#db/rows/task-runs";
+import { type TaskRunRow, taskRuns } from "#db/rows/task-runs";
 import type { Tools } from "#tools";
 import { newState, type State } from "#wire/state";
 
@@ -80,37 +80,18 @@ function newRow(
   labels: Record<string, unknown>,
 ): { row: TaskRunRow; queued: { state: State; isRetry: boolean } | null } {
   const now = tools.clock();
-  const bare: TaskRunRow = {
+  const { state: first, ...fields } = draft;
+  const bare = taskRuns.blank({
+    ...fields,
     workspace_id: tools.workspaceId,
     id: draft.id ?? idOf(tools, draft),
     created: now,
     updated: now,
     name: draft.name || randomName(tools.random),
-    flow_run_id: draft.flow_run_id ?? null,
-    task_key: draft.task_key,
-    dynamic_key: draft.dynamic_key,
-    cache_key: draft.cache_key ?? null,
-    cache_expiration: draft.cache_expiration ?? null,
-    task_version: draft.task_version ?? null,
-    empirical_policy: JSON.stringify(draft.empirical_policy ?? {}),
-    tags: JSON.stringify([...new Set(draft.tags)]),
-    labels: JSON.stringify(labels),
-    task_inputs: JSON.stringify(draft.task_inputs ?? {}),
-    state_id: null,
-    state_type: null,
-    state_name: null,
-    state_timestamp: null,
-    states: "[]",
-    run_count: 0,
-    flow_run_run_count: 0,
-    expected_start_time: null,
-    next_scheduled_start_time: null,
-    start_time: null,
-    end_time: null,
-    total_run_time: 0,
-    background: null,
-  };
-  const proposed = newState(draft.state ?? { type: "PENDING" }, now, tools.ids);
+    tags: [...new Set(draft.tags)],
+    labels,
+  });
+  const proposed = newState(first ?? { type: "PENDING" }, now, tools.ids);
   const policy = proposed.state_details.deferred ? BackgroundTaskPolicy : MinimalTaskPolicy;
   const { state, changes, effects } = decideTaskRun(policy, taskRunContext(tools, bare, { now }), proposed);
   if (!state) throw new Error("a first state was refused");

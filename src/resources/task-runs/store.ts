@@ -1,12 +1,12 @@
 /** Task runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
-import { TASK_RUN_IN_LIST, type TaskRunRow } from "#db/rows/task-runs";
+import { TASK_RUN_IN_LIST, type TaskRunRow, taskRuns } from "#db/rows/task-runs";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
 import { readStates } from "#db/task-run-states";
 import type { Micros } from "#lib/clock";
-import { printDuration, printOptionalTime, printTime } from "#wire/dates";
+import { printDuration } from "#wire/dates";
 import { printState, type State } from "#wire/state";
 
 /** The task runs of one workspace. */
@@ -62,39 +62,19 @@ export function statesOf(row: Pick<TaskRunRow, "states">): State[] {
 export function printTaskRun(row: TaskRunRow, now: Micros) {
   const state = statesOf(row).find((one) => one.id === row.state_id) ?? null;
   return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    name: row.name,
-    flow_run_id: row.flow_run_id,
-    task_key: row.task_key,
-    dynamic_key: row.dynamic_key,
-    cache_key: row.cache_key,
-    cache_expiration: printOptionalTime(row.cache_expiration),
-    task_version: row.task_version,
-    empirical_policy: {
-      max_retries: 0,
-      retry_delay_seconds: 0,
-      retries: null,
-      retry_delay: null,
-      retry_jitter_factor: null,
-      ...readJson<Record<string, unknown>>(row.empirical_policy),
-    },
-    tags: readJson<string[]>(row.tags),
-    labels: readJson<Record<string, unknown>>(row.labels),
-    state_id: row.state_id,
-    task_inputs: readJson<Record<string, unknown>>(row.task_inputs),
-    state_type: row.state_type,
-    state_name: row.state_name,
-    run_count: row.run_count,
-    flow_run_run_count: row.flow_run_run_count,
-    expected_start_time: printOptionalTime(row.expected_start_time),
-    next_scheduled_start_time: printOptionalTime(row.next_scheduled_start_time),
-    start_time: printOptionalTime(row.start_time),
-    end_time: printOptionalTime(row.end_time),
-    total_run_time: printDuration(row.total_run_time),
+    ...taskRuns.print(row),
+    empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },
     estimated_run_time: printDuration(estimatedRunTime(row, state, now)),
     estimated_start_time_delta: printDuration(startTimeDelta(row, now)),
     state: state && printState(state),
   };
 }
+
+/** Every field of a policy, as pydantic prints its model. */
+const EMPTY_POLICY = {
+  max_retries: 0,
+  retry_delay_seconds: 0,
+  retries: null,
+  retry_delay: null,
+  retry_jitter_factor: null,
+};

@@ -12,9 +12,7 @@ export type VariableRow = typeof variable.$inferSelect;
 /** How a variable is named by a caller: by its id or its name. */
 export type VariableKey = { id: string } | { name: string };
 
-/** What users may make long. */
-const LONG = ["value", "tags"] as const;
-const IN_LIST = shortenedColumns(variable, LONG);
+const IN_LIST = shortenedColumns(variable);
 
 /** The variables of one workspace. */
 export class VariableStore {
@@ -36,7 +34,7 @@ export class VariableStore {
     const rows = await this.db.rows<VariableRow>(
       sql`select ${IN_LIST} from ${variable} where ${where} order by ${order} limit ${limit} offset ${offset}`,
     );
-    return rowsInFull(this.db, variable, this.workspaceId, rows, LONG);
+    return rowsInFull(this.db, variable, this.workspaceId, rows);
   }
 
   /** How many variables there are. */

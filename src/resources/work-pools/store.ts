@@ -1,7 +1,7 @@
 /** Work pools and their queues in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
-import { inPortions, shortenedColumns } from "#db/long-values";
+import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -36,11 +36,8 @@ export const POOL_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING"];
 export const QUEUE_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING", "CANCELLING"];
 
 const queueColumns = sql`${work_queue}.*, p.name as work_pool_name, p.type as work_pool_type`;
-/** What users may make long. */
-const LONG_OF_POOL = ["description", "base_job_template", "storage_configuration"] as const;
-const LONG_OF_QUEUE = ["description", "filter"] as const;
-const POOL_IN_LIST = shortenedColumns(work_pool, LONG_OF_POOL);
-const QUEUE_IN_LIST = sql`${shortenedColumns(work_queue, LONG_OF_QUEUE)}, p.name as work_pool_name, p.type as work_pool_type`;
+const POOL_IN_LIST = shortenedColumns(work_pool);
+const QUEUE_IN_LIST = sql`${shortenedColumns(work_queue)}, p.name as work_pool_name, p.type as work_pool_type`;
 
 const inOrder = (order: "priority" | "name", limit: number, offset = 0) =>
   sql`order by ${work_queue[order]}, ${work_queue.created} limit ${limit} offset ${offset}`;
@@ -83,7 +80,7 @@ export class WorkPoolStore {
     const page = sql`${where} order by ${work_pool.name} limit ${limit} offset ${offset}`;
     return inPortions(
       await this.pools(POOL_IN_LIST, page),
-      LONG_OF_POOL,
+      longColumns(work_pool),
       ({ id }) => id,
       (ids) => this.pools(sql`${work_pool}.*`, this.among(work_pool, ids)),
     );
@@ -156,7 +153,7 @@ export class WorkPoolStore {
   ): Promise<Portions<Counted<QueueWithPool>>> {
     return inPortions(
       await this.queues(QUEUE_IN_LIST, where, types, inOrder(order, limit, offset)),
-      LONG_OF_QUEUE,
+      longColumns(work_queue),
       ({ id }) => id,
       (ids) => this.queues(queueColumns, this.among(work_queue, ids), types),
     );

@@ -1,0 +1,149 @@
+/**
+ * What follows from the columns of a table: how a row is shown in answers, what a new row holds, and what a body changes.
+ * So a new column is written into its table and into the schemas of bodies and answers, and nowhere else.
+ */
+import { sql, type SQL } from "drizzle-orm";
+import type { SQLiteTable } from "drizzle-orm/sqlite-core";
+import { columnsOf, type Kind } from "#db/columns";
+import { readJson } from "#db/database";
+import type { Micros } from "#lib/clock";
+import { printDuration, printTime } from "#wire/dates";
+
+type Columns<T extends SQLiteTable> = T["_"]["columns"];
+type Row<T extends SQLiteTable> = T["$inferSelect"];
+
+/** The names of a table's columns. */
+type Name<T extends SQLiteTable> = keyof Row<T> & string;
+
+/** What a column's value is on the wire: `shown` by answers, `given` by bodies. */
+type OnWire<T extends SQLiteTable, K extends Name<T>, Side extends "shown" | "given"> =
+  Columns<T>[K]["_"] extends Record<Side, infer Value> ? Value : never;
+
+type NullOf<Value> = Extract<Value, null>;
+
+/** A row as answers show it. */
+export type Shown<T extends SQLiteTable, Omitted extends Name<T> = never> = {
+  [K in Exclude<Name<T>, Omitted>]: OnWire<T, K, "shown"> | NullOf<Row<T>[K]>;
+};
+
+/** Values of columns as code has them before they are stored: JSON as values, flags as booleans, times in microseconds. */
+export type Given<T extends SQLiteTable> = {
+  [K in Name<T>]?: OnWire<T, K, "given"> | null | undefined;
+};
+
+/** Columns that have a value in a new row without being given one. */
+type Blank<T extends SQLiteTable> = {
+  [K in Name<T>]: null extends Row<T>[K]
+    ? K
+    : Columns<T>[K]["_"]["columnType"] extends "flag" | "object" | "list"
+      ? K
+      : never;
+}[Name<T>];
+
+/** What has to be given of a new row. */
+type Needed<T extends SQLiteTable, Preset extends Name<T>> = {
+  [K in Exclude<Name<T>, Blank<T> | Preset>]: OnWire<T, K, "given">;
+};
+
+/** Refuses fields that are neither columns nor known to be something else. */
+type NoOthers<Fields, Known extends PropertyKey> = Record<Exclude<keyof Fields, Known>, never>;
+
+/** Where a table differs from what its columns say. */
+interface Exceptions<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
+  /** Columns that answers do not show, or show in another way. */
+  omit: readonly Omitted[];
+  /** What a new row holds, as stored, where that is not null, false, or an empty object or list. */
+  preset?: { [K in Preset]: Row<T>[K] };
+}
+
+/** Made of a table by `codec`. */
+export interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
+  /** A row as answers show it. Never throws: a value that cannot be read is shown as an empty one. */
+  print(row: Row<T>): Shown<T, Omitted>;
+  /** A new row; what is null or not given has its preset, or else is null, false or empty. */
+  blank<Fields extends Given<T> & Needed<T, Preset>>(fields: Fields & NoOthers<Fields, Name<T>>): Row<T>;
+  /**
+   * The columns that a body changes, as they are stored. What is not given stays as it is, and so does a column that cannot
+   * be null where the body says null. `others` are fields that are no columns, or are not stored as they are given.
+   */
+  changes<Fields extends Given<T>, Other extends PropertyKey = never>(
+    fields: Fields & NoOthers<Fields, Name<T> | Other>,
+    others?: readonly Other[],
+  ): Partial<Row<T>>;
+}
+
+/** How a value that is not null is shown, by its kind; others are shown as they are. */
+const PRINT: Partial<Record<Kind, (value: never) => unknown>> = {
+  flag: (value: number) => value === 1,
+  micros: (value: Micros) => printTime(value),
+  duration: (value: Micros) => printDuration(value),
+  object: (value: string) => readJson(value),
+  list: (value: string) => readJson(value),
+  json: (value: string) => readJson(value),
+};
+
+/** How a value that is not null is stored, by its kind; others are stored as they are given. */
+const STORE: Partial<Record<Kind, (value: unknown) => unknown>> = {
+  flag: (value) => (value ? 1 : 0),
+  object: (value) => JSON.stringify(value),
+  list: (value) => JSON.stringify(value),
+  json: (value) => JSON.stringify(value),
+};
+
+/** What a column that cannot be null holds in a new row, by its kind. */
+const EMPTY: Partial<Record<Kind, unknown>> = { flag: 0, object: "{}", list: "[]" };
+
+const JSON_KINDS: ReadonlySet<string> = new Set<Kind>(["object", "list", "json"]);
+
+/** Whether a column is JSON as text. */
+export const isJson = ({ columnType }: { columnType: string }): boolean => JSON_KINDS.has(columnType);
+
+/** The codec of a table. Made once, for it is built of the table's columns. */
+export function codec<
+  T extends SQLiteTable,
+  const Omitted extends Name<T> = never,
+  const Preset extends Name<T> = never,
+>(table: T, { omit, preset }: Exceptions<T, Omitted, Preset>): Codec<T, Omitted, Preset> {
+  const columns = columnsOf(table);
+  const byName = new Map(columns.map((column) => [column.name, column]));
+  const printers = columns
+    .filter(({ name }) => !omit.some((omitted) => omitted === name))
+    .map(({ name, kind }) => ({ name, print: PRINT[kind] as ((value: unknown) => unknown) | undefined }));
+  const blanks = {
+    ...Object.fromEntries(columns.map(({ name, kind, notNull }) => [name, notNull ? EMPTY[kind] : null])),
+    ...preset,
+  };
+
+  function stored(fields: object, isOther: (name: string) => boolean): Record<string, unknown> {
+    const values: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(fields)) {
+      const column = byName.get(name);
+      const isNotGiven = value === undefined || (value === null && column?.notNull);
+      if (column === undefined || isNotGiven || isOther(name)) continue;
+      values[name] = value === null ? null : (STORE[column.kind]?.(value) ?? value);
+    }
+    return values;
+  }
+
+  return {
+    print(row) {
+      const shown: Record<string, unknown> = {};
+      for (const { name, print } of printers) {
+        const value: unknown = row[name];
+        shown[name] = print === undefined || value === null ? value : print(value);
+      }
+      return shown as Shown<T, Omitted>;
+    },
+    blank: (fields) => ({ ...blanks, ...stored(fields, () => false) }),
+    changes: (fields, others = []) => stored(fields, (name) => others.some((other) => other === name)),
+  };
+}
+
+/** A row of a table, joined as `alias`, as a JSON object of its columns. D1 takes 32 arguments of a function: 16 columns. */
+export function jsonRow(table: SQLiteTable, alias: string): SQL {
+  return sql.raw(
+    `json_object(${columnsOf(table)
+      .map(({ name }) => `'${name}', ${alias}."${name}"`)
+      .join(", ")})`,
+  );
+}
