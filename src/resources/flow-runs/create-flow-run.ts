@@ -29,7 +29,6 @@ import { remember } from "#orchestration/recent-runs";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { insertStates, type ParentUpdate, parentUpdate, stateRow, storedChanges } from "#orchestration/statements";
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
-import type { FlowRunPolicy } from "#orchestration/transition";
 import { type FlowRunRow, flowRuns, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Tools } from "#tools";

@@ -7,7 +7,6 @@ import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { notFound, refused } from "#lib/api-error";
-import { assignments } from "#orchestration/statements";
 import { forget } from "#orchestration/recent-runs";
 import type { FlowRunUpdate } from "#resources/flow-runs/schema";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
