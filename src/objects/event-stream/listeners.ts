@@ -11,7 +11,7 @@ import type { Clock, Micros } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import {
   closeQuietly,
-  Greetings,
+  type Greetings,
   isAuthenticated,
   isSmallGreeting,
   parseMessage,
@@ -21,6 +21,7 @@ import {
 import { Backlog } from "#objects/event-stream/backlog";
 import { LogFilter, matchesLog } from "#objects/event-stream/log-filter";
 import { type Pass, Resumes } from "#objects/event-stream/resume";
+import { attachments } from "#objects/sockets";
 
 /** What a socket is for. */
 export type Channel = "events-in" | "events-out" | "logs-out";
@@ -40,15 +41,18 @@ interface SocketState {
 }
 
 /** What the listeners need of their object. */
-interface Surroundings {
+interface ListenersHost {
   state: DurableObjectState;
   env: Env;
   clock: Clock;
+  greetings: Greetings;
   database: () => Database;
   workspace: () => string;
   /** Ends the object and all its sockets, after what waits was written. */
   letGo: (why: string) => void;
 }
+
+const { keep, stateOf } = attachments<SocketState>();
 
 /** What a listener wants to see. */
 type Wanted =
@@ -90,10 +94,9 @@ const READ_TOO_LITTLE = "More was sent than may be unread. Connect again to go o
 
 /** Sockets of one object. */
 export class Listeners {
-  private readonly around: Surroundings;
+  private readonly host: ListenersHost;
   private readonly senders = new WeakMap<WebSocket, SocketState>();
   private readonly wanted = new WeakMap<WebSocket, Wanted>();
-  private readonly greetings = new Greetings();
   private readonly progress = new Map<WebSocket, Progress>();
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
@@ -101,37 +104,31 @@ export class Listeners {
   /** The listeners were shown all events that were written before. */
   private shownUntil: Micros;
 
-  constructor(around: Surroundings) {
-    this.around = around;
-    this.shownUntil = around.clock();
+  constructor(host: ListenersHost) {
+    this.host = host;
+    this.shownUntil = host.clock();
     for (const channel of ["events-out", "logs-out"] satisfies Channel[])
-      for (const socket of around.state.getWebSockets(channel))
-        this.backlog.add(socket, this.stateOf(socket).sent ?? 0);
+      for (const socket of host.state.getWebSockets(channel)) this.backlog.add(socket, stateOf(socket).sent ?? 0);
   }
 
   /** Takes an upgrade. */
   accept(request: Request, channel: Channel): Response {
-    const refusal = this.greetings.refusal();
+    const refusal = this.host.greetings.refusal();
     if (refusal) return refusal;
-    if (this.around.state.getWebSockets().length >= MAX_SOCKETS)
+    if (this.host.state.getWebSockets().length >= MAX_SOCKETS)
       return Response.json({ detail: "Too many sockets are open" }, { status: 503, headers: { "Retry-After": "5" } });
     return upgrade(request, (socket, { greets, authorized }) => {
       const stage = greets ? "auth" : stageAfterAuth(channel);
-      this.around.state.acceptWebSocket(socket, [channel]);
-      socket.serializeAttachment({ channel, stage, authorized, filter: null } satisfies SocketState);
-      if (stage !== "open") this.greetings.begin(socket);
+      this.host.state.acceptWebSocket(socket, [channel]);
+      keep(socket, { channel, stage, authorized, filter: null });
+      if (stage !== "open") this.host.greetings.begin(socket);
     });
-  }
-
-  private stateOf(socket: WebSocket): SocketState {
-    // Written by `accept`, `greet`, `countMessage` and `mayShow` alone.
-    return socket.deserializeAttachment() as SocketState;
   }
 
   /** Whether what the socket sends are events. Asked for each of them, so a yes is remembered. */
   isSender(socket: WebSocket): boolean {
     if (this.senders.has(socket)) return true;
-    const state = this.stateOf(socket);
+    const state = stateOf(socket);
     if (state.channel !== "events-in" || state.stage !== "open") return false;
     this.senders.set(socket, state);
     return true;
@@ -139,15 +136,15 @@ export class Listeners {
 
   /** Counts a sender's message; the count outlives the object's sleep. */
   countMessage(socket: WebSocket): number {
-    const state = this.senders.get(socket) ?? this.stateOf(socket);
+    const state = this.senders.get(socket) ?? stateOf(socket);
     state.messages = (state.messages ?? 0) + 1;
-    socket.serializeAttachment(state);
+    keep(socket, state);
     return state.messages;
   }
 
   /** The next step of a handshake: who it is, then what it wants to see. */
   async greet(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
-    const state = this.stateOf(socket);
+    const state = stateOf(socket);
     if (state.stage === "open" || socket.readyState !== WebSocket.READY_STATE_OPEN) return;
     if (!isSmallGreeting(socket, data)) return;
     const text = typeof data === "string" ? data : new TextDecoder().decode(data);
@@ -157,10 +154,10 @@ export class Listeners {
   }
 
   private authenticate(socket: WebSocket, state: SocketState, message: Record<string, unknown>): void {
-    if (!isAuthenticated(socket, message, state, this.around.env)) return;
+    if (!isAuthenticated(socket, message, state, this.host.env)) return;
     const stage = stageAfterAuth(state.channel);
-    socket.serializeAttachment({ ...state, stage } satisfies SocketState);
-    if (stage === "open") this.greetings.end(socket);
+    keep(socket, { ...state, stage });
+    if (stage === "open") this.host.greetings.end(socket);
     welcome(socket);
   }
 
@@ -173,10 +170,10 @@ export class Listeners {
     if (message["type"] !== "filter") return closeQuietly(socket, PROTOCOL_ERROR, "Expected 'filter' message");
     if (text.length > MAX_FILTER_CHARACTERS)
       return closeQuietly(socket, 1009, `A filter may have ${MAX_FILTER_CHARACTERS} characters`);
-    const wanted = readWanted(state.channel, message, this.around.clock());
+    const wanted = readWanted(state.channel, message, this.host.clock());
     if ("wrong" in wanted) return closeQuietly(socket, PROTOCOL_ERROR, `Invalid filter: ${wanted.wrong}`);
-    socket.serializeAttachment({ ...state, stage: "open", filter: text } satisfies SocketState);
-    this.greetings.end(socket);
+    keep(socket, { ...state, stage: "open", filter: text });
+    this.host.greetings.end(socket);
     this.wanted.set(socket, wanted);
     if (wanted.channel === "events-out" && wanted.wantsBackfill) await this.backfill(socket, wanted);
   }
@@ -196,7 +193,7 @@ export class Listeners {
   }
 
   private async showStored(socket: WebSocket, { filter, window }: WantedEvents, progress: Progress): Promise<void> {
-    const { env, clock, database, workspace } = this.around;
+    const { env, clock, database, workspace } = this.host;
     const horizon = eventHorizon(parseSettings(env).services.db_vacuum, clock());
     const reader = new EventReader(database(), workspace(), horizon);
     const seen = new Set<string>();
@@ -252,7 +249,7 @@ export class Listeners {
         else progress.held.push(event);
       }
     }
-    this.shownUntil = this.around.clock();
+    this.shownUntil = this.host.clock();
   }
 
   private progressOf(socket: WebSocket): Progress {
@@ -279,8 +276,8 @@ export class Listeners {
 
   /** Takes a text to a listener's account. Where there is no room the socket is closed, and its client may come again. */
   private mayShow(socket: WebSocket, bytes: number): boolean {
-    const nowMs = this.around.clock() / 1000;
-    if (this.backlog.isStuck(nowMs)) this.around.letGo("listeners that do not read hold the room of the others");
+    const nowMs = this.host.clock() / 1000;
+    if (this.backlog.isStuck(nowMs)) this.host.letGo("listeners that do not read hold the room of the others");
     if (!this.backlog.add(socket, bytes)) {
       this.cut(socket, nowMs);
       return false;
@@ -289,7 +286,7 @@ export class Listeners {
     if (fullest && fullest !== socket) this.cut(fullest, nowMs);
     const sent = this.backlog.sentTo(socket);
     const isStep = Math.floor(sent / SENT_STEP) > Math.floor((sent - bytes) / SENT_STEP);
-    if (isStep) socket.serializeAttachment({ ...this.stateOf(socket), sent } satisfies SocketState);
+    if (isStep) keep(socket, { ...stateOf(socket), sent });
     return true;
   }
 
@@ -306,7 +303,7 @@ export class Listeners {
 
   /** A socket has gone. Its client has read all that it was sent, if it has confirmed that. */
   left(socket: WebSocket, { isConfirmed }: { isConfirmed: boolean }): void {
-    this.greetings.end(socket);
+    this.host.greetings.end(socket);
     const progress = this.progress.get(socket);
     const wanted = this.wanted.get(socket);
     if (isConfirmed && this.backlog.isClosed(socket) && progress && wanted?.channel === "events-out")
@@ -316,17 +313,15 @@ export class Listeners {
   }
 
   private open(channel: Channel): WebSocket[] {
-    return this.around.state
-      .getWebSockets(channel)
-      .filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
+    return this.host.state.getWebSockets(channel).filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
   }
 
   private wantedBy(socket: WebSocket): Wanted | undefined {
     const known = this.wanted.get(socket);
     if (known) return known;
-    const { channel, filter } = this.stateOf(socket);
+    const { channel, filter } = stateOf(socket);
     if (filter === null) return undefined;
-    const wanted = readWanted(channel, parseMessage(filter), this.around.clock());
+    const wanted = readWanted(channel, parseMessage(filter), this.host.clock());
     if ("wrong" in wanted) return undefined;
     this.wanted.set(socket, wanted);
     return wanted;

@@ -16,16 +16,16 @@ import { EventReader } from "#events/read-events";
 import { buildSegments, fitsRow, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { SOCKET_HEADERS } from "#http/socket";
-import { type Micros, systemClock, systemIds } from "#lib/clock";
+import { type Micros, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
-import { SluiceObject } from "#objects/base";
+import type { Contract } from "#objects/call";
 import { closeQuietly, sizeOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
 import { type Channel, Listeners } from "#objects/event-stream/listeners";
+import { SocketObject } from "#objects/sockets";
 import { parseTime } from "#wire/dates";
 
-const clock = systemClock();
 const ids = systemIds();
 
 /** After so many messages of a socket all is written before the next is read; a divisor of the client's 700. Each costs a pause. */
@@ -36,7 +36,7 @@ const JUST_NOW: Micros = 2_000_000;
 /** More is not read of one message: as much as of a request's body. */
 const MAX_MESSAGE_CHARACTERS = 8_388_608;
 
-export class EventStream extends SluiceObject {
+export class EventStream extends SocketObject {
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
   /** When reports of task runs were written last. */
@@ -47,27 +47,31 @@ export class EventStream extends SluiceObject {
     return [];
   }
 
-  override methods(): Record<string, (...args: never[]) => unknown> {
+  /** Its callers do without: what they send is large, and read as fast as can be (`fetch`). */
+  override contract(): Contract {
     return {};
   }
 
   override onTimer(_name: string): void {}
 
+  override accept(request: Request, channel: string): Response {
+    this.open();
+    this.keepIdentity();
+    return this.theListeners().accept(request, channel as Channel);
+  }
+
   /** Upgrades, and calls that carry events or logs in their body. */
   override async fetch(request: Request): Promise<Response> {
+    if (request.headers.has(SOCKET_HEADERS.channel)) return super.fetch(request);
     this.open();
-    const channel = request.headers.get(SOCKET_HEADERS.channel);
-    if (channel) {
-      this.keepWorkspace(request.headers.get(SOCKET_HEADERS.workspace) ?? "");
-      return this.theListeners().accept(request, channel as Channel);
-    }
     if (request.url === SETTLE_URL) return this.settleReports((await request.json()) as SettleCall);
     // Sent by our own code; its version says what it looks like.
     const text = await request.text();
     const call = (request.url === LOGS_URL ? JSON.parse(text) : parseJson(text, STORED_JSON_DEPTH)) as StreamCall;
     if (call.v !== 1)
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
-    this.keepWorkspace(call.workspace);
+    this.identify({ workspace: call.workspace, name: null });
+    this.keepIdentity();
     if (call.logs.length > 0) this.theListeners().showLogs(call.logs);
     return this.takeEvents(call.events, call.again);
   }
@@ -81,7 +85,7 @@ export class EventStream extends SluiceObject {
     const tellsOfOne = (event: ReceivedEvent) =>
       isTaskRunReport(event) && [event.resource, ...event.related].some((resource) => runs.has(resourceId(resource)));
     const isSettled = await this.theGatherer().settleSome(({ event }) => tellsOfOne(event));
-    return new Response(isSettled || clock() - this.reportsWritten < JUST_NOW ? "settled" : "nothing");
+    return new Response(isSettled || this.clock() - this.reportsWritten < JUST_NOW ? "settled" : "nothing");
   }
 
   private async takeEvents(events: readonly ReceivedEvent[], again?: boolean): Promise<Response> {
@@ -96,7 +100,7 @@ export class EventStream extends SluiceObject {
   }
 
   /** A message of a socket: a client's event, or its part of a handshake. */
-  async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.open();
     if (!this.theListeners().isSender(socket)) return this.theListeners().greet(socket, message);
     this.takeEvent(socket, message);
@@ -106,17 +110,15 @@ export class EventStream extends SluiceObject {
     if (isWritten || this.theGatherer().isFull()) await this.theGatherer().settle();
   }
 
-  webSocketClose(socket: WebSocket, _code: number, _reason: string, isClean: boolean): void {
+  override webSocketClose(socket: WebSocket, code: number, reason: string, isClean: boolean): Promise<void> {
     this.open();
     // A client closes when its flow has ended, and somebody may ask at once what became of it.
     this.theGatherer().flush();
-    this.theListeners().left(socket, { isConfirmed: isClean });
-    closeQuietly(socket, 1000, "");
+    return super.webSocketClose(socket, code, reason, isClean);
   }
 
-  webSocketError(socket: WebSocket): void {
-    this.theListeners().left(socket, { isConfirmed: false });
-    closeQuietly(socket, 1011, "");
+  override left(socket: WebSocket, isConfirmed: boolean): void {
+    this.theListeners().left(socket, { isConfirmed });
   }
 
   /**
@@ -131,16 +133,16 @@ export class EventStream extends SluiceObject {
     }
     // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
     this.theGatherer()
-      .add(gathered(receiveEvent(parsed.event, clock())))
+      .add(gathered(receiveEvent(parsed.event, this.clock())))
       .catch(() => closeQuietly(socket, 1011, "The event could not be written."));
   }
 
   private async writeEvents(events: readonly GatheredEvent[]): Promise<void> {
-    const workspace = this.workspace();
-    const segments = buildSegments(events, clock(), ids);
+    const workspace = this.identity().workspace;
+    const segments = buildSegments(events, this.clock(), ids);
     await writeSegments(this.database(), workspace, segments, hasWork);
     const withReports = segments.filter(hasWork);
-    if (withReports.length > 0) this.reportsWritten = clock();
+    if (withReports.length > 0) this.reportsWritten = this.clock();
     await this.queue(workspace, withReports.map(keyOf));
     this.show(events);
   }
@@ -155,7 +157,7 @@ export class EventStream extends SluiceObject {
   }
 
   private async setAside({ event }: GatheredEvent, error: unknown): Promise<void> {
-    const keeper = { db: this.database(), workspaceId: this.workspace(), clock, ids };
+    const keeper = { db: this.database(), workspaceId: this.identity().workspace, clock: this.clock, ids };
     await keepDeadLetter(keeper, { queue: "events", key: event.id, reason: reasonOf(error), message: event });
   }
 
@@ -178,7 +180,7 @@ export class EventStream extends SluiceObject {
   private theGatherer(): EventGatherer {
     return (this.gatherer ??= new EventGatherer({
       write: (events) => this.writeEvents(events),
-      recall: () => new EventReader(this.database(), this.workspace()).recentIds(clock()),
+      recall: () => new EventReader(this.database(), this.identity().workspace).recentIds(this.clock()),
       setAside: (event, error) => this.setAside(event, error),
     }));
   }
@@ -187,9 +189,10 @@ export class EventStream extends SluiceObject {
     return (this.listeners ??= new Listeners({
       state: this.state,
       env: this.bindings,
-      clock,
+      clock: () => this.clock(),
+      greetings: this.greetings,
       database: () => this.database(),
-      workspace: () => this.workspace(),
+      workspace: () => this.identity().workspace,
       letGo: (why) => this.letGo(why),
     }));
   }
@@ -201,14 +204,6 @@ export class EventStream extends SluiceObject {
     console.error(`the event stream starts anew: ${why}`);
     const abort = () => this.state.abort(why);
     this.theGatherer().settle().then(abort, abort);
-  }
-
-  private workspace(): string {
-    return this.readMeta("workspace") ?? "";
-  }
-
-  private keepWorkspace(workspace: string): void {
-    if (this.readMeta("workspace") !== workspace) this.writeMeta("workspace", workspace);
   }
 }
 

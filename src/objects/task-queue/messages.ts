@@ -1,5 +1,6 @@
 /** What goes to and from the object of a workspace's background tasks. Versioned by the call that carries it. */
 import type { Micros } from "#lib/clock";
+import { method } from "#objects/call";
 
 /** A run that waits. */
 export interface QueuedRun {
@@ -28,8 +29,10 @@ export interface ConnectedWorker {
   seen: Micros;
 }
 
-/** The methods that callers may name. */
-export interface TaskQueueMethods {
-  enqueue(workspace: string, run: QueueNote): Promise<void>;
-  workers(): Promise<ConnectedWorker[]>;
-}
+/** The methods of the object. */
+export const TASK_QUEUE = {
+  /** Puts a run in the queue. May be repeated. */
+  enqueue: method<(run: QueueNote) => void>(),
+  /** The task workers that are connected. */
+  workers: method<() => ConnectedWorker[]>(),
+};

@@ -1,10 +1,9 @@
 /** The `TaskQueue` object: the background tasks of one workspace that wait, and the sockets of those who run them. */
 import { keepDeadLetter } from "#events/dead-letters";
-import { SOCKET_HEADERS } from "#http/socket";
-import { type Clock, type Micros, systemClock } from "#lib/clock";
-import { SluiceObject } from "#objects/base";
-import { closeQuietly, Greetings, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
-import type { ConnectedWorker, QueueNote, QueuedRun, TaskQueueMethods } from "#objects/task-queue/messages";
+import type { Micros } from "#lib/clock";
+import type { Implementation } from "#objects/call";
+import { closeQuietly, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
+import { type ConnectedWorker, type QueueNote, type QueuedRun, TASK_QUEUE } from "#objects/task-queue/messages";
 import { Queue } from "#objects/task-queue/queue";
 import { type Found, type Place, readRuns, readScheduled, readStages } from "#resources/task-runs/queued-runs";
 import {
@@ -17,7 +16,7 @@ import {
   stateOf,
 } from "#objects/task-queue/sockets";
 import { type KeptRun, QUEUE_TABLES, QueueTables } from "#objects/task-queue/tables";
-import type { Tools } from "#tools";
+import { SocketObject } from "#objects/sockets";
 
 const SECOND: Micros = 1_000_000;
 /** While task workers are connected, D1 is looked through so often for runs the object was not told of. */
@@ -56,12 +55,10 @@ interface Delivery {
   run: QueuedRun;
 }
 
-export class TaskQueue extends SluiceObject {
-  clock: Clock = systemClock();
+export class TaskQueue extends SocketObject implements Implementation<typeof TASK_QUEUE> {
   /** So many waiting runs are kept. */
   room = MAX_KEPT;
   private queue = new Queue();
-  private greetings = new Greetings();
   private subscribers = new Map<WebSocket, Subscriber>();
   private rows: QueueTables | null = null;
   private isDelivering = false;
@@ -72,12 +69,8 @@ export class TaskQueue extends SluiceObject {
     return QUEUE_TABLES;
   }
 
-  override methods(): Record<string, (...args: never[]) => unknown> {
-    const methods: TaskQueueMethods = {
-      enqueue: (workspace, run) => this.enqueue(workspace, run),
-      workers: async () => this.workers(),
-    };
-    return { ...methods };
+  override contract(): typeof TASK_QUEUE {
+    return TASK_QUEUE;
   }
 
   override async onTimer(name: string): Promise<void> {
@@ -87,17 +80,15 @@ export class TaskQueue extends SluiceObject {
     await this.deliver();
   }
 
-  /** Upgrades; other requests are calls. */
-  override async fetch(request: Request): Promise<Response> {
-    if (!request.headers.has(SOCKET_HEADERS.channel)) return super.fetch(request);
+  override accept(request: Request): Response {
     const refusal = this.greetings.refusal();
     if (refusal) return refusal;
     this.open();
-    this.keepWorkspace(request.headers.get(SOCKET_HEADERS.workspace) ?? "");
+    this.keepIdentity();
     return acceptSocket(this.state, request, this.greetings);
   }
 
-  async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
+  override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     this.open();
     this.wake();
     const state = stateOf(socket);
@@ -118,18 +109,8 @@ export class TaskQueue extends SluiceObject {
     }
   }
 
-  async webSocketClose(socket: WebSocket): Promise<void> {
-    closeQuietly(socket, 1000, "");
-    await this.leave(socket);
-  }
-
-  async webSocketError(socket: WebSocket): Promise<void> {
-    closeQuietly(socket, 1011, "");
-    await this.leave(socket);
-  }
-
-  private async enqueue(workspace: string, note: QueueNote): Promise<void> {
-    this.keepWorkspace(workspace);
+  async enqueue(note: QueueNote): Promise<void> {
+    this.keepIdentity();
     this.wake();
     this.take(note);
     await this.deliver();
@@ -180,12 +161,12 @@ export class TaskQueue extends SluiceObject {
     const { type } = message;
     if (type === "quit") {
       closeQuietly(socket, 1000, "");
-      return this.leave(socket);
+      return this.left(socket);
     }
     if (state.run === null) return;
     if (type !== "ack") {
       refuse(socket, "expected 'ack' message");
-      return this.leave(socket);
+      return this.left(socket);
     }
     const now = this.clock();
     this.tables().give(state.run, state.client_id, now);
@@ -196,7 +177,7 @@ export class TaskQueue extends SluiceObject {
   }
 
   /** A socket has gone: what it was sent and had not confirmed goes to the next, before new ones. May be repeated. */
-  private async leave(socket: WebSocket): Promise<void> {
+  override async left(socket: WebSocket): Promise<void> {
     this.greetings.end(socket);
     this.open();
     this.wake();
@@ -226,7 +207,7 @@ export class TaskQueue extends SluiceObject {
   private async noteAbsence(clientId: string, now: Micros): Promise<void> {
     if (this.isConnected(clientId) || !this.tables().hasGiven(clientId)) return;
     this.tables().setAbsent(clientId, now + ABSENCE);
-    await this.setTimerBy("absence", toMs(now + ABSENCE));
+    await this.setTimerBy("absence", now + ABSENCE);
   }
 
   /** Task workers that did not come back: what they had not begun goes to others. */
@@ -239,7 +220,7 @@ export class TaskQueue extends SluiceObject {
       else if (now >= until) await this.takeBack(clientId, now);
     }
     const [next] = [...rows.absent().values()].toSorted((a, b) => a - b);
-    if (next !== undefined) await this.setTimerBy("absence", toMs(next));
+    if (next !== undefined) await this.setTimerBy("absence", next);
   }
 
   private async takeBack(clientId: string, now: Micros): Promise<void> {
@@ -318,7 +299,7 @@ export class TaskQueue extends SluiceObject {
       subscriber.run = null;
       this.queue.add(run, this.clock());
     }
-    await this.setTimerBy("deliver", toMs(this.clock() + RETRY_AFTER));
+    await this.setTimerBy("deliver", this.clock() + RETRY_AFTER);
     return null;
   }
 
@@ -345,8 +326,8 @@ export class TaskQueue extends SluiceObject {
     if (this.subscribers.size === 0) return;
     const due = this.queue.nextDue();
     // An alarm takes no time of any distance; one that comes early is set anew.
-    if (due !== null) await this.setTimerBy("deliver", toMs(Math.min(due, this.clock() + FARTHEST)) + 1);
-    if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now());
+    if (due !== null) await this.setTimerBy("deliver", Math.min(due, this.clock() + FARTHEST) + 1000);
+    if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now() * 1000);
   }
 
   /** Looks through D1 when somebody subscribes, unless that was just done. */
@@ -357,7 +338,7 @@ export class TaskQueue extends SluiceObject {
       await this.check();
     } catch (error) {
       console.error("the task queue could not look into D1 and will again", error);
-      await this.setTimerBy("check", toMs(now + RETRY_AFTER));
+      await this.setTimerBy("check", now + RETRY_AFTER);
     }
     await this.deliver();
   }
@@ -409,10 +390,10 @@ export class TaskQueue extends SluiceObject {
 
   /** While somebody is connected, the next check is on its way. */
   private async armCheck(from: Micros): Promise<void> {
-    if (this.subscribers.size > 0) await this.setTimerBy("check", toMs(from + CHECK_EVERY));
+    if (this.subscribers.size > 0) await this.setTimerBy("check", from + CHECK_EVERY);
   }
 
-  private workers(): ConnectedWorker[] {
+  workers(): ConnectedWorker[] {
     this.wake();
     const now = this.clock();
     const workers = new Map<string, ConnectedWorker>();
@@ -448,23 +429,9 @@ export class TaskQueue extends SluiceObject {
   }
 
   private tables(): QueueTables {
-    return (this.rows ??= new QueueTables({
-      read: <Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]) =>
-        this.sql.exec<Row>(statement, ...params).toArray(),
-      write: (statement, ...params) => this.write(statement, ...params),
-    }));
-  }
-
-  private tools(): Tools {
-    return this.toolsOf(this.readMeta("workspace") ?? "");
-  }
-
-  private keepWorkspace(workspace: string): void {
-    if (this.readMeta("workspace") !== workspace) this.writeMeta("workspace", workspace);
+    return (this.rows ??= new QueueTables(this.storage));
   }
 }
-
-const toMs = (at: Micros): number => Math.ceil(at / 1000);
 
 /** Whether a run is still to be run; one that a task worker had taken up may be pending already. */
 function isToBeRun(run: QueuedRun, { stage }: Found): boolean {

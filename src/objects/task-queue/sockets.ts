@@ -2,6 +2,7 @@
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
 import { closeQuietly, type Greetings, isAuthenticated, upgrade, welcome } from "#objects/handshake";
+import { attachments } from "#objects/sockets";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 export interface SocketState {
@@ -20,14 +21,7 @@ export interface SocketState {
 /** Prefect: `scheduled_task_subscription`, what is not to the protocol. */
 const PROTOCOL_VIOLATION = 4001;
 
-export function stateOf(socket: WebSocket): SocketState {
-  // Written by `keepState` alone.
-  return socket.deserializeAttachment() as SocketState;
-}
-
-export function keepState(socket: WebSocket, state: SocketState): void {
-  socket.serializeAttachment(state);
-}
+export const { keep: keepState, stateOf } = attachments<SocketState>();
 
 /** Takes an upgrade. */
 export function acceptSocket(object: DurableObjectState, request: Request, greetings: Greetings): Response {

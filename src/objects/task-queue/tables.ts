@@ -1,5 +1,6 @@
 /** The queue's rows in the object's own tables. */
 import type { Micros } from "#lib/clock";
+import type { Sql, SqlRow } from "#objects/sql";
 import type { QueuedRun } from "#objects/task-queue/messages";
 
 /** The object's tables; entries are never changed once they have shipped. A run is one row until it has begun. */
@@ -10,18 +11,12 @@ export const QUEUE_TABLES: readonly string[] = [
    create table absent (client_id text primary key, until integer not null) without rowid;`,
 ];
 
-/** The object's SQL. */
-export interface Sql {
-  read<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[];
-  write(statement: string, ...params: SqlStorageValue[]): unknown;
-}
-
 /** A run as it is kept; `given_to` is the task worker that has confirmed it. */
 export interface KeptRun extends QueuedRun {
   given_to: string | null;
 }
 
-interface RunRow extends Record<string, SqlStorageValue> {
+interface RunRow extends SqlRow {
   id: string;
   task_key: string;
   state_id: string;

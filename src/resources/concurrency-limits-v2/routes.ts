@@ -3,7 +3,13 @@ import { z } from "zod";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
 import { notFound, refused } from "#lib/api-error";
-import { giveSlots, idOfNothing, readInUse, releaseLease, renewLease } from "#objects/concurrency-limits/client";
+import {
+  concurrencyLimits,
+  idOfNothing,
+  readInUse,
+  releaseLease,
+  renewLease,
+} from "#objects/concurrency-limits/client";
 import { createLimit, removeLimit, updateLimit } from "#resources/concurrency-limits-v2/definitions";
 import {
   acquisition,
@@ -148,10 +154,7 @@ export const concurrencyLimitV2Routes = [
       response: z.array(MinimalConcurrencyLimitResponse),
     },
     ({ body, tools }) =>
-      giveSlots(tools, [...new Set(body.names)], {
-        slots: body.slots,
-        occupancySeconds: body.occupancy_seconds ?? null,
-      }),
+      concurrencyLimits(tools).give([...new Set(body.names)], body.slots, body.occupancy_seconds ?? null),
   ),
   route(
     {

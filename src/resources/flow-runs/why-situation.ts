@@ -1,7 +1,7 @@
 /** All that is known of a run that may be waiting, and what is found in it. */
 import type { Micros } from "#lib/clock";
 import type { Usage } from "#objects/concurrency-limits/messages";
-import type { Standing } from "#objects/work-pool/messages";
+import type { PlaceInQueue } from "#objects/work-pool/messages";
 import type { NamedRun, WhyRow, WhyRows } from "#resources/flow-runs/why-facts";
 import type { WhyNext, WhyReason } from "#resources/flow-runs/why-schema";
 import type { State } from "#wire/state";
@@ -13,7 +13,7 @@ export interface Situation extends Omit<WhyRows, "underWay"> {
   /** Whether its pool is of a type that has no workers. */
   isWorkerless: boolean;
   /** How it stands in its pool; null where it is in none. */
-  standing: Standing | null;
+  standing: PlaceInQueue | null;
   /** The slots of its limits, by the limits' ids. */
   usage: Readonly<Record<string, Usage>>;
   /** The names of those that may hold slots, by their ids. */
