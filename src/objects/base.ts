@@ -145,7 +145,7 @@ export abstract class SluiceObject extends Durable {
     return rows;
   }
 
-  /** Empties the object's storage, as after the pool that the object stands for was deleted. */
+  /** Empties the object's storage, as after the object's pool was deleted. */
   async forget(): Promise<void> {
     await this.state.storage.deleteAlarm();
     await this.state.storage.deleteAll();
@@ -185,7 +185,7 @@ export abstract class SluiceObject extends Durable {
     const [first] = this.read<{ at: number | null }>("select min(at) as at from sluice_timer");
     if (first?.at === null || first?.at === undefined) return;
     const armed = await this.state.storage.getAlarm();
-    // A timer may be set to any time that somebody has asked for; alarms only to those that the platform takes.
+    // A timer may have any time that a client asked for; an alarm only a time that the platform takes.
     const at = Math.min(Math.max(first.at, 0), LATEST_ALARM_MS);
     if (armed === null || armed > at) await this.state.storage.setAlarm(at);
   }

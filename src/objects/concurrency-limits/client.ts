@@ -3,7 +3,7 @@ import { objectClient } from "#objects/client";
 import {
   type AcquireAnswer,
   type AcquireAsk,
-  type Change,
+  type LimitChange,
   CONCURRENCY_LIMITS,
   type Holder,
   type Usage,
@@ -14,7 +14,7 @@ import type { Tools } from "#tools";
 export const concurrencyLimits = ({ env, workspaceId: workspace, cost }: Tools) =>
   objectClient(CONCURRENCY_LIMITS, env.CONCURRENCY_LIMITS, { workspace, name: null }, cost);
 
-/** A lease that somebody wants on limits known by their ids. */
+/** A lease that a caller wants on limits known by their ids. */
 export interface LeaseAsk {
   /** Made by the caller before the first try: asked for again, it is the same lease. */
   lease_id: string;
@@ -77,7 +77,7 @@ export async function readTaskRuns(tools: Tools, ids: readonly string[]): Promis
  * Tells the object, after the commit, that a limit's definition was made or changed. If it cannot be told of the
  * definition, it finds out by itself within half a minute. Throws where slots in use are to be set and it cannot be told.
  */
-export async function limitChanged(tools: Tools, change: Change): Promise<void> {
+export async function limitChanged(tools: Tools, change: LimitChange): Promise<void> {
   try {
     await concurrencyLimits(tools).change(change);
   } catch (error) {

@@ -2,7 +2,7 @@
 import type { Micros } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
 
-/** So long a definition, or that there is none, is taken for true without having been told. */
+/** How long the object relies on what it read of a definition, or that there is none, without a notice. */
 const FRESH: Micros = 30_000_000;
 /** Limits of deployments are read one by one, for there may be many; the others all at once. */
 const ONE_BY_ONE = "deployment:";
@@ -10,13 +10,13 @@ const ONE_BY_ONE = "deployment:";
 const MOST_KEPT = 5_000;
 
 /** Limits by their names or ids. */
-export interface Asked {
+export interface LimitKeys {
   names: readonly string[];
   ids: readonly string[];
 }
 
 /** What has to be read: all limits that are not deployments' own, and these. */
-export interface Wanted extends Asked {
+export interface LimitsToRead extends LimitKeys {
   common: boolean;
 }
 
@@ -43,7 +43,7 @@ export class Definitions {
   }
 
   /** What must be read before these are known, or null. */
-  wanted({ names, ids }: Asked, now: Micros): Wanted | null {
+  wanted({ names, ids }: LimitKeys, now: Micros): LimitsToRead | null {
     const isCommonStale = this.commonAt === null || now - this.commonAt >= FRESH;
     const isStale = (key: string) => now - (this.readAt.get(key) ?? -FRESH) >= FRESH;
     const isKnownCommon = (id: string) => isCommon(this.limits.get(id)?.name ?? ONE_BY_ONE);
@@ -57,7 +57,7 @@ export class Definitions {
   }
 
   /** Takes over what was read; gives the ids of limits that are not there. */
-  learn(wanted: Wanted, rows: readonly Limit[], now: Micros): string[] {
+  learn(wanted: LimitsToRead, rows: readonly Limit[], now: Micros): string[] {
     if (this.readAt.size > MOST_KEPT) this.forgetOneByOne();
     const before = [...this.limits.values()].filter(
       ({ id, name }) => (wanted.common && isCommon(name)) || wanted.ids.includes(id) || wanted.names.includes(name),

@@ -80,7 +80,7 @@ export class LeaseLedger {
     return [];
   }
 
-  /** Takes the slots whether they are free or not, on somebody's word. */
+  /** Takes the slots whether they are free or not. */
   hold(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): void {
     for (const limit of limits) {
       this.settle(limit, now);
@@ -152,7 +152,7 @@ export class LeaseLedger {
     }
   }
 
-  /** Takes everything back that is in use of a limit. Leases that hold nothing else end. */
+  /** Takes back all slots of a limit that are in use. Leases on no other limit end. */
   clear(limitId: string): void {
     for (const lease of this.oldestOn(limitId)) {
       const reservations = lease.reservations.filter((each) => each.limit_id !== limitId);
@@ -182,7 +182,7 @@ export class LeaseLedger {
     return this.oldestOn(limitId).filter(({ holder }) => holder !== null);
   }
 
-  /** In how many seconds so many slots of a limit with decay are free, if nobody takes any. */
+  /** In how many seconds so many slots of a limit with decay are free, if none is taken meanwhile. */
   freeIn(limit: Limit, slots: number, now: Micros): number {
     const over = this.levelOf(limit.id, now) + this.leased(limit.id) + slots - limit.limit;
     return Math.max(0, over / limit.slot_decay_per_second);

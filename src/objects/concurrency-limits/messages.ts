@@ -56,7 +56,7 @@ export type AcquireAnswer =
   | { kind: "no decay"; limits: MinimalLimit[] };
 
 /** A change of a limit's definition in D1, and what its slots are put to. */
-export interface Change {
+export interface LimitChange {
   id: string;
   active_slots?: number | undefined;
   denied_slots?: number | undefined;
@@ -91,7 +91,7 @@ export const CONCURRENCY_LIMITS = {
   /** The task runs that hold slots of each limit, by the ids of the limits. */
   taskRuns: method<(ids: string[]) => Record<string, string[]>>(),
   /** A limit's definition was made or changed, or the slots in use are set. */
-  change: method<(change: Change) => void>(),
+  change: method<(change: LimitChange) => void>(),
   /** Limits were deleted. */
   remove: method<(ids: string[]) => void>(),
   /** Takes back all slots of a limit, and gives one each to these task runs: [task run id, id of its new lease]. */

@@ -3,13 +3,13 @@ import type { Micros } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
 import type { Implementation } from "#objects/call";
-import { type Asked, Definitions } from "#objects/concurrency-limits/definitions";
+import { type LimitKeys, Definitions } from "#objects/concurrency-limits/definitions";
 import { LeaseLedger, type Limit } from "#objects/concurrency-limits/ledger";
 import { Waiters } from "#objects/concurrency-limits/waiters";
 import {
   type AcquireAnswer,
   type AcquireAsk,
-  type Change,
+  type LimitChange,
   CONCURRENCY_LIMITS,
   type Holder,
   type Lease,
@@ -20,7 +20,7 @@ import { readEnded, readLimits } from "#objects/concurrency-limits/repair";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
 const SECOND: Micros = 1_000_000;
-/** So often the object looks whether the holders of leases that last longer have come to their end. */
+/** How often the object checks whether the runs of lasting leases are over. */
 const CHECK_EVERY = 300 * SECOND;
 /** A lease is taken before the state that wants it is committed: younger ones are left alone. */
 const SETTLED_AFTER = 60 * SECOND;
@@ -28,7 +28,7 @@ const SETTLED_AFTER = 60 * SECOND;
 const REPORTED_WITHIN = 86_400 * SECOND;
 /** D1 is read again if something was changed meanwhile, but not for ever. */
 const READ_TRIES = 3;
-/** So many of those who hold slots of a limit are named. */
+/** How many leases of a limit are named. */
 const MOST_SHOWN = 50;
 
 export class ConcurrencyLimits extends SluiceObject implements Implementation<typeof CONCURRENCY_LIMITS> {
@@ -54,7 +54,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     await this.armExpiry();
   }
 
-  /** Ends lasting leases whose holders are over: nobody else would, or not for long. */
+  /** Ends lasting leases whose holders are over: no client would, or not for long. */
   private async check(): Promise<void> {
     const now = this.clock();
     const held = this.ledger()
@@ -93,7 +93,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     return isThere;
   }
 
-  private heldAlready(asked: Asked): AcquireAnswer {
+  private heldAlready(asked: LimitKeys): AcquireAnswer {
     return { kind: "acquired", limits: this.known(asked).map(minimal), is_held: true };
   }
 
@@ -189,8 +189,8 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     return leases.flatMap(({ holder }) => (holder?.type === "task_run" ? [holder.id] : []));
   }
 
-  /** A definition was made or changed: the next who needs one has it read. */
-  async change({ id, active_slots: active, denied_slots: denied }: Change): Promise<void> {
+  /** The next call that needs a definition reads it again. */
+  async change({ id, active_slots: active, denied_slots: denied }: LimitChange): Promise<void> {
     this.definitions.expire();
     if (active === undefined && denied === undefined && this.ledger().inUse(id, this.clock()) === 0) return;
     const [limit] = await this.find({ names: [], ids: [id] });
@@ -224,12 +224,12 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
   }
 
   /** The limits of these names and ids, each once, in the order they were asked for; D1 is read if they are not known. */
-  private async find(asked: Asked): Promise<Limit[]> {
+  private async find(asked: LimitKeys): Promise<Limit[]> {
     if (this.definitions.wanted(asked, this.clock())) await this.reads.take(() => this.readNow(asked));
     return this.known(asked);
   }
 
-  private known(asked: Asked): Limit[] {
+  private known(asked: LimitKeys): Limit[] {
     const found = [
       ...asked.names.map((name) => this.definitions.named(name)),
       ...asked.ids.map((id) => this.definitions.read(id)),
@@ -237,7 +237,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     return [...new Set(found)].filter((limit) => limit !== undefined);
   }
 
-  private async readNow(asked: Asked): Promise<void> {
+  private async readNow(asked: LimitKeys): Promise<void> {
     for (let tries = 1; ; tries++) {
       const wanted = this.definitions.wanted(asked, this.clock());
       if (!wanted) return;

@@ -1,9 +1,9 @@
-/** The sockets of a workspace's `EventStream`: their handshake, and what is shown to those who listen. */
+/** The sockets of a workspace's `EventStream`: their handshake, and what listeners are shown. */
 import { Buffer } from "node:buffer";
 import type { Database } from "#db/database";
 import { type Env, parseSettings } from "#env";
 import type { PublishedLog } from "#events/emit";
-import { EventFilter, matchesEvent, type Window, windowOf } from "#events/filter";
+import { matchesEvent } from "#events/filter";
 import { EventReader, type EventsPage } from "#events/read-events";
 import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
@@ -19,12 +19,15 @@ import {
   welcome,
 } from "#objects/handshake";
 import { Backlog } from "#objects/event-stream/backlog";
-import { LogFilter, matchesLog } from "#objects/event-stream/log-filter";
+import {
+  type Channel,
+  type EventsFilter,
+  type ListenerFilter,
+  readListenerFilter,
+} from "#objects/event-stream/listener-filter";
+import { matchesLog } from "#objects/event-stream/log-filter";
 import { type Pass, Resumes } from "#objects/event-stream/resume";
 import { attachments } from "#objects/sockets";
-
-/** What a socket is for. */
-export type Channel = "events-in" | "events-out" | "logs-out";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 interface SocketState {
@@ -54,12 +57,6 @@ interface ListenersHost {
 
 const { keep, stateOf } = attachments<SocketState>();
 
-/** What a listener wants to see. */
-type Wanted =
-  | { channel: "events-out"; filter: EventFilter; window: Window; wantsBackfill: boolean }
-  | { channel: "logs-out"; filter: LogFilter };
-type WantedEvents = Extract<Wanted, { channel: "events-out" }>;
-
 /** How far a listener to events has come. */
 interface Progress {
   /** What is stored and still to be shown. */
@@ -70,20 +67,18 @@ interface Progress {
   /** When the newest event that it was shown occurred. */
   newest: Micros | null;
   /** Events that came while it was still shown the earlier ones; they count as sent. */
-  held: GatheredEvent[];
+  waiting: GatheredEvent[];
 }
 
-/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_WEBSOCKET_BACKFILL. */
-const MAX_BACKFILL: Micros = 15 * 60 * 1_000_000;
 /** Prefect: PREFECT_SERVER_EVENTS_WEBSOCKET_BACKFILL_PAGE_SIZE. */
 const BACKFILL_PAGE = 250;
 /** How much of the stored events is read at a time. An object has 128 MB for all its listeners, and some come by the hundred. */
 const BACKFILL_CHARACTERS = 1_000_000;
-/** So many listeners are shown stored events at the same time; the others wait. */
+/** How many listeners are shown stored events at the same time; the others wait. */
 const BACKFILLS_AT_ONCE = 2;
 /** What may be kept with a socket has 16 KB. */
 const MAX_FILTER_CHARACTERS = 4_000;
-/** So many sockets one object keeps; the runtime ends at 32,768. */
+/** How many sockets one object keeps; the runtime keeps at most 32,768. */
 const MAX_SOCKETS = 20_000;
 /** After so many bytes more it is written down how much a listener was sent. */
 const SENT_STEP = 250_000;
@@ -96,7 +91,7 @@ const READ_TOO_LITTLE = "More was sent than may be unread. Connect again to go o
 export class Listeners {
   private readonly host: ListenersHost;
   private readonly senders = new WeakMap<WebSocket, SocketState>();
-  private readonly wanted = new WeakMap<WebSocket, Wanted>();
+  private readonly wanted = new WeakMap<WebSocket, ListenerFilter>();
   private readonly progress = new Map<WebSocket, Progress>();
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
@@ -142,7 +137,7 @@ export class Listeners {
     return state.messages;
   }
 
-  /** The next step of a handshake: who it is, then what it wants to see. */
+  /** The next step of a handshake: the socket authenticates, then sends its filter. */
   async greet(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     const state = stateOf(socket);
     if (state.stage === "open" || socket.readyState !== WebSocket.READY_STATE_OPEN) return;
@@ -170,7 +165,7 @@ export class Listeners {
     if (message["type"] !== "filter") return closeQuietly(socket, PROTOCOL_ERROR, "Expected 'filter' message");
     if (text.length > MAX_FILTER_CHARACTERS)
       return closeQuietly(socket, 1009, `A filter may have ${MAX_FILTER_CHARACTERS} characters`);
-    const wanted = readWanted(state.channel, message, this.host.clock());
+    const wanted = readListenerFilter(state.channel, message, this.host.clock());
     if ("wrong" in wanted) return closeQuietly(socket, PROTOCOL_ERROR, `Invalid filter: ${wanted.wrong}`);
     keep(socket, { ...state, stage: "open", filter: text });
     this.host.greetings.end(socket);
@@ -179,10 +174,10 @@ export class Listeners {
   }
 
   /** Shows what is stored, then what came meanwhile. */
-  private async backfill(socket: WebSocket, wanted: WantedEvents): Promise<void> {
+  private async backfill(socket: WebSocket, wanted: EventsFilter): Promise<void> {
     const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
     const passes = left.map((pass) => ({ ...pass }));
-    const progress = { passes, liveSince: this.shownUntil, isLive: false, newest: null, held: [] };
+    const progress = { passes, liveSince: this.shownUntil, isLive: false, newest: null, waiting: [] };
     this.progress.set(socket, progress);
     try {
       await this.showStored(socket, wanted, progress);
@@ -192,7 +187,7 @@ export class Listeners {
     }
   }
 
-  private async showStored(socket: WebSocket, { filter, window }: WantedEvents, progress: Progress): Promise<void> {
+  private async showStored(socket: WebSocket, { filter, window }: EventsFilter, progress: Progress): Promise<void> {
     const { env, clock, database, workspace } = this.host;
     const horizon = eventHorizon(parseSettings(env).services.db_vacuum, clock());
     const reader = new EventReader(database(), workspace(), horizon);
@@ -207,7 +202,7 @@ export class Listeners {
       if (!isAll) return;
     }
     progress.isLive = true;
-    for (const { event, json } of progress.held.splice(0)) if (!seen.has(event.id)) sendEvent(socket, json);
+    for (const { event, json } of progress.waiting.splice(0)) if (!seen.has(event.id)) sendEvent(socket, json);
   }
 
   /** Shows a page of stored events and notes how far it came; false where the listener is to be shown no more. */
@@ -230,7 +225,7 @@ export class Listeners {
     return true;
   }
 
-  /** Shows events to those who want them. */
+  /** Shows events to the listeners whose filter they match. */
   showEvents(events: readonly GatheredEvent[]): void {
     const sizes = new Map<GatheredEvent, number>();
     for (const socket of this.open("events-out")) {
@@ -246,7 +241,7 @@ export class Listeners {
         if (!this.mayShow(socket, size)) break;
         progress.newest = Math.max(progress.newest ?? occurred, occurred);
         if (progress.isLive) sendEvent(socket, event.json);
-        else progress.held.push(event);
+        else progress.waiting.push(event);
       }
     }
     this.shownUntil = this.host.clock();
@@ -255,12 +250,12 @@ export class Listeners {
   private progressOf(socket: WebSocket): Progress {
     const present = this.progress.get(socket);
     if (present) return present;
-    const progress: Progress = { passes: [], liveSince: this.shownUntil, isLive: true, newest: null, held: [] };
+    const progress: Progress = { passes: [], liveSince: this.shownUntil, isLive: true, newest: null, waiting: [] };
     this.progress.set(socket, progress);
     return progress;
   }
 
-  /** Shows logs to those who want them. */
+  /** Shows logs to the listeners whose filter they match. */
   showLogs(logs: readonly PublishedLog[]): void {
     for (const socket of this.open("logs-out")) {
       const wanted = this.wantedBy(socket);
@@ -294,7 +289,7 @@ export class Listeners {
     if (!this.backlog.close(socket, nowMs)) return;
     const progress = this.progress.get(socket);
     if (progress) {
-      progress.held = [];
+      progress.waiting = [];
       // Of what was shown last, it was perhaps shown a part.
       if (progress.isLive) progress.liveSince = this.shownUntil;
     }
@@ -316,12 +311,12 @@ export class Listeners {
     return this.host.state.getWebSockets(channel).filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
   }
 
-  private wantedBy(socket: WebSocket): Wanted | undefined {
+  private wantedBy(socket: WebSocket): ListenerFilter | undefined {
     const known = this.wanted.get(socket);
     if (known) return known;
     const { channel, filter } = stateOf(socket);
     if (filter === null) return undefined;
-    const wanted = readWanted(channel, parseMessage(filter), this.host.clock());
+    const wanted = readListenerFilter(channel, parseMessage(filter), this.host.clock());
     if ("wrong" in wanted) return undefined;
     this.wanted.set(socket, wanted);
     return wanted;
@@ -335,27 +330,6 @@ function remaining({ passes, liveSince }: Progress): Pass[] {
 
 function stageAfterAuth(channel: Channel): SocketState["stage"] {
   return channel === "events-in" ? "open" : "filter";
-}
-
-function readWanted(channel: Channel, message: Record<string, unknown>, now: Micros): Wanted | { wrong: string } {
-  if (channel === "logs-out") {
-    const filter = LogFilter.safeParse(message["filter"]);
-    return filter.success ? { channel, filter: filter.data } : { wrong: wordsOf(filter.error) };
-  }
-  const filter = EventFilter.safeParse(message["filter"]);
-  if (!filter.success) return { wrong: wordsOf(filter.error) };
-  const { since, until } = windowOf(filter.data, now);
-  const window = { since: Math.max(since, now - MAX_BACKFILL), until };
-  return {
-    channel: "events-out",
-    filter: { ...filter.data, order: "ASC" },
-    window,
-    wantsBackfill: message["backfill"] !== false,
-  };
-}
-
-function wordsOf(error: { issues: readonly { path: PropertyKey[]; message: string }[] }): string {
-  return error.issues.map((issue) => `${issue.path.map(String).join(".")}: ${issue.message}`).join("; ");
 }
 
 function sendEvent(socket: WebSocket, json: string): void {

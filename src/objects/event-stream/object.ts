@@ -1,4 +1,4 @@
-/** The `EventStream` object: gathers a workspace's events into segments and fans them out to those who listen. */
+/** The `EventStream` object: gathers a workspace's events into segments and shows them to listeners. */
 import { Buffer } from "node:buffer";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
@@ -22,15 +22,16 @@ import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
 import type { Contract } from "#objects/call";
 import { closeQuietly, sizeOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
-import { type Channel, Listeners } from "#objects/event-stream/listeners";
+import type { Channel } from "#objects/event-stream/listener-filter";
+import { Listeners } from "#objects/event-stream/listeners";
 import { SocketObject } from "#objects/sockets";
 import { parseTime } from "#wire/dates";
 
 const ids = systemIds();
 
-/** After so many messages of a socket all is written before the next is read; a divisor of the client's 700. Each costs a pause. */
+/** After how many messages of a socket everything is written before the next is read; a divisor of the client's 700. Each costs a pause. */
 const WRITTEN_EVERY = 350;
-/** For so long after reports were written, a reader is told to read the database again: it may have read before they were there. */
+/** How long after a write of reports a reader is told to read the database again: it may have read before the write. */
 const JUST_NOW: Micros = 2_000_000;
 
 /** More is not read of one message: as much as of a request's body. */
@@ -39,7 +40,7 @@ const MAX_MESSAGE_CHARACTERS = 8_388_608;
 export class EventStream extends SocketObject {
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
-  /** When reports of task runs were written last. */
+  /** When reports of task runs were last written. */
   private reportsWritten = 0;
   private isLettingGo = false;
 
@@ -47,7 +48,7 @@ export class EventStream extends SocketObject {
     return [];
   }
 
-  /** Its callers do without: what they send is large, and read as fast as can be (`fetch`). */
+  /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
   override contract(): Contract {
     return {};
   }
@@ -112,7 +113,7 @@ export class EventStream extends SocketObject {
 
   override webSocketClose(socket: WebSocket, code: number, reason: string, isClean: boolean): Promise<void> {
     this.open();
-    // A client closes when its flow has ended, and somebody may ask at once what became of it.
+    // A client closes when its flow has ended, and a reader may ask at once for the end of the flow.
     this.theGatherer().flush();
     return super.webSocketClose(socket, code, reason, isClean);
   }
@@ -147,7 +148,7 @@ export class EventStream extends SocketObject {
     this.show(events);
   }
 
-  /** What is written is written, whatever becomes of those who listen. */
+  /** A failure here is only logged: the events are written. */
   private show(events: readonly GatheredEvent[]): void {
     try {
       this.theListeners().showEvents(events);

@@ -1,11 +1,9 @@
-/** The `TaskQueue` object: the background tasks of one workspace that wait, and the sockets of those who run them. */
-import { keepDeadLetter } from "#events/dead-letters";
+/** The `TaskQueue` object: the background tasks of one workspace that wait, and the sockets of the task workers. */
 import type { Micros } from "#lib/clock";
 import type { Implementation } from "#objects/call";
 import { closeQuietly, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
 import { type ConnectedWorker, type QueueNote, type QueuedRun, TASK_QUEUE } from "#objects/task-queue/messages";
-import { Queue } from "#objects/task-queue/queue";
-import { type Found, type Place, readRuns, readScheduled, readStages } from "#resources/task-runs/queued-runs";
+import { type Place, readScheduled, readStages } from "#resources/task-runs/queued-runs";
 import {
   acceptSocket,
   authenticate,
@@ -17,51 +15,42 @@ import {
 } from "#objects/task-queue/sockets";
 import { type KeptRun, QUEUE_TABLES, QueueTables } from "#objects/task-queue/tables";
 import { SocketObject } from "#objects/sockets";
+import { Delivery, RETRY_AFTER } from "#objects/task-queue/delivery";
+import { Subscribers } from "#objects/task-queue/subscribers";
+import { WaitingRuns } from "#objects/task-queue/waiting-runs";
 
 const SECOND: Micros = 1_000_000;
-/** While task workers are connected, D1 is looked through so often for runs the object was not told of. */
+/** How often D1 is checked, while task workers are connected, for runs that the object was not told of. */
 const CHECK_EVERY = 60 * SECOND;
 /** A run in D1 that is younger may still be on its way to the object. */
 const SETTLED_AFTER = 120 * SECOND;
-/** A task worker that was given runs may come back for so long before they are given to another. */
+/** How long a task worker that was given runs may be away before the runs are given to another. */
 const ABSENCE = 30 * SECOND;
-/** A timer that comes later than this says that the object was down, and with it everybody's connection. */
+/** A timer that comes later than this shows that the object was down, and with it all connections. */
 const LATE = 15 * SECOND;
-/** What waits beyond this stays in D1 until there is room. */
+/** How many waiting runs the object keeps. More stay in D1 until there is room. */
 const MAX_KEPT = 50_000;
 const PAGE = 1000;
-/** So many runs are read at once to be sent; each may have 2 MB. */
-const READ_AT_ONCE = 10;
-const RETRY_AFTER = 2 * SECOND;
 /** How far ahead a timer is set at most. */
 const FARTHEST = 86_400 * SECOND;
-
-/** A task worker's connection that has subscribed. */
-interface Subscriber {
-  client_id: string;
-  keys: string[];
-  /** The run it was sent, or is about to be sent. */
-  run: string | null;
-  since: Micros;
-}
 
 /** What a subscription to 10,000 keys may have. */
 const MAX_MESSAGE_CHARACTERS = 1_000_000;
 
-/** A run that is about to be sent. */
-interface Delivery {
-  socket: WebSocket;
-  subscriber: Subscriber;
-  run: QueuedRun;
-}
-
 export class TaskQueue extends SocketObject implements Implementation<typeof TASK_QUEUE> {
-  /** So many waiting runs are kept. */
+  /** How many waiting runs are kept; tests lower it. */
   room = MAX_KEPT;
-  private queue = new Queue();
-  private subscribers = new Map<WebSocket, Subscriber>();
+  private queue = new WaitingRuns();
+  private subscribers = new Subscribers();
   private rows: QueueTables | null = null;
-  private isDelivering = false;
+  private delivery = new Delivery({
+    clock: () => this.clock(),
+    queue: this.queue,
+    subscribers: this.subscribers,
+    rows: () => this.tables(),
+    tools: () => this.tools(),
+    setTimerBy: (name, at) => this.setTimerBy(name, at),
+  });
   private checking: Promise<void> | null = null;
   private checkedAt: Micros | null = null;
 
@@ -116,7 +105,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** Takes up a run that was scheduled. Told of twice, it is in the queue once. */
+  /** Puts a scheduled run in the queue. A run that is told of twice is in the queue once. */
   private take(note: QueueNote): void {
     const kept = this.tables().read(note.id);
     if (kept?.state_id === note.state_id) return;
@@ -124,11 +113,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     const run: QueuedRun = { ...note, is_again: false };
     this.tables().put(run);
     // A worker that is being sent the run will find the new state.
-    if (!this.isOut(note.id)) this.queue.add(run, this.clock());
-  }
-
-  private isOut(id: string): boolean {
-    return [...this.subscribers.values()].some(({ run }) => run === id);
+    if (!this.subscribers.isSent(note.id)) this.queue.add(run, this.clock());
   }
 
   /** The next check reads from there on. */
@@ -156,7 +141,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.checkSoon();
   }
 
-  /** What a task worker says that has subscribed. Prefect: nothing is read of it while it has been sent nothing. */
+  /** A message of a task worker that has subscribed. Prefect: none is read while the worker has been sent nothing. */
   private async hear(socket: WebSocket, state: SocketState, message: Record<string, unknown>): Promise<void> {
     const { type } = message;
     if (type === "quit") {
@@ -176,7 +161,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** A socket has gone: what it was sent and had not confirmed goes to the next, before new ones. May be repeated. */
+  /** A run that the socket was sent and had not confirmed goes to the next task worker, before new runs. May be repeated. */
   override async left(socket: WebSocket): Promise<void> {
     this.greetings.end(socket);
     this.open();
@@ -192,30 +177,26 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** Puts a run back, before new ones. */
+  /** Puts a run back in the queue, before new runs. */
   private giveBack(run: QueuedRun): void {
     const again = { ...run, is_retry: true, due: 0 };
     this.tables().put(again);
     this.queue.add(again, this.clock());
   }
 
-  private isConnected(clientId: string): boolean {
-    return [...this.subscribers.values()].some((subscriber) => subscriber.client_id === clientId);
-  }
-
   /** Gives a task worker that is gone, and that has runs, some time to come back. */
   private async noteAbsence(clientId: string, now: Micros): Promise<void> {
-    if (this.isConnected(clientId) || !this.tables().hasGiven(clientId)) return;
+    if (this.subscribers.isConnected(clientId) || !this.tables().hasGiven(clientId)) return;
     this.tables().setAbsent(clientId, now + ABSENCE);
     await this.setTimerBy("absence", now + ABSENCE);
   }
 
-  /** Task workers that did not come back: what they had not begun goes to others. */
+  /** Gives to others the runs of task workers that did not come back, as far as the runs have not begun. */
   private async settleAbsences(): Promise<void> {
     const now = this.clock();
     const rows = this.tables();
     for (const [clientId, until] of rows.absent()) {
-      if (this.isConnected(clientId)) rows.setPresent(clientId);
+      if (this.subscribers.isConnected(clientId)) rows.setPresent(clientId);
       else if (now > until + LATE) rows.setAbsent(clientId, now + ABSENCE);
       else if (now >= until) await this.takeBack(clientId, now);
     }
@@ -225,7 +206,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
 
   private async takeBack(clientId: string, now: Micros): Promise<void> {
     await this.eachGiven(now, clientId, (run) => {
-      const isStillGone = !this.isConnected(clientId) && this.tables().read(run.id)?.given_to === clientId;
+      const isStillGone = !this.subscribers.isConnected(clientId) && this.tables().read(run.id)?.given_to === clientId;
       if (isStillGone) this.giveBack({ ...run, is_again: true });
     });
     if (!this.tables().hasGiven(clientId)) this.tables().setPresent(clientId);
@@ -250,75 +231,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
 
   /** Sends waiting runs to task workers that wait, as long as there are both. */
   private async deliver(): Promise<void> {
-    if (this.isDelivering) return;
-    this.isDelivering = true;
-    try {
-      for (let pairs = this.pair(); pairs.length > 0; pairs = this.pair()) {
-        const found = await this.readOut(pairs).catch((error: unknown) => this.putOff(pairs, error));
-        if (!found) break;
-        for (const delivery of pairs) this.send(delivery, found.get(delivery.run.id));
-      }
-    } finally {
-      this.isDelivering = false;
-    }
-    await this.armNext();
-  }
-
-  /** Runs for those who have none, who has waited longest first. */
-  private pair(): Delivery[] {
-    const now = this.clock();
-    const idle = [...this.subscribers].filter(([, { run }]) => run === null);
-    const pairs: Delivery[] = [];
-    for (const [socket, subscriber] of idle.toSorted(([, a], [, b]) => a.since - b.since)) {
-      if (pairs.length === READ_AT_ONCE) break;
-      const run = this.queue.take(subscriber.keys, now);
-      if (!run) continue;
-      subscriber.run = run.id;
-      pairs.push({ socket, subscriber, run });
-    }
-    return pairs;
-  }
-
-  /** Reads runs that are about to be sent. One that cannot be read is kept as a dead letter, and leaves the queue. */
-  private async readOut(pairs: readonly Delivery[]): Promise<Map<string, Found>> {
-    const tools = this.tools();
-    const found = new Map<string, Found>();
-    const ids = pairs.map(({ run }) => run.id);
-    for (const [id, read] of await readRuns(tools, ids)) {
-      if ("text" in read) found.set(id, read);
-      else
-        await keepDeadLetter(tools, { queue: "task-queue", key: id, reason: read.wrong, message: { task_run_id: id } });
-    }
-    return found;
-  }
-
-  /** D1 could not be read: the runs keep their places. */
-  private async putOff(pairs: readonly Delivery[], error: unknown): Promise<null> {
-    console.error("background tasks could not be read and wait", error);
-    for (const { subscriber, run } of pairs) {
-      subscriber.run = null;
-      this.queue.add(run, this.clock());
-    }
-    await this.setTimerBy("deliver", this.clock() + RETRY_AFTER);
-    return null;
-  }
-
-  private send({ socket, subscriber, run }: Delivery, found: Found | undefined): void {
-    subscriber.run = null;
-    const kept = this.tables().read(run.id);
-    if (!kept || kept.given_to !== null) return;
-    const isOther = kept.state_id !== run.state_id;
-    if (isOther || this.subscribers.get(socket) !== subscriber) return this.queue.add(kept, this.clock());
-    if (!found || !isToBeRun(kept, found)) return this.tables().remove(run.id);
-    const since = this.clock();
-    try {
-      socket.send(found.text);
-    } catch {
-      // The socket is closing, and its end is told apart from this.
-      return this.queue.add(kept, since);
-    }
-    Object.assign(subscriber, { run: run.id, since });
-    keepState(socket, { ...stateOf(socket), run: run.id, since });
+    if (await this.delivery.deliver()) await this.armNext();
   }
 
   /** Sees to it that what comes due is sent then, and that what was left in D1 is read when there is room. */
@@ -330,7 +243,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now() * 1000);
   }
 
-  /** Looks through D1 when somebody subscribes, unless that was just done. */
+  /** Checks D1 when a task worker subscribes, unless that was just done. */
   private async checkSoon(): Promise<void> {
     const now = this.clock();
     if (this.checkedAt !== null && now - this.checkedAt < CHECK_EVERY / 10) return this.armCheck(this.checkedAt);
@@ -343,7 +256,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** Looks in D1 for runs the object was not told of, and for what became of those it gave away. */
+  /** Finds in D1 the runs that the object was not told of, and the status of the runs that it gave away. */
   private check(): Promise<void> {
     this.checking ??= this.checkNow().finally(() => {
       this.checking = null;
@@ -357,7 +270,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.readMissing(startedAt);
     const gone = new Set<string>();
     await this.eachGiven(startedAt, null, ({ given_to: clientId }) => {
-      if (clientId !== null && !this.isConnected(clientId)) gone.add(clientId);
+      if (clientId !== null && !this.subscribers.isConnected(clientId)) gone.add(clientId);
     });
     const known = this.tables().absent();
     for (const clientId of gone) if (!known.has(clientId)) await this.noteAbsence(clientId, this.clock());
@@ -388,25 +301,14 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (this.isBehind() !== isBehind) this.writeMeta("behind", isBehind ? "1" : "0");
   }
 
-  /** While somebody is connected, the next check is on its way. */
+  /** While a task worker is connected, the timer for the next check is set. */
   private async armCheck(from: Micros): Promise<void> {
     if (this.subscribers.size > 0) await this.setTimerBy("check", from + CHECK_EVERY);
   }
 
   workers(): ConnectedWorker[] {
     this.wake();
-    const now = this.clock();
-    const workers = new Map<string, ConnectedWorker>();
-    for (const { client_id: identifier, keys, run, since } of this.subscribers.values()) {
-      const known = workers.get(identifier);
-      const seen = run === null ? now : since;
-      workers.set(identifier, {
-        identifier,
-        task_keys: [...new Set([...(known?.task_keys ?? []), ...keys])],
-        seen: Math.max(known?.seen ?? 0, seen),
-      });
-    }
-    return [...workers.values()];
+    return this.subscribers.workers(this.clock());
   }
 
   /** Takes up what the object knew before it slept or was ended: its rows, and the sockets that are still open. */
@@ -431,9 +333,4 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
   private tables(): QueueTables {
     return (this.rows ??= new QueueTables(this.storage));
   }
-}
-
-/** Whether a run is still to be run; one that a task worker had taken up may be pending already. */
-function isToBeRun(run: QueuedRun, { stage }: Found): boolean {
-  return stage === "scheduled" || (stage === "pending" && run.is_again);
 }

@@ -41,7 +41,7 @@ export function authenticate(socket: WebSocket, message: Record<string, unknown>
   welcome(socket);
 }
 
-/** So many task keys a worker may subscribe to, and so long its id may be: the id is kept with its socket, in 16 KB. */
+/** How many task keys a worker may subscribe to, and how long its id may be: the id is kept with its socket, in 16 KB. */
 const MAX_KEYS = 10_000;
 const MAX_CLIENT_ID_CHARACTERS = 1_000;
 

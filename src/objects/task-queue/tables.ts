@@ -50,7 +50,7 @@ export class QueueTables {
     return this.sql.read<RunRow>("select * from queued_run where id = ?", id).map(runOf)[0];
   }
 
-  /** Writes a run that nobody has. */
+  /** Writes a run that was given to no task worker. */
   put(run: QueuedRun): void {
     this.sql.write(
       `insert into queued_run (id, task_key, state_id, is_retry, due, at, is_again) values (?, ?, ?, ?, ?, ?, ?)

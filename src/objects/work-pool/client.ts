@@ -63,7 +63,7 @@ export function takePoolSlot(
 
 /**
  * Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. If it cannot be
- * told, it finds out by itself a little later; the change stands all the same.
+ * told, it finds out by itself a little later; the change is committed all the same.
  */
 export async function poolChanged(tools: Tools, poolName: string): Promise<void> {
   try {

@@ -26,7 +26,7 @@ export class Lateness {
     this.host = host;
   }
 
-  /** Marks the runs that are late by now. Callers may tell of runs meanwhile, so this waits for nobody. */
+  /** Marks the runs that are late by now. It takes no turn, so callers may tell of runs meanwhile. */
   async mark(state: PoolState): Promise<void> {
     const { enabled, after_seconds } = this.host.settings().late_runs;
     if (!enabled) return;

@@ -133,7 +133,7 @@ export class RunLedger {
       .slice(0, most);
   }
 
-  /** Prefect: what one who polls a queue by its id is offered; the pool's pause and limit do not count there. */
+  /** Prefect: what a client that polls a queue by its id is offered; the pool's pause and limit do not count there. */
   offerOfQueue(queue: LedgerQueue, ask: Ask): Offer[] {
     if (queue.is_paused) return [];
     return this.dueIn(queue.id, ask, Math.min(ask.limit, free(queue.concurrency_limit, this.holding(queue.id))));

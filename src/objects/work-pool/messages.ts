@@ -3,7 +3,7 @@ import type { Micros } from "#lib/clock";
 import { method } from "#objects/call";
 import type { StateType } from "#wire/state";
 
-/** A run of a work pool after a commit. Runs without a pool are nobody's business here. */
+/** A run of a work pool after a commit. Runs without a pool have no such object. */
 export interface LiveRun {
   id: string;
   work_pool_id: string;

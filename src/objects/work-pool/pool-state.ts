@@ -245,7 +245,7 @@ export class PoolState {
     return this.pool !== null && this.pool.type !== "prefect-agent";
   }
 
-  /** When the next status changes if nobody polls and no heartbeat comes, or null. */
+  /** When the next status changes if no poll and no heartbeat comes, or null. */
   nextChange(): Micros | null {
     const queues = [...this.queues.values()]
       .filter(({ status }) => status === "READY")

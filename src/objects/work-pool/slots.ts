@@ -5,7 +5,7 @@ import { DOUBTED, RESERVED } from "#objects/work-pool/pool-runs";
 import type { PoolQueue, PoolState } from "#objects/work-pool/pool-state";
 import type { Reconciler } from "#objects/work-pool/reconciler";
 
-/** After a caller told of runs, D1 is checked so much later for what nobody told. */
+/** How long after a notice of runs D1 is checked for notices that were lost. */
 const CHECK_AFTER: Micros = 5_000_000;
 
 /** What the slots need of their object. */

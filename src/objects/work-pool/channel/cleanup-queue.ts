@@ -1,6 +1,6 @@
 /**
  * Messages by which workers are told to tear down what a run has left behind. Each is delivered under a reservation that
- * one worker holds for a while; who has the reservation's token may renew, release or acknowledge it. A message is there until
+ * one worker has for a while; a worker that sends the reservation's token may renew, release or acknowledge it. A message is there until
  * it is acknowledged, or was delivered too often. Nothing here waits.
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
@@ -22,7 +22,7 @@ const SECOND: Micros = 1_000_000;
 export const LEASE: Micros = 30 * SECOND;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_MAX_DELIVERY_ATTEMPTS. */
 export const MAX_DELIVERIES = 3;
-/** So long it is remembered that a message was dealt with, so that it is not taken for new. */
+/** How long it is remembered that a message was dealt with, so that it is not taken for new. */
 const REMEMBERED: Micros = 7 * 86_400 * SECOND;
 
 /** A message on its way to a worker. */
