@@ -8,7 +8,7 @@ import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { type Call, CALL_PATH, CALL_VERSION, type Contract, fromVersionBefore, type Identity } from "#objects/call";
-import type { Sql } from "#objects/sql";
+import type { Sql, SqlRow } from "#objects/sql";
 import { makeTools, type Tools } from "#tools";
 
 /** itty-durable's class with the types it leaves open. */
@@ -35,8 +35,14 @@ export abstract class SluiceObject extends Durable {
   readonly sql: SqlStorage;
   /** The object's SQL for its components. */
   readonly storage: Sql = {
-    read: (statement, ...params) => this.read(statement, ...params),
-    write: (statement, ...params) => this.write(statement, ...params),
+    read: <Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]) =>
+      this.sql.exec<Row>(statement, ...params).toArray(),
+    write: (statement, ...params) => {
+      const cursor = this.sql.exec(statement, ...params);
+      const rows = cursor.toArray();
+      spend(totalCost, { object_rows_written: cursor.rowsWritten });
+      return rows;
+    },
   };
   clock: Clock = systemClock();
   private opened = false;
@@ -123,26 +129,15 @@ export abstract class SluiceObject extends Durable {
 
   /** A fact about the object itself that is kept, or null. */
   readMeta(key: string): string | null {
-    return this.read<{ value: string }>("select value from sluice_meta where key = ?", key)[0]?.value ?? null;
+    return this.storage.read<{ value: string }>("select value from sluice_meta where key = ?", key)[0]?.value ?? null;
   }
 
   writeMeta(key: string, value: string): void {
-    this.write(
+    this.storage.write(
       "insert into sluice_meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value",
       key,
       value,
     );
-  }
-
-  private read<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[] {
-    return this.sql.exec<Row>(statement, ...params).toArray();
-  }
-
-  private write(statement: string, ...params: SqlStorageValue[]): Record<string, SqlStorageValue>[] {
-    const cursor = this.sql.exec(statement, ...params);
-    const rows = cursor.toArray();
-    spend(totalCost, { object_rows_written: cursor.rowsWritten });
-    return rows;
   }
 
   /** Empties the object's storage, as after the object's pool was deleted. */
@@ -159,7 +154,7 @@ export abstract class SluiceObject extends Durable {
     const atMs = Math.ceil(at / 1000);
     if (this.timeOf(name) === atMs) return;
     this.keepIdentity();
-    this.write(
+    this.storage.write(
       "insert into sluice_timer (name, at) values (?, ?) on conflict (name) do update set at = excluded.at",
       name,
       atMs,
@@ -178,11 +173,11 @@ export abstract class SluiceObject extends Durable {
   /** When a timer is due, in milliseconds since 1970, or null. */
   private timeOf(name: string): number | null {
     if (this.running === name) return null;
-    return this.read<{ at: number }>("select at from sluice_timer where name = ?", name)[0]?.at ?? null;
+    return this.storage.read<{ at: number }>("select at from sluice_timer where name = ?", name)[0]?.at ?? null;
   }
 
   private async arm(): Promise<void> {
-    const [first] = this.read<{ at: number | null }>("select min(at) as at from sluice_timer");
+    const [first] = this.storage.read<{ at: number | null }>("select min(at) as at from sluice_timer");
     if (first?.at === null || first?.at === undefined) return;
     const armed = await this.state.storage.getAlarm();
     // A timer may have any time that a client asked for; an alarm only a time that the platform takes.
@@ -197,7 +192,7 @@ export abstract class SluiceObject extends Durable {
   async alarm(): Promise<void> {
     this.open();
     const nowMs = Date.now();
-    const due = this.read<{ name: string }>("select name from sluice_timer where at <= ? order by at", nowMs);
+    const due = this.storage.read<{ name: string }>("select name from sluice_timer where at <= ? order by at", nowMs);
     this.isInAlarm = true;
     try {
       for (const { name } of due) await this.run(name, nowMs * 1000);
@@ -215,7 +210,7 @@ export abstract class SluiceObject extends Durable {
       console.error(`timer ${name} failed`, error);
       await this.setTimerBy(name, now + TIMER_RETRY);
     }
-    if (this.running === name) this.write("delete from sluice_timer where name = ?", name);
+    if (this.running === name) this.storage.write("delete from sluice_timer where name = ?", name);
     this.running = null;
   }
 }
