@@ -1,4 +1,4 @@
-/** What goes to and from the object of a workspace's concurrency limits. Versioned by the call that carries it. */
+/** The contract of the `ConcurrencyLimits` object, and the types in it. */
 import type { Micros } from "#lib/clock";
 import { method } from "#objects/call";
 

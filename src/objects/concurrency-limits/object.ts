@@ -1,4 +1,4 @@
-/** The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. Their definitions are D1's. */
+/** The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. The definitions of the limits are in D1. */
 import type { Micros } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
@@ -22,11 +22,11 @@ import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables"
 const SECOND: Micros = 1_000_000;
 /** How often the object checks whether the runs of lasting leases are over. */
 const CHECK_EVERY = 300 * SECOND;
-/** A lease is taken before the state that wants it is committed: younger ones are left alone. */
+/** A lease is taken before the state that needs it is committed, so the check passes over younger leases. */
 const SETTLED_AFTER = 60 * SECOND;
-/** A task run that took a slot and was not reported in so long never will be, or was deleted. */
+/** A task run that took a slot and is not in D1 after so long will never be reported, or was deleted. */
 const REPORTED_WITHIN = 86_400 * SECOND;
-/** D1 is read again if something was changed meanwhile, but not for ever. */
+/** How often D1 is read where definitions are changed meanwhile. */
 const READ_TRIES = 3;
 /** How many leases of a limit are named. */
 const MOST_SHOWN = 50;
@@ -75,7 +75,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     if (this.ledger().read(id, this.clock())?.created === created) this.release(id);
   }
 
-  /** A lease was taken or renewed: both timers are set for it, unless they are. */
+  /** Sets both timers for a lease that was taken or renewed, unless they are set. */
   private async armFor(seconds: number | null): Promise<void> {
     await this.armExpiry();
     if (seconds !== null && seconds * SECOND <= CHECK_EVERY) return;
@@ -99,7 +99,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
 
   async acquire(ask: AcquireAsk): Promise<AcquireAnswer> {
     const limits = await this.find(ask);
-    // From here to the taking nothing waits.
+    // No await from here until the slots are taken.
     const now = this.clock();
     if (ask.lease && this.ledger().read(ask.lease.id, now)) return this.heldAlready(ask);
     const active = limits.filter((limit) => limit.active);

@@ -27,8 +27,8 @@ export async function readLimits(tools: Tools, wanted: LimitsToRead): Promise<Li
 }
 
 /**
- * Of these holders those whose runs are over: in a terminal state, or deleted. A task run that D1 does not know
- * may only not have been reported yet, unless it is among the old ones.
+ * The holders whose runs are over: in a terminal state, or deleted. A task run that is not in D1 may not have been
+ * reported yet; it is over only where its holder is among the `old` ones.
  */
 export async function readEnded(tools: Tools, holders: readonly Holder[], old: ReadonlySet<Holder>): Promise<Holder[]> {
   const idsOf = (type: Holder["type"]) =>

@@ -51,7 +51,7 @@ interface ListenersHost {
   greetings: Greetings;
   database: () => Database;
   workspace: () => string;
-  /** Ends the object and all its sockets, after what waits was written. */
+  /** Ends the object and all its sockets, after the events that wait are written. */
   letGo: (why: string) => void;
 }
 
@@ -61,7 +61,7 @@ const { keep, stateOf } = attachments<SocketState>();
 interface Progress {
   /** What is stored and still to be shown. */
   passes: Pass[];
-  /** From when on it is shown what is written as it comes. */
+  /** Since when it is shown events as they are written. */
   liveSince: Micros;
   isLive: boolean;
   /** When the newest event that it was shown occurred. */
@@ -76,11 +76,11 @@ const BACKFILL_PAGE = 250;
 const BACKFILL_CHARACTERS = 1_000_000;
 /** How many listeners are shown stored events at the same time; the others wait. */
 const BACKFILLS_AT_ONCE = 2;
-/** What may be kept with a socket has 16 KB. */
+/** How large a filter may be: it is kept with its socket, in 16 KB. */
 const MAX_FILTER_CHARACTERS = 4_000;
 /** How many sockets one object keeps; the runtime keeps at most 32,768. */
 const MAX_SOCKETS = 20_000;
-/** After so many bytes more it is written down how much a listener was sent. */
+/** In steps of how many bytes it is kept how much a listener was sent. */
 const SENT_STEP = 250_000;
 const PROTOCOL_ERROR = 1002;
 /** Try again later: the stock client connects anew. */

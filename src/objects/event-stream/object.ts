@@ -34,7 +34,7 @@ const WRITTEN_EVERY = 350;
 /** How long after a write of reports a reader is told to read the database again: it may have read before the write. */
 const JUST_NOW: Micros = 2_000_000;
 
-/** More is not read of one message: as much as of a request's body. */
+/** How large a message may be: as large as the body of a request. */
 const MAX_MESSAGE_CHARACTERS = 8_388_608;
 
 export class EventStream extends SocketObject {
@@ -66,7 +66,7 @@ export class EventStream extends SocketObject {
     if (request.headers.has(SOCKET_HEADERS.channel)) return super.fetch(request);
     this.open();
     if (request.url === SETTLE_URL) return this.settleReports((await request.json()) as SettleCall);
-    // Sent by our own code; its version says what it looks like.
+    // Sent by our own code; the version names its format.
     const text = await request.text();
     const call = (request.url === LOGS_URL ? JSON.parse(text) : parseJson(text, STORED_JSON_DEPTH)) as StreamCall;
     if (call.v !== 1)
@@ -123,8 +123,8 @@ export class EventStream extends SocketObject {
   }
 
   /**
-   * What is no event is passed over alone: if the socket were closed, the client would send it again with all that is not
-   * confirmed, and be closed again, until it gives up and loses the rest.
+   * A message that is no event is passed over. If the socket were closed, the client would send that message again with all
+   * that is not confirmed, and be closed again, until it gives up and loses the rest.
    */
   private takeEvent(socket: WebSocket, message: string | ArrayBuffer): void {
     const parsed = parseEvent(message);
@@ -162,7 +162,7 @@ export class EventStream extends SocketObject {
     await keepDeadLetter(keeper, { queue: "events", key: event.id, reason: reasonOf(error), message: event });
   }
 
-  /** What does not reach the queue is found by the sweep. */
+  /** The sweep finds segments that do not reach the queue. */
   private async queue(workspace: string, keys: ReturnType<typeof keyOf>[]): Promise<void> {
     const messages = segmentMessages(workspace, keys);
     if (messages.length === 0) return;
@@ -198,7 +198,7 @@ export class EventStream extends SocketObject {
     }));
   }
 
-  /** Clients connect anew, and send again what was not confirmed. */
+  /** Ends the object and its sockets, after a write. Clients connect again, and send again what was not confirmed. */
   private letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;

@@ -34,7 +34,7 @@ const PAGE = 1000;
 /** How far ahead a timer is set at most. */
 const FARTHEST = 86_400 * SECOND;
 
-/** What a subscription to 10,000 keys may have. */
+/** How large a message may be: a subscription to 10,000 keys has as much. */
 const MAX_MESSAGE_CHARACTERS = 1_000_000;
 
 export class TaskQueue extends SocketObject implements Implementation<typeof TASK_QUEUE> {
@@ -112,17 +112,17 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (!kept && this.queue.size >= this.room) return this.leaveInD1(note.at);
     const run: QueuedRun = { ...note, is_again: false };
     this.tables().put(run);
-    // A worker that is being sent the run will find the new state.
+    // The worker that is sent the run now finds the new state.
     if (!this.subscribers.isSent(note.id)) this.queue.add(run, this.clock());
   }
 
-  /** The next check reads from there on. */
+  /** Leaves a run in D1 for want of room: the next check reads from its time on. */
   private leaveInD1(from: Micros): void {
     if (this.provedUntil() >= from) this.writeMeta("proved", String(from - 1));
     this.writeBehind(true);
   }
 
-  /** Until when all scheduled runs of D1 are known here. */
+  /** The time until which the object knows all scheduled runs of D1. */
   private provedUntil(): Micros {
     return Math.min(Number(this.readMeta("proved") ?? 0), this.clock());
   }
@@ -212,7 +212,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (!this.tables().hasGiven(clientId)) this.tables().setPresent(clientId);
   }
 
-  /** Forgets the runs that were given away and have begun or are gone, and shows the others, page by page. */
+  /** Forgets the runs that were given away and have begun or are deleted, and calls `see` with each other one, page by page. */
   private async eachGiven(until: Micros, clientId: string | null, see: (run: KeptRun) => void): Promise<void> {
     for (let after = "", isMore = true; isMore;) {
       const page = this.tables().given(until, after, PAGE, clientId);
@@ -234,11 +234,11 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (await this.delivery.deliver()) await this.armNext();
   }
 
-  /** Sees to it that what comes due is sent then, and that what was left in D1 is read when there is room. */
+  /** Sets the timers for the next run that comes due, and for a read of the runs that were left in D1 once there is room. */
   private async armNext(): Promise<void> {
     if (this.subscribers.size === 0) return;
     const due = this.queue.nextDue();
-    // An alarm takes no time of any distance; one that comes early is set anew.
+    // An alarm cannot be set to any time in the future; one that rings early is set again.
     if (due !== null) await this.setTimerBy("deliver", Math.min(due, this.clock() + FARTHEST) + 1000);
     if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now() * 1000);
   }
@@ -285,7 +285,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
       for (const run of runs) this.take(run);
       place = next;
     }
-    // A run may say of itself that it was scheduled in the far future.
+    // A client may have scheduled a run with a time in the far future.
     const settled = startedAt - SETTLED_AFTER;
     const proved = place === null ? settled : Math.min(place.at - 1, settled);
     // Meanwhile a run may have been left in D1 for want of room.
@@ -311,7 +311,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     return this.subscribers.workers(this.clock());
   }
 
-  /** Takes up what the object knew before it slept or was ended: its rows, and the sockets that are still open. */
+  /** Takes up what the object knew before it slept or was evicted: its rows, and the sockets that are still open. */
   private wake(): void {
     if (this.rows) return;
     const rows = this.tables();

@@ -14,11 +14,11 @@ export interface SocketState {
   client_id: string;
   /** The run that was sent and is not confirmed yet. */
   run: string | null;
-  /** When that was sent, or the last one was confirmed. */
+  /** When that run was sent, or the last run was confirmed. */
   since: Micros;
 }
 
-/** Prefect: `scheduled_task_subscription`, what is not to the protocol. */
+/** Prefect: `scheduled_task_subscription` closes so a socket that violates the protocol. */
 const PROTOCOL_VIOLATION = 4001;
 
 export const { keep: keepState, stateOf } = attachments<SocketState>();
@@ -45,7 +45,7 @@ export function authenticate(socket: WebSocket, message: Record<string, unknown>
 const MAX_KEYS = 10_000;
 const MAX_CLIENT_ID_CHARACTERS = 1_000;
 
-/** What a subscription asks for; where it is none, why. */
+/** What a subscription asks for, or what is wrong with it. */
 export function readSubscription(
   message: Record<string, unknown>,
 ): { keys: string[]; client_id: string } | { wrong: string } {
@@ -59,7 +59,7 @@ export function readSubscription(
   return { keys: [...new Set<string>(keys)], client_id };
 }
 
-/** Closes a socket that is not to the protocol. */
+/** Closes a socket that violates the protocol. */
 export function refuse(socket: WebSocket, wrong: string): void {
   closeQuietly(socket, PROTOCOL_VIOLATION, `Protocol violation: ${wrong}`);
 }

@@ -27,7 +27,7 @@ interface RunRow extends SqlRow {
   given_to: string | null;
 }
 
-/** What a task worker wants to be given. */
+/** The tasks of which a task worker wants runs. */
 export interface Subscription {
   id: number;
   client_id: string;
@@ -74,7 +74,7 @@ export class QueueTables {
     this.sql.write("delete from queued_run where id = ?", id);
   }
 
-  /** Forgets those of these runs that are still given away. */
+  /** Forgets the runs among these that are still given away. */
   removeGiven(ids: readonly string[]): void {
     if (ids.length === 0) return;
     this.sql.write(

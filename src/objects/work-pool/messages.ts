@@ -1,4 +1,4 @@
-/** What goes to and from a pool's object. Versioned by the call that carries it. */
+/** The contract of the `WorkPool` object, and the types in it. */
 import type { Micros } from "#lib/clock";
 import { method } from "#objects/call";
 import type { StateType } from "#wire/state";
@@ -21,7 +21,7 @@ export interface Offer {
   due: Micros;
 }
 
-/** A worker as the pool's object keeps it. */
+/** A worker as the object keeps it. */
 export interface Worker {
   id: string;
   name: string;
@@ -45,7 +45,7 @@ export interface QueuePollAsk {
   queue_id: string;
   before: Micros | null;
   limit: number;
-  /** Prefect: the UI looks without being taken for a worker. */
+  /** Prefect: a poll of the UI does not count as one of a worker. */
   is_look: boolean;
 }
 
@@ -76,24 +76,24 @@ export interface SlotsInUse {
 /** The place of a scheduled run in its pool. */
 export interface PlaceInQueue {
   status: Liveness;
-  /** Some of them, the last that was heard of first; the type is known of those on a channel. */
+  /** Some of the workers, by their last heartbeat, the newest first. The type is known of workers on a channel. */
   workers: { name: string; type: string | null; last_heartbeat: Micros; is_online: boolean }[];
   queue: { status: Liveness; last_polled: Micros | null };
   pool_slots: SlotsInUse;
   queue_slots: SlotsInUse;
-  /** How many runs that are due come before it. */
+  /** How many due runs are offered before it. */
   before: { in_queue: number; in_others: number };
 }
 
 /** What a worker can be told to clean up. */
 export type CleanupKind = "cancelling_timeout_teardown.v1" | "pending_claim_teardown.v1";
 
-/** Something that a worker of the pool is to clean up; the same key or id again is the same message. */
+/** What a worker of the pool has to clean up. A message with the same key or id is the same message. */
 export interface CleanupMessage {
   message_id: string;
   idempotency_key: string;
   kind: CleanupKind;
-  /** Workers of this queue are asked first. */
+  /** Workers of this queue are given the message first. */
   work_queue_id: string | null;
   target: Record<string, unknown>;
   data: Record<string, unknown>;

@@ -1,4 +1,4 @@
-/** How a pool's object builds and checks itself from D1, and tells D1 of statuses that changed. */
+/** What a pool's object reads from D1, and how it tells D1 of status changes. */
 import { writeEvents } from "#events/emit";
 import type { Event } from "#events/event";
 import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
@@ -101,7 +101,7 @@ async function readDeployments(
 function poolEvents({ pool }: PoolConfig, change: StatusChange | null): Event[] {
   if (!change || pool.is_paused === 1) return [];
   const { last_status_event_id: id, last_transitioned_status_at: occurred } = pool;
-  // Done again after a crash, the event must not follow itself.
+  // Where the report is repeated after a crash, the event must not follow itself.
   const before = id === null || occurred === null || id === change.event_id ? null : { id, occurred };
   return [
     workPoolStatusEvent({ ...pool, status: change.status }, { id: change.event_id, occurred: change.at }, before),

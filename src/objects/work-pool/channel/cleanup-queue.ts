@@ -1,7 +1,7 @@
 /**
- * Messages by which workers are told to tear down what a run has left behind. Each is delivered under a reservation that
- * one worker has for a while; a worker that sends the reservation's token may renew, release or acknowledge it. A message is there until
- * it is acknowledged, or was delivered too often. Nothing here waits.
+ * Messages that tell workers to tear down what a run has left behind. A message is delivered under a reservation, which one
+ * worker has for a while; a worker that sends the token of the reservation may renew, release or acknowledge it. A message
+ * is there until it is acknowledged, or was delivered too often. Nothing here waits.
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import type { Micros } from "#lib/clock";
@@ -9,8 +9,8 @@ import type { Sql } from "#objects/sql";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
 /**
- * The queue's table. `token`, `holder` and `lease_expires_at` are there while a message is reserved. What is at an end is not
- * looked at with each heartbeat, hence the index.
+ * The queue's table. `token`, `holder` and `lease_expires_at` are there while a message is reserved. The index is for each
+ * heartbeat, which looks only for messages that have not ended.
  */
 export const CLEANUP_TABLES = `create table cleanup (place integer primary key autoincrement, message_id text not null unique,
      idempotency_key text not null unique, kind text not null, work_queue_id text, target text not null, data text not null,
@@ -32,7 +32,7 @@ export interface Reservation extends Omit<CleanupMessage, "idempotency_key"> {
   delivery_count: number;
 }
 
-/** Who may be given what. */
+/** Which worker may be given which messages. */
 export interface Wish {
   /** The worker, over all its connections. */
   holder: string;
@@ -57,7 +57,7 @@ export interface CleanupQueueHost extends Sql {
   newToken(): string;
 }
 
-/** A message as it is stored; it is at an end when it was acknowledged or delivered too often. */
+/** A message as it is stored. It has ended when it was acknowledged or delivered too often. */
 interface Row {
   message_id: string;
   kind: CleanupKind;
@@ -123,7 +123,7 @@ export class CleanupQueue {
     };
   }
 
-  /** Does what a worker asks for with its token. A lease that is over is none, whether or not the timer has come. */
+  /** Does what a worker asks for with its token. A lease that is over does not count, whether or not the timer has come. */
   operate(operation: Operation, messageId: string, token: string, now: Micros): Outcome {
     const [row] = this.host.read(
       "select * from cleanup where message_id = ? and ended is null",
