@@ -1,13 +1,15 @@
 /**
- * What every Durable Object of ours is built on: itty-durable's class, with SQL rows, timers behind the one alarm, calls
- * that carry a version, and hibernating WebSockets.
+ * The base of every Durable Object of ours: itty-durable's class, with tables, typed calls, the object's identity, and timers
+ * behind the one alarm.
  */
 import { createDurable } from "itty-durable";
 import type { Env } from "#env";
+import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
+import { type Call, CALL_PATH, CALL_VERSION, type Contract, fromVersionBefore, type Identity } from "#objects/call";
+import type { Sql, SqlRow } from "#objects/sql";
 import { makeTools, type Tools } from "#tools";
-import { type Call, CALL_PATH, CALL_VERSION } from "#objects/call";
 
 /** itty-durable's class with the types it leaves open. */
 const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unknown as new (
@@ -18,15 +20,34 @@ const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unkn
   fetch(request: Request): Promise<Response>;
 };
 
+/** A timer that failed is set again after as much. */
+export const TIMER_RETRY: Micros = 5_000_000;
+/** The platform takes no alarm after 2189. An alarm that rings before its timer is due is armed again. */
+const LATEST_ALARM_MS = Date.UTC(2180);
+
 /**
- * Base of the objects. Subclasses give their tables (`migrations`, applied once each, in order), the methods that may be
- * called from outside (`methods`) and what a timer does (`onTimer`).
+ * Base of the objects. A subclass gives its tables (`migrations`), the contract of the methods that callers may name
+ * (`contract`; the subclass has a method of each name), and what a timer does (`onTimer`).
  */
 export abstract class SluiceObject extends Durable {
   // itty-durable hands out a Proxy, under which #private fields throw; these are private by agreement.
   readonly bindings: Env;
   readonly sql: SqlStorage;
+  /** The object's SQL for its components. */
+  readonly storage: Sql = {
+    read: <Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]) =>
+      this.sql.exec<Row>(statement, ...params).toArray(),
+    write: (statement, ...params) => {
+      const cursor = this.sql.exec(statement, ...params);
+      const rows = cursor.toArray();
+      spend(totalCost, { object_rows_written: cursor.rowsWritten });
+      return rows;
+    },
+  };
+  clock: Clock = systemClock();
   private opened = false;
+  private ownIdentity: Identity | null = null;
+  private isIdentityKept = false;
   /** The timer whose work is being done, until it is set anew. Its row stays: if the object dies meanwhile, it comes again. */
   private running: string | null = null;
   private isInAlarm = false;
@@ -41,7 +62,7 @@ export abstract class SluiceObject extends Durable {
   /** SQL of the object's tables, one entry a version; entries are never changed once they have shipped. */
   abstract migrations(): readonly string[];
   /** The methods that callers may name. */
-  abstract methods(): Record<string, (...args: never[]) => unknown>;
+  abstract contract(): Contract;
   /** Does what the timer of this name is for; comes at least once. */
   abstract onTimer(name: string): Promise<void> | void;
 
@@ -50,22 +71,20 @@ export abstract class SluiceObject extends Durable {
     return {};
   }
 
-  /** Answers a call. It comes as a request's body; by `proxyDurable(...).call(json)` it came before. */
-  async call(json: string): Promise<{ result: unknown }> {
-    const { v, method, args } = parseJson(json, STORED_JSON_DEPTH) as Call;
-    if (v !== CALL_VERSION && v !== CALL_VERSION - 1) throw new Error(`call version ${v} is not understood`);
-    const methods = this.methods();
-    const found = Object.hasOwn(methods, method) ? methods[method] : undefined;
-    if (!found) throw new Error(`no method ${method}`);
-    this.open();
-    return { result: (await (found as (...values: unknown[]) => unknown).apply(this, args)) ?? null };
-  }
-
   private async answer(request: Request): Promise<Response> {
-    return Response.json(await this.call(await request.text()));
+    const sent = parseJson(await request.text(), STORED_JSON_DEPTH) as Call;
+    if (sent.v !== CALL_VERSION && sent.v !== CALL_VERSION - 1)
+      throw new Error(`call version ${sent.v} is not understood`);
+    const { object, method, args } = sent.v === CALL_VERSION ? sent : fromVersionBefore(sent);
+    if (!Object.hasOwn(this.contract(), method)) throw new Error(`no method ${method}`);
+    this.open();
+    if (object) this.identify(object);
+    // A subclass has a method for each name of its contract.
+    const methods = this as unknown as Record<string, (...values: unknown[]) => unknown>;
+    return Response.json({ result: (await methods[method]?.(...args)) ?? null });
   }
 
-  /** Applies the tables' versions that this object has not seen. */
+  /** Applies the versions of the tables that this object has not seen. */
   open(): void {
     if (this.opened) return;
     this.sql.exec("create table if not exists sluice_meta (key text primary key, value text not null) without rowid");
@@ -77,46 +96,65 @@ export abstract class SluiceObject extends Durable {
     this.opened = true;
   }
 
-  /** The tools of the object's own work. */
-  toolsOf(workspace: string): Tools {
-    return makeTools(this.bindings, workspace, (work) => this.state.waitUntil(work));
+  /** Which object this is, as a call or an upgrade has told it. Nothing is written. */
+  identify(identity: Identity): void {
+    this.ownIdentity = identity;
   }
 
-  /** A kept word about the object itself. */
+  /** Which object this is. Throws where nobody has told it. */
+  identity(): Identity {
+    this.ownIdentity ??= this.readIdentity();
+    if (!this.ownIdentity) throw new Error("the object does not know its workspace");
+    return this.ownIdentity;
+  }
+
+  private readIdentity(): Identity | null {
+    const workspace = this.readMeta("workspace");
+    return workspace === null ? null : { workspace, name: this.readMeta("name") };
+  }
+
+  /** Writes down which object this is. An object that will act without being called must know it: on a timer, for a socket. */
+  keepIdentity(): void {
+    if (this.isIdentityKept || !this.ownIdentity) return;
+    const { workspace, name } = this.ownIdentity;
+    if (this.readMeta("workspace") !== workspace) this.writeMeta("workspace", workspace);
+    if (name !== null && this.readMeta("name") !== name) this.writeMeta("name", name);
+    this.isIdentityKept = true;
+  }
+
+  /** The tools of the object's own work. Throws where nobody has told the object which one it is. */
+  tools(): Tools {
+    return makeTools(this.bindings, this.identity().workspace, (work) => this.state.waitUntil(work));
+  }
+
+  /** A fact about the object itself that is kept, or null. */
   readMeta(key: string): string | null {
-    return (
-      this.sql.exec<{ value: string }>("select value from sluice_meta where key = ?", key).toArray()[0]?.value ?? null
-    );
+    return this.storage.read<{ value: string }>("select value from sluice_meta where key = ?", key)[0]?.value ?? null;
   }
 
   writeMeta(key: string, value: string): void {
-    this.write(
+    this.storage.write(
       "insert into sluice_meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value",
       key,
       value,
     );
   }
 
-  /** Runs a writing statement and counts its rows. */
-  write(statement: string, ...params: SqlStorageValue[]): Record<string, SqlStorageValue>[] {
-    const cursor = this.sql.exec(statement, ...params);
-    const rows = cursor.toArray();
-    spend(totalCost, { object_rows_written: cursor.rowsWritten });
-    return rows;
-  }
-
-  /** Forgets everything, as after the thing it stands for was deleted. */
+  /** Empties the object's storage, as after the object's pool was deleted. */
   async forget(): Promise<void> {
     await this.state.storage.deleteAlarm();
     await this.state.storage.deleteAll();
     this.opened = false;
+    this.isIdentityKept = false;
     this.open();
   }
 
-  /** Sets a timer to a time in milliseconds since 1970, or moves it there. The earliest timer is the object's alarm. */
-  async setTimer(name: string, atMs: number): Promise<void> {
+  /** Sets a timer to a time, or moves it there. The earliest timer is the object's alarm. */
+  async setTimer(name: string, at: Micros): Promise<void> {
+    const atMs = Math.ceil(at / 1000);
     if (this.timeOf(name) === atMs) return;
-    this.write(
+    this.keepIdentity();
+    this.storage.write(
       "insert into sluice_timer (name, at) values (?, ?) on conflict (name) do update set at = excluded.at",
       name,
       atMs,
@@ -126,22 +164,23 @@ export abstract class SluiceObject extends Durable {
   }
 
   /** Sets a timer unless one of that name is due earlier. */
-  async setTimerBy(name: string, atMs: number): Promise<void> {
-    const present = this.timeOf(name);
-    if (present !== null && present <= atMs) return;
-    await this.setTimer(name, atMs);
+  async setTimerBy(name: string, at: Micros): Promise<void> {
+    const presentMs = this.timeOf(name);
+    if (presentMs !== null && presentMs <= Math.ceil(at / 1000)) return;
+    await this.setTimer(name, at);
   }
 
+  /** When a timer is due, in milliseconds since 1970, or null. */
   private timeOf(name: string): number | null {
     if (this.running === name) return null;
-    return this.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray()[0]?.at ?? null;
+    return this.storage.read<{ at: number }>("select at from sluice_timer where name = ?", name)[0]?.at ?? null;
   }
 
   private async arm(): Promise<void> {
-    const [first] = this.sql.exec<{ at: number | null }>("select min(at) as at from sluice_timer").toArray();
+    const [first] = this.storage.read<{ at: number | null }>("select min(at) as at from sluice_timer");
     if (first?.at === null || first?.at === undefined) return;
     const armed = await this.state.storage.getAlarm();
-    // A timer may be set to any time that somebody has asked for; alarms only to those that the platform takes.
+    // A timer may have any time that a client asked for; an alarm only a time that the platform takes.
     const at = Math.min(Math.max(first.at, 0), LATEST_ALARM_MS);
     if (armed === null || armed > at) await this.state.storage.setAlarm(at);
   }
@@ -152,32 +191,26 @@ export abstract class SluiceObject extends Durable {
    */
   async alarm(): Promise<void> {
     this.open();
-    const now = Date.now();
-    const due = this.sql
-      .exec<{ name: string }>("select name from sluice_timer where at <= ? order by at", now)
-      .toArray();
+    const nowMs = Date.now();
+    const due = this.storage.read<{ name: string }>("select name from sluice_timer where at <= ? order by at", nowMs);
     this.isInAlarm = true;
     try {
-      for (const { name } of due) await this.run(name, now);
+      for (const { name } of due) await this.run(name, nowMs * 1000);
     } finally {
       this.isInAlarm = false;
     }
     await this.arm();
   }
 
-  private async run(name: string, now: number): Promise<void> {
+  private async run(name: string, now: Micros): Promise<void> {
     this.running = name;
     try {
       await this.onTimer(name);
     } catch (error) {
       console.error(`timer ${name} failed`, error);
-      await this.setTimerBy(name, now + RETRY_TIMER_MS);
+      await this.setTimerBy(name, now + TIMER_RETRY);
     }
-    if (this.running === name) this.write("delete from sluice_timer where name = ?", name);
+    if (this.running === name) this.storage.write("delete from sluice_timer where name = ?", name);
     this.running = null;
   }
 }
-
-const RETRY_TIMER_MS = 5_000;
-/** The platform takes no alarm after 2189. An alarm that rings before its timer is due is armed again. */
-const LATEST_ALARM_MS = Date.UTC(2180);

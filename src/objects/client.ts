@@ -1,31 +1,38 @@
-/** Calls of objects: typed, with a version, as JSON in a request's body. Headers have a bound of a few kilobytes. */
+/** Typed clients of objects. */
 import { type Cost, spend } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
-import { CALL_PATH, CALL_VERSION, type Call } from "#objects/call";
+import { type Call, CALL_PATH, CALL_VERSION, type Client, type Contract, type Identity } from "#objects/call";
 
-type Promised<T> = {
-  [K in keyof T]: T[K] extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never;
-};
-
-/** The name of an object: its parts, ASCII, unmistakably parted. */
+/** The name of an object: its parts in ASCII, separated by a character that no part contains. */
 export function objectName(...parts: string[]): string {
   return parts.map((part) => encodeURIComponent(part)).join("/");
 }
 
-/** A typed client of one object. `Methods` names what the object's `methods()` offers. A call that is refused or fails throws. */
-export function objectClient<Methods>(namespace: DurableObjectNamespace, name: string, cost: Cost): Promised<Methods> {
-  const stub = namespace.get(namespace.idFromName(name));
-  return new Proxy({} as Promised<Methods>, {
-    get:
-      (_, method) =>
-      async (...args: unknown[]) => {
-        spend(cost, { object_calls: 1 });
-        return callOf(stub, { v: CALL_VERSION, method: String(method), args });
-      },
-  });
+/** The object of this identity, for upgrades. */
+export function objectStub(namespace: DurableObjectNamespace, { workspace, name }: Identity): DurableObjectStub {
+  return namespace.get(namespace.idFromName(name === null ? objectName(workspace) : objectName(workspace, name)));
 }
 
-async function callOf(stub: DurableObjectStub, call: Call): Promise<unknown> {
+/** A client of one object, made from the object's contract. Each method is one call; a call that is refused or fails throws. */
+export function objectClient<C extends Contract>(
+  contract: C,
+  namespace: DurableObjectNamespace,
+  object: Identity,
+  cost: Cost,
+): Client<C> {
+  const stub = objectStub(namespace, object);
+  const methods = Object.keys(contract).map((method) => [
+    method,
+    async (...args: unknown[]) => {
+      spend(cost, { object_calls: 1 });
+      return send(stub, { v: CALL_VERSION, object, method, args });
+    },
+  ]);
+  // One method for each of the contract.
+  return Object.fromEntries(methods) as Client<C>;
+}
+
+async function send(stub: DurableObjectStub, call: Call): Promise<unknown> {
   const request = new Request(`https://object${CALL_PATH}`, { method: "POST", body: JSON.stringify(call) });
   const response = await stub.fetch(request);
   const { result, error } = parseJson(await response.text(), STORED_JSON_DEPTH) as { result?: unknown; error?: string };

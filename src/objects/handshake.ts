@@ -1,4 +1,4 @@
-/** What the sockets that speak the subprotocol `prefect` have in common: the upgrade, the first message, the end. */
+/** What all sockets that speak the subprotocol `prefect` do: the upgrade, the first message, the end. */
 import { type Env, parseSettings } from "#env";
 import { isSocketToken } from "#http/auth";
 import { SOCKET_HEADERS } from "#http/socket";
@@ -7,24 +7,24 @@ import { parseJson } from "#lib/json";
 const POLICY_VIOLATION = 1008;
 const TOO_BIG = 1009;
 
-/** So long a socket may take to say who it is and what it wants. */
+/** How long a socket may take to authenticate and to say what it wants. */
 const GREETING_MS = 30_000;
-/** So many sockets of one object may be about to say it. */
+/** How many sockets of one object may be that far at once. */
 const MAX_GREETING = 1_000;
-/** So large a message of a socket may be that has not said who it is. */
+/** How large a message may be on a socket that is not authenticated. */
 const MAX_GREETING_CHARACTERS = 10_000;
 
 /** How a socket begins. */
 export interface Beginning {
-  /** Whether its first message says who it is. */
+  /** Whether the first message has to authenticate. */
   greets: boolean;
   /** Whether the upgrade itself was authorised. */
   authorized: boolean;
 }
 
 /**
- * The sockets of one object that have not said yet who they are and what they want. Each is closed after a time. Its timer
- * keeps the object awake, so it is never lost; an object that dies takes its sockets along.
+ * The sockets of one object that have not said yet what they want. Each is closed after a time. The socket's timer keeps the
+ * object awake, so no timer is lost; an object that dies takes its sockets along.
  */
 export class Greetings {
   private readonly timers = new Map<WebSocket, ReturnType<typeof setTimeout>>();
@@ -43,7 +43,7 @@ export class Greetings {
     this.timers.set(socket, timer);
   }
 
-  /** The socket has said it, or is gone. */
+  /** The socket has said what it wants, or is gone. */
   end(socket: WebSocket): void {
     clearTimeout(this.timers.get(socket));
     this.timers.delete(socket);
@@ -55,19 +55,29 @@ export function sizeOf(message: string | ArrayBuffer): number {
   return typeof message === "string" ? message.length : message.byteLength;
 }
 
-/** Whether a message is small enough for a socket that has not said who it is; otherwise the socket is closed. */
+/** Whether a message is small enough for a socket that is not authenticated; otherwise the socket is closed. */
 export function isSmallGreeting(socket: WebSocket, message: string | ArrayBuffer): boolean {
   if (sizeOf(message) <= MAX_GREETING_CHARACTERS) return true;
   closeQuietly(socket, TOO_BIG, `A first message may have ${MAX_GREETING_CHARACTERS} characters`);
   return false;
 }
 
+/** Whether an upgrade asks for the subprotocol `prefect`, with which the first message authenticates. */
+export function offersHandshake(request: Request): boolean {
+  const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
+  return offered.includes("prefect");
+}
+
+/** The answer to an upgrade that is not allowed. */
+export function forbidden(): Response {
+  return Response.json({ detail: "Forbidden" }, { status: 403 });
+}
+
 /** Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so it is refused where one is needed. */
 export function upgrade(request: Request, accept: (socket: WebSocket, beginning: Beginning) => void): Response {
-  const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
   const authorized = request.headers.get(SOCKET_HEADERS.authorized) === "1";
-  const greets = offered.includes("prefect");
-  if (!greets && !authorized) return Response.json({ detail: "Forbidden" }, { status: 403 });
+  const greets = offersHandshake(request);
+  if (!greets && !authorized) return forbidden();
   const { 0: client, 1: server } = new WebSocketPair();
   accept(server, { greets, authorized });
   return new Response(null, {
@@ -77,7 +87,7 @@ export function upgrade(request: Request, accept: (socket: WebSocket, beginning:
   });
 }
 
-/** Whether the first message says who it is; otherwise the socket is closed. The caller keeps it, then calls `welcome`. */
+/** Whether the first message authenticates; otherwise the socket is closed. The caller keeps that, then calls `welcome`. */
 export function isAuthenticated(
   socket: WebSocket,
   message: Record<string, unknown>,
@@ -89,18 +99,19 @@ export function isAuthenticated(
   return problem === null;
 }
 
-function authProblem({ type, token }: Record<string, unknown>, authorized: boolean, env: Env): string | null {
+/** Why the first message does not authenticate, or null. */
+export function authProblem({ type, token }: Record<string, unknown>, authorized: boolean, env: Env): string | null {
   if (type !== "auth") return "Expected 'auth' message";
   if (authorized || isSocketToken(token, parseSettings(env))) return null;
   return token ? "Invalid token" : "Auth required but no token provided";
 }
 
-/** Tells who has said who it is that it may go on. */
+/** Tells the client of an authenticated socket that it may go on. */
 export function welcome(socket: WebSocket): void {
   socket.send(JSON.stringify({ type: "auth_success" }));
 }
 
-/** A message's fields; of what is no JSON object, none, so that it is refused as a message without a type. */
+/** The fields of a message. What is no JSON object has none, so that it is refused as a message without a type. */
 export function parseMessage(data: string | ArrayBuffer): Record<string, unknown> {
   try {
     const message = parseJson(typeof data === "string" ? data : new TextDecoder().decode(data));

@@ -1,11 +1,9 @@
 /** Asks the ConcurrencyLimits object for the slots that a state needs, and gives slots back. */
 import {
   acquireLease,
-  acquireSlots,
+  concurrencyLimits,
   keepLease,
-  makeEndless,
   readInUse,
-  releaseHeld,
   releaseLease,
 } from "#objects/concurrency-limits/client";
 import type { AcquireAnswer } from "#objects/concurrency-limits/messages";
@@ -41,7 +39,7 @@ export async function askForSlot(tools: Tools, flowRunId: string, need: Need): P
       return (inUse[need.limit_id] ?? 0) >= need.slots ? "full" : "granted";
     }
     case "keep-slot-without-end":
-      await makeEndless(tools, need.lease_id, holder);
+      await concurrencyLimits(tools).makeEndless(need.lease_id, holder);
       return "granted";
     case "take-tag-slots":
       throw new Error("flow runs take no slots of tags");
@@ -60,7 +58,7 @@ const TAG = "tag:";
 /** Takes a slot of the limit of each tag that has a limit, or takes none. The run has the slots until it gives them back or has ended. */
 export async function askForTagSlots(tools: Tools, taskRunId: string, need: Need): Promise<TagSlotAnswer> {
   if (need.kind !== "take-tag-slots") throw new Error("task runs take slots of tags only");
-  const answer = await acquireSlots(tools, {
+  const answer = await concurrencyLimits(tools).acquire({
     names: need.tags.map((tag) => TAG + tag),
     ids: [],
     slots: 1,
@@ -81,7 +79,7 @@ export async function releaseSlots(tools: Tools, runId: string, effects: readonl
     if (effect.kind === "release-slot") return [releaseLease(tools, effect.lease_id)];
     if (effect.kind !== "release-tag-slots") return [];
     const names = effect.tags.map((tag) => TAG + tag);
-    return [releaseHeld(tools, names, runId)];
+    return [concurrencyLimits(tools).releaseHeld(names, runId)];
   });
   for (const result of await Promise.allSettled(releases))
     if (result.status === "rejected") console.error("slots were not given back", result.reason);

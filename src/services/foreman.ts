@@ -1,7 +1,7 @@
 /** The guarantee that no work pool stays READY for want of an object that knows of it. */
 import { sql } from "drizzle-orm";
 import { work_pool } from "#db/tables/work-pool";
-import { readVitals } from "#objects/work-pool/client";
+import { readLiveness } from "#objects/work-pool/client";
 import { byWorkspace } from "#services/by-workspace";
 import { isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
@@ -18,5 +18,5 @@ export async function wakePools(tools: Tools): Promise<void> {
   const ready = await tools.db.rows<{ workspace_id: string; id: string; name: string }>(
     sql`select workspace_id, id, name from ${work_pool} where status = 'READY' order by updated limit ${MOST}`,
   );
-  await byWorkspace(tools, ready, readVitals);
+  await byWorkspace(tools, ready, readLiveness);
 }

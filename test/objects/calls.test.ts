@@ -1,18 +1,17 @@
 /** How calls travel to an object and back. The object is a real one that is given a method for it. */
 import { env, runInDurableObject } from "cloudflare:test";
-import { proxyDurable } from "itty-durable";
 import { describe, expect, test } from "vitest";
 import { noCost } from "#lib/cost";
 import { exactNumber } from "#lib/json";
 import type { SluiceObject } from "#objects/base";
+import { method } from "#objects/call";
 import { objectClient } from "#objects/client";
 import { unique } from "../support/world";
 
-interface Methods {
-  echo(...args: unknown[]): unknown;
-  fail(message: string): unknown;
-  unknown(): unknown;
-}
+const METHODS = {
+  echo: method<(...args: unknown[]) => unknown>(),
+  fail: method<(message: string) => unknown>(),
+};
 
 const namespace = env.CONCURRENCY_LIMITS;
 const stubOf = (name: string) => namespace.get(namespace.idFromName(name));
@@ -21,7 +20,8 @@ const stubOf = (name: string) => namespace.get(namespace.idFromName(name));
 async function anObject(): Promise<string> {
   const name = unique("object");
   await runInDurableObject(stubOf(name), (object: unknown) => {
-    (object as SluiceObject).methods = () => ({
+    Object.assign(object as SluiceObject, {
+      contract: () => METHODS,
       echo: (...args: unknown[]) => args,
       fail: (message: string) => {
         throw new Error(message);
@@ -31,7 +31,8 @@ async function anObject(): Promise<string> {
   return name;
 }
 
-const clientOf = (name: string) => objectClient<Methods>(namespace, name, noCost());
+const clientOf = (name: string) =>
+  objectClient({ ...METHODS, unknown: method<() => unknown>() }, namespace, { workspace: name, name: null }, noCost());
 
 /** Sends a call as it would travel, and reads the answer. */
 async function send(name: string, body: string): Promise<[number, unknown]> {
@@ -72,7 +73,7 @@ describe("a call", () => {
             })
           : (Reflect.get(target, key) as () => unknown).bind(target),
     });
-    await objectClient<Methods>(watched, name, noCost()).echo("x".repeat(100_000));
+    await objectClient(METHODS, watched, { workspace: name, name: null }, noCost()).echo("x".repeat(100_000));
     expect(Math.max(...sizes)).toBeLessThan(1000);
   });
 
@@ -86,11 +87,11 @@ describe("a call", () => {
 
   test.for(["toString", "__proto__", "constructor", "hasOwnProperty"])("of %s is refused", async (method) => {
     const name = await anObject();
-    const [status, body] = await send(name, JSON.stringify({ v: 2, method, args: [] }));
+    const [status, body] = await send(name, JSON.stringify({ v: 3, method, args: [] }));
     expect([status, body]).toEqual([500, { status: 500, error: `no method ${method}` }]);
   });
 
-  test.for([0, 3, "2", null])("of the version %j is refused", async (v) => {
+  test.for([0, 4, "3", null])("of the version %j is refused", async (v) => {
     const [status, body] = await send(await anObject(), JSON.stringify({ v, method: "echo", args: [] }));
     expect([status, body]).toEqual([500, { status: 500, error: `call version ${String(v)} is not understood` }]);
   });
@@ -99,10 +100,23 @@ describe("a call", () => {
     expect((await send(await anObject(), "{"))[0]).toBe(500);
   });
 
-  test("of the version before, in a header, is answered", async () => {
-    const stub = proxyDurable(namespace, { name: "object", parse: true }).get(await anObject()) as {
-      call(json: string): Promise<{ result: unknown }>;
-    };
-    expect(await stub.call(JSON.stringify({ v: 1, method: "echo", args: ["a", 1] }))).toEqual({ result: ["a", 1] });
+  test.for([
+    [["workspace", "a", 1], "workspace", null],
+    [[{ workspace: "workspace", name: "pool" }, "a", 1], "workspace", "pool"],
+  ] as const)(
+    "of the version before, which names the object in its first argument, is answered",
+    async ([args, ...identity]) => {
+      const name = await anObject();
+      expect(await send(name, JSON.stringify({ v: 2, method: "echo", args }))).toEqual([200, { result: ["a", 1] }]);
+      const known = await runInDurableObject(stubOf(name), (object: unknown) => (object as SluiceObject).identity());
+      expect([known.workspace, known.name]).toEqual(identity);
+    },
+  );
+
+  test("tells the object which one it is", async () => {
+    const name = await anObject();
+    await clientOf(name).echo();
+    const known = await runInDurableObject(stubOf(name), (object: unknown) => (object as SluiceObject).identity());
+    expect(known).toEqual({ workspace: name, name: null });
   });
 });

@@ -2,7 +2,7 @@ import { env, runInDurableObject, SELF } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_WORKSPACE } from "#env";
-import { acquireLease, acquireSlots } from "#objects/concurrency-limits/client";
+import { acquireLease, concurrencyLimits } from "#objects/concurrency-limits/client";
 import type { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 import { objectName } from "#objects/client";
 import { selectUnderWay } from "#resources/flow-runs/why/rows";
@@ -668,7 +668,7 @@ describe("a run that somebody has taken", () => {
     };
     const [holder, waiting] = [await task(one.id, "0"), await task(two.id, "1")];
     expect(codes(await why(two.id))).toEqual(["running"]);
-    const taken = await acquireSlots(tools(), {
+    const taken = await concurrencyLimits(tools()).acquire({
       names: [`tag:${tag}`],
       ids: [],
       slots: 1,

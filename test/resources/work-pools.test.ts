@@ -174,7 +174,7 @@ describe("the object", () => {
     await inObject(pool.name, async (object) => {
       await object.forget();
       // As after a restart: nothing in memory either.
-      Object.assign(object, { isBuilt: false, book: null });
+      Object.assign(object, { components: null });
     });
     expect(await poll(pool)).toEqual(before);
   });
@@ -183,7 +183,7 @@ describe("the object", () => {
     const pool = await aPool();
     const id = await putRun(pool.default_queue_id);
     expect(await poll(pool)).toEqual([id]);
-    await inObject(pool.name, (object) => Object.assign(object, { isBuilt: false, book: null }));
+    await inObject(pool.name, (object) => Object.assign(object, { components: null }));
     await env.DB.prepare("update flow_run set next_scheduled_start_time = 7 where id = ?").bind(id).run();
     const offered = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {});
     // One read: that of the run itself.

@@ -2,21 +2,21 @@
 import type { Micros } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
 
-/** So long a definition, or that there is none, is taken for true without having been told. */
+/** How long the object relies on what it read of a definition, or that there is none, without a notice. */
 const FRESH: Micros = 30_000_000;
 /** Limits of deployments are read one by one, for there may be many; the others all at once. */
 const ONE_BY_ONE = "deployment:";
-/** More of those are not kept. */
+/** How many of the limits of deployments are kept. */
 const MOST_KEPT = 5_000;
 
 /** Limits by their names or ids. */
-export interface Asked {
+export interface LimitKeys {
   names: readonly string[];
   ids: readonly string[];
 }
 
-/** What has to be read: all limits that are not deployments' own, and these. */
-export interface Wanted extends Asked {
+/** What has to be read: these limits, and where `common` is true all limits that are not a deployment's own. */
+export interface LimitsToRead extends LimitKeys {
   common: boolean;
 }
 
@@ -24,7 +24,7 @@ const isCommon = (name: string) => !name.startsWith(ONE_BY_ONE);
 
 /** What is known of the limits of one workspace. */
 export class Definitions {
-  /** Goes up when something was changed: what was read before that is not new. */
+  /** Goes up with each change of a definition: what was read before the change is outdated. */
   generation = 0;
   private readonly limits = new Map<string, Limit>();
   private readonly ids = new Map<string, string>();
@@ -43,7 +43,7 @@ export class Definitions {
   }
 
   /** What must be read before these are known, or null. */
-  wanted({ names, ids }: Asked, now: Micros): Wanted | null {
+  wanted({ names, ids }: LimitKeys, now: Micros): LimitsToRead | null {
     const isCommonStale = this.commonAt === null || now - this.commonAt >= FRESH;
     const isStale = (key: string) => now - (this.readAt.get(key) ?? -FRESH) >= FRESH;
     const isKnownCommon = (id: string) => isCommon(this.limits.get(id)?.name ?? ONE_BY_ONE);
@@ -56,8 +56,8 @@ export class Definitions {
     return wanted.common || wanted.names.length + wanted.ids.length > 0 ? wanted : null;
   }
 
-  /** Takes over what was read; gives the ids of limits that are not there. */
-  learn(wanted: Wanted, rows: readonly Limit[], now: Micros): string[] {
+  /** Takes up what was read; gives the ids of limits that are not there. */
+  learn(wanted: LimitsToRead, rows: readonly Limit[], now: Micros): string[] {
     if (this.readAt.size > MOST_KEPT) this.forgetOneByOne();
     const before = [...this.limits.values()].filter(
       ({ id, name }) => (wanted.common && isCommon(name)) || wanted.ids.includes(id) || wanted.names.includes(name),
@@ -75,7 +75,7 @@ export class Definitions {
     return [...looked].filter((id) => !this.limits.has(id));
   }
 
-  /** Something was changed: everything is read again before it is relied on. */
+  /** A definition was changed: each definition is read again before it is used. */
   expire(): void {
     this.generation++;
     this.commonAt = null;

@@ -1,6 +1,6 @@
-/** Who holds which slots of concurrency limits. What is in use is the sum of what is held. Pure: no clock of its own, and rows go to a store. */
+/** The slots and leases of concurrency limits. The slots in use are the sum of what is held. Pure: no clock of its own, and rows go to a store. */
 import type { Micros } from "#lib/clock";
-import type { Hold, Holder, Lease } from "#objects/concurrency-limits/messages";
+import type { Holder, Lease, SlotReservation } from "#objects/concurrency-limits/messages";
 
 /** A limit as far as its slots are concerned. */
 export interface Limit {
@@ -8,29 +8,29 @@ export interface Limit {
   name: string;
   limit: number;
   active: boolean;
-  /** How fast taken slots run off by themselves; 0 where they are held until they are given back. */
+  /** How fast slots that were taken decay; 0 where they are held until they are given back. */
   slot_decay_per_second: number;
 }
 
-/** The slots of a limit that nobody holds by a lease: so many at a time, and how fast they have run off since. */
-export interface Loose {
+/** The slots of a limit in use without a lease: how many at a time, and how fast they decay since then. */
+export interface Unleased {
   limit_id: string;
   slots: number;
   at: Micros;
   decay: number;
 }
 
-/** Where the ledger's rows are kept; what it holds in memory is the same at each moment. */
+/** The rows of the ledger. At each moment they say the same as the memory of the ledger. */
 export interface LedgerStore {
   leases(): Iterable<Lease>;
   putLease(lease: Lease): void;
   deleteLease(id: string): void;
-  loose(): Iterable<Loose>;
-  putLoose(loose: Loose): void;
-  deleteLoose(limitId: string): void;
+  unleased(): Iterable<Unleased>;
+  putUnleased(row: Unleased): void;
+  deleteUnleased(limitId: string): void;
 }
 
-/** What is asked for: slots of each limit, under a lease or loose. */
+/** What is asked for: slots of each limit, under a lease or without one. */
 export interface Taking {
   slots: number;
   lease: { id: string; expires: Micros | null; holder: Holder | null } | null;
@@ -41,17 +41,17 @@ const SECOND: Micros = 1_000_000;
 const NOTHING = 1e-6;
 
 /** The slots and leases of one workspace. */
-export class Ledger {
+export class LeaseLedger {
   private readonly leases = new Map<string, Lease>();
   private readonly leasesOn = new Map<string, Set<Lease>>();
-  private readonly loose = new Map<string, Loose>();
+  private readonly unleased = new Map<string, Unleased>();
   private readonly store: LedgerStore;
   private firstExpiry: Micros | null = null;
 
   constructor(store: LedgerStore) {
     this.store = store;
     for (const lease of store.leases()) this.remember(lease);
-    for (const loose of store.loose()) this.loose.set(loose.limit_id, loose);
+    for (const row of store.unleased()) this.unleased.set(row.limit_id, row);
   }
 
   /** When the next lease expires, or null. Never later than that. */
@@ -80,17 +80,21 @@ export class Ledger {
     return [];
   }
 
-  /** Takes the slots whether they are free or not, on somebody's word. */
+  /** Takes the slots whether they are free or not. */
   hold(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): void {
     for (const limit of limits) {
       this.settle(limit, now);
       if (lease === null || limit.slot_decay_per_second > 0) {
-        this.addLoose(limit.id, slots, now, limit.slot_decay_per_second);
+        this.addUnleased(limit.id, slots, now, limit.slot_decay_per_second);
       }
     }
     if (!lease) return;
-    const holds = limits.map((limit) => ({ limit_id: limit.id, slots, runs_off: limit.slot_decay_per_second > 0 }));
-    this.put({ ...lease, created: now, slots, holds });
+    const reservations = limits.map((limit) => ({
+      limit_id: limit.id,
+      slots,
+      decays: limit.slot_decay_per_second > 0,
+    }));
+    this.put({ ...lease, created: now, slots, reservations });
   }
 
   /** A lease that has not ended, or undefined. */
@@ -114,10 +118,10 @@ export class Ledger {
     return lease;
   }
 
-  /** Gives back loose slots of a limit, at most as many as there are: what others hold by leases stays theirs. */
+  /** Gives back slots of a limit that are in use without a lease, at most as many as there are: leases keep their slots. */
   give(limitId: string, slots: number, now: Micros): void {
-    const row = this.loose.get(limitId);
-    if (row) this.putLoose({ ...row, slots: Math.max(0, this.levelOf(limitId, now) - slots), at: now });
+    const row = this.unleased.get(limitId);
+    if (row) this.putUnleased({ ...row, slots: Math.max(0, this.levelOf(limitId, now) - slots), at: now });
   }
 
   /** Ends the leases that have expired. */
@@ -130,44 +134,44 @@ export class Ledger {
   }
 
   /**
-   * Puts the slots in use to a number that somebody insists on: what is too much is taken from the loose ones and then
-   * from the oldest leases, what is missing becomes loose.
+   * Sets the slots in use to a number. Slots that are too many are taken first from those without a lease, then from the
+   * oldest leases; slots that are missing are taken without a lease.
    */
   setInUse(limit: Limit, slots: number, now: Micros): void {
     this.settle(limit, now);
     const over = this.inUse(limit.id, now) - slots;
-    if (over < 0) this.addLoose(limit.id, -over, now, limit.slot_decay_per_second);
+    if (over < 0) this.addUnleased(limit.id, -over, now, limit.slot_decay_per_second);
     if (over > 0) this.give(limit.id, over, now);
     let left = this.inUse(limit.id, now) - slots;
     for (const lease of this.oldestOn(limit.id)) {
-      const hold = lease.holds.find((each) => each.limit_id === limit.id && !each.runs_off);
-      if (left <= 0 || !hold) continue;
-      const less = Math.min(left, hold.slots);
+      const reservation = lease.reservations.find((each) => each.limit_id === limit.id && !each.decays);
+      if (left <= 0 || !reservation) continue;
+      const less = Math.min(left, reservation.slots);
       left -= less;
-      this.replaceHold(lease, hold, { ...hold, slots: hold.slots - less });
+      this.replaceReservation(lease, reservation, { ...reservation, slots: reservation.slots - less });
     }
   }
 
-  /** Takes everything back that is in use of a limit. Leases that hold nothing else end. */
+  /** Takes back all slots of a limit that are in use. Leases on no other limit end. */
   clear(limitId: string): void {
     for (const lease of this.oldestOn(limitId)) {
-      const holds = lease.holds.filter((hold) => hold.limit_id !== limitId);
-      this.replace(lease, holds);
+      const reservations = lease.reservations.filter((each) => each.limit_id !== limitId);
+      this.replace(lease, reservations);
     }
-    if (this.loose.delete(limitId)) this.store.deleteLoose(limitId);
+    if (this.unleased.delete(limitId)) this.store.deleteUnleased(limitId);
   }
 
-  /** Goes on with a limit whose decay was changed: loose slots without decay are only those that a lease will give back. */
+  /** Takes up a change of a limit's decay. Where slots no longer decay, only those stay that a lease will give back. */
   settle(limit: Limit, now: Micros): void {
-    const row = this.loose.get(limit.id);
+    const row = this.unleased.get(limit.id);
     const decay = limit.slot_decay_per_second;
     if (!row || row.decay === decay) return;
     const level = this.levelOf(limit.id, now);
-    const slots = decay > 0 ? level : Math.min(Math.ceil(level - NOTHING), this.runningOff(limit.id));
-    this.putLoose({ limit_id: limit.id, slots, at: now, decay });
+    const slots = decay > 0 ? level : Math.min(Math.ceil(level - NOTHING), this.decayingOn(limit.id));
+    this.putUnleased({ limit_id: limit.id, slots, at: now, decay });
   }
 
-  /** The leases that do not expire before that time: what only their holders' ends can tell to be over sooner. */
+  /** The leases that do not expire before that time. Only the end of the holder can show that one is over sooner. */
   lasting(time: Micros): Lease[] {
     return [...this.leases.values()].filter(({ expires }) => expires === null || expires > time);
   }
@@ -178,14 +182,14 @@ export class Ledger {
     return this.oldestOn(limitId).filter(({ holder }) => holder !== null);
   }
 
-  /** In how many seconds so many slots of a limit with decay are free, if nobody takes any. */
+  /** In how many seconds so many slots of a limit with decay are free, if none is taken meanwhile. */
   freeIn(limit: Limit, slots: number, now: Micros): number {
     const over = this.levelOf(limit.id, now) + this.leased(limit.id) + slots - limit.limit;
     return Math.max(0, over / limit.slot_decay_per_second);
   }
 
   private levelOf(limitId: string, now: Micros): number {
-    const row = this.loose.get(limitId);
+    const row = this.unleased.get(limitId);
     if (!row) return 0;
     return Math.max(0, row.slots - (row.decay * Math.max(0, now - row.at)) / SECOND);
   }
@@ -194,14 +198,14 @@ export class Ledger {
     return this.sumOn(limitId, false);
   }
 
-  private runningOff(limitId: string): number {
+  private decayingOn(limitId: string): number {
     return this.sumOn(limitId, true);
   }
 
-  private sumOn(limitId: string, runsOff: boolean): number {
+  private sumOn(limitId: string, decays: boolean): number {
     let sum = 0;
-    for (const { holds } of this.leasesOn.get(limitId) ?? []) {
-      for (const hold of holds) if (hold.limit_id === limitId && hold.runs_off === runsOff) sum += hold.slots;
+    for (const { reservations } of this.leasesOn.get(limitId) ?? []) {
+      for (const each of reservations) if (each.limit_id === limitId && each.decays === decays) sum += each.slots;
     }
     return sum;
   }
@@ -210,35 +214,37 @@ export class Ledger {
     return [...(this.leasesOn.get(limitId) ?? [])].toSorted((a, b) => a.created - b.created);
   }
 
-  private addLoose(limitId: string, slots: number, now: Micros, decay: number): void {
-    this.putLoose({ limit_id: limitId, slots: this.levelOf(limitId, now) + slots, at: now, decay });
+  private addUnleased(limitId: string, slots: number, now: Micros, decay: number): void {
+    this.putUnleased({ limit_id: limitId, slots: this.levelOf(limitId, now) + slots, at: now, decay });
   }
 
-  private putLoose(row: Loose): void {
+  private putUnleased(row: Unleased): void {
     if (row.slots > NOTHING) {
-      this.store.putLoose(row);
-      this.loose.set(row.limit_id, row);
+      this.store.putUnleased(row);
+      this.unleased.set(row.limit_id, row);
       return;
     }
-    this.store.deleteLoose(row.limit_id);
-    this.loose.delete(row.limit_id);
+    this.store.deleteUnleased(row.limit_id);
+    this.unleased.delete(row.limit_id);
   }
 
-  private replaceHold(lease: Lease, old: Hold, hold: Hold): void {
+  private replaceReservation(lease: Lease, old: SlotReservation, next: SlotReservation): void {
     this.replace(
       lease,
-      hold.slots > 0 ? lease.holds.with(lease.holds.indexOf(old), hold) : lease.holds.filter((each) => each !== old),
+      next.slots > 0
+        ? lease.reservations.with(lease.reservations.indexOf(old), next)
+        : lease.reservations.filter((each) => each !== old),
     );
   }
 
-  private replace(lease: Lease, holds: readonly Hold[]): void {
-    if (holds.length > 0) this.put({ ...lease, holds });
+  private replace(lease: Lease, reservations: readonly SlotReservation[]): void {
+    if (reservations.length > 0) this.put({ ...lease, reservations });
     else this.remove(lease);
   }
 
   private end(lease: Lease, now: Micros): void {
     this.remove(lease);
-    for (const hold of lease.holds) if (hold.runs_off) this.give(hold.limit_id, hold.slots, now);
+    for (const { limit_id, slots, decays } of lease.reservations) if (decays) this.give(limit_id, slots, now);
   }
 
   private put(lease: Lease): void {
@@ -255,7 +261,7 @@ export class Ledger {
 
   private remember(lease: Lease): void {
     this.leases.set(lease.id, lease);
-    for (const { limit_id } of lease.holds) {
+    for (const { limit_id } of lease.reservations) {
       const on = this.leasesOn.get(limit_id) ?? new Set();
       this.leasesOn.set(limit_id, on.add(lease));
     }
@@ -264,7 +270,7 @@ export class Ledger {
 
   private forget(lease: Lease): void {
     this.leases.delete(lease.id);
-    for (const { limit_id } of lease.holds) {
+    for (const { limit_id } of lease.reservations) {
       const on = this.leasesOn.get(limit_id);
       on?.delete(lease);
       if (on?.size === 0) this.leasesOn.delete(limit_id);

@@ -1,11 +1,12 @@
-/** What goes to and from the object of a workspace's concurrency limits. Versioned by the call that carries it. */
+/** The contract of the `ConcurrencyLimits` object, and the types in it. */
 import type { Micros } from "#lib/clock";
+import { method } from "#objects/call";
 
-/** What a lease holds of one limit. Slots of a limit with decay run off among the limit's loose ones. */
-export interface Hold {
+/** The slots of one limit that a lease reserves. Slots that decay are counted among those without a lease. */
+export interface SlotReservation {
   limit_id: string;
   slots: number;
-  runs_off: boolean;
+  decays: boolean;
 }
 
 /** Whose lease it is. */
@@ -22,7 +23,7 @@ export interface Lease {
   expires: Micros | null;
   holder: Holder | null;
   slots: number;
-  holds: readonly Hold[];
+  reservations: readonly SlotReservation[];
 }
 
 /** Slots of all these limits, or of none. */
@@ -30,7 +31,7 @@ export interface AcquireAsk {
   names: string[];
   ids: string[];
   slots: number;
-  /** `rate_limit` takes no limit whose slots do not run off. */
+  /** `rate_limit` takes no limit whose slots do not decay. */
   mode: "concurrency" | "rate_limit";
   /** Null for slots that are given back by name. `seconds` null: it does not expire. */
   lease: { id: string; seconds: number | null; holder: Holder | null } | null;
@@ -55,7 +56,7 @@ export type AcquireAnswer =
   | { kind: "no decay"; limits: MinimalLimit[] };
 
 /** A change of a limit's definition in D1, and what its slots are put to. */
-export interface Change {
+export interface LimitChange {
   id: string;
   active_slots?: number | undefined;
   denied_slots?: number | undefined;
@@ -67,26 +68,32 @@ export interface Usage {
   leases: Pick<Lease, "holder" | "created" | "expires">[];
 }
 
-/** The methods that callers may name; each says the workspace, so that the object can read D1. */
-export interface ConcurrencyLimitsMethods {
-  acquire(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer>;
+/** The methods of the object. */
+export const CONCURRENCY_LIMITS = {
+  /** Takes slots of all these limits, or of none. */
+  acquire: method<(ask: AcquireAsk) => AcquireAnswer>(),
   /** Renews the lease if it is there, and takes it otherwise. */
-  keep(workspace: string, ask: AcquireAsk): Promise<AcquireAnswer>;
-  /** Takes away a lease's end; whether it was still there. */
-  makeEndless(workspace: string, leaseId: string, holder: Holder): Promise<boolean>;
+  keep: method<(ask: AcquireAsk) => AcquireAnswer>(),
+  /** Lets a lease last until the run of its holder is over; whether the lease was still there. May be repeated. */
+  makeEndless: method<(leaseId: string, holder: Holder) => boolean>(),
   /** Gives back slots that were taken without a lease. */
-  give(workspace: string, names: string[], slots: number, occupancySeconds: number | null): Promise<MinimalLimit[]>;
-  release(workspace: string, leaseId: string): Promise<boolean>;
-  renew(workspace: string, leaseId: string, seconds: number): Promise<boolean>;
-  /** Releases the leases that the holder has on these limits. */
-  releaseHeld(workspace: string, names: string[], holderId: string): Promise<MinimalLimit[]>;
-  inUse(workspace: string, ids: string[]): Promise<Record<string, number>>;
-  /** Who holds slots of each limit, by the limits' ids. */
-  usage(workspace: string, ids: string[]): Promise<Record<string, Usage>>;
-  /** The ids of the task runs that hold slots. */
-  taskRuns(workspace: string, ids: string[]): Promise<Record<string, string[]>>;
-  change(workspace: string, change: Change): Promise<void>;
-  remove(workspace: string, ids: string[]): Promise<void>;
-  /** Takes everything back, and gives a slot each to these task runs: [task run id, lease id]. */
-  reset(workspace: string, id: string, taskRuns: [string, string][]): Promise<void>;
-}
+  give: method<(names: string[], slots: number, occupancySeconds: number | null) => MinimalLimit[]>(),
+  /** Ends a lease; whether it was still there. May be repeated. */
+  release: method<(leaseId: string) => boolean>(),
+  /** Lets a lease expire so many seconds from now, or never (null); whether it was still there. */
+  renew: method<(leaseId: string, seconds: number | null) => boolean>(),
+  /** Releases the leases that the holder has on limits of these names; gives the limits. */
+  releaseHeld: method<(names: string[], holderId: string) => MinimalLimit[]>(),
+  /** How many slots of each limit are in use, by the ids of the limits. */
+  inUse: method<(ids: string[]) => Record<string, number>>(),
+  /** Who holds slots of each limit, by the ids of the limits. */
+  usage: method<(ids: string[]) => Record<string, Usage>>(),
+  /** The task runs that hold slots of each limit, by the ids of the limits. */
+  taskRuns: method<(ids: string[]) => Record<string, string[]>>(),
+  /** A limit's definition was made or changed, or the slots in use are set. */
+  change: method<(change: LimitChange) => void>(),
+  /** Limits were deleted. */
+  remove: method<(ids: string[]) => void>(),
+  /** Takes back all slots of a limit, and gives one each to these task runs: [task run id, id of its new lease]. */
+  reset: method<(id: string, taskRuns: [string, string][]) => void>(),
+};

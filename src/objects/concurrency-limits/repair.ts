@@ -1,9 +1,9 @@
-/** How the object learns from D1 what limits there are, and which holders have come to their end. */
+/** Reads from D1 which limits there are, and which holders of leases are over. */
 import { sql } from "drizzle-orm";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
-import type { Wanted } from "#objects/concurrency-limits/definitions";
+import type { LimitsToRead } from "#objects/concurrency-limits/definitions";
 import type { Limit } from "#objects/concurrency-limits/ledger";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
@@ -13,7 +13,7 @@ import { list } from "#db/sql";
 type Row = Pick<typeof concurrency_limit.$inferSelect, "id" | "name" | "limit" | "active" | "slot_decay_per_second">;
 
 /** Reads definitions, in one round trip. */
-export async function readLimits(tools: Tools, wanted: Wanted): Promise<Limit[]> {
+export async function readLimits(tools: Tools, wanted: LimitsToRead): Promise<Limit[]> {
   const select = sql`select id, name, "limit", active, slot_decay_per_second from ${concurrency_limit} where workspace_id = ${tools.workspaceId}`;
   const among = (values: readonly string[]) => list(values);
   const results = await tools.db.readAll([
@@ -27,8 +27,8 @@ export async function readLimits(tools: Tools, wanted: Wanted): Promise<Limit[]>
 }
 
 /**
- * Of these holders those whose runs are over: in a terminal state, or deleted. A task run that D1 does not know
- * may only not have been reported yet, unless it is among the old ones.
+ * The holders whose runs are over: in a terminal state, or deleted. A task run that is not in D1 may not have been
+ * reported yet; it is over only where its holder is among the `old` ones.
  */
 export async function readEnded(tools: Tools, holders: readonly Holder[], old: ReadonlySet<Holder>): Promise<Holder[]> {
   const idsOf = (type: Holder["type"]) =>

@@ -1,22 +1,17 @@
 /** The ledger's rows in the object's own tables. */
 import type { Micros } from "#lib/clock";
-import type { LedgerStore, Loose } from "#objects/concurrency-limits/ledger";
-import type { Hold, Holder, Lease } from "#objects/concurrency-limits/messages";
+import type { LedgerStore, Unleased } from "#objects/concurrency-limits/ledger";
+import type { Holder, Lease, SlotReservation } from "#objects/concurrency-limits/messages";
+import type { Sql, SqlRow } from "#objects/sql";
 
-/** The object's tables; entries are never changed once they have shipped. A lease is one row, whatever it holds. */
+/** The object's tables; entries are never changed once they have shipped. A lease is one row, however many limits it is on. */
 export const LEDGER_TABLES: readonly string[] = [
   `create table lease (id text primary key, created integer not null, expires integer, holder_type text, holder_id text,
      slots integer not null, holds text not null) without rowid;
    create table loose (limit_id text primary key, slots real not null, at integer not null, decay real not null) without rowid;`,
 ];
 
-/** The object's SQL. */
-export interface Sql {
-  read<Row extends Record<string, SqlStorageValue>>(statement: string): Row[];
-  write(statement: string, ...params: SqlStorageValue[]): unknown;
-}
-
-interface LeaseRow extends Record<string, SqlStorageValue> {
+interface LeaseRow extends SqlRow {
   id: string;
   created: Micros;
   expires: Micros | null;
@@ -26,15 +21,15 @@ interface LeaseRow extends Record<string, SqlStorageValue> {
   holds: string;
 }
 
-interface LooseRow extends Record<string, SqlStorageValue> {
+interface UnleasedRow extends SqlRow {
   limit_id: string;
   slots: number;
   at: Micros;
   decay: number;
 }
 
-/** A hold as it is written: limit, slots, whether they run off. */
-type HoldText = [string, number, 0 | 1];
+/** A reservation as it is written: limit, slots, whether they decay. */
+type ReservationText = [string, number, 0 | 1];
 
 /** A ledger's store in SQL. */
 export function ledgerTables(sql: Sql): LedgerStore {
@@ -51,11 +46,11 @@ export function ledgerTables(sql: Sql): LedgerStore {
         lease.holder?.type ?? null,
         lease.holder?.id ?? null,
         lease.slots,
-        JSON.stringify(lease.holds.map(holdText)),
+        JSON.stringify(lease.reservations.map(reservationText)),
       ),
     deleteLease: (id) => sql.write("delete from lease where id = ?", id),
-    loose: (): Loose[] => sql.read<LooseRow>("select * from loose"),
-    putLoose: ({ limit_id, slots, at, decay }) =>
+    unleased: (): Unleased[] => sql.read<UnleasedRow>("select * from loose"),
+    putUnleased: ({ limit_id, slots, at, decay }) =>
       sql.write(
         `insert into loose (limit_id, slots, at, decay) values (?, ?, ?, ?)
          on conflict (limit_id) do update set slots = excluded.slots, at = excluded.at, decay = excluded.decay`,
@@ -64,11 +59,15 @@ export function ledgerTables(sql: Sql): LedgerStore {
         at,
         decay,
       ),
-    deleteLoose: (limitId) => sql.write("delete from loose where limit_id = ?", limitId),
+    deleteUnleased: (limitId) => sql.write("delete from loose where limit_id = ?", limitId),
   };
 }
 
-const holdText = ({ limit_id, slots, runs_off }: Hold): HoldText => [limit_id, slots, runs_off ? 1 : 0];
+const reservationText = ({ limit_id, slots, decays }: SlotReservation): ReservationText => [
+  limit_id,
+  slots,
+  decays ? 1 : 0,
+];
 
 function readLease(row: LeaseRow): Lease {
   return {
@@ -77,11 +76,11 @@ function readLease(row: LeaseRow): Lease {
     expires: row.expires,
     holder: readHolder(row),
     slots: row.slots,
-    // Written by `holdText` alone.
-    holds: (JSON.parse(row.holds) as HoldText[]).map(([limit_id, slots, runsOff]) => ({
+    // Written by `reservationText` alone.
+    reservations: (JSON.parse(row.holds) as ReservationText[]).map(([limit_id, slots, decays]) => ({
       limit_id,
       slots,
-      runs_off: runsOff === 1,
+      decays: decays === 1,
     })),
   };
 }

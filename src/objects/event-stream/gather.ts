@@ -25,7 +25,7 @@ export interface GathererHost {
 
 /** How long events wait for company. */
 const GATHER_MS = 100;
-/** How much time lies between two writes at least, where somebody asks for events that wait. */
+/** How much time lies between two writes at least, where a reader asks for events that wait. */
 const HURRIED_MS = 25;
 /** How much is written at once. */
 const MAX_BATCH_CHARACTERS = 4_000_000;
@@ -82,7 +82,7 @@ export class EventGatherer {
     if (asides.flat().length > 0) throw new EventsSetAside(asides.flat());
   }
 
-  /** Whether so much waits that whoever can should let it be written before more comes. */
+  /** Whether so much waits that a sender should let it be written before it sends more. */
   isFull(): boolean {
     return this.waitingCharacters > MAX_BATCH_CHARACTERS;
   }
@@ -132,7 +132,7 @@ export class EventGatherer {
 
   private begin(): Batch {
     const { promise, resolve, reject } = Promise.withResolvers<ReadonlySet<string>>();
-    // Whoever gave the events hears of a failure; a batch that nobody waits for must not end the object.
+    // The sender of the events hears of a failure; a batch for which no sender waits must not end the object.
     promise.catch(() => {});
     this.isDue = false;
     const batch: Batch = { events: [], characters: 0, written: promise, settle: resolve, fail: reject };

@@ -1,19 +1,18 @@
-/** The sockets of a workspace's `EventStream`: their handshake, and what is shown to those who listen. */
+/** The sockets of a workspace's `EventStream`: their handshake, and what listeners are shown. */
 import { Buffer } from "node:buffer";
 import type { Database } from "#db/database";
 import { type Env, parseSettings } from "#env";
 import type { PublishedLog } from "#events/emit";
-import { EventFilter, matchesEvent, type Window, windowOf } from "#events/filter";
 import type { EventsPage } from "#events/page";
 import { EventReader } from "#events/read-events";
+import { matchesEvent } from "#events/filter";
 import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
-import { LogFilter } from "#filters/logs";
 import type { Clock, Micros } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import {
   closeQuietly,
-  Greetings,
+  type Greetings,
   isAuthenticated,
   isSmallGreeting,
   parseMessage,
@@ -21,11 +20,15 @@ import {
   welcome,
 } from "#objects/handshake";
 import { Backlog } from "#objects/event-stream/backlog";
+import {
+  type Channel,
+  type EventsFilter,
+  type ListenerFilter,
+  readListenerFilter,
+} from "#objects/event-stream/listener-filter";
 import { matchesLog } from "#objects/event-stream/log-filter";
 import { type Pass, Resumes } from "#objects/event-stream/resume";
-
-/** What a socket is for. */
-export type Channel = "events-in" | "events-out" | "logs-out";
+import { attachments } from "#objects/sockets";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 interface SocketState {
@@ -42,48 +45,43 @@ interface SocketState {
 }
 
 /** What the listeners need of their object. */
-interface Surroundings {
+interface ListenersHost {
   state: DurableObjectState;
   env: Env;
   clock: Clock;
+  greetings: Greetings;
   database: () => Database;
   workspace: () => string;
-  /** Ends the object and all its sockets, after what waits was written. */
+  /** Ends the object and all its sockets, after the events that wait are written. */
   letGo: (why: string) => void;
 }
 
-/** What a listener wants to see. */
-type Wanted =
-  | { channel: "events-out"; filter: EventFilter; window: Window; wantsBackfill: boolean }
-  | { channel: "logs-out"; filter: LogFilter };
-type WantedEvents = Extract<Wanted, { channel: "events-out" }>;
+const { keep, stateOf } = attachments<SocketState>();
 
 /** How far a listener to events has come. */
 interface Progress {
   /** What is stored and still to be shown. */
   passes: Pass[];
-  /** From when on it is shown what is written as it comes. */
+  /** Since when it is shown events as they are written. */
   liveSince: Micros;
   isLive: boolean;
   /** When the newest event that it was shown occurred. */
   newest: Micros | null;
   /** Events that came while it was still shown the earlier ones; they count as sent. */
-  held: GatheredEvent[];
+  waiting: GatheredEvent[];
 }
 
-/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_WEBSOCKET_BACKFILL. */
-const MAX_BACKFILL: Micros = 15 * 60 * 1_000_000;
 /** Prefect: PREFECT_SERVER_EVENTS_WEBSOCKET_BACKFILL_PAGE_SIZE. */
 const BACKFILL_PAGE = 250;
 /** How much of the stored events is read at a time. An object has 128 MB for all its listeners, and some come by the hundred. */
 const BACKFILL_CHARACTERS = 1_000_000;
-/** So many listeners are shown stored events at the same time; the others wait. */
+/** How many listeners are shown stored events at the same time; the others wait. */
 const BACKFILLS_AT_ONCE = 2;
-/** What may be kept with a socket has 16 KB. */
+/** How large a filter may be: it is kept with its socket, in 16 KB. */
 const MAX_FILTER_CHARACTERS = 4_000;
-/** So many sockets one object keeps; the runtime ends at 32,768. */
+/** How many sockets one object keeps; the runtime keeps at most 32,768. */
 const MAX_SOCKETS = 20_000;
-/** After so many bytes more it is written down how much a listener was sent. */
+/** In steps of how many bytes it is kept how much a listener was sent. */
 const SENT_STEP = 250_000;
 const PROTOCOL_ERROR = 1002;
 /** Try again later: the stock client connects anew. */
@@ -92,10 +90,9 @@ const READ_TOO_LITTLE = "More was sent than may be unread. Connect again to go o
 
 /** Sockets of one object. */
 export class Listeners {
-  private readonly around: Surroundings;
+  private readonly host: ListenersHost;
   private readonly senders = new WeakMap<WebSocket, SocketState>();
-  private readonly wanted = new WeakMap<WebSocket, Wanted>();
-  private readonly greetings = new Greetings();
+  private readonly wanted = new WeakMap<WebSocket, ListenerFilter>();
   private readonly progress = new Map<WebSocket, Progress>();
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
@@ -103,37 +100,31 @@ export class Listeners {
   /** The listeners were shown all events that were written before. */
   private shownUntil: Micros;
 
-  constructor(around: Surroundings) {
-    this.around = around;
-    this.shownUntil = around.clock();
+  constructor(host: ListenersHost) {
+    this.host = host;
+    this.shownUntil = host.clock();
     for (const channel of ["events-out", "logs-out"] satisfies Channel[])
-      for (const socket of around.state.getWebSockets(channel))
-        this.backlog.add(socket, this.stateOf(socket).sent ?? 0);
+      for (const socket of host.state.getWebSockets(channel)) this.backlog.add(socket, stateOf(socket).sent ?? 0);
   }
 
   /** Takes an upgrade. */
   accept(request: Request, channel: Channel): Response {
-    const refusal = this.greetings.refusal();
+    const refusal = this.host.greetings.refusal();
     if (refusal) return refusal;
-    if (this.around.state.getWebSockets().length >= MAX_SOCKETS)
+    if (this.host.state.getWebSockets().length >= MAX_SOCKETS)
       return Response.json({ detail: "Too many sockets are open" }, { status: 503, headers: { "Retry-After": "5" } });
     return upgrade(request, (socket, { greets, authorized }) => {
       const stage = greets ? "auth" : stageAfterAuth(channel);
-      this.around.state.acceptWebSocket(socket, [channel]);
-      socket.serializeAttachment({ channel, stage, authorized, filter: null } satisfies SocketState);
-      if (stage !== "open") this.greetings.begin(socket);
+      this.host.state.acceptWebSocket(socket, [channel]);
+      keep(socket, { channel, stage, authorized, filter: null });
+      if (stage !== "open") this.host.greetings.begin(socket);
     });
-  }
-
-  private stateOf(socket: WebSocket): SocketState {
-    // Written by `accept`, `greet`, `countMessage` and `mayShow` alone.
-    return socket.deserializeAttachment() as SocketState;
   }
 
   /** Whether what the socket sends are events. Asked for each of them, so a yes is remembered. */
   isSender(socket: WebSocket): boolean {
     if (this.senders.has(socket)) return true;
-    const state = this.stateOf(socket);
+    const state = stateOf(socket);
     if (state.channel !== "events-in" || state.stage !== "open") return false;
     this.senders.set(socket, state);
     return true;
@@ -141,15 +132,15 @@ export class Listeners {
 
   /** Counts a sender's message; the count outlives the object's sleep. */
   countMessage(socket: WebSocket): number {
-    const state = this.senders.get(socket) ?? this.stateOf(socket);
+    const state = this.senders.get(socket) ?? stateOf(socket);
     state.messages = (state.messages ?? 0) + 1;
-    socket.serializeAttachment(state);
+    keep(socket, state);
     return state.messages;
   }
 
-  /** The next step of a handshake: who it is, then what it wants to see. */
+  /** The next step of a handshake: the socket authenticates, then sends its filter. */
   async greet(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
-    const state = this.stateOf(socket);
+    const state = stateOf(socket);
     if (state.stage === "open" || socket.readyState !== WebSocket.READY_STATE_OPEN) return;
     if (!isSmallGreeting(socket, data)) return;
     const text = typeof data === "string" ? data : new TextDecoder().decode(data);
@@ -159,10 +150,10 @@ export class Listeners {
   }
 
   private authenticate(socket: WebSocket, state: SocketState, message: Record<string, unknown>): void {
-    if (!isAuthenticated(socket, message, state, this.around.env)) return;
+    if (!isAuthenticated(socket, message, state, this.host.env)) return;
     const stage = stageAfterAuth(state.channel);
-    socket.serializeAttachment({ ...state, stage } satisfies SocketState);
-    if (stage === "open") this.greetings.end(socket);
+    keep(socket, { ...state, stage });
+    if (stage === "open") this.host.greetings.end(socket);
     welcome(socket);
   }
 
@@ -175,19 +166,19 @@ export class Listeners {
     if (message["type"] !== "filter") return closeQuietly(socket, PROTOCOL_ERROR, "Expected 'filter' message");
     if (text.length > MAX_FILTER_CHARACTERS)
       return closeQuietly(socket, 1009, `A filter may have ${MAX_FILTER_CHARACTERS} characters`);
-    const wanted = readWanted(state.channel, message, this.around.clock());
+    const wanted = readListenerFilter(state.channel, message, this.host.clock());
     if ("wrong" in wanted) return closeQuietly(socket, PROTOCOL_ERROR, `Invalid filter: ${wanted.wrong}`);
-    socket.serializeAttachment({ ...state, stage: "open", filter: text } satisfies SocketState);
-    this.greetings.end(socket);
+    keep(socket, { ...state, stage: "open", filter: text });
+    this.host.greetings.end(socket);
     this.wanted.set(socket, wanted);
     if (wanted.channel === "events-out" && wanted.wantsBackfill) await this.backfill(socket, wanted);
   }
 
   /** Shows what is stored, then what came meanwhile. */
-  private async backfill(socket: WebSocket, wanted: WantedEvents): Promise<void> {
+  private async backfill(socket: WebSocket, wanted: EventsFilter): Promise<void> {
     const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
     const passes = left.map((pass) => ({ ...pass }));
-    const progress = { passes, liveSince: this.shownUntil, isLive: false, newest: null, held: [] };
+    const progress = { passes, liveSince: this.shownUntil, isLive: false, newest: null, waiting: [] };
     this.progress.set(socket, progress);
     try {
       await this.showStored(socket, wanted, progress);
@@ -197,8 +188,8 @@ export class Listeners {
     }
   }
 
-  private async showStored(socket: WebSocket, { filter, window }: WantedEvents, progress: Progress): Promise<void> {
-    const { env, clock, database, workspace } = this.around;
+  private async showStored(socket: WebSocket, { filter, window }: EventsFilter, progress: Progress): Promise<void> {
+    const { env, clock, database, workspace } = this.host;
     const horizon = eventHorizon(parseSettings(env).services.db_vacuum, clock());
     const reader = new EventReader(database(), workspace(), horizon);
     const seen = new Set<string>();
@@ -212,7 +203,7 @@ export class Listeners {
       if (!isAll) return;
     }
     progress.isLive = true;
-    for (const { event, json } of progress.held.splice(0)) if (!seen.has(event.id)) sendEvent(socket, json);
+    for (const { event, json } of progress.waiting.splice(0)) if (!seen.has(event.id)) sendEvent(socket, json);
   }
 
   /** Shows a page of stored events and notes how far it came; false where the listener is to be shown no more. */
@@ -235,7 +226,7 @@ export class Listeners {
     return true;
   }
 
-  /** Shows events to those who want them. */
+  /** Shows events to the listeners whose filter they match. */
   showEvents(events: readonly GatheredEvent[]): void {
     const sizes = new Map<GatheredEvent, number>();
     for (const socket of this.open("events-out")) {
@@ -251,21 +242,21 @@ export class Listeners {
         if (!this.mayShow(socket, size)) break;
         progress.newest = Math.max(progress.newest ?? occurred, occurred);
         if (progress.isLive) sendEvent(socket, event.json);
-        else progress.held.push(event);
+        else progress.waiting.push(event);
       }
     }
-    this.shownUntil = this.around.clock();
+    this.shownUntil = this.host.clock();
   }
 
   private progressOf(socket: WebSocket): Progress {
     const present = this.progress.get(socket);
     if (present) return present;
-    const progress: Progress = { passes: [], liveSince: this.shownUntil, isLive: true, newest: null, held: [] };
+    const progress: Progress = { passes: [], liveSince: this.shownUntil, isLive: true, newest: null, waiting: [] };
     this.progress.set(socket, progress);
     return progress;
   }
 
-  /** Shows logs to those who want them. */
+  /** Shows logs to the listeners whose filter they match. */
   showLogs(logs: readonly PublishedLog[]): void {
     for (const socket of this.open("logs-out")) {
       const wanted = this.wantedBy(socket);
@@ -281,8 +272,8 @@ export class Listeners {
 
   /** Takes a text to a listener's account. Where there is no room the socket is closed, and its client may come again. */
   private mayShow(socket: WebSocket, bytes: number): boolean {
-    const nowMs = this.around.clock() / 1000;
-    if (this.backlog.isStuck(nowMs)) this.around.letGo("listeners that do not read hold the room of the others");
+    const nowMs = this.host.clock() / 1000;
+    if (this.backlog.isStuck(nowMs)) this.host.letGo("listeners that do not read hold the room of the others");
     if (!this.backlog.add(socket, bytes)) {
       this.cut(socket, nowMs);
       return false;
@@ -291,7 +282,7 @@ export class Listeners {
     if (fullest && fullest !== socket) this.cut(fullest, nowMs);
     const sent = this.backlog.sentTo(socket);
     const isStep = Math.floor(sent / SENT_STEP) > Math.floor((sent - bytes) / SENT_STEP);
-    if (isStep) socket.serializeAttachment({ ...this.stateOf(socket), sent } satisfies SocketState);
+    if (isStep) keep(socket, { ...stateOf(socket), sent });
     return true;
   }
 
@@ -299,7 +290,7 @@ export class Listeners {
     if (!this.backlog.close(socket, nowMs)) return;
     const progress = this.progress.get(socket);
     if (progress) {
-      progress.held = [];
+      progress.waiting = [];
       // Of what was shown last, it was perhaps shown a part.
       if (progress.isLive) progress.liveSince = this.shownUntil;
     }
@@ -308,7 +299,7 @@ export class Listeners {
 
   /** A socket has gone. Its client has read all that it was sent, if it has confirmed that. */
   left(socket: WebSocket, { isConfirmed }: { isConfirmed: boolean }): void {
-    this.greetings.end(socket);
+    this.host.greetings.end(socket);
     const progress = this.progress.get(socket);
     const wanted = this.wanted.get(socket);
     if (isConfirmed && this.backlog.isClosed(socket) && progress && wanted?.channel === "events-out")
@@ -318,17 +309,15 @@ export class Listeners {
   }
 
   private open(channel: Channel): WebSocket[] {
-    return this.around.state
-      .getWebSockets(channel)
-      .filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
+    return this.host.state.getWebSockets(channel).filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
   }
 
-  private wantedBy(socket: WebSocket): Wanted | undefined {
+  private wantedBy(socket: WebSocket): ListenerFilter | undefined {
     const known = this.wanted.get(socket);
     if (known) return known;
-    const { channel, filter } = this.stateOf(socket);
+    const { channel, filter } = stateOf(socket);
     if (filter === null) return undefined;
-    const wanted = readWanted(channel, parseMessage(filter), this.around.clock());
+    const wanted = readListenerFilter(channel, parseMessage(filter), this.host.clock());
     if ("wrong" in wanted) return undefined;
     this.wanted.set(socket, wanted);
     return wanted;
@@ -342,27 +331,6 @@ function remaining({ passes, liveSince }: Progress): Pass[] {
 
 function stageAfterAuth(channel: Channel): SocketState["stage"] {
   return channel === "events-in" ? "open" : "filter";
-}
-
-function readWanted(channel: Channel, message: Record<string, unknown>, now: Micros): Wanted | { wrong: string } {
-  if (channel === "logs-out") {
-    const filter = LogFilter.safeParse(message["filter"]);
-    return filter.success ? { channel, filter: filter.data } : { wrong: wordsOf(filter.error) };
-  }
-  const filter = EventFilter.safeParse(message["filter"]);
-  if (!filter.success) return { wrong: wordsOf(filter.error) };
-  const { since, until } = windowOf(filter.data, now);
-  const window = { since: Math.max(since, now - MAX_BACKFILL), until };
-  return {
-    channel: "events-out",
-    filter: { ...filter.data, order: "ASC" },
-    window,
-    wantsBackfill: message["backfill"] !== false,
-  };
-}
-
-function wordsOf(error: { issues: readonly { path: PropertyKey[]; message: string }[] }): string {
-  return error.issues.map((issue) => `${issue.path.map(String).join(".")}: ${issue.message}`).join("; ");
 }
 
 function sendEvent(socket: WebSocket, json: string): void {

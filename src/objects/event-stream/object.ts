@@ -1,4 +1,4 @@
-/** The `EventStream` object: gathers a workspace's events into segments and fans them out to those who listen. */
+/** The `EventStream` object: gathers a workspace's events into segments and shows them to listeners. */
 import { Buffer } from "node:buffer";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
@@ -16,30 +16,31 @@ import { readRecentIds } from "#events/recent-ids";
 import { buildSegments, fitsRow, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { SOCKET_HEADERS } from "#http/socket";
-import { type Micros, systemClock, systemIds } from "#lib/clock";
+import { type Micros, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
-import { SluiceObject } from "#objects/base";
+import type { Contract } from "#objects/call";
 import { closeQuietly, sizeOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
-import { type Channel, Listeners } from "#objects/event-stream/listeners";
+import type { Channel } from "#objects/event-stream/listener-filter";
+import { Listeners } from "#objects/event-stream/listeners";
+import { SocketObject } from "#objects/sockets";
 import { parseTime } from "#wire/dates";
 
-const clock = systemClock();
 const ids = systemIds();
 
-/** After so many messages of a socket all is written before the next is read; a divisor of the client's 700. Each costs a pause. */
+/** After how many messages of a socket everything is written before the next is read; a divisor of the client's 700. Each costs a pause. */
 const WRITTEN_EVERY = 350;
-/** For so long after reports were written, a reader is told to read the database again: it may have read before they were there. */
+/** How long after a write of reports a reader is told to read the database again: it may have read before the write. */
 const JUST_NOW: Micros = 2_000_000;
 
-/** More is not read of one message: as much as of a request's body. */
+/** How large a message may be: as large as the body of a request. */
 const MAX_MESSAGE_CHARACTERS = 8_388_608;
 
-export class EventStream extends SluiceObject {
+export class EventStream extends SocketObject {
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
-  /** When reports of task runs were written last. */
+  /** When reports of task runs were last written. */
   private reportsWritten = 0;
   private isLettingGo = false;
 
@@ -47,27 +48,31 @@ export class EventStream extends SluiceObject {
     return [];
   }
 
-  override methods(): Record<string, (...args: never[]) => unknown> {
+  /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
+  override contract(): Contract {
     return {};
   }
 
   override onTimer(_name: string): void {}
 
+  override accept(request: Request, channel: string): Response {
+    this.open();
+    this.keepIdentity();
+    return this.theListeners().accept(request, channel as Channel);
+  }
+
   /** Upgrades, and calls that carry events or logs in their body. */
   override async fetch(request: Request): Promise<Response> {
+    if (request.headers.has(SOCKET_HEADERS.channel)) return super.fetch(request);
     this.open();
-    const channel = request.headers.get(SOCKET_HEADERS.channel);
-    if (channel) {
-      this.keepWorkspace(request.headers.get(SOCKET_HEADERS.workspace) ?? "");
-      return this.theListeners().accept(request, channel as Channel);
-    }
     if (request.url === SETTLE_URL) return this.settleReports((await request.json()) as SettleCall);
-    // Sent by our own code; its version says what it looks like.
+    // Sent by our own code; the version names its format.
     const text = await request.text();
     const call = (request.url === LOGS_URL ? JSON.parse(text) : parseJson(text, STORED_JSON_DEPTH)) as StreamCall;
     if (call.v !== 1)
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
-    this.keepWorkspace(call.workspace);
+    this.identify({ workspace: call.workspace, name: null });
+    this.keepIdentity();
     if (call.logs.length > 0) this.theListeners().showLogs(call.logs);
     return this.takeEvents(call.events, call.again);
   }
@@ -81,7 +86,7 @@ export class EventStream extends SluiceObject {
     const tellsOfOne = (event: ReceivedEvent) =>
       isTaskRunReport(event) && [event.resource, ...event.related].some((resource) => runs.has(resourceId(resource)));
     const isSettled = await this.theGatherer().settleSome(({ event }) => tellsOfOne(event));
-    return new Response(isSettled || clock() - this.reportsWritten < JUST_NOW ? "settled" : "nothing");
+    return new Response(isSettled || this.clock() - this.reportsWritten < JUST_NOW ? "settled" : "nothing");
   }
 
   private async takeEvents(events: readonly ReceivedEvent[], again?: boolean): Promise<Response> {
@@ -96,7 +101,7 @@ export class EventStream extends SluiceObject {
   }
 
   /** A message of a socket: a client's event, or its part of a handshake. */
-  async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
+  override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.open();
     if (!this.theListeners().isSender(socket)) return this.theListeners().greet(socket, message);
     this.takeEvent(socket, message);
@@ -106,22 +111,20 @@ export class EventStream extends SluiceObject {
     if (isWritten || this.theGatherer().isFull()) await this.theGatherer().settle();
   }
 
-  webSocketClose(socket: WebSocket, _code: number, _reason: string, isClean: boolean): void {
+  override webSocketClose(socket: WebSocket, code: number, reason: string, isClean: boolean): Promise<void> {
     this.open();
-    // A client closes when its flow has ended, and somebody may ask at once what became of it.
+    // A client closes when its flow has ended, and a reader may ask at once for the end of the flow.
     this.theGatherer().flush();
-    this.theListeners().left(socket, { isConfirmed: isClean });
-    closeQuietly(socket, 1000, "");
+    return super.webSocketClose(socket, code, reason, isClean);
   }
 
-  webSocketError(socket: WebSocket): void {
-    this.theListeners().left(socket, { isConfirmed: false });
-    closeQuietly(socket, 1011, "");
+  override left(socket: WebSocket, isConfirmed: boolean): void {
+    this.theListeners().left(socket, { isConfirmed });
   }
 
   /**
-   * What is no event is passed over alone: if the socket were closed, the client would send it again with all that is not
-   * confirmed, and be closed again, until it gives up and loses the rest.
+   * A message that is no event is passed over. If the socket were closed, the client would send that message again with all
+   * that is not confirmed, and be closed again, until it gives up and loses the rest.
    */
   private takeEvent(socket: WebSocket, message: string | ArrayBuffer): void {
     const parsed = parseEvent(message);
@@ -131,21 +134,21 @@ export class EventStream extends SluiceObject {
     }
     // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
     this.theGatherer()
-      .add(gathered(receiveEvent(parsed.event, clock())))
+      .add(gathered(receiveEvent(parsed.event, this.clock())))
       .catch(() => closeQuietly(socket, 1011, "The event could not be written."));
   }
 
   private async writeEvents(events: readonly GatheredEvent[]): Promise<void> {
-    const workspace = this.workspace();
-    const segments = buildSegments(events, clock(), ids);
+    const workspace = this.identity().workspace;
+    const segments = buildSegments(events, this.clock(), ids);
     await writeSegments(this.database(), workspace, segments, hasWork);
     const withReports = segments.filter(hasWork);
-    if (withReports.length > 0) this.reportsWritten = clock();
+    if (withReports.length > 0) this.reportsWritten = this.clock();
     await this.queue(workspace, withReports.map(keyOf));
     this.show(events);
   }
 
-  /** What is written is written, whatever becomes of those who listen. */
+  /** A failure here is only logged: the events are written. */
   private show(events: readonly GatheredEvent[]): void {
     try {
       this.theListeners().showEvents(events);
@@ -155,11 +158,11 @@ export class EventStream extends SluiceObject {
   }
 
   private async setAside({ event }: GatheredEvent, error: unknown): Promise<void> {
-    const keeper = { db: this.database(), workspaceId: this.workspace(), clock, ids };
+    const keeper = { db: this.database(), workspaceId: this.identity().workspace, clock: this.clock, ids };
     await keepDeadLetter(keeper, { queue: "events", key: event.id, reason: reasonOf(error), message: event });
   }
 
-  /** What does not reach the queue is found by the sweep. */
+  /** The sweep finds segments that do not reach the queue. */
   private async queue(workspace: string, keys: ReturnType<typeof keyOf>[]): Promise<void> {
     const messages = segmentMessages(workspace, keys);
     if (messages.length === 0) return;
@@ -178,7 +181,7 @@ export class EventStream extends SluiceObject {
   private theGatherer(): EventGatherer {
     return (this.gatherer ??= new EventGatherer({
       write: (events) => this.writeEvents(events),
-      recall: () => readRecentIds(this.database(), this.workspace(), clock()),
+      recall: () => readRecentIds(this.database(), this.identity().workspace, this.clock()),
       setAside: (event, error) => this.setAside(event, error),
     }));
   }
@@ -187,28 +190,21 @@ export class EventStream extends SluiceObject {
     return (this.listeners ??= new Listeners({
       state: this.state,
       env: this.bindings,
-      clock,
+      clock: () => this.clock(),
+      greetings: this.greetings,
       database: () => this.database(),
-      workspace: () => this.workspace(),
+      workspace: () => this.identity().workspace,
       letGo: (why) => this.letGo(why),
     }));
   }
 
-  /** Clients connect anew, and send again what was not confirmed. */
+  /** Ends the object and its sockets, after a write. Clients connect again, and send again what was not confirmed. */
   private letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;
     console.error(`the event stream starts anew: ${why}`);
     const abort = () => this.state.abort(why);
     this.theGatherer().settle().then(abort, abort);
-  }
-
-  private workspace(): string {
-    return this.readMeta("workspace") ?? "";
-  }
-
-  private keepWorkspace(workspace: string): void {
-    if (this.readMeta("workspace") !== workspace) this.writeMeta("workspace", workspace);
   }
 }
 

@@ -15,10 +15,10 @@ export interface Pass {
 
 /** Prefect: `PrefectEventSubscriber.__anext__` goes back as far from each event. */
 const REPLAYED: Micros = 60_000_000;
-/** So many listeners are remembered. */
+/** How many listeners are remembered. */
 const MAX_KEPT = 200;
 
-/** The places where listeners go on. In memory only: who finds none is shown the minute again. */
+/** The places where listeners go on. In memory only: a listener that is not known is shown the minute again. */
 export class Resumes {
   private readonly kept = new Map<string, readonly Pass[]>();
 

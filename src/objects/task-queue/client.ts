@@ -1,15 +1,16 @@
-/** What the rest of the code tells, and asks of, the `TaskQueue` object. */
-import { objectClient, objectName } from "#objects/client";
-import type { ConnectedWorker, QueueNote, TaskQueueMethods } from "#objects/task-queue/messages";
+/** How the rest of the code calls the `TaskQueue` object. */
+import { objectClient } from "#objects/client";
+import { TASK_QUEUE } from "#objects/task-queue/messages";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 
-const clientOf = (tools: Tools) =>
-  objectClient<TaskQueueMethods>(tools.env.TASK_QUEUE, objectName(tools.workspaceId), tools.cost);
+/** The object of the workspace. */
+export const taskQueue = ({ env, workspaceId: workspace, cost }: Tools) =>
+  objectClient(TASK_QUEUE, env.TASK_QUEUE, { workspace, name: null }, cost);
 
 /**
- * Puts a background task in the queue, after the commit of its state. May be repeated. If the object cannot be told,
- * it finds out by itself within a minute of having a task worker to give the run to.
+ * Puts a background task in the queue, after the commit of its state. May be repeated. If the object cannot be told, it finds
+ * the run in D1 within a minute of having a task worker for the run.
  */
 export async function enqueueTaskRun(
   tools: Tools,
@@ -18,7 +19,7 @@ export async function enqueueTaskRun(
   isRetry: boolean,
 ): Promise<void> {
   try {
-    await clientOf(tools).enqueue(tools.workspaceId, {
+    await taskQueue(tools).enqueue({
       id: run.id,
       task_key: run.task_key,
       state_id: state.id,
@@ -30,14 +31,4 @@ export async function enqueueTaskRun(
   } catch (error) {
     console.error("the task queue's object was not told of a run", error);
   }
-}
-
-/** Puts a background task in the queue, as its row has it. Throws where the object cannot be told. */
-export async function enqueueNote(tools: Tools, note: QueueNote): Promise<void> {
-  await clientOf(tools).enqueue(tools.workspaceId, note);
-}
-
-/** The task workers that are connected. */
-export function readTaskWorkers(tools: Tools): Promise<ConnectedWorker[]> {
-  return clientOf(tools).workers();
 }

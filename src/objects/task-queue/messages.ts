@@ -1,5 +1,6 @@
-/** What goes to and from the object of a workspace's background tasks. Versioned by the call that carries it. */
+/** The contract of the `TaskQueue` object, and the types in it. */
 import type { Micros } from "#lib/clock";
+import { method } from "#objects/call";
 
 /** A run that waits. */
 export interface QueuedRun {
@@ -7,13 +8,13 @@ export interface QueuedRun {
   task_key: string;
   /** The state in which it was put in the queue. */
   state_id: string;
-  /** Whether it goes before those that come for the first time. */
+  /** Whether it is sent before runs that come for the first time. */
   is_retry: boolean;
-  /** It is handed out from then on. */
+  /** The time from which on it is sent. */
   due: Micros;
-  /** When it was put in the queue; the older goes first. */
+  /** When it was put in the queue; the oldest is sent first. */
   at: Micros;
-  /** Whether a task worker had it, and went away before it began. */
+  /** Whether a task worker had it, and left before the run began. */
   is_again: boolean;
 }
 
@@ -24,12 +25,14 @@ export type QueueNote = Omit<QueuedRun, "is_again">;
 export interface ConnectedWorker {
   identifier: string;
   task_keys: string[];
-  /** When it was last known to be there. */
+  /** When it was last known to be connected. */
   seen: Micros;
 }
 
-/** The methods that callers may name. */
-export interface TaskQueueMethods {
-  enqueue(workspace: string, run: QueueNote): Promise<void>;
-  workers(): Promise<ConnectedWorker[]>;
-}
+/** The methods of the object. */
+export const TASK_QUEUE = {
+  /** Puts a run in the queue. May be repeated. */
+  enqueue: method<(run: QueueNote) => void>(),
+  /** The task workers that are connected. */
+  workers: method<() => ConnectedWorker[]>(),
+};

@@ -2,6 +2,7 @@
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
 import { closeQuietly, type Greetings, isAuthenticated, upgrade, welcome } from "#objects/handshake";
+import { attachments } from "#objects/sockets";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 export interface SocketState {
@@ -13,21 +14,14 @@ export interface SocketState {
   client_id: string;
   /** The run that was sent and is not confirmed yet. */
   run: string | null;
-  /** When that was sent, or the last one was confirmed. */
+  /** When that run was sent, or the last run was confirmed. */
   since: Micros;
 }
 
-/** Prefect: `scheduled_task_subscription`, what is not to the protocol. */
+/** Prefect: `scheduled_task_subscription` closes so a socket that violates the protocol. */
 const PROTOCOL_VIOLATION = 4001;
 
-export function stateOf(socket: WebSocket): SocketState {
-  // Written by `keepState` alone.
-  return socket.deserializeAttachment() as SocketState;
-}
-
-export function keepState(socket: WebSocket, state: SocketState): void {
-  socket.serializeAttachment(state);
-}
+export const { keep: keepState, stateOf } = attachments<SocketState>();
 
 /** Takes an upgrade. */
 export function acceptSocket(object: DurableObjectState, request: Request, greetings: Greetings): Response {
@@ -47,11 +41,11 @@ export function authenticate(socket: WebSocket, message: Record<string, unknown>
   welcome(socket);
 }
 
-/** So many task keys a worker may subscribe to, and so long its id may be: the id is kept with its socket, in 16 KB. */
+/** How many task keys a worker may subscribe to, and how long its id may be: the id is kept with its socket, in 16 KB. */
 const MAX_KEYS = 10_000;
 const MAX_CLIENT_ID_CHARACTERS = 1_000;
 
-/** What a subscription asks for; where it is none, why. */
+/** What a subscription asks for, or what is wrong with it. */
 export function readSubscription(
   message: Record<string, unknown>,
 ): { keys: string[]; client_id: string } | { wrong: string } {
@@ -65,7 +59,7 @@ export function readSubscription(
   return { keys: [...new Set<string>(keys)], client_id };
 }
 
-/** Closes a socket that is not to the protocol. */
+/** Closes a socket that violates the protocol. */
 export function refuse(socket: WebSocket, wrong: string): void {
   closeQuietly(socket, PROTOCOL_VIOLATION, `Protocol violation: ${wrong}`);
 }

@@ -1,5 +1,6 @@
 /** The queue's rows in the object's own tables. */
 import type { Micros } from "#lib/clock";
+import type { Sql, SqlRow } from "#objects/sql";
 import type { QueuedRun } from "#objects/task-queue/messages";
 
 /** The object's tables; entries are never changed once they have shipped. A run is one row until it has begun. */
@@ -10,18 +11,12 @@ export const QUEUE_TABLES: readonly string[] = [
    create table absent (client_id text primary key, until integer not null) without rowid;`,
 ];
 
-/** The object's SQL. */
-export interface Sql {
-  read<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[];
-  write(statement: string, ...params: SqlStorageValue[]): unknown;
-}
-
 /** A run as it is kept; `given_to` is the task worker that has confirmed it. */
 export interface KeptRun extends QueuedRun {
   given_to: string | null;
 }
 
-interface RunRow extends Record<string, SqlStorageValue> {
+interface RunRow extends SqlRow {
   id: string;
   task_key: string;
   state_id: string;
@@ -32,7 +27,7 @@ interface RunRow extends Record<string, SqlStorageValue> {
   given_to: string | null;
 }
 
-/** What a task worker wants to be given. */
+/** The tasks of which a task worker wants runs. */
 export interface Subscription {
   id: number;
   client_id: string;
@@ -55,7 +50,7 @@ export class QueueTables {
     return this.sql.read<RunRow>("select * from queued_run where id = ?", id).map(runOf)[0];
   }
 
-  /** Writes a run that nobody has. */
+  /** Writes a run that was given to no task worker. */
   put(run: QueuedRun): void {
     this.sql.write(
       `insert into queued_run (id, task_key, state_id, is_retry, due, at, is_again) values (?, ?, ?, ?, ?, ?, ?)
@@ -79,7 +74,7 @@ export class QueueTables {
     this.sql.write("delete from queued_run where id = ?", id);
   }
 
-  /** Forgets those of these runs that are still given away. */
+  /** Forgets the runs among these that are still given away. */
   removeGiven(ids: readonly string[]): void {
     if (ids.length === 0) return;
     this.sql.write(

@@ -1,4 +1,4 @@
-/** The message that follows a cancellation nobody carried out in time. */
+/** The message that follows a cancellation that timed out. */
 import type { CleanupMessage } from "#objects/work-pool/messages";
 
 /** A run that was set to Cancelled because its Cancelling had timed out. */

@@ -1,4 +1,4 @@
-/** Which runs of a work pool are due, in what order, and which hold its slots. Pure: no clock, no storage. */
+/** Which runs of a work pool are due, in what order, and which hold slots. Pure: no clock, no storage. */
 import type { Micros } from "#lib/clock";
 import type { Offer } from "#objects/work-pool/messages";
 
@@ -8,7 +8,7 @@ export interface LedgerRun {
   queue_id: string;
   /** When a scheduled run is due; null for one that holds a slot. */
   due: Micros | null;
-  /** Whether its being late has been seen to. */
+  /** Whether its lateness was dealt with. */
   is_late: boolean;
 }
 
@@ -35,17 +35,17 @@ export interface Ask {
 const MOST_AT_ONCE = 1000;
 
 /** The runs of a queue: those that are due in their order, and how many hold slots. */
-interface Lane {
+interface QueueRuns {
   due: Offer[];
   holding: number;
 }
 
 /** The live runs of one pool. */
-export class Ledger {
+export class RunLedger {
   private readonly runs = new Map<string, LedgerRun>();
-  private readonly lanes = new Map<string, Lane>();
-  /** Those that are due and not yet seen to as late, in the order of their times. */
-  private readonly punctual: Offer[] = [];
+  private readonly byQueue = new Map<string, QueueRuns>();
+  /** The runs that are due and whose lateness was not dealt with, in the order of their times. */
+  private readonly notLate: Offer[] = [];
 
   /** How many runs are known. */
   get size(): number {
@@ -69,12 +69,12 @@ export class Ledger {
       return false;
     this.remove(run.id);
     this.runs.set(run.id, run);
-    const lane = this.lane(run.queue_id);
-    if (run.due === null) lane.holding++;
+    const runs = this.runsOf(run.queue_id);
+    if (run.due === null) runs.holding++;
     else {
       const offer = { id: run.id, queue_id: run.queue_id, due: run.due };
-      lane.due.splice(firstNotBefore(lane.due, offer), 0, offer);
-      if (!run.is_late) this.punctual.splice(firstNotBefore(this.punctual, offer), 0, offer);
+      runs.due.splice(firstNotBefore(runs.due, offer), 0, offer);
+      if (!run.is_late) this.notLate.splice(firstNotBefore(this.notLate, offer), 0, offer);
     }
     return true;
   }
@@ -84,14 +84,14 @@ export class Ledger {
     const run = this.runs.get(id);
     if (!run) return false;
     this.runs.delete(id);
-    const lane = this.lane(run.queue_id);
-    if (run.due === null) lane.holding--;
+    const runs = this.runsOf(run.queue_id);
+    if (run.due === null) runs.holding--;
     else {
       const key = { id, due: run.due };
-      lane.due.splice(firstNotBefore(lane.due, key), 1);
-      if (!run.is_late) this.punctual.splice(firstNotBefore(this.punctual, key), 1);
+      runs.due.splice(firstNotBefore(runs.due, key), 1);
+      if (!run.is_late) this.notLate.splice(firstNotBefore(this.notLate, key), 1);
     }
-    if (lane.due.length + lane.holding === 0) this.lanes.delete(run.queue_id);
+    if (runs.due.length + runs.holding === 0) this.byQueue.delete(run.queue_id);
     return true;
   }
 
@@ -104,14 +104,14 @@ export class Ledger {
     return (held !== null || inPool > 0) && (held === queue.id || inQueue > 0);
   }
 
-  /** The earliest time at which a run is due whose being late has not been seen to, or null. */
-  get nextPunctual(): Micros | null {
-    return this.punctual[0]?.due ?? null;
+  /** The earliest time at which a run is due whose lateness was not dealt with, or null. */
+  get nextNotLate(): Micros | null {
+    return this.notLate[0]?.due ?? null;
   }
 
-  /** The first runs that were due by then and whose being late has not been seen to. */
+  /** The first runs that were due by then and whose lateness was not dealt with. */
   overdue(by: Micros, most: number): Offer[] {
-    return this.punctual.slice(0, most).filter(({ due }) => due <= by);
+    return this.notLate.slice(0, most).filter(({ due }) => due <= by);
   }
 
   /**
@@ -133,7 +133,7 @@ export class Ledger {
       .slice(0, most);
   }
 
-  /** Prefect: what one who polls a queue by its id is offered; the pool's pause and limit do not count there. */
+  /** Prefect: what a client that polls a queue by its id is offered; the pool's pause and limit do not count there. */
   offerOfQueue(queue: LedgerQueue, ask: Ask): Offer[] {
     if (queue.is_paused) return [];
     return this.dueIn(queue.id, ask, Math.min(ask.limit, free(queue.concurrency_limit, this.holding(queue.id))));
@@ -141,7 +141,7 @@ export class Ledger {
 
   /** How many runs of a queue hold slots. */
   holding(queueId: string): number {
-    return this.lanes.get(queueId)?.holding ?? 0;
+    return this.byQueue.get(queueId)?.holding ?? 0;
   }
 
   /** The runs that hold slots of these queues, at most so many of them. */
@@ -162,7 +162,7 @@ export class Ledger {
     const own = all.find(({ id }) => id === run.queue_id);
     const ahead = ({ id, priority }: LedgerQueue) => {
       const isFirst = own !== undefined && priority < own.priority;
-      return firstNotBefore(this.lanes.get(id)?.due ?? [], isFirst ? { due: now + 1, id: "" } : run);
+      return firstNotBefore(this.byQueue.get(id)?.due ?? [], isFirst ? { due: now + 1, id: "" } : run);
     };
     const others = all.filter(
       (queue) => own !== undefined && queue.id !== own.id && !queue.is_paused && queue.priority <= own.priority,
@@ -182,18 +182,18 @@ export class Ledger {
   }
 
   private dueIn(queueId: string, { before, after }: Ask, most: number): Offer[] {
-    const due = this.lanes.get(queueId)?.due ?? [];
+    const due = this.byQueue.get(queueId)?.due ?? [];
     const start = after === null ? 0 : firstNotBefore(due, { due: after, id: "" });
     const offers = due.slice(start, start + most);
     return before === null ? offers : offers.filter((run) => run.due <= before);
   }
 
-  private lane(queueId: string): Lane {
-    const known = this.lanes.get(queueId);
+  private runsOf(queueId: string): QueueRuns {
+    const known = this.byQueue.get(queueId);
     if (known) return known;
-    const lane: Lane = { due: [], holding: 0 };
-    this.lanes.set(queueId, lane);
-    return lane;
+    const runs: QueueRuns = { due: [], holding: 0 };
+    this.byQueue.set(queueId, runs);
+    return runs;
   }
 }
 

@@ -1,9 +1,9 @@
-/** What goes to and from a pool's object. Versioned by the call that carries it. */
+/** The contract of the `WorkPool` object, and the types in it. */
 import type { Micros } from "#lib/clock";
-import type { Identity } from "#objects/call";
+import { method } from "#objects/call";
 import type { StateType } from "#wire/state";
 
-/** A run of a work pool after a commit. Runs without a pool are nobody's business here. */
+/** A run of a work pool after a commit. Runs without a pool have no such object. */
 export interface LiveRun {
   id: string;
   work_pool_id: string;
@@ -21,7 +21,7 @@ export interface Offer {
   due: Micros;
 }
 
-/** A worker as the pool's object keeps it. */
+/** A worker as the object keeps it. */
 export interface Worker {
   id: string;
   name: string;
@@ -45,7 +45,7 @@ export interface QueuePollAsk {
   queue_id: string;
   before: Micros | null;
   limit: number;
-  /** Prefect: the UI looks without being taken for a worker. */
+  /** Prefect: a poll of the UI does not count as one of a worker. */
   is_look: boolean;
 }
 
@@ -55,11 +55,14 @@ export type PollAnswer =
   | { kind: "no pool" }
   | { kind: "no queue"; name: string };
 
-/** A run after a commit: [id, queue id, what it does now]. */
-export type RunNote = [string, string, Micros | "holds" | null];
+/** The phase of a live run: due at a time, holding a slot, or neither. */
+export type Phase = Micros | "holds" | null;
 
-/** What only the object knows of a pool. */
-export interface Vitals {
+/** A run after a commit: [id, queue id, phase]. */
+export type RunNote = [string, string, Phase];
+
+/** The status of a pool and of its queues, which only the object knows. */
+export interface PoolLiveness {
   status: Liveness;
   queues: Record<string, { status: Liveness; last_polled: Micros | null }>;
 }
@@ -70,27 +73,27 @@ export interface SlotsInUse {
   holders: string[];
 }
 
-/** How a scheduled run stands in its pool. */
-export interface Standing {
+/** The place of a scheduled run in its pool. */
+export interface PlaceInQueue {
   status: Liveness;
-  /** Some of them, the last that was heard of first; the type is known of those on a channel. */
+  /** Some of the workers, by their last heartbeat, the newest first. The type is known of workers on a channel. */
   workers: { name: string; type: string | null; last_heartbeat: Micros; is_online: boolean }[];
   queue: { status: Liveness; last_polled: Micros | null };
   pool_slots: SlotsInUse;
   queue_slots: SlotsInUse;
-  /** How many runs that are due come before it. */
+  /** How many due runs are offered before it. */
   before: { in_queue: number; in_others: number };
 }
 
 /** What a worker can be told to clean up. */
 export type CleanupKind = "cancelling_timeout_teardown.v1" | "pending_claim_teardown.v1";
 
-/** Something that a worker of the pool is to clean up; the same key or id again is the same message. */
+/** What a worker of the pool has to clean up. A message with the same key or id is the same message. */
 export interface CleanupMessage {
   message_id: string;
   idempotency_key: string;
   kind: CleanupKind;
-  /** Workers of this queue are asked first. */
+  /** Workers of this queue are given the message first. */
   work_queue_id: string | null;
   target: Record<string, unknown>;
   data: Record<string, unknown>;
@@ -98,21 +101,36 @@ export interface CleanupMessage {
 
 export type WorkerAnswer = Worker & { is_online: boolean };
 
-/** The methods that callers may name. Each says which pool it means; a `poolId` other than the known one starts anew. */
-export interface WorkPoolMethods {
-  poll(pool: Identity, ask: PollAsk): Promise<PollAnswer>;
-  pollQueue(pool: Identity, poolId: string, ask: QueuePollAsk): Promise<PollAnswer>;
-  notice(pool: Identity, poolId: string, runs: RunNote[]): Promise<void>;
-  take(pool: Identity, poolId: string, queueId: string, runId: string): Promise<boolean>;
-  change(pool: Identity): Promise<void>;
-  noticeDeployments(pool: Identity, queueIds: string[]): Promise<void>;
-  heartbeat(pool: Identity, name: string, intervalSeconds: number | null): Promise<boolean>;
-  vitals(pool: Identity, poolId: string): Promise<Vitals | null>;
-  /** Null where there is no such pool or queue. */
-  standing(pool: Identity, poolId: string, run: Offer): Promise<Standing | null>;
-  reportNow(pool: Identity): Promise<void>;
-  workers(pool: Identity, poolId: string): Promise<WorkerAnswer[]>;
-  /** Whether there is such a pool. */
-  enqueueCleanup(pool: Identity, poolId: string, message: CleanupMessage): Promise<boolean>;
-  deleteWorker(pool: Identity, poolId: string, name: string): Promise<boolean>;
-}
+/** The methods of the object. A `poolId` other than the one that is known has everything read anew. */
+export const WORK_POOL = {
+  /** Which runs a worker of the pool may have now. */
+  poll: method<(ask: PollAsk) => PollAnswer>(),
+  /** Which runs the client that polls the queue may have now. */
+  pollQueue: method<(poolId: string, ask: QueuePollAsk) => PollAnswer>(),
+  /** Runs were made or changed by a commit. May be repeated. */
+  notice: method<(poolId: string, runs: RunNote[]) => void>(),
+  /**
+   * Takes a slot of the pool and of the queue for a run, before its PENDING is committed. True: the run holds one from now
+   * on, as it may have done before, or there is no such pool or queue; false: none is free, and nothing has changed. The pool
+   * need not be told of the PENDING after it. If that is never committed, the object finds out in D1 before long.
+   */
+  take: method<(poolId: string, queueId: string, runId: string) => boolean>(),
+  /** The pool or its queues were made, changed or removed. */
+  change: method<() => void>(),
+  /** Deployments were made in these queues or moved there. */
+  noticeDeployments: method<(queueIds: string[]) => void>(),
+  /** A worker has sent a heartbeat; whether there is such a pool. */
+  heartbeat: method<(worker: string, intervalSeconds: number | null) => boolean>(),
+  /** The status of the pool and of its queues; null where there is no such pool. */
+  liveness: method<(poolId: string) => PoolLiveness | null>(),
+  /** The place of a scheduled run; null where there is no such pool or queue. */
+  placeInQueue: method<(poolId: string, run: Offer) => PlaceInQueue | null>(),
+  /** Writes to D1 at once the status changes that it would write in a moment, for a change that builds upon them. */
+  reportNow: method<() => void>(),
+  /** The workers of the pool. */
+  workers: method<(poolId: string) => WorkerAnswer[]>(),
+  /** Has a worker of the pool clean up; whether there is such a pool. May be repeated. */
+  enqueueCleanup: method<(poolId: string, message: CleanupMessage) => boolean>(),
+  /** Forgets a worker; whether it was known. */
+  deleteWorker: method<(poolId: string, name: string) => boolean>(),
+};

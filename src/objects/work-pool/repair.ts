@@ -1,14 +1,15 @@
-/** How a pool's object builds and checks itself from D1, and tells D1 of statuses that changed. */
+/** What a pool's object reads from D1, and how it tells D1 of status changes. */
 import { writeEvents } from "#events/emit";
 import type { Event } from "#events/event";
 import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
 import type { Micros } from "#lib/clock";
-import type { Config, Edge, Queue } from "#objects/work-pool/book";
-import { POLL_COUNTS } from "#objects/work-pool/health";
 import type { LedgerRun } from "#objects/work-pool/ledger";
+import { POLL_COUNTS } from "#objects/work-pool/liveness";
+import type { Liveness } from "#objects/work-pool/messages";
+import type { Config, PoolQueue } from "#objects/work-pool/pool-state";
+import type { StatusChange } from "#objects/work-pool/status-changes";
 import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
 import type { Tools } from "#tools";
-import type { Liveness } from "#objects/work-pool/messages";
 
 const storeOf = (tools: Tools) => new LivePoolStore(tools.db, tools.workspaceId);
 
@@ -41,41 +42,41 @@ export async function readLiveRuns(
 
 /** What an object has to report. */
 export interface Report {
-  edges: readonly Edge[];
+  changes: readonly StatusChange[];
   /** Queues that are READY, with deployments that may not be. */
-  unmarked: readonly Queue[];
-  queues: ReadonlyMap<string, Queue>;
+  unmarked: readonly PoolQueue[];
+  queues: ReadonlyMap<string, PoolQueue>;
 }
 
 /**
- * Emits the events of statuses that changed and writes the statuses. The events' ids are fixed before, so that whoever
- * does it again after a crash, at whatever point, does the same once more.
+ * Writes the events of status changes, then the statuses. The ids of the events are fixed before, so that a report that is
+ * repeated after a crash, at whatever point, does the same once more.
  */
 export async function reportStatuses(tools: Tools, name: string, report: Report, now: Micros): Promise<void> {
   const store = storeOf(tools);
   const config = await store.readConfig(name);
   if (!config) return;
-  const poolEdge = report.edges.find(({ subject }) => subject === config.pool.id) ?? null;
-  const queueEdges = report.edges.filter(({ subject }) => report.queues.has(subject));
-  const ready = [...idsWith(queueEdges, "READY"), ...report.unmarked.map(({ id }) => id)];
+  const poolChange = report.changes.find(({ subject }) => subject === config.pool.id) ?? null;
+  const queueChanges = report.changes.filter(({ subject }) => report.queues.has(subject));
+  const ready = [...idsWith(queueChanges, "READY"), ...report.unmarked.map(({ id }) => id)];
   const marked = await readDeployments(store, ready, "READY", now);
-  const unmarked = await readDeployments(store, idsWith(queueEdges, "NOT_READY"), "NOT_READY", now);
+  const unmarked = await readDeployments(store, idsWith(queueChanges, "NOT_READY"), "NOT_READY", now);
   const deployments = [
     ...marked.map((row) => ({ row, status: "READY" })),
     ...unmarked.map((row) => ({ row, status: "NOT_READY" })),
   ];
   const events = [
-    ...poolEvents(config, poolEdge),
-    ...queueEvents(config, queueEdges),
+    ...poolEvents(config, poolChange),
+    ...queueEvents(config, queueChanges),
     ...deployments.map(({ row, status }) => statusEvent(config, row, status, report)),
   ];
   if (events.length > 0) await writeEvents(tools, events);
   await store.writeStatuses({
-    pool: poolEdge && { ...poolEdge, id: poolEdge.subject, last_polled: null },
-    queues: queueEdges.map((edge) => ({
-      ...edge,
-      id: edge.subject,
-      last_polled: report.queues.get(edge.subject)?.last_polled ?? null,
+    pool: poolChange && { ...poolChange, id: poolChange.subject, last_polled: null },
+    queues: queueChanges.map((change) => ({
+      ...change,
+      id: change.subject,
+      last_polled: report.queues.get(change.subject)?.last_polled ?? null,
     })),
     deployments: deployments.map(({ row, status }) => ({
       id: row.id,
@@ -85,8 +86,8 @@ export async function reportStatuses(tools: Tools, name: string, report: Report,
   });
 }
 
-const idsWith = (edges: readonly Edge[], status: Liveness) =>
-  edges.filter((edge) => edge.status === status).map(({ subject }) => subject);
+const idsWith = (changes: readonly StatusChange[], status: Liveness) =>
+  changes.filter((change) => change.status === status).map(({ subject }) => subject);
 
 async function readDeployments(
   store: LivePoolStore,
@@ -97,25 +98,29 @@ async function readDeployments(
   return queueIds.length === 0 ? [] : store.readDeployments(queueIds, status, now - POLL_COUNTS);
 }
 
-function poolEvents({ pool }: PoolConfig, edge: Edge | null): Event[] {
-  if (!edge || pool.is_paused === 1) return [];
+function poolEvents({ pool }: PoolConfig, change: StatusChange | null): Event[] {
+  if (!change || pool.is_paused === 1) return [];
   const { last_status_event_id: id, last_transitioned_status_at: occurred } = pool;
-  // Done again after a crash, the event must not follow itself.
-  const before = id === null || occurred === null || id === edge.event_id ? null : { id, occurred };
-  return [workPoolStatusEvent({ ...pool, status: edge.status }, { id: edge.event_id, occurred: edge.at }, before)];
+  // Where the report is repeated after a crash, the event must not follow itself.
+  const before = id === null || occurred === null || id === change.event_id ? null : { id, occurred };
+  return [
+    workPoolStatusEvent({ ...pool, status: change.status }, { id: change.event_id, occurred: change.at }, before),
+  ];
 }
 
-function queueEvents({ pool, queues }: PoolConfig, edges: readonly Edge[]): Event[] {
-  return edges.flatMap((edge) => {
-    const queue = queues.find(({ id }) => id === edge.subject);
+function queueEvents({ pool, queues }: PoolConfig, changes: readonly StatusChange[]): Event[] {
+  return changes.flatMap((change) => {
+    const queue = queues.find(({ id }) => id === change.subject);
     if (!queue || queue.status === "PAUSED") return [];
-    return [workQueueStatusEvent({ ...queue, status: edge.status }, pool, { id: edge.event_id, occurred: edge.at })];
+    return [
+      workQueueStatusEvent({ ...queue, status: change.status }, pool, { id: change.event_id, occurred: change.at }),
+    ];
   });
 }
 
 function statusEvent({ pool, queues }: PoolConfig, row: DeploymentRow, status: string, report: Report): Event {
-  const edge = report.edges.find(({ subject }) => subject === row.work_queue_id);
-  const at = edge?.at ?? report.queues.get(row.work_queue_id)?.last_polled ?? 0;
+  const change = report.changes.find(({ subject }) => subject === row.work_queue_id);
+  const at = change?.at ?? report.queues.get(row.work_queue_id)?.last_polled ?? 0;
   const facts = {
     ...row,
     flow: { id: row.flow_id, name: row.flow_name ?? "" },

@@ -5,7 +5,13 @@ import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
 import { notFound, refused } from "#lib/api-error";
 import { whole } from "#lib/portions";
-import { giveSlots, idOfNothing, readInUse, releaseLease, renewLease } from "#objects/concurrency-limits/client";
+import {
+  concurrencyLimits,
+  idOfNothing,
+  readInUse,
+  releaseLease,
+  renewLease,
+} from "#objects/concurrency-limits/client";
 import { createLimit, removeLimit, updateLimit } from "#resources/concurrency-limits-v2/definitions";
 import {
   acquisition,
@@ -146,10 +152,7 @@ export const concurrencyLimitV2Routes = [
       response: z.array(MinimalConcurrencyLimitResponse),
     },
     ({ body, tools }) =>
-      giveSlots(tools, [...new Set(body.names)], {
-        slots: body.slots,
-        occupancySeconds: body.occupancy_seconds ?? null,
-      }),
+      concurrencyLimits(tools).give([...new Set(body.names)], body.slots, body.occupancy_seconds ?? null),
   ),
   route(
     {

@@ -1,6 +1,6 @@
 /** Slots are taken, and who is refused is told why and until when. */
 import { refused, unprocessable } from "#lib/api-error";
-import { acquireSlots } from "#objects/concurrency-limits/client";
+import { concurrencyLimits } from "#objects/concurrency-limits/client";
 import type { AcquireAnswer, AcquireAsk } from "#objects/concurrency-limits/messages";
 import type { Tools } from "#tools";
 
@@ -14,7 +14,7 @@ export async function takeSlots(
   lease: AcquireAsk["lease"],
 ): Promise<Acquired> {
   const names = [...new Set(body.names)];
-  const answer = await acquireSlots(tools, { names, ids: [], slots: body.slots, mode: body.mode, lease });
+  const answer = await concurrencyLimits(tools).acquire({ names, ids: [], slots: body.slots, mode: body.mode, lease });
   switch (answer.kind) {
     case "acquired":
       return answer;

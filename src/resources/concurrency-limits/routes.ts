@@ -4,7 +4,7 @@ import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { whole } from "#lib/portions";
-import { readTaskRuns, resetLimit } from "#objects/concurrency-limits/client";
+import { concurrencyLimits, readTaskRuns } from "#objects/concurrency-limits/client";
 import { removeLimit, upsertLimit } from "#resources/concurrency-limits-v2/definitions";
 import { MinimalConcurrencyLimitResponse, paging } from "#resources/concurrency-limits-v2/schema";
 import {
@@ -104,8 +104,7 @@ export const concurrencyLimitRoutes = [
     async ({ params, body, tools }) => {
       const row = await store(tools).read(keyOf(params));
       if (!row) throw missing();
-      await resetLimit(
-        tools,
+      await concurrencyLimits(tools).reset(
         row.id,
         (body.slot_override ?? []).map((taskRunId) => [taskRunId, tools.ids.random()]),
       );

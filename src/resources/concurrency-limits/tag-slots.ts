@@ -1,6 +1,6 @@
 /** A task run takes a slot of each of its tags' limits, and gives them back: what old clients do, who know of no leases. */
 import { refused } from "#lib/api-error";
-import { acquireSlots, releaseHeld } from "#objects/concurrency-limits/client";
+import { concurrencyLimits } from "#objects/concurrency-limits/client";
 import type { AcquireAnswer, MinimalLimit } from "#objects/concurrency-limits/messages";
 import { TAG_PREFIX } from "#resources/concurrency-limits-v2/store";
 import type { Tools } from "#tools";
@@ -12,7 +12,7 @@ export const tagOf = (name: string) => name.slice(TAG_PREFIX.length);
 
 /** Takes a slot of each tag that has a limit, or throws a 423. The lease is the task run's and does not expire. */
 export async function takeTagSlots(tools: Tools, tags: readonly string[], taskRunId: string): Promise<MinimalLimit[]> {
-  const answer = await acquireSlots(tools, {
+  const answer = await concurrencyLimits(tools).acquire({
     names: namesOf(tags),
     ids: [],
     slots: 1,
@@ -25,7 +25,7 @@ export async function takeTagSlots(tools: Tools, tags: readonly string[], taskRu
 
 /** Gives back what the task run took of these tags. Prefect: here limits are shown by their names, not by their tags. */
 export function giveTagSlots(tools: Tools, tags: readonly string[], taskRunId: string): Promise<MinimalLimit[]> {
-  return releaseHeld(tools, namesOf(tags), taskRunId);
+  return concurrencyLimits(tools).releaseHeld(namesOf(tags), taskRunId);
 }
 
 function refusalOf(answer: Exclude<AcquireAnswer, { kind: "acquired" }>) {

@@ -13,7 +13,7 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { printTaskRun, statesOf } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
-import { enqueueNote } from "#objects/task-queue/client";
+import { taskQueue } from "#objects/task-queue/client";
 import { list } from "#db/sql";
 
 /**
@@ -171,5 +171,5 @@ export async function requeueTaskRun(tools: Tools, id: string): Promise<void> {
   if (read && "wrong" in read) throw new Error(read.wrong);
   const note = await readNote(tools, id);
   // What is gone, or was begun otherwise, has nothing to wait for.
-  if (note) await enqueueNote(tools, note);
+  if (note) await taskQueue(tools).enqueue(note);
 }

@@ -1,7 +1,7 @@
 /** The routes under /task_workers. */
 import { z } from "zod";
 import { embedded, route } from "#http/route";
-import { readTaskWorkers } from "#objects/task-queue/client";
+import { taskQueue } from "#objects/task-queue/client";
 import { TaskWorkerFilter, TaskWorkerResponse } from "#resources/task-workers/schema";
 import { printTime } from "#wire/dates";
 
@@ -16,7 +16,7 @@ export const taskWorkerRoutes = [
     },
     async ({ body, tools }) => {
       const wanted = new Set(body.task_worker_filter?.task_keys);
-      const workers = await readTaskWorkers(tools);
+      const workers = await taskQueue(tools).workers();
       return workers
         .filter(({ task_keys }) => wanted.size === 0 || task_keys.some((key) => wanted.has(key)))
         .map(({ seen, ...worker }) => ({ ...worker, timestamp: printTime(seen) }));

@@ -5,7 +5,7 @@ import { jsonValue } from "#db/json-column";
 import { isLeftOut } from "#db/long-values";
 import { missingObject, refused } from "#lib/api-error";
 import { mapPortions, type Portions, whole } from "#lib/portions";
-import { noticeRuns, pollPool, pollQueue } from "#objects/work-pool/client";
+import { noticeRuns, workPool } from "#objects/work-pool/client";
 import type { PollAnswer, PollAsk } from "#objects/work-pool/messages";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
 import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#db/rows/flow-runs";
@@ -23,7 +23,7 @@ export async function getScheduledFlowRuns(tools: Tools, poolName: string, ask: 
   const rows = await claimable(
     tools,
     async () => {
-      const answer = await pollPool(tools, poolName, ask);
+      const answer = await workPool(tools, poolName).poll(ask);
       if (answer.kind === "no pool") throw missingPool(poolName);
       if (answer.kind === "no queue") throw refused(404, `Work pool queue '${poolName}/${answer.name}' not found.`);
       return answer;
@@ -53,7 +53,7 @@ export async function getRunsInQueue(
   const rows = await claimable(
     tools,
     async () => {
-      const answer = await pollQueue(tools, pool, { queue_id: id, ...ask });
+      const answer = await workPool(tools, pool.name).pollQueue(pool.id, { queue_id: id, ...ask });
       if (answer.kind !== "runs") throw missing;
       return answer;
     },

@@ -1,5 +1,5 @@
 /** Whether a work queue is healthy: polled lately, and without late runs. */
-import { readVitals } from "#objects/work-pool/client";
+import { readLiveness } from "#objects/work-pool/client";
 import { POOL_SLOT_TYPES, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import { printOptionalTime } from "#wire/dates";
@@ -13,8 +13,8 @@ export async function readQueueStatus(tools: Tools, id: string) {
   const queue = await store.readCountedQueue({ id }, POOL_SLOT_TYPES);
   if (!queue) return undefined;
   const late = await store.countLateRuns(id);
-  const vitals = await readVitals(tools, [{ id: queue.work_pool_id, name: queue.work_pool_name }]);
-  const lastPolled = vitals.get(queue.work_pool_id)?.queues[id]?.last_polled ?? queue.last_polled;
+  const liveness = await readLiveness(tools, [{ id: queue.work_pool_id, name: queue.work_pool_name }]);
+  const lastPolled = liveness.get(queue.work_pool_id)?.queues[id]?.last_polled ?? queue.last_polled;
   const isPolled =
     lastPolled !== null && tools.clock() - lastPolled <= POLICY.maximum_seconds_since_last_polled * 1_000_000;
   return {

@@ -1,6 +1,6 @@
 /** Makes, changes and removes the queues of a work pool, by whatever route. */
 import { conflict, integrityConflict } from "#lib/api-error";
-import { poolChanged, readVitals } from "#objects/work-pool/client";
+import { poolChanged, readLiveness } from "#objects/work-pool/client";
 import { announce, queueEvent, queueStatusEvent, updatesOf } from "#resources/work-pools/announce";
 import { birthEvents, isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
 import { type QueueWithPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
@@ -154,8 +154,8 @@ const EVENT_FIELDS = ["name", "description", "concurrency_limit", "priority"];
 async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpdate): Promise<string | null> {
   if (body.is_paused === true && queue.status !== "PAUSED") return "PAUSED";
   if (body.is_paused !== false || queue.status !== "PAUSED") return null;
-  const vitals = await readVitals(tools, [{ id: queue.work_pool_id, name: queue.work_pool_name }]);
-  return vitals.get(queue.work_pool_id)?.queues[queue.id]?.status ?? "NOT_READY";
+  const liveness = await readLiveness(tools, [{ id: queue.work_pool_id, name: queue.work_pool_name }]);
+  return liveness.get(queue.work_pool_id)?.queues[queue.id]?.status ?? "NOT_READY";
 }
 
 function changesOf(body: WorkQueueUpdate): Partial<WorkQueueRow> {

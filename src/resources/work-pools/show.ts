@@ -1,5 +1,5 @@
 /** Pools and queues as answers show them, with what their objects know. */
-import { readVitals } from "#objects/work-pool/client";
+import { readLiveness } from "#objects/work-pool/client";
 import {
   type Counted,
   printWorkPool,
@@ -15,15 +15,15 @@ const NARROW_CLIENT = [3, 3, 7] as const;
 /** Work pools; those of agents and those that are paused have no status to ask for. */
 export async function showPools(tools: Tools, pools: readonly Counted<WorkPoolRow>[]) {
   const asked = pools.filter((pool) => pool.type !== "prefect-agent" && pool.is_paused === 0);
-  const vitals = await readVitals(tools, asked);
-  return pools.map((pool) => narrowed(tools, printWorkPool(pool, vitals.get(pool.id)?.status)));
+  const liveness = await readLiveness(tools, asked);
+  return pools.map((pool) => narrowed(tools, printWorkPool(pool, liveness.get(pool.id)?.status)));
 }
 
 /** Work queues. */
 export async function showQueues(tools: Tools, queues: readonly Counted<QueueWithPool>[]) {
   const pools = queues.map((queue) => ({ id: queue.work_pool_id, name: queue.work_pool_name }));
-  const vitals = await readVitals(tools, pools);
-  return queues.map((queue) => printWorkQueue(queue, vitals.get(queue.work_pool_id)?.queues[queue.id] ?? null));
+  const liveness = await readLiveness(tools, pools);
+  return queues.map((queue) => printWorkQueue(queue, liveness.get(queue.work_pool_id)?.queues[queue.id] ?? null));
 }
 
 /** A pool for the client that asks. */

@@ -1,7 +1,7 @@
 /** Changes and removes work pools. */
 import { readJson } from "#db/database";
 import { integrityConflict, refused } from "#lib/api-error";
-import { poolChanged, readVitals, reportNow } from "#objects/work-pool/client";
+import { poolChanged, readLiveness, workPool } from "#objects/work-pool/client";
 import { announce, poolEvent, poolStatusEvent, queueEvent, updatesOf } from "#resources/work-pools/announce";
 import { isReserved } from "#resources/work-pools/create-work-pool";
 import type { WorkPoolUpdate } from "#resources/work-pools/schema";
@@ -24,7 +24,7 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
   }
   const store = new WorkPoolStore(tools.db, tools.workspaceId);
   // The event of a pause follows the one of the status before, which may be just on its way.
-  if (typeof body.is_paused === "boolean") await reportNow(tools, name);
+  if (typeof body.is_paused === "boolean") await workPool(tools, name).reportNow();
   const pool = await store.readPoolByName(name);
   if (!pool) throw missingPool(name);
   if (NEVER_NULL.some((field) => body[field] === null)) throw integrityConflict();
@@ -58,7 +58,7 @@ function tellable(pool: WorkPoolRow) {
 async function nextStatus(tools: Tools, pool: WorkPoolRow, body: WorkPoolUpdate): Promise<string | null> {
   if (pool.type === "prefect-agent" || typeof body.is_paused !== "boolean") return null;
   if (body.is_paused) return "PAUSED";
-  return (await readVitals(tools, [pool])).get(pool.id)?.status ?? "NOT_READY";
+  return (await readLiveness(tools, [pool])).get(pool.id)?.status ?? "NOT_READY";
 }
 
 function changesOf(body: WorkPoolUpdate): Partial<WorkPoolRow> {

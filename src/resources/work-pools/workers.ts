@@ -1,7 +1,7 @@
 /** The workers of a pool, known by its object. */
 import { matchesWorker, type WorkerFilter } from "#filters/workers";
 import { refused } from "#lib/api-error";
-import { deleteWorker, noteHeartbeat, readWorkers } from "#objects/work-pool/client";
+import { workPool } from "#objects/work-pool/client";
 import { missingPool } from "#resources/work-pools/update-work-pool";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
@@ -14,7 +14,7 @@ export async function recordHeartbeat(
   worker: string,
   intervalSeconds: number | null,
 ): Promise<void> {
-  if (!(await noteHeartbeat(tools, poolName, worker, intervalSeconds))) throw missingPool(poolName);
+  if (!(await workPool(tools, poolName).heartbeat(worker, intervalSeconds))) throw missingPool(poolName);
 }
 
 /** `POST /work_pools/{name}/workers/filter`: those heard of last come first. */
@@ -26,7 +26,7 @@ export async function listWorkers(
   offset: number,
 ) {
   const pool = await poolOf(tools, poolName);
-  const workers = await readWorkers(tools, pool);
+  const workers = await workPool(tools, pool.name).workers(pool.id);
   return workers
     .map((worker) => ({
       ...worker,
@@ -51,7 +51,7 @@ export async function listWorkers(
 /** `DELETE /work_pools/{name}/workers/{worker}` */
 export async function removeWorker(tools: Tools, poolName: string, worker: string): Promise<void> {
   const pool = await poolOf(tools, poolName);
-  if (!(await deleteWorker(tools, pool, worker))) throw refused(404, "Worker not found.");
+  if (!(await workPool(tools, pool.name).deleteWorker(pool.id, worker))) throw refused(404, "Worker not found.");
 }
 
 async function poolOf(tools: Tools, name: string) {

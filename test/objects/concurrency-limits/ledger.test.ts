@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Ledger, type LedgerStore, type Limit, type Loose } from "#objects/concurrency-limits/ledger";
+import { LeaseLedger, type LedgerStore, type Limit, type Unleased } from "#objects/concurrency-limits/ledger";
 import type { Lease } from "#objects/concurrency-limits/messages";
 
 const SECOND = 1_000_000;
@@ -16,18 +16,18 @@ const aLimit = (fields: Partial<Limit> = {}): Limit => ({
 });
 
 /** Rows that outlive the ledger, as the object's tables do. */
-function aStore(): LedgerStore & { leaseRows: Map<string, Lease>; looseRows: Map<string, Loose> } {
+function aStore(): LedgerStore & { leaseRows: Map<string, Lease>; unleasedRows: Map<string, Unleased> } {
   const leaseRows = new Map<string, Lease>();
-  const looseRows = new Map<string, Loose>();
+  const unleasedRows = new Map<string, Unleased>();
   return {
     leaseRows,
-    looseRows,
+    unleasedRows,
     leases: () => leaseRows.values(),
     putLease: (lease) => leaseRows.set(lease.id, lease),
     deleteLease: (id) => leaseRows.delete(id),
-    loose: () => looseRows.values(),
-    putLoose: (loose) => looseRows.set(loose.limit_id, loose),
-    deleteLoose: (id) => looseRows.delete(id),
+    unleased: () => unleasedRows.values(),
+    putUnleased: (row) => unleasedRows.set(row.limit_id, row),
+    deleteUnleased: (id) => unleasedRows.delete(id),
   };
 }
 
@@ -119,7 +119,7 @@ class Model {
 function walk(
   steps: readonly Step[],
   check: (world: {
-    ledger: Ledger;
+    ledger: LeaseLedger;
     model: Model;
     now: number;
     limits: Map<string, Limit>;
@@ -128,7 +128,7 @@ function walk(
   }) => void,
 ) {
   const store = aStore();
-  let ledger = new Ledger(store);
+  let ledger = new LeaseLedger(store);
   let now = START;
   const model = new Model();
   const limits = new Map(NAMES.map((name) => [name, aLimit({ id: name, name })]));
@@ -186,7 +186,7 @@ function walk(
         model.expire(now);
         break;
       case "crash":
-        ledger = new Ledger(store);
+        ledger = new LeaseLedger(store);
         break;
       case "change":
         limits.set(each.on, aLimit({ id: each.on, name: each.on, limit: each.limit, active: each.active }));
@@ -254,12 +254,12 @@ describe("whatever is taken, renewed, given back, expires or crashes", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         const ledgerRows = walk(steps, () => undefined);
-        const ledger = new Ledger(ledgerRows);
+        const ledger = new LeaseLedger(ledgerRows);
         const end = START + 1e6 * SECOND;
         for (const name of NAMES) ledger.give(name, 1000, end);
         ledger.expire(end);
         for (const { id } of ledgerRows.leaseRows.values()) ledger.release(id, end);
-        expect(ledgerRows.leaseRows.size + ledgerRows.looseRows.size).toBe(0);
+        expect(ledgerRows.leaseRows.size + ledgerRows.unleasedRows.size).toBe(0);
         expect(NAMES.map((name) => ledger.inUse(name, end))).toEqual([0, 0, 0]);
       }),
     );
@@ -288,7 +288,7 @@ describe("a limit whose slots run off", () => {
     );
     fc.assert(
       fc.property(takings, (all) => {
-        const ledger = new Ledger(aStore());
+        const ledger = new LeaseLedger(aStore());
         let now = START;
         const through: { at: number; slots: number }[] = [];
         for (const [index, { slots, waitMs, leased }] of all.entries()) {
@@ -316,7 +316,7 @@ describe("a limit whose slots run off", () => {
         fc.integer({ min: 1, max: 5 }),
         fc.nat(3000),
         (taken, wanted, waitMs) => {
-          const ledger = new Ledger(aStore());
+          const ledger = new LeaseLedger(aStore());
           ledger.acquire([rate], { slots: taken, lease: null }, START);
           const now = START + waitMs * 1000;
           const freeAt = Math.ceil(now + ledger.freeIn(rate, wanted, now) * SECOND);
@@ -329,14 +329,14 @@ describe("a limit whose slots run off", () => {
   });
 
   test("counts whole slots: one is in use until it has run off altogether", () => {
-    const ledger = new Ledger(aStore());
+    const ledger = new LeaseLedger(aStore());
     ledger.acquire([rate], { slots: 3, lease: null }, START);
     const inUse = [0, 0.4, 0.5, 1.4, 1.5, 9].map((after) => ledger.inUse(rate.id, START + after * SECOND));
     expect(inUse).toEqual([3, 3, 2, 1, 0, 0]);
   });
 
   test("gives a lease's slots back when it is released, as far as they have not run off", () => {
-    const ledger = new Ledger(aStore());
+    const ledger = new LeaseLedger(aStore());
     ledger.acquire([rate], { slots: 2, lease: lease("one") }, START);
     ledger.acquire([rate], { slots: 3, lease: null }, START);
     ledger.release("one", START + SECOND);
@@ -344,7 +344,7 @@ describe("a limit whose slots run off", () => {
   });
 
   test("keeps what leases hold when the decay is taken away, and nothing else", () => {
-    const ledger = new Ledger(aStore());
+    const ledger = new LeaseLedger(aStore());
     ledger.acquire([rate], { slots: 1, lease: lease("one") }, START);
     ledger.acquire([rate], { slots: 4, lease: null }, START);
     const steady = { ...rate, slot_decay_per_second: 0 };
@@ -362,9 +362,9 @@ describe("slots put to a number by hand", () => {
     [2, ["young", "old"]],
     [4, ["young", "old"]],
     [7, ["young", "old"]],
-  ] as const)("%i of 1 loose and 3 leased ones", ([wanted, left]) => {
+  ] as const)("%i of 1 unleased and 3 leased ones", ([wanted, left]) => {
     const store = aStore();
-    const ledger = new Ledger(store);
+    const ledger = new LeaseLedger(store);
     const limit = aLimit({ limit: 10 });
     ledger.acquire([limit], { slots: 2, lease: lease("old") }, START);
     ledger.acquire([limit], { slots: 1, lease: lease("young") }, START + 1);
@@ -375,7 +375,7 @@ describe("slots put to a number by hand", () => {
   });
 
   test("a lease whose slots were taken away gives back only what it still has", () => {
-    const ledger = new Ledger(aStore());
+    const ledger = new LeaseLedger(aStore());
     const limit = aLimit({ limit: 10 });
     ledger.acquire([limit], { slots: 3, lease: lease("one") }, START);
     ledger.acquire([limit], { slots: 2, lease: lease("two") }, START + 1);
@@ -386,7 +386,7 @@ describe("slots put to a number by hand", () => {
 });
 
 test("slots given back by name are never those of a lease", () => {
-  const ledger = new Ledger(aStore());
+  const ledger = new LeaseLedger(aStore());
   const limit = aLimit();
   ledger.acquire([limit], { slots: 2, lease: lease("one") }, START);
   ledger.acquire([limit], { slots: 1, lease: null }, START);
@@ -395,7 +395,7 @@ test("slots given back by name are never those of a lease", () => {
 });
 
 test("a lease over two limits ends when both were taken from it, not before", () => {
-  const ledger = new Ledger(aStore());
+  const ledger = new LeaseLedger(aStore());
   const limits = ["a", "b"].map((id) => aLimit({ id, name: id }));
   ledger.acquire(limits, { slots: 1, lease: lease("one") }, START);
   ledger.clear("a");

@@ -9,13 +9,11 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Cost, totalCost } from "#lib/cost";
 import {
   acquireLease,
-  acquireSlots,
-  giveSlots,
+  concurrencyLimits,
   keepLease,
   type LeaseAsk,
   limitChanged,
   limitsRemoved,
-  makeEndless,
   readInUse,
   releaseLease,
   renewLease,
@@ -297,7 +295,7 @@ describe("a lease without an end", () => {
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
     for (let time = 0; time < 2; time++)
-      expect(await makeEndless(tools(), leaseId, { type: "flow_run", id: run.id })).toBe(true);
+      expect(await concurrencyLimits(tools()).makeEndless(leaseId, { type: "flow_run", id: run.id })).toBe(true);
     wait(400);
     await runDurableObjectAlarm(stub());
     await evictDurableObject(stub());
@@ -313,7 +311,9 @@ describe("a lease without an end", () => {
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
     wait(61);
-    expect(await makeEndless(tools(), leaseId, { type: "flow_run", id: crypto.randomUUID() })).toBe(false);
+    expect(await concurrencyLimits(tools()).makeEndless(leaseId, { type: "flow_run", id: crypto.randomUUID() })).toBe(
+      false,
+    );
     expect(await inUse(id)).toBe(0);
   });
 });
@@ -375,7 +375,7 @@ describe("definitions", () => {
     const unlimited = await costOf(async () => {
       for (let count = 0; count < 20; count++) {
         const ask = { names: [unique("tag:none")], ids: [], slots: 1, mode: "concurrency" as const, lease: null };
-        expect(await acquireSlots(tools(), ask)).toMatchObject({ kind: "acquired", limits: [] });
+        expect(await concurrencyLimits(tools()).acquire(ask)).toMatchObject({ kind: "acquired", limits: [] });
       }
     });
     expect(unlimited).toMatchObject({ object_calls: 20, object_rows_written: 0 });
@@ -400,7 +400,7 @@ describe("what a change puts slots to", () => {
     const { id, name } = await aLimit({ limit: 5 });
     await limitChanged(tools(), { id, active_slots: 4 });
     expect(await inUse(id)).toBe(4);
-    await giveSlots(tools(), [name], { slots: 3, occupancySeconds: null });
+    await concurrencyLimits(tools()).give([name], 3, null);
     expect(await inUse(id)).toBe(1);
     await lease([id]);
     await limitChanged(tools(), { id, active_slots: 0 });

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { Ledger, type LedgerStore, type Limit, type Loose } from "#objects/concurrency-limits/ledger";
-import { Line } from "#objects/concurrency-limits/line";
+import { LeaseLedger, type LedgerStore, type Limit, type Unleased } from "#objects/concurrency-limits/ledger";
+import { Waiters } from "#objects/concurrency-limits/waiters";
 import type { Lease } from "#objects/concurrency-limits/messages";
 
 const SECOND = 1_000_000;
@@ -10,14 +10,14 @@ const limit: Limit = { id: "limit", name: "limit", limit: SLOTS, active: true, s
 
 function aStore(): LedgerStore {
   const leases = new Map<string, Lease>();
-  const loose = new Map<string, Loose>();
+  const unleased = new Map<string, Unleased>();
   return {
     leases: () => leases.values(),
     putLease: (lease) => leases.set(lease.id, lease),
     deleteLease: (id) => leases.delete(id),
-    loose: () => loose.values(),
-    putLoose: (row) => loose.set(row.limit_id, row),
-    deleteLoose: (id) => loose.delete(id),
+    unleased: () => unleased.values(),
+    putUnleased: (row) => unleased.set(row.limit_id, row),
+    deleteUnleased: (id) => unleased.delete(id),
   };
 }
 
@@ -30,8 +30,8 @@ function numbers(): () => number {
 /** Tasks of half a second to a second, held under leases by clients like the stock one, whose processes each ask for one slot at a time. */
 function utilisation({ processes, inHand, oneWayMs }: { processes: number; inHand: number; oneWayMs: number }) {
   const random = numbers();
-  const ledger = new Ledger(aStore());
-  const line = new Line();
+  const ledger = new LeaseLedger(aStore());
+  const waiters = new Waiters();
   const plans: { at: number; go: () => void }[] = [];
   const begin = 1_700_000_000 * SECOND;
   let [now, worked, lastEnd, asks, most] = [begin, 0, begin, 0, 0];
@@ -51,7 +51,7 @@ function utilisation({ processes, inHand, oneWayMs }: { processes: number; inHan
       most = Math.max(most, ledger.inUse(limit.id, now));
       if (full.length > 0) {
         const refusals = full.map((each) => ({ limit: each, free_in_seconds: 0 }));
-        later(line.join(refusals, 1, now) + 2 * trip(), ask);
+        later(waiters.join(refusals, 1, now) + 2 * trip(), ask);
         return;
       }
       const taken = now;
@@ -68,7 +68,7 @@ function utilisation({ processes, inHand, oneWayMs }: { processes: number; inHan
         lastEnd = now;
         later(trip(), () => {
           ledger.release(id, now);
-          line.noteOccupancy(limit.id, SLOTS, (now - taken) / SECOND);
+          waiters.noteOccupancy(limit.id, SLOTS, (now - taken) / SECOND);
           later(trip(), () => {
             inWork--;
             next();

@@ -6,7 +6,7 @@ import {
   keepLease,
   limitChanged,
   limitsRemoved,
-  makeEndless,
+  concurrencyLimits,
   readInUse,
   releaseLease,
   renewLease,
@@ -127,7 +127,7 @@ class World {
         for (const hold of this.holdsOf(leaseId)) hold.expires = Date.now() + each.seconds * 1000;
         return;
       case "endless":
-        expect(await makeEndless(tools(), leaseId, holder)).toBe(this.holdsOf(leaseId).length > 0);
+        expect(await concurrencyLimits(tools()).makeEndless(leaseId, holder)).toBe(this.holdsOf(leaseId).length > 0);
         for (const hold of this.holdsOf(leaseId)) hold.expires = null;
         return;
       case "release":

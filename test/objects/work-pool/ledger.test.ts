@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Ask, Ledger, type LedgerQueue, type LedgerRun, type Limits } from "#objects/work-pool/ledger";
+import { type Ask, RunLedger, type LedgerQueue, type LedgerRun, type Limits } from "#objects/work-pool/ledger";
 
 const QUEUES = ["a", "b", "c"];
 
@@ -25,8 +25,8 @@ const anAsk: fc.Arbitrary<Ask> = fc.record({
   limit: fc.integer({ min: 0, max: 12 }),
 });
 
-function told(all: readonly { run: LedgerRun; isGone: boolean }[]): { ledger: Ledger; runs: LedgerRun[] } {
-  const ledger = new Ledger();
+function told(all: readonly { run: LedgerRun; isGone: boolean }[]): { ledger: RunLedger; runs: LedgerRun[] } {
+  const ledger = new RunLedger();
   const runs = new Map<string, LedgerRun>();
   for (const { run, isGone } of all) {
     if (isGone) ledger.remove(run.id);
@@ -116,7 +116,7 @@ describe("what a poll is offered", () => {
     fc.assert(
       fc.property(messages, aPool, someQueues, anAsk, fc.infiniteStream(fc.nat()), (all, pool, queues, ask, order) => {
         const { ledger, runs } = told(all);
-        const rebuilt = new Ledger();
+        const rebuilt = new RunLedger();
         const shuffled = runs.map((run) => ({ run, key: order.next().value })).toSorted((a, b) => a.key - b.key);
         for (const { run } of shuffled) rebuilt.put(run);
         expect(rebuilt.offer(pool, queues, queues, ask)).toEqual(ledger.offer(pool, queues, queues, ask));
@@ -138,7 +138,7 @@ describe("what a poll is offered", () => {
 const EVERYTHING: Ask = { before: null, after: null, limit: 200 };
 
 test("a queue that is polled by its id heeds its own pause and limit, and not its pool's", () => {
-  const ledger = new Ledger();
+  const ledger = new RunLedger();
   const queue = { id: "a", priority: 1, is_paused: false, concurrency_limit: null };
   for (const id of ["late", "early"]) ledger.put({ id, queue_id: "a", due: id === "late" ? 2 : 1, is_late: false });
   expect(ids(ledger.offerOfQueue(queue, EVERYTHING))).toEqual(["early", "late"]);

@@ -106,7 +106,7 @@ export class Pool {
 
   /** Takes the object's memory from it, as an eviction does. */
   async evict(): Promise<void> {
-    await this.inObject((object) => Object.assign(object, { isBuilt: false, book: null, lateTimerAt: null }));
+    await this.inObject((object) => Object.assign(object, { components: null }));
   }
 
   private get stub() {

@@ -1,15 +1,16 @@
 /**
- * Messages by which workers are told to tear down what a run has left behind. Each is delivered under a reservation that
- * one worker holds for a while; who has the reservation's token may renew, release or acknowledge it. A message is there until
- * it is acknowledged, or was delivered too often. Nothing here waits.
+ * Messages that tell workers to tear down what a run has left behind. A message is delivered under a reservation, which one
+ * worker has for a while; a worker that sends the token of the reservation may renew, release or acknowledge it. A message
+ * is there until it is acknowledged, or was delivered too often. Nothing here waits.
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import type { Micros } from "#lib/clock";
+import type { Sql } from "#objects/sql";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
 /**
- * The queue's table. `token`, `holder` and `lease_expires_at` are there while a message is reserved. What is at an end is not
- * looked at with each heartbeat, hence the index.
+ * The queue's table. `token`, `holder` and `lease_expires_at` are there while a message is reserved. The index is for each
+ * heartbeat, which looks only for messages that have not ended.
  */
 export const CLEANUP_TABLES = `create table cleanup (place integer primary key autoincrement, message_id text not null unique,
      idempotency_key text not null unique, kind text not null, work_queue_id text, target text not null, data text not null,
@@ -21,7 +22,7 @@ const SECOND: Micros = 1_000_000;
 export const LEASE: Micros = 30 * SECOND;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_MAX_DELIVERY_ATTEMPTS. */
 export const MAX_DELIVERIES = 3;
-/** So long it is remembered that a message was dealt with, so that it is not taken for new. */
+/** How long it is remembered that a message was dealt with, so that it is not taken for new. */
 const REMEMBERED: Micros = 7 * 86_400 * SECOND;
 
 /** A message on its way to a worker. */
@@ -31,7 +32,7 @@ export interface Reservation extends Omit<CleanupMessage, "idempotency_key"> {
   delivery_count: number;
 }
 
-/** Who may be given what. */
+/** Which worker may be given which messages. */
 export interface Wish {
   /** The worker, over all its connections. */
   holder: string;
@@ -51,14 +52,12 @@ export interface Outcome {
   lease_expires_at: Micros | null;
 }
 
-/** The object's SQLite and a source of tokens. */
-export interface Surroundings {
-  read(statement: string, ...params: SqlStorageValue[]): Record<string, SqlStorageValue>[];
-  write(statement: string, ...params: SqlStorageValue[]): Record<string, SqlStorageValue>[];
+/** What the queue needs of its object. */
+export interface CleanupQueueHost extends Sql {
   newToken(): string;
 }
 
-/** A message as it is stored; it is at an end when it was acknowledged or delivered too often. */
+/** A message as it is stored. It has ended when it was acknowledged or delivered too often. */
 interface Row {
   message_id: string;
   kind: CleanupKind;
@@ -73,16 +72,16 @@ interface Row {
 const TOO_OFTEN = "max_delivery_attempts_reached";
 
 export class CleanupQueue {
-  private readonly around: Surroundings;
+  private readonly host: CleanupQueueHost;
 
-  constructor(around: Surroundings) {
-    this.around = around;
+  constructor(host: CleanupQueueHost) {
+    this.host = host;
   }
 
   /** Takes a message, unless it was taken before. */
   enqueue(message: CleanupMessage, now: Micros): void {
-    this.around.write("delete from cleanup where ended_at <= ?", now - REMEMBERED);
-    this.around.write(
+    this.host.write("delete from cleanup where ended_at <= ?", now - REMEMBERED);
+    this.host.write(
       `insert into cleanup (message_id, idempotency_key, kind, work_queue_id, target, data, delivery_count) values (?, ?, ?, ?, ?, ?, 0)
          on conflict do nothing`,
       message.message_id,
@@ -96,8 +95,8 @@ export class CleanupQueue {
 
   /** Reserves the oldest message that the worker may be given, or null. */
   reserve({ holder, kinds, queueIds }: Wish, now: Micros): Reservation | null {
-    const token = this.around.newToken();
-    const [row] = this.around.write(
+    const token = this.host.newToken();
+    const [row] = this.host.write(
       `update cleanup set token = ?, holder = ?, lease_expires_at = ?, delivery_count = delivery_count + 1 where place = (
          select place from cleanup where ended is null and token is null and kind in (select value from json_each(?))
          and (? is null or work_queue_id in (select value from json_each(?))) order by place limit 1
@@ -124,9 +123,9 @@ export class CleanupQueue {
     };
   }
 
-  /** Does what a worker asks for with its token. A lease that is over is none, whether or not the timer has come. */
+  /** Does what a worker asks for with its token. A lease that is over does not count, whether or not the timer has come. */
   operate(operation: Operation, messageId: string, token: string, now: Micros): Outcome {
-    const [row] = this.around.read(
+    const [row] = this.host.read(
       "select * from cleanup where message_id = ? and ended is null",
       messageId,
     ) as unknown as Row[];
@@ -143,7 +142,7 @@ export class CleanupQueue {
       case "release":
         return this.giveBack(row, now) ? ACCEPTED : refusal("dead_lettered", TOO_OFTEN);
       case "renew":
-        this.around.write("update cleanup set lease_expires_at = ? where message_id = ?", now + LEASE, messageId);
+        this.host.write("update cleanup set lease_expires_at = ? where message_id = ?", now + LEASE, messageId);
         return { ...ACCEPTED, lease_expires_at: now + LEASE };
       default:
         return operation satisfies never;
@@ -152,7 +151,7 @@ export class CleanupQueue {
 
   /** Takes back what was not acknowledged in time. */
   expire(now: Micros): void {
-    const rows = this.around.read(
+    const rows = this.host.read(
       "select * from cleanup where ended is null and token is not null and lease_expires_at <= ? order by place",
       now,
     ) as unknown as Row[];
@@ -161,7 +160,7 @@ export class CleanupQueue {
 
   /** When the next lease is over, or null. */
   nextExpiry(): Micros | null {
-    const [row] = this.around.read(
+    const [row] = this.host.read(
       "select min(lease_expires_at) as at from cleanup where ended is null and token is not null",
     );
     return typeof row?.["at"] === "number" ? row["at"] : null;
@@ -169,7 +168,7 @@ export class CleanupQueue {
 
   /** How many messages a worker has in hand. */
   inHand(holder: string, now: Micros): number {
-    const [row] = this.around.read(
+    const [row] = this.host.read(
       "select count(*) as count from cleanup where ended is null and holder = ? and lease_expires_at > ?",
       holder,
       now,
@@ -179,7 +178,7 @@ export class CleanupQueue {
 
   /** Whether any message waits for a worker. */
   hasWaiting(): boolean {
-    return this.around.read("select 1 from cleanup where ended is null and token is null limit 1").length > 0;
+    return this.host.read("select 1 from cleanup where ended is null and token is null limit 1").length > 0;
   }
 
   /** Makes a message deliverable again; false where it was delivered often enough and is given up. */
@@ -189,7 +188,7 @@ export class CleanupQueue {
       this.end(message_id, TOO_OFTEN, now);
       return false;
     }
-    this.around.write(
+    this.host.write(
       "update cleanup set token = null, holder = null, lease_expires_at = null where message_id = ?",
       message_id,
     );
@@ -197,7 +196,7 @@ export class CleanupQueue {
   }
 
   private end(messageId: string, how: string, now: Micros): void {
-    this.around.write(
+    this.host.write(
       "update cleanup set token = null, holder = null, lease_expires_at = null, ended = ?, ended_at = ? where message_id = ?",
       how,
       now,

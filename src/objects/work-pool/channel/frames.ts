@@ -1,4 +1,4 @@
-/** What is said on a worker channel, version 1: the frames that workers send, and how theirs look that are sent to them. */
+/** The frames of a worker channel, version 1: those that workers send, and the types of those that are sent to workers. */
 import { z } from "zod";
 import type { CleanupKind } from "#objects/work-pool/messages";
 import { Time } from "#wire/dates";
@@ -9,7 +9,7 @@ import { ShortText, SizedObject } from "#wire/sizes";
 /** The one version there is. */
 export const CHANNEL_VERSION = "work_pool_worker_channel.v1";
 
-/** What every worker must be able to do. */
+/** The capabilities that every worker must have. */
 export const REQUIRED_CAPABILITIES = ["worker_heartbeat.v1", "work_pool_snapshot.v1"];
 export const CLEANUP_CAPABILITY = "cleanup_delivery.v1";
 
@@ -59,7 +59,7 @@ const HelloPayload = z
       (payload.requested_capabilities.includes(CLEANUP_CAPABILITY) ||
         (payload.handled_cleanup_kinds.length === 0 && payload.max_cleanup_concurrency === 0)),
   );
-/** Who a worker is, and what it can do. */
+/** The name and the capabilities of a worker. */
 export type Hello = z.output<typeof HelloPayload>;
 
 const Operation = { message_id: Uuid, reservation_token: Name };
@@ -76,7 +76,7 @@ export const WorkerFrame = z.discriminatedUnion("type", [
   frame("cleanup.renew.v1", z.strictObject(Operation)),
 ]);
 export type WorkerFrame = z.output<typeof WorkerFrame>;
-/** What a worker says of a message that it was given. */
+/** What a worker does with a message that it was given. */
 export type OperationFrame = Extract<WorkerFrame, { type: `cleanup.${string}` }>;
 
 /** The names of the frames that are sent to workers. */
@@ -91,7 +91,7 @@ function asksForCleanup(hello: { requested_capabilities: string[]; handled_clean
   return hello.requested_capabilities.includes(CLEANUP_CAPABILITY) && hello.handled_cleanup_kinds.length > 0;
 }
 
-/** Which of what a worker can do is made use of. */
+/** Which capabilities of a worker are used. */
 export function agree(hello: Hello) {
   const accepted =
     asksForCleanup(hello) && hello.max_cleanup_concurrency > 0

@@ -1,4 +1,4 @@
-/** What a worker that introduces itself finds in D1: its pool, which it may make or give a template to, and its queues. */
+/** What a hello finds in D1: the pool of the worker, which the worker may make or give a template to, and the queues. */
 import { readJson } from "#db/database";
 import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
@@ -20,14 +20,14 @@ export type Welcome =
 export interface ShownPool {
   id: string;
   updated: Micros;
-  /** Tells whether anything was changed that workers are told of at once. */
+  /** A digest of the fields whose changes workers are told at once. */
   mark: string;
   print(status: string | null): ReturnType<typeof printWorkPool>;
 }
 
 const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
 
-/** Looks up what the worker names. Sent away, it leaves nothing behind. */
+/** Reads what the worker names. A worker that is sent away leaves nothing behind. */
 export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
   const found = await storeOf(tools).readPoolWithQueues(poolName);
   const refused = refusal(poolName, hello, found.pool, found.pool ? found.queues : [{ name: "default" }]);
@@ -63,7 +63,7 @@ function templateRefusal(template: Hello["default_base_job_template"]): CloseRea
   return templateProblem(template) === null ? null : "transient_server_error";
 }
 
-/** Somebody else may make the pool at the same time: then it is theirs. */
+/** Another client may make the pool at the same time; then that pool is taken. */
 async function welcomeToNew(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
   const body = WorkPoolCreate.safeParse({
     name: poolName,

@@ -4,8 +4,8 @@
  */
 import { notFound } from "#lib/api-error";
 import { readUsage } from "#objects/concurrency-limits/client";
-import { isWorkerless, readStanding } from "#objects/work-pool/client";
-import type { Standing } from "#objects/work-pool/messages";
+import { isWorkerless, workPool } from "#objects/work-pool/client";
+import type { PlaceInQueue } from "#objects/work-pool/messages";
 import { stateOf } from "#db/rows/flow-runs";
 import { readNames, readWhyRows, type WhyRow, type WhyRows } from "#resources/flow-runs/why/rows";
 import { findReasons } from "#resources/flow-runs/why/reasons";
@@ -50,11 +50,11 @@ async function readSituation(tools: Tools, { underWay, ...rows }: WhyRows): Prom
 }
 
 /** The pool's object is asked only for runs that are Scheduled or Pending. */
-async function standingOf(tools: Tools, row: WhyRow): Promise<Standing | null> {
+async function standingOf(tools: Tools, row: WhyRow): Promise<PlaceInQueue | null> {
   const { p_id, p_name, q_id, s_type } = row;
   if (p_id === null || p_name === null || q_id === null || (s_type !== "SCHEDULED" && s_type !== "PENDING"))
     return null;
-  return readStanding(tools, { id: p_id, name: p_name }, { id: row.id, queue_id: q_id, due: row.due ?? tools.clock() });
+  return workPool(tools, p_name).placeInQueue(p_id, { id: row.id, queue_id: q_id, due: row.due ?? tools.clock() });
 }
 
 /** How long the run may stay Pending without a sign of life. */

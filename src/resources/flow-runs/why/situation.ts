@@ -1,7 +1,7 @@
 /** What D1 and the objects know of a run, and what several reasons ask of it. Pure. */
 import type { Micros } from "#lib/clock";
 import type { Usage } from "#objects/concurrency-limits/messages";
-import type { Standing } from "#objects/work-pool/messages";
+import type { PlaceInQueue } from "#objects/work-pool/messages";
 import type { NamedRun, WhyRow, WhyRows } from "#resources/flow-runs/why/rows";
 import { printOptionalTime } from "#wire/dates";
 import type { State } from "#wire/state";
@@ -13,7 +13,7 @@ export interface Situation extends Omit<WhyRows, "underWay"> {
   /** Whether the run's pool is of a type that has no workers. */
   isWorkerless: boolean;
   /** How the run stands in its pool; null where the run is in no pool. */
-  standing: Standing | null;
+  standing: PlaceInQueue | null;
   /** The slots of the run's limits, by the limits' ids. */
   usage: Readonly<Record<string, Usage>>;
   /** The runs that may hold slots, by their ids. */

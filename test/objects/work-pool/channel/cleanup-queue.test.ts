@@ -9,6 +9,7 @@ import {
   type Outcome,
   type Reservation,
 } from "#objects/work-pool/channel/cleanup-queue";
+import type { SqlRow } from "#objects/sql";
 import { timeoutMessage } from "#objects/work-pool/cleanup-message";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
@@ -36,8 +37,8 @@ function withQueue<T>(work: (again: () => CleanupQueue, clear: () => void) => T)
   return runInDurableObject(stub, (_, state) => {
     const { sql } = state.storage;
     sql.exec(CLEANUP_TABLES);
-    const all = (statement: string, ...params: SqlStorageValue[]) =>
-      sql.exec<Record<string, SqlStorageValue>>(statement, ...params).toArray();
+    const all = <Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]) =>
+      sql.exec<Row>(statement, ...params).toArray();
     const newToken = () => `t${++tokens}`;
     const clear = () => void sql.exec("delete from cleanup");
     return work(() => new CleanupQueue({ read: all, write: all, newToken }), clear);

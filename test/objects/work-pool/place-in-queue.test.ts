@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { Ledger, type LedgerQueue, type LedgerRun } from "#objects/work-pool/ledger";
+import { RunLedger, type LedgerQueue, type LedgerRun } from "#objects/work-pool/ledger";
 
 const NOW = 50;
 
@@ -22,14 +22,14 @@ const someRuns = fc.uniqueArray(
   { selector: ({ id }) => id, maxLength: 30 },
 );
 
-function aLedger(runs: readonly LedgerRun[]): Ledger {
-  const ledger = new Ledger();
+function aLedger(runs: readonly LedgerRun[]): RunLedger {
+  const ledger = new RunLedger();
   for (const run of runs) ledger.put(run);
   return ledger;
 }
 
 /** What a worker of all queues is offered that has room for everything. */
-function offered(ledger: Ledger, queues: readonly LedgerQueue[]): string[] {
+function offered(ledger: RunLedger, queues: readonly LedgerQueue[]): string[] {
   const pool = { is_paused: false, concurrency_limit: null };
   return ledger.offer(pool, queues, queues, { before: NOW, after: null, limit: 1000 }).map(({ id }) => id);
 }

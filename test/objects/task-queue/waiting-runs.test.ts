@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { goesBefore, Queue } from "#objects/task-queue/queue";
+import { goesBefore, WaitingRuns } from "#objects/task-queue/waiting-runs";
 import type { QueuedRun } from "#objects/task-queue/messages";
 
 const aRun = (id: string, fields: Partial<QueuedRun> = {}): QueuedRun => ({
@@ -14,7 +14,7 @@ const aRun = (id: string, fields: Partial<QueuedRun> = {}): QueuedRun => ({
   ...fields,
 });
 
-function takeAll(queue: Queue, keys: readonly string[], now = 100): string[] {
+function takeAll(queue: WaitingRuns, keys: readonly string[], now = 100): string[] {
   const ids: string[] = [];
   for (let run = queue.take(keys, now); run; run = queue.take(keys, now)) ids.push(run.id);
   return ids;
@@ -45,13 +45,13 @@ test.for<[string, QueuedRun[], string[], string[]]>([
   ],
   ["a run that becomes due later is not sent before", [aRun("1"), aRun("1", { due: 101 })], ["a"], []],
 ])("%s", ([, runs, keys, expected]) => {
-  const queue = new Queue();
+  const queue = new WaitingRuns();
   for (const run of runs) queue.add(run, 50);
   expect(takeAll(queue, keys)).toEqual(expected);
 });
 
 test("a run that was removed is not taken, wherever it waits", () => {
-  const queue = new Queue();
+  const queue = new WaitingRuns();
   queue.add(aRun("now"), 50);
   queue.add(aRun("later", { due: 70 }), 50);
   queue.remove("now");
@@ -81,7 +81,7 @@ const step = fc.oneof(
 test("whatever happens, what is taken is what a sorted list of all waiting runs would give", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const queue = new Queue();
+      const queue = new WaitingRuns();
       const model = new Map<string, QueuedRun>();
       let now = 0;
       for (const one of steps) {

@@ -1,9 +1,9 @@
-/** The background tasks that wait for a task worker, and whose turn it is. Pure; the object keeps its rows. */
+/** The background tasks that wait for a task worker, in the order in which they are sent. Pure; the object keeps the rows. */
 import type { Micros } from "#lib/clock";
 import type { QueuedRun } from "#objects/task-queue/messages";
 
 /** The runs of one task, each list by age. */
-interface Line {
+interface RunsOfTask {
   retries: QueuedRun[];
   fresh: QueuedRun[];
 }
@@ -14,31 +14,31 @@ export function goesBefore(a: QueuedRun, b: QueuedRun): boolean {
   return a.at < b.at || (a.at === b.at && a.id < b.id);
 }
 
-export class Queue {
-  private readonly lines = new Map<string, Line>();
+export class WaitingRuns {
+  private readonly byTask = new Map<string, RunsOfTask>();
   private readonly known = new Map<string, QueuedRun>();
-  /** Those whose time has not come, by that time. */
+  /** The runs whose time has not come, in the order of that time. */
   private readonly later: QueuedRun[] = [];
 
   get size(): number {
     return this.known.size;
   }
 
-  /** Puts a run in the queue, in place of what was known of it. */
+  /** Puts a run in the queue, in place of what was known of the run. */
   add(run: QueuedRun, now: Micros): void {
     this.known.set(run.id, run);
     if (run.due > now) insert(this.later, run, (a, b) => a.due < b.due);
-    else this.lineUp(run);
+    else this.insertByTask(run);
   }
 
   remove(id: string): void {
-    // Its place in a list is passed over when its turn comes.
+    // The place of the run in a list is passed over later.
     this.known.delete(id);
   }
 
-  /** Takes out the run whose turn it is among those of the tasks: retries first, then the oldest. */
+  /** Takes out the next run of these tasks: retries first, then the oldest. */
   take(taskKeys: Iterable<string>, now: Micros): QueuedRun | undefined {
-    this.ripen(now);
+    this.moveDue(now);
     let best: QueuedRun | undefined;
     for (const key of taskKeys) {
       const head = this.headOf(key);
@@ -48,32 +48,32 @@ export class Queue {
     return best;
   }
 
-  /** When the next of those comes due whose time has not come. */
+  /** When the next run is due whose time has not come, or null. */
   nextDue(): Micros | null {
     this.drop(this.later);
     return this.later[0]?.due ?? null;
   }
 
-  private ripen(now: Micros): void {
+  private moveDue(now: Micros): void {
     for (let due = this.nextDue(); due !== null && due <= now; due = this.nextDue()) {
       const run = this.later.shift();
-      if (run) this.lineUp(run);
+      if (run) this.insertByTask(run);
     }
   }
 
-  private lineUp(run: QueuedRun): void {
-    const line = this.lines.get(run.task_key) ?? { retries: [], fresh: [] };
-    this.lines.set(run.task_key, line);
-    insert(run.is_retry ? line.retries : line.fresh, run, goesBefore);
+  private insertByTask(run: QueuedRun): void {
+    const runs = this.byTask.get(run.task_key) ?? { retries: [], fresh: [] };
+    this.byTask.set(run.task_key, runs);
+    insert(run.is_retry ? runs.retries : runs.fresh, run, goesBefore);
   }
 
   private headOf(taskKey: string): QueuedRun | undefined {
-    const line = this.lines.get(taskKey);
-    if (!line) return undefined;
-    this.drop(line.retries);
-    this.drop(line.fresh);
-    const head = line.retries[0] ?? line.fresh[0];
-    if (!head) this.lines.delete(taskKey);
+    const runs = this.byTask.get(taskKey);
+    if (!runs) return undefined;
+    this.drop(runs.retries);
+    this.drop(runs.fresh);
+    const head = runs.retries[0] ?? runs.fresh[0];
+    if (!head) this.byTask.delete(taskKey);
     return head;
   }
 
@@ -88,7 +88,7 @@ export class Queue {
   }
 }
 
-/** Puts a run where it belongs in a sorted list, which is mostly at its end. */
+/** Puts a run in its place in a sorted list, which is mostly the end. */
 function insert(list: QueuedRun[], run: QueuedRun, isBefore: (a: QueuedRun, b: QueuedRun) => boolean): void {
   const after = list.findLastIndex((other) => !isBefore(run, other));
   list.splice(after + 1, 0, run);

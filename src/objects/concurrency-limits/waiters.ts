@@ -1,13 +1,13 @@
-/** When those who were refused should come back. Pure, and lost without harm: it is an estimate. */
+/** When clients that were refused a slot should ask again. Pure, and lost without harm: it is an estimate. */
 import type { Micros } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
 
 /** Prefect: `maximum_concurrency_slot_wait_seconds` and `tag_concurrency_slot_wait_seconds`, 30 s both. */
 const MOST_SECONDS = 30;
-/** Somebody comes at least this often, so that a slot given back is soon taken again. */
+/** Some client asks at least this often, so that a slot given back is soon taken again. */
 const SLOWEST_SECONDS = 1;
 const FASTEST_SECONDS = 0.01;
-/** So many come for each slot that becomes free: one alone would find it after half the time between two, on average. */
+/** How many clients ask for each slot that becomes free. One alone would find it after half the time between two, on average. */
 const ASKS_A_SLOT = 2;
 /** Prefect: `avg_slot_occupancy_seconds` of a new limit. */
 const FIRST_OCCUPANCY_SECONDS = 2;
@@ -16,21 +16,21 @@ const SAMPLES = 2;
 
 const SECOND: Micros = 1_000_000;
 
-/** A limit that refused somebody, and in how many seconds slots run off by themselves. */
+/** A limit that refused a client, and in how many seconds enough of its slots have decayed. */
 export interface Refusal {
   limit: Limit;
   free_in_seconds: number;
 }
 
 /**
- * Gives each who was refused a time of their own, one behind the other, as far apart as slots become free by the
- * decay, or half as far as they are expected to be given back, by how long one was held on average.
+ * The clients that were refused. Each is given a time of its own, one after the other: as far apart as slots decay, or half as
+ * far apart as slots are expected to be given back, by how long a slot was held on average.
  */
-export class Line {
+export class Waiters {
   private readonly lastTimes = new Map<string, Micros>();
   private readonly occupancies = new Map<string, number>();
 
-  /** In how many seconds one who was refused by these limits should ask again. */
+  /** In how many seconds a client that these limits refused should ask again. */
   join(refusals: readonly Refusal[], slots: number, now: Micros): number {
     return Math.max(...refusals.map((refusal) => this.joinOne(refusal, slots, now)));
   }
@@ -42,7 +42,7 @@ export class Line {
     this.occupancies.set(limitId, Math.max(next, FASTEST_SECONDS));
   }
 
-  /** Says how many slots are being waited for. */
+  /** Sets how many slots clients wait for. */
   setWaiting(limit: Limit, slots: number, now: Micros): void {
     this.lastTimes.set(limit.id, now + Math.min(MOST_SECONDS, slots * this.spacing(limit, 1)) * SECOND);
   }

@@ -2,9 +2,11 @@ import { env, runInDurableObject } from "cloudflare:test";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { systemIds } from "#lib/clock";
-import { Book, type Config, DOUBTED, RESERVED, type Tables } from "#objects/work-pool/book";
+import type { Sql } from "#objects/sql";
 import type { LedgerRun } from "#objects/work-pool/ledger";
 import type { WorkPool } from "#objects/work-pool/object";
+import { DOUBTED, RESERVED } from "#objects/work-pool/pool-runs";
+import { type Config, PoolState } from "#objects/work-pool/pool-state";
 
 const SECOND = 1_000_000;
 const START = 1_700_000_000 * SECOND;
@@ -58,9 +60,9 @@ interface Row {
   version: number;
 }
 
-/** A pool as it is in D1, the proposals under way, and the object's book beside it. */
+/** A pool as it is in D1, the proposals under way, and the object's state beside it. */
 class World {
-  book: Book;
+  state: PoolState;
   now = START;
   readonly d1 = new Map<string, Row>();
   /** Takers who were told that they have a slot, and have not committed yet. */
@@ -70,12 +72,12 @@ class World {
   private reading: { at: number; runs: LedgerRun[]; touched: Set<string> } | null = null;
   private limits: { pool: number | null; queues: (number | null)[] } = { pool: 2, queues: [1, null] };
   private versions = 0;
-  private readonly tables: Tables;
+  private readonly tables: Sql;
 
-  constructor(tables: Tables) {
+  constructor(tables: Sql) {
     this.tables = tables;
-    this.book = new Book(tables, systemIds());
-    this.book.clear();
+    this.state = new PoolState(tables, systemIds());
+    this.state.clear();
     this.configure();
   }
 
@@ -146,7 +148,7 @@ class World {
       })),
       unready: [],
     };
-    this.book.setConfig(config, this.now, true);
+    this.state.setConfig(config, this.now, true);
   }
 
   private schedule(id: string, queue: string, isTold: boolean): void {
@@ -162,21 +164,21 @@ class World {
     if (notice) this.tell(id, notice.queue, notice.due);
   }
 
-  private tell(id: string, queue: string, doing: number | "holds" | null): void {
+  private tell(id: string, queue: string, phase: number | "holds" | null): void {
     this.reading?.touched.add(id);
-    this.book.noteRun(id, queue, doing, this.now);
+    this.state.runs.note(id, queue, phase, this.now);
   }
 
   private take(id: string): void {
     const row = this.d1.get(id);
     if (!row || row.due === null) return;
     const before = { ...this.seen(), holding: this.holding() };
-    const held = this.book.ledger.read(id);
-    const isTaken = this.book.take(id, row.queue_id, this.now);
+    const held = this.state.runs.ledger.read(id);
+    const isTaken = this.state.take(id, row.queue_id, this.now);
     if (isTaken) {
       this.reading?.touched.add(id);
       this.flights.push({ id, version: row.version, at: this.now });
-      expect(this.book.ledger.read(id)?.due).toBeNull();
+      expect(this.state.runs.ledger.read(id)?.due).toBeNull();
       const isNew = held?.due !== null;
       expect(this.holding().pool).toBe(before.holding.pool + (isNew ? 1 : 0));
       if (isNew) expect(this.holding().pool).toBeLessThanOrEqual(this.limitOf(null));
@@ -217,36 +219,36 @@ class World {
     if (!this.reading) return;
     const { at, runs, touched } = this.reading;
     this.reading = null;
-    this.book.reconcile({ at, runs, covers: () => true, isOutdated: (id) => touched.has(id) });
+    this.state.runs.reconcile({ at, runs, covers: () => true, isOutdated: (id) => touched.has(id) });
   }
 
   /** The object is gone with all that it had in memory; its tables are not. */
   private crash(): void {
     const before = this.seen();
     this.reading = null;
-    this.book = new Book(this.tables, systemIds());
-    this.book.load();
+    this.state = new PoolState(this.tables, systemIds());
+    this.state.load();
     expect(this.seen()).toEqual(before);
   }
 
   /** How many hold slots: counted run by run, and as the ledger says. */
   holding(): Record<string, number> & { pool: number } {
-    const holders = [...this.book.ledger.all()].filter(({ due }) => due === null);
+    const holders = [...this.state.runs.ledger.all()].filter(({ due }) => due === null);
     const counts = Object.fromEntries(
       QUEUES.map((id) => [id, holders.filter(({ queue_id }) => queue_id === id).length]),
     );
-    for (const id of QUEUES) expect(this.book.ledger.holding(id)).toBe(counts[id]);
+    for (const id of QUEUES) expect(this.state.runs.ledger.holding(id)).toBe(counts[id]);
     return { ...counts, pool: holders.length };
   }
 
-  /** All that the book knows of runs, and what it would offer. */
+  /** All that the state knows of runs, and what it would offer. */
   seen() {
-    const pool = this.book.pool;
-    const queues = [...this.book.queues.values()];
+    const pool = this.state.pool;
+    const queues = [...this.state.queues.values()];
     const ask = { before: null, after: null, limit: 100 };
     return {
-      runs: [...this.book.ledger.all()].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
-      offers: pool ? this.book.ledger.offer(pool, queues, queues, ask) : [],
+      runs: [...this.state.runs.ledger.all()].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+      offers: pool ? this.state.runs.ledger.offer(pool, queues, queues, ask) : [],
     };
   }
 }
@@ -254,15 +256,12 @@ class World {
 const idOf = (run: number) => `run-${run}`;
 
 /** Works in the tables of an object that nobody else uses. */
-function inTables<T>(work: (tables: Tables) => T): Promise<T> {
+function inTables<T>(work: (tables: Sql) => T): Promise<T> {
   const stub = env.WORK_POOL.get(env.WORK_POOL.idFromName(crypto.randomUUID()));
   return runInDurableObject(stub, (object) => {
     const pool = object as unknown as WorkPool;
     pool.open();
-    return work({
-      read: (statement) => pool.sql.exec(statement).toArray(),
-      write: (statement, ...params) => pool.sql.exec(statement, ...params).toArray(),
-    });
+    return work(pool.storage);
   });
 }
 
@@ -340,65 +339,65 @@ describe("a slot that was taken", () => {
   const everyone = { covers: () => true, isOutdated: () => false };
   const due = (id: string): LedgerRun => ({ id, queue_id: "a", due: START, is_late: false });
 
-  const withBook = (limit: number | null, work: (book: Book) => void) =>
+  const withState = (limit: number | null, work: (state: PoolState) => void) =>
     inTables((tables) => {
-      const book = new Book(tables, systemIds());
-      book.setConfig(config(limit), START, true);
-      work(book);
+      const state = new PoolState(tables, systemIds());
+      state.setConfig(config(limit), START, true);
+      work(state);
     });
 
   test("is given though the pool or the queue is paused, for only limits count", () =>
-    withBook(1, (book) => {
-      expect([book.take("first", "a", START), book.take("second", "a", START)]).toEqual([true, false]);
+    withState(1, (state) => {
+      expect([state.take("first", "a", START), state.take("second", "a", START)]).toEqual([true, false]);
     }));
 
   test("is nobody's business where the queue is not known", () =>
-    withBook(0, (book) => {
-      expect(book.take("run", "elsewhere", START)).toBeNull();
-      expect(book.ledger.size).toBe(0);
+    withState(0, (state) => {
+      expect(state.take("run", "elsewhere", START)).toBeNull();
+      expect(state.runs.ledger.size).toBe(0);
     }));
 
   test("stays with its run while the commit may still come, and goes back when it did not", () =>
-    withBook(1, (book) => {
-      book.noteRun("run", "a", START, START);
-      expect(book.take("run", "a", START)).toBe(true);
-      book.reconcile({ at: START + RESERVED - 1, runs: [due("run")], ...everyone });
-      expect(book.take("other", "a", START)).toBe(false);
-      book.reconcile({ at: START + RESERVED, runs: [due("run")], ...everyone });
-      expect(book.ledger.read("run")).toEqual(due("run"));
-      expect(book.take("other", "a", START)).toBe(true);
+    withState(1, (state) => {
+      state.runs.note("run", "a", START, START);
+      expect(state.take("run", "a", START)).toBe(true);
+      state.runs.reconcile({ at: START + RESERVED - 1, runs: [due("run")], ...everyone });
+      expect(state.take("other", "a", START)).toBe(false);
+      state.runs.reconcile({ at: START + RESERVED, runs: [due("run")], ...everyone });
+      expect(state.runs.ledger.read("run")).toEqual(due("run"));
+      expect(state.take("other", "a", START)).toBe(true);
     }));
 
   test("is kept for a moment when somebody says that the run is due, who may be behind", () =>
-    withBook(1, (book) => {
-      book.take("run", "a", START);
-      expect(book.noteRun("run", "a", START, START)).toBe(false);
-      expect(book.nextExpiry()).toBe(START + DOUBTED);
-      book.reconcile({ at: START + DOUBTED, runs: [due("run")], ...everyone });
-      expect(book.ledger.read("run")?.due).toBe(START);
+    withState(1, (state) => {
+      state.take("run", "a", START);
+      expect(state.runs.note("run", "a", START, START)).toBe(false);
+      expect(state.runs.nextExpiry()).toBe(START + DOUBTED);
+      state.runs.reconcile({ at: START + DOUBTED, runs: [due("run")], ...everyone });
+      expect(state.runs.ledger.read("run")?.due).toBe(START);
     }));
 
   test("is certain once D1 says that the run holds it, and is then given back when D1 says that it does not", () =>
-    withBook(1, (book) => {
-      book.take("run", "a", START);
-      book.reconcile({ at: START + 1, runs: [{ ...due("run"), due: null }], ...everyone });
-      expect(book.nextExpiry()).toBeNull();
-      book.reconcile({ at: START + 2, runs: [], ...everyone });
-      expect(book.ledger.size).toBe(0);
+    withState(1, (state) => {
+      state.take("run", "a", START);
+      state.runs.reconcile({ at: START + 1, runs: [{ ...due("run"), due: null }], ...everyone });
+      expect(state.runs.nextExpiry()).toBeNull();
+      state.runs.reconcile({ at: START + 2, runs: [], ...everyone });
+      expect(state.runs.ledger.size).toBe(0);
     }));
 
   test("goes back at once when the run is told to have ended", () =>
-    withBook(1, (book) => {
-      book.take("run", "a", START);
-      expect(book.noteRun("run", "a", null, START)).toBe(true);
-      expect(book.take("other", "a", START)).toBe(true);
+    withState(1, (state) => {
+      state.take("run", "a", START);
+      expect(state.runs.note("run", "a", null, START)).toBe(true);
+      expect(state.take("other", "a", START)).toBe(true);
     }));
 
   test("is taken by a run that nobody asked for, too: one that was forced to run counts", () =>
-    withBook(1, (book) => {
-      book.noteRun("forced", "a", "holds", START);
-      book.noteRun("forced too", "a", "holds", START);
-      expect(book.ledger.holding("a")).toBe(2);
-      expect(book.take("other", "a", START)).toBe(false);
+    withState(1, (state) => {
+      state.runs.note("forced", "a", "holds", START);
+      state.runs.note("forced too", "a", "holds", START);
+      expect(state.runs.ledger.holding("a")).toBe(2);
+      expect(state.take("other", "a", START)).toBe(false);
     }));
 });

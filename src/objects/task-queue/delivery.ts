@@ -1,0 +1,120 @@
+/** Sends waiting runs to task workers. A run is read from D1 before it is sent, and is passed over if it is no longer to be run. */
+import { keepDeadLetter } from "#events/dead-letters";
+import type { Clock, Micros } from "#lib/clock";
+import type { QueuedRun } from "#objects/task-queue/messages";
+import { keepState, stateOf } from "#objects/task-queue/sockets";
+import type { Subscriber, Subscribers } from "#objects/task-queue/subscribers";
+import type { QueueTables } from "#objects/task-queue/tables";
+import type { WaitingRuns } from "#objects/task-queue/waiting-runs";
+import { type Found, readRuns } from "#resources/task-runs/queued-runs";
+import type { Tools } from "#tools";
+
+/** How many runs are read at once to be sent; each may have 2 MB. */
+const READ_AT_ONCE = 10;
+/** After so long it is tried again to read D1. */
+export const RETRY_AFTER: Micros = 2_000_000;
+
+/** What the delivery needs of its object. */
+export interface DeliveryHost {
+  clock: Clock;
+  queue: WaitingRuns;
+  subscribers: Subscribers;
+  rows(): QueueTables;
+  tools(): Tools;
+  setTimerBy(name: "deliver", at: Micros): Promise<void>;
+}
+
+/** A run that is about to be sent. */
+interface Pair {
+  socket: WebSocket;
+  subscriber: Subscriber;
+  run: QueuedRun;
+}
+
+export class Delivery {
+  private readonly host: DeliveryHost;
+  private isAtWork = false;
+
+  constructor(host: DeliveryHost) {
+    this.host = host;
+  }
+
+  /** Sends runs as long as both runs and task workers wait. False where that goes on already. */
+  async deliver(): Promise<boolean> {
+    if (this.isAtWork) return false;
+    this.isAtWork = true;
+    try {
+      for (let pairs = this.pair(); pairs.length > 0; pairs = this.pair()) {
+        const found = await this.read(pairs).catch((error: unknown) => this.putOff(pairs, error));
+        if (!found) break;
+        for (const pair of pairs) this.send(pair, found.get(pair.run.id));
+      }
+    } finally {
+      this.isAtWork = false;
+    }
+    return true;
+  }
+
+  private pair(): Pair[] {
+    const { clock, queue, subscribers } = this.host;
+    const now = clock();
+    const pairs: Pair[] = [];
+    for (const [socket, subscriber] of subscribers.idle()) {
+      if (pairs.length === READ_AT_ONCE) break;
+      const run = queue.take(subscriber.keys, now);
+      if (!run) continue;
+      subscriber.run = run.id;
+      pairs.push({ socket, subscriber, run });
+    }
+    return pairs;
+  }
+
+  /** Reads runs that are about to be sent. One that cannot be read is kept as a dead letter, and leaves the queue. */
+  private async read(pairs: readonly Pair[]): Promise<Map<string, Found>> {
+    const tools = this.host.tools();
+    const found = new Map<string, Found>();
+    const ids = pairs.map(({ run }) => run.id);
+    for (const [id, read] of await readRuns(tools, ids)) {
+      if ("text" in read) found.set(id, read);
+      else
+        await keepDeadLetter(tools, { queue: "task-queue", key: id, reason: read.wrong, message: { task_run_id: id } });
+    }
+    return found;
+  }
+
+  /** D1 could not be read: the runs keep their places. */
+  private async putOff(pairs: readonly Pair[], error: unknown): Promise<null> {
+    console.error("background tasks could not be read and wait", error);
+    for (const { subscriber, run } of pairs) {
+      subscriber.run = null;
+      this.host.queue.add(run, this.host.clock());
+    }
+    await this.host.setTimerBy("deliver", this.host.clock() + RETRY_AFTER);
+    return null;
+  }
+
+  private send({ socket, subscriber, run }: Pair, found: Found | undefined): void {
+    const { clock, queue, subscribers } = this.host;
+    const rows = this.host.rows();
+    subscriber.run = null;
+    const kept = rows.read(run.id);
+    if (!kept || kept.given_to !== null) return;
+    const isOther = kept.state_id !== run.state_id;
+    if (isOther || subscribers.get(socket) !== subscriber) return queue.add(kept, clock());
+    if (!found || !isToBeRun(kept, found)) return rows.remove(run.id);
+    const since = clock();
+    try {
+      socket.send(found.text);
+    } catch {
+      // The socket is closing, and its end is told apart from this.
+      return queue.add(kept, since);
+    }
+    Object.assign(subscriber, { run: run.id, since });
+    keepState(socket, { ...stateOf(socket), run: run.id, since });
+  }
+}
+
+/** Whether a run is still to be run; one that a task worker had taken up may be pending already. */
+function isToBeRun(run: QueuedRun, { stage }: Found): boolean {
+  return stage === "scheduled" || (stage === "pending" && run.is_again);
+}

@@ -1,0 +1,140 @@
+/** Gives clean-up messages to the workers of a pool, and answers what the workers say of them. */
+import type { Clock, Micros } from "#lib/clock";
+import type { CleanupQueue, Outcome, Reservation } from "#objects/work-pool/channel/cleanup-queue";
+import type { OperationFrame } from "#objects/work-pool/channel/frames";
+import { type ChannelSockets, change, type Open, type OpenWorker } from "#objects/work-pool/channel/sockets";
+import { onlineUntil } from "#objects/work-pool/liveness";
+import { printOptionalTime, printTime } from "#wire/dates";
+
+/** A delivery that failed is tried again after so long. */
+const RETRY_AFTER: Micros = 5_000_000;
+
+const OPERATIONS = {
+  "cleanup.ack.v1": "ack",
+  "cleanup.release.v1": "release",
+  "cleanup.renew.v1": "renew",
+} as const;
+
+const FAILED = { status: "error", reason: "cleanup_queue_operation_failed", lease_expires_at: null } as const;
+const UNAUTHORIZED = {
+  status: "unauthorized",
+  reason: "cleanup_delivery_not_accepted",
+  lease_expires_at: null,
+} as const;
+
+/** What the delivery needs of its object. */
+export interface CleanupDeliveryHost {
+  clock: Clock;
+  cleanups: CleanupQueue;
+  /** Sets the timer for when the next reservation of a message is over. */
+  armCleanup(at: Micros): Promise<void>;
+}
+
+export class CleanupDelivery {
+  private readonly host: CleanupDeliveryHost;
+  private readonly sockets: ChannelSockets;
+
+  constructor(host: CleanupDeliveryHost, sockets: ChannelSockets) {
+    this.host = host;
+    this.sockets = sockets;
+  }
+
+  /** Does what a worker asks for with the token of a message. */
+  async operate(socket: WebSocket, worker: OpenWorker, frame: OperationFrame): Promise<void> {
+    const { message_id } = frame.payload;
+    const outcome = worker.capacity > 0 ? this.outcomeOf(frame) : UNAUTHORIZED;
+    this.sockets.send(socket, "cleanup.operation_result.v1", {
+      request_frame_id: frame.id,
+      message_id,
+      operation: OPERATIONS[frame.type],
+      status: outcome.status,
+      lease_expires_at: printOptionalTime(outcome.lease_expires_at),
+      reason: outcome.reason,
+      detail: null,
+    });
+    await this.tryToDeliver();
+  }
+
+  private outcomeOf(frame: OperationFrame): Outcome | typeof FAILED {
+    const { message_id, reservation_token } = frame.payload;
+    const { cleanups, clock } = this.host;
+    try {
+      return cleanups.operate(OPERATIONS[frame.type], message_id, reservation_token, clock());
+    } catch (error) {
+      console.error("what a worker says of a message could not be noted", error);
+      return FAILED;
+    }
+  }
+
+  /** A worker may have room for a message now. That none can be given is no fault of its socket. */
+  async tryToDeliver(): Promise<void> {
+    try {
+      await this.deliver();
+    } catch (error) {
+      console.error("messages could not be given to workers", error);
+      await this.host.armCleanup(this.host.clock() + RETRY_AFTER);
+    }
+  }
+
+  /** Gives messages to workers that have room for them, and sets the timer for what is not dealt with in time. */
+  async deliver(): Promise<void> {
+    const { cleanups, clock } = this.host;
+    cleanups.expire(clock());
+    while (cleanups.hasWaiting() && this.deliverOne());
+    const next = cleanups.nextExpiry();
+    if (next !== null) await this.host.armCleanup(next);
+  }
+
+  /** The workers of the message's queue come first, then all. Among them the worker that was served longest ago comes first. */
+  private deliverOne(): boolean {
+    const ready = this.readyForCleanup();
+    return (
+      ready.some((one) => this.give(one, one.worker.queue_ids)) ||
+      ready.some((one) => one.worker.queue_ids !== null && this.give(one, null))
+    );
+  }
+
+  private give({ socket, worker }: Open, queueIds: string[] | null): boolean {
+    const now = this.host.clock();
+    const wish = { holder: holderOf(worker), kinds: worker.kinds, queueIds };
+    const message = this.host.cleanups.reserve(wish, now);
+    if (!message) return false;
+    change(socket, { served: now });
+    this.sockets.send(socket, "cleanup.message.v1", payloadOf(message));
+    return true;
+  }
+
+  /**
+   * The workers that can be given a message: those that are online and have room. A worker that came back is given messages on
+   * its newest socket alone, for its other sockets may be dead without a sign.
+   */
+  private readyForCleanup(): Open[] {
+    const now = this.host.clock();
+    const newest = new Map<string, Open>();
+    for (const one of this.sockets.workers()) {
+      const { worker } = one;
+      const other = newest.get(holderOf(worker));
+      if (worker.capacity > 0 && (!other || other.worker.opened < worker.opened)) newest.set(holderOf(worker), one);
+    }
+    return [...newest.values()]
+      .filter(({ worker }) => now < onlineUntil({ ...worker, last_heartbeat: worker.heard }))
+      .filter(({ worker }) => this.host.cleanups.inHand(holderOf(worker), now) < worker.capacity)
+      .toSorted((a, b) => a.worker.served - b.worker.served || a.worker.opened - b.worker.opened);
+  }
+}
+
+/** A worker, over all its sockets. */
+const holderOf = (worker: OpenWorker): string => `${worker.consumer_id} ${worker.name}`;
+
+function payloadOf(message: Reservation) {
+  return {
+    message_id: message.message_id,
+    kind: message.kind,
+    reservation_token: message.reservation_token,
+    lease_expires_at: printTime(message.lease_expires_at),
+    delivery_count: message.delivery_count,
+    work_queue_id: message.work_queue_id,
+    target: message.target,
+    data: message.data,
+  };
+}

@@ -1,0 +1,127 @@
+/** The live runs of a pool, in memory and, step by step with it, in the table `run`. Nothing here waits. */
+import type { Micros } from "#lib/clock";
+import type { Sql } from "#objects/sql";
+import { type LedgerRun, RunLedger } from "#objects/work-pool/ledger";
+import type { Offer, Phase } from "#objects/work-pool/messages";
+import type { Stored } from "#objects/work-pool/tables";
+
+/** How long a slot is reserved for a state that is about to be committed. A commit takes far less, or does not come. */
+export const RESERVED: Micros = 20_000_000;
+/** How long a slot stays after a caller said that the run is due. The caller may not know yet what was committed. */
+export const DOUBTED: Micros = 2_000_000;
+
+/** What D1 was asked of runs, and when. */
+export interface Reading {
+  at: Micros;
+  /** The runs that are due or hold slots. */
+  runs: readonly LedgerRun[];
+  /** Which known runs would be among them. */
+  covers: (run: LedgerRun) => boolean;
+  /** Whether a caller has told something newer of a run since. */
+  isOutdated: (id: string) => boolean;
+}
+
+interface Reserved {
+  reserved_until: Micros | null;
+}
+
+export class PoolRuns {
+  readonly ledger = new RunLedger();
+  /** Runs whose slot is reserved for a state that is not known to be committed: until when the slot stays all the same. */
+  private readonly reserved = new Map<string, Micros>();
+  private readonly sql: Sql;
+
+  constructor(sql: Sql) {
+    this.sql = sql;
+  }
+
+  /** Takes up what is in the table. */
+  load(): void {
+    for (const row of this.sql.read<Stored<LedgerRun & Reserved>>("select * from run")) {
+      const { id, queue_id, due, is_late, reserved_until } = row;
+      this.ledger.put({ id, queue_id, due, is_late: is_late === 1 });
+      if (reserved_until !== null) this.reserved.set(id, reserved_until);
+    }
+  }
+
+  /** Gives a slot to a run. The slot stays until the reservation expires or the run is told of. */
+  reserve(id: string, queueId: string, now: Micros): void {
+    this.ledger.put({ id, queue_id: queueId, due: null, is_late: false });
+    this.reserved.set(id, now + RESERVED);
+    this.write(id);
+  }
+
+  /**
+   * Notes the phase of a run; whether it is believed. It is not where the run is said to be due and holds a slot: the caller may
+   * not know yet what was committed since. The slot stays for a moment, after which D1 is asked.
+   */
+  note(id: string, queueId: string, phase: Phase, now: Micros): boolean {
+    const isBelieved = typeof phase !== "number" || this.ledger.read(id)?.due !== null;
+    if (isBelieved) this.set(id, queueId, phase);
+    else this.reserved.set(id, Math.min(this.reserved.get(id) ?? Infinity, now + DOUBTED));
+    return isBelieved;
+  }
+
+  /** When the first reservation expires, or null. */
+  nextExpiry(): Micros | null {
+    const times = [...this.reserved.values()];
+    return times.length > 0 ? Math.min(...times) : null;
+  }
+
+  /** Corrects what is known of runs by what D1 said. A reservation that had not expired by then stays: its commit may still come. */
+  reconcile({ at, runs, covers, isOutdated }: Reading): void {
+    const found = new Set(runs.map(({ id }) => id));
+    const stays = (id: string) => (this.reserved.get(id) ?? 0) > at || isOutdated(id);
+    for (const run of this.ledger.all()) if (!found.has(run.id) && covers(run) && !stays(run.id)) this.remove(run.id);
+    for (const { id, queue_id, due, is_late } of runs) {
+      if (due === null ? isOutdated(id) : stays(id)) continue;
+      this.set(id, queue_id, due ?? "holds");
+      const run = this.ledger.read(id);
+      if (run && is_late) this.put({ ...run, is_late });
+    }
+  }
+
+  /** Notes that the lateness of runs was dealt with. A run that is due at another time by now is passed over. */
+  noteLate(runs: readonly Offer[]): void {
+    for (const { id, due } of runs) {
+      const run = this.ledger.read(id);
+      if (run && run.due === due) this.put({ ...run, is_late: true });
+    }
+  }
+
+  /** Forgets the runs of all other queues. */
+  keepOnly(queueIds: ReadonlySet<string>): void {
+    for (const run of this.ledger.all()) if (!queueIds.has(run.queue_id)) this.remove(run.id);
+  }
+
+  private set(id: string, queueId: string, phase: Phase): void {
+    this.reserved.delete(id);
+    const known = this.ledger.read(id);
+    if (phase === null) this.remove(id);
+    else if (phase === "holds") this.put({ id, queue_id: queueId, due: null, is_late: false });
+    else this.put({ id, queue_id: queueId, due: phase, is_late: known?.due === phase && known.is_late });
+  }
+
+  private put(run: LedgerRun): void {
+    if (this.ledger.put(run)) this.write(run.id);
+  }
+
+  /** That the state of a reservation was committed is not written: once the reservation has expired, it makes no difference. */
+  private write(id: string): void {
+    const run = this.ledger.read(id);
+    if (!run) return;
+    this.sql.write(
+      "insert into run (id, queue_id, due, reserved_until, is_late) values (?, ?, ?, ?, ?) on conflict (id) do update set queue_id = excluded.queue_id, due = excluded.due, reserved_until = excluded.reserved_until, is_late = excluded.is_late",
+      run.id,
+      run.queue_id,
+      run.due,
+      this.reserved.get(id) ?? null,
+      Number(run.is_late),
+    );
+  }
+
+  private remove(id: string): void {
+    this.reserved.delete(id);
+    if (this.ledger.remove(id)) this.sql.write("delete from run where id = ?", id);
+  }
+}

@@ -1,0 +1,308 @@
+/** All that a pool's object knows, in memory and, step by step with it, in the object's tables. Nothing here waits. */
+import type { Ids, Micros } from "#lib/clock";
+import type { Sql } from "#objects/sql";
+import type { LedgerQueue, Limits } from "#objects/work-pool/ledger";
+import { GRACE, livenessAt, onlineUntil, POLL_COUNTS } from "#objects/work-pool/liveness";
+import type { Liveness, Worker } from "#objects/work-pool/messages";
+import { PoolRuns } from "#objects/work-pool/pool-runs";
+import { type StatusChange, StatusChanges } from "#objects/work-pool/status-changes";
+import type { Stored } from "#objects/work-pool/tables";
+
+/** A poll is written down when what is written is this much older; so a reader of the tables adds as much. */
+const UNWRITTEN: Micros = 10_000_000;
+const HEARTBEAT_UNWRITTEN: Micros = 1_000_000;
+
+/** The pool as its object keeps it. */
+export interface Pool extends Limits {
+  id: string;
+  type: string;
+  /** The status that was noted last; the present one follows from heartbeats. */
+  status: Liveness;
+  /** Where the object has lost what it knew, workers have until then to send a heartbeat. */
+  grace_until: Micros;
+}
+
+/** A queue as its pool's object keeps it. */
+export interface PoolQueue extends LedgerQueue {
+  name: string;
+  /** Prefect: a queue that was paused by a change has the status PAUSED, which polls do not alter. */
+  is_status_paused: boolean;
+  status: Liveness;
+  last_polled: Micros | null;
+  ready_until: Micros;
+  /** It has deployments that are not READY yet. */
+  is_unmarked: boolean;
+}
+
+/** What D1 says of a pool. */
+export interface Config {
+  pool: Limits & { id: string; type: string; status: string | null; updated: Micros };
+  queues: (LedgerQueue & { name: string; status: string; last_polled: Micros | null })[];
+  /** The queues with deployments that are NOT_READY. */
+  unready: readonly string[];
+}
+
+export class PoolState {
+  readonly runs: PoolRuns;
+  readonly changes: StatusChanges;
+  readonly queues = new Map<string, PoolQueue>();
+  readonly workers = new Map<string, Worker>();
+  pool: Pool | null = null;
+  private readonly writtenUntil = new Map<string, Micros>();
+  private readonly sql: Sql;
+  private readonly ids: Ids;
+
+  constructor(sql: Sql, ids: Ids) {
+    this.sql = sql;
+    this.ids = ids;
+    this.runs = new PoolRuns(sql);
+    this.changes = new StatusChanges(sql, ids);
+  }
+
+  /** Empties the tables. */
+  clear(): void {
+    for (const table of ["pool", "queue", "run", "worker", "edge"]) this.sql.write(`delete from ${table}`);
+  }
+
+  /** Takes up what is in the tables. */
+  load(): void {
+    for (const row of this.sql.read<Stored<Pool>>("select * from pool"))
+      this.pool = { ...row, is_paused: row.is_paused === 1 };
+    for (const row of this.sql.read<Stored<PoolQueue>>("select * from queue")) {
+      this.writtenUntil.set(row.id, row.ready_until);
+      this.queues.set(row.id, {
+        ...row,
+        is_paused: row.is_paused === 1,
+        is_status_paused: row.is_status_paused === 1,
+        is_unmarked: row.is_unmarked === 1,
+        ready_until: row.ready_until + UNWRITTEN,
+      });
+    }
+    for (const row of this.sql.read<Stored<Worker>>("select * from worker")) this.workers.set(row.name, row);
+    this.runs.load();
+    this.changes.load();
+  }
+
+  /** The pool's queues by name, or all; a name that is not there comes back as it is. */
+  queuesNamed(names: readonly string[] | null): PoolQueue[] | string {
+    const all = [...this.queues.values()];
+    if (names === null) return all;
+    const found = new Map(all.map((queue) => [queue.name, queue]));
+    const missing = names.find((name) => !found.has(name));
+    if (missing !== undefined) return missing;
+    return [...new Set(names)].flatMap((name) => found.get(name) ?? []);
+  }
+
+  /**
+   * Takes a slot for a run, under the limits of its queue and of the pool, and keeps it until the reservation expires or
+   * the run is told of. A run that holds one already keeps it; null where there is no such queue.
+   */
+  take(runId: string, queueId: string, now: Micros): boolean | null {
+    const queue = this.queues.get(queueId);
+    if (!this.pool || !queue) return null;
+    if (!this.runs.ledger.hasSlot(this.pool, this.queues.values(), queue, runId)) return false;
+    this.runs.reserve(runId, queueId, now);
+    return true;
+  }
+
+  /** Takes up what D1 says. `isCurrent`: no status was noted or reported while it was read. */
+  setConfig(config: Config, now: Micros, isCurrent: boolean): void {
+    this.setPool(config, now);
+    for (const queue of config.queues) this.setQueue(queue, now, config.unready.includes(queue.id));
+    this.dropQueues(new Set(config.queues.map(({ id }) => id)));
+    if (!isCurrent) return;
+    if (this.pool && this.hasStatus() && config.pool.status !== this.pool.status)
+      this.changes.note(this.pool.id, this.pool.status, now);
+    for (const { id, status } of config.queues) {
+      const own = this.queues.get(id);
+      if (own && status !== "PAUSED" && status !== own.status) this.changes.note(id, own.status, now);
+    }
+  }
+
+  private setPool({ pool }: Config, now: Micros): void {
+    const isReady = pool.status === "READY";
+    const known = this.pool ?? { status: isReady ? "READY" : "NOT_READY", grace_until: isReady ? now + GRACE : 0 };
+    const { id, type, is_paused, concurrency_limit } = pool;
+    this.pool = { id, type, is_paused, concurrency_limit, status: known.status, grace_until: known.grace_until };
+    this.writePool(this.pool);
+  }
+
+  private setQueue(config: Config["queues"][number], now: Micros, hasUnready: boolean): void {
+    const known = this.queues.get(config.id);
+    const isReady = config.status === "READY";
+    const { id, name, is_paused, concurrency_limit, priority } = config;
+    this.writeQueue({
+      id,
+      name,
+      is_paused,
+      concurrency_limit,
+      priority,
+      is_status_paused: config.status === "PAUSED",
+      status: known?.status ?? (isReady ? "READY" : "NOT_READY"),
+      last_polled: known ? latest(known.last_polled, config.last_polled) : config.last_polled,
+      ready_until: known?.ready_until ?? (isReady ? now + POLL_COUNTS : 0),
+      is_unmarked: hasUnready || (known?.is_unmarked ?? false),
+    });
+  }
+
+  private dropQueues(kept: ReadonlySet<string>): void {
+    for (const id of this.queues.keys()) {
+      if (kept.has(id)) continue;
+      this.queues.delete(id);
+      this.writtenUntil.delete(id);
+      this.sql.write("delete from queue where id = ?", id);
+      this.changes.drop(id);
+    }
+    this.runs.keepOnly(kept);
+  }
+
+  /** Notes that the queues were polled. */
+  notePoll(queues: readonly PoolQueue[], now: Micros): void {
+    for (const queue of queues) {
+      queue.last_polled = now;
+      queue.ready_until = now + POLL_COUNTS;
+      if (queue.ready_until - (this.writtenUntil.get(queue.id) ?? 0) > UNWRITTEN) this.writeQueue(queue);
+      if (queue.status === "NOT_READY") this.settleQueue(queue, now);
+    }
+  }
+
+  /** Notes that queues have deployments that are not READY. */
+  noteUnmarked(queueIds: readonly string[]): void {
+    for (const id of queueIds) {
+      const queue = this.queues.get(id);
+      if (queue && !queue.is_unmarked) this.writeQueue({ ...queue, is_unmarked: true });
+    }
+  }
+
+  /** Notes that a worker is alive. */
+  noteHeartbeat(name: string, intervalSeconds: number | null, now: Micros): void {
+    const known = this.workers.get(name);
+    const interval = intervalSeconds ?? known?.interval_seconds ?? null;
+    const isFresh =
+      known !== undefined && now - known.last_heartbeat < HEARTBEAT_UNWRITTEN && interval === known.interval_seconds;
+    const worker = {
+      id: known?.id ?? this.ids.random(),
+      name,
+      created: known?.created ?? now,
+      last_heartbeat: now,
+      interval_seconds: interval,
+    };
+    this.workers.set(name, worker);
+    if (!isFresh) {
+      this.sql.write(
+        "insert into worker (name, id, created, last_heartbeat, interval_seconds) values (?, ?, ?, ?, ?) on conflict (name) do update set last_heartbeat = excluded.last_heartbeat, interval_seconds = excluded.interval_seconds",
+        name,
+        worker.id,
+        worker.created,
+        now,
+        interval,
+      );
+    }
+    this.settlePool(now);
+  }
+
+  /** Forgets a worker; whether it was known. */
+  removeWorker(name: string, now: Micros): boolean {
+    if (!this.workers.delete(name)) return false;
+    this.sql.write("delete from worker where name = ?", name);
+    this.settlePool(now);
+    return true;
+  }
+
+  /** Until when the pool is READY, if no more heartbeats come. */
+  readyUntil(): Micros {
+    return [...this.workers.values()].reduce(
+      (until, worker) => Math.max(until, onlineUntil(worker)),
+      this.pool?.grace_until ?? 0,
+    );
+  }
+
+  /** Notes the status that the pool and its queues have by now. */
+  settle(now: Micros): void {
+    this.settlePool(now);
+    for (const queue of this.queues.values()) this.settleQueue(queue, now);
+  }
+
+  private settlePool(now: Micros): void {
+    if (!this.pool || !this.hasStatus()) return;
+    const status = livenessAt(this.readyUntil(), now);
+    if (status === this.pool.status) return;
+    this.pool.status = status;
+    this.writePool(this.pool);
+    this.changes.note(this.pool.id, status, now);
+  }
+
+  private settleQueue(queue: PoolQueue, now: Micros): void {
+    const status = livenessAt(queue.ready_until, now);
+    if (status === queue.status) return;
+    queue.status = status;
+    this.writeQueue(queue);
+    if (!queue.is_status_paused) this.changes.note(queue.id, status, now);
+  }
+
+  /** Prefect: pools of agents have no status. */
+  private hasStatus(): boolean {
+    return this.pool !== null && this.pool.type !== "prefect-agent";
+  }
+
+  /** When the next status changes if no poll and no heartbeat comes, or null. */
+  nextChange(): Micros | null {
+    const queues = [...this.queues.values()]
+      .filter(({ status }) => status === "READY")
+      .map(({ ready_until }) => ready_until);
+    const pool = this.hasStatus() && this.pool?.status === "READY" ? [this.readyUntil()] : [];
+    const times = [...queues, ...pool];
+    return times.length > 0 ? Math.min(...times) : null;
+  }
+
+  /** What D1 does not know yet: status changes, and READY queues with deployments that are not READY. */
+  unreported(): { changes: StatusChange[]; unmarked: PoolQueue[] } {
+    const unmarked = [...this.queues.values()].filter((queue) => queue.is_unmarked && queue.status === "READY");
+    return { changes: this.changes.all(), unmarked };
+  }
+
+  /** D1 knows these changes now, and that the deployments of the `marked` queues are READY. */
+  reported(changes: readonly StatusChange[], marked: readonly string[]): void {
+    this.changes.reported(changes);
+    for (const id of marked) {
+      const queue = this.queues.get(id);
+      if (queue) this.writeQueue({ ...queue, is_unmarked: false });
+    }
+  }
+
+  private writePool(pool: Pool): void {
+    this.sql.write(
+      "insert or replace into pool (id, type, is_paused, concurrency_limit, status, grace_until) values (?, ?, ?, ?, ?, ?)",
+      pool.id,
+      pool.type,
+      Number(pool.is_paused),
+      pool.concurrency_limit,
+      pool.status,
+      pool.grace_until,
+    );
+  }
+
+  private writeQueue(queue: PoolQueue): void {
+    this.queues.set(queue.id, queue);
+    this.writtenUntil.set(queue.id, queue.ready_until);
+    this.sql.write(
+      `insert or replace into queue (id, name, is_paused, is_status_paused, concurrency_limit, priority, status, last_polled,
+         ready_until, is_unmarked) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      queue.id,
+      queue.name,
+      Number(queue.is_paused),
+      Number(queue.is_status_paused),
+      queue.concurrency_limit,
+      queue.priority,
+      queue.status,
+      queue.last_polled,
+      queue.ready_until,
+      Number(queue.is_unmarked),
+    );
+  }
+}
+
+function latest(a: Micros | null, b: Micros | null): Micros | null {
+  if (a === null) return b;
+  return b === null ? a : Math.max(a, b);
+}

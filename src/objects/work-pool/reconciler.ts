@@ -1,0 +1,203 @@
+/** Builds from D1 what a pool's object knows, and corrects it. One read of D1 after the other. */
+import { type Clock, type Micros, systemIds } from "#lib/clock";
+import { Turns } from "#lib/turns";
+import type { Sql } from "#objects/sql";
+import type { LedgerRun } from "#objects/work-pool/ledger";
+import { PoolState } from "#objects/work-pool/pool-state";
+import { readConfig, readLiveRuns } from "#objects/work-pool/repair";
+import type { Tools } from "#tools";
+
+const SECOND: Micros = 1_000_000;
+/** How often D1 is checked while the pool has runs or is polled. */
+const CHECK_EVERY = 120 * SECOND;
+/** How far ahead a check looks; runs that are due later are found by a later check. */
+const CHECK_AHEAD = 600 * SECOND;
+
+/** What the reconciler needs of its object. */
+export interface ReconcilerHost {
+  clock: Clock;
+  storage: Sql;
+  tools(): Tools;
+  poolName(): string;
+  readMeta(key: string): string | null;
+  writeMeta(key: string, value: string): void;
+  keepIdentity(): void;
+  /** Empties the object's storage. */
+  forget(): Promise<void>;
+  setTimerBy(name: "check", at: Micros): Promise<void>;
+  armStatus(state: PoolState, now: Micros): Promise<void>;
+  armLateness(state: PoolState): Promise<void>;
+  /** The pool was read again; `updated` is the time of its last change. */
+  poolRead(updated: Micros): Promise<void>;
+  /** There is no such pool any more. */
+  poolGone(): void;
+}
+
+export class Reconciler {
+  private readonly host: ReconcilerHost;
+  private known: PoolState | null = null;
+  /** One read of D1 after the other, so that an older one never overwrites a newer. */
+  private readonly reads = new Turns(1);
+  private building: Promise<void> | null = null;
+  /** Runs that callers told of while D1 is read: what they told is newer. */
+  private told: Set<string> | null = null;
+  private checkedAt: Micros = 0;
+
+  constructor(host: ReconcilerHost) {
+    this.host = host;
+  }
+
+  /** What is known at this moment, or null. */
+  get state(): PoolState | null {
+    return this.known;
+  }
+
+  /** Whether D1 was read, or is being read. */
+  isBuilt(): boolean {
+    return this.building !== null || this.host.readMeta("built") !== null;
+  }
+
+  /** Does something that reads D1 after those that read it now. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.reads.take(work);
+  }
+
+  /**
+   * What is known of the pool, read from D1 if nothing is; null where there is no such pool. A caller that means another
+   * pool of this name has it read again.
+   */
+  async ready(poolId?: string): Promise<PoolState | null> {
+    if (!this.known) await this.build();
+    if (poolId !== undefined && this.known?.pool?.id !== poolId) await this.readAgain();
+    const state = this.known;
+    return state?.pool && (poolId === undefined || state.pool.id === poolId) ? state : null;
+  }
+
+  /** The same, read again where this queue is not known. */
+  async readyWith(queueId: string, poolId: string): Promise<PoolState | null> {
+    const state = await this.ready(poolId);
+    if (!state || state.queues.has(queueId)) return state;
+    await this.readAgain();
+    return this.ready(poolId);
+  }
+
+  /** Reads pool and queues again, after those that read now. */
+  readAgain(): Promise<void> {
+    return this.inTurn(() => this.readNow());
+  }
+
+  /** A caller has told of a run. */
+  noteTold(runId: string): void {
+    this.told?.add(runId);
+  }
+
+  /** Sets the timer for a check where none was made for long. */
+  async checkIfStale(now: Micros): Promise<void> {
+    if (now - this.checkedAt > CHECK_EVERY) await this.host.setTimerBy("check", now);
+  }
+
+  /** Corrects what is known by what D1 says: the pool, its queues, the runs that hold slots, and those that are due before long. */
+  check(): Promise<void> {
+    return this.inTurn(async () => {
+      this.told = new Set();
+      try {
+        await this.readNow();
+        if (this.known) await this.checkRuns(this.known, this.told);
+      } finally {
+        this.told = null;
+      }
+    });
+  }
+
+  private async build(): Promise<void> {
+    if (this.wake()) return;
+    this.building ??= this.inTurn(() => this.buildNow()).finally(() => {
+      this.building = null;
+    });
+    await this.building;
+  }
+
+  /** Takes up what is in the object's own tables, where all of it is; gives it. */
+  private wake(): PoolState | null {
+    if (this.known || this.host.readMeta("built") === null) return this.known;
+    const state = this.emptyState();
+    state.load();
+    this.checkedAt = Number(this.host.readMeta("checked") ?? 0);
+    this.known = state;
+    return state;
+  }
+
+  private async buildNow(): Promise<void> {
+    if (this.wake()) return;
+    const tools = this.host.tools();
+    const config = await readConfig(tools, this.host.poolName());
+    if (!config) return;
+    const runs = await readLiveRuns(
+      tools,
+      config.queues.map(({ id }) => id),
+      null,
+    );
+    const now = this.host.clock();
+    this.host.keepIdentity();
+    const state = this.emptyState();
+    state.clear();
+    state.setConfig(config, now, true);
+    state.runs.reconcile({ at: now, runs, covers: () => true, isOutdated: () => false });
+    this.noteChecked(now);
+    this.host.writeMeta("built", String(now));
+    this.known = state;
+    await this.host.armStatus(state, now);
+    await this.host.armLateness(state);
+    await this.armCheck(state, now);
+  }
+
+  private async readNow(): Promise<void> {
+    const state = this.wake();
+    if (!state) return this.buildNow();
+    const { turn } = state.changes;
+    const config = await readConfig(this.host.tools(), this.host.poolName());
+    if (config?.pool.id === state.pool?.id && config) {
+      const now = this.host.clock();
+      state.setConfig(config, now, turn === state.changes.turn);
+      await this.host.armStatus(state, now);
+      await this.host.poolRead(config.pool.updated);
+      return;
+    }
+    await this.startAnew();
+    if (config) await this.buildNow();
+  }
+
+  private async startAnew(): Promise<void> {
+    this.host.poolGone();
+    this.known = null;
+    this.checkedAt = 0;
+    await this.host.forget();
+  }
+
+  private async checkRuns(state: PoolState, told: ReadonlySet<string>): Promise<void> {
+    const at = this.host.clock();
+    const until = at + CHECK_AHEAD;
+    const runs = await readLiveRuns(this.host.tools(), [...state.queues.keys()], until);
+    const covers = ({ due }: LedgerRun) => due === null || due <= until;
+    state.runs.reconcile({ at, runs, covers, isOutdated: (id) => told.has(id) });
+    const now = this.host.clock();
+    this.noteChecked(now);
+    await this.armCheck(state, now);
+    const expiry = state.runs.nextExpiry();
+    if (expiry !== null) await this.host.setTimerBy("check", expiry);
+    await this.host.armLateness(state);
+  }
+
+  private async armCheck({ runs }: PoolState, now: Micros): Promise<void> {
+    if (runs.ledger.size > 0) await this.host.setTimerBy("check", now + CHECK_EVERY);
+  }
+
+  private noteChecked(now: Micros): void {
+    this.checkedAt = now;
+    this.host.writeMeta("checked", String(now));
+  }
+
+  private emptyState(): PoolState {
+    return new PoolState(this.host.storage, systemIds());
+  }
+}
