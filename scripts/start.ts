@@ -16,8 +16,8 @@ const HELP = `npm start [-- options]: runs Sluice on this machine.
 SLUICE_API_KEY      the key that clients send as PREFECT_API_KEY
 SLUICE_AUTH_STRING  user:password, as clients send PREFECT_API_AUTH_STRING
 SLUICE_ALLOWED_HOSTS  names that clients may call it by besides localhost and the like, and --host: sluice.lan,192.168.1.5
-PREFECT_SERVER_CORS_ALLOWED_ORIGINS  pages of other machines that may talk to it, see docs/security.md; so are …_METHODS, …_HEADERS
-PREFECT_SERVER_SERVICES_…  settings of the services, see docs/services.md; so is PREFECT_SERVER_EVENTS_RETENTION_PERIOD`;
+PREFECT_SERVER_CORS_ALLOWED_ORIGINS  pages of other machines that may talk to it, see docs/settings.md; so are …_METHODS, …_HEADERS
+PREFECT_SERVER_SERVICES_…  settings of the services, see docs/settings.md; so is PREFECT_SERVER_EVENTS_RETENTION_PERIOD`;
 
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
 const SERVICES = "PREFECT_SERVER_SERVICES_";
