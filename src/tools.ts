@@ -4,11 +4,12 @@ import { type Env, parseSettings, type Settings } from "#env";
 import { type Clock, type Ids, systemClock, systemIds } from "#lib/clock";
 import { type Cost, noCost } from "#lib/cost";
 import { log } from "#lib/log";
+import type { Version } from "#lib/versions";
 
 /** Who asks, as far as the rules care. */
 export interface Client {
-  /** `X-PREFECT-API-VERSION` as [major, minor, patch], or null. */
-  apiVersion: readonly [number, number, number] | null;
+  /** `X-PREFECT-API-VERSION`, or null. */
+  apiVersion: Version | null;
   /** The stock client's version from its User-Agent (`3.8.8`), or null for any other program. */
   version: string | null;
   /** Prefect: who makes things through an automation (`prefect-automation-id`, `prefect-automation-name` headers). */

@@ -4,6 +4,7 @@ import { isOutage } from "#events/dead-letters";
 import { MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SegmentKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
+import { chunks, chunksBySize } from "#lib/chunks";
 import type { Tools } from "#tools";
 import { UuidText } from "#wire/ids";
 
@@ -28,11 +29,7 @@ export function hasWork(segment: Segment): boolean {
 
 /** The messages that bring segments to the consumer. */
 export function segmentMessages(workspace: string, segments: readonly SegmentKey[]): SegmentsMessage[] {
-  const messages: SegmentsMessage[] = [];
-  for (let first = 0; first < segments.length; first += MAX_KEYS) {
-    messages.push({ v: 1, workspace, segments: segments.slice(first, first + MAX_KEYS) });
-  }
-  return messages;
+  return chunks(segments, MAX_KEYS).map((keys) => ({ v: 1, workspace, segments: keys }));
 }
 
 /** Consumes a batch of the queue. What cannot be recorded now comes again by itself. */
@@ -42,7 +39,7 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   const understood = read.flatMap(({ message, parsed }) => (parsed.success ? [{ message, body: parsed.data }] : []));
   for (const [workspaceId, ofWorkspace] of Map.groupBy(understood, ({ body }) => body.workspace)) {
     const tools = toolsOf(workspaceId);
-    for (const group of groups(ofWorkspace)) {
+    for (const group of chunksBySize(ofWorkspace, MAX_BYTES, bytesOf)) {
       try {
         await recordSegments(
           tools,
@@ -63,20 +60,6 @@ function comeAgain(message: Message, error: unknown): void {
   else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });
 }
 
-/** Parts messages into groups whose segments are held in memory together. */
-function groups<T extends { body: SegmentsMessage }>(messages: readonly T[]): T[][] {
-  const parted: T[][] = [];
-  let bytes = 0;
-  for (const message of messages) {
-    const own = message.body.segments.reduce((sum, segment) => sum + segment.bytes, 0);
-    const last = parted.at(-1);
-    if (last && bytes + own <= MAX_BYTES) {
-      last.push(message);
-      bytes += own;
-    } else {
-      parted.push([message]);
-      bytes = own;
-    }
-  }
-  return parted;
-}
+/** What a message's segments take while they are held in memory together. */
+const bytesOf = ({ body }: { body: SegmentsMessage }): number =>
+  body.segments.reduce((sum, segment) => sum + segment.bytes, 0);

@@ -4,6 +4,7 @@ import { event_segment } from "#db/tables/event";
 import { segmentMessages } from "#events/consumer";
 import type { SegmentKey } from "#events/segments";
 import { earliestId } from "#events/ordered-ids";
+import { chunks } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import type { Tools } from "#tools";
 
@@ -26,7 +27,7 @@ export async function queueWaitingSegments(tools: Tools): Promise<void> {
       keys.map(({ id, hour, bytes }) => ({ id, hour, bytes })),
     ),
   );
-  for (let first = 0; first < messages.length; first += MAX_MESSAGES) {
-    await tools.env.EVENTS.sendBatch(messages.slice(first, first + MAX_MESSAGES).map((body) => ({ body })));
+  for (const some of chunks(messages, MAX_MESSAGES)) {
+    await tools.env.EVENTS.sendBatch(some.map((body) => ({ body })));
   }
 }

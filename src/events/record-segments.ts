@@ -11,6 +11,7 @@ import { inHalves } from "#lib/halving";
 import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
 import type { Tools } from "#tools";
 import { each } from "#db/sql";
+import { chunks } from "#lib/chunks";
 
 /** How much of the segments is held in memory at once. */
 export const MAX_BYTES = 8_000_000;
@@ -91,9 +92,7 @@ async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: 
     ({ event }, error) => keepDeadLetter(tools, letterOf(event, reasonOf(error))),
     { isPassing: isOutage },
   );
-  for (let first = 0; first < letters.length; first += MAX_LETTERS) {
-    await tools.db.batch(letters.slice(first, first + MAX_LETTERS));
-  }
+  for (const some of chunks(letters, MAX_LETTERS)) await tools.db.batch(some);
   await tools.db.run(markConsumed(tools.workspaceId, [key], consumed));
 }
 

@@ -7,6 +7,7 @@ import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { earliestId, timeOfId } from "#events/ordered-ids";
 import type { Ids, Micros } from "#lib/clock";
 import { each } from "#db/sql";
+import { chunks } from "#lib/chunks";
 
 /** An event with what is asked of it again and again: when it occurred, and its JSON. */
 export interface GatheredEvent {
@@ -117,10 +118,10 @@ export async function writeSegments(
     const { first, last } = periodOf(segment.id);
     return resources.map((resource) => [resource, segment.hour, first, last]);
   });
-  for (let first = 0; first < found.length; first += MAX_INDEX_ROWS) {
+  for (const rows of chunks(found, MAX_INDEX_ROWS)) {
     statements.push(sql`insert into ${event_resource} (workspace_id, resource_id, hour, first_id, last_id)
       select ${workspaceId}, value->>0, value->>1, value->>2, value->>3
-      from ${each(found.slice(first, first + MAX_INDEX_ROWS))} where true
+      from ${each(rows)} where true
       on conflict do nothing`);
   }
   for (let tries = 1; ; tries++) {

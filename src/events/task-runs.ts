@@ -5,6 +5,7 @@ import { MAX_OLDER_BYTES, mergedStates, OLD_STATES, progressOf, progressSql } fr
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
 import { byteLength } from "#lib/bytes";
+import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { parseTime, Time } from "#wire/dates";
 import { canonicalUuid, isUuid } from "#wire/ids";
@@ -182,7 +183,8 @@ const MAX_STATEMENT_BYTES = 1_000_000;
  */
 export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRecord[], now: Micros): SQL[] {
   const rows = records.flatMap(partsOf).map((part) => JSON.stringify(toRow(part)));
-  return chunks(rows).map((told) => {
+  return chunksBySize(rows, MAX_STATEMENT_BYTES, byteLength).map((some) => {
+    const told = `[${some.join(",")}]`;
     return sql`with told as materialized (select value from json_each(${told}))
       insert into ${task_run} (workspace_id, id, created, updated, states, ${sql.raw(NEWEST.join(", "))})
       select ${workspaceId},
@@ -206,17 +208,8 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
 
 /** Parts a record whose states are more than a new row may have; the newest come first, for the columns are those of the newest. */
 function partsOf(record: TaskRunRecord): TaskRunRecord[] {
-  const parts: State[][] = [];
-  let bytes = 0;
-  for (const state of record.states.toReversed()) {
-    const own = byteLength(JSON.stringify(state));
-    const last = parts.at(-1);
-    const fits = last !== undefined && bytes + own <= MAX_OLDER_BYTES;
-    if (fits) last.unshift(state);
-    else parts.push([state]);
-    bytes = fits ? bytes + own : own;
-  }
-  return parts.map((states) => ({ ...record, states }));
+  const parts = chunksBySize(record.states.toReversed(), MAX_OLDER_BYTES, (state) => byteLength(JSON.stringify(state)));
+  return parts.map((states) => ({ ...record, states: states.toReversed() }));
 }
 
 function toRow(record: TaskRunRecord): Record<string, unknown> {
@@ -231,19 +224,4 @@ function toRow(record: TaskRunRecord): Record<string, unknown> {
     state_timestamp: newest.timestamp,
     states: record.states,
   };
-}
-
-/** Parts JSON values into arrays of bounded size. */
-function chunks(values: readonly string[]): string[] {
-  const arrays: string[][] = [];
-  let bytes = 0;
-  for (const value of values) {
-    const own = byteLength(value);
-    const last = arrays.at(-1);
-    const fits = last !== undefined && bytes + own <= MAX_STATEMENT_BYTES;
-    if (fits) last.push(value);
-    else arrays.push([value]);
-    bytes = fits ? bytes + own : own;
-  }
-  return arrays.map((array) => `[${array.join(",")}]`);
 }

@@ -2,6 +2,7 @@
 import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
+import { chunks } from "#lib/chunks";
 import { moveTaskRuns } from "#orchestration/move-task-runs";
 import { onlyWhile } from "#orchestration/only-while";
 import { MinimalFlowPolicy } from "#orchestration/policies";
@@ -49,8 +50,7 @@ async function cancelSubflows(tools: Tools, flowRunId: string, propose: ProposeF
   let last: Subflow | undefined;
   for (let round = 0; round < ROUNDS; round++) {
     const subflows = await tools.db.rows<Subflow>(selectSubflows(tools.workspaceId, flowRunId, last));
-    for (let from = 0; from < subflows.length; from += SUBFLOWS_TOLD_AT_ONCE) {
-      const some = subflows.slice(from, from + SUBFLOWS_TOLD_AT_ONCE);
+    for (const some of chunks(subflows, SUBFLOWS_TOLD_AT_ONCE)) {
       await Promise.all(some.map((subflow) => cancelSubflow(tools, subflow, propose)));
     }
     if (subflows.length < AT_ONCE) return;

@@ -6,6 +6,7 @@ import type { FlowRunFilter } from "#filters/flow-runs";
 import { whereClause } from "#filters/joins";
 import { orderBy } from "#filters/sorts";
 import { ApiError } from "#lib/api-error";
+import { chunks } from "#lib/chunks";
 import { printResult } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import type { Tools } from "#tools";
@@ -30,8 +31,7 @@ export async function findFlowRuns(
 /** Proposes a state for each of the runs; gives what became of each, in their order. */
 export async function setFlowRunStates(tools: Tools, ids: readonly string[], state: StateProposal, force: boolean) {
   const results = [];
-  for (let from = 0; from < ids.length; from += AT_ONCE) {
-    const some = ids.slice(from, from + AT_ONCE);
+  for (const some of chunks(ids, AT_ONCE)) {
     results.push(...(await Promise.all(some.map((id) => setOne(tools, id, state, force)))));
   }
   return results;

@@ -3,6 +3,7 @@ import { type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
 import type { LogCreate } from "#resources/logs/schema";
 import { byteLength } from "#lib/bytes";
+import { chunksBySize } from "#lib/chunks";
 
 /** A row of the table, but for its workspace */
 export interface LogSegment {
@@ -36,7 +37,7 @@ export async function buildLogSegments(logs: readonly LogCreate[], now: Micros, 
   const byRun = Map.groupBy(logs, (log) => log.flow_run_id ?? log.task_run_id ?? "");
   const parts = [...byRun].flatMap(([runId, ofRun]) =>
     [...Map.groupBy(ofRun, (log) => minuteOf(log.timestamp)).values()]
-      .flatMap(splitBySize)
+      .flatMap((ofMinute) => chunksBySize(ofMinute, MAX_SEGMENT_BYTES, sizeOf))
       .map((part) => ({ runId, part })),
   );
   return Promise.all(
@@ -76,23 +77,9 @@ function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
   };
 }
 
-function splitBySize(logs: readonly LogCreate[]): LogCreate[][] {
-  const parts: LogCreate[][] = [];
-  let bytes = Infinity;
-  for (const log of logs) {
-    const size = byteLength(JSON.stringify(log)) + ID_BYTES;
-    if (bytes + size > MAX_SEGMENT_BYTES) {
-      parts.push([]);
-      bytes = 0;
-    }
-    parts.at(-1)?.push(log);
-    bytes += size;
-  }
-  return parts;
-}
-
 /** What a record has more than its log: its id, mostly. */
 const ID_BYTES = 70;
+const sizeOf = (log: LogCreate): number => byteLength(JSON.stringify(log)) + ID_BYTES;
 
 /** A message that no row could hold is cut, and says so. */
 function cut(message: string): string {

@@ -1,0 +1,23 @@
+/** Cutting a list into chunks, in its order. */
+
+/** Gives chunks of `size` items. The last one may have fewer. */
+export function chunks<T>(items: readonly T[], size: number): T[][] {
+  const all: T[][] = [];
+  for (let first = 0; first < items.length; first += size) all.push(items.slice(first, first + size));
+  return all;
+}
+
+/** Gives chunks whose items have at most `max` together, as `sizeOf` counts. An item that has more is a chunk by itself. */
+export function chunksBySize<T>(items: readonly T[], max: number, sizeOf: (item: T) => number): T[][] {
+  const all: T[][] = [];
+  let size = 0;
+  for (const item of items) {
+    const own = sizeOf(item);
+    const last = all.at(-1);
+    const fits = last !== undefined && size + own <= max;
+    if (fits) last.push(item);
+    else all.push([item]);
+    size = fits ? size + own : own;
+  }
+  return all;
+}
