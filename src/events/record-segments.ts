@@ -12,6 +12,7 @@ import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
 import type { Tools } from "#tools";
 import { each } from "#db/sql";
 import { chunks } from "#lib/chunks";
+import { log } from "#lib/log";
 
 /** How much of the segments is held in memory at once. */
 export const MAX_BYTES = 8_000_000;
@@ -79,7 +80,7 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
     return true;
   } catch (error) {
     if (isOutage(error)) throw error;
-    console.error("segments could not be recorded together and are recorded one by one", error);
+    log(tools, "error", "segments could not be recorded together and are recorded one by one", { error });
     return false;
   }
 }
