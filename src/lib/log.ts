@@ -2,7 +2,7 @@
 
 /** What is known of the work that a line is about; the tools of a piece of work say it. */
 export interface LogContext {
-  readonly workspaceId?: string;
+  readonly workspaceId?: string | null;
   readonly requestId?: string | null;
 }
 
@@ -19,7 +19,7 @@ export function log(
   message: string,
   fields: Readonly<Record<string, unknown>> = {},
 ): void {
-  const line = { level, message, workspace_id: workspaceId, request_id: requestId ?? undefined };
+  const line = { level, message, workspace_id: workspaceId ?? undefined, request_id: requestId ?? undefined };
   console[level](printed({ ...line, ...fields }) ?? JSON.stringify(line));
 }
 
