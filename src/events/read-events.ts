@@ -16,6 +16,7 @@ import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { parseTime } from "#wire/dates";
 import { each, list } from "#db/sql";
+import { log } from "#lib/log";
 
 /** Where a page ended: the next one begins after this event. */
 export interface Cursor {
@@ -267,7 +268,12 @@ export class EventReader {
         where e.value->>'id' in ${list(ids)} order by k.key, e.key`);
       return rows.map((row) => readJson<ReceivedEvent>(row.events));
     } catch (error) {
-      console.warn("the database cannot look into a segment, which is opened as a whole", error);
+      log(
+        { workspaceId: this.workspaceId },
+        "warn",
+        "the database cannot look into a segment, which is opened as a whole",
+        { error },
+      );
       return undefined;
     }
   }

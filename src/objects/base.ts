@@ -6,6 +6,7 @@ import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
+import { log } from "#lib/log";
 import { makeTools, type Tools } from "#tools";
 import { type Call, CALL_PATH, CALL_VERSION } from "#objects/call";
 
@@ -170,7 +171,7 @@ export abstract class SluiceObject extends Durable {
     try {
       await this.onTimer(name);
     } catch (error) {
-      console.error(`timer ${name} failed`, error);
+      log({ workspaceId: this.readMeta("workspace") }, "error", "a timer failed", { timer: name, error });
       await this.setTimerBy(name, now + RETRY_TIMER_MS);
     }
     if (this.running === name) this.write("delete from sluice_timer where name = ?", name);

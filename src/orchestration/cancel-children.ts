@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { chunks } from "#lib/chunks";
+import { log } from "#lib/log";
 import { moveTaskRuns } from "#orchestration/move-task-runs";
 import { onlyWhile } from "#orchestration/only-while";
 import { MinimalFlowPolicy } from "#orchestration/policies";
@@ -82,6 +83,6 @@ async function cancelSubflow(tools: Tools, { id, deployment_id }: Subflow, propo
     await propose(tools, id, { type, message: MESSAGE }, { policy });
   } catch (error) {
     // The others are cancelled all the same, and the sweep comes back to this one.
-    console.error(`subflow ${id} of a cancelled run was not cancelled`, error);
+    log(tools, "error", "a subflow of a cancelled run was not cancelled", { flow_run_id: id, error });
   }
 }

@@ -1,4 +1,5 @@
 /** The slots that one proposal for a flow run takes: those of its deployment's limit and of its work pool. */
+import { log } from "#lib/log";
 import { releaseLease } from "#objects/concurrency-limits/client";
 import { takePoolSlot } from "#objects/work-pool/client";
 import type { LoadedFlowRun, LoadedRow } from "#orchestration/loaded";
@@ -85,7 +86,7 @@ export class RunSlots {
     try {
       await releaseLease(this.tools, this.leaseId);
     } catch (error) {
-      console.error("a slot that was not used was not given back", error);
+      log(this.tools, "error", "a slot that was not used was not given back", { error });
     }
   }
 }

@@ -1,4 +1,5 @@
 /** The step between decision and commit: the objects are asked for the slots that a state needs. */
+import { log } from "#lib/log";
 import {
   acquireLease,
   acquireSlots,
@@ -84,5 +85,6 @@ export async function releaseSlots(tools: Tools, runId: string, effects: readonl
     return [releaseHeld(tools, names, runId)];
   });
   for (const result of await Promise.allSettled(releases))
-    if (result.status === "rejected") console.error("slots were not given back", result.reason);
+    if (result.status === "rejected")
+      log(tools, "error", "slots were not given back", { run_id: runId, error: result.reason });
 }

@@ -18,6 +18,7 @@ import { askForTagSlots, needOf, releaseSlots } from "#orchestration/secure-slot
 import { shutOut } from "#orchestration/shut-out";
 import type { Decision, EnclosingFlowRun, Policy, TaskRunContext } from "#orchestration/transition";
 import { STATE_COLUMNS, type StateColumns, stateOf } from "#db/rows/flow-runs";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 
@@ -135,7 +136,10 @@ async function isShutOut(tools: Tools, taskRunId: string, unknown: readonly Atte
       if (await shutOut(tools, task_run, row)) return true;
     }
   } catch (error) {
-    console.error(`slots of task run ${taskRunId} are left to it, for a state may be written yet`, error);
+    log(tools, "error", "a task run keeps its slots, for a state may be written yet", {
+      task_run_id: taskRunId,
+      error,
+    });
   }
   return false;
 }

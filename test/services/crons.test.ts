@@ -88,7 +88,9 @@ test("a service that is switched off is not run, and one that fails leaves the o
   });
   await waitOnExecutionContext(context);
   expect(done).toEqual(["broken", "on"]);
-  expect(complaints).toHaveBeenCalledWith('the job "broken" failed', expect.any(Error));
+  expect(complaints.mock.calls.map(([line]) => JSON.parse(String(line)) as unknown)).toMatchObject([
+    { message: "a job failed", job: "broken", workspace_id: WORKSPACE, error: { message: "as it was meant to" } },
+  ]);
 });
 
 test("every job stands in the documentation", () => {

@@ -1,4 +1,5 @@
 /** What the rest of the code asks of, and tells, the `ConcurrencyLimits` object. */
+import { log } from "#lib/log";
 import { objectClient, objectName } from "#objects/client";
 import type {
   AcquireAnswer,
@@ -109,7 +110,7 @@ export async function limitChanged(tools: Tools, change: Change): Promise<void> 
     await clientOf(tools).change(tools.workspaceId, change);
   } catch (error) {
     if (change.active_slots !== undefined || change.denied_slots !== undefined) throw error;
-    console.error("the concurrency limits' object was not told of a change", error);
+    log(tools, "error", "the concurrency limits' object was not told of a change", { error });
   }
 }
 
@@ -119,7 +120,7 @@ export async function limitsRemoved(tools: Tools, ids: readonly string[]): Promi
   try {
     await clientOf(tools).remove(tools.workspaceId, [...ids]);
   } catch (error) {
-    console.error("the concurrency limits' object was not told of a deletion", error);
+    log(tools, "error", "the concurrency limits' object was not told of a deletion", { error });
   }
 }
 

@@ -8,6 +8,7 @@ import { EventReader, type EventsPage } from "#events/read-events";
 import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import type { Clock, Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import { Turns } from "#lib/turns";
 import {
   closeQuietly,
@@ -190,7 +191,9 @@ export class Listeners {
     try {
       await this.showStored(socket, wanted, progress);
     } catch (error) {
-      console.error("a listener could not be shown the earlier events", error);
+      log({ workspaceId: this.around.workspace() }, "error", "a listener could not be shown the earlier events", {
+        error,
+      });
       closeQuietly(socket, 1011, "The earlier events could not be read.");
     }
   }

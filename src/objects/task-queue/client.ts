@@ -1,4 +1,5 @@
 /** What the rest of the code tells, and asks of, the `TaskQueue` object. */
+import { log } from "#lib/log";
 import { objectClient, objectName } from "#objects/client";
 import type { ConnectedWorker, QueueNote, TaskQueueMethods } from "#objects/task-queue/messages";
 import type { Tools } from "#tools";
@@ -28,7 +29,7 @@ export async function enqueueTaskRun(
       at: state.timestamp,
     });
   } catch (error) {
-    console.error("the task queue's object was not told of a run", error);
+    log(tools, "error", "the task queue's object was not told of a run", { task_run_id: run.id, error });
   }
 }
 

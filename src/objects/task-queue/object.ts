@@ -2,6 +2,7 @@
 import { keepDeadLetter } from "#events/dead-letters";
 import { SOCKET_HEADERS } from "#http/socket";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
+import { log } from "#lib/log";
 import { SluiceObject } from "#objects/base";
 import { closeQuietly, Greetings, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
 import type { ConnectedWorker, QueueNote, QueuedRun, TaskQueueMethods } from "#objects/task-queue/messages";
@@ -313,7 +314,7 @@ export class TaskQueue extends SluiceObject {
 
   /** D1 could not be read: the runs keep their places. */
   private async putOff(pairs: readonly Delivery[], error: unknown): Promise<null> {
-    console.error("background tasks could not be read and wait", error);
+    log(this.tools(), "error", "background tasks could not be read and wait", { error });
     for (const { subscriber, run } of pairs) {
       subscriber.run = null;
       this.queue.add(run, this.clock());
@@ -356,7 +357,7 @@ export class TaskQueue extends SluiceObject {
     try {
       await this.check();
     } catch (error) {
-      console.error("the task queue could not look into D1 and will again", error);
+      log(this.tools(), "error", "the task queue could not look into D1 and will again", { error });
       await this.setTimerBy("check", toMs(now + RETRY_AFTER));
     }
     await this.deliver();

@@ -1,5 +1,6 @@
 /** What the rest of the code asks of, and tells, the `WorkPool` objects. */
 import type { Env } from "#env";
+import { log } from "#lib/log";
 import { objectClient, objectName } from "#objects/client";
 import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/cleanup-message";
 import type {
@@ -91,7 +92,7 @@ export async function poolChanged(tools: Tools, poolName: string): Promise<void>
   try {
     await clientOf(tools, poolName).change(identity(tools, poolName));
   } catch (error) {
-    console.error("a work pool's object was not told of a change", error);
+    log(tools, "error", "a work pool's object was not told of a change", { work_pool_name: poolName, error });
   }
 }
 
@@ -100,7 +101,7 @@ export async function noticeDeployments(tools: Tools, poolName: string, queueIds
   try {
     await clientOf(tools, poolName).noticeDeployments(identity(tools, poolName), [...queueIds]);
   } catch (error) {
-    console.error("a work pool's object was not told of deployments", error);
+    log(tools, "error", "a work pool's object was not told of deployments", { work_pool_name: poolName, error });
   }
 }
 

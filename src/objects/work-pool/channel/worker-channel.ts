@@ -23,6 +23,7 @@ import { readShownPool, type ShownPool, welcome } from "#objects/work-pool/chann
 import { onlineUntil } from "#objects/work-pool/health";
 import type { CleanupKind } from "#objects/work-pool/messages";
 import type { Env } from "#env";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 import { printOptionalTime, printTime } from "#wire/dates";
 
@@ -169,7 +170,10 @@ export class WorkerChannel {
       this.around.open();
       await this.hear(socket, state, frame);
     } catch (error) {
-      console.error("a worker's message could not be dealt with", error);
+      log({ workspaceId: state.pool.workspace }, "error", "a worker's message could not be handled", {
+        work_pool_name: state.pool.name,
+        error,
+      });
       close(socket, "transient_server_error");
     }
   }
@@ -262,7 +266,11 @@ export class WorkerChannel {
     try {
       return await this.around.noteHeartbeat(pool, worker, intervalSeconds);
     } catch (error) {
-      console.error("a worker's heartbeat could not be noted", error);
+      log({ workspaceId: pool.workspace }, "error", "a worker's heartbeat could not be noted", {
+        work_pool_name: pool.name,
+        worker_name: worker,
+        error,
+      });
       return null;
     }
   }
@@ -334,7 +342,7 @@ export class WorkerChannel {
     try {
       return cleanups.operate(OPERATIONS[frame.type], message_id, reservation_token, clock());
     } catch (error) {
-      console.error("what a worker says of a message could not be noted", error);
+      log({}, "error", "a worker's answer to a cleanup message could not be noted", { message_id, error });
       return FAILED;
     }
   }
@@ -344,7 +352,7 @@ export class WorkerChannel {
     try {
       await this.deliver();
     } catch (error) {
-      console.error("messages could not be given to workers", error);
+      log({}, "error", "cleanup messages could not be sent to workers", { error });
       await this.around.armCleanup(this.around.clock() + RETRY_AFTER);
     }
   }
