@@ -4,6 +4,9 @@ import { V7Generator } from "uuidv7";
 /** Microseconds since 1970 in UTC. Times are integers of this unit everywhere but on the wire. */
 export type Micros = number;
 
+/** A second. */
+export const SECOND: Micros = 1_000_000;
+
 /** Tells the time in microseconds; never the same twice and never backwards within one isolate. */
 export type Clock = () => Micros;
 

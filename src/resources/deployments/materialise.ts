@@ -1,6 +1,6 @@
 /** Makes the schedules of deployments into runs, a stretch ahead; running it again changes nothing. */
 import { isPassing, readJson } from "#db/database";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { momentsWithin, type Window } from "#lib/schedules/dates";
@@ -19,8 +19,6 @@ import {
 } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
-
-const SECOND = 1_000_000;
 
 /** A clock that stood still for no longer than this loses no run, and not more than so many of a schedule. */
 const CATCH_UP = 3600 * SECOND;
