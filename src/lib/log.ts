@@ -1,6 +1,6 @@
 /** The log: a JSON object a line, as Cloudflare indexes it. Nothing else writes to the console. */
 
-/** What is known of the work that a line is about; the tools of a piece of work say it. */
+/** The work that a line is about, as its tools have it. Null or empty where it is not known. */
 export interface LogContext {
   readonly workspaceId?: string | null;
   readonly requestId?: string | null;
@@ -19,7 +19,7 @@ export function log(
   message: string,
   fields: Readonly<Record<string, unknown>> = {},
 ): void {
-  const line = { level, message, workspace_id: workspaceId ?? undefined, request_id: requestId ?? undefined };
+  const line = { level, message, workspace_id: workspaceId || undefined, request_id: requestId || undefined };
   console[level](printed({ ...line, ...fields }) ?? JSON.stringify(line));
 }
 

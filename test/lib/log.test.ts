@@ -21,7 +21,10 @@ test("a line has the workspace, the request and the fields, as JSON", () => {
 });
 
 test("what is not known is left out", () => {
-  expect(written({ requestId: null }, "warn", "nearly full")).toEqual({ level: "warn", message: "nearly full" });
+  expect(written({ workspaceId: "", requestId: null }, "warn", "nearly full")).toEqual({
+    level: "warn",
+    message: "nearly full",
+  });
 });
 
 test("an error is its message, its stack and its causes", () => {
