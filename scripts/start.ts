@@ -2,6 +2,7 @@
 import { createServer } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import { parseArgs } from "node:util";
+import { SETTINGS } from "../src/env.ts";
 import { DataInUse, type DataLock, lockData } from "./data-lock.ts";
 import { type LocalServer, startLocalServer } from "./local-server.ts";
 
@@ -16,13 +17,12 @@ const HELP = `npm start [-- options]: runs Sluice on this machine.
 SLUICE_API_KEY      the key that clients send as PREFECT_API_KEY
 SLUICE_AUTH_STRING  user:password, as clients send PREFECT_API_AUTH_STRING
 SLUICE_ALLOWED_HOSTS  names that clients may call it by besides localhost and the like, and --host: sluice.lan,192.168.1.5
-PREFECT_SERVER_CORS_ALLOWED_ORIGINS  pages of other machines that may talk to it, see docs/security.md; so are …_METHODS, …_HEADERS
-PREFECT_SERVER_SERVICES_…  settings of the services, see docs/services.md; so is PREFECT_SERVER_EVENTS_RETENTION_PERIOD`;
+PREFECT_SERVER_CORS_ALLOWED_ORIGINS  pages of other machines that may talk to it; so are …_METHODS, …_HEADERS
+PREFECT_SERVER_…  all other settings of docs/settings.md`;
 
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
-const SERVICES = "PREFECT_SERVER_SERVICES_";
-const EVENT_RETENTION = "PREFECT_SERVER_EVENTS_RETENTION_PERIOD";
-const CORS = /^PREFECT_SERVER_(API_)?CORS_ALLOWED_(ORIGINS|METHODS|HEADERS)$/;
+/** The variables that reach the Worker. The mode is not the user's to choose. */
+const VARIABLES = SETTINGS.flatMap(({ variables }) => variables).filter((name) => name !== "SLUICE_MODE");
 
 /** Says what is wrong and ends; for faults that the user can mend. */
 function giveUp(message: string): never {
@@ -129,13 +129,11 @@ const port = portOf("--port", options.port);
 const inspect = options.inspect === undefined ? undefined : portOf("--inspect", options.inspect);
 const host = options.host === "localhost" ? "127.0.0.1" : options.host;
 const set = Object.entries(process.env).flatMap(([name, value]): [string, string][] => (value ? [[name, value]] : []));
-const secrets = Object.fromEntries(set.filter(([name]) => KEYS.includes(name)));
-const services = Object.fromEntries(set.filter(([name]) => name.startsWith(SERVICES) || name === EVENT_RETENTION));
-const access = {
-  ...Object.fromEntries(set.filter(([name]) => CORS.test(name))),
+const vars = {
+  ...Object.fromEntries(set.filter(([name]) => VARIABLES.includes(name))),
   SLUICE_ALLOWED_HOSTS: allowedHosts(host, process.env["SLUICE_ALLOWED_HOSTS"]),
 };
-if (!isLoopback(host) && Object.keys(secrets).length === 0) {
+if (!isLoopback(host) && !KEYS.some((name) => name in vars)) {
   giveUp(
     `--host ${host} would let others in without a key. Set SLUICE_API_KEY (clients send it as PREFECT_API_KEY)` +
       ` or SLUICE_AUTH_STRING (user:password, PREFECT_API_AUTH_STRING) and start again.`,
@@ -147,7 +145,6 @@ if (problem?.code === "EADDRINUSE")
 if (problem) giveUp(`Cannot listen on ${host}, port ${port}: ${problem.message}`);
 
 const lock = lockOrGiveUp(options.data);
-const vars = { ...secrets, ...services, ...access };
 stopOnSignals(await startLocalServer({ host, port, data: options.data, vars, inspect }), lock);
 const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
 const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${port}`;

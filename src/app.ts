@@ -8,6 +8,7 @@ import { preflight, shareWith } from "#http/cors";
 import { docsPage } from "#http/docs";
 import { checkDoor } from "#http/door";
 import { toResponse } from "#http/errors";
+import { requestIdOf, withRequestId } from "#http/request-id";
 import type { Route } from "#http/route";
 import { printCost, spend, totalCost } from "#lib/cost";
 import { routes } from "#routes";
@@ -36,16 +37,17 @@ function otherSlash(path: string): string {
 export function createApp() {
   const app = createRoutes();
   return {
-    fetch: async (request: Request, env: Env, context: ExecutionContext): Promise<Response> => {
-      try {
-        const settings = parseSettings(env);
-        const routed = () => app.fetch(request, env, context);
-        return await throughTheDoor(request, settings, routed);
-      } catch (error) {
-        return failed(request, error);
-      }
-    },
+    fetch: async (request: Request, env: Env, context: ExecutionContext): Promise<Response> =>
+      withRequestId(request, await answerTo(request, env, () => app.fetch(request, env, context))),
   };
+}
+
+async function answerTo(request: Request, env: Env, routed: () => Response | Promise<Response>): Promise<Response> {
+  try {
+    return await throughTheDoor(request, parseSettings(env), routed);
+  } catch (error) {
+    return failed(request, error);
+  }
 }
 
 async function throughTheDoor(
@@ -68,10 +70,7 @@ async function throughTheDoor(
 /** The answer to what could not be done, or was refused. */
 async function failed(request: Request, error: unknown): Promise<Response> {
   await drain(request);
-  const requestId = request.headers.get("cf-ray") ?? crypto.randomUUID();
-  const response = toResponse(error, requestId, request.url.length + bodySize(request));
-  response.headers.set("x-request-id", requestId);
-  return response;
+  return toResponse(error, requestIdOf(request), request.url.length + bodySize(request));
 }
 
 function createRoutes(): Hono<{ Bindings: Env }> {
@@ -111,7 +110,8 @@ async function serve(
     const settings = parseSettings(env);
     authorize(request, new URL(request.url).pathname, settings);
     const client = ANY_VERSION.has(route.path) ? undefined : readClient(request.headers);
-    const tools = makeTools(env, DEFAULT_WORKSPACE, (work) => context.waitUntil(work), client);
+    const asked = { client, requestId: requestIdOf(request) };
+    const tools = makeTools(env, DEFAULT_WORKSPACE, (work) => context.waitUntil(work), asked);
     spend(tools.cost, { requests: 1 });
     const response = await route.run(request, params, tools);
     if (settings.local && request.headers.has("x-sluice-cost"))

@@ -1,26 +1,27 @@
-/** The Worker's bindings and settings, parsed once. */
+/** The Worker's bindings and settings, parsed once. A setting is a line of `Variables`. */
 import { z } from "zod";
 
-/** A service of the clock is on unless it is switched off. */
-const isEnabled = z.union([z.boolean(), z.stringbool()]).default(true);
-const seconds = z.coerce.number().nonnegative();
-const count = z.coerce.number().int().positive();
+const DAY = 86_400;
+
+const Switch = z.union([z.boolean(), z.stringbool()]);
+const Whole = z.coerce.number().int();
+const Count = Whole.positive();
+/** Periods are in seconds. */
+const Seconds = z.coerce.number().nonnegative();
+const SomeTime = Seconds.positive();
 
 const VACUUM_TYPES = ["events", "flow_runs", "orphans"] as const;
 const VacuumType = z.enum(VACUUM_TYPES);
 export type VacuumType = z.output<typeof VacuumType>;
 
-/** Prefect: a list of what old things are removed; `true` is all of them, `false` events alone, and with runs go their orphans. */
+/** Prefect: `true` stands for all types, `false` for events alone, and `flow_runs` includes `orphans`. */
 const VacuumTypes = z
   .union([z.boolean(), z.number(), z.string()])
   .transform((given) => {
     const word = String(given).trim().toLowerCase();
     if (word === "true" || word === "1") return [...VACUUM_TYPES];
     if (word === "false" || word === "0") return ["events"];
-    const types = String(given)
-      .split(",")
-      .map((type) => type.trim())
-      .filter(Boolean);
+    const types = itemsOf(String(given));
     return types.includes("flow_runs") ? [...types, "orphans"] : types;
   })
   .pipe(z.array(VacuumType))
@@ -37,56 +38,19 @@ const Overrides = z
       return z.NEVER;
     }
   })
-  .pipe(z.record(z.string(), seconds.positive()));
+  .pipe(z.record(z.string(), SomeTime));
 
-const DAY_SECONDS = 86_400;
+/** A list with a comma between each two items. */
+const List = z.string().transform(itemsOf);
 
-/** The variables of the services: Prefect's names, and its defaults. */
-const ServiceVars = z.object({
-  PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED: isEnabled,
-  PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS: count.default(3),
-  PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS: count.max(1000).default(100),
-  PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME: seconds.default(3600),
-  PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME: seconds.positive().default(100 * DAY_SECONDS),
-  PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED: isEnabled,
-  PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS: seconds.default(15),
-  PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED: isEnabled,
-  PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED: isEnabled,
-  PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS: seconds.positive().default(300),
-  PREFECT_SERVER_SERVICES_FOREMAN_ENABLED: isEnabled,
-  PREFECT_SERVER_SERVICES_ZOMBIES_ENABLED: isEnabled,
-  PREFECT_SERVER_SERVICES_ZOMBIES_MISSED_HEARTBEATS: z.coerce.number().int().min(2).default(4),
-  PREFECT_SERVER_SERVICES_ZOMBIES_FALLBACK_HEARTBEAT_INTERVAL_SECONDS: seconds.min(30).default(180),
-  PREFECT_SERVER_SERVICES_LAZARUS_ENABLED: isEnabled,
-  PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS: seconds.positive().default(600),
-  PREFECT_SERVER_SERVICES_LAZARUS_INFRASTRUCTURE_PENDING_SECONDS: seconds.positive().default(3600),
-  PREFECT_SERVER_SERVICES_LAZARUS_MOST_TIMES: z.coerce.number().int().nonnegative().default(10),
-  PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: VacuumTypes.default(["events"]),
-  PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS: seconds.positive().default(3600),
-  PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS: seconds.positive().default(DAY_SECONDS),
-  PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD: seconds.gt(3600).default(90 * DAY_SECONDS),
-  PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE: count.default(200),
-  PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES: Overrides.default({
-    "prefect.flow-run.heartbeat": 7 * DAY_SECONDS,
-  }),
-  PREFECT_SERVER_EVENTS_RETENTION_PERIOD: seconds.positive().default(7 * DAY_SECONDS),
-});
-
-/** The names of these variables. */
-export const SERVICE_VARIABLES: readonly string[] = Object.keys(ServiceVars.shape);
-
-/** Variables as wrangler.toml and the dashboard give them. */
-type GivenServiceVars = { [name in keyof z.input<typeof ServiceVars>]?: string | number | boolean };
-
-/** A comma between each two. */
-const List = z.string().transform((text) =>
-  text
+function itemsOf(text: string): string[] {
+  return text
     .split(",")
     .map((item) => item.trim())
-    .filter(Boolean),
-);
+    .filter(Boolean);
+}
 
-/** Host names as `URL.hostname` prints them; a port says nothing. */
+/** Host names as `URL.hostname` prints them; a port has no effect. */
 const Hosts = List.transform((names, context) =>
   names.map((name) => {
     const url = URL.parse(`http://${name}`) ?? URL.parse(`http://[${name}]`);
@@ -95,24 +59,100 @@ const Hosts = List.transform((names, context) =>
   }),
 );
 
-/** The variables that say who may talk to this server: Prefect's names, of which each setting has two. */
-const AccessVars = z.object({
-  SLUICE_ALLOWED_HOSTS: Hosts.optional(),
-  PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS: List.optional(),
-  PREFECT_SERVER_API_CORS_ALLOWED_METHODS: List.optional(),
-  PREFECT_SERVER_API_CORS_ALLOWED_HEADERS: List.optional(),
-  PREFECT_SERVER_CORS_ALLOWED_ORIGINS: List.optional(),
-  PREFECT_SERVER_CORS_ALLOWED_METHODS: List.optional(),
-  PREFECT_SERVER_CORS_ALLOWED_HEADERS: List.optional(),
+/** What is known of a setting beside its schema. */
+interface About {
+  /** The names of its variables. Of several that are set, the first one counts. */
+  variables: readonly string[];
+  /** Its value where no variable is set. */
+  fallback: unknown;
+}
+
+const abouts = z.registry<About>();
+
+/** A setting. Prefect: its variable is named after its place among the server's settings, unless `variables` are given. */
+function setting<Kind extends z.ZodType>(
+  kind: Kind,
+  fallback: z.core.util.NoUndefined<z.output<Kind>>,
+  ...variables: string[]
+) {
+  const schema = z._default(kind, fallback);
+  abouts.add(schema, { variables, fallback });
+  return schema;
+}
+
+/** A list under both names that Prefect has for it. */
+const corsList = (name: string) =>
+  setting(List.nullable(), null, `PREFECT_SERVER_API_CORS_${name}`, `PREFECT_SERVER_CORS_${name}`);
+
+/** Every setting in its place. docs/settings.md says what each of them does. */
+const Variables = z.object({
+  mode: setting(z.enum(["local", "deployed"]), "deployed", "SLUICE_MODE"),
+  apiKey: setting(z.string().min(1).nullable(), null, "SLUICE_API_KEY"),
+  authString: setting(z.string().includes(":").nullable(), null, "SLUICE_AUTH_STRING"),
+  allowedHosts: setting(Hosts, [], "SLUICE_ALLOWED_HOSTS"),
+  cors: z.object({
+    origins: corsList("ALLOWED_ORIGINS"),
+    methods: corsList("ALLOWED_METHODS"),
+    headers: corsList("ALLOWED_HEADERS"),
+  }),
+  services: z.object({
+    scheduler: z.object({
+      enabled: setting(Switch, true),
+      min_runs: setting(Count, 3),
+      max_runs: setting(Count.max(1000), 100),
+      min_scheduled_seconds: setting(Seconds, 3600, "PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME"),
+      max_scheduled_seconds: setting(SomeTime, 100 * DAY, "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME"),
+    }),
+    late_runs: z.object({ enabled: setting(Switch, true), after_seconds: setting(Seconds, 15) }),
+    pause_expirations: z.object({ enabled: setting(Switch, true) }),
+    cancellation_cleanup: z.object({
+      enabled: setting(Switch, true),
+      cancelling_timeout_seconds: setting(SomeTime, 300),
+    }),
+    foreman: z.object({ enabled: setting(Switch, true) }),
+    zombies: z.object({
+      enabled: setting(Switch, true),
+      missed_heartbeats: setting(Whole.min(2), 4),
+      fallback_heartbeat_interval_seconds: setting(Seconds.min(30), 180),
+    }),
+    lazarus: z.object({
+      enabled: setting(Switch, true),
+      pending_seconds: setting(SomeTime, 600),
+      infrastructure_pending_seconds: setting(SomeTime, 3600),
+      most_times: setting(Whole.nonnegative(), 10),
+    }),
+    db_vacuum: z.object({
+      types: setting(VacuumTypes, ["events"], "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"),
+      loop_seconds: setting(SomeTime, 3600),
+      orphan_cleanup_loop_seconds: setting(SomeTime, DAY),
+      retention_period: setting(Seconds.gt(3600), 90 * DAY),
+      batch_size: setting(Count, 200),
+      event_retention_period: setting(SomeTime, 7 * DAY, "PREFECT_SERVER_EVENTS_RETENTION_PERIOD"),
+      event_retention_overrides: setting(Overrides, { "prefect.flow-run.heartbeat": 7 * DAY }),
+    }),
+  }),
 });
 
-/** The names of these variables. */
-export const ACCESS_VARIABLES: readonly string[] = Object.keys(AccessVars.shape);
+/** A setting as docs/settings.md has it. */
+export interface Setting extends About {
+  /** Its place in the schema. */
+  place: readonly string[];
+}
 
-type GivenAccessVars = { [name in keyof z.input<typeof AccessVars>]?: string };
+/** All settings. */
+export const SETTINGS: readonly Setting[] = settingsIn(Variables, []);
 
-/** Bindings of wrangler.toml and the settings that a deployment may add. */
-export interface Env extends GivenServiceVars, GivenAccessVars {
+function settingsIn(schema: z.core.$ZodType, place: readonly string[]): Setting[] {
+  if (schema instanceof z.ZodObject)
+    return Object.entries(schema.shape).flatMap(([name, inner]) => settingsIn(inner, [...place, name]));
+  const about = abouts.get(schema);
+  if (about === undefined) throw new Error(`${place.join(".")} is no setting`);
+  const named = `PREFECT_SERVER_${place.join("_").toUpperCase()}`;
+  return [{ ...about, place, variables: about.variables.length > 0 ? about.variables : [named] }];
+}
+
+/** Bindings and variables of wrangler.toml and the dashboard. */
+export interface Env {
   DB: D1Database;
   WORK_POOL: DurableObjectNamespace;
   EVENT_STREAM: DurableObjectNamespace;
@@ -120,86 +160,14 @@ export interface Env extends GivenServiceVars, GivenAccessVars {
   TASK_QUEUE: DurableObjectNamespace;
   EVENTS: Queue;
   ACTIONS: Queue;
-  /** `local` under `npm start`: open on loopback, and answers what requests cost. */
-  SLUICE_MODE?: string;
-  /** The bearer key that clients send as `PREFECT_API_KEY`. */
-  SLUICE_API_KEY?: string;
-  /** `user:password`, as clients send `PREFECT_API_AUTH_STRING`. */
-  SLUICE_AUTH_STRING?: string;
-}
-
-const Vars = z.object({
-  ...ServiceVars.shape,
-  ...AccessVars.shape,
-  SLUICE_MODE: z.enum(["local", "deployed"]).default("deployed"),
-  SLUICE_API_KEY: z.string().min(1).optional(),
-  SLUICE_AUTH_STRING: z.string().includes(":").optional(),
-});
-
-/** What the clock starts, by Prefect's names: whether it does, and with which figures. */
-export interface ServicesSettings {
-  /**
-   * How far ahead a schedule is made into runs: at least `min_runs` and `min_scheduled_seconds`, at most `max_runs` and
-   * `max_scheduled_seconds`.
-   */
-  scheduler: {
-    enabled: boolean;
-    min_runs: number;
-    max_runs: number;
-    min_scheduled_seconds: number;
-    max_scheduled_seconds: number;
-  };
-  /** `after_seconds`: a scheduled run that did not start so long after it was due is late. */
-  late_runs: { enabled: boolean; after_seconds: number };
-  pause_expirations: { enabled: boolean };
-  /** `cancelling_timeout_seconds`: a run that is Cancelling for longer is Cancelled. */
-  cancellation_cleanup: { enabled: boolean; cancelling_timeout_seconds: number };
-  foreman: { enabled: boolean };
-  /**
-   * `missed_heartbeats`: a running run that has sent heartbeats and then misses so many is dead.
-   * `fallback_heartbeat_interval_seconds`: how often they come, where a run has sent too few to tell.
-   */
-  zombies: { enabled: boolean; missed_heartbeats: number; fallback_heartbeat_interval_seconds: number };
-  /**
-   * `pending_seconds`: a run that is Pending for longer without a sign of life is scheduled anew; with infrastructure of its own
-   * it is given `infrastructure_pending_seconds`. `most_times`: how often at most.
-   */
-  lazarus: {
-    enabled: boolean;
-    pending_seconds: number;
-    infrastructure_pending_seconds: number;
-    most_times: number;
-  };
-  /**
-   * `types`: what is removed when it is old. Periods are in seconds: `retention_period` for runs since their end,
-   * `event_retention_period` for events, `event_retention_overrides` for those of some names. A round begins every
-   * `loop_seconds`, one for orphans every `orphan_cleanup_loop_seconds`; a transaction removes at most `batch_size` runs or
-   * changes as many segments of events.
-   */
-  db_vacuum: {
-    enabled: boolean;
-    types: readonly VacuumType[];
-    loop_seconds: number;
-    orphan_cleanup_loop_seconds: number;
-    retention_period: number;
-    batch_size: number;
-    event_retention_period: number;
-    event_retention_overrides: Readonly<Record<string, number>>;
-  };
+  [variable: `SLUICE_${string}`]: string | undefined;
+  [variable: `PREFECT_${string}`]: string | number | boolean | undefined;
 }
 
 /** The settings as the code uses them. */
-export interface Settings {
-  /** Whether this is `npm start` or a test, not a deployed Worker. */
-  local: boolean;
-  apiKey: string | null;
-  authString: string | null;
-  /** Host names that a local server answers to besides those of the loopback. */
-  allowedHosts: readonly string[];
-  /** Which pages of other origins may send what; `*` stands for all. */
-  cors: { origins: readonly string[]; methods: readonly string[]; headers: readonly string[] };
-  services: ServicesSettings;
-}
+export type Settings = ReturnType<typeof settingsOf>;
+/** What the clock starts: whether it does, and with which figures. */
+export type ServicesSettings = Settings["services"];
 
 const parsed = new WeakMap<Env, Settings>();
 
@@ -207,83 +175,52 @@ const parsed = new WeakMap<Env, Settings>();
 export function parseSettings(env: Env): Settings {
   const known = parsed.get(env);
   if (known) return known;
-  const vars = Vars.parse(withoutEmpty(env));
-  const settings: Settings = {
-    local: vars.SLUICE_MODE === "local",
-    apiKey: vars.SLUICE_API_KEY ?? null,
-    authString: vars.SLUICE_AUTH_STRING ?? null,
-    allowedHosts: vars.SLUICE_ALLOWED_HOSTS ?? [],
-    cors: corsOf(vars),
-    services: servicesOf(vars),
-  };
+  const settings = settingsOf(env);
   parsed.set(env, settings);
   return settings;
 }
 
-/** Prefect: all may do all, unless it is said otherwise. A local server needs no key, so there the origins have to be listed. */
-function corsOf(vars: z.output<typeof Vars>): Settings["cors"] {
-  const {
-    PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS: origins = vars.PREFECT_SERVER_CORS_ALLOWED_ORIGINS,
-    PREFECT_SERVER_API_CORS_ALLOWED_METHODS: methods = vars.PREFECT_SERVER_CORS_ALLOWED_METHODS,
-    PREFECT_SERVER_API_CORS_ALLOWED_HEADERS: headers = vars.PREFECT_SERVER_CORS_ALLOWED_HEADERS,
-  } = vars;
+/** The settings, with what follows from them. Throws a `ZodError` that names the variables. */
+function settingsOf(env: object) {
+  // An empty variable is one that is not set.
+  const values = new Map<string, unknown>(Object.entries(env).filter(([, value]) => value !== ""));
+  const { success, data, error } = Variables.safeParse(valuesAt([], Variables, values));
+  if (!success) throw new z.ZodError(error.issues.map((issue) => ({ ...issue, path: named(issue.path, values) })));
+  const { mode, cors, services, ...rest } = data;
+  const local = mode === "local";
   return {
-    origins: origins ?? (vars.SLUICE_MODE === "local" ? [] : ["*"]),
-    methods: methods ?? ["*"],
-    headers: headers ?? ["*"],
+    ...rest,
+    /** Whether this is `npm start` or a test, not a deployed Worker. */
+    local,
+    /** Prefect: pages of all origins may send everything. A local server asks for no key, so its origins have to be listed. */
+    cors: {
+      origins: cors.origins ?? (local ? [] : ["*"]),
+      methods: cors.methods ?? ["*"],
+      headers: cors.headers ?? ["*"],
+    },
+    services: { ...services, db_vacuum: { enabled: services.db_vacuum.types.length > 0, ...services.db_vacuum } },
   };
 }
 
-/** A variable that is set to nothing is one that is not set. */
-function withoutEmpty(env: Env): Partial<Env> {
-  return Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ""));
+type Values = ReadonlyMap<string, unknown>;
+type Place = readonly PropertyKey[];
+
+/** A path into the settings as one that begins with the variable that was read. */
+function named(path: Place, values: Values): PropertyKey[] {
+  const setting = SETTINGS.find(({ place }) => place.every((name, index) => path[index] === name));
+  const variable = setting?.variables.find((name) => values.get(name) !== undefined);
+  return [variable ?? "", ...path.slice(setting?.place.length)];
 }
 
-function servicesOf(vars: z.output<typeof ServiceVars>): ServicesSettings {
-  return {
-    scheduler: {
-      enabled: vars.PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED,
-      min_runs: vars.PREFECT_SERVER_SERVICES_SCHEDULER_MIN_RUNS,
-      max_runs: vars.PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS,
-      min_scheduled_seconds: vars.PREFECT_SERVER_SERVICES_SCHEDULER_MIN_SCHEDULED_TIME,
-      max_scheduled_seconds: vars.PREFECT_SERVER_SERVICES_SCHEDULER_MAX_SCHEDULED_TIME,
-    },
-    late_runs: {
-      enabled: vars.PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED,
-      after_seconds: vars.PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS,
-    },
-    pause_expirations: { enabled: vars.PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED },
-    cancellation_cleanup: {
-      enabled: vars.PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED,
-      cancelling_timeout_seconds: vars.PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS,
-    },
-    foreman: { enabled: vars.PREFECT_SERVER_SERVICES_FOREMAN_ENABLED },
-    zombies: {
-      enabled: vars.PREFECT_SERVER_SERVICES_ZOMBIES_ENABLED,
-      missed_heartbeats: vars.PREFECT_SERVER_SERVICES_ZOMBIES_MISSED_HEARTBEATS,
-      fallback_heartbeat_interval_seconds: vars.PREFECT_SERVER_SERVICES_ZOMBIES_FALLBACK_HEARTBEAT_INTERVAL_SECONDS,
-    },
-    lazarus: {
-      enabled: vars.PREFECT_SERVER_SERVICES_LAZARUS_ENABLED,
-      pending_seconds: vars.PREFECT_SERVER_SERVICES_LAZARUS_PENDING_SECONDS,
-      infrastructure_pending_seconds: vars.PREFECT_SERVER_SERVICES_LAZARUS_INFRASTRUCTURE_PENDING_SECONDS,
-      most_times: vars.PREFECT_SERVER_SERVICES_LAZARUS_MOST_TIMES,
-    },
-    db_vacuum: {
-      enabled: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED.length > 0,
-      types: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED,
-      loop_seconds: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS,
-      orphan_cleanup_loop_seconds: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_ORPHAN_CLEANUP_LOOP_SECONDS,
-      retention_period: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD,
-      batch_size: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_BATCH_SIZE,
-      event_retention_period: vars.PREFECT_SERVER_EVENTS_RETENTION_PERIOD,
-      event_retention_overrides: vars.PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES,
-    },
-  };
+/** The variables' values in the places of their settings. */
+function valuesAt(place: Place, schema: unknown, values: Values): unknown {
+  if (!(schema instanceof z.ZodObject)) return values.get(String(named(place, values)[0]));
+  const entries = Object.entries(schema.shape);
+  return Object.fromEntries(entries.map(([name, inner]) => [name, valuesAt([...place, name], inner, values)]));
 }
 
-/** The services' settings where no variable says anything. */
-export const DEFAULT_SERVICES: ServicesSettings = servicesOf(ServiceVars.parse({}));
+/** The services' settings where no variable is set. */
+export const DEFAULT_SERVICES: ServicesSettings = settingsOf({}).services;
 
 /** The workspace of `/api/…`, the shape of the open-source server. */
 export const DEFAULT_WORKSPACE = "00000000-0000-4000-8000-000000000001";

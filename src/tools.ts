@@ -3,11 +3,13 @@ import { Database } from "#db/database";
 import { type Env, parseSettings, type Settings } from "#env";
 import { type Clock, type Ids, systemClock, systemIds } from "#lib/clock";
 import { type Cost, noCost } from "#lib/cost";
+import { log } from "#lib/log";
+import type { Version } from "#lib/versions";
 
 /** Who asks, as far as the rules care. */
 export interface Client {
-  /** `X-PREFECT-API-VERSION` as [major, minor, patch], or null. */
-  apiVersion: readonly [number, number, number] | null;
+  /** `X-PREFECT-API-VERSION`, or null. */
+  apiVersion: Version | null;
   /** The stock client's version from its User-Agent (`3.8.8`), or null for any other program. */
   version: string | null;
   /** Prefect: who makes things through an automation (`prefect-automation-id`, `prefect-automation-name` headers). */
@@ -24,6 +26,8 @@ export interface Tools {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly client: Client;
+  /** The id of the request that the work is for; null where the clock, a queue or an alarm began it. */
+  readonly requestId: string | null;
   readonly random: () => number;
   /** Lets work go on after the reply; a failure is logged, and a sweep must be able to make up for it. */
   readonly background: (work: Promise<unknown>) => void;
@@ -38,13 +42,14 @@ export function databaseFor(env: Env, _workspaceId: string, cost: Cost): Databas
   return new Database(env.DB, cost);
 }
 
-/** Tools for a piece of work. `waitUntil` is the context's own. */
+/** Tools for a piece of work. `waitUntil` is the context's own; `asked` says who asked for the work, and by which request. */
 export function makeTools(
   env: Env,
   workspaceId: string,
   waitUntil: (work: Promise<unknown>) => void,
-  client: Client = NO_CLIENT,
+  asked: Partial<Pick<Tools, "client" | "requestId">> = {},
 ): Tools {
+  const { client = NO_CLIENT, requestId = null } = asked;
   const cost = noCost();
   return {
     env,
@@ -55,12 +60,13 @@ export function makeTools(
     clock,
     ids,
     client,
+    requestId,
     random: Math.random,
     background: (work) =>
       waitUntil(
-        work.catch((error: unknown) => {
-          console.error("work after the reply failed", error);
-        }),
+        work.catch((error: unknown) =>
+          log({ workspaceId, requestId }, "error", "work after the reply failed", { error }),
+        ),
       ),
   };
 }

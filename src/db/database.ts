@@ -4,6 +4,7 @@ import { type SQL, SQL as SqlClass } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import { type Cost, spend } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
+import { log } from "#lib/log";
 
 /** A statement that can be printed: a drizzle builder or an `sql` template. */
 export type Statement = SQL | { toSQL(): { sql: string; params: unknown[] } };
@@ -134,7 +135,8 @@ export function readJson<T>(text: string): T {
   try {
     return parseJson(text, STORED_JSON_DEPTH) as T;
   } catch (error) {
-    console.error(`a JSON column cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    log({}, "error", "a JSON column cannot be read", { reason });
     return emptyLike(text) as T;
   }
 }

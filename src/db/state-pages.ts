@@ -6,6 +6,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { asList } from "#db/json-column";
 import { flow_run, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
+import { chunks } from "#lib/chunks";
 
 /** How many ids a run's row has before a page is made of the older half. */
 const MAX_IN_ROW = 1_000;
@@ -43,8 +44,8 @@ export function keepStateId(workspaceId: string, row: { id: string; state_ids: s
   const state_ids = JSON.stringify([...ids.slice(-LEFT_IN_ROW), stateId]);
   const statements: SQL[] = [];
   const ofRun = sql`workspace_id = ${workspaceId} and flow_run_id = ${row.id}`;
-  for (let first = 0; first < older.length; first += MAX_IN_PAGE) {
-    const page = JSON.stringify(older.slice(first, first + MAX_IN_PAGE));
+  for (const some of chunks(older, MAX_IN_PAGE)) {
+    const page = JSON.stringify(some);
     // Only with the update, and once, though the batch may be written again.
     statements.push(sql`insert into ${flow_run_state_page} (workspace_id, flow_run_id, ordinal, state_ids)
       select ${workspaceId}, ${row.id},

@@ -5,6 +5,7 @@ import { MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SegmentKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 import { UuidText } from "#wire/ids";
 
@@ -47,7 +48,7 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
         );
         for (const { message } of group) message.ack();
       } catch (error) {
-        console.error("segments could not be recorded and come again", error);
+        log(tools, "error", "segments could not be recorded and come again", { error });
         for (const { message } of group) comeAgain(message, error);
       }
     }

@@ -4,6 +4,7 @@ import { isPassing, type Statement } from "#db/database";
 import { dead_letter } from "#db/tables/event";
 import type { Tools } from "#tools";
 import { byteLength } from "#lib/bytes";
+import { log } from "#lib/log";
 
 /** An item that failed alone. */
 export interface DeadItem {
@@ -31,7 +32,11 @@ export async function keepDeadLetter(tools: Keeper, item: DeadItem): Promise<voi
 
 /** Gives the statement that keeps an item, for a batch with other statements. Logs the item. */
 export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }: DeadItem): Statement {
-  console.error(`an item of ${queue} failed for good and is kept as a dead letter (${key}): ${reason.slice(0, 200)}`);
+  log(tools, "error", "an item failed for good and is kept as a dead letter", {
+    queue,
+    key,
+    reason: reason.slice(0, 200),
+  });
   const now = tools.clock();
   const letter = {
     id: tools.ids.ordered(now),

@@ -2,6 +2,7 @@
 import { SegmentsMessage } from "#events/consumer";
 import { insertDeadLetter } from "#events/dead-letters";
 import { markConsumed, markWaiting } from "#events/record-segments";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 
 /** A dead queue has the name of the queue whose messages it holds, and this ending. */
@@ -27,7 +28,7 @@ export async function keepDeadLetters(
       ]);
       message.ack();
     } catch (error) {
-      console.error("a message that a queue gave up could not be kept and comes again", error);
+      log({ workspaceId }, "error", "a message that a queue gave up could not be kept and comes again", { error });
       message.retry();
     }
   }

@@ -2,6 +2,7 @@
 import { type Event, type ReceivedEvent, receiveEvent } from "#events/event";
 import { ApiError, unavailable } from "#lib/api-error";
 import { spend } from "#lib/cost";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 
 /** A log on the wire. */
@@ -133,7 +134,7 @@ export async function settleReports(
     });
     return (await response.text()) !== "nothing";
   } catch (error) {
-    console.warn("the event stream could not be asked for reports", error);
+    log(tools, "warn", "the event stream could not be asked for reports", { error });
     return true;
   }
 }
@@ -172,7 +173,7 @@ async function callStream(tools: Tools, call: StreamCall): Promise<void> {
     if (failure === null) return;
     if (failure instanceof EventsSetAside) throw failure;
     if (tries < TRIES) continue;
-    console.error("the event stream did not take a call", failure);
+    log(tools, "error", "the event stream did not take a call", { error: failure });
     throw failure instanceof StreamBusy ? failure : unavailable(UNWRITTEN, 1);
   }
 }
@@ -188,7 +189,7 @@ async function attempt(tools: Tools, body: string, url = STREAM_URL): Promise<un
     // Written by the object.
     const { error, set_aside } = JSON.parse(text) as StreamRefusal;
     if (set_aside) return new EventsSetAside(set_aside);
-    console.error("the event stream is busy", error);
+    log(tools, "error", "the event stream is busy", { error });
     return new StreamBusy();
   } catch (error) {
     // An object that restarts answers the next try.

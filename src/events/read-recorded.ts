@@ -9,6 +9,7 @@ import { recordSegments } from "#events/record-segments";
 import type { SegmentKey } from "#events/segments";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 
@@ -124,7 +125,7 @@ async function recordOnce(tools: Tools, keys: readonly SegmentKey[]): Promise<vo
   try {
     await recordSegments(tools, own);
   } catch (error) {
-    console.error("segments could not be recorded for a read and are left to the queue", error);
+    log(tools, "error", "segments could not be recorded for a read and are left to the queue", { error });
   } finally {
     for (const { id } of own) inHand.delete(id);
   }

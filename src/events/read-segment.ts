@@ -2,6 +2,7 @@
 import type { ReceivedEvent } from "#events/event";
 import { checkDepth, parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { isObject } from "#lib/json-value";
+import { log } from "#lib/log";
 
 /** Gives the events in a segment's column `events`. Where the column has no list, there are none, and the segment's `id` is logged. */
 export function readSegment(id: string, events: string): ReceivedEvent[] {
@@ -20,7 +21,7 @@ function readPlainly(id: string, events: string): ReceivedEvent[] {
   try {
     return eventsIn(JSON.parse(events)).map(withoutDepth);
   } catch (error) {
-    console.error(`the segment ${id} cannot be opened and is passed over`, error);
+    log({}, "error", "a segment cannot be opened and is passed over", { segment_id: id, error });
     return [];
   }
 }
@@ -43,7 +44,7 @@ function withoutDepth(event: ReceivedEvent): ReceivedEvent {
     return event;
   } catch {
     // `TooDeep`, or so deep that it cannot even be printed.
-    console.warn(`event ${event.id} nests too deep and is shown without its payload`);
+    log({}, "warn", "an event nests too deep and is shown without its payload", { event_id: event.id });
     return { ...event, payload: {} };
   }
 }

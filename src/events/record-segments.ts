@@ -12,6 +12,7 @@ import { inHalves } from "#lib/halving";
 import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
 import type { Tools } from "#tools";
 import { each } from "#db/sql";
+import { log } from "#lib/log";
 
 /** How many bytes of segments are in memory at once. */
 export const MAX_BYTES = 8_000_000;
@@ -68,7 +69,7 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
     return true;
   } catch (error) {
     if (isOutage(error)) throw error;
-    console.error("segments could not be recorded together and are recorded one by one", error);
+    log(tools, "error", "segments could not be recorded together and are recorded one by one", { error });
     return false;
   }
 }

@@ -13,6 +13,7 @@ import { hourOf } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import { parseTime } from "#wire/dates";
 
 /** How many bytes of segments are open at once. */
@@ -162,7 +163,12 @@ export class SegmentReader {
         where e.value->>'id' in ${list(ids)} order by k.key, e.key`);
       return rows.map((row) => readJson<ReceivedEvent>(row.events));
     } catch (error) {
-      console.warn("the database cannot look into a segment, which is opened as a whole", error);
+      log(
+        { workspaceId: this.workspaceId },
+        "warn",
+        "the database cannot look into a segment, which is opened as a whole",
+        { error },
+      );
       return undefined;
     }
   }

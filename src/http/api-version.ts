@@ -1,5 +1,6 @@
 /** Who asks: the client's API version and program, from the headers that every stock client sends. */
 import { refused } from "#lib/api-error";
+import { compareVersions } from "#lib/versions";
 import type { Client } from "#tools";
 
 /** The API version this server speaks, and the oldest it accepts. Prefect 3.8.8: SERVER_API_VERSION. */
@@ -35,17 +36,13 @@ function readApiVersion(text: string | null): Client["apiVersion"] {
       `Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received ${text}`,
     );
   }
-  if (compare([major, minor, patch], OLDEST) < 0) {
+  if (compareVersions([major, minor, patch], OLDEST) < 0) {
     throw refused(
       400,
       `The request specified API version ${text} but this server requires version ${OLDEST.join(".")} or higher.`,
     );
   }
   return [major, minor, patch];
-}
-
-function compare(a: readonly [number, number, number], b: readonly [number, number, number]): number {
-  return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
 }
 
 function readCreatedBy(headers: Headers): Client["createdBy"] {

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { ApiError } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
 import type { RefusalParams } from "#wire/refusal";
+import { log } from "#lib/log";
 
 /** One entry of `exception_detail`, as pydantic words it. */
 export interface ValidationDetail {
@@ -268,9 +269,7 @@ function replyTo(error: unknown, requestId: string, sentBytes: number): Response
       { status: 409 },
     );
   }
-  console.error(
-    JSON.stringify({ request_id: requestId, error: message, stack: error instanceof Error ? error.stack : null }),
-  );
+  log({ requestId }, "error", "a request failed", { error });
   if (OVERLOADED.test(message)) {
     return Response.json(
       { exception_message: "Service Unavailable", request_id: requestId },

@@ -1,4 +1,5 @@
 /** Answers that are lists, or pages with one, of which not all may be held at once. */
+import { log } from "#lib/log";
 import type { Portions } from "#lib/portions";
 
 /** What a handler answers with instead of such a list. */
@@ -46,7 +47,7 @@ async function nextOf(texts: AsyncGenerator<string, undefined>): Promise<Iterato
   try {
     return await texts.next();
   } catch (error) {
-    console.error("a list breaks off", error);
+    log({}, "error", "a list breaks off", { error });
     throw error;
   }
 }

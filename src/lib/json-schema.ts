@@ -5,7 +5,7 @@ import { KEYWORDS } from "#lib/json-schema/keywords";
 import { META_KEYWORDS, META_SCHEMA } from "#lib/json-schema/meta-schema";
 import { UnusableSchema } from "#lib/json-schema/unusable";
 import { Validation } from "#lib/json-schema/validation";
-import { pythonText } from "#lib/json-value";
+import { log } from "#lib/log";
 import { InvalidPattern } from "#lib/pattern/syntax";
 import { Steps, TooManySteps } from "#lib/steps";
 
@@ -42,7 +42,7 @@ function failuresOf(value: unknown, schema: JsonSchema, keywords: Keywords, step
   try {
     const { failures, unsupported } = new Validation(value, schema, keywords, steps);
     for (const [pattern, reason] of unsupported)
-      console.warn(`values are not checked by the pattern ${pythonText(pattern.slice(0, SHOWN))}: ${reason}`);
+      log({}, "warn", "values are not checked by a pattern", { pattern: pattern.slice(0, SHOWN), reason });
     return failures;
   } catch (error) {
     if (error instanceof TooManySteps)

@@ -7,6 +7,7 @@ import type { Env } from "#env";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
+import { log } from "#lib/log";
 import { type Call, CALL_PATH, CALL_VERSION, type Contract, fromVersionBefore, type Identity } from "#objects/call";
 import type { Sql, SqlRow } from "#objects/sql";
 import { makeTools, type Tools } from "#tools";
@@ -207,7 +208,7 @@ export abstract class SluiceObject extends Durable {
     try {
       await this.onTimer(name);
     } catch (error) {
-      console.error(`timer ${name} failed`, error);
+      log({ workspaceId: this.readMeta("workspace") }, "error", "a timer failed", { timer: name, error });
       await this.setTimerBy(name, now + TIMER_RETRY);
     }
     if (this.running === name) this.storage.write("delete from sluice_timer where name = ?", name);

@@ -3,6 +3,8 @@ import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { changeFlowRun } from "#orchestration/change-flow-run";
+import { chunks } from "#lib/chunks";
+import { log } from "#lib/log";
 import { moveTaskRuns } from "#orchestration/move-task-runs";
 import { onlyWhile } from "#orchestration/only-while";
 import { MinimalFlowPolicy } from "#orchestration/policies";
@@ -44,8 +46,7 @@ async function cancelSubflows(tools: Tools, flowRunId: string): Promise<void> {
   let last: Subflow | undefined;
   for (let round = 0; round < ROUNDS; round++) {
     const subflows = await tools.db.rows<Subflow>(selectSubflows(tools.workspaceId, flowRunId, last));
-    for (let from = 0; from < subflows.length; from += SUBFLOWS_AT_ONCE) {
-      const some = subflows.slice(from, from + SUBFLOWS_AT_ONCE);
+    for (const some of chunks(subflows, SUBFLOWS_AT_ONCE)) {
       await Promise.all(some.map((subflow) => cancelSubflow(tools, subflow)));
     }
     if (subflows.length < AT_ONCE) return;
@@ -77,6 +78,6 @@ async function cancelSubflow(tools: Tools, { id, deployment_id }: Subflow): Prom
     cancelChildrenAfter(tools, id, await changeFlowRun(tools, id, { type, message: MESSAGE }, { policy }));
   } catch (error) {
     // The other subflows are cancelled all the same, and the sweep finds this one.
-    console.error(`subflow ${id} of a cancelled run was not cancelled`, error);
+    log(tools, "error", "a subflow of a cancelled run was not cancelled", { flow_run_id: id, error });
   }
 }

@@ -4,6 +4,7 @@ import { isPassing } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
 import { task_run } from "#db/tables/task-run";
 import { inHalves } from "#lib/halving";
+import { log } from "#lib/log";
 import { taskRunContext } from "#orchestration/context";
 import { decideTaskRun } from "#orchestration/decide";
 import { MinimalTaskPolicy } from "#orchestration/policies";
@@ -74,7 +75,7 @@ function moved(tools: Tools, row: TaskRunRow, { proposal, changes: more }: Move)
     const statement = updateTaskRun(tools.workspaceId, row, state, { ...changes, ...more }, isInSameState, now);
     return [{ id: row.id, statement, effects }];
   } catch (error) {
-    console.error(`task run ${row.id} could not be moved`, error);
+    log(tools, "error", "a task run could not be moved", { task_run_id: row.id, error });
     return [];
   }
 }
@@ -88,7 +89,7 @@ function write(tools: Tools, changes: readonly Moved[]): Promise<void> {
       const released = some.filter((_, index) => written[index]?.changes);
       await Promise.all(released.map(({ id, effects }) => releaseSlots(tools, id, effects)));
     },
-    async ({ id }, error) => console.error(`task run ${id} could not be moved`, error),
+    async ({ id }, error) => log(tools, "error", "a task run could not be moved", { task_run_id: id, error }),
     { isPassing },
   );
 }

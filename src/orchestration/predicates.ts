@@ -1,4 +1,5 @@
 /** Questions about a state or a client that more than one rule has. */
+import { compareVersions, parseVersion } from "#lib/versions";
 import type { RunContext } from "#orchestration/transition";
 import type { State } from "#wire/state";
 
@@ -31,10 +32,7 @@ function isEmpty(data: unknown): boolean {
 
 /** Whether the client's API version is before 0.8.`patch`. A client that sends no version has the newest one. */
 export function isApiBefore({ apiVersion }: Pick<RunContext, "apiVersion">, patch: number): boolean {
-  if (apiVersion === null) return false;
-  const [major, minor, own] = apiVersion;
-  if (major !== 0) return false;
-  return minor < 8 || (minor === 8 && own < patch);
+  return apiVersion !== null && compareVersions(apiVersion, [0, 8, patch]) < 0;
 }
 
 /** Whether the client knows pauses: since API version 0.8.4. */
@@ -44,15 +42,14 @@ export function knowsPauses(context: Pick<RunContext, "apiVersion">): boolean {
 
 /** Prefect: MIN_CLIENT_VERSION_FOR_CONCURRENCY_LIMIT_LEASING. */
 const FIRST_WITH_LEASES = [3, 4, 11] as const;
+/** A pre-release, as 3.4.11rc1 and 3.4.11.dev2, comes before its release. */
+const PRE_RELEASE = /^\d+\.\d+\.\d+\.?(a|b|rc|dev)/;
 
 /** Whether the client renews the lease on the slot of its run, as Prefect's client does since 3.4.11. */
 export function renewsLeases({ clientVersion }: Pick<RunContext, "clientVersion">): boolean {
-  const parts = clientVersion?.match(/^(\d+)\.(\d+)\.(\d+)(.*)$/);
-  if (!parts) return false;
-  for (const [index, first] of FIRST_WITH_LEASES.entries()) {
-    const part = Number(parts[index + 1]);
-    if (part !== first) return part > first;
-  }
-  // A pre-release (3.4.11rc1, 3.4.11.dev2) comes before its release.
-  return !/^\.?(a|b|rc|dev)/.test(parts[4] ?? "");
+  const text = clientVersion ?? "";
+  const version = parseVersion(text);
+  if (version === null) return false;
+  const order = compareVersions(version, FIRST_WITH_LEASES);
+  return order > 0 || (order === 0 && !PRE_RELEASE.test(text));
 }

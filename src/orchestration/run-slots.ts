@@ -2,6 +2,7 @@
 import { sql } from "drizzle-orm";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { task_run } from "#db/tables/task-run";
+import { log } from "#lib/log";
 import { releaseLease } from "#objects/concurrency-limits/client";
 import { takePoolSlot } from "#objects/work-pool/client";
 import type { Commit, DecideAgain, ProposalSlots } from "#orchestration/change-run";
@@ -82,7 +83,7 @@ export class FlowRunSlots implements ProposalSlots<FlowRunContext, LoadedFlowRun
     try {
       await releaseLease(this.tools, this.leaseId);
     } catch (error) {
-      console.error("a slot that was not used was not given back", error);
+      log(this.tools, "error", "a slot that was not used was not given back", { error });
     }
   }
 }
@@ -154,7 +155,10 @@ export class TaskRunSlots implements ProposalSlots<TaskRunContext, unknown> {
         if (await shutOut(this.tools, task_run, row)) return true;
       }
     } catch (error) {
-      console.error(`slots of task run ${this.runId} are left to it, for a state may be written yet`, error);
+      log(this.tools, "error", "a task run keeps its slots, for a state may be written yet", {
+        task_run_id: this.runId,
+        error,
+      });
     }
     return false;
   }

@@ -1,4 +1,5 @@
 /** Asks the ConcurrencyLimits object for the slots that a state needs, and gives slots back. */
+import { log } from "#lib/log";
 import {
   acquireLease,
   concurrencyLimits,
@@ -82,5 +83,6 @@ export async function releaseSlots(tools: Tools, runId: string, effects: readonl
     return [concurrencyLimits(tools).releaseHeld(names, runId)];
   });
   for (const result of await Promise.allSettled(releases))
-    if (result.status === "rejected") console.error("slots were not given back", result.reason);
+    if (result.status === "rejected")
+      log(tools, "error", "slots were not given back", { run_id: runId, error: result.reason });
 }

@@ -12,6 +12,7 @@ import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { LEAST_WINDOW_SECONDS, type MissedRuns } from "#wire/missed-runs";
 import { each } from "#db/sql";
+import { log } from "#lib/log";
 
 /** A missed run that becomes Skipped. */
 export interface MissedRun {
@@ -80,7 +81,7 @@ async function skipOrLog(tools: Tools, run: MissedRun): Promise<void> {
   try {
     await skipRun(tools, run);
   } catch (error) {
-    console.error(`the missed run ${run.id} could not be skipped`, error);
+    log(tools, "error", "a missed run could not be skipped", { flow_run_id: run.id, error });
   }
 }
 

@@ -1,4 +1,5 @@
 /** After a commit, the WorkPool objects are told of the runs that were created or changed. */
+import { log } from "#lib/log";
 import { noticeRuns } from "#objects/work-pool/client";
 import type { LoadedRow } from "#orchestration/load-flow-run";
 import { HOLDING_STATES } from "#orchestration/transition";
@@ -30,6 +31,6 @@ export async function tellPools(tools: Tools, runs: readonly LiveRun[]): Promise
   try {
     await noticeRuns(tools, runs);
   } catch (error) {
-    console.error("a work pool's object was not told of its runs", error);
+    log(tools, "error", "a work pool's object was not told of its runs", { error });
   }
 }

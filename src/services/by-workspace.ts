@@ -1,5 +1,6 @@
 /** Sweeps look over all workspaces; what they found is worked on with the tools of its own. */
 import { type SQL, sql } from "drizzle-orm";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 
 const AT_ONCE = 10;
@@ -11,7 +12,7 @@ export async function byWorkspace<Row extends { workspace_id: string }>(
   work: (tools: Tools, rows: readonly Row[]) => Promise<unknown>,
 ): Promise<void> {
   for (const [workspaceId, own] of Map.groupBy(rows, ({ workspace_id }) => workspace_id)) {
-    await orLog(`in the workspace ${workspaceId}`, work({ ...tools, workspaceId }, own));
+    await orLog({ workspace_id: workspaceId }, work({ ...tools, workspaceId }, own));
   }
 }
 
@@ -24,7 +25,12 @@ export async function forEachRun<Row extends { workspace_id: string; id: string 
   for (let from = 0; from < rows.length; from += AT_ONCE) {
     const some = rows.slice(from, from + AT_ONCE);
     await Promise.all(
-      some.map((row) => orLog(`at the run ${row.id}`, work({ ...tools, workspaceId: row.workspace_id }, row))),
+      some.map((row) =>
+        orLog(
+          { workspace_id: row.workspace_id, run_id: row.id },
+          work({ ...tools, workspaceId: row.workspace_id }, row),
+        ),
+      ),
     );
   }
 }
@@ -60,10 +66,10 @@ export function andNoneOf(id: string, before: readonly { id: string }[]): SQL {
   return sql`and ${sql.raw(id)} not in (select value from json_each(${ids}))`;
 }
 
-async function orLog(where: string, work: Promise<unknown>): Promise<void> {
+async function orLog(about: Readonly<Record<string, string>>, work: Promise<unknown>): Promise<void> {
   try {
     await work;
   } catch (error) {
-    console.error(`a service failed ${where}`, error);
+    log({}, "error", "a service failed", { ...about, error });
   }
 }

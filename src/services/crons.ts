@@ -2,6 +2,7 @@
 import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/queue-waiting";
 import { sweepOutbox } from "#events/outbox";
+import { log } from "#lib/log";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { wakePools } from "#services/foreman";
 import { markLateRuns } from "#services/late-runs";
@@ -57,6 +58,7 @@ export async function runCron(cron: readonly Job[], tools: Tools): Promise<void>
   const jobs = cron.filter(({ service }) => !service || services[service].enabled);
   const results = await Promise.allSettled(jobs.map((job) => job.run(tools)));
   for (const [index, result] of results.entries()) {
-    if (result.status === "rejected") console.error(`the job "${jobs[index]?.name}" failed`, result.reason);
+    if (result.status === "rejected")
+      log(tools, "error", "a job failed", { job: jobs[index]?.name, error: result.reason });
   }
 }

@@ -9,6 +9,7 @@ import type { Micros } from "#lib/clock";
 import { type Page, type Place, type Round, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
 import { each } from "#db/sql";
+import { log } from "#lib/log";
 
 /** How many pages a turn does. */
 const PAGES = 40;
@@ -97,7 +98,7 @@ async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: St
   const done = firstOf(looked, stretch.most);
   for (const { id, characters } of done)
     if (characters === UNREADABLE)
-      console.error(`events of the segment ${id} cannot be taken out and stay until their hour goes`);
+      log(tools, "error", "events of a segment cannot be taken out and stay until their hour goes", { segment_id: id });
   const holding = done.filter(({ characters }) => characters > 0);
   const isEmptied = sql`s.event_count = 0 and ${isConsumed} and s.id < ${stretch.needed}`;
   if (holding.length > 0) {

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { configuration } from "#db/tables/configuration";
 import { DEFAULT_WORKSPACE } from "#env";
 import type { Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 
 /** Where a page ended within its workspace. */
@@ -65,7 +66,10 @@ export async function takeTurn(tools: Tools, round: Round): Promise<void> {
   for (let pages = 1; pages <= round.pages && progress.cursor; pages++) {
     const most = unfinished.tries > MAX_TRIES ? 0 : unfinished.most;
     if (most === 0)
-      console.error(`the round "${round.name}" passes over what it does not come to an end with`, progress.cursor);
+      log(tools, "error", "a round passes over one item, with which no page ends", {
+        round: round.name,
+        cursor: progress.cursor,
+      });
     const cursor = await nextCursor(tools, round, progress, progress.cursor, most);
     unfinished = { most: Math.min(round.items, 2 * unfinished.most), tries: 1 };
     progress = { ...progress, cursor, unfinished: null };

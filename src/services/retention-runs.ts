@@ -10,6 +10,7 @@ import { type Page, type Place, takeTurn } from "#services/retention-rounds";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 import { list } from "#db/sql";
+import { log } from "#lib/log";
 
 /** How many runs are looked at for one page. */
 const MAX_LOOKED_AT = 1_000;
@@ -105,7 +106,7 @@ async function removeRuns(tools: Tools, ids: readonly string[], cutoff: Micros):
       { isPassing: (error) => isOutage(error) || error instanceof ApiError },
     );
   } catch (error) {
-    console.error(`old runs could not be removed in the workspace ${tools.workspaceId}`, error);
+    log(tools, "error", "old runs could not be removed", { error });
   }
   return removed;
 }

@@ -1,4 +1,5 @@
 /** Says when the database is nearly full. */
+import { log } from "#lib/log";
 import { type DatabaseSize, MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/database-size";
 import { isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
@@ -10,7 +11,7 @@ const WARN_FROM = 0.8;
 export async function watchSize(tools: Tools, limit = MAX_DATABASE_BYTES): Promise<void> {
   if (!isFirstOfHour(tools.clock())) return;
   const warning = sizeWarning(await readDatabaseSize(tools.db, limit));
-  if (warning !== null) console.warn(warning);
+  if (warning !== null) log(tools, "warn", warning);
 }
 
 /** What is to be said of a size; null where it is no matter of concern. */

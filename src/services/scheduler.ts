@@ -9,6 +9,7 @@ import { type DeploymentRow, DeploymentStore } from "#resources/deployments/stor
 import { byWorkspace } from "#services/by-workspace";
 import type { Tools } from "#tools";
 import { each } from "#db/sql";
+import { log } from "#lib/log";
 
 /** How many schedules are taken at a time, and how often in one turn; what is left comes with the next turn. */
 const SCHEDULES_AT_ONCE = 50;
@@ -49,7 +50,8 @@ async function topUpWorkspace(tools: Tools, due: readonly Due[], now: Micros): P
       for (const portion of store.inFull(await store.readList(ids)))
         for (const row of await portion()) await topUpDeployment(tools, row, ofDeployment.get(row.id) ?? []);
     },
-    async (id, error) => console.error(`the deployment ${id} could not be read for its schedules`, error),
+    async (id, error) =>
+      log(tools, "error", "a deployment could not be read for its schedules", { deployment_id: id, error }),
     { isPassing },
   );
 }
@@ -58,7 +60,7 @@ async function topUpDeployment(tools: Tools, row: DeploymentRow, due: readonly D
   try {
     await materialise(tools, [row], new Set(due.map(({ id }) => id)));
   } catch (error) {
-    console.error(`schedules of deployment ${row.id} could not be made into runs`, error);
+    log(tools, "error", "schedules of a deployment could not be made into runs", { deployment_id: row.id, error });
   }
 }
 

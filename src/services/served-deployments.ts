@@ -6,6 +6,7 @@ import { isPassing } from "#db/database";
 import { inHalves } from "#lib/halving";
 import { andNoneOf, byWorkspace, inRounds } from "#services/by-workspace";
 import type { Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
 import type { Tools } from "#tools";
@@ -34,7 +35,7 @@ function markEach(tools: Tools, rows: readonly Silent[]): Promise<void> {
   return inHalves(
     rows.map(({ id }) => id),
     (ids) => mark(tools, ids),
-    async (id, error) => console.error(`the deployment ${id} could not be marked`, error),
+    async (id, error) => log(tools, "error", "a deployment could not be marked", { deployment_id: id, error }),
     { isPassing },
   );
 }

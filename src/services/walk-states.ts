@@ -6,6 +6,7 @@ import { flow_run_state } from "#db/tables/flow-run";
 import { earliestId } from "#events/ordered-ids";
 import { inHalves } from "#lib/halving";
 import type { Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import type { Tools } from "#tools";
 
 /** How many states are looked at at a time, and how often in one turn. */
@@ -38,7 +39,7 @@ export async function walkStates(
     await inHalves(
       states,
       (some) => visit((id) => sql`${id} between ${some[0]} and ${some.at(-1)}`),
-      async (id, error) => console.error(`the walk "${name}" passes over the state ${id}`, error),
+      async (id, error) => log(tools, "error", "a walk passes over a state", { walk: name, state_id: id, error }),
       { isPassing },
     );
     const end = states.at(-1) ?? until;

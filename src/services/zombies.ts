@@ -23,6 +23,7 @@ import { isSilentSince, lastHeardOf, SIGNS, type Signs } from "#services/signs-o
 import { HOUR, isFirstOfHour } from "#services/turns";
 import type { Tools } from "#tools";
 import { each } from "#db/sql";
+import { log } from "#lib/log";
 
 /** How many silent runs are looked at at a time, and how often in one turn. */
 const AT_ONCE = 1_000;
@@ -57,7 +58,8 @@ async function crashSilent(tools: Tools, silent: readonly SilentRun[], watch: Wa
   await inHalves(
     silent,
     async (some) => forEachRun(tools, await findZombies(tools, some, watch), crash),
-    async ({ id }, error) => console.error(`the heartbeats of the run ${id} could not be read`, error),
+    async ({ id }, error) =>
+      log(tools, "error", "the heartbeats of a run could not be read", { flow_run_id: id, error }),
     { isPassing },
   );
 }

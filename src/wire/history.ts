@@ -1,12 +1,11 @@
 /** Histories of runs on the wire: a window of time in intervals, and what is counted in each. */
 import { z } from "zod";
 import { unprocessable } from "#lib/api-error";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { LAST_TIME, printDuration, printTime, Time, TimeText } from "#wire/dates";
 import { Float } from "#wire/scalars";
 import { StateType } from "#wire/state";
 
-const SECOND: Micros = 1_000_000;
 /** Prefect: a window that has more is cut short. */
 const MAX_INTERVALS = 500;
 

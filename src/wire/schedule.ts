@@ -10,32 +10,11 @@ import { anchorRule, rruleMoments, rruleProblem } from "#lib/schedules/rrule";
 import { isZone } from "#lib/schedules/zones";
 import { parseTime, printTime } from "#wire/dates";
 import { branchNames } from "#wire/refusal";
+import { parseDuration } from "#wire/durations";
 
 const SECOND = 1_000_000;
 /** What Python's timedelta holds is less than so many days. */
 const MOST_DAYS = 1_000_000_000;
-const ISO_DURATION =
-  /^([+-])?P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/i;
-const CLOCK_DURATION = /^(-)?(?:(\d+)\s*(?:days?|d),?\s*)?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,6})?))?$/i;
-
-/** A duration as pydantic reads it, in seconds: a number, `PT1H30M` or `1 day, 02:00:00`. */
-export function parseDuration(value: string | number): number | undefined {
-  if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
-  const text = value.trim();
-  if (/^[+-]?\d+(\.\d+)?$/.test(text)) return Number(text);
-  const iso = ISO_DURATION.exec(text);
-  if (iso && text.length > 1 && !/[PT]$/i.test(text)) {
-    const [, sign, weeks, days, hours, minutes, seconds] = iso;
-    return signed(sign, Number(weeks ?? 0) * 7 + Number(days ?? 0), hours, minutes, seconds);
-  }
-  const clock = CLOCK_DURATION.exec(text);
-  return clock ? signed(clock[1], Number(clock[2] ?? 0), clock[3], clock[4], clock[5]) : undefined;
-}
-
-function signed(sign: string | undefined, days: number, hours = "0", minutes = "0", seconds = "0"): number {
-  const total = ((days * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds);
-  return sign === "-" ? -total : total;
-}
 
 /** A duration in a request, held in seconds. */
 export const Duration = plain(z.union([z.number(), z.string()]))

@@ -1,4 +1,5 @@
 /** How the rest of the code calls the `ConcurrencyLimits` object. */
+import { log } from "#lib/log";
 import { objectClient } from "#objects/client";
 import {
   type AcquireAnswer,
@@ -82,7 +83,7 @@ export async function limitChanged(tools: Tools, change: LimitChange): Promise<v
     await concurrencyLimits(tools).change(change);
   } catch (error) {
     if (change.active_slots !== undefined || change.denied_slots !== undefined) throw error;
-    console.error("the concurrency limits' object was not told of a change", error);
+    log(tools, "error", "the concurrency limits' object was not told of a change", { error });
   }
 }
 
@@ -92,6 +93,6 @@ export async function limitsRemoved(tools: Tools, ids: readonly string[]): Promi
   try {
     await concurrencyLimits(tools).remove([...ids]);
   } catch (error) {
-    console.error("the concurrency limits' object was not told of a deletion", error);
+    log(tools, "error", "the concurrency limits' object was not told of a deletion", { error });
   }
 }

@@ -9,6 +9,7 @@ import { matchesEvent } from "#events/filter";
 import { eventHorizon } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import type { Clock, Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import { Turns } from "#lib/turns";
 import {
   closeQuietly,
@@ -183,7 +184,9 @@ export class Listeners {
     try {
       await this.showStored(socket, wanted, progress);
     } catch (error) {
-      console.error("a listener could not be shown the earlier events", error);
+      log({ workspaceId: this.host.workspace() }, "error", "a listener could not be shown the earlier events", {
+        error,
+      });
       closeQuietly(socket, 1011, "The earlier events could not be read.");
     }
   }

@@ -19,6 +19,7 @@ import { SOCKET_HEADERS } from "#http/socket";
 import { type Micros, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
+import { log } from "#lib/log";
 import type { Contract } from "#objects/call";
 import { closeQuietly, sizeOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
@@ -129,7 +130,10 @@ export class EventStream extends SocketObject {
   private takeEvent(socket: WebSocket, message: string | ArrayBuffer): void {
     const parsed = parseEvent(message);
     if ("wrong" in parsed) {
-      console.warn(`a message of ${sizeOf(message)} characters is passed over. ${parsed.wrong}`);
+      log({ workspaceId: this.readMeta("workspace") }, "warn", "a message is passed over", {
+        characters: sizeOf(message),
+        reason: parsed.wrong,
+      });
       return;
     }
     // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
@@ -153,7 +157,9 @@ export class EventStream extends SocketObject {
     try {
       this.theListeners().showEvents(events);
     } catch (error) {
-      console.error("events could not be shown to those who listen", error);
+      log({ workspaceId: this.readMeta("workspace") }, "error", "events could not be shown to the listeners", {
+        error,
+      });
     }
   }
 
@@ -170,7 +176,12 @@ export class EventStream extends SocketObject {
       await this.bindings.EVENTS.sendBatch(messages.map((body) => ({ body })));
       spend(totalCost, { queue_messages: messages.length });
     } catch (error) {
-      console.error("segments could not be queued and are left to the sweep", error);
+      log(
+        { workspaceId: this.readMeta("workspace") },
+        "error",
+        "segments could not be queued and are left to the sweep",
+        { error },
+      );
     }
   }
 
@@ -202,7 +213,7 @@ export class EventStream extends SocketObject {
   private letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;
-    console.error(`the event stream starts anew: ${why}`);
+    log({ workspaceId: this.readMeta("workspace") }, "error", "the event stream starts anew", { reason: why });
     const abort = () => this.state.abort(why);
     this.theGatherer().settle().then(abort, abort);
   }
@@ -215,7 +226,7 @@ function gathered(event: ReceivedEvent): GatheredEvent[] {
   // Prefect: `EventPublisher.publish_event` refuses it with a warning and says nothing to the client.
   const isTooLarge = Buffer.byteLength(json) > MAX_EVENT_BYTES || !fitsRow({ event, json });
   if (occurred === undefined || isTooLarge) {
-    console.warn(`event ${event.id} of ${json.length} characters is too large and is passed over`);
+    log({}, "warn", "an event is too large and is passed over", { event_id: event.id, characters: json.length });
     return [];
   }
   return [{ event, occurred, json }];

@@ -1,4 +1,5 @@
 /** How the rest of the code calls the `TaskQueue` object. */
+import { log } from "#lib/log";
 import { objectClient } from "#objects/client";
 import { TASK_QUEUE } from "#objects/task-queue/messages";
 import type { Tools } from "#tools";
@@ -29,6 +30,6 @@ export async function enqueueTaskRun(
       at: state.timestamp,
     });
   } catch (error) {
-    console.error("the task queue's object was not told of a run", error);
+    log(tools, "error", "the task queue's object was not told of a run", { task_run_id: run.id, error });
   }
 }

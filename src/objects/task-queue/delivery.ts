@@ -1,6 +1,7 @@
 /** Sends waiting runs to task workers. A run is read from D1 before it is sent, and is passed over if it is no longer to be run. */
 import { keepDeadLetter } from "#events/dead-letters";
 import type { Clock, Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import type { QueuedRun } from "#objects/task-queue/messages";
 import { keepState, stateOf } from "#objects/task-queue/sockets";
 import type { Subscriber, Subscribers } from "#objects/task-queue/subscribers";
@@ -84,7 +85,7 @@ export class Delivery {
 
   /** D1 could not be read: the runs keep their places. */
   private async putOff(pairs: readonly Pair[], error: unknown): Promise<null> {
-    console.error("background tasks could not be read and wait", error);
+    log(this.host.tools(), "error", "background tasks could not be read and wait", { error });
     for (const { subscriber, run } of pairs) {
       subscriber.run = null;
       this.host.queue.add(run, this.host.clock());

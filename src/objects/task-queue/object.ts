@@ -1,5 +1,6 @@
 /** The `TaskQueue` object: the background tasks of one workspace that wait, and the sockets of the task workers. */
 import type { Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import type { Implementation } from "#objects/call";
 import { closeQuietly, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
 import { type ConnectedWorker, type QueueNote, type QueuedRun, TASK_QUEUE } from "#objects/task-queue/messages";
@@ -250,7 +251,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     try {
       await this.check();
     } catch (error) {
-      console.error("the task queue could not look into D1 and will again", error);
+      log(this.tools(), "error", "the task queue could not look into D1 and will again", { error });
       await this.setTimerBy("check", now + RETRY_AFTER);
     }
     await this.deliver();

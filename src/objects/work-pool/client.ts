@@ -1,5 +1,6 @@
 /** How the rest of the code calls the `WorkPool` objects. */
 import type { Env } from "#env";
+import { log } from "#lib/log";
 import { objectClient, objectStub } from "#objects/client";
 import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/cleanup-message";
 import { type LiveRun, type PoolLiveness, type RunNote, WORK_POOL } from "#objects/work-pool/messages";
@@ -69,7 +70,7 @@ export async function poolChanged(tools: Tools, poolName: string): Promise<void>
   try {
     await workPool(tools, poolName).change();
   } catch (error) {
-    console.error("a work pool's object was not told of a change", error);
+    log(tools, "error", "a work pool's object was not told of a change", { work_pool_name: poolName, error });
   }
 }
 
@@ -78,7 +79,7 @@ export async function noticeDeployments(tools: Tools, poolName: string, queueIds
   try {
     await workPool(tools, poolName).noticeDeployments([...queueIds]);
   } catch (error) {
-    console.error("a work pool's object was not told of deployments", error);
+    log(tools, "error", "a work pool's object was not told of deployments", { work_pool_name: poolName, error });
   }
 }
 

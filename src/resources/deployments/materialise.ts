@@ -1,7 +1,8 @@
 /** Makes the schedules of deployments into runs, a stretch ahead; running it again changes nothing. */
 import { isPassing, readJson } from "#db/database";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { inHalves } from "#lib/halving";
+import { log } from "#lib/log";
 import { momentsWithin, type Window } from "#lib/schedules/dates";
 import { isOfWholeDays } from "#lib/schedules/interval";
 import { Looks } from "#lib/schedules/looks";
@@ -18,8 +19,6 @@ import {
 } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
-
-const SECOND = 1_000_000;
 
 /** A clock that stood still for no longer than this loses no run, and not more than so many of a schedule. */
 const CATCH_UP = 3600 * SECOND;
@@ -54,31 +53,33 @@ export async function materialise(
     .flatMap((row) =>
       schedulesOf(row)
         .filter((schedule) => schedule.active === 1 && (!only || only.has(schedule.id)))
-        .flatMap((schedule) => planOrLog(row, schedule, horizon)),
+        .flatMap((schedule) => planOrLog(tools, row, schedule, horizon)),
     );
   const made: MadeRun[] = [];
   await inHalves(
     plans,
     (some) => carryOut(tools, some, { made, now }),
-    async ({ row, mark }, error) => logFailure(row, mark, error),
+    async ({ row, mark }, error) => logFailure(tools, idsOf(row, mark), error),
     { isPassing },
   );
   return made.length;
 }
 
-function planOrLog(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan[] {
+function planOrLog(tools: Tools, row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan[] {
   try {
     const plan = planSchedule(row, schedule, horizon);
     if (!horizon.looks?.areSpent) return [plan];
-    console.warn(`the schedule ${schedule.id} of deployment ${row.id} waits: the others take too long to follow`);
+    log(tools, "warn", "a schedule waits, for the others take too long to follow", idsOf(row, schedule));
   } catch (error) {
-    logFailure(row, schedule, error);
+    logFailure(tools, idsOf(row, schedule), error);
   }
   return [];
 }
 
-function logFailure(row: DeploymentRow, { id }: { id: string }, error: unknown): void {
-  console.error(`the schedule ${id} of deployment ${row.id} could not be made into runs`, error);
+const idsOf = (row: DeploymentRow, { id }: { id: string }) => ({ deployment_id: row.id, schedule_id: id });
+
+function logFailure(tools: Tools, ids: ReturnType<typeof idsOf>, error: unknown): void {
+  log(tools, "error", "a schedule could not be made into runs", { ...ids, error });
 }
 
 /** Makes the runs and moves the marks. Done twice, or in part before, it is done once; `made` gets what was made. */

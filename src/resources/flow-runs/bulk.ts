@@ -7,6 +7,7 @@ import { whereClause } from "#filters/joins";
 import { orderBy } from "#filters/sorts";
 import { ApiError } from "#lib/api-error";
 import { chunks } from "#lib/chunks";
+import { log } from "#lib/log";
 import { printResult } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import type { Tools } from "#tools";
@@ -42,7 +43,8 @@ async function setOne(tools: Tools, id: string, state: StateProposal, force: boo
   try {
     return { flow_run_id: id, ...printResult(await setFlowRunState(tools, id, state, { force })) };
   } catch (error) {
-    if (!(error instanceof ApiError)) console.error(`the state of flow run ${id} could not be set`, error);
+    if (!(error instanceof ApiError))
+      log(tools, "error", "the state of a flow run could not be set", { flow_run_id: id, error });
     const reason = reasonOf(error);
     return { flow_run_id: id, state: null, status: "ABORT", details: { type: "abort_details", reason } };
   }

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { API_VERSION } from "#http/api-version";
 import { Reply, route } from "#http/route";
 import { unprocessable } from "#lib/api-error";
+import { log } from "#lib/log";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 
@@ -33,7 +34,7 @@ export const rootRoutes = [
         await tools.db.rows(sql`select 1`);
         return { message: "OK" };
       } catch (error) {
-        console.error("the database does not answer", error);
+        log(tools, "error", "the database does not answer", { error });
         return new Reply({ message: "Database is not available" }, 503);
       }
     },

@@ -1,5 +1,6 @@
 /** Pools and queues as answers show them, with what their objects know. */
 import { readLiveness } from "#objects/work-pool/client";
+import { compareVersions, parseVersion } from "#lib/versions";
 import {
   type Counted,
   printWorkPool,
@@ -34,11 +35,6 @@ export function narrowed(tools: Tools, pool: ReturnType<typeof printWorkPool>) {
 }
 
 function isNarrow(version: string | null): boolean {
-  const parts = /^(\d+)\.(\d+)\.(\d+)/
-    .exec(version ?? "")
-    ?.slice(1)
-    .map(Number);
-  if (!parts) return false;
-  const step = NARROW_CLIENT.findIndex((part, index) => parts[index] !== part);
-  return step === -1 || (parts[step] ?? 0) < (NARROW_CLIENT[step] ?? 0);
+  const parsed = parseVersion(version ?? "");
+  return parsed !== null && compareVersions(parsed, NARROW_CLIENT) <= 0;
 }

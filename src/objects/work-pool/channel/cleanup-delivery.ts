@@ -1,5 +1,6 @@
 /** Gives clean-up messages to the workers of a pool, and answers what the workers say of them. */
 import type { Clock, Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import type { CleanupQueue, Outcome, Reservation } from "#objects/work-pool/channel/cleanup-queue";
 import type { OperationFrame } from "#objects/work-pool/channel/frames";
 import { type ChannelSockets, change, type Open, type OpenWorker } from "#objects/work-pool/channel/sockets";
@@ -61,7 +62,7 @@ export class CleanupDelivery {
     try {
       return cleanups.operate(OPERATIONS[frame.type], message_id, reservation_token, clock());
     } catch (error) {
-      console.error("what a worker says of a message could not be noted", error);
+      log({}, "error", "a worker's answer to a cleanup message could not be noted", { message_id, error });
       return FAILED;
     }
   }
@@ -71,7 +72,7 @@ export class CleanupDelivery {
     try {
       await this.deliver();
     } catch (error) {
-      console.error("messages could not be given to workers", error);
+      log({}, "error", "cleanup messages could not be sent to workers", { error });
       await this.host.armCleanup(this.host.clock() + RETRY_AFTER);
     }
   }

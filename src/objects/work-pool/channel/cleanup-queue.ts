@@ -5,6 +5,7 @@
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import type { Micros } from "#lib/clock";
+import { log } from "#lib/log";
 import type { Sql } from "#objects/sql";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
@@ -184,7 +185,11 @@ export class CleanupQueue {
   /** Makes a message deliverable again; false where it was delivered often enough and is given up. */
   private giveBack({ message_id, delivery_count, kind }: Row, now: Micros): boolean {
     if (delivery_count >= MAX_DELIVERIES) {
-      console.warn(`cleanup message ${message_id} (${kind}) was delivered ${delivery_count} times and is given up`);
+      log({}, "warn", "a cleanup message was delivered too often and is given up", {
+        message_id,
+        kind,
+        delivery_count,
+      });
       this.end(message_id, TOO_OFTEN, now);
       return false;
     }

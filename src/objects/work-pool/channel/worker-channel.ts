@@ -2,6 +2,7 @@
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
 import { readParams, SOCKET_HEADERS } from "#http/socket";
+import { log } from "#lib/log";
 import type { Identity } from "#objects/call";
 import {
   authProblem,
@@ -102,7 +103,10 @@ export class WorkerChannel {
       this.host.open();
       await this.hear(socket, state, frame);
     } catch (error) {
-      console.error("a worker's message could not be dealt with", error);
+      log({ workspaceId: state.pool.workspace }, "error", "a worker's message could not be handled", {
+        work_pool_name: state.pool.name,
+        error,
+      });
       close(socket, "transient_server_error");
     }
   }
@@ -188,7 +192,7 @@ export class WorkerChannel {
     try {
       return await this.host.heartbeat(worker, intervalSeconds);
     } catch (error) {
-      console.error("a worker's heartbeat could not be noted", error);
+      log({}, "error", "a worker's heartbeat could not be noted", { worker_name: worker, error });
       return null;
     }
   }

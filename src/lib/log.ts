@@ -1,0 +1,35 @@
+/** The log: a JSON object a line, as Cloudflare indexes it. Nothing else writes to the console. */
+
+/** The work that a line is about, as its tools have it. Null or empty where it is not known. */
+export interface LogContext {
+  readonly workspaceId?: string | null;
+  readonly requestId?: string | null;
+}
+
+/**
+ * Writes a line. `message` is the same for all lines of its kind, and `fields` tell them apart: ids of what it is about, and as
+ * `error` whatever was thrown. Never throws.
+ *
+ * @example
+ * log(tools, "error", "a subflow of a cancelled run was not cancelled", { flow_run_id, error });
+ */
+export function log(
+  { workspaceId, requestId }: LogContext,
+  level: "error" | "warn",
+  message: string,
+  fields: Readonly<Record<string, unknown>> = {},
+): void {
+  const line = { level, message, workspace_id: workspaceId || undefined, request_id: requestId || undefined };
+  console[level](printed({ ...line, ...fields }) ?? JSON.stringify(line));
+}
+
+/** Null where a field cannot be printed, as a big integer or an object that contains itself. */
+function printed(line: object): string | null {
+  try {
+    return JSON.stringify(line, (_, value: unknown) =>
+      value instanceof Error ? { message: value.message, stack: value.stack, cause: value.cause } : value,
+    );
+  } catch {
+    return null;
+  }
+}
