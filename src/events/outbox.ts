@@ -1,6 +1,6 @@
 /**
- * The outbox's sweep. A flow run's state is written first and its event sent afterwards; where the process died between
- * the two, the event is made again from what was written. An event has its state's id, so nothing is sent twice.
+ * The outbox. A flow run's state is written first and its event is sent afterwards. Where the process died between the two,
+ * the event is made again from what was written. An event has its state's id, so no event is sent twice.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
@@ -19,101 +19,18 @@ import { earliestId, timeOfId } from "#events/ordered-ids";
 import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { inHalves } from "#lib/halving";
-import type { Tools } from "#tools";
+import { inWorkspace, type SweepTools, type Tools } from "#tools";
 import { type State, StateType } from "#wire/state";
 import { list } from "#db/sql";
 
-const MARK = "outbox";
-/** The stretch that is at work: where it begins, and how many states it has. */
-const BEGUN = "outbox begun";
-/** How long a change is given to send its event itself. */
-const PATIENCE: Micros = 60_000_000;
-/** How far back the first sweep looks. */
-const FIRST_LOOK: Micros = 3_600_000_000;
-/** How many states are looked at in one read, and how many reads one run makes. */
-const MAX_STATES = 500;
-const MAX_READS = 20;
+const HOUR: Micros = 3_600_000_000;
+/** The outbox's mark: up to this id the event of each state is proved to have been sent. Without a mark states of the last hour are not proved. */
+export const OUTBOX = { name: "outbox", firstAge: HOUR };
 /** How many states without an event are in memory at once; a message may have 100,000 characters in an event. */
 const MAX_UNSENT = 50;
 const MAX_MESSAGE_CHARACTERS = 100_001;
-const HOUR: Micros = 3_600_000_000;
 /** How much earlier than a state's id its event's segment may be written, by a clock that is slow. */
 const SLOW_CLOCK: Micros = 60_000_000;
-
-/**
- * Sends the events of states that have none, from the mark until a minute ago, and moves the mark. A stretch that was begun and
- * did not come to its end is begun anew in smaller steps; a single state that ends the sweep is kept as a dead letter.
- */
-export async function sweepOutbox(tools: Tools): Promise<void> {
-  const until = earliestId(tools.clock() - PATIENCE);
-  let after = await readMark(tools);
-  let most = await stepsAfter(tools, after);
-  for (let reads = 0; reads < MAX_READS && after < until; reads++) {
-    const end = (await lastOf(tools, after, until, Math.max(1, most))) ?? until;
-    if (end !== until) await sweepStretch(tools, after, end, most);
-    await tools.db.batch([moveMark(end), endStretch()]);
-    after = end;
-    most = Math.min(MAX_STATES, Math.max(1, 2 * most));
-  }
-}
-
-/** The last of the next states after a mark, so many at most; null where there is none. */
-async function lastOf(tools: Tools, after: string, until: string, most: number): Promise<string | null> {
-  const [last] = await tools.db.rows<{ id: string | null }>(sql`
-    select max(id) as id from (select st.id from ${flow_run_state} st where st.id > ${after} and st.id < ${until}
-      order by st.id limit ${most})`);
-  return last?.id ?? null;
-}
-
-async function sweepStretch(tools: Tools, after: string, end: string, most: number): Promise<void> {
-  const range = sql`st.id > ${after} and st.id <= ${end}`;
-  if (most === 0) return giveUp(tools, range);
-  await tools.db.run(beginStretch(after, most));
-  try {
-    await sendUnsent(tools, range, after);
-  } catch (error) {
-    // It has ended, and said so: nothing in the stretch is to blame for it.
-    await tools.db.run(endStretch());
-    throw error;
-  }
-}
-
-/** How many states the next step takes: all it may, an eighth of a step that did not come to its end, or none but to give one up. */
-async function stepsAfter(tools: Tools, after: string): Promise<number> {
-  const [place, most] = (await readMarkOf(tools, BEGUN))?.split("/") ?? [];
-  if (place !== after) return MAX_STATES;
-  return Number(most) > 1 ? Math.max(1, Math.floor(Number(most) / 8)) : 0;
-}
-
-/** Keeps states as dead letters without a look at what they hold. */
-async function giveUp(tools: Tools, range: SQL): Promise<void> {
-  const rows = await tools.db.rows<{ id: string; workspace_id: string }>(
-    sql`select st.id, st.workspace_id from ${flow_run_state} st where ${range}`,
-  );
-  for (const { id, workspace_id: workspaceId } of rows) {
-    const reason = "the sweep did not come to its end with this state";
-    await keepDeadLetter({ ...tools, workspaceId }, { queue: "outbox", key: id, reason, message: { state_id: id } });
-  }
-}
-
-function moveMark(mark: string): SQL {
-  return sql`insert into ${sweep_mark} (name, mark) values (${MARK}, ${mark})
-    on conflict (name) do update set mark = max(mark, excluded.mark)`;
-}
-
-function beginStretch(after: string, most: number): SQL {
-  return sql`insert into ${sweep_mark} (name, mark) values (${BEGUN}, ${`${after}/${most}`})
-    on conflict (name) do update set mark = excluded.mark`;
-}
-
-function endStretch(): SQL {
-  return sql`delete from ${sweep_mark} where name = ${BEGUN}`;
-}
-
-async function readMarkOf(tools: Tools, name: string): Promise<string | undefined> {
-  const [row] = await tools.db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${name}`);
-  return row?.mark;
-}
 
 /** Sends what lies between the mark and now for some runs, before they are deleted with their states. */
 export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
@@ -124,37 +41,51 @@ export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]):
   await sendUnsent(tools, ofRuns, mark);
 }
 
-/** Up to this id every state's event is proved to have been sent. */
-async function readMark(tools: Tools): Promise<string> {
-  return (await readMarkOf(tools, MARK)) ?? earliestId(tools.clock() - FIRST_LOOK);
+async function readMark({ db, clock }: SweepTools): Promise<string> {
+  const [row] = await db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${OUTBOX.name}`);
+  return row?.mark ?? earliestId(clock() - OUTBOX.firstAge);
 }
 
-/** The first segment that may yet be asked whether it holds a state's event. Those before it have nothing more to prove. */
-export async function firstSegmentAsked(tools: Tools): Promise<string> {
+/** The first segment that the outbox may still read to learn whether it holds a state's event. */
+export async function firstSegmentAsked(tools: SweepTools): Promise<string> {
   return firstSegmentAfter(await readMark(tools));
 }
 
 const firstSegmentAfter = (mark: string): string => earliestId(timeOfId(mark) - SLOW_CLOCK);
 
+/** Keeps a state as a dead letter without reading it. */
+export async function keepUnsent(tools: Tools, stateId: string): Promise<void> {
+  const reason = "the sweep did not come to its end with this state";
+  await keepDeadLetter(tools, { queue: "outbox", key: stateId, reason, message: { state_id: stateId } });
+}
+
 /**
- * Sends what has no event of the states in a range, all of which are younger than `after`. A state whose event can never be
- * made or written is kept as a dead letter, so that those behind it are reached.
+ * Sends the events of those states `st` in a range that have none. No state is older than the id `first`. A state whose event
+ * can never be made or written is kept as a dead letter, so that the states behind it are reached. Where the stream of a
+ * workspace takes no events now, those of other workspaces are sent before the failure is thrown.
  */
-async function sendUnsent(tools: Tools, range: SQL, after: string): Promise<void> {
+export async function sendUnsent(tools: SweepTools, range: SQL, first: string): Promise<void> {
+  const failed = new Map<string, unknown>();
   for (let rest = range, isMore = true; isMore;) {
-    const rows = await tools.db.rows<UnsentRow>(selectUnsent(rest, firstSegmentAfter(after)));
+    const rows = await tools.db.rows<UnsentRow>(selectUnsent(rest, firstSegmentAfter(first)));
     for (const [workspaceId, ofWorkspace] of Map.groupBy(rows, (row) => row.workspace_id)) {
-      const own = { ...tools, workspaceId };
-      await inHalves(
-        ofWorkspace,
-        (some) => sendEvents(own, some),
-        (row, error) => setAside(own, row, error),
-        { isPassing: (error) => isOutage(error) || error instanceof StreamBusy },
-      );
+      if (failed.has(workspaceId)) continue;
+      const sent = sendOrSetAside(inWorkspace(tools, workspaceId), ofWorkspace);
+      await sent.catch((error: unknown) => failed.set(workspaceId, error));
     }
     rest = sql`${range} and st.id > ${rows.at(-1)?.id ?? ""}`;
     isMore = rows.length === MAX_UNSENT;
   }
+  for (const error of failed.values()) throw error;
+}
+
+function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
+  return inHalves(
+    rows,
+    (some) => sendEvents(tools, some),
+    (row, error) => setAside(tools, row, error),
+    { isPassing: (error) => isOutage(error) || error instanceof StreamBusy },
+  );
 }
 
 /** Sends the event of a state whose event could not be sent, unless it was sent meanwhile. Throws where it still cannot be. */

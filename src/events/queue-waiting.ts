@@ -5,7 +5,7 @@ import { segmentMessages } from "#events/consumer";
 import type { SegmentKey } from "#events/segments";
 import { earliestId } from "#events/ordered-ids";
 import type { Micros } from "#lib/clock";
-import type { Tools } from "#tools";
+import type { SweepTools } from "#tools";
 
 /** How long the queue is given: its wait for a batch, and its retries. */
 const PATIENCE: Micros = 60_000_000;
@@ -15,7 +15,7 @@ const MAX_SEGMENTS = 2_000;
 const MAX_MESSAGES = 100;
 
 /** Sends the keys of segments that wait longer than the queue would take. Consuming one twice changes nothing. */
-export async function queueWaitingSegments(tools: Tools): Promise<void> {
+export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
   const before = earliestId(tools.clock() - PATIENCE);
   const rows = await tools.db.rows<SegmentKey & { workspace_id: string }>(sql`
     select workspace_id, hour, id, length(events) as bytes from ${event_segment}

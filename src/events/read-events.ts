@@ -10,7 +10,7 @@ import { nameNeedles, textNeedles } from "#events/needles";
 import { earliestId, periodsOf } from "#events/ordered-ids";
 import { Page } from "#events/page";
 import { readSegment } from "#events/read-segment";
-import { type Horizon, isKept, NO_HORIZON } from "#events/retention";
+import { type EventCutoff, isKept, NO_CUTOFF } from "#events/retention";
 import { hourOf } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
@@ -99,12 +99,12 @@ export interface EventTotal {
 export class EventReader {
   readonly db: Database;
   readonly workspaceId: string;
-  readonly horizon: Horizon;
+  readonly cutoff: EventCutoff;
 
-  constructor(db: Database, workspaceId: string, horizon: Horizon = NO_HORIZON) {
+  constructor(db: Database, workspaceId: string, cutoff: EventCutoff = NO_CUTOFF) {
     this.db = db;
     this.workspaceId = workspaceId;
-    this.horizon = horizon;
+    this.cutoff = cutoff;
   }
 
   /**
@@ -317,12 +317,12 @@ export class EventReader {
   }
 
   private kept({ since, until }: Window): Window {
-    return { since: Math.max(since, this.horizon.oldest), until };
+    return { since: Math.max(since, this.cutoff.oldest), until };
   }
 
   /** Whether a segment certainly holds no event that is too old by its name's own period. */
   private holdsNothingOld(): SQL {
-    const names = [...this.horizon.oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
+    const names = [...this.cutoff.oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
     if (names.length === 0) return sql`true`;
     return sql`not exists (select 1 from ${each(names)} n
       where s.first_occurred < n.value->>1 and instr(s.counts, n.value->>0) > 0)`;
@@ -332,7 +332,7 @@ export class EventReader {
     return events.flatMap((event) => {
       const occurred = parseTime(event.occurred);
       if (occurred === undefined || occurred < window.since || occurred > window.until) return [];
-      return isKept(this.horizon, event.event, occurred) && matchesEvent(filter, event) ? { event, occurred } : [];
+      return isKept(this.cutoff, event.event, occurred) && matchesEvent(filter, event) ? { event, occurred } : [];
     });
   }
 

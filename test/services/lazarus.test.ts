@@ -1,7 +1,9 @@
 import { env } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
 import { DEFAULT_SERVICES } from "#env";
-import { scheduleAnew, selectStuck } from "#services/lazarus";
+import { START } from "#services/due";
+import { scheduleAnew, stuckPending } from "#services/lazarus";
+import { selectStuckPending } from "#services/sweep-store";
 import { anEvent } from "../events/world";
 import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
@@ -193,7 +195,9 @@ test("two turns at once schedule a run once", async () => {
 });
 
 test("the stuck runs are sought among the live ones", async () => {
-  const plan = await planOf(selectStuck(DEFAULT_SERVICES.lazarus, { now: Date.now() * 1000, listening: 1 }));
+  const plan = await planOf(
+    selectStuckPending(stuckPending(DEFAULT_SERVICES.lazarus, Date.now() * 1000, 1), { round: START, most: 200 }),
+  );
   expect(plan).toMatch(/SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time=\?\)/);
   expect(plan).not.toMatch(/SCAN (r|s|x|l|d)\b|TEMP B-TREE/);
 });

@@ -1,6 +1,8 @@
 import { env } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
-import { failExpiredPauses, selectExpired } from "#services/pause-expirations";
+import { START } from "#services/due";
+import { failExpiredPauses } from "#services/pause-expirations";
+import { selectExpired } from "#services/sweep-store";
 import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
@@ -102,7 +104,7 @@ test("two turns at once fail a run once", async () => {
 });
 
 test("the turn seeks the paused runs, however many others there are", async () => {
-  const plan = await planOf(selectExpired(1));
+  const plan = await planOf(selectExpired(1, { round: START, most: 200 }));
   expect(plan).toMatch(/SEARCH r USING INDEX flow_run_halted \(state_type=\?\)/);
   expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
 });

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import { beforeEach, expect, test } from "vitest";
 import { flow } from "#db/tables/flow";
-import { type Page, type Place, takeTurn } from "#services/retention-rounds";
+import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import { aFlow } from "../support/world";
 import { empty, NOW, toolsAt } from "./retention-world";
 
@@ -38,7 +38,7 @@ test.for([0, 1, 499, 737, 999])(
     await aFlow();
     const { round, done } = aRound(1_000, bad);
     let turns = 0;
-    for (; done.size < 999 && turns < 200; turns++) await takeTurn(toolsAt(NOW), round).catch(() => {});
+    for (; done.size < 999 && turns < 200; turns++) await takeRound(toolsAt(NOW), round).catch(() => {});
     expect([done.size, done.has(bad)]).toEqual([999, false]);
     expect(turns).toBeLessThan(60);
   },

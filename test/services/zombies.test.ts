@@ -5,7 +5,9 @@ import type { ReceivedEvent } from "#events/event";
 import { buildSegments, writeSegments } from "#events/segments";
 import { systemIds } from "#lib/clock";
 import { noCost } from "#lib/cost";
-import { crashZombies, selectHeartbeats, selectOverdueRetries, selectSilent } from "#services/zombies";
+import { START } from "#services/due";
+import { selectHeartbeats, selectOverdueRetries, selectSilent } from "#services/sweep-store";
+import { crashZombies } from "#services/zombies";
 import { printTime } from "#wire/dates";
 import worker from "#worker";
 import { anEvent } from "../events/world";
@@ -214,11 +216,11 @@ test("a run that was taken for dead and is not may still complete", async () => 
 });
 
 test("what is silent is sought among the live runs, and its heartbeats by its own rows", async () => {
-  const silent = await planOf(selectSilent(1, 2, { workspace_id: WORKSPACE, id: "" }));
+  const silent = await planOf(selectSilent(1, 2, { round: { ...START, after: '[0,"a","b","c","d"]' }, most: 200 }));
   expect(silent).toMatch(/SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time=\?/);
   expect(silent).toMatch(/SEARCH x USING PRIMARY KEY \(workspace_id=\? AND resource_id=\?\)/);
   expect(silent).toMatch(/SEARCH l USING PRIMARY KEY \(workspace_id=\? AND run_id=\?\)/);
-  expect(await planOf(selectOverdueRetries(1, 2 * MINUTE))).toMatch(
+  expect(await planOf(selectOverdueRetries({ after: 1, until: 2 }, 3, { round: START, most: 200 }))).toMatch(
     /SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time>\? AND next_scheduled_start_time<\?\)/,
   );
   const heartbeats = await planOf(selectHeartbeats([{ workspace_id: WORKSPACE, id: "a", lastHeard: 1 }]));

@@ -5,7 +5,7 @@ import { type Env, parseSettings } from "#env";
 import type { PublishedLog } from "#events/emit";
 import { EventFilter, matchesEvent, type Window, windowOf } from "#events/filter";
 import { EventReader, type EventsPage } from "#events/read-events";
-import { eventHorizon } from "#events/retention";
+import { eventCutoff } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import type { Clock, Micros } from "#lib/clock";
 import { Turns } from "#lib/turns";
@@ -197,8 +197,8 @@ export class Listeners {
 
   private async showStored(socket: WebSocket, { filter, window }: WantedEvents, progress: Progress): Promise<void> {
     const { env, clock, database, workspace } = this.around;
-    const horizon = eventHorizon(parseSettings(env).services.db_vacuum, clock());
-    const reader = new EventReader(database(), workspace(), horizon);
+    const cutoff = eventCutoff(parseSettings(env).services.db_vacuum, clock());
+    const reader = new EventReader(database(), workspace(), cutoff);
     const seen = new Set<string>();
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
       const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, ...pass };

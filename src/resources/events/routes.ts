@@ -4,7 +4,7 @@ import { writeEvents, eventStream } from "#events/emit";
 import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";
 import { EventReader, type EventsPage } from "#events/read-events";
-import { eventHorizon } from "#events/retention";
+import { eventCutoff } from "#events/retention";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
 import { socket } from "#http/socket";
@@ -35,7 +35,7 @@ const EventsCount = embedded({
 });
 
 const reader = ({ db, workspaceId, settings, clock }: Tools) =>
-  new EventReader(db, workspaceId, eventHorizon(settings.services.db_vacuum, clock()));
+  new EventReader(db, workspaceId, eventCutoff(settings.services.db_vacuum, clock()));
 
 /** A page, and where the next one is. It has fewer events than asked for, or none, where much had to be looked at for them. */
 function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {
