@@ -1,4 +1,4 @@
-/** The consumer of the queue `events`: segments that hold work are recorded, once or twice alike. */
+/** The consumer of the queue `events`: records the segments that hold work. Recording a segment twice changes nothing. */
 import { z } from "zod";
 import { isOutage } from "#events/dead-letters";
 import { MAX_BYTES, recordSegments } from "#events/record-segments";
@@ -35,7 +35,7 @@ export function segmentMessages(workspace: string, segments: readonly SegmentKey
   return messages;
 }
 
-/** Consumes a batch of the queue. What cannot be recorded now comes again by itself. */
+/** Consumes a batch of the queue. A message that cannot be recorded now comes again by itself. */
 export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId: string) => Tools): Promise<void> {
   const read = batch.messages.map((message) => ({ message, parsed: SegmentsMessage.safeParse(message.body) }));
   for (const { message, parsed } of read) if (!parsed.success) message.retry();
@@ -57,7 +57,7 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   }
 }
 
-/** What the database cannot take for long is left to the sweep of waiting segments: the queue would give it up. */
+/** Has a message come again. While the database takes nothing the last try is left out, for the queue would then give the message up; the sweep of waiting segments queues it again. */
 function comeAgain(message: Message, error: unknown): void {
   if (message.attempts >= LAST_ATTEMPT && isOutage(error)) message.ack();
   else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });

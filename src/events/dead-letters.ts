@@ -1,13 +1,13 @@
-/** Dead letters: what failed for good is kept with its reason, so that the rest goes on and nothing that was accepted is lost. */
+/** Dead letters: items that failed for good are kept with their reason, so that no accepted item is lost and the other items go on. */
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import { dead_letter } from "#db/tables/event";
 import type { Tools } from "#tools";
 import { byteLength } from "#lib/bytes";
 
-/** An item that failed alone. */
+/** An item that failed by itself. */
 export interface DeadItem {
-  /** The short name of the work that failed, by which a replay finds the way: "task-runs". */
+  /** The short name of the work that failed, as "task-runs". A replay does the work of this name. */
   queue: string;
   /** A stable text, so that an item that fails again is kept once. */
   key: string;
@@ -24,12 +24,12 @@ const MAX_REASON_CHARACTERS = 2_000;
 
 type Keeper = Pick<Tools, "db" | "workspaceId" | "clock" | "ids">;
 
-/** Keeps an item that failed for good. One that is there already under its queue and key gets the new reason and message. */
+/** Keeps an item that failed for good. A letter that is there already under the queue and key gets the new reason and message. */
 export async function keepDeadLetter(tools: Keeper, item: DeadItem): Promise<void> {
   await tools.db.run(insertDeadLetter(tools, item));
 }
 
-/** The statement that keeps an item, for a batch with what else becomes of it. It logs the item. */
+/** The statement that keeps an item, for a batch with other statements. Making it logs the item. */
 export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }: DeadItem): Statement {
   console.error(`an item of ${queue} failed for good and is kept as a dead letter (${key}): ${reason.slice(0, 200)}`);
   const now = tools.clock();
@@ -51,7 +51,7 @@ export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }:
     });
 }
 
-/** What D1 says of itself; Cloudflare's list of its errors: docs/d1/observability/debug-d1. */
+/** Messages of D1 that say nothing of a statement; Cloudflare's list: docs/d1/observability/debug-d1. */
 const OUTAGE =
   /overloaded|transient issue|exceeded timeout|storage caused object to be reset|Internal error|maximum DB size|SQLITE_FULL|SQLITE_BUSY/i;
 
@@ -65,7 +65,7 @@ export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The message as JSON. What cannot be printed or is too large for a row is kept as far as that goes: the letter is still there. */
+/** The message as JSON. Of a message that is too large for a row the beginning is kept; of one that cannot be printed, the error. */
 function printMessage(message: unknown): string {
   const json = stringify(message);
   if (byteLength(json) <= MAX_MESSAGE_BYTES) return json;

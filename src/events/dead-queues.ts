@@ -1,25 +1,28 @@
-/** The consumer of what the queues gave up, and the way back to them. */
+/** Keeps the messages that the queues gave up, and sends them back. */
 import { SegmentsMessage } from "#events/consumer";
 import { insertDeadLetter } from "#events/dead-letters";
 import { markConsumed, markWaiting } from "#events/record-segments";
 import type { Tools } from "#tools";
 
-/** How the queues are called that hold what another gave up: its name, and this. */
+/** A queue that holds the messages which another queue gave up has the name of that queue, and this. */
 const DEAD = "-dead";
 
-/** Whether a queue holds what another gave up. */
+/** Whether a queue holds messages that another queue gave up. */
 export const isDeadQueue = (queue: string): boolean => queue.endsWith(DEAD);
 
-/** Keeps what a queue gave up, under the message's own id, so that a repeat keeps it once. The sweep then leaves it alone. */
+/**
+ * Keeps the messages that a queue gave up, each once under its id, in the workspace that it names. A message that cannot be read
+ * is kept in `unnamed`. The sweep of waiting segments passes over the segments of a message that is kept.
+ */
 export async function keepDeadLetters(
   batch: MessageBatch,
   toolsOf: (workspaceId: string) => Tools,
-  workspaceId: string,
+  unnamed: string,
 ): Promise<void> {
   for (const message of batch.messages) {
     try {
       const parsed = SegmentsMessage.safeParse(message.body);
-      const tools = toolsOf(parsed.success ? parsed.data.workspace : workspaceId);
+      const tools = toolsOf(parsed.success ? parsed.data.workspace : unnamed);
       const reason = "the queue gave it up after all its tries";
       await tools.db.batch([
         insertDeadLetter(tools, { queue: batch.queue, key: message.id, reason, message: message.body }),

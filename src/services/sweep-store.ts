@@ -141,7 +141,7 @@ export function selectOverdueRetries({ after, until }: Period, now: Micros, { ro
     order by ${BY_DUE} limit ${most}`;
 }
 
-/** The rows of two selects, the first one's before the second one's; both have the same columns and the same kind of place. */
+/** The rows of two selects that have the same columns and the same kind of place; those of the first select come first. */
 export const selectBoth = (first: SQL, second: SQL, { most }: Page): SQL =>
   sql`select * from (${first}) union all select * from (${second}) limit ${most}`;
 

@@ -36,8 +36,9 @@ interface StateKey {
 export type Range = (id: SQL) => SQL;
 
 /**
- * Visits the states that no turn before has visited, in the order of their ids. A state at which the visit fails is logged
- * and passed over; `visit` is told the condition on the states, and the first of their ids. The visit is repeated for the others, so it must be repeatable.
+ * Visits the states that no turn before has visited, in the order of their ids. `visit` gets the condition on the ids of some
+ * states, and the first of these ids. A state at which the visit fails is logged and passed over. The visit is repeated for the
+ * other states, so it must be repeatable.
  */
 export function walkStates(
   tools: SweepTools,

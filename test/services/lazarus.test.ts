@@ -137,7 +137,7 @@ test.for([
   expect(await typeOf(id)).toBe("SCHEDULED");
 });
 
-test("a run whose infrastructure is named is given an hour", { timeout: 20_000 }, async () => {
+test("a run whose infrastructure is named may be silent for an hour", { timeout: 20_000 }, async () => {
   const id = await aPendingRun(await aDeployment());
   await api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "17" });
   await turns(59 * MINUTE);
@@ -146,7 +146,7 @@ test("a run whose infrastructure is named is given an hour", { timeout: 20_000 }
   expect(await typeOf(id)).toBe("SCHEDULED");
 });
 
-test("a run of no deployment is nobody's to start again", async () => {
+test("a run of no deployment and no pool is not scheduled anew", async () => {
   const { id } = await aFlowRun({ state: { type: "PENDING" } });
   await turns(20 * MINUTE);
   expect(await typeOf(id)).toBe("PENDING");
@@ -177,7 +177,7 @@ test.for(["RUNNING", "CANCELLED"] as const)("a run that is %s by then is left al
   expect(await typeOf(id)).toBe(type);
 });
 
-test("nobody is scheduled anew for the server's being down", async () => {
+test("no run is scheduled anew because the server was down", async () => {
   const id = await aPendingRun(await aDeployment());
   await turns(2 * MINUTE);
   // Then no turn for half an hour.

@@ -80,7 +80,7 @@ test("a run is not missed within the window, nor before it is due", async () => 
   expect(await names(id)).toEqual(["Skipped", "Scheduled", "Scheduled"]);
 });
 
-test("a run that somebody began is not skipped, not even between the look and the change", async () => {
+test("a run that was begun is not skipped, not even between the select and the change", async () => {
   const { id } = await aDeployment({ policy: "skip", window_seconds: 60 });
   const [first] = await standing(id);
   if (!first) throw new Error("no run");
@@ -99,7 +99,7 @@ test("runs by hand are never missed", async () => {
   expect((await standing(id)).find((run) => run.id === body.id)?.state_name).toBe("Scheduled");
 });
 
-test("a poll of a served deployment is not given what no clock has skipped yet", async () => {
+test("a poll of a served deployment is not given a missed run that the clock has not skipped yet", async () => {
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
   const runs = await later(AWAY, async (tools) =>
     allOf(await pollDeployments(tools, { deploymentIds: [id], before: tools.clock(), limit: 200 })),
@@ -109,7 +109,7 @@ test("a poll of a served deployment is not given what no clock has skipped yet",
   expect((await names(id)).slice(0, 2)).toEqual(["Skipped", "Skipped"]);
 });
 
-test("nor is a worker that polls its pool", async () => {
+test("a worker that polls its pool is not given such a run either", async () => {
   const pool = unique("pool");
   await api("POST", "/work_pools/", { name: pool, type: "process" });
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 }, { work_pool_name: pool });
@@ -120,7 +120,7 @@ test("nor is a worker that polls its pool", async () => {
   expect(runs.map(({ flow_run }) => flow_run.id)).toEqual([last?.id]);
 });
 
-test("a missed run that cannot be skipped keeps nobody from the others", async () => {
+test("a missed run that cannot be skipped does not keep the others from it", async () => {
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
   const [broken, , last] = await standing(id);
   await env.DB.prepare("update flow_run set state_ids = '[{' where id = ?").bind(broken?.id).run();

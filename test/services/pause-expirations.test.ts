@@ -33,7 +33,7 @@ async function aDeployment(): Promise<string> {
   return (await api<{ id: string }>("POST", "/deployments/", body)).body.id;
 }
 
-test("a pause that nobody ends fails when it has lasted too long, and not a moment before", async () => {
+test("a run fails when its pause has lasted too long, and not a moment before", async () => {
   const id = await aPausedRun({ pause_timeout: at(5 * MINUTE) });
   await later(4 * MINUTE, failExpiredPauses);
   expect(await read(id)).toMatchObject({ state_type: "PAUSED" });

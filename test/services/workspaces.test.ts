@@ -3,7 +3,7 @@
  * due, has a twin of the same id in a second one, for which something is.
  */
 import { env, runInDurableObject } from "cloudflare:test";
-import { expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { Database } from "#db/database";
 import type { ReceivedEvent } from "#events/event";
 import { buildSegments, writeSegments } from "#events/segments";
@@ -17,6 +17,8 @@ import { scheduleAnew } from "#services/lazarus";
 import { skipMissedRuns } from "#services/missed-runs";
 import { sweepOutbox } from "#services/outbox";
 import { failExpiredPauses } from "#services/pause-expirations";
+import { removeOldCaches } from "#services/retention-caches";
+import { removeOrphanedLogs } from "#services/retention-logs";
 import { topUpSchedules } from "#services/scheduler";
 import { markSilentDeployments } from "#services/served-deployments";
 import { crashZombies } from "#services/zombies";
@@ -24,6 +26,7 @@ import type { SweepTools } from "#tools";
 import { printTime } from "#wire/dates";
 import { anEvent } from "../events/world";
 import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
+import { empty, NOW, rowsOf, toolsAt, untilDone } from "./retention-world";
 import { later, MINUTE } from "./time";
 
 const OTHER = "00000000-0000-4000-8000-00000000beef";
@@ -255,4 +258,31 @@ test("the event of a state is sent in the workspace of the state, also beside a 
     .all();
   expect(results).toEqual([{ workspace_id: OTHER }]);
   await env.DB.prepare("delete from flow_run where workspace_id = ?").bind(elsewhere.workspace_id).run();
+});
+
+describe("retention", () => {
+  beforeEach(() => empty("log_segment", "task_run_state_cache"));
+  const workspacesIn = async (table: string) => (await rowsOf(table)).map((row) => row["workspace_id"]);
+
+  test("removes the orphaned logs of a run from the workspace in which the run is not there", async () => {
+    const { id } = await aFlowRun({ state: { type: "RUNNING" } });
+    for (const workspace of [WORKSPACE, OTHER])
+      await env.DB.prepare(`insert into log_segment values (?, ?, 1, 'd', 1, 20, 20, 1, '[{"level":20}]')`)
+        .bind(workspace, id)
+        .run();
+    await untilDone(() => removeOrphanedLogs(toolsAt(NOW, { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "orphans" })));
+    expect(await workspacesIn("log_segment")).toEqual([WORKSPACE]);
+  });
+
+  test("removes an expired result from the workspace in which it has expired", async () => {
+    for (const [workspace, expiration] of [
+      [WORKSPACE, NOW + 1],
+      [OTHER, NOW - 1],
+    ] as const)
+      await env.DB.prepare("insert into task_run_state_cache values (?, 'key', 'state', ?, ?, '{}')")
+        .bind(workspace, NOW, expiration)
+        .run();
+    await untilDone(() => removeOldCaches(toolsAt(NOW)));
+    expect(await workspacesIn("task_run_state_cache")).toEqual([WORKSPACE]);
+  });
 });

@@ -117,7 +117,7 @@ async function aLog(id: string, ahead: number): Promise<void> {
   expect((await api("POST", "/logs/", [log])).status).toBe(201);
 }
 
-test("a log from a clock that is far ahead does not keep a dead run", async () => {
+test("a log from a clock that is far ahead does not keep a run from crashing", async () => {
   const id = await aRunWithHeartbeats(3);
   await aLog(id, 1000 * MINUTE);
   await watch(7 * MINUTE);
@@ -168,7 +168,7 @@ test("a retry that any worker may begin waits for one", async () => {
   expect(await typeOf(id)).toBe("SCHEDULED");
 });
 
-test("nobody dies of the server's being down: silence counts from when it listens again", async () => {
+test("no run crashes because the server was down: silence counts from when the server listens again", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(2 * MINUTE);
   // Then no turn for half an hour.
@@ -208,7 +208,7 @@ test("two turns at once crash a run once", async () => {
   expect(results.map(({ type }) => type)).toEqual(["RUNNING", "CRASHED"]);
 });
 
-test("a run that was taken for dead and is not may still complete", async () => {
+test("a crashed run whose process is not gone after all may still complete", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(7 * MINUTE);
   expect(await typeOf(id)).toBe("CRASHED");
