@@ -33,6 +33,12 @@ export interface Tools {
   readonly background: (work: Promise<unknown>) => void;
 }
 
+/** The tools of the clock. They name no workspace: each row that a sweep finds names its own. */
+export type SweepTools = Omit<Tools, "workspaceId">;
+
+/** The tools of one workspace. */
+export const inWorkspace = (tools: SweepTools, workspaceId: string): Tools => ({ ...tools, workspaceId });
+
 const clock = systemClock();
 const ids = systemIds();
 const NO_CLIENT: Client = { apiVersion: null, version: null, createdBy: null };

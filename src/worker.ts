@@ -18,7 +18,8 @@ export default {
   scheduled: (controller, env, context) =>
     runCron(
       CRONS[controller.cron] ?? [],
-      makeTools(env, DEFAULT_WORKSPACE, (work) => context.waitUntil(work)),
+      // The rows that a job finds name their workspaces.
+      makeTools(env, "", (work) => context.waitUntil(work)),
     ),
   async queue(batch, env, context) {
     const toolsOf = (workspaceId: string) => makeTools(env, workspaceId, (work) => context.waitUntil(work));

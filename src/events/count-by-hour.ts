@@ -5,7 +5,7 @@ import { each } from "#db/sql";
 import { event_segment } from "#db/tables/event";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, listOf, matchesEvent, type Window } from "#events/filter";
-import type { Horizon } from "#events/retention";
+import type { EventCutoff } from "#events/retention";
 import { type Found, type SegmentReader, tooMuch } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
@@ -22,7 +22,7 @@ export async function countByHour(
 ): Promise<Map<Micros, number> | undefined> {
   if (!isPlain(filter)) return undefined;
   const window = segments.kept(asked);
-  const whole = sql`s.first_occurred >= ${window.since} and s.last_occurred <= ${window.until} and ${holdsNothingOld(segments.horizon)}`;
+  const whole = sql`s.first_occurred >= ${window.since} and s.last_occurred <= ${window.until} and ${holdsNothingOld(segments.cutoff)}`;
   const counts = await segments.db.rows<{ hour: Micros; name: string; count: number }>(sql`
       select s.hour, c.key as name, sum(c.value) as count from ${event_segment} s, json_each(${asObject(sql`s.counts`)}) c
       where ${segments.inWindow(window)} and ${whole} group by s.hour, c.key`);
@@ -48,7 +48,7 @@ function isPlain({ resource, related, any_resource, id, text }: EventFilter): bo
 }
 
 /** Whether a segment `s` certainly holds no event that is too old by the retention period of its name. */
-function holdsNothingOld({ oldestByName }: Horizon): SQL {
+function holdsNothingOld({ oldestByName }: EventCutoff): SQL {
   const names = [...oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
   if (names.length === 0) return sql`true`;
   return sql`not exists (select 1 from ${each(names)} n

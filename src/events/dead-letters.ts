@@ -6,7 +6,7 @@ import type { Tools } from "#tools";
 import { byteLength } from "#lib/bytes";
 import { log } from "#lib/log";
 
-/** An item that failed alone. */
+/** An item that failed by itself. */
 export interface DeadItem {
   /** The short name of the work that failed, by which a replay finds the work: "task-runs". */
   queue: string;

@@ -11,16 +11,19 @@ const DEAD = "-dead";
 /** Whether a queue holds messages that another queue gave up. */
 export const isDeadQueue = (queue: string): boolean => queue.endsWith(DEAD);
 
-/** Keeps each message that a queue gave up once, by its id. The sweep of waiting segments then leaves its segments alone. */
+/**
+ * Keeps the messages that a queue gave up, each once under its id, in the workspace that it names. A message that cannot be read
+ * is kept in `unnamed`. The sweep of waiting segments passes over the segments of a message that is kept.
+ */
 export async function keepDeadLetters(
   batch: MessageBatch,
   toolsOf: (workspaceId: string) => Tools,
-  workspaceId: string,
+  unnamed: string,
 ): Promise<void> {
   for (const message of batch.messages) {
     try {
       const parsed = SegmentsMessage.safeParse(message.body);
-      const tools = toolsOf(parsed.success ? parsed.data.workspace : workspaceId);
+      const tools = toolsOf(parsed.success ? parsed.data.workspace : unnamed);
       const reason = "the queue gave it up after all its tries";
       await tools.db.batch([
         insertDeadLetter(tools, { queue: batch.queue, key: message.id, reason, message: message.body }),
@@ -28,7 +31,7 @@ export async function keepDeadLetters(
       ]);
       message.ack();
     } catch (error) {
-      log({ workspaceId }, "error", "a message that a queue gave up could not be kept and comes again", { error });
+      log({}, "error", "a message that a queue gave up could not be kept and comes again", { error });
       message.retry();
     }
   }

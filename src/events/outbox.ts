@@ -1,6 +1,6 @@
 /**
- * The outbox's sweep. A flow run's state is written first, and its event is sent afterwards. Where the process died between the
- * two, the sweep makes the event from the written state. An event has its state's id, so no event is stored twice.
+ * The outbox. A flow run's state is written first and its event is sent afterwards. Where the process died between the two,
+ * the event is made again from what was written. An event has its state's id, so no event is sent twice.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
@@ -19,103 +19,20 @@ import { earliestId, timeOfId } from "#events/ordered-ids";
 import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { inHalves } from "#lib/halving";
-import type { Tools } from "#tools";
+import { inWorkspace, type SweepTools, type Tools } from "#tools";
 import { type State, StateType } from "#wire/state";
 import { list } from "#db/sql";
 
-const MARK = "outbox";
-/** The mark of the range that a sweep has begun: its first id, and how many states it has. */
-const BEGUN = "outbox begun";
-/** How long a state's request may take to send the event itself. */
-const PATIENCE: Micros = 60_000_000;
-/** How far back the first sweep begins. */
-const FIRST_LOOK: Micros = 3_600_000_000;
-/** How many states one read gives, and how many reads one sweep makes. */
-const MAX_STATES = 500;
-const MAX_READS = 20;
-/** How many states without an event are in memory at once: the message in an event may have 100,000 characters. */
+const HOUR: Micros = 3_600_000_000;
+/** The outbox's mark: up to this id the event of each state is proved to have been sent. Without a mark states of the last hour are not proved. */
+export const OUTBOX = { name: "outbox", firstAge: HOUR };
+/** How many states without an event are in memory at once; a message may have 100,000 characters in an event. */
 const MAX_UNSENT = 50;
 const MAX_MESSAGE_CHARACTERS = 100_001;
-const HOUR: Micros = 3_600_000_000;
-/** How much earlier than the state's id the id of its event's segment may be, where a clock is slow. */
+/** How much earlier than a state's id its event's segment may be written, by a clock that is slow. */
 const SLOW_CLOCK: Micros = 60_000_000;
 
-/**
- * Sends the events of states that have none, from the mark until a minute ago, and moves the mark. Where a sweep did not end its
- * range, the next one begins it again with fewer states. A single state that ends the sweep is kept as a dead letter.
- */
-export async function sweepOutbox(tools: Tools): Promise<void> {
-  const until = earliestId(tools.clock() - PATIENCE);
-  let after = await readMark(tools);
-  let most = await stepsAfter(tools, after);
-  for (let reads = 0; reads < MAX_READS && after < until; reads++) {
-    const end = (await lastOf(tools, after, until, Math.max(1, most))) ?? until;
-    if (end !== until) await sweepStretch(tools, after, end, most);
-    await tools.db.batch([moveMark(end), endStretch()]);
-    after = end;
-    most = Math.min(MAX_STATES, Math.max(1, 2 * most));
-  }
-}
-
-/** The last of the next `most` states after a mark; null where there is none. */
-async function lastOf(tools: Tools, after: string, until: string, most: number): Promise<string | null> {
-  const [last] = await tools.db.rows<{ id: string | null }>(sql`
-    select max(id) as id from (select st.id from ${flow_run_state} st where st.id > ${after} and st.id < ${until}
-      order by st.id limit ${most})`);
-  return last?.id ?? null;
-}
-
-async function sweepStretch(tools: Tools, after: string, end: string, most: number): Promise<void> {
-  const range = sql`st.id > ${after} and st.id <= ${end}`;
-  if (most === 0) return giveUp(tools, range);
-  await tools.db.run(beginStretch(after, most));
-  try {
-    await sendUnsent(tools, range, after);
-  } catch (error) {
-    // The step has failed and not died, so no state of the range is the cause.
-    await tools.db.run(endStretch());
-    throw error;
-  }
-}
-
-/** How many states the next step takes: the most, or an eighth of the step that did not end. None means to give up one state. */
-async function stepsAfter(tools: Tools, after: string): Promise<number> {
-  const [place, most] = (await readMarkOf(tools, BEGUN))?.split("/") ?? [];
-  if (place !== after) return MAX_STATES;
-  return Number(most) > 1 ? Math.max(1, Math.floor(Number(most) / 8)) : 0;
-}
-
-/** Keeps states as dead letters, and does not read their content. */
-async function giveUp(tools: Tools, range: SQL): Promise<void> {
-  const rows = await tools.db.rows<{ id: string; workspace_id: string }>(
-    sql`select st.id, st.workspace_id from ${flow_run_state} st where ${range}`,
-  );
-  for (const { id, workspace_id: workspaceId } of rows) {
-    const reason = "the sweep did not come to its end with this state";
-    await keepDeadLetter({ ...tools, workspaceId }, { queue: "outbox", key: id, reason, message: { state_id: id } });
-  }
-}
-
-function moveMark(mark: string): SQL {
-  return sql`insert into ${sweep_mark} (name, mark) values (${MARK}, ${mark})
-    on conflict (name) do update set mark = max(mark, excluded.mark)`;
-}
-
-function beginStretch(after: string, most: number): SQL {
-  return sql`insert into ${sweep_mark} (name, mark) values (${BEGUN}, ${`${after}/${most}`})
-    on conflict (name) do update set mark = excluded.mark`;
-}
-
-function endStretch(): SQL {
-  return sql`delete from ${sweep_mark} where name = ${BEGUN}`;
-}
-
-async function readMarkOf(tools: Tools, name: string): Promise<string | undefined> {
-  const [row] = await tools.db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${name}`);
-  return row?.mark;
-}
-
-/** Sends the events of some runs' states between the mark and now. The runs are deleted with their states afterwards. */
+/** Sends what lies between the mark and now for some runs, before they are deleted with their states. */
 export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   const mark = await readMark(tools);
   const ofRuns = sql`st.workspace_id = ${tools.workspaceId} and st.id in (
@@ -124,40 +41,54 @@ export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]):
   await sendUnsent(tools, ofRuns, mark);
 }
 
-/** The mark: the events of all states up to this id have been sent. */
-async function readMark(tools: Tools): Promise<string> {
-  return (await readMarkOf(tools, MARK)) ?? earliestId(tools.clock() - FIRST_LOOK);
+async function readMark({ db, clock }: SweepTools): Promise<string> {
+  const [row] = await db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${OUTBOX.name}`);
+  return row?.mark ?? earliestId(clock() - OUTBOX.firstAge);
 }
 
-/** The least id of a segment that the sweep may still need, for it may hold the event of a state after the mark. */
-export async function firstSegmentAsked(tools: Tools): Promise<string> {
+/** The first segment that the outbox may still read to learn whether it holds a state's event. */
+export async function firstSegmentAsked(tools: SweepTools): Promise<string> {
   return firstSegmentAfter(await readMark(tools));
 }
 
 const firstSegmentAfter = (mark: string): string => earliestId(timeOfId(mark) - SLOW_CLOCK);
 
+/** Keeps a state as a dead letter without reading it. */
+export async function keepUnsent(tools: Tools, stateId: string): Promise<void> {
+  const reason = "the sweep did not come to its end with this state";
+  await keepDeadLetter(tools, { queue: "outbox", key: stateId, reason, message: { state_id: stateId } });
+}
+
 /**
- * Sends the events of the states in a range that have none; all of these states are younger than `after`. A state whose event
- * can never be made or written is kept as a dead letter, so that the sweep reaches the states after it.
+ * Sends the events of those states `st` in a range that have none. No state is older than the id `first`. A state whose event
+ * can never be made or written is kept as a dead letter, so that the states behind it are reached. Where the stream of a
+ * workspace takes no events now, those of other workspaces are sent before the failure is thrown.
  */
-async function sendUnsent(tools: Tools, range: SQL, after: string): Promise<void> {
+export async function sendUnsent(tools: SweepTools, range: SQL, first: string): Promise<void> {
+  const failed = new Map<string, unknown>();
   for (let rest = range, isMore = true; isMore;) {
-    const rows = await tools.db.rows<UnsentRow>(selectUnsent(rest, firstSegmentAfter(after)));
+    const rows = await tools.db.rows<UnsentRow>(selectUnsent(rest, firstSegmentAfter(first)));
     for (const [workspaceId, ofWorkspace] of Map.groupBy(rows, (row) => row.workspace_id)) {
-      const own = { ...tools, workspaceId };
-      await inHalves(
-        ofWorkspace,
-        (some) => sendEvents(own, some),
-        (row, error) => setAside(own, row, error),
-        { isPassing: (error) => isOutage(error) || error instanceof StreamBusy },
-      );
+      if (failed.has(workspaceId)) continue;
+      const sent = sendOrSetAside(inWorkspace(tools, workspaceId), ofWorkspace);
+      await sent.catch((error: unknown) => failed.set(workspaceId, error));
     }
     rest = sql`${range} and st.id > ${rows.at(-1)?.id ?? ""}`;
     isMore = rows.length === MAX_UNSENT;
   }
+  for (const error of failed.values()) throw error;
 }
 
-/** Sends the event of a state that became a dead letter, unless the event was sent meanwhile. Throws where it still cannot be sent. */
+function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
+  return inHalves(
+    rows,
+    (some) => sendEvents(tools, some),
+    (row, error) => setAside(tools, row, error),
+    { isPassing: (error) => isOutage(error) || error instanceof StreamBusy },
+  );
+}
+
+/** Sends the event of a state whose event could not be sent, unless it was sent meanwhile. Throws where it still cannot be. */
 export async function sendEventOf(tools: Tools, stateId: string): Promise<void> {
   const only = sql`st.workspace_id = ${tools.workspaceId} and st.id = ${stateId}`;
   await sendEvents(tools, await tools.db.rows<UnsentRow>(selectUnsent(only, firstSegmentAfter(stateId))));
@@ -173,7 +104,7 @@ async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<voi
   }
 }
 
-/** Keeps a state whose event failed alone. Where the stream takes no event at all, the fault is not the state's. */
+/** Keeps a state whose event failed by itself. Where the stream takes nothing at all, it is not the state's fault. */
 async function setAside(tools: Tools, { id }: UnsentRow, error: unknown): Promise<void> {
   if (error instanceof ApiError && !(await isStreamUp(tools))) throw error;
   await keepDeadLetter(tools, { queue: "outbox", key: id, reason: reasonOf(error), message: { state_id: id } });
@@ -189,8 +120,8 @@ const stateJson = (alias: string): SQL =>
 const madeBySchedule = sql`(r.auto_scheduled = 1 and ${FIRST_STATE_ID} = st.id)`;
 
 /**
- * Selects the states in a range of ids whose event is in no segment, with the facts for their events. Each segment that may
- * hold such an event is read once, by the column with the ids of its events.
+ * States in a range of ids whose event is in no segment, with everything their events are made of. Each segment that may
+ * hold such an event is looked at once, and says which it holds.
  */
 function selectUnsent(range: SQL, firstSegment: string): SQL {
   const hour = sql.raw(`(timestamp - ((timestamp % ${HOUR}) + ${HOUR}) % ${HOUR})`);
@@ -225,7 +156,7 @@ function factsOf(row: UnsentRow): FlowRunFacts {
   return readFacts(row, row.initial === null ? null : readState(row.initial), readState(row.state));
 }
 
-/** Reads the details here and not in the statement: details that nest too deep would fail the statement for all states. */
+/** Details are read here and not by the database, which would fail all states for one that nests too deep. */
 function readState(json: string): State {
   const state = readJson<Omit<State, "data" | "state_details"> & { state_details: string }>(json);
   const details = readJson<State["state_details"]>(state.state_details);

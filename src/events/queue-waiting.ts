@@ -6,7 +6,7 @@ import type { SegmentKey } from "#events/segments";
 import { earliestId } from "#events/ordered-ids";
 import { chunks } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
-import type { Tools } from "#tools";
+import type { SweepTools } from "#tools";
 
 /** How long the queue may take: its wait for a batch, and its retries. */
 const PATIENCE: Micros = 60_000_000;
@@ -15,8 +15,8 @@ const MAX_SEGMENTS = 2_000;
 /** A batch of messages may have 100. */
 const MAX_MESSAGES = 100;
 
-/** Sends the keys of segments that wait longer than the queue may take. To consume a segment twice changes nothing. */
-export async function queueWaitingSegments(tools: Tools): Promise<void> {
+/** Sends the keys of segments that wait longer than the queue would take. Consuming one twice changes nothing. */
+export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
   const before = earliestId(tools.clock() - PATIENCE);
   const rows = await tools.db.rows<SegmentKey & { workspace_id: string }>(sql`
     select workspace_id, hour, id, length(events) as bytes from ${event_segment}

@@ -6,7 +6,7 @@ import { resourceId } from "#events/event";
 import type { EventFilter, Window } from "#events/filter";
 import { earliestId } from "#events/ordered-ids";
 import { type EventQuery, type EventsPage, Page } from "#events/page";
-import { type Horizon, NO_HORIZON } from "#events/retention";
+import { type EventCutoff, NO_CUTOFF } from "#events/retention";
 import { type Found, SegmentReader, tooMuch } from "#events/segment-reader";
 import type { Micros } from "#lib/clock";
 
@@ -20,8 +20,8 @@ export interface EventTotal {
 export class EventReader {
   private readonly segments: SegmentReader;
 
-  constructor(db: Database, workspaceId: string, horizon: Horizon = NO_HORIZON) {
-    this.segments = new SegmentReader(db, workspaceId, horizon);
+  constructor(db: Database, workspaceId: string, cutoff: EventCutoff = NO_CUTOFF) {
+    this.segments = new SegmentReader(db, workspaceId, cutoff);
   }
 
   /**

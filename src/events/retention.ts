@@ -1,19 +1,19 @@
-/** How long events are kept. Older events are never shown, and a service removes them. */
+/** How long events are kept. Older events are shown to nobody, and the clock removes them. */
 import type { Micros } from "#lib/clock";
 
-/** The settings of retention. Periods are in seconds. */
+/** What the settings say of the retention of events, in seconds. */
 export interface EventRetention {
-  /** The kinds of things that are removed when they are old. */
+  /** The types of things that are removed when they are old. */
   types: readonly string[];
   event_retention_period: number;
-  /** Other periods, by the events' names. */
+  /** The periods of events of some names. */
   event_retention_overrides: Readonly<Record<string, number>>;
 }
 
-/** The time from which on events are kept. */
-export interface Horizon {
+/** The times from which on events are kept. */
+export interface EventCutoff {
   readonly oldest: Micros;
-  /** Later times, by the events' names. */
+  /** The later times that hold for events of some names. */
   readonly oldestByName: ReadonlyMap<string, Micros>;
 }
 
@@ -21,11 +21,11 @@ export interface Horizon {
 const EVER: Micros = -9e18;
 
 /** All events are kept. */
-export const NO_HORIZON: Horizon = { oldest: EVER, oldestByName: new Map() };
+export const NO_CUTOFF: EventCutoff = { oldest: EVER, oldestByName: new Map() };
 
-/** Gives the time from which on events are kept, by the settings. A name's own period counts if it is shorter. */
-export function eventHorizon(settings: EventRetention, now: Micros): Horizon {
-  if (!settings.types.includes("events")) return NO_HORIZON;
+/** The times from which on events are kept, by the settings. The period of a name counts where it is shorter than that of all. */
+export function eventCutoff(settings: EventRetention, now: Micros): EventCutoff {
+  if (!settings.types.includes("events")) return NO_CUTOFF;
   const before = (period: number): Micros => now - period * 1_000_000;
   const shorter = Object.entries(settings.event_retention_overrides).filter(
     ([, period]) => period < settings.event_retention_period,
@@ -37,6 +37,6 @@ export function eventHorizon(settings: EventRetention, now: Micros): Horizon {
 }
 
 /** Whether an event is kept. */
-export function isKept({ oldest, oldestByName }: Horizon, name: string, occurred: Micros): boolean {
+export function isKept({ oldest, oldestByName }: EventCutoff, name: string, occurred: Micros): boolean {
   return occurred >= (oldestByName.get(name) ?? oldest);
 }

@@ -6,7 +6,7 @@ import { event_segment } from "#db/tables/event";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, matchesEvent, type Window } from "#events/filter";
 import { readSegment } from "#events/read-segment";
-import { type Horizon, isKept } from "#events/retention";
+import { type EventCutoff, isKept } from "#events/retention";
 import { mayHoldResources, wasWrittenNear } from "#events/segment-index";
 import { hasNames, hasTexts } from "#events/segment-texts";
 import { hourOf } from "#events/segments";
@@ -59,17 +59,17 @@ interface Walk {
 export class SegmentReader {
   readonly db: Database;
   readonly workspaceId: string;
-  readonly horizon: Horizon;
+  readonly cutoff: EventCutoff;
 
-  constructor(db: Database, workspaceId: string, horizon: Horizon) {
+  constructor(db: Database, workspaceId: string, cutoff: EventCutoff) {
     this.db = db;
     this.workspaceId = workspaceId;
-    this.horizon = horizon;
+    this.cutoff = cutoff;
   }
 
   /** The part of a window whose events are kept. */
   kept({ since, until }: Window): Window {
-    return { since: Math.max(since, this.horizon.oldest), until };
+    return { since: Math.max(since, this.cutoff.oldest), until };
   }
 
   /** A condition on a segment `s`: it may hold events that occurred in the window. */
@@ -177,7 +177,7 @@ export class SegmentReader {
     return events.flatMap((event) => {
       const occurred = parseTime(event.occurred);
       if (occurred === undefined || occurred < window.since || occurred > window.until) return [];
-      return isKept(this.horizon, event.event, occurred) && matchesEvent(filter, event) ? { event, occurred } : [];
+      return isKept(this.cutoff, event.event, occurred) && matchesEvent(filter, event) ? { event, occurred } : [];
     });
   }
 }

@@ -1,7 +1,6 @@
-/** What the clock starts: each cron's jobs. A job may run twice at once, or not at all for an hour, and loses nothing by it. */
+/** The jobs that the clock starts. Nothing is lost where a job runs twice at the same time, or does not run for an hour. */
 import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/queue-waiting";
-import { sweepOutbox } from "#events/outbox";
 import { log } from "#lib/log";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { wakePools } from "#services/foreman";
@@ -9,6 +8,7 @@ import { markLateRuns } from "#services/late-runs";
 import { scheduleAnew } from "#services/lazarus";
 import { skipMissedRuns } from "#services/missed-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
+import { sweepOutbox } from "#services/outbox";
 import { removeOldCaches } from "#services/retention-caches";
 import { removeOldEvents } from "#services/retention-events";
 import { removeOrphanedLogs } from "#services/retention-logs";
@@ -18,14 +18,14 @@ import { countOldRuns } from "#services/run-counts";
 import { topUpSchedules } from "#services/scheduler";
 import { markSilentDeployments } from "#services/served-deployments";
 import { crashZombies } from "#services/zombies";
-import type { Tools } from "#tools";
+import type { SweepTools } from "#tools";
 
-/** A piece of work of the clock. It looks over all workspaces, and bounds itself. */
+/** A piece of work of the clock, in all workspaces. It bounds itself. */
 export interface Job {
   name: string;
-  /** Its switch in the settings; a job without one cannot be spared. */
+  /** The service in the settings that switches the job off; a job without one always runs. */
   service?: keyof ServicesSettings;
-  run(tools: Tools): Promise<void>;
+  run(tools: SweepTools): Promise<void>;
 }
 
 /** The jobs of each cron of wrangler.toml. */
@@ -52,8 +52,8 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
   ],
 };
 
-/** Runs the jobs of a cron side by side. One that fails is logged and comes again with the next turn. */
-export async function runCron(cron: readonly Job[], tools: Tools): Promise<void> {
+/** Runs the jobs of a cron at the same time. A job that fails is logged and runs again with the next turn. */
+export async function runCron(cron: readonly Job[], tools: SweepTools): Promise<void> {
   const { services } = tools.settings;
   const jobs = cron.filter(({ service }) => !service || services[service].enabled);
   const results = await Promise.allSettled(jobs.map((job) => job.run(tools)));

@@ -1,22 +1,22 @@
-/** The guarantee that no work pool stays READY for want of an object that knows of it. */
-import { sql } from "drizzle-orm";
-import { work_pool } from "#db/tables/work-pool";
+/** The guarantee that no work pool stays READY because its object has forgotten it. */
 import { readLiveness } from "#objects/work-pool/client";
-import { byWorkspace } from "#services/by-workspace";
+import { type Due, seeToDue } from "#services/due";
+import { byWorkspace } from "#services/kit";
+import { selectReadyPools } from "#services/sweep-store";
 import { isFirstOfHour } from "#services/turns";
-import type { Tools } from "#tools";
-
-const MOST = 500;
+import type { SweepTools } from "#tools";
 
 /**
- * Asks after the pools that are READY, in the first turn of each hour. Their objects mark workers, pools, queues and
- * deployments by alarms of their own; one that knows nothing, as after its database was brought back, reads D1 when it is
- * asked, and sets its alarms.
+ * Asks after the pools that are READY, in the first turn of each hour. The object of a pool marks the pool, its workers, queues
+ * and deployments by alarms of its own. An object that has lost what it knew reads D1 when it is asked, and sets its alarms.
  */
-export async function wakePools(tools: Tools): Promise<void> {
+export async function wakePools(tools: SweepTools): Promise<void> {
   if (!isFirstOfHour(tools.clock())) return;
-  const ready = await tools.db.rows<{ workspace_id: string; id: string; name: string }>(
-    sql`select workspace_id, id, name from ${work_pool} where status = 'READY' order by updated limit ${MOST}`,
-  );
-  await byWorkspace(tools, ready, readLiveness);
+  await seeToDue<Due & { id: string; name: string }>(tools, {
+    name: "ready pools",
+    most: 100,
+    steps: 10,
+    select: selectReadyPools,
+    work: (ready) => byWorkspace(tools, ready, readLiveness),
+  });
 }

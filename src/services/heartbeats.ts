@@ -1,7 +1,7 @@
-/** How often a run sends heartbeats, learnt from those that it has sent; and how long it may therefore be silent. Pure. */
+/** How often a run sends heartbeats, learnt from the heartbeats that it has sent. Pure. */
 import type { Micros } from "#lib/clock";
 
-/** A heartbeat: when it was written here, and when it was sent by its sender's own clock. */
+/** A heartbeat: when this server wrote it, and when it was sent by the clock of its sender. */
 export interface Heartbeat {
   written: Micros;
   occurred: Micros;
@@ -9,25 +9,25 @@ export interface Heartbeat {
 
 /** How many of the last heartbeats are looked at. */
 export const MOST_HEARTBEATS = 6;
-/** How far back heartbeats are looked for from when the run was last heard of. */
+/** How long before the run was last heard of the search for heartbeats begins. */
 export const LOOK_BACK: Micros = 2 * 3_600_000_000;
-/** Prefect: `MINIMUM_HEARTBEAT_INTERVAL`, no client sends them more often. */
+/** Prefect: `MINIMUM_HEARTBEAT_INTERVAL`, no client sends heartbeats more often. */
 export const SHORTEST_INTERVAL: Micros = 30_000_000;
 
 /** What the interval is learnt from. */
 export interface Heard {
-  /** The newest heartbeats, in any order; all of the last two hours at most. */
+  /** The newest heartbeats of about the last two hours before `lastHeard`, in any order. */
   heartbeats: readonly Heartbeat[];
-  /** Since when the run is Running: each attempt begins its heartbeats anew. */
+  /** When the present attempt began: each attempt begins its heartbeats anew. */
   attemptBegan: Micros;
-  /** Until when heartbeats were looked for. */
+  /** When the run was last heard of. */
   lastHeard: Micros;
 }
 
 /**
- * The interval of a run's heartbeats, or null where it has sent none. It is the one in the middle of those between the last
- * heartbeats of this attempt, by the sender's clock: neither heartbeats that arrive together after a break nor the break
- * itself change it. Where there is only one, nothing is known but that it is not `fallback` that is too short.
+ * The interval of a run's heartbeats, or null where the run has sent none. It is the median of the times between the last
+ * heartbeats of this attempt, by the sender's clock, so that a break in the connection does not change it. An attempt with a
+ * single heartbeat has no such time: its interval is `fallback`, or longer where earlier attempts had a longer one.
  */
 export function heartbeatInterval({ heartbeats, attemptBegan, lastHeard }: Heard, fallback: Micros): Micros | null {
   if (heartbeats.length === 0) return null;
@@ -35,7 +35,7 @@ export function heartbeatInterval({ heartbeats, attemptBegan, lastHeard }: Heard
   const middle = own[Math.floor(own.length / 2)];
   if (middle !== undefined) return Math.max(SHORTEST_INTERVAL, middle);
   const earlier = intervals(heartbeats).at(-1) ?? 0;
-  // Others would have come into sight, were they sent more often.
+  // The attempt has sent a single heartbeat in more than `LOOK_BACK`, so the interval is at least as long.
   const isRare = attemptBegan < lastHeard - LOOK_BACK;
   return Math.max(fallback, earlier, isRare ? LOOK_BACK : 0);
 }

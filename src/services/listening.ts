@@ -1,26 +1,25 @@
-/** Since when this server listens: silence before that is its own. */
+/** Since when this server listens. Before that it heard of nobody, so silence before that says nothing. */
 import { sql } from "drizzle-orm";
 import { sweep_mark } from "#db/tables/event";
 import { earliestId, timeOfId } from "#events/ordered-ids";
 import type { Micros } from "#lib/clock";
-import type { Tools } from "#tools";
+import type { SweepTools } from "#tools";
 
-/** Turns come each minute. Where none came for so long, nothing was heard of anybody. */
+/** Turns come each minute. A longer gap between two turns means that the server did not listen. */
 const LONGEST_GAP: Micros = 150_000_000;
 
-/** Notes this turn of a service, and says since when its turns have come without a gap; where there was one, since now. */
-export async function listeningSince({ db }: Tools, service: string, now: Micros): Promise<Micros> {
-  const names = { since: `${service}: listening since`, last: `${service}: last turn` };
-  const rows = await db.rows<{ name: string; mark: string }>(
-    sql`select name, mark from ${sweep_mark} where name in (${names.since}, ${names.last})`,
-  );
-  const marks = new Map(rows.map(({ name, mark }) => [name, timeOfId(mark)]));
-  const since = marks.get(names.since);
-  const last = marks.get(names.last);
-  const isUnbroken = since !== undefined && last !== undefined && Math.abs(now - last) <= LONGEST_GAP && since <= now;
-  const begun = isUnbroken ? since : now;
-  await db.run(sql`insert into ${sweep_mark} (name, mark)
-    values (${names.since}, ${earliestId(begun)}), (${names.last}, ${earliestId(now)})
-    on conflict (name) do update set mark = excluded.mark where mark <> excluded.mark`);
-  return begun;
+/** Notes this turn of a service, and gives the first of its turns since the last gap. One round trip. */
+export async function listeningSince({ db }: SweepTools, service: string, now: Micros): Promise<Micros> {
+  const [since, last] = [`${service}: listening since`, `${service}: last turn`];
+  const unbroken = sql`(select s.mark from ${sweep_mark} s cross join ${sweep_mark} l where s.name = ${since}
+    and l.name = ${last} and l.mark between ${earliestId(now - LONGEST_GAP)} and ${earliestId(now + LONGEST_GAP)}
+    and s.mark <= ${earliestId(now)})`;
+  const [, marks] = await db.repeatable([
+    sql`insert into ${sweep_mark} (name, mark)
+      select ${since}, coalesce(${unbroken}, ${earliestId(now)}) union all select ${last}, ${earliestId(now)}
+      where true on conflict (name) do update set mark = excluded.mark where mark <> excluded.mark`,
+    sql`select mark from ${sweep_mark} where name = ${since}`,
+  ]);
+  const mark = marks?.rows[0]?.["mark"];
+  return typeof mark === "string" ? timeOfId(mark) : now;
 }

@@ -1,24 +1,24 @@
 /** Removes results that tasks kept under a cache key: those that have expired, and those as old as runs that are removed. */
 import { type SQL, sql } from "drizzle-orm";
+import { each } from "#db/sql";
 import { task_run_state_cache } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
-import { type Page, type Place, takeTurn } from "#services/retention-rounds";
-import type { Tools } from "#tools";
-import { each } from "#db/sql";
+import { type Page, type Place, takeRound } from "#services/retention-rounds";
+import type { SweepTools, Tools } from "#tools";
 
 /** How many entries are looked at for one page, and how many pages a turn does. */
 const MAX_LOOKED_AT = 1_000;
 const PAGES = 8;
 
 /**
- * Goes through all entries by their key, page by page: an index of expirations would be a row more for each result that is
- * kept. Nobody is given an entry that has expired, so nothing waits for this.
+ * Goes through all entries by their key, page by page, for an index of expirations would cost one row for each entry. No task is
+ * given an entry that has expired, so no task waits for the removal.
  */
-export async function removeOldCaches(tools: Tools): Promise<void> {
+export async function removeOldCaches(tools: SweepTools): Promise<void> {
   const { types, loop_seconds, retention_period } = tools.settings.services.db_vacuum;
   const oldest = (begun: Micros): Micros =>
     types.includes("flow_runs") ? begun - retention_period * 1_000_000 : -9e18;
-  await takeTurn(tools, {
+  await takeRound(tools, {
     name: "task run caches",
     everySeconds: loop_seconds,
     pages: PAGES,
@@ -42,7 +42,7 @@ async function removePage(
 ): Promise<Place | null> {
   const limit = Math.max(1, most);
   const own = sql`workspace_id = ${tools.workspaceId}`;
-  // Written below.
+  // The last line of this function has written the id.
   const from = after === null ? ["", ""] : (JSON.parse(after.id) as string[]);
   const looked = await tools.db.rows<Key & { is_old: number | null }>(sql`
     select cache_key, state_id, ${isOld} as is_old from ${task_run_state_cache}

@@ -3,11 +3,11 @@ import { type SQL, sql } from "drizzle-orm";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
 import { earliestId, timeOfId } from "#events/ordered-ids";
-import { eventHorizon, type Horizon } from "#events/retention";
+import { type EventCutoff, eventCutoff } from "#events/retention";
 import { hourOf, PERIOD } from "#events/segments";
 import type { Micros } from "#lib/clock";
-import { type Page, type Place, type Round, takeTurn } from "#services/retention-rounds";
-import type { Tools } from "#tools";
+import { type Page, type Place, type Round, takeRound } from "#services/retention-rounds";
+import type { SweepTools, Tools } from "#tools";
 import { each } from "#db/sql";
 import { log } from "#lib/log";
 
@@ -19,29 +19,30 @@ const MAX_LOOKED_AT = 1_000;
 const MAX_CHARACTERS = 8_000_000;
 
 /**
- * Removes segments of hours that are past their retention, and takes out of the others the events whose name has a shorter one.
- * An hour is dealt with when all of it is past: nobody is shown its events before that, and a segment is written anew but once.
+ * Removes the segments of hours that are past their retention, and takes out of the others the events whose name has a shorter
+ * retention. An hour is worked on when all of it is past, so a segment is written anew only once. Until then its old events are
+ * shown to nobody.
  */
-export async function removeOldEvents(tools: Tools): Promise<void> {
+export async function removeOldEvents(tools: SweepTools): Promise<void> {
   const { types, ...settings } = tools.settings.services.db_vacuum;
   if (!types.includes("events")) return;
-  const horizonAt = (time: Micros): Horizon => eventHorizon({ ...settings, types }, time);
+  const cutoffAt = (time: Micros): EventCutoff => eventCutoff({ ...settings, types }, time);
   const needed = await firstSegmentAsked(tools);
   const common = { everySeconds: settings.loop_seconds, pages: PAGES, items: MAX_LOOKED_AT, table: event_segment };
   const atOnce = (most: number) => Math.min(most, settings.batch_size);
   const whole: Round = {
     ...common,
     name: "events",
-    hasWork: ({ begun }) => hasSegments(-9e18, endOfWhole(horizonAt(begun).oldest)),
+    hasWork: ({ begun }) => hasSegments(-9e18, endOfWhole(cutoffAt(begun).oldest)),
     work: (own, { begun, after, most }) =>
-      removeHours(own, { until: endOfWhole(horizonAt(begun).oldest), after, needed, most: atOnce(most) }),
+      removeHours(own, { until: endOfWhole(cutoffAt(begun).oldest), after, needed, most: atOnce(most) }),
   };
-  await takeTurn(tools, whole);
-  for (const name of horizonAt(0).oldestByName.keys()) {
-    const endAt = (time: Micros) => endOfWhole(horizonAt(time).oldestByName.get(name) ?? 0);
-    // What the round before has done is done: what comes so late goes with its hour. Another period begins anew.
+  await takeRound(tools, whole);
+  for (const name of cutoffAt(0).oldestByName.keys()) {
+    const endAt = (time: Micros) => endOfWhole(cutoffAt(time).oldestByName.get(name) ?? 0);
+    // The round before has worked on the hours before this one. An event that comes so late goes with its hour. Another period begins anew.
     const from = (before: Micros | null) => (before === null ? -9e18 : endAt(before));
-    await takeTurn(tools, {
+    await takeRound(tools, {
       ...common,
       name: `events ${name} after ${settings.event_retention_overrides[name]}`,
       hasWork: ({ begun, before }) => hasSegments(from(before), endAt(begun)),
@@ -59,9 +60,9 @@ function hasSegments(from: Micros, until: Micros): SQL {
 }
 
 interface Stretch extends Pick<Page, "after"> {
-  /** Hours from here … */
+  /** The first hour. */
   from?: Micros;
-  /** … to before this one. */
+  /** The hour after the last one. */
   until: Micros;
   /** The first segment that the outbox may yet ask for. */
   needed: string;
@@ -74,7 +75,7 @@ interface Key {
   id: string;
 }
 
-/** Segments that nobody waits for: not the queue's consumer, and for good not the outbox either. */
+/** Segments that the consumer of the queue has recorded, or has given up for good. */
 const isConsumed = sql`s.consumed <> 0`;
 
 async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null> {
@@ -85,7 +86,7 @@ async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null
   return placeAfter(found, found.length < limit);
 }
 
-/** What `takeOut` is told of a segment whose events the database cannot read: it stays whole, and goes with its hour. */
+/** The number of characters that stands for events which the database cannot read. Their segment stays whole until its hour is removed. */
 const UNREADABLE = -1;
 
 async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: Stretch): Promise<Place | null> {
@@ -110,7 +111,7 @@ async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: St
   return placeAfter(done, done.length === looked.length && looked.length < limit);
 }
 
-/** As many of the first segments as one transaction may change; at least one. */
+/** The first segments, as many as one transaction may change, and at least one. */
 function firstOf<T extends { characters: number }>(looked: readonly T[], most: number): T[] {
   let holding = 0;
   let characters = 0;

@@ -1,21 +1,21 @@
-/** Removes logs whose flow run is no more: written after it was deleted, or left by a deletion that was cut short. */
+/** Removes logs whose flow run is not there: they were written after the run was deleted, or a deletion that was cut short left them. */
 import { type SQL, sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { asList } from "#db/json-column";
-import { log_minute, log_segment, MINUTE } from "#db/tables/log";
-import { type Page, type Place, takeTurn } from "#services/retention-rounds";
-import type { Tools } from "#tools";
 import { each } from "#db/sql";
+import { log_minute, log_segment, MINUTE } from "#db/tables/log";
+import { type Page, type Place, takeRound } from "#services/retention-rounds";
+import type { SweepTools, Tools } from "#tools";
 
 /** How many runs with logs are looked at for one page, and how many pages a turn does. */
 const MAX_RUNS = 500;
 const PAGES = 8;
 
 /** Goes through the runs that have logs, once a day, and removes the logs of those that are not there. */
-export async function removeOrphanedLogs(tools: Tools): Promise<void> {
+export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
   const { types, orphan_cleanup_loop_seconds } = tools.settings.services.db_vacuum;
   if (!types.includes("orphans")) return;
-  await takeTurn(tools, {
+  await takeRound(tools, {
     name: "orphaned logs",
     everySeconds: orphan_cleanup_loop_seconds,
     pages: PAGES,
@@ -37,7 +37,7 @@ async function removePage(tools: Tools, { after, most }: Page): Promise<Place | 
   return last && runs.length === limit ? { at: 0, id: last.id } : null;
 }
 
-/** The next runs that have logs, each found by one seek, and whether they are not there, where that is asked. */
+/** The next runs that have logs, each found by one seek; where `isAsked`, with whether the run is not there. */
 export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, isAsked = true): SQL {
   const following = (id: SQL) =>
     sql`select min(s.run_id) from ${log_segment} s where s.workspace_id = ${workspaceId} and s.run_id > ${id}`;
@@ -48,7 +48,7 @@ export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, 
     from (select id from logged where id is not null limit ${most}) p`;
 }
 
-/** Logs of a task run without a flow run, and those of nobody, are no orphans. */
+/** Logs of a task run without a flow run, and logs that name no run, are no orphans. */
 function isOrphan(workspaceId: string, runId: SQL): SQL {
   return sql`(not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${runId})
     and not exists (select 1 from ${log_segment} s, json_each(${asList(sql`s.records`)}) record

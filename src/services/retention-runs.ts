@@ -1,16 +1,16 @@
 /** Removes flow runs that ended long ago, with all that is theirs. Off until it is switched on. */
 import { type SQL, sql } from "drizzle-orm";
+import { list } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
 import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { inHalves } from "#lib/halving";
-import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
-import { type Page, type Place, takeTurn } from "#services/retention-rounds";
-import type { Tools } from "#tools";
-import { TERMINAL_TYPES } from "#wire/state";
-import { list } from "#db/sql";
 import { log } from "#lib/log";
+import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
+import { type Page, type Place, takeRound } from "#services/retention-rounds";
+import type { SweepTools, Tools } from "#tools";
+import { TERMINAL_TYPES } from "#wire/state";
 
 /** How many runs are looked at for one page. */
 const MAX_LOOKED_AT = 1_000;
@@ -24,11 +24,11 @@ const NEVER: Micros = 9e18;
 const START = sql.raw(`coalesce(r."start_time", r."expected_start_time")`);
 
 /**
- * Removes runs past their retention: those that no other run is the parent of, and that ended before. A run begins before it
- * ends, so they are sought by their start. Only those that ended before the time they were to begin lie beyond; a round
- * looks for them there once a day.
+ * Removes runs past their retention: those that ended before the cutoff and are the subflow of no run. A run begins before it
+ * ends, so a round seeks the runs that started before the cutoff. A run that ended before the time at which it was to begin may
+ * have a later start; another round looks for such runs once a day.
  */
-export async function removeOldRuns(tools: Tools): Promise<void> {
+export async function removeOldRuns(tools: SweepTools): Promise<void> {
   const { types, retention_period, batch_size, loop_seconds, orphan_cleanup_loop_seconds } =
     tools.settings.services.db_vacuum;
   if (!types.includes("flow_runs")) return;
@@ -40,7 +40,7 @@ export async function removeOldRuns(tools: Tools): Promise<void> {
     { name: "runs that never began", everySeconds: orphan_cleanup_loop_seconds, from: cutoff, until: () => NEVER },
   ];
   for (const { name, everySeconds, from, until } of rounds) {
-    await takeTurn(tools, {
+    await takeRound(tools, {
       name,
       everySeconds,
       pages: PAGES,
@@ -53,7 +53,7 @@ export async function removeOldRuns(tools: Tools): Promise<void> {
   }
 }
 
-/** The runs that are old enough to go. A subflow goes after its parent, when it is nobody's any more. */
+/** The runs that are old enough to be removed. A subflow is removed after its parent, when it has no parent any more. */
 function isOld(cutoff: Micros): SQL {
   return sql`(r.parent_task_run_id is null and r.state_type in ${list([...TERMINAL_TYPES])}
     and r.end_time < ${cutoff})`;
@@ -72,7 +72,7 @@ interface Row {
   is_old: number;
 }
 
-/** Removes what is old among the next runs. Where any went, the same runs are looked at again: their subflows are free now. */
+/** Removes the old ones among the next runs. Where a page removed all its old runs, the next page looks at the same stretch again: their subflows have no parent now. */
 async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null> {
   const looked = await tools.db.rows<Row>(selectRuns(tools.workspaceId, stretch));
   const isEnd = looked.length < Math.max(1, stretch.most);
@@ -85,12 +85,12 @@ async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null>
     removed += await removeRuns(tools, ids, stretch.cutoff);
   }
   if (removed === old.length) return stretch.after ?? { at: stretch.from, id: "" };
-  // Runs that could not be removed keep nobody waiting; the next round finds them again.
+  // A run that could not be removed keeps no other run waiting. The next round finds it again.
   const last = looked.findIndex(({ id }) => id === old.at(-1)?.id) + 1;
   return placeAfter(looked.slice(0, last), last === looked.length && isEnd);
 }
 
-/** Removes runs; gives how many. One that cannot be removed is kept as a dead letter, and keeps no other from going. */
+/** Removes runs; gives how many. A run that cannot be removed is kept as a dead letter, and the others are removed. */
 async function removeRuns(tools: Tools, ids: readonly string[], cutoff: Micros): Promise<number> {
   let removed = 0;
   try {

@@ -1,20 +1,20 @@
-/** Says when the database is nearly full. */
+/** Warns when the database is nearly full. */
 import { log } from "#lib/log";
 import { type DatabaseSize, MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/database-size";
 import { isFirstOfHour } from "#services/turns";
-import type { Tools } from "#tools";
+import type { SweepTools } from "#tools";
 
 /** From this share on a warning is logged. */
 const WARN_FROM = 0.8;
 
 /** Logs a warning with the first turn of each hour while the database is nearly full. */
-export async function watchSize(tools: Tools, limit = MAX_DATABASE_BYTES): Promise<void> {
+export async function watchSize(tools: SweepTools, limit = MAX_DATABASE_BYTES): Promise<void> {
   if (!isFirstOfHour(tools.clock())) return;
   const warning = sizeWarning(await readDatabaseSize(tools.db, limit));
   if (warning !== null) log(tools, "warn", warning);
 }
 
-/** What is to be said of a size; null where it is no matter of concern. */
+/** The warning about a size; null where the database has room. */
 export function sizeWarning({ size_bytes, limit_bytes, share }: DatabaseSize): string | null {
   if (share < WARN_FROM) return null;
   return (

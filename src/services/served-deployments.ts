@@ -1,51 +1,42 @@
-/** Served deployments that nobody asks for any more are NOT_READY. Those of pools are the pools' objects' business. */
-import { sql } from "drizzle-orm";
-import { deployment } from "#db/tables/deployment";
-import { writeEvents } from "#events/emit";
+/** Served deployments that nobody asks for any more are NOT_READY. The objects of work pools mark the deployments of pools. */
 import { isPassing } from "#db/database";
-import { inHalves } from "#lib/halving";
-import { andNoneOf, byWorkspace, inRounds } from "#services/by-workspace";
+import { writeEvents } from "#events/emit";
 import type { Micros } from "#lib/clock";
+import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
-import type { Tools } from "#tools";
+import { type Due, seeToDue } from "#services/due";
+import { byWorkspace } from "#services/kit";
+import { selectUnpolled } from "#services/sweep-store";
+import type { SweepTools, Tools } from "#tools";
 
 /** Prefect: `deployment_last_polled_timeout_seconds`, and the age that the note of the last poll may have (`poll.ts`). */
-const SILENCE = 60_000_000 + 30_000_000;
-const AT_ONCE = 200;
-const ROUNDS = 5;
+const SILENCE: Micros = 60_000_000 + 30_000_000;
 
-/** Marks the deployments whose last poll lies too far back, and says so in their events. */
-export async function markSilentDeployments(tools: Tools): Promise<void> {
-  const now = tools.clock();
-  await inRounds<Silent>(
-    { atOnce: AT_ONCE, rounds: ROUNDS },
-    (before) => tools.db.rows(selectSilent(now, before)),
-    (silent) => byWorkspace(tools, silent, markEach),
-  );
-}
-
-interface Silent {
-  workspace_id: string;
+interface Unpolled extends Due {
   id: string;
 }
 
-function markEach(tools: Tools, rows: readonly Silent[]): Promise<void> {
+/** Marks the deployments whose last poll lies too far back, and says so in their events. */
+export async function markSilentDeployments(tools: SweepTools): Promise<void> {
+  const since = tools.clock() - SILENCE;
+  await seeToDue<Unpolled>(tools, {
+    name: "silent deployments",
+    most: 200,
+    steps: 10,
+    select: (page) => selectUnpolled(since, page),
+    work: (unpolled) => byWorkspace(tools, unpolled, markEach),
+  });
+}
+
+function markEach(tools: Tools, rows: readonly Unpolled[]): Promise<void> {
   return inHalves(
     rows.map(({ id }) => id),
     (ids) => mark(tools, ids),
     async (id, error) => log(tools, "error", "a deployment could not be marked", { deployment_id: id, error }),
     { isPassing },
   );
-}
-
-/** An index seek among the served deployments that are READY. */
-export function selectSilent(now: Micros, before: readonly Silent[] = []) {
-  return sql`select workspace_id, id from ${deployment}
-    where ${sql.raw("status = 'READY' and work_queue_id is null")} and ${deployment.last_polled} <= ${now - SILENCE}
-      ${andNoneOf("id", before)}
-    order by ${deployment.last_polled} limit ${AT_ONCE}`;
 }
 
 async function mark(tools: Tools, ids: readonly string[]): Promise<void> {

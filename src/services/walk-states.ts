@@ -1,57 +1,79 @@
-/** Goes once through all states that are written, each a while after it was: a mark keeps how far it has come. */
+/** Goes once through all states that are written, of all workspaces, each a while after it was written. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
-import { sweep_mark } from "#db/tables/event";
-import { flow_run_state } from "#db/tables/flow-run";
 import { earliestId } from "#events/ordered-ids";
 import { inHalves } from "#lib/halving";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
-import type { Tools } from "#tools";
+import { takeTurn } from "#services/kit";
+import { selectStates } from "#services/sweep-store";
+import { inWorkspace, type SweepTools, type Tools } from "#tools";
 
-/** How many states are looked at at a time, and how often in one turn. */
+/** How many states a step visits at most, and how many steps a turn takes. */
 const AT_ONCE = 500;
-const ROUNDS = 20;
-/** How far back the first walk goes. */
+const STEPS = 20;
+/** How far before the first turn a walk begins. */
 const FIRST_LOOK: Micros = 86_400_000_000;
 
-/** A walk: its name, which its mark has too, and how old a state is when it is visited. */
 export interface Walk {
+  /** The name of the walk's mark. */
   name: string;
+  /** How old a state is when it is visited. */
   age: Micros;
+  /** How old the oldest state is that the first turn visits. */
+  firstAge?: Micros;
+  /** What is done with a state with which no visit comes to its end, besides a line in the log. */
+  giveUp?: (tools: Tools, stateId: string) => Promise<void>;
+  /** Whether a failure says nothing of the states that were visited: it is thrown, and the mark stays. */
+  isPassing?: (error: unknown) => boolean;
 }
+
+interface StateKey {
+  workspace_id: string;
+  id: string;
+}
+
+/** Gives the condition that a column has the id of one of the states that are visited. */
+export type Range = (id: SQL) => SQL;
 
 /**
- * Visits the states between the mark and `age` ago, stretch by stretch: `range` gives the condition on a state's id. The
- * mark moves when a stretch was visited, so a walk that breaks off goes on there with the next turn. A state at which the
- * visit fails is logged and passed over; the visit is repeated for the others, so it must be repeatable.
+ * Visits the states that no turn before has visited, in the order of their ids. `visit` gets the condition on the ids of some
+ * states, and the first of these ids. A state at which the visit fails is logged and passed over. The visit is repeated for the
+ * other states, so it must be repeatable.
  */
-export async function walkStates(
-  tools: Tools,
-  { name, age }: Walk,
-  visit: (range: (id: SQL) => SQL) => Promise<void>,
+export function walkStates(
+  tools: SweepTools,
+  walk: Walk,
+  visit: (range: Range, first: string) => Promise<void>,
 ): Promise<void> {
-  const until = earliestId(tools.clock() - age);
-  const [mark] = await tools.db.rows<{ mark: string }>(sql`select mark from ${sweep_mark} where name = ${name}`);
-  let after = mark?.mark ?? earliestId(tools.clock() - age - FIRST_LOOK);
-  for (let round = 0; round < ROUNDS && after < until; round++) {
-    const states = await readStretch(tools, after, until);
-    await inHalves(
-      states,
-      (some) => visit((id) => sql`${id} between ${some[0]} and ${some.at(-1)}`),
-      async (id, error) => log(tools, "error", "a walk passes over a state", { walk: name, state_id: id, error }),
-      { isPassing },
-    );
-    const end = states.at(-1) ?? until;
-    await tools.db.run(sql`insert into ${sweep_mark} (name, mark) values (${name}, ${end})
-      on conflict (name) do update set mark = max(mark, excluded.mark)`);
-    after = end;
-  }
-}
-
-/** The ids of the next states, in order; none at the end of the walk. */
-async function readStretch(tools: Tools, after: string, until: string): Promise<string[]> {
-  const rows = await tools.db.rows<{ id: string }>(sql`
-    select id from ${flow_run_state} where id > ${after} and id < ${until} order by id limit ${AT_ONCE}`);
-  return rows.map(({ id }) => id);
+  const now = tools.clock();
+  const until = earliestId(now - walk.age);
+  const passOver = async (id: string, error: unknown): Promise<void> =>
+    log(tools, "error", "a walk passes over a state", { walk: walk.name, state_id: id, error });
+  const giveUp = async ({ id, workspace_id }: StateKey): Promise<void> => {
+    await passOver(id, "no turn came to its end with this state");
+    await walk.giveUp?.(inWorkspace(tools, workspace_id), id);
+  };
+  const visitSome = (ids: readonly string[]) =>
+    visit((id) => sql`${id} between ${ids[0]} and ${ids.at(-1)}`, ids[0] ?? "");
+  return takeTurn(tools, {
+    name: walk.name,
+    most: AT_ONCE,
+    steps: STEPS,
+    keepsSizeOnError: true,
+    begin: (mark) => {
+      const after = mark ?? earliestId(now - (walk.firstAge ?? walk.age + FIRST_LOOK));
+      return after < until ? after : null;
+    },
+    async step({ place, most, note }) {
+      const states = await tools.db.rows<StateKey>(selectStates(place, until, Math.max(1, most)));
+      const last = states.at(-1);
+      if (!last) return { place: until, isEnd: true };
+      await note();
+      const ids = states.map(({ id }) => id);
+      if (most === 0) await giveUp(last);
+      else await inHalves(ids, visitSome, passOver, { isPassing: walk.isPassing ?? isPassing });
+      return { place: last.id, isEnd: false };
+    },
+  });
 }

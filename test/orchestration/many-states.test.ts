@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { sweepOutbox } from "#events/outbox";
+import { sweepOutbox } from "#services/outbox";
 import { earliestId } from "#events/ordered-ids";
 import { systemIds } from "#lib/clock";
 import { makeTools } from "#tools";

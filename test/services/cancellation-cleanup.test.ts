@@ -5,7 +5,9 @@ import { workPoolStub } from "#objects/work-pool/client";
 import { cancelChildren, selectSubflows, UNENDED } from "#orchestration/cancel-children";
 import { selectTaskRuns } from "#orchestration/move-task-runs";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { cancelLeftChildren, cancelStuckRuns, selectStuck, selectWithChildren } from "#services/cancellation-cleanup";
+import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
+import { START } from "#services/due";
+import { selectStuckCancelling, selectWithChildren } from "#services/sweep-store";
 import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
@@ -295,8 +297,8 @@ test("a pool without workers is told of no clean-up", async () => {
 });
 
 test("sweeps seek what they look for", async () => {
-  const stuck = await planOf(selectStuck(1));
-  expect(stuck).toMatch(/SEARCH flow_run USING INDEX flow_run_halted \(state_type=\? AND state_timestamp<\?\)/);
+  const stuck = await planOf(selectStuckCancelling(1, { round: START, most: 200 }));
+  expect(stuck).toMatch(/SEARCH r USING INDEX flow_run_halted \(state_type=\? AND state_timestamp<\?\)/);
   const children = await planOf(selectWithChildren((id) => sql`${id} > 'a' and ${id} <= 'b'`));
   const plans = [
     stuck,

@@ -13,7 +13,7 @@ const untilTheHour = (more = 0) => HOUR - ((Date.now() * 1000) % HOUR) + more;
 const statusOf = (pool: Pool) =>
   env.DB.prepare("select status from work_pool where id = ?").bind(pool.id).first<string>("status");
 
-/** A pool that D1 says is READY, and whose object knows of nobody. */
+/** A pool that is READY in D1, and whose object knows of no worker. */
 async function aForgottenPool(): Promise<Pool> {
   const pool = await Pool.made();
   await pool.evict();
@@ -34,7 +34,7 @@ test("a pool that is READY for no reason is NOT_READY some time after it was ask
   expect(await statusOf(pool)).toBe("NOT_READY");
 });
 
-test("with the foreman switched off a pool stays READY, whoever leaves it", async () => {
+test("with the foreman switched off a pool stays READY without workers", async () => {
   const pool = await Pool.made();
   await pool.inObject((object) => {
     Object.assign(object, { bindings: { ...env, PREFECT_SERVER_SERVICES_FOREMAN_ENABLED: "false" } });

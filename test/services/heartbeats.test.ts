@@ -37,16 +37,16 @@ test("attempts that soon fail do not make the interval shorter", () => {
   expect(heartbeatInterval(slow, FALLBACK)).toBe(600 * SECOND);
 });
 
-test("an attempt that died before its first heartbeat is judged by the fallback", () => {
+test("an attempt that ended before its first heartbeat has the fallback as its interval", () => {
   expect(heartbeatInterval(heardOf([-100, -70, -40]), FALLBACK)).toBe(FALLBACK);
 });
 
-test("one heartbeat of a long attempt says that they are rare", () => {
+test("the interval of a long attempt with one heartbeat is long", () => {
   const heard = heardOf([7_000], undefined, { attemptBegan: BEGAN - 3_600 * SECOND });
   expect(heartbeatInterval(heard, FALLBACK)).toBe(LOOK_BACK);
 });
 
-test("whoever sends regularly is never expected more often, whatever the network does to the heartbeats", () => {
+test("a run that sends heartbeats regularly is never expected to send more, whatever the network does to them", () => {
   const plan = fc.record({
     every: fc.integer({ min: 30, max: 900 }),
     count: fc.integer({ min: 1, max: 6 }),

@@ -1,6 +1,8 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { markLateRuns, selectOverdue } from "#services/late-runs";
+import { START } from "#services/due";
+import { markLateRuns } from "#services/late-runs";
+import { selectOverdue } from "#services/sweep-store";
 import type { Tools } from "#tools";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
@@ -94,10 +96,8 @@ test("two turns at once mark a run once", async () => {
 });
 
 test("the turn seeks the runs that are due, however many have ended", async () => {
-  const plan = await planOf(selectOverdue(1, 2));
-  expect(plan).toBe(
-    "SEARCH flow_run USING INDEX flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)",
-  );
+  const plan = await planOf(selectOverdue({ after: 1, until: 2 }, { round: START, most: 200 }));
+  expect(plan).toBe("SEARCH r USING INDEX flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)");
 });
 
 test("a poll that finds a served deployment's run overdue marks it late", async () => {

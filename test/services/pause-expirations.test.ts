@@ -1,6 +1,8 @@
 import { env } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
-import { failExpiredPauses, selectExpired } from "#services/pause-expirations";
+import { START } from "#services/due";
+import { failExpiredPauses } from "#services/pause-expirations";
+import { selectExpired } from "#services/sweep-store";
 import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
@@ -31,7 +33,7 @@ async function aDeployment(): Promise<string> {
   return (await api<{ id: string }>("POST", "/deployments/", body)).body.id;
 }
 
-test("a pause that nobody ends fails when it has lasted too long, and not a moment before", async () => {
+test("a run fails when its pause has lasted too long, and not a moment before", async () => {
   const id = await aPausedRun({ pause_timeout: at(5 * MINUTE) });
   await later(4 * MINUTE, failExpiredPauses);
   expect(await read(id)).toMatchObject({ state_type: "PAUSED" });
@@ -102,7 +104,7 @@ test("two turns at once fail a run once", async () => {
 });
 
 test("the turn seeks the paused runs, however many others there are", async () => {
-  const plan = await planOf(selectExpired(1));
+  const plan = await planOf(selectExpired(1, { round: START, most: 200 }));
   expect(plan).toMatch(/SEARCH r USING INDEX flow_run_halted \(state_type=\?\)/);
   expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
 });

@@ -3,7 +3,6 @@ import { env } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { flow_run_state } from "#db/tables/flow-run";
-import { inRounds } from "#services/by-workspace";
 import { markLateRuns } from "#services/late-runs";
 import { scheduleAnew } from "#services/lazarus";
 import { skipMissedRuns } from "#services/missed-runs";
@@ -148,18 +147,4 @@ test("a walk passes over the one state at which it fails, and is over it in the 
   expect(before).toBeGreaterThan(0);
   await walk();
   expect(failures).toBe(before);
-});
-
-test("rounds end with the most of them, and are told what there was", async () => {
-  const told: number[][] = [];
-  await inRounds<number>(
-    { atOnce: 2, rounds: 3 },
-    async (before) => [before.length, before.length + 1],
-    async (rows) => void told.push([...rows]),
-  );
-  expect(told).toEqual([
-    [0, 1],
-    [2, 3],
-    [4, 5],
-  ]);
 });

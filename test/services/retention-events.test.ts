@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { ReceivedEvent } from "#events/event";
 import { EventFilter } from "#events/filter";
 import { EventReader } from "#events/read-events";
-import { eventHorizon, isKept } from "#events/retention";
+import { eventCutoff, isKept } from "#events/retention";
 import { buildSegments, hourOf, writeSegments } from "#events/segments";
 import { systemIds } from "#lib/clock";
 import { removeOldEvents } from "#services/retention-events";
@@ -79,7 +79,7 @@ const stored = async () =>
 
 /** What is shown of a workspace: pages, totals and counts agree with each other. */
 async function shown(tools: Tools, workspace: string) {
-  const reader = new EventReader(tools.db, workspace, eventHorizon(tools.settings.services.db_vacuum, tools.clock()));
+  const reader = new EventReader(tools.db, workspace, eventCutoff(tools.settings.services.db_vacuum, tools.clock()));
   const { found: page } = await reader.page({ filter: DESC, window: ALL, limit: 10_000, after: null });
   const first = await reader.firstPage({ filter: DESC, window: ALL, limit: 1 });
   expect(first).toMatchObject({ total: page.length, isWhole: true });
@@ -125,7 +125,7 @@ test(
         const workspaces = [0, 1, 2].map(() => crypto.randomUUID());
         const tools = toolsAt(NOW, VARS, failingD1(fates));
         const reading = toolsAt(NOW, VARS);
-        const horizon = eventHorizon(tools.settings.services.db_vacuum, NOW);
+        const cutoff = eventCutoff(tools.settings.services.db_vacuum, NOW);
         const all: (Written & { isBound: boolean; isWork: boolean })[] = [];
         for (const { workspace, events, ago, isWork } of batches) {
           const aged = events.map(({ name, age }) => ({ name, occurred: NOW - age }));
@@ -134,7 +134,7 @@ test(
         }
         const before = await stored();
         const wanted = (workspace: string) =>
-          idsOf(all.filter((one) => one.workspace === workspace && isKept(horizon, one.name, one.occurred)));
+          idsOf(all.filter((one) => one.workspace === workspace && isKept(cutoff, one.name, one.occurred)));
         for (const workspace of workspaces) expect(idsOf(await shown(reading, workspace))).toEqual(wanted(workspace));
 
         await untilDone(() => removeOldEvents(tools));
@@ -143,10 +143,10 @@ test(
         const isPast = (time: number, occurred: number) => hourOf(occurred) < hourOf(time);
         const stay = all.filter(({ name, occurred, isBound, isWork }) => {
           if (isWork) return true;
-          const own = horizon.oldestByName.get(name);
+          const own = cutoff.oldestByName.get(name);
           // Of hours that are past as a whole, names with a shorter period are taken out even of what the outbox may ask for.
           if (own !== undefined && isPast(own, occurred)) return false;
-          return isBound || !isPast(horizon.oldest, occurred);
+          return isBound || !isPast(cutoff.oldest, occurred);
         });
         const after = await stored();
         expect(idsOf(after)).toEqual(idsOf(stay));

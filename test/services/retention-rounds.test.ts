@@ -1,13 +1,13 @@
 import { sql } from "drizzle-orm";
 import { beforeEach, expect, test } from "vitest";
 import { flow } from "#db/tables/flow";
-import { type Page, type Place, takeTurn } from "#services/retention-rounds";
+import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import { aFlow } from "../support/world";
 import { empty, NOW, toolsAt } from "./retention-world";
 
 beforeEach(() => empty("flow"));
 
-/** A round over the numbers from 0 on, one of which ends whoever works on it. */
+/** A round over the numbers from 0 on, one of which fails each page that has it. */
 function aRound(count: number, bad: number) {
   const done = new Set<number>();
   const work = async (_: unknown, { after, most }: Page): Promise<Place | null> => {
@@ -38,7 +38,7 @@ test.for([0, 1, 499, 737, 999])(
     await aFlow();
     const { round, done } = aRound(1_000, bad);
     let turns = 0;
-    for (; done.size < 999 && turns < 200; turns++) await takeTurn(toolsAt(NOW), round).catch(() => {});
+    for (; done.size < 999 && turns < 200; turns++) await takeRound(toolsAt(NOW), round).catch(() => {});
     expect([done.size, done.has(bad)]).toEqual([999, false]);
     expect(turns).toBeLessThan(60);
   },

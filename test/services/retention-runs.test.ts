@@ -256,7 +256,7 @@ test.for([
 });
 
 describe("a round over runs", () => {
-  test("takes subflows of subflows along, and leaves those that have not ended to nobody", async () => {
+  test("removes subflows of subflows, and leaves those that have not ended without a parent", async () => {
     const top = anOldRun();
     const middle = anOldRun({ parent: top });
     const lowest = anOldRun({ parent: middle });
@@ -269,7 +269,7 @@ describe("a round over runs", () => {
     expect(await rowsOf("flow_run")).toMatchObject([{ id: running.id, parent_task_run_id: null }]);
   });
 
-  test("looks at what there is to keep a page at a time, and comes to its end", async () => {
+  test("looks at the runs that stay a page at a time, and comes to its end", async () => {
     const many = Array.from({ length: 2_500 }, (_, index) => ({
       id: `run-${index}`,
       start: CUTOFF - DAY - (index % 3),
@@ -314,7 +314,7 @@ describe("a round over runs", () => {
     expect(await rowsOf("flow_run")).toEqual([]);
   });
 
-  test("one run that cannot be removed keeps none of its fellows of one transaction", async () => {
+  test("one run that cannot be removed keeps no other run of its transaction", async () => {
     const [stuck, ...others] = Array.from({ length: 20 }, () => anOldRun());
     for (const run of [stuck, ...others]) if (run) await write(run, []);
     await env.DB.exec(

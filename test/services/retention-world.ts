@@ -79,7 +79,7 @@ export async function untilDone(turn: () => Promise<void>): Promise<void> {
 async function openRounds(): Promise<number> {
   return Number(
     await env.DB.prepare(
-      "select count(*) as n from configuration where key like 'retention:%' and value ->> 'cursor' is not null",
+      "select count(*) as n from sweep_mark where name like 'retention:%' and json_valid(mark) and mark ->> 'cursor' is not null",
     ).first("n"),
   );
 }
@@ -88,7 +88,7 @@ async function openRounds(): Promise<number> {
 export async function empty(...tables: string[]): Promise<void> {
   await env.DB.batch([
     ...tables.map((table) => env.DB.prepare(`delete from ${table}`)),
-    env.DB.prepare("delete from configuration where key like 'retention:%'"),
+    env.DB.prepare("delete from sweep_mark where name like 'retention:%'"),
   ]);
 }
 

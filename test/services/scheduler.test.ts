@@ -1,7 +1,9 @@
 import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { selectDueSchedules, topUpSchedules } from "#services/scheduler";
-import { markSilentDeployments, selectSilent } from "#services/served-deployments";
+import { START } from "#services/due";
+import { topUpSchedules } from "#services/scheduler";
+import { markSilentDeployments } from "#services/served-deployments";
+import { selectDueSchedules, selectUnpolled } from "#services/sweep-store";
 import { makeTools, type Tools } from "#tools";
 import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
@@ -306,8 +308,10 @@ test("a turn that ends in the middle of a schedule does not begin with it after 
 });
 
 test("the due schedules, and the served deployments that fell silent, are found through their indexes", async () => {
-  expect(await planOf(selectDueSchedules(1))).toContain("deployment_schedule_top_up (top_up_at<?)");
-  expect(await planOf(selectSilent(1))).toContain("deployment_served (last_polled<?)");
+  expect(await planOf(selectDueSchedules(1, { round: START, most: 200 }))).toContain(
+    "deployment_schedule_top_up (top_up_at<?)",
+  );
+  expect(await planOf(selectUnpolled(1, { round: START, most: 200 }))).toContain("deployment_served (last_polled<?)");
 });
 
 test("a served deployment that nobody asks for is NOT_READY after a while", async () => {

@@ -6,7 +6,7 @@ import type { PublishedLog } from "#events/emit";
 import type { EventsPage } from "#events/page";
 import { EventReader } from "#events/read-events";
 import { matchesEvent } from "#events/filter";
-import { eventHorizon } from "#events/retention";
+import { eventCutoff } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import type { Clock, Micros } from "#lib/clock";
 import { log } from "#lib/log";
@@ -193,8 +193,8 @@ export class Listeners {
 
   private async showStored(socket: WebSocket, { filter, window }: EventsFilter, progress: Progress): Promise<void> {
     const { env, clock, database, workspace } = this.host;
-    const horizon = eventHorizon(parseSettings(env).services.db_vacuum, clock());
-    const reader = new EventReader(database(), workspace(), horizon);
+    const cutoff = eventCutoff(parseSettings(env).services.db_vacuum, clock());
+    const reader = new EventReader(database(), workspace(), cutoff);
     const seen = new Set<string>();
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
       const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, ...pass };

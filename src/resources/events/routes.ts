@@ -5,7 +5,7 @@ import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";
 import type { EventsPage } from "#events/page";
 import { EventReader } from "#events/read-events";
-import { eventHorizon } from "#events/retention";
+import { eventCutoff } from "#events/retention";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
 import { socket } from "#http/socket";
@@ -36,7 +36,7 @@ const EventsCount = embedded({
 });
 
 const reader = ({ db, workspaceId, settings, clock }: Tools) =>
-  new EventReader(db, workspaceId, eventHorizon(settings.services.db_vacuum, clock()));
+  new EventReader(db, workspaceId, eventCutoff(settings.services.db_vacuum, clock()));
 
 /** Gives a page, and the address of the next one. A page has fewer events, or none, where too many segments had to be looked at. */
 function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {

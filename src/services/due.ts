@@ -1,0 +1,121 @@
+/**
+ * Sees to rows that are due, of all workspaces by turns. A round goes through the rows in the order of their index. A
+ * workspace that has had its share of a round goes on, in the next round, where it ended.
+ */
+import { type SQL, sql } from "drizzle-orm";
+import { z } from "zod";
+import { each, list } from "#db/sql";
+import { takeTurn } from "#services/kit";
+import type { SweepTools } from "#tools";
+
+/** Where a workspace ended: its id, and the place of its last row. */
+const End = z.tuple([z.string(), z.string()]);
+
+/** How far a round is: what the mark keeps between turns. */
+const Round = z.object({
+  /** The place of the last row. */
+  after: z.string().nullable(),
+  /** The workspaces that have had their share of this round. */
+  served: z.array(End),
+  /** Where workspaces begin that had their share of the round before. */
+  begins: z.array(End),
+});
+export type Round = z.output<typeof Round>;
+
+/** What a row tells of itself besides what its sweep asks for. */
+export interface Due {
+  workspace_id: string;
+  /** Its place in the order of its index; see `placeIn`. */
+  place: string;
+}
+
+export interface DueSweep<Row> {
+  /** The name of the sweep's mark. */
+  name: string;
+  /** How many rows a step takes, and a workspace has for its share of a round. */
+  most: number;
+  /** How many steps a turn takes at most. */
+  steps: number;
+  /** The next rows of a round. */
+  select: (page: Page) => SQL;
+  /** Does the work for some rows. It throws where the turn is to end. */
+  work: (rows: readonly Row[]) => Promise<void>;
+}
+
+/** The rows that a select is to give. */
+export interface Page {
+  round: Round;
+  most: number;
+}
+
+/** The beginning of a round that no workspace has a share of. */
+export const START: Round = { after: null, served: [], begins: [] };
+
+/**
+ * Takes one turn: steps until no row is left, or no step. A turn that ends early keeps its place, so that rows at which the
+ * work fails again and again keep no others waiting. The next round finds such rows again.
+ */
+export function seeToDue<Row extends Due>(tools: SweepTools, sweep: DueSweep<Row>): Promise<void> {
+  const taken = new Map<string, number>();
+  return takeTurn(tools, {
+    name: sweep.name,
+    most: sweep.most,
+    steps: sweep.steps,
+    begin: (mark) => mark ?? JSON.stringify(START),
+    async step({ place, most }) {
+      const round = Round.parse(JSON.parse(place));
+      const rows = await tools.db.rows<Row>(sweep.select({ round, most }));
+      await sweep.work(rows);
+      const next = roundAfter(round, rows, { most, taken });
+      return { place: next && JSON.stringify(next), isEnd: next === null };
+    },
+  });
+}
+
+/**
+ * Where a round goes on after some rows: behind the last one, or, where no more are left, with the next round of those
+ * workspaces that had their share. Null where there are none. `taken` counts the rows of each workspace in this round.
+ */
+export function roundAfter(
+  { served: before, begins }: Round,
+  rows: readonly Due[],
+  { most, taken }: { most: number; taken: Map<string, number> },
+): Round | null {
+  const served = [...before];
+  for (const [workspace, own] of Map.groupBy(rows, ({ workspace_id }) => workspace_id)) {
+    const count = (taken.get(workspace) ?? 0) + own.length;
+    taken.set(workspace, count);
+    const last = own.at(-1);
+    if (last && count >= most) served.push([workspace, last.place]);
+  }
+  const last = rows.at(-1);
+  if (last && rows.length >= most) return { after: last.place, served, begins };
+  taken.clear();
+  return served.length > 0 ? { after: null, served: [], begins: served } : null;
+}
+
+/** The column `place` of a select in the order of an index: its columns as JSON. None of them may be null. */
+export function placeIn(order: readonly SQL[]): SQL {
+  return sql`json_array(${sql.join([...order], sql`, `)}) as place`;
+}
+
+/** The further condition of a select that it gives the rows of a round that are left, by the columns of `placeIn`. */
+export function leftIn({ after, served, begins }: Round, workspace: SQL, order: readonly SQL[]): SQL {
+  const own = sql`(${sql.join([...order], sql`, `)})`;
+  const at = (place: SQL) =>
+    sql`(${sql.join(
+      order.map((_, index) => sql`${place} ->> ${sql.raw(String(index))}`),
+      sql`, `,
+    )})`;
+  const conditions = [
+    ...(after === null ? [] : [sql`and ${own} > ${at(sql`${after}`)}`]),
+    ...(served.length === 0 ? [] : [sql`and ${workspace} not in ${list(served.map(([id]) => id))}`]),
+    ...(begins.length === 0
+      ? []
+      : [
+          sql`and not exists (select 1 from ${each(begins)} b
+          where b.value ->> 0 = ${workspace} and ${own} <= ${at(sql`(b.value ->> 1)`)})`,
+        ]),
+  ];
+  return sql.join(conditions, sql` `);
+}
