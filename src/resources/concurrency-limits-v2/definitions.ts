@@ -2,10 +2,11 @@
 import type { z } from "zod";
 import { emitEvents } from "#events/emit";
 import type { Event } from "#events/event";
+import { limits } from "#db/rows/concurrency-limits";
 import { integrityConflict } from "#lib/api-error";
 import { limitChanged, limitsRemoved } from "#objects/concurrency-limits/client";
 import type { ConcurrencyLimitV2Create, ConcurrencyLimitV2Update } from "#resources/concurrency-limits-v2/schema";
-import { ConcurrencyLimitStore, type LimitKey, type LimitRow, limits } from "#resources/concurrency-limits-v2/store";
+import { ConcurrencyLimitStore, type LimitKey, type LimitRow } from "#resources/concurrency-limits-v2/store";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 

@@ -1,17 +1,10 @@
 /** Definitions of concurrency limits in D1, of one workspace. */
 import { sql, type SQL } from "drizzle-orm";
-import { codec } from "#db/codec";
 import type { Database } from "#db/database";
+import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 
-/** A limit's definition. */
-export type LimitRow = typeof concurrency_limit.$inferSelect;
-
-export const limits = codec(concurrency_limit, {
-  omit: ["workspace_id", "avg_slot_occupancy_seconds"],
-  // Prefect: `avg_slot_occupancy_seconds` of a new limit.
-  preset: { avg_slot_occupancy_seconds: 2 },
-});
+export type { LimitRow };
 
 /** How a limit is named by a caller: by its id or its name. */
 export type LimitKey = { id: string } | { name: string };

@@ -1,11 +1,11 @@
 /** Inputs of flow runs in D1, of one workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
+import { codec } from "#db/codec";
 import { type Database, type Statement } from "#db/database";
 import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import { flow_run, flow_run_input } from "#db/tables/flow-run";
 import { type Portions } from "#lib/portions";
-import { printTime } from "#wire/dates";
 import { list } from "#db/sql";
 
 export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
@@ -93,6 +93,4 @@ export class FlowRunInputStore {
 }
 
 /** An input as answers show it. */
-export function printInput({ id, created, updated, flow_run_id, key, value, sender }: FlowRunInputRow) {
-  return { id, created: printTime(created), updated: printTime(updated), flow_run_id, key, value, sender };
-}
+export const printInput = codec(flow_run_input, { omit: ["workspace_id"] }).print;
