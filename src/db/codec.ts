@@ -60,7 +60,10 @@ interface Exceptions<T extends SQLiteTable, Omitted extends Name<T>, Preset exte
 export interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
   /** A row as answers show it. Never throws: a value that cannot be read is shown as an empty one. */
   print: (row: Row<T>) => Shown<T, Omitted>;
-  /** A new row; what is null or not given has its preset, or else is null, false or empty. */
+  /**
+   * A new row. A column that is not given has its preset, or else is null, false or empty; so has a column that cannot be
+   * null and is given null.
+   */
   blank: <Fields extends Given<T> & Needed<T, Preset>>(fields: Fields & NoOthers<Fields, Name<T>>) => Row<T>;
   /**
    * The columns that a body changes, as they are stored. What is not given stays as it is, and so does a column that cannot

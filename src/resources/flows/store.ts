@@ -13,6 +13,7 @@ export type FlowRow = typeof flow.$inferSelect;
 /** How a flow is named by a caller: by its id or its name. */
 export type FlowKey = { id: string } | { name: string };
 
+/** Shows and makes rows of flows. */
 export const flows = codec(flow, { omit: ["workspace_id"] });
 
 const IN_LIST = shortenedColumns(flow);

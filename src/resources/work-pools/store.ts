@@ -15,11 +15,13 @@ import { each, list } from "#db/sql";
 export type WorkPoolRow = typeof work_pool.$inferSelect;
 export type WorkQueueRow = typeof work_queue.$inferSelect;
 
+/** Shows, makes and changes rows of work pools. */
 export const workPools = codec(work_pool, {
   // Answers show the storage with every field.
   omit: ["workspace_id", "storage_configuration", "last_transitioned_status_at", "last_status_event_id"],
 });
 
+/** Shows, makes and changes rows of work queues. */
 export const workQueues = codec(work_queue, { omit: ["workspace_id", "status"], preset: { status: "NOT_READY" } });
 
 /** A queue with what answers show of its pool. */
