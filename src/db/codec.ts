@@ -59,17 +59,20 @@ interface Exceptions<T extends SQLiteTable, Omitted extends Name<T>, Preset exte
 /** Made of a table by `codec`. */
 export interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
   /** A row as answers show it. Never throws: a value that cannot be read is shown as an empty one. */
-  print(row: Row<T>): Shown<T, Omitted>;
-  /** A new row; what is null or not given has its preset, or else is null, false or empty. */
-  blank<Fields extends Given<T> & Needed<T, Preset>>(fields: Fields & NoOthers<Fields, Name<T>>): Row<T>;
+  print: (row: Row<T>) => Shown<T, Omitted>;
+  /**
+   * A new row. A column that is not given has its preset, or else is null, false or empty; so has a column that cannot be
+   * null and is given null.
+   */
+  blank: <Fields extends Given<T> & Needed<T, Preset>>(fields: Fields & NoOthers<Fields, Name<T>>) => Row<T>;
   /**
    * The columns that a body changes, as they are stored. What is not given stays as it is, and so does a column that cannot
    * be null where the body says null. `others` are fields that are no columns, or are not stored as they are given.
    */
-  changes<Fields extends Given<T>, Other extends PropertyKey = never>(
+  changes: <Fields extends Given<T>, Other extends PropertyKey = never>(
     fields: Fields & NoOthers<Fields, Name<T> | Other>,
     others?: readonly Other[],
-  ): Partial<Row<T>>;
+  ) => Partial<Row<T>>;
 }
 
 /** How a value that is not null is shown, by its kind; others are shown as they are. */
@@ -118,9 +121,11 @@ export function codec<
     const values: Record<string, unknown> = {};
     for (const [name, value] of Object.entries(fields)) {
       const column = byName.get(name);
-      const isNotGiven = value === undefined || (value === null && column?.notNull);
-      if (column === undefined || isNotGiven || isOther(name)) continue;
-      values[name] = value === null ? null : (STORE[column.kind]?.(value) ?? value);
+      if (column === undefined || value === undefined || isOther(name)) continue;
+      // A column of any JSON that cannot be null holds JSON's own null.
+      const isNull = value === null && !(column.kind === "json" && column.notNull);
+      if (!isNull) values[name] = STORE[column.kind]?.(value) ?? value;
+      else if (!column.notNull) values[name] = null;
     }
     return values;
   }

@@ -14,6 +14,7 @@ import { list } from "#db/sql";
 
 export type FlowRunRow = typeof flow_run.$inferSelect;
 
+/** Shows, makes and changes rows of flow runs. */
 export const flowRuns = codec(flow_run, {
   // Answers show `state` instead, and a policy with every field.
   omit: ["workspace_id", "state_timestamp", "state_ids", "empirical_policy"],
@@ -35,18 +36,27 @@ export interface StateColumns {
 export type FlowRunWithState = FlowRunRow &
   StateColumns & { work_pool_id: string | null; work_pool_name: string | null; queue_name: string | null };
 
-/** The joined state's columns, for selects of other stores too. */
-export const STATE_COLUMNS = sql.raw(
-  "s.id as s_id, s.type as s_type, s.name as s_name, s.timestamp as s_timestamp, s.message as s_message, s.data as s_data, s.state_details as s_details",
-);
+/** The columns of a state `s`, and what they are called in the row of its run. */
+const STATE_NAMES = [
+  ["id", "s_id"],
+  ["type", "s_type"],
+  ["name", "s_name"],
+  ["timestamp", "s_timestamp"],
+  ["message", "s_message"],
+  ["data", "s_data"],
+  ["state_details", "s_details"],
+] as const;
+const LONG_COLUMNS: ReadonlySet<string> = new Set(longColumns(flow_run_state));
+const LONG_OF_STATE = STATE_NAMES.flatMap(([column, name]) => (LONG_COLUMNS.has(column) ? [name] : []));
 
-/** What users may make long. */
-const LONG_OF_STATE = ["s_message", "s_data", "s_details"] as const;
+/** The joined state's columns, for selects of other stores too. */
+export const STATE_COLUMNS = sql.raw(STATE_NAMES.map(([column, name]) => `s.${column} as ${name}`).join(", "));
 
 const RUN_IN_LIST = shortenedColumns(flow_run);
 const STATE_IN_LIST = sql.raw(
-  `s.id as s_id, s.type as s_type, s.name as s_name, s.timestamp as s_timestamp, ${shortened("s.message", "s_message")},
-    ${shortened("s.data", "s_data")}, ${shortened("s.state_details", "s_details")}`,
+  STATE_NAMES.map(([column, name]) =>
+    LONG_COLUMNS.has(column) ? shortened(`s.${column}`, name) : `s.${column} as ${name}`,
+  ).join(", "),
 );
 
 /** Selects flow runs with state and pool; what follows may say `where`, `order by` and `limit` over `flow_run`. */

@@ -7,6 +7,7 @@ import type { Portions } from "#lib/portions";
 
 export type TaskRunRow = typeof task_run.$inferSelect;
 
+/** Shows and makes rows of task runs. */
 export const taskRuns = codec(task_run, {
   // Answers show `state` instead of `states`, and a policy with every field.
   omit: ["workspace_id", "state_timestamp", "states", "background", "empirical_policy"],

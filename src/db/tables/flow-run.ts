@@ -93,9 +93,9 @@ export const flow_run_state = sqliteTable("flow_run_state", {
   type: text().notNull(),
   name: text().notNull(),
   timestamp: micros().notNull(),
-  message: text(),
-  data: json(),
-  state_details: object().notNull(),
+  message: text({ long: true }),
+  data: json({ long: true }),
+  state_details: object({ long: true }).notNull(),
 });
 
 /** The ids of the older states of runs that have had very many, so that the row of a run stays small. */

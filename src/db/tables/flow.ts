@@ -1,6 +1,6 @@
 /** Flows, by name unique in their workspace. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { list, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import { json, list, stamps, text, uuid, workspaceId } from "#db/columns";
 
 export const flow = sqliteTable(
   "flow",
@@ -10,7 +10,8 @@ export const flow = sqliteTable(
     ...stamps(),
     name: text().notNull(),
     tags: list<string>({ long: true }).notNull(),
-    labels: object<Record<string, string | number | boolean>>({ long: true }).notNull(),
+    /** Prefect: a client may say null, and is shown it. */
+    labels: json<Record<string, string | number | boolean> | null>({ long: true }).notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.id] }), uniqueIndex("flow_name").on(t.workspace_id, t.name)],
 );

@@ -2,26 +2,19 @@
 import type { z } from "zod";
 import { emitEvents } from "#events/emit";
 import type { Event } from "#events/event";
+import { limits } from "#db/rows/concurrency-limits";
 import { integrityConflict } from "#lib/api-error";
 import { limitChanged, limitsRemoved } from "#objects/concurrency-limits/client";
 import type { ConcurrencyLimitV2Create, ConcurrencyLimitV2Update } from "#resources/concurrency-limits-v2/schema";
-import {
-  ConcurrencyLimitStore,
-  type LimitChanges,
-  type LimitKey,
-  type LimitRow,
-} from "#resources/concurrency-limits-v2/store";
+import { ConcurrencyLimitStore, type LimitKey, type LimitRow } from "#resources/concurrency-limits-v2/store";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
-
-/** Prefect: `avg_slot_occupancy_seconds` of a new limit. */
-const FIRST_OCCUPANCY_SECONDS = 2;
 
 const storeOf = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
 
 /** Makes a limit. */
 export async function createLimit(tools: Tools, body: z.output<typeof ConcurrencyLimitV2Create>): Promise<LimitRow> {
-  const row = newRow(tools, { ...body, active: body.active ? 1 : 0 });
+  const row = newRow(tools, body);
   await storeOf(tools).insert(row);
   await limitChanged(tools, {
     id: row.id,
@@ -38,7 +31,7 @@ export async function upsertLimit(
   name: string,
   limit: number,
 ): Promise<{ row: LimitRow; created: boolean }> {
-  const draft = newRow(tools, { name, limit, active: 1, slot_decay_per_second: 0 });
+  const draft = newRow(tools, { name, limit, active: true, slot_decay_per_second: 0 });
   const row = (await storeOf(tools).upsert(draft)) ?? draft;
   const created = row.id === draft.id;
   await limitChanged(tools, { id: row.id });
@@ -53,7 +46,7 @@ export async function updateLimit(tools: Tools, key: LimitKey, body: Concurrency
     if (await storeOf(tools).read(key)) throw integrityConflict();
     return false;
   }
-  const row = await storeOf(tools).update(key, changesOf(body), tools.clock());
+  const row = await storeOf(tools).update(key, limits.changes(body, OF_SLOTS), tools.clock());
   if (!row) return false;
   await limitChanged(tools, {
     id: row.id,
@@ -73,28 +66,25 @@ export async function removeLimit(tools: Tools, key: LimitKey): Promise<boolean>
   return true;
 }
 
-function newRow(tools: Tools, fields: Pick<LimitRow, "name" | "limit" | "active" | "slot_decay_per_second">): LimitRow {
+/** Fields of bodies that the object is told, not D1. */
+const OF_SLOTS = ["active_slots", "denied_slots"] as const;
+
+interface Definition {
+  name: string;
+  limit: number;
+  active: boolean;
+  slot_decay_per_second: number;
+}
+
+function newRow(tools: Tools, definition: Definition): LimitRow {
   const now = tools.clock();
-  return {
+  return limits.blank({
+    ...definition,
     workspace_id: tools.workspaceId,
     id: tools.ids.random(),
     created: now,
     updated: now,
-    name: fields.name,
-    limit: fields.limit,
-    active: fields.active,
-    slot_decay_per_second: fields.slot_decay_per_second,
-    avg_slot_occupancy_seconds: FIRST_OCCUPANCY_SECONDS,
-  };
-}
-
-function changesOf(body: ConcurrencyLimitV2Update): LimitChanges {
-  return {
-    ...(typeof body.name === "string" && { name: body.name }),
-    ...(typeof body.limit === "number" && { limit: body.limit }),
-    ...(typeof body.active === "boolean" && { active: body.active ? 1 : 0 }),
-    ...(typeof body.slot_decay_per_second === "number" && { slot_decay_per_second: body.slot_decay_per_second }),
-  };
+  });
 }
 
 function announce(tools: Tools, action: "created" | "updated" | "deleted", row: LimitRow): void {

@@ -1,17 +1,13 @@
 /** Definitions of concurrency limits in D1, of one workspace. */
 import { sql, type SQL } from "drizzle-orm";
 import type { Database } from "#db/database";
+import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
-import { printTime } from "#wire/dates";
 
-/** A limit's definition. */
-export type LimitRow = typeof concurrency_limit.$inferSelect;
+export type { LimitRow };
 
 /** How a limit is named by a caller: by its id or its name. */
 export type LimitKey = { id: string } | { name: string };
-
-/** What may be changed of a definition. */
-export type LimitChanges = Partial<Pick<LimitRow, "name" | "limit" | "active" | "slot_decay_per_second">>;
 
 /** Prefect: the names of tags' limits begin with it. */
 export const TAG_PREFIX = "tag:";
@@ -43,39 +39,34 @@ export class ConcurrencyLimitStore {
   }
 
   /** Writes a new limit. A name that is taken violates the table's unique index. */
-  async insert(row: Omit<LimitRow, "workspace_id">): Promise<void> {
+  async insert(row: LimitRow): Promise<void> {
     await this.db.run(this.insertion(row));
   }
 
   /** Writes a new limit, or gives the one of this name the new one's limit; gives the row there is then. */
-  async upsert(row: Omit<LimitRow, "workspace_id">): Promise<LimitRow | undefined> {
-    const { rows } = await this.db.run(
-      sql`${this.insertion(row)} on conflict (workspace_id, name)
-        do update set "limit" = excluded."limit", updated = excluded.updated returning *`,
+  upsert(row: LimitRow): Promise<LimitRow | undefined> {
+    const { workspace_id, name } = concurrency_limit;
+    const set = { limit: sql`excluded."limit"`, updated: sql`excluded.updated` };
+    return this.db.returned(
+      this.insertion(row)
+        .onConflictDoUpdate({ target: [workspace_id, name], set })
+        .returning(),
     );
-    return rowOf(rows);
   }
 
   /** Changes a limit; gives it as it is then, or undefined. */
-  async update(key: LimitKey, changes: LimitChanges, now: number): Promise<LimitRow | undefined> {
-    const set = Object.entries(changes).map(([column, value]) => sql`, ${sql.identifier(column)} = ${value}`);
-    const { rows } = await this.db.run(
-      sql`update ${concurrency_limit} set updated = ${now}${sql.join(set, sql``)} where ${this.by(key)} returning *`,
-    );
-    return rowOf(rows);
+  update(key: LimitKey, changes: Partial<LimitRow>, now: number): Promise<LimitRow | undefined> {
+    const set = { ...changes, updated: now };
+    return this.db.returned(this.db.build.update(concurrency_limit).set(set).where(this.by(key)).returning());
   }
 
   /** Removes a limit; gives it, or undefined. */
-  async remove(key: LimitKey): Promise<LimitRow | undefined> {
-    const { rows } = await this.db.run(sql`delete from ${concurrency_limit} where ${this.by(key)} returning *`);
-    return rowOf(rows);
+  remove(key: LimitKey): Promise<LimitRow | undefined> {
+    return this.db.returned(this.db.build.delete(concurrency_limit).where(this.by(key)).returning());
   }
 
-  private insertion(row: Omit<LimitRow, "workspace_id">): SQL {
-    return sql`insert into ${concurrency_limit}
-      (workspace_id, id, created, updated, name, "limit", active, slot_decay_per_second, avg_slot_occupancy_seconds)
-      values (${this.workspaceId}, ${row.id}, ${row.created}, ${row.updated}, ${row.name}, ${row.limit}, ${row.active},
-        ${row.slot_decay_per_second}, ${row.avg_slot_occupancy_seconds})`;
+  private insertion(row: LimitRow) {
+    return this.db.build.insert(concurrency_limit).values(row);
   }
 
   private by(key: LimitKey): SQL {
@@ -84,19 +75,7 @@ export class ConcurrencyLimitStore {
   }
 }
 
-/** The one row of a statement that returns all columns. */
-const rowOf = (rows: readonly Record<string, unknown>[]) => rows[0] as LimitRow | undefined;
-
 /** A limit as it is read. */
 export function printLimit(row: LimitRow, activeSlots: number) {
-  return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    active: row.active === 1,
-    name: row.name,
-    limit: row.limit,
-    active_slots: activeSlots,
-    slot_decay_per_second: row.slot_decay_per_second,
-  };
+  return { ...limits.print(row), active_slots: activeSlots };
 }

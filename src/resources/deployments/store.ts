@@ -4,6 +4,7 @@ import { insertRows } from "#db/bulk";
 import { jsonRow } from "#db/codec";
 import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
 import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
+import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { type DeploymentColumns, deployments, type ScheduleRow, schedules } from "#db/rows/deployments";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
@@ -15,8 +16,7 @@ import type { Portions } from "#lib/portions";
 import type { MissedRuns } from "#wire/missed-runs";
 import { each, list } from "#db/sql";
 
-export type { DeploymentColumns, ScheduleRow };
-export type LimitRow = typeof concurrency_limit.$inferSelect;
+export type { DeploymentColumns, LimitRow, ScheduleRow };
 
 /** A deployment with its flow, queue, pool, limit and schedules. */
 export type DeploymentRow = DeploymentColumns & {
@@ -196,11 +196,16 @@ export class DeploymentStore {
 
   /** Makes a deployment's own limit, or changes it. */
   writeOwnLimit(deploymentId: string, id: string, limit: number, now: Micros): Statement {
-    return sql`insert into ${concurrency_limit}
-      (workspace_id, id, created, updated, name, "limit", active, slot_decay_per_second, avg_slot_occupancy_seconds)
-      select ${this.workspaceId}, ${id}, ${now}, ${now}, ${ownLimitName(deploymentId)}, ${limit}, 1, 0, 2
-      where exists (select 1 from ${deployment} where ${this.by({ id: deploymentId })})
-      on conflict (workspace_id, name) do update set "limit" = excluded."limit", updated = excluded.updated`;
+    const keys = { workspace_id: this.workspaceId, id, created: now, updated: now };
+    const name = ownLimitName(deploymentId);
+    return insertRows(
+      concurrency_limit,
+      [limits.blank({ ...keys, name, limit, active: true, slot_decay_per_second: 0 })],
+      {
+        guard: sql`exists (select 1 from ${deployment} where ${this.by({ id: deploymentId })})`,
+        tail: sql`on conflict (workspace_id, name) do update set "limit" = excluded."limit", updated = excluded.updated`,
+      },
+    );
   }
 
   /** Points a deployment at its own limit, whichever id that has. */

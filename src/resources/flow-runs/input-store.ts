@@ -1,11 +1,11 @@
 /** The inputs of flow runs in D1. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
+import { codec } from "#db/codec";
 import { type Database, type Statement } from "#db/database";
 import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import { flow_run, flow_run_input } from "#db/tables/flow-run";
 import { type Portions } from "#lib/portions";
-import { printTime } from "#wire/dates";
 import { list } from "#db/sql";
 
 /** A row of the table `flow_run_input`. */
@@ -93,7 +93,5 @@ export class FlowRunInputStore {
   }
 }
 
-/** Gives an input as answers show it. */
-export function printInput({ id, created, updated, flow_run_id, key, value, sender }: FlowRunInputRow) {
-  return { id, created: printTime(created), updated: printTime(updated), flow_run_id, key, value, sender };
-}
+/** An input as answers show it. */
+export const printInput = codec(flow_run_input, { omit: ["workspace_id"] }).print;

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { emitEvents } from "#events/emit";
 import { flowEvent } from "#resources/flows/events";
 import type { FlowCreate } from "#resources/flows/schema";
-import { type FlowRow, FlowStore } from "#resources/flows/store";
+import { type FlowRow, flows, FlowStore } from "#resources/flows/store";
 import type { Tools } from "#tools";
 
 /** Creates the flow unless its name is taken; the flow of that name is left as it is. */
@@ -13,14 +13,9 @@ export async function createFlow(
 ): Promise<{ row: FlowRow; created: boolean }> {
   const now = tools.clock();
   const id = tools.ids.random();
-  const row = await new FlowStore(tools.db, tools.workspaceId).upsert({
-    id,
-    created: now,
-    updated: now,
-    name: draft.name,
-    tags: JSON.stringify([...new Set(draft.tags)]),
-    labels: JSON.stringify(draft.labels),
-  });
+  const keys = { workspace_id: tools.workspaceId, id, created: now, updated: now };
+  const wanted = flows.blank({ ...draft, ...keys, tags: [...new Set(draft.tags)] });
+  const row = await new FlowStore(tools.db, tools.workspaceId).upsert(wanted);
   const created = row.id === id;
   if (created) tools.background(emitEvents(tools, [flowEvent(tools, "created", row)]));
   return { row, created };

@@ -1,17 +1,20 @@
 /** Flows in D1, of one workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
-import { type Database, readJson } from "#db/database";
+import { codec } from "#db/codec";
+import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { flow } from "#db/tables/flow";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import { printTime } from "#wire/dates";
 
 export type FlowRow = typeof flow.$inferSelect;
 
 /** How a flow is named by a caller: by its id or its name. */
 export type FlowKey = { id: string } | { name: string };
+
+/** Shows and makes rows of flows. */
+export const flows = codec(flow, { omit: ["workspace_id"] });
 
 const IN_LIST = shortenedColumns(flow);
 
@@ -26,9 +29,9 @@ export class FlowStore {
   }
 
   /** Writes a flow unless its name is taken, and reads whoever has the name then. */
-  async upsert(row: Omit<FlowRow, "workspace_id">): Promise<FlowRow> {
+  async upsert(row: FlowRow): Promise<FlowRow> {
     const [, found] = await this.db.batch([
-      insertRows(flow, [{ ...row, workspace_id: this.workspaceId }], { tail: sql`on conflict do nothing` }),
+      insertRows(flow, [row], { tail: sql`on conflict do nothing` }),
       sql`select * from ${flow} where ${this.by({ name: row.name })}`,
     ]);
     const [present] = found?.rows ?? [];
@@ -76,13 +79,4 @@ export class FlowStore {
 }
 
 /** A flow as answers show it. */
-export function printFlow(row: FlowRow) {
-  return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    name: row.name,
-    tags: readJson<string[]>(row.tags),
-    labels: readJson<Record<string, string | number | boolean> | null>(row.labels),
-  };
-}
+export const printFlow = flows.print;

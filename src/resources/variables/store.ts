@@ -1,10 +1,10 @@
 /** Variables in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
-import { type Database, readJson } from "#db/database";
+import { codec } from "#db/codec";
+import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { variable } from "#db/tables/variable";
 import type { Portions } from "#lib/portions";
-import { printTime } from "#wire/dates";
 
 /** A variable as it is kept. */
 export type VariableRow = typeof variable.$inferSelect;
@@ -74,13 +74,4 @@ export class VariableStore {
 }
 
 /** A variable as answers show it. */
-export function printVariable(row: VariableRow) {
-  return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    name: row.name,
-    value: row.value === null ? null : readJson<unknown>(row.value),
-    tags: readJson<string[]>(row.tags),
-  };
-}
+export const printVariable = codec(variable, { omit: ["workspace_id"] }).print;

@@ -5,18 +5,19 @@ import { conflict, refused } from "#lib/api-error";
 import { poolChanged } from "#objects/work-pool/client";
 import { announce, poolEvent, queueEvent } from "#resources/work-pools/announce";
 import { validateTemplateDefaults } from "#resources/work-pools/job-variables";
+import type { WorkQueueCreate } from "#resources/work-pools/queue-schema";
 import type { WorkPoolCreate } from "#resources/work-pools/schema";
 import {
   poolStatus,
   printWorkPool,
   type WorkPoolRow,
+  workPools,
   WorkPoolStore,
   type WorkQueueRow,
+  workQueues,
 } from "#resources/work-pools/store";
 import { narrowed } from "#resources/work-pools/show";
 import type { Tools } from "#tools";
-
-type New<Row> = Omit<Row, "workspace_id">;
 
 /** Prefect: names of pools of Prefect's own. */
 export function isReserved(name: string): boolean {
@@ -29,26 +30,19 @@ export function isTaken(error: unknown): boolean {
 }
 
 /** A new pool and its default queue, not yet written. Pools of agents have no status. */
-export function newPool(tools: Tools, body: WorkPoolCreate): { pool: New<WorkPoolRow>; queue: New<WorkQueueRow> } {
+export function newPool(tools: Tools, body: WorkPoolCreate): { pool: WorkPoolRow; queue: WorkQueueRow } {
   const now = tools.clock();
   const id = tools.ids.random();
   const queue = newQueue(tools, id, { name: "default", description: "The work pool's default queue.", priority: 1 });
-  const pool = {
+  const pool = workPools.blank({
+    ...body,
+    workspace_id: tools.workspaceId,
     id,
     created: now,
     updated: now,
-    name: body.name,
-    description: body.description ?? null,
-    type: body.type,
-    base_job_template: JSON.stringify(body.base_job_template ?? {}),
-    storage_configuration: JSON.stringify(body.storage_configuration),
-    is_paused: body.is_paused ? 1 : 0,
-    concurrency_limit: body.concurrency_limit ?? null,
     default_queue_id: queue.id,
     status: body.type === "prefect-agent" ? null : "NOT_READY",
-    last_transitioned_status_at: null,
-    last_status_event_id: null,
-  };
+  });
   return { pool, queue };
 }
 
@@ -56,26 +50,21 @@ export function newPool(tools: Tools, body: WorkPoolCreate): { pool: New<WorkPoo
 export function newQueue(
   tools: Tools,
   poolId: string,
-  body: Pick<WorkQueueRow, "name" | "description" | "priority"> &
-    Partial<Pick<WorkQueueRow, "is_paused" | "concurrency_limit" | "filter">>,
-): New<WorkQueueRow> {
+  body: Omit<WorkQueueCreate, "priority" | "is_paused"> & { priority: number; is_paused?: boolean },
+): WorkQueueRow {
   const now = tools.clock();
-  return {
+  return workQueues.blank({
+    ...body,
+    workspace_id: tools.workspaceId,
     id: tools.ids.random(),
     created: now,
     updated: now,
-    is_paused: 0,
-    concurrency_limit: null,
-    filter: null,
-    ...body,
     work_pool_id: poolId,
-    status: "NOT_READY",
-    last_polled: null,
-  };
+  });
 }
 
 /** The events of a new pool and its default queue. */
-export function birthEvents(tools: Tools, pool: New<WorkPoolRow>, queue: New<WorkQueueRow>): Event[] {
+export function birthEvents(tools: Tools, pool: WorkPoolRow, queue: WorkQueueRow): Event[] {
   const at = pool.created;
   const status = poolStatus(pool, pool.status);
   return [
@@ -102,5 +91,5 @@ export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
   await poolChanged(tools, pool.name);
   announce(tools, birthEvents(tools, pool, queue));
   const active_slots = pool.concurrency_limit === null ? null : 0;
-  return narrowed(tools, printWorkPool({ ...pool, workspace_id: tools.workspaceId, active_slots }));
+  return narrowed(tools, printWorkPool({ ...pool, active_slots }));
 }

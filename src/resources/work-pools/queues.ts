@@ -3,7 +3,13 @@ import { conflict, integrityConflict } from "#lib/api-error";
 import { poolChanged, readLiveness } from "#objects/work-pool/client";
 import { announce, queueEvent, queueStatusEvent, updatesOf } from "#resources/work-pools/announce";
 import { birthEvents, isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
-import { type QueueWithPool, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
+import {
+  type QueueWithPool,
+  type WorkPoolRow,
+  WorkPoolStore,
+  type WorkQueueRow,
+  workQueues,
+} from "#resources/work-pools/store";
 import { freePriority, reorderQueues } from "#resources/work-pools/queue-priorities";
 import type { WorkQueueCreate, WorkQueueUpdate } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";
@@ -22,14 +28,8 @@ export async function addQueue(
   body: WorkQueueCreate,
 ): Promise<QueueWithPool> {
   const store = storeOf(tools);
-  const row = newQueue(tools, pool.id, {
-    name: body.name,
-    description: body.description,
-    is_paused: body.is_paused ? 1 : 0,
-    concurrency_limit: body.concurrency_limit ?? null,
-    priority: body.priority ?? freePriority(present.map(({ priority }) => priority)),
-    filter: body.filter ? JSON.stringify(body.filter) : null,
-  });
+  const priority = body.priority ?? freePriority(present.map((queue) => queue.priority));
+  const row = newQueue(tools, pool.id, { ...body, priority });
   const moved = body.priority ? reorderQueues([...present, row], row) : [];
   await tools.db.batch([
     store.insertQueue(row),
@@ -38,7 +38,7 @@ export async function addQueue(
   await poolChanged(tools, pool.name);
   announce(tools, [queueEvent(tools, "created", row, pool, row.created)]);
   const own = moved.find(({ id }) => id === row.id);
-  return { ...row, ...own, workspace_id: tools.workspaceId, ...namesOf(pool) };
+  return { ...row, ...own, ...namesOf(pool) };
 }
 
 /** Prefect: `POST /work_queues/` puts the queue into the pool of agents, which is made when it is not there. */
@@ -70,8 +70,7 @@ async function ensureAgentPool(tools: Tools): Promise<AgentPool> {
     return { pool: others.pool, queues: others.queues };
   }
   announce(tools, birthEvents(tools, pool, queue));
-  const made = { ...queue, workspace_id: tools.workspaceId };
-  return { pool, queues: [made], made };
+  return { pool, queues: [queue], made: queue };
 }
 
 const namesOf = (pool: Pick<WorkPoolRow, "name" | "type">) => ({
@@ -134,7 +133,7 @@ export async function changeQueue(
   const moved =
     typeof body.priority === "number" ? reorderQueues(queues, { id: queue.id, priority: body.priority }) : [];
   await tools.db.batch([
-    store.updateQueue(queue.id, { updated: now, ...changesOf(body), ...(status && { status }) }),
+    store.updateQueue(queue.id, { updated: now, ...workQueues.changes(body), ...(status && { status }) }),
     ...(moved.length > 0 ? [store.setPriorities(moved, now)] : []),
   ]);
   await poolChanged(tools, queue.work_pool_name);
@@ -156,18 +155,6 @@ async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpd
   if (body.is_paused !== false || queue.status !== "PAUSED") return null;
   const liveness = await readLiveness(tools, [{ id: queue.work_pool_id, name: queue.work_pool_name }]);
   return liveness.get(queue.work_pool_id)?.queues[queue.id]?.status ?? "NOT_READY";
-}
-
-function changesOf(body: WorkQueueUpdate): Partial<WorkQueueRow> {
-  return {
-    ...(typeof body.name === "string" && { name: body.name }),
-    ...(typeof body.priority === "number" && { priority: body.priority }),
-    ...("description" in body && { description: body.description ?? null }),
-    ...(body.is_paused !== undefined && { is_paused: body.is_paused ? 1 : 0 }),
-    ...("concurrency_limit" in body && { concurrency_limit: body.concurrency_limit ?? null }),
-    ...("last_polled" in body && { last_polled: body.last_polled ?? null }),
-    ...("filter" in body && { filter: body.filter ? JSON.stringify(body.filter) : null }),
-  };
 }
 
 /** Removes a queue. Prefect: those of its pool that have the same priority are then told apart. */

@@ -1,18 +1,28 @@
 /** Work pools and their queues in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
-import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
+import { codec } from "#db/codec";
+import { type Database, readJson, type Statement } from "#db/database";
 import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import { printOptionalTime, printTime } from "#wire/dates";
+import { printOptionalTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
 import { each, list } from "#db/sql";
 
 export type WorkPoolRow = typeof work_pool.$inferSelect;
 export type WorkQueueRow = typeof work_queue.$inferSelect;
+
+/** Shows, makes and changes rows of work pools. */
+export const workPools = codec(work_pool, {
+  // Answers show the storage with every field.
+  omit: ["workspace_id", "storage_configuration", "last_transitioned_status_at", "last_status_event_id"],
+});
+
+/** Shows, makes and changes rows of work queues. */
+export const workQueues = codec(work_queue, { omit: ["workspace_id", "status"], preset: { status: "NOT_READY" } });
 
 /** A queue with what answers show of its pool. */
 export type QueueWithPool = WorkQueueRow & { work_pool_name: string; work_pool_type: string };
@@ -305,17 +315,8 @@ export interface Liveness {
 /** A work pool as answers show it. Prefect: pools of agents have no status. */
 export function printWorkPool(row: Counted<WorkPoolRow>, status: string | null = row.status) {
   return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    name: row.name,
-    description: row.description,
-    type: row.type,
-    base_job_template: readJson<Record<string, unknown>>(row.base_job_template),
-    is_paused: row.is_paused === 1,
-    concurrency_limit: row.concurrency_limit,
+    ...workPools.print(row),
     status: poolStatus(row, status),
-    default_queue_id: row.default_queue_id,
     storage_configuration: {
       bundle_upload_step: null,
       bundle_execution_step: null,
@@ -344,21 +345,7 @@ export function printWorkQueue(row: Counted<QueueWithPool>, live: Liveness | nul
 }
 
 /** What D1 alone says of a work queue, as answers show it. */
-export function printQueueColumns(row: WorkQueueRow) {
-  return {
-    id: row.id,
-    created: printTime(row.created),
-    updated: printTime(row.updated),
-    name: row.name,
-    description: row.description,
-    is_paused: row.is_paused === 1,
-    concurrency_limit: row.concurrency_limit,
-    priority: row.priority,
-    work_pool_id: row.work_pool_id,
-    filter: readOptionalJson<Record<string, unknown>>(row.filter),
-    last_polled: printOptionalTime(row.last_polled),
-  };
-}
+export const printQueueColumns = workQueues.print;
 
 /** A run in a slot as answers show it. */
 export function printSlotHolder(run: SlotHolder, now: Micros) {

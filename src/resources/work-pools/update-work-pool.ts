@@ -5,7 +5,7 @@ import { poolChanged, readLiveness, workPool } from "#objects/work-pool/client";
 import { announce, poolEvent, poolStatusEvent, queueEvent, updatesOf } from "#resources/work-pools/announce";
 import { isReserved } from "#resources/work-pools/create-work-pool";
 import type { WorkPoolUpdate } from "#resources/work-pools/schema";
-import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+import { type WorkPoolRow, workPools, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
 /** 404 for a pool by its name, in the original's words. */
@@ -32,7 +32,7 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
   const status = await nextStatus(tools, pool, body);
   const stamp = { id: tools.ids.ordered(now), occurred: now };
   const mark = status === null ? {} : { last_status_event_id: stamp.id, last_transitioned_status_at: now };
-  await tools.db.run(store.updatePool(pool.id, { updated: now, ...changesOf(body), ...mark }));
+  await tools.db.run(store.updatePool(pool.id, { updated: now, ...workPools.changes(body), ...mark }));
   await poolChanged(tools, name);
   const updates = updatesOf(EVENT_FIELDS, tellable(pool), body);
   announce(tools, [
@@ -59,16 +59,6 @@ async function nextStatus(tools: Tools, pool: WorkPoolRow, body: WorkPoolUpdate)
   if (pool.type === "prefect-agent" || typeof body.is_paused !== "boolean") return null;
   if (body.is_paused) return "PAUSED";
   return (await readLiveness(tools, [pool])).get(pool.id)?.status ?? "NOT_READY";
-}
-
-function changesOf(body: WorkPoolUpdate): Partial<WorkPoolRow> {
-  return {
-    ...("description" in body && { description: body.description ?? null }),
-    ...("concurrency_limit" in body && { concurrency_limit: body.concurrency_limit ?? null }),
-    ...(typeof body.is_paused === "boolean" && { is_paused: body.is_paused ? 1 : 0 }),
-    ...(body.base_job_template && { base_job_template: JSON.stringify(body.base_job_template) }),
-    ...(body.storage_configuration && { storage_configuration: JSON.stringify(body.storage_configuration) }),
-  };
 }
 
 /** `DELETE /work_pools/{name}` */
