@@ -1,4 +1,4 @@
-/** The routes under /deployments/{id}/schedules/{schedule_id}/missed_runs: what becomes of runs that nobody began in time. Ours. */
+/** The routes under /deployments/{id}/schedules/{schedule_id}/missed_runs: what is done with runs that no worker started in time. Prefect has no such routes. */
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import { readOptionalJson } from "#db/database";
@@ -26,7 +26,7 @@ async function read(tools: Tools, which: BySchedule): Promise<MissedRuns> {
   return readOptionalJson<MissedRuns>(row.missed_runs) ?? DEFAULT_MISSED_RUNS;
 }
 
-/** `updated` stays: the runs that are made already are as good as before. */
+/** The schedule's `updated` stays: the runs that exist already remain valid. */
 async function write(tools: Tools, which: BySchedule, wish: MissedRuns): Promise<MissedRuns> {
   const { rows } = await tools.db.run(
     sql`update ${deployment_schedule} set missed_runs = ${missedRunsColumn(wish)} ${where(tools, which)} returning id`,
@@ -40,7 +40,7 @@ export const missedRunsRoutes = [
     {
       method: "GET",
       path: PATH,
-      summary: "Read what becomes of a schedule's runs that nobody began in time.",
+      summary: "Read what is done with the runs of a schedule that no worker started in time.",
       params: BySchedule,
       response: MissedRuns,
     },
@@ -50,7 +50,7 @@ export const missedRunsRoutes = [
     {
       method: "PUT",
       path: PATH,
-      summary: "Set what becomes of a schedule's runs that nobody began in time.",
+      summary: "Set what is done with the runs of a schedule that no worker started in time.",
       params: BySchedule,
       body: MissedRuns,
       response: MissedRuns,

@@ -64,11 +64,12 @@ export const deploymentRoutes = [
     {
       method: "POST",
       path: "/deployments/",
-      summary: "Create a deployment, or change the one of the same flow and name.",
+      summary: "Create a deployment, or update the one of the same flow and name.",
       body: DeploymentCreate,
       status: 201,
       otherStatus: 200,
       response: DeploymentResponse,
+      errors: [404, 409],
     },
     async ({ body, tools }) => {
       const { row, created } = await createDeployment(tools, body);
@@ -83,6 +84,7 @@ export const deploymentRoutes = [
       params: ById,
       body: DeploymentUpdate,
       status: 204,
+      errors: [400, 409],
     },
     ({ params, body, tools }) => updateDeployment(tools, params.id, body),
   ),
@@ -90,7 +92,7 @@ export const deploymentRoutes = [
     {
       method: "GET",
       path: "/deployments/name/{flow_name}/{deployment_name}",
-      summary: "Read a deployment by the names of its flow and its own.",
+      summary: "Read a deployment by the name of its flow and its own name.",
       params: z.object({ flow_name: z.string(), deployment_name: z.string() }),
       response: DeploymentResponse,
     },
@@ -153,7 +155,7 @@ export const deploymentRoutes = [
     {
       method: "POST",
       path: "/deployments/bulk_delete",
-      summary: "Delete the deployments that a filter selects.",
+      summary: "Delete the deployments that a filter finds.",
       body: embedded({ deployments: DeploymentFilter.nullish(), limit: BulkLimit }),
       response: DeploymentBulkDeleteResponse,
     },
@@ -166,7 +168,7 @@ export const deploymentRoutes = [
     {
       method: "POST",
       path: "/deployments/{id:uuid}/schedule",
-      summary: "Make the runs that a deployment's schedules have within a window.",
+      summary: "Create the runs that a deployment's schedules have within a window of time.",
       params: ById,
       body: embedded({
         start_time: Time.nullish(),
@@ -183,9 +185,10 @@ export const deploymentRoutes = [
     {
       method: "POST",
       path: "/deployments/{id:uuid}/resume_deployment",
-      summary: "Let a paused deployment go on.",
+      summary: "Resume a paused deployment.",
       params: ById,
       response: z.null(),
+      errors: [422],
     },
     ({ params, tools }) => setPaused(tools, params.id, false),
   ),
@@ -209,6 +212,7 @@ export const deploymentRoutes = [
       status: 201,
       otherStatus: 200,
       response: FlowRunResponse,
+      errors: [400, 409],
     },
     async ({ params, body, tools }) => {
       const { run, created } = await createFromDeployment(tools, params.id, body);
@@ -223,6 +227,7 @@ export const deploymentRoutes = [
       params: ById,
       body: z.array(DeploymentFlowRunCreate),
       response: FlowRunBulkCreateResponse,
+      errors: [400, 409],
     },
     async ({ params, body, tools }) => ({ results: await createManyFromDeployment(tools, params.id, body) }),
   ),
@@ -257,6 +262,7 @@ export const deploymentRoutes = [
       body: z.array(DeploymentScheduleCreate).max(MOST_SCHEDULES),
       status: 201,
       response: z.array(DeploymentSchedule),
+      errors: [409],
     },
     async ({ params, body, tools }) => (await addSchedules(tools, params.id, body)).map(printSchedule),
   ),
@@ -268,6 +274,7 @@ export const deploymentRoutes = [
       params: BySchedule,
       body: DeploymentScheduleUpdate,
       status: 204,
+      errors: [409],
     },
     ({ params, body, tools }) => updateSchedule(tools, params.id, params.schedule_id, body),
   ),

@@ -1,4 +1,4 @@
-/** The routes under /deployments/{id}/versions. Ours; stock clients do not know them. */
+/** The routes under /deployments/{id}/versions. Prefect has no such routes. */
 import { z } from "zod";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
@@ -45,9 +45,10 @@ export const deploymentVersionRoutes = [
     {
       method: "POST",
       path: `${VERSION}/rollback`,
-      summary: "Make a version's content the newest again; answers with the newest version.",
+      summary: "Make the content of a version the newest again; the answer is the newest version.",
       params: ByVersion,
       response: DeploymentVersion,
+      errors: [409, 422],
     },
     async ({ params, tools }) => printVersion(await rollBack(tools, params)),
   ),
@@ -55,9 +56,10 @@ export const deploymentVersionRoutes = [
     {
       method: "POST",
       path: `${VERSION}/archive`,
-      summary: "Put a version away that is not in use.",
+      summary: "Archive a version that is not in use.",
       params: ByVersion,
       response: DeploymentVersion,
+      errors: [409],
     },
     async ({ params, tools }) => printVersion(await setArchived(tools, params, true)),
   ),
@@ -65,7 +67,7 @@ export const deploymentVersionRoutes = [
     {
       method: "POST",
       path: `${VERSION}/unarchive`,
-      summary: "Take back a version that was put away.",
+      summary: "Take a version out of the archive.",
       params: ByVersion,
       response: DeploymentVersion,
     },

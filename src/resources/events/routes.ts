@@ -37,7 +37,7 @@ const EventsCount = embedded({
 const reader = ({ db, workspaceId, settings, clock }: Tools) =>
   new EventReader(db, workspaceId, eventHorizon(settings.services.db_vacuum, clock()));
 
-/** A page, and where the next one is. It has fewer events than asked for, or none, where much had to be looked at for them. */
+/** A page of events, and the address of the next page. A page may have fewer events than its limit where the search for them was long. */
 function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {
   const { limit, after, total, is_whole } = token;
   const read = token.read + found.length;
@@ -64,16 +64,17 @@ export const eventRoutes = [
     ({ body, tools }) => writeEvents(tools, body),
   ),
   route(
-    { method: "POST", path: "/events/filter", summary: "Query events.", body: EventsRead, response: EventPage },
+    { method: "POST", path: "/events/filter", summary: "Read events.", body: EventsRead, response: EventPage },
     ({ body, request, tools }) => firstPage(body.filter ?? { order: "DESC" }, body.limit, request, tools),
   ),
   route(
     {
       method: "GET",
       path: "/events/filter/next",
-      summary: "Read the next page of a query of events.",
+      summary: "Read the next page of a query for events.",
       query: NextPage,
       response: EventPage,
+      errors: [403],
     },
     ({ query, request, tools }) => nextPage(parsePageToken(query["page-token"]), request, tools),
   ),
@@ -94,7 +95,7 @@ export const eventRoutes = [
   ),
 ];
 
-/** Prefect: a word in the path that is none of the countables is told as a field's fault. */
+/** Prefect: a word in the path that is no countable is answered as a fault of a field. */
 function wrongCountable(error: z.ZodError, word: string, body: unknown): InvalidRequest {
   const [detail] = toDetails(error.issues, "path", word, false);
   return new InvalidRequest(detail ? [{ ...detail, loc: ["path", "countable"] }] : [], body);

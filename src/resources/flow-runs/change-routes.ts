@@ -60,6 +60,7 @@ export const flowRunChangeRoutes = [
       body: embedded({ run_input: JsonObject.nullish() }),
       otherStatus: 201,
       response: OrchestrationResult,
+      errors: [400, 409],
     },
     async ({ params, body, tools }) => {
       const { answer, status } = await resumeFlowRun(tools, params.id, body.run_input ?? {});

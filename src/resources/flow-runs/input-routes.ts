@@ -41,10 +41,11 @@ export const flowRunInputRoutes = [
     {
       method: "POST",
       path: "/flow_runs/{id:uuid}/input",
-      summary: "Give a flow run an input.",
+      summary: "Create an input of a flow run.",
       params: ById,
       body: embedded({ key: InputKey, value: HugeText, sender: LongText.nullish() }),
       status: 201,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
       const now = tools.clock();

@@ -40,6 +40,7 @@ export const flowRunRoutes = [
       status: 201,
       otherStatus: 200,
       response: FlowRunResponse,
+      errors: [404, 409],
     },
     async ({ body, tools }) => {
       const { work_pool_name: pool, ...draft } = body;
@@ -61,6 +62,7 @@ export const flowRunRoutes = [
       params: ById,
       body: FlowRunUpdate,
       status: 204,
+      errors: [400],
     },
     ({ params, body, tools }) => updateFlowRun(tools, params.id, body),
   ),

@@ -1,4 +1,4 @@
-/** The route of the question why a run has not started. Ours; stock clients do not know it. */
+/** The route that says why a run has not started. Prefect has no such route. */
 import { z } from "zod";
 import { route } from "#http/route";
 import { explainFlowRun } from "#resources/flow-runs/why";
@@ -10,7 +10,7 @@ export const flowRunWhyRoutes = [
     {
       method: "GET",
       path: "/flow_runs/{id:uuid}/why",
-      summary: "Read why a flow run has not started: what keeps it back, by which facts, and what happens next.",
+      summary: "Read why a flow run has not started: the causes, their facts, and what happens next.",
       params: z.object({ id: Uuid }),
       response: Why,
     },

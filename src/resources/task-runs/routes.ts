@@ -57,6 +57,7 @@ export const taskRunRoutes = [
       status: 201,
       otherStatus: 200,
       response: TaskRun,
+      errors: [409],
     },
     async ({ body, tools }) => {
       const { row, created } = await createTaskRun(tools, body);

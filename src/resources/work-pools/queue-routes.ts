@@ -96,10 +96,11 @@ export const poolQueueRoutes = [
       body: WorkQueueCreate,
       status: 201,
       response: WorkQueueResponse,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
       const { pool, queues } = await readPool(tools, params.work_pool_name);
-      // Prefect: this text is not filled in.
+      // Prefect: the name in this text is not filled in.
       const taken = "A work queue with this name already exists in work pool {work_pool_name!r}.";
       return showNew(addQueue(tools, pool, queues, body), taken);
     },
@@ -138,6 +139,7 @@ export const poolQueueRoutes = [
       params: InPoolByName,
       body: WorkQueueUpdate,
       status: 204,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
       const { queue, queues } = await readInPool(tools, params);
@@ -151,6 +153,7 @@ export const poolQueueRoutes = [
       summary: "Delete a work queue of a work pool.",
       params: InPoolByName,
       status: 204,
+      errors: [409],
     },
     async ({ params, tools }) => {
       const { queue, pool, queues } = await readInPool(tools, params);
@@ -168,6 +171,7 @@ export const workQueueRoutes = [
       body: WorkQueueCreate,
       status: 201,
       response: WorkQueueResponse,
+      errors: [409],
     },
     ({ body, tools }) => showNew(addAgentQueue(tools, body), "A work queue with this name already exists."),
   ),
@@ -207,16 +211,24 @@ export const workQueueRoutes = [
       params: ById,
       body: WorkQueueUpdate,
       status: 204,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
       const queue = await readQueue(tools, params.id);
       if (!queue) throw refused(404, `Work Queue ${params.id} not found`);
-      // Prefect: by this route a priority is set as it is, and moves nobody.
+      // Prefect: by this route a priority is set as it is, and no other queue moves.
       await changeQueue(tools, queue, [], body);
     },
   ),
   route(
-    { method: "DELETE", path: "/work_queues/{id:uuid}", summary: "Delete a work queue.", params: ById, status: 204 },
+    {
+      method: "DELETE",
+      path: "/work_queues/{id:uuid}",
+      summary: "Delete a work queue.",
+      params: ById,
+      status: 204,
+      errors: [409],
+    },
     async ({ params, tools }) => {
       const queue = await readQueue(tools, params.id);
       const pool = queue && (await store(tools).readPoolByName(queue.work_pool_name));

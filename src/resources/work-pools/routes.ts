@@ -46,6 +46,7 @@ export const workPoolRoutes = [
       body: WorkPoolCreate,
       status: 201,
       response: WorkPoolResponse,
+      errors: [403, 409],
     },
     ({ body, tools }) => createWorkPool(tools, body),
   ),
@@ -82,11 +83,19 @@ export const workPoolRoutes = [
       params: ByName,
       body: WorkPoolUpdate,
       status: 204,
+      errors: [403, 409],
     },
     ({ params, body, tools }) => updateWorkPool(tools, params.name, body),
   ),
   route(
-    { method: "DELETE", path: "/work_pools/{name}", summary: "Delete a work pool.", params: ByName, status: 204 },
+    {
+      method: "DELETE",
+      path: "/work_pools/{name}",
+      summary: "Delete a work pool.",
+      params: ByName,
+      status: 204,
+      errors: [403],
+    },
     ({ params, tools }) => deleteWorkPool(tools, params.name),
   ),
   route(
@@ -128,7 +137,7 @@ export const workPoolRoutes = [
     {
       method: "POST",
       path: "/work_pools/{work_pool_name}/workers/heartbeat",
-      summary: "Say that a worker is alive.",
+      summary: "Record the heartbeat of a worker.",
       params: InPool,
       body: embedded({ name: ShortText, heartbeat_interval_seconds: Int.nullish() }),
       status: 204,
