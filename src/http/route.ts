@@ -7,6 +7,7 @@ import { Listing, toListingResponse } from "#http/listing";
 import { ApiError, refused } from "#lib/api-error";
 import { parseJson, parsePlainJson } from "#lib/json";
 import type { Tools } from "#tools";
+import { canonicalUuid, isUuid } from "#wire/ids";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
@@ -19,12 +20,17 @@ export interface Input<Params, Query, Body> {
   request: Request;
 }
 
-interface Spec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+/** The parameters of a path: `/flows/{id:uuid}` has `id`. */
+export type ParamsOf<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
+  ? Record<Name extends `${infer Id}:uuid` ? Id : Name, string> & ParamsOf<Rest>
+  : unknown;
+
+interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   method: Method;
   /** The whole path on the wire, without `/api`. `{id:uuid}` takes a UUID only, `{name}` takes any one segment. */
-  path: string;
+  path: Path;
   summary: string;
-  /** The schema of the path's parameters. */
+  /** Makes something else of the path's parameters, which are texts by default; a UUID is in its stored spelling. */
   params?: P;
   query?: Q;
   body?: B;
@@ -93,10 +99,12 @@ export function embedded<S extends z.core.$ZodLooseShape>(shape: S) {
 }
 
 /** Makes a route of its description and its handler. */
-export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
-  spec: Spec<P, Q, B>,
-  handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>>) => unknown,
-): Route {
+export function route<
+  Path extends string,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  P extends z.ZodType = z.ZodType<ParamsOf<Path>>,
+>(spec: Spec<Path, P, Q, B>, handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>>) => unknown): Route {
   const status = spec.status ?? 200;
   const isEmbedded = spec.body !== undefined && embeddedBodies.has(spec.body);
   const readJsonText = (json: string) => (spec.plainNumbers ? parsePlainJson(json) : parseJson(json));
@@ -124,7 +132,7 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
       const body = parseBody(spec.body, raw, faults, isEmbedded);
       if (faults.details.length > 0) throw new InvalidRequest(faults.details, raw);
       // The types of the handler's input come from the schemas that were just applied.
-      const input = { params: parseParams(spec.params, params), query, body, tools, request } as Input<
+      const input = { params: readParams(spec, params), query, body, tools, request } as Input<
         z.output<P>,
         z.output<Q>,
         z.output<B>
@@ -140,7 +148,7 @@ function operationIdOf(path: string, method: Method): string {
 }
 
 function errorsOf(
-  spec: Pick<Spec<z.ZodType, z.ZodType, z.ZodType>, "path" | "query" | "body" | "errors">,
+  spec: Pick<Spec<string, z.ZodType, z.ZodType, z.ZodType>, "path" | "query" | "body" | "errors">,
 ): ErrorStatus[] {
   const errors = new Set(spec.errors);
   if (spec.path.includes("{")) errors.add(404);
@@ -199,11 +207,14 @@ function parse(
   return undefined;
 }
 
-function parseParams(schema: z.ZodType | undefined, params: Record<string, string>): unknown {
-  if (schema === undefined) return params;
-  const parsed = schema.safeParse(params);
-  if (!parsed.success) throw refused(404, "Not Found");
-  return parsed.data;
+/** Throws 404 for an id that is no UUID. */
+function readParams({ path, params: schema }: { path: string; params?: z.ZodType }, texts: Record<string, string>) {
+  const params = Object.entries(texts).map(([name, text]) => {
+    if (!path.includes(`{${name}:uuid}`)) return [name, text];
+    if (!isUuid(text)) throw refused(404, "Not Found");
+    return [name, canonicalUuid(text)];
+  });
+  return schema ? schema.parse(Object.fromEntries(params)) : Object.fromEntries(params);
 }
 
 /** The query as an object. A name that comes twice has a list of values. */

@@ -121,7 +121,6 @@ export const adminRoutes = [
       path: "/admin/dead-letters/{id}",
       summary: "Read a dead letter with its message.",
       response: DeadLetterWithMessage,
-      params: z.object({ id: z.string() }),
     },
     ({ params, tools }) => readLetter(tools, params.id),
   ),
@@ -131,7 +130,6 @@ export const adminRoutes = [
       path: "/admin/dead-letters/{id}/replay",
       summary: "Do the work of a dead letter again.",
       response: DeadLetterReplay,
-      params: z.object({ id: z.string() }),
     },
     async ({ params, tools }) => replayDeadLetter(tools, letters(tools), await readLetter(tools, params.id)),
   ),
@@ -164,7 +162,6 @@ export const adminRoutes = [
       path: "/admin/dead-letters/{id}",
       summary: "Drop a dead letter.",
       status: 204,
-      params: z.object({ id: z.string() }),
     },
     async ({ params, tools }) => {
       if ((await letters(tools).drop({ ids: [params.id] })) === 0) throw notFound("Dead letter");

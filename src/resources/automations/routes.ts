@@ -8,7 +8,6 @@ export const automationRoutes = [
       method: "GET",
       path: "/automations/related-to/{resource_id}",
       summary: "Read the automations that are related to a resource.",
-      params: z.object({ resource_id: z.string() }),
       response: z.array(z.unknown()),
     },
     // This server has no automations. `prefect deployment inspect` asks for them.

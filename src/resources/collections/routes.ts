@@ -13,7 +13,6 @@ export const collectionRoutes = [
       method: "GET",
       path: "/collections/views/{view}",
       summary: "Read the types of workers, with the templates of their work pools.",
-      params: z.object({ view: z.string() }),
       response: z.record(z.string(), z.unknown()),
     },
     ({ params: { view } }) => {

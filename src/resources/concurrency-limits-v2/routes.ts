@@ -168,7 +168,6 @@ export const concurrencyLimitV2Routes = [
       method: "POST",
       path: "/v2/concurrency_limits/leases/{lease_id}/renew",
       summary: "Renew a lease.",
-      params: z.object({ lease_id: z.string() }),
       body: embedded(renewal),
       status: 204,
       errors: [410],

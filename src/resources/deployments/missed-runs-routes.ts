@@ -1,17 +1,14 @@
 /** The routes under /deployments/{id}/schedules/{schedule_id}/missed_runs: what is done with runs that no worker started in time. Prefect has no such routes. */
 import { sql } from "drizzle-orm";
-import { z } from "zod";
 import { readOptionalJson } from "#db/database";
 import { deployment_schedule } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 import { DEFAULT_MISSED_RUNS, MissedRuns, missedRunsColumn } from "#wire/missed-runs";
 
 const PATH = "/deployments/{id:uuid}/schedules/{schedule_id:uuid}/missed_runs";
-const BySchedule = z.object({ id: Uuid, schedule_id: Uuid });
-type BySchedule = z.output<typeof BySchedule>;
+type BySchedule = { id: string; schedule_id: string };
 
 interface Column {
   missed_runs: string | null;
@@ -41,7 +38,6 @@ export const missedRunsRoutes = [
       method: "GET",
       path: PATH,
       summary: "Read what is done with the runs of a schedule that no worker started in time.",
-      params: BySchedule,
       response: MissedRuns,
     },
     ({ params, tools }) => read(tools, params),
@@ -51,7 +47,6 @@ export const missedRunsRoutes = [
       method: "PUT",
       path: PATH,
       summary: "Set what is done with the runs of a schedule that no worker started in time.",
-      params: BySchedule,
       body: MissedRuns,
       response: MissedRuns,
     },

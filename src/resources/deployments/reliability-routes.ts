@@ -1,15 +1,12 @@
 /** The routes under /deployments/{id}/reliability: what is done about runs that stop or start twice. Prefect has no such routes. */
 import { sql } from "drizzle-orm";
-import { z } from "zod";
 import { deployment } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { forgetDeployment } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 import { DEFAULT_RELIABILITY, readReliability, Reliability } from "#wire/reliability";
 
-const ById = z.object({ id: Uuid });
 const ReliabilityUpdate = Reliability.partial().meta({ id: "DeploymentReliabilityUpdate" });
 
 interface Column {
@@ -42,7 +39,6 @@ export const reliabilityRoutes = [
       method: "GET",
       path: "/deployments/{id:uuid}/reliability",
       summary: "Read what is done about runs of a deployment that stop or start twice.",
-      params: ById,
       response: Reliability,
     },
     ({ params, tools }) => read(tools, params.id),
@@ -52,7 +48,6 @@ export const reliabilityRoutes = [
       method: "PATCH",
       path: "/deployments/{id:uuid}/reliability",
       summary: `Change what is done about runs of a deployment that stop or start twice; by default ${JSON.stringify(DEFAULT_RELIABILITY)}.`,
-      params: ById,
       body: ReliabilityUpdate,
       response: Reliability,
     },

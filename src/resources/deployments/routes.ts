@@ -47,8 +47,6 @@ import { Uuid } from "#wire/ids";
 import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
 import { Float, Int } from "#wire/scalars";
 
-const ById = z.object({ id: Uuid });
-const BySchedule = z.object({ id: Uuid, schedule_id: Uuid });
 const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
 
 async function read(tools: Tools, key: DeploymentKey) {
@@ -81,7 +79,6 @@ export const deploymentRoutes = [
       method: "PATCH",
       path: "/deployments/{id:uuid}",
       summary: "Update a deployment.",
-      params: ById,
       body: DeploymentUpdate,
       status: 204,
       errors: [400, 409],
@@ -93,7 +90,6 @@ export const deploymentRoutes = [
       method: "GET",
       path: "/deployments/name/{flow_name}/{deployment_name}",
       summary: "Read a deployment by the name of its flow and its own name.",
-      params: z.object({ flow_name: z.string(), deployment_name: z.string() }),
       response: DeploymentResponse,
     },
     async ({ params, tools }) =>
@@ -104,7 +100,6 @@ export const deploymentRoutes = [
       method: "GET",
       path: "/deployments/{id:uuid}",
       summary: "Read a deployment.",
-      params: ById,
       response: DeploymentResponse,
     },
     async ({ params, tools, request }) => {
@@ -145,7 +140,7 @@ export const deploymentRoutes = [
     },
   ),
   route(
-    { method: "DELETE", path: "/deployments/{id:uuid}", summary: "Delete a deployment.", params: ById, status: 204 },
+    { method: "DELETE", path: "/deployments/{id:uuid}", summary: "Delete a deployment.", status: 204 },
     async ({ params, tools }) => {
       const deleted = await deleteDeployments(tools, [await read(tools, params)]);
       if (deleted.length === 0) throw notFound("Deployment");
@@ -169,7 +164,6 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/schedule",
       summary: "Create the runs that a deployment's schedules have within a window of time.",
-      params: ById,
       body: embedded({
         start_time: Time.nullish(),
         end_time: Time.nullish(),
@@ -186,7 +180,6 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/resume_deployment",
       summary: "Resume a paused deployment.",
-      params: ById,
       response: z.null(),
       errors: [422],
     },
@@ -197,7 +190,6 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/pause_deployment",
       summary: "Pause a deployment.",
-      params: ById,
       response: z.null(),
     },
     ({ params, tools }) => setPaused(tools, params.id, true),
@@ -207,7 +199,6 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/create_flow_run",
       summary: "Create a flow run of a deployment.",
-      params: ById,
       body: DeploymentFlowRunCreate,
       status: 201,
       otherStatus: 200,
@@ -224,7 +215,6 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/create_flow_run/bulk",
       summary: "Create several flow runs of a deployment.",
-      params: ById,
       body: z.array(DeploymentFlowRunCreate),
       response: FlowRunBulkCreateResponse,
       errors: [400, 409],
@@ -236,7 +226,6 @@ export const deploymentRoutes = [
       method: "GET",
       path: "/deployments/{id:uuid}/work_queue_check",
       summary: "Read the work queues that would pick up a deployment's runs.",
-      params: ById,
       response: z.array(
         WorkQueueResponse.omit({ work_pool_name: true, status: true, active_slots: true }).meta({ id: "WorkQueue" }),
       ),
@@ -248,7 +237,6 @@ export const deploymentRoutes = [
       method: "GET",
       path: "/deployments/{id:uuid}/schedules",
       summary: "Read a deployment's schedules.",
-      params: ById,
       response: z.array(DeploymentSchedule),
     },
     async ({ params, tools }) => (await readSchedules(tools, params.id)).map(printSchedule),
@@ -258,7 +246,6 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/schedules",
       summary: "Add schedules to a deployment.",
-      params: ById,
       body: z.array(DeploymentScheduleCreate).max(MOST_SCHEDULES),
       status: 201,
       response: z.array(DeploymentSchedule),
@@ -271,7 +258,6 @@ export const deploymentRoutes = [
       method: "PATCH",
       path: "/deployments/{id:uuid}/schedules/{schedule_id:uuid}",
       summary: "Update a schedule.",
-      params: BySchedule,
       body: DeploymentScheduleUpdate,
       status: 204,
       errors: [409],
@@ -283,7 +269,6 @@ export const deploymentRoutes = [
       method: "DELETE",
       path: "/deployments/{id:uuid}/schedules/{schedule_id:uuid}",
       summary: "Delete a schedule.",
-      params: BySchedule,
       status: 204,
     },
     ({ params, tools }) => removeSchedule(tools, params.id, params.schedule_id),

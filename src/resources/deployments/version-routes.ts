@@ -6,14 +6,11 @@ import { mapPortions } from "#lib/portions";
 import { listVersions, readVersion, rollBack, setArchived } from "#resources/deployments/versions";
 import { DeploymentVersion, DeploymentVersionSummary } from "#resources/deployments/versions-schema";
 import { printVersion, printVersionSummary } from "#resources/deployments/versions-store";
-import { Uuid } from "#wire/ids";
 import { checkLimit, Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 
 const VERSIONS = "/deployments/{id:uuid}/versions";
 const VERSION = `${VERSIONS}/{version_id:uuid}`;
-const ById = z.object({ id: Uuid });
-const ByVersion = z.object({ id: Uuid, version_id: Uuid });
 
 export const deploymentVersionRoutes = [
   route(
@@ -21,7 +18,6 @@ export const deploymentVersionRoutes = [
       method: "GET",
       path: VERSIONS,
       summary: "Read a deployment's versions, newest first.",
-      params: ById,
       query: z.object({ limit: Limit, offset: Offset, archived: Bool.default(false) }),
       response: z.array(DeploymentVersionSummary),
     },
@@ -36,7 +32,6 @@ export const deploymentVersionRoutes = [
       method: "GET",
       path: VERSION,
       summary: "Read a version of a deployment.",
-      params: ByVersion,
       response: DeploymentVersion,
     },
     async ({ params, tools }) => printVersion(await readVersion(tools, params)),
@@ -46,7 +41,6 @@ export const deploymentVersionRoutes = [
       method: "POST",
       path: `${VERSION}/rollback`,
       summary: "Make the content of a version the newest again; the answer is the newest version.",
-      params: ByVersion,
       response: DeploymentVersion,
       errors: [409, 422],
     },
@@ -57,7 +51,6 @@ export const deploymentVersionRoutes = [
       method: "POST",
       path: `${VERSION}/archive`,
       summary: "Archive a version that is not in use.",
-      params: ByVersion,
       response: DeploymentVersion,
       errors: [409],
     },
@@ -68,7 +61,6 @@ export const deploymentVersionRoutes = [
       method: "POST",
       path: `${VERSION}/unarchive`,
       summary: "Take a version out of the archive.",
-      params: ByVersion,
       response: DeploymentVersion,
     },
     async ({ params, tools }) => printVersion(await setArchived(tools, params, false)),

@@ -83,7 +83,6 @@ export const eventRoutes = [
       method: "POST",
       path: "/events/count-by/{countable}",
       summary: "Count events by time, by name or by resource.",
-      params: z.object({ countable: z.string() }),
       body: EventsCount,
       response: z.array(EventCount),
     },
