@@ -1,4 +1,4 @@
-/** Histories of runs on the wire: a window of time in intervals, and what is counted in each. */
+/** Histories of runs on the wire: a window of time in intervals, and the counts of each interval. */
 import { z } from "zod";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
@@ -7,10 +7,10 @@ import { Float } from "#wire/scalars";
 import { StateType } from "#wire/state";
 
 const SECOND: Micros = 1_000_000;
-/** Prefect: a window that has more is cut short. */
+/** Prefect: a window with more intervals ends earlier. */
 const MAX_INTERVALS = 500;
 
-/** The fields of a body that say the window. */
+/** The fields of a body that describe the window. */
 export const HistoryFields = { history_start: Time, history_end: Time, history_interval_seconds: Float };
 
 export const HistoryResponse = z
@@ -37,7 +37,7 @@ interface Window {
   intervals: number;
 }
 
-/** The window of a body; refuses intervals that are too short, or that no date can name. */
+/** The window of a body. Throws 422 for intervals that are too short, or that end after the last date. */
 export function windowOf(body: {
   history_start: Micros;
   history_end: Micros;
@@ -61,7 +61,7 @@ interface Counted {
   sum_estimated_lateness: Micros;
 }
 
-/** The history as answers show it: every interval is there, be it empty. */
+/** The history as answers show it. Empty intervals are in it too. */
 export function printHistory({ start, interval, intervals }: Window, rows: readonly Counted[]) {
   const byInterval = Map.groupBy(rows, (row) => row.interval);
   return Array.from({ length: intervals }, (_, index) => ({
