@@ -3,8 +3,8 @@
  * another site from its user's programs: by the name it is called, by the page's origin, and by what a body is said to be.
  */
 import type { Settings } from "#env";
+import { JSON_TYPE } from "#http/json-body";
 import { isAllowedOrigin, isLoopbackName } from "#http/origins";
-import { JSON_TYPE } from "#http/route";
 import { refused } from "#lib/api-error";
 
 const READING = new Set(["GET", "HEAD", "OPTIONS"]);

@@ -1,7 +1,7 @@
 /** The routes of a list: a part of what a filter finds, how many it finds, and a page with the count. */
 import { z } from "zod";
 import { Listing } from "#http/listing";
-import { embedded, type Input, type Route, route } from "#http/route";
+import { embedded, type Input, type ParamsOf, type Route, route } from "#http/route";
 import type { Portions } from "#lib/portions";
 import { checkLimit, type Limit, type Offset, Page, pageOf, paginated } from "#wire/paging";
 
@@ -14,18 +14,17 @@ export interface Part {
 /** The fields of a body that asks for a part of a list. */
 type Fields = { limit: typeof Limit; offset: typeof Offset };
 
-type Asked<P extends z.ZodType, F extends Fields, Left extends string> = Input<
-  z.output<P>,
+type Asked<Path extends string, F extends Fields, Left extends string> = Input<
+  ParamsOf<Path>,
   unknown,
   Omit<z.output<z.ZodObject<F>>, Left>
 >;
 
-interface ListSpec<P extends z.ZodType, F extends Fields> {
+interface ListSpec<Path extends string, F extends Fields> {
   /** The path of the things; the routes lie below it. */
-  path: string;
+  path: Path;
   /** The things in the plural, as summaries name them. */
   things: string;
-  params?: P;
   /**
    * The fields of the body of `/filter`, in the order in which a 422 answer tells their faults: `limit`, `offset`, the
    * filters, and `sort` where there is one. `/count` takes the filters only; `/paginate` takes `page` in place of `offset`.
@@ -34,35 +33,34 @@ interface ListSpec<P extends z.ZodType, F extends Fields> {
   /** One of the things, as answers show it. */
   item: z.ZodType;
   /** Gives a part of the list, as answers show it. The limit is within its bounds. */
-  list(asked: Asked<P, F, "limit" | "offset">, part: Part): Promise<Portions<unknown>>;
+  list(asked: Asked<Path, F, "limit" | "offset">, part: Part): Promise<Portions<unknown>>;
   /** Gives how many things the filters find. Without it there is no `/count`. */
-  count?(asked: Asked<P, F, "limit" | "offset" | "sort">): Promise<number>;
+  count?(asked: Asked<Path, F, "limit" | "offset" | "sort">): Promise<number>;
   /** The name of the answer of `/paginate` in the OpenAPI document. Without it there is no `/paginate`. */
   paginated?: string;
   /** Gives the part and the count in one read. Without it `/paginate` makes a read for each, both at once. */
   listAndCount?(
-    asked: Asked<P, F, "limit" | "offset">,
+    asked: Asked<Path, F, "limit" | "offset">,
     part: Part,
   ): Promise<{ items: Portions<unknown>; count: number }>;
 }
 
 /** The routes of a list: `/filter`, and `/count` and `/paginate` where the description has them. */
-export function listRoutes<P extends z.ZodType, F extends Fields>(spec: ListSpec<P, F>): Route[];
-export function listRoutes(spec: ListSpec<z.ZodType, Fields>): Route[] {
+export function listRoutes<Path extends string, F extends Fields>(spec: ListSpec<Path, F>): Route[];
+export function listRoutes(spec: ListSpec<string, Fields>): Route[] {
   return [filterRoute(spec), ...(spec.count ? [countRoute(spec)] : []), ...(spec.paginated ? [pageRoute(spec)] : [])];
 }
 
-type AnySpec = ListSpec<z.ZodType, Fields>;
+type AnySpec = ListSpec<string, Fields>;
 
 function filterRoute(spec: AnySpec): Route {
-  const { path, things, params, body, item } = spec;
+  const { path, things, body, item } = spec;
   const response = z.array(item);
   return route(
     {
       method: "POST",
       path: `${path}/filter`,
       summary: `Read ${things}.`,
-      params,
       body: embedded({ ...body }),
       response,
     },
@@ -74,7 +72,7 @@ function filterRoute(spec: AnySpec): Route {
 }
 
 function countRoute(spec: AnySpec): Route {
-  const { path, things, params } = spec;
+  const { path, things } = spec;
   const filters = Object.entries(spec.body).filter(([name]) => !["limit", "offset", "sort"].includes(name));
   const response = z.int();
   return route(
@@ -82,7 +80,6 @@ function countRoute(spec: AnySpec): Route {
       method: "POST",
       path: `${path}/count`,
       summary: `Count ${things}.`,
-      params,
       body: embedded(Object.fromEntries(filters)),
       response,
     },
@@ -97,7 +94,6 @@ function pageRoute(spec: AnySpec): Route {
       method: "POST",
       path: `${spec.path}/paginate`,
       summary: `Read a page of ${spec.things}, with how many there are.`,
-      params: spec.params,
       // The fields of the description but for the one that was changed.
       body: embedded(Object.fromEntries(fields) as { limit: typeof Limit; page: typeof Page }),
       response: paginated(spec.item, spec.paginated ?? ""),
@@ -111,7 +107,7 @@ function pageRoute(spec: AnySpec): Route {
   );
 }
 
-async function readBoth(spec: AnySpec, asked: Asked<z.ZodType, Fields, "limit" | "offset">, part: Part) {
+async function readBoth(spec: AnySpec, asked: Asked<string, Fields, "limit" | "offset">, part: Part) {
   if (spec.listAndCount) return spec.listAndCount(asked, part);
   const [items, count = 0] = await Promise.all([spec.list(asked, part), spec.count?.(asked)]);
   return { items, count };

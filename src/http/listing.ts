@@ -2,12 +2,12 @@
 import { log } from "#lib/log";
 import type { Portions } from "#lib/portions";
 
-/** What a handler answers with instead of such a list. */
+/** A list in portions: a handler gives it in place of the list. */
 export class Listing {
   readonly portions: Portions<unknown>;
   readonly around: (list: readonly unknown[]) => unknown;
 
-  /** `around` puts the list where it belongs in the answer, as the first list of it. */
+  /** `around` makes the answer of the list, which must be the first list in the answer. */
   constructor(portions: Portions<unknown>, around: (list: readonly unknown[]) => unknown = (list) => list) {
     this.portions = portions;
     this.around = around;
@@ -15,8 +15,9 @@ export class Listing {
 }
 
 /**
- * The answer. One portion is answered at once. Of several, the first is read before the answer begins, and each other one when the
- * client has taken the one before; should that fail, the answer breaks off, which no client takes for a whole one.
+ * The answer to the client. A list of one portion is sent whole. Of more portions the first is read before the answer begins, so
+ * that its failure is answered as an error; each other portion is read once the client has taken the portion before. A later
+ * failure ends the connection within the list, and no client takes the answer for a whole one.
  */
 export async function toListingResponse({ portions, around }: Listing, init: ResponseInit): Promise<Response> {
   const [only] = portions;
@@ -56,7 +57,7 @@ async function* textsOf(portions: Portions<unknown>, frame: string): AsyncGenera
   const start = frame.indexOf("[]") + 1;
   let before = frame.slice(0, start);
   for (const portion of portions) {
-    // One after the other, so that only one is held.
+    // One portion after the other, so that only one is held.
     const items = await portion();
     if (items.length === 0) continue;
     yield before + JSON.stringify(items).slice(1, -1);

@@ -1,8 +1,59 @@
 /** The OpenAPI document, made of the routes and the very schemas that validate. Runs at build time only. */
 import { z } from "zod";
-import type { Route } from "#http/route";
+import type { ErrorStatus, Route } from "#http/route";
 
 type Json = Record<string, unknown>;
+
+/** The answers of refused requests: with one of the two fields, or what is wrong with each part of the request. */
+const ERROR_SCHEMAS = {
+  Refusal: {
+    type: "object",
+    properties: { detail: {}, exception_message: { type: "string" } },
+  },
+  InvalidRequest: {
+    type: "object",
+    properties: {
+      exception_message: { type: "string" },
+      exception_detail: {
+        type: "array",
+        items: {
+          type: "object",
+          properties: {
+            type: { type: "string" },
+            loc: { type: "array", items: { type: ["string", "integer"] } },
+            msg: { type: "string" },
+            input: {},
+            ctx: { type: "object" },
+          },
+          required: ["type", "loc", "msg", "input"],
+        },
+      },
+      request_body: {},
+    },
+    required: ["exception_message", "exception_detail", "request_body"],
+  },
+};
+
+const errorAnswer = (description: string, ...schemas: (keyof typeof ERROR_SCHEMAS)[]) => ({
+  description,
+  content: {
+    "application/json": { schema: { anyOf: schemas.map((name) => ({ $ref: `#/components/schemas/${name}` })) } },
+  },
+});
+
+const ERROR_ANSWERS: Record<ErrorStatus | "default", Json> = {
+  400: errorAnswer("The request cannot be carried out as it stands.", "Refusal"),
+  403: errorAnswer("The request asks for what nobody may do.", "Refusal"),
+  404: errorAnswer("The request names a thing that does not exist.", "Refusal"),
+  409: errorAnswer("The request contradicts what is stored: a name is taken, or a thing is in use.", "Refusal"),
+  410: errorAnswer("The lease has ended.", "Refusal"),
+  422: errorAnswer("The request is not valid.", "InvalidRequest", "Refusal"),
+  423: errorAnswer("The slots are taken. `Retry-After` says in how many seconds to ask again.", "Refusal"),
+  default: errorAnswer(
+    "What any request may be answered: 400 for a version of the API that is too old, 401 without the key, 403 and 415 for pages of other sites, 413 for a body that is too large, 500, and 503 with `Retry-After`.",
+    "Refusal",
+  ),
+};
 
 /** Builds the document. Every schema is described as the wire has it (`io: "input"`). */
 export function describe(routes: readonly Route[], version: string): Json {
@@ -18,7 +69,7 @@ export function describe(routes: readonly Route[], version: string): Json {
     openapi: "3.1.0",
     info: { title: "Sluice", version, description: "The Prefect 3 REST API, on Cloudflare." },
     paths,
-    components: { schemas: components },
+    components: { schemas: { ...components, ...ERROR_SCHEMAS }, responses: ERROR_ANSWERS },
   };
 }
 
@@ -31,6 +82,7 @@ function operation(route: Route, components: Json): Json {
   }));
   const tag = route.path.split("/")[1] || "root";
   return {
+    operationId: route.operationId,
     tags: [tag],
     summary: route.summary,
     parameters: [...uuids, ...queryParameters(route.query, components)],
@@ -40,11 +92,16 @@ function operation(route: Route, components: Json): Json {
         content: { "application/json": { schema: schemaOf(route.body, components) } },
       },
     }),
-    responses: Object.fromEntries(
-      [route.status, route.otherStatus]
-        .filter((status) => status !== undefined)
-        .map((status) => [status, answerOf(route, components)]),
-    ),
+    responses: {
+      ...Object.fromEntries(
+        [route.status, route.otherStatus]
+          .filter((status) => status !== undefined)
+          .map((status) => [status, answerOf(route, components)]),
+      ),
+      ...Object.fromEntries(
+        [...route.errors, "default"].map((status) => [status, { $ref: `#/components/responses/${status}` }]),
+      ),
+    },
   };
 }
 

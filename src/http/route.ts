@@ -1,17 +1,17 @@
-/** A route as a value: its path on the wire, its schemas, its handler. Knows how to run itself, and nothing of Hono. */
+/** A route as a value: its path on the wire, its schemas, its handler. A route runs itself, and does not know Hono. */
 import { z } from "zod";
 import { readBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
+import { readJsonBody } from "#http/json-body";
 import { Listing, toListingResponse } from "#http/listing";
-import { illFormedPath } from "#http/well-formed";
 import { ApiError, refused } from "#lib/api-error";
-import { MAX_JSON_DEPTH, parseJson, parsePlainJson, TooDeep } from "#lib/json";
-import { jsonProblem } from "#lib/json-problem";
+import { parseJson, parsePlainJson } from "#lib/json";
 import type { Tools } from "#tools";
+import { canonicalUuid, isUuid } from "#wire/ids";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** What a handler gets: plain values, parsed, and its tools. */
+/** What a handler is given: parsed values, and tools. */
 export interface Input<Params, Query, Body> {
   params: Params;
   query: Query;
@@ -20,29 +20,41 @@ export interface Input<Params, Query, Body> {
   request: Request;
 }
 
-interface Spec<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
+/** The parameters of a path: `/flows/{id:uuid}` has `id`. */
+export type ParamsOf<Path extends string> = Path extends `${string}{${infer Name}}${infer Rest}`
+  ? Record<Name extends `${infer Id}:uuid` ? Id : Name, string> & ParamsOf<Rest>
+  : unknown;
+
+interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   method: Method;
-  /** The path in full as on the wire; `{id:uuid}` takes only a UUID, `{name}` any one segment. */
-  path: string;
+  /** The whole path on the wire, without `/api`. `{id:uuid}` takes a UUID only, `{name}` takes any one segment. */
+  path: Path;
   summary: string;
-  /** Of the path's names; every `:uuid` name has its schema already. */
+  /** Makes something else of the path's parameters, which are texts by default; a UUID is in its stored spelling. */
   params?: P;
   query?: Q;
   body?: B;
-  /** Whether the body has no JSON of users', whose numbers are kept as they were sent: it is read the quicker way. */
+  /** Whether no field of the body is JSON of users, whose numbers are kept as they were sent. Such a body is parsed faster. */
   plainNumbers?: boolean;
-  /** The status of a plain answer; 200 where it is not said. */
+  /** The status of an answer that is no `Reply`; 200 by default. */
   status?: number;
-  /** Another status that answers the same, as 200 where a 201 found the thing already there. */
+  /** Another status of the same answer: 200 in place of 201 where the thing existed before. */
   otherStatus?: number;
-  /** What the answer looks like, for the OpenAPI document and the tests. */
+  /** The schema of the answer, for the OpenAPI document. */
   response?: z.ZodType;
+  /** The statuses with which the route refuses, but for the 404 of a path with a parameter and the 422 of a query or a body. */
+  errors?: readonly ErrorStatus[];
   /** Left out of the OpenAPI document. */
   hidden?: boolean;
 }
 
+/** A status with which a route itself refuses a request. Those with which any request is refused are not among them. */
+export type ErrorStatus = 400 | 403 | 404 | 409 | 410 | 422 | 423;
+
 /** A route, ready to be served and described. */
 export interface Route {
+  /** The route's name in the OpenAPI document, made of path and method alone. */
+  readonly operationId: string;
   readonly method: Method;
   readonly path: string;
   readonly summary: string;
@@ -52,6 +64,8 @@ export interface Route {
   readonly status: number;
   readonly otherStatus: number | undefined;
   readonly response: z.ZodType | undefined;
+  /** In ascending order. */
+  readonly errors: readonly ErrorStatus[];
   readonly hidden: boolean;
   run(request: Request, params: Record<string, string>, tools: Tools): Promise<Response>;
 }
@@ -69,30 +83,33 @@ export class Reply {
   }
 }
 
-/** Bodies of single fields, with the names of the fields. */
+/** The bodies that `embedded` made, each with the names of its fields. */
 const embeddedBodies = new WeakMap<z.ZodType, readonly string[]>();
 
 /**
- * A body made of single fields (FastAPI's embedded `Body` parameters): unknown keys are passed over, and no body at all
- * is an empty one. Bodies that are one model are `z.strictObject`s and have to be there.
+ * A body made of single fields (FastAPI's embedded `Body` parameters): unknown keys are ignored, and a body that is left
+ * out is an empty one. A body that is one model is a `z.strictObject`, and is required.
  */
 export function embedded<S extends z.core.$ZodLooseShape>(shape: S) {
   const body = z.object(shape);
   const names = Object.keys(shape);
-  // FastAPI names what comes of a dependency, as the limit does, before the rest.
+  // FastAPI names the fields of dependencies first, and the limit is one.
   embeddedBodies.set(body, [...names.filter((name) => name === "limit"), ...names.filter((name) => name !== "limit")]);
   return body;
 }
 
 /** Makes a route of its description and its handler. */
-export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
-  spec: Spec<P, Q, B>,
-  handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>>) => unknown,
-): Route {
+export function route<
+  Path extends string,
+  Q extends z.ZodType,
+  B extends z.ZodType,
+  P extends z.ZodType = z.ZodType<ParamsOf<Path>>,
+>(spec: Spec<Path, P, Q, B>, handler: (input: Input<z.output<P>, z.output<Q>, z.output<B>>) => unknown): Route {
   const status = spec.status ?? 200;
   const isEmbedded = spec.body !== undefined && embeddedBodies.has(spec.body);
-  const readJsonText = spec.plainNumbers ? parsePlainJson : parseJson;
+  const readJsonText = (json: string) => (spec.plainNumbers ? parsePlainJson(json) : parseJson(json));
   return {
+    operationId: operationIdOf(spec.path, spec.method),
     method: spec.method,
     path: spec.path,
     summary: spec.summary,
@@ -102,19 +119,20 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
     status,
     otherStatus: spec.otherStatus,
     response: spec.response,
+    errors: errorsOf(spec),
     hidden: spec.hidden ?? false,
     async run(request, params, tools) {
       const bytes = await readBody(request);
       const faults: Faults = { details: [], firstOnly: bytes.byteLength > LARGE_BODY_BYTES };
       const query = parse(spec.query, queryOf(request.url), "query", faults, false);
-      const raw =
-        spec.body === undefined
-          ? undefined
-          : parseText(toText(bytes), isEmbedded, request.headers.get("content-type"), (json) => readJsonText(json));
+      // FastAPI: a body that is left out is an empty one where it is made of single fields.
+      const text = spec.body === undefined ? "" : toText(bytes);
+      const nothing = isEmbedded ? {} : undefined;
+      const raw = text === "" ? nothing : readJsonBody(text, request.headers.get("content-type"), readJsonText);
       const body = parseBody(spec.body, raw, faults, isEmbedded);
       if (faults.details.length > 0) throw new InvalidRequest(faults.details, raw);
-      // The handler's own types come from the same schemas that were just applied.
-      const input = { params: parseParams(spec.params, params), query, body, tools, request } as Input<
+      // The types of the handler's input come from the schemas that were just applied.
+      const input = { params: readParams(spec, params), query, body, tools, request } as Input<
         z.output<P>,
         z.output<Q>,
         z.output<B>
@@ -124,43 +142,18 @@ export function route<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodT
   };
 }
 
-/** Content types of JSON. */
-export const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
-
-/**
- * FastAPI: what is called anything but JSON is not read as JSON; so no form of a foreign page can change anything.
- * A body that is not said to be anything is.
- */
-function parseText(text: string, isEmbedded: boolean, type: string | null, read: (json: string) => unknown): unknown {
-  if (text === "") return isEmbedded ? {} : undefined;
-  return type && !JSON_TYPE.test(type) ? text : parseBodyText(text, read);
+/** Prefect: `flow_runs__id__get`, what FastAPI puts behind the name of the function that answers. */
+function operationIdOf(path: string, method: Method): string {
+  return `${path.slice(1).replaceAll(":uuid", "").replaceAll(/\W/g, "_")}_${method.toLowerCase()}`;
 }
 
-function parseBodyText(text: string, read: (json: string) => unknown): unknown {
-  let value: unknown;
-  try {
-    value = read(text);
-  } catch (error) {
-    if (error instanceof TooDeep) throw tooDeep(error);
-    const { words, position } = jsonProblem(text);
-    const loc = ["body", position];
-    throw new InvalidRequest(
-      [{ type: "json_invalid", loc, msg: "JSON decode error", input: {}, ctx: { error: words } }],
-      text,
-    );
-  }
-  const illFormed = illFormedPath(text, value);
-  if (illFormed !== null) {
-    const msg = "Input should be a valid string, unable to parse raw data as a unicode string";
-    throw new InvalidRequest([{ type: "string_unicode", loc: ["body", ...illFormed], msg, input: null }], null);
-  }
-  return value;
-}
-
-/** The refusal of a body that nests too deep. The answer does not repeat the body, because a client may fail to read such depth. */
-function tooDeep({ message, path }: TooDeep): InvalidRequest {
-  const ctx = { max_depth: MAX_JSON_DEPTH };
-  return new InvalidRequest([{ type: "json_too_deep", loc: ["body", ...path], msg: message, input: null, ctx }], null);
+function errorsOf(
+  spec: Pick<Spec<string, z.ZodType, z.ZodType, z.ZodType>, "path" | "query" | "body" | "errors">,
+): ErrorStatus[] {
+  const errors = new Set(spec.errors);
+  if (spec.path.includes("{")) errors.add(404);
+  if (spec.query || spec.body) errors.add(422);
+  return [...errors].toSorted((a, b) => a - b);
 }
 
 /** The faults that are found in a request. */
@@ -170,24 +163,21 @@ interface Faults {
   readonly firstOnly: boolean;
 }
 
-/**
- * Of a larger body not all faults are looked for: each of them takes half a kilobyte of memory, and a list of 8 MB may have
- * four million.
- */
+/** In a larger body a list ends at its first faulty item: a fault takes 500 bytes of memory, and 8 MB may have four million. */
 const LARGE_BODY_BYTES = 256 * 1024;
 const FIRST_ONLY: z.core.ParseContextInternal<z.core.$ZodIssue> = { abortEarly: true };
 
 function parseBody(schema: z.ZodType | undefined, raw: unknown, faults: Faults, isEmbedded: boolean): unknown {
   if (schema === undefined) return undefined;
   const fields = embeddedBodies.get(schema);
-  // FastAPI: of a body that is no object, every field is missing, those with a default too.
+  // FastAPI: in a body that is no object every field is missing, also a field with a default.
   if (fields && raw !== undefined && raw !== null && (typeof raw !== "object" || Array.isArray(raw))) {
     faults.details.push(
       ...fields.map((name) => ({ type: "missing", loc: ["body", name], msg: "Field required", input: null })),
     );
     return undefined;
   }
-  // FastAPI: a body that is null is none.
+  // FastAPI: null is the same as no body.
   if (raw === undefined || raw === null) {
     if (isEmbedded) return parse(schema, {}, "body", faults, true);
     if (schema.safeParse(undefined).success) return parse(schema, undefined, "body", faults, false);
@@ -197,7 +187,7 @@ function parseBody(schema: z.ZodType | undefined, raw: unknown, faults: Faults, 
   return parse(schema, isEmbedded ? withoutNulls(raw) : raw, "body", faults, isEmbedded);
 }
 
-/** FastAPI: a single field of a body that is null is one that was left out. */
+/** FastAPI: a single field that is null is the same as a field that was left out. */
 function withoutNulls(body: unknown): unknown {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
@@ -217,14 +207,17 @@ function parse(
   return undefined;
 }
 
-function parseParams(schema: z.ZodType | undefined, params: Record<string, string>): unknown {
-  if (schema === undefined) return params;
-  const parsed = schema.safeParse(params);
-  if (!parsed.success) throw refused(404, "Not Found");
-  return parsed.data;
+/** Throws 404 for an id that is no UUID. */
+function readParams({ path, params: schema }: { path: string; params?: z.ZodType }, texts: Record<string, string>) {
+  const params = Object.entries(texts).map(([name, text]) => {
+    if (!path.includes(`{${name}:uuid}`)) return [name, text];
+    if (!isUuid(text)) throw refused(404, "Not Found");
+    return [name, canonicalUuid(text)];
+  });
+  return schema ? schema.parse(Object.fromEntries(params)) : Object.fromEntries(params);
 }
 
-/** The query as an object; a name that comes twice is a list. */
+/** The query as an object. A name that comes twice has a list of values. */
 function queryOf(url: string): Record<string, string | string[]> {
   const query = new Map<string, string | string[]>();
   for (const [name, value] of new URL(url).searchParams) {
@@ -248,7 +241,7 @@ function toResponse(value: unknown, status: number, headers: Record<string, stri
   return Response.json(value ?? null, { status, headers });
 }
 
-/** Whether an error is one that a client may read. */
+/** Whether the client may read the error's message. */
 export function isReadable(error: unknown): error is ApiError | InvalidRequest {
   return error instanceof ApiError || error instanceof InvalidRequest;
 }

@@ -1,14 +1,14 @@
-/** A WebSocket route as a value: the Worker hands the upgrade to the object that keeps the socket. */
+/** A WebSocket route as a value: the Worker passes the upgrade to the Durable Object that keeps the socket. */
 import { DEFAULT_WORKSPACE, type Env, parseSettings } from "#env";
 import { isAuthorized, needsCredentials } from "#http/auth";
 
-/** A path that is upgraded, and the object that takes it. */
+/** The path of a WebSocket, and the function that opens it. */
 export interface SocketRoute {
   readonly path: string;
   open(request: Request, env: Env, params: Record<string, string>): Promise<Response> | Response;
 }
 
-/** Headers by which the Worker tells the object what it has made sure of. Removed from what clients send. */
+/** Headers by which the Worker tells the object what the Worker has checked. The Worker overwrites such headers of clients. */
 export const SOCKET_HEADERS = {
   workspace: "x-sluice-workspace",
   authorized: "x-sluice-authorized",
@@ -16,9 +16,9 @@ export const SOCKET_HEADERS = {
   params: "x-sluice-params",
 };
 
-/** The parameters of the path of an upgrade, as the object that takes it is told them. */
+/** The path's parameters of an upgrade that an object was passed. */
 export function readParams(request: Request): Record<string, string> {
-  // Written below.
+  // `socket` writes this header.
   return JSON.parse(decodeURIComponent(request.headers.get(SOCKET_HEADERS.params) ?? "{}")) as Record<string, string>;
 }
 
@@ -42,7 +42,7 @@ export function socket(
       const authorized = !needsCredentials(settings) || isAuthorized(request.headers.get("authorization"), settings);
       headers.set(SOCKET_HEADERS.authorized, authorized ? "1" : "0");
       const answer = await objectOf(env, DEFAULT_WORKSPACE, params).fetch(new Request(request, { headers }));
-      // What another Worker answers has headers that cannot be changed.
+      // The headers of another Worker's answer cannot be changed.
       return answer.webSocket ? answer : new Response(answer.body, answer);
     },
   };

@@ -1,4 +1,4 @@
-/** Histories of runs on the wire: a window of time in intervals, and what is counted in each. */
+/** Histories of runs on the wire: a window of time in intervals, and the counts of each interval. */
 import { z } from "zod";
 import { unprocessable } from "#lib/api-error";
 import { type Micros, SECOND } from "#lib/clock";
@@ -6,10 +6,10 @@ import { LAST_TIME, printDuration, printTime, Time, TimeText } from "#wire/dates
 import { Float } from "#wire/scalars";
 import { StateType } from "#wire/state";
 
-/** Prefect: a window that has more is cut short. */
+/** Prefect: a window with more intervals ends earlier. */
 const MAX_INTERVALS = 500;
 
-/** The fields of a body that say the window. */
+/** The fields of a body that describe the window. */
 export const HistoryFields = { history_start: Time, history_end: Time, history_interval_seconds: Float };
 
 export const HistoryResponse = z
@@ -36,7 +36,7 @@ interface Window {
   intervals: number;
 }
 
-/** The window of a body; refuses intervals that are too short, or that no date can name. */
+/** The window of a body. Throws 422 for intervals that are too short, or that end after the last date. */
 export function windowOf(body: {
   history_start: Micros;
   history_end: Micros;
@@ -60,7 +60,7 @@ interface Counted {
   sum_estimated_lateness: Micros;
 }
 
-/** The history as answers show it: every interval is there, be it empty. */
+/** The history as answers show it. Empty intervals are in it too. */
 export function printHistory({ start, interval, intervals }: Window, rows: readonly Counted[]) {
   const byInterval = Map.groupBy(rows, (row) => row.interval);
   return Array.from({ length: intervals }, (_, index) => ({

@@ -1,8 +1,8 @@
-/** What becomes of a schedule's runs that nobody began in time; ours alone, Prefect 3 has nothing like it. */
+/** What is done with runs of a schedule that no worker started in time. Prefect 3 has no such policy. */
 import { z } from "zod";
 import { plain } from "#wire/scalars";
 
-/** Below this a run is not missed: workers ask only every so often. */
+/** The shortest time after which a run is missed: workers poll at intervals. */
 export const LEAST_WINDOW_SECONDS = 60;
 const DEFAULT_WINDOW_SECONDS = 300;
 const MOST_WINDOW_SECONDS = 30 * 86_400;
@@ -10,18 +10,18 @@ const MOST_WINDOW_SECONDS = 30 * 86_400;
 /** The policy of a schedule, in its bodies and by `/deployments/{id}/schedules/{schedule_id}/missed_runs`. */
 export const MissedRuns = z
   .strictObject({
-    /** `all` are run, however late, as in Prefect; or of several only the `latest`; or none, they are skipped. */
+    /** Which missed runs are run: `all` as in Prefect, only the `latest`, or none. */
     policy: z.enum(["all", "latest", "skip"]),
-    /** A run that was not begun so long after it was due is missed. */
+    /** A run is missed when it has not started so long after it was due. */
     window_seconds: plain(z.int().min(LEAST_WINDOW_SECONDS).max(MOST_WINDOW_SECONDS)).default(DEFAULT_WINDOW_SECONDS),
   })
   .meta({ id: "MissedRuns" });
 export type MissedRuns = z.output<typeof MissedRuns>;
 
-/** What holds for a schedule that says nothing. */
+/** The policy of a schedule without a policy. */
 export const DEFAULT_MISSED_RUNS: MissedRuns = { policy: "all", window_seconds: DEFAULT_WINDOW_SECONDS };
 
-/** The policy as a schedule's column keeps it: null where all are run. */
+/** The policy as the schedule's column has it: null where all missed runs are run. */
 export function missedRunsColumn(wish: MissedRuns | null | undefined): string | null {
   return !wish || wish.policy === "all" ? null : JSON.stringify(wish);
 }

@@ -1,4 +1,4 @@
-/** Names that the original restricts. */
+/** Names that Prefect restricts. */
 import { z } from "zod";
 import { ShortText } from "#wire/sizes";
 

@@ -3,22 +3,22 @@ import { z } from "zod";
 import { unprocessable } from "#lib/api-error";
 import { Int, intFrom } from "#wire/scalars";
 
-/** Prefect: PREFECT_SERVER_API_DEFAULT_LIMIT, both the default and the most. */
+/** The default of a limit and its maximum. Prefect: PREFECT_SERVER_API_DEFAULT_LIMIT. */
 export const MAX_LIMIT = 200;
 
-/** `limit` in a body; `checkLimit` says what is wrong with it, for the original answers that in its own shape. */
+/** `limit` in a body. `checkLimit` checks its bounds: Prefect answers a limit out of bounds in another shape than other faults. */
 export const Limit = Int.nullish().transform((limit) => limit ?? MAX_LIMIT);
 
 /** `offset` in a body. */
 export const Offset = intFrom(0).default(0);
 
-/** With any limit a page's first row is then still a safe integer. */
+/** With any limit, the number of a page's first row is a safe integer. */
 const MAX_PAGE_NUMBER = 1_000_000_000_000;
 
 /** `page` in a body, from 1. */
 export const Page = intFrom(1).pipe(z.number().max(MAX_PAGE_NUMBER)).default(1);
 
-/** Prefect: BULK_OPERATION_LIMIT, how many things a bulk operation takes on at once; both the default and the most. */
+/** How many things a bulk operation changes: the default and the maximum. Prefect: BULK_OPERATION_LIMIT. */
 const MAX_BULK = 50;
 
 /** `limit` of a bulk operation. */
@@ -31,7 +31,7 @@ export function checkLimit(limit: number): number {
   return limit;
 }
 
-/** A page of results as the `paginate` routes answer it. */
+/** A page as the `/paginate` routes answer it. */
 export function pageOf<T>(results: readonly T[], count: number, limit: number, page: number) {
   return { results, count, limit, pages: limit === 0 ? 0 : Math.ceil(count / limit), page };
 }

@@ -1,13 +1,13 @@
-/** How a deployment's runs are kept honest; ours alone, Prefect 3 has nothing like it. */
+/** What is done about runs of a deployment that stop or start twice. Prefect 3 has no such settings. */
 import { z } from "zod";
 import { parseJson } from "#lib/json";
 
-/** The switches of a deployment, as they are read and set by `/deployments/{id}/reliability`. */
+/** The settings of a deployment that `/deployments/{id}/reliability` reads and sets. */
 export const Reliability = z
   .strictObject({
     /** Refuses to start a run a second time while it is running (Prefect 1: version locking). */
     exactly_once: z.boolean(),
-    /** Marks a run Crashed that has sent heartbeats and then sends none any more. */
+    /** Marks a run Crashed that has sent heartbeats and sends no more of them. */
     zombie_detection: z.boolean(),
     /** Schedules a run anew that stays Pending without a sign of life. */
     lazarus: z.boolean(),
@@ -15,10 +15,10 @@ export const Reliability = z
   .meta({ id: "DeploymentReliability" });
 export type Reliability = z.output<typeof Reliability>;
 
-/** What holds for a deployment that says nothing. */
+/** The settings of a deployment without settings. */
 export const DEFAULT_RELIABILITY: Reliability = { exactly_once: false, zombie_detection: true, lazarus: true };
 
-/** The switches out of a deployment's column; what it does not say, or cannot be read, has its default. */
+/** The settings in a deployment's column. A setting that is absent or unreadable has its default. */
 export function readReliability(column: string | null): Reliability {
   if (column === null) return DEFAULT_RELIABILITY;
   const said = Said.safeParse(readable(column));
@@ -31,7 +31,7 @@ function readable(text: string): unknown {
   try {
     return parseJson(text);
   } catch {
-    // A row from before there were bounds says nothing.
+    // An old row may have a value out of bounds: it has the defaults.
     return undefined;
   }
 }

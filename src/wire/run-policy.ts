@@ -6,8 +6,8 @@ import { listOf, ShortText } from "#wire/sizes";
 const retired = { max_retries: Int.optional(), retry_delay_seconds: Float.optional() };
 
 /**
- * Prefect: `set_run_policy_deprecated_fields`, the names of old count where the new ones say nothing.
- * An old delay that the new field would not take is refused under the new field's name.
+ * Prefect: `set_run_policy_deprecated_fields`. An old field counts where the new field has no value.
+ * An old delay that the new field would refuse is refused under the name of the new field.
  */
 function heedRetired<
   T extends { max_retries?: number; retry_delay_seconds?: number; retries?: number | null; retry_delay?: unknown },

@@ -1,4 +1,4 @@
-/** Parameters of runs in requests, which the original bounds in size. */
+/** Parameters of runs in requests, whose size Prefect bounds. */
 import { JsonObject } from "#wire/scalars";
 import { byteLength } from "#lib/bytes";
 import { MAX_OBJECT_BYTES } from "#wire/sizes";

@@ -1,22 +1,22 @@
-/** How long texts and lists in requests may be, so that no row, index or page grows beyond what others can bear. */
+/** How long texts and lists in requests may be: the bounds of the size of rows, indexes and pages. */
 import { z } from "zod";
 import { JsonObject } from "#wire/scalars";
 import { byteLength } from "#lib/bytes";
 
-/** A name, a key, a version: what is shown in a line, and what indexes hold. */
+/** A name, a key or a version: a text of one line, which an index may hold. */
 export const ShortText = z.string().max(2_000);
 
 /** A description, a path, an entry point. */
 export const LongText = z.string().max(100_000);
 
 /**
- * The message of a state, a run's input: what a program writes. D1 takes a row of 2 MB; a state has its data beside it.
+ * The message of a state or the input of a run. A row of D1 has at most 2 MB, and the row of a state has the state's data too.
  */
 export const HugeText = z.string().max(1_500_000);
 
 /**
- * A list of at most `max` items. A longer one is refused before its items are looked at: of a million wrong items each would
- * have an issue of its own.
+ * A list of at most `max` items. A longer list is refused before its items are checked: each of a million wrong items would
+ * have its own issue.
  */
 export function listOf<S extends z.ZodType>(item: S, max: number) {
   return z.preprocess((value: z.input<S>[], context) => {
@@ -29,13 +29,13 @@ export function listOf<S extends z.ZodType>(item: S, max: number) {
 /** Tags of a thing. */
 export const Tags = listOf(ShortText, 1_000);
 
-/** Prefect: `server.api.max_parameter_size`, of parameters as compact JSON. Other objects of users' are bounded alike. */
+/** The maximum size of parameters as compact JSON, and of other objects of users. Prefect: `server.api.max_parameter_size`. */
 export const MAX_OBJECT_BYTES = 524_288;
 
-/** Whether a JSON value is at most as large as the original lets parameters be. */
+/** Whether a JSON value has at most `MAX_OBJECT_BYTES`. */
 export function isSized(value: unknown): boolean {
   return byteLength(JSON.stringify(value) ?? "") <= MAX_OBJECT_BYTES;
 }
 
-/** An object with any content, as large as the original lets parameters be. */
+/** An object with any content of at most `MAX_OBJECT_BYTES`. */
 export const SizedObject = JsonObject.refine(isSized, `An object must be less than ${MAX_OBJECT_BYTES} bytes as JSON`);

@@ -1,8 +1,8 @@
-/** What a client says of the code that it deploys: a commit, an image, or just a name. */
+/** What a client tells of the code that it deploys: a commit, an image or a name. */
 import { z } from "zod";
 import { isSized, ShortText } from "#wire/sizes";
 
-/** Its own fields are kept as they come: `branch`, `commit_sha`, `url` … */
+/** Other fields are kept as they are sent: `branch`, `commit_sha`, `url` … */
 export const VersionInfo = z
   .looseObject({ type: ShortText, version: ShortText })
   .refine(isSized, "version_info is too large")

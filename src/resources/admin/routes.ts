@@ -52,7 +52,7 @@ export const adminRoutes = [
     {
       method: "GET",
       path: "/admin/settings",
-      summary: "The server's settings, without its secrets.",
+      summary: "Read the server's settings, without its secrets.",
       response: Settings(),
     },
     ({ request, tools }) => printSettings(tools, new URL(request.url)),
@@ -61,7 +61,7 @@ export const adminRoutes = [
     {
       method: "GET",
       path: "/admin/version",
-      summary: "The version of Prefect whose API this is.",
+      summary: "Read the version of Prefect whose API this is.",
       response: z.string(),
     },
     () => PREFECT_VERSION,
@@ -70,7 +70,7 @@ export const adminRoutes = [
     {
       method: "GET",
       path: "/admin/database",
-      summary: "The database's size, against what it may have.",
+      summary: "Read the size of the database, and its bound.",
       response: DatabaseSize,
     },
     ({ tools }) => readDatabaseSize(tools.db),
@@ -79,7 +79,7 @@ export const adminRoutes = [
     {
       method: "GET",
       path: "/admin/storage",
-      summary: "The block where results go by default.",
+      summary: "Read the block where results are stored by default.",
       response: ServerDefaultResultStorage,
     },
     async ({ tools }) => (await store(tools).read(RESULT_STORAGE)) ?? { default_result_storage_block_id: null },
@@ -88,22 +88,28 @@ export const adminRoutes = [
     {
       method: "PUT",
       path: "/admin/storage",
-      summary: "Set the block where results go by default.",
+      summary: "Set the block where results are stored by default.",
       body: ServerDefaultResultStorageUpdate,
       response: ServerDefaultResultStorage,
+      errors: [404],
     },
     ({ body }) => {
-      // There are no blocks, so none has this id.
+      // This server stores no blocks, so there is none with this id.
       throw refused(404, `Block document ${body.default_result_storage_block_id} not found.`);
     },
   ),
   route(
-    { method: "DELETE", path: "/admin/storage", summary: "Forget where results go by default.", status: 204 },
+    {
+      method: "DELETE",
+      path: "/admin/storage",
+      summary: "Remove the default of where results are stored.",
+      status: 204,
+    },
     ({ tools }) => store(tools).remove(RESULT_STORAGE),
   ),
   ...listRoutes({
     path: "/admin/dead-letters",
-    things: "dead letters, which are what failed for good, the newest first",
+    things: "dead letters, the newest first",
     body: { queue: Queue, limit: Limit, offset: Offset },
     item: DeadLetter,
     list: async ({ body, tools }, { limit, offset }) =>
@@ -113,9 +119,8 @@ export const adminRoutes = [
     {
       method: "GET",
       path: "/admin/dead-letters/{id}",
-      summary: "A dead letter with its message.",
+      summary: "Read a dead letter with its message.",
       response: DeadLetterWithMessage,
-      params: z.object({ id: z.string() }),
     },
     ({ params, tools }) => readLetter(tools, params.id),
   ),
@@ -123,9 +128,8 @@ export const adminRoutes = [
     {
       method: "POST",
       path: "/admin/dead-letters/{id}/replay",
-      summary: "Do a dead letter's work anew.",
+      summary: "Do the work of a dead letter again.",
       response: DeadLetterReplay,
-      params: z.object({ id: z.string() }),
     },
     async ({ params, tools }) => replayDeadLetter(tools, letters(tools), await readLetter(tools, params.id)),
   ),
@@ -133,7 +137,7 @@ export const adminRoutes = [
     {
       method: "POST",
       path: "/admin/dead-letters/replay",
-      summary: "Do the work of dead letters anew, the oldest first; `offset` passes over those that failed again.",
+      summary: "Do the work of dead letters again, the oldest first; `offset` skips those that failed again.",
       body: embedded({ ids: LetterIds, queue: Queue, limit: BulkLimit, offset: Offset }),
       response: z.array(DeadLetterReplay),
     },
@@ -143,7 +147,7 @@ export const adminRoutes = [
     {
       method: "POST",
       path: "/admin/dead-letters/drop",
-      summary: "Drop dead letters, of ids or of a queue, so many at once; repeat until none is dropped.",
+      summary: "Drop dead letters by ids or queue, a bounded number in each request; repeat it until none is dropped.",
       body: z.strictObject({ ids: LetterIds, queue: Queue }),
       response: z.object({ dropped: z.int() }).meta({ id: "DeadLettersDropped" }),
     },
@@ -158,7 +162,6 @@ export const adminRoutes = [
       path: "/admin/dead-letters/{id}",
       summary: "Drop a dead letter.",
       status: 204,
-      params: z.object({ id: z.string() }),
     },
     async ({ params, tools }) => {
       if ((await letters(tools).drop({ ids: [params.id] })) === 0) throw notFound("Dead letter");

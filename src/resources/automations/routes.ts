@@ -1,4 +1,4 @@
-/** The routes under /automations that clients ask whether or not there are any. */
+/** The route under /automations that clients call although this server has no automations. */
 import { z } from "zod";
 import { route } from "#http/route";
 
@@ -7,11 +7,10 @@ export const automationRoutes = [
     {
       method: "GET",
       path: "/automations/related-to/{resource_id}",
-      summary: "Read the automations that have to do with a resource.",
-      params: z.object({ resource_id: z.string() }),
+      summary: "Read the automations that are related to a resource.",
       response: z.array(z.unknown()),
     },
-    // This server has no automations so far, so none has to do with anything. `prefect deployment inspect` asks.
+    // This server has no automations. `prefect deployment inspect` asks for them.
     () => [],
   ),
 ];

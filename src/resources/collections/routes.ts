@@ -12,8 +12,7 @@ export const collectionRoutes = [
     {
       method: "GET",
       path: "/collections/views/{view}",
-      summary: "What is known of types of workers, with the templates of their work pools.",
-      params: z.object({ view: z.string() }),
+      summary: "Read the types of workers, with the templates of their work pools.",
       response: z.record(z.string(), z.unknown()),
     },
     ({ params: { view } }) => {

@@ -33,15 +33,13 @@ import { ConcurrencyLimitStore, type LimitKey, printLimit } from "#resources/con
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid, Uuid } from "#wire/ids";
 
-const ByKey = z.object({ id_or_name: z.string() });
+/** Prefect: whatever reads as a UUID is an id. */
+const ByKey = z
+  .object({ id_or_name: z.string() })
+  .transform(({ id_or_name: text }): LimitKey => (isUuid(text) ? { id: canonicalUuid(text) } : { name: text }));
 
 const store = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
 const missing = () => notFound("Concurrency Limit");
-
-/** Prefect: whatever reads as a UUID is an id. */
-function keyOf({ id_or_name: text }: z.output<typeof ByKey>): LimitKey {
-  return isUuid(text) ? { id: canonicalUuid(text) } : { name: text };
-}
 
 export const concurrencyLimitV2Routes = [
   route(
@@ -52,6 +50,7 @@ export const concurrencyLimitV2Routes = [
       body: ConcurrencyLimitV2Create,
       status: 201,
       response: ConcurrencyLimitV2,
+      errors: [409],
     },
     async ({ body, tools }) => {
       const row = await createLimit(tools, body);
@@ -71,7 +70,7 @@ export const concurrencyLimitV2Routes = [
       response: GlobalConcurrencyLimitResponse,
     },
     async ({ params, tools }) => {
-      const row = await store(tools).read(keyOf(params));
+      const row = await store(tools).read(params);
       if (!row) throw missing();
       return printLimit(row, (await readInUse(tools, [row.id]))[row.id] ?? 0);
     },
@@ -98,9 +97,10 @@ export const concurrencyLimitV2Routes = [
       params: ByKey,
       body: ConcurrencyLimitV2Update,
       status: 204,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
-      if (!(await updateLimit(tools, keyOf(params), body))) throw missing();
+      if (!(await updateLimit(tools, params, body))) throw missing();
     },
   ),
   route(
@@ -112,7 +112,7 @@ export const concurrencyLimitV2Routes = [
       status: 204,
     },
     async ({ params, tools }) => {
-      if (!(await removeLimit(tools, keyOf(params)))) throw missing();
+      if (!(await removeLimit(tools, params))) throw missing();
     },
   ),
   route(
@@ -122,6 +122,7 @@ export const concurrencyLimitV2Routes = [
       summary: "Take slots of concurrency limits.",
       body: embedded(acquisition),
       response: z.array(MinimalConcurrencyLimitResponse),
+      errors: [423],
     },
     async ({ body, tools }) => (await takeSlots(tools, body, null)).limits,
   ),
@@ -132,6 +133,7 @@ export const concurrencyLimitV2Routes = [
       summary: "Take slots of concurrency limits under a lease, which expires unless it is renewed.",
       body: embedded({ ...acquisition, ...leased }),
       response: ConcurrencyLimitWithLeaseResponse,
+      errors: [423],
     },
     async ({ body, tools }) => {
       const id = tools.ids.random();
@@ -168,10 +170,10 @@ export const concurrencyLimitV2Routes = [
     {
       method: "POST",
       path: "/v2/concurrency_limits/leases/{lease_id}/renew",
-      summary: "Let a lease expire later.",
-      params: z.object({ lease_id: z.string() }),
+      summary: "Renew a lease.",
       body: embedded(renewal),
       status: 204,
+      errors: [410],
     },
     async ({ params, body, tools }) => {
       const leaseId = leaseIdOf(params, body);
@@ -182,7 +184,7 @@ export const concurrencyLimitV2Routes = [
   ),
 ];
 
-/** Prefect: here an id that is no UUID is an invalid request, not a path that is not there. */
+/** Prefect: here an id that is no UUID is an invalid request, and not a path that does not exist. */
 function leaseIdOf(params: { lease_id: string }, body: unknown): string {
   const parsed = z.object({ lease_id: Uuid }).safeParse(params);
   if (parsed.success) return parsed.data.lease_id;

@@ -19,18 +19,16 @@ import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 
-const ById = z.object({ id: Uuid });
-const ByTag = z.object({ tag: z.string() });
+/** A tag in a path, as version 2 names the tag's limit. */
+const ByTag = z.object({ tag: z.string() }).transform(({ tag }): LimitKey => ({ name: TAG_PREFIX + tag }));
 
 const store = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
 const missing = () => notFound("Concurrency limit");
-const keyOf = ({ tag }: z.output<typeof ByTag>): LimitKey => ({ name: TAG_PREFIX + tag });
 
+/** Limits of version 2, as version 1 shows them. */
 async function show(tools: Tools, rows: readonly LimitRow[]) {
-  const taskRuns = await readTaskRuns(
-    tools,
-    rows.map(({ id }) => id),
-  );
+  const ids = rows.map(({ id }) => id);
+  const taskRuns = await readTaskRuns(tools, ids);
   return rows.map((row) => ({
     id: row.id,
     created: printTime(row.created),
@@ -41,15 +39,20 @@ async function show(tools: Tools, rows: readonly LimitRow[]) {
   }));
 }
 
-async function read(key: LimitKey, tools: Tools) {
-  const row = await store(tools).read(key);
-  if (!row?.name.startsWith(TAG_PREFIX)) throw missing();
-  return (await show(tools, [row]))[0];
-}
-
-async function remove(key: LimitKey, tools: Tools) {
-  if (!(await removeLimit(tools, key))) throw missing();
-}
+/** The routes of one limit, which the path names by its id or by its tag. */
+const one = <P extends z.ZodType<LimitKey>>(path: string, by: string, params: P) => [
+  route(
+    { method: "GET", path, summary: `Read a tag's limit${by}.`, params, response: ConcurrencyLimit },
+    async ({ params, tools }) => {
+      const row = await store(tools).read(params);
+      if (!row?.name.startsWith(TAG_PREFIX)) throw missing();
+      return (await show(tools, [row]))[0];
+    },
+  ),
+  route({ method: "DELETE", path, summary: `Delete a tag's limit${by}.`, params }, async ({ params, tools }) => {
+    if (!(await removeLimit(tools, params))) throw missing();
+  }),
+];
 
 export const concurrencyLimitRoutes = [
   route(
@@ -66,26 +69,8 @@ export const concurrencyLimitRoutes = [
       return new Reply((await show(tools, [row]))[0], created ? 201 : 200);
     },
   ),
-  route(
-    {
-      method: "GET",
-      path: "/concurrency_limits/{id:uuid}",
-      summary: "Read a tag's limit.",
-      params: ById,
-      response: ConcurrencyLimit,
-    },
-    ({ params, tools }) => read(params, tools),
-  ),
-  route(
-    {
-      method: "GET",
-      path: "/concurrency_limits/tag/{tag}",
-      summary: "Read a tag's limit by the tag.",
-      params: ByTag,
-      response: ConcurrencyLimit,
-    },
-    ({ params, tools }) => read(keyOf(params), tools),
-  ),
+  ...one("/concurrency_limits/{id:uuid}", "", z.object({ id: Uuid })),
+  ...one("/concurrency_limits/tag/{tag}", " by the tag", ByTag),
   ...listRoutes({
     path: "/concurrency_limits",
     things: "limits of tags",
@@ -102,26 +87,12 @@ export const concurrencyLimitRoutes = [
       body: embedded(resetting),
     },
     async ({ params, body, tools }) => {
-      const row = await store(tools).read(keyOf(params));
+      const row = await store(tools).read(params);
       if (!row) throw missing();
-      await concurrencyLimits(tools).reset(
-        row.id,
-        (body.slot_override ?? []).map((taskRunId) => [taskRunId, tools.ids.random()]),
-      );
+      const taskRunIds = body.slot_override ?? [];
+      const leases = taskRunIds.map((taskRunId): [string, string] => [taskRunId, tools.ids.random()]);
+      await concurrencyLimits(tools).reset(row.id, leases);
     },
-  ),
-  route(
-    { method: "DELETE", path: "/concurrency_limits/{id:uuid}", summary: "Delete a tag's limit.", params: ById },
-    ({ params, tools }) => remove(params, tools),
-  ),
-  route(
-    {
-      method: "DELETE",
-      path: "/concurrency_limits/tag/{tag}",
-      summary: "Delete a tag's limit by the tag.",
-      params: ByTag,
-    },
-    ({ params, tools }) => remove(keyOf(params), tools),
   ),
   route(
     {
@@ -130,6 +101,7 @@ export const concurrencyLimitRoutes = [
       summary: "Take a slot of each tag for a task run.",
       body: embedded(tagSlots),
       response: z.array(MinimalConcurrencyLimitResponse),
+      errors: [423],
     },
     ({ body, tools }) => takeTagSlots(tools, body.names, body.task_run_id),
   ),

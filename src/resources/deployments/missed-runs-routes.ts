@@ -1,17 +1,14 @@
-/** The routes under /deployments/{id}/schedules/{schedule_id}/missed_runs: what becomes of runs that nobody began in time. Ours. */
+/** The routes under /deployments/{id}/schedules/{schedule_id}/missed_runs: what is done with runs that no worker started in time. Prefect has no such routes. */
 import { sql } from "drizzle-orm";
-import { z } from "zod";
 import { readOptionalJson } from "#db/database";
 import { deployment_schedule } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 import { DEFAULT_MISSED_RUNS, MissedRuns, missedRunsColumn } from "#wire/missed-runs";
 
 const PATH = "/deployments/{id:uuid}/schedules/{schedule_id:uuid}/missed_runs";
-const BySchedule = z.object({ id: Uuid, schedule_id: Uuid });
-type BySchedule = z.output<typeof BySchedule>;
+type BySchedule = { id: string; schedule_id: string };
 
 interface Column {
   missed_runs: string | null;
@@ -26,7 +23,7 @@ async function read(tools: Tools, which: BySchedule): Promise<MissedRuns> {
   return readOptionalJson<MissedRuns>(row.missed_runs) ?? DEFAULT_MISSED_RUNS;
 }
 
-/** `updated` stays: the runs that are made already are as good as before. */
+/** The schedule's `updated` stays: the runs that exist already remain valid. */
 async function write(tools: Tools, which: BySchedule, wish: MissedRuns): Promise<MissedRuns> {
   const { rows } = await tools.db.run(
     sql`update ${deployment_schedule} set missed_runs = ${missedRunsColumn(wish)} ${where(tools, which)} returning id`,
@@ -40,8 +37,7 @@ export const missedRunsRoutes = [
     {
       method: "GET",
       path: PATH,
-      summary: "Read what becomes of a schedule's runs that nobody began in time.",
-      params: BySchedule,
+      summary: "Read what is done with the runs of a schedule that no worker started in time.",
       response: MissedRuns,
     },
     ({ params, tools }) => read(tools, params),
@@ -50,8 +46,7 @@ export const missedRunsRoutes = [
     {
       method: "PUT",
       path: PATH,
-      summary: "Set what becomes of a schedule's runs that nobody began in time.",
-      params: BySchedule,
+      summary: "Set what is done with the runs of a schedule that no worker started in time.",
       body: MissedRuns,
       response: MissedRuns,
     },

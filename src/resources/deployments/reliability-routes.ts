@@ -1,15 +1,12 @@
-/** The routes under /deployments/{id}/reliability: how a deployment's runs are kept honest. Ours; stock clients do not know them. */
+/** The routes under /deployments/{id}/reliability: what is done about runs that stop or start twice. Prefect has no such routes. */
 import { sql } from "drizzle-orm";
-import { z } from "zod";
 import { deployment } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { forgetDeployment } from "#orchestration/recent-runs";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 import { DEFAULT_RELIABILITY, readReliability, Reliability } from "#wire/reliability";
 
-const ById = z.object({ id: Uuid });
 const ReliabilityUpdate = Reliability.partial().meta({ id: "DeploymentReliabilityUpdate" });
 
 interface Column {
@@ -24,7 +21,7 @@ async function read({ db, workspaceId }: Tools, id: string): Promise<Reliability
   return readReliability(row.reliability);
 }
 
-/** Lays the changes over what is there, in one statement, so that two changes at once are both kept. */
+/** Merges the changes into the column in one statement, so that of two changes at once both are kept. */
 async function update(tools: Tools, id: string, changes: Partial<Reliability>): Promise<Reliability> {
   const { rows } = await tools.db.run(
     sql`update ${deployment} set reliability = json_patch(coalesce(reliability, '{}'), ${JSON.stringify(changes)}), updated = ${tools.clock()}
@@ -41,8 +38,7 @@ export const reliabilityRoutes = [
     {
       method: "GET",
       path: "/deployments/{id:uuid}/reliability",
-      summary: "Read how a deployment's runs are kept honest.",
-      params: ById,
+      summary: "Read what is done about runs of a deployment that stop or start twice.",
       response: Reliability,
     },
     ({ params, tools }) => read(tools, params.id),
@@ -51,8 +47,7 @@ export const reliabilityRoutes = [
     {
       method: "PATCH",
       path: "/deployments/{id:uuid}/reliability",
-      summary: `Change how a deployment's runs are kept honest; by default ${JSON.stringify(DEFAULT_RELIABILITY)}.`,
-      params: ById,
+      summary: `Change what is done about runs of a deployment that stop or start twice; by default ${JSON.stringify(DEFAULT_RELIABILITY)}.`,
       body: ReliabilityUpdate,
       response: Reliability,
     },

@@ -47,8 +47,6 @@ import { Uuid } from "#wire/ids";
 import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
 import { Float, Int } from "#wire/scalars";
 
-const ById = z.object({ id: Uuid });
-const BySchedule = z.object({ id: Uuid, schedule_id: Uuid });
 const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
 
 async function read(tools: Tools, key: DeploymentKey) {
@@ -64,11 +62,12 @@ export const deploymentRoutes = [
     {
       method: "POST",
       path: "/deployments/",
-      summary: "Create a deployment, or change the one of the same flow and name.",
+      summary: "Create a deployment, or update the one of the same flow and name.",
       body: DeploymentCreate,
       status: 201,
       otherStatus: 200,
       response: DeploymentResponse,
+      errors: [404, 409],
     },
     async ({ body, tools }) => {
       const { row, created } = await createDeployment(tools, body);
@@ -80,9 +79,9 @@ export const deploymentRoutes = [
       method: "PATCH",
       path: "/deployments/{id:uuid}",
       summary: "Update a deployment.",
-      params: ById,
       body: DeploymentUpdate,
       status: 204,
+      errors: [400, 409],
     },
     ({ params, body, tools }) => updateDeployment(tools, params.id, body),
   ),
@@ -90,8 +89,7 @@ export const deploymentRoutes = [
     {
       method: "GET",
       path: "/deployments/name/{flow_name}/{deployment_name}",
-      summary: "Read a deployment by the names of its flow and its own.",
-      params: z.object({ flow_name: z.string(), deployment_name: z.string() }),
+      summary: "Read a deployment by the name of its flow and its own name.",
       response: DeploymentResponse,
     },
     async ({ params, tools }) =>
@@ -102,7 +100,6 @@ export const deploymentRoutes = [
       method: "GET",
       path: "/deployments/{id:uuid}",
       summary: "Read a deployment.",
-      params: ById,
       response: DeploymentResponse,
     },
     async ({ params, tools, request }) => {
@@ -143,7 +140,7 @@ export const deploymentRoutes = [
     },
   ),
   route(
-    { method: "DELETE", path: "/deployments/{id:uuid}", summary: "Delete a deployment.", params: ById, status: 204 },
+    { method: "DELETE", path: "/deployments/{id:uuid}", summary: "Delete a deployment.", status: 204 },
     async ({ params, tools }) => {
       const deleted = await deleteDeployments(tools, [await read(tools, params)]);
       if (deleted.length === 0) throw notFound("Deployment");
@@ -153,7 +150,7 @@ export const deploymentRoutes = [
     {
       method: "POST",
       path: "/deployments/bulk_delete",
-      summary: "Delete the deployments that a filter selects.",
+      summary: "Delete the deployments that a filter finds.",
       body: embedded({ deployments: DeploymentFilter.nullish(), limit: BulkLimit }),
       response: DeploymentBulkDeleteResponse,
     },
@@ -166,8 +163,7 @@ export const deploymentRoutes = [
     {
       method: "POST",
       path: "/deployments/{id:uuid}/schedule",
-      summary: "Make the runs that a deployment's schedules have within a window.",
-      params: ById,
+      summary: "Create the runs that a deployment's schedules have within a window of time.",
       body: embedded({
         start_time: Time.nullish(),
         end_time: Time.nullish(),
@@ -183,9 +179,9 @@ export const deploymentRoutes = [
     {
       method: "POST",
       path: "/deployments/{id:uuid}/resume_deployment",
-      summary: "Let a paused deployment go on.",
-      params: ById,
+      summary: "Resume a paused deployment.",
       response: z.null(),
+      errors: [422],
     },
     ({ params, tools }) => setPaused(tools, params.id, false),
   ),
@@ -194,7 +190,6 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/pause_deployment",
       summary: "Pause a deployment.",
-      params: ById,
       response: z.null(),
     },
     ({ params, tools }) => setPaused(tools, params.id, true),
@@ -204,11 +199,11 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/create_flow_run",
       summary: "Create a flow run of a deployment.",
-      params: ById,
       body: DeploymentFlowRunCreate,
       status: 201,
       otherStatus: 200,
       response: FlowRunResponse,
+      errors: [400, 409],
     },
     async ({ params, body, tools }) => {
       const { run, created } = await createFromDeployment(tools, params.id, body);
@@ -220,9 +215,9 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/create_flow_run/bulk",
       summary: "Create several flow runs of a deployment.",
-      params: ById,
       body: z.array(DeploymentFlowRunCreate),
       response: FlowRunBulkCreateResponse,
+      errors: [400, 409],
     },
     async ({ params, body, tools }) => ({ results: await createManyFromDeployment(tools, params.id, body) }),
   ),
@@ -231,7 +226,6 @@ export const deploymentRoutes = [
       method: "GET",
       path: "/deployments/{id:uuid}/work_queue_check",
       summary: "Read the work queues that would pick up a deployment's runs.",
-      params: ById,
       response: z.array(
         WorkQueueResponse.omit({ work_pool_name: true, status: true, active_slots: true }).meta({ id: "WorkQueue" }),
       ),
@@ -243,7 +237,6 @@ export const deploymentRoutes = [
       method: "GET",
       path: "/deployments/{id:uuid}/schedules",
       summary: "Read a deployment's schedules.",
-      params: ById,
       response: z.array(DeploymentSchedule),
     },
     async ({ params, tools }) => (await readSchedules(tools, params.id)).map(printSchedule),
@@ -253,10 +246,10 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/schedules",
       summary: "Add schedules to a deployment.",
-      params: ById,
       body: z.array(DeploymentScheduleCreate).max(MOST_SCHEDULES),
       status: 201,
       response: z.array(DeploymentSchedule),
+      errors: [409],
     },
     async ({ params, body, tools }) => (await addSchedules(tools, params.id, body)).map(printSchedule),
   ),
@@ -265,9 +258,9 @@ export const deploymentRoutes = [
       method: "PATCH",
       path: "/deployments/{id:uuid}/schedules/{schedule_id:uuid}",
       summary: "Update a schedule.",
-      params: BySchedule,
       body: DeploymentScheduleUpdate,
       status: 204,
+      errors: [409],
     },
     ({ params, body, tools }) => updateSchedule(tools, params.id, params.schedule_id, body),
   ),
@@ -276,7 +269,6 @@ export const deploymentRoutes = [
       method: "DELETE",
       path: "/deployments/{id:uuid}/schedules/{schedule_id:uuid}",
       summary: "Delete a schedule.",
-      params: BySchedule,
       status: 204,
     },
     ({ params, tools }) => removeSchedule(tools, params.id, params.schedule_id),

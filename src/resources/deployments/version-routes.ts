@@ -1,4 +1,4 @@
-/** The routes under /deployments/{id}/versions. Ours; stock clients do not know them. */
+/** The routes under /deployments/{id}/versions. Prefect has no such routes. */
 import { z } from "zod";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
@@ -6,14 +6,11 @@ import { mapPortions } from "#lib/portions";
 import { listVersions, readVersion, rollBack, setArchived } from "#resources/deployments/versions";
 import { DeploymentVersion, DeploymentVersionSummary } from "#resources/deployments/versions-schema";
 import { printVersion, printVersionSummary } from "#resources/deployments/versions-store";
-import { Uuid } from "#wire/ids";
 import { checkLimit, Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 
 const VERSIONS = "/deployments/{id:uuid}/versions";
 const VERSION = `${VERSIONS}/{version_id:uuid}`;
-const ById = z.object({ id: Uuid });
-const ByVersion = z.object({ id: Uuid, version_id: Uuid });
 
 export const deploymentVersionRoutes = [
   route(
@@ -21,7 +18,6 @@ export const deploymentVersionRoutes = [
       method: "GET",
       path: VERSIONS,
       summary: "Read a deployment's versions, newest first.",
-      params: ById,
       query: z.object({ limit: Limit, offset: Offset, archived: Bool.default(false) }),
       response: z.array(DeploymentVersionSummary),
     },
@@ -36,7 +32,6 @@ export const deploymentVersionRoutes = [
       method: "GET",
       path: VERSION,
       summary: "Read a version of a deployment.",
-      params: ByVersion,
       response: DeploymentVersion,
     },
     async ({ params, tools }) => printVersion(await readVersion(tools, params)),
@@ -45,9 +40,9 @@ export const deploymentVersionRoutes = [
     {
       method: "POST",
       path: `${VERSION}/rollback`,
-      summary: "Make a version's content the newest again; answers with the newest version.",
-      params: ByVersion,
+      summary: "Make the content of a version the newest again; the answer is the newest version.",
       response: DeploymentVersion,
+      errors: [409, 422],
     },
     async ({ params, tools }) => printVersion(await rollBack(tools, params)),
   ),
@@ -55,9 +50,9 @@ export const deploymentVersionRoutes = [
     {
       method: "POST",
       path: `${VERSION}/archive`,
-      summary: "Put a version away that is not in use.",
-      params: ByVersion,
+      summary: "Archive a version that is not in use.",
       response: DeploymentVersion,
+      errors: [409],
     },
     async ({ params, tools }) => printVersion(await setArchived(tools, params, true)),
   ),
@@ -65,8 +60,7 @@ export const deploymentVersionRoutes = [
     {
       method: "POST",
       path: `${VERSION}/unarchive`,
-      summary: "Take back a version that was put away.",
-      params: ByVersion,
+      summary: "Take a version out of the archive.",
       response: DeploymentVersion,
     },
     async ({ params, tools }) => printVersion(await setArchived(tools, params, false)),

@@ -65,16 +65,17 @@ export const eventRoutes = [
     ({ body, tools }) => writeEvents(tools, body),
   ),
   route(
-    { method: "POST", path: "/events/filter", summary: "Query events.", body: EventsRead, response: EventPage },
+    { method: "POST", path: "/events/filter", summary: "Read events.", body: EventsRead, response: EventPage },
     ({ body, request, tools }) => firstPage(body.filter ?? { order: "DESC" }, body.limit, request, tools),
   ),
   route(
     {
       method: "GET",
       path: "/events/filter/next",
-      summary: "Read the next page of a query of events.",
+      summary: "Read the next page of a query for events.",
       query: NextPage,
       response: EventPage,
+      errors: [403],
     },
     ({ query, request, tools }) => nextPage(parsePageToken(query["page-token"]), request, tools),
   ),
@@ -83,7 +84,6 @@ export const eventRoutes = [
       method: "POST",
       path: "/events/count-by/{countable}",
       summary: "Count events by time, by name or by resource.",
-      params: z.object({ countable: z.string() }),
       body: EventsCount,
       response: z.array(EventCount),
     },
@@ -95,7 +95,7 @@ export const eventRoutes = [
   ),
 ];
 
-/** Prefect: for a wrong `countable` in the path the refusal is that of a field. */
+/** Prefect: a word in the path that is no countable is answered as a fault of a field. */
 function wrongCountable(error: z.ZodError, word: string, body: unknown): InvalidRequest {
   const [detail] = toDetails(error.issues, "path", word, false);
   return new InvalidRequest(detail ? [{ ...detail, loc: ["path", "countable"] }] : [], body);

@@ -8,12 +8,11 @@ import { findFlowRuns, setFlowRunStates } from "#resources/flow-runs/bulk";
 import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
 import { addLabels } from "#resources/flow-runs/labels";
 import { resumeFlowRun } from "#resources/flow-runs/resume";
-import { Uuid, UuidText } from "#wire/ids";
+import { UuidText } from "#wire/ids";
 import { BulkLimit } from "#wire/paging";
 import { Bool, JsonObject, Labels } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
-const ById = z.object({ id: Uuid });
 const { flow_runs } = FilterFields;
 
 const FlowRunBulkDeleteResponse = z.object({ deleted: z.array(UuidText) }).meta({ id: "FlowRunBulkDeleteResponse" });
@@ -56,10 +55,10 @@ export const flowRunChangeRoutes = [
       method: "POST",
       path: "/flow_runs/{id:uuid}/resume",
       summary: "Resume a paused flow run.",
-      params: ById,
       body: embedded({ run_input: JsonObject.nullish() }),
       otherStatus: 201,
       response: OrchestrationResult,
+      errors: [400, 409],
     },
     async ({ params, body, tools }) => {
       const { answer, status } = await resumeFlowRun(tools, params.id, body.run_input ?? {});
@@ -71,7 +70,6 @@ export const flowRunChangeRoutes = [
       method: "PATCH",
       path: "/flow_runs/{id:uuid}/labels",
       summary: "Add to the labels of a flow run.",
-      params: ById,
       // The original takes any value, and can then no longer show the run.
       body: Labels,
       status: 204,
@@ -79,7 +77,7 @@ export const flowRunChangeRoutes = [
     ({ params, body, tools }) => addLabels(tools, params.id, body),
   ),
   route(
-    { method: "DELETE", path: "/flow_runs/{id:uuid}", summary: "Delete a flow run.", params: ById, status: 204 },
+    { method: "DELETE", path: "/flow_runs/{id:uuid}", summary: "Delete a flow run.", status: 204 },
     async ({ params, tools }) => {
       const deleted = await deleteFlowRuns(tools, [params.id]);
       if (deleted.length === 0) throw notFound("Flow run");

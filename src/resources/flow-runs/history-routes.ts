@@ -1,4 +1,4 @@
-/** The routes with numbers of flow runs: counts by interval and state, and how late runs start. */
+/** The routes that count flow runs by interval and state, and that measure how late they start. */
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import { latenessOf } from "#db/run-estimates";
@@ -33,7 +33,7 @@ export const flowRunHistoryRoutes = [
     {
       method: "POST",
       path: "/flow_runs/lateness",
-      summary: "The average lateness of flow runs, in seconds; null where there are none.",
+      summary: "Read the average lateness of flow runs, in seconds; null where there are none.",
       body: embedded(FilterFields),
       response: z.number().nullable(),
     },

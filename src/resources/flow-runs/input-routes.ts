@@ -9,13 +9,11 @@ import { mapPortions } from "#lib/portions";
 import { FlowRunInputStore, printInput } from "#resources/flow-runs/input-store";
 import type { Tools } from "#tools";
 import { TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { UuidText } from "#wire/ids";
 import { intFrom } from "#wire/scalars";
 import { HugeText, LongText, ShortText } from "#wire/sizes";
 import { Values } from "#filters/clause";
 
-const ById = z.object({ id: Uuid });
-const ByKey = z.object({ id: Uuid, key: z.string() });
 const store = (tools: Tools) => new FlowRunInputStore(tools.db, tools.workspaceId);
 
 /** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX; the original fails where a key has anything else. */
@@ -41,10 +39,10 @@ export const flowRunInputRoutes = [
     {
       method: "POST",
       path: "/flow_runs/{id:uuid}/input",
-      summary: "Give a flow run an input.",
-      params: ById,
+      summary: "Create an input of a flow run.",
       body: embedded({ key: InputKey, value: HugeText, sender: LongText.nullish() }),
       status: 201,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
       const now = tools.clock();
@@ -66,7 +64,6 @@ export const flowRunInputRoutes = [
       method: "POST",
       path: "/flow_runs/{id:uuid}/input/filter",
       summary: "Read inputs of a flow run by the beginning of their keys, oldest first.",
-      params: ById,
       body: embedded({
         prefix: ShortText,
         limit: intFrom(0).default(1),
@@ -87,7 +84,6 @@ export const flowRunInputRoutes = [
       method: "GET",
       path: "/flow_runs/{id:uuid}/input/{key}",
       summary: "Read the value of an input.",
-      params: ByKey,
       response: z.string(),
     },
     async ({ params, tools }) => {
@@ -101,7 +97,6 @@ export const flowRunInputRoutes = [
       method: "DELETE",
       path: "/flow_runs/{id:uuid}/input/{key}",
       summary: "Delete an input.",
-      params: ByKey,
       status: 204,
     },
     async ({ params, tools }) => {

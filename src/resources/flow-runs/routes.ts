@@ -1,5 +1,4 @@
 /** The main routes under /flow_runs; history, graph, input, resume, labels, bulk and logs have files of their own. */
-import { z } from "zod";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { asksForAll, whereClause } from "#filters/joins";
 import { FlowRunSort, orderBy } from "#filters/sorts";
@@ -16,12 +15,10 @@ import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
 import { findWorkQueue } from "#resources/work-pools/find-work-queue";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
-const ById = z.object({ id: Uuid });
 const store = (tools: Tools) => new FlowRunStore(tools.db, tools.workspaceId);
 
 function countRuns(tools: Tools, body: FilterBody): Promise<number> {
@@ -40,6 +37,7 @@ export const flowRunRoutes = [
       status: 201,
       otherStatus: 200,
       response: FlowRunResponse,
+      errors: [404, 409],
     },
     async ({ body, tools }) => {
       const { work_pool_name: pool, ...draft } = body;
@@ -58,9 +56,9 @@ export const flowRunRoutes = [
       method: "PATCH",
       path: "/flow_runs/{id:uuid}",
       summary: "Update a flow run.",
-      params: ById,
       body: FlowRunUpdate,
       status: 204,
+      errors: [400],
     },
     ({ params, body, tools }) => updateFlowRun(tools, params.id, body),
   ),
@@ -69,7 +67,6 @@ export const flowRunRoutes = [
       method: "GET",
       path: "/flow_runs/{id:uuid}",
       summary: "Read a flow run.",
-      params: ById,
       response: FlowRunResponse,
     },
     async ({ params, tools }) => {
@@ -97,7 +94,6 @@ export const flowRunRoutes = [
       method: "POST",
       path: "/flow_runs/{id:uuid}/set_state",
       summary: "Propose a state for a flow run.",
-      params: ById,
       body: embedded({ state: StateCreate, force: Bool.default(false) }),
       otherStatus: 201,
       response: OrchestrationResult,

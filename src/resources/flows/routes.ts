@@ -1,5 +1,4 @@
 /** The routes under /flows. */
-import { z } from "zod";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { FlowSort, orderBy } from "#filters/sorts";
@@ -13,13 +12,10 @@ import { Flow, FlowBulkDeleteResponse, FlowCreate, FlowUpdate } from "#resources
 import { type FlowKey, FlowStore, printFlow } from "#resources/flows/store";
 import { updateFlow } from "#resources/flows/update-flow";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 import { BulkLimit, Limit, Offset } from "#wire/paging";
 
 const { flows, flow_runs, task_runs, deployments, work_pools } = FilterFields;
 const FlowFilters = { flows, flow_runs, task_runs, deployments, work_pools };
-const ById = z.object({ id: Uuid });
-const ByName = z.object({ name: z.string() });
 const store = (tools: Tools) => new FlowStore(tools.db, tools.workspaceId);
 
 async function read(key: FlowKey, tools: Tools) {
@@ -47,19 +43,17 @@ export const flowRoutes = [
     },
   ),
   route(
-    { method: "GET", path: "/flows/name/{name}", summary: "Read a flow by its name.", params: ByName, response: Flow },
+    { method: "GET", path: "/flows/name/{name}", summary: "Read a flow by its name.", response: Flow },
     ({ params, tools }) => read(params, tools),
   ),
-  route(
-    { method: "GET", path: "/flows/{id:uuid}", summary: "Read a flow.", params: ById, response: Flow },
-    ({ params, tools }) => read(params, tools),
+  route({ method: "GET", path: "/flows/{id:uuid}", summary: "Read a flow.", response: Flow }, ({ params, tools }) =>
+    read(params, tools),
   ),
   route(
     {
       method: "PATCH",
       path: "/flows/{id:uuid}",
       summary: "Update a flow.",
-      params: ById,
       body: FlowUpdate,
       status: 204,
     },
@@ -70,7 +64,6 @@ export const flowRoutes = [
       method: "DELETE",
       path: "/flows/{id:uuid}",
       summary: "Delete a flow with all that belongs to it.",
-      params: ById,
       status: 204,
     },
     ({ params, tools }) => deleteFlow(tools, params.id),

@@ -1,5 +1,4 @@
 /** The routes of logs. */
-import { z } from "zod";
 import { LogFilter, LogSort } from "#filters/logs";
 import { listRoutes } from "#http/list-routes";
 import { route } from "#http/route";
@@ -10,7 +9,6 @@ import { downloadLogs } from "#resources/logs/download-logs";
 import { Log, LogsCreate } from "#resources/logs/schema";
 import { LogStore } from "#resources/logs/store";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
 
 const store = (tools: Tools) => new LogStore(tools.db, tools.workspaceId);
@@ -33,7 +31,6 @@ export const logRoutes = [
       method: "GET",
       path: "/flow_runs/{id:uuid}/logs/download",
       summary: "Download all logs of a flow run as a CSV file.",
-      params: z.object({ id: Uuid }),
     },
     async ({ params, tools }) => {
       const run = await new FlowRunStore(tools.db, tools.workspaceId).read(params.id);

@@ -1,4 +1,4 @@
-/** The routes by which clients find out whether and what is there. */
+/** The routes that say whether the server works, and which version it has. */
 import { sql } from "drizzle-orm";
 import { z } from "zod";
 import { API_VERSION } from "#http/api-version";
@@ -20,13 +20,16 @@ const CsrfToken = z
   .meta({ id: "CsrfToken" });
 
 export const rootRoutes = [
-  route({ method: "GET", path: "/health", summary: "Whether the server answers.", response: z.boolean() }, () => true),
+  route(
+    { method: "GET", path: "/health", summary: "Tell whether the server answers.", response: z.boolean() },
+    () => true,
+  ),
   route({ method: "GET", path: "/hello", summary: "Say hello.", response: z.string() }, () => "👋"),
   route(
     {
       method: "GET",
       path: "/ready",
-      summary: "Whether the database answers, too.",
+      summary: "Tell whether the database answers too.",
       response: z.object({ message: z.string() }),
     },
     async ({ tools }) => {
@@ -40,19 +43,19 @@ export const rootRoutes = [
     },
   ),
   route(
-    { method: "GET", path: "/version", summary: "The version of the API.", response: z.string() },
+    { method: "GET", path: "/version", summary: "Read the version of the API.", response: z.string() },
     () => API_VERSION,
   ),
   route(
     {
       method: "GET",
       path: "/csrf-token",
-      summary: "A CSRF token. Clients show who they are by header, never by cookie, so none is given out.",
+      summary: "Refuse to give a CSRF token: clients send their key in a header, not in a cookie, and need none.",
       query: z.object({ client: z.string() }),
       response: CsrfToken,
     },
     () => {
-      // Prefect: the client looks for these words, and asks no more.
+      // Prefect: a client that reads these words stops asking for tokens.
       throw unprocessable("CSRF protection is disabled.");
     },
   ),

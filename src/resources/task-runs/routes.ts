@@ -1,5 +1,4 @@
 /** The main routes under /task_runs; history has a file of its own. */
-import { z } from "zod";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { orderBy, TaskRunSort } from "#filters/sorts";
@@ -24,14 +23,12 @@ import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/sche
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
-import { Uuid } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
 const { flows, flow_runs, task_runs, deployments } = FilterFields;
 const TaskRunFilters = { flows, flow_runs, task_runs, deployments };
-const ById = z.object({ id: Uuid });
 const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
 
 const where = (tools: Tools, body: FilterBody) => whereClause("task_runs", toFilters(body), tools.workspaceId);
@@ -57,6 +54,7 @@ export const taskRunRoutes = [
       status: 201,
       otherStatus: 200,
       response: TaskRun,
+      errors: [409],
     },
     async ({ body, tools }) => {
       const { row, created } = await createTaskRun(tools, body);
@@ -68,7 +66,6 @@ export const taskRunRoutes = [
       method: "PATCH",
       path: "/task_runs/{id:uuid}",
       summary: "Update a task run.",
-      params: ById,
       body: TaskRunUpdate,
       status: 204,
     },
@@ -80,7 +77,7 @@ export const taskRunRoutes = [
     },
   ),
   route(
-    { method: "GET", path: "/task_runs/{id:uuid}", summary: "Read a task run.", params: ById, response: TaskRun },
+    { method: "GET", path: "/task_runs/{id:uuid}", summary: "Read a task run.", response: TaskRun },
     async ({ params, tools }) => {
       const row = await readTaskRun(tools, params.id);
       if (!row) throw notFound("Task");
@@ -88,7 +85,7 @@ export const taskRunRoutes = [
     },
   ),
   route(
-    { method: "DELETE", path: "/task_runs/{id:uuid}", summary: "Delete a task run.", params: ById, status: 204 },
+    { method: "DELETE", path: "/task_runs/{id:uuid}", summary: "Delete a task run.", status: 204 },
     async ({ params, tools }) => {
       const tags = await onReported(tools, params.id, () => store(tools).remove(params.id));
       if (!tags) throw notFound("Task");
@@ -114,7 +111,6 @@ export const taskRunRoutes = [
       method: "POST",
       path: "/task_runs/{id:uuid}/set_state",
       summary: "Propose a state for a task run.",
-      params: ById,
       body: embedded({ state: StateCreate, force: Bool.default(false) }),
       otherStatus: 201,
       response: OrchestrationResult,

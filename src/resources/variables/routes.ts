@@ -53,7 +53,15 @@ const one = <P extends z.ZodType<VariableKey>>(path: string, by: string, params:
     read(params, tools),
   ),
   route(
-    { method: "PATCH", path, summary: `Update a variable${by}.`, params, body: VariableUpdate, status: 204 },
+    {
+      method: "PATCH",
+      path,
+      summary: `Update a variable${by}.`,
+      params,
+      body: VariableUpdate,
+      status: 204,
+      errors: [409],
+    },
     ({ params, body, tools }) => update(params, body, tools),
   ),
   route({ method: "DELETE", path, summary: `Delete a variable${by}.`, params, status: 204 }, ({ params, tools }) =>
@@ -70,6 +78,7 @@ export const variableRoutes = [
       body: VariableCreate,
       status: 201,
       response: Variable,
+      errors: [409],
     },
     async ({ body, tools }) => {
       const now = tools.clock();

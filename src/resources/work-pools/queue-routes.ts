@@ -34,14 +34,9 @@ import {
 import { readQueueStatus } from "#resources/work-pools/queue-status";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
-import { Uuid } from "#wire/ids";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 
-const ById = z.object({ id: Uuid });
-const ByName = z.object({ name: z.string() });
-const InPool = z.object({ work_pool_name: z.string() });
-const InPoolByName = z.object({ work_pool_name: z.string(), name: z.string() });
-type InPoolByName = z.output<typeof InPoolByName>;
+type InPoolByName = { work_pool_name: string; name: string };
 
 const store = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
 const missing = () => refused(404, "work queue not found");
@@ -92,14 +87,14 @@ export const poolQueueRoutes = [
       method: "POST",
       path: "/work_pools/{work_pool_name}/queues",
       summary: "Create a work queue in a work pool.",
-      params: InPool,
       body: WorkQueueCreate,
       status: 201,
       response: WorkQueueResponse,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
       const { pool, queues } = await readPool(tools, params.work_pool_name);
-      // Prefect: this text is not filled in.
+      // Prefect: the name in this text is not filled in.
       const taken = "A work queue with this name already exists in work pool {work_pool_name!r}.";
       return showNew(addQueue(tools, pool, queues, body), taken);
     },
@@ -109,7 +104,6 @@ export const poolQueueRoutes = [
       method: "GET",
       path: "/work_pools/{work_pool_name}/queues/{name}",
       summary: "Read a work queue of a work pool.",
-      params: InPoolByName,
       response: WorkQueueResponse,
     },
     async ({ params, tools }) => {
@@ -120,7 +114,6 @@ export const poolQueueRoutes = [
   ...listRoutes({
     path: "/work_pools/{work_pool_name}/queues",
     things: "the work queues of a work pool",
-    params: InPool,
     body: { work_queues: WorkQueueFilter.nullish(), limit: Limit, offset: Offset },
     item: WorkQueueResponse,
     async list({ params, body, tools }, { limit, offset }) {
@@ -135,9 +128,9 @@ export const poolQueueRoutes = [
       method: "PATCH",
       path: "/work_pools/{work_pool_name}/queues/{name}",
       summary: "Update a work queue of a work pool.",
-      params: InPoolByName,
       body: WorkQueueUpdate,
       status: 204,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
       const { queue, queues } = await readInPool(tools, params);
@@ -149,8 +142,8 @@ export const poolQueueRoutes = [
       method: "DELETE",
       path: "/work_pools/{work_pool_name}/queues/{name}",
       summary: "Delete a work queue of a work pool.",
-      params: InPoolByName,
       status: 204,
+      errors: [409],
     },
     async ({ params, tools }) => {
       const { queue, pool, queues } = await readInPool(tools, params);
@@ -168,6 +161,7 @@ export const workQueueRoutes = [
       body: WorkQueueCreate,
       status: 201,
       response: WorkQueueResponse,
+      errors: [409],
     },
     ({ body, tools }) => showNew(addAgentQueue(tools, body), "A work queue with this name already exists."),
   ),
@@ -176,7 +170,6 @@ export const workQueueRoutes = [
       method: "GET",
       path: "/work_queues/{id:uuid}",
       summary: "Read a work queue.",
-      params: ById,
       response: WorkQueueResponse,
     },
     async ({ params, tools }) => show(tools, await readQueue(tools, params.id), missing()),
@@ -186,7 +179,6 @@ export const workQueueRoutes = [
       method: "GET",
       path: "/work_queues/name/{name}",
       summary: "Read a work queue by its name.",
-      params: ByName,
       response: WorkQueueResponse,
     },
     async ({ params, tools }) => show(tools, await store(tools).readAgentQueue(params.name, AGENT_POOL), missing()),
@@ -204,19 +196,25 @@ export const workQueueRoutes = [
       method: "PATCH",
       path: "/work_queues/{id:uuid}",
       summary: "Update a work queue.",
-      params: ById,
       body: WorkQueueUpdate,
       status: 204,
+      errors: [409],
     },
     async ({ params, body, tools }) => {
       const queue = await readQueue(tools, params.id);
       if (!queue) throw refused(404, `Work Queue ${params.id} not found`);
-      // Prefect: by this route a priority is set as it is, and moves nobody.
+      // Prefect: by this route a priority is set as it is, and no other queue moves.
       await changeQueue(tools, queue, [], body);
     },
   ),
   route(
-    { method: "DELETE", path: "/work_queues/{id:uuid}", summary: "Delete a work queue.", params: ById, status: 204 },
+    {
+      method: "DELETE",
+      path: "/work_queues/{id:uuid}",
+      summary: "Delete a work queue.",
+      status: 204,
+      errors: [409],
+    },
     async ({ params, tools }) => {
       const queue = await readQueue(tools, params.id);
       const pool = queue && (await store(tools).readPoolByName(queue.work_pool_name));
@@ -229,7 +227,6 @@ export const workQueueRoutes = [
       method: "POST",
       path: "/work_queues/{id:uuid}/get_runs",
       summary: "Poll a work queue for runs that are due.",
-      params: ById,
       body: embedded({ limit: Limit, scheduled_before: Time.nullish() }),
       response: z.array(FlowRunResponse),
     },
@@ -247,7 +244,6 @@ export const workQueueRoutes = [
       method: "GET",
       path: "/work_queues/{id:uuid}/status",
       summary: "Read whether a work queue is healthy.",
-      params: ById,
       response: WorkQueueStatusDetail,
     },
     async ({ params, tools }) => {
@@ -261,7 +257,6 @@ export const workQueueRoutes = [
       method: "POST",
       path: "/work_queues/{id:uuid}/concurrency_status",
       summary: "Read which runs occupy a work queue's slots.",
-      params: ById,
       body: embedded({ page: Page, limit: Limit }),
       response: WorkQueueConcurrencyStatus,
     },

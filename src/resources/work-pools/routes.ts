@@ -28,10 +28,6 @@ import { Time } from "#wire/dates";
 import { Int, intFrom } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 
-const ByName = z.object({ name: z.string() });
-const InPool = z.object({ work_pool_name: z.string() });
-const InPoolByName = z.object({ work_pool_name: z.string(), name: z.string() });
-
 const store = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
 
 const where = (tools: Tools, { work_pools }: Pick<Filters, "work_pools">) =>
@@ -46,6 +42,7 @@ export const workPoolRoutes = [
       body: WorkPoolCreate,
       status: 201,
       response: WorkPoolResponse,
+      errors: [403, 409],
     },
     ({ body, tools }) => createWorkPool(tools, body),
   ),
@@ -54,7 +51,6 @@ export const workPoolRoutes = [
       method: "GET",
       path: "/work_pools/{name}",
       summary: "Read a work pool.",
-      params: ByName,
       response: WorkPoolResponse,
     },
     async ({ params, tools }) => {
@@ -79,14 +75,20 @@ export const workPoolRoutes = [
       method: "PATCH",
       path: "/work_pools/{name}",
       summary: "Update a work pool.",
-      params: ByName,
       body: WorkPoolUpdate,
       status: 204,
+      errors: [403, 409],
     },
     ({ params, body, tools }) => updateWorkPool(tools, params.name, body),
   ),
   route(
-    { method: "DELETE", path: "/work_pools/{name}", summary: "Delete a work pool.", params: ByName, status: 204 },
+    {
+      method: "DELETE",
+      path: "/work_pools/{name}",
+      summary: "Delete a work pool.",
+      status: 204,
+      errors: [403],
+    },
     ({ params, tools }) => deleteWorkPool(tools, params.name),
   ),
   route(
@@ -94,7 +96,6 @@ export const workPoolRoutes = [
       method: "POST",
       path: "/work_pools/{name}/concurrency_status",
       summary: "Read which runs occupy a work pool's slots.",
-      params: ByName,
       body: embedded({ page: Page, limit: Limit, flow_run_limit: intFrom(0).pipe(z.number().max(200)).default(10) }),
       response: WorkPoolConcurrencyStatus,
     },
@@ -105,7 +106,6 @@ export const workPoolRoutes = [
       method: "POST",
       path: "/work_pools/{name}/get_scheduled_flow_runs",
       summary: "Poll a work pool for runs that are due.",
-      params: ByName,
       body: embedded({
         work_queue_names: listOf(ShortText, 1_000).nullish(),
         scheduled_before: Time.nullish(),
@@ -128,8 +128,7 @@ export const workPoolRoutes = [
     {
       method: "POST",
       path: "/work_pools/{work_pool_name}/workers/heartbeat",
-      summary: "Say that a worker is alive.",
-      params: InPool,
+      summary: "Record the heartbeat of a worker.",
       body: embedded({ name: ShortText, heartbeat_interval_seconds: Int.nullish() }),
       status: 204,
     },
@@ -139,7 +138,6 @@ export const workPoolRoutes = [
   ...listRoutes({
     path: "/work_pools/{work_pool_name}/workers",
     things: "the workers of a work pool",
-    params: InPool,
     body: { workers: WorkerFilter.nullish(), limit: Limit, offset: Offset },
     item: WorkerResponse,
     list: async ({ params, body, tools }, { limit, offset }) =>
@@ -150,7 +148,6 @@ export const workPoolRoutes = [
       method: "DELETE",
       path: "/work_pools/{work_pool_name}/workers/{name}",
       summary: "Forget a worker.",
-      params: InPoolByName,
       status: 204,
     },
     ({ params, tools }) => removeWorker(tools, params.work_pool_name, params.name),
