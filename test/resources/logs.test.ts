@@ -5,6 +5,7 @@ import { Database } from "#db/database";
 import type { LogFilter, LogSort } from "#filters/logs";
 import { noCost } from "#lib/cost";
 import { LogStore } from "#resources/logs/store";
+import { parseTime } from "#wire/dates";
 import { aFlowRun, api, WORKSPACE } from "../support/world";
 
 interface Log {
@@ -271,6 +272,8 @@ describe("POST /logs/filter", () => {
   });
 });
 
+const timeOf = (text: string): number => parseTime(text) ?? Number.NaN;
+
 describe("pages of logs", () => {
   test("have the same logs as a plain filter and sort, for any segments and any offset", async () => {
     const segment = fc.record({
@@ -304,7 +307,7 @@ describe("pages of logs", () => {
           .flat()
           .filter((log) => log.flow_run_id === mine && log.level >= (level ?? 0))
           .map((log) => log.timestamp)
-          .toSorted((a, b) => a.localeCompare(b));
+          .toSorted((a, b) => timeOf(a) - timeOf(b));
         if (!isAscending) expected.reverse();
         expect(times).toEqual(expected.slice(offset, offset + limit));
       },
