@@ -135,6 +135,7 @@ export default defineConfig({
     // The log is lib/log.ts alone.
     { files: ["src/**"], rules: { "no-console": "error" } },
     { files: ["src/lib/log.ts"], rules: { "no-console": "off" } },
+    { files: ["src/**"], rules: { "max-lines": ["error", { max: 400 }] } },
     { files: ["test/**", "bench/**"], rules: { "no-await-in-loop": "off" } },
     {
       files: ["test/system/**"],
