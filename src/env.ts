@@ -1,5 +1,5 @@
 /** The Worker's bindings and settings, parsed once. A setting is a line of `Variables`. */
-import { z } from "zod";
+import * as z from "zod";
 
 const DAY = 86_400;
 

@@ -1,5 +1,5 @@
 /** The consumer of the queue `events`. It records segments; to record one twice changes nothing. */
-import { z } from "zod";
+import * as z from "zod";
 import { isOutage } from "#events/dead-letters";
 import { MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SegmentKey } from "#events/segments";

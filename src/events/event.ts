@@ -1,5 +1,5 @@
 /** Events on the wire and in segments. */
-import { z } from "zod";
+import * as z from "zod";
 import { isObject } from "#lib/json-value";
 import type { Micros } from "#lib/clock";
 import { printTime, TimeAsText, TimeText } from "#wire/dates";

@@ -1,5 +1,5 @@
 /** The filter of events on the wire, and whether an event meets it. */
-import { z } from "zod";
+import * as z from "zod";
 import { type ReceivedEvent, type Resource, RESOURCE_ID, RESOURCE_ROLE, resourceId } from "#events/event";
 import { meetsTextQuery } from "#lib/text-query";
 import type { Micros } from "#lib/clock";

@@ -1,6 +1,6 @@
 /** Records the reports in segments as task runs, once or twice alike. A bad report becomes a dead letter and fails no other. */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";

@@ -1,6 +1,6 @@
 /** Makes task runs out of the events in which clients report them. */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { MAX_OLDER_BYTES, mergedStates, OLD_STATES, progressOf, progressSql } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";

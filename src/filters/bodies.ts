@@ -1,5 +1,5 @@
 /** The filters in bodies of requests: one field for each resource. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { DeploymentFilter } from "./deployments";
 import { FlowRunFilter } from "./flow-runs";
 import { FlowFilter } from "./flows";

@@ -1,7 +1,7 @@
 /** The parts of filters: criteria, each with its zod shape and its SQL, and the groups that combine criteria. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { asList } from "#db/json-column";
-import { z } from "zod";
+import * as z from "zod";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";

@@ -1,5 +1,5 @@
 /** The criteria of a deployment's schedules. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { deployment_schedule } from "#db/tables/deployment";
 import { combinable, flagIs, group } from "./clause";
 

@@ -1,6 +1,6 @@
 /** The criteria of flow runs. */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { asObject } from "#db/json-column";

@@ -1,6 +1,6 @@
 /** The criteria of flows. */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { Uuid } from "#wire/ids";

@@ -1,6 +1,6 @@
 /** The criteria of logs. A log is a record of a segment: `s` is the segment's row, `r` the record as JSON. */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { parseTextQuery, type TextQuery } from "#lib/text-query";
 import { Int } from "#wire/scalars";
 import { after, anyOf, before, combine, containing, criterion, group, isNull, Operator } from "./clause";

@@ -1,6 +1,6 @@
 /** The orders of lists of resources. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";

@@ -1,5 +1,5 @@
 /** The criteria of variables. */
-import { z } from "zod";
+import * as z from "zod";
 import { variable } from "#db/tables/variable";
 import { anyId, anyOf, combinable, contains, group, hasAllTags, hasNoTags } from "./clause";
 

@@ -1,5 +1,5 @@
 /** The criteria of work pools. */
-import { z } from "zod";
+import * as z from "zod";
 import { work_pool } from "#db/tables/work-pool";
 import { anyId, anyOf, combinable, group } from "./clause";
 

@@ -1,5 +1,5 @@
 /** The criteria of work queues. */
-import { z } from "zod";
+import * as z from "zod";
 import { work_queue } from "#db/tables/work-pool";
 import { anyId, anyOf, combinable, group, startsWith } from "./clause";
 

@@ -1,5 +1,5 @@
 /** The criteria of workers. A Durable Object has the workers, so the filter is a predicate and not SQL. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Operator } from "./clause";

@@ -1,5 +1,5 @@
 /** One mapping from what went wrong to a reply, in the original's shapes. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { ApiError } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
 import type { RefusalParams } from "#wire/refusal";

@@ -1,5 +1,5 @@
 /** The routes of a list: a part of what a filter finds, how many it finds, and a page with the count. */
-import { z } from "zod";
+import * as z from "zod";
 import { Listing } from "#http/listing";
 import { embedded, type Input, type ParamsOf, type Route, route } from "#http/route";
 import type { Portions } from "#lib/portions";

@@ -1,5 +1,5 @@
 /** The OpenAPI document, made of the routes and the very schemas that validate. Runs at build time only. */
-import { z } from "zod";
+import * as z from "zod";
 import type { ErrorStatus, Route } from "#http/route";
 
 type Json = Record<string, unknown>;

@@ -1,5 +1,5 @@
 /** A route as a value: its path on the wire, its schemas, its handler. A route runs itself, and does not know Hono. */
-import { z } from "zod";
+import * as z from "zod";
 import { readBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
 import { readJsonBody } from "#http/json-body";

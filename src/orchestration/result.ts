@@ -1,5 +1,5 @@
 /** The answer of `set_state`. */
-import { z } from "zod";
+import * as z from "zod";
 import type { Decision, RunContext, SetStateStatus } from "#orchestration/transition";
 import { printState, type State, StateText } from "#wire/state";
 

@@ -3,7 +3,7 @@
  * workspace that has had its share of a round goes on, in the next round, where it ended.
  */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { each, list } from "#db/sql";
 import { takeTurn } from "#services/kit";
 import type { SweepTools } from "#tools";

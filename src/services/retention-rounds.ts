@@ -1,7 +1,7 @@
 /** Rounds over all workspaces that take as many turns as they need and begin again when it is time. */
 import type { SQL } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
-import { z } from "zod";
+import * as z from "zod";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import { takeTurn } from "#services/kit";

@@ -1,5 +1,5 @@
 /** Times on the wire: RFC 3339 text outside, integer microseconds UTC inside. The only place that prints or reads them. */
-import { z } from "zod";
+import * as z from "zod";
 import { refusal } from "#wire/refusal";
 import { plain } from "#wire/scalars";
 import type { Micros } from "#lib/clock";

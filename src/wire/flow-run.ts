@@ -1,5 +1,5 @@
 /** Flow runs in answers, which several resources give. */
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 import { FlowRunPolicy } from "#wire/run-policy";

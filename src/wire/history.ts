@@ -1,5 +1,5 @@
 /** Histories of runs on the wire: a window of time in intervals, and the counts of each interval. */
-import { z } from "zod";
+import * as z from "zod";
 import { unprocessable } from "#lib/api-error";
 import { type Micros, SECOND } from "#lib/clock";
 import { LAST_TIME, printDuration, printTime, Time, TimeText } from "#wire/dates";

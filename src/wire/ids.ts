@@ -1,5 +1,5 @@
 /** Ids on the wire: UUIDs, lowercase text inside. */
-import { z } from "zod";
+import * as z from "zod";
 import { refusal } from "#wire/refusal";
 
 const UUID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;

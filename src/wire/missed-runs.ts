@@ -1,5 +1,5 @@
 /** What is done with runs of a schedule that no worker started in time. Prefect 3 has no such policy. */
-import { z } from "zod";
+import * as z from "zod";
 import { plain } from "#wire/scalars";
 
 /** The shortest time after which a run is missed: workers poll at intervals. */

@@ -1,5 +1,5 @@
 /** Names that Prefect restricts. */
-import { z } from "zod";
+import * as z from "zod";
 import { ShortText } from "#wire/sizes";
 
 const WITHOUT_BANNED = "^[^/%&><]+$";

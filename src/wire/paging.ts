@@ -1,5 +1,5 @@
 /** Limits and offsets of lists. */
-import { z } from "zod";
+import * as z from "zod";
 import { unprocessable } from "#lib/api-error";
 import { Int, intFrom } from "#wire/scalars";
 

@@ -1,5 +1,5 @@
 /** What is done about runs of a deployment that stop or start twice. Prefect 3 has no such settings. */
-import { z } from "zod";
+import * as z from "zod";
 import { parseJson } from "#lib/json";
 
 /** The settings of a deployment that `/deployments/{id}/reliability` reads and sets. */

@@ -1,5 +1,5 @@
 /** How runs are retried and paused, on the wire. */
-import { z } from "zod";
+import * as z from "zod";
 import { Bool, Float, Int } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 

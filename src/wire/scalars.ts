@@ -1,5 +1,5 @@
 /** Numbers and flags as pydantic reads them: text that spells one is accepted, anything else is refused in its words. */
-import { z } from "zod";
+import * as z from "zod";
 import { type ExactNumber, isExactNumber, numberOf } from "#lib/json";
 import { isObject } from "#lib/json-value";
 import { branchNames, refusal } from "#wire/refusal";

@@ -1,5 +1,5 @@
 /** Schedules on the wire: every so often, by cron, or by recurrence rule. */
-import { z } from "zod";
+import * as z from "zod";
 import { plain } from "#wire/scalars";
 import type { Micros } from "#lib/clock";
 import { CALENDAR } from "#lib/schedules/calendar";

@@ -1,5 +1,5 @@
 /** How long texts and lists in requests may be: the bounds of the size of rows, indexes and pages. */
-import { z } from "zod";
+import * as z from "zod";
 import { JsonObject } from "#wire/scalars";
 import { byteLength } from "#lib/bytes";
 

@@ -1,6 +1,6 @@
 /** States: the wire's shapes, the one that is held and stored, and what is asked of one. */
 import { HugeText, LongText, ShortText } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import type { Ids, Micros } from "#lib/clock";
 import { printOptionalTime, printTime, Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";

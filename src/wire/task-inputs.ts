@@ -1,5 +1,5 @@
 /** What a task was given: results of other runs, parameters, constants. */
-import { z } from "zod";
+import * as z from "zod";
 import { Uuid } from "#wire/ids";
 import { branchNames } from "#wire/refusal";
 

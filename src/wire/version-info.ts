@@ -1,5 +1,5 @@
 /** What a client tells of the code that it deploys: a commit, an image or a name. */
-import { z } from "zod";
+import * as z from "zod";
 import { isSized, ShortText } from "#wire/sizes";
 
 /** Other fields are kept as they are sent: `branch`, `commit_sha`, `url` … */

@@ -1,6 +1,6 @@
 /** The database's size. A D1 database has at most 10 GB. */
 import { sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import type { Database } from "#db/database";
 
 /** The greatest size of a D1 database, which Cloudflare never raises. */

@@ -1,6 +1,6 @@
 /** Lists, reads and drops dead letters. */
 import { type SQL, sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import type { Database } from "#db/database";
 import { dead_letter } from "#db/tables/event";
 import { list } from "#db/sql";

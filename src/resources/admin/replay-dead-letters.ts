@@ -1,5 +1,5 @@
 /** Replays dead letters: the work that failed with a letter is done again. */
-import { z } from "zod";
+import * as z from "zod";
 import { reasonOf } from "#events/dead-letters";
 import { isDeadQueue, sendBack } from "#events/dead-queues";
 import { writeAgain } from "#events/emit";

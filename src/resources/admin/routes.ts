@@ -1,5 +1,5 @@
 /** The routes under /admin. */
-import { z } from "zod";
+import * as z from "zod";
 import { PREFECT_VERSION } from "#http/api-version";
 import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";

@@ -1,5 +1,5 @@
 /** The settings in the shape of the original's model: this server's own, and of the rest a client's defaults. */
-import { z } from "zod";
+import * as z from "zod";
 import { SETTINGS } from "#env";
 import { MAX_EVENT_BYTES } from "#events/event";
 import { isObject } from "#lib/json-value";

@@ -1,5 +1,5 @@
 /** The route under /automations that clients call although this server has no automations. */
-import { z } from "zod";
+import * as z from "zod";
 import { route } from "#http/route";
 
 export const automationRoutes = [

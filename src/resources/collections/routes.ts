@@ -1,5 +1,5 @@
 /** The routes under /collections. */
-import { z } from "zod";
+import * as z from "zod";
 import { route } from "#http/route";
 import { refused } from "#lib/api-error";
 import workers from "./workers.json";

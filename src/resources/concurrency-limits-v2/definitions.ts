@@ -1,5 +1,5 @@
 /** Limits are made, changed and removed: in D1 first, then the object is told, and an event says so. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { emitEvents } from "#events/emit";
 import type { Event } from "#events/event";
 import { limits } from "#db/rows/concurrency-limits";

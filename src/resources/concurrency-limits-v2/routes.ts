@@ -1,5 +1,5 @@
 /** The routes under /v2/concurrency_limits: limits by name, their slots and leases. */
-import { z } from "zod";
+import * as z from "zod";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";

@@ -1,6 +1,6 @@
 /** Concurrency limits on the wire, version 2. */
 import { ShortText, listOf } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Name } from "#wire/names";

@@ -1,5 +1,5 @@
 /** The routes under /concurrency_limits: limits of tags, which are the limits named `tag:…` of version 2. */
-import { z } from "zod";
+import * as z from "zod";
 import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";

@@ -1,6 +1,6 @@
 /** Limits of tags on the wire: concurrency limits, version 1. */
 import { ShortText, listOf } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Int } from "#wire/scalars";

@@ -1,5 +1,5 @@
 /** The routes under /deployments. */
-import { z } from "zod";
+import * as z from "zod";
 import { DeploymentFilter } from "#filters/deployments";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";

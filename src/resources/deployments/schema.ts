@@ -1,6 +1,6 @@
 /** Deployments and their schedules on the wire. */
 import { LongText, ShortText, SizedObject, Tags, listOf } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2/schema";
 import { CreatedBy } from "#wire/flow-run";
 import { FlowRunPolicy } from "#wire/run-policy";

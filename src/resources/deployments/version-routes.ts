@@ -1,5 +1,5 @@
 /** The routes under /deployments/{id}/versions. Prefect has no such routes. */
-import { z } from "zod";
+import * as z from "zod";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import { mapPortions } from "#lib/portions";

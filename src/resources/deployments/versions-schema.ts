@@ -1,5 +1,5 @@
 /** Versions of deployments on the wire. Ours; stock clients do not know them. */
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 import { JsonObject, Labels } from "#wire/scalars";

@@ -1,5 +1,5 @@
 /** The token of the next page: the filter and its window, the total, and where the last page ended. */
-import { z } from "zod";
+import * as z from "zod";
 import { EventFilter } from "#events/filter";
 import { refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";

@@ -1,5 +1,5 @@
 /** The routes under /events. */
-import { z } from "zod";
+import * as z from "zod";
 import { writeEvents, eventStream } from "#events/emit";
 import { Event, ReceivedEvent } from "#events/event";
 import { EventFilter, windowOf } from "#events/filter";

@@ -1,5 +1,5 @@
 /** Schemas of the events' routes. */
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 
 /** Prefect: INTERACTIVE_PAGE_SIZE, the default and the most. */

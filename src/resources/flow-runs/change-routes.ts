@@ -1,5 +1,5 @@
 /** The routes that change or delete flow runs beside the main ones: one by one, or all that a filter finds. */
-import { z } from "zod";
+import * as z from "zod";
 import { FilterFields } from "#filters/bodies";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";

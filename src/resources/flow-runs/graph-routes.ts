@@ -1,5 +1,5 @@
 /** The routes of a flow run's graphs. */
-import { z } from "zod";
+import * as z from "zod";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import type { Micros } from "#lib/clock";

@@ -1,5 +1,5 @@
 /** The graphs of a flow run on the wire. */
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 import { StateText, StateType } from "#wire/state";

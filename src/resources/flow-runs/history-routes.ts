@@ -1,6 +1,6 @@
 /** The routes that count flow runs by interval and state, and that measure how late they start. */
 import { sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { latenessOf } from "#db/run-estimates";
 import { readHistory } from "#db/run-history";
 import { flow_run } from "#db/tables/flow-run";

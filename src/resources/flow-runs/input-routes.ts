@@ -1,5 +1,5 @@
 /** The routes under /flow_runs/{id}/input. */
-import { z } from "zod";
+import * as z from "zod";
 import { flow_run_input } from "#db/tables/flow-run";
 import { isLikeAny } from "#filters/like";
 import { Listing } from "#http/listing";

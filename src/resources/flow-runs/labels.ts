@@ -1,6 +1,6 @@
 /** Adds labels to a flow run. Labels are never removed. */
 import type { Labels } from "#wire/scalars";
-import type { z } from "zod";
+import type * as z from "zod";
 import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { missingObject } from "#lib/api-error";

@@ -1,6 +1,6 @@
 /** Flow runs on the wire. */
 import { ShortText, SizedObject, Tags } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import { Uuid } from "#wire/ids";
 import { Labels } from "#wire/scalars";
 import { FlowRunPolicy } from "#wire/run-policy";

@@ -1,6 +1,6 @@
 /** Changes of a flow run's own fields; its state is changed by orchestration alone. */
 import { and, eq, sql } from "drizzle-orm";
-import type { z } from "zod";
+import type * as z from "zod";
 import { readJson } from "#db/database";
 import { flowRuns } from "#db/rows/flow-runs";
 import { deployment } from "#db/tables/deployment";

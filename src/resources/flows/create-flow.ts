@@ -1,5 +1,5 @@
 /** A flow is made, or found under its name. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { emitEvents } from "#events/emit";
 import { flowEvent } from "#resources/flows/events";
 import type { FlowCreate } from "#resources/flows/schema";

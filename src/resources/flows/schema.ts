@@ -1,6 +1,6 @@
 /** Flows on the wire. */
 import { Tags } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 import { Name } from "#wire/names";

@@ -1,5 +1,5 @@
 /** A flow is changed. */
-import type { z } from "zod";
+import type * as z from "zod";
 import { emitEvents } from "#events/emit";
 import { notFound } from "#lib/api-error";
 import { flowEvent } from "#resources/flows/events";

@@ -1,6 +1,6 @@
 /** The routes that say whether the server works, and which version it has. */
 import { sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { API_VERSION } from "#http/api-version";
 import { Reply, route } from "#http/route";
 import { unprocessable } from "#lib/api-error";

@@ -1,5 +1,5 @@
 /** The routes under /flow_run_states and /task_run_states. */
-import { z } from "zod";
+import * as z from "zod";
 import { readStates } from "#db/task-run-states";
 import { readRecorded } from "#events/read-recorded";
 import { Listing } from "#http/listing";

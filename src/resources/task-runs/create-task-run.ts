@@ -1,7 +1,7 @@
 /** New task runs by way of the API: the wrappers of subflows, background tasks, and clients that orchestrate by HTTP. */
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
-import type { z } from "zod";
+import type * as z from "zod";
 import { insertRows } from "#db/bulk";
 import { readJson } from "#db/database";
 import { flow_run } from "#db/tables/flow-run";

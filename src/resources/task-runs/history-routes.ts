@@ -1,5 +1,5 @@
 /** POST /task_runs/history: task runs counted by interval and state. */
-import { z } from "zod";
+import * as z from "zod";
 import { type HistoryRow, selectHistory } from "#db/run-history";
 import { task_run } from "#db/tables/task-run";
 import { readRecorded } from "#events/read-recorded";

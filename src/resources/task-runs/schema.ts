@@ -1,6 +1,6 @@
 /** Task runs on the wire. */
 import { ShortText, Tags } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Labels } from "#wire/scalars";

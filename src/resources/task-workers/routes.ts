@@ -1,5 +1,5 @@
 /** The routes under /task_workers. */
-import { z } from "zod";
+import * as z from "zod";
 import { embedded, route } from "#http/route";
 import { taskQueue } from "#objects/task-queue/client";
 import { TaskWorkerFilter, TaskWorkerResponse } from "#resources/task-workers/schema";

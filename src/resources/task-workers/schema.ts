@@ -1,5 +1,5 @@
 /** Task workers on the wire. */
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 
 /** Prefect: a filter without keys finds everybody, and what else is in it is passed over. */

@@ -1,5 +1,5 @@
 /** The routes under /variables. */
-import { z } from "zod";
+import * as z from "zod";
 import { emitEvents } from "#events/emit";
 import { conflict, refused } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";

@@ -1,6 +1,6 @@
 /** Variables on the wire. */
 import { Tags } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import { UuidText } from "#wire/ids";
 import { TimeText } from "#wire/dates";
 import { VariableName } from "#wire/names";

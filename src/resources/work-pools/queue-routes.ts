@@ -1,6 +1,6 @@
 /** The routes of work queues: those of a work pool's queues, and those that name a queue by its own id or name. */
 import { sql } from "drizzle-orm";
-import { z } from "zod";
+import * as z from "zod";
 import { work_queue } from "#db/tables/work-pool";
 import { type Filters, whereClause } from "#filters/joins";
 import { WorkQueueFilter } from "#filters/work-queues";

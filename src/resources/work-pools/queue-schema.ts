@@ -1,5 +1,5 @@
 /** Work queues on the wire. */
-import { z } from "zod";
+import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Bool, Int, intFrom } from "#wire/scalars";

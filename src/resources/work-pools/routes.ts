@@ -1,5 +1,5 @@
 /** The routes under /work_pools; those of the queues of a pool have a file of their own. */
-import { z } from "zod";
+import * as z from "zod";
 import { type Filters, whereClause } from "#filters/joins";
 import { WorkerFilter } from "#filters/workers";
 import { WorkPoolFilter } from "#filters/work-pools";

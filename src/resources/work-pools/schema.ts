@@ -1,6 +1,6 @@
 /** Work pools and their workers on the wire. */
 import { LongText, ShortText, SizedObject } from "#wire/sizes";
-import { z } from "zod";
+import * as z from "zod";
 import { WorkerStatus } from "#filters/workers";
 import { FlowRunResponse } from "#wire/flow-run";
 import { templateProblem } from "#resources/work-pools/base-job-template";

@@ -1,5 +1,5 @@
 /** The frames of a worker channel, version 1: those that workers send, and the types of those that are sent to workers. */
-import { z } from "zod";
+import * as z from "zod";
 import type { CleanupKind } from "#objects/work-pool/messages";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";

@@ -1,5 +1,5 @@
 /** Why a run has not started, on the wire. */
-import { z } from "zod";
+import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 import { StateType } from "#wire/state";
