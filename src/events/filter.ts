@@ -143,7 +143,8 @@ function hasPrefix(wanted: readonly string[] | null | undefined, value: string):
   return !wanted?.length || wanted.some((prefix) => value.startsWith(prefix));
 }
 
-function matchesName({ event: wanted }: EventFilter, name: string): boolean {
+/** Whether an event of this name meets what the filter says of names. */
+export function matchesName({ event: wanted }: EventFilter, name: string): boolean {
   if (!wanted) return true;
   const isExcluded =
     wanted.exclude_prefix?.some((prefix) => name.startsWith(prefix)) || wanted.exclude_name?.includes(name);

@@ -18,6 +18,8 @@ export interface EventQuery {
   after: Cursor | null;
   /** Only events that were written from this time on; null or absent for all. */
   writtenSince?: Micros | null;
+  /** The segments that may hold events of the window, in the filter's order, where the caller knows them. */
+  known?: readonly Header[] | undefined;
   /** How many characters the page may have, if fewer than any page may have. */
   mostCharacters?: number;
 }

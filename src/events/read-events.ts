@@ -37,6 +37,7 @@ export class EventReader {
       take: (events) => page.take(events),
       isEnough: (next) => page.isSettledBy(next),
       more: writtenSince(query.writtenSince ?? null),
+      known: query.known,
     });
     if (stop && isDistinct) throw tooMuch();
     const { found, next } = page.read(stop);

@@ -53,6 +53,8 @@ interface Walk {
   look?: (events: readonly ReceivedEvent[]) => void;
   /** One more condition on a segment `s`. */
   more?: SQL;
+  /** The segments to look at, where the caller knows them. They meet `more`. */
+  known?: readonly Header[] | undefined;
 }
 
 /** The segments of one workspace. */
@@ -98,12 +100,11 @@ export class SegmentReader {
 
   private async walkAll(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
     const window = this.kept(asked);
-    const candidates = await mayHoldResources(this, filter, window);
-    const condition = sql`${this.inWindow(window)} and ${candidates} and ${walk.more ?? sql`true`}`;
+    const read = walk.known ? () => inWindow(walk.known ?? [], window) : await this.headersOf(filter, window, walk);
     let lookedAt = 0;
     let opened = 0;
     for (let last: Header | undefined; ;) {
-      const headers = await this.headers(filter, condition, last);
+      const headers = await read(last);
       last = headers.at(-1);
       const fitting = headers.filter(({ fits }) => fits);
       for (let next = 0, bytes = MIN_OPEN_BYTES; next < fitting.length; bytes *= 4) {
@@ -120,10 +121,17 @@ export class SegmentReader {
         next += open.length;
         opened += open.reduce((sum, header) => sum + header.bytes, 0);
       }
-      if (headers.length < MAX_KEYS || !last) return null;
+      if (walk.known || headers.length < MAX_KEYS || !last) return null;
       lookedAt += headers.length;
       if (lookedAt >= MAX_SEGMENTS_LOOKED_AT) return walk.isEnough?.(last) ? null : last;
     }
+  }
+
+  /** Gives what reads the segments after one of them, from D1. */
+  private async headersOf(filter: EventFilter, window: Window, { more = sql`true` }: Walk) {
+    const candidates = await mayHoldResources(this, filter, window);
+    const condition = sql`${this.inWindow(window)} and ${candidates} and ${more}`;
+    return (last: Header | undefined): Promise<Header[]> => this.headers(filter, condition, last);
   }
 
   /** The segments after `last`, in the filter's order. */
@@ -180,6 +188,10 @@ export class SegmentReader {
       return isKept(this.cutoff, event.event, occurred) && matchesEvent(filter, event) ? { event, occurred } : [];
     });
   }
+}
+
+function inWindow(headers: readonly Header[], { since, until }: Window): Header[] {
+  return headers.filter(({ first_occurred, last_occurred }) => last_occurred >= since && first_occurred <= until);
 }
 
 /** The refusal (422) of a filter for which too many segments have to be looked at. */

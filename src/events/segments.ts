@@ -158,7 +158,8 @@ function runEventIds(segment: Segment): string[] {
   );
 }
 
-function countByName(segment: Segment): Record<string, number> {
+/** Gives how many events of each name a segment has. */
+export function countByName(segment: Segment): Record<string, number> {
   const counts = new Map<string, number>();
   for (const { event } of segment.events) counts.set(event.event, (counts.get(event.event) ?? 0) + 1);
   return Object.fromEntries(counts);

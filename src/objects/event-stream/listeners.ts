@@ -6,6 +6,7 @@ import type { PublishedLog } from "#events/emit";
 import type { EventsPage } from "#events/page";
 import { EventReader } from "#events/read-events";
 import { matchesEvent } from "#events/filter";
+import type { RecentSegments } from "#events/recent-segments";
 import { eventCutoff } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
 import type { Clock, Micros } from "#lib/clock";
@@ -53,6 +54,7 @@ interface ListenersHost {
   greetings: Greetings;
   database: () => Database;
   workspace: () => string;
+  recent: RecentSegments;
   /** Ends the object and all its sockets, after the events that wait are written. */
   letGo: (why: string) => void;
 }
@@ -192,12 +194,14 @@ export class Listeners {
   }
 
   private async showStored(socket: WebSocket, { filter, window }: EventsFilter, progress: Progress): Promise<void> {
-    const { env, clock, database, workspace } = this.host;
+    const { env, clock, database, workspace, recent } = this.host;
     const cutoff = eventCutoff(parseSettings(env).services.db_vacuum, clock());
     const reader = new EventReader(database(), workspace(), cutoff);
     const seen = new Set<string>();
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
-      const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, ...pass };
+      const known =
+        pass.writtenSince === null ? await recent.inWindow(database(), workspace(), { filter, window }) : undefined;
+      const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, known, ...pass };
       const isAll = await this.turns.take(async () => {
         // It may have gone while it waited.
         if (socket.readyState !== WebSocket.READY_STATE_OPEN) return false;

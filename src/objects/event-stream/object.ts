@@ -12,6 +12,7 @@ import {
   type StreamRefusal,
 } from "#events/emit";
 import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent, resourceId } from "#events/event";
+import { RecentSegments } from "#events/recent-segments";
 import { readRecentIds } from "#events/recent-ids";
 import { buildSegments, fitsRow, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
@@ -41,6 +42,7 @@ const MAX_MESSAGE_CHARACTERS = 8_388_608;
 export class EventStream extends SocketObject {
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
+  private recent: RecentSegments | undefined;
   /** When reports of task runs were last written. */
   private reportsWritten = 0;
   private isLettingGo = false;
@@ -145,7 +147,13 @@ export class EventStream extends SocketObject {
   private async writeEvents(events: readonly GatheredEvent[]): Promise<void> {
     const workspace = this.identity().workspace;
     const segments = buildSegments(events, this.clock(), ids);
-    await writeSegments(this.database(), workspace, segments, hasWork);
+    try {
+      await writeSegments(this.database(), workspace, segments, hasWork);
+    } catch (error) {
+      this.theRecent().restart(this.clock());
+      throw error;
+    }
+    this.theRecent().add(segments, this.clock());
     const withReports = segments.filter(hasWork);
     if (withReports.length > 0) this.reportsWritten = this.clock();
     await this.queue(workspace, withReports.map(keyOf));
@@ -189,6 +197,10 @@ export class EventStream extends SocketObject {
     return new Database(this.bindings.DB, totalCost);
   }
 
+  private theRecent(): RecentSegments {
+    return (this.recent ??= new RecentSegments(this.clock()));
+  }
+
   private theGatherer(): EventGatherer {
     return (this.gatherer ??= new EventGatherer({
       write: (events) => this.writeEvents(events),
@@ -205,6 +217,7 @@ export class EventStream extends SocketObject {
       greetings: this.greetings,
       database: () => this.database(),
       workspace: () => this.identity().workspace,
+      recent: this.theRecent(),
       letGo: (why) => this.letGo(why),
     }));
   }

@@ -1,0 +1,105 @@
+/**
+ * The newest segments, as the one object that writes them remembers them. Each client that begins to listen asks for the events
+ * of the last minute, and D1 would read a row for each segment of the hour to find them.
+ */
+import { sql } from "drizzle-orm";
+import { type Database, readJson } from "#db/database";
+import { event_segment } from "#db/tables/event";
+import { type EventFilter, matchesName, type Window } from "#events/filter";
+import type { Header } from "#events/segment-reader";
+import { countByName, hourOf, keyOf, type Segment } from "#events/segments";
+import { type Micros, SECOND } from "#lib/clock";
+
+/** How long a segment is remembered after its last event occurred. */
+const KEPT: Micros = 120 * SECOND;
+/** How many segments are remembered; the object writes at most ten a second. */
+const MAX_SEGMENTS = 3_000;
+
+interface Remembered extends Omit<Header, "fits"> {
+  names: readonly string[];
+}
+
+/** The segments that one object has written in the last two minutes. */
+export class RecentSegments {
+  private readonly segments = new Map<string, Remembered>();
+  /** Every segment with an event that occurred from this time on is remembered, once the older segments were read. */
+  private since: Micros;
+  /** Reads the segments that were written before the object began and have events that are dated later. */
+  private older: Promise<void> | undefined;
+
+  constructor(now: Micros) {
+    this.since = now;
+  }
+
+  /** Remembers segments that are written, and forgets old ones. */
+  add(segments: readonly Segment[], now: Micros): void {
+    for (const segment of segments) this.keep(remembered(segment));
+    this.since = Math.max(this.since, now - KEPT);
+    for (const [id, { last_occurred }] of this.segments) if (last_occurred < this.since) this.segments.delete(id);
+    if (this.segments.size > MAX_SEGMENTS) this.restart(now);
+  }
+
+  /** Forgets everything, as after a write whose outcome is unknown. */
+  restart(now: Micros): void {
+    this.segments.clear();
+    this.since = now;
+    this.older = undefined;
+  }
+
+  /** The segments that may hold events of the window, in the filter's order; undefined where not all of them are remembered. */
+  async inWindow(
+    db: Database,
+    workspaceId: string,
+    { filter, window: { since, until } }: { filter: EventFilter; window: Window },
+  ): Promise<Header[] | undefined> {
+    if (since < this.since) return undefined;
+    await (this.older ??= this.readOlder(db, workspaceId));
+    if (since < this.since) return undefined;
+    const isNewestFirst = filter.order === "DESC";
+    const place = ({ hour, first_occurred, last_occurred }: Header) => [
+      hour,
+      isNewestFirst ? last_occurred : first_occurred,
+    ];
+    return [...this.segments.values()]
+      .filter(({ first_occurred, last_occurred }) => last_occurred >= since && first_occurred <= until)
+      .map(({ names, ...header }) => ({ ...header, fits: names.some((name) => matchesName(filter, name)) ? 1 : 0 }))
+      .toSorted((a, b) => {
+        const [hour = 0, occurred = 0] = place(a);
+        const [otherHour = 0, otherOccurred = 0] = place(b);
+        const difference = hour - otherHour || occurred - otherOccurred || (a.id < b.id ? -1 : 1);
+        return isNewestFirst ? -difference : difference;
+      });
+  }
+
+  private keep(segment: Remembered): void {
+    this.segments.set(segment.id, segment);
+  }
+
+  private async readOlder(db: Database, workspaceId: string): Promise<void> {
+    const began = this.since;
+    try {
+      const rows = await db.rows<Omit<Header, "fits"> & { counts: string }>(sql`
+        select s.hour, s.id, s.first_occurred, s.last_occurred, octet_length(s.events) as bytes, s.counts
+        from ${event_segment} s
+        where s.workspace_id = ${workspaceId} and s.hour >= ${hourOf(began)} and s.last_occurred >= ${began}
+        limit ${MAX_SEGMENTS}`);
+      // Too many to be remembered: then D1 is asked until the object begins again.
+      if (rows.length === MAX_SEGMENTS) this.since = Infinity;
+      for (const { counts, ...header } of rows)
+        this.keep({ ...header, names: Object.keys(readJson<Record<string, number>>(counts)) });
+    } catch (error) {
+      this.older = undefined;
+      throw error;
+    }
+  }
+}
+
+function remembered(segment: Segment): Remembered {
+  const { hour, events } = segment;
+  return {
+    ...keyOf(segment),
+    first_occurred: events[0]?.occurred ?? hour,
+    last_occurred: events.at(-1)?.occurred ?? hour,
+    names: Object.keys(countByName(segment)),
+  };
+}
