@@ -1,7 +1,7 @@
 /** The segments that may hold wanted events, by the index of resources (`event_resource`) and by the times in the events' ids. */
 import { type SQL, sql } from "drizzle-orm";
-import type { Database } from "#db/database";
 import { each, list } from "#db/sql";
+import type { Store } from "#db/store";
 import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind } from "#events/event";
@@ -15,18 +15,12 @@ const MAX_NAMED = 2_000;
 
 const HOUR: Micros = 3_600_000_000;
 
-/** The database, and the workspace whose segments are read. */
-interface Stored {
-  db: Database;
-  workspaceId: string;
-}
-
 /**
  * Gives a condition on a segment `s`: it may hold events of the resources that the filter names. Where the index does not
  * lead to all events of these resources, the condition is true of each segment.
  */
 export async function mayHoldResources(
-  { db, workspaceId }: Stored,
+  { db, workspaceId }: Store,
   filter: EventFilter,
   { since, until }: Window,
 ): Promise<SQL> {
@@ -47,7 +41,7 @@ export async function mayHoldResources(
 }
 
 /** Adds the flow runs of the task runs: the index has a task run's own id only where the task run has no flow run. */
-async function withFlowRuns({ db, workspaceId }: Stored, resources: readonly string[]): Promise<string[]> {
+async function withFlowRuns({ db, workspaceId }: Store, resources: readonly string[]): Promise<string[]> {
   const taskRuns = resources.flatMap((id) => idOfKind("prefect.task-run", id) ?? []);
   if (taskRuns.length === 0) return [...resources];
   const rows = await db.all(

@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { list } from "#db/sql";
+import { Store } from "#db/store";
 import { event_segment } from "#db/tables/event";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, matchesEvent, type Window } from "#events/filter";
@@ -56,14 +57,11 @@ interface Walk {
 }
 
 /** The segments of one workspace. */
-export class SegmentReader {
-  readonly db: Database;
-  readonly workspaceId: string;
+export class SegmentReader extends Store {
   readonly cutoff: EventCutoff;
 
   constructor(db: Database, workspaceId: string, cutoff: EventCutoff) {
-    this.db = db;
-    this.workspaceId = workspaceId;
+    super(db, workspaceId);
     this.cutoff = cutoff;
   }
 

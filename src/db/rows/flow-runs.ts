@@ -1,9 +1,10 @@
 /** Flow runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
-import { type Database, readJson } from "#db/database";
+import { readJson } from "#db/database";
 import { inPortions, longColumns, shortened, shortenedColumns } from "#db/long-values";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
+import { Store } from "#db/store";
 import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
@@ -79,15 +80,7 @@ function selectWith(columns: SQL, rest: SQL): SQL {
 }
 
 /** The flow runs of one workspace. */
-export class FlowRunStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class FlowRunStore extends Store {
   /** One run, or undefined. */
   async read(id: string): Promise<FlowRunWithState | undefined> {
     const [row] = await this.readMany([id]);

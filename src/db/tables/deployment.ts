@@ -1,7 +1,7 @@
 /** Deployments and their schedules. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { flag, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import { flag, entity, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
 import type { MissedRuns } from "#wire/missed-runs";
 import type { Schedule } from "#wire/schedule";
 import type { VersionInfo } from "#wire/version-info";
@@ -9,9 +9,7 @@ import type { VersionInfo } from "#wire/version-info";
 export const deployment = sqliteTable(
   "deployment",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     flow_id: uuid().notNull(),
     description: text({ long: true }),

@@ -1,14 +1,25 @@
 /** Flow runs. The hottest table: each index is a row more for every run, so each says what it is for. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { duration, flag, integer, json, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import {
+  duration,
+  entity,
+  flag,
+  integer,
+  json,
+  list,
+  micros,
+  object,
+  stamps,
+  text,
+  uuid,
+  workspaceId,
+} from "#db/columns";
 
 export const flow_run = sqliteTable(
   "flow_run",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     flow_id: uuid().notNull(),
     flow_version: text(),

@@ -1,19 +1,19 @@
 /** The logs in D1: written as segments, read as records. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
-import { type Database, readJson, type Statement } from "#db/database";
+import { readJson, type Statement } from "#db/database";
 import { asList, isUnreadable } from "#db/json-column";
 import { inPortions, shortened } from "#db/long-values";
+import { Store } from "#db/store";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
+import type { LogSegment } from "#resources/logs/segments";
 import { printTime } from "#wire/dates";
 import { each, list } from "#db/sql";
-
-type SegmentRow = Omit<typeof log_segment.$inferInsert, "workspace_id">;
 
 /** A record that was read: the key of its segment, its place in the segment, and its text. */
 interface FoundLog {
@@ -38,20 +38,12 @@ const MAX_OPEN = 5_000;
 const MAX_GROUP_CHARACTERS = 300_000;
 
 /** The logs of one workspace. */
-export class LogStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class LogStore extends Store {
   /** Writes segments in one batch. Rows from an earlier try of the same request stay as they are. */
-  async insert(segments: readonly SegmentRow[]): Promise<void> {
+  async insert(segments: readonly LogSegment[]): Promise<void> {
     if (segments.length === 0) return;
     const rows = segments.map((segment) => ({ ...segment, workspace_id: this.workspaceId }));
-    const isLarge = (row: SegmentRow) => row.records.length > MAX_GROUP_CHARACTERS / 4;
+    const isLarge = (row: LogSegment) => row.records.length > MAX_GROUP_CHARACTERS / 4;
     const statements: Statement[] = rows
       .filter(isLarge)
       .map((row) => this.db.build.insert(log_segment).values(row).onConflictDoNothing());
@@ -102,7 +94,7 @@ export class LogStore {
     const inAll = sql`s.workspace_id = ${this.workspaceId}`;
     const order = sort === "TIMESTAMP_ASC" ? sql`s.first_timestamp` : sql`s.last_timestamp desc`;
     const newestFirst = sort === "TIMESTAMP_DESC";
-    if (!meetsAll(filter)) {
+    if (filter.operator !== "and_") {
       const all = this.ofMinutes({ most: MAX_OPEN, newestFirst });
       return selectSegments(all, inAll, sql`0`, sql`order by ${order} limit ${MAX_OPEN}`);
     }
@@ -112,22 +104,16 @@ export class LogStore {
     const whole = [sql`1`];
     if (runs) conditions.push(sql`s.run_id in ${list(runs)}`);
     if (taskRun?.any_) conditions.push(mentions(taskRun.any_));
-    if (isGiven(timestamp?.after_)) {
-      conditions.push(sql`s.last_timestamp >= ${timestamp.after_}`);
-      whole.push(sql`s.first_timestamp >= ${timestamp.after_}`);
-    }
-    if (isGiven(timestamp?.before_)) {
-      conditions.push(sql`s.first_timestamp <= ${timestamp.before_}`);
-      whole.push(sql`s.last_timestamp <= ${timestamp.before_}`);
-    }
-    if (isGiven(level?.ge_)) {
-      conditions.push(sql`s.max_level >= ${level.ge_}`);
-      whole.push(sql`s.min_level >= ${level.ge_}`);
-    }
-    if (isGiven(level?.le_)) {
-      conditions.push(sql`s.min_level <= ${level.le_}`);
-      whole.push(sql`s.max_level <= ${level.le_}`);
-    }
+    /** Adds a bound: what holds of a segment with a wanted record, and what holds of a segment of wanted records only. */
+    const bound = (value: number | null | undefined, some: string, all: string) => {
+      if (!isGiven(value)) return;
+      conditions.push(sql`${sql.raw(some)} ${value}`);
+      whole.push(sql`${sql.raw(all)} ${value}`);
+    };
+    bound(timestamp?.after_, "s.last_timestamp >=", "s.first_timestamp >=");
+    bound(timestamp?.before_, "s.first_timestamp <=", "s.last_timestamp <=");
+    bound(level?.ge_, "s.max_level >=", "s.min_level >=");
+    bound(level?.le_, "s.min_level <=", "s.max_level <=");
     // Criteria that only records show leave open how many records of a segment are wanted.
     const isOpen = isGiven(taskRun?.any_) || isGiven(taskRun?.is_null_) || isGiven(text);
     if (isOpen) whole.push(sql`0`);
@@ -183,10 +169,6 @@ const EARLIEST: Micros = -9e18;
 const LATEST: Micros = 9e18;
 
 const isGiven = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
-
-function meetsAll(filter: LogFilter): boolean {
-  return filter.operator === "and_";
-}
 
 /** The condition that a segment's text has one of the ids. */
 function mentions(ids: readonly string[]): SQL {
