@@ -3,8 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { asObject } from "#db/json-column";
 import { each } from "#db/sql";
 import { event_segment } from "#db/tables/event";
-import type { ReceivedEvent } from "#events/event";
-import { type EventFilter, listOf, matchesEvent, type Window } from "#events/filter";
+import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
 import type { EventCutoff } from "#events/retention";
 import { type Found, type SegmentReader, tooMuch } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
@@ -29,7 +28,7 @@ export async function countByHour(
   const hours = new Map<Micros, number>();
   const add = (hour: Micros, count: number) => hours.set(hour, (hours.get(hour) ?? 0) + count);
   for (const { hour, name, count } of counts) {
-    if (matchesEvent({ order: "DESC", event: filter.event }, nameOnly(name))) add(hour, count);
+    if (matchesName(filter, name)) add(hour, count);
   }
   const seen = new Set<string>();
   const take = (events: readonly Found[]) => {
@@ -53,8 +52,4 @@ function holdsNothingOld({ oldestByName }: EventCutoff): SQL {
   if (names.length === 0) return sql`true`;
   return sql`not exists (select 1 from ${each(names)} n
       where s.first_occurred < n.value->>1 and instr(s.counts, n.value->>0) > 0)`;
-}
-
-function nameOnly(name: string): ReceivedEvent {
-  return { occurred: "", event: name, resource: {}, related: [], payload: {}, id: "", follows: null, received: "" };
 }

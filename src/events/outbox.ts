@@ -53,9 +53,10 @@ export async function firstSegmentAsked(tools: SweepTools): Promise<string> {
 
 const firstSegmentAfter = (mark: string): string => earliestId(timeOfId(mark) - SLOW_CLOCK);
 
+const NEVER_ENDED = "the sweep did not come to its end with this state";
+
 /** Keeps a state as a dead letter without reading it. */
-export async function keepUnsent(tools: Tools, stateId: string): Promise<void> {
-  const reason = "the sweep did not come to its end with this state";
+export async function keepUnsent(tools: Tools, stateId: string, reason = NEVER_ENDED): Promise<void> {
   await keepDeadLetter(tools, { queue: "outbox", key: stateId, reason, message: { state_id: stateId } });
 }
 
@@ -107,7 +108,7 @@ async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<voi
 /** Keeps a state whose event failed by itself. Where the stream takes nothing at all, it is not the state's fault. */
 async function setAside(tools: Tools, { id }: UnsentRow, error: unknown): Promise<void> {
   if (error instanceof ApiError && !(await isStreamUp(tools))) throw error;
-  await keepDeadLetter(tools, { queue: "outbox", key: id, reason: reasonOf(error), message: { state_id: id } });
+  await keepUnsent(tools, id, reasonOf(error));
 }
 
 type UnsentRow = FactColumns & { id: string; workspace_id: string; state: string; initial: string | null };

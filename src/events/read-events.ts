@@ -67,10 +67,16 @@ export class EventReader {
     return { ...page.read(stop), total: ids.size, isWhole: stop === null };
   }
 
-  /** Shows each event that meets the filter; an event that was written twice comes twice. Throws 422 where the segments are too many. */
+  /** Shows each event that meets the filter once. Throws 422 where the segments are too many. */
   async each(filter: EventFilter, window: Window, visit: (found: Found) => void): Promise<void> {
-    const stop = await this.segments.walk(filter, window, { take: (events) => events.forEach(visit) });
-    if (stop) throw tooMuch();
+    const seen = new Set<string>();
+    const take = (events: readonly Found[]) => {
+      for (const found of events) {
+        if (!seen.has(found.event.id)) visit(found);
+        seen.add(found.event.id);
+      }
+    };
+    if (await this.segments.walk(filter, window, { take })) throw tooMuch();
   }
 
   /** Gives how many events occurred in each hour, or undefined where the filter asks for more than names and times. */

@@ -1,17 +1,16 @@
 /** Records the reports in segments as task runs, once or twice alike. A bad report becomes a dead letter and fails no other. */
-import { type SQL, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import * as z from "zod";
 import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import type { ReceivedEvent } from "#events/event";
-import type { SegmentKey } from "#events/segments";
-import { isTaskRunReport, mergeTaskRuns, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
+import { listed, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
+import { isTaskRunReport, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
 import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
 import type { Tools } from "#tools";
-import { each } from "#db/sql";
 import { log } from "#lib/log";
 
 /** How many bytes of segments are in memory at once. */
@@ -29,22 +28,20 @@ interface Report {
 
 /** A segment that was read: the reports that can be recorded, the dead letters of the others, and the new value of `consumed`. */
 interface ReadSegment {
-  key: Pick<SegmentKey, "hour" | "id">;
+  key: SegmentKey;
   reports: Report[];
   letters: Statement[];
   consumed: 1 | 2;
 }
 
 /** Records the reports of segments that are not consumed, and marks these as consumed. Throws in an outage (`isOutage`). */
-export async function recordSegments(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
+export async function recordSegments(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
   for (const some of chunksBySize(keys, MAX_BYTES, ({ bytes }) => bytes)) await recordSome(tools, some);
 }
 
-async function recordSome(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
-  const rows = await tools.db.rows<{ hour: number; id: string; events: string }>(sql`
-    select s.hour, s.id, s.events from ${each(keys)} k
-    cross join ${event_segment} s
-    where s.workspace_id = ${tools.workspaceId} and s.hour = k.value->>'hour' and s.id = k.value->>'id' and s.consumed = 0`);
+async function recordSome(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
+  const rows = await tools.db.rows<SegmentKey & { events: string }>(sql`
+    select s.hour, s.id, s.events from ${segmentsOf(tools.workspaceId, keys)} where s.consumed = 0`);
   const segments = rows.map(({ events, ...key }) => readReports(tools, key, events));
   const readable = segments.filter(({ letters }) => letters.length === 0);
   if (!(await recordAtOnce(tools, readable))) for (const segment of readable) await recordBySteps(tools, segment);
@@ -87,12 +84,16 @@ async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: 
 }
 
 function statementsOf(tools: Tools, reports: readonly Report[]): Statement[] {
-  return recordTaskRuns(tools.workspaceId, mergeTaskRuns(reports.map(({ record }) => record)), tools.clock());
+  return recordTaskRuns(
+    tools.workspaceId,
+    reports.map(({ record }) => record),
+    tools.clock(),
+  );
 }
 
 const letterOf = (event: ReceivedEvent, reason: string) => ({ queue: LETTERS, key: event.id, reason, message: event });
 
-function readReports(tools: Tools, key: ReadSegment["key"], text: string): ReadSegment {
+function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
   try {
     const { events, isTooDeep } = openSegment(text);
     const read = events.filter(isTaskRunReport).map((event) => ({ event, record: readReport(event, isTooDeep) }));
@@ -138,12 +139,12 @@ export async function recordLetter(tools: Tools, message: unknown): Promise<void
   // Written by `letterOf`.
   const record = readTaskRun(message as ReceivedEvent);
   if ("wrong" in record) throw new Error(record.wrong);
-  await tools.db.batch(recordTaskRuns(tools.workspaceId, mergeTaskRuns([record]), tools.clock()));
+  await tools.db.batch(recordTaskRuns(tools.workspaceId, [record], tools.clock()));
 }
 
 const SegmentMessage = z.object({ segment: z.object({ id: z.string(), hour: z.number() }) });
 
-async function recordSegmentAgain(tools: Tools, key: ReadSegment["key"]): Promise<void> {
+async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> {
   await tools.db.run(markWaiting(tools.workspaceId, [key]));
   await recordSegments(tools, [{ ...key, bytes: MAX_BYTES }]);
   const [row] = await tools.db.rows<{ consumed: number }>(
@@ -153,17 +154,13 @@ async function recordSegmentAgain(tools: Tools, key: ReadSegment["key"]): Promis
 }
 
 /** Gives the statement that marks segments that were given up as waiting again. */
-export function markWaiting(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[]) {
+export function markWaiting(workspaceId: string, keys: readonly SegmentKey[]) {
   return sql`update ${event_segment} set consumed = 0
-    where workspace_id = ${workspaceId} and consumed = 2 and ${isAmong(keys)}`;
+    where workspace_id = ${workspaceId} and consumed = 2 and (hour, id) in ${listed(keys)}`;
 }
 
 /** Gives the statement that marks segments as consumed (1), or as given up (2). */
-export function markConsumed(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[], consumed: 1 | 2) {
+export function markConsumed(workspaceId: string, keys: readonly SegmentKey[], consumed: 1 | 2) {
   return sql`update ${event_segment} set consumed = ${consumed}
-    where workspace_id = ${workspaceId} and consumed = 0 and ${isAmong(keys)}`;
-}
-
-function isAmong(keys: readonly Pick<SegmentKey, "hour" | "id">[]): SQL {
-  return sql`(hour, id) in (select value->>0, value->>1 from ${each(keys.map(({ hour, id }) => [hour, id]))})`;
+    where workspace_id = ${workspaceId} and consumed = 0 and (hour, id) in ${listed(keys)}`;
 }

@@ -10,7 +10,7 @@ import { readSegment } from "#events/read-segment";
 import { type EventCutoff, isKept } from "#events/retention";
 import { mayHoldResources, wasWrittenNear } from "#events/segment-index";
 import { hasNames, hasTexts } from "#events/segment-texts";
-import { hourOf } from "#events/segments";
+import { hourOf, segmentsOf, type SizedKey } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
@@ -34,12 +34,9 @@ export interface Found {
 }
 
 /** What is known of a segment that is not open. */
-export interface Header {
-  hour: Micros;
-  id: string;
+export interface Header extends SizedKey {
   first_occurred: Micros;
   last_occurred: Micros;
-  bytes: number;
   /** Whether the segment has an event of a wanted name. */
   fits: number;
 }
@@ -140,9 +137,7 @@ export class SegmentReader extends Store {
   }
 
   private async open(filter: EventFilter, headers: readonly Header[]): Promise<ReceivedEvent[][]> {
-    const keys = JSON.stringify(headers.map(({ hour, id }) => [hour, id]));
-    const segments = sql`json_each(${keys}) k cross join ${event_segment} s
-      on s.workspace_id = ${this.workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
+    const segments = segmentsOf(this.workspaceId, headers);
     if (filter.id?.id?.length) {
       const found = await this.openByIds(segments, filter.id.id);
       if (found) return [found];

@@ -1,6 +1,6 @@
 /** The jobs that the clock starts. Nothing is lost where a job runs twice at the same time, or does not run for an hour. */
 import type { ServicesSettings } from "#env";
-import { queueWaitingSegments } from "#events/queue-waiting";
+import { queueWaitingSegments } from "#events/consumer";
 import { log } from "#lib/log";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { wakePools } from "#services/foreman";
