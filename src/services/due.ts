@@ -102,38 +102,34 @@ export function roundAfter(
 
 /** The order of an index in which a round goes through rows. */
 export interface Order {
-  workspace: SQL;
-  /** The columns that make the place of a row. None of them may be null. */
-  place: SQL;
-  /** How many columns the place has. */
-  length: number;
-  /** The columns as the index has them. */
-  by: SQL;
-}
-
-/** The order of the rows of a table, joined as `alias`, by columns. `place` has other expressions for columns that may be null. */
-export function orderOf(alias: string, by: readonly string[], place = by): Order {
-  const joined = (columns: readonly string[]) => sql.raw(columns.join(", "));
-  return { workspace: sql.raw(`${alias}.workspace_id`), place: joined(place), length: place.length, by: joined(by) };
+  /** How the table is joined. */
+  alias: string;
+  /** The columns of the index. */
+  by: readonly string[];
+  /** The same columns in a row's place, where some of them may be null, which a place must not have. */
+  place?: readonly string[];
 }
 
 /** The column `place` of a select in an order, as JSON. */
-export function placeIn({ place }: Order): SQL {
-  return sql`json_array(${place}) as place`;
+export function placeIn({ by, place = by }: Order): SQL {
+  return sql.raw(`json_array(${place.join(", ")}) as place`);
 }
 
 /** The end of a select: it gives the next rows that are left of a round, in an order. */
-export function nextIn({ round, most }: Page, { workspace, place, length, by }: Order): SQL {
+export function nextIn({ round, most }: Page, { alias, by, place = by }: Order): SQL {
   const { after, served, begins } = round;
-  const at = (json: SQL) =>
+  const workspace = sql.raw(`${alias}.workspace_id`);
+  const own = sql.raw(`(${place.join(", ")})`);
+  const placeOf = (json: SQL) =>
     sql`(${sql.join(
-      Array.from({ length }, (_, index) => sql`${json} ->> ${sql.raw(String(index))}`),
+      place.map((_, index) => sql`${json} ->> ${sql.raw(String(index))}`),
       sql`, `,
     )})`;
-  const isAfter = sql`and (${place}) > ${at(sql`${after}`)}`;
-  const isUnserved = sql`and ${workspace} not in ${list(served.map(([id]) => id))}`;
-  const isBehindBegin = sql`and not exists (select 1 from ${each(begins)} b
-    where b.value ->> 0 = ${workspace} and (${place}) <= ${at(sql`(b.value ->> 1)`)})`;
-  return sql`${after === null ? sql`` : isAfter} ${served.length === 0 ? sql`` : isUnserved}
-    ${begins.length === 0 ? sql`` : isBehindBegin} order by ${by} limit ${most}`;
+  const conditions: SQL[] = [];
+  if (after !== null) conditions.push(sql`and ${own} > ${placeOf(sql`${after}`)}`);
+  if (served.length > 0) conditions.push(sql`and ${workspace} not in ${list(served.map(([id]) => id))}`);
+  if (begins.length > 0)
+    conditions.push(sql`and not exists (select 1 from ${each(begins)} b
+      where b.value ->> 0 = ${workspace} and ${own} <= ${placeOf(sql`(b.value ->> 1)`)})`);
+  return sql`${sql.join(conditions, sql` `)} order by ${sql.raw(by.join(", "))} limit ${most}`;
 }

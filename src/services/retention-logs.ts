@@ -3,13 +3,12 @@ import { type SQL, sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { asList } from "#db/json-column";
 import { each } from "#db/sql";
-import { log_minute, log_segment, MINUTE } from "#db/tables/log";
+import { deleteLogsOf, log_segment } from "#db/tables/log";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 
-/** How many runs with logs are looked at for one page, and how many pages a turn does. */
+/** How many runs with logs are looked at for one page. */
 const MAX_RUNS = 500;
-const PAGES = 8;
 
 /** Goes through the runs that have logs, once a day, and removes the logs of those that are not there. */
 export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
@@ -18,10 +17,8 @@ export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
   await takeRound(tools, {
     name: "orphaned logs",
     everySeconds: orphan_cleanup_loop_seconds,
-    pages: PAGES,
     items: MAX_RUNS,
     table: log_segment,
-    hasWork: () => sql`true`,
     work: removePage,
   });
 }
@@ -57,10 +54,5 @@ function isOrphan(workspaceId: string, runId: SQL): SQL {
 
 function deletions(workspaceId: string, runIds: readonly string[]): SQL[] {
   const orphans = sql`(select value from ${each(runIds)} given where ${isOrphan(workspaceId, sql`given.value`)})`;
-  return [
-    sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
-      select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id
-      from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${orphans})`,
-    sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${orphans}`,
-  ];
+  return deleteLogsOf(workspaceId, orphans);
 }

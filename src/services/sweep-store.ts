@@ -12,20 +12,21 @@ import { heartbeatPrefix, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 import { UNENDED } from "#orchestration/cancel-children";
 import { isMissed, JOIN_SCHEDULE, MISSED_RUN } from "#orchestration/skip-missed-runs";
-import { nextIn, orderOf, type Page, placeIn } from "#services/due";
+import { nextIn, type Order, type Page, placeIn } from "#services/due";
 import { LOOK_BACK, MOST_HEARTBEATS } from "#services/heartbeats";
 import type { RowKey } from "#services/kit";
 import { isSilentSince, SIGNS } from "#services/signs-of-life";
 import type { Period } from "#services/turns";
 
-/** The order of `flow_run_live` among runs that wait for no time, and among runs that are due at a time. */
 const LIVE = ["r.workspace_id", "r.work_queue_id", "r.deployment_id", "r.id"];
 const PLACE_OF_LIVE = ["r.workspace_id", "coalesce(r.work_queue_id, '')", "coalesce(r.deployment_id, '')", "r.id"];
-const BY_LIVE = orderOf("r", LIVE, ["0", ...PLACE_OF_LIVE]);
 const DUE = "r.next_scheduled_start_time";
-const BY_DUE = orderOf("r", [DUE, ...LIVE], [DUE, ...PLACE_OF_LIVE]);
+/** The order of `flow_run_live` among runs that wait for no time. */
+const BY_LIVE: Order = { alias: "r", by: LIVE, place: ["0", ...PLACE_OF_LIVE] };
+/** The order of `flow_run_live` among runs that are due at a time. */
+const BY_DUE: Order = { alias: "r", by: [DUE, ...LIVE], place: [DUE, ...PLACE_OF_LIVE] };
 /** The order of `flow_run_halted` among runs of one state type. */
-const BY_HALTED = orderOf("r", ["r.state_timestamp", "r.workspace_id", "r.id"]);
+const BY_HALTED: Order = { alias: "r", by: ["r.state_timestamp", "r.workspace_id", "r.id"] };
 
 /** Whether the run `r`, which has not ended, became due in a period: an index seek. */
 const becameDue = ({ after, until }: Period): SQL =>
@@ -144,7 +145,7 @@ export function selectHeartbeats(runs: readonly (RowKey & { lastHeard: Micros })
     from ${each(wanted)} w order by w.key`;
 }
 
-const BY_TOP_UPS = orderOf("s", ["s.top_up_at", "s.workspace_id", "s.deployment_id", "s.id"]);
+const BY_TOP_UPS: Order = { alias: "s", by: ["s.top_up_at", "s.workspace_id", "s.deployment_id", "s.id"] };
 
 /** The schedules that are due for a top-up, the longest overdue first: an index seek. */
 export function selectDueSchedules(now: Micros, page: Page): SQL {
@@ -153,7 +154,7 @@ export function selectDueSchedules(now: Micros, page: Page): SQL {
     ${nextIn(page, BY_TOP_UPS)}`;
 }
 
-const BY_SERVED = orderOf("d", ["d.last_polled", "d.workspace_id", "d.id"]);
+const BY_SERVED: Order = { alias: "d", by: ["d.last_polled", "d.workspace_id", "d.id"] };
 
 /** The served deployments that are READY and were not polled since then: an index seek. */
 export function selectUnpolled(since: Micros, page: Page): SQL {
@@ -162,7 +163,7 @@ export function selectUnpolled(since: Micros, page: Page): SQL {
     ${nextIn(page, BY_SERVED)}`;
 }
 
-const BY_POOLS = orderOf("p", ["p.workspace_id", "p.id"]);
+const BY_POOLS: Order = { alias: "p", by: ["p.workspace_id", "p.id"] };
 
 /** The work pools that are READY. */
 export function selectReadyPools(page: Page): SQL {
