@@ -20,7 +20,7 @@ const ID_CHARACTERS = 39;
 const OWN_IDS = asList(sql.raw("r.state_ids"));
 
 /** What a new state makes of the ids in a run's row. */
-export interface KeptIds {
+interface KeptIds {
   /** The row's new value, as SQL for its update. */
   assignment: SQL;
   /** The same as text. */

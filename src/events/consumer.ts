@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { event_segment } from "#db/tables/event";
 import { isOutage } from "#events/dead-letters";
-import { earliestId } from "#events/ordered-ids";
+import { earliestId } from "#db/ordered-ids";
 import { MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SizedKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";

@@ -5,7 +5,7 @@ import { each } from "#db/sql";
 import { event_segment } from "#db/tables/event";
 import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
 import type { EventCutoff } from "#events/retention";
-import { type Found, type SegmentReader, tooMuch } from "#events/segment-reader";
+import { once, type SegmentReader, tooMuch } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 
@@ -30,13 +30,7 @@ export async function countByHour(
   for (const { hour, name, count } of counts) {
     if (matchesName(filter, name)) add(hour, count);
   }
-  const seen = new Set<string>();
-  const take = (events: readonly Found[]) => {
-    for (const { event, occurred } of events) {
-      if (!seen.has(event.id)) add(hourOf(occurred), 1);
-      seen.add(event.id);
-    }
-  };
+  const take = once(({ occurred }) => add(hourOf(occurred), 1));
   if (await segments.walk(filter, window, { take, more: sql`not (${whole})` })) throw tooMuch();
   return hours;
 }

@@ -70,6 +70,13 @@ export interface SettleCall {
   flow_run_ids: readonly string[];
   task_run_ids: readonly string[];
 }
+
+/** The ids of the runs that a read names. */
+export interface AskedRuns {
+  flowRunIds?: readonly string[];
+  taskRunIds?: readonly string[];
+}
+
 const TRIES = 3;
 /** How long a call waits for events and logs of other requests. The object gathers for a longer time. */
 const COMPANY_MS = 20;
@@ -120,10 +127,7 @@ export async function isStreamUp(tools: Tools): Promise<boolean> {
  * Asks the object to write the reports that it gathers of some runs. Gives whether it may have written any. Where the object
  * does not answer, it still writes these reports a little later.
  */
-export async function settleReports(
-  tools: Tools,
-  { flowRunIds = [], taskRunIds = [] }: { flowRunIds?: readonly string[]; taskRunIds?: readonly string[] },
-): Promise<boolean> {
+export async function settleReports(tools: Tools, { flowRunIds = [], taskRunIds = [] }: AskedRuns): Promise<boolean> {
   const call: SettleCall = { v: 1, flow_run_ids: flowRunIds, task_run_ids: taskRunIds };
   spend(tools.cost, { object_calls: 1 });
   try {

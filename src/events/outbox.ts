@@ -15,7 +15,8 @@ import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import { EventsSetAside, isStreamUp, StreamBusy, writeEvents } from "#events/emit";
 import { type FactColumns, readFacts } from "#events/facts";
 import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
-import { earliestId, timeOfId } from "#events/ordered-ids";
+import { earliestId, timeOfId } from "#db/ordered-ids";
+import { HOUR } from "#events/segments";
 import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { inHalves } from "#lib/halving";
@@ -23,7 +24,6 @@ import { inWorkspace, type SweepTools, type Tools } from "#tools";
 import { type State, StateType } from "#wire/state";
 import { list } from "#db/sql";
 
-const HOUR: Micros = 3_600_000_000;
 /** The outbox's mark: up to this id the event of each state is proved to have been sent. Without a mark states of the last hour are not proved. */
 export const OUTBOX = { name: "outbox", firstAge: HOUR };
 /** How many states without an event are in memory at once; a message may have 100,000 characters in an event. */

@@ -4,7 +4,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
-import { settleReports } from "#events/emit";
+import { type AskedRuns, settleReports } from "#events/emit";
 import { recordSegments } from "#events/record-segments";
 import type { SizedKey } from "#events/segments";
 import { chunksBySize } from "#lib/chunks";
@@ -12,12 +12,6 @@ import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
-
-/** The ids of the runs that a read names. */
-export interface AskedRuns {
-  flowRunIds?: readonly string[];
-  taskRunIds?: readonly string[];
-}
 
 /** How many runs a read may name. A read that names more is a search, and records nothing. */
 const MAX_ASKED = 50;

@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import type { Database } from "#db/database";
 import { asList } from "#db/json-column";
 import { event_segment } from "#db/tables/event";
-import { earliestId } from "#events/ordered-ids";
+import { earliestId } from "#db/ordered-ids";
 import { readSegment } from "#events/read-segment";
 import { hourOf, type SegmentKey } from "#events/segments";
 import type { Micros } from "#lib/clock";

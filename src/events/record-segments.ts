@@ -1,5 +1,5 @@
 /** Records the reports in segments as task runs, once or twice alike. A bad report becomes a dead letter and fails no other. */
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
@@ -57,7 +57,7 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
         tools,
         segments.flatMap(({ reports }) => reports),
       ),
-      markConsumed(
+      markSegments(
         tools.workspaceId,
         segments.map(({ key }) => key),
         1,
@@ -80,7 +80,7 @@ async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: 
     { isPassing: isOutage },
   );
   for (const some of chunks(letters, MAX_LETTERS)) await tools.db.batch(some);
-  await tools.db.run(markConsumed(tools.workspaceId, [key], consumed));
+  await tools.db.run(markSegments(tools.workspaceId, [key], consumed));
 }
 
 function statementsOf(tools: Tools, reports: readonly Report[]): Statement[] {
@@ -145,7 +145,7 @@ export async function recordLetter(tools: Tools, message: unknown): Promise<void
 const SegmentMessage = z.object({ segment: z.object({ id: z.string(), hour: z.number() }) });
 
 async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> {
-  await tools.db.run(markWaiting(tools.workspaceId, [key]));
+  await tools.db.run(markSegments(tools.workspaceId, [key], 0));
   await recordSegments(tools, [{ ...key, bytes: MAX_BYTES }]);
   const [row] = await tools.db.rows<{ consumed: number }>(
     sql`select consumed from ${event_segment} where workspace_id = ${tools.workspaceId} and hour = ${key.hour} and id = ${key.id}`,
@@ -153,14 +153,9 @@ async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> 
   if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
 }
 
-/** Gives the statement that marks segments that were given up as waiting again. */
-export function markWaiting(workspaceId: string, keys: readonly SegmentKey[]) {
-  return sql`update ${event_segment} set consumed = 0
-    where workspace_id = ${workspaceId} and consumed = 2 and (hour, id) in ${listed(keys)}`;
-}
-
-/** Gives the statement that marks segments as consumed (1), or as given up (2). */
-export function markConsumed(workspaceId: string, keys: readonly SegmentKey[], consumed: 1 | 2) {
+/** Gives the statement that marks waiting segments as consumed (1) or as given up (2), or segments that were given up as waiting (0). */
+export function markSegments(workspaceId: string, keys: readonly SegmentKey[], consumed: 0 | 1 | 2): SQL {
+  const before = sql.raw(consumed === 0 ? "2" : "0");
   return sql`update ${event_segment} set consumed = ${consumed}
-    where workspace_id = ${workspaceId} and consumed = 0 and (hour, id) in ${listed(keys)}`;
+    where workspace_id = ${workspaceId} and consumed = ${before} and (hour, id) in ${listed(keys)}`;
 }

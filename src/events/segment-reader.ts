@@ -182,3 +182,14 @@ export function tooMuch() {
       "Please narrow it by time, by name or by resource.",
   );
 }
+
+/** Gives what shows each event once, though an event may be in two segments. */
+export function once(visit: (found: Found) => void): (events: readonly Found[]) => void {
+  const seen = new Set<string>();
+  return (events) => {
+    for (const found of events) {
+      if (!seen.has(found.event.id)) visit(found);
+      seen.add(found.event.id);
+    }
+  };
+}

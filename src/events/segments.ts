@@ -4,7 +4,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Database, Statement } from "#db/database";
 import { event_resource, event_segment } from "#db/tables/event";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
-import { earliestId, timeOfId } from "#events/ordered-ids";
+import { earliestId, timeOfId } from "#db/ordered-ids";
 import { chunks, chunksBySize } from "#lib/chunks";
 import type { Ids, Micros } from "#lib/clock";
 import { each } from "#db/sql";
@@ -34,7 +34,8 @@ export interface SizedKey extends SegmentKey {
   bytes: number;
 }
 
-const HOUR: Micros = 3_600_000_000;
+/** An hour: all events of a segment occurred in one hour. */
+export const HOUR: Micros = 3_600_000_000;
 /** How many bytes a segment has. D1 takes rows of 2 MB; an event that has more than this is a segment by itself. */
 const MAX_SEGMENT_BYTES = 1_000_000;
 /** How many bytes of a row an event may have: a row of D1, less the other columns. */

@@ -21,7 +21,7 @@ export interface Step {
 }
 
 /** A step that has ended. */
-export interface StepEnd {
+interface StepEnd {
   /** Where the next step begins; null where the next turn begins at the start and needs no mark. */
   place: string | null;
   /** Whether the turn ends with this step. */

@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
-import { earliestId, timeOfId } from "#events/ordered-ids";
+import { earliestId, timeOfId } from "#db/ordered-ids";
 import { type EventCutoff, eventCutoff } from "#events/retention";
 import { hourOf, listed, PERIOD, type SegmentKey, segmentsOf } from "#events/segments";
 import type { Micros } from "#lib/clock";

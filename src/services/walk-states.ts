@@ -1,7 +1,7 @@
 /** Goes once through all states that are written, of all workspaces, each a while after it was written. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
-import { earliestId } from "#events/ordered-ids";
+import { earliestId } from "#db/ordered-ids";
 import { inHalves } from "#lib/halving";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";

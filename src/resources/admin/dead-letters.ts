@@ -27,7 +27,7 @@ export const DeadLetterWithMessage = DeadLetter.extend({ message: z.unknown() })
 export type DeadLetterWithMessage = z.output<typeof DeadLetterWithMessage>;
 
 /** Which letters a request is about. */
-export interface LettersWanted {
+interface LettersWanted {
   ids?: readonly string[] | null | undefined;
   queue?: string | null | undefined;
 }

@@ -2,13 +2,14 @@
 import { type EventFilter, type Window, windowOf } from "#events/filter";
 import { resourceId } from "#events/event";
 import type { EventReader } from "#events/read-events";
+import { HOUR } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import type { Countable, EventCount, TimeUnit } from "#resources/events/schema";
 import { printTime } from "#wire/dates";
 
 /** What is counted, and the length of the intervals of time. */
-export interface EventCountRequest {
+interface EventCountRequest {
   filter: EventFilter;
   countable: Countable;
   time_unit: TimeUnit;
@@ -18,7 +19,6 @@ export interface EventCountRequest {
 /** Prefect: PIVOT_DATETIME, a Monday at which an interval begins. */
 const PIVOT: Micros = Date.UTC(2024, 3, 1) * 1000;
 const MAX_BUCKETS = 1000;
-const HOUR: Micros = 3_600_000_000;
 const UNITS: Record<TimeUnit, Micros> = {
   week: 7 * 24 * HOUR,
   day: 24 * HOUR,

@@ -4,6 +4,7 @@ import { insertRows } from "#db/bulk";
 import { readJson, type Statement } from "#db/database";
 import { asList, isUnreadable } from "#db/json-column";
 import { inPortions, shortened } from "#db/long-values";
+import { timeOfId } from "#db/ordered-ids";
 import { Store } from "#db/store";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
@@ -25,7 +26,7 @@ interface FoundLog {
 }
 
 /** Which logs to read. */
-export interface LogQuery {
+interface LogQuery {
   filter: LogFilter;
   sort: LogSort;
   limit: number;
@@ -62,19 +63,10 @@ export class LogStore extends Store {
   async list(query: LogQuery): Promise<Portions<ReturnType<typeof printLog>>> {
     if (query.limit === 0) return whole([]);
     const candidates = await this.candidates(query);
-    const isAscending = query.sort === "TIMESTAMP_ASC";
-    const select = (records: SQL) =>
-      page({
-        ...query,
-        workspaceId: this.workspaceId,
-        candidates,
-        isAscending,
-        records,
-        clause: logClause(query.filter, this.workspaceId),
-      });
-    const rows = await this.db.rows<FoundLog>(select(sql`s.records`)).catch((error: unknown) => {
+    const read = (records: SQL) => this.db.rows<FoundLog>(this.page(query, candidates, records));
+    const rows = await read(sql`s.records`).catch((error: unknown) => {
       if (!isUnreadable(error)) throw error;
-      return this.db.rows<FoundLog>(select(asList(sql`s.records`)));
+      return read(asList(sql`s.records`));
     });
     const inFull = inPortions(rows, ["record"], keyOf, (keys) => this.readMany(keys));
     return mapPortions(inFull, (some) => some.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record))));
@@ -87,6 +79,48 @@ export class LogStore extends Store {
       cross join ${log_segment} s on s.workspace_id = ${this.workspaceId}
         and s.run_id = k.value ->> 0 and s.first_timestamp = k.value ->> 1 and s.digest = k.value ->> 2
       cross join json_each(${asList(sql`s.records`)}) r on r.key = k.value ->> 3`);
+  }
+
+  /**
+   * The statement for a page. It counts records before it opens segments. Segments that end before the page begins are not opened
+   * (`begun`), unless a segment on the page overlaps them. Segments that begin after enough records have ended are not opened either
+   * (`enough`). Only segments whose records are all wanted are counted in this way.
+   * `records` are the records of the segment `s`.
+   */
+  private page({ filter, sort, limit, offset }: LogQuery, candidates: SQL, records: SQL): SQL {
+    const isAscending = sort === "TIMESTAMP_ASC";
+    const near = isAscending ? sql`first_timestamp` : sql`last_timestamp`;
+    const far = isAscending ? sql`last_timestamp` : sql`first_timestamp`;
+    const direction = isAscending ? sql`asc` : sql`desc`;
+    const isBefore = isAscending ? sql`<` : sql`>`;
+    const furthest = isAscending ? sql`max` : sql`min`;
+    const nearest = isAscending ? sql`min` : sql`max`;
+    return sql`with candidate as materialized (${candidates}),
+      counted as (
+        select ${near} as near, ${far} as far,
+          sum(record_count * is_whole) over (order by ${far} ${direction}) as ended,
+          sum(record_count) over earlier as passed,
+          sum(1 - is_whole) over earlier as partial,
+          ${furthest}(${far}) over earlier as reach
+        from candidate
+        window earlier as (order by ${near} ${direction} rows between unbounded preceding and 1 preceding)
+      ),
+      begun as (
+        select near, passed from counted
+        where reach ${isBefore} near and partial = 0 and passed <= ${offset}
+        order by near ${isAscending ? sql`desc` : sql`asc`} limit 1
+      ),
+      enough as (select ${nearest}(far) as far from counted where ended >= ${limit + offset})
+      select s.run_id as run_id, s.first_timestamp as first_timestamp, s.digest as digest, r.key as place, ${RECORD}
+      from candidate c
+      cross join ${log_segment} s on s.workspace_id = ${this.workspaceId}
+        and s.run_id = c.run_id and s.first_timestamp = c.first_timestamp and s.digest = c.digest
+      cross join json_each(${records}) r
+      where r.type = 'object' and not (c.${near} ${isBefore} coalesce((select near from begun), c.${near}))
+        and not (coalesce((select far from enough), c.${near}) ${isBefore} c.${near})
+        and ${logClause(filter, this.workspaceId)}
+      order by ${LOG.timestamp} ${direction}, s.first_timestamp, s.digest, r.key
+      limit ${limit} offset ${offset} - coalesce((select passed from begun), 0)`;
   }
 
   /** Selects the segments that may have wanted logs. Where a log has to meet all criteria, each criterion excludes segments. */
@@ -181,56 +215,6 @@ function selectSegments(from: SQL, where: SQL, whole: SQL, rest: SQL): SQL {
     from ${from} where ${where} ${rest}`;
 }
 
-/**
- * The statement for a page. It counts records before it opens segments. Segments that end before the page begins are not opened
- * (`begun`), unless a segment on the page overlaps them. Segments that begin after enough records have ended are not opened either
- * (`enough`). Only segments whose records are all wanted are counted in this way.
- */
-function page(query: {
-  workspaceId: string;
-  candidates: SQL;
-  /** The records of the segment `s`. */
-  records: SQL;
-  clause: SQL;
-  isAscending: boolean;
-  limit: number;
-  offset: number;
-}): SQL {
-  const { workspaceId, candidates, records, clause, isAscending, limit, offset } = query;
-  const near = isAscending ? sql`first_timestamp` : sql`last_timestamp`;
-  const far = isAscending ? sql`last_timestamp` : sql`first_timestamp`;
-  const direction = isAscending ? sql`asc` : sql`desc`;
-  const isBefore = isAscending ? sql`<` : sql`>`;
-  const furthest = isAscending ? sql`max` : sql`min`;
-  const nearest = isAscending ? sql`min` : sql`max`;
-  return sql`with candidate as materialized (${candidates}),
-    counted as (
-      select ${near} as near, ${far} as far,
-        sum(record_count * is_whole) over (order by ${far} ${direction}) as ended,
-        sum(record_count) over earlier as passed,
-        sum(1 - is_whole) over earlier as partial,
-        ${furthest}(${far}) over earlier as reach
-      from candidate
-      window earlier as (order by ${near} ${direction} rows between unbounded preceding and 1 preceding)
-    ),
-    begun as (
-      select near, passed from counted
-      where reach ${isBefore} near and partial = 0 and passed <= ${offset}
-      order by near ${isAscending ? sql`desc` : sql`asc`} limit 1
-    ),
-    enough as (select ${nearest}(far) as far from counted where ended >= ${limit + offset})
-    select s.run_id as run_id, s.first_timestamp as first_timestamp, s.digest as digest, r.key as place, ${RECORD}
-    from candidate c
-    cross join ${log_segment} s on s.workspace_id = ${workspaceId}
-      and s.run_id = c.run_id and s.first_timestamp = c.first_timestamp and s.digest = c.digest
-    cross join json_each(${records}) r
-    where r.type = 'object' and not (c.${near} ${isBefore} coalesce((select near from begun), c.${near}))
-      and not (coalesce((select far from enough), c.${near}) ${isBefore} c.${near})
-      and ${clause}
-    order by ${LOG.timestamp} ${direction}, s.first_timestamp, s.digest, r.key
-    limit ${limit} offset ${offset} - coalesce((select passed from begun), 0)`;
-}
-
 const RECORD = sql.raw(shortened("r.value", "record"));
 
 const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
@@ -239,7 +223,7 @@ const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
 /** Gives a log as answers show it. Its id is a UUIDv7, which has the time of its creation. Fields that a record lacks are empty. */
 export function printLog(runId: string, record: Partial<LogRecord>) {
   const log = { ...EMPTY_LOG, ...record };
-  const created = printTime(Number.parseInt(log.id.slice(0, 8) + log.id.slice(9, 13), 16) * 1000);
+  const created = printTime(timeOfId(log.id));
   return {
     id: log.id,
     created,
