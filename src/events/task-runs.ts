@@ -165,8 +165,8 @@ const IS_NEWER = `task_run.state_timestamp is null
 const MAX_STATEMENT_BYTES = 1_000_000;
 
 /**
- * Gives the statements that merge and write the records. States are merged with those in the table by their ids, the columns are those at
- * the newest state, and known states change nothing. So the statements may be repeated, and run in any order.
+ * Gives the statements that merge and write the records. States are merged with those in the table by their ids, the columns are
+ * those at the newest state, and known states change nothing. So the statements may be repeated, and run in any order.
  *
  * Prefect: a record with the flow run, task key and dynamic key of a row is that task run, whatever its id.
  */

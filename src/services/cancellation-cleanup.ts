@@ -1,4 +1,4 @@
-/** What is left to do of cancellations: children that have not ended, and runs that nobody brings from Cancelling to Cancelled. */
+/** Completes cancellations: cancels children that have not ended, and runs that stay Cancelling for too long. */
 import { sql } from "drizzle-orm";
 import type { Micros } from "#lib/clock";
 import { enqueueCleanup } from "#objects/work-pool/client";

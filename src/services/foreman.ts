@@ -16,7 +16,7 @@ import type { SweepTools, Tools } from "#tools";
 /** Prefect: `deployment_last_polled_timeout_seconds`, and the age that the note of the last poll may have (`poll.ts`). */
 const SILENCE: Micros = 60_000_000 + 30_000_000;
 
-/** Marks the deployments whose last poll lies too far back, and says so in their events. */
+/** Marks the deployments whose last poll is too old as NOT_READY, and writes their events. */
 export async function markSilentDeployments(tools: SweepTools): Promise<void> {
   const since = tools.clock() - SILENCE;
   await seeToDue(tools, {

@@ -48,7 +48,7 @@ function proposalFor(run: StuckRun, { most_times: most }: Settings, now: Micros)
   };
 }
 
-/** What makes a run stuck at a time, for a server that listens since another. A run whose infrastructure is named may be silent for longer. */
+/** What makes a run stuck at the time `now`, for a server that listens since `listening`. A run with infrastructure may be silent for longer. */
 export function stuckPending(settings: Settings, now: Micros, listening: Micros): StuckPending {
   const isSilentFor = (seconds: number) => {
     const since = now - seconds * SECOND;

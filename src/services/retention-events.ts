@@ -1,4 +1,4 @@
-/** Removes events past their retention: whole hours of segments, and out of younger ones what is kept for a shorter time. */
+/** Removes events past their retention: whole hours of segments, and from younger segments the events that are kept for a shorter time. */
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
@@ -37,7 +37,8 @@ export async function removeOldEvents(tools: SweepTools): Promise<void> {
   });
   for (const name of cutoffAt(0).oldestByName.keys()) {
     const endAt = (time: Micros) => hourOf(cutoffAt(time).oldestByName.get(name) ?? 0);
-    // The round before has worked on the hours before this one. An event that comes so late goes with its hour. Another period begins anew.
+    // The round before has worked on earlier hours. An event that comes later than that round is removed with its whole hour. A round
+    // with another period has another name, and begins with the first hour.
     const from = (before: Micros | null) => (before === null ? -9e18 : endAt(before));
     await takeRound(tools, {
       ...common,
@@ -137,7 +138,7 @@ function withoutName(workspaceId: string, keys: readonly SegmentKey[], name: str
     where s.workspace_id = ${workspaceId} and (s.hour, s.id) in ${listed(keys)} and ${isConsumed}`;
 }
 
-/** Removes those of the segments that meet a condition, and the index rows that lead to none any more. */
+/** Removes those of the segments that meet a condition, and the index rows that then lead to no segment. */
 function deletions(workspaceId: string, keys: readonly SegmentKey[], condition: SQL): SQL[] {
   const chosen = segmentsOf(workspaceId, keys);
   const going = sql`(select s.hour, s.id from ${chosen} where ${condition})`;
@@ -161,7 +162,7 @@ function deletions(workspaceId: string, keys: readonly SegmentKey[], condition: 
   ];
 }
 
-/** For each hour the ids of segments to which an index row may lead that leads to one of these. */
+/** For each hour the range of ids of the segments that may share an index row with one of these segments. */
 function neighbourhoods(keys: readonly SegmentKey[]): [Micros, string, string][] {
   return [...Map.groupBy(keys, ({ hour }) => hour)].map(([hour, ofHour]) => {
     const times = ofHour.map(({ id }) => timeOfId(id));

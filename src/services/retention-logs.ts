@@ -1,4 +1,4 @@
-/** Removes logs whose flow run is not there: they were written after the run was deleted, or a deletion that was cut short left them. */
+/** Removes logs whose flow run does not exist: logs that came after the deletion of the run, or that an interrupted deletion left. */
 import { type SQL, sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { asList } from "#db/json-column";
@@ -10,7 +10,7 @@ import type { SweepTools, Tools } from "#tools";
 /** How many runs with logs are looked at for one page. */
 const MAX_RUNS = 500;
 
-/** Goes through the runs that have logs, once a day, and removes the logs of those that are not there. */
+/** Goes through the runs that have logs, once a day, and removes the logs of runs that do not exist. */
 export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
   const { types, orphan_cleanup_loop_seconds } = tools.settings.services.db_vacuum;
   if (!types.includes("orphans")) return;
@@ -34,7 +34,7 @@ async function removePage(tools: Tools, { after, most }: Page): Promise<Place | 
   return last && runs.length === limit ? { at: 0, id: last.id } : null;
 }
 
-/** The next runs that have logs, each found by one seek; where `isAsked`, with whether the run is not there. */
+/** The next runs that have logs, each found by one seek; where `isAsked`, with whether the run does not exist. */
 export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, isAsked = true): SQL {
   const following = (id: SQL) =>
     sql`select min(s.run_id) from ${log_segment} s where s.workspace_id = ${workspaceId} and s.run_id > ${id}`;

@@ -22,19 +22,19 @@ const Progress = z.object({
 });
 type Progress = z.output<typeof Progress>;
 
-/** What a page is to do: the time its round began, and the round before, and where the page before ended. */
+/** What a page has to know: when its round began, when the round before began, and where the page before ended. */
 export interface Page {
   begun: Micros;
   before: Micros | null;
   after: Place | null;
-  /** How many items it takes at most; with 0 it passes over one, with which no page came to its end. */
+  /** How many items the page takes at most; 0 where the page passes over one item, because no page came to its end with that item. */
   most: number;
 }
 
 /** Something that is done to all workspaces again and again. */
 export interface Round {
   name: string;
-  /** How long after its beginning the next one begins. */
+  /** How long after the beginning of a round the next round begins. */
   everySeconds: number;
   /** How many pages a turn may do; 8 where nothing is said. */
   pages?: number;

@@ -1,4 +1,4 @@
-/** Removes flow runs that ended long ago, with all that is theirs. Off until it is switched on. */
+/** Removes flow runs that ended long ago, with their states, task runs, inputs and logs. The settings must switch it on. */
 import { type SQL, sql } from "drizzle-orm";
 import { list } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";

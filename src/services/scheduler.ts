@@ -1,4 +1,4 @@
-/** Makes schedules into runs: each turn makes those that are due for it, however many deployments there are. */
+/** Makes runs of schedules: each turn reads only the schedules that are due. */
 import { sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { each } from "#db/sql";

@@ -1,4 +1,4 @@
-/** The store of the sweeps. It alone looks at rows of all workspaces; each row that it finds names its workspace. */
+/** The statements of the sweeps. They read rows of all workspaces, and each row names its workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { asList, jsonValue } from "#db/json-column";
@@ -178,7 +178,7 @@ export function selectStates(after: string, before: string, most: number): SQL {
     where st.id > ${after} and st.id < ${before} order by st.id limit ${most}`;
 }
 
-/** The runs that are cancelled since one of some states, and have a task run or a subflow that has not ended. */
+/** The runs that one of some states cancelled, and that have a task run or a subflow that has not ended. */
 export function selectWithChildren(range: (id: SQL) => SQL): SQL {
   return sql`select r.workspace_id, r.id from ${flow_run_state} st
     cross join ${flow_run} r on r.workspace_id = st.workspace_id and r.id = st.flow_run_id
@@ -189,7 +189,7 @@ export function selectWithChildren(range: (id: SQL) => SQL): SQL {
             and c.state_type in ${UNENDED} and (c.deployment_id is null or c.state_type <> 'CANCELLING'))))`;
 }
 
-/** The runs of work pools that are cancelled since one of some states with this message, with what their pool's workers are told. */
+/** The runs of work pools that one of some states cancelled with this message, with what the workers of the pool are told. */
 export function selectCancelledWith(message: string, range: (id: SQL) => SQL): SQL {
   return sql`
     select r.workspace_id, r.id, r.state_id, r.infrastructure_pid, r.work_queue_id,
@@ -201,7 +201,7 @@ export function selectCancelledWith(message: string, range: (id: SQL) => SQL): S
     where ${range(sql.raw("st.id"))} and st.type = 'CANCELLED' and st.message = ${message} and r.state_id = st.id`;
 }
 
-/** The recursive table `w(id)` of the workspaces after another that have rows in a table: one seek for each, and null at its end. */
+/** The recursive table `w(id)` of the workspaces after `last` that have rows in a table. Each is found by one seek; the last row is null. */
 function workspacesAfter(last: string, table: SQLiteTable): SQL {
   const following = (id: SQL) => sql`select min(workspace_id) from ${table} where workspace_id > ${id}`;
   return sql`w(id) as (

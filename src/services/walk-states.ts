@@ -1,4 +1,4 @@
-/** Goes once through all states that are written, of all workspaces, each a while after it was written. */
+/** Visits each state of all workspaces once, a while after the state was written. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { earliestId } from "#db/ordered-ids";
@@ -22,7 +22,7 @@ export interface Walk {
   age: Micros;
   /** How old the oldest state is that the first turn visits. */
   firstAge?: Micros;
-  /** What is done with a state with which no visit comes to its end, besides a line in the log. */
+  /** What is done, besides a line in the log, with a state with which no visit comes to its end. */
   giveUp?: (tools: Tools, stateId: string) => Promise<void>;
   /** Whether a failure says nothing of the states that were visited: it is thrown, and the mark stays. */
   isPassing?: (error: unknown) => boolean;

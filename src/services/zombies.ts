@@ -26,7 +26,7 @@ interface Zombie extends RowKey {
   message: string;
 }
 
-/** The time of the turn, and since when this server listens. */
+/** The time of the turn, and the time since which this server listens. */
 interface Watch {
   now: Micros;
   listening: Micros;

@@ -33,7 +33,7 @@ export interface StateColumns {
   s_details: string | null;
 }
 
-/** A flow run with its present state, its work pool, and the name of its queue as that is now. */
+/** A flow run with its present state, its work pool, and the present name of its queue. */
 export type FlowRunWithState = FlowRunRow &
   StateColumns & { work_pool_id: string | null; work_pool_name: string | null; queue_name: string | null };
 
@@ -60,12 +60,7 @@ const STATE_IN_LIST = sql.raw(
   ).join(", "),
 );
 
-/** Selects flow runs with state and pool; what follows may say `where`, `order by` and `limit` over `flow_run`. */
-function selectFlowRuns(rest: SQL): SQL {
-  return selectWith(sql`${flow_run}.*, ${STATE_COLUMNS}`, rest);
-}
-
-/** The same without long values; see `inFull`. */
+/** Selects flow runs with state and pool, without long values. `rest` may have `where`, `order by` and `limit` over `flow_run`. */
 export function selectFlowRunList(rest: SQL): SQL {
   return selectWith(sql`${RUN_IN_LIST}, ${STATE_IN_LIST}`, rest);
 }
@@ -87,12 +82,12 @@ export class FlowRunStore extends Store {
     return row;
   }
 
-  /** Runs by their ids, in no promised order. */
+  /** Reads runs by their ids, in any order. */
   readMany(ids: readonly string[]): Promise<FlowRunWithState[]> {
-    return this.db.rows<FlowRunWithState>(selectFlowRuns(this.among(ids)));
+    return this.db.rows<FlowRunWithState>(selectWith(sql`${flow_run}.*, ${STATE_COLUMNS}`, this.among(ids)));
   }
 
-  /** The same without long values, for those that are then shown by `inFull`. */
+  /** Reads runs without long values; `inFull` adds these. */
   readList(ids: readonly string[]): Promise<FlowRunWithState[]> {
     return this.db.rows<FlowRunWithState>(selectFlowRunList(this.among(ids)));
   }
@@ -103,7 +98,7 @@ export class FlowRunStore extends Store {
     return this.inFull(await this.db.rows<FlowRunWithState>(page));
   }
 
-  /** Runs that were read without long values, with them. */
+  /** Adds the long values to runs that were read without them. */
   inFull(rows: readonly FlowRunWithState[]): Portions<FlowRunWithState> {
     return inPortions(
       rows,
@@ -113,7 +108,7 @@ export class FlowRunStore extends Store {
     );
   }
 
-  /** How many runs there are in all: those long past are counted already. */
+  /** How many runs there are in all. The table `flow_run_count` has the number of the runs that started long ago. */
   async countAll(): Promise<number> {
     const of = (column: string) =>
       sql`select ${sql.raw(column)} from ${flow_run_count} where workspace_id = ${this.workspaceId}`;

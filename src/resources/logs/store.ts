@@ -84,8 +84,7 @@ export class LogStore extends Store {
   /**
    * The statement for a page. It counts records before it opens segments. Segments that end before the page begins are not opened
    * (`begun`), unless a segment on the page overlaps them. Segments that begin after enough records have ended are not opened either
-   * (`enough`). Only segments whose records are all wanted are counted in this way.
-   * `records` are the records of the segment `s`.
+   * (`enough`). Only segments whose records are all wanted are counted in this way. `records` are the records of the segment `s`.
    */
   private page({ filter, sort, limit, offset }: LogQuery, candidates: SQL, records: SQL): SQL {
     const isAscending = sort === "TIMESTAMP_ASC";
