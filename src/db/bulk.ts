@@ -1,4 +1,4 @@
-/** Many rows in one statement and one bound value: D1 binds 100 values a statement, `json_each` knows no such bound. */
+/** Writes many rows with one bound value: D1 binds 100 values to a statement, and `json_each` takes any number of rows. */
 import { getTableColumns, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { each } from "#db/sql";
@@ -11,7 +11,7 @@ interface ColumnLists {
 
 const lists = new WeakMap<SQLiteTable, ColumnLists>();
 
-/** The columns of a table, and the same as read from the JSON `value` of `json_each`; `instead` has other expressions for some. */
+/** The columns of a table, and their values in the JSON `value` of `json_each`; `instead` has other expressions for some columns. */
 export function columnLists(table: SQLiteTable, instead: Record<string, string> = {}): ColumnLists {
   const names = Object.keys(getTableColumns(table));
   return {

@@ -48,7 +48,7 @@ type Needed<T extends SQLiteTable, Preset extends Name<T>> = {
 /** Refuses fields that are neither columns nor known to be something else. */
 type NoOthers<Fields, Known extends PropertyKey> = Record<Exclude<keyof Fields, Known>, never>;
 
-/** Where a table differs from what its columns say. */
+/** What the columns of a table do not say. */
 interface Exceptions<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
   /** Columns that answers do not show, or show in another way. */
   omit: readonly Omitted[];
@@ -61,8 +61,8 @@ export interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset ex
   /** A row as answers show it. Never throws: a value that cannot be read is shown as an empty one. */
   print: (row: Row<T>) => Shown<T, Omitted>;
   /**
-   * A new row. A column that is not given has its preset, or else is null, false or empty; so has a column that cannot be
-   * null and is given null.
+   * A new row. A column that is not given has its preset, or else is null, false or empty. So is a column that cannot be null
+   * and is given null.
    */
   blank: <Fields extends Given<T> & Needed<T, Preset>>(fields: Fields & NoOthers<Fields, Name<T>>) => Row<T>;
   /**
@@ -101,7 +101,7 @@ const JSON_KINDS: ReadonlySet<string> = new Set<Kind>(["object", "list", "json"]
 /** Whether a column is JSON as text. */
 export const isJson = ({ columnType }: { columnType: string }): boolean => JSON_KINDS.has(columnType);
 
-/** The codec of a table. Made once, for it is built of the table's columns. */
+/** Makes the codec of a table. The caller makes a codec once and keeps it. */
 export function codec<
   T extends SQLiteTable,
   const Omitted extends Name<T> = never,

@@ -50,7 +50,7 @@ class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
     this.config.isLong = long;
   }
 
-  /** drizzle calls it when the table is made; `keyAsName` would have it look the name up for each statement. */
+  /** drizzle calls this method when the table is made. With `keyAsName` drizzle would look the name up for each statement. */
   build(table: SQLiteTable): StoredColumn {
     return new StoredColumn(table, { ...this.config, keyAsName: false });
   }
@@ -81,7 +81,7 @@ export function columnsOf(table: SQLiteTable): StoredColumn[] {
 }
 
 interface Long {
-  /** Whether users may make it long: such a value is left out where many rows are read at once. */
+  /** Whether users may make the value long: a long value is left out where many rows are read at once. */
   long?: boolean;
 }
 
@@ -121,3 +121,6 @@ export const workspaceId = () => uuid().notNull();
 
 /** When the row was made and last changed. */
 export const stamps = () => ({ created: micros().notNull(), updated: micros().notNull() });
+
+/** The columns of a thing with an id of its own: its workspace, its id, and when its row was made and last changed. */
+export const entity = () => ({ workspace_id: workspaceId(), id: uuid().notNull(), ...stamps() });

@@ -1,4 +1,4 @@
-/** The one way to D1: runs statements, counts what they cost, and repeats reads that failed for a passing reason. */
+/** Runs all statements in D1, counts their cost, and repeats reads that failed for a passing reason. */
 import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import { type SQL, SQL as SqlClass } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
@@ -9,7 +9,7 @@ import { log } from "#lib/log";
 /** A statement that can be printed: a drizzle builder or an `sql` template. */
 export type Statement = SQL | { toSQL(): { sql: string; params: unknown[] } };
 
-/** A drizzle builder that knows the type of its rows; the columns' names are the keys, nothing is mapped. */
+/** A drizzle builder that knows the type of its rows. The keys of a row are the names of its columns. */
 type Typed<Row> = { readonly _: { readonly result: Row[] }; toSQL(): { sql: string; params: unknown[] } };
 
 /** What a written statement did. */
@@ -31,7 +31,7 @@ export function isPassing(error: unknown): boolean {
 
 /** A connection to one D1 database that counts for one request. */
 export class Database {
-  /** drizzle's builders; what they build is run by `all`, `first` or `batch`, never awaited itself. */
+  /** drizzle's builders. `all`, `first` or `batch` runs what they build; nothing awaits it. */
   readonly build: DrizzleD1Database;
   readonly cost: Cost;
   /** How many bytes the database had at the last statement; null before the first. */
@@ -65,13 +65,13 @@ export class Database {
     return written ?? { rows: [], changes: 0 };
   }
 
-  /** Runs one writing statement that returns rows, and gives the first; not repeated, as nothing that writes is. */
+  /** Runs one writing statement that returns rows, and gives the first row. The statement is not repeated. */
   async returned<Row>(statement: Typed<Row>): Promise<Row | undefined> {
     const { rows } = await this.run(statement);
     return rows[0] as Row | undefined;
   }
 
-  /** Runs statements in one transaction and one round trip. Not repeated: whoever writes knows what a repeat would do. */
+  /** Runs statements in one transaction and one round trip. They are not repeated: only the caller knows whether a repeat is safe. */
   async batch(statements: readonly Statement[]): Promise<Written[]> {
     if (statements.length === 0) return [];
     const results = await this.d1.batch<Record<string, unknown>>(
@@ -81,12 +81,12 @@ export class Database {
     return results.map((result) => ({ rows: result.results, changes: result.meta.changes }));
   }
 
-  /** Runs statements in one transaction of which a repeat changes nothing; repeated like `all`. */
+  /** Runs statements in one transaction, and repeats them where `all` would. A repeat must change nothing. */
   async repeatable(statements: readonly Statement[]): Promise<Written[]> {
     return this.repeat(() => this.batch(statements));
   }
 
-  /** Several selects in one round trip, repeated like `all`. */
+  /** Runs several selects in one round trip, and repeats them where `all` would. */
   async readAll(statements: readonly Statement[]): Promise<Record<string, unknown>[][]> {
     return this.repeat(async () => (await this.batch(statements)).map((result) => result.rows));
   }
@@ -126,8 +126,8 @@ export class Database {
 }
 
 /**
- * Reads a JSON column, exactly. The columns are written by our own code, so their shape is trusted. Text that cannot be read,
- * of a row from before there were bounds, is logged and gives an empty value of the same kind: one row never hides others.
+ * Reads a JSON column, exactly. Only our code writes the columns, so the shape of the value is trusted. A text that cannot be read
+ * (a row may be older than the bounds) is logged and gives an empty value of the same kind, so that it does not fail other rows.
  */
 export function readJson<T>(text: string): T {
   // Most columns of most rows.

@@ -1,7 +1,7 @@
 /**
  * Lists of rows that may be large. A run may have half a megabyte of parameters and as much of other things, a page has 200 runs,
- * and an isolate 128 MB for all that it does. So a select of many rows leaves long texts out and says how long they are; those
- * rows are read as a whole when their turn comes to be shown. Where nothing is long, as nearly always, nothing is read twice.
+ * and an isolate 128 MB for all requests. So a select of many rows leaves long texts out and gives their length. A row with such a
+ * text is read as a whole just before the row is shown. Nearly always no text is long, and no row is read twice.
  */
 import { getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
@@ -12,7 +12,7 @@ import { list } from "#db/sql";
 
 /** The longest text, in bytes, that a list reads with its row. */
 export const LONG_BYTES = 8_192;
-/** How much of left out texts is read at once, in bytes, unless one row alone has more. In JavaScript it takes a multiple. */
+/** How many bytes of texts that were left out are read at once, unless one row alone has more. In memory a text has more bytes. */
 const PORTION_BYTES = 2_000_000;
 
 /** A column (`s.data`), or how many bytes it has where it is long. SQLite knows that number without reading the text. */
@@ -50,8 +50,8 @@ function bytesLeftOut<Row>(row: Row, long: readonly (keyof Row)[]): number {
 }
 
 /**
- * A list whose rows have all that was left out of them. `readWhole` reads rows as a whole, in any order; one that is gone by then is
- * left out of the list.
+ * Gives the rows with the texts that were left out of them. `readWhole` reads rows as a whole, in any order. A row that was deleted
+ * meanwhile is left out of the list.
  */
 export function inPortions<Row>(
   rows: readonly Row[],
@@ -68,7 +68,7 @@ export function inPortions<Row>(
   });
 }
 
-/** The same for rows of a table that are known by their ids, each in its workspace. */
+/** Gives the rows of a table with the texts that were left out of them. */
 export function rowsInFull<T extends SQLiteTable & { $inferSelect: { id: string } }>(
   db: Database,
   table: T,
@@ -85,7 +85,7 @@ export function rowsInFull<T extends SQLiteTable & { $inferSelect: { id: string 
   );
 }
 
-/** A list of rows of which only ids and sizes were read, as where there is no bound on how many there are; in the same order. */
+/** Gives rows of which only the ids and the sizes were read, in the same order. For lists of any length. */
 export function readBySize<Row extends { id: string }>(
   sizes: readonly { id: string; bytes: number }[],
   readWhole: (ids: readonly string[]) => Promise<readonly Row[]>,
@@ -96,7 +96,7 @@ export function readBySize<Row extends { id: string }>(
   });
 }
 
-/** Items in groups of what may be read at once, in order; one group at least. An item may have nothing to be read. */
+/** Gives the items in groups that may be read at once, in order, and at least one group. An item may have no bytes to be read. */
 function groupsBySize<T>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
   const groups: T[][] = [[]];
   let total = 0;

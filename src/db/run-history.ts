@@ -1,6 +1,5 @@
 /** Runs counted by interval and state, in one statement. */
 import { type SQL, sql } from "drizzle-orm";
-import type { Database } from "#db/database";
 import { estimatedRunTimeOf, latenessOf, type RunTable } from "#db/run-estimates";
 import type { Micros } from "#lib/clock";
 
@@ -15,21 +14,10 @@ export interface HistoryRow {
 }
 
 /** `intervals` stretches of time, one after the other. */
-export interface HistoryWindow {
+interface HistoryWindow {
   start: Micros;
   interval: Micros;
   intervals: number;
-}
-
-/** The history of the runs that meet `where`. */
-export function readHistory(
-  db: Database,
-  run: RunTable,
-  where: SQL,
-  window: HistoryWindow,
-  now: Micros,
-): Promise<HistoryRow[]> {
-  return db.rows<HistoryRow>(selectHistory(run, where, window, now));
 }
 
 /** Selects the `HistoryRow`s of the runs that meet `where`. `total` adds as floats: `sum` fails the statement beyond 2^63. */

@@ -11,7 +11,7 @@ import { chunks } from "#lib/chunks";
 /** How many ids a run's row has before a page is made of the older half. */
 const MAX_IN_ROW = 1_000;
 const LEFT_IN_ROW = MAX_IN_ROW / 2;
-/** How many ids a page has at most. Rows from before there were pages may have fifty thousand to give. */
+/** How many ids a page has at most. A row that is older than the pages may have fifty thousand ids. */
 const MAX_IN_PAGE = 5_000;
 /** An id as JSON, with its comma. */
 const ID_CHARACTERS = 39;
@@ -20,12 +20,12 @@ const ID_CHARACTERS = 39;
 const OWN_IDS = asList(sql.raw("r.state_ids"));
 
 /** What a new state makes of the ids in a run's row. */
-export interface KeptIds {
+interface KeptIds {
   /** The row's new value, as SQL for its update. */
   assignment: SQL;
   /** The same as text. */
   state_ids: string;
-  /** What makes pages of the older ids; in the batch after the update of the run. */
+  /** The statements that make pages of the older ids. They come after the update of the run in its batch. */
   statements: SQL[];
 }
 
@@ -46,7 +46,7 @@ export function keepStateId(workspaceId: string, row: { id: string; state_ids: s
   const ofRun = sql`workspace_id = ${workspaceId} and flow_run_id = ${row.id}`;
   for (const some of chunks(older, MAX_IN_PAGE)) {
     const page = JSON.stringify(some);
-    // Only with the update, and once, though the batch may be written again.
+    // The page is written only if the update was, and once, though the batch may be repeated.
     statements.push(sql`insert into ${flow_run_state_page} (workspace_id, flow_run_id, ordinal, state_ids)
       select ${workspaceId}, ${row.id},
         coalesce((select max(ordinal) + 1 from ${flow_run_state_page} where ${ofRun}), 0), ${page}
@@ -90,7 +90,7 @@ export const STATE_ID_BEFORE = sql`coalesce(
 export const HAS_PAGES = sql.raw(`exists (select 1 from flow_run_state_page page
   where page.workspace_id = r.workspace_id and page.flow_run_id = r.id)`);
 
-/** Deletes the states of runs, and their pages; before the runs themselves, whose rows are the way to them. `runs` as above. */
+/** Deletes the states of runs, and the pages. It comes before the deletion of the runs, whose rows have the ids. `runs` as in `stateIdsOf`. */
 export function deleteStatesOf(runs: SQL): SQL[] {
   return [
     sql`delete from ${flow_run_state} where id in (select listed.id from ${stateIdsOf(runs)} listed)`,

@@ -8,7 +8,7 @@ import { asList } from "#db/json-column";
 const PROGRESS: Partial<Record<StateType, number>> = { SCHEDULED: 0, PENDING: 1, RUNNING: 2, PAUSED: 3, CANCELLING: 3 };
 const ENDED = 4;
 
-/** The states in a task run's column; what is no state, of a row from before there were bounds, is left out. */
+/** The states in a task run's column. Values that are no states are left out: a row may be older than the bounds. */
 export function readStates(column: string): State[] {
   const states = readJson<unknown>(column);
   return Array.isArray(states)
@@ -25,22 +25,22 @@ export const progressSql = (type: string): string =>
     .map(([name, progress]) => `when '${name}' then ${progress}`)
     .join(" ")} else ${ENDED} end`;
 
-/** A row has its newest state whole, whatever its size, and of the states before it the newest in so many bytes. */
+/** How many bytes the states before the newest one have in a row. The newest state is always whole. */
 export const MAX_OLDER_BYTES = 200_000;
 /** How many states a row has. */
 const MAX_STATES = 1_000;
 
-/** A state without what makes it large. */
+/** A state without its data and details, and with another message. */
 const STUB = `json_object('id', state->>'id', 'type', state->>'type', 'name', substr(state->>'name', 1, 50),
   'timestamp', state->>'timestamp', 'message', 'Message and data were left out: the states of this task run are too large.',
   'data', null, 'state_details', json('{}'))`;
 
-/** The states of the row. Such as nest too deep for anybody to read, from before there were bounds, are given up for what comes. */
+/** The states of the row. States that nest too deep for SQLite (a row may be older than the bounds) are replaced by the new ones. */
 export const OLD_STATES = sql`json_each(${asList(sql.raw("task_run.states"))})`;
 
 const BY_AGE = sql.raw(`state->>'timestamp' desc, ${progressSql("state->>'type'")} desc, state->>'id' desc`);
 
-/** The states of a row of `task_run` with those of the JSON array `added` that it has not, oldest first, within the bounds. */
+/** The states of a row of `task_run`, and those of the JSON array `added` that the row does not have, oldest first, within the bounds. */
 export function mergedStates(added: SQL): SQL {
   const bounded = sql.raw(`iif(place = 1 or older_bytes <= ${MAX_OLDER_BYTES}, state, ${STUB})`);
   return sql`(

@@ -1,12 +1,16 @@
 /** The consumer of the queue `events`. It records segments; to record one twice changes nothing. */
+import { sql } from "drizzle-orm";
 import * as z from "zod";
+import { event_segment } from "#db/tables/event";
 import { isOutage } from "#events/dead-letters";
+import { earliestId } from "#db/ordered-ids";
 import { MAX_BYTES, recordSegments } from "#events/record-segments";
-import type { Segment, SegmentKey } from "#events/segments";
+import type { Segment, SizedKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
+import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
-import type { Tools } from "#tools";
+import type { SweepTools, Tools } from "#tools";
 import { UuidText } from "#wire/ids";
 
 /** A message of the queue: keys of segments of one workspace. */
@@ -29,7 +33,7 @@ export function hasWork(segment: Segment): boolean {
 }
 
 /** Gives the messages that tell the consumer of segments. */
-export function segmentMessages(workspace: string, segments: readonly SegmentKey[]): SegmentsMessage[] {
+export function segmentMessages(workspace: string, segments: readonly SizedKey[]): SegmentsMessage[] {
   return chunks(segments, MAX_KEYS).map((keys) => ({ v: 1, workspace, segments: keys }));
 }
 
@@ -64,3 +68,27 @@ function comeAgain(message: Message, error: unknown): void {
 /** What a message's segments take while they are held in memory together. */
 const bytesOf = ({ body }: { body: SegmentsMessage }): number =>
   body.segments.reduce((sum, segment) => sum + segment.bytes, 0);
+
+/** How long the queue may take: its wait for a batch, and its retries. */
+const PATIENCE: Micros = 60_000_000;
+/** How many segments one run queues. */
+const MAX_SEGMENTS = 2_000;
+/** A batch of messages may have 100. */
+const MAX_MESSAGES = 100;
+
+/** Queues the segments again that the queue has not delivered: they wait longer than the queue would take. */
+export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
+  const before = earliestId(tools.clock() - PATIENCE);
+  const rows = await tools.db.rows<SizedKey & { workspace_id: string }>(sql`
+    select workspace_id, hour, id, length(events) as bytes from ${event_segment}
+    where consumed = 0 and id < ${before} order by id limit ${MAX_SEGMENTS}`);
+  const messages = [...Map.groupBy(rows, (row) => row.workspace_id)].flatMap(([workspace, keys]) =>
+    segmentMessages(
+      workspace,
+      keys.map(({ id, hour, bytes }) => ({ id, hour, bytes })),
+    ),
+  );
+  for (const some of chunks(messages, MAX_MESSAGES)) {
+    await tools.env.EVENTS.sendBatch(some.map((body) => ({ body })));
+  }
+}

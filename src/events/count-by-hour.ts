@@ -3,10 +3,9 @@ import { type SQL, sql } from "drizzle-orm";
 import { asObject } from "#db/json-column";
 import { each } from "#db/sql";
 import { event_segment } from "#db/tables/event";
-import type { ReceivedEvent } from "#events/event";
-import { type EventFilter, listOf, matchesEvent, type Window } from "#events/filter";
+import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
 import type { EventCutoff } from "#events/retention";
-import { type Found, type SegmentReader, tooMuch } from "#events/segment-reader";
+import { once, type SegmentReader, tooMuch } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 
@@ -29,15 +28,9 @@ export async function countByHour(
   const hours = new Map<Micros, number>();
   const add = (hour: Micros, count: number) => hours.set(hour, (hours.get(hour) ?? 0) + count);
   for (const { hour, name, count } of counts) {
-    if (matchesEvent({ order: "DESC", event: filter.event }, nameOnly(name))) add(hour, count);
+    if (matchesName(filter, name)) add(hour, count);
   }
-  const seen = new Set<string>();
-  const take = (events: readonly Found[]) => {
-    for (const { event, occurred } of events) {
-      if (!seen.has(event.id)) add(hourOf(occurred), 1);
-      seen.add(event.id);
-    }
-  };
+  const take = once(({ occurred }) => add(hourOf(occurred), 1));
   if (await segments.walk(filter, window, { take, more: sql`not (${whole})` })) throw tooMuch();
   return hours;
 }
@@ -53,8 +46,4 @@ function holdsNothingOld({ oldestByName }: EventCutoff): SQL {
   if (names.length === 0) return sql`true`;
   return sql`not exists (select 1 from ${each(names)} n
       where s.first_occurred < n.value->>1 and instr(s.counts, n.value->>0) > 0)`;
-}
-
-function nameOnly(name: string): ReceivedEvent {
-  return { occurred: "", event: name, resource: {}, related: [], payload: {}, id: "", follows: null, received: "" };
 }

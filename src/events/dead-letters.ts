@@ -7,7 +7,7 @@ import { byteLength } from "#lib/bytes";
 import { log } from "#lib/log";
 
 /** An item that failed by itself. */
-export interface DeadItem {
+interface DeadItem {
   /** The short name of the work that failed, by which a replay finds the work: "task-runs". */
   queue: string;
   /** The item's key. An item that fails again has the same key, so it is kept once. */

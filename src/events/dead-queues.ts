@@ -1,7 +1,7 @@
 /** The consumer of the messages that queues gave up, and how a message goes back to its queue. */
 import { SegmentsMessage } from "#events/consumer";
 import { insertDeadLetter } from "#events/dead-letters";
-import { markConsumed, markWaiting } from "#events/record-segments";
+import { markSegments } from "#events/record-segments";
 import { log } from "#lib/log";
 import type { Tools } from "#tools";
 
@@ -27,7 +27,7 @@ export async function keepDeadLetters(
       const reason = "the queue gave it up after all its tries";
       await tools.db.batch([
         insertDeadLetter(tools, { queue: batch.queue, key: message.id, reason, message: message.body }),
-        ...(parsed.success ? [markConsumed(tools.workspaceId, parsed.data.segments, 2)] : []),
+        ...(parsed.success ? [markSegments(tools.workspaceId, parsed.data.segments, 2)] : []),
       ]);
       message.ack();
     } catch (error) {
@@ -44,6 +44,6 @@ export async function sendBack(tools: Tools, deadQueue: string, body: unknown): 
   ];
   if (!queue) throw new Error(`there is no queue for what lies in ${deadQueue}`);
   const parsed = SegmentsMessage.safeParse(body);
-  if (parsed.success) await tools.db.run(markWaiting(tools.workspaceId, parsed.data.segments));
+  if (parsed.success) await tools.db.run(markSegments(tools.workspaceId, parsed.data.segments, 0));
   await queue.send(body);
 }

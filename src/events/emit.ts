@@ -58,7 +58,7 @@ export class StreamBusy extends ApiError {
 const UNWRITTEN = "The events could not be written.";
 
 /** The address at which the object takes calls. */
-export const STREAM_URL = "https://event-stream/take";
+const STREAM_URL = "https://event-stream/take";
 /** The address for calls with logs only: these have no users' numbers, so the object parses them faster. */
 export const LOGS_URL = "https://event-stream/take-logs";
 /** The address at which the object is asked to write the reports that it gathers. */
@@ -70,6 +70,13 @@ export interface SettleCall {
   flow_run_ids: readonly string[];
   task_run_ids: readonly string[];
 }
+
+/** The ids of the runs that a read names. */
+export interface AskedRuns {
+  flowRunIds?: readonly string[];
+  taskRunIds?: readonly string[];
+}
+
 const TRIES = 3;
 /** How long a call waits for events and logs of other requests. The object gathers for a longer time. */
 const COMPANY_MS = 20;
@@ -103,40 +110,36 @@ export async function publishLogs(tools: Tools, logs: readonly PublishedLog[]): 
  */
 export async function writeEvents(tools: Tools, events: readonly Event[]): Promise<void> {
   if (events.length === 0) return;
-  await callStream(tools, { v: 1, workspace: tools.workspaceId, events: received(tools, events), logs: [] });
+  await callStream(tools, callOf(tools, { events: received(tools, events) }));
 }
 
 /** Writes an event that was set aside. Throws like `writeEvents`. */
 export async function writeAgain(tools: Tools, event: ReceivedEvent): Promise<void> {
-  await callStream(tools, { v: 1, workspace: tools.workspaceId, events: [event], logs: [], again: true });
+  await callStream(tools, callOf(tools, { events: [event], again: true }));
 }
 
 /** Whether the workspace's object takes calls. */
 export async function isStreamUp(tools: Tools): Promise<boolean> {
-  const nothing: StreamCall = { v: 1, workspace: tools.workspaceId, events: [], logs: [] };
-  return (await attempt(tools, JSON.stringify(nothing))) === null;
+  return (await attempt(tools, STREAM_URL, JSON.stringify(callOf(tools, {})))) === null;
 }
 
 /**
  * Asks the object to write the reports that it gathers of some runs. Gives whether it may have written any. Where the object
  * does not answer, it still writes these reports a little later.
  */
-export async function settleReports(
-  tools: Tools,
-  { flowRunIds = [], taskRunIds = [] }: { flowRunIds?: readonly string[]; taskRunIds?: readonly string[] },
-): Promise<boolean> {
+export async function settleReports(tools: Tools, { flowRunIds = [], taskRunIds = [] }: AskedRuns): Promise<boolean> {
   const call: SettleCall = { v: 1, flow_run_ids: flowRunIds, task_run_ids: taskRunIds };
   spend(tools.cost, { object_calls: 1 });
   try {
-    const response = await eventStream(tools.env.EVENT_STREAM, tools.workspaceId).fetch(SETTLE_URL, {
-      method: "POST",
-      body: JSON.stringify(call),
-    });
-    return (await response.text()) !== "nothing";
+    return (await (await post(tools, SETTLE_URL, JSON.stringify(call))).text()) !== "nothing";
   } catch (error) {
     log(tools, "warn", "the event stream could not be asked for reports", { error });
     return true;
   }
+}
+
+function callOf({ workspaceId }: Tools, content: Partial<StreamCall>): StreamCall {
+  return { v: 1, workspace: workspaceId, events: [], logs: [], ...content };
 }
 
 function received(tools: Tools, events: readonly Event[]): ReceivedEvent[] {
@@ -153,7 +156,7 @@ async function gather(tools: Tools, events: readonly ReceivedEvent[], logs: read
     present.call.logs.push(...logs);
     return;
   }
-  const call: StreamCall = { v: 1, workspace: workspaceId, events: [...events], logs: [...logs] };
+  const call = callOf(tools, { events: [...events], logs: [...logs] });
   waiting.set(workspaceId, { call, at: Date.now() });
   await new Promise((resolve) => setTimeout(resolve, COMPANY_MS));
   if (waiting.get(workspaceId)?.call === call) waiting.delete(workspaceId);
@@ -169,7 +172,7 @@ async function callStream(tools: Tools, call: StreamCall): Promise<void> {
   const body = JSON.stringify(call);
   for (let tries = 1; ; tries++) {
     spend(tools.cost, { object_calls: 1 });
-    const failure = await attempt(tools, body, call.events.length === 0 ? LOGS_URL : STREAM_URL);
+    const failure = await attempt(tools, call.events.length === 0 ? LOGS_URL : STREAM_URL, body);
     if (failure === null) return;
     if (failure instanceof EventsSetAside) throw failure;
     if (tries < TRIES) continue;
@@ -178,12 +181,14 @@ async function callStream(tools: Tools, call: StreamCall): Promise<void> {
   }
 }
 
-async function attempt(tools: Tools, body: string, url = STREAM_URL): Promise<unknown> {
+function post(tools: Tools, url: string, body: string): Promise<Response> {
+  return eventStream(tools.env.EVENT_STREAM, tools.workspaceId).fetch(url, { method: "POST", body });
+}
+
+/** Calls the object once. Gives the failure, or null. */
+async function attempt(tools: Tools, url: string, body: string): Promise<unknown> {
   try {
-    const response = await eventStream(tools.env.EVENT_STREAM, tools.workspaceId).fetch(url, {
-      method: "POST",
-      body,
-    });
+    const response = await post(tools, url, body);
     const text = await response.text();
     if (response.ok) return null;
     // Written by the object.

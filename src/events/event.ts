@@ -24,22 +24,18 @@ export const RESOURCE_ROLE = "prefect.resource.role";
 
 function wrongResource(labels: Record<string, string>): string | null {
   if (Object.keys(labels).length > MAX_LABELS) return `The maximum number of labels per resource is ${MAX_LABELS}`;
-  if (labels[RESOURCE_ID] === undefined) return `Resources must include the ${RESOURCE_ID} label`;
-  if (labels[RESOURCE_ID] === "") return `The ${RESOURCE_ID} label must be non-empty`;
-  const id = labels[RESOURCE_ID];
-  if (id.length > MAX_ID_CHARACTERS) return `The ${RESOURCE_ID} label must be at most ${MAX_ID_CHARACTERS} characters`;
-  return null;
+  return wrongLabel("Resources", RESOURCE_ID, labels[RESOURCE_ID]);
 }
 
 function wrongRelated(labels: Record<string, string>): string | null {
-  const message = wrongResource(labels);
-  if (message) return message;
-  if (labels[RESOURCE_ROLE] === undefined) return `Related Resources must include the ${RESOURCE_ROLE} label`;
-  if (labels[RESOURCE_ROLE] === "") return `The ${RESOURCE_ROLE} label must be non-empty`;
-  const role = labels[RESOURCE_ROLE];
-  if (role.length > MAX_ID_CHARACTERS)
-    return `The ${RESOURCE_ROLE} label must be at most ${MAX_ID_CHARACTERS} characters`;
-  return null;
+  return wrongResource(labels) ?? wrongLabel("Related Resources", RESOURCE_ROLE, labels[RESOURCE_ROLE]);
+}
+
+/** The reason why a label that `things` must have is wrong, or null. */
+function wrongLabel(things: string, label: string, value: string | undefined): string | null {
+  if (value === undefined) return `${things} must include the ${label} label`;
+  if (value === "") return `The ${label} label must be non-empty`;
+  return value.length > MAX_ID_CHARACTERS ? `The ${label} label must be at most ${MAX_ID_CHARACTERS} characters` : null;
 }
 
 /** Labels are checked one by one and not copied: a copy would lose a label called `__proto__`. */
@@ -63,7 +59,7 @@ export const Resource = labels(wrongResource).meta({ id: "Resource" });
 export type Resource = z.output<typeof Resource>;
 
 /** A resource that an event concerns as well, with its role. */
-export const RelatedResource = labels(wrongRelated).meta({ id: "RelatedResource" });
+const RelatedResource = labels(wrongRelated).meta({ id: "RelatedResource" });
 
 /** An event as a client sends it; holds `occurred` as RFC 3339 text in UTC. */
 export const Event = z

@@ -20,7 +20,7 @@ const Pattern = z.string().max(MAX_PATTERN_CHARACTERS);
 const Prefixes = listUpTo(Pattern, MAX_PATTERNS).nullish();
 
 /** Labels, each with patterns (`*`, `?`, a leading `!`). The label has to match one of them. */
-export const ResourceSpecification = z
+const ResourceSpecification = z
   .record(z.string(), z.union([Pattern, listUpTo(Pattern, MAX_PATTERNS)]))
   .refine(
     (labels) => Object.keys(labels).length <= MAX_LABELS,
@@ -107,9 +107,11 @@ export function windowOf(filter: EventFilter, now: Micros): Window {
 export function matchesEvent(filter: EventFilter, event: ReceivedEvent): boolean {
   return (
     matchesName(filter, event.event) &&
-    matchesPrimary(filter, event.resource) &&
+    (!filter.resource || matchesResource(filter.resource, event.resource)) &&
     listOf(filter.related).every((related) => matchesRelated(related, event)) &&
-    listOf(filter.any_resource).every((any) => matchesAny(any, event)) &&
+    listOf(filter.any_resource).every((any) =>
+      [event.resource, ...event.related].some((resource) => matchesResource(any, resource)),
+    ) &&
     isAmong(filter.id?.id, event.id) &&
     matchesText(filter, event)
   );
@@ -143,7 +145,7 @@ function hasPrefix(wanted: readonly string[] | null | undefined, value: string):
   return !wanted?.length || wanted.some((prefix) => value.startsWith(prefix));
 }
 
-/** Whether an event of this name meets what the filter says of names. */
+/** Whether the name of an event meets the filter. */
 export function matchesName({ event: wanted }: EventFilter, name: string): boolean {
   if (!wanted) return true;
   const isExcluded =
@@ -151,8 +153,7 @@ export function matchesName({ event: wanted }: EventFilter, name: string): boole
   return !isExcluded && hasPrefix(wanted.prefix, name) && isAmong(wanted.name, name);
 }
 
-function matchesPrimary({ resource: wanted }: EventFilter, resource: Resource): boolean {
-  if (!wanted) return true;
+function matchesResource(wanted: EventAnyResourceFilter, resource: Resource): boolean {
   const id = resourceId(resource);
   return isAmong(wanted.id, id) && hasPrefix(wanted.id_prefix, id) && matchesLabels(wanted.labels, resource);
 }
@@ -171,13 +172,6 @@ function matchesRelated(wanted: EventRelatedFilter, event: ReceivedEvent): boole
       (!inRoles?.length || inRoles.some(([wantedId, wantedRole]) => wantedId === id && wantedRole === role)) &&
       matchesLabels(wanted.labels, resource)
     );
-  });
-}
-
-function matchesAny(wanted: EventAnyResourceFilter, event: ReceivedEvent): boolean {
-  return [event.resource, ...event.related].some((resource) => {
-    const id = resourceId(resource);
-    return isAmong(wanted.id, id) && hasPrefix(wanted.id_prefix, id) && matchesLabels(wanted.labels, resource);
   });
 }
 

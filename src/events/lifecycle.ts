@@ -46,12 +46,9 @@ const RECENT_POOL_STATUS: Micros = 10 * 60 * 1_000_000;
 /** Gives the event `prefect.flow-run.<State name>`. Its id is the state's id, and it follows the event of the state before. */
 export function flowRunStateEvent(facts: FlowRunFacts): Event {
   const { flow_run, initial, validated } = facts;
-  return {
-    occurred: printTime(validated.timestamp),
-    event: `prefect.flow-run.${validated.name}`,
-    resource: {
-      [RESOURCE_ID]: `prefect.flow-run.${flow_run.id}`,
-      "prefect.resource.name": flow_run.name,
+  const stamp = { id: validated.id, occurred: validated.timestamp };
+  return eventOf("flow-run", flow_run, validated.name, stamp, {
+    labels: {
       "prefect.run-count": String(flow_run.run_count),
       "prefect.state-message": truncate(validated.message),
       "prefect.state-name": validated.name,
@@ -64,8 +61,26 @@ export function flowRunStateEvent(facts: FlowRunFacts): Event {
       initial_state: statePayload(initial),
       validated_state: statePayload(validated),
     },
-    id: validated.id,
     follows: initial && Math.abs(validated.timestamp - initial.timestamp) < TIGHT ? initial.id : null,
+  });
+}
+
+/** What an event has besides its thing, its name and its stamp. `labels` are further labels of the thing. */
+interface Rest extends Partial<Pick<Event, "related" | "payload" | "follows">> {
+  labels?: Resource;
+}
+
+/** Gives the event `prefect.<kind>.<what>` of a thing. */
+function eventOf(kind: string, { id, name }: Named, what: string, stamp: Stamp, { labels, ...rest }: Rest): Event {
+  return {
+    occurred: printTime(stamp.occurred),
+    event: `prefect.${kind}.${what}`,
+    resource: { [RESOURCE_ID]: `prefect.${kind}.${id}`, "prefect.resource.name": name, ...labels },
+    related: [],
+    payload: {},
+    follows: null,
+    ...rest,
+    id: stamp.id,
   };
 }
 
@@ -76,7 +91,7 @@ function relatedOf(facts: FlowRunFacts): Resource[] {
     ...related("flow", flow),
     ...related("deployment", deployment),
     ...related("work-queue", work_queue),
-    ...related("work-pool", work_pool).map((pool) => ({ ...pool, "prefect.work-pool.type": work_pool?.type ?? "" })),
+    ...poolRelated(work_pool),
     ...related("task-run", parent_task_run),
     ...[...tags].toSorted().map((tag) => ({ [RESOURCE_ID]: `prefect.tag.${tag}`, [RESOURCE_ROLE]: "tag" })),
     ...creator(flow_run.created_by),
@@ -138,40 +153,22 @@ interface Stamp {
 /** `prefect.work-pool.ready` and the like. `before` is the pool's status event before this one. */
 export function workPoolStatusEvent(pool: PoolFacts & { status: string }, stamp: Stamp, before: Stamp | null): Event {
   const isRecent = before !== null && stamp.occurred - before.occurred < RECENT_POOL_STATUS;
-  return {
-    occurred: printTime(stamp.occurred),
-    event: `prefect.work-pool.${inKebabCase(pool.status)}`,
-    resource: {
-      [RESOURCE_ID]: `prefect.work-pool.${pool.id}`,
-      "prefect.resource.name": pool.name,
-      "prefect.work-pool.type": pool.type,
-    },
-    related: [],
-    payload: {},
-    id: stamp.id,
+  return eventOf("work-pool", pool, inKebabCase(pool.status), stamp, {
+    labels: { "prefect.work-pool.type": pool.type },
     follows: isRecent ? before.id : null,
-  };
+  });
 }
 
 /** `prefect.work-queue.ready` and the like. */
 export function workQueueStatusEvent(queue: Named & { status: string }, pool: PoolFacts | null, stamp: Stamp): Event {
-  return {
-    occurred: printTime(stamp.occurred),
-    event: `prefect.work-queue.${inKebabCase(queue.status)}`,
-    resource: {
-      [RESOURCE_ID]: `prefect.work-queue.${queue.id}`,
-      "prefect.resource.name": queue.name,
-      [RESOURCE_ROLE]: "work-queue",
-    },
+  return eventOf("work-queue", queue, inKebabCase(queue.status), stamp, {
+    labels: { [RESOURCE_ROLE]: "work-queue" },
     related: poolRelated(pool),
-    payload: {},
-    id: stamp.id,
-    follows: null,
-  };
+  });
 }
 
 /** A deployment with the things that its events name. */
-export interface DeploymentFacts extends Named {
+interface DeploymentFacts extends Named {
   flow: Named | null;
   work_queue: Named | null;
   work_pool: PoolFacts | null;
@@ -187,10 +184,7 @@ export function deploymentEvent(
   stamp: Stamp,
   payload: Event["payload"] = {},
 ): Event {
-  return {
-    occurred: printTime(stamp.occurred),
-    event: `prefect.deployment.${inKebabCase(what)}`,
-    resource: { [RESOURCE_ID]: `prefect.deployment.${facts.id}`, "prefect.resource.name": facts.name },
+  return eventOf("deployment", facts, inKebabCase(what), stamp, {
     related: [
       ...related("flow", facts.flow),
       ...related("work-queue", facts.work_queue),
@@ -200,9 +194,7 @@ export function deploymentEvent(
       ...document("concurrency-limit", facts.concurrency_limit_id, "concurrency-limit"),
     ],
     payload,
-    id: stamp.id,
-    follows: null,
-  };
+  });
 }
 
 function poolRelated(pool: PoolFacts | null): Resource[] {

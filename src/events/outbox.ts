@@ -15,7 +15,8 @@ import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import { EventsSetAside, isStreamUp, StreamBusy, writeEvents } from "#events/emit";
 import { type FactColumns, readFacts } from "#events/facts";
 import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
-import { earliestId, timeOfId } from "#events/ordered-ids";
+import { earliestId, timeOfId } from "#db/ordered-ids";
+import { HOUR } from "#events/segments";
 import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { inHalves } from "#lib/halving";
@@ -23,7 +24,6 @@ import { inWorkspace, type SweepTools, type Tools } from "#tools";
 import { type State, StateType } from "#wire/state";
 import { list } from "#db/sql";
 
-const HOUR: Micros = 3_600_000_000;
 /** The outbox's mark: up to this id the event of each state is proved to have been sent. Without a mark states of the last hour are not proved. */
 export const OUTBOX = { name: "outbox", firstAge: HOUR };
 /** How many states without an event are in memory at once; a message may have 100,000 characters in an event. */
@@ -53,9 +53,10 @@ export async function firstSegmentAsked(tools: SweepTools): Promise<string> {
 
 const firstSegmentAfter = (mark: string): string => earliestId(timeOfId(mark) - SLOW_CLOCK);
 
+const NEVER_ENDED = "the sweep did not come to its end with this state";
+
 /** Keeps a state as a dead letter without reading it. */
-export async function keepUnsent(tools: Tools, stateId: string): Promise<void> {
-  const reason = "the sweep did not come to its end with this state";
+export async function keepUnsent(tools: Tools, stateId: string, reason = NEVER_ENDED): Promise<void> {
   await keepDeadLetter(tools, { queue: "outbox", key: stateId, reason, message: { state_id: stateId } });
 }
 
@@ -107,7 +108,7 @@ async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<voi
 /** Keeps a state whose event failed by itself. Where the stream takes nothing at all, it is not the state's fault. */
 async function setAside(tools: Tools, { id }: UnsentRow, error: unknown): Promise<void> {
   if (error instanceof ApiError && !(await isStreamUp(tools))) throw error;
-  await keepDeadLetter(tools, { queue: "outbox", key: id, reason: reasonOf(error), message: { state_id: id } });
+  await keepUnsent(tools, id, reasonOf(error));
 }
 
 type UnsentRow = FactColumns & { id: string; workspace_id: string; state: string; initial: string | null };

@@ -4,14 +4,14 @@ import type { Database } from "#db/database";
 import { countByHour } from "#events/count-by-hour";
 import { resourceId } from "#events/event";
 import type { EventFilter, Window } from "#events/filter";
-import { earliestId } from "#events/ordered-ids";
+import { earliestId } from "#db/ordered-ids";
 import { type EventQuery, type EventsPage, Page } from "#events/page";
 import { type EventCutoff, NO_CUTOFF } from "#events/retention";
-import { type Found, SegmentReader, tooMuch } from "#events/segment-reader";
+import { type Found, once, SegmentReader, tooMuch } from "#events/segment-reader";
 import type { Micros } from "#lib/clock";
 
 /** How many events meet a filter. `isWhole` is false where not all segments were looked at: then `total` is the least number. */
-export interface EventTotal {
+interface EventTotal {
   total: number;
   isWhole: boolean;
 }
@@ -68,10 +68,9 @@ export class EventReader {
     return { ...page.read(stop), total: ids.size, isWhole: stop === null };
   }
 
-  /** Shows each event that meets the filter; an event that was written twice comes twice. Throws 422 where the segments are too many. */
+  /** Shows each event that meets the filter once. Throws 422 where the segments are too many. */
   async each(filter: EventFilter, window: Window, visit: (found: Found) => void): Promise<void> {
-    const stop = await this.segments.walk(filter, window, { take: (events) => events.forEach(visit) });
-    if (stop) throw tooMuch();
+    if (await this.segments.walk(filter, window, { take: once(visit) })) throw tooMuch();
   }
 
   /** Gives how many events occurred in each hour, or undefined where the filter asks for more than names and times. */

@@ -4,20 +4,14 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
-import { settleReports } from "#events/emit";
+import { type AskedRuns, settleReports } from "#events/emit";
 import { recordSegments } from "#events/record-segments";
-import type { SegmentKey } from "#events/segments";
+import type { SizedKey } from "#events/segments";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
-
-/** The ids of the runs that a read names. */
-export interface AskedRuns {
-  flowRunIds?: readonly string[];
-  taskRunIds?: readonly string[];
-}
 
 /** How many runs a read may name. A read that names more is a search, and records nothing. */
 const MAX_ASKED = 50;
@@ -37,7 +31,7 @@ interface Look {
   /** Whether the event stream may be gathering reports of these runs. */
   isAlive: boolean;
   /** Segments with reports of these runs that are not recorded. */
-  waiting: SegmentKey[];
+  waiting: SizedKey[];
 }
 
 /**
@@ -62,7 +56,7 @@ async function readAndLook(
   const results = await tools.db.readAll([lookFor(tools.workspaceId, asked, tools.clock()), ...reads]);
   const [found = [], ...rows] = results;
   // The rows of `lookFor`.
-  const looked = found as unknown as (SegmentKey | { id: null })[];
+  const looked = found as unknown as (SizedKey | { id: null })[];
   const waiting = looked.flatMap((row) => (row.id === null ? [] : row));
   return { rows, look: { isAlive: waiting.length < looked.length, waiting } };
 }
@@ -116,8 +110,8 @@ const STEP_MS = 10;
 const inHand = new Map<string, number>();
 
 /** Records the segments that no other request of this isolate is recording, and waits for the others. */
-async function recordOnce(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
-  const isInHand = ({ id }: SegmentKey) => Date.now() - (inHand.get(id) ?? 0) < PATIENCE_MS;
+async function recordOnce(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
+  const isInHand = ({ id }: SizedKey) => Date.now() - (inHand.get(id) ?? 0) < PATIENCE_MS;
   const others = keys.filter(isInHand);
   const free = keys.filter((key) => !others.includes(key));
   const [own = []] = chunksBySize(free, MAX_BYTES, ({ bytes }) => bytes);

@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import type { Database } from "#db/database";
 import { asList } from "#db/json-column";
 import { event_segment } from "#db/tables/event";
-import { earliestId } from "#events/ordered-ids";
+import { earliestId } from "#db/ordered-ids";
 import { readSegment } from "#events/read-segment";
 import { hourOf, type SegmentKey } from "#events/segments";
 import type { Micros } from "#lib/clock";
@@ -33,7 +33,7 @@ export async function readRecentIds(db: Database, workspaceId: string, now: Micr
 }
 
 /** The ids in a segment that SQLite cannot read, as one that nests too deep for SQLite. */
-async function idsIn(db: Database, workspaceId: string, { hour, id }: Omit<SegmentKey, "bytes">): Promise<string[]> {
+async function idsIn(db: Database, workspaceId: string, { hour, id }: SegmentKey): Promise<string[]> {
   const rows = await db.rows<{ events: string }>(
     sql`select events from ${event_segment} where workspace_id = ${workspaceId} and hour = ${hour} and id = ${id}`,
   );

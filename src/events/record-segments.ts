@@ -5,13 +5,12 @@ import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import type { ReceivedEvent } from "#events/event";
-import type { SegmentKey } from "#events/segments";
-import { isTaskRunReport, mergeTaskRuns, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
+import { listed, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
+import { isTaskRunReport, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
 import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
 import type { Tools } from "#tools";
-import { each } from "#db/sql";
 import { log } from "#lib/log";
 
 /** How many bytes of segments are in memory at once. */
@@ -29,22 +28,20 @@ interface Report {
 
 /** A segment that was read: the reports that can be recorded, the dead letters of the others, and the new value of `consumed`. */
 interface ReadSegment {
-  key: Pick<SegmentKey, "hour" | "id">;
+  key: SegmentKey;
   reports: Report[];
   letters: Statement[];
   consumed: 1 | 2;
 }
 
 /** Records the reports of segments that are not consumed, and marks these as consumed. Throws in an outage (`isOutage`). */
-export async function recordSegments(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
+export async function recordSegments(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
   for (const some of chunksBySize(keys, MAX_BYTES, ({ bytes }) => bytes)) await recordSome(tools, some);
 }
 
-async function recordSome(tools: Tools, keys: readonly SegmentKey[]): Promise<void> {
-  const rows = await tools.db.rows<{ hour: number; id: string; events: string }>(sql`
-    select s.hour, s.id, s.events from ${each(keys)} k
-    cross join ${event_segment} s
-    where s.workspace_id = ${tools.workspaceId} and s.hour = k.value->>'hour' and s.id = k.value->>'id' and s.consumed = 0`);
+async function recordSome(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
+  const rows = await tools.db.rows<SegmentKey & { events: string }>(sql`
+    select s.hour, s.id, s.events from ${segmentsOf(tools.workspaceId, keys)} where s.consumed = 0`);
   const segments = rows.map(({ events, ...key }) => readReports(tools, key, events));
   const readable = segments.filter(({ letters }) => letters.length === 0);
   if (!(await recordAtOnce(tools, readable))) for (const segment of readable) await recordBySteps(tools, segment);
@@ -60,7 +57,7 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
         tools,
         segments.flatMap(({ reports }) => reports),
       ),
-      markConsumed(
+      markSegments(
         tools.workspaceId,
         segments.map(({ key }) => key),
         1,
@@ -83,16 +80,20 @@ async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: 
     { isPassing: isOutage },
   );
   for (const some of chunks(letters, MAX_LETTERS)) await tools.db.batch(some);
-  await tools.db.run(markConsumed(tools.workspaceId, [key], consumed));
+  await tools.db.run(markSegments(tools.workspaceId, [key], consumed));
 }
 
 function statementsOf(tools: Tools, reports: readonly Report[]): Statement[] {
-  return recordTaskRuns(tools.workspaceId, mergeTaskRuns(reports.map(({ record }) => record)), tools.clock());
+  return recordTaskRuns(
+    tools.workspaceId,
+    reports.map(({ record }) => record),
+    tools.clock(),
+  );
 }
 
 const letterOf = (event: ReceivedEvent, reason: string) => ({ queue: LETTERS, key: event.id, reason, message: event });
 
-function readReports(tools: Tools, key: ReadSegment["key"], text: string): ReadSegment {
+function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
   try {
     const { events, isTooDeep } = openSegment(text);
     const read = events.filter(isTaskRunReport).map((event) => ({ event, record: readReport(event, isTooDeep) }));
@@ -138,13 +139,13 @@ export async function recordLetter(tools: Tools, message: unknown): Promise<void
   // Written by `letterOf`.
   const record = readTaskRun(message as ReceivedEvent);
   if ("wrong" in record) throw new Error(record.wrong);
-  await tools.db.batch(recordTaskRuns(tools.workspaceId, mergeTaskRuns([record]), tools.clock()));
+  await tools.db.batch(recordTaskRuns(tools.workspaceId, [record], tools.clock()));
 }
 
 const SegmentMessage = z.object({ segment: z.object({ id: z.string(), hour: z.number() }) });
 
-async function recordSegmentAgain(tools: Tools, key: ReadSegment["key"]): Promise<void> {
-  await tools.db.run(markWaiting(tools.workspaceId, [key]));
+async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> {
+  await tools.db.run(markSegments(tools.workspaceId, [key], 0));
   await recordSegments(tools, [{ ...key, bytes: MAX_BYTES }]);
   const [row] = await tools.db.rows<{ consumed: number }>(
     sql`select consumed from ${event_segment} where workspace_id = ${tools.workspaceId} and hour = ${key.hour} and id = ${key.id}`,
@@ -152,18 +153,9 @@ async function recordSegmentAgain(tools: Tools, key: ReadSegment["key"]): Promis
   if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
 }
 
-/** Gives the statement that marks segments that were given up as waiting again. */
-export function markWaiting(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[]) {
-  return sql`update ${event_segment} set consumed = 0
-    where workspace_id = ${workspaceId} and consumed = 2 and ${isAmong(keys)}`;
-}
-
-/** Gives the statement that marks segments as consumed (1), or as given up (2). */
-export function markConsumed(workspaceId: string, keys: readonly Pick<SegmentKey, "hour" | "id">[], consumed: 1 | 2) {
+/** Gives the statement that marks waiting segments as consumed (1) or as given up (2), or segments that were given up as waiting (0). */
+export function markSegments(workspaceId: string, keys: readonly SegmentKey[], consumed: 0 | 1 | 2): SQL {
+  const before = sql.raw(consumed === 0 ? "2" : "0");
   return sql`update ${event_segment} set consumed = ${consumed}
-    where workspace_id = ${workspaceId} and consumed = 0 and ${isAmong(keys)}`;
-}
-
-function isAmong(keys: readonly Pick<SegmentKey, "hour" | "id">[]): SQL {
-  return sql`(hour, id) in (select value->>0, value->>1 from ${each(keys.map(({ hour, id }) => [hour, id]))})`;
+    where workspace_id = ${workspaceId} and consumed = ${before} and (hour, id) in ${listed(keys)}`;
 }

@@ -1,14 +1,12 @@
 /** How long events are kept. Older events are shown to nobody, and the clock removes them. */
+import type { ServicesSettings } from "#env";
 import type { Micros } from "#lib/clock";
 
-/** What the settings say of the retention of events, in seconds. */
-export interface EventRetention {
-  /** The types of things that are removed when they are old. */
-  types: readonly string[];
-  event_retention_period: number;
-  /** The periods of events of some names. */
-  event_retention_overrides: Readonly<Record<string, number>>;
-}
+/** What the settings say of the retention of events, in seconds: of all events, and of events of some names. */
+type EventRetention = Pick<
+  ServicesSettings["db_vacuum"],
+  "types" | "event_retention_period" | "event_retention_overrides"
+>;
 
 /** The times from which on events are kept. */
 export interface EventCutoff {

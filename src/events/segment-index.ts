@@ -1,32 +1,24 @@
 /** The segments that may hold wanted events, by the index of resources (`event_resource`) and by the times in the events' ids. */
 import { type SQL, sql } from "drizzle-orm";
-import type { Database } from "#db/database";
 import { each, list } from "#db/sql";
+import type { Store } from "#db/store";
 import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind } from "#events/event";
 import { type EventFilter, listOf, type Window } from "#events/filter";
-import { earliestId, periodsOf } from "#events/ordered-ids";
-import { hourOf } from "#events/segments";
+import { earliestId, timeOfId } from "#db/ordered-ids";
+import { HOUR, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 
 /** Of more resources than these the index is not asked. */
 const MAX_NAMED = 2_000;
-
-const HOUR: Micros = 3_600_000_000;
-
-/** The database, and the workspace whose segments are read. */
-interface Stored {
-  db: Database;
-  workspaceId: string;
-}
 
 /**
  * Gives a condition on a segment `s`: it may hold events of the resources that the filter names. Where the index does not
  * lead to all events of these resources, the condition is true of each segment.
  */
 export async function mayHoldResources(
-  { db, workspaceId }: Stored,
+  { db, workspaceId }: Store,
   filter: EventFilter,
   { since, until }: Window,
 ): Promise<SQL> {
@@ -47,7 +39,7 @@ export async function mayHoldResources(
 }
 
 /** Adds the flow runs of the task runs: the index has a task run's own id only where the task run has no flow run. */
-async function withFlowRuns({ db, workspaceId }: Stored, resources: readonly string[]): Promise<string[]> {
+async function withFlowRuns({ db, workspaceId }: Store, resources: readonly string[]): Promise<string[]> {
   const taskRuns = resources.flatMap((id) => idOfKind("prefect.task-run", id) ?? []);
   if (taskRuns.length === 0) return [...resources];
   const rows = await db.all(
@@ -80,4 +72,27 @@ export function wasWrittenNear(workspaceId: string, ids: readonly string[]): SQL
       select c.hour, c.id from ${each(periods)} near
       cross join ${event_segment} c on c.workspace_id = ${workspaceId}
         and c.hour between near.value->>0 and near.value->>1 and c.id between near.value->>2 and near.value->>3)`;
+}
+
+/** How far the clock of a client that makes ids may be ahead, and how long it may take until an event is written. */
+const AHEAD: Micros = 2_000_000;
+const ON_ITS_WAY: Micros = 10_000_000;
+/** How many periods there are at most. */
+const MAX_PERIODS = 200;
+
+/** Gives the periods in which events with these ids were written, in order. Ids of other versions than 7 have no time and give none. */
+function periodsOf(ids: readonly string[]): Window[] {
+  const times = ids
+    .filter((id) => id[14] === "7")
+    .map(timeOfId)
+    .toSorted((a, b) => a - b);
+  for (let gap = ON_ITS_WAY; ; gap *= 4) {
+    const periods: Window[] = [];
+    for (const time of times) {
+      const last = periods.at(-1);
+      if (last && time - AHEAD <= last.until + gap) last.until = time + ON_ITS_WAY;
+      else periods.push({ since: time - AHEAD, until: time + ON_ITS_WAY });
+    }
+    if (periods.length <= MAX_PERIODS) return periods;
+  }
 }

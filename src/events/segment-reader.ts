@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { list } from "#db/sql";
+import { Store } from "#db/store";
 import { event_segment } from "#db/tables/event";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, matchesEvent, type Window } from "#events/filter";
@@ -9,7 +10,7 @@ import { readSegment } from "#events/read-segment";
 import { type EventCutoff, isKept } from "#events/retention";
 import { mayHoldResources, wasWrittenNear } from "#events/segment-index";
 import { hasNames, hasTexts } from "#events/segment-texts";
-import { hourOf } from "#events/segments";
+import { hourOf, segmentsOf, type SizedKey } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
@@ -33,12 +34,9 @@ export interface Found {
 }
 
 /** What is known of a segment that is not open. */
-export interface Header {
-  hour: Micros;
-  id: string;
+export interface Header extends SizedKey {
   first_occurred: Micros;
   last_occurred: Micros;
-  bytes: number;
   /** Whether the segment has an event of a wanted name. */
   fits: number;
 }
@@ -58,14 +56,11 @@ interface Walk {
 }
 
 /** The segments of one workspace. */
-export class SegmentReader {
-  readonly db: Database;
-  readonly workspaceId: string;
+export class SegmentReader extends Store {
   readonly cutoff: EventCutoff;
 
   constructor(db: Database, workspaceId: string, cutoff: EventCutoff) {
-    this.db = db;
-    this.workspaceId = workspaceId;
+    super(db, workspaceId);
     this.cutoff = cutoff;
   }
 
@@ -150,9 +145,7 @@ export class SegmentReader {
   }
 
   private async open(filter: EventFilter, headers: readonly Header[]): Promise<ReceivedEvent[][]> {
-    const keys = JSON.stringify(headers.map(({ hour, id }) => [hour, id]));
-    const segments = sql`json_each(${keys}) k cross join ${event_segment} s
-      on s.workspace_id = ${this.workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
+    const segments = segmentsOf(this.workspaceId, headers);
     if (filter.id?.id?.length) {
       const found = await this.openByIds(segments, filter.id.id);
       if (found) return [found];
@@ -200,4 +193,15 @@ export function tooMuch() {
     `The filter leads through more than ${MAX_SEGMENTS_LOOKED_AT} batches or ${MAX_BYTES_OPENED / 1_000_000} MB of events. ` +
       "Please narrow it by time, by name or by resource.",
   );
+}
+
+/** Gives what shows each event once, though an event may be in two segments. */
+export function once(visit: (found: Found) => void): (events: readonly Found[]) => void {
+  const seen = new Set<string>();
+  return (events) => {
+    for (const found of events) {
+      if (!seen.has(found.event.id)) visit(found);
+      seen.add(found.event.id);
+    }
+  };
 }

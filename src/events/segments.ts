@@ -1,10 +1,10 @@
 /** Segments: rows that hold many events each. */
 import { Buffer } from "node:buffer";
-import { sql } from "drizzle-orm";
-import { type Database, isPassing, type Statement } from "#db/database";
+import { type SQL, sql } from "drizzle-orm";
+import type { Database, Statement } from "#db/database";
 import { event_resource, event_segment } from "#db/tables/event";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
-import { earliestId, timeOfId } from "#events/ordered-ids";
+import { earliestId, timeOfId } from "#db/ordered-ids";
 import { chunks, chunksBySize } from "#lib/chunks";
 import type { Ids, Micros } from "#lib/clock";
 import { each } from "#db/sql";
@@ -23,19 +23,23 @@ export interface Segment {
   events: GatheredEvent[];
 }
 
-/** A segment's key within a workspace, and its size. */
+/** A segment's key within a workspace. */
 export interface SegmentKey {
   id: string;
   hour: Micros;
+}
+
+/** A segment's key, and the size of its events. */
+export interface SizedKey extends SegmentKey {
   bytes: number;
 }
 
-const HOUR: Micros = 3_600_000_000;
+/** An hour: all events of a segment occurred in one hour. */
+export const HOUR: Micros = 3_600_000_000;
 /** How many bytes a segment has. D1 takes rows of 2 MB; an event that has more than this is a segment by itself. */
 const MAX_SEGMENT_BYTES = 1_000_000;
 /** How many bytes of a row an event may have: a row of D1, less the other columns. */
 const MAX_EVENT_BYTES_IN_ROW = 1_900_000;
-const WRITE_TRIES = 3;
 
 /** Gives the begin of a time's hour. */
 export function hourOf(time: Micros): Micros {
@@ -112,14 +116,7 @@ export async function writeSegments(
       from ${each(rows)} where true
       on conflict do nothing`);
   }
-  for (let tries = 1; ; tries++) {
-    try {
-      await db.batch(statements);
-      return;
-    } catch (error) {
-      if (tries >= WRITE_TRIES || !isPassing(error)) throw error;
-    }
-  }
+  await db.repeatable(statements);
 }
 
 /** The event name of a run's heartbeat, which the stock client uses too. */
@@ -166,10 +163,24 @@ export function countByName(segment: Segment): Record<string, number> {
 }
 
 /** Gives a segment's key, for the queue. */
-export function keyOf(segment: Segment): SegmentKey {
+export function keyOf(segment: Segment): SizedKey {
   return {
     id: segment.id,
     hour: segment.hour,
     bytes: segment.events.reduce((sum, event) => sum + Buffer.byteLength(event.json), 2),
   };
+}
+
+/** The keys as JSON: a list of pairs. */
+const pairs = (keys: readonly SegmentKey[]): SQL => each(keys.map(({ hour, id }) => [hour, id]));
+
+/** The segments `s` with these keys, to select from; `k.key` is the place of a segment's key in the list. */
+export function segmentsOf(workspaceId: string, keys: readonly SegmentKey[]): SQL {
+  return sql`${pairs(keys)} k cross join ${event_segment} s
+    on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
+}
+
+/** The keys, to be looked up in: `where (hour, id) in ${listed(keys)}`. */
+export function listed(keys: readonly SegmentKey[]): SQL {
+  return sql`(select value->>0, value->>1 from ${pairs(keys)})`;
 }

@@ -1,6 +1,7 @@
 /** Makes task runs out of the events in which clients report them. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
+import { columnsOf } from "#db/columns";
 import { MAX_OLDER_BYTES, mergedStates, OLD_STATES, progressOf, progressSql } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
@@ -111,7 +112,7 @@ function present(details: StateDetails): StateDetails {
  * Prefect: reports with the same flow run, task key and dynamic key are of one task run, whatever their ids. A new task run has
  * the id of the report of its oldest state.
  */
-export function mergeTaskRuns(records: readonly TaskRunRecord[]): TaskRunRecord[] {
+function mergeTaskRuns(records: readonly TaskRunRecord[]): TaskRunRecord[] {
   const byId = [...Map.groupBy(records, ({ id }) => id).values()].map(mergeRecords);
   return [...Map.groupBy(byId, keyOf).values()].map(mergeRecords);
 }
@@ -144,31 +145,17 @@ function anyOf<T>(value: T | undefined): T {
   return value;
 }
 
+/** The columns that a report does not set, or sets in another way. */
+const OTHERS: readonly string[] = [
+  "workspace_id",
+  "id",
+  "created",
+  "updated",
+  "states",
+  "background",
+] satisfies (keyof typeof task_run.$inferSelect)[];
 /** The columns whose values are those at the newest state. */
-const NEWEST = [
-  "name",
-  "flow_run_id",
-  "task_key",
-  "dynamic_key",
-  "cache_key",
-  "cache_expiration",
-  "task_version",
-  "empirical_policy",
-  "tags",
-  "labels",
-  "task_inputs",
-  "state_id",
-  "state_type",
-  "state_name",
-  "state_timestamp",
-  "run_count",
-  "flow_run_run_count",
-  "expected_start_time",
-  "next_scheduled_start_time",
-  "start_time",
-  "end_time",
-  "total_run_time",
-] as const satisfies readonly (keyof typeof task_run.$inferSelect)[];
+const NEWEST = columnsOf(task_run).flatMap(({ name }) => (OTHERS.includes(name) ? [] : name));
 
 const IS_NEWER = `task_run.state_timestamp is null
   or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, excluded.state_id)
@@ -178,13 +165,15 @@ const IS_NEWER = `task_run.state_timestamp is null
 const MAX_STATEMENT_BYTES = 1_000_000;
 
 /**
- * Gives the statements that write the records. States are merged with those in the table by their ids, the columns are those at
- * the newest state, and known states change nothing. So the statements may be repeated, and run in any order.
+ * Gives the statements that merge and write the records. States are merged with those in the table by their ids, the columns are
+ * those at the newest state, and known states change nothing. So the statements may be repeated, and run in any order.
  *
  * Prefect: a record with the flow run, task key and dynamic key of a row is that task run, whatever its id.
  */
 export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRecord[], now: Micros): SQL[] {
-  const rows = records.flatMap(partsOf).map((part) => JSON.stringify(toRow(part)));
+  const rows = mergeTaskRuns(records)
+    .flatMap(partsOf)
+    .map((part) => JSON.stringify(toRow(part)));
   return chunksBySize(rows, MAX_STATEMENT_BYTES, byteLength).map((some) => {
     const told = `[${some.join(",")}]`;
     return sql`with told as materialized (select value from json_each(${told}))

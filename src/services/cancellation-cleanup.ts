@@ -1,15 +1,11 @@
-/** What is left to do of cancellations: children that have not ended, and runs that nobody brings from Cancelling to Cancelled. */
-import { setFlowRunState } from "#orchestration/set-flow-run-state";
+/** Completes cancellations: cancels children that have not ended, and runs that stay Cancelling for too long. */
 import { sql } from "drizzle-orm";
 import type { Micros } from "#lib/clock";
 import { enqueueCleanup } from "#objects/work-pool/client";
 import { cancelChildren } from "#orchestration/cancel-children";
-import { onlyWhile } from "#orchestration/only-while";
-import { CoreFlowPolicy } from "#orchestration/policies";
-
-import { type Due, seeToDue } from "#services/due";
-import { forEachRun } from "#services/kit";
-import { type RunKey, selectCancelledWith, selectStuckCancelling, selectWithChildren } from "#services/sweep-store";
+import { type DueRow, seeToDue } from "#services/due";
+import { forEachRun, proposeState, type RowKey } from "#services/kit";
+import { selectCancelledWith, selectStuckCancelling, selectWithChildren } from "#services/sweep-store";
 import { type Range, walkStates } from "#services/walk-states";
 import type { SweepTools, Tools } from "#tools";
 
@@ -29,14 +25,14 @@ const WALKS = [
 export async function cancelLeftChildren(tools: SweepTools): Promise<void> {
   for (const walk of WALKS) {
     await walkStates(tools, walk, async (range) => {
-      const cancelled = await tools.db.rows<RunKey>(selectWithChildren(range));
+      const cancelled = await tools.db.rows<RowKey>(selectWithChildren(range));
       await forEachRun(tools, cancelled, (own, { id }) => cancelChildren(own, id));
       await tellWorkers(tools, range);
     });
   }
 }
 
-interface StuckRun extends RunKey, Due {
+interface StuckRun extends DueRow {
   state_id: string;
 }
 
@@ -46,20 +42,17 @@ export async function cancelStuckRuns(tools: SweepTools): Promise<void> {
   const since = tools.clock() - seconds * 1_000_000;
   await seeToDue<StuckRun>(tools, {
     name: "stuck cancellations",
-    most: 200,
-    steps: 10,
     select: (page) => selectStuckCancelling(since, page),
     work: (stuck) => forEachRun(tools, stuck, endStuckRun),
   });
 }
 
-async function endStuckRun(tools: Tools, { id, state_id }: StuckRun): Promise<void> {
-  const policy = onlyWhile(({ initial }) => initial?.id === state_id, CoreFlowPolicy);
-  const { state, written } = await setFlowRunState(tools, id, { type: "CANCELLED", message: TIMED_OUT }, { policy });
+async function endStuckRun(tools: Tools, run: StuckRun): Promise<void> {
+  const { state, written } = await proposeState(tools, run, { type: "CANCELLED", message: TIMED_OUT });
   if (written && state) await tellWorkers(tools, (stateId) => sql`${stateId} = ${state.id}`);
 }
 
-interface TimedOut extends RunKey {
+interface TimedOut extends RowKey {
   state_id: string;
   infrastructure_pid: string | null;
   work_queue_id: string;

@@ -1,12 +1,11 @@
 /** The jobs that the clock starts. Nothing is lost where a job runs twice at the same time, or does not run for an hour. */
 import type { ServicesSettings } from "#env";
-import { queueWaitingSegments } from "#events/queue-waiting";
+import { queueWaitingSegments } from "#events/consumer";
 import { log } from "#lib/log";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
-import { wakePools } from "#services/foreman";
-import { markLateRuns } from "#services/late-runs";
+import { markSilentDeployments, wakePools } from "#services/foreman";
 import { scheduleAnew } from "#services/lazarus";
-import { skipMissedRuns } from "#services/missed-runs";
+import { markLateRuns, skipMissedRuns } from "#services/overdue-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
 import { sweepOutbox } from "#services/outbox";
 import { removeOldCaches } from "#services/retention-caches";
@@ -16,7 +15,6 @@ import { removeOldRuns } from "#services/retention-runs";
 import { watchSize } from "#services/retention-size";
 import { countOldRuns } from "#services/run-counts";
 import { topUpSchedules } from "#services/scheduler";
-import { markSilentDeployments } from "#services/served-deployments";
 import { crashZombies } from "#services/zombies";
 import type { SweepTools } from "#tools";
 
@@ -48,7 +46,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
     { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
-    { name: "watch the database's size", run: (tools) => watchSize(tools) },
+    { name: "watch the database's size", run: watchSize },
   ],
 };
 

@@ -5,7 +5,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import { each, list } from "#db/sql";
-import { takeTurn } from "#services/kit";
+import { type RowKey, takeTurn } from "#services/kit";
 import type { SweepTools } from "#tools";
 
 /** Where a workspace ended: its id, and the place of its last row. */
@@ -22,20 +22,23 @@ const Round = z.object({
 });
 export type Round = z.output<typeof Round>;
 
-/** What a row tells of itself besides what its sweep asks for. */
+/** The place of a row. */
 export interface Due {
   workspace_id: string;
-  /** Its place in the order of its index; see `placeIn`. */
+  /** The row's place in the order of its index; see `placeIn`. */
   place: string;
 }
 
-export interface DueSweep<Row> {
+/** A row that is due. */
+export interface DueRow extends RowKey, Due {}
+
+interface DueSweep<Row> {
   /** The name of the sweep's mark. */
   name: string;
   /** How many rows a step takes, and a workspace has for its share of a round. */
-  most: number;
+  most?: number;
   /** How many steps a turn takes at most. */
-  steps: number;
+  steps?: number;
   /** The next rows of a round. */
   select: (page: Page) => SQL;
   /** Does the work for some rows. It throws where the turn is to end. */
@@ -55,17 +58,20 @@ export const START: Round = { after: null, served: [], begins: [] };
  * Takes one turn: steps until no row is left, or no step. A turn that ends early keeps its place, so that rows at which the
  * work fails again and again keep no others waiting. The next round finds such rows again.
  */
-export function seeToDue<Row extends Due>(tools: SweepTools, sweep: DueSweep<Row>): Promise<void> {
+export function seeToDue<Row extends DueRow = DueRow>(
+  tools: SweepTools,
+  { name, most = 200, steps = 10, select, work }: DueSweep<Row>,
+): Promise<void> {
   const taken = new Map<string, number>();
   return takeTurn(tools, {
-    name: sweep.name,
-    most: sweep.most,
-    steps: sweep.steps,
+    name,
+    most,
+    steps,
     begin: (mark) => mark ?? JSON.stringify(START),
     async step({ place, most }) {
       const round = Round.parse(JSON.parse(place));
-      const rows = await tools.db.rows<Row>(sweep.select({ round, most }));
-      await sweep.work(rows);
+      const rows = await tools.db.rows<Row>(select({ round, most }));
+      await work(rows);
       const next = roundAfter(round, rows, { most, taken });
       return { place: next && JSON.stringify(next), isEnd: next === null };
     },
@@ -94,28 +100,36 @@ export function roundAfter(
   return served.length > 0 ? { after: null, served: [], begins: served } : null;
 }
 
-/** The column `place` of a select in the order of an index: its columns as JSON. None of them may be null. */
-export function placeIn(order: readonly SQL[]): SQL {
-  return sql`json_array(${sql.join([...order], sql`, `)}) as place`;
+/** The order of an index in which a round goes through rows. */
+export interface Order {
+  /** How the table is joined. */
+  alias: string;
+  /** The columns of the index. */
+  by: readonly string[];
+  /** The same columns in a row's place, where some of them may be null, which a place must not have. */
+  place?: readonly string[];
 }
 
-/** The further condition of a select that it gives the rows of a round that are left, by the columns of `placeIn`. */
-export function leftIn({ after, served, begins }: Round, workspace: SQL, order: readonly SQL[]): SQL {
-  const own = sql`(${sql.join([...order], sql`, `)})`;
-  const at = (place: SQL) =>
+/** The column `place` of a select in an order, as JSON. */
+export function placeIn({ by, place = by }: Order): SQL {
+  return sql.raw(`json_array(${place.join(", ")}) as place`);
+}
+
+/** The end of a select: it gives the next rows that are left of a round, in an order. */
+export function nextIn({ round, most }: Page, { alias, by, place = by }: Order): SQL {
+  const { after, served, begins } = round;
+  const workspace = sql.raw(`${alias}.workspace_id`);
+  const own = sql.raw(`(${place.join(", ")})`);
+  const placeOf = (json: SQL) =>
     sql`(${sql.join(
-      order.map((_, index) => sql`${place} ->> ${sql.raw(String(index))}`),
+      place.map((_, index) => sql`${json} ->> ${sql.raw(String(index))}`),
       sql`, `,
     )})`;
-  const conditions = [
-    ...(after === null ? [] : [sql`and ${own} > ${at(sql`${after}`)}`]),
-    ...(served.length === 0 ? [] : [sql`and ${workspace} not in ${list(served.map(([id]) => id))}`]),
-    ...(begins.length === 0
-      ? []
-      : [
-          sql`and not exists (select 1 from ${each(begins)} b
-          where b.value ->> 0 = ${workspace} and ${own} <= ${at(sql`(b.value ->> 1)`)})`,
-        ]),
-  ];
-  return sql.join(conditions, sql` `);
+  const conditions: SQL[] = [];
+  if (after !== null) conditions.push(sql`and ${own} > ${placeOf(sql`${after}`)}`);
+  if (served.length > 0) conditions.push(sql`and ${workspace} not in ${list(served.map(([id]) => id))}`);
+  if (begins.length > 0)
+    conditions.push(sql`and not exists (select 1 from ${each(begins)} b
+      where b.value ->> 0 = ${workspace} and ${own} <= ${placeOf(sql`(b.value ->> 1)`)})`);
+  return sql`${sql.join(conditions, sql` `)} order by ${sql.raw(by.join(", "))} limit ${most}`;
 }

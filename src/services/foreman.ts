@@ -1,10 +1,49 @@
-/** The guarantee that no work pool stays READY because its object has forgotten it. */
+/** Marks served deployments that no process asks for any more as NOT_READY, and sees that no work pool stays READY for ever. */
+import { isPassing } from "#db/database";
+import { writeEvents } from "#events/emit";
+import type { Micros } from "#lib/clock";
+import { inHalves } from "#lib/halving";
+import { log } from "#lib/log";
 import { readLiveness } from "#objects/work-pool/client";
-import { type Due, seeToDue } from "#services/due";
+import { deploymentEvent } from "#resources/deployments/events";
+import { DeploymentStore } from "#resources/deployments/store";
+import { type DueRow, seeToDue } from "#services/due";
 import { byWorkspace } from "#services/kit";
-import { selectReadyPools } from "#services/sweep-store";
+import { selectReadyPools, selectUnpolled } from "#services/sweep-store";
 import { isFirstOfHour } from "#services/turns";
-import type { SweepTools } from "#tools";
+import type { SweepTools, Tools } from "#tools";
+
+/** Prefect: `deployment_last_polled_timeout_seconds`, and the age that the note of the last poll may have (`poll.ts`). */
+const SILENCE: Micros = 60_000_000 + 30_000_000;
+
+/** Marks the deployments whose last poll is too old as NOT_READY, and writes their events. */
+export async function markSilentDeployments(tools: SweepTools): Promise<void> {
+  const since = tools.clock() - SILENCE;
+  await seeToDue(tools, {
+    name: "silent deployments",
+    select: (page) => selectUnpolled(since, page),
+    work: (unpolled) => byWorkspace(tools, unpolled, markEach),
+  });
+}
+
+function markEach(tools: Tools, rows: readonly DueRow[]): Promise<void> {
+  return inHalves(
+    rows.map(({ id }) => id),
+    (ids) => mark(tools, ids),
+    async (id, error) => log(tools, "error", "a deployment could not be marked", { deployment_id: id, error }),
+    { isPassing },
+  );
+}
+
+async function mark(tools: Tools, ids: readonly string[]): Promise<void> {
+  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const { rows: marked } = await tools.db.run(store.markStatus(ids, "NOT_READY"));
+  const rows = await store.readList(marked.map(({ id }) => String(id)));
+  await writeEvents(
+    tools,
+    rows.map((row) => deploymentEvent(tools, "NOT_READY", row)),
+  );
+}
 
 /**
  * Asks after the pools that are READY, in the first turn of each hour. The object of a pool marks the pool, its workers, queues
@@ -12,10 +51,9 @@ import type { SweepTools } from "#tools";
  */
 export async function wakePools(tools: SweepTools): Promise<void> {
   if (!isFirstOfHour(tools.clock())) return;
-  await seeToDue<Due & { id: string; name: string }>(tools, {
+  await seeToDue<DueRow & { name: string }>(tools, {
     name: "ready pools",
     most: 100,
-    steps: 10,
     select: selectReadyPools,
     work: (ready) => byWorkspace(tools, ready, readLiveness),
   });

@@ -1,7 +1,7 @@
 /** How often a run sends heartbeats, learnt from the heartbeats that it has sent. Pure. */
 import type { Micros } from "#lib/clock";
 
-/** A heartbeat: when this server wrote it, and when it was sent by the clock of its sender. */
+/** A heartbeat: the time at which this server wrote it, and the time at which it was sent, by the clock of its sender. */
 export interface Heartbeat {
   written: Micros;
   occurred: Micros;

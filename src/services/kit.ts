@@ -2,8 +2,13 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Database } from "#db/database";
 import { sweep_mark } from "#db/tables/event";
+import { chunks } from "#lib/chunks";
 import { log } from "#lib/log";
+import { onlyWhile } from "#orchestration/only-while";
+import { CoreFlowPolicy } from "#orchestration/policies";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { inWorkspace, type SweepTools, type Tools } from "#tools";
+import type { StateProposal } from "#wire/state";
 
 /** A step that begins. */
 export interface Step {
@@ -16,7 +21,7 @@ export interface Step {
 }
 
 /** A step that has ended. */
-export interface StepEnd {
+interface StepEnd {
   /** Where the next step begins; null where the next turn begins at the start and needs no mark. */
   place: string | null;
   /** Whether the turn ends with this step. */
@@ -145,11 +150,17 @@ class Mark {
   }
 }
 
+/** A row of some workspace, as a sweep finds it. */
+export interface RowKey {
+  workspace_id: string;
+  id: string;
+}
+
 /** How many runs are worked on at the same time. */
 const AT_ONCE = 10;
 
 /** Does the work for the rows of each workspace. A failure is logged, and keeps no other workspace waiting. */
-export async function byWorkspace<Row extends { workspace_id: string }>(
+export async function byWorkspace<Row extends RowKey>(
   tools: SweepTools,
   rows: readonly Row[],
   work: (tools: Tools, rows: readonly Row[]) => Promise<unknown>,
@@ -160,19 +171,28 @@ export async function byWorkspace<Row extends { workspace_id: string }>(
 }
 
 /** Does the work for each run, some runs at the same time. A failure is logged, and keeps no other run waiting. */
-export async function forEachRun<Row extends { workspace_id: string; id: string }>(
+export async function forEachRun<Row extends RowKey>(
   tools: SweepTools,
   rows: readonly Row[],
   work: (tools: Tools, row: Row) => Promise<unknown>,
 ): Promise<void> {
-  for (let from = 0; from < rows.length; from += AT_ONCE) {
-    const some = rows.slice(from, from + AT_ONCE);
+  for (const some of chunks(rows, AT_ONCE)) {
     await Promise.all(
       some.map((row) =>
         orLog({ workspace_id: row.workspace_id, run_id: row.id }, work(inWorkspace(tools, row.workspace_id), row)),
       ),
     );
   }
+}
+
+/** Proposes a state for a run, unless its state has changed since the sweep found the run. */
+export function proposeState(
+  tools: Tools,
+  { id, state_id }: { id: string; state_id: string },
+  proposal: StateProposal,
+) {
+  const policy = onlyWhile(({ initial }) => initial?.id === state_id, CoreFlowPolicy);
+  return setFlowRunState(tools, id, proposal, { policy });
 }
 
 async function orLog(about: Readonly<Record<string, string>>, work: Promise<unknown>): Promise<void> {

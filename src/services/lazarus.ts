@@ -1,25 +1,21 @@
 /** Runs that a worker took and that nobody began: after a while without a sign of life they are scheduled anew. */
 import { sql } from "drizzle-orm";
 import type { ServicesSettings } from "#env";
-import type { Micros } from "#lib/clock";
-import { onlyWhile } from "#orchestration/only-while";
-import { CoreFlowPolicy } from "#orchestration/policies";
-import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { type Due, seeToDue } from "#services/due";
-import { forEachRun } from "#services/kit";
-import { listeningSince } from "#services/listening";
+import { type Micros, SECOND } from "#lib/clock";
+import { type DueRow, seeToDue } from "#services/due";
+import { forEachRun, proposeState } from "#services/kit";
 import { isSilentSince, lastHeardOf, type Signs } from "#services/signs-of-life";
-import { type RunKey, selectStuckPending, type StuckPending } from "#services/sweep-store";
+import { selectStuckPending, type StuckPending } from "#services/sweep-store";
+import { listeningSince } from "#services/turns";
 import type { StateProposal } from "#wire/state";
 import type { SweepTools } from "#tools";
 
-const SECOND: Micros = 1_000_000;
 /** The messages of the states that this service has made begin so. The service counts them. */
 const SCHEDULED_ANEW = "Scheduled anew (";
 
 type Settings = ServicesSettings["lazarus"];
 
-interface StuckRun extends RunKey, Signs, Due {
+interface StuckRun extends DueRow, Signs {
   state_id: string;
   /** How often the run was scheduled anew so far. */
   times: number;
@@ -35,14 +31,8 @@ export async function scheduleAnew(tools: SweepTools): Promise<void> {
   const stuck = stuckPending(settings, now, await listeningSince(tools, "lazarus", now));
   await seeToDue<StuckRun>(tools, {
     name: "stuck runs",
-    most: 200,
-    steps: 10,
     select: (page) => selectStuckPending(stuck, page),
-    work: (runs) =>
-      forEachRun(tools, runs, async (own, run) => {
-        const policy = onlyWhile(({ initial }) => initial?.id === run.state_id, CoreFlowPolicy);
-        await setFlowRunState(own, run.id, proposalFor(run, settings, now), { policy });
-      }),
+    work: (runs) => forEachRun(tools, runs, (own, run) => proposeState(own, run, proposalFor(run, settings, now))),
   });
 }
 
@@ -58,7 +48,7 @@ function proposalFor(run: StuckRun, { most_times: most }: Settings, now: Micros)
   };
 }
 
-/** What makes a run stuck at a time, for a server that listens since another. A run whose infrastructure is named may be silent for longer. */
+/** What makes a run stuck at the time `now`, for a server that listens since `listening`. A run with infrastructure may be silent for longer. */
 export function stuckPending(settings: Settings, now: Micros, listening: Micros): StuckPending {
   const isSilentFor = (seconds: number) => {
     const since = now - seconds * SECOND;

@@ -3,9 +3,9 @@ import { onlyWhile } from "#orchestration/only-while";
 import { MinimalFlowPolicy } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import type { FlowRunContext } from "#orchestration/transition";
-import { type Due, seeToDue } from "#services/due";
+import { seeToDue } from "#services/due";
 import { forEachRun } from "#services/kit";
-import { type RunKey, selectExpired } from "#services/sweep-store";
+import { selectExpired } from "#services/sweep-store";
 import type { SweepTools } from "#tools";
 
 const NEVER_RESUMED = { type: "FAILED", message: "The flow was paused and never resumed." } as const;
@@ -16,10 +16,8 @@ const whileExpired = onlyWhile(isExpired, MinimalFlowPolicy);
 /** Fails the runs whose pause has lasted too long. Two turns at once do no harm: the second finds no pause. */
 export async function failExpiredPauses(tools: SweepTools): Promise<void> {
   const now = tools.clock();
-  await seeToDue<RunKey & Due>(tools, {
+  await seeToDue(tools, {
     name: "expired pauses",
-    most: 200,
-    steps: 10,
     select: (page) => selectExpired(now, page),
     work: (expired) =>
       forEachRun(tools, expired, (own, { id }) => setFlowRunState(own, id, NEVER_RESUMED, { policy: whileExpired })),

@@ -6,10 +6,6 @@ import type { Micros } from "#lib/clock";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 
-/** How many entries are looked at for one page, and how many pages a turn does. */
-const MAX_LOOKED_AT = 1_000;
-const PAGES = 8;
-
 /**
  * Goes through all entries by their key, page by page, for an index of expirations would cost one row for each entry. No task is
  * given an entry that has expired, so no task waits for the removal.
@@ -21,18 +17,10 @@ export async function removeOldCaches(tools: SweepTools): Promise<void> {
   await takeRound(tools, {
     name: "task run caches",
     everySeconds: loop_seconds,
-    pages: PAGES,
-    items: MAX_LOOKED_AT,
     table: task_run_state_cache,
-    hasWork: () => sql`true`,
     work: (own, { begun, after, most }) =>
       removePage(own, sql`(cache_expiration <= ${begun} or created < ${oldest(begun)})`, { after, most }),
   });
-}
-
-interface Key {
-  cache_key: string;
-  state_id: string;
 }
 
 async function removePage(
@@ -44,7 +32,7 @@ async function removePage(
   const own = sql`workspace_id = ${tools.workspaceId}`;
   // The last line of this function has written the id.
   const from = after === null ? ["", ""] : (JSON.parse(after.id) as string[]);
-  const looked = await tools.db.rows<Key & { is_old: number | null }>(sql`
+  const looked = await tools.db.rows<{ cache_key: string; state_id: string; is_old: number | null }>(sql`
     select cache_key, state_id, ${isOld} as is_old from ${task_run_state_cache}
     where ${own} and (cache_key, state_id) > (${from[0]}, ${from[1]}) order by cache_key, state_id limit ${limit}`);
   const old = looked.filter(({ is_old }) => is_old === 1).map(({ cache_key, state_id }) => [cache_key, state_id]);

@@ -1,46 +1,44 @@
-/** Removes events past their retention: whole hours of segments, and out of younger ones what is kept for a shorter time. */
+/** Removes events past their retention: whole hours of segments, and from younger segments the events that are kept for a shorter time. */
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
-import { earliestId, timeOfId } from "#events/ordered-ids";
+import { earliestId, timeOfId } from "#db/ordered-ids";
 import { type EventCutoff, eventCutoff } from "#events/retention";
-import { hourOf, PERIOD } from "#events/segments";
+import { hourOf, listed, PERIOD, type SegmentKey, segmentsOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
-import { type Page, type Place, type Round, takeRound } from "#services/retention-rounds";
+import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 import { each } from "#db/sql";
 import { log } from "#lib/log";
 
 /** How many pages a turn does. */
 const PAGES = 40;
-/** How many segments are looked at for one page of those that hold some of a name. */
-const MAX_LOOKED_AT = 1_000;
 /** How much is parsed for one transaction. */
 const MAX_CHARACTERS = 8_000_000;
 
 /**
  * Removes the segments of hours that are past their retention, and takes out of the others the events whose name has a shorter
- * retention. An hour is worked on when all of it is past, so a segment is written anew only once. Until then its old events are
- * shown to nobody.
+ * retention. A round works on the hours before the hour of the cutoff, of which all is past, so a segment is written anew only
+ * once. Until then its old events are shown to nobody.
  */
 export async function removeOldEvents(tools: SweepTools): Promise<void> {
-  const { types, ...settings } = tools.settings.services.db_vacuum;
-  if (!types.includes("events")) return;
-  const cutoffAt = (time: Micros): EventCutoff => eventCutoff({ ...settings, types }, time);
+  const settings = tools.settings.services.db_vacuum;
+  if (!settings.types.includes("events")) return;
+  const cutoffAt = (time: Micros): EventCutoff => eventCutoff(settings, time);
   const needed = await firstSegmentAsked(tools);
-  const common = { everySeconds: settings.loop_seconds, pages: PAGES, items: MAX_LOOKED_AT, table: event_segment };
+  const common = { everySeconds: settings.loop_seconds, pages: PAGES, table: event_segment };
   const atOnce = (most: number) => Math.min(most, settings.batch_size);
-  const whole: Round = {
+  await takeRound(tools, {
     ...common,
     name: "events",
-    hasWork: ({ begun }) => hasSegments(-9e18, endOfWhole(cutoffAt(begun).oldest)),
+    hasWork: ({ begun }) => hasSegments(-9e18, hourOf(cutoffAt(begun).oldest)),
     work: (own, { begun, after, most }) =>
-      removeHours(own, { until: endOfWhole(cutoffAt(begun).oldest), after, needed, most: atOnce(most) }),
-  };
-  await takeRound(tools, whole);
+      removeHours(own, { until: hourOf(cutoffAt(begun).oldest), after, needed, most: atOnce(most) }),
+  });
   for (const name of cutoffAt(0).oldestByName.keys()) {
-    const endAt = (time: Micros) => endOfWhole(cutoffAt(time).oldestByName.get(name) ?? 0);
-    // The round before has worked on the hours before this one. An event that comes so late goes with its hour. Another period begins anew.
+    const endAt = (time: Micros) => hourOf(cutoffAt(time).oldestByName.get(name) ?? 0);
+    // The round before has worked on earlier hours. An event that comes later than that round is removed with its whole hour. A round
+    // with another period has another name, and begins with the first hour.
     const from = (before: Micros | null) => (before === null ? -9e18 : endAt(before));
     await takeRound(tools, {
       ...common,
@@ -51,9 +49,6 @@ export async function removeOldEvents(tools: SweepTools): Promise<void> {
     });
   }
 }
-
-/** The end of the hours of which all is past. */
-const endOfWhole = (oldest: Micros): Micros => hourOf(oldest);
 
 function hasSegments(from: Micros, until: Micros): SQL {
   return sql`exists (select 1 from ${event_segment} s where s.workspace_id = w.id and s.hour >= ${from} and s.hour < ${until})`;
@@ -70,17 +65,12 @@ interface Stretch extends Pick<Page, "after"> {
   most: number;
 }
 
-interface Key {
-  hour: Micros;
-  id: string;
-}
-
 /** Segments that the consumer of the queue has recorded, or has given up for good. */
 const isConsumed = sql`s.consumed <> 0`;
 
 async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null> {
   const limit = Math.max(1, stretch.most);
-  const found = await tools.db.rows<Key>(selectSegments(tools.workspaceId, stretch, sql`0`, limit));
+  const found = await tools.db.rows<SegmentKey>(selectSegments(tools.workspaceId, stretch, sql`0`, limit));
   if (stretch.most > 0)
     await tools.db.batch(deletions(tools.workspaceId, found, sql`${isConsumed} and s.id < ${stretch.needed}`));
   return placeAfter(found, found.length < limit);
@@ -93,7 +83,7 @@ async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: St
   const limit = Math.max(1, lookedAt);
   const held = sql`iif(json_valid(s.events), length(s.events), ${UNREADABLE})`;
   const holds = sql`iif(instr(s.counts, ${`${JSON.stringify(name)}:`}) > 0 and ${isConsumed}, ${held}, 0)`;
-  const looked = await tools.db.rows<Key & { characters: number }>(
+  const looked = await tools.db.rows<SegmentKey & { characters: number }>(
     selectSegments(tools.workspaceId, stretch, stretch.most > 0 ? holds : sql`0`, limit),
   );
   const done = firstOf(looked, stretch.most);
@@ -123,7 +113,7 @@ function firstOf<T extends { characters: number }>(looked: readonly T[], most: n
   return looked.slice(0, end < 0 ? looked.length : end);
 }
 
-function placeAfter(done: readonly Key[], isEnd: boolean): Place | null {
+function placeAfter(done: readonly SegmentKey[], isEnd: boolean): Place | null {
   const last = done.at(-1);
   return last && !isEnd ? { at: last.hour, id: last.id } : null;
 }
@@ -139,7 +129,7 @@ function selectSegments(workspaceId: string, { from, until, after }: Stretch, ch
  * Takes the events of a name out of segments. The ids by which the outbox knows what was sent stay, and so do the first and
  * the last time: a reader takes them for bounds.
  */
-function withoutName(workspaceId: string, keys: readonly Key[], name: string): SQL {
+function withoutName(workspaceId: string, keys: readonly SegmentKey[], name: string): SQL {
   return sql`update ${event_segment} as s set
       events = (select json_group_array(json(value)) from (
         select e.value from json_each(s.events) e where e.value ->> 'event' <> ${name} order by e.key)),
@@ -148,10 +138,9 @@ function withoutName(workspaceId: string, keys: readonly Key[], name: string): S
     where s.workspace_id = ${workspaceId} and (s.hour, s.id) in ${listed(keys)} and ${isConsumed}`;
 }
 
-/** Removes those of the segments that meet a condition, and the index rows that lead to none any more. */
-function deletions(workspaceId: string, keys: readonly Key[], condition: SQL): SQL[] {
-  const chosen = sql`json_each(${printKeys(keys)}) k
-    cross join ${event_segment} s on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
+/** Removes those of the segments that meet a condition, and the index rows that then lead to no segment. */
+function deletions(workspaceId: string, keys: readonly SegmentKey[], condition: SQL): SQL[] {
+  const chosen = segmentsOf(workspaceId, keys);
   const going = sql`(select s.hour, s.id from ${chosen} where ${condition})`;
   return [
     sql`with staying as materialized (
@@ -173,16 +162,10 @@ function deletions(workspaceId: string, keys: readonly Key[], condition: SQL): S
   ];
 }
 
-/** For each hour the ids of segments to which an index row may lead that leads to one of these. */
-function neighbourhoods(keys: readonly Key[]): [Micros, string, string][] {
+/** For each hour the range of ids of the segments that may share an index row with one of these segments. */
+function neighbourhoods(keys: readonly SegmentKey[]): [Micros, string, string][] {
   return [...Map.groupBy(keys, ({ hour }) => hour)].map(([hour, ofHour]) => {
     const times = ofHour.map(({ id }) => timeOfId(id));
     return [hour, earliestId(Math.min(...times) - PERIOD), earliestId(Math.max(...times) + PERIOD)];
   });
-}
-
-const printKeys = (keys: readonly Key[]): string => JSON.stringify(keys.map(({ hour, id }) => [hour, id]));
-
-function listed(keys: readonly Key[]): SQL {
-  return sql`(select value->>0, value->>1 from json_each(${printKeys(keys)}))`;
 }

@@ -1,27 +1,24 @@
-/** Removes logs whose flow run is not there: they were written after the run was deleted, or a deletion that was cut short left them. */
+/** Removes logs whose flow run does not exist: logs that came after the deletion of the run, or that an interrupted deletion left. */
 import { type SQL, sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { asList } from "#db/json-column";
 import { each } from "#db/sql";
-import { log_minute, log_segment, MINUTE } from "#db/tables/log";
+import { deleteLogsOf, log_segment } from "#db/tables/log";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 
-/** How many runs with logs are looked at for one page, and how many pages a turn does. */
+/** How many runs with logs are looked at for one page. */
 const MAX_RUNS = 500;
-const PAGES = 8;
 
-/** Goes through the runs that have logs, once a day, and removes the logs of those that are not there. */
+/** Goes through the runs that have logs, once a day, and removes the logs of runs that do not exist. */
 export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
   const { types, orphan_cleanup_loop_seconds } = tools.settings.services.db_vacuum;
   if (!types.includes("orphans")) return;
   await takeRound(tools, {
     name: "orphaned logs",
     everySeconds: orphan_cleanup_loop_seconds,
-    pages: PAGES,
     items: MAX_RUNS,
     table: log_segment,
-    hasWork: () => sql`true`,
     work: removePage,
   });
 }
@@ -37,7 +34,7 @@ async function removePage(tools: Tools, { after, most }: Page): Promise<Place | 
   return last && runs.length === limit ? { at: 0, id: last.id } : null;
 }
 
-/** The next runs that have logs, each found by one seek; where `isAsked`, with whether the run is not there. */
+/** The next runs that have logs, each found by one seek; where `isAsked`, with whether the run does not exist. */
 export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, isAsked = true): SQL {
   const following = (id: SQL) =>
     sql`select min(s.run_id) from ${log_segment} s where s.workspace_id = ${workspaceId} and s.run_id > ${id}`;
@@ -57,10 +54,5 @@ function isOrphan(workspaceId: string, runId: SQL): SQL {
 
 function deletions(workspaceId: string, runIds: readonly string[]): SQL[] {
   const orphans = sql`(select value from ${each(runIds)} given where ${isOrphan(workspaceId, sql`given.value`)})`;
-  return [
-    sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
-      select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id
-      from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${orphans})`,
-    sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${orphans}`,
-  ];
+  return deleteLogsOf(workspaceId, orphans);
 }

@@ -1,5 +1,5 @@
 /** Rounds over all workspaces that take as many turns as they need and begin again when it is time. */
-import type { SQL } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import * as z from "zod";
 import type { Micros } from "#lib/clock";
@@ -22,28 +22,28 @@ const Progress = z.object({
 });
 type Progress = z.output<typeof Progress>;
 
-/** What a page is to do: the time its round began, and the round before, and where the page before ended. */
+/** What a page has to know: when its round began, when the round before began, and where the page before ended. */
 export interface Page {
   begun: Micros;
   before: Micros | null;
   after: Place | null;
-  /** How many items it takes at most; with 0 it passes over one, with which no page came to its end. */
+  /** How many items the page takes at most; 0 where the page passes over one item, because no page came to its end with that item. */
   most: number;
 }
 
 /** Something that is done to all workspaces again and again. */
 export interface Round {
   name: string;
-  /** How long after its beginning the next one begins. */
+  /** How long after the beginning of a round the next round begins. */
   everySeconds: number;
-  /** How many pages a turn may do. */
-  pages: number;
-  /** How many items a page has. */
-  items: number;
+  /** How many pages a turn may do; 8 where nothing is said. */
+  pages?: number;
+  /** How many items a page has; 1,000 where nothing is said. */
+  items?: number;
   /** The table whose workspaces the round goes through. */
   table: SQLiteTable;
-  /** Whether there is anything to do in the workspace `w.id`. */
-  hasWork: (page: Pick<Page, "begun" | "before">) => SQL;
+  /** Whether there is anything to do in the workspace `w.id`; there may be where nothing is said. */
+  hasWork?: (page: Pick<Page, "begun" | "before">) => SQL;
   /** Does a bounded piece of work in one workspace; gives where the next begins, or null where none is left. */
   work: (tools: Tools, page: Page) => Promise<Place | null>;
 }
@@ -56,8 +56,8 @@ const MAX_TRIES = 5;
 export function takeRound(tools: SweepTools, round: Round): Promise<void> {
   return takeTurn(tools, {
     name: `retention: ${round.name}`,
-    most: round.items,
-    steps: round.pages,
+    most: round.items ?? 1_000,
+    steps: round.pages ?? 8,
     tries: MAX_TRIES,
     begin: (mark) => progressAt(tools.clock(), mark, round.everySeconds),
     async step({ place, most, note }) {
@@ -86,20 +86,13 @@ async function nextCursor(
   most: number,
 ): Promise<Progress["cursor"]> {
   const { workspace_id: last, after } = cursor ?? START;
-  const workspaceId = after ? last : await nextWorkspace(tools, round, last, { begun, before });
-  if (workspaceId === undefined) return null;
+  const hasWork = round.hasWork?.({ begun, before }) ?? sql`true`;
+  const [next] = after
+    ? [{ id: last }]
+    : await tools.db.rows<{ id: string }>(selectNextWorkspace(round.table, last, hasWork));
+  if (!next) return null;
   return {
-    workspace_id: workspaceId,
-    after: await round.work(inWorkspace(tools, workspaceId), { begun, before, after, most }),
+    workspace_id: next.id,
+    after: await round.work(inWorkspace(tools, next.id), { begun, before, after, most }),
   };
-}
-
-async function nextWorkspace(
-  { db }: SweepTools,
-  { table, hasWork }: Round,
-  last: string,
-  times: Pick<Page, "begun" | "before">,
-): Promise<string | undefined> {
-  const [row] = await db.rows<{ id: string }>(selectNextWorkspace(table, last, hasWork(times)));
-  return row?.id;
 }

@@ -1,9 +1,10 @@
-/** Removes flow runs that ended long ago, with all that is theirs. Off until it is switched on. */
+/** Removes flow runs that ended long ago, with their states, task runs, inputs and logs. The settings must switch it on. */
 import { type SQL, sql } from "drizzle-orm";
 import { list } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
 import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import { ApiError } from "#lib/api-error";
+import { chunks } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
@@ -12,10 +13,6 @@ import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 
-/** How many runs are looked at for one page. */
-const MAX_LOOKED_AT = 1_000;
-/** How many pages a turn does. */
-const PAGES = 8;
 /** How many runs one transaction removes at most: others wait for it. */
 const MAX_AT_ONCE = 50;
 /** A time after all others. */
@@ -43,8 +40,6 @@ export async function removeOldRuns(tools: SweepTools): Promise<void> {
     await takeRound(tools, {
       name,
       everySeconds,
-      pages: PAGES,
-      items: MAX_LOOKED_AT,
       table: flow_run,
       hasWork: ({ begun }) => hasRuns(sql`between ${from(begun)} and ${until(begun)}`),
       work: (own, { begun, after, most }) =>
@@ -80,8 +75,8 @@ async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null>
   if (old.length === 0) return placeAfter(looked, isEnd);
   const atOnce = Math.min(stretch.batch_size, MAX_AT_ONCE);
   let removed = 0;
-  for (let first = 0; first < old.length; first += atOnce) {
-    const ids = old.slice(first, first + atOnce).map(({ id }) => id);
+  for (const some of chunks(old, atOnce)) {
+    const ids = some.map(({ id }) => id);
     removed += await removeRuns(tools, ids, stretch.cutoff);
   }
   if (removed === old.length) return stretch.after ?? { at: stretch.from, id: "" };

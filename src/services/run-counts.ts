@@ -1,4 +1,4 @@
-/** Keeps the counts of flow runs, so that nobody counts again the runs that started long ago; see the table `flow_run_count`. */
+/** Keeps the counts of flow runs, so that no request counts the runs that started long ago; see the table `flow_run_count`. */
 import type { Micros } from "#lib/clock";
 import { countRunsBefore } from "#services/sweep-store";
 import type { SweepTools } from "#tools";

@@ -1,4 +1,4 @@
-/** Makes schedules into runs: each turn makes those that are due for it, however many deployments there are. */
+/** Makes runs of schedules: each turn reads only the schedules that are due. */
 import { sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { each } from "#db/sql";
@@ -8,7 +8,7 @@ import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { materialise } from "#resources/deployments/materialise";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
-import { type Due, seeToDue } from "#services/due";
+import { type DueRow, seeToDue } from "#services/due";
 import { byWorkspace } from "#services/kit";
 import { selectDueSchedules } from "#services/sweep-store";
 import type { SweepTools, Tools } from "#tools";
@@ -16,9 +16,8 @@ import type { SweepTools, Tools } from "#tools";
 /** After how long a schedule is tried again whose runs could not be made: two turns. */
 const RETRY_AFTER: Micros = 120_000_000;
 
-interface DueSchedule extends Due {
+interface DueSchedule extends DueRow {
   deployment_id: string;
-  id: string;
 }
 
 /** Makes the runs of the schedules that are due for it. Two turns at once, or one that dies half-way, do no harm. */

@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource } from "#db/tables/event";
 import { log_segment } from "#db/tables/log";
-import { earliestId, timeOfId } from "#events/ordered-ids";
+import { earliestId, timeOfId } from "#db/ordered-ids";
 import { PERIOD } from "#events/segments";
 import type { Micros } from "#lib/clock";
 

@@ -1,4 +1,4 @@
-/** The store of the sweeps. It alone looks at rows of all workspaces; each row that it finds names its workspace. */
+/** The statements of the sweeps. They read rows of all workspaces, and each row names its workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { asList, jsonValue } from "#db/json-column";
@@ -12,48 +12,33 @@ import { heartbeatPrefix, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 import { UNENDED } from "#orchestration/cancel-children";
 import { isMissed, JOIN_SCHEDULE, MISSED_RUN } from "#orchestration/skip-missed-runs";
-import { leftIn, type Page, placeIn } from "#services/due";
+import { nextIn, type Order, type Page, placeIn } from "#services/due";
 import { LOOK_BACK, MOST_HEARTBEATS } from "#services/heartbeats";
+import type { RowKey } from "#services/kit";
 import { isSilentSince, SIGNS } from "#services/signs-of-life";
+import type { Period } from "#services/turns";
 
-/** A run of some workspace. */
-export interface RunKey {
-  workspace_id: string;
-  id: string;
-}
-
-const columns = (...names: string[]): SQL[] => names.map((name) => sql.raw(name));
-const WORKSPACE = sql.raw("r.workspace_id");
-
-/** The order of `flow_run_live` among runs that are due at a time, and among those that wait for no time. */
-const OF_DUE = columns(
-  "r.next_scheduled_start_time",
-  "r.workspace_id",
-  "coalesce(r.work_queue_id, '')",
-  "coalesce(r.deployment_id, '')",
-  "r.id",
-);
-const OF_LIVE = [sql`0`, ...OF_DUE.slice(1)];
-const BY_DUE = sql.raw("r.next_scheduled_start_time, r.workspace_id, r.work_queue_id, r.deployment_id, r.id");
-const BY_LIVE = sql.raw("r.workspace_id, r.work_queue_id, r.deployment_id, r.id");
-
+const LIVE = ["r.workspace_id", "r.work_queue_id", "r.deployment_id", "r.id"];
+const PLACE_OF_LIVE = ["r.workspace_id", "coalesce(r.work_queue_id, '')", "coalesce(r.deployment_id, '')", "r.id"];
+const DUE = "r.next_scheduled_start_time";
+/** The order of `flow_run_live` among runs that wait for no time. */
+const BY_LIVE: Order = { alias: "r", by: LIVE, place: ["0", ...PLACE_OF_LIVE] };
+/** The order of `flow_run_live` among runs that are due at a time. */
+const BY_DUE: Order = { alias: "r", by: [DUE, ...LIVE], place: [DUE, ...PLACE_OF_LIVE] };
 /** The order of `flow_run_halted` among runs of one state type. */
-const OF_HALTED = columns("r.state_timestamp", "r.workspace_id", "r.id");
-const BY_HALTED = sql.raw("r.state_timestamp, r.workspace_id, r.id");
+const BY_HALTED: Order = { alias: "r", by: ["r.state_timestamp", "r.workspace_id", "r.id"] };
 
-/** A stretch of time: the first moment is not part of it, the last one is. */
-export interface Period {
-  after: Micros;
-  until: Micros;
-}
+/** Whether the run `r`, which has not ended, became due in a period: an index seek. */
+const becameDue = ({ after, until }: Period): SQL =>
+  sql`r.end_time is null and r.next_scheduled_start_time > ${after} and r.next_scheduled_start_time <= ${until}`;
+
+const JOIN_DEPLOYMENT = sql`left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id`;
 
 /** The Scheduled runs that became due in a period: an index seek among the runs that have not ended. */
-export function selectOverdue({ after, until }: Period, { round, most }: Page): SQL {
-  return sql`select r.workspace_id, r.id, ${placeIn(OF_DUE)} from ${flow_run} r indexed by flow_run_live
-    where r.end_time is null and r.next_scheduled_start_time > ${after} and r.next_scheduled_start_time <= ${until}
-      and r.state_type = 'SCHEDULED' and r.state_name = 'Scheduled'
-      ${leftIn(round, WORKSPACE, OF_DUE)}
-    order by ${BY_DUE} limit ${most}`;
+export function selectOverdue(period: Period, page: Page): SQL {
+  return sql`select r.workspace_id, r.id, ${placeIn(BY_DUE)} from ${flow_run} r indexed by flow_run_live
+    where ${becameDue(period)} and r.state_type = 'SCHEDULED' and r.state_name = 'Scheduled'
+    ${nextIn(page, BY_DUE)}`;
 }
 
 /** Whether any schedule has a policy for missed runs. Not `exists` alone, which SQLite would join, and then sort the runs. */
@@ -61,31 +46,28 @@ const hasPolicies = sql`iif(exists (
   select 1 from ${deployment_schedule} p indexed by deployment_schedule_missed_runs where p.missed_runs is not null), 1, 0)`;
 
 /** The runs that became due in a period and that their schedule does not want any more. Nothing is read where no schedule has a policy. */
-export function selectMissed({ after, until }: Period, { round, most }: Page): SQL {
-  return sql`select r.workspace_id, ${MISSED_RUN}, ${placeIn(OF_DUE)}
+export function selectMissed(period: Period, page: Page): SQL {
+  return sql`select r.workspace_id, ${MISSED_RUN}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live ${JOIN_SCHEDULE}
     where ${hasPolicies}
-      and r.end_time is null and r.next_scheduled_start_time > ${after} and r.next_scheduled_start_time <= ${until}
-      and ${isMissed(until)} ${leftIn(round, WORKSPACE, OF_DUE)}
-    order by ${BY_DUE} limit ${most}`;
+      and ${becameDue(period)} and ${isMissed(period.until)}
+    ${nextIn(page, BY_DUE)}`;
 }
 
 /** The runs whose pause has lasted too long. The paused runs have an index of their own; their timeouts are in their states. */
-export function selectExpired(now: Micros, { round, most }: Page): SQL {
-  return sql`select r.workspace_id, r.id, ${placeIn(OF_HALTED)} from ${flow_run} r indexed by flow_run_halted
+export function selectExpired(now: Micros, page: Page): SQL {
+  return sql`select r.workspace_id, r.id, ${placeIn(BY_HALTED)} from ${flow_run} r indexed by flow_run_halted
     cross join ${flow_run_state} s on s.id = r.state_id
     where r.state_type in ('PAUSED', 'CANCELLING') and r.state_type = 'PAUSED'
       and ${jsonValue("s.state_details", "$.pause_timeout")} < ${now}
-      ${leftIn(round, WORKSPACE, OF_HALTED)}
-    order by ${BY_HALTED} limit ${most}`;
+    ${nextIn(page, BY_HALTED)}`;
 }
 
 /** The runs that are Cancelling since then or longer. The cancelling runs have an index of their own, by that time. */
-export function selectStuckCancelling(since: Micros, { round, most }: Page): SQL {
-  return sql`select r.workspace_id, r.id, r.state_id, ${placeIn(OF_HALTED)} from ${flow_run} r indexed by flow_run_halted
+export function selectStuckCancelling(since: Micros, page: Page): SQL {
+  return sql`select r.workspace_id, r.id, r.state_id, ${placeIn(BY_HALTED)} from ${flow_run} r indexed by flow_run_halted
     where r.state_type in ('PAUSED', 'CANCELLING') and r.state_type = 'CANCELLING' and r.state_timestamp <= ${since}
-      ${leftIn(round, WORKSPACE, OF_HALTED)}
-    order by ${BY_HALTED} limit ${most}`;
+    ${nextIn(page, BY_HALTED)}`;
 }
 
 /** What makes a pending run stuck. */
@@ -98,47 +80,40 @@ export interface StuckPending {
 }
 
 /** The pending runs of deployments and pools of which nothing was heard for so long. */
-export function selectStuckPending(
-  { message, isSilent, isSilentWithInfrastructure }: StuckPending,
-  { round, most }: Page,
-): SQL {
-  return sql`select r.workspace_id, r.id, r.state_id, ${SIGNS}, ${placeIn(OF_LIVE)}, (
+export function selectStuckPending({ message, isSilent, isSilentWithInfrastructure }: StuckPending, page: Page): SQL {
+  return sql`select r.workspace_id, r.id, r.state_id, ${SIGNS}, ${placeIn(BY_LIVE)}, (
       select count(*) from json_each(${asList(sql.raw("r.state_ids"))}) j cross join ${flow_run_state} s on s.id = j.value
       where s.type = 'SCHEDULED' and instr(s.message, ${message}) = 1
     ) as times
     from ${flow_run} r indexed by flow_run_live
-    left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
+    ${JOIN_DEPLOYMENT}
     where r.end_time is null and r.next_scheduled_start_time is null and r.state_type = 'PENDING'
       and (r.deployment_id is not null or r.work_queue_id is not null)
       and case when r.infrastructure_pid is null then ${isSilent} else ${isSilentWithInfrastructure} end
       and coalesce(${jsonValue("d.reliability", "$.lazarus")}, 1)
-      ${leftIn(round, WORKSPACE, OF_LIVE)}
-    order by ${BY_LIVE} limit ${most}`;
+    ${nextIn(page, BY_LIVE)}`;
 }
 
 /** The running runs of which nothing was heard since then: those of the live ones that wait for no time. */
-export function selectSilent(since: Micros, now: Micros, { round, most }: Page): SQL {
-  return sql`select r.workspace_id, r.id, r.state_id, null as due, ${SIGNS}, ${placeIn(OF_LIVE)}
+export function selectSilent(since: Micros, now: Micros, page: Page): SQL {
+  return sql`select r.workspace_id, r.id, r.state_id, null as due, ${SIGNS}, ${placeIn(BY_LIVE)}
     from ${flow_run} r indexed by flow_run_live
-    left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
+    ${JOIN_DEPLOYMENT}
     where r.end_time is null and r.next_scheduled_start_time is null and r.state_type = 'RUNNING'
       and ${isSilentSince(since, now)}
       and coalesce(${jsonValue("d.reliability", "$.zombie_detection")}, 1)
-      ${leftIn(round, WORKSPACE, OF_LIVE)}
-    order by ${BY_LIVE} limit ${most}`;
+    ${nextIn(page, BY_LIVE)}`;
 }
 
 /** The runs whose process was to try them again by itself in a period, and of which nothing was heard since its end. */
-export function selectOverdueRetries({ after, until }: Period, now: Micros, { round, most }: Page): SQL {
-  return sql`select r.workspace_id, r.id, r.state_id, r.next_scheduled_start_time as due, ${SIGNS}, ${placeIn(OF_DUE)}
+export function selectOverdueRetries(period: Period, now: Micros, page: Page): SQL {
+  return sql`select r.workspace_id, r.id, r.state_id, r.next_scheduled_start_time as due, ${SIGNS}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live
-    left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
-    where r.end_time is null and r.next_scheduled_start_time > ${after} and r.next_scheduled_start_time <= ${until}
-      and r.state_name = 'AwaitingRetry' and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'
-      and ${isSilentSince(until, now)}
+    ${JOIN_DEPLOYMENT}
+    where ${becameDue(period)} and r.state_name = 'AwaitingRetry' and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'
+      and ${isSilentSince(period.until, now)}
       and coalesce(${jsonValue("d.reliability", "$.zombie_detection")}, 1)
-      ${leftIn(round, WORKSPACE, OF_DUE)}
-    order by ${BY_DUE} limit ${most}`;
+    ${nextIn(page, BY_DUE)}`;
 }
 
 /** The rows of two selects that have the same columns and the same kind of place; those of the first select come first. */
@@ -149,7 +124,7 @@ export const selectBoth = (first: SQL, second: SQL, { most }: Page): SQL =>
  * The newest heartbeats of each run, from some hours before it was last heard of: the segments that involve a run say which
  * heartbeats they hold. One row for each run, in their order, with pairs of a segment's id and what it says of a heartbeat.
  */
-export function selectHeartbeats(runs: readonly (RunKey & { lastHeard: Micros })[]): SQL {
+export function selectHeartbeats(runs: readonly (RowKey & { lastHeard: Micros })[]): SQL {
   const wanted = runs.map(({ workspace_id, id, lastHeard }) => [
     workspace_id,
     `prefect.flow-run.${id}`,
@@ -170,32 +145,31 @@ export function selectHeartbeats(runs: readonly (RunKey & { lastHeard: Micros })
     from ${each(wanted)} w order by w.key`;
 }
 
-const OF_TOP_UPS = columns("s.top_up_at", "s.workspace_id", "s.deployment_id", "s.id");
+const BY_TOP_UPS: Order = { alias: "s", by: ["s.top_up_at", "s.workspace_id", "s.deployment_id", "s.id"] };
 
 /** The schedules that are due for a top-up, the longest overdue first: an index seek. */
-export function selectDueSchedules(now: Micros, { round, most }: Page): SQL {
-  return sql`select s.workspace_id, s.deployment_id, s.id, ${placeIn(OF_TOP_UPS)} from ${deployment_schedule} s
-    where s.top_up_at <= ${now} ${leftIn(round, sql.raw("s.workspace_id"), OF_TOP_UPS)}
-    order by ${sql.join(OF_TOP_UPS, sql`, `)} limit ${most}`;
+export function selectDueSchedules(now: Micros, page: Page): SQL {
+  return sql`select s.workspace_id, s.deployment_id, s.id, ${placeIn(BY_TOP_UPS)} from ${deployment_schedule} s
+    where s.top_up_at <= ${now}
+    ${nextIn(page, BY_TOP_UPS)}`;
 }
 
-const OF_SERVED = columns("d.last_polled", "d.workspace_id", "d.id");
+const BY_SERVED: Order = { alias: "d", by: ["d.last_polled", "d.workspace_id", "d.id"] };
 
 /** The served deployments that are READY and were not polled since then: an index seek. */
-export function selectUnpolled(since: Micros, { round, most }: Page): SQL {
-  return sql`select d.workspace_id, d.id, ${placeIn(OF_SERVED)} from ${deployment} d
+export function selectUnpolled(since: Micros, page: Page): SQL {
+  return sql`select d.workspace_id, d.id, ${placeIn(BY_SERVED)} from ${deployment} d
     where d.status = 'READY' and d.work_queue_id is null and d.last_polled <= ${since}
-      ${leftIn(round, sql.raw("d.workspace_id"), OF_SERVED)}
-    order by ${sql.join(OF_SERVED, sql`, `)} limit ${most}`;
+    ${nextIn(page, BY_SERVED)}`;
 }
 
-const OF_POOLS = columns("p.workspace_id", "p.id");
+const BY_POOLS: Order = { alias: "p", by: ["p.workspace_id", "p.id"] };
 
 /** The work pools that are READY. */
-export function selectReadyPools({ round, most }: Page): SQL {
-  return sql`select p.workspace_id, p.id, p.name, ${placeIn(OF_POOLS)} from ${work_pool} p
-    where p.status = 'READY' ${leftIn(round, sql.raw("p.workspace_id"), OF_POOLS)}
-    order by ${sql.join(OF_POOLS, sql`, `)} limit ${most}`;
+export function selectReadyPools(page: Page): SQL {
+  return sql`select p.workspace_id, p.id, p.name, ${placeIn(BY_POOLS)} from ${work_pool} p
+    where p.status = 'READY'
+    ${nextIn(page, BY_POOLS)}`;
 }
 
 /** The next states after an id and before another, in the order of their ids. */
@@ -204,7 +178,7 @@ export function selectStates(after: string, before: string, most: number): SQL {
     where st.id > ${after} and st.id < ${before} order by st.id limit ${most}`;
 }
 
-/** The runs that are cancelled since one of some states, and have a task run or a subflow that has not ended. */
+/** The runs that one of some states cancelled, and that have a task run or a subflow that has not ended. */
 export function selectWithChildren(range: (id: SQL) => SQL): SQL {
   return sql`select r.workspace_id, r.id from ${flow_run_state} st
     cross join ${flow_run} r on r.workspace_id = st.workspace_id and r.id = st.flow_run_id
@@ -215,7 +189,7 @@ export function selectWithChildren(range: (id: SQL) => SQL): SQL {
             and c.state_type in ${UNENDED} and (c.deployment_id is null or c.state_type <> 'CANCELLING'))))`;
 }
 
-/** The runs of work pools that are cancelled since one of some states with this message, with what their pool's workers are told. */
+/** The runs of work pools that one of some states cancelled with this message, with what the workers of the pool are told. */
 export function selectCancelledWith(message: string, range: (id: SQL) => SQL): SQL {
   return sql`
     select r.workspace_id, r.id, r.state_id, r.infrastructure_pid, r.work_queue_id,
@@ -227,30 +201,29 @@ export function selectCancelledWith(message: string, range: (id: SQL) => SQL): S
     where ${range(sql.raw("st.id"))} and st.type = 'CANCELLED' and st.message = ${message} and r.state_id = st.id`;
 }
 
+/** The recursive table `w(id)` of the workspaces after `last` that have rows in a table. Each is found by one seek; the last row is null. */
+function workspacesAfter(last: string, table: SQLiteTable): SQL {
+  const following = (id: SQL) => sql`select min(workspace_id) from ${table} where workspace_id > ${id}`;
+  return sql`w(id) as (
+      ${following(sql`${last}`)} union all select (${following(sql`w.id`)}) from w where w.id is not null
+    )`;
+}
+
 /** The first workspace after another that has rows in a table and meets a condition on `w.id`; two seeks for each that does not. */
 export function selectNextWorkspace(table: SQLiteTable, last: string, condition: SQL): SQL {
-  const following = (id: SQL) => sql`select min(workspace_id) from ${table} where workspace_id > ${id}`;
-  return sql`with recursive w(id) as (
-      ${following(sql`${last}`)} union all select (${following(sql`w.id`)}) from w where w.id is not null
-    )
+  return sql`with recursive ${workspacesAfter(last, table)}
     select id from w where id is not null and ${condition} limit 1`;
 }
 
 /** Counts, in each workspace, the runs that start before a time, where there are so many more than the last count says. */
 export function countRunsBefore(before: Micros, growth: number): SQL {
+  const start = sql`coalesce("start_time", "expected_start_time")`;
   const grown = sql`(select count(*) from ${flow_run} r where r.workspace_id = w.id
-    and coalesce("start_time", "expected_start_time") >= coalesce(c.before, -9e18)
-    and coalesce("start_time", "expected_start_time") < ${before})`;
-  return sql`
-    with recursive workspace(id) as (
-      select min(workspace_id) from ${flow_run}
-      union all
-      select (select min(workspace_id) from ${flow_run} where workspace_id > workspace.id) from workspace
-      where workspace.id is not null
-    ),
+    and ${start} >= coalesce(c.before, -9e18) and ${start} < ${before})`;
+  return sql`with recursive ${workspacesAfter("", flow_run)},
     growth as materialized (
       select w.id, coalesce(c.count, 0) as counted, ${grown} as grown
-      from workspace w left join ${flow_run_count} c on c.workspace_id = w.id
+      from w left join ${flow_run_count} c on c.workspace_id = w.id
       where w.id is not null
     )
     insert into ${flow_run_count} (workspace_id, before, count)

@@ -1,11 +1,11 @@
-/** Goes once through all states that are written, of all workspaces, each a while after it was written. */
+/** Visits each state of all workspaces once, a while after the state was written. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
-import { earliestId } from "#events/ordered-ids";
+import { earliestId } from "#db/ordered-ids";
 import { inHalves } from "#lib/halving";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
-import { takeTurn } from "#services/kit";
+import { type RowKey, takeTurn } from "#services/kit";
 import { selectStates } from "#services/sweep-store";
 import { inWorkspace, type SweepTools, type Tools } from "#tools";
 
@@ -22,15 +22,10 @@ export interface Walk {
   age: Micros;
   /** How old the oldest state is that the first turn visits. */
   firstAge?: Micros;
-  /** What is done with a state with which no visit comes to its end, besides a line in the log. */
+  /** What is done, besides a line in the log, with a state with which no visit comes to its end. */
   giveUp?: (tools: Tools, stateId: string) => Promise<void>;
   /** Whether a failure says nothing of the states that were visited: it is thrown, and the mark stays. */
   isPassing?: (error: unknown) => boolean;
-}
-
-interface StateKey {
-  workspace_id: string;
-  id: string;
 }
 
 /** Gives the condition that a column has the id of one of the states that are visited. */
@@ -50,7 +45,7 @@ export function walkStates(
   const until = earliestId(now - walk.age);
   const passOver = async (id: string, error: unknown): Promise<void> =>
     log(tools, "error", "a walk passes over a state", { walk: walk.name, state_id: id, error });
-  const giveUp = async ({ id, workspace_id }: StateKey): Promise<void> => {
+  const giveUp = async ({ id, workspace_id }: RowKey): Promise<void> => {
     await passOver(id, "no turn came to its end with this state");
     await walk.giveUp?.(inWorkspace(tools, workspace_id), id);
   };
@@ -66,7 +61,7 @@ export function walkStates(
       return after < until ? after : null;
     },
     async step({ place, most, note }) {
-      const states = await tools.db.rows<StateKey>(selectStates(place, until, Math.max(1, most)));
+      const states = await tools.db.rows<RowKey>(selectStates(place, until, Math.max(1, most)));
       const last = states.at(-1);
       if (!last) return { place: until, isEnd: true };
       await note();

@@ -3,25 +3,34 @@
  * Running, or its process was to try it again by itself, for no worker is offered such a run.
  */
 import { isPassing, readJson } from "#db/database";
-import { timeOfId } from "#events/ordered-ids";
-import type { ServicesSettings } from "#env";
-import type { Micros } from "#lib/clock";
+import { timeOfId } from "#db/ordered-ids";
+import { type Micros, SECOND } from "#lib/clock";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
-import { onlyWhile } from "#orchestration/only-while";
-import { CoreFlowPolicy } from "#orchestration/policies";
-import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { type Due, seeToDue } from "#services/due";
+import { type DueRow, seeToDue } from "#services/due";
 import { type Heartbeat, heartbeatInterval, SHORTEST_INTERVAL } from "#services/heartbeats";
-import { forEachRun } from "#services/kit";
-import { listeningSince } from "#services/listening";
+import { forEachRun, proposeState, type RowKey } from "#services/kit";
 import { lastHeardOf, type Signs } from "#services/signs-of-life";
-import { type RunKey, selectBoth, selectHeartbeats, selectOverdueRetries, selectSilent } from "#services/sweep-store";
-import { HOUR, overduePeriod } from "#services/turns";
+import { selectBoth, selectHeartbeats, selectOverdueRetries, selectSilent } from "#services/sweep-store";
+import { HOUR, listeningSince, overduePeriod } from "#services/turns";
 import type { SweepTools, Tools } from "#tools";
 
-const SECOND: Micros = 1_000_000;
-type Settings = ServicesSettings["zombies"];
+interface SilentRun extends DueRow, Signs {
+  state_id: string;
+  /** When the run was to be tried again; null for a running run. */
+  due: Micros | null;
+}
+
+interface Zombie extends RowKey {
+  state_id: string;
+  message: string;
+}
+
+/** The time of the turn, and the time since which this server listens. */
+interface Watch {
+  now: Micros;
+  listening: Micros;
+}
 
 /**
  * Crashes the runs that have sent heartbeats and then missed some, and were not heard of otherwise either. Silence counts from
@@ -29,26 +38,21 @@ type Settings = ServicesSettings["zombies"];
  */
 export async function crashZombies(tools: SweepTools): Promise<void> {
   const now = tools.clock();
-  const since = now - shortestSilence(tools.settings.services.zombies);
+  // No zombie is silent for a shorter time than one with the shortest interval.
+  const since = now - tools.settings.services.zombies.missed_heartbeats * SHORTEST_INTERVAL;
   const watch = { now, listening: await listeningSince(tools, "zombies", now) };
   // Retries that nobody begins stay overdue.
   const { name, period } = overduePeriod("zombies", now, since, HOUR);
   await seeToDue<SilentRun>(tools, {
     name,
     most: 1_000,
-    steps: 10,
     select: (page) => selectBoth(selectSilent(since, now, page), selectOverdueRetries(period, now, page), page),
     work: (silent) => crashSilent(tools, silent, watch),
   });
 }
 
-/** The time of the turn, and since when this server listens. */
-interface Watch {
-  now: Micros;
-  listening: Micros;
-}
-
 async function crashSilent(tools: SweepTools, silent: readonly SilentRun[], watch: Watch): Promise<void> {
+  const crash = (own: Tools, { message, ...run }: Zombie) => proposeState(own, run, { type: "CRASHED", message });
   await inHalves(
     silent,
     async (some) => forEachRun(tools, await findZombies(tools, some, watch), crash),
@@ -56,22 +60,6 @@ async function crashSilent(tools: SweepTools, silent: readonly SilentRun[], watc
       log(tools, "error", "the heartbeats of a run could not be read", { flow_run_id: id, error }),
     { isPassing },
   );
-}
-
-/** The shortest silence of a zombie: that of a run with the shortest interval. */
-function shortestSilence(settings: Settings): Micros {
-  return settings.missed_heartbeats * SHORTEST_INTERVAL;
-}
-
-interface SilentRun extends RunKey, Signs, Due {
-  state_id: string;
-  /** When the run was to be tried again; null for a running run. */
-  due: Micros | null;
-}
-
-interface Zombie extends RunKey {
-  state_id: string;
-  message: string;
 }
 
 /** The silent runs of which a heartbeat was to come by now, with the message of their crash. */
@@ -119,10 +107,4 @@ async function readHeartbeats(
       occurred: Number(entry.slice(entry.lastIndexOf(" ") + 1)),
     })),
   );
-}
-
-/** Crashes a run, unless its state has changed since the sweep found it. */
-async function crash(tools: Tools, { id, state_id, message }: Zombie): Promise<void> {
-  const policy = onlyWhile(({ initial }) => initial?.id === state_id, CoreFlowPolicy);
-  await setFlowRunState(tools, id, { type: "CRASHED", message }, { policy });
 }

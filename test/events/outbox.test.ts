@@ -7,7 +7,7 @@ import { DEFAULT_WORKSPACE } from "#env";
 import type { Event } from "#events/event";
 import { sendUnsentOf } from "#events/outbox";
 import { sweepOutbox } from "#services/outbox";
-import { earliestId } from "#events/ordered-ids";
+import { earliestId } from "#db/ordered-ids";
 import { systemIds } from "#lib/clock";
 import { makeTools } from "#tools";
 import worker from "#worker";

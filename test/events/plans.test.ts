@@ -4,7 +4,7 @@ import { Database } from "#db/database";
 import { DEFAULT_WORKSPACE } from "#env";
 import { EventFilter } from "#events/filter";
 import { sweepOutbox } from "#services/outbox";
-import { queueWaitingSegments } from "#events/queue-waiting";
+import { queueWaitingSegments } from "#events/consumer";
 import { EventReader } from "#events/read-events";
 import { readRecorded } from "#events/read-recorded";
 import { recordTaskRuns } from "#events/task-runs";

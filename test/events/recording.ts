@@ -2,7 +2,7 @@
 import { createExecutionContext, createMessageBatch, env, getQueueResult } from "cloudflare:test";
 import { segmentMessages } from "#events/consumer";
 import { type Event, receiveEvent } from "#events/event";
-import { buildSegments, keyOf, type SegmentKey, writeSegments } from "#events/segments";
+import { buildSegments, keyOf, type SizedKey, writeSegments } from "#events/segments";
 import { DEFAULT_WORKSPACE } from "#env";
 import { makeTools } from "#tools";
 import { parseTime } from "#wire/dates";
@@ -11,7 +11,7 @@ import worker from "#worker";
 const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => {});
 
 /** Writes events as one segment that waits for the consumer. */
-export async function aSegment(events: readonly Event[]): Promise<SegmentKey[]> {
+export async function aSegment(events: readonly Event[]): Promise<SizedKey[]> {
   const { clock, ids, db } = tools();
   const now = clock();
   const gathered = events.map((sent) => {
@@ -24,7 +24,7 @@ export async function aSegment(events: readonly Event[]): Promise<SegmentKey[]> 
 }
 
 /** Brings segments to the Worker as the queue does. */
-export async function deliver(keys: readonly SegmentKey[], attempts = 1) {
+export async function deliver(keys: readonly SizedKey[], attempts = 1) {
   const messages = segmentMessages(DEFAULT_WORKSPACE, keys).map((body, index) => ({
     id: String(index),
     timestamp: new Date(0),

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { segmentMessages } from "#events/consumer";
 import type { Event } from "#events/event";
-import type { SegmentKey } from "#events/segments";
+import type { SizedKey } from "#events/segments";
 import { DEFAULT_WORKSPACE } from "#env";
 import { parseTime } from "#wire/dates";
 import worker from "#worker";
@@ -55,7 +55,7 @@ test("the rows are the same for any order, parts and repeats of the reports", as
       const shuffled = [...indices, ...again].flatMap((index) => reports[index] ?? []);
       const ends = [...new Set([...at, shuffled.length])].toSorted((a, b) => a - b);
       let start = 0;
-      const deliveries: SegmentKey[][] = [];
+      const deliveries: SizedKey[][] = [];
       for (const end of ends) {
         deliveries.push(await aSegment(shuffled.slice(start, end)));
         start = end;

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { sweepOutbox } from "#services/outbox";
-import { earliestId } from "#events/ordered-ids";
+import { earliestId } from "#db/ordered-ids";
 import { systemIds } from "#lib/clock";
 import { makeTools } from "#tools";
 import { aFlowRun, api, propose, WORKSPACE } from "../support/world";

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { Database } from "#db/database";
 import { noCost } from "#lib/cost";
 import { CRONS, runCron } from "#services/crons";
-import { skipMissedRuns } from "#services/missed-runs";
+import { skipMissedRuns } from "#services/overdue-runs";
 import { topUpSchedules } from "#services/scheduler";
 import { makeTools } from "#tools";
 import { SimulatedD1 } from "../services/simulated-d1";

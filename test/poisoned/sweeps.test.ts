@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { scheduleAnew } from "#services/lazarus";
-import { markLateRuns } from "#services/late-runs";
+import { markLateRuns } from "#services/overdue-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
 import { later, MINUTE } from "../services/time";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";

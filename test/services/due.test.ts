@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Due, type Round, roundAfter, START } from "#services/due";
-import { markLateRuns } from "#services/late-runs";
+import { markLateRuns } from "#services/overdue-runs";
 import { selectOverdue } from "#services/sweep-store";
 import { planOf } from "../support/plans";
 import { HOUR, NOW, toolsAt } from "./retention-world";

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { START } from "#services/due";
-import { markLateRuns } from "#services/late-runs";
+import { markLateRuns } from "#services/overdue-runs";
 import { selectOverdue } from "#services/sweep-store";
 import type { Tools } from "#tools";
 import { planOf } from "../support/plans";

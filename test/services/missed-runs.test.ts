@@ -5,7 +5,7 @@ import { allOf } from "#lib/portions";
 import { pollDeployments } from "#resources/deployments/poll";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
 import { START } from "#services/due";
-import { skipMissedRuns } from "#services/missed-runs";
+import { skipMissedRuns } from "#services/overdue-runs";
 import { selectMissed } from "#services/sweep-store";
 import { planOf } from "../support/plans";
 import { aFlow, api, propose, unique } from "../support/world";

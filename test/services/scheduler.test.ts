@@ -2,7 +2,7 @@ import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:
 import { expect, test } from "vitest";
 import { START } from "#services/due";
 import { topUpSchedules } from "#services/scheduler";
-import { markSilentDeployments } from "#services/served-deployments";
+import { markSilentDeployments } from "#services/foreman";
 import { selectDueSchedules, selectUnpolled } from "#services/sweep-store";
 import { makeTools, type Tools } from "#tools";
 import { aroundCalls } from "../support/around-calls";

@@ -1,9 +1,10 @@
 /** Flow runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
-import { type Database, readJson } from "#db/database";
+import { readJson } from "#db/database";
 import { inPortions, longColumns, shortened, shortenedColumns } from "#db/long-values";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
+import { Store } from "#db/store";
 import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
@@ -32,7 +33,7 @@ export interface StateColumns {
   s_details: string | null;
 }
 
-/** A flow run with its present state, its work pool, and the name of its queue as that is now. */
+/** A flow run with its present state, its work pool, and the present name of its queue. */
 export type FlowRunWithState = FlowRunRow &
   StateColumns & { work_pool_id: string | null; work_pool_name: string | null; queue_name: string | null };
 
@@ -59,12 +60,7 @@ const STATE_IN_LIST = sql.raw(
   ).join(", "),
 );
 
-/** Selects flow runs with state and pool; what follows may say `where`, `order by` and `limit` over `flow_run`. */
-function selectFlowRuns(rest: SQL): SQL {
-  return selectWith(sql`${flow_run}.*, ${STATE_COLUMNS}`, rest);
-}
-
-/** The same without long values; see `inFull`. */
+/** Selects flow runs with state and pool, without long values. `rest` may have `where`, `order by` and `limit` over `flow_run`. */
 export function selectFlowRunList(rest: SQL): SQL {
   return selectWith(sql`${RUN_IN_LIST}, ${STATE_IN_LIST}`, rest);
 }
@@ -79,27 +75,19 @@ function selectWith(columns: SQL, rest: SQL): SQL {
 }
 
 /** The flow runs of one workspace. */
-export class FlowRunStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class FlowRunStore extends Store {
   /** One run, or undefined. */
   async read(id: string): Promise<FlowRunWithState | undefined> {
     const [row] = await this.readMany([id]);
     return row;
   }
 
-  /** Runs by their ids, in no promised order. */
+  /** Reads runs by their ids, in any order. */
   readMany(ids: readonly string[]): Promise<FlowRunWithState[]> {
-    return this.db.rows<FlowRunWithState>(selectFlowRuns(this.among(ids)));
+    return this.db.rows<FlowRunWithState>(selectWith(sql`${flow_run}.*, ${STATE_COLUMNS}`, this.among(ids)));
   }
 
-  /** The same without long values, for those that are then shown by `inFull`. */
+  /** Reads runs without long values; `inFull` adds these. */
   readList(ids: readonly string[]): Promise<FlowRunWithState[]> {
     return this.db.rows<FlowRunWithState>(selectFlowRunList(this.among(ids)));
   }
@@ -110,7 +98,7 @@ export class FlowRunStore {
     return this.inFull(await this.db.rows<FlowRunWithState>(page));
   }
 
-  /** Runs that were read without long values, with them. */
+  /** Adds the long values to runs that were read without them. */
   inFull(rows: readonly FlowRunWithState[]): Portions<FlowRunWithState> {
     return inPortions(
       rows,
@@ -120,7 +108,7 @@ export class FlowRunStore {
     );
   }
 
-  /** How many runs there are in all: those long past are counted already. */
+  /** How many runs there are in all. The table `flow_run_count` has the number of the runs that started long ago. */
   async countAll(): Promise<number> {
     const of = (column: string) =>
       sql`select ${sql.raw(column)} from ${flow_run_count} where workspace_id = ${this.workspaceId}`;

@@ -1,4 +1,4 @@
-/** Rows of task runs, as many read them. */
+/** Rows of task runs, as several stores and operations read them. */
 import { codec } from "#db/codec";
 import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
@@ -17,7 +17,7 @@ export const taskRuns = codec(task_run, {
 /** The columns of a list, without long values; see `taskRunsInFull`. */
 export const TASK_RUN_IN_LIST = shortenedColumns(task_run);
 
-/** Task runs that were read without long values, with them. */
+/** Adds the long values to task runs that were read without them. */
 export function taskRunsInFull(db: Database, workspaceId: string, rows: readonly TaskRunRow[]): Portions<TaskRunRow> {
   return rowsInFull(db, task_run, workspaceId, rows);
 }

@@ -1,13 +1,11 @@
 /** Definitions of concurrency limits; their slots and leases are the `ConcurrencyLimits` object's. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { flag, integer, real, stamps, text, uuid, workspaceId } from "#db/columns";
+import { flag, entity, integer, real, text } from "#db/columns";
 
 export const concurrency_limit = sqliteTable(
   "concurrency_limit",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     limit: integer().notNull(),
     active: flag().notNull(),

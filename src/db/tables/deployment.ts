@@ -1,7 +1,7 @@
 /** Deployments and their schedules. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { flag, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import { flag, entity, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
 import type { MissedRuns } from "#wire/missed-runs";
 import type { Schedule } from "#wire/schedule";
 import type { VersionInfo } from "#wire/version-info";
@@ -9,9 +9,7 @@ import type { VersionInfo } from "#wire/version-info";
 export const deployment = sqliteTable(
   "deployment",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     flow_id: uuid().notNull(),
     description: text({ long: true }),
@@ -38,7 +36,7 @@ export const deployment = sqliteTable(
     infrastructure_document_id: uuid(),
     created_by: object(),
     updated_by: object(),
-    /** What is ours alone: how its runs are kept honest; null for the defaults. */
+    /** Not of Prefect: what the sweeps do with runs that are silent (`wire/reliability.ts`); null for the defaults. */
     reliability: object(),
   },
   (t) => [
@@ -47,7 +45,7 @@ export const deployment = sqliteTable(
     index("deployment_work_queue")
       .on(t.workspace_id, t.work_queue_id)
       .where(sql`work_queue_id is not null`),
-    // Served deployments that have not been asked for lately. Polls of pools are their objects' business.
+    // READY served deployments by their last poll. The objects of work pools keep the polls of pools.
     index("deployment_served")
       .on(t.last_polled)
       .where(sql`status = 'READY' and work_queue_id is null`),
@@ -61,17 +59,17 @@ export const deployment_schedule = sqliteTable(
     deployment_id: uuid().notNull(),
     id: uuid().notNull(),
     ...stamps(),
-    /** The schedule as it came over the wire. */
+    /** The schedule as the client sent it. */
     schedule: object<Schedule>().notNull(),
     active: flag().notNull(),
     max_scheduled_runs: integer(),
     parameters: object().notNull(),
     slug: text(),
-    /** Runs have been made up to this moment, at first that of the last change; the next top-up is due a little before it. */
+    /** The time up to which runs were made; at first the time of the last change. The next top-up is due a little earlier. */
     scheduled_until: micros(),
     /** When the next top-up is due; null where the schedule is not active or has ended. */
     top_up_at: micros(),
-    /** What is ours alone: what becomes of runs that nobody began in time; null for all of them being run. */
+    /** Not of Prefect: what becomes of runs that did not start in time; null where all of them run. */
     missed_runs: object<MissedRuns>(),
   },
   (t) => [
@@ -79,7 +77,7 @@ export const deployment_schedule = sqliteTable(
     index("deployment_schedule_top_up")
       .on(t.top_up_at)
       .where(sql`top_up_at is not null`),
-    // The few schedules that do not want all of their missed runs.
+    // The few schedules that skip missed runs.
     index("deployment_schedule_missed_runs")
       .on(t.workspace_id, t.deployment_id, t.id)
       .where(sql`missed_runs is not null`),

@@ -1,14 +1,25 @@
 /** Flow runs. The hottest table: each index is a row more for every run, so each says what it is for. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { duration, flag, integer, json, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import {
+  duration,
+  entity,
+  flag,
+  integer,
+  json,
+  list,
+  micros,
+  object,
+  stamps,
+  text,
+  uuid,
+  workspaceId,
+} from "#db/columns";
 
 export const flow_run = sqliteTable(
   "flow_run",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     flow_id: uuid().notNull(),
     flow_version: text(),
@@ -33,8 +44,8 @@ export const flow_run = sqliteTable(
     state_name: text(),
     state_timestamp: micros(),
     /**
-     * The ids of the run's newest states, oldest first, as a JSON array: the way to them without an index. The ids before
-     * those are in `flow_run_state_page` (`db/state-pages.ts`).
+     * The ids of the run's newest states, oldest first, as a JSON array, so that the states need no index. Older ids are in
+     * `flow_run_state_page` (`db/state-pages.ts`).
      */
     state_ids: list<string>().notNull(),
     run_count: integer().notNull(),
@@ -52,18 +63,17 @@ export const flow_run = sqliteTable(
     index("flow_run_deployment")
       .on(t.workspace_id, t.deployment_id, sql`coalesce("start_time", "expected_start_time")`)
       .where(sql`deployment_id is not null`),
-    // Runs that have not ended. Scheduled ones by the time they are due (a work pool's object when it is rebuilt, polls of
-    // served flows, late marking), then, without a time, those that are on their way (slots held, zombies, cancelling).
-    // Begins with time, for sweeps look over all workspaces. Only the start and the end of a run touch it.
+    // Runs that have not ended: first runs without a scheduled time (for slots, zombies and cancellations), then Scheduled runs by
+    // the time at which they are due (for the objects of work pools, polls of served flows, and late marking). The time comes first,
+    // for sweeps read all workspaces. Only the start and the end of a run change the index.
     index("flow_run_live")
       .on(t.next_scheduled_start_time, t.workspace_id, t.work_queue_id, t.deployment_id)
       .where(sql`end_time is null`),
-    // Runs that somebody is to go on with or to end, for the sweeps of expired pauses and stuck cancellations. A row when
-    // a run comes into one of the two; none when it leaves, and none for any other.
+    // Paused and Cancelling runs, for the sweeps of expired pauses and stuck cancellations. Other runs have no entry.
     index("flow_run_halted")
       .on(t.state_type, t.state_timestamp)
       .where(sql`state_type in ('PAUSED', 'CANCELLING')`),
-    // One run for an idempotency key, per flow.
+    // A flow has one run for an idempotency key.
     uniqueIndex("flow_run_idempotency")
       .on(t.workspace_id, t.flow_id, t.idempotency_key)
       .where(sql`idempotency_key is not null`),
@@ -75,9 +85,8 @@ export const flow_run = sqliteTable(
 );
 
 /**
- * How many runs of a workspace have a start (`flow_run_start`) before a time, so that nobody counts them again. A job moves the
- * time on; triggers of the migration that makes this table keep the count true where a run before that time comes, goes or
- * moves, which few do.
+ * How many runs of a workspace have a start (`flow_run_start`) before a time, so that no request counts them. A job moves the time
+ * on. Few runs before that time are written, deleted or moved; then triggers (of this table's migration) correct the count.
  */
 export const flow_run_count = sqliteTable("flow_run_count", {
   workspace_id: workspaceId().primaryKey(),
@@ -85,7 +94,7 @@ export const flow_run_count = sqliteTable("flow_run_count", {
   count: integer().notNull(),
 });
 
-/** States of flow runs, by their time-ordered id alone: a stretch of time is a range of keys, which the sweep walks. */
+/** States of flow runs. The time-ordered id alone is the key, so a sweep reads the states of a period as a range of keys. */
 export const flow_run_state = sqliteTable("flow_run_state", {
   id: uuid().primaryKey(),
   workspace_id: workspaceId(),

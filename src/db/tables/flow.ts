@@ -1,13 +1,11 @@
 /** Flows, by name unique in their workspace. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { json, list, stamps, text, uuid, workspaceId } from "#db/columns";
+import { entity, json, list, text } from "#db/columns";
 
 export const flow = sqliteTable(
   "flow",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     tags: list<string>({ long: true }).notNull(),
     /** Prefect: a client may say null, and is shown it. */

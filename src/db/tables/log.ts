@@ -1,4 +1,5 @@
 /** Logs in segments: a row for a batch and run. */
+import { type SQL, sql } from "drizzle-orm";
 import { primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
 import { integer, list, micros, uuid, workspaceId } from "#db/columns";
@@ -56,4 +57,14 @@ export const MINUTE: Micros = 60_000_000;
 /** When the minute begins that a time lies in. */
 export function minuteOf(time: Micros): Micros {
   return Math.floor(time / MINUTE) * MINUTE;
+}
+
+/** Deletes the logs of runs. `runIds` is a list to be looked up in. */
+export function deleteLogsOf(workspaceId: string, runIds: SQL): SQL[] {
+  return [
+    sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
+      select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id
+      from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${runIds})`,
+    sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${runIds}`,
+  ];
 }

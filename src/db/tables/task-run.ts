@@ -1,15 +1,13 @@
 /** Task runs; their states are JSON in the row, so that a run reported in one batch is one row. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
-import { duration, flag, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import { duration, flag, entity, integer, list, micros, object, text, uuid, workspaceId } from "#db/columns";
 import type { State } from "#wire/state";
 
 export const task_run = sqliteTable(
   "task_run",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     flow_run_id: uuid(),
     task_key: text().notNull(),

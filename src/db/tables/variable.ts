@@ -1,13 +1,11 @@
 /** Variables, by name unique in their workspace. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { json, list, stamps, text, uuid, workspaceId } from "#db/columns";
+import { entity, json, list, text } from "#db/columns";
 
 export const variable = sqliteTable(
   "variable",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     value: json({ long: true }),
     tags: list<string>({ long: true }).notNull(),

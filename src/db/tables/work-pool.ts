@@ -1,13 +1,11 @@
 /** Work pools and their queues. Who polls and who is alive is known by the `WorkPool` object alone. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
-import { flag, integer, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
+import { flag, entity, integer, micros, object, text, uuid } from "#db/columns";
 
 export const work_pool = sqliteTable(
   "work_pool",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     description: text({ long: true }),
     type: text().notNull(),
@@ -27,9 +25,7 @@ export const work_pool = sqliteTable(
 export const work_queue = sqliteTable(
   "work_queue",
   {
-    workspace_id: workspaceId(),
-    id: uuid().notNull(),
-    ...stamps(),
+    ...entity(),
     name: text().notNull(),
     work_pool_id: uuid().notNull(),
     description: text({ long: true }),

@@ -1,7 +1,7 @@
 /** Lists, reads and drops dead letters. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
-import type { Database } from "#db/database";
+import { Store } from "#db/store";
 import { dead_letter } from "#db/tables/event";
 import { list } from "#db/sql";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
@@ -27,7 +27,7 @@ export const DeadLetterWithMessage = DeadLetter.extend({ message: z.unknown() })
 export type DeadLetterWithMessage = z.output<typeof DeadLetterWithMessage>;
 
 /** Which letters a request is about. */
-export interface LettersWanted {
+interface LettersWanted {
   ids?: readonly string[] | null | undefined;
   queue?: string | null | undefined;
 }
@@ -43,15 +43,7 @@ type Row = Pick<typeof dead_letter.$inferSelect, "id" | "created" | "queue" | "k
 const COLUMNS = sql.raw("l.id, l.created, l.queue, l.key, l.reason, length(l.message) as message_characters");
 
 /** The dead letters of one workspace. */
-export class DeadLetterStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class DeadLetterStore extends Store {
   /** Reads a page of letters, the newest or the oldest first. */
   async page(wanted: LettersWanted, order: "newest" | "oldest", limit: number, offset: number): Promise<DeadLetter[]> {
     const direction = order === "newest" ? sql`desc` : sql`asc`;
@@ -95,10 +87,7 @@ export class DeadLetterStore {
   }
 }
 
-function print({ created, ...row }: Row): DeadLetter {
-  const { id, queue, key, reason, message_characters } = row;
-  return { id, created: printTime(created), queue, key, reason, message_characters };
-}
+const print = (row: Row): DeadLetter => ({ ...row, created: printTime(row.created) });
 
 /** A message that cannot be parsed is shown as its text. */
 function readMessage(text: string): unknown {

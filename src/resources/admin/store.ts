@@ -1,18 +1,11 @@
 /** The values in D1 that a workspace's administration keeps. */
 import { and, eq } from "drizzle-orm";
-import { type Database, readJson } from "#db/database";
+import { readJson } from "#db/database";
+import { Store } from "#db/store";
 import { configuration } from "#db/tables/configuration";
 
 /** Values by key, of one workspace. */
-export class ConfigurationStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class ConfigurationStore extends Store {
   /** Reads the value, or undefined. Only the code that writes a key knows the value's type. */
   async read<T>(key: string): Promise<T | undefined> {
     const row = await this.db.first(this.db.build.select().from(configuration).where(this.by(key)));

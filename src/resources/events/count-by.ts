@@ -2,14 +2,14 @@
 import { type EventFilter, type Window, windowOf } from "#events/filter";
 import { resourceId } from "#events/event";
 import type { EventReader } from "#events/read-events";
-import type { Found } from "#events/segment-reader";
+import { HOUR } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import type { Countable, EventCount, TimeUnit } from "#resources/events/schema";
 import { printTime } from "#wire/dates";
 
 /** What is counted, and the length of the intervals of time. */
-export interface EventCountRequest {
+interface EventCountRequest {
   filter: EventFilter;
   countable: Countable;
   time_unit: TimeUnit;
@@ -19,7 +19,6 @@ export interface EventCountRequest {
 /** Prefect: PIVOT_DATETIME, a Monday at which an interval begins. */
 const PIVOT: Micros = Date.UTC(2024, 3, 1) * 1000;
 const MAX_BUCKETS = 1000;
-const HOUR: Micros = 3_600_000_000;
 const UNITS: Record<TimeUnit, Micros> = {
   week: 7 * 24 * HOUR,
   day: 24 * HOUR,
@@ -60,7 +59,7 @@ async function countByTime(
   };
   const hours = step % HOUR === 0 ? await reader.countByHour({ filter, window }) : undefined;
   if (hours) for (const [hour, count] of hours) add(hour, count);
-  else await eachOnce(reader, filter, window, ({ occurred }) => add(occurred, 1));
+  else await reader.each(filter, window, ({ occurred }) => add(occurred, 1));
   const end = window.until > now ? endOf(unit, now) : window.until;
   const answer: EventCount[] = [];
   for (let bucket = first; PIVOT + bucket * step < end; bucket++) {
@@ -88,7 +87,7 @@ async function countByThing(
   countable: "event" | "resource",
 ): Promise<EventCount[]> {
   const things = new Map<string, { label: string; count: number; first: Micros; last: Micros }>();
-  await eachOnce(reader, filter, window, ({ event, occurred }) => {
+  await reader.each(filter, window, ({ event, occurred }) => {
     const value = countable === "event" ? event.event : resourceId(event.resource);
     const { "prefect.resource.name": name, "prefect.name": older } = event.resource;
     const label = countable === "event" ? value : (name ?? older ?? value);
@@ -111,17 +110,4 @@ async function countByThing(
       start_time: printTime(first),
       end_time: printTime(last),
     }));
-}
-
-async function eachOnce(
-  reader: EventReader,
-  filter: EventFilter,
-  window: Window,
-  visit: (found: Found) => void,
-): Promise<void> {
-  const seen = new Set<string>();
-  await reader.each(filter, window, (found) => {
-    if (!seen.has(found.event.id)) visit(found);
-    seen.add(found.event.id);
-  });
 }

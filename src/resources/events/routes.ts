@@ -48,10 +48,6 @@ function printPage(token: PageToken, { found, next }: EventsPage, request: Reque
   return { events: found.map(({ event }) => event), total, next_page: isMore ? url.href : null };
 }
 
-async function nextPage(token: PageToken, request: Request, tools: Tools) {
-  return printPage(token, await reader(tools).page(token), request);
-}
-
 async function firstPage(filter: EventFilter, limit: number, request: Request, tools: Tools) {
   const window = windowOf(filter, tools.clock());
   const page = await reader(tools).firstPage({ filter, window, limit });
@@ -77,7 +73,10 @@ export const eventRoutes = [
       response: EventPage,
       errors: [403],
     },
-    ({ query, request, tools }) => nextPage(parsePageToken(query["page-token"]), request, tools),
+    async ({ query, request, tools }) => {
+      const token = parsePageToken(query["page-token"]);
+      return printPage(token, await reader(tools).page(token), request);
+    },
   ),
   route(
     {

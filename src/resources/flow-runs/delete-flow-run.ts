@@ -4,7 +4,7 @@ import { isPassing } from "#db/database";
 import { asObject } from "#db/json-column";
 import { deleteOldestPage, deleteStatesOf, HAS_PAGES } from "#db/state-pages";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
-import { log_minute, log_segment, MINUTE } from "#db/tables/log";
+import { deleteLogsOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sendUnsentOf } from "#events/outbox";
@@ -136,10 +136,7 @@ function deletions(workspaceId: string, among: SQL): SQL[] {
   return [
     ...deleteStatesOf(sql`r.workspace_id = ${workspaceId} and r.id in ${among}`),
     sql`delete from ${flow_run_input} where workspace_id = ${workspaceId} and flow_run_id in ${among}`,
-    sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
-      select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id
-      from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${among})`,
-    sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${among}`,
+    ...deleteLogsOf(workspaceId, among),
     orphanSubflows(workspaceId, tasks),
     sql`delete from ${task_run} where ${taskRunsOf(workspaceId, among)}`,
     sql`delete from ${flow_run} where workspace_id = ${workspaceId} and id in ${among} returning id`,

@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { latenessOf } from "#db/run-estimates";
-import { readHistory } from "#db/run-history";
+import { type HistoryRow, selectHistory } from "#db/run-history";
 import { flow_run } from "#db/tables/flow-run";
 import { FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
@@ -26,7 +26,8 @@ export const flowRunHistoryRoutes = [
       const window = windowOf(body);
       const filters = toFilters({ ...body, work_pool_queues: body.work_queues });
       const where = whereClause("flow_runs", filters, tools.workspaceId);
-      return printHistory(window, await readHistory(tools.db, flow_run, where, window, tools.clock()));
+      const history = selectHistory(flow_run, where, window, tools.clock());
+      return printHistory(window, await tools.db.rows<HistoryRow>(history));
     },
   ),
   route(

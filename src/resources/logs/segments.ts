@@ -1,25 +1,15 @@
 /** Makes segments of logs: rows that hold many logs of one run and minute. Pure but for the digest. */
-import { type LogRecord, minuteOf } from "#db/tables/log";
+import { type log_segment, type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
 import type { LogCreate } from "#resources/logs/schema";
 import { byteLength } from "#lib/bytes";
 import { chunksBySize } from "#lib/chunks";
 
 /** A row of the table, without its workspace. */
-export interface LogSegment {
-  run_id: string;
-  first_timestamp: Micros;
-  digest: string;
-  last_timestamp: Micros;
-  min_level: number;
-  max_level: number;
-  record_count: number;
-  /** The records as JSON. */
-  records: string;
-}
+export type LogSegment = Omit<typeof log_segment.$inferInsert, "workspace_id">;
 
 /** A segment with its records. */
-export interface BuiltSegment {
+interface BuiltSegment {
   row: LogSegment;
   records: LogRecord[];
 }

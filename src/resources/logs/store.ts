@@ -1,19 +1,20 @@
 /** The logs in D1: written as segments, read as records. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
-import { type Database, readJson, type Statement } from "#db/database";
+import { readJson, type Statement } from "#db/database";
 import { asList, isUnreadable } from "#db/json-column";
 import { inPortions, shortened } from "#db/long-values";
+import { timeOfId } from "#db/ordered-ids";
+import { Store } from "#db/store";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
+import type { LogSegment } from "#resources/logs/segments";
 import { printTime } from "#wire/dates";
 import { each, list } from "#db/sql";
-
-type SegmentRow = Omit<typeof log_segment.$inferInsert, "workspace_id">;
 
 /** A record that was read: the key of its segment, its place in the segment, and its text. */
 interface FoundLog {
@@ -25,7 +26,7 @@ interface FoundLog {
 }
 
 /** Which logs to read. */
-export interface LogQuery {
+interface LogQuery {
   filter: LogFilter;
   sort: LogSort;
   limit: number;
@@ -38,20 +39,12 @@ const MAX_OPEN = 5_000;
 const MAX_GROUP_CHARACTERS = 300_000;
 
 /** The logs of one workspace. */
-export class LogStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class LogStore extends Store {
   /** Writes segments in one batch. Rows from an earlier try of the same request stay as they are. */
-  async insert(segments: readonly SegmentRow[]): Promise<void> {
+  async insert(segments: readonly LogSegment[]): Promise<void> {
     if (segments.length === 0) return;
     const rows = segments.map((segment) => ({ ...segment, workspace_id: this.workspaceId }));
-    const isLarge = (row: SegmentRow) => row.records.length > MAX_GROUP_CHARACTERS / 4;
+    const isLarge = (row: LogSegment) => row.records.length > MAX_GROUP_CHARACTERS / 4;
     const statements: Statement[] = rows
       .filter(isLarge)
       .map((row) => this.db.build.insert(log_segment).values(row).onConflictDoNothing());
@@ -70,19 +63,10 @@ export class LogStore {
   async list(query: LogQuery): Promise<Portions<ReturnType<typeof printLog>>> {
     if (query.limit === 0) return whole([]);
     const candidates = await this.candidates(query);
-    const isAscending = query.sort === "TIMESTAMP_ASC";
-    const select = (records: SQL) =>
-      page({
-        ...query,
-        workspaceId: this.workspaceId,
-        candidates,
-        isAscending,
-        records,
-        clause: logClause(query.filter, this.workspaceId),
-      });
-    const rows = await this.db.rows<FoundLog>(select(sql`s.records`)).catch((error: unknown) => {
+    const read = (records: SQL) => this.db.rows<FoundLog>(this.page(query, candidates, records));
+    const rows = await read(sql`s.records`).catch((error: unknown) => {
       if (!isUnreadable(error)) throw error;
-      return this.db.rows<FoundLog>(select(asList(sql`s.records`)));
+      return read(asList(sql`s.records`));
     });
     const inFull = inPortions(rows, ["record"], keyOf, (keys) => this.readMany(keys));
     return mapPortions(inFull, (some) => some.map((row) => printLog(row.run_id, readJson<LogRecord>(row.record))));
@@ -97,12 +81,53 @@ export class LogStore {
       cross join json_each(${asList(sql`s.records`)}) r on r.key = k.value ->> 3`);
   }
 
+  /**
+   * The statement for a page. It counts records before it opens segments. Segments that end before the page begins are not opened
+   * (`begun`), unless a segment on the page overlaps them. Segments that begin after enough records have ended are not opened either
+   * (`enough`). Only segments whose records are all wanted are counted in this way. `records` are the records of the segment `s`.
+   */
+  private page({ filter, sort, limit, offset }: LogQuery, candidates: SQL, records: SQL): SQL {
+    const isAscending = sort === "TIMESTAMP_ASC";
+    const near = isAscending ? sql`first_timestamp` : sql`last_timestamp`;
+    const far = isAscending ? sql`last_timestamp` : sql`first_timestamp`;
+    const direction = isAscending ? sql`asc` : sql`desc`;
+    const isBefore = isAscending ? sql`<` : sql`>`;
+    const furthest = isAscending ? sql`max` : sql`min`;
+    const nearest = isAscending ? sql`min` : sql`max`;
+    return sql`with candidate as materialized (${candidates}),
+      counted as (
+        select ${near} as near, ${far} as far,
+          sum(record_count * is_whole) over (order by ${far} ${direction}) as ended,
+          sum(record_count) over earlier as passed,
+          sum(1 - is_whole) over earlier as partial,
+          ${furthest}(${far}) over earlier as reach
+        from candidate
+        window earlier as (order by ${near} ${direction} rows between unbounded preceding and 1 preceding)
+      ),
+      begun as (
+        select near, passed from counted
+        where reach ${isBefore} near and partial = 0 and passed <= ${offset}
+        order by near ${isAscending ? sql`desc` : sql`asc`} limit 1
+      ),
+      enough as (select ${nearest}(far) as far from counted where ended >= ${limit + offset})
+      select s.run_id as run_id, s.first_timestamp as first_timestamp, s.digest as digest, r.key as place, ${RECORD}
+      from candidate c
+      cross join ${log_segment} s on s.workspace_id = ${this.workspaceId}
+        and s.run_id = c.run_id and s.first_timestamp = c.first_timestamp and s.digest = c.digest
+      cross join json_each(${records}) r
+      where r.type = 'object' and not (c.${near} ${isBefore} coalesce((select near from begun), c.${near}))
+        and not (coalesce((select far from enough), c.${near}) ${isBefore} c.${near})
+        and ${logClause(filter, this.workspaceId)}
+      order by ${LOG.timestamp} ${direction}, s.first_timestamp, s.digest, r.key
+      limit ${limit} offset ${offset} - coalesce((select passed from begun), 0)`;
+  }
+
   /** Selects the segments that may have wanted logs. Where a log has to meet all criteria, each criterion excludes segments. */
   private async candidates({ filter, sort, limit, offset }: LogQuery): Promise<SQL> {
     const inAll = sql`s.workspace_id = ${this.workspaceId}`;
     const order = sort === "TIMESTAMP_ASC" ? sql`s.first_timestamp` : sql`s.last_timestamp desc`;
     const newestFirst = sort === "TIMESTAMP_DESC";
-    if (!meetsAll(filter)) {
+    if (filter.operator !== "and_") {
       const all = this.ofMinutes({ most: MAX_OPEN, newestFirst });
       return selectSegments(all, inAll, sql`0`, sql`order by ${order} limit ${MAX_OPEN}`);
     }
@@ -112,22 +137,16 @@ export class LogStore {
     const whole = [sql`1`];
     if (runs) conditions.push(sql`s.run_id in ${list(runs)}`);
     if (taskRun?.any_) conditions.push(mentions(taskRun.any_));
-    if (isGiven(timestamp?.after_)) {
-      conditions.push(sql`s.last_timestamp >= ${timestamp.after_}`);
-      whole.push(sql`s.first_timestamp >= ${timestamp.after_}`);
-    }
-    if (isGiven(timestamp?.before_)) {
-      conditions.push(sql`s.first_timestamp <= ${timestamp.before_}`);
-      whole.push(sql`s.last_timestamp <= ${timestamp.before_}`);
-    }
-    if (isGiven(level?.ge_)) {
-      conditions.push(sql`s.max_level >= ${level.ge_}`);
-      whole.push(sql`s.min_level >= ${level.ge_}`);
-    }
-    if (isGiven(level?.le_)) {
-      conditions.push(sql`s.min_level <= ${level.le_}`);
-      whole.push(sql`s.max_level <= ${level.le_}`);
-    }
+    /** Adds a bound: what holds of a segment with a wanted record, and what holds of a segment of wanted records only. */
+    const bound = (value: number | null | undefined, some: string, all: string) => {
+      if (!isGiven(value)) return;
+      conditions.push(sql`${sql.raw(some)} ${value}`);
+      whole.push(sql`${sql.raw(all)} ${value}`);
+    };
+    bound(timestamp?.after_, "s.last_timestamp >=", "s.first_timestamp >=");
+    bound(timestamp?.before_, "s.first_timestamp <=", "s.last_timestamp <=");
+    bound(level?.ge_, "s.max_level >=", "s.min_level >=");
+    bound(level?.le_, "s.min_level <=", "s.max_level <=");
     // Criteria that only records show leave open how many records of a segment are wanted.
     const isOpen = isGiven(taskRun?.any_) || isGiven(taskRun?.is_null_) || isGiven(text);
     if (isOpen) whole.push(sql`0`);
@@ -184,10 +203,6 @@ const LATEST: Micros = 9e18;
 
 const isGiven = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
 
-function meetsAll(filter: LogFilter): boolean {
-  return filter.operator === "and_";
-}
-
 /** The condition that a segment's text has one of the ids. */
 function mentions(ids: readonly string[]): SQL {
   return sql`exists (select 1 from ${each(ids)} as wanted
@@ -199,56 +214,6 @@ function selectSegments(from: SQL, where: SQL, whole: SQL, rest: SQL): SQL {
     from ${from} where ${where} ${rest}`;
 }
 
-/**
- * The statement for a page. It counts records before it opens segments. Segments that end before the page begins are not opened
- * (`begun`), unless a segment on the page overlaps them. Segments that begin after enough records have ended are not opened either
- * (`enough`). Only segments whose records are all wanted are counted in this way.
- */
-function page(query: {
-  workspaceId: string;
-  candidates: SQL;
-  /** The records of the segment `s`. */
-  records: SQL;
-  clause: SQL;
-  isAscending: boolean;
-  limit: number;
-  offset: number;
-}): SQL {
-  const { workspaceId, candidates, records, clause, isAscending, limit, offset } = query;
-  const near = isAscending ? sql`first_timestamp` : sql`last_timestamp`;
-  const far = isAscending ? sql`last_timestamp` : sql`first_timestamp`;
-  const direction = isAscending ? sql`asc` : sql`desc`;
-  const isBefore = isAscending ? sql`<` : sql`>`;
-  const furthest = isAscending ? sql`max` : sql`min`;
-  const nearest = isAscending ? sql`min` : sql`max`;
-  return sql`with candidate as materialized (${candidates}),
-    counted as (
-      select ${near} as near, ${far} as far,
-        sum(record_count * is_whole) over (order by ${far} ${direction}) as ended,
-        sum(record_count) over earlier as passed,
-        sum(1 - is_whole) over earlier as partial,
-        ${furthest}(${far}) over earlier as reach
-      from candidate
-      window earlier as (order by ${near} ${direction} rows between unbounded preceding and 1 preceding)
-    ),
-    begun as (
-      select near, passed from counted
-      where reach ${isBefore} near and partial = 0 and passed <= ${offset}
-      order by near ${isAscending ? sql`desc` : sql`asc`} limit 1
-    ),
-    enough as (select ${nearest}(far) as far from counted where ended >= ${limit + offset})
-    select s.run_id as run_id, s.first_timestamp as first_timestamp, s.digest as digest, r.key as place, ${RECORD}
-    from candidate c
-    cross join ${log_segment} s on s.workspace_id = ${workspaceId}
-      and s.run_id = c.run_id and s.first_timestamp = c.first_timestamp and s.digest = c.digest
-    cross join json_each(${records}) r
-    where r.type = 'object' and not (c.${near} ${isBefore} coalesce((select near from begun), c.${near}))
-      and not (coalesce((select far from enough), c.${near}) ${isBefore} c.${near})
-      and ${clause}
-    order by ${LOG.timestamp} ${direction}, s.first_timestamp, s.digest, r.key
-    limit ${limit} offset ${offset} - coalesce((select passed from begun), 0)`;
-}
-
 const RECORD = sql.raw(shortened("r.value", "record"));
 
 const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
@@ -257,7 +222,7 @@ const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
 /** Gives a log as answers show it. Its id is a UUIDv7, which has the time of its creation. Fields that a record lacks are empty. */
 export function printLog(runId: string, record: Partial<LogRecord>) {
   const log = { ...EMPTY_LOG, ...record };
-  const created = printTime(Number.parseInt(log.id.slice(0, 8) + log.id.slice(9, 13), 16) * 1000);
+  const created = printTime(timeOfId(log.id));
   return {
     id: log.id,
     created,

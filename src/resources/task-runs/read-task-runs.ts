@@ -2,7 +2,8 @@
 import type { SQL } from "drizzle-orm";
 import { type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
 import type { FilterBody } from "#filters/bodies";
-import { type AskedRuns, readRecorded } from "#events/read-recorded";
+import type { AskedRuns } from "#events/emit";
+import { readRecorded } from "#events/read-recorded";
 import type { Portions } from "#lib/portions";
 import { TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
