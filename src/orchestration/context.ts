@@ -4,16 +4,10 @@ import type { FlowRunRow } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Ids, Micros } from "#lib/clock";
 import type { LoadedRow } from "#orchestration/load-flow-run";
-import type {
-  RunDeployment,
-  FlowRunContext,
-  FlowRunPolicy,
-  RunContext,
-  TaskRunContext,
-  TaskRunPolicy,
-} from "#orchestration/transition";
+import type { FlowRunContext, RunContext, RunDeployment, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { readReliability } from "#wire/reliability";
+import type { FlowRunPolicy, TaskRunPolicy } from "#wire/run-policy";
 import type { State, StateType } from "#wire/state";
 
 /** What a caller may give for the context of either kind of run. */
