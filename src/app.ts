@@ -22,7 +22,7 @@ const UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0
 const ANY_VERSION = new Set(["/health", "/hello", "/ready", "/version", "/csrf-token"]);
 
 /** `/flow_runs/{id:uuid}` in Hono's words. */
-export function honoPath(path: string): string {
+function honoPath(path: string): string {
   return path.replaceAll(/\{(\w+)(:uuid)?\}/g, (_, name: string, uuid?: string) =>
     uuid ? `:${name}{${UUID}}` : `:${name}`,
   );

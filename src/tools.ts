@@ -43,11 +43,6 @@ const clock = systemClock();
 const ids = systemIds();
 const NO_CLIENT: Client = { apiVersion: null, version: null, createdBy: null };
 
-/** The one place that picks a workspace's database. */
-export function databaseFor(env: Env, _workspaceId: string, cost: Cost): Database {
-  return new Database(env.DB, cost);
-}
-
 /** Tools for a piece of work. `waitUntil` is the context's own; `asked` says who asked for the work, and by which request. */
 export function makeTools(
   env: Env,
@@ -61,7 +56,7 @@ export function makeTools(
     env,
     settings: parseSettings(env),
     workspaceId,
-    db: databaseFor(env, workspaceId, cost),
+    db: new Database(env.DB, cost),
     cost,
     clock,
     ids,

@@ -2,6 +2,7 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Settings } from "#env";
 import { ApiError } from "#lib/api-error";
+import { decodeBase64 } from "#lib/bytes";
 
 /** Paths that anybody may ask, so that probes need no key. */
 const OPEN_PATHS = new Set(["/api/health", "/api/ready"]);
@@ -32,10 +33,7 @@ export function isAuthorized(header: string | null, settings: Settings): boolean
   if (scheme.toLowerCase() === "bearer") return isToken(credentials, settings.apiKey);
   if (scheme.toLowerCase() !== "basic") return false;
   try {
-    return isToken(
-      new TextDecoder().decode(Uint8Array.from(atob(credentials), (char) => char.charCodeAt(0))),
-      settings.authString,
-    );
+    return isToken(decodeBase64(credentials), settings.authString);
   } catch {
     // Not base64.
     return false;

@@ -1,6 +1,6 @@
 /** One mapping from what went wrong to a reply, in the original's shapes. */
 import type * as z from "zod";
-import { ApiError } from "#lib/api-error";
+import { ApiError, integrityConflict, refused } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
 import type { RefusalParams } from "#wire/refusal";
 import { log } from "#lib/log";
@@ -74,9 +74,8 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
         expected: choices(issue.values),
       });
     case "too_small":
-      return detail(...tooSmall(issue));
     case "too_big":
-      return detail(...tooBig(issue));
+      return detail(...outOfBounds(issue));
     case "invalid_format":
       return detail(
         "string_pattern_mismatch",
@@ -146,23 +145,20 @@ function valueAt(input: unknown, path: Path): unknown {
   );
 }
 
-function wordsOfType(expected: string): [type: string, message: string] {
-  switch (expected) {
-    case "number":
-      return ["float_type", "Input should be a valid number"];
-    case "int":
-      return ["int_type", "Input should be a valid integer"];
-    case "boolean":
-      return ["bool_type", "Input should be a valid boolean"];
-    case "array":
-      return ["list_type", "Input should be a valid list"];
-    case "record":
-      return ["dict_type", "Input should be a valid dictionary"];
-    case "object":
-      return ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"];
-    default:
-      return [`${expected}_type`, `Input should be a valid ${expected}`];
-  }
+/** The type, the message and the context of a detail. */
+type Words = [type: string, message: string, ctx?: Record<string, unknown>];
+
+const WORDS_OF_TYPE: Partial<Record<string, Words>> = {
+  number: ["float_type", "Input should be a valid number"],
+  int: ["int_type", "Input should be a valid integer"],
+  boolean: ["bool_type", "Input should be a valid boolean"],
+  array: ["list_type", "Input should be a valid list"],
+  record: ["dict_type", "Input should be a valid dictionary"],
+  object: ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"],
+};
+
+function wordsOfType(expected: string): Words {
+  return WORDS_OF_TYPE[expected] ?? [`${expected}_type`, `Input should be a valid ${expected}`];
 }
 
 function choices(values: readonly unknown[]): string {
@@ -171,46 +167,19 @@ function choices(values: readonly unknown[]): string {
   return quoted.length === 0 ? String(last) : `${quoted.join(", ")} or ${last}`;
 }
 
-function tooSmall(issue: Extract<Issue, { code: "too_small" }>): [string, string, Record<string, unknown>?] {
-  const minimum = Number(issue.minimum);
-  if (issue.origin === "string") {
-    return [
-      "string_too_short",
-      `String should have at least ${minimum} character${minimum === 1 ? "" : "s"}`,
-      { min_length: minimum },
-    ];
-  }
-  if (issue.origin === "array" || issue.origin === "set") {
-    return [
-      "too_short",
-      `List should have at least ${minimum} item${minimum === 1 ? "" : "s"} after validation`,
-      { min_length: minimum },
-    ];
-  }
+function outOfBounds(issue: Extract<Issue, { code: "too_small" | "too_big" }>): Words {
+  const isSmall = issue.code === "too_small";
+  const bound = Number(isSmall ? issue.minimum : issue.maximum);
+  const [type, words, key] = isSmall ? ["too_short", "at least", "min_length"] : ["too_long", "at most", "max_length"];
+  const count = (noun: string) => `${words} ${bound} ${noun}${bound === 1 ? "" : "s"}`;
+  if (issue.origin === "string")
+    return [`string_${type}`, `String should have ${count("character")}`, { [key]: bound }];
+  if (issue.origin === "array" || issue.origin === "set")
+    return [type, `List should have ${count("item")} after validation`, { [key]: bound }];
+  const [than, exclusive, inclusive] = isSmall ? ["greater", "gt", "ge"] : ["less", "lt", "le"];
   return issue.inclusive === false
-    ? ["greater_than", `Input should be greater than ${minimum}`, { gt: minimum }]
-    : ["greater_than_equal", `Input should be greater than or equal to ${minimum}`, { ge: minimum }];
-}
-
-function tooBig(issue: Extract<Issue, { code: "too_big" }>): [string, string, Record<string, unknown>?] {
-  const maximum = Number(issue.maximum);
-  if (issue.origin === "string") {
-    return [
-      "string_too_long",
-      `String should have at most ${maximum} character${maximum === 1 ? "" : "s"}`,
-      { max_length: maximum },
-    ];
-  }
-  if (issue.origin === "array" || issue.origin === "set") {
-    return [
-      "too_long",
-      `List should have at most ${maximum} item${maximum === 1 ? "" : "s"} after validation`,
-      { max_length: maximum },
-    ];
-  }
-  return issue.inclusive === false
-    ? ["less_than", `Input should be less than ${maximum}`, { lt: maximum }]
-    : ["less_than_equal", `Input should be less than or equal to ${maximum}`, { le: maximum }];
+    ? [`${than}_than`, `Input should be ${than} than ${bound}`, { [exclusive]: bound }]
+    : [`${than}_than_equal`, `Input should be ${than} than or equal to ${bound}`, { [inclusive]: bound }];
 }
 
 const CONSTRAINT = /UNIQUE constraint failed|FOREIGN KEY constraint failed/;
@@ -258,29 +227,18 @@ function replyTo(error: unknown, requestId: string, sentBytes: number): Response
     const request_body = isRepeated ? (error.body ?? null) : null;
     return Response.json({ exception_message: error.message, exception_detail, request_body }, { status: 422 });
   }
-  if (error instanceof ApiError) return Response.json(error.body, { status: error.status, headers: error.headers });
+  const { body, status, headers } = error instanceof ApiError ? error : faultOf(error, requestId, sentBytes);
+  return Response.json(body, { status, headers });
+}
+
+/** What a client is told of an error that is no refusal of our own. */
+function faultOf(error: unknown, requestId: string, sentBytes: number): ApiError {
   const message = error instanceof Error ? error.message : String(error);
-  if (CONSTRAINT.test(message)) {
-    return Response.json(
-      {
-        detail:
-          "Data integrity conflict. This usually means a unique or foreign key constraint was violated. See server logs for details.",
-      },
-      { status: 409 },
-    );
-  }
+  if (CONSTRAINT.test(message)) return integrityConflict();
   log({ requestId }, "error", "a request failed", { error });
-  if (OVERLOADED.test(message)) {
-    return Response.json(
-      { exception_message: "Service Unavailable", request_id: requestId },
-      { status: 503, headers: { "Retry-After": "1" } },
-    );
-  }
-  if (TOO_LARGE.some(([said, bytes]) => sentBytes >= bytes && said.test(message))) {
-    return Response.json(
-      { detail: "The request is too large to be carried out. Ask for less at once." },
-      { status: 413 },
-    );
-  }
-  return Response.json({ exception_message: "Internal Server Error", request_id: requestId }, { status: 500 });
+  const named = (exception_message: string) => ({ exception_message, request_id: requestId });
+  if (OVERLOADED.test(message)) return new ApiError(503, named("Service Unavailable"), { "Retry-After": "1" });
+  if (TOO_LARGE.some(([said, bytes]) => sentBytes >= bytes && said.test(message)))
+    return refused(413, "The request is too large to be carried out. Ask for less at once.");
+  return new ApiError(500, named("Internal Server Error"));
 }

@@ -54,15 +54,13 @@ export function listRoutes(spec: ListSpec<string, Fields>): Route[] {
 type AnySpec = ListSpec<string, Fields>;
 
 function filterRoute(spec: AnySpec): Route {
-  const { path, things, body, item } = spec;
-  const response = z.array(item);
   return route(
     {
       method: "POST",
-      path: `${path}/filter`,
-      summary: `Read ${things}.`,
-      body: embedded({ ...body }),
-      response,
+      path: `${spec.path}/filter`,
+      summary: `Read ${spec.things}.`,
+      body: embedded({ ...spec.body }),
+      response: z.array(spec.item),
     },
     async (asked) => {
       const { limit, offset } = asked.body;
@@ -72,16 +70,14 @@ function filterRoute(spec: AnySpec): Route {
 }
 
 function countRoute(spec: AnySpec): Route {
-  const { path, things } = spec;
   const filters = Object.entries(spec.body).filter(([name]) => !["limit", "offset", "sort"].includes(name));
-  const response = z.int();
   return route(
     {
       method: "POST",
-      path: `${path}/count`,
-      summary: `Count ${things}.`,
+      path: `${spec.path}/count`,
+      summary: `Count ${spec.things}.`,
       body: embedded(Object.fromEntries(filters)),
-      response,
+      response: z.int(),
     },
     (asked) => spec.count?.(asked),
   );

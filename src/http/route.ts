@@ -4,7 +4,7 @@ import { readBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
 import { readJsonBody } from "#http/json-body";
 import { Listing, toListingResponse } from "#http/listing";
-import { ApiError, refused } from "#lib/api-error";
+import { refused } from "#lib/api-error";
 import { parseJson, parsePlainJson } from "#lib/json";
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid } from "#wire/ids";
@@ -51,19 +51,15 @@ interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B 
 /** A status with which a route itself refuses a request. Those with which any request is refused are not among them. */
 export type ErrorStatus = 400 | 403 | 404 | 409 | 410 | 422 | 423;
 
+type AnySpec = Spec<string, z.ZodType, z.ZodType, z.ZodType>;
+type Described = "method" | "path" | "summary" | "query" | "body" | "otherStatus" | "response";
+
 /** A route, ready to be served and described. */
-export interface Route {
+export interface Route extends Readonly<Pick<AnySpec, Described>> {
   /** The route's name in the OpenAPI document, made of path and method alone. */
   readonly operationId: string;
-  readonly method: Method;
-  readonly path: string;
-  readonly summary: string;
-  readonly query: z.ZodType | undefined;
-  readonly body: z.ZodType | undefined;
   readonly bodyRequired: boolean;
   readonly status: number;
-  readonly otherStatus: number | undefined;
-  readonly response: z.ZodType | undefined;
   /** In ascending order. */
   readonly errors: readonly ErrorStatus[];
   readonly hidden: boolean;
@@ -109,16 +105,10 @@ export function route<
   const isEmbedded = spec.body !== undefined && embeddedBodies.has(spec.body);
   const readJsonText = (json: string) => (spec.plainNumbers ? parsePlainJson(json) : parseJson(json));
   return {
+    ...spec,
     operationId: operationIdOf(spec.path, spec.method),
-    method: spec.method,
-    path: spec.path,
-    summary: spec.summary,
-    query: spec.query,
-    body: spec.body,
     bodyRequired: spec.body !== undefined && !(isEmbedded && spec.body.safeParse({}).success),
     status,
-    otherStatus: spec.otherStatus,
-    response: spec.response,
     errors: errorsOf(spec),
     hidden: spec.hidden ?? false,
     async run(request, params, tools) {
@@ -147,12 +137,10 @@ function operationIdOf(path: string, method: Method): string {
   return `${path.slice(1).replaceAll(":uuid", "").replaceAll(/\W/g, "_")}_${method.toLowerCase()}`;
 }
 
-function errorsOf(
-  spec: Pick<Spec<string, z.ZodType, z.ZodType, z.ZodType>, "path" | "query" | "body" | "errors">,
-): ErrorStatus[] {
-  const errors = new Set(spec.errors);
-  if (spec.path.includes("{")) errors.add(404);
-  if (spec.query || spec.body) errors.add(422);
+function errorsOf({ path, query, body, errors: own }: Pick<AnySpec, "path" | "query" | "body" | "errors">) {
+  const errors = new Set(own);
+  if (path.includes("{")) errors.add(404);
+  if (query || body) errors.add(422);
   return [...errors].toSorted((a, b) => a - b);
 }
 
@@ -239,9 +227,4 @@ function toReply(value: unknown, status: number): Response | Promise<Response> {
 function toResponse(value: unknown, status: number, headers: Record<string, string>): Response {
   if (status === 204) return new Response(null, { status, headers });
   return Response.json(value ?? null, { status, headers });
-}
-
-/** Whether the client may read the error's message. */
-export function isReadable(error: unknown): error is ApiError | InvalidRequest {
-  return error instanceof ApiError || error instanceof InvalidRequest;
 }

@@ -81,11 +81,6 @@ export function isExactNumber(value: unknown): value is ExactNumber {
   return exactJson.isRawJSON(value);
 }
 
-/** The text of a number as an `ExactNumber`, which is printed as just that text. Throws `SyntaxError` where it is no JSON number. */
-export function exactNumber(text: string): ExactNumber {
-  return exactJson.rawJSON(text);
-}
-
 /** The nearest JavaScript number of a value that may be an `ExactNumber`; any other value as it is. */
 export function numberOf(value: unknown): unknown {
   return isExactNumber(value) ? Number(value.rawJSON) : value;
