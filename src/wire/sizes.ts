@@ -39,3 +39,14 @@ export function isSized(value: unknown): boolean {
 
 /** An object with any content of at most `MAX_OBJECT_BYTES`. */
 export const SizedObject = JsonObject.refine(isSized, `An object must be less than ${MAX_OBJECT_BYTES} bytes as JSON`);
+
+/** Parameters of a run, of at most `MAX_OBJECT_BYTES`. */
+export const SizedParameters = JsonObject.superRefine((parameters, context) => {
+  const bytes = byteLength(JSON.stringify(parameters));
+  if (bytes <= MAX_OBJECT_BYTES) return;
+  const [most, size] = [MAX_OBJECT_BYTES, bytes].map((number) => number.toLocaleString("en-US"));
+  context.addIssue({
+    code: "custom",
+    message: `Flow run parameters must be less than ${most} bytes when serialized (got ${size} bytes).`,
+  });
+});

@@ -1,5 +1,5 @@
 /** The times of recurrence rules (RFC 5545), as `dateutil` and the original read them, on the wall clock of a time zone. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { dayNumber } from "./calendar";
 import { Looks } from "./looks";
 import { parseRule, parseStamp, type Rule, RuleProblem, type WallSeconds } from "./rule";
@@ -10,7 +10,6 @@ import { momentOf, wallAt } from "./zones";
 const MAX_CHARACTERS = 6500;
 /** Prefect: the begin of rules without DTSTART. */
 const DEFAULT_START: WallSeconds = dayNumber(2020, 1, 1) * 86_400;
-const SECOND = 1_000_000;
 /** A stored text may be longer than a request's, by the DTSTART that was added. */
 const DTSTART_CHARACTERS = 32;
 
