@@ -29,11 +29,8 @@ export function flowRunContext(
     kind: "flow-run",
     ...contextOfEither(tools, given),
     run: {
-      ...columnsOfEither(row),
-      flow_id: row.flow_id,
-      deployment_id: row.deployment_id,
-      parent_task_run_id: row.parent_task_run_id,
-      infrastructure_pid: row.infrastructure_pid,
+      ...row,
+      state_type: row.state_type as StateType | null,
       empirical_policy: readJson<FlowRunPolicy>(row.empirical_policy),
     },
     initial,
@@ -53,10 +50,9 @@ export function taskRunContext(
     kind: "task-run",
     ...contextOfEither(tools, given),
     run: {
-      ...columnsOfEither(row),
-      flow_run_id: row.flow_run_id,
+      ...row,
+      state_type: row.state_type as StateType | null,
       tags: readJson<string[]>(row.tags),
-      flow_run_run_count: row.flow_run_run_count,
       empirical_policy: readJson<TaskRunPolicy>(row.empirical_policy),
     },
     initial: readJson<State[]>(row.states).find(({ id }) => id === row.state_id) ?? null,
@@ -71,22 +67,6 @@ function contextOfEither(
   { now = clock(), ids = ownIds, leaseId = "" }: Given,
 ): Omit<RunContext, "run" | "initial"> {
   return { now, ids, leaseId, apiVersion: client.apiVersion, clientVersion: client.version, random };
-}
-
-/** The columns that flow runs and task runs have in common. */
-function columnsOfEither(row: FlowRunRow | TaskRunRow): RunContext["run"] {
-  return {
-    id: row.id,
-    state_type: row.state_type as StateType | null,
-    state_name: row.state_name,
-    state_timestamp: row.state_timestamp,
-    start_time: row.start_time,
-    end_time: row.end_time,
-    expected_start_time: row.expected_start_time,
-    next_scheduled_start_time: row.next_scheduled_start_time,
-    total_run_time: row.total_run_time,
-    run_count: row.run_count,
-  };
 }
 
 /** Prefect: `initial_deployment_lease_duration`. */

@@ -11,6 +11,8 @@ export interface CalendarDay {
 const DAYS_OF_ERA = 146_097; // 400 years
 const DAYS_BEFORE_1970 = 719_468; // since the 1st of March of the year 0
 
+// Not by `Date`, with which a search takes three times as long.
+
 /** Gives the number of a day. A month or a day that does not exist gives a day before or after. */
 export function dayNumber(year: number, month: number, day: number): number {
   // A year that begins in March has its leap day as its last day.
