@@ -66,16 +66,14 @@ export interface Route extends Readonly<Pick<AnySpec, Described>> {
   run(request: Request, params: Record<string, string>, tools: Tools): Promise<Response>;
 }
 
-/** An answer whose status or headers differ from the route's own. */
+/** An answer whose status differs from the route's own. */
 export class Reply {
   readonly value: unknown;
   readonly status: number;
-  readonly headers: Record<string, string>;
 
-  constructor(value: unknown, status: number, headers: Record<string, string> = {}) {
+  constructor(value: unknown, status: number) {
     this.value = value;
     this.status = status;
-    this.headers = headers;
   }
 }
 
@@ -219,12 +217,7 @@ function queryOf(url: string): Record<string, string | string[]> {
 
 function toReply(value: unknown, status: number): Response | Promise<Response> {
   if (value instanceof Response) return value;
-  if (value instanceof Listing) return toListingResponse(value, { status });
-  if (value instanceof Reply) return toResponse(value.value, value.status, value.headers);
-  return toResponse(value, status, {});
-}
-
-function toResponse(value: unknown, status: number, headers: Record<string, string>): Response {
-  if (status === 204) return new Response(null, { status, headers });
-  return Response.json(value ?? null, { status, headers });
+  if (value instanceof Listing) return toListingResponse(value, status);
+  if (value instanceof Reply) return toReply(value.value, value.status);
+  return status === 204 ? new Response(null, { status }) : Response.json(value ?? null, { status });
 }

@@ -74,16 +74,16 @@ const GRACE_PERIOD_SECONDS = 300;
 
 /** The deployment as rules see it; null for a run without a deployment. */
 export function deploymentOf(row: LoadedRow): RunDeployment | null {
-  if (row.deployment_id === null || row.d_name === null) return null;
+  if (row.deployment_id === null || row.deployment_name === null) return null;
   const options = readOptionalJson<{
     collision_strategy?: "ENQUEUE" | "CANCEL_NEW";
     grace_period_seconds?: number | null;
-  }>(row.d_options);
+  }>(row.concurrency_options);
   return {
     id: row.deployment_id,
-    limit: row.d_limit_id === null || row.c_limit === null ? null : { id: row.d_limit_id, slots: row.c_limit },
+    limit: row.limit_id === null || row.limit_slots === null ? null : { id: row.limit_id, slots: row.limit_slots },
     collision_strategy: options?.collision_strategy ?? "ENQUEUE",
     grace_period_seconds: options?.grace_period_seconds ?? GRACE_PERIOD_SECONDS,
-    exactly_once: readReliability(row.d_reliability).exactly_once,
+    exactly_once: readReliability(row.reliability).exactly_once,
   };
 }

@@ -64,7 +64,7 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
   }
 
   private async takeOfPool(row: LoadedRow): Promise<boolean> {
-    const { p_id: poolId, p_name: poolName, work_queue_id: queueId } = row;
+    const { pool_id: poolId, pool_name: poolName, work_queue_id: queueId } = row;
     if (poolId === null || poolName === null || queueId === null) return true;
     this.hasPoolSlot = await takePoolSlot(this.tools, {
       work_pool_id: poolId,

@@ -61,12 +61,14 @@ export const Bool = loose("bool", "boolean")
  * An object with any content, just as it was sent: a copy would lose a key called `__proto__`. Its numbers may be
  * `ExactNumber`s.
  */
-export const JsonObject = z
-  .custom<Record<string, unknown>>(isObject, {
+export const JsonObject = objectOf<unknown>().meta({ type: "object", additionalProperties: true });
+
+function objectOf<Value>() {
+  return z.custom<Record<string, Value>>(isObject, {
     message: "Input should be a valid dictionary",
     params: { type: "dict_type" },
-  })
-  .meta({ type: "object", additionalProperties: true });
+  });
+}
 
 const MAX_LABELS = 1_000;
 const MAX_LABEL_CHARACTERS = 10_000;
@@ -90,11 +92,7 @@ const Label = z.union(
 );
 
 /** Labels of a thing: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */
-export const Labels = z
-  .custom<Record<string, z.output<typeof Label>>>(isObject, {
-    message: "Input should be a valid dictionary",
-    params: { type: "dict_type" },
-  })
+export const Labels = objectOf<z.output<typeof Label>>()
   .superRefine((labels, context) => {
     const entries = Object.entries(labels);
     if (entries.length > MAX_LABELS) context.addIssue(`A thing may have at most ${MAX_LABELS} labels`);

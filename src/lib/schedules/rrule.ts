@@ -62,7 +62,10 @@ function recentStart({ freq, count, interval }: Rule, now: WallSeconds): WallSec
  * moments, but none is left out before. Throws where the text is no rule.
  */
 export function* rruleMoments(text: string, zone: string, start: Micros, looks = new Looks()): Generator<Micros> {
-  const set = readSet(text);
+  // No request may have sent a longer text, so a longer one was never checked.
+  if (text.length > MAX_CHARACTERS + DTSTART_CHARACTERS)
+    throw new RuleProblem(`the rule has ${text.length} characters`);
+  const set = parseSet(text);
   const from = { begin: set.start ?? DEFAULT_START, from: Math.ceil(wallAt(start, zone) / SECOND) };
   const excluded = new Set(set.excludedDates);
   const perRule = LOOKS_OF_RULES / Math.max(1, set.rules.length);
@@ -82,13 +85,6 @@ export function* rruleMoments(text: string, zone: string, start: Micros, looks =
     const moment = momentOf(wall * SECOND, zone, "earlier");
     if (moment >= start) yield moment;
   }
-}
-
-/** Reads a stored rule. No request may have sent a longer text, so a longer one was never checked. */
-function readSet(text: string): RuleSet {
-  if (text.length > MAX_CHARACTERS + DTSTART_CHARACTERS)
-    throw new RuleProblem(`the rule has ${text.length} characters`);
-  return parseSet(text);
 }
 
 /** Merges ascending sources, each value once. One step looks at the head of each source. */
