@@ -140,7 +140,7 @@ export function anyId(column: SQLWrapper) {
   });
 }
 
-/** A condition on the column that few rows meet. SQLite uses a partial index only if the statement says that the column is not null. */
+/** A condition on a column that few rows meet. SQLite uses a partial index only if the statement says that the column is not null. */
 export function seek(column: SQLWrapper, condition: SQL): SQL {
   return sql`(likelihood(${condition}, 0.0001) and ${column} is not null)`;
 }

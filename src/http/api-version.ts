@@ -1,4 +1,4 @@
-/** Who asks: the client's API version and program, from the headers that every stock client sends. */
+/** The client's API version and program, from the headers that every Prefect client sends. */
 import { refused } from "#lib/api-error";
 import { decodeBase64 } from "#lib/bytes";
 import { compareVersions } from "#lib/versions";
@@ -12,7 +12,7 @@ const OLDEST = [0, 8, 0] as const;
 // No two parts next to each other take the same characters: a long header would be walked again for each of them.
 const USER_AGENT = /^prefect\/(\d+\.\d+\.\d[a-z.+0-9]*) \(API \S+\)$/;
 
-/** Reads who asks; refuses (400) an API version that is malformed or too old. None at all is accepted. */
+/** Reads the client. Throws 400 for an API version that is malformed or too old; a client may send none. */
 export function readClient(headers: Headers): Client {
   return {
     apiVersion: readApiVersion(headers.get("x-prefect-api-version")),

@@ -1,4 +1,4 @@
-/** One mapping from what went wrong to a reply, in the original's shapes. */
+/** Maps errors to replies, in the original's shapes. */
 import type * as z from "zod";
 import { ApiError, integrityConflict, refused } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
@@ -29,7 +29,7 @@ export class InvalidRequest extends Error {
 type Issue = z.core.$ZodIssue;
 type Path = (string | number)[];
 
-/** How many faults of a body are told at most. */
+/** The most faults of a body that an answer has. */
 const MAX_ISSUES = 1000;
 
 /** Zod's issues as pydantic's details. `embedded` bodies are made of single fields, which miss without an input. */
@@ -101,7 +101,7 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
   }
 }
 
-/** What a schema itself says of a refusal. */
+/** The type, the context and the input that a schema gives an issue. */
 function paramsOf(issue: Issue): Partial<RefusalParams> & { branches?: readonly string[] } {
   return "params" in issue && isObject(issue.params) ? issue.params : {};
 }
@@ -186,7 +186,7 @@ const CONSTRAINT = /UNIQUE constraint failed|FOREIGN KEY constraint failed/;
 const OVERLOADED = /overloaded|too many requests queued|Network connection lost|storage caused object to be reset/i;
 
 /**
- * What the platform says of things that are too large for it, and how many bytes a request has at least that has caused it.
+ * The messages of the platform about values that are too large, each with the least bytes of a request that may be the cause.
  * A value has 2 MB in D1, a statement 100 KB and 100 parameters (https://developers.cloudflare.com/d1/platform/limits/).
  */
 const TOO_LARGE: readonly [RegExp, number][] = [
@@ -198,7 +198,7 @@ const TOO_LARGE: readonly [RegExp, number][] = [
   [/^Invalid string length$|^Maximum call stack size exceeded$/, 100_000],
 ];
 
-/** What is refused is repeated to the client, up to this size; of a larger request the inputs that are short. */
+/** The reply repeats a refused request up to this size. Of a larger request it repeats the short inputs. */
 const MAX_REPEATED_BYTES = 64 * 1024;
 const MAX_REPEATED_CHARACTERS = 1_000;
 
@@ -207,8 +207,8 @@ function isShort(input: unknown): boolean {
 }
 
 /**
- * The reply to whatever was thrown. A bug is logged with the request's id, and says nothing but that id. `sentBytes` is
- * how large the request was. Always gives a reply: what cannot be printed is a bug, too.
+ * The reply to an error. A bug is logged with the request's id, and the reply has only that id. `sentBytes` is the size of the
+ * request. Always gives a reply: an error that cannot be printed is a bug, too.
  */
 export function toResponse(error: unknown, requestId: string, sentBytes = 0): Response {
   try {
@@ -231,7 +231,7 @@ function replyTo(error: unknown, requestId: string, sentBytes: number): Response
   return Response.json(body, { status, headers });
 }
 
-/** What a client is told of an error that is no refusal of our own. */
+/** The refusal for an error of the platform or a bug. */
 function faultOf(error: unknown, requestId: string, sentBytes: number): ApiError {
   const message = error instanceof Error ? error.message : String(error);
   if (CONSTRAINT.test(message)) return integrityConflict();

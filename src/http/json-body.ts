@@ -8,8 +8,8 @@ export const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
 
 /**
  * The value of a body's text, which `read` parses. Throws 422 where the text is no JSON, nests too deep or has half a character.
- * FastAPI: a body with another content type stays a text, so that a form of another site changes nothing. A body without a
- * content type is JSON.
+ * FastAPI: a body with another content type stays a text, so a form of another site changes nothing. A body without a content
+ * type is JSON.
  */
 export function readJsonBody(text: string, contentType: string | null, read: (json: string) => unknown): unknown {
   if (contentType && !JSON_TYPE.test(contentType)) return text;

@@ -1,4 +1,4 @@
-/** Answers that are lists, or pages with one, of which not all may be held at once. */
+/** Answers with a list that may be too long for memory. */
 import { log } from "#lib/log";
 import type { Portions } from "#lib/portions";
 

@@ -19,7 +19,7 @@ export function noCost(): Cost {
   return { ...NOTHING };
 }
 
-/** Everything since this isolate started; the local server shows it, nothing relies on it. */
+/** The cost since this isolate started. The local server shows it. */
 export const totalCost: Cost = noCost();
 
 /** Adds to a request's count and to the total. */

@@ -93,7 +93,7 @@ const CLOSE_BRACKET = 93;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 
-/** Throws `TooDeep` where a text nests deeper than `maxDepth`. One pass, without recursion; says nothing of texts that are no JSON. */
+/** Throws `TooDeep` where a text nests deeper than `maxDepth`. One pass, without recursion. Does not check whether the text is JSON. */
 export function checkDepth(text: string, maxDepth: number = MAX_JSON_DEPTH): void {
   // So deep a text opens at least so many arrays and objects; to find those is quicker than to go through all characters.
   if (text.length <= maxDepth || countUpTo(text, "[") + countUpTo(text, "{") <= maxDepth) return;
@@ -111,7 +111,7 @@ export function checkDepth(text: string, maxDepth: number = MAX_JSON_DEPTH): voi
   }
 }
 
-/** How often a character is in a text; beyond any depth that is asked about nobody counts on. */
+/** How often a character is in a text. The count ends just above the greatest depth that is allowed. */
 function countUpTo(text: string, char: string): number {
   let count = 0;
   for (let at = text.indexOf(char); at >= 0 && count <= STORED_JSON_DEPTH; at = text.indexOf(char, at + 1)) count++;

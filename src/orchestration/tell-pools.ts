@@ -1,4 +1,4 @@
-/** After a commit, the WorkPool objects are told of the runs that were created or changed. */
+/** Tells the WorkPool objects, after a commit, of the runs that were created or changed. */
 import { log } from "#lib/log";
 import { noticeRuns } from "#objects/work-pool/client";
 import type { LoadedRow } from "#orchestration/load-flow-run";

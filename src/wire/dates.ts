@@ -42,7 +42,7 @@ export function parseTime(text: string | number): Micros | undefined {
   return PLAIN.test(text) ? fromPlain(text) : fromText(text);
 }
 
-/** Reads the digits where they stand, which takes a tenth of the time. */
+/** Reads the digits by their positions, which takes a tenth of the time. */
 function fromPlain(text: string): Micros {
   const two = (at: number) => text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 11 * ZERO;
   const millis = Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17));
@@ -92,7 +92,7 @@ function zoneOffsetMinutes(zone: string | undefined): number | undefined {
 
 /**
  * Prints a time as the original does: `2026-11-21T10:00:00Z`, with six decimals unless they are all zero. A time beyond the
- * years 1 to 9999, which an old row may hold, is shown as the nearest one within: what is there is always shown.
+ * years 1 to 9999, which an old row may have, is printed as the nearest time within them.
  */
 export function printTime(micros: Micros): string {
   // An old row's number may be one that JavaScript cannot hold.
@@ -151,7 +151,7 @@ export const Time = timeAs((time) => time);
 /** A time in an answer, printed by `printTime`. */
 export const TimeText = z.string().meta({ format: "date-time" });
 
-/** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, whatever the year. */
+/** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, in every year. */
 export const TimeAsText = timeAs(withMicrosOf);
 
 /** A zone moves whole minutes, so the fraction of a second is the one that was written. */

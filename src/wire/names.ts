@@ -5,7 +5,7 @@ import { ShortText } from "#wire/sizes";
 
 const WITHOUT_BANNED = "^[^/%&><]+$";
 
-/** A name of a thing that appears in paths. Prefect: BANNED_CHARACTERS. */
+/** A name that paths contain. Prefect: BANNED_CHARACTERS. */
 export const Name = ShortText.refine((name) => new RegExp(WITHOUT_BANNED).test(name), {
   params: { type: "string_pattern_mismatch", ctx: { pattern: WITHOUT_BANNED } },
   message: `String should match pattern '${WITHOUT_BANNED}'`,

@@ -91,7 +91,7 @@ const Label = z.union(
   branchNames("bool", "int", "float", "str"),
 );
 
-/** Labels of a thing: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */
+/** The labels of a resource: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */
 export const Labels = objectOf<z.output<typeof Label>>()
   .superRefine((labels, context) => {
     const entries = Object.entries(labels);

@@ -48,7 +48,7 @@ function endBranch(context: Context, message: string | undefined): void {
   if (message) context.addIssue({ code: "custom", message, continue: false });
 }
 
-/** Prefect: looked at once all fields are right, and told of the schedule as a whole. */
+/** Prefect: the zone is checked after all fields, and its fault has the place of the schedule. */
 const checkZone = ({ timezone }: { timezone: string | null }, context: Context) =>
   endBranch(context, zoneProblem(timezone));
 
@@ -116,8 +116,8 @@ export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
 }
 
 /**
- * Whether a schedule in a request says what one that is kept says. A beginning that the request does not name, or that
- * the client makes up anew each time for an interval, says nothing unless `withAnchor`.
+ * Whether a schedule in a request is the same as a stored one. The anchor of an interval counts only with `withAnchor`, because
+ * the client makes a new one each time. A DTSTART that the server added does not count.
  */
 export function isSameSchedule(asked: ScheduleInput, kept: Schedule, { withAnchor = false } = {}): boolean {
   if ("interval" in asked)

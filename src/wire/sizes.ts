@@ -26,7 +26,7 @@ export function listOf<S extends z.ZodType>(item: S, max: number) {
   }, z.array(item).max(max));
 }
 
-/** Tags of a thing. */
+/** The tags of a run, a flow or another resource. */
 export const Tags = listOf(ShortText, 1_000);
 
 /** The maximum size of parameters as compact JSON, and of other objects of users. Prefect: `server.api.max_parameter_size`. */
