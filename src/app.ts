@@ -1,4 +1,4 @@
-/** The HTTP face: every route of every resource, and what holds for all of them. */
+/** The HTTP application: all routes, and the checks that each request passes. */
 import { Hono } from "hono";
 import { DEFAULT_WORKSPACE, type Env, parseSettings, type Settings } from "#env";
 import { authorize } from "#http/auth";
@@ -18,17 +18,17 @@ import openapi from "../dist/openapi.txt";
 
 const UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}";
 
-/** Prefect: these answer whatever API version the client says it has. */
+/** Prefect: these routes answer clients of every API version. */
 const ANY_VERSION = new Set(["/health", "/hello", "/ready", "/version", "/csrf-token"]);
 
-/** `/flow_runs/{id:uuid}` in Hono's words. */
-export function honoPath(path: string): string {
+/** `/flow_runs/{id:uuid}` in Hono's syntax. */
+function honoPath(path: string): string {
   return path.replaceAll(/\{(\w+)(:uuid)?\}/g, (_, name: string, uuid?: string) =>
     uuid ? `:${name}{${UUID}}` : `:${name}`,
   );
 }
 
-/** The same path with its last slash the other way round; the original answers both. */
+/** The path with a slash at its end, or without the one that it has. The original answers both. */
 function otherSlash(path: string): string {
   return path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
 }
@@ -67,7 +67,7 @@ async function throughTheDoor(
   return answer;
 }
 
-/** The answer to what could not be done, or was refused. */
+/** The answer to a request that failed or was refused. */
 async function failed(request: Request, error: unknown): Promise<Response> {
   await drain(request);
   return toResponse(error, requestIdOf(request), request.url.length + bodySize(request));
@@ -122,7 +122,7 @@ async function serve(
   }
 }
 
-/** An answer that is no route's, only for those who may ask. */
+/** An answer outside of the routes. It needs a key as well. */
 async function guarded(request: Request, env: Env, answer: () => Response): Promise<Response> {
   await drain(request);
   try {
@@ -133,7 +133,7 @@ async function guarded(request: Request, env: Env, answer: () => Response): Prom
   }
 }
 
-/** What is said of a path or a method that is not there. */
+/** The answer for a path or a method that does not exist. */
 function refuse(request: Request, env: Env, status: number, detail: string): Promise<Response> {
   return guarded(request, env, () => Response.json({ detail }, { status }));
 }
@@ -142,7 +142,7 @@ function openApiDocument(): Response {
   return new Response(openapi, { headers: { "content-type": "application/json" } });
 }
 
-/** What all work since the start has cost, background work included; for the bench, in local mode only. */
+/** The cost of all work since the start, with background work. Only for benchmarks of a local server. */
 function localCost(request: Request, env: Env): Promise<Response> | Response {
   if (!parseSettings(env).local) return refuse(request, env, 404, "Not Found");
   return guarded(request, env, () => Response.json(totalCost));

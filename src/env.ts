@@ -166,12 +166,12 @@ export interface Env {
 
 /** The settings as the code uses them. */
 export type Settings = ReturnType<typeof settingsOf>;
-/** What the clock starts: whether it does, and with which figures. */
+/** The settings of the sweeps. */
 export type ServicesSettings = Settings["services"];
 
 const parsed = new WeakMap<Env, Settings>();
 
-/** Reads the settings out of the environment, once; a malformed one throws, so that a typo never opens the door. */
+/** Reads the settings of an environment once. Throws for a malformed setting, so that no typo leaves the server open. */
 export function parseSettings(env: Env): Settings {
   const known = parsed.get(env);
   if (known) return known;

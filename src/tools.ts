@@ -1,4 +1,4 @@
-/** What a request, a cron run or a queue batch works with: passed in, so that nothing below asks the machine itself. */
+/** What a request, a cron run or a queue batch works with: database, settings, clock, random source and client. */
 import { Database } from "#db/database";
 import { type Env, parseSettings, type Settings } from "#env";
 import { type Clock, type Ids, systemClock, systemIds } from "#lib/clock";
@@ -6,7 +6,7 @@ import { type Cost, noCost } from "#lib/cost";
 import { log } from "#lib/log";
 import type { Version } from "#lib/versions";
 
-/** Who asks, as far as the rules care. */
+/** The client of a request, as rules see it. */
 export interface Client {
   /** `X-PREFECT-API-VERSION`, or null. */
   apiVersion: Version | null;
@@ -43,12 +43,7 @@ const clock = systemClock();
 const ids = systemIds();
 const NO_CLIENT: Client = { apiVersion: null, version: null, createdBy: null };
 
-/** The one place that picks a workspace's database. */
-export function databaseFor(env: Env, _workspaceId: string, cost: Cost): Database {
-  return new Database(env.DB, cost);
-}
-
-/** Tools for a piece of work. `waitUntil` is the context's own; `asked` says who asked for the work, and by which request. */
+/** Makes the tools of a piece of work. `waitUntil` is that of the Worker's context; `asked` has the client and the request. */
 export function makeTools(
   env: Env,
   workspaceId: string,
@@ -61,7 +56,7 @@ export function makeTools(
     env,
     settings: parseSettings(env),
     workspaceId,
-    db: databaseFor(env, workspaceId, cost),
+    db: new Database(env.DB, cost),
     cost,
     clock,
     ids,

@@ -35,9 +35,12 @@ export type Operator = z.output<typeof Operator>;
 
 /** Makes a filter of which a row has to meet all given fields. */
 export function group<F extends Fields>(id: string, fields: F): Group<z.ZodObject<Shape<F>, z.core.$strict>> {
+  return fromSchema(z.strictObject(shapeOf(fields)).meta({ id }), fields, () => "and_");
+}
+
+function shapeOf<F extends Fields>(fields: F): Shape<F> {
   // The mapped type does not survive Object.entries; each value is its own criterion's field.
-  const shape = Object.fromEntries(Object.entries(fields).map(([name, { field }]) => [name, field])) as Shape<F>;
-  return fromSchema(z.strictObject(shape).meta({ id }), fields, () => "and_");
+  return Object.fromEntries(Object.entries(fields).map(([name, { field }]) => [name, field])) as Shape<F>;
 }
 
 /** Makes a filter whose `operator` says whether a row has to meet all given fields, or any. */
@@ -45,8 +48,7 @@ export function combinable<F extends Fields>(
   id: string,
   fields: F,
 ): Group<z.ZodObject<{ operator: z.ZodDefault<typeof Operator> } & Shape<F>, z.core.$strict>> {
-  const shape = Object.fromEntries(Object.entries(fields).map(([name, { field }]) => [name, field])) as Shape<F>; // as in `group`
-  const schema = z.strictObject({ operator: Operator.default("and_"), ...shape }).meta({ id });
+  const schema = z.strictObject({ operator: Operator.default("and_"), ...shapeOf(fields) }).meta({ id });
   // TypeScript cannot see that a spread of generics is their intersection.
   type Schema = z.ZodObject<{ operator: z.ZodDefault<typeof Operator> } & Shape<F>, z.core.$strict>;
   return fromSchema(schema as unknown as Schema, fields, (value) => (value as { operator: Operator }).operator);
@@ -138,7 +140,7 @@ export function anyId(column: SQLWrapper) {
   });
 }
 
-/** A condition on the column that few rows meet. SQLite uses a partial index only if the statement says that the column is not null. */
+/** A condition on a column that few rows meet. SQLite uses a partial index only if the statement says that the column is not null. */
 export function seek(column: SQLWrapper, condition: SQL): SQL {
   return sql`(likelihood(${condition}, 0.0001) and ${column} is not null)`;
 }
@@ -163,14 +165,12 @@ export function flagIs(column: SQLWrapper) {
   return criterion(Bool, (wanted) => sql`${column} = ${wanted ? 1 : 0}`);
 }
 
-/** `before_`: at or before the time. */
-export function before(column: SQLWrapper) {
-  return criterion(Time, (time: Micros) => sql`${column} <= ${time}`);
-}
-
-/** `after_`: at or after the time. */
-export function after(column: SQLWrapper) {
-  return criterion(Time, (time: Micros) => sql`${column} >= ${time}`);
+/** `before_` and `after_`: at or before a time, and at or after a time. */
+export function span(column: SQLWrapper) {
+  return {
+    before_: criterion(Time, (time: Micros) => sql`${column} <= ${time}`),
+    after_: criterion(Time, (time: Micros) => sql`${column} >= ${time}`),
+  };
 }
 
 /** `like_`: the column contains the pattern. An empty pattern counts as not given. */
@@ -183,16 +183,12 @@ export function containing(column: SQLWrapper, text: string): SQL {
   return isLikeAny(column, [`%${text}%`]);
 }
 
-/** `startswith_`: the column begins with one of the patterns. Prefect: every row meets an empty list (`WorkQueueFilterName`). */
+/** `startswith_`: the column begins with one of the texts. Prefect: every row meets an empty list (`WorkQueueFilterName`). */
 export function startsWith(column: SQLWrapper) {
-  return criterion(listOf(ShortText, MAX_PATTERNS), (texts) =>
-    texts.length === 0
-      ? undefined
-      : isLikeAny(
-          column,
-          texts.map((text) => `${text}%`),
-        ),
-  );
+  return criterion(listOf(ShortText, MAX_PATTERNS), (texts) => {
+    const patterns = texts.map((text) => `${text}%`);
+    return patterns.length === 0 ? undefined : isLikeAny(column, patterns);
+  });
 }
 
 /** `all_` of tags: the JSON array has all of them. An empty list counts as not given. */

@@ -7,10 +7,8 @@ import { asObject } from "#db/json-column";
 import { Uuid } from "#wire/ids";
 import { StateType, TERMINAL_TYPES } from "#wire/state";
 import {
-  after,
   anyId,
   anyOf,
-  before,
   combinable,
   contains,
   criterion,
@@ -22,6 +20,7 @@ import {
   lone,
   noneOf,
   seek,
+  span,
   Values,
 } from "./clause";
 import { queueName } from "./queue-name";
@@ -62,23 +61,15 @@ export const flowRunFilter = combinable("FlowRunFilter", {
   }),
   flow_version: group("FlowRunFilterFlowVersion", { any_: anyOf(z.string(), flow_run.flow_version) }),
   start_time: group("FlowRunFilterStartTime", {
-    before_: before(flowRunStart),
-    after_: after(flowRunStart),
+    ...span(flowRunStart),
     is_null_: isNull(flow_run.start_time),
   }),
   end_time: group("FlowRunFilterEndTime", {
-    before_: before(flow_run.end_time),
-    after_: after(flow_run.end_time),
+    ...span(flow_run.end_time),
     is_null_: isNull(flow_run.end_time),
   }),
-  expected_start_time: group("FlowRunFilterExpectedStartTime", {
-    before_: before(flow_run.expected_start_time),
-    after_: after(flow_run.expected_start_time),
-  }),
-  next_scheduled_start_time: group("FlowRunFilterNextScheduledStartTime", {
-    before_: before(flow_run.next_scheduled_start_time),
-    after_: after(flow_run.next_scheduled_start_time),
-  }),
+  expected_start_time: group("FlowRunFilterExpectedStartTime", span(flow_run.expected_start_time)),
+  next_scheduled_start_time: group("FlowRunFilterNextScheduledStartTime", span(flow_run.next_scheduled_start_time)),
   parent_flow_run_id: combinable("FlowRunFilterParentFlowRunId", { any_: criterion(Values(Uuid), hasParentFlowRun) }),
   parent_task_run_id: combinable("FlowRunFilterParentTaskRunId", {
     any_: anyId(flow_run.parent_task_run_id),

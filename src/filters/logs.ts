@@ -3,7 +3,7 @@ import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import { parseTextQuery, type TextQuery } from "#lib/text-query";
 import { Int } from "#wire/scalars";
-import { after, anyOf, before, combine, containing, criterion, group, isNull, Operator } from "./clause";
+import { anyOf, combine, containing, criterion, group, isNull, Operator, span } from "./clause";
 import { Uuid } from "#wire/ids";
 
 /** The parts of a record in SQL. */
@@ -20,7 +20,7 @@ const level = group("LogFilterLevel", {
   ge_: criterion(Int, (least) => sql`${LOG.level} >= ${least}`),
   le_: criterion(Int, (most) => sql`${LOG.level} <= ${most}`),
 });
-const timestamp = group("LogFilterTimestamp", { before_: before(LOG.timestamp), after_: after(LOG.timestamp) });
+const timestamp = group("LogFilterTimestamp", span(LOG.timestamp));
 const flowRunId = group("LogFilterFlowRunId", { any_: anyOf(Uuid, LOG.flow_run_id) });
 const taskRunId = group("LogFilterTaskRunId", {
   any_: anyOf(Uuid, LOG.task_run_id),

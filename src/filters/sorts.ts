@@ -1,5 +1,5 @@
 /** The orders of lists of resources. */
-import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import { getTableColumns, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import * as z from "zod";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
@@ -41,43 +41,21 @@ interface Sorts {
   variables: VariableSort;
 }
 
-type Keys<S extends string> = Record<S, SQLWrapper>;
-type Columns<N extends string> = Record<N, SQLWrapper>;
+/** The column that a sort names. */
+type Column<S extends string> = S extends `${infer Name}_ASC` | `${infer Name}_DESC` ? Lowercase<Name> : never;
 
-const runKeys = (
-  table: Columns<"id" | "name" | "expected_start_time" | "next_scheduled_start_time" | "end_time">,
-): Keys<TaskRunSort> => ({
-  ID_DESC: table.id,
-  EXPECTED_START_TIME_ASC: table.expected_start_time,
-  EXPECTED_START_TIME_DESC: table.expected_start_time,
-  NAME_ASC: table.name,
-  NAME_DESC: table.name,
-  NEXT_SCHEDULED_START_TIME_ASC: table.next_scheduled_start_time,
-  END_TIME_DESC: table.end_time,
-});
-
-const namedKeys = (table: Columns<"name" | "created" | "updated">): Keys<FlowSort> => ({
-  CREATED_DESC: table.created,
-  UPDATED_DESC: table.updated,
-  NAME_ASC: table.name,
-  NAME_DESC: table.name,
-});
-
-const ORDERS: { [R in keyof Sorts]: { id: SQLWrapper; keys: Keys<Sorts[R]> } } = {
-  flow_runs: {
-    id: flow_run.id,
-    keys: { START_TIME_ASC: flowRunStart, START_TIME_DESC: flowRunStart, ...runKeys(flow_run) },
-  },
-  task_runs: { id: task_run.id, keys: runKeys(task_run) },
-  flows: { id: flow.id, keys: namedKeys(flow) },
-  deployments: { id: deployment.id, keys: namedKeys(deployment) },
-  variables: { id: variable.id, keys: namedKeys(variable) },
+const COLUMNS: { [R in keyof Sorts]: Record<Column<Sorts[R]> | "id", SQLWrapper> } = {
+  flow_runs: { ...getTableColumns(flow_run), start_time: flowRunStart },
+  task_runs: task_run,
+  flows: flow,
+  deployments: deployment,
+  variables: variable,
 };
 
 /** Gives the text after `order by`. It ends with the id in the same direction: pages do not overlap, and an index fits. */
 export function orderBy<R extends keyof Sorts>(root: R, sort: Sorts[R]): SQL {
-  const { id, keys } = ORDERS[root];
+  const columns: { id: SQLWrapper; [name: string]: SQLWrapper } = COLUMNS[root];
+  const { id, [sort.replace(/_(ASC|DESC)$/, "").toLowerCase()]: key = id } = columns;
   const direction = sort.endsWith("_DESC") ? sql`desc` : sql`asc`;
-  const key: SQLWrapper = keys[sort];
   return key === id ? sql`${id} ${direction}` : sql`${key} ${direction}, ${id} ${direction}`;
 }

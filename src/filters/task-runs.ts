@@ -7,11 +7,9 @@ import { Uuid } from "#wire/ids";
 import { StateType } from "#wire/state";
 import { Bool } from "#wire/scalars";
 import {
-  after,
   ALWAYS,
   anyId,
   anyOf,
-  before,
   combinable,
   contains,
   criterion,
@@ -21,6 +19,7 @@ import {
   isNull,
   lone,
   Operator,
+  span,
   Values,
 } from "./clause";
 
@@ -42,19 +41,14 @@ export const taskRunFilter = combinable("TaskRunFilter", {
     name: lone(group("TaskRunFilterStateName", { any_: anyOf(z.string(), task_run.state_name) })),
   }),
   start_time: group("TaskRunFilterStartTime", {
-    before_: before(task_run.start_time),
-    after_: after(task_run.start_time),
+    ...span(task_run.start_time),
     is_null_: isNull(task_run.start_time),
   }),
   end_time: group("TaskRunFilterEndTime", {
-    before_: before(task_run.end_time),
-    after_: after(task_run.end_time),
+    ...span(task_run.end_time),
     is_null_: isNull(task_run.end_time),
   }),
-  expected_start_time: group("TaskRunFilterExpectedStartTime", {
-    before_: before(task_run.expected_start_time),
-    after_: after(task_run.expected_start_time),
-  }),
+  expected_start_time: group("TaskRunFilterExpectedStartTime", span(task_run.expected_start_time)),
   subflow_runs: group("TaskRunFilterSubFlowRuns", { exists_: criterion(Bool, hasSubflowRun) }),
   flow_run_id: criterion(TaskRunFilterFlowRunId, hasFlowRun),
 });

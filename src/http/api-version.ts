@@ -1,5 +1,6 @@
-/** Who asks: the client's API version and program, from the headers that every stock client sends. */
+/** The client's API version and program, from the headers that every Prefect client sends. */
 import { refused } from "#lib/api-error";
+import { decodeBase64 } from "#lib/bytes";
 import { compareVersions } from "#lib/versions";
 import type { Client } from "#tools";
 
@@ -11,7 +12,7 @@ const OLDEST = [0, 8, 0] as const;
 // No two parts next to each other take the same characters: a long header would be walked again for each of them.
 const USER_AGENT = /^prefect\/(\d+\.\d+\.\d[a-z.+0-9]*) \(API \S+\)$/;
 
-/** Reads who asks; refuses (400) an API version that is malformed or too old. None at all is accepted. */
+/** Reads the client. Throws 400 for an API version that is malformed or too old; a client may send none. */
 export function readClient(headers: Headers): Client {
   return {
     apiVersion: readApiVersion(headers.get("x-prefect-api-version")),
@@ -22,15 +23,9 @@ export function readClient(headers: Headers): Client {
 
 function readApiVersion(text: string | null): Client["apiVersion"] {
   if (!text) return null;
-  const parts = text.split(".");
-  const [major, minor, patch] = parts.map((part) => (/^\s*[+-]?\d+\s*$/.test(part) ? Number(part) : Number.NaN));
-  if (
-    parts.length !== 3 ||
-    major === undefined ||
-    minor === undefined ||
-    patch === undefined ||
-    Number.isNaN(major + minor + patch)
-  ) {
+  const numbers = text.split(".").map((part) => (/^\s*[+-]?\d+\s*$/.test(part) ? Number(part) : Number.NaN));
+  const [major = Number.NaN, minor = Number.NaN, patch = Number.NaN] = numbers;
+  if (numbers.length !== 3 || Number.isNaN(major + minor + patch)) {
     throw refused(
       400,
       `Invalid X-PREFECT-API-VERSION header format.Expected header in format 'x.y.z' but received ${text}`,
@@ -50,8 +45,7 @@ function readCreatedBy(headers: Headers): Client["createdBy"] {
   const name = headers.get("prefect-automation-name");
   if (!id || !name) return null;
   try {
-    const bytes = Uint8Array.from(atob(name), (char) => char.charCodeAt(0));
-    return { id, type: "AUTOMATION", display_value: new TextDecoder().decode(bytes) };
+    return { id, type: "AUTOMATION", display_value: decodeBase64(name) };
   } catch {
     // Not base64: the original, too, goes on without an author.
     return null;

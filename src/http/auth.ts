@@ -1,21 +1,22 @@
-/** The one place that decides whether a request may come in. */
+/** Checks the key of requests and of sockets. */
 import { timingSafeEqual } from "node:crypto";
 import type { Settings } from "#env";
 import { ApiError } from "#lib/api-error";
+import { decodeBase64 } from "#lib/bytes";
 
-/** Paths that anybody may ask, so that probes need no key. */
+/** Paths that need no key, for probes. */
 const OPEN_PATHS = new Set(["/api/health", "/api/ready"]);
 
 const NOTHING_SET =
   "This Sluice has no key yet and refuses everything but its health check. Set one with `wrangler secret put SLUICE_API_KEY`" +
   " (clients send it as PREFECT_API_KEY) or `wrangler secret put SLUICE_AUTH_STRING` (user:password, PREFECT_API_AUTH_STRING).";
 
-/** Whether a key or an auth string is asked for at all. */
+/** Whether requests need a key or an auth string. */
 export function needsCredentials(settings: Settings): boolean {
   return settings.apiKey !== null || settings.authString !== null || !settings.local;
 }
 
-/** Refuses (401) a request without the right key. A deployed Sluice without any key refuses everybody and says what to set. */
+/** Refuses (401) a request without the right key. A deployed Sluice without a key refuses every request, and names the settings. */
 export function authorize(request: Request, path: string, settings: Settings): void {
   if (OPEN_PATHS.has(path) || !needsCredentials(settings)) return;
   if (settings.apiKey === null && settings.authString === null)
@@ -25,17 +26,14 @@ export function authorize(request: Request, path: string, settings: Settings): v
   throw new ApiError(401, { exception_message: "Unauthorized" });
 }
 
-/** Whether an `Authorization` header opens the door. */
+/** Whether an `Authorization` header has the right key. */
 export function isAuthorized(header: string | null, settings: Settings): boolean {
   const [scheme, credentials] = (header ?? "").split(" ", 2);
   if (!scheme || !credentials) return false;
   if (scheme.toLowerCase() === "bearer") return isToken(credentials, settings.apiKey);
   if (scheme.toLowerCase() !== "basic") return false;
   try {
-    return isToken(
-      new TextDecoder().decode(Uint8Array.from(atob(credentials), (char) => char.charCodeAt(0))),
-      settings.authString,
-    );
+    return isToken(decodeBase64(credentials), settings.authString);
   } catch {
     // Not base64.
     return false;
@@ -47,7 +45,7 @@ export function isToken(token: string, expected: string | null): boolean {
   if (expected === null) return false;
   const given = new TextEncoder().encode(token);
   const wanted = new TextEncoder().encode(expected);
-  // Lengths differ: compare something of the right length all the same, so that the time says nothing.
+  // Also for a token of another length two texts are compared, so that the time does not give the length away.
   if (given.byteLength !== wanted.byteLength) {
     timingSafeEqual(wanted, wanted);
     return false;
@@ -55,7 +53,7 @@ export function isToken(token: string, expected: string | null): boolean {
   return timingSafeEqual(given, wanted);
 }
 
-/** Whether a socket's auth message opens the door: the API key or the auth string, as the stock client sends either. */
+/** Whether a socket's auth message has the API key or the auth string. Prefect's client sends either. */
 export function isSocketToken(token: unknown, settings: Settings): boolean {
   if (!needsCredentials(settings)) return true;
   return typeof token === "string" && (isToken(token, settings.apiKey) || isToken(token, settings.authString));

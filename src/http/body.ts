@@ -20,8 +20,8 @@ export function bodySize(request: Request): number {
 }
 
 /**
- * Reads the whole body, whatever the route: workerd drops the connection of a request whose body was left unread.
- * What is held is bounded by `MAX_BODY_BYTES`, whatever `content-length` says. Throws 413 beyond.
+ * Reads the whole body on every route: workerd drops the connection of a request whose body was not read. A body in memory has
+ * at most `MAX_BODY_BYTES`, also if its `content-length` is wrong. Throws 413 for a larger body.
  */
 export async function readBody(request: Request): Promise<Bytes> {
   if (!request.body) return new Uint8Array();
@@ -117,7 +117,7 @@ async function drainReader(reader: Reader): Promise<void> {
     }
     await reader.cancel();
   } catch {
-    // The client went away; there is nobody to answer.
+    // The client has closed the connection, so there is no answer to send.
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Cross-origin resource sharing: what a browser is told of who may read the answers. The same answers as Starlette's
- * middleware, which the original has with these settings.
+ * Cross-origin resource sharing: tells a browser which pages may read the answers. The headers are those of Starlette's
+ * middleware, which the original uses.
  */
 import type { Settings } from "#env";
 import { isAllowedOrigin } from "#http/origins";

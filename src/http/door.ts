@@ -1,6 +1,6 @@
 /**
- * Who may talk to this server, before anybody is asked for a key. A local server needs none, so it has to know a page of
- * another site from its user's programs: by the name it is called, by the page's origin, and by what a body is said to be.
+ * Refuses requests of pages of other sites, before the key is checked. A local server needs no key, so it must tell such pages
+ * from its user's programs: by the host name, by the page's origin, and by the content type.
  */
 import type { Settings } from "#env";
 import { JSON_TYPE } from "#http/json-body";
@@ -9,7 +9,7 @@ import { refused } from "#lib/api-error";
 
 const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** Throws 403 or 415 where a request may not come in. Programs send no `Origin`, and are let in. */
+/** Throws 403 or 415 for a request of such a page, and for a host name of another server. Programs send no `Origin`. */
 export function checkDoor(request: Request, url: URL, settings: Settings): void {
   if (settings.local) checkName(url, settings);
   const isSocket = request.headers.get("upgrade")?.toLowerCase() === "websocket";
@@ -51,5 +51,5 @@ function checkType({ body, headers }: Request): void {
   if (!JSON_TYPE.test(type)) throw refused(415, "A page has to call the body that it sends application/json.");
 }
 
-/** What a sender made up, in a length that can be read. */
+/** The begin of a text that a client sent. */
 const shown = (text: string) => JSON.stringify(text.slice(0, 200));

@@ -1,6 +1,6 @@
-/** One mapping from what went wrong to a reply, in the original's shapes. */
+/** Maps errors to replies, in the original's shapes. */
 import type * as z from "zod";
-import { ApiError } from "#lib/api-error";
+import { ApiError, integrityConflict, refused } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
 import type { RefusalParams } from "#wire/refusal";
 import { log } from "#lib/log";
@@ -29,7 +29,7 @@ export class InvalidRequest extends Error {
 type Issue = z.core.$ZodIssue;
 type Path = (string | number)[];
 
-/** How many faults of a body are told at most. */
+/** The most faults of a body that an answer has. */
 const MAX_ISSUES = 1000;
 
 /** Zod's issues as pydantic's details. `embedded` bodies are made of single fields, which miss without an input. */
@@ -74,9 +74,8 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
         expected: choices(issue.values),
       });
     case "too_small":
-      return detail(...tooSmall(issue));
     case "too_big":
-      return detail(...tooBig(issue));
+      return detail(...outOfBounds(issue));
     case "invalid_format":
       return detail(
         "string_pattern_mismatch",
@@ -102,7 +101,7 @@ function detailsOf(issue: Issue, where: string, prefix: Path, input: unknown, em
   }
 }
 
-/** What a schema itself says of a refusal. */
+/** The type, the context and the input that a schema gives an issue. */
 function paramsOf(issue: Issue): Partial<RefusalParams> & { branches?: readonly string[] } {
   return "params" in issue && isObject(issue.params) ? issue.params : {};
 }
@@ -146,23 +145,20 @@ function valueAt(input: unknown, path: Path): unknown {
   );
 }
 
-function wordsOfType(expected: string): [type: string, message: string] {
-  switch (expected) {
-    case "number":
-      return ["float_type", "Input should be a valid number"];
-    case "int":
-      return ["int_type", "Input should be a valid integer"];
-    case "boolean":
-      return ["bool_type", "Input should be a valid boolean"];
-    case "array":
-      return ["list_type", "Input should be a valid list"];
-    case "record":
-      return ["dict_type", "Input should be a valid dictionary"];
-    case "object":
-      return ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"];
-    default:
-      return [`${expected}_type`, `Input should be a valid ${expected}`];
-  }
+/** The type, the message and the context of a detail. */
+type Words = [type: string, message: string, ctx?: Record<string, unknown>];
+
+const WORDS_OF_TYPE: Partial<Record<string, Words>> = {
+  number: ["float_type", "Input should be a valid number"],
+  int: ["int_type", "Input should be a valid integer"],
+  boolean: ["bool_type", "Input should be a valid boolean"],
+  array: ["list_type", "Input should be a valid list"],
+  record: ["dict_type", "Input should be a valid dictionary"],
+  object: ["model_attributes_type", "Input should be a valid dictionary or object to extract fields from"],
+};
+
+function wordsOfType(expected: string): Words {
+  return WORDS_OF_TYPE[expected] ?? [`${expected}_type`, `Input should be a valid ${expected}`];
 }
 
 function choices(values: readonly unknown[]): string {
@@ -171,53 +167,26 @@ function choices(values: readonly unknown[]): string {
   return quoted.length === 0 ? String(last) : `${quoted.join(", ")} or ${last}`;
 }
 
-function tooSmall(issue: Extract<Issue, { code: "too_small" }>): [string, string, Record<string, unknown>?] {
-  const minimum = Number(issue.minimum);
-  if (issue.origin === "string") {
-    return [
-      "string_too_short",
-      `String should have at least ${minimum} character${minimum === 1 ? "" : "s"}`,
-      { min_length: minimum },
-    ];
-  }
-  if (issue.origin === "array" || issue.origin === "set") {
-    return [
-      "too_short",
-      `List should have at least ${minimum} item${minimum === 1 ? "" : "s"} after validation`,
-      { min_length: minimum },
-    ];
-  }
+function outOfBounds(issue: Extract<Issue, { code: "too_small" | "too_big" }>): Words {
+  const isSmall = issue.code === "too_small";
+  const bound = Number(isSmall ? issue.minimum : issue.maximum);
+  const [type, words, key] = isSmall ? ["too_short", "at least", "min_length"] : ["too_long", "at most", "max_length"];
+  const count = (noun: string) => `${words} ${bound} ${noun}${bound === 1 ? "" : "s"}`;
+  if (issue.origin === "string")
+    return [`string_${type}`, `String should have ${count("character")}`, { [key]: bound }];
+  if (issue.origin === "array" || issue.origin === "set")
+    return [type, `List should have ${count("item")} after validation`, { [key]: bound }];
+  const [than, exclusive, inclusive] = isSmall ? ["greater", "gt", "ge"] : ["less", "lt", "le"];
   return issue.inclusive === false
-    ? ["greater_than", `Input should be greater than ${minimum}`, { gt: minimum }]
-    : ["greater_than_equal", `Input should be greater than or equal to ${minimum}`, { ge: minimum }];
-}
-
-function tooBig(issue: Extract<Issue, { code: "too_big" }>): [string, string, Record<string, unknown>?] {
-  const maximum = Number(issue.maximum);
-  if (issue.origin === "string") {
-    return [
-      "string_too_long",
-      `String should have at most ${maximum} character${maximum === 1 ? "" : "s"}`,
-      { max_length: maximum },
-    ];
-  }
-  if (issue.origin === "array" || issue.origin === "set") {
-    return [
-      "too_long",
-      `List should have at most ${maximum} item${maximum === 1 ? "" : "s"} after validation`,
-      { max_length: maximum },
-    ];
-  }
-  return issue.inclusive === false
-    ? ["less_than", `Input should be less than ${maximum}`, { lt: maximum }]
-    : ["less_than_equal", `Input should be less than or equal to ${maximum}`, { le: maximum }];
+    ? [`${than}_than`, `Input should be ${than} than ${bound}`, { [exclusive]: bound }]
+    : [`${than}_than_equal`, `Input should be ${than} than or equal to ${bound}`, { [inclusive]: bound }];
 }
 
 const CONSTRAINT = /UNIQUE constraint failed|FOREIGN KEY constraint failed/;
 const OVERLOADED = /overloaded|too many requests queued|Network connection lost|storage caused object to be reset/i;
 
 /**
- * What the platform says of things that are too large for it, and how many bytes a request has at least that has caused it.
+ * The messages of the platform about values that are too large, each with the least bytes of a request that may be the cause.
  * A value has 2 MB in D1, a statement 100 KB and 100 parameters (https://developers.cloudflare.com/d1/platform/limits/).
  */
 const TOO_LARGE: readonly [RegExp, number][] = [
@@ -229,7 +198,7 @@ const TOO_LARGE: readonly [RegExp, number][] = [
   [/^Invalid string length$|^Maximum call stack size exceeded$/, 100_000],
 ];
 
-/** What is refused is repeated to the client, up to this size; of a larger request the inputs that are short. */
+/** The reply repeats a refused request up to this size. Of a larger request it repeats the short inputs. */
 const MAX_REPEATED_BYTES = 64 * 1024;
 const MAX_REPEATED_CHARACTERS = 1_000;
 
@@ -238,8 +207,8 @@ function isShort(input: unknown): boolean {
 }
 
 /**
- * The reply to whatever was thrown. A bug is logged with the request's id, and says nothing but that id. `sentBytes` is
- * how large the request was. Always gives a reply: what cannot be printed is a bug, too.
+ * The reply to an error. A bug is logged with the request's id, and the reply has only that id. `sentBytes` is the size of the
+ * request. Always gives a reply: an error that cannot be printed is a bug, too.
  */
 export function toResponse(error: unknown, requestId: string, sentBytes = 0): Response {
   try {
@@ -258,29 +227,18 @@ function replyTo(error: unknown, requestId: string, sentBytes: number): Response
     const request_body = isRepeated ? (error.body ?? null) : null;
     return Response.json({ exception_message: error.message, exception_detail, request_body }, { status: 422 });
   }
-  if (error instanceof ApiError) return Response.json(error.body, { status: error.status, headers: error.headers });
+  const { body, status, headers } = error instanceof ApiError ? error : faultOf(error, requestId, sentBytes);
+  return Response.json(body, { status, headers });
+}
+
+/** The refusal for an error of the platform or a bug. */
+function faultOf(error: unknown, requestId: string, sentBytes: number): ApiError {
   const message = error instanceof Error ? error.message : String(error);
-  if (CONSTRAINT.test(message)) {
-    return Response.json(
-      {
-        detail:
-          "Data integrity conflict. This usually means a unique or foreign key constraint was violated. See server logs for details.",
-      },
-      { status: 409 },
-    );
-  }
+  if (CONSTRAINT.test(message)) return integrityConflict();
   log({ requestId }, "error", "a request failed", { error });
-  if (OVERLOADED.test(message)) {
-    return Response.json(
-      { exception_message: "Service Unavailable", request_id: requestId },
-      { status: 503, headers: { "Retry-After": "1" } },
-    );
-  }
-  if (TOO_LARGE.some(([said, bytes]) => sentBytes >= bytes && said.test(message))) {
-    return Response.json(
-      { detail: "The request is too large to be carried out. Ask for less at once." },
-      { status: 413 },
-    );
-  }
-  return Response.json({ exception_message: "Internal Server Error", request_id: requestId }, { status: 500 });
+  const named = (exception_message: string) => ({ exception_message, request_id: requestId });
+  if (OVERLOADED.test(message)) return new ApiError(503, named("Service Unavailable"), { "Retry-After": "1" });
+  if (TOO_LARGE.some(([said, bytes]) => sentBytes >= bytes && said.test(message)))
+    return refused(413, "The request is too large to be carried out. Ask for less at once.");
+  return new ApiError(500, named("Internal Server Error"));
 }

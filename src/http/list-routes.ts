@@ -21,20 +21,20 @@ type Asked<Path extends string, F extends Fields, Left extends string> = Input<
 >;
 
 interface ListSpec<Path extends string, F extends Fields> {
-  /** The path of the things; the routes lie below it. */
+  /** The path of the resource, which the paths of the routes begin with. */
   path: Path;
-  /** The things in the plural, as summaries name them. */
+  /** The resource in the plural, as summaries name it. */
   things: string;
   /**
    * The fields of the body of `/filter`, in the order in which a 422 answer tells their faults: `limit`, `offset`, the
    * filters, and `sort` where there is one. `/count` takes the filters only; `/paginate` takes `page` in place of `offset`.
    */
   body: F;
-  /** One of the things, as answers show it. */
+  /** The schema of one item, as answers show it. */
   item: z.ZodType;
   /** Gives a part of the list, as answers show it. The limit is within its bounds. */
   list(asked: Asked<Path, F, "limit" | "offset">, part: Part): Promise<Portions<unknown>>;
-  /** Gives how many things the filters find. Without it there is no `/count`. */
+  /** Gives how many items the filters find. Without it there is no `/count`. */
   count?(asked: Asked<Path, F, "limit" | "offset" | "sort">): Promise<number>;
   /** The name of the answer of `/paginate` in the OpenAPI document. Without it there is no `/paginate`. */
   paginated?: string;
@@ -54,15 +54,13 @@ export function listRoutes(spec: ListSpec<string, Fields>): Route[] {
 type AnySpec = ListSpec<string, Fields>;
 
 function filterRoute(spec: AnySpec): Route {
-  const { path, things, body, item } = spec;
-  const response = z.array(item);
   return route(
     {
       method: "POST",
-      path: `${path}/filter`,
-      summary: `Read ${things}.`,
-      body: embedded({ ...body }),
-      response,
+      path: `${spec.path}/filter`,
+      summary: `Read ${spec.things}.`,
+      body: embedded({ ...spec.body }),
+      response: z.array(spec.item),
     },
     async (asked) => {
       const { limit, offset } = asked.body;
@@ -72,16 +70,14 @@ function filterRoute(spec: AnySpec): Route {
 }
 
 function countRoute(spec: AnySpec): Route {
-  const { path, things } = spec;
   const filters = Object.entries(spec.body).filter(([name]) => !["limit", "offset", "sort"].includes(name));
-  const response = z.int();
   return route(
     {
       method: "POST",
-      path: `${path}/count`,
-      summary: `Count ${things}.`,
+      path: `${spec.path}/count`,
+      summary: `Count ${spec.things}.`,
       body: embedded(Object.fromEntries(filters)),
-      response,
+      response: z.int(),
     },
     (asked) => spec.count?.(asked),
   );

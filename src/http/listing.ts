@@ -1,4 +1,4 @@
-/** Answers that are lists, or pages with one, of which not all may be held at once. */
+/** Answers with a list that may be too long for memory. */
 import { log } from "#lib/log";
 import type { Portions } from "#lib/portions";
 
@@ -19,9 +19,9 @@ export class Listing {
  * that its failure is answered as an error; each other portion is read once the client has taken the portion before. A later
  * failure ends the connection within the list, and no client takes the answer for a whole one.
  */
-export async function toListingResponse({ portions, around }: Listing, init: ResponseInit): Promise<Response> {
+export async function toListingResponse({ portions, around }: Listing, status: number): Promise<Response> {
   const [only] = portions;
-  if (portions.length === 1 && only) return Response.json(around(await only()), init);
+  if (portions.length === 1 && only) return Response.json(around(await only()), { status });
   const texts = textsOf(portions, JSON.stringify(around([])));
   const bytes = new TextEncoder();
   let first: IteratorResult<string, undefined> | null = await texts.next();
@@ -39,9 +39,7 @@ export async function toListingResponse({ portions, around }: Listing, init: Res
     },
     { highWaterMark: 0 },
   );
-  const headers = new Headers(init.headers);
-  headers.set("content-type", "application/json");
-  return new Response(stream, { ...init, headers });
+  return new Response(stream, { status, headers: { "content-type": "application/json" } });
 }
 
 async function nextOf(texts: AsyncGenerator<string, undefined>): Promise<IteratorResult<string, undefined>> {

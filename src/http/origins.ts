@@ -1,4 +1,4 @@
-/** Names of this machine, and pages that may talk to this server. */
+/** The names of this machine, and the origins of pages that may send requests. */
 import type { Settings } from "#env";
 
 /** Whether a host name, as `URL.hostname` prints it, is this machine's own by definition: no other site can have it. */

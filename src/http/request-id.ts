@@ -1,6 +1,6 @@
 /** The id by which an answer and the lines of the log are found. */
 
-/** Printable ASCII, of a length that a line of the log has room for. */
+/** Printable ASCII of at most 200 characters. */
 const WELL_FORMED = /^[\x20-\x7e]{1,200}$/;
 
 const ids = new WeakMap<Request, string>();

@@ -4,7 +4,7 @@ import { readBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
 import { readJsonBody } from "#http/json-body";
 import { Listing, toListingResponse } from "#http/listing";
-import { ApiError, refused } from "#lib/api-error";
+import { refused } from "#lib/api-error";
 import { parseJson, parsePlainJson } from "#lib/json";
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid } from "#wire/ids";
@@ -51,35 +51,29 @@ interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B 
 /** A status with which a route itself refuses a request. Those with which any request is refused are not among them. */
 export type ErrorStatus = 400 | 403 | 404 | 409 | 410 | 422 | 423;
 
+type AnySpec = Spec<string, z.ZodType, z.ZodType, z.ZodType>;
+type Described = "method" | "path" | "summary" | "query" | "body" | "otherStatus" | "response";
+
 /** A route, ready to be served and described. */
-export interface Route {
+export interface Route extends Readonly<Pick<AnySpec, Described>> {
   /** The route's name in the OpenAPI document, made of path and method alone. */
   readonly operationId: string;
-  readonly method: Method;
-  readonly path: string;
-  readonly summary: string;
-  readonly query: z.ZodType | undefined;
-  readonly body: z.ZodType | undefined;
   readonly bodyRequired: boolean;
   readonly status: number;
-  readonly otherStatus: number | undefined;
-  readonly response: z.ZodType | undefined;
   /** In ascending order. */
   readonly errors: readonly ErrorStatus[];
   readonly hidden: boolean;
   run(request: Request, params: Record<string, string>, tools: Tools): Promise<Response>;
 }
 
-/** An answer whose status or headers differ from the route's own. */
+/** An answer whose status differs from the route's own. */
 export class Reply {
   readonly value: unknown;
   readonly status: number;
-  readonly headers: Record<string, string>;
 
-  constructor(value: unknown, status: number, headers: Record<string, string> = {}) {
+  constructor(value: unknown, status: number) {
     this.value = value;
     this.status = status;
-    this.headers = headers;
   }
 }
 
@@ -109,16 +103,10 @@ export function route<
   const isEmbedded = spec.body !== undefined && embeddedBodies.has(spec.body);
   const readJsonText = (json: string) => (spec.plainNumbers ? parsePlainJson(json) : parseJson(json));
   return {
+    ...spec,
     operationId: operationIdOf(spec.path, spec.method),
-    method: spec.method,
-    path: spec.path,
-    summary: spec.summary,
-    query: spec.query,
-    body: spec.body,
     bodyRequired: spec.body !== undefined && !(isEmbedded && spec.body.safeParse({}).success),
     status,
-    otherStatus: spec.otherStatus,
-    response: spec.response,
     errors: errorsOf(spec),
     hidden: spec.hidden ?? false,
     async run(request, params, tools) {
@@ -147,12 +135,10 @@ function operationIdOf(path: string, method: Method): string {
   return `${path.slice(1).replaceAll(":uuid", "").replaceAll(/\W/g, "_")}_${method.toLowerCase()}`;
 }
 
-function errorsOf(
-  spec: Pick<Spec<string, z.ZodType, z.ZodType, z.ZodType>, "path" | "query" | "body" | "errors">,
-): ErrorStatus[] {
-  const errors = new Set(spec.errors);
-  if (spec.path.includes("{")) errors.add(404);
-  if (spec.query || spec.body) errors.add(422);
+function errorsOf({ path, query, body, errors: own }: Pick<AnySpec, "path" | "query" | "body" | "errors">) {
+  const errors = new Set(own);
+  if (path.includes("{")) errors.add(404);
+  if (query || body) errors.add(422);
   return [...errors].toSorted((a, b) => a - b);
 }
 
@@ -231,17 +217,7 @@ function queryOf(url: string): Record<string, string | string[]> {
 
 function toReply(value: unknown, status: number): Response | Promise<Response> {
   if (value instanceof Response) return value;
-  if (value instanceof Listing) return toListingResponse(value, { status });
-  if (value instanceof Reply) return toResponse(value.value, value.status, value.headers);
-  return toResponse(value, status, {});
-}
-
-function toResponse(value: unknown, status: number, headers: Record<string, string>): Response {
-  if (status === 204) return new Response(null, { status, headers });
-  return Response.json(value ?? null, { status, headers });
-}
-
-/** Whether the client may read the error's message. */
-export function isReadable(error: unknown): error is ApiError | InvalidRequest {
-  return error instanceof ApiError || error instanceof InvalidRequest;
+  if (value instanceof Listing) return toListingResponse(value, status);
+  if (value instanceof Reply) return toReply(value.value, value.status);
+  return status === 204 ? new Response(null, { status }) : Response.json(value ?? null, { status });
 }

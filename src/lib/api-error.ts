@@ -22,7 +22,7 @@ export function refused(status: number, detail: unknown, headers: Record<string,
   return new ApiError(status, { detail }, headers);
 }
 
-/** 404 for a thing by its name: `notFound("Flow run")` → `{"detail":"Flow run not found"}`. */
+/** 404 that names what was not found: `notFound("Flow run")` → `{"detail":"Flow run not found"}`. */
 export function notFound(what: string): ApiError {
   return refused(404, `${what} not found`);
 }
@@ -32,7 +32,7 @@ export function missingObject(message: string): ApiError {
   return new ApiError(404, { exception_message: message });
 }
 
-/** 409, the state of the world does not allow it. */
+/** 409: what is stored does not allow the request. */
 export function conflict(detail: unknown): ApiError {
   return refused(409, detail);
 }
@@ -49,7 +49,7 @@ export function unprocessable(detail: unknown): ApiError {
   return refused(422, detail);
 }
 
-/** 503 that asks the client to come back; the stock client retries it. */
+/** 503 with `Retry-After`. Prefect's client sends the request again. */
 export function unavailable(message: string, retryAfterSeconds: number): ApiError {
   return new ApiError(503, { exception_message: message }, { "Retry-After": String(retryAfterSeconds) });
 }

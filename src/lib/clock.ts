@@ -4,8 +4,9 @@ import { V7Generator } from "uuidv7";
 /** Microseconds since 1970 in UTC. Times are integers of this unit everywhere but on the wire. */
 export type Micros = number;
 
-/** A second. */
+/** A second, and a day of 24 hours. */
 export const SECOND: Micros = 1_000_000;
+export const DAY: Micros = 86_400 * SECOND;
 
 /** Tells the time in microseconds; never the same twice and never backwards within one isolate. */
 export type Clock = () => Micros;

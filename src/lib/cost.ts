@@ -1,32 +1,25 @@
 /** What work costs: counted per request and since the start of the process, in the units that Cloudflare bills. */
 
+const NOTHING = {
+  requests: 0,
+  d1_queries: 0,
+  d1_round_trips: 0,
+  d1_rows_read: 0,
+  d1_rows_written: 0,
+  object_calls: 0,
+  object_rows_written: 0,
+  queue_messages: 0,
+};
+
 /** Counts of what was used. */
-export interface Cost {
-  requests: number;
-  d1_queries: number;
-  d1_round_trips: number;
-  d1_rows_read: number;
-  d1_rows_written: number;
-  object_calls: number;
-  object_rows_written: number;
-  queue_messages: number;
-}
+export type Cost = typeof NOTHING;
 
 /** A count of nothing. */
 export function noCost(): Cost {
-  return {
-    requests: 0,
-    d1_queries: 0,
-    d1_round_trips: 0,
-    d1_rows_read: 0,
-    d1_rows_written: 0,
-    object_calls: 0,
-    object_rows_written: 0,
-    queue_messages: 0,
-  };
+  return { ...NOTHING };
 }
 
-/** Everything since this isolate started; the local server shows it, nothing relies on it. */
+/** The cost since this isolate started. The local server shows it. */
 export const totalCost: Cost = noCost();
 
 /** Adds to a request's count and to the total. */

@@ -1,15 +1,15 @@
 /** Keeps one bad item of a batch from failing the others. */
 
-/** What a failure may mean. */
+/** How failures are told apart. */
 export interface HalvingOptions {
-  /** Whether the failure says nothing of the items, as when the connection was lost: it is thrown, for the batch to come again. */
+  /** Whether no item is the cause of the failure, as of a lost connection. The failure is thrown, and the batch is repeated. */
   isPassing?: (error: unknown) => boolean;
 }
 
 /**
- * Does the work for all items at once. Where it fails, it is done for each half by itself, and so on down to the single
- * item, which goes to `onBad` with its error. So `work` must be repeatable: a batch that has failed may have been done in
- * part. Throws a passing failure at once, and what `onBad` throws.
+ * Does the work for all items at once. If the work fails, it is repeated for each half, down to the single item. A single item
+ * that fails goes to `onBad` with its error. The work must be repeatable, because a batch that failed may be done in part.
+ * Throws a passing failure at once, and what `onBad` throws.
  *
  * @example
  * await inHalves(rows, write, (row, error) => keepDeadLetter(tools, letterOf(row, error)), { isPassing });

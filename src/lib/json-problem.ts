@@ -95,7 +95,7 @@ function endOfString(text: string, start: number): number | Fault {
     const escaped = text.charAt(++at);
     if (escaped === "") break;
     if (escaped === "u") {
-      // Python wants something after the digits, too, before it looks at them.
+      // Python reads the digits only if a character follows them.
       if (at + 5 >= text.length || !/^[0-9a-f]{4}$/i.test(text.slice(at + 1, at + 5)))
         return { words: "Invalid \\uXXXX escape", at };
       at += 4;

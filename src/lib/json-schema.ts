@@ -19,7 +19,7 @@ export interface SchemaProblem {
 /** How many steps the checks of one request may take: well under a second. */
 const MAX_STEPS = 5_000_000;
 
-/** Gives the steps that the checks of one request share; `times` as many where the request is about many things. */
+/** Gives the steps that the checks of one request share: `times` as many for a request with many checks. */
 export function schemaSteps(times = 1): Steps {
   return new Steps(times * MAX_STEPS);
 }

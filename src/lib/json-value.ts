@@ -1,4 +1,4 @@
-/** JSON values, told apart, compared, and printed as Python prints them. */
+/** JSON values: their types, comparison, and text as Python prints it. */
 import { isExactNumber } from "#lib/json";
 
 /** Whether a value is a JSON object. A number that is carried as its text is none. */

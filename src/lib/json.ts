@@ -81,11 +81,6 @@ export function isExactNumber(value: unknown): value is ExactNumber {
   return exactJson.isRawJSON(value);
 }
 
-/** The text of a number as an `ExactNumber`, which is printed as just that text. Throws `SyntaxError` where it is no JSON number. */
-export function exactNumber(text: string): ExactNumber {
-  return exactJson.rawJSON(text);
-}
-
 /** The nearest JavaScript number of a value that may be an `ExactNumber`; any other value as it is. */
 export function numberOf(value: unknown): unknown {
   return isExactNumber(value) ? Number(value.rawJSON) : value;
@@ -98,7 +93,7 @@ const CLOSE_BRACKET = 93;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 
-/** Throws `TooDeep` where a text nests deeper than `maxDepth`. One pass, without recursion; says nothing of texts that are no JSON. */
+/** Throws `TooDeep` where a text nests deeper than `maxDepth`. One pass, without recursion. Does not check whether the text is JSON. */
 export function checkDepth(text: string, maxDepth: number = MAX_JSON_DEPTH): void {
   // So deep a text opens at least so many arrays and objects; to find those is quicker than to go through all characters.
   if (text.length <= maxDepth || countUpTo(text, "[") + countUpTo(text, "{") <= maxDepth) return;
@@ -116,7 +111,7 @@ export function checkDepth(text: string, maxDepth: number = MAX_JSON_DEPTH): voi
   }
 }
 
-/** How often a character is in a text; beyond any depth that is asked about nobody counts on. */
+/** How often a character is in a text. The count ends just above the greatest depth that is allowed. */
 function countUpTo(text: string, char: string): number {
   let count = 0;
   for (let at = text.indexOf(char); at >= 0 && count <= STORED_JSON_DEPTH; at = text.indexOf(char, at + 1)) count++;

@@ -1,4 +1,4 @@
-/** Names for what nobody named: an adjective and an animal, as the original makes them. */
+/** Names for runs without a name: an adjective and an animal, as in the original. */
 import { adjectives, animals, uniqueNamesGenerator } from "unique-names-generator";
 
 /** A name like `rigorous-kangaroo`. */

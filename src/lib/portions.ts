@@ -1,9 +1,9 @@
-/** Lists of which not all can be held at once: each portion is made when its turn comes, and forgotten when it was used. */
+/** Lists that are too long for memory: each portion is made when it is needed, and freed when it was used. */
 
 /** A list in portions, in order. Nearly all lists have one. */
 export type Portions<T> = readonly (() => Promise<readonly T[]>)[];
 
-/** A list that is here already. */
+/** A list that is in memory, as one portion. */
 export function whole<T>(items: readonly T[]): Portions<T> {
   return [async () => items];
 }

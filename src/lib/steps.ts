@@ -1,6 +1,6 @@
-/** A bound on work that users' values ask for: what is done is counted, and ends at a number, not at a time. */
+/** A bound on the work that users' values cause: the steps are counted, and the time is not. */
 
-/** More steps were asked for than may be spent. */
+/** The work needs more steps than are left. */
 export class TooManySteps extends Error {}
 
 /** Steps that may still be spent. */

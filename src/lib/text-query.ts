@@ -7,10 +7,10 @@ export interface TextQuery {
   required: string[];
 }
 
-/** A sign, then a phrase in quotes (the last may be left open) or a word. A sign that stands alone says nothing. */
+/** A sign, then a word or a phrase in quotes. The last phrase may have no end. A sign alone is ignored. */
 const TERM = /([-!+]?)(?:"((?:\\[^]|[^"\\])*)(?:"|\\?$)|([^\s"]+))/g;
 
-/** Whether a text meets a search, whatever the case of its letters. */
+/** Whether a text meets a search. The case of letters has no effect. */
 export function meetsTextQuery(query: string, text: string): boolean {
   const { include, exclude, required } = parseTextQuery(query.toLowerCase());
   const content = text.toLowerCase();
@@ -18,7 +18,7 @@ export function meetsTextQuery(query: string, text: string): boolean {
   return (include.length === 0 || include.some(has)) && !exclude.some(has) && required.every(has);
 }
 
-/** Takes a search apart. */
+/** Reads the terms of a search. */
 export function parseTextQuery(query: string): TextQuery {
   const terms: TextQuery = { include: [], exclude: [], required: [] };
   for (const [whole, sign, phrase, word] of query.matchAll(TERM)) {

@@ -1,4 +1,4 @@
-/** Work that takes so much memory or time that only so many pieces of it may go on at once, in the order in which they come. */
+/** Bounds how many pieces of work are done at once. They begin in the order in which they come. */
 export class Turns {
   private free: number;
   private readonly waiting: (() => void)[] = [];

@@ -7,15 +7,16 @@ import { flow_run } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";
 import { flowRunStateEvent } from "#events/lifecycle";
 import { missingObject } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
 import { changeRun, type Commit, type RunChange, type WritableDecision } from "#orchestration/change-run";
 import { deploymentOf, flowRunContext } from "#orchestration/context";
 import { decideFlowRun } from "#orchestration/decide";
 import { factsOf, joinedState, type LoadedFlowRun, type LoadedRow, loadFlowRun } from "#orchestration/load-flow-run";
+import { type Move, moveTaskRuns } from "#orchestration/move-task-runs";
 import { CoreFlowPolicy, MinimalFlowPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import { recall, remember } from "#orchestration/recent-runs";
 import type { Orchestrated } from "#orchestration/result";
-import { retryFailedTaskRuns } from "#orchestration/retry-failed-task-runs";
 import { FlowRunSlots } from "#orchestration/run-slots";
 import { releaseSlots } from "#orchestration/secure-slots";
 import {
@@ -112,11 +113,20 @@ function commitOf(
       await releaseSlots(tools, row.id, effects);
       if (parentTaskRun) await releaseSlots(tools, parentTaskRun.id, parent.effects);
       const retry = effects.find((effect) => effect.kind === "retry-failed-task-runs");
-      if (retry) await retryFailedTaskRuns(tools, row.id, retry.scheduled_time);
+      if (retry) await moveTaskRuns(tools, row.id, awaitingRetry(retry.scheduled_time));
       // A newer change of the run has told the pool of a newer state.
       const isNews = isPresent && !isPoolTold && isNewsToPool(context.initial?.type ?? null, state.type);
       const live = liveRunOf(written.row, state.type);
       if (live && isNews) await tellPools(tools, [live]);
     },
+  };
+}
+
+/** Prefect: a client before API 0.8.3 expects that the failed task runs of a retried flow run become AwaitingRetry too. */
+function awaitingRetry(scheduledTime: Micros): Move {
+  return {
+    from: sql.raw("('FAILED')"),
+    proposal: { type: "SCHEDULED", name: "AwaitingRetry", state_details: { scheduled_time: scheduledTime } },
+    changes: { run_count: 0 },
   };
 }

@@ -9,7 +9,7 @@ import type { Decision, RunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 
-/** How often a proposal is tried before the client is told to come back. */
+/** How often a proposal is tried before it is answered by 503. */
 const MAX_TRIES = 40;
 const MAX_PAUSE_MS = 40;
 

@@ -4,16 +4,10 @@ import type { FlowRunRow } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import type { Ids, Micros } from "#lib/clock";
 import type { LoadedRow } from "#orchestration/load-flow-run";
-import type {
-  RunDeployment,
-  FlowRunContext,
-  FlowRunPolicy,
-  RunContext,
-  TaskRunContext,
-  TaskRunPolicy,
-} from "#orchestration/transition";
+import type { FlowRunContext, RunContext, RunDeployment, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { readReliability } from "#wire/reliability";
+import type { FlowRunPolicy, TaskRunPolicy } from "#wire/run-policy";
 import type { State, StateType } from "#wire/state";
 
 /** What a caller may give for the context of either kind of run. */
@@ -35,11 +29,8 @@ export function flowRunContext(
     kind: "flow-run",
     ...contextOfEither(tools, given),
     run: {
-      ...columnsOfEither(row),
-      flow_id: row.flow_id,
-      deployment_id: row.deployment_id,
-      parent_task_run_id: row.parent_task_run_id,
-      infrastructure_pid: row.infrastructure_pid,
+      ...row,
+      state_type: row.state_type as StateType | null,
       empirical_policy: readJson<FlowRunPolicy>(row.empirical_policy),
     },
     initial,
@@ -59,10 +50,9 @@ export function taskRunContext(
     kind: "task-run",
     ...contextOfEither(tools, given),
     run: {
-      ...columnsOfEither(row),
-      flow_run_id: row.flow_run_id,
+      ...row,
+      state_type: row.state_type as StateType | null,
       tags: readJson<string[]>(row.tags),
-      flow_run_run_count: row.flow_run_run_count,
       empirical_policy: readJson<TaskRunPolicy>(row.empirical_policy),
     },
     initial: readJson<State[]>(row.states).find(({ id }) => id === row.state_id) ?? null,
@@ -79,37 +69,21 @@ function contextOfEither(
   return { now, ids, leaseId, apiVersion: client.apiVersion, clientVersion: client.version, random };
 }
 
-/** The columns that flow runs and task runs have in common. */
-function columnsOfEither(row: FlowRunRow | TaskRunRow): RunContext["run"] {
-  return {
-    id: row.id,
-    state_type: row.state_type as StateType | null,
-    state_name: row.state_name,
-    state_timestamp: row.state_timestamp,
-    start_time: row.start_time,
-    end_time: row.end_time,
-    expected_start_time: row.expected_start_time,
-    next_scheduled_start_time: row.next_scheduled_start_time,
-    total_run_time: row.total_run_time,
-    run_count: row.run_count,
-  };
-}
-
 /** Prefect: `initial_deployment_lease_duration`. */
 const GRACE_PERIOD_SECONDS = 300;
 
 /** The deployment as rules see it; null for a run without a deployment. */
 export function deploymentOf(row: LoadedRow): RunDeployment | null {
-  if (row.deployment_id === null || row.d_name === null) return null;
+  if (row.deployment_id === null || row.deployment_name === null) return null;
   const options = readOptionalJson<{
     collision_strategy?: "ENQUEUE" | "CANCEL_NEW";
     grace_period_seconds?: number | null;
-  }>(row.d_options);
+  }>(row.concurrency_options);
   return {
     id: row.deployment_id,
-    limit: row.d_limit_id === null || row.c_limit === null ? null : { id: row.d_limit_id, slots: row.c_limit },
+    limit: row.limit_id === null || row.limit_slots === null ? null : { id: row.limit_id, slots: row.limit_slots },
     collision_strategy: options?.collision_strategy ?? "ENQUEUE",
     grace_period_seconds: options?.grace_period_seconds ?? GRACE_PERIOD_SECONDS,
-    exactly_once: readReliability(row.d_reliability).exactly_once,
+    exactly_once: readReliability(row.reliability).exactly_once,
   };
 }

@@ -9,31 +9,26 @@ import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { readFacts } from "#events/facts";
+import { type FactColumns, readFacts } from "#events/facts";
 import type { FlowRunFacts } from "#events/lifecycle";
 import type { State } from "#wire/state";
 
+type DeploymentFacts = "deployment_name" | "deployment_tags";
+type PoolFacts = "queue_name" | "pool_id" | "pool_name" | "pool_type";
+
 /** The columns of the rows to which a run belongs: its flow, deployment, deployment's limit, work queue and work pool. */
-export interface ContextColumns {
-  f_name: string | null;
-  f_tags: string | null;
-  d_name: string | null;
-  d_tags: string | null;
-  d_limit_id: string | null;
-  d_options: string | null;
-  d_reliability: string | null;
-  c_limit: number | null;
-  q_name: string | null;
-  p_id: string | null;
-  p_name: string | null;
-  p_type: string | null;
+export interface ContextColumns extends Pick<FactColumns, "flow_name" | "flow_tags" | DeploymentFacts | PoolFacts> {
+  concurrency_options: string | null;
+  reliability: string | null;
+  limit_id: string | null;
+  limit_slots: number | null;
 }
 
 /** The `ContextColumns` in SQL, over the joins f (flow), d (deployment), c (limit), q (work queue) and p (work pool). */
 export const CONTEXT_COLUMNS = sql.raw(
-  `f.name as f_name, f.tags as f_tags, d.name as d_name, d.tags as d_tags, d.concurrency_limit_id as d_limit_id,
-   d.concurrency_options as d_options, d.reliability as d_reliability, c."limit" as c_limit,
-   q.name as q_name, p.id as p_id, p.name as p_name, p.type as p_type`,
+  `f.name as flow_name, f.tags as flow_tags, d.name as deployment_name, d.tags as deployment_tags,
+   d.concurrency_options as concurrency_options, d.reliability as reliability, d.concurrency_limit_id as limit_id,
+   c."limit" as limit_slots, q.name as queue_name, p.id as pool_id, p.name as pool_name, p.type as pool_type`,
 );
 
 /** The row of a flow run, with its present state and its context. */
@@ -68,22 +63,11 @@ export async function loadFlowRun(db: Database, workspaceId: string, id: string)
 /** The facts for the event of a written state; `row` is the run as it was written. */
 export function factsOf({ row, parentTaskRun }: LoadedFlowRun, initial: State | null, validated: State): FlowRunFacts {
   const columns = {
+    ...row,
     run_id: row.id,
     run_name: row.name,
     run_tags: row.tags,
-    run_count: row.run_count,
-    created_by: row.created_by,
-    flow_id: row.flow_id,
-    flow_name: row.f_name,
-    flow_tags: row.f_tags,
-    deployment_id: row.deployment_id,
-    deployment_name: row.d_name,
-    deployment_tags: row.d_tags,
     queue_id: row.work_queue_id,
-    queue_name: row.q_name,
-    pool_id: row.p_id,
-    pool_name: row.p_name,
-    pool_type: row.p_type,
     task_id: parentTaskRun?.id ?? null,
     task_name: parentTaskRun?.name ?? null,
     task_tags: parentTaskRun?.tags ?? null,

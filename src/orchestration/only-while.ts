@@ -1,5 +1,5 @@
 /** A condition for a proposal that a sweep makes: the run must still be as the sweep found it. */
-import { ANY_STATE, type FlowRunContext, type Policy } from "#orchestration/transition";
+import { abort, ANY_STATE, type FlowRunContext, type Policy } from "#orchestration/transition";
 
 /** A policy that writes nothing unless `holds` is true of the run; then it is as `policy`. */
 export function onlyWhile(
@@ -10,8 +10,7 @@ export function onlyWhile(
     name: "OnlyWhile",
     from: ANY_STATE,
     to: ANY_STATE,
-    decide: (context) =>
-      holds(context) ? undefined : { kind: "abort", reason: "The run has gone on in the meantime." },
+    decide: (context) => (holds(context) ? undefined : abort("The run has gone on in the meantime.")),
   };
   return { name: policy.name, rules: [condition, ...policy.rules] };
 }

@@ -84,17 +84,7 @@ export const CoreTaskPolicy: Policy<TaskRunContext> = {
 /** For a task run's state that a client has decided and reports. It takes no slots: the client does that. */
 export const ClientSideTaskOrchestrationPolicy: Policy<TaskRunContext> = {
   name: "ClientSideTaskOrchestrationPolicy",
-  rules: [
-    cacheRetrieval,
-    handleTaskTerminalStateTransitions,
-    preventRunningTasksFromStoppedFlows,
-    copyScheduledTime,
-    waitForScheduledTime,
-    retryFailedTasks,
-    renameReruns,
-    updateFlowRunTrackerOnTasks,
-    cacheInsertion,
-  ],
+  rules: CoreTaskPolicy.rules.filter((rule) => rule !== secureTaskConcurrencySlots),
 };
 
 /** For the state of a background task, which runs outside of any flow run. */

@@ -1,6 +1,7 @@
 /** Questions about a state or a client that more than one rule has. */
 import { compareVersions, parseVersion } from "#lib/versions";
 import type { RunContext } from "#orchestration/transition";
+import type { FlowRunPolicy } from "#wire/run-policy";
 import type { State } from "#wire/state";
 
 /**
@@ -38,6 +39,11 @@ export function isApiBefore({ apiVersion }: Pick<RunContext, "apiVersion">, patc
 /** Whether the client knows pauses: since API version 0.8.4. */
 export function knowsPauses(context: Pick<RunContext, "apiVersion">): boolean {
   return !isApiBefore(context, 4);
+}
+
+/** The policy of a flow run that runs again: its pauses are forgotten. */
+export function withoutPauses(policy: FlowRunPolicy, retryType: FlowRunPolicy["retry_type"]): FlowRunPolicy {
+  return { ...policy, resuming: false, pause_keys: [], retry_type: retryType };
 }
 
 /** Prefect: MIN_CLIENT_VERSION_FOR_CONCURRENCY_LIMIT_LEASING. */

@@ -1,6 +1,6 @@
 /** The answer of `set_state`. */
 import * as z from "zod";
-import type { Decision, RunContext, SetStateStatus } from "#orchestration/transition";
+import type { Decision, RunContext } from "#orchestration/transition";
 import { printState, type State, StateText } from "#wire/state";
 
 export const OrchestrationResult = z
@@ -51,5 +51,3 @@ function printDetails({ status, reason, delaySeconds }: Orchestrated["decision"]
 export function statusOf(result: Orchestrated): 200 | 201 {
   return result.written ? 201 : 200;
 }
-
-export type { SetStateStatus };

@@ -13,21 +13,29 @@ import { type Decision, type FlowRunContext, HOLDING_STATES, type TaskRunContext
 import type { Tools } from "#tools";
 import { STATE_TYPES, type StateType } from "#wire/state";
 
-/** The slots of a flow run: of its deployment's limit, and of its work pool and work queue. */
-export class FlowRunSlots implements ProposalSlots<FlowRunContext, LoadedFlowRun> {
-  /** The id of the lease that the proposal may take. It is the same in all tries. */
+/** A proposal for a run, and the lease that it may take. */
+class Lease {
+  /** The id of the lease. It is the same in all tries. */
   readonly leaseId: string;
-  private readonly tools: Tools;
-  private readonly runId: string;
+  protected readonly tools: Tools;
+  protected readonly runId: string;
+  protected hasLease = false;
+
+  constructor(tools: Tools, runId: string) {
+    this.tools = tools;
+    this.runId = runId;
+    this.leaseId = tools.ids.random();
+  }
+}
+
+/** The slots of a flow run: of its deployment's limit, and of its work pool and work queue. */
+export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext, LoadedFlowRun> {
   private readonly isForced: boolean;
-  private hasLease = false;
   private hasPoolSlot = false;
 
   constructor(tools: Tools, runId: string, isForced: boolean) {
-    this.tools = tools;
-    this.runId = runId;
+    super(tools, runId);
     this.isForced = isForced;
-    this.leaseId = tools.ids.random();
   }
 
   async secure(
@@ -56,7 +64,7 @@ export class FlowRunSlots implements ProposalSlots<FlowRunContext, LoadedFlowRun
   }
 
   private async takeOfPool(row: LoadedRow): Promise<boolean> {
-    const { p_id: poolId, p_name: poolName, work_queue_id: queueId } = row;
+    const { pool_id: poolId, pool_name: poolName, work_queue_id: queueId } = row;
     if (poolId === null || poolName === null || queueId === null) return true;
     this.hasPoolSlot = await takePoolSlot(this.tools, {
       work_pool_id: poolId,
@@ -76,7 +84,7 @@ export class FlowRunSlots implements ProposalSlots<FlowRunContext, LoadedFlowRun
   /**
    * Gives back an unused lease. If that fails, or if a commit may still be written, the lease expires unless the run's client
    * renews it. The slot of a work pool is not given back: another proposal may have made the run PENDING. The pool's object
-   * hears of that one, or else reads the run from D1.
+   * is told of that proposal, or else reads the run from D1.
    */
   async giveBackUnused(unknown: readonly Commit[]): Promise<void> {
     if (!this.hasLease || unknown.length > 0) return;
@@ -100,19 +108,7 @@ function aborted(reason: string): Decision<FlowRunContext> {
 const MAX_TRIES = 40;
 
 /** The slots of a task run: of the limits on its tags. */
-export class TaskRunSlots implements ProposalSlots<TaskRunContext, unknown> {
-  /** The id of the lease that the proposal may take. It is the same in all tries. */
-  readonly leaseId: string;
-  private readonly tools: Tools;
-  private readonly runId: string;
-  private hasLease = false;
-
-  constructor(tools: Tools, runId: string) {
-    this.tools = tools;
-    this.runId = runId;
-    this.leaseId = tools.ids.random();
-  }
-
+export class TaskRunSlots extends Lease implements ProposalSlots<TaskRunContext, unknown> {
   async secure(
     _loaded: unknown,
     first: Decision<TaskRunContext>,

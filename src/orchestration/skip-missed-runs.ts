@@ -64,13 +64,8 @@ export async function withoutMissed<Run extends Offered>(tools: Tools, runs: rea
       auto_scheduled === 1 && run_count === 0 && due !== null && due < latest,
   );
   if (overdue.length === 0) return [...runs];
-  const missed = await tools.db.rows<MissedRun>(
-    selectMissedAmong(
-      tools.workspaceId,
-      overdue.map(({ id }) => id),
-      now,
-    ),
-  );
+  const ids = overdue.map(({ id }) => id);
+  const missed = await tools.db.rows<MissedRun>(selectMissedAmong(tools.workspaceId, ids, now));
   const gone = new Set(missed.map(({ id }) => id));
   for (const run of missed) await skipOrLog(tools, run);
   return runs.filter(({ id }) => !gone.has(id));

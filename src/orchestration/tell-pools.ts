@@ -1,4 +1,4 @@
-/** After a commit, the WorkPool objects are told of the runs that were created or changed. */
+/** Tells the WorkPool objects, after a commit, of the runs that were created or changed. */
 import { log } from "#lib/log";
 import { noticeRuns } from "#objects/work-pool/client";
 import type { LoadedRow } from "#orchestration/load-flow-run";
@@ -9,11 +9,11 @@ import type { LiveRun } from "#objects/work-pool/messages";
 
 /** What a WorkPool object knows of a run; null for a run without a work pool. */
 export function liveRunOf(row: LoadedRow, type: StateType): LiveRun | null {
-  if (row.work_queue_id === null || row.p_id === null || row.p_name === null) return null;
+  if (row.work_queue_id === null || row.pool_id === null || row.pool_name === null) return null;
   return {
     id: row.id,
-    work_pool_id: row.p_id,
-    work_pool_name: row.p_name,
+    work_pool_id: row.pool_id,
+    work_pool_name: row.pool_name,
     work_queue_id: row.work_queue_id,
     state_type: type,
     due: row.next_scheduled_start_time,

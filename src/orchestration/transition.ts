@@ -1,5 +1,6 @@
 /** What a rule is: the context that it sees, the rulings that it may make, and the effects that it may want. Pure. */
 import type { Ids, Micros } from "#lib/clock";
+import type { FlowRunPolicy, TaskRunPolicy } from "#wire/run-policy";
 import {
   STATE_TYPES,
   TERMINAL_TYPES,
@@ -8,26 +9,6 @@ import {
   type StateProposal,
   type StateType,
 } from "#wire/state";
-
-/** The empirical policy of a flow run, as its row has it (JSON). Unknown keys are kept. */
-export interface FlowRunPolicy {
-  max_retries?: number;
-  retry_delay_seconds?: number;
-  retries?: number | null;
-  retry_delay?: number | null;
-  pause_keys?: string[] | null;
-  resuming?: boolean | null;
-  retry_type?: "in_process" | "reschedule" | null;
-}
-
-/** The empirical policy of a task run, as its row has it (JSON). */
-export interface TaskRunPolicy {
-  max_retries?: number;
-  retry_delay_seconds?: number;
-  retries?: number | null;
-  retry_delay?: number | number[] | null;
-  retry_jitter_factor?: number | null;
-}
 
 /** The columns that the rules of flow runs and of task runs read and set. Times are in microseconds. */
 export interface RunColumns {
@@ -195,6 +176,16 @@ export type Ruling<C extends RunContext> =
   | ({ kind: "reject"; state: StateProposal | null; reason: string } & Consequences<C>)
   | { kind: "wait"; delaySeconds: number; reason: string }
   | { kind: "abort"; reason: string };
+
+/** Writes `state` in the place of the proposed state, or nothing if there is no `state`. */
+export function reject(reason: string, state: StateProposal | null = null): Ruling<RunContext> {
+  return { kind: "reject", state, reason };
+}
+
+/** Writes nothing: the client gives up. */
+export function abort(reason: string): Ruling<RunContext> {
+  return { kind: "abort", reason };
+}
 
 /** Types of states; `null` is a run that has no state yet. */
 export type States = ReadonlySet<StateType | null>;

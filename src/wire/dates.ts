@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { refusal } from "#wire/refusal";
 import { plain } from "#wire/scalars";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { numberOf } from "#lib/json";
 
 const PATTERN =
@@ -15,7 +15,6 @@ const PLAIN =
 const SECONDS_END = 19;
 const FRACTION_END = 26;
 
-const MICROS_PER_SECOND = 1_000_000;
 const MILLIS_PER_SECOND = 1_000;
 const SECONDS_PER_DAY = 86_400;
 const MICROS_PER_MILLI = 1_000;
@@ -26,12 +25,12 @@ const FIRST_SECOND = -62_135_596_800;
 const LAST_SECOND = 253_402_300_799;
 
 /** The earliest time that is kept. */
-export const FIRST_TIME: Micros = FIRST_SECOND * MICROS_PER_SECOND;
+export const FIRST_TIME: Micros = FIRST_SECOND * SECOND;
 /**
  * The latest time that is kept, as the number nearest to it. Microseconds before 1684 and after 2255 lie beyond 2^53: whole
  * seconds are exact there, too, fractions to 32 microseconds.
  */
-export const LAST_TIME: Micros = LAST_SECOND * MICROS_PER_SECOND + 999_999;
+export const LAST_TIME: Micros = LAST_SECOND * SECOND + 999_999;
 const LAST_TIME_TEXT = "9999-12-31T23:59:59.999999Z";
 
 /**
@@ -43,7 +42,7 @@ export function parseTime(text: string | number): Micros | undefined {
   return PLAIN.test(text) ? fromPlain(text) : fromText(text);
 }
 
-/** Reads the digits where they stand, which takes a tenth of the time. */
+/** Reads the digits by their positions, which takes a tenth of the time. */
 function fromPlain(text: string): Micros {
   const two = (at: number) => text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 11 * ZERO;
   const millis = Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17));
@@ -72,12 +71,12 @@ function fromText(text: string): Micros | undefined {
 }
 
 function fromSeconds(seconds: number, micros: number): Micros | undefined {
-  return seconds < FIRST_SECOND || seconds > LAST_SECOND ? undefined : seconds * MICROS_PER_SECOND + micros;
+  return seconds < FIRST_SECOND || seconds > LAST_SECOND ? undefined : seconds * SECOND + micros;
 }
 
 function fromNumber(value: number): Micros | undefined {
   const seconds = Math.abs(value) > 2e10 ? value / 1000 : value;
-  const time = Math.round(seconds * MICROS_PER_SECOND);
+  const time = Math.round(seconds * SECOND);
   return time >= FIRST_TIME && time <= LAST_TIME ? time : undefined;
 }
 
@@ -93,15 +92,15 @@ function zoneOffsetMinutes(zone: string | undefined): number | undefined {
 
 /**
  * Prints a time as the original does: `2026-11-21T10:00:00Z`, with six decimals unless they are all zero. A time beyond the
- * years 1 to 9999, which an old row may hold, is shown as the nearest one within: what is there is always shown.
+ * years 1 to 9999, which an old row may have, is printed as the nearest time within them.
  */
 export function printTime(micros: Micros): string {
   // An old row's number may be one that JavaScript cannot hold.
   const time = Number(numberOf(micros));
   if (!(time > FIRST_TIME)) return "0001-01-01T00:00:00Z";
   if (time >= LAST_TIME) return LAST_TIME_TEXT;
-  const fraction = Math.floor(((time % MICROS_PER_SECOND) + MICROS_PER_SECOND) % MICROS_PER_SECOND);
-  const seconds = Math.round((time - fraction) / MICROS_PER_SECOND);
+  const fraction = Math.floor(((time % SECOND) + SECOND) % SECOND);
+  const seconds = Math.round((time - fraction) / SECOND);
   const day = Math.floor(seconds / SECONDS_PER_DAY);
   const text = `${dateText(day)}T${clockText(seconds - day * SECONDS_PER_DAY)}`;
   return fraction === 0 ? `${text}Z` : `${text}.${String(fraction).padStart(6, "0")}Z`;
@@ -132,32 +131,31 @@ export function printOptionalTime(time: Micros | null | undefined): string | nul
 
 /** Microseconds as the float seconds of the wire's durations. */
 export function printDuration(micros: Micros): number {
-  return micros / MICROS_PER_SECOND;
+  return micros / SECOND;
 }
 
 const TimeOrNumber = plain(z.union([z.string(), z.number()], refusal("value_error", "value is not a valid datetime")));
 
+/** A time in a request, of which `hold` makes what is held. */
+const timeAs = <T>(hold: (time: Micros, value: string | number) => T) =>
+  TimeOrNumber.meta({ type: "string", format: "date-time" }).transform((value, context) => {
+    const time = parseTime(value);
+    if (time !== undefined) return hold(time, value);
+    context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
+    return z.NEVER;
+  });
+
 /** A time in a request; holds microseconds. */
-export const Time = TimeOrNumber.meta({ type: "string", format: "date-time" }).transform((value, context) => {
-  const time = parseTime(value);
-  if (time !== undefined) return time;
-  context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
-  return z.NEVER;
-});
+export const Time = timeAs((time) => time);
 
 /** A time in an answer, printed by `printTime`. */
 export const TimeText = z.string().meta({ format: "date-time" });
 
-/** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, whatever the year. */
-export const TimeAsText = TimeOrNumber.meta({ type: "string", format: "date-time" }).transform((value, context) => {
-  const time = parseTime(value);
-  if (time !== undefined) return withMicrosOf(value, time);
-  context.addIssue({ code: "custom", message: `Unable to parse string [${value}]` });
-  return z.NEVER;
-});
+/** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, in every year. */
+export const TimeAsText = timeAs(withMicrosOf);
 
 /** A zone moves whole minutes, so the fraction of a second is the one that was written. */
-function withMicrosOf(value: string | number, time: Micros): string {
+function withMicrosOf(time: Micros, value: string | number): string {
   if (typeof value === "string" && PLAIN.test(value)) {
     const seconds = value.slice(0, SECONDS_END);
     const fraction = value[SECONDS_END] === "." ? value.slice(SECONDS_END, FRACTION_END) : "";

@@ -4,7 +4,7 @@ import { jsonError } from "#lib/json-problem";
 import { isObject, pythonText } from "#lib/json-value";
 import { byteLength } from "#lib/bytes";
 
-/** A value that cannot be made out; its message is for the client. */
+/** A value that cannot be hydrated. The message is for the client. */
 export class HydrationError extends Error {}
 
 /** Stands for a value that is left out of what is around it. */
@@ -13,7 +13,7 @@ const REMOVED = Symbol("removed");
 /** The names of the variables that values stand for. */
 export function variableNames(values: readonly unknown[]): Set<string> {
   const names = new Set<string>();
-  // One for all names: what is within each other is read at each level anew, and counted.
+  // All names share one bound: a nested value is read again at each level, and counted.
   collectNames(values, names, new Hydration(new Map()));
   return names;
 }
@@ -27,7 +27,7 @@ function collectNames(value: unknown, names: Set<string>, hydration: Hydration):
     for (const item of Object.values(value)) collectNames(item, names, hydration);
 }
 
-/** A name may itself be written as JSON text. One that takes a variable to find out is not known yet. */
+/** A name may be written as JSON text. A name that depends on a variable is not known yet. */
 function ownName(name: unknown, hydration: Hydration): unknown {
   try {
     return isObject(name) ? hydration.hydrate(name) : name;
@@ -43,7 +43,7 @@ function ownName(name: unknown, hydration: Hydration): unknown {
  */
 const MAX_BYTES = 1_048_576;
 
-/** Prefect: `hydrate`. The values with everything in its place that was only referred to. Throws `HydrationError`. */
+/** Prefect: `hydrate`. Gives the values with the texts and variables that they refer to. Throws `HydrationError`. */
 export function hydrate(
   value: Record<string, unknown>,
   variables: ReadonlyMap<string, unknown>,
@@ -62,7 +62,7 @@ function checkBounds(hydrated: unknown): void {
   });
 }
 
-/** What the work gives, its depth being told where it is too much. */
+/** Gives the result of the work. Throws `HydrationError` where JSON nests too deep. */
 function parsed<T>(work: () => T): T {
   try {
     return work();
@@ -118,7 +118,7 @@ class Hydration {
     }
   }
 
-  /** Prefect: what is inside is looked into only where it is an object. */
+  /** Prefect: a value inside is hydrated only if it is an object. */
   #inner(value: unknown): unknown {
     return isObject(value) ? this.hydrate(value) : value;
   }

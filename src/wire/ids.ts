@@ -1,6 +1,6 @@
 /** Ids on the wire: UUIDs, lowercase text inside. */
 import * as z from "zod";
-import { refusal } from "#wire/refusal";
+import { refusal, refuse } from "#wire/refusal";
 
 const UUID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;
 
@@ -37,12 +37,7 @@ export const Uuid = z
     const bare = value.replace(/^urn:uuid:/, "").replace(/^\{(.*)\}$/, "$1");
     if (isUuid(bare)) return canonicalUuid(bare);
     const error = uuidProblem(bare);
-    context.addIssue({
-      code: "custom",
-      message: `Input should be a valid UUID, ${error}`,
-      params: { type: "uuid_parsing", ctx: { error } },
-    });
-    return z.NEVER;
+    return refuse(context, "uuid_parsing", `Input should be a valid UUID, ${error}`, { error });
   });
 
 /** A UUID in an answer. */

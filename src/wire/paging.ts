@@ -18,7 +18,7 @@ const MAX_PAGE_NUMBER = 1_000_000_000_000;
 /** `page` in a body, from 1. */
 export const Page = intFrom(1).pipe(z.number().max(MAX_PAGE_NUMBER)).default(1);
 
-/** How many things a bulk operation changes: the default and the maximum. Prefect: BULK_OPERATION_LIMIT. */
+/** How many rows a bulk operation changes: the default and the maximum. Prefect: BULK_OPERATION_LIMIT. */
 const MAX_BULK = 50;
 
 /** `limit` of a bulk operation. */

@@ -6,7 +6,7 @@ import { isObject, pythonText } from "#lib/json-value";
 
 import type { Steps } from "#lib/steps";
 
-/** What a check passes over. */
+/** Which faults a check ignores. */
 export interface Leniency {
   /** Absent values are no fault. */
   ignoreRequired?: boolean;
@@ -24,7 +24,7 @@ export function valuesProblem(
   return checkerFor(schema, leniency, steps)(values);
 }
 
-/** The same for many values, with the schema looked at once. Both this and the check throw `UnusableSchema`. */
+/** Gives a check of many values by one schema, which is itself checked once. Both throw `UnusableSchema`. */
 export function checkerFor(
   schema: JsonSchema,
   leniency: Leniency,
@@ -37,7 +37,7 @@ export function checkerFor(
   return (values) => firstProblem(values, asked, steps);
 }
 
-/** Prefect: what `DeploymentCreate` says of parameters against a schema, and of the schema itself. */
+/** Prefect: `DeploymentCreate`. Gives the fault of the schema, or of the parameters by the schema. */
 export function parametersProblem(parameters: unknown, schema: unknown): string | undefined {
   if (!isObject(schema)) return undefined;
   const steps = schemaSteps();

@@ -1,4 +1,6 @@
 /** What pydantic says of a value that a schema refuses. It is kept in the `params` of zod's issue, where `http/errors.ts` reads it. */
+import * as z from "zod";
+
 /** The `params` of an issue that has its own type. */
 export interface RefusalParams {
   /** The `type` of the 422 answer's detail. */
@@ -24,4 +26,15 @@ export function refusal(type: string, message: string, ctx?: RefusalParams["ctx"
 export function branchNames(...branches: string[]): OwnWords {
   const params = { branches };
   return { error: (issue) => (Object.assign(issue, { params }), "Input should match one of the allowed shapes") };
+}
+
+/** Refuses a value within a transform, with this type, message and context. Gives what the transform has to return. */
+export function refuse(
+  context: z.core.$RefinementCtx,
+  type: string,
+  message: string,
+  ctx?: RefusalParams["ctx"],
+): typeof z.NEVER {
+  context.addIssue({ code: "custom", message, params: { type, ...(ctx && { ctx }) } });
+  return z.NEVER;
 }

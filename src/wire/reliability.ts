@@ -1,4 +1,4 @@
-/** What is done about runs of a deployment that stop or start twice. Prefect 3 has no such settings. */
+/** Settings for runs of a deployment that stop responding or start twice. Prefect 3 has no such settings. */
 import * as z from "zod";
 import { parseJson } from "#lib/json";
 

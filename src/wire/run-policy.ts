@@ -39,6 +39,8 @@ export const FlowRunPolicy = z
   })
   .meta({ id: "FlowRunPolicy" })
   .transform((policy, context) => heedRetired(policy, context, true));
+/** The empirical policy of a flow run. Its row has it as JSON. */
+export type FlowRunPolicy = z.output<typeof FlowRunPolicy>;
 
 /** Prefect: `list_length_50_or_less`. */
 const MOST_DELAYS = 50;
@@ -59,3 +61,5 @@ export const TaskRunPolicy = z
   })
   .meta({ id: "TaskRunPolicy" })
   .transform((policy, context) => heedRetired(policy, context, false));
+/** The empirical policy of a task run. Its row has it as JSON. */
+export type TaskRunPolicy = z.output<typeof TaskRunPolicy>;

@@ -2,17 +2,10 @@
 import * as z from "zod";
 import { type ExactNumber, isExactNumber, numberOf } from "#lib/json";
 import { isObject } from "#lib/json-value";
-import { branchNames, refusal } from "#wire/refusal";
-
-type Context = z.core.$RefinementCtx;
+import { branchNames, refusal, refuse } from "#wire/refusal";
 
 /** The schema, for which an `ExactNumber` is JavaScript's nearest number. */
 export const plain = <S extends z.ZodType>(schema: S) => z.preprocess((value: z.input<S>) => numberOf(value), schema);
-
-function problem(context: Context, type: string, message: string): typeof z.NEVER {
-  context.addIssue({ code: "custom", message, params: { type } });
-  return z.NEVER;
-}
 
 /** A number, a flag or the text of one; `name` is what pydantic calls it. */
 const loose = (name: string, words: string) =>
@@ -28,10 +21,10 @@ export const Int = loose("int", "integer")
     if (typeof value === "boolean") return value ? 1 : 0;
     if (typeof value === "number") {
       if (Number.isInteger(value)) return value;
-      return problem(context, "int_from_float", "Input should be a valid integer, got a number with a fractional part");
+      return refuse(context, "int_from_float", "Input should be a valid integer, got a number with a fractional part");
     }
     if (/^\s*[+-]?\d+(\.0*)?\s*$/.test(value)) return Number(value);
-    return problem(context, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+    return refuse(context, "int_parsing", "Input should be a valid integer, unable to parse string as an integer");
   })
   .pipe(z.number().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER));
 
@@ -45,7 +38,7 @@ export const Float = loose("float", "number")
     if (typeof value === "boolean") return value ? 1 : 0;
     if (typeof value === "number") return value;
     if (value.trim() !== "" && Number.isFinite(Number(value))) return Number(value);
-    return problem(context, "float_parsing", "Input should be a valid number, unable to parse string as a number");
+    return refuse(context, "float_parsing", "Input should be a valid number, unable to parse string as a number");
   });
 
 const TRUE = new Set<unknown>([true, 1, "1", "true", "t", "yes", "y", "on"]);
@@ -59,21 +52,23 @@ export const Bool = loose("bool", "boolean")
     if (TRUE.has(key)) return true;
     if (FALSE.has(key)) return false;
     if (typeof value === "number" && !Number.isInteger(value)) {
-      return problem(context, "bool_type", "Input should be a valid boolean");
+      return refuse(context, "bool_type", "Input should be a valid boolean");
     }
-    return problem(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
+    return refuse(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
   });
 
 /**
  * An object with any content, just as it was sent: a copy would lose a key called `__proto__`. Its numbers may be
  * `ExactNumber`s.
  */
-export const JsonObject = z
-  .custom<Record<string, unknown>>(isObject, {
+export const JsonObject = objectOf<unknown>().meta({ type: "object", additionalProperties: true });
+
+function objectOf<Value>() {
+  return z.custom<Record<string, Value>>(isObject, {
     message: "Input should be a valid dictionary",
     params: { type: "dict_type" },
-  })
-  .meta({ type: "object", additionalProperties: true });
+  });
+}
 
 const MAX_LABELS = 1_000;
 const MAX_LABEL_CHARACTERS = 10_000;
@@ -96,12 +91,8 @@ const Label = z.union(
   branchNames("bool", "int", "float", "str"),
 );
 
-/** Labels of a thing: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */
-export const Labels = z
-  .custom<Record<string, z.output<typeof Label>>>(isObject, {
-    message: "Input should be a valid dictionary",
-    params: { type: "dict_type" },
-  })
+/** The labels of a resource: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */
+export const Labels = objectOf<z.output<typeof Label>>()
   .superRefine((labels, context) => {
     const entries = Object.entries(labels);
     if (entries.length > MAX_LABELS) context.addIssue(`A thing may have at most ${MAX_LABELS} labels`);

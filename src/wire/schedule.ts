@@ -1,7 +1,7 @@
 /** Schedules on the wire: every so often, by cron, or by recurrence rule. */
 import * as z from "zod";
 import { plain } from "#wire/scalars";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { CALENDAR } from "#lib/schedules/calendar";
 import { cronMoments, cronProblem } from "#lib/schedules/cron";
 import { intervalMoments } from "#lib/schedules/interval";
@@ -9,38 +9,26 @@ import type { Looks } from "#lib/schedules/looks";
 import { anchorRule, rruleMoments, rruleProblem } from "#lib/schedules/rrule";
 import { isZone } from "#lib/schedules/zones";
 import { parseTime, printTime } from "#wire/dates";
-import { branchNames } from "#wire/refusal";
+import { branchNames, refuse } from "#wire/refusal";
 import { parseDuration } from "#wire/durations";
 
-const SECOND = 1_000_000;
 /** What Python's timedelta holds is less than so many days. */
 const MOST_DAYS = 1_000_000_000;
 
 /** A duration in a request, held in seconds. */
-export const Duration = plain(z.union([z.number(), z.string()]))
+const Duration = plain(z.union([z.number(), z.string()]))
   .meta({ type: "number", format: "time-delta" })
   .transform((value, context) => {
     const seconds = parseDuration(value);
     if (seconds !== undefined && Math.abs(seconds) < MOST_DAYS * 86_400) return Math.round(seconds * SECOND) / SECOND;
-    context.addIssue({
-      code: "custom",
-      message: `Input should be a valid timedelta${seconds === undefined ? "" : ", durations may not exceed 999,999,999 days"}`,
-      params: { type: "time_delta_parsing" },
-    });
-    return z.NEVER;
+    const bound = seconds === undefined ? "" : ", durations may not exceed 999,999,999 days";
+    return refuse(context, "time_delta_parsing", `Input should be a valid timedelta${bound}`);
   });
 
 /** A moment that keeps the offset it was written with, as the original's anchor dates do. */
 const OffsetTime = plain(z.union([z.string(), z.number()])).transform((value, context) => {
   const time = parseTime(value);
-  if (time === undefined) {
-    context.addIssue({
-      code: "custom",
-      message: "Input should be a valid datetime",
-      params: { type: "datetime_from_date_parsing" },
-    });
-    return z.NEVER;
-  }
+  if (time === undefined) return refuse(context, "datetime_from_date_parsing", "Input should be a valid datetime");
   const offset = /([+-])(\d{2}):?(\d{2})?$/.exec(typeof value === "string" && value.includes(":") ? value : "");
   const [, sign, hours, minutes = "00"] = offset ?? [];
   const micros = (Number(hours ?? 0) * 60 + Number(minutes)) * 60 * SECOND;
@@ -55,19 +43,19 @@ function zoneProblem(zone: string | null): string | undefined {
 
 type Context = z.core.$RefinementCtx;
 
-/** A problem that ends a branch of a union, as all of pydantic's do. */
-function refuse(context: Context, message: string | undefined): void {
+/** Ends a branch of a union if there is a problem, as pydantic does. */
+function endBranch(context: Context, message: string | undefined): void {
   if (message) context.addIssue({ code: "custom", message, continue: false });
 }
 
-/** Prefect: looked at once all fields are right, and told of the schedule as a whole. */
+/** Prefect: the zone is checked after all fields, and its fault has the place of the schedule. */
 const checkZone = ({ timezone }: { timezone: string | null }, context: Context) =>
-  refuse(context, zoneProblem(timezone));
+  endBranch(context, zoneProblem(timezone));
 
 const IntervalSchedule = z
   .strictObject({
     interval: Duration.superRefine((seconds, context) =>
-      refuse(context, seconds > 0 ? undefined : "interval must be positive"),
+      endBranch(context, seconds > 0 ? undefined : "interval must be positive"),
     ),
     anchor_date: OffsetTime.optional(),
     timezone: z
@@ -80,7 +68,7 @@ const IntervalSchedule = z
 
 const CronSchedule = z
   .strictObject({
-    cron: z.string().superRefine((cron, context) => refuse(context, cronProblem(cron))),
+    cron: z.string().superRefine((cron, context) => endBranch(context, cronProblem(cron))),
     timezone: z
       .string()
       .nullish()
@@ -92,10 +80,10 @@ const CronSchedule = z
 
 const RRuleSchedule = z
   .strictObject({
-    rrule: z.string().superRefine((rrule, context) => refuse(context, rruleProblem(rrule))),
+    rrule: z.string().superRefine((rrule, context) => endBranch(context, rruleProblem(rrule))),
     timezone: z
       .string()
-      .superRefine((zone, context) => refuse(context, zoneProblem(zone)))
+      .superRefine((zone, context) => endBranch(context, zoneProblem(zone)))
       .nullish()
       .transform((zone) => zone ?? "UTC"),
   })
@@ -112,18 +100,13 @@ export const ScheduleInput = z.union(
 );
 export type ScheduleInput = z.output<typeof ScheduleInput>;
 
-/** A schedule as it is kept and shown: it says itself where it begins. */
-export type Schedule =
-  | { interval: number; anchor_date: string; timezone: string }
-  | { cron: string; timezone: string | null; day_or: boolean }
-  | { rrule: string; timezone: string };
-
-/** A schedule in an answer. */
+/** A schedule as it is stored and as answers show it: an interval always has its anchor. */
 export const ScheduleText = z.union([
   z.object({ interval: z.number(), anchor_date: z.string(), timezone: z.string() }),
   z.object({ cron: z.string(), timezone: z.string().nullable(), day_or: z.boolean() }),
   z.object({ rrule: z.string(), timezone: z.string() }),
 ]);
+export type Schedule = z.output<typeof ScheduleText>;
 
 /** Gives a schedule the beginning it has not named: now, or for a recurrence rule the one that the original gives it. */
 export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
@@ -133,8 +116,8 @@ export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
 }
 
 /**
- * Whether a schedule in a request says what one that is kept says. A beginning that the request does not name, or that
- * the client makes up anew each time for an interval, says nothing unless `withAnchor`.
+ * Whether a schedule in a request is the same as a stored one. The anchor of an interval counts only with `withAnchor`, because
+ * the client makes a new one each time. A DTSTART that the server added does not count.
  */
 export function isSameSchedule(asked: ScheduleInput, kept: Schedule, { withAnchor = false } = {}): boolean {
   if ("interval" in asked)

@@ -26,7 +26,7 @@ export function listOf<S extends z.ZodType>(item: S, max: number) {
   }, z.array(item).max(max));
 }
 
-/** Tags of a thing. */
+/** The tags of a run, a flow or another resource. */
 export const Tags = listOf(ShortText, 1_000);
 
 /** The maximum size of parameters as compact JSON, and of other objects of users. Prefect: `server.api.max_parameter_size`. */
@@ -39,3 +39,14 @@ export function isSized(value: unknown): boolean {
 
 /** An object with any content of at most `MAX_OBJECT_BYTES`. */
 export const SizedObject = JsonObject.refine(isSized, `An object must be less than ${MAX_OBJECT_BYTES} bytes as JSON`);
+
+/** Parameters of a run, of at most `MAX_OBJECT_BYTES`. */
+export const SizedParameters = JsonObject.superRefine((parameters, context) => {
+  const bytes = byteLength(JSON.stringify(parameters));
+  if (bytes <= MAX_OBJECT_BYTES) return;
+  const [most, size] = [MAX_OBJECT_BYTES, bytes].map((number) => number.toLocaleString("en-US"));
+  context.addIssue({
+    code: "custom",
+    message: `Flow run parameters must be less than ${most} bytes when serialized (got ${size} bytes).`,
+  });
+});

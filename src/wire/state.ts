@@ -1,4 +1,4 @@
-/** States: the wire's shapes, the one that is held and stored, and what is asked of one. */
+/** States: their schemas on the wire, their stored form, and predicates. */
 import { HugeText, LongText, ShortText } from "#wire/sizes";
 import * as z from "zod";
 import type { Ids, Micros } from "#lib/clock";
@@ -163,7 +163,7 @@ export function defaultStateName(type: StateType): string {
 /** What `newState` needs beside the clock and the ids. */
 export type StateProposal = Pick<StateCreate, "type"> & Partial<Omit<StateCreate, "type">>;
 
-/** A state made now: named by its type unless it has a name, scheduled for now unless it says when. */
+/** Makes a state of this moment. Without a name it has the name of its type; without a scheduled time it is scheduled for now. */
 export function newState(proposal: StateProposal, now: Micros, ids: Ids): State {
   const details: StateDetails = { ...proposal.state_details };
   if (proposal.type === "SCHEDULED" && !details.scheduled_time) details.scheduled_time = now;

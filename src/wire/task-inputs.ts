@@ -3,7 +3,7 @@ import * as z from "zod";
 import { Uuid } from "#wire/ids";
 import { branchNames } from "#wire/refusal";
 
-export const TaskRunInput = z.union(
+const TaskRunInput = z.union(
   [
     z.object({ input_type: z.literal("task_run").optional(), id: Uuid }).meta({ id: "TaskRunResult" }),
     z.object({ input_type: z.literal("flow_run").optional(), id: Uuid }).meta({ id: "FlowRunResult" }),

@@ -1,4 +1,4 @@
-/** What a client tells of the code that it deploys: a commit, an image or a name. */
+/** The version of the code that a client deploys: a commit, an image or a name. */
 import * as z from "zod";
 import { isSized, ShortText } from "#wire/sizes";
 

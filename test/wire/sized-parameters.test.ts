@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parseJson } from "#lib/json";
-import { SizedParameters } from "#wire/sized-parameters";
+import { SizedParameters } from "#wire/sizes";
 
 const MAX_BYTES = 524_288;
 

@@ -1,6 +1,6 @@
 /** The keywords of draft 2020-12, with the messages of Python's `jsonschema`. A rule of a wrong type checks nothing. */
 import type { Application, Keyword } from "#lib/json-schema/application";
-import { CHOICES } from "#lib/json-schema/choices";
+import type { Failure } from "#lib/json-schema/failure";
 import { isIntegerText, isType, numeric } from "#lib/json-schema/types";
 import { unevaluatedItems, unevaluatedProperties } from "#lib/json-schema/unevaluated";
 import { isObject, pythonText } from "#lib/json-value";
@@ -8,13 +8,13 @@ import { isObject, pythonText } from "#lib/json-value";
 type Compare = (value: number | bigint, bound: number | bigint) => boolean;
 
 const list = (rule: unknown): readonly unknown[] => (Array.isArray(rule) ? rule : []);
-const names = (values: readonly string[]) => values.map(pythonText).join(", ");
+const names = (values: readonly unknown[]) => values.map(pythonText).join(", ");
 const shown = ({ value }: Application) => pythonText(value);
 
 function type(at: Application, rule: unknown): void {
   const types = [rule].flat();
   if (types.some((name) => isType(at.value, name))) return;
-  at.fail(() => `${shown(at)} is not of type ${types.map(pythonText).join(", ")}`);
+  at.fail(() => `${shown(at)} is not of type ${names(types)}`);
 }
 
 function oneOfValues(at: Application, rule: unknown): void {
@@ -201,13 +201,54 @@ function additionalProperties(at: Application, rule: unknown): void {
   );
 }
 
+// The next keywords combine schemas. The outcome "unknown", of a pattern that cannot be run, is no failure.
+function allOf(at: Application, rule: unknown): void {
+  for (const schema of list(rule)) at.apply(at.value, schema);
+}
+
+function anyOf(at: Application, rule: unknown): void {
+  const failures: Failure[] = [];
+  if (list(rule).some((schema) => at.judge(at.value, schema, undefined, failures) !== "invalid")) return;
+  if (Array.isArray(rule)) at.fail(() => `${shown(at)} is not valid under any of the given schemas`, failures);
+}
+
+function oneOf(at: Application, rule: unknown): void {
+  const failures: Failure[] = [];
+  const valid: unknown[] = [];
+  let isPossible = false;
+  for (const schema of list(rule)) {
+    const verdict = at.judge(at.value, schema, undefined, isPossible ? undefined : failures);
+    if (verdict === "valid") valid.push(schema);
+    isPossible ||= verdict !== "invalid";
+  }
+  // Prefect: the first valid schema is named last.
+  const named = () => names([...valid.slice(1), valid[0]]);
+  if (valid.length > 1) at.fail(() => `${shown(at)} is valid under each of ${named()}`);
+  else if (Array.isArray(rule) && !isPossible)
+    at.fail(() => `${shown(at)} is not valid under any of the given schemas`, failures);
+}
+
+function not(at: Application, rule: unknown): void {
+  if (at.judge(at.value, rule) === "valid") at.fail(() => `${shown(at)} should not be valid under ${pythonText(rule)}`);
+}
+
+function when(at: Application, rule: unknown): void {
+  const verdict = at.judge(at.value, rule);
+  const branch = verdict === "valid" ? at.schema["then"] : at.schema["else"];
+  if (verdict !== "unknown" && branch !== undefined) at.apply(at.value, branch);
+}
+
 function reference(at: Application, rule: unknown): void {
   if (typeof rule === "string") at.applyTarget(at.resolve(rule));
 }
 
 /** Each keyword that checks a value. */
 export const KEYWORDS: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
-  ...CHOICES,
+  ["allOf", allOf],
+  ["anyOf", anyOf],
+  ["oneOf", oneOf],
+  ["not", not],
+  ["if", when],
   ["$ref", reference],
   ["$dynamicRef", reference],
   ["type", type],

@@ -1,9 +1,8 @@
 /** The times of cron expressions, as `croniter` reads them, on the wall clock of a time zone. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { Looks } from "./looks";
 import { momentOf, type Wall, wallAt } from "./zones";
 
-const SECOND = 1_000_000;
 const DAY_MS = 86_400_000;
 const LAST_YEAR_AHEAD = 50;
 
@@ -24,28 +23,21 @@ interface Cron {
   years: Values;
 }
 
+/** The least and the greatest value of a field, its values' names, and numbers that stand for other values. */
 interface Field {
   min: number;
   max: number;
   names: Record<string, number>;
   aliases: Record<number, number>;
-  size: number;
 }
 
 const named = (names: string, first: number) =>
   Object.fromEntries(names.split(" ").map((name, index) => [name, index + first]));
-const field = (
-  min: number,
-  max: number,
-  names: Record<string, number> = {},
-  aliases: Record<number, number> = {},
-  size = max - min + 1,
-) => ({
+const field = (min: number, max: number, names: Record<string, number> = {}): Field => ({
   min,
   max,
   names,
-  aliases,
-  size,
+  aliases: {},
 });
 
 const MINUTE = field(0, 59);
@@ -162,9 +154,7 @@ const daysIn = (date: Date) => new Date(Date.UTC(date.getUTCFullYear(), date.get
 const isLastDay = (date: Date) => date.getUTCDate() === daysIn(date);
 
 function listed(values: Values, { min, max }: Field): number[] {
-  return Array.from({ length: max - min + 1 }, (_, index) => min + index).filter(
-    (value) => !values || values.has(value),
-  );
+  return stretch(min, max, 1).filter((value) => !values || values.has(value));
 }
 
 /** The parts of the expression, or undefined where it is no cron expression. */
@@ -183,7 +173,11 @@ function parseCron(expression: string, seed: string): Cron | undefined {
     return index === 2 || index === 4 ? new Set<number>() : parseField(part, one);
   });
   if (fields.includes(undefined)) return undefined;
-  const [minutes, hours, , months, , seconds, years] = fields.map((values, index) => restricting(values, index));
+  const [minutes, hours, , months, , seconds, years] = FIELDS.map((one, index) =>
+    isAll(fields[index], one) ? undefined : fields[index],
+  );
+  // A field that lists every value counts as a star, unless then only the other field of days would count.
+  const isEveryWeekday = isAll(weekdays.values, WEEKDAY) && (parts[2] ?? "").includes("*");
   return {
     minutes,
     hours,
@@ -192,7 +186,8 @@ function parseCron(expression: string, seed: string): Cron | undefined {
     years: parts.length === 7 ? years : undefined,
     lastDay: days.last,
     days: isAll(days.values, DAY) && (parts[4] ?? "").includes("*") ? undefined : days.values,
-    ...restrictWeekdays(weekdays, parts[2] ?? ""),
+    weekdays: isEveryWeekday ? undefined : weekdays.values,
+    nthWeekdays: weekdays.nth,
   };
 }
 
@@ -223,21 +218,7 @@ function hashOf(text: string): number {
   return hash;
 }
 
-function restricting(values: Values, index: number): Values {
-  const one = FIELDS[index];
-  return one && isAll(values, one) ? undefined : values;
-}
-
-/** A field that lists every value counts as a star, unless then only the other field of days would count. */
-function restrictWeekdays(
-  weekdays: { values: Values; nth: Cron["nthWeekdays"] },
-  days: string,
-): Pick<Cron, "weekdays" | "nthWeekdays"> {
-  const isStar = isAll(weekdays.values, WEEKDAY) && days.includes("*");
-  return { weekdays: isStar ? undefined : weekdays.values, nthWeekdays: weekdays.nth };
-}
-
-const isAll = (values: Values, { size }: Field): boolean => values === undefined || values.size === size;
+const isAll = (values: Values, { min, max }: Field) => values === undefined || values.size === max - min + 1;
 
 function parseDays(part: string, day: Field): { values: Values; last: boolean } | undefined {
   if (part === "?" || part === "*") return { values: undefined, last: false };
@@ -246,11 +227,8 @@ function parseDays(part: string, day: Field): { values: Values; last: boolean } 
   const plain = items.filter((item) => item !== "l").map((item) => item.replace(/-l(?=\/|$)/, "-31"));
   if (plain.length === 0) return { values: new Set(), last };
   const values = parseField(plain.join(","), day);
-  return values === undefined
-    ? plain.includes("*")
-      ? { values: undefined, last: false }
-      : undefined
-    : { values, last };
+  if (values) return { values, last };
+  return plain.includes("*") ? { values, last: false } : undefined;
 }
 
 function parseWeekdays(part: string, weekday: Field): { values: Values; nth: Map<number, Set<number>> } | undefined {

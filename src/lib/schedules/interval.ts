@@ -1,12 +1,10 @@
 /** Moments that are an interval apart. The original's rules say what happens when clocks change. */
-import type { Micros } from "#lib/clock";
+import { DAY, type Micros, SECOND } from "#lib/clock";
 import { CALENDAR } from "./calendar";
 import { Looks } from "./looks";
 import { momentOf, wallAt } from "./zones";
 
 const DAY_SECONDS = 86_400;
-const SECOND = 1_000_000;
-const DAY: Micros = DAY_SECONDS * SECOND;
 
 /**
  * An interval of seconds from an anchor. An interval of a day or more is counted on the zone's clock, a shorter one in elapsed

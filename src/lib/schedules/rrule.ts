@@ -1,5 +1,5 @@
 /** The times of recurrence rules (RFC 5545), as `dateutil` and the original read them, on the wall clock of a time zone. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { dayNumber } from "./calendar";
 import { Looks } from "./looks";
 import { parseRule, parseStamp, type Rule, RuleProblem, type WallSeconds } from "./rule";
@@ -10,7 +10,6 @@ import { momentOf, wallAt } from "./zones";
 const MAX_CHARACTERS = 6500;
 /** Prefect: the begin of rules without DTSTART. */
 const DEFAULT_START: WallSeconds = dayNumber(2020, 1, 1) * 86_400;
-const SECOND = 1_000_000;
 /** A stored text may be longer than a request's, by the DTSTART that was added. */
 const DTSTART_CHARACTERS = 32;
 
@@ -63,7 +62,10 @@ function recentStart({ freq, count, interval }: Rule, now: WallSeconds): WallSec
  * moments, but none is left out before. Throws where the text is no rule.
  */
 export function* rruleMoments(text: string, zone: string, start: Micros, looks = new Looks()): Generator<Micros> {
-  const set = readSet(text);
+  // No request may have sent a longer text, so a longer one was never checked.
+  if (text.length > MAX_CHARACTERS + DTSTART_CHARACTERS)
+    throw new RuleProblem(`the rule has ${text.length} characters`);
+  const set = parseSet(text);
   const from = { begin: set.start ?? DEFAULT_START, from: Math.ceil(wallAt(start, zone) / SECOND) };
   const excluded = new Set(set.excludedDates);
   const perRule = LOOKS_OF_RULES / Math.max(1, set.rules.length);
@@ -83,13 +85,6 @@ export function* rruleMoments(text: string, zone: string, start: Micros, looks =
     const moment = momentOf(wall * SECOND, zone, "earlier");
     if (moment >= start) yield moment;
   }
-}
-
-/** Reads a stored rule. No request may have sent a longer text, so a longer one was never checked. */
-function readSet(text: string): RuleSet {
-  if (text.length > MAX_CHARACTERS + DTSTART_CHARACTERS)
-    throw new RuleProblem(`the rule has ${text.length} characters`);
-  return parseSet(text);
 }
 
 /** Merges ascending sources, each value once. One step looks at the head of each source. */

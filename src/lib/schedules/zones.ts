@@ -1,6 +1,6 @@
 /** The time on a wall clock in a time zone, and the moment of such a time. Both in microseconds. */
 import { Temporal } from "temporal-polyfill";
-import type { Micros } from "#lib/clock";
+import { DAY, type Micros, SECOND } from "#lib/clock";
 
 /** The time on a wall clock, as the microseconds of a UTC clock with the same time. */
 export type Wall = number;
@@ -34,9 +34,6 @@ export function momentOf(wall: Wall, zone: string, choice: "earlier" | "later"):
   const possible = shown.length > 0 ? shown : readings;
   return choice === "earlier" ? Math.min(...possible) : Math.max(...possible);
 }
-
-const DAY = 86_400_000_000;
-const SECOND = 1_000_000;
 
 /** The zone's offset at a moment, in microseconds. */
 function offsetAt(moment: Micros, zone: string): number {

@@ -1,5 +1,5 @@
 /** A run without infrastructure becomes CANCELLED instead of CANCELLING: there is nothing to stop. */
-import { statesOf, type FlowRunContext, type Rule, type Ruling } from "#orchestration/transition";
+import { type FlowRunContext, reject, type Rule, type Ruling, statesOf } from "#orchestration/transition";
 
 export const bypassCancellingFlowRunsWithNoInfra: Rule<FlowRunContext> = {
   name: "BypassCancellingFlowRunsWithNoInfra",
@@ -15,9 +15,5 @@ export const bypassCancellingFlowRunsWithNoInfra: Rule<FlowRunContext> = {
 };
 
 function cancelled(what: string): Ruling<FlowRunContext> {
-  return {
-    kind: "reject",
-    state: { type: "CANCELLED" },
-    reason: `${what} flow run has no infrastructure to terminate.`,
-  };
+  return reject(`${what} flow run has no infrastructure to terminate.`, { type: "CANCELLED" });
 }

@@ -1,5 +1,5 @@
 /** The state of a COMPLETED task run with a cache key is put into the cache under that key. */
-import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+import { ANY_STATE, reject, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
 
 /** In characters. The original's default. */
 const MAX_KEY_LENGTH = 2000;
@@ -11,11 +11,7 @@ export const cacheInsertion: Rule<TaskRunContext> = {
   decide(_context, proposed) {
     if ((proposed.state_details.cache_key ?? "").length <= MAX_KEY_LENGTH) return undefined;
     // Prefect: `CacheInsertion` rejects a long key with the proposed state itself, so the state is written and cached.
-    return {
-      kind: "reject",
-      state: proposed,
-      reason: `Cache key exceeded maximum allowed length of ${MAX_KEY_LENGTH} characters.`,
-    };
+    return reject(`Cache key exceeded maximum allowed length of ${MAX_KEY_LENGTH} characters.`, proposed);
   },
   after(_context, written) {
     const { cache_key, cache_expiration = null } = written.state_details;

@@ -1,5 +1,5 @@
 /** A task run whose cache key is in the cache gets the cached state, and does not run. */
-import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+import { ANY_STATE, reject, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
 
 export const cacheRetrieval: Rule<TaskRunContext> = {
   name: "CacheRetrieval",
@@ -8,6 +8,6 @@ export const cacheRetrieval: Rule<TaskRunContext> = {
   decide({ cached }, proposed) {
     const { cache_key: key, refresh_cache: isRefresh } = proposed.state_details;
     if (!key || isRefresh || !cached) return undefined;
-    return { kind: "reject", state: { ...cached, name: "Cached" }, reason: "Retrieved state from cache" };
+    return reject("Retrieved state from cache", { ...cached, name: "Cached" });
   },
 };

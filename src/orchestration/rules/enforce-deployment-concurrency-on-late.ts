@@ -2,7 +2,7 @@
  * A late run becomes CANCELLED if its deployment has no free slot and the collision strategy CANCEL_NEW: it may never
  * be proposed as PENDING.
  */
-import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { type FlowRunContext, reject, type Rule, statesOf } from "#orchestration/transition";
 
 export const enforceDeploymentConcurrencyOnLate: Rule<FlowRunContext> = {
   name: "EnforceDeploymentConcurrencyOnLate",
@@ -12,11 +12,10 @@ export const enforceDeploymentConcurrencyOnLate: Rule<FlowRunContext> = {
     const limit = deployment?.limit;
     if (proposed.name !== "Late" || !limit || deployment.collision_strategy !== "CANCEL_NEW") return undefined;
     if (slot === "full") {
-      return {
-        kind: "reject",
-        state: { type: "CANCELLED", message: "Deployment concurrency limit reached." },
-        reason: "Deployment concurrency limit is full and uses the CANCEL_NEW strategy.",
-      };
+      return reject("Deployment concurrency limit is full and uses the CANCEL_NEW strategy.", {
+        type: "CANCELLED",
+        message: "Deployment concurrency limit reached.",
+      });
     }
     return { kind: "adjust", effects: [{ kind: "see-slots", limit_id: limit.id, slots: limit.slots }] };
   },

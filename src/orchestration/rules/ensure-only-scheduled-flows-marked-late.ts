@@ -1,5 +1,5 @@
 /** Only a SCHEDULED run that is not yet Late becomes Late. */
-import { ANY_STATE, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { ANY_STATE, type FlowRunContext, reject, type Rule, statesOf } from "#orchestration/transition";
 
 export const ensureOnlyScheduledFlowsMarkedLate: Rule<FlowRunContext> = {
   name: "EnsureOnlyScheduledFlowsMarkedLate",
@@ -8,9 +8,9 @@ export const ensureOnlyScheduledFlowsMarkedLate: Rule<FlowRunContext> = {
   decide({ initial }, proposed) {
     if (!initial || proposed.name !== "Late") return undefined;
     if (initial.type !== "SCHEDULED") {
-      return { kind: "reject", state: null, reason: "Only scheduled flows can be marked late." };
+      return reject("Only scheduled flows can be marked late.");
     }
     if (initial.name !== "Late") return undefined;
-    return { kind: "reject", state: null, reason: "This flow run is already marked late." };
+    return reject("This flow run is already marked late.");
   },
 };

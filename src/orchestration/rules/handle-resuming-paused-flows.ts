@@ -2,7 +2,7 @@
  * A PAUSED run can go on or end. After the timeout of its pause it becomes FAILED. A suspended run needs a deployment
  * to go on.
  */
-import { ANY_STATE, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { ANY_STATE, type FlowRunContext, reject, type Rule, statesOf } from "#orchestration/transition";
 
 export const handleResumingPausedFlows: Rule<FlowRunContext> = {
   name: "HandleResumingPausedFlows",
@@ -21,16 +21,15 @@ export const handleResumingPausedFlows: Rule<FlowRunContext> = {
     const name = proposed.name.toLowerCase();
     const { pause_reschedule: isSuspended, pause_timeout: timeout } = initial.state_details;
     if (isSuspended && !run.deployment_id) {
-      return { kind: "reject", state: null, reason: `Cannot reschedule a ${name} flow run without a deployment.` };
+      return reject(`Cannot reschedule a ${name} flow run without a deployment.`);
     }
     // The process of a blocking pause still runs, and must see the cancellation even after the timeout.
     if (proposed.type === "CANCELLING" || !timeout || timeout >= now) return undefined;
     const verb = proposed.name === "Suspended" ? "suspend" : "pause";
-    return {
-      kind: "reject",
-      state: { type: "FAILED", message: `The flow was ${name} and never resumed.` },
-      reason: `The flow run ${verb} has timed out and can no longer resume.`,
-    };
+    return reject(`The flow run ${verb} has timed out and can no longer resume.`, {
+      type: "FAILED",
+      message: `The flow was ${name} and never resumed.`,
+    });
   },
   after({ run }) {
     return { changes: { empirical_policy: { ...run.empirical_policy, resuming: true } } };

@@ -4,11 +4,13 @@
  */
 import { isCompletedWithResult } from "#orchestration/predicates";
 import {
+  abort,
   ANY_STATE,
   NEVER_AFTER_TERMINAL,
-  TERMINAL_STATES,
+  reject,
   type Rule,
   type TaskRunContext,
+  TERMINAL_STATES,
 } from "#orchestration/transition";
 import { isTerminal } from "#wire/state";
 
@@ -18,9 +20,8 @@ export const handleTaskTerminalStateTransitions: Rule<TaskRunContext> = {
   to: ANY_STATE,
   decide({ initial, run, flowRun }, proposed) {
     if (!initial) return undefined;
-    if (NEVER_AFTER_TERMINAL.has(proposed.type)) return { kind: "abort", reason: `Run is already ${initial.type}.` };
-    if (isCompletedWithResult(initial))
-      return { kind: "reject", state: null, reason: "This run is already completed." };
+    if (NEVER_AFTER_TERMINAL.has(proposed.type)) return abort(`Run is already ${initial.type}.`);
+    if (isCompletedWithResult(initial)) return reject("This run is already completed.");
     if (isTerminal(proposed)) return undefined;
     const isFlowRetrying =
       proposed.type === "RUNNING" && flowRun !== null && run.flow_run_run_count < flowRun.run_count;

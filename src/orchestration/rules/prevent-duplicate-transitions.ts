@@ -1,5 +1,5 @@
 /** A transition that a client sends again, because the answer was lost, changes nothing. The client marks it with an id. */
-import { ANY_STATE, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { ANY_STATE, type FlowRunContext, reject, type Rule } from "#orchestration/transition";
 
 export const preventDuplicateTransitions: Rule<FlowRunContext> = {
   name: "PreventDuplicateTransitions",
@@ -8,6 +8,6 @@ export const preventDuplicateTransitions: Rule<FlowRunContext> = {
   decide({ initial }, proposed) {
     const proposedId = proposed.state_details.transition_id;
     if (!proposedId || proposedId !== initial?.state_details.transition_id) return undefined;
-    return { kind: "reject", state: null, reason: "This run has already made this state transition." };
+    return reject("This run has already made this state transition.");
   },
 };

@@ -1,5 +1,5 @@
 /** A run becomes PENDING once. A second PENDING is refused, unless its name is of a later step of the same submission. */
-import { statesOf, type Rule, type RunContext } from "#orchestration/transition";
+import { abort, type Rule, type RunContext, statesOf } from "#orchestration/transition";
 
 export const preventPendingTransitions: Rule<RunContext> = {
   name: "PreventPendingTransitions",
@@ -9,10 +9,7 @@ export const preventPendingTransitions: Rule<RunContext> = {
     if (!initial) return undefined;
     const isNextStep = initial.type === "PENDING" && initial.name !== proposed.name && proposed.name !== "Pending";
     if (!isNextStep) {
-      return {
-        kind: "abort",
-        reason: `This run is in a ${initial.type} state and cannot transition to a PENDING state.`,
-      };
+      return abort(`This run is in a ${initial.type} state and cannot transition to a PENDING state.`);
     }
     const { scheduled_time, deployment_concurrency_lease_id } = initial.state_details;
     return { kind: "adjust", details: { scheduled_time, deployment_concurrency_lease_id } };

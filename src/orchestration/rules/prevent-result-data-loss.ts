@@ -1,6 +1,6 @@
 /** A COMPLETED run with a stored result does not become COMPLETED without one, even by force. */
 import { hasPersistedResult, isCompletedWithResult } from "#orchestration/predicates";
-import { TERMINAL_STATES, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { type FlowRunContext, reject, type Rule, TERMINAL_STATES } from "#orchestration/transition";
 
 export const preventResultDataLoss: Rule<FlowRunContext> = {
   name: "PreventResultDataLoss",
@@ -9,10 +9,6 @@ export const preventResultDataLoss: Rule<FlowRunContext> = {
   decide({ initial }, proposed) {
     if (!initial || proposed.type !== "COMPLETED") return undefined;
     if (!isCompletedWithResult(initial) || hasPersistedResult(proposed)) return undefined;
-    return {
-      kind: "reject",
-      state: null,
-      reason: "Cannot overwrite a COMPLETED state that carries persisted result data with one that does not.",
-    };
+    return reject("Cannot overwrite a COMPLETED state that carries persisted result data with one that does not.");
   },
 };

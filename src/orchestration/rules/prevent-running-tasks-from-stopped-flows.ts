@@ -1,5 +1,5 @@
 /** A task run of a flow run is RUNNING only while the flow run is. */
-import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+import { abort, ANY_STATE, reject, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
 
 export const preventRunningTasksFromStoppedFlows: Rule<TaskRunContext> = {
   name: "PreventRunningTasksFromStoppedFlows",
@@ -8,13 +8,13 @@ export const preventRunningTasksFromStoppedFlows: Rule<TaskRunContext> = {
   decide({ flowRun }) {
     if (!flowRun || flowRun.state?.type === "RUNNING") return undefined;
     if (flowRun.state?.type !== "PAUSED") {
-      return { kind: "abort", reason: "The enclosing flow must be running to begin task execution." };
+      return abort("The enclosing flow must be running to begin task execution.");
     }
     const { pause_timeout, pause_reschedule } = flowRun.state.state_details;
-    return {
-      kind: "reject",
-      state: { type: "PAUSED", name: "NotReady", state_details: { pause_timeout, pause_reschedule } },
-      reason: `The flow is paused, new tasks can execute after resuming flow run: ${flowRun.id}.`,
-    };
+    return reject(`The flow is paused, new tasks can execute after resuming flow run: ${flowRun.id}.`, {
+      type: "PAUSED",
+      name: "NotReady",
+      state_details: { pause_timeout, pause_reschedule },
+    });
   },
 };

@@ -1,5 +1,5 @@
 /** Not in Prefect 3 (Prefect 1: version locking): if the deployment says so, a RUNNING run cannot become RUNNING again. */
-import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { abort, type FlowRunContext, type Rule, statesOf } from "#orchestration/transition";
 
 export const refuseSecondRunning: Rule<FlowRunContext> = {
   name: "RefuseSecondRunning",
@@ -7,6 +7,6 @@ export const refuseSecondRunning: Rule<FlowRunContext> = {
   to: statesOf("RUNNING"),
   decide({ deployment }) {
     if (!deployment?.exactly_once) return undefined;
-    return { kind: "abort", reason: "This run is running already, and its deployment lets it be started only once." };
+    return abort("This run is running already, and its deployment lets it be started only once.");
   },
 };

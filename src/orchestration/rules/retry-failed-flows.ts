@@ -1,7 +1,7 @@
 /** A failed flow run with retries left becomes AwaitingRetry, and is retried in the same process. */
 import { SECOND } from "#lib/clock";
-import { isApiBefore, knowsPauses } from "#orchestration/predicates";
-import { statesOf, type FlowRunContext, type FlowRunPolicy, type Rule } from "#orchestration/transition";
+import { isApiBefore, knowsPauses, withoutPauses } from "#orchestration/predicates";
+import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
 
 export const retryFailedFlows: Rule<FlowRunContext> = {
   name: "RetryFailedFlows",
@@ -15,12 +15,6 @@ export const retryFailedFlows: Rule<FlowRunContext> = {
       return { kind: "adjust", changes: { empirical_policy: { ...run.empirical_policy, retry_type: null } } };
     }
     const scheduled_time = now + (delaySeconds ?? 0) * SECOND;
-    const policy: FlowRunPolicy = {
-      ...run.empirical_policy,
-      resuming: false,
-      pause_keys: [],
-      retry_type: "in_process",
-    };
     return {
       kind: "reject",
       state: {
@@ -35,7 +29,7 @@ export const retryFailedFlows: Rule<FlowRunContext> = {
         },
       },
       reason: "Retrying",
-      changes: knowsPauses(context) ? { empirical_policy: policy } : {},
+      changes: knowsPauses(context) ? { empirical_policy: withoutPauses(run.empirical_policy, "in_process") } : {},
       // A client before API version 0.8.3 expects that the server makes failed task runs wait too.
       effects: isApiBefore(context, 3) ? [{ kind: "retry-failed-task-runs", scheduled_time }] : [],
     };

@@ -1,6 +1,6 @@
 /** A failed task run with retries left becomes AwaitingRetry, if its failure can be retried. */
 import { SECOND } from "#lib/clock";
-import { statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+import { reject, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
 
 export const retryFailedTasks: Rule<TaskRunContext> = {
   name: "RetryFailedTasks",
@@ -11,17 +11,13 @@ export const retryFailedTasks: Rule<TaskRunContext> = {
     if (proposed.state_details.retriable === false) return undefined;
     if (retries === null || retries === undefined || run.run_count > retries) return undefined;
     const scheduled_time = now + Math.round(delayOf(run, random) * SECOND);
-    return {
-      kind: "reject",
-      state: {
-        type: "SCHEDULED",
-        name: "AwaitingRetry",
-        message: proposed.message,
-        data: proposed.data,
-        state_details: { scheduled_time },
-      },
-      reason: "Retrying",
-    };
+    return reject("Retrying", {
+      type: "SCHEDULED",
+      name: "AwaitingRetry",
+      message: proposed.message,
+      data: proposed.data,
+      state_details: { scheduled_time },
+    });
   },
 };
 

@@ -3,7 +3,7 @@
  * From then on the client renews the lease. If no slot is free, the run waits or becomes CANCELLED, as its deployment says.
  */
 import { SECOND } from "#lib/clock";
-import { anyStateBut, statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { abort, anyStateBut, type FlowRunContext, reject, type Rule, statesOf } from "#orchestration/transition";
 
 /** Prefect: `server.deployments.concurrency_slot_wait_seconds`. */
 const SLOT_WAIT_SECONDS = 30;
@@ -16,14 +16,11 @@ export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
   to: statesOf("PENDING"),
   decide({ run, deployment, slot, clientVersion, leaseId, now }) {
     if (!run.deployment_id || OWN_SLOTS.has(clientVersion ?? "")) return undefined;
-    if (!deployment) return { kind: "abort", reason: "Deployment not found." };
+    if (!deployment) return abort("Deployment not found.");
     const { limit } = deployment;
     if (!limit || slot === "none") return undefined;
     if (limit.slots === 0) {
-      return {
-        kind: "abort",
-        reason: "The deployment concurrency limit is 0. The flow will deadlock if submitted again.",
-      };
+      return abort("The deployment concurrency limit is 0. The flow will deadlock if submitted again.");
     }
     if (slot !== "full") {
       const seconds = deployment.grace_period_seconds;
@@ -39,6 +36,6 @@ export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
     }
     const scheduled_time = now + SLOT_WAIT_SECONDS * SECOND;
     const state = { type: "SCHEDULED", name: "AwaitingConcurrencySlot", state_details: { scheduled_time } } as const;
-    return { kind: "reject", state, reason };
+    return reject(reason, state);
   },
 };

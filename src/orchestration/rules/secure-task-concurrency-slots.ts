@@ -1,5 +1,5 @@
 /** A task run takes a slot of each limit on its tags before it runs. If a limit is full, the client proposes again later. */
-import { ANY_STATE, statesOf, type Rule, type TaskRunContext } from "#orchestration/transition";
+import { abort, ANY_STATE, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
 
 export const secureTaskConcurrencySlots: Rule<TaskRunContext> = {
   name: "SecureTaskConcurrencySlots",
@@ -9,10 +9,9 @@ export const secureTaskConcurrencySlots: Rule<TaskRunContext> = {
     if (tags.length === 0) return undefined;
     switch (slots?.kind) {
       case "too small":
-        return {
-          kind: "abort",
-          reason: `The concurrency limit on tag "${slots.tags[0]}" is 0 and will deadlock if the task tries to run again.`,
-        };
+        return abort(
+          `The concurrency limit on tag "${slots.tags[0]}" is 0 and will deadlock if the task tries to run again.`,
+        );
       case "full":
         return {
           kind: "wait",

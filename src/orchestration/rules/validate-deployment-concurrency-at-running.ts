@@ -3,7 +3,7 @@
  * it becomes CANCELLED: it cannot be scheduled again, because its infrastructure is there.
  */
 import { renewsLeases } from "#orchestration/predicates";
-import { statesOf, type FlowRunContext, type Rule } from "#orchestration/transition";
+import { type FlowRunContext, reject, type Rule, statesOf } from "#orchestration/transition";
 
 export const validateDeploymentConcurrencyAtRunning: Rule<FlowRunContext> = {
   name: "ValidateDeploymentConcurrencyAtRunning",
@@ -15,14 +15,10 @@ export const validateDeploymentConcurrencyAtRunning: Rule<FlowRunContext> = {
     const details = { deployment_concurrency_lease_id: leaseId };
     if (!leaseId || !deployment?.limit || !renewsLeases(context)) return { kind: "adjust", details };
     if (slot === "full") {
-      return {
-        kind: "reject",
-        state: {
-          type: "CANCELLED",
-          message: "Deployment concurrency slot lost during provisioning - no slots available to continue execution",
-        },
-        reason: "Deployment concurrency limit reached after lease expiry.",
-      };
+      return reject("Deployment concurrency limit reached after lease expiry.", {
+        type: "CANCELLED",
+        message: "Deployment concurrency slot lost during provisioning - no slots available to continue execution",
+      });
     }
     const seconds = deployment.grace_period_seconds;
     const limit_id = deployment.limit.id;

@@ -1,5 +1,5 @@
 /** Deployments and their schedules on the wire. */
-import { LongText, ShortText, SizedObject, Tags, listOf } from "#wire/sizes";
+import { listOf, LongText, ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
 import * as z from "zod";
 import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2/schema";
 import { CreatedBy } from "#wire/flow-run";
@@ -11,7 +11,6 @@ import { MissedRuns } from "#wire/missed-runs";
 import { Name } from "#wire/names";
 import { Bool, Int, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
-import { SizedParameters } from "#wire/sized-parameters";
 import { StateCreate } from "#wire/state";
 import { VersionInfo } from "#wire/version-info";
 import { isObject } from "#lib/json-value";

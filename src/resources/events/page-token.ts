@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { EventFilter } from "#events/filter";
 import { refused } from "#lib/api-error";
+import { decodeBase64 } from "#lib/bytes";
 import type { Micros } from "#lib/clock";
 import { MAX_PAGE } from "#resources/events/schema";
 
@@ -35,8 +36,7 @@ export function printPageToken({ filter, ...rest }: PageToken): string {
 /** Reads a token. Throws 403 for a text that is no token. */
 export function parsePageToken(text: string): PageToken {
   try {
-    const json = new TextDecoder().decode(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)));
-    return PageToken.parse(JSON.parse(json));
+    return PageToken.parse(JSON.parse(decodeBase64(text)));
   } catch {
     throw refused(403, "Forbidden");
   }

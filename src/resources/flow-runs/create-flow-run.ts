@@ -64,7 +64,7 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   const parents = await readParents(tools, drafts);
   const newRuns = drafts.map((draft) => newRun(tools, draft, parents));
   const { labels, contexts } = await write(tools, newRuns);
-  if (newRuns.some(({ row }) => (contexts.get(row.id)?.f_name ?? null) === null)) throw integrityConflict();
+  if (newRuns.some(({ row }) => (contexts.get(row.id)?.flow_name ?? null) === null)) throw integrityConflict();
   const written = newRuns.flatMap((run) => {
     const context = contexts.get(run.row.id);
     const own = labels.get(run.row.id);
@@ -78,10 +78,7 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   const known = unwritten.length === 0 ? [] : await readKnown(tools, unwritten);
   return newRuns.flatMap(({ row: { id, flow_id, idempotency_key } }): Created[] => {
     const row = rows.get(id);
-    if (row)
-      return [
-        { run: { ...row, work_pool_id: row.p_id, work_pool_name: row.p_name, queue_name: row.q_name }, created: true },
-      ];
+    if (row) return [{ run: { ...row, work_pool_id: row.pool_id, work_pool_name: row.pool_name }, created: true }];
     const run = known.find((one) => one.flow_id === flow_id && one.idempotency_key === idempotency_key);
     return run ? [{ run, created: false }] : [];
   });

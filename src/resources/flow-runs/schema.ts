@@ -1,10 +1,9 @@
 /** Flow runs on the wire. */
-import { ShortText, SizedObject, Tags } from "#wire/sizes";
+import { ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
 import * as z from "zod";
 import { Uuid } from "#wire/ids";
 import { Labels } from "#wire/scalars";
 import { FlowRunPolicy } from "#wire/run-policy";
-import { SizedParameters } from "#wire/sized-parameters";
 import { StateCreate } from "#wire/state";
 
 export const FlowRunCreate = z
