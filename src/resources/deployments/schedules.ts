@@ -2,7 +2,11 @@
 import { readJson } from "#db/database";
 import { schedules } from "#db/rows/deployments";
 import type { ScheduleRow } from "#resources/deployments/store";
-import { type DeploymentScheduleCreate, MOST_SCHEDULES } from "#resources/deployments/schema";
+import {
+  type DeploymentScheduleCreate,
+  type DeploymentScheduleUpdate,
+  MOST_SCHEDULES,
+} from "#resources/deployments/schema";
 import { unprocessable } from "#lib/api-error";
 import { byteLength } from "#lib/bytes";
 import type { Tools } from "#tools";
@@ -10,12 +14,12 @@ import { missedRunsColumn } from "#wire/missed-runs";
 import { isSameSchedule, type Schedule, settleSchedule } from "#wire/schedule";
 
 /** A schedule to be, as bodies have it; `replaces` is a word to the server and not kept. */
-export type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
+type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
   active?: boolean | null | undefined;
 };
 
 /** The deployment as it is, or is to be. */
-export interface Around {
+interface Around {
   isPaused: boolean;
   /** The schedules that the new ones replace. */
   before?: readonly ScheduleRow[];
@@ -73,11 +77,31 @@ export function scheduleRows(
   return rows;
 }
 
+/** New schedules in place of all that a deployment has. A wish without a schedule is passed over. */
+export function replacementRows(
+  tools: Tools,
+  deploymentId: string,
+  wishes: readonly DeploymentScheduleUpdate[],
+  around: Around,
+): ScheduleRow[] {
+  return scheduleRows(
+    tools,
+    deploymentId,
+    wishes.flatMap((wish) => asNew(wish) ?? []),
+    around,
+  );
+}
+
+/** The schedule that a wish would create; undefined where the wish has none. Prefect: `max_scheduled_runs` is lost on this way. */
+export function asNew({ schedule, parameters = {}, ...rest }: DeploymentScheduleUpdate): ScheduleWish | undefined {
+  return schedule ? { ...rest, parameters, schedule, max_scheduled_runs: null } : undefined;
+}
+
 /**
  * Whether each schedule is active. Stock clients replace all schedules when they deploy, and do not say so: one that was
  * paused stays paused under its slug or, where it has none, as long as it says the same.
  */
-export function activeOf(
+function activeOf(
   wishes: readonly Pick<ScheduleWish, "active" | "slug" | "schedule">[],
   before: readonly ScheduleRow[],
 ): boolean[] {

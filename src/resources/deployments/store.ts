@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { jsonRow } from "#db/codec";
-import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
+import { type Database, readJson, readOptionalJson, type Statement, type Written } from "#db/database";
 import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { type DeploymentColumns, deployments, type ScheduleRow, schedules } from "#db/rows/deployments";
@@ -16,7 +16,7 @@ import type { Portions } from "#lib/portions";
 import type { MissedRuns } from "#wire/missed-runs";
 import { each, list } from "#db/sql";
 
-export type { DeploymentColumns, LimitRow, ScheduleRow };
+export type { DeploymentColumns, ScheduleRow };
 
 /** A deployment with its flow, queue, pool, limit and schedules. */
 export type DeploymentRow = DeploymentColumns & {
@@ -48,7 +48,7 @@ const SCHEDULE_BYTES = sql`(select sum(octet_length(${deployment_schedule.schedu
         from ${deployment_schedule} where ${ofDeployment})`;
 
 /** Selects deployments with what belongs to them; what follows may say `where`, `order by` and `limit` over `deployment`. */
-export function selectDeployments(rest: SQL): SQL {
+function selectDeployments(rest: SQL): SQL {
   return selectWith(sql`${deployment}.*, ${SCHEDULE_ROWS} as schedule_rows`, rest);
 }
 
@@ -113,6 +113,15 @@ export class DeploymentStore {
     );
   }
 
+  /** Commits statements in one batch. Gives what they did, and the deployment as it is then, or undefined. */
+  async commit(
+    id: string,
+    statements: readonly Statement[],
+  ): Promise<{ written: Written[]; row: DeploymentRow | undefined }> {
+    const written = await this.db.batch([...statements, this.select({ id })]);
+    return { written, row: written.at(-1)?.rows[0] as DeploymentRow | undefined }; // a row of `select`
+  }
+
   /** How many deployments there are. */
   async count(where: SQL): Promise<number> {
     const [row] = await this.db.rows<{ count: number }>(
@@ -147,9 +156,13 @@ export class DeploymentStore {
   }
 
   /** Adds schedules to a deployment, if it is there. */
-  insertSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement {
-    const guard = sql`exists (select 1 from ${deployment} where ${this.by({ id: deploymentId })})`;
-    return insertRows(deployment_schedule, rows, { guard });
+  insertSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement[] {
+    return rows.length === 0 ? [] : [insertRows(deployment_schedule, rows, { guard: this.isThere(deploymentId) })];
+  }
+
+  /** Puts schedules in place of all that a deployment has. */
+  replaceSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement[] {
+    return [this.removeSchedules(deploymentId), ...this.insertSchedules(deploymentId, rows)];
   }
 
   /** Changes a schedule of a deployment. */
@@ -202,7 +215,7 @@ export class DeploymentStore {
       concurrency_limit,
       [limits.blank({ ...keys, name, limit, active: true, slot_decay_per_second: 0 })],
       {
-        guard: sql`exists (select 1 from ${deployment} where ${this.by({ id: deploymentId })})`,
+        guard: this.isThere(deploymentId),
         tail: sql`on conflict (workspace_id, name) do update set "limit" = excluded."limit", updated = excluded.updated`,
       },
     );
@@ -229,6 +242,10 @@ export class DeploymentStore {
     return sql`${own} and ${deployment.flow_id} = ${flowId} and ${deployment.name} = ${key.name}`;
   }
 
+  private isThere(id: string): SQL {
+    return sql`exists (select 1 from ${deployment} where ${this.by({ id })})`;
+  }
+
   private among(ids: readonly string[]): SQL {
     return sql`${deployment.workspace_id} = ${this.workspaceId} and ${deployment.id} in ${list(ids)}`;
   }
@@ -239,15 +256,10 @@ export class DeploymentStore {
   }
 }
 
-/** How far a schedule has come, and as of which change of it and of its deployment. */
-export interface ScheduleMark {
-  deployment_id: string;
-  id: string;
-  updated: Micros;
+/** How far a schedule has been made into runs, and as of which change of the schedule and of its deployment. */
+export type ScheduleMark = Pick<ScheduleRow, "deployment_id" | "id" | "updated" | "scheduled_until" | "top_up_at"> & {
   deployment_updated: Micros;
-  scheduled_until: Micros | null;
-  top_up_at: Micros | null;
-}
+};
 
 /** The schedules of a deployment, last changed first. */
 export function schedulesOf(row: Pick<DeploymentRow, "schedule_rows">): ScheduleRow[] {

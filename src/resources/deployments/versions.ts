@@ -1,9 +1,9 @@
 /** Versions of a deployment: listed, read, made the newest again, put away. */
 import { conflict, notFound, unavailable } from "#lib/api-error";
 import { allOf, type Portions } from "#lib/portions";
+import { commitChange } from "#resources/deployments/commit-change";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
-import { commitChange } from "#resources/deployments/update-deployment";
 import { columnsOfVersion, type VersionRow, VersionStore } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
 
@@ -41,9 +41,9 @@ export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRo
   const { deployment, version } = await readBoth(tools, key);
   if (version.is_current === 1) return version;
   refuseUnusable(version);
-  const changes = columnsOfVersion(version);
-  checkParameters({ ...deployment, ...changes }, deployment.paused === 1 ? [] : schedulesOf(deployment));
-  await commitChange(tools, deployment, { body: {}, changes, schedules: [] });
+  const columns = columnsOfVersion(version);
+  checkParameters({ ...deployment, ...columns }, deployment.paused === 1 ? [] : schedulesOf(deployment));
+  await commitChange(tools, deployment, { body: {}, columns, schedules: [] });
   const store = storeOf(tools, key.id);
   const page = rowsOf(await tools.db.rows(store.list({ limit: 1, offset: 0, withArchived: true })));
   const [newest] = await allOf(store.inFull(tools.db, page));

@@ -5,12 +5,6 @@ import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
 
-/** The names in a body; what is absent says nothing, and of a queue null says nothing either. */
-export interface PlaceNames {
-  work_pool_name?: string | null | undefined;
-  work_queue_name?: string | null | undefined;
-}
-
 /** The pool that a body names, or null where it names none. Throws 404 where there is no such pool. */
 export async function findPool(tools: Tools, name: string | null | undefined): Promise<WorkPoolRow | null> {
   if (!name) return null;
@@ -21,15 +15,14 @@ export async function findPool(tools: Tools, name: string | null | undefined): P
   return findPool(tools, name);
 }
 
-/** The id of the queue that the names come to, made when it is not there; undefined where the names say nothing. */
+/** The id of the queue of this name in the pool, created where it is not there. Without a name: the pool's default queue. */
 export async function placeRuns(
   tools: Tools,
   pool: WorkPoolRow | null,
-  names: PlaceNames,
+  queueName: string | null | undefined,
 ): Promise<string | undefined> {
-  if (!pool) return names.work_queue_name ? (await ensureAgentQueue(tools, names.work_queue_name)).id : undefined;
-  if (names.work_queue_name) return (await ensureQueue(tools, pool, names.work_queue_name)).id;
-  return pool.default_queue_id ?? undefined;
+  if (!queueName) return pool?.default_queue_id ?? undefined;
+  return (await (pool ? ensureQueue(tools, pool, queueName) : ensureAgentQueue(tools, queueName))).id;
 }
 
 /** The columns of a deployment that has no pool any more. */
