@@ -51,10 +51,10 @@ export async function tellOfLimit(
   if (isRemoved) await limitsRemoved(tools, [old.id]);
 }
 
-/** Deployments as answers show them, with the slots that are in use of their limits: one call, if they have any. */
+/** Deployments as answers show them, with the slots in use of their limits: one call of the object, if they have limits. */
 export async function showDeployments(tools: Tools, rows: readonly DeploymentRow[]) {
   const limits = rows.map(limitOf);
-  const ids = new Set(limits.flatMap((limit) => (limit ? [limit.id] : [])));
+  const ids = new Set(limits.flatMap((limit) => limit?.id ?? []));
   const inUse = await readInUse(tools, [...ids]);
   return rows.map((row, index) => {
     const limit = limits[index] ?? null;

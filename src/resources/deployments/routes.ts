@@ -21,6 +21,7 @@ import { createFromDeployment, createManyFromDeployment } from "#resources/deplo
 import { deleteDeployments } from "#resources/deployments/delete-deployments";
 import { showDeployment, showDeployments } from "#resources/deployments/limits";
 import { pollDeployments } from "#resources/deployments/poll";
+import { readDeployment } from "#resources/deployments/read-deployment";
 import { scheduleDeployment } from "#resources/deployments/schedule-deployment";
 import {
   DeploymentBulkDeleteResponse,
@@ -34,7 +35,7 @@ import {
   DeploymentUpdate,
   FlowRunBulkCreateResponse,
 } from "#resources/deployments/schema";
-import { type DeploymentKey, DeploymentStore, printSchedule } from "#resources/deployments/store";
+import { DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
 import { readAsPinned } from "#resources/deployments/versions-pinned";
 import { checkWorkQueues } from "#resources/deployments/work-queue-check";
@@ -48,12 +49,6 @@ import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
 import { Float, Int } from "#wire/scalars";
 
 const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
-
-async function read(tools: Tools, key: DeploymentKey) {
-  const row = await store(tools).read(key);
-  if (!row) throw notFound("Deployment");
-  return row;
-}
 
 const where = (tools: Tools, body: FilterBody) => whereClause("deployments", toFilters(body), tools.workspaceId);
 
@@ -93,7 +88,7 @@ export const deploymentRoutes = [
       response: DeploymentResponse,
     },
     async ({ params, tools }) =>
-      showDeployment(tools, await read(tools, { flowName: params.flow_name, name: params.deployment_name })),
+      showDeployment(tools, await readDeployment(tools, { flowName: params.flow_name, name: params.deployment_name })),
   ),
   route(
     {
@@ -102,11 +97,7 @@ export const deploymentRoutes = [
       summary: "Read a deployment.",
       response: DeploymentResponse,
     },
-    async ({ params, tools, request }) => {
-      const row = await readAsPinned(tools, params.id, request);
-      if (!row) throw notFound("Deployment");
-      return showDeployment(tools, row);
-    },
+    async ({ params, tools, request }) => showDeployment(tools, await readAsPinned(tools, params.id, request)),
   ),
   ...listRoutes({
     path: "/deployments",
@@ -142,7 +133,7 @@ export const deploymentRoutes = [
   route(
     { method: "DELETE", path: "/deployments/{id:uuid}", summary: "Delete a deployment.", status: 204 },
     async ({ params, tools }) => {
-      const deleted = await deleteDeployments(tools, [await read(tools, params)]);
+      const deleted = await deleteDeployments(tools, [await readDeployment(tools, params)]);
       if (deleted.length === 0) throw notFound("Deployment");
     },
   ),

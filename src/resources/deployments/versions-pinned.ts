@@ -1,12 +1,13 @@
 /**
- * A run that is made of an older version, and what it goes by until its end: its own columns say what the worker is to start,
- * and a word in its environment, which comes back in a header, says what its process is shown as its deployment.
+ * Runs that are pinned to an older version. The columns of the run say what the worker starts. A variable in the environment of
+ * the run, which its process sends back in a header, says at which version the process is shown the deployment.
  */
 import { readJson, readOptionalJson } from "#db/database";
 import { conflict } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
-import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
-import { readBoth } from "#resources/deployments/versions";
+import { readDeployment } from "#resources/deployments/read-deployment";
+import type { DeploymentRow } from "#resources/deployments/store";
+import { readVersion } from "#resources/deployments/versions";
 import { columnsOfVersion, type VersionRow } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
 import type { VersionInfo } from "#wire/version-info";
@@ -21,11 +22,11 @@ const VARIABLE = "PREFECT__WORKER_NAME";
 const HEADER = "X-Prefect-Worker-Name";
 const WORD = /^deployment-version ([0-9a-f-]{36}) ([0-9a-f-]{36})$/;
 
-/** A deployment as the asker is to see it: at the version that its run is pinned to, else as it is. */
-export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow | undefined> {
+/** A deployment as a request sees it: at the version to which the run of the request is pinned, else as it is. Throws 404. */
+export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow> {
   const [, deploymentId, versionId = ""] = WORD.exec(request.headers.get(HEADER) ?? "") ?? [];
-  if (deploymentId !== id) return new DeploymentStore(tools.db, tools.workspaceId).read({ id });
-  const { deployment, version } = await readBoth(tools, { id, version_id: versionId });
+  if (deploymentId !== id) return readDeployment(tools, { id });
+  const { deployment, version } = await readVersion(tools, { id, version_id: versionId });
   return atVersion(deployment, version);
 }
 

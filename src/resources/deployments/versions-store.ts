@@ -11,11 +11,11 @@ import { sameJson } from "#lib/json-value";
 import { asObject } from "#db/json-column";
 import type { Ids, Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import { printOptionalTime, printTime } from "#wire/dates";
 import { list } from "#db/sql";
+import { printOptionalTime, printTime } from "#wire/dates";
 
 /** So many versions of a deployment are kept; what is older goes with the change that makes the next. */
-export const MOST_VERSIONS = 1000;
+const MOST_VERSIONS = 1000;
 
 /**
  * The columns that shape a deployment's runs: its content. D1 takes 32 arguments of a function, and these are 16 pairs.
@@ -55,21 +55,15 @@ function readContent(text: string): Content {
   return { ...content, enforce_parameter_schema: content.enforce_parameter_schema === 1 };
 }
 
-/** A version with its place, and the queue and pool of its content, where they still are. */
-export interface VersionRow {
-  id: string;
-  deployment_id: string;
-  ordinal: number;
-  created: Micros;
-  archived: Micros | null;
-  content: string;
-  /** 1 for the newest, which is what the deployment is. */
+/** A version, with the queue and pool of its content, where they still are. */
+export type VersionRow = Omit<typeof deployment_version.$inferSelect, "workspace_id"> & {
+  /** 1 for the newest version, whose content the deployment has. */
   is_current: 0 | 1;
   queue_name: string | null;
   pool_id: string | null;
   pool_name: string | null;
   pool_type: string | null;
-}
+};
 
 /**
  * Keeps what a deployment has become as its next version, unless that is what the newest is; and lets go of the oldest.
@@ -110,20 +104,27 @@ function newestOf(workspaceId: SQL, deploymentId: SQL): SQL {
 
 /** The versions of one deployment. */
 export class VersionStore {
+  private readonly db: Database;
   private readonly workspaceId: string;
   private readonly deploymentId: string;
 
-  constructor(workspaceId: string, deploymentId: string) {
+  constructor(db: Database, workspaceId: string, deploymentId: string) {
+    this.db = db;
     this.workspaceId = workspaceId;
     this.deploymentId = deploymentId;
   }
 
-  /** Reads those of the versions that are there. */
+  /** Those of the versions that are there. */
+  async read(ids: readonly string[]): Promise<VersionRow[]> {
+    return ids.length === 0 ? [] : this.db.rows<VersionRow>(this.select(ids));
+  }
+
+  /** The statement that reads those of the versions that are there, for reads of several things at once. */
   select(ids: readonly string[]): SQL {
     return this.rows(sql`and v.id in ${list(ids)}`);
   }
 
-  /** Reads a page, newest first, without long contents. */
+  /** The statement that reads a page, newest first, without long contents. */
   list(page: { limit: number; offset: number; withArchived: boolean }): SQL {
     const which = page.withArchived ? sql`` : sql`and v.archived is null`;
     const content = sql.raw(shortened("v.content", "content"));
@@ -131,16 +132,16 @@ export class VersionStore {
   }
 
   /** Versions that were read without long contents, with them. */
-  inFull(db: Database, rows: readonly VersionRow[]): Portions<VersionRow> {
+  inFull(rows: readonly VersionRow[]): Portions<VersionRow> {
     return inPortions(
       rows,
       ["content"],
       ({ id }) => id,
-      (ids) => db.rows<VersionRow>(this.select(ids)),
+      (ids) => this.read(ids),
     );
   }
 
-  /** Puts a version away, or takes it back (null); not the newest one, and nothing where it is so already. */
+  /** The statement that archives a version, or takes it out of the archive (null). It leaves the newest version as it is. */
   setArchived(id: string, at: Micros | null): SQL {
     const newest = newestOf(sql`${this.workspaceId}`, sql`${this.deploymentId}`);
     return sql`update ${deployment_version} set archived = ${at}

@@ -2,16 +2,14 @@
 import { sql } from "drizzle-orm";
 import { readJson, readOptionalJson } from "#db/database";
 import { work_queue } from "#db/tables/work-pool";
-import { notFound } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
-import { DeploymentStore } from "#resources/deployments/store";
+import { readDeployment } from "#resources/deployments/read-deployment";
 import { printQueueColumns, type WorkQueueRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
 /** The queues whose tags the deployment all has, and whose deployments, if they name any, it is among. */
 export async function checkWorkQueues(tools: Tools, id: string) {
-  const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
-  if (!row) throw notFound("Deployment");
+  const row = await readDeployment(tools, { id });
   const tags = new Set([readJson<string[]>(row.tags)].flat());
   const queues = await tools.db.rows<WorkQueueRow>(
     sql`select * from ${work_queue} where ${work_queue.workspace_id} = ${tools.workspaceId} and ${work_queue.filter} is not null`,
