@@ -34,6 +34,7 @@ import {
   DeploymentScheduleUpdate,
   DeploymentUpdate,
   FlowRunBulkCreateResponse,
+  ScheduleWindow,
 } from "#resources/deployments/schema";
 import { DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
@@ -46,7 +47,6 @@ import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
-import { Float, Int } from "#wire/scalars";
 
 const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
 
@@ -155,13 +155,7 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/schedule",
       summary: "Create the runs that a deployment's schedules have within a window of time.",
-      body: embedded({
-        start_time: Time.nullish(),
-        end_time: Time.nullish(),
-        min_time: Float.nullish(),
-        min_runs: Int.nullish(),
-        max_runs: Int.nullish(),
-      }),
+      body: embedded(ScheduleWindow),
       response: z.null(),
     },
     ({ params, body, tools }) => scheduleDeployment(tools, params.id, body),
