@@ -49,7 +49,7 @@ export async function commitChange(
     store.update(before.id, { ...asKept(before, columns), updated: now }),
     ...keepVersion(tools, before.id, now),
     ...schedules,
-    ...limitStatements(tools, store, before.id, before, body, now),
+    ...limitStatements(tools, { id: before.id, before, body, now }),
   ];
   const after = await commit(tools, before, { statements, takesBack: isReshaped ? "future" : "none", now });
   if (!after) return undefined;

@@ -91,7 +91,7 @@ async function insert(
     store.insert(row),
     ...keepVersion(tools, id, created),
     ...store.insertSchedules(id, schedules),
-    ...limitStatements(tools, store, id, null, body, created),
+    ...limitStatements(tools, { id, body, now: created }),
   ]);
   if (!after) return undefined;
   await materialise(tools, [after]);

@@ -1,5 +1,6 @@
 /** The routes under /deployments/{id}/reliability: what is done about runs that stop or start twice. Prefect has no such routes. */
 import { sql } from "drizzle-orm";
+import type { DeploymentColumns } from "#db/rows/deployments";
 import { deployment } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
@@ -9,12 +10,8 @@ import { DEFAULT_RELIABILITY, readReliability, Reliability } from "#wire/reliabi
 
 const ReliabilityUpdate = Reliability.partial().meta({ id: "DeploymentReliabilityUpdate" });
 
-interface Column {
-  reliability: string | null;
-}
-
 async function read({ db, workspaceId }: Tools, id: string): Promise<Reliability> {
-  const [row] = await db.rows<Column>(
+  const [row] = await db.rows<Pick<DeploymentColumns, "reliability">>(
     sql`select reliability from ${deployment} where workspace_id = ${workspaceId} and id = ${id}`,
   );
   if (!row) throw notFound("Deployment");
