@@ -1,4 +1,4 @@
-/** Schedules of a deployment by themselves: read, added, changed, removed; and the deployment paused and resumed. */
+/** The schedules of a deployment are read, added, changed and removed, and the deployment is paused and resumed. */
 import { conflict, refused } from "#lib/api-error";
 import { announce, commit } from "#resources/deployments/commit-change";
 import { materialise } from "#resources/deployments/materialise";
@@ -17,7 +17,7 @@ export async function readSchedules(tools: Tools, id: string): Promise<ScheduleR
   return schedulesOf(await readDeployment(tools, { id }, "Deployment not found."));
 }
 
-/** Adds schedules and makes them into runs. Prefect leaves the runs of the others as they are. */
+/** Adds schedules and makes them into runs. Prefect leaves the runs of other schedules as they are. */
 export async function addSchedules(
   tools: Tools,
   id: string,
@@ -41,7 +41,7 @@ export async function addSchedules(
   return rows;
 }
 
-/** Changes a schedule; the runs that schedules have made are made anew. */
+/** Changes a schedule. The runs of all schedules are made anew. */
 export async function updateSchedule(
   tools: Tools,
   id: string,
@@ -55,14 +55,14 @@ export async function updateSchedule(
   checkAll([...present.filter((row) => row.id !== scheduleId), changed], present);
   checkParameters(before, [changed]);
   const statements = [storeOf(tools).updateSchedule(id, scheduleId, changes)];
-  await commit(tools, before, { statements, takesBack: "future", now: tools.clock() });
+  await commit(tools, before, { statements, removes: "future", now: tools.clock() });
 }
 
-/** Removes a schedule; with it go runs that schedules have made, the late ones too. */
+/** Removes a schedule, and the runs that all schedules have made, late runs too. Those of other schedules are made anew. */
 export async function removeSchedule(tools: Tools, id: string, scheduleId: string): Promise<void> {
   const { before } = await readWithSchedule(tools, id, scheduleId);
   const statements = [storeOf(tools).removeSchedules(id, scheduleId)];
-  await commit(tools, before, { statements, takesBack: "all", now: tools.clock() });
+  await commit(tools, before, { statements, removes: "all", now: tools.clock() });
 }
 
 async function readWithSchedule(
@@ -76,13 +76,13 @@ async function readWithSchedule(
   return { before, schedule };
 }
 
-/** Pauses a deployment or lets it go on. Prefect: pausing takes back what its schedules have made, the late runs too. */
+/** Pauses or resumes a deployment. Prefect: a pause removes the runs that schedules have made, late runs too. */
 export async function setPaused(tools: Tools, id: string, paused: boolean): Promise<void> {
   const before = await readDeployment(tools, { id });
   if ((before.paused === 1) === paused) return;
   if (!paused) checkParameters(before, schedulesOf(before));
   const now = tools.clock();
   const statements = [storeOf(tools).update(id, { paused: paused ? 1 : 0, updated: now })];
-  const after = await commit(tools, before, { statements, takesBack: paused ? "all" : "future", now });
+  const after = await commit(tools, before, { statements, removes: paused ? "all" : "future", now });
   if (after) await announce(tools, before, after);
 }

@@ -1,4 +1,4 @@
-/** How a change of a deployment is committed: in one batch, with the runs of its schedules taken back and created anew. */
+/** How a change of a deployment is committed: in one batch, with the runs of its schedules removed and made anew. */
 import type { Statement } from "#db/database";
 import { emitEvents } from "#events/emit";
 import type { Micros } from "#lib/clock";
@@ -51,7 +51,7 @@ export async function commitChange(
     ...schedules,
     ...limitStatements(tools, { id: before.id, before, body, now }),
   ];
-  const after = await commit(tools, before, { statements, takesBack: isReshaped ? "future" : "none", now });
+  const after = await commit(tools, before, { statements, removes: isReshaped ? "future" : "none", now });
   if (!after) return undefined;
   forgetDeployment(tools.workspaceId, before.id);
   await announce(tools, before, after);
@@ -59,10 +59,11 @@ export async function commitChange(
   return after;
 }
 
-/** Statements that change a deployment, and which runs of its schedules they take back and create anew. */
+/** Statements that change a deployment, and which runs of its schedules are removed and made anew. */
 interface Batch {
   statements: readonly Statement[];
-  takesBack: "future" | "all" | "none";
+  /** Runs that schedules have made and that have not begun: those not due yet (`future`), late ones too (`all`), or none. */
+  removes: "future" | "all" | "none";
   /** When the change is made. */
   now: Micros;
 }
@@ -71,12 +72,12 @@ interface Batch {
 export async function commit(
   tools: Tools,
   before: DeploymentRow,
-  { statements, takesBack, now }: Batch,
+  { statements, removes, now }: Batch,
 ): Promise<DeploymentRow | undefined> {
   const { id } = before;
   const store = new DeploymentStore(tools.db, tools.workspaceId);
-  const isRestarted = takesBack !== "none";
-  const removal = isRestarted ? removeAutoRuns(tools.workspaceId, id, now, takesBack) : [];
+  const isRestarted = removes !== "none";
+  const removal = isRestarted ? removeAutoRuns(tools.workspaceId, id, now, removes) : [];
   const topUp = isRestarted ? [store.callForTopUp(id, now)] : [];
   const { row: after, written } = await store.commit(id, [...removal, ...statements, ...topUp]);
   await forgetRuns(tools, before, written.slice(0, removal.length));

@@ -18,10 +18,10 @@ import { validateDeploymentVariables } from "#resources/work-pools/job-variables
 import { AGENT_POOL } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
 
-/** How often it is tried anew where another request creates or deletes the deployment meanwhile. */
+/** How often the change is tried where another request creates or deletes the deployment meanwhile. */
 const TRIES = 5;
 
-/** Gives the deployment as it is then, and whether it was created. Throws 404, 409 or 422 where that cannot be. */
+/** Gives the deployment as it is then, and whether it was created. Throws 404, 409 or 422 for a body that is refused. */
 export async function createDeployment(
   tools: Tools,
   body: DeploymentCreate,
@@ -56,7 +56,7 @@ export async function createDeployment(
   throw unavailable("The deployment is being changed by others.", 1);
 }
 
-/** One round trip: the deployment that is there, the flow's labels, the limit that is named. */
+/** Reads the deployment, if it is there, and the flow's labels. Throws 404 for an unknown limit, 409 for an unknown flow. */
 async function readAround(tools: Tools, store: DeploymentStore, body: DeploymentCreate) {
   const limitId = body.global_concurrency_limit_id ?? null;
   const [deployments = [], flows = [], limits = []] = await tools.db.readAll([
@@ -99,7 +99,7 @@ async function insert(
   return after;
 }
 
-/** Fields that are no columns, or whose columns are made of more than the field. */
+/** Fields that are no columns, or whose columns are not made of the field alone. */
 const OTHERS = [
   "name",
   "flow_id",
@@ -109,7 +109,7 @@ const OTHERS = [
   "global_concurrency_limit_id",
 ] as const satisfies readonly (keyof DeploymentCreate)[];
 
-/** The columns of a body's fields that are given; what cannot be null is left as it is where the body says null. */
+/** The columns of the fields that a body gives. A column that cannot be null stays as it is where its field is null. */
 export function columnsOf(body: Partial<DeploymentCreate> | DeploymentUpdate): Partial<DeploymentColumns> {
   const { global_concurrency_limit_id: limitId } = body;
   return {

@@ -110,10 +110,10 @@ function failure(error: unknown): BulkResult {
   return failed(typeof detail === "string" ? detail : error.message);
 }
 
-/** How much more work the checks of many runs may be than those of one. */
+/** How many times the steps of one run the checks of many runs may take together. */
 const STEPS_OF_MANY = 4;
 
-/** The checks of many runs share their steps, and look at each deployment's schema once. */
+/** The checks of many runs share their steps, and check the schema of each origin once. */
 interface Checks {
   steps: Steps;
   byOrigin: Map<Origin, (parameters: Json) => string | undefined>;
@@ -145,7 +145,7 @@ function checkOf(origin: Origin, { steps, byOrigin }: Checks): (parameters: Json
   return check;
 }
 
-/** Reads what runs are made of. Gives it for a body, or why no run can be made. Throws 404 for an unknown deployment. */
+/** Gives the origin of each body's run, or why it can have no run. Throws 404 for an unknown deployment. */
 async function readOrigins(
   tools: Tools,
   id: string,

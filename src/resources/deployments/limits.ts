@@ -26,7 +26,7 @@ export function limitStatements(
   const present = (before && limitOf(before)?.limit) ?? null;
   if (sharedId === undefined && present === limit) return [];
   const store = new DeploymentStore(tools.db, tools.workspaceId);
-  if (limit !== null) return [store.writeOwnLimit(id, tools.ids.random(), limit, now), store.useOwnLimit(id)];
+  if (limit !== null) return store.writeOwnLimit(id, tools.ids.random(), limit, now);
   if (!before) return [];
   return [store.removeOwnLimit(id), ...(sharedId ? [] : [store.update(id, { concurrency_limit_id: null })])];
 }

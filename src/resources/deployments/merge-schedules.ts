@@ -94,12 +94,12 @@ function checkRenames(present: readonly ScheduleRow[], wishes: readonly Deployme
   }
 }
 
-/** Prefect: a schedule that is declared anew has no parameters but those it is given. */
+/** Prefect: a wish with a schedule has no parameters but its own. */
 function asDeclared(wish: DeploymentScheduleUpdate): DeploymentScheduleUpdate {
   return wish.schedule ? { ...wish, parameters: wish.parameters ?? {} } : wish;
 }
 
-/** The columns of a changed schedule. Prefect: null says nothing. What is not given stays as it is. */
+/** The columns of a changed schedule. A field that is not given stays as it is. Prefect: so does one that is null. */
 export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial<ScheduleRow> {
   const now = tools.clock();
   const said = {

@@ -1,4 +1,4 @@
-/** `PATCH /deployments/{id}`: only the fields that are given count. */
+/** `PATCH /deployments/{id}`: changes the fields that are given. */
 import { readJson, readOptionalJson } from "#db/database";
 import { conflict, notFound, unavailable } from "#lib/api-error";
 import { UnusableSchema } from "#lib/json-schema/unusable";
@@ -16,7 +16,7 @@ import { enforceSchema, fillIn, readVariables } from "#resources/flow-runs/param
 import type { Tools } from "#tools";
 import { valuesProblem } from "#wire/parameters";
 
-/** Changes a deployment. Throws 404, 409 or 422 where that cannot be. */
+/** Changes a deployment. Throws 404 for an unknown one, and 400, 409 or 422 for a body that is refused. */
 export async function updateDeployment(tools: Tools, id: string, body: DeploymentUpdate): Promise<void> {
   const before = await readDeployment(tools, { id }, "Deployment not found.");
   const schedules = mergeSchedules(tools, before, body.schedules);
@@ -27,7 +27,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   const isResumed = before.paused === 1 && body.paused === false;
   checkParameters({ ...before, ...given }, [...schedules.written, ...(isResumed ? schedules.untouched : [])]);
   if (body.global_concurrency_limit_id) await checkLimit(tools, body.global_concurrency_limit_id);
-  // Prefect: null for the pool counts for more than the name of a queue.
+  // Prefect: where the pool is null, the name of a queue is ignored.
   const leavesPool = body.work_pool_name === null;
   const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body.work_queue_name);
   const columns = {
@@ -39,7 +39,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   if (!after) throw unavailable("The deployment was deleted in the meantime.", 1);
 }
 
-/** Prefect: `check_valid_configuration`, where a change is concerned. */
+/** Prefect: `check_valid_configuration` of a change. Throws 409. */
 function checkVariables(
   template: Record<string, unknown>,
   variables: Record<string, unknown> | null | undefined,
@@ -55,7 +55,7 @@ function checkVariables(
   }
 }
 
-/** The new parameters filled in, once they are found to fit the schema that holds from now on. */
+/** Gives the new parameters with their templates filled in. Throws 400, 409 or 422 for parameters that the new schema does not allow. */
 async function checkedParameters(tools: Tools, before: DeploymentRow, body: DeploymentUpdate) {
   const given = body.parameters
     ? fillIn(body.parameters, await readVariables(tools, [body.parameters]), "deployment")

@@ -15,8 +15,8 @@ import type { VersionInfo } from "#wire/version-info";
 type Json = Record<string, unknown>;
 
 /**
- * Prefect: a worker sets this for the processes that it starts, and their client sends it as the header with every request,
- * for nothing but statistics (`prefect/client/attribution.py`). A job variable `env` comes before the worker's own.
+ * Prefect: a worker sets this variable for the processes that it starts, and their client sends it as the header with every
+ * request, only for statistics (`prefect/client/attribution.py`). A job variable `env` comes before the worker's own.
  */
 const VARIABLE = "PREFECT__WORKER_NAME";
 const HEADER = "X-Prefect-Worker-Name";
@@ -31,8 +31,8 @@ export async function readAsPinned(tools: Tools, id: string, request: Request): 
 }
 
 /**
- * The job variables of a pinned run. Prefect: a worker lays a run's variables over those that the deployment has by then, so
- * all of the version's are given, and what only the newest has is set to what it would be without.
+ * The job variables of a pinned run. Prefect: a worker lays the variables of a run over those that the deployment has by then. So
+ * the run gets all variables of the version, and those that only the newest version has get the defaults of the template.
  */
 export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, given: Json, template: Json): Json {
   const own = readJson<Json>(pinned.job_variables);
@@ -52,13 +52,13 @@ export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, gi
   };
 }
 
-/** The deployment as it is, or was, at a version. */
+/** The deployment with the content of a version. */
 export function atVersion(row: DeploymentRow, version: VersionRow): DeploymentRow {
   const { queue_name, pool_id, pool_name, pool_type } = version;
   return { ...row, ...columnsOfVersion(version), version_id: version.id, queue_name, pool_id, pool_name, pool_type };
 }
 
-/** The labels of a run that is made of a version, in the words that clients use of a deployment's events. */
+/** The labels of a run that is pinned to a version. Clients use the same labels in events of deployments. */
 export function versionLabels(row: DeploymentRow): Record<string, string> {
   if (row.version_id === null) return {};
   const info = readOptionalJson<VersionInfo>(row.version_info);
@@ -71,7 +71,7 @@ export function versionLabels(row: DeploymentRow): Record<string, string> {
   };
 }
 
-/** Refuses a pool whose jobs take no environment (409): the process would not learn of its version and run the newest. */
+/** Throws 409 for a pool whose jobs take no environment: the process would not know its version, and run the newest. */
 export function refuseWithoutEnv(template: Json): void {
   const { env } = propertiesOf(template);
   if (env === undefined)

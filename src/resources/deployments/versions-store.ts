@@ -1,4 +1,4 @@
-/** Versions of deployments in D1: how one is kept with the change that makes it, and how they are read. */
+/** Versions of deployments in D1: how a version is written with the change that makes it, and how versions are read. */
 import { type SQL, sql } from "drizzle-orm";
 import { isJson, type Shown } from "#db/codec";
 import { type Database, readJson } from "#db/database";
@@ -14,12 +14,12 @@ import type { Portions } from "#lib/portions";
 import { list } from "#db/sql";
 import { printOptionalTime, printTime } from "#wire/dates";
 
-/** So many versions of a deployment are kept; what is older goes with the change that makes the next. */
+/** How many versions of a deployment are kept. The change that makes another version removes the oldest. */
 const MOST_VERSIONS = 1000;
 
 /**
- * The columns that shape a deployment's runs: its content. D1 takes 32 arguments of a function, and these are 16 pairs.
- * Contents are compared as texts, so the order stays.
+ * The content of a deployment: the columns that shape its runs. D1 takes 32 arguments of a function, and these are 16 pairs.
+ * Contents are compared as texts, so the order of the columns must stay.
  */
 const CONTENT_COLUMNS = [
   "version",
@@ -44,12 +44,12 @@ type Content = Pick<Shown<typeof deployment>, (typeof CONTENT_COLUMNS)[number]>;
 
 const JSON_COLUMNS: ReadonlySet<string> = new Set(CONTENT_COLUMNS.filter((name) => isJson(deployment[name])));
 
-/** The content of the deployment `d`, made by the database from what it has. */
+/** The content of the deployment `d`, made by the database from the row. */
 const CONTENT = sql.raw(
   `json_object(${CONTENT_COLUMNS.map((name) => `'${name}', ${JSON_COLUMNS.has(name) ? `json(d.${name})` : `d.${name}`}`).join(", ")})`,
 );
 
-/** A content as it is shown. The database keeps a flag in it as a number. */
+/** Reads a content. The database keeps its flag as a number. */
 function readContent(text: string): Content {
   const content = readJson<Omit<Content, "enforce_parameter_schema"> & { enforce_parameter_schema: 0 | 1 }>(text);
   return { ...content, enforce_parameter_schema: content.enforce_parameter_schema === 1 };
@@ -66,8 +66,9 @@ export type VersionRow = Omit<typeof deployment_version.$inferSelect, "workspace
 };
 
 /**
- * Keeps what a deployment has become as its next version, unless that is what the newest is; and lets go of the oldest.
- * Follows the change in its batch. Content and ordinal are the database's, so changes at once each get their own.
+ * The statements that write the content of a deployment as its next version, unless the newest version has the same content, and
+ * remove the oldest version. They follow the change in its batch. The database gives content and ordinal, so of two changes at
+ * once each gets its own.
  */
 export function keepVersion({ workspaceId, ids }: { workspaceId: string; ids: Ids }, id: string, now: Micros): SQL[] {
   const newest = newestOf(sql`${workspaceId}`, sql`${id}`);
@@ -76,16 +77,16 @@ export function keepVersion({ workspaceId, ids }: { workspaceId: string; ids: Id
       select d.workspace_id, d.id, coalesce(n.ordinal, 0) + 1, ${ids.random()}, ${now}, null, ${CONTENT}
       from ${deployment} d left join ${deployment_version} n
         on n.workspace_id = d.workspace_id and n.deployment_id = d.id and n.ordinal = ${newest}
-      where d.workspace_id = ${workspaceId} and d.id = ${id} and (n.id is null or ${told(sql`n.content`)} <> ${told(CONTENT)})`,
+      where d.workspace_id = ${workspaceId} and d.id = ${id} and (n.id is null or ${compared(sql`n.content`)} <> ${compared(CONTENT)})`,
     sql`delete from ${deployment_version} where workspace_id = ${workspaceId} and deployment_id = ${id}
       and ordinal <= ${newest} - ${MOST_VERSIONS}`,
   ];
 }
 
-/** What of a content is compared. A description shapes no run, and the stock client words it otherwise when it deploys again. */
-const told = (content: SQL) => sql`json_remove(${content}, '$.description')`;
+/** The part of a content that is compared. A description shapes no run, and the stock client sends another one when it deploys again. */
+const compared = (content: SQL) => sql`json_remove(${content}, '$.description')`;
 
-/** Columns to be written, each as it is kept already where it says the same: keys in another order are no other content. */
+/** Columns to be written. A column of the same JSON as before keeps its text: keys in another order are no other content. */
 export function asKept(before: DeploymentColumns, columns: Partial<DeploymentColumns>): Partial<DeploymentColumns> {
   const kept = new Map<string, unknown>(Object.entries(before));
   const isSame = (text: unknown, other: unknown) =>
@@ -131,7 +132,7 @@ export class VersionStore {
     return this.rows(sql`${which} order by v.ordinal desc limit ${page.limit} offset ${page.offset}`, content);
   }
 
-  /** Versions that were read without long contents, with them. */
+  /** The same versions with their long contents. */
   inFull(rows: readonly VersionRow[]): Portions<VersionRow> {
     return inPortions(
       rows,
@@ -160,7 +161,7 @@ export class VersionStore {
   }
 }
 
-/** What a version says, as the columns of a deployment. */
+/** The content of a version, as the columns of a deployment. */
 export function columnsOfVersion({ content }: Pick<VersionRow, "content">) {
   return deployments.changes(readContent(content));
 }
@@ -182,7 +183,7 @@ export function printVersionSummary(row: VersionRow) {
   };
 }
 
-/** A version as it is shown by itself. */
+/** A version with its content, as answers show it. */
 export function printVersion(row: VersionRow) {
   const content = readContent(row.content);
   return {

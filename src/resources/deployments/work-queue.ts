@@ -1,4 +1,4 @@
-/** The queue that runs of a deployment go to, by the names of pool and queue. */
+/** The work pool and queue of a deployment, by their names. */
 import { readJson } from "#db/database";
 import { refused } from "#lib/api-error";
 import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
@@ -28,7 +28,7 @@ export async function placeRuns(
 /** The columns of a deployment that has no pool any more. */
 export const NO_PLACE = { work_queue_id: null, work_queue_name: null } as const;
 
-/** The template that job variables of a pool's runs are held against. */
+/** The template of a pool, which checks the job variables of its runs. */
 export function templateOf(pool: Pick<WorkPoolRow, "base_job_template">): Record<string, unknown> {
   return readJson<Record<string, unknown>>(pool.base_job_template);
 }
