@@ -10,7 +10,7 @@ import { limitStatements } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentCreate, DeploymentUpdate } from "#resources/deployments/schema";
-import { replacementRows } from "#resources/deployments/schedules";
+import { asNew, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import { keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
@@ -39,7 +39,8 @@ export async function createDeployment(
     };
     const isPaused = (given.paused ?? target.paused) === 1;
     const present = existing ? schedulesOf(existing) : [];
-    const rows = replacementRows(tools, target.id, body.schedules ?? [], { isPaused, before: present });
+    const wishes = (body.schedules ?? []).flatMap(asNew);
+    const rows = scheduleRows(tools, target.id, wishes, { isPaused, before: present });
     checkParameters({ ...target, ...given }, rows);
     const queueId = await placeRuns(tools, pool, body.work_queue_name);
     const columns = {

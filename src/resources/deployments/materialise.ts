@@ -11,6 +11,7 @@ import { printZoned } from "#lib/schedules/zones";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
 import { missingParameters } from "#resources/deployments/required-parameters";
+import type { ScheduleWindow } from "#resources/deployments/schema";
 import {
   type DeploymentRow,
   DeploymentStore,
@@ -62,26 +63,53 @@ export async function materialise(
   await inHalves(
     plans,
     (some) => carryOut(tools, some, made, horizon.start),
-    async ({ row, mark }, error) => logFailure(tools, idsOf(row, mark), error),
+    async ({ mark }, error) => logFailure(tools, mark, error),
     { isPassing },
   );
+}
+
+/**
+ * `POST /deployments/{id}/schedule`: makes the runs of all active schedules in a window, which may lie in the past, even of a paused
+ * deployment. Prefect: an unknown deployment has no schedules.
+ */
+export async function scheduleDeployment(tools: Tools, id: string, asked: ScheduleWindow): Promise<void> {
+  const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
+  if (!row) return;
+  const start = asked.start_time ?? tools.clock();
+  const usual = horizonFrom(tools, start);
+  const window = {
+    end: asked.end_time ?? usual.end,
+    until: typeof asked.min_time === "number" ? start + asked.min_time * SECOND : usual.until,
+    minRuns: asked.min_runs ?? usual.minRuns,
+    maxRuns: asked.max_runs ?? usual.maxRuns,
+  };
+  const drafts = schedulesOf(row)
+    .filter((schedule) => schedule.active === 1 && missingParameters(row, schedule).length === 0)
+    .flatMap((schedule) => {
+      const search = { seed: schedule.id, looks: usual.looks.forOneSearch() };
+      const moments = scheduleMoments(readJson<Schedule>(schedule.schedule), start, search);
+      return draftsOf(row, schedule, momentsWithin(moments, window));
+    });
+  await makeRuns(tools, drafts);
 }
 
 function planOrLog(tools: Tools, row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan[] {
   try {
     const plan = planSchedule(row, schedule, horizon);
     if (!horizon.looks.areSpent) return [plan];
-    log(tools, "warn", "a schedule waits, for the others take too long to follow", idsOf(row, schedule));
+    log(tools, "warn", "a schedule waits, for the others take too long to follow", idsOf(schedule));
   } catch (error) {
-    logFailure(tools, idsOf(row, schedule), error);
+    logFailure(tools, schedule, error);
   }
   return [];
 }
 
-const idsOf = (row: DeploymentRow, { id }: { id: string }) => ({ deployment_id: row.id, schedule_id: id });
+type ScheduleKey = Pick<ScheduleRow, "deployment_id" | "id">;
 
-function logFailure(tools: Tools, ids: ReturnType<typeof idsOf>, error: unknown): void {
-  log(tools, "error", "a schedule could not be made into runs", { ...ids, error });
+const idsOf = ({ deployment_id, id }: ScheduleKey) => ({ deployment_id, schedule_id: id });
+
+function logFailure(tools: Tools, schedule: ScheduleKey, error: unknown): void {
+  log(tools, "error", "a schedule could not be made into runs", { ...idsOf(schedule), error });
 }
 
 /** Makes the runs, adds them to `made`, and moves the marks. Done twice, or in part before, it is done once. */
@@ -111,11 +139,7 @@ async function takeBack(tools: Tools, row: DeploymentRow, runIds: readonly strin
 }
 
 /** Creates the runs, as many at once as fit into a statement. Those that were not there are added to `made`. */
-export async function makeRuns(
-  tools: Tools,
-  drafts: readonly FlowRunDraft[],
-  made: MadeRuns = new Map(),
-): Promise<void> {
+async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[], made: MadeRuns = new Map()): Promise<void> {
   for (const portion of chunksBySize(drafts, MOST_BYTES, (draft) => JSON.stringify(draft).length * 2)) {
     for (const { run, created } of await createFlowRuns(tools, portion)) {
       if (!created || run.created_by === null) continue;
@@ -133,7 +157,7 @@ interface Horizon extends Window {
 }
 
 /** The settings' horizon, as it lies from a moment on. */
-export function horizonFrom({ settings }: Tools, start: Micros): Horizon {
+function horizonFrom({ settings }: Tools, start: Micros): Horizon {
   const { min_runs, max_runs, min_scheduled_seconds, max_scheduled_seconds } = settings.services.scheduler;
   return {
     start,
@@ -207,7 +231,7 @@ function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros,
 }
 
 /** Prefect: `_generate_scheduled_flow_runs`; the idempotency key makes a date of a schedule one run, whoever makes it. */
-export function draftsOf(
+function draftsOf(
   row: DeploymentRow,
   { id, slug, schedule: text, parameters }: ScheduleRow,
   moments: readonly Micros[],

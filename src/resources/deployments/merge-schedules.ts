@@ -4,7 +4,7 @@ import type { Statement } from "#db/database";
 import { schedules } from "#db/rows/deployments";
 import type { ScheduleParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
-import { asNew, checkAll, replacementRows, scheduleRows } from "#resources/deployments/schedules";
+import { asNew, checkAll, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
@@ -29,7 +29,10 @@ export function mergeSchedules(
   if (wishes === undefined) return { statements: [], written: [], untouched: present };
   const isSlugged = present.length > 0 && present.every(({ slug }) => slug !== null);
   if (isSlugged) return mergeBySlug(tools, before, present, wishes);
-  const rows = replacementRows(tools, before.id, wishes, { isPaused: before.paused === 1, before: present });
+  const rows = scheduleRows(tools, before.id, wishes.flatMap(asNew), {
+    isPaused: before.paused === 1,
+    before: present,
+  });
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   return { statements: store.replaceSchedules(before.id, rows), written: rows, untouched: [] };
 }
@@ -51,7 +54,7 @@ function mergeBySlug(
   const fresh = found
     .filter(({ row }) => !row)
     .map(({ wish }) => {
-      const whole = asNew(wish);
+      const [whole] = asNew(wish);
       if (!whole) throw unprocessable("Unable to create new deployment schedules without a schedule configuration.");
       return whole;
     });
@@ -77,21 +80,15 @@ function mergeBySlug(
 }
 
 function checkRenames(present: readonly ScheduleRow[], wishes: readonly DeploymentScheduleUpdate[]): void {
-  const replaced = new Set<string>();
-  for (const { replaces } of wishes) {
-    if (!replaces) continue;
-    if (replaced.has(replaces))
-      throw unprocessable(`Multiple schedules have 'replaces' targeting the same slug: ${replaces}`);
-    replaced.add(replaces);
-  }
-  const taken = new Set(present.map(({ slug }) => slug));
-  for (const { slug, replaces } of wishes) {
-    if (slug && replaces && taken.has(slug) && !replaced.has(slug)) {
-      throw unprocessable(
-        `Cannot rename schedule from '${replaces}' to '${slug}': a schedule with slug '${slug}' already exists.`,
-      );
-    }
-  }
+  const replaced = wishes.flatMap(({ replaces }) => replaces || []);
+  const twice = replaced.find((slug, index) => replaced.indexOf(slug) < index);
+  if (twice) throw unprocessable(`Multiple schedules have 'replaces' targeting the same slug: ${twice}`);
+  const kept = new Set(present.map(({ slug }) => slug)).difference(new Set(replaced));
+  const clash = wishes.find(({ slug, replaces }) => slug && replaces && kept.has(slug));
+  if (clash)
+    throw unprocessable(
+      `Cannot rename schedule from '${clash.replaces}' to '${clash.slug}': a schedule with slug '${clash.slug}' already exists.`,
+    );
 }
 
 /** Prefect: a wish with a schedule has no parameters but its own. */

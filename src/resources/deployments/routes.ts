@@ -20,9 +20,9 @@ import { createDeployment } from "#resources/deployments/create-deployment";
 import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
 import { deleteDeployments } from "#resources/deployments/delete-deployments";
 import { showDeployment, showDeployments } from "#resources/deployments/limits";
+import { scheduleDeployment } from "#resources/deployments/materialise";
 import { pollDeployments } from "#resources/deployments/poll";
 import { readDeployment } from "#resources/deployments/read-deployment";
-import { scheduleDeployment } from "#resources/deployments/schedule-deployment";
 import {
   DeploymentBulkDeleteResponse,
   DeploymentCreate,
@@ -39,7 +39,7 @@ import {
 import { DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
 import { readAsPinned } from "#resources/deployments/versions-pinned";
-import { checkWorkQueues } from "#resources/deployments/work-queue-check";
+import { checkWorkQueues } from "#resources/deployments/work-queue";
 import { FlowRunResponse } from "#wire/flow-run";
 import { printFlowRun } from "#db/rows/flow-runs";
 import { WorkQueueResponse } from "#resources/work-pools/queue-schema";

@@ -77,24 +77,9 @@ export function scheduleRows(
   return rows;
 }
 
-/** The same for schedules that replace all that a deployment has. A wish without a schedule is ignored. */
-export function replacementRows(
-  tools: Tools,
-  deploymentId: string,
-  wishes: readonly DeploymentScheduleUpdate[],
-  around: Around,
-): ScheduleRow[] {
-  return scheduleRows(
-    tools,
-    deploymentId,
-    wishes.flatMap((wish) => asNew(wish) ?? []),
-    around,
-  );
-}
-
-/** The schedule that a wish would create; undefined where the wish has none. Prefect: `max_scheduled_runs` is lost on this way. */
-export function asNew({ schedule, parameters = {}, ...rest }: DeploymentScheduleUpdate): ScheduleWish | undefined {
-  return schedule ? { ...rest, parameters, schedule, max_scheduled_runs: null } : undefined;
+/** The schedule that a wish would create; none where the wish has no schedule. Prefect: `max_scheduled_runs` is lost on this way. */
+export function asNew({ schedule, parameters = {}, ...rest }: DeploymentScheduleUpdate): ScheduleWish[] {
+  return schedule ? [{ ...rest, parameters, schedule, max_scheduled_runs: null }] : [];
 }
 
 /**

@@ -26,7 +26,9 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   const given = columnsOf({ ...body, parameters });
   const isResumed = before.paused === 1 && body.paused === false;
   checkParameters({ ...before, ...given }, [...schedules.written, ...(isResumed ? schedules.untouched : [])]);
-  if (body.global_concurrency_limit_id) await checkLimit(tools, body.global_concurrency_limit_id);
+  const limitId = body.global_concurrency_limit_id;
+  const limits = new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+  if (limitId && !(await limits.read({ id: limitId }))) throw notFound("Concurrency limit");
   // Prefect: where the pool is null, the name of a queue is ignored.
   const leavesPool = body.work_pool_name === null;
   const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body.work_queue_name);
@@ -66,9 +68,4 @@ async function checkedParameters(tools: Tools, before: DeploymentRow, body: Depl
     enforceSchema(parameters, schema, "updating deployment", { ignoreRequired: true });
   }
   return given;
-}
-
-async function checkLimit(tools: Tools, id: string): Promise<void> {
-  const limit = await new ConcurrencyLimitStore(tools.db, tools.workspaceId).read({ id });
-  if (!limit) throw notFound("Concurrency limit");
 }

@@ -1,7 +1,11 @@
 /** The work pool and queue of a deployment, by their names. */
-import { readJson } from "#db/database";
+import { sql } from "drizzle-orm";
+import { readJson, readOptionalJson } from "#db/database";
+import { work_queue } from "#db/tables/work-pool";
 import { refused } from "#lib/api-error";
-import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+import { isObject } from "#lib/json-value";
+import { readDeployment } from "#resources/deployments/read-deployment";
+import { printQueueColumns, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
 import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
 
@@ -31,4 +35,22 @@ export const NO_PLACE = { work_queue_id: null, work_queue_name: null } as const;
 /** The template of a pool, which checks the job variables of its runs. */
 export function templateOf(pool: Pick<WorkPoolRow, "base_job_template">): Record<string, unknown> {
   return readJson<Record<string, unknown>>(pool.base_job_template);
+}
+
+/** Gives the queues that would take the runs of a deployment by their old filters: by tags and by ids of deployments. Throws 404. */
+export async function checkWorkQueues(tools: Tools, id: string) {
+  const row = await readDeployment(tools, { id });
+  const tags = new Set([readJson<string[]>(row.tags)].flat());
+  const queues = await tools.db.rows<WorkQueueRow>(
+    sql`select * from ${work_queue} where ${work_queue.workspace_id} = ${tools.workspaceId} and ${work_queue.filter} is not null`,
+  );
+  return queues.filter(({ filter }) => picksUp(readOptionalJson<unknown>(filter), tags, id)).map(printQueueColumns);
+}
+
+function picksUp(filter: unknown, tags: ReadonlySet<string>, deploymentId: string): boolean {
+  if (!isObject(filter)) return false;
+  const wanted = filter["tags"] ?? [];
+  const named = filter["deployment_ids"] ?? [];
+  if (!Array.isArray(wanted) || !Array.isArray(named)) return false;
+  return wanted.every((tag) => tags.has(String(tag))) && (named.length === 0 || named.includes(deploymentId));
 }
