@@ -1,10 +1,9 @@
-/** Schedules of a deployment by themselves: read, added, changed, removed; and the deployment paused and resumed. */
-import { conflict, notFound, refused } from "#lib/api-error";
-import type { Statement } from "#db/database";
-import { announce } from "#resources/deployments/create-deployment";
-import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
+/** The schedules of a deployment are read, added, changed and removed, and the deployment is paused and resumed. */
+import { conflict, refused } from "#lib/api-error";
+import { announce, commit } from "#resources/deployments/commit-change";
 import { materialise } from "#resources/deployments/materialise";
 import { changesOf } from "#resources/deployments/merge-schedules";
+import { readDeployment } from "#resources/deployments/read-deployment";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleCreate, DeploymentScheduleUpdate } from "#resources/deployments/schema";
 import { checkAll, scheduleRows } from "#resources/deployments/schedules";
@@ -15,23 +14,23 @@ const storeOf = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceI
 
 /** A deployment's schedules, last changed first. */
 export async function readSchedules(tools: Tools, id: string): Promise<ScheduleRow[]> {
-  return schedulesOf(await readWithDot(tools, id));
+  return schedulesOf(await readDeployment(tools, { id }, "Deployment not found."));
 }
 
-/** Adds schedules and makes them into runs. Prefect leaves the runs of the others as they are. */
+/** Adds schedules and makes them into runs. Prefect leaves the runs of other schedules as they are. */
 export async function addSchedules(
   tools: Tools,
   id: string,
   wishes: readonly DeploymentScheduleCreate[],
 ): Promise<ScheduleRow[]> {
-  const before = await readWithDot(tools, id);
+  const before = await readDeployment(tools, { id }, "Deployment not found.");
   if (wishes.length === 0) return [];
   const rows = scheduleRows(tools, id, wishes, { isPaused: before.paused === 1 });
   checkAll([...schedulesOf(before), ...rows], schedulesOf(before));
   checkParameters(before, rows);
   const store = storeOf(tools);
   try {
-    const after = await lastRow(tools, [store.insertSchedules(id, rows), store.select({ id })]);
+    const { row: after } = await store.commit(id, store.insertSchedules(id, rows));
     if (after) await materialise(tools, [after], new Set(rows.map((row) => row.id)));
   } catch (error) {
     if (error instanceof Error && error.message.includes("UNIQUE constraint failed")) {
@@ -42,7 +41,7 @@ export async function addSchedules(
   return rows;
 }
 
-/** Changes a schedule; the runs that schedules have made are made anew. */
+/** Changes a schedule. The runs of all schedules are made anew. */
 export async function updateSchedule(
   tools: Tools,
   id: string,
@@ -50,68 +49,40 @@ export async function updateSchedule(
   wish: DeploymentScheduleUpdate,
 ): Promise<void> {
   const changes = changesOf(tools, wish);
-  const before = await readWithSchedule(tools, id, scheduleId);
-  const after = schedulesOf(before).map((row) => (row.id === scheduleId ? { ...row, ...changes } : row));
-  checkAll(after, schedulesOf(before));
-  checkParameters(
-    before,
-    after.filter((row) => row.id === scheduleId),
-  );
-  await restart(tools, before, [storeOf(tools).updateSchedule(id, scheduleId, changes)], "future");
+  const { before, schedule } = await readWithSchedule(tools, id, scheduleId);
+  const present = schedulesOf(before);
+  const changed = { ...schedule, ...changes };
+  checkAll([...present.filter((row) => row.id !== scheduleId), changed], present);
+  checkParameters(before, [changed]);
+  const statements = [storeOf(tools).updateSchedule(id, scheduleId, changes)];
+  await commit(tools, before, { statements, removes: "future", now: tools.clock() });
 }
 
-/** Removes a schedule; with it go runs that schedules have made, the late ones too. */
+/** Removes a schedule, and the runs that all schedules have made, late runs too. Those of other schedules are made anew. */
 export async function removeSchedule(tools: Tools, id: string, scheduleId: string): Promise<void> {
-  const before = await readWithSchedule(tools, id, scheduleId);
-  await restart(tools, before, [storeOf(tools).removeSchedules(id, scheduleId)], "all");
+  const { before } = await readWithSchedule(tools, id, scheduleId);
+  const statements = [storeOf(tools).removeSchedules(id, scheduleId)];
+  await commit(tools, before, { statements, removes: "all", now: tools.clock() });
 }
 
-async function readWithSchedule(tools: Tools, id: string, scheduleId: string): Promise<DeploymentRow> {
-  const row = await readWithDot(tools, id);
-  if (!schedulesOf(row).some((schedule) => schedule.id === scheduleId)) throw refused(404, "Schedule not found.");
-  return row;
+async function readWithSchedule(
+  tools: Tools,
+  id: string,
+  scheduleId: string,
+): Promise<{ before: DeploymentRow; schedule: ScheduleRow }> {
+  const before = await readDeployment(tools, { id }, "Deployment not found.");
+  const schedule = schedulesOf(before).find((row) => row.id === scheduleId);
+  if (!schedule) throw refused(404, "Schedule not found.");
+  return { before, schedule };
 }
 
-/** Pauses a deployment or lets it go on. Prefect: pausing takes back what its schedules have made, the late runs too. */
+/** Pauses or resumes a deployment. Prefect: a pause removes the runs that schedules have made, late runs too. */
 export async function setPaused(tools: Tools, id: string, paused: boolean): Promise<void> {
-  const store = storeOf(tools);
-  const before = await store.read({ id });
-  if (!before) throw notFound("Deployment");
+  const before = await readDeployment(tools, { id });
   if ((before.paused === 1) === paused) return;
   if (!paused) checkParameters(before, schedulesOf(before));
-  const after = await restart(
-    tools,
-    before,
-    [store.update(id, { paused: paused ? 1 : 0, updated: tools.clock() })],
-    paused ? "all" : "future",
-  );
-  if (after) await announce(tools, before, after);
-}
-
-/** Makes a change to what runs come from: takes back those made before it, and makes those that are due after it. */
-async function restart(
-  tools: Tools,
-  before: DeploymentRow,
-  changes: Statement[],
-  which: "future" | "all",
-): Promise<DeploymentRow | undefined> {
-  const { id } = before;
-  const store = storeOf(tools);
   const now = tools.clock();
-  const removal = removeAutoRuns(tools.workspaceId, id, now, which);
-  const written = await tools.db.batch([...removal, ...changes, store.callForTopUp(id, now), store.select({ id })]);
-  await forgetRuns(tools, before, written.slice(0, removal.length));
-  const after = written.at(-1)?.rows[0] as DeploymentRow | undefined; // a row of the store's own select
-  if (after) await materialise(tools, [after]);
-  return after;
-}
-
-async function lastRow(tools: Tools, statements: Statement[]): Promise<DeploymentRow | undefined> {
-  return (await tools.db.batch(statements)).at(-1)?.rows[0] as DeploymentRow | undefined; // a row of the store's own select
-}
-
-async function readWithDot(tools: Tools, id: string): Promise<DeploymentRow> {
-  const row = await storeOf(tools).read({ id });
-  if (!row) throw refused(404, "Deployment not found.");
-  return row;
+  const statements = [storeOf(tools).update(id, { paused: paused ? 1 : 0, updated: now })];
+  const after = await commit(tools, before, { statements, removes: paused ? "all" : "future", now });
+  if (after) await announce(tools, before, after);
 }

@@ -1,37 +1,27 @@
-/** `POST /deployments/`: makes a deployment, or says another word on the one its flow has under that name. */
+/** `POST /deployments/`: creates a deployment, or changes the one that its flow has under that name. */
 import { sql } from "drizzle-orm";
-import { readJson, type Statement } from "#db/database";
+import { readJson } from "#db/database";
 import { type DeploymentColumns, deployments } from "#db/rows/deployments";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { flow } from "#db/tables/flow";
-import { emitEvents } from "#events/emit";
-import { integrityConflict, refused, unavailable } from "#lib/api-error";
-import { noticeDeployments } from "#objects/work-pool/client";
-import { changesBetween, deploymentEvent } from "#resources/deployments/events";
-import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
-import { limitStatements, tellOfLimit } from "#resources/deployments/limits";
+import { integrityConflict, notFound, unavailable } from "#lib/api-error";
+import { announce, commitChange } from "#resources/deployments/commit-change";
+import { limitStatements } from "#resources/deployments/limits";
 import { materialise } from "#resources/deployments/materialise";
-import { checkParameters, type ScheduleParameters } from "#resources/deployments/required-parameters";
-import type { DeploymentCreate, DeploymentScheduleCreate, DeploymentUpdate } from "#resources/deployments/schema";
-import { activeOf, type Around, scheduleRows } from "#resources/deployments/schedules";
-import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
-import { asKept, keepVersion } from "#resources/deployments/versions-store";
+import { checkParameters } from "#resources/deployments/required-parameters";
+import type { DeploymentCreate, DeploymentUpdate } from "#resources/deployments/schema";
+import { asNew, scheduleRows } from "#resources/deployments/schedules";
+import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
+import { keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
 import { AGENT_POOL } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
 
-/** How often a deployment that is made or deleted under our hands is looked at again. */
+/** How often the change is tried where another request creates or deletes the deployment meanwhile. */
 const TRIES = 5;
 
-/** What a body comes to, apart from the deployment that may be there. */
-interface Wish {
-  body: DeploymentCreate;
-  columns: Partial<DeploymentColumns>;
-  labels: Record<string, unknown>;
-}
-
-/** The deployment as it is then, and whether it was made. */
+/** Gives the deployment as it is then, and whether it was created. Throws 404, 409 or 422 for a body that is refused. */
 export async function createDeployment(
   tools: Tools,
   body: DeploymentCreate,
@@ -41,39 +31,33 @@ export async function createDeployment(
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   for (let tries = 0; tries < TRIES; tries++) {
     const { existing, labels } = await readAround(tools, store, body);
-    checkParameters({ ...(existing ?? NO_PARAMETERS), ...columnsOf(body) }, planned(body.schedules ?? [], existing));
-    const queueId = await placeRuns(tools, pool, body);
-    const columns = {
+    const target = existing ?? newRow(tools, body);
+    const given = {
       ...columnsOf(body),
+      // Prefect: `with_system_labels_for_deployment`, the flow's labels, the system's, then the client's.
+      labels: JSON.stringify({ ...labels, "prefect.flow.id": body.flow_id, ...body.labels }),
+    };
+    const isPaused = (given.paused ?? target.paused) === 1;
+    const present = existing ? schedulesOf(existing) : [];
+    const wishes = (body.schedules ?? []).flatMap(asNew);
+    const rows = scheduleRows(tools, target.id, wishes, { isPaused, before: present });
+    checkParameters({ ...target, ...given }, rows);
+    const queueId = await placeRuns(tools, pool, body.work_queue_name);
+    const columns = {
+      ...given,
       // Prefect: a queue that is named without a pool is one of the pool of agents.
       ...(body.work_pool_name === null && !queueId && NO_PLACE),
       ...(queueId && { work_queue_id: queueId }),
     };
-    const wish = { body, labels, columns };
-    const row = existing ? await say(tools, store, existing, wish) : await make(tools, store, wish);
-    if (!row) continue;
-    await materialise(tools, [row]);
-    await announce(tools, existing, row);
-    if (existing) await tellOfLimit(tools, existing, row, body);
-    return { row, created: !existing };
+    const row = existing
+      ? await commitChange(tools, existing, { body, columns, schedules: store.replaceSchedules(existing.id, rows) })
+      : await insert(tools, { ...target, ...columns }, rows, body);
+    if (row) return { row, created: !existing };
   }
   throw unavailable("The deployment is being changed by others.", 1);
 }
 
-const NO_PARAMETERS = { parameters: "{}", parameter_openapi_schema: "{}", enforce_parameter_schema: 1 };
-
-function planned(
-  schedules: readonly DeploymentScheduleCreate[],
-  existing: DeploymentRow | undefined,
-): ScheduleParameters[] {
-  const areActive = activeOf(schedules, existing ? schedulesOf(existing) : []);
-  return schedules.map(({ parameters }, index) => ({
-    active: areActive[index] ? 1 : 0,
-    parameters: JSON.stringify(parameters),
-  }));
-}
-
-/** One round trip: the deployment that is there, the flow's labels, the limit that is named. */
+/** Reads the deployment, if it is there, and the flow's labels. Throws 404 for an unknown limit, 409 for an unknown flow. */
 async function readAround(tools: Tools, store: DeploymentStore, body: DeploymentCreate) {
   const limitId = body.global_concurrency_limit_id ?? null;
   const [deployments = [], flows = [], limits = []] = await tools.db.readAll([
@@ -81,74 +65,42 @@ async function readAround(tools: Tools, store: DeploymentStore, body: Deployment
     sql`select labels from ${flow} where workspace_id = ${tools.workspaceId} and id = ${body.flow_id}`,
     sql`select id from ${concurrency_limit} where workspace_id = ${tools.workspaceId} and id = ${limitId}`,
   ]);
-  if (limitId !== null && limits.length === 0) throw refused(404, "Concurrency limit not found");
+  if (limitId !== null && limits.length === 0) throw notFound("Concurrency limit");
   if (!flows[0]) throw integrityConflict();
-  // Rows of the store's own select.
   return {
-    existing: deployments[0] as DeploymentRow | undefined,
+    existing: deployments[0] as DeploymentRow | undefined, // a row of the store's own select
     labels: readJson<Record<string, unknown>>(String(flows[0]["labels"])),
   };
 }
 
-async function make(tools: Tools, store: DeploymentStore, wish: Wish): Promise<DeploymentRow | undefined> {
+function newRow(tools: Tools, { name, flow_id }: DeploymentCreate): DeploymentColumns {
   const now = tools.clock();
-  const { name, flow_id } = wish.body;
-  const ids = { workspace_id: tools.workspaceId, id: tools.ids.random() };
-  const row = {
-    ...deployments.blank({ ...ids, created: now, updated: now, name, flow_id }),
-    ...wish.columns,
-    labels: labelsOf(wish),
-  };
-  const written = await tools.db.batch([
-    store.insert(row),
-    ...keepVersion(tools, row.id, now),
-    ...insertSchedules(tools, store, row.id, wish.body, { isPaused: row.paused === 1 }),
-    ...limitStatements(tools, store, row.id, null, wish.body, now),
-    store.select({ id: row.id }),
-  ]);
-  return written.at(-1)?.rows[0] as DeploymentRow | undefined; // a row of the store's own select
+  const keys = { workspace_id: tools.workspaceId, id: tools.ids.random() };
+  return deployments.blank({ ...keys, created: now, updated: now, name, flow_id });
 }
 
-async function say(
+/** Writes a new deployment and makes its schedules into runs. Undefined where another request has created it meanwhile. */
+async function insert(
   tools: Tools,
-  store: DeploymentStore,
-  existing: DeploymentRow,
-  wish: Wish,
-): Promise<DeploymentRow | undefined> {
-  const now = tools.clock();
-  const isPaused = (wish.columns.paused ?? existing.paused) === 1;
-  const removal = removeAutoRuns(tools.workspaceId, existing.id, now, "future");
-  const written = await tools.db.batch([
-    ...removal,
-    store.update(existing.id, { ...asKept(existing, { ...wish.columns, labels: labelsOf(wish) }), updated: now }),
-    ...keepVersion(tools, existing.id, now),
-    store.removeSchedules(existing.id),
-    ...insertSchedules(tools, store, existing.id, wish.body, { isPaused, before: schedulesOf(existing) }),
-    ...limitStatements(tools, store, existing.id, existing, wish.body, now),
-    store.select({ id: existing.id }),
-  ]);
-  await forgetRuns(tools, existing, written.slice(0, removal.length));
-  return written.at(-1)?.rows[0] as DeploymentRow | undefined; // a row of the store's own select
-}
-
-/** Prefect: schedules are replaced by those of the body, and `max_scheduled_runs` is lost on this way. */
-function insertSchedules(
-  tools: Tools,
-  store: DeploymentStore,
-  id: string,
+  row: DeploymentColumns,
+  schedules: readonly ScheduleRow[],
   body: DeploymentCreate,
-  around: Around,
-): Statement[] {
-  const schedules = (body.schedules ?? []).map((schedule) => ({ ...schedule, max_scheduled_runs: null }));
-  return schedules.length === 0 ? [] : [store.insertSchedules(id, scheduleRows(tools, id, schedules, around))];
+): Promise<DeploymentRow | undefined> {
+  const { id, created } = row;
+  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const { row: after } = await store.commit(id, [
+    store.insert(row),
+    ...keepVersion(tools, id, created),
+    ...store.insertSchedules(id, schedules),
+    ...limitStatements(tools, { id, body, now: created }),
+  ]);
+  if (!after) return undefined;
+  await materialise(tools, [after]);
+  await announce(tools, undefined, after);
+  return after;
 }
 
-/** Prefect: `with_system_labels_for_deployment`, the flow's labels, the system's, then the client's. */
-function labelsOf({ body, labels }: Wish): string {
-  return JSON.stringify({ ...labels, "prefect.flow.id": body.flow_id, ...body.labels });
-}
-
-/** Fields that are no columns, or whose columns are made of more than the field. */
+/** Fields that are no columns, or whose columns are not made of the field alone. */
 const OTHERS = [
   "name",
   "flow_id",
@@ -158,21 +110,11 @@ const OTHERS = [
   "global_concurrency_limit_id",
 ] as const satisfies readonly (keyof DeploymentCreate)[];
 
-/** The columns of a body's fields that are given; what cannot be null is left as it is where the body says null. */
+/** The columns of the fields that a body gives. A column that cannot be null stays as it is where its field is null. */
 export function columnsOf(body: Partial<DeploymentCreate> | DeploymentUpdate): Partial<DeploymentColumns> {
   const { global_concurrency_limit_id: limitId } = body;
   return {
     ...deployments.changes(body, OTHERS),
     ...(limitId !== undefined && { concurrency_limit_id: limitId }),
   };
-}
-
-/** Tells what happened, if anything did; the pool's object too, whose next poll makes the deployment READY. */
-export async function announce(tools: Tools, before: DeploymentRow | undefined, after: DeploymentRow): Promise<void> {
-  const changes = before && changesBetween(before, after);
-  if (!before) tools.background(emitEvents(tools, [deploymentEvent(tools, "created", after)]));
-  if (changes) tools.background(emitEvents(tools, [deploymentEvent(tools, "updated", after, changes)]));
-  const hasMoved = after.work_queue_id !== null && before?.work_queue_id !== after.work_queue_id;
-  if (hasMoved && after.pool_name !== null)
-    await noticeDeployments(tools, after.pool_name, [after.work_queue_id ?? ""]);
 }

@@ -1,4 +1,4 @@
-/** Deletes deployments with what belongs to them. */
+/** Deletes deployments with their schedules, limits, versions and waiting runs. */
 import type { Statement, Written } from "#db/database";
 import { emitEvents } from "#events/emit";
 import { sendUnsentOf } from "#events/outbox";
@@ -30,17 +30,11 @@ export async function deleteDeployments(tools: Tools, rows: readonly DeploymentR
   const gone = new Set(idsIn(0));
   await limitsRemoved(tools, idsIn(LIMITS_REMOVAL));
   const deleted = rows.filter(({ id }) => gone.has(id));
-  tools.background(
-    emitEvents(
-      tools,
-      deleted.map((row) => deploymentEvent(tools, "deleted", row)),
-    ),
-  );
+  const events = deleted.map((row) => deploymentEvent(tools, "deleted", row));
+  tools.background(emitEvents(tools, events));
   while (waiting.length > 0) {
-    waiting = await readWaiting(
-      tools,
-      waiting.map(({ row }) => row),
-    );
+    const left = waiting.map(({ row }) => row);
+    waiting = await readWaiting(tools, left);
     await removeRuns(tools, waiting);
   }
   return deleted.map(({ id }) => id);
@@ -52,22 +46,19 @@ interface Waiting {
   ids: string[];
 }
 
-/** Some of the runs that wait, once their events are sent: with their states, these would be lost. */
+/** Reads some of the runs that wait, and sends their unsent events: these are made of the states, which are removed. */
 async function readWaiting(tools: Tools, rows: readonly DeploymentRow[]): Promise<Waiting[]> {
   const now = tools.clock();
   const most = Math.ceil(RUNS_AT_ONCE / rows.length);
   const found = await tools.db.readAll(rows.map(({ id }) => selectWaitingRuns(tools.workspaceId, id, now, most)));
-  const waiting = rows.map((row, index) => ({ row, ids: (found[index] ?? []).map(({ id }) => String(id)) }));
-  const some = waiting.filter(({ ids }) => ids.length > 0);
-  if (some.length > 0)
-    await sendUnsentOf(
-      tools,
-      some.flatMap(({ ids }) => ids),
-    );
-  return some;
+  const all = rows.map((row, index) => ({ row, ids: (found[index] ?? []).map(({ id }) => String(id)) }));
+  const waiting = all.filter(({ ids }) => ids.length > 0);
+  const runIds = waiting.flatMap(({ ids }) => ids);
+  if (runIds.length > 0) await sendUnsentOf(tools, runIds);
+  return waiting;
 }
 
-/** Removes the runs in one batch, after the statements before them; tells the pools. Gives what the batch has done. */
+/** Removes the runs in one batch, after the statements `before`, and tells the work pools. Gives what the batch has done. */
 async function removeRuns(
   tools: Tools,
   waiting: readonly Waiting[],
@@ -75,8 +66,7 @@ async function removeRuns(
 ): Promise<Written[]> {
   const removals = waiting.map(({ row, ids }) => ({ row, statements: removeRunsById(tools.workspaceId, ids) }));
   const written = await tools.db.batch([...before, ...removals.flatMap(({ statements }) => statements)]);
-  let at = before.length;
-  for (const { row, statements } of removals)
-    await forgetRuns(tools, row, written.slice(at, (at += statements.length)));
+  const done = written.slice(before.length);
+  for (const { row, statements } of removals) await forgetRuns(tools, row, done.splice(0, statements.length));
   return written;
 }

@@ -1,4 +1,4 @@
-/** Takes back runs of a deployment that nobody has begun: those that its schedules made, or all. */
+/** Removes runs of a deployment that have not begun: those that its schedules made, or all. */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement, Written } from "#db/database";
 import { deleteStatesOf } from "#db/state-pages";
@@ -9,21 +9,18 @@ import type { DeploymentRow } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { list } from "#db/sql";
 
-/** Removes the runs that schedules made and that have not begun: those still to come, or the late ones as well. */
+/** Removes the runs that schedules made and that have not begun: those that are not due yet (`future`), or the late ones as well. */
 export function removeAutoRuns(
   workspaceId: string,
   deploymentId: string,
   now: Micros,
   which: "future" | "all",
 ): Statement[] {
-  const isAuto = sql`auto_scheduled = 1`;
-  const upcomingOnes = removeRuns(sql`${upcoming(workspaceId, deploymentId, now)} and ${isAuto}`);
-  return which === "future"
-    ? upcomingOnes
-    : [...upcomingOnes, ...removeRuns(sql`${due(workspaceId, deploymentId, now)} and ${isAuto}`)];
+  const conditions = which === "future" ? [upcoming] : [upcoming, due];
+  return conditions.flatMap((runs) => removeRuns(sql`${runs(workspaceId, deploymentId, now)} and auto_scheduled = 1`));
 }
 
-/** The runs that have not begun, by their ids; at most so many. */
+/** Selects the ids of runs that have not begun, at most `most`. */
 export function selectWaitingRuns(workspaceId: string, deploymentId: string, now: Micros, most: number): SQL {
   return sql`select id from ${flow_run} where ${upcoming(workspaceId, deploymentId, now)}
     union all select id from ${flow_run} where ${due(workspaceId, deploymentId, now)} limit ${most}`;
@@ -34,43 +31,35 @@ export function removeRunsById(workspaceId: string, ids: readonly string[]): Sta
   return removeRuns(sql`workspace_id = ${workspaceId} and id in ${list(ids)} and ${HAS_NOT_BEGUN}`);
 }
 
-/** Tells the pool's object of the runs that are gone. `written` is what the statements above have done. */
+/** Tells the object of the work pool which runs are removed. `written` is what the statements above have done. */
 export async function forgetRuns(tools: Tools, deployment: DeploymentRow, written: readonly Written[]): Promise<void> {
-  const { pool_id: poolId, pool_name: poolName } = deployment;
-  const gone = written.flatMap(({ rows }) => rows);
-  const live = gone.flatMap(({ id, work_queue_id: queueId }) =>
-    poolId !== null && poolName !== null && typeof queueId === "string"
-      ? [
-          {
-            id: String(id),
-            work_pool_id: poolId,
-            work_pool_name: poolName,
-            work_queue_id: queueId,
-            state_type: null,
-            due: null,
-          },
-        ]
-      : [],
+  const { pool_id, pool_name } = deployment;
+  if (pool_id === null || pool_name === null) return;
+  const pool = { work_pool_id: pool_id, work_pool_name: pool_name };
+  const gone = written.flatMap(({ rows }) => rows).filter((run) => typeof run["work_queue_id"] === "string");
+  const runs = gone.map(({ id, work_queue_id }) => ({ id: String(id), work_queue_id: String(work_queue_id) }));
+  await tellPools(
+    tools,
+    runs.map((run) => ({ ...run, ...pool, state_type: null, due: null })),
   );
-  await tellPools(tools, live);
 }
 
 /** Prefect: `_delete_scheduled_runs`; a run that waits for a slot has been picked up once. */
 const HAS_NOT_BEGUN = sql`state_type = 'SCHEDULED' and state_name <> 'AwaitingConcurrencySlot' and run_count = 0`;
 
-/** Through the index by deployment: what lies ahead, not what lies behind. */
+/** Runs that are not due yet. The index by deployment finds them without the runs of the past. */
 function upcoming(workspaceId: string, deploymentId: string, now: Micros): SQL {
   return sql`workspace_id = ${workspaceId} and deployment_id = ${deploymentId}
     and coalesce(start_time, expected_start_time) > ${now} and next_scheduled_start_time > ${now} and ${HAS_NOT_BEGUN}`;
 }
 
-/** Through the index of live runs: what is due and waits. `+` keeps SQLite from going through the deployment's past. */
+/** Runs that are due and wait. The index of live runs finds them; `+` keeps SQLite from the index of the deployment's past runs. */
 function due(workspaceId: string, deploymentId: string, now: Micros): SQL {
   return sql`end_time is null and next_scheduled_start_time > 0 and next_scheduled_start_time <= ${now}
     and +workspace_id = ${workspaceId} and +deployment_id = ${deploymentId} and ${HAS_NOT_BEGUN}`;
 }
 
-/** The states first: the runs' rows are the way to them. */
+/** Removes the states before the runs: the states are found by the rows of their runs. */
 function removeRuns(which: SQL): Statement[] {
   return [
     ...deleteStatesOf(sql`(r.workspace_id, r.id) in (select workspace_id, id from ${flow_run} where ${which})`),

@@ -1,4 +1,4 @@
-/** The concurrency limit of a deployment: its own or one that others share; how it is changed, told of and shown. */
+/** The concurrency limit of a deployment: its own, or one that other deployments share. */
 import type { Statement } from "#db/database";
 import type { Micros } from "#lib/clock";
 import { limitChanged, limitsRemoved, readInUse } from "#objects/concurrency-limits/client";
@@ -6,37 +6,32 @@ import { printLimit } from "#resources/concurrency-limits-v2/store";
 import type { DeploymentCreate } from "#resources/deployments/schema";
 import {
   type DeploymentRow,
-  type DeploymentStore,
+  DeploymentStore,
   limitOf,
   ownLimitName,
   printDeployment,
 } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
-/** What a body says of the limit. Absent, null and a value are three things, of both fields. */
+/** The fields of a body that set the limit. An absent field, null and a value differ. */
 export type LimitWish = Pick<DeploymentCreate, "concurrency_limit" | "global_concurrency_limit_id">;
 
-/** What is to be done about a deployment's own limit, after the body's columns were written. */
+/** The statements that change a deployment's own limit. They follow the statement that writes the columns of the body. */
 export function limitStatements(
   tools: Tools,
-  store: DeploymentStore,
-  id: string,
-  existing: DeploymentRow | null,
-  body: LimitWish,
-  now: Micros,
+  { id, before, body, now }: { id: string; before?: DeploymentRow; body: LimitWish; now: Micros },
 ): Statement[] {
-  if (body.concurrency_limit === undefined) return [];
-  const limit = body.concurrency_limit;
-  const isShared = Boolean(body.global_concurrency_limit_id);
-  const keeps = body.global_concurrency_limit_id === undefined;
-  const present = existing ? (limitOf(existing)?.limit ?? null) : null;
-  if (keeps && present === limit) return [];
-  if (limit === null && !existing) return [];
-  if (limit !== null) return [store.writeOwnLimit(id, tools.ids.random(), limit, now), store.useOwnLimit(id)];
-  return [store.removeOwnLimit(id), ...(isShared ? [] : [store.update(id, { concurrency_limit_id: null })])];
+  const { concurrency_limit: limit, global_concurrency_limit_id: sharedId } = body;
+  if (limit === undefined) return [];
+  const present = (before && limitOf(before)?.limit) ?? null;
+  if (sharedId === undefined && present === limit) return [];
+  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  if (limit !== null) return store.writeOwnLimit(id, tools.ids.random(), limit, now);
+  if (!before) return [];
+  return [store.removeOwnLimit(id), ...(sharedId ? [] : [store.update(id, { concurrency_limit_id: null })])];
 }
 
-/** Tells the object what became of a deployment's own limit, after the commit. Others' limits do not change here. */
+/** Tells the object of limits, after the commit, that a deployment's own limit was changed or removed. Shared limits do not change. */
 export async function tellOfLimit(
   tools: Tools,
   before: DeploymentRow,
@@ -51,10 +46,10 @@ export async function tellOfLimit(
   if (isRemoved) await limitsRemoved(tools, [old.id]);
 }
 
-/** Deployments as answers show them, with the slots that are in use of their limits: one call, if they have any. */
+/** Deployments as answers show them, with the slots in use of their limits: one call of the object, if they have limits. */
 export async function showDeployments(tools: Tools, rows: readonly DeploymentRow[]) {
   const limits = rows.map(limitOf);
-  const ids = new Set(limits.flatMap((limit) => (limit ? [limit.id] : [])));
+  const ids = new Set(limits.flatMap((limit) => limit?.id ?? []));
   const inUse = await readInUse(tools, [...ids]);
   return rows.map((row, index) => {
     const limit = limits[index] ?? null;
@@ -64,6 +59,6 @@ export async function showDeployments(tools: Tools, rows: readonly DeploymentRow
 
 /** A deployment as answers show it. */
 export async function showDeployment(tools: Tools, row: DeploymentRow) {
-  const limit = limitOf(row);
-  return printDeployment(row, limit && printLimit(limit, (await readInUse(tools, [limit.id]))[limit.id] ?? 0));
+  const [shown] = await showDeployments(tools, [row]);
+  return shown;
 }

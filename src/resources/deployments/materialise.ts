@@ -1,6 +1,7 @@
 /** Makes the schedules of deployments into runs, a stretch ahead; running it again changes nothing. */
 import { isPassing, readJson } from "#db/database";
 import { type Micros, SECOND } from "#lib/clock";
+import { chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { momentsWithin, type Window } from "#lib/schedules/dates";
@@ -10,6 +11,7 @@ import { printZoned } from "#lib/schedules/zones";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
 import { missingParameters } from "#resources/deployments/required-parameters";
+import type { ScheduleWindow } from "#resources/deployments/schema";
 import {
   type DeploymentRow,
   DeploymentStore,
@@ -20,34 +22,36 @@ import {
 import type { Tools } from "#tools";
 import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
 
-/** A clock that stood still for no longer than this loses no run, and not more than so many of a schedule. */
+/** Runs that became due while no clock was running are made for so long, and so many of each schedule. */
 const CATCH_UP = 3600 * SECOND;
 const MAX_PASSED_OVER = 1000;
 
-/** What the schedules of one call look at together, about half a second of one core. */
-export const MOST_LOOKS = 2_000_000;
+/** How many looks the schedules of one call have together: about half a second of one core. */
+const MOST_LOOKS = 2_000_000;
 
 /** What goes into one statement: D1 takes values of 2 MB, and a run is written with its state. */
 const MOST_BYTES = 500_000;
 
-/** A schedule's runs to be made, and how far it has come then. */
+/** The runs that a schedule is to get, and how far it has come then. */
 interface Plan {
   row: DeploymentRow;
   drafts: FlowRunDraft[];
   mark: ScheduleMark;
 }
 
+/** The ids of the runs that were created, by the id of their schedule. */
+type MadeRuns = Map<string, string[]>;
+
 /**
- * Makes runs of the deployments' active schedules, or of those among them that are named. Returns how many were made. A
- * schedule that cannot be made into runs is logged, and does not keep the others from it; only a passing failure is thrown.
+ * Makes runs of the deployments' active schedules, or of those among them that are named. A schedule that cannot be made into
+ * runs is logged, and does not keep the others from their runs. Throws a passing failure only.
  */
 export async function materialise(
   tools: Tools,
   rows: readonly DeploymentRow[],
   only?: ReadonlySet<string>,
-): Promise<number> {
-  const now = tools.clock();
-  const horizon = { ...horizonFrom(tools, now), looks: new Looks(MOST_LOOKS) };
+): Promise<void> {
+  const horizon = horizonFrom(tools, tools.clock());
   const plans = rows
     .filter((row) => row.paused === 0)
     .flatMap((row) =>
@@ -55,39 +59,61 @@ export async function materialise(
         .filter((schedule) => schedule.active === 1 && (!only || only.has(schedule.id)))
         .flatMap((schedule) => planOrLog(tools, row, schedule, horizon)),
     );
-  const made: MadeRun[] = [];
+  const made: MadeRuns = new Map();
   await inHalves(
     plans,
-    (some) => carryOut(tools, some, { made, now }),
-    async ({ row, mark }, error) => logFailure(tools, idsOf(row, mark), error),
+    (some) => carryOut(tools, some, made, horizon.start),
+    async ({ mark }, error) => logFailure(tools, mark, error),
     { isPassing },
   );
-  return made.length;
+}
+
+/**
+ * `POST /deployments/{id}/schedule`: makes the runs of all active schedules in a window, which may lie in the past, even of a paused
+ * deployment. Prefect: an unknown deployment has no schedules.
+ */
+export async function scheduleDeployment(tools: Tools, id: string, asked: ScheduleWindow): Promise<void> {
+  const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
+  if (!row) return;
+  const start = asked.start_time ?? tools.clock();
+  const usual = horizonFrom(tools, start);
+  const window = {
+    end: asked.end_time ?? usual.end,
+    until: typeof asked.min_time === "number" ? start + asked.min_time * SECOND : usual.until,
+    minRuns: asked.min_runs ?? usual.minRuns,
+    maxRuns: asked.max_runs ?? usual.maxRuns,
+  };
+  const drafts = schedulesOf(row)
+    .filter((schedule) => schedule.active === 1 && missingParameters(row, schedule).length === 0)
+    .flatMap((schedule) => {
+      const search = { seed: schedule.id, looks: usual.looks.forOneSearch() };
+      const moments = scheduleMoments(readJson<Schedule>(schedule.schedule), start, search);
+      return draftsOf(row, schedule, momentsWithin(moments, window));
+    });
+  await makeRuns(tools, drafts);
 }
 
 function planOrLog(tools: Tools, row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan[] {
   try {
     const plan = planSchedule(row, schedule, horizon);
-    if (!horizon.looks?.areSpent) return [plan];
-    log(tools, "warn", "a schedule waits, for the others take too long to follow", idsOf(row, schedule));
+    if (!horizon.looks.areSpent) return [plan];
+    log(tools, "warn", "a schedule waits, for the others take too long to follow", idsOf(schedule));
   } catch (error) {
-    logFailure(tools, idsOf(row, schedule), error);
+    logFailure(tools, schedule, error);
   }
   return [];
 }
 
-const idsOf = (row: DeploymentRow, { id }: { id: string }) => ({ deployment_id: row.id, schedule_id: id });
+type ScheduleKey = Pick<ScheduleRow, "deployment_id" | "id">;
 
-function logFailure(tools: Tools, ids: ReturnType<typeof idsOf>, error: unknown): void {
-  log(tools, "error", "a schedule could not be made into runs", { ...ids, error });
+const idsOf = ({ deployment_id, id }: ScheduleKey) => ({ deployment_id, schedule_id: id });
+
+function logFailure(tools: Tools, schedule: ScheduleKey, error: unknown): void {
+  log(tools, "error", "a schedule could not be made into runs", { ...idsOf(schedule), error });
 }
 
-/** Makes the runs and moves the marks. Done twice, or in part before, it is done once; `made` gets what was made. */
-async function carryOut(
-  tools: Tools,
-  plans: readonly Plan[],
-  { made, now }: { made: MadeRun[]; now: Micros },
-): Promise<void> {
+/** Makes the runs, adds them to `made`, and moves the marks. Done twice, or in part before, it is done once. */
+async function carryOut(tools: Tools, plans: readonly Plan[], made: MadeRuns, now: Micros): Promise<void> {
   await makeRuns(
     tools,
     plans.flatMap(({ drafts }) => drafts),
@@ -96,71 +122,42 @@ async function carryOut(
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   const { rows: marked } = await tools.db.run(store.markSchedules(plans.map(({ mark }) => mark)));
   const upheld = new Set(marked.map(({ id }) => id));
-  for (const { row, mark } of plans.filter(({ mark: { id } }) => !upheld.has(id)))
-    await takeBack(tools, { row, scheduleId: mark.id, made, now });
-}
-
-interface MadeRun {
-  id: string;
-  scheduleId: string | undefined;
-}
-
-interface Outdated {
-  row: DeploymentRow;
-  scheduleId: string;
-  made: readonly MadeRun[];
-  now: Micros;
+  for (const { row, mark } of plans) if (!upheld.has(mark.id)) await takeBack(tools, row, made.get(mark.id) ?? [], now);
 }
 
 /**
- * A schedule that was changed or paused meanwhile, or whose deployment was, gets none of these runs. Whoever changed it has
- * removed the older ones, but may have found these there when it made its own: so the next top-up goes over it again.
+ * A schedule that was changed or paused meanwhile, or whose deployment was, gets none of these runs. The request that changed
+ * the schedule has removed the older runs, but may have found these runs when it made its own: so the next top-up goes over the
+ * schedule again.
  */
-async function takeBack(tools: Tools, { row, scheduleId, made, now }: Outdated): Promise<void> {
-  const ids = made.filter((run) => run.scheduleId === scheduleId).map(({ id }) => id);
-  if (ids.length === 0) return;
-  const removal = removeRunsById(tools.workspaceId, ids);
+async function takeBack(tools: Tools, row: DeploymentRow, runIds: readonly string[], now: Micros): Promise<void> {
+  if (runIds.length === 0) return;
+  const removal = removeRunsById(tools.workspaceId, runIds);
   const again = new DeploymentStore(tools.db, tools.workspaceId).callForTopUp(row.id, now);
   const written = await tools.db.batch([...removal, again]);
   await forgetRuns(tools, row, written.slice(0, removal.length));
 }
 
-/** Creates the runs, as many at once as fit into a statement. `made` gets those that were not there. */
-export async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[], made: MadeRun[] = []): Promise<void> {
-  for (const portion of portions(drafts)) {
+/** Creates the runs, as many at once as fit into a statement. Those that were not there are added to `made`. */
+async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[], made: MadeRuns = new Map()): Promise<void> {
+  for (const portion of chunksBySize(drafts, MOST_BYTES, (draft) => JSON.stringify(draft).length * 2)) {
     for (const { run, created } of await createFlowRuns(tools, portion)) {
-      const scheduleId = run.created_by === null ? undefined : readJson<{ id: string }>(run.created_by).id;
-      if (created) made.push({ id: run.id, scheduleId });
+      if (!created || run.created_by === null) continue;
+      const { id: scheduleId } = readJson<{ id: string }>(run.created_by);
+      made.set(scheduleId, [...(made.get(scheduleId) ?? []), run.id]);
     }
   }
-}
-
-function portions(drafts: readonly FlowRunDraft[]): FlowRunDraft[][] {
-  const found: FlowRunDraft[][] = [];
-  let room = 0;
-  for (const draft of drafts) {
-    const bytes = JSON.stringify(draft).length * 2;
-    const last = found.at(-1);
-    if (last && bytes <= room) {
-      last.push(draft);
-      room -= bytes;
-      continue;
-    }
-    found.push([draft]);
-    room = MOST_BYTES - bytes;
-  }
-  return found;
 }
 
 /** How far ahead runs are made, and from when on. */
-export interface Horizon extends Window {
+interface Horizon extends Window {
   start: Micros;
   /** What all schedules together may look at. */
-  looks?: Looks;
+  looks: Looks;
 }
 
 /** The settings' horizon, as it lies from a moment on. */
-export function horizonFrom({ settings }: Tools, start: Micros): Horizon {
+function horizonFrom({ settings }: Tools, start: Micros): Horizon {
   const { min_runs, max_runs, min_scheduled_seconds, max_scheduled_seconds } = settings.services.scheduler;
   return {
     start,
@@ -168,6 +165,7 @@ export function horizonFrom({ settings }: Tools, start: Micros): Horizon {
     until: start + min_scheduled_seconds * SECOND,
     minRuns: min_runs,
     maxRuns: max_runs,
+    looks: new Looks(MOST_LOOKS),
   };
 }
 
@@ -177,7 +175,7 @@ type Moments = (start: Micros) => Iterable<Micros>;
 function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan {
   const now = horizon.start;
   const isPossible = missingParameters(row, schedule).length === 0;
-  const from = (start: Micros) => momentsOf(schedule, start, horizon.looks?.forOneSearch());
+  const from = (start: Micros) => momentsOf(schedule, start, horizon.looks.forOneSearch());
   const moments = isPossible ? momentsWithin(from(now), horizon) : [];
   const fresh = moments.filter((moment) => schedule.scheduled_until === null || moment > schedule.scheduled_until);
   return {
@@ -195,7 +193,7 @@ function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizo
   };
 }
 
-/** What became due after the last run that was made, while no clock was running. Prefect leaves it out. */
+/** The dates after the last run that was made which became due while no clock was running. Prefect leaves them out. */
 function passedOver({ scheduled_until: until }: ScheduleRow, now: Micros, from: Moments): Micros[] {
   if (until === null || until >= now) return [];
   const start = Math.max(until + 1, now - CATCH_UP);
@@ -224,11 +222,7 @@ function nextTopUp(moments: readonly Micros[], horizon: Horizon, from: Moments):
  * keep their time of day by themselves: Prefect counts elapsed time from the anchor to where it begins to look, finds other
  * times when it looks after clocks have changed, and makes the runs of those days a second time.
  */
-function* momentsOf(
-  { id, schedule: text, updated }: ScheduleRow,
-  start: Micros,
-  looks = new Looks(),
-): Generator<Micros> {
+function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros, looks: Looks): Generator<Micros> {
   const schedule = readJson<Schedule>(text);
   const isFollowed = "interval" in schedule && schedule.interval > 86_400 && !isOfWholeDays(schedule.interval);
   for (const moment of scheduleMoments(schedule, isFollowed ? Math.min(updated, start) : start, { seed: id, looks })) {
@@ -237,7 +231,7 @@ function* momentsOf(
 }
 
 /** Prefect: `_generate_scheduled_flow_runs`; the idempotency key makes a date of a schedule one run, whoever makes it. */
-export function draftsOf(
+function draftsOf(
   row: DeploymentRow,
   { id, slug, schedule: text, parameters }: ScheduleRow,
   moments: readonly Micros[],

@@ -1,156 +1,102 @@
-/** What a changed deployment's `schedules` come to: told apart by their slugs, or else replaced as a whole. */
+/** The `schedules` of a changed deployment: known by their slugs, or else replaced as a whole. */
 import { unprocessable } from "#lib/api-error";
 import type { Statement } from "#db/database";
 import { schedules } from "#db/rows/deployments";
 import type { ScheduleParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
-import { activeOf, checkAll, scheduleRows } from "#resources/deployments/schedules";
-import { type DeploymentRow, type DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
+import { asNew, checkAll, scheduleRows } from "#resources/deployments/schedules";
+import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
 import { settleSchedule } from "#wire/schedule";
 
-/** The statements that bring the schedules to what the body says; none where it says nothing. Throws 422. */
+/** How a body changes the schedules of a deployment. */
+export interface MergedSchedules {
+  statements: readonly Statement[];
+  /** The schedules that are created or changed. */
+  written: readonly ScheduleParameters[];
+  /** The schedules that stay as they are. */
+  untouched: readonly ScheduleParameters[];
+}
+
+/** Compares the schedules of a deployment with those of a body. Throws 422 for schedules that cannot be told apart or created. */
 export function mergeSchedules(
   tools: Tools,
-  store: DeploymentStore,
   before: DeploymentRow,
   wishes: readonly DeploymentScheduleUpdate[] | undefined,
-): Statement[] {
-  if (wishes === undefined) return [];
+): MergedSchedules {
   const present = schedulesOf(before);
-  if (!areSlugged(present)) return replaceAll(tools, store, before, wishes);
+  if (wishes === undefined) return { statements: [], written: [], untouched: present };
+  const isSlugged = present.length > 0 && present.every(({ slug }) => slug !== null);
+  if (isSlugged) return mergeBySlug(tools, before, present, wishes);
+  const rows = scheduleRows(tools, before.id, wishes.flatMap(asNew), {
+    isPaused: before.paused === 1,
+    before: present,
+  });
+  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  return { statements: store.replaceSchedules(before.id, rows), written: rows, untouched: [] };
+}
+
+function mergeBySlug(
+  tools: Tools,
+  { id, paused }: DeploymentRow,
+  present: readonly ScheduleRow[],
+  wishes: readonly DeploymentScheduleUpdate[],
+): MergedSchedules {
   if (wishes.some(({ slug }) => (slug ?? null) === null)) {
     throw unprocessable(
       "Please provide a slug for each schedule in your request to ensure schedules are updated correctly.",
     );
   }
   checkRenames(present, wishes);
-  return mergeBySlug(tools, store, before, wishes);
-}
-
-const areSlugged = (rows: readonly ScheduleRow[]) => rows.length > 0 && rows.every(({ slug }) => slug !== null);
-const targetOf = ({ slug, replaces }: DeploymentScheduleUpdate) => replaces || slug || null;
-
-/** The schedules that a body makes or changes, as far as their runs' parameters go. */
-export function plannedSchedules(
-  before: DeploymentRow,
-  wishes: readonly DeploymentScheduleUpdate[],
-): ScheduleParameters[] {
-  const rows = schedulesOf(before);
-  if (!areSlugged(rows)) {
-    const fresh = wishes.flatMap((wish) => toCreate(wish) ?? []);
-    const areActive = activeOf(fresh, rows);
-    return fresh.map(({ parameters }, index) => ({
-      active: areActive[index] ? 1 : 0,
-      parameters: JSON.stringify(parameters),
-    }));
-  }
-  const present = new Map(rows.map((row) => [row.slug, row]));
-  return wishes.map((wish) => {
-    const row = present.get(targetOf(wish));
-    const isActive = wish.active ?? row?.active !== 0;
-    const { parameters } = asDeclared(wish);
-    return {
-      active: isActive ? 1 : 0,
-      parameters: parameters ? JSON.stringify(parameters) : (row?.parameters ?? "{}"),
-    };
-  });
-}
-
-/** The schedules that stay as they are. */
-export function untouchedSchedules(
-  before: DeploymentRow,
-  wishes: readonly DeploymentScheduleUpdate[] | undefined,
-): ScheduleParameters[] {
-  const rows = schedulesOf(before);
-  if (wishes === undefined) return rows;
-  const targets = new Set(wishes.map(targetOf));
-  return areSlugged(rows) ? rows.filter(({ slug }) => !targets.has(slug)) : [];
-}
-
-function replaceAll(
-  tools: Tools,
-  store: DeploymentStore,
-  before: DeploymentRow,
-  wishes: readonly DeploymentScheduleUpdate[],
-): Statement[] {
-  const { id, paused } = before;
-  const rows = scheduleRows(
-    tools,
-    id,
-    wishes.flatMap((wish) => toCreate(wish) ?? []),
-    { isPaused: paused === 1, before: schedulesOf(before) },
-  );
-  // Prefect: `max_scheduled_runs` is lost on this way.
-  return [
-    store.removeSchedules(id),
-    store.insertSchedules(
-      id,
-      rows.map((row) => ({ ...row, max_scheduled_runs: null })),
-    ),
-  ];
-}
-
-function mergeBySlug(
-  tools: Tools,
-  store: DeploymentStore,
-  before: DeploymentRow,
-  wishes: readonly DeploymentScheduleUpdate[],
-): Statement[] {
-  const present = new Map(schedulesOf(before).map((row) => [row.slug, row]));
-  const found = wishes.map((wish) => ({ wish, row: present.get(targetOf(wish)) }));
+  const bySlug = new Map(present.map((row) => [row.slug, row]));
+  const found = wishes.map((wish) => ({ wish, row: bySlug.get(wish.replaces || wish.slug || null) }));
   const fresh = found
     .filter(({ row }) => !row)
     .map(({ wish }) => {
-      const whole = toCreate(wish);
+      const [whole] = asNew(wish);
       if (!whole) throw unprocessable("Unable to create new deployment schedules without a schedule configuration.");
-      return { ...whole, max_scheduled_runs: null };
+      return whole;
     });
   const changed = found.flatMap(({ wish, row }) =>
-    row ? [{ row, changes: changesOf(tools, asDeclared(wish)), wish }] : [],
+    row ? [{ row, changes: changesOf(tools, asDeclared(wish)), isRenamed: Boolean(wish.replaces) }] : [],
   );
-  const added = scheduleRows(tools, before.id, fresh, { isPaused: before.paused === 1 });
+  const added = scheduleRows(tools, id, fresh, { isPaused: paused === 1 });
   const changesById = new Map(changed.map(({ row, changes }) => [row.id, changes]));
-  const untouchedOrChanged = [...present.values()].map((row) => ({ ...row, ...changesById.get(row.id) }));
-  checkAll([...untouchedOrChanged, ...added], [...present.values()]);
-  const renamed = changed.filter(({ wish }) => wish.replaces);
-  return [
-    // Two schedules may exchange their slugs, so the old ones go first.
-    ...renamed.map(({ row }) => store.updateSchedule(before.id, row.id, { slug: null })),
-    ...changed.map(({ row, changes }) => store.updateSchedule(before.id, row.id, changes)),
-    ...(added.length > 0 ? [store.insertSchedules(before.id, added)] : []),
-  ];
+  checkAll([...present.map((row) => ({ ...row, ...changesById.get(row.id) })), ...added], present);
+  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  return {
+    statements: [
+      // Two schedules may exchange their slugs, so the old slugs are removed first.
+      ...changed
+        .filter(({ isRenamed }) => isRenamed)
+        .map(({ row }) => store.updateSchedule(id, row.id, { slug: null })),
+      ...changed.map(({ row, changes }) => store.updateSchedule(id, row.id, changes)),
+      ...store.insertSchedules(id, added),
+    ],
+    written: [...changed.map(({ row, changes }) => ({ ...row, ...changes })), ...added],
+    untouched: present.filter((row) => !changesById.has(row.id)),
+  };
 }
 
 function checkRenames(present: readonly ScheduleRow[], wishes: readonly DeploymentScheduleUpdate[]): void {
-  const replaced = new Set<string>();
-  for (const { replaces } of wishes) {
-    if (!replaces) continue;
-    if (replaced.has(replaces))
-      throw unprocessable(`Multiple schedules have 'replaces' targeting the same slug: ${replaces}`);
-    replaced.add(replaces);
-  }
-  const taken = new Set(present.map(({ slug }) => slug));
-  for (const { slug, replaces } of wishes) {
-    if (slug && replaces && taken.has(slug) && !replaced.has(slug)) {
-      throw unprocessable(
-        `Cannot rename schedule from '${replaces}' to '${slug}': a schedule with slug '${slug}' already exists.`,
-      );
-    }
-  }
+  const replaced = wishes.flatMap(({ replaces }) => replaces || []);
+  const twice = replaced.find((slug, index) => replaced.indexOf(slug) < index);
+  if (twice) throw unprocessable(`Multiple schedules have 'replaces' targeting the same slug: ${twice}`);
+  const kept = new Set(present.map(({ slug }) => slug)).difference(new Set(replaced));
+  const clash = wishes.find(({ slug, replaces }) => slug && replaces && kept.has(slug));
+  if (clash)
+    throw unprocessable(
+      `Cannot rename schedule from '${clash.replaces}' to '${clash.slug}': a schedule with slug '${clash.slug}' already exists.`,
+    );
 }
 
-function toCreate({ schedule, parameters = {}, ...rest }: DeploymentScheduleUpdate) {
-  return schedule ? { ...rest, parameters, schedule } : undefined;
-}
-
-/** Prefect: a schedule that is declared anew has no parameters but those it is given. */
+/** Prefect: a wish with a schedule has no parameters but its own. */
 function asDeclared(wish: DeploymentScheduleUpdate): DeploymentScheduleUpdate {
   return wish.schedule ? { ...wish, parameters: wish.parameters ?? {} } : wish;
 }
 
-/** The columns of a changed schedule. Prefect: null says nothing. What is not given stays as it is. */
+/** The columns of a changed schedule. A field that is not given stays as it is. Prefect: so does one that is null. */
 export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial<ScheduleRow> {
   const now = tools.clock();
   const said = {

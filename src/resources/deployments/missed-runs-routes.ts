@@ -1,6 +1,7 @@
 /** The routes under /deployments/{id}/schedules/{schedule_id}/missed_runs: what is done with runs that no worker started in time. Prefect has no such routes. */
 import { sql } from "drizzle-orm";
 import { readOptionalJson } from "#db/database";
+import type { ScheduleRow } from "#db/rows/deployments";
 import { deployment_schedule } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
@@ -10,15 +11,13 @@ import { DEFAULT_MISSED_RUNS, MissedRuns, missedRunsColumn } from "#wire/missed-
 const PATH = "/deployments/{id:uuid}/schedules/{schedule_id:uuid}/missed_runs";
 type BySchedule = { id: string; schedule_id: string };
 
-interface Column {
-  missed_runs: string | null;
-}
-
 const where = ({ workspaceId }: Tools, { id, schedule_id }: BySchedule) =>
   sql`where workspace_id = ${workspaceId} and deployment_id = ${id} and id = ${schedule_id}`;
 
 async function read(tools: Tools, which: BySchedule): Promise<MissedRuns> {
-  const [row] = await tools.db.rows<Column>(sql`select missed_runs from ${deployment_schedule} ${where(tools, which)}`);
+  const [row] = await tools.db.rows<Pick<ScheduleRow, "missed_runs">>(
+    sql`select missed_runs from ${deployment_schedule} ${where(tools, which)}`,
+  );
   if (!row) throw notFound("Schedule");
   return readOptionalJson<MissedRuns>(row.missed_runs) ?? DEFAULT_MISSED_RUNS;
 }

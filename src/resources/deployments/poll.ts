@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import { writeEvents } from "#events/emit";
 import { flow_run } from "#db/tables/flow-run";
 import { deployment } from "#db/tables/deployment";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import { markLate } from "#orchestration/mark-late";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
@@ -13,17 +13,17 @@ import { FlowRunStore, type FlowRunWithState, selectFlowRunList } from "#db/rows
 import type { Tools } from "#tools";
 import { list } from "#db/sql";
 
-/** How old the note of a poll may become, so that not every poll is a write. Well below the 60 s after which nobody asks. */
-const NOTE_AFTER = 30_000_000;
+/** How old `last_polled` may be before a poll writes it anew. Well below the 60 s after which a deployment is NOT_READY. */
+const NOTE_AFTER = 30 * SECOND;
 
 /** What a poll asks for. */
-export interface DeploymentPoll {
+interface DeploymentPoll {
   deploymentIds: readonly string[];
   before: Micros | null;
   limit: number;
 }
 
-/** The scheduled runs of deployments by the time they are due. One round trip; a write only now and then, after the answer. */
+/** Gives the scheduled runs of deployments by the time they are due. One round trip; a poll in 30 s writes, after the answer. */
 export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promise<Portions<FlowRunWithState>> {
   const now = tools.clock();
   const [runs = [], stale = []] = await tools.db.readAll([
@@ -34,23 +34,17 @@ export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promi
   if (ids.length > 0) tools.background(noteDeployments(tools, ids, now));
   const due = await withoutMissed(tools, runs as unknown as FlowRunWithState[]); // rows of the flow runs' own select
   const { enabled, after_seconds: seconds } = tools.settings.services.late_runs;
-  const overdue = enabled ? due.filter((run) => isOverdue(run, now - seconds * 1_000_000)) : [];
-  if (overdue.length > 0)
-    tools.background(
-      markLate(
-        tools,
-        overdue.map(({ id }) => id),
-      ),
-    );
+  const overdue = enabled ? due.filter((run) => isOverdue(run, now - seconds * SECOND)).map(({ id }) => id) : [];
+  if (overdue.length > 0) tools.background(markLate(tools, overdue));
   return new FlowRunStore(tools.db, tools.workspaceId).inFull(due);
 }
 
-/** The clock comes to such a run too, but only once a minute. */
+/** Whether a run is late. The sweep marks late runs too, but only once a minute. */
 function isOverdue({ state_name, next_scheduled_start_time: at }: FlowRunWithState, until: Micros): boolean {
   return state_name === "Scheduled" && at !== null && at <= until;
 }
 
-/** Reads the index of live runs by time; `+` keeps SQLite from going through the whole past instead. */
+/** Reads the index of live runs by time. `+` keeps SQLite from an index that has all runs of the past. */
 export function selectDue(workspaceId: string, { deploymentIds, before, limit }: DeploymentPoll) {
   return selectFlowRunList(sql`where ${flow_run.end_time} is null
     and ${flow_run.next_scheduled_start_time} > 0 and ${flow_run.next_scheduled_start_time} <= ${before ?? Number.MAX_SAFE_INTEGER}
@@ -66,15 +60,12 @@ function selectStale(workspaceId: string, { deploymentIds }: DeploymentPoll, now
     and (${deployment.status} <> 'READY' or ${deployment.last_polled} is null or ${deployment.last_polled} <= ${now - NOTE_AFTER})`;
 }
 
-/** Deployments become READY when they are asked for; each that was not says so in an event. */
+/** Marks deployments READY, notes the poll, and writes an event for each deployment that was NOT_READY. */
 async function noteDeployments(tools: Tools, ids: readonly string[], now: Micros): Promise<void> {
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   const [readied] = await tools.db.batch([store.markStatus(ids, "READY"), store.notePoll(ids, now, now - NOTE_AFTER)]);
   const ready = (readied?.rows ?? []).map(({ id }) => String(id));
   if (ready.length === 0) return;
-  const rows = await store.readList(ready);
-  await writeEvents(
-    tools,
-    rows.map((row) => deploymentEvent(tools, "READY", row)),
-  );
+  const events = (await store.readList(ready)).map((row) => deploymentEvent(tools, "READY", row));
+  await writeEvents(tools, events);
 }

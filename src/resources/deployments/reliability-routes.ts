@@ -4,22 +4,11 @@ import { deployment } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { forgetDeployment } from "#orchestration/recent-runs";
+import { readDeployment } from "#resources/deployments/read-deployment";
 import type { Tools } from "#tools";
 import { DEFAULT_RELIABILITY, readReliability, Reliability } from "#wire/reliability";
 
 const ReliabilityUpdate = Reliability.partial().meta({ id: "DeploymentReliabilityUpdate" });
-
-interface Column {
-  reliability: string | null;
-}
-
-async function read({ db, workspaceId }: Tools, id: string): Promise<Reliability> {
-  const [row] = await db.rows<Column>(
-    sql`select reliability from ${deployment} where workspace_id = ${workspaceId} and id = ${id}`,
-  );
-  if (!row) throw notFound("Deployment");
-  return readReliability(row.reliability);
-}
 
 /** Merges the changes into the column in one statement, so that of two changes at once both are kept. */
 async function update(tools: Tools, id: string, changes: Partial<Reliability>): Promise<Reliability> {
@@ -27,10 +16,9 @@ async function update(tools: Tools, id: string, changes: Partial<Reliability>): 
     sql`update ${deployment} set reliability = json_patch(coalesce(reliability, '{}'), ${JSON.stringify(changes)}), updated = ${tools.clock()}
       where workspace_id = ${tools.workspaceId} and id = ${id} returning reliability`,
   );
-  const [row] = rows;
-  if (!row) throw notFound("Deployment");
+  if (!rows[0]) throw notFound("Deployment");
   forgetDeployment(tools.workspaceId, id);
-  return readReliability(String(row["reliability"]));
+  return readReliability(String(rows[0]["reliability"]));
 }
 
 export const reliabilityRoutes = [
@@ -41,7 +29,7 @@ export const reliabilityRoutes = [
       summary: "Read what is done about runs of a deployment that stop or start twice.",
       response: Reliability,
     },
-    ({ params, tools }) => read(tools, params.id),
+    async ({ params, tools }) => readReliability((await readDeployment(tools, params)).reliability),
   ),
   route(
     {

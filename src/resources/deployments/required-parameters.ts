@@ -4,16 +4,13 @@ import { unprocessable } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
 import type { DeploymentColumns, ScheduleRow } from "#resources/deployments/store";
 
-/** What runs of a deployment get. */
-export type Parameters = Pick<
-  DeploymentColumns,
-  "parameters" | "parameter_openapi_schema" | "enforce_parameter_schema"
->;
+/** The columns of a deployment that its runs get parameters by. */
+type Parameters = Pick<DeploymentColumns, "parameters" | "parameter_openapi_schema" | "enforce_parameter_schema">;
 
-/** What a schedule adds to it. */
+/** The columns of a schedule that its runs get parameters by. */
 export type ScheduleParameters = Pick<ScheduleRow, "active" | "parameters">;
 
-/** The required parameters that have no value in the schedule's runs. None where the deployment does not hold with its schema. */
+/** The required parameters that have no value in the schedule's runs. None where the deployment does not enforce its schema. */
 export function missingParameters(deployment: Parameters, schedule: Pick<ScheduleParameters, "parameters">): string[] {
   if (deployment.enforce_parameter_schema !== 1) return [];
   const schema = readOptionalJson<unknown>(deployment.parameter_openapi_schema);

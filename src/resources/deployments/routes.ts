@@ -20,8 +20,9 @@ import { createDeployment } from "#resources/deployments/create-deployment";
 import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
 import { deleteDeployments } from "#resources/deployments/delete-deployments";
 import { showDeployment, showDeployments } from "#resources/deployments/limits";
+import { scheduleDeployment } from "#resources/deployments/materialise";
 import { pollDeployments } from "#resources/deployments/poll";
-import { scheduleDeployment } from "#resources/deployments/schedule-deployment";
+import { readDeployment } from "#resources/deployments/read-deployment";
 import {
   DeploymentBulkDeleteResponse,
   DeploymentCreate,
@@ -33,11 +34,12 @@ import {
   DeploymentScheduleUpdate,
   DeploymentUpdate,
   FlowRunBulkCreateResponse,
+  ScheduleWindow,
 } from "#resources/deployments/schema";
-import { type DeploymentKey, DeploymentStore, printSchedule } from "#resources/deployments/store";
+import { DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
 import { readAsPinned } from "#resources/deployments/versions-pinned";
-import { checkWorkQueues } from "#resources/deployments/work-queue-check";
+import { checkWorkQueues } from "#resources/deployments/work-queue";
 import { FlowRunResponse } from "#wire/flow-run";
 import { printFlowRun } from "#db/rows/flow-runs";
 import { WorkQueueResponse } from "#resources/work-pools/queue-schema";
@@ -45,15 +47,8 @@ import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
-import { Float, Int } from "#wire/scalars";
 
 const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
-
-async function read(tools: Tools, key: DeploymentKey) {
-  const row = await store(tools).read(key);
-  if (!row) throw notFound("Deployment");
-  return row;
-}
 
 const where = (tools: Tools, body: FilterBody) => whereClause("deployments", toFilters(body), tools.workspaceId);
 
@@ -93,7 +88,7 @@ export const deploymentRoutes = [
       response: DeploymentResponse,
     },
     async ({ params, tools }) =>
-      showDeployment(tools, await read(tools, { flowName: params.flow_name, name: params.deployment_name })),
+      showDeployment(tools, await readDeployment(tools, { flowName: params.flow_name, name: params.deployment_name })),
   ),
   route(
     {
@@ -102,11 +97,7 @@ export const deploymentRoutes = [
       summary: "Read a deployment.",
       response: DeploymentResponse,
     },
-    async ({ params, tools, request }) => {
-      const row = await readAsPinned(tools, params.id, request);
-      if (!row) throw notFound("Deployment");
-      return showDeployment(tools, row);
-    },
+    async ({ params, tools, request }) => showDeployment(tools, await readAsPinned(tools, params.id, request)),
   ),
   ...listRoutes({
     path: "/deployments",
@@ -142,7 +133,7 @@ export const deploymentRoutes = [
   route(
     { method: "DELETE", path: "/deployments/{id:uuid}", summary: "Delete a deployment.", status: 204 },
     async ({ params, tools }) => {
-      const deleted = await deleteDeployments(tools, [await read(tools, params)]);
+      const deleted = await deleteDeployments(tools, [await readDeployment(tools, params)]);
       if (deleted.length === 0) throw notFound("Deployment");
     },
   ),
@@ -164,13 +155,7 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/{id:uuid}/schedule",
       summary: "Create the runs that a deployment's schedules have within a window of time.",
-      body: embedded({
-        start_time: Time.nullish(),
-        end_time: Time.nullish(),
-        min_time: Float.nullish(),
-        min_runs: Int.nullish(),
-        max_runs: Int.nullish(),
-      }),
+      body: embedded(ScheduleWindow),
       response: z.null(),
     },
     ({ params, body, tools }) => scheduleDeployment(tools, params.id, body),

@@ -2,20 +2,24 @@
 import { readJson } from "#db/database";
 import { schedules } from "#db/rows/deployments";
 import type { ScheduleRow } from "#resources/deployments/store";
-import { type DeploymentScheduleCreate, MOST_SCHEDULES } from "#resources/deployments/schema";
+import {
+  type DeploymentScheduleCreate,
+  type DeploymentScheduleUpdate,
+  MOST_SCHEDULES,
+} from "#resources/deployments/schema";
 import { unprocessable } from "#lib/api-error";
 import { byteLength } from "#lib/bytes";
 import type { Tools } from "#tools";
 import { missedRunsColumn } from "#wire/missed-runs";
 import { isSameSchedule, type Schedule, settleSchedule } from "#wire/schedule";
 
-/** A schedule to be, as bodies have it; `replaces` is a word to the server and not kept. */
-export type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
+/** A schedule that is to be created, as bodies have it. `replaces` is not stored. */
+type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
   active?: boolean | null | undefined;
 };
 
-/** The deployment as it is, or is to be. */
-export interface Around {
+/** What else a deployment has once the new schedules are written. */
+interface Around {
   isPaused: boolean;
   /** The schedules that the new ones replace. */
   before?: readonly ScheduleRow[];
@@ -40,10 +44,10 @@ type Written = Pick<ScheduleRow, "schedule" | "parameters">;
 const bytesOf = (schedules: readonly Written[]) =>
   schedules.reduce((sum, one) => sum + byteLength(one.schedule) + byteLength(one.parameters), 0);
 
-/** Of all schedules of a deployment together, which are read as one value; D1 takes 2 MB, and each is quoted in it once more. */
+/** The bytes of all schedules of a deployment, which D1 reads as one value of at most 2 MB. Each schedule is quoted once more in it. */
 const MAX_SCHEDULES_BYTES = 800_000;
 
-/** New schedules of a deployment. Each is a little younger than the one before it; lists show the youngest first. */
+/** Gives the rows of new schedules. Each is a little younger than the one before it: lists show the youngest first. Throws 422. */
 export function scheduleRows(
   tools: Tools,
   deploymentId: string,
@@ -73,44 +77,31 @@ export function scheduleRows(
   return rows;
 }
 
+/** The schedule that a wish would create; none where the wish has no schedule. Prefect: `max_scheduled_runs` is lost on this way. */
+export function asNew({ schedule, parameters = {}, ...rest }: DeploymentScheduleUpdate): ScheduleWish[] {
+  return schedule ? [{ ...rest, parameters, schedule, max_scheduled_runs: null }] : [];
+}
+
 /**
- * Whether each schedule is active. Stock clients replace all schedules when they deploy, and do not say so: one that was
- * paused stays paused under its slug or, where it has none, as long as it says the same.
+ * Whether each schedule is active. Stock clients replace all schedules when they deploy, and do not say whether they are active:
+ * a schedule that was paused stays paused under its slug or, where it has none, as long as its content is the same.
  */
-export function activeOf(
-  wishes: readonly Pick<ScheduleWish, "active" | "slug" | "schedule">[],
-  before: readonly ScheduleRow[],
-): boolean[] {
-  const left = before.map((row) => ({ row, kept: readOrNone(row.schedule) }));
-  const take = (isMeant: (one: (typeof left)[number]) => boolean): ScheduleRow | undefined => {
-    const index = left.findIndex(isMeant);
+function activeOf(wishes: readonly ScheduleWish[], before: readonly ScheduleRow[]): boolean[] {
+  const left = before.map((row) => ({ row, schedule: readJson<Schedule>(row.schedule) }));
+  const take = ({ slug, schedule }: ScheduleWish, options: { withAnchor: boolean }): ScheduleRow | undefined => {
+    const index = left.findIndex(({ row, schedule: kept }) =>
+      slug ? row.slug === slug : row.slug === null && isSameSchedule(schedule, kept, options),
+    );
     return index < 0 ? undefined : left.splice(index, 1)[0]?.row;
   };
-  const found = wishes.map(({ slug, schedule }) =>
-    take(({ row, kept }) =>
-      slug
-        ? row.slug === slug
-        : row.slug === null && kept !== undefined && isSameSchedule(schedule, kept, { withAnchor: true }),
-    ),
-  );
-  return wishes.map(({ active, slug, schedule }, index) => {
-    const isMeant = ({ row, kept }: (typeof left)[number]) =>
-      row.slug === null && kept !== undefined && isSameSchedule(schedule, kept);
-    const row = found[index] ?? (slug ? undefined : take(isMeant));
-    return active ?? row?.active !== 0;
+  const exact = wishes.map((wish) => take(wish, { withAnchor: true }));
+  return wishes.map((wish, index) => {
+    const row = exact[index] ?? take(wish, { withAnchor: false });
+    return wish.active ?? row?.active !== 0;
   });
 }
 
-/** A row that cannot be read is like no other. */
-function readOrNone(text: string): Schedule | undefined {
-  try {
-    return readJson<Schedule>(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Stock clients do not know the policy, and replace all schedules when they deploy: it stays with the slug. */
+/** Stock clients do not know the policy, and replace all schedules when they deploy: the policy stays with the slug. */
 function keptPolicy({ slug }: ScheduleWish, before: readonly ScheduleRow[]): string | null {
   return (slug && before.find((row) => row.slug === slug)?.missed_runs) || null;
 }

@@ -5,11 +5,11 @@ import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2
 import { CreatedBy } from "#wire/flow-run";
 import { FlowRunPolicy } from "#wire/run-policy";
 import { parametersProblem } from "#wire/parameters";
-import { TimeText } from "#wire/dates";
+import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { MissedRuns } from "#wire/missed-runs";
 import { Name } from "#wire/names";
-import { Bool, Int, JsonObject, Labels } from "#wire/scalars";
+import { Bool, Float, Int, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
 import { StateCreate } from "#wire/state";
 import { VersionInfo } from "#wire/version-info";
@@ -40,18 +40,22 @@ export const DeploymentScheduleCreate = z
   .meta({ id: "DeploymentScheduleCreate" });
 export type DeploymentScheduleCreate = z.output<typeof DeploymentScheduleCreate>;
 
-export const DeploymentScheduleUpdate = z
-  .strictObject({
-    active: Bool.nullish(),
-    schedule: ScheduleInput.nullish(),
-    max_scheduled_runs: MaxScheduledRuns.nullish(),
-    parameters: SizedObject.optional(),
-    slug: ShortText.nullish(),
-    replaces: ShortText.nullish(),
-    missed_runs: MissedRuns.nullish(),
-  })
-  .meta({ id: "DeploymentScheduleUpdate" });
+export const DeploymentScheduleUpdate = DeploymentScheduleCreate.extend({
+  active: Bool.nullish(),
+  schedule: ScheduleInput.nullish(),
+  parameters: SizedObject.optional(),
+}).meta({ id: "DeploymentScheduleUpdate" });
 export type DeploymentScheduleUpdate = z.output<typeof DeploymentScheduleUpdate>;
+
+/** The fields of `/deployments/{id}/schedule`: the window of time in which runs are made; `min_time` in seconds. */
+export const ScheduleWindow = {
+  start_time: Time.nullish(),
+  end_time: Time.nullish(),
+  min_time: Float.nullish(),
+  min_runs: Int.nullish(),
+  max_runs: Int.nullish(),
+};
+export type ScheduleWindow = z.output<z.ZodObject<typeof ScheduleWindow>>;
 
 export const ConcurrencyOptions = z
   .object({
@@ -62,7 +66,7 @@ export const ConcurrencyOptions = z
   })
   .meta({ id: "ConcurrencyOptions" });
 
-/** Prefect: fields of old clients, which are passed over. */
+/** Prefect: fields of old clients, which are ignored. */
 const OLD_FIELDS = ["worker_pool_queue_id", "worker_pool_name", "worker_pool_queue_name", "work_pool_queue_name"];
 
 function withoutOldFields(body: unknown): unknown {

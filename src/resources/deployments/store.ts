@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { jsonRow } from "#db/codec";
-import { type Database, readJson, readOptionalJson, type Statement } from "#db/database";
+import { type Database, readJson, readOptionalJson, type Statement, type Written } from "#db/database";
 import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { type DeploymentColumns, deployments, type ScheduleRow, schedules } from "#db/rows/deployments";
@@ -16,7 +16,7 @@ import type { Portions } from "#lib/portions";
 import type { MissedRuns } from "#wire/missed-runs";
 import { each, list } from "#db/sql";
 
-export type { DeploymentColumns, LimitRow, ScheduleRow };
+export type { DeploymentColumns, ScheduleRow };
 
 /** A deployment with its flow, queue, pool, limit and schedules. */
 export type DeploymentRow = DeploymentColumns & {
@@ -25,7 +25,7 @@ export type DeploymentRow = DeploymentColumns & {
   pool_id: string | null;
   pool_name: string | null;
   pool_type: string | null;
-  /** The version that its content is; null only while it is being made. */
+  /** The id of the newest version; null only while the deployment is being created. */
   version_id: string | null;
   /** JSON of the limit's row, or null. */
   limit_row: string | null;
@@ -33,10 +33,10 @@ export type DeploymentRow = DeploymentColumns & {
   schedule_rows: string;
 };
 
-/** How a deployment is named by a caller. */
+/** What a caller knows a deployment by. */
 export type DeploymentKey = { id: string } | { flowId: string; name: string } | { flowName: string; name: string };
 
-/** Prefect: the limit of a deployment of its own, by name. */
+/** Prefect: the name of a deployment's own limit. */
 export const ownLimitName = (deploymentId: string) => `deployment:${deploymentId}`;
 
 const IN_LIST = shortenedColumns(deployment);
@@ -47,12 +47,12 @@ const SCHEDULE_ROWS = sql`(select json_group_array(${jsonRow(deployment_schedule
 const SCHEDULE_BYTES = sql`(select sum(octet_length(${deployment_schedule.schedule}) + octet_length(${deployment_schedule.parameters}))
         from ${deployment_schedule} where ${ofDeployment})`;
 
-/** Selects deployments with what belongs to them; what follows may say `where`, `order by` and `limit` over `deployment`. */
-export function selectDeployments(rest: SQL): SQL {
+/** Selects whole rows of deployments. `rest` may have `where`, `order by` and `limit` over `deployment`. */
+function selectDeployments(rest: SQL): SQL {
   return selectWith(sql`${deployment}.*, ${SCHEDULE_ROWS} as schedule_rows`, rest);
 }
 
-/** The same without long values; see `inFull`. */
+/** The same without long values. `inFull` adds those. */
 function selectDeploymentList(rest: SQL): SQL {
   const schedules = sql`iif(${SCHEDULE_BYTES} > ${LONG_BYTES}, ${SCHEDULE_BYTES}, ${SCHEDULE_ROWS})`;
   return selectWith(sql`${IN_LIST}, ${schedules} as schedule_rows`, rest);
@@ -93,7 +93,7 @@ export class DeploymentStore {
     return selectDeployments(sql`where ${this.by(key)}`);
   }
 
-  /** Deployments by their ids, without long values: for what names them only, and for `inFull`. */
+  /** Deployments by their ids, without long values. `inFull` adds those. */
   readList(ids: readonly string[]): Promise<DeploymentRow[]> {
     return this.db.rows(selectDeploymentList(sql`where ${this.among(ids)}`));
   }
@@ -103,7 +103,7 @@ export class DeploymentStore {
     return this.db.rows(selectDeploymentList(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`));
   }
 
-  /** Deployments that were read without long values, with them. */
+  /** The same deployments with their long values. */
   inFull(rows: readonly DeploymentRow[]): Portions<DeploymentRow> {
     return inPortions(
       rows,
@@ -111,6 +111,15 @@ export class DeploymentStore {
       ({ id }) => id,
       (ids) => this.db.rows<DeploymentRow>(selectDeployments(sql`where ${this.among(ids)}`)),
     );
+  }
+
+  /** Commits statements in one batch. Gives what they did, and the deployment as it is then, or undefined. */
+  async commit(
+    id: string,
+    statements: readonly Statement[],
+  ): Promise<{ written: Written[]; row: DeploymentRow | undefined }> {
+    const written = await this.db.batch([...statements, this.select({ id })]);
+    return { written, row: written.at(-1)?.rows[0] as DeploymentRow | undefined }; // a row of `select`
   }
 
   /** How many deployments there are. */
@@ -121,7 +130,7 @@ export class DeploymentStore {
     return row?.count ?? 0;
   }
 
-  /** Makes a deployment, unless its flow has one of that name or is gone. */
+  /** Creates a deployment, unless its flow is gone or has a deployment of that name. */
   insert(row: DeploymentColumns): Statement {
     const hasFlow = sql`exists (select 1 from ${flow} where ${flow.workspace_id} = ${this.workspaceId} and ${flow.id} = ${row.flow_id})`;
     return insertRows(deployment, [row], { guard: hasFlow, tail: sql`on conflict do nothing` });
@@ -132,7 +141,7 @@ export class DeploymentStore {
     return this.db.build.update(deployment).set(changes).where(this.by({ id }));
   }
 
-  /** Removes deployments with their schedules, the limits of their own and versions; says first which there were, and third which limits. */
+  /** Removes deployments with their schedules, own limits and versions. The first statement gives the ids of deployments, the third those of limits. */
   remove(ids: readonly string[]): Statement[] {
     const names = ids.map(ownLimitName);
     return [
@@ -147,9 +156,13 @@ export class DeploymentStore {
   }
 
   /** Adds schedules to a deployment, if it is there. */
-  insertSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement {
-    const guard = sql`exists (select 1 from ${deployment} where ${this.by({ id: deploymentId })})`;
-    return insertRows(deployment_schedule, rows, { guard });
+  insertSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement[] {
+    return rows.length === 0 ? [] : [insertRows(deployment_schedule, rows, { guard: this.isThere(deploymentId) })];
+  }
+
+  /** Puts schedules in place of all that a deployment has. */
+  replaceSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement[] {
+    return [this.removeSchedules(deploymentId), ...this.insertSchedules(deploymentId, rows)];
   }
 
   /** Changes a schedule of a deployment. */
@@ -162,18 +175,18 @@ export class DeploymentStore {
     return this.db.build.delete(deployment_schedule).where(this.ofSchedules(deploymentId, id));
   }
 
-  /** Sets whether deployments are READY; says which were not so before. Prefect: `updated` stays. */
+  /** Sets the status of deployments. Gives the ids of those that had another status. Prefect: `updated` stays. */
   markStatus(ids: readonly string[], status: "READY" | "NOT_READY"): Statement {
     return sql`update ${deployment} set status = ${status} where ${this.among(ids)} and ${deployment.status} <> ${status} returning id`;
   }
 
-  /** Notes that served deployments were asked for, unless that was noted a short while ago. */
+  /** Sets `last_polled` of deployments, unless it is later than `before`. */
   notePoll(ids: readonly string[], now: Micros, before: Micros): Statement {
     return sql`update ${deployment} set last_polled = ${now} where ${this.among(ids)}
       and (${deployment.last_polled} is null or ${deployment.last_polled} <= ${before})`;
   }
 
-  /** Has the active schedules of a deployment that is not paused looked at by the next top-up, and the others never. */
+  /** Makes the schedules of a deployment due for the next top-up, or for none where they are not active or the deployment is paused. */
   callForTopUp(deploymentId: string, now: Micros): Statement {
     const isPaused = sql`(select ${deployment.paused} from ${deployment} where ${this.by({ id: deploymentId })})`;
     return sql`update ${deployment_schedule} set scheduled_until = ${now},
@@ -181,7 +194,7 @@ export class DeploymentStore {
       where ${this.ofSchedules(deploymentId)}`;
   }
 
-  /** Sets how far schedules have been made into runs, where they and their deployments are as they were read. */
+  /** Sets how far schedules have been made into runs. Passes over those that have changed, or whose deployment has, since they were read. */
   markSchedules(marks: readonly ScheduleMark[]): Statement {
     return sql`update ${deployment_schedule} set scheduled_until = value ->> '$.scheduled_until', top_up_at = value ->> '$.top_up_at'
       from ${each(marks)}
@@ -194,27 +207,24 @@ export class DeploymentStore {
       returning ${sql.raw("id")}`;
   }
 
-  /** Makes a deployment's own limit, or changes it. */
-  writeOwnLimit(deploymentId: string, id: string, limit: number, now: Micros): Statement {
+  /** Creates a deployment's own limit under the id, or changes the limit that is there; the deployment then uses it. */
+  writeOwnLimit(deploymentId: string, id: string, limit: number, now: Micros): Statement[] {
     const keys = { workspace_id: this.workspaceId, id, created: now, updated: now };
     const name = ownLimitName(deploymentId);
-    return insertRows(
+    const written = insertRows(
       concurrency_limit,
       [limits.blank({ ...keys, name, limit, active: true, slot_decay_per_second: 0 })],
       {
-        guard: sql`exists (select 1 from ${deployment} where ${this.by({ id: deploymentId })})`,
+        guard: this.isThere(deploymentId),
         tail: sql`on conflict (workspace_id, name) do update set "limit" = excluded."limit", updated = excluded.updated`,
       },
     );
+    const used = sql`update ${deployment} set concurrency_limit_id = (select l.id from ${concurrency_limit} l
+      where l.workspace_id = ${this.workspaceId} and l.name = ${name}) where ${this.by({ id: deploymentId })}`;
+    return [written, used];
   }
 
-  /** Points a deployment at its own limit, whichever id that has. */
-  useOwnLimit(deploymentId: string): Statement {
-    return sql`update ${deployment} set concurrency_limit_id = (select l.id from ${concurrency_limit} l
-      where l.workspace_id = ${this.workspaceId} and l.name = ${ownLimitName(deploymentId)}) where ${this.by({ id: deploymentId })}`;
-  }
-
-  /** Removes a deployment's own limit. Prefect removes any limit that the deployment uses, even one that others share. */
+  /** Removes a deployment's own limit. Prefect removes any limit that the deployment uses, even a shared one. */
   removeOwnLimit(deploymentId: string): Statement {
     return sql`delete from ${concurrency_limit} where workspace_id = ${this.workspaceId} and name = ${ownLimitName(deploymentId)}`;
   }
@@ -229,6 +239,10 @@ export class DeploymentStore {
     return sql`${own} and ${deployment.flow_id} = ${flowId} and ${deployment.name} = ${key.name}`;
   }
 
+  private isThere(id: string): SQL {
+    return sql`exists (select 1 from ${deployment} where ${this.by({ id })})`;
+  }
+
   private among(ids: readonly string[]): SQL {
     return sql`${deployment.workspace_id} = ${this.workspaceId} and ${deployment.id} in ${list(ids)}`;
   }
@@ -239,15 +253,10 @@ export class DeploymentStore {
   }
 }
 
-/** How far a schedule has come, and as of which change of it and of its deployment. */
-export interface ScheduleMark {
-  deployment_id: string;
-  id: string;
-  updated: Micros;
+/** How far a schedule has been made into runs, and as of which change of the schedule and of its deployment. */
+export type ScheduleMark = Pick<ScheduleRow, "deployment_id" | "id" | "updated" | "scheduled_until" | "top_up_at"> & {
   deployment_updated: Micros;
-  scheduled_until: Micros | null;
-  top_up_at: Micros | null;
-}
+};
 
 /** The schedules of a deployment, last changed first. */
 export function schedulesOf(row: Pick<DeploymentRow, "schedule_rows">): ScheduleRow[] {
@@ -267,13 +276,13 @@ export function printSchedule(row: ScheduleRow) {
   };
 }
 
-/** A deployment as answers show it, with its limit as they show that. */
+/** A deployment as answers show it. `limit` is its limit, as answers show that. */
 export function printDeployment<Limit>(row: DeploymentRow, limit: Limit | null) {
   return {
     ...deployments.print(row),
     version_id: row.version_id,
     schedules: schedulesOf(row).map(printSchedule),
-    // Prefect: `global_concurrency_limit` says it.
+    // Prefect: always null; `global_concurrency_limit` has the limit.
     concurrency_limit: null,
     global_concurrency_limit: limit,
     work_queue_name: row.queue_name ?? row.work_queue_name,

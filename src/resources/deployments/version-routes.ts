@@ -34,7 +34,7 @@ export const deploymentVersionRoutes = [
       summary: "Read a version of a deployment.",
       response: DeploymentVersion,
     },
-    async ({ params, tools }) => printVersion(await readVersion(tools, params)),
+    async ({ params, tools }) => printVersion((await readVersion(tools, params)).version),
   ),
   route(
     {

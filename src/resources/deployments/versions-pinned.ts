@@ -1,12 +1,13 @@
 /**
- * A run that is made of an older version, and what it goes by until its end: its own columns say what the worker is to start,
- * and a word in its environment, which comes back in a header, says what its process is shown as its deployment.
+ * Runs that are pinned to an older version. The columns of the run say what the worker starts. A variable in the environment of
+ * the run, which its process sends back in a header, says at which version the process is shown the deployment.
  */
 import { readJson, readOptionalJson } from "#db/database";
 import { conflict } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
-import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
-import { readBoth } from "#resources/deployments/versions";
+import { readDeployment } from "#resources/deployments/read-deployment";
+import type { DeploymentRow } from "#resources/deployments/store";
+import { readVersion } from "#resources/deployments/versions";
 import { columnsOfVersion, type VersionRow } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
 import type { VersionInfo } from "#wire/version-info";
@@ -14,24 +15,24 @@ import type { VersionInfo } from "#wire/version-info";
 type Json = Record<string, unknown>;
 
 /**
- * Prefect: a worker sets this for the processes that it starts, and their client sends it as the header with every request,
- * for nothing but statistics (`prefect/client/attribution.py`). A job variable `env` comes before the worker's own.
+ * Prefect: a worker sets this variable for the processes that it starts, and their client sends it as the header with every
+ * request, only for statistics (`prefect/client/attribution.py`). A job variable `env` comes before the worker's own.
  */
 const VARIABLE = "PREFECT__WORKER_NAME";
 const HEADER = "X-Prefect-Worker-Name";
 const WORD = /^deployment-version ([0-9a-f-]{36}) ([0-9a-f-]{36})$/;
 
-/** A deployment as the asker is to see it: at the version that its run is pinned to, else as it is. */
-export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow | undefined> {
+/** A deployment as a request sees it: at the version to which the run of the request is pinned, else as it is. Throws 404. */
+export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow> {
   const [, deploymentId, versionId = ""] = WORD.exec(request.headers.get(HEADER) ?? "") ?? [];
-  if (deploymentId !== id) return new DeploymentStore(tools.db, tools.workspaceId).read({ id });
-  const { deployment, version } = await readBoth(tools, { id, version_id: versionId });
+  if (deploymentId !== id) return readDeployment(tools, { id });
+  const { deployment, version } = await readVersion(tools, { id, version_id: versionId });
   return atVersion(deployment, version);
 }
 
 /**
- * The job variables of a pinned run. Prefect: a worker lays a run's variables over those that the deployment has by then, so
- * all of the version's are given, and what only the newest has is set to what it would be without.
+ * The job variables of a pinned run. Prefect: a worker lays the variables of a run over those that the deployment has by then. So
+ * the run gets all variables of the version, and those that only the newest version has get the defaults of the template.
  */
 export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, given: Json, template: Json): Json {
   const own = readJson<Json>(pinned.job_variables);
@@ -51,13 +52,13 @@ export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, gi
   };
 }
 
-/** The deployment as it is, or was, at a version. */
+/** The deployment with the content of a version. */
 export function atVersion(row: DeploymentRow, version: VersionRow): DeploymentRow {
   const { queue_name, pool_id, pool_name, pool_type } = version;
   return { ...row, ...columnsOfVersion(version), version_id: version.id, queue_name, pool_id, pool_name, pool_type };
 }
 
-/** The labels of a run that is made of a version, in the words that clients use of a deployment's events. */
+/** The labels of a run that is pinned to a version. Clients use the same labels in events of deployments. */
 export function versionLabels(row: DeploymentRow): Record<string, string> {
   if (row.version_id === null) return {};
   const info = readOptionalJson<VersionInfo>(row.version_info);
@@ -70,7 +71,7 @@ export function versionLabels(row: DeploymentRow): Record<string, string> {
   };
 }
 
-/** Refuses a pool whose jobs take no environment (409): the process would not learn of its version and run the newest. */
+/** Throws 409 for a pool whose jobs take no environment: the process would not know its version, and run the newest. */
 export function refuseWithoutEnv(template: Json): void {
   const { env } = propertiesOf(template);
   if (env === undefined)

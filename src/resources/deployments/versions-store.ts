@@ -1,4 +1,4 @@
-/** Versions of deployments in D1: how one is kept with the change that makes it, and how they are read. */
+/** Versions of deployments in D1: how a version is written with the change that makes it, and how versions are read. */
 import { type SQL, sql } from "drizzle-orm";
 import { isJson, type Shown } from "#db/codec";
 import { type Database, readJson } from "#db/database";
@@ -11,15 +11,15 @@ import { sameJson } from "#lib/json-value";
 import { asObject } from "#db/json-column";
 import type { Ids, Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import { printOptionalTime, printTime } from "#wire/dates";
 import { list } from "#db/sql";
+import { printOptionalTime, printTime } from "#wire/dates";
 
-/** So many versions of a deployment are kept; what is older goes with the change that makes the next. */
-export const MOST_VERSIONS = 1000;
+/** How many versions of a deployment are kept. The change that makes another version removes the oldest. */
+const MOST_VERSIONS = 1000;
 
 /**
- * The columns that shape a deployment's runs: its content. D1 takes 32 arguments of a function, and these are 16 pairs.
- * Contents are compared as texts, so the order stays.
+ * The content of a deployment: the columns that shape its runs. D1 takes 32 arguments of a function, and these are 16 pairs.
+ * Contents are compared as texts, so the order of the columns must stay.
  */
 const CONTENT_COLUMNS = [
   "version",
@@ -44,36 +44,31 @@ type Content = Pick<Shown<typeof deployment>, (typeof CONTENT_COLUMNS)[number]>;
 
 const JSON_COLUMNS: ReadonlySet<string> = new Set(CONTENT_COLUMNS.filter((name) => isJson(deployment[name])));
 
-/** The content of the deployment `d`, made by the database from what it has. */
+/** The content of the deployment `d`, made by the database from the row. */
 const CONTENT = sql.raw(
   `json_object(${CONTENT_COLUMNS.map((name) => `'${name}', ${JSON_COLUMNS.has(name) ? `json(d.${name})` : `d.${name}`}`).join(", ")})`,
 );
 
-/** A content as it is shown. The database keeps a flag in it as a number. */
+/** Reads a content. The database keeps its flag as a number. */
 function readContent(text: string): Content {
   const content = readJson<Omit<Content, "enforce_parameter_schema"> & { enforce_parameter_schema: 0 | 1 }>(text);
   return { ...content, enforce_parameter_schema: content.enforce_parameter_schema === 1 };
 }
 
-/** A version with its place, and the queue and pool of its content, where they still are. */
-export interface VersionRow {
-  id: string;
-  deployment_id: string;
-  ordinal: number;
-  created: Micros;
-  archived: Micros | null;
-  content: string;
-  /** 1 for the newest, which is what the deployment is. */
+/** A version, with the queue and pool of its content, where they still are. */
+export type VersionRow = Omit<typeof deployment_version.$inferSelect, "workspace_id"> & {
+  /** 1 for the newest version, whose content the deployment has. */
   is_current: 0 | 1;
   queue_name: string | null;
   pool_id: string | null;
   pool_name: string | null;
   pool_type: string | null;
-}
+};
 
 /**
- * Keeps what a deployment has become as its next version, unless that is what the newest is; and lets go of the oldest.
- * Follows the change in its batch. Content and ordinal are the database's, so changes at once each get their own.
+ * The statements that write the content of a deployment as its next version, unless the newest version has the same content, and
+ * remove the oldest version. They follow the change in its batch. The database gives content and ordinal, so of two changes at
+ * once each gets its own.
  */
 export function keepVersion({ workspaceId, ids }: { workspaceId: string; ids: Ids }, id: string, now: Micros): SQL[] {
   const newest = newestOf(sql`${workspaceId}`, sql`${id}`);
@@ -82,16 +77,16 @@ export function keepVersion({ workspaceId, ids }: { workspaceId: string; ids: Id
       select d.workspace_id, d.id, coalesce(n.ordinal, 0) + 1, ${ids.random()}, ${now}, null, ${CONTENT}
       from ${deployment} d left join ${deployment_version} n
         on n.workspace_id = d.workspace_id and n.deployment_id = d.id and n.ordinal = ${newest}
-      where d.workspace_id = ${workspaceId} and d.id = ${id} and (n.id is null or ${told(sql`n.content`)} <> ${told(CONTENT)})`,
+      where d.workspace_id = ${workspaceId} and d.id = ${id} and (n.id is null or ${compared(sql`n.content`)} <> ${compared(CONTENT)})`,
     sql`delete from ${deployment_version} where workspace_id = ${workspaceId} and deployment_id = ${id}
       and ordinal <= ${newest} - ${MOST_VERSIONS}`,
   ];
 }
 
-/** What of a content is compared. A description shapes no run, and the stock client words it otherwise when it deploys again. */
-const told = (content: SQL) => sql`json_remove(${content}, '$.description')`;
+/** The part of a content that is compared. A description shapes no run, and the stock client sends another one when it deploys again. */
+const compared = (content: SQL) => sql`json_remove(${content}, '$.description')`;
 
-/** Columns to be written, each as it is kept already where it says the same: keys in another order are no other content. */
+/** Columns to be written. A column of the same JSON as before keeps its text: keys in another order are no other content. */
 export function asKept(before: DeploymentColumns, columns: Partial<DeploymentColumns>): Partial<DeploymentColumns> {
   const kept = new Map<string, unknown>(Object.entries(before));
   const isSame = (text: unknown, other: unknown) =>
@@ -110,37 +105,44 @@ function newestOf(workspaceId: SQL, deploymentId: SQL): SQL {
 
 /** The versions of one deployment. */
 export class VersionStore {
+  private readonly db: Database;
   private readonly workspaceId: string;
   private readonly deploymentId: string;
 
-  constructor(workspaceId: string, deploymentId: string) {
+  constructor(db: Database, workspaceId: string, deploymentId: string) {
+    this.db = db;
     this.workspaceId = workspaceId;
     this.deploymentId = deploymentId;
   }
 
-  /** Reads those of the versions that are there. */
+  /** Those of the versions that are there. */
+  async read(ids: readonly string[]): Promise<VersionRow[]> {
+    return ids.length === 0 ? [] : this.db.rows<VersionRow>(this.select(ids));
+  }
+
+  /** The statement that reads those of the versions that are there, for reads of several things at once. */
   select(ids: readonly string[]): SQL {
     return this.rows(sql`and v.id in ${list(ids)}`);
   }
 
-  /** Reads a page, newest first, without long contents. */
+  /** The statement that reads a page, newest first, without long contents. */
   list(page: { limit: number; offset: number; withArchived: boolean }): SQL {
     const which = page.withArchived ? sql`` : sql`and v.archived is null`;
     const content = sql.raw(shortened("v.content", "content"));
     return this.rows(sql`${which} order by v.ordinal desc limit ${page.limit} offset ${page.offset}`, content);
   }
 
-  /** Versions that were read without long contents, with them. */
-  inFull(db: Database, rows: readonly VersionRow[]): Portions<VersionRow> {
+  /** The same versions with their long contents. */
+  inFull(rows: readonly VersionRow[]): Portions<VersionRow> {
     return inPortions(
       rows,
       ["content"],
       ({ id }) => id,
-      (ids) => db.rows<VersionRow>(this.select(ids)),
+      (ids) => this.read(ids),
     );
   }
 
-  /** Puts a version away, or takes it back (null); not the newest one, and nothing where it is so already. */
+  /** The statement that archives a version, or takes it out of the archive (null). It leaves the newest version as it is. */
   setArchived(id: string, at: Micros | null): SQL {
     const newest = newestOf(sql`${this.workspaceId}`, sql`${this.deploymentId}`);
     return sql`update ${deployment_version} set archived = ${at}
@@ -159,7 +161,7 @@ export class VersionStore {
   }
 }
 
-/** What a version says, as the columns of a deployment. */
+/** The content of a version, as the columns of a deployment. */
 export function columnsOfVersion({ content }: Pick<VersionRow, "content">) {
   return deployments.changes(readContent(content));
 }
@@ -181,7 +183,7 @@ export function printVersionSummary(row: VersionRow) {
   };
 }
 
-/** A version as it is shown by itself. */
+/** A version with its content, as answers show it. */
 export function printVersion(row: VersionRow) {
   const content = readContent(row.content);
   return {

@@ -1,19 +1,19 @@
-/** Versions of a deployment: listed, read, made the newest again, put away. */
+/** Versions of a deployment are listed, read, archived and made the newest again. */
 import { conflict, notFound, unavailable } from "#lib/api-error";
 import { allOf, type Portions } from "#lib/portions";
+import { commitChange } from "#resources/deployments/commit-change";
 import { checkParameters } from "#resources/deployments/required-parameters";
 import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
-import { commitChange } from "#resources/deployments/update-deployment";
 import { columnsOfVersion, type VersionRow, VersionStore } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
 
 /** How a caller names a version. */
-export interface VersionKey {
+interface VersionKey {
   id: string;
   version_id: string;
 }
 
-const storeOf = (tools: Tools, id: string) => new VersionStore(tools.workspaceId, id);
+const storeOf = (tools: Tools, id: string) => new VersionStore(tools.db, tools.workspaceId, id);
 const deploymentOf = (tools: Tools, id: string) => new DeploymentStore(tools.db, tools.workspaceId).select({ id });
 
 /** A page of a deployment's versions, newest first. */
@@ -25,33 +25,28 @@ export async function listVersions(
   const store = storeOf(tools, id);
   const [deployments, versions] = await tools.db.readAll([deploymentOf(tools, id), store.list(page)]);
   if (deployments?.length === 0) throw notFound("Deployment");
-  return store.inFull(tools.db, rowsOf(versions));
-}
-
-/** One version. Throws 404 where it is not there. */
-export async function readVersion(tools: Tools, key: VersionKey): Promise<VersionRow> {
-  return (await readBoth(tools, key)).version;
+  return store.inFull(rowsOf(versions));
 }
 
 /**
- * Makes an older version's content the newest again, under a new ordinal, with all that a change brings: runs are scheduled
- * anew. Again, it changes nothing. Gives the newest version.
+ * Makes the content of an older version the newest again, under a new ordinal. Like each change, it schedules runs anew. Done
+ * twice, it is done once. Gives the newest version.
  */
 export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRow> {
-  const { deployment, version } = await readBoth(tools, key);
+  const { deployment, version } = await readVersion(tools, key);
   if (version.is_current === 1) return version;
   refuseUnusable(version);
-  const changes = columnsOfVersion(version);
-  checkParameters({ ...deployment, ...changes }, deployment.paused === 1 ? [] : schedulesOf(deployment));
-  await commitChange(tools, deployment, { body: {}, changes, schedules: [] });
+  const columns = columnsOfVersion(version);
+  checkParameters({ ...deployment, ...columns }, deployment.paused === 1 ? [] : schedulesOf(deployment));
+  await commitChange(tools, deployment, { body: {}, columns, schedules: [] });
   const store = storeOf(tools, key.id);
   const page = rowsOf(await tools.db.rows(store.list({ limit: 1, offset: 0, withArchived: true })));
-  const [newest] = await allOf(store.inFull(tools.db, page));
+  const [newest] = await allOf(store.inFull(page));
   if (!newest) throw unavailable("The deployment was deleted in the meantime.", 1);
   return newest;
 }
 
-/** Puts a version away, or takes it back. Throws 409 for the newest, which is in use. */
+/** Archives a version, or takes it out of the archive. Throws 409 for the newest version, which is in use. */
 export async function setArchived(tools: Tools, key: VersionKey, isArchived: boolean): Promise<VersionRow> {
   const store = storeOf(tools, key.id);
   const written = await tools.db.batch([
@@ -64,20 +59,15 @@ export async function setArchived(tools: Tools, key: VersionKey, isArchived: boo
   return version;
 }
 
-/** Refuses what can no longer be run (409): it is put away, or its work queue is gone. */
+/** Throws 409 for a version that cannot be run any more: it is archived, or its work queue is gone. */
 export function refuseUnusable(version: VersionRow): void {
   if (version.archived !== null) throw conflict(`Version ${version.ordinal} is archived.`);
   if (columnsOfVersion(version).work_queue_id !== null && version.pool_name === null)
     throw conflict(`The work queue of version ${version.ordinal} is no longer there.`);
 }
 
-/** Versions of a deployment by their ids. */
-export async function readVersions(tools: Tools, id: string, versionIds: readonly string[]): Promise<VersionRow[]> {
-  return versionIds.length === 0 ? [] : tools.db.rows<VersionRow>(storeOf(tools, id).select(versionIds));
-}
-
-/** A deployment and a version of it, in one round trip. */
-export async function readBoth(
+/** A version and its deployment, in one round trip. Throws 404 where one of them is not there. */
+export async function readVersion(
   tools: Tools,
   { id, version_id }: VersionKey,
 ): Promise<{ deployment: DeploymentRow; version: VersionRow }> {

@@ -1,15 +1,13 @@
-/** The queue that runs of a deployment go to, by the names of pool and queue. */
-import { readJson } from "#db/database";
+/** The work pool and queue of a deployment, by their names. */
+import { sql } from "drizzle-orm";
+import { readJson, readOptionalJson } from "#db/database";
+import { work_queue } from "#db/tables/work-pool";
 import { refused } from "#lib/api-error";
-import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+import { isObject } from "#lib/json-value";
+import { readDeployment } from "#resources/deployments/read-deployment";
+import { printQueueColumns, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
 import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
-
-/** The names in a body; what is absent says nothing, and of a queue null says nothing either. */
-export interface PlaceNames {
-  work_pool_name?: string | null | undefined;
-  work_queue_name?: string | null | undefined;
-}
 
 /** The pool that a body names, or null where it names none. Throws 404 where there is no such pool. */
 export async function findPool(tools: Tools, name: string | null | undefined): Promise<WorkPoolRow | null> {
@@ -21,21 +19,38 @@ export async function findPool(tools: Tools, name: string | null | undefined): P
   return findPool(tools, name);
 }
 
-/** The id of the queue that the names come to, made when it is not there; undefined where the names say nothing. */
+/** The id of the queue of this name in the pool, created where it is not there. Without a name: the pool's default queue. */
 export async function placeRuns(
   tools: Tools,
   pool: WorkPoolRow | null,
-  names: PlaceNames,
+  queueName: string | null | undefined,
 ): Promise<string | undefined> {
-  if (!pool) return names.work_queue_name ? (await ensureAgentQueue(tools, names.work_queue_name)).id : undefined;
-  if (names.work_queue_name) return (await ensureQueue(tools, pool, names.work_queue_name)).id;
-  return pool.default_queue_id ?? undefined;
+  if (!queueName) return pool?.default_queue_id ?? undefined;
+  return (await (pool ? ensureQueue(tools, pool, queueName) : ensureAgentQueue(tools, queueName))).id;
 }
 
 /** The columns of a deployment that has no pool any more. */
 export const NO_PLACE = { work_queue_id: null, work_queue_name: null } as const;
 
-/** The template that job variables of a pool's runs are held against. */
+/** The template of a pool, which checks the job variables of its runs. */
 export function templateOf(pool: Pick<WorkPoolRow, "base_job_template">): Record<string, unknown> {
   return readJson<Record<string, unknown>>(pool.base_job_template);
+}
+
+/** Gives the queues that would take the runs of a deployment by their old filters: by tags and by ids of deployments. Throws 404. */
+export async function checkWorkQueues(tools: Tools, id: string) {
+  const row = await readDeployment(tools, { id });
+  const tags = new Set([readJson<string[]>(row.tags)].flat());
+  const queues = await tools.db.rows<WorkQueueRow>(
+    sql`select * from ${work_queue} where ${work_queue.workspace_id} = ${tools.workspaceId} and ${work_queue.filter} is not null`,
+  );
+  return queues.filter(({ filter }) => picksUp(readOptionalJson<unknown>(filter), tags, id)).map(printQueueColumns);
+}
+
+function picksUp(filter: unknown, tags: ReadonlySet<string>, deploymentId: string): boolean {
+  if (!isObject(filter)) return false;
+  const wanted = filter["tags"] ?? [];
+  const named = filter["deployment_ids"] ?? [];
+  if (!Array.isArray(wanted) || !Array.isArray(named)) return false;
+  return wanted.every((tag) => tags.has(String(tag))) && (named.length === 0 || named.includes(deploymentId));
 }

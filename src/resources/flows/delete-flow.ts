@@ -1,6 +1,6 @@
 /**
- * A flow is deleted with all that belongs to it: runs with theirs, deployments with their schedules. In batches, the flow
- * last, so that whatever is cut short is finished by deleting the flow once more.
+ * A flow is deleted with its runs and deployments. The rows of its runs are deleted in batches, and the flow last: a deletion that
+ * was cut short is completed by deleting the flow once more.
  */
 import { sql } from "drizzle-orm";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
@@ -15,7 +15,7 @@ import { type FlowRow, FlowStore } from "#resources/flows/store";
 import type { Tools } from "#tools";
 
 const RUNS_AT_ONCE = 500;
-/** How often a flow is gone through that goes on getting runs. */
+/** How often the runs of a flow are deleted while other requests create more. */
 const MAX_ROUNDS = 10;
 
 /** Deletes one flow. Throws 404 for an unknown one. */
@@ -28,14 +28,14 @@ export async function deleteFlow(tools: Tools, id: string): Promise<void> {
 /** Deletes flows one after the other; gives their ids. */
 export async function deleteFlows(tools: Tools, rows: readonly FlowRow[]): Promise<string[]> {
   for (const row of rows) {
-    await empty(tools, row);
+    await deleteWhole(tools, row);
     tools.background(emitEvents(tools, [flowEvent(tools, "deleted", row)]));
   }
   return rows.map(({ id }) => id);
 }
 
-/** A run may be made while others are removed: the flow goes only when none is left, else all begins again. */
-async function empty(tools: Tools, row: FlowRow): Promise<void> {
+/** Deletes the runs and the flow. Begins again where a run was created meanwhile. Throws 503 after too many rounds. */
+async function deleteWhole(tools: Tools, row: FlowRow): Promise<void> {
   for (let round = 1; round <= MAX_ROUNDS; round++) {
     await deleteRunsOf(tools, row.id);
     if (await removeBare(tools, row.id)) return;
@@ -43,7 +43,7 @@ async function empty(tools: Tools, row: FlowRow): Promise<void> {
   throw unavailable("The flow goes on getting runs while it is deleted", 1);
 }
 
-/** No index leads from a flow to its runs, so they are walked by their key, once. */
+/** Deletes the runs of a flow. No index leads from a flow to its runs, so they are found by the key of all runs. */
 async function deleteRunsOf(tools: Tools, flowId: string): Promise<void> {
   for (let after = ""; ;) {
     const found = await tools.db.rows<{ id: string }>(
@@ -60,19 +60,19 @@ async function deleteRunsOf(tools: Tools, flowId: string): Promise<void> {
   }
 }
 
-/** Removes a flow that has no runs, and its deployments; false if there still is a run. */
+/** Deletes a flow that has no runs, and its deployments. Gives false if the flow still has a run. */
 async function removeBare(tools: Tools, flowId: string): Promise<boolean> {
   const { workspaceId, db } = tools;
   const isBare = sql`not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and +r.flow_id = ${flowId})`;
   const isGone = sql`not exists (select 1 from ${flow} f where f.workspace_id = ${workspaceId} and f.id = ${flowId})`;
-  const [, , , , left] = await db.batch([
+  const written = await db.batch([
     sql`delete from ${flow} where workspace_id = ${workspaceId} and id = ${flowId} and ${isBare}`,
-    sql`delete from ${deployment_schedule} where workspace_id = ${workspaceId} and ${isGone} and deployment_id in
-      (select id from ${deployment} where workspace_id = ${workspaceId} and flow_id = ${flowId})`,
-    sql`delete from ${deployment_version} where workspace_id = ${workspaceId} and ${isGone} and deployment_id in
-      (select id from ${deployment} where workspace_id = ${workspaceId} and flow_id = ${flowId})`,
+    ...[deployment_schedule, deployment_version].map(
+      (table) => sql`delete from ${table} where workspace_id = ${workspaceId} and ${isGone} and deployment_id in
+        (select id from ${deployment} where workspace_id = ${workspaceId} and flow_id = ${flowId})`,
+    ),
     sql`delete from ${deployment} where workspace_id = ${workspaceId} and flow_id = ${flowId} and ${isGone}`,
     sql`select 1 from ${flow} where workspace_id = ${workspaceId} and id = ${flowId}`,
   ]);
-  return left?.rows.length === 0;
+  return written.at(-1)?.rows.length === 0;
 }

@@ -1,10 +1,10 @@
-/** What is told when a flow is made, changed or deleted. */
+/** The events of flows. */
 import type { Event } from "#events/event";
 import { type FlowRow, printFlow } from "#resources/flows/store";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 
-/** The `prefect.flow.*` event of a change. */
+/** The event of a flow that was created, changed or deleted. */
 export function flowEvent(tools: Tools, action: "created" | "updated" | "deleted", row: FlowRow): Event {
   const now = tools.clock();
   const { name, tags, labels } = printFlow(row);

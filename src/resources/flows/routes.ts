@@ -6,11 +6,10 @@ import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
-import { createFlow } from "#resources/flows/create-flow";
 import { deleteFlow, deleteFlows } from "#resources/flows/delete-flow";
 import { Flow, FlowBulkDeleteResponse, FlowCreate, FlowUpdate } from "#resources/flows/schema";
 import { type FlowKey, FlowStore, printFlow } from "#resources/flows/store";
-import { updateFlow } from "#resources/flows/update-flow";
+import { createFlow, updateFlow } from "#resources/flows/write-flow";
 import type { Tools } from "#tools";
 import { BulkLimit, Limit, Offset } from "#wire/paging";
 

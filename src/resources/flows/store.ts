@@ -5,12 +5,11 @@ import { codec } from "#db/codec";
 import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { flow } from "#db/tables/flow";
-import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 
 export type FlowRow = typeof flow.$inferSelect;
 
-/** How a flow is named by a caller: by its id or its name. */
+/** What a caller knows a flow by. */
 export type FlowKey = { id: string } | { name: string };
 
 /** Shows and makes rows of flows. */
@@ -28,16 +27,15 @@ export class FlowStore {
     this.workspaceId = workspaceId;
   }
 
-  /** Writes a flow unless its name is taken, and reads whoever has the name then. */
+  /** Writes a flow unless its name is taken. Gives the flow that has the name then. */
   async upsert(row: FlowRow): Promise<FlowRow> {
     const [, found] = await this.db.batch([
       insertRows(flow, [row], { tail: sql`on conflict do nothing` }),
       sql`select * from ${flow} where ${this.by({ name: row.name })}`,
     ]);
-    const [present] = found?.rows ?? [];
+    const present = found?.rows[0] as FlowRow | undefined; // `select *` of this very table
     if (!present) throw new Error("a flow was neither written nor found");
-    // `select *` of this very table.
-    return present as FlowRow;
+    return present;
   }
 
   /** One flow, or undefined. */
@@ -46,14 +44,14 @@ export class FlowStore {
     return row;
   }
 
-  /** A page of flows without long values: for what names them only, and for `inFull`. `where` and `order` come from the filters. */
+  /** A page of flows without long values. `inFull` adds those. `where` and `order` come from the filters. */
   list(where: SQL, order: SQL, limit: number, offset: number): Promise<FlowRow[]> {
     return this.db.rows<FlowRow>(
       sql`select ${IN_LIST} from ${flow} where ${where} order by ${order} limit ${limit} offset ${offset}`,
     );
   }
 
-  /** Flows that were read without long values, with them. */
+  /** The same flows with their long values. */
   inFull(rows: readonly FlowRow[]): Portions<FlowRow> {
     return rowsInFull(this.db, flow, this.workspaceId, rows);
   }
@@ -64,12 +62,9 @@ export class FlowStore {
     return row?.count ?? 0;
   }
 
-  /** Gives a flow other tags, or none anew; the changed row, if there is one. */
-  async update(id: string, tags: string | undefined, now: Micros): Promise<FlowRow | undefined> {
-    const { rows } = await this.db.run(
-      sql`update ${flow} set updated = ${now}, tags = coalesce(${tags ?? null}, tags) where ${this.by({ id })} returning *`,
-    );
-    return rows[0] as FlowRow | undefined; // `returning *` of this very table
+  /** Changes a flow. Gives the changed row, if there is one. */
+  update(id: string, changes: Partial<FlowRow>): Promise<FlowRow | undefined> {
+    return this.db.returned(this.db.build.update(flow).set(changes).where(this.by({ id })).returning());
   }
 
   private by(key: FlowKey): SQL {
