@@ -10,7 +10,7 @@ import { ConcurrencyLimitStore, type LimitKey, type LimitRow } from "#resources/
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 
-const storeOf = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+const storeOf = (tools: Tools) => new ConcurrencyLimitStore(tools);
 
 /** Makes a limit. */
 export async function createLimit(tools: Tools, body: z.output<typeof ConcurrencyLimitV2Create>): Promise<LimitRow> {

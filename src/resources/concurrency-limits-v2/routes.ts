@@ -38,7 +38,7 @@ const ByKey = z
   .object({ id_or_name: z.string() })
   .transform(({ id_or_name: text }): LimitKey => (isUuid(text) ? { id: canonicalUuid(text) } : { name: text }));
 
-const store = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
 const missing = () => notFound("Concurrency Limit");
 
 export const concurrencyLimitV2Routes = [

@@ -1,8 +1,8 @@
 /** Definitions of concurrency limits in D1, of one workspace. */
 import { sql, type SQL } from "drizzle-orm";
-import type { Database } from "#db/database";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
+import { WorkspaceStore } from "#db/workspace-store";
 
 export type { LimitRow };
 
@@ -13,15 +13,7 @@ export type LimitKey = { id: string } | { name: string };
 export const TAG_PREFIX = "tag:";
 
 /** The limits of one workspace. */
-export class ConcurrencyLimitStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class ConcurrencyLimitStore extends WorkspaceStore {
   /** One limit, or undefined. */
   async read(key: LimitKey): Promise<LimitRow | undefined> {
     const [row] = await this.db.rows<LimitRow>(sql`select * from ${concurrency_limit} where ${this.by(key)}`);

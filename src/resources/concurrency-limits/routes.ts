@@ -22,7 +22,7 @@ import { Uuid } from "#wire/ids";
 /** A tag in a path, as version 2 names the tag's limit. */
 const ByTag = z.object({ tag: z.string() }).transform(({ tag }): LimitKey => ({ name: TAG_PREFIX + tag }));
 
-const store = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
 const missing = () => notFound("Concurrency limit");
 
 /** Limits of version 2, as version 1 shows them. */

@@ -14,7 +14,7 @@ export interface PlaceNames {
 /** The pool that a body names, or null where it names none. Throws 404 where there is no such pool. */
 export async function findPool(tools: Tools, name: string | null | undefined): Promise<WorkPoolRow | null> {
   if (!name) return null;
-  const pool = await new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(name);
+  const pool = await new WorkPoolStore(tools).readPoolByName(name);
   if (pool) return pool;
   if (name !== AGENT_POOL) throw refused(404, `Work pool "${name}" not found.`);
   await ensureAgentQueue(tools, "default");

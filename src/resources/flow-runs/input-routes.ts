@@ -14,7 +14,7 @@ import { intFrom } from "#wire/scalars";
 import { HugeText, LongText, ShortText } from "#wire/sizes";
 import { Values } from "#filters/clause";
 
-const store = (tools: Tools) => new FlowRunInputStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new FlowRunInputStore(tools);
 
 /** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX; the original fails where a key has anything else. */
 const InputKey = ShortText.refine(

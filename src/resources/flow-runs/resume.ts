@@ -61,7 +61,7 @@ async function checkInput(
 ): Promise<{ input: RunInput | null } | { refusal: string }> {
   const keyset = state.state_details.run_input_keyset;
   if (!keyset) return { input: null };
-  const store = new FlowRunInputStore(tools.db, tools.workspaceId);
+  const store = new FlowRunInputStore(tools);
   const [variables, schema, response] = await Promise.all([
     readVariables(tools, [given]),
     store.read(id, keyset["schema"] ?? ""),
@@ -114,5 +114,5 @@ function keep(tools: Tools, id: string, state: State, input: RunInput | null, st
     value: JSON.stringify(input),
     sender: null,
   };
-  return [new FlowRunInputStore(tools.db, tools.workspaceId).insertOnState(row, stateId)];
+  return [new FlowRunInputStore(tools).insertOnState(row, stateId)];
 }

@@ -1,12 +1,13 @@
 /** States of flow runs in D1, of one workspace. */
 import { sql } from "drizzle-orm";
-import { type Database, readJson, readOptionalJson } from "#db/database";
+import { readJson, readOptionalJson } from "#db/database";
 import { readBySize } from "#db/long-values";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run_state } from "#db/tables/flow-run";
 import { mapPortions, type Portions } from "#lib/portions";
 import type { State, StateType } from "#wire/state";
 import { list } from "#db/sql";
+import { WorkspaceStore } from "#db/workspace-store";
 
 const STATE_BYTES = sql.raw(
   "coalesce(octet_length(s.message), 0) + coalesce(octet_length(s.data), 0) + octet_length(s.state_details)",
@@ -15,15 +16,7 @@ const STATE_BYTES = sql.raw(
 type Row = Omit<typeof flow_run_state.$inferSelect, "type"> & { type: StateType };
 
 /** The states of one workspace's flow runs. */
-export class FlowRunStateStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class FlowRunStateStore extends WorkspaceStore {
   /** One state, or undefined. */
   async read(id: string): Promise<State | undefined> {
     const [row] = await this.db.rows<Row>(

@@ -12,8 +12,8 @@ import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { printState, type State, StateText } from "#wire/state";
 
-const flowRunStates = ({ db, workspaceId }: Tools) => new FlowRunStateStore(db, workspaceId);
-const taskRunStates = ({ db, workspaceId }: Tools) => new TaskRunStateStore(db, workspaceId);
+const flowRunStates = (tools: Tools) => new FlowRunStateStore(tools);
+const taskRunStates = (tools: Tools) => new TaskRunStateStore(tools);
 
 export const runStateRoutes = [
   route(

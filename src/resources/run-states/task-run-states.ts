@@ -1,20 +1,12 @@
 /** States of task runs in D1, of one workspace: JSON in the task runs' rows. */
 import { type SQL, sql } from "drizzle-orm";
-import type { Database } from "#db/database";
 import { readStates } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
+import { WorkspaceStore } from "#db/workspace-store";
 import type { State } from "#wire/state";
 
 /** The states of one workspace's task runs. */
-export class TaskRunStateStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class TaskRunStateStore extends WorkspaceStore {
   /**
    * One state, or undefined. Nothing leads from a state to its task run, and no client asks this way: an index would be a
    * row for each state, so the task runs are gone through instead.

@@ -8,7 +8,7 @@ import { TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { type StateType, TERMINAL_TYPES } from "#wire/state";
 
-const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new TaskRunStore(tools);
 
 /** Rows of the store's own select. */
 const inFull = (tools: Tools, rows: unknown[] = []) =>

@@ -29,7 +29,7 @@ import { StateCreate } from "#wire/state";
 
 const { flows, flow_runs, task_runs, deployments } = FilterFields;
 const TaskRunFilters = { flows, flow_runs, task_runs, deployments };
-const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new TaskRunStore(tools);
 
 const where = (tools: Tools, body: FilterBody) => whereClause("task_runs", toFilters(body), tools.workspaceId);
 

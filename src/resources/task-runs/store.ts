@@ -1,24 +1,17 @@
 /** Task runs in D1, of one workspace: how they are read, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
-import { type Database, readJson } from "#db/database";
+import { readJson } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRuns } from "#db/rows/task-runs";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
 import { readStates } from "#db/task-run-states";
+import { WorkspaceStore } from "#db/workspace-store";
 import type { Micros } from "#lib/clock";
 import { printDuration } from "#wire/dates";
 import { printState, type State } from "#wire/state";
 
 /** The task runs of one workspace. */
-export class TaskRunStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class TaskRunStore extends WorkspaceStore {
   /** Selects one task run. */
   selectOne(id: string): SQL {
     return sql`select * from ${task_run} where ${this.byId(id)}`;

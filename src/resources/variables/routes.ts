@@ -15,7 +15,7 @@ import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
 
-const store = (tools: Tools) => new VariableStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new VariableStore(tools);
 const where = (tools: Tools, { variables }: Pick<Filters, "variables">) =>
   whereClause("variables", { variables }, tools.workspaceId);
 const missing = () => refused(404, "Variable not found.");

@@ -1,9 +1,9 @@
 /** Variables in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
-import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { variable } from "#db/tables/variable";
+import { WorkspaceStore } from "#db/workspace-store";
 import type { Portions } from "#lib/portions";
 
 /** A variable as it is kept. */
@@ -15,15 +15,7 @@ export type VariableKey = { id: string } | { name: string };
 const IN_LIST = shortenedColumns(variable);
 
 /** The variables of one workspace. */
-export class VariableStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class VariableStore extends WorkspaceStore {
   /** One variable, or undefined. */
   read(key: VariableKey): Promise<VariableRow | undefined> {
     return this.db.first(this.db.build.select().from(variable).where(this.by(key)));
@@ -38,9 +30,8 @@ export class VariableStore {
   }
 
   /** How many variables there are. */
-  async count(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${variable} where ${where}`);
-    return row?.count ?? 0;
+  count(where: SQL): Promise<number> {
+    return this.countRows(variable, where);
   }
 
   /** Writes a new variable; false where its name is taken. */

@@ -12,7 +12,7 @@ const pages = (count: number, limit: number) => (limit > 0 ? Math.ceil(count / l
 
 /** `POST /work_pools/{name}/concurrency_status`: a page of the queues, with some of each one's runs. */
 export async function readPoolConcurrency(tools: Tools, name: string, asked: PageAsked & { flow_run_limit: number }) {
-  const store = new WorkPoolStore(tools.db, tools.workspaceId);
+  const store = new WorkPoolStore(tools);
   const { pool, queues } = await store.readPoolWithQueues(name);
   if (!pool) throw refused(404, `Work pool '${name}' not found.`);
   const shown = queues.slice((asked.page - 1) * asked.limit, asked.page * asked.limit);
@@ -42,7 +42,7 @@ const idsOf = (queues: readonly { id: string }[]) => queues.map(({ id }) => id);
 
 /** `POST /work_queues/{id}/concurrency_status`: a page of the runs. */
 export async function readQueueConcurrency(tools: Tools, id: string, { page, limit }: PageAsked) {
-  const store = new WorkPoolStore(tools.db, tools.workspaceId);
+  const store = new WorkPoolStore(tools);
   const queue = await store.readCountedQueue({ id }, QUEUE_SLOT_TYPES);
   if (!queue) throw refused(404, "Work queue not found.");
   const counts = await store.countSlotHolders([id], QUEUE_SLOT_TYPES);

@@ -80,7 +80,7 @@ export function birthEvents(tools: Tools, pool: WorkPoolRow, queue: WorkQueueRow
 export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
   if (isReserved(body.name)) throw refused(403, "Work pools starting with 'Prefect' are reserved for internal use.");
   validateTemplateDefaults(body.base_job_template ?? {});
-  const store = new WorkPoolStore(tools.db, tools.workspaceId);
+  const store = new WorkPoolStore(tools);
   const { pool, queue } = newPool(tools, body);
   try {
     await tools.db.batch([store.insertPool(pool), store.insertQueue(queue)]);

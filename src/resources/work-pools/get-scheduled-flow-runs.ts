@@ -47,7 +47,7 @@ export async function getRunsInQueue(
   ask: Omit<PollAsk, "queues" | "after"> & { is_look: boolean },
 ) {
   const missing = missingObject(`Work queue with id ${id} not found.`);
-  const queue = await new WorkPoolStore(tools.db, tools.workspaceId).readCountedQueue({ id }, []);
+  const queue = await new WorkPoolStore(tools).readCountedQueue({ id }, []);
   if (!queue) throw missing;
   const pool = { id: queue.work_pool_id, name: queue.work_pool_name };
   const rows = await claimable(

@@ -1,6 +1,5 @@
 /** What a pool's object reads and writes of D1 when it builds or checks itself; of one workspace. */
 import { type SQL, sql } from "drizzle-orm";
-import type { Database } from "#db/database";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
@@ -8,6 +7,7 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import { asObject } from "#db/json-column";
 import type { Micros } from "#lib/clock";
 import { each, list } from "#db/sql";
+import { WorkspaceStore } from "#db/workspace-store";
 
 /** A run that is due or holds a slot. */
 export interface LiveRow {
@@ -48,15 +48,7 @@ export interface StatusChange {
 
 const PAGE_ROWS = 1000;
 
-export class LivePoolStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class LivePoolStore extends WorkspaceStore {
   /** The pool of this name with its queues, or null. */
   async readConfig(name: string): Promise<PoolConfig | null> {
     const ofPool = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${work_queue.work_pool_id} =

@@ -38,7 +38,7 @@ import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 
 type InPoolByName = { work_pool_name: string; name: string };
 
-const store = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new WorkPoolStore(tools);
 const missing = () => refused(404, "work queue not found");
 const missingInPool = ({ work_pool_name, name }: InPoolByName) =>
   refused(404, `Work pool queue '${work_pool_name}/${name}' not found.`);

@@ -9,7 +9,7 @@ const POLICY = { maximum_late_runs: 0, maximum_seconds_since_last_polled: 60 };
 
 /** `GET /work_queues/{id}/status`, or undefined where there is no such queue. */
 export async function readQueueStatus(tools: Tools, id: string) {
-  const store = new WorkPoolStore(tools.db, tools.workspaceId);
+  const store = new WorkPoolStore(tools);
   const queue = await store.readCountedQueue({ id }, POOL_SLOT_TYPES);
   if (!queue) return undefined;
   const late = await store.countLateRuns(id);

@@ -18,7 +18,7 @@ import { WorkPoolCreate } from "#resources/work-pools/schema";
 /** Prefect: the pool of queues that were made without one. */
 export const AGENT_POOL = "default-agent-pool";
 
-const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+const storeOf = (tools: Tools) => new WorkPoolStore(tools);
 
 /** Writes a new queue into a pool whose queues were just read; those that stand in its way move over. */
 export async function addQueue(

@@ -28,7 +28,7 @@ import { Time } from "#wire/dates";
 import { Int, intFrom } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 
-const store = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new WorkPoolStore(tools);
 
 const where = (tools: Tools, { work_pools }: Pick<Filters, "work_pools">) =>
   whereClause("work_pools", { work_pools }, tools.workspaceId);

@@ -1,7 +1,7 @@
 /** Work pools and their queues in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
-import { type Database, readJson, type Statement } from "#db/database";
+import { readJson, type Statement } from "#db/database";
 import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
@@ -11,6 +11,7 @@ import type { Portions } from "#lib/portions";
 import { printOptionalTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
 import { each, list } from "#db/sql";
+import { WorkspaceStore } from "#db/workspace-store";
 
 export type WorkPoolRow = typeof work_pool.$inferSelect;
 export type WorkQueueRow = typeof work_queue.$inferSelect;
@@ -62,15 +63,7 @@ const holding = (workspaceId: string, types: readonly StateType[], queues: SQL) 
 const RUNS_AT_ONCE = 2_000;
 
 /** The pools and queues of one workspace. */
-export class WorkPoolStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class WorkPoolStore extends WorkspaceStore {
   /** The pool of this name, or undefined. */
   readPoolByName(name: string): Promise<WorkPoolRow | undefined> {
     return this.db.first(this.db.build.select().from(work_pool).where(this.named(name)));
@@ -104,9 +97,8 @@ export class WorkPoolStore {
   }
 
   /** How many pools there are. */
-  async countPools(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${work_pool} where ${where}`);
-    return row?.count ?? 0;
+  countPools(where: SQL): Promise<number> {
+    return this.countRows(work_pool, where);
   }
 
   /** The pool of this name and all its queues by priority, in one round trip. */

@@ -22,7 +22,7 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
       "Work pools starting with 'Prefect' are reserved for internal use and can only be updated to set concurrency limits or pause.",
     );
   }
-  const store = new WorkPoolStore(tools.db, tools.workspaceId);
+  const store = new WorkPoolStore(tools);
   // The event of a pause follows the one of the status before, which may be just on its way.
   if (typeof body.is_paused === "boolean") await workPool(tools, name).reportNow();
   const pool = await store.readPoolByName(name);
@@ -66,7 +66,7 @@ export async function deleteWorkPool(tools: Tools, name: string): Promise<void> 
   if (isReserved(name)) {
     throw refused(403, "Work pools starting with 'Prefect' are reserved for internal use and can not be deleted.");
   }
-  const store = new WorkPoolStore(tools.db, tools.workspaceId);
+  const store = new WorkPoolStore(tools);
   const { pool, queues } = await store.readPoolWithQueues(name);
   if (!pool) throw missingPool(name);
   await tools.db.batch(store.removePool(pool.id));

@@ -55,7 +55,7 @@ export async function removeWorker(tools: Tools, poolName: string, worker: strin
 }
 
 async function poolOf(tools: Tools, name: string) {
-  const pool = await new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(name);
+  const pool = await new WorkPoolStore(tools).readPoolByName(name);
   if (!pool) throw missingPool(name);
   return pool;
 }

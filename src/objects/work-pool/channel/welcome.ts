@@ -25,7 +25,7 @@ export interface ShownPool {
   print(status: string | null): ReturnType<typeof printWorkPool>;
 }
 
-const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+const storeOf = (tools: Tools) => new WorkPoolStore(tools);
 
 /** Reads what the worker names. A worker that is sent away leaves nothing behind. */
 export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
