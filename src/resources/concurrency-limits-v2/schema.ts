@@ -45,6 +45,7 @@ export const ConcurrencyLimitV2Create = z
     slot_decay_per_second: Decay.default(0),
   })
   .meta({ id: "ConcurrencyLimitV2Create" });
+export type ConcurrencyLimitV2Create = z.output<typeof ConcurrencyLimitV2Create>;
 
 export const ConcurrencyLimitV2Update = z
   .strictObject({

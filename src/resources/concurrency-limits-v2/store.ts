@@ -4,8 +4,6 @@ import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { WorkspaceStore } from "#db/workspace-store";
 
-export type { LimitRow };
-
 /** How a limit is named by a caller: by its id or its name. */
 export type LimitKey = { id: string } | { name: string };
 
@@ -32,7 +30,7 @@ export class ConcurrencyLimitStore extends WorkspaceStore {
 
   /** Writes a new limit. A name that is taken violates the table's unique index. */
   async insert(row: LimitRow): Promise<void> {
-    await this.db.run(this.insertion(row));
+    await this.db.run(this.db.build.insert(concurrency_limit).values(row));
   }
 
   /** Writes a new limit, or gives the one of this name the new one's limit; gives the row there is then. */
@@ -40,7 +38,9 @@ export class ConcurrencyLimitStore extends WorkspaceStore {
     const { workspace_id, name } = concurrency_limit;
     const set = { limit: sql`excluded."limit"`, updated: sql`excluded.updated` };
     return this.db.returned(
-      this.insertion(row)
+      this.db.build
+        .insert(concurrency_limit)
+        .values(row)
         .onConflictDoUpdate({ target: [workspace_id, name], set })
         .returning(),
     );
@@ -55,10 +55,6 @@ export class ConcurrencyLimitStore extends WorkspaceStore {
   /** Removes a limit; gives it, or undefined. */
   remove(key: LimitKey): Promise<LimitRow | undefined> {
     return this.db.returned(this.db.build.delete(concurrency_limit).where(this.by(key)).returning());
-  }
-
-  private insertion(row: LimitRow) {
-    return this.db.build.insert(concurrency_limit).values(row);
   }
 
   private by(key: LimitKey): SQL {

@@ -6,11 +6,14 @@ import { variable } from "#db/tables/variable";
 import { WorkspaceStore } from "#db/workspace-store";
 import type { Portions } from "#lib/portions";
 
-/** A variable as it is kept. */
+/** A row of the table `variable`. */
 export type VariableRow = typeof variable.$inferSelect;
 
 /** How a variable is named by a caller: by its id or its name. */
 export type VariableKey = { id: string } | { name: string };
+
+/** Shows, makes and changes rows of variables. */
+export const variables = codec(variable, { omit: ["workspace_id"] });
 
 const IN_LIST = shortenedColumns(variable);
 
@@ -63,6 +66,3 @@ export class VariableStore extends WorkspaceStore {
     );
   }
 }
-
-/** A variable as answers show it. */
-export const printVariable = codec(variable, { omit: ["workspace_id"] }).print;
