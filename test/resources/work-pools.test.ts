@@ -338,6 +338,7 @@ describe("a change of a pool or a queue", () => {
     await poll(pool);
     await tools().db.batch([
       new WorkPoolStore({ db: tools().db, workspaceId: DEFAULT_WORKSPACE }).insertQueue({
+        workspace_id: DEFAULT_WORKSPACE,
         id: crypto.randomUUID(),
         created: 1,
         updated: 1,

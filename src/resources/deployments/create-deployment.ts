@@ -18,7 +18,7 @@ import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/dep
 import { asKept, keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
-import { AGENT_POOL } from "#resources/work-pools/queues";
+import { AGENT_POOL } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
 /** How often a deployment that is made or deleted under our hands is looked at again. */

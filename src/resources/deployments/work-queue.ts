@@ -1,8 +1,8 @@
 /** The queue that runs of a deployment go to, by the names of pool and queue. */
 import { readJson } from "#db/database";
 import { refused } from "#lib/api-error";
-import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
-import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
+import { AGENT_POOL, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+import { ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
 
 /** The names in a body; what is absent says nothing, and of a queue null says nothing either. */

@@ -13,7 +13,7 @@ import { FlowRunResponse } from "#wire/flow-run";
 import { FlowRunCreate, FlowRunUpdate } from "#resources/flow-runs/schema";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
-import { findWorkQueue } from "#resources/work-pools/find-work-queue";
+import { findQueue } from "#resources/work-pools/find";
 import type { Tools } from "#tools";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
@@ -41,7 +41,7 @@ export const flowRunRoutes = [
     },
     async ({ body, tools }) => {
       const { work_pool_name: pool, ...draft } = body;
-      const queue = pool ? await findWorkQueue(tools, pool, body.work_queue_name ?? null) : null;
+      const queue = pool ? await findQueue(tools, pool, body.work_queue_name ?? null) : null;
       const { run, created } = await createFlowRun(tools, {
         ...draft,
         work_queue_id: queue?.id ?? null,

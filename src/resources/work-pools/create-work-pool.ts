@@ -1,9 +1,8 @@
 /** Makes a work pool with its default queue. */
 import type { Event } from "#events/event";
-import { workPoolStatusEvent } from "#events/lifecycle";
 import { conflict, refused } from "#lib/api-error";
 import { poolChanged } from "#objects/work-pool/client";
-import { announce, poolEvent, queueEvent } from "#resources/work-pools/announce";
+import { announce, poolEvent, poolStatusEvent, queueEvent } from "#resources/work-pools/announce";
 import { validateTemplateDefaults } from "#resources/work-pools/job-variables";
 import type { WorkQueueCreate } from "#resources/work-pools/queue-schema";
 import type { WorkPoolCreate } from "#resources/work-pools/schema";
@@ -24,7 +23,7 @@ export function isReserved(name: string): boolean {
   return name.toLowerCase().startsWith("prefect");
 }
 
-/** Whether a write failed because the name is taken. */
+/** Whether a write failed because a name is taken. */
 export function isTaken(error: unknown): boolean {
   return error instanceof Error && error.message.includes("UNIQUE constraint failed");
 }
@@ -64,15 +63,13 @@ export function newQueue(
 }
 
 /** The events of a new pool and its default queue. */
-export function birthEvents(tools: Tools, pool: WorkPoolRow, queue: WorkQueueRow): Event[] {
+export function creationEvents(tools: Tools, pool: WorkPoolRow, queue: WorkQueueRow): Event[] {
   const at = pool.created;
   const status = poolStatus(pool, pool.status);
   return [
     queueEvent(tools, "created", queue, pool, at),
     poolEvent(tools, "created", pool, at),
-    ...(status === null
-      ? []
-      : [workPoolStatusEvent({ ...pool, status }, { id: tools.ids.ordered(at), occurred: at }, null)]),
+    ...(status === null ? [] : [poolStatusEvent(pool, status, { id: tools.ids.ordered(at), occurred: at })]),
   ];
 }
 
@@ -89,7 +86,7 @@ export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
     throw error;
   }
   await poolChanged(tools, pool.name);
-  announce(tools, birthEvents(tools, pool, queue));
+  announce(tools, creationEvents(tools, pool, queue));
   const active_slots = pool.concurrency_limit === null ? null : 0;
   return narrowed(tools, printWorkPool({ ...pool, active_slots }));
 }

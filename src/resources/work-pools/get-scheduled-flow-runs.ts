@@ -3,13 +3,13 @@ import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { jsonValue } from "#db/json-column";
 import { isLeftOut } from "#db/long-values";
-import { missingObject, refused } from "#lib/api-error";
+import { missingObject } from "#lib/api-error";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { noticeRuns, workPool } from "#objects/work-pool/client";
 import type { PollAnswer, PollAsk } from "#objects/work-pool/messages";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
 import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#db/rows/flow-runs";
-import { missingPool } from "#resources/work-pools/update-work-pool";
+import { missingPool, missingQueue } from "#resources/work-pools/find";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
@@ -25,7 +25,7 @@ export async function getScheduledFlowRuns(tools: Tools, poolName: string, ask: 
     async () => {
       const answer = await workPool(tools, poolName).poll(ask);
       if (answer.kind === "no pool") throw missingPool(poolName);
-      if (answer.kind === "no queue") throw refused(404, `Work pool queue '${poolName}/${answer.name}' not found.`);
+      if (answer.kind === "no queue") throw missingQueue(poolName, answer.name);
       return answer;
     },
     poolName,

@@ -20,7 +20,8 @@ import {
 } from "#resources/work-pools/schema";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import { showPools } from "#resources/work-pools/show";
-import { deleteWorkPool, missingPool, updateWorkPool } from "#resources/work-pools/update-work-pool";
+import { missingPool } from "#resources/work-pools/find";
+import { deleteWorkPool, updateWorkPool } from "#resources/work-pools/update-work-pool";
 import { listWorkers, recordHeartbeat, removeWorker } from "#resources/work-pools/workers";
 import type { Tools } from "#tools";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";

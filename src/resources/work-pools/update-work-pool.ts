@@ -4,12 +4,10 @@ import { integrityConflict, refused } from "#lib/api-error";
 import { poolChanged, readLiveness, workPool } from "#objects/work-pool/client";
 import { announce, poolEvent, poolStatusEvent, queueEvent, updatesOf } from "#resources/work-pools/announce";
 import { isReserved } from "#resources/work-pools/create-work-pool";
+import { findPool, findPoolWithQueues } from "#resources/work-pools/find";
 import type { WorkPoolUpdate } from "#resources/work-pools/schema";
 import { type WorkPoolRow, workPools, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
-
-/** 404 for a pool by its name, in the original's words. */
-export const missingPool = (name: string) => refused(404, `Work pool "${name}" not found.`);
 
 const FREELY_CHANGED = new Set(["is_paused", "concurrency_limit"]);
 const NEVER_NULL = ["is_paused", "base_job_template", "storage_configuration"] as const;
@@ -25,8 +23,7 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
   const store = new WorkPoolStore(tools);
   // The event of a pause follows the one of the status before, which may be just on its way.
   if (typeof body.is_paused === "boolean") await workPool(tools, name).reportNow();
-  const pool = await store.readPoolByName(name);
-  if (!pool) throw missingPool(name);
+  const pool = await findPool(tools, name);
   if (NEVER_NULL.some((field) => body[field] === null)) throw integrityConflict();
   const now = tools.clock();
   const status = await nextStatus(tools, pool, body);
@@ -36,7 +33,7 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
   await poolChanged(tools, name);
   const updates = updatesOf(EVENT_FIELDS, tellable(pool), body);
   announce(tools, [
-    ...(Object.keys(updates).length > 0 ? [poolEvent(tools, "updated", pool, now, updates)] : []),
+    ...(updates ? [poolEvent(tools, "updated", pool, now, updates)] : []),
     ...(status === null ? [] : [poolStatusEvent(pool, status, stamp)]),
   ]);
 }
@@ -67,8 +64,7 @@ export async function deleteWorkPool(tools: Tools, name: string): Promise<void> 
     throw refused(403, "Work pools starting with 'Prefect' are reserved for internal use and can not be deleted.");
   }
   const store = new WorkPoolStore(tools);
-  const { pool, queues } = await store.readPoolWithQueues(name);
-  if (!pool) throw missingPool(name);
+  const { pool, queues } = await findPoolWithQueues(tools, name);
   await tools.db.batch(store.removePool(pool.id));
   await poolChanged(tools, name);
   await store.releaseAll(queues.map(({ id }) => id));
