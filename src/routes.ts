@@ -15,7 +15,6 @@ import { flowRunRoutes } from "#resources/flow-runs/routes";
 import { flowRunWhyRoutes } from "#resources/flow-runs/why-routes";
 import { flowRoutes } from "#resources/flows/routes";
 import { runStateRoutes } from "#resources/run-states/routes";
-import { taskRunHistoryRoutes } from "#resources/task-runs/history-routes";
 import { logRoutes } from "#resources/logs/routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
 import { taskWorkerRoutes } from "#resources/task-workers/routes";
@@ -47,7 +46,6 @@ export const routes: readonly Route[] = [
   ...logRoutes,
   ...flowRoutes,
   ...runStateRoutes,
-  ...taskRunHistoryRoutes,
   ...taskRunRoutes,
   ...taskWorkerRoutes,
   ...collectionRoutes,

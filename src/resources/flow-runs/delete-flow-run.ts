@@ -1,7 +1,7 @@
 /** Deletes flow runs with their states, inputs, task runs and logs. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
-import { asObject } from "#db/json-column";
+import { jsonValue } from "#db/json-column";
 import { deleteOldestPage, deleteStatesOf, HAS_PAGES } from "#db/state-pages";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { log_minute, log_segment, MINUTE } from "#db/tables/log";
@@ -96,7 +96,7 @@ function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
 
 /** Selects the leases of the runs on their deployments' limits. */
 function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
-  return sql`select r.id as id, ${asObject(sql`s.state_details`)} ->> '$.deployment_concurrency_lease_id' as lease_id
+  return sql`select r.id as id, ${jsonValue("s.state_details", "$.deployment_concurrency_lease_id")} as lease_id
     from ${flow_run} r
     join ${flow_run_state} s on s.id = r.state_id
     where r.workspace_id = ${workspaceId} and r.id in ${list(ids)} and lease_id is not null

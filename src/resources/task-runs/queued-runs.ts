@@ -6,11 +6,12 @@ import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { asList } from "#db/json-column";
 import { task_run } from "#db/tables/task-run";
+import { readStates } from "#db/task-run-states";
 import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import type { QueueNote } from "#objects/task-queue/messages";
 import type { TaskRunRow } from "#db/rows/task-runs";
-import { printTaskRun, statesOf } from "#resources/task-runs/store";
+import { printTaskRun } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 import { taskQueue } from "#objects/task-queue/client";
@@ -49,7 +50,7 @@ function tryToRead(row: TaskRunRow, now: Micros): Found | Unreadable {
 }
 
 function foundOf(row: TaskRunRow, now: Micros): Found {
-  const states = statesOf(row);
+  const states = readStates(row.states);
   const present = states.find((state) => state.id === row.state_id);
   if (!present && row.state_id !== null) throw new Error("its present state is not among its states");
   const stage = stageOf(present);

@@ -1,4 +1,8 @@
-/** The main routes under /task_runs; history has a file of its own. */
+/** The routes under /task_runs. */
+import * as z from "zod";
+import { type HistoryRow, selectHistory } from "#db/run-history";
+import { task_run } from "#db/tables/task-run";
+import { readRecorded } from "#events/read-recorded";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { orderBy, TaskRunSort } from "#filters/sorts";
@@ -23,6 +27,7 @@ import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/sche
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
+import { HistoryFields, HistoryResponse, printHistory, windowOf } from "#wire/history";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
@@ -45,6 +50,21 @@ function printed(tools: Tools, runs: Portions<TaskRunRow>) {
 }
 
 export const taskRunRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/task_runs/history",
+      summary: "Count task runs by interval and state.",
+      body: embedded({ ...HistoryFields, ...TaskRunFilters }),
+      response: z.array(HistoryResponse),
+    },
+    async ({ body, tools }) => {
+      const window = windowOf(body);
+      const history = selectHistory(task_run, where(tools, body), window, tools.clock());
+      const [rows] = await readRecorded(tools, askedRuns(body), [history]);
+      return printHistory(window, rows as unknown as HistoryRow[]); // the rows of that select
+    },
+  ),
   route(
     {
       method: "POST",

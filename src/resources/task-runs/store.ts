@@ -8,7 +8,7 @@ import { readStates } from "#db/task-run-states";
 import { WorkspaceStore } from "#db/workspace-store";
 import type { Micros } from "#lib/clock";
 import { printDuration } from "#wire/dates";
-import { printState, type State } from "#wire/state";
+import { printState } from "#wire/state";
 
 /** The task runs of one workspace. */
 export class TaskRunStore extends WorkspaceStore {
@@ -46,14 +46,9 @@ export class TaskRunStore extends WorkspaceStore {
   }
 }
 
-/** The states of a task run, oldest first; without what is no state, in a row that cannot be read. */
-export function statesOf(row: Pick<TaskRunRow, "states">): State[] {
-  return readStates(row.states);
-}
-
 /** A task run as answers show it. */
 export function printTaskRun(row: TaskRunRow, now: Micros) {
-  const state = statesOf(row).find((one) => one.id === row.state_id) ?? null;
+  const state = readStates(row.states).find((one) => one.id === row.state_id) ?? null;
   return {
     ...taskRuns.print(row),
     empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },

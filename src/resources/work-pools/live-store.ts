@@ -4,7 +4,7 @@ import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { asObject } from "#db/json-column";
+import { jsonValue } from "#db/json-column";
 import type { Micros } from "#lib/clock";
 import { each, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
@@ -148,4 +148,4 @@ export class LivePoolStore extends WorkspaceStore {
 }
 
 /** Prefect: a run that waits in its process for a retry is no worker's. */
-const notInProcess = sql`coalesce(${asObject(sql.raw("r.empirical_policy"))} ->> 'retry_type', '') <> 'in_process'`;
+const notInProcess = sql`coalesce(${jsonValue("r.empirical_policy", "$.retry_type")}, '') <> 'in_process'`;

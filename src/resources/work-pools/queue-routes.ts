@@ -20,7 +20,7 @@ import {
   type QueueWithPool,
   WorkPoolStore,
 } from "#resources/work-pools/store";
-import { showQueues } from "#resources/work-pools/show";
+import { readQueueStatus, showQueues } from "#resources/work-pools/show";
 import { addAgentQueue, addQueue, changeQueue, removeQueue } from "#resources/work-pools/queues";
 import { findPool, findPoolWithQueues, missingQueue } from "#resources/work-pools/find";
 import { FlowRunResponse } from "#wire/flow-run";
@@ -31,7 +31,6 @@ import {
   WorkQueueStatusDetail,
   WorkQueueUpdate,
 } from "#resources/work-pools/queue-schema";
-import { readQueueStatus } from "#resources/work-pools/queue-status";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";

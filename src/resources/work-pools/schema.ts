@@ -3,7 +3,7 @@ import { LongText, ShortText, SizedObject } from "#wire/sizes";
 import * as z from "zod";
 import { WorkerStatus } from "#filters/workers";
 import { FlowRunResponse } from "#wire/flow-run";
-import { templateProblem } from "#resources/work-pools/base-job-template";
+import { templateProblem } from "#resources/work-pools/job-variables";
 import { FlowRunSlotSummary, PathName } from "#resources/work-pools/queue-schema";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
