@@ -12,7 +12,6 @@ import { flowRunGraphRoutes } from "#resources/flow-runs/graph-routes";
 import { flowRunHistoryRoutes } from "#resources/flow-runs/history-routes";
 import { flowRunInputRoutes } from "#resources/flow-runs/input-routes";
 import { flowRunRoutes } from "#resources/flow-runs/routes";
-import { flowRunWhyRoutes } from "#resources/flow-runs/why-routes";
 import { flowRoutes } from "#resources/flows/routes";
 import { runStateRoutes } from "#resources/run-states/routes";
 import { logRoutes } from "#resources/logs/routes";
@@ -42,7 +41,6 @@ export const routes: readonly Route[] = [
   ...flowRunHistoryRoutes,
   ...flowRunInputRoutes,
   ...flowRunRoutes,
-  ...flowRunWhyRoutes,
   ...logRoutes,
   ...flowRoutes,
   ...runStateRoutes,

@@ -13,6 +13,8 @@ import { FlowRunResponse } from "#wire/flow-run";
 import { FlowRunCreate, FlowRunUpdate } from "#resources/flow-runs/schema";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
+import { explainFlowRun } from "#resources/flow-runs/why/explain-flow-run";
+import { Why } from "#resources/flow-runs/why/schema";
 import { findQueue } from "#resources/work-pools/find";
 import type { Tools } from "#tools";
 import { Limit, Offset } from "#wire/paging";
@@ -102,5 +104,15 @@ export const flowRunRoutes = [
       const result = await setFlowRunState(tools, params.id, body.state, { force: body.force });
       return new Reply(printResult(result), statusOf(result));
     },
+  ),
+  // Prefect has no such route.
+  route(
+    {
+      method: "GET",
+      path: "/flow_runs/{id:uuid}/why",
+      summary: "Read why a flow run has not started: the causes, their facts, and what happens next.",
+      response: Why,
+    },
+    ({ params, tools }) => explainFlowRun(tools, params.id),
   ),
 ];

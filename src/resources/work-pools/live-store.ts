@@ -10,7 +10,7 @@ import { each, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 
 /** A run that is due or holds a slot. */
-export interface LiveRow {
+interface LiveRow {
   id: string;
   work_queue_id: string;
   due: Micros | null;
@@ -26,16 +26,10 @@ export interface PoolConfig {
 }
 
 /** A deployment whose status changes with its queue's. */
-export interface DeploymentRow {
-  id: string;
-  name: string;
-  work_queue_id: string;
-  flow_id: string;
-  flow_name: string | null;
-  storage_document_id: string | null;
-  infrastructure_document_id: string | null;
-  concurrency_limit_id: string | null;
-}
+export type DeploymentRow = Pick<
+  typeof deployment.$inferSelect,
+  "id" | "name" | "flow_id" | "storage_document_id" | "infrastructure_document_id" | "concurrency_limit_id"
+> & { work_queue_id: string; flow_name: string | null };
 
 /** A status that a pool or a queue has come to. */
 export interface StatusChange {
@@ -122,20 +116,21 @@ export class LivePoolStore extends WorkspaceStore {
     const { pool, queues, deployments } = changes;
     await this.db.batch([
       ...(pool ? [this.setPoolStatus(pool)] : []),
-      ...(queues.length > 0
-        ? [
-            sql`update ${work_queue} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
-              from ${each(queues)} where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'
-              and ${work_queue.status} <> 'PAUSED'`,
-          ]
-        : []),
-      ...(deployments.length > 0
-        ? [
-            sql`update ${deployment} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
-              from ${each(deployments)} where workspace_id = ${this.workspaceId} and ${deployment.id} = value ->> 'id'`,
-          ]
-        : []),
+      ...this.setStatuses(work_queue, queues, sql`and ${work_queue.status} <> 'PAUSED'`),
+      ...this.setStatuses(deployment, deployments),
     ]);
+  }
+
+  private setStatuses(
+    table: typeof work_queue | typeof deployment,
+    changes: readonly { id: string; status: string; last_polled: Micros | null }[],
+    condition = sql``,
+  ): SQL[] {
+    if (changes.length === 0) return [];
+    return [
+      sql`update ${table} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
+        from ${each(changes)} where workspace_id = ${this.workspaceId} and ${table.id} = value ->> 'id' ${condition}`,
+    ];
   }
 
   /** A paused pool's status is not shown, so it is no event. */
