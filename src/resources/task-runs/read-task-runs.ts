@@ -4,7 +4,7 @@ import { type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
 import type { FilterBody } from "#filters/bodies";
 import { type AskedRuns, readRecorded } from "#events/read-recorded";
 import type { Portions } from "#lib/portions";
-import { TaskRunStore } from "#resources/task-runs/store";
+import { type Page, TaskRunStore } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { type StateType, TERMINAL_TYPES } from "#wire/state";
 
@@ -35,23 +35,16 @@ export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow 
 export async function readPage(
   tools: Tools,
   asked: AskedRuns,
-  { where, order, limit, offset }: { where: SQL; order: SQL; limit: number; offset: number },
+  page: Page,
 ): Promise<{ runs: Portions<TaskRunRow>; count: number }> {
-  const taskRuns = store(tools);
-  const [rows, counts] = await readRecorded(tools, asked, [
-    taskRuns.selectPage(where, order, limit, offset),
-    taskRuns.selectCount(where),
-  ]);
+  const selects = [store(tools).selectPage(page), store(tools).selectCount(page.where)];
+  const [rows, counts] = await readRecorded(tools, asked, selects);
   return { runs: inFull(tools, rows), count: Number(counts?.[0]?.["count"] ?? 0) };
 }
 
-/** Some of the task runs that meet a condition. */
-export async function listTaskRuns(
-  tools: Tools,
-  asked: AskedRuns,
-  { where, order, limit, offset }: { where: SQL; order: SQL; limit: number; offset: number },
-): Promise<Portions<TaskRunRow>> {
-  const [rows] = await readRecorded(tools, asked, [store(tools).selectPage(where, order, limit, offset)]);
+/** A page of the task runs that meet a condition. */
+export async function listTaskRuns(tools: Tools, asked: AskedRuns, page: Page): Promise<Portions<TaskRunRow>> {
+  const [rows] = await readRecorded(tools, asked, [store(tools).selectPage(page)]);
   return inFull(tools, rows);
 }
 

@@ -10,6 +10,14 @@ import type { Micros } from "#lib/clock";
 import { printDuration } from "#wire/dates";
 import { printState } from "#wire/state";
 
+/** A page of task runs. `where` and `order` come from the filters. */
+export interface Page {
+  where: SQL;
+  order: SQL;
+  limit: number;
+  offset: number;
+}
+
 /** The task runs of one workspace. */
 export class TaskRunStore extends WorkspaceStore {
   /** Selects one task run. */
@@ -17,8 +25,8 @@ export class TaskRunStore extends WorkspaceStore {
     return sql`select * from ${task_run} where ${this.byId(id)}`;
   }
 
-  /** Selects a page of task runs, without long values; see `taskRunsInFull`. `where` and `order` come from the filters. */
-  selectPage(where: SQL, order: SQL, limit: number, offset: number): SQL {
+  /** Selects a page of task runs, without long values; see `taskRunsInFull`. */
+  selectPage({ where, order, limit, offset }: Page): SQL {
     return sql`select ${TASK_RUN_IN_LIST} from ${task_run} where ${where} order by ${order} limit ${limit} offset ${offset}`;
   }
 

@@ -18,7 +18,7 @@ import {
 import { narrowed } from "#resources/work-pools/show";
 import type { Tools } from "#tools";
 
-/** Prefect: names of pools of Prefect's own. */
+/** Whether Prefect reserves the name of a pool. */
 export function isReserved(name: string): boolean {
   return name.toLowerCase().startsWith("prefect");
 }
@@ -28,7 +28,7 @@ export function isTaken(error: unknown): boolean {
   return error instanceof Error && error.message.includes("UNIQUE constraint failed");
 }
 
-/** A new pool and its default queue, not yet written. Pools of agents have no status. */
+/** The rows of a new pool and its default queue. Agents' pools have no status. */
 export function newPool(tools: Tools, body: WorkPoolCreate): { pool: WorkPoolRow; queue: WorkQueueRow } {
   const now = tools.clock();
   const id = tools.ids.random();
@@ -45,7 +45,7 @@ export function newPool(tools: Tools, body: WorkPoolCreate): { pool: WorkPoolRow
   return { pool, queue };
 }
 
-/** A new queue, not yet written. */
+/** The row of a new queue. */
 export function newQueue(
   tools: Tools,
   poolId: string,

@@ -81,7 +81,7 @@ async function claimable(
   }
 }
 
-/** Prefect: a run that waits in its process for a retry is no worker's. A policy that is too long for a list is asked for. */
+/** Prefect: a run that its own process tries again is not offered to workers. D1 is asked where a policy is too long for a list. */
 async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Promise<Set<string>> {
   const isLong = (row: FlowRunWithState) => isLeftOut(row.empirical_policy);
   const long = rows.filter(isLong).map(({ id }) => id);

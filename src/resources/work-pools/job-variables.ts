@@ -11,7 +11,7 @@ type Variables = Record<string, unknown>;
 
 const PLACEHOLDER = /\{\{\s*([\p{L}\p{N}_.\-[\]$]+)\s*\}\}/gu;
 
-/** Prefect: `validate_base_job_template`. What is wrong with it, or null. */
+/** Prefect: `validate_base_job_template`. What is wrong with the template, or null. */
 export function templateProblem(template: Variables): string | null {
   if (Object.keys(template).length === 0) return null;
   const { job_configuration: configuration, variables } = template;
@@ -38,9 +38,9 @@ function isFilled(value: unknown): value is Variables {
 
 /** What a caller wants of the check. */
 interface Rules {
-  /** The variables need not be all there: those of a run may still come. */
+  /** Required variables may be absent: a run may still give them. */
   ignoreRequired: boolean;
-  /** Defaults that are wrong are left out, for they were there before anybody looked. */
+  /** Wrong defaults are left out: they may have been stored before there was a check. */
   ignoreInvalidDefaults: boolean;
 }
 
@@ -61,7 +61,7 @@ export function validateDeploymentVariables(
   if (problem !== null) throw unprocessable(`Error ${doing} deployment: ${problem}`);
 }
 
-/** Prefect: `validate_job_variables_for_deployment_flow_run`; the run's variables go over the deployment's. */
+/** Prefect: `validate_job_variables_for_deployment_flow_run`; the run's variables replace the deployment's. */
 export function validateRunVariables(
   template: Variables,
   deploymentVariables: Variables | null | undefined,

@@ -1,4 +1,4 @@
-/** What a pool's object reads and writes of D1 when it builds or checks itself; of one workspace. */
+/** What a pool's object reads from D1 when it builds or checks itself, and the statuses that it writes. */
 import { type SQL, sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
@@ -17,7 +17,7 @@ interface LiveRow {
   state_name: string;
 }
 
-/** A pool's place in D1. */
+/** A pool in D1, with its queues. */
 export interface PoolConfig {
   pool: typeof work_pool.$inferSelect;
   queues: (typeof work_queue.$inferSelect)[];
@@ -31,7 +31,7 @@ export type DeploymentRow = Pick<
   "id" | "name" | "flow_id" | "storage_document_id" | "infrastructure_document_id" | "concurrency_limit_id"
 > & { work_queue_id: string; flow_name: string | null };
 
-/** A status that a pool or a queue has come to. */
+/** A new status of a pool or a queue. */
 export interface StatusChange {
   id: string;
   status: string;
@@ -93,7 +93,7 @@ export class LivePoolStore extends WorkspaceStore {
       order by r.next_scheduled_start_time, r.id limit ${PAGE_ROWS}`;
   }
 
-  /** The deployments of these queues that have not the status yet. Those not READY have to be unpolled for long enough. */
+  /** The deployments of these queues with another status. For NOT_READY, only those whose last poll is before `polledBefore`. */
   readDeployments(
     queueIds: readonly string[],
     status: "READY" | "NOT_READY",
@@ -107,7 +107,7 @@ export class LivePoolStore extends WorkspaceStore {
       and d.status <> ${status} ${status === "READY" ? sql`` : stale} order by d.id`);
   }
 
-  /** Writes what pools, queues and deployments have come to. Repeated, it changes nothing. */
+  /** Writes new statuses of pools, queues and deployments. A repeat changes nothing. */
   async writeStatuses(changes: {
     pool: StatusChange | null;
     queues: readonly StatusChange[];
@@ -133,7 +133,7 @@ export class LivePoolStore extends WorkspaceStore {
     ];
   }
 
-  /** A paused pool's status is not shown, so it is no event. */
+  /** The status of a paused pool is not shown, so its change has no event. */
   private setPoolStatus(change: StatusChange): SQL {
     return sql`update ${work_pool} set status = ${change.status},
       last_status_event_id = case when is_paused then last_status_event_id else ${change.event_id} end,
@@ -142,5 +142,5 @@ export class LivePoolStore extends WorkspaceStore {
   }
 }
 
-/** Prefect: a run that waits in its process for a retry is no worker's. */
+/** Prefect: a run that its own process tries again is not offered to workers. */
 const notInProcess = sql`coalesce(${jsonValue("r.empirical_policy", "$.retry_type")}, '') <> 'in_process'`;

@@ -101,7 +101,7 @@ async function ensureAmong(
   }
 }
 
-/** Changes a queue: what is in the body, and nothing else. `queues` are its pool's where its priority may move others. */
+/** Changes the fields of a queue that the body has. `queues` are the queues of its pool if a new priority may move them. */
 export async function changeQueue(
   tools: Tools,
   queue: QueueWithPool,
@@ -131,7 +131,7 @@ export async function changeQueue(
 /** Prefect: `WORK_QUEUE_EVENT_FIELDS`. */
 const EVENT_FIELDS = ["name", "description", "concurrency_limit", "priority"];
 
-/** Prefect: pausing says so; resuming makes the queue READY when it was polled lately. */
+/** Prefect: a pause makes the queue PAUSED; a resumption makes the queue READY if it was polled lately. */
 async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpdate): Promise<string | null> {
   if (body.is_paused === true && queue.status !== "PAUSED") return "PAUSED";
   if (body.is_paused !== false || queue.status !== "PAUSED") return null;
@@ -139,7 +139,7 @@ async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpd
   return liveness.get(queue.work_pool_id)?.queues[queue.id]?.status ?? "NOT_READY";
 }
 
-/** Removes a queue. Prefect: those of its pool that have the same priority are then told apart. */
+/** Removes a queue. Prefect: the other queues of the pool then get priorities that differ. */
 export async function removeQueue(
   tools: Tools,
   queue: QueueWithPool,

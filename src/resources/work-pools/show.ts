@@ -1,4 +1,4 @@
-/** Pools and queues as answers show them, with what their objects know. */
+/** Pools and queues as answers show them, with the liveness that the pools' objects know. */
 import { readLiveness } from "#objects/work-pool/client";
 import { compareVersions, parseVersion } from "#lib/versions";
 import {
@@ -16,21 +16,21 @@ import { printOptionalTime } from "#wire/dates";
 /** Prefect: the last version of the client that fails on a field it does not know. */
 const NARROW_CLIENT = [3, 3, 7] as const;
 
-/** Work pools; those of agents and those that are paused have no status to ask for. */
+/** Shows work pools. The objects of paused pools and of agents' pools are not asked, as the status does not depend on them. */
 export async function showPools(tools: Tools, pools: readonly Counted<WorkPoolRow>[]) {
   const asked = pools.filter((pool) => pool.type !== "prefect-agent" && pool.is_paused === 0);
   const liveness = await readLiveness(tools, asked);
   return pools.map((pool) => narrowed(tools, printWorkPool(pool, liveness.get(pool.id)?.status)));
 }
 
-/** Work queues. */
+/** Shows work queues. */
 export async function showQueues(tools: Tools, queues: readonly Counted<QueueWithPool>[]) {
   const pools = queues.map((queue) => ({ id: queue.work_pool_id, name: queue.work_pool_name }));
   const liveness = await readLiveness(tools, pools);
   return queues.map((queue) => printWorkQueue(queue, liveness.get(queue.work_pool_id)?.queues[queue.id] ?? null));
 }
 
-/** A pool for the client that asks. */
+/** The pool without the field that would fail the client. */
 export function narrowed(tools: Tools, pool: ReturnType<typeof printWorkPool>) {
   if (!isNarrow(tools.client.version)) return pool;
   const { default_result_storage_block_id: _, ...storage } = pool.storage_configuration;

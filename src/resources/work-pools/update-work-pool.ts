@@ -21,7 +21,7 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
     );
   }
   const store = new WorkPoolStore(tools);
-  // The event of a pause follows the one of the status before, which may be just on its way.
+  // The event of a pause follows the event of the status before, which the object may not have written yet.
   if (typeof body.is_paused === "boolean") await workPool(tools, name).reportNow();
   const pool = await findPool(tools, name);
   if (NEVER_NULL.some((field) => body[field] === null)) throw integrityConflict();
@@ -31,7 +31,7 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
   const mark = status === null ? {} : { last_status_event_id: stamp.id, last_transitioned_status_at: now };
   await tools.db.run(store.updatePool(pool.id, { updated: now, ...workPools.changes(body), ...mark }));
   await poolChanged(tools, name);
-  const updates = updatesOf(EVENT_FIELDS, tellable(pool), body);
+  const updates = updatesOf(EVENT_FIELDS, shownByEvents(pool), body);
   announce(tools, [
     ...(updates ? [poolEvent(tools, "updated", pool, now, updates)] : []),
     ...(status === null ? [] : [poolStatusEvent(pool, status, stamp)]),
@@ -41,8 +41,8 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
 /** Prefect: `WORK_POOL_EVENT_FIELDS`. */
 const EVENT_FIELDS = ["description", "base_job_template", "concurrency_limit", "storage_configuration"];
 
-/** A pool's fields as events tell them. */
-function tellable(pool: WorkPoolRow) {
+/** A pool's fields as events show them. */
+function shownByEvents(pool: WorkPoolRow) {
   return {
     description: pool.description,
     concurrency_limit: pool.concurrency_limit,
@@ -51,7 +51,7 @@ function tellable(pool: WorkPoolRow) {
   };
 }
 
-/** Prefect: pausing and resuming say what the status is, even if it was that before. */
+/** Prefect: a pause and a resumption emit an event of the status, even if the status was the same before. */
 async function nextStatus(tools: Tools, pool: WorkPoolRow, body: WorkPoolUpdate): Promise<string | null> {
   if (pool.type === "prefect-agent" || typeof body.is_paused !== "boolean") return null;
   if (body.is_paused) return "PAUSED";

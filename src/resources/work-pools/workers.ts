@@ -1,4 +1,4 @@
-/** The workers of a pool, known by its object. */
+/** The workers of a pool, which its object knows. */
 import { matchesWorker, type WorkerFilter } from "#filters/workers";
 import { refused } from "#lib/api-error";
 import { workPool } from "#objects/work-pool/client";
@@ -16,7 +16,7 @@ export async function recordHeartbeat(
   if (!(await workPool(tools, poolName).heartbeat(worker, intervalSeconds))) throw missingPool(poolName);
 }
 
-/** `POST /work_pools/{name}/workers/filter`: those heard of last come first. */
+/** `POST /work_pools/{name}/workers/filter`: the workers with the latest heartbeats come first. */
 export async function listWorkers(
   tools: Tools,
   poolName: string,
