@@ -179,7 +179,15 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
     const { tools, d1 } = toolsOver(options);
     const store = new VariableStore({ db: tools.db, workspaceId: WORKSPACE });
     const name = unique("variable").replaceAll("-", "_");
-    const aRow = () => ({ id: crypto.randomUUID(), created: 1, updated: 1, name, value: "1", tags: "[]" });
+    const aRow = () => ({
+      workspace_id: WORKSPACE,
+      id: crypto.randomUUID(),
+      created: 1,
+      updated: 1,
+      name,
+      value: "1",
+      tags: "[]",
+    });
     expect(await store.insert(aRow())).toBe(true);
     await d1.settle();
     expect(await store.insert(aRow())).toBe(false);
@@ -190,7 +198,7 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
     const { tools, d1 } = toolsOver(options);
     const store = new FlowRunInputStore({ db: tools.db, workspaceId: WORKSPACE });
     const anInput = (value: string) => {
-      const own = { id: crypto.randomUUID(), created: 1, updated: 1 };
+      const own = { workspace_id: WORKSPACE, id: crypto.randomUUID(), created: 1, updated: 1 };
       return { ...own, flow_run_id, key: "k", value, sender: null };
     };
     expect(await store.insert(anInput("1"))).toBe("written");

@@ -1,4 +1,5 @@
 /** Makes, changes and removes limits: writes D1, then tells the object, then emits an event. */
+import { newColumns } from "#db/rows/new-columns";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { type Action, changeEvent } from "#events/change-event";
 import { emitEvents } from "#events/emit";
@@ -64,14 +65,7 @@ export async function removeLimit(tools: Tools, key: LimitKey): Promise<boolean>
 const OF_SLOTS = ["active_slots", "denied_slots"] as const;
 
 function newRow(tools: Tools, definition: Omit<ConcurrencyLimitV2Create, "active_slots" | "denied_slots">): LimitRow {
-  const now = tools.clock();
-  return limits.blank({
-    ...definition,
-    workspace_id: tools.workspaceId,
-    id: tools.ids.random(),
-    created: now,
-    updated: now,
-  });
+  return limits.blank({ ...definition, ...newColumns(tools) });
 }
 
 /** Emits the event of a change after the reply. */

@@ -17,10 +17,10 @@ const IN_LIST = shortenedColumns(flow_run_input);
 /** The inputs of one workspace's flow runs. */
 export class FlowRunInputStore extends WorkspaceStore {
   /** Writes an input. Gives whether it was written, or its key was taken, or the run does not exist. */
-  async insert(row: Omit<FlowRunInputRow, "workspace_id">): Promise<"written" | "taken" | "no run"> {
+  async insert(row: FlowRunInputRow): Promise<"written" | "taken" | "no run"> {
     const guard = sql`exists (select 1 from ${this.run(row.flow_run_id)})`;
     const [, present, runs] = await this.db.repeatable([
-      insertRows(flow_run_input, [{ ...row, workspace_id: this.workspaceId }], {
+      insertRows(flow_run_input, [row], {
         guard,
         tail: sql`on conflict do nothing`,
       }),
@@ -33,8 +33,8 @@ export class FlowRunInputStore extends WorkspaceStore {
   }
 
   /** Gives a statement that writes an input only if the run got this state in the same batch. */
-  insertOnState(row: Omit<FlowRunInputRow, "workspace_id">, stateId: string): Statement {
-    return insertRows(flow_run_input, [{ ...row, workspace_id: this.workspaceId }], {
+  insertOnState(row: FlowRunInputRow, stateId: string): Statement {
+    return insertRows(flow_run_input, [row], {
       guard: sql`exists (select 1 from ${this.run(row.flow_run_id)} and r.state_id = ${stateId})`,
       tail: sql`on conflict do nothing`,
     });

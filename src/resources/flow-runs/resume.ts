@@ -1,4 +1,5 @@
 /** Resumes a paused run, with the input that the run waits for. */
+import { newColumns } from "#db/rows/new-columns";
 import { integrityConflict, notFound } from "#lib/api-error";
 import { parseJson } from "#lib/json";
 import { UnusableSchema } from "#lib/json-schema/unusable";
@@ -104,15 +105,6 @@ function parse(text: string): unknown {
 function keep(tools: Tools, id: string, state: State, input: RunInput | null, stateId: string) {
   const key = state.state_details.run_input_keyset?.["response"];
   if (!input || key === undefined || Object.keys(input).length === 0) return [];
-  const now = tools.clock();
-  const row = {
-    flow_run_id: id,
-    key,
-    id: tools.ids.random(),
-    created: now,
-    updated: now,
-    value: JSON.stringify(input),
-    sender: null,
-  };
+  const row = { ...newColumns(tools), flow_run_id: id, key, value: JSON.stringify(input), sender: null };
   return [new FlowRunInputStore(tools).insertOnState(row, stateId)];
 }

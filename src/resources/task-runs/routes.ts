@@ -18,14 +18,15 @@ import {
   askedRuns,
   countTaskRuns,
   listTaskRuns,
-  onReported,
+  deleteTaskRun,
   readPage,
   readTaskRun,
-} from "#resources/task-runs/read-task-runs";
+  renameTaskRun,
+} from "#resources/task-runs/recorded-task-runs";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/schema";
 import type { TaskRunRow } from "#db/rows/task-runs";
-import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
+import { printTaskRun } from "#resources/task-runs/print-task-run";
 import type { Tools } from "#tools";
 import { HistoryFields, HistoryResponse, printHistory, windowOf } from "#wire/history";
 import { Limit, Offset } from "#wire/paging";
@@ -34,7 +35,6 @@ import { StateCreate } from "#wire/state";
 
 const { flows, flow_runs, task_runs, deployments } = FilterFields;
 const TaskRunFilters = { flows, flow_runs, task_runs, deployments };
-const store = (tools: Tools) => new TaskRunStore(tools);
 
 const where = (tools: Tools, body: FilterBody) => whereClause("task_runs", toFilters(body), tools.workspaceId);
 
@@ -92,8 +92,7 @@ export const taskRunRoutes = [
     async ({ params, body, tools }) => {
       // Prefect: an empty name asks for a made-up one, no name for no change.
       const name = "name" in body ? body.name || randomName(tools.random) : null;
-      const rename = () => store(tools).rename(params.id, name, tools.clock());
-      if (!(await onReported(tools, params.id, rename))) throw notFound("Task run");
+      if (!(await renameTaskRun(tools, params.id, name))) throw notFound("Task run");
     },
   ),
   route(
@@ -107,7 +106,7 @@ export const taskRunRoutes = [
   route(
     { method: "DELETE", path: "/task_runs/{id:uuid}", summary: "Delete a task run.", status: 204 },
     async ({ params, tools }) => {
-      const tags = await onReported(tools, params.id, () => store(tools).remove(params.id));
+      const tags = await deleteTaskRun(tools, params.id);
       if (!tags) throw notFound("Task");
       if (tags.length > 0) await releaseSlots(tools, params.id, [{ kind: "release-tag-slots", tags }]);
     },

@@ -1,4 +1,5 @@
 /** The routes under /variables. */
+import { newColumns } from "#db/rows/new-columns";
 import * as z from "zod";
 import { type Action, changeEvent } from "#events/change-event";
 import { emitEvents } from "#events/emit";
@@ -79,9 +80,7 @@ export const variableRoutes = [
       errors: [409],
     },
     async ({ body, tools }) => {
-      const now = tools.clock();
-      const { workspaceId: workspace_id, ids } = tools;
-      const row = variables.blank({ ...body, workspace_id, id: ids.random(), created: now, updated: now });
+      const row = variables.blank({ ...body, ...newColumns(tools) });
       if (!(await store(tools).insert(row))) throw conflict(`A variable with the name '${body.name}' already exists.`);
       tell("created", row, tools);
       return variables.print(row);

@@ -38,12 +38,9 @@ export class VariableStore extends WorkspaceStore {
   }
 
   /** Writes a new variable; false where its name is taken. */
-  async insert(row: Omit<VariableRow, "workspace_id">): Promise<boolean> {
+  async insert(row: VariableRow): Promise<boolean> {
     const written = await this.db.repeatable([
-      this.db.build
-        .insert(variable)
-        .values({ ...row, workspace_id: this.workspaceId })
-        .onConflictDoNothing(),
+      this.db.build.insert(variable).values(row).onConflictDoNothing(),
       this.db.build.select({ id: variable.id }).from(variable).where(this.by(row)),
     ]);
     return written[1]?.rows.length === 1;

@@ -1,4 +1,5 @@
 /** Makes a work pool with its default queue. */
+import { newColumns } from "#db/rows/new-columns";
 import type { Event } from "#events/event";
 import { conflict, refused } from "#lib/api-error";
 import { poolChanged } from "#objects/work-pool/client";
@@ -30,15 +31,15 @@ export function isTaken(error: unknown): boolean {
 
 /** The rows of a new pool and its default queue. Agents' pools have no status. */
 export function newPool(tools: Tools, body: WorkPoolCreate): { pool: WorkPoolRow; queue: WorkQueueRow } {
-  const now = tools.clock();
-  const id = tools.ids.random();
-  const queue = newQueue(tools, id, { name: "default", description: "The work pool's default queue.", priority: 1 });
+  const columns = newColumns(tools);
+  const queue = newQueue(tools, columns.id, {
+    name: "default",
+    description: "The work pool's default queue.",
+    priority: 1,
+  });
   const pool = workPools.blank({
     ...body,
-    workspace_id: tools.workspaceId,
-    id,
-    created: now,
-    updated: now,
+    ...columns,
     default_queue_id: queue.id,
     status: body.type === "prefect-agent" ? null : "NOT_READY",
   });
@@ -49,17 +50,9 @@ export function newPool(tools: Tools, body: WorkPoolCreate): { pool: WorkPoolRow
 export function newQueue(
   tools: Tools,
   poolId: string,
-  body: Omit<WorkQueueCreate, "priority" | "is_paused"> & { priority: number; is_paused?: boolean },
+  body: Pick<WorkQueueCreate, "name" | "description"> & { priority: number },
 ): WorkQueueRow {
-  const now = tools.clock();
-  return workQueues.blank({
-    ...body,
-    workspace_id: tools.workspaceId,
-    id: tools.ids.random(),
-    created: now,
-    updated: now,
-    work_pool_id: poolId,
-  });
+  return workQueues.blank({ ...body, ...newColumns(tools), work_pool_id: poolId });
 }
 
 /** The events of a new pool and its default queue. */
