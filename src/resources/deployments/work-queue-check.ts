@@ -5,7 +5,7 @@ import { work_queue } from "#db/tables/work-pool";
 import { notFound } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
 import { DeploymentStore } from "#resources/deployments/store";
-import { printQueueColumns, type WorkQueueRow } from "#resources/work-pools/store";
+import { type WorkQueueRow, workQueues } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
 /** The queues whose tags the deployment all has, and whose deployments, if they name any, it is among. */
@@ -16,7 +16,7 @@ export async function checkWorkQueues(tools: Tools, id: string) {
   const queues = await tools.db.rows<WorkQueueRow>(
     sql`select * from ${work_queue} where ${work_queue.workspace_id} = ${tools.workspaceId} and ${work_queue.filter} is not null`,
   );
-  return queues.filter(({ filter }) => picksUp(readOptionalJson<unknown>(filter), tags, id)).map(printQueueColumns);
+  return queues.filter(({ filter }) => picksUp(readOptionalJson<unknown>(filter), tags, id)).map(workQueues.print);
 }
 
 function picksUp(filter: unknown, tags: ReadonlySet<string>, deploymentId: string): boolean {

@@ -1,4 +1,4 @@
-/** New flow runs: from the API, from deployments and from schedules, all by this one way. */
+/** Creates flow runs for the API, for deployments and for schedules. */
 import { type SQL, sql } from "drizzle-orm";
 import { columnLists } from "#db/bulk";
 import type { Given } from "#db/codec";
@@ -35,7 +35,7 @@ import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { each, list } from "#db/sql";
 
-/** A flow run that is to be. What is left out has the original's default. */
+/** A flow run that is to be created. A field that is left out has the original's default. */
 export interface FlowRunDraft extends Given<typeof flow_run> {
   flow_id: string;
   /** The first state; PENDING where there is none. */
@@ -204,7 +204,7 @@ function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
 }
 
 /**
- * Makes the events and tells the pools. Both are made up for if they fail: the sweep, the objects' own repair.
+ * Emits the events and tells the pools' objects. Where that fails, the sweep emits the events and the objects repair themselves.
  * Prefect: the scheduler writes its runs without orchestration, so there is no event of their first state.
  */
 async function announce(tools: Tools, written: readonly WrittenRun[]): Promise<void> {
@@ -223,7 +223,7 @@ async function announce(tools: Tools, written: readonly WrittenRun[]): Promise<v
   );
 }
 
-/** The runs that were there before under the same flow and idempotency key. */
+/** The earlier runs with the same flow and idempotency key. */
 async function readKnown(tools: Tools, newRuns: readonly NewRun[]): Promise<FlowRunWithState[]> {
   const keys = newRuns.map(({ row }) => ({ flow_id: row.flow_id, key: row.idempotency_key }));
   const rows = await tools.db.rows<{ id: string }>(

@@ -115,14 +115,6 @@ interface WaitingRow extends StandingRow {
 const WAITING = sql`id, task_key, state_id, state_name, state_timestamp, state_type, next_scheduled_start_time,
   ${PRESENT_STATE} as state`;
 
-/** A background task that is scheduled, as the queue takes it up; undefined where it is none. */
-async function readNote(tools: Tools, id: string): Promise<QueueNote | undefined> {
-  const [row] = await tools.db.rows<WaitingRow>(
-    sql`select ${WAITING} from ${task_run} where ${among(tools, [id])} and background = 1`,
-  );
-  return row && stageOfRow(row) === "scheduled" ? noteOf(row) : undefined;
-}
-
 /** A page of the background tasks that are scheduled, and where the next one begins; null after the last. */
 export async function readScheduled(
   tools: Tools,
@@ -163,7 +155,9 @@ function noteOf(row: WaitingRow): QueueNote {
 export async function requeueTaskRun(tools: Tools, id: string): Promise<void> {
   const read = (await readRuns(tools, [id])).get(id);
   if (read && "wrong" in read) throw new Error(read.wrong);
-  const note = await readNote(tools, id);
+  const [row] = await tools.db.rows<WaitingRow>(
+    sql`select ${WAITING} from ${task_run} where ${among(tools, [id])} and background = 1`,
+  );
   // A run that was deleted or has begun has nothing to wait for.
-  if (note) await taskQueue(tools).enqueue(note);
+  if (row && stageOfRow(row) === "scheduled") await taskQueue(tools).enqueue(noteOf(row));
 }

@@ -8,9 +8,11 @@ import { whereClause } from "#filters/joins";
 import { orderBy, TaskRunSort } from "#filters/sorts";
 import { listRoutes, type Part } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
+import { socket } from "#http/socket";
 import { notFound } from "#lib/api-error";
 import { randomName } from "#lib/names";
 import { mapPortions, type Portions } from "#lib/portions";
+import { objectName } from "#objects/client";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
@@ -138,5 +140,12 @@ export const taskRunRoutes = [
       const result = await setTaskRunState(tools, params.id, body.state, { force: body.force });
       return new Reply(printResult(result), statusOf(result));
     },
+  ),
+];
+
+/** The WebSocket by which task workers are sent background tasks. */
+export const taskRunSockets = [
+  socket("/task_runs/subscriptions/scheduled", "scheduled-task-runs", (env, workspaceId) =>
+    env.TASK_QUEUE.get(env.TASK_QUEUE.idFromName(objectName(workspaceId))),
   ),
 ];

@@ -6,7 +6,9 @@ import { WorkPoolFilter } from "#filters/work-pools";
 import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
+import { socket } from "#http/socket";
 import { mapPortions, whole } from "#lib/portions";
+import { workPoolStub } from "#objects/work-pool/client";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
 import { readPoolConcurrency } from "#resources/work-pools/concurrency-status";
 import { createWorkPool } from "#resources/work-pools/create-work-pool";
@@ -152,5 +154,12 @@ export const workPoolRoutes = [
       status: 204,
     },
     ({ params, tools }) => removeWorker(tools, params.work_pool_name, params.name),
+  ),
+];
+
+/** The WebSocket of a work pool's workers. The pool's object keeps the connections. */
+export const workerSockets = [
+  socket("/work_pools/{work_pool_name}/workers/connect", "worker-channel", (env, workspaceId, params) =>
+    workPoolStub(env, workspaceId, params["work_pool_name"] ?? ""),
   ),
 ];

@@ -304,16 +304,13 @@ export function poolStatus(row: Pick<WorkPoolRow, "type" | "is_paused">, status:
 /** A work queue as answers show it. */
 export function printWorkQueue(row: Counted<QueueWithPool>, live: Liveness | null) {
   return {
-    ...printQueueColumns(row),
+    ...workQueues.print(row),
     last_polled: printOptionalTime(live?.last_polled ?? row.last_polled),
     work_pool_name: row.work_pool_name,
     status: row.status === "PAUSED" ? row.status : (live?.status ?? row.status),
     active_slots: row.active_slots,
   };
 }
-
-/** What D1 alone says of a work queue, as answers show it. */
-export const printQueueColumns = workQueues.print;
 
 /** A run in a slot as answers show it. */
 export function printSlotHolder(run: SlotHolder, now: Micros) {

@@ -31,7 +31,8 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
   const mark = status === null ? {} : { last_status_event_id: stamp.id, last_transitioned_status_at: now };
   await tools.db.run(store.updatePool(pool.id, { updated: now, ...workPools.changes(body), ...mark }));
   await poolChanged(tools, name);
-  const updates = updatesOf(EVENT_FIELDS, shownByEvents(pool), body);
+  const before = { ...workPools.print(pool), storage_configuration: readJson<unknown>(pool.storage_configuration) };
+  const updates = updatesOf(EVENT_FIELDS, before, body);
   announce(tools, [
     ...(updates ? [poolEvent(tools, "updated", pool, now, updates)] : []),
     ...(status === null ? [] : [poolStatusEvent(pool, status, stamp)]),
@@ -40,16 +41,6 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
 
 /** Prefect: `WORK_POOL_EVENT_FIELDS`. */
 const EVENT_FIELDS = ["description", "base_job_template", "concurrency_limit", "storage_configuration"];
-
-/** A pool's fields as events show them. */
-function shownByEvents(pool: WorkPoolRow) {
-  return {
-    description: pool.description,
-    concurrency_limit: pool.concurrency_limit,
-    base_job_template: readJson<unknown>(pool.base_job_template),
-    storage_configuration: readJson<unknown>(pool.storage_configuration),
-  };
-}
 
 /** Prefect: a pause and a resumption emit an event of the status, even if the status was the same before. */
 async function nextStatus(tools: Tools, pool: WorkPoolRow, body: WorkPoolUpdate): Promise<string | null> {
