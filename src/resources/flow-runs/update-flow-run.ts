@@ -1,4 +1,4 @@
-/** Changes of a flow run's own fields; its state is changed by orchestration alone. */
+/** Changes a flow run's own fields and adds to its labels. Only orchestration changes its state. */
 import { and, eq, sql } from "drizzle-orm";
 import type * as z from "zod";
 import { readJson } from "#db/database";
@@ -53,7 +53,7 @@ async function checkJobVariables(tools: Tools, id: string, variables: Record<str
   validateRunVariables(readJson<Record<string, unknown>>(row.template), ofDeployment, variables, "updating");
 }
 
-/** Adds labels to a run; none is ever removed. It is one statement, so that of two requests at once both succeed. Throws 404 for an unknown run. */
+/** Adds labels to a run, in one statement, so that two requests at once both succeed. Throws 404 for an unknown run. */
 export async function addLabels(tools: Tools, id: string, labels: z.output<typeof Labels>): Promise<void> {
   forget(tools.workspaceId, id);
   const { changes } = await tools.db.run(

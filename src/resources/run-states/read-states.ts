@@ -27,8 +27,8 @@ const STATE_BYTES = sql.raw(
 );
 
 /**
- * The states of a flow run, oldest first. The run's row knows their ids, so that states need no index. There is no bound on
- * how many a run has, so they are first read by their size alone.
+ * The states of a flow run, oldest first. The run's row has the ids of its states, so that states need no index. There is no bound
+ * on how many states a run has, so the first read gives only their sizes.
  */
 export async function readFlowRunStates({ db, workspaceId }: Tools, flowRunId: string): Promise<Portions<State>> {
   const sizes = await db.rows<{ id: string; bytes: number }>(

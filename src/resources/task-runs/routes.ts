@@ -92,7 +92,7 @@ export const taskRunRoutes = [
       status: 204,
     },
     async ({ params, body, tools }) => {
-      // Prefect: an empty name asks for a made-up one, no name for no change.
+      // Prefect: an empty name stands for a new random name; without a name nothing changes.
       const name = "name" in body ? body.name || randomName(tools.random) : null;
       if (!(await renameTaskRun(tools, params.id, name))) throw notFound("Task run");
     },

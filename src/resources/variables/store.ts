@@ -9,7 +9,7 @@ import type { Portions } from "#lib/portions";
 /** A row of the table `variable`. */
 export type VariableRow = typeof variable.$inferSelect;
 
-/** How a variable is named by a caller: by its id or its name. */
+/** How a caller names a variable: by its id or its name. */
 export type VariableKey = { id: string } | { name: string };
 
 /** Shows, makes and changes rows of variables. */
@@ -37,7 +37,7 @@ export class VariableStore extends WorkspaceStore {
     return this.countRows(variable, where);
   }
 
-  /** Writes a new variable; false where its name is taken. */
+  /** Writes a new variable. Gives false where its name is taken. */
   async insert(row: VariableRow): Promise<boolean> {
     const written = await this.db.repeatable([
       this.db.build.insert(variable).values(row).onConflictDoNothing(),
@@ -46,12 +46,12 @@ export class VariableStore extends WorkspaceStore {
     return written[1]?.rows.length === 1;
   }
 
-  /** Changes a variable; as it is then, or undefined where there is none. */
+  /** Changes a variable. Gives the changed row, or undefined where there is none. */
   update(key: VariableKey, changes: Partial<VariableRow>): Promise<VariableRow | undefined> {
     return this.db.returned(this.db.build.update(variable).set(changes).where(this.by(key)).returning());
   }
 
-  /** Removes a variable; as it was, or undefined where there was none. */
+  /** Removes a variable. Gives the removed row, or undefined where there is none. */
   remove(key: VariableKey): Promise<VariableRow | undefined> {
     return this.db.returned(this.db.build.delete(variable).where(this.by(key)).returning());
   }

@@ -38,7 +38,7 @@ import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 const store = (tools: Tools) => new WorkPoolStore(tools);
 const missing = () => refused(404, "work queue not found");
 
-/** A queue that was just made, as answers show it; 409 with these words where its name is taken. */
+/** Shows a queue that was just made. Throws 409 with the text `taken` where its name is taken. */
 async function showNew(made: Promise<QueueWithPool>, taken: string) {
   try {
     const queue = await made;

@@ -41,7 +41,7 @@ type SlotHolder = Pick<
 /** Prefect: the pool of queues that were made without one. */
 export const AGENT_POOL = "default-agent-pool";
 
-/** Prefect: what counts against limits where workers poll; `/work_queues` counts CANCELLING too. */
+/** Prefect: the states whose runs count against limits where workers poll; `/work_queues` counts CANCELLING too. */
 export const POOL_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING"];
 export const QUEUE_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING", "CANCELLING"];
 
@@ -58,7 +58,7 @@ const holding = (workspaceId: string, types: readonly StateType[], queues: SQL) 
   and r.end_time is null and r.next_scheduled_start_time is null and r.work_queue_id in ${queues}
   and r.state_type in ${list(types)}`;
 
-/** How many runs forget their queue in one statement. */
+/** From how many runs one statement takes their removed queue. */
 const RUNS_AT_ONCE = 2_000;
 
 /** The pools and queues of one workspace. */
@@ -274,7 +274,7 @@ export class WorkPoolStore extends WorkspaceStore {
 /** How a caller names a queue. */
 type QueueKey = { id: string } | { pool: string; queue: string };
 
-/** What of a pool or queue only its object knows. */
+/** What only the pool's object knows of a pool or queue. */
 export interface Liveness {
   status: string | null;
   last_polled: Micros | null;

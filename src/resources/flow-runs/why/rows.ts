@@ -56,7 +56,7 @@ type OfRun = Pick<
   | ("infrastructure_pid" | "run_count" | "start_time" | "end_time")
 >;
 
-/** What is told of a run that holds a slot. */
+/** What the answer says of a run that holds a slot. */
 export interface NamedRun {
   id: string;
   name: string;
