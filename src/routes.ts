@@ -12,10 +12,8 @@ import { flowRunGraphRoutes } from "#resources/flow-runs/graph-routes";
 import { flowRunHistoryRoutes } from "#resources/flow-runs/history-routes";
 import { flowRunInputRoutes } from "#resources/flow-runs/input-routes";
 import { flowRunRoutes } from "#resources/flow-runs/routes";
-import { flowRunWhyRoutes } from "#resources/flow-runs/why-routes";
 import { flowRoutes } from "#resources/flows/routes";
 import { runStateRoutes } from "#resources/run-states/routes";
-import { taskRunHistoryRoutes } from "#resources/task-runs/history-routes";
 import { logRoutes } from "#resources/logs/routes";
 import { taskRunRoutes } from "#resources/task-runs/routes";
 import { taskWorkerRoutes } from "#resources/task-workers/routes";
@@ -43,11 +41,9 @@ export const routes: readonly Route[] = [
   ...flowRunHistoryRoutes,
   ...flowRunInputRoutes,
   ...flowRunRoutes,
-  ...flowRunWhyRoutes,
   ...logRoutes,
   ...flowRoutes,
   ...runStateRoutes,
-  ...taskRunHistoryRoutes,
   ...taskRunRoutes,
   ...taskWorkerRoutes,
   ...collectionRoutes,

@@ -1,7 +1,7 @@
 /** The segments that may hold wanted events, by the index of resources (`event_resource`) and by the times in the events' ids. */
 import { type SQL, sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
-import type { Store } from "#db/store";
+import type { WorkspaceStore } from "#db/workspace-store";
 import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind } from "#events/event";
@@ -18,7 +18,7 @@ const MAX_NAMED = 2_000;
  * lead to all events of these resources, the condition is true of each segment.
  */
 export async function mayHoldResources(
-  { db, workspaceId }: Store,
+  { db, workspaceId }: Pick<WorkspaceStore, "db" | "workspaceId">,
   filter: EventFilter,
   { since, until }: Window,
 ): Promise<SQL> {
@@ -39,7 +39,10 @@ export async function mayHoldResources(
 }
 
 /** Adds the flow runs of the task runs: the index has a task run's own id only where the task run has no flow run. */
-async function withFlowRuns({ db, workspaceId }: Store, resources: readonly string[]): Promise<string[]> {
+async function withFlowRuns(
+  { db, workspaceId }: Pick<WorkspaceStore, "db" | "workspaceId">,
+  resources: readonly string[],
+): Promise<string[]> {
   const taskRuns = resources.flatMap((id) => idOfKind("prefect.task-run", id) ?? []);
   if (taskRuns.length === 0) return [...resources];
   const rows = await db.all(

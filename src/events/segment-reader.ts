@@ -2,7 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { list } from "#db/sql";
-import { Store } from "#db/store";
+import { WorkspaceStore } from "#db/workspace-store";
 import { event_segment } from "#db/tables/event";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, matchesEvent, type Window } from "#events/filter";
@@ -56,11 +56,11 @@ interface Walk {
 }
 
 /** The segments of one workspace. */
-export class SegmentReader extends Store {
+export class SegmentReader extends WorkspaceStore {
   readonly cutoff: EventCutoff;
 
   constructor(db: Database, workspaceId: string, cutoff: EventCutoff) {
-    super(db, workspaceId);
+    super({ db, workspaceId });
     this.cutoff = cutoff;
   }
 

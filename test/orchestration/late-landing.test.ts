@@ -177,9 +177,17 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
 
   test("creates one variable, and does not take its name for a conflict", async () => {
     const { tools, d1 } = toolsOver(options);
-    const store = new VariableStore(tools.db, WORKSPACE);
+    const store = new VariableStore({ db: tools.db, workspaceId: WORKSPACE });
     const name = unique("variable").replaceAll("-", "_");
-    const aRow = () => ({ id: crypto.randomUUID(), created: 1, updated: 1, name, value: "1", tags: "[]" });
+    const aRow = () => ({
+      workspace_id: WORKSPACE,
+      id: crypto.randomUUID(),
+      created: 1,
+      updated: 1,
+      name,
+      value: "1",
+      tags: "[]",
+    });
     expect(await store.insert(aRow())).toBe(true);
     await d1.settle();
     expect(await store.insert(aRow())).toBe(false);
@@ -188,9 +196,9 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
   test("writes an input, and does not take its key for a conflict", async () => {
     const { id: flow_run_id } = await aFlowRun();
     const { tools, d1 } = toolsOver(options);
-    const store = new FlowRunInputStore(tools.db, WORKSPACE);
+    const store = new FlowRunInputStore({ db: tools.db, workspaceId: WORKSPACE });
     const anInput = (value: string) => {
-      const own = { id: crypto.randomUUID(), created: 1, updated: 1 };
+      const own = { workspace_id: WORKSPACE, id: crypto.randomUUID(), created: 1, updated: 1 };
       return { ...own, flow_run_id, key: "k", value, sender: null };
     };
     expect(await store.insert(anInput("1"))).toBe("written");

@@ -373,7 +373,12 @@ describe("the statement of a page", () => {
         },
       }),
     });
-    await new LogStore(new Database(explained, noCost()), WORKSPACE).list({ filter, sort, limit: 200, offset: 0 });
+    await new LogStore({ db: new Database(explained, noCost()), workspaceId: WORKSPACE }).list({
+      filter,
+      sort,
+      limit: 200,
+      offset: 0,
+    });
     expect(plans).toHaveLength(1);
     const plan = await plans[0];
     expect(plan).toContain(index);
@@ -433,7 +438,7 @@ describe("GET /flow_runs/{id}/logs/download", () => {
     const text = await (await SELF.fetch(`http://sluice/api/flow_runs/${run.id}/logs/download`)).text();
     const lines = text.trimEnd().split("\r\n").slice(1);
     expect(lines.map((line) => line.split(",").at(-1)?.[0])).toEqual("0123456789".split(""));
-    const store = new LogStore(new Database(env.DB, noCost()), WORKSPACE);
+    const store = new LogStore({ db: new Database(env.DB, noCost()), workspaceId: WORKSPACE });
     const filter: LogFilter = { operator: "and_", flow_run_id: { any_: [run.id] } };
     const query = { filter, sort: "TIMESTAMP_ASC" as const, limit: 1000, offset: 0 };
     expect(await store.list(query)).toHaveLength(10);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { ApiError } from "#lib/api-error";
 import { parseJson } from "#lib/json";
-import { templateProblem } from "#resources/work-pools/base-job-template";
 import {
+  templateProblem,
   validateDeploymentVariables,
   validateRunVariables,
   validateTemplateDefaults,

@@ -337,7 +337,8 @@ describe("a change of a pool or a queue", () => {
     const pool = await aPool();
     await poll(pool);
     await tools().db.batch([
-      new WorkPoolStore(tools().db, DEFAULT_WORKSPACE).insertQueue({
+      new WorkPoolStore({ db: tools().db, workspaceId: DEFAULT_WORKSPACE }).insertQueue({
+        workspace_id: DEFAULT_WORKSPACE,
         id: crypto.randomUUID(),
         created: 1,
         updated: 1,

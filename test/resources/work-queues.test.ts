@@ -130,14 +130,14 @@ const QUEUE_SEEK =
 test("what holds slots is found by its queue in the index of live runs, and what is due by its time", async () => {
   const plans: string[] = [];
   const db = new Database(planning(plans), noCost());
-  const store = new WorkPoolStore(db, DEFAULT_WORKSPACE);
+  const store = new WorkPoolStore({ db, workspaceId: DEFAULT_WORKSPACE });
   await store.countSlotHolders(["q"], QUEUE_SLOT_TYPES);
   await store.readSlotHolders(["q"], QUEUE_SLOT_TYPES, 10);
   await store.listQueues(sql`1`, "name", QUEUE_SLOT_TYPES, 10, 0);
   await store.listPools(sql`1`, 10, 0);
   expect(plans).toEqual([QUEUE_SEEK, QUEUE_SEEK, QUEUE_SEEK, QUEUE_SEEK]);
   plans.length = 0;
-  await new LivePoolStore(db, DEFAULT_WORKSPACE).readLiveRuns(["q"], 1);
+  await new LivePoolStore({ db, workspaceId: DEFAULT_WORKSPACE }).readLiveRuns(["q"], 1);
   expect(plans).toEqual([
     QUEUE_SEEK,
     "SEARCH r USING INDEX flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)",

@@ -22,7 +22,8 @@ async function insertRuns(workspace: string, ids: readonly string[], minute: num
     .run();
 }
 
-const countAll = (workspace: string) => new FlowRunStore(new Database(env.DB, noCost()), workspace).countAll();
+const countAll = (workspace: string) =>
+  new FlowRunStore({ db: new Database(env.DB, noCost()), workspaceId: workspace }).countAll();
 const countedOne = async (workspace: string) =>
   (await env.DB.prepare("select count(*) as n from flow_run where workspace_id = ?").bind(workspace).first("n")) ?? 0;
 const age = (minute: number) =>
@@ -90,7 +91,7 @@ test("what is counted is not gone through again, and a few runs are not worth a 
   await Promise.all([age(0), age(0)]);
   expect(await kept().first()).toEqual({ before: NOW - MINUTE, count: 5_000 });
   const cost = noCost();
-  expect(await new FlowRunStore(new Database(env.DB, cost), workspace).countAll()).toBe(5_000);
+  expect(await new FlowRunStore({ db: new Database(env.DB, cost), workspaceId: workspace }).countAll()).toBe(5_000);
   expect(cost.d1_rows_read).toBeLessThan(20);
   expect(await countedOne(workspace)).toBe(5_000);
 });

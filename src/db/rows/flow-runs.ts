@@ -4,7 +4,7 @@ import { codec } from "#db/codec";
 import { readJson } from "#db/database";
 import { inPortions, longColumns, shortened, shortenedColumns } from "#db/long-values";
 import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
-import { Store } from "#db/store";
+import { WorkspaceStore } from "#db/workspace-store";
 import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
@@ -75,7 +75,7 @@ function selectWith(columns: SQL, rest: SQL): SQL {
 }
 
 /** The flow runs of one workspace. */
-export class FlowRunStore extends Store {
+export class FlowRunStore extends WorkspaceStore {
   /** One run, or undefined. */
   async read(id: string): Promise<FlowRunWithState | undefined> {
     const [row] = await this.readMany([id]);

@@ -11,7 +11,7 @@ import type { StatusChange } from "#objects/work-pool/status-changes";
 import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
 import type { Tools } from "#tools";
 
-const storeOf = (tools: Tools) => new LivePoolStore(tools.db, tools.workspaceId);
+const storeOf = (tools: Tools) => new LivePoolStore(tools);
 
 /** What D1 says of the pool of this name, or null. */
 export async function readConfig(tools: Tools, name: string): Promise<Config | null> {

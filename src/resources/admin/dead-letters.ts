@@ -1,7 +1,7 @@
 /** Lists, reads and drops dead letters. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
-import { Store } from "#db/store";
+import { WorkspaceStore } from "#db/workspace-store";
 import { dead_letter } from "#db/tables/event";
 import { list } from "#db/sql";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
@@ -43,7 +43,7 @@ type Row = Pick<typeof dead_letter.$inferSelect, "id" | "created" | "queue" | "k
 const COLUMNS = sql.raw("l.id, l.created, l.queue, l.key, l.reason, length(l.message) as message_characters");
 
 /** The dead letters of one workspace. */
-export class DeadLetterStore extends Store {
+export class DeadLetterStore extends WorkspaceStore {
   /** Reads a page of letters, the newest or the oldest first. */
   async page(wanted: LettersWanted, order: "newest" | "oldest", limit: number, offset: number): Promise<DeadLetter[]> {
     const direction = order === "newest" ? sql`desc` : sql`asc`;

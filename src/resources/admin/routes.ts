@@ -27,7 +27,7 @@ const ServerDefaultResultStorageUpdate = z
 const MAX_LETTERS = 200;
 const Queue = z.string().max(200).nullish();
 const LetterIds = z.array(z.string().max(200)).max(MAX_LETTERS).nullish();
-const letters = (tools: Tools) => new DeadLetterStore(tools.db, tools.workspaceId);
+const letters = (tools: Tools) => new DeadLetterStore(tools);
 
 async function readLetter(tools: Tools, id: string): Promise<DeadLetterWithMessage> {
   const letter = await letters(tools).read(id);
@@ -45,7 +45,7 @@ async function replayLetters(tools: Tools, chosen: readonly DeadLetter[]): Promi
   return replays;
 }
 
-const store = (tools: Tools) => new ConfigurationStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new ConfigurationStore(tools);
 
 export const adminRoutes = [
   route(

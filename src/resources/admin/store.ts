@@ -1,11 +1,11 @@
 /** The values in D1 that a workspace's administration keeps. */
 import { and, eq } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { Store } from "#db/store";
+import { WorkspaceStore } from "#db/workspace-store";
 import { configuration } from "#db/tables/configuration";
 
 /** Values by key, of one workspace. */
-export class ConfigurationStore extends Store {
+export class ConfigurationStore extends WorkspaceStore {
   /** Reads the value, or undefined. Only the code that writes a key knows the value's type. */
   async read<T>(key: string): Promise<T | undefined> {
     const row = await this.db.first(this.db.build.select().from(configuration).where(this.by(key)));

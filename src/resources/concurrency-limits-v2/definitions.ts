@@ -1,19 +1,18 @@
-/** Limits are made, changed and removed: in D1 first, then the object is told, and an event says so. */
-import type * as z from "zod";
+/** Makes, changes and removes limits: writes D1, then tells the object, then emits an event. */
+import { newColumns } from "#db/rows/new-columns";
+import { type LimitRow, limits } from "#db/rows/concurrency-limits";
+import { type Action, changeEvent } from "#events/change-event";
 import { emitEvents } from "#events/emit";
-import type { Event } from "#events/event";
-import { limits } from "#db/rows/concurrency-limits";
 import { integrityConflict } from "#lib/api-error";
 import { limitChanged, limitsRemoved } from "#objects/concurrency-limits/client";
 import type { ConcurrencyLimitV2Create, ConcurrencyLimitV2Update } from "#resources/concurrency-limits-v2/schema";
-import { ConcurrencyLimitStore, type LimitKey, type LimitRow } from "#resources/concurrency-limits-v2/store";
+import { ConcurrencyLimitStore, type LimitKey } from "#resources/concurrency-limits-v2/store";
 import type { Tools } from "#tools";
-import { printTime } from "#wire/dates";
 
-const storeOf = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+const storeOf = (tools: Tools) => new ConcurrencyLimitStore(tools);
 
 /** Makes a limit. */
-export async function createLimit(tools: Tools, body: z.output<typeof ConcurrencyLimitV2Create>): Promise<LimitRow> {
+export async function createLimit(tools: Tools, body: ConcurrencyLimitV2Create): Promise<LimitRow> {
   const row = newRow(tools, body);
   await storeOf(tools).insert(row);
   await limitChanged(tools, {
@@ -25,12 +24,8 @@ export async function createLimit(tools: Tools, body: z.output<typeof Concurrenc
   return row;
 }
 
-/** Makes a limit with this name, or changes how many slots the one of this name has. */
-export async function upsertLimit(
-  tools: Tools,
-  name: string,
-  limit: number,
-): Promise<{ row: LimitRow; created: boolean }> {
+/** Makes a limit of this name, or changes how many slots the limit of this name has. */
+export async function upsertLimit(tools: Tools, name: string, limit: number) {
   const draft = newRow(tools, { name, limit, active: true, slot_decay_per_second: 0 });
   const row = (await storeOf(tools).upsert(draft)) ?? draft;
   const created = row.id === draft.id;
@@ -39,9 +34,9 @@ export async function upsertLimit(
   return { row, created };
 }
 
-/** Changes a limit; whether there was one. */
+/** Changes a limit. Gives whether there was such a limit. */
 export async function updateLimit(tools: Tools, key: LimitKey, body: ConcurrencyLimitV2Update): Promise<boolean> {
-  // Prefect: what is null goes to the database, which refuses it.
+  // Prefect: a field that is null goes to the database, which refuses the row.
   if (Object.values(body).includes(null)) {
     if (await storeOf(tools).read(key)) throw integrityConflict();
     return false;
@@ -57,7 +52,7 @@ export async function updateLimit(tools: Tools, key: LimitKey, body: Concurrency
   return true;
 }
 
-/** Removes a limit and all that is held of it; whether there was one. */
+/** Removes a limit with its slots and leases. Gives whether there was such a limit. */
 export async function removeLimit(tools: Tools, key: LimitKey): Promise<boolean> {
   const row = await storeOf(tools).remove(key);
   if (!row) return false;
@@ -66,45 +61,17 @@ export async function removeLimit(tools: Tools, key: LimitKey): Promise<boolean>
   return true;
 }
 
-/** Fields of bodies that the object is told, not D1. */
+/** The fields of bodies that go to the object and not to D1. */
 const OF_SLOTS = ["active_slots", "denied_slots"] as const;
 
-interface Definition {
-  name: string;
-  limit: number;
-  active: boolean;
-  slot_decay_per_second: number;
+function newRow(tools: Tools, definition: Omit<ConcurrencyLimitV2Create, "active_slots" | "denied_slots">): LimitRow {
+  return limits.blank({ ...definition, ...newColumns(tools) });
 }
 
-function newRow(tools: Tools, definition: Definition): LimitRow {
-  const now = tools.clock();
-  return limits.blank({
-    ...definition,
-    workspace_id: tools.workspaceId,
-    id: tools.ids.random(),
-    created: now,
-    updated: now,
-  });
-}
-
-function announce(tools: Tools, action: "created" | "updated" | "deleted", row: LimitRow): void {
-  tools.background(emitEvents(tools, [limitEvent(tools, action, row)]));
-}
-
-function limitEvent(tools: Tools, action: string, row: LimitRow): Event {
-  const now = tools.clock();
-  return {
-    occurred: printTime(now),
-    event: `prefect.concurrency-limit.${action}`,
-    resource: { "prefect.resource.id": `prefect.concurrency-limit.${row.id}`, "prefect.resource.name": row.name },
-    related: [],
-    payload: {
-      name: row.name,
-      limit: row.limit,
-      active: row.active === 1,
-      slot_decay_per_second: row.slot_decay_per_second,
-    },
-    id: tools.ids.ordered(now),
-    follows: null,
-  };
+/** Emits the event of a change after the reply. */
+function announce(tools: Tools, action: Action, row: LimitRow): void {
+  const { name, limit, active, slot_decay_per_second } = limits.print(row);
+  const payload = { name, limit, active, slot_decay_per_second };
+  const event = changeEvent(tools, "concurrency-limit", action, row, { payload });
+  tools.background(emitEvents(tools, [event]));
 }

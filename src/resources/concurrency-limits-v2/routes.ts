@@ -33,12 +33,12 @@ import { ConcurrencyLimitStore, type LimitKey, printLimit } from "#resources/con
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid, Uuid } from "#wire/ids";
 
-/** Prefect: whatever reads as a UUID is an id. */
+/** Prefect: a text that reads as a UUID is an id. */
 const ByKey = z
   .object({ id_or_name: z.string() })
   .transform(({ id_or_name: text }): LimitKey => (isUuid(text) ? { id: canonicalUuid(text) } : { name: text }));
 
-const store = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
 const missing = () => notFound("Concurrency Limit");
 
 export const concurrencyLimitV2Routes = [

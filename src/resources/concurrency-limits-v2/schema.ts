@@ -8,7 +8,7 @@ import { Limit, Offset } from "#wire/paging";
 import { Bool, Float, Int, intFrom } from "#wire/scalars";
 
 /** How many limits one request may name. */
-const MAX_NAMES = 1_000;
+export const MAX_NAMES = 1_000;
 
 /** One of a few words; refused in pydantic's words for a `Literal`. */
 const literal = <const Word extends string>(...words: Word[]) =>
@@ -45,6 +45,7 @@ export const ConcurrencyLimitV2Create = z
     slot_decay_per_second: Decay.default(0),
   })
   .meta({ id: "ConcurrencyLimitV2Create" });
+export type ConcurrencyLimitV2Create = z.output<typeof ConcurrencyLimitV2Create>;
 
 export const ConcurrencyLimitV2Update = z
   .strictObject({
@@ -91,7 +92,7 @@ export const ConcurrencyLimitWithLeaseResponse = z
 const Slots = Int.pipe(z.number().gt(0));
 const LeaseSeconds = Float.pipe(z.number().min(60).max(86_400));
 
-/** How long a lease lasts if nobody says. */
+/** How long a lease lasts where the request does not say. */
 export const DEFAULT_LEASE_SECONDS = 300;
 
 const ConcurrencyLeaseHolder = z
@@ -105,7 +106,7 @@ export const acquisition = {
   mode: literal("concurrency", "rate_limit").default("concurrency"),
 };
 
-/** What is added to it for a lease. */
+/** The fields that an acquisition under a lease has besides. */
 export const leased = {
   lease_duration: LeaseSeconds.default(DEFAULT_LEASE_SECONDS),
   holder: ConcurrencyLeaseHolder.nullish(),

@@ -1,11 +1,10 @@
-/** Slots are taken, and who is refused is told why and until when. */
+/** Takes slots; a refusal says why, and when to try again. */
 import { refused, unprocessable } from "#lib/api-error";
 import { concurrencyLimits } from "#objects/concurrency-limits/client";
 import type { AcquireAnswer, AcquireAsk } from "#objects/concurrency-limits/messages";
 import type { Tools } from "#tools";
 
-/** What was taken. */
-export type Acquired = Extract<AcquireAnswer, { kind: "acquired" }>;
+type Acquired = Extract<AcquireAnswer, { kind: "acquired" }>;
 
 /** Takes slots of all limits that exist among these names, or throws: 423 if they are full, 422 if they never can. */
 export async function takeSlots(

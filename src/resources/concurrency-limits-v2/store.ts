@@ -1,34 +1,24 @@
 /** Definitions of concurrency limits in D1, of one workspace. */
 import { sql, type SQL } from "drizzle-orm";
-import type { Database } from "#db/database";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
+import { WorkspaceStore } from "#db/workspace-store";
 
-export type { LimitRow };
-
-/** How a limit is named by a caller: by its id or its name. */
+/** How a caller names a limit: by its id or its name. */
 export type LimitKey = { id: string } | { name: string };
 
 /** Prefect: the names of tags' limits begin with it. */
 export const TAG_PREFIX = "tag:";
 
 /** The limits of one workspace. */
-export class ConcurrencyLimitStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class ConcurrencyLimitStore extends WorkspaceStore {
   /** One limit, or undefined. */
   async read(key: LimitKey): Promise<LimitRow | undefined> {
     const [row] = await this.db.rows<LimitRow>(sql`select * from ${concurrency_limit} where ${this.by(key)}`);
     return row;
   }
 
-  /** A page of limits by their names; those of tags alone, if so asked. */
+  /** A page of limits by their names; with `onlyTags`, only limits of tags. */
   list(page: { limit: number; offset: number }, { onlyTags = false } = {}): Promise<LimitRow[]> {
     // A range of names, for the index: what comes right after "tag:" is "tag;".
     const tags = onlyTags ? sql`and name >= 'tag:' and name < 'tag;'` : sql``;
@@ -40,33 +30,31 @@ export class ConcurrencyLimitStore {
 
   /** Writes a new limit. A name that is taken violates the table's unique index. */
   async insert(row: LimitRow): Promise<void> {
-    await this.db.run(this.insertion(row));
+    await this.db.run(this.db.build.insert(concurrency_limit).values(row));
   }
 
-  /** Writes a new limit, or gives the one of this name the new one's limit; gives the row there is then. */
+  /** Writes a new limit. Where the name is taken, the present row gets the new row's `limit`. Gives the row as it is then. */
   upsert(row: LimitRow): Promise<LimitRow | undefined> {
     const { workspace_id, name } = concurrency_limit;
     const set = { limit: sql`excluded."limit"`, updated: sql`excluded.updated` };
     return this.db.returned(
-      this.insertion(row)
+      this.db.build
+        .insert(concurrency_limit)
+        .values(row)
         .onConflictDoUpdate({ target: [workspace_id, name], set })
         .returning(),
     );
   }
 
-  /** Changes a limit; gives it as it is then, or undefined. */
+  /** Changes a limit. Gives the changed row, or undefined where there is none. */
   update(key: LimitKey, changes: Partial<LimitRow>, now: number): Promise<LimitRow | undefined> {
     const set = { ...changes, updated: now };
     return this.db.returned(this.db.build.update(concurrency_limit).set(set).where(this.by(key)).returning());
   }
 
-  /** Removes a limit; gives it, or undefined. */
+  /** Removes a limit. Gives the removed row, or undefined where there is none. */
   remove(key: LimitKey): Promise<LimitRow | undefined> {
     return this.db.returned(this.db.build.delete(concurrency_limit).where(this.by(key)).returning());
-  }
-
-  private insertion(row: LimitRow) {
-    return this.db.build.insert(concurrency_limit).values(row);
   }
 
   private by(key: LimitKey): SQL {

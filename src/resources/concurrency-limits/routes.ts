@@ -1,5 +1,6 @@
 /** The routes under /concurrency_limits: limits of tags, which are the limits named `tag:…` of version 2. */
 import * as z from "zod";
+import type { LimitRow } from "#db/rows/concurrency-limits";
 import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
@@ -7,12 +8,7 @@ import { whole } from "#lib/portions";
 import { concurrencyLimits, readTaskRuns } from "#objects/concurrency-limits/client";
 import { removeLimit, upsertLimit } from "#resources/concurrency-limits-v2/definitions";
 import { MinimalConcurrencyLimitResponse, paging } from "#resources/concurrency-limits-v2/schema";
-import {
-  ConcurrencyLimitStore,
-  type LimitKey,
-  type LimitRow,
-  TAG_PREFIX,
-} from "#resources/concurrency-limits-v2/store";
+import { ConcurrencyLimitStore, type LimitKey, TAG_PREFIX } from "#resources/concurrency-limits-v2/store";
 import { ConcurrencyLimit, ConcurrencyLimitCreate, resetting, tagSlots } from "#resources/concurrency-limits/schema";
 import { giveTagSlots, tagOf, takeTagSlots } from "#resources/concurrency-limits/tag-slots";
 import type { Tools } from "#tools";
@@ -22,13 +18,15 @@ import { Uuid } from "#wire/ids";
 /** A tag in a path, as version 2 names the tag's limit. */
 const ByTag = z.object({ tag: z.string() }).transform(({ tag }): LimitKey => ({ name: TAG_PREFIX + tag }));
 
-const store = (tools: Tools) => new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
 const missing = () => notFound("Concurrency limit");
 
 /** Limits of version 2, as version 1 shows them. */
 async function show(tools: Tools, rows: readonly LimitRow[]) {
-  const ids = rows.map(({ id }) => id);
-  const taskRuns = await readTaskRuns(tools, ids);
+  const taskRuns = await readTaskRuns(
+    tools,
+    rows.map(({ id }) => id),
+  );
   return rows.map((row) => ({
     id: row.id,
     created: printTime(row.created),

@@ -1,12 +1,10 @@
 /** Limits of tags on the wire: concurrency limits, version 1. */
+import { MAX_NAMES } from "#resources/concurrency-limits-v2/schema";
 import { ShortText, listOf } from "#wire/sizes";
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Int } from "#wire/scalars";
-
-/** How many limits one request may name. */
-const MAX_NAMES = 1_000;
 
 const BANNED = /[/%&><]/;
 

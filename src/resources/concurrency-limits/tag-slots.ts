@@ -1,4 +1,4 @@
-/** A task run takes a slot of each of its tags' limits, and gives them back: what old clients do, who know of no leases. */
+/** A task run takes a slot of each of its tags' limits, and gives the slots back. Old clients, which know no leases, do so. */
 import { refused } from "#lib/api-error";
 import { concurrencyLimits } from "#objects/concurrency-limits/client";
 import type { AcquireAnswer, MinimalLimit } from "#objects/concurrency-limits/messages";

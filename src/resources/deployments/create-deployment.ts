@@ -15,7 +15,7 @@ import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } fr
 import { keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
-import { AGENT_POOL } from "#resources/work-pools/queues";
+import { AGENT_POOL } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
 /** How often the change is tried where another request creates or deletes the deployment meanwhile. */

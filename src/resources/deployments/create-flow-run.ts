@@ -170,7 +170,7 @@ async function readOrigins(
 
 async function poolOf(tools: Tools, row: DeploymentRow): Promise<WorkPoolRow | undefined> {
   if (row.pool_name === null) return undefined;
-  return new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(row.pool_name);
+  return new WorkPoolStore(tools).readPoolByName(row.pool_name);
 }
 
 /** The deployment at a version. Throws 404 or 409 where no run can be made of the version. */

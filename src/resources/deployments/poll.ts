@@ -36,7 +36,7 @@ export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promi
   const { enabled, after_seconds: seconds } = tools.settings.services.late_runs;
   const overdue = enabled ? due.filter((run) => isOverdue(run, now - seconds * SECOND)).map(({ id }) => id) : [];
   if (overdue.length > 0) tools.background(markLate(tools, overdue));
-  return new FlowRunStore(tools.db, tools.workspaceId).inFull(due);
+  return new FlowRunStore(tools).inFull(due);
 }
 
 /** Whether a run is late. The sweep marks late runs too, but only once a minute. */

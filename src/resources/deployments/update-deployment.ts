@@ -27,7 +27,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   const isResumed = before.paused === 1 && body.paused === false;
   checkParameters({ ...before, ...given }, [...schedules.written, ...(isResumed ? schedules.untouched : [])]);
   const limitId = body.global_concurrency_limit_id;
-  const limits = new ConcurrencyLimitStore(tools.db, tools.workspaceId);
+  const limits = new ConcurrencyLimitStore(tools);
   if (limitId && !(await limits.read({ id: limitId }))) throw notFound("Concurrency limit");
   // Prefect: where the pool is null, the name of a queue is ignored.
   const leavesPool = body.work_pool_name === null;

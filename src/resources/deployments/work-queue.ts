@@ -5,14 +5,20 @@ import { work_queue } from "#db/tables/work-pool";
 import { refused } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
 import { readDeployment } from "#resources/deployments/read-deployment";
-import { printQueueColumns, type WorkPoolRow, WorkPoolStore, type WorkQueueRow } from "#resources/work-pools/store";
-import { AGENT_POOL, ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
+import {
+  AGENT_POOL,
+  type WorkPoolRow,
+  WorkPoolStore,
+  type WorkQueueRow,
+  workQueues,
+} from "#resources/work-pools/store";
+import { ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
 
 /** The pool that a body names, or null where it names none. Throws 404 where there is no such pool. */
 export async function findPool(tools: Tools, name: string | null | undefined): Promise<WorkPoolRow | null> {
   if (!name) return null;
-  const pool = await new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(name);
+  const pool = await new WorkPoolStore(tools).readPoolByName(name);
   if (pool) return pool;
   if (name !== AGENT_POOL) throw refused(404, `Work pool "${name}" not found.`);
   await ensureAgentQueue(tools, "default");
@@ -44,7 +50,7 @@ export async function checkWorkQueues(tools: Tools, id: string) {
   const queues = await tools.db.rows<WorkQueueRow>(
     sql`select * from ${work_queue} where ${work_queue.workspace_id} = ${tools.workspaceId} and ${work_queue.filter} is not null`,
   );
-  return queues.filter(({ filter }) => picksUp(readOptionalJson<unknown>(filter), tags, id)).map(printQueueColumns);
+  return queues.filter(({ filter }) => picksUp(readOptionalJson<unknown>(filter), tags, id)).map(workQueues.print);
 }
 
 function picksUp(filter: unknown, tags: ReadonlySet<string>, deploymentId: string): boolean {

@@ -1,8 +1,7 @@
-/** New flow runs: from the API, from deployments and from schedules, all by this one way. */
+/** Creates flow runs for the API, for deployments and for schedules. */
 import { type SQL, sql } from "drizzle-orm";
 import { columnLists } from "#db/bulk";
 import type { Given } from "#db/codec";
-import { isPassing } from "#db/database";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
@@ -31,11 +30,12 @@ import { insertStates, type ParentUpdate, parentUpdate, stateRow, storedChanges 
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
 import { type FlowRunRow, flowRuns, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
+import { writeWithRetry } from "#resources/flow-runs/write-with-retry";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { each, list } from "#db/sql";
 
-/** A flow run that is to be. What is left out has the original's default. */
+/** A flow run that is to be created. A field that is left out has the original's default. */
 export interface FlowRunDraft extends Given<typeof flow_run> {
   flow_id: string;
   /** The first state; PENDING where there is none. */
@@ -65,10 +65,11 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   const newRuns = drafts.map((draft) => newRun(tools, draft, parents));
   const { labels, contexts } = await write(tools, newRuns);
   if (newRuns.some(({ row }) => (contexts.get(row.id)?.flow_name ?? null) === null)) throw integrityConflict();
-  const written = newRuns.flatMap((run) => {
-    const context = contexts.get(run.row.id);
-    const own = labels.get(run.row.id);
-    return context && own !== undefined ? [writtenRun(run, context, own)] : [];
+  const written = newRuns.flatMap(({ row, state, parent }): WrittenRun[] => {
+    const context = contexts.get(row.id);
+    const own = labels.get(row.id);
+    if (!context || own === undefined) return [];
+    return [{ row: { ...row, labels: own, ...joinedState(state), ...context }, state, parentTaskRun: parent }];
   });
   await announce(tools, written);
   const rows = new Map(written.map(({ row }) => [row.id, row]));
@@ -84,13 +85,7 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   });
 }
 
-/** How often a batch is written if D1 does not say whether it is written. */
-const WRITE_TRIES = 3;
-
-/**
- * Writes the runs in one batch. If D1 fails, the same batch is written again, which changes nothing if the first one is
- * written. Returns the labels of the runs that were created, and the contexts of all runs.
- */
+/** Writes the runs in one batch. Returns the labels of the runs that were created, and the contexts of all runs. */
 async function write(tools: Tools, newRuns: readonly NewRun[]) {
   const { workspaceId, db } = tools;
   const batch = [
@@ -99,27 +94,15 @@ async function write(tools: Tools, newRuns: readonly NewRun[]) {
     selectContexts(workspaceId, newRuns),
     ...newRuns.flatMap(({ parentChange }) => parentChange.statements),
   ];
-  for (let tries = 1; ; tries++) {
-    try {
-      const isFirst = tries === 1;
-      const written = await db.batch(isFirst ? batch : [...batch, selectMade(workspaceId, newRuns)]);
-      const made = (isFirst ? written[0] : written.at(-1))?.rows ?? [];
-      const found = written[2]?.rows ?? [];
-      return {
-        labels: new Map(made.map((row) => [String(row["id"]), String(row["labels"])])),
-        contexts: new Map(found.map(({ run_id, ...row }) => [String(run_id), row as unknown as ContextColumns])),
-      };
-    } catch (error) {
-      if (tries >= WRITE_TRIES || !isPassing(error)) throw error;
-    }
-  }
-}
-
-/** Selects those of the runs that are written, by whichever try. */
-function selectMade(workspaceId: string, newRuns: readonly NewRun[]): SQL {
-  const ids = JSON.stringify(newRuns.map(({ row }) => row.id));
-  return sql`select id, labels from ${flow_run}
-    where workspace_id = ${workspaceId} and id in (select value from json_each(${ids}))`;
+  const ids = newRuns.map(({ row }) => row.id);
+  const made = sql`select id, labels from ${flow_run} where workspace_id = ${workspaceId} and id in ${list(ids)}`;
+  const { written, present } = await writeWithRetry(db, batch, made);
+  const created = present ?? written[0]?.rows ?? [];
+  const found = written[2]?.rows ?? [];
+  return {
+    labels: new Map(created.map((row) => [String(row["id"]), String(row["labels"])])),
+    contexts: new Map(found.map(({ run_id, ...row }) => [String(run_id), row as unknown as ContextColumns])),
+  };
 }
 
 /** A run that is not written yet, and how it changes its parent's task run. */
@@ -131,17 +114,14 @@ interface NewRun {
 }
 
 /** A run that was written. */
-interface WrittenRun extends LoadedFlowRun {
-  state: State;
-}
+type WrittenRun = LoadedFlowRun & { state: State };
 
 /** The parents' task runs of those runs that are subflows, by id. */
 async function readParents(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Map<string, TaskRunRow>> {
   const ids = drafts.flatMap((draft) => draft.parent_task_run_id ?? []);
   if (ids.length === 0) return new Map();
   const rows = await tools.db.rows<TaskRunRow>(
-    sql`select * from ${task_run}
-      where workspace_id = ${tools.workspaceId} and id in ${list(ids)}`,
+    sql`select * from ${task_run} where workspace_id = ${tools.workspaceId} and id in ${list(ids)}`,
   );
   return new Map(rows.map((row) => [row.id, row]));
 }
@@ -173,11 +153,11 @@ function newRun(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRunR
  */
 function insertRuns(workspaceId: string, newRuns: readonly NewRun[]): SQL {
   const rows = newRuns.map(({ row }) => row);
-  const flowIds = JSON.stringify([...new Set(rows.map((row) => row.flow_id))]);
+  const flowIds = [...new Set(rows.map((row) => row.flow_id))];
   return sql`insert into ${flow_run} (${RUN.columns}) select ${RUN.values} from ${each(rows)} v
     join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
-    where not exists (select 1 from json_each(${flowIds}) wanted
+    where not exists (select 1 from ${each(flowIds)} wanted
       where not exists (select 1 from ${flow} known where known.workspace_id = ${workspaceId} and known.id = wanted.value))
     on conflict do nothing returning id, labels`;
 }
@@ -188,7 +168,8 @@ const RUN = columnLists(flow_run, {
 });
 
 function selectContexts(workspaceId: string, newRuns: readonly NewRun[]): SQL {
-  const keys = newRuns.map(({ row: { id, flow_id, deployment_id, work_queue_id } }) => ({
+  const rows = newRuns.map(({ row }) => row);
+  const keys = rows.map(({ id, flow_id, deployment_id, work_queue_id }) => ({
     id,
     flow_id,
     deployment_id,
@@ -201,10 +182,6 @@ function selectContexts(workspaceId: string, newRuns: readonly NewRun[]): SQL {
     left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
     left join ${work_queue} q on q.workspace_id = ${workspaceId} and q.id = v.value ->> '$.work_queue_id'
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id`;
-}
-
-function writtenRun({ row, state, parent }: NewRun, context: ContextColumns, labels: string): WrittenRun {
-  return { row: { ...row, labels, ...joinedState(state), ...context }, state, parentTaskRun: parent };
 }
 
 function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
@@ -224,7 +201,7 @@ function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
 }
 
 /**
- * Makes the events and tells the pools. Both are made up for if they fail: the sweep, the objects' own repair.
+ * Emits the events and tells the pools' objects. Where that fails, the sweep emits the events and the objects repair themselves.
  * Prefect: the scheduler writes its runs without orchestration, so there is no event of their first state.
  */
 async function announce(tools: Tools, written: readonly WrittenRun[]): Promise<void> {
@@ -243,7 +220,7 @@ async function announce(tools: Tools, written: readonly WrittenRun[]): Promise<v
   );
 }
 
-/** The runs that were there before under the same flow and idempotency key. */
+/** The earlier runs with the same flow and idempotency key. */
 async function readKnown(tools: Tools, newRuns: readonly NewRun[]): Promise<FlowRunWithState[]> {
   const keys = newRuns.map(({ row }) => ({ flow_id: row.flow_id, key: row.idempotency_key }));
   const rows = await tools.db.rows<{ id: string }>(
@@ -251,5 +228,5 @@ async function readKnown(tools: Tools, newRuns: readonly NewRun[]): Promise<Flow
       join ${flow_run} r on r.workspace_id = ${tools.workspaceId} and r.flow_id = wanted.value ->> '$.flow_id'
         and r.idempotency_key = wanted.value ->> '$.key' and r.idempotency_key is not null`,
   );
-  return new FlowRunStore(tools.db, tools.workspaceId).readMany(rows.map(({ id }) => id));
+  return new FlowRunStore(tools).readMany(rows.map(({ id }) => id));
 }

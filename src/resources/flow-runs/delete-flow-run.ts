@@ -1,7 +1,6 @@
 /** Deletes flow runs with their states, inputs, task runs and logs. */
 import { type SQL, sql } from "drizzle-orm";
-import { isPassing } from "#db/database";
-import { asObject } from "#db/json-column";
+import { jsonValue } from "#db/json-column";
 import { deleteOldestPage, deleteStatesOf, HAS_PAGES } from "#db/state-pages";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { deleteLogsOf } from "#db/tables/log";
@@ -11,6 +10,7 @@ import { sendUnsentOf } from "#events/outbox";
 import { inWorkspace, seek } from "#filters/clause";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { tellPools } from "#orchestration/tell-pools";
+import { writeWithRetry } from "#resources/flow-runs/write-with-retry";
 import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
 import { each, list } from "#db/sql";
@@ -49,25 +49,12 @@ export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?
   return ids.filter((id) => gone.has(id));
 }
 
-/** How often a batch with an unknown outcome is written. */
-const WRITE_TRIES = 3;
-
-/** Deletes the runs in one batch, and gives the ids of the deleted runs. Where D1 failed, an earlier try may have deleted them. */
-async function deleteRuns(tools: Tools, ids: readonly string[], only: SQL | undefined): Promise<Set<string>> {
-  const { workspaceId, db } = tools;
+/** Deletes the runs in one batch, and gives the ids of the deleted runs. */
+async function deleteRuns({ workspaceId, db }: Tools, ids: readonly string[], only: SQL | undefined) {
   const batch = deletions(workspaceId, idsMeeting(workspaceId, ids, only));
-  for (let tries = 1; ; tries++) {
-    try {
-      if (tries === 1) return idsOf((await db.batch(batch)).at(-1)?.rows);
-      const left = await db.batch([
-        ...batch,
-        sql`select id from ${flow_run} where workspace_id = ${workspaceId} and id in ${list(ids)}`,
-      ]);
-      return new Set(ids).difference(idsOf(left.at(-1)?.rows));
-    } catch (error) {
-      if (tries >= WRITE_TRIES || !isPassing(error)) throw error;
-    }
-  }
+  const left = sql`select id from ${flow_run} where workspace_id = ${workspaceId} and id in ${list(ids)}`;
+  const { written, present } = await writeWithRetry(db, batch, left);
+  return present ? new Set(ids).difference(idsOf(present)) : idsOf(written.at(-1)?.rows);
 }
 
 const idsOf = (rows: readonly Record<string, unknown>[] = []) => new Set(rows.map(({ id }) => String(id)));
@@ -96,7 +83,7 @@ function liveRuns(workspaceId: string, ids: readonly string[]): SQL {
 
 /** Selects the leases of the runs on their deployments' limits. */
 function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
-  return sql`select r.id as id, ${asObject(sql`s.state_details`)} ->> '$.deployment_concurrency_lease_id' as lease_id
+  return sql`select r.id as id, ${jsonValue("s.state_details", "$.deployment_concurrency_lease_id")} as lease_id
     from ${flow_run} r
     join ${flow_run_state} s on s.id = r.state_id
     where r.workspace_id = ${workspaceId} and r.id in ${list(ids)} and lease_id is not null

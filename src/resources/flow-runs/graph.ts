@@ -9,12 +9,12 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { stateIdsOf } from "#db/state-pages";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
+import { readStates } from "#db/task-run-states";
 import { readRecorded } from "#events/read-recorded";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { mapPortions, type Portions } from "#lib/portions";
-import { statesOf } from "#resources/task-runs/store";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState } from "#wire/state";
@@ -58,7 +58,7 @@ interface TaskInput {
 }
 
 function printDependency(row: TaskRunRow, now: Micros) {
-  const state = statesOf(row).find((one) => one.id === row.state_id) ?? null;
+  const state = readStates(row.states).find((one) => one.id === row.state_id) ?? null;
   const inputs = Object.values(readJson<Record<string, TaskInput[]> | null>(row.task_inputs) ?? {}).flat();
   const upstream = new Set(inputs.flatMap((input) => (input?.input_type === "task_run" && input.id ? [input.id] : [])));
   return {

@@ -1,4 +1,5 @@
 /** The routes under /flow_runs/{id}/input. */
+import { newColumns } from "#db/rows/new-columns";
 import * as z from "zod";
 import { flow_run_input } from "#db/tables/flow-run";
 import { isLikeAny } from "#filters/like";
@@ -14,7 +15,7 @@ import { intFrom } from "#wire/scalars";
 import { HugeText, LongText, ShortText } from "#wire/sizes";
 import { Values } from "#filters/clause";
 
-const store = (tools: Tools) => new FlowRunInputStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new FlowRunInputStore(tools);
 
 /** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX; the original fails where a key has anything else. */
 const InputKey = ShortText.refine(
@@ -45,16 +46,9 @@ export const flowRunInputRoutes = [
       errors: [409],
     },
     async ({ params, body, tools }) => {
-      const now = tools.clock();
-      const outcome = await store(tools).insert({
-        flow_run_id: params.id,
-        key: body.key,
-        id: tools.ids.random(),
-        created: now,
-        updated: now,
-        value: body.value,
-        sender: body.sender ?? null,
-      });
+      const { key, value, sender = null } = body;
+      const row = { ...newColumns(tools), flow_run_id: params.id, key, value, sender };
+      const outcome = await store(tools).insert(row);
       if (outcome === "taken") throw conflict("A flow run input with this key already exists.");
       if (outcome === "no run") throw notFound("Flow run");
     },

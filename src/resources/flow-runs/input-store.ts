@@ -2,11 +2,12 @@
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { codec } from "#db/codec";
-import { type Database, type Statement } from "#db/database";
+import type { Statement } from "#db/database";
 import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import { flow_run, flow_run_input } from "#db/tables/flow-run";
 import { type Portions } from "#lib/portions";
 import { list } from "#db/sql";
+import { WorkspaceStore } from "#db/workspace-store";
 
 /** A row of the table `flow_run_input`. */
 export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
@@ -14,20 +15,12 @@ export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
 const IN_LIST = shortenedColumns(flow_run_input);
 
 /** The inputs of one workspace's flow runs. */
-export class FlowRunInputStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class FlowRunInputStore extends WorkspaceStore {
   /** Writes an input. Gives whether it was written, or its key was taken, or the run does not exist. */
-  async insert(row: Omit<FlowRunInputRow, "workspace_id">): Promise<"written" | "taken" | "no run"> {
+  async insert(row: FlowRunInputRow): Promise<"written" | "taken" | "no run"> {
     const guard = sql`exists (select 1 from ${this.run(row.flow_run_id)})`;
     const [, present, runs] = await this.db.repeatable([
-      insertRows(flow_run_input, [{ ...row, workspace_id: this.workspaceId }], {
+      insertRows(flow_run_input, [row], {
         guard,
         tail: sql`on conflict do nothing`,
       }),
@@ -40,8 +33,8 @@ export class FlowRunInputStore {
   }
 
   /** Gives a statement that writes an input only if the run got this state in the same batch. */
-  insertOnState(row: Omit<FlowRunInputRow, "workspace_id">, stateId: string): Statement {
-    return insertRows(flow_run_input, [{ ...row, workspace_id: this.workspaceId }], {
+  insertOnState(row: FlowRunInputRow, stateId: string): Statement {
+    return insertRows(flow_run_input, [row], {
       guard: sql`exists (select 1 from ${this.run(row.flow_run_id)} and r.state_id = ${stateId})`,
       tail: sql`on conflict do nothing`,
     });

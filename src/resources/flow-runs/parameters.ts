@@ -1,6 +1,6 @@
 /** The parameters of deployments and of their runs: their templates are filled in, and the deployment's schema checks them. */
 import { sql } from "drizzle-orm";
-import { type Database, readJson } from "#db/database";
+import { readOptionalJson } from "#db/database";
 import { variable } from "#db/tables/variable";
 import { conflict, refused, unprocessable } from "#lib/api-error";
 import { UnusableSchema } from "#lib/json-schema/unusable";
@@ -22,15 +22,11 @@ export async function readVariables(tools: Tools, values: readonly unknown[]): P
   if (names.size > MAX_VARIABLES) throw refused(400, `Values may stand for at most ${MAX_VARIABLES} variables.`);
   // No variable has a longer name, so such names are not read.
   const possible = [...names].filter((name) => name.length <= MAX_VARIABLE_NAME_CHARACTERS);
-  return possible.length === 0 ? new Map() : readNamed(tools.db, tools.workspaceId, possible);
-}
-
-async function readNamed(db: Database, workspaceId: string, names: readonly string[]): Promise<Map<string, unknown>> {
-  const rows = await db.rows<{ name: string; value: string | null }>(
-    sql`select name, value from ${variable}
-      where workspace_id = ${workspaceId} and name in ${list(names)}`,
+  if (possible.length === 0) return new Map();
+  const rows = await tools.db.rows<{ name: string; value: string | null }>(
+    sql`select name, value from ${variable} where workspace_id = ${tools.workspaceId} and name in ${list(possible)}`,
   );
-  return new Map(rows.map(({ name, value }) => [name, value === null ? null : readJson<unknown>(value)]));
+  return new Map(rows.map(({ name, value }) => [name, readOptionalJson<unknown>(value)]));
 }
 
 /** Gives the parameters with all templates filled in. Throws 400, whose message has `what` the parameters are. */
@@ -51,15 +47,11 @@ export function enforceSchema(parameters: Parameters, schema: unknown, doing: st
         " deployment does not have a valid parameter schema.",
     );
   }
-  const problem = problemWith(parameters, schema, leniency);
-  if (problem) throw conflict(`Error ${doing}: ${problem}`);
-}
-
-function problemWith(parameters: Parameters, schema: Parameters, leniency: Leniency): string | undefined {
   try {
-    return valuesProblem(parameters, schema, leniency);
+    const problem = valuesProblem(parameters, schema, leniency);
+    if (problem) throw conflict(`Error ${doing}: ${problem}`);
   } catch (error) {
-    if (!(error instanceof UnusableSchema)) throw error;
-    throw unprocessable(`Invalid schema: ${error.message}`);
+    if (error instanceof UnusableSchema) throw unprocessable(`Invalid schema: ${error.message}`);
+    throw error;
   }
 }

@@ -1,4 +1,5 @@
 /** Resumes a paused run, with the input that the run waits for. */
+import { newColumns } from "#db/rows/new-columns";
 import { integrityConflict, notFound } from "#lib/api-error";
 import { parseJson } from "#lib/json";
 import { UnusableSchema } from "#lib/json-schema/unusable";
@@ -23,7 +24,7 @@ interface Resumed {
 
 /** Resumes a run. Throws 404 for an unknown run. Where the run is not paused, or the input is wrong, the answer has the reason. */
 export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): Promise<Resumed> {
-  const run = await new FlowRunStore(tools.db, tools.workspaceId).read(id);
+  const run = await new FlowRunStore(tools).read(id);
   if (!run) throw notFound("Flow run");
   const state = stateOf(run);
   if (state?.type !== "PAUSED") {
@@ -61,7 +62,7 @@ async function checkInput(
 ): Promise<{ input: RunInput | null } | { refusal: string }> {
   const keyset = state.state_details.run_input_keyset;
   if (!keyset) return { input: null };
-  const store = new FlowRunInputStore(tools.db, tools.workspaceId);
+  const store = new FlowRunInputStore(tools);
   const [variables, schema, response] = await Promise.all([
     readVariables(tools, [given]),
     store.read(id, keyset["schema"] ?? ""),
@@ -104,15 +105,6 @@ function parse(text: string): unknown {
 function keep(tools: Tools, id: string, state: State, input: RunInput | null, stateId: string) {
   const key = state.state_details.run_input_keyset?.["response"];
   if (!input || key === undefined || Object.keys(input).length === 0) return [];
-  const now = tools.clock();
-  const row = {
-    flow_run_id: id,
-    key,
-    id: tools.ids.random(),
-    created: now,
-    updated: now,
-    value: JSON.stringify(input),
-    sender: null,
-  };
-  return [new FlowRunInputStore(tools.db, tools.workspaceId).insertOnState(row, stateId)];
+  const row = { ...newColumns(tools), flow_run_id: id, key, value: JSON.stringify(input), sender: null };
+  return [new FlowRunInputStore(tools).insertOnState(row, stateId)];
 }

@@ -13,13 +13,15 @@ import { FlowRunResponse } from "#wire/flow-run";
 import { FlowRunCreate, FlowRunUpdate } from "#resources/flow-runs/schema";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
-import { findWorkQueue } from "#resources/work-pools/find-work-queue";
+import { explainFlowRun } from "#resources/flow-runs/why/explain-flow-run";
+import { Why } from "#resources/flow-runs/why/schema";
+import { findQueue } from "#resources/work-pools/find";
 import type { Tools } from "#tools";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
-const store = (tools: Tools) => new FlowRunStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new FlowRunStore(tools);
 
 function countRuns(tools: Tools, body: FilterBody): Promise<number> {
   const filters = toFilters(body);
@@ -41,7 +43,7 @@ export const flowRunRoutes = [
     },
     async ({ body, tools }) => {
       const { work_pool_name: pool, ...draft } = body;
-      const queue = pool ? await findWorkQueue(tools, pool, body.work_queue_name ?? null) : null;
+      const queue = pool ? await findQueue(tools, pool, body.work_queue_name ?? null) : null;
       const { run, created } = await createFlowRun(tools, {
         ...draft,
         work_queue_id: queue?.id ?? null,
@@ -102,5 +104,15 @@ export const flowRunRoutes = [
       const result = await setFlowRunState(tools, params.id, body.state, { force: body.force });
       return new Reply(printResult(result), statusOf(result));
     },
+  ),
+  // Prefect has no such route.
+  route(
+    {
+      method: "GET",
+      path: "/flow_runs/{id:uuid}/why",
+      summary: "Read why a flow run has not started: the causes, their facts, and what happens next.",
+      response: Why,
+    },
+    ({ params, tools }) => explainFlowRun(tools, params.id),
   ),
 ];

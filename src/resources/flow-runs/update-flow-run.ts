@@ -1,4 +1,4 @@
-/** Changes of a flow run's own fields; its state is changed by orchestration alone. */
+/** Changes a flow run's own fields and adds to its labels. Only orchestration changes its state. */
 import { and, eq, sql } from "drizzle-orm";
 import type * as z from "zod";
 import { readJson } from "#db/database";
@@ -6,11 +6,12 @@ import { flowRuns } from "#db/rows/flow-runs";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { notFound, refused } from "#lib/api-error";
+import { missingObject, notFound, refused } from "#lib/api-error";
 import { forget } from "#orchestration/recent-runs";
 import type { FlowRunUpdate } from "#resources/flow-runs/schema";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
 import type { Tools } from "#tools";
+import type { Labels } from "#wire/scalars";
 
 type Update = z.output<typeof FlowRunUpdate>;
 
@@ -50,4 +51,14 @@ async function checkJobVariables(tools: Tools, id: string, variables: Record<str
   if (row.template === null) return;
   const ofDeployment = readJson<Record<string, unknown>>(row.job_variables ?? "{}");
   validateRunVariables(readJson<Record<string, unknown>>(row.template), ofDeployment, variables, "updating");
+}
+
+/** Adds labels to a run, in one statement, so that two requests at once both succeed. Throws 404 for an unknown run. */
+export async function addLabels(tools: Tools, id: string, labels: z.output<typeof Labels>): Promise<void> {
+  forget(tools.workspaceId, id);
+  const { changes } = await tools.db.run(
+    sql`update ${flow_run} set labels = json_patch(labels, ${JSON.stringify(labels)}), updated = ${tools.clock()}
+      where workspace_id = ${tools.workspaceId} and id = ${id}`,
+  );
+  if (changes === 0) throw missingObject(`Flow run with id ${id} not found`);
 }

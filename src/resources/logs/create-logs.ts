@@ -8,7 +8,7 @@ import type { Tools } from "#tools";
 /** Writes a batch of logs. The same batch, sent again, changes nothing. */
 export async function createLogs(tools: Tools, logs: readonly LogCreate[]): Promise<void> {
   const segments = await buildLogSegments(logs, tools.clock(), tools.ids);
-  await new LogStore(tools.db, tools.workspaceId).insert(segments.map(({ row }) => row));
+  await new LogStore(tools).insert(segments.map(({ row }) => row));
   const shown = segments.flatMap(({ row, records }) => records.map((record) => printLog(row.run_id, record)));
   tools.background(publishLogs(tools, shown));
 }

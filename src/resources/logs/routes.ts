@@ -11,7 +11,7 @@ import { LogStore } from "#resources/logs/store";
 import type { Tools } from "#tools";
 import { Limit, Offset } from "#wire/paging";
 
-const store = (tools: Tools) => new LogStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new LogStore(tools);
 
 export const logRoutes = [
   route(
@@ -33,7 +33,7 @@ export const logRoutes = [
       summary: "Download all logs of a flow run as a CSV file.",
     },
     async ({ params, tools }) => {
-      const run = await new FlowRunStore(tools.db, tools.workspaceId).read(params.id);
+      const run = await new FlowRunStore(tools).read(params.id);
       if (!run) throw notFound("Flow run");
       return downloadLogs(store(tools), run);
     },

@@ -5,7 +5,7 @@ import { readJson, type Statement } from "#db/database";
 import { asList, isUnreadable } from "#db/json-column";
 import { inPortions, shortened } from "#db/long-values";
 import { timeOfId } from "#db/ordered-ids";
-import { Store } from "#db/store";
+import { WorkspaceStore } from "#db/workspace-store";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { chunksBySize } from "#lib/chunks";
@@ -39,7 +39,7 @@ const MAX_OPEN = 5_000;
 const MAX_GROUP_CHARACTERS = 300_000;
 
 /** The logs of one workspace. */
-export class LogStore extends Store {
+export class LogStore extends WorkspaceStore {
   /** Writes segments in one batch. Rows from an earlier try of the same request stay as they are. */
   async insert(segments: readonly LogSegment[]): Promise<void> {
     if (segments.length === 0) return;

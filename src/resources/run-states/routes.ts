@@ -1,19 +1,17 @@
 /** The routes under /flow_run_states and /task_run_states. */
 import * as z from "zod";
-import { readStates } from "#db/task-run-states";
-import { readRecorded } from "#events/read-recorded";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
-import { FlowRunStateStore } from "#resources/run-states/flow-run-states";
-import { TaskRunStateStore } from "#resources/run-states/task-run-states";
-import type { Tools } from "#tools";
+import {
+  readFlowRunState,
+  readFlowRunStates,
+  readTaskRunState,
+  readTaskRunStates,
+} from "#resources/run-states/read-states";
 import { Uuid } from "#wire/ids";
 import { printState, type State, StateText } from "#wire/state";
-
-const flowRunStates = ({ db, workspaceId }: Tools) => new FlowRunStateStore(db, workspaceId);
-const taskRunStates = ({ db, workspaceId }: Tools) => new TaskRunStateStore(db, workspaceId);
 
 export const runStateRoutes = [
   route(
@@ -23,7 +21,7 @@ export const runStateRoutes = [
       summary: "Read a state of a flow run.",
       response: StateText,
     },
-    async ({ params, tools }) => shown(await flowRunStates(tools).read(params.id)),
+    async ({ params, tools }) => shown(await readFlowRunState(tools, params.id)),
   ),
   route(
     {
@@ -34,7 +32,7 @@ export const runStateRoutes = [
       response: z.array(StateText),
     },
     async ({ query, tools }) => {
-      const states = await flowRunStates(tools).ofFlowRun(query.flow_run_id);
+      const states = await readFlowRunStates(tools, query.flow_run_id);
       return new Listing(mapPortions(states, (some) => some.map(printState)));
     },
   ),
@@ -45,7 +43,7 @@ export const runStateRoutes = [
       summary: "Read a state of a task run.",
       response: StateText,
     },
-    async ({ params, tools }) => shown(await taskRunStates(tools).read(params.id)),
+    async ({ params, tools }) => shown(await readTaskRunState(tools, params.id)),
   ),
   route(
     {
@@ -55,14 +53,7 @@ export const runStateRoutes = [
       query: z.object({ task_run_id: Uuid }),
       response: z.array(StateText),
     },
-    async ({ query, tools }) => {
-      const states = taskRunStates(tools).selectOfTaskRun(query.task_run_id);
-      const [rows = []] = await readRecorded(tools, { taskRunIds: [query.task_run_id] }, [states]);
-      return rows
-        .flatMap(({ states }) => readStates(String(states)))
-        .toSorted((a, b) => a.timestamp - b.timestamp)
-        .map(printState);
-    },
+    async ({ query, tools }) => (await readTaskRunStates(tools, query.task_run_id)).map(printState),
   ),
 ];
 

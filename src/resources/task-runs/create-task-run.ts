@@ -1,4 +1,4 @@
-/** New task runs by way of the API: the wrappers of subflows, background tasks, and clients that orchestrate by HTTP. */
+/** Creates task runs for the API: parents of subflows, background tasks, and task runs of clients that set states by HTTP. */
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
 import type * as z from "zod";
@@ -28,7 +28,7 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
   const { row, queued } = newRow(tools, draft, labels);
   const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(row)}
     and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
-  // Repeated where D1 fails: whichever try it was that has landed, the run has this state.
+  // Repeated where D1 fails. If any try was written, the run has this state.
   const [, found] = await db.repeatable([
     insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
     sql`select * from ${task_run} where ${sameKeys} limit 1`,
@@ -40,13 +40,13 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
 }
 
 function sameFlowRun({ id, flow_run_id: flowRunId }: TaskRunRow): SQL {
-  // Spelled so that an index may serve: the one over the tasks of flow runs, or that of the ids.
+  // Written so that an index serves: that of the task runs of flow runs, or that of the ids.
   return flowRunId
     ? sql`flow_run_id = ${flowRunId} and flow_run_id is not null`
     : sql`flow_run_id is null and id = ${id}`;
 }
 
-/** The id of a task run without a flow run is made of its keys, which makes a repeated request one by its key alone. */
+/** The id of a task run without a flow run is made of its keys, so that a repeated request finds the same row. */
 function idOf(tools: Tools, { flow_run_id, task_key, dynamic_key }: Draft): string {
   if (flow_run_id) return tools.ids.random();
   const bytes = createHash("sha256")
@@ -73,7 +73,7 @@ async function labelsOf(tools: Tools, { flow_run_id: id, labels }: Draft): Promi
   return { ...readJson<Record<string, unknown>>(parent.labels), "prefect.flow-run.id": id, ...labels };
 }
 
-/** The new row, and the state with which it goes to the task workers' queue, if it does. */
+/** The new row, and the state with which the row goes to the task workers' queue; null for other task runs. */
 function newRow(
   tools: Tools,
   draft: Draft,

@@ -1,26 +1,21 @@
-/**
- * Background tasks as their queue sees them in D1: the runs that its object hands out, those it was not told of, and what became
- * of those it gave away.
- */
+/** Background tasks in D1 as the object of their queue reads them: the runs that it hands out, and those it was not told of. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { asList } from "#db/json-column";
 import { task_run } from "#db/tables/task-run";
+import { readStates } from "#db/task-run-states";
 import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import type { QueueNote } from "#objects/task-queue/messages";
 import type { TaskRunRow } from "#db/rows/task-runs";
-import { printTaskRun, statesOf } from "#resources/task-runs/store";
+import { printTaskRun } from "#resources/task-runs/print-task-run";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 import { taskQueue } from "#objects/task-queue/client";
 import { list } from "#db/sql";
 
-/**
- * Where a run stands that is in the queue or was given away. `scheduled` and `pending` are those of a background task;
- * whatever else it is, the queue has nothing more to do with it.
- */
-export type Stage = "scheduled" | "pending" | "past";
+/** The stage of a run that is in the queue or was given away: a background task is `scheduled` or `pending`, all else is `past`. */
+type Stage = "scheduled" | "pending" | "past";
 
 /** A run to be handed out. */
 export interface Found {
@@ -30,7 +25,7 @@ export interface Found {
 }
 
 /** A run whose row cannot be handed out, and why. */
-export interface Unreadable {
+interface Unreadable {
   wrong: string;
 }
 
@@ -49,7 +44,7 @@ function tryToRead(row: TaskRunRow, now: Micros): Found | Unreadable {
 }
 
 function foundOf(row: TaskRunRow, now: Micros): Found {
-  const states = statesOf(row);
+  const states = readStates(row.states);
   const present = states.find((state) => state.id === row.state_id);
   if (!present && row.state_id !== null) throw new Error("its present state is not among its states");
   const stage = stageOf(present);
@@ -72,7 +67,7 @@ function stageOf(state: { type: string; state_details: { deferred?: boolean | nu
   return state.type === "PENDING" ? "pending" : "past";
 }
 
-/** Where these runs stand; one that is not there is not in the answer. */
+/** The stages of these runs, without those that do not exist. */
 export async function readStages(tools: Tools, ids: readonly string[]): Promise<Map<string, Stage>> {
   const rows = await tools.db.rows<StandingRow>(
     sql`select id, state_type, ${PRESENT_STATE} as state from ${task_run} where ${among(tools, ids)}`,
@@ -89,19 +84,18 @@ interface StandingRow {
   state: string | null;
 }
 
-/** Where the state cannot be read its type has to do; whether the run can be handed out is seen when it is. */
+/** Where the state cannot be read, its type decides. Whether the run can be handed out shows when it is. */
 function stageOfRow({ state_type, state }: StandingRow): Stage {
   try {
     if (state !== null) return stageOf(readJson<State>(state));
   } catch {
-    // The type has to do.
+    // The type decides.
   }
   return stageOf(state_type === null ? undefined : { type: state_type, state_details: { deferred: true } });
 }
 
 function among(tools: Tools, ids: readonly string[]): SQL {
-  return sql`${task_run.workspace_id} = ${tools.workspaceId}
-    and ${task_run.id} in ${list(ids)}`;
+  return sql`${task_run.workspace_id} = ${tools.workspaceId} and ${task_run.id} in ${list(ids)}`;
 }
 
 /** Where a page of the scheduled runs begins: behind this one. */
@@ -120,14 +114,6 @@ interface WaitingRow extends StandingRow {
 
 const WAITING = sql`id, task_key, state_id, state_name, state_timestamp, state_type, next_scheduled_start_time,
   ${PRESENT_STATE} as state`;
-
-/** A background task that is scheduled, as the queue takes it up; undefined where it is none. */
-export async function readNote(tools: Tools, id: string): Promise<QueueNote | undefined> {
-  const [row] = await tools.db.rows<WaitingRow>(
-    sql`select ${WAITING} from ${task_run} where ${among(tools, [id])} and background = 1`,
-  );
-  return row && stageOfRow(row) === "scheduled" ? noteOf(row) : undefined;
-}
 
 /** A page of the background tasks that are scheduled, and where the next one begins; null after the last. */
 export async function readScheduled(
@@ -165,11 +151,13 @@ function noteOf(row: WaitingRow): QueueNote {
   };
 }
 
-/** Puts a background task in the queue that was set aside. Throws where its row still cannot be handed out. */
+/** Puts a background task that was set aside back in the queue. Throws where its row still cannot be handed out. */
 export async function requeueTaskRun(tools: Tools, id: string): Promise<void> {
   const read = (await readRuns(tools, [id])).get(id);
   if (read && "wrong" in read) throw new Error(read.wrong);
-  const note = await readNote(tools, id);
-  // What is gone, or was begun otherwise, has nothing to wait for.
-  if (note) await taskQueue(tools).enqueue(note);
+  const [row] = await tools.db.rows<WaitingRow>(
+    sql`select ${WAITING} from ${task_run} where ${among(tools, [id])} and background = 1`,
+  );
+  // A run that was deleted or has begun has nothing to wait for.
+  if (row && stageOfRow(row) === "scheduled") await taskQueue(tools).enqueue(noteOf(row));
 }

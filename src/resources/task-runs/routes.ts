@@ -1,12 +1,18 @@
-/** The main routes under /task_runs; history has a file of its own. */
+/** The routes under /task_runs. */
+import * as z from "zod";
+import { type HistoryRow, selectHistory } from "#db/run-history";
+import { task_run } from "#db/tables/task-run";
+import { readRecorded } from "#events/read-recorded";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { orderBy, TaskRunSort } from "#filters/sorts";
 import { listRoutes, type Part } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
+import { socket } from "#http/socket";
 import { notFound } from "#lib/api-error";
 import { randomName } from "#lib/names";
 import { mapPortions, type Portions } from "#lib/portions";
+import { objectName } from "#objects/client";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
@@ -14,22 +20,23 @@ import {
   askedRuns,
   countTaskRuns,
   listTaskRuns,
-  onReported,
+  deleteTaskRun,
   readPage,
   readTaskRun,
-} from "#resources/task-runs/read-task-runs";
+  renameTaskRun,
+} from "#resources/task-runs/recorded-task-runs";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/schema";
 import type { TaskRunRow } from "#db/rows/task-runs";
-import { printTaskRun, TaskRunStore } from "#resources/task-runs/store";
+import { printTaskRun } from "#resources/task-runs/print-task-run";
 import type { Tools } from "#tools";
+import { HistoryFields, HistoryResponse, printHistory, windowOf } from "#wire/history";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";
 
 const { flows, flow_runs, task_runs, deployments } = FilterFields;
 const TaskRunFilters = { flows, flow_runs, task_runs, deployments };
-const store = (tools: Tools) => new TaskRunStore(tools.db, tools.workspaceId);
 
 const where = (tools: Tools, body: FilterBody) => whereClause("task_runs", toFilters(body), tools.workspaceId);
 
@@ -45,6 +52,21 @@ function printed(tools: Tools, runs: Portions<TaskRunRow>) {
 }
 
 export const taskRunRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/task_runs/history",
+      summary: "Count task runs by interval and state.",
+      body: embedded({ ...HistoryFields, ...TaskRunFilters }),
+      response: z.array(HistoryResponse),
+    },
+    async ({ body, tools }) => {
+      const window = windowOf(body);
+      const history = selectHistory(task_run, where(tools, body), window, tools.clock());
+      const [rows] = await readRecorded(tools, askedRuns(body), [history]);
+      return printHistory(window, rows as unknown as HistoryRow[]); // the rows of that select
+    },
+  ),
   route(
     {
       method: "POST",
@@ -70,10 +92,9 @@ export const taskRunRoutes = [
       status: 204,
     },
     async ({ params, body, tools }) => {
-      // Prefect: an empty name asks for a made-up one, no name for no change.
+      // Prefect: an empty name stands for a new random name; without a name nothing changes.
       const name = "name" in body ? body.name || randomName(tools.random) : null;
-      const rename = () => store(tools).rename(params.id, name, tools.clock());
-      if (!(await onReported(tools, params.id, rename))) throw notFound("Task run");
+      if (!(await renameTaskRun(tools, params.id, name))) throw notFound("Task run");
     },
   ),
   route(
@@ -87,7 +108,7 @@ export const taskRunRoutes = [
   route(
     { method: "DELETE", path: "/task_runs/{id:uuid}", summary: "Delete a task run.", status: 204 },
     async ({ params, tools }) => {
-      const tags = await onReported(tools, params.id, () => store(tools).remove(params.id));
+      const tags = await deleteTaskRun(tools, params.id);
       if (!tags) throw notFound("Task");
       if (tags.length > 0) await releaseSlots(tools, params.id, [{ kind: "release-tag-slots", tags }]);
     },
@@ -119,5 +140,12 @@ export const taskRunRoutes = [
       const result = await setTaskRunState(tools, params.id, body.state, { force: body.force });
       return new Reply(printResult(result), statusOf(result));
     },
+  ),
+];
+
+/** The WebSocket by which task workers are sent background tasks. */
+export const taskRunSockets = [
+  socket("/task_runs/subscriptions/scheduled", "scheduled-task-runs", (env, workspaceId) =>
+    env.TASK_QUEUE.get(env.TASK_QUEUE.idFromName(objectName(workspaceId))),
   ),
 ];

@@ -1,5 +1,7 @@
 /** The routes under /variables. */
+import { newColumns } from "#db/rows/new-columns";
 import * as z from "zod";
+import { type Action, changeEvent } from "#events/change-event";
 import { emitEvents } from "#events/emit";
 import { conflict, refused } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
@@ -8,14 +10,13 @@ import { orderBy, VariableSort } from "#filters/sorts";
 import { VariableFilter } from "#filters/variables";
 import { listRoutes } from "#http/list-routes";
 import { route } from "#http/route";
-import { variableEvent } from "#resources/variables/events";
-import { printVariable, type VariableKey, type VariableRow, VariableStore } from "#resources/variables/store";
+import { type VariableKey, type VariableRow, variables, VariableStore } from "#resources/variables/store";
 import { Variable, VariableCreate, VariableUpdate } from "#resources/variables/schema";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
 
-const store = (tools: Tools) => new VariableStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new VariableStore(tools);
 const where = (tools: Tools, { variables }: Pick<Filters, "variables">) =>
   whereClause("variables", { variables }, tools.workspaceId);
 const missing = () => refused(404, "Variable not found.");
@@ -23,20 +24,18 @@ const missing = () => refused(404, "Variable not found.");
 async function read(key: VariableKey, tools: Tools) {
   const row = await store(tools).read(key);
   if (!row) throw missing();
-  return printVariable(row);
+  return variables.print(row);
 }
 
-function tell(action: "created" | "updated" | "deleted", row: VariableRow, tools: Tools) {
-  tools.background(emitEvents(tools, [variableEvent(tools, action, row)]));
+/** Emits the event of a change after the reply. */
+function tell(action: Action, row: VariableRow, tools: Tools) {
+  const { name, tags, value } = variables.print(row);
+  const event = changeEvent(tools, "variable", action, row, { payload: { name, tags, value } });
+  tools.background(emitEvents(tools, [event]));
 }
 
 async function update(key: VariableKey, body: z.output<typeof VariableUpdate>, tools: Tools) {
-  const changed = await store(tools).update(key, {
-    updated: tools.clock(),
-    ...(typeof body.name === "string" && { name: body.name }),
-    ...("value" in body && { value: JSON.stringify(body.value ?? null) }),
-    ...(body.tags && { tags: JSON.stringify(body.tags) }),
-  });
+  const changed = await store(tools).update(key, { updated: tools.clock(), ...variables.changes(body) });
   if (!changed) throw missing();
   tell("updated", changed, tools);
 }
@@ -81,19 +80,10 @@ export const variableRoutes = [
       errors: [409],
     },
     async ({ body, tools }) => {
-      const now = tools.clock();
-      const row = {
-        workspace_id: tools.workspaceId,
-        id: tools.ids.random(),
-        created: now,
-        updated: now,
-        name: body.name,
-        value: JSON.stringify(body.value ?? null),
-        tags: JSON.stringify(body.tags),
-      };
+      const row = variables.blank({ ...body, ...newColumns(tools) });
       if (!(await store(tools).insert(row))) throw conflict(`A variable with the name '${body.name}' already exists.`);
       tell("created", row, tools);
-      return printVariable(row);
+      return variables.print(row);
     },
   ),
   ...listRoutes({
@@ -103,7 +93,7 @@ export const variableRoutes = [
     item: Variable,
     async list({ body, tools }, { limit, offset }) {
       const rows = await store(tools).list(where(tools, body), orderBy("variables", body.sort), limit, offset);
-      return mapPortions(rows, (some) => some.map(printVariable));
+      return mapPortions(rows, (some) => some.map(variables.print));
     },
     count: ({ body, tools }) => store(tools).count(where(tools, body)),
   }),

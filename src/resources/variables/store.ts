@@ -1,29 +1,24 @@
 /** Variables in D1, of one workspace. */
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
-import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
 import { variable } from "#db/tables/variable";
+import { WorkspaceStore } from "#db/workspace-store";
 import type { Portions } from "#lib/portions";
 
-/** A variable as it is kept. */
+/** A row of the table `variable`. */
 export type VariableRow = typeof variable.$inferSelect;
 
-/** How a variable is named by a caller: by its id or its name. */
+/** How a caller names a variable: by its id or its name. */
 export type VariableKey = { id: string } | { name: string };
+
+/** Shows, makes and changes rows of variables. */
+export const variables = codec(variable, { omit: ["workspace_id"] });
 
 const IN_LIST = shortenedColumns(variable);
 
 /** The variables of one workspace. */
-export class VariableStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class VariableStore extends WorkspaceStore {
   /** One variable, or undefined. */
   read(key: VariableKey): Promise<VariableRow | undefined> {
     return this.db.first(this.db.build.select().from(variable).where(this.by(key)));
@@ -38,29 +33,25 @@ export class VariableStore {
   }
 
   /** How many variables there are. */
-  async count(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${variable} where ${where}`);
-    return row?.count ?? 0;
+  count(where: SQL): Promise<number> {
+    return this.countRows(variable, where);
   }
 
-  /** Writes a new variable; false where its name is taken. */
-  async insert(row: Omit<VariableRow, "workspace_id">): Promise<boolean> {
+  /** Writes a new variable. Gives false where its name is taken. */
+  async insert(row: VariableRow): Promise<boolean> {
     const written = await this.db.repeatable([
-      this.db.build
-        .insert(variable)
-        .values({ ...row, workspace_id: this.workspaceId })
-        .onConflictDoNothing(),
+      this.db.build.insert(variable).values(row).onConflictDoNothing(),
       this.db.build.select({ id: variable.id }).from(variable).where(this.by(row)),
     ]);
     return written[1]?.rows.length === 1;
   }
 
-  /** Changes a variable; as it is then, or undefined where there is none. */
+  /** Changes a variable. Gives the changed row, or undefined where there is none. */
   update(key: VariableKey, changes: Partial<VariableRow>): Promise<VariableRow | undefined> {
     return this.db.returned(this.db.build.update(variable).set(changes).where(this.by(key)).returning());
   }
 
-  /** Removes a variable; as it was, or undefined where there was none. */
+  /** Removes a variable. Gives the removed row, or undefined where there is none. */
   remove(key: VariableKey): Promise<VariableRow | undefined> {
     return this.db.returned(this.db.build.delete(variable).where(this.by(key)).returning());
   }
@@ -72,6 +63,3 @@ export class VariableStore {
     );
   }
 }
-
-/** A variable as answers show it. */
-export const printVariable = codec(variable, { omit: ["workspace_id"] }).print;

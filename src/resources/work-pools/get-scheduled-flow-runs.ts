@@ -1,35 +1,31 @@
-/** What a worker that polls is given. */
+/** The runs that a poll of a worker or an agent is given. */
 import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { jsonValue } from "#db/json-column";
 import { isLeftOut } from "#db/long-values";
-import { missingObject, refused } from "#lib/api-error";
+import { missingObject } from "#lib/api-error";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { noticeRuns, workPool } from "#objects/work-pool/client";
-import type { PollAnswer, PollAsk } from "#objects/work-pool/messages";
+import type { PollAnswer, PollAsk, QueuePollAsk } from "#objects/work-pool/messages";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
 import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#db/rows/flow-runs";
-import { missingPool } from "#resources/work-pools/update-work-pool";
+import { missingPool, missingQueue } from "#resources/work-pools/find";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
 import { list } from "#db/sql";
 
-/** How often the object is asked again when it offered runs that are no longer to be had. */
+/** How often the object is asked at most, where it offers runs that no worker may have. */
 const ROUNDS = 3;
 
 /** `POST /work_pools/{name}/get_scheduled_flow_runs`: one call of the pool's object, and D1 only if something is due. */
 export async function getScheduledFlowRuns(tools: Tools, poolName: string, ask: PollAsk) {
-  const rows = await claimable(
-    tools,
-    async () => {
-      const answer = await workPool(tools, poolName).poll(ask);
-      if (answer.kind === "no pool") throw missingPool(poolName);
-      if (answer.kind === "no queue") throw refused(404, `Work pool queue '${poolName}/${answer.name}' not found.`);
-      return answer;
-    },
-    poolName,
-  );
+  const rows = await claimable(tools, poolName, async (object) => {
+    const answer = await object.poll(ask);
+    if (answer.kind === "no pool") throw missingPool(poolName);
+    if (answer.kind === "no queue") throw missingQueue(poolName, answer.name);
+    return answer;
+  });
   const now = tools.clock();
   return mapPortions(rows, (some) =>
     some.map((row) => {
@@ -40,87 +36,69 @@ export async function getScheduledFlowRuns(tools: Tools, poolName: string, ask: 
   );
 }
 
-/** `POST /work_queues/{id}/get_runs`, as agents of old poll. */
-export async function getRunsInQueue(
-  tools: Tools,
-  id: string,
-  ask: Omit<PollAsk, "queues" | "after"> & { is_look: boolean },
-) {
+/** `POST /work_queues/{id}/get_runs`, by which old agents poll. */
+export async function getRunsInQueue(tools: Tools, id: string, ask: Omit<QueuePollAsk, "queue_id">) {
   const missing = missingObject(`Work queue with id ${id} not found.`);
-  const queue = await new WorkPoolStore(tools.db, tools.workspaceId).readCountedQueue({ id }, []);
+  const queue = await new WorkPoolStore(tools).readCountedQueue({ id }, []);
   if (!queue) throw missing;
-  const pool = { id: queue.work_pool_id, name: queue.work_pool_name };
-  const rows = await claimable(
-    tools,
-    async () => {
-      const answer = await workPool(tools, pool.name).pollQueue(pool.id, { queue_id: id, ...ask });
-      if (answer.kind !== "runs") throw missing;
-      return answer;
-    },
-    pool.name,
-  );
+  const rows = await claimable(tools, queue.work_pool_name, async (object) => {
+    const answer = await object.pollQueue(queue.work_pool_id, { queue_id: id, ...ask });
+    if (answer.kind !== "runs") throw missing;
+    return answer;
+  });
   const now = tools.clock();
   return mapPortions(rows, (some) => some.map((row) => printFlowRun(row, now)));
 }
 
-/** The runs that the object offers, read from D1. What it should not have offered it is told, and asked again. */
+/** The runs that the pool's object offers, read from D1. The object is told of those it should not have offered, and asked again. */
 async function claimable(
   tools: Tools,
-  poll: () => Promise<Extract<PollAnswer, { kind: "runs" }>>,
   poolName: string,
+  poll: (object: ReturnType<typeof workPool>) => Promise<Extract<PollAnswer, { kind: "runs" }>>,
 ): Promise<Portions<FlowRunWithState>> {
-  const store = new FlowRunStore(tools.db, tools.workspaceId);
+  const store = new FlowRunStore(tools);
   for (let round = 1; ; round++) {
-    const answer = await poll();
-    if (answer.runs.length === 0) return whole([]);
-    const rows = await store.readList(answer.runs.map(([id]) => id));
+    const { runs, pool_id } = await poll(workPool(tools, poolName));
+    if (runs.length === 0) return whole([]);
+    const rows = await store.readList(runs.map(([id]) => id));
     const found = new Map((await withoutMissed(tools, rows)).map((row) => [row.id, row]));
     const inProcess = await idsInProcess(tools, rows);
-    const good = answer.runs.flatMap(([id]) => {
+    const good = runs.flatMap(([id]) => {
       const row = found.get(id);
-      return row && isOffered(row, answer.pool_id) && !inProcess.has(id) ? [row] : [];
+      const isGood = row?.state_type === "SCHEDULED" && row.work_pool_id === pool_id && !inProcess.has(id);
+      return isGood ? [row] : [];
     });
-    if (good.length === answer.runs.length || round === ROUNDS) return store.inFull(good);
+    if (good.length === runs.length || round === ROUNDS) return store.inFull(good);
     const kept = new Set(good.map(({ id }) => id));
+    const others = runs.filter(([id]) => !kept.has(id));
     await noticeRuns(
       tools,
-      answer.runs
-        .filter(([id]) => !kept.has(id))
-        .map(([id, queueId]) => ({
-          id,
-          work_pool_id: answer.pool_id,
-          work_pool_name: poolName,
-          work_queue_id: queueId,
-          ...standingOf(found.get(id), answer.pool_id),
-        })),
+      others.map(([id, work_queue_id]) => {
+        const state_type = presentType(found.get(id), pool_id);
+        return { id, work_pool_id: pool_id, work_pool_name: poolName, work_queue_id, state_type, due: null };
+      }),
     );
   }
 }
 
-function isOffered(row: FlowRunWithState, poolId: string): boolean {
-  return row.state_type === "SCHEDULED" && row.work_pool_id === poolId;
-}
-
-/** Prefect: a run that waits in its process for a retry is no worker's. A policy that is too long for a list is asked for. */
+/** Prefect: a run that its own process tries again is not offered to workers. D1 is asked where a policy is too long for a list. */
 async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Promise<Set<string>> {
-  const [long, short] = [rows.filter(isPolicyLong), rows.filter((row) => !isPolicyLong(row))];
-  const known = short.filter(
-    (row) => readJson<{ retry_type?: unknown }>(row.empirical_policy).retry_type === "in_process",
+  const isLong = (row: FlowRunWithState) => isLeftOut(row.empirical_policy);
+  const long = rows.filter(isLong).map(({ id }) => id);
+  const known = rows.filter(
+    (row) => !isLong(row) && readJson<{ retry_type?: unknown }>(row.empirical_policy).retry_type === "in_process",
   );
   if (long.length === 0) return new Set(known.map(({ id }) => id));
-  const asked = await tools.db.rows<{
-    id: string;
-  }>(sql`select id from flow_run r where r.workspace_id = ${tools.workspaceId}
-    and r.id in ${list(long.map(({ id }) => id))}
-    and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'`);
+  const asked = await tools.db.rows<{ id: string }>(
+    sql`select id from flow_run r where r.workspace_id = ${tools.workspaceId} and r.id in ${list(long)}
+      and ${jsonValue("r.empirical_policy", "$.retry_type")} = 'in_process'`,
+  );
   return new Set([...known, ...asked].map(({ id }) => id));
 }
 
-const isPolicyLong = (row: FlowRunWithState) => isLeftOut(row.empirical_policy);
-
-/** What a run that was offered for nothing does now; null for one that is gone, or no longer of this pool. */
-function standingOf(row: FlowRunWithState | undefined, poolId: string): { state_type: StateType | null; due: null } {
-  if (!row || row.work_pool_id !== poolId || row.state_type === "SCHEDULED") return { state_type: null, due: null };
+/** The state's type of a run that was offered wrongly; null where the run is deleted, is in another pool, or cannot be started. */
+function presentType(row: FlowRunWithState | undefined, poolId: string): StateType | null {
+  if (!row || row.work_pool_id !== poolId || row.state_type === "SCHEDULED") return null;
   // The column holds what `StateType` lists.
-  return { state_type: row.state_type as StateType, due: null };
+  return row.state_type as StateType;
 }

@@ -1,4 +1,4 @@
-/** Job variables against the template of the work pool that runs the job. Pure; a refusal is thrown. */
+/** Base job templates, and job variables against the template of the work pool that runs the job. Pure; a refusal is thrown. */
 import { refused, unprocessable } from "#lib/api-error";
 import { schemaProblem, schemaSteps, validateSchema } from "#lib/json-schema";
 import type { JsonSchema } from "#lib/json-schema/application";
@@ -9,11 +9,38 @@ import { valuesProblem, withoutRequired } from "#wire/parameters";
 
 type Variables = Record<string, unknown>;
 
+const PLACEHOLDER = /\{\{\s*([\p{L}\p{N}_.\-[\]$]+)\s*\}\}/gu;
+
+/** Prefect: `validate_base_job_template`. What is wrong with the template, or null. */
+export function templateProblem(template: Variables): string | null {
+  if (Object.keys(template).length === 0) return null;
+  const { job_configuration: configuration, variables } = template;
+  if (!isFilled(configuration) || !isFilled(variables)) {
+    return "The `base_job_template` must contain both a `job_configuration` key and a `variables` key.";
+  }
+  const declared = isFilled(variables["properties"]) ? variables["properties"] : {};
+  const missing = [...placeholders(configuration)].filter((name) => !Object.hasOwn(declared, name));
+  if (missing.length === 0) return null;
+  return (
+    "The variables specified in the job configuration template must be present as properties in the variables schema. " +
+    `Your job configuration uses the following undeclared variable(s): ${missing.join(" ,")}.`
+  );
+}
+
+function placeholders(configuration: Record<string, unknown>): Set<string> {
+  const found = JSON.stringify(configuration).matchAll(PLACEHOLDER);
+  return new Set([...found].map((match) => match[1] ?? ""));
+}
+
+function isFilled(value: unknown): value is Variables {
+  return isObject(value) && Object.keys(value).length > 0;
+}
+
 /** What a caller wants of the check. */
 interface Rules {
-  /** The variables need not be all there: those of a run may still come. */
+  /** Required variables may be absent: a run may still give them. */
   ignoreRequired: boolean;
-  /** Defaults that are wrong are left out, for they were there before anybody looked. */
+  /** Wrong defaults are left out: they may have been stored before there was a check. */
   ignoreInvalidDefaults: boolean;
 }
 
@@ -34,7 +61,7 @@ export function validateDeploymentVariables(
   if (problem !== null) throw unprocessable(`Error ${doing} deployment: ${problem}`);
 }
 
-/** Prefect: `validate_job_variables_for_deployment_flow_run`; the run's variables go over the deployment's. */
+/** Prefect: `validate_job_variables_for_deployment_flow_run`; the run's variables replace the deployment's. */
 export function validateRunVariables(
   template: Variables,
   deploymentVariables: Variables | null | undefined,
@@ -54,7 +81,7 @@ function problemOf(
   steps = schemaSteps(),
 ): string | null {
   const schema = template["variables"];
-  if (!isObject(schema) || Object.keys(schema).length === 0) return null;
+  if (!isFilled(schema)) return null;
   try {
     const invalid = schemaProblem(schema, steps);
     if (invalid !== undefined) throw new UnusableSchema("invalid", invalid);

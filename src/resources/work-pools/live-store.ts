@@ -1,23 +1,23 @@
-/** What a pool's object reads and writes of D1 when it builds or checks itself; of one workspace. */
+/** What a pool's object reads from D1 when it builds or checks itself, and the statuses that it writes. */
 import { type SQL, sql } from "drizzle-orm";
-import type { Database } from "#db/database";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { asObject } from "#db/json-column";
+import { jsonValue } from "#db/json-column";
 import type { Micros } from "#lib/clock";
 import { each, list } from "#db/sql";
+import { WorkspaceStore } from "#db/workspace-store";
 
 /** A run that is due or holds a slot. */
-export interface LiveRow {
+interface LiveRow {
   id: string;
   work_queue_id: string;
   due: Micros | null;
   state_name: string;
 }
 
-/** A pool's place in D1. */
+/** A pool in D1, with its queues. */
 export interface PoolConfig {
   pool: typeof work_pool.$inferSelect;
   queues: (typeof work_queue.$inferSelect)[];
@@ -26,18 +26,12 @@ export interface PoolConfig {
 }
 
 /** A deployment whose status changes with its queue's. */
-export interface DeploymentRow {
-  id: string;
-  name: string;
-  work_queue_id: string;
-  flow_id: string;
-  flow_name: string | null;
-  storage_document_id: string | null;
-  infrastructure_document_id: string | null;
-  concurrency_limit_id: string | null;
-}
+export type DeploymentRow = Pick<
+  typeof deployment.$inferSelect,
+  "id" | "name" | "flow_id" | "storage_document_id" | "infrastructure_document_id" | "concurrency_limit_id"
+> & { work_queue_id: string; flow_name: string | null };
 
-/** A status that a pool or a queue has come to. */
+/** A new status of a pool or a queue. */
 export interface StatusChange {
   id: string;
   status: string;
@@ -48,15 +42,7 @@ export interface StatusChange {
 
 const PAGE_ROWS = 1000;
 
-export class LivePoolStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class LivePoolStore extends WorkspaceStore {
   /** The pool of this name with its queues, or null. */
   async readConfig(name: string): Promise<PoolConfig | null> {
     const ofPool = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${work_queue.work_pool_id} =
@@ -107,7 +93,7 @@ export class LivePoolStore {
       order by r.next_scheduled_start_time, r.id limit ${PAGE_ROWS}`;
   }
 
-  /** The deployments of these queues that have not the status yet. Those not READY have to be unpolled for long enough. */
+  /** The deployments of these queues with another status. For NOT_READY, only those whose last poll is before `polledBefore`. */
   readDeployments(
     queueIds: readonly string[],
     status: "READY" | "NOT_READY",
@@ -121,7 +107,7 @@ export class LivePoolStore {
       and d.status <> ${status} ${status === "READY" ? sql`` : stale} order by d.id`);
   }
 
-  /** Writes what pools, queues and deployments have come to. Repeated, it changes nothing. */
+  /** Writes new statuses of pools, queues and deployments. A repeat changes nothing. */
   async writeStatuses(changes: {
     pool: StatusChange | null;
     queues: readonly StatusChange[];
@@ -130,23 +116,24 @@ export class LivePoolStore {
     const { pool, queues, deployments } = changes;
     await this.db.batch([
       ...(pool ? [this.setPoolStatus(pool)] : []),
-      ...(queues.length > 0
-        ? [
-            sql`update ${work_queue} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
-              from ${each(queues)} where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'
-              and ${work_queue.status} <> 'PAUSED'`,
-          ]
-        : []),
-      ...(deployments.length > 0
-        ? [
-            sql`update ${deployment} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
-              from ${each(deployments)} where workspace_id = ${this.workspaceId} and ${deployment.id} = value ->> 'id'`,
-          ]
-        : []),
+      ...this.setStatuses(work_queue, queues, sql`and ${work_queue.status} <> 'PAUSED'`),
+      ...this.setStatuses(deployment, deployments),
     ]);
   }
 
-  /** A paused pool's status is not shown, so it is no event. */
+  private setStatuses(
+    table: typeof work_queue | typeof deployment,
+    changes: readonly { id: string; status: string; last_polled: Micros | null }[],
+    condition = sql``,
+  ): SQL[] {
+    if (changes.length === 0) return [];
+    return [
+      sql`update ${table} set status = value ->> 'status', last_polled = coalesce(value ->> 'last_polled', last_polled)
+        from ${each(changes)} where workspace_id = ${this.workspaceId} and ${table.id} = value ->> 'id' ${condition}`,
+    ];
+  }
+
+  /** The status of a paused pool is not shown, so its change has no event. */
   private setPoolStatus(change: StatusChange): SQL {
     return sql`update ${work_pool} set status = ${change.status},
       last_status_event_id = case when is_paused then last_status_event_id else ${change.event_id} end,
@@ -155,5 +142,5 @@ export class LivePoolStore {
   }
 }
 
-/** Prefect: a run that waits in its process for a retry is no worker's. */
-const notInProcess = sql`coalesce(${asObject(sql.raw("r.empirical_policy"))} ->> 'retry_type', '') <> 'in_process'`;
+/** Prefect: a run that its own process tries again is not offered to workers. */
+const notInProcess = sql`coalesce(${jsonValue("r.empirical_policy", "$.retry_type")}, '') <> 'in_process'`;

@@ -1,12 +1,12 @@
-/** The order of a pool's queues: where a new one goes, and which others move over. Pure. */
+/** The order of a pool's queues: the priority of a new queue, and the queues whose priorities change. Pure. */
 
-/** A queue as far as the order is concerned. */
+/** A queue and its priority. */
 export interface Ranked {
   id: string;
   priority: number;
 }
 
-/** Prefect: a queue without a wish takes the first priority that is free. */
+/** Prefect: a queue for which no priority is asked takes the first one that is free. */
 export function freePriority(taken: readonly number[]): number {
   const sorted = taken.toSorted((a, b) => a - b);
   const gap = sorted.findIndex((priority, index) => priority !== index + 1);
@@ -14,8 +14,8 @@ export function freePriority(taken: readonly number[]): number {
 }
 
 /**
- * Prefect: `bulk_update_work_queue_priorities`. The queue with a wish goes before those that have its priority or a later
- * one; these move just as far as it takes for all to differ. Returns the queues whose priority changes.
+ * Prefect: `bulk_update_work_queue_priorities`. The queue of the wish comes before the queues with the same priority or a later
+ * one. Their priorities grow by as little as makes all differ. Returns the queues whose priority changes.
  */
 export function reorderQueues(queues: readonly Ranked[], wish: Ranked | null): Ranked[] {
   const others = queues.filter(({ id }) => id !== wish?.id).toSorted((a, b) => a.priority - b.priority);

@@ -20,9 +20,9 @@ import {
   type QueueWithPool,
   WorkPoolStore,
 } from "#resources/work-pools/store";
-import { showQueues } from "#resources/work-pools/show";
-import { addAgentQueue, addQueue, AGENT_POOL, changeQueue, removeQueue } from "#resources/work-pools/queues";
-import { missingPool } from "#resources/work-pools/update-work-pool";
+import { readQueueStatus, showQueues } from "#resources/work-pools/show";
+import { addAgentQueue, addQueue, changeQueue, removeQueue } from "#resources/work-pools/queues";
+import { findPool, findPoolWithQueues, missingQueue } from "#resources/work-pools/find";
 import { FlowRunResponse } from "#wire/flow-run";
 import {
   WorkQueueConcurrencyStatus,
@@ -31,19 +31,14 @@ import {
   WorkQueueStatusDetail,
   WorkQueueUpdate,
 } from "#resources/work-pools/queue-schema";
-import { readQueueStatus } from "#resources/work-pools/queue-status";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 
-type InPoolByName = { work_pool_name: string; name: string };
-
-const store = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new WorkPoolStore(tools);
 const missing = () => refused(404, "work queue not found");
-const missingInPool = ({ work_pool_name, name }: InPoolByName) =>
-  refused(404, `Work pool queue '${work_pool_name}/${name}' not found.`);
 
-/** A queue that was just made, as answers show it; 409 with these words where its name is taken. */
+/** Shows a queue that was just made. Throws 409 with the text `taken` where its name is taken. */
 async function showNew(made: Promise<QueueWithPool>, taken: string) {
   try {
     const queue = await made;
@@ -66,18 +61,11 @@ const where = (tools: Tools, { work_queues }: Pick<Filters, "work_queues">) =>
 
 const readQueue = (tools: Tools, id: string) => store(tools).readCountedQueue({ id }, QUEUE_SLOT_TYPES);
 
-/** The pool that a path names, and its queues. */
-async function readPool(tools: Tools, poolName: string) {
-  const { pool, queues } = await store(tools).readPoolWithQueues(poolName);
-  if (!pool) throw missingPool(poolName);
-  return { pool, queues };
-}
-
 /** The queue that a path names, with its pool and all queues of the pool. */
-async function readInPool(tools: Tools, params: InPoolByName) {
-  const { pool, queues } = await readPool(tools, params.work_pool_name);
+async function readInPool(tools: Tools, params: { work_pool_name: string; name: string }) {
+  const { pool, queues } = await findPoolWithQueues(tools, params.work_pool_name);
   const queue = queues.find(({ name }) => name === params.name);
-  if (!queue) throw missingInPool(params);
+  if (!queue) throw missingQueue(params.work_pool_name, params.name);
   return { queue, pool, queues };
 }
 
@@ -93,7 +81,7 @@ export const poolQueueRoutes = [
       errors: [409],
     },
     async ({ params, body, tools }) => {
-      const { pool, queues } = await readPool(tools, params.work_pool_name);
+      const { pool, queues } = await findPoolWithQueues(tools, params.work_pool_name);
       // Prefect: the name in this text is not filled in.
       const taken = "A work queue with this name already exists in work pool {work_pool_name!r}.";
       return showNew(addQueue(tools, pool, queues, body), taken);
@@ -107,8 +95,9 @@ export const poolQueueRoutes = [
       response: WorkQueueResponse,
     },
     async ({ params, tools }) => {
-      const key = { pool: params.work_pool_name, queue: params.name };
-      return show(tools, await store(tools).readCountedQueue(key, POOL_SLOT_TYPES), missingInPool(params));
+      const { work_pool_name: pool, name } = params;
+      const queue = await store(tools).readCountedQueue({ pool, queue: name }, POOL_SLOT_TYPES);
+      return show(tools, queue, missingQueue(pool, name));
     },
   ),
   ...listRoutes({
@@ -117,8 +106,7 @@ export const poolQueueRoutes = [
     body: { work_queues: WorkQueueFilter.nullish(), limit: Limit, offset: Offset },
     item: WorkQueueResponse,
     async list({ params, body, tools }, { limit, offset }) {
-      const pool = await store(tools).readPoolByName(params.work_pool_name);
-      if (!pool) throw missingPool(params.work_pool_name);
+      const pool = await findPool(tools, params.work_pool_name);
       const own = sql`${where(tools, body)} and ${work_queue.work_pool_id} = ${pool.id}`;
       return showAll(tools, await store(tools).listQueues(own, "priority", POOL_SLOT_TYPES, limit, offset));
     },
@@ -181,7 +169,7 @@ export const workQueueRoutes = [
       summary: "Read a work queue by its name.",
       response: WorkQueueResponse,
     },
-    async ({ params, tools }) => show(tools, await store(tools).readAgentQueue(params.name, AGENT_POOL), missing()),
+    async ({ params, tools }) => show(tools, await store(tools).readAgentQueue(params.name), missing()),
   ),
   ...listRoutes({
     path: "/work_queues",

@@ -2,24 +2,17 @@
 import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
+import { Name } from "#wire/names";
 import { Bool, Int, intFrom } from "#wire/scalars";
 import { StateType } from "#wire/state";
 import { listOf, LongText, ShortText, Tags } from "#wire/sizes";
 
-const BANNED = "^[^/%&><]+$";
-
-/** A name of a thing that is named in paths. Prefect: `WITHOUT_BANNED_CHARACTERS`. */
-export const PathName = ShortText.refine((name) => new RegExp(BANNED).test(name), {
-  params: { type: "string_pattern_mismatch", ctx: { pattern: BANNED } },
-  message: `String should match pattern '${BANNED}'`,
-});
-
-/** A queue before another moves that one by one: the number has to stay exact however often. As large as Postgres' integers. */
+/** As large as Postgres' integers. A queue may move others by one many times, and their numbers must stay exact. */
 const MAX_PRIORITY = 2_147_483_647;
 const Priority = Int.pipe(z.number().gt(0).max(MAX_PRIORITY));
 
 /** Prefect: the filter of queues from before work pools. */
-export const QueueFilter = z
+const QueueFilter = z
   .object({
     tags: Tags.nullish().transform((tags) => tags ?? null),
     deployment_ids: listOf(Uuid, 1_000)
@@ -30,7 +23,7 @@ export const QueueFilter = z
 
 export const WorkQueueCreate = z
   .strictObject({
-    name: PathName,
+    name: Name,
     description: LongText.nullable().default(""),
     is_paused: Bool.default(false),
     concurrency_limit: intFrom(0).nullish(),
@@ -53,8 +46,7 @@ export const WorkQueueUpdate = z
   .meta({ id: "WorkQueueUpdate" });
 export type WorkQueueUpdate = z.output<typeof WorkQueueUpdate>;
 
-export const WorkQueueStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "WorkQueueStatus" });
-export type WorkQueueStatus = z.output<typeof WorkQueueStatus>;
+const WorkQueueStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "WorkQueueStatus" });
 
 /** A work queue in an answer. */
 export const WorkQueueResponse = z
@@ -76,7 +68,7 @@ export const WorkQueueResponse = z
   })
   .meta({ id: "WorkQueueResponse" });
 
-export const WorkQueueHealthPolicy = z
+const WorkQueueHealthPolicy = z
   .object({ maximum_late_runs: z.int().nullable(), maximum_seconds_since_last_polled: z.int().nullable() })
   .meta({ id: "WorkQueueHealthPolicy" });
 
@@ -102,14 +94,14 @@ export const FlowRunSlotSummary = z
   })
   .meta({ id: "FlowRunSlotSummary" });
 
+/** Where a page lies in the list of the slots' holders or of the queues. */
+export const PageOfSlots = { count: z.int(), limit: z.int(), pages: z.int(), page: z.int() };
+
 export const WorkQueueConcurrencyStatus = z
   .object({
     active_slots: z.int(),
     concurrency_limit: z.int().nullable(),
     flow_runs: z.array(FlowRunSlotSummary),
-    count: z.int(),
-    limit: z.int(),
-    pages: z.int(),
-    page: z.int(),
+    ...PageOfSlots,
   })
   .meta({ id: "WorkQueueConcurrencyStatus" });

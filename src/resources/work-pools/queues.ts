@@ -1,45 +1,41 @@
 /** Makes, changes and removes the queues of a work pool, by whatever route. */
+import { type PoolFacts, workQueueStatusEvent } from "#events/lifecycle";
 import { conflict, integrityConflict } from "#lib/api-error";
 import { poolChanged, readLiveness } from "#objects/work-pool/client";
-import { announce, queueEvent, queueStatusEvent, updatesOf } from "#resources/work-pools/announce";
-import { birthEvents, isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
+import { announce, queueEvent, updatesOf } from "#resources/work-pools/announce";
+import { creationEvents, isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
 import {
+  AGENT_POOL,
   type QueueWithPool,
   type WorkPoolRow,
   WorkPoolStore,
   type WorkQueueRow,
   workQueues,
 } from "#resources/work-pools/store";
-import { freePriority, reorderQueues } from "#resources/work-pools/queue-priorities";
+import { freePriority, type Ranked, reorderQueues } from "#resources/work-pools/queue-priorities";
 import type { WorkQueueCreate, WorkQueueUpdate } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";
 import { WorkPoolCreate } from "#resources/work-pools/schema";
 
-/** Prefect: the pool of queues that were made without one. */
-export const AGENT_POOL = "default-agent-pool";
-
-const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
-
-/** Writes a new queue into a pool whose queues were just read; those that stand in its way move over. */
+/** Writes a new queue into a pool whose queues were just read. Queues that have its priority or a later one move. */
 export async function addQueue(
   tools: Tools,
-  pool: Pick<WorkPoolRow, "id" | "name" | "type">,
-  present: readonly Pick<WorkQueueRow, "id" | "priority">[],
+  pool: PoolFacts,
+  present: readonly Ranked[],
   body: WorkQueueCreate,
 ): Promise<QueueWithPool> {
-  const store = storeOf(tools);
+  const store = new WorkPoolStore(tools);
   const priority = body.priority ?? freePriority(present.map((queue) => queue.priority));
   const row = newQueue(tools, pool.id, { ...body, priority });
   const moved = body.priority ? reorderQueues([...present, row], row) : [];
-  await tools.db.batch([
-    store.insertQueue(row),
-    ...(moved.length > 0 ? [store.setPriorities(moved, row.created)] : []),
-  ]);
+  await tools.db.batch([store.insertQueue(row), ...store.setPriorities(moved, row.created)]);
   await poolChanged(tools, pool.name);
   announce(tools, [queueEvent(tools, "created", row, pool, row.created)]);
   const own = moved.find(({ id }) => id === row.id);
   return { ...row, ...own, ...namesOf(pool) };
 }
+
+const namesOf = ({ name, type }: PoolFacts) => ({ work_pool_name: name, work_pool_type: type });
 
 /** Prefect: `POST /work_queues/` puts the queue into the pool of agents, which is made when it is not there. */
 export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promise<QueueWithPool> {
@@ -50,76 +46,62 @@ export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promis
 }
 
 interface AgentPool {
-  pool: Pick<WorkPoolRow, "id" | "name" | "type">;
+  pool: PoolFacts;
   queues: readonly WorkQueueRow[];
+  /** The default queue, where this request made the pool. */
   made?: WorkQueueRow;
 }
 
-/** The pool of agents with its queues; `made` is its default queue where the pool was not there. Of several at once, one makes it. */
+/** The pool of agents with its queues. Of several requests at once that find no such pool, one makes the pool. */
 async function ensureAgentPool(tools: Tools): Promise<AgentPool> {
-  const store = storeOf(tools);
-  const found = await store.readPoolWithQueues(AGENT_POOL);
-  if (found.pool) return { pool: found.pool, queues: found.queues };
+  const store = new WorkPoolStore(tools);
+  const { pool: found, queues } = await store.readPoolWithQueues(AGENT_POOL);
+  if (found) return { pool: found, queues };
   const { pool, queue } = newPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
   try {
     await tools.db.batch([store.insertPool(pool), store.insertQueue(queue)]);
   } catch (error) {
-    if (!isTaken(error)) throw error;
-    const others = await store.readPoolWithQueues(AGENT_POOL);
-    if (!others.pool) throw error;
+    const others = isTaken(error) ? await store.readPoolWithQueues(AGENT_POOL) : undefined;
+    if (!others?.pool) throw error;
     return { pool: others.pool, queues: others.queues };
   }
-  announce(tools, birthEvents(tools, pool, queue));
+  announce(tools, creationEvents(tools, pool, queue));
   return { pool, queues: [queue], made: queue };
 }
 
-const namesOf = (pool: Pick<WorkPoolRow, "name" | "type">) => ({
-  work_pool_name: pool.name,
-  work_pool_type: pool.type,
-});
-
-/**
- * The pool's queue of this name, made when it is not there, as deploying to a new queue does. Two that do so at once get
- * the same queue.
- */
-export async function ensureQueue(
-  tools: Tools,
-  pool: Pick<WorkPoolRow, "id" | "name" | "type">,
-  name: string,
-): Promise<WorkQueueRow> {
-  const { queues } = await storeOf(tools).readPoolWithQueues(pool.name);
-  const found = queues.find((queue) => queue.name === name);
-  if (found) return found;
-  return madeOnce(tools, pool.id, name, () =>
-    addQueue(tools, pool, queues, { name, description: "", is_paused: false }),
-  );
+/** The pool's queue of this name, made when it is not there, as deploying to a new queue does. */
+export async function ensureQueue(tools: Tools, pool: PoolFacts, name: string): Promise<WorkQueueRow> {
+  const { queues } = await new WorkPoolStore(tools).readPoolWithQueues(pool.name);
+  return ensureAmong(tools, pool, queues, { name });
 }
 
 /** Prefect: `ensure_work_queue_exists`, for deployments and runs that name a queue and no pool. */
 export async function ensureAgentQueue(tools: Tools, name: string): Promise<WorkQueueRow> {
-  const body = { name, description: "", is_paused: false, priority: 1 };
   const { pool, queues, made } = await ensureAgentPool(tools);
   if (made) await poolChanged(tools, AGENT_POOL);
-  const found = queues.find((queue) => queue.name === name);
-  return found ?? madeOnce(tools, pool.id, name, () => addQueue(tools, pool, queues, body));
+  return ensureAmong(tools, pool, queues, { name, priority: 1 });
 }
 
-async function madeOnce(
+/** The queue of this name, made when it is not among the pool's queues. Two requests that do so at once get the same queue. */
+async function ensureAmong(
   tools: Tools,
-  poolId: string,
-  name: string,
-  make: () => Promise<WorkQueueRow>,
+  pool: PoolFacts,
+  queues: readonly WorkQueueRow[],
+  wanted: Pick<WorkQueueCreate, "name" | "priority">,
 ): Promise<WorkQueueRow> {
+  const named = (some: readonly WorkQueueRow[]) => some.find(({ name }) => name === wanted.name);
+  const found = named(queues);
+  if (found) return found;
   try {
-    return await make();
+    return await addQueue(tools, pool, queues, { ...wanted, description: "", is_paused: false });
   } catch (error) {
-    const made = isTaken(error) ? await storeOf(tools).readQueueByName(poolId, name) : undefined;
+    const made = isTaken(error) && named((await new WorkPoolStore(tools).readPoolWithQueues(pool.name)).queues);
     if (made) return made;
     throw error;
   }
 }
 
-/** Changes a queue: what is in the body, and nothing else. `queues` are its pool's where its priority may move others. */
+/** Changes the fields of a queue that the body has. `queues` are the queues of its pool if a new priority may move them. */
 export async function changeQueue(
   tools: Tools,
   queue: QueueWithPool,
@@ -127,29 +109,29 @@ export async function changeQueue(
   body: WorkQueueUpdate,
 ): Promise<void> {
   if (body.name === null || body.priority === null) throw integrityConflict();
-  const store = storeOf(tools);
+  const store = new WorkPoolStore(tools);
   const now = tools.clock();
   const status = await nextStatus(tools, queue, body);
-  const moved =
-    typeof body.priority === "number" ? reorderQueues(queues, { id: queue.id, priority: body.priority }) : [];
+  const moved = body.priority === undefined ? [] : reorderQueues(queues, { id: queue.id, priority: body.priority });
   await tools.db.batch([
     store.updateQueue(queue.id, { updated: now, ...workQueues.changes(body), ...(status && { status }) }),
-    ...(moved.length > 0 ? [store.setPriorities(moved, now)] : []),
+    ...store.setPriorities(moved, now),
   ]);
   await poolChanged(tools, queue.work_pool_name);
   const pool = { id: queue.work_pool_id, name: queue.work_pool_name, type: queue.work_pool_type };
   const after = { ...queue, name: body.name ?? queue.name };
   const updates = updatesOf(EVENT_FIELDS, queue, body);
+  const stamp = () => ({ id: tools.ids.ordered(now), occurred: now });
   announce(tools, [
-    ...(Object.keys(updates).length > 0 ? [queueEvent(tools, "updated", after, pool, now, updates)] : []),
-    ...(status === null ? [] : [queueStatusEvent(tools, after, pool, status, now)]),
+    ...(updates ? [queueEvent(tools, "updated", after, pool, now, updates)] : []),
+    ...(status === null ? [] : [workQueueStatusEvent({ ...after, status }, pool, stamp())]),
   ]);
 }
 
 /** Prefect: `WORK_QUEUE_EVENT_FIELDS`. */
 const EVENT_FIELDS = ["name", "description", "concurrency_limit", "priority"];
 
-/** Prefect: pausing says so; resuming makes the queue READY when it was polled lately. */
+/** Prefect: a pause makes the queue PAUSED; a resumption makes the queue READY if it was polled lately. */
 async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpdate): Promise<string | null> {
   if (body.is_paused === true && queue.status !== "PAUSED") return "PAUSED";
   if (body.is_paused !== false || queue.status !== "PAUSED") return null;
@@ -157,7 +139,7 @@ async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpd
   return liveness.get(queue.work_pool_id)?.queues[queue.id]?.status ?? "NOT_READY";
 }
 
-/** Removes a queue. Prefect: those of its pool that have the same priority are then told apart. */
+/** Removes a queue. Prefect: the other queues of the pool then get priorities that differ. */
 export async function removeQueue(
   tools: Tools,
   queue: QueueWithPool,
@@ -167,12 +149,11 @@ export async function removeQueue(
   if (pool.default_queue_id === queue.id) {
     throw conflict(`'${queue.name}' is the default queue of its work pool and cannot be deleted.`);
   }
-  const store = storeOf(tools);
+  const store = new WorkPoolStore(tools);
   const rest = queues.filter(({ id }) => id !== queue.id);
-  const moved = reorderQueues(rest, null);
   await tools.db.batch([
     ...store.removeQueue(queue.id),
-    ...(moved.length > 0 ? [store.setPriorities(moved, tools.clock())] : []),
+    ...store.setPriorities(reorderQueues(rest, null), tools.clock()),
   ]);
   await poolChanged(tools, pool.name);
   await store.releaseAll([queue.id]);

@@ -6,7 +6,9 @@ import { WorkPoolFilter } from "#filters/work-pools";
 import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
+import { socket } from "#http/socket";
 import { mapPortions, whole } from "#lib/portions";
+import { workPoolStub } from "#objects/work-pool/client";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
 import { readPoolConcurrency } from "#resources/work-pools/concurrency-status";
 import { createWorkPool } from "#resources/work-pools/create-work-pool";
@@ -20,7 +22,8 @@ import {
 } from "#resources/work-pools/schema";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import { showPools } from "#resources/work-pools/show";
-import { deleteWorkPool, missingPool, updateWorkPool } from "#resources/work-pools/update-work-pool";
+import { missingPool } from "#resources/work-pools/find";
+import { deleteWorkPool, updateWorkPool } from "#resources/work-pools/update-work-pool";
 import { listWorkers, recordHeartbeat, removeWorker } from "#resources/work-pools/workers";
 import type { Tools } from "#tools";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
@@ -28,7 +31,7 @@ import { Time } from "#wire/dates";
 import { Int, intFrom } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 
-const store = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+const store = (tools: Tools) => new WorkPoolStore(tools);
 
 const where = (tools: Tools, { work_pools }: Pick<Filters, "work_pools">) =>
   whereClause("work_pools", { work_pools }, tools.workspaceId);
@@ -151,5 +154,12 @@ export const workPoolRoutes = [
       status: 204,
     },
     ({ params, tools }) => removeWorker(tools, params.work_pool_name, params.name),
+  ),
+];
+
+/** The WebSocket of a work pool's workers. The pool's object keeps the connections. */
+export const workerSockets = [
+  socket("/work_pools/{work_pool_name}/workers/connect", "worker-channel", (env, workspaceId, params) =>
+    workPoolStub(env, workspaceId, params["work_pool_name"] ?? ""),
   ),
 ];

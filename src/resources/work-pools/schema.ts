@@ -3,37 +3,35 @@ import { LongText, ShortText, SizedObject } from "#wire/sizes";
 import * as z from "zod";
 import { WorkerStatus } from "#filters/workers";
 import { FlowRunResponse } from "#wire/flow-run";
-import { templateProblem } from "#resources/work-pools/base-job-template";
-import { FlowRunSlotSummary, PathName } from "#resources/work-pools/queue-schema";
+import { templateProblem } from "#resources/work-pools/job-variables";
+import { FlowRunSlotSummary, PageOfSlots } from "#resources/work-pools/queue-schema";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
+import { Name } from "#wire/names";
 import { Bool, intFrom, JsonObject } from "#wire/scalars";
 
 /** Prefect: `NonEmptyishName`, quotes count as nothing. */
-const PoolName = ShortText.transform((name, context) => {
-  if (name.replaceAll(/[ '"]/g, "") === "") {
+const PoolName = unlessWrong(ShortText, (name) =>
+  name.replaceAll(/[ '"]/g, "") === "" ? "name cannot be an empty string" : null,
+);
+
+const BaseJobTemplate = unlessWrong(SizedObject, templateProblem);
+
+/** A value, or the original's error of a value that has a problem. */
+function unlessWrong<S extends z.ZodType>(schema: S, problemOf: (value: z.output<S>) => string | null) {
+  return schema.transform((value, context) => {
+    const problem = problemOf(value);
+    if (problem === null) return value;
     context.addIssue({
       code: "custom",
-      message: "Value error, name cannot be an empty string",
+      message: `Value error, ${problem}`,
       params: { type: "value_error", ctx: { error: {} } },
     });
     return z.NEVER;
-  }
-  return name;
-});
-
-const BaseJobTemplate = SizedObject.transform((template, context) => {
-  const problem = templateProblem(template);
-  if (problem === null) return template;
-  context.addIssue({
-    code: "custom",
-    message: `Value error, ${problem}`,
-    params: { type: "value_error", ctx: { error: {} } },
   });
-  return z.NEVER;
-});
+}
 
-export const WorkPoolStorageConfiguration = z
+const WorkPoolStorageConfiguration = z
   .strictObject({
     bundle_upload_step: SizedObject.nullish(),
     bundle_execution_step: SizedObject.nullish(),
@@ -43,7 +41,7 @@ export const WorkPoolStorageConfiguration = z
 
 export const WorkPoolCreate = z
   .strictObject({
-    name: PoolName.pipe(PathName),
+    name: PoolName.pipe(Name),
     description: LongText.nullish(),
     type: ShortText.default("prefect-agent"),
     base_job_template: BaseJobTemplate.optional(),
@@ -65,8 +63,7 @@ export const WorkPoolUpdate = z
   .meta({ id: "WorkPoolUpdate" });
 export type WorkPoolUpdate = z.output<typeof WorkPoolUpdate>;
 
-export const WorkPoolStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "WorkPoolStatus" });
-export type WorkPoolStatus = z.output<typeof WorkPoolStatus>;
+const WorkPoolStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "WorkPoolStatus" });
 
 /** A work pool in an answer. */
 export const WorkPoolResponse = z
@@ -133,9 +130,6 @@ export const WorkPoolConcurrencyStatus = z
         })
         .meta({ id: "WorkQueueConcurrencyStatusDetail" }),
     ),
-    count: z.int(),
-    limit: z.int(),
-    pages: z.int(),
-    page: z.int(),
+    ...PageOfSlots,
   })
   .meta({ id: "WorkPoolConcurrencyStatus" });

@@ -1,8 +1,9 @@
 /** Work pools and their queues in D1, of one workspace. */
-import { and, eq, type SQL, sql } from "drizzle-orm";
+import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
-import { type Database, readJson, type Statement } from "#db/database";
+import { readJson, type Statement } from "#db/database";
 import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
+import type { FlowRunRow } from "#db/rows/flow-runs";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
@@ -11,6 +12,7 @@ import type { Portions } from "#lib/portions";
 import { printOptionalTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
 import { each, list } from "#db/sql";
+import { WorkspaceStore } from "#db/workspace-store";
 
 export type WorkPoolRow = typeof work_pool.$inferSelect;
 export type WorkQueueRow = typeof work_queue.$inferSelect;
@@ -31,17 +33,15 @@ export type QueueWithPool = WorkQueueRow & { work_pool_name: string; work_pool_t
 export type Counted<Row> = Row & { active_slots: number | null };
 
 /** A run that occupies a slot. */
-export interface SlotHolder {
-  id: string;
-  name: string;
-  work_queue_id: string;
-  state_type: StateType | null;
-  state_name: string | null;
-  start_time: Micros | null;
-  state_timestamp: Micros | null;
-}
+type SlotHolder = Pick<
+  FlowRunRow,
+  "id" | "name" | "work_queue_id" | "state_type" | "state_name" | "start_time" | "state_timestamp"
+>;
 
-/** Prefect: what counts against limits where workers poll; `/work_queues` counts CANCELLING too. */
+/** Prefect: the pool of queues that were made without one. */
+export const AGENT_POOL = "default-agent-pool";
+
+/** Prefect: the states whose runs count against limits where workers poll; `/work_queues` counts CANCELLING too. */
 export const POOL_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING"];
 export const QUEUE_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING", "CANCELLING"];
 
@@ -53,24 +53,16 @@ const inOrder = (order: "priority" | "name", limit: number, offset = 0) =>
   sql`order by ${work_queue[order]}, ${work_queue.created} limit ${limit} offset ${offset}`;
 const queuesWithPools = sql`${work_queue} join ${work_pool} p on p.workspace_id = ${work_queue.workspace_id} and p.id = ${work_queue.work_pool_id}`;
 
-/** Runs on their way have no time at which they are due; so the index of live runs finds them by their queue. */
+/** Runs that occupy slots have no time at which they are due, so the index of live runs finds them by their queue. */
 const holding = (workspaceId: string, types: readonly StateType[], queues: SQL) => sql`r.workspace_id = ${workspaceId}
   and r.end_time is null and r.next_scheduled_start_time is null and r.work_queue_id in ${queues}
   and r.state_type in ${list(types)}`;
 
-/** How many runs forget their queue in one statement. */
+/** From how many runs one statement takes their removed queue. */
 const RUNS_AT_ONCE = 2_000;
 
 /** The pools and queues of one workspace. */
-export class WorkPoolStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class WorkPoolStore extends WorkspaceStore {
   /** The pool of this name, or undefined. */
   readPoolByName(name: string): Promise<WorkPoolRow | undefined> {
     return this.db.first(this.db.build.select().from(work_pool).where(this.named(name)));
@@ -78,11 +70,7 @@ export class WorkPoolStore {
 
   /** The pool of this name with its slots counted, or undefined. */
   async readCountedPool(name: string): Promise<Counted<WorkPoolRow> | undefined> {
-    const [row] = await this.pools(
-      sql`${work_pool}.*`,
-      sql`${work_pool.workspace_id} = ${this.workspaceId} and ${work_pool.name} = ${name}`,
-    );
-    return row;
+    return (await this.pools(sql`${work_pool}.*`, this.named(name)))[0];
   }
 
   /** A page of pools by name; `where` comes from the filters. */
@@ -104,9 +92,8 @@ export class WorkPoolStore {
   }
 
   /** How many pools there are. */
-  async countPools(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${work_pool} where ${where}`);
-    return row?.count ?? 0;
+  countPools(where: SQL): Promise<number> {
+    return this.countRows(work_pool, where);
   }
 
   /** The pool of this name and all its queues by priority, in one round trip. */
@@ -117,22 +104,6 @@ export class WorkPoolStore {
         and ${work_queue.work_pool_id} = ${this.idOf(name)} order by ${work_queue.priority}, ${work_queue.created}`,
     ]);
     return { pool: pools[0] as WorkPoolRow | undefined, queues: queues as QueueWithPool[] };
-  }
-
-  /** A pool's queue by its name, or undefined. */
-  readQueueByName(poolId: string, name: string): Promise<WorkQueueRow | undefined> {
-    return this.db.first(
-      this.db.build
-        .select()
-        .from(work_queue)
-        .where(
-          and(
-            eq(work_queue.workspace_id, this.workspaceId),
-            eq(work_queue.work_pool_id, poolId),
-            eq(work_queue.name, name),
-          ),
-        ),
-    );
   }
 
   /** A queue by its id or by its pool's and its own name, its slots counted; or undefined. */
@@ -146,8 +117,8 @@ export class WorkPoolStore {
   }
 
   /** Prefect: the queue of this name in the pool of agents; where there is no such pool, in any. */
-  async readAgentQueue(name: string, agentPool: string): Promise<Counted<QueueWithPool> | undefined> {
-    const pool = this.idOf(agentPool);
+  async readAgentQueue(name: string): Promise<Counted<QueueWithPool> | undefined> {
+    const pool = this.idOf(AGENT_POOL);
     const where = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${work_queue.name} = ${name}
       and (${pool} is null or ${work_queue.work_pool_id} = ${pool})`;
     return (await this.queues(queueColumns, where, QUEUE_SLOT_TYPES, inOrder("name", 1)))[0];
@@ -199,57 +170,53 @@ export class WorkPoolStore {
 
   /** How many runs occupy slots of each of these queues. */
   async countSlotHolders(queueIds: readonly string[], types: readonly StateType[]): Promise<Map<string, number>> {
-    const rows = await this.db.rows<{
-      id: string;
-      count: number;
-    }>(sql`select r.work_queue_id as id, count(*) as count from ${flow_run} r indexed by flow_run_live
-      where ${holding(this.workspaceId, types, list(queueIds))} group by 1`);
+    const rows = await this.db.rows<{ id: string; count: number }>(
+      sql`select r.work_queue_id as id, count(*) as count from ${flow_run} r indexed by flow_run_live
+        where ${holding(this.workspaceId, types, list(queueIds))} group by 1`,
+    );
     return new Map(rows.map(({ id, count }) => [id, count]));
   }
 
   /** How many runs of a queue are late. */
   async countLateRuns(queueId: string): Promise<number> {
-    const [row] = await this.db.rows<{
-      count: number;
-    }>(sql`select count(*) as count from ${flow_run} r indexed by flow_run_live
-      where r.end_time is null and r.next_scheduled_start_time > 0 and r.workspace_id = ${this.workspaceId}
-      and r.work_queue_id = ${queueId} and r.state_name = 'Late'`);
+    const [row] = await this.db.rows<{ count: number }>(
+      sql`select count(*) as count from ${flow_run} r indexed by flow_run_live
+        where r.end_time is null and r.next_scheduled_start_time > 0 and r.workspace_id = ${this.workspaceId}
+        and r.work_queue_id = ${queueId} and r.state_name = 'Late'`,
+    );
     return row?.count ?? 0;
   }
 
   /** Writes a new pool. A name that is taken violates the table's unique index. */
-  insertPool(row: Omit<WorkPoolRow, "workspace_id">): Statement {
-    return this.db.build.insert(work_pool).values({ ...row, workspace_id: this.workspaceId });
+  insertPool(row: WorkPoolRow): Statement {
+    return this.db.build.insert(work_pool).values(row);
   }
 
   /** Writes a new queue. A name that is taken in its pool violates the table's unique index. */
-  insertQueue(row: Omit<WorkQueueRow, "workspace_id">): Statement {
-    return this.db.build.insert(work_queue).values({ ...row, workspace_id: this.workspaceId });
+  insertQueue(row: WorkQueueRow): Statement {
+    return this.db.build.insert(work_queue).values(row);
   }
 
   /** Changes a pool. */
   updatePool(id: string, changes: Partial<WorkPoolRow>): Statement {
-    return this.db.build
-      .update(work_pool)
-      .set(changes)
-      .where(and(eq(work_pool.workspace_id, this.workspaceId), eq(work_pool.id, id)));
+    return this.db.build.update(work_pool).set(changes).where(this.byId(work_pool, id));
   }
 
   /** Changes a queue. */
   updateQueue(id: string, changes: Partial<WorkQueueRow>): Statement {
-    return this.db.build
-      .update(work_queue)
-      .set(changes)
-      .where(and(eq(work_queue.workspace_id, this.workspaceId), eq(work_queue.id, id)));
+    return this.db.build.update(work_queue).set(changes).where(this.byId(work_queue, id));
   }
 
-  /** Sets the priorities of queues. */
-  setPriorities(ranks: readonly { id: string; priority: number }[], now: Micros): Statement {
-    return sql`update ${work_queue} set priority = value ->> 'priority', updated = ${now}
-      from ${each(ranks)} where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'`;
+  /** Sets the priorities of queues; no statement where there are none. */
+  setPriorities(ranks: readonly { id: string; priority: number }[], now: Micros): Statement[] {
+    if (ranks.length === 0) return [];
+    return [
+      sql`update ${work_queue} set priority = value ->> 'priority', updated = ${now}
+        from ${each(ranks)} where workspace_id = ${this.workspaceId} and ${work_queue.id} = value ->> 'id'`,
+    ];
   }
 
-  /** Removes a queue; deployments that named it name none, nor do the first runs: see `releaseAll`. */
+  /** Removes a queue. Its deployments and its first runs name no queue then; see `releaseAll`. */
   removeQueue(id: string): Statement[] {
     return [
       ...this.release(sql`(${id})`),
@@ -257,7 +224,7 @@ export class WorkPoolStore {
     ];
   }
 
-  /** Removes a pool with its queues; deployments that named these name none, nor do the first runs: see `releaseAll`. */
+  /** Removes a pool with its queues. Their deployments and their first runs name no queue then; see `releaseAll`. */
   removePool(id: string): Statement[] {
     const queues = sql`(select id from ${work_queue} where workspace_id = ${this.workspaceId} and work_pool_id = ${id})`;
     return [
@@ -267,7 +234,7 @@ export class WorkPoolStore {
     ];
   }
 
-  /** Goes on with the runs that name queues which are gone, a batch after the other. Until then they are shown without one. */
+  /** Takes removed queues from the other runs that name them, a batch after the other. Answers show these runs without a queue. */
   async releaseAll(queueIds: readonly string[]): Promise<void> {
     const queues = list(queueIds);
     for (let changes = RUNS_AT_ONCE; changes >= RUNS_AT_ONCE;)
@@ -279,34 +246,35 @@ export class WorkPoolStore {
     return [this.releaseRuns(queues), sql`update ${deployment} set work_queue_id = null where ${named}`];
   }
 
-  /** Runs that have ended keep the id of a queue that is gone, which nobody is shown: no index leads to them. */
+  /** Runs that have ended keep the id of a removed queue, for no index leads to these runs. No answer shows the id. */
   private releaseRuns(queues: SQL): SQL {
     return sql`update ${flow_run} set work_queue_id = null where workspace_id = ${this.workspaceId} and id in (
       select r.id from ${flow_run} r indexed by flow_run_live where r.end_time is null
         and r.workspace_id = ${this.workspaceId} and r.work_queue_id in ${queues} limit ${RUNS_AT_ONCE})`;
   }
 
-  private named(name: string): SQL | undefined {
-    return and(eq(work_pool.workspace_id, this.workspaceId), eq(work_pool.name, name));
+  private named(name: string): SQL {
+    return sql`${work_pool.workspace_id} = ${this.workspaceId} and ${work_pool.name} = ${name}`;
+  }
+
+  private byId(table: typeof work_pool | typeof work_queue, id: string): SQL {
+    return sql`${table.workspace_id} = ${this.workspaceId} and ${table.id} = ${id}`;
   }
 
   private idOf(name: string): SQL {
     return sql`(select p.id from ${work_pool} p where p.workspace_id = ${this.workspaceId} and p.name = ${name})`;
   }
 
-  private slots(
-    limit: SQL | typeof work_pool.concurrency_limit | typeof work_queue.concurrency_limit,
-    types: readonly StateType[],
-    queues: SQL,
-  ): SQL {
-    return sql`case when ${limit} is null then null else (select count(*) from ${flow_run} r indexed by flow_run_live where ${holding(this.workspaceId, types, queues)}) end`;
+  private slots(limit: SQLWrapper, types: readonly StateType[], queues: SQL): SQL {
+    return sql`case when ${limit} is null then null else (select count(*) from ${flow_run} r indexed by flow_run_live
+      where ${holding(this.workspaceId, types, queues)}) end`;
   }
 }
 
-/** How a queue is named by a caller. */
-export type QueueKey = { id: string } | { pool: string; queue: string };
+/** How a caller names a queue. */
+type QueueKey = { id: string } | { pool: string; queue: string };
 
-/** What of a pool or queue only its object knows. */
+/** What only the pool's object knows of a pool or queue. */
 export interface Liveness {
   status: string | null;
   last_polled: Micros | null;
@@ -336,16 +304,13 @@ export function poolStatus(row: Pick<WorkPoolRow, "type" | "is_paused">, status:
 /** A work queue as answers show it. */
 export function printWorkQueue(row: Counted<QueueWithPool>, live: Liveness | null) {
   return {
-    ...printQueueColumns(row),
+    ...workQueues.print(row),
     last_polled: printOptionalTime(live?.last_polled ?? row.last_polled),
     work_pool_name: row.work_pool_name,
     status: row.status === "PAUSED" ? row.status : (live?.status ?? row.status),
     active_slots: row.active_slots,
   };
 }
-
-/** What D1 alone says of a work queue, as answers show it. */
-export const printQueueColumns = workQueues.print;
 
 /** A run in a slot as answers show it. */
 export function printSlotHolder(run: SlotHolder, now: Micros) {

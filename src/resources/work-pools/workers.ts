@@ -1,9 +1,8 @@
-/** The workers of a pool, known by its object. */
+/** The workers of a pool, which its object knows. */
 import { matchesWorker, type WorkerFilter } from "#filters/workers";
 import { refused } from "#lib/api-error";
 import { workPool } from "#objects/work-pool/client";
-import { missingPool } from "#resources/work-pools/update-work-pool";
-import { WorkPoolStore } from "#resources/work-pools/store";
+import { findPool, missingPool } from "#resources/work-pools/find";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 
@@ -17,7 +16,7 @@ export async function recordHeartbeat(
   if (!(await workPool(tools, poolName).heartbeat(worker, intervalSeconds))) throw missingPool(poolName);
 }
 
-/** `POST /work_pools/{name}/workers/filter`: those heard of last come first. */
+/** `POST /work_pools/{name}/workers/filter`: the workers with the latest heartbeats come first. */
 export async function listWorkers(
   tools: Tools,
   poolName: string,
@@ -25,7 +24,7 @@ export async function listWorkers(
   limit: number,
   offset: number,
 ) {
-  const pool = await poolOf(tools, poolName);
+  const pool = await findPool(tools, poolName);
   const workers = await workPool(tools, pool.name).workers(pool.id);
   return workers
     .map((worker) => ({
@@ -50,12 +49,6 @@ export async function listWorkers(
 
 /** `DELETE /work_pools/{name}/workers/{worker}` */
 export async function removeWorker(tools: Tools, poolName: string, worker: string): Promise<void> {
-  const pool = await poolOf(tools, poolName);
+  const pool = await findPool(tools, poolName);
   if (!(await workPool(tools, pool.name).deleteWorker(pool.id, worker))) throw refused(404, "Worker not found.");
-}
-
-async function poolOf(tools: Tools, name: string) {
-  const pool = await new WorkPoolStore(tools.db, tools.workspaceId).readPoolByName(name);
-  if (!pool) throw missingPool(name);
-  return pool;
 }

@@ -4,9 +4,8 @@ import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import type { CloseReason, Hello } from "#objects/work-pool/channel/frames";
 import { announce, poolEvent } from "#resources/work-pools/announce";
-import { templateProblem } from "#resources/work-pools/base-job-template";
 import { createWorkPool, isReserved } from "#resources/work-pools/create-work-pool";
-import { validateTemplateDefaults } from "#resources/work-pools/job-variables";
+import { templateProblem, validateTemplateDefaults } from "#resources/work-pools/job-variables";
 import { WorkPoolCreate } from "#resources/work-pools/schema";
 import { type Counted, printWorkPool, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
@@ -25,7 +24,7 @@ export interface ShownPool {
   print(status: string | null): ReturnType<typeof printWorkPool>;
 }
 
-const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
+const storeOf = (tools: Tools) => new WorkPoolStore(tools);
 
 /** Reads what the worker names. A worker that is sent away leaves nothing behind. */
 export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {

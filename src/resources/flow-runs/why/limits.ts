@@ -102,11 +102,7 @@ function tagLimitFacts(situation: Situation, tasks: Situation["tagged"]): Facts<
   return { limit_id, limit_name, ...leased(situation, limit, usage), tag, waiting_task_runs };
 }
 
-interface Limited {
-  limit: number;
-  in_use: number;
-  holders: SlotHolder[];
-}
+type Limited = Pick<Facts<"work_pool_full">, "limit" | "in_use" | "holders">;
 
 /** The slots of a pool or queue that has a limit, or null if the run is not due, holds a slot or finds one. */
 function fullSlots(situation: Situation, limit: number | null, slots: SlotsInUse): Limited | null {

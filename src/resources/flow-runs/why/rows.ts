@@ -5,10 +5,10 @@ import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { asList, asObject } from "#db/json-column";
+import { asList, jsonValue } from "#db/json-column";
 import type { Micros } from "#lib/clock";
 import { isMissed, JOIN_SCHEDULE } from "#orchestration/skip-missed-runs";
-import { STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
+import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 import { list } from "#db/sql";
 
@@ -18,21 +18,11 @@ const MOST_TASKS = 200;
 const MOST_POOLS = 20;
 
 /** A run with its deployment (d_), the deployment's limit (c_), the run's schedule (h_), queue (q_) and pool (p_). */
-export interface WhyRow extends StateColumns {
-  id: string;
-  name: string;
-  created: Micros;
-  deployment_id: string | null;
+export interface WhyRow extends StateColumns, OfRun {
   /** The deployment that the run was made from, by the run's label: the label stays when the deployment is deleted. */
   origin_id: string | null;
-  work_queue_name: string | null;
-  parent_task_run_id: string | null;
-  infrastructure_pid: string | null;
   retry_type: string | null;
-  run_count: number;
   due: Micros | null;
-  start_time: Micros | null;
-  end_time: Micros | null;
   d_name: string | null;
   d_paused: number | null;
   d_last_polled: Micros | null;
@@ -59,15 +49,14 @@ export interface WhyRow extends StateColumns {
   p_limit: number | null;
 }
 
-/** A task run that is Pending, and the limit of one of its tags. */
-export interface TaggedTask {
-  id: string;
-  limit_id: string;
-  limit_name: string;
-  limit: number;
-}
+/** Columns of the run itself. */
+type OfRun = Pick<
+  FlowRunRow,
+  | ("id" | "name" | "created" | "deployment_id" | "work_queue_name" | "parent_task_run_id")
+  | ("infrastructure_pid" | "run_count" | "start_time" | "end_time")
+>;
 
-/** What is told of a run that holds a slot. */
+/** What the answer says of a run that holds a slot. */
 export interface NamedRun {
   id: string;
   name: string;
@@ -80,7 +69,8 @@ export interface WhyRows {
   row: WhyRow;
   /** Runs under way that may hold slots of the same limits, pool or queue. */
   underWay: NamedRun[];
-  tagged: TaggedTask[];
+  /** Task runs that are Pending, each with the limit of one of its tags. */
+  tagged: { id: string; limit_id: string; limit_name: string; limit: number }[];
   pools: { name: string; type: string }[];
   /** The policy by which the run is going to be skipped, or null. */
   missed: { policy: string; window_seconds: number } | null;
@@ -102,7 +92,7 @@ export async function readWhyRows({ db, workspaceId }: Tools, id: string, now: M
   return {
     row,
     underWay: underWay as unknown as NamedRun[],
-    tagged: tagged as unknown as TaggedTask[],
+    tagged: tagged as WhyRows["tagged"],
     pools: pools as WhyRows["pools"],
     missed: (missed[0] as WhyRows["missed"] | undefined) ?? null,
   };
@@ -118,12 +108,12 @@ export function readNames({ db, workspaceId }: Tools, ids: readonly string[]): P
 }
 
 function selectRun(run: SQL): SQL {
-  return sql`select r.id, r.name, r.created, r.deployment_id, ${asObject(sql.raw("r.labels"))} ->> '$."prefect.deployment.id"' as origin_id, r.work_queue_name,
-      r.parent_task_run_id, r.infrastructure_pid, ${asObject(sql.raw("r.empirical_policy"))} ->> '$.retry_type' as retry_type, r.run_count,
+  return sql`select r.id, r.name, r.created, r.deployment_id, ${jsonValue("r.labels", '$."prefect.deployment.id"')} as origin_id, r.work_queue_name,
+      r.parent_task_run_id, r.infrastructure_pid, ${jsonValue("r.empirical_policy", "$.retry_type")} as retry_type, r.run_count,
       r.next_scheduled_start_time as due, r.start_time, r.end_time, ${STATE_COLUMNS},
       d.name as d_name, d.paused as d_paused, d.last_polled as d_last_polled, d.work_queue_id as d_queue_id,
-      coalesce(${asObject(sql.raw("d.reliability"))} ->> '$.lazarus', 1) as d_lazarus,
-      ${asObject(sql.raw("d.concurrency_options"))} ->> '$.collision_strategy' as d_strategy,
+      coalesce(${jsonValue("d.reliability", "$.lazarus")}, 1) as d_lazarus,
+      ${jsonValue("d.concurrency_options", "$.collision_strategy")} as d_strategy,
       c.id as c_id, c.name as c_name, c."limit" as c_limit, c.active as c_active,
       h.id as h_id, h.slug as h_slug, h.active as h_active,
       q.id as q_id, q.name as q_name, q.is_paused as q_paused, q.concurrency_limit as q_limit, q.priority as q_priority,
@@ -133,7 +123,7 @@ function selectRun(run: SQL): SQL {
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
     left join ${concurrency_limit} c on c.workspace_id = d.workspace_id and c.id = d.concurrency_limit_id
     left join ${deployment_schedule} h on h.workspace_id = r.workspace_id and h.deployment_id = r.deployment_id
-      and h.id = ${asObject(sql.raw("r.created_by"))} ->> '$.id'
+      and h.id = ${jsonValue("r.created_by", "$.id")}
     left join ${work_queue} q on q.workspace_id = r.workspace_id and q.id = r.work_queue_id
     left join ${work_pool} p on p.workspace_id = q.workspace_id and p.id = q.work_pool_id
     where ${run}`;
@@ -177,6 +167,6 @@ function selectPools(run: SQL, workspaceId: string): SQL {
 }
 
 function selectMissed(run: SQL, now: Micros): SQL {
-  return sql`select ${asObject(sql.raw("s.missed_runs"))} ->> '$.policy' as policy, ${asObject(sql.raw("s.missed_runs"))} ->> '$.window_seconds' as window_seconds
+  return sql`select ${jsonValue("s.missed_runs", "$.policy")} as policy, ${jsonValue("s.missed_runs", "$.window_seconds")} as window_seconds
     from ${flow_run} r ${JOIN_SCHEDULE} where ${run} and ${isMissed(now)}`;
 }

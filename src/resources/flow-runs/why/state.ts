@@ -1,6 +1,6 @@
 /** The reasons that lie in the state of a run that is not scheduled. */
 import type { Micros } from "#lib/clock";
-import { reason } from "#resources/flow-runs/why/reason";
+import { type Facts, reason } from "#resources/flow-runs/why/reason";
 import type { WhyRow } from "#resources/flow-runs/why/rows";
 import { hasStarted, type Situation, stateMessage, stateSince } from "#resources/flow-runs/why/situation";
 import { printOptionalTime } from "#wire/dates";
@@ -35,10 +35,7 @@ export const cancelling = reason("cancelling", {
   next: () => ({ who: "worker", message: "Its worker or process stops it and tells so." }),
 });
 
-interface PauseFacts {
-  until: string | null;
-  waits_for_input: boolean;
-}
+type PauseFacts = Facts<"paused">;
 
 export const paused = reason("paused", {
   when: ({ state }) => (isSuspended(state) ? null : pauseFacts(state)),

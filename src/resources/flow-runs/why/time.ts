@@ -9,9 +9,10 @@ export function isRetriedInProcess({ row, state }: Situation): boolean {
 }
 
 /** The run's time, if it has not come and the run's state has a name that the caller wants. */
-function timeAhead(situation: Situation, isWanted: (stateName: string | undefined) => boolean): string | null {
+function timeAhead(situation: Situation, isWanted: (stateName: string | undefined) => boolean) {
   const { row, state } = situation;
-  return row.due === null || isDue(situation) || !isWanted(state?.name) ? null : printTime(row.due);
+  if (row.due === null || isDue(situation) || !isWanted(state?.name)) return null;
+  return { scheduled_time: printTime(row.due) };
 }
 
 /** A retry by the process in which the run failed: no other reason counts. */
@@ -28,8 +29,8 @@ export const retryInProcess = reason("awaiting_retry", {
 
 export const awaitingRetry = reason("awaiting_retry", {
   when: (situation) => {
-    const at = timeAhead(situation, (name) => name === "AwaitingRetry");
-    return at === null ? null : { scheduled_time: at, run_count: situation.row.run_count, in_process: false };
+    const time = timeAhead(situation, (name) => name === "AwaitingRetry");
+    return time && { ...time, run_count: situation.row.run_count, in_process: false };
   },
   sentence: ({ scheduled_time: at }) => `The run failed and is tried again at ${at}.`,
   since: stateSince,
@@ -37,10 +38,7 @@ export const awaitingRetry = reason("awaiting_retry", {
 });
 
 export const waitingForTime = reason("waiting_for_time", {
-  when: (situation) => {
-    const at = timeAhead(situation, (name) => name !== "AwaitingRetry" && name !== "AwaitingConcurrencySlot");
-    return at === null ? null : { scheduled_time: at };
-  },
+  when: (situation) => timeAhead(situation, (name) => name !== "AwaitingRetry" && name !== "AwaitingConcurrencySlot"),
   sentence: ({ scheduled_time: at }) => `The run is scheduled for ${at}.`,
   since: stateSince,
   next: ({ scheduled_time: at }) => ({
@@ -51,10 +49,7 @@ export const waitingForTime = reason("waiting_for_time", {
 });
 
 export const awaitingSlot = reason("awaiting_concurrency_slot", {
-  when: (situation) => {
-    const at = timeAhead(situation, (name) => name === "AwaitingConcurrencySlot");
-    return at === null ? null : { scheduled_time: at };
-  },
+  when: (situation) => timeAhead(situation, (name) => name === "AwaitingConcurrencySlot"),
   sentence: ({ scheduled_time: at }) =>
     `No slot of its deployment's concurrency limit was free; it asks for one again at ${at}.`,
   since: stateSince,
