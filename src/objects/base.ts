@@ -5,11 +5,10 @@
 import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
-import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { log } from "#lib/log";
 import { type Call, CALL_PATH, CALL_VERSION, type Contract, fromVersionBefore, type Identity } from "#objects/call";
-import type { Sql, SqlRow } from "#objects/sql";
+import { Sql } from "#objects/sql";
 import { makeTools, type Tools } from "#tools";
 
 /** itty-durable's class with the types it leaves open. */
@@ -35,16 +34,7 @@ export abstract class SluiceObject extends Durable {
   readonly bindings: Env;
   readonly sql: SqlStorage;
   /** The object's SQL for its components. */
-  readonly storage: Sql = {
-    read: <Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]) =>
-      this.sql.exec<Row>(statement, ...params).toArray(),
-    write: (statement, ...params) => {
-      const cursor = this.sql.exec(statement, ...params);
-      const rows = cursor.toArray();
-      spend(totalCost, { object_rows_written: cursor.rowsWritten });
-      return rows;
-    },
-  };
+  readonly storage: Sql;
   clock: Clock = systemClock();
   private opened = false;
   private ownIdentity: Identity | null = null;
@@ -57,6 +47,7 @@ export abstract class SluiceObject extends Durable {
     super(state, env);
     this.bindings = env;
     this.sql = state.storage.sql;
+    this.storage = new Sql(this.sql);
     this.state.router.post(CALL_PATH, (request) => this.answer(request));
   }
 
@@ -128,17 +119,18 @@ export abstract class SluiceObject extends Durable {
     return makeTools(this.bindings, this.identity().workspace, (work) => this.state.waitUntil(work));
   }
 
+  /** Writes a line of the log about the object's workspace. */
+  log(level: "error" | "warn", message: string, fields: Readonly<Record<string, unknown>>): void {
+    log({ workspaceId: this.readMeta("workspace") }, level, message, fields);
+  }
+
   /** A fact about the object itself that is kept, or null. */
   readMeta(key: string): string | null {
     return this.storage.read<{ value: string }>("select value from sluice_meta where key = ?", key)[0]?.value ?? null;
   }
 
   writeMeta(key: string, value: string): void {
-    this.storage.write(
-      "insert into sluice_meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value",
-      key,
-      value,
-    );
+    this.storage.put("sluice_meta", "key", { key, value });
   }
 
   /** Empties the object's storage, as after the object's pool was deleted. */
@@ -155,11 +147,7 @@ export abstract class SluiceObject extends Durable {
     const atMs = Math.ceil(at / 1000);
     if (this.timeOf(name) === atMs) return;
     this.keepIdentity();
-    this.storage.write(
-      "insert into sluice_timer (name, at) values (?, ?) on conflict (name) do update set at = excluded.at",
-      name,
-      atMs,
-    );
+    this.storage.put("sluice_timer", "name", { name, at: atMs });
     if (this.running === name) this.running = null;
     if (!this.isInAlarm) await this.arm();
   }
@@ -208,7 +196,7 @@ export abstract class SluiceObject extends Durable {
     try {
       await this.onTimer(name);
     } catch (error) {
-      log({ workspaceId: this.readMeta("workspace") }, "error", "a timer failed", { timer: name, error });
+      this.log("error", "a timer failed", { timer: name, error });
       await this.setTimerBy(name, now + TIMER_RETRY);
     }
     if (this.running === name) this.storage.write("delete from sluice_timer where name = ?", name);

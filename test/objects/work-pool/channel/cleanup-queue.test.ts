@@ -9,7 +9,7 @@ import {
   type Outcome,
   type Reservation,
 } from "#objects/work-pool/channel/cleanup-queue";
-import type { SqlRow } from "#objects/sql";
+import { Sql } from "#objects/sql";
 import { timeoutMessage } from "#objects/work-pool/cleanup-message";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
@@ -37,11 +37,9 @@ function withQueue<T>(work: (again: () => CleanupQueue, clear: () => void) => T)
   return runInDurableObject(stub, (_, state) => {
     const { sql } = state.storage;
     sql.exec(CLEANUP_TABLES);
-    const all = <Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]) =>
-      sql.exec<Row>(statement, ...params).toArray();
     const newToken = () => `t${++tokens}`;
     const clear = () => void sql.exec("delete from cleanup");
-    return work(() => new CleanupQueue({ read: all, write: all, newToken }), clear);
+    return work(() => new CleanupQueue(new Sql(sql), newToken), clear);
   });
 }
 
@@ -236,12 +234,14 @@ test("what is looked for with each heartbeat is found among what is not at an en
   const plans = await runInDurableObject(stub, (_, { storage: { sql } }) => {
     sql.exec(CLEANUP_TABLES);
     const seen: string[] = [];
-    const read = (statement: string, ...params: SqlStorageValue[]) => {
-      const plan = sql.exec<{ detail: string }>(`explain query plan ${statement}`, ...params).toArray();
-      seen.push(plan.map(({ detail }) => detail).join("; "));
-      return [];
-    };
-    const queue = new CleanupQueue({ read, write: () => [], newToken: () => "t" });
+    class Explained extends Sql {
+      override read(statement: string, ...params: SqlStorageValue[]): never[] {
+        const plan = sql.exec<{ detail: string }>(`explain query plan ${statement}`, ...params).toArray();
+        seen.push(plan.map(({ detail }) => detail).join("; "));
+        return [];
+      }
+    }
+    const queue = new CleanupQueue(new Explained(sql), () => "t");
     queue.expire(1);
     queue.nextExpiry();
     queue.inHand("a", 1);
