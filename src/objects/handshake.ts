@@ -55,6 +55,11 @@ export function sizeOf(message: string | ArrayBuffer): number {
   return typeof message === "string" ? message.length : message.byteLength;
 }
 
+/** A message as text. */
+export function textOf(message: string | ArrayBuffer): string {
+  return typeof message === "string" ? message : new TextDecoder().decode(message);
+}
+
 /** Whether a message is small enough for a socket that is not authenticated; otherwise the socket is closed. */
 export function isSmallGreeting(socket: WebSocket, message: string | ArrayBuffer): boolean {
   if (sizeOf(message) <= MAX_GREETING_CHARACTERS) return true;
@@ -114,10 +119,19 @@ export function welcome(socket: WebSocket): void {
 /** The fields of a message. What is no JSON object has none, so that it is refused as a message without a type. */
 export function parseMessage(data: string | ArrayBuffer): Record<string, unknown> {
   try {
-    const message = parseJson(typeof data === "string" ? data : new TextDecoder().decode(data));
+    const message = parseJson(textOf(data));
     return typeof message === "object" && message !== null ? { ...message } : {};
   } catch {
     return {};
+  }
+}
+
+/** Sends a text to a socket that may be closed already; the object is told of the end of a socket apart from this. */
+export function sendQuietly(socket: WebSocket, text: string): void {
+  try {
+    socket.send(text);
+  } catch {
+    // The client has gone.
   }
 }
 

@@ -1,5 +1,5 @@
 /** The slots and leases of concurrency limits. The slots in use are the sum of what is held. Pure: no clock of its own, and rows go to a store. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import type { Holder, Lease, SlotReservation } from "#objects/concurrency-limits/messages";
 
 /** A limit as far as its slots are concerned. */
@@ -36,7 +36,6 @@ export interface Taking {
   lease: { id: string; expires: Micros | null; holder: Holder | null } | null;
 }
 
-const SECOND: Micros = 1_000_000;
 /** Less than this of a slot is a rounding error of floating point. */
 const NOTHING = 1e-6;
 

@@ -1,5 +1,5 @@
 /** The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. The definitions of the limits are in D1. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
 import type { Implementation } from "#objects/call";
@@ -19,7 +19,6 @@ import {
 import { readEnded, readLimits } from "#objects/concurrency-limits/repair";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
-const SECOND: Micros = 1_000_000;
 /** How often the object checks whether the runs of lasting leases are over. */
 const CHECK_EVERY = 300 * SECOND;
 /** A lease is taken before the state that needs it is committed, so the check passes over younger leases. */

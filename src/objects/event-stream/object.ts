@@ -21,7 +21,7 @@ import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
 import { log } from "#lib/log";
 import type { Contract } from "#objects/call";
-import { closeQuietly, sizeOf } from "#objects/handshake";
+import { closeQuietly, sizeOf, textOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
 import type { Channel } from "#objects/event-stream/listener-filter";
 import { Listeners } from "#objects/event-stream/listeners";
@@ -130,11 +130,8 @@ export class EventStream extends SocketObject {
   private takeEvent(socket: WebSocket, message: string | ArrayBuffer): void {
     const parsed = parseEvent(message);
     if ("wrong" in parsed) {
-      log({ workspaceId: this.readMeta("workspace") }, "warn", "a message is passed over", {
-        characters: sizeOf(message),
-        reason: parsed.wrong,
-      });
-      return;
+      const fields = { characters: sizeOf(message), reason: parsed.wrong };
+      return this.log("warn", "a message is passed over", fields);
     }
     // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
     this.theGatherer()
@@ -157,9 +154,7 @@ export class EventStream extends SocketObject {
     try {
       this.theListeners().showEvents(events);
     } catch (error) {
-      log({ workspaceId: this.readMeta("workspace") }, "error", "events could not be shown to the listeners", {
-        error,
-      });
+      this.log("error", "events could not be shown to the listeners", { error });
     }
   }
 
@@ -176,12 +171,7 @@ export class EventStream extends SocketObject {
       await this.bindings.EVENTS.sendBatch(messages.map((body) => ({ body })));
       spend(totalCost, { queue_messages: messages.length });
     } catch (error) {
-      log(
-        { workspaceId: this.readMeta("workspace") },
-        "error",
-        "segments could not be queued and are left to the sweep",
-        { error },
-      );
+      this.log("error", "segments could not be queued and are left to the sweep", { error });
     }
   }
 
@@ -198,22 +188,18 @@ export class EventStream extends SocketObject {
   }
 
   private theListeners(): Listeners {
-    return (this.listeners ??= new Listeners({
-      state: this.state,
-      env: this.bindings,
-      clock: () => this.clock(),
-      greetings: this.greetings,
-      database: () => this.database(),
-      workspace: () => this.identity().workspace,
-      letGo: (why) => this.letGo(why),
-    }));
+    return (this.listeners ??= new Listeners(
+      this,
+      () => this.database(),
+      (why) => this.letGo(why),
+    ));
   }
 
   /** Ends the object and its sockets, after a write. Clients connect again, and send again what was not confirmed. */
   private letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;
-    log({ workspaceId: this.readMeta("workspace") }, "error", "the event stream starts anew", { reason: why });
+    this.log("error", "the event stream starts anew", { reason: why });
     const abort = () => this.state.abort(why);
     this.theGatherer().settle().then(abort, abort);
   }
@@ -234,9 +220,8 @@ function gathered(event: ReceivedEvent): GatheredEvent[] {
 
 function parseEvent(message: string | ArrayBuffer): { event: Event } | { wrong: string } {
   if (sizeOf(message) > MAX_MESSAGE_CHARACTERS) return { wrong: "It is too large" };
-  const text = typeof message === "string" ? message : new TextDecoder().decode(message);
   try {
-    const parsed = Event.safeParse(parseJson(text));
+    const parsed = Event.safeParse(parseJson(textOf(message)));
     if (parsed.success) return { event: parsed.data };
     const [issue] = parsed.error.issues;
     return { wrong: `Invalid event: ${issue?.path.map(String).join(".").slice(0, 200)}: ${issue?.message}` };

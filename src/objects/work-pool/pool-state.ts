@@ -230,11 +230,9 @@ export class PoolState {
 
   /** When the next status changes if no poll and no heartbeat comes, or null. */
   nextChange(): Micros | null {
-    const queues = [...this.queues.values()]
-      .filter(({ status }) => status === "READY")
-      .map(({ ready_until }) => ready_until);
-    const pool = this.hasStatus() && this.pool?.status === "READY" ? [this.readyUntil()] : [];
-    const times = [...queues, ...pool];
+    const ready = [...this.queues.values()].filter(({ status }) => status === "READY");
+    const times = ready.map(({ ready_until }) => ready_until);
+    if (this.hasStatus() && this.pool?.status === "READY") times.push(this.readyUntil());
     return times.length > 0 ? Math.min(...times) : null;
   }
 

@@ -2,6 +2,7 @@
 import { writeEvents } from "#events/emit";
 import type { Event } from "#events/event";
 import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
+import { earliestId } from "#events/ordered-ids";
 import type { Micros } from "#lib/clock";
 import type { LedgerRun } from "#objects/work-pool/ledger";
 import { POLL_COUNTS } from "#objects/work-pool/liveness";
@@ -130,12 +131,7 @@ function statusEvent({ pool, queues }: PoolConfig, row: DeploymentRow, status: s
   return deploymentEvent(facts, status, { id: eventId(row.id, at), occurred: at });
 }
 
-/** The same id for the same deployment and time, in the form of a time-ordered one. */
+/** The same id for the same deployment and time: a time-ordered id with digits of the deployment's. */
 function eventId(deploymentId: string, at: Micros): string {
-  const time = Math.floor(at / 1000)
-    .toString(16)
-    .padStart(12, "0");
-  const own = deploymentId.replaceAll("-", "");
-  const hex = `${time}7${own.slice(13, 16)}8${own.slice(17)}`;
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  return `${earliestId(at).slice(0, 15)}${deploymentId.slice(15, 18)}-8${deploymentId.slice(20)}`;
 }

@@ -4,7 +4,7 @@
  * is there until it is acknowledged, or was delivered too often. Nothing here waits.
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Sql } from "#objects/sql";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
@@ -18,7 +18,6 @@ export const CLEANUP_TABLES = `create table cleanup (place integer primary key a
      delivery_count integer not null, token text, holder text, lease_expires_at integer, ended text, ended_at integer);
    create index cleanup_open on cleanup (place) where ended is null;`;
 
-const SECOND: Micros = 1_000_000;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_LEASE_SECONDS. */
 export const LEASE: Micros = 30 * SECOND;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_MAX_DELIVERY_ATTEMPTS. */

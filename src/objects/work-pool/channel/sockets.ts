@@ -2,7 +2,7 @@
 import { type Micros, systemIds } from "#lib/clock";
 import type { SluiceObject } from "#objects/base";
 import type { Identity } from "#objects/call";
-import { closeQuietly } from "#objects/handshake";
+import { closeQuietly, sendQuietly } from "#objects/handshake";
 import { attachments } from "#objects/sockets";
 import { CLOSE_CODES, type CloseReason, type ServerFrameType } from "#objects/work-pool/channel/frames";
 import type { CleanupKind } from "#objects/work-pool/messages";
@@ -94,13 +94,10 @@ export class ChannelSockets {
     return new Map(this.workers().flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
   }
 
+  /** Sends a frame. Where the worker has gone, a message in the frame is given to another when the lease is over. */
   send(socket: WebSocket, type: ServerFrameType, payload: unknown): void {
     const now = this.object.clock();
-    try {
-      socket.send(JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));
-    } catch {
-      // The worker has gone. A message that it was given is given to another when the lease is over.
-    }
+    sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));
   }
 
   /** Closes all sockets, as after the pool was deleted. */

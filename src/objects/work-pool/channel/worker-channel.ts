@@ -89,11 +89,11 @@ export class WorkerChannel {
       // Prefect: what is no text ends in an error of the server.
       if (typeof message !== "string") return close(socket, "transient_server_error");
       if (message.length > MAX_FRAME_CHARACTERS) return close(socket, "protocol_error");
-      const frame = parseFrame(message);
-      if (!frame) return close(socket, "protocol_error");
-      if (state.stage === "hello") return await this.greet(socket, state, frame);
+      const frame = WorkerFrame.safeParse(parseMessage(message));
+      if (!frame.success) return close(socket, "protocol_error");
+      if (state.stage === "hello") return await this.greet(socket, state, frame.data);
       this.object.open();
-      await this.hear(socket, state, frame);
+      await this.hear(socket, state, frame.data);
     } catch (error) {
       log({ workspaceId: state.pool.workspace }, "error", "a worker's message could not be handled", {
         work_pool_name: state.pool.name,
@@ -190,9 +190,4 @@ export class WorkerChannel {
       return null;
     }
   }
-}
-
-function parseFrame(text: string): WorkerFrame | null {
-  const frame = WorkerFrame.safeParse(parseMessage(text));
-  return frame.success ? frame.data : null;
 }

@@ -262,7 +262,7 @@ test("a message waits without end for a worker", () =>
 test("the message of a cancellation that timed out has the original's id", async () => {
   // What Python's uuid5(NAMESPACE_URL, "prefect:cancelling_timeout_teardown.v1:…:…") gives.
   const run = { id: "11111111-1111-4111-8111-111111111111", work_queue_id: "q", infrastructure_pid: "7" };
-  const made = await timeoutMessage({ ...run, cancelled_state_id: "22222222-2222-4222-8222-222222222222" });
+  const made = timeoutMessage({ ...run, cancelled_state_id: "22222222-2222-4222-8222-222222222222" });
   expect(made).toEqual({
     message_id: "793530b2-6591-51d9-a22d-32a9885ef157",
     idempotency_key:
