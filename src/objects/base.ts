@@ -52,9 +52,9 @@ export abstract class SluiceObject extends Durable {
   }
 
   /** SQL of the object's tables, one entry a version; entries are never changed once they have shipped. */
-  abstract migrations(): readonly string[];
+  abstract readonly migrations: readonly string[];
   /** The methods that callers may name. */
-  abstract contract(): Contract;
+  abstract readonly contract: Contract;
   /** Does what the timer of this name is for; comes at least once. */
   abstract onTimer(name: string): Promise<void> | void;
 
@@ -68,7 +68,7 @@ export abstract class SluiceObject extends Durable {
     if (sent.v !== CALL_VERSION && sent.v !== CALL_VERSION - 1)
       throw new Error(`call version ${sent.v} is not understood`);
     const { object, method, args } = sent.v === CALL_VERSION ? sent : fromVersionBefore(sent);
-    if (!Object.hasOwn(this.contract(), method)) throw new Error(`no method ${method}`);
+    if (!Object.hasOwn(this.contract, method)) throw new Error(`no method ${method}`);
     this.open();
     if (object) this.identify(object);
     // A subclass has a method for each name of its contract.
@@ -82,9 +82,8 @@ export abstract class SluiceObject extends Durable {
     this.sql.exec("create table if not exists sluice_meta (key text primary key, value text not null) without rowid");
     this.sql.exec("create table if not exists sluice_timer (name text primary key, at integer not null) without rowid");
     const version = Number(this.readMeta("version") ?? 0);
-    const all = this.migrations();
-    for (const [index, statements] of all.entries()) if (index >= version) this.sql.exec(statements);
-    if (version < all.length) this.writeMeta("version", String(all.length));
+    for (const statements of this.migrations.slice(version)) this.sql.exec(statements);
+    if (version < this.migrations.length) this.writeMeta("version", String(this.migrations.length));
     this.opened = true;
   }
 

@@ -1,12 +1,9 @@
 /** The slots and leases of concurrency limits. The slots in use are the sum of what is held. Pure: no clock of its own, and rows go to a store. */
 import { type Micros, SECOND } from "#lib/clock";
-import type { Holder, Lease, SlotReservation } from "#objects/concurrency-limits/messages";
+import type { Holder, Lease, MinimalLimit, SlotReservation } from "#objects/concurrency-limits/messages";
 
 /** A limit as far as its slots are concerned. */
-export interface Limit {
-  id: string;
-  name: string;
-  limit: number;
+export interface Limit extends MinimalLimit {
   active: boolean;
   /** How fast slots that were taken decay; 0 where they are held until they are given back. */
   slot_decay_per_second: number;
@@ -31,9 +28,9 @@ export interface LedgerStore {
 }
 
 /** What is asked for: slots of each limit, under a lease or without one. */
-export interface Taking {
+interface Taking {
   slots: number;
-  lease: { id: string; expires: Micros | null; holder: Holder | null } | null;
+  lease: Pick<Lease, "id" | "expires" | "holder"> | null;
 }
 
 /** Less than this of a slot is a rounding error of floating point. */
@@ -41,11 +38,12 @@ const NOTHING = 1e-6;
 
 /** The slots and leases of one workspace. */
 export class LeaseLedger {
+  /** When the next lease expires, or null. Never later than that. Changed by the ledger alone. */
+  nextExpiry: Micros | null = null;
   private readonly leases = new Map<string, Lease>();
   private readonly leasesOn = new Map<string, Set<Lease>>();
   private readonly unleased = new Map<string, Unleased>();
   private readonly store: LedgerStore;
-  private firstExpiry: Micros | null = null;
 
   constructor(store: LedgerStore) {
     this.store = store;
@@ -53,15 +51,10 @@ export class LeaseLedger {
     for (const row of store.unleased()) this.unleased.set(row.limit_id, row);
   }
 
-  /** When the next lease expires, or null. Never later than that. */
-  get nextExpiry(): Micros | null {
-    return this.firstExpiry;
-  }
-
   /** How many slots of a limit are in use. */
   inUse(limitId: string, now: Micros): number {
     this.expire(now);
-    return Math.ceil(this.levelOf(limitId, now) - NOTHING) + this.leased(limitId);
+    return Math.ceil(this.levelOf(limitId, now) - NOTHING) + this.sumOn(limitId, false);
   }
 
   /**
@@ -125,10 +118,10 @@ export class LeaseLedger {
 
   /** Ends the leases that have expired. */
   expire(now: Micros): void {
-    if (this.firstExpiry === null || this.firstExpiry > now) return;
+    if (this.nextExpiry === null || this.nextExpiry > now) return;
     const expired = [...this.leases.values()].filter(({ expires }) => expires !== null && expires <= now);
     for (const lease of expired) this.end(lease, now);
-    this.firstExpiry = null;
+    this.nextExpiry = null;
     for (const { expires } of this.leases.values()) this.noteExpiry(expires);
   }
 
@@ -147,7 +140,12 @@ export class LeaseLedger {
       if (left <= 0 || !reservation) continue;
       const less = Math.min(left, reservation.slots);
       left -= less;
-      this.replaceReservation(lease, reservation, { ...reservation, slots: reservation.slots - less });
+      const rest = { ...reservation, slots: reservation.slots - less };
+      const reservations = lease.reservations.map((each) => (each === reservation ? rest : each));
+      this.replace(
+        lease,
+        reservations.filter((each) => each !== rest || rest.slots > 0),
+      );
     }
   }
 
@@ -166,7 +164,7 @@ export class LeaseLedger {
     const decay = limit.slot_decay_per_second;
     if (!row || row.decay === decay) return;
     const level = this.levelOf(limit.id, now);
-    const slots = decay > 0 ? level : Math.min(Math.ceil(level - NOTHING), this.decayingOn(limit.id));
+    const slots = decay > 0 ? level : Math.min(Math.ceil(level - NOTHING), this.sumOn(limit.id, true));
     this.putUnleased({ limit_id: limit.id, slots, at: now, decay });
   }
 
@@ -183,7 +181,7 @@ export class LeaseLedger {
 
   /** In how many seconds so many slots of a limit with decay are free, if none is taken meanwhile. */
   freeIn(limit: Limit, slots: number, now: Micros): number {
-    const over = this.levelOf(limit.id, now) + this.leased(limit.id) + slots - limit.limit;
+    const over = this.levelOf(limit.id, now) + this.sumOn(limit.id, false) + slots - limit.limit;
     return Math.max(0, over / limit.slot_decay_per_second);
   }
 
@@ -193,14 +191,7 @@ export class LeaseLedger {
     return Math.max(0, row.slots - (row.decay * Math.max(0, now - row.at)) / SECOND);
   }
 
-  private leased(limitId: string): number {
-    return this.sumOn(limitId, false);
-  }
-
-  private decayingOn(limitId: string): number {
-    return this.sumOn(limitId, true);
-  }
-
+  /** The slots that leases reserve of a limit: those that decay, or those that do not. */
   private sumOn(limitId: string, decays: boolean): number {
     let sum = 0;
     for (const { reservations } of this.leasesOn.get(limitId) ?? []) {
@@ -225,15 +216,6 @@ export class LeaseLedger {
     }
     this.store.deleteUnleased(row.limit_id);
     this.unleased.delete(row.limit_id);
-  }
-
-  private replaceReservation(lease: Lease, old: SlotReservation, next: SlotReservation): void {
-    this.replace(
-      lease,
-      next.slots > 0
-        ? lease.reservations.with(lease.reservations.indexOf(old), next)
-        : lease.reservations.filter((each) => each !== old),
-    );
   }
 
   private replace(lease: Lease, reservations: readonly SlotReservation[]): void {
@@ -277,6 +259,6 @@ export class LeaseLedger {
   }
 
   private noteExpiry(expires: Micros | null): void {
-    if (expires !== null && (this.firstExpiry === null || expires < this.firstExpiry)) this.firstExpiry = expires;
+    if (expires !== null && (this.nextExpiry === null || expires < this.nextExpiry)) this.nextExpiry = expires;
   }
 }

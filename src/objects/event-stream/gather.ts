@@ -14,7 +14,7 @@ interface Batch {
 }
 
 /** What the gatherer has done by its object. */
-export interface GathererHost {
+interface GathererHost {
   /** Writes events, all or none; rejects where it is not sure that all are written. */
   write(events: readonly GatheredEvent[]): Promise<void>;
   /** The ids of events that were written of late, by an object that forgot since. */
@@ -63,23 +63,18 @@ export class EventGatherer {
    */
   async add(events: readonly GatheredEvent[], again = false): Promise<void> {
     if (this.waitingCharacters > MAX_WAITING_CHARACTERS) throw new Error("too many events are waiting to be written");
-    const writes = new Map<Batch["written"], string[]>();
+    const ids: string[] = [];
+    const writes = new Set<Batch["written"]>();
     for (const event of events) {
       const { id } = event.event;
       if (again) this.aside.delete(id);
       if (this.isWritten(id) || this.aside.has(id)) continue;
-      const written = this.waiting.get(id) ?? this.put(event);
-      const ids = writes.get(written);
-      if (ids) ids.push(id);
-      else writes.set(written, [id]);
+      writes.add(this.waiting.get(id) ?? this.put(event));
+      ids.push(id);
     }
-    const asides = await Promise.all(
-      [...writes].map(async ([written, ids]) => {
-        const setAside = await written;
-        return ids.filter((id) => setAside.has(id));
-      }),
-    );
-    if (asides.flat().length > 0) throw new EventsSetAside(asides.flat());
+    const setAside = new Set((await Promise.all(writes)).flatMap((each) => [...each]));
+    const ownSetAside = ids.filter((id) => setAside.has(id));
+    if (ownSetAside.length > 0) throw new EventsSetAside(ownSetAside);
   }
 
   /** Whether so much waits that a sender should let it be written before it sends more. */

@@ -25,9 +25,9 @@ import {
   type Channel,
   type EventsFilter,
   type ListenerFilter,
+  matchesLog,
   readListenerFilter,
 } from "#objects/event-stream/listener-filter";
-import { matchesLog } from "#objects/event-stream/log-filter";
 import { type Pass, Resumes } from "#objects/event-stream/resume";
 import { attachments, type SocketObject } from "#objects/sockets";
 
@@ -291,7 +291,7 @@ export class Listeners {
   }
 
   /** A socket has gone. Its client has read all that it was sent, if it has confirmed that. */
-  left(socket: WebSocket, { isConfirmed }: { isConfirmed: boolean }): void {
+  left(socket: WebSocket, isConfirmed: boolean): void {
     this.object.greetings.end(socket);
     const progress = this.progress.get(socket);
     const wanted = this.wanted.get(socket);

@@ -20,7 +20,6 @@ import { type Micros, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
 import { log } from "#lib/log";
-import type { Contract } from "#objects/call";
 import { closeQuietly, sizeOf, textOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
 import type { Channel } from "#objects/event-stream/listener-filter";
@@ -39,20 +38,14 @@ const JUST_NOW: Micros = 2_000_000;
 const MAX_MESSAGE_CHARACTERS = 8_388_608;
 
 export class EventStream extends SocketObject {
+  override readonly migrations = [];
+  /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
+  override readonly contract = {};
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
   /** When reports of task runs were last written. */
   private reportsWritten = 0;
   private isLettingGo = false;
-
-  override migrations(): readonly string[] {
-    return [];
-  }
-
-  /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
-  override contract(): Contract {
-    return {};
-  }
 
   override onTimer(_name: string): void {}
 
@@ -120,7 +113,7 @@ export class EventStream extends SocketObject {
   }
 
   override left(socket: WebSocket, isConfirmed: boolean): void {
-    this.theListeners().left(socket, { isConfirmed });
+    this.theListeners().left(socket, isConfirmed);
   }
 
   /**

@@ -38,6 +38,8 @@ const FARTHEST = 86_400 * SECOND;
 const MAX_MESSAGE_CHARACTERS = 1_000_000;
 
 export class TaskQueue extends SocketObject implements Implementation<typeof TASK_QUEUE> {
+  override readonly migrations = QUEUE_TABLES;
+  override readonly contract = TASK_QUEUE;
   /** How many waiting runs are kept; tests lower it. */
   room = MAX_KEPT;
   private queue = new WaitingRuns();
@@ -46,14 +48,6 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
   private delivery = new Delivery(this, this.queue, this.subscribers, () => this.tables());
   private checking: Promise<void> | null = null;
   private checkedAt: Micros | null = null;
-
-  override migrations(): readonly string[] {
-    return QUEUE_TABLES;
-  }
-
-  override contract(): typeof TASK_QUEUE {
-    return TASK_QUEUE;
-  }
 
   override async onTimer(name: string): Promise<void> {
     this.wake();

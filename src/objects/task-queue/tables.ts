@@ -18,7 +18,7 @@ export interface KeptRun extends QueuedRun {
 }
 
 /** The tasks of which a task worker wants runs. */
-export interface Subscription {
+interface Subscription {
   id: number;
   client_id: string;
   keys: string[];

@@ -1,9 +1,7 @@
 /** The `WorkPool` object: the due runs of one work pool, its slots, its status and its workers. A shell over its components. */
-import { Buffer } from "node:buffer";
 import type { Micros } from "#lib/clock";
 import type { Implementation } from "#objects/call";
 import { SocketObject } from "#objects/sockets";
-import { CleanupQueue } from "#objects/work-pool/channel/cleanup-queue";
 import { WorkerChannel } from "#objects/work-pool/channel/worker-channel";
 import { Lateness } from "#objects/work-pool/lateness";
 import { livenessAt, onlineUntil } from "#objects/work-pool/liveness";
@@ -34,20 +32,13 @@ interface Components {
   status: StatusReport;
   lateness: Lateness;
   channel: WorkerChannel;
-  cleanups: CleanupQueue;
 }
 
 export class WorkPool extends SocketObject implements Implementation<typeof WORK_POOL> {
+  override readonly migrations = POOL_TABLES;
+  override readonly contract = WORK_POOL;
   /** The object's memory: made when it is needed first, as after an eviction. */
   private components: Components | null = null;
-
-  override migrations(): readonly string[] {
-    return POOL_TABLES;
-  }
-
-  override contract(): typeof WORK_POOL {
-    return WORK_POOL;
-  }
 
   override async onTimer(name: string): Promise<void> {
     const { pool, status, lateness, channel } = this.parts();
@@ -193,19 +184,10 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
   }
 
   async enqueueCleanup(poolId: string, message: CleanupMessage): Promise<boolean> {
-    const { pool, channel, cleanups } = this.parts();
+    const { pool, channel } = this.parts();
     if (!(await pool.ready(poolId))) return false;
-    cleanups.enqueue(message, this.clock());
-    await channel.cleanups.deliver();
+    await channel.cleanups.enqueue(message);
     return true;
-  }
-
-  /** A worker's heartbeat on its channel. No other message may tell that the pool was changed, so it is checked in time. */
-  private async channelHeartbeat(worker: string, intervalSeconds: number): Promise<string | null> {
-    if (!(await this.heartbeat(worker, intervalSeconds))) return null;
-    const { pool } = this.parts();
-    await pool.checkIfStale(this.clock());
-    return pool.state?.pool?.id ?? null;
   }
 
   private parts(): Components {
@@ -225,17 +207,9 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     });
     const status = new StatusReport(this, pool);
     const lateness = new Lateness(this);
-    const cleanups = new CleanupQueue(this.storage, newToken);
-    const channel = new WorkerChannel(this, pool, cleanups, (worker, seconds) =>
-      this.channelHeartbeat(worker, seconds),
-    );
-    return { pool, status, lateness, cleanups, channel };
+    const channel = new WorkerChannel(this, pool);
+    return { pool, status, lateness, channel };
   }
-}
-
-/** A token that nobody guesses: 32 random bytes in base64url. */
-function newToken(): string {
-  return Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url");
 }
 
 function answer(poolId: string, offers: readonly Offer[]): PollAnswer {

@@ -151,22 +151,18 @@ export class Reconciler {
     if (!state) return this.buildNow();
     const { turn } = state.changes;
     const config = await readConfig(this.object.tools(), this.name);
-    if (config?.pool.id === state.pool?.id && config) {
+    if (config && config.pool.id === state.pool?.id) {
       const now = this.object.clock();
       state.setConfig(config, now, turn === state.changes.turn);
       await this.hooks.armStatus(state, now);
       await this.hooks.poolRead(config.pool.updated);
       return;
     }
-    await this.startAnew();
-    if (config) await this.buildNow();
-  }
-
-  private async startAnew(): Promise<void> {
     this.hooks.poolGone();
     this.known = null;
     this.checkedAt = 0;
     await this.object.forget();
+    if (config) await this.buildNow();
   }
 
   private async checkRuns(state: PoolState, told: ReadonlySet<string>): Promise<void> {

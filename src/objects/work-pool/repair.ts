@@ -60,12 +60,11 @@ export async function reportStatuses(tools: Tools, name: string, report: Report,
   const poolChange = report.changes.find(({ subject }) => subject === config.pool.id) ?? null;
   const queueChanges = report.changes.filter(({ subject }) => report.queues.has(subject));
   const ready = [...idsWith(queueChanges, "READY"), ...report.unmarked.map(({ id }) => id)];
-  const marked = await readDeployments(store, ready, "READY", now);
-  const unmarked = await readDeployments(store, idsWith(queueChanges, "NOT_READY"), "NOT_READY", now);
   const deployments = [
-    ...marked.map((row) => ({ row, status: "READY" })),
-    ...unmarked.map((row) => ({ row, status: "NOT_READY" })),
+    ...(await readDeployments(store, ready, "READY", now)),
+    ...(await readDeployments(store, idsWith(queueChanges, "NOT_READY"), "NOT_READY", now)),
   ];
+  const lastPolled = (queueId: string) => report.queues.get(queueId)?.last_polled ?? null;
   const events = [
     ...poolEvents(config, poolChange),
     ...queueEvents(config, queueChanges),
@@ -77,12 +76,12 @@ export async function reportStatuses(tools: Tools, name: string, report: Report,
     queues: queueChanges.map((change) => ({
       ...change,
       id: change.subject,
-      last_polled: report.queues.get(change.subject)?.last_polled ?? null,
+      last_polled: lastPolled(change.subject),
     })),
     deployments: deployments.map(({ row, status }) => ({
       id: row.id,
       status,
-      last_polled: report.queues.get(row.work_queue_id)?.last_polled ?? null,
+      last_polled: lastPolled(row.work_queue_id),
     })),
   });
 }
@@ -95,8 +94,10 @@ async function readDeployments(
   queueIds: readonly string[],
   status: Liveness,
   now: Micros,
-): Promise<DeploymentRow[]> {
-  return queueIds.length === 0 ? [] : store.readDeployments(queueIds, status, now - POLL_COUNTS);
+): Promise<{ row: DeploymentRow; status: Liveness }[]> {
+  if (queueIds.length === 0) return [];
+  const rows = await store.readDeployments(queueIds, status, now - POLL_COUNTS);
+  return rows.map((row) => ({ row, status }));
 }
 
 function poolEvents({ pool }: PoolConfig, change: StatusChange | null): Event[] {

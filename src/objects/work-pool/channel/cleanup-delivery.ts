@@ -1,11 +1,13 @@
 /** Gives clean-up messages to the workers of a pool, and answers what the workers say of them. */
+import { Buffer } from "node:buffer";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import type { SluiceObject } from "#objects/base";
-import type { CleanupQueue, Outcome } from "#objects/work-pool/channel/cleanup-queue";
+import { CleanupQueue, type Outcome } from "#objects/work-pool/channel/cleanup-queue";
 import type { OperationFrame } from "#objects/work-pool/channel/frames";
 import { type ChannelSockets, change, type Open, type OpenWorker } from "#objects/work-pool/channel/sockets";
 import { onlineUntil } from "#objects/work-pool/liveness";
+import type { CleanupMessage } from "#objects/work-pool/messages";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 /** A delivery that failed is tried again after so long. */
@@ -29,10 +31,16 @@ export class CleanupDelivery {
   private readonly queue: CleanupQueue;
   private readonly sockets: ChannelSockets;
 
-  constructor(object: SluiceObject, queue: CleanupQueue, sockets: ChannelSockets) {
+  constructor(object: SluiceObject, sockets: ChannelSockets) {
     this.object = object;
-    this.queue = queue;
+    this.queue = new CleanupQueue(object.storage, newToken);
     this.sockets = sockets;
+  }
+
+  /** Takes a message for any of the workers. */
+  async enqueue(message: CleanupMessage): Promise<void> {
+    this.queue.enqueue(message, this.object.clock());
+    await this.deliver();
   }
 
   /** Does what a worker asks for with the token of a message. */
@@ -119,6 +127,9 @@ export class CleanupDelivery {
       .toSorted((a, b) => a.worker.served - b.worker.served || a.worker.opened - b.worker.opened);
   }
 }
+
+/** A token that nobody guesses: 32 random bytes in base64url. */
+const newToken = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url");
 
 /** A worker, over all its sockets. */
 const holderOf = (worker: OpenWorker): string => `${worker.consumer_id} ${worker.name}`;

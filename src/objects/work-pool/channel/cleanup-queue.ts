@@ -53,10 +53,7 @@ export interface Outcome {
 }
 
 /** A message as it is stored. It has ended when it was acknowledged or delivered too often. */
-interface Row {
-  message_id: string;
-  kind: CleanupKind;
-  work_queue_id: string | null;
+interface Row extends Pick<CleanupMessage, "message_id" | "kind" | "work_queue_id"> {
   target: string;
   data: string;
   delivery_count: number;

@@ -1,5 +1,4 @@
 /** The channel of a pool's workers: their handshake, their hello, their heartbeats. */
-import { readParams, SOCKET_HEADERS } from "#http/socket";
 import { log } from "#lib/log";
 import {
   authProblem,
@@ -12,7 +11,6 @@ import {
 } from "#objects/handshake";
 import type { SocketObject } from "#objects/sockets";
 import { CleanupDelivery } from "#objects/work-pool/channel/cleanup-delivery";
-import type { CleanupQueue } from "#objects/work-pool/channel/cleanup-queue";
 import { agree, CHANNEL_VERSION, type Hello, WorkerFrame } from "#objects/work-pool/channel/frames";
 import { PoolSnapshots } from "#objects/work-pool/channel/snapshots";
 import {
@@ -36,36 +34,33 @@ const KEPT_OF_POOL_NAME = 2_000;
 /** How large a frame may be. The template of a new pool is the largest part of any, and D1 takes values of 2 MB. */
 const MAX_FRAME_CHARACTERS = 2_000_000;
 
-/** Notes that a worker is alive; gives the pool's id, or null where there is no such pool. */
-type NoteHeartbeat = (worker: string, intervalSeconds: number) => Promise<string | null>;
+/** The object of the pool, which notes that a worker is alive; `heartbeat` gives false where there is no such pool. */
+type PoolObject = SocketObject & { heartbeat(worker: string, intervalSeconds: number): Promise<boolean> };
 
 export class WorkerChannel {
   readonly sockets: ChannelSockets;
   readonly snapshots: PoolSnapshots;
   readonly cleanups: CleanupDelivery;
-  private readonly object: SocketObject;
+  private readonly object: PoolObject;
   private readonly pool: Reconciler;
-  private readonly noteHeartbeat: NoteHeartbeat;
   /** One message of a socket after the other. */
   private readonly turns = new WeakMap<WebSocket, Promise<void>>();
 
-  constructor(object: SocketObject, pool: Reconciler, queue: CleanupQueue, noteHeartbeat: NoteHeartbeat) {
+  constructor(object: PoolObject, pool: Reconciler) {
     this.object = object;
     this.pool = pool;
-    this.noteHeartbeat = noteHeartbeat;
     this.sockets = new ChannelSockets(object);
     this.snapshots = new PoolSnapshots(object, pool, this.sockets);
-    this.cleanups = new CleanupDelivery(object, queue, this.sockets);
+    this.cleanups = new CleanupDelivery(object, this.sockets);
   }
 
   /** Takes an upgrade. Prefect: the subprotocol is needed, and the first message authenticates, also where no key is asked for. */
   accept(request: Request): Response {
-    const name = readParams(request)["work_pool_name"] ?? "";
-    // No pool has such a name, and there is no room for it beside the socket.
-    if (!offersHandshake(request) || name.length > KEPT_OF_POOL_NAME) return forbidden();
+    // No pool has so long a name, and there is no room for it beside the socket.
+    if (!offersHandshake(request) || this.pool.name.length > KEPT_OF_POOL_NAME) return forbidden();
     const refusal = this.object.greetings.refusal();
     if (refusal) return refusal;
-    const pool = { workspace: request.headers.get(SOCKET_HEADERS.workspace) ?? "", name };
+    const pool = this.object.identity();
     return upgrade(request, (socket, { authorized }) => {
       this.sockets.accept(socket, { stage: "auth", authorized, pool, worker: null });
       this.object.greetings.begin(socket);
@@ -184,7 +179,10 @@ export class WorkerChannel {
   /** The id of the pool that the worker serves, or null where the heartbeat could not be noted. */
   private async heartbeat(worker: string, intervalSeconds: number): Promise<string | null> {
     try {
-      return await this.noteHeartbeat(worker, intervalSeconds);
+      if (!(await this.object.heartbeat(worker, intervalSeconds))) return null;
+      // No other message may tell that the pool was changed.
+      await this.pool.checkIfStale(this.object.clock());
+      return this.pool.state?.pool?.id ?? null;
     } catch (error) {
       log({}, "error", "a worker's heartbeat could not be noted", { worker_name: worker, error });
       return null;
