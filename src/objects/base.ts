@@ -20,7 +20,7 @@ const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unkn
   fetch(request: Request): Promise<Response>;
 };
 
-/** A timer that failed is set again after as much. */
+/** How long after a failure a timer is set again. */
 export const TIMER_RETRY: Micros = 5_000_000;
 /** The platform takes no alarm after 2189. An alarm that rings before its timer is due is armed again. */
 const LATEST_ALARM_MS = Date.UTC(2180);
@@ -39,7 +39,7 @@ export abstract class SluiceObject extends Durable {
   private opened = false;
   private ownIdentity: Identity | null = null;
   private isIdentityKept = false;
-  /** The timer whose work is being done, until it is set anew. Its row stays: if the object dies meanwhile, it comes again. */
+  /** The timer whose work is being done, until it is set anew. Its row stays, so an object that is evicted meanwhile runs it again. */
   private running: string | null = null;
   private isInAlarm = false;
 
@@ -92,7 +92,7 @@ export abstract class SluiceObject extends Durable {
     this.ownIdentity = identity;
   }
 
-  /** Which object this is. Throws where nobody has told it. */
+  /** Which object this is. Throws where neither a call nor an upgrade has told it. */
   identity(): Identity {
     this.ownIdentity ??= this.readIdentity();
     if (!this.ownIdentity) throw new Error("the object does not know its workspace");
@@ -104,7 +104,7 @@ export abstract class SluiceObject extends Durable {
     return workspace === null ? null : { workspace, name: this.readMeta("name") };
   }
 
-  /** Writes down which object this is. An object that will act without being called must know it: on a timer, for a socket. */
+  /** Stores which object this is. An object needs it where it acts without a call: on a timer, for a socket. */
   keepIdentity(): void {
     if (this.isIdentityKept || !this.ownIdentity) return;
     const { workspace, name } = this.ownIdentity;
@@ -113,7 +113,7 @@ export abstract class SluiceObject extends Durable {
     this.isIdentityKept = true;
   }
 
-  /** The tools of the object's own work. Throws where nobody has told the object which one it is. */
+  /** The tools of the object's own work. Throws as `identity` does. */
   tools(): Tools {
     return makeTools(this.bindings, this.identity().workspace, (work) => this.state.waitUntil(work));
   }
@@ -174,8 +174,8 @@ export abstract class SluiceObject extends Durable {
   }
 
   /**
-   * The object's alarm: runs the timers that are due. It comes again where it did not end, and no timer is removed before its
-   * work is done: none is ever lost, whether its work fails or the object dies over it.
+   * The object's alarm: runs the timers that are due. The platform repeats an alarm that did not end, and a timer is removed
+   * only after its work: no timer is lost where its work fails or the object is evicted.
    */
   async alarm(): Promise<void> {
     this.open();

@@ -9,7 +9,7 @@ export const CALL_VERSION = 3;
 /** The path of calls. */
 export const CALL_PATH = "/call";
 
-/** Which object a call is for. Each caller tells the object, and the object keeps it. */
+/** Which object a call is for. Each call carries it, and the object keeps it. */
 export interface Identity {
   workspace: string;
   /** The pool's name; null for objects that have a workspace to themselves. */

@@ -63,7 +63,7 @@ export async function readInUse(tools: Tools, ids: readonly string[]): Promise<R
   return ids.length === 0 ? {} : concurrencyLimits(tools).inUse([...ids]);
 }
 
-/** Who holds slots of each limit, by the ids of the limits. Without ids nothing is asked. */
+/** The slots in use and the leases of each limit, by the ids of the limits. Without ids nothing is asked. */
 export async function readUsage(tools: Tools, ids: readonly string[]): Promise<Record<string, Usage>> {
   return ids.length === 0 ? {} : concurrencyLimits(tools).usage([...ids]);
 }

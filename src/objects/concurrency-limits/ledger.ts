@@ -1,4 +1,4 @@
-/** The slots and leases of concurrency limits. The slots in use are the sum of what is held. Pure: no clock of its own, and rows go to a store. */
+/** The slots and leases of concurrency limits. The slots in use are those of leases and those without a lease. Pure: no clock of its own, and rows go to a store. */
 import { type Micros, SECOND } from "#lib/clock";
 import type { Holder, Lease, MinimalLimit, SlotReservation } from "#objects/concurrency-limits/messages";
 
@@ -59,7 +59,7 @@ export class LeaseLedger {
 
   /**
    * Takes the slots of all these limits, or of none. Gives the limits that have too few free: none means taken. Limits
-   * that are not active count for nothing. Asked again for a lease that is there, it is that lease.
+   * that are not active are passed over. Where the lease is there already, nothing more is taken.
    */
   acquire(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): Limit[] {
     this.expire(now);
@@ -95,7 +95,7 @@ export class LeaseLedger {
     return this.leases.get(leaseId);
   }
 
-  /** Lets a lease expire at another time or never, and be another's if one is named; whether it is still there. */
+  /** Lets a lease expire at another time or never, and changes its holder if one is given; whether the lease was still there. */
   renew(leaseId: string, { expires, holder }: { expires: Micros | null; holder?: Holder }, now: Micros): boolean {
     const lease = this.read(leaseId, now);
     if (!lease) return false;
@@ -140,12 +140,8 @@ export class LeaseLedger {
       if (left <= 0 || !reservation) continue;
       const less = Math.min(left, reservation.slots);
       left -= less;
-      const rest = { ...reservation, slots: reservation.slots - less };
-      const reservations = lease.reservations.map((each) => (each === reservation ? rest : each));
-      this.replace(
-        lease,
-        reservations.filter((each) => each !== rest || rest.slots > 0),
-      );
+      const rest = reservation.slots > less ? [{ ...reservation, slots: reservation.slots - less }] : [];
+      this.replace(lease, [...lease.reservations.filter((each) => each !== reservation), ...rest]);
     }
   }
 
@@ -168,7 +164,7 @@ export class LeaseLedger {
     this.putUnleased({ limit_id: limit.id, slots, at: now, decay });
   }
 
-  /** The leases that do not expire before that time. Only the end of the holder can show that one is over sooner. */
+  /** The leases that do not expire before that time. Only the end of the holder's run shows that such a lease is over sooner. */
   lasting(time: Micros): Lease[] {
     return [...this.leases.values()].filter(({ expires }) => expires === null || expires > time);
   }

@@ -9,7 +9,7 @@ export interface SlotReservation {
   decays: boolean;
 }
 
-/** Whose lease it is. */
+/** The run or deployment that has a lease. */
 export interface Holder {
   type: "flow_run" | "task_run" | "deployment";
   id: string;

@@ -36,7 +36,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
   private leases: LeaseLedger | null = null;
   private definitions = new Definitions();
   private waiters = new Waiters();
-  /** One read of D1 after the other, so that a call that waits for one need not read again. */
+  /** One read of D1 at a time: a call that waits for the read of another call need not read again. */
   private reads = new Turns(1);
   private timerAt: Micros | null = null;
 
@@ -47,7 +47,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     await this.armExpiry();
   }
 
-  /** Ends lasting leases whose holders are over: no client would, or not for long. */
+  /** Ends leases that last and whose runs are over: no client ends them, or not soon. */
   private async check(): Promise<void> {
     const now = this.clock();
     const held = this.ledger()

@@ -70,7 +70,7 @@ const BACKFILLS_AT_ONCE = 2;
 const MAX_FILTER_CHARACTERS = 4_000;
 /** How many sockets one object keeps; the runtime keeps at most 32,768. */
 const MAX_SOCKETS = 20_000;
-/** In steps of how many bytes it is kept how much a listener was sent. */
+/** After how many more bytes the count of what a listener was sent is written. */
 const SENT_STEP = 250_000;
 const PROTOCOL_ERROR = 1002;
 /** Try again later: the stock client connects anew. */
@@ -168,7 +168,7 @@ export class Listeners {
     if (wanted.channel === "events-out" && wanted.wantsBackfill) await this.backfill(socket, wanted);
   }
 
-  /** Shows what is stored, then what came meanwhile. */
+  /** Shows the stored events, then the events that came meanwhile. */
   private async backfill(socket: WebSocket, wanted: EventsFilter): Promise<void> {
     const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
     const passes = left.map((pass) => ({ ...pass }));
@@ -189,7 +189,7 @@ export class Listeners {
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
       const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, ...pass };
       const isAll = await this.turns.take(async () => {
-        // It may have gone while it waited.
+        // The socket may have closed while its turn had not come.
         if (socket.readyState !== WebSocket.READY_STATE_OPEN) return false;
         return this.showPage(socket, await reader.page(query), { progress, pass, seen });
       });
@@ -263,7 +263,7 @@ export class Listeners {
     }
   }
 
-  /** Takes a text to a listener's account. Where there is no room the socket is closed, and its client may come again. */
+  /** Counts a text for a listener. Where there is no room the socket is closed, and its client may connect again. */
   private mayShow(socket: WebSocket, bytes: number): boolean {
     const nowMs = this.object.clock() / 1000;
     if (this.backlog.isStuck(nowMs)) this.letGo("listeners that do not read hold the room of the others");
@@ -290,7 +290,7 @@ export class Listeners {
     closeQuietly(socket, TRY_AGAIN, READ_TOO_LITTLE);
   }
 
-  /** A socket has gone. Its client has read all that it was sent, if it has confirmed that. */
+  /** A socket has ended. `isConfirmed`: its client has read all that it was sent. */
   left(socket: WebSocket, isConfirmed: boolean): void {
     this.object.greetings.end(socket);
     const progress = this.progress.get(socket);

@@ -12,7 +12,7 @@ import { type Found, readRuns } from "#resources/task-runs/queued-runs";
 
 /** How many runs are read at once to be sent; each may have 2 MB. */
 const READ_AT_ONCE = 10;
-/** After so long it is tried again to read D1. */
+/** How long after a failed read D1 is read again. */
 export const RETRY_AFTER: Micros = 2_000_000;
 
 /** A run that is about to be sent. */
@@ -101,7 +101,7 @@ export class Delivery {
     try {
       socket.send(found.text);
     } catch {
-      // The socket is closing, and its end is told apart from this.
+      // The socket is closing: the object is told of its end by itself.
       return this.queue.add(kept, now);
     }
     Object.assign(subscriber, { run: run.id, since: now });

@@ -230,7 +230,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now() * 1000);
   }
 
-  /** Checks D1 when a task worker subscribes, unless that was just done. */
+  /** Checks D1 when a task worker subscribes, unless the last check is just over. */
   private async checkSoon(): Promise<void> {
     const now = this.clock();
     if (this.checkedAt !== null && now - this.checkedAt < CHECK_EVERY / 10) return this.armCheck(this.checkedAt);

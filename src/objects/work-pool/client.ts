@@ -59,8 +59,8 @@ export function takePoolSlot(
 }
 
 /**
- * Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. If it cannot be
- * told, it finds out by itself a little later; the change is committed all the same.
+ * Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. If the call
+ * fails, the object finds out by itself a little later.
  */
 export function poolChanged(tools: Tools, poolName: string): Promise<void> {
   const message = "a work pool's object was not told of a change";

@@ -4,7 +4,7 @@ import type { Sql } from "#objects/sql";
 import { type LedgerRun, RunLedger } from "#objects/work-pool/ledger";
 import type { Offer, Phase } from "#objects/work-pool/messages";
 
-/** How long a slot is reserved for a state that is about to be committed. A commit takes far less, or does not come. */
+/** How long a slot is reserved for a state that is about to be committed. A commit takes far less time, or never happens. */
 export const RESERVED: Micros = 20_000_000;
 /** How long a slot stays after a caller said that the run is due. The caller may not know yet what was committed. */
 export const DOUBTED: Micros = 2_000_000;
@@ -46,8 +46,8 @@ export class PoolRuns {
   }
 
   /**
-   * Notes the phase of a run; whether it is believed. It is not where the run is said to be due and holds a slot: the caller may
-   * not know yet what was committed since. The slot stays for a moment, after which D1 is asked.
+   * Notes the phase of a run; whether it is believed. A run that holds a slot is not believed to be due: the caller may not know
+   * yet what was committed since. The slot stays for a moment, after which D1 is asked.
    */
   note(id: string, queueId: string, phase: Phase, now: Micros): boolean {
     const isBelieved = typeof phase !== "number" || this.ledger.read(id)?.due !== null;

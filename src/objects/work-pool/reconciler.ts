@@ -25,10 +25,10 @@ export class Reconciler {
   private readonly object: SluiceObject;
   private readonly hooks: ReadHooks;
   private known: PoolState | null = null;
-  /** One read of D1 after the other, so that an older one never overwrites a newer. */
+  /** One read of D1 at a time, so that an older read never overwrites a newer one. */
   private readonly reads = new Turns(1);
   private building: Promise<void> | null = null;
-  /** Runs that callers told of while D1 is read: what they told is newer. */
+  /** Runs that callers told of during a read of D1: their word is newer than the read. */
   private told: Set<string> | null = null;
   private checkedAt: Micros = 0;
 
@@ -52,7 +52,7 @@ export class Reconciler {
     return this.building !== null || this.object.readMeta("built") !== null;
   }
 
-  /** Does something that reads D1 after those that read it now. */
+  /** Does work that reads D1, after the reads that wait already. */
   inTurn<T>(work: () => Promise<T>): Promise<T> {
     return this.reads.take(work);
   }
@@ -68,7 +68,7 @@ export class Reconciler {
     return state?.pool && (poolId === undefined || state.pool.id === poolId) ? state : null;
   }
 
-  /** The same, read again where this queue is not known. */
+  /** What `ready` gives; the pool is read again where this queue is not known. */
   async readyWith(queueId: string, poolId: string): Promise<PoolState | null> {
     const state = await this.ready(poolId);
     if (!state || state.queues.has(queueId)) return state;
@@ -76,17 +76,17 @@ export class Reconciler {
     return this.ready(poolId);
   }
 
-  /** Reads pool and queues again, after those that read now. */
+  /** Reads pool and queues again, after the reads that wait already. */
   readAgain(): Promise<void> {
     return this.inTurn(() => this.readNow());
   }
 
-  /** A caller has told of a run. */
+  /** Notes that a caller has told of a run. */
   noteTold(runId: string): void {
     this.told?.add(runId);
   }
 
-  /** Sets the timer for a check where none was made for long. */
+  /** Sets the timer for a check where the last check is long ago. */
   async checkIfStale(now: Micros): Promise<void> {
     if (now - this.checkedAt > CHECK_EVERY) await this.object.setTimerBy("check", now);
   }

@@ -7,7 +7,7 @@ import type { Micros } from "#lib/clock";
 import type { LedgerRun } from "#objects/work-pool/ledger";
 import { POLL_COUNTS } from "#objects/work-pool/liveness";
 import type { Liveness } from "#objects/work-pool/messages";
-import type { Config, PoolQueue } from "#objects/work-pool/pool-state";
+import type { Config, PoolState } from "#objects/work-pool/pool-state";
 import type { StatusChange } from "#objects/work-pool/status-changes";
 import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
 import type { Tools } from "#tools";
@@ -41,13 +41,8 @@ export async function readLiveRuns(
   }));
 }
 
-/** What an object has to report. */
-export interface Report {
-  changes: readonly StatusChange[];
-  /** Queues that are READY, with deployments that may not be. */
-  unmarked: readonly PoolQueue[];
-  queues: ReadonlyMap<string, PoolQueue>;
-}
+/** What an object has to report, and the queues that it is about. */
+type Report = ReturnType<PoolState["unreported"]> & Pick<PoolState, "queues">;
 
 /**
  * Writes the events of status changes, then the statuses. The ids of the events are fixed before, so that a report that is
@@ -73,15 +68,11 @@ export async function reportStatuses(tools: Tools, name: string, report: Report,
   if (events.length > 0) await writeEvents(tools, events);
   await store.writeStatuses({
     pool: poolChange && { ...poolChange, id: poolChange.subject, last_polled: null },
-    queues: queueChanges.map((change) => ({
-      ...change,
-      id: change.subject,
-      last_polled: lastPolled(change.subject),
-    })),
-    deployments: deployments.map(({ row, status }) => ({
-      id: row.id,
+    queues: queueChanges.map((change) => ({ ...change, id: change.subject, last_polled: lastPolled(change.subject) })),
+    deployments: deployments.map(({ row: { id, work_queue_id }, status }) => ({
+      id,
       status,
-      last_polled: lastPolled(row.work_queue_id),
+      last_polled: lastPolled(work_queue_id),
     })),
   });
 }

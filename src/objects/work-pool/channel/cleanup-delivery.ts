@@ -69,7 +69,7 @@ export class CleanupDelivery {
     }
   }
 
-  /** A worker may have room for a message now. That none can be given is no fault of its socket. */
+  /** Delivers where a worker may have room for a message now. A failure does not close the worker's socket. */
   async tryToDeliver(): Promise<void> {
     try {
       await this.deliver();
@@ -79,7 +79,7 @@ export class CleanupDelivery {
     }
   }
 
-  /** Gives messages to workers that have room for them, and sets the timer for what is not dealt with in time. */
+  /** Gives messages to workers that have room for them, and sets the timer for the next reservation that expires. */
   async deliver(): Promise<void> {
     this.queue.expire(this.object.clock());
     while (this.queue.hasWaiting() && this.deliverOne());
@@ -111,7 +111,7 @@ export class CleanupDelivery {
 
   /**
    * The workers that can be given a message: those that are online and have room. A worker that came back is given messages on
-   * its newest socket alone, for its other sockets may be dead without a sign.
+   * its newest socket alone, for its other sockets may be broken without an error.
    */
   private readyForCleanup(): Open[] {
     const now = this.object.clock();

@@ -22,7 +22,7 @@ export const CLEANUP_TABLES = `create table cleanup (place integer primary key a
 export const LEASE: Micros = 30 * SECOND;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_MAX_DELIVERY_ATTEMPTS. */
 export const MAX_DELIVERIES = 3;
-/** How long it is remembered that a message was dealt with, so that it is not taken for new. */
+/** How long a message that has ended is kept, so that the same message is not taken for new. */
 const REMEMBERED: Micros = 7 * 86_400 * SECOND;
 
 /** A message on its way to a worker. */
@@ -117,7 +117,7 @@ export class CleanupQueue {
     };
   }
 
-  /** Does what a worker asks for with its token. A lease that is over does not count, whether or not the timer has come. */
+  /** Does what a worker asks for with its token. A lease that has expired does not count, also before its timer has come. */
   operate(operation: Operation, messageId: string, token: string, now: Micros): Outcome {
     const [row] = this.sql.rows<Row>("cleanup where message_id = ? and ended is null", messageId);
     if (!row) return refusal("not_found", "message_not_found");
@@ -154,7 +154,7 @@ export class CleanupQueue {
     return first?.at ?? null;
   }
 
-  /** How many messages a worker has in hand. */
+  /** How many messages are reserved for a worker. */
   inHand(holder: string, now: Micros): number {
     const [row] = this.sql.read<{ count: number }>(
       "select count(*) as count from cleanup where ended is null and holder = ? and lease_expires_at > ?",

@@ -12,7 +12,7 @@ import { WorkPoolCreate } from "#resources/work-pools/schema";
 import { type Counted, printWorkPool, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
-/** The pool's row and the worker's queues, or why the worker is sent away. */
+/** The pool's row and the worker's queues, or why the worker is refused. */
 type Welcome =
   | { pool: WorkPoolRow; queues: { id: string; name: string }[]; isTemplateGiven: boolean }
   | { refused: CloseReason };
@@ -28,7 +28,7 @@ export interface ShownPool {
 
 const storeOf = (tools: Tools) => new WorkPoolStore(tools.db, tools.workspaceId);
 
-/** Reads what the worker names. A worker that is sent away leaves nothing behind. */
+/** Reads what the worker names. Where the worker is refused, nothing is written. */
 export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
   const found = await storeOf(tools).readPoolWithQueues(poolName);
   const refused = refusal(poolName, hello, found.pool, found.pool ? found.queues : [{ name: "default" }]);
