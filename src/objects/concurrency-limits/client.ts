@@ -26,7 +26,7 @@ export interface LeaseAsk {
 }
 
 const leaseAsk = ({ lease_id: id, limit_ids: ids, slots, seconds, holder }: LeaseAsk) =>
-  ({ names: [], ids: [...ids], slots, mode: "concurrency", lease: { id, seconds, holder } }) satisfies AcquireAsk;
+  ({ names: [], ids, slots, mode: "concurrency", lease: { id, seconds, holder } }) satisfies AcquireAsk;
 
 /**
  * Takes slots of all these limits under one lease, or of none: `full` and `too many` mean that nothing was taken. A

@@ -3,7 +3,7 @@ import { type Micros, SECOND } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
 import type { Implementation } from "#objects/call";
-import { type LimitKeys, Definitions } from "#objects/concurrency-limits/definitions";
+import { Definitions } from "#objects/concurrency-limits/definitions";
 import { LeaseLedger, type Limit } from "#objects/concurrency-limits/ledger";
 import { Waiters } from "#objects/concurrency-limits/waiters";
 import {
@@ -13,6 +13,7 @@ import {
   CONCURRENCY_LIMITS,
   type Holder,
   type Lease,
+  type LimitKeys,
   type MinimalLimit,
   type Usage,
 } from "#objects/concurrency-limits/messages";

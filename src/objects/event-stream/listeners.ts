@@ -171,9 +171,10 @@ export class Listeners {
   /** Shows the stored events, then the events that came meanwhile. */
   private async backfill(socket: WebSocket, wanted: EventsFilter): Promise<void> {
     const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
-    const passes = left.map((pass) => ({ ...pass }));
-    const progress = { passes, liveSince: this.shownUntil, isLive: false, newest: null, waiting: [] };
-    this.progress.set(socket, progress);
+    const progress = this.begin(
+      socket,
+      left.map((pass) => ({ ...pass })),
+    );
     try {
       await this.showStored(socket, wanted, progress);
     } catch (error) {
@@ -226,7 +227,7 @@ export class Listeners {
       const wanted = this.wantedBy(socket);
       if (wanted?.channel !== "events-out") continue;
       const { filter, window } = wanted;
-      const progress = this.progressOf(socket);
+      const progress = this.progress.get(socket) ?? this.begin(socket, []);
       for (const event of events) {
         const { occurred } = event;
         if (occurred < window.since || occurred > window.until || !matchesEvent(filter, event.event)) continue;
@@ -241,10 +242,9 @@ export class Listeners {
     this.shownUntil = this.object.clock();
   }
 
-  private progressOf(socket: WebSocket): Progress {
-    const present = this.progress.get(socket);
-    if (present) return present;
-    const progress: Progress = { passes: [], liveSince: this.shownUntil, isLive: true, newest: null, waiting: [] };
+  private begin(socket: WebSocket, passes: Pass[]): Progress {
+    const isLive = passes.length === 0;
+    const progress: Progress = { passes, liveSince: this.shownUntil, isLive, newest: null, waiting: [] };
     this.progress.set(socket, progress);
     return progress;
   }

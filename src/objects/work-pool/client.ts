@@ -85,8 +85,8 @@ export async function readLiveness(tools: Tools, pools: readonly Named[]): Promi
 
 /**
  * Has a worker of the pool tear down the infrastructure of a run whose cancellation timed out; to be called after its
- * Cancelled is committed. Called again for the same state it changes nothing, so a caller that does not know whether it came to
- * that calls again. Whether a message is there: not for pools without workers, nor for one that is gone.
+ * Cancelled is committed. Called again for the same state it changes nothing, so a caller whose call failed calls again. Whether
+ * there is a message now: not for pools without workers, nor for a pool that was deleted.
  */
 export async function enqueueCleanup(tools: Tools, pool: Named & { type: string }, run: TimedOutRun): Promise<boolean> {
   if (isWorkerless(pool.type)) return false;
