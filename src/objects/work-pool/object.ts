@@ -1,4 +1,4 @@
-/** The `WorkPool` object: the due runs of one work pool, its slots, its status and its workers. A shell over its components. */
+/** The `WorkPool` object: the due runs of one work pool, its slots, its status and its workers. */
 import type { Micros } from "#lib/clock";
 import type { Implementation } from "#objects/call";
 import { SocketObject } from "#objects/sockets";
