@@ -5,11 +5,10 @@
 import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
-import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { log } from "#lib/log";
 import { type Call, CALL_PATH, CALL_VERSION, type Contract, fromVersionBefore, type Identity } from "#objects/call";
-import type { Sql, SqlRow } from "#objects/sql";
+import { Sql } from "#objects/sql";
 import { makeTools, type Tools } from "#tools";
 
 /** itty-durable's class with the types it leaves open. */
@@ -21,7 +20,7 @@ const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unkn
   fetch(request: Request): Promise<Response>;
 };
 
-/** A timer that failed is set again after as much. */
+/** How long after a failure a timer is set again. */
 export const TIMER_RETRY: Micros = 5_000_000;
 /** The platform takes no alarm after 2189. An alarm that rings before its timer is due is armed again. */
 const LATEST_ALARM_MS = Date.UTC(2180);
@@ -35,21 +34,12 @@ export abstract class SluiceObject extends Durable {
   readonly bindings: Env;
   readonly sql: SqlStorage;
   /** The object's SQL for its components. */
-  readonly storage: Sql = {
-    read: <Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]) =>
-      this.sql.exec<Row>(statement, ...params).toArray(),
-    write: (statement, ...params) => {
-      const cursor = this.sql.exec(statement, ...params);
-      const rows = cursor.toArray();
-      spend(totalCost, { object_rows_written: cursor.rowsWritten });
-      return rows;
-    },
-  };
+  readonly storage: Sql;
   clock: Clock = systemClock();
   private opened = false;
   private ownIdentity: Identity | null = null;
   private isIdentityKept = false;
-  /** The timer whose work is being done, until it is set anew. Its row stays: if the object dies meanwhile, it comes again. */
+  /** The timer whose work is being done, until it is set anew. Its row stays, so an object that is evicted meanwhile runs it again. */
   private running: string | null = null;
   private isInAlarm = false;
 
@@ -57,13 +47,14 @@ export abstract class SluiceObject extends Durable {
     super(state, env);
     this.bindings = env;
     this.sql = state.storage.sql;
+    this.storage = new Sql(this.sql);
     this.state.router.post(CALL_PATH, (request) => this.answer(request));
   }
 
   /** SQL of the object's tables, one entry a version; entries are never changed once they have shipped. */
-  abstract migrations(): readonly string[];
+  abstract readonly migrations: readonly string[];
   /** The methods that callers may name. */
-  abstract contract(): Contract;
+  abstract readonly contract: Contract;
   /** Does what the timer of this name is for; comes at least once. */
   abstract onTimer(name: string): Promise<void> | void;
 
@@ -77,7 +68,7 @@ export abstract class SluiceObject extends Durable {
     if (sent.v !== CALL_VERSION && sent.v !== CALL_VERSION - 1)
       throw new Error(`call version ${sent.v} is not understood`);
     const { object, method, args } = sent.v === CALL_VERSION ? sent : fromVersionBefore(sent);
-    if (!Object.hasOwn(this.contract(), method)) throw new Error(`no method ${method}`);
+    if (!Object.hasOwn(this.contract, method)) throw new Error(`no method ${method}`);
     this.open();
     if (object) this.identify(object);
     // A subclass has a method for each name of its contract.
@@ -91,9 +82,8 @@ export abstract class SluiceObject extends Durable {
     this.sql.exec("create table if not exists sluice_meta (key text primary key, value text not null) without rowid");
     this.sql.exec("create table if not exists sluice_timer (name text primary key, at integer not null) without rowid");
     const version = Number(this.readMeta("version") ?? 0);
-    const all = this.migrations();
-    for (const [index, statements] of all.entries()) if (index >= version) this.sql.exec(statements);
-    if (version < all.length) this.writeMeta("version", String(all.length));
+    for (const statements of this.migrations.slice(version)) this.sql.exec(statements);
+    if (version < this.migrations.length) this.writeMeta("version", String(this.migrations.length));
     this.opened = true;
   }
 
@@ -102,7 +92,7 @@ export abstract class SluiceObject extends Durable {
     this.ownIdentity = identity;
   }
 
-  /** Which object this is. Throws where nobody has told it. */
+  /** Which object this is. Throws where neither a call nor an upgrade has told it. */
   identity(): Identity {
     this.ownIdentity ??= this.readIdentity();
     if (!this.ownIdentity) throw new Error("the object does not know its workspace");
@@ -114,7 +104,7 @@ export abstract class SluiceObject extends Durable {
     return workspace === null ? null : { workspace, name: this.readMeta("name") };
   }
 
-  /** Writes down which object this is. An object that will act without being called must know it: on a timer, for a socket. */
+  /** Stores which object this is. An object needs it where it acts without a call: on a timer, for a socket. */
   keepIdentity(): void {
     if (this.isIdentityKept || !this.ownIdentity) return;
     const { workspace, name } = this.ownIdentity;
@@ -123,9 +113,14 @@ export abstract class SluiceObject extends Durable {
     this.isIdentityKept = true;
   }
 
-  /** The tools of the object's own work. Throws where nobody has told the object which one it is. */
+  /** The tools of the object's own work. Throws as `identity` does. */
   tools(): Tools {
     return makeTools(this.bindings, this.identity().workspace, (work) => this.state.waitUntil(work));
+  }
+
+  /** Writes a line of the log about the object's workspace. */
+  log(level: "error" | "warn", message: string, fields: Readonly<Record<string, unknown>>): void {
+    log({ workspaceId: this.readMeta("workspace") }, level, message, fields);
   }
 
   /** A fact about the object itself that is kept, or null. */
@@ -134,11 +129,7 @@ export abstract class SluiceObject extends Durable {
   }
 
   writeMeta(key: string, value: string): void {
-    this.storage.write(
-      "insert into sluice_meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value",
-      key,
-      value,
-    );
+    this.storage.put("sluice_meta", "key", { key, value });
   }
 
   /** Empties the object's storage, as after the object's pool was deleted. */
@@ -155,11 +146,7 @@ export abstract class SluiceObject extends Durable {
     const atMs = Math.ceil(at / 1000);
     if (this.timeOf(name) === atMs) return;
     this.keepIdentity();
-    this.storage.write(
-      "insert into sluice_timer (name, at) values (?, ?) on conflict (name) do update set at = excluded.at",
-      name,
-      atMs,
-    );
+    this.storage.put("sluice_timer", "name", { name, at: atMs });
     if (this.running === name) this.running = null;
     if (!this.isInAlarm) await this.arm();
   }
@@ -187,8 +174,8 @@ export abstract class SluiceObject extends Durable {
   }
 
   /**
-   * The object's alarm: runs the timers that are due. It comes again where it did not end, and no timer is removed before its
-   * work is done: none is ever lost, whether its work fails or the object dies over it.
+   * The object's alarm: runs the timers that are due. The platform repeats an alarm that did not end, and a timer is removed
+   * only after its work: no timer is lost where its work fails or the object is evicted.
    */
   async alarm(): Promise<void> {
     this.open();
@@ -208,7 +195,7 @@ export abstract class SluiceObject extends Durable {
     try {
       await this.onTimer(name);
     } catch (error) {
-      log({ workspaceId: this.readMeta("workspace") }, "error", "a timer failed", { timer: name, error });
+      this.log("error", "a timer failed", { timer: name, error });
       await this.setTimerBy(name, now + TIMER_RETRY);
     }
     if (this.running === name) this.storage.write("delete from sluice_timer where name = ?", name);

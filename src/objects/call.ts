@@ -9,7 +9,7 @@ export const CALL_VERSION = 3;
 /** The path of calls. */
 export const CALL_PATH = "/call";
 
-/** Which object a call is for. Each caller tells the object, and the object keeps it. */
+/** Which object a call is for. Each call carries it, and the object keeps it. */
 export interface Identity {
   workspace: string;
   /** The pool's name; null for objects that have a workspace to themselves. */
@@ -40,19 +40,17 @@ export function method<Signature extends (...args: never[]) => unknown>(): Metho
 }
 
 type SignatureOf<M> = M extends Method<infer Signature> ? Signature : never;
+type Args<M> = Parameters<SignatureOf<M>>;
+type Result<M> = ReturnType<SignatureOf<M>>;
 
 /** The methods of a contract as its object has them. */
 export type Implementation<C extends Contract> = {
-  [Name in keyof C]: SignatureOf<C[Name]> extends (...args: infer Args) => infer Result
-    ? (...args: Args) => Result | Promise<Result>
-    : never;
+  [Name in keyof C]: (...args: Args<C[Name]>) => Result<C[Name]> | Promise<Result<C[Name]>>;
 };
 
 /** The methods of a contract as callers have them. */
 export type Client<C extends Contract> = {
-  [Name in keyof C]: SignatureOf<C[Name]> extends (...args: infer Args) => infer Result
-    ? (...args: Args) => Promise<Result>
-    : never;
+  [Name in keyof C]: (...args: Args<C[Name]>) => Promise<Result<C[Name]>>;
 };
 
 /** Methods that have another name since version 3. */

@@ -1,7 +1,9 @@
 /** Typed clients of objects. */
 import { type Cost, spend } from "#lib/cost";
+import { log } from "#lib/log";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { type Call, CALL_PATH, CALL_VERSION, type Client, type Contract, type Identity } from "#objects/call";
+import type { Tools } from "#tools";
 
 /** The name of an object: its parts in ASCII, separated by a character that no part contains. */
 export function objectName(...parts: string[]): string {
@@ -30,6 +32,20 @@ export function objectClient<C extends Contract>(
   ]);
   // One method for each of the contract.
   return Object.fromEntries(methods) as Client<C>;
+}
+
+/** Tells an object of a change that is committed already. Where the call fails, `message` is logged, and nothing is thrown. */
+export async function tell(
+  tools: Tools,
+  message: string,
+  fields: Readonly<Record<string, unknown>>,
+  call: () => Promise<void>,
+): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    log(tools, "error", message, { ...fields, error });
+  }
 }
 
 async function send(stub: DurableObjectStub, call: Call): Promise<unknown> {

@@ -9,12 +9,12 @@ const TOO_BIG = 1009;
 
 /** How long a socket may take to authenticate and to say what it wants. */
 const GREETING_MS = 30_000;
-/** How many sockets of one object may be that far at once. */
+/** How many sockets of one object may be in their handshake at once. */
 const MAX_GREETING = 1_000;
 /** How large a message may be on a socket that is not authenticated. */
 const MAX_GREETING_CHARACTERS = 10_000;
 
-/** How a socket begins. */
+/** What an upgrade says of its socket. */
 export interface Beginning {
   /** Whether the first message has to authenticate. */
   greets: boolean;
@@ -24,12 +24,12 @@ export interface Beginning {
 
 /**
  * The sockets of one object that have not said yet what they want. Each is closed after a time. The socket's timer keeps the
- * object awake, so no timer is lost; an object that dies takes its sockets along.
+ * object awake, so no timer is lost; where the object ends, its sockets end too.
  */
 export class Greetings {
   private readonly timers = new Map<WebSocket, ReturnType<typeof setTimeout>>();
 
-  /** Refuses an upgrade (503) where too many sockets are in the same place; else null. */
+  /** Refuses an upgrade (503) where too many sockets are in their handshake; else null. */
   refusal(): Response | null {
     if (this.timers.size < MAX_GREETING) return null;
     return Response.json({ detail: "Too many sockets are opening" }, { status: 503, headers: { "Retry-After": "1" } });
@@ -43,7 +43,7 @@ export class Greetings {
     this.timers.set(socket, timer);
   }
 
-  /** The socket has said what it wants, or is gone. */
+  /** The socket has said what it wants, or has ended. */
   end(socket: WebSocket): void {
     clearTimeout(this.timers.get(socket));
     this.timers.delete(socket);
@@ -53,6 +53,11 @@ export class Greetings {
 /** How large a message is: text in characters, else bytes. */
 export function sizeOf(message: string | ArrayBuffer): number {
   return typeof message === "string" ? message.length : message.byteLength;
+}
+
+/** A message as text. */
+export function textOf(message: string | ArrayBuffer): string {
+  return typeof message === "string" ? message : new TextDecoder().decode(message);
 }
 
 /** Whether a message is small enough for a socket that is not authenticated; otherwise the socket is closed. */
@@ -114,10 +119,19 @@ export function welcome(socket: WebSocket): void {
 /** The fields of a message. What is no JSON object has none, so that it is refused as a message without a type. */
 export function parseMessage(data: string | ArrayBuffer): Record<string, unknown> {
   try {
-    const message = parseJson(typeof data === "string" ? data : new TextDecoder().decode(data));
+    const message = parseJson(textOf(data));
     return typeof message === "object" && message !== null ? { ...message } : {};
   } catch {
     return {};
+  }
+}
+
+/** Sends a text to a socket that may be closed already; the object is told of the end of a socket apart from this. */
+export function sendQuietly(socket: WebSocket, text: string): void {
+  try {
+    socket.send(text);
+  } catch {
+    // The socket is closed.
   }
 }
 
@@ -126,6 +140,6 @@ export function closeQuietly(socket: WebSocket, code: number, reason: string): v
   try {
     socket.close(code, reason.replaceAll(/[^ -~]/g, "?").slice(0, 120));
   } catch {
-    // It is closed, which is all that was wanted.
+    // The socket is closed already.
   }
 }

@@ -12,7 +12,7 @@ export abstract class SocketObject extends SluiceObject {
   abstract accept(request: Request, channel: string): Response;
   /** A message of a socket. */
   abstract webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void>;
-  /** A socket has gone. `isConfirmed`: its client has read all that it was sent. May come twice. */
+  /** A socket has ended. `isConfirmed`: its client has read all that it was sent. May come twice. */
   abstract left(socket: WebSocket, isConfirmed: boolean): Promise<void> | void;
 
   /** Upgrades; other requests are calls. */

@@ -1,11 +1,53 @@
-/** The SQL of an object's storage, as its components use it. */
+/** The SQL of an object's storage, as the object and its components use it. */
+import { spend, totalCost } from "#lib/cost";
 
 /** A row of any table. */
 export type SqlRow = Record<string, SqlStorageValue>;
 
 /** Statements run at once, and each write is durable before anything leaves the object. */
-export interface Sql {
-  read<Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]): Row[];
+export class Sql {
+  private readonly storage: SqlStorage;
+
+  constructor(storage: SqlStorage) {
+    this.storage = storage;
+  }
+
+  read<Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]): Row[] {
+    return this.storage.exec<Row>(statement, ...params).toArray();
+  }
+
+  /** Whole rows of a table. `from` is the table, and what follows `from` in the statement. A column `is_…` is a flag. */
+  rows<Row>(from: string, ...params: SqlStorageValue[]): Row[] {
+    const rows = this.read(`select * from ${from}`, ...params).map((row) =>
+      Object.fromEntries(
+        Object.entries(row).map(([column, value]) => [column, column.startsWith("is_") ? value === 1 : value]),
+      ),
+    );
+    // The caller writes the table and knows its columns.
+    return rows as Row[];
+  }
+
   /** Counts the rows that the statement writes; gives the rows that the statement returns. */
-  write(statement: string, ...params: SqlStorageValue[]): SqlRow[];
+  write(statement: string, ...params: SqlStorageValue[]): SqlRow[] {
+    const cursor = this.storage.exec(statement, ...params);
+    const rows = cursor.toArray();
+    spend(totalCost, { object_rows_written: cursor.rowsWritten });
+    return rows;
+  }
+
+  /** Writes a row, or these columns of the row that has the same key. A flag is written as a number. */
+  put<Row extends Record<keyof Row, SqlStorageValue | boolean>>(
+    table: string,
+    key: keyof Row & string,
+    row: Row,
+  ): void {
+    const entries: [string, SqlStorageValue | boolean][] = Object.entries(row);
+    const columns = entries.map(([column]) => column);
+    const changes = columns.filter((column) => column !== key).map((column) => `${column} = excluded.${column}`);
+    this.write(
+      `insert into ${table} (${columns.join(", ")}) values (${columns.map(() => "?").join(", ")})
+       on conflict (${key}) do update set ${changes.join(", ")}`,
+      ...entries.map(([, value]) => (typeof value === "boolean" ? Number(value) : value)),
+    );
+  }
 }

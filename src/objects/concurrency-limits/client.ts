@@ -1,6 +1,5 @@
 /** How the rest of the code calls the `ConcurrencyLimits` object. */
-import { log } from "#lib/log";
-import { objectClient } from "#objects/client";
+import { objectClient, tell } from "#objects/client";
 import {
   type AcquireAnswer,
   type AcquireAsk,
@@ -27,7 +26,7 @@ export interface LeaseAsk {
 }
 
 const leaseAsk = ({ lease_id: id, limit_ids: ids, slots, seconds, holder }: LeaseAsk) =>
-  ({ names: [], ids: [...ids], slots, mode: "concurrency", lease: { id, seconds, holder } }) satisfies AcquireAsk;
+  ({ names: [], ids, slots, mode: "concurrency", lease: { id, seconds, holder } }) satisfies AcquireAsk;
 
 /**
  * Takes slots of all these limits under one lease, or of none: `full` and `too many` mean that nothing was taken. A
@@ -64,7 +63,7 @@ export async function readInUse(tools: Tools, ids: readonly string[]): Promise<R
   return ids.length === 0 ? {} : concurrencyLimits(tools).inUse([...ids]);
 }
 
-/** Who holds slots of each limit, by the ids of the limits. Without ids nothing is asked. */
+/** The slots in use and the leases of each limit, by the ids of the limits. Without ids nothing is asked. */
 export async function readUsage(tools: Tools, ids: readonly string[]): Promise<Record<string, Usage>> {
   return ids.length === 0 ? {} : concurrencyLimits(tools).usage([...ids]);
 }
@@ -79,20 +78,14 @@ export async function readTaskRuns(tools: Tools, ids: readonly string[]): Promis
  * definition, it finds out by itself within half a minute. Throws where slots in use are to be set and it cannot be told.
  */
 export async function limitChanged(tools: Tools, change: LimitChange): Promise<void> {
-  try {
-    await concurrencyLimits(tools).change(change);
-  } catch (error) {
-    if (change.active_slots !== undefined || change.denied_slots !== undefined) throw error;
-    log(tools, "error", "the concurrency limits' object was not told of a change", { error });
-  }
+  const call = () => concurrencyLimits(tools).change(change);
+  if (change.active_slots !== undefined || change.denied_slots !== undefined) return call();
+  await tell(tools, "the concurrency limits' object was not told of a change", {}, call);
 }
 
 /** Tells the object, after the commit, of limits that were deleted; it forgets their slots. */
 export async function limitsRemoved(tools: Tools, ids: readonly string[]): Promise<void> {
   if (ids.length === 0) return;
-  try {
-    await concurrencyLimits(tools).remove([...ids]);
-  } catch (error) {
-    log(tools, "error", "the concurrency limits' object was not told of a deletion", { error });
-  }
+  const message = "the concurrency limits' object was not told of a deletion";
+  await tell(tools, message, {}, () => concurrencyLimits(tools).remove([...ids]));
 }

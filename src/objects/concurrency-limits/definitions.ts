@@ -1,6 +1,7 @@
 /** The definitions of limits that the object knows of D1, and how long it may rely on them. Pure. */
 import type { Micros } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
+import type { LimitKeys } from "#objects/concurrency-limits/messages";
 
 /** How long the object relies on what it read of a definition, or that there is none, without a notice. */
 const FRESH: Micros = 30_000_000;
@@ -8,12 +9,6 @@ const FRESH: Micros = 30_000_000;
 const ONE_BY_ONE = "deployment:";
 /** How many of the limits of deployments are kept. */
 const MOST_KEPT = 5_000;
-
-/** Limits by their names or ids. */
-export interface LimitKeys {
-  names: readonly string[];
-  ids: readonly string[];
-}
 
 /** What has to be read: these limits, and where `common` is true all limits that are not a deployment's own. */
 export interface LimitsToRead extends LimitKeys {

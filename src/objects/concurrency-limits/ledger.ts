@@ -1,12 +1,9 @@
-/** The slots and leases of concurrency limits. The slots in use are the sum of what is held. Pure: no clock of its own, and rows go to a store. */
-import type { Micros } from "#lib/clock";
-import type { Holder, Lease, SlotReservation } from "#objects/concurrency-limits/messages";
+/** The slots and leases of concurrency limits. The slots in use are those of leases and those without a lease. Pure: no clock of its own, and rows go to a store. */
+import { type Micros, SECOND } from "#lib/clock";
+import type { Holder, Lease, MinimalLimit, SlotReservation } from "#objects/concurrency-limits/messages";
 
 /** A limit as far as its slots are concerned. */
-export interface Limit {
-  id: string;
-  name: string;
-  limit: number;
+export interface Limit extends MinimalLimit {
   active: boolean;
   /** How fast slots that were taken decay; 0 where they are held until they are given back. */
   slot_decay_per_second: number;
@@ -31,22 +28,22 @@ export interface LedgerStore {
 }
 
 /** What is asked for: slots of each limit, under a lease or without one. */
-export interface Taking {
+interface Taking {
   slots: number;
-  lease: { id: string; expires: Micros | null; holder: Holder | null } | null;
+  lease: Pick<Lease, "id" | "expires" | "holder"> | null;
 }
 
-const SECOND: Micros = 1_000_000;
 /** Less than this of a slot is a rounding error of floating point. */
 const NOTHING = 1e-6;
 
 /** The slots and leases of one workspace. */
 export class LeaseLedger {
+  /** When the next lease expires, or null. Never later than that. Changed by the ledger alone. */
+  nextExpiry: Micros | null = null;
   private readonly leases = new Map<string, Lease>();
   private readonly leasesOn = new Map<string, Set<Lease>>();
   private readonly unleased = new Map<string, Unleased>();
   private readonly store: LedgerStore;
-  private firstExpiry: Micros | null = null;
 
   constructor(store: LedgerStore) {
     this.store = store;
@@ -54,20 +51,15 @@ export class LeaseLedger {
     for (const row of store.unleased()) this.unleased.set(row.limit_id, row);
   }
 
-  /** When the next lease expires, or null. Never later than that. */
-  get nextExpiry(): Micros | null {
-    return this.firstExpiry;
-  }
-
   /** How many slots of a limit are in use. */
   inUse(limitId: string, now: Micros): number {
     this.expire(now);
-    return Math.ceil(this.levelOf(limitId, now) - NOTHING) + this.leased(limitId);
+    return Math.ceil(this.levelOf(limitId, now) - NOTHING) + this.sumOn(limitId, false);
   }
 
   /**
    * Takes the slots of all these limits, or of none. Gives the limits that have too few free: none means taken. Limits
-   * that are not active count for nothing. Asked again for a lease that is there, it is that lease.
+   * that are not active are passed over. Where the lease is there already, nothing more is taken.
    */
   acquire(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): Limit[] {
     this.expire(now);
@@ -103,7 +95,7 @@ export class LeaseLedger {
     return this.leases.get(leaseId);
   }
 
-  /** Lets a lease expire at another time or never, and be another's if one is named; whether it is still there. */
+  /** Lets a lease expire at another time or never, and changes its holder if one is given; whether the lease was still there. */
   renew(leaseId: string, { expires, holder }: { expires: Micros | null; holder?: Holder }, now: Micros): boolean {
     const lease = this.read(leaseId, now);
     if (!lease) return false;
@@ -126,10 +118,10 @@ export class LeaseLedger {
 
   /** Ends the leases that have expired. */
   expire(now: Micros): void {
-    if (this.firstExpiry === null || this.firstExpiry > now) return;
+    if (this.nextExpiry === null || this.nextExpiry > now) return;
     const expired = [...this.leases.values()].filter(({ expires }) => expires !== null && expires <= now);
     for (const lease of expired) this.end(lease, now);
-    this.firstExpiry = null;
+    this.nextExpiry = null;
     for (const { expires } of this.leases.values()) this.noteExpiry(expires);
   }
 
@@ -148,7 +140,8 @@ export class LeaseLedger {
       if (left <= 0 || !reservation) continue;
       const less = Math.min(left, reservation.slots);
       left -= less;
-      this.replaceReservation(lease, reservation, { ...reservation, slots: reservation.slots - less });
+      const rest = reservation.slots > less ? [{ ...reservation, slots: reservation.slots - less }] : [];
+      this.replace(lease, [...lease.reservations.filter((each) => each !== reservation), ...rest]);
     }
   }
 
@@ -167,11 +160,11 @@ export class LeaseLedger {
     const decay = limit.slot_decay_per_second;
     if (!row || row.decay === decay) return;
     const level = this.levelOf(limit.id, now);
-    const slots = decay > 0 ? level : Math.min(Math.ceil(level - NOTHING), this.decayingOn(limit.id));
+    const slots = decay > 0 ? level : Math.min(Math.ceil(level - NOTHING), this.sumOn(limit.id, true));
     this.putUnleased({ limit_id: limit.id, slots, at: now, decay });
   }
 
-  /** The leases that do not expire before that time. Only the end of the holder can show that one is over sooner. */
+  /** The leases that do not expire before that time. Only the end of the holder's run shows that such a lease is over sooner. */
   lasting(time: Micros): Lease[] {
     return [...this.leases.values()].filter(({ expires }) => expires === null || expires > time);
   }
@@ -184,7 +177,7 @@ export class LeaseLedger {
 
   /** In how many seconds so many slots of a limit with decay are free, if none is taken meanwhile. */
   freeIn(limit: Limit, slots: number, now: Micros): number {
-    const over = this.levelOf(limit.id, now) + this.leased(limit.id) + slots - limit.limit;
+    const over = this.levelOf(limit.id, now) + this.sumOn(limit.id, false) + slots - limit.limit;
     return Math.max(0, over / limit.slot_decay_per_second);
   }
 
@@ -194,14 +187,7 @@ export class LeaseLedger {
     return Math.max(0, row.slots - (row.decay * Math.max(0, now - row.at)) / SECOND);
   }
 
-  private leased(limitId: string): number {
-    return this.sumOn(limitId, false);
-  }
-
-  private decayingOn(limitId: string): number {
-    return this.sumOn(limitId, true);
-  }
-
+  /** The slots that leases reserve of a limit: those that decay, or those that do not. */
   private sumOn(limitId: string, decays: boolean): number {
     let sum = 0;
     for (const { reservations } of this.leasesOn.get(limitId) ?? []) {
@@ -226,15 +212,6 @@ export class LeaseLedger {
     }
     this.store.deleteUnleased(row.limit_id);
     this.unleased.delete(row.limit_id);
-  }
-
-  private replaceReservation(lease: Lease, old: SlotReservation, next: SlotReservation): void {
-    this.replace(
-      lease,
-      next.slots > 0
-        ? lease.reservations.with(lease.reservations.indexOf(old), next)
-        : lease.reservations.filter((each) => each !== old),
-    );
   }
 
   private replace(lease: Lease, reservations: readonly SlotReservation[]): void {
@@ -278,6 +255,6 @@ export class LeaseLedger {
   }
 
   private noteExpiry(expires: Micros | null): void {
-    if (expires !== null && (this.firstExpiry === null || expires < this.firstExpiry)) this.firstExpiry = expires;
+    if (expires !== null && (this.nextExpiry === null || expires < this.nextExpiry)) this.nextExpiry = expires;
   }
 }

@@ -9,7 +9,7 @@ export interface SlotReservation {
   decays: boolean;
 }
 
-/** Whose lease it is. */
+/** The run or deployment that has a lease. */
 export interface Holder {
   type: "flow_run" | "task_run" | "deployment";
   id: string;
@@ -26,10 +26,14 @@ export interface Lease {
   reservations: readonly SlotReservation[];
 }
 
+/** Limits by their names or ids. */
+export interface LimitKeys {
+  names: readonly string[];
+  ids: readonly string[];
+}
+
 /** Slots of all these limits, or of none. */
-export interface AcquireAsk {
-  names: string[];
-  ids: string[];
+export interface AcquireAsk extends LimitKeys {
   slots: number;
   /** `rate_limit` takes no limit whose slots do not decay. */
   mode: "concurrency" | "rate_limit";

@@ -1,9 +1,9 @@
 /** The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. The definitions of the limits are in D1. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
 import type { Implementation } from "#objects/call";
-import { type LimitKeys, Definitions } from "#objects/concurrency-limits/definitions";
+import { Definitions } from "#objects/concurrency-limits/definitions";
 import { LeaseLedger, type Limit } from "#objects/concurrency-limits/ledger";
 import { Waiters } from "#objects/concurrency-limits/waiters";
 import {
@@ -13,13 +13,13 @@ import {
   CONCURRENCY_LIMITS,
   type Holder,
   type Lease,
+  type LimitKeys,
   type MinimalLimit,
   type Usage,
 } from "#objects/concurrency-limits/messages";
-import { readEnded, readLimits } from "#objects/concurrency-limits/repair";
+import { type HeldLease, readEnded, readLimits } from "#objects/concurrency-limits/repair";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
-const SECOND: Micros = 1_000_000;
 /** How often the object checks whether the runs of lasting leases are over. */
 const CHECK_EVERY = 300 * SECOND;
 /** A lease is taken before the state that needs it is committed, so the check passes over younger leases. */
@@ -32,20 +32,14 @@ const READ_TRIES = 3;
 const MOST_SHOWN = 50;
 
 export class ConcurrencyLimits extends SluiceObject implements Implementation<typeof CONCURRENCY_LIMITS> {
+  override readonly migrations = LEDGER_TABLES;
+  override readonly contract = CONCURRENCY_LIMITS;
   private leases: LeaseLedger | null = null;
   private definitions = new Definitions();
   private waiters = new Waiters();
-  /** One read of D1 after the other, so that a call that waits for one need not read again. */
+  /** One read of D1 at a time: a call that waits for the read of another call need not read again. */
   private reads = new Turns(1);
   private timerAt: Micros | null = null;
-
-  override migrations(): readonly string[] {
-    return LEDGER_TABLES;
-  }
-
-  override contract(): typeof CONCURRENCY_LIMITS {
-    return CONCURRENCY_LIMITS;
-  }
 
   override async onTimer(name: string): Promise<void> {
     if (name === "check") return this.check();
@@ -54,19 +48,16 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     await this.armExpiry();
   }
 
-  /** Ends lasting leases whose holders are over: no client would, or not for long. */
+  /** Ends leases that last and whose runs are over: no client ends them, or not soon. */
   private async check(): Promise<void> {
     const now = this.clock();
     const held = this.ledger()
       .lasting(now + SETTLED_AFTER)
-      .filter((lease) => lease.holder !== null && lease.holder.type !== "deployment");
+      .filter(isOfRun);
     if (held.length === 0) return;
     const settled = held.filter(({ created }) => created < now - SETTLED_AFTER);
-    const holders = settled.flatMap(({ holder }) => (holder ? [holder] : []));
     const isOld = ({ created, expires }: Lease) => expires === null && created < now - REPORTED_WITHIN;
-    const old = new Set(settled.flatMap((lease) => (lease.holder && isOld(lease) ? [lease.holder] : [])));
-    const ended = new Set(await readEnded(this.tools(), holders, old));
-    for (const lease of settled) if (lease.holder && ended.has(lease.holder)) this.endUnchanged(lease);
+    for (const lease of await readEnded(this.tools(), settled, isOld)) this.endUnchanged(lease);
     await this.setTimerBy("check", this.clock() + CHECK_EVERY);
   }
 
@@ -164,29 +155,24 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
   }
 
   usage(ids: string[]): Record<string, Usage> {
-    return this.ofEach(ids, (id) => this.usageOf(id));
+    const now = this.clock();
+    return this.ofEach(ids, (id) => ({
+      in_use: this.ledger().inUse(id, now),
+      leases: this.ledger()
+        .heldOn(id, now)
+        .slice(0, MOST_SHOWN)
+        .map(({ holder, created, expires }) => ({ holder, created, expires })),
+    }));
   }
 
   taskRuns(ids: string[]): Record<string, string[]> {
-    return this.ofEach(ids, (id) => this.taskRunsOn(id));
+    const now = this.clock();
+    const taskRunsOf = ({ holder }: Lease) => (holder?.type === "task_run" ? [holder.id] : []);
+    return this.ofEach(ids, (id) => this.ledger().heldOn(id, now).flatMap(taskRunsOf));
   }
 
   private ofEach<Answer>(ids: readonly string[], read: (id: string) => Answer): Record<string, Answer> {
     return Object.fromEntries(ids.map((id) => [id, read(id)]));
-  }
-
-  private usageOf(limitId: string): Usage {
-    const now = this.clock();
-    const leases = this.ledger().heldOn(limitId, now).slice(0, MOST_SHOWN);
-    return {
-      in_use: this.ledger().inUse(limitId, now),
-      leases: leases.map(({ holder, created, expires }) => ({ holder, created, expires })),
-    };
-  }
-
-  private taskRunsOn(limitId: string): string[] {
-    const leases = this.ledger().heldOn(limitId, this.clock());
-    return leases.flatMap(({ holder }) => (holder?.type === "task_run" ? [holder.id] : []));
   }
 
   /** The next call that needs a definition reads it again. */
@@ -262,6 +248,8 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     return (this.leases ??= new LeaseLedger(ledgerTables(this.storage)));
   }
 }
+
+const isOfRun = (lease: Lease): lease is HeldLease => lease.holder !== null && lease.holder.type !== "deployment";
 
 const expiryOf = (seconds: number | null, now: Micros) => (seconds === null ? null : now + seconds * SECOND);
 

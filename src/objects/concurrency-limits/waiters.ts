@@ -1,5 +1,5 @@
 /** When clients that were refused a slot should ask again. Pure, and lost without harm: it is an estimate. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
 
 /** Prefect: `maximum_concurrency_slot_wait_seconds` and `tag_concurrency_slot_wait_seconds`, 30 s both. */
@@ -13,8 +13,6 @@ const ASKS_A_SLOT = 2;
 const FIRST_OCCUPANCY_SECONDS = 2;
 /** Prefect: OCCUPANCY_SAMPLES_MULTIPLIER, the average goes over the last `limit` times as many samples. */
 const SAMPLES = 2;
-
-const SECOND: Micros = 1_000_000;
 
 /** A limit that refused a client, and in how many seconds enough of its slots have decayed. */
 export interface Refusal {

@@ -4,11 +4,11 @@
  * client confirms after all that it was sent before, shows that it was read.
  */
 
-/** So much may be sent to one socket, in bytes; then it is closed, and its client comes again. */
+/** How many bytes may be sent to one socket; then it is closed, and its client connects again. */
 export const MAX_BACKLOG = 4_000_000;
-/** So much to all of them; an object has 128 MB. */
+/** How many bytes may be sent to all sockets; an object has 128 MB. */
 export const MAX_BACKLOG_IN_ALL = 32_000_000;
-/** From here on those are closed that were sent the most, so that there is room again before it ends. */
+/** Above this total the sockets that were sent the most are closed, before there is no room left. */
 const HIGH_WATER = 24_000_000;
 /** A client that has not confirmed the end of its socket for so long does not read. */
 const CONFIRM_MS = 30_000;
@@ -19,12 +19,12 @@ interface Entry {
   closedAt: number | null;
 }
 
-/** The account of one object's listeners. */
+/** How much the listeners of one object were sent. */
 export class Backlog {
   private readonly entries = new Map<WebSocket, Entry>();
   private total = 0;
 
-  /** Takes a text to the account; false where there is no room for it, and it must not be sent. */
+  /** Counts a text that is to be sent; false where there is no room for it, and it must not be sent. */
   add(socket: WebSocket, bytes: number): boolean {
     const entry = this.entryOf(socket);
     if (entry.closedAt !== null) return false;
@@ -52,22 +52,22 @@ export class Backlog {
     return true;
   }
 
-  /** Whether it was closed so. */
+  /** Whether `close` was called for the socket. */
   isClosed(socket: WebSocket): boolean {
     return (this.entries.get(socket)?.closedAt ?? null) !== null;
   }
 
-  /** Forgets a socket that has gone. */
+  /** Forgets a socket that has ended. */
   drop(socket: WebSocket): void {
     this.total -= this.entries.get(socket)?.bytes ?? 0;
     this.entries.delete(socket);
   }
 
-  /** The open socket that was sent the most, where so much is out that some must make room; else undefined. */
+  /** The open socket that was sent the most, where so much was sent that a socket must be closed; else undefined. */
   toClose(): WebSocket | undefined {
     if (this.total <= HIGH_WATER) return undefined;
     const open = [...this.entries].filter(([, { closedAt }]) => closedAt === null);
-    // What closed sockets give back is room that is on its way.
+    // The closed sockets give their room back when their clients confirm the end.
     if (open.reduce((sum, [, { bytes }]) => sum + bytes, 0) <= HIGH_WATER / 2) return undefined;
     return open.toSorted(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0];
   }

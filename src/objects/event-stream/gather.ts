@@ -13,19 +13,19 @@ interface Batch {
   fail: (error: unknown) => void;
 }
 
-/** What the gatherer has done by its object. */
-export interface GathererHost {
+/** What the object does for its gatherer. */
+interface GathererHost {
   /** Writes events, all or none; rejects where it is not sure that all are written. */
   write(events: readonly GatheredEvent[]): Promise<void>;
-  /** The ids of events that were written of late, by an object that forgot since. */
+  /** The ids of events that were written lately, which an evicted object has no longer in memory. */
   recall(): Promise<readonly string[]>;
   /** Keeps an event that cannot be written; rejects where that cannot be done either. */
   setAside(event: GatheredEvent, error: unknown): Promise<void>;
 }
 
-/** How long events wait for company. */
+/** How long events wait for others that are written with them. */
 const GATHER_MS = 100;
-/** How much time lies between two writes at least, where a reader asks for events that wait. */
+/** How long after a write the next one begins, where a reader asks for events that wait. */
 const HURRIED_MS = 25;
 /** How much is written at once. */
 const MAX_BATCH_CHARACTERS = 4_000_000;
@@ -36,7 +36,7 @@ const MIN_REMEMBERED = 50_000;
 /** How many ids of events that were set aside are remembered. */
 const MAX_ASIDE = 1_000;
 
-/** Events on their way to the database. One write at a time, in the order of arrival; what comes meanwhile goes together. */
+/** Events on their way to the database. One write at a time, in the order of arrival; events that come during a write are written together. */
 export class EventGatherer {
   private readonly host: GathererHost;
   private recalled: Promise<void> | undefined;
@@ -63,23 +63,18 @@ export class EventGatherer {
    */
   async add(events: readonly GatheredEvent[], again = false): Promise<void> {
     if (this.waitingCharacters > MAX_WAITING_CHARACTERS) throw new Error("too many events are waiting to be written");
-    const writes = new Map<Batch["written"], string[]>();
+    const ids: string[] = [];
+    const writes = new Set<Batch["written"]>();
     for (const event of events) {
       const { id } = event.event;
       if (again) this.aside.delete(id);
       if (this.isWritten(id) || this.aside.has(id)) continue;
-      const written = this.waiting.get(id) ?? this.put(event);
-      const ids = writes.get(written);
-      if (ids) ids.push(id);
-      else writes.set(written, [id]);
+      writes.add(this.waiting.get(id) ?? this.put(event));
+      ids.push(id);
     }
-    const asides = await Promise.all(
-      [...writes].map(async ([written, ids]) => {
-        const setAside = await written;
-        return ids.filter((id) => setAside.has(id));
-      }),
-    );
-    if (asides.flat().length > 0) throw new EventsSetAside(asides.flat());
+    const setAside = new Set((await Promise.all(writes)).flatMap((each) => [...each]));
+    const ownSetAside = ids.filter((id) => setAside.has(id));
+    if (ownSetAside.length > 0) throw new EventsSetAside(ownSetAside);
   }
 
   /** Whether so much waits that a sender should let it be written before it sends more. */
@@ -181,7 +176,7 @@ export class EventGatherer {
     this.writing = undefined;
   }
 
-  /** What is written stays known, whatever becomes of the rest of its batch. */
+  /** The ids of written events stay known, also where the rest of the batch fails. */
   private async writeSome(events: readonly GatheredEvent[]): Promise<void> {
     await this.host.write(events);
     for (const { event } of events) this.remember(event.id);
@@ -193,7 +188,7 @@ export class EventGatherer {
     if (this.aside.size > MAX_ASIDE && oldest !== undefined) this.aside.delete(oldest);
   }
 
-  /** Once in the object's life; where it fails the batch fails, and the next one tries again. */
+  /** Reads the written ids once in the object's life. Where the read fails the batch fails, and the next batch reads again. */
   private async recollect(): Promise<void> {
     this.recalled ??= this.host.recall().then((ids) => ids.forEach((id) => this.remember(id)));
     try {

@@ -1,7 +1,7 @@
 /** The sockets of a workspace's `EventStream`: their handshake, and what listeners are shown. */
 import { Buffer } from "node:buffer";
 import type { Database } from "#db/database";
-import { type Env, parseSettings } from "#env";
+import { parseSettings } from "#env";
 import type { PublishedLog } from "#events/emit";
 import type { EventsPage } from "#events/page";
 import { EventReader } from "#events/read-events";
@@ -9,15 +9,15 @@ import { matchesEvent } from "#events/filter";
 import type { RecentSegments } from "#events/recent-segments";
 import { eventCutoff } from "#events/retention";
 import type { GatheredEvent } from "#events/segments";
-import type { Clock, Micros } from "#lib/clock";
-import { log } from "#lib/log";
+import type { Micros } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import {
   closeQuietly,
-  type Greetings,
   isAuthenticated,
   isSmallGreeting,
   parseMessage,
+  sendQuietly,
+  textOf,
   upgrade,
   welcome,
 } from "#objects/handshake";
@@ -26,11 +26,11 @@ import {
   type Channel,
   type EventsFilter,
   type ListenerFilter,
+  matchesLog,
   readListenerFilter,
 } from "#objects/event-stream/listener-filter";
-import { matchesLog } from "#objects/event-stream/log-filter";
 import { type Pass, Resumes } from "#objects/event-stream/resume";
-import { attachments } from "#objects/sockets";
+import { attachments, type SocketObject } from "#objects/sockets";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 interface SocketState {
@@ -44,19 +44,6 @@ interface SocketState {
   messages?: number;
   /** How many bytes a listener was sent, in whole steps. */
   sent?: number;
-}
-
-/** What the listeners need of their object. */
-interface ListenersHost {
-  state: DurableObjectState;
-  env: Env;
-  clock: Clock;
-  greetings: Greetings;
-  database: () => Database;
-  workspace: () => string;
-  recent: RecentSegments;
-  /** Ends the object and all its sockets, after the events that wait are written. */
-  letGo: (why: string) => void;
 }
 
 const { keep, stateOf } = attachments<SocketState>();
@@ -84,7 +71,7 @@ const BACKFILLS_AT_ONCE = 2;
 const MAX_FILTER_CHARACTERS = 4_000;
 /** How many sockets one object keeps; the runtime keeps at most 32,768. */
 const MAX_SOCKETS = 20_000;
-/** In steps of how many bytes it is kept how much a listener was sent. */
+/** After how many more bytes the count of what a listener was sent is written. */
 const SENT_STEP = 250_000;
 const PROTOCOL_ERROR = 1002;
 /** Try again later: the stock client connects anew. */
@@ -93,34 +80,41 @@ const READ_TOO_LITTLE = "More was sent than may be unread. Connect again to go o
 
 /** Sockets of one object. */
 export class Listeners {
-  private readonly host: ListenersHost;
+  private readonly object: SocketObject;
+  private readonly database: () => Database;
+  private readonly letGo: (why: string) => void;
   private readonly senders = new WeakMap<WebSocket, SocketState>();
   private readonly wanted = new WeakMap<WebSocket, ListenerFilter>();
   private readonly progress = new Map<WebSocket, Progress>();
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
+  private readonly recent: RecentSegments;
   private readonly turns = new Turns(BACKFILLS_AT_ONCE);
   /** The listeners were shown all events that were written before. */
   private shownUntil: Micros;
 
-  constructor(host: ListenersHost) {
-    this.host = host;
-    this.shownUntil = host.clock();
+  /** `letGo` ends the object and all its sockets, after the events that wait are written. */
+  constructor(object: SocketObject, database: () => Database, recent: RecentSegments, letGo: (why: string) => void) {
+    this.object = object;
+    this.database = database;
+    this.recent = recent;
+    this.letGo = letGo;
+    this.shownUntil = object.clock();
     for (const channel of ["events-out", "logs-out"] satisfies Channel[])
-      for (const socket of host.state.getWebSockets(channel)) this.backlog.add(socket, stateOf(socket).sent ?? 0);
+      for (const socket of object.state.getWebSockets(channel)) this.backlog.add(socket, stateOf(socket).sent ?? 0);
   }
 
   /** Takes an upgrade. */
   accept(request: Request, channel: Channel): Response {
-    const refusal = this.host.greetings.refusal();
+    const refusal = this.object.greetings.refusal();
     if (refusal) return refusal;
-    if (this.host.state.getWebSockets().length >= MAX_SOCKETS)
+    if (this.object.state.getWebSockets().length >= MAX_SOCKETS)
       return Response.json({ detail: "Too many sockets are open" }, { status: 503, headers: { "Retry-After": "5" } });
     return upgrade(request, (socket, { greets, authorized }) => {
       const stage = greets ? "auth" : stageAfterAuth(channel);
-      this.host.state.acceptWebSocket(socket, [channel]);
+      this.object.state.acceptWebSocket(socket, [channel]);
       keep(socket, { channel, stage, authorized, filter: null });
-      if (stage !== "open") this.host.greetings.begin(socket);
+      if (stage !== "open") this.object.greetings.begin(socket);
     });
   }
 
@@ -146,17 +140,17 @@ export class Listeners {
     const state = stateOf(socket);
     if (state.stage === "open" || socket.readyState !== WebSocket.READY_STATE_OPEN) return;
     if (!isSmallGreeting(socket, data)) return;
-    const text = typeof data === "string" ? data : new TextDecoder().decode(data);
+    const text = textOf(data);
     const message = parseMessage(text);
     if (state.stage === "auth") return this.authenticate(socket, state, message);
     await this.subscribe(socket, state, text, message);
   }
 
   private authenticate(socket: WebSocket, state: SocketState, message: Record<string, unknown>): void {
-    if (!isAuthenticated(socket, message, state, this.host.env)) return;
+    if (!isAuthenticated(socket, message, state, this.object.bindings)) return;
     const stage = stageAfterAuth(state.channel);
     keep(socket, { ...state, stage });
-    if (stage === "open") this.host.greetings.end(socket);
+    if (stage === "open") this.object.greetings.end(socket);
     welcome(socket);
   }
 
@@ -169,41 +163,42 @@ export class Listeners {
     if (message["type"] !== "filter") return closeQuietly(socket, PROTOCOL_ERROR, "Expected 'filter' message");
     if (text.length > MAX_FILTER_CHARACTERS)
       return closeQuietly(socket, 1009, `A filter may have ${MAX_FILTER_CHARACTERS} characters`);
-    const wanted = readListenerFilter(state.channel, message, this.host.clock());
+    const wanted = readListenerFilter(state.channel, message, this.object.clock());
     if ("wrong" in wanted) return closeQuietly(socket, PROTOCOL_ERROR, `Invalid filter: ${wanted.wrong}`);
     keep(socket, { ...state, stage: "open", filter: text });
-    this.host.greetings.end(socket);
+    this.object.greetings.end(socket);
     this.wanted.set(socket, wanted);
     if (wanted.channel === "events-out" && wanted.wantsBackfill) await this.backfill(socket, wanted);
   }
 
-  /** Shows what is stored, then what came meanwhile. */
+  /** Shows the stored events, then the events that came meanwhile. */
   private async backfill(socket: WebSocket, wanted: EventsFilter): Promise<void> {
     const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
-    const passes = left.map((pass) => ({ ...pass }));
-    const progress = { passes, liveSince: this.shownUntil, isLive: false, newest: null, waiting: [] };
-    this.progress.set(socket, progress);
+    const progress = this.begin(
+      socket,
+      left.map((pass) => ({ ...pass })),
+    );
     try {
       await this.showStored(socket, wanted, progress);
     } catch (error) {
-      log({ workspaceId: this.host.workspace() }, "error", "a listener could not be shown the earlier events", {
-        error,
-      });
+      this.object.log("error", "a listener could not be shown the earlier events", { error });
       closeQuietly(socket, 1011, "The earlier events could not be read.");
     }
   }
 
   private async showStored(socket: WebSocket, { filter, window }: EventsFilter, progress: Progress): Promise<void> {
-    const { env, clock, database, workspace, recent } = this.host;
-    const cutoff = eventCutoff(parseSettings(env).services.db_vacuum, clock());
-    const reader = new EventReader(database(), workspace(), cutoff);
+    const cutoff = eventCutoff(parseSettings(this.object.bindings).services.db_vacuum, this.object.clock());
+    const { workspace } = this.object.identity();
+    const reader = new EventReader(this.database(), workspace, cutoff);
     const seen = new Set<string>();
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
       const known =
-        pass.writtenSince === null ? await recent.inWindow(database(), workspace(), { filter, window }) : undefined;
+        pass.writtenSince === null
+          ? await this.recent.inWindow(this.database(), workspace, { filter, window })
+          : undefined;
       const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, known, ...pass };
       const isAll = await this.turns.take(async () => {
-        // It may have gone while it waited.
+        // The socket may have closed while its turn had not come.
         if (socket.readyState !== WebSocket.READY_STATE_OPEN) return false;
         return this.showPage(socket, await reader.page(query), { progress, pass, seen });
       });
@@ -240,7 +235,7 @@ export class Listeners {
       const wanted = this.wantedBy(socket);
       if (wanted?.channel !== "events-out") continue;
       const { filter, window } = wanted;
-      const progress = this.progressOf(socket);
+      const progress = this.progress.get(socket) ?? this.begin(socket, []);
       for (const event of events) {
         const { occurred } = event;
         if (occurred < window.since || occurred > window.until || !matchesEvent(filter, event.event)) continue;
@@ -252,13 +247,12 @@ export class Listeners {
         else progress.waiting.push(event);
       }
     }
-    this.shownUntil = this.host.clock();
+    this.shownUntil = this.object.clock();
   }
 
-  private progressOf(socket: WebSocket): Progress {
-    const present = this.progress.get(socket);
-    if (present) return present;
-    const progress: Progress = { passes: [], liveSince: this.shownUntil, isLive: true, newest: null, waiting: [] };
+  private begin(socket: WebSocket, passes: Pass[]): Progress {
+    const isLive = passes.length === 0;
+    const progress: Progress = { passes, liveSince: this.shownUntil, isLive, newest: null, waiting: [] };
     this.progress.set(socket, progress);
     return progress;
   }
@@ -277,10 +271,10 @@ export class Listeners {
     }
   }
 
-  /** Takes a text to a listener's account. Where there is no room the socket is closed, and its client may come again. */
+  /** Counts a text for a listener. Where there is no room the socket is closed, and its client may connect again. */
   private mayShow(socket: WebSocket, bytes: number): boolean {
-    const nowMs = this.host.clock() / 1000;
-    if (this.backlog.isStuck(nowMs)) this.host.letGo("listeners that do not read hold the room of the others");
+    const nowMs = this.object.clock() / 1000;
+    if (this.backlog.isStuck(nowMs)) this.letGo("listeners that do not read hold the room of the others");
     if (!this.backlog.add(socket, bytes)) {
       this.cut(socket, nowMs);
       return false;
@@ -304,9 +298,9 @@ export class Listeners {
     closeQuietly(socket, TRY_AGAIN, READ_TOO_LITTLE);
   }
 
-  /** A socket has gone. Its client has read all that it was sent, if it has confirmed that. */
-  left(socket: WebSocket, { isConfirmed }: { isConfirmed: boolean }): void {
-    this.host.greetings.end(socket);
+  /** A socket has ended. `isConfirmed`: its client has read all that it was sent. */
+  left(socket: WebSocket, isConfirmed: boolean): void {
+    this.object.greetings.end(socket);
     const progress = this.progress.get(socket);
     const wanted = this.wanted.get(socket);
     if (isConfirmed && this.backlog.isClosed(socket) && progress && wanted?.channel === "events-out")
@@ -316,7 +310,9 @@ export class Listeners {
   }
 
   private open(channel: Channel): WebSocket[] {
-    return this.host.state.getWebSockets(channel).filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
+    return this.object.state
+      .getWebSockets(channel)
+      .filter(({ readyState }) => readyState === WebSocket.READY_STATE_OPEN);
   }
 
   private wantedBy(socket: WebSocket): ListenerFilter | undefined {
@@ -324,7 +320,7 @@ export class Listeners {
     if (known) return known;
     const { channel, filter } = stateOf(socket);
     if (filter === null) return undefined;
-    const wanted = readListenerFilter(channel, parseMessage(filter), this.host.clock());
+    const wanted = readListenerFilter(channel, parseMessage(filter), this.object.clock());
     if ("wrong" in wanted) return undefined;
     this.wanted.set(socket, wanted);
     return wanted;
@@ -342,12 +338,4 @@ function stageAfterAuth(channel: Channel): SocketState["stage"] {
 
 function sendEvent(socket: WebSocket, json: string): void {
   sendQuietly(socket, `{"type":"event","event":${json}}`);
-}
-
-function sendQuietly(socket: WebSocket, text: string): void {
-  try {
-    socket.send(text);
-  } catch {
-    // The listener has gone; its socket's end is told apart from this.
-  }
 }

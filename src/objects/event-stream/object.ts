@@ -21,8 +21,7 @@ import { type Micros, systemIds } from "#lib/clock";
 import { spend, totalCost } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
 import { log } from "#lib/log";
-import type { Contract } from "#objects/call";
-import { closeQuietly, sizeOf } from "#objects/handshake";
+import { closeQuietly, sizeOf, textOf } from "#objects/handshake";
 import { EventGatherer } from "#objects/event-stream/gather";
 import type { Channel } from "#objects/event-stream/listener-filter";
 import { Listeners } from "#objects/event-stream/listeners";
@@ -40,21 +39,15 @@ const JUST_NOW: Micros = 2_000_000;
 const MAX_MESSAGE_CHARACTERS = 8_388_608;
 
 export class EventStream extends SocketObject {
+  override readonly migrations = [];
+  /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
+  override readonly contract = {};
   private gatherer: EventGatherer | undefined;
   private listeners: Listeners | undefined;
   private recent: RecentSegments | undefined;
   /** When reports of task runs were last written. */
   private reportsWritten = 0;
   private isLettingGo = false;
-
-  override migrations(): readonly string[] {
-    return [];
-  }
-
-  /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
-  override contract(): Contract {
-    return {};
-  }
 
   override onTimer(_name: string): void {}
 
@@ -122,7 +115,7 @@ export class EventStream extends SocketObject {
   }
 
   override left(socket: WebSocket, isConfirmed: boolean): void {
-    this.theListeners().left(socket, { isConfirmed });
+    this.theListeners().left(socket, isConfirmed);
   }
 
   /**
@@ -132,11 +125,8 @@ export class EventStream extends SocketObject {
   private takeEvent(socket: WebSocket, message: string | ArrayBuffer): void {
     const parsed = parseEvent(message);
     if ("wrong" in parsed) {
-      log({ workspaceId: this.readMeta("workspace") }, "warn", "a message is passed over", {
-        characters: sizeOf(message),
-        reason: parsed.wrong,
-      });
-      return;
+      const fields = { characters: sizeOf(message), reason: parsed.wrong };
+      return this.log("warn", "a message is passed over", fields);
     }
     // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
     this.theGatherer()
@@ -165,9 +155,7 @@ export class EventStream extends SocketObject {
     try {
       this.theListeners().showEvents(events);
     } catch (error) {
-      log({ workspaceId: this.readMeta("workspace") }, "error", "events could not be shown to the listeners", {
-        error,
-      });
+      this.log("error", "events could not be shown to the listeners", { error });
     }
   }
 
@@ -184,12 +172,7 @@ export class EventStream extends SocketObject {
       await this.bindings.EVENTS.sendBatch(messages.map((body) => ({ body })));
       spend(totalCost, { queue_messages: messages.length });
     } catch (error) {
-      log(
-        { workspaceId: this.readMeta("workspace") },
-        "error",
-        "segments could not be queued and are left to the sweep",
-        { error },
-      );
+      this.log("error", "segments could not be queued and are left to the sweep", { error });
     }
   }
 
@@ -210,23 +193,19 @@ export class EventStream extends SocketObject {
   }
 
   private theListeners(): Listeners {
-    return (this.listeners ??= new Listeners({
-      state: this.state,
-      env: this.bindings,
-      clock: () => this.clock(),
-      greetings: this.greetings,
-      database: () => this.database(),
-      workspace: () => this.identity().workspace,
-      recent: this.theRecent(),
-      letGo: (why) => this.letGo(why),
-    }));
+    return (this.listeners ??= new Listeners(
+      this,
+      () => this.database(),
+      this.theRecent(),
+      (why) => this.letGo(why),
+    ));
   }
 
   /** Ends the object and its sockets, after a write. Clients connect again, and send again what was not confirmed. */
   private letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;
-    log({ workspaceId: this.readMeta("workspace") }, "error", "the event stream starts anew", { reason: why });
+    this.log("error", "the event stream starts anew", { reason: why });
     const abort = () => this.state.abort(why);
     this.theGatherer().settle().then(abort, abort);
   }
@@ -247,9 +226,8 @@ function gathered(event: ReceivedEvent): GatheredEvent[] {
 
 function parseEvent(message: string | ArrayBuffer): { event: Event } | { wrong: string } {
   if (sizeOf(message) > MAX_MESSAGE_CHARACTERS) return { wrong: "It is too large" };
-  const text = typeof message === "string" ? message : new TextDecoder().decode(message);
   try {
-    const parsed = Event.safeParse(parseJson(text));
+    const parsed = Event.safeParse(parseJson(textOf(message)));
     if (parsed.success) return { event: parsed.data };
     const [issue] = parsed.error.issues;
     return { wrong: `Invalid event: ${issue?.path.map(String).join(".").slice(0, 200)}: ${issue?.message}` };

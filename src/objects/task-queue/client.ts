@@ -1,6 +1,5 @@
 /** How the rest of the code calls the `TaskQueue` object. */
-import { log } from "#lib/log";
-import { objectClient } from "#objects/client";
+import { objectClient, tell } from "#objects/client";
 import { TASK_QUEUE } from "#objects/task-queue/messages";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
@@ -13,23 +12,21 @@ export const taskQueue = ({ env, workspaceId: workspace, cost }: Tools) =>
  * Puts a background task in the queue, after the commit of its state. May be repeated. If the object cannot be told, it finds
  * the run in D1 within a minute of having a task worker for the run.
  */
-export async function enqueueTaskRun(
+export function enqueueTaskRun(
   tools: Tools,
   run: { id: string; task_key: string },
   state: State,
   isRetry: boolean,
 ): Promise<void> {
-  try {
-    await taskQueue(tools).enqueue({
-      id: run.id,
-      task_key: run.task_key,
-      state_id: state.id,
-      is_retry: isRetry,
-      // The time of a first run is that of its client's clock, and it is meant to run at once.
-      due: isRetry ? (state.state_details.scheduled_time ?? 0) : 0,
-      at: state.timestamp,
-    });
-  } catch (error) {
-    log(tools, "error", "the task queue's object was not told of a run", { task_run_id: run.id, error });
-  }
+  const note = {
+    id: run.id,
+    task_key: run.task_key,
+    state_id: state.id,
+    is_retry: isRetry,
+    // The time of a first run is that of its client's clock, and it is meant to run at once.
+    due: isRetry ? (state.state_details.scheduled_time ?? 0) : 0,
+    at: state.timestamp,
+  };
+  const message = "the task queue's object was not told of a run";
+  return tell(tools, message, { task_run_id: run.id }, () => taskQueue(tools).enqueue(note));
 }

@@ -1,29 +1,19 @@
 /** Sends waiting runs to task workers. A run is read from D1 before it is sent, and is passed over if it is no longer to be run. */
 import { keepDeadLetter } from "#events/dead-letters";
-import type { Clock, Micros } from "#lib/clock";
+import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
+import type { SluiceObject } from "#objects/base";
 import type { QueuedRun } from "#objects/task-queue/messages";
 import { keepState, stateOf } from "#objects/task-queue/sockets";
 import type { Subscriber, Subscribers } from "#objects/task-queue/subscribers";
 import type { QueueTables } from "#objects/task-queue/tables";
 import type { WaitingRuns } from "#objects/task-queue/waiting-runs";
 import { type Found, readRuns } from "#resources/task-runs/queued-runs";
-import type { Tools } from "#tools";
 
 /** How many runs are read at once to be sent; each may have 2 MB. */
 const READ_AT_ONCE = 10;
-/** After so long it is tried again to read D1. */
+/** How long after a failed read D1 is read again. */
 export const RETRY_AFTER: Micros = 2_000_000;
-
-/** What the delivery needs of its object. */
-export interface DeliveryHost {
-  clock: Clock;
-  queue: WaitingRuns;
-  subscribers: Subscribers;
-  rows(): QueueTables;
-  tools(): Tools;
-  setTimerBy(name: "deliver", at: Micros): Promise<void>;
-}
 
 /** A run that is about to be sent. */
 interface Pair {
@@ -33,11 +23,17 @@ interface Pair {
 }
 
 export class Delivery {
-  private readonly host: DeliveryHost;
+  private readonly object: SluiceObject;
+  private readonly queue: WaitingRuns;
+  private readonly subscribers: Subscribers;
+  private readonly rows: () => QueueTables;
   private isAtWork = false;
 
-  constructor(host: DeliveryHost) {
-    this.host = host;
+  constructor(object: SluiceObject, queue: WaitingRuns, subscribers: Subscribers, rows: () => QueueTables) {
+    this.object = object;
+    this.queue = queue;
+    this.subscribers = subscribers;
+    this.rows = rows;
   }
 
   /** Sends runs as long as both runs and task workers wait. False where that goes on already. */
@@ -57,12 +53,11 @@ export class Delivery {
   }
 
   private pair(): Pair[] {
-    const { clock, queue, subscribers } = this.host;
-    const now = clock();
+    const now = this.object.clock();
     const pairs: Pair[] = [];
-    for (const [socket, subscriber] of subscribers.idle()) {
+    for (const [socket, subscriber] of this.subscribers.idle()) {
       if (pairs.length === READ_AT_ONCE) break;
-      const run = queue.take(subscriber.keys, now);
+      const run = this.queue.take(subscriber.keys, now);
       if (!run) continue;
       subscriber.run = run.id;
       pairs.push({ socket, subscriber, run });
@@ -72,7 +67,7 @@ export class Delivery {
 
   /** Reads runs that are about to be sent. One that cannot be read is kept as a dead letter, and leaves the queue. */
   private async read(pairs: readonly Pair[]): Promise<Map<string, Found>> {
-    const tools = this.host.tools();
+    const tools = this.object.tools();
     const found = new Map<string, Found>();
     const ids = pairs.map(({ run }) => run.id);
     for (const [id, read] of await readRuns(tools, ids)) {
@@ -85,33 +80,32 @@ export class Delivery {
 
   /** D1 could not be read: the runs keep their places. */
   private async putOff(pairs: readonly Pair[], error: unknown): Promise<null> {
-    log(this.host.tools(), "error", "background tasks could not be read and wait", { error });
+    log(this.object.tools(), "error", "background tasks could not be read and wait", { error });
     for (const { subscriber, run } of pairs) {
       subscriber.run = null;
-      this.host.queue.add(run, this.host.clock());
+      this.queue.add(run, this.object.clock());
     }
-    await this.host.setTimerBy("deliver", this.host.clock() + RETRY_AFTER);
+    await this.object.setTimerBy("deliver", this.object.clock() + RETRY_AFTER);
     return null;
   }
 
   private send({ socket, subscriber, run }: Pair, found: Found | undefined): void {
-    const { clock, queue, subscribers } = this.host;
-    const rows = this.host.rows();
+    const rows = this.rows();
+    const now = this.object.clock();
     subscriber.run = null;
     const kept = rows.read(run.id);
     if (!kept || kept.given_to !== null) return;
     const isOther = kept.state_id !== run.state_id;
-    if (isOther || subscribers.get(socket) !== subscriber) return queue.add(kept, clock());
+    if (isOther || this.subscribers.get(socket) !== subscriber) return this.queue.add(kept, now);
     if (!found || !isToBeRun(kept, found)) return rows.remove(run.id);
-    const since = clock();
     try {
       socket.send(found.text);
     } catch {
-      // The socket is closing, and its end is told apart from this.
-      return queue.add(kept, since);
+      // The socket is closing: the object is told of its end by itself.
+      return this.queue.add(kept, now);
     }
-    Object.assign(subscriber, { run: run.id, since });
-    keepState(socket, { ...stateOf(socket), run: run.id, since });
+    Object.assign(subscriber, { run: run.id, since: now });
+    keepState(socket, { ...stateOf(socket), run: run.id, since: now });
   }
 }
 

@@ -1,5 +1,5 @@
 /** The `TaskQueue` object: the background tasks of one workspace that wait, and the sockets of the task workers. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Implementation } from "#objects/call";
 import { closeQuietly, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
@@ -20,7 +20,6 @@ import { Delivery, RETRY_AFTER } from "#objects/task-queue/delivery";
 import { Subscribers } from "#objects/task-queue/subscribers";
 import { WaitingRuns } from "#objects/task-queue/waiting-runs";
 
-const SECOND: Micros = 1_000_000;
 /** How often D1 is checked, while task workers are connected, for runs that the object was not told of. */
 const CHECK_EVERY = 60 * SECOND;
 /** A run in D1 that is younger may still be on its way to the object. */
@@ -39,29 +38,16 @@ const FARTHEST = 86_400 * SECOND;
 const MAX_MESSAGE_CHARACTERS = 1_000_000;
 
 export class TaskQueue extends SocketObject implements Implementation<typeof TASK_QUEUE> {
+  override readonly migrations = QUEUE_TABLES;
+  override readonly contract = TASK_QUEUE;
   /** How many waiting runs are kept; tests lower it. */
   room = MAX_KEPT;
   private queue = new WaitingRuns();
   private subscribers = new Subscribers();
   private rows: QueueTables | null = null;
-  private delivery = new Delivery({
-    clock: () => this.clock(),
-    queue: this.queue,
-    subscribers: this.subscribers,
-    rows: () => this.tables(),
-    tools: () => this.tools(),
-    setTimerBy: (name, at) => this.setTimerBy(name, at),
-  });
+  private delivery = new Delivery(this, this.queue, this.subscribers, () => this.tables());
   private checking: Promise<void> | null = null;
   private checkedAt: Micros | null = null;
-
-  override migrations(): readonly string[] {
-    return QUEUE_TABLES;
-  }
-
-  override contract(): typeof TASK_QUEUE {
-    return TASK_QUEUE;
-  }
 
   override async onTimer(name: string): Promise<void> {
     this.wake();
@@ -75,7 +61,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (refusal) return refusal;
     this.open();
     this.keepIdentity();
-    return acceptSocket(this.state, request, this.greetings);
+    return acceptSocket(this, request);
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
@@ -244,7 +230,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now() * 1000);
   }
 
-  /** Checks D1 when a task worker subscribes, unless that was just done. */
+  /** Checks D1 when a task worker subscribes, unless the last check is just over. */
   private async checkSoon(): Promise<void> {
     const now = this.clock();
     if (this.checkedAt !== null && now - this.checkedAt < CHECK_EVERY / 10) return this.armCheck(this.checkedAt);

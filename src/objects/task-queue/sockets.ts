@@ -1,8 +1,8 @@
 /** The handshake of a task worker's socket, and what is kept with it. */
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
-import { closeQuietly, type Greetings, isAuthenticated, upgrade, welcome } from "#objects/handshake";
-import { attachments } from "#objects/sockets";
+import { closeQuietly, isAuthenticated, upgrade, welcome } from "#objects/handshake";
+import { attachments, type SocketObject } from "#objects/sockets";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 export interface SocketState {
@@ -24,9 +24,9 @@ const PROTOCOL_VIOLATION = 4001;
 export const { keep: keepState, stateOf } = attachments<SocketState>();
 
 /** Takes an upgrade. */
-export function acceptSocket(object: DurableObjectState, request: Request, greetings: Greetings): Response {
+export function acceptSocket({ state, greetings }: SocketObject, request: Request): Response {
   return upgrade(request, (socket, { greets, authorized }) => {
-    object.acceptWebSocket(socket);
+    state.acceptWebSocket(socket);
     const stage = greets ? "auth" : "subscribe";
     keepState(socket, { stage, authorized, subscription: null, client_id: "", run: null, since: 0 });
     greetings.begin(socket);

@@ -11,44 +11,26 @@ export interface Subscriber {
   since: Micros;
 }
 
-export class Subscribers {
-  private readonly bySocket = new Map<WebSocket, Subscriber>();
-
-  get size(): number {
-    return this.bySocket.size;
-  }
-
-  get(socket: WebSocket): Subscriber | undefined {
-    return this.bySocket.get(socket);
-  }
-
-  set(socket: WebSocket, subscriber: Subscriber): void {
-    this.bySocket.set(socket, subscriber);
-  }
-
-  delete(socket: WebSocket): void {
-    this.bySocket.delete(socket);
-  }
-
+export class Subscribers extends Map<WebSocket, Subscriber> {
   /** Whether the task worker has a connection. */
   isConnected(clientId: string): boolean {
-    return this.some((subscriber) => subscriber.client_id === clientId);
+    return this.values().some(({ client_id }) => client_id === clientId);
   }
 
   /** Whether a run was sent, or is about to be sent, and is not confirmed. */
   isSent(runId: string): boolean {
-    return this.some(({ run }) => run === runId);
+    return this.values().some(({ run }) => run === runId);
   }
 
   /** The subscribers without a run; the one that has waited longest comes first. */
   idle(): [WebSocket, Subscriber][] {
-    return [...this.bySocket].filter(([, { run }]) => run === null).toSorted(([, a], [, b]) => a.since - b.since);
+    return [...this].filter(([, { run }]) => run === null).toSorted(([, a], [, b]) => a.since - b.since);
   }
 
   /** The task workers, each over all its connections. */
   workers(now: Micros): ConnectedWorker[] {
     const workers = new Map<string, ConnectedWorker>();
-    for (const { client_id: identifier, keys, run, since } of this.bySocket.values()) {
+    for (const { client_id: identifier, keys, run, since } of this.values()) {
       const known = workers.get(identifier);
       const seen = run === null ? now : since;
       workers.set(identifier, {
@@ -58,9 +40,5 @@ export class Subscribers {
       });
     }
     return [...workers.values()];
-  }
-
-  private some(isMeant: (subscriber: Subscriber) => boolean): boolean {
-    return this.bySocket.values().some(isMeant);
   }
 }

@@ -1,6 +1,6 @@
 /** The queue's rows in the object's own tables. */
 import type { Micros } from "#lib/clock";
-import type { Sql, SqlRow } from "#objects/sql";
+import type { Sql } from "#objects/sql";
 import type { QueuedRun } from "#objects/task-queue/messages";
 
 /** The object's tables; entries are never changed once they have shipped. A run is one row until it has begun. */
@@ -14,21 +14,11 @@ export const QUEUE_TABLES: readonly string[] = [
 /** A run as it is kept; `given_to` is the task worker that has confirmed it. */
 export interface KeptRun extends QueuedRun {
   given_to: string | null;
-}
-
-interface RunRow extends SqlRow {
-  id: string;
-  task_key: string;
-  state_id: string;
-  is_retry: number;
-  due: Micros;
-  at: Micros;
-  is_again: number;
-  given_to: string | null;
+  given_at: Micros | null;
 }
 
 /** The tasks of which a task worker wants runs. */
-export interface Subscription {
+interface Subscription {
   id: number;
   client_id: string;
   keys: string[];
@@ -43,27 +33,17 @@ export class QueueTables {
   }
 
   all(): KeptRun[] {
-    return this.sql.read<RunRow>("select * from queued_run").map(runOf);
+    return this.sql.rows("queued_run");
   }
 
   read(id: string): KeptRun | undefined {
-    return this.sql.read<RunRow>("select * from queued_run where id = ?", id).map(runOf)[0];
+    return this.sql.rows<KeptRun>("queued_run where id = ?", id)[0];
   }
 
   /** Writes a run that was given to no task worker. */
-  put(run: QueuedRun): void {
-    this.sql.write(
-      `insert into queued_run (id, task_key, state_id, is_retry, due, at, is_again) values (?, ?, ?, ?, ?, ?, ?)
-       on conflict (id) do update set state_id = excluded.state_id, is_retry = excluded.is_retry, due = excluded.due,
-         at = excluded.at, is_again = excluded.is_again, given_to = null, given_at = null`,
-      run.id,
-      run.task_key,
-      run.state_id,
-      Number(run.is_retry),
-      run.due,
-      run.at,
-      Number(run.is_again),
-    );
+  put({ id, task_key, state_id, is_retry, due, at, is_again }: QueuedRun): void {
+    const run = { id, task_key, state_id, is_retry, due, at, is_again, given_to: null, given_at: null };
+    this.sql.put("queued_run", "id", run satisfies KeptRun);
   }
 
   give(id: string, clientId: string, now: Micros): void {
@@ -84,16 +64,14 @@ export class QueueTables {
   }
 
   /** A page of the runs that were given away until a time, by their ids; of one task worker, or of all. */
-  given(until: Micros, after: string, limit: number, clientId: string | null = null): KeptRun[] {
-    return this.sql
-      .read<RunRow>(
-        `select * from queued_run where given_at <= ? and id > ? and given_to = coalesce(?, given_to) order by id limit ?`,
-        until,
-        after,
-        clientId,
-        limit,
-      )
-      .map(runOf);
+  given(until: Micros, after: string, limit: number, clientId: string | null): KeptRun[] {
+    return this.sql.rows(
+      "queued_run where given_at <= ? and id > ? and given_to = coalesce(?, given_to) order by id limit ?",
+      until,
+      after,
+      clientId,
+      limit,
+    );
   }
 
   hasGiven(clientId: string): boolean {
@@ -103,12 +81,7 @@ export class QueueTables {
   subscribe(clientId: string, keys: readonly string[]): number {
     const [next] = this.sql.read<{ id: number }>("select coalesce(max(id), 0) + 1 as id from subscription");
     const id = next?.id ?? 1;
-    this.sql.write(
-      "insert into subscription (id, client_id, keys) values (?, ?, ?)",
-      id,
-      clientId,
-      JSON.stringify(keys),
-    );
+    this.sql.put("subscription", "id", { id, client_id: clientId, keys: JSON.stringify(keys) });
     return id;
   }
 
@@ -117,30 +90,21 @@ export class QueueTables {
   }
 
   subscriptions(): Subscription[] {
-    const rows = this.sql.read<{ id: number; client_id: string; keys: string }>("select * from subscription");
+    const rows = this.sql.rows<{ id: number; client_id: string; keys: string }>("subscription");
     return rows.map((row) => ({ ...row, keys: JSON.parse(row.keys) as string[] }));
   }
 
   /** Task workers that have runs and are gone, with the time until which they may come back. */
   absent(): Map<string, Micros> {
-    const rows = this.sql.read<{ client_id: string; until: Micros }>("select client_id, until from absent");
+    const rows = this.sql.rows<{ client_id: string; until: Micros }>("absent");
     return new Map(rows.map((row) => [row.client_id, row.until]));
   }
 
   setAbsent(clientId: string, until: Micros): void {
-    this.sql.write(
-      "insert into absent (client_id, until) values (?, ?) on conflict (client_id) do update set until = excluded.until",
-      clientId,
-      until,
-    );
+    this.sql.put("absent", "client_id", { client_id: clientId, until });
   }
 
   setPresent(clientId: string): void {
     if (this.absent().has(clientId)) this.sql.write("delete from absent where client_id = ?", clientId);
   }
-}
-
-function runOf(row: RunRow): KeptRun {
-  const { id, task_key, state_id, due, at, given_to } = row;
-  return { id, task_key, state_id, is_retry: row.is_retry === 1, due, at, is_again: row.is_again === 1, given_to };
 }

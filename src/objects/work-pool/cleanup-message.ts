@@ -1,4 +1,5 @@
 /** The message that follows a cancellation that timed out. */
+import { createHash } from "node:crypto";
 import type { CleanupMessage } from "#objects/work-pool/messages";
 
 /** A run that was set to Cancelled because its Cancelling had timed out. */
@@ -20,10 +21,10 @@ export function isWorkerless(poolType: string): boolean {
 }
 
 /** What workers are told of a run. */
-export async function timeoutMessage(run: TimedOutRun): Promise<CleanupMessage> {
+export function timeoutMessage(run: TimedOutRun): CleanupMessage {
   const idempotency_key = `${KIND}:${run.id}:${run.cancelled_state_id}`;
   return {
-    message_id: await uuid5(`prefect:${idempotency_key}`),
+    message_id: uuid5(`prefect:${idempotency_key}`),
     idempotency_key,
     kind: KIND,
     work_queue_id: run.work_queue_id,
@@ -33,12 +34,9 @@ export async function timeoutMessage(run: TimedOutRun): Promise<CleanupMessage> 
 }
 
 /** A UUID of version 5 for a name. */
-async function uuid5(name: string): Promise<string> {
-  const namespace = Uint8Array.from(URL_NAMESPACE.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-  const named = new Uint8Array([...namespace, ...new TextEncoder().encode(name)]);
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-1", named)).slice(0, 16);
-  hash[6] = ((hash[6] ?? 0) & 0x0f) | 0x50;
-  hash[8] = ((hash[8] ?? 0) & 0x3f) | 0x80;
-  const hex = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+function uuid5(name: string): string {
+  const bytes = createHash("sha1").update(URL_NAMESPACE, "hex").update(name).digest();
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return bytes.toString("hex", 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

@@ -1,7 +1,6 @@
 /** How the rest of the code calls the `WorkPool` objects. */
 import type { Env } from "#env";
-import { log } from "#lib/log";
-import { objectClient, objectStub } from "#objects/client";
+import { objectClient, objectStub, tell } from "#objects/client";
 import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/cleanup-message";
 import { type LiveRun, type PoolLiveness, type RunNote, WORK_POOL } from "#objects/work-pool/messages";
 import type { Tools } from "#tools";
@@ -47,10 +46,7 @@ function noteOf(run: LiveRun): RunNote {
 }
 
 /** A run of a work pool for which a slot is wanted. */
-export interface WantedPoolSlot {
-  work_pool_id: string;
-  work_pool_name: string;
-  work_queue_id: string;
+export interface WantedPoolSlot extends Pick<LiveRun, "work_pool_id" | "work_pool_name" | "work_queue_id"> {
   run_id: string;
 }
 
@@ -63,24 +59,19 @@ export function takePoolSlot(
 }
 
 /**
- * Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. If it cannot be
- * told, it finds out by itself a little later; the change is committed all the same.
+ * Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. If the call
+ * fails, the object finds out by itself a little later.
  */
-export async function poolChanged(tools: Tools, poolName: string): Promise<void> {
-  try {
-    await workPool(tools, poolName).change();
-  } catch (error) {
-    log(tools, "error", "a work pool's object was not told of a change", { work_pool_name: poolName, error });
-  }
+export function poolChanged(tools: Tools, poolName: string): Promise<void> {
+  const message = "a work pool's object was not told of a change";
+  return tell(tools, message, { work_pool_name: poolName }, () => workPool(tools, poolName).change());
 }
 
 /** Tells a pool's object, after the commit, of new or moved deployments, so that they are READY with the next poll of their queue. */
-export async function noticeDeployments(tools: Tools, poolName: string, queueIds: readonly string[]): Promise<void> {
-  try {
-    await workPool(tools, poolName).noticeDeployments([...queueIds]);
-  } catch (error) {
-    log(tools, "error", "a work pool's object was not told of deployments", { work_pool_name: poolName, error });
-  }
+export function noticeDeployments(tools: Tools, poolName: string, queueIds: readonly string[]): Promise<void> {
+  const message = "a work pool's object was not told of deployments";
+  const call = () => workPool(tools, poolName).noticeDeployments([...queueIds]);
+  return tell(tools, message, { work_pool_name: poolName }, call);
 }
 
 /** The status of these pools and of their queues, by the ids of the pools; each pool's object is asked once. */
@@ -94,10 +85,10 @@ export async function readLiveness(tools: Tools, pools: readonly Named[]): Promi
 
 /**
  * Has a worker of the pool tear down the infrastructure of a run whose cancellation timed out; to be called after its
- * Cancelled is committed. Called again for the same state it changes nothing, so a caller that does not know whether it came to
- * that calls again. Whether a message is there: not for pools without workers, nor for one that is gone.
+ * Cancelled is committed. Called again for the same state it changes nothing, so a caller whose call failed calls again. Whether
+ * there is a message now: not for pools without workers, nor for a pool that was deleted.
  */
 export async function enqueueCleanup(tools: Tools, pool: Named & { type: string }, run: TimedOutRun): Promise<boolean> {
   if (isWorkerless(pool.type)) return false;
-  return workPool(tools, pool.name).enqueueCleanup(pool.id, await timeoutMessage(run));
+  return workPool(tools, pool.name).enqueueCleanup(pool.id, timeoutMessage(run));
 }

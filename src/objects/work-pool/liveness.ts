@@ -1,8 +1,6 @@
 /** The status of pools, queues and workers: how long a poll or a heartbeat counts. Pure. */
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import type { Liveness, Worker } from "#objects/work-pool/messages";
-
-const SECOND: Micros = 1_000_000;
 
 /** Prefect: WORK_QUEUE_LAST_POLLED_TIMEOUT, a queue is ready so long after a poll. */
 export const POLL_COUNTS: Micros = 60 * SECOND;

@@ -41,10 +41,8 @@ export interface PollAsk {
 }
 
 /** A poll of one queue by its id. */
-export interface QueuePollAsk {
+export interface QueuePollAsk extends Pick<PollAsk, "before" | "limit"> {
   queue_id: string;
-  before: Micros | null;
-  limit: number;
   /** Prefect: a poll of the UI does not count as one of a worker. */
   is_look: boolean;
 }

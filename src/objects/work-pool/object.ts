@@ -1,10 +1,7 @@
-/** The `WorkPool` object: the due runs of one work pool, its slots, its status and its workers. A shell over its components. */
-import { parseSettings } from "#env";
-import { type Micros, systemIds } from "#lib/clock";
+/** The `WorkPool` object: the due runs of one work pool, its slots, its status and its workers. */
+import type { Micros } from "#lib/clock";
 import type { Implementation } from "#objects/call";
 import { SocketObject } from "#objects/sockets";
-import { CleanupQueue } from "#objects/work-pool/channel/cleanup-queue";
-import { newToken } from "#objects/work-pool/channel/token";
 import { WorkerChannel } from "#objects/work-pool/channel/worker-channel";
 import { Lateness } from "#objects/work-pool/lateness";
 import { livenessAt, onlineUntil } from "#objects/work-pool/liveness";
@@ -21,32 +18,27 @@ import {
   type WorkerAnswer,
 } from "#objects/work-pool/messages";
 import { placeInQueue } from "#objects/work-pool/place-in-queue";
-import type { PoolState } from "#objects/work-pool/pool-state";
+import { DOUBTED, RESERVED } from "#objects/work-pool/pool-runs";
+import type { PoolQueue, PoolState } from "#objects/work-pool/pool-state";
 import { Reconciler } from "#objects/work-pool/reconciler";
-import { Slots } from "#objects/work-pool/slots";
 import { StatusReport } from "#objects/work-pool/status-report";
 import { POOL_TABLES } from "#objects/work-pool/tables";
 
+/** How long after a notice of runs D1 is checked for notices that were lost. */
+const CHECK_AFTER: Micros = 5_000_000;
+
 interface Components {
   pool: Reconciler;
-  slots: Slots;
   status: StatusReport;
   lateness: Lateness;
   channel: WorkerChannel;
-  cleanups: CleanupQueue;
 }
 
 export class WorkPool extends SocketObject implements Implementation<typeof WORK_POOL> {
+  override readonly migrations = POOL_TABLES;
+  override readonly contract = WORK_POOL;
   /** The object's memory: made when it is needed first, as after an eviction. */
   private components: Components | null = null;
-
-  override migrations(): readonly string[] {
-    return POOL_TABLES;
-  }
-
-  override contract(): typeof WORK_POOL {
-    return WORK_POOL;
-  }
 
   override async onTimer(name: string): Promise<void> {
     const { pool, status, lateness, channel } = this.parts();
@@ -56,7 +48,7 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
       const state = await pool.ready();
       if (state) await lateness.mark(state);
     }
-    if (name === "cleanup") await channel.deliver();
+    if (name === "cleanup") await channel.cleanups.deliver();
   }
 
   override accept(request: Request): Response {
@@ -71,20 +63,63 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     this.greetings.end(socket);
   }
 
-  poll(ask: PollAsk): Promise<PollAnswer> {
-    return this.parts().slots.poll(ask);
+  async poll(ask: PollAsk): Promise<PollAnswer> {
+    const { pool } = this.parts();
+    let state = await pool.ready();
+    let queues = state?.queuesNamed(ask.queues);
+    if (typeof queues === "string") {
+      await pool.readAgain();
+      state = await pool.ready();
+      queues = state?.queuesNamed(ask.queues);
+    }
+    if (!state?.pool || queues === undefined) return { kind: "no pool" };
+    if (typeof queues === "string") return { kind: "no queue", name: queues };
+    await this.notePoll(state, queues);
+    return answer(state.pool.id, state.runs.ledger.offer(state.pool, [...state.queues.values()], queues, ask));
   }
 
-  pollQueue(poolId: string, ask: QueuePollAsk): Promise<PollAnswer> {
-    return this.parts().slots.pollQueue(poolId, ask);
+  async pollQueue(poolId: string, { queue_id, before, limit, is_look }: QueuePollAsk): Promise<PollAnswer> {
+    const state = await this.parts().pool.readyWith(queue_id, poolId);
+    const queue = state?.queues.get(queue_id);
+    if (!state?.pool) return { kind: "no pool" };
+    if (!queue) return { kind: "no queue", name: queue_id };
+    if (!is_look) await this.notePoll(state, [queue]);
+    return answer(state.pool.id, state.runs.ledger.offerOfQueue(queue, { before, after: null, limit }));
   }
 
-  notice(poolId: string, runs: readonly RunNote[]): Promise<void> {
-    return this.parts().slots.notice(poolId, runs);
+  private async notePoll(state: PoolState, queues: readonly PoolQueue[]): Promise<void> {
+    const { pool, status } = this.parts();
+    const now = this.clock();
+    state.notePoll(queues, now);
+    await status.arm(state, now);
+    await pool.checkIfStale(now);
   }
 
-  take(poolId: string, queueId: string, runId: string): Promise<boolean> {
-    return this.parts().slots.take(poolId, queueId, runId);
+  async notice(poolId: string, runs: readonly RunNote[]): Promise<void> {
+    const { pool, lateness } = this.parts();
+    const state = await pool.ready(poolId);
+    if (!state) return;
+    const now = this.clock();
+    let isDoubted = false;
+    for (const [id, queueId, phase] of runs) {
+      pool.noteTold(id);
+      if (!state.runs.note(id, queueId, phase, now)) isDoubted = true;
+    }
+    await lateness.arm(state);
+    const isUnknown = runs.some(([, queueId]) => !state.queues.has(queueId));
+    await this.setTimerBy("check", now + (isUnknown ? 0 : isDoubted ? DOUBTED : CHECK_AFTER));
+  }
+
+  async take(poolId: string, queueId: string, runId: string): Promise<boolean> {
+    const { pool } = this.parts();
+    const state = await pool.readyWith(queueId, poolId);
+    const now = this.clock();
+    const isTaken = state?.take(runId, queueId, now) ?? null;
+    if (isTaken === null) return true;
+    if (!isTaken) return false;
+    pool.noteTold(runId);
+    await this.setTimerBy("check", now + RESERVED);
+    return true;
   }
 
   /** An object that knows nothing yet reads the pool when it is asked. */
@@ -125,7 +160,7 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
   async placeInQueue(poolId: string, run: Offer): Promise<PlaceInQueue | null> {
     const { pool, channel } = this.parts();
     const state = await pool.readyWith(run.queue_id, poolId);
-    return state ? placeInQueue(state, channel.types(), run, this.clock()) : null;
+    return state ? placeInQueue(state, channel.sockets.types(), run, this.clock()) : null;
   }
 
   reportNow(): Promise<void> {
@@ -149,19 +184,10 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
   }
 
   async enqueueCleanup(poolId: string, message: CleanupMessage): Promise<boolean> {
-    const { pool, channel, cleanups } = this.parts();
+    const { pool, channel } = this.parts();
     if (!(await pool.ready(poolId))) return false;
-    cleanups.enqueue(message, this.clock());
-    await channel.deliver();
+    await channel.cleanups.enqueue(message);
     return true;
-  }
-
-  /** A worker's heartbeat on its channel. No other message may tell that the pool was changed, so it is checked in time. */
-  private async channelHeartbeat(worker: string, intervalSeconds: number): Promise<string | null> {
-    if (!(await this.heartbeat(worker, intervalSeconds))) return null;
-    const { pool } = this.parts();
-    await pool.checkIfStale(this.clock());
-    return pool.state?.pool?.id ?? null;
   }
 
   private parts(): Components {
@@ -169,48 +195,23 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
   }
 
   private makeParts(): Components {
-    const base = {
-      clock: () => this.clock(),
-      storage: this.storage,
-      tools: () => this.tools(),
-      poolName: () => this.identity().name ?? "",
-      settings: () => parseSettings(this.bindings).services,
-      readMeta: (key: string) => this.readMeta(key),
-      writeMeta: (key: string, value: string) => this.writeMeta(key, value),
-      setTimerBy: (name: string, at: Micros) => this.setTimerBy(name, at),
-      armStatus: (state: PoolState, now: Micros) => status.arm(state, now),
-      armLateness: (state: PoolState) => lateness.arm(state),
-    };
-    const pool = new Reconciler({
-      ...base,
-      keepIdentity: () => this.keepIdentity(),
-      forget: () => this.forget(),
-      poolRead: (updated) => channel.poolRead(updated),
+    const pool = new Reconciler(this, {
+      armStatus: (state, now) => status.arm(state, now),
+      armLateness: (state) => lateness.arm(state),
+      poolRead: (updated) => channel.snapshots.poolRead(updated),
       poolGone: () => {
-        channel.closeAll("authorization_failed");
+        channel.sockets.closeAll("authorization_failed");
         status.reset();
         lateness.reset();
       },
     });
-    const status = new StatusReport({ ...base, pool });
-    const lateness = new Lateness(base);
-    const slots = new Slots({ ...base, pool });
-    const cleanups = new CleanupQueue({ ...this.storage, newToken });
-    const channel = new WorkerChannel({
-      ...base,
-      state: this.state,
-      env: () => this.bindings,
-      greetings: this.greetings,
-      ids: systemIds(),
-      cleanups,
-      open: () => this.open(),
-      identify: (identity) => this.identify(identity),
-      heartbeat: (worker, intervalSeconds) => this.channelHeartbeat(worker, intervalSeconds),
-      readAgain: () => pool.readAgain(),
-      inTurn: (work) => pool.inTurn(work),
-      status: () => (pool.state ? livenessAt(pool.state.readyUntil(), this.clock()) : null),
-      armCleanup: (at) => this.setTimer("cleanup", at),
-    });
-    return { pool, status, lateness, slots, cleanups, channel };
+    const status = new StatusReport(this, pool);
+    const lateness = new Lateness(this);
+    const channel = new WorkerChannel(this, pool);
+    return { pool, status, lateness, channel };
   }
+}
+
+function answer(poolId: string, offers: readonly Offer[]): PollAnswer {
+  return { kind: "runs", pool_id: poolId, runs: offers.map(({ id, queue_id }) => [id, queue_id]) };
 }

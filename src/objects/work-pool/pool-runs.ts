@@ -3,9 +3,8 @@ import type { Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import { type LedgerRun, RunLedger } from "#objects/work-pool/ledger";
 import type { Offer, Phase } from "#objects/work-pool/messages";
-import type { Stored } from "#objects/work-pool/tables";
 
-/** How long a slot is reserved for a state that is about to be committed. A commit takes far less, or does not come. */
+/** How long a slot is reserved for a state that is about to be committed. A commit takes far less time, or never happens. */
 export const RESERVED: Micros = 20_000_000;
 /** How long a slot stays after a caller said that the run is due. The caller may not know yet what was committed. */
 export const DOUBTED: Micros = 2_000_000;
@@ -21,10 +20,6 @@ export interface Reading {
   isOutdated: (id: string) => boolean;
 }
 
-interface Reserved {
-  reserved_until: Micros | null;
-}
-
 export class PoolRuns {
   readonly ledger = new RunLedger();
   /** Runs whose slot is reserved for a state that is not known to be committed: until when the slot stays all the same. */
@@ -37,10 +32,9 @@ export class PoolRuns {
 
   /** Takes up what is in the table. */
   load(): void {
-    for (const row of this.sql.read<Stored<LedgerRun & Reserved>>("select * from run")) {
-      const { id, queue_id, due, is_late, reserved_until } = row;
-      this.ledger.put({ id, queue_id, due, is_late: is_late === 1 });
-      if (reserved_until !== null) this.reserved.set(id, reserved_until);
+    for (const { reserved_until, ...run } of this.sql.rows<LedgerRun & { reserved_until: Micros | null }>("run")) {
+      this.ledger.put(run);
+      if (reserved_until !== null) this.reserved.set(run.id, reserved_until);
     }
   }
 
@@ -52,8 +46,8 @@ export class PoolRuns {
   }
 
   /**
-   * Notes the phase of a run; whether it is believed. It is not where the run is said to be due and holds a slot: the caller may
-   * not know yet what was committed since. The slot stays for a moment, after which D1 is asked.
+   * Notes the phase of a run; whether it is believed. A run that holds a slot is not believed to be due: the caller may not know
+   * yet what was committed since. The slot stays for a moment, after which D1 is asked.
    */
   note(id: string, queueId: string, phase: Phase, now: Micros): boolean {
     const isBelieved = typeof phase !== "number" || this.ledger.read(id)?.due !== null;
@@ -109,15 +103,7 @@ export class PoolRuns {
   /** That the state of a reservation was committed is not written: once the reservation has expired, it makes no difference. */
   private write(id: string): void {
     const run = this.ledger.read(id);
-    if (!run) return;
-    this.sql.write(
-      "insert into run (id, queue_id, due, reserved_until, is_late) values (?, ?, ?, ?, ?) on conflict (id) do update set queue_id = excluded.queue_id, due = excluded.due, reserved_until = excluded.reserved_until, is_late = excluded.is_late",
-      run.id,
-      run.queue_id,
-      run.due,
-      this.reserved.get(id) ?? null,
-      Number(run.is_late),
-    );
+    if (run) this.sql.put("run", "id", { ...run, reserved_until: this.reserved.get(id) ?? null });
   }
 
   private remove(id: string): void {

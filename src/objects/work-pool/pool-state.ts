@@ -6,7 +6,6 @@ import { GRACE, livenessAt, onlineUntil, POLL_COUNTS } from "#objects/work-pool/
 import type { Liveness, Worker } from "#objects/work-pool/messages";
 import { PoolRuns } from "#objects/work-pool/pool-runs";
 import { type StatusChange, StatusChanges } from "#objects/work-pool/status-changes";
-import type { Stored } from "#objects/work-pool/tables";
 
 /** A poll is written down when what is written is this much older; so a reader of the tables adds as much. */
 const UNWRITTEN: Micros = 10_000_000;
@@ -66,19 +65,12 @@ export class PoolState {
 
   /** Takes up what is in the tables. */
   load(): void {
-    for (const row of this.sql.read<Stored<Pool>>("select * from pool"))
-      this.pool = { ...row, is_paused: row.is_paused === 1 };
-    for (const row of this.sql.read<Stored<PoolQueue>>("select * from queue")) {
-      this.writtenUntil.set(row.id, row.ready_until);
-      this.queues.set(row.id, {
-        ...row,
-        is_paused: row.is_paused === 1,
-        is_status_paused: row.is_status_paused === 1,
-        is_unmarked: row.is_unmarked === 1,
-        ready_until: row.ready_until + UNWRITTEN,
-      });
+    for (const pool of this.sql.rows<Pool>("pool")) this.pool = pool;
+    for (const queue of this.sql.rows<PoolQueue>("queue")) {
+      this.writtenUntil.set(queue.id, queue.ready_until);
+      this.queues.set(queue.id, { ...queue, ready_until: queue.ready_until + UNWRITTEN });
     }
-    for (const row of this.sql.read<Stored<Worker>>("select * from worker")) this.workers.set(row.name, row);
+    for (const worker of this.sql.rows<Worker>("worker")) this.workers.set(worker.name, worker);
     this.runs.load();
     this.changes.load();
   }
@@ -124,7 +116,7 @@ export class PoolState {
     const known = this.pool ?? { status: isReady ? "READY" : "NOT_READY", grace_until: isReady ? now + GRACE : 0 };
     const { id, type, is_paused, concurrency_limit } = pool;
     this.pool = { id, type, is_paused, concurrency_limit, status: known.status, grace_until: known.grace_until };
-    this.writePool(this.pool);
+    this.sql.put("pool", "id", this.pool);
   }
 
   private setQueue(config: Config["queues"][number], now: Micros, hasUnready: boolean): void {
@@ -188,16 +180,7 @@ export class PoolState {
       interval_seconds: interval,
     };
     this.workers.set(name, worker);
-    if (!isFresh) {
-      this.sql.write(
-        "insert into worker (name, id, created, last_heartbeat, interval_seconds) values (?, ?, ?, ?, ?) on conflict (name) do update set last_heartbeat = excluded.last_heartbeat, interval_seconds = excluded.interval_seconds",
-        name,
-        worker.id,
-        worker.created,
-        now,
-        interval,
-      );
-    }
+    if (!isFresh) this.sql.put("worker", "name", worker);
     this.settlePool(now);
   }
 
@@ -228,7 +211,7 @@ export class PoolState {
     const status = livenessAt(this.readyUntil(), now);
     if (status === this.pool.status) return;
     this.pool.status = status;
-    this.writePool(this.pool);
+    this.sql.put("pool", "id", this.pool);
     this.changes.note(this.pool.id, status, now);
   }
 
@@ -247,11 +230,9 @@ export class PoolState {
 
   /** When the next status changes if no poll and no heartbeat comes, or null. */
   nextChange(): Micros | null {
-    const queues = [...this.queues.values()]
-      .filter(({ status }) => status === "READY")
-      .map(({ ready_until }) => ready_until);
-    const pool = this.hasStatus() && this.pool?.status === "READY" ? [this.readyUntil()] : [];
-    const times = [...queues, ...pool];
+    const ready = [...this.queues.values()].filter(({ status }) => status === "READY");
+    const times = ready.map(({ ready_until }) => ready_until);
+    if (this.hasStatus() && this.pool?.status === "READY") times.push(this.readyUntil());
     return times.length > 0 ? Math.min(...times) : null;
   }
 
@@ -270,35 +251,10 @@ export class PoolState {
     }
   }
 
-  private writePool(pool: Pool): void {
-    this.sql.write(
-      "insert or replace into pool (id, type, is_paused, concurrency_limit, status, grace_until) values (?, ?, ?, ?, ?, ?)",
-      pool.id,
-      pool.type,
-      Number(pool.is_paused),
-      pool.concurrency_limit,
-      pool.status,
-      pool.grace_until,
-    );
-  }
-
   private writeQueue(queue: PoolQueue): void {
     this.queues.set(queue.id, queue);
     this.writtenUntil.set(queue.id, queue.ready_until);
-    this.sql.write(
-      `insert or replace into queue (id, name, is_paused, is_status_paused, concurrency_limit, priority, status, last_polled,
-         ready_until, is_unmarked) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      queue.id,
-      queue.name,
-      Number(queue.is_paused),
-      Number(queue.is_status_paused),
-      queue.concurrency_limit,
-      queue.priority,
-      queue.status,
-      queue.last_polled,
-      queue.ready_until,
-      Number(queue.is_unmarked),
-    );
+    this.sql.put("queue", "id", queue);
   }
 }
 

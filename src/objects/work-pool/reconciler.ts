@@ -1,30 +1,18 @@
 /** Builds from D1 what a pool's object knows, and corrects it. One read of D1 after the other. */
-import { type Clock, type Micros, systemIds } from "#lib/clock";
+import { type Micros, SECOND, systemIds } from "#lib/clock";
 import { Turns } from "#lib/turns";
-import type { Sql } from "#objects/sql";
+import type { SluiceObject } from "#objects/base";
 import type { LedgerRun } from "#objects/work-pool/ledger";
 import { PoolState } from "#objects/work-pool/pool-state";
 import { readConfig, readLiveRuns } from "#objects/work-pool/repair";
-import type { Tools } from "#tools";
 
-const SECOND: Micros = 1_000_000;
 /** How often D1 is checked while the pool has runs or is polled. */
 const CHECK_EVERY = 120 * SECOND;
 /** How far ahead a check looks; runs that are due later are found by a later check. */
 const CHECK_AHEAD = 600 * SECOND;
 
-/** What the reconciler needs of its object. */
-export interface ReconcilerHost {
-  clock: Clock;
-  storage: Sql;
-  tools(): Tools;
-  poolName(): string;
-  readMeta(key: string): string | null;
-  writeMeta(key: string, value: string): void;
-  keepIdentity(): void;
-  /** Empties the object's storage. */
-  forget(): Promise<void>;
-  setTimerBy(name: "check", at: Micros): Promise<void>;
+/** What the object's other components do after a read of the pool. */
+export interface ReadHooks {
   armStatus(state: PoolState, now: Micros): Promise<void>;
   armLateness(state: PoolState): Promise<void>;
   /** The pool was read again; `updated` is the time of its last change. */
@@ -34,17 +22,24 @@ export interface ReconcilerHost {
 }
 
 export class Reconciler {
-  private readonly host: ReconcilerHost;
+  private readonly object: SluiceObject;
+  private readonly hooks: ReadHooks;
   private known: PoolState | null = null;
-  /** One read of D1 after the other, so that an older one never overwrites a newer. */
+  /** One read of D1 at a time, so that an older read never overwrites a newer one. */
   private readonly reads = new Turns(1);
   private building: Promise<void> | null = null;
-  /** Runs that callers told of while D1 is read: what they told is newer. */
+  /** Runs that callers told of during a read of D1: their word is newer than the read. */
   private told: Set<string> | null = null;
   private checkedAt: Micros = 0;
 
-  constructor(host: ReconcilerHost) {
-    this.host = host;
+  constructor(object: SluiceObject, hooks: ReadHooks) {
+    this.object = object;
+    this.hooks = hooks;
+  }
+
+  /** The name of the pool. */
+  get name(): string {
+    return this.object.identity().name ?? "";
   }
 
   /** What is known at this moment, or null. */
@@ -54,10 +49,10 @@ export class Reconciler {
 
   /** Whether D1 was read, or is being read. */
   isBuilt(): boolean {
-    return this.building !== null || this.host.readMeta("built") !== null;
+    return this.building !== null || this.object.readMeta("built") !== null;
   }
 
-  /** Does something that reads D1 after those that read it now. */
+  /** Does work that reads D1, after the reads that wait already. */
   inTurn<T>(work: () => Promise<T>): Promise<T> {
     return this.reads.take(work);
   }
@@ -73,7 +68,7 @@ export class Reconciler {
     return state?.pool && (poolId === undefined || state.pool.id === poolId) ? state : null;
   }
 
-  /** The same, read again where this queue is not known. */
+  /** What `ready` gives; the pool is read again where this queue is not known. */
   async readyWith(queueId: string, poolId: string): Promise<PoolState | null> {
     const state = await this.ready(poolId);
     if (!state || state.queues.has(queueId)) return state;
@@ -81,19 +76,19 @@ export class Reconciler {
     return this.ready(poolId);
   }
 
-  /** Reads pool and queues again, after those that read now. */
+  /** Reads pool and queues again, after the reads that wait already. */
   readAgain(): Promise<void> {
     return this.inTurn(() => this.readNow());
   }
 
-  /** A caller has told of a run. */
+  /** Notes that a caller has told of a run. */
   noteTold(runId: string): void {
     this.told?.add(runId);
   }
 
-  /** Sets the timer for a check where none was made for long. */
+  /** Sets the timer for a check where the last check is long ago. */
   async checkIfStale(now: Micros): Promise<void> {
-    if (now - this.checkedAt > CHECK_EVERY) await this.host.setTimerBy("check", now);
+    if (now - this.checkedAt > CHECK_EVERY) await this.object.setTimerBy("check", now);
   }
 
   /** Corrects what is known by what D1 says: the pool, its queues, the runs that hold slots, and those that are due before long. */
@@ -119,35 +114,35 @@ export class Reconciler {
 
   /** Takes up what is in the object's own tables, where all of it is; gives it. */
   private wake(): PoolState | null {
-    if (this.known || this.host.readMeta("built") === null) return this.known;
+    if (this.known || this.object.readMeta("built") === null) return this.known;
     const state = this.emptyState();
     state.load();
-    this.checkedAt = Number(this.host.readMeta("checked") ?? 0);
+    this.checkedAt = Number(this.object.readMeta("checked") ?? 0);
     this.known = state;
     return state;
   }
 
   private async buildNow(): Promise<void> {
     if (this.wake()) return;
-    const tools = this.host.tools();
-    const config = await readConfig(tools, this.host.poolName());
+    const tools = this.object.tools();
+    const config = await readConfig(tools, this.name);
     if (!config) return;
     const runs = await readLiveRuns(
       tools,
       config.queues.map(({ id }) => id),
       null,
     );
-    const now = this.host.clock();
-    this.host.keepIdentity();
+    const now = this.object.clock();
+    this.object.keepIdentity();
     const state = this.emptyState();
     state.clear();
     state.setConfig(config, now, true);
     state.runs.reconcile({ at: now, runs, covers: () => true, isOutdated: () => false });
     this.noteChecked(now);
-    this.host.writeMeta("built", String(now));
+    this.object.writeMeta("built", String(now));
     this.known = state;
-    await this.host.armStatus(state, now);
-    await this.host.armLateness(state);
+    await this.hooks.armStatus(state, now);
+    await this.hooks.armLateness(state);
     await this.armCheck(state, now);
   }
 
@@ -155,49 +150,45 @@ export class Reconciler {
     const state = this.wake();
     if (!state) return this.buildNow();
     const { turn } = state.changes;
-    const config = await readConfig(this.host.tools(), this.host.poolName());
-    if (config?.pool.id === state.pool?.id && config) {
-      const now = this.host.clock();
+    const config = await readConfig(this.object.tools(), this.name);
+    if (config && config.pool.id === state.pool?.id) {
+      const now = this.object.clock();
       state.setConfig(config, now, turn === state.changes.turn);
-      await this.host.armStatus(state, now);
-      await this.host.poolRead(config.pool.updated);
+      await this.hooks.armStatus(state, now);
+      await this.hooks.poolRead(config.pool.updated);
       return;
     }
-    await this.startAnew();
+    this.hooks.poolGone();
+    this.known = null;
+    this.checkedAt = 0;
+    await this.object.forget();
     if (config) await this.buildNow();
   }
 
-  private async startAnew(): Promise<void> {
-    this.host.poolGone();
-    this.known = null;
-    this.checkedAt = 0;
-    await this.host.forget();
-  }
-
   private async checkRuns(state: PoolState, told: ReadonlySet<string>): Promise<void> {
-    const at = this.host.clock();
+    const at = this.object.clock();
     const until = at + CHECK_AHEAD;
-    const runs = await readLiveRuns(this.host.tools(), [...state.queues.keys()], until);
+    const runs = await readLiveRuns(this.object.tools(), [...state.queues.keys()], until);
     const covers = ({ due }: LedgerRun) => due === null || due <= until;
     state.runs.reconcile({ at, runs, covers, isOutdated: (id) => told.has(id) });
-    const now = this.host.clock();
+    const now = this.object.clock();
     this.noteChecked(now);
     await this.armCheck(state, now);
     const expiry = state.runs.nextExpiry();
-    if (expiry !== null) await this.host.setTimerBy("check", expiry);
-    await this.host.armLateness(state);
+    if (expiry !== null) await this.object.setTimerBy("check", expiry);
+    await this.hooks.armLateness(state);
   }
 
   private async armCheck({ runs }: PoolState, now: Micros): Promise<void> {
-    if (runs.ledger.size > 0) await this.host.setTimerBy("check", now + CHECK_EVERY);
+    if (runs.ledger.size > 0) await this.object.setTimerBy("check", now + CHECK_EVERY);
   }
 
   private noteChecked(now: Micros): void {
     this.checkedAt = now;
-    this.host.writeMeta("checked", String(now));
+    this.object.writeMeta("checked", String(now));
   }
 
   private emptyState(): PoolState {
-    return new PoolState(this.host.storage, systemIds());
+    return new PoolState(this.object.storage, systemIds());
   }
 }

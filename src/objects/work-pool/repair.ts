@@ -2,11 +2,12 @@
 import { writeEvents } from "#events/emit";
 import type { Event } from "#events/event";
 import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
+import { earliestId } from "#events/ordered-ids";
 import type { Micros } from "#lib/clock";
 import type { LedgerRun } from "#objects/work-pool/ledger";
 import { POLL_COUNTS } from "#objects/work-pool/liveness";
 import type { Liveness } from "#objects/work-pool/messages";
-import type { Config, PoolQueue } from "#objects/work-pool/pool-state";
+import type { Config, PoolState } from "#objects/work-pool/pool-state";
 import type { StatusChange } from "#objects/work-pool/status-changes";
 import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
 import type { Tools } from "#tools";
@@ -40,13 +41,8 @@ export async function readLiveRuns(
   }));
 }
 
-/** What an object has to report. */
-export interface Report {
-  changes: readonly StatusChange[];
-  /** Queues that are READY, with deployments that may not be. */
-  unmarked: readonly PoolQueue[];
-  queues: ReadonlyMap<string, PoolQueue>;
-}
+/** What an object has to report, and the queues that it is about. */
+type Report = ReturnType<PoolState["unreported"]> & Pick<PoolState, "queues">;
 
 /**
  * Writes the events of status changes, then the statuses. The ids of the events are fixed before, so that a report that is
@@ -59,12 +55,11 @@ export async function reportStatuses(tools: Tools, name: string, report: Report,
   const poolChange = report.changes.find(({ subject }) => subject === config.pool.id) ?? null;
   const queueChanges = report.changes.filter(({ subject }) => report.queues.has(subject));
   const ready = [...idsWith(queueChanges, "READY"), ...report.unmarked.map(({ id }) => id)];
-  const marked = await readDeployments(store, ready, "READY", now);
-  const unmarked = await readDeployments(store, idsWith(queueChanges, "NOT_READY"), "NOT_READY", now);
   const deployments = [
-    ...marked.map((row) => ({ row, status: "READY" })),
-    ...unmarked.map((row) => ({ row, status: "NOT_READY" })),
+    ...(await readDeployments(store, ready, "READY", now)),
+    ...(await readDeployments(store, idsWith(queueChanges, "NOT_READY"), "NOT_READY", now)),
   ];
+  const lastPolled = (queueId: string) => report.queues.get(queueId)?.last_polled ?? null;
   const events = [
     ...poolEvents(config, poolChange),
     ...queueEvents(config, queueChanges),
@@ -73,15 +68,11 @@ export async function reportStatuses(tools: Tools, name: string, report: Report,
   if (events.length > 0) await writeEvents(tools, events);
   await store.writeStatuses({
     pool: poolChange && { ...poolChange, id: poolChange.subject, last_polled: null },
-    queues: queueChanges.map((change) => ({
-      ...change,
-      id: change.subject,
-      last_polled: report.queues.get(change.subject)?.last_polled ?? null,
-    })),
-    deployments: deployments.map(({ row, status }) => ({
-      id: row.id,
+    queues: queueChanges.map((change) => ({ ...change, id: change.subject, last_polled: lastPolled(change.subject) })),
+    deployments: deployments.map(({ row: { id, work_queue_id }, status }) => ({
+      id,
       status,
-      last_polled: report.queues.get(row.work_queue_id)?.last_polled ?? null,
+      last_polled: lastPolled(work_queue_id),
     })),
   });
 }
@@ -94,8 +85,10 @@ async function readDeployments(
   queueIds: readonly string[],
   status: Liveness,
   now: Micros,
-): Promise<DeploymentRow[]> {
-  return queueIds.length === 0 ? [] : store.readDeployments(queueIds, status, now - POLL_COUNTS);
+): Promise<{ row: DeploymentRow; status: Liveness }[]> {
+  if (queueIds.length === 0) return [];
+  const rows = await store.readDeployments(queueIds, status, now - POLL_COUNTS);
+  return rows.map((row) => ({ row, status }));
 }
 
 function poolEvents({ pool }: PoolConfig, change: StatusChange | null): Event[] {
@@ -130,12 +123,7 @@ function statusEvent({ pool, queues }: PoolConfig, row: DeploymentRow, status: s
   return deploymentEvent(facts, status, { id: eventId(row.id, at), occurred: at });
 }
 
-/** The same id for the same deployment and time, in the form of a time-ordered one. */
+/** The same id for the same deployment and time: a time-ordered id with digits of the deployment's. */
 function eventId(deploymentId: string, at: Micros): string {
-  const time = Math.floor(at / 1000)
-    .toString(16)
-    .padStart(12, "0");
-  const own = deploymentId.replaceAll("-", "");
-  const hex = `${time}7${own.slice(13, 16)}8${own.slice(17)}`;
-  return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join("-");
+  return `${earliestId(at).slice(0, 15)}${deploymentId.slice(15, 18)}-8${deploymentId.slice(20)}`;
 }

@@ -2,7 +2,6 @@
 import type { Ids, Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import type { Liveness } from "#objects/work-pool/messages";
-import type { Stored } from "#objects/work-pool/tables";
 
 /** A new status that is not in D1 yet. `subject` is the id of the pool or of a queue. */
 export interface StatusChange {
@@ -27,7 +26,7 @@ export class StatusChanges {
 
   /** Takes up what is in the table. */
   load(): void {
-    for (const row of this.sql.read<Stored<StatusChange>>("select * from edge")) this.changes.set(row.subject, row);
+    for (const change of this.sql.rows<StatusChange>("edge")) this.changes.set(change.subject, change);
   }
 
   all(): StatusChange[] {
@@ -39,13 +38,7 @@ export class StatusChanges {
     this.turn++;
     const change = { subject, status, event_id: this.ids.ordered(at), at };
     this.changes.set(subject, change);
-    this.sql.write(
-      "insert into edge (subject, status, event_id, at) values (?, ?, ?, ?) on conflict (subject) do update set status = excluded.status, event_id = excluded.event_id, at = excluded.at",
-      subject,
-      status,
-      change.event_id,
-      at,
-    );
+    this.sql.put("edge", "subject", change);
   }
 
   /** D1 knows these changes now. */

@@ -17,6 +17,3 @@ export const POOL_TABLES: readonly string[] = [
    alter table run add column is_late integer not null default 0;`,
   CLEANUP_TABLES,
 ];
-
-/** A row as SQLite has it: flags are numbers. */
-export type Stored<Row> = { [K in keyof Row]: Row[K] extends boolean ? number : Row[K] };

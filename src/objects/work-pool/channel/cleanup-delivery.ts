@@ -1,10 +1,13 @@
 /** Gives clean-up messages to the workers of a pool, and answers what the workers say of them. */
-import type { Clock, Micros } from "#lib/clock";
+import { Buffer } from "node:buffer";
+import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
-import type { CleanupQueue, Outcome, Reservation } from "#objects/work-pool/channel/cleanup-queue";
+import type { SluiceObject } from "#objects/base";
+import { CleanupQueue, type Outcome } from "#objects/work-pool/channel/cleanup-queue";
 import type { OperationFrame } from "#objects/work-pool/channel/frames";
 import { type ChannelSockets, change, type Open, type OpenWorker } from "#objects/work-pool/channel/sockets";
 import { onlineUntil } from "#objects/work-pool/liveness";
+import type { CleanupMessage } from "#objects/work-pool/messages";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 /** A delivery that failed is tried again after so long. */
@@ -23,21 +26,21 @@ const UNAUTHORIZED = {
   lease_expires_at: null,
 } as const;
 
-/** What the delivery needs of its object. */
-export interface CleanupDeliveryHost {
-  clock: Clock;
-  cleanups: CleanupQueue;
-  /** Sets the timer for when the next reservation of a message is over. */
-  armCleanup(at: Micros): Promise<void>;
-}
-
 export class CleanupDelivery {
-  private readonly host: CleanupDeliveryHost;
+  private readonly object: SluiceObject;
+  private readonly queue: CleanupQueue;
   private readonly sockets: ChannelSockets;
 
-  constructor(host: CleanupDeliveryHost, sockets: ChannelSockets) {
-    this.host = host;
+  constructor(object: SluiceObject, sockets: ChannelSockets) {
+    this.object = object;
+    this.queue = new CleanupQueue(object.storage, newToken);
     this.sockets = sockets;
+  }
+
+  /** Takes a message for any of the workers. */
+  async enqueue(message: CleanupMessage): Promise<void> {
+    this.queue.enqueue(message, this.object.clock());
+    await this.deliver();
   }
 
   /** Does what a worker asks for with the token of a message. */
@@ -58,32 +61,30 @@ export class CleanupDelivery {
 
   private outcomeOf(frame: OperationFrame): Outcome | typeof FAILED {
     const { message_id, reservation_token } = frame.payload;
-    const { cleanups, clock } = this.host;
     try {
-      return cleanups.operate(OPERATIONS[frame.type], message_id, reservation_token, clock());
+      return this.queue.operate(OPERATIONS[frame.type], message_id, reservation_token, this.object.clock());
     } catch (error) {
       log({}, "error", "a worker's answer to a cleanup message could not be noted", { message_id, error });
       return FAILED;
     }
   }
 
-  /** A worker may have room for a message now. That none can be given is no fault of its socket. */
+  /** Delivers where a worker may have room for a message now. A failure does not close the worker's socket. */
   async tryToDeliver(): Promise<void> {
     try {
       await this.deliver();
     } catch (error) {
       log({}, "error", "cleanup messages could not be sent to workers", { error });
-      await this.host.armCleanup(this.host.clock() + RETRY_AFTER);
+      await this.object.setTimer("cleanup", this.object.clock() + RETRY_AFTER);
     }
   }
 
-  /** Gives messages to workers that have room for them, and sets the timer for what is not dealt with in time. */
+  /** Gives messages to workers that have room for them, and sets the timer for the next reservation that expires. */
   async deliver(): Promise<void> {
-    const { cleanups, clock } = this.host;
-    cleanups.expire(clock());
-    while (cleanups.hasWaiting() && this.deliverOne());
-    const next = cleanups.nextExpiry();
-    if (next !== null) await this.host.armCleanup(next);
+    this.queue.expire(this.object.clock());
+    while (this.queue.hasWaiting() && this.deliverOne());
+    const next = this.queue.nextExpiry();
+    if (next !== null) await this.object.setTimer("cleanup", next);
   }
 
   /** The workers of the message's queue come first, then all. Among them the worker that was served longest ago comes first. */
@@ -96,21 +97,24 @@ export class CleanupDelivery {
   }
 
   private give({ socket, worker }: Open, queueIds: string[] | null): boolean {
-    const now = this.host.clock();
+    const now = this.object.clock();
     const wish = { holder: holderOf(worker), kinds: worker.kinds, queueIds };
-    const message = this.host.cleanups.reserve(wish, now);
+    const message = this.queue.reserve(wish, now);
     if (!message) return false;
     change(socket, { served: now });
-    this.sockets.send(socket, "cleanup.message.v1", payloadOf(message));
+    this.sockets.send(socket, "cleanup.message.v1", {
+      ...message,
+      lease_expires_at: printTime(message.lease_expires_at),
+    });
     return true;
   }
 
   /**
    * The workers that can be given a message: those that are online and have room. A worker that came back is given messages on
-   * its newest socket alone, for its other sockets may be dead without a sign.
+   * its newest socket alone, for its other sockets may be broken without an error.
    */
   private readyForCleanup(): Open[] {
-    const now = this.host.clock();
+    const now = this.object.clock();
     const newest = new Map<string, Open>();
     for (const one of this.sockets.workers()) {
       const { worker } = one;
@@ -119,23 +123,13 @@ export class CleanupDelivery {
     }
     return [...newest.values()]
       .filter(({ worker }) => now < onlineUntil({ ...worker, last_heartbeat: worker.heard }))
-      .filter(({ worker }) => this.host.cleanups.inHand(holderOf(worker), now) < worker.capacity)
+      .filter(({ worker }) => this.queue.inHand(holderOf(worker), now) < worker.capacity)
       .toSorted((a, b) => a.worker.served - b.worker.served || a.worker.opened - b.worker.opened);
   }
 }
 
+/** A token that nobody guesses: 32 random bytes in base64url. */
+const newToken = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url");
+
 /** A worker, over all its sockets. */
 const holderOf = (worker: OpenWorker): string => `${worker.consumer_id} ${worker.name}`;
-
-function payloadOf(message: Reservation) {
-  return {
-    message_id: message.message_id,
-    kind: message.kind,
-    reservation_token: message.reservation_token,
-    lease_expires_at: printTime(message.lease_expires_at),
-    delivery_count: message.delivery_count,
-    work_queue_id: message.work_queue_id,
-    target: message.target,
-    data: message.data,
-  };
-}

@@ -4,7 +4,7 @@
  * is there until it is acknowledged, or was delivered too often. Nothing here waits.
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
-import type { Micros } from "#lib/clock";
+import { type Micros, SECOND } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Sql } from "#objects/sql";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
@@ -18,12 +18,11 @@ export const CLEANUP_TABLES = `create table cleanup (place integer primary key a
      delivery_count integer not null, token text, holder text, lease_expires_at integer, ended text, ended_at integer);
    create index cleanup_open on cleanup (place) where ended is null;`;
 
-const SECOND: Micros = 1_000_000;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_LEASE_SECONDS. */
 export const LEASE: Micros = 30 * SECOND;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_MAX_DELIVERY_ATTEMPTS. */
 export const MAX_DELIVERIES = 3;
-/** How long it is remembered that a message was dealt with, so that it is not taken for new. */
+/** How long a message that has ended is kept, so that the same message is not taken for new. */
 const REMEMBERED: Micros = 7 * 86_400 * SECOND;
 
 /** A message on its way to a worker. */
@@ -53,16 +52,8 @@ export interface Outcome {
   lease_expires_at: Micros | null;
 }
 
-/** What the queue needs of its object. */
-export interface CleanupQueueHost extends Sql {
-  newToken(): string;
-}
-
 /** A message as it is stored. It has ended when it was acknowledged or delivered too often. */
-interface Row {
-  message_id: string;
-  kind: CleanupKind;
-  work_queue_id: string | null;
+interface Row extends Pick<CleanupMessage, "message_id" | "kind" | "work_queue_id"> {
   target: string;
   data: string;
   delivery_count: number;
@@ -73,16 +64,18 @@ interface Row {
 const TOO_OFTEN = "max_delivery_attempts_reached";
 
 export class CleanupQueue {
-  private readonly host: CleanupQueueHost;
+  private readonly sql: Sql;
+  private readonly newToken: () => string;
 
-  constructor(host: CleanupQueueHost) {
-    this.host = host;
+  constructor(sql: Sql, newToken: () => string) {
+    this.sql = sql;
+    this.newToken = newToken;
   }
 
   /** Takes a message, unless it was taken before. */
   enqueue(message: CleanupMessage, now: Micros): void {
-    this.host.write("delete from cleanup where ended_at <= ?", now - REMEMBERED);
-    this.host.write(
+    this.sql.write("delete from cleanup where ended_at <= ?", now - REMEMBERED);
+    this.sql.write(
       `insert into cleanup (message_id, idempotency_key, kind, work_queue_id, target, data, delivery_count) values (?, ?, ?, ?, ?, ?, 0)
          on conflict do nothing`,
       message.message_id,
@@ -96,8 +89,8 @@ export class CleanupQueue {
 
   /** Reserves the oldest message that the worker may be given, or null. */
   reserve({ holder, kinds, queueIds }: Wish, now: Micros): Reservation | null {
-    const token = this.host.newToken();
-    const [row] = this.host.write(
+    const token = this.newToken();
+    const [row] = this.sql.write(
       `update cleanup set token = ?, holder = ?, lease_expires_at = ?, delivery_count = delivery_count + 1 where place = (
          select place from cleanup where ended is null and token is null and kind in (select value from json_each(?))
          and (? is null or work_queue_id in (select value from json_each(?))) order by place limit 1
@@ -115,21 +108,18 @@ export class CleanupQueue {
     return {
       message_id,
       kind,
+      reservation_token: token,
+      lease_expires_at: now + LEASE,
+      delivery_count,
       work_queue_id,
       target: parseJson(target, STORED_JSON_DEPTH) as Record<string, unknown>,
       data: parseJson(data, STORED_JSON_DEPTH) as Record<string, unknown>,
-      delivery_count,
-      reservation_token: token,
-      lease_expires_at: now + LEASE,
     };
   }
 
-  /** Does what a worker asks for with its token. A lease that is over does not count, whether or not the timer has come. */
+  /** Does what a worker asks for with its token. A lease that has expired does not count, also before its timer has come. */
   operate(operation: Operation, messageId: string, token: string, now: Micros): Outcome {
-    const [row] = this.host.read(
-      "select * from cleanup where message_id = ? and ended is null",
-      messageId,
-    ) as unknown as Row[];
+    const [row] = this.sql.rows<Row>("cleanup where message_id = ? and ended is null", messageId);
     if (!row) return refusal("not_found", "message_not_found");
     if (row.token === null) return refusal("not_current", "no_active_reservation");
     if (row.token !== token) return refusal("invalid_token", "reservation_token_mismatch");
@@ -143,7 +133,7 @@ export class CleanupQueue {
       case "release":
         return this.giveBack(row, now) ? ACCEPTED : refusal("dead_lettered", TOO_OFTEN);
       case "renew":
-        this.host.write("update cleanup set lease_expires_at = ? where message_id = ?", now + LEASE, messageId);
+        this.sql.write("update cleanup set lease_expires_at = ? where message_id = ?", now + LEASE, messageId);
         return { ...ACCEPTED, lease_expires_at: now + LEASE };
       default:
         return operation satisfies never;
@@ -152,34 +142,31 @@ export class CleanupQueue {
 
   /** Takes back what was not acknowledged in time. */
   expire(now: Micros): void {
-    const rows = this.host.read(
-      "select * from cleanup where ended is null and token is not null and lease_expires_at <= ? order by place",
-      now,
-    ) as unknown as Row[];
-    for (const row of rows) this.giveBack(row, now);
+    const expired = "cleanup where ended is null and token is not null and lease_expires_at <= ? order by place";
+    for (const row of this.sql.rows<Row>(expired, now)) this.giveBack(row, now);
   }
 
   /** When the next lease is over, or null. */
   nextExpiry(): Micros | null {
-    const [row] = this.host.read(
+    const [first] = this.sql.read<{ at: Micros | null }>(
       "select min(lease_expires_at) as at from cleanup where ended is null and token is not null",
     );
-    return typeof row?.["at"] === "number" ? row["at"] : null;
+    return first?.at ?? null;
   }
 
-  /** How many messages a worker has in hand. */
+  /** How many messages are reserved for a worker. */
   inHand(holder: string, now: Micros): number {
-    const [row] = this.host.read(
+    const [row] = this.sql.read<{ count: number }>(
       "select count(*) as count from cleanup where ended is null and holder = ? and lease_expires_at > ?",
       holder,
       now,
     );
-    return Number(row?.["count"] ?? 0);
+    return row?.count ?? 0;
   }
 
   /** Whether any message waits for a worker. */
   hasWaiting(): boolean {
-    return this.host.read("select 1 from cleanup where ended is null and token is null limit 1").length > 0;
+    return this.sql.read("select 1 from cleanup where ended is null and token is null limit 1").length > 0;
   }
 
   /** Makes a message deliverable again; false where it was delivered often enough and is given up. */
@@ -193,7 +180,7 @@ export class CleanupQueue {
       this.end(message_id, TOO_OFTEN, now);
       return false;
     }
-    this.host.write(
+    this.sql.write(
       "update cleanup set token = null, holder = null, lease_expires_at = null where message_id = ?",
       message_id,
     );
@@ -201,7 +188,7 @@ export class CleanupQueue {
   }
 
   private end(messageId: string, how: string, now: Micros): void {
-    this.host.write(
+    this.sql.write(
       "update cleanup set token = null, holder = null, lease_expires_at = null, ended = ?, ended_at = ? where message_id = ?",
       how,
       now,

@@ -10,8 +10,8 @@ import { ShortText, SizedObject } from "#wire/sizes";
 export const CHANNEL_VERSION = "work_pool_worker_channel.v1";
 
 /** The capabilities that every worker must have. */
-export const REQUIRED_CAPABILITIES = ["worker_heartbeat.v1", "work_pool_snapshot.v1"];
-export const CLEANUP_CAPABILITY = "cleanup_delivery.v1";
+const REQUIRED_CAPABILITIES = ["worker_heartbeat.v1", "work_pool_snapshot.v1"];
+const CLEANUP_CAPABILITY = "cleanup_delivery.v1";
 
 /** Why the server closes a channel, with the code that goes along: 1011 is tried again by the worker, the others are for good. */
 export const CLOSE_CODES = {

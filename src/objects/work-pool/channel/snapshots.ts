@@ -1,33 +1,25 @@
 /** The snapshots by which workers are shown their pool when it was changed. */
 import type { Micros } from "#lib/clock";
+import type { SluiceObject } from "#objects/base";
 import { type ChannelSockets, change, close, stateOf } from "#objects/work-pool/channel/sockets";
 import { readShownPool, type ShownPool } from "#objects/work-pool/channel/welcome";
-import type { Tools } from "#tools";
-
-/** What the snapshots need of their object. */
-export interface PoolSnapshotsHost {
-  tools(): Tools;
-  poolName(): string;
-  readMeta(key: string): string | null;
-  writeMeta(key: string, value: string): void;
-  /** Does something that reads D1 after those that read it now. */
-  inTurn<T>(work: () => Promise<T>): Promise<T>;
-  /** The status of the pool, or null where it is not known. */
-  status(): string | null;
-}
+import { livenessAt } from "#objects/work-pool/liveness";
+import type { Reconciler } from "#objects/work-pool/reconciler";
 
 export class PoolSnapshots {
-  private readonly host: PoolSnapshotsHost;
+  private readonly object: SluiceObject;
+  private readonly pool: Reconciler;
   private readonly sockets: ChannelSockets;
 
-  constructor(host: PoolSnapshotsHost, sockets: ChannelSockets) {
-    this.host = host;
+  constructor(object: SluiceObject, pool: Reconciler, sockets: ChannelSockets) {
+    this.object = object;
+    this.pool = pool;
     this.sockets = sockets;
   }
 
   /** The pool as it is in D1 now, or null. */
   read(): Promise<ShownPool | null> {
-    return this.host.inTurn(() => this.readNow());
+    return this.pool.inTurn(() => this.readNow());
   }
 
   /** Shows a worker the pool if the pool was changed since the worker's last snapshot. */
@@ -51,24 +43,26 @@ export class PoolSnapshots {
   }
 
   print(shown: ShownPool, sequence: number, reason: string) {
-    return { snapshot_sequence: sequence, reason, work_pool: shown.print(this.host.status()) };
+    const { state } = this.pool;
+    const status = state && livenessAt(state.readyUntil(), this.object.clock());
+    return { snapshot_sequence: sequence, reason, work_pool: shown.print(status) };
   }
 
   /** Of some changes all workers are told at once; of the others each worker learns with its next heartbeat. */
   private async readNow(): Promise<ShownPool | null> {
-    const shown = await readShownPool(this.host.tools(), this.host.poolName());
+    const shown = await readShownPool(this.object.tools(), this.pool.name);
     if (!shown) return null;
     const { updated, mark } = this.last();
-    if (shown.updated !== updated) this.host.writeMeta("shown updated", String(shown.updated));
+    if (shown.updated !== updated) this.object.writeMeta("shown updated", String(shown.updated));
     if (shown.mark === mark) return shown;
-    this.host.writeMeta("shown mark", shown.mark);
+    this.object.writeMeta("shown mark", shown.mark);
     const told = this.sockets.workers().filter(({ worker }) => mark !== null && worker.pool_id === shown.id);
     for (const { socket } of told) this.show(socket, shown, "work_pool_updated");
     return shown;
   }
 
   private last(): { updated: Micros | null; mark: string | null } {
-    const updated = this.host.readMeta("shown updated");
-    return { updated: updated === null ? null : Number(updated), mark: this.host.readMeta("shown mark") };
+    const updated = this.object.readMeta("shown updated");
+    return { updated: updated === null ? null : Number(updated), mark: this.object.readMeta("shown mark") };
   }
 }

@@ -1,11 +1,14 @@
 /** The sockets of a pool's workers, and what is kept with each so that it outlives the object's sleep. */
-import type { Clock, Ids, Micros } from "#lib/clock";
+import { type Micros, systemIds } from "#lib/clock";
+import type { SluiceObject } from "#objects/base";
 import type { Identity } from "#objects/call";
-import { closeQuietly } from "#objects/handshake";
+import { closeQuietly, sendQuietly } from "#objects/handshake";
 import { attachments } from "#objects/sockets";
 import { CLOSE_CODES, type CloseReason, type ServerFrameType } from "#objects/work-pool/channel/frames";
 import type { CleanupKind } from "#objects/work-pool/messages";
 import { printTime } from "#wire/dates";
+
+const ids = systemIds();
 
 /** The tag of these sockets. */
 const WORKER_CHANNEL = "worker-channel";
@@ -61,28 +64,21 @@ export function close(socket: WebSocket, reason: CloseReason): void {
   closeQuietly(socket, CLOSE_CODES[reason], reason);
 }
 
-/** What the sockets need of their object. */
-export interface ChannelSocketsHost {
-  state: DurableObjectState;
-  clock: Clock;
-  ids: Ids;
-}
-
 export class ChannelSockets {
-  private readonly host: ChannelSocketsHost;
+  private readonly object: SluiceObject;
 
-  constructor(host: ChannelSocketsHost) {
-    this.host = host;
+  constructor(object: SluiceObject) {
+    this.object = object;
   }
 
   /** Has the object keep a new socket. */
   accept(socket: WebSocket, state: SocketState): void {
-    this.host.state.acceptWebSocket(socket, [WORKER_CHANNEL]);
+    this.object.state.acceptWebSocket(socket, [WORKER_CHANNEL]);
     keep(socket, state);
   }
 
   all(): WebSocket[] {
-    return this.host.state.getWebSockets(WORKER_CHANNEL);
+    return this.object.state.getWebSockets(WORKER_CHANNEL);
   }
 
   /** The workers that are connected, once for each of their sockets. */
@@ -98,13 +94,10 @@ export class ChannelSockets {
     return new Map(this.workers().flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
   }
 
+  /** Sends a frame. Where the worker has gone, a message in the frame is given to another when the lease is over. */
   send(socket: WebSocket, type: ServerFrameType, payload: unknown): void {
-    const now = this.host.clock();
-    try {
-      socket.send(JSON.stringify({ type, id: this.host.ids.ordered(now), sent_at: printTime(now), payload }));
-    } catch {
-      // The worker has gone. A message that it was given is given to another when the lease is over.
-    }
+    const now = this.object.clock();
+    sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));
   }
 
   /** Closes all sockets, as after the pool was deleted. */

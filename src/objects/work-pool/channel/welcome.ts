@@ -1,4 +1,5 @@
 /** What a hello finds in D1: the pool of the worker, which the worker may make or give a template to, and the queues. */
+import { createHash } from "node:crypto";
 import { readJson } from "#db/database";
 import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
@@ -10,8 +11,8 @@ import { WorkPoolCreate } from "#resources/work-pools/schema";
 import { type Counted, printWorkPool, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
-/** The pool's row and the worker's queues, or why the worker is sent away. */
-export type Welcome =
+/** The pool's row and the worker's queues, or why the worker is refused. */
+type Welcome =
   | { pool: WorkPoolRow; queues: { id: string; name: string }[]; isTemplateGiven: boolean }
   | { refused: CloseReason };
 
@@ -26,7 +27,7 @@ export interface ShownPool {
 
 const storeOf = (tools: Tools) => new WorkPoolStore(tools);
 
-/** Reads what the worker names. A worker that is sent away leaves nothing behind. */
+/** Reads what the worker names. Where the worker is refused, nothing is written. */
 export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
   const found = await storeOf(tools).readPoolWithQueues(poolName);
   const refused = refusal(poolName, hello, found.pool, found.pool ? found.queues : [{ name: "default" }]);
@@ -109,13 +110,12 @@ function queuesOf(hello: Hello, queues: readonly { id: string; name: string }[])
 export async function readShownPool(tools: Tools, poolName: string): Promise<ShownPool | null> {
   const row = await storeOf(tools).readCountedPool(poolName);
   return row
-    ? { id: row.id, updated: row.updated, mark: await markOf(row), print: (status) => printWorkPool(row, status) }
+    ? { id: row.id, updated: row.updated, mark: markOf(row), print: (status) => printWorkPool(row, status) }
     : null;
 }
 
 /** Prefect: WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS. */
-async function markOf(row: Counted<WorkPoolRow>): Promise<string> {
+function markOf(row: Counted<WorkPoolRow>): string {
   const fields = [row.base_job_template, row.concurrency_limit, row.is_paused, row.storage_configuration];
-  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify(fields)));
-  return [...new Uint8Array(hash)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
 }

@@ -1,25 +1,20 @@
 /** The channel of a pool's workers: their handshake, their hello, their heartbeats. */
-import type { Env } from "#env";
-import type { Micros } from "#lib/clock";
-import { readParams, SOCKET_HEADERS } from "#http/socket";
 import { log } from "#lib/log";
-import type { Identity } from "#objects/call";
 import {
   authProblem,
   forbidden,
-  type Greetings,
   isSmallGreeting,
   offersHandshake,
   parseMessage,
   upgrade,
   welcome as tellAuthenticated,
 } from "#objects/handshake";
-import { CleanupDelivery, type CleanupDeliveryHost } from "#objects/work-pool/channel/cleanup-delivery";
-import { agree, CHANNEL_VERSION, type CloseReason, type Hello, WorkerFrame } from "#objects/work-pool/channel/frames";
-import { PoolSnapshots, type PoolSnapshotsHost } from "#objects/work-pool/channel/snapshots";
+import type { SocketObject } from "#objects/sockets";
+import { CleanupDelivery } from "#objects/work-pool/channel/cleanup-delivery";
+import { agree, CHANNEL_VERSION, type Hello, WorkerFrame } from "#objects/work-pool/channel/frames";
+import { PoolSnapshots } from "#objects/work-pool/channel/snapshots";
 import {
   ChannelSockets,
-  type ChannelSocketsHost,
   change,
   close,
   keep,
@@ -28,6 +23,7 @@ import {
   stateOf,
 } from "#objects/work-pool/channel/sockets";
 import { type ShownPool, welcome } from "#objects/work-pool/channel/welcome";
+import type { Reconciler } from "#objects/work-pool/reconciler";
 
 /** More queues than that are not kept with a socket: which queues a worker prefers is a wish. */
 const KEPT_QUEUES = 200;
@@ -38,45 +34,36 @@ const KEPT_OF_POOL_NAME = 2_000;
 /** How large a frame may be. The template of a new pool is the largest part of any, and D1 takes values of 2 MB. */
 const MAX_FRAME_CHARACTERS = 2_000_000;
 
-/** What the channel needs of its object. */
-export interface WorkerChannelHost extends ChannelSocketsHost, PoolSnapshotsHost, CleanupDeliveryHost {
-  env(): Env;
-  greetings: Greetings;
-  identify(identity: Identity): void;
-  /** Has the object's tables made. An upgrade alone does not: each name that a client invents has an object of its own. */
-  open(): void;
-  /** Notes that a worker is alive; the pool's id, or null where there is none. */
-  heartbeat(worker: string, intervalSeconds: number): Promise<string | null>;
-  /** Reads the pool again, which a worker has changed. */
-  readAgain(): Promise<void>;
-}
+/** The object of the pool, which notes that a worker is alive; `heartbeat` gives false where there is no such pool. */
+type PoolObject = SocketObject & { heartbeat(worker: string, intervalSeconds: number): Promise<boolean> };
 
 export class WorkerChannel {
-  private readonly host: WorkerChannelHost;
-  private readonly sockets: ChannelSockets;
-  private readonly snapshots: PoolSnapshots;
-  private readonly cleanups: CleanupDelivery;
+  readonly sockets: ChannelSockets;
+  readonly snapshots: PoolSnapshots;
+  readonly cleanups: CleanupDelivery;
+  private readonly object: PoolObject;
+  private readonly pool: Reconciler;
   /** One message of a socket after the other. */
   private readonly turns = new WeakMap<WebSocket, Promise<void>>();
 
-  constructor(host: WorkerChannelHost) {
-    this.host = host;
-    this.sockets = new ChannelSockets(host);
-    this.snapshots = new PoolSnapshots(host, this.sockets);
-    this.cleanups = new CleanupDelivery(host, this.sockets);
+  constructor(object: PoolObject, pool: Reconciler) {
+    this.object = object;
+    this.pool = pool;
+    this.sockets = new ChannelSockets(object);
+    this.snapshots = new PoolSnapshots(object, pool, this.sockets);
+    this.cleanups = new CleanupDelivery(object, this.sockets);
   }
 
   /** Takes an upgrade. Prefect: the subprotocol is needed, and the first message authenticates, also where no key is asked for. */
   accept(request: Request): Response {
-    const name = readParams(request)["work_pool_name"] ?? "";
-    // No pool has such a name, and there is no room for it beside the socket.
-    if (!offersHandshake(request) || name.length > KEPT_OF_POOL_NAME) return forbidden();
-    const refusal = this.host.greetings.refusal();
+    // No pool has so long a name, and there is no room for it beside the socket.
+    if (!offersHandshake(request) || this.pool.name.length > KEPT_OF_POOL_NAME) return forbidden();
+    const refusal = this.object.greetings.refusal();
     if (refusal) return refusal;
-    const pool = { workspace: request.headers.get(SOCKET_HEADERS.workspace) ?? "", name };
+    const pool = this.object.identity();
     return upgrade(request, (socket, { authorized }) => {
       this.sockets.accept(socket, { stage: "auth", authorized, pool, worker: null });
-      this.host.greetings.begin(socket);
+      this.object.greetings.begin(socket);
     });
   }
 
@@ -91,17 +78,17 @@ export class WorkerChannel {
   private async take(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const state = stateOf(socket);
     if (state.stage === "closed") return;
-    this.host.identify(state.pool);
+    this.object.identify(state.pool);
     try {
       if (state.stage === "auth") return this.authenticate(socket, state, message);
       // Prefect: what is no text ends in an error of the server.
       if (typeof message !== "string") return close(socket, "transient_server_error");
       if (message.length > MAX_FRAME_CHARACTERS) return close(socket, "protocol_error");
-      const frame = parseFrame(message);
-      if (!frame) return close(socket, "protocol_error");
-      if (state.stage === "hello") return await this.greet(socket, state, frame);
-      this.host.open();
-      await this.hear(socket, state, frame);
+      const frame = WorkerFrame.safeParse(parseMessage(message));
+      if (!frame.success) return close(socket, "protocol_error");
+      if (state.stage === "hello") return await this.greet(socket, state, frame.data);
+      this.object.open();
+      await this.hear(socket, state, frame.data);
     } catch (error) {
       log({ workspaceId: state.pool.workspace }, "error", "a worker's message could not be handled", {
         work_pool_name: state.pool.name,
@@ -114,7 +101,8 @@ export class WorkerChannel {
   private authenticate(socket: WebSocket, state: SocketState, message: string | ArrayBuffer): void {
     if (!isSmallGreeting(socket, message)) return;
     const said = typeof message === "string" ? parseMessage(message) : {};
-    if (authProblem(said, state.authorized, this.host.env()) !== null) return close(socket, "authentication_failed");
+    if (authProblem(said, state.authorized, this.object.bindings) !== null)
+      return close(socket, "authentication_failed");
     keep(socket, { ...state, stage: "hello" });
     tellAuthenticated(socket);
   }
@@ -123,10 +111,11 @@ export class WorkerChannel {
     if (frame.type !== "worker.hello.v1") return close(socket, "protocol_error");
     const hello = frame.payload;
     if (!hello.supported_channel_versions.includes(CHANNEL_VERSION)) return close(socket, "unsupported_version");
-    const found = await welcome(this.host.tools(), this.host.poolName(), hello);
+    const found = await welcome(this.object.tools(), this.pool.name, hello);
     if ("refused" in found) return close(socket, found.refused);
-    this.host.open();
-    if (found.isTemplateGiven) await this.host.readAgain();
+    // Not before: each name that a client invents has an object of its own.
+    this.object.open();
+    if (found.isTemplateGiven) await this.pool.readAgain();
     const poolId = await this.heartbeat(hello.worker_name, hello.heartbeat_interval_seconds);
     if (poolId === null) return close(socket, "heartbeat_persistence_failed");
     const shown = await this.snapshots.read();
@@ -143,7 +132,7 @@ export class WorkerChannel {
     state: SocketState,
     { hello, queues, shown }: { hello: Hello; queues: { id: string; name: string }[]; shown: ShownPool },
   ): void {
-    const now = this.host.clock();
+    const now = this.object.clock();
     const { accepted, rejected, capacity } = agree(hello);
     const worker: OpenWorker = {
       pool_id: shown.id,
@@ -161,7 +150,7 @@ export class WorkerChannel {
       served: 0,
     };
     keep(socket, { ...state, stage: "open", worker });
-    this.host.greetings.end(socket);
+    this.object.greetings.end(socket);
     this.sockets.send(socket, "worker.ready.v1", {
       consumer_id: hello.consumer_id,
       worker_id: null,
@@ -182,7 +171,7 @@ export class WorkerChannel {
     if (consumer_id !== worker.consumer_id || worker_name !== worker.name) return close(socket, "protocol_error");
     const poolId = await this.heartbeat(worker.name, heartbeat_interval_seconds);
     if (poolId !== worker.pool_id) return close(socket, "heartbeat_persistence_failed");
-    change(socket, { heard: this.host.clock(), interval_seconds: heartbeat_interval_seconds });
+    change(socket, { heard: this.object.clock(), interval_seconds: heartbeat_interval_seconds });
     await this.snapshots.catchUp(socket);
     await this.cleanups.tryToDeliver();
   }
@@ -190,35 +179,13 @@ export class WorkerChannel {
   /** The id of the pool that the worker serves, or null where the heartbeat could not be noted. */
   private async heartbeat(worker: string, intervalSeconds: number): Promise<string | null> {
     try {
-      return await this.host.heartbeat(worker, intervalSeconds);
+      if (!(await this.object.heartbeat(worker, intervalSeconds))) return null;
+      // No other message may tell that the pool was changed.
+      await this.pool.checkIfStale(this.object.clock());
+      return this.pool.state?.pool?.id ?? null;
     } catch (error) {
       log({}, "error", "a worker's heartbeat could not be noted", { worker_name: worker, error });
       return null;
     }
   }
-
-  /** The pool's row was read, and says when the pool was changed. */
-  poolRead(updated: Micros): Promise<void> {
-    return this.snapshots.poolRead(updated);
-  }
-
-  /** Gives clean-up messages to workers that have room for them. */
-  deliver(): Promise<void> {
-    return this.cleanups.deliver();
-  }
-
-  /** Closes all sockets, as after the pool was deleted. */
-  closeAll(reason: CloseReason): void {
-    this.sockets.closeAll(reason);
-  }
-
-  /** The types of the workers that are connected, by their names. */
-  types(): Map<string, string> {
-    return this.sockets.types();
-  }
-}
-
-function parseFrame(text: string): WorkerFrame | null {
-  const frame = WorkerFrame.safeParse(parseMessage(text));
-  return frame.success ? frame.data : null;
 }

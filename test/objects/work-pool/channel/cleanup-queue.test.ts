@@ -9,7 +9,7 @@ import {
   type Outcome,
   type Reservation,
 } from "#objects/work-pool/channel/cleanup-queue";
-import type { SqlRow } from "#objects/sql";
+import { Sql } from "#objects/sql";
 import { timeoutMessage } from "#objects/work-pool/cleanup-message";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
@@ -37,11 +37,9 @@ function withQueue<T>(work: (again: () => CleanupQueue, clear: () => void) => T)
   return runInDurableObject(stub, (_, state) => {
     const { sql } = state.storage;
     sql.exec(CLEANUP_TABLES);
-    const all = <Row extends SqlRow>(statement: string, ...params: SqlStorageValue[]) =>
-      sql.exec<Row>(statement, ...params).toArray();
     const newToken = () => `t${++tokens}`;
     const clear = () => void sql.exec("delete from cleanup");
-    return work(() => new CleanupQueue({ read: all, write: all, newToken }), clear);
+    return work(() => new CleanupQueue(new Sql(sql), newToken), clear);
   });
 }
 
@@ -236,12 +234,14 @@ test("what is looked for with each heartbeat is found among what is not at an en
   const plans = await runInDurableObject(stub, (_, { storage: { sql } }) => {
     sql.exec(CLEANUP_TABLES);
     const seen: string[] = [];
-    const read = (statement: string, ...params: SqlStorageValue[]) => {
-      const plan = sql.exec<{ detail: string }>(`explain query plan ${statement}`, ...params).toArray();
-      seen.push(plan.map(({ detail }) => detail).join("; "));
-      return [];
-    };
-    const queue = new CleanupQueue({ read, write: () => [], newToken: () => "t" });
+    class Explained extends Sql {
+      override read(statement: string, ...params: SqlStorageValue[]): never[] {
+        const plan = sql.exec<{ detail: string }>(`explain query plan ${statement}`, ...params).toArray();
+        seen.push(plan.map(({ detail }) => detail).join("; "));
+        return [];
+      }
+    }
+    const queue = new CleanupQueue(new Explained(sql), () => "t");
     queue.expire(1);
     queue.nextExpiry();
     queue.inHand("a", 1);
@@ -262,7 +262,7 @@ test("a message waits without end for a worker", () =>
 test("the message of a cancellation that timed out has the original's id", async () => {
   // What Python's uuid5(NAMESPACE_URL, "prefect:cancelling_timeout_teardown.v1:…:…") gives.
   const run = { id: "11111111-1111-4111-8111-111111111111", work_queue_id: "q", infrastructure_pid: "7" };
-  const made = await timeoutMessage({ ...run, cancelled_state_id: "22222222-2222-4222-8222-222222222222" });
+  const made = timeoutMessage({ ...run, cancelled_state_id: "22222222-2222-4222-8222-222222222222" });
   expect(made).toEqual({
     message_id: "793530b2-6591-51d9-a22d-32a9885ef157",
     idempotency_key:
