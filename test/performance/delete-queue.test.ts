@@ -1,7 +1,7 @@
 /** Deleting a work queue or pool goes through the runs that are live, not through all there ever were. */
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { rowsRead } from "../support/cost";
+import { costOf, TELL_COST } from "../support/cost";
 import { aFlow, aFlowRun, api, type FlowRun, propose, unique, WORKSPACE } from "../support/world";
 
 /** A pool with a queue, and how much it costs to delete either. */
@@ -29,9 +29,9 @@ test.for(["queue", "pool"] as const)("a %s is deleted without a look at runs tha
     const { pool, queue, queueId } = await aPoolWithQueue();
     await endedRuns(queueId, ended);
     const path = what === "pool" ? `/work_pools/${pool}` : `/work_pools/${pool}/queues/${queue}`;
-    const answer = await api("DELETE", path, undefined, { "x-sluice-cost": "1" });
+    const answer = await api("DELETE", path, undefined, TELL_COST);
     expect(answer.status).toBe(204);
-    return rowsRead(answer.headers);
+    return costOf(answer.headers, "rows_read");
   };
   await delete_(0);
   expect(await delete_(3_000)).toBeLessThan((await delete_(0)) + 100);

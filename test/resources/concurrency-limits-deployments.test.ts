@@ -1,9 +1,8 @@
-import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { totalCost } from "#lib/cost";
 import { acquireLease, readInUse } from "#objects/concurrency-limits/client";
-import { makeTools } from "#tools";
-import { aFlow, api, unique, WORKSPACE } from "../support/world";
+import { tools } from "../support/tools";
+import { aDeployment as aPlainDeployment, aFlow, api, unique } from "../support/world";
 
 interface Shown {
   id: string;
@@ -12,12 +11,7 @@ interface Shown {
   global_concurrency_limit: { id: string; name: string; limit: number; active_slots: number } | null;
 }
 
-const tools = () => makeTools(env, WORKSPACE, () => undefined);
-
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Shown> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  return (await api<Shown>("POST", "/deployments/", body)).body;
-}
+const aDeployment = aPlainDeployment<Shown>;
 
 async function aLimit(limit: number): Promise<string> {
   const made = await api<{ id: string }>("POST", "/v2/concurrency_limits/", { name: unique("shared"), limit });

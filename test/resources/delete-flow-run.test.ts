@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aFlowRun, api, type FlowRun, propose, WORKSPACE } from "../support/world";
-import { rowsRead } from "../support/cost";
+import { costOf, TELL_COST } from "../support/cost";
 
 const TABLES = {
   flow_run_state: "flow_run_id",
@@ -111,8 +111,8 @@ test("an unsent event is sent before the run is deleted with its states", async 
 test("a deletion costs no more where there are many other runs", async () => {
   const [{ run }, { run: other }] = [await aFullRun(), await aFullRun()];
   await aCrowd(other, 3_000);
-  const { headers } = await api("DELETE", `/flow_runs/${run.id}`, undefined, { "x-sluice-cost": "1" });
-  expect(rowsRead(headers)).toBeLessThan(200);
+  const { headers } = await api("DELETE", `/flow_runs/${run.id}`, undefined, TELL_COST);
+  expect(costOf(headers, "rows_read")).toBeLessThan(200);
 });
 
 test("runs are deleted at once although the events of their first states are not written yet", async () => {

@@ -2,17 +2,24 @@ import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { systemIds } from "#lib/clock";
 import { keepVersion } from "#resources/deployments/versions-store";
+import { costOf, TELL_COST } from "../support/cost";
 import { planOf } from "../support/plans";
-import { aFlow, api, type FlowRun, unique, WORKSPACE } from "../support/world";
+import {
+  aDeployment as aPlainDeployment,
+  aFlow,
+  api,
+  type Deployment as PlainDeployment,
+  type FlowRun,
+  unique,
+  WORKSPACE,
+} from "../support/world";
 
-interface Deployment {
-  id: string;
-  name: string;
-  flow_id: string;
+interface Deployment extends PlainDeployment {
   version_id: string;
   version_info: Record<string, unknown> | null;
-  [field: string]: unknown;
 }
+
+const aDeployment = aPlainDeployment<Deployment>;
 
 interface Version {
   id: string;
@@ -24,13 +31,6 @@ interface Version {
 
 const GIT = { type: "vcs:git", version: "abc1234", branch: "main", url: "https://example.test/repo" };
 const HOURLY = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z" };
-
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Deployment> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  const answer = await api<Deployment>("POST", "/deployments/", body);
-  if (answer.status > 201) throw new Error(`a deployment was refused: ${JSON.stringify(answer.body)}`);
-  return answer.body;
-}
 
 async function aPool(properties: Record<string, unknown> = { env: { type: "object" } }): Promise<string> {
   const name = unique("pool");
@@ -49,9 +49,6 @@ const ordinals = async (id: string, query = "") => (await list(id, query)).map((
 const change = (id: string, fields: Record<string, unknown>) => api("PATCH", `/deployments/${id}`, fields);
 const act = (id: string, version: string, verb: string) =>
   api<Version>("POST", `/deployments/${id}/versions/${version}/${verb}`);
-
-const rowsWritten = ({ headers }: { headers: Headers }) =>
-  Number(/rows_written=(\d+)/.exec(headers.get("x-sluice-cost") ?? "")?.[1]);
 
 async function runsOf(id: string): Promise<FlowRun[]> {
   const body = { flow_runs: { deployment_id: { any_: [id] } }, sort: "EXPECTED_START_TIME_ASC" };
@@ -138,13 +135,13 @@ describe("what becomes a version", () => {
 
   test("a deployment posted again with the same content makes none and writes no row more than before", async () => {
     const body = { name: unique("d"), flow_id: await aFlow(), version: "1", version_info: GIT, tags: ["a"] };
-    const post = (said: object) => api<Deployment>("POST", "/deployments/", said, { "x-sluice-cost": "1" });
+    const post = (said: object) => api<Deployment>("POST", "/deployments/", said, TELL_COST);
     const first = await aDeployment(body);
     const again = await post(body);
     expect(again.body.version_id).toBe(first.version_id);
     const distinct = await post({ ...body, version: "2" });
     expect(distinct.body.version_id).not.toBe(first.version_id);
-    expect(rowsWritten(distinct) - rowsWritten(again)).toBe(1);
+    expect(costOf(distinct.headers, "rows_written") - costOf(again.headers, "rows_written")).toBe(1);
     expect(await ordinals(first.id)).toEqual([2, 1]);
   });
 

@@ -2,16 +2,22 @@ import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { selectWaitingRuns } from "#resources/deployments/future-runs";
 import { selectDue } from "#resources/deployments/poll";
-import { aFlow, api, type FlowRun, unique, WORKSPACE } from "../support/world";
+import {
+  aDeployment as aPlainDeployment,
+  aFlow,
+  api,
+  type Deployment as PlainDeployment,
+  type FlowRun,
+  unique,
+  WORKSPACE,
+} from "../support/world";
 import { planOf } from "../support/plans";
 
-interface Deployment {
-  id: string;
-  name: string;
-  flow_id: string;
+interface Deployment extends PlainDeployment {
   schedules: { id: string; slug: string | null; active: boolean; schedule: Record<string, unknown> }[];
-  [field: string]: unknown;
 }
+
+const aDeployment = aPlainDeployment<Deployment>;
 
 const HOURLY = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z" };
 const SCHEMA = {
@@ -19,13 +25,6 @@ const SCHEMA = {
   properties: { x: { type: "integer" }, who: { type: "string", default: "you" } },
   required: ["x"],
 };
-
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Deployment> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  const answer = await api<Deployment>("POST", "/deployments/", body);
-  if (answer.status > 201) throw new Error(`a deployment was refused: ${JSON.stringify(answer.body)}`);
-  return answer.body;
-}
 
 const read = async (id: string) => (await api<Deployment>("GET", `/deployments/${id}`)).body;
 

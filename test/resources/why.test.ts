@@ -7,9 +7,10 @@ import type { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 import { objectName } from "#objects/client";
 import { selectUnderWay } from "#resources/flow-runs/why/rows";
 import { Why, type WhyReason } from "#resources/flow-runs/why/schema";
+import { costOf, TELL_COST } from "../support/cost";
 import { planOf } from "../support/plans";
 import { goes, Pool, tools } from "../objects/work-pool/pool";
-import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
+import { aDeployment as aPlainDeployment, aFlowRun, api, aRunOf, propose, unique } from "../support/world";
 
 type Code = WhyReason["code"];
 
@@ -38,18 +39,7 @@ interface Deployment {
   global_concurrency_limit: { id: string } | null;
 }
 
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Deployment> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  const made = await api<Deployment>("POST", "/deployments/", body);
-  expect(made.status).toBe(201);
-  return made.body;
-}
-
-async function aRunOf({ id }: Deployment, fields: Record<string, unknown> = {}): Promise<{ id: string; name: string }> {
-  const made = await api<{ id: string; name: string }>("POST", `/deployments/${id}/create_flow_run`, fields);
-  expect(made.status).toBe(201);
-  return made.body;
-}
+const aDeployment = aPlainDeployment<Deployment>;
 
 const later = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
 const scheduledIn = (seconds: number, name?: string) => ({
@@ -701,9 +691,7 @@ describe("the answer", () => {
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const [holder, waiting] = [await aRunOf(deployment), await aRunOf(deployment)];
     await goes(holder.id, "PENDING");
-    const { body, headers } = await api<Why>("GET", `/flow_runs/${waiting.id}/why`, undefined, {
-      "x-sluice-cost": "1",
-    });
+    const { body, headers } = await api<Why>("GET", `/flow_runs/${waiting.id}/why`, undefined, TELL_COST);
     expect(codes(body)).toEqual(["work_pool_full", "deployment_limit_full"]);
     expect(headers.get("x-sluice-cost")).toMatch(/round_trips=1;.*rows_written=0;objects=2/);
   });
@@ -721,8 +709,8 @@ describe("the answer", () => {
     await goes((await pool.run()).id, "PENDING");
     const { id } = await pool.run();
     const rows = async () => {
-      const { headers } = await api("GET", `/flow_runs/${id}/why`, undefined, { "x-sluice-cost": "1" });
-      return Number(/rows_read=(\d+)/.exec(headers.get("x-sluice-cost") ?? "")?.[1]);
+      const { headers } = await api("GET", `/flow_runs/${id}/why`, undefined, TELL_COST);
+      return costOf(headers, "rows_read");
     };
     const before = await rows();
     await pool.runs(30);
