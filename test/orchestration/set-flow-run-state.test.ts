@@ -145,7 +145,7 @@ test("a change of state takes one round trip if this isolate made the change bef
   };
   expect(await change("RUNNING")).toBe(1);
   await touch(run.id);
-  // It is decided on the remembered run, D1 changes nothing, and it is read and decided again.
+  // The first decision is on the remembered run, and D1 changes nothing; so the run is read and decided again.
   expect(await change("COMPLETED")).toBe(3);
   await touch(run.id);
   // A remembered run never leads to a refusal.

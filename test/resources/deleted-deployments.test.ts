@@ -1,4 +1,4 @@
-/** A run outlives its deployment: it keeps the id, and everything that shows or moves the run goes on. */
+/** A run outlives its deployment: the run keeps the deployment's id, and all routes work for the run. */
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { aDeployment, aFlowRun, api, aRunOf, type FlowRun, propose, unique, WORKSPACE } from "../support/world";
@@ -37,7 +37,7 @@ describe("a run whose deployment is deleted", () => {
     expect(counted.status).toBe(200);
   });
 
-  test("is offered to a worker when it is retried, with the id, so that the worker can tell", async () => {
+  test("is offered to a worker at its retry, with the deployment's id, so that the worker can report it", async () => {
     const pool = await aPool();
     const deployment = await aDeployment({ work_pool_name: pool });
     const run = await aRunOf(deployment, { state: { type: "RUNNING" } });
@@ -59,7 +59,7 @@ describe("a run whose deployment is deleted", () => {
     expect(await propose(run.id, { type: "CANCELLED", message }, true)).toMatchObject({ status: "ACCEPT" });
   });
 
-  test("goes on without the limit of its deployment, which is gone", async () => {
+  test("goes on without the limit of its deployment, which is deleted", async () => {
     const deployment = await aDeployment({ concurrency_limit: 1 });
     const run = await aFlowRun({ flow_id: deployment.flow_id, deployment_id: deployment.id });
     await propose(run.id, { type: "RUNNING" });
@@ -70,7 +70,7 @@ describe("a run whose deployment is deleted", () => {
     expect(await propose(run.id, { type: "COMPLETED" })).toMatchObject({ status: "ACCEPT" });
   });
 
-  test("its children are cancelled with it", async () => {
+  test("is cancelled with its children", async () => {
     const deployment = await aDeployment();
     const parent = await aFlowRun({ state: { type: "RUNNING" } });
     const made = { flow_run_id: parent.id, task_key: "sub", dynamic_key: "0" };
@@ -85,7 +85,7 @@ describe("a run whose deployment is deleted", () => {
   });
 });
 
-test("a deployment with more waiting runs than fit into a batch is deleted with all of them", async () => {
+test("a deployment with more waiting runs than fit into a batch is deleted with all these runs", async () => {
   const deployment = await aDeployment();
   const other = await aDeployment();
   const kept = await aRunOf(other, { state: { type: "SCHEDULED" } });

@@ -26,7 +26,7 @@ async function pause(id: string, which: (schedule: Schedule) => boolean): Promis
   }
 }
 
-describe("a schedule that is paused by itself", () => {
+describe("a schedule that is paused on its own", () => {
   test("keeps its parameters, its slug and how many runs it may have", async () => {
     const whole = { schedule: HOURLY, slug: "s", max_scheduled_runs: 7, parameters: { x: 1 } };
     const { id } = await scheduled([]);
@@ -38,13 +38,13 @@ describe("a schedule that is paused by itself", () => {
     expect(await read(id)).toMatchObject([{ ...whole, active: true }]);
   });
 
-  test("keeps its parameters where the deployment's change names it by its slug alone", async () => {
+  test("keeps its parameters where a change of the deployment names only its slug", async () => {
     const { id } = await scheduled([{ schedule: HOURLY, slug: "s", parameters: { x: 1 } }]);
     await api("PATCH", `/deployments/${id}`, { schedules: [{ slug: "s", active: false }] });
     expect(await read(id)).toMatchObject([{ active: false, parameters: { x: 1 } }]);
   });
 
-  test("loses its parameters where it is told to", async () => {
+  test("loses its parameters where a change sets them empty", async () => {
     const { id } = await scheduled([{ schedule: HOURLY, parameters: { x: 1 } }]);
     const [schedule] = await read(id);
     await api("PATCH", `/deployments/${id}/schedules/${schedule?.id}`, { parameters: {} });
@@ -79,7 +79,7 @@ describe("a paused schedule", () => {
   );
 
   test.for(["created", "changed"] as const)(
-    "without a slug stays paused as long as it says the same when its deployment is %s anew",
+    "without a slug stays paused, as long as it does not change, when its deployment is %s anew",
     async (how) => {
       const all = [
         { schedule: { interval: 60 } },
@@ -90,7 +90,7 @@ describe("a paused schedule", () => {
       const deployment = await scheduled(all);
       const key = ({ schedule }: Schedule) => schedule["interval"] ?? schedule["cron"] ?? "weekly";
       await pause(deployment.id, ({ schedule }) => schedule["interval"] !== 120);
-      // A client that names no anchor takes another one each time.
+      // A client without a given anchor sends another anchor each time.
       const changed = [{ schedule: { interval: 60, anchor_date: "2026-01-01T00:00:00Z" } }, ...all.slice(1, 3)];
       const other = { schedule: { ...DAILY, timezone: "Asia/Tokyo", cron: "1 9 * * *" } };
       await again(deployment, [...changed, all[3] ?? {}, other])[how](deployment.id);
@@ -99,7 +99,7 @@ describe("a paused schedule", () => {
     },
   );
 
-  test("goes on where the one who deploys says so, and one that was never paused is active", async () => {
+  test("is active again where the deployment's client says so, and a schedule that was never paused is active", async () => {
     const deployment = await scheduled([
       { schedule: HOURLY, slug: "a" },
       { schedule: DAILY, slug: "b" },
@@ -112,7 +112,7 @@ describe("a paused schedule", () => {
     expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ a: true, b: false });
   });
 
-  test("of two that say the same stays the one that is paused", async () => {
+  test("stays paused beside an equal one that is active", async () => {
     const deployment = await scheduled([{ schedule: HOURLY }, { schedule: HOURLY }]);
     const [first] = await read(deployment.id);
     await pause(deployment.id, ({ id }) => id === first?.id);
@@ -120,7 +120,7 @@ describe("a paused schedule", () => {
     expect((await read(deployment.id)).filter(({ active }) => !active)).toHaveLength(1);
   });
 
-  test("may lack the parameters that its runs would need, when it is deployed anew", async () => {
+  test("may lack parameters that its runs need, when its deployment is deployed anew", async () => {
     const deployment = await scheduled([{ schedule: HOURLY, slug: "s" }]);
     await pause(deployment.id, () => true);
     const schema = { type: "object", properties: { x: { type: "string" } }, required: ["x"] };
@@ -130,7 +130,7 @@ describe("a paused schedule", () => {
   });
 });
 
-test("a deployment has at most 200 schedules, however they come to it", async () => {
+test("a deployment has at most 200 schedules, by whichever route they are added", async () => {
   const many = (count: number, from = 0) =>
     Array.from({ length: count }, (_, index) => ({
       schedule: { cron: "0 0 1 1 *" },
@@ -151,8 +151,8 @@ test("a deployment has at most 200 schedules, however they come to it", async ()
   expect(await read(id)).toHaveLength(200);
 });
 
-test("the schedules of a deployment have a bound in bytes together, however they come to it", async () => {
-  // Quotes are doubled where they are read together.
+test("the schedules of a deployment together have a bound in bytes, by whichever route they are added", async () => {
+  // The statement that reads the schedules together escapes quotes.
   const one = (index: number, bytes: number) => ({
     schedule: HOURLY,
     slug: `${index}`,
@@ -178,7 +178,7 @@ test("the schedules of a deployment have a bound in bytes together, however they
   expect((await api("POST", "/deployments/filter", { flows: {} })).status).toBe(200);
 });
 
-test("schedules that an older release took beyond the bound can be paused, changed and taken away, not enlarged", async () => {
+test("schedules beyond the bound, from an older release, can be paused, changed and deleted, but not made larger", async () => {
   const small = { schedule: HOURLY, slug: "small", parameters: { p: "x".repeat(100) } };
   const { id } = await scheduled([{ schedule: HOURLY, slug: "large" }, small]);
   await env.DB.prepare(
@@ -205,7 +205,7 @@ describe("a schedule without an end", () => {
     { cron: "0 0 30 2 *" },
     { interval: 8e13 },
     { interval: 86_400, anchor_date: "9999-12-31T23:59:59Z" },
-  ])("is taken and has no runs within the horizon, and everybody else is answered: %j", async (schedule) => {
+  ])("is accepted and has no runs within the horizon, and other requests are answered: %j", async (schedule) => {
     const { id } = await scheduled([{ schedule }]);
     expect((await read(id)).length).toBe(1);
     expect((await api("POST", `/deployments/${id}/schedule`, {})).status).toBe(200);
@@ -218,7 +218,7 @@ describe("a schedule without an end", () => {
     ["interval", { interval: 1e300 }],
     ["interval", { interval: "P1000000000D" }],
     ["rrule", { rrule: "FREQ=DAILY;INTERVAL=00" }],
-  ] as const)("is refused by the name of the field %s", async ([field, schedule]) => {
+  ] as const)("is refused, and the refusal names the field %s", async ([field, schedule]) => {
     const body = { name: unique("refused"), flow_id: await aFlow(), schedules: [{ schedule }] };
     const answer = await api<{ exception_detail: { loc: unknown[] }[] }>("POST", "/deployments/", body);
     expect(answer.status).toBe(422);

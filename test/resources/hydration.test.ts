@@ -12,7 +12,7 @@ const json = (value: unknown) => ({ __prefect_kind: "json", value });
 const variable = (name: unknown) => ({ __prefect_kind: "workspace_variable", variable_name: name });
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
 
-/** A text of 60,000 letters that is read so many times before it is there. */
+/** A text of 60,000 letters in `times` layers of JSON text. */
 function textInText(times: number): unknown {
   const text = Array.from({ length: times }).reduce<string>((inner) => JSON.stringify(inner), "t".repeat(60_000));
   return Array.from({ length: times }).reduce<unknown>(json, text);
@@ -55,7 +55,7 @@ test.for([
   expect(await storedParameters(id)).toBeNull();
 });
 
-test("what is filled in is kept letter for letter, names of JavaScript's own too", async () => {
+test("filled-in values are stored letter for letter, also with names of JavaScript's own properties", async () => {
   const id = await anUncheckedDeployment();
   const text = '{"__proto__":1.0,"constructor":{"toString":1152921504606846977},"list":[1e400,0.10]}';
   const name = await aVariable({ "1": 2 });

@@ -1,4 +1,4 @@
-/** A work queue has one name: what is in it shows the name that it has now, and is found by that. */
+/** Runs and deployments of a work queue show the queue's present name, and are found by it. */
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aDeployment, api, aRunOf, type FlowRun, unique, WORKSPACE } from "../support/world";
@@ -22,7 +22,7 @@ async function aRenamedQueue() {
 
 const namesOf = (rows: Named[]) => rows.map((row) => row.work_queue_name);
 
-test("runs and deployments of a renamed queue show its new name, and are found by it alone", async () => {
+test("runs and deployments of a renamed queue show its new name, and are found by the new name alone", async () => {
   const { pool, before, after, deployment, run } = await aRenamedQueue();
   expect((await api<Named>("GET", `/flow_runs/${run.id}`)).body.work_queue_name).toBe(after);
   expect((await api<Named>("GET", `/deployments/${deployment.id}`)).body.work_queue_name).toBe(after);
@@ -36,7 +36,7 @@ test("runs and deployments of a renamed queue show its new name, and are found b
   }
 });
 
-test("a run made after the renaming shows the new name at once, and keeps a name when the queue is gone", async () => {
+test("a run that is created after the renaming shows the new name, and keeps it when the queue is deleted", async () => {
   const { pool, after, deployment } = await aRenamedQueue();
   const run = await aRunOf(deployment);
   expect(run["work_queue_name"]).toBe(after);
@@ -48,20 +48,23 @@ test("a run made after the renaming shows the new name at once, and keeps a name
 test.for([
   ["queue", (pool: string, queue: string) => `/work_pools/${pool}/queues/${queue}`],
   ["pool", (pool: string) => `/work_pools/${pool}`],
-] as const)("a %s with more runs than fit into a batch is deleted, and all of them name none", async ([, pathOf]) => {
-  const { pool, after, run } = await aRenamedQueue();
-  const { results } = await env.DB.prepare("select name from pragma_table_info('flow_run')").all<{ name: string }>();
-  const names = results.map(({ name }) => `"${name}"`).filter((name) => name !== '"id"');
-  await env.DB.prepare(
-    `insert into flow_run (id, ${names.join(", ")}) select substr(r.id, 1, 24) || printf('%012d', n.value), ${names.map((name) => `r.${name}`).join(", ")}
+] as const)(
+  "a %s with more runs than fit into a batch is deleted, and no run has its queue's id",
+  async ([, pathOf]) => {
+    const { pool, after, run } = await aRenamedQueue();
+    const { results } = await env.DB.prepare("select name from pragma_table_info('flow_run')").all<{ name: string }>();
+    const names = results.map(({ name }) => `"${name}"`).filter((name) => name !== '"id"');
+    await env.DB.prepare(
+      `insert into flow_run (id, ${names.join(", ")}) select substr(r.id, 1, 24) || printf('%012d', n.value), ${names.map((name) => `r.${name}`).join(", ")}
       from flow_run r, json_each(?) n where r.workspace_id = ? and r.id = ?`,
-  )
-    .bind(JSON.stringify(Array.from({ length: 4_100 }, (_, index) => index)), WORKSPACE, run.id)
-    .run();
-  expect((await api("DELETE", pathOf(pool, after))).status).toBe(204);
-  const left = await env.DB.prepare("select count(*) as n from flow_run where work_queue_id = ?")
-    .bind(run["work_queue_id"])
-    .first<number>("n");
-  expect(left).toBe(0);
-  expect((await api<FlowRun>("GET", `/flow_runs/${run.id}`)).body["work_queue_id"]).toBe(null);
-});
+    )
+      .bind(JSON.stringify(Array.from({ length: 4_100 }, (_, index) => index)), WORKSPACE, run.id)
+      .run();
+    expect((await api("DELETE", pathOf(pool, after))).status).toBe(204);
+    const left = await env.DB.prepare("select count(*) as n from flow_run where work_queue_id = ?")
+      .bind(run["work_queue_id"])
+      .first<number>("n");
+    expect(left).toBe(0);
+    expect((await api<FlowRun>("GET", `/flow_runs/${run.id}`)).body["work_queue_id"]).toBe(null);
+  },
+);

@@ -3,7 +3,7 @@ import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:
 import { makeTools, type Tools } from "#tools";
 import { WORKSPACE } from "./world";
 
-/** Tools whose background work nobody waits for. */
+/** Tools whose background work is not awaited. */
 export const tools = (): Tools => makeTools(env, WORKSPACE, () => {});
 
 /** Does the work with tools, and waits for the background work of the tools. */

@@ -105,6 +105,12 @@ export async function aRunOf({ id }: { id: string }, fields: Record<string, unkn
   return body;
 }
 
+/** The runs of a deployment, by their expected start. */
+export async function runsOf(deploymentId: string): Promise<FlowRun[]> {
+  const body = { flow_runs: { deployment_id: { any_: [deploymentId] } }, sort: "EXPECTED_START_TIME_ASC" };
+  return (await api<FlowRun[]>("POST", "/flow_runs/filter", body)).body;
+}
+
 /** What `set_state` answers. */
 export interface SetState {
   status: "ACCEPT" | "REJECT" | "ABORT" | "WAIT";
