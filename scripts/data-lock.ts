@@ -1,7 +1,8 @@
 /** The lock of a data folder: one server at a time, for two servers would each grant the same slot. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { readPid } from "./processes.ts";
 
 /** Says that another server uses the folder. */
 export class DataInUse extends Error {
@@ -53,13 +54,4 @@ const SQLITE_BUSY = 5;
 
 function isBusy(error: unknown): boolean {
   return error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY;
-}
-
-function readPid(file: string): number | null {
-  try {
-    return Number(readFileSync(file, "utf8")) || null;
-  } catch {
-    // The other server has just locked the folder, and has not yet written the file.
-    return null;
-  }
 }

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Miniflare, NoOpLog } from "miniflare";
 import { bundleWorker, writeOpenApi } from "./build.ts";
+import { isAlive, readPid } from "./processes.ts";
 import { parseWranglerConfig, type WranglerConfig } from "./wrangler-config.ts";
 
 /** How long a stop waits for requests that are being answered. */
@@ -193,7 +194,7 @@ function startClock(miniflare: Miniflare, crons: readonly string[]): () => void 
  */
 async function forgotten(pidFile: string): Promise<void> {
   const pid = readPid(pidFile);
-  if (pid === undefined) return;
+  if (pid === null) return;
   for (const end = Date.now() + ORPHAN_MS; Date.now() < end && isAlive(pid);) await sleep(20);
   for (const end = Date.now() + DYING_MS; isWorkerdOf(pid, pidFile); await sleep(100)) {
     if (Date.now() > end) throw new Error(`The workerd of a server that was killed, process ${pid}, does not end.`);
@@ -213,24 +214,7 @@ function isWorkerdOf(pid: number, pidFile: string): boolean {
 /** Tells workerd to finish the begun requests and to take no more, and waits for its end, at most DRAIN_MS. */
 async function drain(pidFile: string): Promise<void> {
   const pid = readPid(pidFile);
-  if (pid === undefined || !isAlive(pid)) return;
+  if (pid === null || !isAlive(pid)) return;
   process.kill(pid, "SIGTERM");
   for (const end = Date.now() + DRAIN_MS; Date.now() < end && isAlive(pid);) await sleep(20);
-}
-
-function readPid(pidFile: string): number | undefined {
-  try {
-    return Number(readFileSync(pidFile, "utf8")) || undefined;
-  } catch {
-    // There is no file: workerd was not started by our script.
-    return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }

@@ -4,7 +4,8 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { Api, tally } from "./support/api.ts";
-import { eventually, isAlive, World } from "./support/world.ts";
+import { isAlive } from "../../scripts/processes.ts";
+import { eventually, World } from "./support/world.ts";
 
 /** The sweep of the outbox runs each minute and does not read the last minute; half a minute is added. */
 const SWEEP_SECONDS = 150;

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { Api } from "./api.ts";
 import type { Program } from "./program.ts";
-import { eventually, isAlive, World } from "./world.ts";
+import { isAlive } from "../../../scripts/processes.ts";
+import { eventually, World } from "./world.ts";
 
 /** The processes that are killed, by SIGKILL, while a run is in each of the phases. */
 export const KILLED = [

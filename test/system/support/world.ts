@@ -107,14 +107,6 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
 /** Calls `check` until it throws no more, and gives its result; after `withinSeconds`, throws its last error. */
 export async function eventually<T>(withinSeconds: number, check: () => T | Promise<T>): Promise<T> {
   for (const until = Date.now() + withinSeconds * 1000; ;) {
