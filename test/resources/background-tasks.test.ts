@@ -162,24 +162,21 @@ test.for([
     (worker: Socket) => worker.send({ type: "thanks" }),
     { code: 4001, reason: "Protocol violation: expected 'ack' message" },
   ],
-] as const)(
-  "a run whose worker %s before the confirmation is sent to the next worker, before new runs",
-  async ([, end, closed]) => {
-    const key = unique("task");
-    const first = await aWorker([key]);
-    const run = await aDelayedRun(key);
-    await first.until(2);
-    const later = await aDelayedRun(key);
-    end(first);
-    if (closed) expect(await first.closed).toEqual(closed);
-    await settle();
-    const second = await aWorker([key]);
-    expect((await second.until(2))["id"]).toBe(run.id);
-    ack(second);
-    expect((await second.until(3))["id"]).toBe(later.id);
-    second.close();
-  },
-);
+] as const)("a run whose worker %s before it confirmed is sent again, before new runs", async ([, end, closed]) => {
+  const key = unique("task");
+  const first = await aWorker([key]);
+  const run = await aDelayedRun(key);
+  await first.until(2);
+  const later = await aDelayedRun(key);
+  end(first);
+  if (closed) expect(await first.closed).toEqual(closed);
+  await settle();
+  const second = await aWorker([key]);
+  expect((await second.until(2))["id"]).toBe(run.id);
+  ack(second);
+  expect((await second.until(3))["id"]).toBe(later.id);
+  second.close();
+});
 
 test.for([
   [{ type: "auth" }, "expected 'subscribe' message"],
@@ -422,25 +419,22 @@ async function aVanishedWorker(key: string, name: string): Promise<TaskRun> {
 test.for([
   ["has not been heard of", null],
   ["was pending", "PENDING"],
-] as const)(
-  "a run that %s when its worker vanished is sent to another worker after half a minute",
-  async ([, state]) => {
-    const key = unique("task");
-    const run = await aVanishedWorker(key, unique("worker"));
-    if (state) await report(run.id, state, true);
-    const next = await aWorker([key]);
-    await passSeconds(29, "absence");
-    await settle();
-    expect(given(next)).toEqual([]);
-    await passSeconds(2, "absence");
-    expect(await next.until(2)).toMatchObject({
-      id: run.id,
-      state: { type: "SCHEDULED", state_details: { task_parameters_id: run.state.state_details.task_parameters_id } },
-    });
-    next.close();
-    await evictDurableObject(stub());
-  },
-);
+] as const)("a run that %s when its worker vanished is sent again after half a minute", async ([, state]) => {
+  const key = unique("task");
+  const run = await aVanishedWorker(key, unique("worker"));
+  if (state) await report(run.id, state, true);
+  const next = await aWorker([key]);
+  await passSeconds(29, "absence");
+  await settle();
+  expect(given(next)).toEqual([]);
+  await passSeconds(2, "absence");
+  expect(await next.until(2)).toMatchObject({
+    id: run.id,
+    state: { type: "SCHEDULED", state_details: { task_parameters_id: run.state.state_details.task_parameters_id } },
+  });
+  next.close();
+  await evictDurableObject(stub());
+});
 
 test("a run that had started when its worker vanished is not sent again", async () => {
   const key = unique("task");

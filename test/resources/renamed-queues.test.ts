@@ -48,23 +48,20 @@ test("a run that is created after the renaming shows the new name, and keeps it 
 test.for([
   ["queue", (pool: string, queue: string) => `/work_pools/${pool}/queues/${queue}`],
   ["pool", (pool: string) => `/work_pools/${pool}`],
-] as const)(
-  "a %s with more runs than fit into a batch is deleted, and no run has its queue's id",
-  async ([, pathOf]) => {
-    const { pool, after, run } = await aRenamedQueue();
-    const { results } = await env.DB.prepare("select name from pragma_table_info('flow_run')").all<{ name: string }>();
-    const names = results.map(({ name }) => `"${name}"`).filter((name) => name !== '"id"');
-    await env.DB.prepare(
-      `insert into flow_run (id, ${names.join(", ")}) select substr(r.id, 1, 24) || printf('%012d', n.value), ${names.map((name) => `r.${name}`).join(", ")}
+] as const)("a %s with more runs than fit into a batch is deleted, and its runs have no queue", async ([, pathOf]) => {
+  const { pool, after, run } = await aRenamedQueue();
+  const { results } = await env.DB.prepare("select name from pragma_table_info('flow_run')").all<{ name: string }>();
+  const names = results.map(({ name }) => `"${name}"`).filter((name) => name !== '"id"');
+  await env.DB.prepare(
+    `insert into flow_run (id, ${names.join(", ")}) select substr(r.id, 1, 24) || printf('%012d', n.value), ${names.map((name) => `r.${name}`).join(", ")}
       from flow_run r, json_each(?) n where r.workspace_id = ? and r.id = ?`,
-    )
-      .bind(JSON.stringify(Array.from({ length: 4_100 }, (_, index) => index)), WORKSPACE, run.id)
-      .run();
-    expect((await api("DELETE", pathOf(pool, after))).status).toBe(204);
-    const left = await env.DB.prepare("select count(*) as n from flow_run where work_queue_id = ?")
-      .bind(run["work_queue_id"])
-      .first<number>("n");
-    expect(left).toBe(0);
-    expect((await api<FlowRun>("GET", `/flow_runs/${run.id}`)).body["work_queue_id"]).toBe(null);
-  },
-);
+  )
+    .bind(JSON.stringify(Array.from({ length: 4_100 }, (_, index) => index)), WORKSPACE, run.id)
+    .run();
+  expect((await api("DELETE", pathOf(pool, after))).status).toBe(204);
+  const left = await env.DB.prepare("select count(*) as n from flow_run where work_queue_id = ?")
+    .bind(run["work_queue_id"])
+    .first<number>("n");
+  expect(left).toBe(0);
+  expect((await api<FlowRun>("GET", `/flow_runs/${run.id}`)).body["work_queue_id"]).toBe(null);
+});
