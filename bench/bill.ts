@@ -1,4 +1,4 @@
-/** The list-price bill of a million runs, from what one run was counted to cost. */
+/** The bill of a million runs at list prices, from the counted cost of one run. */
 import type { Cost } from "./cost.ts";
 import {
   ASSUMED_CPU_MS_PER_REQUEST,

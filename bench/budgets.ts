@@ -1,4 +1,4 @@
-/** The project's budgets, and whether what was measured keeps them. */
+/** The project's budgets, and whether the measured figures keep them. */
 import type { OperationCost } from "./cost.ts";
 import type { MillionRuns, Result } from "./report.ts";
 import { decimals } from "./report.ts";
@@ -16,7 +16,7 @@ export interface Measurements {
   results: readonly Result[];
   costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>>;
   millions: readonly MillionRuns[];
-  /** The target the others are compared with. */
+  /** The target with which the others are compared. */
   lastTarget: string;
 }
 
@@ -33,7 +33,7 @@ const DOLLARS: Record<string, number> = {
   [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 110,
 };
 
-/** Judges every target but the last, which is the one to beat. */
+/** Judges every target but the last, with which the others are compared. */
 export function judge(measured: Measurements): Verdict[] {
   return [
     ...ratioVerdicts(measured),

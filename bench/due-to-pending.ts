@@ -1,4 +1,4 @@
-/** How long after its scheduled time a run becomes PENDING, with a stock worker that someone started beside the bench. */
+/** How long after its scheduled time a run becomes PENDING, with a stock worker that runs beside the bench. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { call, openHttpClient } from "./http-client.ts";
@@ -9,7 +9,7 @@ import type { Target } from "./target.ts";
 import { createDeployment, createFlow } from "./world.ts";
 
 export interface DueLoad {
-  /** The pool the worker serves. */
+  /** The pool that the worker serves. */
   pool: string;
   runs: number;
 }
@@ -33,7 +33,7 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
   const http = openHttpClient(target, { connections: 4 });
   try {
     const flowId = await createFlow(http, "sluice-bench-due");
-    // The process is `true`: the machine has better things to do than to import Prefect for each run.
+    // The process is `true`, so that no run spends the machine's time on the import of Prefect.
     const deployment = {
       name: "due",
       flow_id: flowId,
@@ -66,7 +66,7 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
   }
 }
 
-/** Makes one run and waits for its PENDING state; undefined if nobody claimed it in time. */
+/** Makes one run and waits for its PENDING state; undefined if no worker claimed the run in time. */
 async function timeRun(http: HttpClient, deploymentId: string, dueMs: number): Promise<number | undefined> {
   const created = await call(http, "POST", `/deployments/${deploymentId}/create_flow_run`, {
     state: { type: "SCHEDULED", state_details: { scheduled_time: wireTime(dueMs) } },

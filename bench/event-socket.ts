@@ -4,7 +4,7 @@ import type { Target } from "./target.ts";
 
 export interface EventSocket {
   send(message: unknown): void;
-  /** Closes and waits for the server's half, by which time it has read all that was sent. */
+  /** Closes the socket and waits for the server's close: by then the server has read all messages. */
   close(): Promise<void>;
 }
 
@@ -45,7 +45,7 @@ export async function openEventSocket(target: Target, path: string, counts: Sock
   };
 }
 
-/** `WebSocket.OPEN`, which the type libraries this may be compiled with name differently. */
+/** `WebSocket.OPEN`, which has another name in some of the type libraries. */
 const OPEN = 1;
 
 function answered(path: string, wait: (resolve: () => void, reject: (reason: string) => void) => void): Promise<void> {

@@ -1,4 +1,4 @@
-/** Events over `/events/in`, as fast as sockets take them, until the server shows them all. */
+/** Events over `/events/in`, as fast as sockets take the events, until the server shows all of them. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { openEventSocket } from "./event-socket.ts";
@@ -12,19 +12,19 @@ export interface EventsLoad {
 }
 
 export interface EventsResult {
-  /** Until the sockets had closed, which is when the server has read everything. */
+  /** Until the sockets had closed: then the server has read everything. */
   sentSeconds: number;
   /** Until a count of the events gave them all. */
   readableSeconds: number;
 }
 
-/** Every so many are about one resource, as a run's events are. */
+/** So many events are about one resource, as the events of a run are. */
 const EVENTS_PER_RESOURCE = 50;
 const LONGEST_WAIT_MS = 60_000;
-/** So that a fast sender does not only fill its own buffers. */
+/** After so many events the sender lets the socket send, instead of filling its own buffer. */
 const BURST = 100;
 
-/** Sends events of a name of their own over several sockets at once and asks for their number until it is right. */
+/** Sends events of a new name over several sockets at once, and counts the events until all are there. */
 export async function measureEventsIn(target: Target, load: EventsLoad): Promise<EventsResult> {
   const name = `sluice-bench.event.${uuid4()}`;
   const counts = { socketOpens: 0, socketMessages: 0 };

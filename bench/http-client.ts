@@ -1,4 +1,4 @@
-/** The bench's HTTP client: node:http with kept-alive connections, so that the client is not what is measured. */
+/** The bench's HTTP client: node:http with kept-alive connections, for little time in the client. */
 import * as http from "node:http";
 import * as https from "node:https";
 
@@ -11,7 +11,7 @@ export interface Reply {
 }
 
 export interface HttpClient {
-  /** Sends one request; a `path` begins below the API URL. Rejects when no whole answer came. */
+  /** Sends one request; `path` begins below the API URL. Rejects when no whole answer came. */
   send(method: string, path: string, body?: unknown): Promise<Reply>;
   /** Requests begun since the client was opened. */
   requestCount(): number;
@@ -19,16 +19,16 @@ export interface HttpClient {
 }
 
 export interface HttpClientOptions {
-  /** The most connections held at once; further requests wait for one. */
+  /** The most connections at once; further requests wait for a connection. */
   connections: number;
   headers?: Record<string, string>;
 }
 
-/** An answer that says no, or a connection that gave none. */
+/** A refused request, or a connection without an answer. */
 export class RequestFailure extends Error {}
 
 const ANSWER_TIMEOUT_MS = 30_000;
-/** Below the five seconds after which uvicorn closes an idle connection, so that a reuse never meets the close. */
+/** Less than the five seconds after which uvicorn closes an idle connection, so that no request uses a closing connection. */
 const IDLE_CONNECTION_MS = 3_000;
 
 export function openHttpClient(target: Target, options: HttpClientOptions): HttpClient {

@@ -1,4 +1,4 @@
-/** Reads single fields out of answers whose shape nothing here declares. */
+/** Reads single fields of answers that have no schema in the bench. */
 export function stringField(json: string, name: string): string {
   const value = field(JSON.parse(json), name);
   if (typeof value !== "string") throw new Error(`the answer has no text field "${name}"`);

@@ -143,7 +143,7 @@ async function measureAllSeeds(worlds: readonly World[], operations: readonly Op
 interface SeedStage {
   seed: number;
   operations: readonly Operation[];
-  /** The target the others are compared with, even where it is not seeded so far. */
+  /** The target with which the others are compared, also where it has fewer runs. */
   lastTarget: string;
 }
 
@@ -176,7 +176,7 @@ async function measureSeed(worlds: readonly World[], stage: SeedStage): Promise<
   return results;
 }
 
-/** The cost of each operation, on the targets that tell theirs. */
+/** The cost of each operation, on the targets that report costs. */
 async function measureCosts(
   worlds: readonly World[],
   operations: readonly Operation[],
@@ -235,7 +235,7 @@ async function measureStock(targets: readonly Target[]): Promise<MillionRuns[]> 
   return lines;
 }
 
-/** Replays at a rate the budgets name; undefined where the cost is unknown and the replay was not insisted on. */
+/** Replays stock runs at the rate of the budgets; undefined where the target reports no cost and `--stock-always` is not set. */
 async function measureStockLoad(target: Target, tasksPerRun: number): Promise<MillionRuns | undefined> {
   const before = await settledTotals(target);
   if (before === undefined && !options["stock-always"]) return undefined;
@@ -358,7 +358,7 @@ function positive(option: string, text: string): number {
   return number;
 }
 
-/** The key stays out of the file. */
+/** Writes the results to the file of `--json`, without the key. */
 function saveJson(results: { targets: readonly Target[] } & Record<string, unknown>): void {
   if (options.json === undefined) return;
   const targets = results.targets.map(({ name, apiUrl }) => ({ name, apiUrl }));

@@ -1,4 +1,4 @@
-/** Pure statistics: from the samples of short rounds to one line of a table. */
+/** Statistics: from the samples of short rounds to one line of a table. */
 export interface Round {
   /** Latencies of the operations that succeeded, in milliseconds. */
   latenciesMs: number[];

@@ -1,4 +1,4 @@
-/** The operations the bench measures, in the order it runs them: those that only read come first. */
+/** The operations that the bench measures, in the order in which it runs them: those that only read come first. */
 import { call, RequestFailure } from "./http-client.ts";
 import type { HttpClient, Reply } from "./http-client.ts";
 import { wireTime } from "./ids.ts";
@@ -8,7 +8,7 @@ import type { World } from "./world.ts";
 export interface Turn {
   http: HttpClient;
   world: World;
-  /** Which of the clients that run at once this is, from 0. */
+  /** The number of this client among those that run at once, from 0. */
   client: number;
   /** How often this client has done the operation before. */
   number: number;
@@ -17,9 +17,9 @@ export interface Turn {
 export interface Operation {
   /** As `--only` names it. */
   name: string;
-  /** HTTP requests it takes. */
+  /** HTTP requests of the operation. */
   requests: number;
-  /** Does it once; rejects if any request was not answered as a client would need it. */
+  /** Does the operation once; rejects if an answer is not the one that a client needs. */
   run(turn: Turn): Promise<void>;
 }
 
@@ -117,7 +117,7 @@ export const OPERATIONS: readonly Operation[] = [
   },
 ];
 
-/** Asks a pool for work as a stock worker does, with its ten seconds of prefetch. */
+/** Polls a pool as a stock worker does, with ten seconds of prefetch. */
 export async function poll(http: HttpClient, pool: string): Promise<Reply> {
   const body = { work_queue_names: [], scheduled_before: wireTime(Date.now() + 10_000) };
   return await call(http, "POST", `/work_pools/${pool}/get_scheduled_flow_runs`, body);
@@ -150,7 +150,7 @@ function seededRun({ world, client, number }: Turn): string {
   return runId;
 }
 
-/** Looks at the first character only: parsing fifty runs would cost the client more than sending for them. */
+/** Looks at the first character only: to parse fifty runs would take the client longer than the request. */
 function expectList(reply: Reply): void {
   if (!reply.text.startsWith("[")) throw new RequestFailure(`not a list: ${reply.text.slice(0, 200)}`);
 }

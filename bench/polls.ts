@@ -1,4 +1,4 @@
-/** Idle polls at a fixed rate, as many workers send them: what the server cannot keep up with waits and is counted. */
+/** Idle polls at a fixed rate, as many workers send them. A poll that the server answers late counts with its wait. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { openHttpClient } from "./http-client.ts";
@@ -11,14 +11,14 @@ import { createPool } from "./world.ts";
 export interface PollLoad {
   pollsPerSecond: number;
   seconds: number;
-  /** Pools the polls go to in turn. */
+  /** The number of pools, which are polled in turn. */
   pools: number;
 }
 
-/** The most connections held at once: a worker that asks every second has one. */
+/** The most connections at once: a worker that polls every second has one. */
 const CONNECTIONS = 500;
 
-/** Latencies run from the moment a poll was due, so that a slow answer is not hidden by the polls it holds up. */
+/** A latency begins when the poll was due, so that it has the wait for polls before. */
 export async function measurePolls(target: Target, load: PollLoad): Promise<Summary> {
   const http = openHttpClient(target, { connections: CONNECTIONS });
   const names = Array.from({ length: load.pools }, (_, pool) => `sluice-bench-polls-${pool}`);

@@ -1,7 +1,7 @@
-/** A profile of the Worker's one thread while something is measured, by V8's own profiler through workerd's inspector. */
+/** A profile of the Worker's thread during a measurement, by V8's profiler through workerd's inspector. */
 import { writeFileSync } from "node:fs";
 
-/** What V8 writes: a tree of calls, and which node of it was found at each sample. Times are in microseconds. */
+/** What V8 writes: a tree of calls, and the node of each sample. Times are in microseconds. */
 interface CpuProfile {
   nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number } }[];
   samples: number[];
@@ -19,8 +19,8 @@ const LISTED = 40;
 const SAMPLE_EVERY_US = 200;
 
 /**
- * Runs `work` under the profiler of the server that was started with `npm start -- --inspect PORT`, and writes what Chrome's
- * developer tools open as `file`. Gives a table of the functions in which most time was spent.
+ * Runs `work` under the profiler of the server that was started with `npm start -- --inspect PORT`, and writes the profile, which Chrome's
+ * developer tools open, to `file`. Gives a table of the functions with the most time.
  */
 export async function profileWhile(port: number, file: string, work: () => Promise<void>): Promise<string> {
   const inspector = await connect(port);
@@ -64,7 +64,7 @@ async function connect(port: number) {
   };
 }
 
-/** The functions by the time in which they themselves ran, not those that they called. */
+/** The functions by their own time, without the functions that they called. */
 function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): string {
   const names = new Map(
     nodes.map(({ id, callFrame: { functionName, lineNumber } }) => [

@@ -8,9 +8,9 @@ export interface Result extends Summary {
   target: string;
   operation: string;
   clients: number;
-  /** The seed size asked for. */
+  /** The asked seed size. */
   seed: number;
-  /** Runs of the bench's flow when the measuring at this size began. */
+  /** Runs of the bench's flow when the measurement at this size began. */
   runs: number;
 }
 
@@ -64,7 +64,7 @@ export function growthTable(results: readonly Result[]): string {
   return table(["operation", "clients", "target", "p50 small", "p50 large", "growth"], rows);
 }
 
-/** The first failure of each operation that had any. */
+/** The first failure of each operation that failed. */
 export function failureLines(results: readonly Result[]): string {
   return results
     .filter((result) => result.failures > 0)
@@ -78,7 +78,7 @@ export function failureLines(results: readonly Result[]): string {
 export function costTable(costs: ReadonlyMap<string, OperationCost>): string {
   const rows = [...costs].map(([operation, { reply, whole }]) => [
     operation,
-    // Objects' rows and queue messages belong to the work after the reply, so the header has neither.
+    // Objects' rows and queue messages belong to the work after the reply, so the header does not count them.
     ...costCells(reply).slice(0, 5),
     ...costCells(whole),
   ]);

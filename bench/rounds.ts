@@ -10,14 +10,14 @@ import type { World } from "./world.ts";
 export interface RoundPlan {
   clients: number;
   rounds: number;
-  /** Of one round on one target. */
+  /** The duration of one round on one target. */
   seconds: number;
 }
 
-/** Keeps a target that refuses at once from being hammered, and its failures from drowning the other target. */
+/** A pause after a failure, so that a target that refuses at once does not take the machine's time from the other target. */
 const PAUSE_AFTER_FAILURE_MS = 20;
 
-/** Measures one operation on several targets in turn, round by round, so that the machine's moods meet all alike. */
+/** Measures one operation on several targets in turn, round by round, so that a slow time of the machine affects all targets. */
 export async function measureInterleaved(
   operation: Operation,
   worlds: readonly World[],

@@ -1,4 +1,4 @@
-/** Tops up a target to a wanted number of runs, through the API like any other client. */
+/** Tops up a target to a wanted number of runs, through the API. */
 import { call, openHttpClient } from "./http-client.ts";
 import type { HttpClient } from "./http-client.ts";
 import type { World } from "./world.ts";
@@ -35,10 +35,10 @@ export class SeedPlan {
 const SEEDING_CLIENTS = 32;
 /** Every tenth seeded run is of the deployment that the filtered list asks for. */
 const RUNS_PER_DEPLOYMENT_RUN = 10;
-/** Every fiftieth is left RUNNING, so that the filtered count has something to count. */
+/** Every fiftieth seeded run stays RUNNING, for the filtered count. */
 const RUNS_PER_RUNNING_RUN = 50;
 
-/** Brings the bench's flow to at least `wanted` runs and answers how many it has then. */
+/** Brings the bench's flow to at least `wanted` runs, and gives the number that it has then. */
 export async function topUp(world: World, wanted: number, report: (line: string) => void): Promise<number> {
   const client = openHttpClient(world.target, { connections: SEEDING_CLIENTS });
   try {

@@ -1,7 +1,7 @@
 /** The events that a stock worker and a stock flow run send, in the shape of their payloads. */
 import { uuid4, uuid7, wireTime } from "./ids.ts";
 
-/** What the events of one run name. */
+/** What the events of one run name: the run, its flow, deployment, queue and pool. */
 export interface StockRun {
   flowRunId: string;
   flowRunName: string;
@@ -25,7 +25,7 @@ export interface StockEvent {
   follows: string | null;
 }
 
-/** What is known of an event before it gets its id and, unless the caller has them, its time and its cause. */
+/** An event before it gets its id, and its time and cause unless the caller gives these. */
 type Draft = Pick<StockEvent, "event" | "resource" | "related"> & Partial<StockEvent>;
 
 const VERSION = "3.8.8";
@@ -124,7 +124,7 @@ interface StateChange {
   occurred: string;
   /** When the task run became Pending. */
   begun: string;
-  /** When it became Running, if that was before this change. */
+  /** When the task run became Running, if that was before this change. */
   started?: string;
   follows?: string;
 }

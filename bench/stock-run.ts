@@ -1,5 +1,5 @@
 /**
- * Replays what a stock client and a stock process worker send for a deployment run: the requests, sockets, frames
+ * Replays what a stock client and a stock process worker send for a run of a deployment: the requests, sockets, frames
  * and pauses are those recorded, in their order, from Prefect 3.8.8 with `prefect deployment run` and a flow of
  * no-op tasks.
  */
@@ -59,7 +59,7 @@ const PROCESS_END_MS = 1_300;
 /** The worker notices that the process ended. */
 const WORKER_NOTICE_MS = 300;
 
-/** Shared by the runs: the worker and the deployment they are of. */
+/** What the runs share: the worker and the deployment. */
 interface Stage {
   target: Target;
   http: HttpClient;
@@ -68,7 +68,7 @@ interface Stage {
   names: Omit<StockRun, "flowRunId" | "flowRunName">;
 }
 
-/** Starts runs at a steady rate, whether or not the ones before have ended. */
+/** Starts runs at a steady rate, whether or not the runs before have ended. */
 export async function replayStockRuns(target: Target, load: StockLoad): Promise<StockResult> {
   const http = openHttpClient(target, { connections: CONNECTIONS });
   const stage = await setStage(target, http);
@@ -152,7 +152,7 @@ interface Polled {
   firstFailure: string | undefined;
 }
 
-/** The worker asks for work all the while; the runs are known already, so its answers are not looked at. */
+/** The worker polls during the whole replay; the runs are known already, so the answers are not read. */
 async function pollOnceASecond(stage: Stage, signal: AbortSignal): Promise<Polled> {
   const polled: Polled = { polls: 0, failures: 0, firstFailure: undefined };
   while (!signal.aborted) {
@@ -163,7 +163,7 @@ async function pollOnceASecond(stage: Stage, signal: AbortSignal): Promise<Polle
       polled.failures += 1;
       polled.firstFailure ??= error instanceof Error ? error.message : String(error);
     }
-    // The abort ends the pause early, and the loop with it.
+    // The abort ends the pause and the loop.
     await sleep(1_000, undefined, { signal }).catch(() => undefined);
   }
   return polled;
@@ -336,7 +336,7 @@ async function subscribe(stage: Stage, eventName: string): Promise<EventSocket> 
   return socket;
 }
 
-/** A server that does not want CSRF tokens says so with 422 or 404. */
+/** A server without CSRF tokens answers 422 or 404. */
 async function fetchCsrfToken(http: HttpClient): Promise<void> {
   await call(http, "GET", `/csrf-token?client=${uuid4()}`, undefined, [404, 422]);
 }

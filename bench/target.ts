@@ -1,4 +1,4 @@
-/** A server under measurement: its name in the tables, the URL of its API and the key it wants. */
+/** A server under measurement: its name in the tables, the URL of its API and its key. */
 export interface Target {
   name: string;
   /** Without a trailing slash, e.g. `http://127.0.0.1:4200/api`. */

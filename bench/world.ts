@@ -1,4 +1,4 @@
-/** What the bench needs on a target before it can measure: a flow, two deployments, an idle pool. */
+/** What the bench needs on a target before a measurement: a flow, two deployments, an idle pool. */
 import { call, openHttpClient } from "./http-client.ts";
 import type { HttpClient } from "./http-client.ts";
 import { field, items, stringField } from "./json.ts";
@@ -7,7 +7,7 @@ import type { Target } from "./target.ts";
 export interface World {
   target: Target;
   flowId: string;
-  /** Its runs are a tenth of the seeded ones; the filtered list asks for them. */
+  /** A tenth of the seeded runs are of this deployment, and the filtered list asks for these runs. */
   deploymentId: string;
   /** A pool that never has a run. */
   idlePool: string;

@@ -1,6 +1,6 @@
 /**
- * Builds the Worker: first the OpenAPI document out of the routes (it is served as a file, not made at start), then the
- * bundle for `npm start`. With `--openapi-only` it stops after the first.
+ * Builds the Worker: first the OpenAPI document from the routes (the Worker serves it as a file), then the
+ * bundle for `npm start`. With `--openapi-only` it builds the document alone.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";

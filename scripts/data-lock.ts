@@ -1,9 +1,10 @@
-/** The lock of a data folder: one server at a time, for two would each grant the same slot. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+/** The lock of a data folder: one server at a time, for two servers would each grant the same slot. */
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { readPid } from "./processes.ts";
 
-/** A folder that another server uses. */
+/** Says that another server uses the folder. */
 export class DataInUse extends Error {
   /** The process id of that server, where it is known. */
   readonly pid: number | null;
@@ -14,7 +15,7 @@ export class DataInUse extends Error {
   }
 }
 
-/** A lock that is held. */
+/** A lock of this process. */
 export interface DataLock {
   release(): void;
 }
@@ -23,14 +24,14 @@ const FILE = "server.lock";
 const PID_FILE = "server.pid";
 
 /**
- * Locks a folder until `release` or until this process ends, however it ends: the lock is SQLite's own on an open file, which the
- * system takes back with the process. So no lock is ever stale, and the process id beside it only tells who it is.
+ * Locks a folder until `release` or until this process ends, however it ends: the lock is SQLite's own on an open file, and the
+ * system releases it with the process. So no lock outlives its process; the process id beside the lock is for messages.
  * Throws `DataInUse`, and what the file system throws.
  */
 export function lockData(folder: string): DataLock {
   mkdirSync(folder, { recursive: true });
   const pidFile = join(folder, PID_FILE);
-  // Held by the caller: a database that is garbage collected lets go of its lock.
+  // The caller keeps a reference to the database: a database that is garbage collected releases its lock.
   const database = new DatabaseSync(join(folder, FILE), { timeout: 0 });
   try {
     // No journal in a file: there is nothing to roll back.
@@ -53,13 +54,4 @@ const SQLITE_BUSY = 5;
 
 function isBusy(error: unknown): boolean {
   return error instanceof Error && "errcode" in error && error.errcode === SQLITE_BUSY;
-}
-
-function readPid(file: string): number | null {
-  try {
-    return Number(readFileSync(file, "utf8")) || null;
-  } catch {
-    // The other server has locked the folder this moment, and is about to write the file.
-    return null;
-  }
 }

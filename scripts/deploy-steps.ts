@@ -1,4 +1,4 @@
-/** What `npm run deploy` does, step by step; how wrangler is run and files are written is passed in. */
+/** The steps of `npm run deploy`; the functions that run wrangler and write files are passed in. */
 import { parse, stringify } from "smol-toml";
 import { z } from "zod";
 import { parseWranglerConfig, queueNames } from "./wrangler-config.ts";
@@ -6,33 +6,33 @@ import { parseWranglerConfig, queueNames } from "./wrangler-config.ts";
 /** The file that wrangler.toml becomes once the database's id is known; git ignores it. */
 export const DEPLOYED_CONFIG = "wrangler.deployed.toml";
 
-/** The secrets of which one must be set before Sluice lets anybody in. */
+/** The secrets of which one must be set before Sluice answers clients. */
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
 
 /** How a command of wrangler ended. */
 export interface Outcome {
   code: number;
-  /** What it printed; empty where it was shown to the user. */
+  /** What wrangler printed; empty where the user saw it. */
   output: string;
 }
 
-/** The world as the steps see it. */
+/** What the steps do outside of this process. */
 export interface Surroundings {
   /** Runs wrangler and keeps what it prints. */
   ask(args: readonly string[]): Promise<Outcome>;
-  /** Runs wrangler in front of the user. */
+  /** Runs wrangler and shows the user what it prints. */
   show(args: readonly string[]): Promise<Outcome>;
   write(file: string, text: string): void;
   say(text: string): void;
 }
 
-/** A fault that the user can read and mend. */
+/** A fault that the user can correct; its message says how. */
 export class DeployFailed extends Error {}
 
 const Databases = z.array(z.object({ name: z.string(), uuid: z.string() }));
 const Secrets = z.array(z.object({ name: z.string() }));
 
-/** Makes what is missing, brings the database up to date and deploys. Every step may be run again. */
+/** Creates the missing databases and queues, applies migrations and deploys. Every step may be run again. */
 export async function deploy(toml: string, extra: readonly string[], world: Surroundings): Promise<void> {
   if (extra.includes("--dry-run")) {
     await must(world.show(["deploy", ...extra]), "the Worker could not be bundled");
@@ -58,7 +58,7 @@ export async function deploy(toml: string, extra: readonly string[], world: Surr
   await adviseOnKeys(config.name, world);
 }
 
-/** wrangler.toml with the ids of the account's own databases. */
+/** The text of wrangler.toml with the ids of the account's databases. */
 export function withDatabaseIds(toml: string, ids: ReadonlyMap<string, string>): string {
   const config = parse(toml);
   const { d1_databases: databases } = parseWranglerConfig(toml);
@@ -74,7 +74,7 @@ async function ensureDatabase(name: string, world: Surroundings): Promise<string
   if (found) return found;
   world.say(`Creating the database ${name}.`);
   const { code, output } = await world.ask(["d1", "create", name]);
-  // Whoever else deploys at this moment may have made it: the list has the last word.
+  // Another deployment may have created the database at the same moment: the list decides.
   const made = await findDatabase(name, world);
   if (!made) throw new DeployFailed(`The database ${name} could not be created (${code}).\n${output}`);
   return made;

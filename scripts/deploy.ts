@@ -1,9 +1,9 @@
-/** `npm run deploy`: Sluice on the Cloudflare account that wrangler is logged in to. Safe to run again. */
+/** `npm run deploy`: deploys Sluice to the Cloudflare account of wrangler's login. It may be run again. */
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { deploy, DeployFailed, type Outcome } from "./deploy-steps.ts";
 
-/** Runs wrangler; `shown` gives it the terminal, otherwise what it prints on stdout is kept. It never asks for a yes. */
+/** Runs wrangler, which asks no questions; `shown` gives wrangler the terminal, otherwise its output is kept. */
 function wrangler(args: readonly string[], shown: boolean): Promise<Outcome> {
   return new Promise((ended, failed) => {
     const child = spawn("wrangler", args, {

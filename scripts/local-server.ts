@@ -1,24 +1,25 @@
-/** The local server: the same Worker in workerd, through miniflare's API, with its data in a folder. */
+/** The local server: the Worker in workerd, started by miniflare's API, with its data in a folder. */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Miniflare, NoOpLog } from "miniflare";
 import { bundleWorker, writeOpenApi } from "./build.ts";
+import { isAlive, readPid } from "./processes.ts";
 import { parseWranglerConfig, type WranglerConfig } from "./wrangler-config.ts";
 
 /** How long a stop waits for requests that are being answered. */
 const DRAIN_MS = 3000;
-/** How long a start waits for the workerd of a server that was killed. The id may be another process's by now. */
+/** How long a start waits for a process that may be the workerd of a killed server, by its process id. */
 const ORPHAN_MS = 1000;
-/** How long a start waits for one that is known to be that workerd. */
+/** How long a start waits for a process that is the workerd of a killed server. */
 const DYING_MS = 30_000;
-/** By which `workerd.sh` knows the file for its process id. */
+/** The variable that names to `workerd.sh` the file for its process id. */
 const PID_FILE_VARIABLE = "SLUICE_PID_FILE";
 const MINUTE_MS = 60_000;
 /**
- * V8 sizes its heaps by the memory of the machine: for 20 MB that live, three isolates hold 300 MB of garbage and of pages that are
- * hardly used. With these flags it collects sooner, moves what lives together each time, and gives large pages back.
+ * V8 sizes its heaps by the memory of the machine: for 20 MB of live objects, three isolates keep 300 MB of garbage and of
+ * almost empty pages. With these flags V8 collects sooner, compacts each time, and frees large pages.
  */
 const V8_FLAGS = [
   "--heap-growing-percent=20",
@@ -27,26 +28,26 @@ const V8_FLAGS = [
   "--no-large-page-pool",
 ];
 
-/** Where the server listens, and what it keeps and knows. */
+/** Where the server listens, its data, and its settings. */
 export interface LocalOptions {
   host: string;
   port: number;
   /** The folder of its data. */
   data: string;
-  /** Bindings of text, among them the keys. */
+  /** The Worker's settings, with the keys. */
   vars: Record<string, string>;
-  /** The port of V8's inspector, for debuggers and profiles; none without it. */
+  /** The port of V8's inspector, for debuggers and profiles; without it there is no inspector. */
   inspect?: number | undefined;
 }
 
-/** A server that answers. */
+/** A server that listens. */
 export interface LocalServer {
   stop(): Promise<void>;
 }
 
 type D1 = Awaited<ReturnType<Miniflare["getD1Database"]>>;
 
-/** Builds the Worker, brings the database up to date and listens. */
+/** Builds the Worker, applies migrations and listens. */
 export async function startLocalServer(options: LocalOptions): Promise<LocalServer> {
   await writeOpenApi();
   const script = await bundleWorker();
@@ -58,7 +59,7 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
   process.env["MINIFLARE_WORKERD_V8_FLAGS"] ??= V8_FLAGS.join(" ");
   runUnderWatch(pidFile);
   const workerOptions = miniflareOptions(config, script, data, options);
-  // Nobody may ask before the tables are there, so the port is opened by a second start of workerd.
+  // No request may come before the tables exist, so a second start of workerd opens the port.
   const miniflare = new Miniflare(workerOptions);
   for (const database of config.d1_databases) {
     await applyMigrations(await miniflare.getD1Database(database.binding), database.migrations_dir);
@@ -79,8 +80,8 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
 }
 
 /**
- * Everything but the public port: the Worker is to listen there itself (`unsafeDirectSockets`), for by way of miniflare's
- * own entry each request would pass through a second Worker. That entry has a port of its own, for crons and migrations.
+ * All options but the public port. There the Worker itself listens (`unsafeDirectSockets`), for through miniflare's
+ * entry each request would pass through a second Worker. The entry has its own port, for crons and migrations.
  */
 function miniflareOptions(config: WranglerConfig, script: string, data: string, { vars, inspect }: LocalOptions) {
   const classes = new Set(config.migrations.flatMap((migration) => migration.new_sqlite_classes));
@@ -96,7 +97,7 @@ function miniflareOptions(config: WranglerConfig, script: string, data: string, 
     compatibilityFlags: config.compatibility_flags,
     modules: [{ type: "ESModule" as const, path: "worker.js", contents: script }],
     bindings: { ...config.vars, SLUICE_MODE: "local", ...vars },
-    // By name, not by id: the data stays where it is when somebody deploys.
+    // By name, not by id: a deployment changes the id, and the data must stay in one place.
     d1Databases: Object.fromEntries(config.d1_databases.map((database) => [database.binding, database.database_name])),
     d1Persist: join(data, "d1"),
     durableObjects: Object.fromEntries(
@@ -124,7 +125,7 @@ function miniflareOptions(config: WranglerConfig, script: string, data: string, 
   };
 }
 
-/** Lets miniflare run workerd by a script that ends it together with this process. Windows has neither; there it stays. */
+/** Makes miniflare run workerd by a script that ends workerd together with this process. Windows cannot run the script. */
 function runUnderWatch(pidFile: string): void {
   if (process.platform === "win32") return;
   const require = createRequire(createRequire(import.meta.url).resolve("miniflare"));
@@ -134,7 +135,7 @@ function runUnderWatch(pidFile: string): void {
   process.env["MINIFLARE_WORKERD_PATH"] = resolve("scripts/workerd.sh");
 }
 
-/** Applies the migrations that are missing, each in one batch with its entry in the table that wrangler keeps, too. */
+/** Applies the missing migrations, each in one batch with its row in wrangler's table of migrations. */
 async function applyMigrations(database: D1, folder: string): Promise<void> {
   await database
     .prepare(
@@ -153,7 +154,7 @@ async function applyMigrations(database: D1, folder: string): Promise<void> {
   }
 }
 
-/** Fires the crons now, for what a stopped server missed, and then each minute on the minute, one run at a time. */
+/** Runs the crons now, for the time in which no server ran, and then on each full minute, one run at a time. */
 function startClock(miniflare: Miniflare, crons: readonly string[]): () => void {
   const unknown = crons.find((cron) => cron !== "* * * * *");
   if (unknown) throw new Error(`npm start knows only the cron "* * * * *", not "${unknown}"`);
@@ -188,49 +189,32 @@ function startClock(miniflare: Miniflare, crons: readonly string[]): () => void 
 }
 
 /**
- * Waits for the workerd of a server that was killed: the system ends both, but a process that waits for its disk goes last. Two
- * of them on one folder would each grant the same slot, so one that does not go keeps the next server from starting.
+ * Waits for the workerd of a server that was killed: the system ends both, but a process that waits for its disk ends later. Two
+ * workerd processes on one folder would each grant the same slot, so the next server does not start before the old workerd has ended.
  */
 async function forgotten(pidFile: string): Promise<void> {
   const pid = readPid(pidFile);
-  if (pid === undefined) return;
+  if (pid === null) return;
   for (const end = Date.now() + ORPHAN_MS; Date.now() < end && isAlive(pid);) await sleep(20);
   for (const end = Date.now() + DYING_MS; isWorkerdOf(pid, pidFile); await sleep(100)) {
     if (Date.now() > end) throw new Error(`The workerd of a server that was killed, process ${pid}, does not end.`);
   }
 }
 
-/** Whether a process is the workerd that wrote the file. The system may have given its id to another one since. */
+/** Whether a process is the workerd that wrote the file. The system may have given the id to another process since. */
 function isWorkerdOf(pid: number, pidFile: string): boolean {
   try {
     return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(`${PID_FILE_VARIABLE}=${pidFile}`);
   } catch {
-    // It is gone; or this system does not tell, and then the first wait has to do.
+    // The process has ended, or this system has no /proc; then the wait of ORPHAN_MS must be enough.
     return false;
   }
 }
 
-/** Asks workerd to answer what it has begun and to take no more, and waits for that, but not for ever. */
+/** Tells workerd to finish the begun requests and to take no more, and waits for its end, at most DRAIN_MS. */
 async function drain(pidFile: string): Promise<void> {
   const pid = readPid(pidFile);
-  if (pid === undefined || !isAlive(pid)) return;
+  if (pid === null || !isAlive(pid)) return;
   process.kill(pid, "SIGTERM");
   for (const end = Date.now() + DRAIN_MS; Date.now() < end && isAlive(pid);) await sleep(20);
-}
-
-function readPid(pidFile: string): number | undefined {
-  try {
-    return Number(readFileSync(pidFile, "utf8")) || undefined;
-  } catch {
-    // No file: workerd was not started by our script.
-    return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,6 @@
 /**
- * Plays the matrix of docs/reliability.md with the stock client and worker, and prints its table; with `--write` it is put
- * into the document. Some ten minutes; a Python with prefect is needed (SLUICE_PYTHON).
+ * Plays the matrix of docs/reliability.md with the stock client and worker, and prints its table; `--write` puts the table
+ * into the document. It takes some ten minutes, and needs a Python with prefect (SLUICE_PYTHON).
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -14,7 +14,7 @@ const TABLE = /(<!-- matrix -->\n)[\s\S]*?(<!-- end of matrix -->)/;
 const { values } = parseArgs({
   options: {
     write: { type: "boolean", default: false },
-    /** One of those who are killed, for a part of the table. */
+    /** One of `KILLED`, for a part of the table. */
     only: { type: "string" },
   },
 });
@@ -42,7 +42,7 @@ function rowsOf(killed: Killed): string[] {
   return outcomes.filter((outcome) => outcome.killed === killed).map(rowOf);
 }
 
-/** The rows of a scene that was not played now. */
+/** The document's rows of a scene that was not played. */
 function documented(matrix: string, killed: Killed): string[] {
   return matrix.split("\n").filter((line) => line.split("|")[1]?.trim() === killed);
 }

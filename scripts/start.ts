@@ -21,10 +21,10 @@ PREFECT_SERVER_CORS_ALLOWED_ORIGINS  pages of other machines that may talk to it
 PREFECT_SERVER_…  all other settings of docs/settings.md`;
 
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
-/** The variables that reach the Worker. The mode is not the user's to choose. */
+/** The variables that the Worker gets. The user does not choose the mode. */
 const VARIABLES = SETTINGS.flatMap(({ variables }) => variables).filter((name) => name !== "SLUICE_MODE");
 
-/** Says what is wrong and ends; for faults that the user can mend. */
+/** Prints the message and ends; for faults that the user can correct. */
 function giveUp(message: string): never {
   console.error(message);
   process.exit(1);
@@ -58,14 +58,14 @@ function portOf(name: string, text: string): number {
   return port;
 }
 
-/** What clients may call a server that listens there: what was set, and the names of the address, or of the whole machine. */
+/** The names by which clients may call the server: the set names, and those of the address or of the whole machine. */
 function allowedHosts(host: string, set: string | undefined): string {
   const addresses = Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? []);
   const own = host === "0.0.0.0" || host === "::" ? [hostname(), ...addresses] : [host];
   return [...(set ? [set] : []), ...own].join(",");
 }
 
-/** Takes the data folder for this process alone, or says who has it and ends. */
+/** Locks the data folder for this process, or says which process uses it and ends. */
 function lockOrGiveUp(folder: string) {
   try {
     return lockData(folder);
@@ -76,7 +76,7 @@ function lockOrGiveUp(folder: string) {
   }
 }
 
-/** Whether the port can be had; workerd's own complaint comes late and is hard to read. */
+/** The error of a trial to listen on the port, if any; workerd's own message comes late and is hard to read. */
 function listenError(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((answer) => {
     const probe = createServer();
@@ -85,7 +85,7 @@ function listenError(host: string, port: number): Promise<NodeJS.ErrnoException 
   });
 }
 
-/** Ctrl-C and its like stop the server, once, and then this process. */
+/** The first signal, such as that of Ctrl-C, stops the server and then this process. */
 function stopOnSignals(server: LocalServer, lock: DataLock): void {
   let stopping = false;
   const stop = () => {
@@ -110,7 +110,7 @@ function stopOnSignals(server: LocalServer, lock: DataLock): void {
   onceOrphaned(stop);
 }
 
-/** npm hands a SIGTERM to its shell, which dies of it and tells nobody: who loses that parent was meant. */
+/** npm sends a SIGTERM to its shell alone, and the shell ends. So a process that loses this parent stops. */
 function onceOrphaned(stop: () => void): void {
   if (process.env["npm_lifecycle_event"] === undefined) return;
   setInterval(() => {

@@ -1,4 +1,4 @@
-/** What wrangler.toml says, as far as `npm start` and `npm run deploy` need it: the one list of bindings. */
+/** The parts of wrangler.toml that `npm start` and `npm run deploy` need. wrangler.toml is the only list of bindings. */
 import { parse } from "smol-toml";
 import { z } from "zod";
 
@@ -41,7 +41,7 @@ const Config = z.object({
     .default({ producers: [], consumers: [] }),
 });
 
-/** The parts of wrangler.toml that matter here. */
+/** The read parts of wrangler.toml. */
 export type WranglerConfig = z.output<typeof Config>;
 
 /** Reads the text of wrangler.toml. */
@@ -49,7 +49,7 @@ export function parseWranglerConfig(text: string): WranglerConfig {
   return Config.parse(parse(text));
 }
 
-/** Every queue that the Worker sends to, reads from or buries messages in, each once. */
+/** Every queue to which the Worker sends, from which it reads, or that has its dead letters, each once. */
 export function queueNames(config: WranglerConfig): string[] {
   const { producers, consumers } = config.queues;
   const buried = consumers.flatMap((consumer) => consumer.dead_letter_queue ?? []);

@@ -1,8 +1,8 @@
-/** The small worlds that several scenarios begin with; their steps compare only the status. */
+/** Builders of things that several scenarios need; of their answers only the status is compared. */
 import { isObject, type Json, type JsonObject } from "./json.ts";
 import { pick, type World } from "./play.ts";
 
-/** A time that no test will see come. */
+/** A time long after any test. */
 export const FUTURE = "2099-01-01T00:00:00Z";
 
 export async function aFlow(world: World, prefix = "flow"): Promise<string> {
@@ -64,7 +64,7 @@ export async function filterBy(
   }
 }
 
-/** What set_state says: status, the state's name and why. */
+/** Of an answer of set_state: the status, the state's name and the reason. */
 export function verdict(body: Json): Json {
   if (!isObject(body)) return body;
   const state = body["state"];

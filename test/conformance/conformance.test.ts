@@ -1,4 +1,4 @@
-/** The scenarios against the Worker, compared with what the original answered when they were recorded. */
+/** Plays the scenarios against the Worker, and compares the answers with the recorded answers of the original. */
 import { SELF } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { compareTranscripts } from "./diff";
@@ -6,7 +6,7 @@ import type { TranscriptStep } from "./play";
 import { play } from "./play";
 import { scenarios } from "./scenarios";
 
-/** Scenarios of what is not built yet. */
+/** Scenarios of areas that are not built yet. */
 const NOT_YET = new Set([
   "artifacts",
   "blocks",
@@ -20,7 +20,7 @@ const NOT_YET = new Set([
 const recorded = import.meta.glob<TranscriptStep[]>("./recorded/*.json", { eager: true, import: "default" });
 
 test.for(scenarios.filter(({ name }) => !NOT_YET.has(name)).map((scenario) => [scenario.name, scenario] as const))(
-  "%s: the answers are the original's",
+  "%s: the answers are those of the original",
   { timeout: 120_000 },
   async ([name, scenario]) => {
     const reference = recorded[`./recorded/${name}.json`];

@@ -1,11 +1,11 @@
-/** Tells where two transcripts of one scenario differ, step by step and path by path. */
+/** Finds the differences of two transcripts of one scenario, step by step and path by path. */
 import { explained } from "./explained.ts";
 import { isObject, type Json } from "./json.ts";
 import type { TranscriptStep } from "./play.ts";
 
 export interface Difference {
   path: string;
-  /** What is not there is shown as `<absent>`. */
+  /** A missing value is shown as `<absent>`. */
   reference: Json;
   target: Json;
   reason?: string;
@@ -24,7 +24,7 @@ export interface Comparison {
   target: TranscriptStep[];
 }
 
-/** The differences that nothing explains, and those that `explained.ts` gives a reason for. */
+/** The unexplained differences, and those for which `explained.ts` gives a reason. */
 export function compareTranscripts(comparison: Comparison): {
   unexplained: StepDifferences[];
   explained: StepDifferences[];

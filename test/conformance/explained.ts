@@ -1,10 +1,10 @@
-/** The differences from the original that are meant, each with its reason. Keep it short. */
+/** The intended differences from the original, each with its reason. Keep the list short. */
 import type { TranscriptStep } from "./play.ts";
 
 export interface Explained {
-  /** Left out, it holds in every scenario. */
+  /** Without it, the explanation holds in every scenario. */
   scenario?: string;
-  /** Left out, it holds in every step. */
+  /** Without it, the explanation holds in every step. */
   step?: RegExp;
   path: RegExp;
   holds?: (reference: TranscriptStep, target: TranscriptStep) => boolean;
@@ -94,7 +94,7 @@ export const explained: Explained[] = [
   },
 ];
 
-/** Whether the answer is the reference's list with its first items moved to the end, or its last ones to the front. */
+/** Whether the answer is the reference's list, but the first items are at the end, or the last items at the front. */
 function isTurned(reference: TranscriptStep, target: TranscriptStep): boolean {
   const { body: wanted } = reference;
   const { body: found } = target;

@@ -1,4 +1,4 @@
-/** JSON values and the few ways the conformance scenarios look into them. */
+/** JSON values, and how the conformance scenarios read them. */
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 
 export interface JsonObject {

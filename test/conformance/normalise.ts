@@ -1,4 +1,4 @@
-/** Replaces what differs from one play of a scenario to the next by stable placeholders. */
+/** Puts stable placeholders in place of ids, times and names, which differ from one play of a scenario to the next. */
 import { isObject, type Json, sortKeys } from "./json.ts";
 
 const UUID = /(?<![0-9a-f])[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}(?![0-9a-f])/gi;
@@ -19,15 +19,15 @@ const LONGEST_TEXT = 300;
 const YEAR_MS = 366 * 86_400_000;
 
 export interface NormaliserOptions {
-  /** The random part of every name the scenario made up. */
+  /** The random part of every name of the scenario. */
   suffix: string;
-  /** Where the server is, to be hidden in absolute links. */
+  /** The server's address, which is hidden in absolute links. */
   baseUrl: string;
-  /** The moment the play began: times within a year of it are hidden, fixed ones are kept. */
+  /** The start of the play: times within a year of the start are hidden, others are kept. */
   nowMs: number;
 }
 
-/** Remembers, for one play, which placeholder stands for which id. */
+/** The placeholders of one play, by id. */
 export class Normaliser {
   readonly placeholders = new Map<string, string>();
   readonly options: NormaliserOptions;
@@ -36,7 +36,7 @@ export class Normaliser {
     this.options = options;
   }
 
-  /** An id is called after the step and the place where it was first seen, so a new one shifts no other. */
+  /** An id is named after the step and the path where it first came, so a new id changes no other name. */
   learnIds(value: Json, place: string): void {
     if (typeof value === "string") {
       for (const [id] of value.matchAll(UUID)) this.learnId(id, place);
@@ -69,7 +69,7 @@ export class Normaliser {
     );
   }
 
-  /** Ids, times, made-up names and the server's address in a running text. */
+  /** Replaces ids, times, names of the play and the server's address within a text. */
   text(text: string): string {
     return text
       .replaceAll(new URL(this.options.baseUrl).origin, "<origin>")
@@ -80,7 +80,7 @@ export class Normaliser {
       .replaceAll(TIME, (time, zone: string | undefined) => this.time(time, zone));
   }
 
-  /** The original keeps some tags in sets, so their order says nothing. */
+  /** The original keeps some tags in sets, so the order of tags is not compared. */
   private list(items: Json[], key: string): Json[] {
     const normalised = items.map((item) => this.value(item));
     return key === "tags" ? normalised.toSorted(byText) : normalised;

@@ -1,4 +1,4 @@
-/** Plays a scenario against a server and gives a transcript that two faithful servers agree on. */
+/** Plays a scenario against a server; gives a transcript that is the same for servers that answer alike. */
 import { at, isObject, type Json, type JsonObject, sortKeys } from "./json.ts";
 import { Normaliser } from "./normalise.ts";
 
@@ -16,19 +16,19 @@ export interface Scenario {
   play: (world: World) => Promise<void>;
 }
 
-/** What one step asks for besides its method and path. */
+/** The options of one step. */
 export interface StepOptions {
   body?: Json;
-  /** A body that is sent as it stands, JSON or not. */
+  /** The text of a body that is sent unchanged, JSON or not. */
   raw?: string;
   headers?: Record<string, string>;
-  /** What of the answer is compared; all of it by default. */
+  /** The part of the answer that is compared; by default all of it. */
   view?: (body: Json) => Json;
-  /** The answer is a list whose order says nothing. */
+  /** The answer is a list whose order is not compared. */
   unordered?: boolean;
-  /** Only the status is compared: the step prepares the world. */
+  /** Only the status is compared, for the step only creates things for later steps. */
   quiet?: boolean;
-  /** The request is repeated until its answer satisfies this, for at most 15 seconds. */
+  /** The request is repeated until `until` is true of its answer, for at most 15 seconds. */
   until?: (answer: Answer) => boolean;
 }
 
@@ -45,7 +45,7 @@ const KEPT_HEADERS = ["content-type", "location", "retry-after"];
 const POLL_MS = 150;
 const POLLS = 100;
 
-/** An answer as later steps use it; what is missing reads as an id that nothing has. */
+/** An answer for later steps; a missing id is read as an id that no row has. */
 export class Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -71,7 +71,7 @@ export class Answer {
   }
 }
 
-/** What a scenario is given: names of its own, ids of its own and a way to send requests. */
+/** What a scenario gets: its own names, its own ids, and a function that sends requests. */
 export class World {
   readonly steps: TranscriptStep[] = [];
   readonly suffix = `x${crypto.randomUUID().replaceAll("-", "").slice(0, 9)}x`;
@@ -89,7 +89,7 @@ export class World {
     return `${prefix}-${this.suffix}`;
   }
 
-  /** A fresh id, shown in the transcript by its label. */
+  /** A new id, which the transcript shows by its label. */
   id(label: string): string {
     const id = crypto.randomUUID();
     this.normaliser.learnId(id, label);
@@ -101,7 +101,7 @@ export class World {
     return new Date(Date.now() + offsetSeconds * 1000).toISOString();
   }
 
-  /** Sends `METHOD /path` as the step of that name and writes down the answer. */
+  /** Sends `METHOD /path` as the step of this name, and adds the answer to the transcript. */
   async send(name: string, request: string, options: StepOptions = {}): Promise<Answer> {
     if (this.names.has(name)) throw new Error(`Two steps are called ${name}`);
     this.names.add(name);
@@ -157,7 +157,7 @@ export class World {
     return kept;
   }
 
-  /** Sorts by name, then by what is left once ids and times, which are different each time, are taken out. */
+  /** Sorts by name, then by the text without ids and times, which differ in each play. */
   private inOrder(body: Json): Json {
     if (!Array.isArray(body)) return body;
     const blind = new Normaliser(this.normaliser.options);
@@ -182,12 +182,12 @@ function parse(text: string): Json {
     const body: Json = JSON.parse(text);
     return body;
   } catch {
-    // What is no JSON (a CSV download, an error page) is compared as text.
+    // An answer that is not JSON (a CSV download, an error page) is compared as text.
     return { text };
   }
 }
 
-/** The view of a list that keeps these fields of each item; with one field, just its values. */
+/** The view of a list that keeps these fields of each item; of one field, only the values. */
 export function pick(...fields: string[]): (body: Json) => Json {
   const one = (item: Json): Json => {
     const [only] = fields;

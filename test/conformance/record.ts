@@ -1,4 +1,4 @@
-/** Writes the original server's transcripts: `node test/conformance/record.ts --reference URL [--only name] [--out folder]`. */
+/** Writes the transcripts of the original: `node test/conformance/record.ts --reference URL [--only name] [--out folder]`. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";

@@ -69,7 +69,7 @@ test("a new row has what it is given, then its preset, and else what is null or 
   });
 });
 
-test("a body changes what it names, as it is stored", () => {
+test("a body changes the columns that it names, as they are stored", () => {
   expect(things.changes({ is_on: true, tags: ["y"], options: {}, seen: 9, note: "n" })).toEqual({
     is_on: 1,
     tags: '["y"]',
@@ -87,11 +87,11 @@ test("null empties a column that may be null, and leaves any other as it is", ()
   expect(things.changes({ value: null })).toEqual({ value: "null" });
 });
 
-test("fields that are said to be something else are passed over", () => {
+test("fields that are named as no columns are ignored", () => {
   expect(things.changes({ note: "n", rank: 2, others: 1 }, ["others", "rank"])).toEqual({ note: "n" });
 });
 
-test("what is neither a column nor said to be something else does not compile", () => {
+test("a field that is neither a column nor named as none does not compile", () => {
   // @ts-expect-error no column has this name
   expect(things.changes({ nonsense: 1 })).toEqual({});
   // @ts-expect-error a flag is no number on the wire
@@ -100,6 +100,6 @@ test("what is neither a column nor said to be something else does not compile", 
   expect(things.blank({ made: 1, value: 1 })).toMatchObject({ made: 1 });
 });
 
-test("a table knows which of its columns users may make long", () => {
+test("a table names the columns in which users may store long values", () => {
   expect(longColumns(thing)).toEqual(["note", "value"]);
 });

@@ -1,18 +1,18 @@
-/** Where two plays of one sequence part. */
+/** Finds the first step at which two plays of one sequence differ. */
 import { isObject, type Json } from "../conformance/json.ts";
 import { type Difference, explained } from "./explained.ts";
 import type { Played, PlayedStep } from "./play.ts";
 import type { Sequence } from "./sequence.ts";
 
 export interface Comparison {
-  /** The step where the plays part. */
+  /** The first step at which the plays differ. */
   at: number;
   unexplained: Difference[];
-  /** The reasons of all that was explained. */
+  /** The reasons of all explained differences. */
   reasons: string[];
 }
 
-/** Compares up to the first step that differs; what comes after it mostly follows from it and says nothing. */
+/** Compares the plays up to the first step that differs, for most later differences follow from the first. */
 export function compare(sequence: Sequence, reference: Played, target: Played): Comparison {
   const reasons: string[] = [];
   const ends = [reference.end, target.end] as const;
@@ -29,7 +29,7 @@ export function compare(sequence: Sequence, reference: Played, target: Played): 
   return { at: pairs.length, unexplained: [], reasons };
 }
 
-/** What kind of difference it is, without the numbers of this sequence. */
+/** The kind of a difference, without the numbers of this sequence. */
 export function kindOf(differences: readonly Difference[]): string {
   const kinds = differences.map(({ path, reference, target }) => `${path}: ${show(reference)} -> ${show(target)}`);
   return kinds
@@ -41,7 +41,7 @@ export function kindOf(differences: readonly Difference[]): string {
 
 type Found = Pick<Difference, "path" | "reference" | "target">;
 
-/** Property by property, also where one of the two is not there at all. */
+/** The differences property by property, also where one of the values is missing. */
 function differ(reference: Json | undefined, target: Json | undefined, path = ""): Found[] {
   const [left, right] = [reference ?? {}, target ?? {}];
   if (isObject(left) && isObject(right) && (reference ?? target ?? null) !== null) {

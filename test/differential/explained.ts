@@ -1,4 +1,4 @@
-/** The differences from the original that are meant, each with its reason (docs/orchestration.md has them all). */
+/** The intended differences from the original, each with its reason (docs/orchestration.md has all of them). */
 import { at as lookAt, isObject, type Json } from "../conformance/json.ts";
 import type { Played } from "./play.ts";
 import type { Sequence, Step } from "./sequence.ts";
@@ -6,13 +6,13 @@ import type { Sequence, Step } from "./sequence.ts";
 /** Where two plays of a sequence first differ. */
 export interface Difference {
   path: string;
-  /** What is not there is undefined. */
+  /** A missing value is undefined. */
   reference: Json | undefined;
   target: Json | undefined;
   sequence: Sequence;
-  /** The number of the step: 0 is the making of the world, the one after the last its end. */
+  /** The number of the step: 0 creates the world, and the number after the last step compares its end. */
   at: number;
-  /** What was proposed; nothing for the making of the world and for its end. */
+  /** The proposed step; undefined where the world is created, and at its end. */
   step: Step | undefined;
   plays: { reference: Played; target: Played };
 }
@@ -20,7 +20,7 @@ export interface Difference {
 export interface Explained {
   holds: (difference: Difference) => boolean;
   reason: string;
-  /** The runs are in the same state all the same, so that the steps that follow are compared too. */
+  /** The runs are in the same state despite the difference, so the next steps are compared too. */
   goesOn?: boolean;
 }
 
@@ -33,7 +33,7 @@ export const explained: Explained[] = [
   {
     holds: ({ path, target, plays, at }) =>
       (/\.(empirical_policy\.(resuming|pause_keys)|run_count)$/.test(path) ||
-        // The whole policy is news where one of its fields is.
+        // The whole policy is a difference where one of its fields is.
         (path.includes(".empirical_policy.") && target === undefined)) &&
       plays.reference.steps.slice(0, at).some(isRefusedPause),
     reason: "A paused run that is refused another state stays as it was; the original marks it as resuming.",
@@ -120,17 +120,17 @@ function reasonOf(played: Played, at: number): string {
   return typeof reason === "string" ? reason : "";
 }
 
-/** Whether a state's data are a value itself, and not an object that says where it is. */
+/** Whether a state's data are a value, and not an object that says where the value is stored. */
 function isPlainResult(data: Json | undefined): boolean {
   return data !== undefined && data !== null && !isObject(data);
 }
 
-/** Whether a task run was told that a limit of 0 would never let it run. */
+/** Whether the answer tells a task run that it can never run, for a limit is 0. */
 function isDeadlock(played: Played, at: number): boolean {
   return reasonOf(played, at).startsWith("The concurrency limit on tag");
 }
 
-/** Whether the step is one that a paused run was refused. */
+/** Whether the step was refused because the run is paused. */
 function isRefusedPause({ answer }: Played["steps"][number]): boolean {
   const reason = lookAt(answer, "details.reason");
   return (
@@ -143,7 +143,7 @@ function losesLease({ act }: Step): boolean {
   return act === "lose-lease";
 }
 
-/** The states that flow runs came into up to this step, run by run. */
+/** The states of each flow run up to this step. */
 function statesUntil(played: Played, at: number): JsonState[][] {
   const runs = new Map<string, JsonState[]>();
   for (const { changed } of played.steps.slice(0, at + 1)) {
@@ -166,7 +166,7 @@ interface JsonState {
 
 const HOLDING = new Set(["PENDING", "RUNNING", "CANCELLING"]);
 
-/** Whether a run left the states that hold a slot without having had one. */
+/** Whether a run without a slot left the states that have a slot. */
 function givesBackWhatItHasNot(played: Played, at: number): boolean {
   return statesUntil(played, at).some((states) =>
     states.some(({ type, hasLease }, index) => {

@@ -1,9 +1,9 @@
-/** Random sequences: the same ones for the same seed. */
+/** Random sequences; each seed always gives the same ones. */
 import fc from "fast-check";
 import { Sequence } from "./sequence.ts";
 
 const FAR = 3600;
-/** Earlier than this, and the original's own services meddle within the time of a play. */
+/** At earlier times, services of the original would change runs during a play. */
 const PAST = -2;
 
 const NAMES: Record<string, string[]> = {
@@ -34,7 +34,7 @@ const DATA = [
 const CLIENTS = ["3.8.8", "3.4.11", "3.4.10", "3.0.3", "3.0.0rc20", "2.20.1"];
 const API_VERSIONS = ["0.8.4", "0.8.3", "0.8.2", "0.8.0", "0.9.0", "0.7.9"];
 
-/** The value in one case of so many; otherwise nothing. */
+/** The value in one of `oneIn` cases; otherwise undefined. */
 function rarely<T>(value: fc.Arbitrary<T>, oneIn: number): fc.Arbitrary<T | undefined> {
   return fc.oneof({ weight: 1, arbitrary: value }, { weight: oneIn - 1, arbitrary: fc.constant(undefined) });
 }
@@ -141,7 +141,7 @@ const aLimit = fc.record({
   grace: rarely(fc.constantFrom(60, 600), 3),
 });
 
-/** What comes next in the life of a run, as clients drive it. */
+/** The next states of a run, as clients propose them. */
 const NEXT: Record<string, string> = {
   SCHEDULED: "PENDING",
   PENDING: "RUNNING",
@@ -149,7 +149,7 @@ const NEXT: Record<string, string> = {
   CANCELLING: "CANCELLED",
 };
 
-/** A step, and how a run ends that it leads on. */
+/** A step, and how its run ends where the step proposes the run's next state. */
 interface Led {
   flow?: number;
   task?: number;
@@ -157,7 +157,7 @@ interface Led {
   led?: string;
 }
 
-/** The steps, where those that are led propose what comes next for their run, as far as it can be known beforehand. */
+/** The steps; some propose the next state of their run, as far as it is known beforehand. */
 function ledOn(steps: readonly Led[], flows: readonly Begun[], tasks: readonly Begun[]): object[] {
   const first = ({ state, deployed }: Begun) => state?.type ?? (deployed ? "SCHEDULED" : "PENDING");
   const last = { flows: flows.map(first), tasks: tasks.map(first) };
@@ -171,15 +171,15 @@ function ledOn(steps: readonly Led[], flows: readonly Begun[], tasks: readonly B
   });
 }
 
-/** A run as it is made. */
+/** A run as it is created. */
 interface Begun {
   state?: { type: string };
   deployed?: boolean;
 }
 
-/** What sequences are made of. */
+/** The options of sequences. */
 export interface Leanings {
-  /** Whether there are limits, of deployments and of tags. */
+  /** Whether there are limits of deployments and of tags. */
   limits: boolean;
 }
 
@@ -220,7 +220,7 @@ export function aSequence({ limits }: Leanings): fc.Arbitrary<Sequence> {
         { weight: hasTasks ? 2 : 0, arbitrary: fc.record({ task: fc.nat(2) }) },
       ),
       propose: aProposal,
-      // Mostly on its way: without that, few runs would get as far as a retry or a full limit.
+      // Most steps propose the next state: otherwise few runs would come to a retry or a full limit.
       led: fc.oneof(
         { weight: 3, arbitrary: fc.constantFrom("FAILED", "PAUSED", "COMPLETED", "FAILED", "CANCELLING", "SCHEDULED") },
         { weight: 2, arbitrary: fc.constant(undefined) },
@@ -246,11 +246,11 @@ export function aSequence({ limits }: Leanings): fc.Arbitrary<Sequence> {
       return { ...world, steps: ledOn(taken, world.flows, world.tasks) };
     });
   });
-  // By way of JSON, so that what is left out is not there.
+  // JSON removes the undefined properties.
   return any.map((sequence) => Sequence.parse(JSON.parse(JSON.stringify(sequence))));
 }
 
-/** So many sequences, the same ones for the same seed. */
+/** So many sequences; each seed always gives the same ones. */
 export function sequences(count: number, seed: number, leanings: Leanings): Sequence[] {
   return fc.sample(aSequence(leanings), { numRuns: count, seed });
 }

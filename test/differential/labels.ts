@@ -1,4 +1,4 @@
-/** Words for what differs from one play of a sequence to the next: ids, times, names of its own. */
+/** Labels for the ids, times and names, which differ from one play of a sequence to the next. */
 import { isObject, type Json, type JsonObject } from "../conformance/json.ts";
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
@@ -23,17 +23,17 @@ export function word(value: Json | undefined): string {
   return typeof value === "string" ? value : JSON.stringify(value ?? null);
 }
 
-/** The words of one play. */
+/** The labels of one play. */
 export class Labels {
   /** The random part of every name of this play. */
   readonly suffix: string;
-  /** When the play began. It has micros of its own, so that no other time is taken for one that was sent. */
+  /** When the play began, with random microseconds, so that no other time is equal to a sent time. */
   readonly start: number;
   private readonly ids = new Map<string, string>();
   private readonly times = new Map<number, string>();
   /** The times of written states, in the order of the play. */
   private readonly moments: { at: number; label: string }[] = [];
-  /** When each step's requests were on their way; both servers run by the clock of this machine. */
+  /** From when to when each step's requests took; both servers have the clock of this machine. */
   private readonly windows: { from: number; to: number; label: string }[] = [];
   private leases = 0;
 
@@ -42,7 +42,7 @@ export class Labels {
     this.start = Date.now() * 1000 + 137;
   }
 
-  /** A time so many seconds from the start, as it is sent; answers show it as `sent+N`. */
+  /** The text of a time so many seconds after the start; its label is `sent+N`. */
   sent(offset: number): string {
     const at = this.start + offset * SECOND;
     this.times.set(at, `sent${offset < 0 ? "" : "+"}${offset}`);
@@ -53,7 +53,7 @@ export class Labels {
     this.ids.set(id, label);
   }
 
-  /** From now on it is this step that makes times. */
+  /** The step begins: new times are times of this step. */
   open(label: string): void {
     const now = Date.now() * 1000;
     const last = this.windows.at(-1);
@@ -61,13 +61,13 @@ export class Labels {
     this.windows.push({ from: now - SLACK, to: Infinity, label });
   }
 
-  /** The step has been answered. */
+  /** The step ends. */
   close(): void {
     const last = this.windows.at(-1);
     if (last) last.to = Date.now() * 1000 + SLACK;
   }
 
-  /** A time: one that was sent, one at which a step was made, or so many seconds from a state's. */
+  /** The label of a time: a sent time, a time of a step, or so many seconds after a state's time. */
   time(time: Json | undefined, stateTime?: Json): Json {
     const at = micros(time);
     if (at === undefined) return time ?? null;
@@ -80,7 +80,7 @@ export class Labels {
     return label;
   }
 
-  /** How a run's time grew: by the time between two of its states, or by something else. */
+  /** The label of a run's duration: the time between two of its states, or another one. */
   growth(before: Json | undefined, after: Json | undefined, moments: readonly Json[]): Json {
     if (typeof before !== "number" || typeof after !== "number") return after ?? null;
     const by = Math.round((after - before) * SECOND);
@@ -94,7 +94,7 @@ export class Labels {
     return by < 0 ? "shrunk" : "grown";
   }
 
-  /** Any value, with labels for the ids and names in it. */
+  /** The value with labels for its ids and names. */
   value(value: Json | undefined): Json {
     if (typeof value === "string") return this.text(value);
     if (Array.isArray(value)) return value.map((item) => this.value(item));
@@ -107,7 +107,7 @@ export class Labels {
     return named.length > 200 ? `${named.slice(0, 40)}… (${named.length})` : named;
   }
 
-  /** A lease, by the order in which they came up. */
+  /** The label of a lease, by the order in which leases first came. */
   lease(id: Json | undefined): Json {
     if (typeof id !== "string") return null;
     if (!this.ids.has(id)) {
@@ -125,7 +125,7 @@ export class Labels {
     this.moments.push({ at, label });
   }
 
-  /** A state without its id; details that say nothing are left out. */
+  /** A state without its id and its empty details. */
   state(state: Json | undefined): Json {
     if (!isObject(state)) return state ?? null;
     const { type, name, message, data, timestamp, state_details: details } = state;

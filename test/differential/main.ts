@@ -31,7 +31,7 @@ if (values.reference === undefined || values.target === undefined) {
 const reference: Server = { baseUrl: values.reference, fetch: fetchOrSay };
 const target: Server = { baseUrl: values.target, fetch: fetchOrSay };
 
-/** A request that gets no answer ends the walk, and says which one it was. */
+/** A request without an answer ends the walk, and the message names the request. */
 function fetchOrSay(url: string, init: RequestInit): Promise<Response> {
   return fetch(url, init).catch((error: unknown) => {
     throw new Error(`${init.method} ${url} ${JSON.stringify(init.body)}`, { cause: error });
@@ -97,7 +97,7 @@ async function walk(): Promise<void> {
   }
 }
 
-/** Where the servers part. What does not come again was the work of a server's own services, and counts as nothing. */
+/** The difference of the servers. A difference that does not come again was made by a server's services, and does not count. */
 async function compareOn(sequence: Sequence): Promise<Comparison | undefined> {
   let before: string | undefined;
   for (let tries = 1; tries <= TRIES; tries += 1) {
@@ -113,7 +113,7 @@ async function compareOn(sequence: Sequence): Promise<Comparison | undefined> {
   return undefined;
 }
 
-/** A connection that was closed in between, as servers do with those that were idle. */
+/** Whether the server closed an idle connection. */
 function noPlay(error: unknown): undefined {
   console.error(error);
 }

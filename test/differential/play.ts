@@ -1,4 +1,4 @@
-/** Plays a sequence on a server and writes down, step by step, what was answered and what became of the run. */
+/** Plays a sequence on a server, and records the answer and the changed columns of each step. */
 import { at, isObject, type Json, type JsonObject } from "../conformance/json.ts";
 import { Labels, word } from "./labels.ts";
 import type { Proposal, Sequence, Step } from "./sequence.ts";
@@ -9,7 +9,7 @@ export interface Server {
   fetch: (url: string, init: RequestInit) => Promise<Response>;
 }
 
-/** What a step did: the answer, and those columns of the runs that are not as they were. */
+/** The result of a step: the answer, and the changed columns of the runs. */
 export interface PlayedStep {
   status: number;
   answer?: Json;
@@ -18,7 +18,7 @@ export interface PlayedStep {
 
 export interface Played {
   steps: PlayedStep[];
-  /** What is there at the end: runs that were not looked at since something was done with them, and slots in use. */
+  /** The end of a play: the runs that were not read since their last step, and the slots in use. */
   end: JsonObject;
 }
 
@@ -46,13 +46,13 @@ interface Run {
   /** The columns as they were last seen. */
   seen: JsonObject;
   totalRunTime: Json;
-  /** When it came into each of its states. */
+  /** The time of each of its states. */
   moments: Json[];
-  /** Whether it may have changed since. */
+  /** Whether the run may have changed since it was read. */
   isStale: boolean;
 }
 
-/** The sequence's play on the server. */
+/** The play of one sequence on one server. */
 export async function play(sequence: Sequence, server: Server): Promise<Played> {
   return new Play(server).run(sequence);
 }
@@ -114,7 +114,7 @@ class Play {
     const body: JsonObject = { name: `differential-${this.labels.suffix}`, flow_id: flow };
     if (limit) {
       this.limited = true;
-      // No slots at all can be had only from a limit that stands by itself.
+      // Only a limit that belongs to no deployment can have no slots.
       if (limit.slots > 0) body["concurrency_limit"] = limit.slots;
       else {
         const name = `differential-${this.labels.suffix}`;
@@ -188,7 +188,7 @@ class Play {
     this.labels.close();
     const answer = this.answerOf(body);
     const runs = [run, this.parents.get(run.id)].filter((one) => one !== undefined);
-    // Where nothing is said to be written, the end will tell whether that is so.
+    // Where the answer says that nothing was written, the end of the play checks it.
     for (const one of runs) one.isStale = true;
     const changed = status === 201 ? await this.changesOf(runs) : {};
     return { status, ...(answer === null ? {} : { answer }), ...(Object.keys(changed).length > 0 ? { changed } : {}) };
@@ -253,13 +253,13 @@ class Play {
     if (!isObject(body)) return null;
     if (!("details" in body && "status" in body)) return this.labels.value(body);
     const { type: _type, ...details } = isObject(body["details"]) ? body["details"] : {};
-    // How long it is until a time that was sent depends on how long the play has taken.
+    // The delay until a sent time depends on how long the play has taken.
     const { delay_seconds: delay } = details;
     if (typeof delay === "number") details["delay_seconds"] = Math.ceil(delay / 60) * 60;
     return { ...body, details: this.labels.value(details), state: this.labels.state(body["state"]) };
   }
 
-  /** The columns of these runs that are not as they were last seen. */
+  /** The columns of these runs that changed since they were last read. */
   private async changesOf(runs: readonly Run[]): Promise<JsonObject> {
     const changed: JsonObject = {};
     for (const run of runs) {
@@ -271,7 +271,7 @@ class Play {
     return changed;
   }
 
-  /** What is new in the row; at first, all but what says nothing. */
+  /** The changed columns of a row; of a new row, all columns that are not empty. */
   private newsOf(run: Run, row: JsonObject): JsonObject {
     const view = this.columnsOf(run, row);
     const isNews = ([key, value]: [string, Json | undefined]) => {
@@ -318,7 +318,7 @@ class Play {
     return end;
   }
 
-  /** Makes a thing and gives it, or ends the play. */
+  /** Creates a thing and gives it; a refusal ends the play. */
   private async make(path: string, body: JsonObject): Promise<{ id: string; row: JsonObject }> {
     const answer = await this.ask("POST", path, body);
     const id = at(answer.body, "id");
@@ -342,7 +342,7 @@ class Play {
   }
 }
 
-/** A thing of the world could not be made, which ends the play. */
+/** The server refused to create a thing, which ends the play. */
 class Refusal extends Error {
   readonly step: PlayedStep;
 
@@ -357,7 +357,7 @@ function refusal(error: unknown): PlayedStep {
   throw error;
 }
 
-/** What is a set to the original comes in any order. */
+/** Sorts a list that is a set in the original. */
 function inOrder(value: Json | undefined): Json | undefined {
   return Array.isArray(value) && value.every((item) => typeof item === "string") ? value.toSorted() : value;
 }
@@ -366,7 +366,7 @@ function saysNothing(value: Json | undefined): boolean {
   return !value || (typeof value === "object" && Object.keys(value).length === 0);
 }
 
-/** The run of this number, counted round. */
+/** The run of this number, modulo the number of runs. */
 function pick(runs: readonly Run[], number: number): Run | undefined {
   return runs[number % runs.length];
 }

@@ -1,6 +1,6 @@
 /**
  * Writes down what the original answers to a sample: `node test/differential/record.ts --reference URL [--sequences N] [--seed N]`.
- * To be run against one without services (`prefect server start --no-services`), which would meddle with runs.
+ * The original has to run without services (`prefect server start --no-services`), for services change runs.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -35,7 +35,7 @@ async function record(): Promise<void> {
   }
 }
 
-/** A play; once more where a connection was closed in between, as servers do with those that were idle. */
+/** Plays a sequence, and once more if the server closed an idle connection. */
 async function playOn(sequence: Sequence): Promise<Played> {
   return play(sequence, server).catch(() => play(sequence, server));
 }

@@ -1,4 +1,4 @@
-/** A sample of the random walk, against what the original answered when it was recorded. */
+/** A sample of the random walk, compared with the recorded answers of the original. */
 import { SELF } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { compare, kindOf } from "./compare";
@@ -6,14 +6,14 @@ import { play, type Played } from "./play";
 import recorded from "./recorded.json";
 import { Sequence } from "./sequence";
 
-/** Plays at a time, each of which mostly waits. */
+/** Plays at a time; each play mostly waits. */
 const LANES = 6;
 
 test("the answers to random proposals are the original's", { timeout: 180_000 }, async () => {
   const server = { baseUrl: "http://sluice/api", fetch: (url: string, init: RequestInit) => SELF.fetch(url, init) };
   const waiting = recorded.map(({ sequence, played }) => ({
     sequence: Sequence.parse(sequence),
-    // What was recorded is what `play` gave.
+    // The file has what `play` gave.
     played: played as Played,
   }));
   const different: string[] = [];

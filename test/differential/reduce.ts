@@ -1,8 +1,8 @@
-/** Makes a sequence smaller for as long as the same kind of difference is left. */
+/** Makes a sequence smaller, as long as the kind of difference stays the same. */
 import { isObject, type Json } from "../conformance/json.ts";
 import { Sequence } from "./sequence.ts";
 
-/** The smallest sequence that was found in so many tries. */
+/** The smallest sequence that was found in `tries` tries. */
 export async function reduce(
   sequence: Sequence,
   isSame: (candidate: Sequence) => Promise<boolean>,
@@ -34,7 +34,7 @@ function* smallerOf(sequence: Sequence): Generator<Sequence> {
   }
 }
 
-/** The value without one element or one property, from the outside in; required ones come back as no sequence. */
+/** The value without one element or one property, the outer ones first. A sequence without a required property is invalid. */
 function* without(value: Json): Generator<Json> {
   if (Array.isArray(value)) {
     for (const index of value.keys()) yield value.toSpliced(index, 1);

@@ -1,10 +1,10 @@
-/** What is played on two servers: a small world of runs, and what happens to them. Plain JSON, so that it can be kept. */
+/** What is played on two servers: a few runs, and steps for them. It is plain JSON, so that it can be stored. */
 import { z } from "zod";
 
 /** Times are seconds from the beginning of the play. */
 const Offset = z.number();
 
-/** What a proposed state's details say. Cache keys and transitions are named within the sequence. */
+/** The details of a proposed state. Cache keys and transitions are numbers within the sequence. */
 export const Details = z.object({
   scheduled_time: Offset.optional(),
   pause_timeout: Offset.optional(),
@@ -33,7 +33,7 @@ export type Proposal = z.output<typeof Proposal>;
 
 const Policy = z.record(z.string(), z.json());
 
-/** A flow run; a deployed one is of the sequence's one deployment, and a subflow's parent is one of its task runs. */
+/** A flow run. A deployed one belongs to the only deployment of the sequence; a subflow's parent is one of its task runs. */
 export const FlowRunSpec = z.object({
   deployed: z.boolean().optional(),
   policy: Policy.optional(),
@@ -58,17 +58,17 @@ export const DeploymentLimit = z.object({
   grace: z.int().optional(),
 });
 
-/** The limit of a tag, made by way of the first or the second interface. */
+/** The limit of a tag, created by the first or the second interface. */
 export const TagLimit = z.object({ tag: z.string(), slots: z.int(), old: z.boolean().optional() });
 
-/** What happens to a run: the flow run or task run of this number (counted round). */
+/** A step for a run: the flow run or task run of this number (modulo the number of runs). */
 export const Step = z.object({
   flow: z.int().optional(),
   task: z.int().optional(),
   /** The state that is proposed. */
   propose: Proposal.optional(),
   force: z.boolean().optional(),
-  /** Instead of a proposal: it is resumed; its lease is given back behind its back; its infrastructure is told. */
+  /** Instead of a proposal: resume the run, release its lease without its knowledge, or set its infrastructure. */
   act: z.enum(["resume", "lose-lease", "pid"]).optional(),
   /** The version in the client's User-Agent, and the API version that it sends. */
   client: z.string().optional(),

@@ -7,10 +7,10 @@ import { printTime } from "#wire/dates";
 const clock = systemClock();
 const ids = systemIds();
 
-/** A time-ordered id of now. */
+/** A time-ordered id. */
 export const anId = (): string => ids.ordered(clock());
 
-/** A resource nobody else uses. */
+/** The id of a resource that no other test uses. */
 export const aResource = (): string => `test.thing.${crypto.randomUUID()}`;
 
 /** An event as a client sends it. */
@@ -28,7 +28,7 @@ export function anEvent(fields: Partial<Event> & { about?: string } = {}): Event
   };
 }
 
-/** What the stock client reports of a task run: one event for each of its states, in their order. */
+/** The stock client's reports of a task run: one event for each of its states, in their order. */
 export function taskRunReports(
   states: readonly { type: string; name?: string; at: number }[],
   run: { id?: string; flowRunId?: string | null; dynamicKey?: string } = {},
@@ -82,7 +82,7 @@ export function taskRunReports(
   });
 }
 
-/** A socket to the Worker, with the messages that came in. */
+/** A socket to the Worker, with its received messages. */
 export class Socket {
   readonly messages: Record<string, unknown>[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
@@ -105,7 +105,7 @@ export class Socket {
     this.socket.send(JSON.stringify(message));
   }
 
-  /** Sends text or bytes as they are. */
+  /** Sends text or bytes unchanged. */
   sendRaw(data: string | Uint8Array): void {
     this.socket.send(data);
   }
@@ -115,7 +115,7 @@ export class Socket {
     if (this.socket.readyState === WebSocket.READY_STATE_OPEN) this.send(message);
   }
 
-  /** Waits until so many messages are there; returns the last of them. */
+  /** Waits until so many messages have come; gives the last of them. */
   async until(count: number): Promise<Record<string, unknown>> {
     while (this.messages.length < count) {
       await new Promise<void>((resolve) => {
@@ -139,7 +139,7 @@ export async function connect(path: string, { legacy = false } = {}): Promise<So
   return new Socket(response.webSocket);
 }
 
-/** Opens a socket and says who it is. */
+/** Opens a socket and authenticates. */
 export async function connectAuthenticated(path: string): Promise<Socket> {
   const socket = await connect(path);
   socket.send({ type: "auth", token: null });

@@ -246,7 +246,7 @@ test("without a filter all rows of the workspace are found", async ({ expect }) 
   expect(await find("flow_runs", {})).toBe("r1 r2 r3 r4 r5 r6");
 });
 
-test("lists may have more values than a statement binds", async ({ expect }) => {
+test("lists may have more values than a statement can bind", async ({ expect }) => {
   const many = Array.from({ length: 500 }, (_, index) => idOf(`r${index}`));
   expect(await find("flow_runs", { flow_runs: { id: { any_: many } } })).toBe("r1 r2 r3 r4 r5 r6");
 });

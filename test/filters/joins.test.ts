@@ -7,7 +7,7 @@ beforeAll(makeWorld);
 const only = (...names: string[]) => ({ id: { any_: names.map(idOf) } });
 const RESOURCES = ["flows", "flow_runs", "task_runs", "deployments", "work_pools", "work_queues"] as const;
 
-/** For each root and each other resource: what an empty filter of the other leaves, and what one row of it leads to. */
+/** For each root and each other resource: what an empty filter of the other finds, and what a filter for one row of it finds. */
 const PAIRS: [root: Root, other: Root, throughAny: string, row: string, throughRow: string][] = [
   ["flows", "flow_runs", "f1 f2", "r3", "f2"],
   ["flows", "task_runs", "f1", "t3", "f1"],
@@ -49,11 +49,11 @@ test("every pair of resources is in the table", ({ expect }) => {
 });
 
 describe.for(PAIRS)("%s by %s", ([root, other, throughAny, row, throughRow]) => {
-  test("an empty filter asks for any row", async ({ expect }) => {
+  test("an empty filter finds what is joined with any row", async ({ expect }) => {
     expect(await find(root, { [other]: {} })).toBe(throughAny);
   });
 
-  test("a filter that is null asks for nothing", async ({ expect }) => {
+  test("a filter that is null is no filter", async ({ expect }) => {
     expect(await find(root, { [other]: null })).toBe(await find(root, {}));
   });
 

@@ -96,8 +96,8 @@ const LISTS: [what: string, filters: FiltersInput["flow_runs"], sort: FlowRunSor
   ],
 ];
 
-describe("a list of 50 flow runs goes by its index", () => {
-  test("a deployment that is named by a filter of its own", async ({ expect }) => {
+describe("a list of 50 flow runs is read by an index", () => {
+  test("of a deployment that the deployments' filter names", async ({ expect }) => {
     const filters = { deployments: { id: { any_: [idOf("d1")] } } };
     const plan = await explain("flow_runs", filters, sql`order by ${orderBy("flow_runs", "START_TIME_DESC")} limit 50`);
     expect(plan).toContain("flow_run_deployment (workspace_id=? AND deployment_id=?)");
@@ -169,7 +169,7 @@ const COUNTS: [what: string, root: Root, filters: FiltersInput, step: string][] 
   ],
 ];
 
-describe("a count goes by its index", () => {
+describe("a count reads an index", () => {
   test.for(COUNTS)("%s", async ([, root, filters, step], { expect }) => {
     expect(await explain(root, filters)).toContain(step);
   });

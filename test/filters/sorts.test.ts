@@ -47,7 +47,7 @@ const VARIABLES: Record<VariableSort, string> = {
   NAME_DESC: "v3 v1 v2",
 };
 
-describe("rows that are equal follow their ids", () => {
+describe("equal rows are in the order of their ids", () => {
   test.for(FlowRunSort.options)("flow runs by %s", async (sort, { expect }) => {
     expect(await find("flow_runs", {}, orderBy("flow_runs", sort))).toBe(FLOW_RUNS[sort]);
   });

@@ -24,7 +24,7 @@ const CASES: [filter: z.input<typeof WorkerFilter>, online: boolean, unheard: bo
 ];
 
 test.for(CASES)(
-  "%j: a worker that is online %s, one that was never heard of %s",
+  "%j: a worker that is online %s, one that never sent a heartbeat %s",
   ([input, first, second], { expect }) => {
     const filter = WorkerFilter.parse(input);
     expect([matchesWorker(filter, online), matchesWorker(filter, unheard)]).toEqual([first, second]);

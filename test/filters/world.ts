@@ -1,4 +1,4 @@
-/** A small fixed world to filter: two of most things, every null once, and strangers with the same ids next door. */
+/** Fixed rows to filter: two of most things, every null once, and other rows with the same ids in another workspace. */
 import { env } from "cloudflare:test";
 import { type SQL, sql } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
@@ -39,7 +39,7 @@ export interface FiltersInput {
   deployment_schedules?: z.input<typeof DeploymentScheduleFilter> | null;
 }
 
-/** The id of a thing by its short name: `r1` is the first flow run. */
+/** The id of a row by its short name: `r1` is the first flow run. */
 export function idOf(name: string): string {
   return `00000000-0000-4000-8000-${name.charCodeAt(0).toString(16)}${name.slice(1).padStart(10, "0")}`;
 }
@@ -49,7 +49,7 @@ function nameOf(id: string): string {
   return String.fromCharCode(Number.parseInt(tail.slice(0, 2), 16)) + String(Number(tail.slice(2)));
 }
 
-/** A moment of the world as text. */
+/** The text of a time, in seconds since 1970. */
 export function at(seconds: number): string {
   return printTime(seconds * 1_000_000);
 }
@@ -223,7 +223,7 @@ const WORLD: [string, Row[]][] = [
   ["deployment_schedule", [schedule("s1", 1), schedule("s2", 0)]],
 ];
 
-/** Puts the world into the database; next door everything is a stranger that no filter of ours may meet. */
+/** Inserts the rows into both workspaces. No filter of the first workspace may find a row of the second. */
 export async function makeWorld(): Promise<void> {
   const strange = (row: Row, index: number): Row => ({
     ...row,
@@ -250,7 +250,7 @@ function statement(query: SQL): D1PreparedStatement {
   return env.DB.prepare(text).bind(...params);
 }
 
-/** The filters as a route would hold them. */
+/** The filters as a route parses them. */
 export function parse(filters: FiltersInput): Filters {
   return {
     flows: FlowFilter.nullish().parse(filters.flows),
@@ -268,13 +268,13 @@ function select(root: Root, filters: FiltersInput, rest: SQL): SQL {
   return sql`select id from ${sql.identifier(TABLES[root])} where ${whereClause(root, parse(filters), HOME)} ${rest}`;
 }
 
-/** The short names of what is found, by id unless an order is given. */
+/** The short names of the found rows, by id unless an order is given. */
 export async function find(root: Root, filters: FiltersInput, order: SQL = sql`id`): Promise<string> {
   const { results } = await statement(select(root, filters, sql`order by ${order}`)).all<{ id: string }>();
   return results.map(({ id }) => nameOf(id)).join(" ");
 }
 
-/** How SQLite would go about it, a line a step. */
+/** The query plan, with a line for each step. */
 export async function explain(root: Root, filters: FiltersInput, rest: SQL = sql``): Promise<string> {
   const { results } = await statement(sql`explain query plan ${select(root, filters, rest)}`).all<{ detail: string }>();
   return results.map(({ detail }) => detail).join("\n");

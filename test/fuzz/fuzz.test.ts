@@ -1,9 +1,8 @@
-import { createExecutionContext, env, SELF, waitOnExecutionContext } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { openApiDocument } from "#describe";
 import { CRONS } from "#services/crons";
-import { makeTools } from "#tools";
-import { WORKSPACE } from "../support/world";
+import { withTools } from "../support/tools";
+import { sendText } from "../support/world";
 import type { Document } from "./requests";
 import { run } from "./run";
 
@@ -11,29 +10,18 @@ import { run } from "./run";
 const SEED = 20_261_127;
 const REQUESTS = 4_000;
 
-const send = async (method: string, path: string, body?: string) => {
-  const response = await SELF.fetch(`http://sluice/api${path}`, {
-    method,
-    headers: { "content-type": "application/json" },
-    ...(body !== undefined && { body }),
+/** Runs the jobs of each minute, one after the other. */
+const runJobs = () =>
+  withTools(async (tools) => {
+    for (const job of CRONS["* * * * *"] ?? []) await job.run(tools);
   });
-  return { status: response.status, text: await response.text() };
-};
-
-/** What the clock starts, one after the other, each of which must end. */
-async function sweep(): Promise<void> {
-  const context = createExecutionContext();
-  const tools = makeTools(env, WORKSPACE, (promise) => context.waitUntil(promise));
-  for (const job of CRONS["* * * * *"] ?? []) await job.run(tools);
-  await waitOnExecutionContext(context);
-}
 
 test(`hostile requests are answered, and stop nothing for others (seed ${SEED})`, { timeout: 600_000 }, async () => {
-  const report = await run(JSON.parse(openApiDocument("0")) as Document, SEED, send, {
+  const report = await run(JSON.parse(openApiDocument("0")) as Document, SEED, sendText, {
     checks: 2,
     intake: true,
     isOver: ({ requests }) => requests >= REQUESTS,
-    between: sweep,
+    between: runJobs,
   });
   console.log(report.summary);
   expect(report.findings).toEqual([]);

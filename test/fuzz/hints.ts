@@ -1,7 +1,7 @@
-/** What the document does not say: which thing an id names, and what a value of a field looks like. */
+/** What the OpenAPI document does not say: the kind of thing that an id names, and good values of a field. */
 import { RULES } from "./hostile.ts";
 
-/** Where a value lies: the name of its field, and the names above it. */
+/** The place of a value: the name of its field, and the names of the fields around it. */
 export interface Hint {
   name: string;
   path: string[];
@@ -58,7 +58,7 @@ const FIELDS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^tag$/, some("tag")],
 ];
 
-/** Fields that are free objects on the wire and yet have a form. */
+/** Fields whose schema allows any object, but whose objects have a form. */
 const OBJECTS: readonly (readonly [RegExp, readonly string[]])[] = [
   [
     /^base_job_template$/,
@@ -79,12 +79,12 @@ const OBJECTS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^parameters$/, ['{"n":1}', '{"n":1152921504606846977}', '{"n":"x"}', String.raw`{"\ud800":1}`]],
 ];
 
-/** Objects that a field may well have, where any is allowed. */
+/** Good objects for a field that allows any object. */
 export function objectsOf(hint: Hint): readonly string[] | undefined {
   return OBJECTS.find(([pattern]) => pattern.test(hint.name))?.[1];
 }
 
-/** Numbers that a field takes, where the document does not say. */
+/** The range of a field's numbers, where the document has none. */
 const RANGES: readonly (readonly [RegExp, number, number])[] = [
   [/duration/, 60, 3600],
   [/seconds|interval|delay/, 1, 100_000],
@@ -134,7 +134,7 @@ const TIMES = [
   '"2099-01-01T00:00:00Z"',
 ];
 
-/** Texts that a field may well have, as JSON. Some name things that are there, some make new ones. */
+/** Good texts for a field, as JSON. Some name things that exist, others are new names. */
 export function textsOf(hint: Hint, format?: string): string[] {
   if (format === "date-time") return TIMES;
   if (format === "uuid") {

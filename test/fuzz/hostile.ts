@@ -1,6 +1,6 @@
 /**
- * JSON texts of values that break a careless server. What is large is a mark such as `«deep:1100»`, so that a request stays
- * short enough to be printed; `expand` writes the marks out.
+ * JSON texts of values that break a careless server. A large value is a mark such as `«deep:1100»`, so that a request is
+ * short enough to be printed; `expand` puts the value in place of its mark.
  */
 import * as fc from "fast-check";
 
@@ -56,7 +56,7 @@ const TIMES = [
   "0",
 ];
 
-/** Texts; a lone surrogate and a NUL are escapes, for JSON has no other way to say them. */
+/** Texts; a lone surrogate and a NUL are escapes, for JSON cannot write them otherwise. */
 const TEXTS = [
   String.raw`"\u0000"`,
   String.raw`"a\u0000b"`,
@@ -99,7 +99,7 @@ export const RULES = [
   '"FREQ=MINUTELY;BYDAY=MO,TU;BYSETPOS=-1;COUNT=9999999"',
 ];
 
-/** Depths and sizes; `null` and the wrong kinds are here, too. */
+/** Deep and large values. */
 const SHAPES = [
   "«deep:890»",
   "«object:890»",
@@ -115,7 +115,7 @@ const SHAPES = [
 ];
 const WRONG = ["null", "true", "false", "[]", "{}", '"text"', "7", "[null]", "[[]]", '{"a":null}'];
 
-/** Hostile values of the kind that a place expects, and of any other kind. */
+/** Hostile values, mostly of the expected kind. */
 export function hostile(kind: "number" | "time" | "text" | "other"): fc.Arbitrary<string> {
   const own = { number: NUMBERS, time: TIMES, text: TEXTS, other: SHAPES }[kind];
   return fc.oneof(
@@ -151,7 +151,7 @@ export const hostileWords: readonly string[] = [
 
 const MARK = /«(\w+):([^»]*)»/g;
 
-/** Writes the marks of a text out; those of other kinds, which name things of the world, stay as they are. */
+/** Puts the large values in place of their marks; marks that name things of the world stay. */
 export function expand(text: string): string {
   return text.replaceAll(MARK, (mark, kind: string, of: string) => LARGE[kind]?.(Number(of)) ?? mark);
 }

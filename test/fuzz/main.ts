@@ -1,5 +1,5 @@
 /**
- * Hostile requests against a real server, for as long as one likes:
+ * Sends hostile requests to a real server:
  * `npm run test:fuzz -- [--minutes 15] [--seed N] [--url http://host/api] [--only PATTERN] [--checks N]`.
  * Without a URL it starts a server of its own, on a new data folder. `--only` takes the operations whose method and path match;
  * `--checks` is how many lists and polls follow each request. It prints what was answered, the first request of each kind that
@@ -14,11 +14,11 @@ import { run, type Report, type Scene } from "./run.ts";
 import { Server } from "./server.ts";
 import { playSockets } from "./sockets.ts";
 
-/** Nothing that is answered takes so long. */
+/** The longest time of an answer. */
 const PATIENCE_MS = 20_000;
-/** One body of so many is sent in chunks, its length untold. */
+/** One body of so many is sent in chunks, without its length. */
 const CHUNKED_EVERY = 5;
-/** A server that has answered nothing for so many requests is gone. */
+/** A server that answers none of so many requests has ended. */
 const SILENT_TRIES = 4;
 const SETTLE_MS = 10_000;
 const MINUTE_MS = 60_000;
@@ -83,13 +83,13 @@ async function send(method: string, path: string, body?: string): Promise<{ stat
     silent = 0;
     return { status: response.status, text };
   } catch (error) {
-    // No answer, or none in time: told as a fault of the server.
+    // No answer, or none in time, is reported as a fault of the server.
     silent += 1;
     return { status: 599, text: String(error instanceof Error ? (error.cause ?? error) : error) };
   }
 }
 
-/** Between two worlds: the sockets, and what was found since the last time. */
+/** Between two worlds: plays the sockets, and prints the new findings. */
 async function between(report: Report, scene: Scene): Promise<void> {
   report.findings.push(...(await playSockets(url, scene)));
   for (const finding of report.findings.slice(told)) {
@@ -103,12 +103,12 @@ async function between(report: Report, scene: Scene): Promise<void> {
   if (report.requests % 600 === 0) console.error(`${report.summary}${server ? `; ${server.memory()} MB` : ""}`);
 }
 
-/** Small requests for a few seconds: what was held for large answers is given back when memory is asked for again. */
+/** Sends small requests for a few seconds, for workerd frees the memory of large answers at later allocations. */
 async function settle(): Promise<void> {
   for (const until = Date.now() + SETTLE_MS; Date.now() < until;) await send("POST", "/flows/count", "{}");
 }
 
-/** What the server's log says of a fault, by the id of its request. */
+/** The line of the server's log about a fault, by the id of its request. */
 function causeOf({ answer }: Finding): string {
   const id = /"request_id":"([^"]+)"/.exec(answer)?.[1];
   const line = id && server?.program.output.split("\n").find((one) => one.includes(id) && one.includes("stack"));

@@ -1,14 +1,14 @@
-/** What must hold after each request, whatever it was: answers below 500 that meet their schema, and a server that still works. */
+/** What must be true after each request: the answer is below 500 and meets its schema, and the server still works. */
 import { dereference, validate, type Schema as JsonSchema } from "@cfworker/json-schema";
 import { operationsOf, type Document, type Plan } from "./requests.ts";
 import type { Send, World } from "./world.ts";
 
-/** One thing that does not hold. */
+/** A rule that a server broke. */
 export interface Finding {
   kind: "5xx" | "schema" | "check";
   /** The operation, or the check, that failed. */
   operation: string;
-  /** The request that showed it. */
+  /** The request that showed the finding. */
   request: string;
   /** What was answered. */
   answer: string;
@@ -22,7 +22,7 @@ export interface Answer {
 
 const SHOWN = 600;
 
-/** Judges answers by the document. */
+/** Compares answers with the document. */
 export class Oracle {
   /** The answers' schemas by operation and status. */
   private readonly schemas: Record<string, JsonSchema>;
@@ -40,7 +40,7 @@ export class Oracle {
     this.lookup = dereference({ $defs: this.schemas });
   }
 
-  /** What is wrong with an answer. */
+  /** The findings about an answer. */
   judge(plan: Plan, request: string, { status, text }: Answer): Finding[] {
     const found = (kind: Finding["kind"], why: string): Finding[] => [
       {
@@ -69,7 +69,7 @@ export class Oracle {
   }
 }
 
-/** Half a character, as `JSON.stringify` prints it; the validator cannot read names that have one. */
+/** A lone surrogate, as `JSON.stringify` prints it; the validator cannot read names with one. */
 const LONE_SURROGATE = /(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g;
 
 /** Refusals say why: `detail`, or `exception_message` and its like. */
@@ -86,7 +86,7 @@ function isFault(text: string): boolean {
 
 type Check = readonly [method: string, path: string, body?: string];
 
-/** What everybody looks at: lists, counts, histories and polls. Each must answer below 500, whatever somebody has sent. */
+/** Lists, counts, histories and polls. Each must answer below 500, whatever was sent before. */
 const CHECKS: readonly Check[] = [
   ["POST", "/flow_runs/filter", '{"sort":"START_TIME_DESC"}'],
   ["POST", "/work_pools/«pool_name:0»/get_scheduled_flow_runs", '{"scheduled_before":"9999-12-31T00:00:00Z"}'],
@@ -117,12 +117,12 @@ const CHECKS: readonly Check[] = [
   ["GET", "/admin/database"],
 ];
 
-/** How many of the checks each request is followed by; all of them come in turn. */
+/** The number of checks after each request; all checks come in turn. */
 export class Rota {
   private next = 0;
   private readonly send: Send;
   private readonly world: World;
-  /** Checks that have failed, so that a list which stays broken is told of once. */
+  /** The failed checks, so that a list that stays broken is reported once. */
   private readonly broken = new Set<string>();
 
   constructor(send: Send, world: World) {
@@ -130,7 +130,7 @@ export class Rota {
     this.world = world;
   }
 
-  /** Makes the next checks of the rota, and asks for the health. */
+  /** Makes the next checks, and a health check. */
   async some(count: number, after: string): Promise<Finding[]> {
     const checks: Check[] = [["GET", "/health"]];
     for (let made = 0; made < count; made += 1) {
@@ -141,12 +141,12 @@ export class Rota {
     return this.make(checks, after);
   }
 
-  /** Makes all of them. */
+  /** Makes all checks. */
   all(after: string): Promise<Finding[]> {
     return this.make([["GET", "/health"], ...CHECKS], after);
   }
 
-  /** An event that is taken is found again. */
+  /** Sends an event, and looks for it. */
   async intake(after: string): Promise<Finding[]> {
     const id = crypto.randomUUID();
     const occurred = new Date().toISOString();

@@ -1,9 +1,9 @@
-/** Requests made of the OpenAPI document's own schemas, most of them valid but for a hostile value in a place or two. */
+/** Requests from the schemas of the OpenAPI document. Most are valid but for one or two hostile values. */
 import * as fc from "fast-check";
 import { hostile, hostileWords } from "./hostile.ts";
 import { kindOfParameter, objectsOf, rangeOf, textsOf, type Hint } from "./hints.ts";
 
-/** A JSON Schema, as far as the document uses it. */
+/** The keywords of JSON Schema that the document uses. */
 export interface Schema {
   $ref?: string;
   type?: string | string[];
@@ -43,11 +43,11 @@ export interface Document {
 /** One operation of the document. */
 export interface Operation extends DescribedOperation {
   method: string;
-  /** As the document has it, without `/api`. */
+  /** The path of the document, without `/api`. */
   path: string;
 }
 
-/** A request whose marks are not written out yet. */
+/** A request with marks for large values and for things. */
 export interface Plan {
   operation: Operation;
   method: string;
@@ -66,7 +66,7 @@ export function operationsOf(document: Document): Operation[] {
   );
 }
 
-/** One place of this many is hostile. */
+/** One value of this many is hostile. */
 const HOSTILE_IN = 11;
 const MAX_LEVELS = 9;
 
@@ -92,7 +92,7 @@ export class Requests {
     return chosen.flatMap((operation, index) => fc.sample(this.planFor(operation), { seed: seed + index, numRuns: 1 }));
   }
 
-  /** So many values of a named schema, as texts whose marks are not written out yet. */
+  /** So many values of a named schema, as texts with marks. */
   values(name: string, seed: number, count: number): string[] {
     const schema = { $ref: `#/components/schemas/${name}` };
     return fc.sample(this.value(schema, { name: name.toLowerCase(), path: [] }, 1), { seed, numRuns: count });
@@ -162,7 +162,7 @@ export class Requests {
     );
   }
 
-  /** A value of a schema, hostile now and then. */
+  /** A value of a schema; one of some is hostile. */
   private value(schema: Schema, hint: Hint, level: number): fc.Arbitrary<string> {
     return fc.oneof(
       { weight: HOSTILE_IN, arbitrary: this.valid(schema, hint, level) },
@@ -338,7 +338,7 @@ function oneIn<T>(times: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | u
 
 const unquoted = (text: string) => (text.startsWith('"') ? text.slice(1, -1) : text);
 
-/** Percent-encoded, but for marks and for what is to stay a broken code. */
+/** Percent-encodes a text, but not its marks and its broken percent codes. */
 function encoded(text: string): string {
   return text.startsWith("«") || text.startsWith("%") ? text : encodeURIComponent(text);
 }

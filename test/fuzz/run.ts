@@ -1,4 +1,4 @@
-/** Plays generated requests against a server, and watches what becomes of it. */
+/** Plays generated requests against a server, and checks the server after each request. */
 import { expand } from "./hostile.ts";
 import { Oracle, Rota, type Finding } from "./oracle.ts";
 import { Requests, type Document } from "./requests.ts";
@@ -8,7 +8,7 @@ import { World, type Send } from "./world.ts";
 const WORLD_EVERY = 40;
 const SHOWN = 2000;
 
-/** What a run has seen. */
+/** The result of a run. */
 export class Report {
   requests = 0;
   /** Answers by status. */
@@ -22,28 +22,28 @@ export class Report {
   }
 }
 
-/** Where a run is played. */
+/** The server and the document of a run. */
 export interface Scene {
   requests: Requests;
   world: World;
   seed: number;
 }
 
-/** How a run is watched. */
+/** The options of a run. */
 export interface Watch {
   /** Only operations whose method and path match. */
   only?: RegExp;
-  /** Checks of the rota after each request. */
+  /** The number of checks after each request. */
   checks: number;
-  /** Whether an event is sent and looked for after each world. */
+  /** Whether an event is sent and searched for after each world. */
   intake: boolean;
-  /** Called after each request; the run ends where it says so. */
+  /** Called after each request; `true` ends the run. */
   isOver(report: Report): boolean;
   /** Called before each new world but the first, and at the end. */
   between?(report: Report, scene: Scene): Promise<void>;
 }
 
-/** Plays the requests of a seed until the watch says that it is over. */
+/** Plays the requests of a seed until `isOver` is true. */
 export async function run(document: Document, seed: number, send: Send, watch: Watch): Promise<Report> {
   const report = new Report();
   const requests = new Requests(document, watch.only);
@@ -54,7 +54,7 @@ export async function run(document: Document, seed: number, send: Send, watch: W
     await world.build();
     for (const plan of requests.sample(seed + turn * WORLD_EVERY, WORLD_EVERY)) {
       if (watch.isOver(report)) break;
-      // What is large stays a mark until it is sent, so that the request can be read.
+      // Large values are put in place of their marks at the sending, so that a printed request is short.
       const path = world.path(plan.path);
       const body = plan.body === undefined ? undefined : world.named(plan.body);
       const request = `${plan.method} ${path.slice(0, SHOWN)} ${(body ?? "").slice(0, SHOWN)}`;

@@ -1,4 +1,4 @@
-/** A server of the fuzz test's own: started as a user starts it, on a free port, with its data in a new folder. */
+/** The server of the fuzz test: started by `npm start`, on a free port, with its data in a new folder. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -33,7 +33,7 @@ export class Server {
     this.folder = folder;
   }
 
-  /** The memory that workerd holds, in MB. */
+  /** The memory of workerd, in MB. */
   memory(): number {
     const pid = readFileSync(join(this.folder, "data/workerd.pid"), "utf8").trim();
     const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];

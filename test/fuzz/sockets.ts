@@ -1,4 +1,4 @@
-/** Hostile messages over WebSockets: to those that take events, and to those that show them. */
+/** Hostile messages over WebSockets that take events, and over those that show events. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expand } from "./hostile.ts";
 import type { Finding } from "./oracle.ts";
@@ -7,10 +7,10 @@ import type { Scene } from "./run.ts";
 const MESSAGES = 6;
 const PATIENCE_MS = 20_000;
 
-/** Messages that are no event and no filter. */
+/** Messages that are neither an event nor a filter. */
 const GARBAGE = ["", "{", "null", "[]", '{"type":"auth"}', "\u0000", "«deep:100000»", '{"type":1e400}'];
 
-/** Plays both kinds of sockets; an event that is sent properly after that must be found. */
+/** Plays both kinds of sockets; a good event that is sent afterwards must be found. */
 export async function playSockets(url: string, scene: Scene): Promise<Finding[]> {
   const events = texts(scene, "Event").map((text) => expand(scene.world.named(text)));
   const filters = texts(scene, "EventFilter").map(
@@ -43,7 +43,7 @@ function texts({ requests, seed }: Scene, name: string): string[] {
   return [...made, GARBAGE[seed % GARBAGE.length] ?? ""];
 }
 
-/** Opens a socket, says who it is, sends the messages, and closes; the server may have closed before. */
+/** Opens a socket, authenticates, sends the messages, and closes; the server may close before. */
 async function say(url: string, path: string, messages: readonly string[]): Promise<void> {
   const socket = new WebSocket(url.replace("http", "ws") + path, "prefect");
   const closed = new Promise<void>((resolve) => {
@@ -57,7 +57,7 @@ async function say(url: string, path: string, messages: readonly string[]): Prom
   const timeout = sleep(PATIENCE_MS, undefined, { ref: false });
   await Promise.race([open, closed, timeout]);
   if (socket.readyState === WebSocket.OPEN) for (const message of messages) socket.send(message);
-  // Time for an answer; none is waited for, for a listener with a strange filter may have none.
+  // A pause instead of a wait for an answer, for a listener with a strange filter may get none.
   await Promise.race([closed, sleep(50)]);
   socket.close();
   await Promise.race([closed, timeout]);

@@ -1,10 +1,10 @@
-/** A small world of things that exist, so that generated requests meet what others have made. */
+/** Things that exist, so that generated requests name existing things. */
 import { expand } from "./hostile.ts";
 
-/** How requests reach the server: within workerd, or over a socket. */
+/** Sends a request to the server, within workerd or over a connection. */
 export type Send = (method: string, path: string, body?: string) => Promise<{ status: number; text: string }>;
 
-/** What requests name: ids, and names where the wire asks for them. */
+/** The kinds of things that requests name: by ids, or by names where the wire takes names. */
 export type Kind =
   | "flow"
   | "flow_name"
@@ -31,21 +31,21 @@ export type Kind =
   | "input_key"
   | "page_token";
 
-/** Things are numbered by one digit; sizes and depths have more. */
+/** A mark of a thing has one digit; marks of sizes and depths have more. */
 const THING = /«(\w+):(\d)»/g;
 const KEPT = 12;
-/** How many worlds are there at once. A pool has an object with a database of its own, which no user has by the hundred. */
+/** The number of worlds at once. Each pool has an object with its own database, and users do not have hundreds of pools. */
 const MAX_WORLDS = 5;
 
-/** What the builder reads of an answer. */
+/** The fields of an answer that the builder reads. */
 type Made = Partial<Record<string, string>>;
 
-/** Known things by kind; the newest are kept. */
+/** The newest known things, by kind. */
 export class World {
   private readonly things = new Map<string, string[]>();
   private readonly send: Send;
   private turn = 0;
-  /** The pools and flows of the worlds that are there, the oldest first. */
+  /** The pools and flows of the existing worlds, the oldest first. */
   private readonly made: string[][] = [];
   private words = 0;
 
@@ -53,37 +53,37 @@ export class World {
     this.send = send;
   }
 
-  /** Remembers a thing. */
+  /** Adds a thing to the known ones. */
   add(kind: Kind, value: unknown): void {
     if (typeof value !== "string") return;
     const known = this.things.get(kind) ?? [];
     if (!known.includes(value)) this.things.set(kind, [...known, value].slice(-KEPT));
   }
 
-  /** The thing of a kind that a number chooses, the newest for 0; `fresh` is a word that nothing is called by yet. */
+  /** The thing of a kind by its number, 0 for the newest; `fresh` gives a new name. */
   one(kind: string, index: number): string {
     if (kind === "fresh") return `fresh${(this.words += 1)}`;
     const known = this.things.get(kind) ?? [];
     return known.at(-1 - (index % Math.max(1, known.length))) ?? "none-such";
   }
 
-  /** A body in which the things are named, `«flow:3»` by the id of a flow; what is large stays a mark. */
+  /** The body with the names of things in place of their marks, such as the id of a flow for `«flow:3»`; marks of large values stay. */
   named(text: string): string {
     return text.replaceAll(THING, (_, kind: string, of: string) =>
       JSON.stringify(this.one(kind, Number(of))).slice(1, -1),
     );
   }
 
-  /** A path with all its marks written out. */
+  /** The path with values in place of all its marks. */
   path(text: string): string {
     const named = text.replaceAll(THING, (_, kind: string, of: string) =>
       encodeURIComponent(this.one(kind, Number(of)).toWellFormed()),
     );
-    // Before they leave, URLs are made without these two: the request would be another one.
+    // `fetch` removes these two segments from a URL, so that the request would be another one.
     return expand(named).replaceAll(/\/\.{1,2}(?=\/|$|\?)/g, "/dots");
   }
 
-  /** Makes one of each thing. Each call makes new ones, for what was made before may have been deleted. */
+  /** Creates one of each thing. Each call creates new things, for the former ones may have been deleted. */
   async build(): Promise<void> {
     this.turn += 1;
     if (this.made.length === MAX_WORLDS) await this.remove(this.made.shift() ?? []);
@@ -170,18 +170,18 @@ export class World {
     this.add("page_token", /page-token=([^&]+)/.exec(String(page["next_page"]))?.[1]);
   }
 
-  /** Learns what an answer shows: the ids and names of a thing that was made. */
+  /** Adds the ids and names of a created thing, from the answer to its creation. */
   learn(path: string, status: number, text: string): void {
     if (status !== 201 && status !== 200) return;
     const made = MADE.find(([pattern]) => pattern.test(path));
     if (!made || text.length > 100_000) return;
     const thing = JSON.parse(text) as Made;
     this.addAll(thing, made[1]);
-    // A pool goes with the world that it was made in: each has an object, and lists of pools ask all of them.
+    // A pool is deleted with its world: each pool has an object, and lists of pools ask all objects.
     if ("default_queue_id" in made[1]) this.made.at(-1)?.push(`/work_pools/${encodeURIComponent(thing["name"] ?? "")}`);
   }
 
-  /** Requests may have removed some of it already. */
+  /** Deletes the things at these paths; requests may have deleted some of the things. */
   private async remove(paths: readonly string[]): Promise<void> {
     for (const path of paths) {
       const { status, text } = await this.send("DELETE", path);
@@ -209,7 +209,7 @@ export class World {
   }
 }
 
-/** What a request makes, by its path. */
+/** The kinds of created things, by the path of the request. */
 const MADE: readonly (readonly [RegExp, Record<string, Kind>])[] = [
   [/^\/flows\/?$/, { id: "flow", name: "flow_name" }],
   [/^\/flow_runs\/?$/, { id: "flow_run", state_id: "flow_run_state" }],

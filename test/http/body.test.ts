@@ -1,14 +1,13 @@
-/** How much of a body is read, held and forgotten. */
-import { createExecutionContext, env, SELF } from "cloudflare:test";
+/** How much of a request's body is read and kept. */
+import { SELF } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import { createApp } from "#app";
 import { MAX_BODY_BYTES } from "#http/body";
+import { askApp } from "../support/app";
 
-const app = createApp();
 const CHUNK = 1024 * 1024;
 const TOO_LARGE = { detail: `The request's body is larger than ${MAX_BODY_BYTES} bytes.` };
 
-/** A body of so many bytes that counts what is taken of it. */
+/** A body of so many bytes, and how many of its bytes were read. */
 function aStream(bytes: number) {
   const taken = { bytes: 0, cancelled: false };
   const stream = new ReadableStream<Uint8Array>(
@@ -33,12 +32,12 @@ async function post(path: string, body: BodyInit, headers: Record<string, string
     body,
     headers: { "content-type": "application/json", ...headers },
   });
-  return app.fetch(request, env, createExecutionContext());
+  return askApp(request);
 }
 
-describe("a body whose length is not told", () => {
+describe("a body without a content-length", () => {
   test.for(["/logs/", "/variables/filter", "/nowhere", "/health"])(
-    "and that has no end is refused at %s, and no more is read of it than the bound",
+    "and without an end is refused at %s, and no more bytes than the bound are read",
     async (path) => {
       const { stream, taken } = aStream(100 * MAX_BODY_BYTES);
       const response = await post(path, stream);
@@ -48,14 +47,14 @@ describe("a body whose length is not told", () => {
     },
   );
 
-  test("of more than the most is read to its end, so that its sender reads the refusal", async () => {
+  test("that is larger than allowed is read to its end, so that its sender reads the refusal", async () => {
     const { stream, taken } = aStream(2 * MAX_BODY_BYTES);
     const response = await post("/logs/", stream);
     expect([response.status, await response.json()]).toEqual([413, TOO_LARGE]);
     expect(taken).toEqual({ bytes: 2 * MAX_BODY_BYTES, cancelled: false });
   });
 
-  test("of the most is read", async () => {
+  test("that is as large as allowed is read", async () => {
     const spaces = new Uint8Array(MAX_BODY_BYTES - 2).fill(32);
     const response = await post("/logs/", new Blob([spaces, "[]"]).stream());
     expect(response.status).toBe(201);
@@ -64,7 +63,7 @@ describe("a body whose length is not told", () => {
 
 describe("a content-length", () => {
   test.for(["10", "0", "-1", "1e3", "nonsense", "99999999999999999999"])(
-    "of %s does not decide how much of a longer body is held",
+    "of %s does not decide how much of a longer body is read",
     async (length) => {
       const { stream, taken } = aStream(100 * MAX_BODY_BYTES);
       const response = await post("/logs/", stream, { "content-length": length });
@@ -73,22 +72,22 @@ describe("a content-length", () => {
     },
   );
 
-  test.for(["-1", "1e3", "nonsense", ""])("of %j does not spoil a body that is right", async (length) => {
+  test.for(["-1", "1e3", "nonsense", ""])("of %j does not make the server refuse a good body", async (length) => {
     const response = await post("/logs/", new Blob(["[]"]).stream(), { "content-length": length });
     expect(response.status).toBe(201);
   });
 });
 
-describe("bytes that are no UTF-8", () => {
+describe("bytes that are not UTF-8", () => {
   const gzip = new Response("[]").body?.pipeThrough(new CompressionStream("gzip"));
 
-  test("are refused, not read as something else", async () => {
+  test("are refused", async () => {
     const bytes = new Uint8Array([...new TextEncoder().encode('{"name": "'), 0xff, 0xfe, 0x22, 0x7d]);
     const response = await post("/flows/", bytes);
     expect([response.status, await response.json()]).toEqual([400, { detail: "There was an error parsing the body" }]);
   });
 
-  test("as a compressed body has them are refused: no body is decompressed", async () => {
+  test("of a compressed body are refused: no body is decompressed", async () => {
     const body = await new Response(gzip).arrayBuffer();
     const response = await SELF.fetch("http://sluice/api/logs/", {
       method: "POST",
@@ -98,7 +97,7 @@ describe("bytes that are no UTF-8", () => {
     expect([response.status, await response.json()]).toEqual([400, { detail: "There was an error parsing the body" }]);
   });
 
-  test("say nothing where no body is wanted", async () => {
+  test("are ignored where the route takes no body", async () => {
     const response = await SELF.fetch(`http://sluice/api/flow_runs/${crypto.randomUUID()}`, {
       method: "DELETE",
       body: new Uint8Array([0xff]),

@@ -1,13 +1,8 @@
-/** What a request may hold: how deep, how large, how far; and that what is beyond is refused and changes nothing. */
+/** The bounds of a request's values: depth, size, number and time. A value beyond them is refused and changes nothing. */
 import { env, SELF } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
-import { aFlow, aFlowRun, api, unique } from "../support/world.ts";
+import { aFlow, aFlowRun, api, sendText, unique } from "../support/world.ts";
 
-const send = async (method: string, path: string, text: string) => {
-  const headers = { "content-type": "application/json" };
-  const response = await SELF.fetch(`http://sluice/api${path}`, { method, headers, body: text });
-  return { status: response.status, text: await response.text() };
-};
 const count = async (table: string) =>
   (await env.DB.prepare(`select count(*) as n from ${table}`).first<{ n: number }>())?.n;
 
@@ -22,20 +17,20 @@ describe("a time beyond the years 1 to 9999", () => {
     async (scheduled_time) => {
       const [flow_id, before] = [await aFlow(), await count("flow_run")];
       const state = { type: "SCHEDULED", state_details: { scheduled_time } };
-      const { status, text } = await send("POST", "/flow_runs/", JSON.stringify({ flow_id, state }));
+      const { status, text } = await sendText("POST", "/flow_runs/", JSON.stringify({ flow_id, state }));
       expect([status, locOf(text), await count("flow_run")]).toEqual([
         422,
         ["body", "state", "state_details", "scheduled_time"],
         before,
       ]);
       const [log] = [{ name: "n", level: 20, message: "m", timestamp: scheduled_time }];
-      expect((await send("POST", "/logs/", JSON.stringify([log]))).status).toBe(422);
+      expect((await sendText("POST", "/logs/", JSON.stringify([log]))).status).toBe(422);
       expect((await api("POST", "/flow_runs/filter", {})).status).toBe(200);
     },
   );
 
   test.for(["0044-03-15T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])(
-    "%s is within, and shown as it came",
+    "%s is accepted, and shown unchanged",
     async (scheduled_time) => {
       const run = await aFlowRun({ state: { type: "SCHEDULED", state_details: { scheduled_time } } });
       const { body } = await api("GET", `/flow_runs/${run.id}`);
@@ -51,9 +46,13 @@ describe("a time beyond the years 1 to 9999", () => {
 describe("JSON that nests too deep", () => {
   const nested = (depth: number) => `${"[".repeat(depth)}1.0${"]".repeat(depth)}`;
 
-  test.for([1_100, 100_000])("%i levels in parameters: 422 that says where, and nothing is stored", async (depth) => {
+  test.for([1_100, 100_000])("%i levels in parameters: 422 with the place, and nothing is stored", async (depth) => {
     const [flow_id, before] = [await aFlow(), await count("flow_run")];
-    const answer = await send("POST", "/flow_runs/", `{"flow_id":"${flow_id}","parameters":{"x":${nested(depth)}}}`);
+    const answer = await sendText(
+      "POST",
+      "/flow_runs/",
+      `{"flow_id":"${flow_id}","parameters":{"x":${nested(depth)}}}`,
+    );
     expect([answer.status, locOf(answer.text), await count("flow_run")]).toEqual([
       422,
       ["body", "parameters", "x"],
@@ -61,28 +60,28 @@ describe("JSON that nests too deep", () => {
     ]);
   });
 
-  test("the deepest event that is taken is found with its payload, by HTTP and by socket", async () => {
+  test("the deepest accepted event is found with its payload, sent by HTTP or by socket", async () => {
     const kind = unique("deep");
     const fields = `"occurred":"${new Date().toISOString()}","event":"${kind}","resource":{"prefect.resource.id":"r.${kind}"}`;
     // The list, the event, its payload and the arrays in it make 900.
     const event = `{"id":"${crypto.randomUUID()}",${fields},"payload":{"x":${nested(897)}}}`;
-    expect((await send("POST", "/events", `[${event}]`)).status).toBe(204);
-    expect((await send("POST", "/events", `[${event.replace(nested(897), nested(898))}]`)).status).toBe(422);
+    expect((await sendText("POST", "/events", `[${event}]`)).status).toBe(204);
+    expect((await sendText("POST", "/events", `[${event.replace(nested(897), nested(898))}]`)).status).toBe(422);
     const socket = (await SELF.fetch("http://sluice/api/events/in", { headers: { upgrade: "websocket" } })).webSocket;
     socket?.accept();
     socket?.send(`{"id":"${crypto.randomUUID()}",${fields},"payload":{"x":${nested(898)}}}`);
     const filter = { event: { name: [kind] } };
     await vi.waitFor(async () => {
-      const { text } = await send("POST", "/events/filter", JSON.stringify({ filter }));
+      const { text } = await sendText("POST", "/events/filter", JSON.stringify({ filter }));
       expect([text.includes(`{"x":${nested(897)}}`), text.includes(`{"x":${nested(898)}}`)]).toEqual([true, true]);
     }, 5_000);
     socket?.close();
   });
 
-  test("850 levels come back as they were, in parameters and in state data", async () => {
+  test("850 levels are shown unchanged, in parameters and in state data", async () => {
     const flow_id = await aFlow();
     const body = `{"flow_id":"${flow_id}","parameters":{"x":${nested(850)}},"state":{"type":"COMPLETED","data":${nested(850)}}}`;
-    const { status, text } = await send("POST", "/flow_runs/", body);
+    const { status, text } = await sendText("POST", "/flow_runs/", body);
     expect([status, text.split(nested(850)).length]).toEqual([201, 3]);
     const { id } = JSON.parse(text) as { id: string };
     const read = await (await SELF.fetch(`http://sluice/api/flow_runs/${id}`)).text();
@@ -99,17 +98,17 @@ describe("numbers", () => {
     ["20.5", 422],
   ] as const)("a log's level of %s: %i", async ([level, expected]) => {
     const body = `[{"name":"n","level":${level},"message":"m","timestamp":"2026-01-01T00:00:00Z"}]`;
-    const { status, text } = await send("POST", "/logs/", body);
+    const { status, text } = await sendText("POST", "/logs/", body);
     expect(status).toBe(expected);
     if (expected === 422) expect(locOf(text)).toEqual(["body", 0, "level"]);
   });
 });
 
-test("a queue's priority leaves room for those that come before it", async () => {
+test("a queue's priority leaves numbers for the queues before it", async () => {
   const [pool] = [unique("pool")];
-  await send("POST", "/work_pools/", JSON.stringify({ name: pool, type: "t" }));
+  await sendText("POST", "/work_pools/", JSON.stringify({ name: pool, type: "t" }));
   const queue = (name: string, priority: number) =>
-    send("POST", `/work_pools/${pool}/queues`, JSON.stringify({ name, priority }));
+    sendText("POST", `/work_pools/${pool}/queues`, JSON.stringify({ name, priority }));
   expect((await queue("far", Number.MAX_SAFE_INTEGER)).status).toBe(422);
   expect((await queue("last", 2_147_483_647)).status).toBe(201);
   expect((await queue("before", 2_147_483_647)).status).toBe(201);
@@ -126,7 +125,7 @@ describe("pages", () => {
     ["/task_runs/paginate", { page: "1e18" }, 422],
   ] as const)("%s %o: %i", async ([path, body, expected]) => {
     const text = JSON.stringify(body).replaceAll(/"(\d[\de]*)"/g, "$1");
-    expect((await send("POST", path, text)).status).toBe(expected);
+    expect((await sendText("POST", path, text)).status).toBe(expected);
   });
 });
 
@@ -150,63 +149,63 @@ describe("texts and lists", () => {
       { flow_runs: { name: { any_: [long.repeat(1_000)] } } },
       ["body", "flow_runs", "name", "any_"],
     ],
-  ] as const)("%s refuses what is too long: %#", async ([path, body, loc]) => {
-    const { status, text } = await send("POST", path, JSON.stringify(body));
+  ] as const)("%s refuses texts and lists that are too long: %#", async ([path, body, loc]) => {
+    const { status, text } = await sendText("POST", path, JSON.stringify(body));
     expect([status, locOf(text)]).toEqual([422, loc]);
   });
 
-  test("a million wrong items are refused by their number, not one by one", async () => {
-    const { status, text } = await send("POST", "/flows/", `{"name":"f","tags":[${"0,".repeat(1_000_000)}0]}`);
+  test("a million wrong items are refused by their number, not each by itself", async () => {
+    const { status, text } = await sendText("POST", "/flows/", `{"name":"f","tags":[${"0,".repeat(1_000_000)}0]}`);
     expect(status).toBe(422);
     expect((JSON.parse(text) as Refusal).exception_detail).toHaveLength(1);
   });
 
-  test("an event whose resource id is longer than an index can hold is refused", async () => {
+  test("an event whose resource id is too long for an index is refused", async () => {
     const event = {
       id: crypto.randomUUID(),
       occurred: "2026-01-01T00:00:00Z",
       event: "e",
       resource: { "prefect.resource.id": "r".repeat(1_100_000) },
     };
-    expect((await send("POST", "/events", JSON.stringify([event]))).status).toBe(422);
+    expect((await sendText("POST", "/events", JSON.stringify([event]))).status).toBe(422);
   });
 });
 
-describe("users' JSON comes back letter for letter", () => {
+describe("users' JSON is shown letter for letter", () => {
   const json =
     '{"big":1152921504606846977,"float":3.0,"long":123456789012345678901234567890,"e":1e22,"neg":-0.0,"__proto__":{"a":2.0},"list":[1.0,[2.50]],"constructor":1}';
 
   test("in variables", async () => {
     const name = unique("v");
-    expect((await send("POST", "/variables/", `{"name":"${name}","value":${json}}`)).text).toContain(json);
-    expect((await send("POST", "/variables/filter", "{}")).text).toContain(`"value":${json}`);
-    await send("PATCH", `/variables/name/${name}`, `{"value":[1.0]}`);
+    expect((await sendText("POST", "/variables/", `{"name":"${name}","value":${json}}`)).text).toContain(json);
+    expect((await sendText("POST", "/variables/filter", "{}")).text).toContain(`"value":${json}`);
+    await sendText("PATCH", `/variables/name/${name}`, `{"value":[1.0]}`);
     expect(await (await SELF.fetch(`http://sluice/api/variables/name/${name}`)).text()).toContain('"value":[1.0]');
   });
 
   test("in a run's parameters, context, job variables, labels and state data", async () => {
     const flow_id = await aFlow();
-    const made = await send(
+    const made = await sendText(
       "POST",
       "/flow_runs/",
       `{"flow_id":"${flow_id}","parameters":${json},"context":${json},"job_variables":${json},"labels":{"n":5.0,"b":9007199254740993},"state":{"type":"COMPLETED","data":${json}}}`,
     );
     expect(made.status).toBe(201);
     const { id } = JSON.parse(made.text) as { id: string };
-    expect((await send("PATCH", `/flow_runs/${id}/labels`, '{"more":7.0}')).status).toBe(204);
+    expect((await sendText("PATCH", `/flow_runs/${id}/labels`, '{"more":7.0}')).status).toBe(204);
     const text = await (await SELF.fetch(`http://sluice/api/flow_runs/${id}`)).text();
     for (const field of ["parameters", "context", "job_variables", "data"])
       expect(text).toContain(`"${field}":${json}`);
     for (const label of ['"n":5.0', '"b":9007199254740993', '"more":7.0']) expect(text).toContain(label);
-    expect((await send("POST", "/flow_runs/filter", "{}")).text).toContain(`"parameters":${json}`);
+    expect((await sendText("POST", "/flow_runs/filter", "{}")).text).toContain(`"parameters":${json}`);
     const states = await (await SELF.fetch(`http://sluice/api/flow_run_states/?flow_run_id=${id}`)).text();
     expect(states).toContain(`"data":${json}`);
   });
 
-  test("in deployments, and in the runs that are made of them", async () => {
+  test("in deployments, and in their runs", async () => {
     const flow_id = await aFlow();
     const schema = `{"type":"object","properties":{"size":{"type":"number","default":1152921504606846977}}}`;
-    const made = await send(
+    const made = await sendText(
       "POST",
       "/deployments/",
       `{"name":"${unique("d")}","flow_id":"${flow_id}","parameters":${json},"job_variables":${json},"parameter_openapi_schema":${schema},"pull_steps":[${json}]}`,
@@ -216,19 +215,19 @@ describe("users' JSON comes back letter for letter", () => {
     expect(made.text).toContain(schema);
     expect(made.text).toContain(`"pull_steps":[${json}]`);
     const { id } = JSON.parse(made.text) as { id: string };
-    const run = await send("POST", `/deployments/${id}/create_flow_run`, '{"parameters":{"own":4.0}}');
+    const run = await sendText("POST", `/deployments/${id}/create_flow_run`, '{"parameters":{"own":4.0}}');
     expect(run.text).toContain(`"parameters":${json.slice(0, -1)},"own":4.0}`);
   });
 
-  test("in events, with the microseconds of far times", async () => {
+  test("in events, with the microseconds of times far from now", async () => {
     const id = crypto.randomUUID();
     const event = `{"id":"${id}","occurred":"2500-01-01T00:00:00.123457Z","event":"e.${id}","resource":{"prefect.resource.id":"r.${id}"},"payload":${json}}`;
-    expect((await send("POST", "/events", `[${event}]`)).status).toBe(204);
+    expect((await sendText("POST", "/events", `[${event}]`)).status).toBe(204);
     const filter = {
       event: { name: [`e.${id}`] },
       occurred: { since: "2499-01-01T00:00:00Z", until: "2501-01-01T00:00:00Z" },
     };
-    const { text } = await send("POST", "/events/filter", JSON.stringify({ filter }));
+    const { text } = await sendText("POST", "/events/filter", JSON.stringify({ filter }));
     expect(text).toContain(`"payload":${json}`);
     expect(text).toContain('"occurred":"2500-01-01T00:00:00.123457Z"');
   });

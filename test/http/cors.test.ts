@@ -1,8 +1,7 @@
-/** Answers are shared across origins as the original shared them when its answers were recorded (`record-cors.py`). */
-import { createExecutionContext, env } from "cloudflare:test";
+/** Answers have the CORS headers of the original's recorded answers (`record-cors.py`). */
 import { describe, expect, test } from "vitest";
-import { createApp } from "#app";
 import type { Env } from "#env";
+import { askApp } from "../support/app";
 import json from "./cors.json?raw";
 
 interface Recorded {
@@ -18,12 +17,11 @@ interface Recorded {
 }
 
 const recorded = JSON.parse(json) as readonly Recorded[];
-const app = createApp();
 const DEPLOYED = { SLUICE_MODE: "deployed", SLUICE_API_KEY: "secret" };
 
 function ask(settings: Partial<Env>, method: string, headers: Record<string, string>, path = "/health") {
   const request = new Request(`http://sluice/api${path}`, { method, headers });
-  return app.fetch(request, { ...env, ...DEPLOYED, ...settings }, createExecutionContext());
+  return askApp(request, { ...DEPLOYED, ...settings });
 }
 
 const sharedOf = (headers: Headers) =>
@@ -43,7 +41,7 @@ describe.for(["PREFECT_SERVER_CORS", "PREFECT_SERVER_API_CORS"])("by settings ca
 });
 
 describe("a refusal", () => {
-  test("can be read by the page that caused it", async () => {
+  test("can be read by the page that sent the request", async () => {
     const response = await ask({}, "GET", { origin: "https://ui.example" }, "/flows/nothing");
     expect([response.status, sharedOf(response.headers)]).toEqual([
       401,
@@ -59,7 +57,7 @@ describe("a refusal", () => {
   });
 });
 
-test("the settings tell who is allowed", async () => {
+test("GET /admin/settings shows the allowed origins", async () => {
   const settings = { SLUICE_API_KEY: undefined, SLUICE_MODE: "local", PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "a, b" };
   const body = await (await ask(settings, "GET", {}, "/admin/settings")).json<{ server: { api: unknown } }>();
   expect(body.server.api).toMatchObject({

@@ -1,12 +1,9 @@
-/** Who may talk to a server: the names it answers to, the pages it listens to, and what these may send. */
-import { createExecutionContext, env } from "cloudflare:test";
+/** Which requests a server accepts: by the name of the host, by the page of a browser, and by the type of the body. */
 import { describe, expect, test } from "vitest";
-import { createApp } from "#app";
 import type { Env } from "#env";
 import { sockets } from "#sockets";
+import { askApp } from "../support/app";
 import { aFlow, api, unique } from "../support/world";
-
-const app = createApp();
 
 interface Asked {
   method?: string;
@@ -15,10 +12,10 @@ interface Asked {
   settings?: Partial<Env>;
 }
 
-/** Asks a local server that was given no further names. */
+/** Sends a request to a local server without further allowed hosts. */
 function ask(url: string, { method = "GET", headers = {}, body, settings = {} }: Asked = {}): Promise<Response> {
   const request = new Request(url, { method, headers, ...(body !== undefined && { body }) });
-  return app.fetch(request, { ...env, SLUICE_ALLOWED_HOSTS: "", ...settings }, createExecutionContext());
+  return askApp(request, { SLUICE_ALLOWED_HOSTS: "", ...settings });
 }
 
 const LOCAL = "http://127.0.0.1:4200";
@@ -49,7 +46,7 @@ describe("a local server", () => {
     "128.0.0.1",
     "[::2]:4200",
     "0.0.0.0:4200",
-  ])("does not answer to %s, whatever is asked", async (host) => {
+  ])("does not answer to %s, whatever the request is", async (host) => {
     for (const path of [
       "/api/health",
       "/api/flows/filter",
@@ -74,22 +71,22 @@ describe("a local server", () => {
     ["[fd00::5]", "http://[fd00::5]:4200", 200],
     ["sluice.lan", "http://other.lan", 403],
     ["sluice.lan", "http://127.0.0.1", 200],
-  ] as const)("that is also called %s answers %s with %d", async ([hosts, url, status]) => {
+  ] as const)("with the allowed hosts %s answers %s with %d", async ([hosts, url, status]) => {
     const response = await ask(`${url}/api/health`, { settings: { SLUICE_ALLOWED_HOSTS: hosts } });
     expect(response.status).toBe(status);
   });
 
-  test("with a name that cannot be read answers nobody", async () => {
+  test("with an allowed host that cannot be read answers no request", async () => {
     const settings = { SLUICE_ALLOWED_HOSTS: "http://sluice.lan" };
     expect((await ask(`${LOCAL}/api/health`, { settings })).status).toBe(500);
   });
 });
 
-test("a deployed Worker answers to whatever name led to it", async () => {
+test("a deployed Worker answers to every host name", async () => {
   expect((await ask("https://sluice.example/api/health", { settings: DEPLOYED })).status).toBe(200);
 });
 
-/** What a browser tells of the page that it speaks for. */
+/** The headers by which a browser names the page of a request. */
 const PAGES: readonly [string, Record<string, string>, "local" | "foreign"][] = [
   ["a program", {}, "local"],
   ["Node's fetch", { "sec-fetch-mode": "cors" }, "local"],
@@ -135,7 +132,7 @@ describe.for(PAGES)("%s", ([, headers, kind]) => {
     response.webSocket?.close();
   });
 
-  test("reads, and the browser is told whether the page may see it", async () => {
+  test("gets an answer to a read, and CORS headers tell the browser whether the page may see the answer", async () => {
     const response = await ask(`${LOCAL}/api/health`, { headers });
     expect(response.status).toBe(200);
     const allowed = kind === "local" ? (headers["origin"] ?? null) : null;
@@ -143,7 +140,7 @@ describe.for(PAGES)("%s", ([, headers, kind]) => {
   });
 });
 
-test("what a refused page has sent has changed nothing", async () => {
+test("the requests of a refused page have changed nothing", async () => {
   const name = unique("of-a-page");
   const headers = { origin: "https://evil.example", "content-type": "text/plain" };
   await ask(`${LOCAL}/api/flows/`, { method: "POST", headers, body: JSON.stringify({ name }) });
@@ -153,7 +150,7 @@ test("what a refused page has sent has changed nothing", async () => {
   expect((await api("GET", `/flows/${flow}`)).status).toBe(200);
 });
 
-describe("pages that are listed", () => {
+describe("listed pages", () => {
   const settings = { PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "https://ui.example" };
   const origins = [
     ["https://ui.example", 200, 200],
@@ -161,7 +158,7 @@ describe("pages that are listed", () => {
     ["http://localhost:3000", 200, 403],
     ["https://sluice.example", 403, 200],
   ] as const;
-  test.for(origins)("and not others may talk to a server: %s", async ([origin, local, deployed]) => {
+  test.for(origins)("and no others get answers: %s", async ([origin, local, deployed]) => {
     const headers = { ...JSON_TYPE, origin, authorization: "Bearer secret" };
     const asked = { method: "POST", headers, body: "{}" };
     expect((await ask(`${LOCAL}/api/flows/filter`, { ...asked, settings })).status).toBe(local);
@@ -172,7 +169,7 @@ describe("pages that are listed", () => {
     expect(there.status).toBe(deployed);
   });
 
-  test("may be all, where that is said", async () => {
+  test("may be all pages", async () => {
     const all = { PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "*" };
     const asked = { method: "POST", headers: { ...JSON_TYPE, origin: "https://evil.example" }, body: "{}" };
     expect((await ask(`${LOCAL}/api/flows/filter`, { ...asked, settings: all })).status).toBe(200);
@@ -193,7 +190,7 @@ describe("a body that a page sends", () => {
     const body = new Blob(["{}"]).stream();
     const headers = { ...page, ...(type !== null && { "content-type": type }) };
     const request = new Request(`${LOCAL}/api/flows/filter`, { method: "POST", headers, body });
-    expect((await app.fetch(request, env, createExecutionContext())).status).toBe(status);
+    expect((await askApp(request)).status).toBe(status);
   });
 
   test("may be none", async () => {
@@ -203,7 +200,7 @@ describe("a body that a page sends", () => {
   });
 });
 
-test("a program need not say that its body is JSON, as clients before 3.6.19 do not", async () => {
+test("a program may send JSON without a content-type, as clients before 3.6.19 do", async () => {
   const request = new Request(`${LOCAL}/api/flows/filter`, { method: "POST", body: new Blob(["{}"]).stream() });
-  expect((await app.fetch(request, env, createExecutionContext())).status).toBe(200);
+  expect((await askApp(request)).status).toBe(200);
 });

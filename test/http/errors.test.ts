@@ -1,10 +1,10 @@
-/** What is said of things that are too large for the platform, and of what cannot be printed. The errors are the platform's own. */
+/** The answers where a request is too large for the platform, or an error cannot be printed. The errors are those of the platform. */
 import { createExecutionContext, env, runInDurableObject, SELF } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { createApp } from "#app";
 import { InvalidRequest, toResponse } from "#http/errors";
 
-/** What a piece of work throws. */
+/** The error that some work throws. */
 async function thrownBy(work: () => unknown): Promise<unknown> {
   try {
     await work();
@@ -19,7 +19,7 @@ const run = (sql: string, ...values: unknown[]) =>
     .bind(...values)
     .all();
 
-/** Errors of the platform, and how many bytes a request has to have to have caused them. */
+/** Errors of the platform, and the bytes that a request must have to be their cause. */
 const TOO_LARGE: readonly [string, () => unknown, number][] = [
   [
     "a value that grew too large",
@@ -39,8 +39,8 @@ function inObject(sql: string) {
   return runInDurableObject(stub, (_, { storage }) => storage.sql.exec(sql).toArray());
 }
 
-describe("what is too large for the platform", () => {
-  test.for(TOO_LARGE)("is a 413 where the request is large, else a fault of ours: %s", async ([, work, bytes]) => {
+describe("an error of the platform about size", () => {
+  test.for(TOO_LARGE)("is a 413 where the request is large, and else a 500: %s", async ([, work, bytes]) => {
     const error = await thrownBy(work);
     const large = toResponse(error, "id-1", bytes);
     expect([large.status, await large.json()]).toEqual([
@@ -54,7 +54,7 @@ describe("what is too large for the platform", () => {
     ]);
   });
 
-  test("is a 413 for the request that caused it", async () => {
+  test("is a 413 for the large request", async () => {
     const broken = new Proxy(env.DB, {
       get(target, name) {
         if (name === "prepare") throw new Error("D1_ERROR: string or blob too big: SQLITE_TOOBIG");
@@ -71,7 +71,7 @@ describe("what is too large for the platform", () => {
   });
 });
 
-describe("what cannot be printed", () => {
+describe("an error that cannot be printed", () => {
   let deep: unknown = [];
   for (let level = 0; level < 100_000; level++) deep = [deep];
   const round: unknown[] = [];
@@ -81,7 +81,7 @@ describe("what cannot be printed", () => {
     ["a refused body that contains itself", new InvalidRequest([], round)],
     ["a refused body with a big integer", new InvalidRequest([], { limit: 1n })],
     ["what is thrown and is no error", Object.create(null)],
-  ] as const)("is a fault that names its request: %s", async ([, error]) => {
+  ] as const)("is a 500 with the id of its request: %s", async ([, error]) => {
     const response = toResponse(error, "id-1", 300);
     expect([response.status, await response.json()]).toEqual([
       500,
@@ -106,7 +106,7 @@ describe("of a body with very many faults", () => {
   });
 });
 
-test("a refusal repeats what was sent, and of a large request what is short", async () => {
+test("a refusal repeats the request, and of a large request only the short values", async () => {
   const sent = (bytes: number) => ({ name: "", value: "x".repeat(bytes), tags: "x".repeat(bytes), extra: true });
   const refused = async (body: unknown) => {
     const answer = await SELF.fetch("http://sluice/api/variables/", {

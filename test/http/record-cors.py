@@ -1,4 +1,4 @@
-"""Records how the original shares answers across origins: `record-cors.py > cors.json`, with a Python that has prefect 3.8.8."""
+"""Records the CORS headers of the original: `record-cors.py > cors.json`, with a Python that has prefect 3.8.8."""
 
 import json
 
@@ -57,7 +57,7 @@ def ask(client, method, headers):
         "method": method,
         "headers": headers,
         "status": answer.status_code,
-        # The original compresses answers itself; Cloudflare does it for us, and says so.
+        # The original compresses answers and names that in a header; Cloudflare compresses ours.
         "shared": {**shared, "vary": ", ".join(name for name in vary if name != "Accept-Encoding")},
         "text": answer.text,
     }

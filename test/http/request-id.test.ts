@@ -1,9 +1,8 @@
-import { createExecutionContext, env } from "cloudflare:test";
+import { env } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
-import { createApp } from "#app";
 import type { Env } from "#env";
+import { askApp } from "../support/app";
 
-const app = createApp();
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 const broken = new Proxy(env.DB, {
@@ -14,13 +13,13 @@ const broken = new Proxy(env.DB, {
 });
 
 function ask(path: string, init: RequestInit = {}, settings: Partial<Env> = {}): Promise<Response> {
-  return app.fetch(new Request(`http://sluice${path}`, init), { ...env, ...settings }, createExecutionContext());
+  return askApp(new Request(`http://sluice${path}`, init), settings);
 }
 
 const PREFLIGHT = { origin: "http://localhost:3000", "access-control-request-method": "POST" };
 const page = { method: "POST", headers: { origin: "https://elsewhere.example" } };
 
-describe("the id of a request is in the answer", () => {
+describe("the answer has the id of its request:", () => {
   test.for<[string, number, string, RequestInit?, Partial<Env>?]>([
     ["of a route", 200, "/api/health"],
     ["that there is no such path", 404, "/api/nothing"],
@@ -45,18 +44,18 @@ describe("the id of a request is in the answer", () => {
   });
 });
 
-test.for(["", "x".repeat(201), "a\tb", "é"])("an id that is not well-formed is not taken: %j", async (id) => {
+test.for(["", "x".repeat(201), "a\tb", "é"])("an id that is not well-formed is replaced: %j", async (id) => {
   const response = await ask("/api/health", { headers: { "x-request-id": id } });
   expect(response.headers.get("x-request-id")).toMatch(UUID);
 });
 
-test("the longest id is taken, also before Cloudflare's own", async () => {
+test("the longest id is kept, also where Cloudflare gives one", async () => {
   const id = "x".repeat(200);
   const response = await ask("/api/health", { headers: { "x-request-id": id, "cf-ray": "ray-1" } });
   expect(response.headers.get("x-request-id")).toBe(id);
 });
 
-test("a fault's answer and its line in the log have the same id", async () => {
+test("the answer to a fault and the line in the log have the same id", async () => {
   const lines = vi.spyOn(console, "error").mockImplementation(() => {});
   const response = await ask("/api/variables/name/x", {}, { DB: broken });
   const { request_id } = await response.json<{ request_id: string }>();

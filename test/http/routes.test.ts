@@ -1,28 +1,23 @@
-import { createExecutionContext, env, SELF } from "cloudflare:test";
+import { env, SELF } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { createApp } from "#app";
 import type { Env } from "#env";
 import { MAX_BODY_BYTES } from "#http/body";
 import type { Route } from "#http/route";
 import { routes } from "#routes";
+import { askApp } from "../support/app";
+import { NO_ID, pathOf, titled } from "../support/routes";
 
-const app = createApp();
-const ID = "0199f7d4-3c3c-4c3c-8c3c-3c3c3c3c3c3c";
+const apiPath = (route: Route, id = NO_ID) => `/api${pathOf(route, { id })}`;
 
-/** A path of the route with something in each place. */
-const pathOf = (route: Route, id = ID) =>
-  `/api${route.path.replaceAll(/\{\w+:uuid\}/g, id).replaceAll(/\{\w+\}/g, "some-name")}`;
-
-/** Asks the Worker under other settings than those of the tests. */
+/** Sends a request to the app; `settings` replace those of the tests. */
 function ask(method: string, path: string, settings: Partial<Env> = {}, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   if (!headers.has("content-type")) headers.set("content-type", "application/json");
   const request = new Request(`http://sluice${path}`, { method, ...init, headers });
-  return Promise.resolve(app.fetch(request, { ...env, ...settings }, createExecutionContext()));
+  return askApp(request, settings);
 }
 
-const named = (chosen: readonly Route[]) => chosen.map((route) => [`${route.method} ${route.path}`, route] as const);
 const isOpen = (route: Route) => route.path === "/health" || route.path === "/ready";
 const bodyOf = (route: Route) => (route.body instanceof z.ZodObject ? route.body : undefined);
 const isPaged = (route: Route) => ["offset", "page"].some((name) => name in (bodyOf(route)?.shape ?? {}));
@@ -31,8 +26,8 @@ const takesLimit = (route: Route) => isPaged(route) && "limit" in (bodyOf(route)
 describe("without a key, a deployed Worker", () => {
   const deployed = { SLUICE_MODE: "deployed", SLUICE_API_KEY: undefined, SLUICE_AUTH_STRING: undefined };
 
-  test.for(named(routes.filter((route) => !isOpen(route))))("refuses %s and says what to set", async ([, route]) => {
-    const response = await ask(route.method, pathOf(route), deployed);
+  test.for(titled(routes.filter((route) => !isOpen(route))))("refuses %s and names the setting", async ([, route]) => {
+    const response = await ask(route.method, apiPath(route), deployed);
     expect(response.status).toBe(401);
     expect(await response.text()).toContain("wrangler secret put SLUICE_API_KEY");
   });
@@ -41,11 +36,11 @@ describe("without a key, a deployed Worker", () => {
     expect((await ask("GET", path, deployed)).status).toBe(401);
   });
 
-  test.for(named(routes.filter(isOpen)))("answers %s", async ([, route]) => {
-    expect((await ask("GET", pathOf(route), deployed)).status).toBe(200);
+  test.for(titled(routes.filter(isOpen)))("answers %s", async ([, route]) => {
+    expect((await ask("GET", apiPath(route), deployed)).status).toBe(200);
   });
 
-  test("is not opened by a setting that it cannot read", async () => {
+  test("does not answer where a setting cannot be read", async () => {
     const response = await ask("GET", "/api/admin/version", { ...deployed, SLUICE_MODE: "lokal" });
     expect(response.status).toBe(500);
   });
@@ -89,20 +84,20 @@ describe("with a key or an auth string", () => {
 });
 
 describe("a path", () => {
-  test.for(named(routes.filter((route) => route.path.includes(":uuid"))))(
-    "%s is not there for an id that is no UUID",
+  test.for(titled(routes.filter((route) => route.path.includes(":uuid"))))(
+    "%s is not there for an id that is not a UUID",
     async ([, route]) => {
-      const response = await ask(route.method, pathOf(route, "nonsense"));
-      // Another route may take any word in that place: then it is a 404 or a 422 of its own.
+      const response = await ask(route.method, apiPath(route, "nonsense"));
+      // Another route may take any word in the place of the id: then the 404 or the 422 is of that route.
       expect([404, 405, 422]).toContain(response.status);
       if (response.status === 404) expect(await response.json()).toHaveProperty("detail");
     },
   );
 
-  test.for(named(routes))("%s is refused by a method that it does not have", async ([, route]) => {
-    const path = pathOf(route);
+  test.for(titled(routes))("%s is refused by a method that it does not have", async ([, route]) => {
+    const path = apiPath(route);
     const taken = routes.filter((other) =>
-      new RegExp(`^${pathOf(other).replaceAll("some-name", "[^/]+")}$`).test(path),
+      new RegExp(`^${apiPath(other).replaceAll("some-name", "[^/]+")}$`).test(path),
     );
     const method = ["PUT", "PATCH", "DELETE", "POST", "GET"].find((one) =>
       taken.every((other) => other.method !== one),
@@ -116,7 +111,7 @@ describe("a path", () => {
     expect([response.status, await response.json()]).toEqual([404, { detail: "Not Found" }]);
   });
 
-  test("the head alone is not answered", async () => {
+  test("HEAD is not answered", async () => {
     expect((await ask("HEAD", "/api/hello")).status).toBe(405);
   });
 });
@@ -124,8 +119,8 @@ describe("a path", () => {
 describe("a body", () => {
   const withBody = routes.filter((route) => route.body !== undefined);
 
-  test.for(named(withBody))("%s refuses what is no JSON", async ([, route]) => {
-    const response = await ask(route.method, pathOf(route), {}, { body: '{"limit": 1' });
+  test.for(titled(withBody))("%s refuses a body that is not JSON", async ([, route]) => {
+    const response = await ask(route.method, apiPath(route), {}, { body: '{"limit": 1' });
     expect(response.status).toBe(422);
     expect(await response.json()).toMatchObject({
       exception_message: "Invalid request received.",
@@ -133,15 +128,15 @@ describe("a body", () => {
     });
   });
 
-  test.for(named(withBody))("%s refuses text where an object belongs", async ([, route]) => {
-    const response = await ask(route.method, pathOf(route), {}, { body: '"text"' });
+  test.for(titled(withBody))("%s refuses text where an object belongs", async ([, route]) => {
+    const response = await ask(route.method, apiPath(route), {}, { body: '"text"' });
     expect(response.status).toBe(422);
   });
 
-  test.for(named(withBody.filter((route) => bodyOf(route)?.def.catchall instanceof z.ZodNever)))(
+  test.for(titled(withBody.filter((route) => bodyOf(route)?.def.catchall instanceof z.ZodNever)))(
     "%s refuses a field that it does not know",
     async ([, route]) => {
-      const response = await ask(route.method, pathOf(route), {}, { body: '{"colour": "red"}' });
+      const response = await ask(route.method, apiPath(route), {}, { body: '{"colour": "red"}' });
       expect(response.status).toBe(422);
       const { exception_detail: details } = await response.json<{ exception_detail: unknown[] }>();
       expect(details).toContainEqual({
@@ -157,14 +152,14 @@ describe("a body", () => {
     [201, "Invalid limit: must be less than or equal to 200."],
     [-1, "Invalid limit: must be greater than or equal to 0."],
   ] as const;
-  test.for(named(withBody))("%s is read as JSON only if it is called so", async ([, route]) => {
+  test.for(titled(withBody))("%s reads a body as JSON only if its content-type says so", async ([, route]) => {
     const headers = { "content-type": "text/plain" };
-    const response = await ask(route.method, pathOf(route), {}, { headers, body: '{"limit": 0}' });
+    const response = await ask(route.method, apiPath(route), {}, { headers, body: '{"limit": 0}' });
     expect(response.status).toBe(422);
   });
 
   test.for(["application/json; charset=utf-8", "application/merge-patch+json", ""])(
-    "that is called %j is read as JSON",
+    "of the content-type %j is read as JSON",
     async (type) => {
       const headers = { "content-type": type };
       const response = await ask("POST", "/api/flows/filter", {}, { headers, body: '{"limit": 201}' });
@@ -172,12 +167,12 @@ describe("a body", () => {
     },
   );
 
-  test.for(named(withBody.filter((route) => takesLimit(route) && route.body?.safeParse({ limit: 201 }).success)))(
+  test.for(titled(withBody.filter((route) => takesLimit(route) && route.body?.safeParse({ limit: 201 }).success)))(
     "%s has a limit from 0 to 200",
     async ([, route]) => {
       for (const [limit, detail] of limits) {
-        const response = await ask(route.method, pathOf(route), {}, { body: JSON.stringify({ limit }) });
-        // Where the thing in the path is looked for first, its absence is told.
+        const response = await ask(route.method, apiPath(route), {}, { body: JSON.stringify({ limit }) });
+        // A route that reads the thing of its path first answers that the thing is not there.
         if (response.status !== 404) expect([response.status, await response.json()]).toEqual([422, { detail }]);
       }
     },
@@ -187,7 +182,7 @@ describe("a body", () => {
     ["told before", {}],
     ["untold", { chunked: true }],
   ] as const)(
-    "of more than the most, its length %s, is answered by 413, and the next request goes on",
+    "that is larger than allowed, its length %s, is answered with 413, and the next request is answered",
     async ([, how]) => {
       const bytes = new Uint8Array(MAX_BODY_BYTES + 1).fill(32);
       const body = "chunked" in how ? new Blob([bytes]).stream() : bytes;
@@ -198,7 +193,7 @@ describe("a body", () => {
     },
   );
 
-  test("of the most is read", async () => {
+  test("that is as large as allowed is read", async () => {
     const body = new Uint8Array(MAX_BODY_BYTES).fill(32);
     body.set(new TextEncoder().encode("[]"));
     expect((await SELF.fetch("http://sluice/api/logs/", { method: "POST", body })).status).toBe(201);
@@ -213,7 +208,7 @@ describe("a fault of ours", () => {
     },
   });
 
-  test("is a 500 that names its request, and not what happened", async () => {
+  test("is a 500 with the id of its request, without the error", async () => {
     const response = await ask("GET", "/api/variables/name/x", { DB: broken }, { headers: { "cf-ray": "ray-1" } });
     expect(response.status).toBe(500);
     expect(response.headers.get("x-request-id")).toBe("ray-1");

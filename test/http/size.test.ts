@@ -1,12 +1,9 @@
-/** What is too large for the platform, or unreadable, in a path, a query or a body, never looks like a fault of the server. */
-import { createExecutionContext, env } from "cloudflare:test";
+/** A path, a query or a body that is too large for the platform or cannot be read is never a fault of the server. */
 import { describe, expect, test } from "vitest";
-import { createApp } from "#app";
 import type { Route } from "#http/route";
 import { routes } from "#routes";
-
-const app = createApp();
-const ID = "0199f7d4-3c3c-4c3c-8c3c-3c3c3c3c3c3c";
+import { askApp } from "../support/app";
+import { pathOf, titled } from "../support/routes";
 
 const SEGMENTS = [
   "%00",
@@ -24,15 +21,13 @@ const SEGMENTS = [
   "%00".repeat(30_000),
 ];
 
-const named = (chosen: readonly Route[]) => chosen.map((route) => [`${route.method} ${route.path}`, route] as const);
-
 async function statusOf(method: string, path: string, body?: string): Promise<number> {
   const request = new Request(`http://sluice/api${path}`, {
     method,
     headers: { "content-type": "application/json" },
     ...(body !== undefined && { body }),
   });
-  const response = await app.fetch(request, env, createExecutionContext());
+  const response = await askApp(request);
   await response.text();
   return response.status;
 }
@@ -40,11 +35,11 @@ async function statusOf(method: string, path: string, body?: string): Promise<nu
 const takesBody = (route: Route) => route.method !== "GET" && route.method !== "DELETE";
 
 describe("a name in a path", () => {
-  test.for(named(routes.filter((route) => /\{\w+\}/.test(route.path))))(
+  test.for(titled(routes.filter((route) => /\{\w+\}/.test(route.path))))(
     "is never a fault of the server, whatever it is: %s",
     async ([, route]) => {
       for (const segment of SEGMENTS) {
-        const path = route.path.replaceAll(/\{\w+:uuid\}/g, ID).replaceAll(/\{\w+\}/g, () => segment);
+        const path = pathOf(route, { name: segment });
         const status = await statusOf(route.method, path, takesBody(route) ? "{}" : undefined);
         expect([segment.slice(0, 20), status < 500]).toEqual([segment.slice(0, 20), true]);
       }
@@ -63,8 +58,8 @@ describe("a query", () => {
     "a&".repeat(20_000),
     Array.from({ length: 5000 }, (_, index) => `name-${index}`).join("&"),
   ];
-  test.for(named(routes))("is never a fault of the server, whatever it is: %s", async ([, route]) => {
-    const path = route.path.replaceAll(/\{\w+:uuid\}/g, ID).replaceAll(/\{\w+\}/g, "name");
+  test.for(titled(routes))("is never a fault of the server, whatever it is: %s", async ([, route]) => {
+    const path = pathOf(route);
     const names = route.query ? Object.keys((route.query as { shape?: object }).shape ?? {}) : [];
     const own = names.flatMap((name) =>
       ["%00", "%ff", "\ud800", "-1", "9".repeat(400), "x".repeat(100_000)].map((v) => `${name}=${v}`),
@@ -81,7 +76,7 @@ describe("a query", () => {
 
 test("a name that comes several times in a query is a list", async () => {
   const request = new Request("http://sluice/api/csrf-token?client=a&client=b&client=c&other=d");
-  const response = await app.fetch(request, env, createExecutionContext());
+  const response = await askApp(request);
   expect(response.status).toBe(422);
   const { exception_detail: details } = await response.json<{ exception_detail: { input: unknown }[] }>();
   expect(details.map(({ input }) => input)).toEqual([["a", "b", "c"]]);

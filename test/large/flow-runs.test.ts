@@ -1,9 +1,9 @@
-/** Pages of runs with long values: they come whole, and no round trip reads more of them than a portion. */
+/** Pages of runs with long values: a page is complete, and no round trip reads more than a portion. */
 import { env, SELF } from "cloudflare:test";
 import { beforeAll, expect, test, vi } from "vitest";
 import { FlowRunStore } from "#db/rows/flow-runs";
 import { Pool } from "../objects/work-pool/pool";
-import { aFlow, aFlowRun, api, unique } from "../support/world";
+import { aDeployment, aFlow, aFlowRun, api } from "../support/world";
 import { MOST_READ, readLarge, text } from "./support";
 
 const RUNS = 7;
@@ -11,7 +11,7 @@ type Read = (this: FlowRunStore, ids: readonly string[]) => ReturnType<FlowRunSt
 const readMany: Read = Reflect.get(FlowRunStore.prototype, "readMany");
 const AGES = { estimated_run_time: expect.anything(), estimated_start_time_delta: expect.anything() };
 
-/** Makes runs of which two in three have 700 kB; their ids. */
+/** Makes runs, two of three with 700 kB; gives their ids. */
 async function runs(of: Record<string, unknown>, type: string): Promise<string[]> {
   const ids: string[] = [];
   for (let index = 0; index < RUNS; index++) {
@@ -68,7 +68,7 @@ test("polls of a pool and of its queue", async () => {
   expect(ofQueue.largest).toBeLessThan(MOST_READ);
 });
 
-test("a run that waits in its process is no worker's, however long its policy is", async () => {
+test("a run that waits in its process is offered to no worker, however long its policy is", async () => {
   const pool = await Pool.made();
   const pause_keys = Array.from({ length: 20 }, (_, index) => `${index}${text(1_000)}`);
   const make = (policy: Record<string, unknown>) =>
@@ -80,14 +80,14 @@ test("a run that waits in its process is no worker's, however long its policy is
 });
 
 test("a poll of a served deployment", async () => {
-  const { body } = await api<{ id: string }>("POST", "/deployments/", { name: unique("served"), flow_id: flow });
-  const due = await runs({ flow_id: flow, deployment_id: body.id }, "SCHEDULED");
-  const polled = await readLarge("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [body.id] });
+  const { id } = await aDeployment({ flow_id: flow });
+  const due = await runs({ flow_id: flow, deployment_id: id }, "SCHEDULED");
+  const polled = await readLarge("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [id] });
   expect(polled.body).toEqual(expect.arrayContaining(await each(due)));
   expect(polled.largest).toBeLessThan(MOST_READ);
 });
 
-test("a list that cannot be read on breaks off, and one that cannot be begun is a plain failure", async () => {
+test("an answer breaks off where the next portion cannot be read, and is a 500 where the first cannot", async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   const body = JSON.stringify({ flows: { id: { any_: [flow] } } });
   const ask = () =>

@@ -1,11 +1,11 @@
-/** Pages of all other things with long values: they come whole, and no round trip reads more of them than a portion. */
+/** Pages of other resources with long values: a page is complete, and no round trip reads more than a portion. */
 import { expect, test } from "vitest";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
 import { MOST_READ, readLarge, text } from "./support";
 
 type Thing = Record<string, unknown> & { id: string; name: string };
 
-/** Makes as many things; the second is a small one. */
+/** Makes so many things, of which the second is small. */
 async function made(
   count: number,
   make: (index: number, isLong: boolean) => Promise<{ status: number; body: unknown }>,
@@ -19,7 +19,7 @@ async function made(
   return things;
 }
 
-/** The list has these things, each as it is read by itself, and comes in portions. */
+/** Expects that the list has these things, each as a GET shows it, and is read in portions. */
 async function expectWhole(path: string, body: unknown, things: readonly Thing[], one: (thing: Thing) => string) {
   const list = await readLarge("POST", path, body);
   const shown = (Array.isArray(list.body) ? list.body : list.body["results"]) as Thing[];

@@ -1,14 +1,15 @@
-/** Long values, and how much of them a request reads of D1 at once. */
+/** Long values, and how much a request reads from D1 at once. */
 import { vi } from "vitest";
 import { Database } from "#db/database";
+import { TELL_COST } from "../support/cost";
 import { api } from "../support/world";
 
 /** A text of so many bytes, half of them in characters of two. */
 export const text = (bytes: number) => "é".repeat(bytes / 4) + "x".repeat(bytes / 2);
 
-/** Characters of the largest round trip's rows. */
+/** The characters of the rows of the largest round trip. */
 let largest = 0;
-// A method of its own, for all reads go through it.
+// All reads call this method.
 const counted = vi.spyOn(Database.prototype as unknown as { count(results: D1Result[]): void }, "count");
 const original = counted.getMockImplementation();
 counted.mockImplementation(function (this: Database, results) {
@@ -16,12 +17,12 @@ counted.mockImplementation(function (this: Database, results) {
   original?.call(this, results);
 });
 
-/** Sends a request as `api` does; with it, how many characters the largest answer of D1 had. */
+/** Sends a request as `api` does; also gives the characters of the largest answer of D1. */
 export async function readLarge(method: string, path: string, body?: unknown) {
   largest = 0;
-  const answer = await api(method, path, body, { "x-sluice-cost": "1" });
+  const answer = await api(method, path, body, TELL_COST);
   return { ...answer, largest };
 }
 
-/** One portion, and what is short beside it. */
+/** The characters of a portion and of the short values beside it. */
 export const MOST_READ = 2_400_000;

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { chunks, chunksBySize } from "#lib/chunks";
 
-test("chunks of a number are a list's items in order, and only the last may have fewer", () => {
+test("chunks by number are the items of a list in order, and only the last chunk may have fewer", () => {
   fc.assert(
     fc.property(fc.array(fc.integer()), fc.integer({ min: 1, max: 9 }), (items, size) => {
       const parts = chunks(items, size);
@@ -12,7 +12,7 @@ test("chunks of a number are a list's items in order, and only the last may have
   );
 });
 
-test("chunks by size are a list's items in order, each as long as fits", () => {
+test("chunks by size are the items of a list in order, each chunk as long as fits", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(20)), (items) => {
       const parts = chunksBySize(items, 30, (item) => item);

@@ -25,7 +25,7 @@ describe("a batch with bad items", () => {
     );
   });
 
-  test("asks about one bad item of a thousand no more than twice for each halving", async () => {
+  test("with one bad item of a thousand is tried no more than twice for each halving", async () => {
     const asked: number[] = [];
     const thousand = Array.from({ length: 1_000 }, (_, index) => index);
     await inHalves(
@@ -39,7 +39,7 @@ describe("a batch with bad items", () => {
     expect(asked.length).toBeLessThanOrEqual(21);
   });
 
-  test("fails as a whole where the failure is not an item's", async () => {
+  test("fails as a whole where no item is the cause", async () => {
     const blamed: number[] = [];
     const work = inHalves(
       [1, 2, 3],
@@ -51,7 +51,7 @@ describe("a batch with bad items", () => {
     expect(blamed).toEqual([]);
   });
 
-  test("is not worked on if it is empty", async () => {
+  test("is not tried if it is empty", async () => {
     await inHalves(
       [],
       () => Promise.reject(new Error("asked")),

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { jsonError, jsonProblem } from "#lib/json-problem";
 
-/** What Python 3.11 says of each. */
+/** The messages of Python 3.11. */
 test.for([
   ["", "Expecting value: line 1 column 1 (char 0)"],
   ["a=b", "Expecting value: line 1 column 1 (char 0)"],

@@ -41,16 +41,16 @@ test.for([
   ],
   [{ x: "" }, { properties: { x: { minLength: 1 } } }, ["x"], "'' should be non-empty"],
   [{ x: { a: 1 } }, { properties: { x: { type: "string" } } }, ["x"], "{'a': 1} is not of type 'string'"],
-] as const)("%j against %j is told as Python tells it", ([value, schema, path, message]) => {
+] as const)("%j against %j is refused in the words of Python", ([value, schema, path, message]) => {
   expect(first(value, schema)).toEqual({ path, message });
 });
 
-test("of several faults the outermost is shown", () => {
+test("the outermost of several faults is shown", () => {
   const schema = { properties: { x: { properties: { y: { type: "integer" } } }, z: { type: "integer" } } };
   expect(first({ x: { y: "a" }, z: "b" }, schema)).toEqual({ path: ["z"], message: "'b' is not of type 'integer'" });
 });
 
-test("formats are not checked, but a property named format is", () => {
+test("a format is not checked, but a property with the name format is", () => {
   expect(validateSchema("no address", { type: "string", format: "email" })).toBeUndefined();
   expect(first({ format: 1 }, { properties: { format: { type: "string" } } })?.path).toEqual(["format"]);
 });
@@ -81,7 +81,7 @@ test.for([
   expect(schemaProblem(schema)).toBe(problem);
 });
 
-/** The verdict as the recorded table has it. */
+/** The verdict, in the words of the recorded table. */
 function verdictOf(schema: Schema, value: unknown): string {
   const unusable = schemaProblem(schema);
   if (unusable !== undefined) return `schema: ${unusable}`;
@@ -93,7 +93,7 @@ function verdictOf(schema: Schema, value: unknown): string {
   }
 }
 
-/** A schema that the original's repairs leave alone. */
+/** A schema that the original does not repair. */
 const withoutRepair = (schema: Schema): Schema => ({ allOf: [schema], $defs: schema["$defs"] });
 
 test.for(recorded)("$value against $schema: $verdict", ({ schema, value, verdict }) => {
@@ -162,7 +162,7 @@ describe("a pattern that cannot be run refuses no value, and is logged", () => {
     warn.mockRestore();
   });
 
-  test("the other rules of the schema count", () => {
+  test("the other rules of the schema are checked", () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     expect(validateSchema("b", { pattern, minLength: 2 })?.message).toBe("'b' is too short");
     expect(validateSchema("b", { not: { pattern, type: "integer" } })).toBeUndefined();
@@ -170,7 +170,7 @@ describe("a pattern that cannot be run refuses no value, and is logged", () => {
   });
 });
 
-describe("work is bounded", () => {
+describe("the work of a check is bounded", () => {
   const chain = (keyword: string): Schema => ({
     $ref: "#/$defs/s0",
     $defs: Object.fromEntries(
@@ -210,7 +210,7 @@ describe("work is bounded", () => {
     expect(() => validateSchema(value, schema)).toThrow(/takes too much work to validate by/);
   });
 
-  test("long lists are checked in proportion to their length", () => {
+  test("the time of a check is in proportion to the length of a list", () => {
     const many = Array.from({ length: 100_000 }, (_, index) => `value ${index}`);
     expect(validateSchema(many, { uniqueItems: true, items: { enum: many } })).toBeUndefined();
     expect(validateSchema([...many, "value 7"], { uniqueItems: true })?.message).toContain("has non-unique elements");

@@ -22,7 +22,7 @@ describe("numbers", () => {
     "2.5e-7",
     "0.1000000000000000055511151231257827",
     "3.1415926535897932",
-  ])("%s comes back letter for letter", (number) => {
+  ])("%s is printed letter for letter", (number) => {
     for (const text of [
       number,
       `[${number}]`,
@@ -35,11 +35,11 @@ describe("numbers", () => {
   });
 
   test.for(["0", "1", "-1", "9007199254740991", "1764251244123456", "0.1", "1.5", "123.456", "-2.25"])(
-    "%s is a number of JavaScript's",
+    "%s is a number of JavaScript",
     (number) => expect(parseJson(`[${number}]`)).toEqual([Number(number)]),
   );
 
-  test("texts within strings are left alone", () => {
+  test("texts within strings stay unchanged", () => {
     const text = '{"at":"2026-11-27T13:47:24.123450+00:00","id":"1e5","list":"[1.0, 12345678901234567890]"}';
     expect(parseJson(text)).toEqual(JSON.parse(text));
     expect(JSON.stringify(parseJson('["[1.0,",2.0]'))).toBe('["[1.0,",2.0]');
@@ -57,7 +57,7 @@ describe("numbers", () => {
     expect(JSON.stringify(parseJson("7.0"))).toBe("7.0");
   });
 
-  test("any JSON that a program writes comes back as it was", () => {
+  test("any JSON that a program writes is printed unchanged", () => {
     const number = fc.oneof(
       fc.bigInt({ min: -(10n ** 40n), max: 10n ** 40n }).map(String),
       fc.bigInt({ min: 2n ** 53n - 9n, max: 2n ** 53n + 9n }).map(String),
@@ -74,7 +74,7 @@ describe("numbers", () => {
         fc.string({ unit: "binary" }).map((text) => JSON.stringify(text)),
         fc.constantFrom("true", "false", "null"),
         fc.array(tie("value"), { maxLength: 5 }).map((items) => `[${items.join(",")}]`),
-        // Names that JavaScript takes for indexes change their places; Python does not mind.
+        // JavaScript moves names that are indexes to the front; the order means nothing to Python.
         fc
           .uniqueArray(
             fc.tuple(
@@ -109,7 +109,7 @@ describe("depth", () => {
     expect(() => checkDepth(JSON.stringify(['\\"[', nested(5_000)]))).not.toThrow();
   });
 
-  test("a hundred thousand levels, and a text that never ends, are told in one pass", () => {
+  test("a hundred thousand levels, and a text without an end, are found in one pass", () => {
     expect(() => parseJson("[".repeat(100_000))).toThrow(TooDeep);
     expect(() => parseJson('{"a":'.repeat(100_000))).toThrow(TooDeep);
   });
@@ -119,7 +119,7 @@ describe("depth", () => {
     [`{"parameters":{"k":{"deep":${nested(1_000)}}}}`, ["parameters", "k"]],
     [`[{"a":1},{"payload":${nested(1_000)}}]`, [1, "payload"]],
     [`[1,[2,3],{"a":{"b":4},"c":"d"},${nested(1_000)}]`, [3, 0]],
-  ] as const)("it is said where: %#", ([text, path]) => {
+  ] as const)("the refusal names the place: %#", ([text, path]) => {
     try {
       parseJson(text);
       expect.unreachable();

@@ -20,7 +20,7 @@ test("a line has the workspace, the request and the fields, as JSON", () => {
   });
 });
 
-test("what is not known is left out", () => {
+test("an unknown field is left out", () => {
   expect(written({ workspaceId: "", requestId: null }, "warn", "nearly full")).toEqual({
     level: "warn",
     message: "nearly full",
@@ -41,6 +41,6 @@ test("an error is its message, its stack and its causes", () => {
 const round: unknown[] = [];
 round.push(round);
 
-test.for([[1n], [round]])("a field that cannot be printed does not keep the line from the log: %#", ([error]) => {
+test.for([[1n], [round]])("a line with a field that cannot be printed is in the log: %#", ([error]) => {
   expect(written({ workspaceId: "w" }, "error", "it failed", { error })).toMatchObject({ message: "it failed" });
 });

@@ -7,7 +7,7 @@ import recorded from "./recorded/patterns.json";
 const isFound = (pattern: string, text: string, steps = new Steps(10_000_000)) =>
   new Pattern(pattern).isFoundIn(text, steps);
 
-/** The pattern as it stands if it can be run. */
+/** The pattern, if it can be run. */
 function compiled(source: string): Pattern | undefined {
   try {
     return new Pattern(source);
@@ -26,12 +26,12 @@ describe("patterns are found where Python's `re.search` found them", () => {
     expect(verdicts).toEqual([...(found ?? []).map(() => true), ...notFound.map(() => false)]);
   });
 
-  test("most of them can be run", () => {
+  test("most of the patterns can be run", () => {
     expect(valid.filter(({ pattern }) => compiled(pattern)).length).toBeGreaterThan(valid.length * 0.9);
   });
 });
 
-test.for(recorded.filter(({ found }) => found === null))("$pattern is none, as Python says", ({ pattern }) => {
+test.for(recorded.filter(({ found }) => found === null))("$pattern is not a pattern, as in Python", ({ pattern }) => {
   expect(isPattern(pattern)).toBe(false);
 });
 
@@ -87,6 +87,6 @@ test.for(["^(a+)+$", "^(a|a)*$", "(a*)*b", "^(?=(a+)+$)", "(?:a?){30}a{30}b", "(
   },
 );
 
-test("a search ends where the steps do", () => {
+test("a search ends when no steps are left", () => {
   expect(() => isFound("(a*)*b", "a".repeat(100_000), new Steps(10_000))).toThrow(TooManySteps);
 });

@@ -1,4 +1,4 @@
-/** How calls travel to an object and back. The object is a real one that is given a method for it. */
+/** Calls to an object and their answers. The object is a real one with an added method. */
 import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { noCost } from "#lib/cost";
@@ -34,7 +34,7 @@ async function anObject(): Promise<string> {
 const clientOf = (name: string) =>
   objectClient({ ...METHODS, unknown: method<() => unknown>() }, namespace, { workspace: name, name: null }, noCost());
 
-/** Sends a call as it would travel, and reads the answer. */
+/** Sends the request of a call, and reads the answer. */
 async function send(name: string, body: string): Promise<[number, unknown]> {
   const response = await stubOf(name).fetch("https://object/call", { method: "POST", body });
   return [response.status, await response.json()];
@@ -47,19 +47,19 @@ describe("a call", () => {
     ["empty things", [null, [], {}, "", 0, false]],
     ["a list of a million", [Array.from({ length: 1_000_000 }, (_, index) => index)]],
     ["a text of 8 MB", ["x".repeat(8_000_000)]],
-  ] as const)("gives the object its arguments as they are: %s", async ([, args]) => {
+  ] as const)("gives the object its arguments unchanged: %s", async ([, args]) => {
     const echoed = await clientOf(await anObject()).echo(...args);
-    // Not by `toEqual`, which is slow with large things.
+    // `toEqual` is slow with large values.
     expect(JSON.stringify(echoed) === JSON.stringify(args)).toBe(true);
   });
 
-  test("keeps the digits of numbers there and back", async () => {
+  test("keeps the digits of numbers in both directions", async () => {
     const texts = ["1152921504606846977", "1.0", "-0", "1E400", "0.1000000000000000055511151231257827"];
     const echoed = await clientOf(await anObject()).echo(...texts.map((text) => parseJson(text)));
     expect(JSON.stringify(echoed)).toBe(`[${texts.join(",")}]`);
   });
 
-  test("takes no room in headers, which Cloudflare bounds", async () => {
+  test("uses no headers, whose size Cloudflare bounds", async () => {
     const name = await anObject();
     const sizes: number[] = [];
     const watched = new Proxy(namespace, {
@@ -77,11 +77,11 @@ describe("a call", () => {
     expect(Math.max(...sizes)).toBeLessThan(1000);
   });
 
-  test("that fails gives its caller the reason", async () => {
+  test("that fails gives its caller the error", async () => {
     await expect(clientOf(await anObject()).fail("no room, nowhere")).rejects.toThrow("no room, nowhere");
   });
 
-  test("of a method that is not there is refused", async () => {
+  test("of an unknown method is refused", async () => {
     await expect(clientOf(await anObject()).unknown()).rejects.toThrow("no method unknown");
   });
 
@@ -96,7 +96,7 @@ describe("a call", () => {
     expect([status, body]).toEqual([500, { status: 500, error: `call version ${String(v)} is not understood` }]);
   });
 
-  test("that is no JSON is refused", async () => {
+  test("that is not JSON is refused", async () => {
     expect((await send(await anObject(), "{"))[0]).toBe(500);
   });
 
@@ -104,7 +104,7 @@ describe("a call", () => {
     [["workspace", "a", 1], "workspace", null],
     [[{ workspace: "workspace", name: "pool" }, "a", 1], "workspace", "pool"],
   ] as const)(
-    "of the version before, which names the object in its first argument, is answered",
+    "of the version before, whose first argument is the object's name, is answered",
     async ([args, ...identity]) => {
       const name = await anObject();
       expect(await send(name, JSON.stringify({ v: 2, method: "echo", args }))).toEqual([200, { result: ["a", 1] }]);
@@ -113,7 +113,7 @@ describe("a call", () => {
     },
   );
 
-  test("tells the object which one it is", async () => {
+  test("tells the object its name", async () => {
     const name = await anObject();
     await clientOf(name).echo();
     const known = await runInDurableObject(stubOf(name), (object: unknown) => (object as SluiceObject).identity());

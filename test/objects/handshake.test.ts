@@ -20,17 +20,17 @@ const SOCKETS = [
   [`/work_pools/${POOL}/workers/connect`, () => pool(POOL)],
 ] as const;
 
-/** The timers of a socket, set and moved within its object. */
+/** The timers of sockets, set and moved within the object. */
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
 afterEach(() => void vi.useRealTimers());
 
-test.for(SOCKETS)("%s is closed on whoever says nothing for half a minute", async ([path, object]) => {
+test.for(SOCKETS)("%s closes a socket that sends nothing for half a minute", async ([path, object]) => {
   const socket = await connect(path);
   await runInDurableObject(object(), () => void vi.advanceTimersByTime(30_000));
   expect(await socket.closed).toEqual({ code: 1008, reason: "Nothing was said for 30 seconds" });
 });
 
-test.for(SOCKETS.slice(1))("%s is closed on whoever says only who it is", async ([path, object]) => {
+test.for(SOCKETS.slice(1))("%s closes a socket that sends only its authentication", async ([path, object]) => {
   const socket = await connectAuthenticated(path);
   await runInDurableObject(object(), () => void vi.advanceTimersByTime(30_000));
   expect((await socket.closed).code).toBe(1008);
@@ -41,10 +41,10 @@ test.for([
   ["/events/out", stream, { type: "filter", filter: {}, backfill: false }],
   ["/logs/out", stream, { type: "filter", filter: {} }],
   ["/task_runs/subscriptions/scheduled", tasks, { type: "subscribe", keys: ["k"], client_id: "c" }],
-] as const)("%s stays open for whoever has said what it wants", async ([path, object, wish]) => {
+] as const)("%s keeps a socket open that has sent its wish", async ([path, object, wish]) => {
   const socket = await connectAuthenticated(path);
   if (wish) socket.send(wish);
-  // A later message of another socket shows that the wish was heard.
+  // A later message of another socket shows that the wish was read.
   await connectAuthenticated(path).then((other) => other.close());
   await runInDurableObject(object(), () => void vi.advanceTimersByTime(60_000));
   const ended = await Promise.race([socket.closed, connectAuthenticated(path).then(() => "open")]);
@@ -52,7 +52,7 @@ test.for([
   socket.close();
 });
 
-test.for(SOCKETS)("%s takes no large message from whoever has not said who it is", async ([path]) => {
+test.for(SOCKETS)("%s takes no large message from a socket without authentication", async ([path]) => {
   const socket = await connect(path);
   socket.send({ type: "auth", token: "x".repeat(10_000) });
   expect((await socket.closed).code).toBe(1009);
@@ -69,7 +69,7 @@ const GARBAGE = [
 ] as const;
 
 test.for(SOCKETS.flatMap(([path]) => GARBAGE.map(([name, data]) => [path, name, data] as const)))(
-  "%s is closed on %s, and takes the next",
+  "%s closes a socket that sends %s, and accepts the next socket",
   async ([path, , data]) => {
     const socket = await connect(path);
     socket.sendRaw(data);
@@ -80,7 +80,7 @@ test.for(SOCKETS.flatMap(([path]) => GARBAGE.map(([name, data]) => [path, name, 
   },
 );
 
-test("ten thousand messages before the first word hold up nobody", async () => {
+test("ten thousand messages before the authentication delay no other socket", async () => {
   const socket = await connect("/events/in");
   for (let n = 0; n < 10_000; n++) socket.trySend({ type: "hello" });
   const other = await connectAuthenticated("/events/in");
@@ -88,7 +88,7 @@ test("ten thousand messages before the first word hold up nobody", async () => {
   expect((await socket.closed).code).toBe(1008);
 });
 
-test("so many sockets may be silent at once, and one more when one of them has spoken", () => {
+test("so many sockets may be silent at once, and one more when one of them has sent its message", () => {
   const greetings = new Greetings();
   const sockets = Array.from({ length: 1_000 }, () => new WebSocketPair()[0]);
   for (const socket of sockets) {
@@ -115,7 +115,7 @@ const hello = (fields: Record<string, unknown> = {}) => ({
   },
 });
 
-test("a worker of a pool that is not there is sent away, and the pool's object keeps nothing of it", async () => {
+test("a worker of an unknown pool is closed, and the pool's object stores nothing", async () => {
   const name = unique("nowhere");
   const socket = await connectAuthenticated(`/work_pools/${name}/workers/connect`);
   socket.send(hello());
@@ -127,7 +127,7 @@ test("a worker of a pool that is not there is sent away, and the pool's object k
   expect((await api("GET", `/work_pools/${name}`)).status).toBe(404);
 });
 
-test("a worker's frame that is too large for any row is refused", async () => {
+test("a worker's frame that is too large for a row is refused", async () => {
   const socket = await connectAuthenticated(`/work_pools/${unique("large")}/workers/connect`);
   socket.send(hello({ default_base_job_template: { text: "x".repeat(2_000_000) }, create_pool_if_not_found: true }));
   expect(await socket.closed).toEqual({ code: 1002, reason: "protocol_error" });
@@ -143,6 +143,6 @@ test.for([
   expect((await socket.closed).code).toBe(4001);
 });
 
-test("a pool's name that is too long for any has no channel", async () => {
+test("a name that is too long for a pool has no channel", async () => {
   await expect(connect(`/work_pools/${"x".repeat(2_001)}/workers/connect`)).rejects.toThrow("no socket: 403");
 });

@@ -37,7 +37,7 @@ export function aDeployment(facts: Partial<RunDeployment> = {}): RunDeployment {
 /** A stored result, as a client's state names it. */
 export const PERSISTED = { type: "reference", storage_key: "key" };
 
-/** Ids that count: all are different, and all tests see the same ids. */
+/** Ids with a counter: all are different, and the same in each test. */
 export function countingIds() {
   let count = 0;
   const next = () => `00000000-0000-4000-9000-${String((count += 1)).padStart(12, "0")}`;

@@ -17,7 +17,8 @@ import { VariableStore } from "#resources/variables/store";
 import { TaskRunCreate } from "#resources/task-runs/schema";
 import { makeTools, type Tools } from "#tools";
 import { LateD1, type LateD1Options } from "../support/late-d1";
-import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
+import { tools as plainTools } from "../support/tools";
+import { aDeployment, aFlow, aFlowRun, api, aRunOf, propose, unique, WORKSPACE } from "../support/world";
 
 function toolsOver(options: LateD1Options): { tools: Tools; d1: LateD1 } {
   const context = createExecutionContext();
@@ -51,9 +52,8 @@ const taskStatesOf = async (id: string) =>
 const shown = async (path: string) => (await api<Shown>("GET", path)).body;
 
 async function aLimitedRun(state: Record<string, unknown> = { type: "SCHEDULED" }) {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), concurrency_limit: 1 };
-  const { body: deployment } = await api<{ id: string }>("POST", "/deployments/", body);
-  const { body: run } = await api<Shown>("POST", `/deployments/${deployment.id}/create_flow_run`, { state });
+  const deployment = await aDeployment({ concurrency_limit: 1 });
+  const run = await aRunOf(deployment, { state });
   const slots = async () =>
     (await api<{ global_concurrency_limit: { active_slots: number } }>("GET", `/deployments/${deployment.id}`)).body
       .global_concurrency_limit.active_slots;
@@ -217,10 +217,7 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
     expect(created).toBe(true);
     const body = { flow_runs: { id: { any_: [flowRun.id] } } };
     expect((await api<Shown[]>("POST", "/task_runs/filter", body)).body.map(({ id }) => id)).toEqual([row.id]);
-    const again = await createTaskRun(
-      makeTools(env, WORKSPACE, () => undefined),
-      draft,
-    );
+    const again = await createTaskRun(plainTools(), draft);
     expect({ id: again.row.id, created: again.created }).toEqual({ id: row.id, created: false });
   });
 });

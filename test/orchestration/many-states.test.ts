@@ -3,12 +3,12 @@ import { expect, test } from "vitest";
 import { sweepOutbox } from "#services/outbox";
 import { earliestId } from "#db/ordered-ids";
 import { systemIds } from "#lib/clock";
-import { makeTools } from "#tools";
+import { tools } from "../support/tools";
 import { aFlowRun, api, propose, WORKSPACE } from "../support/world";
 
 const ids = systemIds();
 
-/** A run whose row lists so many states, as without pages. Returns the ids of the states, oldest first. */
+/** A run whose row lists so many states, without pages. Gives the ids of the states, oldest first. */
 async function aRunWith(count: number): Promise<{ id: string; stateIds: string[] }> {
   const { id, state_id } = await aFlowRun({ state: { type: "RUNNING" } });
   const before = Date.now() * 1000 - count * 1_000 - 3_600_000_000;
@@ -69,7 +69,6 @@ test("the row of a run stays small when the run has many states", async () => {
 test("the event of a state that is listed in a page names the state before it", async () => {
   const { id, stateIds } = await aRunWith(1_200);
   await propose(id, { type: "PAUSED" }, true);
-  const tools = makeTools(env, WORKSPACE, () => {});
   await env.DB.prepare("delete from event_segment").run();
   await env.DB.prepare("update flow_run set auto_scheduled = 1 where id = ?").bind(id).run();
   const [page, row] = [stateIds.indexOf(stateIds[300] ?? ""), stateIds.length - 500];
@@ -80,7 +79,7 @@ test("the event of a state that is listed in a page names the state before it", 
       .bind(index === 0 ? earliestId(Date.now() * 1000 - 7_200_000_000) : stateIds[index - 1])
       .run();
     const only = {
-      ...tools,
+      ...tools(),
       clock: () => Number.parseInt(stateId.replaceAll("-", "").slice(0, 12), 16) * 1000 + 60_001_000,
     };
     await sweepOutbox(only);

@@ -1,6 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { aFlowRun, api, type FlowRun, propose, type SetState } from "../support/world";
+import { costOf, TELL_COST } from "../support/cost";
+import { aFlowRun, api, propose, readFlowRun, type SetState } from "../support/world";
 
 interface StateRow {
   id: string;
@@ -25,14 +26,12 @@ async function allStateRows(id: string): Promise<number> {
   return row?.count ?? 0;
 }
 
-const read = async (id: string): Promise<FlowRun> => (await api<FlowRun>("GET", `/flow_runs/${id}`)).body;
-
 test("the columns of a run follow its states from PENDING to RUNNING to COMPLETED", async () => {
   const run = await aFlowRun();
   expect(run).toMatchObject({ state_type: "PENDING", run_count: 0, start_time: null, end_time: null });
   expect((await propose(run.id, { type: "RUNNING" })).status).toBe("ACCEPT");
   expect((await propose(run.id, { type: "COMPLETED" })).status).toBe("ACCEPT");
-  const done = await read(run.id);
+  const done = await readFlowRun(run.id);
   expect(done).toMatchObject({ state_type: "COMPLETED", state_name: "Completed", run_count: 1 });
   expect(done["start_time"]).not.toBeNull();
   expect(done["end_time"]).not.toBeNull();
@@ -65,7 +64,7 @@ test("different proposals at once have the result of one order of them", async (
   // The rules allow each step: the same steps are accepted one at a time.
   const replay = await aFlowRun();
   for (const { type } of written.slice(1)) expect((await propose(replay.id, { type })).status).toBe("ACCEPT");
-  expect((await read(run.id)).state_type).toBe(written.at(-1)?.type);
+  expect((await readFlowRun(run.id)).state_type).toBe(written.at(-1)?.type);
 });
 
 test("a transition that is proposed again under its transition id is answered with the state that it made", async () => {
@@ -74,7 +73,7 @@ test("a transition that is proposed again under its transition id is answered wi
   const first = await propose(run.id, state);
   const again = await propose(run.id, state);
   expect(again).toMatchObject({ status: "REJECT", state: { id: first.state?.id } });
-  expect((await read(run.id)).run_count).toBe(1);
+  expect((await readFlowRun(run.id)).run_count).toBe(1);
 });
 
 test("unknown details are ignored, and flags are read as the original reads them", async () => {
@@ -141,12 +140,12 @@ test("an unknown run is answered with 404 in the original's shape", async () => 
 test("a change of state takes one round trip if this isolate made the change before, and two if another isolate did", async () => {
   const run = await aFlowRun();
   const change = async (type: string) => {
-    const answer = await api("POST", `/flow_runs/${run.id}/set_state`, { state: { type } }, { "x-sluice-cost": "1" });
-    return Number(/round_trips=(\d+)/.exec(answer.headers.get("x-sluice-cost") ?? "")?.[1]);
+    const answer = await api("POST", `/flow_runs/${run.id}/set_state`, { state: { type } }, TELL_COST);
+    return costOf(answer.headers, "round_trips");
   };
   expect(await change("RUNNING")).toBe(1);
   await touch(run.id);
-  // It is decided on the remembered run, D1 changes nothing, and it is read and decided again.
+  // The first decision is on the remembered run, and D1 changes nothing; so the run is read and decided again.
   expect(await change("COMPLETED")).toBe(3);
   await touch(run.id);
   // A remembered run never leads to a refusal.

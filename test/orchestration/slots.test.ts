@@ -1,6 +1,16 @@
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import { aFlow, aFlowRun, api, type FlowRun, propose, type SetState, unique } from "../support/world";
+import {
+  aDeployment,
+  aFlowRun,
+  api,
+  aRunOf,
+  type FlowRun,
+  propose,
+  readFlowRun,
+  type SetState,
+  unique,
+} from "../support/world";
 
 const CLIENT = { "user-agent": "prefect/3.8.8 (API 0.8.4)" };
 const OLD_CLIENT = { "user-agent": "prefect/3.4.10 (API 0.8.4)" };
@@ -24,24 +34,14 @@ const RUNNING = { type: "RUNNING" };
 const COMPLETED = { type: "COMPLETED" };
 
 /** A deployment with a limit of its own. */
-async function aLimited(slots: number, options?: Record<string, unknown>) {
-  const { body } = await api<{ id: string; global_concurrency_limit: { id: string } }>("POST", "/deployments/", {
-    name: unique("limited"),
-    flow_id: await aFlow(),
+const aLimited = (slots: number, options?: Record<string, unknown>) =>
+  aDeployment<{ id: string; global_concurrency_limit: { id: string } }>({
     concurrency_limit: slots,
     ...(options && { concurrency_options: options }),
   });
-  return body;
-}
 
-async function runsOf(deploymentId: string, count: number): Promise<FlowRun[]> {
-  return Promise.all(
-    Array.from(
-      { length: count },
-      async () => (await api<FlowRun>("POST", `/deployments/${deploymentId}/create_flow_run`, {})).body,
-    ),
-  );
-}
+const runsOf = (id: string, count: number): Promise<FlowRun[]> =>
+  Promise.all(Array.from({ length: count }, () => aRunOf({ id })));
 
 async function slotsInUse(deploymentId: string): Promise<number> {
   const { body } = await api<{ global_concurrency_limit: { active_slots: number } }>(
@@ -50,8 +50,6 @@ async function slotsInUse(deploymentId: string): Promise<number> {
   );
   return body.global_concurrency_limit.active_slots;
 }
-
-const read = async (id: string): Promise<FlowRun> => (await api<FlowRun>("GET", `/flow_runs/${id}`)).body;
 
 describe("the limit of a deployment", () => {
   test("lets as many runs become PENDING as it has slots; another follows when one has ended", async () => {
@@ -162,9 +160,7 @@ describe("the limit of a deployment", () => {
   });
 
   test("works as soon as it is set", async () => {
-    const { id } = (
-      await api<{ id: string }>("POST", "/deployments/", { name: unique("later"), flow_id: await aFlow() })
-    ).body;
+    const { id } = await aDeployment();
     const [first, second] = await runsOf(id, 2);
     await api("PATCH", `/deployments/${id}`, { concurrency_limit: 1 });
     const answers = [
@@ -183,7 +179,7 @@ describe("a proposal that is sent again because its answer was lost", () => {
     const first = await propose(run.id, failed);
     const again = await propose(run.id, failed);
     expect([first.state?.name, again.state?.id]).toEqual(["AwaitingRetry", first.state?.id]);
-    expect((await read(run.id)).state_name).toBe("AwaitingRetry");
+    expect((await readFlowRun(run.id)).state_name).toBe("AwaitingRetry");
   });
 
   test("gets the same state, whichever of two requests arrives first", async () => {
@@ -192,33 +188,30 @@ describe("a proposal that is sent again because its answer was lost", () => {
     const answers = await Promise.all([propose(run.id, running), propose(run.id, running)]);
     expect(answers.map(({ status }) => status).toSorted()).toEqual(["ACCEPT", "REJECT"]);
     expect(new Set(answers.map(({ state }) => state?.id)).size).toBe(1);
-    expect((await read(run.id)).run_count).toBe(1);
+    expect((await readFlowRun(run.id)).run_count).toBe(1);
   });
 });
 
 describe("exactly once", () => {
-  const aDeployment = async () =>
-    (await api<{ id: string }>("POST", "/deployments/", { name: unique("once"), flow_id: await aFlow() })).body.id;
-
   test("the second of two processes of one run is refused", async () => {
-    const id = await aDeployment();
+    const { id } = await aDeployment();
     await api("PATCH", `/deployments/${id}/reliability`, { exactly_once: true });
     const [run] = await runsOf(id, 1);
     await propose(run?.id ?? "", PENDING);
     const answers = await Promise.all([propose(run?.id ?? "", RUNNING), propose(run?.id ?? "", RUNNING)]);
     expect(answers.map(({ status }) => status).toSorted()).toEqual(["ABORT", "ACCEPT"]);
-    expect((await read(run?.id ?? "")).run_count).toBe(1);
+    expect((await readFlowRun(run?.id ?? "")).run_count).toBe(1);
   });
 
   test("a deployment without it lets a run be RUNNING twice, as the original does", async () => {
-    const [run] = await runsOf(await aDeployment(), 1);
+    const [run] = await runsOf((await aDeployment()).id, 1);
     await propose(run?.id ?? "", PENDING);
     const answers = [await propose(run?.id ?? "", RUNNING), await propose(run?.id ?? "", RUNNING)];
     expect(answers.map(({ status }) => status)).toEqual(["ACCEPT", "ACCEPT"]);
   });
 
   test("the switches of a deployment are read, changed one by one, and checked", async () => {
-    const path = `/deployments/${await aDeployment()}/reliability`;
+    const path = `/deployments/${(await aDeployment()).id}/reliability`;
     const defaults = { exactly_once: false, zombie_detection: true, lazarus: true };
     expect((await api("GET", path)).body).toEqual(defaults);
     expect((await api("PATCH", path, { lazarus: false })).body).toEqual({ ...defaults, lazarus: false });
@@ -319,16 +312,11 @@ describe("the limits on a task run's tags", () => {
 test("a run that finds no slot in its work pool is told to abort, and nothing is written", async () => {
   const pool = unique("pool");
   await api("POST", "/work_pools/", { name: pool, type: "process", concurrency_limit: 1 });
-  const { body } = await api<{ id: string }>("POST", "/deployments/", {
-    name: unique("pooled"),
-    flow_id: await aFlow(),
-    work_pool_name: pool,
-  });
-  const [first, second] = await runsOf(body.id, 2);
+  const [first, second] = await runsOf((await aDeployment({ work_pool_name: pool })).id, 2);
   expect((await propose(first?.id ?? "", PENDING)).status).toBe("ACCEPT");
-  const before = await read(second?.id ?? "");
+  const before = await readFlowRun(second?.id ?? "");
   expect(await propose(second?.id ?? "", PENDING)).toMatchObject({ status: "ABORT", state: { id: before.state_id } });
-  expect(await read(second?.id ?? "")).toEqual({ ...before, estimated_start_time_delta: expect.any(Number) });
+  expect(await readFlowRun(second?.id ?? "")).toEqual({ ...before, estimated_start_time_delta: expect.any(Number) });
   const { results } = await env.DB.prepare("select id from flow_run_state where flow_run_id = ?")
     .bind(second?.id)
     .all();

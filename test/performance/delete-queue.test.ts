@@ -1,10 +1,10 @@
-/** Deleting a work queue or pool goes through the runs that are live, not through all there ever were. */
+/** The deletion of a work queue or pool reads its live runs, and not those that have ended. */
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { rowsRead } from "../support/cost";
+import { costOf, TELL_COST } from "../support/cost";
 import { aFlow, aFlowRun, api, type FlowRun, propose, unique, WORKSPACE } from "../support/world";
 
-/** A pool with a queue, and how much it costs to delete either. */
+/** A pool with a queue. */
 async function aPoolWithQueue(): Promise<{ pool: string; queue: string; queueId: string }> {
   const [pool, queue] = [unique("pool"), unique("queue")];
   await api("POST", "/work_pools/", { name: pool, type: "process" });
@@ -24,20 +24,20 @@ async function endedRuns(queueId: string, count: number): Promise<void> {
     .run();
 }
 
-test.for(["queue", "pool"] as const)("a %s is deleted without a look at runs that have ended", async (what) => {
+test.for(["queue", "pool"] as const)("the deletion of a %s does not read runs that have ended", async (what) => {
   const delete_ = async (ended: number) => {
     const { pool, queue, queueId } = await aPoolWithQueue();
     await endedRuns(queueId, ended);
     const path = what === "pool" ? `/work_pools/${pool}` : `/work_pools/${pool}/queues/${queue}`;
-    const answer = await api("DELETE", path, undefined, { "x-sluice-cost": "1" });
+    const answer = await api("DELETE", path, undefined, TELL_COST);
     expect(answer.status).toBe(204);
-    return rowsRead(answer.headers);
+    return costOf(answer.headers, "rows_read");
   };
   await delete_(0);
   expect(await delete_(3_000)).toBeLessThan((await delete_(0)) + 100);
 });
 
-test("no run names a queue that is gone, whether it has ended or not", async () => {
+test("no run has the id of a deleted queue, whether the run has ended or not", async () => {
   const { pool, queue, queueId } = await aPoolWithQueue();
   const place = { work_pool_name: pool, work_queue_name: queue };
   const [live, ended] = [await aFlowRun(place), await aFlowRun(place)];

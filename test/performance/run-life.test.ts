@@ -1,12 +1,13 @@
-/** The steps of a run's life cost what docs/performance.md says. */
+/** The steps of a run's life have the costs of docs/performance.md. */
 import { env, SELF } from "cloudflare:test";
 import { expect, test } from "vitest";
 import type { Cost } from "#lib/cost";
 import doc from "../../docs/performance.md?raw";
 import { anEvent, taskRunReports } from "../events/world";
+import { costOf, TELL_COST } from "../support/cost";
 import { api, unique } from "../support/world";
 
-/** A step's cost, in the words of the table. */
+/** The cost of a step, as in the table. */
 interface Row {
   step: string;
   statements: number;
@@ -31,23 +32,18 @@ async function totals(): Promise<Cost> {
   return (await SELF.fetch("http://sluice/local/cost")).json<Cost>();
 }
 
-/** Runs a step and gives what it cost until its reply; work after it is counted by the steps that are about events. */
+/** Runs a step, and gives its cost until the reply. The steps of events count the work after replies. */
 async function priced(step: string, work: () => Promise<{ headers: Headers }>): Promise<Row> {
   const { headers } = await work();
-  const cost = new Map(
-    (headers.get("x-sluice-cost") ?? "").split(";").map((part) => part.split("=") as [string, string]),
-  );
   return {
     step,
-    statements: Number(cost.get("queries")),
-    trips: Number(cost.get("round_trips")),
-    written: Number(cost.get("rows_written")),
+    statements: costOf(headers, "queries"),
+    trips: costOf(headers, "round_trips"),
+    written: costOf(headers, "rows_written"),
   };
 }
 
-const priceless = { "x-sluice-cost": "1" };
-
-/** Waits until nothing more is written. */
+/** Waits until D1 gets no more statements. */
 async function settled(): Promise<Cost> {
   let last = await totals();
   for (let quiet = 0; quiet < 6;) {
@@ -59,7 +55,7 @@ async function settled(): Promise<Cost> {
   return last;
 }
 
-/** Sends events to the workspace in one request, and gives what they cost until they are recorded. */
+/** Sends events in one request, and gives their cost until they are recorded. */
 async function pricedEvents(step: string, events: unknown[]): Promise<Row> {
   const before = await settled();
   await api("POST", "/events", events);
@@ -74,7 +70,7 @@ async function pricedEvents(step: string, events: unknown[]): Promise<Row> {
 
 const now = () => Date.now() * 1000;
 
-/** A task's whole life, as the client reports it. */
+/** The whole life of a task run, as the client reports it. */
 const taskLife = (flowRunId: string) =>
   taskRunReports(
     ["PENDING", "RUNNING", "COMPLETED"].map((type, index) => ({ type, at: now() + index })),
@@ -82,10 +78,10 @@ const taskLife = (flowRunId: string) =>
   );
 
 test("each step of a run's life costs what the document says", { timeout: 60_000 }, async () => {
-  // First what is counted over the whole process: a pool's object does work of its own a while after it is told of runs.
-  // Each of a run of its own: what comes next of the same run may find its index row there, or not.
+  // First the steps that are counted over the whole process: a pool's object works for a while after it is told of runs.
+  // Each step has its own run: a later step of the same run may find its index row, or not.
   const [first, second, third] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()];
-  // Before its first write the object reads what was written of late.
+  // Before its first write the object reads the recent segments.
   await api("POST", "/events", [anEvent()]);
   const events = [
     await pricedEvents("a moment's events of one run, none of a task", [
@@ -105,7 +101,7 @@ test("each step of a run's life costs what the document says", { timeout: 60_000
   const pollPath = `/work_pools/${pool}/get_scheduled_flow_runs`;
   await api("POST", pollPath, {});
   const rows: Row[] = [];
-  const post = (path: string, body: unknown) => api<{ id: string }>("POST", path, body, priceless);
+  const post = (path: string, body: unknown) => api<{ id: string }>("POST", path, body, TELL_COST);
   rows.push(await priced("a poll that finds nothing", () => post(pollPath, {})));
   let id = "";
   rows.push(
@@ -120,11 +116,11 @@ test("each step of a run's life costs what the document says", { timeout: 60_000
   rows.push(await priced("to Pending", () => propose({ type: "PENDING" })));
   rows.push(await priced("to Pending, under another name", () => propose({ type: "PENDING", name: "Submitting" })));
   rows.push(
-    await priced("set its process id", () => api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "17" }, priceless)),
+    await priced("set its process id", () => api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "17" }, TELL_COST)),
   );
-  rows.push(await priced("set its labels", () => api("PATCH", `/flow_runs/${id}/labels`, { a: "b" }, priceless)));
+  rows.push(await priced("set its labels", () => api("PATCH", `/flow_runs/${id}/labels`, { a: "b" }, TELL_COST)));
   rows.push(await priced("to Running", () => propose({ type: "RUNNING" })));
-  rows.push(await priced("read it", () => api("GET", `/flow_runs/${id}`, undefined, priceless)));
+  rows.push(await priced("read it", () => api("GET", `/flow_runs/${id}`, undefined, TELL_COST)));
   const line = {
     name: "prefect.flow_runs",
     level: 20,

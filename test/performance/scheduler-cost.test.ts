@@ -1,4 +1,4 @@
-/** What a turn of the clock reads: it follows the schedules that are due, not the deployments that there are. */
+/** The rows that a turn reads: in proportion to the due schedules, not to the deployments. */
 import { createExecutionContext, env, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { Database } from "#db/database";
@@ -41,7 +41,7 @@ function seed(d1: SimulatedD1, deployments: number, due: number): Promise<unknow
 
 const cron = Object.values(CRONS).flat();
 
-/** The rows that a turn reads with so many schedules due, and the next turn with none; of these jobs, and of all. */
+/** The rows that a turn reads with so many due schedules, and the next turn with none; of single jobs, and of all. */
 async function readBy(deployments: number, due: number) {
   const name = `${deployments} ${due}`;
   return runInDurableObject(env.TASK_QUEUE.get(env.TASK_QUEUE.idFromName(name)), async (_, state) => {

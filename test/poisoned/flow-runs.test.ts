@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { Pool } from "../objects/work-pool/pool";
-import { aFlow, aFlowRun, api, unique } from "../support/world";
+import { aDeployment, aFlow, aFlowRun } from "../support/world";
 import { ask, BAD_JSON, BAD_TIMES, failingJobs, poisoned, type Question } from "./world";
 
 vi.spyOn(console, "error").mockImplementation(() => {});
@@ -8,7 +8,7 @@ vi.spyOn(console, "error").mockImplementation(() => {});
 interface Scene {
   pool: Pool;
   served: string;
-  /** Due runs of the pool, of the served deployment, and runs that go on: in each pair the second is poisoned. */
+  /** Due runs of the pool, due runs of the served deployment, and RUNNING runs: the second of each pair is poisoned. */
   due: readonly [string, string];
   servedDue: readonly [string, string];
   running: readonly [string, string];
@@ -20,7 +20,7 @@ async function made(): Promise<Scene> {
   if (scene) return scene;
   const pool = await Pool.made();
   const flow_id = await aFlow();
-  const { body: served } = await api<{ id: string }>("POST", "/deployments/", { name: unique("served"), flow_id });
+  const served = await aDeployment({ flow_id });
   const ofServed = async () => (await aFlowRun({ flow_id, deployment_id: served.id, state: { type: "SCHEDULED" } })).id;
   const running = async () => (await aFlowRun({ flow_id, state: { type: "RUNNING" } })).id;
   return (scene = {
@@ -38,7 +38,7 @@ const HISTORY = {
   history_interval_seconds: 86_400 * 365,
 };
 
-/** What shows both runs, whatever one of them holds. */
+/** Requests whose answers must show both runs, though one is poisoned. */
 function questions([healthy, bad]: readonly [string, string]): Question[] {
   const both = [healthy, bad];
   const flow_runs = { id: { any_: both } };
@@ -62,7 +62,7 @@ function questions([healthy, bad]: readonly [string, string]): Question[] {
   ];
 }
 
-/** Polls, each of which gives the healthy run out. */
+/** Polls, each of which must offer the healthy run. */
 function polls({ pool, served, due, servedDue }: Scene): Question[] {
   return [
     { method: "POST", path: `/work_pools/${pool.name}/get_scheduled_flow_runs`, body: {}, shows: [due[0]] },
@@ -125,13 +125,13 @@ const cases = [
 ];
 
 test.for(cases)(
-  "the lists, reads, polls and sweeps go on beside a run (%s) whose %s.%s is %s",
+  "lists, reads, polls and sweeps work beside a run (%s) whose %s.%s is %s",
   async ([which, table, column, , value]) => {
     expect(await wrong(which, table, column, value)).toEqual([]);
   },
 );
 
-test.for(BAD_TIMES)("the polls of a pool go on beside a run whose time in the pool's object is %d", async (due) => {
+test.for(BAD_TIMES)("the polls of a pool work beside a run whose time in the pool's object is %d", async (due) => {
   const scene = await made();
   await scene.pool.inObject((object) => object.sql.exec("update run set due = ? where id = ?", due, scene.due[1]));
   await scene.pool.evict();

@@ -4,7 +4,7 @@ import { ask, BAD_JSON, BAD_TIMES, failingJobs, poisoned, type Place, type Quest
 
 vi.spyOn(console, "error").mockImplementation(() => {});
 
-/** What a kind of row is called, how one is made, and who may come across it; the healthy one is there, too. */
+/** A kind of row: its name, how a row is made, and the requests that may read it. Beside the poisoned row there is a healthy one. */
 interface Subject {
   name: string;
   make(): Promise<string>;
@@ -236,7 +236,7 @@ function placeOf(subject: Subject, where: string, id: string): Place {
   return { table, column, id, ...(key !== undefined && { key }) };
 }
 
-test.for(cases)("the lists, reads and sweeps go on beside %s whose %s is %s", async ([, where, , value, subject]) => {
+test.for(cases)("lists, reads and sweeps work beside %s whose %s is %s", async ([, where, , value, subject]) => {
   const [healthy, bad] = await pairOf(subject);
   const wrong = await poisoned(placeOf(subject, where, bad), value, async () => [
     ...(await ask(subject.questions(healthy, bad))),

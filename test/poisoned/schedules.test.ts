@@ -1,5 +1,5 @@
 import { expect, test, vi } from "vitest";
-import { aFlow, api, unique } from "../support/world";
+import { aDeployment, aFlow, api } from "../support/world";
 import { ask, failingJobs, poisoned, type Question } from "./world";
 
 vi.spyOn(console, "error").mockImplementation(() => {});
@@ -31,13 +31,10 @@ const TEXTS: readonly (readonly [string, string])[] = [
 
 const CASES = [...SCHEDULES.map(([name, schedule]) => [name, JSON.stringify(schedule)] as const), ...TEXTS];
 
-test.for(CASES)("others' runs are made beside a schedule that %s", async ([, text]) => {
+test.for(CASES)("the runs of other schedules are made beside a schedule that %s", async ([, text]) => {
   const flow_id = await aFlow();
   const schedules = [{ schedule: { cron: "*/10 * * * *", timezone: "UTC" } }];
-  const made = async () => {
-    const { body } = await api<{ id: string }>("POST", "/deployments/", { name: unique("d"), flow_id, schedules });
-    return body.id;
-  };
+  const made = async () => (await aDeployment({ flow_id, schedules })).id;
   const [bad, healthy] = [await made(), await made()];
   const both: Question[] = [bad, healthy].flatMap((id): Question[] => [
     { method: "GET", path: `/deployments/${id}`, shows: [id] },

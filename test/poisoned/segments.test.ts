@@ -13,7 +13,7 @@ const clock = systemClock();
 const ids = systemIds();
 const deep = (depth: number) => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
 
-/** Writes a row, does the work, and takes the row away. */
+/** Writes a row, does the work, and deletes the row. */
 async function withRow<T>(
   table: string,
   row: Record<string, unknown>,
@@ -42,7 +42,7 @@ const logRecord = (fields: Record<string, unknown>) => ({
   ...fields,
 });
 
-/** A download is streamed, so its status says nothing of what went wrong in the middle. */
+/** A download is streamed, so its status does not show a failure in the middle. */
 async function missingOfDownload(runId: string, shows: readonly string[]): Promise<string[]> {
   try {
     const response = await SELF.fetch(`http://sluice/api/flow_runs/${runId}/logs/download`);
@@ -171,7 +171,7 @@ test.for(EVENT_ROWS)("events are taken, found and swept beside a segment that %s
   const shows = [before.id, after.id];
   const byResource = { resource: { id: [resource] }, occurred };
   await withRow("event_segment", row, "id", async () => {
-    // The object that takes events wakes anew and looks at what came lately.
+    // The object that takes events starts anew, and reads the recent segments.
     await evictDurableObject(streamOf());
     await send(after);
     wrong.push(
@@ -204,11 +204,11 @@ test.for(EVENT_ROWS)("events are taken, found and swept beside a segment that %s
   expect(wrong).toEqual([]);
 });
 
-/** What a new listener is not shown of what there is. */
+/** The stored events that a new listener is not shown. */
 async function missingOfBackfill(filter: unknown, shows: readonly string[]): Promise<string[]> {
   const socket = await connectAuthenticated("/events/out");
   socket.send({ type: "filter", filter });
-  // An event that comes afterwards ends the wait, whatever became of the others.
+  // A later event ends the wait.
   const last = anEvent({ about: (filter as { resource: { id: string[] } }).resource.id[0] ?? "" });
   await new Promise((resolve) => setTimeout(resolve, 150));
   await api("POST", "/events", [last]);

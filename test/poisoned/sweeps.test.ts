@@ -3,16 +3,14 @@ import { scheduleAnew } from "#services/lazarus";
 import { markLateRuns } from "#services/overdue-runs";
 import { failExpiredPauses } from "#services/pause-expirations";
 import { later, MINUTE } from "../services/time";
-import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
+import { aDeployment, aFlow, aFlowRun, propose, readFlowRun } from "../support/world";
 import { BAD_JSON, poisoned } from "./world";
 
 vi.spyOn(console, "error").mockImplementation(() => {});
 
 const at = (ahead: number) => new Date(Date.now() + ahead / 1000).toISOString();
-const read = async (id: string) =>
-  (await api<{ state_type: string; state_name: string }>("GET", `/flow_runs/${id}`)).body;
 
-/** Columns that a sweep may look into: of the run, of its present state, of its deployment. */
+/** Columns that a sweep may read: of the run, of its present state, of its deployment. */
 const COLUMNS = [
   "flow_run.state_ids",
   "flow_run.empirical_policy",
@@ -33,19 +31,19 @@ interface Run {
 
 async function aRun(state: Record<string, unknown>): Promise<Run> {
   const flow_id = await aFlow();
-  const { body } = await api<{ id: string }>("POST", "/deployments/", { name: unique("d"), flow_id });
-  const { id } = await aFlowRun({ flow_id, deployment_id: body.id, state });
-  return { id, deploymentId: body.id };
+  const deployment = await aDeployment({ flow_id });
+  const { id } = await aFlowRun({ flow_id, deployment_id: deployment.id, state });
+  return { id, deploymentId: deployment.id };
 }
 
-/** Poisons a column of one run, or of its deployment, while the work goes on. */
+/** Poisons a column of one run or of its deployment during the work. */
 function beside(run: Run, where: string, text: string, work: () => Promise<void>): Promise<void> {
   const [table = "", column = ""] = where.split(".");
   const id = table === "deployment" ? run.deploymentId : run.id;
   return poisoned({ table, column, id, ...(table === "flow_run_state" && { key: "flow_run_id" }) }, text, work);
 }
 
-test.for(CASES)("others' expired pauses end beside a run whose %s is %s", async ([where, , text]) => {
+test.for(CASES)("the expired pauses of other runs end beside a run whose %s is %s", async ([where, , text]) => {
   const paused = async () => {
     const run = await aRun({ type: "RUNNING" });
     await propose(run.id, { type: "PAUSED", state_details: { pause_timeout: at(MINUTE) } });
@@ -54,20 +52,20 @@ test.for(CASES)("others' expired pauses end beside a run whose %s is %s", async 
   const [bad, healthy] = [await paused(), await paused()];
   await beside(bad, where, text, async () => {
     await later(2 * MINUTE, failExpiredPauses);
-    expect((await read(healthy.id)).state_type).toBe("FAILED");
+    expect((await readFlowRun(healthy.id)).state_type).toBe("FAILED");
   });
 });
 
-test.for(CASES)("others' late runs are marked beside a run whose %s is %s", async ([where, , text]) => {
+test.for(CASES)("other late runs are marked beside a run whose %s is %s", async ([where, , text]) => {
   const due = () => aRun({ type: "SCHEDULED", state_details: { scheduled_time: at(-MINUTE) } });
   const [bad, healthy] = [await due(), await due()];
   await beside(bad, where, text, async () => {
     await later(0, markLateRuns);
-    expect((await read(healthy.id)).state_name).toBe("Late");
+    expect((await readFlowRun(healthy.id)).state_name).toBe("Late");
   });
 });
 
-test.for(CASES)("others' stuck runs are scheduled anew beside a run whose %s is %s", async ([where, , text]) => {
+test.for(CASES)("other stuck runs are scheduled anew beside a run whose %s is %s", async ([where, , text]) => {
   const stuck = async () => {
     const run = await aRun({ type: "SCHEDULED" });
     await propose(run.id, { type: "PENDING" });
@@ -76,6 +74,6 @@ test.for(CASES)("others' stuck runs are scheduled anew beside a run whose %s is 
   const [bad, healthy] = [await stuck(), await stuck()];
   await beside(bad, where, text, async () => {
     for (let minutes = 0; minutes <= 11; minutes += 1) await later(minutes * MINUTE, scheduleAnew);
-    expect((await read(healthy.id)).state_type).toBe("SCHEDULED");
+    expect((await readFlowRun(healthy.id)).state_type).toBe("SCHEDULED");
   });
 });

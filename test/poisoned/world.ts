@@ -1,16 +1,17 @@
 /**
- * Rows that were written before values had bounds. A healthy world is made through the API, one column of one row is poisoned
- * straight in the table, everything that may come across the row is asked, and the column gets its own value back.
+ * Rows that were written before values had bounds. Healthy rows are made through the API, one column of one row is poisoned
+ * in the table, all requests and jobs that may read the row are tried, and the column gets its own value back.
  */
-import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:test";
 import { CRONS } from "#services/crons";
-import { makeTools, type Tools } from "#tools";
-import { api, WORKSPACE } from "../support/world";
+import type { Tools } from "#tools";
+import { withTools } from "../support/tools";
+import { api } from "../support/world";
 
 /** Times in microseconds that no calendar has: 1e18 seconds before and after 1970, and the year 10000. */
 export const BAD_TIMES = [1e24, -1e24, 253_402_300_800_000_000] as const;
 
-/** Texts in columns of JSON that nobody can read, that nest too deep, or that are another kind of value. */
+/** Texts for columns of JSON that are not JSON, nest too deep, or are another kind of value. */
 export const BAD_JSON: Readonly<Record<string, string>> = {
   "the beginning of an object": '{"a":',
   "1,100 levels deep": `${'{"a":'.repeat(1100)}1${"}".repeat(1100)}`,
@@ -35,7 +36,7 @@ export interface Place {
   key?: string;
 }
 
-/** Poisons a column while the work goes on, and puts its own value back. */
+/** Poisons a column during the work, and puts its own value back. */
 export async function poisoned<T>(place: Place, value: unknown, work: () => Promise<T>): Promise<T> {
   const where = `where ${place.key ?? "id"} = ?`;
   const before = await env.DB.prepare(`select "${place.column}" as value from ${place.table} ${where}`)
@@ -52,7 +53,7 @@ export async function poisoned<T>(place: Place, value: unknown, work: () => Prom
   }
 }
 
-/** What does not hold: answers that are not 200, and answers that leave out what they have to show. */
+/** The wrong answers: those that are not 200, and those that do not show what they have to show. */
 export async function ask(questions: readonly Question[]): Promise<string[]> {
   const wrong: string[] = [];
   for (const { method, path, body, shows } of questions) {
@@ -70,18 +71,18 @@ export async function ask(questions: readonly Question[]): Promise<string[]> {
   return wrong;
 }
 
-/** The jobs of the clock that fail. */
+/** The jobs of the crons that fail. */
 export async function failingJobs(change: (tools: Tools) => Tools = (tools) => tools): Promise<string[]> {
-  const context = createExecutionContext();
-  const tools = change(makeTools(env, WORKSPACE, (promise) => context.waitUntil(promise)));
   const failed: string[] = [];
-  for (const job of CRONS["* * * * *"] ?? []) {
-    try {
-      await job.run(tools);
-    } catch (error) {
-      failed.push(`the job "${job.name}": ${String(error instanceof Error ? error.stack : error).slice(0, 300)}`);
+  await withTools(async (tools) => {
+    const changed = change(tools);
+    for (const job of CRONS["* * * * *"] ?? []) {
+      try {
+        await job.run(changed);
+      } catch (error) {
+        failed.push(`the job "${job.name}": ${String(error instanceof Error ? error.stack : error).slice(0, 300)}`);
+      }
     }
-  }
-  await waitOnExecutionContext(context);
+  });
   return failed;
 }

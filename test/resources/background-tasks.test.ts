@@ -7,10 +7,11 @@ import { objectName } from "#objects/client";
 import { enqueueTaskRun } from "#objects/task-queue/client";
 import { selectScheduled } from "#resources/task-runs/queued-runs";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
-import { makeTools } from "#tools";
 import { newState } from "#wire/state";
 import { anEvent, connect, connectAuthenticated, type Socket } from "../events/world.ts";
+import { costOf, TELL_COST } from "../support/cost.ts";
 import { planOf } from "../support/plans.ts";
+import { tools } from "../support/tools.ts";
 import { api, unique, WORKSPACE } from "../support/world.ts";
 
 interface TaskRun {
@@ -24,7 +25,6 @@ interface TaskRun {
 
 const PATH = "/task_runs/subscriptions/scheduled";
 const SECOND = 1_000_000;
-const tools = () => makeTools(env, WORKSPACE, () => {});
 const stub = () => env.TASK_QUEUE.get(env.TASK_QUEUE.idFromName(objectName(WORKSPACE)));
 
 const draftOf = (task_key: string) => ({
@@ -37,14 +37,14 @@ const draftOf = (task_key: string) => ({
   },
 });
 
-/** A background task, as `task.delay()` makes it. */
+/** A task run, as `task.delay()` makes it. */
 async function aDelayedRun(taskKey: string): Promise<TaskRun> {
   const { status, body } = await api<TaskRun>("POST", "/task_runs/", draftOf(taskKey));
   expect(status).toBe(201);
   return body;
 }
 
-/** A background task of which the object was not told, for it could not be reached. */
+/** The id of a background task run of which the object was not told, for the object could not be reached. */
 async function anUntoldRun(taskKey: string): Promise<string> {
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
   const unreachable = new Proxy(env.TASK_QUEUE, {
@@ -71,13 +71,13 @@ async function aWorker(keys: string[], clientId = unique("worker")): Promise<Soc
 }
 
 const ack = (socket: Socket) => socket.send({ type: "ack" });
-/** The ids of the runs that came, after the welcome. */
+/** The ids of the runs that the worker was sent, after the welcome. */
 const given = (socket: Socket) => socket.messages.slice(1).map(({ id }) => id);
 
-/** All that was sent to the object before has been worked on. */
+/** Waits until the object has handled all messages. */
 const settle = () => new Promise((resolve) => setTimeout(resolve, 60));
 
-/** Makes the object's clock go so many seconds ahead, and rings the timers of that name that are due by then. */
+/** Moves the object's clock so many seconds ahead, and runs the timers of this name that are then due. */
 async function passSeconds(seconds: number, timer: string): Promise<void> {
   await runInDurableObject(stub(), async (object: unknown) => {
     const { sql, clock } = object as { sql: SqlStorage; clock: Clock };
@@ -88,7 +88,7 @@ async function passSeconds(seconds: number, timer: string): Promise<void> {
   });
 }
 
-/** A state that a task worker reports of a run by an event. */
+/** Records a state that a task worker reports by an event. */
 async function report(runId: string, type: string, deferred: boolean): Promise<void> {
   const { body } = await api<TaskRun>("GET", `/task_runs/${runId}`);
   const { name, task_key, dynamic_key } = body;
@@ -105,7 +105,7 @@ async function report(runId: string, type: string, deferred: boolean): Promise<v
   await tools().db.batch(recordTaskRuns(WORKSPACE, [record], Date.now() * 1000));
 }
 
-test("a delayed task is sent to the worker that serves it, just as it is read, and the next after it is confirmed", async () => {
+test("a delayed task is sent to its worker as a GET shows it, and the next task when the worker has confirmed the first", async () => {
   const key = unique("task");
   const worker = await aWorker([key]);
   const run = await aDelayedRun(key);
@@ -121,7 +121,7 @@ test("a delayed task is sent to the worker that serves it, just as it is read, a
   worker.close();
 });
 
-test("what was delayed before anybody served it is sent in its order, of all tasks that the worker serves", async () => {
+test("runs that were delayed before a worker came are sent in their order, of all tasks that the worker serves", async () => {
   const [a, b, other] = [unique("a"), unique("b"), unique("other")];
   const ids = [];
   for (const key of [b, a, other, b, a]) ids.push((await aDelayedRun(key)).id);
@@ -135,7 +135,7 @@ test("what was delayed before anybody served it is sent in its order, of all tas
   worker.close();
 });
 
-test("workers share what comes, and nobody is sent what another has", async () => {
+test("workers share the runs, and no run is sent to two workers", async () => {
   const key = unique("task");
   const workers = await Promise.all([aWorker([key]), aWorker([key]), aWorker([key])]);
   const runs = await Promise.all(Array.from({ length: 30 }, () => aDelayedRun(key)));
@@ -162,7 +162,7 @@ test.for([
     (worker: Socket) => worker.send({ type: "thanks" }),
     { code: 4001, reason: "Protocol violation: expected 'ack' message" },
   ],
-] as const)("a run whose worker %s before it confirmed goes to the next, before new ones", async ([, end, closed]) => {
+] as const)("a run whose worker %s before it confirmed is sent again, before new runs", async ([, end, closed]) => {
   const key = unique("task");
   const first = await aWorker([key]);
   const run = await aDelayedRun(key);
@@ -194,18 +194,18 @@ test.for([
   }
 });
 
-test("a worker says who it is before anything else", async () => {
+test("a worker's first message is its authentication", async () => {
   const socket = await connect(PATH);
   socket.send({ type: "subscribe", keys: ["a"], client_id: "w" });
   expect(await socket.closed).toEqual({ code: 1008, reason: "Expected 'auth' message" });
 });
 
-test("a request that is no upgrade is told so", async () => {
+test("a request that is not an upgrade is refused", async () => {
   const response = await SELF.fetch(`http://sluice/api${PATH}`);
   expect(response.status).toBe(426);
 });
 
-test("the task workers that are connected are listed, by the tasks they serve", async () => {
+test("connected task workers are listed, by the tasks that they serve", async () => {
   const [a, b] = [unique("a"), unique("b")];
   const names = { both: unique("both"), one: unique("one") };
   const both = await aWorker([a, b], names.both);
@@ -266,7 +266,7 @@ test.for([
   ["was cancelled", (id: string) => api("POST", `/task_runs/${id}/set_state`, { state: { type: "CANCELLED" } })],
   ["was deleted", (id: string) => api("DELETE", `/task_runs/${id}`)],
   ["was begun by another way", (id: string) => report(id, "RUNNING", false)],
-] as const)("a run that %s while it waited is not sent", async ([, end]) => {
+] as const)("a run that %s during its wait is not sent", async ([, end]) => {
   const key = unique("task");
   const gone = await aDelayedRun(key);
   const left = await aDelayedRun(key);
@@ -276,7 +276,7 @@ test.for([
   worker.close();
 });
 
-test("a run that awaits its retry is sent when it is due, before new ones", async () => {
+test("a run that awaits its retry is sent when it is due, before new runs", async () => {
   const key = unique("task");
   const worker = await aWorker([key]);
   const run = await aDelayedRun(key);
@@ -297,7 +297,7 @@ test("a run that awaits its retry is sent when it is due, before new ones", asyn
   await evictDurableObject(stub());
 });
 
-test("a run that was made otherwise and is then put in the background is sent too, even if the object is not told", async () => {
+test("a run that becomes a background task after its creation is sent too, also if the object is not told", async () => {
   const key = unique("task");
   const { body: run } = await api<TaskRun>("POST", "/task_runs/", {
     task_key: key,
@@ -316,7 +316,7 @@ test("a run that was made otherwise and is then put in the background is sent to
   worker.close();
 });
 
-test("a run of which the object was not told is found when a worker comes, and while one is there", async () => {
+test("a run of which the object was not told is found when a worker comes, and while a worker is connected", async () => {
   const key = unique("task");
   const before = await anUntoldRun(key);
   await evictDurableObject(stub());
@@ -332,7 +332,7 @@ test("a run of which the object was not told is found when a worker comes, and w
   await evictDurableObject(stub());
 });
 
-test("what there is no room for stays in D1, and is sent in its turn", async () => {
+test("runs beyond the size of the queue stay in D1, and are sent in their turn", async () => {
   const key = unique("task");
   await env.DB.prepare("update task_run set background = null").run();
   await runInDurableObject(stub(), async (_, { storage }) => {
@@ -359,7 +359,7 @@ test("what there is no room for stays in D1, and is sent in its turn", async () 
   await evictDurableObject(stub());
 });
 
-test("a worker that comes while D1 cannot be read is sent what waits as soon as it can", async () => {
+test("a worker that comes while D1 cannot be read is sent the waiting runs when D1 can be read", async () => {
   const key = unique("task");
   const run = await aDelayedRun(key);
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
@@ -388,7 +388,7 @@ test("a worker that comes while D1 cannot be read is sent what waits as soon as 
   await evictDurableObject(stub());
 });
 
-test("an object that was ended in the meantime knows what waits, what was sent and who is there", async () => {
+test("an object that was evicted knows the waiting runs, the sent runs and the connected workers", async () => {
   const key = unique("task");
   const name = unique("worker");
   const worker = await aWorker([key], name);
@@ -404,7 +404,7 @@ test("an object that was ended in the meantime knows what waits, what was sent a
   worker.close();
 });
 
-/** A worker that has confirmed a run, and is gone. */
+/** A run that a worker has confirmed; the worker has closed its socket. */
 async function aVanishedWorker(key: string, name: string): Promise<TaskRun> {
   const worker = await aWorker([key], name);
   const run = await aDelayedRun(key);
@@ -419,7 +419,7 @@ async function aVanishedWorker(key: string, name: string): Promise<TaskRun> {
 test.for([
   ["has not been heard of", null],
   ["was pending", "PENDING"],
-] as const)("a run that %s when its worker vanished goes to another after half a minute", async ([, state]) => {
+] as const)("a run that %s when its worker vanished is sent again after half a minute", async ([, state]) => {
   const key = unique("task");
   const run = await aVanishedWorker(key, unique("worker"));
   if (state) await report(run.id, state, true);
@@ -436,7 +436,7 @@ test.for([
   await evictDurableObject(stub());
 });
 
-test("a run that had begun when its worker vanished is not begun again", async () => {
+test("a run that had started when its worker vanished is not sent again", async () => {
   const key = unique("task");
   const run = await aVanishedWorker(key, unique("worker"));
   await report(run.id, "PENDING", true);
@@ -468,7 +468,7 @@ test("a worker that comes back in time keeps its runs", async () => {
   await evictDurableObject(stub());
 });
 
-test("where the object itself was down, workers get their time to come back all the same", async () => {
+test("after the object itself was down, workers have the same time to come back", async () => {
   const key = unique("task");
   const run = await aVanishedWorker(key, unique("worker"));
   const next = await aWorker([key]);
@@ -481,20 +481,20 @@ test("where the object itself was down, workers get their time to come back all 
   await evictDurableObject(stub());
 });
 
-test("the runs that wait are found by their index, and other task runs have no entry in it", async () => {
+test("waiting runs are found by their index, which has no other task runs", async () => {
   const plan = await planOf(selectScheduled(WORKSPACE, { at: 0, id: "" }, 10));
   expect(plan).toContain("USING INDEX task_run_waiting (workspace_id=? AND (state_timestamp,id)>(?,?))");
   const cost = async (draft: Record<string, unknown>) => {
-    const { headers } = await api("POST", "/task_runs/", draft, { "x-sluice-cost": "1" });
-    return /d1_rows_written=(\d+)|rows_written=(\d+)/.exec(headers.get("x-sluice-cost") ?? "")?.[0];
+    const { headers } = await api("POST", "/task_runs/", draft, TELL_COST);
+    return costOf(headers, "rows_written");
   };
   const keys = () => ({ task_key: unique("task"), dynamic_key: "1" });
   const plain = await cost({ ...keys(), state: { type: "SCHEDULED" } });
   const background = await cost(draftOf(unique("task")));
-  expect([plain, background]).toEqual(["rows_written=1", "rows_written=2"]);
+  expect([plain, background]).toEqual([1, 2]);
 });
 
-/** The object looks through all of D1 again, and not from where its clock, which ran ahead, says that all is known. */
+/** Makes the object read all waiting runs of D1 again, for its clock was ahead. */
 async function lookThroughD1(): Promise<void> {
   await settle();
   await runInDurableObject(stub(), (object: unknown) => {
@@ -503,7 +503,7 @@ async function lookThroughD1(): Promise<void> {
   await passSeconds(61, "check");
 }
 
-test("a run whose row cannot be read is kept as a dead letter, and all others are sent", async () => {
+test("a run whose row cannot be read is kept as a dead letter, and all other runs are sent", async () => {
   const [key, otherKey] = [unique("task"), unique("task")];
   const [bad, good, other] = [await aDelayedRun(key), await aDelayedRun(key), await aDelayedRun(otherKey)];
   await env.DB.prepare("update task_run set states = 'no JSON' where id = ?").bind(bad.id).run();
@@ -516,7 +516,7 @@ test("a run whose row cannot be read is kept as a dead letter, and all others ar
   expect(letter).toEqual({ key: bad.id, id: bad.id });
 });
 
-test.for([1e18, -1e18])("a run that was scheduled for the time %d does not hold up others", async (time) => {
+test.for([1e18, -1e18])("a run that was scheduled for the time %d does not delay other runs", async (time) => {
   const key = unique("task");
   const [bad, good] = [await anUntoldRun(key), await anUntoldRun(key)];
   const proposal = {
@@ -542,7 +542,7 @@ test.for([1e18, -1e18])("a run that was scheduled for the time %d does not hold 
     .toContain(good);
 });
 
-test("runs whose states nest too deep for the database do not keep others from being found", async () => {
+test("other runs are found beside runs whose states nest too deep for the database", async () => {
   const key = unique("task");
   const [deep, good] = [await anUntoldRun(key), await anUntoldRun(key)];
   await env.DB.prepare("update task_run set states = replace(states, ?, ?) where id = ?")

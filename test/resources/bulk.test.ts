@@ -19,7 +19,7 @@ const idsDown = (runs: FlowRun[]) =>
     .toSorted()
     .toReversed();
 
-test("each run that is found has its own result, the greatest id first", async () => {
+test("each found run has its own result, the greatest id first", async () => {
   const { tag, runs } = await someRuns(23);
   const done = runs[0];
   await api("POST", `/flow_runs/${done?.id}/set_state`, { state: { type: "COMPLETED" } });
@@ -45,7 +45,7 @@ test("with force the rules are not applied", async () => {
   for (const { id } of runs) expect((await api<FlowRun>("GET", `/flow_runs/${id}`)).body.state_type).toBe("PENDING");
 });
 
-test("a bulk operation takes on 50 runs at most, and no more than its limit", async () => {
+test("a bulk operation changes at most 50 runs, and no more than its limit", async () => {
   const { tag, runs } = await someRuns(3);
   const flow_runs = withTag(tag);
   for (const limit of [0, 51, -1, "x"]) {
@@ -64,7 +64,7 @@ test("a bulk operation takes on 50 runs at most, and no more than its limit", as
   });
 });
 
-test("labels are added and changed, and none is lost when many add at once", async () => {
+test("labels are added and changed, and none is lost in many requests at once", async () => {
   const run = await aFlowRun({ labels: { a: "one", b: 1 } });
   const add = (labels: unknown) => api("PATCH", `/flow_runs/${run.id}/labels`, labels);
   const names = Array.from({ length: 20 }, (_, index) => `n.${index} "x"`);

@@ -1,9 +1,8 @@
-import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { totalCost } from "#lib/cost";
 import { acquireLease, readInUse } from "#objects/concurrency-limits/client";
-import { makeTools } from "#tools";
-import { aFlow, api, unique, WORKSPACE } from "../support/world";
+import { tools } from "../support/tools";
+import { aDeployment as aPlainDeployment, aFlow, api, unique } from "../support/world";
 
 interface Shown {
   id: string;
@@ -12,12 +11,7 @@ interface Shown {
   global_concurrency_limit: { id: string; name: string; limit: number; active_slots: number } | null;
 }
 
-const tools = () => makeTools(env, WORKSPACE, () => undefined);
-
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Shown> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  return (await api<Shown>("POST", "/deployments/", body)).body;
-}
+const aDeployment = aPlainDeployment<Shown>;
 
 async function aLimit(limit: number): Promise<string> {
   const made = await api<{ id: string }>("POST", "/v2/concurrency_limits/", { name: unique("shared"), limit });
@@ -28,7 +22,7 @@ const read = async (id: string) => (await api<Shown>("GET", `/deployments/${id}`
 const limitOf = async (id: string) => (await read(id)).global_concurrency_limit;
 const patch = (id: string, body: Record<string, unknown>) => api("PATCH", `/deployments/${id}`, body);
 
-/** Takes a slot, as a run does that is about to begin. */
+/** Takes a slot, as a run does before it starts. */
 async function take(limitId: string | undefined): Promise<string> {
   const answer = await acquireLease(tools(), {
     lease_id: crypto.randomUUID(),
@@ -47,7 +41,7 @@ async function objectCalls(work: () => Promise<unknown>): Promise<number> {
 }
 
 describe("the slots of a deployment's limit", () => {
-  test("are shown wherever the deployment is", async () => {
+  test("are shown in each answer with the deployment", async () => {
     const first = await aDeployment({ concurrency_limit: 3 });
     await take(first.global_concurrency_limit?.id);
     await take(first.global_concurrency_limit?.id);
@@ -75,7 +69,7 @@ describe("the slots of a deployment's limit", () => {
   });
 });
 
-describe("a changed limit of a deployment counts at once", () => {
+describe("a changed limit of a deployment is used at once", () => {
   test.for([
     ["PATCH", (shown: Shown) => patch(shown.id, { concurrency_limit: 2 })],
     [
@@ -92,7 +86,7 @@ describe("a changed limit of a deployment counts at once", () => {
     expect(await limitOf(shown.id)).toMatchObject({ id, limit: 2, active_slots: 2 });
   });
 
-  test("when it is taken away, given again, or goes with the deployment", async () => {
+  test("when it is removed, set again, or deleted with the deployment", async () => {
     const { id, global_concurrency_limit: first } = await aDeployment({ concurrency_limit: 1 });
     await take(first?.id);
     await patch(id, { concurrency_limit: null });
@@ -107,7 +101,7 @@ describe("a changed limit of a deployment counts at once", () => {
 });
 
 describe("a limit that deployments share", () => {
-  test("takes the place of a deployment's own, whose holders keep their slots", async () => {
+  test("replaces the deployment's own limit, whose holders keep their slots", async () => {
     const shared = await aLimit(5);
     const { id, global_concurrency_limit: own } = await aDeployment({ concurrency_limit: 1 });
     await take(own?.id);

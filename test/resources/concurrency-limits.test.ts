@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { TELL_COST } from "../support/cost";
 import { api, unique } from "../support/world";
 
 interface Limit {
@@ -61,7 +62,7 @@ describe("limits by name", () => {
     { active: null },
     { active_slots: null },
     { slot_decay_per_second: null },
-  ])("a change to nothing is refused and changes nothing: %o", async (change) => {
+  ])("a change without a value is refused and changes nothing: %o", async (change) => {
     const limit = await aLimit();
     expect((await api("PATCH", `/v2/concurrency_limits/${limit.id}`, { ...change, denied_slots: 1 })).status).toBe(409);
     expect(await read(limit.id)).toMatchObject({ limit: 2, updated: limit.updated });
@@ -75,7 +76,7 @@ describe("limits by name", () => {
     expect(await read(other.id)).toMatchObject({ name: other.name, limit: 2 });
   });
 
-  test("go on with what is held under a new name", async () => {
+  test("keep the slots in use under a new name", async () => {
     const limit = await aLimit();
     await take([limit.name]);
     const name = unique("renamed");
@@ -85,7 +86,7 @@ describe("limits by name", () => {
     expect((await read(name)).active_slots).toBe(1);
   });
 
-  test("made again after they were deleted have all slots free", async () => {
+  test("have all slots free when they are created again after a deletion", async () => {
     const { name } = await aLimit({ limit: 1 });
     await take([name]);
     expect((await api("DELETE", `/v2/concurrency_limits/${name}`)).status).toBe(204);
@@ -95,7 +96,7 @@ describe("limits by name", () => {
     expect((await take([name])).status).toBe(423);
   });
 
-  test("tell of their making, changes and end", async () => {
+  test("have events for creation, changes and deletion", async () => {
     const { id, name } = await aLimit();
     await api("PATCH", `/v2/concurrency_limits/${id}`, { limit: 7 });
     await api("DELETE", `/v2/concurrency_limits/${id}`);
@@ -111,7 +112,7 @@ describe("limits by name", () => {
 });
 
 describe("slots", () => {
-  test("of a limit that is not active are not counted, and are counted when it is again", async () => {
+  test("of an inactive limit are not counted, and are counted when the limit is active again", async () => {
     const { name } = await aLimit({ limit: 1, active: false });
     for (let count = 0; count < 3; count++) expect((await take([name])).body.limits).toMatchObject([{ name }]);
     await api("PATCH", `/v2/concurrency_limits/${name}`, { active: true });
@@ -119,21 +120,21 @@ describe("slots", () => {
     expect((await take([name])).status).toBe(423);
   });
 
-  test("more than a limit has are refused, none of the other limits' are taken", async () => {
+  test("beyond a limit are refused, and none of the other limits are taken", async () => {
     const [small, wide] = [await aLimit({ limit: 1 }), await aLimit({ limit: 9 })];
     const { status, body } = await take([wide.name, small.name], { slots: 2 });
     expect([status, body]).toEqual([422, { detail: "Slots requested is greater than the limit" }]);
     expect((await read(wide.name)).active_slots).toBe(0);
   });
 
-  test("of the limits that exist are taken, in the order of their names in the request, each once", async () => {
+  test("of existing limits are taken, in the order of the names in the request, each once", async () => {
     const [one, two] = [await aLimit(), await aLimit()];
     const { body } = await take([two.name, unique("none"), one.name, two.name]);
     expect(body.limits.map(({ id }) => id)).toEqual([two.id, one.id]);
     expect((await read(two.name)).active_slots).toBe(1);
   });
 
-  test("a refused client is told a time that is neither nothing nor long, and how many wait before it", async () => {
+  test("a refused client gets a wait that is neither 0 nor long, by the number of waiters before it", async () => {
     const { name } = await aLimit({ limit: 1 });
     await take([name]);
     const waits: number[] = [];
@@ -144,7 +145,7 @@ describe("slots", () => {
     expect(waits.at(-1)).toBeGreaterThan(1);
   });
 
-  test("taken without a lease are given back by name, those of leases by the lease", async () => {
+  test("without a lease are given back by name, and those of leases by the lease", async () => {
     const { name } = await aLimit({ limit: 4 });
     const { body } = await take([name], { slots: 2 });
     await takeLoose([name], 2);
@@ -154,14 +155,14 @@ describe("slots", () => {
     expect((await read(name)).active_slots).toBe(0);
   });
 
-  test("put to a number by a change are in use then", async () => {
+  test("that a change sets to a number are in use", async () => {
     const { name } = await aLimit({ limit: 2, active_slots: 2 });
     expect((await takeLoose([name])).status).toBe(423);
     await api("PATCH", `/v2/concurrency_limits/${name}`, { active_slots: 0 });
     expect((await takeLoose([name])).status).toBe(200);
   });
 
-  test("of a rate run off, and who is refused comes when one has", async () => {
+  test("of a rate decay, and a refused client gets a slot after the wait", async () => {
     const { name } = await aLimit({ limit: 1, slot_decay_per_second: 10 });
     const rate = { mode: "rate_limit" };
     expect((await take([name], rate)).status).toBe(200);
@@ -198,13 +199,13 @@ describe("slots", () => {
 });
 
 describe("leases", () => {
-  test("on names that have no limit cost one call of the object and are renewed and released as any", async () => {
+  test("on names without a limit cost one call of the object, and are renewed and released", async () => {
     await take([unique("tag:none")]);
     const { body, headers } = await api<Taken>(
       "POST",
       "/v2/concurrency_limits/increment-with-lease",
       { names: [unique("tag:none")], slots: 1 },
-      { "x-sluice-cost": "1" },
+      TELL_COST,
     );
     expect(body.limits).toEqual([]);
     expect(headers.get("x-sluice-cost")).toBe("queries=0;round_trips=0;rows_read=0;rows_written=0;objects=1");
@@ -212,7 +213,7 @@ describe("leases", () => {
     expect((await release(body.lease_id)).status).toBe(204);
   });
 
-  test("that are gone are not renewed", async () => {
+  test("that have ended are not renewed", async () => {
     const { name } = await aLimit();
     const { body } = await take([name]);
     const renew = () => api("POST", `/v2/concurrency_limits/leases/${body.lease_id}/renew`, { lease_duration: 60 });
@@ -242,7 +243,7 @@ describe("limits of tags", () => {
   const down = (names: string[], id: string) =>
     api("POST", "/concurrency_limits/decrement", { names, task_run_id: id });
 
-  test("show the task runs that hold slots, whichever way they were taken", async () => {
+  test("show the task runs with slots, by whichever route the slots were taken", async () => {
     const { tag } = await aTagLimit(3);
     const [one, two] = [crypto.randomUUID(), crypto.randomUUID()];
     await up([tag], one);
@@ -255,7 +256,7 @@ describe("limits of tags", () => {
     expect((await read(`tag:${tag}`)).active_slots).toBe(2);
   });
 
-  test("of several tags are taken all or none, and given back all at once", async () => {
+  test("of several tags give all slots or none, and get all back at once", async () => {
     const [one, two] = [await aTagLimit(1), await aTagLimit(1)];
     const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
     await up([two.tag], first);
@@ -275,12 +276,12 @@ describe("limits of tags", () => {
       (tag: string) => `The concurrency limit on tag "${tag}" is 0 and will deadlock if the task tries to run again.`,
     ],
     [-1, (tag: string) => `Concurrency limit for the ${tag} tag has been reached`],
-  ] as const)("with %i slots let nobody through", async ([limit, detail]) => {
+  ] as const)("with %i slots give none", async ([limit, detail]) => {
     const { tag } = await aTagLimit(limit);
     expect(await up([tag], crypto.randomUUID())).toMatchObject({ status: 423, body: { detail: detail(tag) } });
   });
 
-  test("are listed alone, those by name are not among them and cannot be read here", async () => {
+  test("are listed without the limits by name, which these routes do not show", async () => {
     const { tag } = await aTagLimit(1);
     const { name, id } = await aLimit();
     const { body } = await api<TagLimit[]>("POST", "/concurrency_limits/filter");
@@ -290,7 +291,7 @@ describe("limits of tags", () => {
     expect((await api("GET", `/concurrency_limits/tag/${name}`)).status).toBe(404);
   });
 
-  test("are put back with the task runs that are named, which hold slots even beyond the limit", async () => {
+  test("are reset with the named task runs, which have slots even beyond the limit", async () => {
     const { tag } = await aTagLimit(1);
     await up([tag], crypto.randomUUID());
     const overrides = [crypto.randomUUID(), crypto.randomUUID()];
@@ -300,7 +301,7 @@ describe("limits of tags", () => {
     expect((await read(`tag:${tag}`)).active_slots).toBe(0);
   });
 
-  test("a tag that no limit's name can hold is refused", async () => {
+  test("a tag that is too long for the name of a limit is refused", async () => {
     const { status, body } = await api<{ exception_detail: unknown[] }>("POST", "/concurrency_limits/", {
       tag: "a/b",
       concurrency_limit: 1,

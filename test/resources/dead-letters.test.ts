@@ -1,10 +1,9 @@
 import { createExecutionContext, createMessageBatch, env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { DEFAULT_WORKSPACE } from "#env";
 import { keepDeadLetter } from "#events/dead-letters";
-import { makeTools } from "#tools";
 import worker from "#worker";
 import { anEvent, taskRunReports } from "../events/world";
+import { tools } from "../support/tools";
 import { aFlowRun, api, unique, WORKSPACE } from "../support/world";
 
 interface Letter {
@@ -16,7 +15,6 @@ interface Letter {
 }
 
 const PATH = "/admin/dead-letters";
-const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => {});
 
 async function aLetter(queue: string, message: unknown, key = crypto.randomUUID()): Promise<string> {
   await keepDeadLetter(tools(), { queue, key, reason: "it failed", message });
@@ -47,7 +45,7 @@ test("letters are listed the newest first, by queue and in pages, without their 
   expect((await api<Letter[]>("POST", `${PATH}/filter`, {})).body.length).toBeGreaterThanOrEqual(4);
 });
 
-test("a letter is read with its message, whatever that is, and dropped", async () => {
+test("a letter is read with its message, also one that is not JSON, and is deleted", async () => {
   const queue = unique("queue");
   const id = await aLetter(queue, { deep: [1, "two"] });
   expect((await api<Letter>("GET", `${PATH}/${id}`)).body).toMatchObject({ id, message: { deep: [1, "two"] } });
@@ -63,7 +61,7 @@ test("a letter is read with its message, whatever that is, and dropped", async (
   }
 });
 
-test("a letter from before letters had a key and a reason is listed and read", async () => {
+test("an old letter without a key and a reason is listed and read", async () => {
   const queue = unique("queue");
   const id = crypto.randomUUID();
   await env.DB.prepare("insert into dead_letter (id, created, queue, message) values (?, 5, ?, '{}')")
@@ -72,7 +70,7 @@ test("a letter from before letters had a key and a reason is listed and read", a
   expect(await lettersOf(queue)).toMatchObject([{ id, key: null, reason: null }]);
 });
 
-test("letters are dropped by ids or by queue, and never all by mistake", async () => {
+test("letters are deleted by ids or by queue, and an empty filter deletes none", async () => {
   const queue = unique("queue");
   const ids = [await aLetter(queue, {}), await aLetter(queue, {}), await aLetter(queue, {})];
   expect((await api("POST", `${PATH}/drop`, {})).status).toBe(422);
@@ -89,7 +87,7 @@ test("a replay that fails keeps the letter, with the new reason", async () => {
   expect(await lettersOf(queue)).toMatchObject([{ id, reason }]);
 });
 
-test("several letters are replayed, the oldest first, and those that failed can be left out", async () => {
+test("several letters are replayed, the oldest first, and failed letters can be left out", async () => {
   const queue = unique("queue");
   const ids = [await aLetter(queue, {}), await aLetter(queue, {}), await aLetter(queue, {})];
   const replay = async (body: object) =>
@@ -110,7 +108,7 @@ test("an event whose write failed is written by its replay, once", async () => {
   expect((await api("GET", `${PATH}/${id}`)).status).toBe(404);
 });
 
-test("an event that still cannot be written keeps its letter, and is written when it can be", async () => {
+test("an event that fails again keeps its letter, and a later replay writes it", async () => {
   await env.DB.prepare(
     `create trigger refusal before insert on event_segment when instr(new.counts, 'test.refused')
      begin select raise(abort, 'refused by the database'); end`,
@@ -138,7 +136,7 @@ test("a report of a task run that failed is recorded by its replay", async () =>
   expect(row).toBe("Completed");
 });
 
-test("a message that a queue gave up goes back to the queue, and is consumed", async () => {
+test("a message of a dead-letter queue is sent to its queue again, and is consumed", async () => {
   const taskRunId = crypto.randomUUID();
   const reports = taskRunReports([{ type: "COMPLETED", at: Date.now() * 1000 }], { id: taskRunId });
   const [segmentId, hour] = [crypto.randomUUID(), 3_600_000_000];
@@ -163,7 +161,7 @@ test("a message that a queue gave up goes back to the queue, and is consumed", a
   expect(await lettersOf("sluice-events-dead")).toEqual([]);
 });
 
-test("a state whose event failed has it after a replay", async () => {
+test("a state whose event failed has its event after a replay", async () => {
   const run = await aFlowRun();
   const stateId = tools().ids.ordered(Date.now() * 1000);
   await env.DB.batch([
@@ -184,7 +182,7 @@ test("a state whose event failed has it after a replay", async () => {
   expect(sent).toBe(1);
 });
 
-test("a background task that could not be read waits in the queue again after its replay", async () => {
+test("a background task that could not be read is in the queue again after its replay", async () => {
   const key = unique("task");
   const { body: run } = await api<{ id: string }>("POST", "/task_runs/", {
     task_key: key,

@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aFlowRun, api, type FlowRun, propose, WORKSPACE } from "../support/world";
-import { rowsRead } from "../support/cost";
+import { costOf, TELL_COST } from "../support/cost";
 
 const TABLES = {
   flow_run_state: "flow_run_id",
@@ -12,7 +12,7 @@ const TABLES = {
   flow_run: "id",
 };
 
-/** How many rows each table still has of a run. */
+/** The number of a run's rows, by table. */
 async function leftOf(run: FlowRun): Promise<Record<string, number>> {
   const counts = Object.entries(TABLES).map(async ([table, column]) => {
     const row = await env.DB.prepare(`select count(*) as count from ${table} where ${column} = ?`)
@@ -23,7 +23,7 @@ async function leftOf(run: FlowRun): Promise<Record<string, number>> {
   return Object.fromEntries(await Promise.all(counts));
 }
 
-/** A run with something in every table. */
+/** A run with rows in every table. */
 async function aFullRun(): Promise<{ run: FlowRun; task: string }> {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   await propose(run.id, { type: "COMPLETED" });
@@ -49,7 +49,7 @@ async function aFullRun(): Promise<{ run: FlowRun; task: string }> {
 const ALL = { flow_run_state: 2, flow_run_input: 1, task_run: 1, log_segment: 1, log_minute: 1, flow_run: 1 };
 const NONE = { flow_run_state: 0, flow_run_input: 0, task_run: 0, log_segment: 0, log_minute: 0, flow_run: 0 };
 
-test("a run is deleted with all that belongs to it, and with nothing else", async () => {
+test("a run is deleted with its own rows, and with no others", async () => {
   const [{ run, task }, { run: other }] = [await aFullRun(), await aFullRun()];
   const child = await aFlowRun({ parent_task_run_id: task });
   expect(await leftOf(run)).toEqual(ALL);
@@ -61,7 +61,7 @@ test("a run is deleted with all that belongs to it, and with nothing else", asyn
   expect([again.status, again.body]).toEqual([404, { detail: "Flow run not found" }]);
 });
 
-test("a deleted run takes no further state", async () => {
+test("a deleted run gets no further state", async () => {
   const run = await aFlowRun();
   await propose(run.id, { type: "RUNNING" });
   await api("DELETE", `/flow_runs/${run.id}`);
@@ -69,7 +69,7 @@ test("a deleted run takes no further state", async () => {
   expect(await leftOf(run)).toEqual(NONE);
 });
 
-/** Task runs of a flow run, straight in D1. */
+/** Inserts task runs of a flow run into D1. */
 async function aCrowd(run: FlowRun, size: number): Promise<void> {
   await env.DB.prepare(
     `with recursive n(i) as (select 1 union all select i + 1 from n where i < ?3)
@@ -81,7 +81,7 @@ async function aCrowd(run: FlowRun, size: number): Promise<void> {
     .run();
 }
 
-test("a run with more task runs than one statement deletes is deleted as well", { timeout: 60_000 }, async () => {
+test("a run with more task runs than one statement deletes is deleted", { timeout: 60_000 }, async () => {
   const run = await aFlowRun();
   await aCrowd(run, 10_001);
   expect((await api("DELETE", `/flow_runs/${run.id}`)).status).toBe(204);
@@ -90,7 +90,7 @@ test("a run with more task runs than one statement deletes is deleted as well", 
 
 test("an unsent event is sent before the run is deleted with its states", async () => {
   const run = await aFlowRun();
-  // A state whose process died before it sent its event.
+  // The process of this state died before it sent the event.
   const id = run.state_id.slice(0, -4) + (run.state_id.endsWith("ffff") ? "0000" : "ffff");
   await env.DB.batch([
     env.DB.prepare(
@@ -111,8 +111,8 @@ test("an unsent event is sent before the run is deleted with its states", async 
 test("a deletion costs no more where there are many other runs", async () => {
   const [{ run }, { run: other }] = [await aFullRun(), await aFullRun()];
   await aCrowd(other, 3_000);
-  const { headers } = await api("DELETE", `/flow_runs/${run.id}`, undefined, { "x-sluice-cost": "1" });
-  expect(rowsRead(headers)).toBeLessThan(200);
+  const { headers } = await api("DELETE", `/flow_runs/${run.id}`, undefined, TELL_COST);
+  expect(costOf(headers, "rows_read")).toBeLessThan(200);
 });
 
 test("runs are deleted at once although the events of their first states are not written yet", async () => {

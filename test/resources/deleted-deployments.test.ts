@@ -1,28 +1,13 @@
-/** A run outlives its deployment: it keeps the id, and everything that shows or moves the run goes on. */
+/** A run outlives its deployment: the run keeps the deployment's id, and all routes work for the run. */
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import { aFlow, aFlowRun, api, type FlowRun, propose, unique, WORKSPACE } from "../support/world";
-
-interface Deployment {
-  id: string;
-  flow_id: string;
-}
-
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Deployment> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  const answer = await api<Deployment>("POST", "/deployments/", body);
-  expect(answer.status).toBe(201);
-  return answer.body;
-}
+import { aDeployment, aFlowRun, api, aRunOf, type FlowRun, propose, unique, WORKSPACE } from "../support/world";
 
 async function aPool(): Promise<string> {
   const name = unique("pool");
   expect((await api("POST", "/work_pools/", { name, type: "process" })).status).toBe(201);
   return name;
 }
-
-const aRunOf = async ({ id }: Deployment, state: Record<string, unknown>) =>
-  (await api<FlowRun>("POST", `/deployments/${id}/create_flow_run`, { state })).body;
 
 const idsOf = async (body: Record<string, unknown>) =>
   (await api<FlowRun[]>("POST", "/flow_runs/filter", body)).body.map(({ id }) => id);
@@ -36,7 +21,7 @@ const RETRYING = {
 describe("a run whose deployment is deleted", () => {
   test("keeps the deployment's id, and is found by it", async () => {
     const deployment = await aDeployment();
-    const run = await aRunOf(deployment, { type: "COMPLETED" });
+    const run = await aRunOf(deployment, { state: { type: "COMPLETED" } });
     await api("DELETE", `/deployments/${deployment.id}`);
     const { body } = await api("GET", `/flow_runs/${run.id}`);
     expect(body).toMatchObject({ deployment_id: deployment.id });
@@ -52,10 +37,10 @@ describe("a run whose deployment is deleted", () => {
     expect(counted.status).toBe(200);
   });
 
-  test("is offered to a worker when it is retried, with the id, so that the worker can tell", async () => {
+  test("is offered to a worker at its retry, with the deployment's id, so that the worker can report it", async () => {
     const pool = await aPool();
     const deployment = await aDeployment({ work_pool_name: pool });
-    const run = await aRunOf(deployment, { type: "RUNNING" });
+    const run = await aRunOf(deployment, { state: { type: "RUNNING" } });
     await api("DELETE", `/deployments/${deployment.id}`);
     expect(await propose(run.id, { type: "COMPLETED" })).toMatchObject({ status: "ACCEPT" });
     expect(await propose(run.id, RETRYING)).toMatchObject({ status: "ACCEPT" });
@@ -74,7 +59,7 @@ describe("a run whose deployment is deleted", () => {
     expect(await propose(run.id, { type: "CANCELLED", message }, true)).toMatchObject({ status: "ACCEPT" });
   });
 
-  test("goes on without the limit of its deployment, which is gone", async () => {
+  test("goes on without the limit of its deployment, which is deleted", async () => {
     const deployment = await aDeployment({ concurrency_limit: 1 });
     const run = await aFlowRun({ flow_id: deployment.flow_id, deployment_id: deployment.id });
     await propose(run.id, { type: "RUNNING" });
@@ -85,7 +70,7 @@ describe("a run whose deployment is deleted", () => {
     expect(await propose(run.id, { type: "COMPLETED" })).toMatchObject({ status: "ACCEPT" });
   });
 
-  test("its children are cancelled with it", async () => {
+  test("is cancelled with its children", async () => {
     const deployment = await aDeployment();
     const parent = await aFlowRun({ state: { type: "RUNNING" } });
     const made = { flow_run_id: parent.id, task_key: "sub", dynamic_key: "0" };
@@ -100,11 +85,11 @@ describe("a run whose deployment is deleted", () => {
   });
 });
 
-test("a deployment with more waiting runs than fit into a batch is deleted with all of them", async () => {
+test("a deployment with more waiting runs than fit into a batch is deleted with all these runs", async () => {
   const deployment = await aDeployment();
   const other = await aDeployment();
-  const kept = await aRunOf(other, { type: "SCHEDULED" });
-  const run = await aRunOf(deployment, { type: "SCHEDULED" });
+  const kept = await aRunOf(other, { state: { type: "SCHEDULED" } });
+  const run = await aRunOf(deployment, { state: { type: "SCHEDULED" } });
   const columns = (
     await env.DB.prepare("select name from pragma_table_info('flow_run') where name <> 'id'").all<{ name: string }>()
   ).results;

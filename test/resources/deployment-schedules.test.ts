@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import { aFlow, api, unique } from "../support/world";
+import { aDeployment, aFlow, api, type Deployment, unique } from "../support/world";
 
 interface Schedule {
   id: string;
@@ -11,20 +11,11 @@ interface Schedule {
   schedule: Record<string, unknown>;
 }
 
-interface Deployment {
-  id: string;
-  name: string;
-  flow_id: string;
-}
-
 const HOURLY = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z" };
 const DAILY = { cron: "0 9 * * *", timezone: "Europe/Berlin" };
 const WEEKLY = { rrule: "FREQ=WEEKLY;BYDAY=MO" };
 
-async function aDeployment(schedules: Record<string, unknown>[]): Promise<Deployment> {
-  const body = { name: unique("scheduled"), flow_id: await aFlow(), schedules };
-  return (await api<Deployment>("POST", "/deployments/", body)).body;
-}
+const scheduled = (schedules: Record<string, unknown>[]) => aDeployment({ schedules });
 
 const read = async (id: string) => (await api<Schedule[]>("GET", `/deployments/${id}/schedules`)).body;
 
@@ -35,10 +26,10 @@ async function pause(id: string, which: (schedule: Schedule) => boolean): Promis
   }
 }
 
-describe("a schedule that is paused by itself", () => {
+describe("a schedule that is paused on its own", () => {
   test("keeps its parameters, its slug and how many runs it may have", async () => {
     const whole = { schedule: HOURLY, slug: "s", max_scheduled_runs: 7, parameters: { x: 1 } };
-    const { id } = await aDeployment([]);
+    const { id } = await scheduled([]);
     await api("POST", `/deployments/${id}/schedules`, [whole]);
     const [before] = await read(id);
     await pause(id, () => true);
@@ -47,14 +38,14 @@ describe("a schedule that is paused by itself", () => {
     expect(await read(id)).toMatchObject([{ ...whole, active: true }]);
   });
 
-  test("keeps its parameters where the deployment's change names it by its slug alone", async () => {
-    const { id } = await aDeployment([{ schedule: HOURLY, slug: "s", parameters: { x: 1 } }]);
+  test("keeps its parameters where a change of the deployment names only its slug", async () => {
+    const { id } = await scheduled([{ schedule: HOURLY, slug: "s", parameters: { x: 1 } }]);
     await api("PATCH", `/deployments/${id}`, { schedules: [{ slug: "s", active: false }] });
     expect(await read(id)).toMatchObject([{ active: false, parameters: { x: 1 } }]);
   });
 
-  test("loses its parameters where it is told to", async () => {
-    const { id } = await aDeployment([{ schedule: HOURLY, parameters: { x: 1 } }]);
+  test("loses its parameters where a change sets them empty", async () => {
+    const { id } = await scheduled([{ schedule: HOURLY, parameters: { x: 1 } }]);
     const [schedule] = await read(id);
     await api("PATCH", `/deployments/${id}/schedules/${schedule?.id}`, { parameters: {} });
     expect(await read(id)).toMatchObject([{ parameters: {} }]);
@@ -72,7 +63,7 @@ describe("a paused schedule", () => {
   test.for(["created", "changed"] as const)(
     "stays paused under its slug when its deployment is %s anew",
     async (how) => {
-      const deployment = await aDeployment([
+      const deployment = await scheduled([
         { schedule: HOURLY, slug: "off" },
         { schedule: DAILY, slug: "on" },
       ]);
@@ -88,7 +79,7 @@ describe("a paused schedule", () => {
   );
 
   test.for(["created", "changed"] as const)(
-    "without a slug stays paused as long as it says the same when its deployment is %s anew",
+    "without a slug stays paused, as long as it does not change, when its deployment is %s anew",
     async (how) => {
       const all = [
         { schedule: { interval: 60 } },
@@ -96,10 +87,10 @@ describe("a paused schedule", () => {
         { schedule: DAILY },
         { schedule: WEEKLY },
       ];
-      const deployment = await aDeployment(all);
+      const deployment = await scheduled(all);
       const key = ({ schedule }: Schedule) => schedule["interval"] ?? schedule["cron"] ?? "weekly";
       await pause(deployment.id, ({ schedule }) => schedule["interval"] !== 120);
-      // A client that names no anchor takes another one each time.
+      // A client without a given anchor sends another anchor each time.
       const changed = [{ schedule: { interval: 60, anchor_date: "2026-01-01T00:00:00Z" } }, ...all.slice(1, 3)];
       const other = { schedule: { ...DAILY, timezone: "Asia/Tokyo", cron: "1 9 * * *" } };
       await again(deployment, [...changed, all[3] ?? {}, other])[how](deployment.id);
@@ -108,8 +99,8 @@ describe("a paused schedule", () => {
     },
   );
 
-  test("goes on where the one who deploys says so, and one that was never paused is active", async () => {
-    const deployment = await aDeployment([
+  test("is active again where the deployment's client says so, and a schedule that was never paused is active", async () => {
+    const deployment = await scheduled([
       { schedule: HOURLY, slug: "a" },
       { schedule: DAILY, slug: "b" },
     ]);
@@ -121,16 +112,16 @@ describe("a paused schedule", () => {
     expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ a: true, b: false });
   });
 
-  test("of two that say the same stays the one that is paused", async () => {
-    const deployment = await aDeployment([{ schedule: HOURLY }, { schedule: HOURLY }]);
+  test("stays paused beside an equal one that is active", async () => {
+    const deployment = await scheduled([{ schedule: HOURLY }, { schedule: HOURLY }]);
     const [first] = await read(deployment.id);
     await pause(deployment.id, ({ id }) => id === first?.id);
     await again(deployment, [{ schedule: HOURLY }, { schedule: HOURLY }, { schedule: HOURLY }]).created();
     expect((await read(deployment.id)).filter(({ active }) => !active)).toHaveLength(1);
   });
 
-  test("may lack the parameters that its runs would need, when it is deployed anew", async () => {
-    const deployment = await aDeployment([{ schedule: HOURLY, slug: "s" }]);
+  test("may lack parameters that its runs need, when its deployment is deployed anew", async () => {
+    const deployment = await scheduled([{ schedule: HOURLY, slug: "s" }]);
     await pause(deployment.id, () => true);
     const schema = { type: "object", properties: { x: { type: "string" } }, required: ["x"] };
     const body = { name: deployment.name, flow_id: deployment.flow_id, parameter_openapi_schema: schema };
@@ -139,7 +130,7 @@ describe("a paused schedule", () => {
   });
 });
 
-test("a deployment has at most 200 schedules, however they come to it", async () => {
+test("a deployment has at most 200 schedules, by whichever route they are added", async () => {
   const many = (count: number, from = 0) =>
     Array.from({ length: count }, (_, index) => ({
       schedule: { cron: "0 0 1 1 *" },
@@ -150,7 +141,7 @@ test("a deployment has at most 200 schedules, however they come to it", async ()
   const refused = await api<{ exception_detail: unknown[] }>("POST", "/deployments/", body);
   expect(refused.status).toBe(422);
   expect(refused.body.exception_detail).toMatchObject([{ loc: ["body", "schedules"], type: "too_long" }]);
-  const { id } = await aDeployment(many(199));
+  const { id } = await scheduled(many(199));
   const add = (count: number, from: number) => api("POST", `/deployments/${id}/schedules`, many(count, from));
   expect((await add(2, 199)).status).toBe(422);
   expect((await add(1, 199)).status).toBe(201);
@@ -160,8 +151,8 @@ test("a deployment has at most 200 schedules, however they come to it", async ()
   expect(await read(id)).toHaveLength(200);
 });
 
-test("the schedules of a deployment have a bound in bytes together, however they come to it", async () => {
-  // Quotes are doubled where they are read together.
+test("the schedules of a deployment together have a bound in bytes, by whichever route they are added", async () => {
+  // The statement that reads the schedules together escapes quotes.
   const one = (index: number, bytes: number) => ({
     schedule: HOURLY,
     slug: `${index}`,
@@ -169,7 +160,7 @@ test("the schedules of a deployment have a bound in bytes together, however they
   });
   const body = { name: unique("large"), flow_id: await aFlow(), schedules: [one(0, 410_000), one(1, 410_000)] };
   expect((await api("POST", "/deployments/", body)).status).toBe(422);
-  const { id } = await aDeployment([one(0, 410_000)]);
+  const { id } = await scheduled([one(0, 410_000)]);
   const add = (index: number, bytes: number) => api("POST", `/deployments/${id}/schedules`, [one(index, bytes)]);
   expect((await add(1, 410_000)).status).toBe(422);
   const { status, body: added } = await api<{ id: string }[]>("POST", `/deployments/${id}/schedules`, [
@@ -187,9 +178,9 @@ test("the schedules of a deployment have a bound in bytes together, however they
   expect((await api("POST", "/deployments/filter", { flows: {} })).status).toBe(200);
 });
 
-test("schedules that an older release took beyond the bound can be paused, changed and taken away, not enlarged", async () => {
+test("schedules beyond the bound, from an older release, can be paused, changed and deleted, but not made larger", async () => {
   const small = { schedule: HOURLY, slug: "small", parameters: { p: "x".repeat(100) } };
-  const { id } = await aDeployment([{ schedule: HOURLY, slug: "large" }, small]);
+  const { id } = await scheduled([{ schedule: HOURLY, slug: "large" }, small]);
   await env.DB.prepare(
     "UPDATE deployment_schedule SET parameters = json_object('p', hex(zeroblob(450000))) WHERE deployment_id = ? AND slug = 'large'",
   )
@@ -214,8 +205,8 @@ describe("a schedule without an end", () => {
     { cron: "0 0 30 2 *" },
     { interval: 8e13 },
     { interval: 86_400, anchor_date: "9999-12-31T23:59:59Z" },
-  ])("is taken and has no runs within the horizon, and everybody else is answered: %j", async (schedule) => {
-    const { id } = await aDeployment([{ schedule }]);
+  ])("is accepted and has no runs within the horizon, and other requests are answered: %j", async (schedule) => {
+    const { id } = await scheduled([{ schedule }]);
     expect((await read(id)).length).toBe(1);
     expect((await api("POST", `/deployments/${id}/schedule`, {})).status).toBe(200);
     expect((await api("POST", "/deployments/filter", {})).status).toBe(200);
@@ -227,7 +218,7 @@ describe("a schedule without an end", () => {
     ["interval", { interval: 1e300 }],
     ["interval", { interval: "P1000000000D" }],
     ["rrule", { rrule: "FREQ=DAILY;INTERVAL=00" }],
-  ] as const)("is refused by the name of the field %s", async ([field, schedule]) => {
+  ] as const)("is refused, and the refusal names the field %s", async ([field, schedule]) => {
     const body = { name: unique("refused"), flow_id: await aFlow(), schedules: [{ schedule }] };
     const answer = await api<{ exception_detail: { loc: unknown[] }[] }>("POST", "/deployments/", body);
     expect(answer.status).toBe(422);

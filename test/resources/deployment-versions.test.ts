@@ -2,17 +2,25 @@ import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { systemIds } from "#lib/clock";
 import { keepVersion } from "#resources/deployments/versions-store";
+import { costOf, TELL_COST } from "../support/cost";
 import { planOf } from "../support/plans";
-import { aFlow, api, type FlowRun, unique, WORKSPACE } from "../support/world";
+import {
+  aDeployment as aPlainDeployment,
+  aFlow,
+  api,
+  type Deployment as PlainDeployment,
+  type FlowRun,
+  runsOf,
+  unique,
+  WORKSPACE,
+} from "../support/world";
 
-interface Deployment {
-  id: string;
-  name: string;
-  flow_id: string;
+interface Deployment extends PlainDeployment {
   version_id: string;
   version_info: Record<string, unknown> | null;
-  [field: string]: unknown;
 }
+
+const aDeployment = aPlainDeployment<Deployment>;
 
 interface Version {
   id: string;
@@ -24,13 +32,6 @@ interface Version {
 
 const GIT = { type: "vcs:git", version: "abc1234", branch: "main", url: "https://example.test/repo" };
 const HOURLY = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z" };
-
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Deployment> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  const answer = await api<Deployment>("POST", "/deployments/", body);
-  if (answer.status > 201) throw new Error(`a deployment was refused: ${JSON.stringify(answer.body)}`);
-  return answer.body;
-}
 
 async function aPool(properties: Record<string, unknown> = { env: { type: "object" } }): Promise<string> {
   const name = unique("pool");
@@ -50,15 +51,7 @@ const change = (id: string, fields: Record<string, unknown>) => api("PATCH", `/d
 const act = (id: string, version: string, verb: string) =>
   api<Version>("POST", `/deployments/${id}/versions/${version}/${verb}`);
 
-const rowsWritten = ({ headers }: { headers: Headers }) =>
-  Number(/rows_written=(\d+)/.exec(headers.get("x-sluice-cost") ?? "")?.[1]);
-
-async function runsOf(id: string): Promise<FlowRun[]> {
-  const body = { flow_runs: { deployment_id: { any_: [id] } }, sort: "EXPECTED_START_TIME_ASC" };
-  return (await api<FlowRun[]>("POST", "/flow_runs/filter", body)).body;
-}
-
-/** A deployment with two versions: of the first content and, now, of the second. */
+/** A deployment with two versions; the second is current. */
 async function twoVersions(first: Record<string, unknown>, second: Record<string, unknown>) {
   const { id, version_id: old } = await aDeployment(first);
   const { status, body } = await change(id, second);
@@ -66,8 +59,8 @@ async function twoVersions(first: Record<string, unknown>, second: Record<string
   return { id, old, newest: (await read(id)).version_id };
 }
 
-describe("what becomes a version", () => {
-  test("a new deployment is its first version, and shows the version_info that the client gave", async () => {
+describe("a new version", () => {
+  test("is made with a new deployment, which shows the client's version_info", async () => {
     const made = await aDeployment({ version: "abc1234", version_info: GIT, entrypoint: "flows.py:etl" });
     expect(made.version_info).toEqual(GIT);
     const { body } = await api<Version>("GET", `/deployments/${made.id}/versions/${made.version_id}`);
@@ -98,7 +91,7 @@ describe("what becomes a version", () => {
     ["a parameter schema", { parameter_openapi_schema: { type: "object", properties: { x: { type: "integer" } } } }],
     ["whether the schema is enforced", { enforce_parameter_schema: false }],
     ["job variables", { job_variables: { image: "new" } }],
-  ])("%s makes the next one, and said again makes none", async ([, fields]) => {
+  ])("is made by a change of %s, and not when the change is sent again", async ([, fields]) => {
     const first = {
       version: "1",
       version_info: GIT,
@@ -118,13 +111,13 @@ describe("what becomes a version", () => {
     ["a description", { description: "another" }],
     ["a limit", { concurrency_limit: 2 }],
     ["keys in another order", { parameters: { y: { b: 2, a: 1 }, x: 1 } }],
-  ])("%s makes none", async ([, fields]) => {
+  ])("is not made by a change of %s", async ([, fields]) => {
     const { id } = await aDeployment({ parameters: { x: 1, y: { a: 1, b: 2 } } });
     expect((await change(id, fields)).status).toBe(204);
     expect(await ordinals(id)).toEqual([1]);
   });
 
-  test("another work pool makes the next one", async () => {
+  test("is made by a change of the work pool", async () => {
     const { id } = await aDeployment({ work_pool_name: await aPool() });
     const other = await aPool();
     await change(id, { work_pool_name: other });
@@ -136,26 +129,26 @@ describe("what becomes a version", () => {
     });
   });
 
-  test("a deployment posted again with the same content makes none and writes no row more than before", async () => {
+  test("is not made when a deployment is posted again with the same content, and no further row is written", async () => {
     const body = { name: unique("d"), flow_id: await aFlow(), version: "1", version_info: GIT, tags: ["a"] };
-    const post = (said: object) => api<Deployment>("POST", "/deployments/", said, { "x-sluice-cost": "1" });
+    const post = (said: object) => api<Deployment>("POST", "/deployments/", said, TELL_COST);
     const first = await aDeployment(body);
     const again = await post(body);
     expect(again.body.version_id).toBe(first.version_id);
     const distinct = await post({ ...body, version: "2" });
     expect(distinct.body.version_id).not.toBe(first.version_id);
-    expect(rowsWritten(distinct) - rowsWritten(again)).toBe(1);
+    expect(costOf(distinct.headers, "rows_written") - costOf(again.headers, "rows_written")).toBe(1);
     expect(await ordinals(first.id)).toEqual([2, 1]);
   });
 
-  test("a refused change makes none", async () => {
+  test("is not made by a refused change", async () => {
     const { id } = await aDeployment();
     expect((await change(id, { version: "2", work_pool_name: "nowhere" })).status).toBe(404);
     expect((await change(id, { version: "2", version_info: { type: "x" } })).status).toBe(422);
     expect(await ordinals(id)).toEqual([1]);
   });
 
-  test("changes at once each get an ordinal of their own, and the newest is what the deployment is", async () => {
+  test("has its own ordinal when many changes come at once, and the deployment has the content of the newest", async () => {
     const { id } = await aDeployment();
     const words = Array.from({ length: 12 }, (_, index) => `v${index}`);
     const answers = await Promise.all(words.map((version) => change(id, { version, parameters: { of: version } })));
@@ -167,7 +160,7 @@ describe("what becomes a version", () => {
     expect(now["parameters"]).toEqual({ of: now["version"] });
   });
 
-  test("a thousand are kept: with the next one the oldest goes", async () => {
+  test("replaces the oldest of a thousand", async () => {
     const { id } = await aDeployment({ version: "1" });
     await env.DB.prepare(
       `with recursive n(value) as (select 2 union all select value + 1 from n where value < 1000)
@@ -183,7 +176,7 @@ describe("what becomes a version", () => {
     expect([first?.ordinal, last?.ordinal, none]).toEqual([1001, 2, undefined]);
   });
 
-  test("the newest is sought by the key, however many there are", async () => {
+  test("is found by the key, however many versions there are", async () => {
     const { id } = await aDeployment();
     for (const statement of keepVersion({ workspaceId: WORKSPACE, ids: systemIds() }, id, 0)) {
       const plan = await planOf(statement);
@@ -192,7 +185,7 @@ describe("what becomes a version", () => {
     }
   });
 
-  test("they go with their deployment", async () => {
+  test("is deleted with its deployment", async () => {
     const { id } = await aDeployment();
     await api("DELETE", `/deployments/${id}`);
     expect((await api("GET", `/deployments/${id}/versions`)).status).toBe(404);
@@ -203,7 +196,7 @@ describe("what becomes a version", () => {
 });
 
 describe("lists", () => {
-  test("a page is newest first, and says what each version is without its large parts", async () => {
+  test("a page is newest first, and shows each version without its large fields", async () => {
     const { id } = await aDeployment({ version: "0" });
     for (const version of ["1", "2", "3"]) await change(id, { version });
     const page = await list(id, "?limit=2&offset=1");
@@ -219,7 +212,7 @@ describe("lists", () => {
     expect((await api("GET", `/deployments/${id}/versions${query}`)).status).toBe(422);
   });
 
-  test("of an unknown deployment, and unknown versions, are not there", async () => {
+  test("of an unknown deployment, and unknown versions, are answered with 404", async () => {
     const { id } = await aDeployment();
     const other = await aDeployment();
     const nobody = crypto.randomUUID();
@@ -233,7 +226,7 @@ describe("lists", () => {
 });
 
 describe("a rollback", () => {
-  test("makes the old content the newest, under a new ordinal, with its runs; again, it changes nothing", async () => {
+  test("makes the old content the newest version, under a new ordinal, with new runs; a second rollback changes nothing", async () => {
     const first = {
       version: "1",
       version_info: GIT,
@@ -264,14 +257,14 @@ describe("a rollback", () => {
     expect(await ordinals(id)).toEqual([3, 2, 1]);
   });
 
-  test("back to what the newest says is no new version", async () => {
+  test("to the content of the newest version makes no version", async () => {
     const { id, old } = await twoVersions({ version: "1" }, { version: "2" });
     await change(id, { version: "1" });
     expect((await act(id, old, "rollback")).body.ordinal).toBe(3);
     expect(await ordinals(id)).toEqual([3, 2, 1]);
   });
 
-  test("whose work queue is gone is refused and changes nothing", async () => {
+  test("to a version whose work queue is deleted is refused and changes nothing", async () => {
     const pool = await aPool();
     const { id, old } = await twoVersions({ work_pool_name: pool }, { work_pool_name: await aPool(), version: "2" });
     await api("DELETE", `/work_pools/${pool}`);
@@ -294,7 +287,7 @@ describe("a rollback", () => {
 });
 
 describe("an archive", () => {
-  test("hides a version and keeps it from use, until it is taken back", async () => {
+  test("hides a version and forbids its use, until the version is restored", async () => {
     const { id, old } = await twoVersions({ version: "1" }, { version: "2" });
     const first = await act(id, old, "archive");
     expect(first.body.archived).not.toBeNull();
@@ -307,7 +300,7 @@ describe("an archive", () => {
     expect((await act(id, old, "rollback")).body.ordinal).toBe(3);
   });
 
-  test("of the newest is refused", async () => {
+  test("of the newest version is refused", async () => {
     const { id, newest } = await twoVersions({ version: "1" }, { version: "2" });
     expect((await act(id, newest, "archive")).status).toBe(409);
     expect((await list(id))[0]).toMatchObject({ id: newest, archived: null });
@@ -318,7 +311,7 @@ describe("a run pinned to a version", () => {
   const create = (id: string, fields: Record<string, unknown>) =>
     api<FlowRun>("POST", `/deployments/${id}/create_flow_run`, fields);
 
-  test("is made of what that version says, and says which it is", async () => {
+  test("has the content of that version, and shows the version", async () => {
     const [oldPool, newPool] = [await aPool(), await aPool()];
     const { id, old } = await twoVersions(
       { version: "1", version_info: GIT, parameters: { x: 1, y: 1 }, tags: ["one"], work_pool_name: oldPool },
@@ -349,7 +342,7 @@ describe("a run pinned to a version", () => {
     expect(free["labels"]).not.toHaveProperty("prefect.deployment.version-id");
   });
 
-  test("is held against that version's schema", async () => {
+  test("is checked against that version's schema", async () => {
     const schema = (type: string) => ({ type: "object", properties: { x: { type } } });
     const { id, old } = await twoVersions(
       { parameter_openapi_schema: schema("integer"), enforce_parameter_schema: true },
@@ -362,7 +355,7 @@ describe("a run pinned to a version", () => {
     ]);
   });
 
-  test("has all that its job needs in its own variables, so that none of the newest's get in", async () => {
+  test("has all its job variables, so that it gets none of the newest version", async () => {
     const pool = await aPool({
       env: { type: "object", additionalProperties: { anyOf: [{ type: "string" }, { type: "null" }] } },
       image: { type: "string", default: "plain" },
@@ -383,7 +376,7 @@ describe("a run pinned to a version", () => {
     });
   });
 
-  test("is shown its deployment as that version has it, and nobody else is", async () => {
+  test("reads its deployment with the content of that version, and other clients do not", async () => {
     const pull = (directory: string) => [{ "prefect.deployments.steps.set_working_directory": { directory } }];
     const { id, old } = await twoVersions(
       { entrypoint: "one.py:f", pull_steps: pull("/one"), version_info: GIT },
@@ -407,7 +400,7 @@ describe("a run pinned to a version", () => {
     expect((await api("GET", `/deployments/${id}`, undefined, lost)).status).toBe(404);
   });
 
-  test("is refused where the version is unknown or another deployment's, or could not be told to the process", async () => {
+  test("is refused where the version is unknown or another deployment's, or the process could not know it", async () => {
     const { id, version_id: own } = await aDeployment({ work_pool_name: await aPool({ image: { type: "string" } }) });
     const other = await aDeployment();
     expect((await create(id, { deployment_version_id: crypto.randomUUID() })).status).toBe(404);
@@ -417,7 +410,7 @@ describe("a run pinned to a version", () => {
     expect(await runsOf(id)).toEqual([]);
   });
 
-  test("can be one of many, and what is wrong with one is said of that one", async () => {
+  test("can be one of a bulk, and a refusal is of this run alone", async () => {
     const { id, old, newest } = await twoVersions({ version: "1" }, { version: "2" });
     const bodies = [
       { deployment_version_id: old },

@@ -25,7 +25,7 @@ async function runsOf(id: string): Promise<number> {
   return count ?? 0;
 }
 
-test("a deployment is refused whose active schedule has no value for a required parameter, and nothing is made", async () => {
+test("a deployment whose active schedule lacks a required parameter is refused, and nothing is stored", async () => {
   const body = await aBody({ schedules: [{ schedule: HOURLY, parameters: { times: 1 } }] });
   const { status, body: answer } = await api<{ detail: string }>("POST", "/deployments/", body);
   expect(status).toBe(422);
@@ -42,13 +42,13 @@ test.for([
     { enforce_parameter_schema: false, schedules: [{ schedule: HOURLY }] },
     3,
   ],
-] as const)("a deployment is taken whose values are %s", async ([, fields, runs]) => {
+] as const)("a deployment whose values are %s is accepted", async ([, fields, runs]) => {
   const { status, body } = await create(fields);
   expect(status).toBe(201);
   expect(await runsOf(body.id)).toBe(runs);
 });
 
-test("a schedule without the values can be neither added nor activated, nor its deployment resumed", async () => {
+test("a schedule that lacks a value cannot be added or activated, and its deployment cannot be resumed", async () => {
   const { body } = await create({ schedules: [{ schedule: HOURLY, active: false, slug: "s" }] });
   const path = `/deployments/${body.id}/schedules`;
   const refusals = [
@@ -72,7 +72,7 @@ test("a schedule without the values can be neither added nor activated, nor its 
 test.for([
   ["by itself", {}],
   ["along with a change of another schedule", { schedules: [{ slug: "other", active: false }] }],
-] as const)("a paused deployment is not let go on %s while a schedule lacks a value", async ([, fields]) => {
+] as const)("a paused deployment is not resumed %s while a schedule lacks a value", async ([, fields]) => {
   const given = { parameters: { name: "a", times: 1 } };
   const schedules = ["lacking", "other"].map((slug) => ({ schedule: HOURLY, slug, ...given }));
   const { body } = await create({ paused: true, schedules });
@@ -84,7 +84,7 @@ test.for([
   expect((await api("GET", path)).body).toMatchObject({ paused: true });
 });
 
-test("schedules without slugs are made anew, and are active unless they stand in for a paused one", async () => {
+test("schedules without slugs are made anew, and are active unless they replace a paused one", async () => {
   const { body } = await create({
     schedules: [
       { schedule: HOURLY, active: false },
@@ -97,7 +97,7 @@ test("schedules without slugs are made anew, and are active unless they stand in
   expect(await runsOf(body.id)).toBe(0);
 });
 
-test("a schedule that lost a required value makes no runs until it has one again", async () => {
+test("a schedule that lost a required value makes no runs until it has the value again", async () => {
   const { body } = await create({ parameters: { name: "a", times: 1 }, schedules: [{ schedule: HOURLY }] });
   expect(await runsOf(body.id)).toBe(3);
   expect((await api("PATCH", `/deployments/${body.id}`, { parameters: { name: "a" } })).status).toBe(204);

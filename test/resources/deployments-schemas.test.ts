@@ -1,6 +1,6 @@
-import { env, SELF } from "cloudflare:test";
+import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { aFlow, api, unique } from "../support/world";
+import { aFlow, api, sendText, unique } from "../support/world";
 
 type Schema = Record<string, unknown>;
 interface Refusal {
@@ -11,7 +11,7 @@ interface Refusal {
 const SLOW = "^(a+)+$";
 const text = `${"a".repeat(5000)}!`;
 
-/** Two ways to each level: 2^40 in all. */
+/** Two references to each next level: 2^40 paths. */
 const doubling = (levels = 40): Schema => ({
   properties: { x: { $ref: "#/$defs/s0" } },
   $defs: Object.fromEntries(
@@ -43,7 +43,7 @@ test.for<[string, Schema, string]>([
     `does not match '${SLOW}'`,
   ],
   ["ways that double", doubling(), "The schema takes too much work to validate by."],
-])("a deployment that is to enforce %s is refused, and not made", async ([, schema, words]) => {
+])("a deployment that enforces %s is refused, and not stored", async ([, schema, words]) => {
   const body = await aBody(schema, { enforce_parameter_schema: true, parameters: { x: text } });
   const { status, body: answer } = await api<Refusal>("POST", "/deployments/", body);
   expect(status).toBe(422);
@@ -61,7 +61,7 @@ test.for<[string, Schema, number, string]>([
     422,
     "Invalid schema: -1 is less than the minimum of 0",
   ],
-])("a deployment stands with %s, and its runs are refused", async ([, schema, status, words]) => {
+])("a deployment with %s is accepted, and its runs are refused", async ([, schema, status, words]) => {
   const { body } = await create(schema);
   const single = await run(body.id, { x: text });
   expect([single.status, single.body.detail]).toEqual([status, expect.stringContaining(words)]);
@@ -79,7 +79,7 @@ test.for<[string, Schema, number, string]>([
   expect(runs).toBe(0);
 });
 
-test("a pattern that cannot be run in linear time refuses nothing", async () => {
+test("a pattern that cannot be run in linear time refuses no value", async () => {
   const { status, body } = await create(
     { properties: { x: { type: "string", pattern: "^(a)\\1$" } } },
     { enforce_parameter_schema: true, parameters: { x: "b" } },
@@ -89,7 +89,7 @@ test("a pattern that cannot be run in linear time refuses nothing", async () => 
   expect((await run(body.id, { x: 1 })).status).toBe(409);
 });
 
-test("a pool whose template has a pattern that is none, or a slow one for its defaults, is refused", async () => {
+test("a pool whose template has an invalid pattern, or a slow pattern for a default, is refused", async () => {
   for (const pattern of ["(", SLOW]) {
     const name = unique("pool");
     const variables = { properties: { x: { type: "string", pattern, default: text } } };
@@ -100,7 +100,7 @@ test("a pool whose template has a pattern that is none, or a slow one for its de
   }
 });
 
-test("runs that are made together share the work that checks may be", async () => {
+test("runs of one bulk request share the bound of work for checks", async () => {
   const { body } = await create(doubling());
   const { status, body: answer } = await api<{ results: { status: string }[] }>(
     "POST",
@@ -111,14 +111,10 @@ test("runs that are made together share the work that checks may be", async () =
   expect(new Set(answer.results.map((result) => result.status))).toEqual(new Set(["FAILED"]));
 });
 
-test("names of labels are kept, those of JavaScript's own too", async () => {
+test("names of labels are stored, also the names of JavaScript's own properties", async () => {
   const text = '{"__proto__":1.0,"constructor":"a"}';
-  const response = await SELF.fetch("http://sluice/api/flows/", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: `{"name":${JSON.stringify(unique("labels"))},"labels":${text}}`,
-  });
-  expect(await response.text()).toContain(`"labels":${text}`);
+  const body = `{"name":${JSON.stringify(unique("labels"))},"labels":${text}}`;
+  expect((await sendText("POST", "/flows/", body)).text).toContain(`"labels":${text}`);
   const refused = await api("POST", "/flows/", { name: unique("labels"), labels: { good: 1, bad: [] } });
   expect(refused.status).toBe(422);
   expect(JSON.stringify(refused.body)).toContain('["body","labels","bad"');

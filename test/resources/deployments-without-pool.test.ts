@@ -1,4 +1,4 @@
-/** `work_pool_name: null`, sent on purpose, takes a deployment out of its pool; left out, it changes nothing. */
+/** `work_pool_name: null` takes a deployment out of its pool; without the field, nothing changes. */
 import { describe, expect, test } from "vitest";
 import { aFlow, api, type FlowRun, unique } from "../support/world";
 
@@ -66,7 +66,7 @@ describe.for(["PATCH", "POST"] as const)("%s with null for the pool", (method) =
   });
 });
 
-test("null for the pool of a deployment counts for more than the name of a queue", async () => {
+test("null for the pool of a deployment overrides the name of a queue", async () => {
   const { deployment } = await aDeploymentInPool();
   const body = { work_pool_name: null, work_queue_name: "other" };
   expect((await api("PATCH", `/deployments/${deployment.id}`, body)).status).toBe(204);

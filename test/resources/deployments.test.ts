@@ -2,16 +2,24 @@ import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { selectWaitingRuns } from "#resources/deployments/future-runs";
 import { selectDue } from "#resources/deployments/poll";
-import { aFlow, api, type FlowRun, unique, WORKSPACE } from "../support/world";
+import { TELL_COST } from "../support/cost";
+import {
+  aDeployment as aPlainDeployment,
+  aFlow,
+  api,
+  type Deployment as PlainDeployment,
+  type FlowRun,
+  runsOf,
+  unique,
+  WORKSPACE,
+} from "../support/world";
 import { planOf } from "../support/plans";
 
-interface Deployment {
-  id: string;
-  name: string;
-  flow_id: string;
+interface Deployment extends PlainDeployment {
   schedules: { id: string; slug: string | null; active: boolean; schedule: Record<string, unknown> }[];
-  [field: string]: unknown;
 }
+
+const aDeployment = aPlainDeployment<Deployment>;
 
 const HOURLY = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z" };
 const SCHEMA = {
@@ -20,22 +28,10 @@ const SCHEMA = {
   required: ["x"],
 };
 
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Deployment> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  const answer = await api<Deployment>("POST", "/deployments/", body);
-  if (answer.status > 201) throw new Error(`a deployment was refused: ${JSON.stringify(answer.body)}`);
-  return answer.body;
-}
-
 const read = async (id: string) => (await api<Deployment>("GET", `/deployments/${id}`)).body;
 
-async function runsOf(id: string): Promise<FlowRun[]> {
-  const body = { flow_runs: { deployment_id: { any_: [id] } }, sort: "EXPECTED_START_TIME_ASC" };
-  return (await api<FlowRun[]>("POST", "/flow_runs/filter", body)).body;
-}
-
 describe("creation", () => {
-  test("a deployment posted again keeps its id and what is not named, and loses its schedules", async () => {
+  test("a deployment that is posted again keeps its id and the fields that are not sent, and loses its schedules", async () => {
     const first = await aDeployment({
       description: "d",
       tags: ["a"],
@@ -61,7 +57,7 @@ describe("creation", () => {
     expect(await runsOf(first.id)).toEqual([]);
   });
 
-  test("of many that post the same deployment at once one makes it", async () => {
+  test("of many requests with the same deployment at once, one creates it", async () => {
     const body = { name: unique("same"), flow_id: await aFlow(), schedules: [{ schedule: HOURLY, slug: "s" }] };
     const answers = await Promise.all(Array.from({ length: 6 }, () => api<Deployment>("POST", "/deployments/", body)));
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
@@ -92,7 +88,7 @@ describe("creation", () => {
     ],
     ["a schema that is none", { enforce_parameter_schema: true, parameter_openapi_schema: { type: "thing" } }, 422],
     ["a cron that is none", { schedules: [{ schedule: { cron: "every day" } }] }, 422],
-  ] as const)("with %s is refused and leaves nothing", async ([, fields, status]) => {
+  ] as const)("with %s is refused and stores nothing", async ([, fields, status]) => {
     const name = unique("refused");
     const answer = await api("POST", "/deployments/", { name, flow_id: await aFlow(), ...fields });
     expect(answer.status).toBe(status);
@@ -101,7 +97,7 @@ describe("creation", () => {
 });
 
 describe("changes", () => {
-  test("a change of the description leaves the scheduled runs as they are, one of the parameters makes them anew", async () => {
+  test("a change of the description keeps the scheduled runs, and a change of the parameters makes them anew", async () => {
     const { id } = await aDeployment({ schedules: [{ schedule: HOURLY }] });
     const before = await runsOf(id);
     expect(before).toHaveLength(3);
@@ -113,7 +109,7 @@ describe("changes", () => {
     expect(after.every((run) => JSON.stringify(run["parameters"]) === '{"x":1}')).toBe(true);
   });
 
-  test("null for a limit takes it away, absence keeps it", async () => {
+  test("null removes a limit, and a body without the field keeps it", async () => {
     const { id } = await aDeployment({ concurrency_limit: 2 });
     await api("PATCH", `/deployments/${id}`, { tags: [] });
     expect(await read(id)).toMatchObject({ global_concurrency_limit: { limit: 2 } });
@@ -142,7 +138,7 @@ describe("changes", () => {
   test.for([
     ["pausing", "pause_deployment"],
     ["serve's end", "PATCH"],
-  ] as const)("%s takes the scheduled runs back", async ([, how]) => {
+  ] as const)("%s deletes the scheduled runs", async ([, how]) => {
     const { id } = await aDeployment({ schedules: [{ schedule: HOURLY }] });
     const byHand = await api<FlowRun>("POST", `/deployments/${id}/create_flow_run`, {});
     if (how === "PATCH") await api("PATCH", `/deployments/${id}`, { paused: true });
@@ -156,7 +152,7 @@ describe("changes", () => {
     expect(await runsOf(id)).toHaveLength(4);
   });
 
-  test("deletion takes what waits with it, and what has run keeps the deployment's id", async () => {
+  test("a deletion deletes the waiting runs, and runs that have started keep the deployment's id", async () => {
     const { id } = await aDeployment({ concurrency_limit: 1, schedules: [{ schedule: HOURLY }] });
     const ended = await api<FlowRun>("POST", `/deployments/${id}/create_flow_run`, { state: { type: "COMPLETED" } });
     expect((await api("DELETE", `/deployments/${id}`)).status).toBe(204);
@@ -173,7 +169,7 @@ describe("changes", () => {
 });
 
 describe("runs", () => {
-  test("a run takes the deployment's parameters and tags, and its own go over them", async () => {
+  test("a run has the deployment's parameters and tags, and its own override them", async () => {
     const { id } = await aDeployment({
       parameters: { x: 1, who: "a" },
       parameter_openapi_schema: SCHEMA,
@@ -213,7 +209,7 @@ describe("runs", () => {
     [{ x: 1, who: { __prefect_kind: "workspace_variable" } }, 201, { x: 1 }],
     [{ x: 1, who: { __prefect_kind: "jinja", template: "{{ 1 }}" } }, 400, expect.stringContaining("Invalid jinja")],
     [{ x: 1, z: 2 }, 201, { x: 1, z: 2 }],
-  ] as const)("%j come to %i", async ([parameters, status, told]) => {
+  ] as const)("%j are answered with %i", async ([parameters, status, told]) => {
     const { id } = await aDeployment({ parameter_openapi_schema: SCHEMA });
     const answer = await api("POST", `/deployments/${id}/create_flow_run`, { parameters });
     expect(answer.status).toBe(status);
@@ -221,7 +217,7 @@ describe("runs", () => {
     expect(await runsOf(id)).toHaveLength(status === 201 ? 1 : 0);
   });
 
-  test("a variable of the workspace stands in for a parameter", async () => {
+  test("a variable of the workspace can be the value of a parameter", async () => {
     const name = unique("v").replaceAll("-", "_");
     await api("POST", "/variables/", { name, value: { deep: [1] } });
     const { id } = await aDeployment();
@@ -233,7 +229,7 @@ describe("runs", () => {
     });
   });
 
-  test("in bulk, what is wrong with one run is told of that run alone", async () => {
+  test("in bulk, a refusal is of one run alone", async () => {
     const { id } = await aDeployment({ parameter_openapi_schema: SCHEMA, parameters: { x: 1 } });
     const { body } = await api<{ results: { status: string; error: string | null }[] }>(
       "POST",
@@ -249,7 +245,7 @@ describe("polls of served deployments", () => {
   const poll = (id: string, fields = {}) =>
     api<FlowRun[]>("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [id], ...fields });
 
-  test("hand out scheduled runs by the time they are due, of these deployments alone", async () => {
+  test("offer the scheduled runs of these deployments alone, by their time", async () => {
     const [mine, other] = [await aDeployment(), await aDeployment()];
     for (const [id, day] of [
       [mine.id, "03"],
@@ -264,28 +260,23 @@ describe("polls of served deployments", () => {
     expect((await poll(mine.id, { scheduled_before: "2098-01-02T00:00:00Z" })).body).toHaveLength(1);
   });
 
-  test("make a deployment READY with the first, and write nothing with the next", async () => {
+  test("make a deployment READY at the first poll, and write nothing at the next", async () => {
     const { id, status } = await aDeployment();
     expect(status).toBe("NOT_READY");
     await poll(id);
     await expect.poll(() => read(id)).toMatchObject({ status: "READY", last_polled: expect.any(String) });
     const noted = (await read(id))["last_polled"];
-    const again = await api(
-      "POST",
-      "/deployments/get_scheduled_flow_runs",
-      { deployment_ids: [id] },
-      { "x-sluice-cost": "1" },
-    );
+    const again = await api("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [id] }, TELL_COST);
     expect(again.headers.get("x-sluice-cost")).toMatch(/round_trips=1;.*rows_written=0/);
     expect((await read(id))["last_polled"]).toBe(noted);
   });
 
-  test("go through the index of live runs", async () => {
+  test("read the index of live runs", async () => {
     const plan = await planOf(selectDue(WORKSPACE, { deploymentIds: ["a"], before: 1, limit: 10 }));
     expect(plan).toContain("flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)");
   });
 
-  test("nor does taking runs back go through a deployment's past", async () => {
+  test("and deletions of scheduled runs do not read the ended runs of a deployment", async () => {
     const plan = await planOf(selectWaitingRuns(WORKSPACE, "a", 1, 10));
     expect(plan).toContain("flow_run_deployment (workspace_id=? AND deployment_id=? AND <expr>>?)");
     expect(plan).toContain("flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)");

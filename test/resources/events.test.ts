@@ -11,13 +11,13 @@ interface Page {
 }
 
 const LOADED = Date.now();
-/** The date of one of the days just past, `1` to `4`, all of whose events are kept. */
+/** The date of one of the last days, `1` to `4` days ago; all events of these days are kept. */
 const day = (n: number) => new Date(LOADED + (n - 5) * 86_400_000).toISOString().slice(0, 10);
 
 const filterEvents = async (filter: unknown, limit = 50) =>
   (await api<Page>("POST", "/events/filter", { filter, limit })).body;
 
-test("a posted event is found at once, as it was sent and with the time of its receipt", async () => {
+test("a posted event is found at once, unchanged and with the time of its receipt", async () => {
   const event = anEvent({
     payload: { deep: [1, { x: null }] },
     related: [{ "prefect.resource.id": "r", "prefect.resource.role": "owner" }],
@@ -27,7 +27,7 @@ test("a posted event is found at once, as it was sent and with the time of its r
   expect(page).toEqual({ events: [{ ...event, received: expect.stringMatching(/Z$/) }], total: 1, next_page: null });
 });
 
-test("an event that is sent again is kept once", async () => {
+test("an event that is sent again is stored once", async () => {
   const event = anEvent();
   await api("POST", "/events", [event, event]);
   await api("POST", "/events", [event]);
@@ -80,7 +80,7 @@ test.for([
     "value_error",
     ["body", 0, "related"],
   ],
-] as const)("%s is refused where it stands", async ([, body, type, loc]) => {
+] as const)("%s is refused, and the refusal names the place", async ([, body, type, loc]) => {
   const { status, body: answer } = await api<{ exception_detail: unknown[] }>("POST", "/events", body);
   expect(status).toBe(422);
   expect(answer.exception_detail).toEqual([expect.objectContaining({ type, loc })]);
@@ -108,7 +108,7 @@ test("an event that is sent over a socket is stored", async () => {
     .toBe(1);
 });
 
-test("a total by names is that of the segments' counts, without events outside of the window", async () => {
+test("a total by names is the sum of the segments' counts, without events outside of the window", async () => {
   const name = `count.${crypto.randomUUID()}`;
   const sent = ["10:00:00", "10:00:30", "10:59:59", "11:00:00"].map((time) =>
     anEvent({ event: name, occurred: `${day(1)}T${time}Z` }),
@@ -134,7 +134,7 @@ test.for([
       `3:${day(3)}T12:00:00+00:00:1`,
     ],
   ],
-] as const)("events are counted by %s in whole stretches", async ([countable, unit, expected]) => {
+] as const)("events are counted by %s in whole intervals", async ([countable, unit, expected]) => {
   const about = aResource();
   const times = [`${day(2)}T12:00:00`, `${day(2)}T12:00:01`, `${day(2)}T23:59:59.999999`, `${day(3)}T12:00:00`];
   const sent = times.map((time) => anEvent({ about, event: about, occurred: `${time}Z` }));
@@ -153,7 +153,7 @@ test.for([
   }
 });
 
-test("a page is distinct by resource where that is asked", async () => {
+test("a page has one event for each resource where the request asks for that", async () => {
   const kind = `kind.${crypto.randomUUID()}`;
   const sent = [1, 2, 1, 3, 2].map((n, index) =>
     anEvent({ about: `${kind}.${n}`, event: String(index), occurred: `${day(2)}T00:00:0${index}Z` }),
@@ -171,7 +171,7 @@ test("a page is distinct by resource where that is asked", async () => {
   expect(names).toEqual(["4", "3", "2"]);
 });
 
-test("large events with letters of many bytes are stored, together with small events", async () => {
+test("large events with letters of several bytes are stored, together with small events", async () => {
   const about = aResource();
   const large = () => anEvent({ about, payload: { text: "漢".repeat(490_000) } });
   const sent = [large(), anEvent({ about }), large(), anEvent({ about })];

@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
+import { TELL_COST } from "../support/cost";
 import { aFlow, aFlowRun, api, type FlowRun, propose, unique } from "../support/world";
 
 const ids = (runs: FlowRun[]) => runs.map(({ id }) => id);
 
-test("a new run without a state is Pending, has a made-up name and its flow's labels", async () => {
+test("a new run without a state is Pending, and has a random name and its flow's labels", async () => {
   const flow = await aFlow();
   const { status, body } = await api<FlowRun>("POST", "/flow_runs/", { flow_id: flow });
   expect(status).toBe(201);
@@ -22,7 +23,7 @@ test("a new run without a state is Pending, has a made-up name and its flow's la
   });
 });
 
-test("the same idempotency key gives the same run, also when it is asked for at the same moment", async () => {
+test("requests with the same idempotency key get the same run, also at the same moment", async () => {
   const draft = { flow_id: await aFlow(), idempotency_key: "once" };
   const answers = await Promise.all(Array.from({ length: 8 }, () => api<FlowRun>("POST", "/flow_runs/", draft)));
   expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
@@ -31,19 +32,19 @@ test("the same idempotency key gives the same run, also when it is asked for at 
   expect(other.status).toBe(201);
 });
 
-test("a run of an unknown flow is a conflict and leaves nothing", async () => {
+test("a run of an unknown flow is a conflict, and nothing is stored", async () => {
   const name = unique("orphan");
   const answer = await api("POST", "/flow_runs/", { flow_id: crypto.randomUUID(), name });
   expect(answer).toMatchObject({ status: 409, body: { detail: expect.stringContaining("Data integrity conflict") } });
   expect((await api("POST", "/flow_runs/count", { flow_runs: { name: { any_: [name] } } })).body).toBe(0);
 });
 
-test("a run of an unknown pool is answered by 404", async () => {
+test("a run of an unknown pool is answered with 404", async () => {
   const answer = await api("POST", "/flow_runs/", { flow_id: await aFlow(), work_pool_name: "nowhere" });
   expect(answer).toMatchObject({ status: 404, body: { detail: 'Work pool "nowhere" not found.' } });
 });
 
-test("a change names its fields, and null is not absence", async () => {
+test("a change sets the fields that it names, also to null", async () => {
   const run = await aFlowRun({ flow_version: "1" });
   expect((await api("PATCH", `/flow_runs/${run.id}`, { tags: ["b", "b"], infrastructure_pid: "17" })).status).toBe(204);
   expect((await api("GET", `/flow_runs/${run.id}`)).body).toMatchObject({
@@ -81,7 +82,7 @@ test("job variables can be set only while the run of a deployment is scheduled",
   });
 });
 
-test("lists, counts and pages see the same runs", async () => {
+test("lists, counts and pages have the same runs", async () => {
   const flow = await aFlow();
   const made = [];
   for (const name of ["a", "b", "c"]) made.push(await aFlowRun({ flow_id: flow, name }));
@@ -101,15 +102,10 @@ test("lists, counts and pages see the same runs", async () => {
   expect(ids(cut.body)).toEqual([made[1]?.id]);
 });
 
-test("a list of 50 is one round trip and reads no more rows than it shows need", async () => {
+test("a list of 50 is one round trip, and reads only the rows that its runs need", async () => {
   const flow = await aFlow();
   await Promise.all(Array.from({ length: 60 }, () => aFlowRun({ flow_id: flow })));
-  const { headers } = await api(
-    "POST",
-    "/flow_runs/filter",
-    { limit: 50, sort: "START_TIME_DESC" },
-    { "x-sluice-cost": "1" },
-  );
+  const { headers } = await api("POST", "/flow_runs/filter", { limit: 50, sort: "START_TIME_DESC" }, TELL_COST);
   const cost = headers.get("x-sluice-cost") ?? "";
   expect(cost).toMatch(/round_trips=1;/);
   expect(Number(/rows_read=(\d+)/.exec(cost)?.[1])).toBeLessThanOrEqual(50 * 6);

@@ -22,7 +22,7 @@ async function count(table: string, column: string, id: string): Promise<number>
   return row?.count ?? -1;
 }
 
-test("a flow of a name is made once, and stays as it was made", async () => {
+test("a flow is created once for a name, and stays unchanged", async () => {
   const name = unique("flow");
   const first = await api<Flow>("POST", "/flows/", { name, tags: ["a", "a", "b"], labels: { team: "x", size: 1 } });
   const second = await api<Flow>("POST", "/flows/", { name, tags: ["c"] });
@@ -31,7 +31,7 @@ test("a flow of a name is made once, and stays as it was made", async () => {
   expect(first.body).toMatchObject({ name, tags: ["a", "b"], labels: { team: "x", size: 1 } });
 });
 
-test("sixty-four who make a flow of the same name at once get the same flow, and one of them has made it", async () => {
+test("64 requests for a flow of the same name at once get the same flow, and one request creates it", async () => {
   const name = unique("flow");
   const made = await Promise.all(Array.from({ length: 64 }, () => api<Flow>("POST", "/flows/", { name })));
   expect(new Set(made.map(({ body }) => body.id)).size).toBe(1);
@@ -43,13 +43,13 @@ test("labels may be null, and are empty unless they are given", async () => {
   expect((await aFlowByName()).labels).toEqual({});
 });
 
-test("a flow is read by its id and by its name, spaces and all", async () => {
+test("a flow is read by its id and by its name, also with spaces", async () => {
   const flow = await aFlowByName(unique("with space é"));
   expect((await api("GET", `/flows/${flow.id}`)).body).toEqual(flow);
   expect((await api("GET", `/flows/name/${encodeURIComponent(flow.name)}`)).body).toEqual(flow);
 });
 
-test("an update changes the tags alone, and says when", async () => {
+test("an update changes only the tags and the time of the update", async () => {
   const flow = await aFlowByName(unique("flow"), { tags: ["a"], labels: { x: true } });
   expect((await api("PATCH", `/flows/${flow.id}`, { tags: ["b"] })).status).toBe(204);
   const after = (await api<Flow>("GET", `/flows/${flow.id}`)).body;
@@ -76,7 +76,7 @@ test.for([
   ["GET", "/flows/", undefined],
   ["PATCH", "/flows/", { tags: [] }],
   ["DELETE", "/flows/", undefined],
-] as const)("%s of an unknown flow is answered by 404", async ([method, path, body]) => {
+] as const)("%s of an unknown flow is answered with 404", async ([method, path, body]) => {
   const { status, body: answer } = await api(method, `${path}${crypto.randomUUID()}`, body);
   expect([status, answer]).toEqual([404, { detail: "Flow not found" }]);
 });
@@ -96,7 +96,7 @@ test("flows are filtered, counted and paged", async () => {
   expect((await api("POST", "/flows/filter", { limit: 201 })).status).toBe(422);
 });
 
-test("a flow goes with its runs and deployments, and with nobody else's", async () => {
+test("a flow is deleted with its runs and deployments, and with no others", async () => {
   const [doomed, other] = [await aFlowByName(), await aFlowByName()];
   const runs = await Promise.all([1, 2, 3].map(() => aFlowRun({ flow_id: doomed.id })));
   const kept = await aFlowRun({ flow_id: other.id });
@@ -112,7 +112,7 @@ test("a flow goes with its runs and deployments, and with nobody else's", async 
   expect((await api("GET", `/flow_runs/${kept.id}`)).status).toBe(200);
 });
 
-/** The deployment has the flow's id, so that a test finds both by one. */
+/** A flow and a deployment with the same id, so that a test finds both by one id. */
 async function aDeploymentWithSchedule(flowId: string): Promise<void> {
   await env.DB.batch([
     env.DB.prepare(
@@ -126,7 +126,7 @@ async function aDeploymentWithSchedule(flowId: string): Promise<void> {
   ]);
 }
 
-test("a flow whose deletion was cut short is finished by deleting it once more", async () => {
+test("a second deletion completes one that broke off", async () => {
   const flow = await aFlowByName();
   await Promise.all([1, 2, 3].map(() => aFlowRun({ flow_id: flow.id })));
   await env.DB.prepare("delete from flow_run where id = (select id from flow_run where flow_id = ? limit 1)")
@@ -136,7 +136,7 @@ test("a flow whose deletion was cut short is finished by deleting it once more",
   expect(await count("flow_run", "flow_id", flow.id)).toBe(0);
 });
 
-test("a bulk deletion takes what its filter finds, by name, at most as many as it may", async () => {
+test("a bulk deletion deletes the flows of its filter, by name, up to its limit", async () => {
   const prefix = unique("bulk");
   const flows = { name: { like_: prefix } };
   const [a, b] = [await aFlowByName(`${prefix}-a`), await aFlowByName(`${prefix}-b`)];

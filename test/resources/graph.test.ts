@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aFlowRun, api, type FlowRun, WORKSPACE } from "../support/world";
-import { rowsRead } from "../support/cost";
+import { costOf, TELL_COST } from "../support/cost";
 import { MOST_READ, readLarge } from "../large/support";
 
 interface Node {
@@ -45,7 +45,7 @@ const graphOf = async (run: FlowRun, query = "") =>
   (await api<Graph>("GET", `/flow_runs/${run.id}/graph-v2${query}`)).body;
 const idsOf = (edges: { id: string }[] | undefined) => (edges ?? []).map(({ id }) => id);
 
-test("tasks are nodes in the order in which they began, with an edge for each result they take, once", async () => {
+test("task runs are nodes in the order of their starts, with one edge for each result that they take", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const a = await aTask(run, "a");
   const b = await aTask(run, "b", {
@@ -70,7 +70,7 @@ test("tasks are nodes in the order in which they began, with an edge for each re
   expect(graph.nodes[0]?.[1]).toMatchObject({ kind: "task-run", label: "a", state_type: "RUNNING", artifacts: [] });
 });
 
-test("a subflow takes the place of its task run", async () => {
+test("a subflow replaces its task run", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const first = await aTask(run, "first");
   const wrapper = await aTask(run, "wrapper", { x: [result(first)] });
@@ -86,7 +86,7 @@ test("a subflow takes the place of its task run", async () => {
   });
 });
 
-test("nodes that ended before the time are left out, but not their edges", async () => {
+test("nodes that ended before `since` are left out, but not their edges", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const old = await aTask(run, "old", {}, { type: "COMPLETED" });
   const fresh = await aTask(run, "fresh", { x: [result(old)] });
@@ -96,7 +96,7 @@ test("nodes that ended before the time are left out, but not their edges", async
   expect((await graphOf(run, "?since=1970-01-01T00:00:02Z")).nodes.map(([id]) => id)).toEqual([old, fresh]);
 });
 
-/** Completed task runs straight in D1, each taking the results of those `before` it. */
+/** Inserts completed task runs into D1; each takes the results of the `before` task runs before it. */
 async function aCrowd(run: FlowRun, size: number, before: number): Promise<void> {
   await env.DB.prepare(
     `with recursive n(i) as (select 1 union all select i + 1 from n where i < ?3)
@@ -130,7 +130,7 @@ test("10,000 nodes are shown, one more is too many", { timeout: 60_000 }, async 
   expect((await graphOf(run, "?since=2020-01-01T00:00:00Z")).nodes).toHaveLength(1);
 });
 
-test("a plain graph shows all states, however large, and is read a little at a time", { timeout: 60_000 }, async () => {
+test("a plain graph shows all states, however large, and is read in portions", { timeout: 60_000 }, async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   await aCrowd(run, 12, 0);
   const state = { id: "s", type: "COMPLETED", name: "Completed", timestamp: 1, message: null, state_details: {} };
@@ -146,7 +146,7 @@ test("a plain graph shows all states, however large, and is read a little at a t
   expect((await graphOf(run)).nodes).toHaveLength(12);
 });
 
-test("more edges than an answer can carry are refused", { timeout: 60_000 }, async () => {
+test("a graph with too many edges for an answer is refused", { timeout: 60_000 }, async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   await aCrowd(run, 600, 600);
   const refused = await api<{ detail: string }>("GET", `/flow_runs/${run.id}/graph-v2`);
@@ -162,12 +162,12 @@ test("a graph costs no more where there are many other runs", async () => {
   await aFlowRun({ parent_task_run_id: await aTask(run, "second", { x: [result(first)] }) });
   await aCrowd(await aFlowRun(), 3_000, 0);
   for (const path of ["graph", "graph-v2"]) {
-    const { headers } = await api("GET", `/flow_runs/${run.id}/${path}`, undefined, { "x-sluice-cost": "1" });
-    expect(rowsRead(headers)).toBeLessThan(100);
+    const { headers } = await api("GET", `/flow_runs/${run.id}/${path}`, undefined, TELL_COST);
+    expect(costOf(headers, "rows_read")).toBeLessThan(100);
   }
 });
 
-test("the plain graph has for each task run those whose results it takes", async () => {
+test("the plain graph lists for each task run the task runs whose results it takes", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const a = await aTask(run, "a", { n: [{ input_type: "constant", type: "int" }] });
   const b = await aTask(run, "b", { x: [result(a), result(a)], y: [result(a)] });

@@ -24,7 +24,7 @@ interface Interval {
 
 const WINDOW = { history_start: at(1), history_end: at(4), history_interval_seconds: DAY };
 
-test("runs are counted by the interval in which they should start, and by state; its end belongs to the next", async () => {
+test("runs are counted by the interval of their expected start, and by state; the end of an interval belongs to the next", async () => {
   const tag = unique("history");
   const flow_id = await aFlow();
   for (const state of [
@@ -71,7 +71,7 @@ test.for<[string, Record<string, unknown>, number, string | undefined]>([
   expect([body.length, body.at(-1)?.interval_end]).toEqual([intervals, end]);
 });
 
-test.for(["/flow_runs/history", "/task_runs/history"])("%s refuses what is no window", async (path) => {
+test.for(["/flow_runs/history", "/task_runs/history"])("%s refuses an invalid window", async (path) => {
   const short = await api("POST", path, { ...WINDOW, history_interval_seconds: 0.999 });
   expect([short.status, short.body]).toEqual([422, { detail: "History interval must not be less than 1 second." }]);
   expect((await api("POST", path, { ...WINDOW, history_interval_seconds: 1e18 })).status).toBe(422);
@@ -82,7 +82,7 @@ test.for(["/flow_runs/history", "/task_runs/history"])("%s refuses what is no wi
   ]);
 });
 
-/** Runs as they may lie in the database, with what they add to the history. Times in seconds after 2098-01-01. */
+/** Rows of runs, and what each adds to the history. Times are seconds after 2098-01-01. */
 const RUNS = [
   { state: "COMPLETED", expected: 10, start: 14, total: 5, run: 5, late: 4 },
   { state: "COMPLETED", expected: 10, start: 8, total: 5, run: 5, late: 0 },
@@ -113,7 +113,7 @@ test("run times and lateness are summed, and neither is ever negative", async ()
   ]);
 });
 
-test("a run that runs adds the time that it has run for so far", async () => {
+test("a RUNNING run adds its run time so far", async () => {
   const tag = unique("running");
   const run = await aFlowRun({ tags: [tag], state: { type: "RUNNING" } });
   await env.DB.prepare("update flow_run set state_timestamp = ? where id = ?")
@@ -142,7 +142,7 @@ test("task runs have a history of their own", async () => {
   expect(body.map(({ states }) => states.length)).toEqual([0, 1, 0]);
 });
 
-test("a history is narrowed by queues, which it calls work_queues", async () => {
+test("a history takes a filter of queues under the name work_queues", async () => {
   const tag = unique("queue");
   const queue = crypto.randomUUID();
   await env.DB.prepare(
@@ -161,7 +161,7 @@ test("a history is narrowed by queues, which it calls work_queues", async () => 
   expect(body[0]?.states).toMatchObject([{ count_runs: 1 }]);
 });
 
-test("the average lateness counts runs in time as 0, and is null of no runs", async () => {
+test("the average lateness counts punctual runs as 0, and is null without runs", async () => {
   const tag = unique("late");
   const flow_runs = { tags: { all_: [tag] } };
   expect((await api("POST", "/flow_runs/lateness", { flow_runs })).body).toBeNull();

@@ -1,7 +1,7 @@
-import { env, SELF } from "cloudflare:test";
+import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { MAX_JSON_DEPTH } from "#lib/json";
-import { aFlow, api, unique } from "../support/world";
+import { aDeployment, api, sendText, unique } from "../support/world";
 
 interface Answer {
   id: string;
@@ -12,16 +12,13 @@ const json = (value: unknown) => ({ __prefect_kind: "json", value });
 const variable = (name: unknown) => ({ __prefect_kind: "workspace_variable", variable_name: name });
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
 
-/** A text of 60,000 letters that is read so many times before it is there. */
+/** A text of 60,000 letters in `times` layers of JSON text. */
 function textInText(times: number): unknown {
   const text = Array.from({ length: times }).reduce<string>((inner) => JSON.stringify(inner), "t".repeat(60_000));
   return Array.from({ length: times }).reduce<unknown>(json, text);
 }
 
-async function aDeployment(): Promise<string> {
-  const body = { name: unique("hydration"), flow_id: await aFlow(), enforce_parameter_schema: false };
-  return (await api<Answer>("POST", "/deployments/", body)).body.id;
-}
+const anUncheckedDeployment = async () => (await aDeployment({ enforce_parameter_schema: false })).id;
 
 async function aVariable(value: unknown): Promise<string> {
   const name = unique("hydrated").replaceAll("-", "_");
@@ -44,7 +41,7 @@ test.for([
   ["names within names", () => Array.from({ length: 400 }).reduce((inner) => variable(inner), json("1"))],
   ["a number as a name", () => variable(json("1.0"))],
 ] as const)("parameters with %s are refused, and nothing is stored", async ([, make]) => {
-  const id = await aDeployment();
+  const id = await anUncheckedDeployment();
   const parameters = { x: await make() };
   const single = await api<Answer>("POST", `/deployments/${id}/create_flow_run`, { parameters });
   expect(single.status).toBe(400);
@@ -58,22 +55,18 @@ test.for([
   expect(await storedParameters(id)).toBeNull();
 });
 
-test("what is filled in is kept letter for letter, names of JavaScript's own too", async () => {
-  const id = await aDeployment();
+test("filled-in values are stored letter for letter, also with names of JavaScript's own properties", async () => {
+  const id = await anUncheckedDeployment();
   const text = '{"__proto__":1.0,"constructor":{"toString":1152921504606846977},"list":[1e400,0.10]}';
   const name = await aVariable({ "1": 2 });
   const body = `{"parameters":{"x":{"__prefect_kind":"json","value":${JSON.stringify(text)}},"__proto__":2.0,"y":${JSON.stringify(variable(name))}}}`;
-  const created = await SELF.fetch(`http://sluice/api/deployments/${id}/create_flow_run`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body,
-  });
+  const created = await sendText("POST", `/deployments/${id}/create_flow_run`, body);
   expect(created.status).toBe(201);
   expect(await storedParameters(id)).toBe(`{"x":${text},"__proto__":2.0,"y":{"1":2}}`);
 });
 
 test("parameters as deep as JSON may be are filled in and checked", async () => {
-  const id = await aDeployment();
+  const id = await anUncheckedDeployment();
   const parameters = { x: json(nested(MAX_JSON_DEPTH - 1)) };
   expect((await api("POST", `/deployments/${id}/create_flow_run`, { parameters })).status).toBe(201);
   expect(await storedParameters(id)).toBe(`{"x":${nested(MAX_JSON_DEPTH - 1)}}`);

@@ -18,7 +18,7 @@ interface Log {
   task_run_id: string | null;
 }
 
-/** A time on the tenth of October, in microseconds after eight o'clock. */
+/** A time on 10 October, in microseconds after eight o'clock. */
 function at(micros: number): string {
   const text = new Date(Date.UTC(2026, 9, 10, 8) + Math.floor(micros / 1000)).toISOString().slice(0, -1);
   const rest = micros % 1000;
@@ -60,7 +60,7 @@ async function segmentsOf(run: string): Promise<number> {
 }
 
 describe("POST /logs/", () => {
-  test("a log is read as it was sent, to the microsecond", async () => {
+  test("a log is read unchanged, to the microsecond", async () => {
     const run = anId();
     const task = anId();
     await write({ flow_run_id: run, task_run_id: task, level: "30", timestamp: "2026-10-10T10:00:00.123456+02:00" });
@@ -75,7 +75,7 @@ describe("POST /logs/", () => {
     });
   });
 
-  test("a batch is one row for each run, and the same request once more changes nothing", async () => {
+  test("a batch is one row for each run, and a repeated request changes nothing", async () => {
     const [one, two] = [anId(), anId()];
     const batch = [
       { flow_run_id: one, message: "a" },
@@ -97,7 +97,7 @@ describe("POST /logs/", () => {
     expect(await read(of(run))).toHaveLength(2);
   });
 
-  test("a log without a flow run is found by its task run, or by neither", async () => {
+  test("a log without a flow run is found by its task run, or without a run", async () => {
     const task = anId();
     const message = anId();
     await write({ task_run_id: task, message }, { message });
@@ -128,7 +128,7 @@ describe("POST /logs/", () => {
     ["of 940,000 letters of two bytes", "ü".repeat(940_000)],
     ["of 470,000 characters of two halves", "😀".repeat(470_000)],
     ["of 310,000 characters that are escaped", "\u0001".repeat(310_000)],
-  ] as const)("a message %s is kept whole", async ([, message]) => {
+  ] as const)("a message %s is stored whole", async ([, message]) => {
     const run = anId();
     const said = ["before", message, "hello"];
     await write(...said.map((one, n) => ({ flow_run_id: run, message: one, timestamp: at(n) })));
@@ -143,7 +143,7 @@ describe("POST /logs/", () => {
     ["letters", "a", 1_899_000],
     ["characters of two halves", "😀", 949_000],
     ["characters that are escaped", "\u0001", 316_000],
-  ] as const)("a message of more %s than a row holds is cut, and says so", async ([, character, least]) => {
+  ] as const)("a message of more %s than a row can have is cut, with a note", async ([, character, least]) => {
     const run = anId();
     const message = character.repeat(1_000_000 * (character === "a" ? 2 : 1));
     await write({ flow_run_id: run, message }, { flow_run_id: run, timestamp: at(1) });
@@ -157,7 +157,7 @@ describe("POST /logs/", () => {
     expect(other?.message).toBe("hello");
   });
 
-  test("null bytes are left out", async () => {
+  test("null bytes are removed", async () => {
     const run = anId();
     await write({ flow_run_id: run, message: "a\0b", name: "n\0m" });
     expect(await read(of(run))).toMatchObject([{ message: "ab", name: "nm" }]);
@@ -175,7 +175,7 @@ describe("POST /logs/", () => {
     expect(body.exception_detail).toHaveLength(problems);
   });
 
-  test("no logs at all are accepted", async () => {
+  test("an empty batch is accepted", async () => {
     expect((await api("POST", "/logs/", [])).status).toBe(201);
   });
 });
@@ -230,7 +230,7 @@ describe("POST /logs/filter", () => {
     expect(messages(backwards)).toEqual(wanted.toReversed());
   });
 
-  test("by a task run that the server does not know, and by one that it knows", async () => {
+  test("by an unknown task run, and by a known one", async () => {
     const { task, run } = await world;
     expect(messages(await read({ task_run_id: { any_: [task] } }))).toEqual(["50% done_now"]);
     const known = anId();
@@ -253,7 +253,7 @@ describe("POST /logs/filter", () => {
     expect(messages(found)).toEqual(["50% done_now", "Connection TIMEOUT"]);
   });
 
-  test("no runs at all have no logs, and a limit of 0 gives none", async () => {
+  test("an empty list of runs finds no logs, and a limit of 0 gives none", async () => {
     const { run } = await world;
     expect(await read({ flow_run_id: { any_: [] } })).toEqual([]);
     expect(await read(of(run), { limit: 0 })).toEqual([]);
@@ -327,7 +327,7 @@ describe("pages of logs", () => {
       );
     }
     const fifth = Date.UTC(2026, 9, 10, 8) * 1000 + 500;
-    // Records that cannot be opened: whoever tries fails.
+    // Records that cannot be read: a statement that reads them fails.
     await env.DB.prepare("update log_segment set records = 'no json' where run_id = ? and first_timestamp <> ?")
       .bind(run, fifth)
       .run();
@@ -336,7 +336,7 @@ describe("pages of logs", () => {
     expect(messages(found)).toEqual(Array.from({ length: 10 }, (_, n) => `5.${n + 5}`));
   });
 
-  test("the newest logs of all runs are read and the older segments stay closed", async () => {
+  test("the newest logs of all runs are read, and older segments are not", async () => {
     const run = anId();
     const marks = Array.from({ length: 3 }, (_, n) => ({
       flow_run_id: run,
@@ -412,7 +412,7 @@ describe("GET /flow_runs/{id}/logs/download", () => {
     );
   });
 
-  test("goes on past one page", async () => {
+  test("gives more than one page", async () => {
     const run = await aFlowRun();
     for (let batch = 0; batch < 5; batch++) {
       await write(
@@ -431,7 +431,7 @@ describe("GET /flow_runs/{id}/logs/download", () => {
     );
   });
 
-  test("reads large logs a few at a time", async () => {
+  test("reads large logs in portions", async () => {
     const run = await aFlowRun();
     for (let n = 0; n < 10; n++)
       await write({ flow_run_id: run.id, message: `${n}${"a".repeat(1_500_000)}`, timestamp: at(n) });
@@ -444,7 +444,7 @@ describe("GET /flow_runs/{id}/logs/download", () => {
     expect(await store.list(query)).toHaveLength(10);
   });
 
-  test("of a run that is not there is a 404", async () => {
+  test("of an unknown run is a 404", async () => {
     const { status, body } = await api("GET", `/flow_runs/${anId()}/logs/download`);
     expect([status, body]).toEqual([404, { detail: "Flow run not found" }]);
   });

@@ -4,7 +4,7 @@ import { aSegment, deliver } from "../events/recording.ts";
 import { taskRunReports } from "../events/world.ts";
 import { aFlowRun, api } from "../support/world.ts";
 
-/** What rows may hold that were written before there were bounds. */
+/** Columns of rows that were written before values had bounds. */
 const DEEP = "[".repeat(1_100) + "]".repeat(1_100);
 const state = (fields: string) =>
   `[{"id":"00000000-0000-7000-8000-000000000001","type":"RUNNING","name":"Running","timestamp":1,"message":null,${fields}}]`;
@@ -32,7 +32,7 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
 });
 
-test.for(POISONS)("a row with $title fails no answer about it, nor about those beside it", async ({ columns }) => {
+test.for(POISONS)("a row with $title fails no answer about the row or about other rows", async ({ columns }) => {
   const { id: flowRunId } = await aFlowRun({ state: { type: "RUNNING" } });
   const ids = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()] as const;
   const now = Date.now() * 1000;
@@ -62,12 +62,12 @@ test.for(POISONS)("a row with $title fails no answer about it, nor about those b
     api("POST", `/task_runs/${ids[0]}/set_state`, { state: { type: "COMPLETED" }, force: true }),
   ]);
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 204, 201]);
-  // What is reported of it from then on is recorded.
+  // Later reports of the task run are recorded.
   await deliver(await aSegment(taskRunReports([{ type: "FAILED", at: now * 2 }], { id: ids[1], flowRunId })));
   expect((await api("GET", `/task_runs/${ids[1]}`)).body["state_type"]).toBe("FAILED");
 });
 
-test("a task run that is set to a thousand states and more over the API keeps its newest", async () => {
+test("a task run that the API sets to more than a thousand states keeps the newest", async () => {
   const { body } = await api<{ id: string }>("POST", "/task_runs/", {
     task_key: "add",
     dynamic_key: crypto.randomUUID(),
@@ -90,7 +90,7 @@ test("a task run that is set to a thousand states and more over the API keeps it
   expect(read.body[0]?.message).toMatch(/left out/);
 });
 
-test("durations that together are beyond all integers are added", async () => {
+test("durations whose sum is beyond all integers are added", async () => {
   const { id: flowRunId } = await aFlowRun({ state: { type: "RUNNING" } });
   const now = Date.now() * 1000;
   for (let count = 0; count < 3; count++) {

@@ -1,7 +1,7 @@
-/** A work queue has one name: what is in it shows the name that it has now, and is found by that. */
+/** Runs and deployments of a work queue show the queue's present name, and are found by it. */
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { aFlow, api, type FlowRun, unique, WORKSPACE } from "../support/world";
+import { aDeployment, api, aRunOf, type FlowRun, unique, WORKSPACE } from "../support/world";
 
 interface Named {
   id: string;
@@ -13,9 +13,8 @@ async function aRenamedQueue() {
   const pool = unique("pool");
   await api("POST", "/work_pools/", { name: pool, type: "process" });
   const [before, after] = [unique("before"), unique("after")];
-  const body = { name: unique("deployment"), flow_id: await aFlow(), work_pool_name: pool, work_queue_name: before };
-  const { body: deployment } = await api<Named>("POST", "/deployments/", body);
-  const { body: run } = await api<FlowRun>("POST", `/deployments/${deployment.id}/create_flow_run`, {});
+  const deployment = await aDeployment({ work_pool_name: pool, work_queue_name: before });
+  const run = await aRunOf(deployment);
   expect(run["work_queue_name"]).toBe(before);
   expect((await api("PATCH", `/work_pools/${pool}/queues/${before}`, { name: after })).status).toBe(204);
   return { pool, before, after, deployment, run };
@@ -23,7 +22,7 @@ async function aRenamedQueue() {
 
 const namesOf = (rows: Named[]) => rows.map((row) => row.work_queue_name);
 
-test("runs and deployments of a renamed queue show its new name, and are found by it alone", async () => {
+test("runs and deployments of a renamed queue show its new name, and are found by the new name alone", async () => {
   const { pool, before, after, deployment, run } = await aRenamedQueue();
   expect((await api<Named>("GET", `/flow_runs/${run.id}`)).body.work_queue_name).toBe(after);
   expect((await api<Named>("GET", `/deployments/${deployment.id}`)).body.work_queue_name).toBe(after);
@@ -37,9 +36,9 @@ test("runs and deployments of a renamed queue show its new name, and are found b
   }
 });
 
-test("a run made after the renaming shows the new name at once, and keeps a name when the queue is gone", async () => {
+test("a run that is created after the renaming shows the new name, and keeps it when the queue is deleted", async () => {
   const { pool, after, deployment } = await aRenamedQueue();
-  const { body: run } = await api<FlowRun>("POST", `/deployments/${deployment.id}/create_flow_run`, {});
+  const run = await aRunOf(deployment);
   expect(run["work_queue_name"]).toBe(after);
   expect((await api("DELETE", `/work_pools/${pool}/queues/${after}`)).status).toBe(204);
   const { body } = await api<Named & { work_queue_id: string | null }>("GET", `/flow_runs/${run.id}`);
@@ -49,7 +48,7 @@ test("a run made after the renaming shows the new name at once, and keeps a name
 test.for([
   ["queue", (pool: string, queue: string) => `/work_pools/${pool}/queues/${queue}`],
   ["pool", (pool: string) => `/work_pools/${pool}`],
-] as const)("a %s with more runs than fit into a batch is deleted, and all of them name none", async ([, pathOf]) => {
+] as const)("a %s with more runs than fit into a batch is deleted, and its runs have no queue", async ([, pathOf]) => {
   const { pool, after, run } = await aRenamedQueue();
   const { results } = await env.DB.prepare("select name from pragma_table_info('flow_run')").all<{ name: string }>();
   const names = results.map(({ name }) => `"${name}"`).filter((name) => name !== '"id"');

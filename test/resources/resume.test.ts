@@ -36,7 +36,7 @@ test("a run that waits in its process runs again", async () => {
   expect([status, body.status, body.state?.name]).toEqual([201, "ACCEPT", "Running"]);
 });
 
-test("a run that is not paused, or not there, is not resumed", async () => {
+test("a run that is not paused or does not exist is not resumed", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const { status, body } = await resume(run.id, {});
   expect([status, body]).toEqual([
@@ -51,7 +51,7 @@ test("a run that is not paused, or not there, is not resumed", async () => {
   expect((await resume(run.id, { run_input: [1] })).status).toBe(422);
 });
 
-test("a run that asked for input goes on with it", async () => {
+test("a run that asked for input is resumed with the input", async () => {
   const id = await anAskingRun();
   const { status, body } = await resume(id, { run_input: { n: 3 } });
   expect([status, body.status]).toEqual([201, "ACCEPT"]);
@@ -96,7 +96,7 @@ test.for<[string, unknown, unknown, string]>([
     "Error hydrating run input: Invalid JSON: JSON may nest at most 900 levels deep",
   ],
   ["a schema in a circle", INVALID, { n: 1 }, "Invalid schema: Unable to validate schema with circular references."],
-])("with %s the run stays paused and nothing is kept", async ([, schema, run_input, reason]) => {
+])("with %s the run stays paused and nothing is stored", async ([, schema, run_input, reason]) => {
   const id = await anAskingRun(schema);
   const { status, body } = await resume(id, { run_input });
   expect([status, body.status, body.details, body.state?.type]).toEqual([
@@ -109,7 +109,7 @@ test.for<[string, unknown, unknown, string]>([
   expect((await responseOf(id)).status).toBe(404);
 });
 
-test("without its schema the run stays paused", async () => {
+test("without the schema of its input the run stays paused", async () => {
   const id = await aPausedRun({ run_input_keyset: KEYSET });
   expect((await resume(id, { run_input: { n: 1 } })).body.details.reason).toBe("Run input schema not found.");
 });
@@ -127,20 +127,20 @@ test("input may be a template of JSON text or of a variable", async () => {
   }
 });
 
-test("of several requests at once one resumes the run, and its input is kept", async () => {
+test("one of several requests at once resumes the run, and the input of that request is stored", async () => {
   const id = await anAskingRun();
   const answers = await Promise.all(
     [1, 2, 3, 4].map(async (n) => ({ n, ...(await resume(id, { run_input: { n } })).body })),
   );
   const [accepted, ...others] = answers.filter(({ status }) => status === "ACCEPT");
   expect((await responseOf(id)).body).toEqual({ n: accepted?.n });
-  // Running again after Running is Prefect's to accept; only the first took the run out of its pause.
+  // Prefect: Running after Running is accepted; only the first request ended the pause.
   for (const other of others) expect(other.state?.type).toBe("RUNNING");
   const { results } = await env.DB.prepare("select key from flow_run_input where flow_run_id = ?").bind(id).all();
   expect(results).toHaveLength(2);
 });
 
-test("after its pause has timed out a run is failed, and its input is not kept", async () => {
+test("a run whose pause has timed out is failed, and the input is not stored", async () => {
   const id = await anAskingRun();
   await env.DB.prepare(
     "update flow_run_state set state_details = json_set(state_details, '$.pause_timeout', 1) where id = (select state_id from flow_run where id = ?)",

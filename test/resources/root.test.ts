@@ -17,7 +17,7 @@ describe("the routes about the server", () => {
     expect([answer.status, answer.body]).toEqual([status, body]);
   });
 
-  test("a token needs a client", async () => {
+  test("a CSRF token needs a client", async () => {
     const { status, body } = await api<{ exception_detail: unknown[] }>("GET", "/csrf-token");
     expect(status).toBe(422);
     expect(body.exception_detail).toEqual([
@@ -41,7 +41,7 @@ describe("the default result storage", () => {
   const block = "6de80a6c-6b05-42c6-b0a1-de9a2d7d8a8e";
   const key = "server-default-result-storage";
 
-  test("is none, is what was set, and is deleted", async () => {
+  test("is null, is set, and is deleted", async () => {
     expect((await api("GET", "/admin/storage")).body).toEqual({ default_result_storage_block_id: null });
     await env.DB.prepare(
       "insert into configuration (workspace_id, key, created, updated, value) values (?, ?, 0, 0, ?)",
@@ -53,7 +53,7 @@ describe("the default result storage", () => {
     expect((await api("GET", "/admin/storage")).body).toEqual({ default_result_storage_block_id: null });
   });
 
-  test("cannot be a block that is not there", async () => {
+  test("cannot be an unknown block", async () => {
     const { status, body } = await api("PUT", "/admin/storage", { default_result_storage_block_id: block });
     expect([status, body]).toEqual([404, { detail: `Block document ${block} not found.` }]);
   });
@@ -76,7 +76,7 @@ describe("the metadata of workers", () => {
     };
   }
 
-  test("every variable that a template uses is declared and described", async () => {
+  test("declare and describe every variable of a template", async () => {
     const { body } = await api<Record<string, Record<string, Worker>>>(
       "GET",
       "/collections/views/aggregate-worker-metadata",
@@ -94,7 +94,7 @@ describe("the metadata of workers", () => {
     }
   });
 
-  test("a work pool takes a template as it is given", async () => {
+  test("have templates that a work pool accepts", async () => {
     const { body } = await api<Record<string, Record<string, Worker>>>(
       "GET",
       "/collections/views/aggregate-worker-metadata",

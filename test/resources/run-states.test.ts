@@ -9,7 +9,7 @@ interface State {
   message: string | null;
 }
 
-test("the states of a flow run come oldest first, each as it was answered", async () => {
+test("the states of a flow run are listed oldest first, each as set_state showed it", async () => {
   const run = await aFlowRun();
   const running = await propose(run.id, { type: "RUNNING" });
   const done = await propose(run.id, { type: "COMPLETED", message: "m", data: { deep: [1, null] } });
@@ -20,7 +20,7 @@ test("the states of a flow run come oldest first, each as it was answered", asyn
   expect((await api("GET", `/flow_run_states/${done.state?.id}`)).body).toEqual(done.state);
 });
 
-test("the states of a task run come oldest first, each as it was answered", async () => {
+test("the states of a task run are listed oldest first, each as set_state showed it", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const { body: task } = await api<{ id: string }>("POST", "/task_runs/", {
     flow_run_id: run.id,
@@ -38,7 +38,7 @@ test("the states of a task run come oldest first, each as it was answered", asyn
   expect((await api("GET", `/task_run_states/${end.state.id}`)).body).toEqual(end.state);
 });
 
-test.for(["flow_run_states", "task_run_states"])("/%s knows no other states", async (path) => {
+test.for(["flow_run_states", "task_run_states"])("/%s shows no unknown states", async (path) => {
   const unknown = await api("GET", `/${path}/${crypto.randomUUID()}`);
   expect([unknown.status, unknown.body]).toEqual([404, { detail: "Flow run state not found" }]);
   const kind = path === "flow_run_states" ? "flow_run_id" : "task_run_id";

@@ -1,4 +1,4 @@
-/** A name that is taken is not given a second time, by whatever way a thing comes to it. */
+/** No route gives a thing the name of another thing of its kind. */
 import { describe, expect, test } from "vitest";
 import { aFlow, api, unique } from "../support/world";
 
@@ -18,7 +18,7 @@ describe.for([
   ["concurrency limit", "/v2/concurrency_limits/", { limit: 1 }],
   ["work queue", "/work_queues/", {}],
 ] as const)("a %s", ([, path, fields]) => {
-  test("is not renamed to a name that is taken, and stays as it was", async () => {
+  test("is not renamed to a taken name, and stays unchanged", async () => {
     const [one, other] = [await made(path, fields), await made(path, fields)];
     expect(await api("PATCH", `${path}${one.id}`, { name: other.name })).toMatchObject({ status: 409 });
     expect((await api<Named>("GET", `${path}${one.id}`)).body.name).toBe(one.name);
@@ -50,7 +50,7 @@ test("a limit is not renamed by its name either", async () => {
   expect((await api<{ limit: number }>("GET", `/v2/concurrency_limits/${other.name}`)).body.limit).toBe(2);
 });
 
-test("a queue of a pool is not renamed to its neighbour's name, while another pool may have it", async () => {
+test("a queue is not renamed to the name of another queue of its pool, but may have the name of another pool's queue", async () => {
   const pools = [unique("pool"), unique("pool")] as const;
   for (const name of pools) {
     await api("POST", "/work_pools/", { name, type: "process" });
@@ -63,7 +63,7 @@ test("a queue of a pool is not renamed to its neighbour's name, while another po
 const HOURLY = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z" };
 type Deployment = Named & { schedules: { id: string; slug: string }[] };
 
-test("a schedule does not get a slug that another one of its deployment has", async () => {
+test("a schedule does not get the slug of another schedule of its deployment", async () => {
   const schedules = ["a", "b"].map((slug) => ({ slug, schedule: HOURLY }));
   const body = { name: unique("deployment"), flow_id: await aFlow(), schedules };
   const { body: deployment } = await api<Deployment>("POST", "/deployments/", body);

@@ -20,7 +20,7 @@ async function inRunningFlow(fields: Record<string, unknown> = {}): Promise<{ fl
   return { flowRun, task: await aTaskRun({ flow_run_id: flowRun.id, ...fields }) };
 }
 
-test("the same keys in the same flow run are the same task run, also at the same moment", async () => {
+test("requests with the same keys in the same flow run get the same task run, also at the same moment", async () => {
   const flowRun = await aFlowRun();
   const draft = { flow_run_id: flowRun.id, task_key: "k", dynamic_key: "0" };
   const answers = await Promise.all(Array.from({ length: 8 }, () => api<TaskRun>("POST", "/task_runs/", draft)));
@@ -37,7 +37,7 @@ test("a task run keeps its client's id and gets its flow run's label", async () 
   expect(task).toMatchObject({ id, labels: { "prefect.flow-run.id": flowRun.id, mine: 1 }, state_type: "PENDING" });
 });
 
-test("a task of an unknown flow run is a conflict", async () => {
+test("a task run of an unknown flow run is a conflict", async () => {
   const answer = await api("POST", "/task_runs/", {
     task_key: "t",
     dynamic_key: "0",
@@ -46,7 +46,7 @@ test("a task of an unknown flow run is a conflict", async () => {
   expect(answer.status).toBe(409);
 });
 
-test("a failed task with retries left waits for its retry and counts its runs", async () => {
+test("a failed task run with retries left waits for its retry and counts its runs", async () => {
   const { task } = await inRunningFlow({ empirical_policy: { retries: 1, retry_delay: 0 } });
   await proposeForTask(task.id, { type: "RUNNING" });
   const failed = await proposeForTask(task.id, { type: "FAILED" });
@@ -60,13 +60,13 @@ test("a failed task with retries left waits for its retry and counts its runs", 
   });
 });
 
-test("no task runs in a flow that does not", async () => {
+test("no task run becomes RUNNING in a flow run that is not RUNNING", async () => {
   const flowRun = await aFlowRun();
   const task = await aTaskRun({ flow_run_id: flowRun.id });
   expect(await proposeForTask(task.id, { type: "RUNNING" })).toMatchObject({ status: "ABORT" });
 });
 
-test("a completed state under a cache key is found again until it expires", async () => {
+test("a completed state is found by its cache key until it expires", async () => {
   const key = crypto.randomUUID();
   const past = { type: "COMPLETED", state_details: { cache_key: key, cache_expiration: "2020-01-01T00:00:00Z" } };
   const kept = { type: "COMPLETED", message: "kept", state_details: { cache_key: key } };
@@ -83,7 +83,7 @@ test("a completed state under a cache key is found again until it expires", asyn
   });
 });
 
-test("proposals at once on one task run are decided one after the other", async () => {
+test("proposals for one task run at once are decided one after the other", async () => {
   const { task } = await inRunningFlow();
   const answers = await Promise.all(Array.from({ length: 16 }, () => proposeForTask(task.id, { type: "RUNNING" })));
   const accepted = answers.filter(({ status }) => status === "ACCEPT").length;

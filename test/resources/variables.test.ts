@@ -31,21 +31,21 @@ describe("a variable", () => {
     [{ a: { b: [] } }],
     ["ü".repeat(2499)],
     [""],
-  ])("holds %j, and is read by id and by name", async ([value]) => {
+  ])("can have the value %j, and is read by id and by name", async ([value]) => {
     const made = await aVariable({ value, tags: ["b", "a"] });
     expect(made).toMatchObject({ value, tags: ["b", "a"] });
     expect((await api("GET", `/variables/${made.id}`)).body).toEqual(made);
     expect((await api("GET", `/variables/name/${made.name}`)).body).toEqual(made);
   });
 
-  test("has a name of its own", async () => {
+  test("has a name that no other variable has", async () => {
     const { name } = await aVariable();
     const again = await api("POST", "/variables/", { name, value: 2 });
     expect([again.status, again.body]).toEqual([409, { detail: `A variable with the name '${name}' already exists.` }]);
     expect((await api("GET", `/variables/name/${name}`)).body["value"]).toBe(1);
   });
 
-  test("made by many at once is made by one", async () => {
+  test("is created by one of many requests at once", async () => {
     const name = unique("race");
     const answers = await Promise.all(
       Array.from({ length: 16 }, (_, value) => api("POST", "/variables/", { name, value })),
@@ -65,7 +65,7 @@ describe("a variable", () => {
     ["tags that are no list", { name: "x", value: 1, tags: "a" }, "tags", "list_type"],
     ["tags that are no texts", { name: "x", value: 1, tags: [1] }, "tags", "string_type"],
     ["an unknown field", { name: "x", value: 1, colour: 1 }, "colour", "extra_forbidden"],
-  ])("with %s is refused and not made", async ([, body, field, type]) => {
+  ])("with %s is refused and not stored", async ([, body, field, type]) => {
     const before = await env.DB.prepare("select count(*) as n from variable").first("n");
     const answer = await api<{ exception_detail: { loc: string[]; type: string }[] }>("POST", "/variables/", body);
     expect(answer.status).toBe(422);
@@ -114,7 +114,7 @@ describe.for(["id", "name"] as const)("by its %s, a variable", (key) => {
   });
 });
 
-test("what becomes of a variable is told by events, each with the variable as it then was", async () => {
+test("the creation, changes and deletion of a variable have events, each with the variable at that time", async () => {
   const { id, name } = await aVariable({ tags: ["a"] });
   await api("PATCH", `/variables/${id}`, { value: 2 });
   await api("PATCH", `/variables/${id}`, { value: 3 });
@@ -175,7 +175,7 @@ describe("variables", () => {
     expect((await find({}, { sort })).letters).toBe(letters);
   });
 
-  test("come in pages", async () => {
+  test("are listed in pages", async () => {
     expect((await find({}, { limit: 2 })).letters).toBe("ab");
     expect((await find({}, { limit: 2, offset: 2 })).letters).toBe("c");
     expect((await find({}, { limit: 0 })).letters).toBe("");

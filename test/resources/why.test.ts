@@ -7,13 +7,14 @@ import type { ConcurrencyLimits } from "#objects/concurrency-limits/object";
 import { objectName } from "#objects/client";
 import { selectUnderWay } from "#resources/flow-runs/why/rows";
 import { Why, type WhyReason } from "#resources/flow-runs/why/schema";
+import { costOf, TELL_COST } from "../support/cost";
 import { planOf } from "../support/plans";
 import { goes, Pool, tools } from "../objects/work-pool/pool";
-import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
+import { aDeployment as aPlainDeployment, aFlowRun, api, aRunOf, propose, unique } from "../support/world";
 
 type Code = WhyReason["code"];
 
-/** What is answered; it looks just as its schema says, with nothing besides. */
+/** The answer for a run, which has the fields of its schema and no others. */
 async function why(id: string): Promise<Why> {
   const { status, body } = await api<Why>("GET", `/flow_runs/${id}/why`);
   expect(status).toBe(200);
@@ -24,7 +25,7 @@ async function why(id: string): Promise<Why> {
 
 const codes = ({ reasons }: Why): Code[] => reasons.map(({ code }) => code);
 
-/** The facts of a reason that must be there. */
+/** The reason of this code, which the answer must have. */
 function found<C extends Code>(answer: Why, code: C): Extract<WhyReason, { code: C }> {
   const reason = answer.reasons.find((each): each is Extract<WhyReason, { code: C }> => each.code === code);
   if (!reason) throw new Error(`${code} is not among ${codes(answer).join(", ")}`);
@@ -38,18 +39,7 @@ interface Deployment {
   global_concurrency_limit: { id: string } | null;
 }
 
-async function aDeployment(fields: Record<string, unknown> = {}): Promise<Deployment> {
-  const body = { name: unique("deployment"), flow_id: await aFlow(), ...fields };
-  const made = await api<Deployment>("POST", "/deployments/", body);
-  expect(made.status).toBe(201);
-  return made.body;
-}
-
-async function aRunOf({ id }: Deployment, fields: Record<string, unknown> = {}): Promise<{ id: string; name: string }> {
-  const made = await api<{ id: string; name: string }>("POST", `/deployments/${id}/create_flow_run`, fields);
-  expect(made.status).toBe(201);
-  return made.body;
-}
+const aDeployment = aPlainDeployment<Deployment>;
 
 const later = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString();
 const scheduledIn = (seconds: number, name?: string) => ({
@@ -61,7 +51,7 @@ const scheduledIn = (seconds: number, name?: string) => ({
 const heartbeat = (pool: Pool, name: string) =>
   api("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name, heartbeat_interval_seconds: 30 });
 
-/** A pool with a worker that asks for all of its queues. */
+/** A pool with a worker that polls all its queues. */
 async function aServedPool(fields: Record<string, unknown> = {}): Promise<Pool> {
   const pool = await Pool.made(fields);
   await heartbeat(pool, "ada");
@@ -121,7 +111,7 @@ describe("a run of a work pool has not started because", () => {
     });
   });
 
-  test("no worker was ever there", async () => {
+  test("no worker ever polled its pool", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run();
     const answer = await why(id);
@@ -130,7 +120,7 @@ describe("a run of a work pool has not started because", () => {
     expect(answer.next).toMatchObject({ who: "somebody", message: expect.stringContaining(pool.name) });
   });
 
-  test("its last worker is not online, and since when", async () => {
+  test("its last worker is not online, with the time", async () => {
     const pool = await aServedPool();
     const { id } = await pool.run();
     await pool.wait(600);
@@ -141,7 +131,7 @@ describe("a run of a work pool has not started because", () => {
     expect(message).toContain('"ada"');
   });
 
-  test("the only worker online is another pool's, of another type", async () => {
+  test("the only online worker is of another pool and of another type", async () => {
     const other = await aServedPool({ type: "docker" });
     await other.alarm();
     await other.inObject((object) => object.onTimer("change"));
@@ -154,7 +144,7 @@ describe("a run of a work pool has not started because", () => {
     expect(message).toContain(`"${other.name}" (docker)`);
   });
 
-  test("a worker is online that asks for other queues", async () => {
+  test("the online worker polls other queues", async () => {
     const pool = await Pool.made();
     await api("POST", `/work_pools/${pool.name}/queues`, { name: "forgotten" });
     await heartbeat(pool, "ada");
@@ -176,7 +166,7 @@ describe("a run of a work pool has not started because", () => {
     expect(answer.next.who).toBe("nobody");
   });
 
-  test("nobody polls the pool of agents", async () => {
+  test("no agent polls the pool of agents", async () => {
     const pool = await Pool.made({ type: "prefect-agent" });
     const { id } = await pool.run();
     expect(codes(await why(id))).toEqual(["work_queue_not_polled"]);
@@ -184,7 +174,7 @@ describe("a run of a work pool has not started because", () => {
     expect(codes(await why(id))).toEqual(["ready"]);
   });
 
-  test("all slots of the pool are in use, and by which runs", async () => {
+  test("all slots of the pool are in use, with the runs that use them", async () => {
     const pool = await aServedPool({ concurrency_limit: 1 });
     const [holder, waiting] = [await pool.run(), await pool.run()];
     await goes(holder.id, "PENDING");
@@ -208,7 +198,7 @@ describe("a run of a work pool has not started because", () => {
     expect(codes(await why(waiting.id))).toEqual(["ready"]);
   });
 
-  test("all slots of the queue are in use, and by which runs", async () => {
+  test("all slots of the queue are in use, with the runs that use them", async () => {
     const pool = await aServedPool();
     await api("PATCH", `/work_queues/${pool.defaultQueueId}`, { concurrency_limit: 1 });
     const [holder, waiting] = [await pool.run(), await pool.run()];
@@ -231,7 +221,7 @@ describe("a run of a work pool has not started because", () => {
     expect(answer.next.message).toBe("Raise the limit.");
   });
 
-  test("others come before it, and how many", async () => {
+  test("other runs are before it in the queue, with their number", async () => {
     const pool = await Pool.made();
     await api("POST", `/work_pools/${pool.name}/queues`, { name: "urgent", priority: 1 });
     await api("POST", `/work_pools/${pool.name}/queues`, { name: "idle", priority: 9 });
@@ -253,7 +243,7 @@ describe("a run of a work pool has not started because", () => {
     });
   });
 
-  test("of nothing: the next poll is offered it", async () => {
+  test("of nothing: the next poll gets it", async () => {
     const pool = await aServedPool();
     const { id } = await pool.run();
     const answer = await why(id);
@@ -269,7 +259,7 @@ describe("a run of a work pool has not started because", () => {
     expect(codes(await why(id))).toEqual(["no_work_queue"]);
   });
 
-  test("of several things at once, the first of which decides", async () => {
+  test("of several reasons, of which the first decides", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [holder, waiting] = [await pool.run(), await pool.run()];
     await goes(holder.id, "PENDING");
@@ -281,7 +271,7 @@ describe("a run of a work pool has not started because", () => {
 });
 
 describe("a run of a deployment has not started because", () => {
-  test("the limit of its deployment is full, and by which leases until when", async () => {
+  test("the limit of its deployment is full, with the leases and their ends", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const [holder, waiting] = [await aRunOf(deployment), await aRunOf(deployment)];
@@ -301,7 +291,7 @@ describe("a run of a deployment has not started because", () => {
     expect(Date.parse(held?.until ?? "")).toBeGreaterThan(Date.now());
   });
 
-  test("a limit that it shares is held by a run of another deployment", async () => {
+  test("a run of another deployment has the slots of a shared limit", async () => {
     const shared = await api<{ id: string }>("POST", "/v2/concurrency_limits/", { name: unique("shared"), limit: 1 });
     const global_concurrency_limit_id = shared.body.id;
     const pool = await aServedPool();
@@ -315,7 +305,7 @@ describe("a run of a deployment has not started because", () => {
     expect(facts.holders).toMatchObject([{ id: holder.id, name: holder.name }]);
   });
 
-  test("a limit that it shares is full by a lease that names the limit", async () => {
+  test("a lease by the name of a shared limit has the slots", async () => {
     const name = unique("shared");
     const shared = await api<{ id: string }>("POST", "/v2/concurrency_limits/", { name, limit: 3 });
     const pool = await aServedPool();
@@ -327,11 +317,11 @@ describe("a run of a deployment has not started because", () => {
     const { facts, since } = found(await why(waiting.id), "deployment_limit_full");
     expect(facts).toMatchObject({ limit: 3, in_use: 3 });
     expect(facts.holders).toMatchObject([{ id: retried.id, name: retried.name, state_name: "AwaitingRetry" }]);
-    // Since when the other two are held nobody knows.
+    // The times of the other two slots are not known.
     expect(since).toBe(null);
   });
 
-  test("it was refused a slot and asks again in a while", async () => {
+  test("it was refused a slot and is to be proposed again later", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const [holder, waiting] = [await aRunOf(deployment), await aRunOf(deployment)];
@@ -345,7 +335,7 @@ describe("a run of a deployment has not started because", () => {
     expect(codes(await why(waiting.id))).toEqual(["awaiting_concurrency_slot"]);
   });
 
-  test("of nothing: the lease in the full limit is its own", async () => {
+  test("of nothing: the lease of the full limit is its own", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const { id } = await aRunOf(deployment);
@@ -420,7 +410,7 @@ describe("a run of a deployment has not started because", () => {
     expect(codes(await why(id))).toEqual(["no_work_queue"]);
   });
 
-  test("its schedule skips runs that nobody started in time", async () => {
+  test("its schedule skips runs that were not started in time", async () => {
     const schedule = { interval: 3600, anchor_date: "2020-01-01T00:00:00Z", timezone: "UTC" };
     const deployment = await aDeployment({ schedules: [{ schedule, active: true }] });
     const { body: schedules } = await api<{ id: string }[]>("GET", `/deployments/${deployment.id}/schedules`);
@@ -441,7 +431,7 @@ describe("a run of a deployment has not started because", () => {
   });
 });
 
-describe("a reason that does not keep the run back is told as well:", () => {
+describe("a reason that does not delay the run is shown as well:", () => {
   test("a paused deployment", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name });
@@ -449,7 +439,7 @@ describe("a reason that does not keep the run back is told as well:", () => {
     await api("POST", `/deployments/${deployment.id}/pause_deployment`);
     const answer = await why(id);
     expect(codes(answer)).toEqual(["ready", "deployment_paused"]);
-    // It is true: the run is handed out.
+    // A poll gets the run, so the reason does not delay it.
     expect(await pool.poll()).toEqual([id]);
   });
 
@@ -468,7 +458,7 @@ describe("a reason that does not keep the run back is told as well:", () => {
       .all<{ id: string; schedule_id: string }>();
     const { id, schedule_id } = results[0] ?? { id: "", schedule_id: "" };
     expect(codes(await why(id))).toEqual(["waiting_for_time"]);
-    // As a run that a worker was about to take when the schedule was paused.
+    // A worker was about to take this run when its schedule was paused.
     await setColumn("deployment_schedule", "active", 0, schedule_id);
     const answer = await why(id);
     expect(codes(answer)).toEqual(["waiting_for_time", "schedule_inactive"]);
@@ -491,7 +481,7 @@ describe("a reason that does not keep the run back is told as well:", () => {
   });
 });
 
-/** A worker on a channel of the pool, once it was greeted. */
+/** The socket of a worker on the pool's channel, after `worker.ready.v1`. */
 async function connect(pool: Pool, { name, type }: { name: string; type: string }): Promise<WebSocket> {
   const response = await SELF.fetch(`http://sluice/api/work_pools/${pool.name}/workers/connect`, {
     headers: { upgrade: "websocket", "sec-websocket-protocol": "prefect" },
@@ -522,7 +512,7 @@ async function connect(pool: Pool, { name, type }: { name: string; type: string 
 }
 
 describe("a run without a deployment", () => {
-  test("is started only by the process that made it", async () => {
+  test("is started only by the process that created it", async () => {
     const { id } = await aFlowRun({ state: { type: "SCHEDULED" } });
     const answer = await why(id);
     expect(codes(answer)).toEqual(["own_process"]);
@@ -535,8 +525,8 @@ describe("a run without a deployment", () => {
   });
 });
 
-describe("a run that somebody has taken", () => {
-  test("is pending while its infrastructure is being made, and may have lost its worker", async () => {
+describe("a run that was taken", () => {
+  test("is pending while its infrastructure is created, and may have lost its worker", async () => {
     const pool = await aServedPool();
     const { id } = await pool.run();
     await goes(id, "PENDING");
@@ -560,7 +550,7 @@ describe("a run that somebody has taken", () => {
     expect(codes(await why(id))).toEqual(["pending", "no_worker_online"]);
   });
 
-  test("is not scheduled anew where its deployment does not want that", async () => {
+  test("is not scheduled anew where its deployment forbids it", async () => {
     const deployment = await aDeployment();
     const { id } = await aRunOf(deployment);
     await goes(id, "PENDING");
@@ -613,7 +603,7 @@ describe("a run that somebody has taken", () => {
   test.for([
     ["paused", "Paused", false],
     ["suspended", "Suspended", true],
-  ] as const)("is %s, and until when", async ([code, name, pause_reschedule]) => {
+  ] as const)("is %s, with the end of its pause", async ([code, name, pause_reschedule]) => {
     const run = await aRunOf(await aDeployment());
     await goes(run.id, "PENDING");
     await goes(run.id, "RUNNING");
@@ -632,7 +622,7 @@ describe("a run that somebody has taken", () => {
     expect(found_.reasons[0]?.facts).toMatchObject({ waits_for_input: true });
   });
 
-  test("waits for its retry in the process that it failed in", async () => {
+  test("waits for its retry in the process in which it failed", async () => {
     const { id } = await aFlowRun({ empirical_policy: { retries: 2, retry_delay: 600 } });
     await goes(id, "RUNNING");
     expect(await propose(id, { type: "FAILED" })).toMatchObject({ status: "REJECT" });
@@ -650,7 +640,7 @@ describe("a run that somebody has taken", () => {
     expect(answer.next.who).toBe("worker");
   });
 
-  test("is running, but its tasks wait for the limit of a tag, and for which holders", async () => {
+  test("is running, but its task runs wait for the limit of a tag, with the holders of the limit", async () => {
     const tag = unique("db");
     await api("POST", "/concurrency_limits/", { tag, concurrency_limit: 1 });
     const [one, two] = [await aFlowRun(), await aFlowRun()];
@@ -685,13 +675,13 @@ describe("a run that somebody has taken", () => {
       waiting_task_runs: [waiting.id],
       holders: [{ type: "task_run", id: holder.id, name: holder.name, until: null }],
     });
-    // The one that holds the slot does not wait for it.
+    // The task run with the slot does not wait for the limit.
     expect(codes(await why(one.id))).toEqual(["running"]);
   });
 });
 
 describe("the answer", () => {
-  test("is 404 for a run that is not there", async () => {
+  test("is 404 for an unknown run", async () => {
     const { status, body } = await api("GET", `/flow_runs/${crypto.randomUUID()}/why`);
     expect({ status, body }).toEqual({ status: 404, body: { detail: "Flow run not found" } });
   });
@@ -701,9 +691,7 @@ describe("the answer", () => {
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const [holder, waiting] = [await aRunOf(deployment), await aRunOf(deployment)];
     await goes(holder.id, "PENDING");
-    const { body, headers } = await api<Why>("GET", `/flow_runs/${waiting.id}/why`, undefined, {
-      "x-sluice-cost": "1",
-    });
+    const { body, headers } = await api<Why>("GET", `/flow_runs/${waiting.id}/why`, undefined, TELL_COST);
     expect(codes(body)).toEqual(["work_pool_full", "deployment_limit_full"]);
     expect(headers.get("x-sluice-cost")).toMatch(/round_trips=1;.*rows_written=0;objects=2/);
   });
@@ -721,8 +709,8 @@ describe("the answer", () => {
     await goes((await pool.run()).id, "PENDING");
     const { id } = await pool.run();
     const rows = async () => {
-      const { headers } = await api("GET", `/flow_runs/${id}/why`, undefined, { "x-sluice-cost": "1" });
-      return Number(/rows_read=(\d+)/.exec(headers.get("x-sluice-cost") ?? "")?.[1]);
+      const { headers } = await api("GET", `/flow_runs/${id}/why`, undefined, TELL_COST);
+      return costOf(headers, "rows_read");
     };
     const before = await rows();
     await pool.runs(30);

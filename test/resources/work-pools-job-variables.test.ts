@@ -65,32 +65,32 @@ describe("defaults of a template", () => {
 describe("variables of deployments and runs", () => {
   const given = template({ image: { type: "string" }, cpus: { type: "integer", default: 1 } }, { required: ["image"] });
 
-  test("a deployment may leave required ones to its runs", () => {
+  test("a deployment may leave required variables to its runs", () => {
     expect(refusal(() => validateDeploymentVariables(given, { cpus: 2 }, "creating"))).toBeNull();
     expect(refusal(() => validateDeploymentVariables(given, null, "creating"))).toBeNull();
   });
 
-  test("a deployment's wrong ones are refused", () => {
+  test("invalid variables of a deployment are refused", () => {
     expect(refusal(() => validateDeploymentVariables(given, { cpus: "two" }, "updating"))).toBe(
       "Error updating deployment: Validation failed for field 'cpus'. Failure reason: 'two' is not valid under any of the given schemas",
     );
   });
 
-  test("a run has to have all that are required, its deployment's included", () => {
+  test("a run must have all required variables, with those of its deployment", () => {
     expect(refusal(() => validateRunVariables(given, {}, {}, "creating"))).toBe(
       "Error creating flow run: Validation failed. Failure reason: 'image' is a required property",
     );
     expect(refusal(() => validateRunVariables(given, { image: "a" }, {}, "creating"))).toBeNull();
   });
 
-  test("a run's go over its deployment's", () => {
+  test("the variables of a run override those of its deployment", () => {
     expect(refusal(() => validateRunVariables(given, { image: 7 }, { image: "a" }, "creating"))).toBeNull();
     expect(refusal(() => validateRunVariables(given, { image: "a" }, { image: 7 }, "creating"))).toBe(
       "Error creating flow run: Validation failed for field 'image'. Failure reason: 7 is not of type 'string'",
     );
   });
 
-  test("a default that is wrong is passed over, and with it what is required", () => {
+  test("where a default is invalid, defaults and required variables are not checked", () => {
     const flawed = template(
       { image: { type: "string" }, cpus: { type: "integer", default: "x" } },
       { required: ["image"] },
@@ -99,7 +99,7 @@ describe("variables of deployments and runs", () => {
   });
 });
 
-test("names of JavaScript's own are variables like others", () => {
+test("names of JavaScript's own properties are variables like others", () => {
   const named = template(
     parseJson('{"__proto__":{"type":"integer","default":1},"constructor":{"type":"string"}}') as Json,
   );

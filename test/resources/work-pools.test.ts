@@ -1,4 +1,4 @@
-import { env, runDurableObjectAlarm, runInDurableObject, SELF } from "cloudflare:test";
+import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { DEFAULT_WORKSPACE } from "#env";
 import { objectName } from "#objects/client";
@@ -6,7 +6,9 @@ import { noticeDeployments, noticeRuns } from "#objects/work-pool/client";
 import type { WorkPool } from "#objects/work-pool/object";
 import { ensureQueue } from "#resources/work-pools/queues";
 import { WorkPoolStore } from "#resources/work-pools/store";
-import { makeTools } from "#tools";
+import { TELL_COST } from "../support/cost";
+import { tools } from "../support/tools";
+import { api } from "../support/world";
 
 const SECOND = 1_000_000;
 function fail(message: string): never {
@@ -17,25 +19,11 @@ const HOUR = 3600 * SECOND;
 
 type Json = Record<string, never>;
 
-async function send(
-  method: string,
-  path: string,
-  body?: unknown,
-): Promise<{ status: number; body: never; cost: string }> {
-  const response = await SELF.fetch(`http://sluice/api${path}`, {
-    method,
-    headers: { "content-type": "application/json", "x-sluice-cost": "1" },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return {
-    status: response.status,
-    body: (text ? JSON.parse(text) : null) as never,
-    cost: response.headers.get("x-sluice-cost") ?? "",
-  };
+async function send(method: string, path: string, body?: unknown) {
+  const answer = await api<never>(method, path, body, TELL_COST);
+  return { ...answer, cost: answer.headers.get("x-sluice-cost") ?? "" };
 }
 
-const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => undefined);
 const stubOf = (pool: string) => env.WORK_POOL.get(env.WORK_POOL.idFromName(objectName(DEFAULT_WORKSPACE, pool)));
 const inObject = <T>(pool: string, look: (object: WorkPool, state: DurableObjectState) => T | Promise<T>) =>
   runInDurableObject(stubOf(pool), (object, state) => look(object as unknown as WorkPool, state));
@@ -60,7 +48,7 @@ async function aQueue(pool: Pool, name: string, fields: Record<string, unknown> 
   return (made.body as { id: string }).id;
 }
 
-/** Runs of a pool as they lie in D1; only what polls look at is filled in with care. */
+/** Inserts a run of a pool into D1; only the columns that polls read are realistic. */
 async function putRun(
   queueId: string | null,
   fields: { id?: string; type?: string; due?: number | null; policy?: object } = {},
@@ -104,7 +92,7 @@ function live(
   return { id, work_pool_id: pool.id, work_pool_name: pool.name, work_queue_id: queueId, state_type: type, due };
 }
 
-/** Moves the object's clock, and lets what is due by then happen. */
+/** Moves the object's clock, and runs its timer. */
 async function later(pool: Pool, micros: number): Promise<void> {
   await inObject(pool.name, async (object) => {
     const now = object.clock() + micros;
@@ -113,7 +101,7 @@ async function later(pool: Pool, micros: number): Promise<void> {
   });
 }
 
-/** Lets the object do what its alarm is set for now, whether or not the alarm has come by itself. */
+/** Runs the object's alarm and its timer, whether or not the alarm has run by itself. */
 async function settled(pool: Pool): Promise<void> {
   await runDurableObjectAlarm(stubOf(pool.name));
   await inObject(pool.name, (object) => object.onTimer("change"));
@@ -154,7 +142,7 @@ describe("an idle poll", () => {
     expect(await rows()).toBe(before);
   });
 
-  test("of a pool that is not there says so", async () => {
+  test("of an unknown pool is refused", async () => {
     const answer = await send("POST", "/work_pools/nowhere/get_scheduled_flow_runs", {});
     expect(answer.status).toBe(404);
     expect(answer.body).toEqual({ detail: 'Work pool "nowhere" not found.' });
@@ -162,7 +150,7 @@ describe("an idle poll", () => {
 });
 
 describe("the object", () => {
-  test("hands out the same runs in the same order when its storage is lost", async () => {
+  test("offers the same runs in the same order when its storage is lost", async () => {
     const pool = await aPool();
     const high = await aQueue(pool, "high", { priority: 1 });
     for (const due of [5, 3, 4]) await putRun(high, { due: due * SECOND });
@@ -173,25 +161,25 @@ describe("the object", () => {
     expect(before).toHaveLength(4);
     await inObject(pool.name, async (object) => {
       await object.forget();
-      // As after a restart: nothing in memory either.
+      // After a restart the object has nothing in memory either.
       Object.assign(object, { components: null });
     });
     expect(await poll(pool)).toEqual(before);
   });
 
-  test("takes up its tables after it was evicted, without D1", async () => {
+  test("reads its tables after an eviction, and not D1", async () => {
     const pool = await aPool();
     const id = await putRun(pool.default_queue_id);
     expect(await poll(pool)).toEqual([id]);
     await inObject(pool.name, (object) => Object.assign(object, { components: null }));
     await env.DB.prepare("update flow_run set next_scheduled_start_time = 7 where id = ?").bind(id).run();
     const offered = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {});
-    // One read: that of the run itself.
+    // The one read is of the run itself.
     expect(offered.cost).toContain("queries=1");
     expect(await poll(pool)).toEqual([id]);
   });
 
-  test("learns of runs from those who commit them", async () => {
+  test("is told of runs by the requests that commit them", async () => {
     const pool = await aPool({ concurrency_limit: 1 });
     expect(await poll(pool)).toEqual([]);
     const [first, second] = [
@@ -211,7 +199,7 @@ describe("the object", () => {
     expect(await poll(pool)).toEqual([second]);
   });
 
-  test("finds out by its timer what it was not told", async () => {
+  test("finds by its timer the changes of which it was not told", async () => {
     const pool = await aPool();
     const known = await putRun(pool.default_queue_id, { due: 1 });
     expect(await poll(pool)).toEqual([known]);
@@ -227,7 +215,7 @@ describe("the object", () => {
     expect(await poll(pool)).toEqual([missed]);
   });
 
-  test("sets its timer when it is told something, and none when there is nothing to wait for", async () => {
+  test("sets its timer when it is told of a run, and sets none when no run waits", async () => {
     const pool = await aPool();
     const timers = () =>
       inObject(pool.name, (object) => object.sql.exec<{ name: string }>("select name from sluice_timer").toArray());
@@ -237,7 +225,7 @@ describe("the object", () => {
     expect(await timers()).toEqual([{ name: "check" }]);
   });
 
-  test("hands out no run that is not SCHEDULED any more, and goes on to the next", async () => {
+  test("offers no run that is not SCHEDULED any more, but the next one", async () => {
     const pool = await aPool();
     const [gone, next] = [
       await putRun(pool.default_queue_id, { due: 1 }),
@@ -248,7 +236,7 @@ describe("the object", () => {
     expect(await poll(pool, { limit: 1 })).toEqual([next]);
   });
 
-  test("hands out no run that waits in its process for a retry", async () => {
+  test("offers no run that waits in its process for a retry", async () => {
     const pool = await aPool();
     const id = await putRun(pool.default_queue_id, { policy: { retry_type: "in_process" } });
     expect(await poll(pool)).toEqual([]);
@@ -256,7 +244,7 @@ describe("the object", () => {
     expect(await poll(pool)).toEqual([]);
   });
 
-  test("reads more runs than one page holds", async () => {
+  test("reads more runs than one page has", async () => {
     const pool = await aPool();
     const ids = Array.from({ length: 2300 }, () => crypto.randomUUID());
     await env.DB.prepare(
@@ -272,7 +260,7 @@ describe("the object", () => {
     });
   });
 
-  test("is not led astray by a message about a pool of the same name that was deleted", async () => {
+  test("ignores a message about a deleted pool of the same name", async () => {
     const old = await aPool();
     await putRun(old.default_queue_id);
     expect(await poll(old)).toHaveLength(1);
@@ -285,8 +273,8 @@ describe("the object", () => {
   });
 });
 
-describe("a pool that was deleted and made again", () => {
-  test("has no runs, workers, queues or polls of the old one", async () => {
+describe("a pool that was deleted and created again", () => {
+  test("has no runs, workers, queues or polls of the deleted pool", async () => {
     const old = await aPool();
     const queue = await aQueue(old, "extra");
     const run = await putRun(queue);
@@ -305,7 +293,7 @@ describe("a pool that was deleted and made again", () => {
     expect(await column("flow_run", run, "work_queue_id")).toBeNull();
   });
 
-  test("is the new one to its object even if nobody told it", async () => {
+  test("is the new pool to its object, even if the object was not told", async () => {
     const old = await aPool();
     await send("POST", `/work_pools/${old.name}/workers/heartbeat`, { name: "w" });
     await env.DB.prepare("update work_pool set id = 'another' where id = ?").bind(old.id).run();
@@ -314,7 +302,7 @@ describe("a pool that was deleted and made again", () => {
 });
 
 describe("a change of a pool or a queue", () => {
-  test("holds from the next poll on", async () => {
+  test("is used from the next poll on", async () => {
     const pool = await aPool();
     const queue = await aQueue(pool, "q", { priority: 1 });
     const [inQueue, inDefault] = [await putRun(queue, { due: 2 }), await putRun(pool.default_queue_id, { due: 1 })];
@@ -333,7 +321,7 @@ describe("a change of a pool or a queue", () => {
     expect(await column("flow_run", inQueue, "work_queue_id")).toBeNull();
   });
 
-  test("that is made while the object is away is found when it is asked for the queue", async () => {
+  test("that the object was not told of is found when a request asks the object for the queue", async () => {
     const pool = await aPool();
     await poll(pool);
     await tools().db.batch([
@@ -357,8 +345,8 @@ describe("a change of a pool or a queue", () => {
   });
 });
 
-describe("who is alive", () => {
-  test("a worker is ONLINE for three of its intervals, and its pool READY as long", async () => {
+describe("the status", () => {
+  test("of a worker is ONLINE for three of its intervals, and that of its pool READY as long", async () => {
     const pool = await aPool();
     const status = async () => (await send("GET", `/work_pools/${pool.name}`)).body as { status: string };
     const workers = async () => (await send("POST", `/work_pools/${pool.name}/workers/filter`, {})).body as Json[];
@@ -373,7 +361,7 @@ describe("who is alive", () => {
     expect(await column("work_pool", pool.id, "status")).toBe("NOT_READY");
   });
 
-  test("a worker without an interval counts for ninety seconds", async () => {
+  test("of a worker without an interval is ONLINE for ninety seconds", async () => {
     const pool = await aPool();
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
     await later(pool, 89 * SECOND);
@@ -382,7 +370,7 @@ describe("who is alive", () => {
     expect(await column("work_pool", pool.id, "status")).toBe("NOT_READY");
   });
 
-  test("the alarm for the next change is set to its second", async () => {
+  test("changes by an alarm that is set to the second", async () => {
     const pool = await aPool();
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w", heartbeat_interval_seconds: 3 });
     await settled(pool);
@@ -393,7 +381,7 @@ describe("who is alive", () => {
     expect(alarm).toBe(Math.ceil((beat + 9 * SECOND) / 1000));
   });
 
-  test("a queue is READY for a minute after a poll, and D1 knows", async () => {
+  test("of a queue is READY for a minute after a poll, also in D1", async () => {
     const pool = await aPool();
     await poll(pool);
     const queue = async () =>
@@ -407,7 +395,7 @@ describe("who is alive", () => {
     expect(await column("work_queue", pool.default_queue_id, "status")).toBe("NOT_READY");
   });
 
-  test("a paused queue stays PAUSED when it is polled, and is READY when it goes on", async () => {
+  test("of a paused queue stays PAUSED at a poll, and is READY when the queue is resumed", async () => {
     const pool = await aPool();
     await send("PATCH", `/work_pools/${pool.name}/queues/default`, { is_paused: true });
     await poll(pool);
@@ -418,7 +406,7 @@ describe("who is alive", () => {
     expect(await column("work_queue", pool.default_queue_id, "status")).toBe("READY");
   });
 
-  test("a paused pool is PAUSED whoever is alive, and says what it is when it goes on", async () => {
+  test("of a paused pool is PAUSED also with online workers, and is computed when the pool is resumed", async () => {
     const pool = await aPool();
     await send("PATCH", `/work_pools/${pool.name}`, { is_paused: true });
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
@@ -427,7 +415,7 @@ describe("who is alive", () => {
     expect((await send("GET", `/work_pools/${pool.name}`)).body).toMatchObject({ status: "READY" });
   });
 
-  test("pools of agents have no status", async () => {
+  test("of a pool of agents is null", async () => {
     const pool = await aPool({ type: "prefect-agent" });
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
     expect((await send("GET", `/work_pools/${pool.name}`)).body).toMatchObject({ status: null });
@@ -435,7 +423,7 @@ describe("who is alive", () => {
     expect(await column("work_pool", pool.id, "status")).toBeNull();
   });
 
-  test("deployments are READY with the next poll of their queue, and not a minute after the last", async () => {
+  test("of deployments is READY with the next poll of their queue, and NOT_READY a minute after the last", async () => {
     const pool = await aPool();
     const put = async (id: string) => {
       await env.DB.prepare(
@@ -462,7 +450,7 @@ describe("who is alive", () => {
     ]);
   });
 
-  test("a status that could not be reported is reported again, as the same event", async () => {
+  test("is reported again as the same event, if a report failed", async () => {
     const pool = await aPool();
     await send("GET", `/work_pools/${pool.name}`);
     const away = { prepare: () => fail("D1 is away") };
@@ -479,7 +467,7 @@ describe("who is alive", () => {
     expect(await column("work_pool", pool.id, "last_status_event_id")).toBe(edge?.["event_id"]);
   });
 
-  test("the event of a pause follows that of the status before it", async () => {
+  test("has the event of a pause after the event of the status before", async () => {
     const pool = await aPool();
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
     await send("PATCH", `/work_pools/${pool.name}`, { is_paused: true });
@@ -492,8 +480,8 @@ describe("who is alive", () => {
   });
 });
 
-describe("queues that are made on the way", () => {
-  test("are made once, however many ask for them at the same time", async () => {
+describe("queues that a request creates by their names", () => {
+  test("are created once, however many requests come at the same time", async () => {
     const pool = await aPool();
     const made = await Promise.all(
       Array.from({ length: 5 }, () => ensureQueue(tools(), { ...pool, type: "process" }, "new")),
@@ -517,7 +505,7 @@ describe("refusals", () => {
   });
 });
 
-test("runs that wait for hours are known, and offered to who asks for all", async () => {
+test("runs that are due in hours are known, and offered to a poll without an end", async () => {
   const pool = await aPool();
   const id = await putRun(pool.default_queue_id, { due: Date.now() * 1000 + 5 * HOUR });
   expect(await poll(pool)).toEqual([id]);

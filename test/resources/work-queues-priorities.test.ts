@@ -31,7 +31,7 @@ describe("when a queue gets a priority", () => {
     expect(Object.fromEntries(reorderQueues(queues, wish).map(({ id, priority }) => [id, priority]))).toEqual(moved);
   });
 
-  test("all priorities differ afterwards, the wish is met, and the others keep their order", () => {
+  test("all priorities differ afterwards, the queue has its priority, and the others keep their order", () => {
     const someQueues = fc
       .uniqueArray(fc.integer({ min: 0, max: 20 }), { maxLength: 8 })
       .chain((ids) =>

@@ -1,4 +1,4 @@
-import { env, SELF } from "cloudflare:test";
+import { env } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { describe, expect, test } from "vitest";
 import { Database } from "#db/database";
@@ -6,6 +6,7 @@ import { DEFAULT_WORKSPACE } from "#env";
 import { noCost } from "#lib/cost";
 import { LivePoolStore } from "#resources/work-pools/live-store";
 import { QUEUE_SLOT_TYPES, WorkPoolStore } from "#resources/work-pools/store";
+import { api } from "../support/world";
 
 interface Queue {
   id: string;
@@ -13,15 +14,7 @@ interface Queue {
   work_pool_id: string;
 }
 
-async function send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
-  const response = await SELF.fetch(`http://sluice/api${path}`, {
-    method,
-    headers: { "content-type": "application/json", ...headers },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, body: (text ? JSON.parse(text) : null) as never };
-}
+const send = api<never>;
 
 let names = 0;
 
@@ -43,12 +36,12 @@ async function putRun(queueId: string, type: string, due: number | null): Promis
   return id;
 }
 
-test("several first queues at once make the pool of agents once, and are all made", async () => {
+test("several first queues at once create the pool of agents once, and all are created", async () => {
   const made = await Promise.all([aQueue(), aQueue(), aQueue()]);
   expect(new Set(made.map(({ work_pool_id }) => work_pool_id)).size).toBe(1);
 });
 
-test("a queue that is made without a pool makes the pool of agents", async () => {
+test("a queue without a pool creates the pool of agents", async () => {
   const queue = await aQueue();
   expect(queue).toMatchObject({ work_pool_name: "default-agent-pool", status: "NOT_READY" });
   expect((await send("GET", "/work_pools/default-agent-pool")).body).toMatchObject({
@@ -59,7 +52,7 @@ test("a queue that is made without a pool makes the pool of agents", async () =>
   expect((await send("POST", "/work_queues/", { name: queue.name })).status).toBe(409);
 });
 
-test("the pool of agents has its own default queue, which a queue of that name is", async () => {
+test("the pool of agents has its own default queue, which a queue named default is", async () => {
   await send("DELETE", "/work_pools/default-agent-pool");
   const made = await aQueue({ name: "default" });
   const pool = (await send("GET", "/work_pools/default-agent-pool")).body as { default_queue_id: string };
@@ -67,7 +60,7 @@ test("the pool of agents has its own default queue, which a queue of that name i
 });
 
 describe("a poll of a queue by its id", () => {
-  test("gives its runs by the time they are due, as many as slots are free", async () => {
+  test("gives its runs by their time, as many as slots are free", async () => {
     const queue = await aQueue({ concurrency_limit: 2 });
     const [second, first] = [await putRun(queue.id, "SCHEDULED", 2), await putRun(queue.id, "SCHEDULED", 1)];
     const poll = async () =>
@@ -81,7 +74,7 @@ describe("a poll of a queue by its id", () => {
     });
   });
 
-  test("is a poll, unless it is the user interface that looks", async () => {
+  test("counts as a poll, unless it comes from the user interface", async () => {
     const queue = await aQueue();
     const status = async () =>
       (await send("GET", `/work_queues/${queue.id}`)).body as { status: string; last_polled: string | null };
@@ -102,7 +95,7 @@ test("a queue is healthy that was polled lately and has no late runs", async () 
   expect(await status()).toMatchObject({ healthy: false, late_runs_count: 1 });
 });
 
-/** A database that notes the plans of what it is asked. */
+/** A database that records the plans of its statements. */
 function planning(plans: string[]): D1Database {
   return new Proxy(env.DB, {
     get: (db, name) =>
@@ -127,7 +120,7 @@ function planning(plans: string[]): D1Database {
 const QUEUE_SEEK =
   "SEARCH r USING INDEX flow_run_live (next_scheduled_start_time=? AND workspace_id=? AND work_queue_id=?)";
 
-test("what holds slots is found by its queue in the index of live runs, and what is due by its time", async () => {
+test("runs with slots are found by their queue in the index of live runs, and due runs by their time", async () => {
   const plans: string[] = [];
   const db = new Database(planning(plans), noCost());
   const store = new WorkPoolStore({ db, workspaceId: DEFAULT_WORKSPACE });

@@ -28,7 +28,7 @@ dead_letter_queue = "events-dead"
 queue = "events-dead"
 `;
 
-/** A Cloudflare account as wrangler would show it, which remembers what was asked of it. */
+/** A Cloudflare account as wrangler shows it, which records the commands. */
 function anAccount(broken: { [command: string]: true } = {}) {
   const databases = new Map<string, string>();
   const queues = new Set<string>();
@@ -78,7 +78,7 @@ function anAccount(broken: { [command: string]: true } = {}) {
 }
 
 describe("npm run deploy", () => {
-  test("makes the database and the queues, applies the migrations, then deploys", async () => {
+  test("creates the database and the queues, applies the migrations, then deploys", async () => {
     const account = anAccount();
     await deploy(TOML, [], account.world);
     expect([...account.databases.keys()]).toEqual(["sluice"]);
@@ -91,7 +91,7 @@ describe("npm run deploy", () => {
     expect(account.written.get(DEPLOYED_CONFIG)).toContain("11111111-2222-3333-4444-555555555555");
   });
 
-  test("makes nothing twice when it is run again", async () => {
+  test("creates nothing twice when it is run again", async () => {
     const account = anAccount();
     await deploy(TOML, [], account.world);
     account.asked.length = 0;
@@ -100,7 +100,7 @@ describe("npm run deploy", () => {
     expect(account.asked).toContain(`deploy --config ${DEPLOYED_CONFIG}`);
   });
 
-  test("says which key to set, until one is set", async () => {
+  test("names the key to set, until one is set", async () => {
     const account = anAccount();
     await deploy(TOML, [], account.world);
     expect(account.said.join()).toContain("wrangler secret put SLUICE_API_KEY");
@@ -110,7 +110,7 @@ describe("npm run deploy", () => {
     expect(account.said).toEqual([]);
   });
 
-  test("a dry run asks nothing of the account and passes its options on", async () => {
+  test("a dry run does not use the account, and passes its options on", async () => {
     const account = anAccount();
     await deploy(TOML, ["--dry-run", "--outdir", "x"], account.world);
     expect(account.asked).toEqual(["deploy --dry-run --outdir x"]);
@@ -129,7 +129,7 @@ describe("npm run deploy", () => {
     expect(account.asked.filter((line) => line.startsWith("deploy"))).toEqual([]);
   });
 
-  test("the written configuration differs from wrangler.toml in the database's id alone", () => {
+  test("the written configuration differs from wrangler.toml only in the id of the database", () => {
     const text = withDatabaseIds(TOML, new Map([["sluice", "abc"]]));
     const expected = parse(TOML.replace("00000000-0000-0000-0000-000000000000", "abc"));
     expect(parse(text)).toEqual(expected);

@@ -36,7 +36,7 @@ async function aTaskRun(flowRunId: string, type = "RUNNING"): Promise<string> {
   return body.id;
 }
 
-/** A subflow of a flow run, with the task run that stands for it. */
+/** A subflow of a flow run, with its parent's task run. */
 async function aSubflow(parentId: string, fields: Record<string, unknown> = {}) {
   const wrapper = await aTaskRun(parentId);
   const { id } = await aFlowRun({ parent_task_run_id: wrapper, state: { type: "RUNNING" }, ...fields });
@@ -48,13 +48,13 @@ async function aDeployment(fields: Record<string, unknown> = {}): Promise<string
   return (await api<{ id: string }>("POST", "/deployments/", body)).body.id;
 }
 
-/** A run that is cancelled in the database alone, as if its process had died right after the commit. */
+/** A run that is cancelled in the database alone, as if the process had died right after the commit. */
 async function aRunCancelledAlone(children: (id: string) => Promise<void>): Promise<string> {
   await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   await children(id);
   await later(0, (tools) => {
-    // Nothing is done after the commit.
+    // The background work after the commit is not done.
     const dead = { ...tools, background: (work: Promise<unknown>) => void work.catch(() => undefined) };
     const services = { ...tools.settings.services };
     services.cancellation_cleanup = { ...services.cancellation_cleanup, enabled: false };
@@ -63,7 +63,7 @@ async function aRunCancelledAlone(children: (id: string) => Promise<void>): Prom
   return id;
 }
 
-test("the task runs and subflows of a cancelled run are cancelled with it, and theirs", async () => {
+test("the task runs and subflows of a cancelled run are cancelled with it, at all levels", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const [running, pending] = [await aTaskRun(id), await aTaskRun(id, "PENDING")];
   const child = await aSubflow(id);
@@ -107,13 +107,13 @@ test.for([
   const child = await aSubflow(id, { deployment_id, state });
   await propose(id, { type: "CANCELLED" });
   await vi.waitFor(async () => expect(await flowRun(child.id)).toMatchObject({ state_type: expected }), 5000);
-  // Its process is told once.
+  // The process of the subflow is told once.
   const before = await flowRun(child.id);
   await later(0, (tools) => cancelChildren(tools, id));
   expect(await flowRun(child.id)).toMatchObject({ state_id: before["state_id"] });
 });
 
-test("what ends otherwise than by cancellation leaves its children alone", async () => {
+test("a run that ends without a cancellation does not change its children", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const task = await aTaskRun(id);
   await propose(id, { type: "FAILED" });
@@ -148,7 +148,7 @@ test("more children than one page are all cancelled, in few round trips", async 
   expect(results).toEqual([{ states: 2, n: 351 }]);
 });
 
-test("a child that cannot be cancelled does not keep the others from it", async () => {
+test("other children are cancelled beside a child that cannot be cancelled", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const [broken, unreadable, well] = [await aTaskRun(id), await aTaskRun(id), await aTaskRun(id)];
   const [brokenFlow, wellFlow] = [await aSubflow(id), await aSubflow(id)];
@@ -169,13 +169,13 @@ test("a child that cannot be cancelled does not keep the others from it", async 
   await env.DB.prepare("drop trigger refuses").run();
 });
 
-test("children of a run whose process died right after its cancellation are cancelled by the clock", async () => {
+test("children of a run whose process died right after its cancellation are cancelled by the sweep", async () => {
   let [task, subflow] = ["", ""];
   await aRunCancelledAlone(async (id) => {
     task = await aTaskRun(id);
     subflow = (await aSubflow(id)).id;
   });
-  // The commit is given a minute to do it itself.
+  // The sweep gives the work after the commit a minute.
   await later(0, cancelLeftChildren);
   expect(await taskRun(task)).toMatchObject({ state_type: "RUNNING" });
   await later(MINUTE + SECOND, cancelLeftChildren);
@@ -183,7 +183,7 @@ test("children of a run whose process died right after its cancellation are canc
   expect(await flowRun(subflow)).toMatchObject({ state_type: "CANCELLED" });
 });
 
-test("what is reported of a cancelled run after its end is found by the second walk", async () => {
+test("a task run that is reported after the end of its cancelled run is found by the second walk", async () => {
   const id = await aRunCancelledAlone(async () => {});
   await later(2 * MINUTE, cancelLeftChildren);
   const task = await aTaskRun(id);
@@ -203,7 +203,7 @@ test("two walks at once cancel a child once", async () => {
   expect(states).toHaveLength(2);
 });
 
-test("a run that is Cancelling for too long is Cancelled, and not a moment before", async () => {
+test("a run that is Cancelling for too long is Cancelled, and not before", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   await propose(id, { type: "CANCELLING" });
   await later(299 * SECOND, cancelStuckRuns);
@@ -216,7 +216,7 @@ test("a run that is Cancelling for too long is Cancelled, and not a moment befor
   expect(results.map(({ type }) => type)).toEqual(["RUNNING", "CANCELLING", "CANCELLED"]);
 });
 
-test("the time that a cancellation may take is a setting", async () => {
+test("the longest time of a cancellation is a setting", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   await propose(id, { type: "CANCELLING" });
   await later(6 * SECOND, (tools) => {
@@ -235,7 +235,7 @@ test("the children of a run whose cancellation timed out are cancelled too", asy
   expect(await taskRun(task)).toMatchObject({ state_type: "CANCELLED" });
 });
 
-/** A pool, and what its object keeps for workers to clean up. */
+/** A pool, and its object's messages to workers about clean-ups. */
 async function aPool(type = "process") {
   const { body } = await api<{ id: string; name: string }>("POST", "/work_pools/", { name: unique("pool"), type });
   const kept = () =>
@@ -255,7 +255,7 @@ async function aCancellingRun(work_pool_name: string): Promise<string> {
   return run.id;
 }
 
-test("workers are told once to clean up after a run whose cancellation timed out, however often the clock comes by", async () => {
+test("workers are told once to clean up after a run whose cancellation timed out, also after several turns", async () => {
   const pool = await aPool();
   const id = await aCancellingRun(pool.name);
   await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
@@ -267,7 +267,7 @@ test("workers are told once to clean up after a run whose cancellation timed out
   expect(JSON.stringify(kept[0])).toContain("host:7");
 });
 
-test("a clean-up that was not ordered for the process died is ordered by the walk over the states", async () => {
+test("a clean-up that was not ordered because the process died is ordered by the walk over the states", async () => {
   const pool = await aPool();
   const id = await aCancellingRun(pool.name);
   await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
@@ -296,7 +296,7 @@ test("a pool without workers is told of no clean-up", async () => {
   expect(await pool.kept()).toEqual([]);
 });
 
-test("sweeps seek what they look for", async () => {
+test("sweeps find their rows by an index", async () => {
   const stuck = await planOf(selectStuckCancelling(1, { round: START, most: 200 }));
   expect(stuck).toMatch(/SEARCH r USING INDEX flow_run_halted \(state_type=\? AND state_timestamp<\?\)/);
   const children = await planOf(selectWithChildren((id) => sql`${id} > 'a' and ${id} <= 'b'`));

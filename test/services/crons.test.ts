@@ -65,11 +65,11 @@ test.for([
   ["PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS", "soon"],
   ["PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS", "-1"],
   ["PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_CANCELLING_TIMEOUT_SECONDS", "0"],
-] as const)("%s cannot be %j, and the complaint names it", ([name, given]) => {
+] as const)("%s cannot be %j, and the message names it", ([name, given]) => {
   expect(() => settingsWith({ [name]: given })).toThrow(name);
 });
 
-test("a service that is switched off is not run, and one that fails leaves the others alone", async () => {
+test("a service that is switched off is not run, and the others run beside one that fails", async () => {
   const context = createExecutionContext();
   const tools = makeTools(env, WORKSPACE, (work) => context.waitUntil(work));
   const services = { ...DEFAULT_SERVICES, late_runs: { enabled: false, after_seconds: 15 } };
@@ -93,7 +93,7 @@ test("a service that is switched off is not run, and one that fails leaves the o
   ]);
 });
 
-test("every job stands in the documentation", () => {
+test("the documentation has every job", () => {
   const jobs = Object.values(CRONS).flatMap((some) => some.map(({ name }) => name));
   expect(jobs.filter((name) => !doc.includes(`\n| ${name} `))).toEqual([]);
 });

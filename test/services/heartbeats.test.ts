@@ -26,11 +26,11 @@ test.for([
   ["there was a break of an hour", [1, 61, 121, 3721, 3781], [1, 61, 121, 3721, 3781], 60],
   ["their sender's clock was put back", [100, 160, 220, 100, 160], [100, 160, 220, 280, 340], 60],
   ["they come out of order", [121, 1, 61], [121, 1, 61], 60],
-] as const)("when %s, the interval is told from them", ([, sent, arrivals, seconds]) => {
+] as const)("when %s, the interval is computed from them", ([, sent, arrivals, seconds]) => {
   expect(heartbeatInterval(heardOf(sent, arrivals), FALLBACK)).toBe(seconds === null ? null : seconds * SECOND);
 });
 
-test("attempts that soon fail do not make the interval shorter", () => {
+test("attempts that fail early do not make the interval shorter", () => {
   const failed = heardOf([-20, -12, -5, 1], undefined);
   expect(heartbeatInterval(failed, FALLBACK)).toBe(FALLBACK);
   const slow = heardOf([-1300, -700, -100, 1], undefined);
@@ -46,7 +46,7 @@ test("the interval of a long attempt with one heartbeat is long", () => {
   expect(heartbeatInterval(heard, FALLBACK)).toBe(LOOK_BACK);
 });
 
-test("a run that sends heartbeats regularly is never expected to send more, whatever the network does to them", () => {
+test("a run with regular heartbeats is never expected to send more, though the network delays or loses some", () => {
   const plan = fc.record({
     every: fc.integer({ min: 30, max: 900 }),
     count: fc.integer({ min: 1, max: 6 }),
@@ -60,7 +60,7 @@ test("a run that sends heartbeats regularly is never expected to send more, what
       const interval = heartbeatInterval(heardOf(sent, arrivals), FALLBACK);
       if (sent.length === 0) expect(interval).toBeNull();
       else expect(interval).toBeGreaterThanOrEqual(Math.min(FALLBACK, every * SECOND));
-      // Once it is learnt, it is one of the multiples of the true one.
+      // A computed interval is a multiple of the true one.
       if (sent.length >= 2) expect((interval ?? 0) % (every * SECOND)).toBe(0);
     }),
   );

@@ -33,7 +33,7 @@ function overNumbers(count: number, changes: Partial<Sweep> & { fail?: (numbers:
   return { steps, turn: () => takeTurn(toolsAt(NOW), sweep) };
 }
 
-test("a turn ends with the most of its steps, and the next turn goes on at the mark", async () => {
+test("a turn ends after its greatest number of steps, and the next turn goes on at the mark", async () => {
   const { steps, turn } = overNumbers(45);
   await turn();
   expect(steps.map(([first]) => first)).toEqual([0, 10, 20]);
@@ -43,7 +43,7 @@ test("a turn ends with the most of its steps, and the next turn goes on at the m
   expect(await env.DB.prepare("select count(*) as n from sweep_mark").first("n")).toBe(0);
 });
 
-test("a sweep that says that there is nothing to do costs one read", async () => {
+test("a sweep without work costs one read", async () => {
   const tools = toolsAt(NOW);
   const { steps } = overNumbers(10);
   const none = { name: "none", most: 10, steps: 3, begin: () => null, step: () => Promise.reject(new Error("a step")) };
@@ -51,7 +51,7 @@ test("a sweep that says that there is nothing to do costs one read", async () =>
   expect([steps, tools.db.cost.d1_queries, tools.db.cost.d1_rows_written]).toEqual([[], 1, 0]);
 });
 
-test("a step that fails is begun again with an eighth, and the one number to blame is passed over", async () => {
+test("a failed step is begun again with an eighth, and the number that is the cause is left out", async () => {
   const { steps, turn } = overNumbers(40, {
     most: 20,
     tries: 2,
@@ -65,7 +65,7 @@ test("a step that fails is begun again with an eighth, and the one number to bla
   expect(steps.flat()).toEqual(Array.from({ length: 40 }, (_, index) => index).filter((number) => number !== 7));
 });
 
-test("where an error says nothing of the numbers the next turn takes as many", async () => {
+test("where no number is the cause of an error, the next turn takes as many", async () => {
   let isDown = true;
   const { steps, turn } = overNumbers(20, {
     keepsSizeOnError: true,
@@ -79,7 +79,7 @@ test("where an error says nothing of the numbers the next turn takes as many", a
   expect(steps.map(({ length }) => length)).toEqual([10, 10]);
 });
 
-test("a turn that is overtaken by another one does not move the mark back", async () => {
+test("a turn that another turn overtakes does not move the mark back", async () => {
   const slow = overNumbers(100, { steps: 1 });
   const fast = overNumbers(100);
   await slow.turn();

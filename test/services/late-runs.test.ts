@@ -22,13 +22,13 @@ interface Run {
 const read = async (id: string) => (await api<Run>("GET", `/flow_runs/${id}`)).body;
 const at = (ahead: number) => new Date(Date.now() + ahead / 1000).toISOString();
 
-/** A run that is due so much from now. */
+/** A run that is due so many microseconds from now. */
 async function aScheduledRun(ahead: number, fields: Record<string, unknown> = {}): Promise<string> {
   const state = { type: "SCHEDULED", state_details: { scheduled_time: at(ahead) } };
   return (await aFlowRun({ state, ...fields })).id;
 }
 
-/** One turn of the clock at a minute of the hour, with runs that are due relative to it. */
+/** One turn at a minute of the hour, with runs that are due relative to the turn. */
 function turn(minute: number, of: (tools: Tools, now: number) => Promise<void> = markLateRuns): Promise<void> {
   return later(0, (tools) => {
     const present = tools.clock();
@@ -37,7 +37,7 @@ function turn(minute: number, of: (tools: Tools, now: number) => Promise<void> =
   });
 }
 
-/** Runs that are due at times relative to a turn, made before it. */
+/** Runs that are due at times relative to a turn, created before the turn. */
 async function made(minute: number, aheads: readonly number[]): Promise<string[]> {
   const ids: string[] = [];
   await turn(minute, async (_, now) => {
@@ -46,7 +46,7 @@ async function made(minute: number, aheads: readonly number[]): Promise<string[]
   return ids;
 }
 
-test("a run is late when it did not start so long after it was due, and keeps its time", async () => {
+test("a run is late if it has not started fifteen seconds after its time, and keeps its time", async () => {
   const [early = "", late = ""] = await made(30, [-14 * SECOND, -16 * SECOND]);
   await turn(30);
   expect(await read(early)).toMatchObject({ state_type: "SCHEDULED", state_name: "Scheduled" });
@@ -55,7 +55,7 @@ test("a run is late when it did not start so long after it was due, and keeps it
   expect(run.state.state_details.scheduled_time).toBe(run.expected_start_time);
 });
 
-test("how long a run may take is a setting", async () => {
+test("the time after which a run is late is a setting", async () => {
   const [id = ""] = await made(30, [-3 * SECOND]);
   await turn(30, (tools) => {
     const services = { ...tools.settings.services, late_runs: { enabled: true, after_seconds: 2 } };
@@ -64,7 +64,7 @@ test("how long a run may take is a setting", async () => {
   expect(await read(id)).toMatchObject({ state_name: "Late" });
 });
 
-test("what is long overdue is found once an hour", async () => {
+test("runs that are long overdue are found once an hour", async () => {
   const [id = ""] = await made(30, [-2 * HOUR]);
   await turn(30);
   expect(await read(id)).toMatchObject({ state_name: "Scheduled" });
@@ -95,12 +95,12 @@ test("two turns at once mark a run once", async () => {
   expect(results.map(({ name }) => name)).toEqual(["Scheduled", "Late"]);
 });
 
-test("the turn seeks the runs that are due, however many have ended", async () => {
+test("the turn finds due runs by an index, however many runs have ended", async () => {
   const plan = await planOf(selectOverdue({ after: 1, until: 2 }, { round: START, most: 200 }));
   expect(plan).toBe("SEARCH r USING INDEX flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)");
 });
 
-test("a poll that finds a served deployment's run overdue marks it late", async () => {
+test("a poll that finds an overdue run of a served deployment marks it late", async () => {
   const flow_id = await aFlow();
   const { body } = await api<{ id: string }>("POST", "/deployments/", { name: unique("served"), flow_id });
   const overdue = await aScheduledRun(-20 * SECOND, { flow_id, deployment_id: body.id });

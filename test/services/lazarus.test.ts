@@ -35,19 +35,19 @@ async function aDeployment(fields: object = {}, reliability: object = {}): Promi
   return id;
 }
 
-/** A turn each minute, from now on to then. */
+/** Takes a turn each minute, from now until a time. */
 async function turns(until: number, from = 0): Promise<void> {
   for (let at = from; at <= until; at += MINUTE) await later(at, scheduleAnew);
 }
 
-/** A run of a deployment that somebody has taken. */
+/** A PENDING run of a deployment. */
 async function aPendingRun(deploymentId: string): Promise<string> {
   const { id } = (await api<Run>("POST", `/deployments/${deploymentId}/create_flow_run`, {})).body;
   expect((await propose(id, { type: "PENDING" })).status).toBe("ACCEPT");
   return id;
 }
 
-test("a run that stays Pending for ten minutes is scheduled anew, for now, and not a moment before", async () => {
+test("a run that stays Pending for ten minutes is scheduled anew, for now, and not before", async () => {
   const id = await aPendingRun(await aDeployment());
   await turns(9 * MINUTE);
   expect(await typeOf(id)).toBe("PENDING");
@@ -63,7 +63,7 @@ test("a run that stays Pending for ten minutes is scheduled anew, for now, and n
 });
 
 test(
-  "whoever polls its pool is handed the run again, and the slots of pool and deployment are free",
+  "a poll of its pool gets the run again, and the slots of pool and deployment are free",
   { timeout: 15_000 },
   async () => {
     const pool = unique("pool");
@@ -80,19 +80,19 @@ test(
     };
     expect(await poll()).toEqual([]);
     await turns(11 * MINUTE);
-    // What is said to be due and holds a slot is believed when D1 was asked, some seconds later.
+    // A due run with a slot is offered after the object has read D1, some seconds later.
     await vi.waitFor(async () => expect(await poll()).toHaveLength(1), { timeout: 8000, interval: 200 });
     expect((await propose(next, { type: "PENDING" })).status).toBe("ACCEPT");
     expect(await typeOf(id)).toBe("SCHEDULED");
   },
 );
 
-test("the eleventh time it crashes", { timeout: 30_000 }, async () => {
+test("a run crashes at the eleventh time", { timeout: 30_000 }, async () => {
   const id = await aPendingRun(await aDeployment());
   for (let time = 1; time <= 10; time++) {
     await turns(11 * MINUTE);
     expect((await read(id)).state.message).toContain(`(${time} of 10)`);
-    // The clock of the service was ahead; a client's proposal would have to wait for it.
+    // The clock of the service was ahead, so a client's proposal would have to wait for that time.
     await env.DB.prepare("update flow_run set next_scheduled_start_time = ?, updated = updated + 1 where id = ?")
       .bind(Date.now() * 1000, id)
       .run();
@@ -118,9 +118,9 @@ test.for([
         { name: "x", level: 20, message: "m", timestamp: new Date().toISOString(), flow_run_id: id },
       ]),
   ],
-] as const)("%s is a sign of life", async ([, sign]) => {
+] as const)("%s keeps a run from being scheduled anew", async ([, sign]) => {
   const id = await aPendingRun(await aDeployment());
-  // It has been pending for nine minutes when the sign comes.
+  // The run has been pending for nine minutes when the sign comes.
   const nineMinutesAgo = Date.now() * 1000 - 9 * MINUTE;
   await env.DB.batch([
     env.DB.prepare("update flow_run set state_timestamp = ?, updated = ? where id = ?").bind(
@@ -137,7 +137,7 @@ test.for([
   expect(await typeOf(id)).toBe("SCHEDULED");
 });
 
-test("a run whose infrastructure is named may be silent for an hour", { timeout: 20_000 }, async () => {
+test("a run with a process id may be silent for an hour", { timeout: 20_000 }, async () => {
   const id = await aPendingRun(await aDeployment());
   await api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "17" });
   await turns(59 * MINUTE);
@@ -152,13 +152,13 @@ test("a run of no deployment and no pool is not scheduled anew", async () => {
   expect(await typeOf(id)).toBe("PENDING");
 });
 
-test("a deployment may switch it off", async () => {
+test("a deployment may switch Lazarus off", async () => {
   const id = await aPendingRun(await aDeployment({}, { lazarus: false }));
   await turns(20 * MINUTE);
   expect(await typeOf(id)).toBe("PENDING");
 });
 
-test.for(["RUNNING", "CANCELLED"] as const)("a run that is %s by then is left alone", async (type) => {
+test.for(["RUNNING", "CANCELLED"] as const)("a run that is %s by then is not changed", async (type) => {
   const id = await aPendingRun(await aDeployment());
   await turns(9 * MINUTE);
   await later(10 * MINUTE + SECOND, async (tools) => {
@@ -180,7 +180,7 @@ test.for(["RUNNING", "CANCELLED"] as const)("a run that is %s by then is left al
 test("no run is scheduled anew because the server was down", async () => {
   const id = await aPendingRun(await aDeployment());
   await turns(2 * MINUTE);
-  // Then no turn for half an hour.
+  // After that there is no turn for half an hour.
   await turns(42 * MINUTE, 33 * MINUTE);
   expect(await typeOf(id)).toBe("PENDING");
   await turns(44 * MINUTE, 43 * MINUTE);
@@ -194,7 +194,7 @@ test("two turns at once schedule a run once", async () => {
   expect(await typesOf(id)).toEqual(["SCHEDULED", "PENDING", "SCHEDULED"]);
 });
 
-test("the stuck runs are sought among the live ones", async () => {
+test("stuck runs are found by the index of live runs", async () => {
   const plan = await planOf(
     selectStuckPending(stuckPending(DEFAULT_SERVICES.lazarus, Date.now() * 1000, 1), { round: START, most: 200 }),
   );

@@ -11,7 +11,7 @@ import { planOf } from "../support/plans";
 import { aFlow, api, propose, unique } from "../support/world";
 import { later, MINUTE } from "./time";
 
-/** By then three half-hourly runs are overdue, and the first of them for less than two hours. */
+/** At this time three half-hourly runs are overdue, the first for less than two hours. */
 const AWAY = 115 * MINUTE;
 const HALF_HOURLY = { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" };
 
@@ -48,7 +48,7 @@ test.for([
   ["latest", ["Skipped", "Skipped", "Scheduled"]],
   ["skip", ["Skipped", "Skipped", "Skipped"]],
 ] as const)(
-  "of three runs that nobody began, the policy %s leaves %j, also when it is looked at twice at once",
+  "of three runs that were not started, the policy %s leaves %j, also after two turns at once",
   async ([policy, left]) => {
     const { id } = await aDeployment({ policy, window_seconds: 600 });
     expect(await names(id)).toEqual(["Scheduled", "Scheduled", "Scheduled"]);
@@ -63,7 +63,7 @@ test.for([
   },
 );
 
-test("a schedule that says nothing keeps all its runs, and answers do not show a policy", async () => {
+test("a schedule without a policy keeps all its runs, and answers do not show a policy", async () => {
   const { id, schedules } = await aDeployment();
   expect(Object.keys(schedules[0] ?? {})).not.toContain("missed_runs");
   await later(AWAY, skipMissedRuns);
@@ -80,7 +80,7 @@ test("a run is not missed within the window, nor before it is due", async () => 
   expect(await names(id)).toEqual(["Skipped", "Scheduled", "Scheduled"]);
 });
 
-test("a run that was begun is not skipped, not even between the select and the change", async () => {
+test("a started run is not skipped, also if it starts between the select and the change", async () => {
   const { id } = await aDeployment({ policy: "skip", window_seconds: 60 });
   const [first] = await standing(id);
   if (!first) throw new Error("no run");
@@ -92,14 +92,14 @@ test("a run that was begun is not skipped, not even between the select and the c
   expect(await names(id)).toEqual(["Pending", "Skipped", "Skipped"]);
 });
 
-test("runs by hand are never missed", async () => {
+test("runs that no schedule made are never missed", async () => {
   const { id } = await aDeployment({ policy: "skip", window_seconds: 60 });
   const { body } = await api<{ id: string }>("POST", `/deployments/${id}/create_flow_run`, {});
   await later(AWAY, skipMissedRuns);
   expect((await standing(id)).find((run) => run.id === body.id)?.state_name).toBe("Scheduled");
 });
 
-test("a poll of a served deployment is not given a missed run that the clock has not skipped yet", async () => {
+test("a poll of a served deployment does not get a missed run that the sweep has not skipped yet", async () => {
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
   const runs = await later(AWAY, async (tools) =>
     allOf(await pollDeployments(tools, { deploymentIds: [id], before: tools.clock(), limit: 200 })),
@@ -109,7 +109,7 @@ test("a poll of a served deployment is not given a missed run that the clock has
   expect((await names(id)).slice(0, 2)).toEqual(["Skipped", "Skipped"]);
 });
 
-test("a worker that polls its pool is not given such a run either", async () => {
+test("a poll of a pool does not get a missed run that the sweep has not skipped yet", async () => {
   const pool = unique("pool");
   await api("POST", "/work_pools/", { name: pool, type: "process" });
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 }, { work_pool_name: pool });
@@ -120,7 +120,7 @@ test("a worker that polls its pool is not given such a run either", async () => 
   expect(runs.map(({ flow_run }) => flow_run.id)).toEqual([last?.id]);
 });
 
-test("a missed run that cannot be skipped does not keep the others from it", async () => {
+test("other missed runs are skipped beside a run that cannot be skipped", async () => {
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
   const [broken, , last] = await standing(id);
   await env.DB.prepare("update flow_run set state_ids = '[{' where id = ?").bind(broken?.id).run();
@@ -131,7 +131,7 @@ test("a missed run that cannot be skipped does not keep the others from it", asy
   expect((await names(id))[1]).toBe("Skipped");
 });
 
-test("the policy is read and set by a route of its own, without touching runs or parameters", async () => {
+test("the policy is read and set by its own route, which does not change runs or parameters", async () => {
   const { id, schedules } = await aDeployment();
   const path = `/deployments/${id}/schedules/${schedules[0]?.id}/missed_runs`;
   const before = await standing(id);
@@ -173,7 +173,7 @@ test("the policy stays with the slug when a client that does not know it deploys
   expect(again.body.schedules[0]?.missed_runs).toEqual({ policy: "latest", window_seconds: 60 });
 });
 
-test("the sweep seeks what is due among the runs that have not ended", async () => {
+test("the sweep finds due runs by the index of live runs", async () => {
   const plan = await planOf(selectMissed({ after: 1, until: 2 }, { round: START, most: 200 }));
   expect(plan).toContain("flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)");
   expect(plan).toContain("deployment_schedule_missed_runs");

@@ -20,7 +20,7 @@ interface Run {
 
 const read = async (id: string) => (await api<Run>("GET", `/flow_runs/${id}`)).body;
 
-/** A running run that was then paused with these details. */
+/** A run that was RUNNING and is paused with these details. */
 async function aPausedRun(details: Record<string, unknown>, fields: Record<string, unknown> = {}): Promise<string> {
   const { id } = await aFlowRun({ state: { type: "RUNNING" }, ...fields });
   const { status } = await propose(id, { type: "PAUSED", name: "Paused", state_details: details });
@@ -33,7 +33,7 @@ async function aDeployment(): Promise<string> {
   return (await api<{ id: string }>("POST", "/deployments/", body)).body.id;
 }
 
-test("a run fails when its pause has lasted too long, and not a moment before", async () => {
+test("a run fails when its pause has lasted too long, and not before", async () => {
   const id = await aPausedRun({ pause_timeout: at(5 * MINUTE) });
   await later(4 * MINUTE, failExpiredPauses);
   expect(await read(id)).toMatchObject({ state_type: "PAUSED" });
@@ -45,7 +45,7 @@ test("a run fails when its pause has lasted too long, and not a moment before", 
   });
 });
 
-test("a suspended run fails like a paused one, and its event says so", async () => {
+test("a suspended run fails like a paused one, and has the event", async () => {
   const deployment_id = await aDeployment();
   const id = await aPausedRun({ pause_timeout: at(MINUTE), pause_reschedule: true }, { deployment_id });
   await later(2 * MINUTE, failExpiredPauses);
@@ -81,7 +81,7 @@ test("a run that is resumed while its pause expires goes on", async () => {
     let isResumed = false;
     const db = aroundCalls(tools.db, async (name, call) => {
       const answer = await call();
-      // It was found, and is now resumed in time by another clock.
+      // The sweep has found the run, which a request with another clock now resumes in time.
       if (name === "rows" && !isResumed) {
         isResumed = true;
         expect((await propose(id, { type: "RUNNING" })).status).toBe("ACCEPT");
@@ -103,13 +103,13 @@ test("two turns at once fail a run once", async () => {
   expect(results.map(({ type }) => type)).toEqual(["RUNNING", "PAUSED", "FAILED"]);
 });
 
-test("the turn seeks the paused runs, however many others there are", async () => {
+test("the turn finds paused runs by an index, however many others there are", async () => {
   const plan = await planOf(selectExpired(1, { round: START, most: 200 }));
   expect(plan).toMatch(/SEARCH r USING INDEX flow_run_halted \(state_type=\?\)/);
   expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);
 });
 
-test("a pause costs one row more than other states, and its end none", async () => {
+test("a pause writes one row more than other states, and its end does not", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const set = (state: Record<string, unknown>) =>
     api("POST", `/flow_runs/${id}/set_state`, { state }, { "x-sluice-cost": "1" });

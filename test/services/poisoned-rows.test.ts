@@ -1,4 +1,4 @@
-/** Rows that no request would leave in the tables: each service passes over them, and sees to the others. */
+/** Rows that no request writes: each service leaves them out, and handles the others. */
 import { env } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
@@ -32,7 +32,7 @@ async function nameOf(id: string): Promise<string> {
   return String(await env.DB.prepare("select state_name from flow_run where id = ?").bind(id).first("state_name"));
 }
 
-/** So many copies of a run that nothing can be done with, for their policies are no JSON. */
+/** So many copies of a run that no service can change, for their policies are not JSON. */
 async function copies(id: string, count: number, due: number): Promise<void> {
   const { results } = await env.DB.prepare("select name from pragma_table_info('flow_run')").all<{ name: string }>();
   const values = results.map(({ name }) => {
@@ -50,7 +50,7 @@ async function copies(id: string, count: number, due: number): Promise<void> {
   );
 }
 
-test("a run is marked late though more than a turn's worth before it cannot be", async () => {
+test("a run is marked late though more runs before it than a turn takes cannot be marked", async () => {
   const state = { type: "SCHEDULED", state_details: { scheduled_time: new Date(Date.now()).toISOString() } };
   const { id } = await aFlowRun({ state });
   await copies(id, 250, Date.now() * 1000 - 10 * MINUTE);
@@ -59,7 +59,7 @@ test("a run is marked late though more than a turn's worth before it cannot be",
   await write("delete from flow_run where id like 'bad-%'");
 });
 
-test("an expired pause ends though the details of another one are no JSON", async () => {
+test("an expired pause ends though the details of another one are not JSON", async () => {
   const [bad, good] = [await aFlowRun({ state: { type: "RUNNING" } }), await aFlowRun({ state: { type: "RUNNING" } })];
   for (const { id } of [bad, good])
     await propose(id, {
@@ -75,7 +75,7 @@ test("an expired pause ends though the details of another one are no JSON", asyn
   expect(await typeOf(bad.id)).toBe("PAUSED");
 });
 
-test("a missed run is skipped though another schedule's policy, and another run's maker, are no JSON", async () => {
+test("a missed run is skipped though another schedule's policy and another run's `created_by` are not JSON", async () => {
   const schedule = { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" };
   const schedules = [{ schedule, missed_runs: { policy: "skip", window_seconds: 600 } }];
   const [policy, maker, good] = [
@@ -92,7 +92,7 @@ test("a missed run is skipped though another schedule's policy, and another run'
   expect(results).toEqual([{ name: "Skipped" }]);
 });
 
-test("a stuck run is scheduled anew though another one's states, and another deployment's settings, are no JSON", async () => {
+test("a stuck run is scheduled anew though another run's states and another deployment's settings are not JSON", async () => {
   const ids: string[] = [];
   for (const deployment of [await aDeployment(), await aDeployment(), await aDeployment()]) {
     const { id } = (await api<{ id: string }>("POST", `/deployments/${deployment}/create_flow_run`, {})).body;
@@ -110,7 +110,7 @@ test("a stuck run is scheduled anew though another one's states, and another dep
   expect(await typeOf(settings)).toBe("SCHEDULED");
 });
 
-test("zombies are sought though a deployment's settings and a run's policy are no JSON", async () => {
+test("zombies are found though a deployment's settings and a run's policy are not JSON", async () => {
   const deployment = await aDeployment();
   const { id } = (await api<{ id: string }>("POST", `/deployments/${deployment}/create_flow_run`, {})).body;
   await propose(id, { type: "RUNNING" });
@@ -121,7 +121,7 @@ test("zombies are sought though a deployment's settings and a run's policy are n
   expect(await typeOf(id)).toBe("RUNNING");
 });
 
-test("a walk passes over the one state at which it fails, and is over it in the next turn", async () => {
+test("a walk leaves out the state at which it fails, and goes on after it in the next turn", async () => {
   const runs = [];
   for (let index = 0; index < 5; index++) runs.push(await aFlowRun({ state: { type: "RUNNING" } }));
   const idOf = async (id: string) =>

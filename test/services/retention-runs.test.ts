@@ -126,13 +126,13 @@ async function write(run: Run, subflows: readonly Run[]): Promise<void> {
 
 const taskOf = (run: Run): string => `task-of-${run.id}`;
 
-/** Whose a row is. */
+/** The run to which a row belongs. */
 const ownerOf = (table: string, row: Record<string, unknown>): unknown =>
   row["flow_run_id"] ?? (table === "flow_run" ? row["id"] : row["run_id"]);
 
 const snapshot = () => Promise.all(TABLES.map(async (table) => [table, await rowsOf(table)] as const));
 
-/** What there should be when of the runs only some stay: their rows as they were, but for the parents that are gone. */
+/** The expected rows when only some runs stay: their rows unchanged, but without removed parents. */
 function without(gone: ReadonlySet<string>, before: Awaited<ReturnType<typeof snapshot>>, runs: readonly Run[]) {
   const orphans = new Set(runs.filter(({ parent }) => parent && gone.has(parent.id)).map(({ id }) => id));
   return before.map(
@@ -148,7 +148,7 @@ function without(gone: ReadonlySet<string>, before: Awaited<ReturnType<typeof sn
   );
 }
 
-/** The rule, run by run: what ended before the cutoff and is nobody's subflow goes, and then the same is asked of its subflows. */
+/** The rule, run by run: a run that ended before the cutoff and is no subflow is removed, and then the same is asked of its subflows. */
 function doomed(runs: readonly Run[]): Set<string> {
   const gone = new Set<string>();
   for (let grown = true; grown;) {
@@ -181,7 +181,7 @@ const aRun = fc.record({
     "PENDING",
   ),
   ended: fc.option(fc.constantFrom(1, 60, 80, 95, 100, 400), { freq: 5 }),
-  /** How many hours it was to begin before it ended; below nothing: it ended before. */
+  /** The hours from the expected start to the end; negative if the run ended before its expected start. */
   lasted: fc.constantFrom(0, 1, 24 * 30, -24 * 200),
   began: fc.boolean(),
   parent: fc.option(fc.nat(20)),

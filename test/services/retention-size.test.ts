@@ -9,7 +9,7 @@ import { HOUR, NOW, toolsAt } from "./retention-world";
 afterEach(() => vi.restoreAllMocks());
 
 describe("the database's size", () => {
-  test("is in an admin answer, and grows with what is written", async () => {
+  test("is in an admin answer, and grows with each write", async () => {
     const { status, body } = await api<{ size_bytes: number }>("GET", "/admin/database");
     expect(status).toBe(200);
     expect(body.size_bytes).toBeGreaterThan(10_000);
@@ -80,7 +80,7 @@ describe("the settings of retention", () => {
     ["PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES", "heartbeat"],
     ["PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES", '{"a":0}'],
     ["PREFECT_SERVER_EVENTS_RETENTION_PERIOD", "-1"],
-  ] as const)("%s cannot be %j, and the complaint names it", ([name, given]) => {
+  ] as const)("%s cannot be %j, and the message names it", ([name, given]) => {
     expect(() => read({ [name]: given })).toThrow(name);
   });
 

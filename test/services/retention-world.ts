@@ -1,4 +1,4 @@
-/** What the tests of retention share: a clock that stands where it is put, a database that fails, rounds run to their end. */
+/** Shared by the tests of retention: a fixed clock, a database that fails, and rounds that run to their end. */
 import { env } from "cloudflare:test";
 import { Database } from "#db/database";
 import { parseSettings } from "#env";
@@ -8,12 +8,12 @@ import { WORKSPACE } from "../support/world";
 
 export const HOUR = 3_600_000_000;
 export const DAY = 24 * HOUR;
-/** Some time, in the middle of an hour. */
+/** A time in the middle of an hour. */
 export const NOW = 1_800_000_000_000_000 + HOUR / 2;
 
 type Vars = Parameters<typeof parseSettings>[0];
 
-/** Tools whose clock stands, with settings of their own. */
+/** Tools with a fixed clock and with other settings. */
 export function toolsAt(now: number, vars: Partial<Vars> = {}, d1: D1Database = env.DB): Tools {
   const settings = parseSettings({ ...env, ...vars });
   return {
@@ -24,10 +24,10 @@ export function toolsAt(now: number, vars: Partial<Vars> = {}, d1: D1Database = 
   };
 }
 
-/** What happens to each call in turn: it is made, or fails before or after it is made. */
+/** The fate of each call in turn: it succeeds, or fails before or after it was carried out. */
 export type Fate = "made" | "lost" | "made, but the answer is lost";
 
-/** A database whose first calls fare as is said. */
+/** A database whose first calls have these fates. */
 export function failingD1(fates: readonly Fate[]): D1Database {
   const rest = [...fates];
   const through = async <T>(call: () => Promise<T>): Promise<T> => {
@@ -62,7 +62,7 @@ export function failingD1(fates: readonly Fate[]): D1Database {
   return watched as D1Database;
 }
 
-/** Takes turns until all rounds are at their end. Turns may fail. */
+/** Takes turns until all rounds have ended. Turns may fail. */
 export async function untilDone(turn: () => Promise<void>): Promise<void> {
   for (let turns = 0; turns < 60; turns++) {
     try {
@@ -84,7 +84,7 @@ async function openRounds(): Promise<number> {
   );
 }
 
-/** Empties tables, and forgets all rounds. */
+/** Empties the tables, with the marks of rounds. */
 export async function empty(...tables: string[]): Promise<void> {
   await env.DB.batch([
     ...tables.map((table) => env.DB.prepare(`delete from ${table}`)),

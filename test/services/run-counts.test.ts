@@ -11,7 +11,7 @@ import { aFlowRun, api, WORKSPACE } from "../support/world";
 const NOW = 1_800_000_000_000_000;
 const MINUTE = 60_000_000;
 
-/** Runs straight in D1 that start so many minutes after `NOW`, or have no start. */
+/** Inserts runs into D1 that start so many minutes after `NOW`, or have no start. */
 async function insertRuns(workspace: string, ids: readonly string[], minute: number | null): Promise<void> {
   await env.DB.prepare(
     `insert into flow_run (workspace_id, id, created, updated, name, flow_id, parameters, context, empirical_policy, tags,
@@ -41,7 +41,7 @@ const aStep = fc.oneof(
 );
 
 test(
-  "whatever comes, moves or goes before or after what is counted, the count is that of the rows",
+  "after any inserts, changes and deletions before or after the counted minutes, the count is that of the rows",
   { timeout: 60_000 },
   async () => {
     await fc.assert(
@@ -81,7 +81,7 @@ test(
   },
 );
 
-test("what is counted is not gone through again, and a few runs are not worth a row", async () => {
+test("counted runs are not read again, and a few runs have no row of counts", async () => {
   const workspace = crypto.randomUUID();
   await insertRuns(workspace, someIds(999), -5);
   await age(0);
@@ -96,7 +96,7 @@ test("what is counted is not gone through again, and a few runs are not worth a 
   expect(await countedOne(workspace)).toBe(5_000);
 });
 
-test("a run's life within a minute touches no kept count", async () => {
+test("the life of a run within a minute changes no stored count", async () => {
   await insertRuns(WORKSPACE, someIds(1_000), -5_000_000);
   await countOldRuns(makeTools(env, WORKSPACE, () => {}));
   const { body: before } = await api<number>("POST", "/flow_runs/count", {});

@@ -1,4 +1,4 @@
-/** A month of the clock, over many deployments, on a database that fails: each run is there once. */
+/** The scheduler during a month, with many deployments and a database that fails: each run is made once. */
 import { createExecutionContext, env, runInDurableObject } from "cloudflare:test";
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
@@ -17,7 +17,7 @@ const BEGIN = parseTime("2026-10-05T00:00:00Z") ?? 0;
 const END = BEGIN + DAYS * 1440 * MINUTE;
 const ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana"];
 
-/** How a deployment stands: only an active schedule of one that is not paused makes runs. */
+/** A deployment and its schedule: only an active schedule of a deployment that is not paused makes runs. */
 interface Plan {
   id: string;
   schedule: Schedule;
@@ -64,7 +64,7 @@ const aPlan = fc.record({
   isActive: of(1, 20).map((place) => place > 1),
 });
 
-/** The same numbers each time. */
+/** Random numbers, the same in each test. */
 function dice(seed: number): () => number {
   let state = seed;
   return () => {
@@ -73,7 +73,7 @@ function dice(seed: number): () => number {
   };
 }
 
-/** The clock's turns: some left out, now and then for most of an hour, some twice, some side by side with one before. */
+/** The turns: some are left out, some of them for most of an hour, some come twice, some run beside the turn before. */
 function* turns(random: () => number): Generator<number[]> {
   for (let at = BEGIN; at < END; at += MINUTE) {
     if (random() < 0.001) at += Math.floor(random() * 50) * MINUTE;
@@ -163,7 +163,7 @@ test("in a month of skipped, doubled and overlapping turns and of failing calls 
         .toEqual(expected.toSorted((a, b) => a - b).map(printTime));
     }
     expect(total).toBeGreaterThan(5000);
-    // A run has its one state, whatever failed in between.
+    // A run has one state, though calls failed.
     expect(d1.rows("select count(*) as count from flow_run_state")).toEqual(
       d1.rows("select count(*) as count from flow_run"),
     );

@@ -140,7 +140,7 @@ test("a turn that takes long puts off what failed, and not what was changed or m
     let looks = 0;
     await topUpSchedules({ ...tools, db, clock: () => (looks++ === 0 ? begun : ended) });
   });
-  // It stays as whoever changed it left it, unless this turn took back runs of its own, and calls for new ones then.
+  // The schedule keeps the change, unless this turn deleted runs that it had made; then the schedule asks for new runs.
   expect([changed, ended]).toContain(await topUpAt(id));
 });
 
@@ -314,7 +314,7 @@ test("the due schedules, and the served deployments that fell silent, are found 
   expect(await planOf(selectUnpolled(1, { round: START, most: 200 }))).toContain("deployment_served (last_polled<?)");
 });
 
-test("a served deployment that nobody asks for is NOT_READY after a while", async () => {
+test("a served deployment without polls is NOT_READY after a while", async () => {
   const id = await aDeployment({ interval: 60 }, { schedules: [] });
   await api("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [id] });
   const status = async () => (await api("GET", `/deployments/${id}`)).body["status"];

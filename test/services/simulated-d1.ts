@@ -1,7 +1,7 @@
-/** A D1 that answers at once and fails at will: the SQLite of a Durable Object behind D1's interface. */
+/** A D1 that answers at once and fails as told: the SQLite of a Durable Object behind D1's interface. */
 import { env } from "cloudflare:test";
 
-/** What becomes of a call: nothing, or it fails before it was carried out, or after. */
+/** The fault of a call: none, or it fails before or after it was carried out. */
 export type Fault = "none" | "before" | "after";
 
 class SimulatedStatement implements D1PreparedStatement {
@@ -58,7 +58,7 @@ export class SimulatedD1 implements D1Database {
   async batch<T>(statements: D1PreparedStatement[]): Promise<D1Result<T>[]> {
     this.calls++;
     const fault = this.nextFault();
-    // The answer comes later, so that what runs side by side comes between.
+    // The answer comes later, so that calls of other work come between.
     await Promise.resolve();
     if (fault === "before") this.fail();
     const results = this.storage.transactionSync(() => statements.map((statement) => this.execute<T>(statement)));
@@ -67,7 +67,7 @@ export class SimulatedD1 implements D1Database {
     return results;
   }
 
-  /** The rows of a query that costs and fails nothing. */
+  /** The rows of a query that is not counted and does not fail. */
   rows<T extends Record<string, SqlStorageValue>>(query: string): T[] {
     return this.storage.sql.exec<T>(query).toArray();
   }

@@ -1,16 +1,11 @@
-/** A clock that can be put forward. */
-import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
-import { makeTools, type Tools } from "#tools";
-import { WORKSPACE } from "../support/world";
+/** Tools whose clock is ahead. */
+import type { Tools } from "#tools";
+import { withTools } from "../support/tools";
 
 export const SECOND = 1_000_000;
 export const MINUTE = 60 * SECOND;
 
-/** Does the work with tools whose clock is so much ahead, and waits for what goes on after it. */
+/** Does the work with tools whose clock is `ahead` microseconds ahead, and waits for the background work of the tools. */
 export async function later<T>(ahead: number, work: (tools: Tools) => Promise<T>): Promise<T> {
-  const context = createExecutionContext();
-  const tools = makeTools(env, WORKSPACE, (promise) => context.waitUntil(promise));
-  const result = await work({ ...tools, clock: () => tools.clock() + ahead });
-  await waitOnExecutionContext(context);
-  return result;
+  return withTools((tools) => work({ ...tools, clock: () => tools.clock() + ahead }));
 }

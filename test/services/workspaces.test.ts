@@ -1,6 +1,6 @@
 /**
- * Each service acts in every workspace that has something due, and mixes none. A run of the first workspace, for which nothing is
- * due, has a twin of the same id in a second one, for which something is.
+ * Each service acts in every workspace with due rows, and in the workspace of the row. A run of the first workspace, for which nothing is
+ * due, has a twin of the same id in a second workspace, for which something is due.
  */
 import { env, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -143,7 +143,7 @@ test("children are cancelled in the workspace of their run", async () => {
   ]);
 });
 
-/** A turn each minute for eleven minutes, so that the server is known to listen. */
+/** Takes a turn each minute for eleven minutes, so that the marks say that the server listens. */
 async function listenWith(job: (tools: SweepTools) => Promise<void>): Promise<void> {
   for (let ahead = 0; ahead <= 11 * MINUTE; ahead += MINUTE) await later(ahead, job);
 }

@@ -10,14 +10,14 @@ import { later, MINUTE, SECOND } from "./time";
 
 const COUNT = 300;
 
-/** What a turn costs, at a time at which silent runs are looked at closely. */
+/** The cost of a turn, at a time at which the heartbeats of silent runs are read. */
 async function costOf(turn: (tools: Tools) => Promise<void>): Promise<Cost> {
   const cost = noCost();
   await later(3 * MINUTE, (tools) => turn({ ...tools, db: new Database(env.DB, cost), cost }));
   return cost;
 }
 
-/** As many runs like this one. */
+/** So many copies of a run. */
 async function multiply(id: string): Promise<void> {
   const row = await env.DB.prepare("select * from flow_run where id = ?").bind(id).first();
   const names = Object.keys(row ?? {});
@@ -31,7 +31,7 @@ async function multiply(id: string): Promise<void> {
 test.for([
   ["running", "RUNNING", crashZombies, 8],
   ["pending", "PENDING", scheduleAnew, 4],
-] as const)("a turn reads a few rows of each %s run, none of others, and writes but its marks", async (given) => {
+] as const)("a turn reads a few rows of each %s run and none of others, and writes only its marks", async (given) => {
   const [, type, turn, most] = given;
   const { id } = await aFlowRun({ state: { type } });
   await later(3 * MINUTE - SECOND, turn);

@@ -27,7 +27,7 @@ interface Run {
 const read = async (id: string) => (await api<Run>("GET", `/flow_runs/${id}`)).body;
 const typeOf = async (id: string) => (await read(id)).state_type;
 
-/** An event of a run that is written so long from now. */
+/** Writes an event of a run, so many microseconds from now. */
 async function hear(id: string, ahead: number, name = "prefect.flow-run.heartbeat"): Promise<void> {
   const written = Date.now() * 1000 + ahead;
   const { occurred: _, ...event } = anEvent({ event: name, about: `prefect.flow-run.${id}` });
@@ -40,14 +40,14 @@ async function hear(id: string, ahead: number, name = "prefect.flow-run.heartbea
   await writeSegments(new Database(env.DB, noCost()), WORKSPACE, segments, () => false);
 }
 
-/** A running run that sends heartbeats so often, so many of them from now on. */
+/** A RUNNING run with `count` heartbeats from now on, one each `every` microseconds. */
 async function aRunWithHeartbeats(count: number, every = 60 * SECOND, fields: object = {}): Promise<string> {
   const { id } = await aFlowRun({ state: { type: "RUNNING" }, ...fields });
   for (let index = 0; index < count; index++) await hear(id, SECOND + index * every);
   return id;
 }
 
-/** A turn each minute, from now on to then. */
+/** Takes a turn each minute, from now until a time. */
 async function watch(until: number, from = 0): Promise<void> {
   for (let at = from; at <= until; at += MINUTE) await later(at, crashZombies);
 }
@@ -60,9 +60,9 @@ async function aDeployment(reliability: object = {}): Promise<string> {
   return id;
 }
 
-test("a run that misses four heartbeats crashes, not a moment before, and says why", async () => {
+test("a run that misses four heartbeats crashes, and not before, with the reason", async () => {
   const id = await aRunWithHeartbeats(3);
-  // The last came two minutes from now; a period of the index may lie that much later.
+  // The last heartbeat came two minutes from now; the next entry of the index may be a minute later.
   await watch(6 * MINUTE);
   expect(await typeOf(id)).toBe("RUNNING");
   await watch(7 * MINUTE, 7 * MINUTE);
@@ -73,7 +73,7 @@ test("a run that misses four heartbeats crashes, not a moment before, and says w
   );
 });
 
-test("a run that has sent one heartbeat is given as long as the stock client's setting asks for", async () => {
+test("a run with one heartbeat has the time of the stock client's setting", async () => {
   const id = await aRunWithHeartbeats(1);
   await watch(11 * MINUTE);
   expect(await typeOf(id)).toBe("RUNNING");
@@ -81,14 +81,14 @@ test("a run that has sent one heartbeat is given as long as the stock client's s
   expect(await typeOf(id)).toBe("CRASHED");
 });
 
-test("a run that has never sent a heartbeat is never crashed", async () => {
+test("a run without a heartbeat never crashes", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   await hear(id, SECOND, "prefect.flow-run.something-else");
   await watch(30 * MINUTE);
   expect(await typeOf(id)).toBe("RUNNING");
 });
 
-test("heartbeats of another run, or that only relate to it, are not its own", async () => {
+test("heartbeats of another run, and those that only relate to a run, do not count", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const other = `prefect.flow-run.${crypto.randomUUID()}`;
   const related = [{ "prefect.resource.id": `prefect.flow-run.${id}`, "prefect.resource.role": "flow-run" }];
@@ -110,7 +110,7 @@ test.for([
   expect(await typeOf(id)).toBe("CRASHED");
 });
 
-/** A log, as a client's clock has it. */
+/** A log with the time of a client's clock. */
 async function aLog(id: string, ahead: number): Promise<void> {
   const timestamp = new Date(Date.now() + ahead / 1000).toISOString();
   const log = { name: "prefect.flow_runs", level: 20, message: "alive", timestamp, flow_run_id: id };
@@ -140,18 +140,21 @@ test.for([
 test.for([
   ["switched off", "RUNNING", { zombie_detection: false }],
   ["left on", "CRASHED", {}],
-] as const)("where a deployment has it %s, its silent run is %s at the end", async ([, type, reliability]) => {
-  const deployment_id = await aDeployment(reliability);
-  const id = await aRunWithHeartbeats(3, 60 * SECOND, { deployment_id });
-  await watch(8 * MINUTE);
-  expect(await typeOf(id)).toBe(type);
-});
+] as const)(
+  "where a deployment has zombie detection %s, its silent run is %s at the end",
+  async ([, type, reliability]) => {
+    const deployment_id = await aDeployment(reliability);
+    const id = await aRunWithHeartbeats(3, 60 * SECOND, { deployment_id });
+    await watch(8 * MINUTE);
+    expect(await typeOf(id)).toBe(type);
+  },
+);
 
-test("a process that was to try its run again and does not is gone, once the time has passed", async () => {
+test("a run whose process does not retry it crashes after the time of the retry", async () => {
   const fields = { empirical_policy: { retries: 1, retry_delay: 600 } };
   const id = await aRunWithHeartbeats(3, 60 * SECOND, fields);
   expect((await propose(id, { type: "FAILED" })).state).toMatchObject({ name: "AwaitingRetry" });
-  // It is due in ten minutes, and has twelve more from then on.
+  // The retry is due in ten minutes, and has twelve more minutes from then on.
   await watch(21 * MINUTE);
   expect(await typeOf(id)).toBe("SCHEDULED");
   await watch(23 * MINUTE, 22 * MINUTE);
@@ -160,7 +163,7 @@ test("a process that was to try its run again and does not is gone, once the tim
   expect(state.message).toMatch(/^The flow run's process is gone: .* was to try again 7[2-9]\d seconds ago\.$/);
 });
 
-test("a retry that any worker may begin waits for one", async () => {
+test("a retry that any worker may begin waits for a worker", async () => {
   const id = await aRunWithHeartbeats(3, 60 * SECOND);
   const again = { type: "SCHEDULED", name: "AwaitingRetry" };
   expect((await propose(id, again, true)).status).toBe("ACCEPT");
@@ -178,14 +181,14 @@ test("no run crashes because the server was down: silence counts from when the s
   expect(await typeOf(id)).toBe("CRASHED");
 });
 
-test("a run that is heard of between being found and being crashed by its next state is left alone", async () => {
+test("a run whose next state comes between the search and the crash is not changed", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(6 * MINUTE);
   await later(8 * MINUTE, async (tools) => {
     let isEnded = false;
     const db = aroundCalls(tools.db, async (name, call) => {
       const answer = await call();
-      // The heartbeats of the silent ones were read, and now it ends by itself.
+      // The heartbeats of silent runs were read, and now the run ends by itself.
       if (name === "rows" && Array.isArray(answer) && answer.length > 0 && "found" in answer[0] && !isEnded) {
         isEnded = true;
         expect((await propose(id, { type: "COMPLETED" })).status).toBe("ACCEPT");
@@ -208,14 +211,14 @@ test("two turns at once crash a run once", async () => {
   expect(results.map(({ type }) => type)).toEqual(["RUNNING", "CRASHED"]);
 });
 
-test("a crashed run whose process is not gone after all may still complete", async () => {
+test("a crashed run whose process still runs may become COMPLETED", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(7 * MINUTE);
   expect(await typeOf(id)).toBe("CRASHED");
   expect((await propose(id, { type: "COMPLETED" })).status).toBe("ACCEPT");
 });
 
-test("what is silent is sought among the live runs, and its heartbeats by its own rows", async () => {
+test("silent runs are found by the index of live runs, and their heartbeats by their own index rows", async () => {
   const silent = await planOf(selectSilent(1, 2, { round: { ...START, after: '[0,"a","b","c","d"]' }, most: 200 }));
   expect(silent).toMatch(/SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time=\?/);
   expect(silent).toMatch(/SEARCH x USING PRIMARY KEY \(workspace_id=\? AND resource_id=\?\)/);
@@ -228,7 +231,7 @@ test("what is silent is sought among the live runs, and its heartbeats by its ow
   expect(heartbeats).toMatch(/SEARCH c USING PRIMARY KEY \(workspace_id=\? AND hour=\? AND id>\? AND id<\?\)/);
 });
 
-test("the clock starts it", async () => {
+test("the sweep is a job of the crons", async () => {
   await worker.scheduled(
     createScheduledController({ cron: "* * * * *", scheduledTime: new Date() }),
     env,

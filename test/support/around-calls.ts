@@ -1,7 +1,7 @@
-/** A database on which something else happens before or after a call: somebody who is faster, or a process that ends. */
+/** A database with something before or after its calls: another request that is faster, or the end of the process. */
 import type { Database } from "#db/database";
 
-/** The database as it is, but each call of a method goes by way of `around`, which is told its name, makes the call, and may look at its arguments. */
+/** The database, but each call of a method goes to `around`, with the method's name, a function that makes the call, and the arguments. */
 export function aroundCalls(
   db: Database,
   around: (name: string, call: () => Promise<unknown>, args: readonly unknown[]) => Promise<unknown>,

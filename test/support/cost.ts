@@ -1,8 +1,11 @@
-/** What a request cost, as its reply says when it was asked (`x-sluice-cost`). */
+/** What a request cost, as its answer says. */
 
-/** Rows of D1 that were read. */
-export function rowsRead(headers: Headers): number {
-  const read = /rows_read=(\d+)/.exec(headers.get("x-sluice-cost") ?? "")?.[1];
-  if (read === undefined) throw new Error("the reply does not say what it cost");
-  return Number(read);
+/** The header of a request whose answer is to say what the request cost. */
+export const TELL_COST = { "x-sluice-cost": "1" };
+
+/** One number of the cost of a request that was sent with `TELL_COST`. */
+export function costOf(headers: Headers, what: "queries" | "round_trips" | "rows_read" | "rows_written"): number {
+  const cost = new RegExp(`(?:^|;)${what}=(\\d+)`).exec(headers.get("x-sluice-cost") ?? "")?.[1];
+  if (cost === undefined) throw new Error(`the answer does not say its ${what}`);
+  return Number(cost);
 }

@@ -1,16 +1,16 @@
-/** A D1 that says "connection lost" of a batch that writes, and lets the batch land later. */
+/** A D1 that answers a batch of writes with "connection lost", and carries the batch out later. */
 import { env } from "cloudflare:test";
 
 const LOST = "D1_ERROR: Network connection lost.";
 
 export interface LateD1Options {
-  /** How many batches that write fail, one after the other. */
+  /** How many batches of writes fail, one after the other. */
   failures?: number;
-  /** Before which call after its failure a batch lands: 0 is the next one. Beyond the last call, `settle` lets it land. */
+  /** The call after the failure before which the batch is carried out: 0 is the next call. Beyond the last call, `settle` carries it out. */
   landsBefore: number;
-  /** Whether what failed lands at all. */
+  /** Whether a failed batch is carried out at all. */
   lands?: boolean;
-  /** Whether all that comes after the first failure fails as well. */
+  /** Whether all calls after the first failure fail as well. */
   staysDown?: boolean;
 }
 
@@ -24,7 +24,7 @@ export class LateD1 {
     this.options = { failures: 1, lands: true, staysDown: false, ...options };
   }
 
-  /** As the binding that a `Database` takes. */
+  /** This D1, as a `Database` takes it. */
   get binding(): D1Database {
     return this as unknown as D1Database;
   }
@@ -45,7 +45,7 @@ export class LateD1 {
     return this.around(() => env.DB.batch(statements), writes);
   }
 
-  /** Lets everything land that has not. */
+  /** Carries out all waiting batches. */
   async settle(): Promise<void> {
     for (const { land } of this.waiting.splice(0)) await land();
   }
@@ -58,7 +58,7 @@ export class LateD1 {
     }
     if (writes && this.failures < this.options.failures) {
       this.failures++;
-      // What lands on a row that has changed may fail, which nobody hears of.
+      // A late batch may fail, for its rows may have changed. The error has no receiver.
       if (this.options.lands) this.waiting.push({ calls: 0, land: () => call().catch(() => undefined) });
       throw new Error(LOST);
     }

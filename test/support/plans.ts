@@ -1,4 +1,4 @@
-/** How SQLite would run a statement. */
+/** Query plans of SQLite. */
 import { env } from "cloudflare:test";
 import type { SQL } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";

@@ -1,4 +1,4 @@
-/** Before each test file: the tables are there. */
+/** Creates the tables, before each test file. */
 import { applyD1Migrations, env } from "cloudflare:test";
 
 await applyD1Migrations(env.DB, env.TEST_MIGRATIONS);

@@ -1,4 +1,4 @@
-/** What Vite makes of `import.meta.glob`, as far as the tests use it. */
+/** The type of Vite's `import.meta.glob`, as the tests use it. */
 interface ImportMeta {
   glob<T>(pattern: string, options: { eager: true; import: "default" }): Record<string, T>;
 }

@@ -1,25 +1,40 @@
-/** Builders: each test makes the world it needs, through the API where that is what is tested, else straight in D1. */
+/** Builders: each test makes the rows that it needs, through the API or in D1. */
 import { env, SELF } from "cloudflare:test";
 
 export const WORKSPACE = "00000000-0000-4000-8000-000000000001";
 
-/** Sends a request to the Worker and reads its JSON. */
+/** Sends a request to the Worker and reads the JSON of the answer. */
 export async function api<T = Record<string, unknown>>(
   method: string,
   path: string,
   body?: unknown,
   headers: Record<string, string> = {},
 ): Promise<{ status: number; body: T; headers: Headers }> {
+  const { text, ...answer } = await sendText(
+    method,
+    path,
+    body === undefined ? undefined : JSON.stringify(body),
+    headers,
+  );
+  return { ...answer, body: (text === "" ? null : JSON.parse(text)) as T };
+}
+
+/** Sends a request whose body is already JSON text, and reads the text of the answer. */
+export async function sendText(
+  method: string,
+  path: string,
+  body?: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; text: string; headers: Headers }> {
   const response = await SELF.fetch(`http://sluice/api${path}`, {
     method,
     headers: { "content-type": "application/json", ...headers },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(body !== undefined && { body }),
   });
-  const text = await response.text();
-  return { status: response.status, body: (text === "" ? null : JSON.parse(text)) as T, headers: response.headers };
+  return { status: response.status, text: await response.text(), headers: response.headers };
 }
 
-/** A name nobody else uses. */
+/** A name that no other test uses. */
 export function unique(prefix: string): string {
   return `${prefix}-${crypto.randomUUID().slice(0, 8)}`;
 }
@@ -54,6 +69,46 @@ export async function aFlowRun(fields: Record<string, unknown> = {}): Promise<Fl
   const { status, body } = await api<FlowRun>("POST", "/flow_runs/", { flow_id: flowId, ...fields });
   if (status > 201) throw new Error(`a flow run was refused: ${JSON.stringify(body)}`);
   return body;
+}
+
+/** The flow run as GET /flow_runs/{id} shows it. */
+export async function readFlowRun(id: string): Promise<FlowRun> {
+  return (await api<FlowRun>("GET", `/flow_runs/${id}`)).body;
+}
+
+/** What tests read of a deployment. */
+export interface Deployment {
+  id: string;
+  name: string;
+  flow_id: string;
+  [field: string]: unknown;
+}
+
+/** A deployment made through the API, of a new flow unless `fields` name one; `fields` as POST /deployments/ takes them. */
+export async function aDeployment<T extends { id: string } = Deployment>(
+  fields: Record<string, unknown> = {},
+): Promise<T> {
+  const flowId = fields["flow_id"] ?? (await aFlow());
+  const { status, body } = await api<T>("POST", "/deployments/", {
+    name: unique("deployment"),
+    flow_id: flowId,
+    ...fields,
+  });
+  if (status > 201) throw new Error(`a deployment was refused: ${JSON.stringify(body)}`);
+  return body;
+}
+
+/** A run of a deployment, made through the API; `fields` as POST /deployments/{id}/create_flow_run takes them. */
+export async function aRunOf({ id }: { id: string }, fields: Record<string, unknown> = {}): Promise<FlowRun> {
+  const { status, body } = await api<FlowRun>("POST", `/deployments/${id}/create_flow_run`, fields);
+  if (status > 201) throw new Error(`a run of a deployment was refused: ${JSON.stringify(body)}`);
+  return body;
+}
+
+/** The runs of a deployment, by their expected start. */
+export async function runsOf(deploymentId: string): Promise<FlowRun[]> {
+  const body = { flow_runs: { deployment_id: { any_: [deploymentId] } }, sort: "EXPECTED_START_TIME_ASC" };
+  return (await api<FlowRun[]>("POST", "/flow_runs/filter", body)).body;
 }
 
 /** What `set_state` answers. */

@@ -1,4 +1,4 @@
-/** Who may come in, and where Sluice listens. */
+/** Credentials, and the address on which Sluice listens. */
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { describe, test } from "node:test";
@@ -9,7 +9,7 @@ import { eventually, World } from "./support/world.ts";
 const SOCKETS = ["/events/in", "/events/out", "/logs/out"];
 const NOT_ALLOWED = 1008;
 
-/** A way to ask for credentials, and how a client gives them. */
+/** A setting that asks for credentials, and how a client gives them. */
 interface Lock {
   what: string;
   server: Record<string, string>;
@@ -29,7 +29,7 @@ const LOCKS: readonly Lock[] = [
     wrong: { PREFECT_API_KEY: "key-of-another" },
     header: "Bearer key-of-the-house",
     token: "key-of-the-house",
-    // Prefect: away from its cloud, the client's sockets carry the auth string or nothing.
+    // Prefect: outside of its cloud, the client's sockets have the auth string or no credentials.
     clientSocketsGetIn: false,
   },
   {
@@ -45,7 +45,7 @@ const LOCKS: readonly Lock[] = [
 
 describe("a Sluice with credentials", () => {
   for (const lock of LOCKS) {
-    test(`that are ${lock.what} lets in who has them, and nobody else`, { timeout: 300_000 }, async (t) => {
+    test(`that are ${lock.what} answers clients with them, and no others`, { timeout: 300_000 }, async (t) => {
       const world = await World.of(t);
       await world.startSluice(lock.server);
       const outside = new Api(world.apiUrl);
@@ -96,7 +96,7 @@ describe("a Sluice with credentials", () => {
 });
 
 describe("npm start", () => {
-  test("says plainly when its port is taken, and lets the other be", { timeout: 180_000 }, async (t) => {
+  test("says that its port is taken, and does not disturb the other program", { timeout: 180_000 }, async (t) => {
     const world = await World.of(t);
     await world.startSluice();
     const second = world.start(["--data", `${world.folder}/other`]);
@@ -106,7 +106,7 @@ describe("npm start", () => {
     assert.equal((await new Api(world.apiUrl).send("/health")).status, 200);
   });
 
-  test("refuses to let others in without a key", { timeout: 180_000 }, async (t) => {
+  test("refuses to listen for other machines without a key", { timeout: 180_000 }, async (t) => {
     const world = await World.of(t);
     for (const host of ["0.0.0.0", "::"]) {
       const open = world.start(["--host", host]);
@@ -116,7 +116,7 @@ describe("npm start", () => {
     }
   });
 
-  test("listens for others with a key", { timeout: 180_000 }, async (t) => {
+  test("listens for other machines with a key", { timeout: 180_000 }, async (t) => {
     const world = await World.of(t);
     const open = world.start(["--host", "0.0.0.0"], { SLUICE_API_KEY: "key-of-the-house" });
     await open.prints(/export PREFECT_API_URL=\S+\n/, 90);
@@ -128,7 +128,7 @@ describe("npm start", () => {
 
 const Greeting = z.object({ type: z.string() });
 
-/** Says hello on a socket as the stock client does; gives back the type of the answer, or the code of the close. */
+/** Authenticates on a socket as the stock client does; gives the type of the answer, or the code of the close. */
 function greet(url: string, token: string | null): Promise<string | number> {
   return new Promise((answer, failed) => {
     const socket = new WebSocket(url.replace(/^http/, "ws"), "prefect");

@@ -1,4 +1,4 @@
-/** Background tasks of the stock client, and task workers of which one is killed on the way. */
+/** Background tasks of the stock client, and task workers of which one is killed. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,10 +8,10 @@ import { z } from "zod";
 import { Api, tally } from "./support/api.ts";
 import { eventually, World } from "./support/world.ts";
 
-/** How many tasks are delayed; the stock client runs some ten of them a second on two cores. */
+/** The number of delayed tasks; the stock client runs some ten a second on two cores. */
 const TASKS = Number(process.env["SLUICE_BACKGROUND_TASKS"] ?? 300);
 const WORKERS = 3;
-/** What a vanished worker had is left alone for half a minute, for it may come back. */
+/** The runs of a vanished worker are reserved for half a minute, for the worker may come back. */
 const SECONDS = 120 + TASKS / 3;
 
 const Workers = z.array(z.object({ identifier: z.string(), task_keys: z.array(z.string()), timestamp: z.string() }));
@@ -34,7 +34,7 @@ describe("background tasks", () => {
         return { worker, pid };
       };
 
-      // Half of them wait before anybody serves them.
+      // Half of the tasks wait before a worker serves them.
       const half = Math.floor(TASKS / 2);
       const first = play(`delay 0 ${half}`);
       assert.equal((await first.end(SECONDS)).code, 0, first.output);
@@ -62,7 +62,7 @@ describe("background tasks", () => {
       for (let offset = 0; offset <= TASKS; offset += 200) {
         runs.push(...Runs.parse(await api.ask("/task_runs/filter", { limit: 200, offset })));
       }
-      // The one that was running when its worker was killed is not run again.
+      // The task that was running when its worker was killed is not run again.
       assert.deepEqual(tally(runs.map((run) => `${run.state_type}, ${run.run_count}`)), {
         "COMPLETED, 1": TASKS,
         "RUNNING, 1": 1,
@@ -93,7 +93,7 @@ function readOrNothing(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    // Nobody has written a line yet.
+    // No worker has written a line yet.
     return "";
   }
 }

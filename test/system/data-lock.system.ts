@@ -1,4 +1,4 @@
-/** One data folder belongs to one server, and to the next one as soon as that has ended, however it ended. */
+/** One server uses a data folder, and the next server can use it as soon as the first has ended, however it ended. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,12 +9,12 @@ import { Api } from "./support/api.ts";
 import type { Program } from "./support/program.ts";
 import { World } from "./support/world.ts";
 
-/** Starts a server on another port of the world, with the world's data unless it is told otherwise. */
+/** Starts a server on another port, by default with the world's data. */
 function startSecond(world: World, args: readonly string[] = []): Program {
   return world.start(["--port", String(world.port + 1), ...args], {}, "node");
 }
 
-/** The process that holds the folder, by what a server says that is refused. */
+/** The process that uses the folder, from the message of a refused server. */
 async function holder(world: World, args: readonly string[] = []): Promise<number> {
   const second = startSecond(world, args);
   assert.equal((await second.end(60)).code, 1, second.output);
@@ -24,21 +24,25 @@ async function holder(world: World, args: readonly string[] = []): Promise<numbe
 }
 
 describe("a data folder", () => {
-  test("is refused to a second server, which names the first and leaves it alone", { timeout: 180_000 }, async (t) => {
-    const world = await World.of(t);
-    const first = await world.startSluice({}, "node");
-    const link = join(world.folder, "link");
-    symlinkSync(world.data, link);
-    for (const args of [[], ["--data", link]]) {
-      assert.equal(await holder(world, args), first.pid);
-      assert.equal((await new Api(world.apiUrl).send("/ready")).status, 200);
-    }
-    const other = startSecond(world, ["--data", join(world.folder, "other")]);
-    await other.prints(/export PREFECT_API_URL=\S+\n/, 90);
-  });
+  test(
+    "is refused to a second server, which names the first and does not disturb it",
+    { timeout: 180_000 },
+    async (t) => {
+      const world = await World.of(t);
+      const first = await world.startSluice({}, "node");
+      const link = join(world.folder, "link");
+      symlinkSync(world.data, link);
+      for (const args of [[], ["--data", link]]) {
+        assert.equal(await holder(world, args), first.pid);
+        assert.equal((await new Api(world.apiUrl).send("/ready")).status, 200);
+      }
+      const other = startSecond(world, ["--data", join(world.folder, "other")]);
+      await other.prints(/export PREFECT_API_URL=\S+\n/, 90);
+    },
+  );
 
   for (const signal of ["SIGKILL", "SIGTERM"] as const) {
-    test(`is the next server's after a ${signal}`, { timeout: 180_000 }, async (t) => {
+    test(`can be used by the next server after a ${signal}`, { timeout: 180_000 }, async (t) => {
       const world = await World.of(t);
       const first = await world.startSluice({}, "node");
       const api = new Api(world.apiUrl);
@@ -51,20 +55,24 @@ describe("a data folder", () => {
     });
   }
 
-  test("is the next server's only when the workerd of the killed one has ended", { timeout: 180_000 }, async (t) => {
-    const world = await World.of(t);
-    mkdirSync(world.data);
-    const file = join(world.data, "workerd.pid");
-    // Stands for a workerd that still waits for its disk.
-    const dying = spawn("sleep", ["8"], { env: { ...process.env, SLUICE_PID_FILE: file } });
-    const ended = once(dying, "exit");
-    writeFileSync(file, `${dying.pid}\n`);
-    await world.startSluice({}, "node");
-    assert.equal(dying.exitCode, 0);
-    await ended;
-  });
+  test(
+    "can be used by the next server only when the workerd of the killed server has ended",
+    { timeout: 180_000 },
+    async (t) => {
+      const world = await World.of(t);
+      mkdirSync(world.data);
+      const file = join(world.data, "workerd.pid");
+      // This process stands for a workerd that still waits for its disk.
+      const dying = spawn("sleep", ["8"], { env: { ...process.env, SLUICE_PID_FILE: file } });
+      const ended = once(dying, "exit");
+      writeFileSync(file, `${dying.pid}\n`);
+      await world.startSluice({}, "node");
+      assert.equal(dying.exitCode, 0);
+      await ended;
+    },
+  );
 
-  test("is not held by a process that has got the id of a killed server", { timeout: 180_000 }, async (t) => {
+  test("is not locked by a process that has the process id of a killed server", { timeout: 180_000 }, async (t) => {
     const world = await World.of(t);
     const first = await world.startSluice({}, "node");
     first.signal("SIGKILL");
@@ -74,7 +82,7 @@ describe("a data folder", () => {
     assert.equal(await holder(world), next.pid);
   });
 
-  test("of two servers that start at once is one's", { timeout: 180_000 }, async (t) => {
+  test("is used by one of two servers that start at once", { timeout: 180_000 }, async (t) => {
     const world = await World.of(t);
     const both = [world.start([], {}, "node"), startSecond(world)];
     const ends = await Promise.all(

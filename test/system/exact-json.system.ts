@@ -1,4 +1,4 @@
-/** Users' JSON through the stock client: what is sent comes back equal, by Python's own comparison, and of the same types. */
+/** Users' JSON through the stock client: a read value is equal to the sent value, by Python's comparison, and of the same types. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { World } from "./support/world.ts";
@@ -6,7 +6,7 @@ import { World } from "./support/world.ts";
 const ROUNDS = process.env["SLUICE_JSON_ROUNDS"] ?? "5";
 
 describe("users' JSON", () => {
-  test("comes back as it was sent, by every route that carries it", { timeout: 600_000 }, async (t) => {
+  test("is read as it was sent, by every route with users' JSON", { timeout: 600_000 }, async (t) => {
     const world = await World.of(t);
     await world.startSluice();
     const client = world.runFlow("exact_json", { ROUNDS });

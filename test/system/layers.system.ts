@@ -1,4 +1,4 @@
-/** The linter knows which way imports go: every layer is tried against every other, both ways. */
+/** The linter checks the direction of imports: every pair of layers is tried, in both directions. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -49,7 +49,7 @@ function lint(files: ReadonlyMap<string, string>): Report["diagnostics"] {
   }
 }
 
-test("a file imports layers below its own, and no other", () => {
+test("a file imports only the layers below its own", () => {
   const others = (file: string) => FILES.filter((other) => other !== file);
   const texts = FILES.map((file): [string, string] => [
     `src/${file}.ts`,
@@ -62,7 +62,7 @@ test("a file imports layers below its own, and no other", () => {
   assert.deepEqual(refused.toSorted(), upward.toSorted());
 });
 
-test("a store imports no other store, a rule no table, and nobody a parent folder", () => {
+test("a store imports no other store, a rule no table, and no file a parent folder", () => {
   const found = lint(
     new Map([
       ["src/resources/deployments/store.ts", 'export * from "#resources/flow-runs/store";\n'],

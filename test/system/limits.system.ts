@@ -1,4 +1,4 @@
-/** What becomes of a slot whose holder, a stock client, is killed. */
+/** The slot of a stock client that is killed. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,31 +12,35 @@ const RENEWED_SECONDS = 0.75 * LEASE_SECONDS;
 const LIMIT = "/v2/concurrency_limits/held";
 
 describe("a stock client's slot", { concurrency: true }, () => {
-  test("is renewed while it lives, and free within a lease of its death", { timeout: 300_000 }, async (t) => {
-    const world = await World.of(t);
-    await world.startSluice();
-    const api = new Api(world.apiUrl);
-    await api.ask("/v2/concurrency_limits/", { name: "held", limit: 1 });
+  test(
+    "is renewed while the client runs, and is free within a lease after its kill",
+    { timeout: 300_000 },
+    async (t) => {
+      const world = await World.of(t);
+      await world.startSluice();
+      const api = new Api(world.apiUrl);
+      await api.ask("/v2/concurrency_limits/", { name: "held", limit: 1 });
 
-    const holder = world.runFlow("hold_slot");
-    await holder.prints(/^holds/m, 120);
-    assert.equal(await activeSlots(api), 1);
-    assert.equal((await take(api)).status, 423);
+      const holder = world.runFlow("hold_slot");
+      await holder.prints(/^holds/m, 120);
+      assert.equal(await activeSlots(api), 1);
+      assert.equal((await take(api)).status, 423);
 
-    // Beyond its first lease, so only a renewal can have kept it.
-    await sleep((RENEWED_SECONDS + LEASE_SECONDS / 2) * 1000);
-    assert.equal(await activeSlots(api), 1);
-    holder.signal("SIGKILL");
-    const killed = Date.now();
-    assert.deepEqual(await holder.ended, { code: null, signal: "SIGKILL" });
-    assert.equal((await take(api)).status, 423, "the slot is its holder's until the lease ends");
+      // The first lease has ended by now, so the client has renewed it.
+      await sleep((RENEWED_SECONDS + LEASE_SECONDS / 2) * 1000);
+      assert.equal(await activeSlots(api), 1);
+      holder.signal("SIGKILL");
+      const killed = Date.now();
+      assert.deepEqual(await holder.ended, { code: null, signal: "SIGKILL" });
+      assert.equal((await take(api)).status, 423, "the slot is its holder's until the lease ends");
 
-    await eventually(LEASE_SECONDS + 5, async () => assert.equal(await activeSlots(api), 0));
-    t.diagnostic(`free ${Math.round((Date.now() - killed) / 1000)} s after the kill`);
-    assert.equal((await take(api)).status, 200);
-  });
+      await eventually(LEASE_SECONDS + 5, async () => assert.equal(await activeSlots(api), 0));
+      t.diagnostic(`free ${Math.round((Date.now() - killed) / 1000)} s after the kill`);
+      assert.equal((await take(api)).status, 200);
+    },
+  );
 
-  test("is free within its lease though Sluice was killed with its holder", { timeout: 300_000 }, async (t) => {
+  test("is free within its lease, though Sluice was killed with the client", { timeout: 300_000 }, async (t) => {
     const world = await World.of(t);
     const sluice = await world.startSluice();
     const api = new Api(world.apiUrl);
@@ -59,7 +63,7 @@ async function activeSlots(api: Api): Promise<number> {
   return z.object({ active_slots: z.int() }).parse(await api.ask(LIMIT)).active_slots;
 }
 
-/** Asks for the slot, and says how that was answered. */
+/** Asks for the slot, and gives the response. */
 async function take(api: Api): Promise<Response> {
   const response = await api.send("/v2/concurrency_limits/increment-with-lease", { names: ["held"], slots: 1 });
   await response.text();

@@ -1,4 +1,4 @@
-/** A stock flow of many tasks: what is known of it, and how soon. */
+/** A stock flow of many tasks: the recorded task runs, and how soon they are recorded. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,7 +8,7 @@ import { World } from "./support/world.ts";
 
 const TASK_RUNS = 250;
 
-/** What becomes of the task runs of flows/many_tasks.py: "task: state, run count, history", and how many of each. */
+/** The ends of the task runs of flows/many_tasks.py: "task: state, run count, history", and the number of each. */
 const EXPECTED = {
   "add: Completed, 1 run, Pending Running Completed": 140,
   "double: Completed, 1 run, Pending Running Completed": 60,
@@ -62,7 +62,7 @@ describe("a stock flow of 250 tasks", () => {
   });
 });
 
-/** When all task runs were to be read at their end; gives up 30 s after the client has ended. */
+/** The time at which all task runs are shown at their end; fails 30 s after the client has ended. */
 async function whenAllEnded(api: Api, flowRunId: string, flow: Program): Promise<number> {
   let until = Number.POSITIVE_INFINITY;
   void flow.ended.then(() => (until = Date.now() + 30_000));

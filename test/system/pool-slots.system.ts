@@ -1,4 +1,4 @@
-/** A work pool with fewer slots than workers: its limit holds at every moment, and nothing is run twice or left over. */
+/** A work pool with fewer slots than workers: its limit is kept at every moment, and each run runs once. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,8 +12,8 @@ const WORKERS = 16;
 const HOLDING = ["PENDING", "RUNNING", "CANCELLING"];
 const WITHIN_MS = 240_000;
 /**
- * What a run gives back. Prefect: a completed run without a result may be put on its way again, which is what a worker
- * would do that comes late with what it was offered.
+ * The result of a run. Prefect: a completed run without a result may run again, which a worker
+ * would cause that proposes PENDING late.
  */
 const RESULT = { type: "reference", storage_key: "result" };
 
@@ -24,7 +24,7 @@ const Proposed = z.object({
   details: z.object({ reason: z.string().nullish() }),
 });
 
-/** A time at which a client asked for something, or had its answer. */
+/** The time of a request or of its answer. */
 type Moment = { at: number; slots: number };
 
 test(
@@ -50,7 +50,7 @@ test(
     assert.deepEqual(tally((await api.flowRuns()).map((run) => run.state_type)), { COMPLETED: RUNS });
     for (const id of ids) {
       const states = await api.flowRunStates(id);
-      // A refused PENDING has written nothing: only what was accepted is there. Who waits for long is Late, once.
+      // A refused PENDING has written nothing: there are only accepted states. A run that waits for long is Late, once.
       const names = states.map((state) => state.name);
       assert.ok(names.filter((name) => name === "Late").length <= 1, names.join(" "));
       assert.deepEqual(
@@ -82,11 +82,11 @@ async function makeRuns(api: Api, flowId: string): Promise<string[]> {
 
 class Race {
   readonly ended: string[] = [];
-  /** What was answered where a PENDING was not accepted, with the type that the run has. */
+  /** The answers to PENDING that were not ACCEPT, with the type of the run's state. */
   readonly refusals: string[] = [];
   /**
-   * When slots were held for certain: from the answer to PENDING until the end was asked for. Held longer than that they
-   * may be, never shorter, so that more than the limit here is more than the limit in truth.
+   * When slots were certainly in use: from the answer to PENDING until the request of the end. They may be in use
+   * longer, but not shorter, so that more slots than the limit here are more than the limit in fact.
    */
   readonly held: Moment[] = [];
   private readonly begun = new Set<string>();
@@ -99,7 +99,7 @@ class Race {
     this.ids = new Set(ids);
   }
 
-  /** Polls and runs what it is offered, in an order of its own, until all have ended. */
+  /** Polls, and runs the offered runs in a random order, until all runs have ended. */
   async work(): Promise<void> {
     while (this.ended.length < this.ids.size && Date.now() < this.until) {
       const polled = await this.api.ask("/work_pools/narrow/get_scheduled_flow_runs", { limit: 10 });
@@ -107,7 +107,7 @@ class Race {
       assert.ok(offered.length <= LIMIT, "a poll offers no more than slots are free");
       const order = offered.map((id) => ({ id, key: Math.random() })).toSorted((a, b) => a.key - b.key);
       for (const { id } of order) await this.run(id);
-      // And one that nobody offered now, as a worker does that has polled long ago.
+      // And one run that was not offered now, as a worker does that polled long ago.
       const waiting = [...this.ids].filter((id) => !this.begun.has(id));
       const stale = waiting[Math.floor(Math.random() * waiting.length)];
       if (stale !== undefined) await this.run(stale);
@@ -118,7 +118,7 @@ class Race {
   private async run(id: string): Promise<void> {
     const pending = await this.propose(id, "PENDING");
     if (pending.status !== "ACCEPT") {
-      // Another worker has the run, or there is no slot: only the latter leaves it as it was.
+      // Another worker has the run, or there is no slot: without a slot the run stays unchanged.
       if (pending.state?.type === "SCHEDULED") this.refusals.push(`${pending.status} ${pending.state.type}`);
       return;
     }
@@ -135,7 +135,7 @@ class Race {
     return Proposed.parse(await this.api.ask(`/flow_runs/${id}/set_state`, { state: { type, data } }));
   }
 
-  /** How many runs hold slots in D1, again and again until all have ended. */
+  /** The numbers of runs with slots in D1, read repeatedly until all runs have ended. */
   async sample(): Promise<number[]> {
     const samples: number[] = [];
     while (this.ended.length < this.ids.size && Date.now() < this.until) {

@@ -1,4 +1,4 @@
-/** The README's flow, pasted and run as a new user does. */
+/** The flow of the README, run as a new user runs it. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { Api } from "./support/api.ts";
 import { World } from "./support/world.ts";
 
 describe("the flow of the README", () => {
-  test("runs as it stands, and its run is completed", { timeout: 300_000 }, async (t) => {
+  test("runs unchanged, and its run is COMPLETED", { timeout: 300_000 }, async (t) => {
     const [, code] = /^```python\n([\s\S]*?)^```$/m.exec(readFileSync("README.md", "utf8")) ?? [];
     assert.ok(code !== undefined, "README.md has a block of Python");
     const world = await World.of(t);

@@ -1,12 +1,13 @@
-/** What is left of the work in hand when Sluice is killed, and when it is stopped. */
+/** The rows that are stored when Sluice is killed or stopped during requests. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { Api, tally } from "./support/api.ts";
-import { eventually, isAlive, World } from "./support/world.ts";
+import { isAlive } from "../../scripts/processes.ts";
+import { eventually, World } from "./support/world.ts";
 
-/** The outbox's sweep comes each minute and leaves the last minute alone; it gets another half. */
+/** The sweep of the outbox runs each minute and does not read the last minute; half a minute is added. */
 const SWEEP_SECONDS = 150;
 const DOWN_SECONDS = 3;
 
@@ -14,22 +15,22 @@ const RUN_EVENTS = ["prefect.flow-run.Completed", "prefect.flow-run.Pending", "p
 const LEGS = 20;
 const LOADS = 60;
 
-/** How a Sluice may end. */
+/** The ways in which a Sluice ends. */
 const ENDS = [
   { what: "stopped by Ctrl-C", signal: "SIGINT", exit: { code: 0, signal: null } },
   { what: "killed", signal: "SIGKILL", exit: { code: null, signal: "SIGKILL" } },
 ] as const;
 
 describe("the work in hand", { concurrency: true }, () => {
-  test("is all there when Sluice was killed in the middle of a stock flow", { timeout: 420_000 }, async (t) => {
+  test("is complete when Sluice was killed in the middle of a stock flow", { timeout: 420_000 }, async (t) => {
     const world = await World.of(t);
     const killed = await world.startSluice();
     const api = new Api(world.apiUrl);
-    // The client's settings are its own: its five tries of a request wait 2, 4, 8, 16 and 32 seconds, and its eleven of
+    // The client has its default settings: its five tries of a request wait 2, 4, 8, 16 and 32 seconds, and its eleven of
     // a socket seven in all, after which an event waits for the next one.
     const flow = world.runFlow("long_haul");
     const flowRunId = await flow.prints(/^long haul (\S+)\n/m, 120);
-    // The subflow has just been told that it runs: its event is on the way, and its first tasks are.
+    // The subflow has just become RUNNING: its event and the events of its first tasks are not yet stored.
     const middleId = await flow.prints(/^middle (\S+)\n/m, 120);
     const workerd = world.workerdPid();
     await killed.kill();
@@ -95,9 +96,9 @@ describe("the work in hand", { concurrency: true }, () => {
   });
 
   for (const { what, signal, exit } of ENDS) {
-    test(`is all there when Sluice was ${what} under load`, { timeout: 420_000 }, async (t) => {
+    test(`is complete when Sluice was ${what} under load`, { timeout: 420_000 }, async (t) => {
       const world = await World.of(t);
-      // Without npm, whose shell tells of the signal in place of the exit code.
+      // Without npm, whose shell reports the signal instead of the exit code.
       const ended = await world.startSluice({}, "node");
       const api = new Api(world.apiUrl);
       const confirmed: Confirmed[] = [];
@@ -116,7 +117,7 @@ describe("the work in hand", { concurrency: true }, () => {
       await world.startSluice();
       for (const { id, states, message } of confirmed) {
         const found = (await api.flowRunStates(id)).map((state) => state.name);
-        // What was in hand may have been done without its answer having arrived; nothing that was answered is missing.
+        // A request may have been carried out without an answer; no answered request is missing.
         assert.deepEqual(found.slice(0, states.length), states);
         if (message !== undefined) assert.deepEqual(await api.logMessages(id), [message]);
       }
@@ -159,7 +160,7 @@ describe("npm start", () => {
   });
 });
 
-/** What the server has said that it has done, of one run. */
+/** The answered requests of one run. */
 interface Confirmed {
   id: string;
   states: string[];
@@ -167,7 +168,7 @@ interface Confirmed {
   event?: boolean;
 }
 
-/** Makes runs, drives them, and writes logs and events of them, one after the other, until the server is gone. */
+/** Makes runs, changes their states, and writes their logs and events, one run after the other, until the server has ended. */
 async function workUntilTheEnd(api: Api, flowId: string, confirmed: Confirmed[]): Promise<void> {
   try {
     for (;;) {
@@ -190,7 +191,7 @@ async function workUntilTheEnd(api: Api, flowId: string, confirmed: Confirmed[])
       run.event = true;
     }
   } catch (error) {
-    // The server has gone, as it should, and `fetch` says so. A bad answer is another thing.
+    // The server has ended, so that `fetch` fails. A wrong answer is a failure of the test.
     if (!(error instanceof TypeError)) throw error;
   }
 }
@@ -199,7 +200,7 @@ async function create(api: Api, path: string, body: unknown): Promise<string> {
   return z.object({ id: z.string() }).parse(await api.ask(path, body)).id;
 }
 
-/** The ids of the events that tell of flow runs' states; each is its state's. */
+/** The ids of the events of flow runs' states; each is the id of its state. */
 async function eventIds(api: Api): Promise<string[]> {
   return (await api.events({ event: { prefix: ["prefect.flow-run."] } })).map((event) => event.id);
 }

@@ -1,4 +1,4 @@
-/** What a client asks first: health, version, CSRF, settings, storage; and the collections. */
+/** A client's first requests: health, version, CSRF, settings, storage; and the collections. */
 import { isObject, type Json } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
 

@@ -1,4 +1,4 @@
-/** Automations: created, read, replaced, patched, filtered, owned, refused. They are disabled and never fire. */
+/** Automations: created, read, replaced, patched, filtered, owned, refused. All are disabled, so that none fires. */
 import type { JsonObject } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
 

@@ -1,4 +1,4 @@
-/** What every route does with bodies, ids, limits and headers that make no sense. */
+/** Invalid bodies, ids, limits and headers. */
 import type { JsonObject } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
 

@@ -1,4 +1,4 @@
-/** Block types, schemas and documents of the scenario's own making. */
+/** Block types, schemas and documents that the scenario makes. */
 import type { JsonObject } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
 

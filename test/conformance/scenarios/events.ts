@@ -1,4 +1,4 @@
-/** Events: sent, filtered, paged and counted; and those the server itself emits. */
+/** Events: sent, filtered, paged and counted; and the events that the server emits. */
 import { aFlow, aFlowRun } from "../builders.ts";
 import { isObject, type Json, type JsonObject } from "../json.ts";
 import { pick, type Answer, type Scenario, type World } from "../play.ts";
@@ -7,7 +7,7 @@ export const events: Scenario = { name: "events", play: playEvents };
 export const lifecycleEvents: Scenario = { name: "lifecycle-events", play: playLifecycle };
 export const resourceEvents: Scenario = { name: "resource-events", play: playResources };
 
-/** The events of a page, which is what most steps compare. */
+/** The events of a page. */
 function eventsOf(body: Json): Json[] {
   return isObject(body) && Array.isArray(body["events"]) ? body["events"] : [];
 }
@@ -134,7 +134,7 @@ async function pagesAndCounts(world: World, filter: JsonObject): Promise<void> {
   await world.send("count without filter", "POST /events/count-by/day", { body: {}, view: () => null });
 }
 
-/** A deployed run is moved from state to state, and each change is found as an event. */
+/** A run of a deployment changes its state several times, and each change has an event. */
 async function playLifecycle(world: World): Promise<void> {
   const flow = await aFlow(world);
   const pool = await world.send("pool", "POST /work_pools/", {
@@ -230,7 +230,7 @@ async function subflow(world: World, flow: string): Promise<void> {
   });
 }
 
-/** Events about things that are not runs. */
+/** Events of resources that are not runs. */
 async function playResources(world: World): Promise<void> {
   const flow = await aFlow(world);
   const variable = await world.send("variable", "POST /variables/", {

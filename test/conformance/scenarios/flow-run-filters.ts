@@ -1,4 +1,4 @@
-/** Every criterion of the flow run filter, every join and every sort, over one small world. */
+/** Every criterion, join and sort of the flow run filter, over a few runs. */
 import { aDeployment, aFlow, aFlowRun, aPool, aTaskRun, filterBy, FUTURE } from "../builders.ts";
 import type { JsonObject } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
@@ -83,7 +83,7 @@ async function playFilters(world: World): Promise<void> {
     "END_TIME_DESC",
     "SIDEWAYS",
   ];
-  // The order of rows without the time asked for is open, so at most one such row takes part.
+  // The order of rows without the time of the sort is not defined, so at most one such row takes part.
   const someOf = (...wanted: string[]): JsonObject => ({ id: { any_: wanted.map((name) => made.runs[name] ?? "") } });
   const some: Record<string, JsonObject> = {
     NEXT_SCHEDULED_START_TIME_ASC: someOf("r-g", "r-c", "r-b", "r-a"),
@@ -93,7 +93,7 @@ async function playFilters(world: World): Promise<void> {
     await world.send(`sort ${sort}`, "POST /flow_runs/filter", {
       body: { flow_runs: some[sort] ?? mine, sort },
       view: pick("name"),
-      // Ids are random, so only the set is the same in every play.
+      // Ids are random, so only the set of rows is the same in every play.
       unordered: sort === "ID_DESC",
     });
   }

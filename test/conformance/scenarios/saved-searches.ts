@@ -1,4 +1,4 @@
-/** Saved searches, which the old user interface keeps. */
+/** Saved searches of the old user interface. */
 import { pick, type Scenario, type World } from "../play.ts";
 
 export const savedSearches: Scenario = { name: "saved-searches", play: playSavedSearches };

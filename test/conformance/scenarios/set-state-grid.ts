@@ -1,4 +1,4 @@
-/** Every state type to every state type through set_state, with and without force. */
+/** set_state from every state type to every state type, with and without force. */
 import { aDeployment, aFlow, aPool, FUTURE, verdict } from "../builders.ts";
 import type { JsonObject } from "../json.ts";
 import type { Scenario, World } from "../play.ts";
@@ -179,7 +179,7 @@ interface Transition {
   path: string;
   body: JsonObject;
   from: JsonObject;
-  /** A state on the way, for states that no run can be created in. */
+  /** A state between, for states in which no run can be created. */
   via?: JsonObject;
   to: JsonObject;
   /** A change to the run between its creation and the transition. */

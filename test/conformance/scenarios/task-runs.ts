@@ -176,7 +176,7 @@ async function playFilters(world: World): Promise<void> {
     },
   );
   const sorts = ["ID_DESC", "EXPECTED_START_TIME_ASC", "EXPECTED_START_TIME_DESC", "NAME_ASC", "NAME_DESC"];
-  // The order of rows without the time asked for is open, so at most one such row takes part.
+  // The order of rows without the time of the sort is not defined, so at most one such row takes part.
   const someOf = (...wanted: string[]): JsonObject => ({ id: { any_: wanted.map((name) => made[name] ?? "") } });
   const some: Record<string, JsonObject> = {
     NEXT_SCHEDULED_START_TIME_ASC: someOf("t-b", "t-d", "t-a"),
@@ -186,7 +186,7 @@ async function playFilters(world: World): Promise<void> {
     await world.send(`sort ${sort}`, "POST /task_runs/filter", {
       body: { task_runs: some[sort] ?? task_runs, sort },
       view: pick("name"),
-      // Ids are random, so only the set is the same in every play.
+      // Ids are random, so only the set of rows is the same in every play.
       unordered: sort === "ID_DESC",
     });
   }

@@ -251,7 +251,7 @@ async function playPolls(world: World): Promise<void> {
 async function playWorkQueues(world: World): Promise<void> {
   const post = "POST /work_queues/";
   const name = world.name("queue");
-  // The priority in the shared default pool depends on what else is there.
+  // The priority in the shared default pool depends on the pool's other queues.
   const own = pick(
     "id",
     "name",

@@ -8,9 +8,9 @@ import { parseTime, printTime } from "#wire/dates";
 import { type Schedule, ScheduleInput, scheduleMoments, settleSchedule } from "#wire/schedule";
 
 const NOW = parseTime("2026-11-27T14:00:00Z") ?? 0;
-/** As many as anyone who makes runs looks at. */
+/** The most dates that the scheduler takes. */
 const MOST = 1_000;
-/** What one search looks at, and what its parts take beyond before they notice. */
+/** The looks of one search, and those that its parts take beyond before they end. */
 const MOST_LOOKS = 400_000 + 10_000;
 const ZONES = ["UTC", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia"];
 
@@ -98,7 +98,7 @@ describe("a recurrence rule", () => {
     "DTSTART:20260132T000000\nRRULE:FREQ=DAILY",
     "DTSTART:20260101T240000\nRRULE:FREQ=DAILY",
     "RDATE:20261301T000000",
-  ])("%j is none", (rrule) => {
+  ])("%j is not a rule", (rrule) => {
     expect(rruleProblem(rrule)).toMatch(/^Invalid RRule string/);
   });
 
@@ -194,7 +194,7 @@ describe("an interval", () => {
   const seconds = fc.constantFrom(1e-6, 0.001, 1, 59.999999, 3600, 86_400, 129_600, 7 * 86_400, 1e9, 1e13, 1e300);
   const time = fc.integer({ min: dayNumber(1, 1, 2), max: dayNumber(9999, 12, 30) }).map((day) => day * 86_400_000_000);
 
-  test("of any length, anchored anywhere, ends or goes on from the start", () => {
+  test("of any length, with any anchor, ends or continues from the start", () => {
     fc.assert(
       fc.property(seconds, time, time, fc.constantFrom(...ZONES), (interval, anchor, start, timezone) => {
         const { moments, looks } = search({ interval, anchor_date: dateText(anchor), timezone }, start);

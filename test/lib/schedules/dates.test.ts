@@ -23,7 +23,7 @@ function inputOf([kind, what, zone, third]: Case): Record<string, unknown> {
   return { interval: what, anchor_date: printTime(Math.round(third * SECOND)), timezone };
 }
 
-/** Prefect: in one go it leaves out an elapsed hour whose time of day was shown before; it makes that run in a later one. */
+/** Prefect: one search leaves out an elapsed hour whose time of day came before; a later search makes the run. */
 function shownOnce(moments: readonly number[], schedule: Schedule): number[] {
   if (!("interval" in schedule) || schedule.interval >= 86_400) return [...moments];
   const shown = new Set<number>();
@@ -61,7 +61,7 @@ function hasTwoKindsOfDays(rrule: string): boolean {
 }
 
 /**
- * Where we differ from the original, and why ours is the better answer:
+ * The differences from the original, with their reasons:
  * - `croniter` finds no date at all once one of the two fields of days, or both together, or the year never comes again; so a
  *   schedule for the 31st of February or Mondays never runs. Here the Mondays count.
  * - `dateutil` takes days with and without a number together as a condition that no date meets; RFC 5545 lists them.
@@ -89,7 +89,7 @@ function timesOfDay(one: Case): { anchor: number; dates: number[] } {
 }
 
 /**
- * The original promises that an interval of days keeps its time of day, but counts elapsed time from the anchor to where it
+ * In the original an interval of days should keep its time of day, but the original counts elapsed time from the anchor to where it
  * begins to look: once clocks have changed in between, it is another hour, or the other one of two with the same name. Here it
  * is the anchor's, and the second one of two.
  */
@@ -129,7 +129,7 @@ for (const [name, letter] of Object.entries(kinds)) {
   );
 }
 
-test("an interval of whole days shows its anchor's time of day where the original has lost it", () => {
+test("an interval of whole days keeps the anchor's time of day where the original does not", () => {
   const lost = cases.filter(losesTimeOfDay);
   expect(lost.length).toBeGreaterThan(50);
   for (const one of lost) {
@@ -164,14 +164,14 @@ test("an interval of whole days shows its anchor's time of day where the origina
   }
 });
 
-test("what the original refuses is refused", () => {
+test("schedules that the original refuses are refused", () => {
   const refused = cases.filter(([, , , , , steps]) => steps === null);
   expect(refused.length).toBeGreaterThan(50);
   expect(refused.filter((one) => ScheduleInput.safeParse(inputOf(one)).success)).toEqual([]);
 });
 
 test.for(["FREQ=DAILY;INTERVAL=0", "EXDATE:20260101T000000"])(
-  "%j is no recurrence rule, though the original takes it",
+  "%j is not a recurrence rule, though the original accepts it",
   (rrule) => {
     expect(ScheduleInput.safeParse({ rrule }).success).toBe(false);
   },
@@ -182,7 +182,7 @@ test("a date that never comes ends the search", () => {
   expect([...scheduleMoments(schedule, 0)]).toEqual([]);
 });
 
-test("the dates are the same for any begin of the search", () => {
+test("the dates are the same wherever the search begins", () => {
   const schedule = settleSchedule(ScheduleInput.parse({ cron: "0 9 * * 1-5", timezone: "Europe/Berlin" }), 0);
   const start = parseTime("2026-03-27T00:00:00Z") ?? 0;
   const [, second] = datesOf(schedule, start);

@@ -35,7 +35,7 @@ test.for([
   "r(0-5 * * * *",
   "h(0-5) * * * *",
   "H * * * *",
-])("%j is refused whatever would be drawn", (cron) => {
+])("%j is refused for every seed", (cron) => {
   expect(cronProblem(cron)).toBe(`Invalid cron string: "${cron}"`);
 });
 

@@ -74,7 +74,7 @@ pick = rng.choice
 
 
 class TooSlow(Exception):
-    """The original took so long that nobody waits for it."""
+    """The original took too long."""
 
 
 def give_up(*_):
@@ -99,7 +99,7 @@ CHANGES = {name: changes_of_clocks(ZoneInfo(name)) for name in ZONES}
 
 
 def a_moment(zone):
-    """Often shortly before the clocks change or before a leap day."""
+    """A start, often shortly before the clocks change or before a leap day."""
     near = rng.random()
     if near < 0.6 and CHANGES[zone]:
         at = pick(CHANGES[zone]) - datetime.timedelta(seconds=rng.randrange(3 * 86_400)) + datetime.timedelta(hours=6)

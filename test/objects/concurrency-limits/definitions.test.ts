@@ -20,7 +20,7 @@ function known(): Definitions {
   return definitions;
 }
 
-describe("what has to be read", () => {
+describe("the limits that have to be read", () => {
   test.for([
     ["a name that is known", { names: ["tag:a"], ids: [] }, 0, null],
     ["a name that no limit has", { names: ["tag:none"], ids: [] }, 0, null],
@@ -39,7 +39,7 @@ describe("what has to be read", () => {
     expect(known().wanted(asked, START + seconds * SECOND)).toEqual(wanted);
   });
 
-  test("is everything again after a change, and the change has another generation", () => {
+  test("are all limits after a change, and the change has another generation", () => {
     const definitions = known();
     const { generation } = definitions;
     definitions.expire();
@@ -52,8 +52,8 @@ describe("what has to be read", () => {
   });
 });
 
-describe("what was read", () => {
-  test("replaces what was known, and tells what is gone", () => {
+describe("a read definition", () => {
+  test("replaces the known one, and names the deleted limits", () => {
     const definitions = known();
     const renamed = { ...tag, name: "tag:b" };
     const gone = definitions.learn({ common: true, names: [], ids: [own.id] }, [renamed], START);
@@ -65,14 +65,14 @@ describe("what was read", () => {
     ]);
   });
 
-  test("of one limit leaves the others alone", () => {
+  test("of one limit does not change the others", () => {
     const definitions = known();
     definitions.learn({ common: false, names: [], ids: ["id of global"] }, [aLimit("global")], START + 31 * SECOND);
     expect(definitions.named("tag:a")).toEqual(tag);
     expect(definitions.wanted({ names: [], ids: ["id of global"] }, START + 32 * SECOND)).toBeNull();
   });
 
-  test("of deployments is forgotten when it becomes too much, and the rest is kept", () => {
+  test("of a deployment is forgotten when there are too many, and the others are kept", () => {
     const definitions = known();
     const many = Array.from({ length: 5_001 }, (_, index) => aLimit(`deployment:${index}`));
     definitions.learn({ common: false, names: [], ids: many.map(({ id }) => id) }, many, START);

@@ -15,7 +15,7 @@ const aLimit = (fields: Partial<Limit> = {}): Limit => ({
   ...fields,
 });
 
-/** Rows that outlive the ledger, as the object's tables do. */
+/** Rows that outlive the ledger, like the object's tables. */
 function aStore(): LedgerStore & { leaseRows: Map<string, Lease>; unleasedRows: Map<string, Unleased> } {
   const leaseRows = new Map<string, Lease>();
   const unleasedRows = new Map<string, Unleased>();
@@ -39,7 +39,7 @@ const lease = (id: string, seconds: number | null = 60, now = START) => ({
 
 const NAMES = ["a", "b", "c"];
 
-/** One step of somebody; `lease` numbers leases, so that they are met again. */
+/** One step of a client; `lease` numbers leases, so that several steps are about one lease. */
 type Step =
   | { do: "acquire"; on: string[]; slots: number; lease: number; seconds: number | null }
   | { do: "take"; on: string[]; slots: number }
@@ -85,7 +85,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("clear" as const), on: aName }),
 );
 
-/** What the ledger ought to know, said as simply as can be: who holds what until when. */
+/** A simple model of the ledger: the slots of each lease, and its end. */
 interface Held {
   id: string | null;
   on: string;
@@ -207,8 +207,8 @@ function walk(
 
 const walks = fc.array(step, { maxLength: 60 });
 
-describe("whatever is taken, renewed, given back, expires or crashes", () => {
-  test("what is in use is the sum of what is held", () => {
+describe("after any takes, renewals, releases, expiries and crashes", () => {
+  test("the slots in use are the sum of the reservations", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         walk(steps, ({ ledger, model, now }) => {
@@ -219,14 +219,14 @@ describe("whatever is taken, renewed, given back, expires or crashes", () => {
     );
   });
 
-  test("no step takes a limit above its slots, and none below nothing", () => {
+  test("no step takes a limit above its slots or below 0", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         walk(steps, ({ ledger, now, limits, before }) => {
           for (const name of NAMES) {
             const used = ledger.inUse(name, now);
             expect(used).toBeGreaterThanOrEqual(0);
-            // Above the limit only if it was lowered or switched on later, and then never more than before.
+            // More slots than the limit are in use only if the limit was lowered or activated later, and then never more than before.
             if (used > (before.get(name) ?? 0)) expect(used).toBeLessThanOrEqual(limits.get(name)?.limit ?? 0);
           }
         });
@@ -235,7 +235,7 @@ describe("whatever is taken, renewed, given back, expires or crashes", () => {
     );
   });
 
-  test("an acquisition takes from all its limits or from none", () => {
+  test("an acquisition takes slots from all its limits or from none", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         walk(steps, ({ ledger, now, limits, step, before }) => {
@@ -250,7 +250,7 @@ describe("whatever is taken, renewed, given back, expires or crashes", () => {
     );
   });
 
-  test("nothing is left in the rows when all was given back or has expired", () => {
+  test("no rows are left when all slots were given back or have expired", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         const ledgerRows = walk(steps, () => undefined);
@@ -265,7 +265,7 @@ describe("whatever is taken, renewed, given back, expires or crashes", () => {
     );
   });
 
-  test("the next expiry is never later than the first that comes", () => {
+  test("the next expiry is never later than the first expiry of a lease", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         walk(steps, ({ ledger, model, now }) => {
@@ -278,10 +278,10 @@ describe("whatever is taken, renewed, given back, expires or crashes", () => {
   });
 });
 
-describe("a limit whose slots run off", () => {
+describe("a limit whose slots decay", () => {
   const rate = aLimit({ limit: 5, slot_decay_per_second: 2 });
 
-  test("lets no more through in any time than its slots and what ran off meanwhile", () => {
+  test("gives in any time no more slots than it has and than decayed meanwhile", () => {
     const takings = fc.array(
       fc.record({ slots: fc.integer({ min: 1, max: 5 }), waitMs: fc.nat(2000), leased: fc.boolean() }),
       { maxLength: 80 },
@@ -309,7 +309,7 @@ describe("a limit whose slots run off", () => {
     );
   });
 
-  test("is free again exactly when it said", () => {
+  test("is free again exactly after the wait that it gave", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 5 }),
@@ -328,14 +328,14 @@ describe("a limit whose slots run off", () => {
     );
   });
 
-  test("counts whole slots: one is in use until it has run off altogether", () => {
+  test("counts whole slots: a slot is in use until it has decayed completely", () => {
     const ledger = new LeaseLedger(aStore());
     ledger.acquire([rate], { slots: 3, lease: null }, START);
     const inUse = [0, 0.4, 0.5, 1.4, 1.5, 9].map((after) => ledger.inUse(rate.id, START + after * SECOND));
     expect(inUse).toEqual([3, 3, 2, 1, 0, 0]);
   });
 
-  test("gives a lease's slots back when it is released, as far as they have not run off", () => {
+  test("gets the slots of a released lease back, without those that have decayed", () => {
     const ledger = new LeaseLedger(aStore());
     ledger.acquire([rate], { slots: 2, lease: lease("one") }, START);
     ledger.acquire([rate], { slots: 3, lease: null }, START);
@@ -343,7 +343,7 @@ describe("a limit whose slots run off", () => {
     expect(ledger.inUse(rate.id, START + SECOND)).toBe(1);
   });
 
-  test("keeps what leases hold when the decay is taken away, and nothing else", () => {
+  test("keeps the slots of leases when the decay is removed, and no others", () => {
     const ledger = new LeaseLedger(aStore());
     ledger.acquire([rate], { slots: 1, lease: lease("one") }, START);
     ledger.acquire([rate], { slots: 4, lease: null }, START);
@@ -355,7 +355,7 @@ describe("a limit whose slots run off", () => {
   });
 });
 
-describe("slots put to a number by hand", () => {
+describe("slots that are set to a number", () => {
   test.for([
     [0, []],
     [1, ["young"]],
@@ -374,7 +374,7 @@ describe("slots put to a number by hand", () => {
     expect(new Set(store.leaseRows.keys())).toEqual(new Set(left));
   });
 
-  test("a lease whose slots were taken away gives back only what it still has", () => {
+  test("a lease whose slots were removed gives back only the slots that it still has", () => {
     const ledger = new LeaseLedger(aStore());
     const limit = aLimit({ limit: 10 });
     ledger.acquire([limit], { slots: 3, lease: lease("one") }, START);
@@ -385,7 +385,7 @@ describe("slots put to a number by hand", () => {
   });
 });
 
-test("slots given back by name are never those of a lease", () => {
+test("slots that are given back by name are never those of a lease", () => {
   const ledger = new LeaseLedger(aStore());
   const limit = aLimit();
   ledger.acquire([limit], { slots: 2, lease: lease("one") }, START);
@@ -394,7 +394,7 @@ test("slots given back by name are never those of a lease", () => {
   expect(ledger.inUse(limit.id, START)).toBe(2);
 });
 
-test("a lease over two limits ends when both were taken from it, not before", () => {
+test("a lease over two limits ends when its slots of both limits were removed, not before", () => {
   const ledger = new LeaseLedger(aStore());
   const limits = ["a", "b"].map((id) => aLimit({ id, name: id }));
   ledger.acquire(limits, { slots: 1, lease: lease("one") }, START);

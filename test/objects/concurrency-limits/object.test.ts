@@ -63,7 +63,7 @@ function lease(ids: readonly string[], fields: Partial<LeaseAsk> = {}) {
 
 const inUse = async (id: string) => (await readInUse(tools(), [id]))[id];
 
-/** What some work cost, the object's own reads included. */
+/** The cost of some work, with the reads of the object. */
 async function costOf(work: () => Promise<unknown>): Promise<Cost> {
   const before = { ...totalCost };
   await work();
@@ -74,7 +74,7 @@ async function costOf(work: () => Promise<unknown>): Promise<Cost> {
 
 const wait = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000);
 
-/** The object's clock never goes back, so neither do the tests. */
+/** Moves the clock forward only, for the object's clock never goes back. */
 let now = Date.now();
 
 beforeEach(() => {
@@ -86,7 +86,7 @@ afterEach(() => {
 });
 
 describe("leases", () => {
-  test("hold slots until they are released, and are released once", async () => {
+  test("have slots until they are released, and are released once", async () => {
     const { id } = await aLimit();
     const leaseId = crypto.randomUUID();
     expect(await lease([id], { lease_id: leaseId, slots: 2 })).toMatchObject({ kind: "acquired", is_held: true });
@@ -97,7 +97,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("asked for again under the same id are the same lease", async () => {
+  test("that are asked for again under the same id are the same lease", async () => {
     const { id } = await aLimit({ limit: 1 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId });
@@ -105,7 +105,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(1);
   });
 
-  test("that are there stay the same whatever became of the limit meanwhile", async () => {
+  test("stay the same when their limit changes", async () => {
     const { id } = await aLimit({ limit: 3 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, slots: 2 });
@@ -116,12 +116,12 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(2);
   });
 
-  test.for([0, -1])("on a limit of %i are told that it is too many", async (limit) => {
+  test.for([0, -1])("on a limit of %i are refused as too many slots", async (limit) => {
     const { id } = await aLimit({ limit });
     expect(await lease([id])).toMatchObject({ kind: "too many", limits: [{ id, limit }] });
   });
 
-  test("that nobody renews are ended by the alarm; one that is renewed lives on", async () => {
+  test("that are not renewed are ended by the alarm; a renewed lease is kept", async () => {
     const { id } = await aLimit();
     const kept = crypto.randomUUID();
     await lease([id], { seconds: 60 });
@@ -137,14 +137,14 @@ describe("leases", () => {
     expect(await renewLease(tools(), kept, 60)).toBe(false);
   });
 
-  test("that have expired hold nothing, even before the alarm", async () => {
+  test("that have expired have no slots, even before the alarm", async () => {
     const { id } = await aLimit({ limit: 1 });
     await lease([id], { seconds: 60 });
     wait(61);
     expect(await lease([id])).toMatchObject({ kind: "acquired" });
   });
 
-  test("live on when the object is evicted, and when it crashes", async () => {
+  test("are kept when the object is evicted, and when it crashes", async () => {
     const { id } = await aLimit();
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId });
@@ -156,7 +156,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("without an end are held until their holder's run is over, and no longer", async () => {
+  test("without an end are kept until the run of their holder has ended, and no longer", async () => {
     const { id } = await aLimit({ limit: 9 });
     const running = await aFlowRun({ state: { type: "RUNNING" } });
     const over = await aFlowRun({ state: { type: "COMPLETED" } });
@@ -174,7 +174,7 @@ describe("leases", () => {
     await lease([id], { seconds: null });
     wait(20);
     await runDurableObjectAlarm(stub());
-    // The run that goes on, the task run that may yet be reported, and the lease that is too young to be judged.
+    // The run that goes on, the task run that may still be reported, and the lease that is too young for a check.
     expect(await inUse(id)).toBe(3);
     await propose(running.id, { type: "COMPLETED" });
     wait(310);
@@ -185,7 +185,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("of a run that ended unseen are ended long before they expire, those of a run that goes on are not", async () => {
+  test("of a run whose end was not told are ended long before they expire, and those of a run that goes on are not", async () => {
     const { id } = await aLimit({ limit: 9 });
     const over = await aFlowRun({ state: { type: "COMPLETED" } });
     const running = await aFlowRun({ state: { type: "RUNNING" } });
@@ -206,7 +206,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("of a run that ended unseen are ended also if the object dies while it looks for such", async () => {
+  test("of a run whose end was not told are ended also if the object dies during the search", async () => {
     const { id } = await aLimit();
     const run = await aFlowRun({ state: { type: "RUNNING" } });
     await lease([id], { seconds: null, holder: { type: "flow_run", id: run.id } });
@@ -222,7 +222,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("of many at once never exceed a limit, and take all its slots", async () => {
+  test("of many requests at once never exceed a limit, and take all its slots", async () => {
     const { id } = await aLimit({ limit: 5 });
     const answers = await Promise.all(Array.from({ length: 40 }, () => lease([id])));
     expect(answers.filter(({ kind }) => kind === "acquired")).toHaveLength(5);
@@ -250,7 +250,7 @@ describe("a lease that is kept", () => {
       ...fields,
     });
 
-  test("is renewed if it is there, even where no slot is free, in one call and one row", async () => {
+  test("is renewed if it exists, even where no slot is free, by one call and one row", async () => {
     const { id } = await aLimit({ limit: 1 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
@@ -265,7 +265,7 @@ describe("a lease that is kept", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("is taken anew if it has expired and a slot is free, under the same id, once however often it is asked for", async () => {
+  test("is taken anew if it has expired and a slot is free, under the same id, and once in several requests", async () => {
     const { id } = await aLimit({ limit: 1 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
@@ -289,7 +289,7 @@ describe("a lease that is kept", () => {
 });
 
 describe("a lease without an end", () => {
-  test("no longer expires, and ends with the run that holds it now", async () => {
+  test("no longer expires, and ends with the run that has it now", async () => {
     const { id } = await aLimit();
     const run = await aFlowRun({ state: { type: "RUNNING" } });
     const leaseId = crypto.randomUUID();
@@ -306,7 +306,7 @@ describe("a lease without an end", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("cannot be made of one that is gone", async () => {
+  test("cannot be made of a lease that has ended", async () => {
     const { id } = await aLimit();
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
@@ -319,7 +319,7 @@ describe("a lease without an end", () => {
 });
 
 describe("definitions", () => {
-  test("that were told of count at once", async () => {
+  test("of which the object was told are used at once", async () => {
     const { id } = await aLimit({ limit: 1 });
     await lease([id]);
     await setLimit(id, 2);
@@ -331,7 +331,7 @@ describe("definitions", () => {
     expect(await lease([id])).toMatchObject({ kind: "full" });
   });
 
-  test("that nobody told of count within half a minute", async () => {
+  test("of which the object was not told are used within half a minute", async () => {
     const known = await aLimit({ limit: 1 });
     await lease([known.id]);
     await setLimit(known.id, 2);
@@ -340,7 +340,7 @@ describe("definitions", () => {
     expect(await lease([known.id])).toMatchObject({ kind: "acquired" });
   });
 
-  test("of limits that are gone are forgotten with all that was held, told or not", async () => {
+  test("of deleted limits are forgotten with all their slots, whether the object was told or not", async () => {
     const told = await aLimit();
     const untold = await aLimit();
     await lease([told.id, untold.id], { seconds: null });
@@ -352,7 +352,7 @@ describe("definitions", () => {
     expect(await inUse(untold.id)).toBe(0);
   });
 
-  test("of a limit that went while the object slept are forgotten with it, as soon as one asks", async () => {
+  test("of a limit that was deleted while the object slept are forgotten with the limit, at the next request", async () => {
     const { id } = await aLimit();
     await lease([id], { seconds: null });
     await evictDurableObject(stub());
@@ -368,7 +368,7 @@ describe("definitions", () => {
     expect(await lease([own.id])).toMatchObject({ kind: "full" });
   });
 
-  test("are read once for many who ask, and for names that have no limit not again for a while", async () => {
+  test("are read once for many requests, and for names without a limit not again for a while", async () => {
     const { id } = await aLimit({ limit: 100 });
     const many = await costOf(() => Promise.all(Array.from({ length: 20 }, () => lease([id]))));
     expect(many.d1_round_trips).toBeLessThanOrEqual(2);
@@ -395,8 +395,8 @@ describe("definitions", () => {
   });
 });
 
-describe("what a change puts slots to", () => {
-  test("is in use then, and can be given back by name", async () => {
+describe("the slots that a change sets", () => {
+  test("are in use, and can be given back by name", async () => {
     const { id, name } = await aLimit({ limit: 5 });
     await limitChanged(tools(), { id, active_slots: 4 });
     expect(await inUse(id)).toBe(4);
@@ -407,7 +407,7 @@ describe("what a change puts slots to", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("those who wait are counted into when the next one is to come", async () => {
+  test("the wait of the next client is longer by the waiters before it", async () => {
     const { id } = await aLimit({ limit: 1 });
     await lease([id]);
     await limitChanged(tools(), { id, denied_slots: 6 });

@@ -8,8 +8,8 @@ const START = 1_700_000_000 * SECOND;
 const limit: Limit = { id: "limit", name: "limit", limit: 1, active: true, slot_decay_per_second: 0 };
 const join = (waiters: Waiters, now: number, slots = 1) => waiters.join([{ limit, free_in_seconds: 0 }], slots, now);
 
-describe("who is refused", () => {
-  test("somebody comes within a second, however long slots are held and however many wait", () => {
+describe("a refused client", () => {
+  test("is one of those that come within each second, however long slots are in use and however many clients wait", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 60 }),
@@ -40,14 +40,14 @@ describe("who is refused", () => {
     expect(second).toBeCloseTo(0.1, 3);
   });
 
-  test("has its place behind those who wait, and none when they have come", () => {
+  test("has its place after the waiters, and has none when they have come", () => {
     const waiters = new Waiters();
     for (let count = 0; count < 5; count++) join(waiters, START);
     expect(join(waiters, START + 2 * SECOND)).toBe(4);
     expect(join(waiters, START + 60 * SECOND)).toBe(1);
   });
 
-  test("waits behind the slots that somebody says are waited for", () => {
+  test("waits behind the slots that a request says are waited for", () => {
     const waiters = new Waiters();
     waiters.setWaiting(limit, 4, START);
     expect(join(waiters, START)).toBe(5);
@@ -55,7 +55,7 @@ describe("who is refused", () => {
     expect(join(waiters, START)).toBe(1);
   });
 
-  test("comes when the slots of a rate have run off, one behind the other, even if that takes minutes", () => {
+  test("comes when the slots of a rate have decayed, one after the other, even if that takes minutes", () => {
     const rate = { ...limit, slot_decay_per_second: 0.01 };
     const waiters = new Waiters();
     expect(waiters.join([{ limit: rate, free_in_seconds: 80 }], 1, START)).toBe(80);
@@ -64,7 +64,7 @@ describe("who is refused", () => {
     expect(times).toEqual([0.3, 0.8, 1.3]);
   });
 
-  test("by two limits waits for the slower one", () => {
+  test("that two limits refuse waits for the slower one", () => {
     const waiters = new Waiters();
     const slow = { ...limit, id: "slow", slot_decay_per_second: 0.1 };
     expect(

@@ -17,7 +17,7 @@ import { aFlowRun, propose, unique, WORKSPACE } from "../../support/world";
 const tools = () => makeTools(env, WORKSPACE, () => undefined);
 const stub = () => env.CONCURRENCY_LIMITS.get(env.CONCURRENCY_LIMITS.idFromName(WORKSPACE));
 
-/** The object's clock never goes back, so neither do the tests. */
+/** Moves the clock forward only, for the object's clock never goes back. */
 let now = Date.now();
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date"], now });
@@ -30,7 +30,7 @@ afterEach(() => {
 const NAMES = ["a", "b"] as const;
 type Name = (typeof NAMES)[number];
 
-/** One step of somebody; `lease` numbers leases, so that they are met again. */
+/** One step of a client; `lease` numbers leases, so that several steps are about one lease. */
 type Step =
   | { do: "acquire" | "keep"; on: Name[]; slots: number; lease: number; seconds: number }
   | { do: "renew"; lease: number; seconds: number }
@@ -55,18 +55,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /**
- * The clock stands still here and tells times of one millisecond apart by their micros, so who is right within the very
- * millisecond in which a lease ends is nobody's to say: each wait goes a little beyond it.
+ * The clock stands still and orders times within one millisecond by their microseconds, so the model cannot say what is right in the
+ * millisecond in which a lease ends: each wait is a little longer.
  */
 const BEYOND_MS = 7;
 
-/** A wait for just as long as a lease lasts. */
+/** A wait as long as a lease. */
 const ON_THE_EDGE: readonly Step[] = [
   { do: "acquire", on: ["a"], slots: 1, lease: 0, seconds: 60 },
   { do: "wait", seconds: 60 },
 ];
 
-/** What ought to be held, said as simply as can be. */
+/** A simple model of the slots in use. */
 interface Held {
   lease: string;
   on: string;
@@ -74,7 +74,7 @@ interface Held {
   expires: number | null;
 }
 
-/** A world of its own: two limits in D1, a run that goes on and holds every lease, and what ought to be held. */
+/** Two limits in D1, a run that goes on and is the holder of every lease, and the model. */
 class World {
   readonly limits = new Map<Name, { id: string; limit: number }>();
   readonly leases = Array.from({ length: 5 }, () => crypto.randomUUID());
@@ -184,7 +184,7 @@ class World {
     await limitChanged(tools(), { id: found.id });
   }
 
-  /** Deletes a limit, and makes another under its name. */
+  /** Deletes a limit, and creates another of the same name. */
   private async deleteLimit(name: Name): Promise<void> {
     const id = this.limits.get(name)?.id ?? "";
     await env.DB.prepare("delete from concurrency_limit where id = ?").bind(id).run();
@@ -200,7 +200,7 @@ class World {
 }
 
 test(
-  "whatever is taken, kept, renewed, released, expires, changed, deleted or forgotten, what is in use is what is held",
+  "after any takes, renewals, releases, expiries, changes, deletions and evictions, the slots in use are those of the leases",
   { timeout: 120_000 },
   async () => {
     await fc.assert(
@@ -211,7 +211,7 @@ test(
           await world.check();
         }
         await propose(world.runId, { type: "COMPLETED" });
-        // Two rounds of the check: the first may leave leases alone that are young.
+        // Two rounds of the check, for the first does not check young leases.
         for (let round = 0; round < 2; round++) {
           vi.setSystemTime(Date.now() + 400_000);
           await runDurableObjectAlarm(stub());

@@ -19,7 +19,7 @@ afterEach(() => vi.useRealTimers());
 
 const aSocket = (): WebSocket => new WebSocketPair()[0];
 
-/** More events than one socket may be sent unread. */
+/** More events than one socket may have unread. */
 const many = (about: string, fields: Partial<Event> = {}): Event[] =>
   Array.from({ length: 35 }, (_, index) =>
     anEvent({ about, payload: { n: index, text: "x".repeat(SIZE) }, ...fields }),
@@ -34,7 +34,7 @@ async function listen(about: string, since: string, rest: Record<string, unknown
 const shownBy = (socket: Socket): Event[] =>
   socket.messages.flatMap(({ type, event }) => (type === "event" ? [event as Event] : []));
 
-/** Comes again as the stock client does, until so many different events were shown; all that were, in their order. */
+/** Connects again as the stock client does, until so many different events were shown; gives all shown events in their order. */
 async function follow(about: string, first: Socket, since: string, wanted: number): Promise<Event[]> {
   const shown: Event[] = [];
   let from = parseTime(since) ?? 0;
@@ -55,7 +55,7 @@ const countOf = (events: readonly Event[]): number => new Set(events.map(({ id }
 
 const ago = (seconds: number) => printTime((Date.now() - seconds * 1000) * 1000);
 
-test("a listener that is sent more than may be unread is closed, and goes on where it was when it comes again", async () => {
+test("a listener with too many unread events is closed, and goes on at its place when it connects again", async () => {
   const about = aResource();
   const since = ago(60);
   const socket = await listen(about, since);
@@ -65,11 +65,11 @@ test("a listener that is sent more than may be unread is closed, and goes on whe
   for (let first = 0; first < sent.length; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
   const shown = await follow(about, socket, since, sent.length);
   expect(new Set(shown.map(({ id }) => id))).toEqual(new Set(sent.map(({ id }) => id)));
-  // Of each cut no more is shown again than what was shown in part.
+  // After each close only a segment that was shown in part is shown again.
   expect(shown.length).toBeLessThanOrEqual(sent.length + 10);
 });
 
-test("a listener that is shown much that is stored is closed on the way, and goes on where it was", async () => {
+test("a listener is closed during a long list of stored events, and goes on at its place", async () => {
   const about = aResource();
   const sent = many(about).map((event, index) => ({ ...event, occurred: ago(50 - index) }));
   for (let first = 0; first < sent.length; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
@@ -79,11 +79,11 @@ test("a listener that is shown much that is stored is closed on the way, and goe
   expect(shown.map(({ id }) => id)).toEqual(sent.map(({ id }) => id));
 });
 
-test("many listeners that come at once are shown what is stored by turns, a little at a time", async () => {
+test("many listeners that connect at once are shown stored events by turns, in portions", async () => {
   const about = aResource();
   const sent = many(about).map((event, index) => ({ ...event, occurred: ago(50 - index) }));
   for (let first = 0; first < sent.length; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
-  // By its name, for a method taken off its class is one without its `this`.
+  // By its name, for a method that is taken from its class has no `this`.
   const pages: (this: EventReader, query: EventQuery) => Promise<EventsPage> = Reflect.get(
     EventReader.prototype,
     "page",
@@ -123,7 +123,7 @@ test("a listener to logs is closed as well", async () => {
   expect(socket.messages.length).toBeLessThan(10);
 });
 
-test("what one socket and all of them may be sent is bounded, and is given back when a socket has gone", () => {
+test("the unread bytes of one socket and of all sockets are bounded, and those of a closed socket are free", () => {
   const backlog = new Backlog();
   const sockets = Array.from({ length: 9 }, aSocket);
   const [first, , , , , , , , last] = sockets;
@@ -138,11 +138,11 @@ test("what one socket and all of them may be sent is bounded, and is given back 
   expect(backlog.add(last, 1)).toBe(true);
 });
 
-test("the first text of a socket has room whatever its size", () => {
+test("the first text of a socket is always sent, whatever its size", () => {
   expect(new Backlog().add(aSocket(), MAX_BACKLOG + 1)).toBe(true);
 });
 
-test("when much is out, those that were sent the most make room, and no more of them than are needed", () => {
+test("when too much is unread, the sockets with the most unread bytes are closed, and no more sockets than needed", () => {
   const backlog = new Backlog();
   const sockets = Array.from({ length: 7 }, aSocket);
   for (const [index, socket] of sockets.entries()) backlog.add(socket, 3_400_000 + index);
@@ -157,11 +157,11 @@ test("when much is out, those that were sent the most make room, and no more of 
   expect(closed).toEqual(sockets.toReversed().slice(0, 4));
 });
 
-/** A message of a socket whose client does nothing by itself. */
+/** A socket whose client reads only when the test reads. */
 const say = (object: unknown, socket: WebSocket, data: string): Promise<void> =>
   (object as { webSocketMessage(socket: WebSocket, data: string): Promise<void> }).webSocketMessage(socket, data);
 
-test("listeners that do not read lose their sockets with the object's, so that there is room for the others", async () => {
+test("sockets of listeners that do not read are closed, so that other listeners are sent events", async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   const workspace = crypto.randomUUID();
   const other = makeTools(env, workspace, () => {});
@@ -201,7 +201,7 @@ test("listeners that do not read lose their sockets with the object's, so that t
   expect(await SELF.fetch("http://sluice/api/health").then(({ status }) => status)).toBe(200);
 });
 
-test("how much a listener was sent is known also after the object slept", async () => {
+test("the unread bytes of a listener are known also after the object slept", async () => {
   const about = aResource();
   const socket = await listen(about, ago(60), { backfill: false });
   await vi.waitFor(() => expect(socket.messages).toHaveLength(1));

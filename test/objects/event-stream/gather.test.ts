@@ -11,7 +11,7 @@ function large(characters: number): GatheredEvent {
   return { event, occurred: 0, json: "x".repeat(characters) };
 }
 
-test("who sends more than is written at once is asked to wait until it is", async () => {
+test("a sender of more events than one write waits until they are written", async () => {
   const written: number[] = [];
   const gatherer = new EventGatherer({
     write: async (events) => void written.push(events.length),
@@ -28,7 +28,7 @@ test("who sends more than is written at once is asked to wait until it is", asyn
   expect(written).toEqual([1, 1]);
 });
 
-/** A gatherer whose write fails for batches with one of the bad events. */
+/** A gatherer whose write fails for a batch with a bad event. */
 function aGatherer(bad: ReadonlySet<string>, failure: () => Error = () => new Error("malformed")) {
   const written: string[] = [];
   const setAside: string[] = [];
@@ -61,7 +61,7 @@ test("an event that cannot be written fails its own sender alone", async () => {
   expect(setAside).toEqual(bad.map(idOf));
 });
 
-test("an event that was set aside is not tried again when its sender repeats it, but when that is asked for", async () => {
+test("an event that was set aside is not tried again when its sender repeats it, but at a replay", async () => {
   const event = large(10);
   const bad = new Set([idOf(event)]);
   const { gatherer, written, setAside } = aGatherer(bad);
@@ -73,7 +73,7 @@ test("an event that was set aside is not tried again when its sender repeats it,
   expect(written).toEqual([idOf(event)]);
 });
 
-test("where the database is away nothing is set aside, and all come again", async () => {
+test("where the database cannot be reached no event is set aside, and all are tried again", async () => {
   const events = [large(10), large(10)];
   const bad = new Set(events.map(idOf));
   const { gatherer, written, setAside } = aGatherer(
@@ -86,7 +86,7 @@ test("where the database is away nothing is set aside, and all come again", asyn
   expect([written, setAside]).toEqual([events.map(idOf), []]);
 });
 
-test("who waits for some events has them written at once, together with what came before", async () => {
+test("a wait for some events writes them at once, together with the events before", async () => {
   const { gatherer, written } = aGatherer(new Set());
   const events = [large(10), large(10)] as const;
   const adding = gatherer.add(events);
@@ -95,7 +95,7 @@ test("who waits for some events has them written at once, together with what cam
   await adding;
 });
 
-test("who waits for events that are not there does not have the others written", async () => {
+test("a wait for unknown events does not write the others", async () => {
   const { gatherer, written } = aGatherer(new Set());
   const adding = gatherer.add([large(10)]);
   expect(await gatherer.settleSome(() => false)).toBe(false);
@@ -103,7 +103,7 @@ test("who waits for events that are not there does not have the others written",
   await adding;
 });
 
-test("who waits again and again makes at most forty batches a second", async () => {
+test("repeated waits make at most forty batches a second", async () => {
   vi.useFakeTimers();
   const batches: number[] = [];
   const gatherer = new EventGatherer({
@@ -121,7 +121,7 @@ test("who waits again and again makes at most forty batches a second", async () 
   expect(batches.length).toBeLessThanOrEqual(40);
 });
 
-test("who waits for an event that is being written waits for that", async () => {
+test("a wait for an event that is being written ends with that write", async () => {
   let finish = () => {};
   const written: string[] = [];
   const gatherer = new EventGatherer({

@@ -15,7 +15,7 @@ const wanting = (about: string) => ({
   filter: { resource: { id: [about] }, occurred: { since: new Date(Date.now() - 60_000).toISOString(), until: AHEAD } },
 });
 
-test("a socket with the subprotocol is asked who it is, and welcomed", async () => {
+test("a socket with the subprotocol must authenticate, and is welcomed", async () => {
   const response = await SELF.fetch("http://sluice/api/events/in", {
     headers: { upgrade: "websocket", "sec-websocket-protocol": "other, prefect" },
   });
@@ -26,13 +26,13 @@ test("a socket with the subprotocol is asked who it is, and welcomed", async () 
   expect(await socket.until(1)).toEqual({ type: "auth_success" });
 });
 
-test.for(["/events/in", "/events/out", "/logs/out"])("%s closes on whoever does not say who it is", async (path) => {
+test.for(["/events/in", "/events/out", "/logs/out"])("%s closes a socket that does not authenticate", async (path) => {
   const socket = await connect(path);
   socket.send({ type: "hello" });
   expect(await socket.closed).toEqual({ code: 1008, reason: "Expected 'auth' message" });
 });
 
-test("without the subprotocol a socket is open at once, where no key is asked for", async () => {
+test("a socket without the subprotocol is open at once, where no key is set", async () => {
   const event = anEvent();
   const about = event.resource["prefect.resource.id"] ?? "";
   const listener = await connect("/events/out", { legacy: true });
@@ -42,7 +42,7 @@ test("without the subprotocol a socket is open at once, where no key is asked fo
   expect(await listener.until(1)).toEqual({ type: "event", event: { ...event, received: expect.any(String) } });
 });
 
-test("a listener is shown what is stored, then what comes, each once", async () => {
+test("a listener is shown the stored events and then the new ones, each once", async () => {
   const about = aResource();
   const occurred = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString().replace("Z", "000Z");
   const [old, earlier, live] = [
@@ -60,13 +60,13 @@ test("a listener is shown what is stored, then what comes, each once", async () 
   expect(shown).toEqual([old.id, earlier.id, live.id]);
 });
 
-test("a listener that wants nothing of the past is shown none of it", async () => {
+test("a listener without a backfill is shown no stored events", async () => {
   const about = aResource();
   await emitEvents(tools(), [anEvent({ about })]);
   const live = anEvent({ about });
   const socket = await connectAuthenticated("/events/out");
   socket.send({ ...wanting(about), backfill: false });
-  // Two calls of one object are answered in turn, and a socket's messages come before a later call.
+  // Two calls of one object are answered in turn, and messages of a socket come before a later call.
   await socket.until(1);
   await new Promise((resolve) => setTimeout(resolve, 50));
   await emitEvents(tools(), [live]);
@@ -97,7 +97,7 @@ test.for([
   ["text that is no JSON", (): unknown => "no event"],
   ["a message of nine million characters", (): unknown => anEvent({ payload: { text: "x".repeat(9_000_000) } })],
   ["an event that nests too deep", (): unknown => ({ ...anEvent(), payload: nested(1_100) })],
-] as const)("%s is passed over alone, and those before and after it are stored", async ([, bad]) => {
+] as const)("%s is ignored, and the events before and after it are stored", async ([, bad]) => {
   const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
   const [before, after] = [anEvent(), anEvent()];
   const socket = await connectAuthenticated("/events/in");
@@ -119,7 +119,7 @@ test.for(["/events/out", "/logs/out"])("%s refuses a filter of huge lists", asyn
   expect(await socket.closed).toEqual({ code: 1009, reason: "A filter may have 4000 characters" });
 });
 
-test("logs are shown to those who want them", async () => {
+test("logs are shown to listeners whose filter finds them", async () => {
   const runId = crypto.randomUUID();
   const log = (message: string, level: number, flow_run_id: string) => ({
     id: crypto.randomUUID(),
@@ -140,7 +140,7 @@ test("logs are shown to those who want them", async () => {
   expect(await socket.until(2)).toEqual({ type: "log", log: wanted });
 });
 
-test("events that come in the same moment share a segment", async () => {
+test("events of the same moment are in one segment", async () => {
   const about = aResource();
   await Promise.all(Array.from({ length: 40 }, () => emitEvents(tools(), [anEvent({ about })])));
   const rows = await env.DB.prepare("select count(*) as n from event_resource where resource_id = ?")
@@ -149,7 +149,7 @@ test("events that come in the same moment share a segment", async () => {
   expect(Number(rows)).toBeLessThanOrEqual(3);
 });
 
-test("an event that comes again after the object forgot everything is kept once", async () => {
+test("an event that comes again after an eviction of the object is stored once", async () => {
   const workspace = crypto.randomUUID();
   const other = makeTools(env, workspace, () => {});
   const event = anEvent();
@@ -164,7 +164,7 @@ test("an event that comes again after the object forgot everything is kept once"
   expect(rows).toBe(2);
 });
 
-test("whoever sends events hears that they could not be written, and may send them again", async () => {
+test("a sender is told that its events could not be written, and may send them again", async () => {
   const event = anEvent();
   const stub = eventStream(env.EVENT_STREAM, "00000000-0000-4000-8000-0000000000ff");
   const silence = vi.spyOn(console, "error").mockImplementation(() => {});

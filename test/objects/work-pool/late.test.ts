@@ -26,7 +26,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await pool.timer("late")).toBe(Math.ceil((row?.due ?? 0) / 1000) + 15_000);
   });
 
-  test("is Late with the time that it was due, and still offered", async () => {
+  test("is Late with its scheduled time, and is still offered", async () => {
     const pool = await Pool.made();
     const time = ago(16);
     const { id } = await pool.run(dueAt(time));
@@ -39,7 +39,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await pool.poll()).toEqual([id]);
   });
 
-  test("is not tried again and again, by the same object or by one that was evicted", async () => {
+  test("is tried once, by the same object or after an eviction", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(20)));
     await pool.alarm();
@@ -53,7 +53,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await statesOfRun(id)).toEqual(["Scheduled", "Late"]);
   });
 
-  test("is Late again when it is put off and missed once more", async () => {
+  test("is Late again when it is rescheduled and missed once more", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(20)));
     await pool.do("late");
@@ -63,7 +63,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await statesOfRun(id)).toEqual(["Scheduled", "Late", "Scheduled", "Late"]);
   });
 
-  test("is left alone if it was started", async () => {
+  test("is not changed if it was started", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(5)));
     await goes(id, "PENDING");
@@ -73,7 +73,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await statesOfRun(id)).toEqual(["Scheduled", "Pending"]);
   });
 
-  test("is left alone under any other name than Scheduled", async () => {
+  test("is not changed under any other name than Scheduled", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(60), "AwaitingRetry"));
     await pool.alarm();
@@ -82,7 +82,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await pool.timer("late")).toBeNull();
   });
 
-  test("waits for no timer in a pool without due runs", async () => {
+  test("needs no timer in a pool without due runs", async () => {
     const pool = await Pool.made();
     expect(await pool.poll()).toEqual([]);
     await pool.do("check");
@@ -100,7 +100,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await nameOf(id)).toBe("Scheduled");
   });
 
-  test("is one of many that are all marked, more than the alarm takes at a time", async () => {
+  test("is marked with many others, more than one alarm takes", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(60)));
     const copies = Array.from({ length: 130 }, () => crypto.randomUUID());
@@ -127,7 +127,7 @@ describe("a run of a pool that is not started in time", () => {
 });
 
 describe("marking late", () => {
-  test("marks each run once, done twice at the same time", async () => {
+  test("marks each run once, also when it is done twice at the same time", async () => {
     const pool = await Pool.made();
     await pool.poll();
     const runs = await Promise.all(Array.from({ length: 6 }, () => pool.run(dueAt(ago(30)))));
@@ -136,7 +136,7 @@ describe("marking late", () => {
     for (const id of ids) expect(await statesOfRun(id)).toEqual(["Scheduled", "Late"]);
   });
 
-  test("leaves alone what is not overdue, has started, is gone, or is late already", async () => {
+  test("does not change a run that is not overdue, has started, is deleted, or is Late already", async () => {
     const pool = await Pool.made();
     const soon = await pool.run(dueAt(ago(14)));
     const started = await pool.run(dueAt(ago(14)));

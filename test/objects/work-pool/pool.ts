@@ -1,4 +1,4 @@
-/** A work pool of a test's own, its object, and runs in it. */
+/** A new work pool, its object, and its runs. */
 import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect } from "vitest";
 import { objectName } from "#objects/client";
@@ -35,13 +35,13 @@ export class Pool {
     return aFlowRun({ state, work_pool_name: this.name, work_queue_name: queue });
   }
 
-  /** As many runs. */
+  /** So many runs. */
   async runs(count: number): Promise<string[]> {
     const made = await Promise.all(Array.from({ length: count }, () => this.run()));
     return made.map(({ id }) => id);
   }
 
-  /** What a worker is offered. */
+  /** The runs that a worker is offered. */
   async poll(): Promise<string[]> {
     const path = `/work_pools/${this.name}/get_scheduled_flow_runs`;
     const { status, body } = await api<{ flow_run: { id: string } }[]>("POST", path, {});
@@ -49,13 +49,13 @@ export class Pool {
     return body.map(({ flow_run }) => flow_run.id);
   }
 
-  /** What one who polls the default queue by its id is offered. */
+  /** The runs that a poll of the default queue by its id is offered. */
   async pollQueue(): Promise<string[]> {
     const { body } = await api<{ id: string }[]>("POST", `/work_queues/${this.defaultQueueId}/get_runs`, {});
     return body.map(({ id }) => id);
   }
 
-  /** Asks for a slot, as whoever proposes PENDING does. */
+  /** Asks for a slot, as a proposal of PENDING does. */
   slot(runId: string) {
     return {
       work_pool_id: this.id,
@@ -69,7 +69,7 @@ export class Pool {
     return runInDurableObject(this.stub, (object, state) => look(object as unknown as WorkPool, state));
   }
 
-  /** What the object has written of its runs. */
+  /** The object's rows of runs. */
   written(): Promise<{ id: string; due: number | null; is_late: number }[]> {
     return this.inObject((object) =>
       object.sql
@@ -78,7 +78,7 @@ export class Pool {
     );
   }
 
-  /** When the object's timer of this name is set for, in milliseconds; null where it is not. */
+  /** The time to which the object's timer of this name is set, in milliseconds; null where it is not set. */
   async timer(name: string): Promise<number | null> {
     const rows = await this.inObject((object) =>
       object.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray(),
@@ -94,7 +94,7 @@ export class Pool {
     });
   }
 
-  /** Lets the object do what a timer is for. */
+  /** Runs a timer of the object. */
   async do(timer: "check" | "late"): Promise<void> {
     await this.inObject((object) => object.onTimer(timer));
   }
@@ -104,7 +104,7 @@ export class Pool {
     return runDurableObjectAlarm(this.stub);
   }
 
-  /** Takes the object's memory from it, as an eviction does. */
+  /** Evicts the object, so that its memory is lost. */
   async evict(): Promise<void> {
     await this.inObject((object) => Object.assign(object, { components: null }));
   }
@@ -114,7 +114,7 @@ export class Pool {
   }
 }
 
-/** How many of these runs are in each state, by name. */
+/** The number of these runs in each state, by name. */
 export async function statesOf(ids: readonly string[]): Promise<Record<string, number>> {
   const { results } = await env.DB.prepare(
     "select state_name as name, count(*) as count from flow_run where id in (select value from json_each(?)) group by 1",

@@ -19,7 +19,7 @@ describe("PENDING in a pool with a limit", () => {
     expect(await statesOf(ids)).toEqual({ Pending: 5, Scheduled: 19 });
   });
 
-  test("is refused with nothing written, and the run keeps its place", async () => {
+  test("is refused without a write, and the run keeps its place", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");
@@ -35,7 +35,7 @@ describe("PENDING in a pool with a limit", () => {
     await goes(second.id, "PENDING");
   });
 
-  test("is under the limit of its queue as well as that of the pool", async () => {
+  test("is bound by the limit of its queue as well as by that of the pool", async () => {
     const pool = await Pool.made({ concurrency_limit: 2 });
     await api("POST", `/work_pools/${pool.name}/queues`, { name: "narrow", concurrency_limit: 1 });
     const [one, two] = [
@@ -54,7 +54,7 @@ describe("PENDING in a pool with a limit", () => {
     await goes((await pool.run()).id, "PENDING");
   });
 
-  test("asks the pool's object once, and D1 no oftener than without a limit", async () => {
+  test("asks the pool's object once, and D1 not more often than without a limit", async () => {
     const pool = await Pool.made({ concurrency_limit: 2 });
     const free = await Pool.made();
     const cost = async (id: string) =>
@@ -69,7 +69,7 @@ describe("PENDING in a pool with a limit", () => {
 });
 
 describe("a slot", () => {
-  test.for(["COMPLETED", "FAILED", "CRASHED", "CANCELLED"])("goes back when its run is %s", async (type) => {
+  test.for(["COMPLETED", "FAILED", "CRASHED", "CANCELLED"])("is given back when its run is %s", async (type) => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");
@@ -78,7 +78,7 @@ describe("a slot", () => {
     expect(await pool.poll()).toEqual([second.id]);
   });
 
-  test("is held from PENDING to the end of CANCELLING, whoever polls", async () => {
+  test("is in use from PENDING to the end of CANCELLING, also after polls", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     await api("PATCH", `/work_pools/${pool.name}/queues/default`, { concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
@@ -93,7 +93,7 @@ describe("a slot", () => {
     expect(await pool.pollQueue()).toEqual([second.id]);
   });
 
-  test("is held by a run that was forced to run though none was free", async () => {
+  test("is taken by a run that was forced to run though no slot was free", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second, third] = [await pool.run(), await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");
@@ -105,7 +105,7 @@ describe("a slot", () => {
     await goes(third.id, "PENDING");
   });
 
-  test("is kept by the run that holds it, and its run is not offered", async () => {
+  test("is kept by its run, and the run is not offered", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     expect(await takePoolSlot(tools(), pool.slot(first.id))).toBe(true);
@@ -115,7 +115,7 @@ describe("a slot", () => {
     expect(await pool.poll()).toEqual([second.id]);
   });
 
-  test("whose PENDING was never committed comes back when its time has run out, and the run with it", async () => {
+  test("whose PENDING was never committed is free after its wait, and the run is offered again", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const { id } = await pool.run();
     expect(await takePoolSlot(tools(), pool.slot(id))).toBe(true);
@@ -129,7 +129,7 @@ describe("a slot", () => {
     expect(await pool.poll()).toEqual([id]);
   });
 
-  test("that was taken outlives the object's memory", async () => {
+  test("that was taken stays taken after an eviction of the object", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     expect(await takePoolSlot(tools(), pool.slot(first.id))).toBe(true);
@@ -138,7 +138,7 @@ describe("a slot", () => {
     expect(await takePoolSlot(tools(), pool.slot(second.id))).toBe(false);
   });
 
-  test("that a run holds whose end nobody told of is found by the check", async () => {
+  test("of a run whose end was not told is given back by the check", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");
@@ -150,7 +150,7 @@ describe("a slot", () => {
     expect(await pool.poll()).toEqual([second.id]);
   });
 
-  test("that is spoken of by one who is behind is not given away", async () => {
+  test("is kept after an old message about its run", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");
@@ -167,7 +167,7 @@ describe("a slot", () => {
     await goes(second.id, "PENDING");
   });
 
-  test("of a pool or a queue that nobody knows is granted", async () => {
+  test("of an unknown pool or queue is granted", async () => {
     const pool = await Pool.made({ concurrency_limit: 0 });
     const id = crypto.randomUUID();
     expect(await takePoolSlot(tools(), pool.slot(id))).toBe(false);

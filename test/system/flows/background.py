@@ -33,7 +33,7 @@ def shout(number: int) -> int:
 
 @task
 def die(seconds: float) -> None:
-    """Ends the task worker that runs it, once what it did before has been reported."""
+    """Ends its task worker, after the reports of the tasks before."""
     write(f"die {os.getpid()}")
     time.sleep(seconds)
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Sends JSON of every kind through the routes that carry users' JSON, reads it back, and says where it changed."""
+"""Sends JSON of every kind to the routes with users' JSON, reads it, and prints the differences."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def nested(depth: int):
 
 
 def is_readable(value) -> bool:
-    """Whether the client's own model of a variable takes a value: integers of 64 bits, and not very deep."""
+    """Whether the client's model of a variable accepts a value: integers of 64 bits, and not very deep."""
     try:
         Variable(name="any", value=value)
         return True
@@ -64,7 +64,7 @@ def is_same(one, two) -> bool:
 
 
 class Routes:
-    """What is sent by each route, and read back by others."""
+    """The values that each route is sent, and that other routes show."""
 
     def __init__(self, client, random: random.Random):
         self.client = client
@@ -205,7 +205,7 @@ class Routes:
             self.wrong.append(f"none of {len(polled)} scheduled runs has the parameters of deployment and schedule")
 
     async def events(self):
-        # The client's own models end at a depth of about 250.
+        # The client's models accept a depth of about 250.
         sent = {str(uuid.uuid4()): self.mapping(100) for _ in range(6)}
         events = [
             Event(event="exact", resource={"prefect.resource.id": f"exact.{id}"}, payload=payload, id=uuid.UUID(id))
@@ -227,13 +227,13 @@ class Routes:
 
 
     def parsable(self):
-        """What the client's own parser of live messages keeps: it has no integers of more than 64 bits."""
+        """The value that the client's parser of live messages gives: it has no integers of more than 64 bits."""
         while not is_same(made := self.mapping(100), orjson.loads(json.dumps(made))):
             pass
         return made
 
     async def live(self):
-        """What listeners are shown: by HTTP and by socket, in and out."""
+        """Events, sent by HTTP and by socket, and read by HTTP and by socket."""
         kind = f"exact.live.{uuid.uuid4()}"
         resource = {"prefect.resource.id": kind}
         payloads = [self.parsable(), self.parsable()]
@@ -248,7 +248,7 @@ class Routes:
         self.check("live events", payloads, [event.payload for event in shown])
 
     async def reported(self):
-        """A task run's result as the client reports it: by an event, which is recorded later."""
+        """A task run's result, which the client reports by an event, recorded later."""
         id, data = str(uuid.uuid4()), self.mapping()
         report = {
             "id": str(uuid.uuid4()),
@@ -267,7 +267,7 @@ class Routes:
         self.check("a reported task run's states", data, states[0]["data"])
 
     async def storage(self):
-        """What a work pool keeps of bundles."""
+        """The bundle steps of a work pool."""
         name, step = f"exact-{uuid.uuid4()}", self.mapping()
         body = {"name": name, "type": "process", "storage_configuration": {"bundle_upload_step": step}}
         await self.ask("POST", "/work_pools/", json=body)

@@ -1,4 +1,4 @@
-"""Holds a slot of the limit "held" under a lease of a minute, which the client renews, until it is killed."""
+"""Takes a slot of the limit "held" by a lease of a minute, which the client renews until it is killed."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A flow of 60 short tasks with logs, a subflow in its middle; it tells on its output how far it is."""
+"""A flow of 60 short tasks with logs, and a subflow in its middle; it prints its progress."""
 
 import time
 
@@ -23,7 +23,7 @@ def haul_three(leg: int) -> int:
 
 
 def wait_for_first_logs() -> None:
-    """The client's sender of logs bears with a server that is down only once it has reached it."""
+    """The client's sender of logs tolerates a stopped server only after a first request has succeeded."""
     mine = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[flow_run.id]))
     with get_client(sync_client=True) as client:
         for _ in range(300):

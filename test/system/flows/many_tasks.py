@@ -1,4 +1,4 @@
-"""A flow of 250 tasks: submitted, mapped and called; some are retried, some fail, and the flow bears with them."""
+"""A flow of 250 tasks: submitted, mapped and called; some are retried, some fail, and the flow goes on."""
 
 from prefect import flow, task
 from prefect.futures import wait

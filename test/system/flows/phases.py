@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 
 
 def reach(folder: str) -> None:
-    """Says that the run is where it is to stay, and which process it is."""
+    """Writes the process id into a file, which says that the run is in its phase."""
     Path(folder, flow_run.get_id()).write_text(str(os.getpid()))
 
 
@@ -68,7 +68,7 @@ def in_pause(folder: str) -> int:
 
 @flow
 def in_cancelling(folder: str) -> int:
-    # Whoever cancels it must wait, and then kill it.
+    # The flow ignores the signal, so its worker must wait and then kill it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     reach(folder)
     time.sleep(600)

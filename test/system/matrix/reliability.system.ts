@@ -1,10 +1,10 @@
-/** The stock client's runs when somebody is killed in the middle of them: each comes to the end that docs/reliability.md says. */
+/** Runs of the stock client during which a process is killed: each ends as docs/reliability.md says. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { KILLED, killInEachPhase, PHASES } from "../support/reliability.ts";
 
-/** The rows of the document's matrix: who was killed, in which phase, how it ended, who noticed. */
+/** The rows of the document's matrix: the killed process, the phase, the end, and the part that noticed. */
 function documented(): string[][] {
   const [, matrix = ""] = readFileSync("docs/reliability.md", "utf8").split("<!-- matrix -->");
   return matrix
@@ -20,7 +20,7 @@ function documented(): string[][] {
     );
 }
 
-describe("what becomes of a run in each phase of its life", { concurrency: 2 }, () => {
+describe("a run in each phase of its life ends as the document says", { concurrency: 2 }, () => {
   for (const killed of KILLED) {
     test(`when ${killed} is killed`, { timeout: 900_000 }, async (t) => {
       const expected = documented().filter(([who]) => who === killed);

@@ -1,4 +1,4 @@
-/** The API as the tests read it, by plain requests. */
+/** A client of the API for the tests. */
 import { z } from "zod";
 
 const State = z.object({ id: z.string(), type: z.string(), name: z.string(), timestamp: z.string() });
@@ -28,9 +28,9 @@ export type FlowRun = z.output<typeof FlowRun>;
 export type TaskRun = z.output<typeof TaskRun>;
 export type Event = z.output<typeof Event>;
 
-/** The most that a list gives at once. */
+/** The most items of a page. */
 const PAGE = 200;
-/** No wait for an answer is longer. */
+/** The longest wait for an answer. */
 const ANSWER_MS = 30_000;
 
 export class Api {
@@ -51,7 +51,7 @@ export class Api {
     });
   }
 
-  /** A request whose answer must be good. */
+  /** A request whose answer must be below 300. */
   async ask(path: string, body?: unknown): Promise<unknown> {
     const response = await this.send(path, body);
     const text = await response.text();
@@ -71,7 +71,7 @@ export class Api {
     return this.pages("/task_runs/filter", { flow_runs: { id: { any_: [flowRunId] } }, sort: "ID_DESC" }, TaskRun);
   }
 
-  /** How many task runs of a flow run have come to an end. */
+  /** The number of a flow run's task runs that have ended. */
   countEndedTaskRuns(flowRunId: string): Promise<number> {
     const body = {
       flow_runs: { id: { any_: [flowRunId] } },
@@ -88,13 +88,13 @@ export class Api {
     return this.ask(`/task_run_states/?task_run_id=${id}`).then((answer) => z.array(State).parse(answer));
   }
 
-  /** The messages of a flow run's logs, and of its task runs'. */
+  /** The messages of the logs of a flow run and its task runs. */
   async logMessages(flowRunId: string): Promise<string[]> {
     const body = { logs: { flow_run_id: { any_: [flowRunId] } }, sort: "TIMESTAMP_ASC" };
     return (await this.pages("/logs/filter", body, Log)).map((log) => log.message);
   }
 
-  /** All events that a filter finds, page by page. */
+  /** All events of a filter, page by page. */
   async events(filter: Record<string, unknown>): Promise<Event[]> {
     let page = EventPage.parse(await this.ask("/events/filter", { filter, limit: 50 }));
     const found = [...page.events];
@@ -115,7 +115,7 @@ export class Api {
   }
 }
 
-/** How often each value is there. */
+/** The number of times that each value occurs. */
 export function tally(values: Iterable<string>): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1;

@@ -1,4 +1,4 @@
-/** Programs that a test starts: each is the head of a process group, is watched, and never outlives the test. */
+/** Programs that a test starts: each leads its own process group, and ends before the test does. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -18,11 +18,11 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
   } catch {
-    // All of it has ended.
+    // All processes of the group have ended.
   }
 }
 
-/** The environment of a fresh terminal: nothing of npm's own, and no setting of the client's or of the server's. */
+/** The environment of a new terminal: without npm's variables, and without settings of the client and the server. */
 function freshEnvironment(settings: Record<string, string>): Record<string, string> {
   const kept = Object.entries(process.env).flatMap(([name, value]) =>
     value === undefined || /^(npm_|NODE_TEST|PREFECT_|SLUICE_|MINIFLARE_)/.test(name) ? [] : [[name, value] as const],
@@ -32,7 +32,7 @@ function freshEnvironment(settings: Record<string, string>): Record<string, stri
 
 export class Program {
   readonly name: string;
-  /** Everything it has printed. */
+  /** Everything that the program has printed. */
   output = "";
   readonly ended: Promise<Exit>;
   private readonly child: ChildProcess;
@@ -72,12 +72,12 @@ export class Program {
     if (this.child.pid !== undefined) signalGroup(this.child.pid, signal);
   }
 
-  /** Sends a signal to the program alone, and not to those that it has started. */
+  /** Sends a signal to the program alone, and not to the processes that it has started. */
   signalHead(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
 
-  /** Ends whatever is left of it. */
+  /** Ends all processes of the group. */
   async kill(): Promise<void> {
     this.signal("SIGKILL");
     await this.ended;
@@ -90,7 +90,7 @@ export class Program {
     return this.ended;
   }
 
-  /** Waits until it has printed something, and gives back what the pattern's first group caught. */
+  /** Waits until the program has printed a text of the pattern, and gives the text of the pattern's first group. */
   async prints(pattern: RegExp, withinSeconds: number): Promise<string> {
     const found = () => pattern.exec(this.output);
     await this.wait(() => found() !== null || this.exit !== undefined, withinSeconds, `print ${pattern.source}`);

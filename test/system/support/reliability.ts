@@ -1,13 +1,14 @@
-/** The matrix of docs/reliability.md: runs in each phase of their life, and who is killed in the middle of it. */
+/** The matrix of docs/reliability.md: runs in each phase of their life, and the process that is killed meanwhile. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { Api } from "./api.ts";
 import type { Program } from "./program.ts";
-import { eventually, isAlive, World } from "./world.ts";
+import { isAlive } from "../../../scripts/processes.ts";
+import { eventually, World } from "./world.ts";
 
-/** Who is killed, by SIGKILL, while a run is in each of the phases. */
+/** The processes that are killed, by SIGKILL, while a run is in each of the phases. */
 export const KILLED = [
   "the control plane",
   "the worker",
@@ -20,17 +21,17 @@ export type Killed = (typeof KILLED)[number];
 interface Phase {
   name: string;
   flow: string;
-  /** Seconds from now until it is due. */
+  /** Seconds from now until the run is due. */
   dueIn?: number;
-  /** What holds it before its flow begins: the pull steps (no process yet) or the command (a process, no flow yet). */
+  /** What makes the run wait before its flow begins: the pull steps (no process yet) or the command (a process, no flow yet). */
   heldBy?: "pull steps" | "command";
-  /** Begun only when all others are where they are to be, for it does not last. */
+  /** The run is made only when all others are in their phases, for this phase is short. */
   isShort?: boolean;
-  /** The state by which it is known to be there; else by what the flow itself says. */
+  /** The state that shows that the run is in the phase; without it, the file of the flow's process shows it. */
   state?: string;
-  /** There is no flow process to kill. */
+  /** The run has no flow process in this phase. */
   hasNoProcess?: boolean;
-  /** Begun when all others are in place, for the kill must come the moment it is seen. */
+  /** The run is made when all others are in their phases, for the kill must come as soon as the phase is seen. */
   isMoment?: boolean;
 }
 
@@ -50,23 +51,23 @@ export const PHASES: readonly Phase[] = [
 
 const python = resolve(process.env["SLUICE_PYTHON"] ?? ".venv/bin/python");
 
-/** What became of a run. */
+/** How a run ended. */
 export interface Outcome {
   killed: Killed;
   phase: string;
   /** The state at the end. */
   end: string;
-  /** The states it passed through after the kill. */
+  /** The states of the run after the kill. */
   passed: string[];
   seconds: number;
   message: string;
-  /** Who saw that something was wrong, as the states' messages tell. */
+  /** The part that noticed the kill, by the messages of the states. */
   noticedBy: string;
-  /** What the subflow came to, where there is one. */
+  /** The last state of the subflow, if there is one. */
   subflow: string | null;
 }
 
-/** Everything that waits, made short. */
+/** Settings that make all waits short. */
 const SERVER_SETTINGS = {
   PREFECT_SERVER_SERVICES_ZOMBIES_MISSED_HEARTBEATS: "2",
   PREFECT_SERVER_SERVICES_ZOMBIES_FALLBACK_HEARTBEAT_INTERVAL_SECONDS: "30",
@@ -79,7 +80,7 @@ const CLIENT_SETTINGS = {
   PREFECT_WORKER_QUERY_SECONDS: "1",
   PREFECT_WORKER_HEARTBEAT_SECONDS: "5",
 };
-/** How long a supervisor takes to start again what was killed. */
+/** How long a supervisor takes to start a killed process again. */
 const AWAY_MS = 5_000;
 const START_SECONDS = 300;
 const END_SECONDS = 420;
@@ -102,7 +103,7 @@ interface Run {
   id: string;
 }
 
-/** Kills one of them while there is a run in each phase, starts again what a supervisor would, and tells what became of the runs. */
+/** Kills a process while there is a run in each phase, starts again what a supervisor would, and gives the ends of the runs. */
 export async function killInEachPhase(killed: Killed, say: (line: string) => void = () => {}): Promise<Outcome[]> {
   const cleanups: (() => unknown)[] = [];
   const world = await World.of({ after: (cleanup) => void cleanups.push(cleanup as () => unknown) });
@@ -151,7 +152,7 @@ class Scene {
     const at = Date.now();
     await this.kill();
     this.say("killed");
-    // What goes on has to do so without the control plane; but a process that ends with its worker is given time to.
+    // Without the control plane the flows must go on at once; a process that ends with its worker needs time for that.
     if (this.killed === "the control plane") this.release();
     await sleep(AWAY_MS);
     this.release();
@@ -162,17 +163,17 @@ class Scene {
     return outcomes.toSorted((a, b) => (places.get(a.phase) ?? 0) - (places.get(b.phase) ?? 0));
   }
 
-  /** Lets the flows go on from where they are held. */
+  /** Lets the waiting flows go on. */
   private release(): void {
     writeFileSync(join(this.folder, "release"), "");
   }
 
-  /** What was printed, for whoever must find out why a scene failed. */
+  /** The output of all programs, to find the reason of a failure. */
   output(): string {
     return [this.sluice, ...this.workers].map((program) => program?.output ?? "").join("\n---\n");
   }
 
-  /** Ends the flow processes that are left. */
+  /** Ends the remaining flow processes. */
   endProcesses(): void {
     for (const pid of this.pids) if (isAlive(pid)) process.kill(pid, "SIGKILL");
   }
@@ -183,7 +184,7 @@ class Scene {
     return worker;
   }
 
-  /** Makes a run of each phase, and waits until each is where it is to be. */
+  /** Makes a run of each phase, and waits until each is in its phase. */
   private async bring(phases: readonly Phase[]): Promise<Run[]> {
     const runs: Run[] = [];
     for (const phase of phases) runs.push({ phase, id: await this.make(phase) });
@@ -196,7 +197,7 @@ class Scene {
     return runs;
   }
 
-  /** Makes a run and returns in the moment in which a worker has taken it and done no more. */
+  /** Makes a run, and returns as soon as a worker has taken it, before the worker does more. */
   private async catch(phase: Phase): Promise<Run> {
     for (;;) {
       const run = { phase, id: await this.make(phase) };
@@ -209,7 +210,7 @@ class Scene {
         this.say(`${phase.name}: ${present.state_name}`);
         return run;
       }
-      // It was too fast. That one goes its way; the next may be seen in time.
+      // The worker was too fast. That run goes on; the next may be seen in time.
     }
   }
 
@@ -244,12 +245,12 @@ class Scene {
     return state_name === phase.state && (!phase.heldBy || infrastructure_pid !== null);
   }
 
-  /** The process that a flow has said it is. */
+  /** The process id that a flow has written. */
   private saidPid(id: string): number | null {
     try {
       return Number(readFileSync(join(this.folder, id), "utf8")) || null;
     } catch {
-      // It has not got there.
+      // The flow has not written the file yet.
       return null;
     }
   }
@@ -266,11 +267,11 @@ class Scene {
     const run = runs.find(({ phase }) => phase.flow === "in_cancelling");
     if (!run) return;
     await this.api.ask(`/flow_runs/${run.id}/set_state`, { state: { type: "CANCELLING" } });
-    // The worker has by now asked the process to end, which does not listen.
+    // By now the worker has sent the process a signal, which the process ignores.
     await sleep(2_000);
   }
 
-  /** Notes the processes of the runs, and that each run is still where it was. */
+  /** Notes the processes of the runs, and prints the runs' states. */
   private async note(runs: readonly Run[]): Promise<void> {
     for (const run of runs) {
       const { state_name, infrastructure_pid } = await this.read(run.id);
@@ -291,7 +292,7 @@ class Scene {
     if (this.killed.startsWith("the worker")) this.worker = this.startWorker();
   }
 
-  /** Whoever paused a run resumes it, where there is still a process that waits for it. */
+  /** Resumes the paused run, if its process still waits. */
   private async resume(runs: readonly Run[]): Promise<void> {
     const run = runs.find(({ phase }) => phase.flow === "in_pause");
     if (run && !this.killed.endsWith("the flow process")) await this.api.ask(`/flow_runs/${run.id}/resume`, {});
@@ -329,7 +330,7 @@ class Scene {
   }
 }
 
-/** Who writes which message. */
+/** The part that writes a message, by the message. */
 const AUTHORS: readonly [RegExp, string][] = [
   [/^The flow run's process is gone/, "zombies (missed heartbeats)"],
   [/^Scheduled anew/, "Lazarus, then the next worker"],

@@ -1,4 +1,4 @@
-/** A world of a test's own: a folder, a free port, Sluice as a user starts it, and the stock client. */
+/** The world of one test: a folder, a free port, Sluice as a user starts it, and the stock client. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ export class World {
   readonly port: number;
   private readonly programs: Program[] = [];
 
-  /** Ends with the test, and everything in it. */
+  /** A world that ends with the test, with all its programs. */
   static async of(test: Pick<TestContext, "after">): Promise<World> {
     const world = new World(mkdtempSync(join(tmpdir(), "sluice-system-")), await freePort());
     test.after(() => world.end());
@@ -37,7 +37,7 @@ export class World {
     return join(this.folder, "data");
   }
 
-  /** `npm start` on the world's port and data, or what it runs; `args` come last, so they win. */
+  /** Runs `npm start`, or its script, on the world's port and data; `args` come last and override. */
   start(args: readonly string[] = [], settings: Record<string, string> = {}, by: "npm" | "node" = "npm"): Program {
     const options = ["--port", String(this.port), "--data", this.data, ...args];
     if (by === "npm") return this.run("npm", ["start", "--", ...options], settings);
@@ -90,7 +90,7 @@ export class World {
   }
 }
 
-/** A port that nobody listens on, below those that the system gives to connections, so that none of these takes it meanwhile. */
+/** A free port, below the ports that the system gives to connections, so that no connection takes it. */
 async function freePort(): Promise<number> {
   for (let tries = 1; ; tries++) {
     const port = 15_000 + Math.floor(Math.random() * 10_000);
@@ -107,15 +107,7 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
-/** Tries until `check` throws no more, and gives back what it found; after that long, throws what it threw last. */
+/** Calls `check` until it throws no more, and gives its result; after `withinSeconds`, throws its last error. */
 export async function eventually<T>(withinSeconds: number, check: () => T | Promise<T>): Promise<T> {
   for (const until = Date.now() + withinSeconds * 1000; ;) {
     try {

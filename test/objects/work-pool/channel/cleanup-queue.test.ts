@@ -28,7 +28,7 @@ const message = (n: number, kind: CleanupKind = KINDS[0] ?? "pending_claim_teard
 });
 
 /**
- * Does something with a queue in real tables; `again` gives the same queue to an object that has just woken up, `clear`
+ * Does something with a queue in real tables; `again` gives the same queue to an object that has just started, `clear`
  * empties it.
  */
 function withQueue<T>(work: (again: () => CleanupQueue, clear: () => void) => T): Promise<T> {
@@ -72,7 +72,7 @@ const aStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart") }) },
 );
 
-/** The queue, said as simply as can be. */
+/** A simple model of the queue. */
 interface Model {
   n: number;
   deliveries: number;
@@ -115,7 +115,7 @@ function operated(
 }
 
 test(
-  "a message is with one worker at a time, is not lost before it is acknowledged, and gone after it",
+  "a message is reserved by one worker at a time, is kept until it is acknowledged, and is deleted afterwards",
   { timeout: 60_000 },
   () =>
     withQueue((again, clear) => {
@@ -184,14 +184,14 @@ test(
 
 const WISH = { holder: "a", kinds: KINDS, queueIds: null };
 
-/** Reserves what must be there. */
+/** Reserves a message, which must exist. */
 function reserved(queue: CleanupQueue, now: number): Reservation {
   const got = queue.reserve(WISH, now);
   if (!got) throw new Error("nothing to reserve");
   return got;
 }
 
-test("a message is delivered as it was taken", () =>
+test("a message is delivered unchanged", () =>
   withQueue((again) => {
     again().enqueue(message(4), 1);
     expect(again().reserve(WISH, 2)).toEqual({
@@ -206,7 +206,7 @@ test("a message is delivered as it was taken", () =>
     });
   }));
 
-test("the same key or the same id is the same message, also after it was dealt with", () =>
+test("the same key or the same id is the same message, also after its end", () =>
   withQueue((again) => {
     const queue = again();
     queue.enqueue(message(1), 1);
@@ -219,7 +219,7 @@ test("the same key or the same id is the same message, also after it was dealt w
     expect(queue.hasWaiting()).toBe(false);
   }));
 
-test("what was dealt with is remembered for a week", () =>
+test("a message is remembered for a week after its end", () =>
   withQueue((again) => {
     const queue = again();
     queue.enqueue(message(1), 0);
@@ -229,7 +229,7 @@ test("what was dealt with is remembered for a week", () =>
     expect([reserved(queue, 7 * DAY), reserved(queue, 7 * DAY)].map((one) => one.message_id)).toEqual(["m2", "m1"]);
   }));
 
-test("what is looked for with each heartbeat is found among what is not at an end", async () => {
+test("the statements of a heartbeat read only messages that have not ended", async () => {
   const stub = env.WORK_POOL.get(env.WORK_POOL.newUniqueId());
   const plans = await runInDurableObject(stub, (_, { storage: { sql } }) => {
     sql.exec(CLEANUP_TABLES);
@@ -252,7 +252,7 @@ test("what is looked for with each heartbeat is found among what is not at an en
   for (const plan of plans) expect(plan).toContain("cleanup_open");
 });
 
-test("a message waits without end for a worker", () =>
+test("a message waits for a worker without a bound", () =>
   withQueue((again) => {
     again().enqueue(message(1), 0);
     again().enqueue(message(2), 400 * DAY);
@@ -260,7 +260,7 @@ test("a message waits without end for a worker", () =>
   }));
 
 test("the message of a cancellation that timed out has the original's id", async () => {
-  // What Python's uuid5(NAMESPACE_URL, "prefect:cancelling_timeout_teardown.v1:…:…") gives.
+  // The result of Python's uuid5(NAMESPACE_URL, "prefect:cancelling_timeout_teardown.v1:…:…").
   const run = { id: "11111111-1111-4111-8111-111111111111", work_queue_id: "q", infrastructure_pid: "7" };
   const made = timeoutMessage({ ...run, cancelled_state_id: "22222222-2222-4222-8222-222222222222" });
   expect(made).toEqual({

@@ -36,11 +36,11 @@ async function aPool(fields: object = {}): Promise<Pool> {
   return body;
 }
 
-/** Does something inside the pool's object. */
+/** Does some work inside the pool's object. */
 const inObject = <T>(pool: Pool, look: (object: WorkPool, state: DurableObjectState) => T | Promise<T>) =>
   runInDurableObject(stubOf(pool), (object, state) => look(object as unknown as WorkPool, state));
 
-/** Time passes, and the object's timer comes. */
+/** Moves the object's clock, and runs its timer. */
 const pass = (pool: Pool, seconds: number) =>
   inObject(pool, async (object) => {
     const clock = object.clock;
@@ -60,7 +60,7 @@ async function aTimedOutRun(pool: Pool, fields: { work_queue_id?: string; infras
   return run.id;
 }
 
-/** A worker on its channel, with what it was given. */
+/** A worker on its channel, with its frames. */
 class Worker {
   readonly socket: Socket;
   readonly consumer: string;
@@ -70,7 +70,7 @@ class Worker {
     this.consumer = consumer;
   }
 
-  /** Waits for the next frame after those that were waited for, which must be of this type; gives its payload. */
+  /** Waits for the next frame, which must be of this type; gives its payload. */
   async next<T = CleanupPayload>(type: string): Promise<T> {
     const frame = await this.socket.until(++this.waited);
     expect(frame["type"]).toBe(type);
@@ -90,7 +90,7 @@ class Worker {
     });
   }
 
-  /** Says what becomes of a message, and waits for the answer. */
+  /** Sends an operation on a message, and waits for the answer. */
   operate(what: "ack" | "release" | "renew", { message_id, reservation_token }: CleanupPayload) {
     this.say(`cleanup.${what}.v1`, { message_id, reservation_token, ...(what === "release" && { reason: "busy" }) });
     return this.next<{ status: string; reason: string | null; lease_expires_at: string | null }>(
@@ -98,7 +98,7 @@ class Worker {
     );
   }
 
-  /** How many frames came, all that were sent so far included. */
+  /** The number of frames, with all that were sent so far. */
   async frames(): Promise<number> {
     this.say("cleanup.renew.v1", { message_id: crypto.randomUUID(), reservation_token: "t" });
     const answer = () => this.socket.messages.findIndex((frame, index) => index >= this.waited && isAnswer(frame));
@@ -122,7 +122,7 @@ async function aWorker(pool: Pool, fields: object = {}): Promise<Worker> {
   return new Worker(socket, "consumer_id" in fields ? String(fields.consumer_id) : consumer);
 }
 
-test("a worker that is there is given a message at once, and it is gone when it is acknowledged", async () => {
+test("a connected worker is given a message at once, and an acknowledged message is deleted", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   const run = await aTimedOutRun(pool);
@@ -142,7 +142,7 @@ test("a worker that is there is given a message at once, and it is gone when it 
   expect(await (await aWorker(pool)).frames()).toBe(0);
 });
 
-test("a message waits for the first worker that takes its kind", async () => {
+test("a message waits for the first worker that handles its kind", async () => {
   const pool = await aPool();
   const run = await aTimedOutRun(pool);
   const without = await aWorker(pool, {
@@ -154,7 +154,7 @@ test("a message waits for the first worker that takes its kind", async () => {
   expect((await (await aWorker(pool)).next("cleanup.message.v1")).target.flow_run_id).toBe(run);
 });
 
-test("the same cancellation told again is the same message", async () => {
+test("a repeated cancellation is the same message", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool, { max_cleanup_concurrency: 3 });
   const run = { id: crypto.randomUUID(), work_queue_id: pool.default_queue_id, infrastructure_pid: null };
@@ -166,7 +166,7 @@ test("the same cancellation told again is the same message", async () => {
   expect(await worker.frames()).toBe(0);
 });
 
-test("a worker has as many messages in hand as it said, over all its sockets", async () => {
+test("a worker has at most as many reserved messages as it said, over all its sockets", async () => {
   const pool = await aPool();
   const consumer_id = crypto.randomUUID();
   const first = await aWorker(pool, { consumer_id, max_cleanup_concurrency: 2 });
@@ -175,7 +175,7 @@ test("a worker has as many messages in hand as it said, over all its sockets", a
   expect([a, b].map(({ target }) => target.flow_run_id)).toEqual(runs.slice(0, 2));
   const second = await aWorker(pool, { consumer_id, max_cleanup_concurrency: 2 });
   expect([await first.frames(), await second.frames()]).toEqual([0, 0]);
-  // The token is what counts, not the socket; and what comes next, comes to the newest.
+  // The token names the reservation, not the socket; the next message is sent to the newest socket.
   expect(await second.operate("ack", b)).toMatchObject({ status: "accepted" });
   expect((await second.next("cleanup.message.v1")).target.flow_run_id).toBe(runs[2]);
 });
@@ -199,7 +199,7 @@ test("each message is given to one worker, in turns", async () => {
   expect(await Promise.all(workers.map((worker) => worker.frames()))).toEqual([0, 0]);
 });
 
-test("workers of the message's queue come first, others when there is none with room", async () => {
+test("workers of the message's queue come first, and others when none of these can take a message", async () => {
   const pool = await aPool();
   const queue = (await api<{ id: string }>("POST", `/work_pools/${pool.name}/queues`, { name: "far" })).body.id;
   const near = await aWorker(pool, { work_queue_names: ["default"] });
@@ -224,7 +224,7 @@ test("a worker may name many queues, and have a long name", async () => {
   expect(await worker.frames()).toBe(0);
 });
 
-test("a message that is released comes again under another token, and the third time is the last", async () => {
+test("a released message is delivered again under another token, at most three times", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await aTimedOutRun(pool);
@@ -258,7 +258,7 @@ test("a reservation that is renewed lasts longer", async () => {
   expect(await worker.operate("ack", message)).toMatchObject({ status: "accepted" });
 });
 
-test("what a vanished worker had in hand is given to another when its time is over", async () => {
+test("the messages of a vanished worker are given to another when the reservations have expired", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   const run = await aTimedOutRun(pool);
@@ -275,7 +275,7 @@ test("what a vanished worker had in hand is given to another when its time is ov
   expect(again.reservation_token).not.toBe(message.reservation_token);
 });
 
-test("a worker that has not been heard of for long is given nothing until it is", async () => {
+test("a worker without heartbeats is given no message until its next heartbeat", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await pass(pool, 3 * LEASE_SECONDS);
@@ -306,7 +306,7 @@ test("messages, reservations and sockets outlive the object", async () => {
   });
 });
 
-test("a change that nobody told of is shown with the heartbeat, once it was found", async () => {
+test("a change of which the object was not told is shown with the next heartbeat", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await env.DB.prepare("update work_pool set description = 'found', updated = updated + 1 where id = ?")
@@ -322,7 +322,7 @@ test("a change that nobody told of is shown with the heartbeat, once it was foun
   expect(await worker.frames()).toBe(0);
 });
 
-test("heartbeats on the channel are the worker's", async () => {
+test("heartbeats on the channel are heartbeats of the worker", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool, { worker_name: "w", heartbeat_interval_seconds: 7 });
   const path = `/work_pools/${pool.name}/workers/filter`;
@@ -338,7 +338,7 @@ test("heartbeats on the channel are the worker's", async () => {
   );
 });
 
-test("a pool that is made anew knows neither the messages nor the workers of the one before", async () => {
+test("a pool that is created anew has neither the messages nor the workers of the pool before", async () => {
   const pool = await aPool();
   await aTimedOutRun(pool);
   const worker = await aWorker(pool, { max_cleanup_concurrency: 2 });
@@ -351,7 +351,7 @@ test("a pool that is made anew knows neither the messages nor the workers of the
   expect(await enqueueCleanup(tools(), pool, run)).toBe(false);
 });
 
-test("a pool that is gone without a word closes the channel when that is found", async () => {
+test("the channel of a pool that was deleted without a message is closed when the object finds it out", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await env.DB.prepare("delete from work_pool where id = ?").bind(pool.id).run();
@@ -359,7 +359,7 @@ test("a pool that is gone without a word closes the channel when that is found",
   expect(await worker.socket.closed).toEqual({ code: 1008, reason: "authorization_failed" });
 });
 
-test("a worker whose heartbeat cannot be kept is sent away to come again", async () => {
+test("a worker whose heartbeat cannot be stored is closed, and connects again", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await inObject(pool, (_, { storage }) => void storage.sql.exec("drop table worker"));
@@ -368,7 +368,7 @@ test("a worker whose heartbeat cannot be kept is sent away to come again", async
   expect(await worker.socket.closed).toEqual({ code: 1011, reason: "heartbeat_persistence_failed" });
 });
 
-test("an operation that cannot be kept is answered by an error, and can be said again", async () => {
+test("an operation that cannot be stored is answered with an error, and can be sent again", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await aTimedOutRun(pool);
@@ -382,7 +382,7 @@ test("an operation that cannot be kept is answered by an error, and can be said 
   expect(await worker.operate("ack", message)).toMatchObject({ status: "accepted" });
 });
 
-test("a hello that D1 does not answer for is sent away to come again", async () => {
+test("a worker whose hello needs an unreachable D1 is closed, and connects again", async () => {
   const pool = await aPool();
   const socket = await connectAuthenticated(`/work_pools/${pool.name}/workers/connect`);
   await env.DB.prepare("alter table work_pool rename to away").run();
@@ -391,18 +391,18 @@ test("a hello that D1 does not answer for is sent away to come again", async () 
   await env.DB.prepare("alter table away rename to work_pool").run();
 });
 
-test.for(["cloud-run:push", "prefect:managed"])("a pool of type %s has nobody to clean up", async (type) => {
+test.for(["cloud-run:push", "prefect:managed"])("a pool of type %s has no worker to clean up", async (type) => {
   const pool = await aPool({ type });
   const run = { id: "r", work_queue_id: pool.default_queue_id, infrastructure_pid: null, cancelled_state_id: "s" };
   expect(await enqueueCleanup(tools(), pool, run)).toBe(false);
 });
 
-test("a worker is asked to upgrade", async () => {
+test("a request without an upgrade is refused", async () => {
   const pool = await aPool();
   expect((await SELF.fetch(`http://sluice/api/work_pools/${pool.name}/workers/connect`)).status).toBe(426);
 });
 
-test("a worker creates the pool it names, with the queue and the events of any pool", async () => {
+test("a worker creates the pool that it names, with the queue and the events of every pool", async () => {
   const name = unique("made");
   const worker = await aWorker({ name } as Pool, { create_pool_if_not_found: true, worker_type: "docker" });
   const { body } = await api("GET", `/work_pools/${name}`);
@@ -419,7 +419,7 @@ test.for(["prefect-mine", "Prefect"])("a worker does not create the pool %s, whi
   expect((await api("GET", `/work_pools/${name}`)).status).toBe(404);
 });
 
-test("a worker that names a queue the new pool has not leaves no pool behind", async () => {
+test("a worker that names an unknown queue creates no pool", async () => {
   const name = unique("none");
   const socket = await connectAuthenticated(`/work_pools/${name}/workers/connect`);
   socket.send(hello({ create_pool_if_not_found: true, work_queue_names: ["far"] }));
@@ -434,7 +434,7 @@ const KEYS: [name: string, authorized: boolean, token: unknown, isLetIn: boolean
   ["no key, but an upgrade that had it", true, null, true],
 ];
 
-test.for(KEYS)("where a key is asked for, %s is told apart", async ([, authorized, token, isLetIn]) => {
+test.for(KEYS)("where a key is set, %s is checked", async ([, authorized, token, isLetIn]) => {
   const stub = env.WORK_POOL.get(env.WORK_POOL.newUniqueId());
   const said = await runInDurableObject(stub, async (object) => {
     const pool = object as unknown as { bindings: object; fetch(request: Request): Promise<Response> };

@@ -1,5 +1,5 @@
 /**
- * Plays the worker channel's script against the original and keeps what it answers, or shows where another server differs:
+ * Plays the script of the worker channel against the original and writes its answers, or shows the differences of another server:
  * `node test/objects/work-pool/channel/record.ts --reference URL | --target URL [--only NAME]` (URLs with `/api`).
  */
 import { readFile, writeFile } from "node:fs/promises";
@@ -39,7 +39,7 @@ const server: ChannelServer = {
         kept.closed = { code, reason };
       });
       socket.addEventListener("open", () => resolve(kept));
-      // A browser's socket does not tell the status of a refused upgrade; the original's is 403.
+      // Node's WebSocket does not show the status of a refused upgrade; the original answers 403.
       socket.addEventListener("error", () => resolve(403));
     }),
 };

@@ -1,4 +1,4 @@
-/** The worker channel answers as the original did when its answers were recorded (`record.ts`). */
+/** The worker channel gives the recorded answers of the original (`record.ts`). */
 import { SELF } from "cloudflare:test";
 import { expect, test } from "vitest";
 import recorded from "./recorded.json";
@@ -38,9 +38,9 @@ const server: ChannelServer = {
   },
 };
 
-/** Where this server answers otherwise, and why. */
+/** The intended differences, with their reasons. */
 const OTHERWISE: Record<string, unknown[]> = {
-  // The original fails, and the connection is dropped without a word.
+  // The original fails, and drops the connection without a close frame.
   "text that is no JSON before auth": [{ closed: { code: 1008, reason: "authentication_failed" } }],
 };
 

@@ -1,4 +1,4 @@
-/** The worker channel, spoken: what is sent, and what comes back, for this server and for the original alike. */
+/** The cases of the worker channel: the sent frames, for this server and for the original. */
 
 /** A server as the script needs it. */
 export interface ChannelServer {
@@ -6,7 +6,7 @@ export interface ChannelServer {
   open(path: string, protocols: string[]): Promise<ChannelSocket | number>;
 }
 
-/** A socket that keeps what came. */
+/** A socket that keeps its frames. */
 export interface ChannelSocket {
   readonly frames: unknown[];
   readonly closed: { code: number; reason: string } | null;
@@ -14,7 +14,7 @@ export interface ChannelSocket {
   close(): void;
 }
 
-/** `frames`: waits until so many have come since the last wait. `quiet`: waits and wants none. */
+/** `frames`: waits until so many frames have come since the last wait. `quiet`: waits, and expects no frame. */
 type Step =
   | { send: unknown }
   | { text: string }
@@ -27,7 +27,7 @@ type Step =
 interface Case {
   name: string;
   protocols?: string[];
-  /** What is done over REST before the socket is opened; `POOL` stands for the name of the case's own pool. */
+  /** The HTTP requests before the socket is opened; `POOL` stands for the name of the case's pool. */
   before?: [method: string, path: string, body?: unknown][];
   steps: Step[];
 }
@@ -277,7 +277,7 @@ export const CASES: Case[] = [
 const WAIT_MS = 4_000;
 const LOOK_MS = 10;
 
-/** Plays a case; what was seen, with names for what differs each time. */
+/** Plays a case; gives the frames, with placeholders for ids, times and tokens. */
 export async function playCase(
   server: ChannelServer,
   { name, protocols, before = [], steps }: Case,
@@ -323,7 +323,7 @@ async function until(name: string, isSo: () => boolean): Promise<void> {
   }
 }
 
-/** Names for the ids of one case, in their order; times and tokens are just that. */
+/** Placeholders for one case: ids are numbered in their order, times and tokens are not. */
 function withNames(seen: unknown[], pool: string): unknown[] {
   const ids = new Map<string, string>();
   const text = JSON.stringify(seen)

@@ -1,0 +1,11 @@
+/** The Worker's app, for requests under other settings than those of the tests. */
+import { createExecutionContext, env } from "cloudflare:test";
+import { createApp } from "#app";
+import type { Env } from "#env";
+
+const app = createApp();
+
+/** Sends a request to the app; `settings` replace those of the tests. */
+export function askApp(request: Request, settings: Partial<Env> = {}): Promise<Response> {
+  return app.fetch(request, { ...env, ...settings }, createExecutionContext());
+}
