@@ -15,8 +15,12 @@ const KEPT: Micros = 120 * SECOND;
 /** How many segments are remembered; the object writes at most ten a second. */
 const MAX_SEGMENTS = 3_000;
 
+/** How long the names of a segment's events are together, in characters of JSON, where they are remembered. */
+const MAX_NAMES = 2_000;
+
 interface Remembered extends Omit<Header, "fits"> {
-  names: readonly string[];
+  /** The names of the segment's events; null where they are too long, and the segment has to be opened. */
+  names: readonly string[] | null;
 }
 
 /** The segments that one object has written in the last two minutes. */
@@ -56,19 +60,15 @@ export class RecentSegments {
     await (this.older ??= this.readOlder(db, workspaceId));
     if (since < this.since) return undefined;
     const isNewestFirst = filter.order === "DESC";
-    const place = ({ hour, first_occurred, last_occurred }: Header) => [
-      hour,
-      isNewestFirst ? last_occurred : first_occurred,
-    ];
-    return [...this.segments.values()]
+    const occurredIn = (one: Header) => (isNewestFirst ? one.last_occurred : one.first_occurred);
+    const sorted = [...this.segments.values()]
       .filter(({ first_occurred, last_occurred }) => last_occurred >= since && first_occurred <= until)
-      .map(({ names, ...header }) => ({ ...header, fits: names.some((name) => matchesName(filter, name)) ? 1 : 0 }))
-      .toSorted((a, b) => {
-        const [hour = 0, occurred = 0] = place(a);
-        const [otherHour = 0, otherOccurred = 0] = place(b);
-        const difference = hour - otherHour || occurred - otherOccurred || (a.id < b.id ? -1 : 1);
-        return isNewestFirst ? -difference : difference;
-      });
+      .map(({ names, ...header }) => ({
+        ...header,
+        fits: names?.some((name) => matchesName(filter, name)) === false ? 0 : 1,
+      }))
+      .toSorted((a, b) => a.hour - b.hour || occurredIn(a) - occurredIn(b) || (a.id < b.id ? -1 : 1));
+    return isNewestFirst ? sorted.toReversed() : sorted;
   }
 
   private keep(segment: Remembered): void {
@@ -78,15 +78,16 @@ export class RecentSegments {
   private async readOlder(db: Database, workspaceId: string): Promise<void> {
     const began = this.since;
     try {
-      const rows = await db.rows<Omit<Header, "fits"> & { counts: string }>(sql`
-        select s.hour, s.id, s.first_occurred, s.last_occurred, octet_length(s.events) as bytes, s.counts
+      const rows = await db.rows<Omit<Header, "fits"> & { counts: string | null }>(sql`
+        select s.hour, s.id, s.first_occurred, s.last_occurred, octet_length(s.events) as bytes,
+          iif(octet_length(s.counts) > ${MAX_NAMES}, null, s.counts) as counts
         from ${event_segment} s
         where s.workspace_id = ${workspaceId} and s.hour >= ${hourOf(began)} and s.last_occurred >= ${began}
         limit ${MAX_SEGMENTS}`);
       // Too many to be remembered: then D1 is asked until the object begins again.
       if (rows.length === MAX_SEGMENTS) this.since = Infinity;
       for (const { counts, ...header } of rows)
-        this.keep({ ...header, names: Object.keys(readJson<Record<string, number>>(counts)) });
+        this.keep({ ...header, names: counts === null ? null : Object.keys(readJson<Record<string, number>>(counts)) });
     } catch (error) {
       this.older = undefined;
       throw error;
@@ -96,10 +97,11 @@ export class RecentSegments {
 
 function remembered(segment: Segment): Remembered {
   const { hour, events } = segment;
+  const names = Object.keys(countByName(segment));
   return {
     ...keyOf(segment),
     first_occurred: events[0]?.occurred ?? hour,
     last_occurred: events.at(-1)?.occurred ?? hour,
-    names: Object.keys(countByName(segment)),
+    names: JSON.stringify(names).length > MAX_NAMES ? null : names,
   };
 }

@@ -14,14 +14,20 @@ import { anEvent } from "./world.ts";
 const ids = systemIds();
 const START: Micros = 1_800_000_000 * SECOND;
 
+/** Of three such names a segment remembers none. */
+const LONG = `a.${"x".repeat(1_000)}`;
+
 const anOffset = fc.integer({ min: -100, max: 400 });
 const aBatch = fc.record({
   /** When it is written, in seconds after the batch before. */
   after: fc.integer({ min: 0, max: 40 }),
-  events: fc.array(fc.record({ offset: anOffset, name: fc.constantFrom("a.one", "a.two", "b.one") }), {
-    minLength: 1,
-    maxLength: 5,
-  }),
+  events: fc.array(
+    fc.record({ offset: anOffset, name: fc.constantFrom("a.one", "a.two", "b.one", LONG, `${LONG}2`, `${LONG}3`) }),
+    {
+      minLength: 1,
+      maxLength: 5,
+    },
+  ),
 });
 const aFilter = fc.record({
   order: fc.constantFrom("ASC", "DESC"),
@@ -79,4 +85,20 @@ test("after a write whose outcome is unknown D1 is asked, until later events are
     recent.inWindow(db, workspace, { filter, window: { since, until: START + 60 * SECOND } });
   expect(await from(START)).toBeUndefined();
   expect(await from(START + 2 * SECOND)).toEqual([]);
+});
+
+test("a segment with names that are long together is opened, whatever is asked for, and its names take no memory", async () => {
+  const db = new Database(env.DB, noCost());
+  const workspace = crypto.randomUUID();
+  const names = ["", "2", "3"].map((end) => ({ offset: 0, name: LONG + end }));
+  const older = await write(db, workspace, names, START + SECOND);
+  const filter = EventFilter.parse({ event: { name: ["none"] } });
+  const window = { since: START, until: START + 60 * SECOND };
+  const fits = async (recent: RecentSegments) =>
+    (await recent.inWindow(db, workspace, { filter, window }))?.map((header) => header.fits);
+  const recent = new RecentSegments(START);
+  // First as the segment is read from D1, then as the object has written it.
+  expect(await fits(recent)).toEqual([1]);
+  recent.add(older, START + SECOND);
+  expect(await fits(recent)).toEqual([1]);
 });
