@@ -2,23 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { estimatedRunTimeOf, latenessOf, type RunTable } from "#db/run-estimates";
 import type { Micros } from "#lib/clock";
-
-/** The runs of one state that were expected to start in one interval. */
-export interface HistoryRow {
-  interval: number;
-  state_type: string;
-  state_name: string;
-  count_runs: number;
-  sum_estimated_run_time: Micros;
-  sum_estimated_lateness: Micros;
-}
-
-/** `intervals` stretches of time, one after the other. */
-interface HistoryWindow {
-  start: Micros;
-  interval: Micros;
-  intervals: number;
-}
+import type { HistoryWindow } from "#wire/history";
 
 /** Selects the `HistoryRow`s of the runs that meet `where`. `total` adds as floats: `sum` fails the statement beyond 2^63. */
 export function selectHistory(

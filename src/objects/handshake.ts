@@ -126,7 +126,7 @@ export function parseMessage(data: string | ArrayBuffer): Record<string, unknown
   }
 }
 
-/** Sends a text to a socket that may be closed already; the object is told of the end of a socket apart from this. */
+/** Sends a text to a socket. A socket that is closed already throws here, and nothing follows: the runtime reports its end to the object. */
 export function sendQuietly(socket: WebSocket, text: string): void {
   try {
     socket.send(text);

@@ -83,8 +83,8 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
 
   /**
    * Gives back an unused lease. If that fails, or if a commit may still be written, the lease expires unless the run's client
-   * renews it. The slot of a work pool is not given back: another proposal may have made the run PENDING. The pool's object
-   * is told of that proposal, or else reads the run from D1.
+   * renews it. The slot of a work pool is not given back: another proposal may have made the run PENDING. That
+   * proposal tells the pool's object; otherwise the object reads the run from D1.
    */
   async giveBackUnused(unknown: readonly Commit[]): Promise<void> {
     if (!this.hasLease || unknown.length > 0) return;

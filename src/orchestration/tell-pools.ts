@@ -20,7 +20,7 @@ export function liveRunOf(row: LoadedRow, type: StateType): LiveRun | null {
   };
 }
 
-/** Whether a work pool is told of a change from one type to another: not if the run has a slot before and after it. */
+/** Whether the object of a work pool has to know that a run went from one state type to another. It need not where the run has a slot before and after. */
 export function isNewsToPool(from: StateType | null, to: StateType): boolean {
   return !HOLDING_STATES.has(from) || !HOLDING_STATES.has(to);
 }

@@ -30,7 +30,8 @@ export const HistoryResponse = z
   })
   .meta({ id: "HistoryResponse" });
 
-interface Window {
+/** `intervals` stretches of time, one after the other. */
+export interface HistoryWindow {
   start: Micros;
   interval: Micros;
   intervals: number;
@@ -41,7 +42,7 @@ export function windowOf(body: {
   history_start: Micros;
   history_end: Micros;
   history_interval_seconds: number;
-}): Window {
+}): HistoryWindow {
   const interval = Math.round(body.history_interval_seconds * SECOND);
   if (interval < SECOND) throw unprocessable("History interval must not be less than 1 second.");
   const start = body.history_start;
@@ -51,7 +52,8 @@ export function windowOf(body: {
   return { start, interval, intervals };
 }
 
-interface Counted {
+/** The runs of one state that were expected to start in one interval. */
+export interface HistoryRow {
   interval: number;
   state_type: string;
   state_name: string;
@@ -61,7 +63,7 @@ interface Counted {
 }
 
 /** The history as answers show it. Empty intervals are in it too. */
-export function printHistory({ start, interval, intervals }: Window, rows: readonly Counted[]) {
+export function printHistory({ start, interval, intervals }: HistoryWindow, rows: readonly HistoryRow[]) {
   const byInterval = Map.groupBy(rows, (row) => row.interval);
   return Array.from({ length: intervals }, (_, index) => ({
     interval_start: printTime(start + index * interval),

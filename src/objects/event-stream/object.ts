@@ -32,7 +32,7 @@ const ids = systemIds();
 
 /** After how many messages of a socket everything is written before the next is read; a divisor of the client's 700. Each costs a pause. */
 const WRITTEN_EVERY = 350;
-/** How long after a write of reports a reader is told to read the database again: it may have read before the write. */
+/** How long after a write of reports a reader has to read D1 once more: its first read may have come before the write. */
 const JUST_NOW: Micros = 2_000_000;
 
 /** How large a message may be: as large as the body of a request. */

@@ -101,7 +101,7 @@ export class Delivery {
     try {
       socket.send(found.text);
     } catch {
-      // The socket is closing: the object is told of its end by itself.
+      // The socket is closing. The runtime reports its end to the object.
       return this.queue.add(kept, now);
     }
     Object.assign(subscriber, { run: run.id, since: now });

@@ -92,7 +92,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** Puts a scheduled run in the queue. A run that is told of twice is in the queue once. */
+  /** Puts a scheduled run in the queue. A run that callers report twice is in the queue once. */
   private take(note: QueueNote): void {
     const kept = this.tables().read(note.id);
     if (kept?.state_id === note.state_id) return;
@@ -103,7 +103,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (!this.subscribers.isSent(note.id)) this.queue.add(run, this.clock());
   }
 
-  /** Leaves a run in D1 for want of room: the next check reads from its time on. */
+  /** Leaves a run in D1 where the queue is full. The next check reads D1 from the time of this run on. */
   private leaveInD1(from: Micros): void {
     if (this.provedUntil() >= from) this.writeMeta("proved", String(from - 1));
     this.writeBehind(true);

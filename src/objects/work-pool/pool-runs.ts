@@ -38,7 +38,7 @@ export class PoolRuns {
     }
   }
 
-  /** Gives a slot to a run. The slot stays until the reservation expires or the run is told of. */
+  /** Gives a slot to a run. The slot stays until the reservation expires, or until a caller reports the run's state. */
   reserve(id: string, queueId: string, now: Micros): void {
     this.ledger.put({ id, queue_id: queueId, due: null, is_late: false });
     this.reserved.set(id, now + RESERVED);
@@ -46,8 +46,8 @@ export class PoolRuns {
   }
 
   /**
-   * Notes the phase of a run; whether it is believed. A run that holds a slot is not believed to be due: the caller may not know
-   * yet what was committed since. The slot stays for a moment, after which D1 is asked.
+   * Notes the phase of a run, and gives whether the object takes the caller's word for it. Of a run that has a slot the object does
+   * not believe that it is due: the caller may not know the newest commit. The slot then stays for two seconds, and D1 is read.
    */
   note(id: string, queueId: string, phase: Phase, now: Micros): boolean {
     const isBelieved = typeof phase !== "number" || this.ledger.read(id)?.due !== null;

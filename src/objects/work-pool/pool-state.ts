@@ -86,8 +86,8 @@ export class PoolState {
   }
 
   /**
-   * Takes a slot for a run, under the limits of its queue and of the pool, and keeps it until the reservation expires or
-   * the run is told of. A run that holds one already keeps it; null where there is no such queue.
+   * Takes a slot for a run, under the limits of its queue and of the pool, and keeps the slot until the reservation
+   * expires, or until a caller reports the run's state. A run that has a slot already keeps it. Null where there is no such queue.
    */
   take(runId: string, queueId: string, now: Micros): boolean | null {
     const queue = this.queues.get(queueId);

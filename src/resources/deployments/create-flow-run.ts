@@ -56,7 +56,7 @@ const MAX_BULK = 100;
 /** What became of one run in a bulk creation. */
 type BulkResult = z.output<typeof FlowRunBulkCreateResponse>["results"][number];
 
-/** Prefect: `bulk_create_flow_runs_from_deployment`. A fault of one run is told in the result of that run alone. */
+/** Prefect: `bulk_create_flow_runs_from_deployment`. Where one run cannot be made, its own result says why, and the other runs are made. */
 export async function createManyFromDeployment(
   tools: Tools,
   id: string,

@@ -2,13 +2,13 @@
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { latenessOf } from "#db/run-estimates";
-import { type HistoryRow, selectHistory } from "#db/run-history";
+import { selectHistory } from "#db/run-history";
 import { flow_run } from "#db/tables/flow-run";
 import { FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { embedded, route } from "#http/route";
 import { printDuration } from "#wire/dates";
-import { HistoryFields, HistoryResponse, printHistory, windowOf } from "#wire/history";
+import { HistoryFields, HistoryResponse, printHistory, windowOf, type HistoryRow } from "#wire/history";
 
 // Prefect: only in the history the filter of queues is `work_queues`.
 const { work_pool_queues: work_queues, ...others } = FilterFields;

@@ -1,6 +1,6 @@
 /** The routes under /task_runs. */
 import * as z from "zod";
-import { type HistoryRow, selectHistory } from "#db/run-history";
+import { selectHistory } from "#db/run-history";
 import { task_run } from "#db/tables/task-run";
 import { readRecorded } from "#events/read-recorded";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
@@ -30,7 +30,7 @@ import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/sche
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { printTaskRun } from "#resources/task-runs/print-task-run";
 import type { Tools } from "#tools";
-import { HistoryFields, HistoryResponse, printHistory, windowOf } from "#wire/history";
+import { HistoryFields, HistoryResponse, printHistory, windowOf, type HistoryRow } from "#wire/history";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
 import { StateCreate } from "#wire/state";

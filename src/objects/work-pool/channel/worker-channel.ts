@@ -122,7 +122,7 @@ export class WorkerChannel {
     // The pool may have been deleted, or made anew, at any point up to here.
     if (shown?.id !== poolId || found.pool.id !== poolId) return close(socket, "authorization_failed");
     this.introduce(socket, state, { hello, queues: found.queues, shown });
-    // Prefect: also the worker that gave the pool its template is told that the pool has one.
+    // Prefect: the welcome says that the pool has a template, also to the worker that has just sent that template.
     if (found.isTemplateGiven) this.snapshots.show(socket, shown, "work_pool_updated");
     await this.cleanups.tryToDeliver();
   }
