@@ -119,12 +119,14 @@ test("an answer breaks off where the next portion cannot be read, and is a 500 w
 
 test("a run that is deleted while the list is read is left out of it", async () => {
   const own = await aFlow();
-  const [first = "", ...rest] = await runs({ flow_id: own }, "RUNNING");
+  const made = await runs({ flow_id: own }, "RUNNING");
+  // Only a run with long values is read a second time. The one with the smallest id is in the last portion.
+  const long = (await each(made)).find(({ context }) => Object.keys(context as object).length > 0)?.["id"];
   let reads = 0;
   let deletion: Promise<unknown> | undefined;
   const spy = vi.spyOn(FlowRunStore.prototype, "readMany").mockImplementation(async function (this: FlowRunStore, ids) {
     // A later read waits, too: the server may read for another answer at the same time.
-    if ((reads += 1) >= 2) await (deletion ??= env.DB.prepare("delete from flow_run where id = ?").bind(first).run());
+    if ((reads += 1) >= 2) await (deletion ??= env.DB.prepare("delete from flow_run where id = ?").bind(long).run());
     return readMany.call(this, ids);
   });
   const { body } = await api<{ id: string }[]>("POST", "/flow_runs/filter", {
@@ -132,5 +134,5 @@ test("a run that is deleted while the list is read is left out of it", async () 
     sort: "ID_DESC",
   });
   spy.mockRestore();
-  expect(body.map(({ id }) => id)).toEqual(rest.toReversed());
+  expect(body.map(({ id }) => id)).toEqual(made.filter((id) => id !== long).toReversed());
 });
