@@ -12,9 +12,16 @@ import type { DeploymentFlowRunCreate, FlowRunBulkCreateResponse } from "#resour
 import type { DeploymentRow } from "#resources/deployments/store";
 import { refuseUnusable } from "#resources/deployments/versions";
 import { atVersion, pinnedVariables, refuseWithoutEnv, versionLabels } from "#resources/deployments/versions-pinned";
+import { isUnchanged, type Origin, recallOrigin, rememberOrigin } from "#resources/deployments/recent-origins";
 import { type VersionRow, VersionStore } from "#resources/deployments/versions-store";
 import { templateOf } from "#resources/deployments/work-queue";
-import { type Created, createFlowRun, createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
+import {
+  type Created,
+  createFlowRun,
+  createFlowRunIf,
+  createFlowRuns,
+  type FlowRunDraft,
+} from "#resources/flow-runs/create-flow-run";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
 import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import { ensureQueue } from "#resources/work-pools/queues";
@@ -24,18 +31,37 @@ import { checkerFor } from "#wire/parameters";
 
 type Json = Record<string, unknown>;
 
-/** What a run is made of: the deployment, as it is or at an older version, and its pool, where it has one. */
-interface Origin {
-  row: DeploymentRow;
-  pool: WorkPoolRow | undefined;
-  /** The deployment as it is, where `row` is the deployment at the version that the run is pinned to. */
-  newest?: DeploymentRow;
-}
-
 /** Prefect: `create_flow_run_from_deployment`. Throws 404, 400, 409 or 422 where the run cannot be created. */
 export async function createFromDeployment(tools: Tools, id: string, body: DeploymentFlowRunCreate): Promise<Created> {
+  return (await createAsRemembered(tools, id, body)) ?? (await createAsRead(tools, id, body));
+}
+
+/** Gives undefined, and creates nothing, where the deployment is not remembered, has changed, or allows no such run as it was. */
+async function createAsRemembered(
+  tools: Tools,
+  id: string,
+  body: DeploymentFlowRunCreate,
+): Promise<Created | undefined> {
+  const origin = recallOrigin(tools.workspaceId, id);
+  if (!origin || body.deployment_version_id) return undefined;
+  // A queue that is not there is created. It must not be created for a deployment that has changed.
+  if (body.work_queue_name && body.work_queue_name !== origin.row.queue_name) return undefined;
+  try {
+    return await createFlowRunIf(tools, await draftOfOne(tools, origin, body), isUnchanged(origin));
+  } catch (error) {
+    if (error instanceof ApiError) return undefined;
+    throw error;
+  }
+}
+
+async function createAsRead(tools: Tools, id: string, body: DeploymentFlowRunCreate): Promise<Created> {
   const origin = (await readOrigins(tools, id, [body]))(body);
   if (origin instanceof ApiError) throw origin;
+  if (!origin.newest) rememberOrigin(origin);
+  return createFlowRun(tools, await draftOfOne(tools, origin, body));
+}
+
+async function draftOfOne(tools: Tools, origin: Origin, body: DeploymentFlowRunCreate): Promise<FlowRunDraft> {
   const merged = mergedParameters(origin, body);
   const parameters = fillIn(merged, await readVariables(tools, [merged]), "flow run");
   if (isEnforced(origin, body)) enforceSchema(parameters, schemaOf(origin), "creating flow run");
@@ -43,11 +69,11 @@ export async function createFromDeployment(tools: Tools, id: string, body: Deplo
   if (body.work_queue_name && !origin.pool) {
     throw refused(
       400,
-      `Cannot create flow run in work queue ${body.work_queue_name} because deployment ${id} is not associated with a work pool.` +
+      `Cannot create flow run in work queue ${body.work_queue_name} because deployment ${origin.row.id} is not associated with a work pool.` +
         " Please remove work_pool_name and try again.",
     );
   }
-  return createFlowRun(tools, draftOf(tools, origin, body, { parameters, place: await placeOf(tools, origin, body) }));
+  return draftOf(tools, origin, body, { parameters, place: await placeOf(tools, origin, body) });
 }
 
 /** Prefect: at most so many runs at once. */

@@ -28,7 +28,10 @@ export function limitStatements(
   const store = new DeploymentStore(tools.db, tools.workspaceId);
   if (limit !== null) return store.writeOwnLimit(id, tools.ids.random(), limit, now);
   if (!before) return [];
-  return [store.removeOwnLimit(id), ...(sharedId ? [] : [store.update(id, { concurrency_limit_id: null })])];
+  return [
+    store.removeOwnLimit(id),
+    ...(sharedId ? [] : [store.update(id, { concurrency_limit_id: null, updated: now })]),
+  ];
 }
 
 /** Tells the object of limits, after the commit, that a deployment's own limit was changed or removed. Shared limits do not change. */

@@ -1,5 +1,6 @@
 /** The routes under /deployments/{id}/reliability: what is done about runs that stop or start twice. Prefect has no such routes. */
 import { sql } from "drizzle-orm";
+import { laterThan } from "#db/sql";
 import { deployment } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
@@ -13,7 +14,8 @@ const ReliabilityUpdate = Reliability.partial().meta({ id: "DeploymentReliabilit
 /** Merges the changes into the column in one statement, so that of two changes at once both are kept. */
 async function update(tools: Tools, id: string, changes: Partial<Reliability>): Promise<Reliability> {
   const { rows } = await tools.db.run(
-    sql`update ${deployment} set reliability = json_patch(coalesce(reliability, '{}'), ${JSON.stringify(changes)}), updated = ${tools.clock()}
+    sql`update ${deployment} set reliability = json_patch(coalesce(reliability, '{}'), ${JSON.stringify(changes)}),
+        updated = ${laterThan(deployment.updated, tools.clock())}
       where workspace_id = ${tools.workspaceId} and id = ${id} returning reliability`,
   );
   if (!rows[0]) throw notFound("Deployment");

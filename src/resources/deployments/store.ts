@@ -14,7 +14,7 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import type { MissedRuns } from "#wire/missed-runs";
-import { each, list } from "#db/sql";
+import { each, laterThan, list } from "#db/sql";
 
 export type { DeploymentColumns, ScheduleRow };
 
@@ -137,8 +137,12 @@ export class DeploymentStore {
   }
 
   /** Changes a deployment. */
-  update(id: string, changes: Partial<DeploymentColumns>): Statement {
-    return this.db.build.update(deployment).set(changes).where(this.by({ id }));
+  update(id: string, changes: Partial<DeploymentColumns> & Pick<DeploymentColumns, "updated">): Statement {
+    const updated = laterThan(deployment.updated, changes.updated);
+    return this.db.build
+      .update(deployment)
+      .set({ ...changes, updated })
+      .where(this.by({ id }));
   }
 
   /** Removes deployments with their schedules, own limits and versions. The first statement gives the ids of deployments, the third those of limits. */

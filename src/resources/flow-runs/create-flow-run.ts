@@ -60,10 +60,21 @@ export async function createFlowRun(tools: Tools, draft: FlowRunDraft): Promise<
  * idempotency key is taken are left as they are. Throws 409 where a flow is unknown, and nothing is made then.
  */
 export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Created[]> {
+  return (await createIf(tools, drafts, sql`1`)) ?? [];
+}
+
+/** Creates one flow run if a condition of SQL holds when the run is written. Gives undefined where it does not hold. */
+export async function createFlowRunIf(tools: Tools, draft: FlowRunDraft, condition: SQL): Promise<Created | undefined> {
+  return (await createIf(tools, [draft], condition))?.[0];
+}
+
+async function createIf(tools: Tools, drafts: readonly FlowRunDraft[], condition: SQL): Promise<Created[] | undefined> {
   if (drafts.length === 0) return [];
   const parents = await readParents(tools, drafts);
   const newRuns = drafts.map((draft) => newRun(tools, draft, parents));
-  const { labels, contexts } = await write(tools, newRuns);
+  const { labels, contexts, holds } = await write(tools, newRuns, condition);
+  // A repeated batch may find the runs that an earlier try wrote.
+  if (!holds && newRuns.some(({ row }) => !labels.has(row.id))) return undefined;
   if (newRuns.some(({ row }) => (contexts.get(row.id)?.flow_name ?? null) === null)) throw integrityConflict();
   const written = newRuns.flatMap(({ row, state, parent }): WrittenRun[] => {
     const context = contexts.get(row.id);
@@ -85,13 +96,13 @@ export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft
   });
 }
 
-/** Writes the runs in one batch. Returns the labels of the runs that were created, and the contexts of all runs. */
-async function write(tools: Tools, newRuns: readonly NewRun[]) {
+/** Writes the runs in one batch. Gives the labels of the runs that were created, the contexts of all, and whether the condition holds. */
+async function write(tools: Tools, newRuns: readonly NewRun[], condition: SQL) {
   const { workspaceId, db } = tools;
   const batch = [
-    insertRuns(workspaceId, newRuns),
+    insertRuns(workspaceId, newRuns, condition),
     insertStates(newRuns.map(({ row, state }) => stateRow(workspaceId, row.id, state))),
-    selectContexts(workspaceId, newRuns),
+    selectContexts(workspaceId, newRuns, condition),
     ...newRuns.flatMap(({ parentChange }) => parentChange.statements),
   ];
   const ids = newRuns.map(({ row }) => row.id);
@@ -101,7 +112,10 @@ async function write(tools: Tools, newRuns: readonly NewRun[]) {
   const found = written[2]?.rows ?? [];
   return {
     labels: new Map(created.map((row) => [String(row["id"]), String(row["labels"])])),
-    contexts: new Map(found.map(({ run_id, ...row }) => [String(run_id), row as unknown as ContextColumns])),
+    contexts: new Map(
+      found.map(({ run_id, holds: _holds, ...row }) => [String(run_id), row as unknown as ContextColumns]),
+    ),
+    holds: found.every(({ holds }) => holds === 1),
   };
 }
 
@@ -148,16 +162,16 @@ function newRun(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRunR
 }
 
 /**
- * Inserts the runs if all their flows are there. Prefect: `with_system_labels_for_flow_run`, a run's labels are those of its
+ * Inserts the runs if all their flows are there and the condition holds. Prefect: `with_system_labels_for_flow_run`, a run's labels are those of its
  * deployment or else its flow, then the system's, then the client's.
  */
-function insertRuns(workspaceId: string, newRuns: readonly NewRun[]): SQL {
+function insertRuns(workspaceId: string, newRuns: readonly NewRun[], condition: SQL): SQL {
   const rows = newRuns.map(({ row }) => row);
   const flowIds = [...new Set(rows.map((row) => row.flow_id))];
   return sql`insert into ${flow_run} (${RUN.columns}) select ${RUN.values} from ${each(rows)} v
     join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'
-    where not exists (select 1 from ${each(flowIds)} wanted
+    where ${condition} and not exists (select 1 from ${each(flowIds)} wanted
       where not exists (select 1 from ${flow} known where known.workspace_id = ${workspaceId} and known.id = wanted.value))
     on conflict do nothing returning id, labels`;
 }
@@ -167,7 +181,7 @@ const RUN = columnLists(flow_run, {
     case when d.id is null then '{}' else json_object('prefect.deployment.id', d.id) end, v.value ->> '$.labels'))`,
 });
 
-function selectContexts(workspaceId: string, newRuns: readonly NewRun[]): SQL {
+function selectContexts(workspaceId: string, newRuns: readonly NewRun[], condition: SQL): SQL {
   const rows = newRuns.map(({ row }) => row);
   const keys = rows.map(({ id, flow_id, deployment_id, work_queue_id }) => ({
     id,
@@ -175,7 +189,7 @@ function selectContexts(workspaceId: string, newRuns: readonly NewRun[]): SQL {
     deployment_id,
     work_queue_id,
   }));
-  return sql`select v.value ->> '$.id' as run_id, ${CONTEXT_COLUMNS}
+  return sql`select v.value ->> '$.id' as run_id, ${condition} as holds, ${CONTEXT_COLUMNS}
     from ${each(keys)} v
     left join ${flow} f on f.workspace_id = ${workspaceId} and f.id = v.value ->> '$.flow_id'
     left join ${deployment} d on d.workspace_id = ${workspaceId} and d.id = v.value ->> '$.deployment_id'

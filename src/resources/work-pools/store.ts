@@ -11,7 +11,7 @@ import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import { printOptionalTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
-import { each, list } from "#db/sql";
+import { each, laterThan, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 
 export type WorkPoolRow = typeof work_pool.$inferSelect;
@@ -198,8 +198,12 @@ export class WorkPoolStore extends WorkspaceStore {
   }
 
   /** Changes a pool. */
-  updatePool(id: string, changes: Partial<WorkPoolRow>): Statement {
-    return this.db.build.update(work_pool).set(changes).where(this.byId(work_pool, id));
+  updatePool(id: string, changes: Partial<WorkPoolRow> & Pick<WorkPoolRow, "updated">): Statement {
+    const updated = laterThan(work_pool.updated, changes.updated);
+    return this.db.build
+      .update(work_pool)
+      .set({ ...changes, updated })
+      .where(this.byId(work_pool, id));
   }
 
   /** Changes a queue. */
