@@ -350,12 +350,12 @@ describe("the status", () => {
     const pool = await aPool();
     const status = async () => (await send("GET", `/work_pools/${pool.name}`)).body as { status: string };
     const workers = async () => (await send("POST", `/work_pools/${pool.name}/workers/filter`, {})).body as Json[];
-    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w", heartbeat_interval_seconds: 3 });
+    await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w", heartbeat_interval_seconds: 20 });
     expect(await status()).toMatchObject({ status: "READY" });
-    await later(pool, 8 * SECOND);
+    await later(pool, 50 * SECOND);
     expect(await workers()).toMatchObject([{ name: "w", status: "ONLINE" }]);
     expect(await column("work_pool", pool.id, "status")).toBe("READY");
-    await later(pool, SECOND);
+    await later(pool, 10 * SECOND);
     expect(await workers()).toMatchObject([{ name: "w", status: "OFFLINE" }]);
     expect(await status()).toMatchObject({ status: "NOT_READY" });
     expect(await column("work_pool", pool.id, "status")).toBe("NOT_READY");
@@ -364,9 +364,9 @@ describe("the status", () => {
   test("of a worker without an interval is ONLINE for ninety seconds", async () => {
     const pool = await aPool();
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
-    await later(pool, 89 * SECOND);
+    await later(pool, 80 * SECOND);
     expect(await column("work_pool", pool.id, "status")).toBe("READY");
-    await later(pool, SECOND);
+    await later(pool, 10 * SECOND);
     expect(await column("work_pool", pool.id, "status")).toBe("NOT_READY");
   });
 
