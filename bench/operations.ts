@@ -101,6 +101,12 @@ export const OPERATIONS: readonly Operation[] = [
     run: async ({ http, world }) => void (await call(http, "POST", "/flow_runs/", { flow_id: world.flowId })),
   },
   {
+    name: "create-from-deployment",
+    requests: 1,
+    run: async ({ http, world }) =>
+      void (await call(http, "POST", `/deployments/${world.pooledDeploymentId}/create_flow_run`, {})),
+  },
+  {
     name: "life",
     requests: LIFE_REQUESTS,
     run: async ({ http, world }) => {

@@ -1,4 +1,4 @@
-/** What the bench needs on a target before a measurement: a flow, two deployments, an idle pool. */
+/** What the bench needs on a target before a measurement: a flow, two deployments, two pools, a limit. */
 import { call, openHttpClient } from "./http-client.ts";
 import type { HttpClient } from "./http-client.ts";
 import { field, items, stringField } from "./json.ts";
@@ -9,6 +9,8 @@ export interface World {
   flowId: string;
   /** A tenth of the seeded runs are of this deployment, and the filtered list asks for these runs. */
   deploymentId: string;
+  /** A deployment of a pool. Runs are created from it, and no worker takes them. */
+  pooledDeploymentId: string;
   /** A pool that never has a run. */
   idlePool: string;
   /** A concurrency limit with more slots than clients. */
@@ -19,6 +21,7 @@ export interface World {
 
 export const BENCH_FLOW = "sluice-bench";
 const IDLE_POOL = "sluice-bench-idle";
+const BUSY_POOL = "sluice-bench-busy";
 const LIMIT = "sluice-bench-lease";
 const LIMIT_SLOTS = 10_000;
 
@@ -28,8 +31,12 @@ export async function prepareWorld(target: Target): Promise<World> {
     const flowId = await createFlow(client, BENCH_FLOW);
     const deploymentId = await createDeployment(client, { name: "seeded", flow_id: flowId });
     await createPool(client, IDLE_POOL);
+    await createPool(client, BUSY_POOL);
+    const pooled = { name: "pooled", flow_id: flowId, work_pool_name: BUSY_POOL };
+    const pooledDeploymentId = await createDeployment(client, pooled);
     await createLimit(client, LIMIT, LIMIT_SLOTS);
-    return { target, flowId, deploymentId, idlePool: IDLE_POOL, limitName: LIMIT, runIds: [] };
+    const names = { idlePool: IDLE_POOL, limitName: LIMIT };
+    return { target, flowId, deploymentId, pooledDeploymentId, ...names, runIds: [] };
   } finally {
     client.close();
   }

@@ -1,7 +1,7 @@
 /** Runs all statements in D1, counts their cost, and repeats reads that failed for a passing reason. */
 import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import { type SQL, SQL as SqlClass } from "drizzle-orm";
-import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
+import { print } from "#db/print";
 import { type Cost, spend } from "#lib/cost";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { log } from "#lib/log";
@@ -19,7 +19,6 @@ export interface Written {
   changes: number;
 }
 
-const dialect = new SQLiteSyncDialect();
 const READ_TRIES = 3;
 /** Cloudflare's list of passing failures: docs/d1/observability/debug-d1. */
 const PASSING = /Network connection lost|storage caused object to be reset|reset because its code was updated/;
@@ -110,7 +109,7 @@ export class Database {
   }
 
   private prepare(statement: Statement): D1PreparedStatement {
-    const { sql, params } = statement instanceof SqlClass ? dialect.sqlToQuery(statement) : statement.toSQL();
+    const { sql, params } = statement instanceof SqlClass ? print(statement) : statement.toSQL();
     return this.d1.prepare(sql).bind(...params);
   }
 
