@@ -111,6 +111,12 @@ test("each step of a run's life costs what the document says", { timeout: 60_000
       return made;
     }),
   );
+  const another = { state: { type: "SCHEDULED", state_details: { scheduled_time: "2040-01-01T00:00:00Z" } } };
+  rows.push(
+    await priced("create another run from it", () =>
+      post(`/deployments/${deployment.body.id}/create_flow_run`, another),
+    ),
+  );
   rows.push(await priced("a poll that hands it out", () => post(pollPath, {})));
   const propose = (state: object) => post(`/flow_runs/${id}/set_state`, { state });
   rows.push(await priced("to Pending", () => propose({ type: "PENDING" })));
