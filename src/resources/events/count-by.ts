@@ -1,12 +1,26 @@
 /** Counts events by their time, by their name or by their resource. */
+import * as z from "zod";
 import { type EventFilter, type Window, windowOf } from "#events/filter";
 import { resourceId } from "#events/event";
 import type { EventReader } from "#events/read-events";
 import { HOUR } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
-import type { Countable, EventCount, TimeUnit } from "#resources/events/schema";
-import { printTime } from "#wire/dates";
+import { printTime, TimeText } from "#wire/dates";
+
+/** What events can be counted by. */
+export const Countable = z.enum(["day", "time", "event", "resource"]).meta({ id: "Countable" });
+export type Countable = z.output<typeof Countable>;
+
+/** The unit of the intervals in which events are counted. */
+export const TimeUnit = z.enum(["week", "day", "hour", "minute", "second"]).meta({ id: "TimeUnit" });
+export type TimeUnit = z.output<typeof TimeUnit>;
+
+/** How many events have one name or resource, or occurred in one interval. */
+export const EventCount = z
+  .object({ value: z.string(), label: z.string(), count: z.int(), start_time: TimeText, end_time: TimeText })
+  .meta({ id: "EventCount" });
+export type EventCount = z.output<typeof EventCount>;
 
 /** What is counted, and the length of the intervals of time. */
 interface EventCountRequest {

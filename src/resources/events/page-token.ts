@@ -4,7 +4,9 @@ import { EventFilter } from "#events/filter";
 import { refused } from "#lib/api-error";
 import { decodeBase64 } from "#lib/bytes";
 import type { Micros } from "#lib/clock";
-import { MAX_PAGE } from "#resources/events/schema";
+
+/** Prefect: INTERACTIVE_PAGE_SIZE, the default and the most. */
+export const MAX_PAGE = 50;
 
 /** The years 1 to 9999. */
 const FIRST_TIME: Micros = -62_135_596_800_000_000;
