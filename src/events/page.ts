@@ -37,6 +37,8 @@ const MAX_PAGE_CHARACTERS = 4_000_000;
 export class Page {
   private readonly query: EventQuery;
   private readonly isNewestFirst: boolean;
+  /** Whether the page has only one event of each resource. */
+  readonly isDistinct: boolean;
   private best: Found[] = [];
   /** Whether the page leaves off wanted events that come later. */
   private isFull = false;
@@ -44,11 +46,12 @@ export class Page {
   constructor(query: EventQuery) {
     this.query = query;
     this.isNewestFirst = query.filter.order === "DESC";
+    this.isDistinct = query.filter.resource?.distinct ?? false;
   }
 
   /** Adds events, and keeps those that may still be on the page. */
   take(events: readonly Found[]): void {
-    if (this.isDistinct()) return this.takeFirsts(events);
+    if (this.isDistinct) return this.takeFirsts(events);
     const all = unique([...this.best, ...events.filter((found) => !this.isEarlier(found))].toSorted(this.compare));
     const end = this.endOf(all);
     this.isFull ||= end < all.length || end >= this.query.limit;
@@ -58,13 +61,13 @@ export class Page {
   /** Whether no event of this segment, or of a later segment, can change the page. */
   isSettledBy(next: Header): boolean {
     const last = this.best.at(-1);
-    if (!last || !this.isFull || this.isDistinct()) return false;
+    if (!last || !this.isFull || this.isDistinct) return false;
     return this.isNewestFirst ? next.last_occurred < last.occurred : next.first_occurred > last.occurred;
   }
 
   /** Gives the page. Where the segments from `stop` on were not looked at, the page ends before them. */
   read(stop: Header | null): EventsPage {
-    if (this.isDistinct()) return this.readDistinct();
+    if (this.isDistinct) return this.readDistinct();
     const last = this.best.at(-1);
     if (!stop || this.isSettledBy(stop))
       return { found: this.best, next: this.isFull && last ? { occurred: last.occurred, id: last.event.id } : null };
@@ -98,10 +101,6 @@ export class Page {
       return index > 0 && characters > (this.query.mostCharacters ?? MAX_PAGE_CHARACTERS);
     });
     return end < 0 ? Math.min(sorted.length, this.query.limit) : end;
-  }
-
-  private isDistinct(): boolean {
-    return this.query.filter.resource?.distinct ?? false;
   }
 
   private isEarlier(found: Found): boolean {

@@ -4,8 +4,7 @@ import type { Database } from "#db/database";
 import { asList } from "#db/json-column";
 import { event_segment } from "#db/tables/event";
 import { earliestId } from "#db/ordered-ids";
-import { readSegment } from "#events/read-segment";
-import { hourOf, type SegmentKey } from "#events/segments";
+import { hourOf, readSegment, type SegmentKey } from "#events/segments";
 import type { Micros } from "#lib/clock";
 
 /** How far back the ids go; the object that keeps them in memory has the same bounds. */

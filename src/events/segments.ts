@@ -1,4 +1,4 @@
-/** Segments: rows that hold many events each. */
+/** Segments: rows that hold many events each. How they are made, written, named and opened. */
 import { Buffer } from "node:buffer";
 import { type SQL, sql } from "drizzle-orm";
 import type { Database, Statement } from "#db/database";
@@ -7,6 +7,9 @@ import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { earliestId, timeOfId } from "#db/ordered-ids";
 import { chunks, chunksBySize } from "#lib/chunks";
 import type { Ids, Micros } from "#lib/clock";
+import { checkDepth, parseJson, STORED_JSON_DEPTH } from "#lib/json";
+import { isObject } from "#lib/json-value";
+import { log } from "#lib/log";
 import { each } from "#db/sql";
 
 /** An event, with its time as a number and its JSON, which are used several times. */
@@ -16,17 +19,15 @@ export interface GatheredEvent {
   json: string;
 }
 
-/** A segment before it is written. */
-export interface Segment {
-  id: string;
-  hour: Micros;
-  events: GatheredEvent[];
-}
-
 /** A segment's key within a workspace. */
 export interface SegmentKey {
   id: string;
   hour: Micros;
+}
+
+/** A segment before it is written. */
+export interface Segment extends SegmentKey {
+  events: GatheredEvent[];
 }
 
 /** A segment's key, and the size of its events. */
@@ -183,4 +184,57 @@ export function segmentsOf(workspaceId: string, keys: readonly SegmentKey[]): SQ
 /** The keys, to be looked up in: `where (hour, id) in ${listed(keys)}`. */
 export function listed(keys: readonly SegmentKey[]): SQL {
   return sql`(select value->>0, value->>1 from ${pairs(keys)})`;
+}
+
+/**
+ * Gives the events in a segment's column `events`. Where the column has no list, there are none, so that this segment does not fail
+ * the others; its `id` is logged.
+ */
+export function readSegment(id: string, events: string): ReceivedEvent[] {
+  try {
+    return eventsIn(parseJson(events, STORED_JSON_DEPTH));
+  } catch {
+    return readPlainly(id, events);
+  }
+}
+
+/**
+ * Reads JSON that nests too deep for `parseJson` as JavaScript does. An event that nests too deep is shown without its payload;
+ * the other events of the segment are whole.
+ */
+function readPlainly(id: string, events: string): ReceivedEvent[] {
+  try {
+    return eventsIn(JSON.parse(events)).map(withoutDepth);
+  } catch (error) {
+    log({}, "error", "a segment cannot be opened and is passed over", { segment_id: id, error });
+    return [];
+  }
+}
+
+/** Whether a value has the fields of an event. Only our code writes segments, so the fields' content is not checked. */
+function isEvent(value: unknown): value is ReceivedEvent {
+  return (
+    isObject(value) &&
+    typeof value["id"] === "string" &&
+    typeof value["event"] === "string" &&
+    typeof value["occurred"] === "string" &&
+    isObject(value["resource"]) &&
+    Array.isArray(value["related"])
+  );
+}
+
+function withoutDepth(event: ReceivedEvent): ReceivedEvent {
+  try {
+    checkDepth(JSON.stringify(event), STORED_JSON_DEPTH);
+    return event;
+  } catch {
+    // `TooDeep`, or so deep that it cannot even be printed.
+    log({}, "warn", "an event nests too deep and is shown without its payload", { event_id: event.id });
+    return { ...event, payload: {} };
+  }
+}
+
+function eventsIn(value: unknown): ReceivedEvent[] {
+  if (!Array.isArray(value)) throw new TypeError("a segment is a list of events");
+  return value.filter(isEvent);
 }
