@@ -13,8 +13,7 @@ import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import { EventsSetAside, isStreamUp, StreamBusy, writeEvents } from "#events/emit";
-import { type FactColumns, readFacts } from "#events/facts";
-import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
+import { type FactColumns, flowRunStateEvent, readFacts } from "#events/lifecycle";
 import { earliestId, timeOfId } from "#db/ordered-ids";
 import { HOUR } from "#events/segments";
 import { ApiError } from "#lib/api-error";
@@ -96,7 +95,9 @@ export async function sendEventOf(tools: Tools, stateId: string): Promise<void> 
 }
 
 async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
-  const events = rows.map((row) => flowRunStateEvent(factsOf(row)));
+  const events = rows.map((row) =>
+    flowRunStateEvent(readFacts(row, row.initial === null ? null : readState(row.initial), readState(row.state))),
+  );
   try {
     await writeEvents(tools, events);
   } catch (error) {
@@ -151,10 +152,6 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
     left join ${task_run} t on t.workspace_id = r.workspace_id and t.id = r.parent_task_run_id
     where ${range} and not ${madeBySchedule} and st.id not in (select id from sent)
     order by st.id limit ${MAX_UNSENT}`;
-}
-
-function factsOf(row: UnsentRow): FlowRunFacts {
-  return readFacts(row, row.initial === null ? null : readState(row.initial), readState(row.state));
 }
 
 /** Details are read here and not by the database, which would fail all states for one that nests too deep. */
