@@ -1,10 +1,10 @@
-/** The consumer of the queue `events`. It records segments; to record one twice changes nothing. */
+/** The consumers of the queue `events` and of the messages that queues gave up. To record a segment twice changes nothing. */
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { event_segment } from "#db/tables/event";
-import { isOutage } from "#events/dead-letters";
+import { insertDeadLetter, isOutage } from "#events/dead-letters";
 import { earliestId } from "#db/ordered-ids";
-import { MAX_BYTES, recordSegments } from "#events/record-segments";
+import { markSegments, MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SizedKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
@@ -45,11 +45,9 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   for (const [workspaceId, ofWorkspace] of Map.groupBy(understood, ({ body }) => body.workspace)) {
     const tools = toolsOf(workspaceId);
     for (const group of chunksBySize(ofWorkspace, MAX_BYTES, bytesOf)) {
+      const keys = group.flatMap(({ body }) => body.segments);
       try {
-        await recordSegments(
-          tools,
-          group.flatMap(({ body }) => body.segments),
-        );
+        await recordSegments(tools, keys);
         for (const { message } of group) message.ack();
       } catch (error) {
         log(tools, "error", "segments could not be recorded and come again", { error });
@@ -82,13 +80,54 @@ export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
   const rows = await tools.db.rows<SizedKey & { workspace_id: string }>(sql`
     select workspace_id, hour, id, length(events) as bytes from ${event_segment}
     where consumed = 0 and id < ${before} order by id limit ${MAX_SEGMENTS}`);
-  const messages = [...Map.groupBy(rows, (row) => row.workspace_id)].flatMap(([workspace, keys]) =>
-    segmentMessages(
-      workspace,
-      keys.map(({ id, hour, bytes }) => ({ id, hour, bytes })),
-    ),
-  );
+  const messages = [...Map.groupBy(rows, (row) => row.workspace_id)].flatMap(([workspace, ofWorkspace]) => {
+    const keys = ofWorkspace.map(({ id, hour, bytes }) => ({ id, hour, bytes }));
+    return segmentMessages(workspace, keys);
+  });
   for (const some of chunks(messages, MAX_MESSAGES)) {
     await tools.env.EVENTS.sendBatch(some.map((body) => ({ body })));
   }
+}
+
+/** A dead queue has the name of the queue whose messages it holds, and this ending. */
+const DEAD = "-dead";
+
+/** Whether a queue holds messages that another queue gave up. */
+export const isDeadQueue = (queue: string): boolean => queue.endsWith(DEAD);
+
+/**
+ * Keeps the messages that a queue gave up, each once under its id, in the workspace that it names. A message that cannot be read
+ * is kept in `unnamed`. The sweep of waiting segments passes over the segments of a message that is kept.
+ */
+export async function keepDeadLetters(
+  batch: MessageBatch,
+  toolsOf: (workspaceId: string) => Tools,
+  unnamed: string,
+): Promise<void> {
+  for (const message of batch.messages) {
+    try {
+      const parsed = SegmentsMessage.safeParse(message.body);
+      const tools = toolsOf(parsed.success ? parsed.data.workspace : unnamed);
+      const reason = "the queue gave it up after all its tries";
+      await tools.db.batch([
+        insertDeadLetter(tools, { queue: batch.queue, key: message.id, reason, message: message.body }),
+        ...(parsed.success ? [markSegments(tools.workspaceId, parsed.data.segments, 2)] : []),
+      ]);
+      message.ack();
+    } catch (error) {
+      log({}, "error", "a message that a queue gave up could not be kept and comes again", { error });
+      message.retry();
+    }
+  }
+}
+
+/** Sends a message back to the queue that gave it up, and marks its segments as waiting again. */
+export async function sendBack(tools: Tools, deadQueue: string, body: unknown): Promise<void> {
+  const queue = { "sluice-events": tools.env.EVENTS, "sluice-actions": tools.env.ACTIONS }[
+    deadQueue.slice(0, -DEAD.length)
+  ];
+  if (!queue) throw new Error(`there is no queue for what lies in ${deadQueue}`);
+  const parsed = SegmentsMessage.safeParse(body);
+  if (parsed.success) await tools.db.run(markSegments(tools.workspaceId, parsed.data.segments, 0));
+  await queue.send(body);
 }
