@@ -69,12 +69,11 @@ export class Page {
   read(stop: Header | null): EventsPage {
     if (this.isDistinct) return this.readDistinct();
     const last = this.best.at(-1);
-    if (!stop || this.isSettledBy(stop))
-      return { found: this.best, next: this.isFull && last ? { occurred: last.occurred, id: last.event.id } : null };
+    if (!stop || this.isSettledBy(stop)) return { found: this.best, next: this.isFull && last ? endAfter(last) : null };
     const next = this.isNewestFirst
       ? { occurred: stop.last_occurred, id: AFTER_ALL_IDS }
       : { occurred: stop.first_occurred, id: "" };
-    return { found: this.best.filter((found) => this.compare(found, cursorOf(next)) < 0), next };
+    return { found: this.best.filter((found) => this.compare(found, placeOf(next)) < 0), next };
   }
 
   /** Keeps the first event of each resource. */
@@ -87,10 +86,10 @@ export class Page {
 
   private readDistinct(): EventsPage {
     const { after } = this.query;
-    const rest = this.best.toSorted(this.compare).filter((found) => !after || this.compare(found, cursorOf(after)) > 0);
+    const rest = this.best.toSorted(this.compare).filter((found) => !after || this.compare(found, placeOf(after)) > 0);
     const found = rest.slice(0, this.endOf(rest));
     const last = found.at(-1);
-    return { found, next: last && found.length < rest.length ? { occurred: last.occurred, id: last.event.id } : null };
+    return { found, next: last && found.length < rest.length ? endAfter(last) : null };
   }
 
   /** How many of these events fit on the page. */
@@ -105,22 +104,26 @@ export class Page {
 
   private isEarlier(found: Found): boolean {
     const { after } = this.query;
-    return after !== null && this.compare(found, cursorOf(after)) <= 0;
+    return after !== null && this.compare(found, placeOf(after)) <= 0;
   }
 
-  private readonly compare = (
-    a: { occurred: Micros; event: { id: string } },
-    b: { occurred: Micros; event: { id: string } },
-  ): number => {
+  private readonly compare = (a: Place, b: Place): number => {
     const difference = a.occurred - b.occurred || (a.event.id < b.event.id ? -1 : Number(a.event.id > b.event.id));
     return this.isNewestFirst ? -difference : difference;
   };
 }
 
+/** What the order of events depends on. */
+interface Place {
+  occurred: Micros;
+  event: { id: string };
+}
+
 /** Comes after every id. */
 const AFTER_ALL_IDS = "~";
 
-const cursorOf = ({ occurred, id }: Cursor) => ({ occurred, event: { id } });
+const placeOf = ({ occurred, id }: Cursor): Place => ({ occurred, event: { id } });
+const endAfter = ({ occurred, event }: Found): Cursor => ({ occurred, id: event.id });
 
 function unique(sorted: readonly Found[]): Found[] {
   const seen = new Set<string>();

@@ -52,17 +52,12 @@ async function recordSome(tools: Tools, keys: readonly SizedKey[]): Promise<void
 async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Promise<boolean> {
   if (segments.length === 0) return true;
   try {
-    await tools.db.batch([
-      ...statementsOf(
-        tools,
-        segments.flatMap(({ reports }) => reports),
-      ),
-      markSegments(
-        tools.workspaceId,
-        segments.map(({ key }) => key),
-        1,
-      ),
-    ]);
+    const keys = segments.map(({ key }) => key);
+    const statements = statementsOf(
+      tools,
+      segments.flatMap(({ reports }) => reports),
+    );
+    await tools.db.batch([...statements, markSegments(tools.workspaceId, keys, 1)]);
     return true;
   } catch (error) {
     if (isOutage(error)) throw error;
@@ -83,12 +78,9 @@ async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: 
   await tools.db.run(markSegments(tools.workspaceId, [key], consumed));
 }
 
-function statementsOf(tools: Tools, reports: readonly Report[]): Statement[] {
-  return recordTaskRuns(
-    tools.workspaceId,
-    reports.map(({ record }) => record),
-    tools.clock(),
-  );
+function statementsOf({ workspaceId, clock }: Tools, reports: readonly Report[]): Statement[] {
+  const records = reports.map(({ record }) => record);
+  return recordTaskRuns(workspaceId, records, clock());
 }
 
 const letterOf = (event: ReceivedEvent, reason: string) => ({ queue: LETTERS, key: event.id, reason, message: event });

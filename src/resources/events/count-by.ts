@@ -5,7 +5,7 @@ import { resourceId } from "#events/event";
 import type { EventReader } from "#events/read-events";
 import { HOUR } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
-import type { Micros } from "#lib/clock";
+import { DAY, type Micros, SECOND } from "#lib/clock";
 import { printTime, TimeText } from "#wire/dates";
 
 /** What events can be counted by. */
@@ -34,11 +34,11 @@ interface EventCountRequest {
 const PIVOT: Micros = Date.UTC(2024, 3, 1) * 1000;
 const MAX_BUCKETS = 1000;
 const UNITS: Record<TimeUnit, Micros> = {
-  week: 7 * 24 * HOUR,
-  day: 24 * HOUR,
+  week: 7 * DAY,
+  day: DAY,
   hour: HOUR,
-  minute: 60_000_000,
-  second: 1_000_000,
+  minute: 60 * SECOND,
+  second: SECOND,
 };
 
 /** Counts events. Throws 422 for more than 1,000 intervals, whatever is counted. */
