@@ -5,11 +5,11 @@ import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import type { ReceivedEvent } from "#events/event";
-import { listed, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
+import { listed, openSegment, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
 import { isTaskRunReport, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
-import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
+import { checkDepth } from "#lib/json";
 import type { Tools } from "#tools";
 import { log } from "#lib/log";
 
@@ -88,7 +88,10 @@ const letterOf = (event: ReceivedEvent, reason: string) => ({ queue: LETTERS, ke
 function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
   try {
     const { events, isTooDeep } = openSegment(text);
-    const read = events.filter(isTaskRunReport).map((event) => ({ event, record: readReport(event, isTooDeep) }));
+    // Only our code writes segments.
+    const read = (events as ReceivedEvent[])
+      .filter(isTaskRunReport)
+      .map((event) => ({ event, record: readReport(event, isTooDeep) }));
     return {
       key,
       reports: read.flatMap(({ event, record }) => ("wrong" in record ? [] : { event, record })),
@@ -100,17 +103,6 @@ function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
   } catch (error) {
     const letter = { queue: LETTERS, key: key.id, reason: reasonOf(error), message: { segment: key } };
     return { key, reports: [], letters: [insertDeadLetter(tools, letter)], consumed: 2 };
-  }
-}
-
-/** Gives the events of a segment. Where one nests too deep, all are read as JavaScript reads JSON. Throws where the text is no JSON. */
-function openSegment(text: string): { events: ReceivedEvent[]; isTooDeep: boolean } {
-  try {
-    // Only our code writes segments.
-    return { events: parseJson(text, STORED_JSON_DEPTH) as ReceivedEvent[], isTooDeep: false };
-  } catch (error) {
-    if (!(error instanceof TooDeep)) throw error;
-    return { events: JSON.parse(text) as ReceivedEvent[], isTooDeep: true };
   }
 }
 
@@ -139,9 +131,8 @@ const SegmentMessage = z.object({ segment: z.object({ id: z.string(), hour: z.nu
 async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> {
   await tools.db.run(markSegments(tools.workspaceId, [key], 0));
   await recordSegments(tools, [{ ...key, bytes: MAX_BYTES }]);
-  const [row] = await tools.db.rows<{ consumed: number }>(
-    sql`select consumed from ${event_segment} where workspace_id = ${tools.workspaceId} and hour = ${key.hour} and id = ${key.id}`,
-  );
+  const segment = segmentsOf(tools.workspaceId, [key]);
+  const [row] = await tools.db.rows<{ consumed: number }>(sql`select s.consumed from ${segment}`);
   if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
 }
 

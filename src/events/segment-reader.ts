@@ -157,12 +157,7 @@ export class SegmentReader extends WorkspaceStore {
         where e.value->>'id' in ${list(ids)} order by k.key, e.key`);
       return rows.map((row) => readJson<ReceivedEvent>(row.events));
     } catch (error) {
-      log(
-        { workspaceId: this.workspaceId },
-        "warn",
-        "the database cannot look into a segment, which is opened as a whole",
-        { error },
-      );
+      log(this, "warn", "the database cannot look into a segment, which is opened as a whole", { error });
       return undefined;
     }
   }

@@ -7,7 +7,7 @@ import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { earliestId, timeOfId } from "#db/ordered-ids";
 import { chunks, chunksBySize } from "#lib/chunks";
 import type { Ids, Micros } from "#lib/clock";
-import { checkDepth, parseJson, STORED_JSON_DEPTH } from "#lib/json";
+import { checkDepth, parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
 import { isObject } from "#lib/json-value";
 import { log } from "#lib/log";
 import { each } from "#db/sql";
@@ -186,28 +186,26 @@ export function listed(keys: readonly SegmentKey[]): SQL {
   return sql`(select value->>0, value->>1 from ${pairs(keys)})`;
 }
 
-/**
- * Gives the events in a segment's column `events`. Where the column has no list, there are none, so that this segment does not fail
- * the others; its `id` is logged.
- */
-export function readSegment(id: string, events: string): ReceivedEvent[] {
+/** Gives the events in a segment's column `events`. A segment that cannot be opened is logged and has no events, so that it does not fail others. */
+export function readSegment(id: string, text: string): ReceivedEvent[] {
   try {
-    return eventsIn(parseJson(events, STORED_JSON_DEPTH));
-  } catch {
-    return readPlainly(id, events);
-  }
-}
-
-/**
- * Reads JSON that nests too deep for `parseJson` as JavaScript does. An event that nests too deep is shown without its payload;
- * the other events of the segment are whole.
- */
-function readPlainly(id: string, events: string): ReceivedEvent[] {
-  try {
-    return eventsIn(JSON.parse(events)).map(withoutDepth);
+    const { events, isTooDeep } = openSegment(text);
+    if (!Array.isArray(events)) throw new TypeError("a segment is a list of events");
+    const found = events.filter(isEvent);
+    return isTooDeep ? found.map(withoutDepth) : found;
   } catch (error) {
     log({}, "error", "a segment cannot be opened and is passed over", { segment_id: id, error });
     return [];
+  }
+}
+
+/** Parses the events of a segment; as JavaScript does where one nests too deep for `parseJson`. Throws where the text is no JSON. */
+export function openSegment(text: string): { events: unknown; isTooDeep: boolean } {
+  try {
+    return { events: parseJson(text, STORED_JSON_DEPTH), isTooDeep: false };
+  } catch (error) {
+    if (!(error instanceof TooDeep)) throw error;
+    return { events: JSON.parse(text), isTooDeep: true };
   }
 }
 
@@ -223,6 +221,7 @@ function isEvent(value: unknown): value is ReceivedEvent {
   );
 }
 
+/** The event, without its payload where the event nests too deep. */
 function withoutDepth(event: ReceivedEvent): ReceivedEvent {
   try {
     checkDepth(JSON.stringify(event), STORED_JSON_DEPTH);
@@ -232,9 +231,4 @@ function withoutDepth(event: ReceivedEvent): ReceivedEvent {
     log({}, "warn", "an event nests too deep and is shown without its payload", { event_id: event.id });
     return { ...event, payload: {} };
   }
-}
-
-function eventsIn(value: unknown): ReceivedEvent[] {
-  if (!Array.isArray(value)) throw new TypeError("a segment is a list of events");
-  return value.filter(isEvent);
 }

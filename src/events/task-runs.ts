@@ -105,8 +105,7 @@ function present(details: StateDetails): StateDetails {
 }
 
 /**
- * Gives one record for each task run, with the columns of its newest state and its states by time. The order of the reports does
- * not matter.
+ * Gives one record for each task run, with the columns of its newest state and its states by time, in whatever order reports come.
  *
  * Prefect: reports with the same flow run, task key and dynamic key are of one task run, whatever their ids. A new task run has
  * the id of the report of its oldest state.
@@ -123,13 +122,9 @@ function keyOf({ id, flow_run_id, columns: { task_key, dynamic_key } }: TaskRunR
 function mergeRecords(records: TaskRunRecord[]): TaskRunRecord {
   const newest = anyOf(records.toSorted((a, b) => compareStates(newestOf(b), newestOf(a)))[0]);
   const { id } = anyOf(records.toSorted((a, b) => compareStates(oldestOf(a), oldestOf(b)))[0]);
+  const withId = (state: State) => ({ ...state, state_details: { ...state.state_details, task_run_id: id } });
   const states = new Map(records.flatMap((record) => record.states.map((state) => [state.id, state])));
-  return { ...newest, id, states: [...states.values()].toSorted(compareStates).map((state) => stateOf(id, state)) };
-}
-
-/** The state with the id of this task run. */
-function stateOf(taskRunId: string, state: State): State {
-  return { ...state, state_details: { ...state.state_details, task_run_id: taskRunId } };
+  return { ...newest, id, states: [...states.values()].toSorted(compareStates).map(withId) };
 }
 
 const compareStates = (a: State, b: State): number =>

@@ -1,4 +1,5 @@
 /** The token of the next page: the filter and its window, the total, and where the last page ended. */
+import { Buffer } from "node:buffer";
 import * as z from "zod";
 import { EventFilter } from "#events/filter";
 import { refused } from "#lib/api-error";
@@ -31,8 +32,7 @@ export type PageToken = z.output<typeof PageToken>;
 
 /** Gives the token as text for a URL. The window replaces the filter's times. */
 export function printPageToken({ filter, ...rest }: PageToken): string {
-  const bytes = new TextEncoder().encode(JSON.stringify({ ...rest, filter: { ...filter, occurred: undefined } }));
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  return Buffer.from(JSON.stringify({ ...rest, filter: { ...filter, occurred: undefined } })).toString("base64");
 }
 
 /** Reads a token. Throws 403 for a text that is no token. */

@@ -15,8 +15,6 @@ import type { Env } from "#env";
 import type { Tools } from "#tools";
 import { Float, Int } from "#wire/scalars";
 
-const EventsCreate = z.array(Event);
-
 const EventsRead = embedded({
   filter: EventFilter.nullish(),
   limit: Int.pipe(z.number().min(0).max(MAX_PAGE)).default(MAX_PAGE),
@@ -25,8 +23,6 @@ const EventsRead = embedded({
 const EventPage = z
   .object({ events: z.array(ReceivedEvent), total: z.int(), next_page: z.string().nullable() })
   .meta({ id: "EventPage" });
-
-const NextPage = z.object({ "page-token": z.string() });
 
 const EventsCount = embedded({
   filter: EventFilter,
@@ -56,7 +52,7 @@ async function firstPage(filter: EventFilter, limit: number, request: Request, t
 
 export const eventRoutes = [
   route(
-    { method: "POST", path: "/events", summary: "Record a batch of events.", body: EventsCreate, status: 204 },
+    { method: "POST", path: "/events", summary: "Record a batch of events.", body: z.array(Event), status: 204 },
     ({ body, tools }) => writeEvents(tools, body),
   ),
   route(
@@ -68,7 +64,7 @@ export const eventRoutes = [
       method: "GET",
       path: "/events/filter/next",
       summary: "Read the next page of a query for events.",
-      query: NextPage,
+      query: z.object({ "page-token": z.string() }),
       response: EventPage,
       errors: [403],
     },

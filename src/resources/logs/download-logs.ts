@@ -16,6 +16,7 @@ export function downloadLogs(store: LogStore, run: { id: string; name: string })
       else controller.enqueue(bytes.encode(value));
     },
   });
+  const percent = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
   const file = encodeURIComponent(`${run.name}-logs.csv`).replaceAll(/[!'()*]/g, percent);
   return new Response(stream, {
     headers: {
@@ -58,8 +59,4 @@ function line(cells: readonly (string | number)[]): string {
 
 function quoted(cell: string): string {
   return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
-}
-
-function percent(character: string): string {
-  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
