@@ -14,12 +14,12 @@ import type { SweepTools, Tools } from "#tools";
 import { UuidText } from "#wire/ids";
 
 /** A message of the queue: keys of segments of one workspace. */
-export const SegmentsMessage = z.object({
+const SegmentsMessage = z.object({
   v: z.literal(1),
   workspace: UuidText,
   segments: z.array(z.object({ id: UuidText, hour: z.int(), bytes: z.int() })),
 });
-export type SegmentsMessage = z.output<typeof SegmentsMessage>;
+type SegmentsMessage = z.output<typeof SegmentsMessage>;
 
 const RETRY_DELAY_SECONDS = 2;
 /** One less than the number of deliveries after which the queue gives up a message (`max_retries` in wrangler.toml). */
@@ -123,9 +123,8 @@ export async function keepDeadLetters(
 
 /** Sends a message back to the queue that gave it up, and marks its segments as waiting again. */
 export async function sendBack(tools: Tools, deadQueue: string, body: unknown): Promise<void> {
-  const queue = { "sluice-events": tools.env.EVENTS, "sluice-actions": tools.env.ACTIONS }[
-    deadQueue.slice(0, -DEAD.length)
-  ];
+  const name = deadQueue.slice(0, -DEAD.length);
+  const queue = { "sluice-events": tools.env.EVENTS, "sluice-actions": tools.env.ACTIONS }[name];
   if (!queue) throw new Error(`there is no queue for what lies in ${deadQueue}`);
   const parsed = SegmentsMessage.safeParse(body);
   if (parsed.success) await tools.db.run(markSegments(tools.workspaceId, parsed.data.segments, 0));

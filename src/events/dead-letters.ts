@@ -32,11 +32,8 @@ export async function keepDeadLetter(tools: Keeper, item: DeadItem): Promise<voi
 
 /** Gives the statement that keeps an item, for a batch with other statements. Logs the item. */
 export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }: DeadItem): Statement {
-  log(tools, "error", "an item failed for good and is kept as a dead letter", {
-    queue,
-    key,
-    reason: reason.slice(0, 200),
-  });
+  const fields = { queue, key, reason: reason.slice(0, 200) };
+  log(tools, "error", "an item failed for good and is kept as a dead letter", fields);
   const now = tools.clock();
   const letter = {
     id: tools.ids.ordered(now),

@@ -79,6 +79,7 @@ export async function sendUnsent(tools: SweepTools, range: SQL, first: string): 
   for (const error of failed.values()) throw error;
 }
 
+/** Sends the events of some states. A state whose event fails by itself becomes a dead letter. */
 function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
   return inHalves(
     rows,
@@ -121,10 +122,7 @@ const stateJson = (alias: string): SQL =>
 /** Prefect: the scheduler writes its runs without orchestration, so their first state has no event. */
 const madeBySchedule = sql`(r.auto_scheduled = 1 and ${FIRST_STATE_ID} = st.id)`;
 
-/**
- * States in a range of ids whose event is in no segment, with everything their events are made of. Each segment that may
- * hold such an event is looked at once, and says which it holds.
- */
+/** Selects the states in a range of ids whose event is in no segment, with all that their events are made of. */
 function selectUnsent(range: SQL, firstSegment: string): SQL {
   const hour = sql.raw(`(timestamp - ((timestamp % ${HOUR}) + ${HOUR}) % ${HOUR})`);
   return sql`

@@ -53,11 +53,8 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
   if (segments.length === 0) return true;
   try {
     const keys = segments.map(({ key }) => key);
-    const statements = statementsOf(
-      tools,
-      segments.flatMap(({ reports }) => reports),
-    );
-    await tools.db.batch([...statements, markSegments(tools.workspaceId, keys, 1)]);
+    const reports = segments.flatMap((segment) => segment.reports);
+    await tools.db.batch([...statementsOf(tools, reports), markSegments(tools.workspaceId, keys, 1)]);
     return true;
   } catch (error) {
     if (isOutage(error)) throw error;

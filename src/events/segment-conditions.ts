@@ -1,7 +1,4 @@
-/**
- * Conditions by which the database leaves out segments without a wanted event: by the index of resources (`event_resource`), by the
- * times in the events' ids, and by the texts of the segments.
- */
+/** Conditions by which the database leaves out segments without a wanted event, so that they are not opened. */
 import { type SQL, sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
 import type { WorkspaceStore } from "#db/workspace-store";
@@ -17,8 +14,8 @@ import type { Micros } from "#lib/clock";
 const MAX_NAMED = 2_000;
 
 /**
- * Gives a condition on a segment `s`: it may hold events of the resources that the filter names. Where the index does not
- * lead to all events of these resources, the condition is true of each segment.
+ * Gives a condition on a segment `s`, by the index `event_resource`: it may hold events of the resources that the filter names.
+ * Where the index does not lead to all events of these resources, the condition is true of each segment.
  */
 export async function mayHoldResources(
   store: WorkspaceStore,

@@ -105,11 +105,8 @@ async function countByThing(
     const value = countable === "event" ? event.event : resourceId(event.resource);
     const { "prefect.resource.name": name, "prefect.name": older } = event.resource;
     const label = countable === "event" ? value : (name ?? older ?? value);
-    const thing = things.get(value);
-    if (!thing) {
-      things.set(value, { label, count: 1, first: occurred, last: occurred });
-      return;
-    }
+    const thing = things.get(value) ?? { label, count: 0, first: occurred, last: occurred };
+    things.set(value, thing);
     thing.count++;
     thing.first = Math.min(thing.first, occurred);
     // The answer shows the newest label.

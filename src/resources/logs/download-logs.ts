@@ -1,5 +1,6 @@
 /** A flow run's logs as a CSV file, streamed. */
 import type { LogStore } from "#resources/logs/store";
+import type { Log } from "#wire/log";
 
 /** How many logs are read at a time. */
 const PAGE = 1000;
@@ -39,13 +40,14 @@ async function* csvOf(store: LogStore, runId: string): AsyncGenerator<string> {
     for (const portion of logs) {
       const some = await portion();
       read += some.length;
-      yield some
-        .map((log) =>
-          line([pythonTime(log.timestamp), log.level, log.flow_run_id ?? "", log.task_run_id ?? "", log.message]),
-        )
-        .join("");
+      yield some.map((log) => line(cellsOf(log))).join("");
     }
   }
+}
+
+/** The cells of a log, in the order of `HEADER`. */
+function cellsOf({ timestamp, level, flow_run_id, task_run_id, message }: Log): (string | number)[] {
+  return [pythonTime(timestamp), level, flow_run_id ?? "", task_run_id ?? "", message];
 }
 
 /** Prefect: times as Python prints them, `2026-11-01 08:00:00.123456+00:00`. */

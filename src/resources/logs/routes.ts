@@ -6,10 +6,11 @@ import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { FlowRunStore } from "#db/rows/flow-runs";
 import { downloadLogs } from "#resources/logs/download-logs";
-import { Log, LogsCreate } from "#resources/logs/schema";
+import { LogsCreate } from "#resources/logs/schema";
 import { buildLogSegments } from "#resources/logs/segments";
 import { LogStore, printLog } from "#resources/logs/store";
 import type { Tools } from "#tools";
+import { Log } from "#wire/log";
 import { Limit, Offset } from "#wire/paging";
 
 const store = (tools: Tools) => new LogStore(tools);
