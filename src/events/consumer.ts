@@ -24,7 +24,7 @@ type SegmentsMessage = z.output<typeof SegmentsMessage>;
 const RETRY_DELAY_SECONDS = 2;
 /** One less than the number of deliveries after which the queue gives up a message (`max_retries` in wrangler.toml). */
 const LAST_ATTEMPT = 5;
-/** A queue's message may have 128 KB. */
+/** How many keys a message has at most: a queue takes messages of 128 KB. */
 const MAX_KEYS = 500;
 
 /** Whether a segment has an event that the consumer records. Other segments are not queued. */
@@ -63,18 +63,18 @@ function comeAgain(message: Message, error: unknown): void {
   else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });
 }
 
-/** What a message's segments take while they are held in memory together. */
+/** How many bytes the segments of a message take in memory. */
 const bytesOf = ({ body }: { body: SegmentsMessage }): number =>
   body.segments.reduce((sum, segment) => sum + segment.bytes, 0);
 
-/** How long the queue may take: its wait for a batch, and its retries. */
+/** How long the queue may take to deliver a message: its wait for a batch, and its retries. */
 const PATIENCE: Micros = 60_000_000;
-/** How many segments one run queues. */
+/** How many segments one turn of the sweep queues. */
 const MAX_SEGMENTS = 2_000;
-/** A batch of messages may have 100. */
+/** How many messages one call may send to the queue. */
 const MAX_MESSAGES = 100;
 
-/** Queues the segments again that the queue has not delivered: they wait longer than the queue would take. */
+/** Queues again the segments that the queue has not delivered: they wait for longer than `PATIENCE`. */
 export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
   const before = earliestId(tools.clock() - PATIENCE);
   const rows = await tools.db.rows<SizedKey & { workspace_id: string }>(sql`

@@ -57,7 +57,7 @@ export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }:
 const OUTAGE =
   /overloaded|transient issue|exceeded timeout|storage caused object to be reset|Internal error|maximum DB size|SQLITE_FULL|SQLITE_BUSY/i;
 
-/** Whether a failure is not the item's: the database cannot be reached, or takes no statement at all. */
+/** Whether the database is the cause of a failure, and not the item: it cannot be reached, or takes no statement at all. */
 export function isOutage(error: unknown): boolean {
   return isPassing(error) || (error instanceof Error && OUTAGE.test(error.message));
 }

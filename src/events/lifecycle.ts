@@ -35,7 +35,7 @@ export interface FlowRunFacts {
 type RelatedColumn = `${"flow" | "deployment" | "queue" | "pool" | "task"}_${"id" | "name"}`;
 type DetailColumn = `${"flow" | "deployment" | "task"}_tags` | "pool_type" | "created_by";
 
-/** A row that joins a flow run with its related things. What the run does not have has the id null. Tags are JSON. */
+/** A row that joins a flow run with its related things. Of a thing that the run does not have, all columns are null. Tags are JSON. */
 export type FactColumns = Record<"run_id" | "run_name" | "run_tags", string> &
   Record<RelatedColumn | DetailColumn, string | null> & { run_count: number };
 

@@ -1,5 +1,5 @@
 /**
- * The outbox. A flow run's state is written first and its event is sent afterwards. Where the process died between the two,
+ * The outbox. A flow run's state is written first and its event is sent afterwards. Where the process ended between the two,
  * the event is made again from what was written. An event has its state's id, so no event is sent twice.
  */
 import { type SQL, sql } from "drizzle-orm";
@@ -31,7 +31,7 @@ const MAX_MESSAGE_CHARACTERS = 100_001;
 /** How much earlier than a state's id its event's segment may be written, by a clock that is slow. */
 const SLOW_CLOCK: Micros = 60_000_000;
 
-/** Sends what lies between the mark and now for some runs, before they are deleted with their states. */
+/** Sends the unsent events of some runs from the mark on, before these runs are deleted with their states. */
 export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   const mark = await readMark(tools);
   const ofRuns = sql`st.workspace_id = ${tools.workspaceId} and st.id in (
@@ -61,7 +61,7 @@ export async function keepUnsent(tools: Tools, stateId: string, reason = NEVER_E
 
 /**
  * Sends the events of those states `st` in a range that have none. No state is older than the id `first`. A state whose event
- * can never be made or written is kept as a dead letter, so that the states behind it are reached. Where the stream of a
+ * can never be made or written is kept as a dead letter, so that the later states are reached. Where the stream of a
  * workspace takes no events now, those of other workspaces are sent before the failure is thrown.
  */
 export async function sendUnsent(tools: SweepTools, range: SQL, first: string): Promise<void> {
@@ -152,7 +152,7 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
     order by st.id limit ${MAX_UNSENT}`;
 }
 
-/** Details are read here and not by the database, which would fail all states for one that nests too deep. */
+/** Parses a state and its details. The database does not parse the details: one that nests too deep would fail the whole statement. */
 function readState(json: string): State {
   const state = readJson<Omit<State, "data" | "state_details"> & { state_details: string }>(json);
   const details = readJson<State["state_details"]>(state.state_details);

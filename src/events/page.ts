@@ -40,7 +40,7 @@ export class Page {
   /** Whether the page has only one event of each resource. */
   readonly isDistinct: boolean;
   private best: Found[] = [];
-  /** Whether the page leaves off wanted events that come later. */
+  /** Whether there are wanted events after the last event of the page, or may be. */
   private isFull = false;
 
   constructor(query: EventQuery) {

@@ -18,7 +18,7 @@ import { TERMINAL_TYPES } from "#wire/state";
 const MAX_ASKED = 50;
 /** How many of the newest waiting segments are searched for a flow run, by a short column. */
 const MAX_HEADS = 200;
-/** How many are searched for a task run, by the text of their events. */
+/** How many of the newest waiting segments are searched for a task run, by the text of their events. */
 const MAX_TEXTS = 20;
 /** How many bytes of segments one read records. The consumer of the queue records the others. */
 const MAX_BYTES = 4_000_000;
@@ -38,7 +38,7 @@ interface Look {
 
 /**
  * Runs selects, all in one round trip, after the reports of the named runs are recorded. Where the runs have ended and no report
- * waits, as nearly always, there is only this round trip. A failure to record is logged, and the selects run all the same.
+ * waits, as in nearly all reads, there is only this round trip. A failure to record is logged, and the selects run all the same.
  */
 export async function readRecorded(tools: Tools, asked: AskedRuns, reads: readonly Statement[]): Promise<Rows[]> {
   const named = (asked.flowRunIds?.length ?? 0) + (asked.taskRunIds?.length ?? 0);
@@ -59,7 +59,7 @@ async function readAndLook(tools: Tools, asked: AskedRuns, reads: readonly State
   return { rows, isAlive: waiting.length < looked.length, waiting };
 }
 
-/** Gives a row without an id where one of the runs is alive, and a row for each waiting segment with reports of one, oldest first. */
+/** Gives a row without an id where one of the runs has not ended, or ended just now, and a row for each waiting segment with reports of one, oldest first. */
 function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: AskedRuns, now: Micros): SQL {
   if (taskRunIds.length === 0) return lookForFlowRuns(workspaceId, flowRunIds, now);
   if (flowRunIds.length === 0) return lookForTaskRuns(workspaceId, taskRunIds);

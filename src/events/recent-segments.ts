@@ -13,7 +13,7 @@ import { type Micros, SECOND } from "#lib/clock";
 const KEPT: Micros = 120 * SECOND;
 /** How many segments are remembered; the object writes at most ten a second. */
 const MAX_SEGMENTS = 3_000;
-/** How long the names of a segment's events are together, in characters of JSON, where they are remembered. */
+/** How many characters of JSON the names of a segment's events may have together. Longer names are not remembered. */
 const MAX_NAMES = 2_000;
 
 interface Remembered extends Omit<Header, "fits"> {
@@ -81,7 +81,7 @@ export class RecentSegments {
         from ${event_segment} s
         where s.workspace_id = ${workspaceId} and s.hour >= ${hourOf(began)} and s.last_occurred >= ${began}
         limit ${MAX_SEGMENTS}`);
-      // Too many to be remembered: then D1 is asked until the object begins again.
+      // The older segments are too many to be remembered: D1 is asked until the object forgets all and begins again.
       if (rows.length === MAX_SEGMENTS) this.since = Infinity;
       for (const { counts, ...header } of rows) {
         const names = counts === null ? null : Object.keys(readJson<Record<string, number>>(counts));

@@ -1,4 +1,4 @@
-/** Records the reports in segments as task runs, once or twice alike. A bad report becomes a dead letter and fails no other. */
+/** Records the reports in segments as task runs. To record a report twice changes nothing. A bad report becomes a dead letter and fails no other. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import type { Statement } from "#db/database";
@@ -103,7 +103,7 @@ function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
   }
 }
 
-/** Reads a report. One that cannot be read, for whatever reason, must not fail the others. */
+/** Reads a report. A report that cannot be read, for whatever reason, must not fail the others. */
 function readReport(event: ReceivedEvent, isTooDeep: boolean): TaskRunRecord | { wrong: string } {
   try {
     if (isTooDeep) checkDepth(JSON.stringify(event));

@@ -10,7 +10,7 @@ import { earliestId, timeOfId } from "#db/ordered-ids";
 import { HOUR, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 
-/** Of more resources than these the index is not asked. */
+/** For how many resources the index is read. Where a filter names more, it is not read. */
 const MAX_NAMED = 2_000;
 
 /**
@@ -49,7 +49,7 @@ async function withFlowRuns({ db, workspaceId }: WorkspaceStore, resources: read
   return [...resources, ...rows.map((row) => `prefect.flow-run.${row.flow_run_id}`)];
 }
 
-/** The ids if all of them are flow runs', for the index leads to each event that names a flow run; otherwise null. */
+/** Gives the ids where all of them are ids of flow runs, and otherwise null: the index leads to each event that names a flow run. */
 function onlyRuns(ids: readonly string[] | null | undefined): readonly string[] | null {
   return ids?.length && ids.every((id) => idOfKind("prefect.flow-run", id) !== undefined) ? ids : null;
 }

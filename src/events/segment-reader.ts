@@ -39,7 +39,7 @@ export interface Header extends SizedKey {
   fits: number;
 }
 
-/** What a walk through segments does. */
+/** How segments are read one after another. */
 interface Walk {
   /** Takes the wanted events of a segment. */
   take: (events: Found[]) => void;
@@ -111,7 +111,7 @@ export class SegmentReader extends WorkspaceStore {
           walk.look?.(events);
           walk.take(this.wantedOf(filter, window, events));
         }
-        // Only a timer lets a process come to its other requests; an answer of the database does not.
+        // A timer lets the process work on its other requests; an answer of the database does not.
         await scheduler.wait(1);
         next += open.length;
         opened += open.reduce((sum, header) => sum + header.bytes, 0);

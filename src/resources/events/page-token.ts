@@ -6,7 +6,7 @@ import { refused } from "#lib/api-error";
 import { decodeBase64 } from "#lib/bytes";
 import type { Micros } from "#lib/clock";
 
-/** Prefect: INTERACTIVE_PAGE_SIZE, the default and the most. */
+/** Prefect: INTERACTIVE_PAGE_SIZE. How many events a page has by default, and at most. */
 export const MAX_PAGE = 50;
 
 /** The years 1 to 9999. */

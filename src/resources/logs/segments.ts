@@ -67,7 +67,7 @@ function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
   };
 }
 
-/** How many bytes a record has more than its log, mostly for its id. */
+/** How many bytes a record may have more than its log: mostly its id. */
 const ID_BYTES = 70;
 const sizeOf = (log: LogCreate): number => byteLength(JSON.stringify(log)) + ID_BYTES;
 
@@ -79,7 +79,7 @@ function cut(message: string): string {
   for (let step = 2 ** Math.floor(Math.log2(message.length)); step >= 1; step /= 2) {
     if (isKept(message.slice(0, kept + step) + mark)) kept += step;
   }
-  // A character of two halves is not cut between them.
+  // A character that JavaScript holds as two units is not cut between them.
   return message.slice(0, kept).replace(/[\uD800-\uDBFF]$/, "") + mark;
 }
 

@@ -147,7 +147,7 @@ export class LogStore extends WorkspaceStore {
     bound(timestamp?.before_, "s.first_timestamp <=", "s.last_timestamp <=");
     bound(level?.ge_, "s.max_level >=", "s.min_level >=");
     bound(level?.le_, "s.min_level <=", "s.max_level <=");
-    // Criteria that only records show leave open how many records of a segment are wanted.
+    // For these criteria the columns of a segment do not tell how many of its records are wanted.
     const isOpen = isGiven(taskRun?.any_) || isGiven(taskRun?.is_null_) || isGiven(text);
     if (isOpen) whole.push(sql`0`);
     const isBound = runs !== null || isGiven(taskRun?.any_);

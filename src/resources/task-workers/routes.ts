@@ -4,7 +4,7 @@ import { embedded, route } from "#http/route";
 import { taskQueue } from "#objects/task-queue/client";
 import { printTime, TimeText } from "#wire/dates";
 
-/** Prefect: a filter without keys finds everybody, and what else is in it is passed over. */
+/** Prefect: a filter without keys finds all task workers, and its other fields are ignored. */
 const TaskWorkerFilter = z.object({ task_keys: z.array(z.string()) }).meta({ id: "TaskWorkerFilter" });
 
 /** A task worker in an answer. */
