@@ -1,8 +1,7 @@
 /** The ways in: requests, the clock and the queues; and the Durable Object classes. Wiring only. */
 import { createApp } from "#app";
 import { DEFAULT_WORKSPACE, type Env } from "#env";
-import { consumeSegments } from "#events/consumer";
-import { isDeadQueue, keepDeadLetters } from "#events/dead-queues";
+import { consumeSegments, isDeadQueue, keepDeadLetters } from "#events/consumer";
 import { CRONS, runCron } from "#services/crons";
 import { makeTools } from "#tools";
 

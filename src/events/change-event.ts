@@ -1,4 +1,4 @@
-/** The events of what requests do to things with a name. */
+/** The events of things with a name, and of what requests do to them. */
 import { type Event, RESOURCE_ID, type Resource } from "#events/event";
 import type { Micros } from "#lib/clock";
 import type { Tools } from "#tools";
@@ -7,41 +7,42 @@ import { printTime } from "#wire/dates";
 /** What a request does to a thing. */
 export type Action = "created" | "updated" | "deleted";
 
-interface Named {
+/** A thing that is named in an event. */
+export interface Named {
   id: string;
   name: string;
 }
 
-/** What an event has besides the thing and the action. */
-interface Rest {
-  payload?: Event["payload"];
-  /** The labels of the thing's resource, after its id and its name. */
-  labels?: Resource;
-  related?: Resource[];
-  /** The time of the change, where this moment is later. */
-  at?: Micros;
+/** The id and the time of an event. */
+export interface Stamp {
+  id: string;
+  occurred: Micros;
 }
 
-/** The event `prefect.<kind>.<action>` of a thing. */
+/** What an event has besides its thing, its name and its stamp. `labels` are further labels of the thing. */
+interface Rest extends Partial<Pick<Event, "related" | "payload" | "follows">> {
+  labels?: Resource;
+}
+
+/** Gives the event `prefect.<kind>.<action>` of a thing. `at` is the time of the change, where this moment is later. */
 export function changeEvent(
   { clock, ids }: Tools,
   kind: string,
   action: Action,
   thing: Named,
-  { payload = {}, labels = {}, related = [], at = clock() }: Rest,
+  { at = clock(), ...rest }: Rest & { at?: Micros },
 ): Event {
-  return {
-    occurred: printTime(at),
-    event: `prefect.${kind}.${action}`,
-    resource: resourceOf(kind, thing, labels),
-    related,
-    payload,
-    id: ids.ordered(at),
-    follows: null,
-  };
+  return eventOf(kind, thing, action, { id: ids.ordered(at), occurred: at }, rest);
 }
 
-/** A thing as a resource with more labels. */
-export function resourceOf(kind: string, { id, name }: Named, labels: Resource): Resource {
+/** Gives the event `prefect.<kind>.<what>` of a thing. */
+export function eventOf(kind: string, thing: Named, what: string, { id, occurred }: Stamp, rest: Rest): Event {
+  const { labels, related = [], payload = {}, follows = null } = rest;
+  const resource = resourceOf(kind, thing, labels);
+  return { occurred: printTime(occurred), event: `prefect.${kind}.${what}`, resource, related, payload, id, follows };
+}
+
+/** Gives a thing as a resource with more labels. */
+export function resourceOf(kind: string, { id, name }: Named, labels: Resource = {}): Resource {
   return { [RESOURCE_ID]: `prefect.${kind}.${id}`, "prefect.resource.name": name, ...labels };
 }

@@ -1,10 +1,10 @@
-/** The consumer of the queue `events`. It records segments; to record one twice changes nothing. */
+/** The consumers of the queue `events` and of the messages that queues gave up. To record a segment twice changes nothing. */
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { event_segment } from "#db/tables/event";
-import { isOutage } from "#events/dead-letters";
+import { insertDeadLetter, isOutage } from "#events/dead-letters";
 import { earliestId } from "#db/ordered-ids";
-import { MAX_BYTES, recordSegments } from "#events/record-segments";
+import { markSegments, MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SizedKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
@@ -14,17 +14,17 @@ import type { SweepTools, Tools } from "#tools";
 import { UuidText } from "#wire/ids";
 
 /** A message of the queue: keys of segments of one workspace. */
-export const SegmentsMessage = z.object({
+const SegmentsMessage = z.object({
   v: z.literal(1),
   workspace: UuidText,
   segments: z.array(z.object({ id: UuidText, hour: z.int(), bytes: z.int() })),
 });
-export type SegmentsMessage = z.output<typeof SegmentsMessage>;
+type SegmentsMessage = z.output<typeof SegmentsMessage>;
 
 const RETRY_DELAY_SECONDS = 2;
 /** One less than the number of deliveries after which the queue gives up a message (`max_retries` in wrangler.toml). */
 const LAST_ATTEMPT = 5;
-/** A queue's message may have 128 KB. */
+/** How many keys a message has at most: a queue takes messages of 128 KB. */
 const MAX_KEYS = 500;
 
 /** Whether a segment has an event that the consumer records. Other segments are not queued. */
@@ -45,11 +45,9 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   for (const [workspaceId, ofWorkspace] of Map.groupBy(understood, ({ body }) => body.workspace)) {
     const tools = toolsOf(workspaceId);
     for (const group of chunksBySize(ofWorkspace, MAX_BYTES, bytesOf)) {
+      const keys = group.flatMap(({ body }) => body.segments);
       try {
-        await recordSegments(
-          tools,
-          group.flatMap(({ body }) => body.segments),
-        );
+        await recordSegments(tools, keys);
         for (const { message } of group) message.ack();
       } catch (error) {
         log(tools, "error", "segments could not be recorded and come again", { error });
@@ -65,30 +63,70 @@ function comeAgain(message: Message, error: unknown): void {
   else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });
 }
 
-/** What a message's segments take while they are held in memory together. */
+/** How many bytes the segments of a message take in memory. */
 const bytesOf = ({ body }: { body: SegmentsMessage }): number =>
   body.segments.reduce((sum, segment) => sum + segment.bytes, 0);
 
-/** How long the queue may take: its wait for a batch, and its retries. */
+/** How long the queue may take to deliver a message: its wait for a batch, and its retries. */
 const PATIENCE: Micros = 60_000_000;
-/** How many segments one run queues. */
+/** How many segments one turn of the sweep queues. */
 const MAX_SEGMENTS = 2_000;
-/** A batch of messages may have 100. */
+/** How many messages one call may send to the queue. */
 const MAX_MESSAGES = 100;
 
-/** Queues the segments again that the queue has not delivered: they wait longer than the queue would take. */
+/** Queues again the segments that the queue has not delivered: they wait for longer than `PATIENCE`. */
 export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
   const before = earliestId(tools.clock() - PATIENCE);
   const rows = await tools.db.rows<SizedKey & { workspace_id: string }>(sql`
     select workspace_id, hour, id, length(events) as bytes from ${event_segment}
     where consumed = 0 and id < ${before} order by id limit ${MAX_SEGMENTS}`);
-  const messages = [...Map.groupBy(rows, (row) => row.workspace_id)].flatMap(([workspace, keys]) =>
-    segmentMessages(
-      workspace,
-      keys.map(({ id, hour, bytes }) => ({ id, hour, bytes })),
-    ),
-  );
+  const messages = [...Map.groupBy(rows, (row) => row.workspace_id)].flatMap(([workspace, ofWorkspace]) => {
+    const keys = ofWorkspace.map(({ id, hour, bytes }) => ({ id, hour, bytes }));
+    return segmentMessages(workspace, keys);
+  });
   for (const some of chunks(messages, MAX_MESSAGES)) {
     await tools.env.EVENTS.sendBatch(some.map((body) => ({ body })));
   }
+}
+
+/** A dead queue has the name of the queue whose messages it holds, and this ending. */
+const DEAD = "-dead";
+
+/** Whether a queue holds messages that another queue gave up. */
+export const isDeadQueue = (queue: string): boolean => queue.endsWith(DEAD);
+
+/**
+ * Keeps the messages that a queue gave up, each once under its id, in the workspace that it names. A message that cannot be read
+ * is kept in `unnamed`. The sweep of waiting segments passes over the segments of a message that is kept.
+ */
+export async function keepDeadLetters(
+  batch: MessageBatch,
+  toolsOf: (workspaceId: string) => Tools,
+  unnamed: string,
+): Promise<void> {
+  for (const message of batch.messages) {
+    try {
+      const parsed = SegmentsMessage.safeParse(message.body);
+      const tools = toolsOf(parsed.success ? parsed.data.workspace : unnamed);
+      const reason = "the queue gave it up after all its tries";
+      await tools.db.batch([
+        insertDeadLetter(tools, { queue: batch.queue, key: message.id, reason, message: message.body }),
+        ...(parsed.success ? [markSegments(tools.workspaceId, parsed.data.segments, 2)] : []),
+      ]);
+      message.ack();
+    } catch (error) {
+      log({}, "error", "a message that a queue gave up could not be kept and comes again", { error });
+      message.retry();
+    }
+  }
+}
+
+/** Sends a message back to the queue that gave it up, and marks its segments as waiting again. */
+export async function sendBack(tools: Tools, deadQueue: string, body: unknown): Promise<void> {
+  const name = deadQueue.slice(0, -DEAD.length);
+  const queue = { "sluice-events": tools.env.EVENTS, "sluice-actions": tools.env.ACTIONS }[name];
+  if (!queue) throw new Error(`there is no queue for what lies in ${deadQueue}`);
+  const parsed = SegmentsMessage.safeParse(body);
+  if (parsed.success) await tools.db.run(markSegments(tools.workspaceId, parsed.data.segments, 0));
+  await queue.send(body);
 }

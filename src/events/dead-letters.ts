@@ -32,11 +32,8 @@ export async function keepDeadLetter(tools: Keeper, item: DeadItem): Promise<voi
 
 /** Gives the statement that keeps an item, for a batch with other statements. Logs the item. */
 export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }: DeadItem): Statement {
-  log(tools, "error", "an item failed for good and is kept as a dead letter", {
-    queue,
-    key,
-    reason: reason.slice(0, 200),
-  });
+  const fields = { queue, key, reason: reason.slice(0, 200) };
+  log(tools, "error", "an item failed for good and is kept as a dead letter", fields);
   const now = tools.clock();
   const letter = {
     id: tools.ids.ordered(now),
@@ -60,7 +57,7 @@ export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }:
 const OUTAGE =
   /overloaded|transient issue|exceeded timeout|storage caused object to be reset|Internal error|maximum DB size|SQLITE_FULL|SQLITE_BUSY/i;
 
-/** Whether a failure is not the item's: the database cannot be reached, or takes no statement at all. */
+/** Whether the database is the cause of a failure, and not the item: it cannot be reached, or takes no statement at all. */
 export function isOutage(error: unknown): boolean {
   return isPassing(error) || (error instanceof Error && OUTAGE.test(error.message));
 }

@@ -4,26 +4,14 @@ import { ApiError, unavailable } from "#lib/api-error";
 import { spend } from "#lib/cost";
 import { log } from "#lib/log";
 import type { Tools } from "#tools";
-
-/** A log on the wire. */
-export interface PublishedLog {
-  id: string;
-  created: string;
-  updated: string;
-  name: string;
-  level: number;
-  message: string;
-  timestamp: string;
-  flow_run_id: string | null;
-  task_run_id: string | null;
-}
+import type { Log } from "#wire/log";
 
 /** A call of the object. It is the body of a request, for events are large. */
 export interface StreamCall {
   v: 1;
   workspace: string;
   events: ReceivedEvent[];
-  logs: PublishedLog[];
+  logs: Log[];
   /** Whether the object tries again to write events that it has set aside before. */
   again?: boolean;
 }
@@ -86,8 +74,7 @@ const STALE_MS = 500;
 
 /**
  * Calls of this isolate that are not sent yet, by workspace. Requests share only the content of a call, never a promise: the
- * runtime ends a request that waits for the promise of an ended one. Calls that are lost with the isolate are sent again by the
- * sweep.
+ * runtime ends a request that waits for the promise of an ended one. The sweep sends the events of calls that the isolate loses.
  */
 const waiting = new Map<string, { call: StreamCall; at: number }>();
 
@@ -100,7 +87,7 @@ export async function emitEvents(tools: Tools, events: readonly Event[]): Promis
 }
 
 /** Sends stored logs to the listeners, in the same way. */
-export async function publishLogs(tools: Tools, logs: readonly PublishedLog[]): Promise<void> {
+export async function publishLogs(tools: Tools, logs: readonly Log[]): Promise<void> {
   if (logs.length > 0) await gather(tools, [], logs);
 }
 
@@ -148,7 +135,7 @@ function received(tools: Tools, events: readonly Event[]): ReceivedEvent[] {
 }
 
 /** Adds events and logs to the call that is sent next, or makes such a call and sends it. */
-async function gather(tools: Tools, events: readonly ReceivedEvent[], logs: readonly PublishedLog[]): Promise<void> {
+async function gather(tools: Tools, events: readonly ReceivedEvent[], logs: readonly Log[]): Promise<void> {
   const { workspaceId } = tools;
   const present = waiting.get(workspaceId);
   if (present && Date.now() - present.at < STALE_MS) {

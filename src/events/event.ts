@@ -97,7 +97,7 @@ export const ReceivedEvent = z
   .meta({ id: "ReceivedEvent" });
 export type ReceivedEvent = z.output<typeof ReceivedEvent>;
 
-/** Gives the event as it is stored and shown. The keys' order matters: the outbox's sweep searches for `"id":…,"follows":`. */
+/** Gives the event as it is stored and shown. The keys have the original's order. */
 export function receiveEvent(event: Event, now: Micros): ReceivedEvent {
   const { occurred, event: name, resource, related, payload, id, follows } = event;
   return { occurred, event: name, resource, related, payload, id, follows, received: printTime(now) };

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { type ReceivedEvent, type Resource, RESOURCE_ID, RESOURCE_ROLE, resourceId } from "#events/event";
 import { meetsTextQuery } from "#lib/text-query";
-import type { Micros } from "#lib/clock";
+import { DAY, type Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { listOf as listUpTo } from "#wire/sizes";
@@ -37,14 +37,14 @@ const EventNameFilter = z
   .strictObject({ prefix: Prefixes, exclude_prefix: Prefixes, name: Texts, exclude_name: Texts })
   .meta({ id: "EventNameFilter" });
 
-const EventResourceFilter = z
-  .strictObject({
-    id: Texts,
-    id_prefix: Prefixes,
-    labels: ResourceSpecification.nullish(),
-    distinct: z.boolean().optional(),
-  })
-  .meta({ id: "EventResourceFilter" });
+const EventAnyResourceFilter = z
+  .strictObject({ id: Texts, id_prefix: Prefixes, labels: ResourceSpecification.nullish() })
+  .meta({ id: "EventAnyResourceFilter" });
+type EventAnyResourceFilter = z.output<typeof EventAnyResourceFilter>;
+
+const EventResourceFilter = EventAnyResourceFilter.extend({ distinct: z.boolean().optional() }).meta({
+  id: "EventResourceFilter",
+});
 
 const EventRelatedFilter = z
   .strictObject({
@@ -58,11 +58,6 @@ const EventRelatedFilter = z
   })
   .meta({ id: "EventRelatedFilter" });
 type EventRelatedFilter = z.output<typeof EventRelatedFilter>;
-
-const EventAnyResourceFilter = z
-  .strictObject({ id: Texts, id_prefix: Prefixes, labels: ResourceSpecification.nullish() })
-  .meta({ id: "EventAnyResourceFilter" });
-type EventAnyResourceFilter = z.output<typeof EventAnyResourceFilter>;
 
 /** The filter of events on the wire. */
 export const EventFilter = z
@@ -91,7 +86,6 @@ export interface Window {
   until: Micros;
 }
 
-const DAY: Micros = 86_400_000_000;
 /** Prefect: `EventOccurredFilter.since`, from the start of today. */
 const DEFAULT_DAYS = 180;
 

@@ -1,14 +1,10 @@
 /** The events that the server makes of changes, in the original's words. Pure. */
+import { readJson, readOptionalJson } from "#db/database";
+import { eventOf, type Named, type Stamp } from "#events/change-event";
 import { type Event, RESOURCE_ID, RESOURCE_ROLE, type Resource } from "#events/event";
 import type { Micros } from "#lib/clock";
 import { printTime } from "#wire/dates";
 import type { State } from "#wire/state";
-
-/** A thing that is named in an event. */
-interface Named {
-  id: string;
-  name: string;
-}
 
 /** A thing whose tags the event names. */
 interface Tagged extends Named {
@@ -34,6 +30,43 @@ export interface FlowRunFacts {
   parent_task_run: Tagged | null;
   initial: State | null;
   validated: State;
+}
+
+type RelatedColumn = `${"flow" | "deployment" | "queue" | "pool" | "task"}_${"id" | "name"}`;
+type DetailColumn = `${"flow" | "deployment" | "task"}_tags` | "pool_type" | "created_by";
+
+/** A row that joins a flow run with its related things. Of a thing that the run does not have, all columns are null. Tags are JSON. */
+export type FactColumns = Record<"run_id" | "run_name" | "run_tags", string> &
+  Record<RelatedColumn | DetailColumn, string | null> & { run_count: number };
+
+/** Gives the facts of a row, with the run's state before and its new state. */
+export function readFacts(row: FactColumns, initial: State | null, validated: State): FlowRunFacts {
+  const pool = named(row.pool_id, row.pool_name);
+  return {
+    flow_run: {
+      id: row.run_id,
+      name: row.run_name,
+      tags: readJson<string[]>(row.run_tags),
+      run_count: row.run_count,
+      created_by: readOptionalJson<FlowRunFacts["flow_run"]["created_by"]>(row.created_by),
+    },
+    flow: tagged(row.flow_id, row.flow_name, row.flow_tags),
+    deployment: tagged(row.deployment_id, row.deployment_name, row.deployment_tags),
+    work_queue: named(row.queue_id, row.queue_name),
+    work_pool: pool && { ...pool, type: row.pool_type ?? "" },
+    parent_task_run: tagged(row.task_id, row.task_name, row.task_tags),
+    initial,
+    validated,
+  };
+}
+
+function named(id: string | null, name: string | null) {
+  return id === null || name === null ? null : { id, name };
+}
+
+function tagged(id: string | null, name: string | null, tags: string | null) {
+  const thing = named(id, name);
+  return thing && { ...thing, tags: readJson<string[]>(tags ?? "[]") };
 }
 
 /** Prefect: TRUNCATE_STATE_MESSAGES_AT. */
@@ -63,25 +96,6 @@ export function flowRunStateEvent(facts: FlowRunFacts): Event {
     },
     follows: initial && Math.abs(validated.timestamp - initial.timestamp) < TIGHT ? initial.id : null,
   });
-}
-
-/** What an event has besides its thing, its name and its stamp. `labels` are further labels of the thing. */
-interface Rest extends Partial<Pick<Event, "related" | "payload" | "follows">> {
-  labels?: Resource;
-}
-
-/** Gives the event `prefect.<kind>.<what>` of a thing. */
-function eventOf(kind: string, { id, name }: Named, what: string, stamp: Stamp, { labels, ...rest }: Rest): Event {
-  return {
-    occurred: printTime(stamp.occurred),
-    event: `prefect.${kind}.${what}`,
-    resource: { [RESOURCE_ID]: `prefect.${kind}.${id}`, "prefect.resource.name": name, ...labels },
-    related: [],
-    payload: {},
-    follows: null,
-    ...rest,
-    id: stamp.id,
-  };
 }
 
 function relatedOf(facts: FlowRunFacts): Resource[] {
@@ -142,12 +156,6 @@ function isoformat(time: Micros): string {
 /** `NOT_READY` → `not-ready`. */
 function inKebabCase(status: string): string {
   return status.toLowerCase().replaceAll("_", "-");
-}
-
-/** A status event's time and id. */
-interface Stamp {
-  id: string;
-  occurred: Micros;
 }
 
 /** `prefect.work-pool.ready` and the like. `before` is the pool's status event before this one. */

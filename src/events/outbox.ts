@@ -1,5 +1,5 @@
 /**
- * The outbox. A flow run's state is written first and its event is sent afterwards. Where the process died between the two,
+ * The outbox. A flow run's state is written first and its event is sent afterwards. Where the process ended between the two,
  * the event is made again from what was written. An event has its state's id, so no event is sent twice.
  */
 import { type SQL, sql } from "drizzle-orm";
@@ -13,8 +13,7 @@ import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import { EventsSetAside, isStreamUp, StreamBusy, writeEvents } from "#events/emit";
-import { type FactColumns, readFacts } from "#events/facts";
-import { type FlowRunFacts, flowRunStateEvent } from "#events/lifecycle";
+import { type FactColumns, flowRunStateEvent, readFacts } from "#events/lifecycle";
 import { earliestId, timeOfId } from "#db/ordered-ids";
 import { HOUR } from "#events/segments";
 import { ApiError } from "#lib/api-error";
@@ -32,7 +31,7 @@ const MAX_MESSAGE_CHARACTERS = 100_001;
 /** How much earlier than a state's id its event's segment may be written, by a clock that is slow. */
 const SLOW_CLOCK: Micros = 60_000_000;
 
-/** Sends what lies between the mark and now for some runs, before they are deleted with their states. */
+/** Sends the unsent events of some runs from the mark on, before these runs are deleted with their states. */
 export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   const mark = await readMark(tools);
   const ofRuns = sql`st.workspace_id = ${tools.workspaceId} and st.id in (
@@ -62,7 +61,7 @@ export async function keepUnsent(tools: Tools, stateId: string, reason = NEVER_E
 
 /**
  * Sends the events of those states `st` in a range that have none. No state is older than the id `first`. A state whose event
- * can never be made or written is kept as a dead letter, so that the states behind it are reached. Where the stream of a
+ * can never be made or written is kept as a dead letter, so that the later states are reached. Where the stream of a
  * workspace takes no events now, those of other workspaces are sent before the failure is thrown.
  */
 export async function sendUnsent(tools: SweepTools, range: SQL, first: string): Promise<void> {
@@ -80,6 +79,7 @@ export async function sendUnsent(tools: SweepTools, range: SQL, first: string): 
   for (const error of failed.values()) throw error;
 }
 
+/** Sends the events of some states. A state whose event fails by itself becomes a dead letter. */
 function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
   return inHalves(
     rows,
@@ -96,7 +96,9 @@ export async function sendEventOf(tools: Tools, stateId: string): Promise<void> 
 }
 
 async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
-  const events = rows.map((row) => flowRunStateEvent(factsOf(row)));
+  const events = rows.map((row) =>
+    flowRunStateEvent(readFacts(row, row.initial === null ? null : readState(row.initial), readState(row.state))),
+  );
   try {
     await writeEvents(tools, events);
   } catch (error) {
@@ -120,10 +122,7 @@ const stateJson = (alias: string): SQL =>
 /** Prefect: the scheduler writes its runs without orchestration, so their first state has no event. */
 const madeBySchedule = sql`(r.auto_scheduled = 1 and ${FIRST_STATE_ID} = st.id)`;
 
-/**
- * States in a range of ids whose event is in no segment, with everything their events are made of. Each segment that may
- * hold such an event is looked at once, and says which it holds.
- */
+/** Selects the states in a range of ids whose event is in no segment, with all that their events are made of. */
 function selectUnsent(range: SQL, firstSegment: string): SQL {
   const hour = sql.raw(`(timestamp - ((timestamp % ${HOUR}) + ${HOUR}) % ${HOUR})`);
   return sql`
@@ -153,11 +152,7 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
     order by st.id limit ${MAX_UNSENT}`;
 }
 
-function factsOf(row: UnsentRow): FlowRunFacts {
-  return readFacts(row, row.initial === null ? null : readState(row.initial), readState(row.state));
-}
-
-/** Details are read here and not by the database, which would fail all states for one that nests too deep. */
+/** Parses a state and its details. The database does not parse the details: one that nests too deep would fail the whole statement. */
 function readState(json: string): State {
   const state = readJson<Omit<State, "data" | "state_details"> & { state_details: string }>(json);
   const details = readJson<State["state_details"]>(state.state_details);

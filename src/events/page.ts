@@ -37,18 +37,21 @@ const MAX_PAGE_CHARACTERS = 4_000_000;
 export class Page {
   private readonly query: EventQuery;
   private readonly isNewestFirst: boolean;
+  /** Whether the page has only one event of each resource. */
+  readonly isDistinct: boolean;
   private best: Found[] = [];
-  /** Whether the page leaves off wanted events that come later. */
+  /** Whether there are wanted events after the last event of the page, or may be. */
   private isFull = false;
 
   constructor(query: EventQuery) {
     this.query = query;
     this.isNewestFirst = query.filter.order === "DESC";
+    this.isDistinct = query.filter.resource?.distinct ?? false;
   }
 
   /** Adds events, and keeps those that may still be on the page. */
   take(events: readonly Found[]): void {
-    if (this.isDistinct()) return this.takeFirsts(events);
+    if (this.isDistinct) return this.takeFirsts(events);
     const all = unique([...this.best, ...events.filter((found) => !this.isEarlier(found))].toSorted(this.compare));
     const end = this.endOf(all);
     this.isFull ||= end < all.length || end >= this.query.limit;
@@ -58,20 +61,19 @@ export class Page {
   /** Whether no event of this segment, or of a later segment, can change the page. */
   isSettledBy(next: Header): boolean {
     const last = this.best.at(-1);
-    if (!last || !this.isFull || this.isDistinct()) return false;
+    if (!last || !this.isFull || this.isDistinct) return false;
     return this.isNewestFirst ? next.last_occurred < last.occurred : next.first_occurred > last.occurred;
   }
 
   /** Gives the page. Where the segments from `stop` on were not looked at, the page ends before them. */
   read(stop: Header | null): EventsPage {
-    if (this.isDistinct()) return this.readDistinct();
+    if (this.isDistinct) return this.readDistinct();
     const last = this.best.at(-1);
-    if (!stop || this.isSettledBy(stop))
-      return { found: this.best, next: this.isFull && last ? { occurred: last.occurred, id: last.event.id } : null };
+    if (!stop || this.isSettledBy(stop)) return { found: this.best, next: this.isFull && last ? endAfter(last) : null };
     const next = this.isNewestFirst
       ? { occurred: stop.last_occurred, id: AFTER_ALL_IDS }
       : { occurred: stop.first_occurred, id: "" };
-    return { found: this.best.filter((found) => this.compare(found, cursorOf(next)) < 0), next };
+    return { found: this.best.filter((found) => this.compare(found, placeOf(next)) < 0), next };
   }
 
   /** Keeps the first event of each resource. */
@@ -84,10 +86,10 @@ export class Page {
 
   private readDistinct(): EventsPage {
     const { after } = this.query;
-    const rest = this.best.toSorted(this.compare).filter((found) => !after || this.compare(found, cursorOf(after)) > 0);
+    const rest = this.best.toSorted(this.compare).filter((found) => !after || this.compare(found, placeOf(after)) > 0);
     const found = rest.slice(0, this.endOf(rest));
     const last = found.at(-1);
-    return { found, next: last && found.length < rest.length ? { occurred: last.occurred, id: last.event.id } : null };
+    return { found, next: last && found.length < rest.length ? endAfter(last) : null };
   }
 
   /** How many of these events fit on the page. */
@@ -100,28 +102,28 @@ export class Page {
     return end < 0 ? Math.min(sorted.length, this.query.limit) : end;
   }
 
-  private isDistinct(): boolean {
-    return this.query.filter.resource?.distinct ?? false;
-  }
-
   private isEarlier(found: Found): boolean {
     const { after } = this.query;
-    return after !== null && this.compare(found, cursorOf(after)) <= 0;
+    return after !== null && this.compare(found, placeOf(after)) <= 0;
   }
 
-  private readonly compare = (
-    a: { occurred: Micros; event: { id: string } },
-    b: { occurred: Micros; event: { id: string } },
-  ): number => {
+  private readonly compare = (a: Place, b: Place): number => {
     const difference = a.occurred - b.occurred || (a.event.id < b.event.id ? -1 : Number(a.event.id > b.event.id));
     return this.isNewestFirst ? -difference : difference;
   };
 }
 
+/** What the order of events depends on. */
+interface Place {
+  occurred: Micros;
+  event: { id: string };
+}
+
 /** Comes after every id. */
 const AFTER_ALL_IDS = "~";
 
-const cursorOf = ({ occurred, id }: Cursor) => ({ occurred, event: { id } });
+const placeOf = ({ occurred, id }: Cursor): Place => ({ occurred, event: { id } });
+const endAfter = ({ occurred, event }: Found): Cursor => ({ occurred, id: event.id });
 
 function unique(sorted: readonly Found[]): Found[] {
   const seen = new Set<string>();

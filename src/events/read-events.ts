@@ -1,13 +1,15 @@
 /** Reads a workspace's stored events: pages, totals and counts. */
 import { type SQL, sql } from "drizzle-orm";
-import type { Database } from "#db/database";
-import { countByHour } from "#events/count-by-hour";
+import { asObject } from "#db/json-column";
+import { each } from "#db/sql";
+import { event_segment } from "#db/tables/event";
 import { resourceId } from "#events/event";
-import type { EventFilter, Window } from "#events/filter";
+import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
 import { earliestId } from "#db/ordered-ids";
 import { type EventQuery, type EventsPage, Page } from "#events/page";
-import { type EventCutoff, NO_CUTOFF } from "#events/retention";
-import { type Found, once, SegmentReader, tooMuch } from "#events/segment-reader";
+import type { EventCutoff } from "#events/retention";
+import { type Found, SegmentReader, tooMuch } from "#events/segment-reader";
+import { hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 
 /** How many events meet a filter. `isWhole` is false where not all segments were looked at: then `total` is the least number. */
@@ -17,13 +19,7 @@ interface EventTotal {
 }
 
 /** The stored events of one workspace that are not older than their retention. */
-export class EventReader {
-  private readonly segments: SegmentReader;
-
-  constructor(db: Database, workspaceId: string, cutoff: EventCutoff = NO_CUTOFF) {
-    this.segments = new SegmentReader(db, workspaceId, cutoff);
-  }
-
+export class EventReader extends SegmentReader {
   /**
    * Gives a page of events in the filter's order. Only the segments that the page needs are opened. Where the page needs more
    * than one answer may open, the page has fewer events and says where the next one begins. Throws 422 where the next page
@@ -32,14 +28,13 @@ export class EventReader {
   async page(query: EventQuery): Promise<EventsPage> {
     if (query.limit === 0) return { found: [], next: null };
     const page = new Page(query);
-    const isDistinct = query.filter.resource?.distinct ?? false;
-    const stop = await this.segments.walk(query.filter, isDistinct ? query.window : remainder(query), {
+    const stop = await this.walk(query.filter, page.isDistinct ? query.window : remainder(query), {
       take: (events) => page.take(events),
       isEnough: (next) => page.isSettledBy(next),
       more: writtenSince(query.writtenSince ?? null),
       known: query.known,
     });
-    if (stop && isDistinct) throw tooMuch();
+    if (stop && page.isDistinct) throw tooMuch();
     const { found, next } = page.read(stop);
     if (next && next.occurred === query.after?.occurred && next.id === query.after.id) throw tooMuch();
     return { found, next };
@@ -50,32 +45,55 @@ export class EventReader {
    * For any other filter all segments are opened once, for the page and the total.
    */
   async firstPage(query: Omit<EventQuery, "after">): Promise<EventsPage & EventTotal> {
-    const { filter, window } = query;
+    const first = { ...query, after: null };
     const hours = await this.countByHour(query);
     if (hours) {
       const total = hours.values().reduce((sum, count) => sum + count, 0);
-      return { ...(await this.page({ ...query, after: null })), total, isWhole: true };
+      return { ...(await this.page(first)), total, isWhole: true };
     }
-    const isDistinct = filter.resource?.distinct ?? false;
-    const page = new Page({ ...query, after: null });
+    const page = new Page(first);
     const ids = new Set<string>();
     const take = (events: Found[]) => {
       page.take(events);
-      for (const { event } of events) ids.add(isDistinct ? resourceId(event.resource) : event.id);
+      for (const { event } of events) ids.add(page.isDistinct ? resourceId(event.resource) : event.id);
     };
-    const stop = await this.segments.walk(filter, window, { take });
-    if (stop && isDistinct) throw tooMuch();
+    const stop = await this.walk(query.filter, query.window, { take });
+    if (stop && page.isDistinct) throw tooMuch();
     return { ...page.read(stop), total: ids.size, isWhole: stop === null };
   }
 
-  /** Shows each event that meets the filter once. Throws 422 where the segments are too many. */
-  async each(filter: EventFilter, window: Window, visit: (found: Found) => void): Promise<void> {
-    if (await this.segments.walk(filter, window, { take: once(visit) })) throw tooMuch();
+  /** Shows each event that meets the filter once, though it may be in two segments. Throws 422 where the segments are too many. */
+  async each(filter: EventFilter, window: Window, visit: (found: Found) => void, more = sql`true`): Promise<void> {
+    const seen = new Set<string>();
+    const take = (events: readonly Found[]) => {
+      for (const found of events) {
+        if (!seen.has(found.event.id)) visit(found);
+        seen.add(found.event.id);
+      }
+    };
+    if (await this.walk(filter, window, { take, more })) throw tooMuch();
   }
 
-  /** Gives how many events occurred in each hour, or undefined where the filter asks for more than names and times. */
-  countByHour({ filter, window }: Pick<EventQuery, "filter" | "window">): Promise<Map<Micros, number> | undefined> {
-    return countByHour(this.segments, filter, window);
+  /**
+   * Gives how many events occurred in each hour, by the hour's start, out of the counts that each segment has by name. Only
+   * segments across an end of the window, or with events that may be too old, are opened. Undefined where the filter asks for
+   * more than names and times. Throws 422 where the segments to open are too many.
+   */
+  async countByHour(query: Pick<EventQuery, "filter" | "window">): Promise<Map<Micros, number> | undefined> {
+    const { filter } = query;
+    if (!isPlain(filter)) return undefined;
+    const window = this.kept(query.window);
+    const whole = sql`s.first_occurred >= ${window.since} and s.last_occurred <= ${window.until} and ${holdsNothingOld(this.cutoff)}`;
+    const counts = await this.db.rows<{ hour: Micros; name: string; count: number }>(sql`
+      select s.hour, c.key as name, sum(c.value) as count from ${event_segment} s, json_each(${asObject(sql`s.counts`)}) c
+      where ${this.inWindow(window)} and ${whole} group by s.hour, c.key`);
+    const hours = new Map<Micros, number>();
+    const add = (hour: Micros, count: number) => hours.set(hour, (hours.get(hour) ?? 0) + count);
+    for (const { hour, name, count } of counts) {
+      if (matchesName(filter, name)) add(hour, count);
+    }
+    await this.each(filter, window, ({ occurred }) => add(hourOf(occurred), 1), sql`not (${whole})`);
+    return hours;
   }
 }
 
@@ -87,4 +105,17 @@ function remainder({ filter, window, after }: EventQuery): Window {
 
 function writtenSince(time: Micros | null): SQL {
   return time === null ? sql`true` : sql`s.id >= ${earliestId(time)}`;
+}
+
+/** Whether the filter asks only for names and times. */
+function isPlain({ resource, related, any_resource, id, text }: EventFilter): boolean {
+  return !resource && listOf(related).length === 0 && listOf(any_resource).length === 0 && !id?.id?.length && !text;
+}
+
+/** Whether a segment `s` certainly holds no event that is too old by the retention period of its name. */
+function holdsNothingOld({ oldestByName }: EventCutoff): SQL {
+  const names = [...oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
+  if (names.length === 0) return sql`true`;
+  return sql`not exists (select 1 from ${each(names)} n
+      where s.first_occurred < n.value->>1 and instr(s.counts, n.value->>0) > 0)`;
 }

@@ -4,6 +4,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
+import { each } from "#db/sql";
 import { type AskedRuns, settleReports } from "#events/emit";
 import { recordSegments } from "#events/record-segments";
 import type { SizedKey } from "#events/segments";
@@ -17,7 +18,7 @@ import { TERMINAL_TYPES } from "#wire/state";
 const MAX_ASKED = 50;
 /** How many of the newest waiting segments are searched for a flow run, by a short column. */
 const MAX_HEADS = 200;
-/** How many are searched for a task run, by the text of their events. */
+/** How many of the newest waiting segments are searched for a task run, by the text of their events. */
 const MAX_TEXTS = 20;
 /** How many bytes of segments one read records. The consumer of the queue records the others. */
 const MAX_BYTES = 4_000_000;
@@ -26,8 +27,9 @@ const AFTERMATH: Micros = 60_000_000;
 
 type Rows = Record<string, unknown>[];
 
-/** What is known of the reports of the named runs. */
+/** The rows of the selects, and what is known of the reports of the named runs. */
 interface Look {
+  rows: Rows[];
   /** Whether the event stream may be gathering reports of these runs. */
   isAlive: boolean;
   /** Segments with reports of these runs that are not recorded. */
@@ -36,32 +38,28 @@ interface Look {
 
 /**
  * Runs selects, all in one round trip, after the reports of the named runs are recorded. Where the runs have ended and no report
- * waits, as nearly always, there is only this round trip. A failure to record is logged, and the selects run all the same.
+ * waits, as in nearly all reads, there is only this round trip. A failure to record is logged, and the selects run all the same.
  */
 export async function readRecorded(tools: Tools, asked: AskedRuns, reads: readonly Statement[]): Promise<Rows[]> {
   const named = (asked.flowRunIds?.length ?? 0) + (asked.taskRunIds?.length ?? 0);
-  if (named === 0 || named > MAX_ASKED) return reads.length === 0 ? [] : tools.db.readAll(reads);
-  let { rows, look } = await readAndLook(tools, asked, reads);
-  if (look.isAlive && (await settleReports(tools, asked))) ({ rows, look } = await readAndLook(tools, asked, reads));
-  if (look.waiting.length === 0) return rows;
+  if (named === 0 || named > MAX_ASKED) return tools.db.readAll(reads);
+  let look = await readAndLook(tools, asked, reads);
+  if (look.isAlive && (await settleReports(tools, asked))) look = await readAndLook(tools, asked, reads);
+  if (look.waiting.length === 0) return look.rows;
   await recordOnce(tools, look.waiting);
-  return reads.length === 0 ? [] : tools.db.readAll(reads);
+  return tools.db.readAll(reads);
 }
 
-async function readAndLook(
-  tools: Tools,
-  asked: AskedRuns,
-  reads: readonly Statement[],
-): Promise<{ rows: Rows[]; look: Look }> {
+async function readAndLook(tools: Tools, asked: AskedRuns, reads: readonly Statement[]): Promise<Look> {
   const results = await tools.db.readAll([lookFor(tools.workspaceId, asked, tools.clock()), ...reads]);
   const [found = [], ...rows] = results;
   // The rows of `lookFor`.
   const looked = found as unknown as (SizedKey | { id: null })[];
   const waiting = looked.flatMap((row) => (row.id === null ? [] : row));
-  return { rows, look: { isAlive: waiting.length < looked.length, waiting } };
+  return { rows, isAlive: waiting.length < looked.length, waiting };
 }
 
-/** Gives a row without an id where one of the runs is alive, and a row for each waiting segment with reports of one, oldest first. */
+/** Gives a row without an id where one of the runs has not ended, or ended just now, and a row for each waiting segment with reports of one, oldest first. */
 function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: AskedRuns, now: Micros): SQL {
   if (taskRunIds.length === 0) return lookForFlowRuns(workspaceId, flowRunIds, now);
   if (flowRunIds.length === 0) return lookForTaskRuns(workspaceId, taskRunIds);
@@ -70,24 +68,24 @@ function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: Aske
 }
 
 function lookForFlowRuns(workspaceId: string, ids: readonly string[], now: Micros): SQL {
-  const asked = JSON.stringify(ids);
+  const asked = each(ids);
   return sql`select null as hour, null as id, null as bytes where exists (
-      select 1 from json_each(${asked}) asked left join flow_run r on r.workspace_id = ${workspaceId} and r.id = asked.value
+      select 1 from ${asked} asked left join flow_run r on r.workspace_id = ${workspaceId} and r.id = asked.value
       where r.id is null or (r.start_time is not null and coalesce(r.end_time, ${now}) >= ${now - AFTERMATH})
     )
     union all select hour, id, length(events) from ${newest(workspaceId, MAX_HEADS)} where exists (
-      select 1 from json_each(s.resources) told where told.value in (select 'prefect.flow-run.' || value from json_each(${asked}))
+      select 1 from json_each(s.resources) told where told.value in (select 'prefect.flow-run.' || value from ${asked})
     ) order by 2`;
 }
 
 function lookForTaskRuns(workspaceId: string, ids: readonly string[]): SQL {
-  const asked = JSON.stringify(ids);
+  const asked = each(ids);
   return sql`select null as hour, null as id, null as bytes where exists (
-      select 1 from json_each(${asked}) asked left join task_run t on t.workspace_id = ${workspaceId} and t.id = asked.value
+      select 1 from ${asked} asked left join task_run t on t.workspace_id = ${workspaceId} and t.id = asked.value
       where t.id is null or t.state_type is null or t.state_type not in ${TERMINAL}
     )
     union all select hour, id, length(events) from ${newest(workspaceId, MAX_TEXTS)} where exists (
-      select 1 from json_each(${asked}) asked where instr(s.events, 'prefect.task-run.' || asked.value) > 0
+      select 1 from ${asked} asked where instr(s.events, 'prefect.task-run.' || asked.value) > 0
     ) order by 2`;
 }
 

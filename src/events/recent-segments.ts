@@ -1,21 +1,19 @@
-/**
- * The newest segments, as the one object that writes them remembers them. Each client that begins to listen asks for the events
- * of the last minute, and D1 would read a row for each segment of the hour to find them.
- */
+/** What the object that writes a workspace's segments remembers of the newest ones: the segments, and the ids of their events. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
+import { asList } from "#db/json-column";
+import { earliestId } from "#db/ordered-ids";
 import { event_segment } from "#db/tables/event";
 import { type EventFilter, matchesName, type Window } from "#events/filter";
 import type { Header } from "#events/segment-reader";
-import { countByName, hourOf, keyOf, type Segment } from "#events/segments";
+import { countByName, hourOf, keyOf, readSegment, type Segment, segmentsOf } from "#events/segments";
 import { type Micros, SECOND } from "#lib/clock";
 
 /** How long a segment is remembered after its last event occurred. */
 const KEPT: Micros = 120 * SECOND;
 /** How many segments are remembered; the object writes at most ten a second. */
 const MAX_SEGMENTS = 3_000;
-
-/** How long the names of a segment's events are together, in characters of JSON, where they are remembered. */
+/** How many characters of JSON the names of a segment's events may have together. Longer names are not remembered. */
 const MAX_NAMES = 2_000;
 
 interface Remembered extends Omit<Header, "fits"> {
@@ -23,7 +21,10 @@ interface Remembered extends Omit<Header, "fits"> {
   names: readonly string[] | null;
 }
 
-/** The segments that one object has written in the last two minutes. */
+/**
+ * The segments that one object has written in the last two minutes. Each client that begins to listen asks for the events of the
+ * last minute, and D1 would read a row for each segment of the hour to find them.
+ */
 export class RecentSegments {
   private readonly segments = new Map<string, Remembered>();
   /** Every segment with an event that occurred from this time on is remembered, once the older segments were read. */
@@ -37,7 +38,7 @@ export class RecentSegments {
 
   /** Remembers segments that are written, and forgets old ones. */
   add(segments: readonly Segment[], now: Micros): void {
-    for (const segment of segments) this.keep(remembered(segment));
+    for (const segment of segments) this.segments.set(segment.id, remembered(segment));
     this.since = Math.max(this.since, now - KEPT);
     for (const [id, { last_occurred }] of this.segments) if (last_occurred < this.since) this.segments.delete(id);
     if (this.segments.size > MAX_SEGMENTS) this.restart(now);
@@ -71,10 +72,6 @@ export class RecentSegments {
     return isNewestFirst ? sorted.toReversed() : sorted;
   }
 
-  private keep(segment: Remembered): void {
-    this.segments.set(segment.id, segment);
-  }
-
   private async readOlder(db: Database, workspaceId: string): Promise<void> {
     const began = this.since;
     try {
@@ -84,10 +81,12 @@ export class RecentSegments {
         from ${event_segment} s
         where s.workspace_id = ${workspaceId} and s.hour >= ${hourOf(began)} and s.last_occurred >= ${began}
         limit ${MAX_SEGMENTS}`);
-      // Too many to be remembered: then D1 is asked until the object begins again.
+      // The older segments are too many to be remembered: D1 is asked until the object forgets all and begins again.
       if (rows.length === MAX_SEGMENTS) this.since = Infinity;
-      for (const { counts, ...header } of rows)
-        this.keep({ ...header, names: counts === null ? null : Object.keys(readJson<Record<string, number>>(counts)) });
+      for (const { counts, ...header } of rows) {
+        const names = counts === null ? null : Object.keys(readJson<Record<string, number>>(counts));
+        this.segments.set(header.id, { ...header, names });
+      }
     } catch (error) {
       this.older = undefined;
       throw error;
@@ -104,4 +103,32 @@ function remembered(segment: Segment): Remembered {
     last_occurred: events.at(-1)?.occurred ?? hour,
     names: JSON.stringify(names).length > MAX_NAMES ? null : names,
   };
+}
+
+/** How old the recent ids are at most, and how many there are; the object that remembers them has the same bounds. */
+const IDS_KEPT: Micros = 15 * 60 * SECOND;
+const MAX_IDS = 50_000;
+/** How many segments are searched for recent ids. */
+const MAX_SEARCHED = 200;
+
+/** Reads the ids of the events that a workspace wrote in the last 15 minutes: a client may send such events again after a break. */
+export async function readRecentIds(db: Database, workspaceId: string, now: Micros): Promise<string[]> {
+  const since = now - IDS_KEPT;
+  const recent = sql`(
+        select hour, id, events from ${event_segment}
+        where workspace_id = ${workspaceId} and hour >= ${hourOf(since)} and id >= ${earliestId(since)}
+        order by id desc limit ${MAX_SEARCHED}
+      )`;
+  const [rows = [], unreadable = []] = await db.readAll([
+    sql`select e.value->>'id' as id from ${recent} s, json_each(${asList(sql`s.events`)}) e limit ${MAX_IDS}`,
+    sql`select s.hour as hour, s.id as id from ${recent} s where not json_valid(s.events)`,
+  ]);
+  const ids = rows.flatMap(({ id }) => (typeof id === "string" ? id : []));
+  // SQLite cannot read a segment that nests too deep for it. Such segments are read one by one, for each may have 1 MB.
+  for (const { hour, id } of unreadable) {
+    const key = { hour: Number(hour), id: String(id) };
+    const opened = await db.rows<{ events: string }>(sql`select s.events from ${segmentsOf(workspaceId, [key])}`);
+    for (const { events } of opened) ids.push(...readSegment(key.id, events).map((event) => event.id));
+  }
+  return ids;
 }

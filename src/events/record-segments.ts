@@ -1,15 +1,15 @@
-/** Records the reports in segments as task runs, once or twice alike. A bad report becomes a dead letter and fails no other. */
+/** Records the reports in segments as task runs. To record a report twice changes nothing. A bad report becomes a dead letter and fails no other. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import type { Statement } from "#db/database";
 import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import type { ReceivedEvent } from "#events/event";
-import { listed, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
+import { listed, openSegment, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
 import { isTaskRunReport, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
-import { checkDepth, parseJson, TooDeep, STORED_JSON_DEPTH } from "#lib/json";
+import { checkDepth } from "#lib/json";
 import type { Tools } from "#tools";
 import { log } from "#lib/log";
 
@@ -52,17 +52,9 @@ async function recordSome(tools: Tools, keys: readonly SizedKey[]): Promise<void
 async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Promise<boolean> {
   if (segments.length === 0) return true;
   try {
-    await tools.db.batch([
-      ...statementsOf(
-        tools,
-        segments.flatMap(({ reports }) => reports),
-      ),
-      markSegments(
-        tools.workspaceId,
-        segments.map(({ key }) => key),
-        1,
-      ),
-    ]);
+    const keys = segments.map(({ key }) => key);
+    const reports = segments.flatMap((segment) => segment.reports);
+    await tools.db.batch([...statementsOf(tools, reports), markSegments(tools.workspaceId, keys, 1)]);
     return true;
   } catch (error) {
     if (isOutage(error)) throw error;
@@ -83,12 +75,9 @@ async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: 
   await tools.db.run(markSegments(tools.workspaceId, [key], consumed));
 }
 
-function statementsOf(tools: Tools, reports: readonly Report[]): Statement[] {
-  return recordTaskRuns(
-    tools.workspaceId,
-    reports.map(({ record }) => record),
-    tools.clock(),
-  );
+function statementsOf({ workspaceId, clock }: Tools, reports: readonly Report[]): Statement[] {
+  const records = reports.map(({ record }) => record);
+  return recordTaskRuns(workspaceId, records, clock());
 }
 
 const letterOf = (event: ReceivedEvent, reason: string) => ({ queue: LETTERS, key: event.id, reason, message: event });
@@ -96,7 +85,10 @@ const letterOf = (event: ReceivedEvent, reason: string) => ({ queue: LETTERS, ke
 function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
   try {
     const { events, isTooDeep } = openSegment(text);
-    const read = events.filter(isTaskRunReport).map((event) => ({ event, record: readReport(event, isTooDeep) }));
+    // Only our code writes segments.
+    const read = (events as ReceivedEvent[])
+      .filter(isTaskRunReport)
+      .map((event) => ({ event, record: readReport(event, isTooDeep) }));
     return {
       key,
       reports: read.flatMap(({ event, record }) => ("wrong" in record ? [] : { event, record })),
@@ -111,18 +103,7 @@ function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
   }
 }
 
-/** Gives the events of a segment. Where one nests too deep, all are read as JavaScript reads JSON. Throws where the text is no JSON. */
-function openSegment(text: string): { events: ReceivedEvent[]; isTooDeep: boolean } {
-  try {
-    // Only our code writes segments.
-    return { events: parseJson(text, STORED_JSON_DEPTH) as ReceivedEvent[], isTooDeep: false };
-  } catch (error) {
-    if (!(error instanceof TooDeep)) throw error;
-    return { events: JSON.parse(text) as ReceivedEvent[], isTooDeep: true };
-  }
-}
-
-/** Reads a report. One that cannot be read, for whatever reason, must not fail the others. */
+/** Reads a report. A report that cannot be read, for whatever reason, must not fail the others. */
 function readReport(event: ReceivedEvent, isTooDeep: boolean): TaskRunRecord | { wrong: string } {
   try {
     if (isTooDeep) checkDepth(JSON.stringify(event));
@@ -147,9 +128,8 @@ const SegmentMessage = z.object({ segment: z.object({ id: z.string(), hour: z.nu
 async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> {
   await tools.db.run(markSegments(tools.workspaceId, [key], 0));
   await recordSegments(tools, [{ ...key, bytes: MAX_BYTES }]);
-  const [row] = await tools.db.rows<{ consumed: number }>(
-    sql`select consumed from ${event_segment} where workspace_id = ${tools.workspaceId} and hour = ${key.hour} and id = ${key.id}`,
-  );
+  const segment = segmentsOf(tools.workspaceId, [key]);
+  const [row] = await tools.db.rows<{ consumed: number }>(sql`select s.consumed from ${segment}`);
   if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
 }
 

@@ -1,4 +1,4 @@
-/** How long events are kept. Older events are shown to nobody, and the clock removes them. */
+/** How long events are kept. Older events are not shown, and a sweep removes them. */
 import type { ServicesSettings } from "#env";
 import type { Micros } from "#lib/clock";
 

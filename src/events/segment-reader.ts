@@ -6,11 +6,9 @@ import { WorkspaceStore } from "#db/workspace-store";
 import { event_segment } from "#db/tables/event";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, matchesEvent, type Window } from "#events/filter";
-import { readSegment } from "#events/read-segment";
-import { type EventCutoff, isKept } from "#events/retention";
-import { mayHoldResources, wasWrittenNear } from "#events/segment-index";
-import { hasNames, hasTexts } from "#events/segment-texts";
-import { hourOf, segmentsOf, type SizedKey } from "#events/segments";
+import { type EventCutoff, isKept, NO_CUTOFF } from "#events/retention";
+import { hasNames, hasTexts, mayHoldResources, wasWrittenNear } from "#events/segment-conditions";
+import { hourOf, readSegment, segmentsOf, type SizedKey } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
@@ -41,7 +39,7 @@ export interface Header extends SizedKey {
   fits: number;
 }
 
-/** What a walk through segments does. */
+/** How segments are read one after another. */
 interface Walk {
   /** Takes the wanted events of a segment. */
   take: (events: Found[]) => void;
@@ -59,7 +57,7 @@ interface Walk {
 export class SegmentReader extends WorkspaceStore {
   readonly cutoff: EventCutoff;
 
-  constructor(db: Database, workspaceId: string, cutoff: EventCutoff) {
+  constructor(db: Database, workspaceId: string, cutoff: EventCutoff = NO_CUTOFF) {
     super({ db, workspaceId });
     this.cutoff = cutoff;
   }
@@ -95,11 +93,13 @@ export class SegmentReader extends WorkspaceStore {
 
   private async walkAll(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
     const window = this.kept(asked);
-    const read = walk.known ? () => inWindow(walk.known ?? [], window) : await this.headersOf(filter, window, walk);
+    const { known, more = sql`true` } = walk;
+    const candidates = known ? sql`true` : await mayHoldResources(this, filter, window);
+    const condition = sql`${this.inWindow(window)} and ${candidates} and ${more}`;
     let lookedAt = 0;
     let opened = 0;
     for (let last: Header | undefined; ;) {
-      const headers = await read(last);
+      const headers = known ? inWindow(known, window) : await this.headers(filter, condition, last);
       last = headers.at(-1);
       const fitting = headers.filter(({ fits }) => fits);
       for (let next = 0, bytes = MIN_OPEN_BYTES; next < fitting.length; bytes *= 4) {
@@ -111,36 +111,29 @@ export class SegmentReader extends WorkspaceStore {
           walk.look?.(events);
           walk.take(this.wantedOf(filter, window, events));
         }
-        // Only a timer lets a process come to its other requests; an answer of the database does not.
+        // A timer lets the process work on its other requests; an answer of the database does not.
         await scheduler.wait(1);
         next += open.length;
         opened += open.reduce((sum, header) => sum + header.bytes, 0);
       }
-      if (walk.known || headers.length < MAX_KEYS || !last) return null;
+      if (known || headers.length < MAX_KEYS || !last) return null;
       lookedAt += headers.length;
       if (lookedAt >= MAX_SEGMENTS_LOOKED_AT) return walk.isEnough?.(last) ? null : last;
     }
   }
 
-  /** Gives what reads the segments after one of them, from D1. */
-  private async headersOf(filter: EventFilter, window: Window, { more = sql`true` }: Walk) {
-    const candidates = await mayHoldResources(this, filter, window);
-    const condition = sql`${this.inWindow(window)} and ${candidates} and ${more}`;
-    return (last: Header | undefined): Promise<Header[]> => this.headers(filter, condition, last);
-  }
-
   /** The segments after `last`, in the filter's order. */
-  private headers({ order, ...filter }: EventFilter, condition: SQL, last: Header | undefined): Promise<Header[]> {
-    const isNewestFirst = order === "DESC";
-    const place = isNewestFirst ? sql`s.hour, s.last_occurred, s.id` : sql`s.hour, s.first_occurred, s.id`;
-    const occurred = isNewestFirst ? last?.last_occurred : last?.first_occurred;
-    const beyond = last
-      ? sql`(${place}) ${isNewestFirst ? sql`<` : sql`>`} (${last.hour}, ${occurred}, ${last.id})`
-      : sql`true`;
+  private headers(filter: EventFilter, condition: SQL, last: Header | undefined): Promise<Header[]> {
+    const isNewestFirst = filter.order === "DESC";
+    const time = isNewestFirst ? "last_occurred" : "first_occurred";
+    const place = sql.raw(`s.hour, s.${time}, s.id`);
     const sorted = isNewestFirst ? sql`s.hour desc, s.last_occurred desc, s.id desc` : place;
+    const beyond = last
+      ? sql`(${place}) ${isNewestFirst ? sql`<` : sql`>`} (${last.hour}, ${last[time]}, ${last.id})`
+      : sql`true`;
     return this.db.rows<Header>(sql`
       select s.hour, s.id, s.first_occurred, s.last_occurred, octet_length(s.events) as bytes,
-        ${hasNames({ order, ...filter })} as fits
+        ${hasNames(filter)} as fits
       from ${event_segment} s where ${condition} and ${beyond} order by ${sorted} limit ${MAX_KEYS}`);
   }
 
@@ -164,12 +157,7 @@ export class SegmentReader extends WorkspaceStore {
         where e.value->>'id' in ${list(ids)} order by k.key, e.key`);
       return rows.map((row) => readJson<ReceivedEvent>(row.events));
     } catch (error) {
-      log(
-        { workspaceId: this.workspaceId },
-        "warn",
-        "the database cannot look into a segment, which is opened as a whole",
-        { error },
-      );
+      log(this, "warn", "the database cannot look into a segment, which is opened as a whole", { error });
       return undefined;
     }
   }
@@ -193,15 +181,4 @@ export function tooMuch() {
     `The filter leads through more than ${MAX_SEGMENTS_LOOKED_AT} batches or ${MAX_BYTES_OPENED / 1_000_000} MB of events. ` +
       "Please narrow it by time, by name or by resource.",
   );
-}
-
-/** Gives what shows each event once, though an event may be in two segments. */
-export function once(visit: (found: Found) => void): (events: readonly Found[]) => void {
-  const seen = new Set<string>();
-  return (events) => {
-    for (const found of events) {
-      if (!seen.has(found.event.id)) visit(found);
-      seen.add(found.event.id);
-    }
-  };
 }

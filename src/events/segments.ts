@@ -1,4 +1,4 @@
-/** Segments: rows that hold many events each. */
+/** Segments: rows that hold many events each. How they are made, written, named and opened. */
 import { Buffer } from "node:buffer";
 import { type SQL, sql } from "drizzle-orm";
 import type { Database, Statement } from "#db/database";
@@ -7,6 +7,9 @@ import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
 import { earliestId, timeOfId } from "#db/ordered-ids";
 import { chunks, chunksBySize } from "#lib/chunks";
 import type { Ids, Micros } from "#lib/clock";
+import { checkDepth, parseJson, STORED_JSON_DEPTH, TooDeep } from "#lib/json";
+import { isObject } from "#lib/json-value";
+import { log } from "#lib/log";
 import { each } from "#db/sql";
 
 /** An event, with its time as a number and its JSON, which are used several times. */
@@ -16,17 +19,15 @@ export interface GatheredEvent {
   json: string;
 }
 
-/** A segment before it is written. */
-export interface Segment {
-  id: string;
-  hour: Micros;
-  events: GatheredEvent[];
-}
-
 /** A segment's key within a workspace. */
 export interface SegmentKey {
   id: string;
   hour: Micros;
+}
+
+/** A segment before it is written. */
+export interface Segment extends SegmentKey {
+  events: GatheredEvent[];
 }
 
 /** A segment's key, and the size of its events. */
@@ -183,4 +184,51 @@ export function segmentsOf(workspaceId: string, keys: readonly SegmentKey[]): SQ
 /** The keys, to be looked up in: `where (hour, id) in ${listed(keys)}`. */
 export function listed(keys: readonly SegmentKey[]): SQL {
   return sql`(select value->>0, value->>1 from ${pairs(keys)})`;
+}
+
+/** Gives the events in a segment's column `events`. A segment that cannot be opened is logged and has no events, so that it does not fail others. */
+export function readSegment(id: string, text: string): ReceivedEvent[] {
+  try {
+    const { events, isTooDeep } = openSegment(text);
+    if (!Array.isArray(events)) throw new TypeError("a segment is a list of events");
+    const found = events.filter(isEvent);
+    return isTooDeep ? found.map(withoutDepth) : found;
+  } catch (error) {
+    log({}, "error", "a segment cannot be opened and is passed over", { segment_id: id, error });
+    return [];
+  }
+}
+
+/** Parses the events of a segment; as JavaScript does where one nests too deep for `parseJson`. Throws where the text is no JSON. */
+export function openSegment(text: string): { events: unknown; isTooDeep: boolean } {
+  try {
+    return { events: parseJson(text, STORED_JSON_DEPTH), isTooDeep: false };
+  } catch (error) {
+    if (!(error instanceof TooDeep)) throw error;
+    return { events: JSON.parse(text), isTooDeep: true };
+  }
+}
+
+/** Whether a value has the fields of an event. Only our code writes segments, so the fields' content is not checked. */
+function isEvent(value: unknown): value is ReceivedEvent {
+  return (
+    isObject(value) &&
+    typeof value["id"] === "string" &&
+    typeof value["event"] === "string" &&
+    typeof value["occurred"] === "string" &&
+    isObject(value["resource"]) &&
+    Array.isArray(value["related"])
+  );
+}
+
+/** The event, without its payload where the event nests too deep. */
+function withoutDepth(event: ReceivedEvent): ReceivedEvent {
+  try {
+    checkDepth(JSON.stringify(event), STORED_JSON_DEPTH);
+    return event;
+  } catch {
+    // `TooDeep`, or so deep that it cannot even be printed.
+    log({}, "warn", "an event nests too deep and is shown without its payload", { event_id: event.id });
+    return { ...event, payload: {} };
+  }
 }

@@ -1,7 +1,6 @@
 /** Makes task runs out of the events in which clients report them. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
-import { columnsOf } from "#db/columns";
 import { MAX_OLDER_BYTES, mergedStates, OLD_STATES, progressOf, progressSql } from "#db/task-run-states";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind, type ReceivedEvent, RESOURCE_ROLE, resourceId } from "#events/event";
@@ -16,8 +15,8 @@ import { ShortText, Tags } from "#wire/sizes";
 import { defaultStateName, type State, type StateDetails, StateDetailsInput, StateType } from "#wire/state";
 import { TaskInputs } from "#wire/task-inputs";
 
-const OptionalTime = Time.nullish().transform((time) => time ?? null);
-const OptionalText = ShortText.nullish().transform((text) => text ?? null);
+const OptionalTime = Time.nullable().default(null);
+const OptionalText = ShortText.nullable().default(null);
 
 /** The payload of a report: the task run and its new state. The client sends every field that is not null. */
 const Payload = z.object({
@@ -106,8 +105,7 @@ function present(details: StateDetails): StateDetails {
 }
 
 /**
- * Gives one record for each task run, with the columns of its newest state and its states by time. The order of the reports does
- * not matter.
+ * Gives one record for each task run, with the columns of its newest state and its states by time, in whatever order reports come.
  *
  * Prefect: reports with the same flow run, task key and dynamic key are of one task run, whatever their ids. A new task run has
  * the id of the report of its oldest state.
@@ -124,13 +122,9 @@ function keyOf({ id, flow_run_id, columns: { task_key, dynamic_key } }: TaskRunR
 function mergeRecords(records: TaskRunRecord[]): TaskRunRecord {
   const newest = anyOf(records.toSorted((a, b) => compareStates(newestOf(b), newestOf(a)))[0]);
   const { id } = anyOf(records.toSorted((a, b) => compareStates(oldestOf(a), oldestOf(b)))[0]);
+  const withId = (state: State) => ({ ...state, state_details: { ...state.state_details, task_run_id: id } });
   const states = new Map(records.flatMap((record) => record.states.map((state) => [state.id, state])));
-  return { ...newest, id, states: [...states.values()].toSorted(compareStates).map((state) => stateOf(id, state)) };
-}
-
-/** The state with the id of this task run. */
-function stateOf(taskRunId: string, state: State): State {
-  return { ...state, state_details: { ...state.state_details, task_run_id: taskRunId } };
+  return { ...newest, id, states: [...states.values()].toSorted(compareStates).map(withId) };
 }
 
 const compareStates = (a: State, b: State): number =>
@@ -145,17 +139,9 @@ function anyOf<T>(value: T | undefined): T {
   return value;
 }
 
-/** The columns that a report does not set, or sets in another way. */
-const OTHERS: readonly string[] = [
-  "workspace_id",
-  "id",
-  "created",
-  "updated",
-  "states",
-  "background",
-] satisfies (keyof typeof task_run.$inferSelect)[];
+const STATE_COLUMNS = ["state_id", "state_type", "state_name", "state_timestamp"];
 /** The columns whose values are those at the newest state. */
-const NEWEST = columnsOf(task_run).flatMap(({ name }) => (OTHERS.includes(name) ? [] : name));
+const NEWEST = ["flow_run_id", ...Object.keys(Payload.shape.task_run.shape), ...STATE_COLUMNS];
 
 const IS_NEWER = `task_run.state_timestamp is null
   or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, excluded.state_id)

@@ -9,8 +9,7 @@ import { flow } from "#db/tables/flow";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { type FactColumns, readFacts } from "#events/facts";
-import type { FlowRunFacts } from "#events/lifecycle";
+import { type FactColumns, type FlowRunFacts, readFacts } from "#events/lifecycle";
 import type { State } from "#wire/state";
 
 type DeploymentFacts = "deployment_name" | "deployment_tags";

@@ -7,7 +7,7 @@ import { anEvent } from "./world.ts";
 
 test("a request whose events another request sends does not wait for that request", async () => {
   const workspace = crypto.randomUUID();
-  // The first request is one that is never answered, as if it had been ended in the middle.
+  // The first request has no answer, like a request that the runtime ends too early.
   const bodies: string[] = [];
   const stuck = {
     idFromName: env.EVENT_STREAM.idFromName.bind(env.EVENT_STREAM),

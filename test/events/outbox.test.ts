@@ -80,7 +80,7 @@ test("a state whose process died before it sent the event has the event after a 
     ],
     payload: { intended: { from: "PENDING", to: "RUNNING" }, initial_state: { type: "PENDING", name: "Pending" } },
   });
-  // The second sweep looks at the same states again, as one does that runs at the same moment.
+  // The second sweep reads the same states again, like a sweep that runs at the same moment.
   await env.DB.prepare("delete from sweep_mark").run();
   await Promise.all([cron(), cron()]);
   expect(await eventsOf(run.id)).toHaveLength(3);

@@ -1,4 +1,4 @@
-/** Segments that wait for the consumer of the queue, and the consumer at work. */
+/** Writes segments that wait for the consumer of the queue, and calls the consumer. */
 import { createExecutionContext, createMessageBatch, env, getQueueResult } from "cloudflare:test";
 import { segmentMessages } from "#events/consumer";
 import { type Event, receiveEvent } from "#events/event";

@@ -63,7 +63,7 @@ test("the rows are the same for any order, parts and repeats of the reports", as
       for (const keys of deliveries.toReversed()) await deliver(keys);
       for (const keys of deliveries) await deliver(keys);
       const rows = await taskRunsOf(flowRunId);
-      // The control: the same reports about other runs, all at once and in order; then told of these runs again.
+      // The control: the same reports with other ids, recorded at once and in order. Its rows get the ids of the first runs.
       const names = [flowRunId, ...ids].map((id) => [id, crypto.randomUUID()] as const);
       await deliver(await aSegment(renamed(reports, names)));
       const control = await taskRunsOf(names[0]?.[1] ?? "");
@@ -77,7 +77,7 @@ test("the rows are the same for any order, parts and repeats of the reports", as
   );
 }, 60_000);
 
-/** The same with other ids. */
+/** The value with other ids. */
 function renamed<T>(value: T, names: readonly (readonly [string, string])[]): T {
   return JSON.parse(names.reduce((json, [from, to]) => json.replaceAll(from, to), JSON.stringify(value)));
 }

@@ -1,5 +1,5 @@
 /** What a listener asks for: the filter of its first message. */
-import type { PublishedLog } from "#events/emit";
+import type { Log } from "#wire/log";
 import { EventFilter, type Window, windowOf } from "#events/filter";
 import type { Micros } from "#lib/clock";
 import { LogFilter } from "#filters/logs";
@@ -45,7 +45,7 @@ function wordsOf(error: { issues: readonly { path: PropertyKey[]; message: strin
 }
 
 /** Whether a log meets the filter. Prefect: `log_matches_filter`, where all criteria have to be met whatever the operator. */
-export function matchesLog(filter: LogFilter, log: PublishedLog): boolean {
+export function matchesLog(filter: LogFilter, log: Log): boolean {
   const { level, timestamp, flow_run_id, task_run_id, text } = filter;
   const time = parseTime(log.timestamp) ?? 0;
   return (

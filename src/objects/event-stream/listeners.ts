@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import type { Database } from "#db/database";
 import { parseSettings } from "#env";
-import type { PublishedLog } from "#events/emit";
+import type { Log } from "#wire/log";
 import type { EventsPage } from "#events/page";
 import { EventReader } from "#events/read-events";
 import { matchesEvent } from "#events/filter";
@@ -258,7 +258,7 @@ export class Listeners {
   }
 
   /** Shows logs to the listeners whose filter they match. */
-  showLogs(logs: readonly PublishedLog[]): void {
+  showLogs(logs: readonly Log[]): void {
     for (const socket of this.open("logs-out")) {
       const wanted = this.wantedBy(socket);
       if (wanted?.channel !== "logs-out") continue;

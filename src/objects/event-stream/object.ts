@@ -12,8 +12,7 @@ import {
   type StreamRefusal,
 } from "#events/emit";
 import { Event, MAX_EVENT_BYTES, type ReceivedEvent, receiveEvent, resourceId } from "#events/event";
-import { RecentSegments } from "#events/recent-segments";
-import { readRecentIds } from "#events/recent-ids";
+import { readRecentIds, RecentSegments } from "#events/recent-segments";
 import { buildSegments, fitsRow, type GatheredEvent, keyOf, writeSegments } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { SOCKET_HEADERS } from "#http/socket";

@@ -1,7 +1,7 @@
 /** Replays dead letters: the work that failed with a letter is done again. */
 import * as z from "zod";
 import { reasonOf } from "#events/dead-letters";
-import { isDeadQueue, sendBack } from "#events/dead-queues";
+import { isDeadQueue, sendBack } from "#events/consumer";
 import { writeAgain } from "#events/emit";
 import type { ReceivedEvent } from "#events/event";
 import { sendEventOf } from "#events/outbox";

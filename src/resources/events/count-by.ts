@@ -1,12 +1,26 @@
 /** Counts events by their time, by their name or by their resource. */
+import * as z from "zod";
 import { type EventFilter, type Window, windowOf } from "#events/filter";
 import { resourceId } from "#events/event";
 import type { EventReader } from "#events/read-events";
 import { HOUR } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
-import type { Micros } from "#lib/clock";
-import type { Countable, EventCount, TimeUnit } from "#resources/events/schema";
-import { printTime } from "#wire/dates";
+import { DAY, type Micros, SECOND } from "#lib/clock";
+import { printTime, TimeText } from "#wire/dates";
+
+/** What events can be counted by. */
+export const Countable = z.enum(["day", "time", "event", "resource"]).meta({ id: "Countable" });
+export type Countable = z.output<typeof Countable>;
+
+/** The unit of the intervals in which events are counted. */
+export const TimeUnit = z.enum(["week", "day", "hour", "minute", "second"]).meta({ id: "TimeUnit" });
+export type TimeUnit = z.output<typeof TimeUnit>;
+
+/** How many events have one name or resource, or occurred in one interval. */
+export const EventCount = z
+  .object({ value: z.string(), label: z.string(), count: z.int(), start_time: TimeText, end_time: TimeText })
+  .meta({ id: "EventCount" });
+export type EventCount = z.output<typeof EventCount>;
 
 /** What is counted, and the length of the intervals of time. */
 interface EventCountRequest {
@@ -20,11 +34,11 @@ interface EventCountRequest {
 const PIVOT: Micros = Date.UTC(2024, 3, 1) * 1000;
 const MAX_BUCKETS = 1000;
 const UNITS: Record<TimeUnit, Micros> = {
-  week: 7 * 24 * HOUR,
-  day: 24 * HOUR,
+  week: 7 * DAY,
+  day: DAY,
   hour: HOUR,
-  minute: 60_000_000,
-  second: 1_000_000,
+  minute: 60 * SECOND,
+  second: SECOND,
 };
 
 /** Counts events. Throws 422 for more than 1,000 intervals, whatever is counted. */
@@ -91,11 +105,8 @@ async function countByThing(
     const value = countable === "event" ? event.event : resourceId(event.resource);
     const { "prefect.resource.name": name, "prefect.name": older } = event.resource;
     const label = countable === "event" ? value : (name ?? older ?? value);
-    const thing = things.get(value);
-    if (!thing) {
-      things.set(value, { label, count: 1, first: occurred, last: occurred });
-      return;
-    }
+    const thing = things.get(value) ?? { label, count: 0, first: occurred, last: occurred };
+    things.set(value, thing);
     thing.count++;
     thing.first = Math.min(thing.first, occurred);
     // The answer shows the newest label.

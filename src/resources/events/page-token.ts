@@ -1,10 +1,13 @@
 /** The token of the next page: the filter and its window, the total, and where the last page ended. */
+import { Buffer } from "node:buffer";
 import * as z from "zod";
 import { EventFilter } from "#events/filter";
 import { refused } from "#lib/api-error";
 import { decodeBase64 } from "#lib/bytes";
 import type { Micros } from "#lib/clock";
-import { MAX_PAGE } from "#resources/events/schema";
+
+/** Prefect: INTERACTIVE_PAGE_SIZE. How many events a page has by default, and at most. */
+export const MAX_PAGE = 50;
 
 /** The years 1 to 9999. */
 const FIRST_TIME: Micros = -62_135_596_800_000_000;
@@ -29,8 +32,7 @@ export type PageToken = z.output<typeof PageToken>;
 
 /** Gives the token as text for a URL. The window replaces the filter's times. */
 export function printPageToken({ filter, ...rest }: PageToken): string {
-  const bytes = new TextEncoder().encode(JSON.stringify({ ...rest, filter: { ...filter, occurred: undefined } }));
-  return btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  return Buffer.from(JSON.stringify({ ...rest, filter: { ...filter, occurred: undefined } })).toString("base64");
 }
 
 /** Reads a token. Throws 403 for a text that is no token. */

@@ -9,14 +9,11 @@ import { eventCutoff } from "#events/retention";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { embedded, route } from "#http/route";
 import { socket } from "#http/socket";
-import { type PageToken, parsePageToken, printPageToken } from "#resources/events/page-token";
-import { countEvents } from "#resources/events/count-by";
-import { Countable, EventCount, MAX_PAGE, TimeUnit } from "#resources/events/schema";
+import { MAX_PAGE, type PageToken, parsePageToken, printPageToken } from "#resources/events/page-token";
+import { Countable, countEvents, EventCount, TimeUnit } from "#resources/events/count-by";
 import type { Env } from "#env";
 import type { Tools } from "#tools";
 import { Float, Int } from "#wire/scalars";
-
-const EventsCreate = z.array(Event);
 
 const EventsRead = embedded({
   filter: EventFilter.nullish(),
@@ -26,8 +23,6 @@ const EventsRead = embedded({
 const EventPage = z
   .object({ events: z.array(ReceivedEvent), total: z.int(), next_page: z.string().nullable() })
   .meta({ id: "EventPage" });
-
-const NextPage = z.object({ "page-token": z.string() });
 
 const EventsCount = embedded({
   filter: EventFilter,
@@ -57,7 +52,7 @@ async function firstPage(filter: EventFilter, limit: number, request: Request, t
 
 export const eventRoutes = [
   route(
-    { method: "POST", path: "/events", summary: "Record a batch of events.", body: EventsCreate, status: 204 },
+    { method: "POST", path: "/events", summary: "Record a batch of events.", body: z.array(Event), status: 204 },
     ({ body, tools }) => writeEvents(tools, body),
   ),
   route(
@@ -69,7 +64,7 @@ export const eventRoutes = [
       method: "GET",
       path: "/events/filter/next",
       summary: "Read the next page of a query for events.",
-      query: NextPage,
+      query: z.object({ "page-token": z.string() }),
       response: EventPage,
       errors: [403],
     },

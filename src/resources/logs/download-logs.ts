@@ -1,5 +1,6 @@
 /** A flow run's logs as a CSV file, streamed. */
 import type { LogStore } from "#resources/logs/store";
+import type { Log } from "#wire/log";
 
 /** How many logs are read at a time. */
 const PAGE = 1000;
@@ -16,6 +17,7 @@ export function downloadLogs(store: LogStore, run: { id: string; name: string })
       else controller.enqueue(bytes.encode(value));
     },
   });
+  const percent = (character: string) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
   const file = encodeURIComponent(`${run.name}-logs.csv`).replaceAll(/[!'()*]/g, percent);
   return new Response(stream, {
     headers: {
@@ -38,13 +40,14 @@ async function* csvOf(store: LogStore, runId: string): AsyncGenerator<string> {
     for (const portion of logs) {
       const some = await portion();
       read += some.length;
-      yield some
-        .map((log) =>
-          line([pythonTime(log.timestamp), log.level, log.flow_run_id ?? "", log.task_run_id ?? "", log.message]),
-        )
-        .join("");
+      yield some.map((log) => line(cellsOf(log))).join("");
     }
   }
+}
+
+/** The cells of a log, in the order of `HEADER`. */
+function cellsOf({ timestamp, level, flow_run_id, task_run_id, message }: Log): (string | number)[] {
+  return [pythonTime(timestamp), level, flow_run_id ?? "", task_run_id ?? "", message];
 }
 
 /** Prefect: times as Python prints them, `2026-11-01 08:00:00.123456+00:00`. */
@@ -58,8 +61,4 @@ function line(cells: readonly (string | number)[]): string {
 
 function quoted(cell: string): string {
   return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
-}
-
-function percent(character: string): string {
-  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }

@@ -1,14 +1,16 @@
 /** The routes of logs. */
+import { publishLogs } from "#events/emit";
 import { LogFilter, LogSort } from "#filters/logs";
 import { listRoutes } from "#http/list-routes";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { FlowRunStore } from "#db/rows/flow-runs";
-import { createLogs } from "#resources/logs/create-logs";
 import { downloadLogs } from "#resources/logs/download-logs";
-import { Log, LogsCreate } from "#resources/logs/schema";
-import { LogStore } from "#resources/logs/store";
+import { LogsCreate } from "#resources/logs/schema";
+import { buildLogSegments } from "#resources/logs/segments";
+import { LogStore, printLog } from "#resources/logs/store";
 import type { Tools } from "#tools";
+import { Log } from "#wire/log";
 import { Limit, Offset } from "#wire/paging";
 
 const store = (tools: Tools) => new LogStore(tools);
@@ -16,7 +18,12 @@ const store = (tools: Tools) => new LogStore(tools);
 export const logRoutes = [
   route(
     { method: "POST", path: "/logs/", summary: "Create logs.", body: LogsCreate, plainNumbers: true, status: 201 },
-    ({ body, tools }) => createLogs(tools, body),
+    async ({ body, tools }) => {
+      const segments = buildLogSegments(body, tools.clock(), tools.ids);
+      await store(tools).insert(segments.map(({ row }) => row));
+      const shown = segments.flatMap(({ row, records }) => records.map((record) => printLog(row.run_id, record)));
+      tools.background(publishLogs(tools, shown));
+    },
   ),
   ...listRoutes({
     path: "/logs",

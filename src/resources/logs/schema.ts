@@ -1,7 +1,7 @@
 /** Logs on the wire. */
 import * as z from "zod";
-import { Time, TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { Time } from "#wire/dates";
+import { Uuid } from "#wire/ids";
 import { refusal } from "#wire/refusal";
 import { Int } from "#wire/scalars";
 import { ShortText } from "#wire/sizes";
@@ -28,18 +28,3 @@ const refusalOfOther = refusal("is_instance_of", "Input should be an instance of
 export const LogsCreate = z.array(LogCreate, {
   error: (issue) => (typeof issue.input === "string" ? refusalOfText : refusalOfOther).error(issue),
 });
-
-/** A log in answers. */
-export const Log = z
-  .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
-    name: z.string(),
-    level: z.int(),
-    message: z.string(),
-    timestamp: TimeText,
-    flow_run_id: UuidText.nullable(),
-    task_run_id: UuidText.nullable(),
-  })
-  .meta({ id: "Log" });

@@ -1,9 +1,11 @@
-/** Makes segments of logs: rows that hold many logs of one run and minute. Pure but for the digest. */
+/** Makes segments of logs: rows that hold many logs of one run and minute. Pure. */
+import { createHash } from "node:crypto";
 import { type log_segment, type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
 import type { LogCreate } from "#resources/logs/schema";
 import { byteLength } from "#lib/bytes";
 import { chunksBySize } from "#lib/chunks";
+import { canonicalUuid } from "#wire/ids";
 
 /** A row of the table, without its workspace. */
 export type LogSegment = Omit<typeof log_segment.$inferInsert, "workspace_id">;
@@ -23,32 +25,30 @@ const MAX_MESSAGE_BYTES = 1_900_000;
  * Makes segments of a batch of logs, each of one run and minute. The digest is made of the logs without their new ids, so that
  * the same request, sent again, gives the same keys.
  */
-export async function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: Ids): Promise<BuiltSegment[]> {
+export function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: Ids): BuiltSegment[] {
   const byRun = Map.groupBy(logs, (log) => log.flow_run_id ?? log.task_run_id ?? "");
   const parts = [...byRun].flatMap(([runId, ofRun]) =>
     [...Map.groupBy(ofRun, (log) => minuteOf(log.timestamp)).values()]
       .flatMap((ofMinute) => chunksBySize(ofMinute, MAX_SEGMENT_BYTES, sizeOf))
       .map((part) => ({ runId, part })),
   );
-  return Promise.all(
-    parts.map(async ({ runId, part }, place) => {
-      const records = part.map((log) => toRecord(log));
-      const times = records.map((record) => record.timestamp);
-      const levels = records.map((record) => record.level);
-      const named = records.map((record) => ({ id: ids.ordered(now), ...record }));
-      const row = {
-        run_id: runId,
-        first_timestamp: smallest(times),
-        digest: await digestOf(JSON.stringify([place, records])),
-        last_timestamp: largest(times),
-        min_level: smallest(levels),
-        max_level: largest(levels),
-        record_count: records.length,
-        records: JSON.stringify(named),
-      };
-      return { row, records: named };
-    }),
-  );
+  return parts.map(({ runId, part }, place) => {
+    const records = part.map(toRecord);
+    const times = records.map((record) => record.timestamp);
+    const levels = records.map((record) => record.level);
+    const named = records.map((record) => ({ id: ids.ordered(now), ...record }));
+    const row = {
+      run_id: runId,
+      first_timestamp: smallest(times),
+      digest: digestOf(JSON.stringify([place, records])),
+      last_timestamp: largest(times),
+      min_level: smallest(levels),
+      max_level: largest(levels),
+      record_count: records.length,
+      records: JSON.stringify(named),
+    };
+    return { row, records: named };
+  });
 }
 
 // A batch may have more logs than a call takes arguments.
@@ -67,7 +67,7 @@ function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
   };
 }
 
-/** How many bytes a record has more than its log, mostly for its id. */
+/** How many bytes a record may have more than its log: mostly its id. */
 const ID_BYTES = 70;
 const sizeOf = (log: LogCreate): number => byteLength(JSON.stringify(log)) + ID_BYTES;
 
@@ -79,7 +79,7 @@ function cut(message: string): string {
   for (let step = 2 ** Math.floor(Math.log2(message.length)); step >= 1; step /= 2) {
     if (isKept(message.slice(0, kept + step) + mark)) kept += step;
   }
-  // A character of two halves is not cut between them.
+  // A character that JavaScript holds as two units is not cut between them.
   return message.slice(0, kept).replace(/[\uD800-\uDBFF]$/, "") + mark;
 }
 
@@ -90,8 +90,6 @@ function isKept(message: string): boolean {
 }
 
 /** A digest in the shape of a UUID. */
-async function digestOf(text: string): Promise<string> {
-  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  const hex = [...new Uint8Array(hash, 0, 16)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+function digestOf(text: string): string {
+  return canonicalUuid(createHash("sha256").update(text).digest("hex").slice(0, 32));
 }

@@ -14,6 +14,7 @@ import { mapPortions, type Portions, whole } from "#lib/portions";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
 import type { LogSegment } from "#resources/logs/segments";
 import { printTime } from "#wire/dates";
+import type { Log } from "#wire/log";
 import { each, list } from "#db/sql";
 
 /** A record that was read: the key of its segment, its place in the segment, and its text. */
@@ -60,7 +61,7 @@ export class LogStore extends WorkspaceStore {
   }
 
   /** Reads a page of logs, in the order of time. */
-  async list(query: LogQuery): Promise<Portions<ReturnType<typeof printLog>>> {
+  async list(query: LogQuery): Promise<Portions<Log>> {
     if (query.limit === 0) return whole([]);
     const candidates = await this.candidates(query);
     const read = (records: SQL) => this.db.rows<FoundLog>(this.page(query, candidates, records));
@@ -126,9 +127,8 @@ export class LogStore extends WorkspaceStore {
   private async candidates({ filter, sort, limit, offset }: LogQuery): Promise<SQL> {
     const inAll = sql`s.workspace_id = ${this.workspaceId}`;
     const order = sort === "TIMESTAMP_ASC" ? sql`s.first_timestamp` : sql`s.last_timestamp desc`;
-    const newestFirst = sort === "TIMESTAMP_DESC";
     if (filter.operator !== "and_") {
-      const all = this.ofMinutes({ most: MAX_OPEN, newestFirst });
+      const all = this.ofMinutes(sort, MAX_OPEN);
       return selectSegments(all, inAll, sql`0`, sql`order by ${order} limit ${MAX_OPEN}`);
     }
     const { timestamp, level, task_run_id: taskRun, text } = filter;
@@ -147,14 +147,14 @@ export class LogStore extends WorkspaceStore {
     bound(timestamp?.before_, "s.first_timestamp <=", "s.last_timestamp <=");
     bound(level?.ge_, "s.max_level >=", "s.min_level >=");
     bound(level?.le_, "s.min_level <=", "s.max_level <=");
-    // Criteria that only records show leave open how many records of a segment are wanted.
+    // For these criteria the columns of a segment do not tell how many of its records are wanted.
     const isOpen = isGiven(taskRun?.any_) || isGiven(taskRun?.is_null_) || isGiven(text);
     if (isOpen) whole.push(sql`0`);
     const isBound = runs !== null || isGiven(taskRun?.any_);
     // A segment has a record at its first and at its last time, so a page needs at most as many segments as records.
     const most = isOpen || isGiven(level?.ge_) || isGiven(level?.le_) || isGiven(timestamp) ? MAX_OPEN : limit + offset;
     return selectSegments(
-      isBound ? sql`${log_segment} s` : this.ofMinutes({ most, newestFirst, ...timestamp }),
+      isBound ? sql`${log_segment} s` : this.ofMinutes(sort, most, timestamp),
       sql.join(conditions, sql` and `),
       sql.join(whole, sql` and `),
       isBound ? sql`` : sql`order by ${order} limit ${most}`,
@@ -165,12 +165,12 @@ export class LogStore extends WorkspaceStore {
    * The segments of the first minutes of a window, as many as have `most` runs with logs together: each run has at least one log.
    * Each minute counts as a whole, for its runs have no order in time.
    */
-  private ofMinutes({ most, newestFirst, after_, before_ }: Minutes): SQL {
+  private ofMinutes(sort: LogSort, most: number, window?: LogFilter["timestamp"]): SQL {
+    const { after_, before_ } = window ?? {};
     const inWindow = sql`workspace_id = ${this.workspaceId}
       and minute between ${isGiven(after_) ? minuteOf(after_) : EARLIEST} and ${isGiven(before_) ? before_ : LATEST}`;
-    const [furthest, direction, isWithin] = newestFirst
-      ? [sql`min`, sql`desc`, sql`>=`]
-      : [sql`max`, sql`asc`, sql`<=`];
+    const [furthest, direction, isWithin] =
+      sort === "TIMESTAMP_DESC" ? [sql`min`, sql`desc`, sql`>=`] : [sql`max`, sql`asc`, sql`<=`];
     return sql`(select run_id, minute from ${log_minute} where ${inWindow} and minute ${isWithin} (
         select ${furthest}(minute) from (
           select minute from ${log_minute} where ${inWindow} order by minute ${direction} limit ${most}))) m
@@ -181,20 +181,11 @@ export class LogStore extends WorkspaceStore {
   /** The runs whose segments have the logs of these task runs, or null where a task run is not known. */
   private async runsOf(taskRunIds: readonly string[]): Promise<string[] | null> {
     const rows = await this.db.rows<{ flow_run_id: string | null }>(
-      sql`select flow_run_id from ${task_run} where workspace_id = ${this.workspaceId}
-        and id in ${list(taskRunIds)}`,
+      sql`select flow_run_id from ${task_run} where workspace_id = ${this.workspaceId} and id in ${list(taskRunIds)}`,
     );
     if (rows.length < new Set(taskRunIds).size) return null;
     return [...taskRunIds, ...rows.flatMap((row) => row.flow_run_id ?? [])];
   }
-}
-
-/** Which minutes to read. */
-interface Minutes {
-  most: number;
-  newestFirst: boolean;
-  after_?: Micros | null | undefined;
-  before_?: Micros | null | undefined;
 }
 
 /** Times before and after all others. */
@@ -220,7 +211,7 @@ const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
   JSON.stringify([run_id, first_timestamp, digest, place]);
 
 /** Gives a log as answers show it. Its id is a UUIDv7, which has the time of its creation. Fields that a record lacks are empty. */
-export function printLog(runId: string, record: Partial<LogRecord>) {
+export function printLog(runId: string, record: Partial<LogRecord>): Log {
   const log = { ...EMPTY_LOG, ...record };
   const created = printTime(timeOfId(log.id));
   return {

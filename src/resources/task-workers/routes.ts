@@ -2,8 +2,15 @@
 import * as z from "zod";
 import { embedded, route } from "#http/route";
 import { taskQueue } from "#objects/task-queue/client";
-import { TaskWorkerFilter, TaskWorkerResponse } from "#resources/task-workers/schema";
-import { printTime } from "#wire/dates";
+import { printTime, TimeText } from "#wire/dates";
+
+/** Prefect: a filter without keys finds all task workers, and its other fields are ignored. */
+const TaskWorkerFilter = z.object({ task_keys: z.array(z.string()) }).meta({ id: "TaskWorkerFilter" });
+
+/** A task worker in an answer. */
+const TaskWorkerResponse = z
+  .object({ identifier: z.string(), task_keys: z.array(z.string()), timestamp: TimeText })
+  .meta({ id: "TaskWorkerResponse" });
 
 export const taskWorkerRoutes = [
   route(

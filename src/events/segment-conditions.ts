@@ -1,4 +1,4 @@
-/** The segments that may hold wanted events, by the index of resources (`event_resource`) and by the times in the events' ids. */
+/** Conditions by which the database leaves out segments without a wanted event, so that they are not opened. */
 import { type SQL, sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
 import type { WorkspaceStore } from "#db/workspace-store";
@@ -10,15 +10,15 @@ import { earliestId, timeOfId } from "#db/ordered-ids";
 import { HOUR, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 
-/** Of more resources than these the index is not asked. */
+/** For how many resources the index is read. Where a filter names more, it is not read. */
 const MAX_NAMED = 2_000;
 
 /**
- * Gives a condition on a segment `s`: it may hold events of the resources that the filter names. Where the index does not
- * lead to all events of these resources, the condition is true of each segment.
+ * Gives a condition on a segment `s`, by the index `event_resource`: it may hold events of the resources that the filter names.
+ * Where the index does not lead to all events of these resources, the condition is true of each segment.
  */
 export async function mayHoldResources(
-  { db, workspaceId }: Pick<WorkspaceStore, "db" | "workspaceId">,
+  store: WorkspaceStore,
   filter: EventFilter,
   { since, until }: Window,
 ): Promise<SQL> {
@@ -28,7 +28,8 @@ export async function mayHoldResources(
     ...listOf(filter.any_resource).map((any) => onlyRuns(any.id)),
   ].find((ids) => ids !== null);
   if (!named || named.length > MAX_NAMED) return sql`true`;
-  const indexed = (await withFlowRuns({ db, workspaceId }, named)).map((id) => [id, JSON.stringify(id)]);
+  const { workspaceId } = store;
+  const indexed = (await withFlowRuns(store, named)).map((id) => [id, JSON.stringify(id)]);
   return sql`(s.hour, s.id) in (
       select c.hour, c.id from ${each(indexed)} wanted
       cross join ${event_resource} r on r.workspace_id = ${workspaceId} and r.resource_id = wanted.value->>0
@@ -39,22 +40,16 @@ export async function mayHoldResources(
 }
 
 /** Adds the flow runs of the task runs: the index has a task run's own id only where the task run has no flow run. */
-async function withFlowRuns(
-  { db, workspaceId }: Pick<WorkspaceStore, "db" | "workspaceId">,
-  resources: readonly string[],
-): Promise<string[]> {
+async function withFlowRuns({ db, workspaceId }: WorkspaceStore, resources: readonly string[]): Promise<string[]> {
   const taskRuns = resources.flatMap((id) => idOfKind("prefect.task-run", id) ?? []);
   if (taskRuns.length === 0) return [...resources];
-  const rows = await db.all(
-    db.build
-      .select({ flow_run_id: task_run.flow_run_id })
-      .from(task_run)
-      .where(sql`workspace_id = ${workspaceId} and id in ${list(taskRuns)}`),
+  const rows = await db.rows<{ flow_run_id: string | null }>(
+    sql`select flow_run_id from ${task_run} where workspace_id = ${workspaceId} and id in ${list(taskRuns)}`,
   );
   return [...resources, ...rows.map((row) => `prefect.flow-run.${row.flow_run_id}`)];
 }
 
-/** The ids if all of them are flow runs', for the index leads to each event that names a flow run; otherwise null. */
+/** Gives the ids where all of them are ids of flow runs, and otherwise null: the index leads to each event that names a flow run. */
 function onlyRuns(ids: readonly string[] | null | undefined): readonly string[] | null {
   return ids?.length && ids.every((id) => idOfKind("prefect.flow-run", id) !== undefined) ? ids : null;
 }
@@ -98,4 +93,47 @@ function periodsOf(ids: readonly string[]): Window[] {
     }
     if (periods.length <= MAX_PERIODS) return periods;
   }
+}
+
+/** A criterion with more texts is no condition: to open and parse a segment takes less time then. */
+const MAX_TEXTS = 20;
+/** How many conditions a statement has: SQLite takes 100 levels of `and`. */
+const MAX_CONDITIONS = 30;
+
+/** Whether a segment (`s.counts`) has an event of a wanted name. */
+export function hasNames(filter: EventFilter): SQL {
+  const names = sql.raw("s.counts");
+  return allOf([
+    hasAny(names, filter.event?.name, (name) => `${JSON.stringify(name)}:`),
+    hasAny(names, filter.event?.prefix, opening),
+  ]);
+}
+
+/** Whether a segment (`s.events`) has the texts that each wanted event has. The database reads the whole text for that. */
+export function hasTexts(filter: EventFilter): SQL {
+  const events = sql.raw("s.events");
+  return allOf([
+    hasAny(events, filter.id?.id, (id) => `"id":"${id}"`),
+    ...[filter.resource, ...listOf(filter.related), ...listOf(filter.any_resource)].flatMap((resource) => [
+      hasAny(events, resource?.id, (id) => JSON.stringify(id)),
+      hasAny(events, resource && "id_prefix" in resource ? resource.id_prefix : null, opening),
+    ]),
+  ]);
+}
+
+function allOf(conditions: readonly (SQL | null)[]): SQL {
+  const present = conditions.filter((condition) => condition !== null).slice(0, MAX_CONDITIONS);
+  return present.length === 0 ? sql`true` : sql.join(present, sql` and `);
+}
+
+/** A text as JSON writes it, without the quote at its end. */
+const opening = (text: string): string => JSON.stringify(text).slice(0, -1);
+
+function hasAny(
+  column: SQL,
+  values: readonly string[] | null | undefined,
+  textOf: (value: string) => string,
+): SQL | null {
+  if (!values?.length || values.length > MAX_TEXTS) return null;
+  return sql`exists (select 1 from ${each(values.map(textOf))} n where instr(${column}, n.value) > 0)`;
 }

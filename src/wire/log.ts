@@ -1,0 +1,20 @@
+/** A log as answers and listeners show it. */
+import * as z from "zod";
+import { TimeText } from "#wire/dates";
+import { UuidText } from "#wire/ids";
+
+/** A log in answers, and as listeners are sent it. */
+export const Log = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    name: z.string(),
+    level: z.int(),
+    message: z.string(),
+    timestamp: TimeText,
+    flow_run_id: UuidText.nullable(),
+    task_run_id: UuidText.nullable(),
+  })
+  .meta({ id: "Log" });
+export type Log = z.output<typeof Log>;
