@@ -26,7 +26,6 @@ export function flowRunContext(
   { initial = null, deployment = null, ...given }: Given & Partial<Pick<FlowRunContext, "initial" | "deployment">> = {},
 ): FlowRunContext {
   return {
-    kind: "flow-run",
     ...contextOfEither(tools, given),
     run: {
       ...row,
@@ -47,7 +46,6 @@ export function taskRunContext(
   { flowRun = null, cached = null, ...given }: Given & Partial<Pick<TaskRunContext, "flowRun" | "cached">> = {},
 ): TaskRunContext {
   return {
-    kind: "task-run",
     ...contextOfEither(tools, given),
     run: {
       ...row,

@@ -78,7 +78,7 @@ function askRules<C extends RunContext>(
   const from = input.context.initial?.type ?? null;
   const asked: AskedRule<C>[] = [];
   let verdict: PolicyVerdict = { status: "ACCEPT", state: proposed, reason: null, delaySeconds: null };
-  for (const rule of input.policy.rules) {
+  for (const rule of input.policy) {
     if (verdict.state?.type !== proposed.type) break;
     if (!rule.from.has(from) || !rule.to.has(proposed.type)) continue;
     const context = input.withChanges(merged(asked.map((one) => one.consequences)));
@@ -126,7 +126,7 @@ function applyTransforms<C extends RunContext>(
 ): State {
   let state = proposed;
   for (const transform of input.transforms) {
-    const entry = transform.apply(input.withChanges(merged(consequences)), state, status);
+    const entry = transform(input.withChanges(merged(consequences)), state, status);
     if (!entry) continue;
     state = amended(state, entry);
     consequences.push(entry);

@@ -1,6 +1,5 @@
 /** Paused runs that nobody resumed in time fail. */
-import { onlyWhile } from "#orchestration/only-while";
-import { MinimalFlowPolicy } from "#orchestration/policies";
+import { MinimalFlowPolicy, onlyWhile } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import type { FlowRunContext } from "#orchestration/transition";
 import { seeToDue } from "#services/due";
