@@ -5,13 +5,11 @@ import { task_run } from "#db/tables/task-run";
 import { log } from "#lib/log";
 import { releaseLease } from "#objects/concurrency-limits/client";
 import { takePoolSlot } from "#objects/work-pool/client";
-import type { Commit, DecideAgain, ProposalSlots } from "#orchestration/change-run";
+import { type Commit, type DecideAgain, type ProposalSlots, shutOut } from "#orchestration/change-run";
 import type { LoadedFlowRun, LoadedRow } from "#orchestration/load-flow-run";
 import { askForSlot, askForTagSlots, needOf } from "#orchestration/secure-slots";
-import { shutOut } from "#orchestration/shut-out";
 import { type Decision, type FlowRunContext, HOLDING_STATES, type TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
-import { STATE_TYPES, type StateType } from "#wire/state";
 
 /** A proposal for a run, and the lease that it may take. */
 class Lease {
@@ -44,7 +42,7 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
     decideAgain: DecideAgain<FlowRunContext>,
   ): Promise<Decision<FlowRunContext>> {
     const decision = await this.secureDeployment(first, decideAgain);
-    if (this.isForced || decision.state?.type !== "PENDING" || HOLDING_STATES.has(typeOf(row))) return decision;
+    if (this.isForced || decision.state?.type !== "PENDING" || HOLDING_STATES.has(row.state_type)) return decision;
     return (await this.takeOfPool(row))
       ? decision
       : aborted("The concurrency limit of the work pool or queue has been reached.");
@@ -94,10 +92,6 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
       log(this.tools, "error", "a slot that was not used was not given back", { error });
     }
   }
-}
-
-function typeOf({ state_type: type }: LoadedRow): StateType | null {
-  return STATE_TYPES.find((known) => known === type) ?? null;
 }
 
 function aborted(reason: string): Decision<FlowRunContext> {

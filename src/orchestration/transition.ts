@@ -195,7 +195,7 @@ export const ANY_STATE: States = new Set<StateType | null>([...STATE_TYPES, null
 export const TERMINAL_STATES: States = statesOf(...TERMINAL_TYPES);
 
 /** The types in which a flow run has a slot of its work pool and of its deployment's limit. */
-export const HOLDING_STATES: States = statesOf("PENDING", "RUNNING", "CANCELLING");
+export const HOLDING_STATES: ReadonlySet<string | null> = statesOf("PENDING", "RUNNING", "CANCELLING");
 
 /** These types. */
 export function statesOf(...types: readonly StateType[]): States {

@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import type { Micros } from "#lib/clock";
 import { enqueueCleanup } from "#objects/work-pool/client";
-import { cancelChildren } from "#orchestration/cancel-children";
+import { cancelChildren } from "#orchestration/set-flow-run-state";
 import { type DueRow, seeToDue } from "#services/due";
 import { forEachRun, proposeState, type RowKey } from "#services/kit";
 import { selectCancelledWith, selectStuckCancelling, selectWithChildren } from "#services/sweep-store";

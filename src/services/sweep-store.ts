@@ -10,7 +10,7 @@ import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { heartbeatPrefix, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
-import { UNENDED } from "#orchestration/cancel-children";
+import { UNENDED } from "#orchestration/set-flow-run-state";
 import { isMissed, JOIN_SCHEDULE, MISSED_RUN } from "#orchestration/skip-missed-runs";
 import { nextIn, type Order, type Page, placeIn } from "#services/due";
 import { LOOK_BACK, MOST_HEARTBEATS } from "#services/heartbeats";
