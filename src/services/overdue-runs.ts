@@ -1,13 +1,15 @@
 /**
- * Scheduled runs that did not start in time: they become late, or skipped where their schedule does not want them any more. The
- * object of a work pool marks its own late runs to the second.
+ * Runs that did not go on in time: a scheduled run becomes late, or is skipped where its schedule does not want it any more, and
+ * a paused run fails. The object of a work pool marks its own late runs to the second.
  */
 import { SECOND } from "#lib/clock";
 import { markLate } from "#orchestration/mark-late";
+import { MinimalFlowPolicy, onlyWhile } from "#orchestration/policies";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { type MissedRun, skipRun } from "#orchestration/skip-missed-runs";
-import { type DueRow, seeToDue } from "#services/due";
-import { byWorkspace, forEachRun } from "#services/kit";
-import { selectMissed, selectOverdue } from "#services/sweep-store";
+import type { FlowRunContext } from "#orchestration/transition";
+import { byWorkspace, type DueRow, forEachRun, seeToDue } from "#services/due";
+import { selectExpired, selectMissed, selectOverdue } from "#services/sweep-store";
 import { HOUR, overduePeriod } from "#services/turns";
 import type { SweepTools } from "#tools";
 
@@ -36,4 +38,25 @@ export async function skipMissedRuns(tools: SweepTools): Promise<void> {
     select: (page) => selectMissed(period, page),
     work: (missed) => forEachRun(tools, missed, skipRun),
   });
+}
+
+const NEVER_RESUMED = { type: "FAILED", message: "The flow was paused and never resumed." } as const;
+
+/** A run that was resumed just now is left alone. */
+const whileExpired = onlyWhile(isExpired, MinimalFlowPolicy);
+
+/** Fails the runs whose pause has lasted too long. Two turns at once do no harm: the second finds no pause. */
+export async function failExpiredPauses(tools: SweepTools): Promise<void> {
+  const now = tools.clock();
+  await seeToDue(tools, {
+    name: "expired pauses",
+    select: (page) => selectExpired(now, page),
+    work: (expired) =>
+      forEachRun(tools, expired, (own, { id }) => setFlowRunState(own, id, NEVER_RESUMED, { policy: whileExpired })),
+  });
+}
+
+function isExpired({ initial, now }: FlowRunContext): boolean {
+  const timeout = initial?.type === "PAUSED" && initial.state_details.pause_timeout;
+  return typeof timeout === "number" && timeout < now;
 }
