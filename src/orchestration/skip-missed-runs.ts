@@ -66,17 +66,15 @@ export async function withoutMissed<Run extends Offered>(tools: Tools, runs: rea
   const ids = overdue.map(({ id }) => id);
   const missed = await tools.db.rows<MissedRun>(selectMissedAmong(tools.workspaceId, ids, now));
   const gone = new Set(missed.map(({ id }) => id));
-  for (const run of missed) await skipOrLog(tools, run);
-  return runs.filter(({ id }) => !gone.has(id));
-}
-
-/** A failure is logged: the sweep finds the run again, and the poll goes on with the other runs. */
-async function skipOrLog(tools: Tools, run: MissedRun): Promise<void> {
-  try {
-    await skipRun(tools, run);
-  } catch (error) {
-    log(tools, "error", "a missed run could not be skipped", { flow_run_id: run.id, error });
+  for (const run of missed) {
+    try {
+      await skipRun(tools, run);
+    } catch (error) {
+      // The sweep finds the run again, and the poll goes on with the other runs.
+      log(tools, "error", "a missed run could not be skipped", { flow_run_id: run.id, error });
+    }
   }
+  return runs.filter(({ id }) => !gone.has(id));
 }
 
 function selectMissedAmong(workspaceId: string, ids: readonly string[], now: Micros): SQL {

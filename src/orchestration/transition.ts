@@ -116,9 +116,8 @@ export type SetStateStatus = "ACCEPT" | "REJECT" | "ABORT" | "WAIT";
  * for a refused state. If the answer is not `granted`, the proposal is decided again with the answer.
  */
 export type Need =
-  | { kind: "take-slot"; limit_id: string; lease_id: string; seconds: number }
-  /** The slot that the run has, or, if its lease has expired, a free slot under the same lease. */
-  | { kind: "keep-slot"; limit_id: string; lease_id: string; seconds: number }
+  /** With `keep-slot` the slot that the run has, or, if its lease has expired, a free slot under the same lease. */
+  | { kind: "take-slot" | "keep-slot"; limit_id: string; lease_id: string; seconds: number }
   /** Takes no slot. The answer is `full` if no slot is free. */
   | { kind: "see-slots"; limit_id: string; slots: number }
   /** Makes a lease last until the run has ended, for a client that cannot renew it. */
