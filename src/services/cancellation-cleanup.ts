@@ -20,7 +20,7 @@ const WALKS = [
   { name: "cancelled runs, an hour later", age: 60 * MINUTE },
 ];
 
-/** Cancels the children that runs which were cancelled some while ago still have. */
+/** Cancels the children that runs that were cancelled a while ago still have. */
 export async function cancelLeftChildren(tools: SweepTools): Promise<void> {
   for (const walk of WALKS) {
     await walkStates(tools, walk, async (range) => {

@@ -1,5 +1,5 @@
 /**
- * Sees to rows that are due, of all workspaces by turns. A round goes through the rows in the order of their index. A
+ * Does the work for rows that are due, of all workspaces in turn. A round goes through the rows in the order of their index. A
  * workspace that has had its share of a round goes on, in the next round, where it ended.
  */
 import { type SQL, sql } from "drizzle-orm";
@@ -144,7 +144,7 @@ export function nextIn({ round, most }: Page, { alias, by, place = by }: Order):
 /** How many runs are worked on at the same time. */
 const AT_ONCE = 10;
 
-/** Does the work for the rows of each workspace. A failure is logged, and keeps no other workspace waiting. */
+/** Does the work for the rows of each workspace. A failure is logged, and the work for the other workspaces goes on. */
 export async function byWorkspace<Row extends RowKey>(
   tools: SweepTools,
   rows: readonly Row[],
@@ -155,7 +155,7 @@ export async function byWorkspace<Row extends RowKey>(
   }
 }
 
-/** Does the work for each run, some runs at the same time. A failure is logged, and keeps no other run waiting. */
+/** Does the work for each run, some runs at the same time. A failure is logged, and the work for the other runs goes on. */
 export async function forEachRun<Row extends RowKey>(
   tools: SweepTools,
   rows: readonly Row[],

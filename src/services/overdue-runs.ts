@@ -1,6 +1,6 @@
 /**
- * Runs that did not go on in time: a scheduled run becomes late, or is skipped where its schedule does not want it any more, and
- * a paused run fails. The object of a work pool marks its own late runs to the second.
+ * Runs that are past a time. A scheduled run becomes Late, or Skipped if its schedule skips missed runs; a paused run becomes
+ * FAILED. The object of a work pool marks its own late runs to the second.
  */
 import { SECOND } from "#lib/clock";
 import { markLate } from "#orchestration/mark-late";
@@ -29,7 +29,7 @@ export async function markLateRuns(tools: SweepTools): Promise<void> {
   });
 }
 
-/** Skips the missed runs among those that are due. A poll looks by itself at the runs that it hands out. */
+/** Skips the missed runs among those that are due. A poll itself skips the missed runs among those that it reads. */
 export async function skipMissedRuns(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   const { name, period } = overduePeriod("missed runs", now, now, 2 * HOUR);
@@ -42,10 +42,10 @@ export async function skipMissedRuns(tools: SweepTools): Promise<void> {
 
 const NEVER_RESUMED = { type: "FAILED", message: "The flow was paused and never resumed." } as const;
 
-/** A run that was resumed just now is left alone. */
+/** Writes nothing for a run that was resumed in the meantime. */
 const whileExpired = onlyWhile(isExpired, MinimalFlowPolicy);
 
-/** Fails the runs whose pause has lasted too long. Two turns at once do no harm: the second finds no pause. */
+/** Fails the runs whose pause has lasted too long. May be repeated: a second turn finds no pause. */
 export async function failExpiredPauses(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   await seeToDue(tools, {

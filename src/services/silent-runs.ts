@@ -30,7 +30,7 @@ import { HOUR, listeningSince, overduePeriod } from "#services/turns";
 import type { SweepTools, Tools } from "#tools";
 import type { StateProposal } from "#wire/state";
 
-/** The messages of the states that this service has made begin so. The service counts them. */
+/** The message of each state that Lazarus makes begins with this text. Lazarus counts such states. */
 const SCHEDULED_ANEW = "Scheduled anew (";
 
 type Settings = ServicesSettings["lazarus"];
@@ -43,7 +43,7 @@ interface StuckRun extends DueRow, Signs {
 
 /**
  * Puts the runs of deployments and pools that are stuck in Pending back to Scheduled; a run that was put back often enough
- * crashes. Silence counts from when this server began to listen. A run that has gone on since it was found is left alone.
+ * crashes. Silence counts from when this server began to listen. A run whose state has changed since the select is not changed.
  */
 export async function scheduleAnew(tools: SweepTools): Promise<void> {
   const settings = tools.settings.services.lazarus;
@@ -68,7 +68,7 @@ function proposalFor(run: StuckRun, { most_times: most }: Settings, now: Micros)
   };
 }
 
-/** What makes a run stuck at the time `now`, for a server that listens since `listening`. A run with infrastructure may be silent for longer. */
+/** What makes a run stuck at the time `now`, for a server that listens since `listening`. A run with infrastructure may be silent for a longer time. */
 export function stuckPending(settings: Settings, now: Micros, listening: Micros): StuckPending {
   const isSilentFor = (seconds: number) => {
     const since = now - seconds * SECOND;

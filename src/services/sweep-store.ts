@@ -43,7 +43,7 @@ export function selectOverdue(period: Period, page: Page): SQL {
 const hasPolicies = sql`iif(exists (
   select 1 from ${deployment_schedule} p indexed by deployment_schedule_missed_runs where p.missed_runs is not null), 1, 0)`;
 
-/** The runs that became due in a period and that their schedule does not want any more. Nothing is read where no schedule has a policy. */
+/** The runs that became due in a period and that their schedule skips. Nothing is read where no schedule has a policy. */
 export function selectMissed(period: Period, page: Page): SQL {
   return sql`select r.workspace_id, ${MISSED_RUN}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live ${JOIN_SCHEDULE}

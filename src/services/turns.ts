@@ -151,7 +151,7 @@ const MINUTE: Micros = 60_000_000;
 /** An hour. */
 export const HOUR: Micros = 60 * MINUTE;
 
-/** Whether this is the first turn of its hour. Work that costs too much for each turn is done in this one. */
+/** Whether this is the first turn of its hour. Work that costs too much for every turn is done in the first turn of an hour. */
 export function isFirstOfHour(now: Micros): boolean {
   return now % HOUR < MINUTE;
 }
@@ -164,7 +164,7 @@ export interface Period {
 
 /**
  * The period whose overdue runs a turn looks at, and the name of the mark. Runs that nobody starts stay overdue, so a turn
- * looks back for `span`, and the first turn of each hour looks back for ever: the two kinds of turn have a mark each.
+ * looks at the last `span` of time, and the first turn of each hour looks at all of the past: each kind of turn has its own mark.
  */
 export function overduePeriod(
   name: string,

@@ -1,4 +1,4 @@
-/** Walks over states: each state of all workspaces is visited once, a while after it was written. One walk is that of the outbox. */
+/** Walks over states: each state of all workspaces is visited once, a while after it was written. The outbox is one such walk. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { earliestId } from "#db/ordered-ids";
@@ -75,7 +75,7 @@ export function walkStates(
   });
 }
 
-/** How long a change is given to send its event itself. */
+/** How long the sweep waits for the change of a state to send its own event. */
 const PATIENCE: Micros = 60_000_000;
 
 /** Sends the events of states that have none. The mark stays where events cannot be sent now. */

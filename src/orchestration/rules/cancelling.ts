@@ -8,7 +8,7 @@ import {
   statesOf,
 } from "#orchestration/transition";
 
-/** A flow run without infrastructure becomes CANCELLED instead of CANCELLING: there is nothing to stop. */
+/** A flow run without infrastructure becomes CANCELLED instead of CANCELLING: no process has to be stopped. */
 export const bypassCancellingFlowRunsWithNoInfra: Rule<FlowRunContext> = {
   from: statesOf("SCHEDULED", "PAUSED"),
   to: statesOf("CANCELLING"),

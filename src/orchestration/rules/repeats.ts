@@ -9,7 +9,7 @@ import {
   statesOf,
 } from "#orchestration/transition";
 
-/** A transition that a client sends again, because the answer was lost, changes nothing. The client marks it with an id. */
+/** A transition that a client sends again, because the answer was lost, changes nothing. The client gives each transition an id. */
 export const preventDuplicateTransitions: Rule<FlowRunContext> = {
   from: ANY_STATE,
   to: ANY_STATE,

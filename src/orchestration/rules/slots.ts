@@ -61,7 +61,7 @@ export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {
 
 /**
  * A flow run whose lease expired while its infrastructure was created takes a slot again before it is RUNNING. If no slot is
- * free, the run becomes CANCELLED: it cannot be scheduled again, because its infrastructure is there.
+ * free, the run becomes CANCELLED: it cannot be scheduled again, because its infrastructure exists.
  */
 export const validateDeploymentConcurrencyAtRunning: Rule<FlowRunContext> = {
   from: statesOf("PENDING"),

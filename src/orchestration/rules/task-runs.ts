@@ -1,7 +1,7 @@
 /** Rules about task runs alone: their flow run, the cache of their results, and the queue of background tasks. */
 import { abort, ANY_STATE, reject, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
 
-/** A task run of a flow run is RUNNING only while the flow run is. */
+/** A task run of a flow run is RUNNING only while the flow run is RUNNING. */
 export const preventRunningTasksFromStoppedFlows: Rule<TaskRunContext> = {
   from: ANY_STATE,
   to: statesOf("RUNNING"),
@@ -67,7 +67,7 @@ export const copyTaskParametersId: Rule<TaskRunContext> = {
   },
 };
 
-/** A SCHEDULED background task goes into its queue. A task that awaits a retry goes before new ones. */
+/** A SCHEDULED background task goes into its queue. A task that awaits a retry comes before new tasks. */
 export const enqueueScheduledTasks: Rule<TaskRunContext> = {
   from: ANY_STATE,
   to: statesOf("SCHEDULED"),

@@ -12,7 +12,7 @@ import {
 } from "#orchestration/transition";
 import { isTerminal } from "#wire/state";
 
-/** The types that a run cannot take after a terminal state: it can neither stop again nor crash. */
+/** The types that a run cannot take after a terminal state: a run that has ended can neither stop nor crash. */
 const NEVER_AFTER_TERMINAL = statesOf("CANCELLING", "PAUSED", "CRASHED");
 
 /** A COMPLETED flow run with a stored result does not become COMPLETED without one, even by force. */
