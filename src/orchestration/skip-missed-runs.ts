@@ -1,6 +1,7 @@
 /** Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule says so. */
 import { type SQL, sql } from "drizzle-orm";
 import { jsonValue } from "#db/json-column";
+import type { FlowRunRow } from "#db/rows/flow-runs";
 import { deployment_schedule } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { type Micros, SECOND } from "#lib/clock";
@@ -44,12 +45,7 @@ export function isMissed(now: Micros): SQL {
 }
 
 /** What a poll knows of a run that it has read. */
-interface Offered {
-  id: string;
-  auto_scheduled: number;
-  run_count: number;
-  next_scheduled_start_time: Micros | null;
-}
+type Offered = Pick<FlowRunRow, "id" | "auto_scheduled" | "run_count" | "next_scheduled_start_time">;
 
 /**
  * Makes the missed ones among the runs Skipped, and returns the others. So a poll gives no missed run to a worker, even
