@@ -80,14 +80,10 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
   }
 
   private async takeOfPool(row: LoadedRow): Promise<boolean> {
-    const { pool_id: poolId, pool_name: poolName, work_queue_id: queueId } = row;
-    if (poolId === null || poolName === null || queueId === null) return true;
-    this.hasPoolSlot = await takePoolSlot(this.tools, {
-      work_pool_id: poolId,
-      work_pool_name: poolName,
-      work_queue_id: queueId,
-      run_id: this.runId,
-    });
+    const { pool_id: work_pool_id, pool_name: work_pool_name, work_queue_id } = row;
+    if (work_pool_id === null || work_pool_name === null || work_queue_id === null) return true;
+    const ask = { work_pool_id, work_pool_name, work_queue_id, run_id: this.runId };
+    this.hasPoolSlot = await takePoolSlot(this.tools, ask);
     return this.hasPoolSlot;
   }
 
