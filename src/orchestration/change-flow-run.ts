@@ -17,8 +17,7 @@ import { CoreFlowPolicy, MinimalFlowPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import { recall, remember } from "#orchestration/recent-runs";
 import type { Orchestrated } from "#orchestration/result";
-import { FlowRunSlots } from "#orchestration/run-slots";
-import { releaseSlots } from "#orchestration/secure-slots";
+import { FlowRunSlots, releaseSlots } from "#orchestration/secure-slots";
 import {
   assignments,
   changedOnly,

@@ -1,10 +1,11 @@
 /** How a run changes its state: load, decide, secure, commit, and try again. Flow runs and task runs change in this one way. */
+import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import type { flow_run } from "#db/tables/flow-run";
 import type { task_run } from "#db/tables/task-run";
 import { unavailable } from "#lib/api-error";
+import type { Micros } from "#lib/clock";
 import type { Orchestrated } from "#orchestration/result";
-import { type ReadRow, shutOut } from "#orchestration/shut-out";
 import type { Decision, RunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
@@ -39,14 +40,17 @@ export interface ProposalSlots<C extends RunContext, Loaded> {
   giveBackUnused(unknown: readonly Commit[]): Promise<void>;
 }
 
+type RunTable = typeof flow_run | typeof task_run;
+
+/** A run as it was read; `row` has at least the columns that a commit names. */
 interface LoadedRun {
-  readonly row: ReadRow;
+  readonly row: { id: string; state_id: string | null; updated: Micros };
 }
 
 /** A proposal for one run: all that differs between flow runs and task runs. */
 export interface RunChange<C extends RunContext, Loaded extends LoadedRun> {
   readonly noun: "flow run" | "task run";
-  readonly table: typeof flow_run | typeof task_run;
+  readonly table: RunTable;
   readonly slots: ProposalSlots<C, Loaded>;
   /** The run as this isolate last wrote it, for the first try. */
   recall?(): Loaded | undefined;
@@ -133,4 +137,24 @@ async function finish(commit: Commit, unknown: Commit[], isPresent: boolean): Pr
 function pause(tools: Tools, tries: number): Promise<void> {
   const milliseconds = tools.random() * Math.min(MAX_PAUSE_MS, 2 * tries);
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/**
+ * Changes a run's `updated`, so that D1 can no longer write a commit that names the row as it was read. Returns false where
+ * that is not certain: the row has changed since it was read, perhaps by such a commit, or D1 failed again. Then the row must
+ * be read again.
+ */
+export async function shutOut(
+  tools: Tools,
+  table: RunTable,
+  { id, state_id: stateId, updated }: LoadedRun["row"],
+): Promise<boolean> {
+  try {
+    const { changes } = await tools.db.run(sql`update ${table} set updated = ${Math.max(tools.clock(), updated + 1)}
+      where workspace_id = ${tools.workspaceId} and id = ${id} and state_id is ${stateId} and updated = ${updated}`);
+    return changes > 0;
+  } catch (error) {
+    if (!isPassing(error)) throw error;
+    return false;
+  }
 }

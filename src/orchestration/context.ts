@@ -2,7 +2,6 @@
 import { readJson, readOptionalJson } from "#db/database";
 import type { FlowRunRow } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
-import type { Ids, Micros } from "#lib/clock";
 import type { LoadedRow } from "#orchestration/load-flow-run";
 import type { FlowRunContext, RunContext, RunDeployment, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
@@ -10,14 +9,8 @@ import { readReliability } from "#wire/reliability";
 import type { FlowRunPolicy, TaskRunPolicy } from "#wire/run-policy";
 import type { State, StateType } from "#wire/state";
 
-/** What a caller may give for the context of either kind of run. */
-interface Given {
-  /** The time of the decision; the clock's time by default. */
-  now?: Micros;
-  ids?: Ids;
-  /** Needed where a rule of the policy takes a lease. */
-  leaseId?: string;
-}
+/** What a caller may give for either kind of run: the time, which is otherwise the clock's, and the lease that a rule may take. */
+type Given = Partial<Pick<RunContext, "now" | "leaseId">>;
 
 /** The context of a flow run. By default the run has no state and no deployment, as a new run has none. */
 export function flowRunContext(
@@ -26,7 +19,6 @@ export function flowRunContext(
   { initial = null, deployment = null, ...given }: Given & Partial<Pick<FlowRunContext, "initial" | "deployment">> = {},
 ): FlowRunContext {
   return {
-    kind: "flow-run",
     ...contextOfEither(tools, given),
     run: {
       ...row,
@@ -47,7 +39,6 @@ export function taskRunContext(
   { flowRun = null, cached = null, ...given }: Given & Partial<Pick<TaskRunContext, "flowRun" | "cached">> = {},
 ): TaskRunContext {
   return {
-    kind: "task-run",
     ...contextOfEither(tools, given),
     run: {
       ...row,
@@ -63,8 +54,8 @@ export function taskRunContext(
 }
 
 function contextOfEither(
-  { clock, ids: ownIds, client, random }: Tools,
-  { now = clock(), ids = ownIds, leaseId = "" }: Given,
+  { clock, ids, client, random }: Tools,
+  { now = clock(), leaseId = "" }: Given,
 ): Omit<RunContext, "run" | "initial"> {
   return { now, ids, leaseId, apiVersion: client.apiVersion, clientVersion: client.version, random };
 }

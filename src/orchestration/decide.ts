@@ -22,8 +22,7 @@ export function decideFlowRun(
   context: FlowRunContext,
   proposed: State,
 ): Decision<FlowRunContext> {
-  const withChanges = (changes: Changes<FlowRunContext>) => ({ ...context, run: { ...context.run, ...changes } });
-  return decide({ policy, transforms: FLOW_RUN_TRANSFORMS, context, withChanges }, proposed);
+  return decide({ policy, transforms: FLOW_RUN_TRANSFORMS, context }, proposed);
 }
 
 /** The decision of a policy on a state that is proposed for a task run. */
@@ -32,8 +31,7 @@ export function decideTaskRun(
   context: TaskRunContext,
   proposed: State,
 ): Decision<TaskRunContext> {
-  const withChanges = (changes: Changes<TaskRunContext>) => ({ ...context, run: { ...context.run, ...changes } });
-  return decide({ policy, transforms: TASK_RUN_TRANSFORMS, context, withChanges }, proposed);
+  return decide({ policy, transforms: TASK_RUN_TRANSFORMS, context }, proposed);
 }
 
 /** What a decision is made from, beside the proposed state. */
@@ -41,8 +39,6 @@ interface DecisionInput<C extends RunContext> {
   readonly policy: Policy<C>;
   readonly transforms: readonly Transform<C>[];
   readonly context: C;
-  /** The context, its run with these changes. */
-  withChanges(changes: Changes<C>): C;
 }
 
 /** What the rules that were asked so far say of the proposed state. */
@@ -65,7 +61,7 @@ function decide<C extends RunContext>(input: DecisionInput<C>, proposed: State):
   const state = applyTransforms(input, { ...verdict, state: verdict.state }, consequences);
   for (const { rule } of effective.toReversed()) {
     if (!rule.to.has(type)) continue;
-    consequences.push(rule.after?.(input.withChanges(merged(consequences)), state) ?? {});
+    consequences.push(rule.after?.(contextAfter(input.context, consequences), state) ?? {});
   }
   return { ...verdict, state, changes: merged(consequences), effects: effectsOf(consequences) };
 }
@@ -78,10 +74,13 @@ function askRules<C extends RunContext>(
   const from = input.context.initial?.type ?? null;
   const asked: AskedRule<C>[] = [];
   let verdict: PolicyVerdict = { status: "ACCEPT", state: proposed, reason: null, delaySeconds: null };
-  for (const rule of input.policy.rules) {
+  for (const rule of input.policy) {
     if (verdict.state?.type !== proposed.type) break;
     if (!rule.from.has(from) || !rule.to.has(proposed.type)) continue;
-    const context = input.withChanges(merged(asked.map((one) => one.consequences)));
+    const context = contextAfter(
+      input.context,
+      asked.map((one) => one.consequences),
+    );
     const ruling = rule.decide?.(context, verdict.state);
     if (ruling) verdict = verdictAfter(verdict, verdict.state, ruling, context);
     asked.push({ rule, type: verdict.state?.type ?? null, consequences: consequencesOf(ruling) });
@@ -126,7 +125,7 @@ function applyTransforms<C extends RunContext>(
 ): State {
   let state = proposed;
   for (const transform of input.transforms) {
-    const entry = transform.apply(input.withChanges(merged(consequences)), state, status);
+    const entry = transform(contextAfter(input.context, consequences), state, status);
     if (!entry) continue;
     state = amended(state, entry);
     consequences.push(entry);
@@ -145,6 +144,11 @@ function amended(state: State, { name, timestamp, details }: Amendments): State 
 
 function consequencesOf<C extends RunContext>(ruling: Ruling<C> | undefined): Consequences<C> {
   return ruling?.kind === "adjust" || ruling?.kind === "reject" ? ruling : {};
+}
+
+/** The context, its run with all changes. */
+function contextAfter<C extends RunContext>(context: C, consequences: readonly Consequences<C>[]): C {
+  return { ...context, run: { ...context.run, ...merged(consequences) } };
 }
 
 /** All changes in one object. A later change replaces an earlier one. */

@@ -32,19 +32,15 @@ export async function markLate(tools: Tools, flowRunIds: readonly string[]): Pro
 
 async function markEach(tools: Tools, waiting: Iterable<UnstartedRun>): Promise<void> {
   const failures: unknown[] = [];
-  for (const run of waiting) {
+  for (const { id, due } of waiting) {
+    const late = { type: "SCHEDULED", name: "Late", state_details: { scheduled_time: due } } as const;
     try {
-      await markOne(tools, run);
+      await setStateUnlessDeleted(tools, id, late, { policy: MarkLateRunsPolicy });
     } catch (error) {
       failures.push(error);
     }
   }
   if (failures.length > 0) throw failures.at(-1);
-}
-
-async function markOne(tools: Tools, { id, due }: UnstartedRun): Promise<void> {
-  const late = { type: "SCHEDULED", name: "Late", state_details: { scheduled_time: due } } as const;
-  await setStateUnlessDeleted(tools, id, late, { policy: MarkLateRunsPolicy });
 }
 
 function selectOverdue(workspaceId: string, ids: readonly string[], until: Micros) {

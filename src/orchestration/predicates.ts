@@ -1,5 +1,5 @@
 /** Questions about a state or a client that more than one rule has. */
-import { compareVersions, parseVersion } from "#lib/versions";
+import { compareVersions } from "#lib/versions";
 import type { RunContext } from "#orchestration/transition";
 import type { FlowRunPolicy } from "#wire/run-policy";
 import type { State } from "#wire/state";
@@ -44,18 +44,4 @@ export function knowsPauses(context: Pick<RunContext, "apiVersion">): boolean {
 /** The policy of a flow run that runs again: its pauses are forgotten. */
 export function withoutPauses(policy: FlowRunPolicy, retryType: FlowRunPolicy["retry_type"]): FlowRunPolicy {
   return { ...policy, resuming: false, pause_keys: [], retry_type: retryType };
-}
-
-/** Prefect: MIN_CLIENT_VERSION_FOR_CONCURRENCY_LIMIT_LEASING. */
-const FIRST_WITH_LEASES = [3, 4, 11] as const;
-/** A pre-release, as 3.4.11rc1 and 3.4.11.dev2, comes before its release. */
-const PRE_RELEASE = /^\d+\.\d+\.\d+\.?(a|b|rc|dev)/;
-
-/** Whether the client renews the lease on the slot of its run, as Prefect's client does since 3.4.11. */
-export function renewsLeases({ clientVersion }: Pick<RunContext, "clientVersion">): boolean {
-  const text = clientVersion ?? "";
-  const version = parseVersion(text);
-  if (version === null) return false;
-  const order = compareVersions(version, FIRST_WITH_LEASES);
-  return order > 0 || (order === 0 && !PRE_RELEASE.test(text));
 }

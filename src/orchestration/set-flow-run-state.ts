@@ -1,10 +1,25 @@
-/** A state is proposed for a flow run. If the run is CANCELLED by it, its children are cancelled too. */
+/** A state is proposed for a flow run. If the run becomes CANCELLED, its task runs and its subflows are cancelled too. */
+import { sql } from "drizzle-orm";
+import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
 import { ApiError } from "#lib/api-error";
-import { cancelChildrenAfter } from "#orchestration/cancel-children";
+import { chunks } from "#lib/chunks";
+import { log } from "#lib/log";
 import { changeFlowRun, type FlowRunChangeOptions } from "#orchestration/change-flow-run";
+import { moveTaskRuns } from "#orchestration/move-task-runs";
+import { MinimalFlowPolicy, onlyWhile } from "#orchestration/policies";
 import type { Orchestrated } from "#orchestration/result";
 import type { Tools } from "#tools";
-import type { StateProposal } from "#wire/state";
+import { isTerminal, type StateProposal } from "#wire/state";
+
+/** How many subflows one select reads, and how many selects there are at most. The sweep finds the rest. */
+const AT_ONCE = 100;
+const ROUNDS = 1_000;
+/** How many subflows are cancelled at the same time. */
+const SUBFLOWS_AT_ONCE = 10;
+const MESSAGE = "The parent flow run was cancelled.";
+/** The types of states that are not terminal, as a list in SQL. */
+export const UNENDED = sql.raw("('SCHEDULED', 'PENDING', 'RUNNING', 'PAUSED', 'CANCELLING')");
 
 /** Proposes a state for a flow run. Throws 404 for an unknown run, and 503 if other proposals were always faster. */
 export async function setFlowRunState(
@@ -14,7 +29,7 @@ export async function setFlowRunState(
   options: FlowRunChangeOptions = {},
 ): Promise<Orchestrated> {
   const result = await changeFlowRun(tools, flowRunId, proposal, options);
-  cancelChildrenAfter(tools, flowRunId, result);
+  if (result.written && result.state?.type === "CANCELLED") tools.background(cancelChildren(tools, flowRunId));
   return result;
 }
 
@@ -29,5 +44,61 @@ export async function setStateUnlessDeleted(
     await setFlowRunState(tools, flowRunId, proposal, options);
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 404)) throw error;
+  }
+}
+
+/** Cancels the children of a cancelled run that have not ended. A child that ends first keeps its state. May be repeated. */
+export async function cancelChildren(tools: Tools, flowRunId: string): Promise<void> {
+  if (!tools.settings.services.cancellation_cleanup.enabled) return;
+  await cancelSubflows(tools, flowRunId);
+  await moveTaskRuns(tools, flowRunId, { from: UNENDED, proposal: { type: "CANCELLED", message: MESSAGE } });
+}
+
+interface Subflow {
+  id: string;
+  deployment_id: string | null;
+  /** The key of the parent's task run in the index by which subflows are read. */
+  task_key: string;
+  dynamic_key: string;
+  task_id: string;
+}
+
+async function cancelSubflows(tools: Tools, flowRunId: string): Promise<void> {
+  let last: Subflow | undefined;
+  for (let round = 0; round < ROUNDS; round++) {
+    const subflows = await tools.db.rows<Subflow>(selectSubflows(tools.workspaceId, flowRunId, last));
+    for (const some of chunks(subflows, SUBFLOWS_AT_ONCE)) {
+      await Promise.all(some.map((subflow) => cancelSubflow(tools, subflow)));
+    }
+    if (subflows.length < AT_ONCE) return;
+    last = subflows.at(-1);
+  }
+}
+
+/**
+ * Selects subflows that have not ended, after the `last` one: each is read once, even if it cannot be cancelled. A subflow
+ * with a deployment has a process of its own, to which it is enough to say CANCELLING once.
+ */
+export function selectSubflows(workspaceId: string, flowRunId: string, last?: Subflow) {
+  const rest = last
+    ? sql`and (t.task_key, t.dynamic_key, t.id) > (${last.task_key}, ${last.dynamic_key}, ${last.task_id})`
+    : sql``;
+  return sql`select r.id, r.deployment_id, t.task_key, t.dynamic_key, t.id as task_id
+    from ${task_run} t indexed by task_run_flow_run
+    cross join ${flow_run} r indexed by flow_run_parent on r.workspace_id = t.workspace_id and r.parent_task_run_id = t.id
+    where t.workspace_id = ${workspaceId} and t.flow_run_id = ${flowRunId} and t.flow_run_id is not null ${rest}
+      and r.parent_task_run_id is not null
+      and r.state_type in ${UNENDED} and (r.deployment_id is null or r.state_type <> 'CANCELLING')
+    order by t.task_key, t.dynamic_key, t.id limit ${AT_ONCE}`;
+}
+
+async function cancelSubflow(tools: Tools, { id, deployment_id }: Subflow): Promise<void> {
+  const policy = onlyWhile(({ initial }) => initial !== null && !isTerminal(initial), MinimalFlowPolicy);
+  const type = deployment_id === null ? "CANCELLED" : "CANCELLING";
+  try {
+    await setFlowRunState(tools, id, { type, message: MESSAGE }, { policy });
+  } catch (error) {
+    // The other subflows are cancelled all the same, and the sweep finds this one.
+    log(tools, "error", "a subflow of a cancelled run was not cancelled", { flow_run_id: id, error });
   }
 }

@@ -16,8 +16,7 @@ import { decideTaskRun } from "#orchestration/decide";
 import { BackgroundTaskPolicy, CoreTaskPolicy, MinimalTaskPolicy } from "#orchestration/policies";
 import { storedState } from "#orchestration/predicates";
 import type { Orchestrated } from "#orchestration/result";
-import { TaskRunSlots } from "#orchestration/run-slots";
-import { releaseSlots } from "#orchestration/secure-slots";
+import { releaseSlots, TaskRunSlots } from "#orchestration/secure-slots";
 import { updateTaskRun } from "#orchestration/statements";
 import type { EnclosingFlowRun, Policy, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
@@ -47,7 +46,10 @@ export function setTaskRunState(
       table: task_run,
       slots,
       load: async () => {
-        const loaded = (await load(tools, taskRunId, proposal)) ?? (await loadReported(tools, taskRunId, proposal));
+        const recorded = await load(tools, taskRunId, proposal);
+        // The task run may have been reported in an event that is not recorded yet.
+        if (!recorded) await readRecorded(tools, { taskRunIds: [taskRunId] }, []);
+        const loaded = recorded ?? (await load(tools, taskRunId, proposal));
         if (!loaded) throw missingObject(`Task run with id ${taskRunId} not found`);
         return loaded;
       },
@@ -85,12 +87,6 @@ async function load(tools: Tools, id: string, proposal: StateProposal): Promise<
     flowRun: enclosing ? { id: enclosing.id, run_count: enclosing.run_count, state: stateOf(enclosing) } : null,
     cached: kept ? readJson<State>(kept.state) : null,
   };
-}
-
-/** Loads a task run that was reported in an event, and that is not recorded yet. */
-async function loadReported(tools: Tools, id: string, proposal: StateProposal): Promise<LoadedTaskRun | undefined> {
-  await readRecorded(tools, { taskRunIds: [id] }, []);
-  return load(tools, id, proposal);
 }
 
 function selectCached(workspaceId: string, proposal: StateProposal, now: Micros): SQL[] {

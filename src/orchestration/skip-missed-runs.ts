@@ -1,11 +1,11 @@
 /** Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule says so. */
 import { type SQL, sql } from "drizzle-orm";
 import { jsonValue } from "#db/json-column";
+import type { FlowRunRow } from "#db/rows/flow-runs";
 import { deployment_schedule } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { type Micros, SECOND } from "#lib/clock";
-import { onlyWhile } from "#orchestration/only-while";
-import { CoreFlowPolicy } from "#orchestration/policies";
+import { CoreFlowPolicy, onlyWhile } from "#orchestration/policies";
 import { setStateUnlessDeleted } from "#orchestration/set-flow-run-state";
 import type { FlowRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
@@ -45,12 +45,7 @@ export function isMissed(now: Micros): SQL {
 }
 
 /** What a poll knows of a run that it has read. */
-interface Offered {
-  id: string;
-  auto_scheduled: number;
-  run_count: number;
-  next_scheduled_start_time: Micros | null;
-}
+type Offered = Pick<FlowRunRow, "id" | "auto_scheduled" | "run_count" | "next_scheduled_start_time">;
 
 /**
  * Makes the missed ones among the runs Skipped, and returns the others. So a poll gives no missed run to a worker, even
@@ -67,17 +62,15 @@ export async function withoutMissed<Run extends Offered>(tools: Tools, runs: rea
   const ids = overdue.map(({ id }) => id);
   const missed = await tools.db.rows<MissedRun>(selectMissedAmong(tools.workspaceId, ids, now));
   const gone = new Set(missed.map(({ id }) => id));
-  for (const run of missed) await skipOrLog(tools, run);
-  return runs.filter(({ id }) => !gone.has(id));
-}
-
-/** A failure is logged: the sweep finds the run again, and the poll goes on with the other runs. */
-async function skipOrLog(tools: Tools, run: MissedRun): Promise<void> {
-  try {
-    await skipRun(tools, run);
-  } catch (error) {
-    log(tools, "error", "a missed run could not be skipped", { flow_run_id: run.id, error });
+  for (const run of missed) {
+    try {
+      await skipRun(tools, run);
+    } catch (error) {
+      // The sweep finds the run again, and the poll goes on with the other runs.
+      log(tools, "error", "a missed run could not be skipped", { flow_run_id: run.id, error });
+    }
   }
+  return runs.filter(({ id }) => !gone.has(id));
 }
 
 function selectMissedAmong(workspaceId: string, ids: readonly string[], now: Micros): SQL {

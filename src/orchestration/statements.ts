@@ -45,13 +45,9 @@ export function changedOnly(row: object, values: ColumnValues): ColumnValues {
 export function stateRow(workspaceId: string, flowRunId: string, of: State): typeof flow_run_state.$inferInsert {
   const state = storedState(of);
   return {
-    id: state.id,
+    ...state,
     workspace_id: workspaceId,
     flow_run_id: flowRunId,
-    type: state.type,
-    name: state.name,
-    timestamp: state.timestamp,
-    message: state.message,
     data: state.data === null ? null : JSON.stringify(state.data),
     state_details: JSON.stringify(state.state_details),
   };

@@ -9,15 +9,9 @@ import type { LiveRun } from "#objects/work-pool/messages";
 
 /** What a WorkPool object knows of a run; null for a run without a work pool. */
 export function liveRunOf(row: LoadedRow, type: StateType): LiveRun | null {
-  if (row.work_queue_id === null || row.pool_id === null || row.pool_name === null) return null;
-  return {
-    id: row.id,
-    work_pool_id: row.pool_id,
-    work_pool_name: row.pool_name,
-    work_queue_id: row.work_queue_id,
-    state_type: type,
-    due: row.next_scheduled_start_time,
-  };
+  const { id, work_queue_id, pool_id, pool_name, next_scheduled_start_time: due } = row;
+  if (work_queue_id === null || pool_id === null || pool_name === null) return null;
+  return { id, work_pool_id: pool_id, work_pool_name: pool_name, work_queue_id, state_type: type, due };
 }
 
 /** Whether the object of a work pool has to know that a run went from one state type to another. It need not where the run has a slot before and after. */

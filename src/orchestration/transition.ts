@@ -90,7 +90,6 @@ export interface RunContext {
 
 /** All that a rule for flow runs sees. It is loaded before the rule is asked. */
 export interface FlowRunContext extends RunContext {
-  readonly kind: "flow-run";
   readonly run: Readonly<FlowRunColumns>;
   readonly deployment: RunDeployment | null;
   /** Timestamps that a new state must not have, in microseconds. */
@@ -101,7 +100,6 @@ export interface FlowRunContext extends RunContext {
 
 /** All that a rule for task runs sees. It is loaded before the rule is asked. */
 export interface TaskRunContext extends RunContext {
-  readonly kind: "task-run";
   readonly run: Readonly<TaskRunColumns>;
   readonly flowRun: EnclosingFlowRun | null;
   /** The state that the cache has for the proposal's cache key. */
@@ -118,9 +116,8 @@ export type SetStateStatus = "ACCEPT" | "REJECT" | "ABORT" | "WAIT";
  * for a refused state. If the answer is not `granted`, the proposal is decided again with the answer.
  */
 export type Need =
-  | { kind: "take-slot"; limit_id: string; lease_id: string; seconds: number }
-  /** The slot that the run has, or, if its lease has expired, a free slot under the same lease. */
-  | { kind: "keep-slot"; limit_id: string; lease_id: string; seconds: number }
+  /** With `keep-slot` the slot that the run has, or, if its lease has expired, a free slot under the same lease. */
+  | { kind: "take-slot" | "keep-slot"; limit_id: string; lease_id: string; seconds: number }
   /** Takes no slot. The answer is `full` if no slot is free. */
   | { kind: "see-slots"; limit_id: string; slots: number }
   /** Makes a lease last until the run has ended, for a client that cannot renew it. */
@@ -194,13 +191,10 @@ export type States = ReadonlySet<StateType | null>;
 export const ANY_STATE: States = new Set<StateType | null>([...STATE_TYPES, null]);
 
 /** The types at which a run has ended. */
-export const TERMINAL_STATES: States = new Set<StateType | null>(TERMINAL_TYPES);
-
-/** The types that a run cannot take after a terminal state: it can neither stop again nor crash. */
-export const NEVER_AFTER_TERMINAL: States = new Set<StateType | null>(["CANCELLING", "PAUSED", "CRASHED"]);
+export const TERMINAL_STATES: States = statesOf(...TERMINAL_TYPES);
 
 /** The types in which a flow run has a slot of its work pool and of its deployment's limit. */
-export const HOLDING_STATES: States = new Set<StateType | null>(["PENDING", "RUNNING", "CANCELLING"]);
+export const HOLDING_STATES: ReadonlySet<string | null> = statesOf("PENDING", "RUNNING", "CANCELLING");
 
 /** These types. */
 export function statesOf(...types: readonly StateType[]): States {
@@ -213,13 +207,12 @@ export function anyStateBut(...types: readonly StateType[]): States {
 }
 
 /**
- * A rule: its name (the original's), the transitions that it governs, and pure functions of the context. A rule is asked if
- * it governs the intended transition, which is from the run's state to the proposed state. After a rule has changed the type
- * of the proposed state, or refused to write one, the rules after it are not asked, and the columns and effects that the
- * rules before it want are dropped.
+ * A rule: the transitions that it governs, and pure functions of the context. Each rule of ours has the name of the original's.
+ * A rule is asked if it governs the intended transition, which is from the run's state to the proposed state. After a rule has
+ * changed the type of the proposed state, or refused to write one, the rules after it are not asked, and the columns and effects
+ * that the rules before it want are dropped.
  */
 export interface Rule<C extends RunContext> {
-  readonly name: string;
   readonly from: States;
   readonly to: States;
   decide?(context: C, proposed: State): Ruling<C> | undefined;
@@ -231,10 +224,11 @@ export interface Rule<C extends RunContext> {
 }
 
 /** A piece of bookkeeping for each written state. It sees the run with the changes of the rules and transforms before it. */
-export interface Transform<C extends RunContext> {
-  readonly name: string;
-  apply(context: C, proposed: State, status: SetStateStatus): (Amendments & Consequences<C>) | undefined;
-}
+export type Transform<C extends RunContext> = (
+  context: C,
+  proposed: State,
+  status: SetStateStatus,
+) => (Amendments & Consequences<C>) | undefined;
 
 /** The decision of a policy. `state` is the state to write; null if none is written. */
 export interface Decision<C extends RunContext> {
@@ -247,8 +241,5 @@ export interface Decision<C extends RunContext> {
   readonly effects: readonly Effect[];
 }
 
-/** An ordered list of rules. */
-export interface Policy<C extends RunContext> {
-  readonly name: string;
-  readonly rules: readonly Rule<C>[];
-}
+/** Rules in the order in which they are asked. */
+export type Policy<C extends RunContext> = readonly Rule<C>[];

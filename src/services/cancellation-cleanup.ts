@@ -2,9 +2,8 @@
 import { sql } from "drizzle-orm";
 import type { Micros } from "#lib/clock";
 import { enqueueCleanup } from "#objects/work-pool/client";
-import { cancelChildren } from "#orchestration/cancel-children";
-import { type DueRow, seeToDue } from "#services/due";
-import { forEachRun, proposeState, type RowKey } from "#services/kit";
+import { cancelChildren } from "#orchestration/set-flow-run-state";
+import { type DueRow, forEachRun, proposeState, type RowKey, seeToDue } from "#services/due";
 import { selectCancelledWith, selectStuckCancelling, selectWithChildren } from "#services/sweep-store";
 import { type Range, walkStates } from "#services/walk-states";
 import type { SweepTools, Tools } from "#tools";
@@ -21,7 +20,7 @@ const WALKS = [
   { name: "cancelled runs, an hour later", age: 60 * MINUTE },
 ];
 
-/** Cancels the children that runs which were cancelled some while ago still have. */
+/** Cancels the children that runs that were cancelled a while ago still have. */
 export async function cancelLeftChildren(tools: SweepTools): Promise<void> {
   for (const walk of WALKS) {
     await walkStates(tools, walk, async (range) => {

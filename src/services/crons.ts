@@ -4,18 +4,15 @@ import { queueWaitingSegments } from "#events/consumer";
 import { log } from "#lib/log";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { markSilentDeployments, wakePools } from "#services/foreman";
-import { scheduleAnew } from "#services/lazarus";
-import { markLateRuns, skipMissedRuns } from "#services/overdue-runs";
-import { failExpiredPauses } from "#services/pause-expirations";
-import { sweepOutbox } from "#services/outbox";
-import { removeOldCaches } from "#services/retention-caches";
+import { failExpiredPauses, markLateRuns, skipMissedRuns } from "#services/overdue-runs";
 import { removeOldEvents } from "#services/retention-events";
-import { removeOrphanedLogs } from "#services/retention-logs";
+import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftovers";
 import { removeOldRuns } from "#services/retention-runs";
 import { watchSize } from "#services/retention-size";
 import { countOldRuns } from "#services/run-counts";
 import { topUpSchedules } from "#services/scheduler";
-import { crashZombies } from "#services/zombies";
+import { crashZombies, scheduleAnew } from "#services/silent-runs";
+import { sweepOutbox } from "#services/walk-states";
 import type { SweepTools } from "#tools";
 
 /** A piece of work of the clock, in all workspaces. It bounds itself. */

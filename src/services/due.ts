@@ -1,12 +1,17 @@
 /**
- * Sees to rows that are due, of all workspaces by turns. A round goes through the rows in the order of their index. A
+ * Does the work for rows that are due, of all workspaces in turn. A round goes through the rows in the order of their index. A
  * workspace that has had its share of a round goes on, in the next round, where it ended.
  */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import { each, list } from "#db/sql";
-import { type RowKey, takeTurn } from "#services/kit";
-import type { SweepTools } from "#tools";
+import { chunks } from "#lib/chunks";
+import { log } from "#lib/log";
+import { CoreFlowPolicy, onlyWhile } from "#orchestration/policies";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
+import { takeTurn } from "#services/turns";
+import { inWorkspace, type SweepTools, type Tools } from "#tools";
+import type { StateProposal } from "#wire/state";
 
 /** Where a workspace ended: its id, and the place of its last row. */
 const End = z.tuple([z.string(), z.string()]);
@@ -22,15 +27,17 @@ const Round = z.object({
 });
 export type Round = z.output<typeof Round>;
 
-/** The place of a row. */
-export interface Due {
+/** A row of some workspace, as a sweep finds it. */
+export interface RowKey {
   workspace_id: string;
-  /** The row's place in the order of its index; see `placeIn`. */
-  place: string;
+  id: string;
 }
 
 /** A row that is due. */
-export interface DueRow extends RowKey, Due {}
+export interface DueRow extends RowKey {
+  /** The row's place in the order of its index; see `placeIn`. */
+  place: string;
+}
 
 interface DueSweep<Row> {
   /** The name of the sweep's mark. */
@@ -84,7 +91,7 @@ export function seeToDue<Row extends DueRow = DueRow>(
  */
 export function roundAfter(
   { served: before, begins }: Round,
-  rows: readonly Due[],
+  rows: readonly Omit<DueRow, "id">[],
   { most, taken }: { most: number; taken: Map<string, number> },
 ): Round | null {
   const served = [...before];
@@ -132,4 +139,51 @@ export function nextIn({ round, most }: Page, { alias, by, place = by }: Order):
     conditions.push(sql`and not exists (select 1 from ${each(begins)} b
       where b.value ->> 0 = ${workspace} and ${own} <= ${placeOf(sql`(b.value ->> 1)`)})`);
   return sql`${sql.join(conditions, sql` `)} order by ${sql.raw(by.join(", "))} limit ${most}`;
+}
+
+/** How many runs are worked on at the same time. */
+const AT_ONCE = 10;
+
+/** Does the work for the rows of each workspace. A failure is logged, and the work for the other workspaces goes on. */
+export async function byWorkspace<Row extends RowKey>(
+  tools: SweepTools,
+  rows: readonly Row[],
+  work: (tools: Tools, rows: readonly Row[]) => Promise<unknown>,
+): Promise<void> {
+  for (const [workspaceId, own] of Map.groupBy(rows, ({ workspace_id }) => workspace_id)) {
+    await orLog({ workspace_id: workspaceId }, work(inWorkspace(tools, workspaceId), own));
+  }
+}
+
+/** Does the work for each run, some runs at the same time. A failure is logged, and the work for the other runs goes on. */
+export async function forEachRun<Row extends RowKey>(
+  tools: SweepTools,
+  rows: readonly Row[],
+  work: (tools: Tools, row: Row) => Promise<unknown>,
+): Promise<void> {
+  for (const some of chunks(rows, AT_ONCE)) {
+    await Promise.all(
+      some.map((row) =>
+        orLog({ workspace_id: row.workspace_id, run_id: row.id }, work(inWorkspace(tools, row.workspace_id), row)),
+      ),
+    );
+  }
+}
+
+/** Proposes a state for a run, unless its state has changed since the sweep found the run. */
+export function proposeState(
+  tools: Tools,
+  { id, state_id }: { id: string; state_id: string },
+  proposal: StateProposal,
+) {
+  const policy = onlyWhile(({ initial }) => initial?.id === state_id, CoreFlowPolicy);
+  return setFlowRunState(tools, id, proposal, { policy });
+}
+
+async function orLog(about: Readonly<Record<string, string>>, work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    log({}, "error", "a service failed", { ...about, error });
+  }
 }

@@ -1,4 +1,4 @@
-/** Marks served deployments that no process asks for any more as NOT_READY, and sees that no work pool stays READY for ever. */
+/** Marks served deployments that no process polls any more as NOT_READY, and makes the objects of READY work pools check them. */
 import { isPassing } from "#db/database";
 import { writeEvents } from "#events/emit";
 import type { Micros } from "#lib/clock";
@@ -7,8 +7,7 @@ import { log } from "#lib/log";
 import { readLiveness } from "#objects/work-pool/client";
 import { deploymentEvent } from "#resources/deployments/events";
 import { DeploymentStore } from "#resources/deployments/store";
-import { type DueRow, seeToDue } from "#services/due";
-import { byWorkspace } from "#services/kit";
+import { byWorkspace, type DueRow, seeToDue } from "#services/due";
 import { selectReadyPools, selectUnpolled } from "#services/sweep-store";
 import { isFirstOfHour } from "#services/turns";
 import type { SweepTools, Tools } from "#tools";
@@ -46,8 +45,9 @@ async function mark(tools: Tools, ids: readonly string[]): Promise<void> {
 }
 
 /**
- * Asks after the pools that are READY, in the first turn of each hour. The object of a pool marks the pool, its workers, queues
- * and deployments by alarms of its own. An object that has lost what it knew reads D1 when it is asked, and sets its alarms.
+ * Asks the objects of the pools that are READY for their status, in the first turn of each hour. The object of a pool marks the
+ * pool, its workers, queues and deployments by alarms of its own. An object that has lost its memory reads D1 when it is asked, and
+ * sets its alarms.
  */
 export async function wakePools(tools: SweepTools): Promise<void> {
   if (!isFirstOfHour(tools.clock())) return;

@@ -1,13 +1,15 @@
 /**
- * Scheduled runs that did not start in time: they become late, or skipped where their schedule does not want them any more. The
- * object of a work pool marks its own late runs to the second.
+ * Runs that are past a time. A scheduled run becomes Late, or Skipped if its schedule skips missed runs; a paused run becomes
+ * FAILED. The object of a work pool marks its own late runs to the second.
  */
 import { SECOND } from "#lib/clock";
 import { markLate } from "#orchestration/mark-late";
+import { MinimalFlowPolicy, onlyWhile } from "#orchestration/policies";
+import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { type MissedRun, skipRun } from "#orchestration/skip-missed-runs";
-import { type DueRow, seeToDue } from "#services/due";
-import { byWorkspace, forEachRun } from "#services/kit";
-import { selectMissed, selectOverdue } from "#services/sweep-store";
+import type { FlowRunContext } from "#orchestration/transition";
+import { byWorkspace, type DueRow, forEachRun, seeToDue } from "#services/due";
+import { selectExpired, selectMissed, selectOverdue } from "#services/sweep-store";
 import { HOUR, overduePeriod } from "#services/turns";
 import type { SweepTools } from "#tools";
 
@@ -27,7 +29,7 @@ export async function markLateRuns(tools: SweepTools): Promise<void> {
   });
 }
 
-/** Skips the missed runs among those that are due. A poll looks by itself at the runs that it hands out. */
+/** Skips the missed runs among those that are due. A poll itself skips the missed runs among those that it reads. */
 export async function skipMissedRuns(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   const { name, period } = overduePeriod("missed runs", now, now, 2 * HOUR);
@@ -36,4 +38,25 @@ export async function skipMissedRuns(tools: SweepTools): Promise<void> {
     select: (page) => selectMissed(period, page),
     work: (missed) => forEachRun(tools, missed, skipRun),
   });
+}
+
+const NEVER_RESUMED = { type: "FAILED", message: "The flow was paused and never resumed." } as const;
+
+/** Writes nothing for a run that was resumed in the meantime. */
+const whileExpired = onlyWhile(isExpired, MinimalFlowPolicy);
+
+/** Fails the runs whose pause has lasted too long. May be repeated: a second turn finds no pause. */
+export async function failExpiredPauses(tools: SweepTools): Promise<void> {
+  const now = tools.clock();
+  await seeToDue(tools, {
+    name: "expired pauses",
+    select: (page) => selectExpired(now, page),
+    work: (expired) =>
+      forEachRun(tools, expired, (own, { id }) => setFlowRunState(own, id, NEVER_RESUMED, { policy: whileExpired })),
+  });
+}
+
+function isExpired({ initial, now }: FlowRunContext): boolean {
+  const timeout = initial?.type === "PAUSED" && initial.state_details.pause_timeout;
+  return typeof timeout === "number" && timeout < now;
 }

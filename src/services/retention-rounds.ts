@@ -4,7 +4,7 @@ import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import * as z from "zod";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
-import { takeTurn } from "#services/kit";
+import { takeTurn } from "#services/turns";
 import { selectNextWorkspace } from "#services/sweep-store";
 import { inWorkspace, type SweepTools, type Tools } from "#tools";
 

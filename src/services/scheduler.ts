@@ -8,8 +8,7 @@ import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { materialise } from "#resources/deployments/materialise";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
-import { type DueRow, seeToDue } from "#services/due";
-import { byWorkspace } from "#services/kit";
+import { byWorkspace, type DueRow, seeToDue } from "#services/due";
 import { selectDueSchedules } from "#services/sweep-store";
 import type { SweepTools, Tools } from "#tools";
 

@@ -5,17 +5,15 @@ import { asList, jsonValue } from "#db/json-column";
 import { each } from "#db/sql";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { event_resource, event_segment } from "#db/tables/event";
-import { flow_run, flow_run_count, flow_run_state } from "#db/tables/flow-run";
+import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { heartbeatPrefix, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
-import { UNENDED } from "#orchestration/cancel-children";
+import { UNENDED } from "#orchestration/set-flow-run-state";
 import { isMissed, JOIN_SCHEDULE, MISSED_RUN } from "#orchestration/skip-missed-runs";
-import { nextIn, type Order, type Page, placeIn } from "#services/due";
-import { LOOK_BACK, MOST_HEARTBEATS } from "#services/heartbeats";
-import type { RowKey } from "#services/kit";
-import { isSilentSince, SIGNS } from "#services/signs-of-life";
+import { nextIn, type Order, type Page, placeIn, type RowKey } from "#services/due";
+import { isSilentSince, LOOK_BACK, MOST_HEARTBEATS, SIGNS } from "#services/signs-of-life";
 import type { Period } from "#services/turns";
 
 const LIVE = ["r.workspace_id", "r.work_queue_id", "r.deployment_id", "r.id"];
@@ -45,7 +43,7 @@ export function selectOverdue(period: Period, page: Page): SQL {
 const hasPolicies = sql`iif(exists (
   select 1 from ${deployment_schedule} p indexed by deployment_schedule_missed_runs where p.missed_runs is not null), 1, 0)`;
 
-/** The runs that became due in a period and that their schedule does not want any more. Nothing is read where no schedule has a policy. */
+/** The runs that became due in a period and that their schedule skips. Nothing is read where no schedule has a policy. */
 export function selectMissed(period: Period, page: Page): SQL {
   return sql`select r.workspace_id, ${MISSED_RUN}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live ${JOIN_SCHEDULE}
@@ -202,7 +200,7 @@ export function selectCancelledWith(message: string, range: (id: SQL) => SQL): S
 }
 
 /** The recursive table `w(id)` of the workspaces after `last` that have rows in a table. Each is found by one seek; the last row is null. */
-function workspacesAfter(last: string, table: SQLiteTable): SQL {
+export function workspacesAfter(last: string, table: SQLiteTable): SQL {
   const following = (id: SQL) => sql`select min(workspace_id) from ${table} where workspace_id > ${id}`;
   return sql`w(id) as (
       ${following(sql`${last}`)} union all select (${following(sql`w.id`)}) from w where w.id is not null
@@ -213,21 +211,4 @@ function workspacesAfter(last: string, table: SQLiteTable): SQL {
 export function selectNextWorkspace(table: SQLiteTable, last: string, condition: SQL): SQL {
   return sql`with recursive ${workspacesAfter(last, table)}
     select id from w where id is not null and ${condition} limit 1`;
-}
-
-/** Counts, in each workspace, the runs that start before a time, where there are so many more than the last count says. */
-export function countRunsBefore(before: Micros, growth: number): SQL {
-  const start = sql`coalesce("start_time", "expected_start_time")`;
-  const grown = sql`(select count(*) from ${flow_run} r where r.workspace_id = w.id
-    and ${start} >= coalesce(c.before, -9e18) and ${start} < ${before})`;
-  return sql`with recursive ${workspacesAfter("", flow_run)},
-    growth as materialized (
-      select w.id, coalesce(c.count, 0) as counted, ${grown} as grown
-      from w left join ${flow_run_count} c on c.workspace_id = w.id
-      where w.id is not null
-    )
-    insert into ${flow_run_count} (workspace_id, before, count)
-    select id, ${before}, counted + grown from growth where grown >= ${growth}
-    on conflict (workspace_id) do update set before = excluded.before, count = excluded.count
-      where excluded.before > ${flow_run_count.before}`;
 }

@@ -1,16 +1,157 @@
-/** The turns of the clock, one a minute. */
-import { sql } from "drizzle-orm";
-import { sweep_mark } from "#db/tables/event";
+/** The turns of the clock, one a minute: a turn of a sweep takes a bounded number of steps, and a mark keeps the sweep's place. */
+import { type SQL, sql } from "drizzle-orm";
+import type { Database } from "#db/database";
 import { earliestId, timeOfId } from "#db/ordered-ids";
+import { sweep_mark } from "#db/tables/event";
 import type { Micros } from "#lib/clock";
-import type { SweepTools } from "#tools";
+import type { SweepTools, Tools } from "#tools";
+
+/** A step that begins. */
+export interface Step {
+  /** Where the step begins. */
+  place: string;
+  /** How many items the step takes at most; 0 where it passes over one item, because no step came to its end with that item. */
+  most: number;
+  /** Writes down that the step begins. A step calls it before work that may end the process. */
+  note: () => Promise<void>;
+}
+
+/** A step that has ended. */
+interface StepEnd {
+  /** Where the next step begins; null where the next turn begins at the start and needs no mark. */
+  place: string | null;
+  /** Whether the turn ends with this step. */
+  isEnd: boolean;
+}
+
+/** Work that goes through many items, some at a time. */
+export interface Sweep {
+  /** The name of the sweep's mark. */
+  name: string;
+  /** How many items a step takes. */
+  most: number;
+  /** How many steps a turn takes. */
+  steps: number;
+  /** Where a turn begins, by the mark that the turn before left; null where there is nothing to do yet. */
+  begin: (mark: string | null) => string | null;
+  step: (step: Step) => Promise<StepEnd>;
+  /** How often a step of one item is begun before the item is passed over; once where nothing is said. */
+  tries?: number;
+  /** Whether an error that a step throws says nothing of the step's items, so that the next turn takes as many. */
+  keepsSizeOnError?: boolean;
+}
+
+/**
+ * Takes one turn of a sweep: step after step from the mark. The mark moves after each step. A step that was noted and never
+ * ended is begun again with an eighth of its items. Of two turns at the same time one moves the mark. Throws what a step throws.
+ */
+export async function takeTurn({ db }: Pick<Tools, "db">, sweep: Sweep): Promise<void> {
+  const mark = new Mark(db, sweep.name);
+  const begun = await mark.read();
+  let place = sweep.begin(mark.place);
+  if (place === null) return;
+  let size = sizeAfter(begun, place, sweep.most);
+  for (let steps = 0; steps < sweep.steps; steps++) {
+    const end = await takeStep(mark, sweep, place, size);
+    const isLast = end.isEnd || end.place === null || steps === sweep.steps - 1;
+    await mark.moveTo(end.place, isLast);
+    if (isLast || end.place === null) return;
+    place = end.place;
+    size = { most: Math.min(sweep.most, 2 * size.most), tries: 1 };
+  }
+}
+
+/** How many items a step takes, and how often a step of so few was begun at this place. */
+interface Size {
+  most: number;
+  tries: number;
+}
+
+async function takeStep(mark: Mark, sweep: Sweep, place: string, size: Size): Promise<StepEnd> {
+  const most = size.tries > (sweep.tries ?? 1) ? 0 : size.most;
+  try {
+    return await sweep.step({ place, most, note: () => mark.noteStep(place, size) });
+  } catch (error) {
+    if (sweep.keepsSizeOnError) await mark.forgetStep();
+    throw error;
+  }
+}
+
+/** The size of a turn's first step: less than all where the turn before did not come to the end of a step that began here. */
+function sizeAfter(begun: (Size & { place: string }) | null, place: string, most: number): Size {
+  if (begun?.place !== place) return { most, tries: 1 };
+  return begun.most > 1 ? { most: Math.floor(begun.most / 8) || 1, tries: 1 } : { most: 1, tries: begun.tries + 1 };
+}
+
+/** The mark of a sweep, and beside it the step that is at work: where the step begins and its size. */
+class Mark {
+  private readonly db: Database;
+  private readonly name: string;
+  /** The place in the table, as far as this turn knows. */
+  place: string | null = null;
+  private isNoted = false;
+
+  constructor(db: Database, name: string) {
+    this.db = db;
+    this.name = name;
+  }
+
+  /** Reads the mark, and gives the step that was noted last and did not end. */
+  async read(): Promise<(Size & { place: string }) | null> {
+    const marked = (name: string) => sql`select name, mark from ${sweep_mark} where name = ${name}`;
+    // Not `name in (…)`, which reads a row more for each value of its list.
+    const rows = await this.db.rows<{ name: string; mark: string }>(
+      sql`${marked(this.name)} union all ${marked(this.begun)}`,
+    );
+    this.place = rows.find(({ name }) => name === this.name)?.mark ?? null;
+    const noted = rows.find(({ name }) => name === this.begun)?.mark.match(/^(.*?)\/([\d.]+)(?:\/(\d+))?$/s);
+    this.isNoted = noted !== undefined;
+    return noted ? { place: noted[1] ?? "", most: Number(noted[2]), tries: Number(noted[3] ?? 1) } : null;
+  }
+
+  /** Moves the mark, unless another turn has moved it. A noted step that began elsewhere means nothing; the last step removes it. */
+  async moveTo(place: string | null, isLast: boolean): Promise<void> {
+    await this.db.batch([...this.move(place), ...(isLast && this.isNoted ? [this.forget()] : [])]);
+    this.place = place;
+  }
+
+  async noteStep(place: string, { most, tries }: Size): Promise<void> {
+    // A step that is begun again is known by its place, which must therefore be the mark.
+    if (place !== this.place) await this.db.batch(this.move(place));
+    this.place = place;
+    this.isNoted = true;
+    const step = `${place}/${most}${tries > 1 ? `/${tries}` : ""}`;
+    await this.db.run(sql`insert into ${sweep_mark} (name, mark) values (${this.begun}, ${step})
+      on conflict (name) do update set mark = excluded.mark`);
+  }
+
+  async forgetStep(): Promise<void> {
+    if (this.isNoted) await this.db.run(this.forget());
+  }
+
+  private get begun(): string {
+    return `${this.name} begun`;
+  }
+
+  private forget(): SQL {
+    return sql`delete from ${sweep_mark} where name = ${this.begun}`;
+  }
+
+  private move(place: string | null): SQL[] {
+    const isThisMark = sql`name = ${this.name} and mark = ${this.place}`;
+    if (place === this.place) return [];
+    if (place === null) return [sql`delete from ${sweep_mark} where ${isThisMark}`];
+    if (this.place !== null) return [sql`update ${sweep_mark} set mark = ${place} where ${isThisMark}`];
+    return [sql`insert into ${sweep_mark} (name, mark) values (${this.name}, ${place}) on conflict do nothing`];
+  }
+}
 
 const MINUTE: Micros = 60_000_000;
 
 /** An hour. */
 export const HOUR: Micros = 60 * MINUTE;
 
-/** Whether this is the first turn of its hour. Work that costs too much for each turn is done in this one. */
+/** Whether this is the first turn of its hour. Work that costs too much for every turn is done in the first turn of an hour. */
 export function isFirstOfHour(now: Micros): boolean {
   return now % HOUR < MINUTE;
 }
@@ -23,7 +164,7 @@ export interface Period {
 
 /**
  * The period whose overdue runs a turn looks at, and the name of the mark. Runs that nobody starts stay overdue, so a turn
- * looks back for `span`, and the first turn of each hour looks back for ever: the two kinds of turn have a mark each.
+ * looks at the last `span` of time, and the first turn of each hour looks at all of the past: each kind of turn has its own mark.
  */
 export function overduePeriod(
   name: string,

@@ -1,11 +1,13 @@
-/** Visits each state of all workspaces once, a while after the state was written. */
+/** Walks over states: each state of all workspaces is visited once, a while after it was written. The outbox is one such walk. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { earliestId } from "#db/ordered-ids";
+import { keepUnsent, OUTBOX, sendUnsent } from "#events/outbox";
 import { inHalves } from "#lib/halving";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
-import { type RowKey, takeTurn } from "#services/kit";
+import type { RowKey } from "#services/due";
+import { takeTurn } from "#services/turns";
 import { selectStates } from "#services/sweep-store";
 import { inWorkspace, type SweepTools, type Tools } from "#tools";
 
@@ -71,4 +73,13 @@ export function walkStates(
       return { place: last.id, isEnd: false };
     },
   });
+}
+
+/** How long the sweep waits for the change of a state to send its own event. */
+const PATIENCE: Micros = 60_000_000;
+
+/** Sends the events of states that have none. The mark stays where events cannot be sent now. */
+export async function sweepOutbox(tools: SweepTools): Promise<void> {
+  const walk = { ...OUTBOX, age: PATIENCE, giveUp: keepUnsent, isPassing: () => true };
+  await walkStates(tools, walk, (range, first) => sendUnsent(tools, range(sql.raw("st.id")), first));
 }

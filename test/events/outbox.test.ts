@@ -6,7 +6,7 @@ import type { Database } from "#db/database";
 import { DEFAULT_WORKSPACE } from "#env";
 import type { Event } from "#events/event";
 import { sendUnsentOf } from "#events/outbox";
-import { sweepOutbox } from "#services/outbox";
+import { sweepOutbox } from "#services/walk-states";
 import { earliestId } from "#db/ordered-ids";
 import { systemIds } from "#lib/clock";
 import { makeTools } from "#tools";

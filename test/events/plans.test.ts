@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { Database } from "#db/database";
 import { DEFAULT_WORKSPACE } from "#env";
 import { EventFilter } from "#events/filter";
-import { sweepOutbox } from "#services/outbox";
+import { sweepOutbox } from "#services/walk-states";
 import { queueWaitingSegments } from "#events/consumer";
 import { EventReader } from "#events/read-events";
 import { readRecorded } from "#events/read-recorded";

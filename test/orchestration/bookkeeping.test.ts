@@ -19,7 +19,7 @@ import {
   TASK_RUN_ID,
 } from "./builders.ts";
 
-const NO_RULES = { name: "none", rules: [] };
+const NO_RULES = [] as const;
 const EARLIER = NOW - 3600 * SECOND;
 const LATER = NOW + 3600 * SECOND;
 

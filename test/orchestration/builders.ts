@@ -80,7 +80,6 @@ export function aFlowRunContext({ run, from = null, ...rest }: FlowRunCase = {})
   };
   const initial = from === null ? null : aState(from, NOW - 60 * SECOND);
   return {
-    kind: "flow-run",
     run: { ...columns, state_type: initial?.type ?? null, state_name: initial?.name ?? null },
     initial,
     deployment: null,
@@ -108,7 +107,6 @@ export function aTaskRunContext({ run, from = null, ...rest }: TaskRunCase = {})
   };
   const initial = from === null ? null : aState(from, NOW - 60 * SECOND);
   return {
-    kind: "task-run",
     run: { ...columns, state_type: initial?.type ?? null, state_name: initial?.name ?? null },
     initial,
     flowRun: { id: FLOW_RUN_ID, run_count: 1, state: aState("RUNNING") },
@@ -132,12 +130,12 @@ function common() {
 
 /** The decision of a policy of this one rule for a flow run. */
 export function askFlowRule(rule: Rule<FlowRunContext>, asked: FlowRunCase, to: StateProposal | StateType) {
-  return decideFlowRun({ name: rule.name, rules: [rule] }, aFlowRunContext(asked), aState(to));
+  return decideFlowRun([rule], aFlowRunContext(asked), aState(to));
 }
 
 /** The decision of a policy of this one rule for a task run. */
 export function askTaskRule(rule: Rule<TaskRunContext>, asked: TaskRunCase, to: StateProposal | StateType) {
-  return decideTaskRun({ name: rule.name, rules: [rule] }, aTaskRunContext(asked), aState(to));
+  return decideTaskRun([rule], aTaskRunContext(asked), aState(to));
 }
 
 /** The status of a decision, and the name of its state if that is not the proposed name. */

@@ -4,7 +4,6 @@ import { describe, test } from "vitest";
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
 import {
   BackgroundTaskPolicy,
-  ClientSideTaskOrchestrationPolicy,
   CoreFlowPolicy,
   CoreTaskPolicy,
   MarkLateRunsPolicy,
@@ -42,7 +41,7 @@ function always(
   ruling: Ruling<FlowRunContext> | undefined,
   rest: Partial<Rule<FlowRunContext>> = {},
 ): Rule<FlowRunContext> {
-  return { name: "Always", from: ANY_STATE, to: ANY_STATE, decide: () => ruling, ...rest };
+  return { from: ANY_STATE, to: ANY_STATE, decide: () => ruling, ...rest };
 }
 
 function decideWith(
@@ -50,7 +49,7 @@ function decideWith(
   asked: FlowRunCase = { from: "PENDING" },
   to: StateProposal | StateType = "RUNNING",
 ) {
-  return decideFlowRun({ name: "test", rules }, aFlowRunContext(asked), aState(to));
+  return decideFlowRun(rules, aFlowRunContext(asked), aState(to));
 }
 
 const count = (run_count: number) => ({ kind: "adjust", changes: { run_count } }) as const;
@@ -301,7 +300,7 @@ function expectRightColumns(
 
 describe("whatever is proposed", () => {
   const flowPolicies = [CoreFlowPolicy, MinimalFlowPolicy, MarkLateRunsPolicy];
-  const taskPolicies = [CoreTaskPolicy, MinimalTaskPolicy, BackgroundTaskPolicy, ClientSideTaskOrchestrationPolicy];
+  const taskPolicies = [CoreTaskPolicy, MinimalTaskPolicy, BackgroundTaskPolicy];
   const owners = fc.record({
     deployment_id: fc.constantFrom(null, DEPLOYMENT_ID),
     parent_task_run_id: fc.constantFrom(null, PARENT_ID),

@@ -5,8 +5,7 @@
 import { createExecutionContext, env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { Database } from "#db/database";
-import { onlyWhile } from "#orchestration/only-while";
-import { CoreFlowPolicy } from "#orchestration/policies";
+import { CoreFlowPolicy, onlyWhile } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { setTaskRunState } from "#orchestration/set-task-run-state";
 import { createFlowRun, createFlowRuns } from "#resources/flow-runs/create-flow-run";

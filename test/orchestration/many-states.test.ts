@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { sweepOutbox } from "#services/outbox";
+import { sweepOutbox } from "#services/walk-states";
 import { earliestId } from "#db/ordered-ids";
 import { systemIds } from "#lib/clock";
 import { tools } from "../support/tools";

@@ -1,7 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { scheduleAnew } from "#services/lazarus";
-import { markLateRuns } from "#services/overdue-runs";
-import { failExpiredPauses } from "#services/pause-expirations";
+import { scheduleAnew } from "#services/silent-runs";
+import { failExpiredPauses, markLateRuns } from "#services/overdue-runs";
 import { later, MINUTE } from "../services/time";
 import { aDeployment, aFlow, aFlowRun, propose, readFlowRun } from "../support/world";
 import { BAD_JSON, poisoned } from "./world";

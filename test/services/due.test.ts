@@ -1,16 +1,16 @@
 import { env } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { type Due, type Round, roundAfter, START } from "#services/due";
+import { type DueRow, type Round, roundAfter, START } from "#services/due";
 import { markLateRuns } from "#services/overdue-runs";
 import { selectOverdue } from "#services/sweep-store";
 import { planOf } from "../support/plans";
 import { HOUR, NOW, toolsAt } from "./retention-world";
 
-const rowsOf = (workspace: string, first: number, count: number): Due[] =>
+const rowsOf = (workspace: string, first: number, count: number): Omit<DueRow, "id">[] =>
   Array.from({ length: count }, (_, index) => ({ workspace_id: workspace, place: `${first + index}` }));
 
 describe("a round", () => {
-  const after = (round: Round, rows: readonly Due[], taken = new Map<string, number>()) =>
+  const after = (round: Round, rows: readonly Omit<DueRow, "id">[], taken = new Map<string, number>()) =>
     roundAfter(round, rows, { most: 3, taken });
 
   test("ends where fewer rows are left than a step takes, and no workspace has had its share", () => {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { type Heard, heartbeatInterval, LOOK_BACK } from "#services/heartbeats";
+import { type Heard, heartbeatInterval, LOOK_BACK } from "#services/signs-of-life";
 
 const SECOND = 1_000_000;
 const FALLBACK = 180 * SECOND;

@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
 import { DEFAULT_SERVICES } from "#env";
 import { START } from "#services/due";
-import { scheduleAnew, stuckPending } from "#services/lazarus";
+import { scheduleAnew, stuckPending } from "#services/silent-runs";
 import { selectStuckPending } from "#services/sweep-store";
 import { anEvent } from "../events/world";
 import { aroundCalls } from "../support/around-calls";

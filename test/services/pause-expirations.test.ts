@@ -1,7 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
 import { START } from "#services/due";
-import { failExpiredPauses } from "#services/pause-expirations";
+import { failExpiredPauses } from "#services/overdue-runs";
 import { selectExpired } from "#services/sweep-store";
 import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";

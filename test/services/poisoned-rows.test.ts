@@ -3,12 +3,9 @@ import { env } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { flow_run_state } from "#db/tables/flow-run";
-import { markLateRuns } from "#services/overdue-runs";
-import { scheduleAnew } from "#services/lazarus";
-import { skipMissedRuns } from "#services/overdue-runs";
-import { failExpiredPauses } from "#services/pause-expirations";
+import { failExpiredPauses, markLateRuns, skipMissedRuns } from "#services/overdue-runs";
+import { crashZombies, scheduleAnew } from "#services/silent-runs";
 import { walkStates } from "#services/walk-states";
-import { crashZombies } from "#services/zombies";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
 import { later, MINUTE } from "./time";
 

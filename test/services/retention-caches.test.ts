@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
 import { insertRows } from "#db/bulk";
 import { task_run_state_cache } from "#db/tables/task-run";
-import { removeOldCaches } from "#services/retention-caches";
+import { removeOldCaches } from "#services/retention-leftovers";
 import { WORKSPACE } from "../support/world";
 import { DAY, empty, failingD1, HOUR, NOW, toolsAt, untilDone } from "./retention-world";
 

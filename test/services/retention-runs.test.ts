@@ -8,7 +8,7 @@ import { log_minute, log_segment, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { systemIds } from "#lib/clock";
 import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
-import { removeOrphanedLogs, selectRuns as selectLoggedRuns } from "#services/retention-logs";
+import { removeOrphanedLogs, selectRuns as selectLoggedRuns } from "#services/retention-leftovers";
 import { removeOldRuns, selectRuns } from "#services/retention-runs";
 import { planOf } from "../support/plans";
 import { aFlowRun, api, propose, WORKSPACE } from "../support/world";

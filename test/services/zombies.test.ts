@@ -7,7 +7,7 @@ import { systemIds } from "#lib/clock";
 import { noCost } from "#lib/cost";
 import { START } from "#services/due";
 import { selectHeartbeats, selectOverdueRetries, selectSilent } from "#services/sweep-store";
-import { crashZombies } from "#services/zombies";
+import { crashZombies } from "#services/silent-runs";
 import { printTime } from "#wire/dates";
 import worker from "#worker";
 import { anEvent } from "../events/world";

@@ -56,7 +56,7 @@ export const event_resource = sqliteTable(
   (t) => [primaryKey({ columns: [t.workspace_id, t.resource_id, t.hour, t.first_id] })],
 );
 
-/** The place that a sweep has come to, by the name of the sweep: a time-ordered id, or JSON (`services/kit.ts`). */
+/** The place that a sweep has come to, by the name of the sweep: a time-ordered id, or JSON (`services/turns.ts`). */
 export const sweep_mark = sqliteTable("sweep_mark", {
   name: text().primaryKey(),
   mark: uuid().notNull(),

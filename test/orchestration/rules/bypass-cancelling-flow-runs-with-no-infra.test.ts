@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { bypassCancellingFlowRunsWithNoInfra as rule } from "#orchestration/rules/bypass-cancelling-flow-runs-with-no-infra";
+import { bypassCancellingFlowRunsWithNoInfra as rule } from "#orchestration/rules/cancelling";
 import type { StateProposal } from "#wire/state";
 import { askFlowRule, objections } from "../builders.ts";
 

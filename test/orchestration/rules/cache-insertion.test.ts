@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { cacheInsertion as rule } from "#orchestration/rules/cache-insertion";
+import { cacheInsertion as rule } from "#orchestration/rules/task-runs";
 import { askTaskRule, NOW } from "../builders.ts";
 
 const completed = (cache_key?: string, cache_expiration?: number) =>

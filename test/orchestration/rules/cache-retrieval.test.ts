@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { cacheRetrieval as rule } from "#orchestration/rules/cache-retrieval";
+import { cacheRetrieval as rule } from "#orchestration/rules/task-runs";
 import { aState, askTaskRule, NOW, objections, PERSISTED } from "../builders.ts";
 
 const cached = aState({ type: "COMPLETED", data: PERSISTED, state_details: { cache_key: "key" } }, NOW - 1000);

@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { copyScheduledTime as rule } from "#orchestration/rules/copy-scheduled-time";
+import { copyScheduledTime as rule } from "#orchestration/rules/scheduling";
 import { askFlowRule, NOW, SECOND } from "../builders.ts";
 
 const scheduled = { type: "SCHEDULED", state_details: { scheduled_time: NOW + 9 * SECOND } } as const;

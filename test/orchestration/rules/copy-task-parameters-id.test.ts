@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { copyTaskParametersId as rule } from "#orchestration/rules/copy-task-parameters-id";
+import { copyTaskParametersId as rule } from "#orchestration/rules/task-runs";
 import { askTaskRule, LEASE_ID as OWN, PARENT_ID as OTHER } from "../builders.ts";
 
 test.for([

@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { enforceDeploymentConcurrencyOnLate as rule } from "#orchestration/rules/enforce-deployment-concurrency-on-late";
+import { enforceDeploymentConcurrencyOnLate as rule } from "#orchestration/rules/slots";
 import type { StateProposal } from "#wire/state";
 import { aDeployment, askFlowRule, DEPLOYMENT_ID, LIMIT_ID } from "../builders.ts";
 

@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { enqueueScheduledTasks as rule } from "#orchestration/rules/enqueue-scheduled-tasks";
+import { enqueueScheduledTasks as rule } from "#orchestration/rules/task-runs";
 import type { StateProposal } from "#wire/state";
 import { askTaskRule } from "../builders.ts";
 

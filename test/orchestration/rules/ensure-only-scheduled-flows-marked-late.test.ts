@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { ensureOnlyScheduledFlowsMarkedLate as rule } from "#orchestration/rules/ensure-only-scheduled-flows-marked-late";
+import { ensureOnlyScheduledFlowsMarkedLate as rule } from "#orchestration/rules/scheduling";
 import { askFlowRule, objections } from "../builders.ts";
 
 const late = { type: "SCHEDULED", name: "Late" } as const;

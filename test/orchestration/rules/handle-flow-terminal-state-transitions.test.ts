@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { handleFlowTerminalStateTransitions as rule } from "#orchestration/rules/handle-flow-terminal-state-transitions";
+import { handleFlowTerminalStateTransitions as rule } from "#orchestration/rules/terminal-states";
 import { askFlowRule, DEPLOYMENT_ID, objections, PERSISTED } from "../builders.ts";
 
 const STOPS = ["CRASHED: ABORT", "PAUSED: ABORT", "CANCELLING: ABORT"];

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { handlePausingFlows as rule } from "#orchestration/rules/handle-pausing-flows";
+import { handlePausingFlows as rule } from "#orchestration/rules/pauses";
 import type { StateProposal } from "#wire/state";
 import { askFlowRule, DEPLOYMENT_ID, objections, PARENT_ID } from "../builders.ts";
 

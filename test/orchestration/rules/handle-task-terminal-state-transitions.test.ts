@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { handleTaskTerminalStateTransitions as rule } from "#orchestration/rules/handle-task-terminal-state-transitions";
+import { handleTaskTerminalStateTransitions as rule } from "#orchestration/rules/terminal-states";
 import { aState, askTaskRule, FLOW_RUN_ID, objections, PERSISTED } from "../builders.ts";
 
 const ENDS = ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"];

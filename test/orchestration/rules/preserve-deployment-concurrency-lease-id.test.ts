@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { preserveDeploymentConcurrencyLeaseId } from "#orchestration/rules/preserve-deployment-concurrency-lease-id";
+import { preserveDeploymentConcurrencyLeaseId } from "#orchestration/rules/slots";
 import type { StateDetails, StateProposal } from "#wire/state";
 import { askFlowRule, LEASE_ID } from "../builders.ts";
 

@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { preventDuplicateTransitions } from "#orchestration/rules/prevent-duplicate-transitions";
+import { preventDuplicateTransitions } from "#orchestration/rules/repeats";
 import type { StateProposal } from "#wire/state";
 import { askFlowRule, LEASE_ID, PARENT_ID } from "../builders.ts";
 

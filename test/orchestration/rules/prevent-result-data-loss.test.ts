@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { preventResultDataLoss as rule } from "#orchestration/rules/prevent-result-data-loss";
+import { preventResultDataLoss as rule } from "#orchestration/rules/terminal-states";
 import { askFlowRule, objections, PERSISTED } from "../builders.ts";
 
 test("only a COMPLETED run with a stored result is refused, and only to become COMPLETED", ({ expect }) => {

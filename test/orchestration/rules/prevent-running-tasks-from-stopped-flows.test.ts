@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { preventRunningTasksFromStoppedFlows as rule } from "#orchestration/rules/prevent-running-tasks-from-stopped-flows";
+import { preventRunningTasksFromStoppedFlows as rule } from "#orchestration/rules/task-runs";
 import { STATE_TYPES } from "#wire/state";
 import { aState, askTaskRule, FLOW_RUN_ID, inShort, NOW } from "../builders.ts";
 

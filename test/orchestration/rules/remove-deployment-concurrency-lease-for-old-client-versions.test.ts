@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { removeDeploymentConcurrencyLeaseForOldClientVersions as rule } from "#orchestration/rules/remove-deployment-concurrency-lease-for-old-client-versions";
+import { removeDeploymentConcurrencyLeaseForOldClientVersions as rule } from "#orchestration/rules/slots";
 import type { StateProposal, StateType } from "#wire/state";
 import { askFlowRule, LEASE_ID } from "../builders.ts";
 

@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { renameReruns as rule } from "#orchestration/rules/rename-reruns";
+import { renameReruns as rule } from "#orchestration/rules/retries";
 import { askTaskRule, objections } from "../builders.ts";
 
 test("the first RUNNING state keeps its name, whatever state is before it", ({ expect }) => {

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { retryFailedFlows as rule } from "#orchestration/rules/retry-failed-flows";
+import { retryFailedFlows as rule } from "#orchestration/rules/retries";
 import { askFlowRule, LEASE_ID, NOW, objections, SECOND } from "../builders.ts";
 
 const run = { run_count: 1, empirical_policy: { retries: 1, retry_delay: 5 } };

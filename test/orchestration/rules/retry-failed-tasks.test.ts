@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, test } from "vitest";
-import { retryFailedTasks as rule } from "#orchestration/rules/retry-failed-tasks";
+import { retryFailedTasks as rule } from "#orchestration/rules/retries";
 import { askTaskRule, NOW, objections, SECOND } from "../builders.ts";
 
 const run = { run_count: 1, empirical_policy: { retries: 1 } };

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { secureFlowConcurrencySlots as rule } from "#orchestration/rules/secure-flow-concurrency-slots";
+import { secureFlowConcurrencySlots as rule } from "#orchestration/rules/slots";
 import {
   aDeployment,
   askFlowRule,

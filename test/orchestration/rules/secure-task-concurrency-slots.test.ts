@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { secureTaskConcurrencySlots as rule } from "#orchestration/rules/secure-task-concurrency-slots";
+import { secureTaskConcurrencySlots as rule } from "#orchestration/rules/slots";
 import { askTaskRule, objections, OWN_LEASE_ID } from "../builders.ts";
 
 const run = { tags: ["small", "big"] };

@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { updateFlowRunTrackerOnTasks as rule } from "#orchestration/rules/update-flow-run-tracker-on-tasks";
+import { updateFlowRunTrackerOnTasks as rule } from "#orchestration/rules/task-runs";
 import { aState, askTaskRule, FLOW_RUN_ID } from "../builders.ts";
 
 const flowRun = { id: FLOW_RUN_ID, run_count: 3, state: aState("RUNNING") };

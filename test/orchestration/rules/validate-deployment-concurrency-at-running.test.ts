@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { validateDeploymentConcurrencyAtRunning as rule } from "#orchestration/rules/validate-deployment-concurrency-at-running";
+import { validateDeploymentConcurrencyAtRunning as rule } from "#orchestration/rules/slots";
 import type { StateProposal } from "#wire/state";
 import { aDeployment, askFlowRule, DEPLOYMENT_ID, LEASE_ID, LIMIT_ID } from "../builders.ts";
 

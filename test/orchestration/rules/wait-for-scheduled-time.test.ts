@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { waitForScheduledTime as rule } from "#orchestration/rules/wait-for-scheduled-time";
+import { waitForScheduledTime as rule } from "#orchestration/rules/scheduling";
 import { askFlowRule, askTaskRule, NOW, objections, SECOND } from "../builders.ts";
 
 test("a SCHEDULED or PENDING run does not start before its scheduled time", ({ expect }) => {

@@ -1,19 +1,85 @@
 /**
- * Crashes runs whose process is gone: a run that has sent heartbeats and then sends none any more, nor anything else. The run is
- * Running, or its process was to try it again by itself, for no worker is offered such a run.
+ * Runs of which nothing was heard for too long. Lazarus schedules runs anew that a worker took and that no process began. A
+ * zombie has sent heartbeats, and then nothing more: its process is gone, and the run crashes.
  */
+import { sql } from "drizzle-orm";
 import { isPassing, readJson } from "#db/database";
 import { timeOfId } from "#db/ordered-ids";
+import type { ServicesSettings } from "#env";
 import { type Micros, SECOND } from "#lib/clock";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
-import { type DueRow, seeToDue } from "#services/due";
-import { type Heartbeat, heartbeatInterval, SHORTEST_INTERVAL } from "#services/heartbeats";
-import { forEachRun, proposeState, type RowKey } from "#services/kit";
-import { lastHeardOf, type Signs } from "#services/signs-of-life";
-import { selectBoth, selectHeartbeats, selectOverdueRetries, selectSilent } from "#services/sweep-store";
+import { type DueRow, forEachRun, proposeState, type RowKey, seeToDue } from "#services/due";
+import {
+  type Heartbeat,
+  heartbeatInterval,
+  isSilentSince,
+  lastHeardOf,
+  SHORTEST_INTERVAL,
+  type Signs,
+} from "#services/signs-of-life";
+import {
+  selectBoth,
+  selectHeartbeats,
+  selectOverdueRetries,
+  selectSilent,
+  selectStuckPending,
+  type StuckPending,
+} from "#services/sweep-store";
 import { HOUR, listeningSince, overduePeriod } from "#services/turns";
 import type { SweepTools, Tools } from "#tools";
+import type { StateProposal } from "#wire/state";
+
+/** The message of each state that Lazarus makes begins with this text. Lazarus counts such states. */
+const SCHEDULED_ANEW = "Scheduled anew (";
+
+type Settings = ServicesSettings["lazarus"];
+
+interface StuckRun extends DueRow, Signs {
+  state_id: string;
+  /** How often the run was scheduled anew so far. */
+  times: number;
+}
+
+/**
+ * Puts the runs of deployments and pools that are stuck in Pending back to Scheduled; a run that was put back often enough
+ * crashes. Silence counts from when this server began to listen. A run whose state has changed since the select is not changed.
+ */
+export async function scheduleAnew(tools: SweepTools): Promise<void> {
+  const settings = tools.settings.services.lazarus;
+  const now = tools.clock();
+  const stuck = stuckPending(settings, now, await listeningSince(tools, "lazarus", now));
+  await seeToDue<StuckRun>(tools, {
+    name: "stuck runs",
+    select: (page) => selectStuckPending(stuck, page),
+    work: (runs) => forEachRun(tools, runs, (own, run) => proposeState(own, run, proposalFor(run, settings, now))),
+  });
+}
+
+function proposalFor(run: StuckRun, { most_times: most }: Settings, now: Micros): StateProposal {
+  const seconds = Math.round((now - lastHeardOf(run, now)) / SECOND);
+  const why = `the run was Pending, and nothing was heard of it for ${seconds} seconds.`;
+  if (run.times >= most)
+    return { type: "CRASHED", message: `Given up after being scheduled anew ${most} times: ${why}` };
+  return {
+    type: "SCHEDULED",
+    message: `${SCHEDULED_ANEW}${run.times + 1} of ${most}): ${why}`,
+    state_details: { scheduled_time: now },
+  };
+}
+
+/** What makes a run stuck at the time `now`, for a server that listens since `listening`. A run with infrastructure may be silent for a longer time. */
+export function stuckPending(settings: Settings, now: Micros, listening: Micros): StuckPending {
+  const isSilentFor = (seconds: number) => {
+    const since = now - seconds * SECOND;
+    return listening <= since ? isSilentSince(since, now) : sql`false`;
+  };
+  return {
+    message: SCHEDULED_ANEW,
+    isSilent: isSilentFor(settings.pending_seconds),
+    isSilentWithInfrastructure: isSilentFor(settings.infrastructure_pending_seconds),
+  };
+}
 
 interface SilentRun extends DueRow, Signs {
   state_id: string;

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
-import { type Sweep, takeTurn } from "#services/kit";
+import { type Sweep, takeTurn } from "#services/turns";
 import { NOW, toolsAt } from "./retention-world";
 
 beforeEach(() => env.DB.prepare("delete from sweep_mark").run());

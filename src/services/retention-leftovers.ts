@@ -1,16 +1,21 @@
-/** Removes logs whose flow run does not exist: logs that came after the deletion of the run, or that an interrupted deletion left. */
+/** Removes what no run needs any more: logs whose flow run does not exist, and results that tasks kept under a cache key. */
 import { type SQL, sql } from "drizzle-orm";
-import { flow_run } from "#db/tables/flow-run";
 import { asList } from "#db/json-column";
 import { each } from "#db/sql";
+import { flow_run } from "#db/tables/flow-run";
 import { deleteLogsOf, log_segment } from "#db/tables/log";
+import { task_run_state_cache } from "#db/tables/task-run";
+import type { Micros } from "#lib/clock";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 
 /** How many runs with logs are looked at for one page. */
 const MAX_RUNS = 500;
 
-/** Goes through the runs that have logs, once a day, and removes the logs of runs that do not exist. */
+/**
+ * Goes through the runs that have logs, once a day, and removes the logs of runs that do not exist: logs that came after the
+ * deletion of the run, or that an interrupted deletion left.
+ */
 export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
   const { types, orphan_cleanup_loop_seconds } = tools.settings.services.db_vacuum;
   if (!types.includes("orphans")) return;
@@ -19,11 +24,11 @@ export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
     everySeconds: orphan_cleanup_loop_seconds,
     items: MAX_RUNS,
     table: log_segment,
-    work: removePage,
+    work: removeLogs,
   });
 }
 
-async function removePage(tools: Tools, { after, most }: Page): Promise<Place | null> {
+async function removeLogs(tools: Tools, { after, most }: Page): Promise<Place | null> {
   const limit = Math.max(1, most);
   const runs = await tools.db.rows<{ id: string; is_orphan: number }>(
     selectRuns(tools.workspaceId, after?.id ?? "", limit, most > 0),
@@ -55,4 +60,42 @@ function isOrphan(workspaceId: string, runId: SQL): SQL {
 function deletions(workspaceId: string, runIds: readonly string[]): SQL[] {
   const orphans = sql`(select value from ${each(runIds)} given where ${isOrphan(workspaceId, sql`given.value`)})`;
   return deleteLogsOf(workspaceId, orphans);
+}
+
+/**
+ * Removes cached results that have expired, and those as old as runs that are removed. Goes through all entries by their key, page by page, for an index of expirations would cost one row for each entry. No task is
+ * given an entry that has expired, so no task waits for the removal.
+ */
+export async function removeOldCaches(tools: SweepTools): Promise<void> {
+  const { types, loop_seconds, retention_period } = tools.settings.services.db_vacuum;
+  const oldest = (begun: Micros): Micros =>
+    types.includes("flow_runs") ? begun - retention_period * 1_000_000 : -9e18;
+  await takeRound(tools, {
+    name: "task run caches",
+    everySeconds: loop_seconds,
+    table: task_run_state_cache,
+    work: (own, { begun, after, most }) =>
+      removeCaches(own, sql`(cache_expiration <= ${begun} or created < ${oldest(begun)})`, { after, most }),
+  });
+}
+
+async function removeCaches(
+  tools: Tools,
+  isOld: SQL,
+  { after, most }: Pick<Page, "after" | "most">,
+): Promise<Place | null> {
+  const limit = Math.max(1, most);
+  const own = sql`workspace_id = ${tools.workspaceId}`;
+  // The last line of this function has written the id.
+  const from = after === null ? ["", ""] : (JSON.parse(after.id) as string[]);
+  const looked = await tools.db.rows<{ cache_key: string; state_id: string; is_old: number | null }>(sql`
+    select cache_key, state_id, ${isOld} as is_old from ${task_run_state_cache}
+    where ${own} and (cache_key, state_id) > (${from[0]}, ${from[1]}) order by cache_key, state_id limit ${limit}`);
+  const old = looked.filter(({ is_old }) => is_old === 1).map(({ cache_key, state_id }) => [cache_key, state_id]);
+  if (most > 0 && old.length > 0) {
+    await tools.db.run(sql`delete from ${task_run_state_cache} where ${own} and ${isOld}
+      and (cache_key, state_id) in (select value->>0, value->>1 from ${each(old)})`);
+  }
+  const last = looked.at(-1);
+  return last && looked.length === limit ? { at: 0, id: JSON.stringify([last.cache_key, last.state_id]) } : null;
 }
