@@ -3,7 +3,7 @@ import { type PoolFacts, workQueueStatusEvent } from "#events/lifecycle";
 import { conflict, integrityConflict } from "#lib/api-error";
 import { poolChanged, readLiveness } from "#objects/work-pool/client";
 import { announce, queueEvent, updatesOf } from "#resources/work-pools/announce";
-import { creationEvents, isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
+import { creationEvents, insertPool, isTaken, newQueue } from "#resources/work-pools/pools";
 import {
   AGENT_POOL,
   type QueueWithPool,
@@ -12,10 +12,8 @@ import {
   type WorkQueueRow,
   workQueues,
 } from "#resources/work-pools/store";
-import { freePriority, type Ranked, reorderQueues } from "#resources/work-pools/queue-priorities";
-import type { WorkQueueCreate, WorkQueueUpdate } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";
-import { WorkPoolCreate } from "#resources/work-pools/schema";
+import { WorkPoolCreate, type WorkQueueCreate, type WorkQueueUpdate } from "#resources/work-pools/schema";
 
 /** Writes a new queue into a pool whose queues were just read. Queues that have its priority or a later one move. */
 export async function addQueue(
@@ -57,16 +55,15 @@ async function ensureAgentPool(tools: Tools): Promise<AgentPool> {
   const store = new WorkPoolStore(tools);
   const { pool: found, queues } = await store.readPoolWithQueues(AGENT_POOL);
   if (found) return { pool: found, queues };
-  const { pool, queue } = newPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
   try {
-    await tools.db.batch([store.insertPool(pool), store.insertQueue(queue)]);
+    const { pool, queue } = await insertPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
+    announce(tools, creationEvents(tools, pool, queue));
+    return { pool, queues: [queue], made: queue };
   } catch (error) {
     const others = isTaken(error) ? await store.readPoolWithQueues(AGENT_POOL) : undefined;
     if (!others?.pool) throw error;
     return { pool: others.pool, queues: others.queues };
   }
-  announce(tools, creationEvents(tools, pool, queue));
-  return { pool, queues: [queue], made: queue };
 }
 
 /** The pool's queue of this name, made when it is not there, as deploying to a new queue does. */
@@ -157,4 +154,30 @@ export async function removeQueue(
   ]);
   await poolChanged(tools, pool.name);
   await store.releaseAll([queue.id]);
+}
+
+/** A queue and its priority. */
+type Ranked = Pick<WorkQueueRow, "id" | "priority">;
+
+/** Prefect: a queue for which no priority is asked takes the first one that is free. */
+export function freePriority(taken: readonly number[]): number {
+  const sorted = taken.toSorted((a, b) => a - b);
+  const gap = sorted.findIndex((priority, index) => priority !== index + 1);
+  return gap === -1 ? (sorted.at(-1) ?? 0) + 1 : gap + 1;
+}
+
+/**
+ * Prefect: `bulk_update_work_queue_priorities`. The queue of the wish comes before the queues with the same priority or a later
+ * one. Their priorities grow by as little as makes all differ. Returns the queues whose priority changes.
+ */
+export function reorderQueues(queues: readonly Ranked[], wish: Ranked | null): Ranked[] {
+  const others = queues.filter(({ id }) => id !== wish?.id).toSorted((a, b) => a.priority - b.priority);
+  const before = wish ? others.filter(({ priority }) => priority < wish.priority) : others;
+  const ordered = [...before, ...(wish ? [wish] : []), ...others.slice(before.length)];
+  const present = new Map(queues.map(({ id, priority }) => [id, priority]));
+  let last = 0;
+  return ordered.flatMap(({ id, priority }) => {
+    last = priority <= last ? last + 1 : priority;
+    return present.get(id) === last ? [] : [{ id, priority: last }];
+  });
 }

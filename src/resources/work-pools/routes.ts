@@ -10,8 +10,6 @@ import { socket } from "#http/socket";
 import { mapPortions, whole } from "#lib/portions";
 import { workPoolStub } from "#objects/work-pool/client";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
-import { readPoolConcurrency } from "#resources/work-pools/concurrency-status";
-import { createWorkPool } from "#resources/work-pools/create-work-pool";
 import {
   WorkerFlowRunResponse,
   WorkerResponse,
@@ -21,9 +19,8 @@ import {
   WorkPoolUpdate,
 } from "#resources/work-pools/schema";
 import { WorkPoolStore } from "#resources/work-pools/store";
-import { showPools } from "#resources/work-pools/show";
-import { missingPool } from "#resources/work-pools/find";
-import { deleteWorkPool, updateWorkPool } from "#resources/work-pools/update-work-pool";
+import { readPoolConcurrency, showPools } from "#resources/work-pools/show";
+import { createWorkPool, deleteWorkPool, missingPool, updateWorkPool } from "#resources/work-pools/pools";
 import { listWorkers, recordHeartbeat, removeWorker } from "#resources/work-pools/workers";
 import type { Tools } from "#tools";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";

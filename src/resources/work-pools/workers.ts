@@ -2,7 +2,7 @@
 import { matchesWorker, type WorkerFilter } from "#filters/workers";
 import { refused } from "#lib/api-error";
 import { workPool } from "#objects/work-pool/client";
-import { findPool, missingPool } from "#resources/work-pools/find";
+import { findPool, missingPool } from "#resources/work-pools/pools";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 
