@@ -1,6 +1,5 @@
 /** The table of contents: the routes and the WebSocket routes of every resource. */
 import type { Route } from "#http/route";
-import type { SocketRoute } from "#http/socket";
 import { concurrencyLimitRoutes } from "#resources/concurrency-limits/routes";
 import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/routes";
 import { missedRunsRoutes } from "#resources/deployments/missed-runs-routes";
@@ -54,4 +53,4 @@ export const routes: readonly Route[] = [
   ...workQueueRoutes,
 ];
 
-export const sockets: readonly SocketRoute[] = [...eventSockets, ...taskRunSockets, ...workerSockets];
+export const sockets = [...eventSockets, ...taskRunSockets, ...workerSockets];

@@ -1,39 +1,11 @@
 /** The OpenAPI document, made of the routes and the very schemas that validate. Runs at build time only. */
 import * as z from "zod";
 import type { ErrorStatus, Route } from "#http/route";
+import ERROR_SCHEMAS from "./error-schemas.json";
 
 type Json = Record<string, unknown>;
 
-/** The answers of refused requests: with one of the two fields, or what is wrong with each part of the request. */
-const ERROR_SCHEMAS = {
-  Refusal: {
-    type: "object",
-    properties: { detail: {}, exception_message: { type: "string" } },
-  },
-  InvalidRequest: {
-    type: "object",
-    properties: {
-      exception_message: { type: "string" },
-      exception_detail: {
-        type: "array",
-        items: {
-          type: "object",
-          properties: {
-            type: { type: "string" },
-            loc: { type: "array", items: { type: ["string", "integer"] } },
-            msg: { type: "string" },
-            input: {},
-            ctx: { type: "object" },
-          },
-          required: ["type", "loc", "msg", "input"],
-        },
-      },
-      request_body: {},
-    },
-    required: ["exception_message", "exception_detail", "request_body"],
-  },
-};
-
+/** An answer to a refused request: with one of two fields, or with what is wrong in each part of the request. */
 const errorAnswer = (description: string, ...schemas: (keyof typeof ERROR_SCHEMAS)[]) => ({
   description,
   content: {

@@ -1,9 +1,10 @@
-/** Pools and queues as answers show them, with the liveness that the pools' objects know and the runs in their slots. */
+/** Pools, queues and workers as answers show them, with the liveness that the pools' objects know and the runs in their slots. */
 import { readJson } from "#db/database";
+import { matchesWorker, type WorkerFilter } from "#filters/workers";
 import { refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import { compareVersions, parseVersion } from "#lib/versions";
-import { readLiveness } from "#objects/work-pool/client";
+import { readLiveness, workPool } from "#objects/work-pool/client";
 import type { PoolLiveness } from "#objects/work-pool/messages";
 import {
   type Counted,
@@ -17,7 +18,7 @@ import {
   workQueues,
 } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
-import { printOptionalTime } from "#wire/dates";
+import { printOptionalTime, printTime } from "#wire/dates";
 import { pageOf } from "#wire/paging";
 
 /** A work pool as answers show it. Prefect: pools of agents have no status. */
@@ -90,6 +91,34 @@ export function narrowed(tools: Tools, pool: ReturnType<typeof printWorkPool>) {
 function isNarrow(version: string | null): boolean {
   const parsed = parseVersion(version ?? "");
   return parsed !== null && compareVersions(parsed, NARROW_CLIENT) <= 0;
+}
+
+/** Shows a part of the workers of a pool that meet a filter: the workers with the latest heartbeats come first. */
+export async function showWorkers(
+  tools: Tools,
+  pool: WorkPoolRow,
+  filter: WorkerFilter | null | undefined,
+  { limit, offset }: { limit: number; offset: number },
+) {
+  return (await workPool(tools, pool.name).workers(pool.id))
+    .map((worker) => ({
+      ...worker,
+      last_heartbeat_time: worker.last_heartbeat,
+      status: worker.is_online ? ("ONLINE" as const) : ("OFFLINE" as const),
+    }))
+    .filter((worker) => !filter || matchesWorker(filter, worker))
+    .toSorted((a, b) => b.last_heartbeat - a.last_heartbeat)
+    .slice(offset, offset + limit)
+    .map((worker) => ({
+      id: worker.id,
+      created: printTime(worker.created),
+      updated: printTime(worker.last_heartbeat),
+      name: worker.name,
+      work_pool_id: pool.id,
+      last_heartbeat_time: printTime(worker.last_heartbeat),
+      heartbeat_interval_seconds: worker.interval_seconds,
+      status: worker.status,
+    }));
 }
 
 /** Prefect: every queue has the default policy. */
