@@ -35,7 +35,7 @@ export async function addQueue(
 
 const namesOf = ({ name, type }: PoolFacts) => ({ work_pool_name: name, work_pool_type: type });
 
-/** Prefect: `POST /work_queues/` puts the queue into the pool of agents, which is made when it is not there. */
+/** Prefect: `POST /work_queues/` makes the queue in the pool of agents, and makes that pool if there is none. */
 export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promise<QueueWithPool> {
   const { pool, queues, made } = await ensureAgentPool(tools);
   if (!made || body.name !== made.name) return addQueue(tools, pool, queues, body);
@@ -43,15 +43,8 @@ export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promis
   return { ...made, ...namesOf(pool) };
 }
 
-interface AgentPool {
-  pool: PoolFacts;
-  queues: readonly WorkQueueRow[];
-  /** The default queue, where this request made the pool. */
-  made?: WorkQueueRow;
-}
-
-/** The pool of agents with its queues. Of several requests at once that find no such pool, one makes the pool. */
-async function ensureAgentPool(tools: Tools): Promise<AgentPool> {
+/** The pool of agents with its queues. Of several requests at once, one makes the pool; `made` is then its default queue. */
+async function ensureAgentPool(tools: Tools) {
   const store = new WorkPoolStore(tools);
   const { pool: found, queues } = await store.readPoolWithQueues(AGENT_POOL);
   if (found) return { pool: found, queues };
@@ -66,7 +59,7 @@ async function ensureAgentPool(tools: Tools): Promise<AgentPool> {
   }
 }
 
-/** The pool's queue of this name, made when it is not there, as deploying to a new queue does. */
+/** The pool's queue of this name, or a new one: a deployment may name a queue that does not exist. */
 export async function ensureQueue(tools: Tools, pool: PoolFacts, name: string): Promise<WorkQueueRow> {
   const { queues } = await new WorkPoolStore(tools).readPoolWithQueues(pool.name);
   return ensureAmong(tools, pool, queues, { name });
@@ -79,7 +72,7 @@ export async function ensureAgentQueue(tools: Tools, name: string): Promise<Work
   return ensureAmong(tools, pool, queues, { name, priority: 1 });
 }
 
-/** The queue of this name, made when it is not among the pool's queues. Two requests that do so at once get the same queue. */
+/** The queue of this name among the pool's queues, or a new one. Two requests at once get the same new queue. */
 async function ensureAmong(
   tools: Tools,
   pool: PoolFacts,

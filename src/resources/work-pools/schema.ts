@@ -118,7 +118,7 @@ export const WorkerFlowRunResponse = z
 const MAX_PRIORITY = 2_147_483_647;
 const Priority = Int.pipe(z.number().gt(0).max(MAX_PRIORITY));
 
-/** Prefect: the filter of queues from before work pools. */
+/** Prefect: the filter that queues had before there were work pools. */
 const QueueFilter = z
   .object({
     tags: Tags.nullish().transform((tags) => tags ?? null),
@@ -201,7 +201,7 @@ const FlowRunSlotSummary = z
   })
   .meta({ id: "FlowRunSlotSummary" });
 
-/** Where a page lies in the list of the slots' holders or of the queues. */
+/** The place of a page in a list of runs in slots or of queues. */
 const PageOfSlots = { count: z.int(), limit: z.int(), pages: z.int(), page: z.int() };
 
 export const WorkQueueConcurrencyStatus = z

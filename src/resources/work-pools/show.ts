@@ -81,7 +81,7 @@ export async function showQueues(tools: Tools, queues: readonly Counted<QueueWit
   return queues.map((queue) => printWorkQueue(queue, liveness.get(queue.work_pool_id)?.queues[queue.id] ?? null));
 }
 
-/** The pool without the field that would fail the client. */
+/** The pool without the field on which an old client fails. */
 export function narrowed(tools: Tools, pool: ReturnType<typeof printWorkPool>) {
   if (!isNarrow(tools.client.version)) return pool;
   const { default_result_storage_block_id: _, ...storage } = pool.storage_configuration;
