@@ -45,8 +45,8 @@ const LAYERS: Layer[] = [
   { name: "the objects", files: ["src/objects/**"], imports: ["#objects/**"] },
   {
     name: "the entry points",
-    files: ["src/{worker,routes,sockets,describe}.ts"],
-    imports: ["#app", "#worker", "#routes", "#sockets", "#describe"],
+    files: ["src/{worker,routes,describe}.ts"],
+    imports: ["#app", "#worker", "#routes", "#describe"],
   },
 ];
 

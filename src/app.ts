@@ -1,20 +1,17 @@
 /** The HTTP application: all routes, and the checks that each request passes. */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { DEFAULT_WORKSPACE, type Env, parseSettings, type Settings } from "#env";
 import { authorize } from "#http/auth";
 import { readClient } from "#http/api-version";
 import { bodySize, drain } from "#http/body";
-import { preflight, shareWith } from "#http/cors";
-import { docsPage } from "#http/docs";
-import { checkDoor } from "#http/door";
+import { checkSite, preflight, shareWith } from "#http/cross-site";
 import { toResponse } from "#http/errors";
-import { requestIdOf, withRequestId } from "#http/request-id";
 import type { Route } from "#http/route";
 import { printCost, spend, totalCost } from "#lib/cost";
-import { routes } from "#routes";
-import { sockets } from "#sockets";
+import { routes, sockets } from "#routes";
 import { makeTools } from "#tools";
 import openapi from "../dist/openapi.txt";
+import docs from "./http/docs.html";
 
 const UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}";
 
@@ -28,43 +25,35 @@ const ANY_VERSION = new Set(["/health", "/hello", "/ready", "/version", "/csrf-t
  */
 const YIELD_MS = 0;
 
-/** `/flow_runs/{id:uuid}` in Hono's syntax. */
-function honoPath(path: string): string {
-  return path.replaceAll(/\{(\w+)(:uuid)?\}/g, (_, name: string, uuid?: string) =>
-    uuid ? `:${name}{${UUID}}` : `:${name}`,
-  );
-}
+/** A request that Hono has led to a handler. */
+type Asked = Context<{ Bindings: Env }>;
 
-/** The path with a slash at its end, or without the one that it has. The original answers both. */
-function otherSlash(path: string): string {
-  return path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
-}
-
-/** The whole application: what each request passes before the routes, and each answer after them. */
+/** The whole application. Each answer has the id of its request, except the upgrade of a socket. */
 export function createApp() {
   const app = createRoutes();
   return {
-    fetch: async (request: Request, env: Env, context: ExecutionContext): Promise<Response> =>
-      withRequestId(request, await answerTo(request, env, () => app.fetch(request, env, context))),
+    fetch: async (request: Request, env: Env, context: ExecutionContext): Promise<Response> => {
+      let answer;
+      try {
+        answer = await answerTo(request, parseSettings(env), () => app.fetch(request, env, context));
+      } catch (error) {
+        answer = await failed(request, error);
+      }
+      if (answer.status !== 101) answer.headers.set("x-request-id", requestIdOf(request));
+      return answer;
+    },
   };
 }
 
-async function answerTo(request: Request, env: Env, routed: () => Response | Promise<Response>): Promise<Response> {
-  try {
-    return await throughTheDoor(request, parseSettings(env), routed);
-  } catch (error) {
-    return failed(request, error);
-  }
-}
-
-async function throughTheDoor(
+/** What each request passes before the routes, and each answer after them. */
+async function answerTo(
   request: Request,
   settings: Settings,
   routed: () => Response | Promise<Response>,
 ): Promise<Response> {
   const origin = request.headers.get("origin");
   try {
-    checkDoor(request, new URL(request.url), settings);
+    checkSite(request, new URL(request.url), settings);
   } catch (error) {
     return shareWith(origin, await failed(request, error), settings);
   }
@@ -80,78 +69,98 @@ async function failed(request: Request, error: unknown): Promise<Response> {
   return toResponse(error, requestIdOf(request), request.url.length + bodySize(request));
 }
 
+/** Printable ASCII of at most 200 characters. */
+const REQUEST_ID = /^[\x20-\x7e]{1,200}$/;
+
+const requestIds = new WeakMap<Request, string>();
+
+/** A request's id in answers and in the log: its own `x-request-id` if well-formed, else Cloudflare's, else a new one, always the same. */
+function requestIdOf(request: Request): string {
+  const known = requestIds.get(request);
+  if (known !== undefined) return known;
+  const own = request.headers.get("x-request-id") ?? "";
+  const id = REQUEST_ID.test(own) ? own : (request.headers.get("cf-ray") ?? crypto.randomUUID());
+  requestIds.set(request, id);
+  return id;
+}
+
 function createRoutes(): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>();
   for (const socket of sockets)
     app.get(`/api${honoPath(socket.path)}`, (c) => socket.open(c.req.raw, c.env, c.req.param()));
   for (const route of routes) {
-    for (const path of [route.path, otherSlash(route.path)]) {
-      app.on(route.method, `/api${honoPath(path)}`, (c) =>
-        serve(route, c.req.raw, c.req.param(), c.env, c.executionCtx),
-      );
-    }
+    for (const path of [route.path, otherSlash(route.path)])
+      app.on(route.method, `/api${honoPath(path)}`, (c) => guarded(c, (settings) => serve(route, c, settings)));
   }
-  app.get("/api/openapi.json", (c) => guarded(c.req.raw, c.env, openApiDocument));
-  app.get("/docs", (c) => guarded(c.req.raw, c.env, docsPage));
-  app.get("/api/docs", (c) => guarded(c.req.raw, c.env, docsPage));
-  app.get("/local/cost", (c) => localCost(c.req.raw, c.env));
+  app.get("/api/openapi.json", (c) => guarded(c, openApiDocument));
+  app.get("/docs", (c) => guarded(c, docsPage));
+  app.get("/api/docs", (c) => guarded(c, docsPage));
+  // The cost of all work since the start, with background work. Only for benchmarks of a local server.
+  app.get("/local/cost", (c) => guarded(c, ({ local }) => (local ? Response.json(totalCost) : noSuchPath())));
   const paths = new Set(routes.flatMap((route) => [route.path, otherSlash(route.path)]));
-  for (const path of paths) {
-    app.all(`/api${honoPath(path)}`, async (c) => refuse(c.req.raw, c.env, 405, "Method Not Allowed"));
-  }
+  for (const path of paths) app.all(`/api${honoPath(path)}`, (c) => guarded(c, noSuchMethod));
   app.onError((error, c) => failed(c.req.raw, error));
-  app.notFound(async (c) => refuse(c.req.raw, c.env, 404, "Not Found"));
+  app.notFound((c) => guarded(c, noSuchPath));
   return app;
 }
 
-async function serve(
-  route: Route,
-  request: Request,
-  params: Record<string, string>,
-  env: Env,
-  context: { waitUntil(work: Promise<unknown>): void },
-): Promise<Response> {
-  // Hono would answer it as a GET without its body; the original does not.
-  if (request.method === "HEAD") return refuse(request, env, 405, "Method Not Allowed");
+/** `/flow_runs/{id:uuid}` in Hono's syntax. */
+function honoPath(path: string): string {
+  return path.replaceAll(/\{(\w+)(:uuid)?\}/g, (_, name: string, uuid?: string) =>
+    uuid ? `:${name}{${UUID}}` : `:${name}`,
+  );
+}
+
+/** The path with a slash at its end, or without the one that it has. The original answers both. */
+function otherSlash(path: string): string {
+  return path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
+}
+
+/** Checks the key, and gives the answer. */
+async function guarded(c: Asked, answer: (settings: Settings) => Response | Promise<Response>): Promise<Response> {
+  const request = c.req.raw;
   try {
-    const settings = parseSettings(env);
+    const settings = parseSettings(c.env);
     authorize(request, new URL(request.url).pathname, settings);
-    const client = ANY_VERSION.has(route.path) ? undefined : readClient(request.headers);
-    const asked = { client, requestId: requestIdOf(request) };
-    const tools = makeTools(env, DEFAULT_WORKSPACE, (work) => context.waitUntil(work), asked);
-    spend(tools.cost, { requests: 1 });
-    const response = await route.run(request, params, tools);
-    if (settings.local && tools.cost.object_calls > 0) await scheduler.wait(YIELD_MS);
-    if (settings.local && request.headers.has("x-sluice-cost"))
-      response.headers.set("x-sluice-cost", printCost(tools.cost));
+    const response = await answer(settings);
+    await drain(request);
     return response;
   } catch (error) {
     return failed(request, error);
   }
 }
 
-/** An answer outside of the routes. It needs a key as well. */
-async function guarded(request: Request, env: Env, answer: () => Response): Promise<Response> {
-  await drain(request);
-  try {
-    authorize(request, new URL(request.url).pathname, parseSettings(env));
-    return answer();
-  } catch (error) {
-    return failed(request, error);
-  }
+/** The answer of a route. */
+async function serve(route: Route, c: Asked, settings: Settings): Promise<Response> {
+  const request = c.req.raw;
+  // Hono would answer HEAD as a GET without its body; the original does not.
+  if (request.method === "HEAD") return noSuchMethod();
+  const client = ANY_VERSION.has(route.path) ? undefined : readClient(request.headers);
+  const asked = { client, requestId: requestIdOf(request) };
+  const tools = makeTools(c.env, DEFAULT_WORKSPACE, (work) => c.executionCtx.waitUntil(work), asked);
+  spend(tools.cost, { requests: 1 });
+  const response = await route.run(request, c.req.param(), tools);
+  if (settings.local && tools.cost.object_calls > 0) await scheduler.wait(YIELD_MS);
+  if (settings.local && request.headers.has("x-sluice-cost"))
+    response.headers.set("x-sluice-cost", printCost(tools.cost));
+  return response;
 }
 
-/** The answer for a path or a method that does not exist. */
-function refuse(request: Request, env: Env, status: number, detail: string): Promise<Response> {
-  return guarded(request, env, () => Response.json({ detail }, { status }));
-}
+const noSuchPath = () => Response.json({ detail: "Not Found" }, { status: 404 });
+
+const noSuchMethod = () => Response.json({ detail: "Method Not Allowed" }, { status: 405 });
 
 function openApiDocument(): Response {
   return new Response(openapi, { headers: { "content-type": "application/json" } });
 }
 
-/** The cost of all work since the start, with background work. Only for benchmarks of a local server. */
-function localCost(request: Request, env: Env): Promise<Response> | Response {
-  if (!parseSettings(env).local) return refuse(request, env, 404, "Not Found");
-  return guarded(request, env, () => Response.json(totalCost));
+/** The page at /docs, which reads the API's operations from the OpenAPI document. The page itself holds no data. */
+function docsPage(): Response {
+  return new Response(docs, {
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy":
+        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'",
+    },
+  });
 }

@@ -219,8 +219,5 @@ function valuesAt(place: Place, schema: unknown, values: Values): unknown {
   return Object.fromEntries(entries.map(([name, inner]) => [name, valuesAt([...place, name], inner, values)]));
 }
 
-/** The services' settings where no variable is set. */
-export const DEFAULT_SERVICES: ServicesSettings = settingsOf({}).services;
-
 /** The workspace of `/api/…`, the shape of the open-source server. */
 export const DEFAULT_WORKSPACE = "00000000-0000-4000-8000-000000000001";

@@ -1,20 +1,23 @@
-/** Reading a request's body: counted while it comes, and read to an end also where the request is refused. */
+/** Reads a request's body: bytes that are counted while they come, and their text as JSON. */
+import { InvalidRequest } from "#http/errors";
 import { refused } from "#lib/api-error";
+import { MAX_JSON_DEPTH, TooDeep } from "#lib/json";
+import { jsonProblem } from "#lib/json-problem";
 
 /** The most bytes of a request's body; more is answered by 413. Prefect's client sends at most 4 MB of logs at once. */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
-/** How much of a refused body is read and forgotten. A client that sends more may see a reset instead of the refusal. */
+/** How many bytes of a refused body are read and dropped. A client that sends more may see a reset instead of the refusal. */
 const MAX_DRAINED_BYTES = 4 * MAX_BODY_BYTES;
 
-/** A larger body is read as it comes: a client may announce much and send nothing, on many connections. */
+/** The largest body with memory reserved by its `content-length`: a client may announce many bytes and send none. */
 const MAX_AT_ONCE_BYTES = 1024 * 1024;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 const sizes = new WeakMap<Request, number>();
 
-/** How many bytes a request's body had, as far as it was read. */
+/** How many bytes of a request's body were read. */
 export function bodySize(request: Request): number {
   return sizes.get(request) ?? 0;
 }
@@ -50,15 +53,15 @@ export async function readBody(request: Request): Promise<Bytes> {
 }
 
 /**
- * Reads a body of a known length in one call, into a buffer of just that size; null where it cannot be, and then nothing of it
- * was read. Throws 400 where the body goes on after its length, as one that is sent in chunks as well may.
+ * Reads a body of a known length in one call, into one buffer. Null where that is not possible; then no byte was read. Throws
+ * 400 where the body is longer than its length says, as a body that is also sent in chunks may be.
  */
 async function readAtOnce(request: Request): Promise<Bytes | null> {
   const length = Number(request.headers.get("content-length") ?? 0);
   if (!Number.isInteger(length) || length <= 0 || length > MAX_AT_ONCE_BYTES || !request.body) return null;
   const reader = byobOf(request.body);
   if (reader === null) return null;
-  // One byte more than there should be, so that the end of the body ends the call as well.
+  // The call asks for one byte more than the length, so that it ends only with the end of the body.
   const { value = new Uint8Array() } = await reader.readAtLeast(length + 1, new Uint8Array(length + 1));
   sizes.set(request, value.byteLength);
   if (value.byteLength <= length) return value;
@@ -67,7 +70,7 @@ async function readAtOnce(request: Request): Promise<Bytes | null> {
   throw refused(400, "The request's body is longer than its content-length says.");
 }
 
-/** A reader into buffers of our own; streams that a Worker made itself may have none. */
+/** A reader into buffers of our own; null for a stream that has none, as a stream that a Worker made. */
 function byobOf(body: ReadableStream): ReadableStreamBYOBReader | null {
   try {
     return body.getReader({ mode: "byob" });
@@ -76,13 +79,13 @@ function byobOf(body: ReadableStream): ReadableStreamBYOBReader | null {
   }
 }
 
-/** Reads and forgets what is left of a body, so that the client can read the refusal. */
+/** Reads and drops the rest of a body, so that the client can read the refusal. */
 export async function drain(request: Request): Promise<void> {
   if (!request.body || request.bodyUsed) return;
   await drainReader(bytesOf(request.body));
 }
 
-/** A body's bytes as text; the bytes are gone then. Prefect: bytes that are no UTF-8 are answered by 400, not by 422. */
+/** A body's bytes as text; frees the bytes. Prefect: bytes that are no UTF-8 are answered by 400, not by 422. */
 export function toText(bytes: Bytes): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
@@ -93,7 +96,7 @@ export function toText(bytes: Bytes): string {
   }
 }
 
-/** Frees a buffer at once. Otherwise it waits for a collection of garbage, and V8 lets 64 MB of such wait. */
+/** Frees a buffer at once. V8 would free it by the next garbage collection, and lets 64 MB of such buffers wait. */
 function giveBack(bytes: Bytes): void {
   bytes.buffer.transfer(0);
 }
@@ -126,4 +129,54 @@ function withRoom(buffer: Bytes, size: number, more: number): Bytes {
   if (size + more <= buffer.byteLength) return buffer;
   const larger = Math.min(Math.max(size + more, 2 * buffer.byteLength), MAX_BODY_BYTES);
   return new Uint8Array(buffer.buffer.transfer(larger));
+}
+
+/** Matches the content types of JSON. */
+export const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
+
+/**
+ * The value of a body's text, which `read` parses. Throws 422 where the text is no JSON, nests too deep or has half a surrogate
+ * pair. FastAPI: a body with another content type stays a text, so a form of another site changes nothing. A body without a
+ * content type is JSON.
+ */
+export function readJsonBody(text: string, contentType: string | null, read: (json: string) => unknown): unknown {
+  if (contentType && !JSON_TYPE.test(contentType)) return text;
+  let value: unknown;
+  try {
+    value = read(text);
+  } catch (error) {
+    if (error instanceof TooDeep) {
+      const loc = ["body", ...error.path];
+      const ctx = { max_depth: MAX_JSON_DEPTH };
+      // The answer does not repeat the body: a client may fail to read such depth.
+      throw new InvalidRequest([{ type: "json_too_deep", loc, msg: error.message, input: null, ctx }], null);
+    }
+    const { words, position } = jsonProblem(text);
+    const loc = ["body", position];
+    throw new InvalidRequest(
+      [{ type: "json_invalid", loc, msg: "JSON decode error", input: {}, ctx: { error: words } }],
+      text,
+    );
+  }
+  const illFormed = ESCAPED_SURROGATE.test(text) ? illFormedPath(value, []) : null;
+  if (illFormed !== null) {
+    const msg = "Input should be a valid string, unable to parse raw data as a unicode string";
+    throw new InvalidRequest([{ type: "string_unicode", loc: ["body", ...illFormed], msg, input: null }], null);
+  }
+  return value;
+}
+
+/** JSON's escape of half a surrogate pair, which no database keeps as text. Whole pairs match too: `illFormedPath` tells them apart. */
+const ESCAPED_SURROGATE = /\\u[dD][89a-fA-F]/;
+
+/** The path of the first text with half a surrogate pair in a parsed value; null where there is none. */
+function illFormedPath(value: unknown, path: (string | number)[]): (string | number)[] | null {
+  if (typeof value === "string") return value.isWellFormed() ? null : path;
+  if (typeof value !== "object" || value === null) return null;
+  for (const [key, inner] of Object.entries(value)) {
+    const here = [...path, Array.isArray(value) ? Number(key) : key];
+    const found = key.isWellFormed() ? illFormedPath(inner, here) : path;
+    if (found !== null) return found;
+  }
+  return null;
 }

@@ -1,8 +1,7 @@
 /** A route as a value: its path on the wire, its schemas, its handler. A route runs itself, and does not know Hono. */
 import * as z from "zod";
-import { readBody, toText } from "#http/body";
+import { readBody, readJsonBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
-import { readJsonBody } from "#http/json-body";
 import { Listing, toListingResponse } from "#http/listing";
 import { refused } from "#lib/api-error";
 import { parseJson, parsePlainJson } from "#lib/json";
@@ -117,7 +116,7 @@ export function route<
       const text = spec.body === undefined ? "" : toText(bytes);
       const nothing = isEmbedded ? {} : undefined;
       const raw = text === "" ? nothing : readJsonBody(text, request.headers.get("content-type"), readJsonText);
-      const body = parseBody(spec.body, raw, faults, isEmbedded);
+      const body = parseBody(spec.body, raw, faults);
       if (faults.details.length > 0) throw new InvalidRequest(faults.details, raw);
       // The types of the handler's input come from the schemas that were just applied.
       const input = { params: readParams(spec, params), query, body, tools, request } as Input<
@@ -153,31 +152,28 @@ interface Faults {
 const LARGE_BODY_BYTES = 256 * 1024;
 const FIRST_ONLY: z.core.ParseContextInternal<z.core.$ZodIssue> = { abortEarly: true };
 
-function parseBody(schema: z.ZodType | undefined, raw: unknown, faults: Faults, isEmbedded: boolean): unknown {
-  if (schema === undefined) return undefined;
-  const fields = embeddedBodies.get(schema);
-  // FastAPI: in a body that is no object every field is missing, also a field with a default.
-  if (fields && raw !== undefined && raw !== null && (typeof raw !== "object" || Array.isArray(raw))) {
-    faults.details.push(
-      ...fields.map((name) => ({ type: "missing", loc: ["body", name], msg: "Field required", input: null })),
-    );
-    return undefined;
-  }
-  // FastAPI: null is the same as no body.
-  if (raw === undefined || raw === null) {
-    if (isEmbedded) return parse(schema, {}, "body", faults, true);
-    if (schema.safeParse(undefined).success) return parse(schema, undefined, "body", faults, false);
-    faults.details.push({ type: "missing", loc: ["body"], msg: "Field required", input: null });
-    return undefined;
-  }
-  return parse(schema, isEmbedded ? withoutNulls(raw) : raw, "body", faults, isEmbedded);
+/** FastAPI: a body that is null is the same as no body. */
+function parseBody(schema: z.ZodType | undefined, raw: unknown, faults: Faults): unknown {
+  const names = schema && embeddedBodies.get(schema);
+  if (names) return parseFields(schema, names, raw ?? {}, faults);
+  const body = raw ?? undefined;
+  const isMissing = body === undefined && schema?.safeParse(undefined).success === false;
+  if (!isMissing) return parse(schema, body, "body", faults, false);
+  faults.details.push(missing("body"));
+  return undefined;
 }
 
-/** FastAPI: a single field that is null is the same as a field that was left out. */
-function withoutNulls(body: unknown): unknown {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+/** FastAPI: a field that is null is the same as no field. In a body that is no object, fields with a default are missing, too. */
+function parseFields(schema: z.ZodType, names: readonly string[], body: unknown, faults: Faults): unknown {
+  if (typeof body === "object" && body !== null && !Array.isArray(body)) {
+    const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+    return parse(schema, given, "body", faults, true);
+  }
+  faults.details.push(...names.map((name) => missing("body", name)));
+  return undefined;
 }
+
+const missing = (...loc: string[]): ValidationDetail => ({ type: "missing", loc, msg: "Field required", input: null });
 
 function parse(
   schema: z.ZodType | undefined,

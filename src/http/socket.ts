@@ -2,12 +2,6 @@
 import { DEFAULT_WORKSPACE, type Env, parseSettings } from "#env";
 import { isAuthorized, needsCredentials } from "#http/auth";
 
-/** The path of a WebSocket, and the function that opens it. */
-export interface SocketRoute {
-  readonly path: string;
-  open(request: Request, env: Env, params: Record<string, string>): Promise<Response> | Response;
-}
-
 /** Headers by which the Worker tells the object what the Worker has checked. The Worker overwrites such headers of clients. */
 export const SOCKET_HEADERS = {
   workspace: "x-sluice-workspace",
@@ -27,10 +21,10 @@ export function socket(
   path: string,
   channel: string,
   objectOf: (env: Env, workspaceId: string, params: Record<string, string>) => DurableObjectStub,
-): SocketRoute {
+) {
   return {
     path,
-    async open(request, env, params) {
+    async open(request: Request, env: Env, params: Record<string, string>): Promise<Response> {
       if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
         return Response.json({ detail: "Upgrade Required" }, { status: 426, headers: { Upgrade: "websocket" } });
       }

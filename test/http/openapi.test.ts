@@ -1,7 +1,7 @@
 /** What the OpenAPI document says of every route. */
 import { SELF } from "cloudflare:test";
 import { describe as suite, expect, test } from "vitest";
-import { describe } from "#http/openapi";
+import { describe } from "#describe";
 import type { Route } from "#http/route";
 import { routes } from "#routes";
 import { pathOf } from "../support/routes";

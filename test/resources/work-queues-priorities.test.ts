@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { freePriority, reorderQueues } from "#resources/work-pools/queue-priorities";
+import { freePriority, reorderQueues } from "#resources/work-pools/queues";
 
 test.for([
   { taken: [], free: 1 },

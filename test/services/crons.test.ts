@@ -1,9 +1,10 @@
 import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
-import { DEFAULT_SERVICES, type Env, parseSettings } from "#env";
+import { type Env, parseSettings } from "#env";
 import { CRONS, runCron } from "#services/crons";
 import { makeTools } from "#tools";
 import doc from "../../docs/services.md?raw";
+import { DEFAULT_SERVICES } from "../support/app";
 import { WORKSPACE } from "../support/world";
 
 const settingsWith = (vars: Partial<Env>) => parseSettings({ ...env, ...vars });

@@ -1,10 +1,10 @@
 import { env } from "cloudflare:test";
 import { expect, test, vi } from "vitest";
-import { DEFAULT_SERVICES } from "#env";
 import { START } from "#services/due";
 import { scheduleAnew, stuckPending } from "#services/silent-runs";
 import { selectStuckPending } from "#services/sweep-store";
 import { anEvent } from "../events/world";
+import { DEFAULT_SERVICES } from "../support/app";
 import { aroundCalls } from "../support/around-calls";
 import { planOf } from "../support/plans";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";

@@ -1,8 +1,9 @@
 import { env } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/database-size";
-import { DEFAULT_SERVICES, type Env, parseSettings } from "#env";
+import { type Env, parseSettings } from "#env";
 import { sizeWarning, watchSize } from "#services/retention-size";
+import { DEFAULT_SERVICES } from "../support/app";
 import { api } from "../support/world";
 import { HOUR, NOW, toolsAt } from "./retention-world";
 

@@ -1,7 +1,7 @@
 /** The Worker's app, for requests under other settings than those of the tests. */
 import { createExecutionContext, env } from "cloudflare:test";
 import { createApp } from "#app";
-import type { Env } from "#env";
+import { type Env, parseSettings } from "#env";
 
 const app = createApp();
 
@@ -9,3 +9,6 @@ const app = createApp();
 export function askApp(request: Request, settings: Partial<Env> = {}): Promise<Response> {
   return app.fetch(request, { ...env, ...settings }, createExecutionContext());
 }
+
+/** The services' settings where no variable is set. */
+export const DEFAULT_SERVICES = parseSettings({} as Env).services;

@@ -42,7 +42,7 @@ import { readAsPinned } from "#resources/deployments/versions-pinned";
 import { checkWorkQueues } from "#resources/deployments/work-queue";
 import { FlowRunResponse } from "#wire/flow-run";
 import { printFlowRun } from "#db/rows/flow-runs";
-import { WorkQueueResponse } from "#resources/work-pools/queue-schema";
+import { WorkQueueResponse } from "#resources/work-pools/schema";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";

@@ -15,7 +15,7 @@ import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
 import { explainFlowRun } from "#resources/flow-runs/why/explain-flow-run";
 import { Why } from "#resources/flow-runs/why/schema";
-import { findQueue } from "#resources/work-pools/find";
+import { findQueue } from "#resources/work-pools/pools";
 import type { Tools } from "#tools";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";

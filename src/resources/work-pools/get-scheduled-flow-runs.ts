@@ -9,7 +9,7 @@ import { noticeRuns, workPool } from "#objects/work-pool/client";
 import type { PollAnswer, PollAsk, QueuePollAsk } from "#objects/work-pool/messages";
 import { withoutMissed } from "#orchestration/skip-missed-runs";
 import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#db/rows/flow-runs";
-import { missingPool, missingQueue } from "#resources/work-pools/find";
+import { missingPool, missingQueue } from "#resources/work-pools/pools";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";

@@ -63,8 +63,23 @@ export class LivePoolStore extends WorkspaceStore {
   async readLiveRuns(queueIds: readonly string[], until: Micros | null): Promise<LiveRow[]> {
     if (queueIds.length === 0) return [];
     const queues = list(queueIds);
-    const holding = await this.pages((last) => this.holding(queues, last));
-    const due = await this.pages((last) => this.due(queues, until, last));
+    const holding = await this.pages(
+      (last) => sql`select r.id, r.work_queue_id, null as due, r.state_name from ${flow_run} r indexed by flow_run_live
+      where r.end_time is null and r.next_scheduled_start_time is null and r.workspace_id = ${this.workspaceId}
+      and r.work_queue_id in ${queues} and r.state_type in ('PENDING', 'RUNNING', 'CANCELLING') and r.id > ${last?.id ?? ""}
+      order by r.id limit ${PAGE_ROWS}`,
+    );
+    const untilThen = until === null ? sql`` : sql`and r.next_scheduled_start_time <= ${until}`;
+    const due = await this.pages((last) => {
+      const start = last?.due ?? Number.MIN_SAFE_INTEGER;
+      // Prefect: a run that its own process tries again is not offered to workers.
+      return sql`select r.id, r.work_queue_id, r.next_scheduled_start_time as due, r.state_name from ${flow_run} r indexed by flow_run_live
+      where r.end_time is null and r.next_scheduled_start_time >= ${start} ${untilThen}
+      and (r.next_scheduled_start_time > ${start} or r.id > ${last?.id ?? ""}) and r.workspace_id = ${this.workspaceId}
+      and r.work_queue_id in ${queues} and r.state_type = 'SCHEDULED'
+      and coalesce(${jsonValue("r.empirical_policy", "$.retry_type")}, '') <> 'in_process'
+      order by r.next_scheduled_start_time, r.id limit ${PAGE_ROWS}`;
+    });
     return [...holding, ...due];
   }
 
@@ -75,22 +90,6 @@ export class LivePoolStore extends WorkspaceStore {
       rows.push(...page);
       if (page.length < PAGE_ROWS) return rows;
     }
-  }
-
-  private holding(queues: SQL, last: LiveRow | undefined): SQL {
-    return sql`select r.id, r.work_queue_id, null as due, r.state_name from ${flow_run} r indexed by flow_run_live
-      where r.end_time is null and r.next_scheduled_start_time is null and r.workspace_id = ${this.workspaceId}
-      and r.work_queue_id in ${queues} and r.state_type in ('PENDING', 'RUNNING', 'CANCELLING') and r.id > ${last?.id ?? ""}
-      order by r.id limit ${PAGE_ROWS}`;
-  }
-
-  private due(queues: SQL, until: Micros | null, last: LiveRow | undefined): SQL {
-    const start = last?.due ?? Number.MIN_SAFE_INTEGER;
-    return sql`select r.id, r.work_queue_id, r.next_scheduled_start_time as due, r.state_name from ${flow_run} r indexed by flow_run_live
-      where r.end_time is null and r.next_scheduled_start_time >= ${start} ${until === null ? sql`` : sql`and r.next_scheduled_start_time <= ${until}`}
-      and (r.next_scheduled_start_time > ${start} or r.id > ${last?.id ?? ""}) and r.workspace_id = ${this.workspaceId}
-      and r.work_queue_id in ${queues} and r.state_type = 'SCHEDULED' and ${notInProcess}
-      order by r.next_scheduled_start_time, r.id limit ${PAGE_ROWS}`;
   }
 
   /** The deployments of these queues with another status. For NOT_READY, only those whose last poll is before `polledBefore`. */
@@ -141,6 +140,3 @@ export class LivePoolStore extends WorkspaceStore {
       where workspace_id = ${this.workspaceId} and id = ${change.id}`;
   }
 }
-
-/** Prefect: a run that its own process tries again is not offered to workers. */
-const notInProcess = sql`coalesce(${jsonValue("r.empirical_policy", "$.retry_type")}, '') <> 'in_process'`;

@@ -7,22 +7,19 @@ import { WorkQueueFilter } from "#filters/work-queues";
 import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
-import { type ApiError, conflict, missingObject, refused } from "#lib/api-error";
+import { type ApiError, missingObject, refused } from "#lib/api-error";
 import { mapPortions, type Portions } from "#lib/portions";
-import { readQueueConcurrency } from "#resources/work-pools/concurrency-status";
 import { getRunsInQueue } from "#resources/work-pools/get-scheduled-flow-runs";
-import { isTaken } from "#resources/work-pools/create-work-pool";
 import {
   type Counted,
   POOL_SLOT_TYPES,
-  printWorkQueue,
   QUEUE_SLOT_TYPES,
   type QueueWithPool,
   WorkPoolStore,
 } from "#resources/work-pools/store";
-import { readQueueStatus, showQueues } from "#resources/work-pools/show";
+import { printWorkQueue, readQueueConcurrency, readQueueStatus, showQueues } from "#resources/work-pools/show";
 import { addAgentQueue, addQueue, changeQueue, removeQueue } from "#resources/work-pools/queues";
-import { findPool, findPoolWithQueues, missingQueue } from "#resources/work-pools/find";
+import { findPool, findPoolWithQueues, missingQueue, orTaken } from "#resources/work-pools/pools";
 import { FlowRunResponse } from "#wire/flow-run";
 import {
   WorkQueueConcurrencyStatus,
@@ -30,7 +27,7 @@ import {
   WorkQueueResponse,
   WorkQueueStatusDetail,
   WorkQueueUpdate,
-} from "#resources/work-pools/queue-schema";
+} from "#resources/work-pools/schema";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
@@ -38,14 +35,10 @@ import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 const store = (tools: Tools) => new WorkPoolStore(tools);
 const missing = () => refused(404, "work queue not found");
 
-/** Shows a queue that was just made. Throws 409 with the text `taken` where its name is taken. */
+/** Shows a queue that was just made. Throws 409 with the text `taken` where the queue's name is taken. */
 async function showNew(made: Promise<QueueWithPool>, taken: string) {
-  try {
-    const queue = await made;
-    return printWorkQueue({ ...queue, active_slots: queue.concurrency_limit === null ? null : 0 }, null);
-  } catch (error) {
-    throw isTaken(error) ? conflict(taken) : error;
-  }
+  const queue = await orTaken(made, taken);
+  return printWorkQueue({ ...queue, active_slots: queue.concurrency_limit === null ? null : 0 }, null);
 }
 
 async function show(tools: Tools, queue: Counted<QueueWithPool> | undefined, absent: ApiError) {

@@ -3,7 +3,7 @@ import { type PoolFacts, workQueueStatusEvent } from "#events/lifecycle";
 import { conflict, integrityConflict } from "#lib/api-error";
 import { poolChanged, readLiveness } from "#objects/work-pool/client";
 import { announce, queueEvent, updatesOf } from "#resources/work-pools/announce";
-import { creationEvents, isTaken, newPool, newQueue } from "#resources/work-pools/create-work-pool";
+import { creationEvents, insertPool, isTaken, newQueue } from "#resources/work-pools/pools";
 import {
   AGENT_POOL,
   type QueueWithPool,
@@ -12,10 +12,8 @@ import {
   type WorkQueueRow,
   workQueues,
 } from "#resources/work-pools/store";
-import { freePriority, type Ranked, reorderQueues } from "#resources/work-pools/queue-priorities";
-import type { WorkQueueCreate, WorkQueueUpdate } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";
-import { WorkPoolCreate } from "#resources/work-pools/schema";
+import { WorkPoolCreate, type WorkQueueCreate, type WorkQueueUpdate } from "#resources/work-pools/schema";
 
 /** Writes a new queue into a pool whose queues were just read. Queues that have its priority or a later one move. */
 export async function addQueue(
@@ -37,7 +35,7 @@ export async function addQueue(
 
 const namesOf = ({ name, type }: PoolFacts) => ({ work_pool_name: name, work_pool_type: type });
 
-/** Prefect: `POST /work_queues/` puts the queue into the pool of agents, which is made when it is not there. */
+/** Prefect: `POST /work_queues/` makes the queue in the pool of agents, and makes that pool if there is none. */
 export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promise<QueueWithPool> {
   const { pool, queues, made } = await ensureAgentPool(tools);
   if (!made || body.name !== made.name) return addQueue(tools, pool, queues, body);
@@ -45,31 +43,23 @@ export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promis
   return { ...made, ...namesOf(pool) };
 }
 
-interface AgentPool {
-  pool: PoolFacts;
-  queues: readonly WorkQueueRow[];
-  /** The default queue, where this request made the pool. */
-  made?: WorkQueueRow;
-}
-
-/** The pool of agents with its queues. Of several requests at once that find no such pool, one makes the pool. */
-async function ensureAgentPool(tools: Tools): Promise<AgentPool> {
+/** The pool of agents with its queues. Of several requests at once, one makes the pool; `made` is then its default queue. */
+async function ensureAgentPool(tools: Tools) {
   const store = new WorkPoolStore(tools);
   const { pool: found, queues } = await store.readPoolWithQueues(AGENT_POOL);
   if (found) return { pool: found, queues };
-  const { pool, queue } = newPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
   try {
-    await tools.db.batch([store.insertPool(pool), store.insertQueue(queue)]);
+    const { pool, queue } = await insertPool(tools, WorkPoolCreate.parse({ name: AGENT_POOL }));
+    announce(tools, creationEvents(tools, pool, queue));
+    return { pool, queues: [queue], made: queue };
   } catch (error) {
     const others = isTaken(error) ? await store.readPoolWithQueues(AGENT_POOL) : undefined;
     if (!others?.pool) throw error;
     return { pool: others.pool, queues: others.queues };
   }
-  announce(tools, creationEvents(tools, pool, queue));
-  return { pool, queues: [queue], made: queue };
 }
 
-/** The pool's queue of this name, made when it is not there, as deploying to a new queue does. */
+/** The pool's queue of this name, or a new one: a deployment may name a queue that does not exist. */
 export async function ensureQueue(tools: Tools, pool: PoolFacts, name: string): Promise<WorkQueueRow> {
   const { queues } = await new WorkPoolStore(tools).readPoolWithQueues(pool.name);
   return ensureAmong(tools, pool, queues, { name });
@@ -82,7 +72,7 @@ export async function ensureAgentQueue(tools: Tools, name: string): Promise<Work
   return ensureAmong(tools, pool, queues, { name, priority: 1 });
 }
 
-/** The queue of this name, made when it is not among the pool's queues. Two requests that do so at once get the same queue. */
+/** The queue of this name among the pool's queues, or a new one. Two requests at once get the same new queue. */
 async function ensureAmong(
   tools: Tools,
   pool: PoolFacts,
@@ -157,4 +147,30 @@ export async function removeQueue(
   ]);
   await poolChanged(tools, pool.name);
   await store.releaseAll([queue.id]);
+}
+
+/** A queue and its priority. */
+type Ranked = Pick<WorkQueueRow, "id" | "priority">;
+
+/** Prefect: a queue for which no priority is asked takes the first one that is free. */
+export function freePriority(taken: readonly number[]): number {
+  const sorted = taken.toSorted((a, b) => a - b);
+  const gap = sorted.findIndex((priority, index) => priority !== index + 1);
+  return gap === -1 ? (sorted.at(-1) ?? 0) + 1 : gap + 1;
+}
+
+/**
+ * Prefect: `bulk_update_work_queue_priorities`. The queue of the wish comes before the queues with the same priority or a later
+ * one. Their priorities grow by as little as makes all differ. Returns the queues whose priority changes.
+ */
+export function reorderQueues(queues: readonly Ranked[], wish: Ranked | null): Ranked[] {
+  const others = queues.filter(({ id }) => id !== wish?.id).toSorted((a, b) => a.priority - b.priority);
+  const before = wish ? others.filter(({ priority }) => priority < wish.priority) : others;
+  const ordered = [...before, ...(wish ? [wish] : []), ...others.slice(before.length)];
+  const present = new Map(queues.map(({ id, priority }) => [id, priority]));
+  let last = 0;
+  return ordered.flatMap(({ id, priority }) => {
+    last = priority <= last ? last + 1 : priority;
+    return present.get(id) === last ? [] : [{ id, priority: last }];
+  });
 }

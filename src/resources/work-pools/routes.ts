@@ -7,11 +7,10 @@ import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
 import { socket } from "#http/socket";
+import { refused } from "#lib/api-error";
 import { mapPortions, whole } from "#lib/portions";
-import { workPoolStub } from "#objects/work-pool/client";
+import { workPool, workPoolStub } from "#objects/work-pool/client";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";
-import { readPoolConcurrency } from "#resources/work-pools/concurrency-status";
-import { createWorkPool } from "#resources/work-pools/create-work-pool";
 import {
   WorkerFlowRunResponse,
   WorkerResponse,
@@ -21,10 +20,8 @@ import {
   WorkPoolUpdate,
 } from "#resources/work-pools/schema";
 import { WorkPoolStore } from "#resources/work-pools/store";
-import { showPools } from "#resources/work-pools/show";
-import { missingPool } from "#resources/work-pools/find";
-import { deleteWorkPool, updateWorkPool } from "#resources/work-pools/update-work-pool";
-import { listWorkers, recordHeartbeat, removeWorker } from "#resources/work-pools/workers";
+import { readPoolConcurrency, showPools, showWorkers } from "#resources/work-pools/show";
+import { createWorkPool, deleteWorkPool, findPool, missingPool, updateWorkPool } from "#resources/work-pools/pools";
 import type { Tools } from "#tools";
 import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 import { Time } from "#wire/dates";
@@ -135,16 +132,20 @@ export const workPoolRoutes = [
       body: embedded({ name: ShortText, heartbeat_interval_seconds: Int.nullish() }),
       status: 204,
     },
-    ({ params, body, tools }) =>
-      recordHeartbeat(tools, params.work_pool_name, body.name, body.heartbeat_interval_seconds ?? null),
+    async ({ params: { work_pool_name: pool }, body, tools }) => {
+      const seconds = body.heartbeat_interval_seconds ?? null;
+      if (!(await workPool(tools, pool).heartbeat(body.name, seconds))) throw missingPool(pool);
+    },
   ),
   ...listRoutes({
     path: "/work_pools/{work_pool_name}/workers",
     things: "the workers of a work pool",
     body: { workers: WorkerFilter.nullish(), limit: Limit, offset: Offset },
     item: WorkerResponse,
-    list: async ({ params, body, tools }, { limit, offset }) =>
-      whole(await listWorkers(tools, params.work_pool_name, body.workers, limit, offset)),
+    async list({ params, body, tools }, part) {
+      const pool = await findPool(tools, params.work_pool_name);
+      return whole(await showWorkers(tools, pool, body.workers, part));
+    },
   }),
   route(
     {
@@ -153,7 +154,11 @@ export const workPoolRoutes = [
       summary: "Forget a worker.",
       status: 204,
     },
-    ({ params, tools }) => removeWorker(tools, params.work_pool_name, params.name),
+    async ({ params, tools }) => {
+      const pool = await findPool(tools, params.work_pool_name);
+      const isKnown = await workPool(tools, pool.name).deleteWorker(pool.id, params.name);
+      if (!isKnown) throw refused(404, "Worker not found.");
+    },
   ),
 ];
 

@@ -1,7 +1,7 @@
 /** Work pools and their queues in D1, of one workspace. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { codec } from "#db/codec";
-import { readJson, type Statement } from "#db/database";
+import type { Statement } from "#db/database";
 import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import type { FlowRunRow } from "#db/rows/flow-runs";
 import { deployment } from "#db/tables/deployment";
@@ -9,7 +9,6 @@ import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import { printOptionalTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
 import { each, laterThan, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
@@ -33,7 +32,7 @@ export type QueueWithPool = WorkQueueRow & { work_pool_name: string; work_pool_t
 export type Counted<Row> = Row & { active_slots: number | null };
 
 /** A run that occupies a slot. */
-type SlotHolder = Pick<
+export type SlotHolder = Pick<
   FlowRunRow,
   "id" | "name" | "work_queue_id" | "state_type" | "state_name" | "start_time" | "state_timestamp"
 >;
@@ -277,54 +276,3 @@ export class WorkPoolStore extends WorkspaceStore {
 
 /** How a caller names a queue. */
 type QueueKey = { id: string } | { pool: string; queue: string };
-
-/** What only the pool's object knows of a pool or queue. */
-export interface Liveness {
-  status: string | null;
-  last_polled: Micros | null;
-}
-
-/** A work pool as answers show it. Prefect: pools of agents have no status. */
-export function printWorkPool(row: Counted<WorkPoolRow>, status: string | null = row.status) {
-  return {
-    ...workPools.print(row),
-    status: poolStatus(row, status),
-    storage_configuration: {
-      bundle_upload_step: null,
-      bundle_execution_step: null,
-      default_result_storage_block_id: null,
-      ...readJson<Record<string, unknown>>(row.storage_configuration),
-    },
-    active_slots: row.active_slots,
-  };
-}
-
-/** A pool's status: none for agents, PAUSED while it is, or else whether a worker is there. */
-export function poolStatus(row: Pick<WorkPoolRow, "type" | "is_paused">, status: string | null): string | null {
-  if (row.type === "prefect-agent") return null;
-  return row.is_paused === 1 ? "PAUSED" : status;
-}
-
-/** A work queue as answers show it. */
-export function printWorkQueue(row: Counted<QueueWithPool>, live: Liveness | null) {
-  return {
-    ...workQueues.print(row),
-    last_polled: printOptionalTime(live?.last_polled ?? row.last_polled),
-    work_pool_name: row.work_pool_name,
-    status: row.status === "PAUSED" ? row.status : (live?.status ?? row.status),
-    active_slots: row.active_slots,
-  };
-}
-
-/** A run in a slot as answers show it. */
-export function printSlotHolder(run: SlotHolder, now: Micros) {
-  return {
-    id: run.id,
-    name: run.name,
-    state_type: run.state_type,
-    state_name: run.state_name,
-    start_time: printOptionalTime(run.start_time),
-    state_timestamp: printOptionalTime(run.state_timestamp),
-    time_in_current_state: run.state_timestamp === null ? null : (now - run.state_timestamp) / 1_000_000,
-  };
-}

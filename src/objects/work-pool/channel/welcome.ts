@@ -5,10 +5,11 @@ import { ApiError } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
 import type { CloseReason, Hello } from "#objects/work-pool/channel/frames";
 import { announce, poolEvent } from "#resources/work-pools/announce";
-import { createWorkPool, isReserved } from "#resources/work-pools/create-work-pool";
+import { createWorkPool, isReserved } from "#resources/work-pools/pools";
 import { templateProblem, validateTemplateDefaults } from "#resources/work-pools/job-variables";
 import { WorkPoolCreate } from "#resources/work-pools/schema";
-import { type Counted, printWorkPool, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+import { printWorkPool } from "#resources/work-pools/show";
+import { type Counted, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
 /** The pool's row and the worker's queues, or why the worker is refused. */

@@ -1,7 +1,7 @@
 /** Which requests a server accepts: by the name of the host, by the page of a browser, and by the type of the body. */
 import { describe, expect, test } from "vitest";
 import type { Env } from "#env";
-import { sockets } from "#sockets";
+import { sockets } from "#routes";
 import { askApp } from "../support/app";
 import { aFlow, api, unique } from "../support/world";
 
