@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { MAX_JSON_DEPTH, parseJson } from "#lib/json";
 import { schemaProblem, validateSchema } from "#lib/json-schema";
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { UnusableSchema } from "#lib/json-schema/schema";
 import { valuesProblem } from "#wire/parameters";
 import recorded from "./recorded/verdicts.json";
 

@@ -1,6 +1,5 @@
 /** The failures of a check, and which of them tells most. */
-import { isType } from "#lib/json-schema/types";
-import { isObject } from "#lib/json-value";
+import { isObject, isType } from "#lib/json-value";
 
 /** The place of a value: its name or index, and the place of the value that it is in. The root has no place. */
 export interface Place {

@@ -1,10 +1,16 @@
 /** The check of one value by one schema. It counts its steps and gathers the failures. */
-import type { Application, JsonSchema, Keyword, Verdict } from "#lib/json-schema/application";
 import type { Failure, Place } from "#lib/json-schema/failure";
-import { References, type Resource, type Target } from "#lib/json-schema/references";
-import { equalityKey } from "#lib/json-schema/types";
-import { circular } from "#lib/json-schema/unusable";
-import { isObject, pythonText } from "#lib/json-value";
+import { References } from "#lib/json-schema/references";
+import {
+  type Application,
+  type JsonSchema,
+  type Keyword,
+  type Resource,
+  type Target,
+  UnusableSchema,
+  type Verdict,
+} from "#lib/json-schema/schema";
+import { equalityKey, isObject, pythonText } from "#lib/json-value";
 import { Pattern } from "#lib/pattern";
 import { UnsupportedPattern } from "#lib/pattern/syntax";
 import type { Steps } from "#lib/steps";
@@ -142,6 +148,9 @@ export class Validation {
 
 /** The list that failures go into; undefined where the first failure ends the check. */
 type Failures = Failure[] | undefined;
+
+/** A schema whose references form a circle, or that nests so deep that they may. */
+const circular = () => new UnusableSchema("circular", "Unable to validate schema with circular references.");
 
 /** Ends a check of which only the outcome is wanted. */
 const FAILED = new Error("a value fails its schema");

@@ -1,9 +1,20 @@
-/** One check of a value by a schema: what the schema's keywords may ask and do. */
+/** JSON Schemas, what their keywords may ask and do in a check, and the schemas by which no value can be checked. */
 import type { Failure } from "#lib/json-schema/failure";
-import type { Target } from "#lib/json-schema/references";
 
 /** A JSON Schema as it comes over the wire. */
 export type JsonSchema = Record<string, unknown>;
+
+/** A schema with its own URI (`$id`). References within the schema are relative to this URI. */
+export interface Resource {
+  readonly uri: string;
+  readonly root: unknown;
+}
+
+/** The schema that a reference names. */
+export interface Target {
+  readonly schema: unknown;
+  readonly resource: Resource;
+}
 
 /** The outcome of a check. It is unknown where it depends on a pattern that cannot be run. */
 export type Verdict = "valid" | "invalid" | "unknown";
@@ -35,3 +46,14 @@ export interface Application {
 
 /** Checks a value by a keyword's rule. */
 export type Keyword = (at: Application, rule: unknown) => void;
+
+/** A schema by which the value cannot be checked. The message is for the client. */
+export class UnusableSchema extends Error {
+  /** References in a circle, a reference to nothing, no valid JSON Schema, or more steps than one request may take. */
+  readonly reason: "circular" | "unresolvable" | "invalid" | "costly";
+
+  constructor(reason: UnusableSchema["reason"], message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
