@@ -5,7 +5,6 @@ import {
   type Application,
   type JsonSchema,
   type Keyword,
-  type Resource,
   type Target,
   UnusableSchema,
   type Verdict,
@@ -63,7 +62,7 @@ export class Validation {
     this.#depth--;
   }
 
-  #application(held: HeldSchema, keyword: string, failures: Failures, references = 0): Application {
+  #application(held: Held & { schema: JsonSchema }, keyword: string, failures: Failures, references = 0): Application {
     const { value, schema, place, resource } = held;
     if (references > MAX_DEPTH) throw circular();
     // Prefect: the failure of a value that the schema `false` refuses has the place of the value around it.
@@ -123,12 +122,17 @@ export class Validation {
   }
 
   #patternOf(source: string): Pattern | UnsupportedPattern {
-    const known = this.#patterns.get(source);
-    if (known) return known;
+    let pattern = this.#patterns.get(source);
+    if (pattern) return pattern;
     this.#steps.spend(source.length);
-    const made = patternOf(source);
-    this.#patterns.set(source, made);
-    return made;
+    try {
+      pattern = new Pattern(source);
+    } catch (error) {
+      if (!(error instanceof UnsupportedPattern)) throw error;
+      pattern = error;
+    }
+    this.#patterns.set(source, pattern);
+    return pattern;
   }
 
   #keysOf(values: readonly unknown[]): ReadonlySet<string> {
@@ -159,18 +163,4 @@ const FAILED = new Error("a value fails its schema");
 interface Held extends Target {
   value: unknown;
   place: Place | undefined;
-  resource: Resource;
-}
-
-interface HeldSchema extends Held {
-  schema: JsonSchema;
-}
-
-function patternOf(source: string): Pattern | UnsupportedPattern {
-  try {
-    return new Pattern(source);
-  } catch (error) {
-    if (error instanceof UnsupportedPattern) return error;
-    throw error;
-  }
 }
