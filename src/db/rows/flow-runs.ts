@@ -121,9 +121,8 @@ export class FlowRunStore extends WorkspaceStore {
   }
 
   /** How many runs meet a condition. */
-  async count(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${flow_run} where ${where}`);
-    return row?.count ?? 0;
+  count(where: SQL): Promise<number> {
+    return this.countRows(flow_run, where);
   }
 
   private among(ids: readonly string[]): SQL {

@@ -7,8 +7,7 @@ import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { type DeploymentColumns, deployments, type ScheduleRow, schedules } from "#db/rows/deployments";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
-import { deployment, deployment_schedule } from "#db/tables/deployment";
-import { deployment_version } from "#db/tables/deployment-version";
+import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { momentsWithin } from "#lib/schedules/dates";
+import { momentsWithin } from "#lib/schedules/looks";
 import { wallAt } from "#lib/schedules/zones";
 import { type Schedule, ScheduleInput, scheduleMoments, settleSchedule } from "#wire/schedule";
 import { parseTime, printTime } from "#wire/dates";
