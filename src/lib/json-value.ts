@@ -1,5 +1,5 @@
 /** JSON values: their types and equality, with numbers as Python has them, and their text as Python prints it. */
-import { type ExactNumber, isExactNumber } from "#lib/json";
+import { isExactNumber } from "#lib/json";
 
 /** Whether a value is a JSON object. A number that is carried as its text is none. */
 export function isObject(value: unknown): value is Record<string, unknown> {
@@ -27,12 +27,8 @@ const MAX_DIGITS = 4300;
 /** Gives a number's value: an integer exactly, any other as the nearest float. Undefined for what is no number. */
 export function numeric(value: unknown): number | bigint | undefined {
   if (typeof value === "number") return value;
-  return isExactNumber(value) ? exactValue(value) : undefined;
-}
-
-function exactValue({ rawJSON }: ExactNumber): number | bigint {
-  const isInteger = /^-?\d+$/.test(rawJSON) && rawJSON.length <= MAX_DIGITS;
-  return isInteger ? BigInt(rawJSON) : Number(rawJSON);
+  if (!isExactNumber(value)) return undefined;
+  return isIntegerText(value) && value.rawJSON.length <= MAX_DIGITS ? BigInt(value.rawJSON) : Number(value.rawJSON);
 }
 
 /** Whether a number was written as an integer: `1`, not `1.0`. */

@@ -22,21 +22,6 @@ export const flowRuns = codec(flow_run, {
   preset: { job_variables: "{}", run_count: 0, total_run_time: 0 },
 });
 
-/** Columns of the run's present state, as joined to the run. */
-export interface StateColumns {
-  s_id: string | null;
-  s_type: StateType | null;
-  s_name: string | null;
-  s_timestamp: Micros | null;
-  s_message: string | null;
-  s_data: string | null;
-  s_details: string | null;
-}
-
-/** A flow run with its present state, its work pool, and the present name of its queue. */
-export type FlowRunWithState = FlowRunRow &
-  StateColumns & { work_pool_id: string | null; work_pool_name: string | null; queue_name: string | null };
-
 /** The columns of a state `s`, and what they are called in the row of its run. */
 const STATE_NAMES = [
   ["id", "s_id"],
@@ -47,6 +32,16 @@ const STATE_NAMES = [
   ["data", "s_data"],
   ["state_details", "s_details"],
 ] as const;
+
+/** Columns of the run's present state, as joined to the run. */
+export type StateColumns = { s_type: StateType | null } & {
+  [Names in (typeof STATE_NAMES)[number] as Names[1]]: (typeof flow_run_state.$inferSelect)[Names[0]] | null;
+};
+
+/** A flow run with its present state, its work pool, and the present name of its queue. */
+export type FlowRunWithState = FlowRunRow &
+  StateColumns & { work_pool_id: string | null; work_pool_name: string | null; queue_name: string | null };
+
 const LONG_COLUMNS: ReadonlySet<string> = new Set(longColumns(flow_run_state));
 const LONG_OF_STATE = STATE_NAMES.flatMap(([column, name]) => (LONG_COLUMNS.has(column) ? [name] : []));
 
