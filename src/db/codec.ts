@@ -94,7 +94,8 @@ const KINDS: Partial<Record<Kind, KindRules>> = {
 };
 
 /** Whether a column is JSON as text. */
-export const isJson = ({ columnType }: { columnType: string }): boolean => ["object", "list", "json"].includes(columnType);
+export const isJson = ({ columnType }: { columnType: string }): boolean =>
+  ["object", "list", "json"].includes(columnType);
 
 /** Makes the codec of a table. The caller makes a codec once and keeps it. */
 export function codec<

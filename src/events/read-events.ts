@@ -4,11 +4,10 @@ import type { Database } from "#db/database";
 import { countByHour } from "#events/count-by-hour";
 import { resourceId } from "#events/event";
 import type { EventFilter, Window } from "#events/filter";
-import { earliestId } from "#db/ordered-ids";
 import { type EventQuery, type EventsPage, Page } from "#events/page";
 import { type EventCutoff, NO_CUTOFF } from "#events/retention";
 import { type Found, once, SegmentReader, tooMuch } from "#events/segment-reader";
-import type { Micros } from "#lib/clock";
+import { earliestId, type Micros } from "#lib/clock";
 
 /** How many events meet a filter. `isWhole` is false where not all segments were looked at: then `total` is the least number. */
 interface EventTotal {

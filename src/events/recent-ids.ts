@@ -3,10 +3,9 @@ import { sql } from "drizzle-orm";
 import type { Database } from "#db/database";
 import { asList } from "#db/json-column";
 import { event_segment } from "#db/tables/event";
-import { earliestId } from "#db/ordered-ids";
 import { readSegment } from "#events/read-segment";
 import { hourOf, type SegmentKey } from "#events/segments";
-import type { Micros } from "#lib/clock";
+import { earliestId, type Micros } from "#lib/clock";
 
 /** How far back the ids go; the object that keeps them in memory has the same bounds. */
 const RECENT: Micros = 15 * 60 * 1_000_000;

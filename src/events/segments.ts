@@ -4,9 +4,8 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Database, Statement } from "#db/database";
 import { event_resource, event_segment } from "#db/tables/event";
 import { idOfKind, type ReceivedEvent, resourceId } from "#events/event";
-import { earliestId, timeOfId } from "#db/ordered-ids";
 import { chunks, chunksBySize } from "#lib/chunks";
-import type { Ids, Micros } from "#lib/clock";
+import { earliestId, type Ids, type Micros, timeOfId } from "#lib/clock";
 import { each } from "#db/sql";
 
 /** An event, with its time as a number and its JSON, which are used several times. */

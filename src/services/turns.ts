@@ -1,8 +1,7 @@
 /** The turns of the clock, one a minute. */
 import { sql } from "drizzle-orm";
 import { sweep_mark } from "#db/tables/event";
-import { earliestId, timeOfId } from "#db/ordered-ids";
-import type { Micros } from "#lib/clock";
+import { earliestId, type Micros, timeOfId } from "#lib/clock";
 import type { SweepTools } from "#tools";
 
 const MINUTE: Micros = 60_000_000;

@@ -1,9 +1,8 @@
 /** Visits each state of all workspaces once, a while after the state was written. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
-import { earliestId } from "#db/ordered-ids";
 import { inHalves } from "#lib/halving";
-import type { Micros } from "#lib/clock";
+import { earliestId, type Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import { type RowKey, takeTurn } from "#services/kit";
 import { selectStates } from "#services/sweep-store";

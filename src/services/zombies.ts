@@ -3,8 +3,7 @@
  * Running, or its process was to try it again by itself, for no worker is offered such a run.
  */
 import { isPassing, readJson } from "#db/database";
-import { timeOfId } from "#db/ordered-ids";
-import { type Micros, SECOND } from "#lib/clock";
+import { type Micros, SECOND, timeOfId } from "#lib/clock";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { type DueRow, seeToDue } from "#services/due";

@@ -1,6 +1,5 @@
 /** Deployments in D1, of one workspace: how they are read and written, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
-import { insertRows } from "#db/bulk";
 import { jsonRow } from "#db/codec";
 import { type Database, readJson, readOptionalJson, type Statement, type Written } from "#db/database";
 import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
@@ -13,7 +12,7 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import type { MissedRuns } from "#wire/missed-runs";
-import { each, list } from "#db/sql";
+import { each, insertRows, list } from "#db/sql";
 
 export type { DeploymentColumns, ScheduleRow };
 
