@@ -54,7 +54,7 @@ interface Exceptions<T extends SQLiteTable, Omitted extends Name<T>, Preset exte
 }
 
 /** Made of a table by `codec`. */
-export interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
+interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
   /** A row as answers show it. Never throws: a value that cannot be read is shown as an empty one. */
   print: (row: Row<T>) => Shown<T, Omitted>;
   /**

@@ -4,7 +4,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { asList } from "#db/json-column";
+import { asList } from "#db/sql";
 import { flow_run, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { chunks } from "#lib/chunks";
 

@@ -1,7 +1,6 @@
 /** Counts events by the hour in which they occurred, out of the counts that each segment has by name. */
 import { type SQL, sql } from "drizzle-orm";
-import { asObject } from "#db/json-column";
-import { each } from "#db/sql";
+import { asObject, each } from "#db/sql";
 import { event_segment } from "#db/tables/event";
 import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
 import type { EventCutoff } from "#events/retention";

@@ -1,7 +1,7 @@
 /** The ids of events that were written in the last minutes: a client may send such events again after a break. */
 import { sql } from "drizzle-orm";
 import type { Database } from "#db/database";
-import { asList } from "#db/json-column";
+import { asList } from "#db/sql";
 import { event_segment } from "#db/tables/event";
 import { readSegment } from "#events/read-segment";
 import { hourOf, type SegmentKey } from "#events/segments";

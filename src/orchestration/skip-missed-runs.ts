@@ -1,6 +1,5 @@
 /** Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule says so. */
 import { type SQL, sql } from "drizzle-orm";
-import { jsonValue } from "#db/json-column";
 import { deployment_schedule } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 import { type Micros, SECOND } from "#lib/clock";
@@ -11,7 +10,7 @@ import type { FlowRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { LEAST_WINDOW_SECONDS, type MissedRuns } from "#wire/missed-runs";
-import { each } from "#db/sql";
+import { each, jsonValue } from "#db/sql";
 import { log } from "#lib/log";
 
 /** A missed run that becomes Skipped. */

@@ -1,8 +1,7 @@
 /** Removes logs whose flow run does not exist: logs that came after the deletion of the run, or that an interrupted deletion left. */
 import { type SQL, sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
-import { asList } from "#db/json-column";
-import { each } from "#db/sql";
+import { asList, each } from "#db/sql";
 import { deleteLogsOf, log_segment } from "#db/tables/log";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";

@@ -57,7 +57,7 @@ export function cronProblem(expression: string): string | undefined {
 }
 
 /** A cron expression, and how to read it. */
-export interface CronTimes {
+interface CronTimes {
   expression: string;
   zone: string;
   /** Whether a day has to meet only one of the two fields of days; otherwise it has to meet both. */

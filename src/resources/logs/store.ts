@@ -1,7 +1,6 @@
 /** The logs in D1: written as segments, read as records. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson, type Statement } from "#db/database";
-import { asList, isUnreadable } from "#db/json-column";
 import { inPortions, shortened } from "#db/long-values";
 import { WorkspaceStore } from "#db/workspace-store";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
@@ -12,7 +11,7 @@ import { mapPortions, type Portions, whole } from "#lib/portions";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
 import type { LogSegment } from "#resources/logs/segments";
 import { printTime } from "#wire/dates";
-import { each, insertRows, list } from "#db/sql";
+import { asList, each, insertRows, isUnreadable, list } from "#db/sql";
 
 /** A record that was read: the key of its segment, its place in the segment, and its text. */
 interface FoundLog {
