@@ -112,5 +112,5 @@ export const workspaceId = () => uuid().notNull();
 /** When the row was made and last changed. */
 export const stamps = () => ({ created: micros().notNull(), updated: micros().notNull() });
 
-/** The columns of a thing with an id of its own: its workspace, its id, and when its row was made and last changed. */
+/** The first columns of a table with ids: the workspace, the id, and when the row was made and last changed. */
 export const entity = () => ({ workspace_id: workspaceId(), id: uuid().notNull(), ...stamps() });

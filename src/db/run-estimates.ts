@@ -50,14 +50,15 @@ export function estimatedRunTime(
   return run.total_run_time + Math.max(0, now - state.timestamp);
 }
 
+const ENDED: ReadonlySet<string | null> = new Set(["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]);
+
 /** Prefect: `estimated_start_time_delta`, how late the run began, or is. Never negative. */
 export function startTimeDelta(
   run: Pick<typeof flow_run.$inferSelect, "start_time" | "expected_start_time" | "state_type">,
   now: Micros,
 ): Micros {
-  if (run.start_time !== null && run.expected_start_time !== null)
-    return Math.max(0, run.start_time - run.expected_start_time);
-  const isWaiting = run.start_time === null && run.expected_start_time !== null && run.expected_start_time < now;
-  const hasEnded = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"].includes(run.state_type ?? "");
-  return isWaiting && !hasEnded ? now - (run.expected_start_time ?? now) : 0;
+  if (run.expected_start_time === null) return 0;
+  // A run that has ended without a start is not late.
+  if (run.start_time === null && ENDED.has(run.state_type)) return 0;
+  return Math.max(0, (run.start_time ?? now) - run.expected_start_time);
 }

@@ -83,7 +83,7 @@ export const STATE_ID_BEFORE = sql`coalesce(
 export const HAS_PAGES = sql.raw(`exists (select 1 from flow_run_state_page page
   where page.workspace_id = r.workspace_id and page.flow_run_id = r.id)`);
 
-/** Deletes the states of runs, and the pages. It comes before the deletion of the runs, whose rows have the ids. `runs` as in `stateIdsOf`. */
+/** Deletes the states and the pages of runs. In a batch these statements come before the deletion of the runs, for the rows of runs have the ids. */
 export function deleteStatesOf(runs: SQL): SQL[] {
   return [
     sql`delete from ${flow_run_state} where id in (select listed.id from ${stateIdsOf(runs)} listed)`,

@@ -1,4 +1,4 @@
-/** The states in a task run's row: how they are put in order, merged and bounded, in SQL. */
+/** The states in a task run's row: SQL that orders, merges and bounds these states. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import type { State, StateType } from "#wire/state";

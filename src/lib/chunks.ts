@@ -8,8 +8,8 @@ export function chunks<T>(items: readonly T[], size: number): T[][] {
 }
 
 /**
- * Gives chunks whose items have at most `max` together, as `sizeOf` counts. An item that has more is a chunk without other items
- * that have a size.
+ * Gives chunks with items of at most `max` together, as `sizeOf` counts. An item that has more shares its chunk only with items
+ * of size 0.
  */
 export function chunksBySize<T>(items: readonly T[], max: number, sizeOf: (item: T) => number): T[][] {
   const all: T[][] = [];

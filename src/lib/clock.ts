@@ -14,7 +14,7 @@ export type Clock = () => Micros;
 /** Makes new ids: version 4 for things that clients name by id, version 7 (time-ordered) for states, events and segments. */
 export interface Ids {
   random(): string;
-  /** A time-ordered id whose first 48 bits are the milliseconds of `at`. */
+  /** A time-ordered id. Its first 48 bits are the milliseconds of `at`. */
   ordered(at: Micros): string;
 }
 

@@ -1,7 +1,7 @@
 /** JSON values: their types and equality, with numbers as Python has them, and their text as Python prints it. */
 import { isExactNumber } from "#lib/json";
 
-/** Whether a value is a JSON object. A number that is carried as its text is none. */
+/** Whether a value is a JSON object. A number that is carried as its text is no object. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isExactNumber(value);
 }

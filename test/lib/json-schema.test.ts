@@ -216,7 +216,7 @@ describe("the work of a check is bounded", () => {
     expect(validateSchema([...many, "value 7"], { uniqueItems: true })?.message).toContain("has non-unique elements");
   });
 
-  test("a schema whose references form a circle is refused, whichever keywords it has", () => {
+  test("a schema with references in a circle is refused, whichever keywords the schema has", () => {
     const circles: Schema[] = [
       { $ref: "#" },
       { allOf: [{ $ref: "#" }, { $ref: "#" }] },

@@ -145,9 +145,9 @@ export function printFlowRun(row: FlowRunWithState, now: Micros) {
   const state = stateOf(row);
   return {
     ...flowRuns.print(row),
-    // A queue that is there has a pool; a run that has ended keeps the id of one that is gone.
+    // The row of a run that has ended keeps the id of a deleted queue. A queue that exists has a pool.
     work_queue_id: row.work_pool_id === null ? null : row.work_queue_id,
-    // The row keeps the name that the queue had, for a queue that is gone.
+    // For a deleted queue the row has the name.
     work_queue_name: row.queue_name ?? row.work_queue_name,
     empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },
     estimated_run_time: printDuration(estimatedRunTime(row, state, now)),

@@ -88,7 +88,7 @@ export const deployment_schedule = sqliteTable(
   ],
 );
 
-/** Each content that a deployment has had, in order. The row of the deployment has the newest one. */
+/** Each content that a deployment has had, in order. The row of the deployment has the newest content. */
 export const deployment_version = sqliteTable(
   "deployment_version",
   {

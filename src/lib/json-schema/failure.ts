@@ -36,11 +36,7 @@ export function bestMatch(failures: readonly Failure[]): Failure | undefined {
     (found, failure) => (found && byRelevance(failure, found) <= 0 ? found : failure),
     undefined,
   );
-  while (best && best.context.length > 0) {
-    const least = leastOf(best.context);
-    if (!least) return best;
-    best = least;
-  }
+  for (let least = best; least; least = leastOf(least.context)) best = least;
   return best;
 }
 

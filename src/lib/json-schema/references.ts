@@ -70,14 +70,14 @@ export class References {
   }
 }
 
-interface Index {
-  bySchema: Map<unknown, Resource>;
-  byUri: Map<string, Resource>;
-  byAnchor: Map<string, Target>;
-}
+type Index = ReturnType<typeof indexOf>;
 
-function indexOf(root: Resource, steps: Steps): Index {
-  const index: Index = { bySchema: new Map(), byUri: new Map([[root.uri, root]]), byAnchor: new Map() };
+function indexOf(root: Resource, steps: Steps) {
+  const index = {
+    bySchema: new Map<unknown, Resource>(),
+    byUri: new Map([[root.uri, root]]),
+    byAnchor: new Map<string, Target>(),
+  };
   const left: { node: unknown; outer: Resource }[] = [{ node: root.root, outer: root }];
   for (let next = left.pop(); next; next = left.pop()) {
     const { node, outer } = next;

@@ -27,9 +27,9 @@ export interface Application {
   fail(message: () => string, context?: readonly Failure[]): void;
   /** Checks a value, or what it has under a key, by another schema. Failures there are failures here. */
   apply(value: unknown, schema: unknown, key?: string | number): void;
-  /** The same for the schema that a reference names. */
+  /** Checks the value by the schema that a reference names. */
   applyTarget(target: Target): void;
-  /** The same, but failures do not count: they go into the list. Without a list the first failure ends the check. */
+  /** Checks as `apply` does, but the failures do not count: they go into the list. Without a list the first failure ends the check. */
   judge(value: unknown, schema: unknown, key?: string | number, failures?: Failure[]): Verdict;
   /** The schema that a reference names. */
   resolve(reference: string): Target;
@@ -39,6 +39,7 @@ export interface Application {
   isFound(pattern: string, text: string): boolean | "unknown";
   /** A key for each of the values: two values have the same key if and only if they are equal. Made once for each list. */
   keysOf(values: readonly unknown[]): ReadonlySet<string>;
+  /** The key of one value. */
   keyOf(value: unknown): string;
   /** Counts steps of the keyword itself. */
   spend(steps: number): void;

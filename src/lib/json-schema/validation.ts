@@ -153,7 +153,7 @@ export class Validation {
 /** The list that failures go into; undefined where the first failure ends the check. */
 type Failures = Failure[] | undefined;
 
-/** A schema whose references form a circle, or that nests so deep that they may. */
+/** The references of a schema form a circle, or nest so deep that they may. */
 const circular = () => new UnusableSchema("circular", "Unable to validate schema with circular references.");
 
 /** Ends a check of which only the outcome is wanted. */

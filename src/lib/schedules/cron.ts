@@ -264,7 +264,7 @@ function parseItem(item: string, one: Field): number[] | undefined {
   return aroundTheEnd(low, high, step, one);
 }
 
-/** A range whose end is less than its begin goes on at the first value of the field: `nov-feb`, `sat-mon`. */
+/** A range that ends below its begin continues at the first value of the field: `nov-feb`, `sat-mon`. */
 function aroundTheEnd(low: number, high: number, step: number, { min, max }: Field): number[] {
   const upper = stretch(low, max, step);
   const last = upper.at(-1) ?? max;
