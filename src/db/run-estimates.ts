@@ -4,7 +4,7 @@ import type { flow_run } from "#db/tables/flow-run";
 import type { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
 import type { HistoryWindow } from "#wire/history";
-import type { State } from "#wire/state";
+import { type State, TERMINAL_TYPES } from "#wire/state";
 
 /** The tables that have runs. */
 type RunTable = typeof flow_run | typeof task_run;
@@ -50,7 +50,7 @@ export function estimatedRunTime(
   return run.total_run_time + Math.max(0, now - state.timestamp);
 }
 
-const ENDED: ReadonlySet<string | null> = new Set(["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]);
+const ENDED: ReadonlySet<string | null> = TERMINAL_TYPES;
 
 /** Prefect: `estimated_start_time_delta`, how late the run began, or is. Never negative. */
 export function startTimeDelta(
