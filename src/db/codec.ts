@@ -6,7 +6,6 @@ import { sql, type SQL } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { columnsOf, type Kind } from "#db/columns";
 import { readJson } from "#db/database";
-import type { Micros } from "#lib/clock";
 import { printDuration, printTime } from "#wire/dates";
 
 type Columns<T extends SQLiteTable> = T["_"]["columns"];
@@ -19,11 +18,9 @@ type Name<T extends SQLiteTable> = keyof Row<T> & string;
 type OnWire<T extends SQLiteTable, K extends Name<T>, Side extends "shown" | "given"> =
   Columns<T>[K]["_"] extends Record<Side, infer Value> ? Value : never;
 
-type NullOf<Value> = Extract<Value, null>;
-
 /** A row as answers show it. */
 export type Shown<T extends SQLiteTable, Omitted extends Name<T> = never> = {
-  [K in Exclude<Name<T>, Omitted>]: OnWire<T, K, "shown"> | NullOf<Row<T>[K]>;
+  [K in Exclude<Name<T>, Omitted>]: OnWire<T, K, "shown"> | Extract<Row<T>[K], null>;
 };
 
 /** Values of columns as code has them before they are stored: JSON as values, flags as booleans, times in microseconds. */
@@ -57,7 +54,7 @@ interface Exceptions<T extends SQLiteTable, Omitted extends Name<T>, Preset exte
 }
 
 /** Made of a table by `codec`. */
-export interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
+interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
   /** A row as answers show it. Never throws: a value that cannot be read is shown as an empty one. */
   print: (row: Row<T>) => Shown<T, Omitted>;
   /**
@@ -75,31 +72,30 @@ export interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset ex
   ) => Partial<Row<T>>;
 }
 
-/** How a value that is not null is shown, by its kind; others are shown as they are. */
-const PRINT: Partial<Record<Kind, (value: never) => unknown>> = {
-  flag: (value: number) => value === 1,
-  micros: (value: Micros) => printTime(value),
-  duration: (value: Micros) => printDuration(value),
-  object: (value: string) => readJson(value),
-  list: (value: string) => readJson(value),
-  json: (value: string) => readJson(value),
+/** What is done with the values of a kind that are not null. */
+interface KindRules {
+  /** How answers show the stored value; as it is where this is not given. */
+  print?: (value: never) => unknown;
+  /** How the value is stored; as it is given where this is not given. */
+  store?: (value: unknown) => unknown;
+  /** What a column that cannot be null holds in a new row. */
+  empty?: unknown;
+}
+
+const JSON_TEXT: KindRules = { print: readJson, store: (value) => JSON.stringify(value) };
+
+const KINDS: Partial<Record<Kind, KindRules>> = {
+  flag: { print: (value: number) => value === 1, store: (value) => (value ? 1 : 0), empty: 0 },
+  micros: { print: printTime },
+  duration: { print: printDuration },
+  object: { ...JSON_TEXT, empty: "{}" },
+  list: { ...JSON_TEXT, empty: "[]" },
+  json: JSON_TEXT,
 };
-
-/** How a value that is not null is stored, by its kind; others are stored as they are given. */
-const STORE: Partial<Record<Kind, (value: unknown) => unknown>> = {
-  flag: (value) => (value ? 1 : 0),
-  object: (value) => JSON.stringify(value),
-  list: (value) => JSON.stringify(value),
-  json: (value) => JSON.stringify(value),
-};
-
-/** What a column that cannot be null holds in a new row, by its kind. */
-const EMPTY: Partial<Record<Kind, unknown>> = { flag: 0, object: "{}", list: "[]" };
-
-const JSON_KINDS: ReadonlySet<string> = new Set<Kind>(["object", "list", "json"]);
 
 /** Whether a column is JSON as text. */
-export const isJson = ({ columnType }: { columnType: string }): boolean => JSON_KINDS.has(columnType);
+export const isJson = ({ columnType }: { columnType: string }): boolean =>
+  ["object", "list", "json"].includes(columnType);
 
 /** Makes the codec of a table. The caller makes a codec once and keeps it. */
 export function codec<
@@ -111,9 +107,9 @@ export function codec<
   const byName = new Map(columns.map((column) => [column.name, column]));
   const printers = columns
     .filter(({ name }) => !omit.some((omitted) => omitted === name))
-    .map(({ name, kind }) => ({ name, print: PRINT[kind] as ((value: unknown) => unknown) | undefined }));
+    .map(({ name, kind }) => ({ name, print: KINDS[kind]?.print as ((value: unknown) => unknown) | undefined }));
   const blanks = {
-    ...Object.fromEntries(columns.map(({ name, kind, notNull }) => [name, notNull ? EMPTY[kind] : null])),
+    ...Object.fromEntries(columns.map(({ name, kind, notNull }) => [name, notNull ? KINDS[kind]?.empty : null])),
     ...preset,
   };
 
@@ -124,7 +120,7 @@ export function codec<
       if (column === undefined || value === undefined || isOther(name)) continue;
       // A column of any JSON that cannot be null holds JSON's own null.
       const isNull = value === null && !(column.kind === "json" && column.notNull);
-      if (!isNull) values[name] = STORE[column.kind]?.(value) ?? value;
+      if (!isNull) values[name] = KINDS[column.kind]?.store?.(value) ?? value;
       else if (!column.notNull) values[name] = null;
     }
     return values;

@@ -28,26 +28,22 @@ interface Config<K extends Kind, Stored> {
   enumValues: undefined;
 }
 
-/** The types of a column on the wire: as answers show the value, and as it is given to be stored. */
-interface Wire<Shown, Given> {
-  shown: Shown;
-  given: Given;
-}
-
 interface Options {
-  isLong: boolean;
+  /** Whether users may make the value so long that a list reads it apart from its row (`db/long-values.ts`). */
+  long?: boolean;
 }
 
+/** `Shown` and `Given` are the types on the wire: as answers show the value, and as it is given to be stored. */
 class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
   Config<K, Stored>,
   Options,
-  Wire<Shown, Given>
+  { shown: Shown; given: Given }
 > {
   static override readonly [entityKind] = "SluiceColumnBuilder";
 
-  constructor(kind: K, { long = false }: { long?: boolean } = {}) {
+  constructor(kind: K, { long = false }: Options = {}) {
     super("", "custom", kind);
-    this.config.isLong = long;
+    this.config.long = long;
   }
 
   /** drizzle calls this method when the table is made. With `keyAsName` drizzle would look the name up for each statement. */
@@ -57,16 +53,15 @@ class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
 }
 
 /** A column of a table. */
-export class StoredColumn extends SQLiteColumn {
+class StoredColumn extends SQLiteColumn {
   static override readonly [entityKind] = "SluiceColumn";
   readonly kind: Kind;
-  /** Whether users may make the value so long that a list reads it apart from its row (`db/long-values.ts`). */
   readonly isLong: boolean;
 
   constructor(table: SQLiteTable, config: ColumnBuilderRuntimeConfig<unknown, Options>) {
     super(table, config);
     this.kind = config.columnType as Kind; // what `Builder` has set
-    this.isLong = config.isLong;
+    this.isLong = config.long === true;
   }
 
   /** The type that the column has in D1. */
@@ -80,13 +75,8 @@ export function columnsOf(table: SQLiteTable): StoredColumn[] {
   return Object.values(getTableColumns(table)).filter((column) => column instanceof StoredColumn);
 }
 
-interface Long {
-  /** Whether users may make the value long: a long value is left out where many rows are read at once. */
-  long?: boolean;
-}
-
 /** Text. */
-export const text = (options?: Long) => new Builder<"text", string, string, string>("text", options);
+export const text = (options?: Options) => new Builder<"text", string, string, string>("text", options);
 
 /** A UUID as lowercase text. */
 export const uuid = () => new Builder<"uuid", string, string, string>("uuid");
@@ -107,14 +97,14 @@ export const micros = () => new Builder<"micros", Micros, string, Micros>("micro
 export const duration = () => new Builder<"duration", Micros, number, Micros>("duration");
 
 /** Any JSON as text. */
-export const json = <T = unknown>(options?: Long) => new Builder<"json", string, T, unknown>("json", options);
+export const json = <T = unknown>(options?: Options) => new Builder<"json", string, T, unknown>("json", options);
 
 /** A JSON object as text. */
-export const object = <T extends object = Record<string, unknown>>(options?: Long) =>
+export const object = <T extends object = Record<string, unknown>>(options?: Options) =>
   new Builder<"object", string, T, object>("object", options);
 
 /** A JSON array as text. */
-export const list = <T>(options?: Long) => new Builder<"list", string, T[], readonly unknown[]>("list", options);
+export const list = <T>(options?: Options) => new Builder<"list", string, T[], readonly unknown[]>("list", options);
 
 /** The workspace a row belongs to; the first part of every key. */
 export const workspaceId = () => uuid().notNull();
@@ -122,5 +112,5 @@ export const workspaceId = () => uuid().notNull();
 /** When the row was made and last changed. */
 export const stamps = () => ({ created: micros().notNull(), updated: micros().notNull() });
 
-/** The columns of a thing with an id of its own: its workspace, its id, and when its row was made and last changed. */
+/** The first columns of a table with ids: the workspace, the id, and when the row was made and last changed. */
 export const entity = () => ({ workspace_id: workspaceId(), id: uuid().notNull(), ...stamps() });

@@ -7,8 +7,9 @@ import { getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { columnsOf } from "#db/columns";
 import type { Database } from "#db/database";
-import type { Portions } from "#lib/portions";
 import { list } from "#db/sql";
+import { chunksBySize } from "#lib/chunks";
+import type { Portions } from "#lib/portions";
 
 /** The longest text, in bytes, that a list reads with its row. */
 export const LONG_BYTES = 8_192;
@@ -39,16 +40,6 @@ export function isLeftOut(value: unknown): value is number {
   return typeof value === "number";
 }
 
-/** How many bytes of a row were left out. */
-function bytesLeftOut<Row>(row: Row, long: readonly (keyof Row)[]): number {
-  let bytes = 0;
-  for (const column of long) {
-    const value = row[column];
-    if (isLeftOut(value)) bytes += value;
-  }
-  return bytes;
-}
-
 /**
  * Gives the rows with the texts that were left out of them. `readWhole` reads rows as a whole, in any order. A row that was deleted
  * meanwhile is left out of the list.
@@ -59,7 +50,11 @@ export function inPortions<Row>(
   keyOf: (row: Row) => string,
   readWhole: (keys: readonly string[]) => Promise<readonly Row[]>,
 ): Portions<Row> {
-  const bytesOf = (row: Row) => bytesLeftOut(row, long);
+  const bytesOf = (row: Row) => {
+    let bytes = 0;
+    for (const column of long) if (isLeftOut(row[column])) bytes += row[column];
+    return bytes;
+  };
   return groupsBySize(rows, bytesOf).map((group) => async () => {
     const left = new Set(group.filter((row) => bytesOf(row) > 0).map(keyOf));
     if (left.size === 0) return group;
@@ -98,16 +93,5 @@ export function readBySize<Row extends { id: string }>(
 
 /** Gives the items in groups that may be read at once, in order, and at least one group. An item may have no bytes to be read. */
 function groupsBySize<T>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
-  const groups: T[][] = [[]];
-  let total = 0;
-  for (const item of items) {
-    const bytes = bytesOf(item);
-    if (bytes > 0 && total > 0 && total + bytes > PORTION_BYTES) {
-      groups.push([]);
-      total = 0;
-    }
-    groups.at(-1)?.push(item);
-    total += bytes;
-  }
-  return groups;
+  return items.length === 0 ? [[]] : chunksBySize(items, PORTION_BYTES, bytesOf);
 }

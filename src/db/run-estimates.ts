@@ -1,15 +1,16 @@
-/** What is estimated of runs, in microseconds: as SQL over many, and of a single row. */
+/** What is estimated of runs, in microseconds: as SQL over many, summed by interval and state, and of a single row. */
 import { type SQL, sql } from "drizzle-orm";
 import type { flow_run } from "#db/tables/flow-run";
 import type { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
-import type { State } from "#wire/state";
+import type { HistoryWindow } from "#wire/history";
+import { type State, TERMINAL_TYPES } from "#wire/state";
 
 /** The tables that have runs. */
-export type RunTable = typeof flow_run | typeof task_run;
+type RunTable = typeof flow_run | typeof task_run;
 
 /** Prefect: `estimated_run_time`, the present stretch of running included. Never negative. */
-export function estimatedRunTimeOf(run: RunTable, now: Micros): SQL {
+function estimatedRunTimeOf(run: RunTable, now: Micros): SQL {
   const stretch = sql`iif(${run.state_type} = 'RUNNING', ${now} - ${run.state_timestamp}, 0)`;
   return sql`max(0, ${run.total_run_time} + coalesce(${stretch}, 0))`;
 }
@@ -23,6 +24,22 @@ export function latenessOf(run: RunTable, now: Micros): SQL {
     else 0 end`;
 }
 
+/** Counts the runs that meet `where` by interval and state: selects their `HistoryRow`s. `total` adds as floats: `sum` fails the statement beyond 2^63. */
+export function selectHistory(
+  run: RunTable,
+  where: SQL,
+  { start, interval, intervals }: HistoryWindow,
+  now: Micros,
+): SQL {
+  return sql`select cast((${run.expected_start_time} - ${start}) / cast(${interval} as real) as integer) as interval,
+        ${run.state_type} as state_type, ${run.state_name} as state_name, count(*) as count_runs,
+        total(${estimatedRunTimeOf(run, now)}) as sum_estimated_run_time, total(${latenessOf(run, now)}) as sum_estimated_lateness
+      from ${run}
+      where ${where} and ${run.expected_start_time} >= ${start} and ${run.expected_start_time} < ${start + intervals * interval}
+        and ${run.state_type} is not null
+      group by 1, 2, 3 order by 1, 2, 3`;
+}
+
 /** Prefect: `estimated_run_time`, the time spent running so far, the present stretch included. */
 export function estimatedRunTime(
   run: { total_run_time: Micros },
@@ -33,14 +50,15 @@ export function estimatedRunTime(
   return run.total_run_time + Math.max(0, now - state.timestamp);
 }
 
+const ENDED: ReadonlySet<string | null> = TERMINAL_TYPES;
+
 /** Prefect: `estimated_start_time_delta`, how late the run began, or is. Never negative. */
 export function startTimeDelta(
   run: Pick<typeof flow_run.$inferSelect, "start_time" | "expected_start_time" | "state_type">,
   now: Micros,
 ): Micros {
-  if (run.start_time !== null && run.expected_start_time !== null)
-    return Math.max(0, run.start_time - run.expected_start_time);
-  const isWaiting = run.start_time === null && run.expected_start_time !== null && run.expected_start_time < now;
-  const hasEnded = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"].includes(run.state_type ?? "");
-  return isWaiting && !hasEnded ? now - (run.expected_start_time ?? now) : 0;
+  if (run.expected_start_time === null) return 0;
+  // A run that has ended without a start is not late.
+  if (run.start_time === null && ENDED.has(run.state_type)) return 0;
+  return Math.max(0, (run.start_time ?? now) - run.expected_start_time);
 }

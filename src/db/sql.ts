@@ -1,6 +1,6 @@
 /** Pieces of statements that many need. D1 binds 100 values to a statement, so a list goes in as one value, which is JSON. */
-import { type SQL, sql } from "drizzle-orm";
-import type { SQLiteColumn } from "drizzle-orm/sqlite-core";
+import { type SQL, sql, getTableColumns, type SQLWrapper } from "drizzle-orm";
+import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
 
 /** The values of a list as rows with a column `value`, to select from: `from ${each(ids)} asked`. */
@@ -16,4 +16,53 @@ export function list(values: readonly unknown[]): SQL {
 /** The new value of a column `updated`: later than the present one, so that no two changes of a row leave the same time. */
 export function laterThan(column: SQLiteColumn, now: Micros): SQL {
   return sql`max(${column} + 1, ${now})`;
+}
+
+// A JSON function of SQLite fails the whole statement where it cannot read a text: a row may be older than the bounds. The statement
+// may be a list, a poll, or a sweep of all workspaces. So the next functions take such a text for an empty one.
+
+/** Whether a statement failed because a JSON function could not read a text. Large columns are checked only after such a failure. */
+export function isUnreadable(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("malformed JSON");
+}
+
+/** A column of objects; a text that cannot be read is an empty object. */
+export function asObject(column: SQLWrapper): SQL {
+  return sql`iif(json_valid(${column}), ${column}, '{}')`;
+}
+
+/** A column of lists; a text that cannot be read is an empty list. */
+export function asList(column: SQLWrapper): SQL {
+  return sql`iif(json_valid(${column}), ${column}, '[]')`;
+}
+
+/** A value within a column (`r.created_by`) by its path (`$.id`); null where the column cannot be read. */
+export function jsonValue(column: string, path: string): SQL {
+  return sql.raw(`(iif(json_valid(${column}), ${column}, '{}') ->> '${path}')`);
+}
+
+/** The columns of a table, and their values in the JSON `value` of `json_each`; `instead` has other expressions for some columns. */
+export function columnLists(table: SQLiteTable, instead: Record<string, string> = {}) {
+  const names = Object.keys(getTableColumns(table));
+  return {
+    columns: sql.raw(names.map((name) => `"${name}"`).join(", ")),
+    values: sql.raw(names.map((name) => instead[name] ?? `value ->> '$.${name}'`).join(", ")),
+  };
+}
+
+/** Made once for a table. */
+const lists = new WeakMap<SQLiteTable, ReturnType<typeof columnLists>>();
+
+/**
+ * Inserts many rows, given as objects of column values (text, numbers, null). `tail` may be `on conflict …`; `guard` is a
+ * condition on `value`, the row's JSON, which lets a row depend on what the batch has done before.
+ */
+export function insertRows<T extends SQLiteTable>(
+  table: T,
+  rows: readonly T["$inferInsert"][],
+  { guard = sql`true`, tail = sql`` }: { guard?: SQL; tail?: SQL } = {},
+): SQL {
+  const ofTable = lists.get(table) ?? columnLists(table);
+  lists.set(table, ofTable);
+  return sql`insert into ${table} (${ofTable.columns}) select ${ofTable.values} from ${each(rows)} where ${guard} ${tail}`;
 }

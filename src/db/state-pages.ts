@@ -4,7 +4,7 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { asList } from "#db/json-column";
+import { asList } from "#db/sql";
 import { flow_run, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { chunks } from "#lib/chunks";
 
@@ -19,30 +19,23 @@ const ID_CHARACTERS = 39;
 /** The ids in the row of a run `r`. */
 const OWN_IDS = asList(sql.raw("r.state_ids"));
 
-/** What a new state makes of the ids in a run's row. */
-interface KeptIds {
-  /** The row's new value, as SQL for its update. */
-  assignment: SQL;
-  /** The same as text. */
-  state_ids: string;
-  /** The statements that make pages of the older ids. They come after the update of the run in its batch. */
-  statements: SQL[];
-}
-
-/** Adds a state's id to those of a run. `row` is the run as it is before its update. */
-export function keepStateId(workspaceId: string, row: { id: string; state_ids: string }, stateId: string): KeptIds {
+/**
+ * Adds a state's id to those of a run. `row` is the run as it is before its update. Gives the row's new value, as text and as an SQL
+ * expression for its update, and the statements that make pages of the older ids. In their batch they come after that update.
+ */
+export function keepStateId(workspaceId: string, row: { id: string; state_ids: string }, stateId: string) {
+  const statements: SQL[] = [];
   if (row.state_ids.length < MAX_IN_ROW * ID_CHARACTERS) {
     const before = row.state_ids.slice(0, -1);
     return {
       assignment: sql`json_insert(state_ids, '$[#]', ${stateId})`,
       state_ids: `${before}${before === "[" ? "" : ","}"${stateId}"]`,
-      statements: [],
+      statements,
     };
   }
   const ids = readJson<string[]>(row.state_ids);
   const older = ids.slice(0, -LEFT_IN_ROW);
   const state_ids = JSON.stringify([...ids.slice(-LEFT_IN_ROW), stateId]);
-  const statements: SQL[] = [];
   const ofRun = sql`workspace_id = ${workspaceId} and flow_run_id = ${row.id}`;
   for (const some of chunks(older, MAX_IN_PAGE)) {
     const page = JSON.stringify(some);
@@ -90,7 +83,7 @@ export const STATE_ID_BEFORE = sql`coalesce(
 export const HAS_PAGES = sql.raw(`exists (select 1 from flow_run_state_page page
   where page.workspace_id = r.workspace_id and page.flow_run_id = r.id)`);
 
-/** Deletes the states of runs, and the pages. It comes before the deletion of the runs, whose rows have the ids. `runs` as in `stateIdsOf`. */
+/** Deletes the states and the pages of runs. In a batch these statements come before the deletion of the runs, for the rows of runs have the ids. */
 export function deleteStatesOf(runs: SQL): SQL[] {
   return [
     sql`delete from ${flow_run_state} where id in (select listed.id from ${stateIdsOf(runs)} listed)`,

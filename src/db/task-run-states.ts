@@ -1,8 +1,8 @@
-/** The states in a task run's row: how they are put in order, merged and bounded, in SQL. */
+/** The states in a task run's row: SQL that orders, merges and bounds these states. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import type { State, StateType } from "#wire/state";
-import { asList } from "#db/json-column";
+import { asList } from "#db/sql";
 
 /** How far a run has come in a state of this type: clocks may be too coarse to tell. */
 const PROGRESS: Partial<Record<StateType, number>> = { SCHEDULED: 0, PENDING: 1, RUNNING: 2, PAUSED: 3, CANCELLING: 3 };

@@ -1,14 +1,13 @@
 /** The consumers of the queue `events` and of the messages that queues gave up. To record a segment twice changes nothing. */
-import { sql } from "drizzle-orm";
 import * as z from "zod";
+import { sql } from "drizzle-orm";
 import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage } from "#events/dead-letters";
-import { earliestId } from "#db/ordered-ids";
+import { earliestId, type Micros } from "#lib/clock";
 import { markSegments, MAX_BYTES, recordSegments } from "#events/record-segments";
 import type { Segment, SizedKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
-import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import type { SweepTools, Tools } from "#tools";
 import { UuidText } from "#wire/ids";

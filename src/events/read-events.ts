@@ -1,16 +1,14 @@
 /** Reads a workspace's stored events: pages, totals and counts. */
 import { type SQL, sql } from "drizzle-orm";
-import { asObject } from "#db/json-column";
-import { each } from "#db/sql";
+import { asObject, each } from "#db/sql";
 import { event_segment } from "#db/tables/event";
 import { resourceId } from "#events/event";
 import { type EventFilter, listOf, matchesName, type Window } from "#events/filter";
-import { earliestId } from "#db/ordered-ids";
+import { earliestId, type Micros } from "#lib/clock";
 import { type EventQuery, type EventsPage, Page } from "#events/page";
 import type { EventCutoff } from "#events/retention";
-import { type Found, SegmentReader, tooMuch } from "#events/segment-reader";
+import { type Found, SegmentReader, tooMuch, once } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
-import type { Micros } from "#lib/clock";
 
 /** How many events meet a filter. `isWhole` is false where not all segments were looked at: then `total` is the least number. */
 interface EventTotal {

@@ -1,13 +1,12 @@
 /** What the object that writes a workspace's segments remembers of the newest ones: the segments, and the ids of their events. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
-import { asList } from "#db/json-column";
-import { earliestId } from "#db/ordered-ids";
+import { asList } from "#db/sql";
+import { earliestId, type Micros, SECOND } from "#lib/clock";
 import { event_segment } from "#db/tables/event";
 import { type EventFilter, matchesName, type Window } from "#events/filter";
 import type { Header } from "#events/segment-reader";
 import { countByName, hourOf, keyOf, readSegment, type Segment, segmentsOf } from "#events/segments";
-import { type Micros, SECOND } from "#lib/clock";
 
 /** How long a segment is remembered after its last event occurred. */
 const KEPT: Micros = 120 * SECOND;

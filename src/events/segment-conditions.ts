@@ -6,9 +6,8 @@ import { event_resource, event_segment } from "#db/tables/event";
 import { task_run } from "#db/tables/task-run";
 import { idOfKind } from "#events/event";
 import { type EventFilter, listOf, type Window } from "#events/filter";
-import { earliestId, timeOfId } from "#db/ordered-ids";
 import { HOUR, hourOf } from "#events/segments";
-import type { Micros } from "#lib/clock";
+import { earliestId, type Micros, timeOfId } from "#lib/clock";
 
 /** For how many resources the index is read. Where a filter names more, it is not read. */
 const MAX_NAMED = 2_000;

@@ -1,6 +1,5 @@
 /** The parts of filters: criteria, each with its zod shape and its SQL, and the groups that combine criteria. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
-import { asList } from "#db/json-column";
 import * as z from "zod";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
@@ -9,7 +8,7 @@ import { Bool } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 import { isLikeAny } from "./like";
 import { byteLength } from "#lib/bytes";
-import { each, list } from "#db/sql";
+import { asList, each, list } from "#db/sql";
 
 /** One field of a filter. The clause `undefined` means "not given", `ALWAYS` means "given and true for every row". */
 export interface Criterion<F extends z.ZodType = z.ZodType> {

@@ -3,7 +3,6 @@ import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
-import { asObject } from "#db/json-column";
 import { Uuid } from "#wire/ids";
 import { StateType, TERMINAL_TYPES } from "#wire/state";
 import {
@@ -24,7 +23,7 @@ import {
   Values,
 } from "./clause";
 import { queueName } from "./queue-name";
-import { list } from "#db/sql";
+import { asObject, list } from "#db/sql";
 
 /** The time at which a run started or is expected to start, in the words of the index `flow_run_start`. */
 export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;

@@ -6,7 +6,7 @@ export function byteLength(text: string): number {
   return Buffer.byteLength(text);
 }
 
-/** The text whose UTF-8 a base64 text stands for. Throws where the text is no base64. */
+/** Decodes base64 of UTF-8. Throws where the text is no base64. */
 export function decodeBase64(text: string): string {
   return new TextDecoder().decode(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)));
 }

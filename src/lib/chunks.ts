@@ -7,14 +7,17 @@ export function chunks<T>(items: readonly T[], size: number): T[][] {
   return all;
 }
 
-/** Gives chunks whose items have at most `max` together, as `sizeOf` counts. An item that has more is a chunk by itself. */
+/**
+ * Gives chunks with items of at most `max` together, as `sizeOf` counts. An item that has more shares its chunk only with items
+ * of size 0.
+ */
 export function chunksBySize<T>(items: readonly T[], max: number, sizeOf: (item: T) => number): T[][] {
   const all: T[][] = [];
   let size = 0;
   for (const item of items) {
     const own = sizeOf(item);
     const last = all.at(-1);
-    const fits = last !== undefined && size + own <= max;
+    const fits = last !== undefined && (own === 0 || size === 0 || size + own <= max);
     if (fits) last.push(item);
     else all.push([item]);
     size = fits ? size + own : own;

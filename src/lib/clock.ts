@@ -14,7 +14,7 @@ export type Clock = () => Micros;
 /** Makes new ids: version 4 for things that clients name by id, version 7 (time-ordered) for states, events and segments. */
 export interface Ids {
   random(): string;
-  /** A time-ordered id whose first 48 bits are the milliseconds of `at`. */
+  /** A time-ordered id. Its first 48 bits are the milliseconds of `at`. */
   ordered(at: Micros): string;
 }
 
@@ -35,4 +35,17 @@ export function systemIds(): Ids {
     random: () => crypto.randomUUID(),
     ordered: (at) => generator.generateOrResetWithTs(Math.floor(at / 1000)).toString(),
   };
+}
+
+/** Gives the smallest id of version 7 of this time, as the end of a range: smaller ids are older. */
+export function earliestId(at: Micros): string {
+  const hex = Math.max(0, Math.floor(at / 1000))
+    .toString(16)
+    .padStart(12, "0");
+  return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
+}
+
+/** Gives the time at which an ordered id was made, to the millisecond. */
+export function timeOfId(id: string): Micros {
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) * 1000;
 }

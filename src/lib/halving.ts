@@ -1,15 +1,10 @@
 /** Keeps one bad item of a batch from failing the others. */
 
-/** How failures are told apart. */
-export interface HalvingOptions {
-  /** Whether no item is the cause of the failure, as of a lost connection. The failure is thrown, and the batch is repeated. */
-  isPassing?: (error: unknown) => boolean;
-}
-
 /**
  * Does the work for all items at once. If the work fails, it is repeated for each half, down to the single item. A single item
  * that fails goes to `onBad` with its error. The work must be repeatable, because a batch that failed may be done in part.
- * Throws a passing failure at once, and what `onBad` throws.
+ * Where `isPassing` says that no item is the cause of a failure (as of a lost connection), the failure is thrown at once, and the
+ * caller repeats the batch. Throws also what `onBad` throws.
  *
  * @example
  * await inHalves(rows, write, (row, error) => keepDeadLetter(tools, letterOf(row, error)), { isPassing });
@@ -18,7 +13,7 @@ export async function inHalves<T>(
   items: readonly T[],
   work: (items: readonly T[]) => Promise<void>,
   onBad: (item: T, error: unknown) => Promise<void>,
-  options: HalvingOptions = {},
+  options: { isPassing?: (error: unknown) => boolean } = {},
 ): Promise<void> {
   if (items.length === 0) return;
   try {

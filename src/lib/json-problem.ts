@@ -5,13 +5,13 @@ interface Fault {
   at: number;
 }
 
-/** The words, and at which character. Only for texts that are no JSON. */
+/** Gives the fault and the index of its character. The text must not be JSON. */
 export function jsonProblem(text: string): { words: string; position: number } {
   const { words, at } = findFault(text);
   return { words, position: countCharacters(text.slice(0, at)) };
 }
 
-/** The words and the place, as Python prints its error. */
+/** Gives the fault as Python prints it: with its line, its column and its character. The text must not be JSON. */
 export function jsonError(text: string): string {
   const { words, at } = findFault(text);
   const before = text.slice(0, at);
@@ -20,7 +20,7 @@ export function jsonError(text: string): string {
   return `${words}: line ${lines.length} column ${column} (char ${countCharacters(before)})`;
 }
 
-/** Python counts characters where JavaScript counts halves of them. */
+/** Python counts a character outside the BMP as one, JavaScript as two. */
 function countCharacters(text: string): number {
   return text.replaceAll(/[\uD800-\uDBFF][\uDC00-\uDFFF]/g, "x").length;
 }
@@ -34,7 +34,7 @@ function endOf(pattern: RegExp, text: string, at: number): number {
   return pattern.test(text) ? pattern.lastIndex : at;
 }
 
-/** Reads the text as Python's parser does, up to what stops it. No recursion, for depth is the sender's choice. */
+/** Reads the text as Python's parser does, up to the fault. Without recursion, for a sender may nest values as deep as it likes. */
 function findFault(text: string): Fault {
   const closers: string[] = [];
   let due: "value" | "name" | "more" = "value";

@@ -1,13 +1,14 @@
 /** Checks values by JSON Schemas (draft 2020-12). The messages are those of Python's `jsonschema`, which clients know. */
-import type { JsonSchema, Keyword } from "#lib/json-schema/application";
+import { type Application, type JsonSchema, type Keyword, UnusableSchema } from "#lib/json-schema/schema";
 import { bestMatch, type Failure, pathTo } from "#lib/json-schema/failure";
 import { KEYWORDS } from "#lib/json-schema/keywords";
-import { META_KEYWORDS, META_SCHEMA } from "#lib/json-schema/meta-schema";
-import { UnusableSchema } from "#lib/json-schema/unusable";
 import { Validation } from "#lib/json-schema/validation";
+import { pythonText } from "#lib/json-value";
 import { log } from "#lib/log";
+import { isPattern } from "#lib/pattern";
 import { InvalidPattern } from "#lib/pattern/syntax";
 import { Steps, TooManySteps } from "#lib/steps";
+import metaSchema from "./json-schema/meta-schema.json";
 
 /** What is wrong with a value. */
 export interface SchemaProblem {
@@ -32,11 +33,20 @@ export function validateSchema(value: unknown, schema: JsonSchema, steps = schem
 
 /** Gives the schema's first fault, or undefined. Throws `UnusableSchema` where the check takes too many steps. */
 export function schemaProblem(schema: unknown, steps = schemaSteps()): string | undefined {
-  // Prefect: the message is that of a schema's first fault, but of a value's fault that tells most.
-  return failuresOf(schema, META_SCHEMA, META_KEYWORDS, steps)[0]?.message();
+  // Prefect: of a schema the first fault is told, so the keywords have the order of the original's schema of schemas.
+  return failuresOf(schema, metaSchema, SCHEMA_KEYWORDS, steps)[0]?.message();
 }
 
 type Keywords = ReadonlyMap<string, Keyword>;
+
+/** The keywords by which schemas themselves are checked. Only these check formats. */
+const SCHEMA_KEYWORDS: Keywords = new Map([...KEYWORDS, ["format", format]]);
+
+function format(at: Application, rule: unknown): void {
+  if (rule !== "regex" || typeof at.value !== "string") return;
+  at.spend(at.value.length);
+  if (!isPattern(at.value)) at.fail(() => `${pythonText(at.value)} is not a 'regex'`);
+}
 
 function failuresOf(value: unknown, schema: JsonSchema, keywords: Keywords, steps: Steps): readonly Failure[] {
   try {

@@ -1,7 +1,7 @@
-/** The log: a JSON object a line, as Cloudflare indexes it. Nothing else writes to the console. */
+/** The log: each line is a JSON object, which Cloudflare indexes. Only this file writes to the console. */
 
 /** The work that a line is about, as its tools have it. Null or empty where it is not known. */
-export interface LogContext {
+interface LogContext {
   readonly workspaceId?: string | null;
   readonly requestId?: string | null;
 }

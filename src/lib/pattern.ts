@@ -65,10 +65,7 @@ function sizeOf(tree: Tree): number {
         ? tree.most * (sizeOf(tree.part) + 1)
         : (tree.least + 1) * sizeOf(tree.part) + 2;
     case "sequence":
-      return Math.max(
-        1,
-        tree.parts.map(sizeOf).reduce((sum, size) => sum + size, 0),
-      );
+      return tree.parts.reduce((sum, part) => sum + sizeOf(part), 0) || 1;
     case "choice":
       return tree.parts.map(sizeOf).reduce((sum, size) => sum + size + 2, -2);
     default:

@@ -1,4 +1,4 @@
-/** Lists that are too long for memory: each portion is made when it is needed, and freed when it was used. */
+/** Lists that are too long for memory: only one portion of a list is in memory at a time. */
 
 /** A list in portions, in order. Nearly all lists have one. */
 export type Portions<T> = readonly (() => Promise<readonly T[]>)[];
@@ -16,7 +16,7 @@ export function mapPortions<T, U>(
   return portions.map((portion) => async () => change(await portion()));
 }
 
-/** All of a list at once, where it is known to be short. */
+/** Gives the whole list. Only for a list that is known to be short. */
 export async function allOf<T>(portions: Portions<T>): Promise<T[]> {
   const all: T[] = [];
   for (const portion of portions) all.push(...(await portion()));

@@ -1,4 +1,4 @@
-/** The language of text searches: words and "phrases", one of which must occur; `-` or `!` for what must not, `+` for what must. */
+/** The language of text searches: of the words and "phrases" one must occur. `+` marks those that must occur, `-` or `!` those that must not. */
 
 /** The terms of a search. */
 export interface TextQuery {

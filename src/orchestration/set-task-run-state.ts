@@ -1,6 +1,6 @@
 /** A state is proposed for a task run through the API. The states of most task runs come as events instead. */
 import { type SQL, sql } from "drizzle-orm";
-import { insertRows } from "#db/bulk";
+import { insertRows } from "#db/sql";
 import { readJson } from "#db/database";
 import { STATE_COLUMNS, type StateColumns, stateOf } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";

@@ -1,6 +1,6 @@
 /** Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule says so. */
 import { type SQL, sql } from "drizzle-orm";
-import { jsonValue } from "#db/json-column";
+import { jsonValue, each } from "#db/sql";
 import type { FlowRunRow } from "#db/rows/flow-runs";
 import { deployment_schedule } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
@@ -11,7 +11,6 @@ import type { FlowRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { LEAST_WINDOW_SECONDS, type MissedRuns } from "#wire/missed-runs";
-import { each } from "#db/sql";
 import { log } from "#lib/log";
 
 /** A missed run that becomes Skipped. */

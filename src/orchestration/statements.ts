@@ -1,6 +1,6 @@
 /** The statements that write a decision on a run. */
 import { type SQL, sql } from "drizzle-orm";
-import { insertRows } from "#db/bulk";
+import { insertRows } from "#db/sql";
 import type { TaskRunRow } from "#db/rows/task-runs";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { mergedStates } from "#db/task-run-states";

@@ -2,10 +2,9 @@
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
-import { earliestId, timeOfId } from "#db/ordered-ids";
 import { type EventCutoff, eventCutoff } from "#events/retention";
 import { hourOf, listed, PERIOD, type SegmentKey, segmentsOf } from "#events/segments";
-import type { Micros } from "#lib/clock";
+import { earliestId, type Micros, timeOfId } from "#lib/clock";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 import { each } from "#db/sql";

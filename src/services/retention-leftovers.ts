@@ -1,7 +1,6 @@
 /** Removes what no run needs any more: logs whose flow run does not exist, and results that tasks kept under a cache key. */
 import { type SQL, sql } from "drizzle-orm";
-import { asList } from "#db/json-column";
-import { each } from "#db/sql";
+import { asList, each } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
 import { deleteLogsOf, log_segment } from "#db/tables/log";
 import { task_run_state_cache } from "#db/tables/task-run";

@@ -2,9 +2,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource } from "#db/tables/event";
 import { log_segment } from "#db/tables/log";
-import { earliestId, timeOfId } from "#db/ordered-ids";
 import { PERIOD } from "#events/segments";
-import type { Micros } from "#lib/clock";
+import { earliestId, type Micros, timeOfId } from "#lib/clock";
 
 /** The columns of `SIGNS`. */
 export interface Signs {

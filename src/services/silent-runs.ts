@@ -4,9 +4,8 @@
  */
 import { sql } from "drizzle-orm";
 import { isPassing, readJson } from "#db/database";
-import { timeOfId } from "#db/ordered-ids";
+import { timeOfId, type Micros, SECOND } from "#lib/clock";
 import type { ServicesSettings } from "#env";
-import { type Micros, SECOND } from "#lib/clock";
 import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { type DueRow, forEachRun, proposeState, type RowKey, seeToDue } from "#services/due";

@@ -1,8 +1,7 @@
 /** The statements of the sweeps. They read rows of all workspaces, and each row names its workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
-import { asList, jsonValue } from "#db/json-column";
-import { each } from "#db/sql";
+import { asList, each, jsonValue } from "#db/sql";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { event_resource, event_segment } from "#db/tables/event";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";

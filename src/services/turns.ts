@@ -1,9 +1,8 @@
 /** The turns of the clock, one a minute: a turn of a sweep takes a bounded number of steps, and a mark keeps the sweep's place. */
 import { type SQL, sql } from "drizzle-orm";
 import type { Database } from "#db/database";
-import { earliestId, timeOfId } from "#db/ordered-ids";
+import { earliestId, timeOfId, type Micros } from "#lib/clock";
 import { sweep_mark } from "#db/tables/event";
-import type { Micros } from "#lib/clock";
 import type { SweepTools, Tools } from "#tools";
 
 /** A step that begins. */

@@ -1,10 +1,9 @@
 /** Walks over states: each state of all workspaces is visited once, a while after it was written. The outbox is one such walk. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
-import { earliestId } from "#db/ordered-ids";
+import { earliestId, type Micros } from "#lib/clock";
 import { keepUnsent, OUTBOX, sendUnsent } from "#events/outbox";
 import { inHalves } from "#lib/halving";
-import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import type { RowKey } from "#services/due";
 import { takeTurn } from "#services/turns";

@@ -1,7 +1,6 @@
 /** Parameters and job variables against their JSON Schemas, with the original's leniencies. */
 import { schemaProblem, type SchemaProblem, schemaSteps, validateSchema } from "#lib/json-schema";
-import type { JsonSchema } from "#lib/json-schema/application";
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { type JsonSchema, UnusableSchema } from "#lib/json-schema/schema";
 import { isObject, pythonText } from "#lib/json-value";
 
 import type { Steps } from "#lib/steps";

@@ -1,11 +1,10 @@
 /** A statement is printed as drizzle prints it. */
+import fc from "fast-check";
 import { and, asc, eq, inArray, isNull, like, or, type SQL, sql } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
-import fc from "fast-check";
 import { expect, test } from "vitest";
-import { insertRows } from "#db/bulk";
+import { insertRows, each, laterThan, list } from "#db/sql";
 import { print } from "#db/print";
-import { each, laterThan, list } from "#db/sql";
 import { deployment } from "#db/tables/deployment";
 import { flow_run } from "#db/tables/flow-run";
 

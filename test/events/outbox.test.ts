@@ -1,3 +1,4 @@
+import worker from "#worker";
 import { createExecutionContext, createScheduledController, env } from "cloudflare:test";
 import type { SQL } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
@@ -7,10 +8,8 @@ import { DEFAULT_WORKSPACE } from "#env";
 import type { Event } from "#events/event";
 import { sendUnsentOf } from "#events/outbox";
 import { sweepOutbox } from "#services/walk-states";
-import { earliestId } from "#db/ordered-ids";
-import { systemIds } from "#lib/clock";
+import { earliestId, systemIds } from "#lib/clock";
 import { makeTools } from "#tools";
-import worker from "#worker";
 import { aFlow, api, unique, WORKSPACE } from "../support/world.ts";
 
 const ids = systemIds();

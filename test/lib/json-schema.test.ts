@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { MAX_JSON_DEPTH, parseJson } from "#lib/json";
 import { schemaProblem, validateSchema } from "#lib/json-schema";
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { UnusableSchema } from "#lib/json-schema/schema";
 import { valuesProblem } from "#wire/parameters";
 import recorded from "./recorded/verdicts.json";
 
@@ -216,7 +216,7 @@ describe("the work of a check is bounded", () => {
     expect(validateSchema([...many, "value 7"], { uniqueItems: true })?.message).toContain("has non-unique elements");
   });
 
-  test("a schema whose references form a circle is refused, whichever keywords it has", () => {
+  test("a schema with references in a circle is refused, whichever keywords the schema has", () => {
     const circles: Schema[] = [
       { $ref: "#" },
       { allOf: [{ $ref: "#" }, { $ref: "#" }] },

@@ -1,8 +1,7 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { sweepOutbox } from "#services/walk-states";
-import { earliestId } from "#db/ordered-ids";
-import { systemIds } from "#lib/clock";
+import { earliestId, systemIds } from "#lib/clock";
 import { tools } from "../support/tools";
 import { aFlowRun, api, propose, WORKSPACE } from "../support/world";
 

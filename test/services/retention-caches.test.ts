@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
-import { insertRows } from "#db/bulk";
+import { insertRows } from "#db/sql";
 import { task_run_state_cache } from "#db/tables/task-run";
 import { removeOldCaches } from "#services/retention-leftovers";
 import { WORKSPACE } from "../support/world";

@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { insertRows } from "#db/bulk";
+import { insertRows } from "#db/sql";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { log_minute, log_segment, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";

@@ -22,21 +22,6 @@ export const flowRuns = codec(flow_run, {
   preset: { job_variables: "{}", run_count: 0, total_run_time: 0 },
 });
 
-/** Columns of the run's present state, as joined to the run. */
-export interface StateColumns {
-  s_id: string | null;
-  s_type: StateType | null;
-  s_name: string | null;
-  s_timestamp: Micros | null;
-  s_message: string | null;
-  s_data: string | null;
-  s_details: string | null;
-}
-
-/** A flow run with its present state, its work pool, and the present name of its queue. */
-export type FlowRunWithState = FlowRunRow &
-  StateColumns & { work_pool_id: string | null; work_pool_name: string | null; queue_name: string | null };
-
 /** The columns of a state `s`, and what they are called in the row of its run. */
 const STATE_NAMES = [
   ["id", "s_id"],
@@ -47,6 +32,16 @@ const STATE_NAMES = [
   ["data", "s_data"],
   ["state_details", "s_details"],
 ] as const;
+
+/** Columns of the run's present state, as joined to the run. */
+export type StateColumns = { s_type: StateType | null } & {
+  [Names in (typeof STATE_NAMES)[number] as Names[1]]: (typeof flow_run_state.$inferSelect)[Names[0]] | null;
+};
+
+/** A flow run with its present state, its work pool, and the present name of its queue. */
+export type FlowRunWithState = FlowRunRow &
+  StateColumns & { work_pool_id: string | null; work_pool_name: string | null; queue_name: string | null };
+
 const LONG_COLUMNS: ReadonlySet<string> = new Set(longColumns(flow_run_state));
 const LONG_OF_STATE = STATE_NAMES.flatMap(([column, name]) => (LONG_COLUMNS.has(column) ? [name] : []));
 
@@ -121,9 +116,8 @@ export class FlowRunStore extends WorkspaceStore {
   }
 
   /** How many runs meet a condition. */
-  async count(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(sql`select count(*) as count from ${flow_run} where ${where}`);
-    return row?.count ?? 0;
+  count(where: SQL): Promise<number> {
+    return this.countRows(flow_run, where);
   }
 
   private among(ids: readonly string[]): SQL {
@@ -151,9 +145,9 @@ export function printFlowRun(row: FlowRunWithState, now: Micros) {
   const state = stateOf(row);
   return {
     ...flowRuns.print(row),
-    // A queue that is there has a pool; a run that has ended keeps the id of one that is gone.
+    // The row of a run that has ended keeps the id of a deleted queue. A queue that exists has a pool.
     work_queue_id: row.work_pool_id === null ? null : row.work_queue_id,
-    // The row keeps the name that the queue had, for a queue that is gone.
+    // For a deleted queue the row has the name.
     work_queue_name: row.queue_name ?? row.work_queue_name,
     empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },
     estimated_run_time: printDuration(estimatedRunTime(row, state, now)),

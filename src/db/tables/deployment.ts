@@ -1,4 +1,4 @@
-/** Deployments and their schedules. */
+/** Deployments, their schedules and their versions. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { flag, entity, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
@@ -86,4 +86,22 @@ export const deployment_schedule = sqliteTable(
       .on(t.workspace_id, t.deployment_id, t.slug)
       .where(sql`slug is not null`),
   ],
+);
+
+/** Each content that a deployment has had, in order. The row of the deployment has the newest content. */
+export const deployment_version = sqliteTable(
+  "deployment_version",
+  {
+    workspace_id: workspaceId(),
+    deployment_id: uuid().notNull(),
+    /** From 1, without gaps. The newest version is found by one seek. */
+    ordinal: integer().notNull(),
+    id: uuid().notNull(),
+    created: micros().notNull(),
+    /** When the version was archived; null while it may be used. */
+    archived: micros(),
+    /** JSON object of the deployment's columns that shape a run (`resources/deployments/versions-store.ts`). Last, for it may be large. */
+    content: object().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.workspace_id, t.deployment_id, t.ordinal] })],
 );

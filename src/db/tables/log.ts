@@ -4,9 +4,9 @@ import { primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
 import { integer, list, micros, uuid, workspaceId } from "#db/columns";
 
-/** A log within its segment, whose run is its flow run's unless `no_flow_run` says otherwise. */
+/** A log within its segment. Its flow run is the run of the segment, unless `no_flow_run` says that it has none. */
 export interface LogRecord {
-  /** A UUIDv7, which tells when the log came. */
+  /** A UUIDv7. Its time is the time at which the log came. */
   id: string;
   name: string;
   level: number;
@@ -44,7 +44,7 @@ export const log_minute = sqliteTable(
   "log_minute",
   {
     workspace_id: workspaceId(),
-    /** When it begins. */
+    /** The time at which the minute begins. */
     minute: micros().notNull(),
     run_id: uuid().notNull(),
   },
@@ -54,7 +54,7 @@ export const log_minute = sqliteTable(
 /** How long the minutes of `log_minute` last. */
 export const MINUTE: Micros = 60_000_000;
 
-/** When the minute begins that a time lies in. */
+/** Gives the begin of the minute of a time. */
 export function minuteOf(time: Micros): Micros {
   return Math.floor(time / MINUTE) * MINUTE;
 }

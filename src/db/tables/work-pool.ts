@@ -1,4 +1,4 @@
-/** Work pools and their queues. Who polls and who is alive is known by the `WorkPool` object alone. */
+/** Work pools and their queues. Only the `WorkPool` object knows which workers poll and which are alive. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { flag, entity, integer, micros, object, text, uuid } from "#db/columns";
 

@@ -1,6 +1,5 @@
 /** The failures of a check, and which of them tells most. */
-import { isType } from "#lib/json-schema/types";
-import { isObject } from "#lib/json-value";
+import { isObject, isType } from "#lib/json-value";
 
 /** The place of a value: its name or index, and the place of the value that it is in. The root has no place. */
 export interface Place {
@@ -37,11 +36,7 @@ export function bestMatch(failures: readonly Failure[]): Failure | undefined {
     (found, failure) => (found && byRelevance(failure, found) <= 0 ? found : failure),
     undefined,
   );
-  while (best && best.context.length > 0) {
-    const least = leastOf(best.context);
-    if (!least) return best;
-    best = least;
-  }
+  for (let least = best; least; least = leastOf(least.context)) best = least;
   return best;
 }
 

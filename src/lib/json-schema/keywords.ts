@@ -1,9 +1,8 @@
 /** The keywords of draft 2020-12, with the messages of Python's `jsonschema`. A rule of a wrong type checks nothing. */
-import type { Application, Keyword } from "#lib/json-schema/application";
+import type { Application, Keyword } from "#lib/json-schema/schema";
 import type { Failure } from "#lib/json-schema/failure";
-import { isIntegerText, isType, numeric } from "#lib/json-schema/types";
 import { unevaluatedItems, unevaluatedProperties } from "#lib/json-schema/unevaluated";
-import { isObject, pythonText } from "#lib/json-value";
+import { isIntegerText, isObject, isType, numeric, pythonText } from "#lib/json-value";
 
 type Compare = (value: number | bigint, bound: number | bigint) => boolean;
 
@@ -54,23 +53,18 @@ function isWholeQuotient(value: number, divisor: number): boolean {
   return Number.isFinite(quotient) ? Number.isInteger(quotient) : value % divisor === 0;
 }
 
-/** Makes a keyword that bounds the length of a text, a list or an object. */
+/** Makes a keyword for the least or the most length of a text, a list or an object. `words` tell the fault. */
 const size =
-  (type: "string" | "array" | "object", isWrong: (length: number, limit: number) => boolean, words: Words): Keyword =>
+  (side: "least" | "most", type: "string" | "array" | "object", words: string): Keyword =>
   (at, rule) => {
     const limit = Number(numeric(rule));
-    if (!isType(at.value, type) || Number.isNaN(limit) || !isWrong(lengthOf(at), limit)) return;
-    at.fail(() => `${shown(at)} ${limit === words.at ? words.there : words.elsewhere}`);
+    if (!isType(at.value, type) || Number.isNaN(limit)) return;
+    const length = lengthOf(at);
+    if (side === "least" && length < limit)
+      at.fail(() => `${shown(at)} ${limit === 1 ? "should be non-empty" : words}`);
+    if (side === "most" && length > limit)
+      at.fail(() => `${shown(at)} ${limit === 0 ? "is expected to be empty" : words}`);
   };
-
-interface Words {
-  at: number;
-  there: string;
-  elsewhere: string;
-}
-
-const tooFew = (elsewhere: string): Words => ({ at: 1, there: "should be non-empty", elsewhere });
-const tooMany = (elsewhere: string): Words => ({ at: 0, there: "is expected to be empty", elsewhere });
 
 function lengthOf(at: Application): number {
   const { value } = at;
@@ -83,9 +77,6 @@ function lengthOf(at: Application): number {
   at.spend(length);
   return length;
 }
-
-const isLess = (length: number, limit: number) => length < limit;
-const isMore = (length: number, limit: number) => length > limit;
 
 function pattern(at: Application, rule: unknown): void {
   if (typeof at.value !== "string" || typeof rule !== "string" || at.isFound(rule, at.value)) return;
@@ -259,18 +250,18 @@ export const KEYWORDS: ReadonlyMap<string, Keyword> = new Map<string, Keyword>([
   ["exclusiveMinimum", bound((value, limit) => value <= limit, "less than or equal to the minimum")],
   ["exclusiveMaximum", bound((value, limit) => value >= limit, "greater than or equal to the maximum")],
   ["multipleOf", multipleOf],
-  ["minLength", size("string", isLess, tooFew("is too short"))],
-  ["maxLength", size("string", isMore, tooMany("is too long"))],
+  ["minLength", size("least", "string", "is too short")],
+  ["maxLength", size("most", "string", "is too long")],
   ["pattern", pattern],
-  ["minItems", size("array", isLess, tooFew("is too short"))],
-  ["maxItems", size("array", isMore, tooMany("is too long"))],
+  ["minItems", size("least", "array", "is too short")],
+  ["maxItems", size("most", "array", "is too long")],
   ["uniqueItems", uniqueItems],
   ["prefixItems", prefixItems],
   ["items", items],
   ["contains", contains],
   ["unevaluatedItems", unevaluatedItems],
-  ["minProperties", size("object", isLess, tooFew("does not have enough properties"))],
-  ["maxProperties", size("object", isMore, tooMany("has too many properties"))],
+  ["minProperties", size("least", "object", "does not have enough properties")],
+  ["maxProperties", size("most", "object", "has too many properties")],
   ["required", required],
   ["dependentRequired", dependentRequired],
   ["dependentSchemas", dependentSchemas],

@@ -1,19 +1,7 @@
 /** Resolves the references of one schema: pointers, anchors and ids within the schema. No other document is fetched. */
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { type Resource, type Target, UnusableSchema } from "#lib/json-schema/schema";
 import { isObject, pythonText } from "#lib/json-value";
 import type { Steps } from "#lib/steps";
-
-/** A schema with its own URI (`$id`). References within the schema are relative to this URI. */
-export interface Resource {
-  readonly uri: string;
-  readonly root: unknown;
-}
-
-/** The schema that a reference names. */
-export interface Target {
-  readonly schema: unknown;
-  readonly resource: Resource;
-}
 
 const ROOT_URI = "https://schema.invalid/";
 
@@ -82,14 +70,14 @@ export class References {
   }
 }
 
-interface Index {
-  bySchema: Map<unknown, Resource>;
-  byUri: Map<string, Resource>;
-  byAnchor: Map<string, Target>;
-}
+type Index = ReturnType<typeof indexOf>;
 
-function indexOf(root: Resource, steps: Steps): Index {
-  const index: Index = { bySchema: new Map(), byUri: new Map([[root.uri, root]]), byAnchor: new Map() };
+function indexOf(root: Resource, steps: Steps) {
+  const index = {
+    bySchema: new Map<unknown, Resource>(),
+    byUri: new Map([[root.uri, root]]),
+    byAnchor: new Map<string, Target>(),
+  };
   const left: { node: unknown; outer: Resource }[] = [{ node: root.root, outer: root }];
   for (let next = left.pop(); next; next = left.pop()) {
     const { node, outer } = next;

@@ -1,5 +1,5 @@
 /** `unevaluatedItems` and `unevaluatedProperties`: rules for items and properties that no other keyword checks. */
-import type { Application, JsonSchema } from "#lib/json-schema/application";
+import type { Application, JsonSchema } from "#lib/json-schema/schema";
 import { isObject, pythonText } from "#lib/json-value";
 
 /** Prefect: items that fail the keyword's own schema have the same message as items that are not allowed. */

@@ -1,10 +1,15 @@
 /** The check of one value by one schema. It counts its steps and gathers the failures. */
-import type { Application, JsonSchema, Keyword, Verdict } from "#lib/json-schema/application";
 import type { Failure, Place } from "#lib/json-schema/failure";
-import { References, type Resource, type Target } from "#lib/json-schema/references";
-import { equalityKey } from "#lib/json-schema/types";
-import { circular } from "#lib/json-schema/unusable";
-import { isObject, pythonText } from "#lib/json-value";
+import { References } from "#lib/json-schema/references";
+import {
+  type Application,
+  type JsonSchema,
+  type Keyword,
+  type Target,
+  UnusableSchema,
+  type Verdict,
+} from "#lib/json-schema/schema";
+import { equalityKey, isObject, pythonText } from "#lib/json-value";
 import { Pattern } from "#lib/pattern";
 import { UnsupportedPattern } from "#lib/pattern/syntax";
 import type { Steps } from "#lib/steps";
@@ -57,7 +62,7 @@ export class Validation {
     this.#depth--;
   }
 
-  #application(held: HeldSchema, keyword: string, failures: Failures, references = 0): Application {
+  #application(held: Held & { schema: JsonSchema }, keyword: string, failures: Failures, references = 0): Application {
     const { value, schema, place, resource } = held;
     if (references > MAX_DEPTH) throw circular();
     // Prefect: the failure of a value that the schema `false` refuses has the place of the value around it.
@@ -117,12 +122,17 @@ export class Validation {
   }
 
   #patternOf(source: string): Pattern | UnsupportedPattern {
-    const known = this.#patterns.get(source);
-    if (known) return known;
+    let pattern = this.#patterns.get(source);
+    if (pattern) return pattern;
     this.#steps.spend(source.length);
-    const made = patternOf(source);
-    this.#patterns.set(source, made);
-    return made;
+    try {
+      pattern = new Pattern(source);
+    } catch (error) {
+      if (!(error instanceof UnsupportedPattern)) throw error;
+      pattern = error;
+    }
+    this.#patterns.set(source, pattern);
+    return pattern;
   }
 
   #keysOf(values: readonly unknown[]): ReadonlySet<string> {
@@ -143,6 +153,9 @@ export class Validation {
 /** The list that failures go into; undefined where the first failure ends the check. */
 type Failures = Failure[] | undefined;
 
+/** The references of a schema form a circle, or nest so deep that they may. */
+const circular = () => new UnusableSchema("circular", "Unable to validate schema with circular references.");
+
 /** Ends a check of which only the outcome is wanted. */
 const FAILED = new Error("a value fails its schema");
 
@@ -150,18 +163,4 @@ const FAILED = new Error("a value fails its schema");
 interface Held extends Target {
   value: unknown;
   place: Place | undefined;
-  resource: Resource;
-}
-
-interface HeldSchema extends Held {
-  schema: JsonSchema;
-}
-
-function patternOf(source: string): Pattern | UnsupportedPattern {
-  try {
-    return new Pattern(source);
-  } catch (error) {
-    if (error instanceof UnsupportedPattern) return error;
-    throw error;
-  }
 }

@@ -1,17 +1,6 @@
 /** Reads regular expressions in the syntax of Python's `re` into trees. */
 import { anyOf, between, classOf, type Has, inAnyCase, noneOf } from "#lib/pattern/characters";
-import {
-  boundary,
-  END,
-  LAST_LINE_END,
-  LINE_END,
-  LINE_START,
-  NEWLINE,
-  NOTHING,
-  START,
-  type Tree,
-  widthOf,
-} from "#lib/pattern/tree";
+import { boundary, NEWLINE, NOTHING, PLACES, type Tree, widthOf } from "#lib/pattern/tree";
 
 /** A text that Python does not accept as a pattern. */
 export class InvalidPattern extends Error {}
@@ -30,15 +19,8 @@ const MAX_NESTING = 100;
 /** Python's bound. */
 const MAX_REPETITIONS = 4_294_967_295;
 
-interface Flags {
-  i: boolean;
-  m: boolean;
-  s: boolean;
-  x: boolean;
-  a: boolean;
-}
-
-type FlagName = keyof Flags;
+type FlagName = "i" | "m" | "s" | "x" | "a";
+type Flags = Record<FlagName, boolean>;
 
 class Reader {
   readonly #source: string[];
@@ -152,9 +134,9 @@ class Reader {
   #part(char: string, flags: Flags, mayHaveFlags: boolean): Tree | undefined {
     switch (char) {
       case "^":
-        return flags.m ? LINE_START : START;
+        return flags.m ? PLACES.lineStart : PLACES.start;
       case "$":
-        return flags.m ? LINE_END : LAST_LINE_END;
+        return flags.m ? PLACES.lineEnd : PLACES.lastLineEnd;
       case ".":
         return one(flags.s ? () => true : (character) => character !== NEWLINE);
       case "[":
@@ -170,8 +152,8 @@ class Reader {
 
   #escape(flags: Flags): Tree {
     const char = this.#next();
-    if (char === "A") return START;
-    if (char === "Z") return END;
+    if (char === "A") return PLACES.start;
+    if (char === "Z") return PLACES.end;
     if (char === "b" || char === "B") return boundary(classOf("w", flags.a), char === "b");
     const named = classNamed(char, flags);
     if (named) return one(named);

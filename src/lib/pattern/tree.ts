@@ -18,16 +18,19 @@ export type Tree =
 
 export const NEWLINE = 10;
 
-const place = (holds: (text: Text, at: number) => boolean): Tree => ({ kind: "place", holds });
 /** A part that matches at each place. */
 export const NOTHING: Tree = { kind: "sequence", parts: [] };
-export const START = place((_text, at) => at === 0);
-export const END = place((text, at) => at === text.length);
-export const LINE_START = place((text, at) => at === 0 || text[at - 1] === NEWLINE);
-export const LINE_END = place((text, at) => at === text.length || text[at] === NEWLINE);
-export const LAST_LINE_END = place(
-  (text, at) => at === text.length || (at === text.length - 1 && text[at] === NEWLINE),
-);
+
+const place = (holds: (text: Text, at: number) => boolean): Tree => ({ kind: "place", holds });
+
+/** The places of a text and of its lines. */
+export const PLACES = {
+  start: place((_text, at) => at === 0),
+  end: place((text, at) => at === text.length),
+  lineStart: place((text, at) => at === 0 || text[at - 1] === NEWLINE),
+  lineEnd: place((text, at) => at === text.length || text[at] === NEWLINE),
+  lastLineEnd: place((text, at) => at === text.length || (at === text.length - 1 && text[at] === NEWLINE)),
+};
 
 /** A place that is a boundary of a word, or, if that is not wanted, one that is none. */
 export function boundary(isWord: Has, isWanted: boolean): Tree {

@@ -9,47 +9,27 @@ const LAST_YEAR_AHEAD = 50;
 /** The values a field may have; `undefined` for any. */
 type Values = ReadonlySet<number> | undefined;
 
-interface Cron {
-  minutes: Values;
-  hours: Values;
-  days: Values;
-  /** `l` among the days: the month's last one. */
-  lastDay: boolean;
-  months: Values;
-  weekdays: Values;
-  /** `5#2`, `l5`: which of the month's weekdays; 0 stands for the last. */
-  nthWeekdays: ReadonlyMap<number, ReadonlySet<number>>;
-  seconds: Values;
-  years: Values;
-}
-
 /** The least and the greatest value of a field, its values' names, and numbers that stand for other values. */
 interface Field {
   min: number;
   max: number;
-  names: Record<string, number>;
-  aliases: Record<number, number>;
+  names?: Record<string, number>;
+  aliases?: Record<number, number>;
 }
 
 const named = (names: string, first: number) =>
   Object.fromEntries(names.split(" ").map((name, index) => [name, index + first]));
-const field = (min: number, max: number, names: Record<string, number> = {}): Field => ({
-  min,
-  max,
-  names,
-  aliases: {},
-});
 
-const MINUTE = field(0, 59);
-const HOUR = field(0, 23);
-const DAY = field(1, 31);
-const MONTH = field(1, 12, named("jan feb mar apr may jun jul aug sep oct nov dec", 1));
-const WEEKDAY = field(0, 6, named("sun mon tue wed thu fri sat", 0));
+const MINUTE: Field = { min: 0, max: 59 };
+const HOUR: Field = { min: 0, max: 23 };
+const DAY: Field = { min: 1, max: 31 };
+const MONTH: Field = { min: 1, max: 12, names: named("jan feb mar apr may jun jul aug sep oct nov dec", 1) };
+const WEEKDAY: Field = { min: 0, max: 6, names: named("sun mon tue wed thu fri sat", 0) };
 /** `croniter`: 7 is a Sunday in expressions of five parts alone, and day 0 the first in those of six. */
 const WEEKDAY_OF_FIVE: Field = { ...WEEKDAY, aliases: { 7: 0 } };
 const DAY_OF_SIX: Field = { ...DAY, aliases: { 0: 1 } };
-const SECONDS = field(0, 59);
-const YEAR = field(1970, 2099);
+const SECONDS: Field = { min: 0, max: 59 };
+const YEAR: Field = { min: 1970, max: 2099 };
 const FIELDS: Field[] = [MINUTE, HOUR, DAY, MONTH, WEEKDAY, SECONDS, YEAR];
 
 const SHORTHANDS: Record<string, string> = {
@@ -77,7 +57,7 @@ export function cronProblem(expression: string): string | undefined {
 }
 
 /** A cron expression, and how to read it. */
-export interface CronTimes {
+interface CronTimes {
   expression: string;
   zone: string;
   /** Whether a day has to meet only one of the two fields of days; otherwise it has to meet both. */
@@ -157,8 +137,10 @@ function listed(values: Values, { min, max }: Field): number[] {
   return stretch(min, max, 1).filter((value) => !values || values.has(value));
 }
 
+type Cron = NonNullable<ReturnType<typeof parseCron>>;
+
 /** The parts of the expression, or undefined where it is no cron expression. */
-function parseCron(expression: string, seed: string): Cron | undefined {
+function parseCron(expression: string, seed: string) {
   const text = expression.toLowerCase();
   const shorthand = Object.hasOwn(SHORTHANDS, text) ? SHORTHANDS[text] : undefined;
   const written = (shorthand ?? text).trim().split(/\s+/);
@@ -184,9 +166,11 @@ function parseCron(expression: string, seed: string): Cron | undefined {
     months,
     seconds,
     years: parts.length === 7 ? years : undefined,
+    /** `l` among the days: the month's last one. */
     lastDay: days.last,
     days: isAll(days.values, DAY) && (parts[4] ?? "").includes("*") ? undefined : days.values,
     weekdays: isEveryWeekday ? undefined : weekdays.values,
+    /** `5#2`, `l5`: which of the month's weekdays; 0 stands for the last. */
     nthWeekdays: weekdays.nth,
   };
 }
@@ -280,7 +264,7 @@ function parseItem(item: string, one: Field): number[] | undefined {
   return aroundTheEnd(low, high, step, one);
 }
 
-/** A range whose end is less than its begin goes on at the first value of the field: `nov-feb`, `sat-mon`. */
+/** A range that ends below its begin continues at the first value of the field: `nov-feb`, `sat-mon`. */
 function aroundTheEnd(low: number, high: number, step: number, { min, max }: Field): number[] {
   const upper = stretch(low, max, step);
   const last = upper.at(-1) ?? max;
@@ -295,7 +279,7 @@ function stretch(low: number, high: number, step: number): number[] {
   return values;
 }
 
-function parseValue(text: string, { names, aliases, min, max }: Field): number | undefined {
+function parseValue(text: string, { names = {}, aliases = {}, min, max }: Field): number | undefined {
   const number = /^\d+$/.test(text) ? Number(text) : names[text];
   if (number === undefined) return undefined;
   const value = aliases[number] ?? number;

@@ -10,7 +10,7 @@ const DAY_SECONDS = 86_400;
  * An interval of seconds from an anchor. An interval of a day or more is counted on the zone's clock, a shorter one in elapsed
  * time. An interval of whole days keeps the anchor's time of day when clocks change.
  */
-export interface Interval {
+interface Interval {
   seconds: number;
   anchor: Micros;
   zone: string;

@@ -1,4 +1,5 @@
-/** A bound on the candidates that a search for dates looks at: a schedule may refuse candidates without end. */
+/** The bounds of a search for dates: how many candidates it looks at (a schedule may refuse all), and how many dates it gives. */
+import type { Micros } from "#lib/clock";
 
 /** How many candidates one search looks at: the days of 500 years, or the minutes of 3 months. */
 const OF_ONE_SEARCH = 400_000;
@@ -38,3 +39,27 @@ export class Looks {
     return this.part(OF_ONE_SEARCH);
   }
 }
+
+/** How many moments are wanted, and up to which time. */
+export interface Window {
+  end: Micros;
+  minRuns: number;
+  maxRuns: number;
+  /** The search goes on at least to this time. */
+  until: Micros;
+}
+
+/** Gives the moments in the window: as few as meet `minRuns` and `until`, and never more than `maxRuns`. */
+export function momentsWithin(moments: Iterable<Micros>, { end, minRuns, maxRuns, until }: Window): Micros[] {
+  const found = new Set<Micros>();
+  let looked = 0;
+  for (const moment of moments) {
+    if (moment > end || looked++ > MAX_MOMENTS) break;
+    found.add(moment);
+    if (found.size >= maxRuns || (found.size >= minRuns && moment >= until)) break;
+  }
+  return [...found];
+}
+
+/** Prefect: MAX_ITERATIONS, how many moments one search looks at. */
+const MAX_MOMENTS = 1000;

@@ -127,26 +127,21 @@ function addLine(set: RuleSet, line: string): void {
   const value = line.slice(colon + 1);
   const known = parameters.filter((parameter) => !/^(TZID=|VALUE=DATE-TIME$|VALUE=DATE$)/.test(parameter));
   if (known.length > 0) throw new RuleProblem(`unsupported ${name} parm: ${known[0]}`);
-  switch (name) {
-    case "RRULE":
-      set.rules.push(parseRule(value));
-      return;
-    case "EXRULE":
-      set.excludedRules.push(parseRule(value));
-      return;
-    case "RDATE":
-      set.dates.push(...value.split(",").map(parseStamp));
-      return;
-    case "EXDATE":
-      set.excludedDates.push(...value.split(",").map(parseStamp));
-      return;
-    case "DTSTART":
-      set.start = parseStamp(value);
-      return;
-    default:
-      throw new RuleProblem(`unsupported property: ${name}`);
-  }
+  const add = LINES.get(name);
+  if (!add) throw new RuleProblem(`unsupported property: ${name}`);
+  add(set, value);
 }
+
+const stampsIn = (value: string) => value.split(",").map(parseStamp);
+
+/** What each kind of line adds to a set. */
+const LINES: ReadonlyMap<string, (set: RuleSet, value: string) => unknown> = new Map([
+  ["RRULE", (set: RuleSet, value) => set.rules.push(parseRule(value))],
+  ["EXRULE", (set, value) => set.excludedRules.push(parseRule(value))],
+  ["RDATE", (set, value) => set.dates.push(...stampsIn(value))],
+  ["EXDATE", (set, value) => set.excludedDates.push(...stampsIn(value))],
+  ["DTSTART", (set, value) => (set.start = parseStamp(value))],
+]);
 
 function printStamp(wall: WallSeconds): string {
   return new Date(wall * 1000).toISOString().slice(0, 19).replaceAll(/[-:]/g, "");

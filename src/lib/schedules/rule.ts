@@ -12,55 +12,27 @@ export type Frequency = (typeof FREQUENCIES)[number];
 const SUB_DAILY: ReadonlySet<Frequency> = new Set(["HOURLY", "MINUTELY", "SECONDLY"]);
 
 /** The parts of a rule. An undefined list allows everything, an empty list allows nothing. */
-export interface Rule {
-  freq: Frequency;
-  interval: number;
-  count: number | undefined;
-  until: WallSeconds | undefined;
-  /** Whether `until` was written as a time in UTC. */
-  endsInUtc: boolean;
-  /** The first day of the week, 0 for Monday. */
-  weekStart: number;
-  /** Each as `placedWeekday` gives it. */
-  weekdays: ReadonlySet<number> | undefined;
-  months: ReadonlySet<number> | undefined;
-  monthDays: ReadonlySet<number> | undefined;
-  yearDays: ReadonlySet<number> | undefined;
-  weekNumbers: ReadonlySet<number> | undefined;
-  hours: readonly number[] | undefined;
-  minutes: readonly number[] | undefined;
-  seconds: readonly number[] | undefined;
-  positions: readonly number[] | undefined;
-}
+export type Rule = Readonly<ReturnType<typeof ruleOf>>;
 
 const WEEKDAYS = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
 const STAMP = /^(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2}))?Z?$/;
-const NUMBER = /^\d+$/;
 const NUMBERS = /^[+-]?\d+(,[+-]?\d+)*$/;
 const PLACED = /^([+-]?\d*)(MO|TU|WE|TH|FR|SA|SU)(?:\(([+-]?\d+)\))?$/;
 /** Greater than the calendar with any frequency, and small enough to be multiplied exactly. */
 const FARTHEST = 1_000_000_000_000;
 
-const PARTS: Readonly<Record<string, (value: string) => boolean>> = {
-  FREQ: isFrequency,
-  INTERVAL: (value) => NUMBER.test(value) && Number(value) > 0,
-  COUNT: (value) => NUMBER.test(value),
-  UNTIL: (value) => STAMP.test(value),
-  WKST: (value) => WEEKDAYS.includes(value),
-  BYDAY: (value) => value.split(",").every((item) => PLACED.test(item)),
-  BYSETPOS: (value) => NUMBERS.test(value),
-  BYMONTH: (value) => NUMBERS.test(value),
-  BYMONTHDAY: (value) => NUMBERS.test(value),
-  BYYEARDAY: (value) => NUMBERS.test(value),
-  BYWEEKNO: (value) => NUMBERS.test(value),
-  BYHOUR: (value) => NUMBERS.test(value),
-  BYMINUTE: (value) => NUMBERS.test(value),
-  BYSECOND: (value) => NUMBERS.test(value),
-};
+const LISTS = ["BYSETPOS", "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYHOUR", "BYMINUTE", "BYSECOND"];
 
-function isFrequency(value: string): value is Frequency {
-  return FREQUENCIES.some((one) => one === value);
-}
+/** The form of each part's value. */
+const PARTS: Readonly<Record<string, { test(value: string): boolean }>> = {
+  FREQ: { test: (value) => FREQUENCIES.some((freq) => freq === value) },
+  INTERVAL: /^0*[1-9]\d*$/,
+  COUNT: /^\d+$/,
+  UNTIL: STAMP,
+  WKST: { test: (value) => WEEKDAYS.includes(value) },
+  BYDAY: { test: (value) => value.split(",").every((item) => PLACED.test(item)) },
+  ...Object.fromEntries(LISTS.map((name) => [name, NUMBERS])),
+};
 
 /** Reads `FREQ=DAILY;COUNT=3`. Throws a `RuleProblem`. */
 export function parseRule(text: string): Rule {
@@ -69,17 +41,17 @@ export function parseRule(text: string): Rule {
     const [key = "", value] = part.split("=");
     if (value === undefined) throw new RuleProblem("not enough values to unpack (expected 2, got 1)");
     const name = key === "BYWEEKDAY" ? "BYDAY" : key;
-    const isSound = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
-    if (!isSound) throw new RuleProblem(`unknown parameter '${key}'`);
-    if (!isSound(value)) throw new RuleProblem(`invalid '${key}': ${value}`);
+    const form = Object.hasOwn(PARTS, name) ? PARTS[name] : undefined;
+    if (!form) throw new RuleProblem(`unknown parameter '${key}'`);
+    if (!form.test(value)) throw new RuleProblem(`invalid '${key}': ${value}`);
     parts.set(name, value);
   }
-  const freq = parts.get("FREQ");
-  if (freq === undefined || !isFrequency(freq)) throw new RuleProblem("FREQ is missing");
+  const freq = FREQUENCIES.find((one) => one === parts.get("FREQ"));
+  if (!freq) throw new RuleProblem("FREQ is missing");
   return ruleOf(freq, parts);
 }
 
-function ruleOf(freq: Frequency, parts: ReadonlyMap<string, string>): Rule {
+function ruleOf(freq: Frequency, parts: ReadonlyMap<string, string>) {
   const number = (name: string) => {
     const value = parts.get(name);
     return value === undefined ? undefined : Math.min(Number(value), FARTHEST);
@@ -107,8 +79,11 @@ function ruleOf(freq: Frequency, parts: ReadonlyMap<string, string>): Rule {
     interval: number("INTERVAL") ?? 1,
     count: number("COUNT"),
     until: until === undefined ? undefined : parseStamp(until),
+    /** Whether `until` was written as a time in UTC. */
     endsInUtc: until?.endsWith("Z") ?? false,
+    /** The first day of the week, 0 for Monday. */
     weekStart: WEEKDAYS.indexOf(parts.get("WKST") ?? "MO"),
+    /** Each as `placedWeekday` gives it. */
     weekdays: weekdays === undefined ? undefined : new Set(weekdays.split(",").map((item) => parseWeekday(item, freq))),
     months: set("BYMONTH", 12),
     monthDays: set("BYMONTHDAY", 31),

@@ -2,8 +2,7 @@
 import { writeEvents } from "#events/emit";
 import type { Event } from "#events/event";
 import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
-import { earliestId } from "#db/ordered-ids";
-import type { Micros } from "#lib/clock";
+import { earliestId, type Micros } from "#lib/clock";
 import type { LedgerRun } from "#objects/work-pool/ledger";
 import { POLL_COUNTS } from "#objects/work-pool/liveness";
 import type { Liveness } from "#objects/work-pool/messages";

@@ -3,7 +3,7 @@ import type * as z from "zod";
 import { readJson, readOptionalJson } from "#db/database";
 import { ApiError, notFound, refused } from "#lib/api-error";
 import { schemaSteps } from "#lib/json-schema";
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { UnusableSchema } from "#lib/json-schema/schema";
 import { isObject } from "#lib/json-value";
 import type { Steps } from "#lib/steps";
 import { enforceSchema, fillIn, readVariables } from "#resources/flow-runs/parameters";

@@ -1,20 +1,18 @@
 /** Deployments in D1, of one workspace: how they are read and written, and how a row becomes an answer. */
 import { type SQL, sql } from "drizzle-orm";
-import { insertRows } from "#db/bulk";
 import { jsonRow } from "#db/codec";
 import { type Database, readJson, readOptionalJson, type Statement, type Written } from "#db/database";
 import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { type DeploymentColumns, deployments, type ScheduleRow, schedules } from "#db/rows/deployments";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
-import { deployment, deployment_schedule } from "#db/tables/deployment";
-import { deployment_version } from "#db/tables/deployment-version";
+import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import type { MissedRuns } from "#wire/missed-runs";
-import { each, laterThan, list } from "#db/sql";
+import { each, laterThan, list, insertRows } from "#db/sql";
 
 export type { DeploymentColumns, ScheduleRow };
 

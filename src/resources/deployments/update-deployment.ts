@@ -1,7 +1,7 @@
 /** `PATCH /deployments/{id}`: changes the fields that are given. */
 import { readJson, readOptionalJson } from "#db/database";
 import { conflict, notFound, unavailable } from "#lib/api-error";
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { UnusableSchema } from "#lib/json-schema/schema";
 import { isObject } from "#lib/json-value";
 import { ConcurrencyLimitStore } from "#resources/concurrency-limits-v2/store";
 import { commitChange } from "#resources/deployments/commit-change";

@@ -4,14 +4,12 @@ import { isJson, type Shown } from "#db/codec";
 import { type Database, readJson } from "#db/database";
 import { inPortions, shortened } from "#db/long-values";
 import { type DeploymentColumns, deployments } from "#db/rows/deployments";
-import { deployment } from "#db/tables/deployment";
-import { deployment_version } from "#db/tables/deployment-version";
+import { deployment, deployment_version } from "#db/tables/deployment";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { sameJson } from "#lib/json-value";
-import { asObject } from "#db/json-column";
 import type { Ids, Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import { list } from "#db/sql";
+import { asObject, list } from "#db/sql";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 /** How many versions of a deployment are kept. The change that makes another version removes the oldest. */

@@ -1,6 +1,5 @@
 /** Creates flow runs for the API, for deployments and for schedules. */
 import { type SQL, sql } from "drizzle-orm";
-import { columnLists } from "#db/bulk";
 import type { Given } from "#db/codec";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment } from "#db/tables/deployment";
@@ -33,7 +32,7 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import { writeWithRetry } from "#resources/flow-runs/write-with-retry";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
-import { each, list } from "#db/sql";
+import { columnLists, each, list } from "#db/sql";
 
 /** A flow run that is to be created. A field that is left out has the original's default. */
 export interface FlowRunDraft extends Given<typeof flow_run> {

@@ -1,6 +1,5 @@
 /** Deletes flow runs with their states, inputs, task runs and logs. */
 import { type SQL, sql } from "drizzle-orm";
-import { jsonValue } from "#db/json-column";
 import { deleteOldestPage, deleteStatesOf, HAS_PAGES } from "#db/state-pages";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
 import { deleteLogsOf } from "#db/tables/log";
@@ -13,7 +12,7 @@ import { tellPools } from "#orchestration/tell-pools";
 import { writeWithRetry } from "#resources/flow-runs/write-with-retry";
 import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
-import { each, list } from "#db/sql";
+import { each, jsonValue, list } from "#db/sql";
 
 /** Where a run has more task runs, they are deleted before, so that no statement takes too long. */
 const MAX_TASK_RUNS = 5_000;

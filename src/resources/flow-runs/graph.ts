@@ -1,7 +1,6 @@
 /** The two graphs of a flow run: the dependencies of its task runs, and the picture in the user interface. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { asObject } from "#db/json-column";
 import { flow } from "#db/tables/flow";
 import { estimatedRunTime } from "#db/run-estimates";
 import { readBySize } from "#db/long-values";
@@ -18,7 +17,7 @@ import { mapPortions, type Portions } from "#lib/portions";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState } from "#wire/state";
-import { list } from "#db/sql";
+import { asObject, list } from "#db/sql";
 
 /** Prefect: PREFECT_API_MAX_FLOW_RUN_GRAPH_NODES. */
 const MAX_NODES = 10_000;

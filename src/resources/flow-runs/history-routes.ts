@@ -1,8 +1,7 @@
 /** The routes that count flow runs by interval and state, and that measure how late they start. */
 import { sql } from "drizzle-orm";
 import * as z from "zod";
-import { latenessOf } from "#db/run-estimates";
-import { selectHistory } from "#db/run-history";
+import { latenessOf, selectHistory } from "#db/run-estimates";
 import { flow_run } from "#db/tables/flow-run";
 import { FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";

@@ -1,12 +1,11 @@
 /** The inputs of flow runs in D1. */
 import { type SQL, sql } from "drizzle-orm";
-import { insertRows } from "#db/bulk";
 import { codec } from "#db/codec";
 import type { Statement } from "#db/database";
 import { inPortions, longColumns, shortenedColumns } from "#db/long-values";
 import { flow_run, flow_run_input } from "#db/tables/flow-run";
 import { type Portions } from "#lib/portions";
-import { list } from "#db/sql";
+import { insertRows, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 
 /** A row of the table `flow_run_input`. */

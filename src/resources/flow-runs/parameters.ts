@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import { readOptionalJson } from "#db/database";
 import { variable } from "#db/tables/variable";
 import { conflict, refused, unprocessable } from "#lib/api-error";
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { UnusableSchema } from "#lib/json-schema/schema";
 import { isObject } from "#lib/json-value";
 import type { Tools } from "#tools";
 import { hydrate, HydrationError, variableNames } from "#wire/hydration";

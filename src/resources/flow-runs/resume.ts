@@ -2,7 +2,7 @@
 import { newColumns } from "#db/rows/new-columns";
 import { integrityConflict, notFound } from "#lib/api-error";
 import { parseJson } from "#lib/json";
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { UnusableSchema } from "#lib/json-schema/schema";
 import { isObject } from "#lib/json-value";
 import { printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";

@@ -3,8 +3,7 @@
  * was cut short is completed by deleting the flow once more.
  */
 import { sql } from "drizzle-orm";
-import { deployment, deployment_schedule } from "#db/tables/deployment";
-import { deployment_version } from "#db/tables/deployment-version";
+import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { emitEvents } from "#events/emit";

@@ -1,6 +1,6 @@
 /** Flows in D1, of one workspace. */
 import { type SQL, sql } from "drizzle-orm";
-import { insertRows } from "#db/bulk";
+import { insertRows } from "#db/sql";
 import { codec } from "#db/codec";
 import type { Database } from "#db/database";
 import { rowsInFull, shortenedColumns } from "#db/long-values";

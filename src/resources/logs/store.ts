@@ -1,21 +1,18 @@
 /** The logs in D1: written as segments, read as records. */
 import { type SQL, sql } from "drizzle-orm";
-import { insertRows } from "#db/bulk";
 import { readJson, type Statement } from "#db/database";
-import { asList, isUnreadable } from "#db/json-column";
 import { inPortions, shortened } from "#db/long-values";
-import { timeOfId } from "#db/ordered-ids";
 import { WorkspaceStore } from "#db/workspace-store";
 import { log_minute, log_segment, type LogRecord, MINUTE, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { chunksBySize } from "#lib/chunks";
-import type { Micros } from "#lib/clock";
+import { type Micros, timeOfId } from "#lib/clock";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { LOG, logClause, type LogFilter, type LogSort } from "#filters/logs";
 import type { LogSegment } from "#resources/logs/segments";
 import { printTime } from "#wire/dates";
 import type { Log } from "#wire/log";
-import { each, list } from "#db/sql";
+import { each, list, asList, insertRows, isUnreadable } from "#db/sql";
 
 /** A record that was read: the key of its segment, its place in the segment, and its text. */
 interface FoundLog {

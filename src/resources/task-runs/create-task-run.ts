@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
 import type * as z from "zod";
-import { insertRows } from "#db/bulk";
+import { insertRows } from "#db/sql";
 import { readJson } from "#db/database";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";

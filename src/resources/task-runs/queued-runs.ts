@@ -1,7 +1,6 @@
 /** Background tasks in D1 as the object of their queue reads them: the runs that it hands out, and those it was not told of. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { asList } from "#db/json-column";
 import { task_run } from "#db/tables/task-run";
 import { readStates } from "#db/task-run-states";
 import { reasonOf } from "#events/dead-letters";
@@ -12,7 +11,7 @@ import { printTaskRun } from "#resources/task-runs/print-task-run";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 import { taskQueue } from "#objects/task-queue/client";
-import { list } from "#db/sql";
+import { asList, list } from "#db/sql";
 
 /** The stage of a run that is in the queue or was given away: a background task is `scheduled` or `pending`, all else is `past`. */
 type Stage = "scheduled" | "pending" | "past";

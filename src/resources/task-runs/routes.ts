@@ -1,6 +1,6 @@
 /** The routes under /task_runs. */
 import * as z from "zod";
-import { selectHistory } from "#db/run-history";
+import { selectHistory } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
 import { readRecorded } from "#events/read-recorded";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";

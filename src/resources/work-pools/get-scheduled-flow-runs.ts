@@ -1,7 +1,6 @@
 /** The runs that a poll of a worker or an agent is given. */
 import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { jsonValue } from "#db/json-column";
 import { isLeftOut } from "#db/long-values";
 import { missingObject } from "#lib/api-error";
 import { mapPortions, type Portions, whole } from "#lib/portions";
@@ -13,7 +12,7 @@ import { missingPool, missingQueue } from "#resources/work-pools/pools";
 import { WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
-import { list } from "#db/sql";
+import { jsonValue, list } from "#db/sql";
 
 /** How often the object is asked at most, where it offers runs that no worker may have. */
 const ROUNDS = 3;

@@ -1,8 +1,7 @@
 /** Base job templates, and job variables against the template of the work pool that runs the job. Pure; a refusal is thrown. */
 import { refused, unprocessable } from "#lib/api-error";
 import { schemaProblem, schemaSteps, validateSchema } from "#lib/json-schema";
-import type { JsonSchema } from "#lib/json-schema/application";
-import { UnusableSchema } from "#lib/json-schema/unusable";
+import { type JsonSchema, UnusableSchema } from "#lib/json-schema/schema";
 import { isObject } from "#lib/json-value";
 import type { Steps } from "#lib/steps";
 import { valuesProblem, withoutRequired } from "#wire/parameters";

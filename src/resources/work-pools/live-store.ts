@@ -4,9 +4,8 @@ import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { jsonValue } from "#db/json-column";
 import type { Micros } from "#lib/clock";
-import { each, list } from "#db/sql";
+import { each, jsonValue, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 
 /** A run that is due or holds a slot. */

@@ -31,13 +31,13 @@ const lines = (line: string, count: number) => Array.from({ length: count }, () 
 
 describe("a recurrence rule", () => {
   test.for([
-    ["all of whose dates are excluded", "DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY", 0],
-    ["all of whose seconds are excluded", "DTSTART:20200101T000000\nRRULE:FREQ=SECONDLY\nEXRULE:FREQ=SECONDLY", 0],
-    ["whose day no second has", "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30", 0],
-    ["whose day no year has", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", 0],
-    ["whose day of the year no hour has", "FREQ=HOURLY;BYYEARDAY=367", 0],
-    ["whose second is never met", "FREQ=SECONDLY;INTERVAL=60;BYSECOND=30", 0],
-    ["whose place in the period does not exist", "FREQ=SECONDLY;BYSETPOS=2", 0],
+    ["with all dates excluded", "DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY", 0],
+    ["with all seconds excluded", "DTSTART:20200101T000000\nRRULE:FREQ=SECONDLY\nEXRULE:FREQ=SECONDLY", 0],
+    ["of seconds on a day that does not exist", "FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30", 0],
+    ["of years on a day that does not exist", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", 0],
+    ["of hours on a day of the year that does not exist", "FREQ=HOURLY;BYYEARDAY=367", 0],
+    ["with a second that its interval never meets", "FREQ=SECONDLY;INTERVAL=60;BYSECOND=30", 0],
+    ["with a position that its period does not have", "FREQ=SECONDLY;BYSETPOS=2", 0],
     ["with many places in each second", `FREQ=SECONDLY;BYSETPOS=${numbers(2, 366)}`, 0],
     ["with a count that is longer than time", "FREQ=SECONDLY;COUNT=99999999999999999999;BYHOUR=1", 0],
     ["with an interval that is longer than time", `FREQ=SECONDLY;INTERVAL=${"9".repeat(5_000)}`, 0],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { momentsWithin } from "#lib/schedules/dates";
+import { momentsWithin } from "#lib/schedules/looks";
 import { wallAt } from "#lib/schedules/zones";
 import { type Schedule, ScheduleInput, scheduleMoments, settleSchedule } from "#wire/schedule";
 import { parseTime, printTime } from "#wire/dates";
@@ -23,7 +23,7 @@ function inputOf([kind, what, zone, third]: Case): Record<string, unknown> {
   return { interval: what, anchor_date: printTime(Math.round(third * SECOND)), timezone };
 }
 
-/** Prefect: one search leaves out an elapsed hour whose time of day came before; a later search makes the run. */
+/** Prefect: where clocks repeat an hour, one search gives a time of day once; a later search makes the other run. */
 function shownOnce(moments: readonly number[], schedule: Schedule): number[] {
   if (!("interval" in schedule) || schedule.interval >= 86_400) return [...moments];
   const shown = new Set<number>();
@@ -65,7 +65,7 @@ function hasTwoKindsOfDays(rrule: string): boolean {
  * - `croniter` finds no date at all once one of the two fields of days, or both together, or the year never comes again; so a
  *   schedule for the 31st of February or Mondays never runs. Here the Mondays count.
  * - `dateutil` takes days with and without a number together as a condition that no date meets; RFC 5545 lists them.
- * - A rule without DTSTART whose UNTIL is in UTC is taken by the original, and then fails whenever it is looked at. Here it
+ * - The original accepts a rule without DTSTART and with UNTIL in UTC, and then fails each time it reads the rule. Here the rule
  *   runs until then by the clock of its zone.
  * - BYEASTER is no part of RFC 5545. It is refused, with its name.
  */

@@ -5,12 +5,11 @@ import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { asList, jsonValue } from "#db/json-column";
 import type { Micros } from "#lib/clock";
 import { isMissed, JOIN_SCHEDULE } from "#orchestration/skip-missed-runs";
 import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
-import { list } from "#db/sql";
+import { asList, jsonValue, list } from "#db/sql";
 
 /** How many runs that may hold slots are read, how many task runs and how many pools. */
 const MOST_NAMED = 500;

@@ -1,9 +1,20 @@
-/** One check of a value by a schema: what the schema's keywords may ask and do. */
+/** JSON Schemas, what their keywords may ask and do in a check, and the schemas by which no value can be checked. */
 import type { Failure } from "#lib/json-schema/failure";
-import type { Target } from "#lib/json-schema/references";
 
 /** A JSON Schema as it comes over the wire. */
 export type JsonSchema = Record<string, unknown>;
+
+/** A schema with its own URI (`$id`). References within the schema are relative to this URI. */
+export interface Resource {
+  readonly uri: string;
+  readonly root: unknown;
+}
+
+/** The schema that a reference names. */
+export interface Target {
+  readonly schema: unknown;
+  readonly resource: Resource;
+}
 
 /** The outcome of a check. It is unknown where it depends on a pattern that cannot be run. */
 export type Verdict = "valid" | "invalid" | "unknown";
@@ -16,9 +27,9 @@ export interface Application {
   fail(message: () => string, context?: readonly Failure[]): void;
   /** Checks a value, or what it has under a key, by another schema. Failures there are failures here. */
   apply(value: unknown, schema: unknown, key?: string | number): void;
-  /** The same for the schema that a reference names. */
+  /** Checks the value by the schema that a reference names. */
   applyTarget(target: Target): void;
-  /** The same, but failures do not count: they go into the list. Without a list the first failure ends the check. */
+  /** Checks as `apply` does, but the failures do not count: they go into the list. Without a list the first failure ends the check. */
   judge(value: unknown, schema: unknown, key?: string | number, failures?: Failure[]): Verdict;
   /** The schema that a reference names. */
   resolve(reference: string): Target;
@@ -28,6 +39,7 @@ export interface Application {
   isFound(pattern: string, text: string): boolean | "unknown";
   /** A key for each of the values: two values have the same key if and only if they are equal. Made once for each list. */
   keysOf(values: readonly unknown[]): ReadonlySet<string>;
+  /** The key of one value. */
   keyOf(value: unknown): string;
   /** Counts steps of the keyword itself. */
   spend(steps: number): void;
@@ -35,3 +47,14 @@ export interface Application {
 
 /** Checks a value by a keyword's rule. */
 export type Keyword = (at: Application, rule: unknown) => void;
+
+/** A schema by which the value cannot be checked. The message is for the client. */
+export class UnusableSchema extends Error {
+  /** References in a circle, a reference to nothing, no valid JSON Schema, or more steps than one request may take. */
+  readonly reason: "circular" | "unresolvable" | "invalid" | "costly";
+
+  constructor(reason: UnusableSchema["reason"], message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
