@@ -7,7 +7,7 @@ import { type EventFilter, listOf, matchesName, type Window } from "#events/filt
 import { earliestId, type Micros } from "#lib/clock";
 import { type EventQuery, type EventsPage, Page } from "#events/page";
 import type { EventCutoff } from "#events/retention";
-import { type Found, SegmentReader, tooMuch, once } from "#events/segment-reader";
+import { type Found, SegmentReader, tooMuch } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
 
 /** How many events meet a filter. `isWhole` is false where not all segments were looked at: then `total` is the least number. */
