@@ -6,8 +6,8 @@ import type { Ids, Micros } from "#lib/clock";
 import type { LoadedRow } from "#orchestration/load-flow-run";
 import type { FlowRunContext, RunContext, RunDeployment, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
-import { readReliability } from "#wire/reliability";
-import type { FlowRunPolicy, TaskRunPolicy } from "#wire/run-policy";
+import { readReliability } from "#wire/deployments";
+import type { FlowRunPolicy, TaskRunPolicy } from "#wire/runs";
 import type { State, StateType } from "#wire/state";
 
 /** What a caller may give for the context of either kind of run. */

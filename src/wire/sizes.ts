@@ -1,10 +1,34 @@
-/** How long texts and lists in requests may be: the bounds of the size of rows, indexes and pages. */
+/** Texts, names, lists and objects in requests, and how long they may be. So rows, indexes and pages have bounds. */
 import * as z from "zod";
-import { JsonObject } from "#wire/scalars";
 import { byteLength } from "#lib/bytes";
+import { refuse } from "#wire/refusal";
+import { JsonObject } from "#wire/scalars";
 
 /** A name, a key or a version: a text of one line, which an index may hold. */
 export const ShortText = z.string().max(2_000);
+
+const WITHOUT_BANNED = "^[^/%&><]+$";
+
+/** A name that paths contain. Prefect: BANNED_CHARACTERS. */
+export const Name = ShortText.refine((name) => new RegExp(WITHOUT_BANNED).test(name), {
+  params: { type: "string_pattern_mismatch", ctx: { pattern: WITHOUT_BANNED } },
+  message: `String should match pattern '${WITHOUT_BANNED}'`,
+});
+
+/** How long the name of a variable may be. Prefect: MAX_VARIABLE_NAME_LENGTH. */
+export const MAX_VARIABLE_NAME_CHARACTERS = 255;
+
+/** Lowercase letters, digits, dashes and underscores, as names of variables. */
+export const VariableName = z.string().superRefine((name, context) => {
+  const [max_length, actual_length] = [MAX_VARIABLE_NAME_CHARACTERS, name.length];
+  if (!/^[a-z0-9_-]*$/.test(name)) {
+    const message = "Variable name must only contain lowercase letters, numbers, and dashes or underscores.";
+    context.addIssue({ code: "custom", message });
+  } else if (actual_length > max_length) {
+    const message = `Value should have at most ${max_length} items after validation, not ${actual_length}`;
+    refuse(context, "too_long", message, { field_type: "Value", max_length, actual_length });
+  }
+});
 
 /** A description, a path, an entry point. */
 export const LongText = z.string().max(100_000);

@@ -1,9 +1,8 @@
 /** Concurrency limits on the wire, version 2. */
-import { ShortText, listOf } from "#wire/sizes";
+import { listOf, Name, ShortText } from "#wire/sizes";
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
-import { Name } from "#wire/names";
 import { Limit, Offset } from "#wire/paging";
 import { Bool, Float, Int, intFrom } from "#wire/scalars";
 

@@ -7,7 +7,7 @@ import type { DeploymentScheduleUpdate } from "#resources/deployments/schema";
 import { asNew, checkAll, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
-import { missedRunsColumn } from "#wire/missed-runs";
+import { missedRunsColumn } from "#wire/deployments";
 import { settleSchedule } from "#wire/schedule";
 
 /** How a body changes the schedules of a deployment. */

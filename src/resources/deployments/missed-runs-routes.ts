@@ -6,7 +6,7 @@ import { deployment_schedule } from "#db/tables/deployment";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import type { Tools } from "#tools";
-import { DEFAULT_MISSED_RUNS, MissedRuns, missedRunsColumn } from "#wire/missed-runs";
+import { DEFAULT_MISSED_RUNS, MissedRuns, missedRunsColumn } from "#wire/deployments";
 
 const PATH = "/deployments/{id:uuid}/schedules/{schedule_id:uuid}/missed_runs";
 type BySchedule = { id: string; schedule_id: string };

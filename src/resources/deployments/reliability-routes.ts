@@ -6,9 +6,7 @@ import { notFound } from "#lib/api-error";
 import { forgetDeployment } from "#orchestration/recent-runs";
 import { readDeployment } from "#resources/deployments/read-deployment";
 import type { Tools } from "#tools";
-import { DEFAULT_RELIABILITY, readReliability, Reliability } from "#wire/reliability";
-
-const ReliabilityUpdate = Reliability.partial().meta({ id: "DeploymentReliabilityUpdate" });
+import { DEFAULT_RELIABILITY, readReliability, Reliability, ReliabilityUpdate } from "#wire/deployments";
 
 /** Merges the changes into the column in one statement, so that of two changes at once both are kept. */
 async function update(tools: Tools, id: string, changes: Partial<Reliability>): Promise<Reliability> {

@@ -40,7 +40,7 @@ import { DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
 import { readAsPinned } from "#resources/deployments/versions-pinned";
 import { checkWorkQueues } from "#resources/deployments/work-queue";
-import { FlowRunResponse } from "#wire/flow-run";
+import { FlowRunResponse } from "#wire/runs";
 import { printFlowRun } from "#db/rows/flow-runs";
 import { WorkQueueResponse } from "#resources/work-pools/queue-schema";
 import type { Tools } from "#tools";

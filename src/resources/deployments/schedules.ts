@@ -10,7 +10,7 @@ import {
 import { unprocessable } from "#lib/api-error";
 import { byteLength } from "#lib/bytes";
 import type { Tools } from "#tools";
-import { missedRunsColumn } from "#wire/missed-runs";
+import { missedRunsColumn } from "#wire/deployments";
 import { isSameSchedule, type Schedule, settleSchedule } from "#wire/schedule";
 
 /** A schedule that is to be created, as bodies have it. `replaces` is not stored. */

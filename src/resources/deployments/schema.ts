@@ -1,18 +1,15 @@
 /** Deployments and their schedules on the wire. */
-import { listOf, LongText, ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
+import { listOf, LongText, Name, ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
 import * as z from "zod";
 import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2/schema";
-import { CreatedBy } from "#wire/flow-run";
-import { FlowRunPolicy } from "#wire/run-policy";
+import { CreatedBy, FlowRunPolicy } from "#wire/runs";
 import { parametersProblem } from "#wire/parameters";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
-import { MissedRuns } from "#wire/missed-runs";
-import { Name } from "#wire/names";
 import { Bool, Float, Int, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
 import { StateCreate } from "#wire/state";
-import { VersionInfo } from "#wire/version-info";
+import { MissedRuns, VersionInfo } from "#wire/deployments";
 import { isObject } from "#lib/json-value";
 
 /** Prefect: PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS. */

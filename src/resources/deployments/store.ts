@@ -13,7 +13,7 @@ import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import type { MissedRuns } from "#wire/missed-runs";
+import type { MissedRuns } from "#wire/deployments";
 import { each, list } from "#db/sql";
 
 export type { DeploymentColumns, ScheduleRow };

@@ -10,7 +10,7 @@ import type { DeploymentRow } from "#resources/deployments/store";
 import { readVersion } from "#resources/deployments/versions";
 import { columnsOfVersion, type VersionRow } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
-import type { VersionInfo } from "#wire/version-info";
+import type { VersionInfo } from "#wire/deployments";
 
 type Json = Record<string, unknown>;
 

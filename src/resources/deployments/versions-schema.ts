@@ -3,7 +3,7 @@ import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
 import { JsonObject, Labels } from "#wire/scalars";
-import { VersionInfo } from "#wire/version-info";
+import { VersionInfo } from "#wire/deployments";
 
 /** A version in a list. */
 export const DeploymentVersionSummary = z

@@ -1,9 +1,8 @@
 /** Flows on the wire. */
-import { Tags } from "#wire/sizes";
+import { Name, Tags } from "#wire/sizes";
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
-import { Name } from "#wire/names";
 import { Labels } from "#wire/scalars";
 
 export const FlowCreate = z

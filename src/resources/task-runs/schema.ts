@@ -4,9 +4,8 @@ import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Labels } from "#wire/scalars";
-import { TaskRunPolicy } from "#wire/run-policy";
+import { TaskInputs, TaskRunPolicy } from "#wire/runs";
 import { StateCreate, StateText, StateType } from "#wire/state";
-import { TaskInputs } from "#wire/task-inputs";
 
 /** Prefect: `server.tasks.max_cache_key_length`. */
 const MAX_CACHE_KEY_CHARACTERS = 2000;

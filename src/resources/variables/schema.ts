@@ -1,9 +1,8 @@
 /** Variables on the wire. */
-import { Tags } from "#wire/sizes";
+import { Tags, VariableName } from "#wire/sizes";
 import * as z from "zod";
 import { UuidText } from "#wire/ids";
 import { TimeText } from "#wire/dates";
-import { VariableName } from "#wire/names";
 import { byteLength } from "#lib/bytes";
 
 /** Prefect: MAX_VARIABLE_VALUE_LENGTH, of the value as JSON. */

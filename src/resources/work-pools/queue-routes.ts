@@ -23,7 +23,7 @@ import {
 import { readQueueStatus, showQueues } from "#resources/work-pools/show";
 import { addAgentQueue, addQueue, changeQueue, removeQueue } from "#resources/work-pools/queues";
 import { findPool, findPoolWithQueues, missingQueue } from "#resources/work-pools/find";
-import { FlowRunResponse } from "#wire/flow-run";
+import { FlowRunResponse } from "#wire/runs";
 import {
   WorkQueueConcurrencyStatus,
   WorkQueueCreate,

@@ -2,10 +2,9 @@
 import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
-import { Name } from "#wire/names";
 import { Bool, Int, intFrom } from "#wire/scalars";
 import { StateType } from "#wire/state";
-import { listOf, LongText, ShortText, Tags } from "#wire/sizes";
+import { listOf, LongText, Name, ShortText, Tags } from "#wire/sizes";
 
 /** As large as Postgres' integers. A queue may move others by one many times, and their numbers must stay exact. */
 const MAX_PRIORITY = 2_147_483_647;

@@ -1,13 +1,12 @@
 /** Work pools and their workers on the wire. */
-import { LongText, ShortText, SizedObject } from "#wire/sizes";
+import { LongText, Name, ShortText, SizedObject } from "#wire/sizes";
 import * as z from "zod";
 import { WorkerStatus } from "#filters/workers";
-import { FlowRunResponse } from "#wire/flow-run";
+import { FlowRunResponse } from "#wire/runs";
 import { templateProblem } from "#resources/work-pools/job-variables";
 import { FlowRunSlotSummary, PageOfSlots } from "#resources/work-pools/queue-schema";
 import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
-import { Name } from "#wire/names";
 import { Bool, intFrom, JsonObject } from "#wire/scalars";
 
 /** Prefect: `NonEmptyishName`, quotes count as nothing. */
