@@ -1,17 +1,16 @@
 /** `POST /deployments/`: creates a deployment, or changes the one that its flow has under that name. */
 import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { type DeploymentColumns, deployments } from "#db/rows/deployments";
+import { type DeploymentColumns, deployments, type ScheduleRow } from "#db/rows/deployments";
+import { newColumns } from "#db/rows/new-columns";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { flow } from "#db/tables/flow";
 import { integrityConflict, notFound, unavailable } from "#lib/api-error";
-import { announce, commitChange } from "#resources/deployments/commit-change";
-import { limitStatements } from "#resources/deployments/limits";
+import { announce, commitChange, limitStatements } from "#resources/deployments/commit-change";
 import { materialise } from "#resources/deployments/materialise";
-import { checkParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentCreate, DeploymentUpdate } from "#resources/deployments/schema";
-import { asNew, scheduleRows } from "#resources/deployments/schedules";
-import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
+import { asNew, checkParameters, scheduleRows } from "#resources/deployments/schedules";
+import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
@@ -28,10 +27,10 @@ export async function createDeployment(
 ): Promise<{ row: DeploymentRow; created: boolean }> {
   const pool = await findPool(tools, body.work_pool_name);
   if (pool && pool.name !== AGENT_POOL) validateDeploymentVariables(templateOf(pool), body.job_variables, "creating");
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   for (let tries = 0; tries < TRIES; tries++) {
     const { existing, labels } = await readAround(tools, store, body);
-    const target = existing ?? newRow(tools, body);
+    const target = existing ?? deployments.blank({ ...newColumns(tools), name: body.name, flow_id: body.flow_id });
     const given = {
       ...columnsOf(body),
       // Prefect: `with_system_labels_for_deployment`, the flow's labels, the system's, then the client's.
@@ -73,12 +72,6 @@ async function readAround(tools: Tools, store: DeploymentStore, body: Deployment
   };
 }
 
-function newRow(tools: Tools, { name, flow_id }: DeploymentCreate): DeploymentColumns {
-  const now = tools.clock();
-  const keys = { workspace_id: tools.workspaceId, id: tools.ids.random() };
-  return deployments.blank({ ...keys, created: now, updated: now, name, flow_id });
-}
-
 /** Writes a new deployment and makes its schedules into runs. Undefined where another request has created it meanwhile. */
 async function insert(
   tools: Tools,
@@ -87,7 +80,7 @@ async function insert(
   body: DeploymentCreate,
 ): Promise<DeploymentRow | undefined> {
   const { id, created } = row;
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   const { row: after } = await store.commit(id, [
     store.insert(row),
     ...keepVersion(tools, id, created),

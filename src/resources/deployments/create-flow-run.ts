@@ -10,8 +10,13 @@ import { enforceSchema, fillIn, readVariables } from "#resources/flow-runs/param
 import { readDeployment } from "#resources/deployments/read-deployment";
 import type { DeploymentFlowRunCreate, FlowRunBulkCreateResponse } from "#resources/deployments/schema";
 import type { DeploymentRow } from "#resources/deployments/store";
-import { refuseUnusable } from "#resources/deployments/versions";
-import { atVersion, pinnedVariables, refuseWithoutEnv, versionLabels } from "#resources/deployments/versions-pinned";
+import {
+  atVersion,
+  pinnedVariables,
+  refuseUnusable,
+  refuseWithoutEnv,
+  versionLabels,
+} from "#resources/deployments/versions";
 import { type VersionRow, VersionStore } from "#resources/deployments/versions-store";
 import { templateOf } from "#resources/deployments/work-queue";
 import { type Created, createFlowRun, createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";

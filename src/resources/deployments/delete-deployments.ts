@@ -24,7 +24,7 @@ export async function deleteDeployments(tools: Tools, rows: readonly DeploymentR
   const ids = rows.map(({ id }) => id);
   if (ids.length === 0) return [];
   let waiting = await readWaiting(tools, rows);
-  const written = await removeRuns(tools, waiting, new DeploymentStore(tools.db, tools.workspaceId).remove(ids));
+  const written = await removeRuns(tools, waiting, new DeploymentStore(tools).remove(ids));
   for (const id of ids) forgetDeployment(tools.workspaceId, id);
   const idsIn = (index: number) => (written[index]?.rows ?? []).map(({ id }) => String(id));
   const gone = new Set(idsIn(0));

@@ -1,5 +1,6 @@
 /** Makes the schedules of deployments into runs, a stretch ahead; running it again changes nothing. */
 import { isPassing, readJson } from "#db/database";
+import type { ScheduleRow } from "#db/rows/deployments";
 import { type Micros, SECOND } from "#lib/clock";
 import { chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
@@ -10,15 +11,9 @@ import { Looks } from "#lib/schedules/looks";
 import { printZoned } from "#lib/schedules/zones";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
-import { missingParameters } from "#resources/deployments/required-parameters";
+import { missingParameters } from "#resources/deployments/schedules";
 import type { ScheduleWindow } from "#resources/deployments/schema";
-import {
-  type DeploymentRow,
-  DeploymentStore,
-  type ScheduleMark,
-  type ScheduleRow,
-  schedulesOf,
-} from "#resources/deployments/store";
+import { type DeploymentRow, DeploymentStore, type ScheduleMark, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
 
@@ -73,7 +68,7 @@ export async function materialise(
  * deployment. Prefect: an unknown deployment has no schedules.
  */
 export async function scheduleDeployment(tools: Tools, id: string, asked: ScheduleWindow): Promise<void> {
-  const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
+  const row = await new DeploymentStore(tools).read({ id });
   if (!row) return;
   const start = asked.start_time ?? tools.clock();
   const usual = horizonFrom(tools, start);
@@ -119,7 +114,7 @@ async function carryOut(tools: Tools, plans: readonly Plan[], made: MadeRuns, no
     plans.flatMap(({ drafts }) => drafts),
     made,
   );
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   const { rows: marked } = await tools.db.run(store.markSchedules(plans.map(({ mark }) => mark)));
   const upheld = new Set(marked.map(({ id }) => id));
   for (const { row, mark } of plans) if (!upheld.has(mark.id)) await takeBack(tools, row, made.get(mark.id) ?? [], now);
@@ -133,7 +128,7 @@ async function carryOut(tools: Tools, plans: readonly Plan[], made: MadeRuns, no
 async function takeBack(tools: Tools, row: DeploymentRow, runIds: readonly string[], now: Micros): Promise<void> {
   if (runIds.length === 0) return;
   const removal = removeRunsById(tools.workspaceId, runIds);
-  const again = new DeploymentStore(tools.db, tools.workspaceId).callForTopUp(row.id, now);
+  const again = new DeploymentStore(tools).callForTopUp(row.id, now);
   const written = await tools.db.batch([...removal, again]);
   await forgetRuns(tools, row, written.slice(0, removal.length));
 }

@@ -19,10 +19,9 @@ import {
 import { createDeployment } from "#resources/deployments/create-deployment";
 import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
 import { deleteDeployments } from "#resources/deployments/delete-deployments";
-import { showDeployment, showDeployments } from "#resources/deployments/limits";
 import { scheduleDeployment } from "#resources/deployments/materialise";
 import { pollDeployments } from "#resources/deployments/poll";
-import { readDeployment } from "#resources/deployments/read-deployment";
+import { readDeployment, showDeployment, showDeployments } from "#resources/deployments/read-deployment";
 import {
   DeploymentBulkDeleteResponse,
   DeploymentCreate,
@@ -38,7 +37,7 @@ import {
 } from "#resources/deployments/schema";
 import { DeploymentStore, printSchedule } from "#resources/deployments/store";
 import { updateDeployment } from "#resources/deployments/update-deployment";
-import { readAsPinned } from "#resources/deployments/versions-pinned";
+import { readAsPinned } from "#resources/deployments/versions";
 import { checkWorkQueues } from "#resources/deployments/work-queue";
 import { FlowRunResponse } from "#wire/runs";
 import { printFlowRun } from "#db/rows/flow-runs";
@@ -47,8 +46,6 @@ import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
-
-const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
 
 const where = (tools: Tools, body: FilterBody) => whereClause("deployments", toFilters(body), tools.workspaceId);
 
@@ -105,10 +102,11 @@ export const deploymentRoutes = [
     body: { limit: Limit, offset: Offset, ...FilterFields, sort: DeploymentSort.default("NAME_ASC") },
     item: DeploymentResponse,
     async list({ body, tools }, { limit, offset }) {
-      const rows = await store(tools).list(where(tools, body), orderBy("deployments", body.sort), limit, offset);
-      return mapPortions(store(tools).inFull(rows), (some) => showDeployments(tools, some));
+      const store = new DeploymentStore(tools);
+      const rows = await store.list(where(tools, body), orderBy("deployments", body.sort), limit, offset);
+      return mapPortions(store.inFull(rows), (some) => showDeployments(tools, some));
     },
-    count: ({ body, tools }) => store(tools).count(where(tools, body)),
+    count: ({ body, tools }) => new DeploymentStore(tools).count(where(tools, body)),
     paginated: "DeploymentPaginationResponse",
   }),
   route(
@@ -146,7 +144,8 @@ export const deploymentRoutes = [
       response: DeploymentBulkDeleteResponse,
     },
     async ({ body, tools }) => {
-      const rows = await store(tools).list(where(tools, body), orderBy("deployments", "NAME_ASC"), body.limit, 0);
+      const order = orderBy("deployments", "NAME_ASC");
+      const rows = await new DeploymentStore(tools).list(where(tools, body), order, body.limit, 0);
       return { deleted: await deleteDeployments(tools, rows) };
     },
   ),

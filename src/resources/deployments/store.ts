@@ -1,22 +1,21 @@
-/** Deployments in D1, of one workspace: how they are read and written, and how a row becomes an answer. */
+/** Deployments and their schedules in D1, of one workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/bulk";
 import { jsonRow } from "#db/codec";
-import { type Database, readJson, readOptionalJson, type Statement, type Written } from "#db/database";
+import { readJson, readOptionalJson, type Statement } from "#db/database";
 import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
-import { type DeploymentColumns, deployments, type ScheduleRow, schedules } from "#db/rows/deployments";
+import { type DeploymentColumns, type ScheduleRow, schedules } from "#db/rows/deployments";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
 import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { WorkspaceStore } from "#db/workspace-store";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
 import type { MissedRuns } from "#wire/deployments";
 import { each, list } from "#db/sql";
-
-export type { DeploymentColumns, ScheduleRow };
 
 /** A deployment with its flow, queue, pool, limit and schedules. */
 export type DeploymentRow = DeploymentColumns & {
@@ -73,15 +72,7 @@ function selectWith(columns: SQL, rest: SQL): SQL {
 }
 
 /** The deployments of one workspace. */
-export class DeploymentStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class DeploymentStore extends WorkspaceStore {
   /** One deployment, or undefined. */
   async read(key: DeploymentKey): Promise<DeploymentRow | undefined> {
     const [row] = await this.db.rows<DeploymentRow>(this.select(key));
@@ -114,20 +105,14 @@ export class DeploymentStore {
   }
 
   /** Commits statements in one batch. Gives what they did, and the deployment as it is then, or undefined. */
-  async commit(
-    id: string,
-    statements: readonly Statement[],
-  ): Promise<{ written: Written[]; row: DeploymentRow | undefined }> {
+  async commit(id: string, statements: readonly Statement[]) {
     const written = await this.db.batch([...statements, this.select({ id })]);
     return { written, row: written.at(-1)?.rows[0] as DeploymentRow | undefined }; // a row of `select`
   }
 
   /** How many deployments there are. */
-  async count(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(
-      sql`select count(*) as count from ${deployment} where ${where}`,
-    );
-    return row?.count ?? 0;
+  count(where: SQL): Promise<number> {
+    return this.countRows(deployment, where);
   }
 
   /** Creates a deployment, unless its flow is gone or has a deployment of that name. */
@@ -273,19 +258,5 @@ export function printSchedule(row: ScheduleRow) {
   return {
     ...schedules.print(row),
     ...(row.missed_runs !== null && { missed_runs: readJson<MissedRuns>(row.missed_runs) }),
-  };
-}
-
-/** A deployment as answers show it. `limit` is its limit, as answers show that. */
-export function printDeployment<Limit>(row: DeploymentRow, limit: Limit | null) {
-  return {
-    ...deployments.print(row),
-    version_id: row.version_id,
-    schedules: schedulesOf(row).map(printSchedule),
-    // Prefect: always null; `global_concurrency_limit` has the limit.
-    concurrency_limit: null,
-    global_concurrency_limit: limit,
-    work_queue_name: row.queue_name ?? row.work_queue_name,
-    work_pool_name: row.pool_name,
   };
 }

@@ -7,6 +7,7 @@ import { type DeploymentColumns, deployments } from "#db/rows/deployments";
 import { deployment } from "#db/tables/deployment";
 import { deployment_version } from "#db/tables/deployment-version";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { WorkspaceStore } from "#db/workspace-store";
 import { sameJson } from "#lib/json-value";
 import { asObject } from "#db/json-column";
 import type { Ids, Micros } from "#lib/clock";
@@ -104,14 +105,11 @@ function newestOf(workspaceId: SQL, deploymentId: SQL): SQL {
 }
 
 /** The versions of one deployment. */
-export class VersionStore {
-  private readonly db: Database;
-  private readonly workspaceId: string;
+export class VersionStore extends WorkspaceStore {
   private readonly deploymentId: string;
 
   constructor(db: Database, workspaceId: string, deploymentId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
+    super({ db, workspaceId });
     this.deploymentId = deploymentId;
   }
 
