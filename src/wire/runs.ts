@@ -1,7 +1,7 @@
 /** Parts of runs that several resources share: a flow run in an answer, the policies of retries and pauses, the inputs of tasks. */
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { branchNames } from "#wire/refusal";
 import { Bool, Float, Int, JsonObject, Labels } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
@@ -75,9 +75,7 @@ export const CreatedBy = z
 /** A flow run in an answer. */
 export const FlowRunResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     flow_id: UuidText,
     state_id: UuidText.nullable(),

@@ -5,7 +5,7 @@ import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2
 import { CreatedBy, FlowRunPolicy } from "#wire/runs";
 import { parametersProblem } from "#wire/parameters";
 import { Time, TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Bool, Float, Int, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
 import { StateCreate } from "#wire/state";
@@ -170,9 +170,7 @@ export type DeploymentFlowRunCreate = z.output<typeof DeploymentFlowRunCreate>;
 /** A schedule of a deployment in an answer. */
 export const DeploymentSchedule = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     deployment_id: UuidText,
     schedule: ScheduleText,
     active: z.boolean(),
@@ -187,9 +185,7 @@ export const DeploymentSchedule = z
 /** A deployment in an answer. */
 export const DeploymentResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     version: z.string().nullable(),
     /** Prefect: the open-source server neither keeps nor shows these two; its client reads them. */

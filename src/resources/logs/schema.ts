@@ -1,7 +1,7 @@
 /** Logs on the wire. */
 import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { refusal } from "#wire/refusal";
 import { Int } from "#wire/scalars";
 import { ShortText } from "#wire/sizes";
@@ -32,9 +32,7 @@ export const LogsCreate = z.array(LogCreate, {
 /** A log in answers. */
 export const Log = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     level: z.int(),
     message: z.string(),

@@ -1,7 +1,7 @@
 /** Work queues on the wire. */
 import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Bool, Int, intFrom } from "#wire/scalars";
 import { StateType } from "#wire/state";
 import { listOf, LongText, Name, ShortText, Tags } from "#wire/sizes";
@@ -50,9 +50,7 @@ const WorkQueueStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "Wor
 /** A work queue in an answer. */
 export const WorkQueueResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     description: z.string().nullable(),
     is_paused: z.boolean(),

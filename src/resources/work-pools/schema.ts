@@ -6,7 +6,7 @@ import { FlowRunResponse } from "#wire/runs";
 import { templateProblem } from "#resources/work-pools/job-variables";
 import { FlowRunSlotSummary, PageOfSlots } from "#resources/work-pools/queue-schema";
 import { TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Bool, intFrom, JsonObject } from "#wire/scalars";
 
 /** Prefect: `NonEmptyishName`, quotes count as nothing. */
@@ -67,9 +67,7 @@ const WorkPoolStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "Work
 /** A work pool in an answer. */
 export const WorkPoolResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     description: z.string().nullable(),
     type: z.string(),
@@ -93,9 +91,7 @@ export const WorkPoolResponse = z
 /** A worker in an answer. */
 export const WorkerResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     work_pool_id: UuidText,
     last_heartbeat_time: TimeText.nullable(),
