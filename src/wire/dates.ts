@@ -26,10 +26,7 @@ const LAST_SECOND = 253_402_300_799;
 
 /** The earliest time that is kept. */
 export const FIRST_TIME: Micros = FIRST_SECOND * SECOND;
-/**
- * The latest time that is kept, as the number nearest to it. Microseconds before 1684 and after 2255 lie beyond 2^53: whole
- * seconds are exact there, too, fractions to 32 microseconds.
- */
+/** The latest time that is kept. Before 1684 and after 2255, whole seconds are exact, and fractions only to 32 microseconds. */
 export const LAST_TIME: Micros = LAST_SECOND * SECOND + 999_999;
 const LAST_TIME_TEXT = "9999-12-31T23:59:59.999999Z";
 
@@ -151,7 +148,7 @@ export const TimeText = z.string().meta({ format: "date-time" });
 /** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, in every year. */
 export const TimeAsText = timeAs(withMicrosOf);
 
-/** A zone moves whole minutes, so the fraction of a second is the one that was written. */
+/** The time as text, with the fraction of a second as it was written: an offset has whole minutes only. */
 function withMicrosOf(time: Micros, value: string | number): string {
   if (typeof value === "string" && PLAIN.test(value)) {
     const seconds = value.slice(0, SECONDS_END);

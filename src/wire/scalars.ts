@@ -11,10 +11,7 @@ export const plain = <S extends z.ZodType>(schema: S) => z.preprocess((value: z.
 const loose = (name: string, words: string) =>
   plain(z.union([z.number(), z.string(), z.boolean()], refusal(`${name}_type`, `Input should be a valid ${words}`)));
 
-/**
- * A whole number that JavaScript's numbers hold. Prefect: its own integers have 64 bits; one beyond 2^53, which no limit,
- * level or count has, is refused and never rounded.
- */
+/** A whole number of at most 2^53. A larger number is refused and never rounded. Prefect: its integers have 64 bits. */
 export const Int = loose("int", "integer")
   .meta({ type: "integer" })
   .transform((value, context) => {
@@ -57,10 +54,7 @@ export const Bool = loose("bool", "boolean")
     return refuse(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
   });
 
-/**
- * An object with any content, just as it was sent: a copy would lose a key called `__proto__`. Its numbers may be
- * `ExactNumber`s.
- */
+/** An object with any content, as it was sent: a copy would lose a key called `__proto__`. It may have `ExactNumber`s. */
 export const JsonObject = objectOf<unknown>().meta({ type: "object", additionalProperties: true });
 
 function objectOf<Value>() {
@@ -91,7 +85,7 @@ const Label = z.union(
   branchNames("bool", "int", "float", "str"),
 );
 
-/** The labels of a resource: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */
+/** The labels of a resource, as they were sent: text keys with scalar values. */
 export const Labels = objectOf<z.output<typeof Label>>()
   .superRefine((labels, context) => {
     const entries = Object.entries(labels);
@@ -103,7 +97,5 @@ export const Labels = objectOf<z.output<typeof Label>>()
   })
   .meta({
     type: "object",
-    additionalProperties: {
-      anyOf: [{ type: "boolean" }, { type: "integer" }, { type: "number" }, { type: "string" }],
-    },
+    additionalProperties: { anyOf: ["boolean", "integer", "number", "string"].map((type) => ({ type })) },
   });

@@ -33,15 +33,10 @@ export const VariableName = z.string().superRefine((name, context) => {
 /** A description, a path, an entry point. */
 export const LongText = z.string().max(100_000);
 
-/**
- * The message of a state or the input of a run. A row of D1 has at most 2 MB, and the row of a state has the state's data too.
- */
+/** The message of a state or the input of a run. A row of D1 has at most 2 MB, and the row of a state has the state's data too. */
 export const HugeText = z.string().max(1_500_000);
 
-/**
- * A list of at most `max` items. A longer list is refused before its items are checked: each of a million wrong items would
- * have its own issue.
- */
+/** A list of at most `max` items. A longer list is refused before its items are checked: each wrong item would have its own issue. */
 export function listOf<S extends z.ZodType>(item: S, max: number) {
   return z.preprocess((value: z.input<S>[], context) => {
     if (!Array.isArray(value) || value.length <= max) return value;
@@ -54,7 +49,7 @@ export function listOf<S extends z.ZodType>(item: S, max: number) {
 export const Tags = listOf(ShortText, 1_000);
 
 /** The maximum size of parameters as compact JSON, and of other objects of users. Prefect: `server.api.max_parameter_size`. */
-export const MAX_OBJECT_BYTES = 524_288;
+const MAX_OBJECT_BYTES = 524_288;
 
 /** Whether a JSON value has at most `MAX_OBJECT_BYTES`. */
 export function isSized(value: unknown): boolean {

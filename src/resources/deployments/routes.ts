@@ -16,7 +16,6 @@ import {
   setPaused,
   updateSchedule,
 } from "#resources/deployments/change-schedules";
-import { createDeployment } from "#resources/deployments/create-deployment";
 import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
 import { deleteDeployments } from "#resources/deployments/delete-deployments";
 import { scheduleDeployment } from "#resources/deployments/materialise";
@@ -36,7 +35,7 @@ import {
   ScheduleWindow,
 } from "#resources/deployments/schema";
 import { DeploymentStore, printSchedule } from "#resources/deployments/store";
-import { updateDeployment } from "#resources/deployments/update-deployment";
+import { createDeployment, updateDeployment } from "#resources/deployments/write-deployment";
 import { readAsPinned } from "#resources/deployments/versions";
 import { checkWorkQueues } from "#resources/deployments/work-queue";
 import { FlowRunResponse } from "#wire/runs";

@@ -1,21 +1,27 @@
-/** `POST /deployments/`: creates a deployment, or changes the one that its flow has under that name. */
+/** `POST /deployments/` creates a deployment, or changes the one that its flow has under that name. `PATCH /deployments/{id}` changes one. */
 import { sql } from "drizzle-orm";
-import { readJson } from "#db/database";
+import { readJson, readOptionalJson } from "#db/database";
 import { type DeploymentColumns, deployments, type ScheduleRow } from "#db/rows/deployments";
 import { newColumns } from "#db/rows/new-columns";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { flow } from "#db/tables/flow";
-import { integrityConflict, notFound, unavailable } from "#lib/api-error";
+import { conflict, integrityConflict, notFound, unavailable } from "#lib/api-error";
+import { UnusableSchema } from "#lib/json-schema/unusable";
+import { isObject } from "#lib/json-value";
+import { ConcurrencyLimitStore } from "#resources/concurrency-limits-v2/store";
 import { announce, commitChange, limitStatements } from "#resources/deployments/commit-change";
 import { materialise } from "#resources/deployments/materialise";
+import { readDeployment } from "#resources/deployments/read-deployment";
+import { asNew, checkParameters, mergeSchedules, scheduleRows } from "#resources/deployments/schedules";
 import type { DeploymentCreate, DeploymentUpdate } from "#resources/deployments/schema";
-import { asNew, checkParameters, scheduleRows } from "#resources/deployments/schedules";
 import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { keepVersion } from "#resources/deployments/versions-store";
 import { findPool, NO_PLACE, placeRuns, templateOf } from "#resources/deployments/work-queue";
+import { enforceSchema, fillIn, readVariables } from "#resources/flow-runs/parameters";
 import { validateDeploymentVariables } from "#resources/work-pools/job-variables";
-import { AGENT_POOL } from "#resources/work-pools/store";
+import { AGENT_POOL, type WorkPoolRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
+import { valuesProblem } from "#wire/parameters";
 
 /** How often the change is tried where another request creates or deletes the deployment meanwhile. */
 const TRIES = 5;
@@ -93,6 +99,52 @@ async function insert(
   return after;
 }
 
+/** Changes a deployment. Throws 404 for an unknown one, and 400, 409 or 422 for a body that is refused. */
+export async function updateDeployment(tools: Tools, id: string, body: DeploymentUpdate): Promise<void> {
+  const before = await readDeployment(tools, { id }, "Deployment not found.");
+  const schedules = mergeSchedules(tools, before, body.schedules);
+  const pool = await findPool(tools, body.work_pool_name);
+  if (pool) checkVariables(pool, body.job_variables);
+  const parameters = await checkedParameters(tools, before, body);
+  const given = columnsOf({ ...body, parameters });
+  const isResumed = before.paused === 1 && body.paused === false;
+  checkParameters({ ...before, ...given }, [...schedules.written, ...(isResumed ? schedules.untouched : [])]);
+  const limitId = body.global_concurrency_limit_id;
+  if (limitId && !(await new ConcurrencyLimitStore(tools).read({ id: limitId }))) throw notFound("Concurrency limit");
+  // Prefect: where the pool is null, the name of a queue is ignored.
+  const leavesPool = body.work_pool_name === null;
+  const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body.work_queue_name);
+  const columns = { ...given, ...(leavesPool && NO_PLACE), ...(queueId && { work_queue_id: queueId }) };
+  const after = await commitChange(tools, before, { body, columns, schedules: schedules.statements });
+  if (!after) throw unavailable("The deployment was deleted in the meantime.", 1);
+}
+
+/** Prefect: `check_valid_configuration` of a change. Throws 409. */
+function checkVariables(pool: WorkPoolRow, variables: DeploymentUpdate["job_variables"]): void {
+  const schema = templateOf(pool)["variables"];
+  if (!variables || !isObject(schema)) return;
+  try {
+    const problem = valuesProblem(variables, schema, { ignoreRequired: true });
+    if (problem) throw conflict(`Error creating deployment: ${problem}`);
+  } catch (error) {
+    if (error instanceof UnusableSchema) throw conflict(`Error creating deployment: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Gives the new parameters with their templates filled in. Throws 400, 409 or 422 for parameters that the new schema does not allow. */
+async function checkedParameters(tools: Tools, before: DeploymentRow, body: DeploymentUpdate) {
+  const given = body.parameters
+    ? fillIn(body.parameters, await readVariables(tools, [body.parameters]), "deployment")
+    : undefined;
+  if (body.enforce_parameter_schema ?? before.enforce_parameter_schema === 1) {
+    const schema = body.parameter_openapi_schema ?? readOptionalJson<unknown>(before.parameter_openapi_schema);
+    const parameters = given ?? readJson<Record<string, unknown>>(before.parameters);
+    enforceSchema(parameters, schema, "updating deployment", { ignoreRequired: true });
+  }
+  return given;
+}
+
 /** Fields that are no columns, or whose columns are not made of the field alone. */
 const OTHERS = [
   "name",
@@ -104,7 +156,7 @@ const OTHERS = [
 ] as const satisfies readonly (keyof DeploymentCreate)[];
 
 /** The columns of the fields that a body gives. A column that cannot be null stays as it is where its field is null. */
-export function columnsOf(body: Partial<DeploymentCreate> | DeploymentUpdate): Partial<DeploymentColumns> {
+function columnsOf(body: Partial<DeploymentCreate> | DeploymentUpdate): Partial<DeploymentColumns> {
   const { global_concurrency_limit_id: limitId } = body;
   return {
     ...deployments.changes(body, OTHERS),
