@@ -1,7 +1,6 @@
 /** Times on the wire, as RFC 3339 text; inside they are integer microseconds UTC. Durations, too. No other file reads or prints them. */
 import * as z from "zod";
-import { refusal } from "#wire/refusal";
-import { plain } from "#wire/scalars";
+import { plain, refusal } from "#wire/scalars";
 import { type Micros, SECOND } from "#lib/clock";
 import { numberOf } from "#lib/json";
 

@@ -1,7 +1,7 @@
 /** Ids on the wire: UUIDs, lowercase text inside. And the fields that answers have of every stored thing. */
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
-import { refusal, refuse } from "#wire/refusal";
+import { refusal, refuse } from "#wire/scalars";
 
 const UUID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;
 

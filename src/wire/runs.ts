@@ -2,8 +2,7 @@
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
-import { branchNames } from "#wire/refusal";
-import { Bool, Float, Int, JsonObject, Labels } from "#wire/scalars";
+import { Bool, branchNames, Float, Int, JsonObject, Labels } from "#wire/scalars";
 import { listOf, ShortText } from "#wire/sizes";
 import { StateText, StateType } from "#wire/state";
 

@@ -1,10 +1,46 @@
-/** Numbers and flags as pydantic reads them: text that spells one is accepted, anything else is refused in its words. */
+/**
+ * Numbers, flags and objects as pydantic reads them, and what pydantic says of a value that a schema refuses. Zod's issue keeps
+ * that in its `params`, where `http/errors.ts` reads it.
+ */
 import * as z from "zod";
 import { type ExactNumber, isExactNumber, numberOf } from "#lib/json";
 import { isObject } from "#lib/json-value";
-import { branchNames, refusal, refuse } from "#wire/refusal";
 
-/** The schema, for which an `ExactNumber` is JavaScript's nearest number. */
+/** The `params` of an issue that has its own type. */
+export interface RefusalParams {
+  /** The `type` of the 422 answer's detail. */
+  type: string;
+  /** The `ctx` of the 422 answer's detail. */
+  ctx?: Record<string, unknown>;
+  /** The `input` of the 422 answer's detail, where it is not the value that was refused. */
+  input?: unknown;
+}
+
+/** A schema's last argument, for issues with these `params`. Zod calls `error` with each new issue, and keeps what is added to the issue. */
+const ownWords = (params: object, message: string) => ({
+  error: (issue: object) => (Object.assign(issue, { params }), message),
+});
+
+/** The words of a schema whose refusals have this type, message and context. */
+export const refusal = (type: string, message: string, ctx?: RefusalParams["ctx"]) =>
+  ownWords({ type, ...(ctx && { ctx }) }, message);
+
+/** The words of a union whose refusal names each branch. `branches` has the order of the union. */
+export const branchNames = (...branches: string[]) =>
+  ownWords({ branches }, "Input should match one of the allowed shapes");
+
+/** Refuses a value within a transform, with this type, message and context. Gives what the transform has to return. */
+export function refuse(
+  context: z.core.$RefinementCtx,
+  type: string,
+  message: string,
+  ctx?: RefusalParams["ctx"],
+): typeof z.NEVER {
+  context.addIssue({ code: "custom", message, params: { type, ...(ctx && { ctx }) } });
+  return z.NEVER;
+}
+
+/** The schema, with each `ExactNumber` read as the nearest number of JavaScript. */
 export const plain = <S extends z.ZodType>(schema: S) => z.preprocess((value: z.input<S>) => numberOf(value), schema);
 
 /** A number, a flag or the text of one; `name` is what pydantic calls it. */

@@ -1,6 +1,6 @@
 /** Schedules on the wire: by interval, by cron expression, or by recurrence rule. */
 import * as z from "zod";
-import { plain } from "#wire/scalars";
+import { branchNames, plain, refuse } from "#wire/scalars";
 import { type Micros, SECOND } from "#lib/clock";
 import { CALENDAR } from "#lib/schedules/calendar";
 import { cronMoments, cronProblem } from "#lib/schedules/cron";
@@ -9,7 +9,6 @@ import type { Looks } from "#lib/schedules/looks";
 import { anchorRule, rruleMoments, rruleProblem } from "#lib/schedules/rrule";
 import { isZone } from "#lib/schedules/zones";
 import { parseDuration, parseTime, printTime } from "#wire/dates";
-import { branchNames, refuse } from "#wire/refusal";
 
 /** Python's `timedelta` holds fewer days than this. */
 const MOST_DAYS = 1_000_000_000;

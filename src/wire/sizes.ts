@@ -1,8 +1,7 @@
 /** Texts, names, lists and objects in requests, and how long they may be. So rows, indexes and pages have bounds. */
 import * as z from "zod";
 import { byteLength } from "#lib/bytes";
-import { refuse } from "#wire/refusal";
-import { JsonObject } from "#wire/scalars";
+import { JsonObject, refuse } from "#wire/scalars";
 
 /** A name, a key or a version: a text of one line, which an index may hold. */
 export const ShortText = z.string().max(2_000);

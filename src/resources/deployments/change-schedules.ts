@@ -1,4 +1,4 @@
-/** The schedules of a deployment are read, added, changed and removed, and the deployment is paused and resumed. */
+/** The schedules of a deployment are added, changed and removed, and the deployment is paused and resumed. */
 import type { ScheduleRow } from "#db/rows/deployments";
 import { conflict, refused } from "#lib/api-error";
 import { announce, commit } from "#resources/deployments/commit-change";
@@ -8,11 +8,6 @@ import type { DeploymentScheduleCreate, DeploymentScheduleUpdate } from "#resour
 import { changesOf, checkAll, checkParameters, scheduleRows } from "#resources/deployments/schedules";
 import { DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
-
-/** A deployment's schedules, last changed first. */
-export async function readSchedules(tools: Tools, id: string): Promise<ScheduleRow[]> {
-  return schedulesOf(await readDeployment(tools, { id }, "Deployment not found."));
-}
 
 /** Adds schedules and makes them into runs. Prefect leaves the runs of other schedules as they are. */
 export async function addSchedules(

@@ -7,7 +7,7 @@ import { limitChanged, limitsRemoved } from "#objects/concurrency-limits/client"
 import { noticeDeployments } from "#objects/work-pool/client";
 import { forgetDeployment } from "#orchestration/recent-runs";
 import { changesBetween, deploymentEvent } from "#resources/deployments/events";
-import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
+import { forgetRuns, removeAutoRuns } from "#resources/deployments/removals";
 import { materialise } from "#resources/deployments/materialise";
 import type { DeploymentCreate } from "#resources/deployments/schema";
 import { type DeploymentRow, DeploymentStore, limitOf, ownLimitName } from "#resources/deployments/store";

@@ -9,15 +9,9 @@ import { Listing } from "#http/listing";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
-import {
-  addSchedules,
-  readSchedules,
-  removeSchedule,
-  setPaused,
-  updateSchedule,
-} from "#resources/deployments/change-schedules";
+import { addSchedules, removeSchedule, setPaused, updateSchedule } from "#resources/deployments/change-schedules";
 import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
-import { deleteDeployments } from "#resources/deployments/delete-deployments";
+import { deleteDeployments } from "#resources/deployments/removals";
 import { scheduleDeployment } from "#resources/deployments/materialise";
 import { pollDeployments } from "#resources/deployments/poll";
 import { readDeployment, showDeployment, showDeployments } from "#resources/deployments/read-deployment";
@@ -34,7 +28,7 @@ import {
   FlowRunBulkCreateResponse,
   ScheduleWindow,
 } from "#resources/deployments/schema";
-import { DeploymentStore, printSchedule } from "#resources/deployments/store";
+import { DeploymentStore, printSchedule, schedulesOf } from "#resources/deployments/store";
 import { createDeployment, updateDeployment } from "#resources/deployments/write-deployment";
 import { readAsPinned } from "#resources/deployments/versions";
 import { checkWorkQueues } from "#resources/deployments/work-queue";
@@ -222,7 +216,8 @@ export const deploymentRoutes = [
       summary: "Read a deployment's schedules.",
       response: z.array(DeploymentSchedule),
     },
-    async ({ params, tools }) => (await readSchedules(tools, params.id)).map(printSchedule),
+    async ({ params, tools }) =>
+      schedulesOf(await readDeployment(tools, params, "Deployment not found.")).map(printSchedule),
   ),
   route(
     {

@@ -2,8 +2,7 @@
 import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
-import { refusal } from "#wire/refusal";
-import { Int } from "#wire/scalars";
+import { Int, refusal } from "#wire/scalars";
 import { ShortText } from "#wire/sizes";
 
 /** A log as a client sends it. */
