@@ -53,7 +53,7 @@ function fromText(text: string): Micros | undefined {
   if (!match) return /^-?\d+(\.\d+)?$/.test(text.trim()) ? fromNumber(Number(text)) : undefined;
   const [, year, month, day, hour, minute, second, fraction, zone] = match;
   const date = new Date(0);
-  // Date.UTC takes the years 0 to 99 for those of the 20th century.
+  // Date.UTC takes the years 0 to 99 for years of the 20th century.
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   if (date.getUTCMonth() !== Number(month) - 1 || date.getUTCDate() !== Number(day)) return undefined;
   const hours = Number(hour ?? 0);

@@ -21,11 +21,11 @@ const ownWords = (params: object, message: string) => ({
   error: (issue: object) => (Object.assign(issue, { params }), message),
 });
 
-/** The words of a schema whose refusals have this type, message and context. */
+/** The words of a schema: its refusals have this type, message and context. */
 export const refusal = (type: string, message: string, ctx?: RefusalParams["ctx"]) =>
   ownWords({ type, ...(ctx && { ctx }) }, message);
 
-/** The words of a union whose refusal names each branch. `branches` has the order of the union. */
+/** The words of a union: its refusal names each branch. `branches` has the order of the union. */
 export const branchNames = (...branches: string[]) =>
   ownWords({ branches }, "Input should match one of the allowed shapes");
 

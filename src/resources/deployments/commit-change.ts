@@ -35,8 +35,8 @@ interface Change {
 }
 
 /**
- * Commits a change with the version that comes of it, and tells the work pool, the limit's object and the events. Gives the
- * deployment as it is then, or undefined where it was deleted meanwhile.
+ * Commits a change and the version that it makes. Tells the work pool and the object of limits, and sends the event. Gives the
+ * changed deployment, or undefined where it was deleted meanwhile.
  */
 export async function commitChange(
   tools: Tools,
@@ -64,13 +64,13 @@ export async function commitChange(
 /** Statements that change a deployment, and which runs of its schedules are removed and made anew. */
 interface Batch {
   statements: readonly Statement[];
-  /** Runs that schedules have made and that have not begun: those not due yet (`future`), late ones too (`all`), or none. */
+  /** Which runs, made by schedules and not begun, are removed: runs that are not due yet (`future`), late runs too (`all`), or none. */
   removes: "future" | "all" | "none";
   /** When the change is made. */
   now: Micros;
 }
 
-/** Commits statements. Gives the deployment as it is then, or undefined where it was deleted meanwhile. */
+/** Commits statements. Gives the changed deployment, or undefined where it was deleted meanwhile. */
 export async function commit(
   tools: Tools,
   before: DeploymentRow,

@@ -39,8 +39,8 @@ interface Plan {
 type MadeRuns = Map<string, string[]>;
 
 /**
- * Makes runs of the deployments' active schedules, or of those among them that are named. A schedule that cannot be made into
- * runs is logged, and does not keep the others from their runs. Throws a passing failure only.
+ * Creates runs of the deployments' active schedules, or only of the active schedules with the ids `only`. Where a schedule fails,
+ * it is logged, and the other schedules get their runs. Throws a passing failure only.
  */
 export async function materialise(
   tools: Tools,
@@ -122,9 +122,8 @@ async function carryOut(tools: Tools, plans: readonly Plan[], made: MadeRuns, no
 }
 
 /**
- * A schedule that was changed or paused meanwhile, or whose deployment was, gets none of these runs. The request that changed
- * the schedule has removed the older runs, but may have found these runs when it made its own: so the next top-up goes over the
- * schedule again.
+ * Removes the runs of a schedule that was changed or paused meanwhile, itself or by its deployment. The request that made the change
+ * has removed the older runs, but may have found these runs when it created its own. So the schedule is due for the next top-up.
  */
 async function takeBack(tools: Tools, row: DeploymentRow, runIds: readonly string[], now: Micros): Promise<void> {
   if (runIds.length === 0) return;

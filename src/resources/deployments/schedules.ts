@@ -24,7 +24,7 @@ interface MergedSchedules {
   untouched: readonly ScheduleParameters[];
 }
 
-/** Compares the schedules of a deployment with those of a body. Throws 422 for schedules that cannot be told apart or created. */
+/** Compares the schedules of a deployment with the schedules of a body. Throws 422 for schedules that cannot be told apart or created. */
 export function mergeSchedules(
   tools: Tools,
   before: DeploymentRow,
@@ -122,7 +122,7 @@ type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
   active?: boolean | null | undefined;
 };
 
-/** What else a deployment has once the new schedules are written. */
+/** The deployment of new schedules. */
 interface Around {
   isPaused: boolean;
   /** The schedules that the new ones replace. */
@@ -151,7 +151,7 @@ const bytesOf = (schedules: readonly Written[]) =>
 /** The bytes of all schedules of a deployment, which D1 reads as one value of at most 2 MB. Each schedule is quoted once more in it. */
 const MAX_SCHEDULES_BYTES = 800_000;
 
-/** Gives the rows of new schedules. Each is a little younger than the one before it: lists show the youngest first. Throws 422. */
+/** Gives the rows of new schedules. Each row is a little younger than the row before it: lists show the youngest first. Throws 422. */
 export function scheduleRows(
   tools: Tools,
   deploymentId: string,

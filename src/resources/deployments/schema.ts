@@ -73,7 +73,7 @@ function withoutOldFields(body: unknown): unknown {
 
 type Context = z.core.$RefinementCtx;
 
-/** What is wrong with the body as a whole is told before anything of its fields, as the original does. */
+/** Reports a fault of the body as a whole. Prefect: then no fault of a field is reported. */
 function refuse(context: Context, message: string): typeof z.NEVER {
   context.addIssue({ code: "custom", message });
   return z.NEVER;
@@ -129,7 +129,7 @@ const DeploymentCreateFields = z
   })
   .meta({ id: "DeploymentCreate" });
 
-/** A new deployment, or another word on one that is there: only the fields that are given count then. */
+/** A new deployment, or a change of the deployment that has its flow and name. Of a change, only the fields that are given count. */
 export const DeploymentCreate = z.preprocess(withValidParameters, DeploymentCreateFields);
 export type DeploymentCreate = z.output<typeof DeploymentCreate>;
 
@@ -188,7 +188,7 @@ export const DeploymentResponse = z
     ...EntityText,
     name: z.string(),
     version: z.string().nullable(),
-    /** Prefect: the open-source server neither keeps nor shows these two; its client reads them. */
+    /** Prefect: the open-source server has neither `version_id` nor `version_info`. Its client reads both. */
     version_id: UuidText.nullable(),
     version_info: VersionInfo.nullable(),
     description: z.string().nullable(),

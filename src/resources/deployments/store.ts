@@ -51,7 +51,7 @@ function selectDeployments(rest: SQL): SQL {
   return selectWith(sql`${deployment}.*, ${SCHEDULE_ROWS} as schedule_rows`, rest);
 }
 
-/** The same without long values. `inFull` adds those. */
+/** The same without long values, which `inFull` adds. */
 function selectDeploymentList(rest: SQL): SQL {
   const schedules = sql`iif(${SCHEDULE_BYTES} > ${LONG_BYTES}, ${SCHEDULE_BYTES}, ${SCHEDULE_ROWS})`;
   return selectWith(sql`${IN_LIST}, ${schedules} as schedule_rows`, rest);
@@ -84,7 +84,7 @@ export class DeploymentStore extends WorkspaceStore {
     return selectDeployments(sql`where ${this.by(key)}`);
   }
 
-  /** Deployments by their ids, without long values. `inFull` adds those. */
+  /** Deployments by their ids, without long values, which `inFull` adds. */
   readList(ids: readonly string[]): Promise<DeploymentRow[]> {
     return this.db.rows(selectDeploymentList(sql`where ${this.among(ids)}`));
   }
@@ -126,7 +126,7 @@ export class DeploymentStore extends WorkspaceStore {
     return this.db.build.update(deployment).set(changes).where(this.by({ id }));
   }
 
-  /** Removes deployments with their schedules, own limits and versions. The first statement gives the ids of deployments, the third those of limits. */
+  /** Removes deployments with their schedules, own limits and versions. The first statement gives the ids of deployments, the third gives the ids of limits. */
   remove(ids: readonly string[]): Statement[] {
     const names = ids.map(ownLimitName);
     return [
@@ -160,7 +160,7 @@ export class DeploymentStore extends WorkspaceStore {
     return this.db.build.delete(deployment_schedule).where(this.ofSchedules(deploymentId, id));
   }
 
-  /** Sets the status of deployments. Gives the ids of those that had another status. Prefect: `updated` stays. */
+  /** Sets the status of deployments. Gives the ids of the deployments that had another status. Prefect: `updated` stays. */
   markStatus(ids: readonly string[], status: "READY" | "NOT_READY"): Statement {
     return sql`update ${deployment} set status = ${status} where ${this.among(ids)} and ${deployment.status} <> ${status} returning id`;
   }
@@ -179,7 +179,7 @@ export class DeploymentStore extends WorkspaceStore {
       where ${this.ofSchedules(deploymentId)}`;
   }
 
-  /** Sets how far schedules have been made into runs. Passes over those that have changed, or whose deployment has, since they were read. */
+  /** Sets up to which time schedules have runs. Passes over schedules that were changed since they were read, or that are of a changed deployment. */
   markSchedules(marks: readonly ScheduleMark[]): Statement {
     return sql`update ${deployment_schedule} set scheduled_until = value ->> '$.scheduled_until', top_up_at = value ->> '$.top_up_at'
       from ${each(marks)}
@@ -238,7 +238,7 @@ export class DeploymentStore extends WorkspaceStore {
   }
 }
 
-/** How far a schedule has been made into runs, and as of which change of the schedule and of its deployment. */
+/** Up to which time a schedule has runs, with the last change of the schedule and of its deployment as they were read. */
 export type ScheduleMark = Pick<ScheduleRow, "deployment_id" | "id" | "updated" | "scheduled_until" | "top_up_at"> & {
   deployment_updated: Micros;
 };

@@ -1,7 +1,7 @@
 /**
- * Versions of a deployment are listed, read, archived and made the newest again, and runs are pinned to them. The columns of a
- * pinned run say what the worker starts. A variable in the environment of the run, which its process sends back in a header, says
- * at which version the process is shown the deployment.
+ * Versions of a deployment are listed, read, archived and made the newest again, and runs are pinned to versions. The columns of a
+ * pinned run have what the worker starts. The environment of the run has a variable with the version. The process of the run sends
+ * the variable back in a header, and is shown the deployment at that version.
  */
 import { readJson, readOptionalJson } from "#db/database";
 import { conflict, notFound, unavailable } from "#lib/api-error";
@@ -36,10 +36,7 @@ export async function listVersions(
   return store.inFull(rowsOf(versions));
 }
 
-/**
- * Makes the content of an older version the newest again, under a new ordinal. Like each change, it schedules runs anew. Done
- * twice, it is done once. Gives the newest version.
- */
+/** Makes the content of an older version the newest again, under a new ordinal, and creates the scheduled runs anew. May be repeated. */
 export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRow> {
   const { deployment, version } = await readVersion(tools, key);
   if (version.is_current === 1) return version;
@@ -67,7 +64,7 @@ export async function setArchived(tools: Tools, key: VersionKey, isArchived: boo
   return version;
 }
 
-/** Throws 409 for a version that cannot be run any more: it is archived, or its work queue is gone. */
+/** Throws 409 for a version that cannot be run: it is archived, or its work queue was deleted. */
 export function refuseUnusable(version: VersionRow): void {
   if (version.archived !== null) throw conflict(`Version ${version.ordinal} is archived.`);
   if (columnsOfVersion(version).work_queue_id !== null && version.pool_name === null)
@@ -102,7 +99,7 @@ const VARIABLE = "PREFECT__WORKER_NAME";
 const HEADER = "X-Prefect-Worker-Name";
 const WORD = /^deployment-version ([0-9a-f-]{36}) ([0-9a-f-]{36})$/;
 
-/** A deployment as a request sees it: at the version to which the run of the request is pinned, else as it is. Throws 404. */
+/** A deployment for a request: at the version to which the run of the request is pinned, or else at its newest version. Throws 404. */
 export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow> {
   const [, deploymentId, versionId = ""] = WORD.exec(request.headers.get(HEADER) ?? "") ?? [];
   if (deploymentId !== id) return readDeployment(tools, { id });
@@ -111,8 +108,8 @@ export async function readAsPinned(tools: Tools, id: string, request: Request): 
 }
 
 /**
- * The job variables of a pinned run. Prefect: a worker lays the variables of a run over those that the deployment has by then. So
- * the run gets all variables of the version, and those that only the newest version has get the defaults of the template.
+ * The job variables of a pinned run. Prefect: a worker merges the variables of a run into the deployment's present variables. So the
+ * run gets all variables of the version. Variables that only the newest version has get the defaults of the template.
  */
 export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, given: Json, template: Json): Json {
   const own = readJson<Json>(pinned.job_variables);
@@ -151,7 +148,7 @@ export function versionLabels(row: DeploymentRow): Record<string, string> {
   };
 }
 
-/** Throws 409 for a pool whose jobs take no environment: the process would not know its version, and run the newest. */
+/** Throws 409 for a pool with jobs that take no environment: the process would not know its version, and would run the newest version. */
 export function refuseWithoutEnv(template: Json): void {
   const { env } = propertiesOf(template);
   if (env === undefined)

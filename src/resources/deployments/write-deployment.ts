@@ -23,10 +23,10 @@ import { AGENT_POOL, type WorkPoolRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import { valuesProblem } from "#wire/parameters";
 
-/** How often the change is tried where another request creates or deletes the deployment meanwhile. */
+/** How many times the change is tried where another request creates or deletes the deployment meanwhile. */
 const TRIES = 5;
 
-/** Gives the deployment as it is then, and whether it was created. Throws 404, 409 or 422 for a body that is refused. */
+/** Gives the written deployment, and whether it was created. Throws 404, 409 or 422 for a body that is refused. */
 export async function createDeployment(
   tools: Tools,
   body: DeploymentCreate,
@@ -145,7 +145,7 @@ async function checkedParameters(tools: Tools, before: DeploymentRow, body: Depl
   return given;
 }
 
-/** Fields that are no columns, or whose columns are not made of the field alone. */
+/** Fields that are no columns, and fields with columns that are not made of the field alone. */
 const OTHERS = [
   "name",
   "flow_id",
