@@ -2,10 +2,8 @@
 import type { Route } from "#http/route";
 import { concurrencyLimitRoutes } from "#resources/concurrency-limits/routes";
 import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/routes";
-import { missedRunsRoutes } from "#resources/deployments/missed-runs-routes";
-import { reliabilityRoutes } from "#resources/deployments/reliability-routes";
+import { ownDeploymentRoutes } from "#resources/deployments/own-routes";
 import { deploymentRoutes } from "#resources/deployments/routes";
-import { deploymentVersionRoutes } from "#resources/deployments/version-routes";
 import { eventRoutes, eventSockets } from "#resources/events/routes";
 import { flowRunChangeRoutes } from "#resources/flow-runs/change-routes";
 import { flowRunGraphRoutes } from "#resources/flow-runs/graph-routes";
@@ -32,9 +30,7 @@ export const routes: readonly Route[] = [
   ...concurrencyLimitRoutes,
   ...concurrencyLimitV2Routes,
   ...deploymentRoutes,
-  ...deploymentVersionRoutes,
-  ...missedRunsRoutes,
-  ...reliabilityRoutes,
+  ...ownDeploymentRoutes,
   ...eventRoutes,
   ...flowRunChangeRoutes,
   ...flowRunGraphRoutes,

@@ -9,11 +9,10 @@ import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { parseTime, Time } from "#wire/dates";
 import { canonicalUuid, isUuid } from "#wire/ids";
-import { TaskRunPolicy } from "#wire/run-policy";
+import { TaskInputs, TaskRunPolicy } from "#wire/runs";
 import { Float, Int, Labels } from "#wire/scalars";
 import { ShortText, Tags } from "#wire/sizes";
 import { defaultStateName, type State, type StateDetails, StateDetailsInput, StateType } from "#wire/state";
-import { TaskInputs } from "#wire/task-inputs";
 
 const OptionalTime = Time.nullable().default(null);
 const OptionalText = ShortText.nullable().default(null);

@@ -2,7 +2,7 @@
 import type * as z from "zod";
 import { ApiError, integrityConflict, refused } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
-import type { RefusalParams } from "#wire/refusal";
+import type { RefusalParams } from "#wire/scalars";
 import { log } from "#lib/log";
 
 /** One entry of `exception_detail`, as pydantic words it. */

@@ -5,8 +5,8 @@ import type { TaskRunRow } from "#db/rows/task-runs";
 import type { LoadedRow } from "#orchestration/load-flow-run";
 import type { FlowRunContext, RunContext, RunDeployment, TaskRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
-import { readReliability } from "#wire/reliability";
-import type { FlowRunPolicy, TaskRunPolicy } from "#wire/run-policy";
+import { readReliability } from "#wire/deployments";
+import type { FlowRunPolicy, TaskRunPolicy } from "#wire/runs";
 import type { State, StateType } from "#wire/state";
 
 /** What a caller may give for either kind of run: the time, which is otherwise the clock's, and the lease that a rule may take. */

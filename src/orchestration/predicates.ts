@@ -1,7 +1,7 @@
 /** Questions about a state or a client that more than one rule has. */
 import { compareVersions } from "#lib/versions";
 import type { RunContext } from "#orchestration/transition";
-import type { FlowRunPolicy } from "#wire/run-policy";
+import type { FlowRunPolicy } from "#wire/runs";
 import type { State } from "#wire/state";
 
 /**

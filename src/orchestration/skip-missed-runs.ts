@@ -10,7 +10,7 @@ import { setStateUnlessDeleted } from "#orchestration/set-flow-run-state";
 import type { FlowRunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
-import { LEAST_WINDOW_SECONDS, type MissedRuns } from "#wire/missed-runs";
+import { LEAST_WINDOW_SECONDS, type MissedRuns } from "#wire/deployments";
 import { log } from "#lib/log";
 
 /** A missed run that becomes Skipped. */

@@ -1,6 +1,6 @@
 /** What a rule is: the context that it sees, the rulings that it may make, and the effects that it may want. Pure. */
 import type { Ids, Micros } from "#lib/clock";
-import type { FlowRunPolicy, TaskRunPolicy } from "#wire/run-policy";
+import type { FlowRunPolicy, TaskRunPolicy } from "#wire/runs";
 import {
   STATE_TYPES,
   TERMINAL_TYPES,

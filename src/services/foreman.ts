@@ -35,7 +35,7 @@ function markEach(tools: Tools, rows: readonly DueRow[]): Promise<void> {
 }
 
 async function mark(tools: Tools, ids: readonly string[]): Promise<void> {
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   const { rows: marked } = await tools.db.run(store.markStatus(ids, "NOT_READY"));
   const rows = await store.readList(marked.map(({ id }) => String(id)));
   await writeEvents(

@@ -32,7 +32,7 @@ export async function topUpSchedules(tools: SweepTools): Promise<void> {
 }
 
 async function topUpWorkspace(tools: Tools, due: readonly DueSchedule[], now: Micros): Promise<void> {
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   const ofDeployment = Map.groupBy(due, ({ deployment_id }) => deployment_id);
   // Before the work: a schedule that fails, or that ends the process, keeps no other schedule waiting after a restart.
   await tools.db.run(putOff(tools.workspaceId, due, now));

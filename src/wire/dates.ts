@@ -1,7 +1,6 @@
-/** Times on the wire: RFC 3339 text outside, integer microseconds UTC inside. The only place that prints or reads them. */
+/** Times on the wire, as RFC 3339 text; inside they are integer microseconds UTC. Durations, too. No other file reads or prints them. */
 import * as z from "zod";
-import { refusal } from "#wire/refusal";
-import { plain } from "#wire/scalars";
+import { plain, refusal } from "#wire/scalars";
 import { type Micros, SECOND } from "#lib/clock";
 import { numberOf } from "#lib/json";
 
@@ -26,10 +25,7 @@ const LAST_SECOND = 253_402_300_799;
 
 /** The earliest time that is kept. */
 export const FIRST_TIME: Micros = FIRST_SECOND * SECOND;
-/**
- * The latest time that is kept, as the number nearest to it. Microseconds before 1684 and after 2255 lie beyond 2^53: whole
- * seconds are exact there, too, fractions to 32 microseconds.
- */
+/** The latest time that is kept. Before 1684 and after 2255, whole seconds are exact, and fractions only to 32 microseconds. */
 export const LAST_TIME: Micros = LAST_SECOND * SECOND + 999_999;
 const LAST_TIME_TEXT = "9999-12-31T23:59:59.999999Z";
 
@@ -57,7 +53,7 @@ function fromText(text: string): Micros | undefined {
   if (!match) return /^-?\d+(\.\d+)?$/.test(text.trim()) ? fromNumber(Number(text)) : undefined;
   const [, year, month, day, hour, minute, second, fraction, zone] = match;
   const date = new Date(0);
-  // Date.UTC takes the years 0 to 99 for those of the 20th century.
+  // Date.UTC takes the years 0 to 99 for years of the 20th century.
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   if (date.getUTCMonth() !== Number(month) - 1 || date.getUTCDate() !== Number(day)) return undefined;
   const hours = Number(hour ?? 0);
@@ -67,11 +63,8 @@ function fromText(text: string): Micros | undefined {
   const micros = Number((fraction ?? "").slice(0, 6).padEnd(6, "0"));
   const offset = zoneOffsetMinutes(zone);
   if (offset === undefined) return undefined;
-  return fromSeconds(date.getTime() / MILLIS_PER_SECOND + (hours * 60 + minutes - offset) * 60 + seconds, micros);
-}
-
-function fromSeconds(seconds: number, micros: number): Micros | undefined {
-  return seconds < FIRST_SECOND || seconds > LAST_SECOND ? undefined : seconds * SECOND + micros;
+  const wholeSeconds = date.getTime() / MILLIS_PER_SECOND + (hours * 60 + minutes - offset) * 60 + seconds;
+  return wholeSeconds < FIRST_SECOND || wholeSeconds > LAST_SECOND ? undefined : wholeSeconds * SECOND + micros;
 }
 
 function fromNumber(value: number): Micros | undefined {
@@ -154,7 +147,7 @@ export const TimeText = z.string().meta({ format: "date-time" });
 /** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, in every year. */
 export const TimeAsText = timeAs(withMicrosOf);
 
-/** A zone moves whole minutes, so the fraction of a second is the one that was written. */
+/** The time as text, with the fraction of a second as it was written: an offset has whole minutes only. */
 function withMicrosOf(time: Micros, value: string | number): string {
   if (typeof value === "string" && PLAIN.test(value)) {
     const seconds = value.slice(0, SECONDS_END);
@@ -167,4 +160,38 @@ function withMicrosOf(time: Micros, value: string | number): string {
   const whole = printTime(parseTime(value.replace(/[.,]\d+/, "")) ?? time);
   const micros = fraction.slice(0, 6).padEnd(6, "0");
   return micros === "000000" ? whole : whole.replace("Z", `.${micros}Z`);
+}
+
+const ISO_DURATION =
+  /^([+-])?P(?:(\d+(?:\.\d+)?)W)?(?:(\d+(?:\.\d+)?)D)?(?:T(?:(\d+(?:\.\d+)?)H)?(?:(\d+(?:\.\d+)?)M)?(?:(\d+(?:\.\d+)?)S)?)?$/i;
+const CLOCK_DURATION = /^(-)?(?:(\d+)\s*(?:days?|d),?\s*)?(\d{1,2}):(\d{2})(?::(\d{2}(?:\.\d{1,6})?))?$/i;
+
+/** The seconds of a duration: of a number, `PT1H30M` or `1 day, 02:00:00`. */
+export function parseDuration(value: string | number): number | undefined {
+  if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
+  const text = value.trim();
+  if (/^[+-]?\d+(\.\d+)?$/.test(text)) return Number(text);
+  const iso = ISO_DURATION.exec(text);
+  if (iso && text.length > 1 && !/[PT]$/i.test(text)) {
+    const [, sign, weeks, days, hours, minutes, seconds] = iso;
+    return signed(sign, Number(weeks ?? 0) * 7 + Number(days ?? 0), hours, minutes, seconds);
+  }
+  const clock = CLOCK_DURATION.exec(text);
+  return clock ? signed(clock[1], Number(clock[2] ?? 0), clock[3], clock[4], clock[5]) : undefined;
+}
+
+function signed(sign: string | undefined, days: number, hours = "0", minutes = "0", seconds = "0"): number {
+  const total = ((days * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds);
+  return sign === "-" ? -total : total;
+}
+
+/** Seconds as `P1DT2H`: days, and the rest of the day in hours, minutes and seconds. */
+export function printIsoDuration(seconds: number): string {
+  const days = Math.floor(seconds / 86_400);
+  const rest = [
+    [Math.floor((seconds % 86_400) / 3600), "H"],
+    [Math.floor((seconds % 3600) / 60), "M"],
+    [seconds % 60, "S"],
+  ].flatMap(([count, unit]) => (count ? `${count}${unit}` : []));
+  return `P${days > 0 ? `${days}D` : ""}${rest.length > 0 || days === 0 ? `T${rest.join("") || "0S"}` : ""}`;
 }

@@ -38,11 +38,7 @@ export interface HistoryWindow {
 }
 
 /** The window of a body. Throws 422 for intervals that are too short, or that end after the last date. */
-export function windowOf(body: {
-  history_start: Micros;
-  history_end: Micros;
-  history_interval_seconds: number;
-}): HistoryWindow {
+export function windowOf(body: z.output<z.ZodObject<typeof HistoryFields>>): HistoryWindow {
   const interval = Math.round(body.history_interval_seconds * SECOND);
   if (interval < SECOND) throw unprocessable("History interval must not be less than 1 second.");
   const start = body.history_start;
@@ -68,10 +64,8 @@ export function printHistory({ start, interval, intervals }: HistoryWindow, rows
   return Array.from({ length: intervals }, (_, index) => ({
     interval_start: printTime(start + index * interval),
     interval_end: printTime(start + (index + 1) * interval),
-    states: (byInterval.get(index) ?? []).map((row) => ({
-      state_type: row.state_type,
-      state_name: row.state_name,
-      count_runs: row.count_runs,
+    states: (byInterval.get(index) ?? []).map(({ interval: _interval, ...row }) => ({
+      ...row,
       sum_estimated_run_time: printDuration(row.sum_estimated_run_time),
       sum_estimated_lateness: printDuration(row.sum_estimated_lateness),
     })),

@@ -1,6 +1,7 @@
-/** Ids on the wire: UUIDs, lowercase text inside. */
+/** Ids on the wire: UUIDs, lowercase text inside. And the fields that answers have of every stored thing. */
 import * as z from "zod";
-import { refusal, refuse } from "#wire/refusal";
+import { TimeText } from "#wire/dates";
+import { refusal, refuse } from "#wire/scalars";
 
 const UUID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/i;
 
@@ -42,3 +43,6 @@ export const Uuid = z
 
 /** A UUID in an answer. */
 export const UuidText = z.string().meta({ format: "uuid" });
+
+/** The fields of an answer that come first for every stored thing: its id, and when it was created and last changed. */
+export const EntityText = { id: UuidText, created: TimeText, updated: TimeText };

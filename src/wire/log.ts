@@ -1,14 +1,12 @@
 /** A log as answers and listeners show it. */
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
-import { UuidText } from "#wire/ids";
+import { EntityText, UuidText } from "#wire/ids";
 
 /** A log in answers, and as listeners are sent it. */
 export const Log = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     level: z.int(),
     message: z.string(),

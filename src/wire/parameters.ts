@@ -2,7 +2,6 @@
 import { schemaProblem, type SchemaProblem, schemaSteps, validateSchema } from "#lib/json-schema";
 import { type JsonSchema, UnusableSchema } from "#lib/json-schema/schema";
 import { isObject, pythonText } from "#lib/json-value";
-
 import type { Steps } from "#lib/steps";
 
 /** Which faults a check ignores. */
@@ -75,7 +74,7 @@ function stepText(part: string | number): string {
 }
 
 /** Prefect: `preprocess_schema`, which mends what pydantic 1 wrote, and lets blocks be named by reference. */
-export function repairSchema(schema: JsonSchema, allowNoneWithDefault: boolean): JsonSchema {
+function repairSchema(schema: JsonSchema, allowNoneWithDefault: boolean): JsonSchema {
   const { properties, definitions } = schema;
   return {
     ...schema,

@@ -1,20 +1,53 @@
-/** Numbers and flags as pydantic reads them: text that spells one is accepted, anything else is refused in its words. */
+/**
+ * Numbers, flags and objects as pydantic reads them, and what pydantic says of a value that a schema refuses. Zod's issue keeps
+ * that in its `params`, where `http/errors.ts` reads it.
+ */
 import * as z from "zod";
 import { type ExactNumber, isExactNumber, numberOf } from "#lib/json";
 import { isObject } from "#lib/json-value";
-import { branchNames, refusal, refuse } from "#wire/refusal";
 
-/** The schema, for which an `ExactNumber` is JavaScript's nearest number. */
+/** The `params` of an issue that has its own type. */
+export interface RefusalParams {
+  /** The `type` of the 422 answer's detail. */
+  type: string;
+  /** The `ctx` of the 422 answer's detail. */
+  ctx?: Record<string, unknown>;
+  /** The `input` of the 422 answer's detail, where it is not the value that was refused. */
+  input?: unknown;
+}
+
+/** A schema's last argument, for issues with these `params`. Zod calls `error` with each new issue, and keeps what is added to the issue. */
+const ownWords = (params: object, message: string) => ({
+  error: (issue: object) => (Object.assign(issue, { params }), message),
+});
+
+/** The words of a schema: its refusals have this type, message and context. */
+export const refusal = (type: string, message: string, ctx?: RefusalParams["ctx"]) =>
+  ownWords({ type, ...(ctx && { ctx }) }, message);
+
+/** The words of a union: its refusal names each branch. `branches` has the order of the union. */
+export const branchNames = (...branches: string[]) =>
+  ownWords({ branches }, "Input should match one of the allowed shapes");
+
+/** Refuses a value within a transform, with this type, message and context. Gives what the transform has to return. */
+export function refuse(
+  context: z.core.$RefinementCtx,
+  type: string,
+  message: string,
+  ctx?: RefusalParams["ctx"],
+): typeof z.NEVER {
+  context.addIssue({ code: "custom", message, params: { type, ...(ctx && { ctx }) } });
+  return z.NEVER;
+}
+
+/** The schema, with each `ExactNumber` read as the nearest number of JavaScript. */
 export const plain = <S extends z.ZodType>(schema: S) => z.preprocess((value: z.input<S>) => numberOf(value), schema);
 
 /** A number, a flag or the text of one; `name` is what pydantic calls it. */
 const loose = (name: string, words: string) =>
   plain(z.union([z.number(), z.string(), z.boolean()], refusal(`${name}_type`, `Input should be a valid ${words}`)));
 
-/**
- * A whole number that JavaScript's numbers hold. Prefect: its own integers have 64 bits; one beyond 2^53, which no limit,
- * level or count has, is refused and never rounded.
- */
+/** A whole number of at most 2^53. A larger number is refused and never rounded. Prefect: its integers have 64 bits. */
 export const Int = loose("int", "integer")
   .meta({ type: "integer" })
   .transform((value, context) => {
@@ -57,10 +90,7 @@ export const Bool = loose("bool", "boolean")
     return refuse(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
   });
 
-/**
- * An object with any content, just as it was sent: a copy would lose a key called `__proto__`. Its numbers may be
- * `ExactNumber`s.
- */
+/** An object with any content, as it was sent: a copy would lose a key called `__proto__`. It may have `ExactNumber`s. */
 export const JsonObject = objectOf<unknown>().meta({ type: "object", additionalProperties: true });
 
 function objectOf<Value>() {
@@ -91,7 +121,7 @@ const Label = z.union(
   branchNames("bool", "int", "float", "str"),
 );
 
-/** The labels of a resource: text keys with scalar values. The object is the one that was sent: a copy would lose a key called `__proto__`. */
+/** The labels of a resource, as they were sent: text keys with scalar values. */
 export const Labels = objectOf<z.output<typeof Label>>()
   .superRefine((labels, context) => {
     const entries = Object.entries(labels);
@@ -103,7 +133,5 @@ export const Labels = objectOf<z.output<typeof Label>>()
   })
   .meta({
     type: "object",
-    additionalProperties: {
-      anyOf: [{ type: "boolean" }, { type: "integer" }, { type: "number" }, { type: "string" }],
-    },
+    additionalProperties: { anyOf: ["boolean", "integer", "number", "string"].map((type) => ({ type })) },
   });

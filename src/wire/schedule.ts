@@ -1,6 +1,6 @@
-/** Schedules on the wire: every so often, by cron, or by recurrence rule. */
+/** Schedules on the wire: by interval, by cron expression, or by recurrence rule. */
 import * as z from "zod";
-import { plain } from "#wire/scalars";
+import { branchNames, plain, refuse } from "#wire/scalars";
 import { type Micros, SECOND } from "#lib/clock";
 import { CALENDAR } from "#lib/schedules/calendar";
 import { cronMoments, cronProblem } from "#lib/schedules/cron";
@@ -8,11 +8,9 @@ import { intervalMoments } from "#lib/schedules/interval";
 import type { Looks } from "#lib/schedules/looks";
 import { anchorRule, rruleMoments, rruleProblem } from "#lib/schedules/rrule";
 import { isZone } from "#lib/schedules/zones";
-import { parseTime, printTime } from "#wire/dates";
-import { branchNames, refuse } from "#wire/refusal";
-import { parseDuration } from "#wire/durations";
+import { parseDuration, parseTime, printTime } from "#wire/dates";
 
-/** What Python's timedelta holds is less than so many days. */
+/** Python's `timedelta` holds fewer days than this. */
 const MOST_DAYS = 1_000_000_000;
 
 /** A duration in a request, held in seconds. */
@@ -48,7 +46,7 @@ function endBranch(context: Context, message: string | undefined): void {
   if (message) context.addIssue({ code: "custom", message, continue: false });
 }
 
-/** Prefect: the zone is checked after all fields, and its fault has the place of the schedule. */
+/** Prefect: checks the zone after all fields, and reports its fault at the schedule, not at the field. */
 const checkZone = ({ timezone }: { timezone: string | null }, context: Context) =>
   endBranch(context, zoneProblem(timezone));
 
@@ -108,7 +106,7 @@ export const ScheduleText = z.union([
 ]);
 export type Schedule = z.output<typeof ScheduleText>;
 
-/** Gives a schedule the beginning it has not named: now, or for a recurrence rule the one that the original gives it. */
+/** Adds the beginning where a schedule names none: the time `now`, or for a recurrence rule the beginning that Prefect adds. */
 export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
   if ("interval" in schedule) return { ...schedule, anchor_date: schedule.anchor_date ?? printTime(now) };
   if ("cron" in schedule) return schedule;
@@ -116,39 +114,27 @@ export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
 }
 
 /**
- * Whether a schedule in a request is the same as a stored one. The anchor of an interval counts only with `withAnchor`, because
- * the client makes a new one each time. A DTSTART that the server added does not count.
+ * Whether a schedule in a request is the same as a stored schedule. The anchor of an interval is compared only with `withAnchor`:
+ * clients send a new anchor each time. A DTSTART that the server added is not compared.
  */
-export function isSameSchedule(asked: ScheduleInput, kept: Schedule, { withAnchor = false } = {}): boolean {
-  if ("interval" in asked)
-    return (
-      "interval" in kept &&
-      asked.interval === kept.interval &&
-      asked.timezone === kept.timezone &&
-      (!withAnchor || asked.anchor_date === kept.anchor_date)
-    );
-  if ("cron" in asked)
-    return (
-      "cron" in kept && asked.cron === kept.cron && asked.timezone === kept.timezone && asked.day_or === kept.day_or
-    );
-  return (
-    "rrule" in kept &&
-    asked.timezone === kept.timezone &&
-    (asked.rrule === kept.rrule || asked.rrule === kept.rrule.replace(/^DTSTART:\w+\n/, ""))
-  );
+export function isSameSchedule(asked: ScheduleInput, kept: Schedule, { withAnchor }: { withAnchor: boolean }): boolean {
+  if (asked.timezone !== kept.timezone) return false;
+  if ("interval" in asked) {
+    if (!("interval" in kept) || (withAnchor && asked.anchor_date !== kept.anchor_date)) return false;
+    return asked.interval === kept.interval;
+  }
+  if ("cron" in asked) return "cron" in kept && asked.cron === kept.cron && asked.day_or === kept.day_or;
+  return "rrule" in kept && [kept.rrule, kept.rrule.replace(/^DTSTART:\w+\n/, "")].includes(asked.rrule);
 }
 
-/** What a search for moments goes by. */
-export interface Search {
-  /** What the random fields of a cron expression are drawn from. */
+/** How a schedule's dates are searched for. */
+interface Search {
+  /** The seed of the random fields of a cron expression. */
   seed?: string;
   looks?: Looks;
 }
 
-/**
- * The schedule's moments at or after `start`, in order, as far as the calendar and the looks go. Throws where the schedule is
- * none.
- */
+/** The schedule's dates at or after `start`, in order, up to the end of the calendar or of the looks. Throws for a schedule that is invalid. */
 export function* scheduleMoments(schedule: Schedule, start: Micros, search: Search = {}): Generator<Micros> {
   for (const moment of endlessMoments(schedule, start, search)) {
     if (!(moment < CALENDAR.end)) return;

@@ -81,7 +81,7 @@ export interface State {
 }
 
 /** Details of a state in an answer: every field is there. */
-export const StateDetailsText = z
+const StateDetailsText = z
   .object({
     flow_run_id: UuidText.nullable(),
     task_run_id: UuidText.nullable(),
@@ -132,7 +132,7 @@ export function printState(state: State): StateText {
 }
 
 /** The details as answers show them, defaults filled in. */
-export function printStateDetails(details: StateDetails): z.output<typeof StateDetailsText> {
+function printStateDetails(details: StateDetails): z.output<typeof StateDetailsText> {
   return {
     flow_run_id: details.flow_run_id ?? null,
     task_run_id: details.task_run_id ?? null,

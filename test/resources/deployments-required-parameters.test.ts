@@ -25,7 +25,7 @@ async function runsOf(id: string): Promise<number> {
   return count ?? 0;
 }
 
-test("a deployment whose active schedule lacks a required parameter is refused, and nothing is stored", async () => {
+test("a deployment with an active schedule that lacks a required parameter is refused, and nothing is stored", async () => {
   const body = await aBody({ schedules: [{ schedule: HOURLY, parameters: { times: 1 } }] });
   const { status, body: answer } = await api<{ detail: string }>("POST", "/deployments/", body);
   expect(status).toBe(422);

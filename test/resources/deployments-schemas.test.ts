@@ -89,7 +89,7 @@ test("a pattern that cannot be run in linear time refuses no value", async () =>
   expect((await run(body.id, { x: 1 })).status).toBe(409);
 });
 
-test("a pool whose template has an invalid pattern, or a slow pattern for a default, is refused", async () => {
+test("a pool with a template that has an invalid pattern, or a slow pattern for a default, is refused", async () => {
   for (const pattern of ["(", SLOW]) {
     const name = unique("pool");
     const variables = { properties: { x: { type: "string", pattern, default: text } } };

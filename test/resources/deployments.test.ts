@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import { selectWaitingRuns } from "#resources/deployments/future-runs";
+import { selectWaitingRuns } from "#resources/deployments/removals";
 import { selectDue } from "#resources/deployments/poll";
 import { TELL_COST } from "../support/cost";
 import {

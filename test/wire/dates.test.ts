@@ -63,7 +63,7 @@ test.for([
   Number.POSITIVE_INFINITY,
 ])("%s is no time", (value) => expect(Time.safeParse(value).success).toBe(false));
 
-test("a time that no year has is shown as the nearest one that has", () => {
+test("a time beyond the years that are kept is shown as the nearest time within them", () => {
   for (const time of [-1e18, -9e15 * 1_000, Number.NEGATIVE_INFINITY, Number.NaN, FIRST_TIME - 1])
     expect(printTime(time)).toBe("0001-01-01T00:00:00Z");
   for (const time of [1e18, 9e18, Number.POSITIVE_INFINITY, LAST_TIME])

@@ -2,9 +2,8 @@
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { flag, entity, integer, list, micros, object, stamps, text, uuid, workspaceId } from "#db/columns";
-import type { MissedRuns } from "#wire/missed-runs";
 import type { Schedule } from "#wire/schedule";
-import type { VersionInfo } from "#wire/version-info";
+import type { MissedRuns, VersionInfo } from "#wire/deployments";
 
 export const deployment = sqliteTable(
   "deployment",
@@ -36,7 +35,7 @@ export const deployment = sqliteTable(
     infrastructure_document_id: uuid(),
     created_by: object(),
     updated_by: object(),
-    /** Not of Prefect: what the sweeps do with runs that are silent (`wire/reliability.ts`); null for the defaults. */
+    /** Not of Prefect: what the sweeps do with runs that are silent (`wire/deployments.ts`); null for the defaults. */
     reliability: object(),
   },
   (t) => [

@@ -4,7 +4,7 @@ import { SETTINGS } from "#env";
 import { MAX_EVENT_BYTES } from "#events/event";
 import { isObject } from "#lib/json-value";
 import type { Tools } from "#tools";
-import { printIsoDuration } from "#wire/durations";
+import { printIsoDuration } from "#wire/dates";
 import { MAX_LIMIT } from "#wire/paging";
 import model from "./prefect-settings.json";
 

@@ -1,9 +1,7 @@
 /** Concurrency limits on the wire, version 2. */
-import { ShortText, listOf } from "#wire/sizes";
+import { listOf, Name, ShortText } from "#wire/sizes";
 import * as z from "zod";
-import { TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
-import { Name } from "#wire/names";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
 import { Bool, Float, Int, intFrom } from "#wire/scalars";
 
@@ -62,9 +60,7 @@ export type ConcurrencyLimitV2Update = z.output<typeof ConcurrencyLimitV2Update>
 /** A limit as its creation answers it. */
 export const ConcurrencyLimitV2 = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     active: z.boolean(),
     name: z.string(),
     limit: z.int(),

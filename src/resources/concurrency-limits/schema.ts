@@ -2,8 +2,7 @@
 import { MAX_NAMES } from "#resources/concurrency-limits-v2/schema";
 import { ShortText, listOf } from "#wire/sizes";
 import * as z from "zod";
-import { TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Int } from "#wire/scalars";
 
 const BANNED = /[/%&><]/;
@@ -20,9 +19,7 @@ export const ConcurrencyLimitCreate = z
 
 export const ConcurrencyLimit = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     tag: z.string(),
     concurrency_limit: z.int(),
     active_slots: z.array(UuidText),

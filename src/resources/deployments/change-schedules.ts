@@ -1,21 +1,13 @@
-/** The schedules of a deployment are read, added, changed and removed, and the deployment is paused and resumed. */
+/** The schedules of a deployment are added, changed and removed, and the deployment is paused and resumed. */
+import type { ScheduleRow } from "#db/rows/deployments";
 import { conflict, refused } from "#lib/api-error";
 import { announce, commit } from "#resources/deployments/commit-change";
 import { materialise } from "#resources/deployments/materialise";
-import { changesOf } from "#resources/deployments/merge-schedules";
 import { readDeployment } from "#resources/deployments/read-deployment";
-import { checkParameters } from "#resources/deployments/required-parameters";
 import type { DeploymentScheduleCreate, DeploymentScheduleUpdate } from "#resources/deployments/schema";
-import { checkAll, scheduleRows } from "#resources/deployments/schedules";
-import { type DeploymentRow, DeploymentStore, type ScheduleRow, schedulesOf } from "#resources/deployments/store";
+import { changesOf, checkAll, checkParameters, scheduleRows } from "#resources/deployments/schedules";
+import { DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
-
-const storeOf = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
-
-/** A deployment's schedules, last changed first. */
-export async function readSchedules(tools: Tools, id: string): Promise<ScheduleRow[]> {
-  return schedulesOf(await readDeployment(tools, { id }, "Deployment not found."));
-}
 
 /** Adds schedules and makes them into runs. Prefect leaves the runs of other schedules as they are. */
 export async function addSchedules(
@@ -28,7 +20,7 @@ export async function addSchedules(
   const rows = scheduleRows(tools, id, wishes, { isPaused: before.paused === 1 });
   checkAll([...schedulesOf(before), ...rows], schedulesOf(before));
   checkParameters(before, rows);
-  const store = storeOf(tools);
+  const store = new DeploymentStore(tools);
   try {
     const { row: after } = await store.commit(id, store.insertSchedules(id, rows));
     if (after) await materialise(tools, [after], new Set(rows.map((row) => row.id)));
@@ -54,22 +46,18 @@ export async function updateSchedule(
   const changed = { ...schedule, ...changes };
   checkAll([...present.filter((row) => row.id !== scheduleId), changed], present);
   checkParameters(before, [changed]);
-  const statements = [storeOf(tools).updateSchedule(id, scheduleId, changes)];
+  const statements = [new DeploymentStore(tools).updateSchedule(id, scheduleId, changes)];
   await commit(tools, before, { statements, removes: "future", now: tools.clock() });
 }
 
 /** Removes a schedule, and the runs that all schedules have made, late runs too. Those of other schedules are made anew. */
 export async function removeSchedule(tools: Tools, id: string, scheduleId: string): Promise<void> {
   const { before } = await readWithSchedule(tools, id, scheduleId);
-  const statements = [storeOf(tools).removeSchedules(id, scheduleId)];
+  const statements = [new DeploymentStore(tools).removeSchedules(id, scheduleId)];
   await commit(tools, before, { statements, removes: "all", now: tools.clock() });
 }
 
-async function readWithSchedule(
-  tools: Tools,
-  id: string,
-  scheduleId: string,
-): Promise<{ before: DeploymentRow; schedule: ScheduleRow }> {
+async function readWithSchedule(tools: Tools, id: string, scheduleId: string) {
   const before = await readDeployment(tools, { id }, "Deployment not found.");
   const schedule = schedulesOf(before).find((row) => row.id === scheduleId);
   if (!schedule) throw refused(404, "Schedule not found.");
@@ -82,7 +70,7 @@ export async function setPaused(tools: Tools, id: string, paused: boolean): Prom
   if ((before.paused === 1) === paused) return;
   if (!paused) checkParameters(before, schedulesOf(before));
   const now = tools.clock();
-  const statements = [storeOf(tools).update(id, { paused: paused ? 1 : 0, updated: now })];
+  const statements = [new DeploymentStore(tools).update(id, { paused: paused ? 1 : 0, updated: now })];
   const after = await commit(tools, before, { statements, removes: paused ? "all" : "future", now });
   if (after) await announce(tools, before, after);
 }

@@ -1,14 +1,16 @@
-/** How a change of a deployment is committed: in one batch, with the runs of its schedules removed and made anew. */
+/** How a change of a deployment and of its limit is committed: in one batch, with the runs of its schedules removed and made anew. */
 import type { Statement } from "#db/database";
+import type { DeploymentColumns } from "#db/rows/deployments";
 import { emitEvents } from "#events/emit";
 import type { Micros } from "#lib/clock";
+import { limitChanged, limitsRemoved } from "#objects/concurrency-limits/client";
 import { noticeDeployments } from "#objects/work-pool/client";
 import { forgetDeployment } from "#orchestration/recent-runs";
 import { changesBetween, deploymentEvent } from "#resources/deployments/events";
-import { forgetRuns, removeAutoRuns } from "#resources/deployments/future-runs";
-import { limitStatements, type LimitWish, tellOfLimit } from "#resources/deployments/limits";
+import { forgetRuns, removeAutoRuns } from "#resources/deployments/removals";
 import { materialise } from "#resources/deployments/materialise";
-import { type DeploymentColumns, type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
+import type { DeploymentCreate } from "#resources/deployments/schema";
+import { type DeploymentRow, DeploymentStore, limitOf, ownLimitName } from "#resources/deployments/store";
 import { asKept, keepVersion } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
 
@@ -33,15 +35,15 @@ interface Change {
 }
 
 /**
- * Commits a change with the version that comes of it, and tells the work pool, the limit's object and the events. Gives the
- * deployment as it is then, or undefined where it was deleted meanwhile.
+ * Commits a change and the version that it makes. Tells the work pool and the object of limits, and sends the event. Gives the
+ * changed deployment, or undefined where it was deleted meanwhile.
  */
 export async function commitChange(
   tools: Tools,
   before: DeploymentRow,
   { body, columns, schedules }: Change,
 ): Promise<DeploymentRow | undefined> {
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   const now = tools.clock();
   const isReshaped =
     schedules.length > 0 || SHAPING.some((column) => column in columns && columns[column] !== before[column]);
@@ -62,20 +64,20 @@ export async function commitChange(
 /** Statements that change a deployment, and which runs of its schedules are removed and made anew. */
 interface Batch {
   statements: readonly Statement[];
-  /** Runs that schedules have made and that have not begun: those not due yet (`future`), late ones too (`all`), or none. */
+  /** Which runs, made by schedules and not begun, are removed: runs that are not due yet (`future`), late runs too (`all`), or none. */
   removes: "future" | "all" | "none";
   /** When the change is made. */
   now: Micros;
 }
 
-/** Commits statements. Gives the deployment as it is then, or undefined where it was deleted meanwhile. */
+/** Commits statements. Gives the changed deployment, or undefined where it was deleted meanwhile. */
 export async function commit(
   tools: Tools,
   before: DeploymentRow,
   { statements, removes, now }: Batch,
 ): Promise<DeploymentRow | undefined> {
   const { id } = before;
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   const isRestarted = removes !== "none";
   const removal = isRestarted ? removeAutoRuns(tools.workspaceId, id, now, removes) : [];
   const topUp = isRestarted ? [store.callForTopUp(id, now)] : [];
@@ -93,4 +95,35 @@ export async function announce(tools: Tools, before: DeploymentRow | undefined, 
   const { work_queue_id: queueId, pool_name: poolName } = after;
   if (queueId !== null && poolName !== null && queueId !== before?.work_queue_id)
     await noticeDeployments(tools, poolName, [queueId]);
+}
+
+/** The fields of a body that set the limit. An absent field, null and a value differ. */
+type LimitWish = Pick<DeploymentCreate, "concurrency_limit" | "global_concurrency_limit_id">;
+
+/** The statements that change a deployment's own limit. They follow the statement that writes the columns of the body. */
+export function limitStatements(
+  tools: Tools,
+  { id, before, body, now }: { id: string; before?: DeploymentRow; body: LimitWish; now: Micros },
+): Statement[] {
+  const { concurrency_limit: limit, global_concurrency_limit_id: sharedId } = body;
+  if (limit === undefined) return [];
+  const present = (before && limitOf(before)?.limit) ?? null;
+  if (sharedId === undefined && present === limit) return [];
+  const store = new DeploymentStore(tools);
+  if (limit !== null) return store.writeOwnLimit(id, tools.ids.random(), limit, now);
+  if (!before) return [];
+  return [
+    store.removeOwnLimit(id),
+    ...(sharedId ? [] : [store.update(id, { concurrency_limit_id: null, updated: now })]),
+  ];
+}
+
+/** Tells the object of limits, after the commit, that a deployment's own limit was changed or removed. Shared limits do not change. */
+async function tellOfLimit(tools: Tools, before: DeploymentRow, after: DeploymentRow, body: LimitWish): Promise<void> {
+  const own = ownLimitName(after.id);
+  const [old, present] = [limitOf(before), limitOf(after)];
+  const isSame = old?.id === present?.id && old?.limit === present?.limit;
+  if (present?.name === own && !isSame) await limitChanged(tools, { id: present.id });
+  const isRemoved = body.concurrency_limit === null && old?.name === own && old.id !== present?.id;
+  if (isRemoved) await limitsRemoved(tools, [old.id]);
 }

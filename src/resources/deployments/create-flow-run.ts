@@ -10,8 +10,13 @@ import { enforceSchema, fillIn, readVariables } from "#resources/flow-runs/param
 import { readDeployment } from "#resources/deployments/read-deployment";
 import type { DeploymentFlowRunCreate, FlowRunBulkCreateResponse } from "#resources/deployments/schema";
 import type { DeploymentRow } from "#resources/deployments/store";
-import { refuseUnusable } from "#resources/deployments/versions";
-import { atVersion, pinnedVariables, refuseWithoutEnv, versionLabels } from "#resources/deployments/versions-pinned";
+import {
+  refuseUnusable,
+  atVersion,
+  pinnedVariables,
+  refuseWithoutEnv,
+  versionLabels,
+} from "#resources/deployments/versions";
 import { isUnchanged, type Origin, recallOrigin, rememberOrigin } from "#resources/deployments/recent-origins";
 import { type VersionRow, VersionStore } from "#resources/deployments/versions-store";
 import { templateOf } from "#resources/deployments/work-queue";

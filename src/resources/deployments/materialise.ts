@@ -1,5 +1,6 @@
-/** Makes the schedules of deployments into runs, a stretch ahead; running it again changes nothing. */
+/** Creates runs of the schedules of deployments for some time ahead. A second call changes nothing. */
 import { isPassing, readJson } from "#db/database";
+import type { ScheduleRow } from "#db/rows/deployments";
 import { type Micros, SECOND } from "#lib/clock";
 import { chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
@@ -8,30 +9,25 @@ import { isOfWholeDays } from "#lib/schedules/interval";
 import { Looks, momentsWithin, type Window } from "#lib/schedules/looks";
 import { printZoned } from "#lib/schedules/zones";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
-import { forgetRuns, removeRunsById } from "#resources/deployments/future-runs";
-import { missingParameters } from "#resources/deployments/required-parameters";
+import { forgetRuns, removeRunsById } from "#resources/deployments/removals";
+import { missingParameters } from "#resources/deployments/schedules";
 import type { ScheduleWindow } from "#resources/deployments/schema";
-import {
-  type DeploymentRow,
-  DeploymentStore,
-  type ScheduleMark,
-  type ScheduleRow,
-  schedulesOf,
-} from "#resources/deployments/store";
+import { type DeploymentRow, DeploymentStore, type ScheduleMark, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
 
-/** Runs that became due while no clock was running are made for so long, and so many of each schedule. */
+/** Runs that became due while no clock was running are created if they are at most this old. */
 const CATCH_UP = 3600 * SECOND;
+/** How many of those runs each schedule gets. */
 const MAX_PASSED_OVER = 1000;
 
-/** How many looks the schedules of one call have together: about half a second of one core. */
+/** How many looks the schedules of one call have together. They take about half a second of one core. */
 const MOST_LOOKS = 2_000_000;
 
-/** What goes into one statement: D1 takes values of 2 MB, and a run is written with its state. */
+/** How many bytes of runs go into one statement. D1 takes values of 2 MB, and a run is written with its state. */
 const MOST_BYTES = 500_000;
 
-/** The runs that a schedule is to get, and how far it has come then. */
+/** The runs that a schedule gets, and up to which time it has runs then. */
 interface Plan {
   row: DeploymentRow;
   drafts: FlowRunDraft[];
@@ -42,8 +38,8 @@ interface Plan {
 type MadeRuns = Map<string, string[]>;
 
 /**
- * Makes runs of the deployments' active schedules, or of those among them that are named. A schedule that cannot be made into
- * runs is logged, and does not keep the others from their runs. Throws a passing failure only.
+ * Creates runs of the deployments' active schedules, or only of the active schedules with the ids `only`. Where a schedule fails,
+ * it is logged, and the other schedules get their runs. Throws a passing failure only.
  */
 export async function materialise(
   tools: Tools,
@@ -72,7 +68,7 @@ export async function materialise(
  * deployment. Prefect: an unknown deployment has no schedules.
  */
 export async function scheduleDeployment(tools: Tools, id: string, asked: ScheduleWindow): Promise<void> {
-  const row = await new DeploymentStore(tools.db, tools.workspaceId).read({ id });
+  const row = await new DeploymentStore(tools).read({ id });
   if (!row) return;
   const start = asked.start_time ?? tools.clock();
   const usual = horizonFrom(tools, start);
@@ -111,28 +107,27 @@ function logFailure(tools: Tools, schedule: ScheduleKey, error: unknown): void {
   log(tools, "error", "a schedule could not be made into runs", { ...idsOf(schedule), error });
 }
 
-/** Makes the runs, adds them to `made`, and moves the marks. Done twice, or in part before, it is done once. */
+/** Creates the runs, adds them to `made`, and moves the marks. It may be repeated, also after it failed half-way. */
 async function carryOut(tools: Tools, plans: readonly Plan[], made: MadeRuns, now: Micros): Promise<void> {
   await makeRuns(
     tools,
     plans.flatMap(({ drafts }) => drafts),
     made,
   );
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   const { rows: marked } = await tools.db.run(store.markSchedules(plans.map(({ mark }) => mark)));
   const upheld = new Set(marked.map(({ id }) => id));
   for (const { row, mark } of plans) if (!upheld.has(mark.id)) await takeBack(tools, row, made.get(mark.id) ?? [], now);
 }
 
 /**
- * A schedule that was changed or paused meanwhile, or whose deployment was, gets none of these runs. The request that changed
- * the schedule has removed the older runs, but may have found these runs when it made its own: so the next top-up goes over the
- * schedule again.
+ * Removes the runs of a schedule that was changed or paused meanwhile, itself or by its deployment. The request that made the change
+ * has removed the older runs, but may have found these runs when it created its own. So the schedule is due for the next top-up.
  */
 async function takeBack(tools: Tools, row: DeploymentRow, runIds: readonly string[], now: Micros): Promise<void> {
   if (runIds.length === 0) return;
   const removal = removeRunsById(tools.workspaceId, runIds);
-  const again = new DeploymentStore(tools.db, tools.workspaceId).callForTopUp(row.id, now);
+  const again = new DeploymentStore(tools).callForTopUp(row.id, now);
   const written = await tools.db.batch([...removal, again]);
   await forgetRuns(tools, row, written.slice(0, removal.length));
 }
@@ -148,14 +143,14 @@ async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[], made: Mad
   }
 }
 
-/** How far ahead runs are made, and from when on. */
+/** The time for which runs are created. */
 interface Horizon extends Window {
   start: Micros;
-  /** What all schedules together may look at. */
+  /** The looks that all schedules have together. */
   looks: Looks;
 }
 
-/** The settings' horizon, as it lies from a moment on. */
+/** The horizon of the settings that begins at `start`. */
 function horizonFrom({ settings }: Tools, start: Micros): Horizon {
   const { min_runs, max_runs, min_scheduled_seconds, max_scheduled_seconds } = settings.services.scheduler;
   return {
@@ -168,7 +163,7 @@ function horizonFrom({ settings }: Tools, start: Micros): Horizon {
   };
 }
 
-/** The dates of a schedule at or after a moment. */
+/** Gives the dates of a schedule at or after `start`. */
 type Moments = (start: Micros) => Iterable<Micros>;
 
 function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizon): Plan {
@@ -186,13 +181,13 @@ function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizo
       updated: schedule.updated,
       deployment_updated: row.updated,
       scheduled_until: moments.at(-1) ?? schedule.scheduled_until,
-      // Where a parameter is missing, only a change can help, and that calls for a top-up by itself.
+      // A schedule without a required parameter has no runs until it is changed, and a change makes the next top-up due.
       top_up_at: isPossible ? nextTopUp(moments, horizon, from) : null,
     },
   };
 }
 
-/** The dates after the last run that was made which became due while no clock was running. Prefect leaves them out. */
+/** The dates after the last created run that became due while no clock was running. Prefect creates no runs for these dates. */
 function passedOver({ scheduled_until: until }: ScheduleRow, now: Micros, from: Moments): Micros[] {
   if (until === null || until >= now) return [];
   const start = Math.max(until + 1, now - CATCH_UP);
@@ -204,14 +199,14 @@ function passedOver({ scheduled_until: until }: ScheduleRow, now: Micros, from: 
   });
 }
 
-/** When the runs that are left become too few or too near. Null where no date is left. */
+/** The time of the next top-up: when too few runs are left, or the last run is too near. Null where no date is left. */
 function nextTopUp(moments: readonly Micros[], horizon: Horizon, from: Moments): Micros | null {
   const { start: now, end, until, minRuns } = horizon;
   const [lastButFew] = moments.slice(-minRuns);
   const last = moments.at(-1);
   if (lastButFew !== undefined && last !== undefined && moments.length >= minRuns)
     return Math.max(now + 45 * SECOND, Math.min(lastButFew, last - (until - now)));
-  // The dates run out, or the next one lies too far ahead to be made now.
+  // Too few dates are within the horizon. The next date is beyond it, or there is none.
   const [beyond] = from(end + 1);
   return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - (end - now));
 }
@@ -229,14 +224,14 @@ function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros,
   }
 }
 
-/** Prefect: `_generate_scheduled_flow_runs`; the idempotency key makes a date of a schedule one run, whoever makes it. */
+/** Prefect: `_generate_scheduled_flow_runs`. By the idempotency key, a date of a schedule gets one run only. */
 function draftsOf(
   row: DeploymentRow,
   { id, slug, schedule: text, parameters }: ScheduleRow,
   moments: readonly Micros[],
 ): FlowRunDraft[] {
   const schedule = readJson<Schedule>(text);
-  // Read once: parameters may be large, and dates many.
+  // Read once for all dates: parameters may be large.
   const merged = {
     ...readJson<Record<string, unknown>>(row.parameters),
     ...readJson<Record<string, unknown>>(parameters),

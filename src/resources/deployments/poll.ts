@@ -62,7 +62,7 @@ function selectStale(workspaceId: string, { deploymentIds }: DeploymentPoll, now
 
 /** Marks deployments READY, notes the poll, and writes an event for each deployment that was NOT_READY. */
 async function noteDeployments(tools: Tools, ids: readonly string[], now: Micros): Promise<void> {
-  const store = new DeploymentStore(tools.db, tools.workspaceId);
+  const store = new DeploymentStore(tools);
   const [readied] = await tools.db.batch([store.markStatus(ids, "READY"), store.notePoll(ids, now, now - NOTE_AFTER)]);
   const ready = (readied?.rows ?? []).map(({ id }) => String(id));
   if (ready.length === 0) return;

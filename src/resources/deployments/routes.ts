@@ -9,20 +9,12 @@ import { Listing } from "#http/listing";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
-import {
-  addSchedules,
-  readSchedules,
-  removeSchedule,
-  setPaused,
-  updateSchedule,
-} from "#resources/deployments/change-schedules";
-import { createDeployment } from "#resources/deployments/create-deployment";
+import { addSchedules, removeSchedule, setPaused, updateSchedule } from "#resources/deployments/change-schedules";
 import { createFromDeployment, createManyFromDeployment } from "#resources/deployments/create-flow-run";
-import { deleteDeployments } from "#resources/deployments/delete-deployments";
-import { showDeployment, showDeployments } from "#resources/deployments/limits";
+import { deleteDeployments } from "#resources/deployments/removals";
 import { scheduleDeployment } from "#resources/deployments/materialise";
 import { pollDeployments } from "#resources/deployments/poll";
-import { readDeployment } from "#resources/deployments/read-deployment";
+import { readDeployment, showDeployment, showDeployments } from "#resources/deployments/read-deployment";
 import {
   DeploymentBulkDeleteResponse,
   DeploymentCreate,
@@ -36,19 +28,17 @@ import {
   FlowRunBulkCreateResponse,
   ScheduleWindow,
 } from "#resources/deployments/schema";
-import { DeploymentStore, printSchedule } from "#resources/deployments/store";
-import { updateDeployment } from "#resources/deployments/update-deployment";
-import { readAsPinned } from "#resources/deployments/versions-pinned";
+import { DeploymentStore, printSchedule, schedulesOf } from "#resources/deployments/store";
+import { createDeployment, updateDeployment } from "#resources/deployments/write-deployment";
+import { readAsPinned } from "#resources/deployments/versions";
 import { checkWorkQueues } from "#resources/deployments/work-queue";
-import { FlowRunResponse } from "#wire/flow-run";
+import { FlowRunResponse } from "#wire/runs";
 import { printFlowRun } from "#db/rows/flow-runs";
 import { WorkQueueResponse } from "#resources/work-pools/schema";
 import type { Tools } from "#tools";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { BulkLimit, checkLimit, Limit, Offset } from "#wire/paging";
-
-const store = (tools: Tools) => new DeploymentStore(tools.db, tools.workspaceId);
 
 const where = (tools: Tools, body: FilterBody) => whereClause("deployments", toFilters(body), tools.workspaceId);
 
@@ -105,10 +95,11 @@ export const deploymentRoutes = [
     body: { limit: Limit, offset: Offset, ...FilterFields, sort: DeploymentSort.default("NAME_ASC") },
     item: DeploymentResponse,
     async list({ body, tools }, { limit, offset }) {
-      const rows = await store(tools).list(where(tools, body), orderBy("deployments", body.sort), limit, offset);
-      return mapPortions(store(tools).inFull(rows), (some) => showDeployments(tools, some));
+      const store = new DeploymentStore(tools);
+      const rows = await store.list(where(tools, body), orderBy("deployments", body.sort), limit, offset);
+      return mapPortions(store.inFull(rows), (some) => showDeployments(tools, some));
     },
-    count: ({ body, tools }) => store(tools).count(where(tools, body)),
+    count: ({ body, tools }) => new DeploymentStore(tools).count(where(tools, body)),
     paginated: "DeploymentPaginationResponse",
   }),
   route(
@@ -146,7 +137,8 @@ export const deploymentRoutes = [
       response: DeploymentBulkDeleteResponse,
     },
     async ({ body, tools }) => {
-      const rows = await store(tools).list(where(tools, body), orderBy("deployments", "NAME_ASC"), body.limit, 0);
+      const order = orderBy("deployments", "NAME_ASC");
+      const rows = await new DeploymentStore(tools).list(where(tools, body), order, body.limit, 0);
       return { deleted: await deleteDeployments(tools, rows) };
     },
   ),
@@ -224,7 +216,8 @@ export const deploymentRoutes = [
       summary: "Read a deployment's schedules.",
       response: z.array(DeploymentSchedule),
     },
-    async ({ params, tools }) => (await readSchedules(tools, params.id)).map(printSchedule),
+    async ({ params, tools }) =>
+      schedulesOf(await readDeployment(tools, params, "Deployment not found.")).map(printSchedule),
   ),
   route(
     {

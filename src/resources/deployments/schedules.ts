@@ -1,24 +1,128 @@
-/** Schedules of a deployment as rows. */
-import { readJson } from "#db/database";
-import { schedules } from "#db/rows/deployments";
-import type { ScheduleRow } from "#resources/deployments/store";
+/** The schedules in bodies: they are checked, become rows, and are compared with the schedules that a deployment has. */
+import { readJson, readOptionalJson, type Statement } from "#db/database";
+import { type DeploymentColumns, type ScheduleRow, schedules } from "#db/rows/deployments";
+import { newColumns } from "#db/rows/new-columns";
+import { unprocessable } from "#lib/api-error";
+import { byteLength } from "#lib/bytes";
+import { isObject } from "#lib/json-value";
 import {
   type DeploymentScheduleCreate,
   type DeploymentScheduleUpdate,
   MOST_SCHEDULES,
 } from "#resources/deployments/schema";
-import { unprocessable } from "#lib/api-error";
-import { byteLength } from "#lib/bytes";
+import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
-import { missedRunsColumn } from "#wire/missed-runs";
+import { missedRunsColumn } from "#wire/deployments";
 import { isSameSchedule, type Schedule, settleSchedule } from "#wire/schedule";
+
+/** How a body changes the schedules of a deployment. */
+interface MergedSchedules {
+  statements: readonly Statement[];
+  /** The schedules that are created or changed. */
+  written: readonly ScheduleParameters[];
+  /** The schedules that stay as they are. */
+  untouched: readonly ScheduleParameters[];
+}
+
+/** Compares the schedules of a deployment with the schedules of a body. Throws 422 for schedules that cannot be told apart or created. */
+export function mergeSchedules(
+  tools: Tools,
+  before: DeploymentRow,
+  wishes: readonly DeploymentScheduleUpdate[] | undefined,
+): MergedSchedules {
+  const present = schedulesOf(before);
+  if (wishes === undefined) return { statements: [], written: [], untouched: present };
+  const isSlugged = present.length > 0 && present.every(({ slug }) => slug !== null);
+  if (isSlugged) return mergeBySlug(tools, before, present, wishes);
+  const rows = scheduleRows(tools, before.id, wishes.flatMap(asNew), {
+    isPaused: before.paused === 1,
+    before: present,
+  });
+  const store = new DeploymentStore(tools);
+  return { statements: store.replaceSchedules(before.id, rows), written: rows, untouched: [] };
+}
+
+function mergeBySlug(
+  tools: Tools,
+  { id, paused }: DeploymentRow,
+  present: readonly ScheduleRow[],
+  wishes: readonly DeploymentScheduleUpdate[],
+): MergedSchedules {
+  if (wishes.some(({ slug }) => (slug ?? null) === null)) {
+    throw unprocessable(
+      "Please provide a slug for each schedule in your request to ensure schedules are updated correctly.",
+    );
+  }
+  checkRenames(present, wishes);
+  const bySlug = new Map(present.map((row) => [row.slug, row]));
+  const found = wishes.map((wish) => ({ wish, row: bySlug.get(wish.replaces || wish.slug || null) }));
+  const fresh = found
+    .filter(({ row }) => !row)
+    .map(({ wish }) => {
+      const [whole] = asNew(wish);
+      if (!whole) throw unprocessable("Unable to create new deployment schedules without a schedule configuration.");
+      return whole;
+    });
+  const changed = found.flatMap(({ wish, row }) =>
+    row ? [{ row, changes: changesOf(tools, asDeclared(wish)), isRenamed: Boolean(wish.replaces) }] : [],
+  );
+  const added = scheduleRows(tools, id, fresh, { isPaused: paused === 1 });
+  const changesById = new Map(changed.map(({ row, changes }) => [row.id, changes]));
+  checkAll([...present.map((row) => ({ ...row, ...changesById.get(row.id) })), ...added], present);
+  const store = new DeploymentStore(tools);
+  return {
+    statements: [
+      // Two schedules may exchange their slugs, so the old slugs are removed first.
+      ...changed
+        .filter(({ isRenamed }) => isRenamed)
+        .map(({ row }) => store.updateSchedule(id, row.id, { slug: null })),
+      ...changed.map(({ row, changes }) => store.updateSchedule(id, row.id, changes)),
+      ...store.insertSchedules(id, added),
+    ],
+    written: [...changed.map(({ row, changes }) => ({ ...row, ...changes })), ...added],
+    untouched: present.filter((row) => !changesById.has(row.id)),
+  };
+}
+
+function checkRenames(present: readonly ScheduleRow[], wishes: readonly DeploymentScheduleUpdate[]): void {
+  const replaced = wishes.flatMap(({ replaces }) => replaces || []);
+  const twice = replaced.find((slug, index) => replaced.indexOf(slug) < index);
+  if (twice) throw unprocessable(`Multiple schedules have 'replaces' targeting the same slug: ${twice}`);
+  const kept = new Set(present.map(({ slug }) => slug)).difference(new Set(replaced));
+  const clash = wishes.find(({ slug, replaces }) => slug && replaces && kept.has(slug));
+  if (clash)
+    throw unprocessable(
+      `Cannot rename schedule from '${clash.replaces}' to '${clash.slug}': a schedule with slug '${clash.slug}' already exists.`,
+    );
+}
+
+/** Prefect: a wish with a schedule has no parameters but its own. */
+function asDeclared(wish: DeploymentScheduleUpdate): DeploymentScheduleUpdate {
+  return wish.schedule ? { ...wish, parameters: wish.parameters ?? {} } : wish;
+}
+
+/** The columns of a changed schedule. A field that is not given stays as it is. Prefect: so does one that is null. */
+export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial<ScheduleRow> {
+  const now = tools.clock();
+  const said = {
+    ...wish,
+    schedule: wish.schedule && settleSchedule(wish.schedule, now),
+    max_scheduled_runs: wish.max_scheduled_runs ?? undefined,
+    slug: wish.slug ?? undefined,
+  };
+  return {
+    updated: now,
+    ...schedules.changes(said, ["replaces", "missed_runs"]),
+    ...(wish.missed_runs !== undefined && { missed_runs: missedRunsColumn(wish.missed_runs) }),
+  };
+}
 
 /** A schedule that is to be created, as bodies have it. `replaces` is not stored. */
 type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
   active?: boolean | null | undefined;
 };
 
-/** What else a deployment has once the new schedules are written. */
+/** The deployment of new schedules. */
 interface Around {
   isPaused: boolean;
   /** The schedules that the new ones replace. */
@@ -47,7 +151,7 @@ const bytesOf = (schedules: readonly Written[]) =>
 /** The bytes of all schedules of a deployment, which D1 reads as one value of at most 2 MB. Each schedule is quoted once more in it. */
 const MAX_SCHEDULES_BYTES = 800_000;
 
-/** Gives the rows of new schedules. Each is a little younger than the one before it: lists show the youngest first. Throws 422. */
+/** Gives the rows of new schedules. Each row is a little younger than the row before it: lists show the youngest first. Throws 422. */
 export function scheduleRows(
   tools: Tools,
   deploymentId: string,
@@ -56,20 +160,17 @@ export function scheduleRows(
 ): ScheduleRow[] {
   const areActive = activeOf(wishes, before);
   const rows = wishes.map((wish, index) => {
-    const now = tools.clock();
+    const keys = newColumns(tools);
     const isActive = areActive[index] ?? true;
     const { missed_runs: missedRuns, ...fields } = wish;
     const row = schedules.blank({
       ...fields,
-      workspace_id: tools.workspaceId,
+      ...keys,
       deployment_id: deploymentId,
-      id: tools.ids.random(),
-      created: now,
-      updated: now,
-      schedule: settleSchedule(wish.schedule, now),
+      schedule: settleSchedule(wish.schedule, keys.created),
       active: isActive,
-      scheduled_until: now,
-      top_up_at: isActive && !isPaused ? now : null,
+      scheduled_until: keys.created,
+      top_up_at: isActive && !isPaused ? keys.created : null,
     });
     return { ...row, missed_runs: missedRuns === undefined ? keptPolicy(wish, before) : missedRunsColumn(missedRuns) };
   });
@@ -104,4 +205,40 @@ function activeOf(wishes: readonly ScheduleWish[], before: readonly ScheduleRow[
 /** Stock clients do not know the policy, and replace all schedules when they deploy: the policy stays with the slug. */
 function keptPolicy({ slug }: ScheduleWish, before: readonly ScheduleRow[]): string | null {
   return (slug && before.find((row) => row.slug === slug)?.missed_runs) || null;
+}
+
+/** The columns of a deployment that its runs get parameters by. */
+type Parameters = Pick<DeploymentColumns, "parameters" | "parameter_openapi_schema" | "enforce_parameter_schema">;
+
+/** The columns of a schedule that its runs get parameters by. */
+type ScheduleParameters = Pick<ScheduleRow, "active" | "parameters">;
+
+/** The required parameters that have no value in the schedule's runs. None where the deployment does not enforce its schema. */
+export function missingParameters(deployment: Parameters, schedule: Pick<ScheduleParameters, "parameters">): string[] {
+  if (deployment.enforce_parameter_schema !== 1) return [];
+  const schema = readOptionalJson<unknown>(deployment.parameter_openapi_schema);
+  if (!isObject(schema) || !Array.isArray(schema["required"])) return [];
+  const properties = isObject(schema["properties"]) ? schema["properties"] : {};
+  const given = {
+    ...readJson<Record<string, unknown>>(deployment.parameters),
+    ...readJson<Record<string, unknown>>(schedule.parameters),
+  };
+  return schema["required"].filter((name): name is string => {
+    if (typeof name !== "string" || Object.hasOwn(given, name)) return false;
+    const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
+    return !(isObject(property) && "default" in property);
+  });
+}
+
+/** Throws 422 where an active schedule would make runs without a value for a required parameter; names the parameters. */
+export function checkParameters(deployment: Parameters, schedules: readonly ScheduleParameters[]): void {
+  const missing = new Set(
+    schedules.filter(({ active }) => active === 1).flatMap((schedule) => missingParameters(deployment, schedule)),
+  );
+  if (missing.size === 0) return;
+  const names = [...missing].map((name) => `'${name}'`).join(", ");
+  throw unprocessable(
+    `The deployment cannot be scheduled: required parameters have no value: ${names}.` +
+      " Give them a default, set them in the deployment's or the schedule's parameters, or make the schedule inactive.",
+  );
 }

@@ -1,18 +1,15 @@
 /** Deployments and their schedules on the wire. */
-import { listOf, LongText, ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
+import { listOf, LongText, Name, ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
 import * as z from "zod";
 import { GlobalConcurrencyLimitResponse } from "#resources/concurrency-limits-v2/schema";
-import { CreatedBy } from "#wire/flow-run";
-import { FlowRunPolicy } from "#wire/run-policy";
+import { CreatedBy, FlowRunPolicy } from "#wire/runs";
 import { parametersProblem } from "#wire/parameters";
 import { Time, TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
-import { MissedRuns } from "#wire/missed-runs";
-import { Name } from "#wire/names";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Bool, Float, Int, JsonObject, Labels } from "#wire/scalars";
 import { ScheduleInput, ScheduleText } from "#wire/schedule";
 import { StateCreate } from "#wire/state";
-import { VersionInfo } from "#wire/version-info";
+import { MissedRuns, VersionInfo } from "#wire/deployments";
 import { isObject } from "#lib/json-value";
 
 /** Prefect: PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS. */
@@ -76,7 +73,7 @@ function withoutOldFields(body: unknown): unknown {
 
 type Context = z.core.$RefinementCtx;
 
-/** What is wrong with the body as a whole is told before anything of its fields, as the original does. */
+/** Reports a fault of the body as a whole. Prefect: then no fault of a field is reported. */
 function refuse(context: Context, message: string): typeof z.NEVER {
   context.addIssue({ code: "custom", message });
   return z.NEVER;
@@ -132,7 +129,7 @@ const DeploymentCreateFields = z
   })
   .meta({ id: "DeploymentCreate" });
 
-/** A new deployment, or another word on one that is there: only the fields that are given count then. */
+/** A new deployment, or a change of the deployment that has its flow and name. Of a change, only the fields that are given count. */
 export const DeploymentCreate = z.preprocess(withValidParameters, DeploymentCreateFields);
 export type DeploymentCreate = z.output<typeof DeploymentCreate>;
 
@@ -173,9 +170,7 @@ export type DeploymentFlowRunCreate = z.output<typeof DeploymentFlowRunCreate>;
 /** A schedule of a deployment in an answer. */
 export const DeploymentSchedule = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     deployment_id: UuidText,
     schedule: ScheduleText,
     active: z.boolean(),
@@ -190,12 +185,10 @@ export const DeploymentSchedule = z
 /** A deployment in an answer. */
 export const DeploymentResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     version: z.string().nullable(),
-    /** Prefect: the open-source server neither keeps nor shows these two; its client reads them. */
+    /** Prefect: the open-source server has neither `version_id` nor `version_info`. Its client reads both. */
     version_id: UuidText.nullable(),
     version_info: VersionInfo.nullable(),
     description: z.string().nullable(),

@@ -1,20 +1,19 @@
-/** Deployments in D1, of one workspace: how they are read and written, and how a row becomes an answer. */
+/** Deployments and their schedules in D1, of one workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import { jsonRow } from "#db/codec";
-import { type Database, readJson, readOptionalJson, type Statement, type Written } from "#db/database";
+import { readJson, readOptionalJson, type Statement } from "#db/database";
 import { inPortions, LONG_BYTES, longColumns, shortenedColumns } from "#db/long-values";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
-import { type DeploymentColumns, deployments, type ScheduleRow, schedules } from "#db/rows/deployments";
+import { type DeploymentColumns, type ScheduleRow, schedules } from "#db/rows/deployments";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { WorkspaceStore } from "#db/workspace-store";
 import type { Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
-import type { MissedRuns } from "#wire/missed-runs";
+import type { MissedRuns } from "#wire/deployments";
 import { each, laterThan, list, insertRows } from "#db/sql";
-
-export type { DeploymentColumns, ScheduleRow };
 
 /** A deployment with its flow, queue, pool, limit and schedules. */
 export type DeploymentRow = DeploymentColumns & {
@@ -50,7 +49,7 @@ function selectDeployments(rest: SQL): SQL {
   return selectWith(sql`${deployment}.*, ${SCHEDULE_ROWS} as schedule_rows`, rest);
 }
 
-/** The same without long values. `inFull` adds those. */
+/** The same without long values, which `inFull` adds. */
 function selectDeploymentList(rest: SQL): SQL {
   const schedules = sql`iif(${SCHEDULE_BYTES} > ${LONG_BYTES}, ${SCHEDULE_BYTES}, ${SCHEDULE_ROWS})`;
   return selectWith(sql`${IN_LIST}, ${schedules} as schedule_rows`, rest);
@@ -71,15 +70,7 @@ function selectWith(columns: SQL, rest: SQL): SQL {
 }
 
 /** The deployments of one workspace. */
-export class DeploymentStore {
-  readonly db: Database;
-  readonly workspaceId: string;
-
-  constructor(db: Database, workspaceId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
-  }
-
+export class DeploymentStore extends WorkspaceStore {
   /** One deployment, or undefined. */
   async read(key: DeploymentKey): Promise<DeploymentRow | undefined> {
     const [row] = await this.db.rows<DeploymentRow>(this.select(key));
@@ -91,7 +82,7 @@ export class DeploymentStore {
     return selectDeployments(sql`where ${this.by(key)}`);
   }
 
-  /** Deployments by their ids, without long values. `inFull` adds those. */
+  /** Deployments by their ids, without long values, which `inFull` adds. */
   readList(ids: readonly string[]): Promise<DeploymentRow[]> {
     return this.db.rows(selectDeploymentList(sql`where ${this.among(ids)}`));
   }
@@ -112,20 +103,14 @@ export class DeploymentStore {
   }
 
   /** Commits statements in one batch. Gives what they did, and the deployment as it is then, or undefined. */
-  async commit(
-    id: string,
-    statements: readonly Statement[],
-  ): Promise<{ written: Written[]; row: DeploymentRow | undefined }> {
+  async commit(id: string, statements: readonly Statement[]) {
     const written = await this.db.batch([...statements, this.select({ id })]);
     return { written, row: written.at(-1)?.rows[0] as DeploymentRow | undefined }; // a row of `select`
   }
 
   /** How many deployments there are. */
-  async count(where: SQL): Promise<number> {
-    const [row] = await this.db.rows<{ count: number }>(
-      sql`select count(*) as count from ${deployment} where ${where}`,
-    );
-    return row?.count ?? 0;
+  count(where: SQL): Promise<number> {
+    return this.countRows(deployment, where);
   }
 
   /** Creates a deployment, unless its flow is gone or has a deployment of that name. */
@@ -143,7 +128,7 @@ export class DeploymentStore {
       .where(this.by({ id }));
   }
 
-  /** Removes deployments with their schedules, own limits and versions. The first statement gives the ids of deployments, the third those of limits. */
+  /** Removes deployments with their schedules, own limits and versions. The first statement gives the ids of deployments, the third gives the ids of limits. */
   remove(ids: readonly string[]): Statement[] {
     const names = ids.map(ownLimitName);
     return [
@@ -177,7 +162,7 @@ export class DeploymentStore {
     return this.db.build.delete(deployment_schedule).where(this.ofSchedules(deploymentId, id));
   }
 
-  /** Sets the status of deployments. Gives the ids of those that had another status. Prefect: `updated` stays. */
+  /** Sets the status of deployments. Gives the ids of the deployments that had another status. Prefect: `updated` stays. */
   markStatus(ids: readonly string[], status: "READY" | "NOT_READY"): Statement {
     return sql`update ${deployment} set status = ${status} where ${this.among(ids)} and ${deployment.status} <> ${status} returning id`;
   }
@@ -196,7 +181,7 @@ export class DeploymentStore {
       where ${this.ofSchedules(deploymentId)}`;
   }
 
-  /** Sets how far schedules have been made into runs. Passes over those that have changed, or whose deployment has, since they were read. */
+  /** Sets up to which time schedules have runs. Passes over schedules that were changed since they were read, or that are of a changed deployment. */
   markSchedules(marks: readonly ScheduleMark[]): Statement {
     return sql`update ${deployment_schedule} set scheduled_until = value ->> '$.scheduled_until', top_up_at = value ->> '$.top_up_at'
       from ${each(marks)}
@@ -255,7 +240,7 @@ export class DeploymentStore {
   }
 }
 
-/** How far a schedule has been made into runs, and as of which change of the schedule and of its deployment. */
+/** Up to which time a schedule has runs, with the last change of the schedule and of its deployment as they were read. */
 export type ScheduleMark = Pick<ScheduleRow, "deployment_id" | "id" | "updated" | "scheduled_until" | "top_up_at"> & {
   deployment_updated: Micros;
 };
@@ -275,19 +260,5 @@ export function printSchedule(row: ScheduleRow) {
   return {
     ...schedules.print(row),
     ...(row.missed_runs !== null && { missed_runs: readJson<MissedRuns>(row.missed_runs) }),
-  };
-}
-
-/** A deployment as answers show it. `limit` is its limit, as answers show that. */
-export function printDeployment<Limit>(row: DeploymentRow, limit: Limit | null) {
-  return {
-    ...deployments.print(row),
-    version_id: row.version_id,
-    schedules: schedulesOf(row).map(printSchedule),
-    // Prefect: always null; `global_concurrency_limit` has the limit.
-    concurrency_limit: null,
-    global_concurrency_limit: limit,
-    work_queue_name: row.queue_name ?? row.work_queue_name,
-    work_pool_name: row.pool_name,
   };
 }

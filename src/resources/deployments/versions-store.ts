@@ -1,4 +1,4 @@
-/** Versions of deployments in D1: how a version is written with the change that makes it, and how versions are read. */
+/** Versions of deployments in D1. A version is written in the batch of the change that makes it. */
 import { type SQL, sql } from "drizzle-orm";
 import { isJson, type Shown } from "#db/codec";
 import { type Database, readJson } from "#db/database";
@@ -6,6 +6,7 @@ import { inPortions, shortened } from "#db/long-values";
 import { type DeploymentColumns, deployments } from "#db/rows/deployments";
 import { deployment, deployment_version } from "#db/tables/deployment";
 import { work_pool, work_queue } from "#db/tables/work-pool";
+import { WorkspaceStore } from "#db/workspace-store";
 import { sameJson } from "#lib/json-value";
 import type { Ids, Micros } from "#lib/clock";
 import type { Portions } from "#lib/portions";
@@ -53,9 +54,9 @@ function readContent(text: string): Content {
   return { ...content, enforce_parameter_schema: content.enforce_parameter_schema === 1 };
 }
 
-/** A version, with the queue and pool of its content, where they still are. */
+/** A version, with the queue and pool of its content, where these still exist. */
 export type VersionRow = Omit<typeof deployment_version.$inferSelect, "workspace_id"> & {
-  /** 1 for the newest version, whose content the deployment has. */
+  /** 1 for the newest version: the deployment has its content. */
   is_current: 0 | 1;
   queue_name: string | null;
   pool_id: string | null;
@@ -102,23 +103,20 @@ function newestOf(workspaceId: SQL, deploymentId: SQL): SQL {
 }
 
 /** The versions of one deployment. */
-export class VersionStore {
-  private readonly db: Database;
-  private readonly workspaceId: string;
+export class VersionStore extends WorkspaceStore {
   private readonly deploymentId: string;
 
   constructor(db: Database, workspaceId: string, deploymentId: string) {
-    this.db = db;
-    this.workspaceId = workspaceId;
+    super({ db, workspaceId });
     this.deploymentId = deploymentId;
   }
 
-  /** Those of the versions that are there. */
+  /** Reads versions by their ids. An unknown id gives nothing. */
   async read(ids: readonly string[]): Promise<VersionRow[]> {
     return ids.length === 0 ? [] : this.db.rows<VersionRow>(this.select(ids));
   }
 
-  /** The statement that reads those of the versions that are there, for reads of several things at once. */
+  /** The statement of `read`, for reads of several things at once. */
   select(ids: readonly string[]): SQL {
     return this.rows(sql`and v.id in ${list(ids)}`);
   }

@@ -1,11 +1,19 @@
-/** Versions of a deployment are listed, read, archived and made the newest again. */
+/**
+ * Versions of a deployment are listed, read, archived and made the newest again, and runs are pinned to versions. The columns of a
+ * pinned run have what the worker starts. The environment of the run has a variable with the version. The process of the run sends
+ * the variable back in a header, and is shown the deployment at that version.
+ */
+import { readJson, readOptionalJson } from "#db/database";
 import { conflict, notFound, unavailable } from "#lib/api-error";
+import { isObject } from "#lib/json-value";
 import { allOf, type Portions } from "#lib/portions";
 import { commitChange } from "#resources/deployments/commit-change";
-import { checkParameters } from "#resources/deployments/required-parameters";
+import { readDeployment } from "#resources/deployments/read-deployment";
+import { checkParameters } from "#resources/deployments/schedules";
 import { type DeploymentRow, DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import { columnsOfVersion, type VersionRow, VersionStore } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
+import type { VersionInfo } from "#wire/deployments";
 
 /** How a caller names a version. */
 interface VersionKey {
@@ -14,7 +22,7 @@ interface VersionKey {
 }
 
 const storeOf = (tools: Tools, id: string) => new VersionStore(tools.db, tools.workspaceId, id);
-const deploymentOf = (tools: Tools, id: string) => new DeploymentStore(tools.db, tools.workspaceId).select({ id });
+const deploymentOf = (tools: Tools, id: string) => new DeploymentStore(tools).select({ id });
 
 /** A page of a deployment's versions, newest first. */
 export async function listVersions(
@@ -28,10 +36,7 @@ export async function listVersions(
   return store.inFull(rowsOf(versions));
 }
 
-/**
- * Makes the content of an older version the newest again, under a new ordinal. Like each change, it schedules runs anew. Done
- * twice, it is done once. Gives the newest version.
- */
+/** Makes the content of an older version the newest again, under a new ordinal, and creates the scheduled runs anew. May be repeated. */
 export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRow> {
   const { deployment, version } = await readVersion(tools, key);
   if (version.is_current === 1) return version;
@@ -59,7 +64,7 @@ export async function setArchived(tools: Tools, key: VersionKey, isArchived: boo
   return version;
 }
 
-/** Throws 409 for a version that cannot be run any more: it is archived, or its work queue is gone. */
+/** Throws 409 for a version that cannot be run: it is archived, or its work queue was deleted. */
 export function refuseUnusable(version: VersionRow): void {
   if (version.archived !== null) throw conflict(`Version ${version.ordinal} is archived.`);
   if (columnsOfVersion(version).work_queue_id !== null && version.pool_name === null)
@@ -83,3 +88,77 @@ export async function readVersion(
 }
 
 const rowsOf = (rows: unknown[] | undefined) => (rows ?? []) as VersionRow[]; // rows of the store's own select
+
+type Json = Record<string, unknown>;
+
+/**
+ * Prefect: a worker sets this variable for the processes that it starts, and their client sends it as the header with every
+ * request, only for statistics (`prefect/client/attribution.py`). A job variable `env` comes before the worker's own.
+ */
+const VARIABLE = "PREFECT__WORKER_NAME";
+const HEADER = "X-Prefect-Worker-Name";
+const WORD = /^deployment-version ([0-9a-f-]{36}) ([0-9a-f-]{36})$/;
+
+/** A deployment for a request: at the version to which the run of the request is pinned, or else at its newest version. Throws 404. */
+export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow> {
+  const [, deploymentId, versionId = ""] = WORD.exec(request.headers.get(HEADER) ?? "") ?? [];
+  if (deploymentId !== id) return readDeployment(tools, { id });
+  const { deployment, version } = await readVersion(tools, { id, version_id: versionId });
+  return atVersion(deployment, version);
+}
+
+/**
+ * The job variables of a pinned run. Prefect: a worker merges the variables of a run into the deployment's present variables. So the
+ * run gets all variables of the version. Variables that only the newest version has get the defaults of the template.
+ */
+export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, given: Json, template: Json): Json {
+  const own = readJson<Json>(pinned.job_variables);
+  const others = readJson<Json>(newest.job_variables);
+  const properties = propertiesOf(template);
+  const left = Object.keys(others).filter((name) => name !== "env" && !(name in own) && !(name in given));
+  return {
+    ...Object.fromEntries(left.map((name) => [name, defaultOf(properties[name])])),
+    ...own,
+    ...given,
+    env: {
+      ...Object.fromEntries(Object.keys(envOf(others)).map((name) => [name, null])),
+      ...envOf(own),
+      ...envOf(given),
+      [VARIABLE]: `deployment-version ${pinned.id} ${String(pinned.version_id)}`,
+    },
+  };
+}
+
+/** The deployment with the content of a version. */
+export function atVersion(row: DeploymentRow, version: VersionRow): DeploymentRow {
+  const { queue_name, pool_id, pool_name, pool_type } = version;
+  return { ...row, ...columnsOfVersion(version), version_id: version.id, queue_name, pool_id, pool_name, pool_type };
+}
+
+/** The labels of a run that is pinned to a version. Clients use the same labels in events of deployments. */
+export function versionLabels(row: DeploymentRow): Record<string, string> {
+  if (row.version_id === null) return {};
+  const info = readOptionalJson<VersionInfo>(row.version_info);
+  return {
+    "prefect.deployment.version-id": row.version_id,
+    ...(info && { "prefect.deployment.version-type": info.type }),
+    ...((info?.version ?? row.version) !== null && {
+      "prefect.deployment.version": info?.version ?? row.version ?? "",
+    }),
+  };
+}
+
+/** Throws 409 for a pool with jobs that take no environment: the process would not know its version, and would run the newest version. */
+export function refuseWithoutEnv(template: Json): void {
+  const { env } = propertiesOf(template);
+  if (env === undefined)
+    throw conflict("The work pool's template has no variable `env`, by which a run learns of its version.");
+}
+
+function propertiesOf(template: Json): Json {
+  const { variables } = template;
+  return isObject(variables) && isObject(variables["properties"]) ? variables["properties"] : {};
+}
+
+const defaultOf = (property: unknown) => (isObject(property) ? (property["default"] ?? null) : null);
+const envOf = ({ env }: Json): Json => (isObject(env) ? env : {});

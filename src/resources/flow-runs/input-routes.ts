@@ -9,8 +9,7 @@ import { conflict, notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
 import { FlowRunInputStore, printInput } from "#resources/flow-runs/input-store";
 import type { Tools } from "#tools";
-import { TimeText } from "#wire/dates";
-import { UuidText } from "#wire/ids";
+import { EntityText, UuidText } from "#wire/ids";
 import { intFrom } from "#wire/scalars";
 import { HugeText, LongText, ShortText } from "#wire/sizes";
 import { Values } from "#filters/clause";
@@ -25,9 +24,7 @@ const InputKey = ShortText.refine(
 
 const FlowRunInput = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     flow_run_id: UuidText,
     key: z.string(),
     value: z.string(),

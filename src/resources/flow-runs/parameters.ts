@@ -7,7 +7,7 @@ import { UnusableSchema } from "#lib/json-schema/schema";
 import { isObject } from "#lib/json-value";
 import type { Tools } from "#tools";
 import { hydrate, HydrationError, variableNames } from "#wire/hydration";
-import { MAX_VARIABLE_NAME_CHARACTERS } from "#wire/names";
+import { MAX_VARIABLE_NAME_CHARACTERS } from "#wire/sizes";
 import { type Leniency, valuesProblem } from "#wire/parameters";
 import { list } from "#db/sql";
 

@@ -9,7 +9,7 @@ import { mapPortions } from "#lib/portions";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { createFlowRun } from "#resources/flow-runs/create-flow-run";
-import { FlowRunResponse } from "#wire/flow-run";
+import { FlowRunResponse } from "#wire/runs";
 import { FlowRunCreate, FlowRunUpdate } from "#resources/flow-runs/schema";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
 import { updateFlowRun } from "#resources/flow-runs/update-flow-run";

@@ -3,7 +3,7 @@ import { ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
 import * as z from "zod";
 import { Uuid } from "#wire/ids";
 import { Labels } from "#wire/scalars";
-import { FlowRunPolicy } from "#wire/run-policy";
+import { FlowRunPolicy } from "#wire/runs";
 import { StateCreate } from "#wire/state";
 
 export const FlowRunCreate = z

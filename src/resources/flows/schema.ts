@@ -1,9 +1,7 @@
 /** Flows on the wire. */
-import { Tags } from "#wire/sizes";
+import { Name, Tags } from "#wire/sizes";
 import * as z from "zod";
-import { TimeText } from "#wire/dates";
-import { UuidText } from "#wire/ids";
-import { Name } from "#wire/names";
+import { EntityText, UuidText } from "#wire/ids";
 import { Labels } from "#wire/scalars";
 
 export const FlowCreate = z
@@ -19,9 +17,7 @@ export const FlowUpdate = z.strictObject({ tags: Tags.optional() }).meta({ id: "
 /** A flow in an answer. */
 export const Flow = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     tags: z.array(z.string()),
     labels: Labels.nullable(),

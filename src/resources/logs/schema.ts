@@ -2,8 +2,7 @@
 import * as z from "zod";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
-import { refusal } from "#wire/refusal";
-import { Int } from "#wire/scalars";
+import { refusal, Int } from "#wire/scalars";
 import { ShortText } from "#wire/sizes";
 
 /** A log as a client sends it. */

@@ -6,13 +6,11 @@ import { Reply, route } from "#http/route";
 import { unprocessable } from "#lib/api-error";
 import { log } from "#lib/log";
 import { TimeText } from "#wire/dates";
-import { UuidText } from "#wire/ids";
+import { EntityText } from "#wire/ids";
 
 const CsrfToken = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     token: z.string(),
     client: z.string(),
     expiration: TimeText,

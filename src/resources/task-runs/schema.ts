@@ -2,11 +2,10 @@
 import { ShortText, Tags } from "#wire/sizes";
 import * as z from "zod";
 import { Time, TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
+import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Labels } from "#wire/scalars";
-import { TaskRunPolicy } from "#wire/run-policy";
+import { TaskInputs, TaskRunPolicy } from "#wire/runs";
 import { StateCreate, StateText, StateType } from "#wire/state";
-import { TaskInputs } from "#wire/task-inputs";
 
 /** Prefect: `server.tasks.max_cache_key_length`. */
 const MAX_CACHE_KEY_CHARACTERS = 2000;
@@ -40,9 +39,7 @@ export const TaskRunUpdate = z.strictObject({ name: ShortText.nullish() }).meta(
 /** A task run in an answer. */
 export const TaskRun = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     flow_run_id: UuidText.nullable(),
     task_key: z.string(),

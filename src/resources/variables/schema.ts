@@ -1,9 +1,7 @@
 /** Variables on the wire. */
-import { Tags } from "#wire/sizes";
+import { Tags, VariableName } from "#wire/sizes";
 import * as z from "zod";
-import { UuidText } from "#wire/ids";
-import { TimeText } from "#wire/dates";
-import { VariableName } from "#wire/names";
+import { EntityText } from "#wire/ids";
 import { byteLength } from "#lib/bytes";
 
 /** Prefect: MAX_VARIABLE_VALUE_LENGTH, of the value as JSON. */
@@ -34,9 +32,7 @@ export const VariableUpdate = z
 
 export const Variable = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     value: z.unknown(),
     tags: z.array(z.string()),

@@ -1,6 +1,6 @@
 /** The routes of work queues: those of a work pool's queues, and those that name a queue by its own id or name. */
-import { sql } from "drizzle-orm";
 import * as z from "zod";
+import { sql } from "drizzle-orm";
 import { work_queue } from "#db/tables/work-pool";
 import { type Filters, whereClause } from "#filters/joins";
 import { WorkQueueFilter } from "#filters/work-queues";
@@ -20,7 +20,7 @@ import {
 import { printWorkQueue, readQueueConcurrency, readQueueStatus, showQueues } from "#resources/work-pools/show";
 import { addAgentQueue, addQueue, changeQueue, removeQueue } from "#resources/work-pools/queues";
 import { findPool, findPoolWithQueues, missingQueue, orTaken } from "#resources/work-pools/pools";
-import { FlowRunResponse } from "#wire/flow-run";
+import { FlowRunResponse } from "#wire/runs";
 import {
   WorkQueueConcurrencyStatus,
   WorkQueueCreate,

@@ -1,13 +1,12 @@
 /** Work pools, their queues and their workers on the wire. */
 import * as z from "zod";
+import { LongText, Name, ShortText, SizedObject, listOf, Tags } from "#wire/sizes";
 import { WorkerStatus } from "#filters/workers";
-import { FlowRunResponse } from "#wire/flow-run";
+import { FlowRunResponse } from "#wire/runs";
 import { templateProblem } from "#resources/work-pools/job-variables";
 import { Time, TimeText } from "#wire/dates";
-import { Uuid, UuidText } from "#wire/ids";
-import { Name } from "#wire/names";
+import { Uuid, UuidText, EntityText } from "#wire/ids";
 import { Bool, Int, intFrom, JsonObject } from "#wire/scalars";
-import { listOf, LongText, ShortText, SizedObject, Tags } from "#wire/sizes";
 import { StateType } from "#wire/state";
 
 /** Prefect: `NonEmptyishName`, quotes count as nothing. */
@@ -68,9 +67,7 @@ const WorkPoolStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "Work
 /** A work pool in an answer. */
 export const WorkPoolResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     description: z.string().nullable(),
     type: z.string(),
@@ -94,9 +91,7 @@ export const WorkPoolResponse = z
 /** A worker in an answer. */
 export const WorkerResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     work_pool_id: UuidText,
     last_heartbeat_time: TimeText.nullable(),
@@ -158,9 +153,7 @@ const WorkQueueStatus = z.enum(WorkPoolStatus.options).meta({ id: "WorkQueueStat
 /** A work queue in an answer. */
 export const WorkQueueResponse = z
   .object({
-    id: UuidText,
-    created: TimeText,
-    updated: TimeText,
+    ...EntityText,
     name: z.string(),
     description: z.string().nullable(),
     is_paused: z.boolean(),
