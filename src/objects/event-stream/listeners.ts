@@ -21,7 +21,7 @@ import {
   upgrade,
   welcome,
 } from "#objects/handshake";
-import { Backlog } from "#objects/event-stream/backlog";
+import { Backlog, type Pass, Resumes } from "#objects/event-stream/backlog";
 import {
   type Channel,
   type EventsFilter,
@@ -29,7 +29,6 @@ import {
   matchesLog,
   readListenerFilter,
 } from "#objects/event-stream/listener-filter";
-import { type Pass, Resumes } from "#objects/event-stream/resume";
 import { attachments, type SocketObject } from "#objects/sockets";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
@@ -78,27 +77,29 @@ const PROTOCOL_ERROR = 1002;
 const TRY_AGAIN = 1013;
 const READ_TOO_LITTLE = "More was sent than may be unread. Connect again to go on.";
 
+/** The object of the listeners. */
+interface ListenersHost extends SocketObject {
+  /** The segments that were written lately. */
+  readonly recent: RecentSegments;
+  database(): Database;
+  /** Ends the object and all its sockets, after the events that wait are written. */
+  letGo(why: string): void;
+}
+
 /** Sockets of one object. */
 export class Listeners {
-  private readonly object: SocketObject;
-  private readonly database: () => Database;
-  private readonly letGo: (why: string) => void;
+  private readonly object: ListenersHost;
   private readonly senders = new WeakMap<WebSocket, SocketState>();
   private readonly wanted = new WeakMap<WebSocket, ListenerFilter>();
   private readonly progress = new Map<WebSocket, Progress>();
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
-  private readonly recent: RecentSegments;
   private readonly turns = new Turns(BACKFILLS_AT_ONCE);
   /** The listeners were shown all events that were written before. */
   private shownUntil: Micros;
 
-  /** `letGo` ends the object and all its sockets, after the events that wait are written. */
-  constructor(object: SocketObject, database: () => Database, recent: RecentSegments, letGo: (why: string) => void) {
+  constructor(object: ListenersHost) {
     this.object = object;
-    this.database = database;
-    this.recent = recent;
-    this.letGo = letGo;
     this.shownUntil = object.clock();
     for (const channel of ["events-out", "logs-out"] satisfies Channel[])
       for (const socket of object.state.getWebSockets(channel)) this.backlog.add(socket, stateOf(socket).sent ?? 0);
@@ -174,12 +175,9 @@ export class Listeners {
   /** Shows the stored events, then the events that came meanwhile. */
   private async backfill(socket: WebSocket, wanted: EventsFilter): Promise<void> {
     const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
-    const progress = this.begin(
-      socket,
-      left.map((pass) => ({ ...pass })),
-    );
+    const passes = left.map((pass) => ({ ...pass }));
     try {
-      await this.showStored(socket, wanted, progress);
+      await this.showStored(socket, wanted, this.begin(socket, passes));
     } catch (error) {
       this.object.log("error", "a listener could not be shown the earlier events", { error });
       closeQuietly(socket, 1011, "The earlier events could not be read.");
@@ -189,12 +187,12 @@ export class Listeners {
   private async showStored(socket: WebSocket, { filter, window }: EventsFilter, progress: Progress): Promise<void> {
     const cutoff = eventCutoff(parseSettings(this.object.bindings).services.db_vacuum, this.object.clock());
     const { workspace } = this.object.identity();
-    const reader = new EventReader(this.database(), workspace, cutoff);
+    const reader = new EventReader(this.object.database(), workspace, cutoff);
     const seen = new Set<string>();
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
       const known =
         pass.writtenSince === null
-          ? await this.recent.inWindow(this.database(), workspace, { filter, window })
+          ? await this.object.recent.inWindow(this.object.database(), workspace, { filter, window })
           : undefined;
       const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, known, ...pass };
       const isAll = await this.turns.take(async () => {
@@ -274,7 +272,7 @@ export class Listeners {
   /** Counts a text for a listener. Where there is no room the socket is closed, and its client may connect again. */
   private mayShow(socket: WebSocket, bytes: number): boolean {
     const nowMs = this.object.clock() / 1000;
-    if (this.backlog.isStuck(nowMs)) this.letGo("listeners that do not read hold the room of the others");
+    if (this.backlog.isStuck(nowMs)) this.object.letGo("listeners that do not read hold the room of the others");
     if (!this.backlog.add(socket, bytes)) {
       this.cut(socket, nowMs);
       return false;

@@ -42,9 +42,9 @@ export class EventStream extends SocketObject {
   override readonly migrations = [];
   /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
   override readonly contract = {};
+  readonly recent = new RecentSegments(this.clock());
+  private readonly listeners = new Listeners(this);
   private gatherer: EventGatherer | undefined;
-  private listeners: Listeners | undefined;
-  private recent: RecentSegments | undefined;
   /** When reports of task runs were last written. */
   private reportsWritten = 0;
   private isLettingGo = false;
@@ -54,7 +54,7 @@ export class EventStream extends SocketObject {
   override accept(request: Request, channel: string): Response {
     this.open();
     this.keepIdentity();
-    return this.theListeners().accept(request, channel as Channel);
+    return this.listeners.accept(request, channel as Channel);
   }
 
   /** Upgrades, and calls that carry events or logs in their body. */
@@ -69,7 +69,7 @@ export class EventStream extends SocketObject {
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
     this.identify({ workspace: call.workspace, name: null });
     this.keepIdentity();
-    if (call.logs.length > 0) this.theListeners().showLogs(call.logs);
+    if (call.logs.length > 0) this.listeners.showLogs(call.logs);
     return this.takeEvents(call.events, call.again);
   }
 
@@ -99,11 +99,11 @@ export class EventStream extends SocketObject {
   /** A message of a socket: a client's event, or its part of a handshake. */
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.open();
-    if (!this.theListeners().isSender(socket)) return this.theListeners().greet(socket, message);
+    if (!this.listeners.isSender(socket)) return this.listeners.greet(socket, message);
     this.takeEvent(socket, message);
     // Prefect: the client forgets what it sent before a ping that is answered, and pings after each 700 events. The runtime
     // answers pings itself, but reads none while a message is at work.
-    const isWritten = this.theListeners().countMessage(socket) % WRITTEN_EVERY === 0;
+    const isWritten = this.listeners.countMessage(socket) % WRITTEN_EVERY === 0;
     if (isWritten || this.theGatherer().isFull()) await this.theGatherer().settle();
   }
 
@@ -115,7 +115,7 @@ export class EventStream extends SocketObject {
   }
 
   override left(socket: WebSocket, isConfirmed: boolean): void {
-    this.theListeners().left(socket, isConfirmed);
+    this.listeners.left(socket, isConfirmed);
   }
 
   /**
@@ -140,10 +140,10 @@ export class EventStream extends SocketObject {
     try {
       await writeSegments(this.database(), workspace, segments, hasWork);
     } catch (error) {
-      this.theRecent().restart(this.clock());
+      this.recent.restart(this.clock());
       throw error;
     }
-    this.theRecent().add(segments, this.clock());
+    this.recent.add(segments, this.clock());
     const withReports = segments.filter(hasWork);
     if (withReports.length > 0) this.reportsWritten = this.clock();
     await this.queue(workspace, withReports.map(keyOf));
@@ -153,7 +153,7 @@ export class EventStream extends SocketObject {
   /** A failure here is only logged: the events are written. */
   private show(events: readonly GatheredEvent[]): void {
     try {
-      this.theListeners().showEvents(events);
+      this.listeners.showEvents(events);
     } catch (error) {
       this.log("error", "events could not be shown to the listeners", { error });
     }
@@ -176,12 +176,8 @@ export class EventStream extends SocketObject {
     }
   }
 
-  private database(): Database {
+  database(): Database {
     return new Database(this.bindings.DB, totalCost);
-  }
-
-  private theRecent(): RecentSegments {
-    return (this.recent ??= new RecentSegments(this.clock()));
   }
 
   private theGatherer(): EventGatherer {
@@ -192,17 +188,8 @@ export class EventStream extends SocketObject {
     }));
   }
 
-  private theListeners(): Listeners {
-    return (this.listeners ??= new Listeners(
-      this,
-      () => this.database(),
-      this.theRecent(),
-      (why) => this.letGo(why),
-    ));
-  }
-
   /** Ends the object and its sockets, after a write. Clients connect again, and send again what was not confirmed. */
-  private letGo(why: string): void {
+  letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;
     this.log("error", "the event stream starts anew", { reason: why });

@@ -5,6 +5,7 @@ import { TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Name } from "#wire/names";
 import { Limit, Offset } from "#wire/paging";
+import { refuse } from "#wire/refusal";
 import { Bool, Float, Int, intFrom } from "#wire/scalars";
 
 /** How many limits one request may name. */
@@ -20,16 +21,9 @@ const literal = <const Word extends string>(...words: Word[]) =>
       if (word !== undefined) return word;
       const quoted = words.map((each) => `'${each}'`);
       const expected = `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
-      // Without a type of its own, the issue of a field that is not there is that it is missing.
-      context.addIssue(
-        value === undefined
-          ? { code: "custom", message: "Field required" }
-          : {
-              code: "custom",
-              message: `Input should be ${expected}`,
-              params: { type: "literal_error", ctx: { expected } },
-            },
-      );
+      if (value !== undefined) return refuse(context, "literal_error", `Input should be ${expected}`, { expected });
+      // An issue without a type says that the field is missing.
+      context.addIssue("Field required");
       return z.NEVER;
     });
 
