@@ -1,6 +1,6 @@
 /** The slots and leases of concurrency limits. The slots in use are those of leases and those without a lease. Pure: no clock of its own, and rows go to a store. */
 import { type Micros, SECOND } from "#lib/clock";
-import type { Holder, Lease, MinimalLimit, SlotReservation } from "#objects/concurrency-limits/messages";
+import type { Holder, Lease, MinimalLimit } from "#objects/concurrency-limits/messages";
 
 /** A limit as far as its slots are concerned. */
 export interface Limit extends MinimalLimit {
@@ -76,15 +76,13 @@ export class LeaseLedger {
   hold(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): void {
     for (const limit of limits) {
       this.settle(limit, now);
-      if (lease === null || limit.slot_decay_per_second > 0) {
-        this.addUnleased(limit.id, slots, now, limit.slot_decay_per_second);
-      }
+      if (lease === null || limit.slot_decay_per_second > 0) this.addUnleased(limit, slots, now);
     }
     if (!lease) return;
-    const reservations = limits.map((limit) => ({
-      limit_id: limit.id,
+    const reservations = limits.map(({ id, slot_decay_per_second: decay }) => ({
+      limit_id: id,
       slots,
-      decays: limit.slot_decay_per_second > 0,
+      decays: decay > 0,
     }));
     this.put({ ...lease, created: now, slots, reservations });
   }
@@ -132,7 +130,7 @@ export class LeaseLedger {
   setInUse(limit: Limit, slots: number, now: Micros): void {
     this.settle(limit, now);
     const over = this.inUse(limit.id, now) - slots;
-    if (over < 0) this.addUnleased(limit.id, -over, now, limit.slot_decay_per_second);
+    if (over < 0) this.addUnleased(limit, -over, now);
     if (over > 0) this.give(limit.id, over, now);
     let left = this.inUse(limit.id, now) - slots;
     for (const lease of this.oldestOn(limit.id)) {
@@ -200,8 +198,8 @@ export class LeaseLedger {
     return [...(this.leasesOn.get(limitId) ?? [])].toSorted((a, b) => a.created - b.created);
   }
 
-  private addUnleased(limitId: string, slots: number, now: Micros, decay: number): void {
-    this.putUnleased({ limit_id: limitId, slots: this.levelOf(limitId, now) + slots, at: now, decay });
+  private addUnleased({ id, slot_decay_per_second: decay }: Limit, slots: number, now: Micros): void {
+    this.putUnleased({ limit_id: id, slots: this.levelOf(id, now) + slots, at: now, decay });
   }
 
   private putUnleased(row: Unleased): void {
@@ -214,7 +212,7 @@ export class LeaseLedger {
     this.unleased.delete(row.limit_id);
   }
 
-  private replace(lease: Lease, reservations: readonly SlotReservation[]): void {
+  private replace(lease: Lease, reservations: Lease["reservations"]): void {
     if (reservations.length > 0) this.put({ ...lease, reservations });
     else this.remove(lease);
   }

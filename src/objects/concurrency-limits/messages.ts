@@ -2,13 +2,6 @@
 import type { Micros } from "#lib/clock";
 import { method } from "#objects/call";
 
-/** The slots of one limit that a lease reserves. Slots that decay are counted among those without a lease. */
-export interface SlotReservation {
-  limit_id: string;
-  slots: number;
-  decays: boolean;
-}
-
 /** The run or deployment that has a lease. */
 export interface Holder {
   type: "flow_run" | "task_run" | "deployment";
@@ -23,7 +16,8 @@ export interface Lease {
   expires: Micros | null;
   holder: Holder | null;
   slots: number;
-  reservations: readonly SlotReservation[];
+  /** The slots of each limit that the lease reserves. Slots that decay are counted among those without a lease. */
+  reservations: readonly { limit_id: string; slots: number; decays: boolean }[];
 }
 
 /** Limits by their names or ids. */

@@ -3,7 +3,7 @@ import { type Micros, SECOND } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
 import type { Implementation } from "#objects/call";
-import { Definitions } from "#objects/concurrency-limits/definitions";
+import { Definitions, readEnded, readLimits } from "#objects/concurrency-limits/definitions";
 import { LeaseLedger, type Limit } from "#objects/concurrency-limits/ledger";
 import { Waiters } from "#objects/concurrency-limits/waiters";
 import {
@@ -17,7 +17,6 @@ import {
   type MinimalLimit,
   type Usage,
 } from "#objects/concurrency-limits/messages";
-import { type HeldLease, readEnded, readLimits } from "#objects/concurrency-limits/repair";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
 /** How often the object checks whether the runs of lasting leases are over. */
@@ -51,9 +50,8 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
   /** Ends leases that last and whose runs are over: no client ends them, or not soon. */
   private async check(): Promise<void> {
     const now = this.clock();
-    const held = this.ledger()
-      .lasting(now + SETTLED_AFTER)
-      .filter(isOfRun);
+    const lasting = this.ledger().lasting(now + SETTLED_AFTER);
+    const held = lasting.filter(({ holder }) => holder !== null && holder.type !== "deployment");
     if (held.length === 0) return;
     const settled = held.filter(({ created }) => created < now - SETTLED_AFTER);
     const isOld = ({ created, expires }: Lease) => expires === null && created < now - REPORTED_WITHIN;
@@ -248,8 +246,6 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     return (this.leases ??= new LeaseLedger(ledgerTables(this.storage)));
   }
 }
-
-const isOfRun = (lease: Lease): lease is HeldLease => lease.holder !== null && lease.holder.type !== "deployment";
 
 const expiryOf = (seconds: number | null, now: Micros) => (seconds === null ? null : now + seconds * SECOND);
 
