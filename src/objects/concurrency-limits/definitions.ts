@@ -10,7 +10,7 @@ import type { Holder, Lease, LimitKeys } from "#objects/concurrency-limits/messa
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 
-/** How long the object relies on what it read of a definition, or that there is none, without a notice. */
+/** How long the object relies on what it has read without a notice: a definition, or that there is none. */
 const FRESH: Micros = 30_000_000;
 /** Limits of deployments are read one by one, for there may be many; the others all at once. */
 const ONE_BY_ONE = "deployment:";
@@ -26,7 +26,7 @@ const isCommon = (name: string) => !name.startsWith(ONE_BY_ONE);
 
 /** What is known of the limits of one workspace. */
 export class Definitions {
-  /** Goes up with each change of a definition: what was read before the change is outdated. */
+  /** Grows with each change of a definition: what was read before the change is outdated. */
   generation = 0;
   private readonly limits = new Map<string, Limit>();
   private readonly ids = new Map<string, string>();
@@ -58,7 +58,7 @@ export class Definitions {
     return wanted.common || wanted.names.length + wanted.ids.length > 0 ? wanted : null;
   }
 
-  /** Takes up what was read; gives the ids of limits that are not there. */
+  /** Keeps the definitions that were read. Gives the ids of limits that are not in D1. */
   learn(wanted: LimitsToRead, rows: readonly Limit[], now: Micros): string[] {
     if (this.readAt.size > MOST_KEPT) this.forgetOneByOne();
     const before = [...this.limits.values()].filter(
@@ -110,8 +110,8 @@ export async function readLimits(tools: Tools, wanted: LimitsToRead): Promise<Li
 }
 
 /**
- * The leases whose holders' runs are over: in a terminal state, or deleted. A task run that is not in D1 may not have been
- * reported yet, so it counts as over only where its lease `isOld`.
+ * The leases of runs that are over: in a terminal state, or deleted. A task run that is not in D1 may not be reported yet. Such a
+ * task run counts as over only where its lease `isOld`.
  */
 export async function readEnded(
   tools: Tools,

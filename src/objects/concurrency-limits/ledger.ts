@@ -1,11 +1,11 @@
-/** The slots and leases of concurrency limits. The slots in use are those of leases and those without a lease. Pure: no clock of its own, and rows go to a store. */
+/** The slots and leases of concurrency limits. A slot in use has a lease or none. Pure: callers pass the time, and a store keeps the rows. */
 import { type Micros, SECOND } from "#lib/clock";
 import type { Holder, Lease, MinimalLimit } from "#objects/concurrency-limits/messages";
 
 /** A limit as far as its slots are concerned. */
 export interface Limit extends MinimalLimit {
   active: boolean;
-  /** How fast slots that were taken decay; 0 where they are held until they are given back. */
+  /** How fast slots in use decay; 0 where slots are in use until they are given back. */
   slot_decay_per_second: number;
 }
 
@@ -152,7 +152,7 @@ export class LeaseLedger {
     if (this.unleased.delete(limitId)) this.store.deleteUnleased(limitId);
   }
 
-  /** Takes up a change of a limit's decay. Where slots no longer decay, only those stay that a lease will give back. */
+  /** Applies a change of a limit's decay. Where slots no longer decay, only the slots stay in use that a lease will give back. */
   settle(limit: Limit, now: Micros): void {
     const row = this.unleased.get(limit.id);
     const decay = limit.slot_decay_per_second;
@@ -162,7 +162,7 @@ export class LeaseLedger {
     this.putUnleased({ limit_id: limit.id, slots, at: now, decay });
   }
 
-  /** The leases that do not expire before that time. Only the end of the holder's run shows that such a lease is over sooner. */
+  /** The leases that do not expire before a time. The end of the holder's run alone shows that such a lease is over earlier. */
   lasting(time: Micros): Lease[] {
     return [...this.leases.values()].filter(({ expires }) => expires === null || expires > time);
   }

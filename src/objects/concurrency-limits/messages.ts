@@ -84,7 +84,7 @@ export const CONCURRENCY_LIMITS = {
   releaseHeld: method<(names: string[], holderId: string) => MinimalLimit[]>(),
   /** How many slots of each limit are in use, by the ids of the limits. */
   inUse: method<(ids: string[]) => Record<string, number>>(),
-  /** Who holds slots of each limit, by the ids of the limits. */
+  /** The slots in use and the leases of each limit, by the ids of the limits. */
   usage: method<(ids: string[]) => Record<string, Usage>>(),
   /** The task runs that hold slots of each limit, by the ids of the limits. */
   taskRuns: method<(ids: string[]) => Record<string, string[]>>(),

@@ -70,12 +70,12 @@ export class Backlog {
   toClose(): WebSocket | undefined {
     if (this.total <= HIGH_WATER) return undefined;
     const open = [...this.entries].filter(([, { closedAt }]) => closedAt === null);
-    // The closed sockets give their room back when their clients confirm the end.
+    // Closed sockets give their room back when their clients confirm the end.
     if (open.reduce((sum, [, { bytes }]) => sum + bytes, 0) <= HIGH_WATER / 2) return undefined;
     return open.toSorted(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0];
   }
 
-  /** Whether closed sockets, whose clients do not confirm the close, take so much of the budget that the others have too little. */
+  /** Whether sockets that were closed long ago, and not confirmed by their clients, leave the other sockets too little room. */
   isStuck(nowMs: number): boolean {
     if (this.total <= HIGH_WATER) return false;
     let stuck = 0;

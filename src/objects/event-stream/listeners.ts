@@ -31,7 +31,7 @@ import {
 } from "#objects/event-stream/listener-filter";
 import { attachments, type SocketObject } from "#objects/sockets";
 
-/** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
+/** The progress of a socket's handshake, and what is counted of the socket. Kept with the socket, so that it outlives the object's sleep. */
 interface SocketState {
   channel: Channel;
   stage: "auth" | "filter" | "open";
@@ -47,7 +47,7 @@ interface SocketState {
 
 const { keep, stateOf } = attachments<SocketState>();
 
-/** How far a listener to events has come. */
+/** What a listener to events was shown, and what it has still to be shown. */
 interface Progress {
   /** What is stored and still to be shown. */
   passes: Pass[];
@@ -62,7 +62,7 @@ interface Progress {
 
 /** Prefect: PREFECT_SERVER_EVENTS_WEBSOCKET_BACKFILL_PAGE_SIZE. */
 const BACKFILL_PAGE = 250;
-/** How much of the stored events is read at a time. An object has 128 MB for all its listeners, and some come by the hundred. */
+/** How much of the stored events is read at a time. An object has 128 MB for all its listeners, and may have hundreds of them. */
 const BACKFILL_CHARACTERS = 1_000_000;
 /** How many listeners are shown stored events at the same time; the others wait. */
 const BACKFILLS_AT_ONCE = 2;
@@ -119,18 +119,11 @@ export class Listeners {
     });
   }
 
-  /** Whether what the socket sends are events. Asked for each of them, so a yes is remembered. */
-  isSender(socket: WebSocket): boolean {
-    if (this.senders.has(socket)) return true;
-    const state = stateOf(socket);
-    if (state.channel !== "events-in" || state.stage !== "open") return false;
-    this.senders.set(socket, state);
-    return true;
-  }
-
-  /** Counts a sender's message; the count outlives the object's sleep. */
-  countMessage(socket: WebSocket): number {
+  /** Counts an event that a socket sends; null where the socket does not send events. The count outlives the object's sleep. */
+  countEvent(socket: WebSocket): number | null {
     const state = this.senders.get(socket) ?? stateOf(socket);
+    if (state.channel !== "events-in" || state.stage !== "open") return null;
+    this.senders.set(socket, state);
     state.messages = (state.messages ?? 0) + 1;
     keep(socket, state);
     return state.messages;
@@ -226,7 +219,7 @@ export class Listeners {
     return true;
   }
 
-  /** Shows events to the listeners whose filter they match. */
+  /** Shows events to the listeners, to each those that match its filter. */
   showEvents(events: readonly GatheredEvent[]): void {
     const sizes = new Map<GatheredEvent, number>();
     for (const socket of this.open("events-out")) {
@@ -255,7 +248,7 @@ export class Listeners {
     return progress;
   }
 
-  /** Shows logs to the listeners whose filter they match. */
+  /** Shows logs to the listeners, to each those that match its filter. */
   showLogs(logs: readonly PublishedLog[]): void {
     for (const socket of this.open("logs-out")) {
       const wanted = this.wantedBy(socket);
@@ -290,13 +283,13 @@ export class Listeners {
     const progress = this.progress.get(socket);
     if (progress) {
       progress.waiting = [];
-      // Of what was shown last, it was perhaps shown a part.
+      // Perhaps the listener was shown only a part of the events that were written last.
       if (progress.isLive) progress.liveSince = this.shownUntil;
     }
     closeQuietly(socket, TRY_AGAIN, READ_TOO_LITTLE);
   }
 
-  /** A socket has ended. `isConfirmed`: its client has read all that it was sent. */
+  /** Forgets a socket that has ended. `isConfirmed`: its client has read all that it was sent. */
   left(socket: WebSocket, isConfirmed: boolean): void {
     this.object.greetings.end(socket);
     const progress = this.progress.get(socket);
@@ -325,7 +318,7 @@ export class Listeners {
   }
 }
 
-/** What is left to be shown: of the passes, and what was written since they began, where no pass has that before it. */
+/** What is left to be shown: the rest of the passes, and what was written after they began, unless the last pass has not begun. */
 function remaining({ passes, liveSince }: Progress): Pass[] {
   return passes.at(-1)?.after === null ? passes : [...passes, { writtenSince: liveSince, after: null }];
 }

@@ -30,7 +30,7 @@ import { parseTime } from "#wire/dates";
 
 const ids = systemIds();
 
-/** After how many messages of a socket everything is written before the next is read; a divisor of the client's 700. Each costs a pause. */
+/** After how many messages of a socket all events are written before the next message is read. A divisor of the client's 700; each write costs a pause. */
 const WRITTEN_EVERY = 350;
 /** How long after a write of reports a reader has to read D1 once more: its first read may have come before the write. */
 const JUST_NOW: Micros = 2_000_000;
@@ -99,17 +99,17 @@ export class EventStream extends SocketObject {
   /** A message of a socket: a client's event, or its part of a handshake. */
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.open();
-    if (!this.listeners.isSender(socket)) return this.listeners.greet(socket, message);
+    const count = this.listeners.countEvent(socket);
+    if (count === null) return this.listeners.greet(socket, message);
     this.takeEvent(socket, message);
     // Prefect: the client forgets what it sent before a ping that is answered, and pings after each 700 events. The runtime
     // answers pings itself, but reads none while a message is at work.
-    const isWritten = this.listeners.countMessage(socket) % WRITTEN_EVERY === 0;
-    if (isWritten || this.theGatherer().isFull()) await this.theGatherer().settle();
+    if (count % WRITTEN_EVERY === 0 || this.theGatherer().isFull()) await this.theGatherer().settle();
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string, isClean: boolean): Promise<void> {
     this.open();
-    // A client closes when its flow has ended, and a reader may ask at once for the end of the flow.
+    // A client closes its socket when its flow has ended, and a reader may ask at once for the last events of the flow.
     this.theGatherer().flush();
     return super.webSocketClose(socket, code, reason, isClean);
   }
@@ -150,7 +150,7 @@ export class EventStream extends SocketObject {
     this.show(events);
   }
 
-  /** A failure here is only logged: the events are written. */
+  /** Shows events to the listeners. A failure is only logged, because the events are written. */
   private show(events: readonly GatheredEvent[]): void {
     try {
       this.listeners.showEvents(events);
@@ -164,7 +164,7 @@ export class EventStream extends SocketObject {
     await keepDeadLetter(keeper, { queue: "events", key: event.id, reason: reasonOf(error), message: event });
   }
 
-  /** The sweep finds segments that do not reach the queue. */
+  /** Queues segments for the consumer. A sweep queues the segments again that do not reach the queue. */
   private async queue(workspace: string, keys: ReturnType<typeof keyOf>[]): Promise<void> {
     const messages = segmentMessages(workspace, keys);
     if (messages.length === 0) return;
