@@ -30,7 +30,7 @@ import { parseTime } from "#wire/dates";
 
 const ids = systemIds();
 
-/** After how many messages of a socket all events are written before the next message is read. A divisor of the client's 700; each write costs a pause. */
+/** After how many messages of a socket all events are written before the next is read: a divisor of the client's 700. Each write is a pause. */
 const WRITTEN_EVERY = 350;
 /** How long after a write of reports a reader has to read D1 once more: its first read may have come before the write. */
 const JUST_NOW: Micros = 2_000_000;

@@ -5,7 +5,6 @@ import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
 import { notFound, refused, unprocessable } from "#lib/api-error";
 import { whole } from "#lib/portions";
-import { DatabaseSize, readDatabaseSize } from "#resources/admin/database-size";
 import {
   DeadLetter,
   DeadLetterReplay,
@@ -15,7 +14,7 @@ import {
   replayDeadLetters,
 } from "#resources/admin/dead-letters";
 import { printSettings, Settings } from "#resources/admin/settings";
-import { ConfigurationStore } from "#resources/admin/store";
+import { ConfigurationStore, DatabaseSize, readDatabaseSize } from "#resources/admin/store";
 import type { Tools } from "#tools";
 import { Uuid, UuidText } from "#wire/ids";
 import { BulkLimit, Limit, Offset } from "#wire/paging";

@@ -1,4 +1,4 @@
-/** Concurrency limits on the wire, version 2. */
+/** Concurrency limits on the wire: version 2, and version 1, which has limits of tags only. */
 import { ShortText, listOf } from "#wire/sizes";
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
@@ -9,7 +9,7 @@ import { refuse } from "#wire/refusal";
 import { Bool, Float, Int, intFrom } from "#wire/scalars";
 
 /** How many limits one request may name. */
-export const MAX_NAMES = 1_000;
+const MAX_NAMES = 1_000;
 
 /** One of a few words; refused in pydantic's words for a `Literal`. */
 const literal = <const Word extends string>(...words: Word[]) =>
@@ -116,3 +116,31 @@ export const giving = {
 export const renewal = { lease_duration: LeaseSeconds.optional() };
 export const ending = { lease_id: Uuid };
 export const paging = { limit: Limit, offset: Offset };
+
+const BANNED = /[/%&><]/;
+
+/** Prefect: a tag whose limit could have no name is answered by a 500. */
+const LimitedTag = ShortText.refine((tag) => !BANNED.test(tag), {
+  params: { type: "string_pattern_mismatch", ctx: { pattern: "^[^/%&><]*$" } },
+  message: "String should match pattern '^[^/%&><]*$'",
+});
+
+export const ConcurrencyLimitCreate = z
+  .strictObject({ tag: LimitedTag, concurrency_limit: Int })
+  .meta({ id: "ConcurrencyLimitCreate" });
+
+export const ConcurrencyLimit = z
+  .object({
+    id: UuidText,
+    created: TimeText,
+    updated: TimeText,
+    tag: z.string(),
+    concurrency_limit: z.int(),
+    active_slots: z.array(UuidText),
+  })
+  .meta({ id: "ConcurrencyLimit" });
+
+/** The body by which a task run takes or gives back a slot of each tag. */
+export const tagSlots = { names: listOf(ShortText, MAX_NAMES), task_run_id: Uuid };
+
+export const resetting = { slot_override: listOf(Uuid, MAX_NAMES).nullish() };

@@ -12,9 +12,15 @@ import { whole } from "#lib/portions";
 import { concurrencyLimits, readTaskRuns } from "#objects/concurrency-limits/client";
 import type { AcquireAnswer, MinimalLimit } from "#objects/concurrency-limits/messages";
 import { removeLimit, upsertLimit } from "#resources/concurrency-limits-v2/definitions";
-import { MinimalConcurrencyLimitResponse, paging } from "#resources/concurrency-limits-v2/schema";
+import {
+  ConcurrencyLimit,
+  ConcurrencyLimitCreate,
+  MinimalConcurrencyLimitResponse,
+  paging,
+  resetting,
+  tagSlots,
+} from "#resources/concurrency-limits-v2/schema";
 import { ConcurrencyLimitStore, TAG_PREFIX } from "#resources/concurrency-limits-v2/store";
-import { ConcurrencyLimit, ConcurrencyLimitCreate, resetting, tagSlots } from "#resources/concurrency-limits/schema";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { Uuid } from "#wire/ids";
