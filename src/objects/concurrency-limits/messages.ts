@@ -29,7 +29,7 @@ export interface LimitKeys {
 /** Slots of all these limits, or of none. */
 export interface AcquireAsk extends LimitKeys {
   slots: number;
-  /** `rate_limit` takes no limit whose slots do not decay. */
+  /** `rate_limit` takes only limits with slots that decay. */
   mode: "concurrency" | "rate_limit";
   /** Null for slots that are given back by name. `seconds` null: it does not expire. */
   lease: { id: string; seconds: number | null; holder: Holder | null } | null;

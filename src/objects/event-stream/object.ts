@@ -128,7 +128,7 @@ export class EventStream extends SocketObject {
       const fields = { characters: sizeOf(message), reason: parsed.wrong };
       return this.log("warn", "a message is passed over", fields);
     }
-    // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
+    // Not awaited: the next message must not wait for the write of this event. A client sends again when its socket is closed.
     this.theGatherer()
       .add(gathered(receiveEvent(parsed.event, this.clock())))
       .catch(() => closeQuietly(socket, 1011, "The event could not be written."));

@@ -149,7 +149,7 @@ export async function replayDeadLetter(
   return { id, replayed: true, reason: null };
 }
 
-/** Replays letters one after the other: they may be of one run, whose states have an order. */
+/** Replays letters one after the other: the letters may be of one run, and the states of a run have an order. */
 export async function replayDeadLetters(tools: Tools, letters: readonly DeadLetter[]): Promise<DeadLetterReplay[]> {
   const replays: DeadLetterReplay[] = [];
   for (const { id } of letters) {

@@ -119,7 +119,7 @@ export const paging = { limit: Limit, offset: Offset };
 
 const BANNED = /[/%&><]/;
 
-/** Prefect: a tag whose limit could have no name is answered by a 500. */
+/** The tag of a limit: the limit is named after the tag. Prefect: a tag with such a character is answered by a 500. */
 const LimitedTag = ShortText.refine((tag) => !BANNED.test(tag), {
   params: { type: "string_pattern_mismatch", ctx: { pattern: "^[^/%&><]*$" } },
   message: "String should match pattern '^[^/%&><]*$'",
