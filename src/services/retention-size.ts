@@ -1,6 +1,6 @@
 /** Warns when the database is nearly full. */
 import { log } from "#lib/log";
-import { type DatabaseSize, MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/database-size";
+import { type DatabaseSize, MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/store";
 import { isFirstOfHour } from "#services/turns";
 import type { SweepTools } from "#tools";
 

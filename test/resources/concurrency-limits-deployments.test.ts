@@ -101,7 +101,7 @@ describe("a changed limit of a deployment is used at once", () => {
 });
 
 describe("a limit that deployments share", () => {
-  test("replaces the deployment's own limit, whose holders keep their slots", async () => {
+  test("replaces the deployment's own limit, and the runs with its slots keep these", async () => {
     const shared = await aLimit(5);
     const { id, global_concurrency_limit: own } = await aDeployment({ concurrency_limit: 1 });
     await take(own?.id);

@@ -97,7 +97,7 @@ test("several letters are replayed, the oldest first, and failed letters can be 
   expect(await replay({ ids: ids.slice(1, 2) })).toEqual(ids.slice(1, 2));
 });
 
-test("an event whose write failed is written by its replay, once", async () => {
+test("an event that could not be written is written by its replay, once", async () => {
   const event = { ...anEvent(), received: new Date().toISOString() };
   const id = await aLetter("events", event, event.id);
   expect((await api("POST", `${PATH}/${id}/replay`)).body).toEqual({ id, replayed: true, reason: null });
@@ -161,7 +161,7 @@ test("a message of a dead-letter queue is sent to its queue again, and is consum
   expect(await lettersOf("sluice-events-dead")).toEqual([]);
 });
 
-test("a state whose event failed has its event after a replay", async () => {
+test("a state has its event after a replay of the letter that the failed event left", async () => {
   const run = await aFlowRun();
   const stateId = tools().ids.ordered(Date.now() * 1000);
   await env.DB.batch([

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/database-size";
+import { MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/store";
 import { type Env, parseSettings } from "#env";
 import { sizeWarning, watchSize } from "#services/retention-size";
 import { DEFAULT_SERVICES } from "../support/app";

@@ -68,9 +68,9 @@ export async function readUsage(tools: Tools, ids: readonly string[]): Promise<R
   return ids.length === 0 ? {} : concurrencyLimits(tools).usage([...ids]);
 }
 
-/** The task runs that hold slots of each limit, by the ids of the limits. Without ids nothing is asked. */
-export async function readTaskRuns(tools: Tools, ids: readonly string[]): Promise<Record<string, string[]>> {
-  return ids.length === 0 ? {} : concurrencyLimits(tools).taskRuns([...ids]);
+/** The task runs that hold slots of each limit, by the ids of the limits. Without limits nothing is asked. */
+export async function readTaskRuns(tools: Tools, limits: readonly { id: string }[]): Promise<Record<string, string[]>> {
+  return limits.length === 0 ? {} : concurrencyLimits(tools).taskRuns(limits.map(({ id }) => id));
 }
 
 /**

@@ -1,9 +1,16 @@
-/** The definitions of limits that the object knows of D1, and how long it may rely on them. Pure. */
+/** What the object reads of D1: the definitions of limits, how long it may rely on them, and which holders of leases are over. */
+import { sql } from "drizzle-orm";
+import { each, list } from "#db/sql";
+import { concurrency_limit } from "#db/tables/concurrency-limit";
+import { flow_run } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
-import type { LimitKeys } from "#objects/concurrency-limits/messages";
+import type { Holder, Lease, LimitKeys } from "#objects/concurrency-limits/messages";
+import type { Tools } from "#tools";
+import { TERMINAL_TYPES } from "#wire/state";
 
-/** How long the object relies on what it read of a definition, or that there is none, without a notice. */
+/** How long the object relies on what it has read without a notice: a definition, or that there is none. */
 const FRESH: Micros = 30_000_000;
 /** Limits of deployments are read one by one, for there may be many; the others all at once. */
 const ONE_BY_ONE = "deployment:";
@@ -11,7 +18,7 @@ const ONE_BY_ONE = "deployment:";
 const MOST_KEPT = 5_000;
 
 /** What has to be read: these limits, and where `common` is true all limits that are not a deployment's own. */
-export interface LimitsToRead extends LimitKeys {
+interface LimitsToRead extends LimitKeys {
   common: boolean;
 }
 
@@ -19,7 +26,7 @@ const isCommon = (name: string) => !name.startsWith(ONE_BY_ONE);
 
 /** What is known of the limits of one workspace. */
 export class Definitions {
-  /** Goes up with each change of a definition: what was read before the change is outdated. */
+  /** Grows with each change of a definition: what was read before the change is outdated. */
   generation = 0;
   private readonly limits = new Map<string, Limit>();
   private readonly ids = new Map<string, string>();
@@ -51,7 +58,7 @@ export class Definitions {
     return wanted.common || wanted.names.length + wanted.ids.length > 0 ? wanted : null;
   }
 
-  /** Takes up what was read; gives the ids of limits that are not there. */
+  /** Keeps the definitions that were read. Gives the ids of limits that are not in D1. */
   learn(wanted: LimitsToRead, rows: readonly Limit[], now: Micros): string[] {
     if (this.readAt.size > MOST_KEPT) this.forgetOneByOne();
     const before = [...this.limits.values()].filter(
@@ -87,3 +94,48 @@ export class Definitions {
     for (const limit of this.limits.values()) if (!isCommon(limit.name)) this.remove(limit);
   }
 }
+
+/** Reads definitions, in one round trip. */
+export async function readLimits(tools: Tools, wanted: LimitsToRead): Promise<Limit[]> {
+  const select = sql`select id, name, "limit", active, slot_decay_per_second from ${concurrency_limit} where workspace_id = ${tools.workspaceId}`;
+  const results = await tools.db.readAll([
+    // Two ranges of the index on names, around those of deployments.
+    ...(wanted.common ? [sql`${select} and name < 'deployment:'`, sql`${select} and name >= 'deployment;'`] : []),
+    ...(wanted.names.length > 0 ? [sql`${select} and name in ${list(wanted.names)}`] : []),
+    ...(wanted.ids.length > 0 ? [sql`${select} and id in ${list(wanted.ids)}`] : []),
+  ]);
+  // The columns were named above.
+  const rows = results.flat() as unknown as (Omit<Limit, "active"> & { active: number })[];
+  return rows.map((row) => ({ ...row, active: row.active === 1 }));
+}
+
+/**
+ * The leases of runs that are over: in a terminal state, or deleted. A task run that is not in D1 may not be reported yet. Such a
+ * task run counts as over only where its lease `isOld`.
+ */
+export async function readEnded(
+  tools: Tools,
+  leases: readonly Lease[],
+  isOld: (lease: Lease) => boolean,
+): Promise<Lease[]> {
+  const idsOf = (type: Holder["type"]) =>
+    each(leases.flatMap(({ holder }) => (holder?.type === type ? [holder.id] : [])));
+  const terminal = list([...TERMINAL_TYPES]);
+  const [taskRuns = [], flowRuns = []] = await tools.db.readAll([
+    sql`select h.value as id, r.id is null as is_unknown from ${idsOf("task_run")} h
+      left join ${task_run} r on r.workspace_id = ${tools.workspaceId} and r.id = h.value
+      where r.id is null or r.state_type in ${terminal}`,
+    sql`select h.value as id from ${idsOf("flow_run")} h
+      left join ${flow_run} r on r.workspace_id = ${tools.workspaceId} and r.id = h.value
+      where r.id is null or r.state_type in ${terminal}`,
+  ]);
+  const ended = { task_run: idSet(taskRuns), flow_run: idSet(flowRuns), deployment: new Set<string>() };
+  const unknown = idSet(taskRuns.filter(({ is_unknown }) => is_unknown === 1));
+  return leases.filter((lease) => {
+    const { holder } = lease;
+    if (!holder || !ended[holder.type].has(holder.id)) return false;
+    return holder.type !== "task_run" || !unknown.has(holder.id) || isOld(lease);
+  });
+}
+
+const idSet = (rows: readonly Record<string, unknown>[]) => new Set(rows.map(({ id }) => String(id)));

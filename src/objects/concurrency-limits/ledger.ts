@@ -1,11 +1,11 @@
-/** The slots and leases of concurrency limits. The slots in use are those of leases and those without a lease. Pure: no clock of its own, and rows go to a store. */
+/** The slots and leases of concurrency limits. A slot in use has a lease or none. Pure: callers pass the time, and a store keeps the rows. */
 import { type Micros, SECOND } from "#lib/clock";
-import type { Holder, Lease, MinimalLimit, SlotReservation } from "#objects/concurrency-limits/messages";
+import type { Holder, Lease, MinimalLimit } from "#objects/concurrency-limits/messages";
 
 /** A limit as far as its slots are concerned. */
 export interface Limit extends MinimalLimit {
   active: boolean;
-  /** How fast slots that were taken decay; 0 where they are held until they are given back. */
+  /** How fast slots in use decay; 0 where slots are in use until they are given back. */
   slot_decay_per_second: number;
 }
 
@@ -76,15 +76,13 @@ export class LeaseLedger {
   hold(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): void {
     for (const limit of limits) {
       this.settle(limit, now);
-      if (lease === null || limit.slot_decay_per_second > 0) {
-        this.addUnleased(limit.id, slots, now, limit.slot_decay_per_second);
-      }
+      if (lease === null || limit.slot_decay_per_second > 0) this.addUnleased(limit, slots, now);
     }
     if (!lease) return;
-    const reservations = limits.map((limit) => ({
-      limit_id: limit.id,
+    const reservations = limits.map(({ id, slot_decay_per_second: decay }) => ({
+      limit_id: id,
       slots,
-      decays: limit.slot_decay_per_second > 0,
+      decays: decay > 0,
     }));
     this.put({ ...lease, created: now, slots, reservations });
   }
@@ -132,7 +130,7 @@ export class LeaseLedger {
   setInUse(limit: Limit, slots: number, now: Micros): void {
     this.settle(limit, now);
     const over = this.inUse(limit.id, now) - slots;
-    if (over < 0) this.addUnleased(limit.id, -over, now, limit.slot_decay_per_second);
+    if (over < 0) this.addUnleased(limit, -over, now);
     if (over > 0) this.give(limit.id, over, now);
     let left = this.inUse(limit.id, now) - slots;
     for (const lease of this.oldestOn(limit.id)) {
@@ -154,7 +152,7 @@ export class LeaseLedger {
     if (this.unleased.delete(limitId)) this.store.deleteUnleased(limitId);
   }
 
-  /** Takes up a change of a limit's decay. Where slots no longer decay, only those stay that a lease will give back. */
+  /** Applies a change of a limit's decay. Where slots no longer decay, only the slots stay in use that a lease will give back. */
   settle(limit: Limit, now: Micros): void {
     const row = this.unleased.get(limit.id);
     const decay = limit.slot_decay_per_second;
@@ -164,7 +162,7 @@ export class LeaseLedger {
     this.putUnleased({ limit_id: limit.id, slots, at: now, decay });
   }
 
-  /** The leases that do not expire before that time. Only the end of the holder's run shows that such a lease is over sooner. */
+  /** The leases that do not expire before a time. The end of the holder's run alone shows that such a lease is over earlier. */
   lasting(time: Micros): Lease[] {
     return [...this.leases.values()].filter(({ expires }) => expires === null || expires > time);
   }
@@ -200,8 +198,8 @@ export class LeaseLedger {
     return [...(this.leasesOn.get(limitId) ?? [])].toSorted((a, b) => a.created - b.created);
   }
 
-  private addUnleased(limitId: string, slots: number, now: Micros, decay: number): void {
-    this.putUnleased({ limit_id: limitId, slots: this.levelOf(limitId, now) + slots, at: now, decay });
+  private addUnleased({ id, slot_decay_per_second: decay }: Limit, slots: number, now: Micros): void {
+    this.putUnleased({ limit_id: id, slots: this.levelOf(id, now) + slots, at: now, decay });
   }
 
   private putUnleased(row: Unleased): void {
@@ -214,7 +212,7 @@ export class LeaseLedger {
     this.unleased.delete(row.limit_id);
   }
 
-  private replace(lease: Lease, reservations: readonly SlotReservation[]): void {
+  private replace(lease: Lease, reservations: Lease["reservations"]): void {
     if (reservations.length > 0) this.put({ ...lease, reservations });
     else this.remove(lease);
   }

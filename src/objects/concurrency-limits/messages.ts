@@ -2,13 +2,6 @@
 import type { Micros } from "#lib/clock";
 import { method } from "#objects/call";
 
-/** The slots of one limit that a lease reserves. Slots that decay are counted among those without a lease. */
-export interface SlotReservation {
-  limit_id: string;
-  slots: number;
-  decays: boolean;
-}
-
 /** The run or deployment that has a lease. */
 export interface Holder {
   type: "flow_run" | "task_run" | "deployment";
@@ -23,7 +16,8 @@ export interface Lease {
   expires: Micros | null;
   holder: Holder | null;
   slots: number;
-  reservations: readonly SlotReservation[];
+  /** The slots of each limit that the lease reserves. Slots that decay are counted among those without a lease. */
+  reservations: readonly { limit_id: string; slots: number; decays: boolean }[];
 }
 
 /** Limits by their names or ids. */
@@ -35,7 +29,7 @@ export interface LimitKeys {
 /** Slots of all these limits, or of none. */
 export interface AcquireAsk extends LimitKeys {
   slots: number;
-  /** `rate_limit` takes no limit whose slots do not decay. */
+  /** `rate_limit` takes only limits with slots that decay. */
   mode: "concurrency" | "rate_limit";
   /** Null for slots that are given back by name. `seconds` null: it does not expire. */
   lease: { id: string; seconds: number | null; holder: Holder | null } | null;
@@ -90,7 +84,7 @@ export const CONCURRENCY_LIMITS = {
   releaseHeld: method<(names: string[], holderId: string) => MinimalLimit[]>(),
   /** How many slots of each limit are in use, by the ids of the limits. */
   inUse: method<(ids: string[]) => Record<string, number>>(),
-  /** Who holds slots of each limit, by the ids of the limits. */
+  /** The slots in use and the leases of each limit, by the ids of the limits. */
   usage: method<(ids: string[]) => Record<string, Usage>>(),
   /** The task runs that hold slots of each limit, by the ids of the limits. */
   taskRuns: method<(ids: string[]) => Record<string, string[]>>(),

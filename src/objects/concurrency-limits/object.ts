@@ -3,7 +3,7 @@ import { type Micros, SECOND } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
 import type { Implementation } from "#objects/call";
-import { Definitions } from "#objects/concurrency-limits/definitions";
+import { Definitions, readEnded, readLimits } from "#objects/concurrency-limits/definitions";
 import { LeaseLedger, type Limit } from "#objects/concurrency-limits/ledger";
 import { Waiters } from "#objects/concurrency-limits/waiters";
 import {
@@ -17,16 +17,15 @@ import {
   type MinimalLimit,
   type Usage,
 } from "#objects/concurrency-limits/messages";
-import { type HeldLease, readEnded, readLimits } from "#objects/concurrency-limits/repair";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
 /** How often the object checks whether the runs of lasting leases are over. */
 const CHECK_EVERY = 300 * SECOND;
-/** A lease is taken before the state that needs it is committed, so the check passes over younger leases. */
+/** The check passes over younger leases: a lease is taken before the state that needs the lease is committed. */
 const SETTLED_AFTER = 60 * SECOND;
-/** A task run that took a slot and is not in D1 after so long will never be reported, or was deleted. */
+/** A task run that took a slot, and is not in D1 after so long, was deleted or is never reported. */
 const REPORTED_WITHIN = 86_400 * SECOND;
-/** How often D1 is read where definitions are changed meanwhile. */
+/** How often D1 is read at most where definitions are changed during the reads. */
 const READ_TRIES = 3;
 /** How many leases of a limit are named. */
 const MOST_SHOWN = 50;
@@ -37,7 +36,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
   private leases: LeaseLedger | null = null;
   private definitions = new Definitions();
   private waiters = new Waiters();
-  /** One read of D1 at a time: a call that waits for the read of another call need not read again. */
+  /** One read of D1 at a time. A call that waits for another call's read finds the definitions read. */
   private reads = new Turns(1);
   private timerAt: Micros | null = null;
 
@@ -48,12 +47,11 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     await this.armExpiry();
   }
 
-  /** Ends leases that last and whose runs are over: no client ends them, or not soon. */
+  /** Ends lasting leases of runs that are over: no client ends such a lease, or not soon. */
   private async check(): Promise<void> {
     const now = this.clock();
-    const held = this.ledger()
-      .lasting(now + SETTLED_AFTER)
-      .filter(isOfRun);
+    const lasting = this.ledger().lasting(now + SETTLED_AFTER);
+    const held = lasting.filter(({ holder }) => holder !== null && holder.type !== "deployment");
     if (held.length === 0) return;
     const settled = held.filter(({ created }) => created < now - SETTLED_AFTER);
     const isOld = ({ created, expires }: Lease) => expires === null && created < now - REPORTED_WITHIN;
@@ -248,8 +246,6 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     return (this.leases ??= new LeaseLedger(ledgerTables(this.storage)));
   }
 }
-
-const isOfRun = (lease: Lease): lease is HeldLease => lease.holder !== null && lease.holder.type !== "deployment";
 
 const expiryOf = (seconds: number | null, now: Micros) => (seconds === null ? null : now + seconds * SECOND);
 

@@ -13,7 +13,7 @@ export const LEDGER_TABLES: readonly string[] = [
 /** A reservation as it is written: limit, slots, whether they decay. */
 type ReservationText = [string, number, 0 | 1];
 
-interface LeaseRow extends Pick<Lease, "id" | "created" | "expires" | "slots"> {
+interface LeaseRow extends Omit<Lease, "holder" | "reservations"> {
   holder_type: Holder["type"] | null;
   holder_id: string | null;
   /** The reservations as JSON. */

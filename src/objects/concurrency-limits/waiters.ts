@@ -1,13 +1,13 @@
-/** When clients that were refused a slot should ask again. Pure, and lost without harm: it is an estimate. */
+/** When clients that were refused a slot should ask again. Pure. An estimate, so the loss of the memory does no harm. */
 import { type Micros, SECOND } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
 
 /** Prefect: `maximum_concurrency_slot_wait_seconds` and `tag_concurrency_slot_wait_seconds`, 30 s both. */
 const MOST_SECONDS = 30;
-/** Some client asks at least this often, so that a slot given back is soon taken again. */
+/** One of the waiting clients asks at least this often, so that a slot that was given back is soon taken again. */
 const SLOWEST_SECONDS = 1;
 const FASTEST_SECONDS = 0.01;
-/** How many clients ask for each slot that becomes free. One alone would find it after half the time between two, on average. */
+/** How many clients ask in the time in which one slot becomes free. */
 const ASKS_A_SLOT = 2;
 /** Prefect: `avg_slot_occupancy_seconds` of a new limit. */
 const FIRST_OCCUPANCY_SECONDS = 2;
@@ -21,8 +21,8 @@ export interface Refusal {
 }
 
 /**
- * The clients that were refused. Each is given a time of its own, one after the other: as far apart as slots decay, or half as
- * far apart as slots are expected to be given back, by how long a slot was held on average.
+ * The clients that were refused. Each client is given a time of its own, after that of the client before: later by the time in which
+ * a slot decays, or by half the time in which a slot is expected to be given back, as slots were in use on average.
  */
 export class Waiters {
   private readonly lastTimes = new Map<string, Micros>();
@@ -33,7 +33,7 @@ export class Waiters {
     return Math.max(...refusals.map((refusal) => this.joinOne(refusal, slots, now)));
   }
 
-  /** Notes how long a slot was held. */
+  /** Notes how long a slot was in use. */
   noteOccupancy(limitId: string, limit: number, secondsPerSlot: number): void {
     const average = this.occupancyOf(limitId);
     const next = average + (secondsPerSlot - average) / (Math.max(1, limit) * SAMPLES);

@@ -1,8 +1,11 @@
 /**
- * How much each listener was sent that it has not shown to have received. The runtime keeps what a client does not read in
- * memory, tells nobody how much that is, and keeps it also after the socket was closed. Only the end of a socket, which a
- * client confirms after all that it was sent before, shows that it was read.
+ * How many bytes each listener was sent, and where a listener goes on that was closed because it was sent too many. The runtime
+ * keeps in memory what a client does not read, also after the socket was closed, and tells nobody how much that is. A client
+ * confirms the end of its socket after it has read all that it was sent: nothing else shows that it was read.
  */
+import type { EventFilter } from "#events/filter";
+import type { Cursor } from "#events/page";
+import type { Micros } from "#lib/clock";
 
 /** How many bytes may be sent to one socket; then it is closed, and its client connects again. */
 export const MAX_BACKLOG = 4_000_000;
@@ -67,12 +70,12 @@ export class Backlog {
   toClose(): WebSocket | undefined {
     if (this.total <= HIGH_WATER) return undefined;
     const open = [...this.entries].filter(([, { closedAt }]) => closedAt === null);
-    // The closed sockets give their room back when their clients confirm the end.
+    // Closed sockets give their room back when their clients confirm the end.
     if (open.reduce((sum, [, { bytes }]) => sum + bytes, 0) <= HIGH_WATER / 2) return undefined;
     return open.toSorted(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0];
   }
 
-  /** Whether closed sockets, whose clients do not confirm the close, take so much of the budget that the others have too little. */
+  /** Whether sockets that were closed long ago, and not confirmed by their clients, leave the other sockets too little room. */
   isStuck(nowMs: number): boolean {
     if (this.total <= HIGH_WATER) return false;
     let stuck = 0;
@@ -82,10 +85,47 @@ export class Backlog {
   }
 
   private entryOf(socket: WebSocket): Entry {
-    const present = this.entries.get(socket);
-    if (present) return present;
-    const entry: Entry = { bytes: 0, closedAt: null };
+    const entry = this.entries.get(socket) ?? { bytes: 0, closedAt: null };
     this.entries.set(socket, entry);
     return entry;
   }
+}
+
+/** Stored events that a listener has still to be shown: those written from a time on, after a cursor. */
+export interface Pass {
+  writtenSince: Micros | null;
+  after: Cursor | null;
+}
+
+/** Prefect: `PrefectEventSubscriber.__anext__` goes back as far from each event. */
+const REPLAYED: Micros = 60_000_000;
+/** How many listeners are remembered. */
+const MAX_KEPT = 200;
+
+/**
+ * The places where closed listeners go on. The stock client connects again with the same filter, and asks for the events from a
+ * minute before the newest event that it was shown. From that time, to the microsecond, the object knows that the client read all
+ * that it was shown. So the client is shown the rest, and not that minute again, which may have more than one socket is ever sent.
+ * In memory only: a listener that is not known is shown the minute again.
+ */
+export class Resumes {
+  private readonly kept = new Map<string, readonly Pass[]>();
+
+  /** Keeps what is left for a listener that was shown events up to `newest`. */
+  keep(filter: EventFilter, newest: Micros, passes: readonly Pass[]): void {
+    const since = Math.max(filter.occurred?.since ?? newest - REPLAYED, newest - REPLAYED);
+    this.kept.set(keyOf(filter, since), passes);
+    const [oldest] = this.kept.keys();
+    if (this.kept.size > MAX_KEPT && oldest !== undefined) this.kept.delete(oldest);
+  }
+
+  /** What is left for the listener that comes with this filter; undefined where it is none of those that were closed. */
+  find(filter: EventFilter): readonly Pass[] | undefined {
+    const since = filter.occurred?.since;
+    return since === undefined ? undefined : this.kept.get(keyOf(filter, since));
+  }
+}
+
+function keyOf(filter: EventFilter, since: Micros): string {
+  return JSON.stringify({ ...filter, occurred: since });
 }

@@ -4,13 +4,10 @@ import { EventsSetAside } from "#events/emit";
 import type { GatheredEvent } from "#events/segments";
 import { inHalves } from "#lib/halving";
 
-interface Batch {
+/** Events that are written together. Its promise gives the ids of the events that cannot be written. */
+interface Batch extends PromiseWithResolvers<ReadonlySet<string>> {
   events: GatheredEvent[];
   characters: number;
-  /** The ids of those that cannot be written. */
-  written: Promise<ReadonlySet<string>>;
-  settle: (setAside: ReadonlySet<string>) => void;
-  fail: (error: unknown) => void;
 }
 
 /** What the object does for its gatherer. */
@@ -36,7 +33,7 @@ const MIN_REMEMBERED = 50_000;
 /** How many ids of events that were set aside are remembered. */
 const MAX_ASIDE = 1_000;
 
-/** Events on their way to the database. One write at a time, in the order of arrival; events that come during a write are written together. */
+/** Events that wait to be written. One write at a time, in the order of arrival; events that come during a write are written together. */
 export class EventGatherer {
   private readonly host: GathererHost;
   private recalled: Promise<void> | undefined;
@@ -45,9 +42,8 @@ export class EventGatherer {
   private writing: Batch | undefined;
   private wroteAtMs = 0;
   private isDue = false;
-  private isWriting = false;
   private waitingCharacters = 0;
-  private readonly waiting = new Map<string, Batch["written"]>();
+  private readonly waiting = new Map<string, Batch["promise"]>();
   private readonly aside = new Set<string>();
   private written = new Set<string>();
   private writtenBefore = new Set<string>();
@@ -64,7 +60,7 @@ export class EventGatherer {
   async add(events: readonly GatheredEvent[], again = false): Promise<void> {
     if (this.waitingCharacters > MAX_WAITING_CHARACTERS) throw new Error("too many events are waiting to be written");
     const ids: string[] = [];
-    const writes = new Set<Batch["written"]>();
+    const writes = new Set<Batch["promise"]>();
     for (const event of events) {
       const { id } = event.event;
       if (again) this.aside.delete(id);
@@ -101,7 +97,7 @@ export class EventGatherer {
     const batches = present.filter((batch) => batch.events.some(isMeant));
     for (const batch of batches)
       if (batch === this.open) this.flushAfter(this.wroteAtMs + HURRIED_MS - Date.now(), batch);
-    await Promise.allSettled(batches.map((batch) => batch.written));
+    await Promise.allSettled(batches.map(({ promise }) => promise));
     return batches.length > 0;
   }
 
@@ -111,7 +107,7 @@ export class EventGatherer {
     }, delayMs);
   }
 
-  private put(event: GatheredEvent): Batch["written"] {
+  private put(event: GatheredEvent): Batch["promise"] {
     if (this.open && this.open.characters + event.json.length > MAX_BATCH_CHARACTERS) {
       this.full.push(this.open);
       this.open = undefined;
@@ -121,25 +117,22 @@ export class EventGatherer {
     this.open.events.push(event);
     this.open.characters += event.json.length;
     this.waitingCharacters += event.json.length;
-    this.waiting.set(event.event.id, this.open.written);
-    return this.open.written;
+    this.waiting.set(event.event.id, this.open.promise);
+    return this.open.promise;
   }
 
   private begin(): Batch {
-    const { promise, resolve, reject } = Promise.withResolvers<ReadonlySet<string>>();
+    const batch: Batch = { ...Promise.withResolvers<ReadonlySet<string>>(), events: [], characters: 0 };
     // The sender of the events hears of a failure; a batch for which no sender waits must not end the object.
-    promise.catch(() => {});
+    batch.promise.catch(() => {});
     this.isDue = false;
-    const batch: Batch = { events: [], characters: 0, written: promise, settle: resolve, fail: reject };
     this.flushAfter(GATHER_MS, batch);
     return batch;
   }
 
   private async pump(): Promise<void> {
-    if (this.isWriting) return;
-    this.isWriting = true;
-    for (let batch = this.next(); batch; batch = this.next()) await this.writeBatch(batch);
-    this.isWriting = false;
+    if (this.writing) return;
+    for (this.writing = this.next(); this.writing; this.writing = this.next()) await this.writeBatch(this.writing);
   }
 
   private next(): Batch | undefined {
@@ -151,7 +144,6 @@ export class EventGatherer {
   }
 
   private async writeBatch(batch: Batch): Promise<void> {
-    this.writing = batch;
     this.wroteAtMs = Date.now();
     const setAside = new Set<string>();
     try {
@@ -167,13 +159,12 @@ export class EventGatherer {
         },
         { isPassing: isOutage },
       );
-      batch.settle(setAside);
+      batch.resolve(setAside);
     } catch (error) {
-      batch.fail(error);
+      batch.reject(error);
     }
     for (const { event } of batch.events) this.waiting.delete(event.id);
     this.waitingCharacters -= batch.characters;
-    this.writing = undefined;
   }
 
   /** The ids of written events stay known, also where the rest of the batch fails. */
@@ -189,14 +180,15 @@ export class EventGatherer {
   }
 
   /** Reads the written ids once in the object's life. Where the read fails the batch fails, and the next batch reads again. */
-  private async recollect(): Promise<void> {
-    this.recalled ??= this.host.recall().then((ids) => ids.forEach((id) => this.remember(id)));
-    try {
-      await this.recalled;
-    } catch (error) {
-      this.recalled = undefined;
-      throw error;
-    }
+  private recollect(): Promise<void> {
+    this.recalled ??= this.host.recall().then(
+      (ids) => ids.forEach((id) => this.remember(id)),
+      (error: unknown) => {
+        this.recalled = undefined;
+        throw error;
+      },
+    );
+    return this.recalled;
   }
 
   private isWritten(id: string): boolean {

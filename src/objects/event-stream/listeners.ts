@@ -21,7 +21,7 @@ import {
   upgrade,
   welcome,
 } from "#objects/handshake";
-import { Backlog } from "#objects/event-stream/backlog";
+import { Backlog, type Pass, Resumes } from "#objects/event-stream/backlog";
 import {
   type Channel,
   type EventsFilter,
@@ -29,10 +29,9 @@ import {
   matchesLog,
   readListenerFilter,
 } from "#objects/event-stream/listener-filter";
-import { type Pass, Resumes } from "#objects/event-stream/resume";
 import { attachments, type SocketObject } from "#objects/sockets";
 
-/** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
+/** The progress of a socket's handshake, and what is counted of the socket. Kept with the socket, so that it outlives the object's sleep. */
 interface SocketState {
   channel: Channel;
   stage: "auth" | "filter" | "open";
@@ -48,7 +47,7 @@ interface SocketState {
 
 const { keep, stateOf } = attachments<SocketState>();
 
-/** How far a listener to events has come. */
+/** What a listener to events was shown, and what it has still to be shown. */
 interface Progress {
   /** What is stored and still to be shown. */
   passes: Pass[];
@@ -63,7 +62,7 @@ interface Progress {
 
 /** Prefect: PREFECT_SERVER_EVENTS_WEBSOCKET_BACKFILL_PAGE_SIZE. */
 const BACKFILL_PAGE = 250;
-/** How much of the stored events is read at a time. An object has 128 MB for all its listeners, and some come by the hundred. */
+/** How much of the stored events is read at a time. An object has 128 MB for all its listeners, and may have hundreds of them. */
 const BACKFILL_CHARACTERS = 1_000_000;
 /** How many listeners are shown stored events at the same time; the others wait. */
 const BACKFILLS_AT_ONCE = 2;
@@ -78,27 +77,29 @@ const PROTOCOL_ERROR = 1002;
 const TRY_AGAIN = 1013;
 const READ_TOO_LITTLE = "More was sent than may be unread. Connect again to go on.";
 
+/** The object of the listeners. */
+interface ListenersHost extends SocketObject {
+  /** The segments that were written lately. */
+  readonly recent: RecentSegments;
+  database(): Database;
+  /** Ends the object and all its sockets, after the events that wait are written. */
+  letGo(why: string): void;
+}
+
 /** Sockets of one object. */
 export class Listeners {
-  private readonly object: SocketObject;
-  private readonly database: () => Database;
-  private readonly letGo: (why: string) => void;
+  private readonly object: ListenersHost;
   private readonly senders = new WeakMap<WebSocket, SocketState>();
   private readonly wanted = new WeakMap<WebSocket, ListenerFilter>();
   private readonly progress = new Map<WebSocket, Progress>();
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
-  private readonly recent: RecentSegments;
   private readonly turns = new Turns(BACKFILLS_AT_ONCE);
   /** The listeners were shown all events that were written before. */
   private shownUntil: Micros;
 
-  /** `letGo` ends the object and all its sockets, after the events that wait are written. */
-  constructor(object: SocketObject, database: () => Database, recent: RecentSegments, letGo: (why: string) => void) {
+  constructor(object: ListenersHost) {
     this.object = object;
-    this.database = database;
-    this.recent = recent;
-    this.letGo = letGo;
     this.shownUntil = object.clock();
     for (const channel of ["events-out", "logs-out"] satisfies Channel[])
       for (const socket of object.state.getWebSockets(channel)) this.backlog.add(socket, stateOf(socket).sent ?? 0);
@@ -118,18 +119,11 @@ export class Listeners {
     });
   }
 
-  /** Whether what the socket sends are events. Asked for each of them, so a yes is remembered. */
-  isSender(socket: WebSocket): boolean {
-    if (this.senders.has(socket)) return true;
-    const state = stateOf(socket);
-    if (state.channel !== "events-in" || state.stage !== "open") return false;
-    this.senders.set(socket, state);
-    return true;
-  }
-
-  /** Counts a sender's message; the count outlives the object's sleep. */
-  countMessage(socket: WebSocket): number {
+  /** Counts an event that a socket sends; null where the socket does not send events. The count outlives the object's sleep. */
+  countEvent(socket: WebSocket): number | null {
     const state = this.senders.get(socket) ?? stateOf(socket);
+    if (state.channel !== "events-in" || state.stage !== "open") return null;
+    this.senders.set(socket, state);
     state.messages = (state.messages ?? 0) + 1;
     keep(socket, state);
     return state.messages;
@@ -174,12 +168,9 @@ export class Listeners {
   /** Shows the stored events, then the events that came meanwhile. */
   private async backfill(socket: WebSocket, wanted: EventsFilter): Promise<void> {
     const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
-    const progress = this.begin(
-      socket,
-      left.map((pass) => ({ ...pass })),
-    );
+    const passes = left.map((pass) => ({ ...pass }));
     try {
-      await this.showStored(socket, wanted, progress);
+      await this.showStored(socket, wanted, this.begin(socket, passes));
     } catch (error) {
       this.object.log("error", "a listener could not be shown the earlier events", { error });
       closeQuietly(socket, 1011, "The earlier events could not be read.");
@@ -189,12 +180,12 @@ export class Listeners {
   private async showStored(socket: WebSocket, { filter, window }: EventsFilter, progress: Progress): Promise<void> {
     const cutoff = eventCutoff(parseSettings(this.object.bindings).services.db_vacuum, this.object.clock());
     const { workspace } = this.object.identity();
-    const reader = new EventReader(this.database(), workspace, cutoff);
+    const reader = new EventReader(this.object.database(), workspace, cutoff);
     const seen = new Set<string>();
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
       const known =
         pass.writtenSince === null
-          ? await this.recent.inWindow(this.database(), workspace, { filter, window })
+          ? await this.object.recent.inWindow(this.object.database(), workspace, { filter, window })
           : undefined;
       const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, known, ...pass };
       const isAll = await this.turns.take(async () => {
@@ -228,7 +219,7 @@ export class Listeners {
     return true;
   }
 
-  /** Shows events to the listeners whose filter they match. */
+  /** Shows events to the listeners, to each those that match its filter. */
   showEvents(events: readonly GatheredEvent[]): void {
     const sizes = new Map<GatheredEvent, number>();
     for (const socket of this.open("events-out")) {
@@ -257,7 +248,7 @@ export class Listeners {
     return progress;
   }
 
-  /** Shows logs to the listeners whose filter they match. */
+  /** Shows logs to the listeners, to each those that match its filter. */
   showLogs(logs: readonly Log[]): void {
     for (const socket of this.open("logs-out")) {
       const wanted = this.wantedBy(socket);
@@ -274,7 +265,7 @@ export class Listeners {
   /** Counts a text for a listener. Where there is no room the socket is closed, and its client may connect again. */
   private mayShow(socket: WebSocket, bytes: number): boolean {
     const nowMs = this.object.clock() / 1000;
-    if (this.backlog.isStuck(nowMs)) this.letGo("listeners that do not read hold the room of the others");
+    if (this.backlog.isStuck(nowMs)) this.object.letGo("listeners that do not read hold the room of the others");
     if (!this.backlog.add(socket, bytes)) {
       this.cut(socket, nowMs);
       return false;
@@ -292,13 +283,13 @@ export class Listeners {
     const progress = this.progress.get(socket);
     if (progress) {
       progress.waiting = [];
-      // Of what was shown last, it was perhaps shown a part.
+      // Perhaps the listener was shown only a part of the events that were written last.
       if (progress.isLive) progress.liveSince = this.shownUntil;
     }
     closeQuietly(socket, TRY_AGAIN, READ_TOO_LITTLE);
   }
 
-  /** A socket has ended. `isConfirmed`: its client has read all that it was sent. */
+  /** Forgets a socket that has ended. `isConfirmed`: its client has read all that it was sent. */
   left(socket: WebSocket, isConfirmed: boolean): void {
     this.object.greetings.end(socket);
     const progress = this.progress.get(socket);
@@ -327,7 +318,7 @@ export class Listeners {
   }
 }
 
-/** What is left to be shown: of the passes, and what was written since they began, where no pass has that before it. */
+/** What is left to be shown: the rest of the passes, and what was written after they began, unless the last pass has not begun. */
 function remaining({ passes, liveSince }: Progress): Pass[] {
   return passes.at(-1)?.after === null ? passes : [...passes, { writtenSince: liveSince, after: null }];
 }

@@ -29,7 +29,7 @@ import { parseTime } from "#wire/dates";
 
 const ids = systemIds();
 
-/** After how many messages of a socket everything is written before the next is read; a divisor of the client's 700. Each costs a pause. */
+/** After how many messages of a socket all events are written before the next is read: a divisor of the client's 700. Each write is a pause. */
 const WRITTEN_EVERY = 350;
 /** How long after a write of reports a reader has to read D1 once more: its first read may have come before the write. */
 const JUST_NOW: Micros = 2_000_000;
@@ -41,9 +41,9 @@ export class EventStream extends SocketObject {
   override readonly migrations = [];
   /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
   override readonly contract = {};
+  readonly recent = new RecentSegments(this.clock());
+  private readonly listeners = new Listeners(this);
   private gatherer: EventGatherer | undefined;
-  private listeners: Listeners | undefined;
-  private recent: RecentSegments | undefined;
   /** When reports of task runs were last written. */
   private reportsWritten = 0;
   private isLettingGo = false;
@@ -53,7 +53,7 @@ export class EventStream extends SocketObject {
   override accept(request: Request, channel: string): Response {
     this.open();
     this.keepIdentity();
-    return this.theListeners().accept(request, channel as Channel);
+    return this.listeners.accept(request, channel as Channel);
   }
 
   /** Upgrades, and calls that carry events or logs in their body. */
@@ -68,7 +68,7 @@ export class EventStream extends SocketObject {
       return Response.json({ error: `call version ${String(call.v)} is not understood` }, { status: 400 });
     this.identify({ workspace: call.workspace, name: null });
     this.keepIdentity();
-    if (call.logs.length > 0) this.theListeners().showLogs(call.logs);
+    if (call.logs.length > 0) this.listeners.showLogs(call.logs);
     return this.takeEvents(call.events, call.again);
   }
 
@@ -98,23 +98,23 @@ export class EventStream extends SocketObject {
   /** A message of a socket: a client's event, or its part of a handshake. */
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.open();
-    if (!this.theListeners().isSender(socket)) return this.theListeners().greet(socket, message);
+    const count = this.listeners.countEvent(socket);
+    if (count === null) return this.listeners.greet(socket, message);
     this.takeEvent(socket, message);
     // Prefect: the client forgets what it sent before a ping that is answered, and pings after each 700 events. The runtime
     // answers pings itself, but reads none while a message is at work.
-    const isWritten = this.theListeners().countMessage(socket) % WRITTEN_EVERY === 0;
-    if (isWritten || this.theGatherer().isFull()) await this.theGatherer().settle();
+    if (count % WRITTEN_EVERY === 0 || this.theGatherer().isFull()) await this.theGatherer().settle();
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string, isClean: boolean): Promise<void> {
     this.open();
-    // A client closes when its flow has ended, and a reader may ask at once for the end of the flow.
+    // A client closes its socket when its flow has ended, and a reader may ask at once for the last events of the flow.
     this.theGatherer().flush();
     return super.webSocketClose(socket, code, reason, isClean);
   }
 
   override left(socket: WebSocket, isConfirmed: boolean): void {
-    this.theListeners().left(socket, isConfirmed);
+    this.listeners.left(socket, isConfirmed);
   }
 
   /**
@@ -127,7 +127,7 @@ export class EventStream extends SocketObject {
       const fields = { characters: sizeOf(message), reason: parsed.wrong };
       return this.log("warn", "a message is passed over", fields);
     }
-    // Not awaited: the next message must not wait for this one's write. A client whose socket closes sends again.
+    // Not awaited: the next message must not wait for the write of this event. A client sends again when its socket is closed.
     this.theGatherer()
       .add(gathered(receiveEvent(parsed.event, this.clock())))
       .catch(() => closeQuietly(socket, 1011, "The event could not be written."));
@@ -139,20 +139,20 @@ export class EventStream extends SocketObject {
     try {
       await writeSegments(this.database(), workspace, segments, hasWork);
     } catch (error) {
-      this.theRecent().restart(this.clock());
+      this.recent.restart(this.clock());
       throw error;
     }
-    this.theRecent().add(segments, this.clock());
+    this.recent.add(segments, this.clock());
     const withReports = segments.filter(hasWork);
     if (withReports.length > 0) this.reportsWritten = this.clock();
     await this.queue(workspace, withReports.map(keyOf));
     this.show(events);
   }
 
-  /** A failure here is only logged: the events are written. */
+  /** Shows events to the listeners. A failure is only logged, because the events are written. */
   private show(events: readonly GatheredEvent[]): void {
     try {
-      this.theListeners().showEvents(events);
+      this.listeners.showEvents(events);
     } catch (error) {
       this.log("error", "events could not be shown to the listeners", { error });
     }
@@ -163,7 +163,7 @@ export class EventStream extends SocketObject {
     await keepDeadLetter(keeper, { queue: "events", key: event.id, reason: reasonOf(error), message: event });
   }
 
-  /** The sweep finds segments that do not reach the queue. */
+  /** Queues segments for the consumer. A sweep queues the segments again that do not reach the queue. */
   private async queue(workspace: string, keys: ReturnType<typeof keyOf>[]): Promise<void> {
     const messages = segmentMessages(workspace, keys);
     if (messages.length === 0) return;
@@ -175,12 +175,8 @@ export class EventStream extends SocketObject {
     }
   }
 
-  private database(): Database {
+  database(): Database {
     return new Database(this.bindings.DB, totalCost);
-  }
-
-  private theRecent(): RecentSegments {
-    return (this.recent ??= new RecentSegments(this.clock()));
   }
 
   private theGatherer(): EventGatherer {
@@ -191,17 +187,8 @@ export class EventStream extends SocketObject {
     }));
   }
 
-  private theListeners(): Listeners {
-    return (this.listeners ??= new Listeners(
-      this,
-      () => this.database(),
-      this.theRecent(),
-      (why) => this.letGo(why),
-    ));
-  }
-
   /** Ends the object and its sockets, after a write. Clients connect again, and send again what was not confirmed. */
-  private letGo(why: string): void {
+  letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;
     this.log("error", "the event stream starts anew", { reason: why });

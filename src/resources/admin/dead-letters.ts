@@ -1,10 +1,19 @@
-/** Lists, reads and drops dead letters. */
-import { type SQL, sql } from "drizzle-orm";
+/** Lists, reads, replays and drops dead letters. A replay does the work again that failed with a letter. */
 import * as z from "zod";
+import { type SQL, sql } from "drizzle-orm";
 import { WorkspaceStore } from "#db/workspace-store";
 import { dead_letter } from "#db/tables/event";
 import { list } from "#db/sql";
+import { reasonOf } from "#events/dead-letters";
+import { isDeadQueue, sendBack } from "#events/consumer";
+import { writeAgain } from "#events/emit";
+import type { ReceivedEvent } from "#events/event";
+import { sendEventOf } from "#events/outbox";
+import { recordLetter } from "#events/record-segments";
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
+import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
+import { requeueTaskRun } from "#resources/task-runs/queued-runs";
+import type { Tools } from "#tools";
 import { printTime, TimeText } from "#wire/dates";
 
 /** A dead letter without its message, which may be large. */
@@ -20,11 +29,11 @@ export const DeadLetter = z
     message_characters: z.int(),
   })
   .meta({ id: "DeadLetter" });
-export type DeadLetter = z.output<typeof DeadLetter>;
+type DeadLetter = z.output<typeof DeadLetter>;
 
 /** A dead letter with its message, or with the message's text where that is no JSON. */
 export const DeadLetterWithMessage = DeadLetter.extend({ message: z.unknown() }).meta({ id: "DeadLetterWithMessage" });
-export type DeadLetterWithMessage = z.output<typeof DeadLetterWithMessage>;
+type DeadLetterWithMessage = z.output<typeof DeadLetterWithMessage>;
 
 /** Which letters a request is about. */
 interface LettersWanted {
@@ -96,4 +105,60 @@ function readMessage(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+/** The result of a replay. */
+export const DeadLetterReplay = z
+  .object({
+    id: z.string(),
+    /** Whether the replay succeeded. Then the letter is removed. */
+    replayed: z.boolean(),
+    /** The reason why the replay failed. The letter stays, with this reason. */
+    reason: z.string().nullable(),
+  })
+  .meta({ id: "DeadLetterReplay" });
+type DeadLetterReplay = z.output<typeof DeadLetterReplay>;
+
+/** The work of each queue. It throws where it fails. To do it twice changes nothing. */
+const WORK: Readonly<Record<string, (tools: Tools, message: unknown) => Promise<unknown>>> = {
+  // The `EventStream` object writes these letters.
+  events: (tools, message) => writeAgain(tools, message as ReceivedEvent),
+  outbox: (tools, message) => sendEventOf(tools, idIn(message, "state_id")),
+  "task-runs": recordLetter,
+  "task-queue": (tools, message) => requeueTaskRun(tools, idIn(message, "task_run_id")),
+  "retention-runs": (tools, message) => deleteFlowRuns(tools, [idIn(message, "flow_run_id")]),
+};
+
+/** Replays a letter. If the replay succeeds, the letter is removed; if it fails, the letter stays with the new reason. */
+export async function replayDeadLetter(
+  tools: Tools,
+  { id, queue, message }: DeadLetterWithMessage,
+): Promise<DeadLetterReplay> {
+  const store = new DeadLetterStore(tools);
+  try {
+    const work = WORK[queue];
+    if (work) await work(tools, message);
+    else if (isDeadQueue(queue)) await sendBack(tools, queue, message);
+    else throw new Error(`nothing replays what failed in ${queue}`);
+  } catch (error) {
+    const reason = reasonOf(error).slice(0, 2_000);
+    await store.noteReason(id, reason);
+    return { id, replayed: false, reason };
+  }
+  await store.drop({ ids: [id] });
+  return { id, replayed: true, reason: null };
+}
+
+/** Replays letters one after the other: the letters may be of one run, and the states of a run have an order. */
+export async function replayDeadLetters(tools: Tools, letters: readonly DeadLetter[]): Promise<DeadLetterReplay[]> {
+  const replays: DeadLetterReplay[] = [];
+  for (const { id } of letters) {
+    const letter = await new DeadLetterStore(tools).read(id);
+    if (letter) replays.push(await replayDeadLetter(tools, letter));
+  }
+  return replays;
+}
+
+function idIn(message: unknown, name: string): string {
+  return z.object({ [name]: z.string() }).parse(message)[name] ?? "";
 }

@@ -5,11 +5,16 @@ import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
 import { notFound, refused, unprocessable } from "#lib/api-error";
 import { whole } from "#lib/portions";
-import { DatabaseSize, readDatabaseSize } from "#resources/admin/database-size";
-import { DeadLetter, DeadLetterStore, DeadLetterWithMessage } from "#resources/admin/dead-letters";
-import { DeadLetterReplay, replayDeadLetter } from "#resources/admin/replay-dead-letters";
+import {
+  DeadLetter,
+  DeadLetterReplay,
+  DeadLetterStore,
+  DeadLetterWithMessage,
+  replayDeadLetter,
+  replayDeadLetters,
+} from "#resources/admin/dead-letters";
 import { printSettings, Settings } from "#resources/admin/settings";
-import { ConfigurationStore } from "#resources/admin/store";
+import { ConfigurationStore, DatabaseSize, readDatabaseSize } from "#resources/admin/store";
 import type { Tools } from "#tools";
 import { Uuid, UuidText } from "#wire/ids";
 import { BulkLimit, Limit, Offset } from "#wire/paging";
@@ -29,20 +34,10 @@ const Queue = z.string().max(200).nullish();
 const LetterIds = z.array(z.string().max(200)).max(MAX_LETTERS).nullish();
 const letters = (tools: Tools) => new DeadLetterStore(tools);
 
-async function readLetter(tools: Tools, id: string): Promise<DeadLetterWithMessage> {
+async function readLetter(tools: Tools, id: string) {
   const letter = await letters(tools).read(id);
   if (!letter) throw notFound("Dead letter");
   return letter;
-}
-
-/** Replays letters one after the other: they may be of one run, whose states have an order. */
-async function replayLetters(tools: Tools, chosen: readonly DeadLetter[]): Promise<DeadLetterReplay[]> {
-  const replays: DeadLetterReplay[] = [];
-  for (const { id } of chosen) {
-    const letter = await letters(tools).read(id);
-    if (letter) replays.push(await replayDeadLetter(tools, letters(tools), letter));
-  }
-  return replays;
 }
 
 const store = (tools: Tools) => new ConfigurationStore(tools);
@@ -131,7 +126,7 @@ export const adminRoutes = [
       summary: "Do the work of a dead letter again.",
       response: DeadLetterReplay,
     },
-    async ({ params, tools }) => replayDeadLetter(tools, letters(tools), await readLetter(tools, params.id)),
+    async ({ params, tools }) => replayDeadLetter(tools, await readLetter(tools, params.id)),
   ),
   route(
     {
@@ -141,7 +136,8 @@ export const adminRoutes = [
       body: embedded({ ids: LetterIds, queue: Queue, limit: BulkLimit, offset: Offset }),
       response: z.array(DeadLetterReplay),
     },
-    async ({ body, tools }) => replayLetters(tools, await letters(tools).page(body, "oldest", body.limit, body.offset)),
+    async ({ body, tools }) =>
+      replayDeadLetters(tools, await letters(tools).page(body, "oldest", body.limit, body.offset)),
   ),
   route(
     {

@@ -1,8 +1,25 @@
-/** The values in D1 that a workspace's administration keeps. */
-import { and, eq } from "drizzle-orm";
-import { readJson } from "#db/database";
-import { WorkspaceStore } from "#db/workspace-store";
+/** What the administration reads of D1: the size of the database, and values of a workspace. */
+import { and, eq, sql } from "drizzle-orm";
+import * as z from "zod";
+import { type Database, readJson } from "#db/database";
 import { configuration } from "#db/tables/configuration";
+import { WorkspaceStore } from "#db/workspace-store";
+
+/** The greatest size of a D1 database, which Cloudflare never raises. */
+export const MAX_DATABASE_BYTES = 10_000_000_000;
+
+/** The database's size and its greatest size. `share` is the size divided by the greatest size. */
+export const DatabaseSize = z
+  .object({ size_bytes: z.int(), limit_bytes: z.int(), share: z.number() })
+  .meta({ id: "DatabaseSize" });
+export type DatabaseSize = z.output<typeof DatabaseSize>;
+
+/** Reads the database's size, which is part of each of its answers. */
+export async function readDatabaseSize(db: Database, limit = MAX_DATABASE_BYTES): Promise<DatabaseSize> {
+  await db.rows(sql`select 1`);
+  if (db.size === null) throw new Error("D1 did not tell the database's size");
+  return { size_bytes: db.size, limit_bytes: limit, share: db.size / limit };
+}
 
 /** Values by key, of one workspace. */
 export class ConfigurationStore extends WorkspaceStore {

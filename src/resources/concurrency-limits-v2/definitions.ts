@@ -1,4 +1,5 @@
 /** Makes, changes and removes limits: writes D1, then tells the object, then emits an event. */
+import type { NamedKey } from "#db/named-store";
 import { newColumns } from "#db/rows/new-columns";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { type Action, changeEvent } from "#events/change-event";
@@ -6,7 +7,7 @@ import { emitEvents } from "#events/emit";
 import { integrityConflict } from "#lib/api-error";
 import { limitChanged, limitsRemoved } from "#objects/concurrency-limits/client";
 import type { ConcurrencyLimitV2Create, ConcurrencyLimitV2Update } from "#resources/concurrency-limits-v2/schema";
-import { ConcurrencyLimitStore, type LimitKey } from "#resources/concurrency-limits-v2/store";
+import { ConcurrencyLimitStore } from "#resources/concurrency-limits-v2/store";
 import type { Tools } from "#tools";
 
 const storeOf = (tools: Tools) => new ConcurrencyLimitStore(tools);
@@ -35,13 +36,13 @@ export async function upsertLimit(tools: Tools, name: string, limit: number) {
 }
 
 /** Changes a limit. Gives whether there was such a limit. */
-export async function updateLimit(tools: Tools, key: LimitKey, body: ConcurrencyLimitV2Update): Promise<boolean> {
+export async function updateLimit(tools: Tools, key: NamedKey, body: ConcurrencyLimitV2Update): Promise<boolean> {
   // Prefect: a field that is null goes to the database, which refuses the row.
   if (Object.values(body).includes(null)) {
     if (await storeOf(tools).read(key)) throw integrityConflict();
     return false;
   }
-  const row = await storeOf(tools).update(key, limits.changes(body, OF_SLOTS), tools.clock());
+  const row = await storeOf(tools).update(key, { ...limits.changes(body, OF_SLOTS), updated: tools.clock() });
   if (!row) return false;
   await limitChanged(tools, {
     id: row.id,
@@ -53,7 +54,7 @@ export async function updateLimit(tools: Tools, key: LimitKey, body: Concurrency
 }
 
 /** Removes a limit with its slots and leases. Gives whether there was such a limit. */
-export async function removeLimit(tools: Tools, key: LimitKey): Promise<boolean> {
+export async function removeLimit(tools: Tools, key: NamedKey): Promise<boolean> {
   const row = await storeOf(tools).remove(key);
   if (!row) return false;
   await limitsRemoved(tools, [row.id]);

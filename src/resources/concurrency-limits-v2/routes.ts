@@ -1,9 +1,10 @@
 /** The routes under /v2/concurrency_limits: limits by name, their slots and leases. */
 import * as z from "zod";
+import type { NamedKey } from "#db/named-store";
 import { InvalidRequest, toDetails } from "#http/errors";
 import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
-import { notFound, refused } from "#lib/api-error";
+import { notFound, refused, unprocessable } from "#lib/api-error";
 import { whole } from "#lib/portions";
 import {
   concurrencyLimits,
@@ -12,6 +13,7 @@ import {
   releaseLease,
   renewLease,
 } from "#objects/concurrency-limits/client";
+import type { AcquireAsk } from "#objects/concurrency-limits/messages";
 import { createLimit, removeLimit, updateLimit } from "#resources/concurrency-limits-v2/definitions";
 import {
   acquisition,
@@ -28,18 +30,33 @@ import {
   paging,
   renewal,
 } from "#resources/concurrency-limits-v2/schema";
-import { takeSlots } from "#resources/concurrency-limits-v2/slots";
-import { ConcurrencyLimitStore, type LimitKey, printLimit } from "#resources/concurrency-limits-v2/store";
+import { ConcurrencyLimitStore, printLimit } from "#resources/concurrency-limits-v2/store";
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid, Uuid } from "#wire/ids";
 
 /** Prefect: a text that reads as a UUID is an id. */
 const ByKey = z
   .object({ id_or_name: z.string() })
-  .transform(({ id_or_name: text }): LimitKey => (isUuid(text) ? { id: canonicalUuid(text) } : { name: text }));
+  .transform(({ id_or_name: text }): NamedKey => (isUuid(text) ? { id: canonicalUuid(text) } : { name: text }));
 
 const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
 const missing = () => notFound("Concurrency Limit");
+
+/** Takes slots of all limits that exist among these names, or throws: 423 if they are full, 422 if they never can be taken. */
+async function takeSlots(
+  tools: Tools,
+  { names, slots, mode }: Omit<AcquireAsk, "ids" | "lease">,
+  lease: AcquireAsk["lease"],
+) {
+  const ask = { names: [...new Set(names)], ids: [], slots, mode, lease };
+  const answer = await concurrencyLimits(tools).acquire(ask);
+  if (answer.kind === "acquired") return answer;
+  if (answer.kind === "full") throw refused(423, "Locked", { "Retry-After": String(answer.retry_after_seconds) });
+  if (answer.kind === "too many") throw unprocessable("Slots requested is greater than the limit");
+  throw unprocessable(
+    `Only concurrency limits with slot decay can be used for rate limiting. The following limits do not have a decay configured: '${answer.limits.map(({ name }) => name).join(",")}'`,
+  );
+}
 
 export const concurrencyLimitV2Routes = [
   route(
@@ -81,11 +98,9 @@ export const concurrencyLimitV2Routes = [
     body: paging,
     item: GlobalConcurrencyLimitResponse,
     async list({ tools }, part) {
-      const rows = await store(tools).list(part);
-      const inUse = await readInUse(
-        tools,
-        rows.map(({ id }) => id),
-      );
+      const rows = await store(tools).listByName(part);
+      const ids = rows.map(({ id }) => id);
+      const inUse = await readInUse(tools, ids);
       return whole(rows.map((row) => printLimit(row, inUse[row.id] ?? 0)));
     },
   }),

@@ -1,12 +1,12 @@
-/** Concurrency limits on the wire, version 2. */
-import { listOf, Name, ShortText } from "#wire/sizes";
+/** Concurrency limits on the wire: version 2, and version 1, which has limits of tags only. */
 import * as z from "zod";
+import { listOf, Name, ShortText } from "#wire/sizes";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
-import { Bool, Float, Int, intFrom } from "#wire/scalars";
+import { refuse, Bool, Float, Int, intFrom } from "#wire/scalars";
 
 /** How many limits one request may name. */
-export const MAX_NAMES = 1_000;
+const MAX_NAMES = 1_000;
 
 /** One of a few words; refused in pydantic's words for a `Literal`. */
 const literal = <const Word extends string>(...words: Word[]) =>
@@ -18,16 +18,9 @@ const literal = <const Word extends string>(...words: Word[]) =>
       if (word !== undefined) return word;
       const quoted = words.map((each) => `'${each}'`);
       const expected = `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
-      // Without a type of its own, the issue of a field that is not there is that it is missing.
-      context.addIssue(
-        value === undefined
-          ? { code: "custom", message: "Field required" }
-          : {
-              code: "custom",
-              message: `Input should be ${expected}`,
-              params: { type: "literal_error", ctx: { expected } },
-            },
-      );
+      if (value !== undefined) return refuse(context, "literal_error", `Input should be ${expected}`, { expected });
+      // An issue without a type says that the field is missing.
+      context.addIssue("Field required");
       return z.NEVER;
     });
 
@@ -118,3 +111,29 @@ export const giving = {
 export const renewal = { lease_duration: LeaseSeconds.optional() };
 export const ending = { lease_id: Uuid };
 export const paging = { limit: Limit, offset: Offset };
+
+const BANNED = /[/%&><]/;
+
+/** The tag of a limit: the limit is named after the tag. Prefect: a tag with such a character is answered by a 500. */
+const LimitedTag = ShortText.refine((tag) => !BANNED.test(tag), {
+  params: { type: "string_pattern_mismatch", ctx: { pattern: "^[^/%&><]*$" } },
+  message: "String should match pattern '^[^/%&><]*$'",
+});
+
+export const ConcurrencyLimitCreate = z
+  .strictObject({ tag: LimitedTag, concurrency_limit: Int })
+  .meta({ id: "ConcurrencyLimitCreate" });
+
+export const ConcurrencyLimit = z
+  .object({
+    ...EntityText,
+    tag: z.string(),
+    concurrency_limit: z.int(),
+    active_slots: z.array(UuidText),
+  })
+  .meta({ id: "ConcurrencyLimit" });
+
+/** The body by which a task run takes or gives back a slot of each tag. */
+export const tagSlots = { names: listOf(ShortText, MAX_NAMES), task_run_id: Uuid };
+
+export const resetting = { slot_override: listOf(Uuid, MAX_NAMES).nullish() };

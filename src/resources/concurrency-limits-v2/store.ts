@@ -1,25 +1,16 @@
 /** Definitions of concurrency limits in D1, of one workspace. */
-import { sql, type SQL } from "drizzle-orm";
+import { sql } from "drizzle-orm";
+import { type NamedKey, namedStore } from "#db/named-store";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
-import { WorkspaceStore } from "#db/workspace-store";
-
-/** How a caller names a limit: by its id or its name. */
-export type LimitKey = { id: string } | { name: string };
 
 /** Prefect: the names of tags' limits begin with it. */
 export const TAG_PREFIX = "tag:";
 
 /** The limits of one workspace. */
-export class ConcurrencyLimitStore extends WorkspaceStore {
-  /** One limit, or undefined. */
-  async read(key: LimitKey): Promise<LimitRow | undefined> {
-    const [row] = await this.db.rows<LimitRow>(sql`select * from ${concurrency_limit} where ${this.by(key)}`);
-    return row;
-  }
-
+export class ConcurrencyLimitStore extends namedStore(concurrency_limit) {
   /** A page of limits by their names; with `onlyTags`, only limits of tags. */
-  list(page: { limit: number; offset: number }, { onlyTags = false } = {}): Promise<LimitRow[]> {
+  listByName(page: { limit: number; offset: number }, { onlyTags = false } = {}): Promise<LimitRow[]> {
     // A range of names, for the index: what comes right after "tag:" is "tag;".
     const tags = onlyTags ? sql`and name >= 'tag:' and name < 'tag;'` : sql``;
     return this.db.rows<LimitRow>(
@@ -37,29 +28,15 @@ export class ConcurrencyLimitStore extends WorkspaceStore {
   upsert(row: LimitRow): Promise<LimitRow | undefined> {
     const { workspace_id, name } = concurrency_limit;
     const set = { limit: sql`excluded."limit"`, updated: sql`excluded.updated` };
+    const target = [workspace_id, name];
     return this.db.returned(
-      this.db.build
-        .insert(concurrency_limit)
-        .values(row)
-        .onConflictDoUpdate({ target: [workspace_id, name], set })
-        .returning(),
+      this.db.build.insert(concurrency_limit).values(row).onConflictDoUpdate({ target, set }).returning(),
     );
   }
 
-  /** Changes a limit. Gives the changed row, or undefined where there is none. */
-  update(key: LimitKey, changes: Partial<LimitRow>, now: number): Promise<LimitRow | undefined> {
-    const set = { ...changes, updated: now };
-    return this.db.returned(this.db.build.update(concurrency_limit).set(set).where(this.by(key)).returning());
-  }
-
   /** Removes a limit. Gives the removed row, or undefined where there is none. */
-  remove(key: LimitKey): Promise<LimitRow | undefined> {
+  remove(key: NamedKey): Promise<LimitRow | undefined> {
     return this.db.returned(this.db.build.delete(concurrency_limit).where(this.by(key)).returning());
-  }
-
-  private by(key: LimitKey): SQL {
-    const own = sql`workspace_id = ${this.workspaceId}`;
-    return "id" in key ? sql`${own} and id = ${key.id}` : sql`${own} and name = ${key.name}`;
   }
 }
 

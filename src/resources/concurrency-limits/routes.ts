@@ -1,32 +1,44 @@
-/** The routes under /concurrency_limits: limits of tags, which are the limits named `tag:…` of version 2. */
+/**
+ * The routes under /concurrency_limits: limits of tags, which are the limits named `tag:…` of version 2. A task run of an old client
+ * takes a slot of each of its tags' limits, and gives the slots back; old clients know no leases.
+ */
 import * as z from "zod";
+import type { NamedKey } from "#db/named-store";
 import type { LimitRow } from "#db/rows/concurrency-limits";
 import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
-import { notFound } from "#lib/api-error";
+import { notFound, refused } from "#lib/api-error";
 import { whole } from "#lib/portions";
 import { concurrencyLimits, readTaskRuns } from "#objects/concurrency-limits/client";
+import type { AcquireAnswer, MinimalLimit } from "#objects/concurrency-limits/messages";
 import { removeLimit, upsertLimit } from "#resources/concurrency-limits-v2/definitions";
-import { MinimalConcurrencyLimitResponse, paging } from "#resources/concurrency-limits-v2/schema";
-import { ConcurrencyLimitStore, type LimitKey, TAG_PREFIX } from "#resources/concurrency-limits-v2/store";
-import { ConcurrencyLimit, ConcurrencyLimitCreate, resetting, tagSlots } from "#resources/concurrency-limits/schema";
-import { giveTagSlots, tagOf, takeTagSlots } from "#resources/concurrency-limits/tag-slots";
+import {
+  ConcurrencyLimit,
+  ConcurrencyLimitCreate,
+  MinimalConcurrencyLimitResponse,
+  paging,
+  resetting,
+  tagSlots,
+} from "#resources/concurrency-limits-v2/schema";
+import { ConcurrencyLimitStore, TAG_PREFIX } from "#resources/concurrency-limits-v2/store";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 
+/** Prefect: `tag_concurrency_slot_wait_seconds`, where no slot will ever be free (a limit below zero). */
+const MOST_WAIT_SECONDS = 30;
+
 /** A tag in a path, as version 2 names the tag's limit. */
-const ByTag = z.object({ tag: z.string() }).transform(({ tag }): LimitKey => ({ name: TAG_PREFIX + tag }));
+const ByTag = z.object({ tag: z.string() }).transform(({ tag }): NamedKey => ({ name: TAG_PREFIX + tag }));
 
 const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
 const missing = () => notFound("Concurrency limit");
+const namesOf = (tags: readonly string[]) => [...new Set(tags)].map((tag) => TAG_PREFIX + tag);
+const tagOf = (name: string) => name.slice(TAG_PREFIX.length);
 
 /** Limits of version 2, as version 1 shows them. */
 async function show(tools: Tools, rows: readonly LimitRow[]) {
-  const taskRuns = await readTaskRuns(
-    tools,
-    rows.map(({ id }) => id),
-  );
+  const taskRuns = await readTaskRuns(tools, rows);
   return rows.map((row) => ({
     id: row.id,
     created: printTime(row.created),
@@ -37,8 +49,32 @@ async function show(tools: Tools, rows: readonly LimitRow[]) {
   }));
 }
 
+/** Takes a slot of each tag that has a limit, or throws a 423. The lease is the task run's and does not expire. */
+async function takeTagSlots(tools: Tools, tags: readonly string[], taskRunId: string): Promise<MinimalLimit[]> {
+  const answer = await concurrencyLimits(tools).acquire({
+    names: namesOf(tags),
+    ids: [],
+    slots: 1,
+    mode: "concurrency",
+    lease: { id: tools.ids.random(), seconds: null, holder: { type: "task_run", id: taskRunId } },
+  });
+  if (answer.kind !== "acquired") throw refusalOf(answer);
+  return answer.limits.map((limit) => ({ ...limit, name: tagOf(limit.name) }));
+}
+
+function refusalOf(answer: Exclude<AcquireAnswer, { kind: "acquired" }>) {
+  const zero = answer.limits.find(({ limit }) => limit === 0);
+  if (zero) {
+    const tag = tagOf(zero.name);
+    return refused(423, `The concurrency limit on tag "${tag}" is 0 and will deadlock if the task tries to run again.`);
+  }
+  const retryAfter = answer.kind === "full" ? answer.retry_after_seconds : MOST_WAIT_SECONDS;
+  const tag = tagOf(answer.limits[0]?.name ?? TAG_PREFIX);
+  return refused(423, `Concurrency limit for the ${tag} tag has been reached`, { "Retry-After": String(retryAfter) });
+}
+
 /** The routes of one limit, which the path names by its id or by its tag. */
-const one = <P extends z.ZodType<LimitKey>>(path: string, by: string, params: P) => [
+const one = <P extends z.ZodType<NamedKey>>(path: string, by: string, params: P) => [
   route(
     { method: "GET", path, summary: `Read a tag's limit${by}.`, params, response: ConcurrencyLimit },
     async ({ params, tools }) => {
@@ -74,7 +110,7 @@ export const concurrencyLimitRoutes = [
     things: "limits of tags",
     body: paging,
     item: ConcurrencyLimit,
-    list: async ({ tools }, part) => whole(await show(tools, await store(tools).list(part, { onlyTags: true }))),
+    list: async ({ tools }, part) => whole(await show(tools, await store(tools).listByName(part, { onlyTags: true }))),
   }),
   route(
     {
@@ -111,6 +147,7 @@ export const concurrencyLimitRoutes = [
       body: embedded(tagSlots),
       response: z.array(MinimalConcurrencyLimitResponse),
     },
-    ({ body, tools }) => giveTagSlots(tools, body.names, body.task_run_id),
+    // Prefect: here limits are shown by their names, not by their tags.
+    ({ body, tools }) => concurrencyLimits(tools).releaseHeld(namesOf(body.names), body.task_run_id),
   ),
 ];

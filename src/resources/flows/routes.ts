@@ -1,4 +1,5 @@
 /** The routes under /flows. */
+import type { NamedKey } from "#db/named-store";
 import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
 import { whereClause } from "#filters/joins";
 import { FlowSort, orderBy } from "#filters/sorts";
@@ -6,21 +7,20 @@ import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
-import { deleteFlow, deleteFlows } from "#resources/flows/delete-flow";
 import { Flow, FlowBulkDeleteResponse, FlowCreate, FlowUpdate } from "#resources/flows/schema";
-import { type FlowKey, FlowStore, printFlow } from "#resources/flows/store";
-import { createFlow, updateFlow } from "#resources/flows/write-flow";
+import { flows, FlowStore } from "#resources/flows/store";
+import { createFlow, deleteFlow, deleteFlows, updateFlow } from "#resources/flows/write-flow";
 import type { Tools } from "#tools";
 import { BulkLimit, Limit, Offset } from "#wire/paging";
 
-const { flows, flow_runs, task_runs, deployments, work_pools } = FilterFields;
-const FlowFilters = { flows, flow_runs, task_runs, deployments, work_pools };
-const store = (tools: Tools) => new FlowStore(tools.db, tools.workspaceId);
+const { flow_runs, task_runs, deployments, work_pools } = FilterFields;
+const FlowFilters = { flows: FilterFields.flows, flow_runs, task_runs, deployments, work_pools };
+const store = (tools: Tools) => new FlowStore(tools);
 
-async function read(key: FlowKey, tools: Tools) {
+async function read(key: NamedKey, tools: Tools) {
   const row = await store(tools).read(key);
   if (!row) throw notFound("Flow");
-  return printFlow(row);
+  return flows.print(row);
 }
 
 const where = (tools: Tools, body: FilterBody) => whereClause("flows", toFilters(body), tools.workspaceId);
@@ -38,7 +38,7 @@ export const flowRoutes = [
     },
     async ({ body, tools }) => {
       const { row, created } = await createFlow(tools, body);
-      return new Reply(printFlow(row), created ? 201 : 200);
+      return new Reply(flows.print(row), created ? 201 : 200);
     },
   ),
   route(
@@ -74,7 +74,7 @@ export const flowRoutes = [
     item: Flow,
     async list({ body, tools }, { limit, offset }) {
       const rows = await store(tools).list(where(tools, body), orderBy("flows", body.sort), limit, offset);
-      return mapPortions(store(tools).inFull(rows), (some) => some.map(printFlow));
+      return mapPortions(rows, (some) => some.map(flows.print));
     },
     count: ({ body, tools }) => store(tools).count(where(tools, body)),
     paginated: "FlowPaginationResponse",
@@ -84,13 +84,13 @@ export const flowRoutes = [
       method: "POST",
       path: "/flows/bulk_delete",
       summary: "Delete the flows that a filter finds.",
-      body: embedded({ flows, limit: BulkLimit }),
+      body: embedded({ flows: FilterFields.flows, limit: BulkLimit }),
       response: FlowBulkDeleteResponse,
     },
     async ({ body, tools }) => {
       const rows = await store(tools).list(where(tools, body), orderBy("flows", "NAME_ASC"), body.limit, 0);
       const deleted: string[] = [];
-      for (const portion of store(tools).inFull(rows)) deleted.push(...(await deleteFlows(tools, await portion())));
+      for (const portion of rows) deleted.push(...(await deleteFlows(tools, await portion())));
       return { deleted };
     },
   ),

@@ -1,4 +1,5 @@
 /** The routes under /variables. */
+import type { NamedKey } from "#db/named-store";
 import { newColumns } from "#db/rows/new-columns";
 import * as z from "zod";
 import { type Action, changeEvent } from "#events/change-event";
@@ -10,7 +11,7 @@ import { orderBy, VariableSort } from "#filters/sorts";
 import { VariableFilter } from "#filters/variables";
 import { listRoutes } from "#http/list-routes";
 import { route } from "#http/route";
-import { type VariableKey, type VariableRow, variables, VariableStore } from "#resources/variables/store";
+import { type VariableRow, variables, VariableStore } from "#resources/variables/store";
 import { Variable, VariableCreate, VariableUpdate } from "#resources/variables/schema";
 import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
@@ -21,7 +22,7 @@ const where = (tools: Tools, { variables }: Pick<Filters, "variables">) =>
   whereClause("variables", { variables }, tools.workspaceId);
 const missing = () => refused(404, "Variable not found.");
 
-async function read(key: VariableKey, tools: Tools) {
+async function read(key: NamedKey, tools: Tools) {
   const row = await store(tools).read(key);
   if (!row) throw missing();
   return variables.print(row);
@@ -34,20 +35,20 @@ function tell(action: Action, row: VariableRow, tools: Tools) {
   tools.background(emitEvents(tools, [event]));
 }
 
-async function update(key: VariableKey, body: z.output<typeof VariableUpdate>, tools: Tools) {
+async function update(key: NamedKey, body: z.output<typeof VariableUpdate>, tools: Tools) {
   const changed = await store(tools).update(key, { updated: tools.clock(), ...variables.changes(body) });
   if (!changed) throw missing();
   tell("updated", changed, tools);
 }
 
-async function remove(key: VariableKey, tools: Tools) {
+async function remove(key: NamedKey, tools: Tools) {
   const removed = await store(tools).remove(key);
   if (!removed) throw missing();
   tell("deleted", removed, tools);
 }
 
 /** The routes of one variable, which the path names by its id or by its name. */
-const one = <P extends z.ZodType<VariableKey>>(path: string, by: string, params: P) => [
+const one = <P extends z.ZodType<NamedKey>>(path: string, by: string, params: P) => [
   route({ method: "GET", path, summary: `Read a variable${by}.`, params, response: Variable }, ({ params, tools }) =>
     read(params, tools),
   ),

@@ -278,7 +278,7 @@ describe("after any takes, renewals, releases, expiries and crashes", () => {
   });
 });
 
-describe("a limit whose slots decay", () => {
+describe("a limit with slots that decay", () => {
   const rate = aLimit({ limit: 5, slot_decay_per_second: 2 });
 
   test("gives in any time no more slots than it has and than decayed meanwhile", () => {
@@ -374,7 +374,7 @@ describe("slots that are set to a number", () => {
     expect(new Set(store.leaseRows.keys())).toEqual(new Set(left));
   });
 
-  test("a lease whose slots were removed gives back only the slots that it still has", () => {
+  test("a lease that lost slots gives back only the slots that it still has", () => {
     const ledger = new LeaseLedger(aStore());
     const limit = aLimit({ limit: 10 });
     ledger.acquire([limit], { slots: 3, lease: lease("one") }, START);

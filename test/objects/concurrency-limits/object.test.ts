@@ -185,7 +185,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("of a run whose end was not told are ended long before they expire, and those of a run that goes on are not", async () => {
+  test("of a run that ended unreported are ended long before they expire, and those of a run that goes on are not", async () => {
     const { id } = await aLimit({ limit: 9 });
     const over = await aFlowRun({ state: { type: "COMPLETED" } });
     const running = await aFlowRun({ state: { type: "RUNNING" } });
@@ -206,7 +206,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("of a run whose end was not told are ended also if the object dies during the search", async () => {
+  test("of a run that ended unreported are ended also if the object is evicted during the search", async () => {
     const { id } = await aLimit();
     const run = await aFlowRun({ state: { type: "RUNNING" } });
     await lease([id], { seconds: null, holder: { type: "flow_run", id: run.id } });

@@ -157,7 +157,7 @@ test("when too much is unread, the sockets with the most unread bytes are closed
   expect(closed).toEqual(sockets.toReversed().slice(0, 4));
 });
 
-/** A socket whose client reads only when the test reads. */
+/** Gives the object a message of a socket. */
 const say = (object: unknown, socket: WebSocket, data: string): Promise<void> =>
   (object as { webSocketMessage(socket: WebSocket, data: string): Promise<void> }).webSocketMessage(socket, data);
 

@@ -28,7 +28,7 @@ test("a sender of more events than one write waits until they are written", asyn
   expect(written).toEqual([1, 1]);
 });
 
-/** A gatherer whose write fails for a batch with a bad event. */
+/** A gatherer that fails to write each batch with a bad event. */
 function aGatherer(bad: ReadonlySet<string>, failure: () => Error = () => new Error("malformed")) {
   const written: string[] = [];
   const setAside: string[] = [];

@@ -119,7 +119,7 @@ test.for(["/events/out", "/logs/out"])("%s refuses a filter of huge lists", asyn
   expect(await socket.closed).toEqual({ code: 1009, reason: "A filter may have 4000 characters" });
 });
 
-test("logs are shown to listeners whose filter finds them", async () => {
+test("logs are shown to the listeners with a filter that finds the logs", async () => {
   const runId = crypto.randomUUID();
   const log = (message: string, level: number, flow_run_id: string) => ({
     id: crypto.randomUUID(),
