@@ -6,7 +6,7 @@ import type { SluiceObject } from "#objects/base";
 import { CleanupQueue, type Outcome } from "#objects/work-pool/channel/cleanup-queue";
 import type { OperationFrame } from "#objects/work-pool/channel/frames";
 import { type ChannelSockets, change, type Open, type OpenWorker } from "#objects/work-pool/channel/sockets";
-import { onlineUntil } from "#objects/work-pool/liveness";
+import { onlineUntil } from "#objects/work-pool/status";
 import type { CleanupMessage } from "#objects/work-pool/messages";
 import { printOptionalTime, printTime } from "#wire/dates";
 

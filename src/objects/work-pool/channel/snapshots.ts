@@ -3,7 +3,7 @@ import type { Micros } from "#lib/clock";
 import type { SluiceObject } from "#objects/base";
 import { type ChannelSockets, change, close, stateOf } from "#objects/work-pool/channel/sockets";
 import { readShownPool, type ShownPool } from "#objects/work-pool/channel/welcome";
-import { livenessAt } from "#objects/work-pool/liveness";
+import { livenessAt } from "#objects/work-pool/status";
 import type { Reconciler } from "#objects/work-pool/reconciler";
 
 export class PoolSnapshots {
@@ -19,7 +19,7 @@ export class PoolSnapshots {
 
   /** The pool as it is in D1 now, or null. */
   read(): Promise<ShownPool | null> {
-    return this.pool.inTurn(() => this.readNow());
+    return this.pool.reads.take(() => this.readNow());
   }
 
   /** Shows a worker the pool if the pool was changed since the worker's last snapshot. */
