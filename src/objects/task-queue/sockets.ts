@@ -1,8 +1,9 @@
-/** The handshake of a task worker's socket, and what is kept with it. */
+/** The sockets of task workers: their handshake, what is kept with each, and those that have subscribed. */
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
 import { closeQuietly, isAuthenticated, upgrade, welcome } from "#objects/handshake";
 import { attachments, type SocketObject } from "#objects/sockets";
+import type { ConnectedWorker } from "#objects/task-queue/messages";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 export interface SocketState {
@@ -62,4 +63,43 @@ export function readSubscription(
 /** Closes a socket that violates the protocol. */
 export function refuse(socket: WebSocket, wrong: string): void {
   closeQuietly(socket, PROTOCOL_VIOLATION, `Protocol violation: ${wrong}`);
+}
+
+/** A task worker's connection that has subscribed. */
+export interface Subscriber extends Pick<SocketState, "client_id" | "since"> {
+  keys: string[];
+  /** The run that was sent, or is about to be sent, and is not confirmed yet. */
+  run: string | null;
+}
+
+export class Subscribers extends Map<WebSocket, Subscriber> {
+  /** Whether the task worker has a connection. */
+  isConnected(clientId: string): boolean {
+    return this.values().some(({ client_id }) => client_id === clientId);
+  }
+
+  /** Whether a run was sent, or is about to be sent, and is not confirmed. */
+  isSent(runId: string): boolean {
+    return this.values().some(({ run }) => run === runId);
+  }
+
+  /** The subscribers without a run; the one that has waited longest comes first. */
+  idle(): [WebSocket, Subscriber][] {
+    return [...this].filter(([, { run }]) => run === null).toSorted(([, a], [, b]) => a.since - b.since);
+  }
+
+  /** The task workers, each over all its connections. */
+  workers(now: Micros): ConnectedWorker[] {
+    const workers = new Map<string, ConnectedWorker>();
+    for (const { client_id: identifier, keys, run, since } of this.values()) {
+      const known = workers.get(identifier);
+      const seen = run === null ? now : since;
+      workers.set(identifier, {
+        identifier,
+        task_keys: [...new Set([...(known?.task_keys ?? []), ...keys])],
+        seen: Math.max(known?.seen ?? 0, seen),
+      });
+    }
+    return [...workers.values()];
+  }
 }

@@ -1,6 +1,6 @@
 /** Which runs of a work pool are due, in what order, and which hold slots. Pure: no clock, no storage. */
 import type { Micros } from "#lib/clock";
-import type { Offer } from "#objects/work-pool/messages";
+import type { Offer, PollAsk } from "#objects/work-pool/messages";
 
 /** A run that is due or holds a slot. */
 export interface LedgerRun {
@@ -25,11 +25,7 @@ export interface LedgerQueue extends Limits {
 }
 
 /** What a poll asks for. */
-export interface Ask {
-  before: Micros | null;
-  after: Micros | null;
-  limit: number;
-}
+export type Ask = Omit<PollAsk, "queues">;
 
 /** Prefect: `queue_limit` and `worker_limit` of the original's query. */
 const MOST_AT_ONCE = 1000;

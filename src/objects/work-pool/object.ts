@@ -216,7 +216,7 @@ function componentsOf(object: WorkPool) {
     },
     poolRead: (updated) => channel.snapshots.poolRead(updated),
     poolGone() {
-      channel.sockets.closeAll("authorization_failed");
+      channel.sockets.closeAll();
       // The timers are forgotten with the pool.
       status.timerAt = null;
       lateness.timerAt = null;

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import type { SluiceObject } from "#objects/base";
-import { CleanupQueue, type Outcome } from "#objects/work-pool/channel/cleanup-queue";
+import { CleanupQueue, type Outcome, refusal } from "#objects/work-pool/channel/cleanup-queue";
 import type { OperationFrame } from "#objects/work-pool/channel/frames";
 import { type ChannelSockets, change, type Open, type OpenWorker } from "#objects/work-pool/channel/sockets";
 import { onlineUntil } from "#objects/work-pool/status";
@@ -17,13 +17,6 @@ const OPERATIONS = {
   "cleanup.ack.v1": "ack",
   "cleanup.release.v1": "release",
   "cleanup.renew.v1": "renew",
-} as const;
-
-const FAILED = { status: "error", reason: "cleanup_queue_operation_failed", lease_expires_at: null } as const;
-const UNAUTHORIZED = {
-  status: "unauthorized",
-  reason: "cleanup_delivery_not_accepted",
-  lease_expires_at: null,
 } as const;
 
 export class CleanupDelivery {
@@ -46,7 +39,8 @@ export class CleanupDelivery {
   /** Does what a worker asks for with the token of a message. */
   async operate(socket: WebSocket, worker: OpenWorker, frame: OperationFrame): Promise<void> {
     const { message_id } = frame.payload;
-    const outcome = worker.capacity > 0 ? this.outcomeOf(frame) : UNAUTHORIZED;
+    const outcome =
+      worker.capacity > 0 ? this.outcomeOf(frame) : refusal("unauthorized", "cleanup_delivery_not_accepted");
     this.sockets.send(socket, "cleanup.operation_result.v1", {
       request_frame_id: frame.id,
       message_id,
@@ -59,13 +53,13 @@ export class CleanupDelivery {
     await this.tryToDeliver();
   }
 
-  private outcomeOf(frame: OperationFrame): Outcome | typeof FAILED {
+  private outcomeOf(frame: OperationFrame): Outcome {
     const { message_id, reservation_token } = frame.payload;
     try {
       return this.queue.operate(OPERATIONS[frame.type], message_id, reservation_token, this.object.clock());
     } catch (error) {
       log({}, "error", "a worker's answer to a cleanup message could not be noted", { message_id, error });
-      return FAILED;
+      return refusal("error", "cleanup_queue_operation_failed");
     }
   }
 

@@ -46,7 +46,15 @@ export type Operation = "ack" | "release" | "renew";
 
 /** What became of an operation, in Prefect's words. */
 export interface Outcome {
-  status: "accepted" | "not_found" | "not_current" | "invalid_token" | "expired" | "dead_lettered";
+  status:
+    | "accepted"
+    | "not_found"
+    | "not_current"
+    | "invalid_token"
+    | "expired"
+    | "dead_lettered"
+    | "unauthorized"
+    | "error";
   reason: string | null;
   /** Only for a renewal. */
   lease_expires_at: Micros | null;
@@ -199,6 +207,7 @@ export class CleanupQueue {
 
 const ACCEPTED: Outcome = { status: "accepted", reason: null, lease_expires_at: null };
 
-function refusal(status: Outcome["status"], reason: string): Outcome {
+/** An operation that was not done. */
+export function refusal(status: Outcome["status"], reason: string): Outcome {
   return { status, reason, lease_expires_at: null };
 }

@@ -100,8 +100,8 @@ export class ChannelSockets {
     sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));
   }
 
-  /** Closes all sockets, as after the pool was deleted. */
-  closeAll(reason: CloseReason): void {
-    for (const socket of this.all()) close(socket, reason);
+  /** Closes all sockets after the pool was deleted. */
+  closeAll(): void {
+    for (const socket of this.all()) close(socket, "authorization_failed");
   }
 }

@@ -1,29 +1,18 @@
 /** What a hello finds in D1: the pool of the worker, which the worker may make or give a template to, and the queues. */
-import { createHash } from "node:crypto";
 import { readJson } from "#db/database";
 import { ApiError } from "#lib/api-error";
-import type { Micros } from "#lib/clock";
 import type { CloseReason, Hello } from "#objects/work-pool/channel/frames";
 import { announce, poolEvent } from "#resources/work-pools/announce";
 import { createWorkPool, isReserved } from "#resources/work-pools/create-work-pool";
 import { templateProblem, validateTemplateDefaults } from "#resources/work-pools/job-variables";
 import { WorkPoolCreate } from "#resources/work-pools/schema";
-import { type Counted, printWorkPool, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
 /** The pool's row and the worker's queues, or why the worker is refused. */
 type Welcome =
   | { pool: WorkPoolRow; queues: { id: string; name: string }[]; isTemplateGiven: boolean }
   | { refused: CloseReason };
-
-/** A pool as workers are shown it. */
-export interface ShownPool {
-  id: string;
-  updated: Micros;
-  /** A digest of the fields whose changes workers are told at once. */
-  mark: string;
-  print(status: string | null): ReturnType<typeof printWorkPool>;
-}
 
 const storeOf = (tools: Tools) => new WorkPoolStore(tools);
 
@@ -104,18 +93,4 @@ function queuesOf(hello: Hello, queues: readonly { id: string; name: string }[])
   const named = new Map(queues.map(({ id, name }) => [name, { id, name }]));
   if (hello.work_queue_names.length === 0) return [...named.values()];
   return [...new Set(hello.work_queue_names)].flatMap((name) => named.get(name) ?? []);
-}
-
-/** The pool as workers are shown it, or null where it is gone. */
-export async function readShownPool(tools: Tools, poolName: string): Promise<ShownPool | null> {
-  const row = await storeOf(tools).readCountedPool(poolName);
-  return row
-    ? { id: row.id, updated: row.updated, mark: markOf(row), print: (status) => printWorkPool(row, status) }
-    : null;
-}
-
-/** Prefect: WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS. */
-function markOf(row: Counted<WorkPoolRow>): string {
-  const fields = [row.base_job_template, row.concurrency_limit, row.is_paused, row.storage_configuration];
-  return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
 }

@@ -12,7 +12,7 @@ import {
 import type { SocketObject } from "#objects/sockets";
 import { CleanupDelivery } from "#objects/work-pool/channel/cleanup-delivery";
 import { agree, CHANNEL_VERSION, type Hello, WorkerFrame } from "#objects/work-pool/channel/frames";
-import { PoolSnapshots } from "#objects/work-pool/channel/snapshots";
+import { PoolSnapshots, type ShownPool } from "#objects/work-pool/channel/snapshots";
 import {
   ChannelSockets,
   change,
@@ -22,7 +22,7 @@ import {
   type SocketState,
   stateOf,
 } from "#objects/work-pool/channel/sockets";
-import { type ShownPool, welcome } from "#objects/work-pool/channel/welcome";
+import { welcome } from "#objects/work-pool/channel/welcome";
 import type { Reconciler } from "#objects/work-pool/reconciler";
 
 /** More queues than that are not kept with a socket: which queues a worker prefers is a wish. */
