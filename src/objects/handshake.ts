@@ -7,25 +7,17 @@ import { parseJson } from "#lib/json";
 const POLICY_VIOLATION = 1008;
 const TOO_BIG = 1009;
 
-/** How long a socket may take to authenticate and to say what it wants. */
+/** How long the handshake of a socket may take. */
 const GREETING_MS = 30_000;
 /** How many sockets of one object may be in their handshake at once. */
 const MAX_GREETING = 1_000;
 /** How large a message may be on a socket that is not authenticated. */
 const MAX_GREETING_CHARACTERS = 10_000;
 
-/** What an upgrade says of its socket. */
-export interface Beginning {
-  /** Whether the first message has to authenticate. */
-  greets: boolean;
-  /** Whether the upgrade itself was authorised. */
-  authorized: boolean;
-}
+/** Whether the first message of a socket has to authenticate, and whether the upgrade itself was authorised. */
+type Beginning = Record<"greets" | "authorized", boolean>;
 
-/**
- * The sockets of one object that have not said yet what they want. Each is closed after a time. The socket's timer keeps the
- * object awake, so no timer is lost; where the object ends, its sockets end too.
- */
+/** The sockets of one object in their handshake. Each is closed after a time. Its timer keeps the object awake, so no timer is lost. */
 export class Greetings {
   private readonly timers = new Map<WebSocket, ReturnType<typeof setTimeout>>();
 
@@ -43,7 +35,7 @@ export class Greetings {
     this.timers.set(socket, timer);
   }
 
-  /** The socket has said what it wants, or has ended. */
+  /** The handshake of the socket is over, or the socket has ended. */
   end(socket: WebSocket): void {
     clearTimeout(this.timers.get(socket));
     this.timers.delete(socket);

@@ -11,7 +11,6 @@ import {
 } from "#objects/work-pool/messages";
 import type { Tools } from "#tools";
 
-/** A pool as far as its object is named by it. */
 interface Named {
   id: string;
   name: string;
@@ -36,17 +35,11 @@ export async function noticeRuns(tools: Tools, runs: readonly LiveRun[]): Promis
   );
 }
 
-function noteOf(run: LiveRun): RunNote {
-  switch (run.state_type) {
-    case "SCHEDULED":
-      return [run.id, run.work_queue_id, run.due];
-    case "PENDING":
-    case "RUNNING":
-    case "CANCELLING":
-      return [run.id, run.work_queue_id, "holds"];
-    default:
-      return [run.id, run.work_queue_id, null];
-  }
+const HOLDING = new Set<LiveRun["state_type"]>(["PENDING", "RUNNING", "CANCELLING"]);
+
+function noteOf({ id, work_queue_id, state_type, due }: LiveRun): RunNote {
+  const holds = HOLDING.has(state_type) ? "holds" : null;
+  return [id, work_queue_id, state_type === "SCHEDULED" ? due : holds];
 }
 
 /** A run of a work pool for which a slot is wanted. */
@@ -62,10 +55,7 @@ export function takePoolSlot(
   return workPool(tools, work_pool_name).take(work_pool_id, work_queue_id, run_id);
 }
 
-/**
- * Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. If the call
- * fails, the object finds out by itself a little later.
- */
+/** Tells a pool's object, after the commit, of a change of the pool or its queues. If the call fails, a check finds the change. */
 export function poolChanged(tools: Tools, poolName: string): Promise<void> {
   const message = "a work pool's object was not told of a change";
   return tell(tools, message, { work_pool_name: poolName }, () => workPool(tools, poolName).change());
@@ -88,9 +78,8 @@ export async function readLiveness(tools: Tools, pools: readonly Named[]): Promi
 }
 
 /**
- * Has a worker of the pool tear down the infrastructure of a run whose cancellation timed out; to be called after its
- * Cancelled is committed. Called again for the same state it changes nothing, so a caller whose call failed calls again. Whether
- * there is a message now: not for pools without workers, nor for a pool that was deleted.
+ * Has a worker of the pool tear down the infrastructure of a run whose cancellation timed out, after its Cancelled is committed.
+ * May be repeated. Gives whether there is a message now: not for pools without workers, nor for a pool that was deleted.
  */
 export async function enqueueCleanup(tools: Tools, pool: Named & { type: string }, run: TimedOutRun): Promise<boolean> {
   if (isWorkerless(pool.type)) return false;
@@ -115,7 +104,7 @@ export function isWorkerless(poolType: string): boolean {
   return poolType.endsWith(":push") || poolType.endsWith(":managed");
 }
 
-/** What workers are told of a run. */
+/** The message to workers about a run. */
 export function timeoutMessage(run: TimedOutRun): CleanupMessage {
   const idempotency_key = `${KIND}:${run.id}:${run.cancelled_state_id}`;
   return {
@@ -128,7 +117,7 @@ export function timeoutMessage(run: TimedOutRun): CleanupMessage {
   };
 }
 
-/** A UUID of version 5 for a name. */
+/** The UUID of version 5 of a name. */
 function uuid5(name: string): string {
   const bytes = createHash("sha1").update(URL_NAMESPACE, "hex").update(name).digest();
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;

@@ -99,10 +99,7 @@ export class PoolState {
     return [...new Set(names)].flatMap((name) => found.get(name) ?? []);
   }
 
-  /**
-   * Takes a slot for a run, under the limits of its queue and of the pool, and keeps the slot until the reservation
-   * expires, or until a caller reports the run's state. A run that has a slot already keeps it. Null where there is no such queue.
-   */
+  /** Takes a slot for a run, if the limits of its queue and of the pool allow it. Null where there is no such queue. */
   take(runId: string, queueId: string, now: Micros): boolean | null {
     const queue = this.queues.get(queueId);
     if (!this.pool || !queue) return null;

@@ -53,10 +53,7 @@ export class StatusReport {
     return parseSettings(this.object.bindings).services.foreman.enabled;
   }
 
-  /**
-   * Writes the events of the changes, then the statuses. The ids of the events are fixed before: a report that is repeated after
-   * a crash writes the same rows again.
-   */
+  /** Writes the events of the changes, then the statuses. May be repeated after a crash: the events have the same ids then. */
   private async write({ queues }: PoolState, { changes, unmarked }: Unreported, now: Micros): Promise<void> {
     const tools = this.object.tools();
     const store = new LivePoolStore(tools);

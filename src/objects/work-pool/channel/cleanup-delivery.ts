@@ -39,15 +39,13 @@ export class CleanupDelivery {
   /** Does what a worker asks for with the token of a message. */
   async operate(socket: WebSocket, worker: OpenWorker, frame: OperationFrame): Promise<void> {
     const { message_id } = frame.payload;
-    const outcome =
-      worker.capacity > 0 ? this.outcomeOf(frame) : refusal("unauthorized", "cleanup_delivery_not_accepted");
+    const outcome = worker.capacity > 0 ? this.outcomeOf(frame) : refusal("unauthorized");
     this.sockets.send(socket, "cleanup.operation_result.v1", {
       request_frame_id: frame.id,
       message_id,
       operation: OPERATIONS[frame.type],
-      status: outcome.status,
+      ...outcome,
       lease_expires_at: printOptionalTime(outcome.lease_expires_at),
-      reason: outcome.reason,
       detail: null,
     });
     await this.tryToDeliver();
@@ -59,7 +57,7 @@ export class CleanupDelivery {
       return this.queue.operate(OPERATIONS[frame.type], message_id, reservation_token, this.object.clock());
     } catch (error) {
       log({}, "error", "a worker's answer to a cleanup message could not be noted", { message_id, error });
-      return refusal("error", "cleanup_queue_operation_failed");
+      return refusal("error");
     }
   }
 
@@ -92,21 +90,15 @@ export class CleanupDelivery {
 
   private give({ socket, worker }: Open, queueIds: string[] | null): boolean {
     const now = this.object.clock();
-    const wish = { holder: holderOf(worker), kinds: worker.kinds, queueIds };
-    const message = this.queue.reserve(wish, now);
+    const message = this.queue.reserve({ holder: holderOf(worker), kinds: worker.kinds, queueIds }, now);
     if (!message) return false;
     change(socket, { served: now });
-    this.sockets.send(socket, "cleanup.message.v1", {
-      ...message,
-      lease_expires_at: printTime(message.lease_expires_at),
-    });
+    const lease_expires_at = printTime(message.lease_expires_at);
+    this.sockets.send(socket, "cleanup.message.v1", { ...message, lease_expires_at });
     return true;
   }
 
-  /**
-   * The workers that can be given a message: those that are online and have room. A worker that came back is given messages on
-   * its newest socket alone, for its other sockets may be broken without an error.
-   */
+  /** The online workers that have room for a message, each on its newest socket: the others may be broken without an error. */
   private readyForCleanup(): Open[] {
     const now = this.object.clock();
     const newest = new Map<string, Open>();

@@ -13,7 +13,7 @@ const ids = systemIds();
 /** The tag of these sockets. */
 const WORKER_CHANNEL = "worker-channel";
 
-/** How far a socket has come. */
+/** What is kept with a socket. */
 export interface SocketState {
   stage: "auth" | "hello" | "open" | "closed";
   authorized: boolean;
