@@ -84,7 +84,7 @@ export function upgrade(request: Request, accept: (socket: WebSocket, beginning:
   });
 }
 
-/** Whether the first message authenticates; otherwise the socket is closed. The caller keeps that, then calls `welcome`. */
+/** Whether the first message authenticates; otherwise the socket is closed. The caller keeps the stage, then calls `welcome`. */
 export function isAuthenticated(
   socket: WebSocket,
   message: Record<string, unknown>,
@@ -103,7 +103,7 @@ export function authProblem({ type, token }: Record<string, unknown>, authorized
   return token ? "Invalid token" : "Auth required but no token provided";
 }
 
-/** Tells the client of an authenticated socket that it may go on. */
+/** Tells the client of a socket that the socket is authenticated. */
 export function welcome(socket: WebSocket): void {
   socket.send(JSON.stringify({ type: "auth_success" }));
 }

@@ -2,6 +2,7 @@
 import type { Micros } from "#lib/clock";
 import type { Implementation } from "#objects/call";
 import { SocketObject } from "#objects/sockets";
+import { close, socketsOf, workerTypes } from "#objects/work-pool/channel/sockets";
 import { WorkerChannel } from "#objects/work-pool/channel/worker-channel";
 import { Lateness } from "#objects/work-pool/lateness";
 import {
@@ -26,7 +27,6 @@ import { POOL_TABLES } from "#objects/work-pool/tables";
 
 /** How long after a notice of runs D1 is checked for notices that were lost. */
 const CHECK_AFTER: Micros = 5_000_000;
-
 /** How many holders of slots, and how many workers, the place of a run names. */
 const MOST_SHOWN = 50;
 
@@ -147,19 +147,16 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     const state = await this.parts().pool.ready(poolId);
     if (!state) return null;
     const now = this.clock();
-    const queues = [...state.queues.values()].map(
-      (queue) => [queue.id, { status: livenessAt(queue.ready_until, now), last_polled: queue.last_polled }] as const,
-    );
+    const queues = [...state.queues.values()].map((queue) => [queue.id, livenessOf(queue, now)] as const);
     return { status: livenessAt(state.readyUntil(), now), queues: Object.fromEntries(queues) };
   }
 
   async placeInQueue(poolId: string, run: Offer): Promise<PlaceInQueue | null> {
-    const { pool, channel } = this.parts();
-    const state = await pool.readyWith(run.queue_id, poolId);
+    const state = await this.parts().pool.readyWith(run.queue_id, poolId);
     const queue = state?.queues.get(run.queue_id);
     if (!state || !queue) return null;
     const now = this.clock();
-    const types = channel.sockets.types();
+    const types = workerTypes(this);
     const workers = [...state.workers.values()].toSorted((a, b) => b.last_heartbeat - a.last_heartbeat);
     return {
       status: livenessAt(state.readyUntil(), now),
@@ -169,7 +166,7 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
         last_heartbeat: worker.last_heartbeat,
         is_online: now < onlineUntil(worker),
       })),
-      queue: { status: livenessAt(queue.ready_until, now), last_polled: queue.last_polled },
+      queue: livenessOf(queue, now),
       pool_slots: slotsOf(state, new Set(state.queues.keys())),
       queue_slots: slotsOf(state, new Set([queue.id])),
       before: state.runs.ledger.before(run, [...state.queues.values()], now),
@@ -216,7 +213,7 @@ function componentsOf(object: WorkPool) {
     },
     poolRead: (updated) => channel.snapshots.poolRead(updated),
     poolGone() {
-      channel.sockets.closeAll();
+      for (const socket of socketsOf(object)) close(socket, "authorization_failed");
       // The timers are forgotten with the pool.
       status.timerAt = null;
       lateness.timerAt = null;
@@ -231,6 +228,11 @@ function componentsOf(object: WorkPool) {
 function answer(poolId: string, offers: readonly Offer[]): PollAnswer {
   return { kind: "runs", pool_id: poolId, runs: offers.map(({ id, queue_id }) => [id, queue_id]) };
 }
+
+const livenessOf = ({ ready_until, last_polled }: PoolQueue, now: Micros) => ({
+  status: livenessAt(ready_until, now),
+  last_polled,
+});
 
 function slotsOf({ runs: { ledger } }: PoolState, queueIds: ReadonlySet<string>): SlotsInUse {
   const in_use = [...queueIds].reduce((sum, id) => sum + ledger.holding(id), 0);

@@ -5,7 +5,7 @@ import { log } from "#lib/log";
 import type { SluiceObject } from "#objects/base";
 import { CleanupQueue, type Outcome, refusal } from "#objects/work-pool/channel/cleanup-queue";
 import type { OperationFrame } from "#objects/work-pool/channel/frames";
-import { type ChannelSockets, change, type Open, type OpenWorker } from "#objects/work-pool/channel/sockets";
+import { change, type Open, type OpenWorker, openWorkers, send } from "#objects/work-pool/channel/sockets";
 import { onlineUntil } from "#objects/work-pool/status";
 import type { CleanupMessage } from "#objects/work-pool/messages";
 import { printOptionalTime, printTime } from "#wire/dates";
@@ -22,12 +22,10 @@ const OPERATIONS = {
 export class CleanupDelivery {
   private readonly object: SluiceObject;
   private readonly queue: CleanupQueue;
-  private readonly sockets: ChannelSockets;
 
-  constructor(object: SluiceObject, sockets: ChannelSockets) {
+  constructor(object: SluiceObject) {
     this.object = object;
     this.queue = new CleanupQueue(object.storage, newToken);
-    this.sockets = sockets;
   }
 
   /** Takes a message for any of the workers. */
@@ -40,7 +38,7 @@ export class CleanupDelivery {
   async operate(socket: WebSocket, worker: OpenWorker, frame: OperationFrame): Promise<void> {
     const { message_id } = frame.payload;
     const outcome = worker.capacity > 0 ? this.outcomeOf(frame) : refusal("unauthorized");
-    this.sockets.send(socket, "cleanup.operation_result.v1", {
+    send(this.object, socket, "cleanup.operation_result.v1", {
       request_frame_id: frame.id,
       message_id,
       operation: OPERATIONS[frame.type],
@@ -94,7 +92,7 @@ export class CleanupDelivery {
     if (!message) return false;
     change(socket, { served: now });
     const lease_expires_at = printTime(message.lease_expires_at);
-    this.sockets.send(socket, "cleanup.message.v1", { ...message, lease_expires_at });
+    send(this.object, socket, "cleanup.message.v1", { ...message, lease_expires_at });
     return true;
   }
 
@@ -102,7 +100,7 @@ export class CleanupDelivery {
   private readyForCleanup(): Open[] {
     const now = this.object.clock();
     const newest = new Map<string, Open>();
-    for (const one of this.sockets.workers()) {
+    for (const one of openWorkers(this.object)) {
       const { worker } = one;
       const other = newest.get(holderOf(worker));
       if (worker.capacity > 0 && (!other || other.worker.opened < worker.opened)) newest.set(holderOf(worker), one);

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Micros } from "#lib/clock";
 import type { SluiceObject } from "#objects/base";
-import { type ChannelSockets, change, close, stateOf } from "#objects/work-pool/channel/sockets";
+import { change, close, openWorkers, send, socketsOf, stateOf } from "#objects/work-pool/channel/sockets";
 import { livenessAt } from "#objects/work-pool/status";
 import { type Counted, printWorkPool, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 
@@ -13,12 +13,10 @@ import type { Reconciler } from "#objects/work-pool/reconciler";
 export class PoolSnapshots {
   private readonly object: SluiceObject;
   private readonly pool: Reconciler;
-  private readonly sockets: ChannelSockets;
 
-  constructor(object: SluiceObject, pool: Reconciler, sockets: ChannelSockets) {
+  constructor(object: SluiceObject, pool: Reconciler) {
     this.object = object;
     this.pool = pool;
-    this.sockets = sockets;
   }
 
   /** The pool as it is in D1 now, or null. */
@@ -37,13 +35,13 @@ export class PoolSnapshots {
 
   /** The pool's row was read, and says when the pool was changed. */
   async poolRead(updated: Micros): Promise<void> {
-    if (this.sockets.all().length > 0 && this.last().updated !== updated) await this.readNow();
+    if (socketsOf(this.object).length > 0 && this.last().updated !== updated) await this.readNow();
   }
 
   show(socket: WebSocket, shown: ShownPool, reason: string): void {
     const sequence = (stateOf(socket).worker?.sequence ?? 0) + 1;
     change(socket, { sequence, pool_updated: shown.updated });
-    this.sockets.send(socket, "work_pool.snapshot.v1", this.print(shown, sequence, reason));
+    send(this.object, socket, "work_pool.snapshot.v1", this.print(shown, sequence, reason));
   }
 
   print(shown: ShownPool, sequence: number, reason: string) {
@@ -61,7 +59,7 @@ export class PoolSnapshots {
     if (shown.updated !== updated) this.object.writeMeta("shown updated", String(shown.updated));
     if (mark === lastMark) return shown;
     this.object.writeMeta("shown mark", mark);
-    const told = this.sockets.workers().filter(({ worker }) => lastMark !== null && worker.pool_id === shown.id);
+    const told = openWorkers(this.object).filter(({ worker }) => lastMark !== null && worker.pool_id === shown.id);
     for (const { socket } of told) this.show(socket, shown, "work_pool_updated");
     return shown;
   }

@@ -64,44 +64,33 @@ export function close(socket: WebSocket, reason: CloseReason): void {
   closeQuietly(socket, CLOSE_CODES[reason], reason);
 }
 
-export class ChannelSockets {
-  private readonly object: SluiceObject;
+/** Has the object keep a new socket. */
+export function acceptSocket(object: SluiceObject, socket: WebSocket, state: SocketState): void {
+  object.state.acceptWebSocket(socket, [WORKER_CHANNEL]);
+  keep(socket, state);
+}
 
-  constructor(object: SluiceObject) {
-    this.object = object;
-  }
+/** The sockets of the workers of the object's pool. */
+export function socketsOf(object: SluiceObject): WebSocket[] {
+  return object.state.getWebSockets(WORKER_CHANNEL);
+}
 
-  /** Has the object keep a new socket. */
-  accept(socket: WebSocket, state: SocketState): void {
-    this.object.state.acceptWebSocket(socket, [WORKER_CHANNEL]);
-    keep(socket, state);
-  }
+/** The workers that are connected, once for each of their sockets. */
+export function openWorkers(object: SluiceObject): Open[] {
+  return socketsOf(object).flatMap((socket) => {
+    const { stage, worker } = stateOf(socket);
+    return stage === "open" && worker && socket.readyState === WebSocket.READY_STATE_OPEN ? [{ socket, worker }] : [];
+  });
+}
 
-  all(): WebSocket[] {
-    return this.object.state.getWebSockets(WORKER_CHANNEL);
-  }
+/** The types of the workers that are connected, by their names. */
+export function workerTypes(object: SluiceObject): Map<string, string> {
+  const workers = openWorkers(object);
+  return new Map(workers.flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
+}
 
-  /** The workers that are connected, once for each of their sockets. */
-  workers(): Open[] {
-    return this.all().flatMap((socket) => {
-      const { stage, worker } = stateOf(socket);
-      return stage === "open" && worker && socket.readyState === WebSocket.READY_STATE_OPEN ? [{ socket, worker }] : [];
-    });
-  }
-
-  /** The types of the workers that are connected, by their names. */
-  types(): Map<string, string> {
-    return new Map(this.workers().flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
-  }
-
-  /** Sends a frame. Where the worker has gone, a message in the frame is given to another when the lease is over. */
-  send(socket: WebSocket, type: ServerFrameType, payload: unknown): void {
-    const now = this.object.clock();
-    sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));
-  }
-
-  /** Closes all sockets after the pool was deleted. */
-  closeAll(): void {
-    for (const socket of this.all()) close(socket, "authorization_failed");
-  }
+/** Sends a frame. Where the worker is gone, another worker is given the message in the frame when the reservation expires. */
+export function send(object: SluiceObject, socket: WebSocket, type: ServerFrameType, payload: unknown): void {
+  const now = object.clock();
+  sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));
 }

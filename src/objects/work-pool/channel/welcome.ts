@@ -14,11 +14,11 @@ type Welcome =
   | { pool: WorkPoolRow; queues: { id: string; name: string }[]; isTemplateGiven: boolean }
   | { refused: CloseReason };
 
-const storeOf = (tools: Tools) => new WorkPoolStore(tools);
+type Template = Hello["default_base_job_template"];
 
 /** Reads what the worker names. Where the worker is refused, nothing is written. */
 export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
-  const found = await storeOf(tools).readPoolWithQueues(poolName);
+  const found = await new WorkPoolStore(tools).readPoolWithQueues(poolName);
   const refused = refusal(poolName, hello, found.pool, found.pool ? found.queues : [{ name: "default" }]);
   if (refused) return { refused };
   if (!found.pool) return welcomeToNew(tools, poolName, hello);
@@ -42,7 +42,7 @@ function refusal(
 }
 
 /** Prefect: only wrong defaults are the worker's fault; any other fault of the template ends in an error of the server. */
-function templateRefusal(template: Hello["default_base_job_template"]): CloseReason | null {
+function templateRefusal(template: Template): CloseReason | null {
   try {
     validateTemplateDefaults(template);
   } catch (error) {
@@ -65,7 +65,7 @@ async function welcomeToNew(tools: Tools, poolName: string, hello: Hello): Promi
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 409)) throw error;
   }
-  const { pool, queues } = await storeOf(tools).readPoolWithQueues(poolName);
+  const { pool, queues } = await new WorkPoolStore(tools).readPoolWithQueues(poolName);
   if (!pool) return { refused: "transient_server_error" };
   return { pool, queues: queuesOf(hello, queues), isTemplateGiven: false };
 }
@@ -75,14 +75,10 @@ function wantsTemplate(pool: WorkPoolRow, hello: Hello): boolean {
   return pool.base_job_template === "{}" && Object.keys(hello.default_base_job_template).length > 0;
 }
 
-async function giveTemplate(
-  tools: Tools,
-  pool: WorkPoolRow,
-  template: Hello["default_base_job_template"],
-): Promise<WorkPoolRow> {
+async function giveTemplate(tools: Tools, pool: WorkPoolRow, template: Template): Promise<WorkPoolRow> {
   const updated = tools.clock();
   const base_job_template = JSON.stringify(template);
-  await tools.db.run(storeOf(tools).updatePool(pool.id, { updated, base_job_template }));
+  await tools.db.run(new WorkPoolStore(tools).updatePool(pool.id, { updated, base_job_template }));
   const updates = { base_job_template: { from: readJson<unknown>(pool.base_job_template), to: template } };
   announce(tools, [poolEvent(tools, "updated", pool, updated, updates)]);
   return { ...pool, updated, base_job_template };
