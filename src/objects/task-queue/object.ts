@@ -2,11 +2,10 @@
 import { type Micros, SECOND } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Implementation } from "#objects/call";
-import { closeQuietly, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
+import { closeQuietly, isSmallGreeting, parseMessage, sizeOf, upgrade } from "#objects/handshake";
 import { type ConnectedWorker, type QueueNote, type QueuedRun, TASK_QUEUE } from "#objects/task-queue/messages";
 import { type Place, readScheduled, readStages } from "#resources/task-runs/queued-runs";
 import {
-  acceptSocket,
   authenticate,
   keepState,
   readSubscription,
@@ -62,7 +61,12 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (refusal) return refusal;
     this.open();
     this.keepIdentity();
-    return acceptSocket(this, request);
+    return upgrade(request, (socket, { greets, authorized }) => {
+      this.state.acceptWebSocket(socket);
+      const stage = greets ? "auth" : "subscribe";
+      keepState(socket, { stage, authorized, subscription: null, client_id: "", run: null, since: 0 });
+      this.greetings.begin(socket);
+    });
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
@@ -172,14 +176,14 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     this.queue.add(again, this.clock());
   }
 
-  /** Gives a task worker that is gone, and that has runs, some time to come back. */
+  /** Gives a task worker without a connection, but with runs, some time to connect again. */
   private async noteAbsence(clientId: string, now: Micros): Promise<void> {
     if (this.subscribers.isConnected(clientId) || !this.rows.hasGiven(clientId)) return;
     this.rows.setAbsent(clientId, now + ABSENCE);
     await this.setTimerBy("absence", now + ABSENCE);
   }
 
-  /** Gives to others the runs of task workers that did not come back, as far as the runs have not begun. */
+  /** Puts back in the queue the runs of task workers that did not connect again, unless the runs have begun. */
   private async settleAbsences(): Promise<void> {
     const now = this.clock();
     for (const [clientId, until] of this.rows.absent()) {
@@ -199,7 +203,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (!this.rows.hasGiven(clientId)) this.rows.setPresent(clientId);
   }
 
-  /** Forgets the runs that were given away and have begun or are deleted, and calls `see` with each other one, page by page. */
+  /** Of the runs that task workers have confirmed, forgets those that have begun or are deleted, and calls `see` with the others. */
   private async eachGiven(until: Micros, clientId: string | null, see: (run: KeptRun) => void): Promise<void> {
     for (let after = "", isMore = true; isMore;) {
       const page = this.rows.given(until, after, PAGE, clientId);
@@ -216,14 +220,9 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     }
   }
 
-  /** Sends waiting runs to task workers that wait, as long as there are both. */
+  /** Sends waiting runs to idle task workers. Then sets the timers for the next due run, and for a read of the runs that were left in D1. */
   private async deliver(): Promise<void> {
-    if (await this.delivery.deliver()) await this.armNext();
-  }
-
-  /** Sets the timers for the next run that comes due, and for a read of the runs that were left in D1 once there is room. */
-  private async armNext(): Promise<void> {
-    if (this.subscribers.size === 0) return;
+    if (!(await this.delivery.deliver()) || this.subscribers.size === 0) return;
     const due = this.queue.nextDue();
     // An alarm cannot be set to any time in the future; one that rings early is set again.
     if (due !== null) await this.setTimerBy("deliver", Math.min(due, this.clock() + FARTHEST) + 1000);
@@ -243,7 +242,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** Finds in D1 the runs that the object was not told of, and the status of the runs that it gave away. */
+  /** Finds in D1 the runs of which the object was not told, and the stage of the runs that task workers have confirmed. */
   private check(): Promise<void> {
     this.checking ??= this.checkNow().finally(() => {
       this.checking = null;
@@ -298,7 +297,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     return this.subscribers.workers(this.clock());
   }
 
-  /** Takes up what the object knew before it slept or was evicted: its rows, and the sockets that are still open. */
+  /** Reads again what the object knew before it slept or was evicted: its rows, and the sockets that are still open. */
   private wake(): void {
     if (this.isAwake) return;
     this.isAwake = true;

@@ -1,8 +1,8 @@
 /** The sockets of task workers: their handshake, what is kept with each, and those that have subscribed. */
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
-import { closeQuietly, isAuthenticated, upgrade, welcome } from "#objects/handshake";
-import { attachments, type SocketObject } from "#objects/sockets";
+import { closeQuietly, isAuthenticated, welcome } from "#objects/handshake";
+import { attachments } from "#objects/sockets";
 import type { ConnectedWorker } from "#objects/task-queue/messages";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
@@ -23,16 +23,6 @@ export interface SocketState {
 const PROTOCOL_VIOLATION = 4001;
 
 export const { keep: keepState, stateOf } = attachments<SocketState>();
-
-/** Takes an upgrade. */
-export function acceptSocket({ state, greetings }: SocketObject, request: Request): Response {
-  return upgrade(request, (socket, { greets, authorized }) => {
-    state.acceptWebSocket(socket);
-    const stage = greets ? "auth" : "subscribe";
-    keepState(socket, { stage, authorized, subscription: null, client_id: "", run: null, since: 0 });
-    greetings.begin(socket);
-  });
-}
 
 /** Answers the first message of a handshake. */
 export function authenticate(socket: WebSocket, message: Record<string, unknown>, env: Env): void {
@@ -65,7 +55,7 @@ export function refuse(socket: WebSocket, wrong: string): void {
   closeQuietly(socket, PROTOCOL_VIOLATION, `Protocol violation: ${wrong}`);
 }
 
-/** A task worker's connection that has subscribed. */
+/** A connection of a task worker that has subscribed. */
 export interface Subscriber extends Pick<SocketState, "client_id" | "since"> {
   keys: string[];
   /** The run that was sent, or is about to be sent, and is not confirmed yet. */

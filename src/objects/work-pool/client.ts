@@ -48,11 +48,8 @@ export interface WantedPoolSlot extends Pick<LiveRun, "work_pool_id" | "work_poo
 }
 
 /** Takes a slot for a run, as `take` of the contract says. */
-export function takePoolSlot(
-  tools: Tools,
-  { work_pool_id, work_pool_name, work_queue_id, run_id }: WantedPoolSlot,
-): Promise<boolean> {
-  return workPool(tools, work_pool_name).take(work_pool_id, work_queue_id, run_id);
+export function takePoolSlot(tools: Tools, wanted: WantedPoolSlot): Promise<boolean> {
+  return workPool(tools, wanted.work_pool_name).take(wanted.work_pool_id, wanted.work_queue_id, wanted.run_id);
 }
 
 /** Tells a pool's object, after the commit, of a change of the pool or its queues. If the call fails, a check finds the change. */

@@ -84,7 +84,8 @@ export interface PlaceInQueue {
 }
 
 /** What a worker can be told to clean up. */
-export type CleanupKind = "cancelling_timeout_teardown.v1" | "pending_claim_teardown.v1";
+export const CLEANUP_KINDS = ["cancelling_timeout_teardown.v1", "pending_claim_teardown.v1"] as const;
+export type CleanupKind = (typeof CLEANUP_KINDS)[number];
 
 /** What a worker of the pool has to clean up. A message with the same key or id is the same message. */
 export interface CleanupMessage {

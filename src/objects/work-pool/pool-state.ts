@@ -1,4 +1,4 @@
-/** All that a pool's object knows, in memory and, step by step with it, in the object's tables. Nothing here waits. */
+/** All that a pool's object knows, in memory and in the object's tables, which change together. Nothing here waits. */
 import type { Ids, Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import type { LedgerQueue, Limits } from "#objects/work-pool/ledger";
@@ -77,7 +77,7 @@ export class PoolState {
     for (const table of ["pool", "queue", "run", "worker", "edge"]) this.sql.write(`delete from ${table}`);
   }
 
-  /** Takes up what is in the tables. */
+  /** Reads the tables. */
   load(): void {
     for (const pool of this.sql.rows<Pool>("pool")) this.pool = pool;
     for (const queue of this.sql.rows<PoolQueue>("queue")) {
@@ -108,7 +108,7 @@ export class PoolState {
     return true;
   }
 
-  /** Takes up what D1 says. `isCurrent`: no status was noted or reported while it was read. */
+  /** Sets the pool and its queues to what D1 says. `isCurrent`: no status was noted or reported while it was read. */
   setConfig(config: Config, now: Micros, isCurrent: boolean): void {
     this.setPool(config, now);
     for (const queue of config.queues) this.setQueue(queue, now, config.unready.includes(queue.id));

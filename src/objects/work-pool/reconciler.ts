@@ -48,10 +48,7 @@ export class Reconciler {
     return this.building !== null || this.object.readMeta("built") !== null;
   }
 
-  /**
-   * What is known of the pool, read from D1 if nothing is; null where there is no such pool. Where a caller means another pool
-   * of this name, the pool is read again.
-   */
+  /** The state of the pool, read from D1 if it is not known, or if the known pool has another id; null where there is no such pool. */
   async ready(poolId?: string): Promise<PoolState | null> {
     if (!this.state) await this.build();
     if (poolId !== undefined && this.state?.pool?.id !== poolId) await this.readAgain();

@@ -100,9 +100,8 @@ function poolEvents({ pool }: PoolConfig, change: StatusChange | null): Event[] 
   const { last_status_event_id: id, last_transitioned_status_at: occurred } = pool;
   // Where the report is repeated after a crash, the event must not follow itself.
   const before = id === null || occurred === null || id === change.event_id ? null : { id, occurred };
-  return [
-    workPoolStatusEvent({ ...pool, status: change.status }, { id: change.event_id, occurred: change.at }, before),
-  ];
+  const stamp = { id: change.event_id, occurred: change.at };
+  return [workPoolStatusEvent({ ...pool, status: change.status }, stamp, before)];
 }
 
 function queueEvents({ pool, queues }: PoolConfig, changes: readonly StatusChange[]): Event[] {

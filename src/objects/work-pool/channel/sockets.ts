@@ -11,7 +11,7 @@ import { printTime } from "#wire/dates";
 const ids = systemIds();
 
 /** The tag of these sockets. */
-const WORKER_CHANNEL = "worker-channel";
+export const WORKER_CHANNEL = "worker-channel";
 
 /** What is kept with a socket. */
 export interface SocketState {
@@ -21,7 +21,7 @@ export interface SocketState {
   worker: OpenWorker | null;
 }
 
-/** A worker that has introduced itself. */
+/** A worker whose hello was accepted. */
 export interface OpenWorker {
   pool_id: string;
   consumer_id: string;
@@ -44,7 +44,7 @@ export interface OpenWorker {
   served: Micros;
 }
 
-/** A socket whose worker has introduced itself. */
+/** A socket, and its worker whose hello was accepted. */
 export interface Open {
   socket: WebSocket;
   worker: OpenWorker;
@@ -58,16 +58,10 @@ export function change(socket: WebSocket, changes: Partial<OpenWorker>): void {
   if (state.worker) keep(socket, { ...state, worker: { ...state.worker, ...changes } });
 }
 
-/** Closes a socket; what comes after is passed over. */
+/** Closes a socket. Later messages of the socket are ignored. */
 export function close(socket: WebSocket, reason: CloseReason): void {
   keep(socket, { ...stateOf(socket), stage: "closed" });
   closeQuietly(socket, CLOSE_CODES[reason], reason);
-}
-
-/** Has the object keep a new socket. */
-export function acceptSocket(object: SluiceObject, socket: WebSocket, state: SocketState): void {
-  object.state.acceptWebSocket(socket, [WORKER_CHANNEL]);
-  keep(socket, state);
 }
 
 /** The sockets of the workers of the object's pool. */

@@ -14,7 +14,6 @@ import { CleanupDelivery } from "#objects/work-pool/channel/cleanup-delivery";
 import { agree, CHANNEL_VERSION, type Hello, WorkerFrame } from "#objects/work-pool/channel/frames";
 import { PoolSnapshots, type ShownPool } from "#objects/work-pool/channel/snapshots";
 import {
-  acceptSocket,
   change,
   close,
   keep,
@@ -22,6 +21,7 @@ import {
   send,
   type SocketState,
   stateOf,
+  WORKER_CHANNEL,
 } from "#objects/work-pool/channel/sockets";
 import { welcome } from "#objects/work-pool/channel/welcome";
 import type { Reconciler } from "#objects/work-pool/reconciler";
@@ -61,7 +61,8 @@ export class WorkerChannel {
     if (refusal) return refusal;
     const pool = this.object.identity();
     return upgrade(request, (socket, { authorized }) => {
-      acceptSocket(this.object, socket, { stage: "auth", authorized, pool, worker: null });
+      this.object.state.acceptWebSocket(socket, [WORKER_CHANNEL]);
+      keep(socket, { stage: "auth", authorized, pool, worker: null });
       this.object.greetings.begin(socket);
     });
   }
