@@ -42,6 +42,9 @@ export class Greetings {
   }
 }
 
+/** The fields of a message that is a JSON object. */
+export type Message = Record<string, unknown>;
+
 /** How large a message is: text in characters, else bytes. */
 export function sizeOf(message: string | ArrayBuffer): number {
   return typeof message === "string" ? message.length : message.byteLength;
@@ -85,19 +88,14 @@ export function upgrade(request: Request, accept: (socket: WebSocket, beginning:
 }
 
 /** Whether the first message authenticates; otherwise the socket is closed. The caller keeps the stage, then calls `welcome`. */
-export function isAuthenticated(
-  socket: WebSocket,
-  message: Record<string, unknown>,
-  { authorized }: Pick<Beginning, "authorized">,
-  env: Env,
-): boolean {
-  const problem = authProblem(message, authorized, env);
+export function isAuthenticated(socket: WebSocket, message: Message, isAuthorized: boolean, env: Env): boolean {
+  const problem = authProblem(message, isAuthorized, env);
   if (problem !== null) closeQuietly(socket, POLICY_VIOLATION, problem);
   return problem === null;
 }
 
 /** Why the first message does not authenticate, or null. */
-export function authProblem({ type, token }: Record<string, unknown>, authorized: boolean, env: Env): string | null {
+export function authProblem({ type, token }: Message, authorized: boolean, env: Env): string | null {
   if (type !== "auth") return "Expected 'auth' message";
   if (authorized || isSocketToken(token, parseSettings(env))) return null;
   return token ? "Invalid token" : "Auth required but no token provided";
@@ -109,7 +107,7 @@ export function welcome(socket: WebSocket): void {
 }
 
 /** The fields of a message. What is no JSON object has none, so that it is refused as a message without a type. */
-export function parseMessage(data: string | ArrayBuffer): Record<string, unknown> {
+export function parseMessage(data: string | ArrayBuffer): Message {
   try {
     const message = parseJson(textOf(data));
     return typeof message === "object" && message !== null ? { ...message } : {};

@@ -95,7 +95,9 @@ export class Delivery {
     if (!kept || kept.given_to !== null) return;
     const isOther = kept.state_id !== run.state_id;
     if (isOther || this.subscribers.get(socket) !== subscriber) return this.queue.add(kept, now);
-    if (!found || !isToBeRun(kept, found)) return this.rows.remove(run.id);
+    // A run that a task worker had before, and left, may be pending already.
+    const isToBeRun = found?.stage === "scheduled" || (found?.stage === "pending" && kept.is_again);
+    if (!found || !isToBeRun) return this.rows.remove(run.id);
     try {
       socket.send(found.text);
     } catch {
@@ -105,9 +107,4 @@ export class Delivery {
     Object.assign(subscriber, { run: run.id, since: now });
     keepState(socket, { ...stateOf(socket), run: run.id, since: now });
   }
-}
-
-/** Whether a run is still to be run; one that a task worker had taken up may be pending already. */
-function isToBeRun(run: QueuedRun, { stage }: Found): boolean {
-  return stage === "scheduled" || (stage === "pending" && run.is_again);
 }

@@ -2,7 +2,7 @@
 import { type Micros, SECOND } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Implementation } from "#objects/call";
-import { closeQuietly, isSmallGreeting, parseMessage, sizeOf, upgrade } from "#objects/handshake";
+import { closeQuietly, isSmallGreeting, type Message, parseMessage, sizeOf, upgrade } from "#objects/handshake";
 import { type ConnectedWorker, type QueueNote, type QueuedRun, TASK_QUEUE } from "#objects/task-queue/messages";
 import { type Place, readScheduled, readStages } from "#resources/task-runs/queued-runs";
 import {
@@ -119,7 +119,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     return Math.min(Number(this.readMeta("proved") ?? 0), this.clock());
   }
 
-  private async subscribe(socket: WebSocket, state: SocketState, message: Record<string, unknown>): Promise<void> {
+  private async subscribe(socket: WebSocket, state: SocketState, message: Message): Promise<void> {
     const asked = readSubscription(message);
     if ("wrong" in asked) return refuse(socket, asked.wrong);
     this.greetings.end(socket);
@@ -134,7 +134,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
   }
 
   /** A message of a task worker that has subscribed. Prefect: none is read while the worker has been sent nothing. */
-  private async hear(socket: WebSocket, state: SocketState, message: Record<string, unknown>): Promise<void> {
+  private async hear(socket: WebSocket, state: SocketState, message: Message): Promise<void> {
     const { type } = message;
     if (type === "quit") {
       closeQuietly(socket, 1000, "");

@@ -1,7 +1,7 @@
 /** The sockets of task workers: their handshake, what is kept with each, and those that have subscribed. */
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
-import { closeQuietly, isAuthenticated, welcome } from "#objects/handshake";
+import { closeQuietly, isAuthenticated, type Message, welcome } from "#objects/handshake";
 import { attachments } from "#objects/sockets";
 import type { ConnectedWorker } from "#objects/task-queue/messages";
 
@@ -25,9 +25,9 @@ const PROTOCOL_VIOLATION = 4001;
 export const { keep: keepState, stateOf } = attachments<SocketState>();
 
 /** Answers the first message of a handshake. */
-export function authenticate(socket: WebSocket, message: Record<string, unknown>, env: Env): void {
+export function authenticate(socket: WebSocket, message: Message, env: Env): void {
   const state = stateOf(socket);
-  if (!isAuthenticated(socket, message, state, env)) return;
+  if (!isAuthenticated(socket, message, state.authorized, env)) return;
   keepState(socket, { ...state, stage: "subscribe" });
   welcome(socket);
 }
@@ -37,9 +37,7 @@ const MAX_KEYS = 10_000;
 const MAX_CLIENT_ID_CHARACTERS = 1_000;
 
 /** What a subscription asks for, or what is wrong with it. */
-export function readSubscription(
-  message: Record<string, unknown>,
-): { keys: string[]; client_id: string } | { wrong: string } {
+export function readSubscription(message: Message): { keys: string[]; client_id: string } | { wrong: string } {
   const { type, keys, client_id } = message;
   if (type !== "subscribe") return { wrong: "expected 'subscribe' message" };
   if (!Array.isArray(keys) || keys.length === 0 || !keys.every((key) => typeof key === "string"))

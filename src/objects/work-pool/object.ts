@@ -2,6 +2,7 @@
 import type { Micros } from "#lib/clock";
 import type { Implementation } from "#objects/call";
 import { SocketObject } from "#objects/sockets";
+import { CLEANUP_TABLES } from "#objects/work-pool/channel/cleanup-queue";
 import { close, socketsOf, workerTypes } from "#objects/work-pool/channel/sockets";
 import { WorkerChannel } from "#objects/work-pool/channel/worker-channel";
 import { Lateness } from "#objects/work-pool/lateness";
@@ -23,12 +24,28 @@ import type { PoolQueue, PoolState } from "#objects/work-pool/pool-state";
 import { Reconciler } from "#objects/work-pool/reconciler";
 import { livenessAt, onlineUntil } from "#objects/work-pool/status";
 import { StatusReport } from "#objects/work-pool/status-report";
-import { POOL_TABLES } from "#objects/work-pool/tables";
 
 /** How long after a notice of runs D1 is checked for notices that were lost. */
 const CHECK_AFTER: Micros = 5_000_000;
 /** How many holders of slots, and how many workers, the place of a run names. */
 const MOST_SHOWN = 50;
+
+/** One entry a version; entries are never changed once they have shipped. A row of `edge` is a status change. */
+const POOL_TABLES: readonly string[] = [
+  `create table pool (id text primary key, type text not null, is_paused integer not null, concurrency_limit integer,
+     status text not null, grace_until integer not null) without rowid;
+   create table queue (id text primary key, name text not null, is_paused integer not null, is_status_paused integer not null,
+     concurrency_limit integer, priority integer not null, status text not null, last_polled integer, ready_until integer not null,
+     is_unmarked integer not null) without rowid;
+   create table run (id text primary key, queue_id text not null, due integer, is_cancelling integer not null) without rowid;
+   create table worker (name text primary key, id text not null, created integer not null, last_heartbeat integer not null,
+     interval_seconds integer) without rowid;
+   create table edge (subject text primary key, status text not null, event_id text not null, at integer not null) without rowid;`,
+  `alter table run drop column is_cancelling;
+   alter table run add column reserved_until integer;
+   alter table run add column is_late integer not null default 0;`,
+  CLEANUP_TABLES,
+];
 
 export class WorkPool extends SocketObject implements Implementation<typeof WORK_POOL> {
   override readonly migrations = POOL_TABLES;

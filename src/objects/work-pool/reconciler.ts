@@ -105,7 +105,7 @@ export class Reconciler {
   /** Reads the object's own tables, if all is in them; gives what is known then. */
   private wake(): PoolState | null {
     if (this.state || this.object.readMeta("built") === null) return this.state;
-    const state = this.emptyState();
+    const state = new PoolState(this.object.storage, systemIds());
     state.load();
     this.checkedAt = Number(this.object.readMeta("checked") ?? 0);
     this.state = state;
@@ -120,7 +120,7 @@ export class Reconciler {
     const runs = await this.readLiveRuns(queueIds, null);
     const now = this.object.clock();
     this.object.keepIdentity();
-    const state = this.emptyState();
+    const state = new PoolState(this.object.storage, systemIds());
     state.clear();
     state.setConfig(config, now, true);
     state.runs.reconcile({ at: now, runs, covers: () => true, isOutdated: () => false });
@@ -165,10 +165,6 @@ export class Reconciler {
     this.object.writeMeta("checked", String(now));
     await this.hooks.arm(state, now);
     if (state.runs.ledger.size > 0) await this.object.setTimerBy("check", now + CHECK_EVERY);
-  }
-
-  private emptyState(): PoolState {
-    return new PoolState(this.object.storage, systemIds());
   }
 
   private async readConfig(): Promise<Config | null> {
