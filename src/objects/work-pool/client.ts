@@ -21,9 +21,8 @@ export const workPool = ({ env, workspaceId: workspace, cost }: Tools, name: str
   objectClient(WORK_POOL, env.WORK_POOL, { workspace, name }, cost);
 
 /** The object of the pool of this name, for upgrades. */
-export function workPoolStub(env: Env, workspace: string, name: string): DurableObjectStub {
-  return objectStub(env.WORK_POOL, { workspace, name });
-}
+export const workPoolStub = (env: Env, workspace: string, name: string) =>
+  objectStub(env.WORK_POOL, { workspace, name });
 
 /** Tells the pools' objects of runs that were made or changed, after the commit; one call for each pool among them. */
 export async function noticeRuns(tools: Tools, runs: readonly LiveRun[]): Promise<void> {

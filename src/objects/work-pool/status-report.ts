@@ -69,9 +69,8 @@ export class StatusReport {
       ...(await withStatus("READY", [...subjectsWith("READY", queueChanges), ...unmarked])),
       ...(await withStatus("NOT_READY", subjectsWith("NOT_READY", queueChanges))),
     ];
-    const lastPolled = (queueId: string) => queues.get(queueId)?.last_polled ?? null;
-    const changedAt = (queueId: string) =>
-      changes.find(({ subject }) => subject === queueId)?.at ?? lastPolled(queueId) ?? 0;
+    const lastPolled = (id: string) => queues.get(id)?.last_polled ?? null;
+    const changedAt = (id: string) => changes.find(({ subject }) => subject === id)?.at ?? lastPolled(id) ?? 0;
     const events = [
       ...poolEvents(config, poolChange),
       ...queueEvents(config, queueChanges),
