@@ -17,7 +17,7 @@ const slice = (name: string): Layer => ({
 });
 
 /** What may be called of a Durable Object, and what is sent to it, lies far below the object itself. */
-const CLIENTS = ["client", "call", "*/client", "*/messages", "*/cleanup-message"];
+const CLIENTS = ["client", "call", "*/client", "*/messages"];
 
 /** From the bottom to the top: a file imports its own layer and those before it. A slice imports the slices before it. */
 const LAYERS: Layer[] = [

@@ -1,7 +1,4 @@
-/**
- * The base of every Durable Object of ours: itty-durable's class, with tables, typed calls, the object's identity, and timers
- * behind the one alarm.
- */
+/** The base of our Durable Objects: itty-durable's class with tables, typed calls, the object's identity, and timers behind the one alarm. */
 import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
@@ -25,10 +22,7 @@ export const TIMER_RETRY: Micros = 5_000_000;
 /** The platform takes no alarm after 2189. An alarm that rings before its timer is due is armed again. */
 const LATEST_ALARM_MS = Date.UTC(2180);
 
-/**
- * Base of the objects. A subclass gives its tables (`migrations`), the contract of the methods that callers may name
- * (`contract`; the subclass has a method of each name), and what a timer does (`onTimer`).
- */
+/** Base of the objects. A subclass has a method for each name of its `contract`. */
 export abstract class SluiceObject extends Durable {
   // itty-durable hands out a Proxy, under which #private fields throw; these are private by agreement.
   readonly bindings: Env;
@@ -71,7 +65,6 @@ export abstract class SluiceObject extends Durable {
     if (!Object.hasOwn(this.contract, method)) throw new Error(`no method ${method}`);
     this.open();
     if (object) this.identify(object);
-    // A subclass has a method for each name of its contract.
     const methods = this as unknown as Record<string, (...values: unknown[]) => unknown>;
     return Response.json({ result: (await methods[method]?.(...args)) ?? null });
   }
@@ -174,8 +167,8 @@ export abstract class SluiceObject extends Durable {
   }
 
   /**
-   * The object's alarm: runs the timers that are due. The platform repeats an alarm that did not end, and a timer is removed
-   * only after its work: no timer is lost where its work fails or the object is evicted.
+   * Runs the timers that are due. The platform repeats an alarm that did not end, and a timer is removed only after its work. So
+   * no timer is lost where its work fails, or where the object is evicted.
    */
   async alarm(): Promise<void> {
     this.open();

@@ -1,9 +1,6 @@
 /** The contract between an object and its callers, and a call as it travels. */
 
-/**
- * The version of the calls that this code sends. An object answers calls of the version before as well: while a deployment
- * spreads, a Worker of the deployment before may still send them.
- */
+/** The version of the calls that this code sends. Objects answer the version before, too: while a deployment spreads, both are sent. */
 export const CALL_VERSION = 3;
 
 /** The path of calls. */

@@ -7,25 +7,17 @@ import { parseJson } from "#lib/json";
 const POLICY_VIOLATION = 1008;
 const TOO_BIG = 1009;
 
-/** How long a socket may take to authenticate and to say what it wants. */
+/** How long the handshake of a socket may take. */
 const GREETING_MS = 30_000;
 /** How many sockets of one object may be in their handshake at once. */
 const MAX_GREETING = 1_000;
 /** How large a message may be on a socket that is not authenticated. */
 const MAX_GREETING_CHARACTERS = 10_000;
 
-/** What an upgrade says of its socket. */
-export interface Beginning {
-  /** Whether the first message has to authenticate. */
-  greets: boolean;
-  /** Whether the upgrade itself was authorised. */
-  authorized: boolean;
-}
+/** Whether the first message of a socket has to authenticate, and whether the upgrade itself was authorised. */
+type Beginning = Record<"greets" | "authorized", boolean>;
 
-/**
- * The sockets of one object that have not said yet what they want. Each is closed after a time. The socket's timer keeps the
- * object awake, so no timer is lost; where the object ends, its sockets end too.
- */
+/** The sockets of one object in their handshake. Each is closed after a time. Its timer keeps the object awake, so no timer is lost. */
 export class Greetings {
   private readonly timers = new Map<WebSocket, ReturnType<typeof setTimeout>>();
 
@@ -43,12 +35,15 @@ export class Greetings {
     this.timers.set(socket, timer);
   }
 
-  /** The socket has said what it wants, or has ended. */
+  /** The handshake of the socket is over, or the socket has ended. */
   end(socket: WebSocket): void {
     clearTimeout(this.timers.get(socket));
     this.timers.delete(socket);
   }
 }
+
+/** The fields of a message that is a JSON object. */
+export type Message = Record<string, unknown>;
 
 /** How large a message is: text in characters, else bytes. */
 export function sizeOf(message: string | ArrayBuffer): number {
@@ -92,32 +87,27 @@ export function upgrade(request: Request, accept: (socket: WebSocket, beginning:
   });
 }
 
-/** Whether the first message authenticates; otherwise the socket is closed. The caller keeps that, then calls `welcome`. */
-export function isAuthenticated(
-  socket: WebSocket,
-  message: Record<string, unknown>,
-  { authorized }: Pick<Beginning, "authorized">,
-  env: Env,
-): boolean {
-  const problem = authProblem(message, authorized, env);
+/** Whether the first message authenticates; otherwise the socket is closed. The caller keeps the stage, then calls `welcome`. */
+export function isAuthenticated(socket: WebSocket, message: Message, isAuthorized: boolean, env: Env): boolean {
+  const problem = authProblem(message, isAuthorized, env);
   if (problem !== null) closeQuietly(socket, POLICY_VIOLATION, problem);
   return problem === null;
 }
 
 /** Why the first message does not authenticate, or null. */
-export function authProblem({ type, token }: Record<string, unknown>, authorized: boolean, env: Env): string | null {
+export function authProblem({ type, token }: Message, authorized: boolean, env: Env): string | null {
   if (type !== "auth") return "Expected 'auth' message";
   if (authorized || isSocketToken(token, parseSettings(env))) return null;
   return token ? "Invalid token" : "Auth required but no token provided";
 }
 
-/** Tells the client of an authenticated socket that it may go on. */
+/** Tells the client of a socket that the socket is authenticated. */
 export function welcome(socket: WebSocket): void {
   socket.send(JSON.stringify({ type: "auth_success" }));
 }
 
 /** The fields of a message. What is no JSON object has none, so that it is refused as a message without a type. */
-export function parseMessage(data: string | ArrayBuffer): Record<string, unknown> {
+export function parseMessage(data: string | ArrayBuffer): Message {
   try {
     const message = parseJson(textOf(data));
     return typeof message === "object" && message !== null ? { ...message } : {};

@@ -141,7 +141,7 @@ export class Listeners {
   }
 
   private authenticate(socket: WebSocket, state: SocketState, message: Record<string, unknown>): void {
-    if (!isAuthenticated(socket, message, state, this.object.bindings)) return;
+    if (!isAuthenticated(socket, message, state.authorized, this.object.bindings)) return;
     const stage = stageAfterAuth(state.channel);
     keep(socket, { ...state, stage });
     if (stage === "open") this.object.greetings.end(socket);

@@ -4,8 +4,7 @@ import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import type { SluiceObject } from "#objects/base";
 import type { QueuedRun } from "#objects/task-queue/messages";
-import { keepState, stateOf } from "#objects/task-queue/sockets";
-import type { Subscriber, Subscribers } from "#objects/task-queue/subscribers";
+import { keepState, stateOf, type Subscriber, type Subscribers } from "#objects/task-queue/sockets";
 import type { QueueTables } from "#objects/task-queue/tables";
 import type { WaitingRuns } from "#objects/task-queue/waiting-runs";
 import { type Found, readRuns } from "#resources/task-runs/queued-runs";
@@ -26,10 +25,10 @@ export class Delivery {
   private readonly object: SluiceObject;
   private readonly queue: WaitingRuns;
   private readonly subscribers: Subscribers;
-  private readonly rows: () => QueueTables;
+  private readonly rows: QueueTables;
   private isAtWork = false;
 
-  constructor(object: SluiceObject, queue: WaitingRuns, subscribers: Subscribers, rows: () => QueueTables) {
+  constructor(object: SluiceObject, queue: WaitingRuns, subscribers: Subscribers, rows: QueueTables) {
     this.object = object;
     this.queue = queue;
     this.subscribers = subscribers;
@@ -90,14 +89,15 @@ export class Delivery {
   }
 
   private send({ socket, subscriber, run }: Pair, found: Found | undefined): void {
-    const rows = this.rows();
     const now = this.object.clock();
     subscriber.run = null;
-    const kept = rows.read(run.id);
+    const kept = this.rows.read(run.id);
     if (!kept || kept.given_to !== null) return;
     const isOther = kept.state_id !== run.state_id;
     if (isOther || this.subscribers.get(socket) !== subscriber) return this.queue.add(kept, now);
-    if (!found || !isToBeRun(kept, found)) return rows.remove(run.id);
+    // A run that a task worker had before, and left, may be pending already.
+    const isToBeRun = found?.stage === "scheduled" || (found?.stage === "pending" && kept.is_again);
+    if (!found || !isToBeRun) return this.rows.remove(run.id);
     try {
       socket.send(found.text);
     } catch {
@@ -107,9 +107,4 @@ export class Delivery {
     Object.assign(subscriber, { run: run.id, since: now });
     keepState(socket, { ...stateOf(socket), run: run.id, since: now });
   }
-}
-
-/** Whether a run is still to be run; one that a task worker had taken up may be pending already. */
-function isToBeRun(run: QueuedRun, { stage }: Found): boolean {
-  return stage === "scheduled" || (stage === "pending" && run.is_again);
 }

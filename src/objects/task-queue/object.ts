@@ -2,22 +2,21 @@
 import { type Micros, SECOND } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Implementation } from "#objects/call";
-import { closeQuietly, isSmallGreeting, parseMessage, sizeOf } from "#objects/handshake";
+import { closeQuietly, isSmallGreeting, type Message, parseMessage, sizeOf, upgrade } from "#objects/handshake";
 import { type ConnectedWorker, type QueueNote, type QueuedRun, TASK_QUEUE } from "#objects/task-queue/messages";
 import { type Place, readScheduled, readStages } from "#resources/task-runs/queued-runs";
 import {
-  acceptSocket,
   authenticate,
   keepState,
   readSubscription,
   refuse,
   type SocketState,
   stateOf,
+  Subscribers,
 } from "#objects/task-queue/sockets";
 import { type KeptRun, QUEUE_TABLES, QueueTables } from "#objects/task-queue/tables";
 import { SocketObject } from "#objects/sockets";
 import { Delivery, RETRY_AFTER } from "#objects/task-queue/delivery";
-import { Subscribers } from "#objects/task-queue/subscribers";
 import { WaitingRuns } from "#objects/task-queue/waiting-runs";
 
 /** How often D1 is checked, while task workers are connected, for runs that the object was not told of. */
@@ -44,8 +43,9 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
   room = MAX_KEPT;
   private queue = new WaitingRuns();
   private subscribers = new Subscribers();
-  private rows: QueueTables | null = null;
-  private delivery = new Delivery(this, this.queue, this.subscribers, () => this.tables());
+  private rows = new QueueTables(this.storage);
+  private delivery = new Delivery(this, this.queue, this.subscribers, this.rows);
+  private isAwake = false;
   private checking: Promise<void> | null = null;
   private checkedAt: Micros | null = null;
 
@@ -61,7 +61,12 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (refusal) return refusal;
     this.open();
     this.keepIdentity();
-    return acceptSocket(this, request);
+    return upgrade(request, (socket, { greets, authorized }) => {
+      this.state.acceptWebSocket(socket);
+      const stage = greets ? "auth" : "subscribe";
+      keepState(socket, { stage, authorized, subscription: null, client_id: "", run: null, since: 0 });
+      this.greetings.begin(socket);
+    });
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
@@ -94,11 +99,11 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
 
   /** Puts a scheduled run in the queue. A run that callers report twice is in the queue once. */
   private take(note: QueueNote): void {
-    const kept = this.tables().read(note.id);
+    const kept = this.rows.read(note.id);
     if (kept?.state_id === note.state_id) return;
     if (!kept && this.queue.size >= this.room) return this.leaveInD1(note.at);
     const run: QueuedRun = { ...note, is_again: false };
-    this.tables().put(run);
+    this.rows.put(run);
     // The worker that is sent the run now finds the new state.
     if (!this.subscribers.isSent(note.id)) this.queue.add(run, this.clock());
   }
@@ -114,22 +119,22 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     return Math.min(Number(this.readMeta("proved") ?? 0), this.clock());
   }
 
-  private async subscribe(socket: WebSocket, state: SocketState, message: Record<string, unknown>): Promise<void> {
+  private async subscribe(socket: WebSocket, state: SocketState, message: Message): Promise<void> {
     const asked = readSubscription(message);
     if ("wrong" in asked) return refuse(socket, asked.wrong);
     this.greetings.end(socket);
     const { keys, client_id } = asked;
     const since = this.clock();
-    const subscription = this.tables().subscribe(client_id, keys);
+    const subscription = this.rows.subscribe(client_id, keys);
     keepState(socket, { ...state, stage: "open", subscription, client_id, since });
     this.subscribers.set(socket, { client_id, keys, run: null, since });
-    this.tables().setPresent(client_id);
+    this.rows.setPresent(client_id);
     await this.deliver();
     await this.checkSoon();
   }
 
   /** A message of a task worker that has subscribed. Prefect: none is read while the worker has been sent nothing. */
-  private async hear(socket: WebSocket, state: SocketState, message: Record<string, unknown>): Promise<void> {
+  private async hear(socket: WebSocket, state: SocketState, message: Message): Promise<void> {
     const { type } = message;
     if (type === "quit") {
       closeQuietly(socket, 1000, "");
@@ -141,7 +146,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
       return this.left(socket);
     }
     const now = this.clock();
-    this.tables().give(state.run, state.client_id, now);
+    this.rows.give(state.run, state.client_id, now);
     keepState(socket, { ...state, run: null, since: now });
     const subscriber = this.subscribers.get(socket);
     if (subscriber) Object.assign(subscriber, { run: null, since: now });
@@ -157,8 +162,8 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     const state = stateOf(socket);
     if (state.stage !== "open") return;
     keepState(socket, { ...state, stage: "closed", run: null });
-    if (state.subscription !== null) this.tables().unsubscribe(state.subscription);
-    const kept = state.run === null ? undefined : this.tables().read(state.run);
+    if (state.subscription !== null) this.rows.unsubscribe(state.subscription);
+    const kept = state.run === null ? undefined : this.rows.read(state.run);
     if (kept && kept.given_to === null) this.giveBack(kept);
     await this.noteAbsence(state.client_id, this.clock());
     await this.deliver();
@@ -167,63 +172,57 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
   /** Puts a run back in the queue, before new runs. */
   private giveBack(run: QueuedRun): void {
     const again = { ...run, is_retry: true, due: 0 };
-    this.tables().put(again);
+    this.rows.put(again);
     this.queue.add(again, this.clock());
   }
 
-  /** Gives a task worker that is gone, and that has runs, some time to come back. */
+  /** Gives a task worker without a connection, but with runs, some time to connect again. */
   private async noteAbsence(clientId: string, now: Micros): Promise<void> {
-    if (this.subscribers.isConnected(clientId) || !this.tables().hasGiven(clientId)) return;
-    this.tables().setAbsent(clientId, now + ABSENCE);
+    if (this.subscribers.isConnected(clientId) || !this.rows.hasGiven(clientId)) return;
+    this.rows.setAbsent(clientId, now + ABSENCE);
     await this.setTimerBy("absence", now + ABSENCE);
   }
 
-  /** Gives to others the runs of task workers that did not come back, as far as the runs have not begun. */
+  /** Puts back in the queue the runs of task workers that did not connect again, unless the runs have begun. */
   private async settleAbsences(): Promise<void> {
     const now = this.clock();
-    const rows = this.tables();
-    for (const [clientId, until] of rows.absent()) {
-      if (this.subscribers.isConnected(clientId)) rows.setPresent(clientId);
-      else if (now > until + LATE) rows.setAbsent(clientId, now + ABSENCE);
+    for (const [clientId, until] of this.rows.absent()) {
+      if (this.subscribers.isConnected(clientId)) this.rows.setPresent(clientId);
+      else if (now > until + LATE) this.rows.setAbsent(clientId, now + ABSENCE);
       else if (now >= until) await this.takeBack(clientId, now);
     }
-    const [next] = [...rows.absent().values()].toSorted((a, b) => a - b);
+    const [next] = [...this.rows.absent().values()].toSorted((a, b) => a - b);
     if (next !== undefined) await this.setTimerBy("absence", next);
   }
 
   private async takeBack(clientId: string, now: Micros): Promise<void> {
     await this.eachGiven(now, clientId, (run) => {
-      const isStillGone = !this.subscribers.isConnected(clientId) && this.tables().read(run.id)?.given_to === clientId;
+      const isStillGone = !this.subscribers.isConnected(clientId) && this.rows.read(run.id)?.given_to === clientId;
       if (isStillGone) this.giveBack({ ...run, is_again: true });
     });
-    if (!this.tables().hasGiven(clientId)) this.tables().setPresent(clientId);
+    if (!this.rows.hasGiven(clientId)) this.rows.setPresent(clientId);
   }
 
-  /** Forgets the runs that were given away and have begun or are deleted, and calls `see` with each other one, page by page. */
+  /** Of the runs that task workers have confirmed, forgets those that have begun or are deleted, and calls `see` with the others. */
   private async eachGiven(until: Micros, clientId: string | null, see: (run: KeptRun) => void): Promise<void> {
     for (let after = "", isMore = true; isMore;) {
-      const page = this.tables().given(until, after, PAGE, clientId);
+      const page = this.rows.given(until, after, PAGE, clientId);
       if (page.length === 0) return;
       const stages = await readStages(
         this.tools(),
         page.map(({ id }) => id),
       );
       const isPast = ({ id }: KeptRun) => (stages.get(id) ?? "past") === "past";
-      this.tables().removeGiven(page.filter(isPast).map(({ id }) => id));
+      this.rows.removeGiven(page.filter(isPast).map(({ id }) => id));
       for (const run of page) if (!isPast(run)) see(run);
       after = page.at(-1)?.id ?? "";
       isMore = page.length === PAGE;
     }
   }
 
-  /** Sends waiting runs to task workers that wait, as long as there are both. */
+  /** Sends waiting runs to idle task workers. Then sets the timers for the next due run, and for a read of the runs that were left in D1. */
   private async deliver(): Promise<void> {
-    if (await this.delivery.deliver()) await this.armNext();
-  }
-
-  /** Sets the timers for the next run that comes due, and for a read of the runs that were left in D1 once there is room. */
-  private async armNext(): Promise<void> {
-    if (this.subscribers.size === 0) return;
+    if (!(await this.delivery.deliver()) || this.subscribers.size === 0) return;
     const due = this.queue.nextDue();
     // An alarm cannot be set to any time in the future; one that rings early is set again.
     if (due !== null) await this.setTimerBy("deliver", Math.min(due, this.clock() + FARTHEST) + 1000);
@@ -243,7 +242,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** Finds in D1 the runs that the object was not told of, and the status of the runs that it gave away. */
+  /** Finds in D1 the runs of which the object was not told, and the stage of the runs that task workers have confirmed. */
   private check(): Promise<void> {
     this.checking ??= this.checkNow().finally(() => {
       this.checking = null;
@@ -259,7 +258,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.eachGiven(startedAt, null, ({ given_to: clientId }) => {
       if (clientId !== null && !this.subscribers.isConnected(clientId)) gone.add(clientId);
     });
-    const known = this.tables().absent();
+    const known = this.rows.absent();
     for (const clientId of gone) if (!known.has(clientId)) await this.noteAbsence(clientId, this.clock());
     await this.armCheck(startedAt);
   }
@@ -298,11 +297,11 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     return this.subscribers.workers(this.clock());
   }
 
-  /** Takes up what the object knew before it slept or was evicted: its rows, and the sockets that are still open. */
+  /** Reads again what the object knew before it slept or was evicted: its rows, and the sockets that are still open. */
   private wake(): void {
-    if (this.rows) return;
-    const rows = this.tables();
-    const subscriptions = new Map(rows.subscriptions().map((one) => [one.id, one]));
+    if (this.isAwake) return;
+    this.isAwake = true;
+    const subscriptions = new Map(this.rows.subscriptions().map((one) => [one.id, one]));
     const out = new Set<string>();
     for (const socket of this.state.getWebSockets()) {
       const { stage, subscription: id, run, since } = stateOf(socket);
@@ -312,12 +311,8 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
       this.subscribers.set(socket, { client_id: subscription.client_id, keys: subscription.keys, run, since });
       if (run !== null) out.add(run);
     }
-    for (const id of subscriptions.keys()) rows.unsubscribe(id);
+    for (const id of subscriptions.keys()) this.rows.unsubscribe(id);
     const now = this.clock();
-    for (const run of rows.all()) if (run.given_to === null && !out.has(run.id)) this.queue.add(run, now);
-  }
-
-  private tables(): QueueTables {
-    return (this.rows ??= new QueueTables(this.storage));
+    for (const run of this.rows.all()) if (run.given_to === null && !out.has(run.id)) this.queue.add(run, now);
   }
 }

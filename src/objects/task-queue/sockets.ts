@@ -1,8 +1,9 @@
-/** The handshake of a task worker's socket, and what is kept with it. */
+/** The sockets of task workers: their handshake, what is kept with each, and those that have subscribed. */
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
-import { closeQuietly, isAuthenticated, upgrade, welcome } from "#objects/handshake";
-import { attachments, type SocketObject } from "#objects/sockets";
+import { closeQuietly, isAuthenticated, type Message, welcome } from "#objects/handshake";
+import { attachments } from "#objects/sockets";
+import type { ConnectedWorker } from "#objects/task-queue/messages";
 
 /** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
 export interface SocketState {
@@ -23,20 +24,10 @@ const PROTOCOL_VIOLATION = 4001;
 
 export const { keep: keepState, stateOf } = attachments<SocketState>();
 
-/** Takes an upgrade. */
-export function acceptSocket({ state, greetings }: SocketObject, request: Request): Response {
-  return upgrade(request, (socket, { greets, authorized }) => {
-    state.acceptWebSocket(socket);
-    const stage = greets ? "auth" : "subscribe";
-    keepState(socket, { stage, authorized, subscription: null, client_id: "", run: null, since: 0 });
-    greetings.begin(socket);
-  });
-}
-
 /** Answers the first message of a handshake. */
-export function authenticate(socket: WebSocket, message: Record<string, unknown>, env: Env): void {
+export function authenticate(socket: WebSocket, message: Message, env: Env): void {
   const state = stateOf(socket);
-  if (!isAuthenticated(socket, message, state, env)) return;
+  if (!isAuthenticated(socket, message, state.authorized, env)) return;
   keepState(socket, { ...state, stage: "subscribe" });
   welcome(socket);
 }
@@ -46,9 +37,7 @@ const MAX_KEYS = 10_000;
 const MAX_CLIENT_ID_CHARACTERS = 1_000;
 
 /** What a subscription asks for, or what is wrong with it. */
-export function readSubscription(
-  message: Record<string, unknown>,
-): { keys: string[]; client_id: string } | { wrong: string } {
+export function readSubscription(message: Message): { keys: string[]; client_id: string } | { wrong: string } {
   const { type, keys, client_id } = message;
   if (type !== "subscribe") return { wrong: "expected 'subscribe' message" };
   if (!Array.isArray(keys) || keys.length === 0 || !keys.every((key) => typeof key === "string"))
@@ -62,4 +51,43 @@ export function readSubscription(
 /** Closes a socket that violates the protocol. */
 export function refuse(socket: WebSocket, wrong: string): void {
   closeQuietly(socket, PROTOCOL_VIOLATION, `Protocol violation: ${wrong}`);
+}
+
+/** A connection of a task worker that has subscribed. */
+export interface Subscriber extends Pick<SocketState, "client_id" | "since"> {
+  keys: string[];
+  /** The run that was sent, or is about to be sent, and is not confirmed yet. */
+  run: string | null;
+}
+
+export class Subscribers extends Map<WebSocket, Subscriber> {
+  /** Whether the task worker has a connection. */
+  isConnected(clientId: string): boolean {
+    return this.values().some(({ client_id }) => client_id === clientId);
+  }
+
+  /** Whether a run was sent, or is about to be sent, and is not confirmed. */
+  isSent(runId: string): boolean {
+    return this.values().some(({ run }) => run === runId);
+  }
+
+  /** The subscribers without a run; the one that has waited longest comes first. */
+  idle(): [WebSocket, Subscriber][] {
+    return [...this].filter(([, { run }]) => run === null).toSorted(([, a], [, b]) => a.since - b.since);
+  }
+
+  /** The task workers, each over all its connections. */
+  workers(now: Micros): ConnectedWorker[] {
+    const workers = new Map<string, ConnectedWorker>();
+    for (const { client_id: identifier, keys, run, since } of this.values()) {
+      const known = workers.get(identifier);
+      const seen = run === null ? now : since;
+      workers.set(identifier, {
+        identifier,
+        task_keys: [...new Set([...(known?.task_keys ?? []), ...keys])],
+        seen: Math.max(known?.seen ?? 0, seen),
+      });
+    }
+    return [...workers.values()];
+  }
 }

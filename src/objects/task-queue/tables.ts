@@ -17,13 +17,6 @@ export interface KeptRun extends QueuedRun {
   given_at: Micros | null;
 }
 
-/** The tasks of which a task worker wants runs. */
-interface Subscription {
-  id: number;
-  client_id: string;
-  keys: string[];
-}
-
 /** Rows of one object. */
 export class QueueTables {
   private readonly sql: Sql;
@@ -41,9 +34,8 @@ export class QueueTables {
   }
 
   /** Writes a run that was given to no task worker. */
-  put({ id, task_key, state_id, is_retry, due, at, is_again }: QueuedRun): void {
-    const run = { id, task_key, state_id, is_retry, due, at, is_again, given_to: null, given_at: null };
-    this.sql.put("queued_run", "id", run satisfies KeptRun);
+  put(run: QueuedRun): void {
+    this.sql.put<KeptRun>("queued_run", "id", { ...run, given_to: null, given_at: null });
   }
 
   give(id: string, clientId: string, now: Micros): void {
@@ -89,7 +81,8 @@ export class QueueTables {
     this.sql.write("delete from subscription where id = ?", id);
   }
 
-  subscriptions(): Subscription[] {
+  /** The tasks of which task workers want runs. */
+  subscriptions() {
     const rows = this.sql.rows<{ id: number; client_id: string; keys: string }>("subscription");
     return rows.map((row) => ({ ...row, keys: JSON.parse(row.keys) as string[] }));
   }

@@ -1,13 +1,16 @@
 /** How the rest of the code calls the `WorkPool` objects. */
+import { createHash } from "node:crypto";
 import type { Env } from "#env";
 import { objectClient, objectStub, tell } from "#objects/client";
-import { isWorkerless, type TimedOutRun, timeoutMessage } from "#objects/work-pool/cleanup-message";
-import { type LiveRun, type PoolLiveness, type RunNote, WORK_POOL } from "#objects/work-pool/messages";
+import {
+  type CleanupMessage,
+  type LiveRun,
+  type PoolLiveness,
+  type RunNote,
+  WORK_POOL,
+} from "#objects/work-pool/messages";
 import type { Tools } from "#tools";
 
-export { isWorkerless };
-
-/** A pool as far as its object is named by it. */
 interface Named {
   id: string;
   name: string;
@@ -18,9 +21,8 @@ export const workPool = ({ env, workspaceId: workspace, cost }: Tools, name: str
   objectClient(WORK_POOL, env.WORK_POOL, { workspace, name }, cost);
 
 /** The object of the pool of this name, for upgrades. */
-export function workPoolStub(env: Env, workspace: string, name: string): DurableObjectStub {
-  return objectStub(env.WORK_POOL, { workspace, name });
-}
+export const workPoolStub = (env: Env, workspace: string, name: string) =>
+  objectStub(env.WORK_POOL, { workspace, name });
 
 /** Tells the pools' objects of runs that were made or changed, after the commit; one call for each pool among them. */
 export async function noticeRuns(tools: Tools, runs: readonly LiveRun[]): Promise<void> {
@@ -32,17 +34,11 @@ export async function noticeRuns(tools: Tools, runs: readonly LiveRun[]): Promis
   );
 }
 
-function noteOf(run: LiveRun): RunNote {
-  switch (run.state_type) {
-    case "SCHEDULED":
-      return [run.id, run.work_queue_id, run.due];
-    case "PENDING":
-    case "RUNNING":
-    case "CANCELLING":
-      return [run.id, run.work_queue_id, "holds"];
-    default:
-      return [run.id, run.work_queue_id, null];
-  }
+const HOLDING = new Set<LiveRun["state_type"]>(["PENDING", "RUNNING", "CANCELLING"]);
+
+function noteOf({ id, work_queue_id, state_type, due }: LiveRun): RunNote {
+  const holds = HOLDING.has(state_type) ? "holds" : null;
+  return [id, work_queue_id, state_type === "SCHEDULED" ? due : holds];
 }
 
 /** A run of a work pool for which a slot is wanted. */
@@ -51,17 +47,11 @@ export interface WantedPoolSlot extends Pick<LiveRun, "work_pool_id" | "work_poo
 }
 
 /** Takes a slot for a run, as `take` of the contract says. */
-export function takePoolSlot(
-  tools: Tools,
-  { work_pool_id, work_pool_name, work_queue_id, run_id }: WantedPoolSlot,
-): Promise<boolean> {
-  return workPool(tools, work_pool_name).take(work_pool_id, work_queue_id, run_id);
+export function takePoolSlot(tools: Tools, wanted: WantedPoolSlot): Promise<boolean> {
+  return workPool(tools, wanted.work_pool_name).take(wanted.work_pool_id, wanted.work_queue_id, wanted.run_id);
 }
 
-/**
- * Tells a pool's object, after the commit, that the pool or its queues were made, changed or removed. If the call
- * fails, the object finds out by itself a little later.
- */
+/** Tells a pool's object, after the commit, of a change of the pool or its queues. If the call fails, a check finds the change. */
 export function poolChanged(tools: Tools, poolName: string): Promise<void> {
   const message = "a work pool's object was not told of a change";
   return tell(tools, message, { work_pool_name: poolName }, () => workPool(tools, poolName).change());
@@ -84,11 +74,49 @@ export async function readLiveness(tools: Tools, pools: readonly Named[]): Promi
 }
 
 /**
- * Has a worker of the pool tear down the infrastructure of a run whose cancellation timed out; to be called after its
- * Cancelled is committed. Called again for the same state it changes nothing, so a caller whose call failed calls again. Whether
- * there is a message now: not for pools without workers, nor for a pool that was deleted.
+ * Has a worker of the pool tear down the infrastructure of a run whose cancellation timed out, after its Cancelled is committed.
+ * May be repeated. Gives whether there is a message now: not for pools without workers, nor for a pool that was deleted.
  */
 export async function enqueueCleanup(tools: Tools, pool: Named & { type: string }, run: TimedOutRun): Promise<boolean> {
   if (isWorkerless(pool.type)) return false;
   return workPool(tools, pool.name).enqueueCleanup(pool.id, timeoutMessage(run));
+}
+
+/** A run that was set to Cancelled because its Cancelling had timed out. */
+export interface TimedOutRun {
+  id: string;
+  work_queue_id: string;
+  infrastructure_pid: string | null;
+  /** The id of the Cancelled state, which names the message: the same state, the same message. */
+  cancelled_state_id: string;
+}
+
+const KIND = "cancelling_timeout_teardown.v1";
+/** RFC 9562: the namespace of URLs. */
+const URL_NAMESPACE = "6ba7b8119dad11d180b400c04fd430c8";
+
+/** Prefect: pools of these types have no workers that could clean up. */
+export function isWorkerless(poolType: string): boolean {
+  return poolType.endsWith(":push") || poolType.endsWith(":managed");
+}
+
+/** The message to workers about a run. */
+export function timeoutMessage(run: TimedOutRun): CleanupMessage {
+  const idempotency_key = `${KIND}:${run.id}:${run.cancelled_state_id}`;
+  return {
+    message_id: uuid5(`prefect:${idempotency_key}`),
+    idempotency_key,
+    kind: KIND,
+    work_queue_id: run.work_queue_id,
+    target: { flow_run_id: run.id, infrastructure_pid: run.infrastructure_pid },
+    data: {},
+  };
+}
+
+/** The UUID of version 5 of a name. */
+function uuid5(name: string): string {
+  const bytes = createHash("sha1").update(URL_NAMESPACE, "hex").update(name).digest();
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  return bytes.toString("hex", 0, 16).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }

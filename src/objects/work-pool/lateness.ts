@@ -9,9 +9,9 @@ import { markLate } from "#orchestration/mark-late";
 const LATE_AT_ONCE = 100;
 
 export class Lateness {
+  /** The time to which the timer is known to be set, or null. */
+  timerAt: Micros | null = null;
   private readonly object: SluiceObject;
-  /** The time that the timer is known to be set to. */
-  private timerAt: Micros | null = null;
 
   constructor(object: SluiceObject) {
     this.object = object;
@@ -24,11 +24,9 @@ export class Lateness {
     // A notice of these runs meanwhile must not set the timer for them again.
     this.timerAt = 0;
     const overdue = state.runs.ledger.overdue(this.object.clock() - after_seconds * SECOND, LATE_AT_ONCE);
+    const ids = overdue.map(({ id }) => id);
     try {
-      await markLate(
-        this.object.tools(),
-        overdue.map(({ id }) => id),
-      );
+      await markLate(this.object.tools(), ids);
     } finally {
       // Dealt with even if it failed: the cron marks the runs then, and this timer does not come again and again.
       state.runs.noteLate(overdue);
@@ -50,10 +48,5 @@ export class Lateness {
 
   private settings() {
     return parseSettings(this.object.bindings).services.late_runs;
-  }
-
-  /** The timers were forgotten. */
-  reset(): void {
-    this.timerAt = null;
   }
 }

@@ -1,6 +1,6 @@
 /** Which runs of a work pool are due, in what order, and which hold slots. Pure: no clock, no storage. */
 import type { Micros } from "#lib/clock";
-import type { Offer } from "#objects/work-pool/messages";
+import type { Offer, PollAsk } from "#objects/work-pool/messages";
 
 /** A run that is due or holds a slot. */
 export interface LedgerRun {
@@ -25,11 +25,7 @@ export interface LedgerQueue extends Limits {
 }
 
 /** What a poll asks for. */
-export interface Ask {
-  before: Micros | null;
-  after: Micros | null;
-  limit: number;
-}
+export type Ask = Omit<PollAsk, "queues">;
 
 /** Prefect: `queue_limit` and `worker_limit` of the original's query. */
 const MOST_AT_ONCE = 1000;
@@ -95,7 +91,7 @@ export class RunLedger {
     return true;
   }
 
-  /** Whether a run that wants a slot may have one. `all` are the pool's queues, for each one's runs count against the pool. */
+  /** Whether a slot is free for a run. `all` are the queues of the pool: the runs of each count against the limit of the pool. */
   hasSlot(pool: Limits, all: Iterable<LedgerQueue>, queue: LedgerQueue, runId: string): boolean {
     const known = this.runs.get(runId);
     const held = known?.due === null ? known.queue_id : null;
@@ -114,10 +110,7 @@ export class RunLedger {
     return this.notLate.slice(0, most).filter(({ due }) => due <= by);
   }
 
-  /**
-   * What a worker that polls these queues of the pool is offered: by the queues' priorities, then by the time they are
-   * due, and no more than slots are free. `all` are the pool's queues, for each one's runs count against the pool.
-   */
+  /** The runs for a worker that polls some queues, in the order of priority and due time. `all` are the queues of the pool. */
   offer(pool: Limits, all: readonly LedgerQueue[], polled: readonly LedgerQueue[], ask: Ask): Offer[] {
     if (pool.is_paused) return [];
     const most = Math.min(ask.limit, MOST_AT_ONCE, free(pool.concurrency_limit, this.holdingIn(all)));
@@ -154,23 +147,17 @@ export class RunLedger {
     return found;
   }
 
-  /**
-   * How many runs that are due come before this one: in its own queue, and in the others, of which no more than may begin by
-   * now. `all` are the pool's queues.
-   */
+  /** How many due runs come before this one: in its queue, and in the other queues of the pool as far as they have free slots. */
   before(run: Offer, all: readonly LedgerQueue[], now: Micros): { in_queue: number; in_others: number } {
     const own = all.find(({ id }) => id === run.queue_id);
-    const ahead = ({ id, priority }: LedgerQueue) => {
-      const isFirst = own !== undefined && priority < own.priority;
-      return firstNotBefore(this.byQueue.get(id)?.due ?? [], isFirst ? { due: now + 1, id: "" } : run);
-    };
-    const others = all.filter(
-      (queue) => own !== undefined && queue.id !== own.id && !queue.is_paused && queue.priority <= own.priority,
-    );
+    if (!own) return { in_queue: 0, in_others: 0 };
+    const ahead = ({ id, priority }: LedgerQueue) =>
+      firstNotBefore(this.byQueue.get(id)?.due ?? [], priority < own.priority ? { due: now + 1, id: "" } : run);
     const mayBegin = ({ id, concurrency_limit: limit }: LedgerQueue) =>
       limit === null ? Infinity : Math.max(0, limit - this.holding(id));
+    const others = all.filter(({ id, is_paused, priority }) => id !== own.id && !is_paused && priority <= own.priority);
     return {
-      in_queue: own ? ahead(own) : 0,
+      in_queue: ahead(own),
       in_others: others.reduce((sum, queue) => sum + Math.min(ahead(queue), mayBegin(queue)), 0),
     };
   }

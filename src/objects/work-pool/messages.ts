@@ -84,7 +84,8 @@ export interface PlaceInQueue {
 }
 
 /** What a worker can be told to clean up. */
-export type CleanupKind = "cancelling_timeout_teardown.v1" | "pending_claim_teardown.v1";
+export const CLEANUP_KINDS = ["cancelling_timeout_teardown.v1", "pending_claim_teardown.v1"] as const;
+export type CleanupKind = (typeof CLEANUP_KINDS)[number];
 
 /** What a worker of the pool has to clean up. A message with the same key or id is the same message. */
 export interface CleanupMessage {
@@ -108,9 +109,8 @@ export const WORK_POOL = {
   /** Runs were made or changed by a commit. May be repeated. */
   notice: method<(poolId: string, runs: RunNote[]) => void>(),
   /**
-   * Takes a slot of the pool and of the queue for a run, before its PENDING is committed. True: the run holds one from now
-   * on, as it may have done before, or there is no such pool or queue; false: none is free, and nothing has changed. The pool
-   * need not be told of the PENDING after it. If that is never committed, the object finds out in D1 before long.
+   * Takes a slot of the pool and of the queue for a run, before its PENDING is committed. True where the run holds a slot now, or
+   * where there is no such pool or queue; false where no slot is free. The object needs no notice of the PENDING after it.
    */
   take: method<(poolId: string, queueId: string, runId: string) => boolean>(),
   /** The pool or its queues were made, changed or removed. */

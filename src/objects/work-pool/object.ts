@@ -2,9 +2,10 @@
 import type { Micros } from "#lib/clock";
 import type { Implementation } from "#objects/call";
 import { SocketObject } from "#objects/sockets";
+import { CLEANUP_TABLES } from "#objects/work-pool/channel/cleanup-queue";
+import { close, socketsOf, workerTypes } from "#objects/work-pool/channel/sockets";
 import { WorkerChannel } from "#objects/work-pool/channel/worker-channel";
 import { Lateness } from "#objects/work-pool/lateness";
-import { livenessAt, onlineUntil } from "#objects/work-pool/liveness";
 import {
   type CleanupMessage,
   type Offer,
@@ -14,31 +15,43 @@ import {
   type PoolLiveness,
   type QueuePollAsk,
   type RunNote,
+  type SlotsInUse,
   WORK_POOL,
   type WorkerAnswer,
 } from "#objects/work-pool/messages";
-import { placeInQueue } from "#objects/work-pool/place-in-queue";
 import { DOUBTED, RESERVED } from "#objects/work-pool/pool-runs";
 import type { PoolQueue, PoolState } from "#objects/work-pool/pool-state";
 import { Reconciler } from "#objects/work-pool/reconciler";
+import { livenessAt, onlineUntil } from "#objects/work-pool/status";
 import { StatusReport } from "#objects/work-pool/status-report";
-import { POOL_TABLES } from "#objects/work-pool/tables";
 
 /** How long after a notice of runs D1 is checked for notices that were lost. */
 const CHECK_AFTER: Micros = 5_000_000;
+/** How many holders of slots, and how many workers, the place of a run names. */
+const MOST_SHOWN = 50;
 
-interface Components {
-  pool: Reconciler;
-  status: StatusReport;
-  lateness: Lateness;
-  channel: WorkerChannel;
-}
+/** One entry a version; entries are never changed once they have shipped. A row of `edge` is a status change. */
+const POOL_TABLES: readonly string[] = [
+  `create table pool (id text primary key, type text not null, is_paused integer not null, concurrency_limit integer,
+     status text not null, grace_until integer not null) without rowid;
+   create table queue (id text primary key, name text not null, is_paused integer not null, is_status_paused integer not null,
+     concurrency_limit integer, priority integer not null, status text not null, last_polled integer, ready_until integer not null,
+     is_unmarked integer not null) without rowid;
+   create table run (id text primary key, queue_id text not null, due integer, is_cancelling integer not null) without rowid;
+   create table worker (name text primary key, id text not null, created integer not null, last_heartbeat integer not null,
+     interval_seconds integer) without rowid;
+   create table edge (subject text primary key, status text not null, event_id text not null, at integer not null) without rowid;`,
+  `alter table run drop column is_cancelling;
+   alter table run add column reserved_until integer;
+   alter table run add column is_late integer not null default 0;`,
+  CLEANUP_TABLES,
+];
 
 export class WorkPool extends SocketObject implements Implementation<typeof WORK_POOL> {
   override readonly migrations = POOL_TABLES;
   override readonly contract = WORK_POOL;
-  /** The object's memory: made when it is needed first, as after an eviction. */
-  private components: Components | null = null;
+  /** Null until they are needed, as after an eviction. */
+  private components: ReturnType<typeof componentsOf> | null = null;
 
   override async onTimer(name: string): Promise<void> {
     const { pool, status, lateness, channel } = this.parts();
@@ -151,16 +164,30 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     const state = await this.parts().pool.ready(poolId);
     if (!state) return null;
     const now = this.clock();
-    const queues = [...state.queues.values()].map(
-      (queue) => [queue.id, { status: livenessAt(queue.ready_until, now), last_polled: queue.last_polled }] as const,
-    );
+    const queues = [...state.queues.values()].map((queue) => [queue.id, livenessOf(queue, now)] as const);
     return { status: livenessAt(state.readyUntil(), now), queues: Object.fromEntries(queues) };
   }
 
   async placeInQueue(poolId: string, run: Offer): Promise<PlaceInQueue | null> {
-    const { pool, channel } = this.parts();
-    const state = await pool.readyWith(run.queue_id, poolId);
-    return state ? placeInQueue(state, channel.sockets.types(), run, this.clock()) : null;
+    const state = await this.parts().pool.readyWith(run.queue_id, poolId);
+    const queue = state?.queues.get(run.queue_id);
+    if (!state || !queue) return null;
+    const now = this.clock();
+    const types = workerTypes(this);
+    const workers = [...state.workers.values()].toSorted((a, b) => b.last_heartbeat - a.last_heartbeat);
+    return {
+      status: livenessAt(state.readyUntil(), now),
+      workers: workers.slice(0, MOST_SHOWN).map((worker) => ({
+        name: worker.name,
+        type: types.get(worker.name) ?? null,
+        last_heartbeat: worker.last_heartbeat,
+        is_online: now < onlineUntil(worker),
+      })),
+      queue: livenessOf(queue, now),
+      pool_slots: slotsOf(state, new Set(state.queues.keys())),
+      queue_slots: slotsOf(state, new Set([queue.id])),
+      before: state.runs.ledger.before(run, [...state.queues.values()], now),
+    };
   }
 
   reportNow(): Promise<void> {
@@ -190,28 +217,41 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     return true;
   }
 
-  private parts(): Components {
-    return (this.components ??= this.makeParts());
+  private parts() {
+    return (this.components ??= componentsOf(this));
   }
+}
 
-  private makeParts(): Components {
-    const pool = new Reconciler(this, {
-      armStatus: (state, now) => status.arm(state, now),
-      armLateness: (state) => lateness.arm(state),
-      poolRead: (updated) => channel.snapshots.poolRead(updated),
-      poolGone: () => {
-        channel.sockets.closeAll("authorization_failed");
-        status.reset();
-        lateness.reset();
-      },
-    });
-    const status = new StatusReport(this, pool);
-    const lateness = new Lateness(this);
-    const channel = new WorkerChannel(this, pool);
-    return { pool, status, lateness, channel };
-  }
+function componentsOf(object: WorkPool) {
+  const pool = new Reconciler(object, {
+    async arm(state, now) {
+      await status.arm(state, now);
+      await lateness.arm(state);
+    },
+    poolRead: (updated) => channel.snapshots.poolRead(updated),
+    poolGone() {
+      for (const socket of socketsOf(object)) close(socket, "authorization_failed");
+      // The timers are forgotten with the pool.
+      status.timerAt = null;
+      lateness.timerAt = null;
+    },
+  });
+  const status = new StatusReport(object, pool);
+  const lateness = new Lateness(object);
+  const channel = new WorkerChannel(object, pool);
+  return { pool, status, lateness, channel };
 }
 
 function answer(poolId: string, offers: readonly Offer[]): PollAnswer {
   return { kind: "runs", pool_id: poolId, runs: offers.map(({ id, queue_id }) => [id, queue_id]) };
+}
+
+const livenessOf = ({ ready_until, last_polled }: PoolQueue, now: Micros) => ({
+  status: livenessAt(ready_until, now),
+  last_polled,
+});
+
+function slotsOf({ runs: { ledger } }: PoolState, queueIds: ReadonlySet<string>): SlotsInUse {
+  const in_use = [...queueIds].reduce((sum, id) => sum + ledger.holding(id), 0);
+  return { in_use, holders: ledger.holders(queueIds, MOST_SHOWN) };
 }

@@ -30,7 +30,7 @@ export class PoolRuns {
     this.sql = sql;
   }
 
-  /** Takes up what is in the table. */
+  /** Reads the table. */
   load(): void {
     for (const { reserved_until, ...run } of this.sql.rows<LedgerRun & { reserved_until: Micros | null }>("run")) {
       this.ledger.put(run);
@@ -45,10 +45,7 @@ export class PoolRuns {
     this.write(id);
   }
 
-  /**
-   * Notes the phase of a run, and gives whether the object takes the caller's word for it. Of a run that has a slot the object does
-   * not believe that it is due: the caller may not know the newest commit. The slot then stays for two seconds, and D1 is read.
-   */
+  /** Notes the phase of a run. False where a run with a slot is said to be due: the caller may not know the newest commit, so the slot stays for two seconds. */
   note(id: string, queueId: string, phase: Phase, now: Micros): boolean {
     const isBelieved = typeof phase !== "number" || this.ledger.read(id)?.due !== null;
     if (isBelieved) this.set(id, queueId, phase);

@@ -1,13 +1,20 @@
-/** All that a pool's object knows, in memory and, step by step with it, in the object's tables. Nothing here waits. */
+/** All that a pool's object knows, in memory and in the object's tables, which change together. Nothing here waits. */
 import type { Ids, Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import type { LedgerQueue, Limits } from "#objects/work-pool/ledger";
-import { GRACE, livenessAt, onlineUntil, POLL_COUNTS } from "#objects/work-pool/liveness";
 import type { Liveness, Worker } from "#objects/work-pool/messages";
 import { PoolRuns } from "#objects/work-pool/pool-runs";
-import { type StatusChange, StatusChanges } from "#objects/work-pool/status-changes";
+import {
+  GRACE,
+  livenessAt,
+  onlineUntil,
+  POLL_COUNTS,
+  type StatusChange,
+  StatusChanges,
+  subjectsWith,
+} from "#objects/work-pool/status";
 
-/** A poll is written down when what is written is this much older; so a reader of the tables adds as much. */
+/** A poll is written where the written one is this much older. So the object adds as much to what it reads from its tables. */
 const UNWRITTEN: Micros = 10_000_000;
 const HEARTBEAT_UNWRITTEN: Micros = 1_000_000;
 
@@ -41,6 +48,13 @@ export interface Config {
   unready: readonly string[];
 }
 
+/** What D1 does not know yet: status changes, and READY queues with deployments that are not READY. */
+export interface Unreported {
+  changes: StatusChange[];
+  /** The ids of these queues. */
+  unmarked: string[];
+}
+
 export class PoolState {
   readonly runs: PoolRuns;
   readonly changes: StatusChanges;
@@ -63,7 +77,7 @@ export class PoolState {
     for (const table of ["pool", "queue", "run", "worker", "edge"]) this.sql.write(`delete from ${table}`);
   }
 
-  /** Takes up what is in the tables. */
+  /** Reads the tables. */
   load(): void {
     for (const pool of this.sql.rows<Pool>("pool")) this.pool = pool;
     for (const queue of this.sql.rows<PoolQueue>("queue")) {
@@ -85,10 +99,7 @@ export class PoolState {
     return [...new Set(names)].flatMap((name) => found.get(name) ?? []);
   }
 
-  /**
-   * Takes a slot for a run, under the limits of its queue and of the pool, and keeps the slot until the reservation
-   * expires, or until a caller reports the run's state. A run that has a slot already keeps it. Null where there is no such queue.
-   */
+  /** Takes a slot for a run, if the limits of its queue and of the pool allow it. Null where there is no such queue. */
   take(runId: string, queueId: string, now: Micros): boolean | null {
     const queue = this.queues.get(queueId);
     if (!this.pool || !queue) return null;
@@ -97,7 +108,7 @@ export class PoolState {
     return true;
   }
 
-  /** Takes up what D1 says. `isCurrent`: no status was noted or reported while it was read. */
+  /** Sets the pool and its queues to what D1 says. `isCurrent`: no status was noted or reported while it was read. */
   setConfig(config: Config, now: Micros, isCurrent: boolean): void {
     this.setPool(config, now);
     for (const queue of config.queues) this.setQueue(queue, now, config.unready.includes(queue.id));
@@ -115,25 +126,29 @@ export class PoolState {
     const isReady = pool.status === "READY";
     const known = this.pool ?? { status: isReady ? "READY" : "NOT_READY", grace_until: isReady ? now + GRACE : 0 };
     const { id, type, is_paused, concurrency_limit } = pool;
-    this.pool = { id, type, is_paused, concurrency_limit, status: known.status, grace_until: known.grace_until };
+    this.pool = { ...known, id, type, is_paused, concurrency_limit };
     this.sql.put("pool", "id", this.pool);
   }
 
   private setQueue(config: Config["queues"][number], now: Micros, hasUnready: boolean): void {
-    const known = this.queues.get(config.id);
-    const isReady = config.status === "READY";
-    const { id, name, is_paused, concurrency_limit, priority } = config;
+    const { id, name, is_paused, concurrency_limit, priority, status } = config;
+    const isReady = status === "READY";
+    const known = this.queues.get(id) ?? {
+      status: isReady ? "READY" : "NOT_READY",
+      last_polled: null,
+      ready_until: isReady ? now + POLL_COUNTS : 0,
+      is_unmarked: false,
+    };
     this.writeQueue({
+      ...known,
       id,
       name,
       is_paused,
       concurrency_limit,
       priority,
-      is_status_paused: config.status === "PAUSED",
-      status: known?.status ?? (isReady ? "READY" : "NOT_READY"),
-      last_polled: known ? latest(known.last_polled, config.last_polled) : config.last_polled,
-      ready_until: known?.ready_until ?? (isReady ? now + POLL_COUNTS : 0),
-      is_unmarked: hasUnready || (known?.is_unmarked ?? false),
+      is_status_paused: status === "PAUSED",
+      last_polled: latest(known.last_polled, config.last_polled),
+      is_unmarked: hasUnready || known.is_unmarked,
     });
   }
 
@@ -194,10 +209,8 @@ export class PoolState {
 
   /** Until when the pool is READY, if no more heartbeats come. */
   readyUntil(): Micros {
-    return [...this.workers.values()].reduce(
-      (until, worker) => Math.max(until, onlineUntil(worker)),
-      this.pool?.grace_until ?? 0,
-    );
+    const grace = this.pool?.grace_until ?? 0;
+    return this.workers.values().reduce((until, worker) => Math.max(until, onlineUntil(worker)), grace);
   }
 
   /** Notes the status that the pool and its queues have by now. */
@@ -236,16 +249,18 @@ export class PoolState {
     return times.length > 0 ? Math.min(...times) : null;
   }
 
-  /** What D1 does not know yet: status changes, and READY queues with deployments that are not READY. */
-  unreported(): { changes: StatusChange[]; unmarked: PoolQueue[] } {
-    const unmarked = [...this.queues.values()].filter((queue) => queue.is_unmarked && queue.status === "READY");
-    return { changes: this.changes.all(), unmarked };
+  /** What D1 does not know yet; null where D1 knows all. */
+  unreported(): Unreported | null {
+    const changes = this.changes.all();
+    const isUnmarked = ({ is_unmarked, status }: PoolQueue) => is_unmarked && status === "READY";
+    const unmarked = [...this.queues.values()].filter(isUnmarked).map(({ id }) => id);
+    return changes.length + unmarked.length > 0 ? { changes, unmarked } : null;
   }
 
-  /** D1 knows these changes now, and that the deployments of the `marked` queues are READY. */
-  reported(changes: readonly StatusChange[], marked: readonly string[]): void {
+  /** D1 knows these changes now, and that the deployments of the READY queues are READY. */
+  reported({ changes, unmarked }: Unreported): void {
     this.changes.reported(changes);
-    for (const id of marked) {
+    for (const id of [...subjectsWith("READY", changes), ...unmarked]) {
       const queue = this.queues.get(id);
       if (queue) this.writeQueue({ ...queue, is_unmarked: false });
     }

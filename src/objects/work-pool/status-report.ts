@@ -1,16 +1,21 @@
 /** Writes to D1 the status changes of a pool and its queues, by the timer `change`. */
 import { parseSettings } from "#env";
-import type { Micros } from "#lib/clock";
+import { writeEvents } from "#events/emit";
+import type { Event } from "#events/event";
+import { deploymentEvent, workPoolStatusEvent, workQueueStatusEvent } from "#events/lifecycle";
+import { earliestId, type Micros } from "#lib/clock";
 import { type SluiceObject, TIMER_RETRY } from "#objects/base";
-import type { PoolState } from "#objects/work-pool/pool-state";
+import type { Liveness } from "#objects/work-pool/messages";
+import type { PoolState, Unreported } from "#objects/work-pool/pool-state";
 import type { Reconciler } from "#objects/work-pool/reconciler";
-import { reportStatuses } from "#objects/work-pool/repair";
+import { POLL_COUNTS, type StatusChange, subjectsWith } from "#objects/work-pool/status";
+import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
 
 export class StatusReport {
+  /** The time to which the timer is known to be set, or null. */
+  timerAt: Micros | null = null;
   private readonly object: SluiceObject;
   private readonly pool: Reconciler;
-  /** The time that the timer is known to be set to. */
-  private timerAt: Micros | null = null;
 
   constructor(object: SluiceObject, pool: Reconciler) {
     this.object = object;
@@ -20,27 +25,24 @@ export class StatusReport {
   /** Tells D1 of the status changes, and sets the timer for the next one. */
   async send(): Promise<void> {
     const now = this.object.clock();
-    // If this fails, the timer comes again by itself; polls must not set it earlier.
+    // Where this fails, the timer is set again by itself; polls must not set it earlier.
     this.timerAt = now + TIMER_RETRY;
     const state = await this.pool.ready();
     if (!state) return;
     if (this.isForemanEnabled()) state.settle(now);
-    const { changes, unmarked } = state.unreported();
-    if (changes.length + unmarked.length > 0) {
-      const report = { changes, unmarked, queues: state.queues };
-      await reportStatuses(this.object.tools(), this.pool.name, report, now);
-      const ready = changes.filter(({ status }) => status === "READY").map(({ subject }) => subject);
-      state.reported(changes, [...ready, ...unmarked.map(({ id }) => id)]);
+    const unreported = state.unreported();
+    if (unreported) {
+      await this.write(state, unreported, now);
+      state.reported(unreported);
     }
     this.timerAt = null;
     await this.arm(state, this.object.clock());
   }
 
-  /** Sets the timer for the next status change, or for now where D1 is behind. */
+  /** Sets the timer for the next status change, or for now where D1 does not know the last one. */
   async arm(state: PoolState, now: Micros): Promise<void> {
-    const { changes, unmarked } = state.unreported();
     const nextChange = this.isForemanEnabled() ? state.nextChange() : null;
-    const at = changes.length + unmarked.length > 0 ? now : nextChange;
+    const at = state.unreported() ? now : nextChange;
     if (at === null || (this.timerAt !== null && this.timerAt <= at)) return;
     this.timerAt = at;
     await this.object.setTimerBy("change", at);
@@ -50,8 +52,75 @@ export class StatusReport {
     return parseSettings(this.object.bindings).services.foreman.enabled;
   }
 
-  /** The timers were forgotten. */
-  reset(): void {
-    this.timerAt = null;
+  /** Writes the events of the changes, then the statuses. May be repeated after a crash: the events have the same ids then. */
+  private async write({ queues }: PoolState, { changes, unmarked }: Unreported, now: Micros): Promise<void> {
+    const tools = this.object.tools();
+    const store = new LivePoolStore(tools);
+    const config = await store.readConfig(this.pool.name);
+    if (!config) return;
+    const poolChange = changes.find(({ subject }) => subject === config.pool.id) ?? null;
+    const queueChanges = changes.filter(({ subject }) => queues.has(subject));
+    const withStatus = async (status: Liveness, ids: readonly string[]) => {
+      const rows = ids.length === 0 ? [] : await store.readDeployments(ids, status, now - POLL_COUNTS);
+      return rows.map((row) => ({ ...row, status }));
+    };
+    const deployments = [
+      ...(await withStatus("READY", [...subjectsWith("READY", queueChanges), ...unmarked])),
+      ...(await withStatus("NOT_READY", subjectsWith("NOT_READY", queueChanges))),
+    ];
+    const lastPolled = (id: string) => queues.get(id)?.last_polled ?? null;
+    const changedAt = (id: string) => changes.find(({ subject }) => subject === id)?.at ?? lastPolled(id) ?? 0;
+    const events = [
+      ...poolEvents(config, poolChange),
+      ...queueEvents(config, queueChanges),
+      ...deployments.map((row) => statusEvent(config, row, changedAt(row.work_queue_id))),
+    ];
+    if (events.length > 0) await writeEvents(tools, events);
+    const rowOf = (change: StatusChange) => ({
+      ...change,
+      id: change.subject,
+      last_polled: lastPolled(change.subject),
+    });
+    await store.writeStatuses({
+      pool: poolChange && rowOf(poolChange),
+      queues: queueChanges.map(rowOf),
+      deployments: deployments.map(({ id, status, work_queue_id }) => ({
+        id,
+        status,
+        last_polled: lastPolled(work_queue_id),
+      })),
+    });
   }
+}
+
+function poolEvents({ pool }: PoolConfig, change: StatusChange | null): Event[] {
+  if (!change || pool.is_paused === 1) return [];
+  const { last_status_event_id: id, last_transitioned_status_at: occurred } = pool;
+  // Where the report is repeated after a crash, the event must not follow itself.
+  const before = id === null || occurred === null || id === change.event_id ? null : { id, occurred };
+  const stamp = { id: change.event_id, occurred: change.at };
+  return [workPoolStatusEvent({ ...pool, status: change.status }, stamp, before)];
+}
+
+function queueEvents({ pool, queues }: PoolConfig, changes: readonly StatusChange[]): Event[] {
+  return changes.flatMap(({ subject, status, event_id, at }) => {
+    const queue = queues.find(({ id }) => id === subject);
+    if (!queue || queue.status === "PAUSED") return [];
+    return [workQueueStatusEvent({ ...queue, status }, pool, { id: event_id, occurred: at })];
+  });
+}
+
+function statusEvent({ pool, queues }: PoolConfig, row: DeploymentRow & { status: Liveness }, at: Micros): Event {
+  const facts = {
+    ...row,
+    flow: { id: row.flow_id, name: row.flow_name ?? "" },
+    work_queue: queues.find(({ id }) => id === row.work_queue_id) ?? null,
+    work_pool: pool,
+  };
+  return deploymentEvent(facts, row.status, { id: eventId(row.id, at), occurred: at });
+}
+
+/** The same id for the same deployment and time: a time-ordered id with digits of the deployment's. */
+function eventId(deploymentId: string, at: Micros): string {
+  return `${earliestId(at).slice(0, 15)}${deploymentId.slice(15, 18)}-8${deploymentId.slice(20)}`;
 }

@@ -3,10 +3,10 @@ import { Buffer } from "node:buffer";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
 import type { SluiceObject } from "#objects/base";
-import { CleanupQueue, type Outcome } from "#objects/work-pool/channel/cleanup-queue";
+import { CleanupQueue, type Outcome, refusal } from "#objects/work-pool/channel/cleanup-queue";
 import type { OperationFrame } from "#objects/work-pool/channel/frames";
-import { type ChannelSockets, change, type Open, type OpenWorker } from "#objects/work-pool/channel/sockets";
-import { onlineUntil } from "#objects/work-pool/liveness";
+import { change, type Open, type OpenWorker, openWorkers, send } from "#objects/work-pool/channel/sockets";
+import { onlineUntil } from "#objects/work-pool/status";
 import type { CleanupMessage } from "#objects/work-pool/messages";
 import { printOptionalTime, printTime } from "#wire/dates";
 
@@ -19,22 +19,13 @@ const OPERATIONS = {
   "cleanup.renew.v1": "renew",
 } as const;
 
-const FAILED = { status: "error", reason: "cleanup_queue_operation_failed", lease_expires_at: null } as const;
-const UNAUTHORIZED = {
-  status: "unauthorized",
-  reason: "cleanup_delivery_not_accepted",
-  lease_expires_at: null,
-} as const;
-
 export class CleanupDelivery {
   private readonly object: SluiceObject;
   private readonly queue: CleanupQueue;
-  private readonly sockets: ChannelSockets;
 
-  constructor(object: SluiceObject, sockets: ChannelSockets) {
+  constructor(object: SluiceObject) {
     this.object = object;
     this.queue = new CleanupQueue(object.storage, newToken);
-    this.sockets = sockets;
   }
 
   /** Takes a message for any of the workers. */
@@ -46,26 +37,25 @@ export class CleanupDelivery {
   /** Does what a worker asks for with the token of a message. */
   async operate(socket: WebSocket, worker: OpenWorker, frame: OperationFrame): Promise<void> {
     const { message_id } = frame.payload;
-    const outcome = worker.capacity > 0 ? this.outcomeOf(frame) : UNAUTHORIZED;
-    this.sockets.send(socket, "cleanup.operation_result.v1", {
+    const outcome = worker.capacity > 0 ? this.outcomeOf(frame) : refusal("unauthorized");
+    send(this.object, socket, "cleanup.operation_result.v1", {
       request_frame_id: frame.id,
       message_id,
       operation: OPERATIONS[frame.type],
-      status: outcome.status,
+      ...outcome,
       lease_expires_at: printOptionalTime(outcome.lease_expires_at),
-      reason: outcome.reason,
       detail: null,
     });
     await this.tryToDeliver();
   }
 
-  private outcomeOf(frame: OperationFrame): Outcome | typeof FAILED {
+  private outcomeOf(frame: OperationFrame): Outcome {
     const { message_id, reservation_token } = frame.payload;
     try {
       return this.queue.operate(OPERATIONS[frame.type], message_id, reservation_token, this.object.clock());
     } catch (error) {
       log({}, "error", "a worker's answer to a cleanup message could not be noted", { message_id, error });
-      return FAILED;
+      return refusal("error");
     }
   }
 
@@ -98,25 +88,19 @@ export class CleanupDelivery {
 
   private give({ socket, worker }: Open, queueIds: string[] | null): boolean {
     const now = this.object.clock();
-    const wish = { holder: holderOf(worker), kinds: worker.kinds, queueIds };
-    const message = this.queue.reserve(wish, now);
+    const message = this.queue.reserve({ holder: holderOf(worker), kinds: worker.kinds, queueIds }, now);
     if (!message) return false;
     change(socket, { served: now });
-    this.sockets.send(socket, "cleanup.message.v1", {
-      ...message,
-      lease_expires_at: printTime(message.lease_expires_at),
-    });
+    const lease_expires_at = printTime(message.lease_expires_at);
+    send(this.object, socket, "cleanup.message.v1", { ...message, lease_expires_at });
     return true;
   }
 
-  /**
-   * The workers that can be given a message: those that are online and have room. A worker that came back is given messages on
-   * its newest socket alone, for its other sockets may be broken without an error.
-   */
+  /** The online workers that have room for a message, each on its newest socket: the others may be broken without an error. */
   private readyForCleanup(): Open[] {
     const now = this.object.clock();
     const newest = new Map<string, Open>();
-    for (const one of this.sockets.workers()) {
+    for (const one of openWorkers(this.object)) {
       const { worker } = one;
       const other = newest.get(holderOf(worker));
       if (worker.capacity > 0 && (!other || other.worker.opened < worker.opened)) newest.set(holderOf(worker), one);

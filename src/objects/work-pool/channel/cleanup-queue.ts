@@ -1,7 +1,6 @@
 /**
- * Messages that tell workers to tear down what a run has left behind. A message is delivered under a reservation, which one
- * worker has for a while; a worker that sends the token of the reservation may renew, release or acknowledge it. A message
- * is there until it is acknowledged, or was delivered too often. Nothing here waits.
+ * Messages that tell workers to tear down what a run has left behind. One worker at a time has a reservation of a message: with
+ * its token, the worker renews or releases the reservation, or acknowledges the message. Nothing here waits.
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { type Micros, SECOND } from "#lib/clock";
@@ -9,10 +8,7 @@ import { log } from "#lib/log";
 import type { Sql } from "#objects/sql";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
-/**
- * The queue's table. `token`, `holder` and `lease_expires_at` are there while a message is reserved. The index is for each
- * heartbeat, which looks only for messages that have not ended.
- */
+/** The queue's table. A reserved message has `token`, `holder` and `lease_expires_at`. Each heartbeat uses the index. */
 export const CLEANUP_TABLES = `create table cleanup (place integer primary key autoincrement, message_id text not null unique,
      idempotency_key text not null unique, kind text not null, work_queue_id text, target text not null, data text not null,
      delivery_count integer not null, token text, holder text, lease_expires_at integer, ended text, ended_at integer);
@@ -44,9 +40,20 @@ export interface Wish {
 /** What a worker may do with its reservation. */
 export type Operation = "ack" | "release" | "renew";
 
-/** What became of an operation, in Prefect's words. */
+/** Why an operation is refused: a status, and the reason that goes with it. Both are Prefect's words. */
+const REFUSALS = {
+  not_found: "message_not_found",
+  not_current: "no_active_reservation",
+  invalid_token: "reservation_token_mismatch",
+  expired: "lease_expired",
+  dead_lettered: "max_delivery_attempts_reached",
+  unauthorized: "cleanup_delivery_not_accepted",
+  error: "cleanup_queue_operation_failed",
+} as const;
+
+/** What became of an operation. */
 export interface Outcome {
-  status: "accepted" | "not_found" | "not_current" | "invalid_token" | "expired" | "dead_lettered";
+  status: "accepted" | keyof typeof REFUSALS;
   reason: string | null;
   /** Only for a renewal. */
   lease_expires_at: Micros | null;
@@ -60,8 +67,6 @@ interface Row extends Pick<CleanupMessage, "message_id" | "kind" | "work_queue_i
   token: string | null;
   lease_expires_at: Micros | null;
 }
-
-const TOO_OFTEN = "max_delivery_attempts_reached";
 
 export class CleanupQueue {
   private readonly sql: Sql;
@@ -120,18 +125,16 @@ export class CleanupQueue {
   /** Does what a worker asks for with its token. A lease that has expired does not count, also before its timer has come. */
   operate(operation: Operation, messageId: string, token: string, now: Micros): Outcome {
     const [row] = this.sql.rows<Row>("cleanup where message_id = ? and ended is null", messageId);
-    if (!row) return refusal("not_found", "message_not_found");
-    if (row.token === null) return refusal("not_current", "no_active_reservation");
-    if (row.token !== token) return refusal("invalid_token", "reservation_token_mismatch");
-    if ((row.lease_expires_at ?? 0) <= now) {
-      return this.giveBack(row, now) ? refusal("expired", "lease_expired") : refusal("dead_lettered", TOO_OFTEN);
-    }
+    if (!row) return refusal("not_found");
+    if (row.token === null) return refusal("not_current");
+    if (row.token !== token) return refusal("invalid_token");
+    if ((row.lease_expires_at ?? 0) <= now) return refusal(this.giveBack(row, now) ? "expired" : "dead_lettered");
     switch (operation) {
       case "ack":
-        this.end(messageId, "acknowledged", now);
+        this.unreserve(messageId, { ended: "acknowledged", at: now });
         return ACCEPTED;
       case "release":
-        return this.giveBack(row, now) ? ACCEPTED : refusal("dead_lettered", TOO_OFTEN);
+        return this.giveBack(row, now) ? ACCEPTED : refusal("dead_lettered");
       case "renew":
         this.sql.write("update cleanup set lease_expires_at = ? where message_id = ?", now + LEASE, messageId);
         return { ...ACCEPTED, lease_expires_at: now + LEASE };
@@ -169,29 +172,20 @@ export class CleanupQueue {
     return this.sql.read("select 1 from cleanup where ended is null and token is null limit 1").length > 0;
   }
 
-  /** Makes a message deliverable again; false where it was delivered often enough and is given up. */
+  /** Ends the reservation of a message. False where the message was delivered too often: then the message has ended, too. */
   private giveBack({ message_id, delivery_count, kind }: Row, now: Micros): boolean {
-    if (delivery_count >= MAX_DELIVERIES) {
-      log({}, "warn", "a cleanup message was delivered too often and is given up", {
-        message_id,
-        kind,
-        delivery_count,
-      });
-      this.end(message_id, TOO_OFTEN, now);
-      return false;
-    }
-    this.sql.write(
-      "update cleanup set token = null, holder = null, lease_expires_at = null where message_id = ?",
-      message_id,
-    );
-    return true;
+    const isTooOften = delivery_count >= MAX_DELIVERIES;
+    const fields = { message_id, kind, delivery_count };
+    if (isTooOften) log({}, "warn", "a cleanup message was delivered too often and is given up", fields);
+    this.unreserve(message_id, isTooOften ? { ended: REFUSALS.dead_lettered, at: now } : null);
+    return !isTooOften;
   }
 
-  private end(messageId: string, how: string, now: Micros): void {
+  private unreserve(messageId: string, end: { ended: string; at: Micros } | null): void {
     this.sql.write(
       "update cleanup set token = null, holder = null, lease_expires_at = null, ended = ?, ended_at = ? where message_id = ?",
-      how,
-      now,
+      end?.ended ?? null,
+      end?.at ?? null,
       messageId,
     );
   }
@@ -199,6 +193,7 @@ export class CleanupQueue {
 
 const ACCEPTED: Outcome = { status: "accepted", reason: null, lease_expires_at: null };
 
-function refusal(status: Outcome["status"], reason: string): Outcome {
-  return { status, reason, lease_expires_at: null };
+/** The outcome of an operation that is refused. */
+export function refusal(status: keyof typeof REFUSALS): Outcome {
+  return { status, reason: REFUSALS[status], lease_expires_at: null };
 }

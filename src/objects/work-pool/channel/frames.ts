@@ -1,6 +1,6 @@
 /** The frames of a worker channel, version 1: those that workers send, and the types of those that are sent to workers. */
 import * as z from "zod";
-import type { CleanupKind } from "#objects/work-pool/messages";
+import { CLEANUP_KINDS, type CleanupKind } from "#objects/work-pool/messages";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { Bool, intFrom } from "#wire/scalars";
@@ -40,9 +40,7 @@ const HelloPayload = z
     supported_channel_versions: z.array(Name).min(1),
     requested_capabilities: z.array(Name).min(1),
     work_queue_names: z.array(Name).default([]),
-    handled_cleanup_kinds: z
-      .array(z.enum(["cancelling_timeout_teardown.v1", "pending_claim_teardown.v1"] satisfies CleanupKind[]))
-      .default([]),
+    handled_cleanup_kinds: z.array(z.enum(CLEANUP_KINDS)).default([]),
     max_cleanup_concurrency: intFrom(0).optional(),
     create_pool_if_not_found: Bool.default(false),
     default_base_job_template: SizedObject.default({}),

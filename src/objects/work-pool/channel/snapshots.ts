@@ -1,25 +1,28 @@
 /** The snapshots by which workers are shown their pool when it was changed. */
+import { createHash } from "node:crypto";
 import type { Micros } from "#lib/clock";
 import type { SluiceObject } from "#objects/base";
-import { type ChannelSockets, change, close, stateOf } from "#objects/work-pool/channel/sockets";
-import { readShownPool, type ShownPool } from "#objects/work-pool/channel/welcome";
-import { livenessAt } from "#objects/work-pool/liveness";
+import { change, close, openWorkers, send, socketsOf, stateOf } from "#objects/work-pool/channel/sockets";
+import { livenessAt } from "#objects/work-pool/status";
+import { printWorkPool } from "#resources/work-pools/show";
+import { type Counted, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+
+/** A pool as workers are shown it. */
+export type ShownPool = Counted<WorkPoolRow>;
 import type { Reconciler } from "#objects/work-pool/reconciler";
 
 export class PoolSnapshots {
   private readonly object: SluiceObject;
   private readonly pool: Reconciler;
-  private readonly sockets: ChannelSockets;
 
-  constructor(object: SluiceObject, pool: Reconciler, sockets: ChannelSockets) {
+  constructor(object: SluiceObject, pool: Reconciler) {
     this.object = object;
     this.pool = pool;
-    this.sockets = sockets;
   }
 
   /** The pool as it is in D1 now, or null. */
   read(): Promise<ShownPool | null> {
-    return this.pool.inTurn(() => this.readNow());
+    return this.pool.reads.take(() => this.readNow());
   }
 
   /** Shows a worker the pool if the pool was changed since the worker's last snapshot. */
@@ -33,30 +36,31 @@ export class PoolSnapshots {
 
   /** The pool's row was read, and says when the pool was changed. */
   async poolRead(updated: Micros): Promise<void> {
-    if (this.sockets.all().length > 0 && this.last().updated !== updated) await this.readNow();
+    if (socketsOf(this.object).length > 0 && this.last().updated !== updated) await this.readNow();
   }
 
   show(socket: WebSocket, shown: ShownPool, reason: string): void {
     const sequence = (stateOf(socket).worker?.sequence ?? 0) + 1;
     change(socket, { sequence, pool_updated: shown.updated });
-    this.sockets.send(socket, "work_pool.snapshot.v1", this.print(shown, sequence, reason));
+    send(this.object, socket, "work_pool.snapshot.v1", this.print(shown, sequence, reason));
   }
 
   print(shown: ShownPool, sequence: number, reason: string) {
     const { state } = this.pool;
     const status = state && livenessAt(state.readyUntil(), this.object.clock());
-    return { snapshot_sequence: sequence, reason, work_pool: shown.print(status) };
+    return { snapshot_sequence: sequence, reason, work_pool: printWorkPool(shown, status) };
   }
 
   /** Of some changes all workers are told at once; of the others each worker learns with its next heartbeat. */
   private async readNow(): Promise<ShownPool | null> {
-    const shown = await readShownPool(this.object.tools(), this.pool.name);
+    const shown = await new WorkPoolStore(this.object.tools()).readCountedPool(this.pool.name);
     if (!shown) return null;
-    const { updated, mark } = this.last();
+    const { updated, mark: lastMark } = this.last();
+    const mark = markOf(shown);
     if (shown.updated !== updated) this.object.writeMeta("shown updated", String(shown.updated));
-    if (shown.mark === mark) return shown;
-    this.object.writeMeta("shown mark", shown.mark);
-    const told = this.sockets.workers().filter(({ worker }) => mark !== null && worker.pool_id === shown.id);
+    if (mark === lastMark) return shown;
+    this.object.writeMeta("shown mark", mark);
+    const told = openWorkers(this.object).filter(({ worker }) => lastMark !== null && worker.pool_id === shown.id);
     for (const { socket } of told) this.show(socket, shown, "work_pool_updated");
     return shown;
   }
@@ -65,4 +69,10 @@ export class PoolSnapshots {
     const updated = this.object.readMeta("shown updated");
     return { updated: updated === null ? null : Number(updated), mark: this.object.readMeta("shown mark") };
   }
+}
+
+/** A digest of the fields whose changes workers are told at once. Prefect: WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS. */
+function markOf(row: WorkPoolRow): string {
+  const fields = [row.base_job_template, row.concurrency_limit, row.is_paused, row.storage_configuration];
+  return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
 }

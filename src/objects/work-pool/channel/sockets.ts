@@ -11,9 +11,9 @@ import { printTime } from "#wire/dates";
 const ids = systemIds();
 
 /** The tag of these sockets. */
-const WORKER_CHANNEL = "worker-channel";
+export const WORKER_CHANNEL = "worker-channel";
 
-/** How far a socket has come. */
+/** What is kept with a socket. */
 export interface SocketState {
   stage: "auth" | "hello" | "open" | "closed";
   authorized: boolean;
@@ -21,7 +21,7 @@ export interface SocketState {
   worker: OpenWorker | null;
 }
 
-/** A worker that has introduced itself. */
+/** A worker whose hello was accepted. */
 export interface OpenWorker {
   pool_id: string;
   consumer_id: string;
@@ -44,7 +44,7 @@ export interface OpenWorker {
   served: Micros;
 }
 
-/** A socket whose worker has introduced itself. */
+/** A socket, and its worker whose hello was accepted. */
 export interface Open {
   socket: WebSocket;
   worker: OpenWorker;
@@ -58,50 +58,33 @@ export function change(socket: WebSocket, changes: Partial<OpenWorker>): void {
   if (state.worker) keep(socket, { ...state, worker: { ...state.worker, ...changes } });
 }
 
-/** Closes a socket; what comes after is passed over. */
+/** Closes a socket. Later messages of the socket are ignored. */
 export function close(socket: WebSocket, reason: CloseReason): void {
   keep(socket, { ...stateOf(socket), stage: "closed" });
   closeQuietly(socket, CLOSE_CODES[reason], reason);
 }
 
-export class ChannelSockets {
-  private readonly object: SluiceObject;
+/** The sockets of the workers of the object's pool. */
+export function socketsOf(object: SluiceObject): WebSocket[] {
+  return object.state.getWebSockets(WORKER_CHANNEL);
+}
 
-  constructor(object: SluiceObject) {
-    this.object = object;
-  }
+/** The workers that are connected, once for each of their sockets. */
+export function openWorkers(object: SluiceObject): Open[] {
+  return socketsOf(object).flatMap((socket) => {
+    const { stage, worker } = stateOf(socket);
+    return stage === "open" && worker && socket.readyState === WebSocket.READY_STATE_OPEN ? [{ socket, worker }] : [];
+  });
+}
 
-  /** Has the object keep a new socket. */
-  accept(socket: WebSocket, state: SocketState): void {
-    this.object.state.acceptWebSocket(socket, [WORKER_CHANNEL]);
-    keep(socket, state);
-  }
+/** The types of the workers that are connected, by their names. */
+export function workerTypes(object: SluiceObject): Map<string, string> {
+  const workers = openWorkers(object);
+  return new Map(workers.flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
+}
 
-  all(): WebSocket[] {
-    return this.object.state.getWebSockets(WORKER_CHANNEL);
-  }
-
-  /** The workers that are connected, once for each of their sockets. */
-  workers(): Open[] {
-    return this.all().flatMap((socket) => {
-      const { stage, worker } = stateOf(socket);
-      return stage === "open" && worker && socket.readyState === WebSocket.READY_STATE_OPEN ? [{ socket, worker }] : [];
-    });
-  }
-
-  /** The types of the workers that are connected, by their names. */
-  types(): Map<string, string> {
-    return new Map(this.workers().flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
-  }
-
-  /** Sends a frame. Where the worker has gone, a message in the frame is given to another when the lease is over. */
-  send(socket: WebSocket, type: ServerFrameType, payload: unknown): void {
-    const now = this.object.clock();
-    sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));
-  }
-
-  /** Closes all sockets, as after the pool was deleted. */
-  closeAll(reason: CloseReason): void {
-    for (const socket of this.all()) close(socket, reason);
-  }
+/** Sends a frame. Where the worker is gone, another worker is given the message in the frame when the reservation expires. */
+export function send(object: SluiceObject, socket: WebSocket, type: ServerFrameType, payload: unknown): void {
+  const now = object.clock();
+  sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));
 }

@@ -1,15 +1,12 @@
 /** What a hello finds in D1: the pool of the worker, which the worker may make or give a template to, and the queues. */
-import { createHash } from "node:crypto";
 import { readJson } from "#db/database";
 import { ApiError } from "#lib/api-error";
-import type { Micros } from "#lib/clock";
 import type { CloseReason, Hello } from "#objects/work-pool/channel/frames";
 import { announce, poolEvent } from "#resources/work-pools/announce";
 import { createWorkPool, isReserved } from "#resources/work-pools/pools";
 import { templateProblem, validateTemplateDefaults } from "#resources/work-pools/job-variables";
 import { WorkPoolCreate } from "#resources/work-pools/schema";
-import { printWorkPool } from "#resources/work-pools/show";
-import { type Counted, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
+import { type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
 /** The pool's row and the worker's queues, or why the worker is refused. */
@@ -17,20 +14,11 @@ type Welcome =
   | { pool: WorkPoolRow; queues: { id: string; name: string }[]; isTemplateGiven: boolean }
   | { refused: CloseReason };
 
-/** A pool as workers are shown it. */
-export interface ShownPool {
-  id: string;
-  updated: Micros;
-  /** A digest of the fields whose changes workers are told at once. */
-  mark: string;
-  print(status: string | null): ReturnType<typeof printWorkPool>;
-}
-
-const storeOf = (tools: Tools) => new WorkPoolStore(tools);
+type Template = Hello["default_base_job_template"];
 
 /** Reads what the worker names. Where the worker is refused, nothing is written. */
 export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
-  const found = await storeOf(tools).readPoolWithQueues(poolName);
+  const found = await new WorkPoolStore(tools).readPoolWithQueues(poolName);
   const refused = refusal(poolName, hello, found.pool, found.pool ? found.queues : [{ name: "default" }]);
   if (refused) return { refused };
   if (!found.pool) return welcomeToNew(tools, poolName, hello);
@@ -54,7 +42,7 @@ function refusal(
 }
 
 /** Prefect: only wrong defaults are the worker's fault; any other fault of the template ends in an error of the server. */
-function templateRefusal(template: Hello["default_base_job_template"]): CloseReason | null {
+function templateRefusal(template: Template): CloseReason | null {
   try {
     validateTemplateDefaults(template);
   } catch (error) {
@@ -77,7 +65,7 @@ async function welcomeToNew(tools: Tools, poolName: string, hello: Hello): Promi
   } catch (error) {
     if (!(error instanceof ApiError && error.status === 409)) throw error;
   }
-  const { pool, queues } = await storeOf(tools).readPoolWithQueues(poolName);
+  const { pool, queues } = await new WorkPoolStore(tools).readPoolWithQueues(poolName);
   if (!pool) return { refused: "transient_server_error" };
   return { pool, queues: queuesOf(hello, queues), isTemplateGiven: false };
 }
@@ -87,14 +75,10 @@ function wantsTemplate(pool: WorkPoolRow, hello: Hello): boolean {
   return pool.base_job_template === "{}" && Object.keys(hello.default_base_job_template).length > 0;
 }
 
-async function giveTemplate(
-  tools: Tools,
-  pool: WorkPoolRow,
-  template: Hello["default_base_job_template"],
-): Promise<WorkPoolRow> {
+async function giveTemplate(tools: Tools, pool: WorkPoolRow, template: Template): Promise<WorkPoolRow> {
   const updated = tools.clock();
   const base_job_template = JSON.stringify(template);
-  await tools.db.run(storeOf(tools).updatePool(pool.id, { updated, base_job_template }));
+  await tools.db.run(new WorkPoolStore(tools).updatePool(pool.id, { updated, base_job_template }));
   const updates = { base_job_template: { from: readJson<unknown>(pool.base_job_template), to: template } };
   announce(tools, [poolEvent(tools, "updated", pool, updated, updates)]);
   return { ...pool, updated, base_job_template };
@@ -105,18 +89,4 @@ function queuesOf(hello: Hello, queues: readonly { id: string; name: string }[])
   const named = new Map(queues.map(({ id, name }) => [name, { id, name }]));
   if (hello.work_queue_names.length === 0) return [...named.values()];
   return [...new Set(hello.work_queue_names)].flatMap((name) => named.get(name) ?? []);
-}
-
-/** The pool as workers are shown it, or null where it is gone. */
-export async function readShownPool(tools: Tools, poolName: string): Promise<ShownPool | null> {
-  const row = await storeOf(tools).readCountedPool(poolName);
-  return row
-    ? { id: row.id, updated: row.updated, mark: markOf(row), print: (status) => printWorkPool(row, status) }
-    : null;
-}
-
-/** Prefect: WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS. */
-function markOf(row: Counted<WorkPoolRow>): string {
-  const fields = [row.base_job_template, row.concurrency_limit, row.is_paused, row.storage_configuration];
-  return createHash("sha256").update(JSON.stringify(fields)).digest("hex");
 }

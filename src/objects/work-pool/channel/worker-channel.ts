@@ -12,17 +12,18 @@ import {
 import type { SocketObject } from "#objects/sockets";
 import { CleanupDelivery } from "#objects/work-pool/channel/cleanup-delivery";
 import { agree, CHANNEL_VERSION, type Hello, WorkerFrame } from "#objects/work-pool/channel/frames";
-import { PoolSnapshots } from "#objects/work-pool/channel/snapshots";
+import { PoolSnapshots, type ShownPool } from "#objects/work-pool/channel/snapshots";
 import {
-  ChannelSockets,
   change,
   close,
   keep,
   type OpenWorker,
+  send,
   type SocketState,
   stateOf,
+  WORKER_CHANNEL,
 } from "#objects/work-pool/channel/sockets";
-import { type ShownPool, welcome } from "#objects/work-pool/channel/welcome";
+import { welcome } from "#objects/work-pool/channel/welcome";
 import type { Reconciler } from "#objects/work-pool/reconciler";
 
 /** More queues than that are not kept with a socket: which queues a worker prefers is a wish. */
@@ -38,7 +39,6 @@ const MAX_FRAME_CHARACTERS = 2_000_000;
 type PoolObject = SocketObject & { heartbeat(worker: string, intervalSeconds: number): Promise<boolean> };
 
 export class WorkerChannel {
-  readonly sockets: ChannelSockets;
   readonly snapshots: PoolSnapshots;
   readonly cleanups: CleanupDelivery;
   private readonly object: PoolObject;
@@ -49,9 +49,8 @@ export class WorkerChannel {
   constructor(object: PoolObject, pool: Reconciler) {
     this.object = object;
     this.pool = pool;
-    this.sockets = new ChannelSockets(object);
-    this.snapshots = new PoolSnapshots(object, pool, this.sockets);
-    this.cleanups = new CleanupDelivery(object, this.sockets);
+    this.snapshots = new PoolSnapshots(object, pool);
+    this.cleanups = new CleanupDelivery(object);
   }
 
   /** Takes an upgrade. Prefect: the subprotocol is needed, and the first message authenticates, also where no key is asked for. */
@@ -62,7 +61,8 @@ export class WorkerChannel {
     if (refusal) return refusal;
     const pool = this.object.identity();
     return upgrade(request, (socket, { authorized }) => {
-      this.sockets.accept(socket, { stage: "auth", authorized, pool, worker: null });
+      this.object.state.acceptWebSocket(socket, [WORKER_CHANNEL]);
+      keep(socket, { stage: "auth", authorized, pool, worker: null });
       this.object.greetings.begin(socket);
     });
   }
@@ -151,7 +151,7 @@ export class WorkerChannel {
     };
     keep(socket, { ...state, stage: "open", worker });
     this.object.greetings.end(socket);
-    this.sockets.send(socket, "worker.ready.v1", {
+    send(this.object, socket, "worker.ready.v1", {
       consumer_id: hello.consumer_id,
       worker_id: null,
       selected_channel_version: CHANNEL_VERSION,

@@ -10,7 +10,7 @@ import {
   type Reservation,
 } from "#objects/work-pool/channel/cleanup-queue";
 import { Sql } from "#objects/sql";
-import { timeoutMessage } from "#objects/work-pool/cleanup-message";
+import { timeoutMessage } from "#objects/work-pool/client";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
 const KINDS: CleanupKind[] = ["cancelling_timeout_teardown.v1", "pending_claim_teardown.v1"];
