@@ -2,8 +2,7 @@
 import { sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { flow_run } from "#db/tables/flow-run";
-import type { FlowRunFilter } from "#filters/flow-runs";
-import { whereClause } from "#filters/joins";
+import { type Filters, whereClause } from "#filters/joins";
 import { orderBy } from "#filters/sorts";
 import { ApiError } from "#lib/api-error";
 import { chunks } from "#lib/chunks";
@@ -17,11 +16,7 @@ import type { StateProposal } from "#wire/state";
 const AT_ONCE = 10;
 
 /** Gives the ids of the runs that the filter finds, at most `limit`. */
-export async function findFlowRuns(
-  tools: Tools,
-  filter: FlowRunFilter | null | undefined,
-  limit: number,
-): Promise<string[]> {
+export async function findFlowRuns(tools: Tools, filter: Filters["flow_runs"], limit: number): Promise<string[]> {
   const where = whereClause("flow_runs", { flow_runs: filter }, tools.workspaceId);
   const rows = await tools.db.rows<{ id: string }>(
     sql`select ${flow_run.id} as id from ${flow_run} where ${where} order by ${orderBy("flow_runs", "ID_DESC")} limit ${limit}`,

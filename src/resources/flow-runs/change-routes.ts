@@ -1,6 +1,6 @@
 /** The routes that change or delete flow runs beside the main ones: one by one, or all that a filter finds. */
 import * as z from "zod";
-import { FilterFields } from "#filters/bodies";
+import { FilterFields } from "#filters/joins";
 import { embedded, Reply, route } from "#http/route";
 import { notFound } from "#lib/api-error";
 import { OrchestrationResult } from "#orchestration/result";

@@ -1,6 +1,5 @@
 /** The main routes under /flow_runs; history, graph, input, resume, labels, bulk and logs have files of their own. */
-import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
-import { asksForAll, whereClause } from "#filters/joins";
+import { asksForAllFlowRuns, type FilterBody, FilterFields, toFilters, whereClause } from "#filters/joins";
 import { FlowRunSort, orderBy } from "#filters/sorts";
 import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
@@ -25,7 +24,7 @@ const store = (tools: Tools) => new FlowRunStore(tools);
 
 function countRuns(tools: Tools, body: FilterBody): Promise<number> {
   const filters = toFilters(body);
-  if (asksForAll("flow_runs", filters)) return store(tools).countAll();
+  if (asksForAllFlowRuns(filters)) return store(tools).countAll();
   return store(tools).count(whereClause("flow_runs", filters, tools.workspaceId));
 }
 

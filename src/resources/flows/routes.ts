@@ -1,6 +1,5 @@
 /** The routes under /flows. */
-import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
-import { whereClause } from "#filters/joins";
+import { type FilterBody, FilterFields, toFilters, whereClause } from "#filters/joins";
 import { FlowSort, orderBy } from "#filters/sorts";
 import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";

@@ -5,7 +5,7 @@ import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task
 import { task_run } from "#db/tables/task-run";
 import type { AskedRuns } from "#events/emit";
 import { readRecorded } from "#events/read-recorded";
-import type { FilterBody } from "#filters/bodies";
+import type { FilterBody } from "#filters/joins";
 import type { Portions } from "#lib/portions";
 import type { Tools } from "#tools";
 import { type StateType, TERMINAL_TYPES } from "#wire/state";
