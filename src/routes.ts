@@ -9,7 +9,6 @@ import { deploymentVersionRoutes } from "#resources/deployments/version-routes";
 import { eventRoutes } from "#resources/events/routes";
 import { flowRunChangeRoutes } from "#resources/flow-runs/change-routes";
 import { flowRunGraphRoutes } from "#resources/flow-runs/graph-routes";
-import { flowRunHistoryRoutes } from "#resources/flow-runs/history-routes";
 import { flowRunInputRoutes } from "#resources/flow-runs/input-routes";
 import { flowRunRoutes } from "#resources/flow-runs/routes";
 import { flowRoutes } from "#resources/flows/routes";
@@ -38,7 +37,6 @@ export const routes: readonly Route[] = [
   ...eventRoutes,
   ...flowRunChangeRoutes,
   ...flowRunGraphRoutes,
-  ...flowRunHistoryRoutes,
   ...flowRunInputRoutes,
   ...flowRunRoutes,
   ...logRoutes,
