@@ -1,7 +1,6 @@
 /** The reasons that lie in a scheduled run's deployment, or in that it has none. */
 import type { Micros } from "#lib/clock";
-import { reason } from "#resources/flow-runs/why/reason";
-import { deletedDeploymentId, ofDeployment } from "#resources/flow-runs/why/situation";
+import { deletedDeploymentId, ofDeployment, reason } from "#resources/flow-runs/why/reason";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 /** Prefect: a served deployment counts as polled for 60 s; the note of its last poll may be 30 s old. */

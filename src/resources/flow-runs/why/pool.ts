@@ -1,6 +1,5 @@
 /** The reasons that lie in a run's work pool, in its work queue and in their workers. */
-import { type Facts, reason } from "#resources/flow-runs/why/reason";
-import { inPool, inQueue, isDue, type Situation } from "#resources/flow-runs/why/situation";
+import { type Facts, inPool, inQueue, isDue, reason, type Situation } from "#resources/flow-runs/why/reason";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 /** Old agents poll queues and send no heartbeats. */

@@ -1,8 +1,14 @@
 /** The reasons that lie in the state of a run that is not scheduled. */
 import type { Micros } from "#lib/clock";
-import { type Facts, reason } from "#resources/flow-runs/why/reason";
+import {
+  type Facts,
+  hasStarted,
+  reason,
+  type Situation,
+  stateMessage,
+  stateSince,
+} from "#resources/flow-runs/why/reason";
 import type { WhyRow } from "#resources/flow-runs/why/rows";
-import { hasStarted, type Situation, stateMessage, stateSince } from "#resources/flow-runs/why/situation";
 import { printOptionalTime } from "#wire/dates";
 import type { State } from "#wire/state";
 

@@ -1,6 +1,5 @@
 /** The reasons that lie in the time of a scheduled run: the time has not come, or the time is long past. */
-import { reason } from "#resources/flow-runs/why/reason";
-import { isDue, type Situation, stateSince } from "#resources/flow-runs/why/situation";
+import { isDue, reason, type Situation, stateSince } from "#resources/flow-runs/why/reason";
 import { printTime } from "#wire/dates";
 
 /** Whether the process in which the run failed tries the run again by itself. */
@@ -14,6 +13,11 @@ function timeAhead(situation: Situation, isWanted: (stateName: string | undefine
   if (row.due === null || isDue(situation) || !isWanted(state?.name)) return null;
   return { scheduled_time: printTime(row.due) };
 }
+
+/** The next step of a run that a worker starts at its time. */
+const startedThen =
+  (message: string) =>
+  ({ scheduled_time: at }: { scheduled_time: string }) => ({ who: "worker" as const, at, message });
 
 /** A retry by the process in which the run failed: no other reason counts. */
 export const retryInProcess = reason("awaiting_retry", {
@@ -34,18 +38,14 @@ export const awaitingRetry = reason("awaiting_retry", {
   },
   sentence: ({ scheduled_time: at }) => `The run failed and is tried again at ${at}.`,
   since: stateSince,
-  next: ({ scheduled_time: at }) => ({ who: "worker", at, message: "It is started again then." }),
+  next: startedThen("It is started again then."),
 });
 
 export const waitingForTime = reason("waiting_for_time", {
   when: (situation) => timeAhead(situation, (name) => name !== "AwaitingRetry" && name !== "AwaitingConcurrencySlot"),
   sentence: ({ scheduled_time: at }) => `The run is scheduled for ${at}.`,
   since: stateSince,
-  next: ({ scheduled_time: at }) => ({
-    who: "worker",
-    at,
-    message: "It is started then, if nothing else keeps it back.",
-  }),
+  next: startedThen("It is started then, if nothing else keeps it back."),
 });
 
 export const awaitingSlot = reason("awaiting_concurrency_slot", {
@@ -53,11 +53,7 @@ export const awaitingSlot = reason("awaiting_concurrency_slot", {
   sentence: ({ scheduled_time: at }) =>
     `No slot of its deployment's concurrency limit was free; it asks for one again at ${at}.`,
   since: stateSince,
-  next: ({ scheduled_time: at }) => ({
-    who: "worker",
-    at,
-    message: "It is offered again then, and starts if a slot is free.",
-  }),
+  next: startedThen("It is offered again then, and starts if a slot is free."),
 });
 
 export const skipped = reason("will_be_skipped", {
