@@ -14,7 +14,7 @@ import { readRecorded } from "#events/read-recorded";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
-import { mapPortions, type Portions } from "#lib/portions";
+import { mapPortions } from "#lib/portions";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState } from "#wire/state";
@@ -29,10 +29,7 @@ const MAX_EDGES = 100_000;
  * Gives every task run with the task runs whose results it takes. Throws 404 for an unknown flow run, 400 where it has too many
  * task runs. Prefect bounds only the other graph, and reads a run of any size for this one.
  */
-export async function readDependencies(
-  tools: Tools,
-  id: string,
-): Promise<Portions<ReturnType<typeof printDependency>>> {
+export async function readDependencies(tools: Tools, id: string) {
   const { workspaceId } = tools;
   const own = ofFlowRun("task_run", workspaceId, id);
   const [runs, tasks = []] = await readRecorded(tools, { flowRunIds: [id] }, [

@@ -8,7 +8,7 @@ import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import type { QueueNote } from "#objects/task-queue/messages";
 import type { TaskRunRow } from "#db/rows/task-runs";
-import { printTaskRun } from "#resources/task-runs/print-task-run";
+import { printTaskRun } from "#resources/task-runs/recorded-task-runs";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 import { taskQueue } from "#objects/task-queue/client";

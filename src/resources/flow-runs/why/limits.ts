@@ -24,7 +24,7 @@ const SLOT_FREE = "It starts when one of those who hold a slot ends and a worker
 export const fullPool = reason("work_pool_full", {
   when: (situation) => {
     const pool = inPool(situation.row);
-    return pool && fullSlots(situation, pool, situation.row.p_limit, situation.standing?.pool_slots);
+    return pool && fullSlots(situation, pool, situation.row.p_concurrency_limit, situation.standing?.pool_slots);
   },
   sentence: (facts) => `The work pool "${facts.work_pool_name}" ${fullness(facts)}.`,
   next: ({ limit }) => ({ who: "worker", message: limit === 0 ? RAISE : SLOT_FREE }),
@@ -33,7 +33,7 @@ export const fullPool = reason("work_pool_full", {
 export const fullQueue = reason("work_queue_full", {
   when: (situation) => {
     const queue = inQueue(situation.row);
-    return queue && fullSlots(situation, queue, situation.row.q_limit, situation.standing?.queue_slots);
+    return queue && fullSlots(situation, queue, situation.row.q_concurrency_limit, situation.standing?.queue_slots);
   },
   sentence: (facts) => `The work queue "${facts.work_queue_name}" ${fullness(facts)}.`,
   next: ({ limit }) => ({ who: "worker", message: limit === 0 ? RAISE : SLOT_FREE }),

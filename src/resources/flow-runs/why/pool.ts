@@ -6,13 +6,13 @@ import { printOptionalTime, printTime } from "#wire/dates";
 const AGENT_POOL = "prefect-agent";
 
 export const pausedPool = reason("work_pool_paused", {
-  when: ({ row }) => (row.p_paused === 1 ? inPool(row) : null),
+  when: ({ row }) => (row.p_is_paused === 1 ? inPool(row) : null),
   sentence: ({ work_pool_name }) => `The work pool "${work_pool_name}" is paused.`,
   next: () => ({ who: "somebody", message: "Workers are offered the run once the work pool is resumed." }),
 });
 
 export const pausedQueue = reason("work_queue_paused", {
-  when: ({ row }) => (row.q_paused === 1 ? inQueue(row) : null),
+  when: ({ row }) => (row.q_is_paused === 1 ? inQueue(row) : null),
   sentence: ({ work_queue_name }) => `The work queue "${work_queue_name}" is paused.`,
   next: () => ({ who: "somebody", message: "Workers are offered the run once the work queue is resumed." }),
 });
