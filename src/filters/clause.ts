@@ -71,7 +71,7 @@ export function combine(operator: Operator, clauses: SQL[]): SQL {
   return balanced(operator === "and_" ? sql`and` : sql`or`, first, telling.slice(1));
 }
 
-/** Combines by halves: D1 takes no expression that is over 100 deep, and a plain chain is as deep as it is long. */
+/** Combines by halves: D1 takes no expression that is over 100 deep, and the depth of a plain chain is its length. */
 function balanced(operator: SQL, first: SQL, others: SQL[]): SQL {
   const [middle, ...rest] = others.splice(Math.floor(others.length / 2));
   if (middle === undefined) return first;
@@ -133,7 +133,7 @@ export function seek(column: SQLWrapper, condition: SQL): SQL {
   return sql`(likelihood(${condition}, 0.0001) and ${column} is not null)`;
 }
 
-/** Rows of the workspace. Most rows are in it; without this hint SQLite would prefer an index of the workspace to better ones. */
+/** The row is of the workspace. Most rows are: without this hint SQLite would prefer an index of the workspace to better indexes. */
 export function inWorkspace(column: SQLWrapper, workspaceId: string): SQL {
   return sql`likelihood(${column} = ${workspaceId}, 0.9)`;
 }

@@ -113,7 +113,7 @@ async function setFlowRunStates(tools: Tools, ids: readonly string[], state: Sta
   return results;
 }
 
-/** A run that fails does not stop the others. Its result has the reason. */
+/** Where the state of one run cannot be set, the result of that run has the reason, and the other runs go on. */
 async function setOne(tools: Tools, id: string, state: StateProposal, force: boolean) {
   try {
     return { flow_run_id: id, ...printResult(await setFlowRunState(tools, id, state, { force })) };

@@ -1,4 +1,4 @@
-/** The two graphs of a flow run: the dependencies of its task runs, and the picture in the user interface. */
+/** The two graphs of a flow run: the dependencies of its task runs, and the graph that the user interface shows. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { asObject } from "#db/json-column";
@@ -81,7 +81,7 @@ interface NodeRow {
   end_time: Micros | null;
 }
 
-/** An edge from a node to a node that takes its result, or that runs within it. */
+/** An edge from a parent to a node that takes the result of the parent, or that runs within the parent. */
 interface EdgeRow {
   parent: string;
   child: string;
@@ -127,7 +127,7 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
 
 /**
  * Two subqueries. `node` has each task run, or its subflow instead, with the inputs. `shown` has the nodes that have not ended
- * before the time, and one more than the bound, so that too many are noticed.
+ * before the time, and at most one node more than the bound, so that a graph over the bound is noticed.
  */
 function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
   return sql`node as materialized (
@@ -160,7 +160,7 @@ function edges(): SQL {
     group by 1, 2, 3 order by node.start_time, input.start_time limit ${MAX_EDGES + 1}`;
 }
 
-/** A condition on task runs of this flow run, by the index. */
+/** The condition that a task run is of this flow run, in the words of the index. */
 function ofFlowRun(alias: string, workspaceId: string, flowRunId: string): SQL {
   const column = sql.raw(`${alias}.flow_run_id`);
   return sql`${inWorkspace(sql.raw(`${alias}.workspace_id`), workspaceId)} and ${seek(column, sql`${column} = ${flowRunId}`)}`;

@@ -68,7 +68,7 @@ export const runStateRoutes = [
 ];
 
 function shown(state: State | undefined): StateText {
-  // Prefect: it says "Flow run state" of task runs' states too.
+  // Prefect: the message has "Flow run state" for the state of a task run, too.
   if (!state) throw notFound("Flow run state");
   return printState(state);
 }
@@ -103,8 +103,8 @@ function stateOfRow({ id, type, name, timestamp, message, data, state_details }:
 }
 
 /**
- * One state of a task run, or undefined. Nothing leads from a state to its task run, and no client asks this way: an index would
- * have a row for each state, so the statement goes through all task runs instead.
+ * One state of a task run, or undefined. A state has no column with its task run, and no client uses this route. An index would have
+ * a row for each state, so the statement reads all task runs of the workspace instead.
  */
 async function readTaskRunState({ db, workspaceId }: Tools, id: string): Promise<State | undefined> {
   const rows = await db.rows<{ states: string }>(

@@ -30,7 +30,7 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
   const { row, queued } = newRow(tools, draft, labels);
   const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(row)}
     and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
-  // Repeated where D1 fails. If any try was written, the run has this state.
+  // The batch is repeated where D1 fails. If any try was written, the task run has this state.
   const [, found] = await db.repeatable([
     insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
     sql`select * from ${task_run} where ${sameKeys} limit 1`,
@@ -42,7 +42,7 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
 }
 
 function sameFlowRun({ id, flow_run_id: flowRunId }: TaskRunRow): SQL {
-  // Written so that an index serves: that of the task runs of flow runs, or that of the ids.
+  // The condition is in the words of an index: that of the task runs of flow runs, or that of the ids.
   return flowRunId
     ? sql`flow_run_id = ${flowRunId} and flow_run_id is not null`
     : sql`flow_run_id is null and id = ${id}`;

@@ -33,7 +33,7 @@ export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
 const hasId = ({ workspaceId }: Tools, id: string) =>
   sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
 
-/** One task run, or undefined. Where it has ended, as most have, no report is looked for. */
+/** One task run, or undefined. Reports of a task run that has ended are not looked for: most task runs have ended. */
 export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow | undefined> {
   const select = sql`select * from ${task_run} where ${hasId(tools, id)}`;
   const [row] = await tools.db.rows<TaskRunRow>(select);

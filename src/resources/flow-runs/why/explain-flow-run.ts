@@ -121,7 +121,7 @@ function patienceOf({ settings }: Tools, row: WhyRow): number | null {
   return row.infrastructure_pid === null ? pending_seconds : infrastructure_pending_seconds;
 }
 
-/** The ids of the limits whose slots matter for the run. */
+/** The ids of the limits that may keep the run or its tasks from starting. */
 function limitsOf({ row, tagged }: Pick<WhyRows, "row" | "tagged">): string[] {
   if (row.s_type === "RUNNING") return [...new Set(tagged.map(({ limit_id }) => limit_id))];
   return row.s_type === "SCHEDULED" && row.c_id !== null && row.c_active === 1 ? [row.c_id] : [];

@@ -131,7 +131,7 @@ function leased({ names }: Situation, limit: number, { in_use, leases }: Usage):
   return { limit, in_use, holders };
 }
 
-/** The time at which the last slot was taken, if it is known who holds each slot. */
+/** The time at which the last slot was taken, if the holder of each slot is known. */
 function fullSince({ limit_id }: { limit_id: string }, { usage }: Situation): string | null {
   const { in_use, leases } = usage[limit_id] ?? { in_use: 0, leases: [] };
   if (in_use === 0 || leases.length !== in_use) return null;
