@@ -10,7 +10,7 @@ import { list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 
 /** A row of the table `flow_run_input`. */
-export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
+type FlowRunInputRow = typeof flow_run_input.$inferSelect;
 
 const IN_LIST = shortenedColumns(flow_run_input);
 

@@ -14,7 +14,6 @@ import { type Finding, hasStarted, type Reason, type Situation } from "#resource
 import { readNames, readWhyRows, type WhyRow, type WhyRows } from "#resources/flow-runs/why/rows";
 import type { Why } from "#resources/flow-runs/why/schema";
 import * as states from "#resources/flow-runs/why/state";
-import * as time from "#resources/flow-runs/why/time";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
@@ -54,11 +53,11 @@ const KEEPING_BACK: readonly Reason[] = [
   deployment.deletedDeployment,
   deployment.ownProcess,
   deployment.noQueue,
-  time.awaitingRetry,
-  time.waitingForTime,
-  time.awaitingSlot,
+  states.awaitingRetry,
+  states.waitingForTime,
+  states.awaitingSlot,
   limits.deploymentLimitAhead,
-  time.skipped,
+  states.skipped,
   pool.pausedPool,
   pool.pausedQueue,
   pool.poolWithoutWorkers,
@@ -78,7 +77,7 @@ const NOTES: readonly Reason[] = [pool.otherType, deployment.pausedDeployment, d
 function findReasons(situation: Situation): readonly Finding[] {
   const type = situation.state?.type ?? "SCHEDULED";
   if (type !== "SCHEDULED") return findEach(BY_STATE[type], situation);
-  if (time.isRetriedInProcess(situation)) return time.retryInProcess(situation);
+  if (states.isRetriedInProcess(situation)) return states.retryInProcess(situation);
   const found = findEach(KEEPING_BACK, situation);
   return [...(found.length > 0 ? found : pool.ready(situation)), ...findEach(NOTES, situation)];
 }
