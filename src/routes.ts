@@ -7,7 +7,6 @@ import { deploymentRoutes } from "#resources/deployments/routes";
 import { eventRoutes, eventSockets } from "#resources/events/routes";
 import { flowRunChangeRoutes } from "#resources/flow-runs/change-routes";
 import { flowRunGraphRoutes } from "#resources/flow-runs/graph-routes";
-import { flowRunHistoryRoutes } from "#resources/flow-runs/history-routes";
 import { flowRunInputRoutes } from "#resources/flow-runs/input-routes";
 import { flowRunRoutes } from "#resources/flow-runs/routes";
 import { flowRoutes } from "#resources/flows/routes";
@@ -34,7 +33,6 @@ export const routes: readonly Route[] = [
   ...eventRoutes,
   ...flowRunChangeRoutes,
   ...flowRunGraphRoutes,
-  ...flowRunHistoryRoutes,
   ...flowRunInputRoutes,
   ...flowRunRoutes,
   ...logRoutes,

@@ -10,31 +10,39 @@ import { isLikeAny } from "./like";
 import { byteLength } from "#lib/bytes";
 import { asList, each, list } from "#db/sql";
 
-/** One field of a filter. The clause `undefined` means "not given", `ALWAYS` means "given and true for every row". */
+/** One field of a filter. */
 export interface Criterion<F extends z.ZodType = z.ZodType> {
   /** The field's shape in the filter, with what an absent field gives. */
   field: F;
-  clause(value: z.output<F>, workspaceId: string): SQL | undefined;
+  /** The conditions of the field's value: none where the value asks for nothing, `ALWAYS` where every row meets it. */
+  clauses(value: z.output<F>, workspaceId: string): SQL[];
 }
 
-/** A filter object: its schema, and the clauses of the fields that are given. */
-export interface Group<S extends z.ZodType = z.ZodType> extends Criterion<z.ZodOptional<z.ZodNullable<S>>> {
+/** A filter object: its schema, and the conditions of the fields that are given. */
+interface Group<S extends z.ZodType = z.ZodType> extends Criterion<z.ZodOptional<z.ZodNullable<S>>> {
   schema: S;
   parts(value: z.output<S>, workspaceId: string): SQL[];
 }
 
 type Fields = Record<string, Criterion>;
 type Shape<F extends Fields> = { [K in keyof F]: F[K]["field"] };
+type Schema<S extends z.core.$ZodLooseShape> = z.ZodObject<S, z.core.$strict>;
 
 /** The clause that is true for every row, as that of a filter without criteria. */
 export const ALWAYS = sql`1`;
 
 export const Operator = z.enum(["and_", "or_"]).meta({ id: "Operator" });
-export type Operator = z.output<typeof Operator>;
+type Operator = z.output<typeof Operator>;
+const OPERATOR = { operator: Operator.default("and_") };
 
 /** Makes a filter of which a row has to meet all given fields. */
-export function group<F extends Fields>(id: string, fields: F): Group<z.ZodObject<Shape<F>, z.core.$strict>> {
-  return fromSchema(z.strictObject(shapeOf(fields)).meta({ id }), fields, () => "and_");
+export function group<F extends Fields>(id: string, fields: F): Group<Schema<Shape<F>>> {
+  return groupOf(id, fields, shapeOf(fields));
+}
+
+/** Makes a filter whose `operator` says whether a row has to meet all given fields, or any. */
+export function combinable<F extends Fields>(id: string, fields: F): Group<Schema<typeof OPERATOR & Shape<F>>> {
+  return groupOf(id, fields, { ...OPERATOR, ...shapeOf(fields) });
 }
 
 function shapeOf<F extends Fields>(fields: F): Shape<F> {
@@ -42,32 +50,15 @@ function shapeOf<F extends Fields>(fields: F): Shape<F> {
   return Object.fromEntries(Object.entries(fields).map(([name, { field }]) => [name, field])) as Shape<F>;
 }
 
-/** Makes a filter whose `operator` says whether a row has to meet all given fields, or any. */
-export function combinable<F extends Fields>(
-  id: string,
-  fields: F,
-): Group<z.ZodObject<{ operator: z.ZodDefault<typeof Operator> } & Shape<F>, z.core.$strict>> {
-  const schema = z.strictObject({ operator: Operator.default("and_"), ...shapeOf(fields) }).meta({ id });
-  // TypeScript cannot see that a spread of generics is their intersection.
-  type Schema = z.ZodObject<{ operator: z.ZodDefault<typeof Operator> } & Shape<F>, z.core.$strict>;
-  return fromSchema(schema as unknown as Schema, fields, (value) => (value as { operator: Operator }).operator);
-}
-
-function fromSchema<S extends z.ZodType>(
-  schema: S,
-  fields: Fields,
-  operatorOf: (value: z.output<S>) => Operator,
-): Group<S> {
-  const parts = (value: z.output<S>, workspaceId: string): SQL[] => {
-    const given = value as Record<string, unknown>; // the schema is made of exactly these fields
-    return Object.entries(fields).flatMap(([name, one]) => one.clause(given[name], workspaceId) ?? []);
-  };
+function groupOf<S extends z.core.$ZodLooseShape>(id: string, fields: Fields, shape: S): Group<Schema<S>> {
+  const schema = z.strictObject(shape).meta({ id }) as Schema<S>;
+  const parts = (value: Record<string, unknown>, workspaceId: string) =>
+    Object.entries(fields).flatMap(([name, one]) => one.clauses(value[name], workspaceId));
+  const operatorOf = (value: { operator?: Operator }) => value.operator ?? "and_";
   return {
     schema,
-    field: schema.nullish(),
     parts,
-    clause: (value, workspaceId) =>
-      value === null || value === undefined ? undefined : combine(operatorOf(value), parts(value, workspaceId)),
+    ...criterion(schema, (value, workspaceId) => combine(operatorOf(value), parts(value, workspaceId))),
   };
 }
 
@@ -79,7 +70,7 @@ export function combine(operator: Operator, clauses: SQL[]): SQL {
   return balanced(operator === "and_" ? sql`and` : sql`or`, first, telling.slice(1));
 }
 
-/** Combines by halves: D1 takes no expression that is over 100 deep, and a plain chain is as deep as it is long. */
+/** Combines by halves: D1 takes no expression that is over 100 deep, and the depth of a plain chain is its length. */
 function balanced(operator: SQL, first: SQL, others: SQL[]): SQL {
   const [middle, ...rest] = others.splice(Math.floor(others.length / 2));
   if (middle === undefined) return first;
@@ -88,24 +79,21 @@ function balanced(operator: SQL, first: SQL, others: SQL[]): SQL {
 
 /** Prefect: `FlowRunFilterState` and `TaskRunFilterState` ignore a part unless it is exactly one comparison. */
 export function lone<S extends z.ZodType>(inner: Group<S>): Criterion<Group<S>["field"]> {
-  return {
-    field: inner.field,
-    clause: (value, workspaceId) => {
-      if (value === null || value === undefined) return undefined;
-      const clauses = inner.parts(value, workspaceId);
-      return clauses.length === 1 ? clauses[0] : undefined;
-    },
-  };
+  return criterion(inner.schema, (value, workspaceId) => {
+    const clauses = inner.parts(value, workspaceId);
+    return clauses.length === 1 ? clauses : [];
+  });
 }
 
 /** Makes a criterion that counts as not given when it is absent or null. */
 export function criterion<S extends z.ZodType>(
   schema: S,
-  clause: (value: z.output<S>, workspaceId: string) => SQL | undefined,
+  clauses: (value: z.output<S>, workspaceId: string) => SQL | SQL[],
 ): Criterion<z.ZodOptional<z.ZodNullable<S>>> {
   return {
     field: schema.nullish(),
-    clause: (value, workspaceId) => (value === null || value === undefined ? undefined : clause(value, workspaceId)),
+    clauses: (value, workspaceId) =>
+      value === null || value === undefined ? [] : [clauses(value, workspaceId)].flat(),
   };
 }
 
@@ -144,14 +132,14 @@ export function seek(column: SQLWrapper, condition: SQL): SQL {
   return sql`(likelihood(${condition}, 0.0001) and ${column} is not null)`;
 }
 
-/** Rows of the workspace. Most rows are in it; without this hint SQLite would prefer an index of the workspace to better ones. */
+/** The row is of the workspace. Most rows are: without this hint SQLite would prefer an index of the workspace to better indexes. */
 export function inWorkspace(column: SQLWrapper, workspaceId: string): SQL {
   return sql`likelihood(${column} = ${workspaceId}, 0.9)`;
 }
 
 /** `not_any_`: the column has none of the values, and is not null. An empty list counts as not given. */
 export function noneOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
-  return criterion(Values(value), (values) => (values.length > 0 ? sql`${column} not in ${list(values)}` : undefined));
+  return criterion(Values(value), (values) => (values.length > 0 ? sql`${column} not in ${list(values)}` : []));
 }
 
 /** `is_null_`: whether the column is null. */
@@ -174,7 +162,7 @@ export function span(column: SQLWrapper) {
 
 /** `like_`: the column contains the pattern. An empty pattern counts as not given. */
 export function contains(column: SQLWrapper) {
-  return criterion(ShortText, (text) => (text === "" ? undefined : containing(column, text)));
+  return criterion(ShortText, (text) => (text === "" ? [] : containing(column, text)));
 }
 
 /** The column contains the pattern. */
@@ -186,14 +174,14 @@ export function containing(column: SQLWrapper, text: string): SQL {
 export function startsWith(column: SQLWrapper) {
   return criterion(listOf(ShortText, MAX_PATTERNS), (texts) => {
     const patterns = texts.map((text) => `${text}%`);
-    return patterns.length === 0 ? undefined : isLikeAny(column, patterns);
+    return patterns.length === 0 ? [] : isLikeAny(column, patterns);
   });
 }
 
 /** `all_` of tags: the JSON array has all of them. An empty list counts as not given. */
 export function hasAllTags(column: SQLWrapper) {
   return criterion(Values(z.string()), (tags) => {
-    if (tags.length === 0) return undefined;
+    if (tags.length === 0) return [];
     return sql`not exists (select 1 from ${each(tags)} as wanted where wanted.value not in (select value from json_each(${asList(column)})))`;
   });
 }

@@ -1,44 +1,25 @@
 /** Filters of one resource by others: the joins between tables, and the one function that makes conditions of them. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
-import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
-import { deployment, deployment_schedule } from "#db/tables/deployment";
+import type * as z from "zod";
+import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { variable } from "#db/tables/variable";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { ALWAYS, anyId, combine, inWorkspace, seek } from "./clause";
-import { type DeploymentScheduleFilter, deploymentScheduleFilter } from "./deployment-schedules";
-import { type DeploymentFilter, deploymentFilter } from "./deployments";
-import { type FlowRunFilter, flowRunFilter } from "./flow-runs";
-import { type FlowFilter, flowFilter } from "./flows";
-import { type TaskRunFilter, taskRunFilter } from "./task-runs";
-import { type VariableFilter, variableFilter } from "./variables";
-import { type WorkPoolFilter, workPoolFilter } from "./work-pools";
-import { type WorkQueueFilter, workQueueFilter } from "./work-queues";
+import { ALWAYS, anyId, combine, type Criterion, inWorkspace, seek } from "./clause";
+import {
+  deploymentFilter,
+  flowFilter,
+  flowRunFilter,
+  taskRunFilter,
+  variableFilter,
+  workPoolFilter,
+  workQueueFilter,
+} from "./criteria";
 import { list } from "#db/sql";
 
-/** The parsed filters of a request, by resource. */
-export interface Filters {
-  flows?: FlowFilter | null;
-  flow_runs?: FlowRunFilter | null;
-  task_runs?: TaskRunFilter | null;
-  deployments?: DeploymentFilter | null;
-  work_pools?: WorkPoolFilter | null;
-  work_queues?: WorkQueueFilter | null;
-  variables?: VariableFilter | null;
-  deployment_schedules?: DeploymentScheduleFilter | null;
-}
-
-/** The resource whose rows are asked for. */
-export type Root = keyof Filters;
-
-interface Resource<V> {
-  table: SQLiteTable & { workspace_id: SQLiteColumn };
-  filter: { clause(value: V, workspaceId: string): SQL | undefined };
-}
-
-const RESOURCES: { [R in Root]-?: Resource<Filters[R]> } = {
+const RESOURCES = {
   flows: { table: flow, filter: flowFilter },
   flow_runs: { table: flow_run, filter: flowRunFilter },
   task_runs: { table: task_run, filter: taskRunFilter },
@@ -46,8 +27,37 @@ const RESOURCES: { [R in Root]-?: Resource<Filters[R]> } = {
   work_pools: { table: work_pool, filter: workPoolFilter },
   work_queues: { table: work_queue, filter: workQueueFilter },
   variables: { table: variable, filter: variableFilter },
-  deployment_schedules: { table: deployment_schedule, filter: deploymentScheduleFilter },
 };
+
+interface Resource {
+  table: { workspace_id: SQLWrapper };
+  filter: Criterion;
+}
+
+/** The resource whose rows are asked for. */
+export type Root = keyof typeof RESOURCES;
+
+/** The parsed filters of a request, by resource. */
+export type Filters = { [R in Root]?: z.output<(typeof RESOURCES)[R]["filter"]["field"]> };
+
+/** The fields of a body with filters, for `embedded({ ...FilterFields, limit: Limit })`. */
+export const FilterFields = {
+  flows: flowFilter.field,
+  flow_runs: flowRunFilter.field,
+  task_runs: taskRunFilter.field,
+  deployments: deploymentFilter.field,
+  work_pools: workPoolFilter.field,
+  work_pool_queues: workQueueFilter.field,
+};
+
+/** Such a body, parsed. A route for fewer resources leaves the others out. */
+export type FilterBody = { [K in keyof typeof FilterFields]?: z.output<(typeof FilterFields)[K]> };
+
+/** Gives the filters of a body, for `whereClause`. On the wire the work queues are `work_pool_queues`. */
+export function toFilters(body: FilterBody): Filters {
+  const { flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues: work_queues } = body;
+  return { flows, flow_runs, task_runs, deployments, work_pools, work_queues };
+}
 
 /** A join from a row to the rows of another resource: their column `there` has the value of the row's column `here`. */
 interface Way {
@@ -60,7 +70,6 @@ interface Way {
 }
 
 const toFlow = (here: SQLWrapper): Way => ({ to: "flows", here, there: flow.id });
-const toDeployment = (here: SQLWrapper): Way => ({ to: "deployments", here, there: deployment.id });
 const toWorkPool: Way = { to: "work_pools", here: work_queue.work_pool_id, there: work_pool.id };
 const toWorkQueue = (here: SQLWrapper): Way => ({
   to: "work_queues",
@@ -69,6 +78,11 @@ const toWorkQueue = (here: SQLWrapper): Way => ({
   onward: [toWorkPool],
 });
 const toTaskRuns: Way = { to: "task_runs", here: flow_run.id, there: task_run.flow_run_id };
+const fromFlowRun: Way[] = [
+  toFlow(flow_run.flow_id),
+  { to: "deployments", here: flow_run.deployment_id, there: deployment.id },
+  toWorkQueue(flow_run.work_queue_id),
+];
 const fromWorkQueue: Way[] = [
   { to: "deployments", here: work_queue.id, there: deployment.work_queue_id, onward: [toFlow(deployment.flow_id)] },
   { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, onward: [toTaskRuns] },
@@ -80,20 +94,8 @@ const WAYS: Record<Root, Way[]> = {
     { to: "deployments", here: flow.id, there: deployment.flow_id, onward: [toWorkQueue(deployment.work_queue_id)] },
     { to: "flow_runs", here: flow.id, there: flow_run.flow_id, gathered: true, onward: [toTaskRuns] },
   ],
-  flow_runs: [
-    toFlow(flow_run.flow_id),
-    toDeployment(flow_run.deployment_id),
-    toWorkQueue(flow_run.work_queue_id),
-    toTaskRuns,
-  ],
-  task_runs: [
-    {
-      to: "flow_runs",
-      here: task_run.flow_run_id,
-      there: flow_run.id,
-      onward: [toFlow(flow_run.flow_id), toDeployment(flow_run.deployment_id), toWorkQueue(flow_run.work_queue_id)],
-    },
-  ],
+  flow_runs: [...fromFlowRun, toTaskRuns],
+  task_runs: [{ to: "flow_runs", here: task_run.flow_run_id, there: flow_run.id, onward: fromFlowRun }],
   deployments: [
     toFlow(deployment.flow_id),
     { to: "flow_runs", here: deployment.id, there: flow_run.deployment_id, onward: [toTaskRuns] },
@@ -102,7 +104,6 @@ const WAYS: Record<Root, Way[]> = {
   work_pools: [{ to: "work_queues", here: work_pool.id, there: work_queue.work_pool_id, onward: fromWorkQueue }],
   work_queues: [toWorkPool, ...fromWorkQueue],
   variables: [],
-  deployment_schedules: [],
 };
 
 /** Gives the condition on rows of the root: they are in the workspace and meet each given filter, even an empty one. */
@@ -110,7 +111,7 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
   const ids = root === "task_runs" ? onlyFlowRunIds(filters) : undefined;
   const joined = ids
     ? [seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${list(ids)}`)]
-    : WAYS[root].flatMap((way) => follow(way, filters, workspaceId) ?? []);
+    : WAYS[root].flatMap((way) => follow(way, filters, workspaceId));
   if (root === "flow_runs") joined.push(...ofDeployments(filters, workspaceId));
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
 }
@@ -118,29 +119,30 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
 /** Runs of deployments that the filter names by id. SQLite would not use the index of deployments through a subquery. */
 function ofDeployments({ deployments }: Filters, workspaceId: string): SQL[] {
   if (deployments?.operator !== "and_") return [];
-  return [anyId(flow_run.deployment_id).clause(deployments.id?.any_, workspaceId)].filter((one) => one !== undefined);
+  return anyId(flow_run.deployment_id).clauses(deployments.id?.any_, workspaceId);
 }
 
-/** Whether every row of the workspace meets the filters. */
-export function asksForAll(root: Root, filters: Filters): boolean {
-  const { [root]: own, ...beside } = filters;
-  const { filter }: Resource<unknown> = RESOURCES[root];
-  return !Object.values(beside).some(Boolean) && (filter.clause(own, "") ?? ALWAYS) === ALWAYS;
+/** Whether every flow run of the workspace meets the filters. */
+export function asksForAllFlowRuns({ flow_runs, ...beside }: Filters): boolean {
+  return !Object.values(beside).some(Boolean) && combine("and_", flowRunFilter.clauses(flow_runs, "")) === ALWAYS;
 }
 
-function ownClauses<R extends Root>(root: R, filters: Filters, workspaceId: string): SQL[] {
-  const { table, filter }: Resource<Filters[R]> = RESOURCES[root];
-  return [inWorkspace(table.workspace_id, workspaceId), filter.clause(filters[root], workspaceId) ?? ALWAYS];
+function ownClauses(root: Root, filters: Filters, workspaceId: string): SQL[] {
+  const { table, filter }: Resource = RESOURCES[root];
+  return [inWorkspace(table.workspace_id, workspaceId), ...filter.clauses(filters[root], workspaceId)];
 }
 
-/** The condition that a joined row meets the filters of its resource and of those beyond. */
-function follow(way: Way, filters: Filters, workspaceId: string): SQL | undefined {
-  const beyond = (way.onward ?? []).flatMap((next) => follow(next, filters, workspaceId) ?? []);
-  if (!filters[way.to] && beyond.length === 0) return undefined;
+/** The condition that a joined row meets the filters of its resource and of those beyond; none where there is no such filter. */
+function follow(way: Way, filters: Filters, workspaceId: string): SQL[] {
+  const beyond = (way.onward ?? []).flatMap((next) => follow(next, filters, workspaceId));
+  if (!filters[way.to] && beyond.length === 0) return [];
   const { table } = RESOURCES[way.to];
   const conditions = [...ownClauses(way.to, filters, workspaceId), ...beyond];
-  if (way.gathered) return sql`${way.here} in (select ${way.there} from ${table} where ${combine("and_", conditions)})`;
-  return sql`exists (select 1 from ${table} where ${combine("and_", [sql`${way.there} = ${way.here}`, ...conditions])})`;
+  if (way.gathered)
+    return [sql`${way.here} in (select ${way.there} from ${table} where ${combine("and_", conditions)})`];
+  return [
+    sql`exists (select 1 from ${table} where ${combine("and_", [sql`${way.there} = ${way.here}`, ...conditions])})`,
+  ];
 }
 
 /** Prefect: `only_filters_on_id`; where a filter of task runs has only flow run ids, these flow runs need not exist. */

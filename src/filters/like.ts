@@ -7,7 +7,7 @@ type Token = { any: "stretch" | "character" } | { of: string };
 
 const MAX_BYTES = 50;
 
-/** Marks both ends of the text. It is a code point that is no character. */
+/** The code point that marks both ends of the text. It is no character. */
 const EDGE = "\uFFFE";
 const EDGE_SQL = sql.raw("char(65534)");
 
@@ -55,7 +55,7 @@ function spellings(character: string): string {
   return [...new Set([character, ...same])].join("");
 }
 
-/** The pattern as a `GLOB`, or as much of its begin as fits. */
+/** The pattern as a `GLOB`, or as much of the beginning of the pattern as fits. */
 function toGlob(tokens: Token[]): { tokens: Token[]; glob: string; whole: boolean } {
   const bytes = new TextEncoder();
   let glob = "";
@@ -73,7 +73,7 @@ function globOf(token: Token): string {
   return Array.from(token.of).length > 1 || "*?[".includes(token.of) ? `[${token.of}]` : token.of;
 }
 
-/** The pieces between the `%`: for each place the characters that match. No characters mean any one. */
+/** The pieces between the `%`: for each place the characters that match. An empty text matches any character. */
 function toPieces(tokens: Token[]): string[][] {
   const pieces = [[EDGE]];
   for (const token of tokens) {
@@ -86,8 +86,8 @@ function toPieces(tokens: Token[]): string[][] {
 }
 
 /**
- * Gives the condition that the text has the pieces one after the other. It finds each piece at the first possible place, which
- * is enough. One step takes one character or one piece, so the number of steps is at most the text's length.
+ * Gives the condition that the text has the pieces one after the other. Each piece is taken at the first place where it matches: so
+ * the most text is left for the others. A step takes one character or one piece, so there are at most as many steps as characters.
  */
 function walk(column: SQLWrapper, pieces: SQL): SQL {
   const size = sql`json_array_length(piece.value)`;

@@ -215,13 +215,6 @@ const VARIABLES: Cases<"variables"> = [
   [{ operator: "or_", name: { like_: "stage" }, tags: { is_null_: true } }, "v2 v3"],
 ];
 
-const SCHEDULES: Cases<"deployment_schedules"> = [
-  [{}, "s1 s2"],
-  [{ active: { eq_: true } }, "s1"],
-  [{ active: { eq_: false } }, "s2"],
-  [{ active: {} }, "s1 s2"],
-];
-
 const under = <R extends Root>(root: R, cases: Cases<R>) => ({
   root,
   cases: cases.map(([filter, found]) => ({ filter, found })),
@@ -235,7 +228,6 @@ describe.for([
   under("work_pools", WORK_POOLS),
   under("work_queues", WORK_QUEUES),
   under("variables", VARIABLES),
-  under("deployment_schedules", SCHEDULES),
 ])("the filter of $root", ({ root, cases }) => {
   test.for(cases)("$filter finds '$found'", async ({ filter, found }, { expect }) => {
     expect(await find(root, { [root]: filter })).toBe(found);

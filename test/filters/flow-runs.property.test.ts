@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { beforeAll, test } from "vitest";
 import type { z } from "zod";
-import type { FlowRunFilter } from "#filters/flow-runs";
+import type { flowRunFilter } from "#filters/criteria";
 import { parseTime } from "#wire/dates";
 import { STATE_TYPES } from "#wire/state";
 import { at, find, FLOW_RUNS, idOf, makeWorld, TASK_RUNS } from "./world";
 
 beforeAll(makeWorld);
 
-type Input = z.input<typeof FlowRunFilter>;
+type Input = z.input<typeof flowRunFilter.schema>;
 type Row = (typeof FLOW_RUNS)[number] & Record<string, unknown>;
 
 /** `undefined` is the verdict of a criterion that is not in the filter. */

@@ -3,15 +3,16 @@ import { env } from "cloudflare:test";
 import { type SQL, sql } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
 import type { z } from "zod";
-import { DeploymentScheduleFilter } from "#filters/deployment-schedules";
-import { DeploymentFilter } from "#filters/deployments";
-import { FlowRunFilter } from "#filters/flow-runs";
-import { FlowFilter } from "#filters/flows";
+import {
+  deploymentFilter,
+  flowFilter,
+  flowRunFilter,
+  taskRunFilter,
+  variableFilter,
+  workPoolFilter,
+  workQueueFilter,
+} from "#filters/criteria";
 import { type Filters, type Root, whereClause } from "#filters/joins";
-import { TaskRunFilter } from "#filters/task-runs";
-import { VariableFilter } from "#filters/variables";
-import { WorkPoolFilter } from "#filters/work-pools";
-import { WorkQueueFilter } from "#filters/work-queues";
 import { printTime } from "#wire/dates";
 
 export const HOME = "00000000-0000-4000-8000-00000000aaaa";
@@ -25,18 +26,16 @@ export const TABLES: Record<Root, string> = {
   work_pools: "work_pool",
   work_queues: "work_queue",
   variables: "variable",
-  deployment_schedules: "deployment_schedule",
 };
 
 export interface FiltersInput {
-  flows?: z.input<typeof FlowFilter> | null;
-  flow_runs?: z.input<typeof FlowRunFilter> | null;
-  task_runs?: z.input<typeof TaskRunFilter> | null;
-  deployments?: z.input<typeof DeploymentFilter> | null;
-  work_pools?: z.input<typeof WorkPoolFilter> | null;
-  work_queues?: z.input<typeof WorkQueueFilter> | null;
-  variables?: z.input<typeof VariableFilter> | null;
-  deployment_schedules?: z.input<typeof DeploymentScheduleFilter> | null;
+  flows?: z.input<typeof flowFilter.field>;
+  flow_runs?: z.input<typeof flowRunFilter.field>;
+  task_runs?: z.input<typeof taskRunFilter.field>;
+  deployments?: z.input<typeof deploymentFilter.field>;
+  work_pools?: z.input<typeof workPoolFilter.field>;
+  work_queues?: z.input<typeof workQueueFilter.field>;
+  variables?: z.input<typeof variableFilter.field>;
 }
 
 /** The id of a row by its short name: `r1` is the first flow run. */
@@ -128,16 +127,6 @@ const queue = (id: string, name: string, poolId: string) => ({
   priority: 1,
   status: "READY",
 });
-const schedule = (id: string, active: number) => ({
-  id: idOf(id),
-  created: 1,
-  updated: 1,
-  deployment_id: idOf("d1"),
-  schedule: "{}",
-  active,
-  parameters: "{}",
-});
-
 export const FLOW_RUNS = [
   flowRun(
     run("r1", "Swift-Otter", ["red", "blue"], ["COMPLETED", "Completed"], { expected: 90, start: 100, end: 200 }),
@@ -220,7 +209,6 @@ const WORLD: [string, Row[]][] = [
   ["flow_run", FLOW_RUNS],
   ["task_run", TASK_RUNS],
   ["variable", [tagged("v1", "region", ["x"]), tagged("v2", "REGION_EU", []), tagged("v3", "stage", ["x", "y"])]],
-  ["deployment_schedule", [schedule("s1", 1), schedule("s2", 0)]],
 ];
 
 /** Inserts the rows into both workspaces. No filter of the first workspace may find a row of the second. */
@@ -253,14 +241,13 @@ function statement(query: SQL): D1PreparedStatement {
 /** The filters as a route parses them. */
 export function parse(filters: FiltersInput): Filters {
   return {
-    flows: FlowFilter.nullish().parse(filters.flows),
-    flow_runs: FlowRunFilter.nullish().parse(filters.flow_runs),
-    task_runs: TaskRunFilter.nullish().parse(filters.task_runs),
-    deployments: DeploymentFilter.nullish().parse(filters.deployments),
-    work_pools: WorkPoolFilter.nullish().parse(filters.work_pools),
-    work_queues: WorkQueueFilter.nullish().parse(filters.work_queues),
-    variables: VariableFilter.nullish().parse(filters.variables),
-    deployment_schedules: DeploymentScheduleFilter.nullish().parse(filters.deployment_schedules),
+    flows: flowFilter.field.parse(filters.flows),
+    flow_runs: flowRunFilter.field.parse(filters.flow_runs),
+    task_runs: taskRunFilter.field.parse(filters.task_runs),
+    deployments: deploymentFilter.field.parse(filters.deployments),
+    work_pools: workPoolFilter.field.parse(filters.work_pools),
+    work_queues: workQueueFilter.field.parse(filters.work_queues),
+    variables: variableFilter.field.parse(filters.variables),
   };
 }
 

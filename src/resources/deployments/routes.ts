@@ -1,8 +1,6 @@
 /** The routes under /deployments. */
 import * as z from "zod";
-import { DeploymentFilter } from "#filters/deployments";
-import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
-import { whereClause } from "#filters/joins";
+import { type FilterBody, FilterFields, toFilters, whereClause } from "#filters/joins";
 import { DeploymentSort, orderBy } from "#filters/sorts";
 import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
@@ -133,7 +131,7 @@ export const deploymentRoutes = [
       method: "POST",
       path: "/deployments/bulk_delete",
       summary: "Delete the deployments that a filter finds.",
-      body: embedded({ deployments: DeploymentFilter.nullish(), limit: BulkLimit }),
+      body: embedded({ deployments: FilterFields.deployments, limit: BulkLimit }),
       response: DeploymentBulkDeleteResponse,
     },
     async ({ body, tools }) => {

@@ -14,13 +14,13 @@ import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
 import { each, jsonValue, list } from "#db/sql";
 
-/** Where a run has more task runs, they are deleted before, so that no statement takes too long. */
+/** The task runs of a run that has more are deleted before the run, so that no statement takes too long. */
 const MAX_TASK_RUNS = 5_000;
 
 /**
  * Deletes the runs that exist, and gives their ids. Unsent events are sent first, for they are made of the states. The runs
- * themselves are deleted last, so that to delete them once more completes a deletion that was cut short. `only` is a condition on
- * a run `r`, which the deleting statements check: a run that does not meet it any more stays whole.
+ * themselves are deleted last, so that a second request completes a deletion that was interrupted. `only` is a condition on a run
+ * `r`, which the deleting statements check: of a run that no longer meets the condition nothing is deleted.
  */
 export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?: SQL): Promise<string[]> {
   const { workspaceId, db } = tools;
@@ -58,14 +58,14 @@ async function deleteRuns({ workspaceId, db }: Tools, ids: readonly string[], on
 
 const idsOf = (rows: readonly Record<string, unknown>[] = []) => new Set(rows.map(({ id }) => String(id)));
 
-/** The ids whose runs meet the condition, as a subquery. */
+/** The ids of the runs that meet the condition, as a subquery. */
 function idsMeeting(workspaceId: string, ids: readonly string[], only: SQL | undefined): SQL {
   if (!only) return list(ids);
   return sql`(select r.id from ${each(ids)} listed
     cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = listed.value where ${only})`;
 }
 
-/** A condition on task runs of these flow runs, by the index. */
+/** The condition that a task run is of these flow runs, in the words of the index. */
 function taskRunsOf(workspaceId: string, flowRunIds: SQL): SQL {
   const own = seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${flowRunIds}`);
   return sql`${inWorkspace(task_run.workspace_id, workspaceId)} and ${own}`;

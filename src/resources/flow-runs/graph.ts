@@ -1,4 +1,4 @@
-/** The two graphs of a flow run: the dependencies of its task runs, and the picture in the user interface. */
+/** The two graphs of a flow run: the dependencies of its task runs, and the graph that the user interface shows. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { flow } from "#db/tables/flow";
@@ -13,7 +13,7 @@ import { readRecorded } from "#events/read-recorded";
 import { inWorkspace, seek } from "#filters/clause";
 import { missingObject, refused } from "#lib/api-error";
 import type { Micros } from "#lib/clock";
-import { mapPortions, type Portions } from "#lib/portions";
+import { mapPortions } from "#lib/portions";
 import type { Tools } from "#tools";
 import { printDuration, printOptionalTime, printTime } from "#wire/dates";
 import { printState } from "#wire/state";
@@ -28,10 +28,7 @@ const MAX_EDGES = 100_000;
  * Gives every task run with the task runs whose results it takes. Throws 404 for an unknown flow run, 400 where it has too many
  * task runs. Prefect bounds only the other graph, and reads a run of any size for this one.
  */
-export async function readDependencies(
-  tools: Tools,
-  id: string,
-): Promise<Portions<ReturnType<typeof printDependency>>> {
+export async function readDependencies(tools: Tools, id: string) {
   const { workspaceId } = tools;
   const own = ofFlowRun("task_run", workspaceId, id);
   const [runs, tasks = []] = await readRecorded(tools, { flowRunIds: [id] }, [
@@ -83,7 +80,7 @@ interface NodeRow {
   end_time: Micros | null;
 }
 
-/** An edge from a node to a node that takes its result, or that runs within it. */
+/** An edge from a parent to a node that takes the result of the parent, or that runs within the parent. */
 interface EdgeRow {
   parent: string;
   child: string;
@@ -129,7 +126,7 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
 
 /**
  * Two subqueries. `node` has each task run, or its subflow instead, with the inputs. `shown` has the nodes that have not ended
- * before the time, and one more than the bound, so that too many are noticed.
+ * before the time, and at most one node more than the bound, so that a graph over the bound is noticed.
  */
 function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
   return sql`node as materialized (
@@ -162,7 +159,7 @@ function edges(): SQL {
     group by 1, 2, 3 order by node.start_time, input.start_time limit ${MAX_EDGES + 1}`;
 }
 
-/** A condition on task runs of this flow run, by the index. */
+/** The condition that a task run is of this flow run, in the words of the index. */
 function ofFlowRun(alias: string, workspaceId: string, flowRunId: string): SQL {
   const column = sql.raw(`${alias}.flow_run_id`);
   return sql`${inWorkspace(sql.raw(`${alias}.workspace_id`), workspaceId)} and ${seek(column, sql`${column} = ${flowRunId}`)}`;

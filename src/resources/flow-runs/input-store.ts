@@ -9,24 +9,21 @@ import { insertRows, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 
 /** A row of the table `flow_run_input`. */
-export type FlowRunInputRow = typeof flow_run_input.$inferSelect;
+type FlowRunInputRow = typeof flow_run_input.$inferSelect;
 
 const IN_LIST = shortenedColumns(flow_run_input);
 
 /** The inputs of one workspace's flow runs. */
 export class FlowRunInputStore extends WorkspaceStore {
-  /** Writes an input. Gives whether it was written, or its key was taken, or the run does not exist. */
+  /** Writes an input. Gives "taken" where the run has an input of this key, "no run" where the run does not exist. */
   async insert(row: FlowRunInputRow): Promise<"written" | "taken" | "no run"> {
     const guard = sql`exists (select 1 from ${this.run(row.flow_run_id)})`;
     const [, present, runs] = await this.db.repeatable([
-      insertRows(flow_run_input, [row], {
-        guard,
-        tail: sql`on conflict do nothing`,
-      }),
+      insertRows(flow_run_input, [row], { guard, tail: sql`on conflict do nothing` }),
       sql`select id from ${flow_run_input} where ${this.by(row.flow_run_id)} and key = ${row.key}`,
       sql`select 1 from ${this.run(row.flow_run_id)}`,
     ]);
-    // The id decides, for an earlier try may have written the row.
+    // An earlier try of this request may have written the row, so the ids are compared.
     if (present?.rows[0]?.["id"] === row.id) return "written";
     return runs?.rows.length ? "taken" : "no run";
   }
@@ -68,7 +65,7 @@ export class FlowRunInputStore extends WorkspaceStore {
     );
   }
 
-  /** Deletes an input. Gives whether there was one. */
+  /** Deletes an input. Gives whether the input existed. */
   async remove(flowRunId: string, key: string): Promise<boolean> {
     const { changes } = await this.db.run(
       sql`delete from ${flow_run_input} where ${this.by(flowRunId)} and key = ${key}`,

@@ -29,7 +29,7 @@ export async function readVariables(tools: Tools, values: readonly unknown[]): P
   return new Map(rows.map(({ name, value }) => [name, readOptionalJson<unknown>(value)]));
 }
 
-/** Gives the parameters with all templates filled in. Throws 400, whose message has `what` the parameters are. */
+/** Gives the parameters with all templates filled in, or throws 400. `what` is the kind of parameters in the message. */
 export function fillIn(parameters: Parameters, variables: ReadonlyMap<string, unknown>, what: string): Parameters {
   try {
     return hydrate(parameters, variables);
@@ -39,7 +39,7 @@ export function fillIn(parameters: Parameters, variables: ReadonlyMap<string, un
   }
 }
 
-/** Throws 409 for parameters that the schema does not allow, or that cannot be checked by the schema. */
+/** Throws 409 for parameters that the schema does not allow, and 409 or 422 for a schema that cannot check parameters. */
 export function enforceSchema(parameters: Parameters, schema: unknown, doing: string, leniency: Leniency = {}): void {
   if (!isObject(schema)) {
     throw conflict(

@@ -27,28 +27,25 @@ export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): 
   const run = await new FlowRunStore(tools).read(id);
   if (!run) throw notFound("Flow run");
   const state = stateOf(run);
-  if (state?.type !== "PAUSED") {
-    const details = { type: "abort_details", reason: "Cannot resume a flow run that is not paused." };
-    return { answer: { state: null, status: "ABORT", details }, status: 200 };
-  }
+  if (state?.type !== "PAUSED") return refusal("ABORT", null, "Cannot resume a flow run that is not paused.");
   const checked = await checkInput(tools, id, state, given);
-  if ("refusal" in checked) return reject(state, checked.refusal);
+  if ("refusal" in checked) return refusal("REJECT", state, checked.refusal);
   const result = await setFlowRunState(tools, id, proposalFor(tools, state), {
     alongside: (stateId) => keep(tools, id, state, checked.input, stateId),
   });
   return { answer: printResult(result), status: statusOf(result) };
 }
 
-/** Prefect: a run whose process has ended is scheduled; a run whose process waits is Running again. */
+/** Prefect: where the process of the run has ended, the run is scheduled; where the process waits, the run is Running again. */
 function proposalFor(tools: Tools, state: State): StateProposal {
   if (!state.state_details.pause_reschedule) return { type: "RUNNING" };
   return { type: "SCHEDULED", name: "Resuming", state_details: { scheduled_time: tools.clock() } };
 }
 
-/** Prefect: a REJECT whose details are those of an ABORT. */
-function reject(state: State, reason: string): Resumed {
+/** Prefect: the details of a REJECT are those of an ABORT. */
+function refusal(status: "ABORT" | "REJECT", state: State | null, reason: string): Resumed {
   return {
-    answer: { state: printState(state), status: "REJECT", details: { type: "abort_details", reason } },
+    answer: { state: state && printState(state), status, details: { type: "abort_details", reason } },
     status: 200,
   };
 }
@@ -97,7 +94,7 @@ function parse(text: string): unknown {
   try {
     return parseJson(text);
   } catch {
-    return undefined; // the caller refuses it
+    return undefined; // the caller refuses such a text
   }
 }
 

@@ -1,6 +1,10 @@
-/** The main routes under /flow_runs; history, graph, input, resume, labels, bulk and logs have files of their own. */
-import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
-import { asksForAll, whereClause } from "#filters/joins";
+/** The main routes under /flow_runs. Its graphs, its inputs, and what changes or deletes runs are in files of their own. */
+import * as z from "zod";
+import { sql } from "drizzle-orm";
+import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
+import { latenessOf, selectHistory } from "#db/run-estimates";
+import { flow_run } from "#db/tables/flow-run";
+import { asksForAllFlowRuns, type FilterBody, FilterFields, toFilters, whereClause } from "#filters/joins";
 import { FlowRunSort, orderBy } from "#filters/sorts";
 import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
@@ -9,27 +13,85 @@ import { mapPortions } from "#lib/portions";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
 import { createFlowRun } from "#resources/flow-runs/create-flow-run";
-import { FlowRunResponse } from "#wire/runs";
-import { FlowRunCreate, FlowRunUpdate } from "#resources/flow-runs/schema";
-import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
-import { updateFlowRun } from "#resources/flow-runs/update-flow-run";
+import { FlowRunResponse, FlowRunPolicy } from "#wire/runs";
+import { FlowRunUpdate, updateFlowRun } from "#resources/flow-runs/update-flow-run";
 import { explainFlowRun } from "#resources/flow-runs/why/explain-flow-run";
 import { Why } from "#resources/flow-runs/why/schema";
 import { findQueue } from "#resources/work-pools/pools";
 import type { Tools } from "#tools";
+import { printDuration } from "#wire/dates";
+import { HistoryFields, HistoryResponse, printHistory, windowOf, type HistoryRow } from "#wire/history";
+import { Uuid } from "#wire/ids";
 import { Limit, Offset } from "#wire/paging";
-import { Bool } from "#wire/scalars";
+import { Bool, Labels } from "#wire/scalars";
+import { ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
 import { StateCreate } from "#wire/state";
 
 const store = (tools: Tools) => new FlowRunStore(tools);
 
 function countRuns(tools: Tools, body: FilterBody): Promise<number> {
   const filters = toFilters(body);
-  if (asksForAll("flow_runs", filters)) return store(tools).countAll();
+  if (asksForAllFlowRuns(filters)) return store(tools).countAll();
   return store(tools).count(whereClause("flow_runs", filters, tools.workspaceId));
 }
 
+const FlowRunCreate = z
+  .strictObject({
+    state: StateCreate.nullish(),
+    name: ShortText.nullish(),
+    flow_id: Uuid,
+    flow_version: ShortText.nullish(),
+    parameters: SizedParameters.optional(),
+    context: SizedObject.optional(),
+    parent_task_run_id: Uuid.nullish(),
+    infrastructure_document_id: Uuid.nullish(),
+    empirical_policy: FlowRunPolicy.optional(),
+    tags: Tags.optional(),
+    labels: Labels.nullish(),
+    idempotency_key: ShortText.nullish(),
+    work_pool_name: ShortText.nullish(),
+    work_queue_name: ShortText.nullish(),
+    job_variables: SizedObject.nullish(),
+    deployment_id: Uuid.nullish(),
+  })
+  .meta({ id: "FlowRunCreate" });
+
+// Prefect: only in the history the filter of queues is `work_queues`.
+const { work_pool_queues: work_queues, ...others } = FilterFields;
+
 export const flowRunRoutes = [
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/history",
+      summary: "Count flow runs by interval and state.",
+      body: embedded({ ...HistoryFields, ...others, work_queues }),
+      response: z.array(HistoryResponse),
+    },
+    async ({ body, tools }) => {
+      const window = windowOf(body);
+      const filters = toFilters({ ...body, work_pool_queues: body.work_queues });
+      const where = whereClause("flow_runs", filters, tools.workspaceId);
+      const history = selectHistory(flow_run, where, window, tools.clock());
+      return printHistory(window, await tools.db.rows<HistoryRow>(history));
+    },
+  ),
+  route(
+    {
+      method: "POST",
+      path: "/flow_runs/lateness",
+      summary: "Read the average lateness of flow runs, in seconds; null where there are none.",
+      body: embedded(FilterFields),
+      response: z.number().nullable(),
+    },
+    async ({ body, tools }) => {
+      const where = whereClause("flow_runs", toFilters(body), tools.workspaceId);
+      const [row] = await tools.db.rows<{ average: number | null }>(
+        sql`select avg(${latenessOf(flow_run, tools.clock())}) as average from ${flow_run} where ${where}`,
+      );
+      return typeof row?.average === "number" ? printDuration(Math.round(row.average)) : null;
+    },
+  ),
   route(
     {
       method: "POST",

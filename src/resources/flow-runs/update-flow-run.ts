@@ -1,6 +1,6 @@
 /** Changes a flow run's own fields and adds to its labels. Only orchestration changes its state. */
+import * as z from "zod";
 import { and, eq, sql } from "drizzle-orm";
-import type * as z from "zod";
 import { readJson } from "#db/database";
 import { flowRuns } from "#db/rows/flow-runs";
 import { deployment } from "#db/tables/deployment";
@@ -8,15 +8,26 @@ import { flow_run } from "#db/tables/flow-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import { missingObject, notFound, refused } from "#lib/api-error";
 import { forget } from "#orchestration/recent-runs";
-import type { FlowRunUpdate } from "#resources/flow-runs/schema";
 import { validateRunVariables } from "#resources/work-pools/job-variables";
 import type { Tools } from "#tools";
+import { FlowRunPolicy } from "#wire/runs";
 import type { Labels } from "#wire/scalars";
+import { ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
 
-type Update = z.output<typeof FlowRunUpdate>;
+export const FlowRunUpdate = z
+  .strictObject({
+    name: ShortText.nullish(),
+    flow_version: ShortText.nullish(),
+    parameters: SizedParameters.optional(),
+    empirical_policy: FlowRunPolicy.optional(),
+    tags: Tags.optional(),
+    infrastructure_pid: ShortText.nullish(),
+    job_variables: SizedObject.nullish(),
+  })
+  .meta({ id: "FlowRunUpdate" });
 
 /** Applies an update; throws 404 for an unknown run, 400 or 422 for job variables that cannot be set. */
-export async function updateFlowRun(tools: Tools, id: string, update: Update): Promise<void> {
+export async function updateFlowRun(tools: Tools, id: string, update: z.output<typeof FlowRunUpdate>): Promise<void> {
   if (update.job_variables) await checkJobVariables(tools, id, update.job_variables);
   const values = { ...flowRuns.changes({ ...update, tags: unique(update.tags) }), updated: tools.clock() };
   forget(tools.workspaceId, id);

@@ -1,4 +1,4 @@
-/** A batch of which a repeat changes nothing is written again where D1 does not say whether the batch is written. */
+/** Writes a batch again where D1 does not say whether the batch is written. A repeat of the batch must change nothing. */
 import type { SQL } from "drizzle-orm";
 import { type Database, isPassing, type Written } from "#db/database";
 
@@ -6,8 +6,8 @@ import { type Database, isPassing, type Written } from "#db/database";
 const WRITE_TRIES = 3;
 
 /**
- * Writes the batch. `present` has the rows of the select after a repeated batch, as what a repeat returns does not tell what an
- * earlier try did; undefined where the first try succeeded.
+ * Writes the batch. After a repeat, `present` has the rows of the select: the results of a repeat do not tell what an earlier try
+ * wrote. Where the first try succeeded, `present` is undefined.
  */
 export async function writeWithRetry(
   db: Database,

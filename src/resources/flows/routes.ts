@@ -1,7 +1,6 @@
 /** The routes under /flows. */
 import type { NamedKey } from "#db/named-store";
-import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
-import { whereClause } from "#filters/joins";
+import { type FilterBody, FilterFields, toFilters, whereClause } from "#filters/joins";
 import { FlowSort, orderBy } from "#filters/sorts";
 import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";

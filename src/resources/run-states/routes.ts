@@ -1,17 +1,27 @@
-/** The routes under /flow_run_states and /task_run_states. */
+/** The routes under /flow_run_states and /task_run_states. States of flow runs are rows; those of a task run are JSON in its row. */
+import { sql } from "drizzle-orm";
 import * as z from "zod";
+import { readJson, readOptionalJson } from "#db/database";
+import { readBySize } from "#db/long-values";
+import { list } from "#db/sql";
+import { stateIdsOf } from "#db/state-pages";
+import { flow_run_state } from "#db/tables/flow-run";
+import { task_run } from "#db/tables/task-run";
+import { readStates } from "#db/task-run-states";
+import { readRecorded } from "#events/read-recorded";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
 import { notFound } from "#lib/api-error";
-import { mapPortions } from "#lib/portions";
-import {
-  readFlowRunState,
-  readFlowRunStates,
-  readTaskRunState,
-  readTaskRunStates,
-} from "#resources/run-states/read-states";
+import { mapPortions, type Portions } from "#lib/portions";
+import type { Tools } from "#tools";
 import { Uuid } from "#wire/ids";
-import { printState, type State, StateText } from "#wire/state";
+import { printState, type State, StateText, type StateType } from "#wire/state";
+
+type StateRow = Omit<typeof flow_run_state.$inferSelect, "type"> & { type: StateType };
+
+const STATE_BYTES = sql.raw(
+  "coalesce(octet_length(s.message), 0) + coalesce(octet_length(s.data), 0) + octet_length(s.state_details)",
+);
 
 export const runStateRoutes = [
   route(
@@ -58,7 +68,55 @@ export const runStateRoutes = [
 ];
 
 function shown(state: State | undefined): StateText {
-  // Prefect: it says "Flow run state" of task runs' states too.
+  // Prefect: the message has "Flow run state" for the state of a task run, too.
   if (!state) throw notFound("Flow run state");
   return printState(state);
+}
+
+/** One state of a flow run, or undefined. */
+async function readFlowRunState({ db, workspaceId }: Tools, id: string): Promise<State | undefined> {
+  const [row] = await db.rows<StateRow>(
+    sql`select * from ${flow_run_state} where id = ${id} and workspace_id = ${workspaceId}`,
+  );
+  return row && stateOfRow(row);
+}
+
+/**
+ * The states of a flow run, oldest first. The run's row has the ids of its states, so that states need no index. There is no bound
+ * on how many states a run has, so the first read gives only their sizes.
+ */
+async function readFlowRunStates({ db, workspaceId }: Tools, flowRunId: string): Promise<Portions<State>> {
+  const sizes = await db.rows<{ id: string; bytes: number }>(
+    sql`select s.id, ${STATE_BYTES} as bytes
+      from ${stateIdsOf(sql`r.workspace_id = ${workspaceId} and r.id = ${flowRunId}`)} listed
+      cross join ${flow_run_state} s on s.id = listed.id order by s.timestamp, listed.place`,
+  );
+  const rows = readBySize(sizes, (ids) =>
+    db.rows<StateRow>(sql`select * from ${flow_run_state} where id in ${list(ids)}`),
+  );
+  return mapPortions(rows, (some) => some.map(stateOfRow));
+}
+
+function stateOfRow({ id, type, name, timestamp, message, data, state_details }: StateRow): State {
+  const details = readJson<State["state_details"]>(state_details);
+  return { id, type, name, timestamp, message, data: readOptionalJson<unknown>(data), state_details: details };
+}
+
+/**
+ * One state of a task run, or undefined. A state has no column with its task run, and no client uses this route. An index would have
+ * a row for each state, so the statement reads all task runs of the workspace instead.
+ */
+async function readTaskRunState({ db, workspaceId }: Tools, id: string): Promise<State | undefined> {
+  const rows = await db.rows<{ states: string }>(
+    sql`select states from ${task_run} where workspace_id = ${workspaceId} and instr(states, ${id}) > 0`,
+  );
+  return rows.flatMap(({ states }) => readStates(states)).find((state) => state.id === id);
+}
+
+/** The states of a task run, oldest first. */
+async function readTaskRunStates(tools: Tools, taskRunId: string): Promise<State[]> {
+  const [rows = []] = await readRecorded(tools, { taskRunIds: [taskRunId] }, [
+    sql`select states from ${task_run} where workspace_id = ${tools.workspaceId} and id = ${taskRunId}`,
+  ]);
+  return rows.flatMap(({ states }) => readStates(String(states))).toSorted((a, b) => a.timestamp - b.timestamp);
 }

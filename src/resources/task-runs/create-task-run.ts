@@ -4,6 +4,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type * as z from "zod";
 import { insertRows } from "#db/sql";
 import { readJson } from "#db/database";
+import { newColumns } from "#db/rows/new-columns";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { integrityConflict } from "#lib/api-error";
@@ -17,6 +18,7 @@ import { storedChanges } from "#orchestration/statements";
 import type { TaskRunCreate } from "#resources/task-runs/schema";
 import { type TaskRunRow, taskRuns } from "#db/rows/task-runs";
 import type { Tools } from "#tools";
+import { canonicalUuid } from "#wire/ids";
 import { newState, type State } from "#wire/state";
 
 type Draft = z.output<typeof TaskRunCreate>;
@@ -28,7 +30,7 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
   const { row, queued } = newRow(tools, draft, labels);
   const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(row)}
     and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
-  // Repeated where D1 fails. If any try was written, the run has this state.
+  // The batch is repeated where D1 fails. If any try was written, the task run has this state.
   const [, found] = await db.repeatable([
     insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
     sql`select * from ${task_run} where ${sameKeys} limit 1`,
@@ -40,27 +42,22 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
 }
 
 function sameFlowRun({ id, flow_run_id: flowRunId }: TaskRunRow): SQL {
-  // Written so that an index serves: that of the task runs of flow runs, or that of the ids.
+  // The condition is in the words of an index: that of the task runs of flow runs, or that of the ids.
   return flowRunId
     ? sql`flow_run_id = ${flowRunId} and flow_run_id is not null`
     : sql`flow_run_id is null and id = ${id}`;
 }
 
 /** The id of a task run without a flow run is made of its keys, so that a repeated request finds the same row. */
-function idOf(tools: Tools, { flow_run_id, task_key, dynamic_key }: Draft): string {
-  if (flow_run_id) return tools.ids.random();
+function idOfKeys({ workspaceId }: Tools, { task_key, dynamic_key }: Draft): string {
   const bytes = createHash("sha256")
-    .update(JSON.stringify([tools.workspaceId, task_key, dynamic_key]))
+    .update(JSON.stringify([workspaceId, task_key, dynamic_key]))
     .digest();
-  const hex = bytes.toString("hex");
-  const variant = ((bytes[8] ?? 0) % 4) + 8;
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    `4${hex.slice(13, 16)}`,
-    `${variant.toString(16)}${hex.slice(17, 20)}`,
-    hex.slice(20, 32),
-  ].join("-");
+  // A UUID tells its version and its variant in these two bytes.
+  const [version = 0, , variant = 0] = bytes.subarray(6);
+  bytes[6] = 0x40 | (version & 0x0f);
+  bytes[8] = ((variant % 4) + 8) * 16 + (variant & 0x0f);
+  return canonicalUuid(bytes.toString("hex", 0, 16));
 }
 
 /** Prefect: `with_system_labels_for_task_run`, the flow run's labels, the system's, then the client's. */
@@ -79,14 +76,13 @@ function newRow(
   draft: Draft,
   labels: Record<string, unknown>,
 ): { row: TaskRunRow; queued: { state: State; isRetry: boolean } | null } {
-  const now = tools.clock();
+  const columns = newColumns(tools);
+  const now = columns.created;
   const { state: first, ...fields } = draft;
   const bare = taskRuns.blank({
     ...fields,
-    workspace_id: tools.workspaceId,
-    id: draft.id ?? idOf(tools, draft),
-    created: now,
-    updated: now,
+    ...columns,
+    id: draft.id ?? (draft.flow_run_id ? columns.id : idOfKeys(tools, draft)),
     name: draft.name || randomName(tools.random),
     tags: [...new Set(draft.tags)],
     labels,
@@ -96,9 +92,9 @@ function newRow(
   const { state, changes, effects } = decideTaskRun(policy, taskRunContext(tools, bare, { now }), proposed);
   if (!state) throw new Error("a first state was refused");
   const effect = effects.find((one) => one.kind === "enqueue-task-run");
-  const columns = { state_id: state.id, states: JSON.stringify([storedState(state)]), background: effect ? 1 : null };
+  const ofState = { state_id: state.id, states: JSON.stringify([storedState(state)]), background: effect ? 1 : null };
   return {
-    row: { ...bare, ...storedChanges(changes), ...columns },
+    row: { ...bare, ...storedChanges(changes), ...ofState },
     queued: effect ? { state, isRetry: effect.retry } : null,
   };
 }

@@ -7,7 +7,7 @@ import { reasonOf } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import type { QueueNote } from "#objects/task-queue/messages";
 import type { TaskRunRow } from "#db/rows/task-runs";
-import { printTaskRun } from "#resources/task-runs/print-task-run";
+import { printTaskRun } from "#resources/task-runs/recorded-task-runs";
 import type { Tools } from "#tools";
 import type { State } from "#wire/state";
 import { taskQueue } from "#objects/task-queue/client";
@@ -28,7 +28,7 @@ interface Unreadable {
   wrong: string;
 }
 
-/** Reads runs by their ids, as they are handed out; by their ids. One that cannot be read does not fail the others. */
+/** Reads runs as they are handed out, and gives them by their ids. A run that cannot be read does not fail the others. */
 export async function readRuns(tools: Tools, ids: readonly string[]): Promise<Map<string, Found | Unreadable>> {
   const rows = await tools.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${among(tools, ids)}`);
   return new Map(rows.map((row) => [row.id, tryToRead(row, tools.clock())]));
@@ -47,7 +47,7 @@ function foundOf(row: TaskRunRow, now: Micros): Found {
   const present = states.find((state) => state.id === row.state_id);
   if (!present && row.state_id !== null) throw new Error("its present state is not among its states");
   const stage = stageOf(present);
-  // A worker that begins anew takes the parameters' id from the state, and only the scheduled one has it.
+  // A worker that starts the run again takes the id of the parameters from the state: only the scheduled state has that id.
   const scheduled = states.findLast((state) => stageOf(state) === "scheduled");
   const shown = stage === "pending" && scheduled ? { ...row, ...columnsOf(scheduled) } : row;
   return { stage, text: JSON.stringify(printTaskRun(shown, now)) };
@@ -77,13 +77,11 @@ export async function readStages(tools: Tools, ids: readonly string[]): Promise<
 /** Null where the states are no JSON that the database can read, as where they nest too deep. */
 const PRESENT_STATE = sql`(select value from json_each(${asList(sql.raw("states"))}) where value ->> 'id' = state_id)`;
 
-interface StandingRow {
-  id: string;
-  state_type: string | null;
+interface StandingRow extends Pick<TaskRunRow, "id" | "state_type"> {
   state: string | null;
 }
 
-/** Where the state cannot be read, its type decides. Whether the run can be handed out shows when it is. */
+/** Where the state cannot be read, its type decides. Whether the run can be handed out is seen when it is handed out. */
 function stageOfRow({ state_type, state }: StandingRow): Stage {
   try {
     if (state !== null) return stageOf(readJson<State>(state));
@@ -97,24 +95,22 @@ function among(tools: Tools, ids: readonly string[]): SQL {
   return sql`${task_run.workspace_id} = ${tools.workspaceId} and ${task_run.id} in ${list(ids)}`;
 }
 
-/** Where a page of the scheduled runs begins: behind this one. */
+/** The scheduled run behind which a page begins. */
 export interface Place {
   at: Micros;
   id: string;
 }
 
-interface WaitingRow extends StandingRow {
-  task_key: string;
+interface WaitingRow extends StandingRow, Pick<TaskRunRow, "task_key" | "next_scheduled_start_time"> {
   state_id: string;
   state_name: string;
   state_timestamp: Micros;
-  next_scheduled_start_time: Micros | null;
 }
 
 const WAITING = sql`id, task_key, state_id, state_name, state_timestamp, state_type, next_scheduled_start_time,
   ${PRESENT_STATE} as state`;
 
-/** A page of the background tasks that are scheduled, and where the next one begins; null after the last. */
+/** A page of the background tasks that are scheduled, and the place of the next page; null after the last page. */
 export async function readScheduled(
   tools: Tools,
   after: Place,

@@ -1,19 +1,23 @@
-/** Reads, renames and deletes task runs, after what clients have reported of the named runs is recorded. */
-import { type SQL, sql } from "drizzle-orm";
+/** Task runs: read, renamed and deleted after what clients have reported of them is recorded, and as answers show them. */
+import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
+import { TASK_RUN_IN_LIST, type TaskRunRow, taskRuns, taskRunsInFull } from "#db/rows/task-runs";
+import { estimatedRunTime, startTimeDelta } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
+import { readStates } from "#db/task-run-states";
 import type { AskedRuns } from "#events/emit";
 import { readRecorded } from "#events/read-recorded";
-import type { FilterBody } from "#filters/bodies";
-import type { Portions } from "#lib/portions";
+import { type FilterBody, toFilters, whereClause } from "#filters/joins";
+import { orderBy, type TaskRunSort } from "#filters/sorts";
+import type { Micros } from "#lib/clock";
+import { mapPortions } from "#lib/portions";
 import type { Tools } from "#tools";
-import { type StateType, TERMINAL_TYPES } from "#wire/state";
+import { printDuration } from "#wire/dates";
+import { printState, type StateType, TERMINAL_TYPES } from "#wire/state";
 
-/** A page of task runs. `where` and `order` come from the filters. */
-interface Page {
-  where: SQL;
-  order: SQL;
+/** A body that asks for a list, and the part of the list that is wanted. */
+type ListBody = FilterBody & { sort: TaskRunSort };
+interface Part {
   limit: number;
   offset: number;
 }
@@ -29,7 +33,7 @@ export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
 const hasId = ({ workspaceId }: Tools, id: string) =>
   sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
 
-/** One task run, or undefined. Where it has ended, as most have, no report is looked for. */
+/** One task run, or undefined. Reports of a task run that has ended are not looked for: most task runs have ended. */
 export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow | undefined> {
   const select = sql`select * from ${task_run} where ${hasId(tools, id)}`;
   const [row] = await tools.db.rows<TaskRunRow>(select);
@@ -38,36 +42,42 @@ export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow 
   return rows?.[0] as TaskRunRow | undefined; // `select *` of this very table
 }
 
-/** A page of the task runs that meet a condition, and how many there are. */
-export async function readPage(
-  tools: Tools,
-  asked: AskedRuns,
-  page: Page,
-): Promise<{ runs: Portions<TaskRunRow>; count: number }> {
-  const [rows, counts] = await readRecorded(tools, asked, [selectPage(page), selectCount(page.where)]);
-  return { runs: inFull(tools, rows), count: countOf(counts) };
+/** A part of the task runs that meet the filters, as answers show them. */
+export async function listTaskRuns(tools: Tools, body: ListBody, part: Part) {
+  const [rows] = await readRecorded(tools, askedRuns(body), [selectPart(tools, body, part)]);
+  return inAnswers(tools, rows);
 }
 
-/** A page of the task runs that meet a condition. */
-export async function listTaskRuns(tools: Tools, asked: AskedRuns, page: Page): Promise<Portions<TaskRunRow>> {
-  const [rows] = await readRecorded(tools, asked, [selectPage(page)]);
-  return inFull(tools, rows);
-}
-
-/** How many task runs meet a condition. */
-export async function countTaskRuns(tools: Tools, asked: AskedRuns, where: SQL): Promise<number> {
-  const [rows] = await readRecorded(tools, asked, [selectCount(where)]);
+/** How many task runs meet the filters. */
+export async function countTaskRuns(tools: Tools, body: FilterBody): Promise<number> {
+  const [rows] = await readRecorded(tools, askedRuns(body), [selectCount(tools, body)]);
   return countOf(rows);
 }
 
-/** Selects a page without long values; see `inFull`. */
-const selectPage = ({ where, order, limit, offset }: Page) =>
-  sql`select ${TASK_RUN_IN_LIST} from ${task_run} where ${where} order by ${order} limit ${limit} offset ${offset}`;
+/** A part of the task runs that meet the filters, as answers show them, and how many there are in all. */
+export async function listAndCountTaskRuns(tools: Tools, body: ListBody, part: Part) {
+  const selects = [selectPart(tools, body, part), selectCount(tools, body)];
+  const [rows, counts] = await readRecorded(tools, askedRuns(body), selects);
+  return { items: inAnswers(tools, rows), count: countOf(counts) };
+}
 
-const inFull = (tools: Tools, rows: unknown[] = []) =>
-  taskRunsInFull(tools.db, tools.workspaceId, rows as TaskRunRow[]); // the rows of `selectPage`
+/** The condition that a task run meets the filters. */
+export const meetsFilters = ({ workspaceId }: Tools, body: FilterBody) =>
+  whereClause("task_runs", toFilters(body), workspaceId);
 
-const selectCount = (where: SQL) => sql`select count(*) as count from ${task_run} where ${where}`;
+/** Selects a part without long values; see `inAnswers`. */
+const selectPart = (tools: Tools, body: ListBody, { limit, offset }: Part) =>
+  sql`select ${TASK_RUN_IN_LIST} from ${task_run} where ${meetsFilters(tools, body)}
+    order by ${orderBy("task_runs", body.sort)} limit ${limit} offset ${offset}`;
+
+function inAnswers(tools: Tools, rows: unknown[] = []) {
+  const runs = taskRunsInFull(tools.db, tools.workspaceId, rows as TaskRunRow[]); // the rows of `selectPart`
+  const now = tools.clock();
+  return mapPortions(runs, (some) => some.map((row) => printTaskRun(row, now)));
+}
+
+const selectCount = (tools: Tools, body: FilterBody) =>
+  sql`select count(*) as count from ${task_run} where ${meetsFilters(tools, body)}`;
 
 const countOf = (rows: Record<string, unknown>[] | undefined) => Number(rows?.[0]?.["count"] ?? 0);
 
@@ -96,3 +106,24 @@ async function onReported<T>(tools: Tools, id: string, change: () => Promise<T>)
   await readRecorded(tools, { taskRunIds: [id] }, []);
   return change();
 }
+
+/** A task run as answers show it. */
+export function printTaskRun(row: TaskRunRow, now: Micros) {
+  const state = readStates(row.states).find((one) => one.id === row.state_id) ?? null;
+  return {
+    ...taskRuns.print(row),
+    empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },
+    estimated_run_time: printDuration(estimatedRunTime(row, state, now)),
+    estimated_start_time_delta: printDuration(startTimeDelta(row, now)),
+    state: state && printState(state),
+  };
+}
+
+/** Every field of a policy, as pydantic prints its model. */
+const EMPTY_POLICY = {
+  max_retries: 0,
+  retry_delay_seconds: 0,
+  retries: null,
+  retry_delay: null,
+  retry_jitter_factor: null,
+};

@@ -3,15 +3,13 @@ import * as z from "zod";
 import { selectHistory } from "#db/run-estimates";
 import { task_run } from "#db/tables/task-run";
 import { readRecorded } from "#events/read-recorded";
-import { type FilterBody, FilterFields, toFilters } from "#filters/bodies";
-import { whereClause } from "#filters/joins";
-import { orderBy, TaskRunSort } from "#filters/sorts";
-import { listRoutes, type Part } from "#http/list-routes";
+import { FilterFields } from "#filters/joins";
+import { TaskRunSort } from "#filters/sorts";
+import { listRoutes } from "#http/list-routes";
 import { embedded, Reply, route } from "#http/route";
 import { socket } from "#http/socket";
 import { notFound } from "#lib/api-error";
 import { randomName } from "#lib/names";
-import { mapPortions, type Portions } from "#lib/portions";
 import { objectName } from "#objects/client";
 import { OrchestrationResult, printResult, statusOf } from "#orchestration/result";
 import { releaseSlots } from "#orchestration/secure-slots";
@@ -19,17 +17,16 @@ import { setTaskRunState } from "#orchestration/set-task-run-state";
 import {
   askedRuns,
   countTaskRuns,
-  listTaskRuns,
   deleteTaskRun,
-  readPage,
+  listAndCountTaskRuns,
+  listTaskRuns,
+  meetsFilters,
+  printTaskRun,
   readTaskRun,
   renameTaskRun,
 } from "#resources/task-runs/recorded-task-runs";
 import { createTaskRun } from "#resources/task-runs/create-task-run";
 import { TaskRun, TaskRunCreate, TaskRunUpdate } from "#resources/task-runs/schema";
-import type { TaskRunRow } from "#db/rows/task-runs";
-import { printTaskRun } from "#resources/task-runs/print-task-run";
-import type { Tools } from "#tools";
 import { HistoryFields, HistoryResponse, printHistory, windowOf, type HistoryRow } from "#wire/history";
 import { Limit, Offset } from "#wire/paging";
 import { Bool } from "#wire/scalars";
@@ -37,19 +34,6 @@ import { StateCreate } from "#wire/state";
 
 const { flows, flow_runs, task_runs, deployments } = FilterFields;
 const TaskRunFilters = { flows, flow_runs, task_runs, deployments };
-
-const where = (tools: Tools, body: FilterBody) => whereClause("task_runs", toFilters(body), tools.workspaceId);
-
-const pageOf = (tools: Tools, body: FilterBody & { sort: TaskRunSort }, part: Part) => ({
-  where: where(tools, body),
-  order: orderBy("task_runs", body.sort),
-  ...part,
-});
-
-function printed(tools: Tools, runs: Portions<TaskRunRow>) {
-  const now = tools.clock();
-  return mapPortions(runs, (rows) => rows.map((row) => printTaskRun(row, now)));
-}
 
 export const taskRunRoutes = [
   route(
@@ -62,7 +46,7 @@ export const taskRunRoutes = [
     },
     async ({ body, tools }) => {
       const window = windowOf(body);
-      const history = selectHistory(task_run, where(tools, body), window, tools.clock());
+      const history = selectHistory(task_run, meetsFilters(tools, body), window, tools.clock());
       const [rows] = await readRecorded(tools, askedRuns(body), [history]);
       return printHistory(window, rows as unknown as HistoryRow[]); // the rows of that select
     },
@@ -118,14 +102,10 @@ export const taskRunRoutes = [
     things: "task runs",
     body: { limit: Limit, sort: TaskRunSort.default("ID_DESC"), offset: Offset, ...TaskRunFilters },
     item: TaskRun,
-    list: async ({ body, tools }, part) =>
-      printed(tools, await listTaskRuns(tools, askedRuns(body), pageOf(tools, body, part))),
-    count: ({ body, tools }) => countTaskRuns(tools, askedRuns(body), where(tools, body)),
+    list: ({ body, tools }, part) => listTaskRuns(tools, body, part),
+    count: ({ body, tools }) => countTaskRuns(tools, body),
     paginated: "TaskRunPaginationResponse",
-    async listAndCount({ body, tools }, part) {
-      const { runs, count } = await readPage(tools, askedRuns(body), pageOf(tools, body, part));
-      return { items: printed(tools, runs), count };
-    },
+    listAndCount: ({ body, tools }, part) => listAndCountTaskRuns(tools, body, part),
   }),
   route(
     {

@@ -8,7 +8,7 @@ import { conflict, refused } from "#lib/api-error";
 import { mapPortions } from "#lib/portions";
 import { type Filters, whereClause } from "#filters/joins";
 import { orderBy, VariableSort } from "#filters/sorts";
-import { VariableFilter } from "#filters/variables";
+import { variableFilter } from "#filters/criteria";
 import { listRoutes } from "#http/list-routes";
 import { route } from "#http/route";
 import { type VariableRow, variables, VariableStore } from "#resources/variables/store";
@@ -90,7 +90,7 @@ export const variableRoutes = [
   ...listRoutes({
     path: "/variables",
     things: "variables",
-    body: { limit: Limit, offset: Offset, variables: VariableFilter.nullish(), sort: VariableSort.default("NAME_ASC") },
+    body: { limit: Limit, offset: Offset, variables: variableFilter.field, sort: VariableSort.default("NAME_ASC") },
     item: Variable,
     async list({ body, tools }, { limit, offset }) {
       const rows = await store(tools).list(where(tools, body), orderBy("variables", body.sort), limit, offset);

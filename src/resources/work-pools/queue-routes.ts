@@ -3,7 +3,7 @@ import * as z from "zod";
 import { sql } from "drizzle-orm";
 import { work_queue } from "#db/tables/work-pool";
 import { type Filters, whereClause } from "#filters/joins";
-import { WorkQueueFilter } from "#filters/work-queues";
+import { workQueueFilter } from "#filters/criteria";
 import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
@@ -96,7 +96,7 @@ export const poolQueueRoutes = [
   ...listRoutes({
     path: "/work_pools/{work_pool_name}/queues",
     things: "the work queues of a work pool",
-    body: { work_queues: WorkQueueFilter.nullish(), limit: Limit, offset: Offset },
+    body: { work_queues: workQueueFilter.field, limit: Limit, offset: Offset },
     item: WorkQueueResponse,
     async list({ params, body, tools }, { limit, offset }) {
       const pool = await findPool(tools, params.work_pool_name);
@@ -167,7 +167,7 @@ export const workQueueRoutes = [
   ...listRoutes({
     path: "/work_queues",
     things: "work queues",
-    body: { limit: Limit, offset: Offset, work_queues: WorkQueueFilter.nullish() },
+    body: { limit: Limit, offset: Offset, work_queues: workQueueFilter.field },
     item: WorkQueueResponse,
     list: async ({ body, tools }, { limit, offset }) =>
       showAll(tools, await store(tools).listQueues(where(tools, body), "name", QUEUE_SLOT_TYPES, limit, offset)),

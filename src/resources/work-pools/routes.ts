@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { type Filters, whereClause } from "#filters/joins";
 import { WorkerFilter } from "#filters/workers";
-import { WorkPoolFilter } from "#filters/work-pools";
+import { workPoolFilter } from "#filters/criteria";
 import { listRoutes } from "#http/list-routes";
 import { Listing } from "#http/listing";
 import { embedded, route } from "#http/route";
@@ -62,7 +62,7 @@ export const workPoolRoutes = [
   ...listRoutes({
     path: "/work_pools",
     things: "work pools",
-    body: { work_pools: WorkPoolFilter.nullish(), limit: Limit, offset: Offset },
+    body: { work_pools: workPoolFilter.field, limit: Limit, offset: Offset },
     item: WorkPoolResponse,
     async list({ body, tools }, { limit, offset }) {
       const pools = await store(tools).listPools(where(tools, body), limit, offset);

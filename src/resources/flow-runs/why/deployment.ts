@@ -1,7 +1,6 @@
 /** The reasons that lie in a scheduled run's deployment, or in that it has none. */
 import type { Micros } from "#lib/clock";
-import { reason } from "#resources/flow-runs/why/reason";
-import { deletedDeploymentId, ofDeployment } from "#resources/flow-runs/why/situation";
+import { deletedDeploymentId, ofDeployment, reason } from "#resources/flow-runs/why/reason";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 /** Prefect: a served deployment counts as polled for 60 s; the note of its last poll may be 30 s old. */
@@ -34,12 +33,12 @@ export const ownProcess = reason("own_process", {
 
 export const noQueue = reason("no_work_queue", {
   when: ({ row }) => {
-    const hadQueue = row.work_queue_name !== null || row.d_queue_id !== null;
+    const hadQueue = row.work_queue_name !== null || row.d_work_queue_id !== null;
     const isMissing = row.q_id === null && hadQueue && deletedDeploymentId(row) === null;
     return isMissing ? { work_queue_name: row.work_queue_name } : null;
   },
   sentence: (_, { row }) =>
-    row.d_queue_id === null
+    row.d_work_queue_id === null
       ? "The work pool or queue that the run was in was deleted, so no worker is offered it."
       : "The run is in no work queue, although its deployment is, so no worker is offered it.",
   next: () => ({ who: "somebody", message: "Make a new run of the deployment." }),
@@ -48,7 +47,7 @@ export const noQueue = reason("no_work_queue", {
 export const unpolledDeployment = reason("deployment_not_polled", {
   when: ({ row, now }) => {
     const deployment = ofDeployment(row);
-    if (!deployment || row.q_id !== null || row.d_queue_id !== null || row.work_queue_name !== null) return null;
+    if (!deployment || row.q_id !== null || row.d_work_queue_id !== null || row.work_queue_name !== null) return null;
     const at = row.d_last_polled;
     if (at !== null && now - at < SERVED_SILENCE) return null;
     return { ...deployment, last_polled: printOptionalTime(at) };

@@ -2,17 +2,21 @@
  * `GET /flow_runs/{id}/why`: one read of D1, and one call of each object that knows more. A second read gives the names of
  * holders of slots that the first read did not name.
  */
+import { stateOf } from "#db/rows/flow-runs";
 import { notFound } from "#lib/api-error";
 import { readUsage } from "#objects/concurrency-limits/client";
 import { isWorkerless, workPool } from "#objects/work-pool/client";
 import type { PlaceInQueue } from "#objects/work-pool/messages";
-import { stateOf } from "#db/rows/flow-runs";
+import * as deployment from "#resources/flow-runs/why/deployment";
+import * as limits from "#resources/flow-runs/why/limits";
+import * as pool from "#resources/flow-runs/why/pool";
+import { type Finding, hasStarted, type Reason, type Situation } from "#resources/flow-runs/why/reason";
 import { readNames, readWhyRows, type WhyRow, type WhyRows } from "#resources/flow-runs/why/rows";
-import { findReasons } from "#resources/flow-runs/why/reasons";
 import type { Why } from "#resources/flow-runs/why/schema";
-import { hasStarted, type Situation } from "#resources/flow-runs/why/situation";
+import * as states from "#resources/flow-runs/why/state";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
+import type { StateType } from "#wire/state";
 
 /** Gives why the run has not started. Throws 404 where there is no such run. */
 export async function explainFlowRun(tools: Tools, id: string): Promise<Why> {
@@ -20,15 +24,66 @@ export async function explainFlowRun(tools: Tools, id: string): Promise<Why> {
   if (!rows) throw notFound("Flow run");
   const situation = await readSituation(tools, rows);
   const { state, row } = situation;
-  const [first, ...others] = findReasons(situation);
+  const findings = findReasons(situation);
+  const [first] = findings;
   if (!first) throw new Error("no reason was found");
   return {
     flow_run_id: row.id,
     state: state && { type: state.type, name: state.name, timestamp: printTime(state.timestamp) },
     started: hasStarted(row),
-    reasons: [first, ...others].map(({ reason }) => reason),
+    reasons: findings.map(({ reason }) => reason),
     next: first.next,
   };
+}
+
+/** The reasons of a run that is not scheduled, by the type of its state. */
+const BY_STATE: Readonly<Record<Exclude<StateType, "SCHEDULED">, readonly Reason[]>> = {
+  COMPLETED: [states.ended],
+  FAILED: [states.ended],
+  CANCELLED: [states.ended],
+  CRASHED: [states.ended],
+  RUNNING: [states.running, limits.fullTags],
+  CANCELLING: [states.cancelling],
+  PAUSED: [states.paused, states.suspended],
+  PENDING: [states.pending, pool.noWorker, pool.otherType],
+};
+
+/** What keeps a scheduled run from starting. */
+const KEEPING_BACK: readonly Reason[] = [
+  deployment.deletedDeployment,
+  deployment.ownProcess,
+  deployment.noQueue,
+  states.awaitingRetry,
+  states.waitingForTime,
+  states.awaitingSlot,
+  limits.deploymentLimitAhead,
+  states.skipped,
+  pool.pausedPool,
+  pool.pausedQueue,
+  pool.poolWithoutWorkers,
+  pool.noWorker,
+  pool.unpolledQueue,
+  deployment.unpolledDeployment,
+  limits.fullPool,
+  limits.fullQueue,
+  pool.behindOthers,
+  limits.deploymentLimit,
+];
+
+/** What does not keep a scheduled run from starting, but is worth knowing. */
+const NOTES: readonly Reason[] = [pool.otherType, deployment.pausedDeployment, deployment.inactiveSchedule];
+
+/** The reasons that hold of the run, at least one. The first one decides. */
+function findReasons(situation: Situation): readonly Finding[] {
+  const type = situation.state?.type ?? "SCHEDULED";
+  if (type !== "SCHEDULED") return findEach(BY_STATE[type], situation);
+  if (states.isRetriedInProcess(situation)) return states.retryInProcess(situation);
+  const found = findEach(KEEPING_BACK, situation);
+  return [...(found.length > 0 ? found : pool.ready(situation)), ...findEach(NOTES, situation)];
+}
+
+function findEach(reasons: readonly Reason[], situation: Situation): Finding[] {
+  return reasons.flatMap((reason) => reason(situation));
 }
 
 async function readSituation(tools: Tools, { underWay, ...rows }: WhyRows): Promise<Situation> {
@@ -65,7 +120,7 @@ function patienceOf({ settings }: Tools, row: WhyRow): number | null {
   return row.infrastructure_pid === null ? pending_seconds : infrastructure_pending_seconds;
 }
 
-/** The ids of the limits whose slots matter for the run. */
+/** The ids of the limits that may keep the run or its tasks from starting. */
 function limitsOf({ row, tagged }: Pick<WhyRows, "row" | "tagged">): string[] {
   if (row.s_type === "RUNNING") return [...new Set(tagged.map(({ limit_id }) => limit_id))];
   return row.s_type === "SCHEDULED" && row.c_id !== null && row.c_active === 1 ? [row.c_id] : [];

@@ -1,9 +1,17 @@
 /** The reasons that lie in limits that are full, with the runs that hold their slots. */
 import type { Usage } from "#objects/concurrency-limits/messages";
 import type { SlotsInUse } from "#objects/work-pool/messages";
-import { type Facts, type Reason, reason } from "#resources/flow-runs/why/reason";
+import {
+  type Facts,
+  inPool,
+  inQueue,
+  isDue,
+  ofDeployment,
+  type Reason,
+  reason,
+  type Situation,
+} from "#resources/flow-runs/why/reason";
 import type { SlotHolder } from "#resources/flow-runs/why/schema";
-import { inPool, inQueue, isDue, ofDeployment, type Situation } from "#resources/flow-runs/why/situation";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 const TAG = "tag:";
@@ -15,10 +23,8 @@ const SLOT_FREE = "It starts when one of those who hold a slot ends and a worker
 
 export const fullPool = reason("work_pool_full", {
   when: (situation) => {
-    const { row, standing } = situation;
-    const pool = inPool(row);
-    const limited = pool && standing && fullSlots(situation, row.p_limit, standing.pool_slots);
-    return limited ? { ...pool, ...limited } : null;
+    const pool = inPool(situation.row);
+    return pool && fullSlots(situation, pool, situation.row.p_concurrency_limit, situation.standing?.pool_slots);
   },
   sentence: (facts) => `The work pool "${facts.work_pool_name}" ${fullness(facts)}.`,
   next: ({ limit }) => ({ who: "worker", message: limit === 0 ? RAISE : SLOT_FREE }),
@@ -26,10 +32,8 @@ export const fullPool = reason("work_pool_full", {
 
 export const fullQueue = reason("work_queue_full", {
   when: (situation) => {
-    const { row, standing } = situation;
-    const queue = inQueue(row);
-    const limited = queue && standing && fullSlots(situation, row.q_limit, standing.queue_slots);
-    return limited ? { ...queue, ...limited } : null;
+    const queue = inQueue(situation.row);
+    return queue && fullSlots(situation, queue, situation.row.q_concurrency_limit, situation.standing?.queue_slots);
   },
   sentence: (facts) => `The work queue "${facts.work_queue_name}" ${fullness(facts)}.`,
   next: ({ limit }) => ({ who: "worker", message: limit === 0 ? RAISE : SLOT_FREE }),
@@ -104,16 +108,16 @@ function tagLimitFacts(situation: Situation, tasks: Situation["tagged"]): Facts<
 
 type Limited = Pick<Facts<"work_pool_full">, "limit" | "in_use" | "holders">;
 
-/** The slots of a pool or queue that has a limit, or null if the run is not due, holds a slot or finds one. */
-function fullSlots(situation: Situation, limit: number | null, slots: SlotsInUse): Limited | null {
-  if (limit === null || !isDue(situation)) return null;
+/** A pool or queue with its slots, or null if it has no limit, or if the run is not due, holds a slot or finds one. */
+function fullSlots<Place>(situation: Situation, place: Place, limit: number | null, slots: SlotsInUse | undefined) {
+  if (limit === null || !slots || !isDue(situation)) return null;
   if (slots.in_use < limit || slots.holders.includes(situation.row.id)) return null;
   const holders = slots.holders.map((id): SlotHolder => {
     const run = situation.names.get(id);
     const since = printOptionalTime(run?.since);
     return { type: "flow_run", id, name: run?.name ?? null, state_name: run?.state_name ?? null, since, until: null };
   });
-  return { limit, in_use: slots.in_use, holders };
+  return { ...place, limit, in_use: slots.in_use, holders };
 }
 
 /** The slots of a concurrency limit, with those that have a lease. */
@@ -127,7 +131,7 @@ function leased({ names }: Situation, limit: number, { in_use, leases }: Usage):
   return { limit, in_use, holders };
 }
 
-/** The time at which the last slot was taken, if it is known who holds each slot. */
+/** The time at which the last slot was taken, if the holder of each slot is known. */
 function fullSince({ limit_id }: { limit_id: string }, { usage }: Situation): string | null {
   const { in_use, leases } = usage[limit_id] ?? { in_use: 0, leases: [] };
   if (in_use === 0 || leases.length !== in_use) return null;

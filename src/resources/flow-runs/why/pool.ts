@@ -1,19 +1,18 @@
 /** The reasons that lie in a run's work pool, in its work queue and in their workers. */
-import { type Facts, reason } from "#resources/flow-runs/why/reason";
-import { inPool, inQueue, isDue, type Situation } from "#resources/flow-runs/why/situation";
+import { type Facts, inPool, inQueue, isDue, reason, type Situation } from "#resources/flow-runs/why/reason";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 /** Old agents poll queues and send no heartbeats. */
 const AGENT_POOL = "prefect-agent";
 
 export const pausedPool = reason("work_pool_paused", {
-  when: ({ row }) => (row.p_paused === 1 ? inPool(row) : null),
+  when: ({ row }) => (row.p_is_paused === 1 ? inPool(row) : null),
   sentence: ({ work_pool_name }) => `The work pool "${work_pool_name}" is paused.`,
   next: () => ({ who: "somebody", message: "Workers are offered the run once the work pool is resumed." }),
 });
 
 export const pausedQueue = reason("work_queue_paused", {
-  when: ({ row }) => (row.q_paused === 1 ? inQueue(row) : null),
+  when: ({ row }) => (row.q_is_paused === 1 ? inQueue(row) : null),
   sentence: ({ work_queue_name }) => `The work queue "${work_queue_name}" is paused.`,
   next: () => ({ who: "somebody", message: "Workers are offered the run once the work queue is resumed." }),
 });

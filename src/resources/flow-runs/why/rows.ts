@@ -1,5 +1,6 @@
 /** What D1 knows of a run and of what keeps the run from starting: one round trip. */
 import { type SQL, sql } from "drizzle-orm";
+import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { deployment, deployment_schedule } from "#db/tables/deployment";
 import { flow_run, flow_run_state } from "#db/tables/flow-run";
@@ -16,44 +17,31 @@ const MOST_NAMED = 500;
 const MOST_TASKS = 200;
 const MOST_POOLS = 20;
 
-/** A run with its deployment (d_), the deployment's limit (c_), the run's schedule (h_), queue (q_) and pool (p_). */
-export interface WhyRow extends StateColumns, OfRun {
-  /** The deployment that the run was made from, by the run's label: the label stays when the deployment is deleted. */
-  origin_id: string | null;
-  retry_type: string | null;
-  due: Micros | null;
-  d_name: string | null;
-  d_paused: number | null;
-  d_last_polled: Micros | null;
-  d_queue_id: string | null;
-  /** Whether the run may be scheduled anew if the run stays Pending. */
-  d_lazarus: number;
-  d_strategy: "ENQUEUE" | "CANCEL_NEW" | null;
-  c_id: string | null;
-  c_name: string | null;
-  c_limit: number | null;
-  c_active: number | null;
-  h_id: string | null;
-  h_slug: string | null;
-  h_active: number | null;
-  q_id: string | null;
-  q_name: string | null;
-  q_paused: number | null;
-  q_limit: number | null;
-  q_priority: number | null;
-  p_id: string | null;
-  p_name: string | null;
-  p_type: string | null;
-  p_paused: number | null;
-  p_limit: number | null;
-}
-
-/** Columns of the run itself. */
+/** Columns of a joined row, each by its name behind the alias; null where there is no such row. */
+type Joined<Alias extends string, T extends SQLiteTable, Column extends keyof T["$inferSelect"] & string> = {
+  [C in Column as `${Alias}_${C}`]: T["$inferSelect"][C] | null;
+};
 type OfRun = Pick<
   FlowRunRow,
   | ("id" | "name" | "created" | "deployment_id" | "work_queue_name" | "parent_task_run_id")
   | ("infrastructure_pid" | "run_count" | "start_time" | "end_time")
 >;
+type Deployment = Joined<"d", typeof deployment, "name" | "paused" | "last_polled" | "work_queue_id">;
+type Limit = Joined<"c", typeof concurrency_limit, "id" | "name" | "limit" | "active">;
+type Schedule = Joined<"h", typeof deployment_schedule, "id" | "slug" | "active">;
+type Queue = Joined<"q", typeof work_queue, "id" | "name" | "is_paused" | "concurrency_limit" | "priority">;
+type Pool = Joined<"p", typeof work_pool, "id" | "name" | "type" | "is_paused" | "concurrency_limit">;
+
+/** A run with its present state, its deployment, the deployment's limit, and the run's schedule, queue and pool. */
+export interface WhyRow extends OfRun, StateColumns, Deployment, Limit, Schedule, Queue, Pool {
+  /** The deployment that the run was made from, by the run's label: the label stays when the deployment is deleted. */
+  origin_id: string | null;
+  retry_type: string | null;
+  due: Micros | null;
+  /** Whether the run may be scheduled anew if the run stays Pending. */
+  d_lazarus: number;
+  d_strategy: "ENQUEUE" | "CANCEL_NEW" | null;
+}
 
 /** What the answer says of a run that holds a slot. */
 export interface NamedRun {
@@ -110,13 +98,13 @@ function selectRun(run: SQL): SQL {
   return sql`select r.id, r.name, r.created, r.deployment_id, ${jsonValue("r.labels", '$."prefect.deployment.id"')} as origin_id, r.work_queue_name,
       r.parent_task_run_id, r.infrastructure_pid, ${jsonValue("r.empirical_policy", "$.retry_type")} as retry_type, r.run_count,
       r.next_scheduled_start_time as due, r.start_time, r.end_time, ${STATE_COLUMNS},
-      d.name as d_name, d.paused as d_paused, d.last_polled as d_last_polled, d.work_queue_id as d_queue_id,
+      d.name as d_name, d.paused as d_paused, d.last_polled as d_last_polled, d.work_queue_id as d_work_queue_id,
       coalesce(${jsonValue("d.reliability", "$.lazarus")}, 1) as d_lazarus,
       ${jsonValue("d.concurrency_options", "$.collision_strategy")} as d_strategy,
       c.id as c_id, c.name as c_name, c."limit" as c_limit, c.active as c_active,
       h.id as h_id, h.slug as h_slug, h.active as h_active,
-      q.id as q_id, q.name as q_name, q.is_paused as q_paused, q.concurrency_limit as q_limit, q.priority as q_priority,
-      p.id as p_id, p.name as p_name, p.type as p_type, p.is_paused as p_paused, p.concurrency_limit as p_limit
+      q.id as q_id, q.name as q_name, q.is_paused as q_is_paused, q.concurrency_limit as q_concurrency_limit, q.priority as q_priority,
+      p.id as p_id, p.name as p_name, p.type as p_type, p.is_paused as p_is_paused, p.concurrency_limit as p_concurrency_limit
     from ${flow_run} r
     left join ${flow_run_state} s on s.id = r.state_id
     left join ${deployment} d on d.workspace_id = r.workspace_id and d.id = r.deployment_id
