@@ -161,8 +161,8 @@ export abstract class SluiceObject extends Durable {
     const [first] = this.storage.read<{ at: number | null }>("select min(at) as at from sluice_timer");
     if (first?.at === null || first?.at === undefined) return;
     const armed = await this.state.storage.getAlarm();
-    // A timer may have any time that a client asked for; an alarm only a time that the platform takes.
-    const at = Math.min(Math.max(first.at, 0), LATEST_ALARM_MS);
+    // A timer may have any time that a client asked for; the platform takes no alarm before 1970.
+    const at = Math.min(Math.max(first.at, 1), LATEST_ALARM_MS);
     if (armed === null || armed > at) await this.state.storage.setAlarm(at);
   }
 
