@@ -24,6 +24,7 @@ export interface Operation {
 }
 
 const LIFE_REQUESTS = 7;
+const HOUR_MS = 3_600_000;
 const PAGE = 50;
 const LIMITS = "/v2/concurrency_limits";
 
@@ -103,8 +104,11 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: "create-from-deployment",
     requests: 1,
-    run: async ({ http, world }) =>
-      void (await call(http, "POST", `/deployments/${world.pooledDeploymentId}/create_flow_run`, {})),
+    run: async ({ http, world }) => {
+      // A run that is due now becomes Late while the bench goes on.
+      const state = { type: "SCHEDULED", state_details: { scheduled_time: wireTime(Date.now() + HOUR_MS) } };
+      await call(http, "POST", `/deployments/${world.pooledDeploymentId}/create_flow_run`, { state });
+    },
   },
   {
     name: "life",
