@@ -1,4 +1,7 @@
-/** The routes of a list: a part of what a filter finds, how many it finds, and a page with the count. */
+/**
+ * The routes of a list. `/filter` reads a part of the list, `/count` counts, and `/paginate` reads a page with the
+ * count.
+ */
 import * as z from "zod";
 import { Listing } from "#http/listing";
 import { embedded, type Input, type ParamsOf, type Route, route } from "#http/route";
@@ -26,19 +29,20 @@ interface ListSpec<Path extends string, F extends Fields> {
   /** The resource in the plural, as summaries name it. */
   things: string;
   /**
-   * The fields of the body of `/filter`, in the order in which a 422 answer tells their faults: `limit`, `offset`, the
-   * filters, and `sort` where there is one. `/count` takes the filters only; `/paginate` takes `page` in place of `offset`.
+   * The fields of the body of `/filter`, in the order in which a 422 response lists their faults: `limit`, `offset`,
+   * the filters, and `sort` where there is one. `/count` has only the filters. `/paginate` has `page` in place of
+   * `offset`.
    */
   body: F;
   /** The schema of one item, as answers show it. */
   item: z.ZodType;
   /** Gives a part of the list, as answers show it. The limit is within its bounds. */
   list(asked: Asked<Path, F, "limit" | "offset">, part: Part): Promise<Portions<unknown>>;
-  /** Gives how many items the filters find. Without it there is no `/count`. */
+  /** Gives how many items the filters find. Without this function there is no `/count`. */
   count?(asked: Asked<Path, F, "limit" | "offset" | "sort">): Promise<number>;
-  /** The name of the answer of `/paginate` in the OpenAPI document. Without it there is no `/paginate`. */
+  /** The name of the answer of `/paginate` in the OpenAPI document. Without this name there is no `/paginate`. */
   paginated?: string;
-  /** Gives the part and the count in one read. Without it `/paginate` makes a read for each, both at once. */
+  /** Gives the part and the count in one read. Without this function `/paginate` makes two reads at the same time. */
   listAndCount?(
     asked: Asked<Path, F, "limit" | "offset">,
     part: Part,
@@ -90,7 +94,7 @@ function pageRoute(spec: AnySpec): Route {
       method: "POST",
       path: `${spec.path}/paginate`,
       summary: `Read a page of ${spec.things}, with how many there are.`,
-      // The fields of the description but for the one that was changed.
+      // The fields of the description, with `page` in place of `offset`.
       body: embedded(Object.fromEntries(fields) as { limit: typeof Limit; page: typeof Page }),
       response: paginated(spec.item, spec.paginated ?? ""),
     },

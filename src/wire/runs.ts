@@ -1,4 +1,6 @@
-/** Parts of runs that several resources share: a flow run in an answer, the policies of retries and pauses, the inputs of tasks. */
+/**
+ * Parts of runs that several resources use: a flow run in an answer, policies of retries and pauses, inputs of tasks.
+ */
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
@@ -42,7 +44,7 @@ export const FlowRunPolicy = z
   })
   .meta({ id: "FlowRunPolicy" })
   .transform((policy, context) => heedRetired(policy, context, true));
-/** The empirical policy of a flow run. Its row has it as JSON. */
+/** The empirical policy of a flow run. The run's row has the policy as JSON. */
 export type FlowRunPolicy = z.output<typeof FlowRunPolicy>;
 
 /** Prefect: `list_length_50_or_less`. */
@@ -64,7 +66,7 @@ export const TaskRunPolicy = z
   })
   .meta({ id: "TaskRunPolicy" })
   .transform((policy, context) => heedRetired(policy, context, false));
-/** The empirical policy of a task run. Its row has it as JSON. */
+/** The empirical policy of a task run. The run's row has the policy as JSON. */
 export type TaskRunPolicy = z.output<typeof TaskRunPolicy>;
 
 export const CreatedBy = z

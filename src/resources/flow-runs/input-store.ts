@@ -44,7 +44,7 @@ export class FlowRunInputStore extends WorkspaceStore {
     return row;
   }
 
-  /** Reads the inputs of a run whose keys match and are not excluded, the oldest first. */
+  /** Reads inputs of a run, the oldest first. Their keys match and are not excluded. */
   async list(
     flowRunId: string,
     matches: SQL,
