@@ -83,7 +83,7 @@ function setting<Kind extends z.ZodType>(
   return schema;
 }
 
-/** Makes a list of the CORS settings. Prefect has two names for each list. */
+/** Makes the setting of a CORS list. Prefect has two names for each list. */
 const corsList = (name: string) =>
   setting(List.nullable(), null, `PREFECT_SERVER_API_CORS_${name}`, `PREFECT_SERVER_CORS_${name}`);
 

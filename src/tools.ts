@@ -13,7 +13,7 @@ export interface Client {
   /** The stock client's version from its User-Agent (`3.8.8`), or null for any other program. */
   version: string | null;
   /**
-   * Prefect: the automation that sent the request (headers `prefect-automation-id` and `prefect-automation-name`), or
+   * Prefect: the automation that sent the request (headers `prefect-automation-id`, `prefect-automation-name`), or
    * null.
    */
   createdBy: { id: string; type: string; display_value: string } | null;
@@ -46,10 +46,7 @@ const clock = systemClock();
 const ids = systemIds();
 const NO_CLIENT: Client = { apiVersion: null, version: null, createdBy: null };
 
-/**
- * Makes the tools of a piece of work. `waitUntil` comes from the Worker's context; `asked` has the client and the
- * request.
- */
+/** Makes the tools of a piece of work. `waitUntil` is from the Worker's context. `asked` has client and request. */
 export function makeTools(
   env: Env,
   workspaceId: string,

@@ -40,9 +40,7 @@ export function group<F extends Fields>(id: string, fields: F): Group<Schema<Sha
   return groupOf(id, fields, shapeOf(fields));
 }
 
-/**
- * Makes a filter with an `operator`. The operator says whether a row has to match all given fields, or at least one.
- */
+/** Makes a filter with an `operator`, which says whether a row has to match all given fields, or at least one. */
 export function combinable<F extends Fields>(id: string, fields: F): Group<Schema<typeof OPERATOR & Shape<F>>> {
   return groupOf(id, fields, { ...OPERATOR, ...shapeOf(fields) });
 }
@@ -104,10 +102,7 @@ export function criterion<S extends z.ZodType>(
 
 /** How many patterns a filter may have. The query checks each pattern for each row. */
 const MAX_PATTERNS = 1_000;
-/**
- * How many values a filter may have. 50,000 ids with quotes and commas fit into one value of D1, which has at most 2
- * MB.
- */
+/** How many values a filter may have. One value of D1 (2 MB) has room for 50,000 ids with quotes and commas. */
 const MAX_VALUES = 50_000;
 const MAX_VALUES_BYTES = 1_950_000;
 

@@ -78,10 +78,7 @@ function isNamedLike(text: string, workspaceId: string): SQL | [] {
   return combine("or_", [containing(deployment.name, text), containing(flowName, text)]);
 }
 
-/**
- * The present name of a row's work queue. If the row has no queue, or the queue was deleted, the name in the row
- * itself.
- */
+/** The present name of a row's work queue. Without a queue, or after its deletion, the name in the row itself. */
 function queueName(table: Record<"workspace_id" | "work_queue_id" | "work_queue_name", SQLWrapper>): SQL {
   return sql`coalesce((select named.name from ${work_queue} as named
     where named.workspace_id = ${table.workspace_id} and named.id = ${table.work_queue_id}), ${table.work_queue_name})`;
@@ -172,7 +169,7 @@ function hasParentFlowRun(ids: string[], workspaceId: string): SQL {
 
 /**
  * Prefect: `is_null_` is false by default. If `is_null_` is true, `any_` is ignored. If `is_null_` is false, it is
- * ignored where `any_` is given.
+ * ignored if `any_` is given.
  */
 const TaskRunFilterFlowRunId = z
   .strictObject({

@@ -53,24 +53,18 @@ export const FilterFields = {
 /** A parsed body with filters. A route for fewer resources has fewer fields. */
 export type FilterBody = { [K in keyof typeof FilterFields]?: z.output<(typeof FilterFields)[K]> };
 
-/**
- * Gives the filters of a body, for `whereClause`. On the wire the filter of work queues is called `work_pool_queues`.
- */
+/** Gives the filters of a body, for `whereClause`. On the wire the filter of work queues is `work_pool_queues`. */
 export function toFilters(body: FilterBody): Filters {
   const { flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues: work_queues } = body;
   return { flows, flow_runs, task_runs, deployments, work_pools, work_queues };
 }
 
-/**
- * A join from a row to rows of another resource: the column `there` of those rows equals the column `here` of the row.
- */
+/** A join from a row to rows of another resource: column `there` of those rows equals the column `here` of the row. */
 interface Way {
   to: Root;
   here: SQLWrapper;
   there: SQLWrapper;
-  /**
-   * No index begins with `there`. So the query collects the matching rows once, and does not search them for each row.
-   */
+  /** No index begins with `there`. So the query collects the matching rows once, and does not search for each row. */
   gathered?: boolean;
   onward?: Way[];
 }
@@ -94,9 +88,7 @@ const fromWorkQueue: Way[] = [
   { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, onward: [toTaskRuns] },
 ];
 
-/**
- * The tree of joins from each root to the other resources. One and the same row has to match all filters on one branch.
- */
+/** The tree of joins from each root to the other resources. The same row has to match all filters on one branch. */
 const WAYS: Record<Root, Way[]> = {
   flows: [
     { to: "deployments", here: flow.id, there: deployment.flow_id, onward: [toWorkQueue(deployment.work_queue_id)] },
@@ -115,8 +107,7 @@ const WAYS: Record<Root, Way[]> = {
 };
 
 /**
- * Gives the condition on rows of the root. The rows are in the workspace and match each given filter, even an empty
- * filter.
+ * Gives the condition on rows of the root: they are in the workspace and match each given filter, even an empty one.
  */
 export function whereClause(root: Root, filters: Filters, workspaceId: string): SQL {
   const ids = root === "task_runs" ? onlyFlowRunIds(filters) : undefined;
@@ -147,8 +138,8 @@ function ownClauses(root: Root, filters: Filters, workspaceId: string): SQL[] {
 }
 
 /**
- * The condition that a joined row matches the filters of its resource and of the resources behind it. No condition
- * without such filters.
+ * The condition that a joined row matches the filters of its resource and of the resources that are joined to it. No
+ * condition without such filters.
  */
 function follow(way: Way, filters: Filters, workspaceId: string): SQL[] {
   const beyond = (way.onward ?? []).flatMap((next) => follow(next, filters, workspaceId));

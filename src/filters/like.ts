@@ -1,6 +1,4 @@
-/**
- * Case-insensitive `LIKE` for D1. D1 refuses a pattern of more than 50 bytes, and ignores case only for ASCII letters.
- */
+/** Case-insensitive `LIKE` for D1. D1 refuses a pattern over 50 bytes, and ignores case only for ASCII letters. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { each } from "#db/sql";
 
@@ -49,8 +47,7 @@ function readPattern(pattern: string): Token[] {
 }
 
 /**
- * The spellings of a character in both cases. For an ASCII letter only the lower case, because the query lowers the
- * column.
+ * The spellings of a character in both cases. An ASCII letter is only lowercase, because the query lowers the column.
  */
 function spellings(character: string): string {
   const lower = character.toLowerCase();

@@ -43,10 +43,7 @@ export function isAuthorized(header: string | null, settings: Settings): boolean
   }
 }
 
-/**
- * Whether a token, from a header or from a socket's first message, equals the expected token. Compares in constant
- * time.
- */
+/** Whether a token, from a header or a socket's first message, equals the expected token. Compares in constant time. */
 export function isToken(token: string, expected: string | null): boolean {
   if (expected === null) return false;
   const given = new TextEncoder().encode(token);

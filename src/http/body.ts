@@ -185,7 +185,7 @@ export function readJsonBody(text: string, contentType: string | null, read: (js
  */
 const ESCAPED_SURROGATE = /\\u[dD][89a-fA-F]/;
 
-/** The path of the first text with half a surrogate pair in a parsed value; null where there is none. */
+/** The path of the first text with half a surrogate pair in a parsed value; null if there is none. */
 function illFormedPath(value: unknown, path: (string | number)[]): (string | number)[] | null {
   if (typeof value === "string") return value.isWellFormed() ? null : path;
   if (typeof value !== "object" || value === null) return null;

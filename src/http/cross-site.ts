@@ -1,7 +1,7 @@
 /**
  * Refuses requests from pages of other sites, before the key is checked, and sets the CORS headers of responses. A
- * local server needs no key. It distinguishes such pages from the user's programs by the host name, the page's origin
- * and the content type.
+ * local server needs no key. The server distinguishes such pages from the user's programs by the host name, the page's
+ * origin and the content type.
  */
 import type { Settings } from "#env";
 import { JSON_TYPE } from "#http/body";
@@ -10,8 +10,7 @@ import { refused } from "#lib/api-error";
 const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /**
- * Throws 403 or 415 for a request from a page of another site, and 403 for a foreign host name. Programs send no
- * `Origin`.
+ * Throws 403 or 415 for a request from another site's page, and 403 for a foreign host name. Programs send no `Origin`.
  */
 export function checkSite(request: Request, url: URL, settings: Settings): void {
   if (settings.local) checkName(url, settings);
@@ -23,10 +22,7 @@ export function checkSite(request: Request, url: URL, settings: Settings): void 
   if (!isSocket) checkType(request);
 }
 
-/**
- * Stops DNS rebinding: the host name of a foreign page resolves to this machine, and the page calls the server by that
- * name.
- */
+/** Stops DNS rebinding: a foreign page's host name resolves to this machine, and the page calls the server by it. */
 function checkName({ hostname }: URL, { allowedHosts }: Settings): void {
   if (isLoopbackName(hostname) || allowedHosts.includes(hostname)) return;
   throw refused(
@@ -63,10 +59,7 @@ function checkType({ body, headers }: Request): void {
 /** The beginning of a text that a client sent. */
 const shown = (text: string) => JSON.stringify(text.slice(0, 200));
 
-/**
- * Whether a host name, in the form of `URL.hostname`, always means this machine, so that no other site can have the
- * name.
- */
+/** Whether a host name, in the form of `URL.hostname`, always means this machine, so no other site can have it. */
 function isLoopbackName(hostname: string): boolean {
   return (
     hostname === "localhost" ||

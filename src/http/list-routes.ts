@@ -1,7 +1,4 @@
-/**
- * The routes of a list. `/filter` reads a part of the list, `/count` counts, and `/paginate` reads a page with the
- * count.
- */
+/** The routes of a list. `/filter` reads a part of it, `/count` counts, `/paginate` reads a page with the count. */
 import * as z from "zod";
 import { Listing } from "#http/listing";
 import { embedded, type Input, type ParamsOf, type Route, route } from "#http/route";
@@ -30,8 +27,8 @@ interface ListSpec<Path extends string, F extends Fields> {
   things: string;
   /**
    * The fields of the body of `/filter`, in the order in which a 422 response lists their faults: `limit`, `offset`,
-   * the filters, and `sort` where there is one. `/count` has only the filters. `/paginate` has `page` in place of
-   * `offset`.
+   * the filters, and `sort` if the list can be sorted. `/count` has only the filters. `/paginate` has `page` in place
+   * of `offset`.
    */
   body: F;
   /** The schema of one item, as answers show it. */
@@ -49,7 +46,7 @@ interface ListSpec<Path extends string, F extends Fields> {
   ): Promise<{ items: Portions<unknown>; count: number }>;
 }
 
-/** The routes of a list: `/filter`, and `/count` and `/paginate` where the description has them. */
+/** The routes of a list: `/filter`, and `/count` and `/paginate` if the description has them. */
 export function listRoutes<Path extends string, F extends Fields>(spec: ListSpec<Path, F>): Route[];
 export function listRoutes(spec: ListSpec<string, Fields>): Route[] {
   return [filterRoute(spec), ...(spec.count ? [countRoute(spec)] : []), ...(spec.paginated ? [pageRoute(spec)] : [])];

@@ -33,10 +33,7 @@ interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B 
   params?: P;
   query?: Q;
   body?: B;
-  /**
-   * True if no field of the body has JSON of users. Numbers in such JSON are kept as they were sent, so parsing is
-   * slower.
-   */
+  /** True if no field of the body has JSON of users. Numbers in such JSON are kept as sent, so parsing is slower. */
   plainNumbers?: boolean;
   /** The status of the response, unless the handler returns a `Reply`. 200 by default. */
   status?: number;

@@ -157,8 +157,8 @@ export const TimeText = z.string().meta({ format: "date-time" });
 export const TimeAsText = timeAs(withMicrosOf);
 
 /**
- * The time as text, with the fraction of a second as it was sent. An offset does not change the fraction: it has whole
- * minutes only.
+ * The time as text, with the fraction of a second as it was sent. An offset has whole minutes only, so it does not
+ * change the fraction.
  */
 function withMicrosOf(time: Micros, value: string | number): string {
   if (typeof value === "string" && PLAIN.test(value)) {

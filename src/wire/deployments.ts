@@ -1,6 +1,4 @@
-/**
- * Parts of deployments that tables, sweeps and routes use: versions, missed runs, and runs that stop or start twice.
- */
+/** Parts of deployments for tables, sweeps and routes: versions, missed runs, and runs that stop or start twice. */
 import * as z from "zod";
 import { parseJson } from "#lib/json";
 import { plain } from "#wire/scalars";
@@ -32,7 +30,7 @@ export type MissedRuns = z.output<typeof MissedRuns>;
 /** The policy of a schedule without a policy. */
 export const DEFAULT_MISSED_RUNS: MissedRuns = { policy: "all", window_seconds: DEFAULT_WINDOW_SECONDS };
 
-/** The policy as the schedule's column has it: null where all missed runs are run. */
+/** The value of the schedule's column for a policy: null if all missed runs are run. */
 export function missedRunsColumn(wish: MissedRuns | null | undefined): string | null {
   return !wish || wish.policy === "all" ? null : JSON.stringify(wish);
 }

@@ -62,7 +62,7 @@ function checkBounds(hydrated: unknown): void {
   });
 }
 
-/** Gives the result of the work. Throws `HydrationError` where JSON nests too deep. */
+/** Gives the result of the work. Throws `HydrationError` if JSON nests too deep. */
 function parsed<T>(work: () => T): T {
   try {
     return work();

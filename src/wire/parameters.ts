@@ -8,13 +8,12 @@ import type { Steps } from "#lib/steps";
 export interface Leniency {
   /** Absent values are no fault. */
   ignoreRequired?: boolean;
-  /** Optional fields may be null even where they have a default. */
+  /** Optional fields may be null even if they have a default. */
   allowNoneWithDefault?: boolean;
 }
 
 /**
- * Prefect: `schema_tools.validate`. Gives the fault of the values in Prefect's words, or undefined. Throws
- * `UnusableSchema`.
+ * Prefect: `schema_tools.validate`. The fault of the values in Prefect's words, or undefined. Throws `UnusableSchema`.
  */
 export function valuesProblem(
   values: unknown,
@@ -26,8 +25,7 @@ export function valuesProblem(
 }
 
 /**
- * Gives a function that checks values by one schema. The schema itself is checked once. Both checks throw
- * `UnusableSchema`.
+ * Gives a function that checks values by one schema. The schema is checked once. Both checks throw `UnusableSchema`.
  */
 export function checkerFor(
   schema: JsonSchema,

@@ -1,6 +1,4 @@
-/**
- * Parts of runs that several resources use: a flow run in an answer, policies of retries and pauses, inputs of tasks.
- */
+/** Parts of runs for several resources: a flow run in an answer, policies of retries and pauses, inputs of tasks. */
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
@@ -11,8 +9,8 @@ import { StateText, StateType } from "#wire/state";
 const retired = { max_retries: Int.optional(), retry_delay_seconds: Float.optional() };
 
 /**
- * Prefect: `set_run_policy_deprecated_fields`. An old field counts where the new field has no value.
- * An old delay that the new field would refuse is refused under the name of the new field.
+ * Prefect: `set_run_policy_deprecated_fields`. An old field counts if the new field has no value. An old delay that the
+ * new field would refuse is refused under the name of the new field.
  */
 function heedRetired<
   T extends { max_retries?: number; retry_delay_seconds?: number; retries?: number | null; retry_delay?: unknown },

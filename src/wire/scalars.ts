@@ -12,7 +12,7 @@ export interface RefusalParams {
   type: string;
   /** The `ctx` of the 422 answer's detail. */
   ctx?: Record<string, unknown>;
-  /** The `input` of the 422 answer's detail, where it is not the value that was refused. */
+  /** The `input` of the 422 answer's detail, if it is not the refused value. */
   input?: unknown;
 }
 

@@ -106,10 +106,7 @@ export const ScheduleText = z.union([
 ]);
 export type Schedule = z.output<typeof ScheduleText>;
 
-/**
- * Gives the form that is stored. Adds a missing start: the time `now`, or for a recurrence rule the start that Prefect
- * adds.
- */
+/** Gives the form that is stored. Adds a missing start: the time `now`, or Prefect's start for a recurrence rule. */
 export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
   if ("interval" in schedule) return { ...schedule, anchor_date: schedule.anchor_date ?? printTime(now) };
   if ("cron" in schedule) return schedule;

@@ -38,10 +38,7 @@ export const LongText = z.string().max(100_000);
  */
 export const HugeText = z.string().max(1_500_000);
 
-/**
- * A list of at most `max` items. The length is checked before the items, because each wrong item would have its own
- * issue.
- */
+/** A list of at most `max` items. The length is checked before the items, because each wrong item has an issue. */
 export function listOf<S extends z.ZodType>(item: S, max: number) {
   return z.preprocess((value: z.input<S>[], context) => {
     if (!Array.isArray(value) || value.length <= max) return value;
@@ -53,10 +50,7 @@ export function listOf<S extends z.ZodType>(item: S, max: number) {
 /** The tags of a run, a flow or another resource. */
 export const Tags = listOf(ShortText, 1_000);
 
-/**
- * The maximum size of parameters, and of other objects of users, as compact JSON. Prefect:
- * `server.api.max_parameter_size`.
- */
+/** The maximum size of parameters and users' objects as compact JSON. Prefect: `server.api.max_parameter_size`. */
 const MAX_OBJECT_BYTES = 524_288;
 
 /** Whether a JSON value has at most `MAX_OBJECT_BYTES`. */

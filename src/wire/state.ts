@@ -22,7 +22,7 @@ export const STATE_TYPES = [
 export const StateType = z.enum(STATE_TYPES).meta({ id: "StateType" });
 export type StateType = z.output<typeof StateType>;
 
-/** The types at which a run has ended. A run does not leave them by itself. */
+/** The types of states at which a run has ended. A run does not leave such a state by itself. */
 export const TERMINAL_TYPES: ReadonlySet<StateType> = new Set<StateType>([
   "COMPLETED",
   "CANCELLED",
@@ -134,7 +134,7 @@ export function printState(state: State): StateText {
   };
 }
 
-/** The details as answers show them, defaults filled in. */
+/** The details as answers show them, with defaults filled in. */
 function printStateDetails(details: StateDetails): z.output<typeof StateDetailsText> {
   return {
     flow_run_id: details.flow_run_id ?? null,
@@ -166,9 +166,7 @@ export function defaultStateName(type: StateType): string {
 /** The input of `newState`, besides the clock and the ids. */
 export type StateProposal = Pick<StateCreate, "type"> & Partial<Omit<StateCreate, "type">>;
 
-/**
- * Makes a state with the time `now`. The name of the type is the default name, and `now` is the default scheduled time.
- */
+/** Makes a state with the time `now`. Defaults: the name of the type, and `now` as the scheduled time. */
 export function newState(proposal: StateProposal, now: Micros, ids: Ids): State {
   const details: StateDetails = { ...proposal.state_details };
   if (proposal.type === "SCHEDULED" && !details.scheduled_time) details.scheduled_time = now;

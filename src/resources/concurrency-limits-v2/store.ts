@@ -24,7 +24,7 @@ export class ConcurrencyLimitStore extends namedStore(concurrency_limit) {
     await this.db.run(this.db.build.insert(concurrency_limit).values(row));
   }
 
-  /** Writes a new limit. Where the name is taken, the present row gets the new row's `limit`. Gives the written row. */
+  /** Writes a new limit. If the name is taken, the present row gets the new row's `limit`. Gives the written row. */
   upsert(row: LimitRow): Promise<LimitRow | undefined> {
     const { workspace_id, name } = concurrency_limit;
     const set = { limit: sql`excluded."limit"`, updated: sql`excluded.updated` };
@@ -34,7 +34,7 @@ export class ConcurrencyLimitStore extends namedStore(concurrency_limit) {
     );
   }
 
-  /** Removes a limit. Gives the removed row, or undefined where there is none. */
+  /** Removes a limit. Gives the removed row, or undefined if there is none. */
   remove(key: NamedKey): Promise<LimitRow | undefined> {
     return this.db.returned(this.db.build.delete(concurrency_limit).where(this.by(key)).returning());
   }

@@ -76,7 +76,7 @@ interface Batch {
   now: Micros;
 }
 
-/** Commits statements. Gives the changed deployment, or undefined where it was deleted meanwhile. */
+/** Commits statements. Gives the changed deployment, or undefined if another request deleted it meanwhile. */
 export async function commit(
   tools: Tools,
   before: DeploymentRow,
@@ -109,9 +109,7 @@ export async function announce(tools: Tools, before: DeploymentRow | undefined, 
 /** The fields of a body that set the limit. An absent field, null and a value differ. */
 type LimitWish = Pick<DeploymentCreate, "concurrency_limit" | "global_concurrency_limit_id">;
 
-/**
- * The statements that change a deployment's own limit. They must follow the statement that writes the body's columns.
- */
+/** The statements that change a deployment's own limit. They must follow the write of the body's columns. */
 export function limitStatements(
   tools: Tools,
   { id, before, body, now }: { id: string; before?: DeploymentRow; body: LimitWish; now: Micros },

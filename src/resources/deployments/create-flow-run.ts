@@ -36,7 +36,7 @@ import { checkerFor } from "#wire/parameters";
 
 type Json = Record<string, unknown>;
 
-/** Prefect: `create_flow_run_from_deployment`. Throws 404, 400, 409 or 422 where the run cannot be created. */
+/** Prefect: `create_flow_run_from_deployment`. Throws 404, 400, 409 or 422 if the run cannot be created. */
 export async function createFromDeployment(tools: Tools, id: string, body: DeploymentFlowRunCreate): Promise<Created> {
   return (await createAsRemembered(tools, id, body)) ?? (await createAsRead(tools, id, body));
 }

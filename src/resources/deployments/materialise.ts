@@ -122,8 +122,8 @@ async function carryOut(tools: Tools, plans: readonly Plan[], made: MadeRuns, no
 
 /**
  * Removes the runs of a schedule if the schedule or its deployment was changed or paused meanwhile. The request that
- * made the change has removed the older runs. But it may have found these runs when it created its own runs, and then
- * created none. So the schedule is made due for the next top-up.
+ * made the change has removed the older runs. But the request may have found these runs when it created its own runs,
+ * and then it created none. So the schedule is made due for the next top-up.
  */
 async function takeBack(tools: Tools, row: DeploymentRow, runIds: readonly string[], now: Micros): Promise<void> {
   if (runIds.length === 0) return;
@@ -201,7 +201,7 @@ function passedOver({ scheduled_until: until }: ScheduleRow, now: Micros, from: 
   });
 }
 
-/** The time of the next top-up: when too few runs are left, or the last run is too near. Null where no date is left. */
+/** The time of the next top-up: when too few runs are left, or the last run is too near. Null if no date is left. */
 function nextTopUp(moments: readonly Micros[], horizon: Horizon, from: Moments): Micros | null {
   const { start: now, end, until, minRuns } = horizon;
   const [lastButFew] = moments.slice(-minRuns);
@@ -214,9 +214,9 @@ function nextTopUp(moments: readonly Micros[], horizon: Horizon, from: Moments):
 }
 
 /**
- * The schedule's dates from `start` on. For an interval of more than a day that is not of whole days, the search starts
- * at the schedule's last change. Prefect counts elapsed time from the anchor to the start of its search. After a change
- * of the clocks its search gives other times, so Prefect creates the runs of those days a second time.
+ * The schedule's dates from `start` on. For an interval of more than a day that is not a number of whole days, the
+ * search starts at the schedule's last change. Prefect counts elapsed time from the anchor to the start of its search.
+ * After a change of the clocks its search gives other times, so Prefect creates the runs of those days a second time.
  */
 function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros, looks: Looks): Generator<Micros> {
   const schedule = readJson<Schedule>(text);

@@ -13,10 +13,7 @@ import { FlowRunStore, type FlowRunWithState, selectFlowRunList } from "#db/rows
 import type { Tools } from "#tools";
 import { list } from "#db/sql";
 
-/**
- * A poll writes `last_polled` again if it is older than this. Much less than the 60 s after which a deployment is
- * NOT_READY.
- */
+/** A poll rewrites a `last_polled` that is older. Much less than the 60 s after which a deployment is NOT_READY. */
 const NOTE_AFTER = 30 * SECOND;
 
 /** The parameters of a poll. */

@@ -27,10 +27,7 @@ export async function readDeployment(
   return row;
 }
 
-/**
- * Deployments as answers show them, with the slots in use of their limits. Makes one call of the object if there are
- * limits.
- */
+/** Deployments as answers show them, with the slots in use of their limits. Limits take one call of the object. */
 export async function showDeployments(tools: Tools, rows: readonly DeploymentRow[]) {
   const limits = rows.map(limitOf);
   const ids = new Set(limits.flatMap((limit) => limit?.id ?? []));

@@ -14,9 +14,7 @@ import type { WorkPoolRow } from "#resources/work-pools/store";
 export interface Origin {
   row: DeploymentRow;
   pool: WorkPoolRow | undefined;
-  /**
-   * The deployment at its newest version. Only for a pinned run: then `row` is the deployment at the pinned version.
-   */
+  /** The deployment at its newest version. Only for a pinned run: `row` is the deployment at the pinned version. */
   newest?: DeploymentRow;
 }
 

@@ -84,7 +84,7 @@ async function removeWaiting(
 }
 
 /**
- * Removes runs of schedules that have not begun: only runs that are not due yet (`future`), or also due runs (`all`).
+ * Removes runs of schedules that have not begun: only runs that are not yet due (`future`), or also due runs (`all`).
  */
 export function removeAutoRuns(
   workspaceId: string,
@@ -102,7 +102,7 @@ export function selectWaitingRuns(workspaceId: string, deploymentId: string, now
     union all select id from ${flow_run} where ${due(workspaceId, deploymentId, now)} limit ${most}`;
 }
 
-/** Removes runs by their ids, where they have not begun. */
+/** Removes runs by their ids, if they have not begun. */
 export function removeRunsById(workspaceId: string, ids: readonly string[]): Statement[] {
   return removeRuns(sql`workspace_id = ${workspaceId} and id in ${list(ids)} and ${HAS_NOT_BEGUN}`);
 }

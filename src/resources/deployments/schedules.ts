@@ -1,6 +1,4 @@
-/**
- * Checks the schedules of a body, makes rows from them, and compares them with the present schedules of the deployment.
- */
+/** Checks the schedules of a body, makes rows from them, and compares them with the deployment's schedules. */
 import { readJson, readOptionalJson, type Statement } from "#db/database";
 import { type DeploymentColumns, type ScheduleRow, schedules } from "#db/rows/deployments";
 import { newColumns } from "#db/rows/new-columns";
@@ -106,10 +104,7 @@ function asDeclared(wish: DeploymentScheduleUpdate): DeploymentScheduleUpdate {
   return wish.schedule ? { ...wish, parameters: wish.parameters ?? {} } : wish;
 }
 
-/**
- * The columns of a changed schedule. An absent field does not change. Prefect: a field that is null does not change
- * either.
- */
+/** The columns of a changed schedule. An absent field does not change. Prefect: nor does a field that is null. */
 export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial<ScheduleRow> {
   const now = tools.clock();
   const said = {
@@ -192,10 +187,7 @@ export function scheduleRows(
   return rows;
 }
 
-/**
- * The schedule that a wish would create; none where the wish has no schedule. Prefect: `max_scheduled_runs` is lost
- * here.
- */
+/** The schedule that a wish would create; none if it has no schedule. Prefect: `max_scheduled_runs` is lost here. */
 export function asNew({ schedule, parameters = {}, ...rest }: DeploymentScheduleUpdate): ScheduleWish[] {
   return schedule ? [{ ...rest, parameters, schedule, max_scheduled_runs: null }] : [];
 }
@@ -233,10 +225,7 @@ type Parameters = Pick<DeploymentColumns, "parameters" | "parameter_openapi_sche
 /** The columns of a schedule that give parameters to its runs. */
 type ScheduleParameters = Pick<ScheduleRow, "active" | "parameters">;
 
-/**
- * The required parameters that have no value in the schedule's runs. None if the deployment does not enforce its
- * schema.
- */
+/** The required parameters that have no value in the schedule's runs. None if the schema is not enforced. */
 export function missingParameters(deployment: Parameters, schedule: Pick<ScheduleParameters, "parameters">): string[] {
   if (deployment.enforce_parameter_schema !== 1) return [];
   const schema = readOptionalJson<unknown>(deployment.parameter_openapi_schema);
@@ -253,9 +242,7 @@ export function missingParameters(deployment: Parameters, schedule: Pick<Schedul
   });
 }
 
-/**
- * Throws 422 if an active schedule would create runs without a required parameter. The message names the parameters.
- */
+/** Throws 422 if an active schedule creates runs without a required parameter. The message names the parameters. */
 export function checkParameters(deployment: Parameters, schedules: readonly ScheduleParameters[]): void {
   const missing = new Set(
     schedules.filter(({ active }) => active === 1).flatMap((schedule) => missingParameters(deployment, schedule)),

@@ -86,10 +86,7 @@ function withOneLimit(body: unknown, context: Context): unknown {
   return withoutOldFields(body);
 }
 
-/**
- * Prefect: at creation the schema is enforced only if the body says so. A body without parameters gets empty
- * parameters.
- */
+/** Prefect: creation enforces the schema only if the body says so. A body without parameters gets empty parameters. */
 function withValidParameters(body: unknown, context: Context): unknown {
   const left = withOneLimit(body, context);
   if (left === z.NEVER || !isObject(body)) return left;

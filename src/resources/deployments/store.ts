@@ -87,7 +87,7 @@ export class DeploymentStore extends WorkspaceStore {
     return this.db.rows(selectDeploymentList(sql`where ${this.among(ids)}`));
   }
 
-  /** A page of deployments without long values, as of `readList`. `where` and `order` come from the filters. */
+  /** A page of deployments without long values, as in `readList`. `where` and `order` come from the filters. */
   list(where: SQL, order: SQL, limit: number, offset: number): Promise<DeploymentRow[]> {
     return this.db.rows(selectDeploymentList(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`));
   }
@@ -203,9 +203,7 @@ export class DeploymentStore extends WorkspaceStore {
       returning ${sql.raw("id")}`;
   }
 
-  /**
-   * Creates a deployment's own limit under the id, or changes the present limit. The deployment then uses the limit.
-   */
+  /** Creates a deployment's own limit under the id, or changes the present limit. The deployment then uses it. */
   writeOwnLimit(deploymentId: string, id: string, limit: number, now: Micros): Statement[] {
     const keys = { workspace_id: this.workspaceId, id, created: now, updated: now };
     const name = ownLimitName(deploymentId);

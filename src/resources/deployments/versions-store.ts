@@ -13,10 +13,7 @@ import type { Portions } from "#lib/portions";
 import { asObject, list } from "#db/sql";
 import { printOptionalTime, printTime } from "#wire/dates";
 
-/**
- * How many versions of a deployment are kept. A change that adds a version beyond this number removes the oldest
- * version.
- */
+/** How many versions of a deployment are kept. A change that adds another version removes the oldest version. */
 const MOST_VERSIONS = 1000;
 
 /**
@@ -57,7 +54,7 @@ function readContent(text: string): Content {
   return { ...content, enforce_parameter_schema: content.enforce_parameter_schema === 1 };
 }
 
-/** A version, with the queue and pool of its content, where these still exist. */
+/** A version, with the queue and pool of its content, if these still exist. */
 export type VersionRow = Omit<typeof deployment_version.$inferSelect, "workspace_id"> & {
   /** 1 for the newest version: its content is the deployment's content. */
   is_current: 0 | 1;
@@ -91,10 +88,7 @@ export function keepVersion({ workspaceId, ids }: { workspaceId: string; ids: Id
  */
 const compared = (content: SQL) => sql`json_remove(${content}, '$.description')`;
 
-/**
- * The columns to write. A column with the same JSON as before keeps its text: another order of keys is the same
- * content.
- */
+/** The columns to write. A column with the same JSON as before keeps its text: the order of keys does not count. */
 export function asKept(before: DeploymentColumns, columns: Partial<DeploymentColumns>): Partial<DeploymentColumns> {
   const kept = new Map<string, unknown>(Object.entries(before));
   const isSame = (text: unknown, other: unknown) =>
@@ -147,9 +141,7 @@ export class VersionStore extends WorkspaceStore {
     );
   }
 
-  /**
-   * The statement that archives a version, or takes it out of the archive (null). The newest version does not change.
-   */
+  /** The statement that archives a version, or takes it out of the archive (null). The newest one does not change. */
   setArchived(id: string, at: Micros | null): SQL {
     const newest = newestOf(sql`${this.workspaceId}`, sql`${this.deploymentId}`);
     return sql`update ${deployment_version} set archived = ${at}

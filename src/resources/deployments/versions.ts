@@ -1,7 +1,7 @@
 /**
  * Lists, reads and archives versions of a deployment, makes an old version the newest again, and pins runs to versions.
- * The worker starts what the columns of a pinned run say. The environment of the run has a variable with the version.
- * The process of the run sends the variable back in a header, and gets the deployment at that version.
+ * The worker starts a pinned run from the run's own columns. The environment of the run has a variable with the
+ * version. The process of the run sends the variable back in a header, and gets the deployment at that version.
  */
 import { readJson, readOptionalJson } from "#db/database";
 import { conflict, notFound, unavailable } from "#lib/api-error";
@@ -103,10 +103,7 @@ const VARIABLE = "PREFECT__WORKER_NAME";
 const HEADER = "X-Prefect-Worker-Name";
 const WORD = /^deployment-version ([0-9a-f-]{36}) ([0-9a-f-]{36})$/;
 
-/**
- * Gives the deployment for a request: at the version to which the run is pinned, or else at the newest version. Throws
- * 404.
- */
+/** Gives the deployment for a request: at the version to which the run is pinned, or the newest one. Throws 404. */
 export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow> {
   const [, deploymentId, versionId = ""] = WORD.exec(request.headers.get(HEADER) ?? "") ?? [];
   if (deploymentId !== id) return readDeployment(tools, { id });

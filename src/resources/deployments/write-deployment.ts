@@ -42,7 +42,7 @@ export async function createDeployment(
     const target = existing ?? deployments.blank({ ...newColumns(tools), name: body.name, flow_id: body.flow_id });
     const given = {
       ...columnsOf(body),
-      // Prefect: `with_system_labels_for_deployment`. First the flow's labels, the system's, then the client's.
+      // Prefect: `with_system_labels_for_deployment`. First the flow's labels, then the system's, then the client's.
       labels: JSON.stringify({ ...labels, "prefect.flow.id": body.flow_id, ...body.labels }),
     };
     const isPaused = (given.paused ?? target.paused) === 1;
@@ -65,9 +65,7 @@ export async function createDeployment(
   throw unavailable("The deployment is being changed by others.", 1);
 }
 
-/**
- * Reads the deployment, if it exists, and the flow's labels. Throws 404 for an unknown limit, 409 for an unknown flow.
- */
+/** Reads the deployment, if any, and the flow's labels. Throws 404 for an unknown limit, 409 for an unknown flow. */
 async function readAround(tools: Tools, store: DeploymentStore, body: DeploymentCreate) {
   const limitId = body.global_concurrency_limit_id ?? null;
   const [deployments = [], flows = [], limits = []] = await tools.db.readAll([
@@ -119,7 +117,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   checkParameters({ ...before, ...given }, [...schedules.written, ...(isResumed ? schedules.untouched : [])]);
   const limitId = body.global_concurrency_limit_id;
   if (limitId && !(await new ConcurrencyLimitStore(tools).read({ id: limitId }))) throw notFound("Concurrency limit");
-  // Prefect: where the pool is null, the name of a queue is ignored.
+  // Prefect: if the pool is null, the name of a queue is ignored.
   const leavesPool = body.work_pool_name === null;
   const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body.work_queue_name);
   const columns = { ...given, ...(leavesPool && NO_PLACE), ...(queueId && { work_queue_id: queueId }) };
@@ -141,7 +139,7 @@ function checkVariables(pool: WorkPoolRow, variables: DeploymentUpdate["job_vari
 }
 
 /**
- * Gives the new parameters with filled-in templates. Throws 400, 409 or 422 if the new schema does not allow the
+ * Gives the new parameters, templates filled in. Throws 400, 409 or 422 if the new schema does not allow the
  * parameters.
  */
 async function checkedParameters(tools: Tools, before: DeploymentRow, body: DeploymentUpdate) {

@@ -34,8 +34,7 @@ const reader = ({ db, workspaceId, settings, clock }: Tools) =>
   new EventReader(db, workspaceId, eventCutoff(settings.services.db_vacuum, clock()));
 
 /**
- * Gives a page, and the URL of the next page. A page has fewer events, or none, if the query had to read too many
- * segments.
+ * Gives a page, and the URL of the next page. A page has fewer events, or none, if there are too many segments to read.
  */
 function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {
   const { limit, after, total, is_whole } = token;

@@ -56,14 +56,14 @@ export async function createFlowRun(tools: Tools, draft: FlowRunDraft): Promise<
 
 /**
  * Creates flow runs in one batch. Takes one round trip, unless a run is a subflow or exists already. The results have
- * the order of the drafts. If a run has the idempotency key of a draft already, the run does not change. Throws 409 and
- * creates nothing if a flow is unknown.
+ * the order of the drafts. If a run already has the idempotency key of a draft, that run is the result and does not
+ * change. Throws 409 and creates nothing if a flow is unknown.
  */
 export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Created[]> {
   return (await createIf(tools, drafts, sql`1`)) ?? [];
 }
 
-/** Creates one flow run if a condition of SQL holds when the run is written. Gives undefined where it does not hold. */
+/** Creates one flow run if a condition of SQL holds at the time of the write. Gives undefined if it does not hold. */
 export async function createFlowRunIf(tools: Tools, draft: FlowRunDraft, condition: SQL): Promise<Created | undefined> {
   return (await createIf(tools, [draft], condition))?.[0];
 }

@@ -96,7 +96,7 @@ interface StateRow {
 
 /**
  * Gives the task runs and subflows that have not ended before a time, with their edges, in one round trip. Throws 404
- * for an unknown flow run, 400 where there are too many nodes or edges.
+ * for an unknown flow run, 400 for too many nodes or edges.
  */
 export async function readGraph(tools: Tools, id: string, since: Micros) {
   const { workspaceId } = tools;

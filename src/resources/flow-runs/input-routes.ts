@@ -16,7 +16,7 @@ import { Values } from "#filters/clause";
 
 const store = (tools: Tools) => new FlowRunInputStore(tools);
 
-/** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX; Prefect fails if a key has other characters. */
+/** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX. Prefect fails if a key has other characters. */
 const InputKey = ShortText.refine(
   (key) => /^[a-z0-9-]*$/.test(key),
   "value must only contain lowercase letters, numbers, and dashes.",

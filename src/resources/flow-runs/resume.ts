@@ -22,10 +22,7 @@ interface Resumed {
   status: 200 | 201;
 }
 
-/**
- * Resumes a run. Throws 404 for an unknown run. Where the run is not paused, or the input is wrong, the answer has the
- * reason.
- */
+/** Resumes a run. Throws 404 for an unknown run. If it is not paused, or the input is wrong, the answer says so. */
 export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): Promise<Resumed> {
   const run = await new FlowRunStore(tools).read(id);
   if (!run) throw notFound("Flow run");
@@ -39,10 +36,7 @@ export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): 
   return { answer: printResult(result), status: statusOf(result) };
 }
 
-/**
- * Prefect: where the process of the run has ended, the run is scheduled; where the process waits, the run is Running
- * again.
- */
+/** Prefect: if the process of the run has ended, the run is scheduled. If the process waits, the run is Running. */
 function proposalFor(tools: Tools, state: State): StateProposal {
   if (!state.state_details.pause_reschedule) return { type: "RUNNING" };
   return { type: "SCHEDULED", name: "Resuming", state_details: { scheduled_time: tools.clock() } };

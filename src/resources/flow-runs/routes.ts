@@ -1,7 +1,4 @@
-/**
- * The main routes under /flow_runs. Other files have the routes of graphs, of inputs, and of other changes and
- * deletions.
- */
+/** The main routes under /flow_runs. Other files have the routes of graphs, inputs, other changes and deletions. */
 import * as z from "zod";
 import { sql } from "drizzle-orm";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";

@@ -64,9 +64,7 @@ async function checkJobVariables(tools: Tools, id: string, variables: Record<str
   validateRunVariables(readJson<Record<string, unknown>>(row.template), ofDeployment, variables, "updating");
 }
 
-/**
- * Adds labels to a run, in one statement, so that two concurrent requests both succeed. Throws 404 for an unknown run.
- */
+/** Adds labels to a run, in one statement, so two concurrent requests both succeed. Throws 404 for an unknown run. */
 export async function addLabels(tools: Tools, id: string, labels: z.output<typeof Labels>): Promise<void> {
   forget(tools.workspaceId, id);
   const { changes } = await tools.db.run(

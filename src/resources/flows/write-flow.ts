@@ -69,10 +69,7 @@ async function deleteWhole(tools: Tools, row: FlowRow): Promise<void> {
   throw unavailable("The flow goes on getting runs while it is deleted", 1);
 }
 
-/**
- * Deletes the runs of a flow. There is no index from a flow to its runs, so the query scans all runs by their primary
- * key.
- */
+/** Deletes the runs of a flow. No index gives the runs of a flow, so the query scans all runs by their primary key. */
 async function deleteRunsOf(tools: Tools, flowId: string): Promise<void> {
   for (let after = ""; ;) {
     const found = await tools.db.rows<{ id: string }>(

@@ -33,10 +33,7 @@ interface LogQuery {
 
 /** How many segments a search over all runs opens: the newest, or the oldest, that may have matching logs. */
 const MAX_OPEN = 5_000;
-/**
- * How many characters the rows of one statement have together. A large row has its own statement. D1 allows values of 2
- * MB.
- */
+/** How many characters the rows of a statement have. A large row has its own statement. D1 allows values of 2 MB. */
 const MAX_GROUP_CHARACTERS = 300_000;
 
 /** The logs of one workspace. */
@@ -139,7 +136,7 @@ export class LogStore extends WorkspaceStore {
     if (runs) conditions.push(sql`s.run_id in ${list(runs)}`);
     if (taskRun?.any_) conditions.push(mentions(taskRun.any_));
     /**
-     * Adds a bound. `some` is true for a segment with a matching record, `all` for a segment of only matching records.
+     * Adds a bound. `some` is true for a segment with a matching record, `all` for a segment of matching records only.
      */
     const bound = (value: number | null | undefined, some: string, all: string) => {
       if (!isGiven(value)) return;
@@ -213,10 +210,7 @@ const RECORD = sql.raw(shortened("r.value", "record"));
 const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
   JSON.stringify([run_id, first_timestamp, digest, place]);
 
-/**
- * Gives a log as answers show it. Its id is a UUIDv7, which contains the time of its creation. Missing fields are
- * empty.
- */
+/** Gives a log as answers show it. Its id is a UUIDv7, which has its creation time. Missing fields are empty. */
 export function printLog(runId: string, record: Partial<LogRecord>): Log {
   const log = { ...EMPTY_LOG, ...record };
   const created = printTime(timeOfId(log.id));

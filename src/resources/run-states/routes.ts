@@ -71,7 +71,7 @@ export const runStateRoutes = [
 ];
 
 function shown(state: State | undefined): StateText {
-  // Prefect: the message has "Flow run state" for the state of a task run, too.
+  // Prefect: the message has "Flow run state" also for the state of a task run.
   if (!state) throw notFound("Flow run state");
   return printState(state);
 }
@@ -85,8 +85,8 @@ async function readFlowRunState({ db, workspaceId }: Tools, id: string): Promise
 }
 
 /**
- * The states of a flow run, oldest first. The run's row has the ids of its states, so that states need no index. A run
- * may have any number of states, so the first read gives only their sizes.
+ * The states of a flow run, oldest first. The run's row has the ids of its states, so the table of states needs no
+ * index. A run may have any number of states, so the first read gives only their sizes.
  */
 async function readFlowRunStates({ db, workspaceId }: Tools, flowRunId: string): Promise<Portions<State>> {
   const sizes = await db.rows<{ id: string; bytes: number }>(

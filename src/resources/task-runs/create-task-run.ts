@@ -1,6 +1,6 @@
 /**
- * Creates task runs for the API: parents of subflows, background tasks, and task runs of clients that use HTTP for
- * states.
+ * Creates task runs for the API: parents of subflows, background tasks, and task runs of clients that set states by
+ * HTTP.
  */
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
@@ -66,7 +66,7 @@ function idOfKeys({ workspaceId }: Tools, { task_key, dynamic_key }: Draft): str
   return canonicalUuid(bytes.toString("hex", 0, 16));
 }
 
-/** Prefect: `with_system_labels_for_task_run`. First the flow run's labels, the system's, then the client's. */
+/** Prefect: `with_system_labels_for_task_run`. First the flow run's labels, then the system's, then the client's. */
 async function labelsOf(tools: Tools, { flow_run_id: id, labels }: Draft): Promise<Record<string, unknown>> {
   if (!id) return { ...labels };
   const [parent] = await tools.db.rows<{ labels: string }>(

@@ -159,6 +159,6 @@ export async function requeueTaskRun(tools: Tools, id: string): Promise<void> {
   const [row] = await tools.db.rows<WaitingRow>(
     sql`select ${WAITING} from ${task_run} where ${among(tools, [id])} and background = 1`,
   );
-  // A run that was deleted or has begun does not belong into the queue.
+  // A run that was deleted or has begun does not belong in the queue.
   if (row && stageOfRow(row) === "scheduled") await taskQueue(tools).enqueue(noteOf(row));
 }

@@ -33,9 +33,7 @@ export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
 const hasId = ({ workspaceId }: Tools, id: string) =>
   sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
 
-/**
- * One task run, or undefined. If the task run has ended, the query for reports is skipped: most task runs have ended.
- */
+/** One task run, or undefined. If the task run has ended, reports are not read: most task runs have ended. */
 export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow | undefined> {
   const select = sql`select * from ${task_run} where ${hasId(tools, id)}`;
   const [row] = await tools.db.rows<TaskRunRow>(select);
@@ -93,7 +91,7 @@ export function renameTaskRun(tools: Tools, id: string, name: string | null): Pr
   });
 }
 
-/** Deletes a task run. Gives its tags, or undefined where there is no such task run. */
+/** Deletes a task run. Gives its tags, or undefined if the task run does not exist. */
 export function deleteTaskRun(tools: Tools, id: string): Promise<string[] | undefined> {
   return onReported(tools, id, async () => {
     const { rows } = await tools.db.run(sql`delete from ${task_run} where ${hasId(tools, id)} returning tags`);

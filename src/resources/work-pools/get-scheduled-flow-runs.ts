@@ -17,10 +17,7 @@ import { jsonValue, list } from "#db/sql";
 /** How many times the object is called at most, if it offers runs that no worker may get. */
 const ROUNDS = 3;
 
-/**
- * `POST /work_pools/{name}/get_scheduled_flow_runs`: one call of the pool's object, and a read of D1 only if a run is
- * due.
- */
+/** `POST /work_pools/{name}/get_scheduled_flow_runs`: one call of the pool's object. Reads D1 only for due runs. */
 export async function getScheduledFlowRuns(tools: Tools, poolName: string, ask: PollAsk) {
   const rows = await claimable(tools, poolName, async (object) => {
     const answer = await object.poll(ask);
@@ -53,8 +50,8 @@ export async function getRunsInQueue(tools: Tools, id: string, ask: Omit<QueuePo
 }
 
 /**
- * Reads the runs that the pool's object offers from D1. If the object offered wrong runs, notifies the object and calls
- * it again.
+ * Reads from D1 the runs that the pool's object offers. If the object offered wrong runs, notifies the object and calls
+ * the object again.
  */
 async function claimable(
   tools: Tools,

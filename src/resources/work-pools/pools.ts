@@ -20,21 +20,21 @@ export const missingPool = (name: string) => refused(404, `Work pool "${name}" n
 export const missingQueue = (poolName: string, name: string | null) =>
   refused(404, `Work pool queue '${poolName}/${name}' not found.`);
 
-/** The pool of this name. Throws 404 where there is no such pool. */
+/** The pool of this name. Throws 404 if the pool does not exist. */
 export async function findPool(tools: Tools, name: string): Promise<WorkPoolRow> {
   const pool = await new WorkPoolStore(tools).readPoolByName(name);
   if (!pool) throw missingPool(name);
   return pool;
 }
 
-/** The pool of this name and its queues by priority. Throws 404 where there is no such pool. */
+/** The pool of this name and its queues by priority. Throws 404 if the pool does not exist. */
 export async function findPoolWithQueues(tools: Tools, name: string) {
   const { pool, queues } = await new WorkPoolStore(tools).readPoolWithQueues(name);
   if (!pool) throw missingPool(name);
   return { pool, queues };
 }
 
-/** The queue of this name in the pool, or the pool's default queue. Throws 404 where there is no such pool or queue. */
+/** The queue of this name in the pool, or the pool's default queue. Throws 404 if one of them does not exist. */
 export async function findQueue(tools: Tools, poolName: string, name: string | null) {
   const named = name === null ? sql`q.id = p.default_queue_id` : sql`q.name = ${name}`;
   const [row] = await tools.db.rows<{ id: string | null; name: string }>(
@@ -57,16 +57,14 @@ export function isTaken(error: unknown): boolean {
   return error instanceof Error && error.message.includes("UNIQUE constraint failed");
 }
 
-/** Gives the result of `made`. Throws 409 with the text `taken` where the name of the new row is taken. */
+/** Gives the result of `made`. Throws 409 with the text `taken` if the name of the new row is taken. */
 export function orTaken<T>(made: Promise<T>, taken: string): Promise<T> {
   return made.catch((error: unknown) => {
     throw isTaken(error) ? conflict(taken) : error;
   });
 }
 
-/**
- * Writes a new pool and its default queue. Agents' pools have no status. Throws if the name is taken, see `isTaken`.
- */
+/** Writes a new pool and its default queue. Agents' pools have no status. Throws for a taken name, see `isTaken`. */
 export async function insertPool(
   tools: Tools,
   body: WorkPoolCreate,

@@ -35,7 +35,7 @@ import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 const store = (tools: Tools) => new WorkPoolStore(tools);
 const missing = () => refused(404, "work queue not found");
 
-/** Shows a queue that was just created. Throws 409 with the text `taken` where the queue's name is taken. */
+/** Shows a queue that was just created. Throws 409 with the text `taken` if the queue's name is taken. */
 async function showNew(made: Promise<QueueWithPool>, taken: string) {
   const queue = await orTaken(made, taken);
   return printWorkQueue({ ...queue, active_slots: queue.concurrency_limit === null ? null : 0 }, null);

@@ -94,10 +94,7 @@ async function ensureAmong(
   }
 }
 
-/**
- * Changes the fields of a queue that the body has. `queues` are the queues of the pool, if a new priority may move
- * queues.
- */
+/** Changes the fields of a queue that the body has. `queues` are the pool's queues, if a new priority may move them. */
 export async function changeQueue(
   tools: Tools,
   queue: QueueWithPool,

@@ -109,10 +109,7 @@ export const WorkerFlowRunResponse = z
   })
   .meta({ id: "WorkerFlowRunResponse" });
 
-/**
- * The maximum of Postgres' integers. A queue may move other queues by one many times, and their priorities must stay
- * exact.
- */
+/** The maximum of Postgres' integers. A queue may move others by one many times, and priorities must stay exact. */
 const MAX_PRIORITY = 2_147_483_647;
 const Priority = Int.pipe(z.number().gt(0).max(MAX_PRIORITY));
 

@@ -1,6 +1,4 @@
-/**
- * Prints pools, queues and workers for answers. The objects of the pools give the liveness; D1 gives the runs in slots.
- */
+/** Prints pools, queues and workers for answers. The pools' objects give the liveness, D1 the runs in slots. */
 import { readJson } from "#db/database";
 import { matchesWorker, type WorkerFilter } from "#filters/workers";
 import { refused } from "#lib/api-error";
@@ -129,7 +127,7 @@ export async function showWorkers(
 /** Prefect: every queue has the default policy. */
 const POLICY = { maximum_late_runs: 0, maximum_seconds_since_last_polled: 60 };
 
-/** `GET /work_queues/{id}/status`, or undefined where there is no such queue. */
+/** `GET /work_queues/{id}/status`, or undefined if the queue does not exist. */
 export async function readQueueStatus(tools: Tools, id: string) {
   const store = new WorkPoolStore(tools);
   const queue = await store.readCountedQueue({ id }, POOL_SLOT_TYPES);

@@ -28,7 +28,7 @@ export const workQueues = codec(work_queue, { omit: ["workspace_id", "status"], 
 /** A queue with what answers show of its pool. */
 export type QueueWithPool = WorkQueueRow & { work_pool_name: string; work_pool_type: string };
 
-/** `active_slots` is counted only where there is a limit. */
+/** `active_slots` is counted only if there is a limit. */
 export type Counted<Row> = Row & { active_slots: number | null };
 
 /** A run that occupies a slot. */
@@ -105,9 +105,7 @@ export class WorkPoolStore extends WorkspaceStore {
     return { pool: pools[0] as WorkPoolRow | undefined, queues: queues as QueueWithPool[] };
   }
 
-  /**
-   * A queue with its slots counted, or undefined. The key is the queue's id, or the names of the pool and the queue.
-   */
+  /** A queue with its slots counted, or undefined. The key is the queue's id, or the names of pool and queue. */
   async readCountedQueue(key: QueueKey, types: readonly StateType[]): Promise<Counted<QueueWithPool> | undefined> {
     const where =
       "id" in key
@@ -117,10 +115,7 @@ export class WorkPoolStore extends WorkspaceStore {
     return (await this.queues(queueColumns, own, types, inOrder("priority", 1)))[0];
   }
 
-  /**
-   * Prefect: the queue of this name in the pool of agents; If that pool does not exist, the queue of this name in any
-   * pool.
-   */
+  /** Prefect: the queue of this name in the pool of agents. Without that pool, the queue of this name in any pool. */
   async readAgentQueue(name: string): Promise<Counted<QueueWithPool> | undefined> {
     const pool = this.idOf(AGENT_POOL);
     const where = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${work_queue.name} = ${name}
@@ -215,7 +210,7 @@ export class WorkPoolStore extends WorkspaceStore {
     return this.db.build.update(work_queue).set(changes).where(this.byId(work_queue, id));
   }
 
-  /** Sets the priorities of queues; no statement where there are none. */
+  /** Sets the priorities of queues. Gives no statement without queues. */
   setPriorities(ranks: readonly { id: string; priority: number }[], now: Micros): Statement[] {
     if (ranks.length === 0) return [];
     return [
@@ -224,9 +219,7 @@ export class WorkPoolStore extends WorkspaceStore {
     ];
   }
 
-  /**
-   * Removes a queue, and clears it in its deployments and in its first runs. `releaseAll` clears it in the other runs.
-   */
+  /** Removes a queue, and clears it in its deployments and first runs. `releaseAll` clears it in the other runs. */
   removeQueue(id: string): Statement[] {
     return [
       ...this.release(sql`(${id})`),
@@ -244,9 +237,7 @@ export class WorkPoolStore extends WorkspaceStore {
     ];
   }
 
-  /**
-   * Clears removed queues in the other runs that name them, batch by batch. Answers show these runs without a queue.
-   */
+  /** Clears removed queues in the other runs with them, batch by batch. Answers show these runs without a queue. */
   async releaseAll(queueIds: readonly string[]): Promise<void> {
     const queues = list(queueIds);
     for (let changes = RUNS_AT_ONCE; changes >= RUNS_AT_ONCE;)

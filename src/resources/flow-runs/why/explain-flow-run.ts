@@ -18,7 +18,7 @@ import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
 
-/** Gives why the run has not started. Throws 404 where there is no such run. */
+/** Gives why the run has not started. Throws 404 if the run does not exist. */
 export async function explainFlowRun(tools: Tools, id: string): Promise<Why> {
   const rows = await readWhyRows(tools, id, tools.clock());
   if (!rows) throw notFound("Flow run");

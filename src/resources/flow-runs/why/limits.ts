@@ -15,7 +15,7 @@ import type { SlotHolder } from "#resources/flow-runs/why/schema";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 const TAG = "tag:";
-/** How many holders a sentence names; the facts name more. */
+/** How many holders a sentence names. The facts name more holders. */
 const NAMED = 3;
 
 const RAISE = "Raise the limit.";
@@ -39,10 +39,10 @@ export const fullQueue = reason("work_queue_full", {
   next: ({ limit }) => ({ who: "worker", message: limit === 0 ? RAISE : SLOT_FREE }),
 });
 
-/** The limit of a deployment, for a run that is due. */
+/** The reason that a deployment's limit is full, for a run that is due. */
 export const deploymentLimit = fullDeploymentLimit(isDue);
 
-/** The limit of a deployment, for a run that requests a slot of the limit at a later time. */
+/** The reason that a deployment's limit is full, for a run that requests a slot at a later time. */
 export const deploymentLimitAhead = fullDeploymentLimit(
   (situation) => !isDue(situation) && situation.state?.name === "AwaitingConcurrencySlot",
 );
@@ -110,7 +110,7 @@ type Limited = Pick<Facts<"work_pool_full">, "limit" | "in_use" | "holders">;
 
 /**
  * Gives a pool or queue with its slots. Gives null if there is no limit, or if the run is not due, has a slot or can
- * get one.
+ * get a slot.
  */
 function fullSlots<Place>(situation: Situation, place: Place, limit: number | null, slots: SlotsInUse | undefined) {
   if (limit === null || !slots || !isDue(situation)) return null;

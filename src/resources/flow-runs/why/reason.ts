@@ -64,10 +64,7 @@ export interface Situation extends Omit<WhyRows, "underWay"> {
   patienceSeconds: number | null;
 }
 
-/**
- * Whether the run has ever run. Prefect: a run that ended without running also has a start time, which equals its end
- * time.
- */
+/** Whether the run has ever run. Prefect: a run that ended without running has a start time: its end time. */
 export function hasStarted({ run_count, s_type }: WhyRow): boolean {
   return run_count > 0 || s_type === "RUNNING";
 }
@@ -105,10 +102,7 @@ export function ofDeployment({ deployment_id, d_name }: WhyRow) {
   return deployment_id === null || d_name === null ? null : { deployment_id, deployment_name: d_name };
 }
 
-/**
- * The id of the run's deployment if the deployment was deleted. The run's row loses the id, but the run's label keeps
- * it.
- */
+/** The id of the run's deployment if the deployment was deleted. The run's row loses it, the run's label keeps it. */
 export function deletedDeploymentId({ deployment_id, origin_id, d_name }: WhyRow): string | null {
   return d_name === null ? (deployment_id ?? origin_id) : null;
 }

@@ -6,7 +6,7 @@ import { StateType } from "#wire/state";
 
 const OptionalTime = TimeText.nullable();
 
-/** A holder of a slot. The holder has the slot since `since`, and at most until `until` if nobody renews the lease. */
+/** A holder of a slot. It has the slot since `since`. The lease expires at `until`, unless it is renewed. */
 export const SlotHolder = z
   .object({
     type: z.enum(["flow_run", "task_run", "deployment"]),
