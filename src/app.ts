@@ -19,13 +19,13 @@ const UUID = "[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0
 const ANY_VERSION = new Set(["/health", "/hello", "/ready", "/version", "/csrf-token"]);
 
 /**
- * workerd on one thread serves the newest call of an object first: of 64 callers some wait for seconds while others are answered
- * a hundred times. An answer that gives way to other events once lets all callers have their turn. In Cloudflare's network an
- * object has a thread of its own.
+ * A local workerd has one thread, and serves the newest call of an object first: of 64 callers some wait for seconds
+ * while others get a hundred responses. If each response yields to other events once, all callers are served. In
+ * Cloudflare's network an object has its own thread.
  */
 const YIELD_MS = 0;
 
-/** A request that Hono has led to a handler. */
+/** Hono's context of a request. */
 type Asked = Context<{ Bindings: Env }>;
 
 /** The whole application. Each answer has the id of its request, except the upgrade of a socket. */
@@ -45,7 +45,7 @@ export function createApp() {
   };
 }
 
-/** What each request passes before the routes, and each answer after them. */
+/** Checks a request before the routes, and sets the CORS headers of the response. */
 async function answerTo(
   request: Request,
   settings: Settings,
@@ -74,7 +74,10 @@ const REQUEST_ID = /^[\x20-\x7e]{1,200}$/;
 
 const requestIds = new WeakMap<Request, string>();
 
-/** A request's id in answers and in the log: its own `x-request-id` if well-formed, else Cloudflare's, else a new one, always the same. */
+/**
+ * The id of a request in responses and in the log: its own `x-request-id` if well-formed, else Cloudflare's id, else a
+ * new id. Further calls give the same id.
+ */
 function requestIdOf(request: Request): string {
   const known = requestIds.get(request);
   if (known !== undefined) return known;
@@ -111,7 +114,7 @@ function honoPath(path: string): string {
   );
 }
 
-/** The path with a slash at its end, or without the one that it has. The original answers both. */
+/** Adds a slash at the end of the path, or removes the slash. Prefect answers both paths. */
 function otherSlash(path: string): string {
   return path.endsWith("/") ? path.slice(0, -1) : `${path}/`;
 }
@@ -133,7 +136,7 @@ async function guarded(c: Asked, answer: (settings: Settings) => Response | Prom
 /** The answer of a route. */
 async function serve(route: Route, c: Asked, settings: Settings): Promise<Response> {
   const request = c.req.raw;
-  // Hono would answer HEAD as a GET without its body; the original does not.
+  // Hono would answer HEAD as a GET without a body. Prefect does not.
   if (request.method === "HEAD") return noSuchMethod();
   const client = ANY_VERSION.has(route.path) ? undefined : readClient(request.headers);
   const asked = { client, requestId: requestIdOf(request) };

@@ -1,4 +1,7 @@
-/** The OpenAPI document, made of the routes and the schemas that validate. The build bundles and runs this file, the Worker does not. */
+/**
+ * Makes the OpenAPI document from the routes and the schemas that validate. The build bundles and runs this file. The
+ * Worker does not.
+ */
 import * as z from "zod";
 import type { ErrorStatus, Route } from "#http/route";
 import { routes } from "#routes";
@@ -6,7 +9,10 @@ import ERROR_SCHEMAS from "./http/error-schemas.json";
 
 type Json = Record<string, unknown>;
 
-/** An answer to a refused request: with one of two fields, or with what is wrong in each part of the request. */
+/**
+ * The description of an error. Its body has one of two fields (`Refusal`), or the fault of each part of the request
+ * (`InvalidRequest`).
+ */
 const errorAnswer = (description: string, ...schemas: (keyof typeof ERROR_SCHEMAS)[]) => ({
   description,
   content: {
@@ -33,7 +39,7 @@ export function openApiDocument(version: string): string {
   return JSON.stringify(describe(routes, version));
 }
 
-/** Builds the document of some routes. Every schema is described as the wire has it (`io: "input"`). */
+/** Builds the document of some routes. Every schema describes the data on the wire (`io: "input"`). */
 export function describe(routes: readonly Route[], version: string): Json {
   const components: Json = {};
   const paths: Record<string, Json> = {};
@@ -99,7 +105,7 @@ function queryParameters(query: z.ZodType | undefined, components: Json): Json[]
   }));
 }
 
-/** A schema as JSON Schema; named ones go to the components once. */
+/** A schema as JSON Schema. A named schema is added to the components once. */
 function schemaOf(schema: z.ZodType, components: Json): Json {
   const {
     $defs,

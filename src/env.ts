@@ -1,4 +1,4 @@
-/** The Worker's bindings and settings, parsed once. A setting is a line of `Variables`. */
+/** The Worker's bindings and settings, parsed once. Each setting is a line of `Variables`. */
 import * as z from "zod";
 
 const DAY = 86_400;
@@ -14,7 +14,7 @@ const VACUUM_TYPES = ["events", "flow_runs", "orphans"] as const;
 const VacuumType = z.enum(VACUUM_TYPES);
 export type VacuumType = z.output<typeof VacuumType>;
 
-/** Prefect: `true` stands for all types, `false` for events alone, and `flow_runs` includes `orphans`. */
+/** Prefect: `true` means all types, `false` means only events, and `flow_runs` includes `orphans`. */
 const VacuumTypes = z
   .union([z.boolean(), z.number(), z.string()])
   .transform((given) => {
@@ -40,7 +40,7 @@ const Overrides = z
   })
   .pipe(z.record(z.string(), SomeTime));
 
-/** A list with a comma between each two items. */
+/** A list with commas between its items. */
 const List = z.string().transform(itemsOf);
 
 function itemsOf(text: string): string[] {
@@ -59,17 +59,20 @@ const Hosts = List.transform((names, context) =>
   }),
 );
 
-/** What is known of a setting beside its schema. */
+/** The properties of a setting besides its schema. */
 interface About {
-  /** The names of its variables. Of several that are set, the first one counts. */
+  /** The names of the setting's variables. If several are set, the first one counts. */
   variables: readonly string[];
-  /** Its value where no variable is set. */
+  /** The setting's value if no variable is set. */
   fallback: unknown;
 }
 
 const abouts = z.registry<About>();
 
-/** A setting. Prefect: its variable is named after its place among the server's settings, unless `variables` are given. */
+/**
+ * Makes a setting. Prefect: the variable is named after the setting's place among the server's settings, unless
+ * `variables` are given.
+ */
 function setting<Kind extends z.ZodType>(
   kind: Kind,
   fallback: z.core.util.NoUndefined<z.output<Kind>>,
@@ -80,11 +83,11 @@ function setting<Kind extends z.ZodType>(
   return schema;
 }
 
-/** A list under both names that Prefect has for it. */
+/** Makes the setting of a CORS list. Prefect has two names for each list. */
 const corsList = (name: string) =>
   setting(List.nullable(), null, `PREFECT_SERVER_API_CORS_${name}`, `PREFECT_SERVER_CORS_${name}`);
 
-/** Every setting in its place. docs/settings.md says what each of them does. */
+/** All settings, each in its place. docs/settings.md describes each setting. */
 const Variables = z.object({
   mode: setting(z.enum(["local", "deployed"]), "deployed", "SLUICE_MODE"),
   apiKey: setting(z.string().min(1).nullable(), null, "SLUICE_API_KEY"),
@@ -133,9 +136,9 @@ const Variables = z.object({
   }),
 });
 
-/** A setting as docs/settings.md has it. */
+/** A setting in the form of docs/settings.md. */
 export interface Setting extends About {
-  /** Its place in the schema. */
+  /** The setting's place in the schema. */
   place: readonly string[];
 }
 
@@ -171,7 +174,10 @@ export type ServicesSettings = Settings["services"];
 
 const parsed = new WeakMap<Env, Settings>();
 
-/** Reads the settings of an environment once. Throws for a malformed setting, so that no typo leaves the server open. */
+/**
+ * Reads the settings of an environment once. Throws for a malformed setting, so that a typo cannot leave the server
+ * without a key.
+ */
 export function parseSettings(env: Env): Settings {
   const known = parsed.get(env);
   if (known) return known;
@@ -180,9 +186,9 @@ export function parseSettings(env: Env): Settings {
   return settings;
 }
 
-/** The settings, with what follows from them. Throws a `ZodError` that names the variables. */
+/** The settings, with the values that are derived from them. Throws a `ZodError` that names the variables. */
 function settingsOf(env: object) {
-  // An empty variable is one that is not set.
+  // An empty variable counts as not set.
   const values = new Map<string, unknown>(Object.entries(env).filter(([, value]) => value !== ""));
   const { success, data, error } = Variables.safeParse(valuesAt([], Variables, values));
   if (!success) throw new z.ZodError(error.issues.map((issue) => ({ ...issue, path: named(issue.path, values) })));
@@ -192,7 +198,7 @@ function settingsOf(env: object) {
     ...rest,
     /** Whether this is `npm start` or a test, not a deployed Worker. */
     local,
-    /** Prefect: pages of all origins may send everything. A local server asks for no key, so its origins have to be listed. */
+    /** Prefect: pages of all origins may send everything. A local server has no key, so its origins must be listed. */
     cors: {
       origins: cors.origins ?? (local ? [] : ["*"]),
       methods: cors.methods ?? ["*"],
@@ -205,7 +211,7 @@ function settingsOf(env: object) {
 type Values = ReadonlyMap<string, unknown>;
 type Place = readonly PropertyKey[];
 
-/** A path into the settings as one that begins with the variable that was read. */
+/** Replaces the setting's place at the start of a path by the variable that was read. */
 function named(path: Place, values: Values): PropertyKey[] {
   const setting = SETTINGS.find(({ place }) => place.every((name, index) => path[index] === name));
   const variable = setting?.variables.find((name) => values.get(name) !== undefined);
@@ -219,5 +225,5 @@ function valuesAt(place: Place, schema: unknown, values: Values): unknown {
   return Object.fromEntries(entries.map(([name, inner]) => [name, valuesAt([...place, name], inner, values)]));
 }
 
-/** The workspace of `/api/…`, the shape of the open-source server. */
+/** The workspace of `/api/…`, which are the paths of the open-source server. */
 export const DEFAULT_WORKSPACE = "00000000-0000-4000-8000-000000000001";

@@ -1,4 +1,4 @@
-/** The table of contents: the routes and the WebSocket routes of every resource. */
+/** The list of all routes and WebSocket routes. */
 import type { Route } from "#http/route";
 import { concurrencyLimitRoutes } from "#resources/concurrency-limits/routes";
 import { concurrencyLimitV2Routes } from "#resources/concurrency-limits-v2/routes";

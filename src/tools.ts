@@ -1,4 +1,4 @@
-/** What a request, a cron run or a queue batch works with: database, settings, clock, random source and client. */
+/** The tools of a request, a cron run or a queue batch: database, settings, clock, random source and client. */
 import { Database } from "#db/database";
 import { type Env, parseSettings, type Settings } from "#env";
 import { type Clock, type Ids, systemClock, systemIds } from "#lib/clock";
@@ -12,7 +12,10 @@ export interface Client {
   apiVersion: Version | null;
   /** The stock client's version from its User-Agent (`3.8.8`), or null for any other program. */
   version: string | null;
-  /** Prefect: who makes things through an automation (`prefect-automation-id`, `prefect-automation-name` headers). */
+  /**
+   * Prefect: the automation that sent the request (headers `prefect-automation-id`, `prefect-automation-name`), or
+   * null.
+   */
   createdBy: { id: string; type: string; display_value: string } | null;
 }
 
@@ -26,14 +29,14 @@ export interface Tools {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly client: Client;
-  /** The id of the request that the work is for; null where the clock, a queue or an alarm began it. */
+  /** The id of the request that caused the work; null if a cron, a queue or an alarm caused it. */
   readonly requestId: string | null;
   readonly random: () => number;
-  /** Lets work go on after the reply; a failure is logged, and a sweep must be able to make up for it. */
+  /** Continues work after the response. A failure is logged, and a sweep must be able to do the work later. */
   readonly background: (work: Promise<unknown>) => void;
 }
 
-/** The tools of the clock. They name no workspace: each row that a sweep finds names its own. */
+/** The tools of a sweep. They have no workspace: each row that a sweep finds has its own workspace. */
 export type SweepTools = Omit<Tools, "workspaceId">;
 
 /** The tools of one workspace. */
@@ -43,7 +46,7 @@ const clock = systemClock();
 const ids = systemIds();
 const NO_CLIENT: Client = { apiVersion: null, version: null, createdBy: null };
 
-/** Makes the tools of a piece of work. `waitUntil` is that of the Worker's context; `asked` has the client and the request. */
+/** Makes the tools of a piece of work. `waitUntil` is from the Worker's context. `asked` has client and request. */
 export function makeTools(
   env: Env,
   workspaceId: string,

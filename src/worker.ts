@@ -1,4 +1,4 @@
-/** The ways in: requests, the clock and the queues; and the Durable Object classes. Wiring only. */
+/** The entry points of the Worker: requests, crons and queues. Exports the Durable Object classes. Wiring only. */
 import { createApp } from "#app";
 import { DEFAULT_WORKSPACE, type Env } from "#env";
 import { consumeSegments, isDeadQueue, keepDeadLetters } from "#events/consumer";
@@ -17,7 +17,7 @@ export default {
   scheduled: (controller, env, context) =>
     runCron(
       CRONS[controller.cron] ?? [],
-      // The rows that a job finds name their workspaces.
+      // Each row that a job finds has its workspace.
       makeTools(env, "", (work) => context.waitUntil(work)),
     ),
   async queue(batch, env, context) {

@@ -12,9 +12,9 @@ import { asList, each, list } from "#db/sql";
 
 /** One field of a filter. */
 export interface Criterion<F extends z.ZodType = z.ZodType> {
-  /** The field's shape in the filter, with what an absent field gives. */
+  /** The zod schema of the field. The schema also gives the value of an absent field. */
   field: F;
-  /** The conditions of the field's value: none where the value asks for nothing, `ALWAYS` where every row meets it. */
+  /** The SQL conditions for the field's value: none if the value does not filter, `ALWAYS` if every row matches. */
   clauses(value: z.output<F>, workspaceId: string): SQL[];
 }
 
@@ -28,25 +28,25 @@ type Fields = Record<string, Criterion>;
 type Shape<F extends Fields> = { [K in keyof F]: F[K]["field"] };
 type Schema<S extends z.core.$ZodLooseShape> = z.ZodObject<S, z.core.$strict>;
 
-/** The clause that is true for every row, as that of a filter without criteria. */
+/** The clause that is true for every row. A filter without criteria has this clause. */
 export const ALWAYS = sql`1`;
 
 export const Operator = z.enum(["and_", "or_"]).meta({ id: "Operator" });
 type Operator = z.output<typeof Operator>;
 const OPERATOR = { operator: Operator.default("and_") };
 
-/** Makes a filter of which a row has to meet all given fields. */
+/** Makes a filter. A row has to match all given fields. */
 export function group<F extends Fields>(id: string, fields: F): Group<Schema<Shape<F>>> {
   return groupOf(id, fields, shapeOf(fields));
 }
 
-/** Makes a filter whose `operator` says whether a row has to meet all given fields, or any. */
+/** Makes a filter with an `operator`, which says whether a row has to match all given fields, or at least one. */
 export function combinable<F extends Fields>(id: string, fields: F): Group<Schema<typeof OPERATOR & Shape<F>>> {
   return groupOf(id, fields, { ...OPERATOR, ...shapeOf(fields) });
 }
 
 function shapeOf<F extends Fields>(fields: F): Shape<F> {
-  // The mapped type does not survive Object.entries; each value is its own criterion's field.
+  // `Object.entries` loses the mapped type. Each value is the field of its own criterion.
   return Object.fromEntries(Object.entries(fields).map(([name, { field }]) => [name, field])) as Shape<F>;
 }
 
@@ -62,7 +62,7 @@ function groupOf<S extends z.core.$ZodLooseShape>(id: string, fields: Fields, sh
   };
 }
 
-/** Combines clauses. No clauses give `ALWAYS`, and so does an "or" with `ALWAYS` among them. */
+/** Combines clauses. The result is `ALWAYS` without clauses, and for an "or" with an `ALWAYS`. */
 export function combine(operator: Operator, clauses: SQL[]): SQL {
   const telling = clauses.filter((clause) => clause !== ALWAYS);
   const [first] = telling;
@@ -70,14 +70,17 @@ export function combine(operator: Operator, clauses: SQL[]): SQL {
   return balanced(operator === "and_" ? sql`and` : sql`or`, first, telling.slice(1));
 }
 
-/** Combines by halves: D1 takes no expression that is over 100 deep, and the depth of a plain chain is its length. */
+/**
+ * Combines the clauses as a balanced tree. D1 refuses an expression with more than 100 levels, and a chain has a level
+ * per clause.
+ */
 function balanced(operator: SQL, first: SQL, others: SQL[]): SQL {
   const [middle, ...rest] = others.splice(Math.floor(others.length / 2));
   if (middle === undefined) return first;
   return sql`(${balanced(operator, first, others)} ${operator} ${balanced(operator, middle, rest)})`;
 }
 
-/** Prefect: `FlowRunFilterState` and `TaskRunFilterState` ignore a part unless it is exactly one comparison. */
+/** Prefect: `FlowRunFilterState` and `TaskRunFilterState` ignore a part that is not exactly one comparison. */
 export function lone<S extends z.ZodType>(inner: Group<S>): Criterion<Group<S>["field"]> {
   return criterion(inner.schema, (value, workspaceId) => {
     const clauses = inner.parts(value, workspaceId);
@@ -85,7 +88,7 @@ export function lone<S extends z.ZodType>(inner: Group<S>): Criterion<Group<S>["
   });
 }
 
-/** Makes a criterion that counts as not given when it is absent or null. */
+/** Makes a criterion. A field that is absent or null counts as not given. */
 export function criterion<S extends z.ZodType>(
   schema: S,
   clauses: (value: z.output<S>, workspaceId: string) => SQL | SQL[],
@@ -97,20 +100,20 @@ export function criterion<S extends z.ZodType>(
   };
 }
 
-/** How many patterns a filter may have: each is checked for each row. */
+/** How many patterns a filter may have. The query checks each pattern for each row. */
 const MAX_PATTERNS = 1_000;
-/** How many values a filter may name. With quotes and commas so many ids fit into a value of D1, which has at most 2 MB. */
+/** How many values a filter may have. One value of D1 (2 MB) has room for 50,000 ids with quotes and commas. */
 const MAX_VALUES = 50_000;
 const MAX_VALUES_BYTES = 1_950_000;
 
-/** The list of values that a filter names. As JSON it fits into one bound value of the database. */
+/** The list of values that a filter names. The query binds the list as one JSON value. */
 export const Values = <S extends z.ZodType>(value: S) =>
   listOf(value, MAX_VALUES).refine(
     (values) => byteLength(JSON.stringify(values)) <= MAX_VALUES_BYTES,
     `The values of a filter may have ${MAX_VALUES_BYTES} bytes as JSON`,
   );
 
-/** `any_`: the column has one of the values. No row meets an empty list. */
+/** `any_`: the column has one of the values. An empty list matches no row. */
 export function anyOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
   return criterion(Values(value), (values) => sql`${column} in ${list(values)}`);
 }
@@ -119,7 +122,7 @@ export function anyOf<S extends z.ZodType>(value: S, column: SQLWrapper) {
 export function anyId(column: SQLWrapper) {
   return criterion(Values(Uuid), (ids) => {
     const [id, ...others] = ids;
-    // A single id is compared, so that an index may give the rows' order as well.
+    // A single id is compared with `=`. Then an index can also give the order of the rows.
     return seek(
       column,
       id !== undefined && others.length === 0 ? sql`${column} = ${id}` : sql`${column} in ${list(ids)}`,
@@ -127,12 +130,18 @@ export function anyId(column: SQLWrapper) {
   });
 }
 
-/** A condition on a column that few rows meet. SQLite uses a partial index only if the statement says that the column is not null. */
+/**
+ * A condition that few rows match, on a column with a partial index. SQLite uses a partial index only if the query says
+ * that the column is not null.
+ */
 export function seek(column: SQLWrapper, condition: SQL): SQL {
   return sql`(likelihood(${condition}, 0.0001) and ${column} is not null)`;
 }
 
-/** The row is of the workspace. Most rows are: without this hint SQLite would prefer an index of the workspace to better indexes. */
+/**
+ * The condition that the row is in the workspace. Most rows are. Without this hint SQLite would prefer an index on the
+ * workspace to better indexes.
+ */
 export function inWorkspace(column: SQLWrapper, workspaceId: string): SQL {
   return sql`likelihood(${column} = ${workspaceId}, 0.9)`;
 }
@@ -170,7 +179,10 @@ export function containing(column: SQLWrapper, text: string): SQL {
   return isLikeAny(column, [`%${text}%`]);
 }
 
-/** `startswith_`: the column begins with one of the texts. Prefect: every row meets an empty list (`WorkQueueFilterName`). */
+/**
+ * `startswith_`: the column begins with one of the texts. Prefect: an empty list matches all rows
+ * (`WorkQueueFilterName`).
+ */
 export function startsWith(column: SQLWrapper) {
   return criterion(listOf(ShortText, MAX_PATTERNS), (texts) => {
     const patterns = texts.map((text) => `${text}%`);
@@ -186,7 +198,7 @@ export function hasAllTags(column: SQLWrapper) {
   });
 }
 
-/** `any_` of tags: the JSON array has at least one of them. */
+/** `any_` of tags: the JSON array has at least one of the values. */
 export function hasAnyTag(column: SQLWrapper) {
   return criterion(
     Values(z.string()),
@@ -194,7 +206,7 @@ export function hasAnyTag(column: SQLWrapper) {
   );
 }
 
-/** `is_null_` of tags: there are none. */
+/** `is_null_` of tags: the row has no tags. */
 export function hasNoTags(column: SQLWrapper) {
   return criterion(Bool, (wanted) => (wanted ? sql`${column} = '[]'` : sql`${column} <> '[]'`));
 }

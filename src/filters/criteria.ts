@@ -1,4 +1,4 @@
-/** The filters of resources whose rows are in D1: for each resource the fields that a filter may have, each with its condition. */
+/** The filters of the resources in D1. Each filter has fields, and each field has its SQL condition. */
 import * as z from "zod";
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { asObject, list } from "#db/sql";
@@ -52,7 +52,10 @@ const DeploymentFilterConcurrencyLimit = z
   .strictObject({ ge_: Int.nullish(), le_: Int.nullish(), is_null_: Bool.nullish() })
   .meta({ id: "DeploymentFilterConcurrencyLimit" });
 
-/** Prefect: a deployment that does not name a queue gets its pool's default queue, but is not found by that queue's name. */
+/**
+ * Prefect: a deployment without a queue name gets the default queue of its pool. A filter by the name of that queue
+ * does not find the deployment.
+ */
 const namedQueue = sql`iif(${deployment.work_queue_name} is null, null, ${queueName(deployment)})`;
 
 export const deploymentFilter = combinable("DeploymentFilter", {
@@ -75,13 +78,13 @@ function isNamedLike(text: string, workspaceId: string): SQL | [] {
   return combine("or_", [containing(deployment.name, text), containing(flowName, text)]);
 }
 
-/** The present name of a row's work queue. Where the queue was deleted, or there is none, it is the name that the row keeps. */
+/** The present name of a row's work queue. Without a queue, or after its deletion, the name in the row itself. */
 function queueName(table: Record<"workspace_id" | "work_queue_id" | "work_queue_name", SQLWrapper>): SQL {
   return sql`coalesce((select named.name from ${work_queue} as named
     where named.workspace_id = ${table.workspace_id} and named.id = ${table.work_queue_id}), ${table.work_queue_name})`;
 }
 
-/** The time at which a run started or is expected to start, in the words of the index `flow_run_start`. */
+/** The time at which a run started or is expected to start. The index `flow_run_start` has the same expression. */
 export const flowRunStart = sql`coalesce(${flow_run.start_time}, ${flow_run.expected_start_time})`;
 
 export const flowRunFilter = combinable("FlowRunFilter", {
@@ -142,8 +145,8 @@ export const flowRunFilter = combinable("FlowRunFilter", {
 });
 
 /**
- * Runs in a state that is not terminal have no `end_time`, and only scheduled runs have a next scheduled start. With these
- * conditions SQLite uses the small index of live runs and does not go through all runs.
+ * Runs in a state that is not terminal have no `end_time`, and only scheduled runs have a next scheduled start. With
+ * these conditions SQLite uses the small index of live runs and does not scan all runs.
  */
 function hasStateType(types: StateType[], workspaceId: string): SQL {
   const type = sql`${flow_run.state_type} in ${list(types)}`;
@@ -164,7 +167,10 @@ function hasParentFlowRun(ids: string[], workspaceId: string): SQL {
   return seek(flow_run.parent_task_run_id, sql`${flow_run.parent_task_run_id} in (${parents})`);
 }
 
-/** Prefect: `is_null_` is false by default. If it is true, `any_` does not count; if it is false, it counts only without `any_`. */
+/**
+ * Prefect: `is_null_` is false by default. If `is_null_` is true, `any_` is ignored. If `is_null_` is false, it is
+ * ignored if `any_` is given.
+ */
 const TaskRunFilterFlowRunId = z
   .strictObject({
     operator: Operator.default("and_"),

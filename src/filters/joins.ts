@@ -1,4 +1,4 @@
-/** Filters of one resource by others: the joins between tables, and the one function that makes conditions of them. */
+/** Filters one resource by other resources. Has the joins between the tables, and makes SQL conditions from filters. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type * as z from "zod";
 import { deployment } from "#db/tables/deployment";
@@ -34,7 +34,7 @@ interface Resource {
   filter: Criterion;
 }
 
-/** The resource whose rows are asked for. */
+/** The resource of the rows that a query reads. */
 export type Root = keyof typeof RESOURCES;
 
 /** The parsed filters of a request, by resource. */
@@ -50,21 +50,21 @@ export const FilterFields = {
   work_pool_queues: workQueueFilter.field,
 };
 
-/** Such a body, parsed. A route for fewer resources leaves the others out. */
+/** A parsed body with filters. A route for fewer resources has fewer fields. */
 export type FilterBody = { [K in keyof typeof FilterFields]?: z.output<(typeof FilterFields)[K]> };
 
-/** Gives the filters of a body, for `whereClause`. On the wire the work queues are `work_pool_queues`. */
+/** Gives the filters of a body, for `whereClause`. On the wire the filter of work queues is `work_pool_queues`. */
 export function toFilters(body: FilterBody): Filters {
   const { flows, flow_runs, task_runs, deployments, work_pools, work_pool_queues: work_queues } = body;
   return { flows, flow_runs, task_runs, deployments, work_pools, work_queues };
 }
 
-/** A join from a row to the rows of another resource: their column `there` has the value of the row's column `here`. */
+/** A join from a row to rows of another resource: column `there` of those rows equals the column `here` of the row. */
 interface Way {
   to: Root;
   here: SQLWrapper;
   there: SQLWrapper;
-  /** No index begins with `there`: the statement gathers the rows once, and does not search for them from each row. */
+  /** No index begins with `there`. So the query collects the matching rows once, and does not search for each row. */
   gathered?: boolean;
   onward?: Way[];
 }
@@ -88,7 +88,7 @@ const fromWorkQueue: Way[] = [
   { to: "flow_runs", here: work_queue.id, there: flow_run.work_queue_id, gathered: true, onward: [toTaskRuns] },
 ];
 
-/** The tree of joins from each root to the other resources. Filters on one branch have to be met by the same row. */
+/** The tree of joins from each root to the other resources. The same row has to match all filters on one branch. */
 const WAYS: Record<Root, Way[]> = {
   flows: [
     { to: "deployments", here: flow.id, there: deployment.flow_id, onward: [toWorkQueue(deployment.work_queue_id)] },
@@ -106,7 +106,9 @@ const WAYS: Record<Root, Way[]> = {
   variables: [],
 };
 
-/** Gives the condition on rows of the root: they are in the workspace and meet each given filter, even an empty one. */
+/**
+ * Gives the condition on rows of the root: they are in the workspace and match each given filter, even an empty one.
+ */
 export function whereClause(root: Root, filters: Filters, workspaceId: string): SQL {
   const ids = root === "task_runs" ? onlyFlowRunIds(filters) : undefined;
   const joined = ids
@@ -116,7 +118,10 @@ export function whereClause(root: Root, filters: Filters, workspaceId: string): 
   return combine("and_", [...ownClauses(root, filters, workspaceId), ...joined]);
 }
 
-/** Runs of deployments that the filter names by id. SQLite would not use the index of deployments through a subquery. */
+/**
+ * The condition that a run belongs to one of the deployments that the filter names by id. Through a subquery, SQLite
+ * would not use the index on deployments.
+ */
 function ofDeployments({ deployments }: Filters, workspaceId: string): SQL[] {
   if (deployments?.operator !== "and_") return [];
   return anyId(flow_run.deployment_id).clauses(deployments.id?.any_, workspaceId);
@@ -132,7 +137,10 @@ function ownClauses(root: Root, filters: Filters, workspaceId: string): SQL[] {
   return [inWorkspace(table.workspace_id, workspaceId), ...filter.clauses(filters[root], workspaceId)];
 }
 
-/** The condition that a joined row meets the filters of its resource and of those beyond; none where there is no such filter. */
+/**
+ * The condition that a joined row matches the filters of its resource and of the resources that are joined to it. No
+ * condition without such filters.
+ */
 function follow(way: Way, filters: Filters, workspaceId: string): SQL[] {
   const beyond = (way.onward ?? []).flatMap((next) => follow(next, filters, workspaceId));
   if (!filters[way.to] && beyond.length === 0) return [];
@@ -145,7 +153,7 @@ function follow(way: Way, filters: Filters, workspaceId: string): SQL[] {
   ];
 }
 
-/** Prefect: `only_filters_on_id`; where a filter of task runs has only flow run ids, these flow runs need not exist. */
+/** Prefect: `only_filters_on_id`. If a filter of task runs has only flow run ids, these flow runs need not exist. */
 function onlyFlowRunIds({ task_runs: _own, flow_runs: flowRuns, ...beside }: Filters): string[] | undefined {
   if (!flowRuns || Object.values(beside).some(Boolean)) return undefined;
   const { operator: _operator, id, ...rest } = flowRuns;

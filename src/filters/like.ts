@@ -1,4 +1,4 @@
-/** Case-insensitive `LIKE` for D1. D1 takes no pattern over 50 bytes, and knows the case of ASCII letters only. */
+/** Case-insensitive `LIKE` for D1. D1 refuses a pattern over 50 bytes, and ignores case only for ASCII letters. */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { each } from "#db/sql";
 
@@ -7,14 +7,14 @@ type Token = { any: "stretch" | "character" } | { of: string };
 
 const MAX_BYTES = 50;
 
-/** The code point that marks both ends of the text. It is no character. */
+/** The code point that marks both ends of the text. The code point is not a character. */
 const EDGE = "\uFFFE";
 const EDGE_SQL = sql.raw("char(65534)");
 
 /**
- * Gives the condition that the column matches one of the patterns, as in Postgres' `ilike`: `%` and `_` are wildcards, `\` makes
- * them plain. The condition is a `GLOB`, for its classes (`[äÄ]`) match both cases. A pattern that is too long is cut, and a
- * search by pieces decides.
+ * Gives the condition that the column matches one of the patterns, like `ilike` of Postgres: `%` and `_` are wildcards,
+ * and `\` escapes them. The condition is a `GLOB`, because its classes (`[äÄ]`) match both cases. A pattern that is too
+ * long is cut, and a search by pieces (`walk`) decides.
  */
 export function isLikeAny(column: SQLWrapper, patterns: string[]): SQL {
   const globs = patterns.map((pattern) => toGlob(readPattern(pattern)));
@@ -46,7 +46,9 @@ function readPattern(pattern: string): Token[] {
   return tokens;
 }
 
-/** The spellings of a character in both cases. An ASCII letter has only its lower case, for the database lowers the column. */
+/**
+ * The spellings of a character in both cases. An ASCII letter is only lowercase, because the query lowers the column.
+ */
 function spellings(character: string): string {
   const lower = character.toLowerCase();
   if (character <= "\u007f") return lower;
@@ -55,13 +57,13 @@ function spellings(character: string): string {
   return [...new Set([character, ...same])].join("");
 }
 
-/** The pattern as a `GLOB`, or as much of the beginning of the pattern as fits. */
+/** The pattern as a `GLOB`. A pattern that is too long is cut at its end. */
 function toGlob(tokens: Token[]): { tokens: Token[]; glob: string; whole: boolean } {
   const bytes = new TextEncoder();
   let glob = "";
   for (const token of tokens) {
     const next = glob + globOf(token);
-    // A pattern that is cut needs one more byte, for its star.
+    // A cut pattern ends with `*`, which takes one more byte.
     if (bytes.encode(next).length >= MAX_BYTES) return { tokens, glob: `${glob}*`, whole: false };
     glob = next;
   }
@@ -73,7 +75,10 @@ function globOf(token: Token): string {
   return Array.from(token.of).length > 1 || "*?[".includes(token.of) ? `[${token.of}]` : token.of;
 }
 
-/** The pieces between the `%`: for each place the characters that match. An empty text matches any character. */
+/**
+ * The pieces of the pattern between the `%`. A piece has the matching characters of each position. An empty text
+ * matches any character.
+ */
 function toPieces(tokens: Token[]): string[][] {
   const pieces = [[EDGE]];
   for (const token of tokens) {
@@ -86,8 +91,9 @@ function toPieces(tokens: Token[]): string[][] {
 }
 
 /**
- * Gives the condition that the text has the pieces one after the other. Each piece is taken at the first place where it matches: so
- * the most text is left for the others. A step takes one character or one piece, so there are at most as many steps as characters.
+ * Gives the condition that the text has the pieces one after the other. Each piece takes the first place where it
+ * matches, so the most text is left for the other pieces. A step takes one character or one piece, so there are at most
+ * as many steps as characters.
  */
 function walk(column: SQLWrapper, pieces: SQL): SQL {
   const size = sql`json_array_length(piece.value)`;

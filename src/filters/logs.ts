@@ -6,7 +6,7 @@ import { Int } from "#wire/scalars";
 import { anyOf, combinable, combine, containing, criterion, group, isNull, span } from "./clause";
 import { Uuid } from "#wire/ids";
 
-/** The parts of a record in SQL. */
+/** The fields of a record in SQL. */
 export const LOG = {
   name: sql.raw("(r.value ->> 'name')"),
   level: sql.raw("(r.value ->> 'level')"),
@@ -41,10 +41,10 @@ export function logClause(filter: LogFilter, workspaceId: string): SQL {
   return combine("and_", logFilter.clauses(filter, workspaceId));
 }
 
-/** Prefect: with the operator "or_" each kind of a search's terms is one more alternative. */
+/** Prefect: with the operator "or_", the included, the excluded and the required terms are three alternatives. */
 function searchClauses({ include, exclude, required }: TextQuery): SQL[] {
   const text = sql`(${LOG.message} || ' ' || ${LOG.name})`;
-  // Terms are plain text, so wildcards in them are escaped.
+  // Terms are plain text, so their wildcards are escaped.
   const has = (term: string) => containing(text, term.replaceAll(/[\\%_]/g, "\\$&"));
   const clauses: SQL[] = [];
   if (include.length > 0) clauses.push(combine("or_", include.map(has)));

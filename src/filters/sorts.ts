@@ -1,4 +1,4 @@
-/** The orders of lists of resources. */
+/** The sort orders of lists. */
 import { getTableColumns, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import * as z from "zod";
 import { deployment } from "#db/tables/deployment";
@@ -52,7 +52,10 @@ const COLUMNS: { [R in keyof Sorts]: Record<Column<Sorts[R]> | "id", SQLWrapper>
   variables: variable,
 };
 
-/** Gives the text after `order by`. It ends with the id in the same direction: pages do not overlap, and an index fits. */
+/**
+ * Gives the text after `order by`. The last column is the id, in the same direction. So pages do not overlap, and an
+ * index can give the order.
+ */
 export function orderBy<R extends keyof Sorts>(root: R, sort: Sorts[R]): SQL {
   const columns: { id: SQLWrapper; [name: string]: SQLWrapper } = COLUMNS[root];
   const { id, [sort.replace(/_(ASC|DESC)$/, "").toLowerCase()]: key = id } = columns;

@@ -1,18 +1,18 @@
-/** The client's API version and program, from the headers that every Prefect client sends. */
+/** Reads the client's API version, program and automation from the headers of a request. */
 import { refused } from "#lib/api-error";
 import { decodeBase64 } from "#lib/bytes";
 import { compareVersions } from "#lib/versions";
 import type { Client } from "#tools";
 
-/** The API version this server speaks, and the oldest it accepts. Prefect 3.8.8: SERVER_API_VERSION. */
+/** The API version of this server; `OLDEST` is the oldest that a client may have. Prefect 3.8.8: SERVER_API_VERSION. */
 export const API_VERSION = "0.8.4";
-/** The version of the original whose API this is. */
+/** The version of Prefect that has this API. */
 export const PREFECT_VERSION = "3.8.8";
 const OLDEST = [0, 8, 0] as const;
-// No two parts next to each other take the same characters: a long header would be walked again for each of them.
+// Neighbouring parts match different characters. Otherwise a long header would cause backtracking.
 const USER_AGENT = /^prefect\/(\d+\.\d+\.\d[a-z.+0-9]*) \(API \S+\)$/;
 
-/** Reads the client. Throws 400 for an API version that is malformed or too old; a client may send none. */
+/** Reads the client. Throws 400 for an API version that is malformed or too old. A client may send no version. */
 export function readClient(headers: Headers): Client {
   return {
     apiVersion: readApiVersion(headers.get("x-prefect-api-version")),
@@ -47,7 +47,7 @@ function readCreatedBy(headers: Headers): Client["createdBy"] {
   try {
     return { id, type: "AUTOMATION", display_value: decodeBase64(name) };
   } catch {
-    // Not base64: the original, too, goes on without an author.
+    // The name is not base64. Prefect, too, continues without an author.
     return null;
   }
 }

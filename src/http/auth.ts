@@ -16,13 +16,16 @@ export function needsCredentials(settings: Settings): boolean {
   return settings.apiKey !== null || settings.authString !== null || !settings.local;
 }
 
-/** Refuses (401) a request without the right key. A deployed Sluice without a key refuses every request, and names the settings. */
+/**
+ * Throws 401 for a request without the right key. A deployed Sluice that has no key refuses every request, and its
+ * message names the settings.
+ */
 export function authorize(request: Request, path: string, settings: Settings): void {
   if (OPEN_PATHS.has(path) || !needsCredentials(settings)) return;
   if (settings.apiKey === null && settings.authString === null)
     throw new ApiError(401, { exception_message: NOTHING_SET });
   if (isAuthorized(request.headers.get("authorization"), settings)) return;
-  // No WWW-Authenticate, as the original has none: a browser would open its own password window over the page that asked.
+  // No WWW-Authenticate header, as in Prefect: with the header, a browser would show its own password dialog.
   throw new ApiError(401, { exception_message: "Unauthorized" });
 }
 
@@ -40,12 +43,12 @@ export function isAuthorized(header: string | null, settings: Settings): boolean
   }
 }
 
-/** Whether a token of a socket's first message, or of a header, is the one that is set; compared in constant time. */
+/** Whether a token, from a header or a socket's first message, equals the expected token. Compares in constant time. */
 export function isToken(token: string, expected: string | null): boolean {
   if (expected === null) return false;
   const given = new TextEncoder().encode(token);
   const wanted = new TextEncoder().encode(expected);
-  // Also for a token of another length two texts are compared, so that the time does not give the length away.
+  // A token of another length also takes one comparison, so that the time does not reveal the length.
   if (given.byteLength !== wanted.byteLength) {
     timingSafeEqual(wanted, wanted);
     return false;
@@ -53,7 +56,7 @@ export function isToken(token: string, expected: string | null): boolean {
   return timingSafeEqual(given, wanted);
 }
 
-/** Whether a socket's auth message has the API key or the auth string. Prefect's client sends either. */
+/** Whether a socket's auth message has the API key or the auth string. Prefect's client sends one of them. */
 export function isSocketToken(token: unknown, settings: Settings): boolean {
   if (!needsCredentials(settings)) return true;
   return typeof token === "string" && (isToken(token, settings.apiKey) || isToken(token, settings.authString));

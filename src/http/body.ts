@@ -1,16 +1,22 @@
-/** Reads a request's body: bytes that are counted while they come, and their text as JSON. */
+/** Reads the body of a request. Counts the bytes while they arrive, and parses their text as JSON. */
 import { InvalidRequest } from "#http/errors";
 import { refused } from "#lib/api-error";
 import { MAX_JSON_DEPTH, TooDeep } from "#lib/json";
 import { jsonProblem } from "#lib/json-problem";
 
-/** The most bytes of a request's body; more is answered by 413. Prefect's client sends at most 4 MB of logs at once. */
+/**
+ * The maximum size of a request's body in bytes. A larger body gets a 413. Prefect's client sends at most 4 MB of logs
+ * at once.
+ */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
-/** How many bytes of a refused body are read and dropped. A client that sends more may see a reset instead of the refusal. */
+/**
+ * How many bytes of a refused body are read and dropped. A client that sends more may get a connection reset instead of
+ * the refusal.
+ */
 const MAX_DRAINED_BYTES = 4 * MAX_BODY_BYTES;
 
-/** The largest body with memory reserved by its `content-length`: a client may announce many bytes and send none. */
+/** The largest `content-length` for which memory is reserved: a client may announce many bytes and send none. */
 const MAX_AT_ONCE_BYTES = 1024 * 1024;
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -23,8 +29,8 @@ export function bodySize(request: Request): number {
 }
 
 /**
- * Reads the whole body on every route: workerd drops the connection of a request whose body was not read. A body in memory has
- * at most `MAX_BODY_BYTES`, also if its `content-length` is wrong. Throws 413 for a larger body.
+ * Reads the whole body on every route: workerd drops the connection if the body of a request was not read. A body in
+ * memory has at most `MAX_BODY_BYTES`, even if its `content-length` is wrong. Throws 413 for a larger body.
  */
 export async function readBody(request: Request): Promise<Bytes> {
   if (!request.body) return new Uint8Array();
@@ -35,7 +41,7 @@ export async function readBody(request: Request): Promise<Bytes> {
   const whole = await readAtOnce(request);
   if (whole !== null) return whole;
   const reader = bytesOf(request.body);
-  // One buffer, not a list of chunks: each chunk holds a few kilobytes, even one of a single byte.
+  // One buffer, not a list of chunks: each chunk takes a few kilobytes of memory, even a chunk of one byte.
   let buffer: Bytes = new Uint8Array();
   let size = 0;
   for (;;) {
@@ -53,15 +59,16 @@ export async function readBody(request: Request): Promise<Bytes> {
 }
 
 /**
- * Reads a body of a known length in one call, into one buffer. Null where that is not possible; then no byte was read. Throws
- * 400 where the body is longer than its length says, as a body that is also sent in chunks may be.
+ * Reads a body of a known length in one call, into one buffer. Gives null if that is not possible; then no byte was
+ * read. Throws 400 if the body is longer than its `content-length`, which can happen if the body is also sent in
+ * chunks.
  */
 async function readAtOnce(request: Request): Promise<Bytes | null> {
   const length = Number(request.headers.get("content-length") ?? 0);
   if (!Number.isInteger(length) || length <= 0 || length > MAX_AT_ONCE_BYTES || !request.body) return null;
   const reader = byobOf(request.body);
   if (reader === null) return null;
-  // The call asks for one byte more than the length, so that it ends only with the end of the body.
+  // The call requests one byte more than the length, so that it returns only at the end of the body.
   const { value = new Uint8Array() } = await reader.readAtLeast(length + 1, new Uint8Array(length + 1));
   sizes.set(request, value.byteLength);
   if (value.byteLength <= length) return value;
@@ -70,7 +77,10 @@ async function readAtOnce(request: Request): Promise<Bytes | null> {
   throw refused(400, "The request's body is longer than its content-length says.");
 }
 
-/** A reader into buffers of our own; null for a stream that has none, as a stream that a Worker made. */
+/**
+ * A reader that writes into our own buffer. Null for a stream without such a reader, for example a stream that a Worker
+ * made.
+ */
 function byobOf(body: ReadableStream): ReadableStreamBYOBReader | null {
   try {
     return body.getReader({ mode: "byob" });
@@ -85,7 +95,7 @@ export async function drain(request: Request): Promise<void> {
   await drainReader(bytesOf(request.body));
 }
 
-/** A body's bytes as text; frees the bytes. Prefect: bytes that are no UTF-8 are answered by 400, not by 422. */
+/** A body's bytes as text; frees the bytes. Prefect: bytes that are not UTF-8 get a 400, not a 422. */
 export function toText(bytes: Bytes): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes);
@@ -96,7 +106,10 @@ export function toText(bytes: Bytes): string {
   }
 }
 
-/** Frees a buffer at once. V8 would free it by the next garbage collection, and lets 64 MB of such buffers wait. */
+/**
+ * Frees a buffer at once. V8 would free the buffer at the next garbage collection, and keeps up to 64 MB of such
+ * buffers until then.
+ */
 function giveBack(bytes: Bytes): void {
   bytes.buffer.transfer(0);
 }
@@ -120,11 +133,11 @@ async function drainReader(reader: Reader): Promise<void> {
     }
     await reader.cancel();
   } catch {
-    // The client has closed the connection, so there is no answer to send.
+    // The client has closed the connection, so no response can be sent.
   }
 }
 
-/** A buffer with the same first `size` bytes and room for more. */
+/** A buffer with the same first `size` bytes and space for `more` bytes. */
 function withRoom(buffer: Bytes, size: number, more: number): Bytes {
   if (size + more <= buffer.byteLength) return buffer;
   const larger = Math.min(Math.max(size + more, 2 * buffer.byteLength), MAX_BODY_BYTES);
@@ -135,9 +148,9 @@ function withRoom(buffer: Bytes, size: number, more: number): Bytes {
 export const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
 
 /**
- * The value of a body's text, which `read` parses. Throws 422 where the text is no JSON, nests too deep or has half a surrogate
- * pair. FastAPI: a body with another content type stays a text, so a form of another site changes nothing. A body without a
- * content type is JSON.
+ * Parses the text of a body with `read`. Throws 422 if the text is not JSON, is nested too deep or has half a surrogate
+ * pair. FastAPI: a body with another content type stays a text, so a form of another site changes nothing. A body
+ * without a content type is JSON.
  */
 export function readJsonBody(text: string, contentType: string | null, read: (json: string) => unknown): unknown {
   if (contentType && !JSON_TYPE.test(contentType)) return text;
@@ -148,7 +161,7 @@ export function readJsonBody(text: string, contentType: string | null, read: (js
     if (error instanceof TooDeep) {
       const loc = ["body", ...error.path];
       const ctx = { max_depth: MAX_JSON_DEPTH };
-      // The answer does not repeat the body: a client may fail to read such depth.
+      // The answer does not repeat the body: a client may fail to parse such deep JSON.
       throw new InvalidRequest([{ type: "json_too_deep", loc, msg: error.message, input: null, ctx }], null);
     }
     const { words, position } = jsonProblem(text);
@@ -166,10 +179,13 @@ export function readJsonBody(text: string, contentType: string | null, read: (js
   return value;
 }
 
-/** JSON's escape of half a surrogate pair, which no database keeps as text. Whole pairs match too: `illFormedPath` tells them apart. */
+/**
+ * Matches JSON's escape of half a surrogate pair, which no database stores as text. The escape of a whole pair matches
+ * too; `illFormedPath` finds the halves.
+ */
 const ESCAPED_SURROGATE = /\\u[dD][89a-fA-F]/;
 
-/** The path of the first text with half a surrogate pair in a parsed value; null where there is none. */
+/** The path of the first text with half a surrogate pair in a parsed value; null if there is none. */
 function illFormedPath(value: unknown, path: (string | number)[]): (string | number)[] | null {
   if (typeof value === "string") return value.isWellFormed() ? null : path;
   if (typeof value !== "object" || value === null) return null;

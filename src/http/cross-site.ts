@@ -1,7 +1,7 @@
 /**
- * Requests of pages of other sites: which are refused, before the key is checked, and what browsers are told about answers
- * (CORS). A local server needs no key. It tells such pages from its user's programs by the host name, the page's origin and the
- * content type.
+ * Refuses requests from pages of other sites, before the key is checked, and sets the CORS headers of responses. A
+ * local server needs no key. The server distinguishes such pages from the user's programs by the host name, the page's
+ * origin and the content type.
  */
 import type { Settings } from "#env";
 import { JSON_TYPE } from "#http/body";
@@ -9,7 +9,9 @@ import { refused } from "#lib/api-error";
 
 const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** Throws 403 or 415 for a request of such a page, and for a host name of another server. Programs send no `Origin`. */
+/**
+ * Throws 403 or 415 for a request from another site's page, and 403 for a foreign host name. Programs send no `Origin`.
+ */
 export function checkSite(request: Request, url: URL, settings: Settings): void {
   if (settings.local) checkName(url, settings);
   const isSocket = request.headers.get("upgrade")?.toLowerCase() === "websocket";
@@ -20,7 +22,7 @@ export function checkSite(request: Request, url: URL, settings: Settings): void 
   if (!isSocket) checkType(request);
 }
 
-/** A page whose own name was made to lead to this machine (DNS rebinding) calls the server by that name. */
+/** Stops DNS rebinding: a foreign page's host name resolves to this machine, and the page calls the server by it. */
 function checkName({ hostname }: URL, { allowedHosts }: Settings): void {
   if (isLoopbackName(hostname) || allowedHosts.includes(hostname)) return;
   throw refused(
@@ -30,7 +32,7 @@ function checkName({ hostname }: URL, { allowedHosts }: Settings): void {
   );
 }
 
-/** The origin of the page that a browser speaks for; null where it is no browser. */
+/** The origin of the page that sent the request. Null if the sender is not a browser. */
 function pageOf(headers: Headers): string | null {
   const site = headers.get("sec-fetch-site");
   return headers.get("origin") ?? (site === "cross-site" || site === "same-site" ? "null" : site && "same-origin");
@@ -44,7 +46,10 @@ function checkOrigin(origin: string, url: URL, settings: Settings): void {
   );
 }
 
-/** A page may send text and forms to any site without a preflight. It sends JSON only if the answer to the preflight allows it. */
+/**
+ * A page may send text and forms to any site without a preflight. A browser sends JSON only if the response to the
+ * preflight allows it.
+ */
 function checkType({ body, headers }: Request): void {
   if (body === null || headers.get("content-length") === "0") return;
   const type = headers.get("content-type") ?? "";
@@ -54,7 +59,7 @@ function checkType({ body, headers }: Request): void {
 /** The beginning of a text that a client sent. */
 const shown = (text: string) => JSON.stringify(text.slice(0, 200));
 
-/** Whether a host name, as `URL.hostname` prints it, means this machine everywhere, so that no other site can have it. */
+/** Whether a host name, in the form of `URL.hostname`, always means this machine, so no other site can have it. */
 function isLoopbackName(hostname: string): boolean {
   return (
     hostname === "localhost" ||
@@ -64,14 +69,17 @@ function isLoopbackName(hostname: string): boolean {
   );
 }
 
-/** Whether pages of this origin may call the server: the origin or `*` is listed, or it is a local server's own machine. */
+/**
+ * Whether pages of this origin may call the server: the list has the origin or `*`, or the server is local and the page
+ * is on the same machine.
+ */
 function isAllowedOrigin(origin: string, { local, cors }: Settings): boolean {
   if (cors.origins.includes("*") || cors.origins.includes(origin)) return true;
   const url = local ? URL.parse(origin) : null;
   return url !== null && /^https?:$/.test(url.protocol) && isLoopbackName(url.hostname);
 }
 
-/** What Starlette's CORS middleware, which the original uses, says by default. */
+/** The default methods of Starlette's CORS middleware, which Prefect uses. */
 const ALL_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY"];
 /** Headers that a page may always send. */
 const SAFE_HEADERS = ["Accept", "Accept-Language", "Content-Language", "Content-Type"];
@@ -102,7 +110,7 @@ export function preflight({ method, headers }: Request, settings: Settings): Res
     if (wantedHeaders !== null && !areAllKnown(wantedHeaders, known)) failures.push("headers");
   } else if (wantedHeaders !== null) answer.set("access-control-allow-headers", wantedHeaders);
 
-  // A page of the internet calls a server of a private network.
+  // A page from the internet calls a server in a private network.
   if (headers.has("access-control-request-private-network")) failures.push("private-network");
   return failures.length === 0
     ? new Response("OK", { headers: answer })
@@ -114,7 +122,10 @@ function areAllKnown(wanted: string, known: readonly string[]): boolean {
   return wanted.split(",").every((name) => names.has(name.trim().toLowerCase()));
 }
 
-/** Says in the headers of an answer, except the upgrade of a socket, whether a page of this origin may read the answer. */
+/**
+ * Sets the headers that say whether a page of this origin may read the response. The upgrade of a socket gets no such
+ * headers.
+ */
 export function shareWith(origin: string | null, response: Response, settings: Settings): Response {
   if (response.status === 101) return response;
   const isForAll = settings.cors.origins.includes("*");

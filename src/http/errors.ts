@@ -1,11 +1,11 @@
-/** Maps errors to replies, in the original's shapes. */
+/** Maps errors to responses in Prefect's shapes. */
 import type * as z from "zod";
 import { ApiError, integrityConflict, refused } from "#lib/api-error";
 import { isObject } from "#lib/json-value";
 import type { RefusalParams } from "#wire/scalars";
 import { log } from "#lib/log";
 
-/** One entry of `exception_detail`, as pydantic words it. */
+/** One entry of `exception_detail`, as pydantic writes it. */
 export interface ValidationDetail {
   type: string;
   loc: (string | number)[];
@@ -14,7 +14,7 @@ export interface ValidationDetail {
   ctx?: Record<string, unknown>;
 }
 
-/** A request that its schema refused; becomes a 422 in pydantic's shape. */
+/** A request that its schema refused. The response is a 422 in pydantic's shape. */
 export class InvalidRequest extends Error {
   readonly details: ValidationDetail[];
   readonly body: unknown;
@@ -29,10 +29,10 @@ export class InvalidRequest extends Error {
 type Issue = z.core.$ZodIssue;
 type Path = (string | number)[];
 
-/** The most faults of a body that an answer has. */
+/** The maximum number of faults in a response. */
 const MAX_ISSUES = 1000;
 
-/** Zod's issues as pydantic's details. `embedded` bodies are made of single fields, which miss without an input. */
+/** Converts Zod's issues to pydantic's details. In an `embedded` body, a missing top-level field has the input null. */
 export function toDetails(
   issues: readonly Issue[],
   where: string,
@@ -106,14 +106,14 @@ function paramsOf(issue: Issue): Partial<RefusalParams> & { branches?: readonly 
   return "params" in issue && isObject(issue.params) ? issue.params : {};
 }
 
-/** Whether an issue with a type of its own is about a value that may be absent. An object that is absent is missing. */
+/** Whether the issue keeps its own type if the value is absent. An absent object is reported as missing. */
 function isPresent(issue: Issue, { type }: Partial<RefusalParams>): boolean {
   return issue.code === "custom" && type !== undefined && type !== "dict_type";
 }
 
 /**
- * A union whose branches have names is answered as pydantic does, by each branch in turn under its name; any other by
- * the branch that came furthest: the one with the deepest first issue. Null where no branch was tried.
+ * For a union with named branches: the issues of each branch in order, under the name of the branch, as in pydantic.
+ * For any other union: the issues of the branch with the deepest issue. Null if no branch was tried.
  */
 function unionDetails(
   issue: Extract<Issue, { code: "invalid_union" }>,
@@ -186,19 +186,23 @@ const CONSTRAINT = /UNIQUE constraint failed|FOREIGN KEY constraint failed/;
 const OVERLOADED = /overloaded|too many requests queued|Network connection lost|storage caused object to be reset/i;
 
 /**
- * The messages of the platform about values that are too large, each with the least bytes of a request that may be the cause.
- * A value has 2 MB in D1, a statement 100 KB and 100 parameters (https://developers.cloudflare.com/d1/platform/limits/).
+ * The platform's messages for values that are too large. Each message has the smallest request, in bytes, that can be
+ * its cause. In D1 a value has at most 2 MB, a statement 100 KB and 100 parameters
+ * (https://developers.cloudflare.com/d1/platform/limits/).
  */
 const TOO_LARGE: readonly [RegExp, number][] = [
   // SQLite (https://sqlite.org/limits.html): a value or a statement, "D1_ERROR: string or blob too big: SQLITE_TOOBIG".
   [/SQLITE_TOOBIG|string or blob too big|statement too long/, 100_000],
-  // SQLite: more values, a deeper expression or more parts than a statement may have, as long lists in a filter make them.
+  // SQLite: too many values, levels or parts for a statement. Long lists in a filter cause them.
   [/too many SQL variables|Expression tree is too large|too many terms in compound SELECT/, 1000],
-  // V8: a text of more than 512 MB, and more arguments or levels than its stack holds.
+  // V8: a text of more than 512 MB, or more arguments or levels than the stack can hold.
   [/^Invalid string length$|^Maximum call stack size exceeded$/, 100_000],
 ];
 
-/** The reply repeats a refused request up to this size. Of a larger request it repeats the short inputs. */
+/**
+ * The response repeats a refused request of at most this size. For a larger request the response repeats only the short
+ * inputs.
+ */
 const MAX_REPEATED_BYTES = 64 * 1024;
 const MAX_REPEATED_CHARACTERS = 1_000;
 
@@ -207,8 +211,8 @@ function isShort(input: unknown): boolean {
 }
 
 /**
- * The reply to an error. A bug is logged with the request's id, and the reply has only that id. `sentBytes` is the size of the
- * request. Always gives a reply: an error that cannot be printed is a bug, too.
+ * The response to an error. A bug is logged with the request's id, and the response has only that id. `sentBytes` is
+ * the size of the request. Always gives a response: an error that cannot be printed is a bug, too.
  */
 export function toResponse(error: unknown, requestId: string, sentBytes = 0): Response {
   try {

@@ -1,4 +1,4 @@
-/** The routes of a list: a part of what a filter finds, how many it finds, and a page with the count. */
+/** The routes of a list. `/filter` reads a part of it, `/count` counts, `/paginate` reads a page with the count. */
 import * as z from "zod";
 import { Listing } from "#http/listing";
 import { embedded, type Input, type ParamsOf, type Route, route } from "#http/route";
@@ -26,26 +26,27 @@ interface ListSpec<Path extends string, F extends Fields> {
   /** The resource in the plural, as summaries name it. */
   things: string;
   /**
-   * The fields of the body of `/filter`, in the order in which a 422 answer tells their faults: `limit`, `offset`, the
-   * filters, and `sort` where there is one. `/count` takes the filters only; `/paginate` takes `page` in place of `offset`.
+   * The fields of the body of `/filter`, in the order in which a 422 response lists their faults: `limit`, `offset`,
+   * the filters, and `sort` if the list can be sorted. `/count` has only the filters. `/paginate` has `page` in place
+   * of `offset`.
    */
   body: F;
   /** The schema of one item, as answers show it. */
   item: z.ZodType;
   /** Gives a part of the list, as answers show it. The limit is within its bounds. */
   list(asked: Asked<Path, F, "limit" | "offset">, part: Part): Promise<Portions<unknown>>;
-  /** Gives how many items the filters find. Without it there is no `/count`. */
+  /** Gives how many items the filters find. Without this function there is no `/count`. */
   count?(asked: Asked<Path, F, "limit" | "offset" | "sort">): Promise<number>;
-  /** The name of the answer of `/paginate` in the OpenAPI document. Without it there is no `/paginate`. */
+  /** The name of the answer of `/paginate` in the OpenAPI document. Without this name there is no `/paginate`. */
   paginated?: string;
-  /** Gives the part and the count in one read. Without it `/paginate` makes a read for each, both at once. */
+  /** Gives the part and the count in one read. Without this function `/paginate` makes two reads at the same time. */
   listAndCount?(
     asked: Asked<Path, F, "limit" | "offset">,
     part: Part,
   ): Promise<{ items: Portions<unknown>; count: number }>;
 }
 
-/** The routes of a list: `/filter`, and `/count` and `/paginate` where the description has them. */
+/** The routes of a list: `/filter`, and `/count` and `/paginate` if the description has them. */
 export function listRoutes<Path extends string, F extends Fields>(spec: ListSpec<Path, F>): Route[];
 export function listRoutes(spec: ListSpec<string, Fields>): Route[] {
   return [filterRoute(spec), ...(spec.count ? [countRoute(spec)] : []), ...(spec.paginated ? [pageRoute(spec)] : [])];
@@ -90,7 +91,7 @@ function pageRoute(spec: AnySpec): Route {
       method: "POST",
       path: `${spec.path}/paginate`,
       summary: `Read a page of ${spec.things}, with how many there are.`,
-      // The fields of the description but for the one that was changed.
+      // The fields of the description, with `page` in place of `offset`.
       body: embedded(Object.fromEntries(fields) as { limit: typeof Limit; page: typeof Page }),
       response: paginated(spec.item, spec.paginated ?? ""),
     },

@@ -1,13 +1,13 @@
-/** Answers with a list that may be too long for memory. */
+/** Sends a list that may be too long for memory. */
 import { log } from "#lib/log";
 import type { Portions } from "#lib/portions";
 
-/** A list in portions: a handler gives it in place of the list. */
+/** A list in portions. A handler returns a `Listing` in place of the list. */
 export class Listing {
   readonly portions: Portions<unknown>;
   readonly around: (list: readonly unknown[]) => unknown;
 
-  /** `around` makes the answer of the list, which must be the first list in the answer. */
+  /** `around` makes the body of the response from the list. The list must be the first array in the body. */
   constructor(portions: Portions<unknown>, around: (list: readonly unknown[]) => unknown = (list) => list) {
     this.portions = portions;
     this.around = around;
@@ -15,9 +15,10 @@ export class Listing {
 }
 
 /**
- * The answer to the client. A list of one portion is sent whole. Of more portions the first is read before the answer begins, so
- * that its failure is answered as an error; each other portion is read once the client has taken the portion before. A later
- * failure ends the connection within the list, and no client takes the answer for a whole one.
+ * The response with the list. A list of one portion is sent whole. Of several portions, the first is read before the
+ * response begins, so that its failure gives an error response. Each other portion is read when the client has taken
+ * the portion before. A later failure closes the connection inside the list, so no client takes the response for
+ * complete.
  */
 export async function toListingResponse({ portions, around }: Listing, status: number): Promise<Response> {
   const [only] = portions;
@@ -55,7 +56,7 @@ async function* textsOf(portions: Portions<unknown>, frame: string): AsyncGenera
   const start = frame.indexOf("[]") + 1;
   let before = frame.slice(0, start);
   for (const portion of portions) {
-    // One portion after the other, so that only one is held.
+    // Only one portion at a time is in memory.
     const items = await portion();
     if (items.length === 0) continue;
     yield before + JSON.stringify(items).slice(1, -1);

@@ -1,4 +1,4 @@
-/** A route as a value: its path on the wire, its schemas, its handler. A route runs itself, and does not know Hono. */
+/** A route as a value: its path on the wire, its schemas, its handler. A route does not depend on Hono. */
 import * as z from "zod";
 import { readBody, readJsonBody, toText } from "#http/body";
 import { InvalidRequest, toDetails, type ValidationDetail } from "#http/errors";
@@ -10,7 +10,7 @@ import { canonicalUuid, isUuid } from "#wire/ids";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
-/** What a handler is given: parsed values, and tools. */
+/** The input of a handler: parsed values, and tools. */
 export interface Input<Params, Query, Body> {
   params: Params;
   query: Query;
@@ -26,28 +26,31 @@ export type ParamsOf<Path extends string> = Path extends `${string}{${infer Name
 
 interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType> {
   method: Method;
-  /** The whole path on the wire, without `/api`. `{id:uuid}` takes a UUID only, `{name}` takes any one segment. */
+  /** The whole path on the wire, without `/api`. `{id:uuid}` matches only a UUID, `{name}` matches any one segment. */
   path: Path;
   summary: string;
-  /** Makes something else of the path's parameters, which are texts by default; a UUID is in its stored spelling. */
+  /** Transforms the parameters of the path. Without it they are texts, and a UUID has its stored spelling. */
   params?: P;
   query?: Q;
   body?: B;
-  /** Whether no field of the body is JSON of users, whose numbers are kept as they were sent. Such a body is parsed faster. */
+  /** True if no field of the body has JSON of users. Numbers in such JSON are kept as sent, so parsing is slower. */
   plainNumbers?: boolean;
-  /** The status of an answer that is no `Reply`; 200 by default. */
+  /** The status of the response, unless the handler returns a `Reply`. 200 by default. */
   status?: number;
-  /** Another status of the same answer: 200 in place of 201 where the thing existed before. */
+  /** Another status of the same response: 200 in place of 201 if the object existed before. */
   otherStatus?: number;
   /** The schema of the answer, for the OpenAPI document. */
   response?: z.ZodType;
-  /** The statuses with which the route refuses, but for the 404 of a path with a parameter and the 422 of a query or a body. */
+  /**
+   * The statuses of the route's refusals. A 404 for a path with a parameter and a 422 for a query or a body are added
+   * to them.
+   */
   errors?: readonly ErrorStatus[];
   /** Left out of the OpenAPI document. */
   hidden?: boolean;
 }
 
-/** A status with which a route itself refuses a request. Those with which any request is refused are not among them. */
+/** A status of a refusal by the route itself. Statuses that any route can give are not in the list. */
 export type ErrorStatus = 400 | 403 | 404 | 409 | 410 | 422 | 423;
 
 type AnySpec = Spec<string, z.ZodType, z.ZodType, z.ZodType>;
@@ -55,7 +58,7 @@ type Described = "method" | "path" | "summary" | "query" | "body" | "otherStatus
 
 /** A route, ready to be served and described. */
 export interface Route extends Readonly<Pick<AnySpec, Described>> {
-  /** The route's name in the OpenAPI document, made of path and method alone. */
+  /** The route's name in the OpenAPI document, made from the path and the method. */
   readonly operationId: string;
   readonly bodyRequired: boolean;
   readonly status: number;
@@ -65,7 +68,7 @@ export interface Route extends Readonly<Pick<AnySpec, Described>> {
   run(request: Request, params: Record<string, string>, tools: Tools): Promise<Response>;
 }
 
-/** An answer whose status differs from the route's own. */
+/** A response with another status than the route's own. */
 export class Reply {
   readonly value: unknown;
   readonly status: number;
@@ -80,18 +83,18 @@ export class Reply {
 const embeddedBodies = new WeakMap<z.ZodType, readonly string[]>();
 
 /**
- * A body made of single fields (FastAPI's embedded `Body` parameters): unknown keys are ignored, and a body that is left
- * out is an empty one. A body that is one model is a `z.strictObject`, and is required.
+ * Makes a body of single fields (FastAPI's embedded `Body` parameters). Unknown keys are ignored, and an absent body is
+ * an empty object. A body that is one model is a `z.strictObject`, and is required.
  */
 export function embedded<S extends z.core.$ZodLooseShape>(shape: S) {
   const body = z.object(shape);
   const names = Object.keys(shape);
-  // FastAPI names the fields of dependencies first, and the limit is one.
+  // FastAPI lists the fields of dependencies first, and the limit is a dependency.
   embeddedBodies.set(body, [...names.filter((name) => name === "limit"), ...names.filter((name) => name !== "limit")]);
   return body;
 }
 
-/** Makes a route of its description and its handler. */
+/** Makes a route from its description and its handler. */
 export function route<
   Path extends string,
   Q extends z.ZodType,
@@ -112,7 +115,7 @@ export function route<
       const bytes = await readBody(request);
       const faults: Faults = { details: [], firstOnly: bytes.byteLength > LARGE_BODY_BYTES };
       const query = parse(spec.query, queryOf(request.url), "query", faults, false);
-      // FastAPI: a body that is left out is an empty one where it is made of single fields.
+      // FastAPI: an absent body of single fields is an empty object.
       const text = spec.body === undefined ? "" : toText(bytes);
       const nothing = isEmbedded ? {} : undefined;
       const raw = text === "" ? nothing : readJsonBody(text, request.headers.get("content-type"), readJsonText);
@@ -129,7 +132,7 @@ export function route<
   };
 }
 
-/** Prefect: `flow_runs__id__get`, what FastAPI puts behind the name of the function that answers. */
+/** Prefect: `flow_runs__id__get`, the text that FastAPI adds to the name of the handler. */
 function operationIdOf(path: string, method: Method): string {
   return `${path.slice(1).replaceAll(":uuid", "").replaceAll(/\W/g, "_")}_${method.toLowerCase()}`;
 }
@@ -144,11 +147,14 @@ function errorsOf({ path, query, body, errors: own }: Pick<AnySpec, "path" | "qu
 /** The faults that are found in a request. */
 interface Faults {
   readonly details: ValidationDetail[];
-  /** Whether a list ends at its first faulty item. */
+  /** Whether the check of a list stops at the first faulty item. */
   readonly firstOnly: boolean;
 }
 
-/** In a larger body a list ends at its first faulty item: a fault takes 500 bytes of memory, and 8 MB may have four million. */
+/**
+ * In a larger body the check of a list stops at the first faulty item: a fault takes 500 bytes of memory, and 8 MB may
+ * have four million faults.
+ */
 const LARGE_BODY_BYTES = 256 * 1024;
 const FIRST_ONLY: z.core.ParseContextInternal<z.core.$ZodIssue> = { abortEarly: true };
 
@@ -163,7 +169,10 @@ function parseBody(schema: z.ZodType | undefined, raw: unknown, faults: Faults):
   return undefined;
 }
 
-/** FastAPI: a field that is null is the same as no field. In a body that is no object, fields with a default are missing, too. */
+/**
+ * FastAPI: a field that is null counts as absent. If the body is not an object, all fields are missing, even fields
+ * with a default.
+ */
 function parseFields(schema: z.ZodType, names: readonly string[], body: unknown, faults: Faults): unknown {
   if (typeof body === "object" && body !== null && !Array.isArray(body)) {
     const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
@@ -189,7 +198,7 @@ function parse(
   return undefined;
 }
 
-/** Throws 404 for an id that is no UUID. */
+/** Reads the parameters of a path. Throws 404 for an id that is not a UUID. */
 function readParams({ path, params: schema }: { path: string; params?: z.ZodType }, texts: Record<string, string>) {
   const params = Object.entries(texts).map(([name, text]) => {
     if (!path.includes(`{${name}:uuid}`)) return [name, text];
@@ -199,7 +208,7 @@ function readParams({ path, params: schema }: { path: string; params?: z.ZodType
   return schema ? schema.parse(Object.fromEntries(params)) : Object.fromEntries(params);
 }
 
-/** The query as an object. A name that comes twice has a list of values. */
+/** The query as an object. A name that occurs twice has a list of values. */
 function queryOf(url: string): Record<string, string | string[]> {
   const query = new Map<string, string | string[]>();
   for (const [name, value] of new URL(url).searchParams) {

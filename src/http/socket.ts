@@ -2,7 +2,7 @@
 import { DEFAULT_WORKSPACE, type Env, parseSettings } from "#env";
 import { isAuthorized, needsCredentials } from "#http/auth";
 
-/** Headers by which the Worker tells the object what the Worker has checked. The Worker overwrites such headers of clients. */
+/** Headers in which the Worker sends its results to the object. The Worker overwrites such headers of clients. */
 export const SOCKET_HEADERS = {
   workspace: "x-sluice-workspace",
   authorized: "x-sluice-authorized",
@@ -10,13 +10,13 @@ export const SOCKET_HEADERS = {
   params: "x-sluice-params",
 };
 
-/** The path's parameters of an upgrade that an object was passed. */
+/** Reads the parameters of the path from an upgrade request. Runs in the object. */
 export function readParams(request: Request): Record<string, string> {
   // `socket` writes this header.
   return JSON.parse(decodeURIComponent(request.headers.get(SOCKET_HEADERS.params) ?? "{}")) as Record<string, string>;
 }
 
-/** A socket route whose connections live in the object that `objectOf` names. */
+/** Makes a socket route. The object that `objectOf` gives keeps the connections. */
 export function socket(
   path: string,
   channel: string,

@@ -1,4 +1,7 @@
-/** Times on the wire, as RFC 3339 text; inside they are integer microseconds UTC. Durations, too. No other file reads or prints them. */
+/**
+ * Reads and prints times and durations. A time on the wire is RFC 3339 text; inside it is an integer of microseconds in
+ * UTC. No other file reads or prints times.
+ */
 import * as z from "zod";
 import { plain, refusal } from "#wire/scalars";
 import { type Micros, SECOND } from "#lib/clock";
@@ -7,10 +10,13 @@ import { numberOf } from "#lib/json";
 const PATTERN =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*(Z|z|[+-]\d{2}(?::?\d{2})?))?)?$/;
 
-/** A time as most clients send it: in UTC, without a fraction or with six digits, in a year from 100 on, on a day that every month has. */
+/**
+ * Matches a time as most clients send it: in UTC, without a fraction or with six digits, in the year 100 or later, on
+ * day 1 to 28.
+ */
 const PLAIN =
   /^(?!00)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{6})?(?:Z|\+00:00)$/;
-/** How much of a plain time is whole seconds, and where its fraction ends. */
+/** The positions in a plain time at which the whole seconds and the fraction end. */
 const SECONDS_END = 19;
 const FRACTION_END = 26;
 
@@ -25,20 +31,23 @@ const LAST_SECOND = 253_402_300_799;
 
 /** The earliest time that is kept. */
 export const FIRST_TIME: Micros = FIRST_SECOND * SECOND;
-/** The latest time that is kept. Before 1684 and after 2255, whole seconds are exact, and fractions only to 32 microseconds. */
+/**
+ * The latest time that is kept. Before 1684 and after 2255, whole seconds are exact, and fractions are exact only to 32
+ * microseconds.
+ */
 export const LAST_TIME: Micros = LAST_SECOND * SECOND + 999_999;
 const LAST_TIME_TEXT = "9999-12-31T23:59:59.999999Z";
 
 /**
  * Reads a time as pydantic does: RFC 3339 with or without a zone (none means UTC), a date alone, or seconds (or
- * milliseconds) since 1970 as a number. Returns `undefined` where the text is no time of the years 1 to 9999 in UTC.
+ * milliseconds) since 1970 as a number. Returns `undefined` if the text is not a time in the years 1 to 9999 in UTC.
  */
 export function parseTime(text: string | number): Micros | undefined {
   if (typeof text === "number") return fromNumber(text);
   return PLAIN.test(text) ? fromPlain(text) : fromText(text);
 }
 
-/** Reads the digits by their positions, which takes a tenth of the time. */
+/** Reads the digits by their positions, which takes a tenth of the time of `fromText`. */
 function fromPlain(text: string): Micros {
   const two = (at: number) => text.charCodeAt(at) * 10 + text.charCodeAt(at + 1) - 11 * ZERO;
   const millis = Date.UTC(two(0) * 100 + two(2), two(5) - 1, two(8), two(11), two(14), two(17));
@@ -53,7 +62,7 @@ function fromText(text: string): Micros | undefined {
   if (!match) return /^-?\d+(\.\d+)?$/.test(text.trim()) ? fromNumber(Number(text)) : undefined;
   const [, year, month, day, hour, minute, second, fraction, zone] = match;
   const date = new Date(0);
-  // Date.UTC takes the years 0 to 99 for years of the 20th century.
+  // Date.UTC reads the years 0 to 99 as years of the 20th century.
   date.setUTCFullYear(Number(year), Number(month) - 1, Number(day));
   if (date.getUTCMonth() !== Number(month) - 1 || date.getUTCDate() !== Number(day)) return undefined;
   const hours = Number(hour ?? 0);
@@ -84,11 +93,11 @@ function zoneOffsetMinutes(zone: string | undefined): number | undefined {
 }
 
 /**
- * Prints a time as the original does: `2026-11-21T10:00:00Z`, with six decimals unless they are all zero. A time beyond the
- * years 1 to 9999, which an old row may have, is printed as the nearest time within them.
+ * Prints a time as Prefect does: `2026-11-21T10:00:00Z`, with six decimals unless all are zero. An old row may have a
+ * time beyond the years 1 to 9999. Such a time is printed as the nearest time within these years.
  */
 export function printTime(micros: Micros): string {
-  // An old row's number may be one that JavaScript cannot hold.
+  // JavaScript may be unable to hold the number of an old row.
   const time = Number(numberOf(micros));
   if (!(time > FIRST_TIME)) return "0001-01-01T00:00:00Z";
   if (time >= LAST_TIME) return LAST_TIME_TEXT;
@@ -99,7 +108,7 @@ export function printTime(micros: Micros): string {
   return fraction === 0 ? `${text}Z` : `${text}.${String(fraction).padStart(6, "0")}Z`;
 }
 
-/** The day that was printed last, for the times of a list are mostly of one day. */
+/** The day that was printed last. It is cached, because most times of a list are of one day. */
 let lastDay = { day: 0, text: "1970-01-01" };
 
 /** The date of a day, counted from 1970-01-01. */
@@ -117,19 +126,19 @@ function clockText(second: number): string {
 
 const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, "0"));
 
-/** `printTime` for what may be absent. */
+/** `printTime` for a time that may be absent. */
 export function printOptionalTime(time: Micros | null | undefined): string | null {
   return time === null || time === undefined ? null : printTime(time);
 }
 
-/** Microseconds as the float seconds of the wire's durations. */
+/** Converts microseconds to a duration on the wire: seconds as a float. */
 export function printDuration(micros: Micros): number {
   return micros / SECOND;
 }
 
 const TimeOrNumber = plain(z.union([z.string(), z.number()], refusal("value_error", "value is not a valid datetime")));
 
-/** A time in a request, of which `hold` makes what is held. */
+/** A time in a request. `hold` makes the value that is held. */
 const timeAs = <T>(hold: (time: Micros, value: string | number) => T) =>
   TimeOrNumber.meta({ type: "string", format: "date-time" }).transform((value, context) => {
     const time = parseTime(value);
@@ -138,7 +147,7 @@ const timeAs = <T>(hold: (time: Micros, value: string | number) => T) =>
     return z.NEVER;
   });
 
-/** A time in a request; holds microseconds. */
+/** A time in a request, as microseconds. */
 export const Time = timeAs((time) => time);
 
 /** A time in an answer, printed by `printTime`. */
@@ -147,7 +156,10 @@ export const TimeText = z.string().meta({ format: "date-time" });
 /** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, in every year. */
 export const TimeAsText = timeAs(withMicrosOf);
 
-/** The time as text, with the fraction of a second as it was written: an offset has whole minutes only. */
+/**
+ * The time as text, with the fraction of a second as it was sent. An offset has whole minutes only, so it does not
+ * change the fraction.
+ */
 function withMicrosOf(time: Micros, value: string | number): string {
   if (typeof value === "string" && PLAIN.test(value)) {
     const seconds = value.slice(0, SECONDS_END);

@@ -1,10 +1,10 @@
-/** Parts of deployments that tables, sweeps and routes share: versions, missed runs, and runs that stop or start twice. */
+/** Parts of deployments for tables, sweeps and routes: versions, missed runs, and runs that stop or start twice. */
 import * as z from "zod";
 import { parseJson } from "#lib/json";
 import { plain } from "#wire/scalars";
 import { isSized, ShortText } from "#wire/sizes";
 
-/** The version of the code that a client deploys: a commit, an image or a name. Fields that are not named here are kept. */
+/** The version of the code that a client deploys: a commit, an image or a name. Unknown fields are kept. */
 export const VersionInfo = z
   .looseObject({ type: ShortText, version: ShortText })
   .refine(isSized, "version_info is too large")
@@ -21,7 +21,7 @@ export const MissedRuns = z
   .strictObject({
     /** Which missed runs are run: `all` as in Prefect, only the `latest`, or none. */
     policy: z.enum(["all", "latest", "skip"]),
-    /** A run that has not started so many seconds after it was due is missed. */
+    /** A run is missed if it has not started this many seconds after it was due. */
     window_seconds: plain(z.int().min(LEAST_WINDOW_SECONDS).max(MOST_WINDOW_SECONDS)).default(DEFAULT_WINDOW_SECONDS),
   })
   .meta({ id: "MissedRuns" });
@@ -30,7 +30,7 @@ export type MissedRuns = z.output<typeof MissedRuns>;
 /** The policy of a schedule without a policy. */
 export const DEFAULT_MISSED_RUNS: MissedRuns = { policy: "all", window_seconds: DEFAULT_WINDOW_SECONDS };
 
-/** The policy as the schedule's column has it: null where all missed runs are run. */
+/** The value of the schedule's column for a policy: null if all missed runs are run. */
 export function missedRunsColumn(wish: MissedRuns | null | undefined): string | null {
   return !wish || wish.policy === "all" ? null : JSON.stringify(wish);
 }
@@ -40,9 +40,9 @@ export const Reliability = z
   .strictObject({
     /** Refuses to start a run a second time while it is running (Prefect 1: version locking). */
     exactly_once: z.boolean(),
-    /** Marks a run Crashed that has sent heartbeats and sends no more of them. */
+    /** Marks a run Crashed if its heartbeats stop. */
     zombie_detection: z.boolean(),
-    /** Schedules a run anew that stays Pending without a sign of life. */
+    /** Schedules a run anew if it stays Pending without a sign of life. */
     lazarus: z.boolean(),
   })
   .meta({ id: "DeploymentReliability" });

@@ -6,7 +6,7 @@ import { LAST_TIME, printDuration, printTime, Time, TimeText } from "#wire/dates
 import { Float } from "#wire/scalars";
 import { StateType } from "#wire/state";
 
-/** Prefect: a window with more intervals ends earlier. */
+/** The maximum number of intervals. Prefect: a longer window is cut at its end. */
 const MAX_INTERVALS = 500;
 
 /** The fields of a body that describe the window. */
@@ -30,7 +30,7 @@ export const HistoryResponse = z
   })
   .meta({ id: "HistoryResponse" });
 
-/** `intervals` stretches of time, one after the other. */
+/** A window of `intervals` intervals, one after the other. */
 export interface HistoryWindow {
   start: Micros;
   interval: Micros;

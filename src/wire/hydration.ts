@@ -1,4 +1,4 @@
-/** Values that stand for others (`__prefect_kind`): JSON text, and variables of the workspace. Pure. */
+/** Fills in values that refer to others (`__prefect_kind`): JSON texts, and variables of the workspace. Pure. */
 import { checkDepth, parseJson, TooDeep } from "#lib/json";
 import { jsonError } from "#lib/json-problem";
 import { isObject, pythonText } from "#lib/json-value";
@@ -7,13 +7,13 @@ import { byteLength } from "#lib/bytes";
 /** A value that cannot be hydrated. The message is for the client. */
 export class HydrationError extends Error {}
 
-/** Stands for a value that is left out of what is around it. */
+/** Marks a value that is removed from the object or the list around it. */
 const REMOVED = Symbol("removed");
 
-/** The names of the variables that values stand for. */
+/** The names of the variables to which values refer. */
 export function variableNames(values: readonly unknown[]): Set<string> {
   const names = new Set<string>();
-  // All names share one bound: a nested value is read again at each level, and counted.
+  // All names share one bound: a nested value is read again at each level, and counts again.
   collectNames(values, names, new Hydration(new Map()));
   return names;
 }
@@ -38,8 +38,8 @@ function ownName(name: unknown, hydration: Hydration): unknown {
 }
 
 /**
- * How large values may be with everything filled in, as JSON. One variable may be named ten thousand times in a request, and
- * a row of D1 ends at 2 MB.
+ * The maximum size of filled-in values, in bytes of JSON. A request may name one variable ten thousand times, and a row
+ * of D1 has at most 2 MB.
  */
 const MAX_BYTES = 1_048_576;
 
@@ -62,7 +62,7 @@ function checkBounds(hydrated: unknown): void {
   });
 }
 
-/** Gives the result of the work. Throws `HydrationError` where JSON nests too deep. */
+/** Gives the result of the work. Throws `HydrationError` if JSON nests too deep. */
 function parsed<T>(work: () => T): T {
   try {
     return work();
@@ -157,7 +157,10 @@ function readText(text: string): unknown {
   }
 }
 
-/** A template without expressions is its own text; others need a renderer, which this server does not have for parameters. */
+/**
+ * A template without expressions is its own text. Other templates need a renderer, which this server does not have for
+ * parameters.
+ */
 function renderPlain(template: unknown): unknown {
   if (template === REMOVED) return REMOVED;
   if (typeof template === "string" && !/\{\{|\{%|\{#/.test(template)) return template;

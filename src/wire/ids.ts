@@ -1,4 +1,4 @@
-/** Ids on the wire: UUIDs, lowercase text inside. And the fields that answers have of every stored thing. */
+/** Ids on the wire: UUIDs, stored as lowercase text. Also the fields that every resource has in answers. */
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { refusal, refuse } from "#wire/scalars";
@@ -18,7 +18,7 @@ export function canonicalUuid(text: string): string {
 
 const GROUPS = [8, 4, 4, 4, 12];
 
-/** What pydantic says is wrong with a text that is no UUID. */
+/** Pydantic's message for a text that is not a UUID. */
 function uuidProblem(text: string): string {
   const characters = Array.from(text);
   const stranger = characters.findIndex((char) => !/[0-9a-f-]/i.test(char));
@@ -44,5 +44,5 @@ export const Uuid = z
 /** A UUID in an answer. */
 export const UuidText = z.string().meta({ format: "uuid" });
 
-/** The fields of an answer that come first for every stored thing: its id, and when it was created and last changed. */
+/** The first fields of every resource in an answer: its id, and the times of its creation and of its last change. */
 export const EntityText = { id: UuidText, created: TimeText, updated: TimeText };

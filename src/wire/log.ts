@@ -1,9 +1,9 @@
-/** A log as answers and listeners show it. */
+/** The schema of a log. */
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { EntityText, UuidText } from "#wire/ids";
 
-/** A log in answers, and as listeners are sent it. */
+/** A log in answers, and in messages to listeners. */
 export const Log = z
   .object({
     ...EntityText,

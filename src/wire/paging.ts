@@ -6,13 +6,16 @@ import { Int, intFrom } from "#wire/scalars";
 /** The default of a limit and its maximum. Prefect: PREFECT_SERVER_API_DEFAULT_LIMIT. */
 export const MAX_LIMIT = 200;
 
-/** `limit` in a body. `checkLimit` checks its bounds: Prefect answers a limit out of bounds in another shape than other faults. */
+/**
+ * `limit` in a body. `checkLimit` checks the bounds: Prefect reports a limit out of bounds in another shape than other
+ * faults.
+ */
 export const Limit = Int.nullish().transform((limit) => limit ?? MAX_LIMIT);
 
 /** `offset` in a body. */
 export const Offset = intFrom(0).default(0);
 
-/** With any limit, the number of a page's first row is a safe integer. */
+/** The maximum page number. With any limit, the position of the page's first row is then a safe integer. */
 const MAX_PAGE_NUMBER = 1_000_000_000_000;
 
 /** `page` in a body, from 1. */
@@ -24,7 +27,7 @@ const MAX_BULK = 50;
 /** `limit` of a bulk operation. */
 export const BulkLimit = intFrom(1).pipe(z.number().max(MAX_BULK)).default(MAX_BULK);
 
-/** Refuses a limit out of bounds (422 with a plain detail, as the original's `LimitBody`). */
+/** Refuses a limit out of bounds (422 with a plain detail, as Prefect's `LimitBody`). */
 export function checkLimit(limit: number): number {
   if (limit < 0) throw unprocessable("Invalid limit: must be greater than or equal to 0.");
   if (limit > MAX_LIMIT) throw unprocessable(`Invalid limit: must be less than or equal to ${MAX_LIMIT}.`);
@@ -36,6 +39,6 @@ export function pageOf<T>(results: readonly T[], count: number, limit: number, p
   return { results, count, limit, pages: limit === 0 ? 0 : Math.ceil(count / limit), page };
 }
 
-/** The schema of such a page; `id` is its name in the OpenAPI document. */
+/** The schema of a page; `id` is its name in the OpenAPI document. */
 export const paginated = <T extends z.ZodType>(item: T, id: string) =>
   z.object({ results: z.array(item), count: z.int(), limit: z.int(), pages: z.int(), page: z.int() }).meta({ id });

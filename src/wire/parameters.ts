@@ -1,4 +1,4 @@
-/** Parameters and job variables against their JSON Schemas, with the original's leniencies. */
+/** Checks parameters and job variables against their JSON Schemas, as leniently as Prefect. */
 import { schemaProblem, type SchemaProblem, schemaSteps, validateSchema } from "#lib/json-schema";
 import { type JsonSchema, UnusableSchema } from "#lib/json-schema/schema";
 import { isObject, pythonText } from "#lib/json-value";
@@ -8,11 +8,13 @@ import type { Steps } from "#lib/steps";
 export interface Leniency {
   /** Absent values are no fault. */
   ignoreRequired?: boolean;
-  /** Optional fields may be null even where they have a default. */
+  /** Optional fields may be null even if they have a default. */
   allowNoneWithDefault?: boolean;
 }
 
-/** Prefect: `schema_tools.validate`. What is wrong with the values, in the original's words, or undefined. Throws `UnusableSchema`. */
+/**
+ * Prefect: `schema_tools.validate`. The fault of the values in Prefect's words, or undefined. Throws `UnusableSchema`.
+ */
 export function valuesProblem(
   values: unknown,
   schema: JsonSchema,
@@ -22,7 +24,9 @@ export function valuesProblem(
   return checkerFor(schema, leniency, steps)(values);
 }
 
-/** Gives a check of many values by one schema, which is itself checked once. Both throw `UnusableSchema`. */
+/**
+ * Gives a function that checks values by one schema. The schema is checked once. Both checks throw `UnusableSchema`.
+ */
 export function checkerFor(
   schema: JsonSchema,
   leniency: Leniency,
@@ -35,7 +39,7 @@ export function checkerFor(
   return (values) => firstProblem(values, asked, steps);
 }
 
-/** Prefect: `DeploymentCreate`. Gives the fault of the schema, or of the parameters by the schema. */
+/** Prefect: `DeploymentCreate`. Gives the fault of the schema, or else the fault of the parameters. */
 export function parametersProblem(parameters: unknown, schema: unknown): string | undefined {
   if (!isObject(schema)) return undefined;
   const steps = schemaSteps();
@@ -66,14 +70,14 @@ function describe({ path, message }: SchemaProblem): string {
   return `Validation failed for field ${pythonText(where)}. Failure reason: ${message}`;
 }
 
-/** Prefect: `json_path`, which quotes names that are no identifiers. */
+/** Prefect: `json_path`. Quotes names that are not identifiers. */
 function stepText(part: string | number): string {
   if (typeof part === "number") return `[${part}]`;
   if (/^[a-zA-Z][a-zA-Z0-9_]*$/.test(part)) return `.${part}`;
   return `['${part.replaceAll("\\", "\\\\").replaceAll("'", "\\'")}']`;
 }
 
-/** Prefect: `preprocess_schema`, which mends what pydantic 1 wrote, and lets blocks be named by reference. */
+/** Prefect: `preprocess_schema`. Repairs schemas of pydantic 1, and allows references to blocks. */
 function repairSchema(schema: JsonSchema, allowNoneWithDefault: boolean): JsonSchema {
   const { properties, definitions } = schema;
   return {
@@ -133,7 +137,7 @@ function repairProperty(schema: JsonSchema, isOptional: boolean, allowNoneWithDe
   };
 }
 
-/** Prefect: `remove_nested_keys`, takes `required` away in objects within objects; lists are left as they are. */
+/** Prefect: `remove_nested_keys`. Removes `required` from nested objects; lists do not change. */
 export function withoutRequired(schema: JsonSchema): JsonSchema {
   const entries = Object.entries(schema).filter(([key]) => key !== "required");
   return Object.fromEntries(entries.map(([key, value]) => [key, isObject(value) ? withoutRequired(value) : value]));

@@ -1,4 +1,4 @@
-/** Parts of runs that several resources share: a flow run in an answer, the policies of retries and pauses, the inputs of tasks. */
+/** Parts of runs for several resources: a flow run in an answer, policies of retries and pauses, inputs of tasks. */
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
@@ -9,8 +9,8 @@ import { StateText, StateType } from "#wire/state";
 const retired = { max_retries: Int.optional(), retry_delay_seconds: Float.optional() };
 
 /**
- * Prefect: `set_run_policy_deprecated_fields`. An old field counts where the new field has no value.
- * An old delay that the new field would refuse is refused under the name of the new field.
+ * Prefect: `set_run_policy_deprecated_fields`. An old field counts if the new field has no value. An old delay that the
+ * new field would refuse is refused under the name of the new field.
  */
 function heedRetired<
   T extends { max_retries?: number; retry_delay_seconds?: number; retries?: number | null; retry_delay?: unknown },
@@ -42,7 +42,7 @@ export const FlowRunPolicy = z
   })
   .meta({ id: "FlowRunPolicy" })
   .transform((policy, context) => heedRetired(policy, context, true));
-/** The empirical policy of a flow run. Its row has it as JSON. */
+/** The empirical policy of a flow run. The run's row has the policy as JSON. */
 export type FlowRunPolicy = z.output<typeof FlowRunPolicy>;
 
 /** Prefect: `list_length_50_or_less`. */
@@ -64,7 +64,7 @@ export const TaskRunPolicy = z
   })
   .meta({ id: "TaskRunPolicy" })
   .transform((policy, context) => heedRetired(policy, context, false));
-/** The empirical policy of a task run. Its row has it as JSON. */
+/** The empirical policy of a task run. The run's row has the policy as JSON. */
 export type TaskRunPolicy = z.output<typeof TaskRunPolicy>;
 
 export const CreatedBy = z

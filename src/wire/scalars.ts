@@ -1,6 +1,6 @@
 /**
- * Numbers, flags and objects as pydantic reads them, and what pydantic says of a value that a schema refuses. Zod's issue keeps
- * that in its `params`, where `http/errors.ts` reads it.
+ * Numbers, flags and objects as pydantic reads them, and pydantic's error for a value that a schema refuses. The error
+ * is in the `params` of Zod's issue, where `http/errors.ts` reads it.
  */
 import * as z from "zod";
 import { type ExactNumber, isExactNumber, numberOf } from "#lib/json";
@@ -12,20 +12,23 @@ export interface RefusalParams {
   type: string;
   /** The `ctx` of the 422 answer's detail. */
   ctx?: Record<string, unknown>;
-  /** The `input` of the 422 answer's detail, where it is not the value that was refused. */
+  /** The `input` of the 422 answer's detail, if it is not the refused value. */
   input?: unknown;
 }
 
-/** A schema's last argument, for issues with these `params`. Zod calls `error` with each new issue, and keeps what is added to the issue. */
+/**
+ * The last argument of a schema, for issues with these `params`. Zod calls `error` with each new issue, and keeps
+ * changes of the issue.
+ */
 const ownWords = (params: object, message: string) => ({
   error: (issue: object) => (Object.assign(issue, { params }), message),
 });
 
-/** The words of a schema: its refusals have this type, message and context. */
+/** The last argument of a schema. The schema's refusals have this type, message and context. */
 export const refusal = (type: string, message: string, ctx?: RefusalParams["ctx"]) =>
   ownWords({ type, ...(ctx && { ctx }) }, message);
 
-/** The words of a union: its refusal names each branch. `branches` has the order of the union. */
+/** The last argument of a union. The union's refusal names each branch. `branches` has the order of the union. */
 export const branchNames = (...branches: string[]) =>
   ownWords({ branches }, "Input should match one of the allowed shapes");
 
@@ -43,7 +46,7 @@ export function refuse(
 /** The schema, with each `ExactNumber` read as the nearest number of JavaScript. */
 export const plain = <S extends z.ZodType>(schema: S) => z.preprocess((value: z.input<S>) => numberOf(value), schema);
 
-/** A number, a flag or the text of one; `name` is what pydantic calls it. */
+/** A number, a flag, or the text of a number or flag; `name` is the name of the type in pydantic. */
 const loose = (name: string, words: string) =>
   plain(z.union([z.number(), z.string(), z.boolean()], refusal(`${name}_type`, `Input should be a valid ${words}`)));
 
@@ -90,7 +93,10 @@ export const Bool = loose("bool", "boolean")
     return refuse(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
   });
 
-/** An object with any content, as it was sent: a copy would lose a key called `__proto__`. It may have `ExactNumber`s. */
+/**
+ * An object with any content. The object is not copied: a copy would lose a key called `__proto__`. It may have
+ * `ExactNumber`s.
+ */
 export const JsonObject = objectOf<unknown>().meta({ type: "object", additionalProperties: true });
 
 function objectOf<Value>() {

@@ -23,7 +23,7 @@ const Duration = plain(z.union([z.number(), z.string()]))
     return refuse(context, "time_delta_parsing", `Input should be a valid timedelta${bound}`);
   });
 
-/** A moment that keeps the offset it was written with, as the original's anchor dates do. */
+/** A time that keeps its UTC offset, as Prefect's anchor dates do. */
 const OffsetTime = plain(z.union([z.string(), z.number()])).transform((value, context) => {
   const time = parseTime(value);
   if (time === undefined) return refuse(context, "datetime_from_date_parsing", "Input should be a valid datetime");
@@ -41,7 +41,7 @@ function zoneProblem(zone: string | null): string | undefined {
 
 type Context = z.core.$RefinementCtx;
 
-/** Ends a branch of a union if there is a problem, as pydantic does. */
+/** Refuses a branch of a union at its first problem, as pydantic does. */
 function endBranch(context: Context, message: string | undefined): void {
   if (message) context.addIssue({ code: "custom", message, continue: false });
 }
@@ -87,7 +87,7 @@ const RRuleSchedule = z
   })
   .meta({ id: "RRuleSchedule" });
 
-/** A schedule in a request; `settleSchedule` makes it one that can be kept. */
+/** A schedule in a request. `settleSchedule` makes the form that is stored. */
 export const ScheduleInput = z.union(
   [IntervalSchedule, CronSchedule, RRuleSchedule],
   branchNames(
@@ -98,7 +98,7 @@ export const ScheduleInput = z.union(
 );
 export type ScheduleInput = z.output<typeof ScheduleInput>;
 
-/** A schedule as it is stored and as answers show it: an interval always has its anchor. */
+/** A schedule as the database stores it and as answers show it: an interval always has its anchor. */
 export const ScheduleText = z.union([
   z.object({ interval: z.number(), anchor_date: z.string(), timezone: z.string() }),
   z.object({ cron: z.string(), timezone: z.string().nullable(), day_or: z.boolean() }),
@@ -106,7 +106,7 @@ export const ScheduleText = z.union([
 ]);
 export type Schedule = z.output<typeof ScheduleText>;
 
-/** Adds the beginning where a schedule names none: the time `now`, or for a recurrence rule the beginning that Prefect adds. */
+/** Gives the form that is stored. Adds a missing start: the time `now`, or Prefect's start for a recurrence rule. */
 export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
   if ("interval" in schedule) return { ...schedule, anchor_date: schedule.anchor_date ?? printTime(now) };
   if ("cron" in schedule) return schedule;
@@ -114,8 +114,8 @@ export function settleSchedule(schedule: ScheduleInput, now: Micros): Schedule {
 }
 
 /**
- * Whether a schedule in a request is the same as a stored schedule. The anchor of an interval is compared only with `withAnchor`:
- * clients send a new anchor each time. A DTSTART that the server added is not compared.
+ * Whether a schedule in a request is the same as a stored schedule. The anchor of an interval is compared only with
+ * `withAnchor`: clients send a new anchor each time. A DTSTART that the server added is not compared.
  */
 export function isSameSchedule(asked: ScheduleInput, kept: Schedule, { withAnchor }: { withAnchor: boolean }): boolean {
   if (asked.timezone !== kept.timezone) return false;
@@ -127,14 +127,17 @@ export function isSameSchedule(asked: ScheduleInput, kept: Schedule, { withAncho
   return "rrule" in kept && [kept.rrule, kept.rrule.replace(/^DTSTART:\w+\n/, "")].includes(asked.rrule);
 }
 
-/** How a schedule's dates are searched for. */
+/** The options of a search for a schedule's dates. */
 interface Search {
   /** The seed of the random fields of a cron expression. */
   seed?: string;
   looks?: Looks;
 }
 
-/** The schedule's dates at or after `start`, in order, up to the end of the calendar or of the looks. Throws for a schedule that is invalid. */
+/**
+ * The schedule's dates at or after `start`, in order. Ends with the calendar, or when the looks are spent. Throws for
+ * an invalid schedule.
+ */
 export function* scheduleMoments(schedule: Schedule, start: Micros, search: Search = {}): Generator<Micros> {
   for (const moment of endlessMoments(schedule, start, search)) {
     if (!(moment < CALENDAR.end)) return;
@@ -154,7 +157,7 @@ function endlessMoments(schedule: Schedule, start: Micros, { seed = "", looks }:
   );
 }
 
-/** Prefect: the class of a schedule, by which its runs are labelled when it has no slug. */
+/** Prefect: the class of a schedule. It labels the runs of a schedule that has no slug. */
 export function scheduleKind(schedule: Schedule): string {
   if ("interval" in schedule) return "IntervalSchedule";
   return "cron" in schedule ? "CronSchedule" : "RRuleSchedule";

@@ -1,4 +1,4 @@
-/** Texts, names, lists and objects in requests, and how long they may be. So rows, indexes and pages have bounds. */
+/** Texts, names, lists and objects in requests, with their maximum sizes. The sizes bound rows, indexes and pages. */
 import * as z from "zod";
 import { byteLength } from "#lib/bytes";
 import { JsonObject, refuse } from "#wire/scalars";
@@ -32,10 +32,13 @@ export const VariableName = z.string().superRefine((name, context) => {
 /** A description, a path, an entry point. */
 export const LongText = z.string().max(100_000);
 
-/** The message of a state or the input of a run. A row of D1 has at most 2 MB, and the row of a state has the state's data too. */
+/**
+ * The message of a state or the input of a run. A row of D1 has at most 2 MB, and the row of a state also has the
+ * state's data.
+ */
 export const HugeText = z.string().max(1_500_000);
 
-/** A list of at most `max` items. A longer list is refused before its items are checked: each wrong item would have its own issue. */
+/** A list of at most `max` items. The length is checked before the items, because each wrong item has an issue. */
 export function listOf<S extends z.ZodType>(item: S, max: number) {
   return z.preprocess((value: z.input<S>[], context) => {
     if (!Array.isArray(value) || value.length <= max) return value;
@@ -47,7 +50,7 @@ export function listOf<S extends z.ZodType>(item: S, max: number) {
 /** The tags of a run, a flow or another resource. */
 export const Tags = listOf(ShortText, 1_000);
 
-/** The maximum size of parameters as compact JSON, and of other objects of users. Prefect: `server.api.max_parameter_size`. */
+/** The maximum size of parameters and users' objects as compact JSON. Prefect: `server.api.max_parameter_size`. */
 const MAX_OBJECT_BYTES = 524_288;
 
 /** Whether a JSON value has at most `MAX_OBJECT_BYTES`. */

@@ -6,7 +6,7 @@ import { printOptionalTime, printTime, Time, TimeText } from "#wire/dates";
 import { Uuid, UuidText } from "#wire/ids";
 import { Bool } from "#wire/scalars";
 
-/** The types a state can have, in the original's order. */
+/** The types of states, in Prefect's order. */
 export const STATE_TYPES = [
   "SCHEDULED",
   "PENDING",
@@ -22,7 +22,7 @@ export const STATE_TYPES = [
 export const StateType = z.enum(STATE_TYPES).meta({ id: "StateType" });
 export type StateType = z.output<typeof StateType>;
 
-/** Types that a run does not leave by itself. */
+/** The types of states at which a run has ended. A run does not leave such a state by itself. */
 export const TERMINAL_TYPES: ReadonlySet<StateType> = new Set<StateType>([
   "COMPLETED",
   "CANCELLED",
@@ -30,7 +30,10 @@ export const TERMINAL_TYPES: ReadonlySet<StateType> = new Set<StateType>([
   "CRASHED",
 ]);
 
-/** Details of a state as requests send them; times become microseconds. Those of other versions of the client are passed over. */
+/**
+ * Details of a state in requests. Times become microseconds. Unknown details, from other versions of the client, are
+ * ignored.
+ */
 export const StateDetailsInput = z
   .object({
     flow_run_id: Uuid.nullish(),
@@ -54,7 +57,7 @@ export const StateDetailsInput = z
   })
   .meta({ id: "StateDetails" });
 
-/** Details of a state as they are held and stored: only what is set, times in microseconds. */
+/** Details of a state in memory and in the database: only fields that are set, times in microseconds. */
 export type StateDetails = z.output<typeof StateDetailsInput>;
 
 /** A state proposed by a client. */
@@ -80,7 +83,7 @@ export interface State {
   state_details: StateDetails;
 }
 
-/** Details of a state in an answer: every field is there. */
+/** Details of a state in an answer: every field is present. */
 const StateDetailsText = z
   .object({
     flow_run_id: UuidText.nullable(),
@@ -131,7 +134,7 @@ export function printState(state: State): StateText {
   };
 }
 
-/** The details as answers show them, defaults filled in. */
+/** The details as answers show them, with defaults filled in. */
 function printStateDetails(details: StateDetails): z.output<typeof StateDetailsText> {
   return {
     flow_run_id: details.flow_run_id ?? null,
@@ -155,15 +158,15 @@ function printStateDetails(details: StateDetails): z.output<typeof StateDetailsT
   };
 }
 
-/** Prefect: `State.default_name_from_type`, a state without a name is called by its type. */
+/** Prefect: `State.default_name_from_type`. A state without a name is named after its type. */
 export function defaultStateName(type: StateType): string {
   return type.charAt(0) + type.slice(1).toLowerCase();
 }
 
-/** What `newState` needs beside the clock and the ids. */
+/** The input of `newState`, besides the clock and the ids. */
 export type StateProposal = Pick<StateCreate, "type"> & Partial<Omit<StateCreate, "type">>;
 
-/** Makes a state of this moment. Without a name it has the name of its type; without a scheduled time it is scheduled for now. */
+/** Makes a state with the time `now`. Defaults: the name of the type, and `now` as the scheduled time. */
 export function newState(proposal: StateProposal, now: Micros, ids: Ids): State {
   const details: StateDetails = { ...proposal.state_details };
   if (proposal.type === "SCHEDULED" && !details.scheduled_time) details.scheduled_time = now;
@@ -178,7 +181,7 @@ export function newState(proposal: StateProposal, now: Micros, ids: Ids): State 
   };
 }
 
-/** Whether a run in this state is at its end. */
+/** Whether a run in this state has ended. */
 export function isTerminal(state: Pick<State, "type">): boolean {
   return TERMINAL_TYPES.has(state.type);
 }

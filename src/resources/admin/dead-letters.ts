@@ -1,4 +1,4 @@
-/** Lists, reads, replays and drops dead letters. A replay does the work again that failed with a letter. */
+/** Lists, reads, replays and drops dead letters. A replay repeats the failed work of a letter. */
 import * as z from "zod";
 import { type SQL, sql } from "drizzle-orm";
 import { WorkspaceStore } from "#db/workspace-store";
@@ -31,17 +31,17 @@ export const DeadLetter = z
   .meta({ id: "DeadLetter" });
 type DeadLetter = z.output<typeof DeadLetter>;
 
-/** A dead letter with its message, or with the message's text where that is no JSON. */
+/** A dead letter with its message, or with the message's text if the message is not JSON. */
 export const DeadLetterWithMessage = DeadLetter.extend({ message: z.unknown() }).meta({ id: "DeadLetterWithMessage" });
 type DeadLetterWithMessage = z.output<typeof DeadLetterWithMessage>;
 
-/** Which letters a request is about. */
+/** The letters that a request names. */
 interface LettersWanted {
   ids?: readonly string[] | null | undefined;
   queue?: string | null | undefined;
 }
 
-/** How many letters one statement drops, and how many statements one request makes. */
+/** How many letters one statement drops, and how many statements one request runs. */
 const DROPPED_AT_ONCE = 500;
 const MAX_DROPS = 20;
 
@@ -76,7 +76,7 @@ export class DeadLetterStore extends WorkspaceStore {
     );
   }
 
-  /** Drops letters, the oldest first, at most a bounded number. Gives how many. */
+  /** Drops letters, the oldest first, at most a bounded number. Gives the number of dropped letters. */
   async drop(wanted: LettersWanted): Promise<number> {
     let dropped = 0;
     for (let drops = 0; drops < MAX_DROPS; drops++) {
@@ -119,7 +119,7 @@ export const DeadLetterReplay = z
   .meta({ id: "DeadLetterReplay" });
 type DeadLetterReplay = z.output<typeof DeadLetterReplay>;
 
-/** The work of each queue. It throws where it fails. To do it twice changes nothing. */
+/** The work of each queue. The work throws if it fails. A repeat of the work changes nothing. */
 const WORK: Readonly<Record<string, (tools: Tools, message: unknown) => Promise<unknown>>> = {
   // The `EventStream` object writes these letters.
   events: (tools, message) => writeAgain(tools, message as ReceivedEvent),
@@ -129,7 +129,7 @@ const WORK: Readonly<Record<string, (tools: Tools, message: unknown) => Promise<
   "retention-runs": (tools, message) => deleteFlowRuns(tools, [idIn(message, "flow_run_id")]),
 };
 
-/** Replays a letter. If the replay succeeds, the letter is removed; if it fails, the letter stays with the new reason. */
+/** Replays a letter. A success removes the letter. After a failure the letter stays, with the new reason. */
 export async function replayDeadLetter(
   tools: Tools,
   { id, queue, message }: DeadLetterWithMessage,
@@ -149,7 +149,7 @@ export async function replayDeadLetter(
   return { id, replayed: true, reason: null };
 }
 
-/** Replays letters one after the other: the letters may be of one run, and the states of a run have an order. */
+/** Replays letters one after the other: the letters may belong to one run, and the states of a run have an order. */
 export async function replayDeadLetters(tools: Tools, letters: readonly DeadLetter[]): Promise<DeadLetterReplay[]> {
   const replays: DeadLetterReplay[] = [];
   for (const { id } of letters) {

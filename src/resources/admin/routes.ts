@@ -19,7 +19,7 @@ import type { Tools } from "#tools";
 import { Uuid, UuidText } from "#wire/ids";
 import { BulkLimit, Limit, Offset } from "#wire/paging";
 
-/** Prefect: the key of the original's configuration. */
+/** Prefect: the key in Prefect's configuration. */
 const RESULT_STORAGE = "server-default-result-storage";
 
 const ServerDefaultResultStorage = z
@@ -89,7 +89,7 @@ export const adminRoutes = [
       errors: [404],
     },
     ({ body }) => {
-      // This server stores no blocks, so there is none with this id.
+      // This server stores no blocks, so no block has this id.
       throw refused(404, `Block document ${body.default_result_storage_block_id} not found.`);
     },
   ),

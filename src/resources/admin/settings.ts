@@ -1,4 +1,4 @@
-/** The settings in the shape of the original's model: this server's own, and of the rest a client's defaults. */
+/** The settings in the shape of Prefect's model. Settings that this server does not have show a client's defaults. */
 import * as z from "zod";
 import { SETTINGS } from "#env";
 import { MAX_EVENT_BYTES } from "#events/event";
@@ -8,10 +8,10 @@ import { printIsoDuration } from "#wire/dates";
 import { MAX_LIMIT } from "#wire/paging";
 import model from "./prefect-settings.json";
 
-/** What secrets are shown as. */
+/** The text in place of a secret. */
 const HIDDEN = "**********";
 
-/** The settings of this server, as it is reached at `url`. */
+/** Prints the settings of this server. Host, port and API URL come from `url`. */
 export function printSettings({ settings }: Pick<Tools, "settings">, url: URL): unknown {
   const values = SETTINGS.flatMap(({ variables, place }) =>
     variables.map((variable): [string, unknown] => [variable, valueAt(settings, place)]),
@@ -27,7 +27,7 @@ export function printSettings({ settings }: Pick<Tools, "settings">, url: URL): 
   return filled(model, "PREFECT", new Map([...values, ...Object.entries(own)]));
 }
 
-/** The settings' schema, read off the original's defaults. */
+/** The schema of the settings, made from Prefect's defaults. */
 export const Settings = () => schemaOf(model).meta({ id: "Settings" });
 
 function schemaOf(value: unknown): z.ZodType {
@@ -48,7 +48,10 @@ function schemaOf(value: unknown): z.ZodType {
 const valueAt = (settings: unknown, place: readonly string[]) =>
   place.reduce((value, name) => (isObject(value) ? value[name] : undefined), settings);
 
-/** A part of the model with the values of variables. Prefect: a setting's variable is named after its place in the model. */
+/**
+ * Fills the values of variables into a part of the model. Prefect: a variable is named after its setting's place in the
+ * model.
+ */
 function filled(part: unknown, variable: string, values: ReadonlyMap<string, unknown>): unknown {
   if (values.has(variable)) return inTheFormOf(part, values.get(variable));
   if (!isObject(part)) return part;
@@ -58,7 +61,10 @@ function filled(part: unknown, variable: string, values: ReadonlyMap<string, unk
   );
 }
 
-/** A value as the model prints it: where the model has a text, a number is a duration, and a list is joined by commas. */
+/**
+ * A value in the form of the model. If the model has a text, a number is printed as a duration, and a list is joined by
+ * commas.
+ */
 function inTheFormOf(printed: unknown, value: unknown): unknown {
   if (isObject(value))
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, inTheFormOf("", one)]));

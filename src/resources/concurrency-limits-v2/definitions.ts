@@ -1,4 +1,4 @@
-/** Makes, changes and removes limits: writes D1, then tells the object, then emits an event. */
+/** Creates, changes and removes limits. Each change writes D1, then notifies the object, then emits an event. */
 import type { NamedKey } from "#db/named-store";
 import { newColumns } from "#db/rows/new-columns";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
@@ -12,7 +12,7 @@ import type { Tools } from "#tools";
 
 const storeOf = (tools: Tools) => new ConcurrencyLimitStore(tools);
 
-/** Makes a limit. */
+/** Creates a limit. */
 export async function createLimit(tools: Tools, body: ConcurrencyLimitV2Create): Promise<LimitRow> {
   const row = newRow(tools, body);
   await storeOf(tools).insert(row);
@@ -25,7 +25,7 @@ export async function createLimit(tools: Tools, body: ConcurrencyLimitV2Create):
   return row;
 }
 
-/** Makes a limit of this name, or changes how many slots the limit of this name has. */
+/** Creates a limit of this name, or changes the number of slots of the limit of this name. */
 export async function upsertLimit(tools: Tools, name: string, limit: number) {
   const draft = newRow(tools, { name, limit, active: true, slot_decay_per_second: 0 });
   const row = (await storeOf(tools).upsert(draft)) ?? draft;
@@ -62,7 +62,7 @@ export async function removeLimit(tools: Tools, key: NamedKey): Promise<boolean>
   return true;
 }
 
-/** The fields of bodies that go to the object and not to D1. */
+/** The fields of a body that are stored in the object and not in D1. */
 const OF_SLOTS = ["active_slots", "denied_slots"] as const;
 
 function newRow(tools: Tools, definition: Omit<ConcurrencyLimitV2Create, "active_slots" | "denied_slots">): LimitRow {

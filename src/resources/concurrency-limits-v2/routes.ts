@@ -34,7 +34,7 @@ import { ConcurrencyLimitStore, printLimit } from "#resources/concurrency-limits
 import type { Tools } from "#tools";
 import { canonicalUuid, isUuid, Uuid } from "#wire/ids";
 
-/** Prefect: a text that reads as a UUID is an id. */
+/** Prefect: a text in the form of a UUID is an id. */
 const ByKey = z
   .object({ id_or_name: z.string() })
   .transform(({ id_or_name: text }): NamedKey => (isUuid(text) ? { id: canonicalUuid(text) } : { name: text }));
@@ -42,7 +42,10 @@ const ByKey = z
 const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
 const missing = () => notFound("Concurrency Limit");
 
-/** Takes slots of all limits that exist among these names, or throws: 423 if they are full, 422 if they never can be taken. */
+/**
+ * Takes slots of all existing limits among these names. Throws 423 if the limits are full, 422 if the slots can never
+ * be taken.
+ */
 async function takeSlots(
   tools: Tools,
   { names, slots, mode }: Omit<AcquireAsk, "ids" | "lease">,
@@ -199,7 +202,7 @@ export const concurrencyLimitV2Routes = [
   ),
 ];
 
-/** Prefect: here an id that is no UUID is an invalid request, and not a path that does not exist. */
+/** Prefect: on this route an id that is not a UUID gets a 422, not a 404. */
 function leaseIdOf(params: { lease_id: string }, body: unknown): string {
   const parsed = z.object({ lease_id: Uuid }).safeParse(params);
   if (parsed.success) return parsed.data.lease_id;

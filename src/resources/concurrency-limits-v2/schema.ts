@@ -8,7 +8,7 @@ import { refuse, Bool, Float, Int, intFrom } from "#wire/scalars";
 /** How many limits one request may name. */
 const MAX_NAMES = 1_000;
 
-/** One of a few words; refused in pydantic's words for a `Literal`. */
+/** One of several texts. The refusal has pydantic's text for a `Literal`. */
 const literal = <const Word extends string>(...words: Word[]) =>
   z
     .unknown()
@@ -50,7 +50,7 @@ export const ConcurrencyLimitV2Update = z
   .meta({ id: "ConcurrencyLimitV2Update" });
 export type ConcurrencyLimitV2Update = z.output<typeof ConcurrencyLimitV2Update>;
 
-/** A limit as its creation answers it. */
+/** A limit in the response to its creation. */
 export const ConcurrencyLimitV2 = z
   .object({
     ...EntityText,
@@ -64,7 +64,7 @@ export const ConcurrencyLimitV2 = z
   })
   .meta({ id: "ConcurrencyLimitV2" });
 
-/** A limit as it is read. */
+/** A limit in the response to a read. */
 export const GlobalConcurrencyLimitResponse = ConcurrencyLimitV2.omit({
   denied_slots: true,
   avg_slot_occupancy_seconds: true,
@@ -81,7 +81,7 @@ export const ConcurrencyLimitWithLeaseResponse = z
 const Slots = Int.pipe(z.number().gt(0));
 const LeaseSeconds = Float.pipe(z.number().min(60).max(86_400));
 
-/** How long a lease lasts where the request does not say. */
+/** How many seconds a lease lasts if the request does not say. */
 export const DEFAULT_LEASE_SECONDS = 300;
 
 const ConcurrencyLeaseHolder = z
@@ -95,13 +95,13 @@ export const acquisition = {
   mode: literal("concurrency", "rate_limit").default("concurrency"),
 };
 
-/** The fields that an acquisition under a lease has besides. */
+/** The additional fields of an acquisition under a lease. */
 export const leased = {
   lease_duration: LeaseSeconds.default(DEFAULT_LEASE_SECONDS),
   holder: ConcurrencyLeaseHolder.nullish(),
 };
 
-/** The body by which slots are given back. */
+/** The body of a request that gives slots back. */
 export const giving = {
   slots: Slots,
   names: listOf(ShortText, MAX_NAMES),
@@ -114,7 +114,7 @@ export const paging = { limit: Limit, offset: Offset };
 
 const BANNED = /[/%&><]/;
 
-/** The tag of a limit: the limit is named after the tag. Prefect: a tag with such a character is answered by a 500. */
+/** The tag of a limit. The limit is named after the tag. Prefect: a tag with one of these characters gets a 500. */
 const LimitedTag = ShortText.refine((tag) => !BANNED.test(tag), {
   params: { type: "string_pattern_mismatch", ctx: { pattern: "^[^/%&><]*$" } },
   message: "String should match pattern '^[^/%&><]*$'",
@@ -133,7 +133,7 @@ export const ConcurrencyLimit = z
   })
   .meta({ id: "ConcurrencyLimit" });
 
-/** The body by which a task run takes or gives back a slot of each tag. */
+/** The body of a request in which a task run takes or gives back a slot of each tag. */
 export const tagSlots = { names: listOf(ShortText, MAX_NAMES), task_run_id: Uuid };
 
 export const resetting = { slot_override: listOf(Uuid, MAX_NAMES).nullish() };

@@ -1,6 +1,6 @@
 /**
- * The routes under /concurrency_limits: limits of tags, which are the limits named `tag:…` of version 2. A task run of an old client
- * takes a slot of each of its tags' limits, and gives the slots back; old clients know no leases.
+ * The routes under /concurrency_limits: limits of tags. In version 2 these limits are named `tag:…`. A task run of an
+ * old client takes a slot of each of its tags' limits, and gives the slots back. Old clients do not use leases.
  */
 import * as z from "zod";
 import type { NamedKey } from "#db/named-store";
@@ -25,10 +25,10 @@ import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 
-/** Prefect: `tag_concurrency_slot_wait_seconds`, where no slot will ever be free (a limit below zero). */
+/** Prefect: `tag_concurrency_slot_wait_seconds`. Used if no slot can become free (a limit below zero). */
 const MOST_WAIT_SECONDS = 30;
 
-/** A tag in a path, as version 2 names the tag's limit. */
+/** Converts a tag in a path to the name of the tag's limit in version 2. */
 const ByTag = z.object({ tag: z.string() }).transform(({ tag }): NamedKey => ({ name: TAG_PREFIX + tag }));
 
 const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
@@ -49,7 +49,10 @@ async function show(tools: Tools, rows: readonly LimitRow[]) {
   }));
 }
 
-/** Takes a slot of each tag that has a limit, or throws a 423. The lease is the task run's and does not expire. */
+/**
+ * Takes a slot of each tag that has a limit, or throws a 423. The task run is the holder of the lease. The lease does
+ * not expire.
+ */
 async function takeTagSlots(tools: Tools, tags: readonly string[], taskRunId: string): Promise<MinimalLimit[]> {
   const answer = await concurrencyLimits(tools).acquire({
     names: namesOf(tags),
@@ -73,7 +76,7 @@ function refusalOf(answer: Exclude<AcquireAnswer, { kind: "acquired" }>) {
   return refused(423, `Concurrency limit for the ${tag} tag has been reached`, { "Retry-After": String(retryAfter) });
 }
 
-/** The routes of one limit, which the path names by its id or by its tag. */
+/** The routes of one limit. The path has the limit's id or its tag. */
 const one = <P extends z.ZodType<NamedKey>>(path: string, by: string, params: P) => [
   route(
     { method: "GET", path, summary: `Read a tag's limit${by}.`, params, response: ConcurrencyLimit },

@@ -1,4 +1,4 @@
-/** The schedules of a deployment are added, changed and removed, and the deployment is paused and resumed. */
+/** Adds, changes and removes the schedules of a deployment. Pauses and resumes a deployment. */
 import type { ScheduleRow } from "#db/rows/deployments";
 import { conflict, refused } from "#lib/api-error";
 import { announce, commit } from "#resources/deployments/commit-change";
@@ -9,7 +9,7 @@ import { changesOf, checkAll, checkParameters, scheduleRows } from "#resources/d
 import { DeploymentStore, schedulesOf } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
-/** Adds schedules and makes them into runs. Prefect leaves the runs of other schedules as they are. */
+/** Adds schedules and creates their runs. Prefect leaves the runs of other schedules as they are. */
 export async function addSchedules(
   tools: Tools,
   id: string,
@@ -33,7 +33,7 @@ export async function addSchedules(
   return rows;
 }
 
-/** Changes a schedule. The runs of all schedules are made anew. */
+/** Changes a schedule, and creates the runs of all schedules anew. */
 export async function updateSchedule(
   tools: Tools,
   id: string,
@@ -50,7 +50,7 @@ export async function updateSchedule(
   await commit(tools, before, { statements, removes: "future", now: tools.clock() });
 }
 
-/** Removes a schedule, and the runs that all schedules have made, late runs too. Those of other schedules are made anew. */
+/** Removes a schedule, and the runs of all schedules, also late runs. Creates the runs of the other schedules anew. */
 export async function removeSchedule(tools: Tools, id: string, scheduleId: string): Promise<void> {
   const { before } = await readWithSchedule(tools, id, scheduleId);
   const statements = [new DeploymentStore(tools).removeSchedules(id, scheduleId)];
@@ -64,7 +64,7 @@ async function readWithSchedule(tools: Tools, id: string, scheduleId: string) {
   return { before, schedule };
 }
 
-/** Pauses or resumes a deployment. Prefect: a pause removes the runs that schedules have made, late runs too. */
+/** Pauses or resumes a deployment. Prefect: a pause removes the runs of the schedules, also late runs. */
 export async function setPaused(tools: Tools, id: string, paused: boolean): Promise<void> {
   const before = await readDeployment(tools, { id });
   if ((before.paused === 1) === paused) return;

@@ -1,4 +1,7 @@
-/** How a change of a deployment and of its limit is committed: in one batch, with the runs of its schedules removed and made anew. */
+/**
+ * Commits a change of a deployment and of its limit in one batch. Runs of its schedules are removed in the batch and
+ * created anew.
+ */
 import type { Statement } from "#db/database";
 import type { DeploymentColumns } from "#db/rows/deployments";
 import { emitEvents } from "#events/emit";
@@ -14,7 +17,7 @@ import { type DeploymentRow, DeploymentStore, limitOf, ownLimitName } from "#res
 import { asKept, keepVersion } from "#resources/deployments/versions-store";
 import type { Tools } from "#tools";
 
-/** The columns that runs are made of. Where none of them changes, the runs that exist may stay. */
+/** The columns from which runs are made. If none of them changes, the existing runs may stay. */
 const SHAPING = [
   "paused",
   "parameters",
@@ -35,8 +38,8 @@ interface Change {
 }
 
 /**
- * Commits a change and the version that it makes. Tells the work pool and the object of limits, and sends the event. Gives the
- * changed deployment, or undefined where it was deleted meanwhile.
+ * Commits a change and its new version. Notifies the work pool and the object of limits, and sends the event. Gives the
+ * changed deployment, or undefined if another request deleted it meanwhile.
  */
 export async function commitChange(
   tools: Tools,
@@ -61,16 +64,19 @@ export async function commitChange(
   return after;
 }
 
-/** Statements that change a deployment, and which runs of its schedules are removed and made anew. */
+/** Statements that change a deployment, and which runs of its schedules are removed and created anew. */
 interface Batch {
   statements: readonly Statement[];
-  /** Which runs, made by schedules and not begun, are removed: runs that are not due yet (`future`), late runs too (`all`), or none. */
+  /**
+   * Which runs of schedules are removed: runs that are not due yet (`future`), also late runs (`all`), or none. A run
+   * that has begun is never removed.
+   */
   removes: "future" | "all" | "none";
-  /** When the change is made. */
+  /** The time of the change. */
   now: Micros;
 }
 
-/** Commits statements. Gives the changed deployment, or undefined where it was deleted meanwhile. */
+/** Commits statements. Gives the changed deployment, or undefined if another request deleted it meanwhile. */
 export async function commit(
   tools: Tools,
   before: DeploymentRow,
@@ -87,7 +93,10 @@ export async function commit(
   return after;
 }
 
-/** Sends the event of a change, if the change has one. Tells the work pool of a new deployment: its next poll makes it READY. */
+/**
+ * Sends the event of a change, if the change has one. Notifies the work pool of a new deployment: the next poll makes
+ * the deployment READY.
+ */
 export async function announce(tools: Tools, before: DeploymentRow | undefined, after: DeploymentRow): Promise<void> {
   const changes = before && changesBetween(before, after);
   if (!before) tools.background(emitEvents(tools, [deploymentEvent(tools, "created", after)]));
@@ -100,7 +109,7 @@ export async function announce(tools: Tools, before: DeploymentRow | undefined, 
 /** The fields of a body that set the limit. An absent field, null and a value differ. */
 type LimitWish = Pick<DeploymentCreate, "concurrency_limit" | "global_concurrency_limit_id">;
 
-/** The statements that change a deployment's own limit. They follow the statement that writes the columns of the body. */
+/** The statements that change a deployment's own limit. They must follow the write of the body's columns. */
 export function limitStatements(
   tools: Tools,
   { id, before, body, now }: { id: string; before?: DeploymentRow; body: LimitWish; now: Micros },
@@ -118,7 +127,10 @@ export function limitStatements(
   ];
 }
 
-/** Tells the object of limits, after the commit, that a deployment's own limit was changed or removed. Shared limits do not change. */
+/**
+ * Notifies the object of limits, after the commit, that a deployment's own limit was changed or removed. Shared limits
+ * do not change.
+ */
 async function tellOfLimit(tools: Tools, before: DeploymentRow, after: DeploymentRow, body: LimitWish): Promise<void> {
   const own = ownLimitName(after.id);
   const [old, present] = [limitOf(before), limitOf(after)];

@@ -1,4 +1,4 @@
-/** `POST /deployments/{id}/create_flow_run`, alone and in bulk: runs made from a deployment. */
+/** `POST /deployments/{id}/create_flow_run`, alone and in bulk: creates runs of a deployment. */
 import type * as z from "zod";
 import { readJson, readOptionalJson } from "#db/database";
 import { ApiError, notFound, refused } from "#lib/api-error";
@@ -36,12 +36,15 @@ import { checkerFor } from "#wire/parameters";
 
 type Json = Record<string, unknown>;
 
-/** Prefect: `create_flow_run_from_deployment`. Throws 404, 400, 409 or 422 where the run cannot be created. */
+/** Prefect: `create_flow_run_from_deployment`. Throws 404, 400, 409 or 422 if the run cannot be created. */
 export async function createFromDeployment(tools: Tools, id: string, body: DeploymentFlowRunCreate): Promise<Created> {
   return (await createAsRemembered(tools, id, body)) ?? (await createAsRead(tools, id, body));
 }
 
-/** Gives undefined, and creates nothing, where the deployment is not remembered, has changed, or allows no such run as it was. */
+/**
+ * Creates a run of a cached deployment. Gives undefined and creates nothing if the deployment is not cached, has
+ * changed, or refuses the run.
+ */
 async function createAsRemembered(
   tools: Tools,
   id: string,
@@ -49,7 +52,7 @@ async function createAsRemembered(
 ): Promise<Created | undefined> {
   const origin = recallOrigin(tools.workspaceId, id);
   if (!origin || body.deployment_version_id) return undefined;
-  // A queue that is not there is created. It must not be created for a deployment that has changed.
+  // The next step creates a missing queue. A deployment that has changed must not cause a new queue.
   if (body.work_queue_name && body.work_queue_name !== origin.row.queue_name) return undefined;
   try {
     return await createFlowRunIf(tools, await draftOfOne(tools, origin, body), isUnchanged(origin));
@@ -81,13 +84,16 @@ async function draftOfOne(tools: Tools, origin: Origin, body: DeploymentFlowRunC
   return draftOf(tools, origin, body, { parameters, place: await placeOf(tools, origin, body) });
 }
 
-/** Prefect: at most so many runs at once. */
+/** Prefect: the maximum number of runs in one request. */
 const MAX_BULK = 100;
 
-/** What became of one run in a bulk creation. */
+/** The result of one run in a bulk creation. */
 type BulkResult = z.output<typeof FlowRunBulkCreateResponse>["results"][number];
 
-/** Prefect: `bulk_create_flow_runs_from_deployment`. Where one run cannot be made, its own result says why, and the other runs are made. */
+/**
+ * Prefect: `bulk_create_flow_runs_from_deployment`. If one run cannot be created, its own result has the reason. The
+ * other runs are created.
+ */
 export async function createManyFromDeployment(
   tools: Tools,
   id: string,
@@ -141,7 +147,7 @@ function failure(error: unknown): BulkResult {
   return failed(typeof detail === "string" ? detail : error.message);
 }
 
-/** How many times the steps of one run the checks of many runs may take together. */
+/** The steps that the checks of many runs share, as a multiple of the steps of one run. */
 const STEPS_OF_MANY = 4;
 
 /** The checks of many runs share their steps, and check the schema of each origin once. */
@@ -176,7 +182,7 @@ function checkOf(origin: Origin, { steps, byOrigin }: Checks): (parameters: Json
   return check;
 }
 
-/** Gives the origin of each body's run, or why it can have no run. Throws 404 for an unknown deployment. */
+/** Gives the origin of each body's run, or the error that refuses the run. Throws 404 for an unknown deployment. */
 async function readOrigins(
   tools: Tools,
   id: string,
@@ -204,7 +210,7 @@ async function poolOf(tools: Tools, row: DeploymentRow): Promise<WorkPoolRow | u
   return new WorkPoolStore(tools).readPoolByName(row.pool_name);
 }
 
-/** The deployment at a version. Throws 404 or 409 where no run can be made of the version. */
+/** The deployment at a version. Throws 404 or 409 if the version cannot run. */
 async function pinTo(tools: Tools, newest: Origin, version: VersionRow | undefined): Promise<Origin> {
   if (!version) throw notFound("Version");
   refuseUnusable(version);
@@ -229,7 +235,10 @@ function checkVariables({ row, pool }: Origin, body: DeploymentFlowRunCreate, st
 
 type Place = Pick<FlowRunDraft, "work_queue_id" | "work_queue_name">;
 
-/** The queue that a run names, created where it is not there; else the deployment's. `known` has the queues of other runs. */
+/**
+ * Gives the queue that a run names, and creates a missing queue. Without a name, gives the deployment's queue. `known`
+ * has the queues of other runs.
+ */
 async function placeOf(
   tools: Tools,
   { row, pool }: Origin,

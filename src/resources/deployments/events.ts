@@ -1,4 +1,4 @@
-/** The events of deployments, as the original words them. Pure. */
+/** The events of deployments, as Prefect writes them. Pure. */
 import { deployments } from "#db/rows/deployments";
 import type { Event } from "#events/event";
 import { deploymentEvent as lifecycleEvent } from "#events/lifecycle";
@@ -6,7 +6,7 @@ import { sameJson } from "#lib/json-value";
 import type { DeploymentRow } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
-/** The event that tells what happened to a deployment. */
+/** The event of a change of a deployment. */
 export function deploymentEvent(
   tools: Pick<Tools, "clock" | "ids">,
   happening: "created" | "updated" | "deleted" | "READY" | "NOT_READY",
@@ -44,7 +44,7 @@ const EVENT_FIELDS = [
   "concurrency_options",
 ] as const;
 
-/** The payload of `prefect.deployment.updated`: how one row differs from the next. Undefined where it does not. */
+/** The payload of `prefect.deployment.updated`: the differences between two rows. Undefined without differences. */
 export function changesBetween(before: DeploymentRow, after: DeploymentRow): Record<string, unknown> | undefined {
   const [from, to] = [eventFields(before), eventFields(after)];
   const fields = EVENT_FIELDS.filter((field) => !sameJson(from[field], to[field]));

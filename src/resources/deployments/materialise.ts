@@ -1,4 +1,4 @@
-/** Creates runs of the schedules of deployments for some time ahead. A second call changes nothing. */
+/** Creates runs of the schedules of deployments in advance. A second call changes nothing. */
 import { isPassing, readJson } from "#db/database";
 import type { ScheduleRow } from "#db/rows/deployments";
 import { type Micros, SECOND } from "#lib/clock";
@@ -16,18 +16,18 @@ import { type DeploymentRow, DeploymentStore, type ScheduleMark, schedulesOf } f
 import type { Tools } from "#tools";
 import { type Schedule, scheduleKind, scheduleMoments } from "#wire/schedule";
 
-/** Runs that became due while no clock was running are created if they are at most this old. */
+/** Runs that became due while no cron ran are created if they are at most this old. */
 const CATCH_UP = 3600 * SECOND;
-/** How many of those runs each schedule gets. */
+/** How many of these old runs each schedule gets. */
 const MAX_PASSED_OVER = 1000;
 
-/** How many looks the schedules of one call have together. They take about half a second of one core. */
+/** How many looks the schedules of one call share. 2,000,000 looks take about half a second of one core. */
 const MOST_LOOKS = 2_000_000;
 
-/** How many bytes of runs go into one statement. D1 takes values of 2 MB, and a run is written with its state. */
+/** How many bytes of runs one statement has. D1 allows values of 2 MB, and a run is written with its state. */
 const MOST_BYTES = 500_000;
 
-/** The runs that a schedule gets, and up to which time it has runs then. */
+/** The new runs of a schedule, and the time up to which the schedule then has runs. */
 interface Plan {
   row: DeploymentRow;
   drafts: FlowRunDraft[];
@@ -38,8 +38,8 @@ interface Plan {
 type MadeRuns = Map<string, string[]>;
 
 /**
- * Creates runs of the deployments' active schedules, or only of the active schedules with the ids `only`. Where a schedule fails,
- * it is logged, and the other schedules get their runs. Throws a passing failure only.
+ * Creates runs of the deployments' active schedules, or only of the active schedules with the ids `only`. If a schedule
+ * fails, the failure is logged, and the other schedules get their runs. Throws only passing failures (`isPassing`).
  */
 export async function materialise(
   tools: Tools,
@@ -64,8 +64,8 @@ export async function materialise(
 }
 
 /**
- * `POST /deployments/{id}/schedule`: makes the runs of all active schedules in a window, which may lie in the past, even of a paused
- * deployment. Prefect: an unknown deployment has no schedules.
+ * `POST /deployments/{id}/schedule`: creates the runs of all active schedules in a window, also for a paused
+ * deployment. The window may be in the past. Prefect: an unknown deployment has no schedules.
  */
 export async function scheduleDeployment(tools: Tools, id: string, asked: ScheduleWindow): Promise<void> {
   const row = await new DeploymentStore(tools).read({ id });
@@ -107,7 +107,7 @@ function logFailure(tools: Tools, schedule: ScheduleKey, error: unknown): void {
   log(tools, "error", "a schedule could not be made into runs", { ...idsOf(schedule), error });
 }
 
-/** Creates the runs, adds them to `made`, and moves the marks. It may be repeated, also after it failed half-way. */
+/** Creates the runs, adds them to `made`, and moves the marks. A repeat is safe, also after a failure in the middle. */
 async function carryOut(tools: Tools, plans: readonly Plan[], made: MadeRuns, now: Micros): Promise<void> {
   await makeRuns(
     tools,
@@ -121,8 +121,9 @@ async function carryOut(tools: Tools, plans: readonly Plan[], made: MadeRuns, no
 }
 
 /**
- * Removes the runs of a schedule that was changed or paused meanwhile, itself or by its deployment. The request that made the change
- * has removed the older runs, but may have found these runs when it created its own. So the schedule is due for the next top-up.
+ * Removes the runs of a schedule if the schedule or its deployment was changed or paused meanwhile. The request that
+ * made the change has removed the older runs. But the request may have found these runs when it created its own runs,
+ * and then it created none. So the schedule is made due for the next top-up.
  */
 async function takeBack(tools: Tools, row: DeploymentRow, runIds: readonly string[], now: Micros): Promise<void> {
   if (runIds.length === 0) return;
@@ -132,7 +133,7 @@ async function takeBack(tools: Tools, row: DeploymentRow, runIds: readonly strin
   await forgetRuns(tools, row, written.slice(0, removal.length));
 }
 
-/** Creates the runs, as many at once as fit into a statement. Those that were not there are added to `made`. */
+/** Creates the runs in groups that fit into one statement. Runs that did not exist before are added to `made`. */
 async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[], made: MadeRuns = new Map()): Promise<void> {
   for (const portion of chunksBySize(drafts, MOST_BYTES, (draft) => JSON.stringify(draft).length * 2)) {
     for (const { run, created } of await createFlowRuns(tools, portion)) {
@@ -146,7 +147,7 @@ async function makeRuns(tools: Tools, drafts: readonly FlowRunDraft[], made: Mad
 /** The time for which runs are created. */
 interface Horizon extends Window {
   start: Micros;
-  /** The looks that all schedules have together. */
+  /** The looks that all schedules share. */
   looks: Looks;
 }
 
@@ -181,13 +182,14 @@ function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizo
       updated: schedule.updated,
       deployment_updated: row.updated,
       scheduled_until: moments.at(-1) ?? schedule.scheduled_until,
-      // A schedule without a required parameter has no runs until it is changed, and a change makes the next top-up due.
+      // A schedule without a required parameter gets no runs until the schedule is changed. A change makes the next
+      // top-up due.
       top_up_at: isPossible ? nextTopUp(moments, horizon, from) : null,
     },
   };
 }
 
-/** The dates after the last created run that became due while no clock was running. Prefect creates no runs for these dates. */
+/** The dates after the last created run that became due while no cron ran. Prefect creates no runs for these dates. */
 function passedOver({ scheduled_until: until }: ScheduleRow, now: Micros, from: Moments): Micros[] {
   if (until === null || until >= now) return [];
   const start = Math.max(until + 1, now - CATCH_UP);
@@ -199,7 +201,7 @@ function passedOver({ scheduled_until: until }: ScheduleRow, now: Micros, from: 
   });
 }
 
-/** The time of the next top-up: when too few runs are left, or the last run is too near. Null where no date is left. */
+/** The time of the next top-up: when too few runs are left, or the last run is too near. Null if no date is left. */
 function nextTopUp(moments: readonly Micros[], horizon: Horizon, from: Moments): Micros | null {
   const { start: now, end, until, minRuns } = horizon;
   const [lastButFew] = moments.slice(-minRuns);
@@ -212,9 +214,9 @@ function nextTopUp(moments: readonly Micros[], horizon: Horizon, from: Moments):
 }
 
 /**
- * The schedule's dates from `start` on. Intervals of more than a day are followed from the schedule's last change, unless they
- * keep their time of day by themselves: Prefect counts elapsed time from the anchor to where it begins to look, finds other
- * times when it looks after clocks have changed, and makes the runs of those days a second time.
+ * The schedule's dates from `start` on. For an interval of more than a day that is not a number of whole days, the
+ * search starts at the schedule's last change. Prefect counts elapsed time from the anchor to the start of its search.
+ * After a change of the clocks its search gives other times, so Prefect creates the runs of those days a second time.
  */
 function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros, looks: Looks): Generator<Micros> {
   const schedule = readJson<Schedule>(text);
@@ -224,7 +226,7 @@ function* momentsOf({ id, schedule: text, updated }: ScheduleRow, start: Micros,
   }
 }
 
-/** Prefect: `_generate_scheduled_flow_runs`. By the idempotency key, a date of a schedule gets one run only. */
+/** Prefect: `_generate_scheduled_flow_runs`. Because of the idempotency key, a date of a schedule gets only one run. */
 function draftsOf(
   row: DeploymentRow,
   { id, slug, schedule: text, parameters }: ScheduleRow,

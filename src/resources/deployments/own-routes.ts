@@ -1,4 +1,4 @@
-/** The routes under /deployments that Prefect does not have: versions, missed runs, and runs that stop or start twice. */
+/** The routes under /deployments that are not in Prefect: versions, missed runs, and runs that stop or start twice. */
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { readOptionalJson } from "#db/database";
@@ -45,7 +45,7 @@ const DeploymentVersionSummary = z
   })
   .meta({ id: "DeploymentVersionSummary" });
 
-/** A version with all that it says. */
+/** A version with its whole content. */
 const DeploymentVersion = z
   .object({
     ...DeploymentVersionSummary.shape,
@@ -176,7 +176,7 @@ async function readMissedRuns(tools: Tools, which: BySchedule): Promise<MissedRu
   return readOptionalJson<MissedRuns>(row.missed_runs) ?? DEFAULT_MISSED_RUNS;
 }
 
-/** The schedule's `updated` stays: the runs that exist already remain valid. */
+/** Does not change the schedule's `updated`, because the existing runs stay valid. */
 async function writeMissedRuns(tools: Tools, which: BySchedule, wish: MissedRuns): Promise<MissedRuns> {
   const { rows } = await tools.db.run(
     sql`update ${deployment_schedule} set missed_runs = ${missedRunsColumn(wish)} ${where(tools, which)} returning id`,
@@ -185,7 +185,7 @@ async function writeMissedRuns(tools: Tools, which: BySchedule, wish: MissedRuns
   return wish;
 }
 
-/** Merges the changes into the column in one statement, so that of two changes at once both are kept. */
+/** Merges the changes into the column in one statement, so that two concurrent changes are both kept. */
 async function updateReliability(tools: Tools, id: string, changes: Partial<Reliability>): Promise<Reliability> {
   const { rows } = await tools.db.run(
     sql`update ${deployment} set reliability = json_patch(coalesce(reliability, '{}'), ${JSON.stringify(changes)}),

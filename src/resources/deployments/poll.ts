@@ -1,4 +1,4 @@
-/** `POST /deployments/get_scheduled_flow_runs`: what `flow.serve()` asks every few seconds. */
+/** `POST /deployments/get_scheduled_flow_runs`: the poll that `flow.serve()` sends every few seconds. */
 import { sql } from "drizzle-orm";
 import { writeEvents } from "#events/emit";
 import { flow_run } from "#db/tables/flow-run";
@@ -13,17 +13,20 @@ import { FlowRunStore, type FlowRunWithState, selectFlowRunList } from "#db/rows
 import type { Tools } from "#tools";
 import { list } from "#db/sql";
 
-/** How old `last_polled` may be before a poll writes it anew. Well below the 60 s after which a deployment is NOT_READY. */
+/** A poll rewrites a `last_polled` that is older. Much less than the 60 s after which a deployment is NOT_READY. */
 const NOTE_AFTER = 30 * SECOND;
 
-/** What a poll asks for. */
+/** The parameters of a poll. */
 interface DeploymentPoll {
   deploymentIds: readonly string[];
   before: Micros | null;
   limit: number;
 }
 
-/** Gives the scheduled runs of deployments by the time they are due. One round trip; a poll in 30 s writes, after the answer. */
+/**
+ * Gives the scheduled runs of deployments in the order of their due times. Takes one round trip. One poll in 30 s also
+ * writes, after the response.
+ */
 export async function pollDeployments(tools: Tools, poll: DeploymentPoll): Promise<Portions<FlowRunWithState>> {
   const now = tools.clock();
   const [runs = [], stale = []] = await tools.db.readAll([
@@ -44,7 +47,7 @@ function isOverdue({ state_name, next_scheduled_start_time: at }: FlowRunWithSta
   return state_name === "Scheduled" && at !== null && at <= until;
 }
 
-/** Reads the index of live runs by time. `+` keeps SQLite from an index that has all runs of the past. */
+/** Reads the index of live runs by time. `+` prevents SQLite from using an index that has all past runs. */
 export function selectDue(workspaceId: string, { deploymentIds, before, limit }: DeploymentPoll) {
   return selectFlowRunList(sql`where ${flow_run.end_time} is null
     and ${flow_run.next_scheduled_start_time} > 0 and ${flow_run.next_scheduled_start_time} <= ${before ?? Number.MAX_SAFE_INTEGER}

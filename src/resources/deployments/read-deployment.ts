@@ -1,4 +1,4 @@
-/** Reads a deployment that has to be there, and shows deployments. */
+/** Reads a deployment that must exist, and shows deployments. */
 import { deployments } from "#db/rows/deployments";
 import { refused } from "#lib/api-error";
 import { readInUse } from "#objects/concurrency-limits/client";
@@ -16,7 +16,7 @@ import type { Tools } from "#tools";
 /** Prefect: the 404 of some routes ends with a full stop. */
 type Missing = "Deployment not found" | "Deployment not found.";
 
-/** Gives a deployment. Throws 404 with the words `missing` for an unknown one. */
+/** Gives a deployment. Throws 404 with the text `missing` for an unknown deployment. */
 export async function readDeployment(
   tools: Tools,
   key: DeploymentKey,
@@ -27,7 +27,7 @@ export async function readDeployment(
   return row;
 }
 
-/** Deployments as answers show them, with the slots in use of their limits: one call of the object, if they have limits. */
+/** Deployments as answers show them, with the slots in use of their limits. Limits take one call of the object. */
 export async function showDeployments(tools: Tools, rows: readonly DeploymentRow[]) {
   const limits = rows.map(limitOf);
   const ids = new Set(limits.flatMap((limit) => limit?.id ?? []));

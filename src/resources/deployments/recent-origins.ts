@@ -1,6 +1,7 @@
 /**
- * The deployments that this isolate last read to make runs of them, with their pools: the next run of such a deployment takes
- * one round trip. The run is written only if the deployment and its pool are still as they were read.
+ * The isolate's cache of deployments that were read to create runs, with their pools. The next run of a cached
+ * deployment takes one round trip. The run is written only if the deployment and its pool have not changed since the
+ * read.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
@@ -9,30 +10,30 @@ import { Recent } from "#lib/recent";
 import type { DeploymentRow } from "#resources/deployments/store";
 import type { WorkPoolRow } from "#resources/work-pools/store";
 
-/** What a run is made of: the deployment, as it is or at an older version, and its pool, where it has one. */
+/** The source of a run: the deployment, at its newest or an older version, and its pool, if it has a pool. */
 export interface Origin {
   row: DeploymentRow;
   pool: WorkPoolRow | undefined;
-  /** The deployment as it is, where `row` is the deployment at the version that the run is pinned to. */
+  /** The deployment at its newest version. Only for a pinned run: `row` is the deployment at the pinned version. */
   newest?: DeploymentRow;
 }
 
 const recent = new Recent<Origin>({ items: 500, bytes: 8_000_000, bytesOfOne: 256_000, ageMs: 600_000 });
 const keyOf = (workspaceId: string, id: string) => `${workspaceId}/${id}`;
 
-/** Remembers a deployment as it was read. */
+/** Puts a deployment into the cache. */
 export function rememberOrigin({ row, pool }: Origin): void {
-  // No run is made of the schedules.
+  // A run does not need the schedules.
   const slim = { ...row, schedule_rows: "[]" };
   recent.put(keyOf(row.workspace_id, row.id), { row: slim, pool }, [slim, pool ?? {}]);
 }
 
-/** The deployment as this isolate last read it. */
+/** Gives the deployment from the cache. */
 export function recallOrigin(workspaceId: string, id: string): Origin | undefined {
   return recent.get(keyOf(workspaceId, id));
 }
 
-/** The condition that a deployment and its pool are as they were read: their `updated` grows with each change. */
+/** The condition that a deployment and its pool have not changed since the read: each change increases `updated`. */
 export function isUnchanged({ row, pool }: Origin): SQL {
   return sql`exists (select 1 from ${deployment} od
     left join ${work_queue} oq on oq.workspace_id = od.workspace_id and oq.id = od.work_queue_id

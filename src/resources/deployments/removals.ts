@@ -14,16 +14,17 @@ import { deploymentEvent } from "#resources/deployments/events";
 import { type DeploymentRow, DeploymentStore } from "#resources/deployments/store";
 import type { Tools } from "#tools";
 
-/** How many waiting runs of all the deployments one batch removes. */
+/** How many waiting runs one batch removes, of all deployments together. */
 const RUNS_AT_ONCE = 500;
 
-/** The place of the statement of `DeploymentStore.remove` that gives the ids of the removed limits. */
+/** The index of the statement in `DeploymentStore.remove` that gives the ids of the removed limits. */
 const LIMITS_REMOVAL = 2;
 
 /**
- * Deletes the deployments that are there, with their schedules, limits and waiting runs. Gives the ids of the deleted deployments.
- * A run that has begun keeps the id of its deployment: its history is found by that id, and a worker that is offered the run cancels
- * the run. The first batch deletes the deployments. So if the process dies after it, workers cancel the waiting runs that are left.
+ * Deletes the existing deployments, with their schedules, limits and waiting runs. Gives the ids of the deleted
+ * deployments. A run that has begun keeps the id of its deployment: the run's history is found by the id, and a worker
+ * that gets the run cancels the run. The first batch deletes the deployments. So if the process dies after the first
+ * batch, workers cancel the remaining waiting runs.
  */
 export async function deleteDeployments(tools: Tools, rows: readonly DeploymentRow[]): Promise<string[]> {
   const ids = rows.map(({ id }) => id);
@@ -51,7 +52,10 @@ interface Waiting {
   ids: string[];
 }
 
-/** Reads some of the waiting runs and sends their unsent events. An event is made of a state, and the states are removed next. */
+/**
+ * Reads some of the waiting runs and sends their unsent events. An event is made from a state, and the next step
+ * removes the states.
+ */
 async function readWaiting(tools: Tools, rows: readonly DeploymentRow[]): Promise<Waiting[]> {
   const now = tools.clock();
   const most = Math.ceil(RUNS_AT_ONCE / rows.length);
@@ -63,7 +67,10 @@ async function readWaiting(tools: Tools, rows: readonly DeploymentRow[]): Promis
   return waiting;
 }
 
-/** Runs the statements `before` and removes the runs, in one batch, and tells the work pools. Gives what the batch has done. */
+/**
+ * Runs the statements `before` and removes the runs, in one batch, and notifies the work pools. Gives the results of
+ * the batch.
+ */
 async function removeWaiting(
   tools: Tools,
   waiting: readonly Waiting[],
@@ -76,7 +83,9 @@ async function removeWaiting(
   return written;
 }
 
-/** Removes runs that schedules made and that have not begun: the runs that are not due yet (`future`), or the due runs too (`all`). */
+/**
+ * Removes runs of schedules that have not begun: only runs that are not yet due (`future`), or also due runs (`all`).
+ */
 export function removeAutoRuns(
   workspaceId: string,
   deploymentId: string,
@@ -93,12 +102,12 @@ export function selectWaitingRuns(workspaceId: string, deploymentId: string, now
     union all select id from ${flow_run} where ${due(workspaceId, deploymentId, now)} limit ${most}`;
 }
 
-/** Removes runs by their ids, where they have not begun. */
+/** Removes runs by their ids, if they have not begun. */
 export function removeRunsById(workspaceId: string, ids: readonly string[]): Statement[] {
   return removeRuns(sql`workspace_id = ${workspaceId} and id in ${list(ids)} and ${HAS_NOT_BEGUN}`);
 }
 
-/** Tells the object of the work pool which runs are removed. `written` is what the removing statements have done. */
+/** Notifies the object of the work pool of the removed runs. `written` has the results of the removing statements. */
 export async function forgetRuns(tools: Tools, deployment: DeploymentRow, written: readonly Written[]): Promise<void> {
   const { pool_id, pool_name } = deployment;
   if (pool_id === null || pool_name === null) return;
@@ -111,16 +120,19 @@ export async function forgetRuns(tools: Tools, deployment: DeploymentRow, writte
   );
 }
 
-/** Prefect: `_delete_scheduled_runs`. A run that waits for a slot has begun: a worker has taken it once. */
+/** Prefect: `_delete_scheduled_runs`. A run that waits for a slot has begun: a worker has taken the run once. */
 const HAS_NOT_BEGUN = sql`state_type = 'SCHEDULED' and state_name <> 'AwaitingConcurrencySlot' and run_count = 0`;
 
-/** Runs that are not due yet. The index by deployment finds them without the runs of the past. */
+/** Runs that are not due yet. The index by deployment finds these runs without past runs. */
 function upcoming(workspaceId: string, deploymentId: string, now: Micros): SQL {
   return sql`workspace_id = ${workspaceId} and deployment_id = ${deploymentId}
     and coalesce(start_time, expected_start_time) > ${now} and next_scheduled_start_time > ${now} and ${HAS_NOT_BEGUN}`;
 }
 
-/** Runs that are due and wait. The index of live runs finds them; `+` keeps SQLite from the index of the deployment's past runs. */
+/**
+ * Runs that are due and wait. The index of live runs finds these runs. `+` prevents SQLite from using the index of the
+ * deployment's past runs.
+ */
 function due(workspaceId: string, deploymentId: string, now: Micros): SQL {
   return sql`end_time is null and next_scheduled_start_time > 0 and next_scheduled_start_time <= ${now}
     and +workspace_id = ${workspaceId} and +deployment_id = ${deploymentId} and ${HAS_NOT_BEGUN}`;

@@ -1,4 +1,4 @@
-/** The schedules in bodies: they are checked, become rows, and are compared with the schedules that a deployment has. */
+/** Checks the schedules of a body, makes rows from them, and compares them with the deployment's schedules. */
 import { readJson, readOptionalJson, type Statement } from "#db/database";
 import { type DeploymentColumns, type ScheduleRow, schedules } from "#db/rows/deployments";
 import { newColumns } from "#db/rows/new-columns";
@@ -24,7 +24,10 @@ interface MergedSchedules {
   untouched: readonly ScheduleParameters[];
 }
 
-/** Compares the schedules of a deployment with the schedules of a body. Throws 422 for schedules that cannot be told apart or created. */
+/**
+ * Compares the schedules of a deployment with the schedules of a body. Throws 422 for schedules that cannot be
+ * distinguished or created.
+ */
 export function mergeSchedules(
   tools: Tools,
   before: DeploymentRow,
@@ -96,12 +99,12 @@ function checkRenames(present: readonly ScheduleRow[], wishes: readonly Deployme
     );
 }
 
-/** Prefect: a wish with a schedule has no parameters but its own. */
+/** Prefect: a wish with a schedule replaces all parameters, even if the wish has no parameters. */
 function asDeclared(wish: DeploymentScheduleUpdate): DeploymentScheduleUpdate {
   return wish.schedule ? { ...wish, parameters: wish.parameters ?? {} } : wish;
 }
 
-/** The columns of a changed schedule. A field that is not given stays as it is. Prefect: so does one that is null. */
+/** The columns of a changed schedule. An absent field does not change. Prefect: nor does a field that is null. */
 export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial<ScheduleRow> {
   const now = tools.clock();
   const said = {
@@ -117,7 +120,7 @@ export function changesOf(tools: Tools, wish: DeploymentScheduleUpdate): Partial
   };
 }
 
-/** A schedule that is to be created, as bodies have it. `replaces` is not stored. */
+/** A schedule to create, in the form of a body. `replaces` is not stored. */
 type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
   active?: boolean | null | undefined;
 };
@@ -125,13 +128,13 @@ type ScheduleWish = Omit<DeploymentScheduleCreate, "replaces" | "active"> & {
 /** The deployment of new schedules. */
 interface Around {
   isPaused: boolean;
-  /** The schedules that the new ones replace. */
+  /** The schedules that the new schedules replace. */
   before?: readonly ScheduleRow[];
 }
 
 /**
- * Throws 422 where a deployment would have too many schedules, or too large ones. Schedules that were beyond the bound
- * `before`, which older releases allowed, may be changed as long as they do not grow.
+ * Throws 422 if a deployment would have too many schedules, or too large schedules. Older releases allowed more. So
+ * schedules that exceed a bound already (`before`) may change as long as they do not grow.
  */
 export function checkAll(schedules: readonly Written[], before: readonly Written[] = []): void {
   if (schedules.length > Math.max(MOST_SCHEDULES, before.length))
@@ -148,10 +151,16 @@ type Written = Pick<ScheduleRow, "schedule" | "parameters">;
 const bytesOf = (schedules: readonly Written[]) =>
   schedules.reduce((sum, one) => sum + byteLength(one.schedule) + byteLength(one.parameters), 0);
 
-/** The bytes of all schedules of a deployment, which D1 reads as one value of at most 2 MB. Each schedule is quoted once more in it. */
+/**
+ * The maximum bytes of all schedules of a deployment. D1 reads the schedules as one value of at most 2 MB, in which
+ * each schedule is quoted once more.
+ */
 const MAX_SCHEDULES_BYTES = 800_000;
 
-/** Gives the rows of new schedules. Each row is a little younger than the row before it: lists show the youngest first. Throws 422. */
+/**
+ * Gives the rows of new schedules. Each row is a little newer than the row before, because lists show the newest row
+ * first. Throws 422.
+ */
 export function scheduleRows(
   tools: Tools,
   deploymentId: string,
@@ -178,14 +187,14 @@ export function scheduleRows(
   return rows;
 }
 
-/** The schedule that a wish would create; none where the wish has no schedule. Prefect: `max_scheduled_runs` is lost on this way. */
+/** The schedule that a wish would create; none if it has no schedule. Prefect: `max_scheduled_runs` is lost here. */
 export function asNew({ schedule, parameters = {}, ...rest }: DeploymentScheduleUpdate): ScheduleWish[] {
   return schedule ? [{ ...rest, parameters, schedule, max_scheduled_runs: null }] : [];
 }
 
 /**
- * Whether each schedule is active. Stock clients replace all schedules when they deploy, and do not say whether they are active:
- * a schedule that was paused stays paused under its slug or, where it has none, as long as its content is the same.
+ * Whether each schedule is active. Stock clients replace all schedules when they deploy, and do not send `active`. A
+ * paused schedule stays paused if the new schedule has the same slug or, without slugs, the same content.
  */
 function activeOf(wishes: readonly ScheduleWish[], before: readonly ScheduleRow[]): boolean[] {
   const left = before.map((row) => ({ row, schedule: readJson<Schedule>(row.schedule) }));
@@ -202,18 +211,21 @@ function activeOf(wishes: readonly ScheduleWish[], before: readonly ScheduleRow[
   });
 }
 
-/** Stock clients do not know the policy, and replace all schedules when they deploy: the policy stays with the slug. */
+/**
+ * Stock clients replace all schedules when they deploy, and do not send the policy. So a new schedule keeps the policy
+ * of the old schedule with the same slug.
+ */
 function keptPolicy({ slug }: ScheduleWish, before: readonly ScheduleRow[]): string | null {
   return (slug && before.find((row) => row.slug === slug)?.missed_runs) || null;
 }
 
-/** The columns of a deployment that its runs get parameters by. */
+/** The columns of a deployment that give parameters to its runs. */
 type Parameters = Pick<DeploymentColumns, "parameters" | "parameter_openapi_schema" | "enforce_parameter_schema">;
 
-/** The columns of a schedule that its runs get parameters by. */
+/** The columns of a schedule that give parameters to its runs. */
 type ScheduleParameters = Pick<ScheduleRow, "active" | "parameters">;
 
-/** The required parameters that have no value in the schedule's runs. None where the deployment does not enforce its schema. */
+/** The required parameters that have no value in the schedule's runs. None if the schema is not enforced. */
 export function missingParameters(deployment: Parameters, schedule: Pick<ScheduleParameters, "parameters">): string[] {
   if (deployment.enforce_parameter_schema !== 1) return [];
   const schema = readOptionalJson<unknown>(deployment.parameter_openapi_schema);
@@ -230,7 +242,7 @@ export function missingParameters(deployment: Parameters, schedule: Pick<Schedul
   });
 }
 
-/** Throws 422 where an active schedule would make runs without a value for a required parameter; names the parameters. */
+/** Throws 422 if an active schedule creates runs without a required parameter. The message names the parameters. */
 export function checkParameters(deployment: Parameters, schedules: readonly ScheduleParameters[]): void {
   const missing = new Set(
     schedules.filter(({ active }) => active === 1).flatMap((schedule) => missingParameters(deployment, schedule)),

@@ -15,7 +15,7 @@ import { isObject } from "#lib/json-value";
 /** Prefect: PREFECT_DEPLOYMENT_SCHEDULE_MAX_SCHEDULED_RUNS. */
 const MAX_SCHEDULED_RUNS = 50;
 
-/** One request makes up to 100 runs of each schedule of a deployment. */
+/** The maximum number of schedules of a deployment: one request creates up to 100 runs of each schedule. */
 export const MOST_SCHEDULES = 200;
 
 const MaxScheduledRuns = Int.pipe(z.number().gt(0)).refine(
@@ -25,7 +25,7 @@ const MaxScheduledRuns = Int.pipe(z.number().gt(0)).refine(
 
 export const DeploymentScheduleCreate = z
   .strictObject({
-    /** Where it is not given, a schedule that stands in for another one is as active as that. */
+    /** If absent, a schedule that replaces another schedule keeps the other schedule's `active`. */
     active: Bool.optional().meta({ default: true }),
     schedule: ScheduleInput,
     max_scheduled_runs: MaxScheduledRuns.nullish(),
@@ -86,7 +86,7 @@ function withOneLimit(body: unknown, context: Context): unknown {
   return withoutOldFields(body);
 }
 
-/** Prefect: enforced at creation only where the body says so itself; and the body is given parameters if it has none. */
+/** Prefect: creation enforces the schema only if the body says so. A body without parameters gets empty parameters. */
 function withValidParameters(body: unknown, context: Context): unknown {
   const left = withOneLimit(body, context);
   if (left === z.NEVER || !isObject(body)) return left;
@@ -129,7 +129,7 @@ const DeploymentCreateFields = z
   })
   .meta({ id: "DeploymentCreate" });
 
-/** A new deployment, or a change of the deployment that has its flow and name. Of a change, only the fields that are given count. */
+/** A new deployment, or a change of the deployment with this flow and name. A change applies only the given fields. */
 export const DeploymentCreate = z.preprocess(withValidParameters, DeploymentCreateFields);
 export type DeploymentCreate = z.output<typeof DeploymentCreate>;
 
@@ -161,7 +161,7 @@ export const DeploymentFlowRunCreate = z
     parent_task_run_id: Uuid.nullish(),
     work_queue_name: ShortText.nullish(),
     job_variables: SizedObject.nullish(),
-    /** Ours: an older version that the run is made of. */
+    /** Not in Prefect: the older version from which the run is made. */
     deployment_version_id: Uuid.nullish(),
   })
   .meta({ id: "DeploymentFlowRunCreate" });
@@ -177,7 +177,7 @@ export const DeploymentSchedule = z
     max_scheduled_runs: z.int().nullable(),
     parameters: JsonObject,
     slug: z.string().nullable(),
-    /** Ours; only where it was set. */
+    /** Not in Prefect. Present only if it was set. */
     missed_runs: MissedRuns.optional(),
   })
   .meta({ id: "DeploymentSchedule" });
@@ -195,7 +195,7 @@ export const DeploymentResponse = z
     flow_id: UuidText,
     paused: z.boolean(),
     schedules: z.array(DeploymentSchedule),
-    /** Prefect: always null, `global_concurrency_limit` has it. */
+    /** Prefect: always null, `global_concurrency_limit` has the limit. */
     concurrency_limit: z.int().nullable(),
     global_concurrency_limit: GlobalConcurrencyLimitResponse.nullable(),
     concurrency_options: ConcurrencyOptions.nullable(),

@@ -30,7 +30,7 @@ export type DeploymentRow = DeploymentColumns & {
   schedule_rows: string;
 };
 
-/** What a caller knows a deployment by. */
+/** The key with which a caller names a deployment. */
 export type DeploymentKey = { id: string } | { flowId: string; name: string } | { flowName: string; name: string };
 
 /** Prefect: the name of a deployment's own limit. */
@@ -49,7 +49,7 @@ function selectDeployments(rest: SQL): SQL {
   return selectWith(sql`${deployment}.*, ${SCHEDULE_ROWS} as schedule_rows`, rest);
 }
 
-/** The same without long values, which `inFull` adds. */
+/** Selects rows of deployments without long values, which `inFull` adds. */
 function selectDeploymentList(rest: SQL): SQL {
   const schedules = sql`iif(${SCHEDULE_BYTES} > ${LONG_BYTES}, ${SCHEDULE_BYTES}, ${SCHEDULE_ROWS})`;
   return selectWith(sql`${IN_LIST}, ${schedules} as schedule_rows`, rest);
@@ -77,7 +77,7 @@ export class DeploymentStore extends WorkspaceStore {
     return row;
   }
 
-  /** The statement that reads one deployment, for reads of several things at once. */
+  /** The statement that reads one deployment, for a batch of several reads. */
   select(key: DeploymentKey): SQL {
     return selectDeployments(sql`where ${this.by(key)}`);
   }
@@ -87,7 +87,7 @@ export class DeploymentStore extends WorkspaceStore {
     return this.db.rows(selectDeploymentList(sql`where ${this.among(ids)}`));
   }
 
-  /** A page of deployments without long values, as of `readList`. `where` and `order` come from the filters. */
+  /** A page of deployments without long values, as in `readList`. `where` and `order` come from the filters. */
   list(where: SQL, order: SQL, limit: number, offset: number): Promise<DeploymentRow[]> {
     return this.db.rows(selectDeploymentList(sql`where ${where} order by ${order} limit ${limit} offset ${offset}`));
   }
@@ -102,7 +102,7 @@ export class DeploymentStore extends WorkspaceStore {
     );
   }
 
-  /** Commits statements in one batch. Gives what they did, and the deployment as it is then, or undefined. */
+  /** Commits statements in one batch. Gives the results, and the deployment after the batch, or undefined. */
   async commit(id: string, statements: readonly Statement[]) {
     const written = await this.db.batch([...statements, this.select({ id })]);
     return { written, row: written.at(-1)?.rows[0] as DeploymentRow | undefined }; // a row of `select`
@@ -113,7 +113,7 @@ export class DeploymentStore extends WorkspaceStore {
     return this.countRows(deployment, where);
   }
 
-  /** Creates a deployment, unless its flow is gone or has a deployment of that name. */
+  /** Creates a deployment, unless its flow does not exist or already has a deployment of this name. */
   insert(row: DeploymentColumns): Statement {
     const hasFlow = sql`exists (select 1 from ${flow} where ${flow.workspace_id} = ${this.workspaceId} and ${flow.id} = ${row.flow_id})`;
     return insertRows(deployment, [row], { guard: hasFlow, tail: sql`on conflict do nothing` });
@@ -128,7 +128,10 @@ export class DeploymentStore extends WorkspaceStore {
       .where(this.by({ id }));
   }
 
-  /** Removes deployments with their schedules, own limits and versions. The first statement gives the ids of deployments, the third gives the ids of limits. */
+  /**
+   * Removes deployments with their schedules, own limits and versions. The first statement gives the ids of the
+   * deployments. The third statement gives the ids of the limits.
+   */
   remove(ids: readonly string[]): Statement[] {
     const names = ids.map(ownLimitName);
     return [
@@ -142,12 +145,12 @@ export class DeploymentStore extends WorkspaceStore {
     ];
   }
 
-  /** Adds schedules to a deployment, if it is there. */
+  /** Adds schedules to a deployment, if the deployment exists. */
   insertSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement[] {
     return rows.length === 0 ? [] : [insertRows(deployment_schedule, rows, { guard: this.isThere(deploymentId) })];
   }
 
-  /** Puts schedules in place of all that a deployment has. */
+  /** Replaces all schedules of a deployment. */
   replaceSchedules(deploymentId: string, rows: readonly ScheduleRow[]): Statement[] {
     return [this.removeSchedules(deploymentId), ...this.insertSchedules(deploymentId, rows)];
   }
@@ -157,12 +160,12 @@ export class DeploymentStore extends WorkspaceStore {
     return this.db.build.update(deployment_schedule).set(changes).where(this.ofSchedules(deploymentId, id));
   }
 
-  /** Removes a deployment's schedules, or one of them. */
+  /** Removes a deployment's schedules, or one schedule. */
   removeSchedules(deploymentId: string, id?: string): Statement {
     return this.db.build.delete(deployment_schedule).where(this.ofSchedules(deploymentId, id));
   }
 
-  /** Sets the status of deployments. Gives the ids of the deployments that had another status. Prefect: `updated` stays. */
+  /** Sets the status of deployments. Gives the ids of deployments that had another status. Prefect: `updated` stays. */
   markStatus(ids: readonly string[], status: "READY" | "NOT_READY"): Statement {
     return sql`update ${deployment} set status = ${status} where ${this.among(ids)} and ${deployment.status} <> ${status} returning id`;
   }
@@ -173,7 +176,10 @@ export class DeploymentStore extends WorkspaceStore {
       and (${deployment.last_polled} is null or ${deployment.last_polled} <= ${before})`;
   }
 
-  /** Makes the schedules of a deployment due for the next top-up, or for none where they are not active or the deployment is paused. */
+  /**
+   * Makes the active schedules of a deployment due for the next top-up. Inactive schedules, and schedules of a paused
+   * deployment, get no top-up.
+   */
   callForTopUp(deploymentId: string, now: Micros): Statement {
     const isPaused = sql`(select ${deployment.paused} from ${deployment} where ${this.by({ id: deploymentId })})`;
     return sql`update ${deployment_schedule} set scheduled_until = ${now},
@@ -181,7 +187,10 @@ export class DeploymentStore extends WorkspaceStore {
       where ${this.ofSchedules(deploymentId)}`;
   }
 
-  /** Sets up to which time schedules have runs. Passes over schedules that were changed since they were read, or that are of a changed deployment. */
+  /**
+   * Sets the time up to which schedules have runs. Skips schedules that were changed since the read, and schedules of a
+   * deployment that was changed.
+   */
   markSchedules(marks: readonly ScheduleMark[]): Statement {
     return sql`update ${deployment_schedule} set scheduled_until = value ->> '$.scheduled_until', top_up_at = value ->> '$.top_up_at'
       from ${each(marks)}
@@ -194,7 +203,7 @@ export class DeploymentStore extends WorkspaceStore {
       returning ${sql.raw("id")}`;
   }
 
-  /** Creates a deployment's own limit under the id, or changes the limit that is there; the deployment then uses it. */
+  /** Creates a deployment's own limit under the id, or changes the present limit. The deployment then uses it. */
   writeOwnLimit(deploymentId: string, id: string, limit: number, now: Micros): Statement[] {
     const keys = { workspace_id: this.workspaceId, id, created: now, updated: now };
     const name = ownLimitName(deploymentId);
@@ -211,7 +220,7 @@ export class DeploymentStore extends WorkspaceStore {
     return [written, used];
   }
 
-  /** Removes a deployment's own limit. Prefect removes any limit that the deployment uses, even a shared one. */
+  /** Removes a deployment's own limit. Prefect removes any limit that the deployment uses, even a shared limit. */
   removeOwnLimit(deploymentId: string): Statement {
     return sql`delete from ${concurrency_limit} where workspace_id = ${this.workspaceId} and name = ${ownLimitName(deploymentId)}`;
   }
@@ -240,7 +249,10 @@ export class DeploymentStore extends WorkspaceStore {
   }
 }
 
-/** Up to which time a schedule has runs, with the last change of the schedule and of its deployment as they were read. */
+/**
+ * The time up to which a schedule has runs. Also the last changes of the schedule and of its deployment at the time of
+ * the read.
+ */
 export type ScheduleMark = Pick<ScheduleRow, "deployment_id" | "id" | "updated" | "scheduled_until" | "top_up_at"> & {
   deployment_updated: Micros;
 };

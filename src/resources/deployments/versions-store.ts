@@ -1,4 +1,4 @@
-/** Versions of deployments in D1. A version is written in the batch of the change that makes it. */
+/** Versions of deployments in D1. The batch of a change also writes the new version. */
 import { type SQL, sql } from "drizzle-orm";
 import { isJson, type Shown } from "#db/codec";
 import { type Database, readJson } from "#db/database";
@@ -13,12 +13,12 @@ import type { Portions } from "#lib/portions";
 import { asObject, list } from "#db/sql";
 import { printOptionalTime, printTime } from "#wire/dates";
 
-/** How many versions of a deployment are kept. The change that makes another version removes the oldest. */
+/** How many versions of a deployment are kept. A change that adds another version removes the oldest version. */
 const MOST_VERSIONS = 1000;
 
 /**
- * The content of a deployment: the columns that shape its runs. D1 takes 32 arguments of a function, and these are 16 pairs.
- * Contents are compared as texts, so the order of the columns must stay.
+ * The content of a deployment: the columns that shape its runs. A function of D1 has at most 32 arguments, and the 16
+ * columns are 16 pairs. Contents are compared as texts, so the order of the columns must stay.
  */
 const CONTENT_COLUMNS = [
   "version",
@@ -43,20 +43,20 @@ type Content = Pick<Shown<typeof deployment>, (typeof CONTENT_COLUMNS)[number]>;
 
 const JSON_COLUMNS: ReadonlySet<string> = new Set(CONTENT_COLUMNS.filter((name) => isJson(deployment[name])));
 
-/** The content of the deployment `d`, made by the database from the row. */
+/** The content of the deployment `d`. The database makes the content from the row. */
 const CONTENT = sql.raw(
   `json_object(${CONTENT_COLUMNS.map((name) => `'${name}', ${JSON_COLUMNS.has(name) ? `json(d.${name})` : `d.${name}`}`).join(", ")})`,
 );
 
-/** Reads a content. The database keeps its flag as a number. */
+/** Reads a content. The database stores the content's flag as a number. */
 function readContent(text: string): Content {
   const content = readJson<Omit<Content, "enforce_parameter_schema"> & { enforce_parameter_schema: 0 | 1 }>(text);
   return { ...content, enforce_parameter_schema: content.enforce_parameter_schema === 1 };
 }
 
-/** A version, with the queue and pool of its content, where these still exist. */
+/** A version, with the queue and pool of its content, if these still exist. */
 export type VersionRow = Omit<typeof deployment_version.$inferSelect, "workspace_id"> & {
-  /** 1 for the newest version: the deployment has its content. */
+  /** 1 for the newest version: its content is the deployment's content. */
   is_current: 0 | 1;
   queue_name: string | null;
   pool_id: string | null;
@@ -65,9 +65,9 @@ export type VersionRow = Omit<typeof deployment_version.$inferSelect, "workspace
 };
 
 /**
- * The statements that write the content of a deployment as its next version, unless the newest version has the same content, and
- * remove the oldest version. They follow the change in its batch. The database gives content and ordinal, so of two changes at
- * once each gets its own.
+ * The statements that write the content of a deployment as its next version, and remove the oldest version. They write
+ * nothing if the newest version has the same content. They follow the change in its batch. The database makes the
+ * content and the ordinal, so two concurrent changes get different ordinals.
  */
 export function keepVersion({ workspaceId, ids }: { workspaceId: string; ids: Ids }, id: string, now: Micros): SQL[] {
   const newest = newestOf(sql`${workspaceId}`, sql`${id}`);
@@ -82,10 +82,13 @@ export function keepVersion({ workspaceId, ids }: { workspaceId: string; ids: Id
   ];
 }
 
-/** The part of a content that is compared. A description shapes no run, and the stock client sends another one when it deploys again. */
+/**
+ * The part of a content that is compared. The description is not compared: it does not affect runs, and the stock
+ * client sends another description when it deploys again.
+ */
 const compared = (content: SQL) => sql`json_remove(${content}, '$.description')`;
 
-/** Columns to be written. A column of the same JSON as before keeps its text: keys in another order are no other content. */
+/** The columns to write. A column with the same JSON as before keeps its text: the order of keys does not count. */
 export function asKept(before: DeploymentColumns, columns: Partial<DeploymentColumns>): Partial<DeploymentColumns> {
   const kept = new Map<string, unknown>(Object.entries(before));
   const isSame = (text: unknown, other: unknown) =>
@@ -116,7 +119,7 @@ export class VersionStore extends WorkspaceStore {
     return ids.length === 0 ? [] : this.db.rows<VersionRow>(this.select(ids));
   }
 
-  /** The statement of `read`, for reads of several things at once. */
+  /** The statement of `read`, for a batch of several reads. */
   select(ids: readonly string[]): SQL {
     return this.rows(sql`and v.id in ${list(ids)}`);
   }
@@ -138,7 +141,7 @@ export class VersionStore extends WorkspaceStore {
     );
   }
 
-  /** The statement that archives a version, or takes it out of the archive (null). It leaves the newest version as it is. */
+  /** The statement that archives a version, or takes it out of the archive (null). The newest one does not change. */
   setArchived(id: string, at: Micros | null): SQL {
     const newest = newestOf(sql`${this.workspaceId}`, sql`${this.deploymentId}`);
     return sql`update ${deployment_version} set archived = ${at}

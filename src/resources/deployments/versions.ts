@@ -1,7 +1,7 @@
 /**
- * Versions of a deployment are listed, read, archived and made the newest again, and runs are pinned to versions. The columns of a
- * pinned run have what the worker starts. The environment of the run has a variable with the version. The process of the run sends
- * the variable back in a header, and is shown the deployment at that version.
+ * Lists, reads and archives versions of a deployment, makes an old version the newest again, and pins runs to versions.
+ * The worker starts a pinned run from the run's own columns. The environment of the run has a variable with the
+ * version. The process of the run sends the variable back in a header, and gets the deployment at that version.
  */
 import { readJson, readOptionalJson } from "#db/database";
 import { conflict, notFound, unavailable } from "#lib/api-error";
@@ -36,7 +36,10 @@ export async function listVersions(
   return store.inFull(rowsOf(versions));
 }
 
-/** Makes the content of an older version the newest again, under a new ordinal, and creates the scheduled runs anew. May be repeated. */
+/**
+ * Copies the content of an older version to a new version, under a new ordinal, and creates the scheduled runs anew. A
+ * repeat is safe.
+ */
 export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRow> {
   const { deployment, version } = await readVersion(tools, key);
   if (version.is_current === 1) return version;
@@ -71,7 +74,7 @@ export function refuseUnusable(version: VersionRow): void {
     throw conflict(`The work queue of version ${version.ordinal} is no longer there.`);
 }
 
-/** A version and its deployment, in one round trip. Throws 404 where one of them is not there. */
+/** A version and its deployment, in one round trip. Throws 404 if one of them does not exist. */
 export async function readVersion(
   tools: Tools,
   { id, version_id }: VersionKey,
@@ -92,14 +95,15 @@ const rowsOf = (rows: unknown[] | undefined) => (rows ?? []) as VersionRow[]; //
 type Json = Record<string, unknown>;
 
 /**
- * Prefect: a worker sets this variable for the processes that it starts, and their client sends it as the header with every
- * request, only for statistics (`prefect/client/attribution.py`). A job variable `env` comes before the worker's own.
+ * Prefect: a worker sets this variable for the processes that it starts. The client in the process sends the variable
+ * as the header with every request, only for statistics (`prefect/client/attribution.py`). A job variable `env`
+ * overrides the worker's own value.
  */
 const VARIABLE = "PREFECT__WORKER_NAME";
 const HEADER = "X-Prefect-Worker-Name";
 const WORD = /^deployment-version ([0-9a-f-]{36}) ([0-9a-f-]{36})$/;
 
-/** A deployment for a request: at the version to which the run of the request is pinned, or else at its newest version. Throws 404. */
+/** Gives the deployment for a request: at the version to which the run is pinned, or the newest one. Throws 404. */
 export async function readAsPinned(tools: Tools, id: string, request: Request): Promise<DeploymentRow> {
   const [, deploymentId, versionId = ""] = WORD.exec(request.headers.get(HEADER) ?? "") ?? [];
   if (deploymentId !== id) return readDeployment(tools, { id });
@@ -108,8 +112,9 @@ export async function readAsPinned(tools: Tools, id: string, request: Request): 
 }
 
 /**
- * The job variables of a pinned run. Prefect: a worker merges the variables of a run into the deployment's present variables. So the
- * run gets all variables of the version. Variables that only the newest version has get the defaults of the template.
+ * The job variables of a pinned run. Prefect: a worker merges the variables of a run into the deployment's present
+ * variables. So the run gets all variables of the version. Variables that only the newest version has get the defaults
+ * of the template.
  */
 export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, given: Json, template: Json): Json {
   const own = readJson<Json>(pinned.job_variables);
@@ -148,7 +153,10 @@ export function versionLabels(row: DeploymentRow): Record<string, string> {
   };
 }
 
-/** Throws 409 for a pool with jobs that take no environment: the process would not know its version, and would run the newest version. */
+/**
+ * Throws 409 for a pool if its jobs take no environment: the process would not know its version, and would run the
+ * newest version.
+ */
 export function refuseWithoutEnv(template: Json): void {
   const { env } = propertiesOf(template);
   if (env === undefined)

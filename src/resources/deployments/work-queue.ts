@@ -15,7 +15,7 @@ import {
 import { ensureAgentQueue, ensureQueue } from "#resources/work-pools/queues";
 import type { Tools } from "#tools";
 
-/** The pool that a body names, or null where it names none. Throws 404 where there is no such pool. */
+/** The pool that a body names, or null if the body names no pool. Throws 404 if the pool does not exist. */
 export async function findPool(tools: Tools, name: string | null | undefined): Promise<WorkPoolRow | null> {
   if (!name) return null;
   const pool = await new WorkPoolStore(tools).readPoolByName(name);
@@ -25,7 +25,10 @@ export async function findPool(tools: Tools, name: string | null | undefined): P
   return findPool(tools, name);
 }
 
-/** The id of the queue of this name in the pool, created where it is not there. Without a name: the pool's default queue. */
+/**
+ * Gives the id of the queue of this name in the pool, and creates a missing queue. Without a name, gives the pool's
+ * default queue.
+ */
 export async function placeRuns(
   tools: Tools,
   pool: WorkPoolRow | null,
@@ -38,12 +41,12 @@ export async function placeRuns(
 /** The columns of a deployment that has no pool any more. */
 export const NO_PLACE = { work_queue_id: null, work_queue_name: null } as const;
 
-/** The template of a pool, which checks the job variables of its runs. */
+/** The template of a pool. The job variables of the pool's runs are checked against the template. */
 export function templateOf(pool: Pick<WorkPoolRow, "base_job_template">): Record<string, unknown> {
   return readJson<Record<string, unknown>>(pool.base_job_template);
 }
 
-/** Gives the queues that would take the runs of a deployment by their old filters: by tags and by ids of deployments. Throws 404. */
+/** Gives the queues with an old filter that matches a deployment, by tags and by ids of deployments. Throws 404. */
 export async function checkWorkQueues(tools: Tools, id: string) {
   const row = await readDeployment(tools, { id });
   const tags = new Set([readJson<string[]>(row.tags)].flat());

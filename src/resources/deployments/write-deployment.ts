@@ -1,4 +1,7 @@
-/** `POST /deployments/` creates a deployment, or changes the one that its flow has under that name. `PATCH /deployments/{id}` changes one. */
+/**
+ * `POST /deployments/` creates a deployment, or changes the deployment with the same flow and name. `PATCH
+ * /deployments/{id}` changes a deployment.
+ */
 import { sql } from "drizzle-orm";
 import { readJson, readOptionalJson } from "#db/database";
 import { type DeploymentColumns, deployments, type ScheduleRow } from "#db/rows/deployments";
@@ -23,7 +26,7 @@ import { AGENT_POOL, type WorkPoolRow } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 import { valuesProblem } from "#wire/parameters";
 
-/** How many times the change is tried where another request creates or deletes the deployment meanwhile. */
+/** How many times the write is tried if another request creates or deletes the deployment meanwhile. */
 const TRIES = 5;
 
 /** Gives the written deployment, and whether it was created. Throws 404, 409 or 422 for a body that is refused. */
@@ -39,7 +42,7 @@ export async function createDeployment(
     const target = existing ?? deployments.blank({ ...newColumns(tools), name: body.name, flow_id: body.flow_id });
     const given = {
       ...columnsOf(body),
-      // Prefect: `with_system_labels_for_deployment`, the flow's labels, the system's, then the client's.
+      // Prefect: `with_system_labels_for_deployment`. First the flow's labels, then the system's, then the client's.
       labels: JSON.stringify({ ...labels, "prefect.flow.id": body.flow_id, ...body.labels }),
     };
     const isPaused = (given.paused ?? target.paused) === 1;
@@ -50,7 +53,7 @@ export async function createDeployment(
     const queueId = await placeRuns(tools, pool, body.work_queue_name);
     const columns = {
       ...given,
-      // Prefect: a queue that is named without a pool is one of the pool of agents.
+      // Prefect: a queue without a pool is in the pool of agents.
       ...(body.work_pool_name === null && !queueId && NO_PLACE),
       ...(queueId && { work_queue_id: queueId }),
     };
@@ -62,7 +65,7 @@ export async function createDeployment(
   throw unavailable("The deployment is being changed by others.", 1);
 }
 
-/** Reads the deployment, if it is there, and the flow's labels. Throws 404 for an unknown limit, 409 for an unknown flow. */
+/** Reads the deployment, if any, and the flow's labels. Throws 404 for an unknown limit, 409 for an unknown flow. */
 async function readAround(tools: Tools, store: DeploymentStore, body: DeploymentCreate) {
   const limitId = body.global_concurrency_limit_id ?? null;
   const [deployments = [], flows = [], limits = []] = await tools.db.readAll([
@@ -78,7 +81,10 @@ async function readAround(tools: Tools, store: DeploymentStore, body: Deployment
   };
 }
 
-/** Writes a new deployment and makes its schedules into runs. Undefined where another request has created it meanwhile. */
+/**
+ * Writes a new deployment and creates the runs of its schedules. Gives undefined if another request has created the
+ * deployment meanwhile.
+ */
 async function insert(
   tools: Tools,
   row: DeploymentColumns,
@@ -99,7 +105,7 @@ async function insert(
   return after;
 }
 
-/** Changes a deployment. Throws 404 for an unknown one, and 400, 409 or 422 for a body that is refused. */
+/** Changes a deployment. Throws 404 for an unknown deployment, and 400, 409 or 422 for a body that is refused. */
 export async function updateDeployment(tools: Tools, id: string, body: DeploymentUpdate): Promise<void> {
   const before = await readDeployment(tools, { id }, "Deployment not found.");
   const schedules = mergeSchedules(tools, before, body.schedules);
@@ -111,7 +117,7 @@ export async function updateDeployment(tools: Tools, id: string, body: Deploymen
   checkParameters({ ...before, ...given }, [...schedules.written, ...(isResumed ? schedules.untouched : [])]);
   const limitId = body.global_concurrency_limit_id;
   if (limitId && !(await new ConcurrencyLimitStore(tools).read({ id: limitId }))) throw notFound("Concurrency limit");
-  // Prefect: where the pool is null, the name of a queue is ignored.
+  // Prefect: if the pool is null, the name of a queue is ignored.
   const leavesPool = body.work_pool_name === null;
   const queueId = leavesPool ? undefined : await placeRuns(tools, pool, body.work_queue_name);
   const columns = { ...given, ...(leavesPool && NO_PLACE), ...(queueId && { work_queue_id: queueId }) };
@@ -132,7 +138,10 @@ function checkVariables(pool: WorkPoolRow, variables: DeploymentUpdate["job_vari
   }
 }
 
-/** Gives the new parameters with their templates filled in. Throws 400, 409 or 422 for parameters that the new schema does not allow. */
+/**
+ * Gives the new parameters, templates filled in. Throws 400, 409 or 422 if the new schema does not allow the
+ * parameters.
+ */
 async function checkedParameters(tools: Tools, before: DeploymentRow, body: DeploymentUpdate) {
   const given = body.parameters
     ? fillIn(body.parameters, await readVariables(tools, [body.parameters]), "deployment")
@@ -145,7 +154,7 @@ async function checkedParameters(tools: Tools, before: DeploymentRow, body: Depl
   return given;
 }
 
-/** Fields that are no columns, and fields with columns that are not made of the field alone. */
+/** Fields without a column, and fields with a column that is not made from the field alone. */
 const OTHERS = [
   "name",
   "flow_id",
@@ -155,7 +164,7 @@ const OTHERS = [
   "global_concurrency_limit_id",
 ] as const satisfies readonly (keyof DeploymentCreate)[];
 
-/** The columns of the fields that a body gives. A column that cannot be null stays as it is where its field is null. */
+/** The columns of the fields that a body gives. A column that cannot be null does not change if its field is null. */
 function columnsOf(body: Partial<DeploymentCreate> | DeploymentUpdate): Partial<DeploymentColumns> {
   const { global_concurrency_limit_id: limitId } = body;
   return {

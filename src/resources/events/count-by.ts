@@ -8,7 +8,7 @@ import { unprocessable } from "#lib/api-error";
 import { DAY, type Micros, SECOND } from "#lib/clock";
 import { printTime, TimeText } from "#wire/dates";
 
-/** What events can be counted by. */
+/** The properties by which events can be counted. */
 export const Countable = z.enum(["day", "time", "event", "resource"]).meta({ id: "Countable" });
 export type Countable = z.output<typeof Countable>;
 
@@ -41,7 +41,7 @@ const UNITS: Record<TimeUnit, Micros> = {
   second: SECOND,
 };
 
-/** Counts events. Throws 422 for more than 1,000 intervals, whatever is counted. */
+/** Counts events. Throws 422 for more than 1,000 intervals, even if events are counted by name or resource. */
 export function countEvents(reader: EventReader, request: EventCountRequest, now: Micros): Promise<EventCount[]> {
   const window = windowOf(request.filter, now);
   const step = Math.round(UNITS[request.time_unit] * request.time_interval);

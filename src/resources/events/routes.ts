@@ -33,7 +33,9 @@ const EventsCount = embedded({
 const reader = ({ db, workspaceId, settings, clock }: Tools) =>
   new EventReader(db, workspaceId, eventCutoff(settings.services.db_vacuum, clock()));
 
-/** Gives a page, and the address of the next one. A page has fewer events, or none, where too many segments had to be looked at. */
+/**
+ * Gives a page, and the URL of the next page. A page has fewer events, or none, if there are too many segments to read.
+ */
 function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {
   const { limit, after, total, is_whole } = token;
   const read = token.read + found.length;
@@ -89,7 +91,7 @@ export const eventRoutes = [
   ),
 ];
 
-/** Prefect: a word in the path that is no countable is answered as a fault of a field. */
+/** Prefect: an unknown countable in the path is reported as a fault of a field. */
 function wrongCountable(error: z.ZodError, word: string, body: unknown): InvalidRequest {
   const [detail] = toDetails(error.issues, "path", word, false);
   return new InvalidRequest(detail ? [{ ...detail, loc: ["path", "countable"] }] : [], body);

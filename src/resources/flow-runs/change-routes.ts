@@ -1,4 +1,4 @@
-/** The routes that change or delete flow runs beside the main ones: one by one, or all that a filter finds. */
+/** More routes that change or delete flow runs: one run, or all runs that a filter finds. */
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { isPassing } from "#db/database";
@@ -20,7 +20,7 @@ import { BulkLimit } from "#wire/paging";
 import { Bool, JsonObject, Labels } from "#wire/scalars";
 import { StateCreate, type StateProposal } from "#wire/state";
 
-/** How many runs are given a state at the same time. */
+/** How many runs get a state at the same time. */
 const AT_ONCE = 10;
 
 const { flow_runs } = FilterFields;
@@ -80,7 +80,7 @@ export const flowRunChangeRoutes = [
       method: "PATCH",
       path: "/flow_runs/{id:uuid}/labels",
       summary: "Add to the labels of a flow run.",
-      // The original takes any value, and can then no longer show the run.
+      // Prefect accepts any value, but then cannot show the run.
       body: Labels,
       status: 204,
     },
@@ -113,7 +113,7 @@ async function setFlowRunStates(tools: Tools, ids: readonly string[], state: Sta
   return results;
 }
 
-/** Where the state of one run cannot be set, the result of that run has the reason, and the other runs go on. */
+/** If the state of one run cannot be set, the result of that run has the reason. The other runs are not affected. */
 async function setOne(tools: Tools, id: string, state: StateProposal, force: boolean) {
   try {
     return { flow_run_id: id, ...printResult(await setFlowRunState(tools, id, state, { force })) };

@@ -34,10 +34,10 @@ import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { columnLists, each, list } from "#db/sql";
 
-/** A flow run that is to be created. A field that is left out has the original's default. */
+/** A flow run to create. An absent field has Prefect's default. */
 export interface FlowRunDraft extends Given<typeof flow_run> {
   flow_id: string;
-  /** The first state; PENDING where there is none. */
+  /** The first state. PENDING by default. */
   state?: StateProposal | null;
 }
 
@@ -47,7 +47,7 @@ export interface Created {
   created: boolean;
 }
 
-/** Creates one flow run. Throws 409 where its flow is unknown. */
+/** Creates one flow run. Throws 409 if its flow is unknown. */
 export async function createFlowRun(tools: Tools, draft: FlowRunDraft): Promise<Created> {
   const [created] = await createFlowRuns(tools, [draft]);
   if (!created) throw new Error("a draft became no run");
@@ -55,14 +55,15 @@ export async function createFlowRun(tools: Tools, draft: FlowRunDraft): Promise<
 }
 
 /**
- * Creates flow runs, all in one batch and, unless one is a subflow, one round trip; in the order of the drafts. Runs whose
- * idempotency key is taken are left as they are. Throws 409 where a flow is unknown, and nothing is made then.
+ * Creates flow runs in one batch. Takes one round trip, unless a run is a subflow or exists already. The results have
+ * the order of the drafts. If a run already has the idempotency key of a draft, that run is the result and does not
+ * change. Throws 409 and creates nothing if a flow is unknown.
  */
 export async function createFlowRuns(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Created[]> {
   return (await createIf(tools, drafts, sql`1`)) ?? [];
 }
 
-/** Creates one flow run if a condition of SQL holds when the run is written. Gives undefined where it does not hold. */
+/** Creates one flow run if a condition of SQL holds at the time of the write. Gives undefined if it does not hold. */
 export async function createFlowRunIf(tools: Tools, draft: FlowRunDraft, condition: SQL): Promise<Created | undefined> {
   return (await createIf(tools, [draft], condition))?.[0];
 }
@@ -95,7 +96,10 @@ async function createIf(tools: Tools, drafts: readonly FlowRunDraft[], condition
   });
 }
 
-/** Writes the runs in one batch. Gives the labels of the runs that were created, the contexts of all, and whether the condition holds. */
+/**
+ * Writes the runs in one batch. Gives the labels of the runs that were created, the contexts of all runs, and whether
+ * the condition holds.
+ */
 async function write(tools: Tools, newRuns: readonly NewRun[], condition: SQL) {
   const { workspaceId, db } = tools;
   const batch = [
@@ -118,7 +122,7 @@ async function write(tools: Tools, newRuns: readonly NewRun[], condition: SQL) {
   };
 }
 
-/** A run that is not written yet, and how it changes its parent's task run. */
+/** A run that is not written yet, and the change of its parent's task run. */
 interface NewRun {
   row: FlowRunRow;
   state: State;
@@ -129,7 +133,7 @@ interface NewRun {
 /** A run that was written. */
 type WrittenRun = LoadedFlowRun & { state: State };
 
-/** The parents' task runs of those runs that are subflows, by id. */
+/** Reads the parents' task runs of the runs that are subflows, by id. */
 async function readParents(tools: Tools, drafts: readonly FlowRunDraft[]): Promise<Map<string, TaskRunRow>> {
   const ids = drafts.flatMap((draft) => draft.parent_task_run_id ?? []);
   if (ids.length === 0) return new Map();
@@ -161,8 +165,8 @@ function newRun(tools: Tools, draft: FlowRunDraft, parents: Map<string, TaskRunR
 }
 
 /**
- * Inserts the runs if all their flows are there and the condition holds. Prefect: `with_system_labels_for_flow_run`, a run's labels are those of its
- * deployment or else its flow, then the system's, then the client's.
+ * Inserts the runs if all their flows exist and the condition holds. Prefect: `with_system_labels_for_flow_run`. First
+ * the labels of the deployment or else of the flow, then the system's, then the client's.
  */
 function insertRuns(workspaceId: string, newRuns: readonly NewRun[], condition: SQL): SQL {
   const rows = newRuns.map(({ row }) => row);
@@ -207,15 +211,15 @@ function bareRow(tools: Tools, draft: FlowRunDraft, now: Micros): FlowRunRow {
     updated: now,
     name: draft.name || randomName(tools.random),
     tags: [...new Set(draft.tags)],
-    // Laid over the labels of flow and deployment when the row is written.
+    // These labels override the labels of flow and deployment when the row is written.
     labels: { "prefect.flow.id": draft.flow_id, ...draft.labels },
     job_variables: draft.job_variables ?? {},
   });
 }
 
 /**
- * Emits the events and tells the pools' objects. Where that fails, the sweep emits the events and the objects repair themselves.
- * Prefect: the scheduler writes its runs without orchestration, so there is no event of their first state.
+ * Emits the events and notifies the objects of the pools. If that fails, the sweep emits the events and the objects
+ * repair themselves. Prefect: the scheduler writes its runs without orchestration, so their first state has no event.
  */
 async function announce(tools: Tools, written: readonly WrittenRun[]): Promise<void> {
   if (written.length === 0) return;

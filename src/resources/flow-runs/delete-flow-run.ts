@@ -14,13 +14,14 @@ import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
 import { each, jsonValue, list } from "#db/sql";
 
-/** The task runs of a run that has more are deleted before the run, so that no statement takes too long. */
+/** If a run has more task runs, they are deleted before the run, so that no statement takes too long. */
 const MAX_TASK_RUNS = 5_000;
 
 /**
- * Deletes the runs that exist, and gives their ids. Unsent events are sent first, for they are made of the states. The runs
- * themselves are deleted last, so that a second request completes a deletion that was interrupted. `only` is a condition on a run
- * `r`, which the deleting statements check: of a run that no longer meets the condition nothing is deleted.
+ * Deletes the existing runs and gives their ids. Unsent events are sent first, because they are made from the states.
+ * The rows of the runs are deleted last, so a second request completes an interrupted deletion. `only` is a condition
+ * on a run `r`. The deleting statements check the condition: if a run no longer meets it, nothing of the run is
+ * deleted.
  */
 export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?: SQL): Promise<string[]> {
   const { workspaceId, db } = tools;
@@ -65,7 +66,7 @@ function idsMeeting(workspaceId: string, ids: readonly string[], only: SQL | und
     cross join ${flow_run} r on r.workspace_id = ${workspaceId} and r.id = listed.value where ${only})`;
 }
 
-/** The condition that a task run is of these flow runs, in the words of the index. */
+/** The condition that a task run belongs to these flow runs, in the form of the index. */
 function taskRunsOf(workspaceId: string, flowRunIds: SQL): SQL {
   const own = seek(task_run.flow_run_id, sql`${task_run.flow_run_id} in ${flowRunIds}`);
   return sql`${inWorkspace(task_run.workspace_id, workspaceId)} and ${own}`;
@@ -89,7 +90,7 @@ function heldLeases(workspaceId: string, ids: readonly string[]): SQL {
       and s.type in ('PENDING', 'RUNNING', 'CANCELLING')`;
 }
 
-/** Deletes the older states of runs that have very many, one page in each batch. */
+/** Deletes the older states of runs that have very many states, one page in each batch. */
 async function deletePages(tools: Tools, flowRunIds: SQL): Promise<void> {
   const runs = sql`r.workspace_id = ${tools.workspaceId} and r.id in ${flowRunIds}`;
   for (let removed = 1; removed > 0;) {

@@ -11,7 +11,7 @@ import { StateText, StateType } from "#wire/state";
 /** Prefect: `earliest_possible_datetime`, the first moment of the year 1. */
 const EARLIEST: Micros = -62_135_596_800_000_000;
 
-/** A task run with the task runs whose results it takes. */
+/** A task run with the task runs from which it takes results. */
 const DependencyResult = z
   .object({
     id: UuidText,

@@ -25,8 +25,8 @@ const MAX_NODES = 10_000;
 const MAX_EDGES = 100_000;
 
 /**
- * Gives every task run with the task runs whose results it takes. Throws 404 for an unknown flow run, 400 where it has too many
- * task runs. Prefect bounds only the other graph, and reads a run of any size for this one.
+ * Gives every task run with the task runs from which it takes results. Throws 404 for an unknown flow run, 400 for too
+ * many task runs. Prefect bounds only the other graph: for this graph it reads a run of any size.
  */
 export async function readDependencies(tools: Tools, id: string) {
   const { workspaceId } = tools;
@@ -95,8 +95,8 @@ interface StateRow {
 }
 
 /**
- * Gives the task runs and subflows that have not ended before a time, with their edges, in one round trip. Throws 404 for an
- * unknown flow run, 400 where there are too many nodes or edges.
+ * Gives the task runs and subflows that have not ended before a time, with their edges, in one round trip. Throws 404
+ * for an unknown flow run, 400 for too many nodes or edges.
  */
 export async function readGraph(tools: Tools, id: string, since: Micros) {
   const { workspaceId } = tools;
@@ -125,8 +125,8 @@ export async function readGraph(tools: Tools, id: string, since: Micros) {
 }
 
 /**
- * Two subqueries. `node` has each task run, or its subflow instead, with the inputs. `shown` has the nodes that have not ended
- * before the time, and at most one node more than the bound, so that a graph over the bound is noticed.
+ * Two subqueries. `node` has each task run, or its subflow instead, with the inputs. `shown` has the nodes that have
+ * not ended before the time, and at most one node more than the bound, so that a graph over the bound is detected.
  */
 function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
   return sql`node as materialized (
@@ -146,7 +146,10 @@ function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
     )`;
 }
 
-/** Selects the edges of shown nodes, the earlier parents and children first. `__parents__` are the tasks that a task runs within. */
+/**
+ * Selects the edges of shown nodes, the earlier parents and children first. `__parents__` has the tasks inside which a
+ * task runs.
+ */
 function edges(): SQL {
   return sql`, input as materialized (
       select argument.value ->> '$.id' as parent, node.id as child, node.start_time as start_time,
@@ -159,7 +162,7 @@ function edges(): SQL {
     group by 1, 2, 3 order by node.start_time, input.start_time limit ${MAX_EDGES + 1}`;
 }
 
-/** The condition that a task run is of this flow run, in the words of the index. */
+/** The condition that a task run belongs to this flow run, in the form of the index. */
 function ofFlowRun(alias: string, workspaceId: string, flowRunId: string): SQL {
   const column = sql.raw(`${alias}.flow_run_id`);
   return sql`${inWorkspace(sql.raw(`${alias}.workspace_id`), workspaceId)} and ${seek(column, sql`${column} = ${flowRunId}`)}`;

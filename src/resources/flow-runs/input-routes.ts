@@ -16,7 +16,7 @@ import { Values } from "#filters/clause";
 
 const store = (tools: Tools) => new FlowRunInputStore(tools);
 
-/** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX; the original fails where a key has anything else. */
+/** Prefect: LOWERCASE_LETTERS_NUMBERS_AND_DASHES_ONLY_REGEX. Prefect fails if a key has other characters. */
 const InputKey = ShortText.refine(
   (key) => /^[a-z0-9-]*$/.test(key),
   "value must only contain lowercase letters, numbers, and dashes.",
@@ -63,7 +63,7 @@ export const flowRunInputRoutes = [
       response: z.array(FlowRunInput),
     },
     async ({ params, body, tools }) => {
-      // Keys have no capital letters, so no key begins with a prefix that has some.
+      // Keys have no capital letters, so no key begins with a prefix that has capital letters.
       if (body.prefix !== body.prefix.toLowerCase()) return [];
       const matches = isLikeAny(flow_run_input.key, [`${body.prefix}%`]);
       const inputs = await store(tools).list(params.id, matches, body.exclude_keys ?? [], body.limit);

@@ -15,7 +15,7 @@ const IN_LIST = shortenedColumns(flow_run_input);
 
 /** The inputs of one workspace's flow runs. */
 export class FlowRunInputStore extends WorkspaceStore {
-  /** Writes an input. Gives "taken" where the run has an input of this key, "no run" where the run does not exist. */
+  /** Writes an input. Gives "taken" if the run has an input of this key, "no run" if the run does not exist. */
   async insert(row: FlowRunInputRow): Promise<"written" | "taken" | "no run"> {
     const guard = sql`exists (select 1 from ${this.run(row.flow_run_id)})`;
     const [, present, runs] = await this.db.repeatable([
@@ -44,7 +44,7 @@ export class FlowRunInputStore extends WorkspaceStore {
     return row;
   }
 
-  /** Reads the inputs of a run whose keys match and are not excluded, the oldest first. */
+  /** Reads the inputs of a run with a key that matches and is not excluded. The oldest input comes first. */
   async list(
     flowRunId: string,
     matches: SQL,

@@ -1,4 +1,4 @@
-/** The parameters of deployments and of their runs: their templates are filled in, and the deployment's schema checks them. */
+/** Parameters of deployments and their runs: fills in templates, and checks parameters by the deployment's schema. */
 import { sql } from "drizzle-orm";
 import { readOptionalJson } from "#db/database";
 import { variable } from "#db/tables/variable";
@@ -16,7 +16,7 @@ type Parameters = Record<string, unknown>;
 /** How many variables one request may name. */
 const MAX_VARIABLES = 1_000;
 
-/** Gives the variables that the values name. Throws 400 for too many. Reads nothing where the values name none. */
+/** Gives the variables that the values name. Throws 400 for too many variables. Without names reads nothing. */
 export async function readVariables(tools: Tools, values: readonly unknown[]): Promise<Map<string, unknown>> {
   const names = variableNames(values);
   if (names.size > MAX_VARIABLES) throw refused(400, `Values may stand for at most ${MAX_VARIABLES} variables.`);
@@ -29,7 +29,7 @@ export async function readVariables(tools: Tools, values: readonly unknown[]): P
   return new Map(rows.map(({ name, value }) => [name, readOptionalJson<unknown>(value)]));
 }
 
-/** Gives the parameters with all templates filled in, or throws 400. `what` is the kind of parameters in the message. */
+/** Gives the parameters with all templates filled in. Throws 400. `what` is the kind of parameters in the message. */
 export function fillIn(parameters: Parameters, variables: ReadonlyMap<string, unknown>, what: string): Parameters {
   try {
     return hydrate(parameters, variables);
@@ -39,7 +39,7 @@ export function fillIn(parameters: Parameters, variables: ReadonlyMap<string, un
   }
 }
 
-/** Throws 409 for parameters that the schema does not allow, and 409 or 422 for a schema that cannot check parameters. */
+/** Throws 409 if the schema does not allow the parameters. Throws 409 or 422 for a schema that cannot check. */
 export function enforceSchema(parameters: Parameters, schema: unknown, doing: string, leniency: Leniency = {}): void {
   if (!isObject(schema)) {
     throw conflict(

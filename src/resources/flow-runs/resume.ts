@@ -22,7 +22,7 @@ interface Resumed {
   status: 200 | 201;
 }
 
-/** Resumes a run. Throws 404 for an unknown run. Where the run is not paused, or the input is wrong, the answer has the reason. */
+/** Resumes a run. Throws 404 for an unknown run. If it is not paused, or the input is wrong, the answer says so. */
 export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): Promise<Resumed> {
   const run = await new FlowRunStore(tools).read(id);
   if (!run) throw notFound("Flow run");
@@ -36,7 +36,7 @@ export async function resumeFlowRun(tools: Tools, id: string, given: RunInput): 
   return { answer: printResult(result), status: statusOf(result) };
 }
 
-/** Prefect: where the process of the run has ended, the run is scheduled; where the process waits, the run is Running again. */
+/** Prefect: if the process of the run has ended, the run is scheduled. If the process waits, the run is Running. */
 function proposalFor(tools: Tools, state: State): StateProposal {
   if (!state.state_details.pause_reschedule) return { type: "RUNNING" };
   return { type: "SCHEDULED", name: "Resuming", state_details: { scheduled_time: tools.clock() } };
@@ -50,7 +50,7 @@ function refusal(status: "ABORT" | "REJECT", state: State | null, reason: string
   };
 }
 
-/** The input for the run, or the reason why it is refused. The input is null where the run waits for none. */
+/** The input for the run, or the reason why it is refused. The input is null if the run waits for no input. */
 async function checkInput(
   tools: Tools,
   id: string,
@@ -98,7 +98,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** The input is written in the batch of the new state, so that the run never goes on without the input. */
+/** The input is written in the batch of the new state, so that the run never continues without the input. */
 function keep(tools: Tools, id: string, state: State, input: RunInput | null, stateId: string) {
   const key = state.state_details.run_input_keyset?.["response"];
   if (!input || key === undefined || Object.keys(input).length === 0) return [];

@@ -1,4 +1,4 @@
-/** The main routes under /flow_runs. Its graphs, its inputs, and what changes or deletes runs are in files of their own. */
+/** The main routes under /flow_runs. Other files have the routes of graphs, inputs, other changes and deletions. */
 import * as z from "zod";
 import { sql } from "drizzle-orm";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
@@ -56,7 +56,7 @@ const FlowRunCreate = z
   })
   .meta({ id: "FlowRunCreate" });
 
-// Prefect: only in the history the filter of queues is `work_queues`.
+// Prefect: only the history has the filter of queues under the name `work_queues`.
 const { work_pool_queues: work_queues, ...others } = FilterFields;
 
 export const flowRunRoutes = [

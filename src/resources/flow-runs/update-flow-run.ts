@@ -38,7 +38,7 @@ export async function updateFlowRun(tools: Tools, id: string, update: z.output<t
 
 const unique = (tags: readonly string[] | undefined) => tags && [...new Set(tags)];
 
-/** Prefect: job variables of a run change only while it is scheduled, and must suit its deployment's pool. */
+/** Prefect: job variables of a run change only while it is scheduled, and must be valid for its deployment's pool. */
 async function checkJobVariables(tools: Tools, id: string, variables: Record<string, unknown>): Promise<void> {
   const [row] = await tools.db.rows<{
     state_type: string | null;
@@ -64,7 +64,7 @@ async function checkJobVariables(tools: Tools, id: string, variables: Record<str
   validateRunVariables(readJson<Record<string, unknown>>(row.template), ofDeployment, variables, "updating");
 }
 
-/** Adds labels to a run, in one statement, so that two requests at once both succeed. Throws 404 for an unknown run. */
+/** Adds labels to a run, in one statement, so two concurrent requests both succeed. Throws 404 for an unknown run. */
 export async function addLabels(tools: Tools, id: string, labels: z.output<typeof Labels>): Promise<void> {
   forget(tools.workspaceId, id);
   const { changes } = await tools.db.run(

@@ -1,13 +1,13 @@
-/** Writes a batch again where D1 does not say whether the batch is written. A repeat of the batch must change nothing. */
+/** Repeats a batch if D1 does not say whether the batch was written. A repeat of the batch must change nothing. */
 import type { SQL } from "drizzle-orm";
 import { type Database, isPassing, type Written } from "#db/database";
 
-/** How often the batch is written. */
+/** How many times the batch is tried. */
 const WRITE_TRIES = 3;
 
 /**
- * Writes the batch. After a repeat, `present` has the rows of the select: the results of a repeat do not tell what an earlier try
- * wrote. Where the first try succeeded, `present` is undefined.
+ * Writes the batch. After a repeat, `present` has the rows of the select: the results of a repeat do not show what an
+ * earlier try wrote. If the first try succeeded, `present` is undefined.
  */
 export async function writeWithRetry(
   db: Database,

@@ -13,7 +13,7 @@ export const flows = codec(flow, { omit: ["workspace_id"] });
 
 /** The flows of one workspace. */
 export class FlowStore extends namedStore(flow) {
-  /** Writes a flow unless its name is taken. Gives the flow that has the name then. */
+  /** Writes a flow unless its name is taken. Gives the flow with this name. */
   async upsert(row: FlowRow): Promise<FlowRow> {
     const [, found] = await this.db.batch([
       insertRows(flow, [row], { tail: sql`on conflict do nothing` }),

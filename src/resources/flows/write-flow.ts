@@ -1,6 +1,6 @@
 /**
- * Creates, changes and deletes flows. A flow is deleted with its runs and deployments. The rows of its runs are deleted in batches,
- * and the flow last: a deletion that was cut short is completed by deleting the flow once more.
+ * Creates, changes and deletes flows. A flow is deleted with its runs and deployments. The rows of its runs are deleted
+ * in batches, and the flow last. A second deletion of the flow completes an interrupted deletion.
  */
 import type * as z from "zod";
 import { sql } from "drizzle-orm";
@@ -17,10 +17,10 @@ import { type FlowRow, flows, FlowStore } from "#resources/flows/store";
 import type { Tools } from "#tools";
 
 const RUNS_AT_ONCE = 500;
-/** How often the runs of a flow are deleted while other requests create more. */
+/** How many times the runs of a flow are deleted while other requests create more runs. */
 const MAX_ROUNDS = 10;
 
-/** Creates the flow unless its name is taken; the flow of that name is left as it is. */
+/** Creates the flow unless its name is taken. A flow with that name does not change. */
 export async function createFlow(tools: Tools, draft: z.output<typeof FlowCreate>) {
   const wanted = flows.blank({ ...draft, ...newColumns(tools), tags: [...new Set(draft.tags)] });
   const row = await new FlowStore(tools).upsert(wanted);
@@ -29,7 +29,7 @@ export async function createFlow(tools: Tools, draft: z.output<typeof FlowCreate
   return { row, created };
 }
 
-/** Changes what the body names. Throws 404 for an unknown flow. */
+/** Changes the fields that the body has. Throws 404 for an unknown flow. */
 export async function updateFlow(tools: Tools, id: string, body: z.output<typeof FlowUpdate>): Promise<void> {
   const changes = flows.changes({ updated: tools.clock(), tags: body.tags && [...new Set(body.tags)] });
   const row = await new FlowStore(tools).update({ id }, changes);
@@ -37,14 +37,14 @@ export async function updateFlow(tools: Tools, id: string, body: z.output<typeof
   announce(tools, "updated", row);
 }
 
-/** Deletes one flow. Throws 404 for an unknown one. */
+/** Deletes one flow. Throws 404 for an unknown flow. */
 export async function deleteFlow(tools: Tools, id: string): Promise<void> {
   const row = await new FlowStore(tools).read({ id });
   if (!row) throw notFound("Flow");
   await deleteFlows(tools, [row]);
 }
 
-/** Deletes flows one after the other; gives their ids. */
+/** Deletes flows one after the other. Gives the ids of the flows. */
 export async function deleteFlows(tools: Tools, rows: readonly FlowRow[]): Promise<string[]> {
   for (const row of rows) {
     await deleteWhole(tools, row);
@@ -60,7 +60,7 @@ function announce(tools: Tools, action: Action, row: FlowRow): void {
   tools.background(emitEvents(tools, [event]));
 }
 
-/** Deletes the runs and the flow. Begins again where a run was created meanwhile. Throws 503 after too many rounds. */
+/** Deletes the runs and the flow. Repeats if a run was created meanwhile. Throws 503 after too many rounds. */
 async function deleteWhole(tools: Tools, row: FlowRow): Promise<void> {
   for (let round = 1; round <= MAX_ROUNDS; round++) {
     await deleteRunsOf(tools, row.id);
@@ -69,7 +69,7 @@ async function deleteWhole(tools: Tools, row: FlowRow): Promise<void> {
   throw unavailable("The flow goes on getting runs while it is deleted", 1);
 }
 
-/** Deletes the runs of a flow. No index leads from a flow to its runs, so they are found by the key of all runs. */
+/** Deletes the runs of a flow. No index gives the runs of a flow, so the query scans all runs by their primary key. */
 async function deleteRunsOf(tools: Tools, flowId: string): Promise<void> {
   for (let after = ""; ;) {
     const found = await tools.db.rows<{ id: string }>(

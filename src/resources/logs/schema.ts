@@ -23,7 +23,7 @@ const refusalOfText = refusal("sequence_str", "'str' instances are not allowed a
 });
 const refusalOfOther = refusal("is_instance_of", "Input should be an instance of Sequence", { class: "Sequence" });
 
-/** A batch of logs. Prefect: it is a `Sequence`, and its refusal says so. */
+/** A batch of logs. Prefect: the type is a `Sequence`, and the refusal says so. */
 export const LogsCreate = z.array(LogCreate, {
   error: (issue) => (typeof issue.input === "string" ? refusalOfText : refusalOfOther).error(issue),
 });

@@ -1,4 +1,4 @@
-/** Makes segments of logs: rows that hold many logs of one run and minute. Pure. */
+/** Makes segments of logs: rows with many logs of one run and minute. Pure. */
 import { createHash } from "node:crypto";
 import { type log_segment, type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
@@ -18,12 +18,14 @@ interface BuiltSegment {
 
 /** How many bytes of records a segment has at most, unless one record alone has more. */
 const MAX_SEGMENT_BYTES = 1_000_000;
-/** How many bytes of JSON are kept of one message. D1 takes rows of 2 MB; the stock client cuts its logs at 1 MB of JSON. */
+/**
+ * How many bytes of a message's JSON are kept. A row of D1 has 2 MB. The stock client cuts its logs at 1 MB of JSON.
+ */
 const MAX_MESSAGE_BYTES = 1_900_000;
 
 /**
- * Makes segments of a batch of logs, each of one run and minute. The digest is made of the logs without their new ids, so that
- * the same request, sent again, gives the same keys.
+ * Makes segments of a batch of logs, each of one run and minute. The digest is made from the logs without their new
+ * ids, so that a repeated request gives the same keys.
  */
 export function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: Ids): BuiltSegment[] {
   const byRun = Map.groupBy(logs, (log) => log.flow_run_id ?? log.task_run_id ?? "");
@@ -51,13 +53,13 @@ export function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: I
   });
 }
 
-// A batch may have more logs than a call takes arguments.
+// A batch may have more logs than a function call may have arguments.
 const smallest = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b));
 const largest = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b));
 
 function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
   return {
-    // Prefect: null bytes are left out, for Postgres does not store them.
+    // Prefect: null bytes are removed, because Postgres does not store them.
     name: log.name.replaceAll("\0", ""),
     level: log.level,
     message: cut(log.message.replaceAll("\0", "")),
@@ -67,7 +69,7 @@ function toRecord(log: LogCreate): Omit<LogRecord, "id"> {
   };
 }
 
-/** How many bytes a record may have more than its log: mostly its id. */
+/** How many bytes a record may have more than its log. Most of these bytes are the record's id. */
 const ID_BYTES = 70;
 const sizeOf = (log: LogCreate): number => byteLength(JSON.stringify(log)) + ID_BYTES;
 
@@ -79,11 +81,11 @@ function cut(message: string): string {
   for (let step = 2 ** Math.floor(Math.log2(message.length)); step >= 1; step /= 2) {
     if (isKept(message.slice(0, kept + step) + mark)) kept += step;
   }
-  // A character that JavaScript holds as two units is not cut between them.
+  // A character that JavaScript stores as two units is not cut in the middle.
   return message.slice(0, kept).replace(/[\uD800-\uDBFF]$/, "") + mark;
 }
 
-/** One character gives at most six bytes of JSON, and at least one. */
+/** Whether the message is kept whole. One character takes one to six bytes of JSON. */
 function isKept(message: string): boolean {
   if (message.length * 6 < MAX_MESSAGE_BYTES) return true;
   return message.length < MAX_MESSAGE_BYTES && byteLength(JSON.stringify(message)) <= MAX_MESSAGE_BYTES;

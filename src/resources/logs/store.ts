@@ -14,7 +14,7 @@ import { printTime } from "#wire/dates";
 import type { Log } from "#wire/log";
 import { each, list, asList, insertRows, isUnreadable } from "#db/sql";
 
-/** A record that was read: the key of its segment, its place in the segment, and its text. */
+/** A record that was read: the key of its segment, its index in the segment, and its text. */
 interface FoundLog {
   run_id: string;
   first_timestamp: Micros;
@@ -31,9 +31,9 @@ interface LogQuery {
   offset: number;
 }
 
-/** How many segments a search over all runs opens: the newest, or the oldest, that may have wanted logs. */
+/** How many segments a search over all runs opens: the newest, or the oldest, that may have matching logs. */
 const MAX_OPEN = 5_000;
-/** How many characters the rows of one statement have together; a large row has a statement of its own. D1 takes values of 2 MB. */
+/** How many characters the rows of a statement have. A large row has its own statement. D1 allows values of 2 MB. */
 const MAX_GROUP_CHARACTERS = 300_000;
 
 /** The logs of one workspace. */
@@ -80,9 +80,10 @@ export class LogStore extends WorkspaceStore {
   }
 
   /**
-   * The statement for a page. It counts records before it opens segments. Segments that end before the page begins are not opened
-   * (`begun`), unless a segment on the page overlaps them. Segments that begin after enough records have ended are not opened either
-   * (`enough`). Only segments whose records are all wanted are counted in this way. `records` are the records of the segment `s`.
+   * The statement for a page. To open few segments, the statement first uses the record counts of segments. Segments
+   * that end before the page begins are not opened (`begun`), unless a segment on the page overlaps them. Segments that
+   * begin after enough records have ended are not opened either (`enough`). Both rules count only segments in which all
+   * records match. `records` are the records of the segment `s`.
    */
   private page({ filter, sort, limit, offset }: LogQuery, candidates: SQL, records: SQL): SQL {
     const isAscending = sort === "TIMESTAMP_ASC";
@@ -120,7 +121,7 @@ export class LogStore extends WorkspaceStore {
       limit ${limit} offset ${offset} - coalesce((select passed from begun), 0)`;
   }
 
-  /** Selects the segments that may have wanted logs. Where a log has to meet all criteria, each criterion excludes segments. */
+  /** Selects the segments that may have matching logs. With the operator "and_", each criterion excludes segments. */
   private async candidates({ filter, sort, limit, offset }: LogQuery): Promise<SQL> {
     const inAll = sql`s.workspace_id = ${this.workspaceId}`;
     const order = sort === "TIMESTAMP_ASC" ? sql`s.first_timestamp` : sql`s.last_timestamp desc`;
@@ -134,7 +135,9 @@ export class LogStore extends WorkspaceStore {
     const whole = [sql`1`];
     if (runs) conditions.push(sql`s.run_id in ${list(runs)}`);
     if (taskRun?.any_) conditions.push(mentions(taskRun.any_));
-    /** Adds a bound: what holds of a segment with a wanted record, and what holds of a segment of wanted records only. */
+    /**
+     * Adds a bound. `some` is true for a segment with a matching record, `all` for a segment of matching records only.
+     */
     const bound = (value: number | null | undefined, some: string, all: string) => {
       if (!isGiven(value)) return;
       conditions.push(sql`${sql.raw(some)} ${value}`);
@@ -144,7 +147,7 @@ export class LogStore extends WorkspaceStore {
     bound(timestamp?.before_, "s.first_timestamp <=", "s.last_timestamp <=");
     bound(level?.ge_, "s.max_level >=", "s.min_level >=");
     bound(level?.le_, "s.min_level <=", "s.max_level <=");
-    // For these criteria the columns of a segment do not tell how many of its records are wanted.
+    // For these criteria the columns of a segment do not show how many of its records match.
     const isOpen = isGiven(taskRun?.any_) || isGiven(taskRun?.is_null_) || isGiven(text);
     if (isOpen) whole.push(sql`0`);
     const isBound = runs !== null || isGiven(taskRun?.any_);
@@ -159,8 +162,8 @@ export class LogStore extends WorkspaceStore {
   }
 
   /**
-   * The segments of the first minutes of a window, as many as have `most` runs with logs together: each run has at least one log.
-   * Each minute counts as a whole, for its runs have no order in time.
+   * The segments of the first minutes of a window, as many minutes as have `most` runs with logs together. Each such
+   * run has at least one log. A minute counts as a whole, because its runs have no order in time.
    */
   private ofMinutes(sort: LogSort, most: number, window?: LogFilter["timestamp"]): SQL {
     const { after_, before_ } = window ?? {};
@@ -175,7 +178,7 @@ export class LogStore extends WorkspaceStore {
         and s.first_timestamp >= m.minute and s.first_timestamp < m.minute + ${MINUTE}`;
   }
 
-  /** The runs whose segments have the logs of these task runs, or null where a task run is not known. */
+  /** The runs that have the segments with the logs of these task runs. Null if a task run is unknown. */
   private async runsOf(taskRunIds: readonly string[]): Promise<string[] | null> {
     const rows = await this.db.rows<{ flow_run_id: string | null }>(
       sql`select flow_run_id from ${task_run} where workspace_id = ${this.workspaceId} and id in ${list(taskRunIds)}`,
@@ -191,7 +194,7 @@ const LATEST: Micros = 9e18;
 
 const isGiven = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
 
-/** The condition that a segment's text has one of the ids. */
+/** The condition that a segment's text contains one of the ids. */
 function mentions(ids: readonly string[]): SQL {
   return sql`exists (select 1 from ${each(ids)} as wanted
     where s.run_id = wanted.value or instr(s.records, wanted.value) > 0)`;
@@ -207,7 +210,7 @@ const RECORD = sql.raw(shortened("r.value", "record"));
 const keyOf = ({ run_id, first_timestamp, digest, place }: FoundLog) =>
   JSON.stringify([run_id, first_timestamp, digest, place]);
 
-/** Gives a log as answers show it. Its id is a UUIDv7, which has the time of its creation. Fields that a record lacks are empty. */
+/** Gives a log as answers show it. Its id is a UUIDv7, which has its creation time. Missing fields are empty. */
 export function printLog(runId: string, record: Partial<LogRecord>): Log {
   const log = { ...EMPTY_LOG, ...record };
   const created = printTime(timeOfId(log.id));

@@ -53,7 +53,7 @@ export const rootRoutes = [
       response: CsrfToken,
     },
     () => {
-      // Prefect: a client that reads these words stops asking for tokens.
+      // Prefect: a client that gets this text requests no more tokens.
       throw unprocessable("CSRF protection is disabled.");
     },
   ),

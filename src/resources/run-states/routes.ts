@@ -1,4 +1,7 @@
-/** The routes under /flow_run_states and /task_run_states. States of flow runs are rows; those of a task run are JSON in its row. */
+/**
+ * The routes under /flow_run_states and /task_run_states. The states of a flow run are rows. The states of a task run
+ * are JSON in the row of the task run.
+ */
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { readJson, readOptionalJson } from "#db/database";
@@ -68,7 +71,7 @@ export const runStateRoutes = [
 ];
 
 function shown(state: State | undefined): StateText {
-  // Prefect: the message has "Flow run state" for the state of a task run, too.
+  // Prefect: the message has "Flow run state" also for the state of a task run.
   if (!state) throw notFound("Flow run state");
   return printState(state);
 }
@@ -82,8 +85,8 @@ async function readFlowRunState({ db, workspaceId }: Tools, id: string): Promise
 }
 
 /**
- * The states of a flow run, oldest first. The run's row has the ids of its states, so that states need no index. There is no bound
- * on how many states a run has, so the first read gives only their sizes.
+ * The states of a flow run, oldest first. The run's row has the ids of its states, so the table of states needs no
+ * index. A run may have any number of states, so the first read gives only their sizes.
  */
 async function readFlowRunStates({ db, workspaceId }: Tools, flowRunId: string): Promise<Portions<State>> {
   const sizes = await db.rows<{ id: string; bytes: number }>(
@@ -103,8 +106,8 @@ function stateOfRow({ id, type, name, timestamp, message, data, state_details }:
 }
 
 /**
- * One state of a task run, or undefined. A state has no column with its task run, and no client uses this route. An index would have
- * a row for each state, so the statement reads all task runs of the workspace instead.
+ * One state of a task run, or undefined. There is no index from a state to its task run: an index would have a row for
+ * each state, and no client uses this route. So the statement reads all task runs of the workspace.
  */
 async function readTaskRunState({ db, workspaceId }: Tools, id: string): Promise<State | undefined> {
   const rows = await db.rows<{ states: string }>(

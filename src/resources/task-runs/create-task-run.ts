@@ -1,4 +1,7 @@
-/** Creates task runs for the API: parents of subflows, background tasks, and task runs of clients that set states by HTTP. */
+/**
+ * Creates task runs for the API: parents of subflows, background tasks, and task runs of clients that set states by
+ * HTTP.
+ */
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
 import type * as z from "zod";
@@ -23,14 +26,17 @@ import { newState, type State } from "#wire/state";
 
 type Draft = z.output<typeof TaskRunCreate>;
 
-/** Creates a task run, or gives back the one with the same flow run, task key and dynamic key. Throws 409 for an unknown flow run. */
+/**
+ * Creates a task run, or gives the existing task run with the same flow run, task key and dynamic key. Throws 409 for
+ * an unknown flow run.
+ */
 export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: TaskRunRow; created: boolean }> {
   const { workspaceId, db } = tools;
   const labels = await labelsOf(tools, draft);
   const { row, queued } = newRow(tools, draft, labels);
   const sameKeys = sql`workspace_id = ${workspaceId} and ${sameFlowRun(row)}
     and task_key = ${draft.task_key} and dynamic_key = ${draft.dynamic_key}`;
-  // The batch is repeated where D1 fails. If any try was written, the task run has this state.
+  // The batch is repeated if D1 fails. If any try was written, the task run has this state.
   const [, found] = await db.repeatable([
     insertRows(task_run, [row], { guard: sql`not exists (select 1 from ${task_run} where ${sameKeys})` }),
     sql`select * from ${task_run} where ${sameKeys} limit 1`,
@@ -42,25 +48,25 @@ export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: 
 }
 
 function sameFlowRun({ id, flow_run_id: flowRunId }: TaskRunRow): SQL {
-  // The condition is in the words of an index: that of the task runs of flow runs, or that of the ids.
+  // The condition has the form of an index: the index of task runs by flow run, or the index by id.
   return flowRunId
     ? sql`flow_run_id = ${flowRunId} and flow_run_id is not null`
     : sql`flow_run_id is null and id = ${id}`;
 }
 
-/** The id of a task run without a flow run is made of its keys, so that a repeated request finds the same row. */
+/** The id of a task run without a flow run is made from its keys, so that a repeated request finds the same row. */
 function idOfKeys({ workspaceId }: Tools, { task_key, dynamic_key }: Draft): string {
   const bytes = createHash("sha256")
     .update(JSON.stringify([workspaceId, task_key, dynamic_key]))
     .digest();
-  // A UUID tells its version and its variant in these two bytes.
+  // These two bytes of a UUID have its version and its variant.
   const [version = 0, , variant = 0] = bytes.subarray(6);
   bytes[6] = 0x40 | (version & 0x0f);
   bytes[8] = ((variant % 4) + 8) * 16 + (variant & 0x0f);
   return canonicalUuid(bytes.toString("hex", 0, 16));
 }
 
-/** Prefect: `with_system_labels_for_task_run`, the flow run's labels, the system's, then the client's. */
+/** Prefect: `with_system_labels_for_task_run`. First the flow run's labels, then the system's, then the client's. */
 async function labelsOf(tools: Tools, { flow_run_id: id, labels }: Draft): Promise<Record<string, unknown>> {
   if (!id) return { ...labels };
   const [parent] = await tools.db.rows<{ labels: string }>(

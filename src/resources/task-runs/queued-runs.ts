@@ -1,4 +1,7 @@
-/** Background tasks in D1 as the object of their queue reads them: the runs that it hands out, and those it was not told of. */
+/**
+ * Reads background tasks from D1 for the object of their queue: the runs to deliver, and the runs that the object does
+ * not know.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { task_run } from "#db/tables/task-run";
@@ -13,22 +16,25 @@ import type { State } from "#wire/state";
 import { taskQueue } from "#objects/task-queue/client";
 import { asList, list } from "#db/sql";
 
-/** The stage of a run that is in the queue or was given away: a background task is `scheduled` or `pending`, all else is `past`. */
+/**
+ * The stage of a run that is in the queue or was delivered. A background task is `scheduled` or `pending`. Every other
+ * run is `past`.
+ */
 type Stage = "scheduled" | "pending" | "past";
 
-/** A run to be handed out. */
+/** A run to deliver. */
 export interface Found {
   stage: Stage;
-  /** The run as task workers are sent it. */
+  /** The run as JSON, as task workers get it. */
   text: string;
 }
 
-/** A run whose row cannot be handed out, and why. */
+/** A run that cannot be delivered, with the reason. */
 interface Unreadable {
   wrong: string;
 }
 
-/** Reads runs as they are handed out, and gives them by their ids. A run that cannot be read does not fail the others. */
+/** Reads the runs to deliver, by their ids. A run that cannot be read does not make the others fail. */
 export async function readRuns(tools: Tools, ids: readonly string[]): Promise<Map<string, Found | Unreadable>> {
   const rows = await tools.db.rows<TaskRunRow>(sql`select * from ${task_run} where ${among(tools, ids)}`);
   return new Map(rows.map((row) => [row.id, tryToRead(row, tools.clock())]));
@@ -47,7 +53,7 @@ function foundOf(row: TaskRunRow, now: Micros): Found {
   const present = states.find((state) => state.id === row.state_id);
   if (!present && row.state_id !== null) throw new Error("its present state is not among its states");
   const stage = stageOf(present);
-  // A worker that starts the run again takes the id of the parameters from the state: only the scheduled state has that id.
+  // A worker that repeats the run takes the id of the parameters from the state. Only the scheduled state has that id.
   const scheduled = states.findLast((state) => stageOf(state) === "scheduled");
   const shown = stage === "pending" && scheduled ? { ...row, ...columnsOf(scheduled) } : row;
   return { stage, text: JSON.stringify(printTaskRun(shown, now)) };
@@ -66,7 +72,7 @@ function stageOf(state: { type: string; state_details: { deferred?: boolean | nu
   return state.type === "PENDING" ? "pending" : "past";
 }
 
-/** The stages of these runs, without those that do not exist. */
+/** The stages of these runs, without the runs that do not exist. */
 export async function readStages(tools: Tools, ids: readonly string[]): Promise<Map<string, Stage>> {
   const rows = await tools.db.rows<StandingRow>(
     sql`select id, state_type, ${PRESENT_STATE} as state from ${task_run} where ${among(tools, ids)}`,
@@ -74,14 +80,14 @@ export async function readStages(tools: Tools, ids: readonly string[]): Promise<
   return new Map(rows.map((row) => [row.id, stageOfRow(row)]));
 }
 
-/** Null where the states are no JSON that the database can read, as where they nest too deep. */
+/** The present state of a run. Null if the database cannot parse the states, for example because they nest too deep. */
 const PRESENT_STATE = sql`(select value from json_each(${asList(sql.raw("states"))}) where value ->> 'id' = state_id)`;
 
 interface StandingRow extends Pick<TaskRunRow, "id" | "state_type"> {
   state: string | null;
 }
 
-/** Where the state cannot be read, its type decides. Whether the run can be handed out is seen when it is handed out. */
+/** If the state cannot be parsed, its type decides. The delivery finds out whether the run can be delivered. */
 function stageOfRow({ state_type, state }: StandingRow): Stage {
   try {
     if (state !== null) return stageOf(readJson<State>(state));
@@ -95,7 +101,7 @@ function among(tools: Tools, ids: readonly string[]): SQL {
   return sql`${task_run.workspace_id} = ${tools.workspaceId} and ${task_run.id} in ${list(ids)}`;
 }
 
-/** The scheduled run behind which a page begins. */
+/** A page begins after this scheduled run. */
 export interface Place {
   at: Micros;
   id: string;
@@ -110,7 +116,7 @@ interface WaitingRow extends StandingRow, Pick<TaskRunRow, "task_key" | "next_sc
 const WAITING = sql`id, task_key, state_id, state_name, state_timestamp, state_type, next_scheduled_start_time,
   ${PRESENT_STATE} as state`;
 
-/** A page of the background tasks that are scheduled, and the place of the next page; null after the last page. */
+/** A page of the background tasks that are scheduled, and the `Place` of the next page; null after the last page. */
 export async function readScheduled(
   tools: Tools,
   after: Place,
@@ -119,7 +125,7 @@ export async function readScheduled(
   const rows = await tools.db.rows<WaitingRow>(selectScheduled(tools.workspaceId, after, limit));
   const last = rows.length === limit ? rows.at(-1) : undefined;
   return {
-    // A task worker that retries a task by itself says so in a state that is scheduled, but not deferred.
+    // If a task worker retries a task by itself, the state is scheduled, but not deferred.
     runs: rows.filter((row) => stageOfRow(row) === "scheduled").map(noteOf),
     next: last ? { at: last.state_timestamp, id: last.id } : null,
   };
@@ -146,13 +152,13 @@ function noteOf(row: WaitingRow): QueueNote {
   };
 }
 
-/** Puts a background task that was set aside back in the queue. Throws where its row still cannot be handed out. */
+/** Puts a background task that was set aside back in the queue. Throws if the run still cannot be delivered. */
 export async function requeueTaskRun(tools: Tools, id: string): Promise<void> {
   const read = (await readRuns(tools, [id])).get(id);
   if (read && "wrong" in read) throw new Error(read.wrong);
   const [row] = await tools.db.rows<WaitingRow>(
     sql`select ${WAITING} from ${task_run} where ${among(tools, [id])} and background = 1`,
   );
-  // A run that was deleted or has begun has nothing to wait for.
+  // A run that was deleted or has begun does not belong in the queue.
   if (row && stageOfRow(row) === "scheduled") await taskQueue(tools).enqueue(noteOf(row));
 }

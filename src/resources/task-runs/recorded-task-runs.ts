@@ -1,4 +1,4 @@
-/** Task runs: read, renamed and deleted after what clients have reported of them is recorded, and as answers show them. */
+/** Reads, renames, deletes and prints task runs. First records the reports of clients about them. */
 import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRuns, taskRunsInFull } from "#db/rows/task-runs";
@@ -15,7 +15,7 @@ import type { Tools } from "#tools";
 import { printDuration } from "#wire/dates";
 import { printState, type StateType, TERMINAL_TYPES } from "#wire/state";
 
-/** A body that asks for a list, and the part of the list that is wanted. */
+/** The body of a request for a list, and the wanted part of the list. */
 type ListBody = FilterBody & { sort: TaskRunSort };
 interface Part {
   limit: number;
@@ -33,7 +33,7 @@ export function askedRuns({ flow_runs, task_runs }: FilterBody): AskedRuns {
 const hasId = ({ workspaceId }: Tools, id: string) =>
   sql`${task_run.workspace_id} = ${workspaceId} and ${task_run.id} = ${id}`;
 
-/** One task run, or undefined. Reports of a task run that has ended are not looked for: most task runs have ended. */
+/** One task run, or undefined. If the task run has ended, reports are not read: most task runs have ended. */
 export async function readTaskRun(tools: Tools, id: string): Promise<TaskRunRow | undefined> {
   const select = sql`select * from ${task_run} where ${hasId(tools, id)}`;
   const [row] = await tools.db.rows<TaskRunRow>(select);
@@ -81,7 +81,7 @@ const selectCount = (tools: Tools, body: FilterBody) =>
 
 const countOf = (rows: Record<string, unknown>[] | undefined) => Number(rows?.[0]?.["count"] ?? 0);
 
-/** Gives a task run another name; with null it keeps its name. Gives whether there is such a task run. */
+/** Renames a task run. With null the name does not change. Gives whether the task run exists. */
 export function renameTaskRun(tools: Tools, id: string, name: string | null): Promise<boolean> {
   return onReported(tools, id, async () => {
     const { changes } = await tools.db.run(
@@ -91,7 +91,7 @@ export function renameTaskRun(tools: Tools, id: string, name: string | null): Pr
   });
 }
 
-/** Deletes a task run. Gives its tags, or undefined where there is no such task run. */
+/** Deletes a task run. Gives its tags, or undefined if the task run does not exist. */
 export function deleteTaskRun(tools: Tools, id: string): Promise<string[] | undefined> {
   return onReported(tools, id, async () => {
     const { rows } = await tools.db.run(sql`delete from ${task_run} where ${hasId(tools, id)} returning tags`);
@@ -99,7 +99,7 @@ export function deleteTaskRun(tools: Tools, id: string): Promise<string[] | unde
   });
 }
 
-/** Makes a change. Where there is no such task run, makes the change again after what is reported of the task run is recorded. */
+/** Makes a change. If the task run does not exist, records the reports about it and makes the change again. */
 async function onReported<T>(tools: Tools, id: string, change: () => Promise<T>): Promise<T> {
   const changed = await change();
   if (changed) return changed;

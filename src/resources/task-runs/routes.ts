@@ -76,7 +76,7 @@ export const taskRunRoutes = [
       status: 204,
     },
     async ({ params, body, tools }) => {
-      // Prefect: an empty name stands for a new random name; without a name nothing changes.
+      // Prefect: an empty name gives a new random name. Without a name nothing changes.
       const name = "name" in body ? body.name || randomName(tools.random) : null;
       if (!(await renameTaskRun(tools, params.id, name))) throw notFound("Task run");
     },
@@ -123,7 +123,7 @@ export const taskRunRoutes = [
   ),
 ];
 
-/** The WebSocket by which task workers are sent background tasks. */
+/** The WebSocket over which task workers get background tasks. */
 export const taskRunSockets = [
   socket("/task_runs/subscriptions/scheduled", "scheduled-task-runs", (env, workspaceId) =>
     env.TASK_QUEUE.get(env.TASK_QUEUE.idFromName(objectName(workspaceId))),

@@ -47,7 +47,7 @@ async function remove(key: NamedKey, tools: Tools) {
   tell("deleted", removed, tools);
 }
 
-/** The routes of one variable, which the path names by its id or by its name. */
+/** The routes of one variable. The path has the variable's id or its name. */
 const one = <P extends z.ZodType<NamedKey>>(path: string, by: string, params: P) => [
   route({ method: "GET", path, summary: `Read a variable${by}.`, params, response: Variable }, ({ params, tools }) =>
     read(params, tools),

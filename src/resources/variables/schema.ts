@@ -7,7 +7,7 @@ import { byteLength } from "#lib/bytes";
 /** Prefect: MAX_VARIABLE_VALUE_LENGTH, of the value as JSON. */
 const MAX_VALUE_BYTES = 5000;
 
-/** Any JSON that is not too long. An absent value is none, which `z.unknown()` would take for one. */
+/** Any JSON that is not too long. An absent value is refused; `z.unknown()` alone would accept it. */
 const VariableValue = z
   .unknown()
   .refine((value) => value !== undefined && byteLength(JSON.stringify(value)) <= MAX_VALUE_BYTES, {

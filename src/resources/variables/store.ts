@@ -11,7 +11,7 @@ export const variables = codec(variable, { omit: ["workspace_id"] });
 
 /** The variables of one workspace. */
 export class VariableStore extends namedStore(variable) {
-  /** Writes a new variable. Gives false where its name is taken. */
+  /** Writes a new variable. Gives false if the variable's name is taken. */
   async insert(row: VariableRow): Promise<boolean> {
     const written = await this.db.repeatable([
       this.db.build.insert(variable).values(row).onConflictDoNothing(),
@@ -20,7 +20,7 @@ export class VariableStore extends namedStore(variable) {
     return written[1]?.rows.length === 1;
   }
 
-  /** Removes a variable. Gives the removed row, or undefined where there is none. */
+  /** Removes a variable. Gives the removed row, or undefined if there is none. */
   remove(key: NamedKey): Promise<VariableRow | undefined> {
     return this.db.returned(this.db.build.delete(variable).where(this.by(key)).returning());
   }

@@ -1,4 +1,4 @@
-/** The events of what requests do to pools and queues, as the original words them. */
+/** The events of changes that requests make to pools and queues, as Prefect writes them. */
 import { readJson } from "#db/database";
 import { type Action, changeEvent, resourceOf } from "#events/change-event";
 import { emitEvents } from "#events/emit";
@@ -17,7 +17,7 @@ export function announce(tools: Tools, events: readonly Event[]): void {
   tools.background(emitEvents(tools, events));
 }
 
-/** `prefect.work-pool.created`, `.deleted` and `.updated`; `updates` only with the last. */
+/** `prefect.work-pool.created`, `.deleted` and `.updated`. Only `.updated` has `updates`. */
 export function poolEvent(tools: Tools, action: Action, pool: WorkPoolRow, at: Micros, updates?: Updates): Event {
   const labels = labelsOf(pool);
   // Prefect: the event of an update does not name the default queue.
@@ -25,7 +25,7 @@ export function poolEvent(tools: Tools, action: Action, pool: WorkPoolRow, at: M
   return changeEvent(tools, "work-pool", action, pool, { labels, related, payload: payloadOf(updates), at });
 }
 
-/** `prefect.work-queue.created`, `.deleted` and `.updated`; `updates` only with the last. */
+/** `prefect.work-queue.created`, `.deleted` and `.updated`. Only `.updated` has `updates`. */
 export function queueEvent(
   tools: Tools,
   action: Action,
@@ -39,13 +39,13 @@ export function queueEvent(
   return changeEvent(tools, "work-queue", action, queue, { labels, related, payload: payloadOf(updates), at });
 }
 
-/** The event of a status that a request gave to a pool. The pool's row keeps the `stamp`. */
+/** The event of a status that a request gave to a pool. The pool's row stores the `stamp`. */
 export function poolStatusEvent(pool: WorkPoolRow, status: string, stamp: { id: string; occurred: Micros }): Event {
   const { last_status_event_id: id, last_transitioned_status_at: occurred } = pool;
   return workPoolStatusEvent({ ...pool, status }, stamp, id === null || occurred === null ? null : { id, occurred });
 }
 
-/** The fields whose values changed, or undefined where none did. */
+/** The fields with changed values, or undefined if no value changed. */
 export function updatesOf(
   fields: readonly string[],
   before: Record<string, unknown>,

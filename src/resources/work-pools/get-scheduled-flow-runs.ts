@@ -1,4 +1,4 @@
-/** The runs that a poll of a worker or an agent is given. */
+/** Gives runs to a poll of a worker or an agent. */
 import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { isLeftOut } from "#db/long-values";
@@ -14,10 +14,10 @@ import type { Tools } from "#tools";
 import type { StateType } from "#wire/state";
 import { jsonValue, list } from "#db/sql";
 
-/** How often the object is asked at most, where it offers runs that no worker may have. */
+/** How many times the object is called at most, if it offers runs that no worker may get. */
 const ROUNDS = 3;
 
-/** `POST /work_pools/{name}/get_scheduled_flow_runs`: one call of the pool's object, and D1 only if something is due. */
+/** `POST /work_pools/{name}/get_scheduled_flow_runs`: one call of the pool's object. Reads D1 only for due runs. */
 export async function getScheduledFlowRuns(tools: Tools, poolName: string, ask: PollAsk) {
   const rows = await claimable(tools, poolName, async (object) => {
     const answer = await object.poll(ask);
@@ -35,7 +35,7 @@ export async function getScheduledFlowRuns(tools: Tools, poolName: string, ask: 
   );
 }
 
-/** `POST /work_queues/{id}/get_runs`, by which old agents poll. */
+/** `POST /work_queues/{id}/get_runs`, the poll of old agents. */
 export async function getRunsInQueue(tools: Tools, id: string, ask: Omit<QueuePollAsk, "queue_id">) {
   const missing = missingObject(`Work queue with id ${id} not found.`);
   const queue = await new WorkPoolStore(tools).readCountedQueue({ id }, []);
@@ -49,7 +49,10 @@ export async function getRunsInQueue(tools: Tools, id: string, ask: Omit<QueuePo
   return mapPortions(rows, (some) => some.map((row) => printFlowRun(row, now)));
 }
 
-/** The runs that the pool's object offers, read from D1. The object is told of those it should not have offered, and asked again. */
+/**
+ * Reads from D1 the runs that the pool's object offers. If the object offered wrong runs, notifies the object and calls
+ * the object again.
+ */
 async function claimable(
   tools: Tools,
   poolName: string,
@@ -80,7 +83,10 @@ async function claimable(
   }
 }
 
-/** Prefect: a run that its own process tries again is not offered to workers. D1 is asked where a policy is too long for a list. */
+/**
+ * Prefect: a run that its own process retries is not offered to workers. If a policy is too long for a list, a query
+ * checks it.
+ */
 async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Promise<Set<string>> {
   const isLong = (row: FlowRunWithState) => isLeftOut(row.empirical_policy);
   const long = rows.filter(isLong).map(({ id }) => id);
@@ -95,9 +101,12 @@ async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Pr
   return new Set([...known, ...asked].map(({ id }) => id));
 }
 
-/** The state's type of a run that was offered wrongly; null where the run is deleted, is in another pool, or cannot be started. */
+/**
+ * The present state type of a run that was offered wrongly. Null if the run is deleted, is in another pool, or cannot
+ * be started.
+ */
 function presentType(row: FlowRunWithState | undefined, poolId: string): StateType | null {
   if (!row || row.work_pool_id !== poolId || row.state_type === "SCHEDULED") return null;
-  // The column holds what `StateType` lists.
+  // The column has only values of `StateType`.
   return row.state_type as StateType;
 }

@@ -1,4 +1,7 @@
-/** Base job templates, and job variables against the template of the work pool that runs the job. Pure; a refusal is thrown. */
+/**
+ * Checks base job templates, and checks job variables by the template of the work pool that runs the job. Pure. Throws
+ * refusals.
+ */
 import { refused, unprocessable } from "#lib/api-error";
 import { schemaProblem, schemaSteps, validateSchema } from "#lib/json-schema";
 import { type JsonSchema, UnusableSchema } from "#lib/json-schema/schema";
@@ -10,7 +13,7 @@ type Variables = Record<string, unknown>;
 
 const PLACEHOLDER = /\{\{\s*([\p{L}\p{N}_.\-[\]$]+)\s*\}\}/gu;
 
-/** Prefect: `validate_base_job_template`. What is wrong with the template, or null. */
+/** Prefect: `validate_base_job_template`. Gives the fault of the template, or null. */
 export function templateProblem(template: Variables): string | null {
   if (Object.keys(template).length === 0) return null;
   const { job_configuration: configuration, variables } = template;
@@ -35,11 +38,11 @@ function isFilled(value: unknown): value is Variables {
   return isObject(value) && Object.keys(value).length > 0;
 }
 
-/** What a caller wants of the check. */
+/** The options of a check. */
 interface Rules {
-  /** Required variables may be absent: a run may still give them. */
+  /** Required variables may be absent, because a run may still give them. */
   ignoreRequired: boolean;
-  /** Wrong defaults are left out: they may have been stored before there was a check. */
+  /** Wrong defaults are left out. They may be older than the check. */
   ignoreInvalidDefaults: boolean;
 }
 
@@ -94,7 +97,7 @@ function problemOf(
   }
 }
 
-/** The defaults of the variables, and whether some were left out as wrong. */
+/** The defaults of the variables, and whether wrong defaults were left out. */
 function defaultsOf(schema: JsonSchema, ignoreInvalid: boolean, steps: Steps): { defaults: Variables; left: boolean } {
   const properties = isObject(schema["properties"]) ? schema["properties"] : {};
   const lenient = withoutRequired(schema);
@@ -111,7 +114,10 @@ function defaultsOf(schema: JsonSchema, ignoreInvalid: boolean, steps: Steps): {
   return { defaults: Object.fromEntries(defaults), left };
 }
 
-/** Prefect: a default may name a block document, whose data then counts. This server has no blocks, so none is found. */
+/**
+ * Prefect: a default may name a block document, and then has the block's data. This server has no blocks, so no block
+ * is found.
+ */
 function namesBlock(value: unknown): boolean {
   return isObject(value) && isObject(value["$ref"]) && (value["$ref"]["block_document_id"] ?? null) !== null;
 }

@@ -1,4 +1,4 @@
-/** What a pool's object reads from D1 when it builds or checks itself, and the statuses that it writes. */
+/** Reads D1 when a pool's object builds or checks itself, and writes the statuses of the object. */
 import { type SQL, sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
@@ -8,7 +8,7 @@ import type { Micros } from "#lib/clock";
 import { each, jsonValue, list } from "#db/sql";
 import { WorkspaceStore } from "#db/workspace-store";
 
-/** A run that is due or holds a slot. */
+/** A run that is due or has a slot. */
 interface LiveRow {
   id: string;
   work_queue_id: string;
@@ -24,7 +24,7 @@ export interface PoolConfig {
   unready: string[];
 }
 
-/** A deployment whose status changes with its queue's. */
+/** A deployment. Its status changes with the status of its queue. */
 export type DeploymentRow = Pick<
   typeof deployment.$inferSelect,
   "id" | "name" | "flow_id" | "storage_document_id" | "infrastructure_document_id" | "concurrency_limit_id"
@@ -58,7 +58,10 @@ export class LivePoolStore extends WorkspaceStore {
     return { pool, queues: queues as PoolConfig["queues"], unready: (unready as { id: string }[]).map(({ id }) => id) };
   }
 
-  /** The runs of these queues that hold slots, and those that are due by `until`, or all; read in bounded pages. */
+  /**
+   * Reads the runs of these queues that hold slots, and the scheduled runs that are due by `until` (null: all scheduled
+   * runs). Reads bounded pages.
+   */
   async readLiveRuns(queueIds: readonly string[], until: Micros | null): Promise<LiveRow[]> {
     if (queueIds.length === 0) return [];
     const queues = list(queueIds);
@@ -71,7 +74,7 @@ export class LivePoolStore extends WorkspaceStore {
     const untilThen = until === null ? sql`` : sql`and r.next_scheduled_start_time <= ${until}`;
     const due = await this.pages((last) => {
       const start = last?.due ?? Number.MIN_SAFE_INTEGER;
-      // Prefect: a run that its own process tries again is not offered to workers.
+      // Prefect: a run that its own process retries is not offered to workers.
       return sql`select r.id, r.work_queue_id, r.next_scheduled_start_time as due, r.state_name from ${flow_run} r indexed by flow_run_live
       where r.end_time is null and r.next_scheduled_start_time >= ${start} ${untilThen}
       and (r.next_scheduled_start_time > ${start} or r.id > ${last?.id ?? ""}) and r.workspace_id = ${this.workspaceId}
@@ -91,7 +94,10 @@ export class LivePoolStore extends WorkspaceStore {
     }
   }
 
-  /** The deployments of these queues with another status. For NOT_READY, only those whose last poll is before `polledBefore`. */
+  /**
+   * The deployments of these queues that do not have the status `status`. For NOT_READY, only deployments with a last
+   * poll before `polledBefore`.
+   */
   readDeployments(
     queueIds: readonly string[],
     status: "READY" | "NOT_READY",

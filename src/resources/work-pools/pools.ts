@@ -1,4 +1,4 @@
-/** Finds, makes, changes and removes work pools. */
+/** Finds, creates, changes and removes work pools. */
 import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { newColumns } from "#db/rows/new-columns";
@@ -13,28 +13,28 @@ import { narrowed, poolStatus, printWorkPool } from "#resources/work-pools/show"
 import { type WorkPoolRow, workPools, WorkPoolStore, type WorkQueueRow, workQueues } from "#resources/work-pools/store";
 import type { Tools } from "#tools";
 
-/** 404 for a pool by its name, in the original's words. */
+/** The 404 for an unknown pool, in Prefect's words. */
 export const missingPool = (name: string) => refused(404, `Work pool "${name}" not found.`);
 
-/** 404 for a queue of a pool, by both names. */
+/** The 404 for an unknown queue of a pool. */
 export const missingQueue = (poolName: string, name: string | null) =>
   refused(404, `Work pool queue '${poolName}/${name}' not found.`);
 
-/** The pool of this name. Throws 404 where there is no such pool. */
+/** The pool of this name. Throws 404 if the pool does not exist. */
 export async function findPool(tools: Tools, name: string): Promise<WorkPoolRow> {
   const pool = await new WorkPoolStore(tools).readPoolByName(name);
   if (!pool) throw missingPool(name);
   return pool;
 }
 
-/** The pool of this name and its queues by priority. Throws 404 where there is no such pool. */
+/** The pool of this name and its queues by priority. Throws 404 if the pool does not exist. */
 export async function findPoolWithQueues(tools: Tools, name: string) {
   const { pool, queues } = await new WorkPoolStore(tools).readPoolWithQueues(name);
   if (!pool) throw missingPool(name);
   return { pool, queues };
 }
 
-/** The queue of this name in the pool, or the pool's default queue. Throws 404 where there is no such pool or queue. */
+/** The queue of this name in the pool, or the pool's default queue. Throws 404 if one of them does not exist. */
 export async function findQueue(tools: Tools, poolName: string, name: string | null) {
   const named = name === null ? sql`q.id = p.default_queue_id` : sql`q.name = ${name}`;
   const [row] = await tools.db.rows<{ id: string | null; name: string }>(
@@ -57,14 +57,14 @@ export function isTaken(error: unknown): boolean {
   return error instanceof Error && error.message.includes("UNIQUE constraint failed");
 }
 
-/** What `made` gives. Throws 409 with the text `taken` where the name of the new row is taken. */
+/** Gives the result of `made`. Throws 409 with the text `taken` if the name of the new row is taken. */
 export function orTaken<T>(made: Promise<T>, taken: string): Promise<T> {
   return made.catch((error: unknown) => {
     throw isTaken(error) ? conflict(taken) : error;
   });
 }
 
-/** Writes a new pool and its default queue. Agents' pools have no status. Throws where the name is taken, see `isTaken`. */
+/** Writes a new pool and its default queue. Agents' pools have no status. Throws for a taken name, see `isTaken`. */
 export async function insertPool(
   tools: Tools,
   body: WorkPoolCreate,
@@ -120,7 +120,7 @@ export async function createWorkPool(tools: Tools, body: WorkPoolCreate) {
 const FREELY_CHANGED = new Set(["is_paused", "concurrency_limit"]);
 const NEVER_NULL = ["is_paused", "base_job_template", "storage_configuration"] as const;
 
-/** `PATCH /work_pools/{name}`: what is in the body, and nothing else. */
+/** `PATCH /work_pools/{name}`: changes only the fields in the body. */
 export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolUpdate): Promise<void> {
   if (isReserved(name) && Object.keys(body).some((field) => !FREELY_CHANGED.has(field))) {
     throw refused(
@@ -129,7 +129,8 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
     );
   }
   const store = new WorkPoolStore(tools);
-  // The event of a pause follows the event of the status before, which the object may not have written yet.
+  // The event of a pause follows the event of the status before. The object may not have written that event yet, so the
+  // object reports now.
   if (typeof body.is_paused === "boolean") await workPool(tools, name).reportNow();
   const pool = await findPool(tools, name);
   if (NEVER_NULL.some((field) => body[field] === null)) throw integrityConflict();

@@ -1,4 +1,4 @@
-/** The routes of work queues: those of a work pool's queues, and those that name a queue by its own id or name. */
+/** The routes of work queues: the routes under a work pool, and the routes with a queue's own id or name. */
 import * as z from "zod";
 import { sql } from "drizzle-orm";
 import { work_queue } from "#db/tables/work-pool";
@@ -35,7 +35,7 @@ import { checkLimit, Limit, Offset, Page } from "#wire/paging";
 const store = (tools: Tools) => new WorkPoolStore(tools);
 const missing = () => refused(404, "work queue not found");
 
-/** Shows a queue that was just made. Throws 409 with the text `taken` where the queue's name is taken. */
+/** Shows a queue that was just created. Throws 409 with the text `taken` if the queue's name is taken. */
 async function showNew(made: Promise<QueueWithPool>, taken: string) {
   const queue = await orTaken(made, taken);
   return printWorkQueue({ ...queue, active_slots: queue.concurrency_limit === null ? null : 0 }, null);
@@ -184,7 +184,7 @@ export const workQueueRoutes = [
     async ({ params, body, tools }) => {
       const queue = await readQueue(tools, params.id);
       if (!queue) throw refused(404, `Work Queue ${params.id} not found`);
-      // Prefect: by this route a priority is set as it is, and no other queue moves.
+      // Prefect: this route sets the priority as given, and moves no other queue.
       await changeQueue(tools, queue, [], body);
     },
   ),

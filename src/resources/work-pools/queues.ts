@@ -1,4 +1,4 @@
-/** Makes, changes and removes the queues of a work pool, by whatever route. */
+/** Creates, changes and removes the queues of a work pool, for all routes. */
 import { type PoolFacts, workQueueStatusEvent } from "#events/lifecycle";
 import { conflict, integrityConflict } from "#lib/api-error";
 import { poolChanged, readLiveness } from "#objects/work-pool/client";
@@ -15,7 +15,7 @@ import {
 import type { Tools } from "#tools";
 import { WorkPoolCreate, type WorkQueueCreate, type WorkQueueUpdate } from "#resources/work-pools/schema";
 
-/** Writes a new queue into a pool whose queues were just read. Queues that have its priority or a later one move. */
+/** Writes a new queue into a pool. `present` are the pool's queues. Queues with the same or a later priority move. */
 export async function addQueue(
   tools: Tools,
   pool: PoolFacts,
@@ -43,7 +43,10 @@ export async function addAgentQueue(tools: Tools, body: WorkQueueCreate): Promis
   return { ...made, ...namesOf(pool) };
 }
 
-/** The pool of agents with its queues. Of several requests at once, one makes the pool; `made` is then its default queue. */
+/**
+ * The pool of agents with its queues. Of several concurrent requests, one creates the pool. For that request `made` is
+ * the pool's default queue.
+ */
 async function ensureAgentPool(tools: Tools) {
   const store = new WorkPoolStore(tools);
   const { pool: found, queues } = await store.readPoolWithQueues(AGENT_POOL);
@@ -59,7 +62,7 @@ async function ensureAgentPool(tools: Tools) {
   }
 }
 
-/** The pool's queue of this name, or a new one: a deployment may name a queue that does not exist. */
+/** The pool's queue of this name, or a new queue: a deployment may name a queue that does not exist. */
 export async function ensureQueue(tools: Tools, pool: PoolFacts, name: string): Promise<WorkQueueRow> {
   const { queues } = await new WorkPoolStore(tools).readPoolWithQueues(pool.name);
   return ensureAmong(tools, pool, queues, { name });
@@ -72,7 +75,7 @@ export async function ensureAgentQueue(tools: Tools, name: string): Promise<Work
   return ensureAmong(tools, pool, queues, { name, priority: 1 });
 }
 
-/** The queue of this name among the pool's queues, or a new one. Two requests at once get the same new queue. */
+/** The queue of this name among the pool's queues, or a new queue. Two concurrent requests get the same new queue. */
 async function ensureAmong(
   tools: Tools,
   pool: PoolFacts,
@@ -91,7 +94,7 @@ async function ensureAmong(
   }
 }
 
-/** Changes the fields of a queue that the body has. `queues` are the queues of its pool if a new priority may move them. */
+/** Changes the fields of a queue that the body has. `queues` are the pool's queues, if a new priority may move them. */
 export async function changeQueue(
   tools: Tools,
   queue: QueueWithPool,
@@ -129,7 +132,7 @@ async function nextStatus(tools: Tools, queue: QueueWithPool, body: WorkQueueUpd
   return liveness.get(queue.work_pool_id)?.queues[queue.id]?.status ?? "NOT_READY";
 }
 
-/** Removes a queue. Prefect: the other queues of the pool then get priorities that differ. */
+/** Removes a queue. Prefect: the other queues of the pool then get distinct priorities. */
 export async function removeQueue(
   tools: Tools,
   queue: QueueWithPool,
@@ -152,7 +155,7 @@ export async function removeQueue(
 /** A queue and its priority. */
 type Ranked = Pick<WorkQueueRow, "id" | "priority">;
 
-/** Prefect: a queue for which no priority is asked takes the first one that is free. */
+/** Prefect: a queue without a given priority gets the first free priority. */
 export function freePriority(taken: readonly number[]): number {
   const sorted = taken.toSorted((a, b) => a - b);
   const gap = sorted.findIndex((priority, index) => priority !== index + 1);
@@ -160,8 +163,9 @@ export function freePriority(taken: readonly number[]): number {
 }
 
 /**
- * Prefect: `bulk_update_work_queue_priorities`. The queue of the wish comes before the queues with the same priority or a later
- * one. Their priorities grow by as little as makes all differ. Returns the queues whose priority changes.
+ * Prefect: `bulk_update_work_queue_priorities`. The queue of the wish comes before the queues with the same or a later
+ * priority. Their priorities grow as little as possible, until all priorities are distinct. Gives the queues with a new
+ * priority.
  */
 export function reorderQueues(queues: readonly Ranked[], wish: Ranked | null): Ranked[] {
   const others = queues.filter(({ id }) => id !== wish?.id).toSorted((a, b) => a.priority - b.priority);

@@ -1,4 +1,4 @@
-/** The routes under /work_pools; those of the queues of a pool have a file of their own. */
+/** The routes under /work_pools. The routes of a pool's queues are in `queue-routes.ts`. */
 import * as z from "zod";
 import { type Filters, whereClause } from "#filters/joins";
 import { WorkerFilter } from "#filters/workers";

@@ -9,14 +9,14 @@ import { Uuid, UuidText, EntityText } from "#wire/ids";
 import { Bool, Int, intFrom, JsonObject } from "#wire/scalars";
 import { StateType } from "#wire/state";
 
-/** Prefect: `NonEmptyishName`, quotes count as nothing. */
+/** Prefect: `NonEmptyishName`. Spaces and quotes do not count. */
 const PoolName = unlessWrong(ShortText, (name) =>
   name.replaceAll(/[ '"]/g, "") === "" ? "name cannot be an empty string" : null,
 );
 
 const BaseJobTemplate = unlessWrong(SizedObject, templateProblem);
 
-/** A value, or the original's error of a value that has a problem. */
+/** Makes a schema that refuses a value with a problem, with Prefect's error. */
 function unlessWrong<S extends z.ZodType>(schema: S, problemOf: (value: z.output<S>) => string | null) {
   return schema.transform((value, context) => {
     const problem = problemOf(value);
@@ -80,7 +80,7 @@ export const WorkPoolResponse = z
       .object({
         bundle_upload_step: JsonObject.nullable(),
         bundle_execution_step: JsonObject.nullable(),
-        /** Prefect: left out for clients up to 3.3.7, which would fail on it. */
+        /** Prefect: left out for clients up to 3.3.7, which fail on this field. */
         default_result_storage_block_id: UuidText.nullable().optional(),
       })
       .meta({ id: "WorkPoolStorageConfigurationResponse" }),
@@ -100,7 +100,7 @@ export const WorkerResponse = z
   })
   .meta({ id: "WorkerResponse" });
 
-/** A run that is handed to a worker. */
+/** A run that a worker gets. */
 export const WorkerFlowRunResponse = z
   .object({
     work_pool_id: UuidText,
@@ -109,7 +109,7 @@ export const WorkerFlowRunResponse = z
   })
   .meta({ id: "WorkerFlowRunResponse" });
 
-/** As large as Postgres' integers. A queue may move others by one many times, and their numbers must stay exact. */
+/** The maximum of Postgres' integers. A queue may move others by one many times, and priorities must stay exact. */
 const MAX_PRIORITY = 2_147_483_647;
 const Priority = Int.pipe(z.number().gt(0).max(MAX_PRIORITY));
 
@@ -194,7 +194,7 @@ const FlowRunSlotSummary = z
   })
   .meta({ id: "FlowRunSlotSummary" });
 
-/** The place of a page in a list of runs in slots or of queues. */
+/** The position of a page in a list of runs in slots, or of queues. */
 const PageOfSlots = { count: z.int(), limit: z.int(), pages: z.int(), page: z.int() };
 
 export const WorkQueueConcurrencyStatus = z

@@ -1,4 +1,4 @@
-/** Pools, queues and workers as answers show them, with the liveness that the pools' objects know and the runs in their slots. */
+/** Prints pools, queues and workers for answers. The pools' objects give the liveness, D1 the runs in slots. */
 import { readJson } from "#db/database";
 import { matchesWorker, type WorkerFilter } from "#filters/workers";
 import { refused } from "#lib/api-error";
@@ -36,7 +36,7 @@ export function printWorkPool(row: Counted<WorkPoolRow>, status: string | null =
   };
 }
 
-/** A pool's status: none for agents, PAUSED while it is, or else whether a worker is there. */
+/** A pool's status: null for agents' pools, PAUSED for paused pools, else `status`. */
 export function poolStatus(row: Pick<WorkPoolRow, "type" | "is_paused">, status: string | null): string | null {
   if (row.type === "prefect-agent") return null;
   return row.is_paused === 1 ? "PAUSED" : status;
@@ -64,10 +64,13 @@ function printSlotHolder(run: SlotHolder, now: Micros) {
   };
 }
 
-/** Prefect: the last version of the client that fails on a field it does not know. */
+/** Prefect: the last version of the client that fails on an unknown field. */
 const NARROW_CLIENT = [3, 3, 7] as const;
 
-/** Shows work pools. The objects of paused pools and of agents' pools are not asked, as the status does not depend on them. */
+/**
+ * Shows work pools. The objects of paused pools and of agents' pools are not called, because the status does not depend
+ * on them.
+ */
 export async function showPools(tools: Tools, pools: readonly Counted<WorkPoolRow>[]) {
   const asked = pools.filter((pool) => pool.type !== "prefect-agent" && pool.is_paused === 0);
   const liveness = await readLiveness(tools, asked);
@@ -93,7 +96,7 @@ function isNarrow(version: string | null): boolean {
   return parsed !== null && compareVersions(parsed, NARROW_CLIENT) <= 0;
 }
 
-/** Shows a part of the workers of a pool that meet a filter: the workers with the latest heartbeats come first. */
+/** Shows a part of the workers of a pool that match a filter, the latest heartbeats first. */
 export async function showWorkers(
   tools: Tools,
   pool: WorkPoolRow,
@@ -124,7 +127,7 @@ export async function showWorkers(
 /** Prefect: every queue has the default policy. */
 const POLICY = { maximum_late_runs: 0, maximum_seconds_since_last_polled: 60 };
 
-/** `GET /work_queues/{id}/status`, or undefined where there is no such queue. */
+/** `GET /work_queues/{id}/status`, or undefined if the queue does not exist. */
 export async function readQueueStatus(tools: Tools, id: string) {
   const store = new WorkPoolStore(tools);
   const queue = await store.readCountedQueue({ id }, POOL_SLOT_TYPES);
@@ -147,7 +150,7 @@ interface PageAsked {
   limit: number;
 }
 
-/** `POST /work_pools/{name}/concurrency_status`: a page of the queues, with some of each one's runs. */
+/** `POST /work_pools/{name}/concurrency_status`: a page of the queues, with some runs of each queue. */
 export async function readPoolConcurrency(tools: Tools, name: string, asked: PageAsked & { flow_run_limit: number }) {
   const { page, limit, flow_run_limit } = asked;
   const store = new WorkPoolStore(tools);

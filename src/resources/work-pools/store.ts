@@ -28,7 +28,7 @@ export const workQueues = codec(work_queue, { omit: ["workspace_id", "status"], 
 /** A queue with what answers show of its pool. */
 export type QueueWithPool = WorkQueueRow & { work_pool_name: string; work_pool_type: string };
 
-/** `active_slots` is counted only where there is a limit. */
+/** `active_slots` is counted only if there is a limit. */
 export type Counted<Row> = Row & { active_slots: number | null };
 
 /** A run that occupies a slot. */
@@ -37,10 +37,10 @@ export type SlotHolder = Pick<
   "id" | "name" | "work_queue_id" | "state_type" | "state_name" | "start_time" | "state_timestamp"
 >;
 
-/** Prefect: the pool of queues that were made without one. */
+/** Prefect: the pool of queues that were created without a pool. */
 export const AGENT_POOL = "default-agent-pool";
 
-/** Prefect: the states whose runs count against limits where workers poll; `/work_queues` counts CANCELLING too. */
+/** Prefect: runs in these states count against limits when workers poll. `/work_queues` also counts CANCELLING. */
 export const POOL_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING"];
 export const QUEUE_SLOT_TYPES: readonly StateType[] = ["PENDING", "RUNNING", "CANCELLING"];
 
@@ -52,12 +52,12 @@ const inOrder = (order: "priority" | "name", limit: number, offset = 0) =>
   sql`order by ${work_queue[order]}, ${work_queue.created} limit ${limit} offset ${offset}`;
 const queuesWithPools = sql`${work_queue} join ${work_pool} p on p.workspace_id = ${work_queue.workspace_id} and p.id = ${work_queue.work_pool_id}`;
 
-/** Runs that occupy slots have no time at which they are due, so the index of live runs finds them by their queue. */
+/** Runs in slots have no due time, so the index of live runs finds them by their queue. */
 const holding = (workspaceId: string, types: readonly StateType[], queues: SQL) => sql`r.workspace_id = ${workspaceId}
   and r.end_time is null and r.next_scheduled_start_time is null and r.work_queue_id in ${queues}
   and r.state_type in ${list(types)}`;
 
-/** From how many runs one statement takes their removed queue. */
+/** From how many runs one statement removes a deleted queue. */
 const RUNS_AT_ONCE = 2_000;
 
 /** The pools and queues of one workspace. */
@@ -105,7 +105,7 @@ export class WorkPoolStore extends WorkspaceStore {
     return { pool: pools[0] as WorkPoolRow | undefined, queues: queues as QueueWithPool[] };
   }
 
-  /** A queue by its id or by its pool's and its own name, its slots counted; or undefined. */
+  /** A queue with its slots counted, or undefined. The key is the queue's id, or the names of pool and queue. */
   async readCountedQueue(key: QueueKey, types: readonly StateType[]): Promise<Counted<QueueWithPool> | undefined> {
     const where =
       "id" in key
@@ -115,7 +115,7 @@ export class WorkPoolStore extends WorkspaceStore {
     return (await this.queues(queueColumns, own, types, inOrder("priority", 1)))[0];
   }
 
-  /** Prefect: the queue of this name in the pool of agents; where there is no such pool, in any. */
+  /** Prefect: the queue of this name in the pool of agents. Without that pool, the queue of this name in any pool. */
   async readAgentQueue(name: string): Promise<Counted<QueueWithPool> | undefined> {
     const pool = this.idOf(AGENT_POOL);
     const where = sql`${work_queue.workspace_id} = ${this.workspaceId} and ${work_queue.name} = ${name}
@@ -154,7 +154,7 @@ export class WorkPoolStore extends WorkspaceStore {
     return sql`${table.workspace_id} = ${this.workspaceId} and ${table.id} in ${list(ids)}`;
   }
 
-  /** The runs that occupy slots of these queues, by id, at most so many of each queue. */
+  /** The runs that occupy slots of these queues, by id, at most `limit` of each queue. */
   readSlotHolders(
     queueIds: readonly string[],
     types: readonly StateType[],
@@ -210,7 +210,7 @@ export class WorkPoolStore extends WorkspaceStore {
     return this.db.build.update(work_queue).set(changes).where(this.byId(work_queue, id));
   }
 
-  /** Sets the priorities of queues; no statement where there are none. */
+  /** Sets the priorities of queues. Gives no statement without queues. */
   setPriorities(ranks: readonly { id: string; priority: number }[], now: Micros): Statement[] {
     if (ranks.length === 0) return [];
     return [
@@ -219,7 +219,7 @@ export class WorkPoolStore extends WorkspaceStore {
     ];
   }
 
-  /** Removes a queue. Its deployments and its first runs name no queue then; see `releaseAll`. */
+  /** Removes a queue, and clears it in its deployments and first runs. `releaseAll` clears it in the other runs. */
   removeQueue(id: string): Statement[] {
     return [
       ...this.release(sql`(${id})`),
@@ -227,7 +227,7 @@ export class WorkPoolStore extends WorkspaceStore {
     ];
   }
 
-  /** Removes a pool with its queues. Their deployments and their first runs name no queue then; see `releaseAll`. */
+  /** Removes a pool with its queues, and clears the queues in their deployments and first runs; see `releaseAll`. */
   removePool(id: string): Statement[] {
     const queues = sql`(select id from ${work_queue} where workspace_id = ${this.workspaceId} and work_pool_id = ${id})`;
     return [
@@ -237,7 +237,7 @@ export class WorkPoolStore extends WorkspaceStore {
     ];
   }
 
-  /** Takes removed queues from the other runs that name them, a batch after the other. Answers show these runs without a queue. */
+  /** Clears removed queues in the other runs with them, batch by batch. Answers show these runs without a queue. */
   async releaseAll(queueIds: readonly string[]): Promise<void> {
     const queues = list(queueIds);
     for (let changes = RUNS_AT_ONCE; changes >= RUNS_AT_ONCE;)
@@ -249,7 +249,7 @@ export class WorkPoolStore extends WorkspaceStore {
     return [this.releaseRuns(queues), sql`update ${deployment} set work_queue_id = null where ${named}`];
   }
 
-  /** Runs that have ended keep the id of a removed queue, for no index leads to these runs. No answer shows the id. */
+  /** Runs that have ended keep the id of a removed queue, because no index finds these runs. No answer shows the id. */
   private releaseRuns(queues: SQL): SQL {
     return sql`update ${flow_run} set work_queue_id = null where workspace_id = ${this.workspaceId} and id in (
       select r.id from ${flow_run} r indexed by flow_run_live where r.end_time is null

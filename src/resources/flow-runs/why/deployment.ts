@@ -1,9 +1,9 @@
-/** The reasons that lie in a scheduled run's deployment, or in that it has none. */
+/** The reasons about the deployment of a scheduled run, or about a missing deployment. */
 import type { Micros } from "#lib/clock";
 import { deletedDeploymentId, ofDeployment, reason } from "#resources/flow-runs/why/reason";
 import { printOptionalTime, printTime } from "#wire/dates";
 
-/** Prefect: a served deployment counts as polled for 60 s; the note of its last poll may be 30 s old. */
+/** Prefect: a served deployment counts as polled for 60 s. Its column `last_polled` may be 30 s old. */
 const SERVED_SILENCE: Micros = 90_000_000;
 
 export const deletedDeployment = reason("deployment_deleted", {

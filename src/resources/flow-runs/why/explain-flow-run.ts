@@ -1,6 +1,6 @@
 /**
- * `GET /flow_runs/{id}/why`: one read of D1, and one call of each object that knows more. A second read gives the names of
- * holders of slots that the first read did not name.
+ * `GET /flow_runs/{id}/why`: one read of D1, and one call of each object that has more facts. A second read gives the
+ * names of slot holders that the first read did not give.
  */
 import { stateOf } from "#db/rows/flow-runs";
 import { notFound } from "#lib/api-error";
@@ -18,7 +18,7 @@ import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import type { StateType } from "#wire/state";
 
-/** Gives why the run has not started. Throws 404 where there is no such run. */
+/** Gives why the run has not started. Throws 404 if the run does not exist. */
 export async function explainFlowRun(tools: Tools, id: string): Promise<Why> {
   const rows = await readWhyRows(tools, id, tools.clock());
   if (!rows) throw notFound("Flow run");
@@ -48,7 +48,7 @@ const BY_STATE: Readonly<Record<Exclude<StateType, "SCHEDULED">, readonly Reason
   PENDING: [states.pending, pool.noWorker, pool.otherType],
 };
 
-/** What keeps a scheduled run from starting. */
+/** The reasons that prevent a scheduled run from starting. */
 const KEEPING_BACK: readonly Reason[] = [
   deployment.deletedDeployment,
   deployment.ownProcess,
@@ -70,10 +70,10 @@ const KEEPING_BACK: readonly Reason[] = [
   limits.deploymentLimit,
 ];
 
-/** What does not keep a scheduled run from starting, but is worth knowing. */
+/** Reasons that do not prevent a scheduled run from starting, but are useful to know. */
 const NOTES: readonly Reason[] = [pool.otherType, deployment.pausedDeployment, deployment.inactiveSchedule];
 
-/** The reasons that hold of the run, at least one. The first one decides. */
+/** The reasons that are true for the run, at least one. The first reason decides. */
 function findReasons(situation: Situation): readonly Finding[] {
   const type = situation.state?.type ?? "SCHEDULED";
   if (type !== "SCHEDULED") return findEach(BY_STATE[type], situation);
@@ -104,7 +104,7 @@ async function readSituation(tools: Tools, { underWay, ...rows }: WhyRows): Prom
   };
 }
 
-/** The pool's object is asked only for runs that are Scheduled or Pending. */
+/** Calls the pool's object only for runs that are Scheduled or Pending. */
 async function standingOf(tools: Tools, row: WhyRow): Promise<PlaceInQueue | null> {
   const { p_id, p_name, q_id, s_type } = row;
   if (p_id === null || p_name === null || q_id === null || (s_type !== "SCHEDULED" && s_type !== "PENDING"))
@@ -120,7 +120,7 @@ function patienceOf({ settings }: Tools, row: WhyRow): number | null {
   return row.infrastructure_pid === null ? pending_seconds : infrastructure_pending_seconds;
 }
 
-/** The ids of the limits that may keep the run or its tasks from starting. */
+/** The ids of the limits that may prevent the run or its tasks from starting. */
 function limitsOf({ row, tagged }: Pick<WhyRows, "row" | "tagged">): string[] {
   if (row.s_type === "RUNNING") return [...new Set(tagged.map(({ limit_id }) => limit_id))];
   return row.s_type === "SCHEDULED" && row.c_id !== null && row.c_active === 1 ? [row.c_id] : [];

@@ -1,4 +1,4 @@
-/** The reasons that lie in limits that are full, with the runs that hold their slots. */
+/** The reasons about limits that are full, with the runs that hold their slots. */
 import type { Usage } from "#objects/concurrency-limits/messages";
 import type { SlotsInUse } from "#objects/work-pool/messages";
 import {
@@ -15,7 +15,7 @@ import type { SlotHolder } from "#resources/flow-runs/why/schema";
 import { printOptionalTime, printTime } from "#wire/dates";
 
 const TAG = "tag:";
-/** How many holders a sentence names; the facts name more. */
+/** How many holders a sentence names. The facts name more holders. */
 const NAMED = 3;
 
 const RAISE = "Raise the limit.";
@@ -39,10 +39,10 @@ export const fullQueue = reason("work_queue_full", {
   next: ({ limit }) => ({ who: "worker", message: limit === 0 ? RAISE : SLOT_FREE }),
 });
 
-/** The limit of a deployment of which a run is due. */
+/** The reason that a deployment's limit is full, for a run that is due. */
 export const deploymentLimit = fullDeploymentLimit(isDue);
 
-/** The same limit, for a run that asks for a slot of the limit at a later time. */
+/** The reason that a deployment's limit is full, for a run that requests a slot at a later time. */
 export const deploymentLimitAhead = fullDeploymentLimit(
   (situation) => !isDue(situation) && situation.state?.name === "AwaitingConcurrencySlot",
 );
@@ -108,7 +108,10 @@ function tagLimitFacts(situation: Situation, tasks: Situation["tagged"]): Facts<
 
 type Limited = Pick<Facts<"work_pool_full">, "limit" | "in_use" | "holders">;
 
-/** A pool or queue with its slots, or null if it has no limit, or if the run is not due, holds a slot or finds one. */
+/**
+ * Gives a pool or queue with its slots. Gives null if there is no limit, or if the run is not due, has a slot or can
+ * get a slot.
+ */
 function fullSlots<Place>(situation: Situation, place: Place, limit: number | null, slots: SlotsInUse | undefined) {
   if (limit === null || !slots || !isDue(situation)) return null;
   if (slots.in_use < limit || slots.holders.includes(situation.row.id)) return null;
@@ -120,7 +123,7 @@ function fullSlots<Place>(situation: Situation, place: Place, limit: number | nu
   return { ...place, limit, in_use: slots.in_use, holders };
 }
 
-/** The slots of a concurrency limit, with those that have a lease. */
+/** The slots of a concurrency limit, with the holders of the leases. */
 function leased({ names }: Situation, limit: number, { in_use, leases }: Usage): Limited {
   const holders = leases.flatMap(({ holder, created, expires }): SlotHolder[] => {
     if (!holder) return [];

@@ -1,4 +1,4 @@
-/** The reasons that lie in a run's work pool, in its work queue and in their workers. */
+/** The reasons about a run's work pool, its work queue and their workers. */
 import { type Facts, inPool, inQueue, isDue, reason, type Situation } from "#resources/flow-runs/why/reason";
 import { printOptionalTime, printTime } from "#wire/dates";
 

@@ -1,4 +1,4 @@
-/** What a reason is, what it is found from, and what several reasons ask of a run. Pure. */
+/** The types of reasons and of their input, and functions that several reasons use. Pure. */
 import type { Micros } from "#lib/clock";
 import type { Usage } from "#objects/concurrency-limits/messages";
 import type { PlaceInQueue } from "#objects/work-pool/messages";
@@ -13,29 +13,29 @@ type FactsByCode = { [C in Code]: Extract<WhyReason, { code: C }>["facts"] };
 /** The facts of a reason, by its code. */
 export type Facts<C extends Code> = FactsByCode[C];
 
-/** A reason that holds, and what happens next if this reason decides. */
+/** A reason that is true, and the next step if this reason decides. */
 export interface Finding<C extends Code = Code> {
   reason: { [K in C]: { code: K; message: string; facts: FactsByCode[K]; since: string | null } }[C];
   next: WhyNext;
 }
 
-/** `at` is null where nobody knows the time. */
+/** `at` is null if the time is unknown. */
 type Next = Omit<WhyNext, "at"> & Partial<Pick<WhyNext, "at">>;
 
 interface Entry<C extends Code> {
-  /** The facts by which the reason holds, or null where it does not hold. */
+  /** The facts that show that the reason is true, or null if it is not true. */
   when: (situation: Situation) => Facts<C> | null;
   sentence: (facts: Facts<C>, situation: Situation) => string;
-  /** The time since when the reason holds, where that time is known. */
+  /** The time since which the reason is true, if that time is known. */
   since?: (facts: Facts<C>, situation: Situation) => string | null;
   /** Who does the next step, and when. */
   next: (facts: Facts<C>, situation: Situation) => Next;
 }
 
-/** Gives the findings of one reason: none where it does not hold. */
+/** Gives the findings of one reason: none if the reason is not true. */
 export type Reason = (situation: Situation) => Finding[];
 
-/** The reason of this code. */
+/** Makes the reason with this code. */
 export function reason<C extends Code>(code: C, { when, sentence, since, next }: Entry<C>) {
   return (situation: Situation): Finding<C>[] => {
     const facts = when(situation);
@@ -45,28 +45,31 @@ export function reason<C extends Code>(code: C, { when, sentence, since, next }:
   };
 }
 
-/** What D1 and the objects know of one run. */
+/** The facts about one run, from D1 and the objects. */
 export interface Situation extends Omit<WhyRows, "underWay"> {
   now: Micros;
   state: State | null;
   /** Whether the run's pool is of a type that has no workers. */
   isWorkerless: boolean;
-  /** How the run stands in its pool; null where the run is in no pool. */
+  /** The run's place in the queue of its pool. Null if the run is in no pool. */
   standing: PlaceInQueue | null;
   /** The slots of the run's limits, by the limits' ids. */
   usage: Readonly<Record<string, Usage>>;
   /** The runs that may hold slots, by their ids. */
   names: ReadonlyMap<string, NamedRun>;
-  /** How long the run may stay Pending without a sign of life before it is scheduled anew; null where it never is. */
+  /**
+   * How long the run may stay Pending without a sign of life before it is scheduled anew. Null if it is never scheduled
+   * anew.
+   */
   patienceSeconds: number | null;
 }
 
-/** Whether the run has ever run. Prefect: a run that ended without running has a start as well, its end. */
+/** Whether the run has ever run. Prefect: a run that ended without running has a start time: its end time. */
 export function hasStarted({ run_count, s_type }: WhyRow): boolean {
   return run_count > 0 || s_type === "RUNNING";
 }
 
-/** Whether the run's time has come. */
+/** Whether the run is due. */
 export function isDue({ row, now }: Situation): boolean {
   return row.due === null || row.due <= now;
 }
@@ -76,17 +79,17 @@ export function stateSince(_facts: unknown, { state }: Situation): string | null
   return printOptionalTime(state?.timestamp);
 }
 
-/** The message of the run's present state in brackets, or nothing. */
+/** The message of the run's present state in brackets, or an empty text. */
 export function stateMessage({ state }: Situation): string {
   return state?.message ? ` (${state.message.replace(/\.$/, "")})` : "";
 }
 
-/** The run's pool, as facts name it. */
+/** The facts that name the run's pool. */
 export function inPool({ p_id, p_name }: WhyRow) {
   return p_id === null || p_name === null ? null : { work_pool_id: p_id, work_pool_name: p_name };
 }
 
-/** The run's queue, as facts name it. */
+/** The facts that name the run's queue. */
 export function inQueue(row: WhyRow) {
   const pool = inPool(row);
   return pool === null || row.q_id === null || row.q_name === null
@@ -94,12 +97,12 @@ export function inQueue(row: WhyRow) {
     : { ...pool, work_queue_id: row.q_id, work_queue_name: row.q_name };
 }
 
-/** The run's deployment, as facts name it. */
+/** The facts that name the run's deployment. */
 export function ofDeployment({ deployment_id, d_name }: WhyRow) {
   return deployment_id === null || d_name === null ? null : { deployment_id, deployment_name: d_name };
 }
 
-/** The id of the run's deployment if the deployment was deleted: the run's label keeps the id that the run's row loses. */
+/** The id of the run's deployment if the deployment was deleted. The run's row loses it, the run's label keeps it. */
 export function deletedDeploymentId({ deployment_id, origin_id, d_name }: WhyRow): string | null {
   return d_name === null ? (deployment_id ?? origin_id) : null;
 }

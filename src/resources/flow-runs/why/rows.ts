@@ -1,4 +1,4 @@
-/** What D1 knows of a run and of what keeps the run from starting: one round trip. */
+/** Reads a run, and the rows that may prevent its start, in one round trip. */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
@@ -12,12 +12,12 @@ import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow
 import type { Tools } from "#tools";
 import { asList, jsonValue, list } from "#db/sql";
 
-/** How many runs that may hold slots are read, how many task runs and how many pools. */
+/** The maximum number of runs that may hold slots, of task runs and of pools. */
 const MOST_NAMED = 500;
 const MOST_TASKS = 200;
 const MOST_POOLS = 20;
 
-/** Columns of a joined row, each by its name behind the alias; null where there is no such row. */
+/** Columns of a joined row. Each name begins with the alias. Null if there is no such row. */
 type Joined<Alias extends string, T extends SQLiteTable, Column extends keyof T["$inferSelect"] & string> = {
   [C in Column as `${Alias}_${C}`]: T["$inferSelect"][C] | null;
 };
@@ -38,12 +38,12 @@ export interface WhyRow extends OfRun, StateColumns, Deployment, Limit, Schedule
   origin_id: string | null;
   retry_type: string | null;
   due: Micros | null;
-  /** Whether the run may be scheduled anew if the run stays Pending. */
+  /** Whether the run may be scheduled anew if it stays Pending. */
   d_lazarus: number;
   d_strategy: "ENQUEUE" | "CANCEL_NEW" | null;
 }
 
-/** What the answer says of a run that holds a slot. */
+/** The columns of a run that holds a slot. */
 export interface NamedRun {
   id: string;
   name: string;
@@ -51,19 +51,19 @@ export interface NamedRun {
   since: Micros | null;
 }
 
-/** What one round trip reads. */
+/** The rows of one round trip. */
 export interface WhyRows {
   row: WhyRow;
-  /** Runs under way that may hold slots of the same limits, pool or queue. */
+  /** Live runs that may have slots of the same limits, pool or queue. */
   underWay: NamedRun[];
   /** Task runs that are Pending, each with the limit of one of its tags. */
   tagged: { id: string; limit_id: string; limit_name: string; limit: number }[];
   pools: { name: string; type: string }[];
-  /** The policy by which the run is going to be skipped, or null. */
+  /** The policy that will skip the run, or null. */
   missed: { policy: string; window_seconds: number } | null;
 }
 
-/** Reads the run and what may keep it from starting. Gives undefined where there is no such run. */
+/** Reads the run and the rows that may prevent its start. Gives undefined if the run does not exist. */
 export async function readWhyRows({ db, workspaceId }: Tools, id: string, now: Micros): Promise<WhyRows | undefined> {
   const run = sql`r.workspace_id = ${workspaceId} and r.id = ${id}`;
   const [rows = [], underWay = [], tagged = [], pools = [], missed = []] = await db.readAll([
@@ -117,8 +117,8 @@ function selectRun(run: SQL): SQL {
 }
 
 /**
- * Selects the runs under way that may hold a slot of the run's pool, queue or limit, by the index of live runs. The statement reads
- * no runs where nothing has a limit.
+ * Selects the live runs that may have a slot of the run's pool, queue or limit, by the index of live runs. The
+ * statement reads no runs if nothing has a limit.
  */
 export function selectUnderWay(run: SQL, workspaceId: string): SQL {
   const limited = sql`(select case when q.concurrency_limit is not null or p.concurrency_limit is not null then p.id end as pool_id,

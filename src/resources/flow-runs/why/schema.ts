@@ -6,7 +6,7 @@ import { StateType } from "#wire/state";
 
 const OptionalTime = TimeText.nullable();
 
-/** A run that holds a slot: since when, and until when at the latest if nobody renews the lease. */
+/** A holder of a slot. It has the slot since `since`. The lease expires at `until`, unless it is renewed. */
 export const SlotHolder = z
   .object({
     type: z.enum(["flow_run", "task_run", "deployment"]),
@@ -28,7 +28,7 @@ const PoolWorker = z
   .object({ name: z.string(), type: z.string().nullable(), last_heartbeat: TimeText })
   .meta({ id: "WhyWorker" });
 
-/** A reason: `facts` show that the reason holds, `since` is the time since when it holds, if that time is known. */
+/** A reason. `facts` show that the reason is true. `since` is the time since which the reason is true, if known. */
 const reason = <Code extends string, Facts extends z.core.$ZodLooseShape>(code: Code, facts: Facts) =>
   z.object({ code: z.literal(code), message: z.string(), facts: z.object(facts), since: OptionalTime });
 
@@ -99,7 +99,7 @@ export const Why = z
     state: z.object({ type: StateType, name: z.string(), timestamp: TimeText }).nullable(),
     /** Whether the run has ever run. */
     started: z.boolean(),
-    /** The first reason decides; the others hold at the same time. */
+    /** The first reason decides; the other reasons are true at the same time. */
     reasons: z.array(WhyReason).min(1),
     next: WhyNext,
   })

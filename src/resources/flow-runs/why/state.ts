@@ -1,4 +1,4 @@
-/** The reasons that lie in the run itself: in its state, or in the time of a scheduled run. */
+/** The reasons about the run itself: its state, or the time of a scheduled run. */
 import type { Micros } from "#lib/clock";
 import {
   type Facts,
@@ -96,13 +96,13 @@ export const pending = reason("pending", {
   }),
 });
 
-/** Whether somebody took the run before its time. */
+/** Whether the run was taken before its scheduled time. */
 function isEarly({ state, now }: Situation): boolean {
   const at = state?.state_details.scheduled_time ?? null;
   return at !== null && at > now;
 }
 
-/** The earliest time at which the run is scheduled anew: a sign of life moves that time. */
+/** The earliest time at which the run is scheduled anew. A sign of life makes the time later. */
 function givenUpAt({ state, patienceSeconds }: Situation): Micros | null {
   return state === null || patienceSeconds === null ? null : state.timestamp + patienceSeconds * 1_000_000;
 }
@@ -119,19 +119,19 @@ function progress({ q_id, infrastructure_pid: pid }: WhyRow): string {
   return q_id === null ? "it has not said that it is running" : "what it is to run on is being made";
 }
 
-/** Whether the process in which the run failed tries the run again by itself. */
+/** Whether the process in which the run failed retries the run by itself. */
 export function isRetriedInProcess({ row, state }: Situation): boolean {
   return state?.name === "AwaitingRetry" && row.retry_type === "in_process";
 }
 
-/** The run's time, if it has not come and the run's state has a name that the caller wants. */
+/** The run's scheduled time, if it is in the future and `isWanted` accepts the name of the run's state. */
 function timeAhead(situation: Situation, isWanted: (stateName: string | undefined) => boolean) {
   const { row, state } = situation;
   if (row.due === null || isDue(situation) || !isWanted(state?.name)) return null;
   return { scheduled_time: printTime(row.due) };
 }
 
-/** The next step of a run that a worker starts at its time. */
+/** The next step of a run that a worker starts at its scheduled time. */
 const startedThen =
   (message: string) =>
   ({ scheduled_time: at }: { scheduled_time: string }) => ({ who: "worker" as const, at, message });
