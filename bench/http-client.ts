@@ -28,7 +28,10 @@ export interface HttpClientOptions {
 export class RequestFailure extends Error {}
 
 const ANSWER_TIMEOUT_MS = 30_000;
-/** Less than the five seconds after which uvicorn closes an idle connection, so that no request uses a closing connection. */
+/**
+ * Less than the five seconds after which uvicorn closes an idle connection, so that no request uses a closing
+ * connection.
+ */
 const IDLE_CONNECTION_MS = 3_000;
 
 export function openHttpClient(target: Target, options: HttpClientOptions): HttpClient {

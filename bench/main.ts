@@ -235,7 +235,10 @@ async function measureStock(targets: readonly Target[]): Promise<MillionRuns[]> 
   return lines;
 }
 
-/** Replays stock runs at the rate of the budgets; undefined where the target reports no cost and `--stock-always` is not set. */
+/**
+ * Replays stock runs at the rate of the budgets; undefined where the target reports no cost and `--stock-always` is not
+ * set.
+ */
 async function measureStockLoad(target: Target, tasksPerRun: number): Promise<MillionRuns | undefined> {
   const before = await settledTotals(target);
   if (before === undefined && !options["stock-always"]) return undefined;

@@ -19,8 +19,8 @@ const LISTED = 40;
 const SAMPLE_EVERY_US = 200;
 
 /**
- * Runs `work` under the profiler of the server that was started with `npm start -- --inspect PORT`, and writes the profile, which Chrome's
- * developer tools open, to `file`. Gives a table of the functions with the most time.
+ * Runs `work` under the profiler of the server that was started with `npm start -- --inspect PORT`, and writes the
+ * profile, which Chrome's developer tools open, to `file`. Returns a table of the functions with the most time.
  */
 export async function profileWhile(port: number, file: string, work: () => Promise<void>): Promise<string> {
   const inspector = await connect(port);

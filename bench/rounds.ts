@@ -14,10 +14,16 @@ export interface RoundPlan {
   seconds: number;
 }
 
-/** A pause after a failure, so that a target that refuses at once does not take the machine's time from the other target. */
+/**
+ * A pause after a failure, so that a target that refuses at once does not take the machine's time from the other
+ * target.
+ */
 const PAUSE_AFTER_FAILURE_MS = 20;
 
-/** Measures one operation on several targets in turn, round by round, so that a slow time of the machine affects all targets. */
+/**
+ * Measures one operation on several targets in turn, round by round, so that a slow time of the machine affects all
+ * targets.
+ */
 export async function measureInterleaved(
   operation: Operation,
   worlds: readonly World[],

@@ -24,9 +24,9 @@ const FILE = "server.lock";
 const PID_FILE = "server.pid";
 
 /**
- * Locks a folder until `release` or until this process ends, however it ends: the lock is SQLite's own on an open file, and the
- * system releases it with the process. So no lock outlives its process; the process id beside the lock is for messages.
- * Throws `DataInUse`, and what the file system throws.
+ * Locks a folder until `release` or until this process ends, however it ends: the lock is SQLite's own on an open file,
+ * and the system releases it with the process. So no lock outlives its process; the process id beside the lock is for
+ * messages. Throws `DataInUse`, and what the file system throws.
  */
 export function lockData(folder: string): DataLock {
   mkdirSync(folder, { recursive: true });

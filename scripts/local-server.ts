@@ -18,8 +18,8 @@ const DYING_MS = 30_000;
 const PID_FILE_VARIABLE = "SLUICE_PID_FILE";
 const MINUTE_MS = 60_000;
 /**
- * V8 sizes its heaps by the memory of the machine: for 20 MB of live objects, three isolates keep 300 MB of garbage and of
- * almost empty pages. With these flags V8 collects sooner, compacts each time, and frees large pages.
+ * V8 sizes its heaps by the memory of the machine: for 20 MB of live objects, three isolates keep 300 MB of garbage and
+ * of almost empty pages. With these flags V8 collects sooner, compacts each time, and frees large pages.
  */
 const V8_FLAGS = [
   "--heap-growing-percent=20",
@@ -125,7 +125,9 @@ function miniflareOptions(config: WranglerConfig, script: string, data: string, 
   };
 }
 
-/** Makes miniflare run workerd by a script that ends workerd together with this process. Windows cannot run the script. */
+/**
+ * Makes miniflare run workerd by a script that ends workerd together with this process. Windows cannot run the script.
+ */
 function runUnderWatch(pidFile: string): void {
   if (process.platform === "win32") return;
   const require = createRequire(createRequire(import.meta.url).resolve("miniflare"));
@@ -189,8 +191,9 @@ function startClock(miniflare: Miniflare, crons: readonly string[]): () => void 
 }
 
 /**
- * Waits for the workerd of a server that was killed: the system ends both, but a process that waits for its disk ends later. Two
- * workerd processes on one folder would each grant the same slot, so the next server does not start before the old workerd has ended.
+ * Waits for the workerd of a server that was killed: the system ends both, but a process that waits for its disk ends
+ * later. Two workerd processes on one folder would each grant the same slot, so the next server does not start before
+ * the old workerd has ended.
  */
 async function forgotten(pidFile: string): Promise<void> {
   const pid = readPid(pidFile);

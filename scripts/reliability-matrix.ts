@@ -1,6 +1,6 @@
 /**
- * Plays the matrix of docs/reliability.md with the stock client and worker, and prints its table; `--write` puts the table
- * into the document. It takes some ten minutes, and needs a Python with prefect (SLUICE_PYTHON).
+ * Plays the matrix of docs/reliability.md with the stock client and worker, and prints its table; `--write` puts the
+ * table into the document. It takes some ten minutes, and needs a Python with prefect (SLUICE_PYTHON).
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -1,4 +1,6 @@
-/** The parts of wrangler.toml that `npm start` and `npm run deploy` need. wrangler.toml is the only list of bindings. */
+/**
+ * The parts of wrangler.toml that `npm start` and `npm run deploy` need. wrangler.toml is the only list of bindings.
+ */
 import { parse } from "smol-toml";
 import { z } from "zod";
 
