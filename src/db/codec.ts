@@ -49,7 +49,7 @@ type NoOthers<Fields, Known extends PropertyKey> = Record<Exclude<keyof Fields, 
 interface Exceptions<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
   /** Columns that answers do not show, or show in another way. */
   omit: readonly Omitted[];
-  /** The stored values in a new row for columns whose default is not null, false, or an empty object or list. */
+  /** The stored values in a new row for columns with another default than null, false, or an empty object or list. */
   preset?: { [K in Preset]: Row<T>[K] };
 }
 

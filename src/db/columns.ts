@@ -65,7 +65,7 @@ class StoredColumn extends SQLiteColumn {
 
   constructor(table: SQLiteTable, config: ColumnBuilderRuntimeConfig<unknown, Options>) {
     super(table, config);
-    this.kind = config.columnType as Kind; // what `Builder` has set
+    this.kind = config.columnType as Kind; // `Builder` has set this value.
     this.isLong = config.long === true;
   }
 

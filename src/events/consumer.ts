@@ -36,7 +36,9 @@ export function segmentMessages(workspace: string, segments: readonly SizedKey[]
   return chunks(segments, MAX_KEYS).map((keys) => ({ v: 1, workspace, segments: keys }));
 }
 
-/** Consumes a batch of the queue. A message whose segments cannot be recorded now is delivered again. */
+/**
+ * Consumes a batch of the queue. If the segments of a message cannot be recorded now, the message is delivered again.
+ */
 export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId: string) => Tools): Promise<void> {
   const read = batch.messages.map((message) => ({ message, parsed: SegmentsMessage.safeParse(message.body) }));
   for (const { message, parsed } of read) if (!parsed.success) message.retry();

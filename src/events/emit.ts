@@ -54,7 +54,7 @@ export const LOGS_URL = "https://event-stream/take-logs";
 /** The address for requests to write the gathered reports. */
 export const SETTLE_URL = "https://event-stream/settle";
 
-/** The runs whose reports the object has to write. */
+/** The runs. The object has to write their reports. */
 export interface SettleCall {
   v: 1;
   flow_run_ids: readonly string[];

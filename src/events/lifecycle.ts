@@ -6,7 +6,7 @@ import type { Micros } from "#lib/clock";
 import { printTime } from "#wire/dates";
 import type { State } from "#wire/state";
 
-/** A thing whose tags the event names. */
+/** A thing with tags. The event names the tags. */
 interface Tagged extends Named {
   tags: readonly string[];
 }

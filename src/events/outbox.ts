@@ -62,10 +62,9 @@ export async function keepUnsent(tools: Tools, stateId: string, reason = NEVER_E
 }
 
 /**
- * Sends the events of the states `st` in a range whose event was not sent. No state is older than the id `first`. A
- * state whose event can never be made or written is stored as a dead letter, so that the later states are reached. If
- * the stream of a workspace takes no events now, the events of the other workspaces are sent before the failure is
- * thrown.
+ * Sends the unsent events of the states `st` in a range. No state is older than the id `first`. If the event of a state
+ * can never be made or written, the state is stored as a dead letter, so that the later states are reached. If the
+ * stream of a workspace takes no events now, the events of the other workspaces are sent before the failure is thrown.
  */
 export async function sendUnsent(tools: SweepTools, range: SQL, first: string): Promise<void> {
   const failed = new Map<string, unknown>();
@@ -82,7 +81,7 @@ export async function sendUnsent(tools: SweepTools, range: SQL, first: string): 
   for (const error of failed.values()) throw error;
 }
 
-/** Sends the events of some states. A state whose event fails because of its own content becomes a dead letter. */
+/** Sends the events of some states. If an event fails because of its own content, its state becomes a dead letter. */
 function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
   return inHalves(
     rows,
@@ -93,8 +92,8 @@ function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void>
 }
 
 /**
- * Sends the event of a state whose event could not be sent, unless the event was sent meanwhile. Throws if it still
- * cannot be sent.
+ * Sends the event of a state again after a failure, unless the event was sent meanwhile. Throws if it still cannot be
+ * sent.
  */
 export async function sendEventOf(tools: Tools, stateId: string): Promise<void> {
   const only = sql`st.workspace_id = ${tools.workspaceId} and st.id = ${stateId}`;
@@ -114,8 +113,8 @@ async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<voi
 }
 
 /**
- * Stores a state whose event failed because of its own content. If the stream takes no events at all, the state is not
- * the cause.
+ * Stores a state as a dead letter if its event failed because of its own content. If the stream takes no events at all,
+ * the state is not the cause.
  */
 async function setAside(tools: Tools, { id }: UnsentRow, error: unknown): Promise<void> {
   if (error instanceof ApiError && !(await isStreamUp(tools))) throw error;
@@ -131,7 +130,7 @@ const stateJson = (alias: string): SQL =>
 /** Prefect: the scheduler writes its runs without orchestration, so their first state has no event. */
 const madeBySchedule = sql`(r.auto_scheduled = 1 and ${FIRST_STATE_ID} = st.id)`;
 
-/** Selects the states in a range of ids whose event is in no segment, with all data for their events. */
+/** Selects the states in a range of ids that have no event in a segment, with all data for their events. */
 function selectUnsent(range: SQL, firstSegment: string): SQL {
   const hour = sql.raw(`(timestamp - ((timestamp % ${HOUR}) + ${HOUR}) % ${HOUR})`);
   return sql`

@@ -46,7 +46,7 @@ export class RecentSegments {
     if (this.segments.size > MAX_SEGMENTS) this.restart(now);
   }
 
-  /** Forgets everything, for example after a write whose outcome is unknown. */
+  /** Forgets everything, for example after a write with an unknown outcome. */
   restart(now: Micros): void {
     this.segments.clear();
     this.since = now;

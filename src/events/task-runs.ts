@@ -145,7 +145,7 @@ function anyOf<T>(value: T | undefined): T {
 }
 
 const STATE_COLUMNS = ["state_id", "state_type", "state_name", "state_timestamp"];
-/** The columns whose values come from the newest state. */
+/** The columns that get their values from the newest state. */
 const NEWEST = ["flow_run_id", ...Object.keys(Payload.shape.task_run.shape), ...STATE_COLUMNS];
 
 const IS_NEWER = `task_run.state_timestamp is null

@@ -8,8 +8,8 @@ export function chunks<T>(items: readonly T[], size: number): T[][] {
 }
 
 /**
- * Returns chunks whose items have a size of at most `max` together, as `sizeOf` counts. A larger item shares its chunk
- * only with items of size 0.
+ * Returns chunks. The items of a chunk have a size of at most `max` together, as `sizeOf` counts. A larger item shares
+ * its chunk only with items of size 0.
  */
 export function chunksBySize<T>(items: readonly T[], max: number, sizeOf: (item: T) => number): T[][] {
   const all: T[][] = [];

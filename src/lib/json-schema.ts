@@ -20,7 +20,7 @@ export interface SchemaProblem {
   message: string;
 }
 
-/** How many steps the checks of one request may take: well under a second. */
+/** How many steps the checks of one request may take. So many steps take well under a second. */
 const MAX_STEPS = 5_000_000;
 
 /** Returns the steps that the checks of one request share: `times` as many for a request with many checks. */

@@ -24,7 +24,7 @@ type Beginning = Record<"greets" | "authorized", boolean>;
 export class Greetings {
   private readonly timers = new Map<WebSocket, ReturnType<typeof setTimeout>>();
 
-  /** Refuses an upgrade (503) where too many sockets are in their handshake; else null. */
+  /** Refuses an upgrade (503) if too many sockets are in their handshake; else null. */
   refusal(): Response | null {
     if (this.timers.size < MAX_GREETING) return null;
     return Response.json({ detail: "Too many sockets are opening" }, { status: 503, headers: { "Retry-After": "1" } });
@@ -77,8 +77,8 @@ export function forbidden(): Response {
 }
 
 /**
- * Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so it is refused where one is
- * needed.
+ * Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so the upgrade is refused if a
+ * handshake is required.
  */
 export function upgrade(request: Request, accept: (socket: WebSocket, beginning: Beginning) => void): Response {
   const authorized = request.headers.get(SOCKET_HEADERS.authorized) === "1";

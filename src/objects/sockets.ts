@@ -11,7 +11,7 @@ import { closeQuietly, Greetings } from "#objects/handshake";
  * open.
  */
 export abstract class SocketObject extends SluiceObject {
-  /** The sockets whose handshake has not ended. */
+  /** The sockets in their handshake. */
   readonly greetings = new Greetings();
 
   /** Answers an upgrade. The Worker forwards the upgrade with the name of the channel. `identity` is set before. */

@@ -33,7 +33,7 @@ import type { StateProposal } from "#wire/state";
 
 /** How a state is proposed for a flow run. */
 export interface FlowRunChangeOptions {
-  /** Uses the minimal policy, whose rules only protect results and cancellations. */
+  /** Uses the minimal policy. Its rules only protect results and cancellations. */
   force?: boolean;
   /** Uses this policy instead of the core policy. */
   policy?: Policy<FlowRunContext>;
@@ -122,7 +122,7 @@ function commitOf(
 }
 
 /**
- * Prefect: a client before API 0.8.3 expects that the failed task runs of a retried flow run become AwaitingRetry too.
+ * Prefect: a client before API 0.8.3 expects the failed task runs of a retried flow run to become AwaitingRetry, too.
  */
 function awaitingRetry(scheduledTime: Micros): Move {
   return {

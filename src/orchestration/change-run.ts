@@ -79,7 +79,7 @@ export async function changeRun<C extends RunContext, Loaded extends LoadedRun>(
   change: RunChange<C, Loaded>,
   proposal: StateProposal,
 ): Promise<Orchestrated> {
-  // Commits whose outcome is unknown. Each has its own state id, by which a later load recognises the commit.
+  // Commits with an unknown outcome. Each has its own state id, by which a later load recognises the commit.
   const unknown: Commit[] = [];
   try {
     return await tryUntilKnown(tools, change, proposal, unknown);

@@ -1,5 +1,5 @@
 /**
- * The engine: it asks the rules of a policy about a proposed state, then does the bookkeeping for the state to write.
+ * The engine. It asks the rules of a policy about a proposed state, then does the bookkeeping for the state to write.
  * Pure.
  */
 import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/bookkeeping";
@@ -162,7 +162,7 @@ function contextAfter<C extends RunContext>(context: C, consequences: readonly C
 
 /** All changes in one object. A later change replaces an earlier one. */
 function merged<C extends RunContext>(consequences: readonly Consequences<C>[]): Changes<C> {
-  // Every property of Changes is optional, which the compiler cannot see while C is verdict.
+  // Every property of Changes is optional. The compiler cannot see this, because C is generic.
   return Object.assign({}, ...consequences.map((one) => one.changes)) as Changes<C>;
 }
 

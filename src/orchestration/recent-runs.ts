@@ -16,8 +16,8 @@ const recent = new Recent<LoadedFlowRun>({
 const keyOf = (workspaceId: string, id: string) => `${workspaceId}/${id}`;
 
 /**
- * Remembers a run that was just written, unless it is large. A subflow is not remembered: its parent's task run may
- * change.
+ * Remembers a run that was just written, unless it is large. A subflow is not remembered, because its parent's task run
+ * may change.
  */
 export function remember(workspaceId: string, { row, parentTaskRun }: LoadedFlowRun): void {
   if (row.parent_task_run_id !== null) return;
@@ -31,7 +31,7 @@ export function forget(workspaceId: string, id: string): void {
   recent.take(keyOf(workspaceId, id));
 }
 
-/** Forgets the runs of a deployment whose limit or switches have changed. */
+/** Forgets the runs of a deployment after a change of the deployment's limit or switches. */
 export function forgetDeployment(workspaceId: string, deploymentId: string): void {
   recent.forget(({ row }) => row.workspace_id === workspaceId && row.deployment_id === deploymentId);
 }

@@ -62,8 +62,8 @@ export interface Page {
 export const START: Round = { after: null, served: [], begins: [] };
 
 /**
- * Takes one turn: steps until no row or no step is left. A turn that ends early keeps its place, so rows whose work
- * fails repeatedly do not block other rows. The next round finds the failed rows again.
+ * Takes one turn: steps until no row or no step is left. A turn that ends early keeps its place, so rows that fail
+ * repeatedly do not block other rows. The next round finds the failed rows again.
  */
 export function seeToDue<Row extends DueRow = DueRow>(
   tools: SweepTools,

@@ -21,7 +21,7 @@ import type { SweepTools, Tools } from "#tools";
  */
 const SILENCE: Micros = 60_000_000 + 30_000_000;
 
-/** Marks the deployments whose last poll is too old as NOT_READY, and writes their events. */
+/** Marks deployments as NOT_READY if their last poll is too old, and writes the events. */
 export async function markSilentDeployments(tools: SweepTools): Promise<void> {
   const since = tools.clock() - SILENCE;
   await seeToDue(tools, {

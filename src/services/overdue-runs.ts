@@ -45,7 +45,7 @@ const NEVER_RESUMED = { type: "FAILED", message: "The flow was paused and never 
 /** Writes nothing for a run that was resumed in the meantime. */
 const whileExpired = onlyWhile(isExpired, MinimalFlowPolicy);
 
-/** Fails the runs whose pause has lasted too long. May be repeated, because a second turn finds no pause. */
+/** Fails the runs that have been paused too long. May be repeated, because a second turn finds no pause. */
 export async function failExpiredPauses(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   await seeToDue(tools, {

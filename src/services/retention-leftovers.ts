@@ -1,5 +1,5 @@
 /**
- * Removes data that no run needs any more: logs whose flow run does not exist, and results that tasks cached under a
+ * Removes data that no run needs any more: logs without an existing flow run, and results that tasks cached under a
  * cache key.
  */
 import { type SQL, sql } from "drizzle-orm";

@@ -44,7 +44,7 @@ export interface Round {
   pages?: number;
   /** How many items a page has. Default: 1,000. */
   items?: number;
-  /** The table whose workspaces the round goes through. */
+  /** The table. The round goes through the workspaces that have rows in it. */
   table: SQLiteTable;
   /** Whether there is work in the workspace `w.id`. Default: there may be work. */
   hasWork?: (page: Pick<Page, "begun" | "before">) => SQL;

@@ -43,8 +43,8 @@ interface StuckRun extends DueRow, Signs {
 
 /**
  * Sets the runs of deployments and pools that are stuck in Pending back to Scheduled. A run that was already set back
- * the allowed number of times becomes Crashed. Silence counts from when this server began to listen. A run whose state
- * has changed since the select is not changed.
+ * the allowed number of times becomes Crashed. Silence counts from when this server began to listen. A run is not
+ * changed if its state has changed since the select.
  */
 export async function scheduleAnew(tools: SweepTools): Promise<void> {
   const settings = tools.settings.services.lazarus;
@@ -132,7 +132,7 @@ async function crashSilent(tools: SweepTools, silent: readonly SilentRun[], watc
   );
 }
 
-/** The silent runs whose next heartbeat is overdue, with the message of their Crashed state. */
+/** The silent runs with an overdue heartbeat, with the message of their Crashed state. */
 async function findZombies(
   tools: SweepTools,
   runs: readonly SilentRun[],

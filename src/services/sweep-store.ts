@@ -54,7 +54,7 @@ export function selectMissed(period: Period, page: Page): SQL {
     ${nextIn(page, BY_DUE)}`;
 }
 
-/** The runs whose pause has lasted too long. Paused runs have their own index. Their timeouts are in their states. */
+/** The runs that have been paused too long. Paused runs have their own index. Their timeouts are in their states. */
 export function selectExpired(now: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, ${placeIn(BY_HALTED)} from ${flow_run} r indexed by flow_run_halted
     cross join ${flow_run_state} s on s.id = r.state_id
@@ -108,7 +108,10 @@ export function selectSilent(since: Micros, now: Micros, page: Page): SQL {
     ${nextIn(page, BY_LIVE)}`;
 }
 
-/** The runs whose process was due to retry them in a period, and that have been silent since the retry was due. */
+/**
+ * The runs that were due for a retry by their own process in a period, and that have been silent since the retry was
+ * due.
+ */
 export function selectOverdueRetries(period: Period, now: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, r.state_id, r.next_scheduled_start_time as due, ${SIGNS}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live

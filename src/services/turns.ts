@@ -179,9 +179,9 @@ export interface Period {
 }
 
 /**
- * The period whose overdue runs a turn reads, and the name of the mark. Runs that no process starts stay overdue. So
- * most turns read only the last `span` of time, and the first turn of each hour reads the whole past. Each kind of turn
- * has its own mark.
+ * Returns the period of the overdue runs that a turn reads, and the name of the mark. Runs that no process starts stay
+ * overdue. So most turns read only the last `span` of time, and the first turn of each hour reads the whole past. Each
+ * kind of turn has its own mark.
  */
 export function overduePeriod(
   name: string,

@@ -26,7 +26,7 @@ export interface Walk {
   age: Micros;
   /** How old the oldest state is that the first turn visits. */
   firstAge?: Micros;
-  /** What to do with a state whose visit is never completed. A log line is written in any case. */
+  /** What to do with a state if its visit is never completed. A log line is written in any case. */
   giveUp?: (tools: Tools, stateId: string) => Promise<void>;
   /** Whether a failure is not caused by the visited states. If so, the failure is thrown, and the mark stays. */
   isPassing?: (error: unknown) => boolean;
@@ -37,8 +37,8 @@ export type Range = (id: SQL) => SQL;
 
 /**
  * Visits the states that no earlier turn has visited, in the order of their ids. `visit` gets the condition on the ids
- * of some states, and the first of these ids. A state whose visit fails is logged and skipped. The visit is repeated
- * for the other states, so it must be repeatable.
+ * of some states, and the first of these ids. If the visit of a state fails, the state is logged and skipped. The visit
+ * is repeated for the other states, so it must be repeatable.
  */
 export function walkStates(
   tools: SweepTools,
@@ -80,7 +80,7 @@ export function walkStates(
 /** How long the sweep waits, so that the change of a state can send its own event. */
 const PATIENCE: Micros = 60_000_000;
 
-/** Sends the events of states whose event was not sent. If events cannot be sent now, the mark stays. */
+/** Sends the unsent events of states. If events cannot be sent now, the mark stays. */
 export async function sweepOutbox(tools: SweepTools): Promise<void> {
   const walk = { ...OUTBOX, age: PATIENCE, giveUp: keepUnsent, isPassing: () => true };
   await walkStates(tools, walk, (range, first) => sendUnsent(tools, range(sql.raw("st.id")), first));

@@ -40,7 +40,7 @@ export function bestMatch(failures: readonly Failure[]): Failure | undefined {
   return best;
 }
 
-/** The least relevant failure, or undefined where two are equally relevant. */
+/** The least relevant failure, or undefined if two are equally relevant. */
 function leastOf(failures: readonly Failure[]): Failure | undefined {
   let [least] = failures;
   let hasTwin = false;

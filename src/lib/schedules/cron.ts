@@ -45,7 +45,7 @@ const SHORTHANDS: Record<string, string> = {
   "@annually": "0 0 1 1 *",
 };
 
-/** An expression that lists each value of each field has fewer characters. */
+/** How many characters an expression may have. An expression that lists each value of each field has fewer. */
 const MAX_CHARACTERS = 6500;
 
 /** Returns the fault of a cron expression, or undefined if there is none. */
@@ -267,7 +267,7 @@ function parseItem(item: string, one: Field): number[] | undefined {
   return aroundTheEnd(low, high, step, one);
 }
 
-/** A range whose end is below its start continues at the first value of the field: `nov-feb`, `sat-mon`. */
+/** A range with an end below its start continues at the first value of the field: `nov-feb`, `sat-mon`. */
 function aroundTheEnd(low: number, high: number, step: number, { min, max }: Field): number[] {
   const upper = stretch(low, max, step);
   const last = upper.at(-1) ?? max;

@@ -116,8 +116,8 @@ export async function readLimits(tools: Tools, wanted: LimitsToRead): Promise<Li
 }
 
 /**
- * The leases whose run has ended: the run is in a terminal state, or deleted. A task run that is not in D1 may not be
- * reported yet. Such a task run counts as ended only if its lease `isOld`.
+ * The leases of runs that have ended: the run is in a terminal state, or deleted. A task run that is not in D1 may not
+ * be reported yet. Such a task run counts as ended only if its lease `isOld`.
  */
 export async function readEnded(
   tools: Tools,

@@ -19,7 +19,7 @@ import { SocketObject } from "#objects/sockets";
 import { Delivery, RETRY_AFTER } from "#objects/task-queue/delivery";
 import { WaitingRuns } from "#objects/task-queue/waiting-runs";
 
-/** How often D1 is checked, while task workers are connected, for runs whose notice did not reach the object. */
+/** How often D1 is checked, while task workers are connected, for runs without a notice to the object. */
 const CHECK_EVERY = 60 * SECOND;
 /** The notice of a younger run in D1 may still be on its way to the object. */
 const SETTLED_AFTER = 120 * SECOND;
@@ -133,7 +133,10 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.checkSoon();
   }
 
-  /** Handles a message of a subscribed task worker. Prefect: no message is read before the worker was sent a run. */
+  /**
+   * Handles a message of a subscribed task worker. Prefect: except `quit`, messages are ignored while the worker has no
+   * unconfirmed run.
+   */
   private async hear(socket: WebSocket, state: SocketState, message: Message): Promise<void> {
     const { type } = message;
     if (type === "quit") {
@@ -252,8 +255,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
   }
 
   /**
-   * Finds in D1 the runs whose notice did not reach the object, and the stage of the runs that task workers have
-   * confirmed.
+   * Finds in D1 the runs without a notice to the object, and the stage of the runs that task workers have confirmed.
    */
   private check(): Promise<void> {
     this.checking ??= this.checkNow().finally(() => {

@@ -83,7 +83,7 @@ export class QueueTables {
     this.sql.write("delete from subscription where id = ?", id);
   }
 
-  /** The subscriptions: the tasks whose runs each task worker wants. */
+  /** The subscriptions: each task worker with the keys of its tasks. */
   subscriptions() {
     const rows = this.sql.rows<{ id: number; client_id: string; keys: string }>("subscription");
     return rows.map((row) => ({ ...row, keys: JSON.parse(row.keys) as string[] }));

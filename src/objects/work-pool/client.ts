@@ -80,8 +80,8 @@ export async function readLiveness(tools: Tools, pools: readonly Named[]): Promi
 }
 
 /**
- * Makes a worker of the pool tear down the infrastructure of a run whose cancellation timed out, after the commit of
- * Cancelled. May be repeated. Returns whether a message exists now: none for pools without workers, and none for a
+ * Makes a worker of the pool tear down the infrastructure of a run after its cancellation timed out and Cancelled is
+ * committed. May be repeated. Returns whether a message exists now: none for pools without workers, and none for a
  * deleted pool.
  */
 export async function enqueueCleanup(tools: Tools, pool: Named & { type: string }, run: TimedOutRun): Promise<boolean> {

@@ -40,7 +40,7 @@ interface QueueRuns {
 export class RunLedger {
   private readonly runs = new Map<string, LedgerRun>();
   private readonly byQueue = new Map<string, QueueRuns>();
-  /** The due runs whose lateness was not handled, in the order of their due times. */
+  /** The due runs with `is_late` false, in the order of their due times. */
   private readonly notLate: Offer[] = [];
 
   /** How many runs the ledger has. */
@@ -103,12 +103,12 @@ export class RunLedger {
     return (held !== null || inPool > 0) && (held === queue.id || inQueue > 0);
   }
 
-  /** The earliest due time of the runs whose lateness was not handled, or null. */
+  /** The earliest due time of the runs with `is_late` false, or null. */
   get nextNotLate(): Micros | null {
     return this.notLate[0]?.due ?? null;
   }
 
-  /** The first runs that were due by a time and whose lateness was not handled. */
+  /** The first runs with `is_late` false that were due by a time. */
   overdue(by: Micros, most: number): Offer[] {
     return this.notLate.slice(0, most).filter(({ due }) => due <= by);
   }

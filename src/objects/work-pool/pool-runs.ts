@@ -26,8 +26,8 @@ export interface Reading {
 export class PoolRuns {
   readonly ledger = new RunLedger();
   /**
-   * Runs with a slot that is reserved for a state whose commit is not known. The value is the time until which the slot
-   * stays anyway.
+   * Runs with a slot that is reserved for a state. It is not known whether the state is committed. The value is the
+   * time until which the slot stays anyway.
    */
   private readonly reserved = new Map<string, Micros>();
   private readonly sql: Sql;
@@ -84,7 +84,7 @@ export class PoolRuns {
     }
   }
 
-  /** Records that the lateness of runs was handled. A run whose due time has changed is skipped. */
+  /** Records that the lateness of runs was handled. A run is skipped if its due time has changed. */
   noteLate(runs: readonly Offer[]): void {
     for (const { id, due } of runs) {
       const run = this.ledger.read(id);

@@ -54,10 +54,10 @@ export interface Config {
   unready: readonly string[];
 }
 
-/** What is not in D1 yet: status changes, and READY queues whose deployments are not all READY. */
+/** What is not in D1 yet: status changes, and READY queues with deployments that are not READY. */
 export interface Unreported {
   changes: StatusChange[];
-  /** The ids of the READY queues whose deployments are not all READY. */
+  /** The ids of the READY queues with deployments that are not READY. */
   unmarked: string[];
 }
 

@@ -42,7 +42,8 @@ export const preventPendingTransitions: Rule<RunContext> = {
 };
 
 /**
- * Not in Prefect 3 (Prefect 1: version locking): if the deployment says so, a RUNNING run cannot become RUNNING again.
+ * Not in Prefect 3 (Prefect 1: version locking): if the deployment has `exactly_once`, a RUNNING run cannot become
+ * RUNNING again.
  */
 export const refuseSecondRunning: Rule<FlowRunContext> = {
   from: statesOf("RUNNING"),

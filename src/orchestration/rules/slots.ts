@@ -20,8 +20,8 @@ const OWN_SLOTS: ReadonlySet<string> = new Set(["3.0.0rc20", "3.0.0", "3.0.1", "
 
 /**
  * A flow run of a deployment with a concurrency limit takes a slot when it becomes PENDING, before its infrastructure
- * is created. From then on the client renews the lease. If no slot is free, the run waits or becomes CANCELLED, as its
- * deployment says.
+ * is created. From then on the client renews the lease. If no slot is free, the deployment decides whether the run
+ * waits or becomes CANCELLED.
  */
 export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
   from: anyStateBut("PENDING", "RUNNING", "CANCELLING"),
@@ -49,7 +49,9 @@ export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
   },
 };
 
-/** The next state of a flow run keeps the id of the lease if the client leaves the id out, as workers do. */
+/**
+ * The next state of a flow run keeps the id of the lease if the client does not send the id. Workers do not send it.
+ */
 export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {
   from: ANY_STATE,
   to: ANY_STATE,
@@ -61,8 +63,9 @@ export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {
 };
 
 /**
- * A flow run whose lease expired while its infrastructure was created takes a slot again before it is RUNNING. If no
- * slot is free, the run becomes CANCELLED: it cannot be scheduled again, because its infrastructure exists.
+ * If the lease of a flow run expired while its infrastructure was created, the run takes a slot again before it is
+ * RUNNING. If no slot is free, the run becomes CANCELLED. The run cannot be scheduled again, because its infrastructure
+ * exists.
  */
 export const validateDeploymentConcurrencyAtRunning: Rule<FlowRunContext> = {
   from: statesOf("PENDING"),

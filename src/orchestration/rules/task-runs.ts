@@ -28,7 +28,7 @@ export const updateFlowRunTrackerOnTasks: Rule<TaskRunContext> = {
   },
 };
 
-/** A task run whose cache key is in the cache gets the cached state, and does not run. */
+/** If the cache key of a task run is in the cache, the task run gets the cached state and does not run. */
 export const cacheRetrieval: Rule<TaskRunContext> = {
   from: ANY_STATE,
   to: statesOf("RUNNING"),

@@ -72,7 +72,8 @@ export class PoolSnapshots {
 }
 
 /**
- * A digest of the fields whose changes are sent to workers at once. Prefect: WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS.
+ * A digest of some fields. If one of these fields changes, all workers get the change at once. Prefect:
+ * WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS.
  */
 function markOf(row: WorkPoolRow): string {
   const fields = [row.base_job_template, row.concurrency_limit, row.is_paused, row.storage_configuration];

@@ -24,7 +24,7 @@ export interface SocketState {
   worker: OpenWorker | null;
 }
 
-/** A worker whose hello was accepted. */
+/** A worker after the server accepted its hello. */
 export interface OpenWorker {
   pool_id: string;
   consumer_id: string;
@@ -41,13 +41,13 @@ export interface OpenWorker {
   kinds: CleanupKind[];
   /** How many messages the worker takes at once; 0 if the worker takes no messages. */
   capacity: number;
-  /** The queues whose messages the worker gets first; null for all queues. */
+  /** The worker gets the messages of these queues first; null for all queues. */
   queue_ids: string[] | null;
   /** When the worker last got a message. */
   served: Micros;
 }
 
-/** A socket, and its worker whose hello was accepted. */
+/** A socket and its worker, after the server accepted the hello. */
 export interface Open {
   socket: WebSocket;
   worker: OpenWorker;
