@@ -10,7 +10,7 @@ export interface Turn {
   world: World;
   /** The number of this client among the concurrent clients, from 0. */
   client: number;
-  /** How often this client has done the operation before. */
+  /** How many times this client has already done the operation. */
   number: number;
 }
 

@@ -84,7 +84,7 @@ export function rowsInFull<T extends SQLiteTable & { $inferSelect: { id: string 
   );
 }
 
-/** Returns rows of which only the ids and the sizes were read, in the same order. For lists of any length. */
+/** Takes the ids and the sizes of rows, and returns the whole rows in the same order. For lists of any length. */
 export function readBySize<Row extends { id: string }>(
   sizes: readonly { id: string; bytes: number }[],
   readWhole: (ids: readonly string[]) => Promise<readonly Row[]>,

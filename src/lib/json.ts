@@ -122,7 +122,7 @@ export function checkDepth(text: string, maxDepth: number = MAX_JSON_DEPTH): voi
   }
 }
 
-/** How often a character is in a text. The count stops just above the greatest allowed depth. */
+/** How many times a character is in a text. The count stops just above the greatest allowed depth. */
 function countUpTo(text: string, char: string): number {
   let count = 0;
   for (let at = text.indexOf(char); at >= 0 && count <= STORED_JSON_DEPTH; at = text.indexOf(char, at + 1)) count++;

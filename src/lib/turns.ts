@@ -7,7 +7,7 @@ export class Turns {
     this.free = atOnce;
   }
 
-  /** Runs a piece of work when it is next. */
+  /** Runs a piece of work when its turn has come. */
   async take<T>(work: () => Promise<T>): Promise<T> {
     if (this.free > 0) this.free -= 1;
     else await new Promise<void>((begin) => this.waiting.push(begin));

@@ -12,14 +12,14 @@ export const CALL_PATH = "/call";
 /** The object that a call is for. Each call carries the identity, and the object keeps it. */
 export interface Identity {
   workspace: string;
-  /** The pool's name. Null for an object of which each workspace has only one. */
+  /** The pool's name. Null if each workspace has only one object of the class. */
   name: string | null;
 }
 
 /** A call as it is sent: JSON in a request's body, because headers are limited to a few kilobytes. */
 export interface Call {
   v: number;
-  /** Absent from calls of the previous version that did not name the object. */
+  /** Absent if a call of the previous version did not name its object. */
   object?: Identity;
   method: string;
   args: unknown[];

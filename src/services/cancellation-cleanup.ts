@@ -20,7 +20,7 @@ const WALKS = [
   { name: "cancelled runs, an hour later", age: 60 * MINUTE },
 ];
 
-/** Cancels the remaining children of runs that were cancelled a while ago. */
+/** Cancels the remaining children of runs that were cancelled some time ago. */
 export async function cancelLeftChildren(tools: SweepTools): Promise<void> {
   for (const walk of WALKS) {
     await walkStates(tools, walk, async (range) => {

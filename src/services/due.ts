@@ -86,8 +86,9 @@ export function seeToDue<Row extends DueRow = DueRow>(
 }
 
 /**
- * Where a round continues after some rows: after the last row. If no rows are left, the next round of the workspaces
- * that used their share. Null if there are no such workspaces. `taken` counts the rows of each workspace in this round.
+ * Where a round continues after some rows: after the last row. If no rows are left, it continues with the next round of
+ * the workspaces that used their share. Null if there are no such workspaces. `taken` counts the rows of each workspace
+ * in this round.
  */
 export function roundAfter(
   { served: before, begins }: Round,

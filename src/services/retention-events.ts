@@ -20,8 +20,8 @@ const MAX_CHARACTERS = 8_000_000;
 
 /**
  * Removes the segments of hours that are past their retention. Removes from the other segments the events with names
- * that have a shorter retention. A round works only on the hours before the hour of the cutoff, so a segment is
- * rewritten only once. Before that, old events are stored but not shown.
+ * that have a shorter retention. A round works only on the hours before the hour of the cutoff. These hours are
+ * completely past, so a segment is rewritten only once. Until the rewrite, its old events are stored but not shown.
  */
 export async function removeOldEvents(tools: SweepTools): Promise<void> {
   const settings = tools.settings.services.db_vacuum;

@@ -55,7 +55,7 @@ export interface Round {
 }
 
 const START = { workspace_id: "", after: null };
-/** How often a page of one item is begun before the item is skipped until the next round. */
+/** How many times a page of one item is begun before the item is skipped until the next round. */
 const MAX_TRIES = 5;
 
 /**

@@ -37,7 +37,7 @@ type Settings = ServicesSettings["lazarus"];
 
 interface StuckRun extends DueRow, Signs {
   state_id: string;
-  /** How often the run was scheduled again so far. */
+  /** How many times the run was scheduled again so far. */
   times: number;
 }
 

@@ -39,7 +39,7 @@ export interface Sweep {
   /** Where a turn begins, from the mark of the turn before; null if there is nothing to do yet. */
   begin: (mark: string | null) => string | null;
   step: (step: Step) => Promise<StepEnd>;
-  /** How often a step of one item is begun before the item is skipped. Default: once. */
+  /** How many times a step of one item is begun before the item is skipped. Default: once. */
   tries?: number;
   /**
    * Whether an error that a step throws is not caused by the step's items. If so, the next turn takes as many items.
@@ -68,7 +68,7 @@ export async function takeTurn({ db }: Pick<Tools, "db">, sweep: Sweep): Promise
   }
 }
 
-/** How many items a step takes, and how often a step of this size was begun at this place. */
+/** How many items a step takes, and how many times a step of this size was begun at this place. */
 interface Size {
   most: number;
   tries: number;

@@ -34,7 +34,7 @@ export class Validation {
   readonly #patterns = new Map<string, Pattern | UnsupportedPattern>();
   readonly #keys = new Map<readonly unknown[], ReadonlySet<string>>();
   #depth = 0;
-  /** How often an outcome depended on a pattern that could not be run. */
+  /** How many times an outcome depended on a pattern that could not be run. */
   #unknowns = 0;
 
   /** Throws `UnusableSchema`, `InvalidPattern` and `TooManySteps`. */
@@ -156,7 +156,7 @@ type Failures = Failure[] | undefined;
 /** The references of a schema form a circle, or nest so deep that they may form one. */
 const circular = () => new UnusableSchema("circular", "Unable to validate schema with circular references.");
 
-/** Ends a check of which only the outcome is needed. */
+/** Thrown at the first failure of a check, if only the outcome is needed. */
 const FAILED = new Error("a value fails its schema");
 
 /** A value, the schema that checks it, and the places of both. */

@@ -195,7 +195,7 @@ export class LeaseLedger {
     return this.oldestOn(limitId).filter(({ holder }) => holder !== null);
   }
 
-  /** In how many seconds that many slots of a limit with decay are free, if no slot is taken meanwhile. */
+  /** The seconds until `slots` slots of a limit with decay are free, if no slot is taken before. */
   freeIn(limit: Limit, slots: number, now: Micros): number {
     const over = this.levelOf(limit.id, now) + this.sumOn(limit.id, false) + slots - limit.limit;
     return Math.max(0, over / limit.slot_decay_per_second);

@@ -80,7 +80,7 @@ export const CONCURRENCY_LIMITS = {
   give: method<(names: string[], slots: number, occupancySeconds: number | null) => MinimalLimit[]>(),
   /** Ends a lease. Returns whether the lease still existed. May be repeated. */
   release: method<(leaseId: string) => boolean>(),
-  /** Sets a lease to expire in that many seconds, or never (null). Returns whether the lease still existed. */
+  /** Sets a lease to expire after `seconds`, or never (null). Returns whether the lease still existed. */
   renew: method<(leaseId: string, seconds: number | null) => boolean>(),
   /** Releases the holder's leases on limits of these names. Returns the limits. */
   releaseHeld: method<(names: string[], holderId: string) => MinimalLimit[]>(),

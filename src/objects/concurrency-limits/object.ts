@@ -28,7 +28,7 @@ const CHECK_EVERY = 300 * SECOND;
 const SETTLED_AFTER = 60 * SECOND;
 /** A task run that took a slot, and is not in D1 after this time, was deleted or is never reported. */
 const REPORTED_WITHIN = 86_400 * SECOND;
-/** How often D1 is read at most when definitions change during the reads. */
+/** How many times D1 is read at most when definitions change during the reads. */
 const READ_TRIES = 3;
 /** How many leases of a limit are listed. */
 const MOST_SHOWN = 50;

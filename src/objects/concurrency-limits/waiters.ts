@@ -24,9 +24,9 @@ export interface Refusal {
 }
 
 /**
- * The clients that were refused. Each client gets its own time, later than the time of the client before. The distance
- * is the time in which a slot decays, or half the expected time until a slot is given back. The expected time comes
- * from the average time that slots were in use.
+ * The clients that were refused. Each client gets its own time, later than the time of the client before it. The time
+ * between two clients is the time in which a slot decays, or half the expected time until a slot is given back. The
+ * expected time comes from the average time that slots were in use.
  */
 export class Waiters {
   private readonly lastTimes = new Map<string, Micros>();

@@ -76,7 +76,7 @@ const BACKFILLS_AT_ONCE = 2;
 const MAX_FILTER_CHARACTERS = 4_000;
 /** How many sockets one object keeps; the runtime keeps at most 32,768. */
 const MAX_SOCKETS = 20_000;
-/** After how many more bytes the count of a listener's bytes is written. */
+/** The count of a listener's bytes is written again after this many more bytes. */
 const SENT_STEP = 250_000;
 const PROTOCOL_ERROR = 1002;
 /** Try again later: the stock client connects again. */

@@ -30,8 +30,8 @@ import { parseTime } from "#wire/dates";
 const ids = systemIds();
 
 /**
- * After how many messages of a socket all its events are written before the next message is read. Divides the 700 of
- * the client. Each write is a pause.
+ * After this many messages of a socket, all waiting events are written before the next message is read. This number
+ * divides 700, because the client pings after 700 events. Each write is a pause.
  */
 const WRITTEN_EVERY = 350;
 /**
