@@ -8,7 +8,7 @@ export interface Verdict {
   what: string;
   measured: number;
   limit: number;
-  /** Whether the measured figure may not exceed the limit, or may not fall below it. */
+  /** Whether the limit is an upper or a lower bound of the measured figure. */
   bound: "at most" | "at least";
 }
 
@@ -16,7 +16,7 @@ export interface Measurements {
   results: readonly Result[];
   costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>>;
   millions: readonly MillionRuns[];
-  /** The target with which the others are compared. */
+  /** The target that the other targets are compared with. */
   lastTarget: string;
 }
 
@@ -33,7 +33,7 @@ const DOLLARS: Record<string, number> = {
   [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 110,
 };
 
-/** Judges every target but the last, with which the others are compared. */
+/** Judges every target except the last. The others are compared with the last target. */
 export function judge(measured: Measurements): Verdict[] {
   return [
     ...ratioVerdicts(measured),

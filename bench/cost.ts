@@ -1,4 +1,4 @@
-/** What an operation costs a local Sluice in D1, objects and queues, as Sluice reports. */
+/** The cost of an operation on a local Sluice, in D1, objects and queues, as Sluice reports it. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { openHttpClient, RequestFailure } from "./http-client.ts";
@@ -8,7 +8,7 @@ import type { Operation } from "./operations.ts";
 import type { Target } from "./target.ts";
 import type { World } from "./world.ts";
 
-/** Work per operation, or the difference of two totals. */
+/** Work per operation, or the difference between two totals. */
 export interface Cost {
   d1Queries: number;
   d1RoundTrips: number;
@@ -22,9 +22,9 @@ export interface Cost {
 }
 
 export interface OperationCost {
-  /** The cost until the reply, from the `x-sluice-cost` header; undefined where the target does not send the header. */
+  /** The cost until the reply, from the `x-sluice-cost` header; undefined if the target does not send the header. */
   reply: Cost | undefined;
-  /** The cost with the work after the reply, from `/local/cost`. */
+  /** The cost including the work after the reply, from `/local/cost`. */
   whole: Cost | undefined;
 }
 
@@ -61,17 +61,17 @@ const TOTALS_NAMES: Record<keyof Cost, string> = {
 };
 
 const SAMPLES = 20;
-/** Crons only add to the totals, so of two measurements the smaller is nearer to the operation's own cost. */
+/** Crons only add to the totals, so the smaller of two measurements is nearer to the operation's own cost. */
 const REPEATS = 2;
 
-/** Whether a target sends the header or the totals. */
+/** Whether a target reports its cost, by the header or by the totals. */
 export async function tellsCost(target: Target): Promise<boolean> {
   if ((await readTotals(target)) !== undefined) return true;
   const http = openHttpClient(target, { connections: 1, headers: { "x-sluice-cost": "1" } });
   try {
     return typeof (await http.send("GET", "/health")).headers["x-sluice-cost"] === "string";
   } catch (error) {
-    // As in readTotals.
+    // As in `readTotals`.
     if (error instanceof RequestFailure) return false;
     throw error;
   } finally {
@@ -79,7 +79,7 @@ export async function tellsCost(target: Target): Promise<boolean> {
   }
 }
 
-/** Does an operation several times, one after the other, and gives the cost of one. */
+/** Runs an operation several times, one after the other, and returns the cost of one run. */
 export async function measureCost(operation: Operation, world: World): Promise<OperationCost> {
   const replies: Cost[] = [];
   let whole: Cost | undefined;
@@ -97,7 +97,7 @@ export async function measureCost(operation: Operation, world: World): Promise<O
   return { reply: replies.length === 0 ? undefined : medians(replies), whole };
 }
 
-/** Reads the totals after two seconds, so that the totals have the work after the replies. */
+/** Reads the totals after two seconds, so that the totals include the work after the replies. */
 export async function settledTotals(target: Target): Promise<Cost | undefined> {
   if ((await readTotals(target)) === undefined) return undefined;
   await sleep(2_000);
@@ -108,7 +108,7 @@ export function perOperation(before: Cost, after: Cost, operations: number): Cos
   return mapCost((name) => (after[name] - before[name]) / operations);
 }
 
-/** Reads the totals since the server started; undefined where the server has no such endpoint. */
+/** Reads the totals since the server started; undefined if the server has no such endpoint. */
 export async function readTotals(target: Target): Promise<Cost | undefined> {
   const origin = new URL(target.apiUrl).origin;
   const client = openHttpClient({ ...target, apiUrl: origin }, { connections: 1 });
@@ -119,7 +119,7 @@ export async function readTotals(target: Target): Promise<Cost | undefined> {
     if (typeof field(totals, TOTALS_NAMES.d1Queries) !== "number") return undefined;
     return mapCost((name) => Number(field(totals, TOTALS_NAMES[name]) ?? 0));
   } catch (error) {
-    // A server that has ended gives no totals, but the measurements before are still printed.
+    // If the server has ended, there are no totals, but the earlier measurements are still printed.
     if (error instanceof RequestFailure) return undefined;
     throw error;
   } finally {
@@ -135,7 +135,7 @@ export function parseCostHeader(header: string): Cost {
   return mapCost((name) => Number(figures.get(HEADER_NAMES[name]) ?? 0));
 }
 
-/** Adds up the headers of all requests of the operation; undefined when a reply has no header. */
+/** Adds up the headers of all requests of the operation; undefined if a reply has no header. */
 async function costOfReply(operation: Operation, world: World, number: number): Promise<Cost | undefined> {
   const http = openHttpClient(world.target, { connections: 1, headers: { "x-sluice-cost": "1" } });
   let total: Cost | undefined = NOTHING;

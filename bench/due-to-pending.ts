@@ -1,4 +1,4 @@
-/** How long after its scheduled time a run becomes PENDING, with a stock worker that runs beside the bench. */
+/** How long after its scheduled time a run becomes PENDING, with a stock worker on the same machine as the bench. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { call, openHttpClient } from "./http-client.ts";
@@ -17,13 +17,13 @@ export interface DueLoad {
 export interface DueResult {
   /** From the scheduled time to the timestamp of the PENDING state. Negative if a worker claimed early. */
   delaysMs: number[];
-  /** Runs that no worker had claimed half a minute after their time. */
+  /** Runs that no worker had claimed half a minute after their scheduled time. */
   unclaimed: number;
   failures: number;
   firstFailure: string | undefined;
 }
 
-/** The first run is due this long after it was made. */
+/** The first run is due this long after its creation. */
 const LEAD_MS = 4_000;
 /** Runs are due a second apart, each at a random moment of its second. */
 const SPACING_MS = 1_000;
@@ -33,7 +33,7 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
   const http = openHttpClient(target, { connections: 4 });
   try {
     const flowId = await createFlow(http, "sluice-bench-due");
-    // The process is `true`, so that no run spends the machine's time on the import of Prefect.
+    // The process is `true`, so that no run spends time of the machine on the import of Prefect.
     const deployment = {
       name: "due",
       flow_id: flowId,
@@ -66,7 +66,7 @@ export async function measureDueToPending(target: Target, load: DueLoad): Promis
   }
 }
 
-/** Makes one run and waits for its PENDING state; undefined if no worker claimed the run in time. */
+/** Creates one run and waits for its PENDING state; undefined if no worker claimed the run in time. */
 async function timeRun(http: HttpClient, deploymentId: string, dueMs: number): Promise<number | undefined> {
   const created = await call(http, "POST", `/deployments/${deploymentId}/create_flow_run`, {
     state: { type: "SCHEDULED", state_details: { scheduled_time: wireTime(dueMs) } },

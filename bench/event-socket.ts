@@ -4,7 +4,7 @@ import type { Target } from "./target.ts";
 
 export interface EventSocket {
   send(message: unknown): void;
-  /** Closes the socket and waits for the server's close: by then the server has read all messages. */
+  /** Closes the socket and waits for the server's close. At the close, the server has read all messages. */
   close(): Promise<void>;
 }
 

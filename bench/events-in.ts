@@ -1,4 +1,4 @@
-/** Events over `/events/in`, as fast as sockets take the events, until the server shows all of them. */
+/** Sends events to `/events/in` as fast as the sockets take them, and waits until the server shows all events. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { openEventSocket } from "./event-socket.ts";
@@ -12,19 +12,19 @@ export interface EventsLoad {
 }
 
 export interface EventsResult {
-  /** Until the sockets had closed: then the server has read everything. */
+  /** Seconds until the sockets had closed. At that time the server has read everything. */
   sentSeconds: number;
-  /** Until a count of the events gave them all. */
+  /** Seconds until a count of the events returned all of them. */
   readableSeconds: number;
 }
 
-/** So many events are about one resource, as the events of a run are. */
+/** How many events are about one resource, like the events of a run. */
 const EVENTS_PER_RESOURCE = 50;
 const LONGEST_WAIT_MS = 60_000;
-/** After so many events the sender lets the socket send, instead of filling its own buffer. */
+/** After this many events the sender waits for the socket, so that the sender's own buffer does not fill up. */
 const BURST = 100;
 
-/** Sends events of a new name over several sockets at once, and counts the events until all are there. */
+/** Sends events with a new name over several sockets at once, and counts the events until all are stored. */
 export async function measureEventsIn(target: Target, load: EventsLoad): Promise<EventsResult> {
   const name = `sluice-bench.event.${uuid4()}`;
   const counts = { socketOpens: 0, socketMessages: 0 };

@@ -1,4 +1,4 @@
-/** The bench's HTTP client: node:http with kept-alive connections, for little time in the client. */
+/** The bench's HTTP client: node:http with kept-alive connections, because it uses little time in the client. */
 import * as http from "node:http";
 import * as https from "node:https";
 
@@ -11,15 +11,15 @@ export interface Reply {
 }
 
 export interface HttpClient {
-  /** Sends one request; `path` begins below the API URL. Rejects when no whole answer came. */
+  /** Sends one request. `path` is relative to the API URL. Rejects if no complete answer came. */
   send(method: string, path: string, body?: unknown): Promise<Reply>;
-  /** Requests begun since the client was opened. */
+  /** How many requests have begun since the client was opened. */
   requestCount(): number;
   close(): void;
 }
 
 export interface HttpClientOptions {
-  /** The most connections at once; further requests wait for a connection. */
+  /** The most connections at once. Further requests wait for a connection. */
   connections: number;
   headers?: Record<string, string>;
 }
@@ -28,7 +28,10 @@ export interface HttpClientOptions {
 export class RequestFailure extends Error {}
 
 const ANSWER_TIMEOUT_MS = 30_000;
-/** Less than the five seconds after which uvicorn closes an idle connection, so that no request uses a closing connection. */
+/**
+ * Shorter than the five seconds after which uvicorn closes an idle connection, so that no request uses a connection
+ * that is being closed.
+ */
 const IDLE_CONNECTION_MS = 3_000;
 
 export function openHttpClient(target: Target, options: HttpClientOptions): HttpClient {
@@ -86,7 +89,7 @@ export function openHttpClient(target: Target, options: HttpClientOptions): Http
   return { send, requestCount: () => requests, close: () => agent.destroy() };
 }
 
-/** Sends a request and rejects unless it is answered with 2xx, or with one of the statuses in `also`. */
+/** Sends a request. Rejects unless the answer is 2xx, or has one of the statuses in `also`. */
 export async function call(
   client: HttpClient,
   method: string,

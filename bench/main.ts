@@ -1,4 +1,4 @@
-/** `npm run bench`: reads the arguments and runs what they ask for. */
+/** `npm run bench`: reads the arguments and runs the measurements that they ask for. */
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
@@ -42,10 +42,10 @@ const USAGE = `npm run bench -- --target NAME=URL [--target NAME=URL …]
   --profile PORT        profiles what is measured on the one target, started with "npm start -- --inspect PORT"
   --due-to-pending      instead of the above: needs a worker on --pool NAME; --runs 30`;
 
-/** The name by which `--only` asks for the replay of a stock client. */
+/** The name of the stock client's replay for `--only`. */
 const STOCK = "stock";
 
-/** Chrome's developer tools open it, and so does https://www.speedscope.app. */
+/** A file for Chrome's developer tools or https://www.speedscope.app. */
 const PROFILE_FILE = "bench.cpuprofile";
 
 const { values: options } = parseArgs({
@@ -143,7 +143,7 @@ async function measureAllSeeds(worlds: readonly World[], operations: readonly Op
 interface SeedStage {
   seed: number;
   operations: readonly Operation[];
-  /** The target with which the others are compared, also where it has fewer runs. */
+  /** The target that the other targets are compared with, even if it has fewer runs. */
   lastTarget: string;
 }
 
@@ -235,7 +235,10 @@ async function measureStock(targets: readonly Target[]): Promise<MillionRuns[]> 
   return lines;
 }
 
-/** Replays stock runs at the rate of the budgets; undefined where the target reports no cost and `--stock-always` is not set. */
+/**
+ * Replays stock runs at the rate of the budgets; undefined if the target reports no cost and `--stock-always` is not
+ * set.
+ */
 async function measureStockLoad(target: Target, tasksPerRun: number): Promise<MillionRuns | undefined> {
   const before = await settledTotals(target);
   if (before === undefined && !options["stock-always"]) return undefined;
@@ -358,7 +361,7 @@ function positive(option: string, text: string): number {
   return number;
 }
 
-/** Writes the results to the file of `--json`, without the key. */
+/** Writes the results to the file of `--json`, without the API key. */
 function saveJson(results: { targets: readonly Target[] } & Record<string, unknown>): void {
   if (options.json === undefined) return;
   const targets = results.targets.map(({ name, apiUrl }) => ({ name, apiUrl }));

@@ -1,17 +1,17 @@
-/** Statistics: from the samples of short rounds to one line of a table. */
+/** Statistics: makes one line of a table from the samples of short rounds. */
 export interface Round {
   /** Latencies of the operations that succeeded, in milliseconds. */
   latenciesMs: number[];
   failures: number;
   firstFailure: string | undefined;
-  /** From the first start until the last answer. */
+  /** Seconds from the first start until the last answer. */
   seconds: number;
 }
 
 export interface Summary {
-  /** Successful operations a second: the median of the rounds. */
+  /** Successful operations per second: the median of the rounds. */
   rate: number;
-  /** Medians of the rounds' quantiles; NaN when nothing succeeded. */
+  /** Medians of the rounds' quantiles; NaN if nothing succeeded. */
   p50Ms: number;
   p99Ms: number;
   /** Sums over the rounds. */
@@ -32,7 +32,7 @@ export function summarise(rounds: readonly Round[]): Summary {
   };
 }
 
-/** The smallest sample that at least the share `q` of all samples does not exceed; NaN of none. */
+/** The smallest sample for which at least the share `q` of all samples is not larger; NaN without samples. */
 export function quantile(samples: readonly number[], q: number): number {
   const sorted = [...samples].sort((a, b) => a - b);
   const rank = Math.max(1, Math.ceil(q * sorted.length));

@@ -1,4 +1,4 @@
-/** The operations that the bench measures, in the order in which it runs them: those that only read come first. */
+/** The operations that the bench measures, in the order in which they run. Operations that only read come first. */
 import { call, RequestFailure } from "./http-client.ts";
 import type { HttpClient, Reply } from "./http-client.ts";
 import { wireTime } from "./ids.ts";
@@ -8,18 +8,18 @@ import type { World } from "./world.ts";
 export interface Turn {
   http: HttpClient;
   world: World;
-  /** The number of this client among those that run at once, from 0. */
+  /** The number of this client among the concurrent clients, from 0. */
   client: number;
-  /** How often this client has done the operation before. */
+  /** How many times this client has already done the operation. */
   number: number;
 }
 
 export interface Operation {
-  /** As `--only` names it. */
+  /** The name of the operation for `--only`. */
   name: string;
-  /** HTTP requests of the operation. */
+  /** The number of HTTP requests of the operation. */
   requests: number;
-  /** Does the operation once; rejects if an answer is not the one that a client needs. */
+  /** Runs the operation once. Rejects if an answer is not the answer that a client needs. */
   run(turn: Turn): Promise<void>;
 }
 
@@ -114,7 +114,7 @@ export const OPERATIONS: readonly Operation[] = [
     name: "life",
     requests: LIFE_REQUESTS,
     run: async ({ http, world }) => {
-      // A run created without a state is PENDING already, and PENDING would then be refused.
+      // A run that is created without a state is already PENDING, and a proposed PENDING would be refused.
       const body = { flow_id: world.flowId, state: { type: "SCHEDULED" } };
       const runId = stringField((await call(http, "POST", "/flow_runs/", body)).text, "id");
       await setState(http, runId, "PENDING");
@@ -160,7 +160,7 @@ function seededRun({ world, client, number }: Turn): string {
   return runId;
 }
 
-/** Looks at the first character only: to parse fifty runs would take the client longer than the request. */
+/** Checks only the first character, because parsing fifty runs would take the client longer than the request. */
 function expectList(reply: Reply): void {
   if (!reply.text.startsWith("[")) throw new RequestFailure(`not a list: ${reply.text.slice(0, 200)}`);
 }

@@ -1,4 +1,4 @@
-/** Idle polls at a fixed rate, as many workers send them. A poll that the server answers late counts with its wait. */
+/** Idle polls at a fixed rate, like the polls of many workers. The latency of a late poll includes its wait. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { openHttpClient } from "./http-client.ts";
@@ -18,7 +18,7 @@ export interface PollLoad {
 /** The most connections at once: a worker that polls every second has one. */
 const CONNECTIONS = 500;
 
-/** A latency begins when the poll was due, so that it has the wait for polls before. */
+/** A latency begins when the poll was due, so it includes the wait for earlier polls. */
 export async function measurePolls(target: Target, load: PollLoad): Promise<Summary> {
   const http = openHttpClient(target, { connections: CONNECTIONS });
   const names = Array.from({ length: load.pools }, (_, pool) => `sluice-bench-polls-${pool}`);

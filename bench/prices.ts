@@ -10,7 +10,7 @@ export const PRICES = {
   cpuMillisecond: 0.02 / 1e6,
   /** Per row read by D1. */
   d1RowRead: 0.001 / 1e6,
-  /** Per row written by D1; each index entry touched is a row. */
+  /** Per row written by D1. Each index entry that is changed is a row. */
   d1RowWritten: 1 / 1e6,
   /** Per request to a Durable Object: a call, an upgrade, or 20 incoming WebSocket messages. */
   objectRequest: 0.15 / 1e6,
@@ -18,21 +18,21 @@ export const PRICES = {
   objectGigabyteSecond: 12.5 / 1e6,
   /** Per row written by an object's SQLite storage. */
   objectRowWritten: 1 / 1e6,
-  /** Per queue operation; a message of up to 64 KB is written, read and deleted. */
+  /** Per queue operation. A message of up to 64 KB is written, read and deleted. */
   queueOperation: 0.4 / 1e6,
 } as const;
 
-/** Incoming WebSocket messages that are billed as one request to a Durable Object. */
+/** How many incoming WebSocket messages are billed as one request to a Durable Object. */
 export const SOCKET_MESSAGES_PER_OBJECT_REQUEST = 20;
 
-/** Operations billed for a message that is consumed at its first delivery. */
+/** How many operations are billed for a message that is consumed at its first delivery. */
 export const OPERATIONS_PER_QUEUE_MESSAGE = 3;
 
-/** What an object is billed at while it is awake, whatever it uses. */
+/** The memory in GB for which an awake object is billed, whatever it uses. */
 export const OBJECT_GIGABYTES = 0.128;
 
-/** Assumed, because it cannot be measured locally: CPU time of a request. */
+/** Assumed, because it cannot be measured locally: the CPU time of a request. */
 export const ASSUMED_CPU_MS_PER_REQUEST = 2;
 
-/** Assumed, because it cannot be measured locally: wall time for which a call keeps an object awake. */
+/** Assumed, because it cannot be measured locally: the wall time for which a call keeps an object awake. */
 export const ASSUMED_OBJECT_MS_PER_CALL = 5;

@@ -1,26 +1,26 @@
 /** A profile of the Worker's thread during a measurement, by V8's profiler through workerd's inspector. */
 import { writeFileSync } from "node:fs";
 
-/** What V8 writes: a tree of calls, and the node of each sample. Times are in microseconds. */
+/** The profile that V8 writes: a tree of calls, and the node of each sample. Times are in microseconds. */
 interface CpuProfile {
   nodes: { id: number; callFrame: { functionName: string; url: string; lineNumber: number } }[];
   samples: number[];
   timeDeltas: number[];
 }
 
-/** What the inspector answers. */
+/** A message of the inspector. */
 interface Answer {
   result?: unknown;
   error?: { message: string };
 }
 
-/** How many functions are listed. */
+/** How many functions the table lists. */
 const LISTED = 40;
 const SAMPLE_EVERY_US = 200;
 
 /**
- * Runs `work` under the profiler of the server that was started with `npm start -- --inspect PORT`, and writes the profile, which Chrome's
- * developer tools open, to `file`. Gives a table of the functions with the most time.
+ * Runs `work` under the profiler of a server that was started with `npm start -- --inspect PORT`. Writes the profile to
+ * `file`, for Chrome's developer tools. Returns a table of the functions with the most time.
  */
 export async function profileWhile(port: number, file: string, work: () => Promise<void>): Promise<string> {
   const inspector = await connect(port);
@@ -64,7 +64,7 @@ async function connect(port: number) {
   };
 }
 
-/** The functions by their own time, without the functions that they called. */
+/** The functions by their own time, without the time of the functions that they called. */
 function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): string {
   const names = new Map(
     nodes.map(({ id, callFrame: { functionName, lineNumber } }) => [

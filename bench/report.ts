@@ -3,22 +3,22 @@ import type { Bill, Traffic } from "./bill.ts";
 import type { Cost, OperationCost } from "./cost.ts";
 import type { Summary } from "./measure.ts";
 
-/** One operation at one load on one target. */
+/** One operation with one load on one target. */
 export interface Result extends Summary {
   target: string;
   operation: string;
   clients: number;
-  /** The asked seed size. */
+  /** The seed size that was asked for. */
   seed: number;
-  /** Runs of the bench's flow when the measurement at this size began. */
+  /** How many runs the bench's flow had when the measurement began. */
   runs: number;
 }
 
-/** What a million runs of one kind cost on one target. */
+/** The cost of a million runs of one kind on one target. */
 export interface MillionRuns {
   target: string;
   kind: string;
-  /** Of one run, as are the figures of `cost`. */
+  /** The traffic of one run. The figures of `cost` are also per run. */
   traffic: Traffic;
   cost: Cost | undefined;
   bill: Bill | undefined;
@@ -44,7 +44,7 @@ export function rateTable(results: readonly Result[], lastTarget: string): strin
   return table(["operation", "clients", "target", "rate/s", "p50 ms", "p99 ms", "failures", `to ${lastTarget}`], rows);
 }
 
-/** How an operation's p50 grows from the smallest to the largest seed; empty when there is one size only. */
+/** How an operation's p50 grows from the smallest to the largest seed; empty if there is only one size. */
 export function growthTable(results: readonly Result[]): string {
   const rows: string[][] = [];
   for (const large of results) {

@@ -1,4 +1,4 @@
-/** Closed-loop load: a number of clients that each do an operation again as soon as it is done. */
+/** Closed-loop load: each client starts its next operation as soon as its last operation is done. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { openHttpClient } from "./http-client.ts";
@@ -14,10 +14,15 @@ export interface RoundPlan {
   seconds: number;
 }
 
-/** A pause after a failure, so that a target that refuses at once does not take the machine's time from the other target. */
+/**
+ * A pause after a failure, so that a target that refuses at once does not use the machine's time of the other target.
+ */
 const PAUSE_AFTER_FAILURE_MS = 20;
 
-/** Measures one operation on several targets in turn, round by round, so that a slow time of the machine affects all targets. */
+/**
+ * Measures one operation on several targets in turn, round by round, so that a slow period of the machine affects all
+ * targets.
+ */
 export async function measureInterleaved(
   operation: Operation,
   worlds: readonly World[],

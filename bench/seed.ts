@@ -1,9 +1,9 @@
-/** Tops up a target to a wanted number of runs, through the API. */
+/** Creates runs on a target through the API, up to a wanted number. */
 import { call, openHttpClient } from "./http-client.ts";
 import type { HttpClient } from "./http-client.ts";
 import type { World } from "./world.ts";
 
-/** Seed sizes for every target (`1000,100000`) and for single ones (`sluice=1000,100000`). */
+/** Seed sizes for every target (`1000,100000`) or for one target (`sluice=1000,100000`). */
 export class SeedPlan {
   readonly #forAll: number[] = [];
   readonly #forTarget = new Map<string, number[]>();
@@ -33,12 +33,12 @@ export class SeedPlan {
 }
 
 const SEEDING_CLIENTS = 32;
-/** Every tenth seeded run is of the deployment that the filtered list asks for. */
+/** Every tenth seeded run belongs to the deployment of the filtered list. */
 const RUNS_PER_DEPLOYMENT_RUN = 10;
 /** Every fiftieth seeded run stays RUNNING, for the filtered count. */
 const RUNS_PER_RUNNING_RUN = 50;
 
-/** Brings the bench's flow to at least `wanted` runs, and gives the number that it has then. */
+/** Creates runs until the bench's flow has at least `wanted` runs. Returns the number of its runs. */
 export async function topUp(world: World, wanted: number, report: (line: string) => void): Promise<number> {
   const client = openHttpClient(world.target, { connections: SEEDING_CLIENTS });
   try {

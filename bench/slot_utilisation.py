@@ -1,9 +1,10 @@
-"""How well the slots of one limit are used by many short tasks of the stock client, on the server of PREFECT_API_URL.
+"""Measures how many short tasks of the stock client use the slots of one limit, on the server of PREFECT_API_URL.
 
     python bench/slot_utilisation.py --tasks 800 --slots 8 --processes 4
 
-Utilisation is the time that tasks worked, divided by the slots and the time from the first task's start to the last one's
-end. `--how tags` runs tasks with a limited tag, a flow in each process; otherwise they use `concurrency(...)`.
+Utilisation is the working time of all tasks, divided by the number of slots and by the time from the first task's start
+to the last task's end. With `--how tags` the tasks have a limited tag, and each process runs one flow. Otherwise the
+tasks use `concurrency(...)`.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-/** The events that a stock worker and a stock flow run send, in the shape of their payloads. */
+/** The events that a stock worker and a stock flow run send, with payloads of the same form. */
 import { uuid4, uuid7, wireTime } from "./ids.ts";
 
-/** What the events of one run name: the run, its flow, deployment, queue and pool. */
+/** The things that the events of one run name: the run, its flow, deployment, queue and pool. */
 export interface StockRun {
   flowRunId: string;
   flowRunName: string;
@@ -25,7 +25,7 @@ export interface StockEvent {
   follows: string | null;
 }
 
-/** An event before it gets its id, and its time and cause unless the caller gives these. */
+/** An event before it gets its id, its time and its cause. The caller may give the time and the cause. */
 type Draft = Pick<StockEvent, "event" | "resource" | "related"> & Partial<StockEvent>;
 
 const VERSION = "3.8.8";
@@ -79,7 +79,7 @@ export function heartbeatEvent(run: StockRun): StockEvent {
   });
 }
 
-/** A task run as its three events know it, one after the other. */
+/** The data of a task run for its three events, which are sent one after the other. */
 export interface StockTaskRun {
   taskRunId: string;
   name: string;
@@ -209,7 +209,7 @@ function deployment(run: StockRun): Record<string, string> {
   return related("deployment", run.deploymentId, run.deploymentName);
 }
 
-/** Some events name the deployment by its id alone. */
+/** Some events name the deployment only by its id. */
 function namelessDeployment(run: StockRun): Record<string, string> {
   return {
     "prefect.resource.id": `prefect.deployment.${run.deploymentId}`,

@@ -1,6 +1,6 @@
 /**
- * Replays what a stock client and a stock process worker send for a run of a deployment: the requests, sockets, frames
- * and pauses are those recorded, in their order, from Prefect 3.8.8 with `prefect deployment run` and a flow of
+ * Replays the traffic of a stock client and a stock process worker for a run of a deployment. The requests, sockets,
+ * frames and pauses, and their order, were recorded from Prefect 3.8.8 with `prefect deployment run` and a flow of
  * no-op tasks.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -38,9 +38,9 @@ export interface StockResult {
   runs: number;
   failures: number;
   firstFailure: string | undefined;
-  /** Of one run. The worker's polls are in no run's traffic. */
+  /** The traffic of one run. The worker's polls are not part of it. */
   traffic: Traffic;
-  /** From create to the worker's last event, in milliseconds; the recorded pauses alone are 3.6 s. */
+  /** From the creation of the run to the worker's last event, in milliseconds. The recorded pauses alone take 3.6 s. */
   latenciesMs: number[];
 }
 
@@ -54,12 +54,12 @@ const CONNECTIONS = 64;
 const PROCESS_START_MS = 1_000;
 /** The flow is loaded between the pull steps and the engine. */
 const FLOW_LOAD_MS = 1_000;
-/** The process ends, having waited for its logs to be sent. */
+/** The process waits until its logs are sent, and ends. */
 const PROCESS_END_MS = 1_300;
 /** The worker notices that the process ended. */
 const WORKER_NOTICE_MS = 300;
 
-/** What the runs share: the worker and the deployment. */
+/** What all runs share: the worker and the deployment. */
 interface Stage {
   target: Target;
   http: HttpClient;
@@ -68,7 +68,7 @@ interface Stage {
   names: Omit<StockRun, "flowRunId" | "flowRunName">;
 }
 
-/** Starts runs at a steady rate, whether or not the runs before have ended. */
+/** Starts runs at a steady rate, even if the earlier runs have not ended. */
 export async function replayStockRuns(target: Target, load: StockLoad): Promise<StockResult> {
   const http = openHttpClient(target, { connections: CONNECTIONS });
   const stage = await setStage(target, http);
@@ -152,7 +152,7 @@ interface Polled {
   firstFailure: string | undefined;
 }
 
-/** The worker polls during the whole replay; the runs are known already, so the answers are not read. */
+/** The worker polls during the whole replay. The replay already knows the runs, so it does not read the answers. */
 async function pollOnceASecond(stage: Stage, signal: AbortSignal): Promise<Polled> {
   const polled: Polled = { polls: 0, failures: 0, firstFailure: undefined };
   while (!signal.aborted) {
@@ -209,7 +209,7 @@ async function orderRun({ http, names }: Stage, tasks: number): Promise<StockRun
   };
 }
 
-/** The worker proposes Pending, starts the process and watches for the run's cancellation until it ends. */
+/** The worker proposes Pending, starts the process and watches for the run's cancellation until the run ends. */
 async function submitRun(stage: Stage, run: StockRun): Promise<{ end: () => Promise<void> }> {
   const { http } = stage;
   await call(http, "GET", `/deployments/${run.deploymentId}`);
@@ -236,7 +236,10 @@ async function submitRun(stage: Stage, run: StockRun): Promise<{ end: () => Prom
   return { end };
 }
 
-/** The new process fetches its run and does the deployment's pull steps; worker and process send their first logs. */
+/**
+ * The new process fetches its run and executes the deployment's pull steps. The worker and the process send their first
+ * logs.
+ */
 async function pullCode(stage: Stage, run: StockRun): Promise<void> {
   const { http } = stage;
   await call(http, "GET", `/flow_runs/${run.flowRunId}`);
@@ -305,7 +308,7 @@ async function executeFlow(stage: Stage, run: StockRun, load: StockLoad): Promis
   ]);
 }
 
-/** Sends a task run's three events and answers its id. */
+/** Sends a task run's three events and returns its id. */
 async function runTask(events: EventSocket, run: StockRun, taskMs: number): Promise<string> {
   const task = beginTaskRun(run);
   events.send(task.pending);

@@ -1,7 +1,7 @@
 /** A server under measurement: its name in the tables, the URL of its API and its key. */
 export interface Target {
   name: string;
-  /** Without a trailing slash, e.g. `http://127.0.0.1:4200/api`. */
+  /** The URL without a trailing slash, e.g. `http://127.0.0.1:4200/api`. */
   apiUrl: string;
   key: string | undefined;
 }

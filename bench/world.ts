@@ -1,4 +1,4 @@
-/** What the bench needs on a target before a measurement: a flow, two deployments, two pools, a limit. */
+/** The things that the bench needs on a target before a measurement: a flow, two deployments, two pools, a limit. */
 import { call, openHttpClient } from "./http-client.ts";
 import type { HttpClient } from "./http-client.ts";
 import { field, items, stringField } from "./json.ts";
@@ -7,7 +7,7 @@ import type { Target } from "./target.ts";
 export interface World {
   target: Target;
   flowId: string;
-  /** A tenth of the seeded runs are of this deployment, and the filtered list asks for these runs. */
+  /** A deployment with a tenth of the seeded runs. The filtered list asks for these runs. */
   deploymentId: string;
   /** A deployment of a pool. Runs are created from it, and no worker takes them. */
   pooledDeploymentId: string;
@@ -15,7 +15,7 @@ export interface World {
   idlePool: string;
   /** A concurrency limit with more slots than clients. */
   limitName: string;
-  /** Some of the seeded runs, to be read and logged to. */
+  /** The ids of some seeded runs, for reads and logs. */
   runIds: string[];
 }
 
@@ -60,14 +60,14 @@ export async function createDeployment(client: HttpClient, deployment: Record<st
   return stringField(reply.text, "id");
 }
 
-/** Creates a process pool, unless it is there from an earlier run of the bench. */
+/** Creates a process pool, unless it exists from an earlier run of the bench. */
 export async function createPool(client: HttpClient, name: string): Promise<void> {
   const conflict = 409;
   const body = { name, type: "process", base_job_template: {}, is_paused: false };
   await call(client, "POST", "/work_pools/", body, [conflict]);
 }
 
-/** Creates a concurrency limit, unless it is there from an earlier run of the bench. */
+/** Creates a concurrency limit, unless it exists from an earlier run of the bench. */
 async function createLimit(client: HttpClient, name: string, limit: number): Promise<void> {
   const conflict = 409;
   await call(client, "POST", "/v2/concurrency_limits/", { name, limit }, [conflict]);

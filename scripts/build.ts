@@ -1,6 +1,6 @@
 /**
- * Builds the Worker: first the OpenAPI document from the routes (the Worker serves it as a file), then the
- * bundle for `npm start`. With `--openapi-only` it builds the document alone.
+ * Builds the Worker: first the OpenAPI document from the routes (the Worker serves it as a file), then the bundle for
+ * `npm start`. With `--openapi-only` it builds only the document.
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -25,8 +25,8 @@ async function bundle(options: BuildOptions): Promise<string> {
 }
 
 /**
- * Writes dist/openapi.txt, whole or not at all: another build may be reading it. The routes are bundled first, for Node
- * does not resolve imports as a bundler does.
+ * Writes dist/openapi.txt atomically, because another build may be reading it. The routes are bundled first, because
+ * Node does not resolve imports like a bundler.
  */
 export async function writeOpenApi(): Promise<void> {
   const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };

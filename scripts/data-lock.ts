@@ -1,12 +1,15 @@
-/** The lock of a data folder: one server at a time, for two servers would each grant the same slot. */
+/**
+ * The lock of a data folder. Only one server may use a folder at a time, because two servers would each grant the same
+ * slot.
+ */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { readPid } from "./processes.ts";
 
-/** Says that another server uses the folder. */
+/** Another server uses the folder. */
 export class DataInUse extends Error {
-  /** The process id of that server, where it is known. */
+  /** The process id of the other server, if it is known. */
   readonly pid: number | null;
 
   constructor(folder: string, pid: number | null) {
@@ -24,17 +27,17 @@ const FILE = "server.lock";
 const PID_FILE = "server.pid";
 
 /**
- * Locks a folder until `release` or until this process ends, however it ends: the lock is SQLite's own on an open file, and the
- * system releases it with the process. So no lock outlives its process; the process id beside the lock is for messages.
- * Throws `DataInUse`, and what the file system throws.
+ * Locks a folder until `release` or until this process ends in any way. The lock is SQLite's own lock on an open file,
+ * so the system releases it at the end of the process, and no lock outlives its process. The process id beside the lock
+ * is only for messages. Throws `DataInUse`, and the errors of the file system.
  */
 export function lockData(folder: string): DataLock {
   mkdirSync(folder, { recursive: true });
   const pidFile = join(folder, PID_FILE);
-  // The caller keeps a reference to the database: a database that is garbage collected releases its lock.
+  // The caller keeps a reference to the database, because a database that is garbage collected releases its lock.
   const database = new DatabaseSync(join(folder, FILE), { timeout: 0 });
   try {
-    // No journal in a file: there is nothing to roll back.
+    // The journal is not in a file, because there is nothing to roll back.
     database.exec("pragma journal_mode = memory; begin exclusive");
   } catch (error) {
     database.close();

@@ -1,38 +1,38 @@
-/** The steps of `npm run deploy`; the functions that run wrangler and write files are passed in. */
+/** The steps of `npm run deploy`. The functions that run wrangler and write files are passed in. */
 import { parse, stringify } from "smol-toml";
 import { z } from "zod";
 import { parseWranglerConfig, queueNames } from "./wrangler-config.ts";
 
-/** The file that wrangler.toml becomes once the database's id is known; git ignores it. */
+/** The copy of wrangler.toml with the database's id. git ignores this file. */
 export const DEPLOYED_CONFIG = "wrangler.deployed.toml";
 
-/** The secrets of which one must be set before Sluice answers clients. */
+/** The secrets. One of them must be set before Sluice answers clients. */
 const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
 
-/** How a command of wrangler ended. */
+/** The result of a wrangler command. */
 export interface Outcome {
   code: number;
-  /** What wrangler printed; empty where the user saw it. */
+  /** The output of wrangler; empty if wrangler wrote to the user's terminal. */
   output: string;
 }
 
-/** What the steps do outside of this process. */
+/** The functions that act outside of this process. */
 export interface Surroundings {
-  /** Runs wrangler and keeps what it prints. */
+  /** Runs wrangler and returns its output. */
   ask(args: readonly string[]): Promise<Outcome>;
-  /** Runs wrangler and shows the user what it prints. */
+  /** Runs wrangler and shows its output to the user. */
   show(args: readonly string[]): Promise<Outcome>;
   write(file: string, text: string): void;
   say(text: string): void;
 }
 
-/** A fault that the user can correct; its message says how. */
+/** A fault that the user can correct. The message says how. */
 export class DeployFailed extends Error {}
 
 const Databases = z.array(z.object({ name: z.string(), uuid: z.string() }));
 const Secrets = z.array(z.object({ name: z.string() }));
 
-/** Creates the missing databases and queues, applies migrations and deploys. Every step may be run again. */
+/** Creates the missing databases and queues, applies migrations and deploys. Every step may be repeated. */
 export async function deploy(toml: string, extra: readonly string[], world: Surroundings): Promise<void> {
   if (extra.includes("--dry-run")) {
     await must(world.show(["deploy", ...extra]), "the Worker could not be bundled");
@@ -74,7 +74,7 @@ async function ensureDatabase(name: string, world: Surroundings): Promise<string
   if (found) return found;
   world.say(`Creating the database ${name}.`);
   const { code, output } = await world.ask(["d1", "create", name]);
-  // Another deployment may have created the database at the same moment: the list decides.
+  // Another deployment may have created the database at the same time, so the list is read again.
   const made = await findDatabase(name, world);
   if (!made) throw new DeployFailed(`The database ${name} could not be created (${code}).\n${output}`);
   return made;

@@ -1,9 +1,12 @@
-/** `npm run deploy`: deploys Sluice to the Cloudflare account of wrangler's login. It may be run again. */
+/** `npm run deploy`: deploys Sluice to the Cloudflare account of wrangler's login. May be repeated. */
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { deploy, DeployFailed, type Outcome } from "./deploy-steps.ts";
 
-/** Runs wrangler, which asks no questions; `shown` gives wrangler the terminal, otherwise its output is kept. */
+/**
+ * Runs wrangler without questions to the user. With `shown`, wrangler writes to the terminal. Otherwise its output is
+ * returned.
+ */
 function wrangler(args: readonly string[], shown: boolean): Promise<Outcome> {
   return new Promise((ended, failed) => {
     const child = spawn("wrangler", args, {

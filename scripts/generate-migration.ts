@@ -1,8 +1,9 @@
 /**
  * Makes the next migration from the tables in src/db/tables.
  *
- * drizzle-kit cannot write WITHOUT ROWID, so this script adds it: our keys are text, and a table with a hidden rowid
- * would write one more row for each insert. drizzle-kit also splits an index's expression at its commas, which is corrected.
+ * drizzle-kit cannot write WITHOUT ROWID, so this script adds it. Our keys are text, and a table with a hidden rowid
+ * would write one more row for each insert. drizzle-kit also splits an index's expression at its commas. This script
+ * corrects the split.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";

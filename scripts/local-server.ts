@@ -1,4 +1,4 @@
-/** The local server: the Worker in workerd, started by miniflare's API, with its data in a folder. */
+/** The local server: the Worker in workerd, started with miniflare's API, with its data in a folder. */
 import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
@@ -8,18 +8,18 @@ import { bundleWorker, writeOpenApi } from "./build.ts";
 import { isAlive, readPid } from "./processes.ts";
 import { parseWranglerConfig, type WranglerConfig } from "./wrangler-config.ts";
 
-/** How long a stop waits for requests that are being answered. */
+/** How long a stop waits for running requests. */
 const DRAIN_MS = 3000;
-/** How long a start waits for a process that may be the workerd of a killed server, by its process id. */
+/** How long a start waits for a process that may be the workerd of a killed server. Only its process id is known. */
 const ORPHAN_MS = 1000;
 /** How long a start waits for a process that is the workerd of a killed server. */
 const DYING_MS = 30_000;
-/** The variable that names to `workerd.sh` the file for its process id. */
+/** The variable that gives `workerd.sh` the name of the file for its process id. */
 const PID_FILE_VARIABLE = "SLUICE_PID_FILE";
 const MINUTE_MS = 60_000;
 /**
- * V8 sizes its heaps by the memory of the machine: for 20 MB of live objects, three isolates keep 300 MB of garbage and of
- * almost empty pages. With these flags V8 collects sooner, compacts each time, and frees large pages.
+ * V8 sizes its heaps by the memory of the machine: with 20 MB of live objects, three isolates keep 300 MB of garbage
+ * and of almost empty pages. With these flags V8 collects earlier, compacts each time, and frees large pages.
  */
 const V8_FLAGS = [
   "--heap-growing-percent=20",
@@ -28,19 +28,19 @@ const V8_FLAGS = [
   "--no-large-page-pool",
 ];
 
-/** Where the server listens, its data, and its settings. */
+/** The address, the data folder and the settings of the server. */
 export interface LocalOptions {
   host: string;
   port: number;
-  /** The folder of its data. */
+  /** The folder of the server's data. */
   data: string;
-  /** The Worker's settings, with the keys. */
+  /** The Worker's settings, including the keys. */
   vars: Record<string, string>;
-  /** The port of V8's inspector, for debuggers and profiles; without it there is no inspector. */
+  /** The port of V8's inspector, for debuggers and profiles. Without the port there is no inspector. */
   inspect?: number | undefined;
 }
 
-/** A server that listens. */
+/** A running server. */
 export interface LocalServer {
   stop(): Promise<void>;
 }
@@ -59,7 +59,7 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
   process.env["MINIFLARE_WORKERD_V8_FLAGS"] ??= V8_FLAGS.join(" ");
   runUnderWatch(pidFile);
   const workerOptions = miniflareOptions(config, script, data, options);
-  // No request may come before the tables exist, so a second start of workerd opens the port.
+  // No request may arrive before the tables exist, so the port is opened by a second start of workerd.
   const miniflare = new Miniflare(workerOptions);
   for (const database of config.d1_databases) {
     await applyMigrations(await miniflare.getD1Database(database.binding), database.migrations_dir);
@@ -80,8 +80,9 @@ export async function startLocalServer(options: LocalOptions): Promise<LocalServ
 }
 
 /**
- * All options but the public port. There the Worker itself listens (`unsafeDirectSockets`), for through miniflare's
- * entry each request would pass through a second Worker. The entry has its own port, for crons and migrations.
+ * All options except the public port. On that port the Worker itself listens (`unsafeDirectSockets`), because with
+ * miniflare's entry each request would pass through a second Worker. The entry has its own port, for crons and
+ * migrations.
  */
 function miniflareOptions(config: WranglerConfig, script: string, data: string, { vars, inspect }: LocalOptions) {
   const classes = new Set(config.migrations.flatMap((migration) => migration.new_sqlite_classes));
@@ -97,7 +98,7 @@ function miniflareOptions(config: WranglerConfig, script: string, data: string, 
     compatibilityFlags: config.compatibility_flags,
     modules: [{ type: "ESModule" as const, path: "worker.js", contents: script }],
     bindings: { ...config.vars, SLUICE_MODE: "local", ...vars },
-    // By name, not by id: a deployment changes the id, and the data must stay in one place.
+    // By name, not by id: a deployment changes the id, but the data must stay in one place.
     d1Databases: Object.fromEntries(config.d1_databases.map((database) => [database.binding, database.database_name])),
     d1Persist: join(data, "d1"),
     durableObjects: Object.fromEntries(
@@ -125,7 +126,10 @@ function miniflareOptions(config: WranglerConfig, script: string, data: string, 
   };
 }
 
-/** Makes miniflare run workerd by a script that ends workerd together with this process. Windows cannot run the script. */
+/**
+ * Makes miniflare run workerd through a script that ends workerd together with this process. Windows cannot run the
+ * script.
+ */
 function runUnderWatch(pidFile: string): void {
   if (process.platform === "win32") return;
   const require = createRequire(createRequire(import.meta.url).resolve("miniflare"));
@@ -154,7 +158,9 @@ async function applyMigrations(database: D1, folder: string): Promise<void> {
   }
 }
 
-/** Runs the crons now, for the time in which no server ran, and then on each full minute, one run at a time. */
+/**
+ * Runs the crons at once, to make up for the time without a server, and then on each full minute, one run at a time.
+ */
 function startClock(miniflare: Miniflare, crons: readonly string[]): () => void {
   const unknown = crons.find((cron) => cron !== "* * * * *");
   if (unknown) throw new Error(`npm start knows only the cron "* * * * *", not "${unknown}"`);
@@ -189,8 +195,9 @@ function startClock(miniflare: Miniflare, crons: readonly string[]): () => void 
 }
 
 /**
- * Waits for the workerd of a server that was killed: the system ends both, but a process that waits for its disk ends later. Two
- * workerd processes on one folder would each grant the same slot, so the next server does not start before the old workerd has ended.
+ * Waits for the workerd of a killed server. The system ends both processes, but a process that waits for its disk ends
+ * later. Two workerd processes on one folder would each grant the same slot, so the next server does not start before
+ * the old workerd has ended.
  */
 async function forgotten(pidFile: string): Promise<void> {
   const pid = readPid(pidFile);
@@ -201,17 +208,17 @@ async function forgotten(pidFile: string): Promise<void> {
   }
 }
 
-/** Whether a process is the workerd that wrote the file. The system may have given the id to another process since. */
+/** Whether a process is the workerd that wrote the file. The system may have given the id to another process. */
 function isWorkerdOf(pid: number, pidFile: string): boolean {
   try {
     return readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(`${PID_FILE_VARIABLE}=${pidFile}`);
   } catch {
-    // The process has ended, or this system has no /proc; then the wait of ORPHAN_MS must be enough.
+    // The process has ended, or this system has no /proc. Without /proc, the wait of ORPHAN_MS must be enough.
     return false;
   }
 }
 
-/** Tells workerd to finish the begun requests and to take no more, and waits for its end, at most DRAIN_MS. */
+/** Makes workerd finish the running requests and take no more, and waits at most DRAIN_MS for its end. */
 async function drain(pidFile: string): Promise<void> {
   const pid = readPid(pidFile);
   if (pid === null || !isAlive(pid)) return;

@@ -1,17 +1,17 @@
-/** Processes that are known by a process id in a file. */
+/** Reads process ids from files, and checks whether processes run. */
 import { readFileSync } from "node:fs";
 
-/** The process id in a file; null where there is no file, or the file is not written yet. */
+/** The process id in a file; null if the file does not exist or is not written yet. */
 export function readPid(file: string): number | null {
   try {
     return Number(readFileSync(file, "utf8")) || null;
   } catch {
-    // The file belongs to another process, which may not have written it.
+    // Another process writes the file, and may not have written it yet.
     return null;
   }
 }
 
-/** Whether a process of this id runs. */
+/** Whether a process with this id runs. */
 export function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0);

@@ -1,6 +1,6 @@
 /**
- * Plays the matrix of docs/reliability.md with the stock client and worker, and prints its table; `--write` puts the table
- * into the document. It takes some ten minutes, and needs a Python with prefect (SLUICE_PYTHON).
+ * Runs the matrix of docs/reliability.md with the stock client and worker, and prints its table. `--write` puts the
+ * table into the document. Takes about ten minutes, and needs a Python with prefect (SLUICE_PYTHON).
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -14,7 +14,7 @@ const TABLE = /(<!-- matrix -->\n)[\s\S]*?(<!-- end of matrix -->)/;
 const { values } = parseArgs({
   options: {
     write: { type: "boolean", default: false },
-    /** One of `KILLED`, for a part of the table. */
+    /** A value of `KILLED`: runs only this part of the table. */
     only: { type: "string" },
   },
 });
@@ -42,7 +42,7 @@ function rowsOf(killed: Killed): string[] {
   return outcomes.filter((outcome) => outcome.killed === killed).map(rowOf);
 }
 
-/** The document's rows of a scene that was not played. */
+/** The document's rows of a scene that did not run. */
 function documented(matrix: string, killed: Killed): string[] {
   return matrix.split("\n").filter((line) => line.split("|")[1]?.trim() === killed);
 }

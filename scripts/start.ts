@@ -1,4 +1,4 @@
-/** `npm start`: the whole control plane on this machine, without an account. */
+/** `npm start`: the whole control plane on this machine, without a Cloudflare account. */
 import { createServer } from "node:net";
 import { hostname, networkInterfaces } from "node:os";
 import { parseArgs } from "node:util";
@@ -24,7 +24,7 @@ const KEYS = ["SLUICE_API_KEY", "SLUICE_AUTH_STRING"];
 /** The variables that the Worker gets. The user does not choose the mode. */
 const VARIABLES = SETTINGS.flatMap(({ variables }) => variables).filter((name) => name !== "SLUICE_MODE");
 
-/** Prints the message and ends; for faults that the user can correct. */
+/** Prints the message and ends the process. For faults that the user can correct. */
 function giveUp(message: string): never {
   console.error(message);
   process.exit(1);
@@ -58,14 +58,17 @@ function portOf(name: string, text: string): number {
   return port;
 }
 
-/** The names by which clients may call the server: the set names, and those of the address or of the whole machine. */
+/**
+ * The host names that clients may use for the server: the names in the setting, and the names of the address or of the
+ * whole machine.
+ */
 function allowedHosts(host: string, set: string | undefined): string {
   const addresses = Object.values(networkInterfaces()).flatMap((all) => all?.map(({ address }) => address) ?? []);
   const own = host === "0.0.0.0" || host === "::" ? [hostname(), ...addresses] : [host];
   return [...(set ? [set] : []), ...own].join(",");
 }
 
-/** Locks the data folder for this process, or says which process uses it and ends. */
+/** Locks the data folder for this process. If another process uses the folder, prints that process and ends. */
 function lockOrGiveUp(folder: string) {
   try {
     return lockData(folder);
@@ -76,7 +79,7 @@ function lockOrGiveUp(folder: string) {
   }
 }
 
-/** The error of a trial to listen on the port, if any; workerd's own message comes late and is hard to read. */
+/** Tries to listen on the port and returns the error, if any. workerd's own message comes late and is hard to read. */
 function listenError(host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((answer) => {
     const probe = createServer();
@@ -85,7 +88,7 @@ function listenError(host: string, port: number): Promise<NodeJS.ErrnoException 
   });
 }
 
-/** The first signal, such as that of Ctrl-C, stops the server and then this process. */
+/** The first signal, for example from Ctrl-C, stops the server and then this process. */
 function stopOnSignals(server: LocalServer, lock: DataLock): void {
   let stopping = false;
   const stop = () => {
@@ -110,7 +113,7 @@ function stopOnSignals(server: LocalServer, lock: DataLock): void {
   onceOrphaned(stop);
 }
 
-/** npm sends a SIGTERM to its shell alone, and the shell ends. So a process that loses this parent stops. */
+/** npm sends a SIGTERM only to its shell, and the shell ends. So a process that loses this parent stops. */
 function onceOrphaned(stop: () => void): void {
   if (process.env["npm_lifecycle_event"] === undefined) return;
   setInterval(() => {

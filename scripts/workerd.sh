@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs workerd so that it never outlives `npm start`: a server that was killed must let go of its port and its data.
-# The process id goes into a file, for a clean stop asks workerd to finish what it has begun.
-# Ctrl-C reaches every process of a terminal; it is npm start that stops workerd.
+# Runs workerd so that it never outlives `npm start`: after a server was killed, its port and its data must be free.
+# The process id is written to a file, because a clean stop asks workerd to finish its running requests.
+# Ctrl-C sends a signal to every process of a terminal. workerd ignores the signal, because npm start stops workerd.
 trap "" INT HUP
-# Leaves rseq to workerd's allocator, which then keeps free memory by processor and not by thread: 40 MB less
+# Leaves rseq to workerd's allocator. The allocator then keeps free memory per processor and not per thread: 40 MB less
 # (https://github.com/google/tcmalloc/blob/master/docs/rseq.md).
 export GLIBC_TUNABLES="${GLIBC_TUNABLES:+$GLIBC_TUNABLES:}glibc.pthread.rseq=0"
 parent=$PPID

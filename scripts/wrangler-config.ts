@@ -1,4 +1,6 @@
-/** The parts of wrangler.toml that `npm start` and `npm run deploy` need. wrangler.toml is the only list of bindings. */
+/**
+ * The parts of wrangler.toml that `npm start` and `npm run deploy` need. wrangler.toml is the only list of bindings.
+ */
 import { parse } from "smol-toml";
 import { z } from "zod";
 
@@ -41,7 +43,7 @@ const Config = z.object({
     .default({ producers: [], consumers: [] }),
 });
 
-/** The read parts of wrangler.toml. */
+/** The parts of wrangler.toml that are read. */
 export type WranglerConfig = z.output<typeof Config>;
 
 /** Reads the text of wrangler.toml. */
@@ -49,7 +51,7 @@ export function parseWranglerConfig(text: string): WranglerConfig {
   return Config.parse(parse(text));
 }
 
-/** Every queue to which the Worker sends, from which it reads, or that has its dead letters, each once. */
+/** The names of all queues that the Worker sends to or reads from, and of their dead-letter queues. Each name once. */
 export function queueNames(config: WranglerConfig): string[] {
   const { producers, consumers } = config.queues;
   const buried = consumers.flatMap((consumer) => consumer.dead_letter_queue ?? []);

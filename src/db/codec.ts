@@ -1,6 +1,6 @@
 /**
- * What follows from the columns of a table: how a row is shown in answers, what a new row holds, and what a body changes.
- * So a new column is written into its table and into the schemas of bodies and answers, and nowhere else.
+ * Derives from the columns of a table: how answers show a row, the content of a new row, and the changes of a body. So
+ * a new column is written only in its table and in the schemas of bodies and answers.
  */
 import { sql, type SQL } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
@@ -14,21 +14,21 @@ type Row<T extends SQLiteTable> = T["$inferSelect"];
 /** The names of a table's columns. */
 type Name<T extends SQLiteTable> = keyof Row<T> & string;
 
-/** What a column's value is on the wire: `shown` by answers, `given` by bodies. */
+/** The type of a column's value on the wire: `shown` in answers, `given` in bodies. */
 type OnWire<T extends SQLiteTable, K extends Name<T>, Side extends "shown" | "given"> =
   Columns<T>[K]["_"] extends Record<Side, infer Value> ? Value : never;
 
-/** A row as answers show it. */
+/** A row, as answers show it. */
 export type Shown<T extends SQLiteTable, Omitted extends Name<T> = never> = {
   [K in Exclude<Name<T>, Omitted>]: OnWire<T, K, "shown"> | Extract<Row<T>[K], null>;
 };
 
-/** Values of columns as code has them before they are stored: JSON as values, flags as booleans, times in microseconds. */
+/** Values of columns in code, before they are stored: JSON as values, flags as booleans, times in microseconds. */
 export type Given<T extends SQLiteTable> = {
   [K in Name<T>]?: OnWire<T, K, "given"> | null | undefined;
 };
 
-/** Columns that have a value in a new row without being given one. */
+/** Columns that have a default value in a new row. */
 type Blank<T extends SQLiteTable> = {
   [K in Name<T>]: null extends Row<T>[K]
     ? K
@@ -37,34 +37,35 @@ type Blank<T extends SQLiteTable> = {
       : never;
 }[Name<T>];
 
-/** What has to be given of a new row. */
+/** The columns that a new row must be given. */
 type Needed<T extends SQLiteTable, Preset extends Name<T>> = {
   [K in Exclude<Name<T>, Blank<T> | Preset>]: OnWire<T, K, "given">;
 };
 
-/** Refuses fields that are neither columns nor known to be something else. */
+/** Refuses fields that are neither columns nor other known fields. */
 type NoOthers<Fields, Known extends PropertyKey> = Record<Exclude<keyof Fields, Known>, never>;
 
-/** What the columns of a table do not say. */
+/** The facts that the columns of a table do not have. */
 interface Exceptions<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
   /** Columns that answers do not show, or show in another way. */
   omit: readonly Omitted[];
-  /** What a new row holds, as stored, where that is not null, false, or an empty object or list. */
+  /** The stored values in a new row for columns with another default than null, false, or an empty object or list. */
   preset?: { [K in Preset]: Row<T>[K] };
 }
 
-/** Made of a table by `codec`. */
+/** The result of `codec` for a table. */
 interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends Name<T>> {
-  /** A row as answers show it. Never throws: a value that cannot be read is shown as an empty one. */
+  /** A row, as answers show it. Never throws: a value that cannot be read is shown as an empty value. */
   print: (row: Row<T>) => Shown<T, Omitted>;
   /**
-   * A new row. A column that is not given has its preset, or else is null, false or empty. So is a column that cannot be null
-   * and is given null.
+   * A new row. A column that is not given has its preset, or else is null, false or empty. The same holds for a column
+   * that is given null and cannot be null.
    */
   blank: <Fields extends Given<T> & Needed<T, Preset>>(fields: Fields & NoOthers<Fields, Name<T>>) => Row<T>;
   /**
-   * The columns that a body changes, as they are stored. What is not given stays as it is, and so does a column that cannot
-   * be null where the body says null. `others` are fields that are no columns, or are not stored as they are given.
+   * The columns that a body changes, as they are stored. A column that is not given is not changed. A column that
+   * cannot be null is not changed if the body has null. `others` are fields that are not columns, or that are stored in
+   * another form than they are given.
    */
   changes: <Fields extends Given<T>, Other extends PropertyKey = never>(
     fields: Fields & NoOthers<Fields, Name<T> | Other>,
@@ -72,13 +73,13 @@ interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends N
   ) => Partial<Row<T>>;
 }
 
-/** What is done with the values of a kind that are not null. */
+/** The conversions of the values of a kind that are not null. */
 interface KindRules {
-  /** How answers show the stored value; as it is where this is not given. */
+  /** How answers show the stored value. Default: unchanged. */
   print?: (value: never) => unknown;
-  /** How the value is stored; as it is given where this is not given. */
+  /** How the value is stored. Default: unchanged. */
   store?: (value: unknown) => unknown;
-  /** What a column that cannot be null holds in a new row. */
+  /** The value in a new row of a column that cannot be null. */
   empty?: unknown;
 }
 
@@ -118,7 +119,7 @@ export function codec<
     for (const [name, value] of Object.entries(fields)) {
       const column = byName.get(name);
       if (column === undefined || value === undefined || isOther(name)) continue;
-      // A column of any JSON that cannot be null holds JSON's own null.
+      // A `json` column that cannot be null stores JSON's own null.
       const isNull = value === null && !(column.kind === "json" && column.notNull);
       if (!isNull) values[name] = KINDS[column.kind]?.store?.(value) ?? value;
       else if (!column.notNull) values[name] = null;
@@ -140,7 +141,10 @@ export function codec<
   };
 }
 
-/** A row of a table, joined as `alias`, as a JSON object of its columns. D1 takes 32 arguments of a function: 16 columns. */
+/**
+ * A row of a table, joined as `alias`, as a JSON object of its columns. D1 takes 32 arguments of a function, so 16
+ * columns.
+ */
 export function jsonRow(table: SQLiteTable, alias: string): SQL {
   return sql.raw(
     `json_object(${columnsOf(table)

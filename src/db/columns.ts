@@ -1,13 +1,13 @@
 /**
- * The columns of all tables. In D1 a column is plain text, integer or real; its kind says what the value is, and by its kind
- * `db/codec.ts` prints and stores the value. The name of a column is the key in its table, the same snake_case word as on
- * the wire.
+ * The columns of all tables. In D1 a column is plain text, integer or real. The kind of a column says what its value
+ * is, and `db/codec.ts` prints and stores the value by its kind. The name of a column is the key in its table, the same
+ * snake_case word as on the wire.
  */
 import { type ColumnBuilderRuntimeConfig, entityKind, getTableColumns } from "drizzle-orm";
 import { SQLiteColumn, SQLiteColumnBuilder, type SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
 
-/** What the value of a column is. `object`, `list` and `json` are JSON as text. */
+/** The kind of a column's value. `object`, `list` and `json` are JSON as text. */
 export type Kind = "text" | "uuid" | "integer" | "real" | "flag" | "micros" | "duration" | "object" | "list" | "json";
 
 const SQL_TYPES: Partial<Record<Kind, string>> = {
@@ -18,7 +18,7 @@ const SQL_TYPES: Partial<Record<Kind, string>> = {
   real: "real",
 };
 
-/** How drizzle knows a column: `Stored` is its type in a row. */
+/** drizzle's type of a column. `Stored` is the column's type in a row. */
 interface Config<K extends Kind, Stored> {
   name: "";
   dataType: "custom";
@@ -29,11 +29,13 @@ interface Config<K extends Kind, Stored> {
 }
 
 interface Options {
-  /** Whether users may make the value so long that a list reads it apart from its row (`db/long-values.ts`). */
+  /**
+   * Whether users may make the value so long that a list reads the value separately from its row (`db/long-values.ts`).
+   */
   long?: boolean;
 }
 
-/** `Shown` and `Given` are the types on the wire: as answers show the value, and as it is given to be stored. */
+/** `Shown` and `Given` are the types on the wire: `Shown` in answers, `Given` in bodies. */
 class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
   Config<K, Stored>,
   Options,
@@ -46,7 +48,10 @@ class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
     this.config.long = long;
   }
 
-  /** drizzle calls this method when the table is made. With `keyAsName` drizzle would look the name up for each statement. */
+  /**
+   * drizzle calls this method when the table is made. With `keyAsName` drizzle would look up the name for each
+   * statement.
+   */
   build(table: SQLiteTable): StoredColumn {
     return new StoredColumn(table, { ...this.config, keyAsName: false });
   }
@@ -60,7 +65,7 @@ class StoredColumn extends SQLiteColumn {
 
   constructor(table: SQLiteTable, config: ColumnBuilderRuntimeConfig<unknown, Options>) {
     super(table, config);
-    this.kind = config.columnType as Kind; // what `Builder` has set
+    this.kind = config.columnType as Kind; // `Builder` has set this value.
     this.isLong = config.long === true;
   }
 
@@ -106,11 +111,13 @@ export const object = <T extends object = Record<string, unknown>>(options?: Opt
 /** A JSON array as text. */
 export const list = <T>(options?: Options) => new Builder<"list", string, T[], readonly unknown[]>("list", options);
 
-/** The workspace a row belongs to; the first part of every key. */
+/** The workspace of a row. It is the first part of every key. */
 export const workspaceId = () => uuid().notNull();
 
 /** When the row was made and last changed. */
 export const stamps = () => ({ created: micros().notNull(), updated: micros().notNull() });
 
-/** The first columns of a table with ids: the workspace, the id, and when the row was made and last changed. */
+/**
+ * The first columns of a table with ids: the workspace, the id, and the times when the row was made and last changed.
+ */
 export const entity = () => ({ workspace_id: workspaceId(), id: uuid().notNull(), ...stamps() });

@@ -1,4 +1,4 @@
-/** Runs all statements in D1, counts their cost, and repeats reads that failed for a passing reason. */
+/** Runs all statements in D1, counts their cost, and retries reads that failed for a passing reason. */
 import { drizzle, type DrizzleD1Database } from "drizzle-orm/d1";
 import { type SQL, SQL as SqlClass } from "drizzle-orm";
 import { print } from "#db/print";
@@ -9,10 +9,10 @@ import { log } from "#lib/log";
 /** A statement that can be printed: a drizzle builder or an `sql` template. */
 export type Statement = SQL | { toSQL(): { sql: string; params: unknown[] } };
 
-/** A drizzle builder that knows the type of its rows. The keys of a row are the names of its columns. */
+/** A drizzle builder with the type of its rows. The keys of a row are the names of its columns. */
 type Typed<Row> = { readonly _: { readonly result: Row[] }; toSQL(): { sql: string; params: unknown[] } };
 
-/** What a written statement did. */
+/** The result of a writing statement. */
 export interface Written {
   rows: Record<string, unknown>[];
   /** Rows changed, as SQLite counts them. */
@@ -23,17 +23,17 @@ const READ_TRIES = 3;
 /** Cloudflare's list of passing failures: docs/d1/observability/debug-d1. */
 const PASSING = /Network connection lost|storage caused object to be reset|reset because its code was updated/;
 
-/** Whether an error of D1 says that the same statement may work the next time. */
+/** Whether an error of D1 means that the same statement may work the next time. */
 export function isPassing(error: unknown): boolean {
   return error instanceof Error && PASSING.test(error.message);
 }
 
-/** A connection to one D1 database that counts for one request. */
+/** A connection to one D1 database that counts the cost of one request. */
 export class Database {
-  /** drizzle's builders. `all`, `first` or `batch` runs what they build; nothing awaits it. */
+  /** drizzle's builders. `all`, `first` or `batch` runs the built statements. A builder itself is never awaited. */
   readonly build: DrizzleD1Database;
   readonly cost: Cost;
-  /** How many bytes the database had at the last statement; null before the first. */
+  /** The size of the database in bytes at the last statement; null before the first. */
   size: number | null = null;
   private readonly d1: D1Database;
 
@@ -53,24 +53,27 @@ export class Database {
     return (await this.all(statement))[0];
   }
 
-  /** The rows of an `sql` template; the caller says what they are. */
+  /** The rows of an `sql` template. The caller gives the type of the rows. */
   async rows<Row>(statement: SQL): Promise<Row[]> {
     return (await this.read(statement)) as Row[];
   }
 
-  /** Runs one writing statement; see `batch`. */
+  /** Runs one writing statement. See `batch`. */
   async run(statement: Statement): Promise<Written> {
     const [written] = await this.batch([statement]);
     return written ?? { rows: [], changes: 0 };
   }
 
-  /** Runs one writing statement that returns rows, and gives the first row. The statement is not repeated. */
+  /** Runs one writing statement that returns rows, and returns the first row. The statement is not retried. */
   async returned<Row>(statement: Typed<Row>): Promise<Row | undefined> {
     const { rows } = await this.run(statement);
     return rows[0] as Row | undefined;
   }
 
-  /** Runs statements in one transaction and one round trip. They are not repeated: only the caller knows whether a repeat is safe. */
+  /**
+   * Runs statements in one transaction and one round trip. They are not retried, because only the caller knows whether
+   * a retry is safe.
+   */
   async batch(statements: readonly Statement[]): Promise<Written[]> {
     if (statements.length === 0) return [];
     const results = await this.d1.batch<Record<string, unknown>>(
@@ -80,12 +83,12 @@ export class Database {
     return results.map((result) => ({ rows: result.results, changes: result.meta.changes }));
   }
 
-  /** Runs statements in one transaction, and repeats them where `all` would. A repeat must change nothing. */
+  /** Runs statements in one transaction, and retries them when `all` would. A retry must change nothing. */
   async repeatable(statements: readonly Statement[]): Promise<Written[]> {
     return this.repeat(() => this.batch(statements));
   }
 
-  /** Runs several selects in one round trip, and repeats them where `all` would. */
+  /** Runs several selects in one round trip, and retries them when `all` would. */
   async readAll(statements: readonly Statement[]): Promise<Record<string, unknown>[][]> {
     return this.repeat(async () => (await this.batch(statements)).map((result) => result.rows));
   }
@@ -125,11 +128,12 @@ export class Database {
 }
 
 /**
- * Reads a JSON column, exactly. Only our code writes the columns, so the shape of the value is trusted. A text that cannot be read
- * (a row may be older than the bounds) is logged and gives an empty value of the same kind, so that it does not fail other rows.
+ * Reads a JSON column exactly. Only our code writes the columns, so the shape of the value is trusted. A text that
+ * cannot be read (a row may be older than the bounds) is logged, and an empty value of the same kind is returned, so
+ * that the text does not fail other rows.
  */
 export function readJson<T>(text: string): T {
-  // Most columns of most rows.
+  // Most columns of most rows have these values.
   if (text === "{}" || text === "[]") return emptyLike(text) as T;
   try {
     return parseJson(text, STORED_JSON_DEPTH) as T;

@@ -1,7 +1,8 @@
 /**
- * Lists of rows that may be large. A run may have half a megabyte of parameters and as much of other things, a page has 200 runs,
- * and an isolate 128 MB for all requests. So a select of many rows leaves long texts out and gives their length. A row with such a
- * text is read as a whole just before the row is shown. Nearly always no text is long, and no row is read twice.
+ * Lists of rows that may be large. A run may have half a megabyte of parameters and as much in other columns. A page
+ * has 200 runs, and an isolate has 128 MB for all requests. So a select of many rows skips long texts and returns their
+ * length. A row with such a text is read as a whole just before the row is shown. Nearly always no text is long, and no
+ * row is read twice.
  */
 import { getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
@@ -13,10 +14,13 @@ import type { Portions } from "#lib/portions";
 
 /** The longest text, in bytes, that a list reads with its row. */
 export const LONG_BYTES = 8_192;
-/** How many bytes of texts that were left out are read at once, unless one row alone has more. In memory a text has more bytes. */
+/** How many bytes of skipped texts are read at once, unless a single row has more. In memory a text has more bytes. */
 const PORTION_BYTES = 2_000_000;
 
-/** A column (`s.data`), or how many bytes it has where it is long. SQLite knows that number without reading the text. */
+/**
+ * The value of a column (`s.data`), or its number of bytes if the value is long. SQLite knows that number without
+ * reading the text.
+ */
 export function shortened(column: string, as: string): string {
   return `iif(octet_length(${column}) > ${LONG_BYTES}, octet_length(${column}), ${column}) as "${as}"`;
 }
@@ -26,7 +30,7 @@ export function longColumns<T extends SQLiteTable>(table: T): (keyof T["$inferSe
   return columnsOf(table).flatMap(({ name, isLong }) => (isLong ? [name] : []));
 }
 
-/** All columns of a table; those that users may make long are shortened. */
+/** All columns of a table. The columns that users may make long are shortened. */
 export function shortenedColumns(table: SQLiteTable): SQL {
   const columns = columnsOf(table).map(({ name, isLong }) => {
     const column = `"${getTableName(table)}"."${name}"`;
@@ -35,14 +39,14 @@ export function shortenedColumns(table: SQLiteTable): SQL {
   return sql.raw(columns.join(", "));
 }
 
-/** Whether a shortened text was left out: the number of its bytes stands there instead. */
+/** Whether a text was skipped: then the value is the number of its bytes. */
 export function isLeftOut(value: unknown): value is number {
   return typeof value === "number";
 }
 
 /**
- * Gives the rows with the texts that were left out of them. `readWhole` reads rows as a whole, in any order. A row that was deleted
- * meanwhile is left out of the list.
+ * Returns the rows with the skipped texts. `readWhole` reads rows as a whole, in any order. A row that was deleted
+ * meanwhile is removed from the list.
  */
 export function inPortions<Row>(
   rows: readonly Row[],
@@ -63,7 +67,7 @@ export function inPortions<Row>(
   });
 }
 
-/** Gives the rows of a table with the texts that were left out of them. */
+/** Returns the rows of a table with the skipped texts. */
 export function rowsInFull<T extends SQLiteTable & { $inferSelect: { id: string } }>(
   db: Database,
   table: T,
@@ -80,7 +84,7 @@ export function rowsInFull<T extends SQLiteTable & { $inferSelect: { id: string 
   );
 }
 
-/** Gives rows of which only the ids and the sizes were read, in the same order. For lists of any length. */
+/** Takes the ids and the sizes of rows, and returns the whole rows in the same order. For lists of any length. */
 export function readBySize<Row extends { id: string }>(
   sizes: readonly { id: string; bytes: number }[],
   readWhole: (ids: readonly string[]) => Promise<readonly Row[]>,
@@ -91,7 +95,10 @@ export function readBySize<Row extends { id: string }>(
   });
 }
 
-/** Gives the items in groups that may be read at once, in order, and at least one group. An item may have no bytes to be read. */
+/**
+ * Returns the items in groups that may be read at once, in order, and at least one group. An item may have no bytes to
+ * read.
+ */
 function groupsBySize<T>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
   return items.length === 0 ? [[]] : chunksBySize(items, PORTION_BYTES, bytesOf);
 }

@@ -1,4 +1,4 @@
-/** Stores of things that have an id and a name, and of which no two in a workspace have the same name. */
+/** Stores of things with an id and a name. The name is unique in a workspace. */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import { rowsInFull, shortenedColumns } from "#db/long-values";
@@ -9,10 +9,10 @@ type NamedTable = SQLiteTable & { workspace_id: SQLiteColumn; id: SQLiteColumn; 
   $inferSelect: { id: string };
 };
 
-/** How a caller names a thing: by its id or its name. */
+/** The key of a thing: its id or its name. */
 export type NamedKey = { id: string } | { name: string };
 
-/** The class of the stores of one table, to be extended. */
+/** Returns the base class of the stores of one table. */
 export function namedStore<T extends NamedTable>(table: T) {
   type Row = T["$inferSelect"];
   const columnsInList = shortenedColumns(table);
@@ -37,7 +37,7 @@ export function namedStore<T extends NamedTable>(table: T) {
       return this.countRows(table, where);
     }
 
-    /** Changes a row. Gives the changed row, or undefined where there is none. */
+    /** Changes a row. Returns the changed row, or undefined if the row does not exist. */
     update(key: NamedKey, changes: Partial<Row>): Promise<Row | undefined> {
       return this.db.returned(this.db.build.update(table).set(changes).where(this.by(key)).returning());
     }

@@ -1,4 +1,6 @@
-/** What is estimated of runs, in microseconds: as SQL over many, summed by interval and state, and of a single row. */
+/**
+ * Estimated times of runs, in microseconds: in SQL for many runs, summed by interval and state, and for a single row.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import type { flow_run } from "#db/tables/flow-run";
 import type { task_run } from "#db/tables/task-run";
@@ -9,13 +11,13 @@ import { type State, TERMINAL_TYPES } from "#wire/state";
 /** The tables that have runs. */
 type RunTable = typeof flow_run | typeof task_run;
 
-/** Prefect: `estimated_run_time`, the present stretch of running included. Never negative. */
+/** Prefect: `estimated_run_time`, including the present period of running. Never negative. */
 function estimatedRunTimeOf(run: RunTable, now: Micros): SQL {
   const stretch = sql`iif(${run.state_type} = 'RUNNING', ${now} - ${run.state_timestamp}, 0)`;
   return sql`max(0, ${run.total_run_time} + coalesce(${stretch}, 0))`;
 }
 
-/** Prefect: `estimated_start_time_delta`, how late a run began, or is. Never negative. */
+/** Prefect: `estimated_start_time_delta`, how late a run began, or how late it is now. Never negative. */
 export function latenessOf(run: RunTable, now: Micros): SQL {
   return sql`case
     when ${run.start_time} > ${run.expected_start_time} then ${run.start_time} - ${run.expected_start_time}
@@ -24,7 +26,10 @@ export function latenessOf(run: RunTable, now: Micros): SQL {
     else 0 end`;
 }
 
-/** Counts the runs that meet `where` by interval and state: selects their `HistoryRow`s. `total` adds as floats: `sum` fails the statement beyond 2^63. */
+/**
+ * Counts the runs that meet `where` by interval and state. Selects `HistoryRow`s. `total` adds as floats, because `sum`
+ * fails the statement beyond 2^63.
+ */
 export function selectHistory(
   run: RunTable,
   where: SQL,
@@ -40,7 +45,7 @@ export function selectHistory(
       group by 1, 2, 3 order by 1, 2, 3`;
 }
 
-/** Prefect: `estimated_run_time`, the time spent running so far, the present stretch included. */
+/** Prefect: `estimated_run_time`, the time spent running so far, including the present period. */
 export function estimatedRunTime(
   run: { total_run_time: Micros },
   state: Pick<State, "type" | "timestamp"> | null,
@@ -52,7 +57,7 @@ export function estimatedRunTime(
 
 const ENDED: ReadonlySet<string | null> = TERMINAL_TYPES;
 
-/** Prefect: `estimated_start_time_delta`, how late the run began, or is. Never negative. */
+/** Prefect: `estimated_start_time_delta`, how late the run began, or how late it is now. Never negative. */
 export function startTimeDelta(
   run: Pick<typeof flow_run.$inferSelect, "start_time" | "expected_start_time" | "state_type">,
   now: Micros,

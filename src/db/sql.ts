@@ -1,47 +1,60 @@
-/** Pieces of statements that many need. D1 binds 100 values to a statement, so a list goes in as one value, which is JSON. */
+/**
+ * Parts of statements that several stores need. D1 binds at most 100 values to a statement, so a list is bound as one
+ * JSON value.
+ */
 import { type SQL, sql, getTableColumns, type SQLWrapper } from "drizzle-orm";
 import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
 
-/** The values of a list as rows with a column `value`, to select from: `from ${each(ids)} asked`. */
+/** The values of a list as rows with a column `value`, for the `from` of a select: `from ${each(ids)} asked`. */
 export function each(values: readonly unknown[]): SQL {
   return sql`json_each(${JSON.stringify(values)})`;
 }
 
-/** A list to be looked up in: `where id in ${list(ids)}`. */
+/** A list for a lookup: `where id in ${list(ids)}`. */
 export function list(values: readonly unknown[]): SQL {
   return sql`(select value from ${each(values)})`;
 }
 
-/** The new value of a column `updated`: later than the present one, so that no two changes of a row leave the same time. */
+/**
+ * The new value of a column `updated`. It is later than the present value, so that no two changes of a row have the
+ * same time.
+ */
 export function laterThan(column: SQLiteColumn, now: Micros): SQL {
   return sql`max(${column} + 1, ${now})`;
 }
 
-// A JSON function of SQLite fails the whole statement where it cannot read a text: a row may be older than the bounds. The statement
-// may be a list, a poll, or a sweep of all workspaces. So the next functions take such a text for an empty one.
+// If a JSON function of SQLite cannot read a text, the whole statement fails. A row may be older than the bounds, so
+// such texts exist. The statement may be a list, a poll, or a sweep of all workspaces. So the next functions replace
+// such a text by an empty one.
 
-/** Whether a statement failed because a JSON function could not read a text. Large columns are checked only after such a failure. */
+/**
+ * Whether a statement failed because a JSON function could not read a text. Large columns are checked only after such a
+ * failure.
+ */
 export function isUnreadable(error: unknown): boolean {
   return error instanceof Error && error.message.includes("malformed JSON");
 }
 
-/** A column of objects; a text that cannot be read is an empty object. */
+/** A column of objects. A text that cannot be read becomes an empty object. */
 export function asObject(column: SQLWrapper): SQL {
   return sql`iif(json_valid(${column}), ${column}, '{}')`;
 }
 
-/** A column of lists; a text that cannot be read is an empty list. */
+/** A column of lists. A text that cannot be read becomes an empty list. */
 export function asList(column: SQLWrapper): SQL {
   return sql`iif(json_valid(${column}), ${column}, '[]')`;
 }
 
-/** A value within a column (`r.created_by`) by its path (`$.id`); null where the column cannot be read. */
+/** The value at a path (`$.id`) in a column (`r.created_by`); null if the column cannot be read. */
 export function jsonValue(column: string, path: string): SQL {
   return sql.raw(`(iif(json_valid(${column}), ${column}, '{}') ->> '${path}')`);
 }
 
-/** The columns of a table, and their values in the JSON `value` of `json_each`; `instead` has other expressions for some columns. */
+/**
+ * The columns of a table, and their values in the JSON `value` of `json_each`. `instead` has other expressions for some
+ * columns.
+ */
 export function columnLists(table: SQLiteTable, instead: Record<string, string> = {}) {
   const names = Object.keys(getTableColumns(table));
   return {
@@ -50,12 +63,12 @@ export function columnLists(table: SQLiteTable, instead: Record<string, string> 
   };
 }
 
-/** Made once for a table. */
+/** Made once per table. */
 const lists = new WeakMap<SQLiteTable, ReturnType<typeof columnLists>>();
 
 /**
- * Inserts many rows, given as objects of column values (text, numbers, null). `tail` may be `on conflict …`; `guard` is a
- * condition on `value`, the row's JSON, which lets a row depend on what the batch has done before.
+ * Inserts many rows, given as objects of column values (text, numbers, null). `tail` may be `on conflict …`. `guard` is
+ * a condition on `value`, the row's JSON. With `guard` a row can depend on the earlier statements of the batch.
  */
 export function insertRows<T extends SQLiteTable>(
   table: T,

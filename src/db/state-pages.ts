@@ -1,6 +1,6 @@
 /**
- * The ids of a run's states: the newest ones in its own row, the others in pages, which only runs with very many states have.
- * A run's row is read and written with each state, so it must stay small.
+ * The ids of a run's states. The newest ids are in the run's row. The others are in pages, which only runs with very
+ * many states have. A run's row is read and written with each state, so it must stay small.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
@@ -8,20 +8,21 @@ import { asList } from "#db/sql";
 import { flow_run, flow_run_state, flow_run_state_page } from "#db/tables/flow-run";
 import { chunks } from "#lib/chunks";
 
-/** How many ids a run's row has before a page is made of the older half. */
+/** How many ids a run's row has before the older half becomes a page. */
 const MAX_IN_ROW = 1_000;
 const LEFT_IN_ROW = MAX_IN_ROW / 2;
-/** How many ids a page has at most. A row that is older than the pages may have fifty thousand ids. */
+/** How many ids a page has at most. A row that is older than the pages may have 50,000 ids. */
 const MAX_IN_PAGE = 5_000;
-/** An id as JSON, with its comma. */
+/** The length of an id as JSON, with its comma. */
 const ID_CHARACTERS = 39;
 
 /** The ids in the row of a run `r`. */
 const OWN_IDS = asList(sql.raw("r.state_ids"));
 
 /**
- * Adds a state's id to those of a run. `row` is the run as it is before its update. Gives the row's new value, as text and as an SQL
- * expression for its update, and the statements that make pages of the older ids. In their batch they come after that update.
+ * Adds a state's id to the ids of a run. `row` is the run before its update. Returns the row's new value, as text and
+ * as an SQL expression for the update, and the statements that make pages of the older ids. In the batch these
+ * statements come after the update.
  */
 export function keepStateId(workspaceId: string, row: { id: string; state_ids: string }, stateId: string) {
   const statements: SQL[] = [];
@@ -39,7 +40,7 @@ export function keepStateId(workspaceId: string, row: { id: string; state_ids: s
   const ofRun = sql`workspace_id = ${workspaceId} and flow_run_id = ${row.id}`;
   for (const some of chunks(older, MAX_IN_PAGE)) {
     const page = JSON.stringify(some);
-    // The page is written only if the update was, and once, though the batch may be repeated.
+    // The page is written only if the update was written, and only once, even if the batch is repeated.
     statements.push(sql`insert into ${flow_run_state_page} (workspace_id, flow_run_id, ordinal, state_ids)
       select ${workspaceId}, ${row.id},
         coalesce((select max(ordinal) + 1 from ${flow_run_state_page} where ${ofRun}), 0), ${page}
@@ -50,7 +51,7 @@ export function keepStateId(workspaceId: string, row: { id: string; state_ids: s
 }
 
 /**
- * The ids of the states of runs, as a subquery of `id` and `place`, by which a run's states are in their order. `runs` is a
+ * The ids of the states of runs, as a subquery with `id` and `place`. `place` orders the states of a run. `runs` is a
  * condition on a run `r`.
  */
 export function stateIdsOf(runs: SQL): SQL {
@@ -66,7 +67,7 @@ export function stateIdsOf(runs: SQL): SQL {
 export const FIRST_STATE_ID = sql`(coalesce((select page.state_ids from flow_run_state_page page
   where page.workspace_id = r.workspace_id and page.flow_run_id = r.id and page.ordinal = 0), ${OWN_IDS}) ->> '$[0]')`;
 
-/** The id of the state of a run `r` that came before a state `st`; null where that is the first. */
+/** The id of the state of a run `r` before a state `st`; null if `st` is the first state. */
 export const STATE_ID_BEFORE = sql`coalesce(
   (select prior.value from json_each(${OWN_IDS}) own join json_each(${OWN_IDS}) prior on prior.key = own.key - 1
     where own.value = st.id),
@@ -83,7 +84,10 @@ export const STATE_ID_BEFORE = sql`coalesce(
 export const HAS_PAGES = sql.raw(`exists (select 1 from flow_run_state_page page
   where page.workspace_id = r.workspace_id and page.flow_run_id = r.id)`);
 
-/** Deletes the states and the pages of runs. In a batch these statements come before the deletion of the runs, for the rows of runs have the ids. */
+/**
+ * Deletes the states and the pages of runs. In a batch these statements come before the deletion of the runs, because
+ * the rows of the runs have the ids.
+ */
 export function deleteStatesOf(runs: SQL): SQL[] {
   return [
     sql`delete from ${flow_run_state} where id in (select listed.id from ${stateIdsOf(runs)} listed)`,
@@ -91,7 +95,7 @@ export function deleteStatesOf(runs: SQL): SQL[] {
   ];
 }
 
-/** Deletes the states of the oldest page of each of the runs, then those pages. */
+/** Deletes the states of the oldest page of each run, then those pages. */
 export function deleteOldestPage(runs: SQL): SQL[] {
   const oldest = sql`select page.workspace_id, page.flow_run_id, min(page.ordinal) as ordinal from ${flow_run} r
     join ${flow_run_state_page} page on page.workspace_id = r.workspace_id and page.flow_run_id = r.id where ${runs}

@@ -1,4 +1,4 @@
-/** What the stores have in common. */
+/** The common base of the stores. */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { Database } from "#db/database";

@@ -1,13 +1,13 @@
-/** The events of things with a name, and of what requests do to them. */
+/** The events of named things, and of the changes that requests make to them. */
 import { type Event, RESOURCE_ID, type Resource } from "#events/event";
 import type { Micros } from "#lib/clock";
 import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 
-/** What a request does to a thing. */
+/** The change that a request makes to a thing. */
 export type Action = "created" | "updated" | "deleted";
 
-/** A thing that is named in an event. */
+/** A thing that an event names. */
 export interface Named {
   id: string;
   name: string;
@@ -19,12 +19,15 @@ export interface Stamp {
   occurred: Micros;
 }
 
-/** What an event has besides its thing, its name and its stamp. `labels` are further labels of the thing. */
+/** The other parts of an event, besides its thing, its name and its stamp. `labels` are more labels of the thing. */
 interface Rest extends Partial<Pick<Event, "related" | "payload" | "follows">> {
   labels?: Resource;
 }
 
-/** Gives the event `prefect.<kind>.<action>` of a thing. `at` is the time of the change, where this moment is later. */
+/**
+ * Returns the event `prefect.<kind>.<action>` of a thing. `at` is the time of the change, for events that are made
+ * later than the change.
+ */
 export function changeEvent(
   { clock, ids }: Tools,
   kind: string,
@@ -35,14 +38,14 @@ export function changeEvent(
   return eventOf(kind, thing, action, { id: ids.ordered(at), occurred: at }, rest);
 }
 
-/** Gives the event `prefect.<kind>.<what>` of a thing. */
+/** Returns the event `prefect.<kind>.<what>` of a thing. */
 export function eventOf(kind: string, thing: Named, what: string, { id, occurred }: Stamp, rest: Rest): Event {
   const { labels, related = [], payload = {}, follows = null } = rest;
   const resource = resourceOf(kind, thing, labels);
   return { occurred: printTime(occurred), event: `prefect.${kind}.${what}`, resource, related, payload, id, follows };
 }
 
-/** Gives a thing as a resource with more labels. */
+/** Returns a thing as a resource with more labels. */
 export function resourceOf(kind: string, { id, name }: Named, labels: Resource = {}): Resource {
   return { [RESOURCE_ID]: `prefect.${kind}.${id}`, "prefect.resource.name": name, ...labels };
 }

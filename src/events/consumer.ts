@@ -1,4 +1,4 @@
-/** The consumers of the queue `events` and of the messages that queues gave up. To record a segment twice changes nothing. */
+/** The consumers of the queue `events` and of its dead-letter queue. Recording a segment twice changes nothing. */
 import * as z from "zod";
 import { sql } from "drizzle-orm";
 import { event_segment } from "#db/tables/event";
@@ -23,7 +23,7 @@ type SegmentsMessage = z.output<typeof SegmentsMessage>;
 const RETRY_DELAY_SECONDS = 2;
 /** One less than the number of deliveries after which the queue gives up a message (`max_retries` in wrangler.toml). */
 const LAST_ATTEMPT = 5;
-/** How many keys a message has at most: a queue takes messages of 128 KB. */
+/** How many keys a message has at most, because a queue takes messages of 128 KB. */
 const MAX_KEYS = 500;
 
 /** Whether a segment has an event that the consumer records. Other segments are not queued. */
@@ -31,12 +31,14 @@ export function hasWork(segment: Segment): boolean {
   return segment.events.some(({ event }) => isTaskRunReport(event));
 }
 
-/** Gives the messages that tell the consumer of segments. */
+/** Returns the messages that make the consumer record segments. */
 export function segmentMessages(workspace: string, segments: readonly SizedKey[]): SegmentsMessage[] {
   return chunks(segments, MAX_KEYS).map((keys) => ({ v: 1, workspace, segments: keys }));
 }
 
-/** Consumes a batch of the queue. A message whose segments cannot be recorded now is delivered again. */
+/**
+ * Consumes a batch of the queue. If the segments of a message cannot be recorded now, the message is delivered again.
+ */
 export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId: string) => Tools): Promise<void> {
   const read = batch.messages.map((message) => ({ message, parsed: SegmentsMessage.safeParse(message.body) }));
   for (const { message, parsed } of read) if (!parsed.success) message.retry();
@@ -56,7 +58,10 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   }
 }
 
-/** After its last delivery in an outage a message is acknowledged: the sweep of waiting segments queues its segments again. */
+/**
+ * If the last delivery fails in an outage, the message is acknowledged: the sweep of waiting segments queues its
+ * segments again.
+ */
 function comeAgain(message: Message, error: unknown): void {
   if (message.attempts >= LAST_ATTEMPT && isOutage(error)) message.ack();
   else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });
@@ -66,14 +71,14 @@ function comeAgain(message: Message, error: unknown): void {
 const bytesOf = ({ body }: { body: SegmentsMessage }): number =>
   body.segments.reduce((sum, segment) => sum + segment.bytes, 0);
 
-/** How long the queue may take to deliver a message: its wait for a batch, and its retries. */
+/** How long the queue may take to deliver a message, with the wait for a batch and the retries. */
 const PATIENCE: Micros = 60_000_000;
 /** How many segments one turn of the sweep queues. */
 const MAX_SEGMENTS = 2_000;
 /** How many messages one call may send to the queue. */
 const MAX_MESSAGES = 100;
 
-/** Queues again the segments that the queue has not delivered: they wait for longer than `PATIENCE`. */
+/** Queues again the segments that the queue has not delivered: segments that have waited longer than `PATIENCE`. */
 export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
   const before = earliestId(tools.clock() - PATIENCE);
   const rows = await tools.db.rows<SizedKey & { workspace_id: string }>(sql`
@@ -88,15 +93,15 @@ export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
   }
 }
 
-/** A dead queue has the name of the queue whose messages it holds, and this ending. */
+/** The name of a dead-letter queue is the name of its source queue with this ending. */
 const DEAD = "-dead";
 
-/** Whether a queue holds messages that another queue gave up. */
+/** Whether a queue holds the messages that another queue gave up. */
 export const isDeadQueue = (queue: string): boolean => queue.endsWith(DEAD);
 
 /**
- * Keeps the messages that a queue gave up, each once under its id, in the workspace that it names. A message that cannot be read
- * is kept in `unnamed`. The sweep of waiting segments passes over the segments of a message that is kept.
+ * Stores the messages that a queue gave up, each once by its id, in the workspace that the message names. A message
+ * that cannot be read is stored in `unnamed`. The sweep of waiting segments skips the segments of a stored message.
  */
 export async function keepDeadLetters(
   batch: MessageBatch,

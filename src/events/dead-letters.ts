@@ -1,4 +1,7 @@
-/** Dead letters: an item that failed for good is kept with its reason, so that other items go on and no accepted item is lost. */
+/**
+ * Dead letters: an item that failed permanently is stored with its reason, so that the work on other items continues
+ * and no accepted item is lost.
+ */
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import { dead_letter } from "#db/tables/event";
@@ -6,11 +9,11 @@ import type { Tools } from "#tools";
 import { byteLength } from "#lib/bytes";
 import { log } from "#lib/log";
 
-/** An item that failed by itself. */
+/** An item that failed because of its own content. */
 interface DeadItem {
-  /** The short name of the work that failed, by which a replay finds the work: "task-runs". */
+  /** The short name of the work that failed, for example "task-runs". A replay finds the work by this name. */
   queue: string;
-  /** The item's key. An item that fails again has the same key, so it is kept once. */
+  /** The item's key. An item that fails again has the same key, so it is stored once. */
   key: string;
   /** The reason of the failure, as text. */
   reason: string;
@@ -25,12 +28,12 @@ const MAX_REASON_CHARACTERS = 2_000;
 
 type Keeper = Pick<Tools, "db" | "workspaceId" | "clock" | "ids">;
 
-/** Keeps an item that failed for good. An item of the same queue and key gets the new reason and message. */
+/** Stores an item that failed permanently. An item with the same queue and key gets the new reason and message. */
 export async function keepDeadLetter(tools: Keeper, item: DeadItem): Promise<void> {
   await tools.db.run(insertDeadLetter(tools, item));
 }
 
-/** Gives the statement that keeps an item, for a batch with other statements. Logs the item. */
+/** Returns the statement that stores an item, for a batch with other statements. Logs the item. */
 export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }: DeadItem): Statement {
   const fields = { queue, key, reason: reason.slice(0, 200) };
   log(tools, "error", "an item failed for good and is kept as a dead letter", fields);
@@ -57,17 +60,20 @@ export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }:
 const OUTAGE =
   /overloaded|transient issue|exceeded timeout|storage caused object to be reset|Internal error|maximum DB size|SQLITE_FULL|SQLITE_BUSY/i;
 
-/** Whether the database is the cause of a failure, and not the item: it cannot be reached, or takes no statement at all. */
+/**
+ * Whether the database caused a failure, and not the item: the database cannot be reached, or takes no statement at
+ * all.
+ */
 export function isOutage(error: unknown): boolean {
   return isPassing(error) || (error instanceof Error && OUTAGE.test(error.message));
 }
 
-/** Gives an error's message, for a letter's reason. */
+/** Returns an error's message, for the reason of a dead letter. */
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The message as JSON. Of a message that cannot be printed or is too large for a row, a part is kept. */
+/** The message as JSON. If a message cannot be printed or is too large for a row, only a part is stored. */
 function printMessage(message: unknown): string {
   const json = stringify(message);
   if (byteLength(json) <= MAX_MESSAGE_BYTES) return json;

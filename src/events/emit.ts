@@ -6,24 +6,26 @@ import { log } from "#lib/log";
 import type { Tools } from "#tools";
 import type { Log } from "#wire/log";
 
-/** A call of the object. It is the body of a request, for events are large. */
+/** A call of the object. A call is sent as the body of a request, because events are large. */
 export interface StreamCall {
   v: 1;
   workspace: string;
   events: ReceivedEvent[];
   logs: Log[];
-  /** Whether the object tries again to write events that it has set aside before. */
+  /** Whether the object tries again to write events that it set aside before. */
   again?: boolean;
 }
 
-/** The object's answer where it refuses a call. */
+/** The object's answer when it refuses a call. */
 export interface StreamRefusal {
   error: string;
-  /** The ids of events that cannot be written and are kept as dead letters; all others of the call are written. */
+  /**
+   * The ids of events that cannot be written and are stored as dead letters. All other events of the call are written.
+   */
   set_aside?: string[];
 }
 
-/** Some events cannot be written and are kept as dead letters (503). The other events of the call are written. */
+/** Some events cannot be written and are stored as dead letters (503). The other events of the call are written. */
 export class EventsSetAside extends ApiError {
   readonly ids: readonly string[];
 
@@ -47,12 +49,12 @@ const UNWRITTEN = "The events could not be written.";
 
 /** The address at which the object takes calls. */
 const STREAM_URL = "https://event-stream/take";
-/** The address for calls with logs only: these have no users' numbers, so the object parses them faster. */
+/** The address for calls with only logs. Logs have no numbers from users, so the object parses such calls faster. */
 export const LOGS_URL = "https://event-stream/take-logs";
-/** The address at which the object is asked to write the reports that it gathers. */
+/** The address for requests to write the gathered reports. */
 export const SETTLE_URL = "https://event-stream/settle";
 
-/** The runs whose reports the object has to write. */
+/** The runs. The object has to write their reports. */
 export interface SettleCall {
   v: 1;
   flow_run_ids: readonly string[];
@@ -69,31 +71,32 @@ const TRIES = 3;
 /** How long a call waits for events and logs of other requests. The object gathers for a longer time. */
 const COMPANY_MS = 20;
 
-/** A call that is older than this is never sent: the runtime has ended the request that had to send it. */
+/** A call that is older than this is never sent, because the runtime has ended the request that should send it. */
 const STALE_MS = 500;
 
 /**
- * Calls of this isolate that are not sent yet, by workspace. Requests share only the content of a call, never a promise: the
- * runtime ends a request that waits for the promise of an ended one. The sweep sends the events of calls that the isolate loses.
+ * Calls of this isolate that are not sent yet, by workspace. Requests share only the content of a call, never a
+ * promise: if a request waits for the promise of an ended request, the runtime ends the waiting request, too. If the
+ * isolate loses calls, the sweep sends their events.
  */
 const waiting = new Map<string, { call: StreamCall; at: number }>();
 
 /**
- * Sends events after the reply (`tools.background`), together with those of other requests at the same moment. It may be
- * repeated: an event is known by its id. Where it fails, the outbox's sweep sends the events of flow runs' states.
+ * Sends events after the reply (`tools.background`), together with the events of concurrent requests. May be repeated,
+ * because an event is recognised by its id. If it fails, the outbox's sweep sends the events of flow runs' states.
  */
 export async function emitEvents(tools: Tools, events: readonly Event[]): Promise<void> {
   if (events.length > 0) await gather(tools, received(tools, events), []);
 }
 
-/** Sends stored logs to the listeners, in the same way. */
+/** Sends stored logs to the listeners, in the same way as `emitEvents`. */
 export async function publishLogs(tools: Tools, logs: readonly Log[]): Promise<void> {
   if (logs.length > 0) await gather(tools, [], logs);
 }
 
 /**
- * Writes events, and resolves when they are written. Throws 503 where they could not be written, and `EventsSetAside` (a 503
- * as well) where only some of them can never be written.
+ * Writes events, and resolves when they are written. Throws 503 if they could not be written, and `EventsSetAside`
+ * (also a 503) if only some of them can never be written.
  */
 export async function writeEvents(tools: Tools, events: readonly Event[]): Promise<void> {
   if (events.length === 0) return;
@@ -111,8 +114,8 @@ export async function isStreamUp(tools: Tools): Promise<boolean> {
 }
 
 /**
- * Asks the object to write the reports that it gathers of some runs. Gives whether it may have written any. Where the object
- * does not answer, it still writes these reports a little later.
+ * Asks the object to write the gathered reports of some runs. Returns whether the object may have written any. If the
+ * object does not answer, it still writes these reports a little later.
  */
 export async function settleReports(tools: Tools, { flowRunIds = [], taskRunIds = [] }: AskedRuns): Promise<boolean> {
   const call: SettleCall = { v: 1, flow_run_ids: flowRunIds, task_run_ids: taskRunIds };
@@ -134,7 +137,7 @@ function received(tools: Tools, events: readonly Event[]): ReceivedEvent[] {
   return events.map((event) => receiveEvent(event, now));
 }
 
-/** Adds events and logs to the call that is sent next, or makes such a call and sends it. */
+/** Adds events and logs to the next call, or makes the next call and sends it. */
 async function gather(tools: Tools, events: readonly ReceivedEvent[], logs: readonly Log[]): Promise<void> {
   const { workspaceId } = tools;
   const present = waiting.get(workspaceId);
@@ -150,7 +153,7 @@ async function gather(tools: Tools, events: readonly ReceivedEvent[], logs: read
   await callStream(tools, call);
 }
 
-/** Gives the object of a workspace. */
+/** Returns the object of a workspace. */
 export function eventStream(namespace: DurableObjectNamespace, workspaceId: string): DurableObjectStub {
   return namespace.get(namespace.idFromName(workspaceId));
 }
@@ -172,13 +175,13 @@ function post(tools: Tools, url: string, body: string): Promise<Response> {
   return eventStream(tools.env.EVENT_STREAM, tools.workspaceId).fetch(url, { method: "POST", body });
 }
 
-/** Calls the object once. Gives the failure, or null. */
+/** Calls the object once. Returns the error, or null. */
 async function attempt(tools: Tools, url: string, body: string): Promise<unknown> {
   try {
     const response = await post(tools, url, body);
     const text = await response.text();
     if (response.ok) return null;
-    // Written by the object.
+    // The object wrote this text.
     const { error, set_aside } = JSON.parse(text) as StreamRefusal;
     if (set_aside) return new EventsSetAside(set_aside);
     log(tools, "error", "the event stream is busy", { error });

@@ -12,14 +12,14 @@ const MAX_LABELS = 500;
 const MAX_RELATED = 100;
 /** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_EVENT_NAME_LENGTH. */
 const MAX_NAME_CHARACTERS = 1024;
-/** The bound of a resource's id and of its role: ids are keys of the index of resources. */
+/** The bound of a resource's id and of its role, because ids are keys of the index of resources. */
 const MAX_ID_CHARACTERS = 2_000;
-/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_SIZE_BYTES; a larger event is left out, not refused. */
+/** Prefect: PREFECT_SERVER_EVENTS_MAXIMUM_SIZE_BYTES; a larger event is skipped without an error. */
 export const MAX_EVENT_BYTES = 1_500_000;
 
 /** The label that names a resource. */
 export const RESOURCE_ID = "prefect.resource.id";
-/** The label that says what a related resource has to do with the event. */
+/** The label for the role of a related resource in the event. */
 export const RESOURCE_ROLE = "prefect.resource.role";
 
 function wrongResource(labels: Record<string, string>): string | null {
@@ -38,7 +38,7 @@ function wrongLabel(things: string, label: string, value: string | undefined): s
   return value.length > MAX_ID_CHARACTERS ? `The ${label} label must be at most ${MAX_ID_CHARACTERS} characters` : null;
 }
 
-/** Labels are checked one by one and not copied: a copy would lose a label called `__proto__`. */
+/** Labels are checked one by one and not copied, because a copy would lose a label with the name `__proto__`. */
 const labels = (check: (labels: Record<string, string>) => string | null) =>
   z
     .custom<Record<string, string>>(isObject, {
@@ -54,14 +54,14 @@ const labels = (check: (labels: Record<string, string>) => string | null) =>
     })
     .meta({ type: "object", additionalProperties: { type: "string" } });
 
-/** The resource that an event is about: labels, among them `prefect.resource.id`. */
+/** The resource that an event is about: labels, including `prefect.resource.id`. */
 export const Resource = labels(wrongResource).meta({ id: "Resource" });
 export type Resource = z.output<typeof Resource>;
 
-/** A resource that an event concerns as well, with its role. */
+/** A resource that is also part of an event, with its role. */
 const RelatedResource = labels(wrongRelated).meta({ id: "RelatedResource" });
 
-/** An event as a client sends it; holds `occurred` as RFC 3339 text in UTC. */
+/** An event as a client sends it. `occurred` is an RFC 3339 text in UTC. */
 export const Event = z
   .object({
     occurred: TimeAsText,
@@ -97,18 +97,18 @@ export const ReceivedEvent = z
   .meta({ id: "ReceivedEvent" });
 export type ReceivedEvent = z.output<typeof ReceivedEvent>;
 
-/** Gives the event as it is stored and shown. The keys have the original's order. */
+/** Returns the event as it is stored and shown. The keys have the original's order. */
 export function receiveEvent(event: Event, now: Micros): ReceivedEvent {
   const { occurred, event: name, resource, related, payload, id, follows } = event;
   return { occurred, event: name, resource, related, payload, id, follows, received: printTime(now) };
 }
 
-/** Gives the id of a resource. */
+/** Returns the id of a resource. */
 export function resourceId(resource: Resource): string {
   return resource[RESOURCE_ID] ?? "";
 }
 
-/** Gives the id in `<kind>.<id>`, or undefined where the text does not begin with the kind. */
+/** Returns the id in `<kind>.<id>`, or undefined if the text does not begin with the kind. */
 export function idOfKind(kind: string, resource: string): string | undefined {
   return resource.startsWith(`${kind}.`) ? resource.slice(kind.length + 1) : undefined;
 }

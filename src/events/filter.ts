@@ -1,4 +1,4 @@
-/** The filter of events on the wire, and whether an event meets it. */
+/** The filter of events on the wire, and whether an event matches it. */
 import * as z from "zod";
 import { type ReceivedEvent, type Resource, RESOURCE_ID, RESOURCE_ROLE, resourceId } from "#events/event";
 import { meetsTextQuery } from "#lib/text-query";
@@ -7,9 +7,11 @@ import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
 import { listOf as listUpTo } from "#wire/sizes";
 
-/** How many values a list of a filter may have. An event is looked up in a set of them, so many values cost little. */
+/** How many values a list of a filter may have. An event is looked up in a set, so many values cost little. */
 const MAX_VALUES = 50_000;
-/** How many prefixes or patterns a filter may have, and how many filters: each is checked for each event. */
+/**
+ * How many prefixes or patterns a filter may have, and how many filters there may be. Each is checked for each event.
+ */
 const MAX_PATTERNS = 1_000;
 const MAX_PATTERN_CHARACTERS = 2_000;
 const MAX_FILTERS = 100;
@@ -19,7 +21,7 @@ const Texts = listUpTo(z.string(), MAX_VALUES).nullish();
 const Pattern = z.string().max(MAX_PATTERN_CHARACTERS);
 const Prefixes = listUpTo(Pattern, MAX_PATTERNS).nullish();
 
-/** Labels, each with patterns (`*`, `?`, a leading `!`). The label has to match one of them. */
+/** Labels, each with patterns (`*`, `?`, a leading `!`). The label has to match one of its patterns. */
 const ResourceSpecification = z
   .record(z.string(), z.union([Pattern, listUpTo(Pattern, MAX_PATTERNS)]))
   .refine(
@@ -80,7 +82,7 @@ export const EventFilter = z
   .meta({ id: "EventFilter" });
 export type EventFilter = z.output<typeof EventFilter>;
 
-/** A stretch of time, both ends included. */
+/** A period of time. Both ends are included. */
 export interface Window {
   since: Micros;
   until: Micros;
@@ -89,7 +91,7 @@ export interface Window {
 /** Prefect: `EventOccurredFilter.since`, from the start of today. */
 const DEFAULT_DAYS = 180;
 
-/** Gives the window in which the wanted events occurred. By default it is the last 180 days until now. */
+/** Returns the window in which the wanted events occurred. Default: the last 180 days until now. */
 export function windowOf(filter: EventFilter, now: Micros): Window {
   return {
     since: filter.occurred?.since ?? Math.floor(now / DAY) * DAY - DEFAULT_DAYS * DAY,
@@ -97,7 +99,7 @@ export function windowOf(filter: EventFilter, now: Micros): Window {
   };
 }
 
-/** Whether an event meets the filter, apart from the window. An empty list counts as not given. */
+/** Whether an event matches the filter, apart from the window. An empty list counts as absent. */
 export function matchesEvent(filter: EventFilter, event: ReceivedEvent): boolean {
   return (
     matchesName(filter, event.event) &&
@@ -111,7 +113,7 @@ export function matchesEvent(filter: EventFilter, event: ReceivedEvent): boolean
   );
 }
 
-/** Gives one filter or several as a list. */
+/** Returns one filter or several filters as a list. */
 export function listOf<T>(filters: T | T[] | null | undefined): T[] {
   if (filters === null || filters === undefined) return [];
   return Array.isArray(filters) ? filters : [filters];
@@ -126,7 +128,7 @@ function isAmong(wanted: readonly string[] | null | undefined, value: string): b
 const SHORT_LIST = 8;
 const sets = new WeakMap<readonly string[], Set<string>>();
 
-/** The list as a set, which is made once: one filter checks many events. */
+/** The list as a set. The set is made once, because one filter checks many events. */
 function setOf(list: readonly string[]): Set<string> {
   const known = sets.get(list);
   if (known) return known;
@@ -139,7 +141,7 @@ function hasPrefix(wanted: readonly string[] | null | undefined, value: string):
   return !wanted?.length || wanted.some((prefix) => value.startsWith(prefix));
 }
 
-/** Whether the name of an event meets the filter. */
+/** Whether the name of an event matches the filter. */
 export function matchesName({ event: wanted }: EventFilter, name: string): boolean {
   if (!wanted) return true;
   const isExcluded =
@@ -152,7 +154,7 @@ function matchesResource(wanted: EventAnyResourceFilter, resource: Resource): bo
   return isAmong(wanted.id, id) && hasPrefix(wanted.id_prefix, id) && matchesLabels(wanted.labels, resource);
 }
 
-/** Prefect: one related resource has to meet all criteria. Each event meets a filter without criteria. */
+/** Prefect: one related resource has to match all criteria. Each event matches a filter without criteria. */
 function matchesRelated(wanted: EventRelatedFilter, event: ReceivedEvent): boolean {
   if (!wanted.id?.length && !wanted.role?.length && !wanted.resources_in_roles?.length && !hasLabels(wanted.labels))
     return true;
@@ -182,7 +184,10 @@ function matchesLabels(labels: ResourceSpecification | null | undefined, resourc
   });
 }
 
-/** Prefect: an empty pattern for the id or the role counts as not given; for any other label it matches nothing. */
+/**
+ * Prefect: an empty pattern for the id or the role counts as absent. For any other label, an empty pattern matches
+ * nothing.
+ */
 function isUnset(label: string, patterns: string | string[]): boolean {
   return patterns.length === 0 && (label === RESOURCE_ID || label === RESOURCE_ROLE);
 }
@@ -192,7 +197,10 @@ function fits(pattern: string, value: string): boolean {
   return globFits(isNegated ? pattern.slice(1) : pattern, value) !== isNegated;
 }
 
-/** `*` is any text, `?` any one character. There is no regular expression, for one made of a user's pattern may never end. */
+/**
+ * `*` is any text, `?` is any one character. There is no regular expression, because the search for a user's pattern
+ * may never end.
+ */
 function globFits(pattern: string, value: string): boolean {
   let p = 0;
   let v = 0;

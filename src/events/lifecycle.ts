@@ -1,4 +1,4 @@
-/** The events that the server makes of changes, in the original's words. Pure. */
+/** The events for the server's own changes, with the original's texts. Pure. */
 import { readJson, readOptionalJson } from "#db/database";
 import { eventOf, type Named, type Stamp } from "#events/change-event";
 import { type Event, RESOURCE_ID, RESOURCE_ROLE, type Resource } from "#events/event";
@@ -6,12 +6,12 @@ import type { Micros } from "#lib/clock";
 import { printTime } from "#wire/dates";
 import type { State } from "#wire/state";
 
-/** A thing whose tags the event names. */
+/** A thing with tags. The event names the tags. */
 interface Tagged extends Named {
   tags: readonly string[];
 }
 
-/** A work pool as events name it. */
+/** A work pool, as events name it. */
 export interface PoolFacts extends Named {
   type: string;
 }
@@ -35,11 +35,14 @@ export interface FlowRunFacts {
 type RelatedColumn = `${"flow" | "deployment" | "queue" | "pool" | "task"}_${"id" | "name"}`;
 type DetailColumn = `${"flow" | "deployment" | "task"}_tags` | "pool_type" | "created_by";
 
-/** A row that joins a flow run with its related things. Of a thing that the run does not have, all columns are null. Tags are JSON. */
+/**
+ * A row that joins a flow run with its related things. If the run does not have a thing, all columns of the thing are
+ * null. Tags are JSON.
+ */
 export type FactColumns = Record<"run_id" | "run_name" | "run_tags", string> &
   Record<RelatedColumn | DetailColumn, string | null> & { run_count: number };
 
-/** Gives the facts of a row, with the run's state before and its new state. */
+/** Returns the facts of a row, with the run's previous state and its new state. */
 export function readFacts(row: FactColumns, initial: State | null, validated: State): FlowRunFacts {
   const pool = named(row.pool_id, row.pool_name);
   return {
@@ -71,12 +74,18 @@ function tagged(id: string | null, name: string | null, tags: string | null) {
 
 /** Prefect: TRUNCATE_STATE_MESSAGES_AT. */
 const MAX_MESSAGE_CHARACTERS = 100_000;
-/** Prefect: `_timing_is_tight`; `follows` is for events that are so close that they may arrive in the wrong order. */
+/**
+ * Prefect: `_timing_is_tight`; `follows` is only for events that are so close in time that they may arrive in the wrong
+ * order.
+ */
 const TIGHT: Micros = 5 * 60 * 1_000_000;
 /** Prefect: `_get_recent_preceding_work_pool_event_id`. */
 const RECENT_POOL_STATUS: Micros = 10 * 60 * 1_000_000;
 
-/** Gives the event `prefect.flow-run.<State name>`. Its id is the state's id, and it follows the event of the state before. */
+/**
+ * Returns the event `prefect.flow-run.<State name>`. Its id is the state's id, and it follows the event of the previous
+ * state.
+ */
 export function flowRunStateEvent(facts: FlowRunFacts): Event {
   const { flow_run, initial, validated } = facts;
   const stamp = { id: validated.id, occurred: validated.timestamp };
@@ -158,7 +167,7 @@ function inKebabCase(status: string): string {
   return status.toLowerCase().replaceAll("_", "-");
 }
 
-/** `prefect.work-pool.ready` and the like. `before` is the pool's status event before this one. */
+/** Returns the event `prefect.work-pool.ready` or a similar one. `before` is the pool's previous status event. */
 export function workPoolStatusEvent(pool: PoolFacts & { status: string }, stamp: Stamp, before: Stamp | null): Event {
   const isRecent = before !== null && stamp.occurred - before.occurred < RECENT_POOL_STATUS;
   return eventOf("work-pool", pool, inKebabCase(pool.status), stamp, {
@@ -167,7 +176,7 @@ export function workPoolStatusEvent(pool: PoolFacts & { status: string }, stamp:
   });
 }
 
-/** `prefect.work-queue.ready` and the like. */
+/** Returns the event `prefect.work-queue.ready` or a similar one. */
 export function workQueueStatusEvent(queue: Named & { status: string }, pool: PoolFacts | null, stamp: Stamp): Event {
   return eventOf("work-queue", queue, inKebabCase(queue.status), stamp, {
     labels: { [RESOURCE_ROLE]: "work-queue" },
@@ -185,7 +194,7 @@ interface DeploymentFacts extends Named {
   concurrency_limit_id: string | null;
 }
 
-/** `prefect.deployment.ready`, `.not-ready`, `.created`, `.deleted`, and `.updated` with its payload. */
+/** Returns `prefect.deployment.ready`, `.not-ready`, `.created`, `.deleted`, or `.updated` with its payload. */
 export function deploymentEvent(
   facts: DeploymentFacts,
   what: string,

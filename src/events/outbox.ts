@@ -1,6 +1,6 @@
 /**
- * The outbox. A flow run's state is written first and its event is sent afterwards. Where the process ended between the two,
- * the event is made again from what was written. An event has its state's id, so no event is sent twice.
+ * The outbox. A flow run's state is written first, and its event is sent afterwards. If the process ends between these
+ * two steps, the event is made again from the written rows. An event has its state's id, so no event is sent twice.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
@@ -22,15 +22,18 @@ import { inWorkspace, type SweepTools, type Tools } from "#tools";
 import { type State, StateType } from "#wire/state";
 import { list } from "#db/sql";
 
-/** The outbox's mark: up to this id the event of each state is proved to have been sent. Without a mark states of the last hour are not proved. */
+/**
+ * The outbox's mark. The events of all states up to this id are proved to have been sent. Without a mark, the states of
+ * the last hour are not proved.
+ */
 export const OUTBOX = { name: "outbox", firstAge: HOUR };
-/** How many states without an event are in memory at once; a message may have 100,000 characters in an event. */
+/** How many states without an event are in memory at once. A message may have 100,000 characters in an event. */
 const MAX_UNSENT = 50;
 const MAX_MESSAGE_CHARACTERS = 100_001;
-/** How much earlier than a state's id its event's segment may be written, by a clock that is slow. */
+/** With a slow clock, the segment of a state's event may have an earlier id than the state: at most by this time. */
 const SLOW_CLOCK: Micros = 60_000_000;
 
-/** Sends the unsent events of some runs from the mark on, before these runs are deleted with their states. */
+/** Sends the unsent events of some runs after the mark, before these runs are deleted with their states. */
 export async function sendUnsentOf(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   const mark = await readMark(tools);
   const ofRuns = sql`st.workspace_id = ${tools.workspaceId} and st.id in (
@@ -44,7 +47,7 @@ async function readMark({ db, clock }: SweepTools): Promise<string> {
   return row?.mark ?? earliestId(clock() - OUTBOX.firstAge);
 }
 
-/** The first segment that the outbox may still read to learn whether it holds a state's event. */
+/** The first segment that the outbox may still read to find a state's event. */
 export async function firstSegmentAsked(tools: SweepTools): Promise<string> {
   return firstSegmentAfter(await readMark(tools));
 }
@@ -53,15 +56,15 @@ const firstSegmentAfter = (mark: string): string => earliestId(timeOfId(mark) - 
 
 const NEVER_ENDED = "the sweep did not come to its end with this state";
 
-/** Keeps a state as a dead letter without reading it. */
+/** Stores a state as a dead letter without reading the state. */
 export async function keepUnsent(tools: Tools, stateId: string, reason = NEVER_ENDED): Promise<void> {
   await keepDeadLetter(tools, { queue: "outbox", key: stateId, reason, message: { state_id: stateId } });
 }
 
 /**
- * Sends the events of those states `st` in a range that have none. No state is older than the id `first`. A state whose event
- * can never be made or written is kept as a dead letter, so that the later states are reached. Where the stream of a
- * workspace takes no events now, those of other workspaces are sent before the failure is thrown.
+ * Sends the unsent events of the states `st` in a range. No state is older than the id `first`. If the event of a state
+ * can never be made or written, the state is stored as a dead letter, so that the later states are reached. If the
+ * stream of a workspace takes no events now, the events of the other workspaces are sent before the failure is thrown.
  */
 export async function sendUnsent(tools: SweepTools, range: SQL, first: string): Promise<void> {
   const failed = new Map<string, unknown>();
@@ -78,7 +81,7 @@ export async function sendUnsent(tools: SweepTools, range: SQL, first: string): 
   for (const error of failed.values()) throw error;
 }
 
-/** Sends the events of some states. A state whose event fails by itself becomes a dead letter. */
+/** Sends the events of some states. If an event fails because of its own content, its state becomes a dead letter. */
 function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void> {
   return inHalves(
     rows,
@@ -88,7 +91,10 @@ function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void>
   );
 }
 
-/** Sends the event of a state whose event could not be sent, unless it was sent meanwhile. Throws where it still cannot be. */
+/**
+ * Sends the event of a state again after a failure, unless the event was sent meanwhile. Throws if it still cannot be
+ * sent.
+ */
 export async function sendEventOf(tools: Tools, stateId: string): Promise<void> {
   const only = sql`st.workspace_id = ${tools.workspaceId} and st.id = ${stateId}`;
   await sendEvents(tools, await tools.db.rows<UnsentRow>(selectUnsent(only, firstSegmentAfter(stateId))));
@@ -101,12 +107,15 @@ async function sendEvents(tools: Tools, rows: readonly UnsentRow[]): Promise<voi
   try {
     await writeEvents(tools, events);
   } catch (error) {
-    // The object keeps those events itself.
+    // The object stores those events itself.
     if (!(error instanceof EventsSetAside)) throw error;
   }
 }
 
-/** Keeps a state whose event failed by itself. Where the stream takes nothing at all, it is not the state's fault. */
+/**
+ * Stores a state as a dead letter if its event failed because of its own content. If the stream takes no events at all,
+ * the state is not the cause.
+ */
 async function setAside(tools: Tools, { id }: UnsentRow, error: unknown): Promise<void> {
   if (error instanceof ApiError && !(await isStreamUp(tools))) throw error;
   await keepUnsent(tools, id, reasonOf(error));
@@ -121,7 +130,7 @@ const stateJson = (alias: string): SQL =>
 /** Prefect: the scheduler writes its runs without orchestration, so their first state has no event. */
 const madeBySchedule = sql`(r.auto_scheduled = 1 and ${FIRST_STATE_ID} = st.id)`;
 
-/** Selects the states in a range of ids whose event is in no segment, with all that their events are made of. */
+/** Selects the states in a range of ids that have no event in a segment, with all data for their events. */
 function selectUnsent(range: SQL, firstSegment: string): SQL {
   const hour = sql.raw(`(timestamp - ((timestamp % ${HOUR}) + ${HOUR}) % ${HOUR})`);
   return sql`
@@ -151,7 +160,10 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
     order by st.id limit ${MAX_UNSENT}`;
 }
 
-/** Parses a state and its details. The database does not parse the details: one that nests too deep would fail the whole statement. */
+/**
+ * Parses a state and its details. The database does not parse the details, because details that nest too deep would
+ * fail the whole statement.
+ */
 function readState(json: string): State {
   const state = readJson<Omit<State, "data" | "state_details"> & { state_details: string }>(json);
   const details = readJson<State["state_details"]>(state.state_details);

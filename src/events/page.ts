@@ -1,4 +1,4 @@
-/** A page of events, gathered out of segments that come in the order of their first (or last) event. */
+/** A page of events from segments. The segments come in the order of their first (or last) event. */
 import { resourceId } from "#events/event";
 import type { EventFilter, Window } from "#events/filter";
 import type { Found, Header } from "#events/segment-reader";
@@ -10,37 +10,37 @@ export interface Cursor {
   id: string;
 }
 
-/** Which events to read: the filter with its window, and where an earlier page ended. */
+/** Which events to read: the filter with its window, and where the previous page ended. */
 export interface EventQuery {
   filter: EventFilter;
   window: Window;
   limit: number;
   after: Cursor | null;
-  /** Only events that were written from this time on; null or absent for all. */
+  /** Only events that were written from this time on; null or absent for all events. */
   writtenSince?: Micros | null;
-  /** The segments that may hold events of the window, in the filter's order, where the caller knows them. */
+  /** The segments that may have events of the window, in the filter's order, if the caller knows them. */
   known?: readonly Header[] | undefined;
-  /** How many characters the page may have, if fewer than any page may have. */
+  /** How many characters the page may have, if fewer than `MAX_PAGE_CHARACTERS`. */
   mostCharacters?: number;
 }
 
-/** A page of events, and where the next page begins; null where there is no next page. */
+/** A page of events, and where the next page begins; null if there is no next page. */
 export interface EventsPage {
   found: Found[];
   next: Cursor | null;
 }
 
-/** How many characters a page has at most: an event may have 1.5 MB. A page has at least one event. */
+/** How many characters a page has at most, because an event may have 1.5 MB. A page has at least one event. */
 const MAX_PAGE_CHARACTERS = 4_000_000;
 
-/** One page that is being gathered. */
+/** A page that is being built. */
 export class Page {
   private readonly query: EventQuery;
   private readonly isNewestFirst: boolean;
   /** Whether the page has only one event of each resource. */
   readonly isDistinct: boolean;
   private best: Found[] = [];
-  /** Whether there are wanted events after the last event of the page, or may be. */
+  /** Whether there are, or may be, wanted events after the last event of the page. */
   private isFull = false;
 
   constructor(query: EventQuery) {
@@ -49,7 +49,7 @@ export class Page {
     this.isDistinct = query.filter.resource?.distinct ?? false;
   }
 
-  /** Adds events, and keeps those that may still be on the page. */
+  /** Adds events, and keeps only those that may still be on the page. */
   take(events: readonly Found[]): void {
     if (this.isDistinct) return this.takeFirsts(events);
     const all = unique([...this.best, ...events.filter((found) => !this.isEarlier(found))].toSorted(this.compare));
@@ -65,7 +65,7 @@ export class Page {
     return this.isNewestFirst ? next.last_occurred < last.occurred : next.first_occurred > last.occurred;
   }
 
-  /** Gives the page. Where the segments from `stop` on were not looked at, the page ends before them. */
+  /** Returns the page. If the segments from `stop` on were not read, the page ends before them. */
   read(stop: Header | null): EventsPage {
     if (this.isDistinct) return this.readDistinct();
     const last = this.best.at(-1);
@@ -113,13 +113,13 @@ export class Page {
   };
 }
 
-/** What the order of events depends on. */
+/** The fields that the order of events depends on. */
 interface Place {
   occurred: Micros;
   event: { id: string };
 }
 
-/** Comes after every id. */
+/** Sorts after every id. */
 const AFTER_ALL_IDS = "~";
 
 const placeOf = ({ occurred, id }: Cursor): Place => ({ occurred, event: { id } });

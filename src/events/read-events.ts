@@ -10,18 +10,21 @@ import type { EventCutoff } from "#events/retention";
 import { type Found, SegmentReader, tooMuch } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
 
-/** How many events meet a filter. `isWhole` is false where not all segments were looked at: then `total` is the least number. */
+/**
+ * How many events match a filter. If `isWhole` is false, not all segments were read, and there are at least `total`
+ * events.
+ */
 interface EventTotal {
   total: number;
   isWhole: boolean;
 }
 
-/** The stored events of one workspace that are not older than their retention. */
+/** The stored events of one workspace that are not past their retention. */
 export class EventReader extends SegmentReader {
   /**
-   * Gives a page of events in the filter's order. Only the segments that the page needs are opened. Where the page needs more
-   * than one answer may open, the page has fewer events and says where the next one begins. Throws 422 where the next page
-   * would begin at the same place.
+   * Returns a page of events in the filter's order. Opens only the segments that the page needs. If the page needs more
+   * segments than one answer may open, the page has fewer events and says where the next page begins. Throws 422 if the
+   * next page would begin at the same place.
    */
   async page(query: EventQuery): Promise<EventsPage> {
     if (query.limit === 0) return { found: [], next: null };
@@ -39,8 +42,8 @@ export class EventReader extends SegmentReader {
   }
 
   /**
-   * Gives the first page, and how many events there are in all. For names and times the segments' own counts give the total.
-   * For any other filter all segments are opened once, for the page and the total.
+   * Returns the first page, and the total number of events. If the filter has only names and times, the counts in the
+   * segments give the total. For any other filter, all segments are opened once, for the page and the total.
    */
   async firstPage(query: Omit<EventQuery, "after">): Promise<EventsPage & EventTotal> {
     const first = { ...query, after: null };
@@ -60,7 +63,10 @@ export class EventReader extends SegmentReader {
     return { ...page.read(stop), total: ids.size, isWhole: stop === null };
   }
 
-  /** Shows each event that meets the filter once, though it may be in two segments. Throws 422 where the segments are too many. */
+  /**
+   * Visits each event that matches the filter once, even if it is in two segments. Throws 422 if there are too many
+   * segments.
+   */
   async each(filter: EventFilter, window: Window, visit: (found: Found) => void, more = sql`true`): Promise<void> {
     const seen = new Set<string>();
     const take = (events: readonly Found[]) => {
@@ -73,9 +79,9 @@ export class EventReader extends SegmentReader {
   }
 
   /**
-   * Gives how many events occurred in each hour, by the hour's start, out of the counts that each segment has by name. Only
-   * segments across an end of the window, or with events that may be too old, are opened. Undefined where the filter asks for
-   * more than names and times. Throws 422 where the segments to open are too many.
+   * Returns how many events occurred in each hour, by the hour's start, from the counts by name in each segment. Opens
+   * only segments that cross an end of the window or that may have events past their retention. Undefined if the filter
+   * has more than names and times. Throws 422 if there are too many segments to open.
    */
   async countByHour(query: Pick<EventQuery, "filter" | "window">): Promise<Map<Micros, number> | undefined> {
     const { filter } = query;
@@ -95,7 +101,7 @@ export class EventReader extends SegmentReader {
   }
 }
 
-/** The window from the cursor on. */
+/** The part of the window after the cursor. */
 function remainder({ filter, window, after }: EventQuery): Window {
   if (!after) return window;
   return filter.order === "DESC" ? { ...window, until: after.occurred } : { ...window, since: after.occurred };
@@ -105,12 +111,12 @@ function writtenSince(time: Micros | null): SQL {
   return time === null ? sql`true` : sql`s.id >= ${earliestId(time)}`;
 }
 
-/** Whether the filter asks only for names and times. */
+/** Whether the filter has only names and times. */
 function isPlain({ resource, related, any_resource, id, text }: EventFilter): boolean {
   return !resource && listOf(related).length === 0 && listOf(any_resource).length === 0 && !id?.id?.length && !text;
 }
 
-/** Whether a segment `s` certainly holds no event that is too old by the retention period of its name. */
+/** Whether a segment `s` certainly has no event past the retention period of its name. */
 function holdsNothingOld({ oldestByName }: EventCutoff): SQL {
   const names = [...oldestByName].map(([name, oldest]) => [`${JSON.stringify(name)}:`, oldest]);
   if (names.length === 0) return sql`true`;

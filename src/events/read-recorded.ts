@@ -1,6 +1,7 @@
 /**
- * Reads task runs after all their reports are recorded. Reports are gathered, written and then recorded by the consumer of a
- * queue, which may take a second. A client reads a task run as soon as its flow returns, so such a read records the reports itself.
+ * Reads task runs after all their reports are recorded. Reports are gathered, written and then recorded by the consumer
+ * of a queue, which may take a second. A client reads a task run as soon as its flow returns. So such a read records
+ * the reports itself.
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
@@ -14,31 +15,32 @@ import { log } from "#lib/log";
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 
-/** How many runs a read may name. A read that names more is a search, and records nothing. */
+/** How many runs a read may name. A read that names more runs is a search, and records nothing. */
 const MAX_ASKED = 50;
 /** How many of the newest waiting segments are searched for a flow run, by a short column. */
 const MAX_HEADS = 200;
 /** How many of the newest waiting segments are searched for a task run, by the text of their events. */
 const MAX_TEXTS = 20;
-/** How many bytes of segments one read records. The consumer of the queue records the others. */
+/** How many bytes of segments one read records. The consumer of the queue records the other segments. */
 const MAX_BYTES = 4_000_000;
 /** How long after its end a flow run's reports may still be gathered. */
 const AFTERMATH: Micros = 60_000_000;
 
 type Rows = Record<string, unknown>[];
 
-/** The rows of the selects, and what is known of the reports of the named runs. */
+/** The rows of the selects, and what is known about the reports of the named runs. */
 interface Look {
   rows: Rows[];
   /** Whether the event stream may be gathering reports of these runs. */
   isAlive: boolean;
-  /** Segments with reports of these runs that are not recorded. */
+  /** Segments with reports of these runs that are not recorded yet. */
   waiting: SizedKey[];
 }
 
 /**
- * Runs selects, all in one round trip, after the reports of the named runs are recorded. Where the runs have ended and no report
- * waits, as in nearly all reads, there is only this round trip. A failure to record is logged, and the selects run all the same.
+ * Runs selects in one round trip, after the reports of the named runs are recorded. If the runs have ended and no
+ * report waits, there is only this round trip; nearly all reads are like this. A failure to record is logged, and the
+ * selects still run.
  */
 export async function readRecorded(tools: Tools, asked: AskedRuns, reads: readonly Statement[]): Promise<Rows[]> {
   const named = (asked.flowRunIds?.length ?? 0) + (asked.taskRunIds?.length ?? 0);
@@ -59,7 +61,10 @@ async function readAndLook(tools: Tools, asked: AskedRuns, reads: readonly State
   return { rows, isAlive: waiting.length < looked.length, waiting };
 }
 
-/** Gives a row without an id where one of the runs has not ended, or ended just now, and a row for each waiting segment with reports of one, oldest first. */
+/**
+ * Returns a row without an id if one of the runs has not ended or has just ended. Also returns a row for each waiting
+ * segment with reports of one of the runs, oldest first.
+ */
 function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: AskedRuns, now: Micros): SQL {
   if (taskRunIds.length === 0) return lookForFlowRuns(workspaceId, flowRunIds, now);
   if (flowRunIds.length === 0) return lookForTaskRuns(workspaceId, taskRunIds);
@@ -91,7 +96,7 @@ function lookForTaskRuns(workspaceId: string, ids: readonly string[]): SQL {
 
 const TERMINAL = sql.raw(`('${[...TERMINAL_TYPES].join("', '")}')`);
 
-/** The newest waiting segments. The unary plus keeps SQLite from any other index than that of waiting segments. */
+/** The newest waiting segments. The unary plus makes SQLite use only the index of waiting segments. */
 function newest(workspaceId: string, limit: number): SQL {
   return sql`(select hour, id, resources, events from event_segment
     where consumed = 0 and +workspace_id = ${workspaceId} order by id desc limit ${sql.raw(String(limit))}) s`;
@@ -102,12 +107,13 @@ const PATIENCE_MS = 2_000;
 const STEP_MS = 10;
 
 /**
- * The segments that requests of this isolate are recording, with the time since when. Requests share no promise: the runtime ends
- * a request that waits for the promise of an ended one. An ended request leaves its entries, which count only for `PATIENCE_MS`.
+ * The segments that requests of this isolate are recording, with the start time of each. Requests share no promise: if
+ * a request waits for the promise of an ended request, the runtime ends the waiting request, too. An ended request
+ * leaves its entries, which count only for `PATIENCE_MS`.
  */
 const inHand = new Map<string, number>();
 
-/** Records the segments that no other request of this isolate is recording, and waits for the others. */
+/** Records the segments that no other request of this isolate is recording, and waits for the other segments. */
 async function recordOnce(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
   const isInHand = ({ id }: SizedKey) => Date.now() - (inHand.get(id) ?? 0) < PATIENCE_MS;
   const others = keys.filter(isInHand);

@@ -1,4 +1,4 @@
-/** What the object that writes a workspace's segments remembers of the newest ones: the segments, and the ids of their events. */
+/** The memory of the object that writes a workspace's segments: the newest segments, and the ids of their events. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { asList } from "#db/sql";
@@ -10,32 +10,35 @@ import { countByName, hourOf, keyOf, readSegment, type Segment, segmentsOf } fro
 
 /** How long a segment is remembered after its last event occurred. */
 const KEPT: Micros = 120 * SECOND;
-/** How many segments are remembered; the object writes at most ten a second. */
+/** How many segments are remembered. The object writes at most ten per second. */
 const MAX_SEGMENTS = 3_000;
-/** How many characters of JSON the names of a segment's events may have together. Longer names are not remembered. */
+/**
+ * How many characters of JSON the names of a segment's events may have in total. Longer lists of names are not
+ * remembered.
+ */
 const MAX_NAMES = 2_000;
 
 interface Remembered extends Omit<Header, "fits"> {
-  /** The names of the segment's events; null where they are too long, and the segment has to be opened. */
+  /** The names of the segment's events; null if they are too long. Then the segment has to be opened. */
   names: readonly string[] | null;
 }
 
 /**
- * The segments that one object has written in the last two minutes. Each client that begins to listen asks for the events of the
- * last minute, and D1 would read a row for each segment of the hour to find them.
+ * The segments that one object has written in the last two minutes. Each client that begins to listen asks for the
+ * events of the last minute. To find them, D1 would read a row for each segment of the hour.
  */
 export class RecentSegments {
   private readonly segments = new Map<string, Remembered>();
-  /** Every segment with an event that occurred from this time on is remembered, once the older segments were read. */
+  /** After the older segments were read, every segment with an event that occurred from this time on is remembered. */
   private since: Micros;
-  /** Reads the segments that were written before the object began and have events that are dated later. */
+  /** Reads the segments that were written before the object began and that have events with a later date. */
   private older: Promise<void> | undefined;
 
   constructor(now: Micros) {
     this.since = now;
   }
 
-  /** Remembers segments that are written, and forgets old ones. */
+  /** Remembers segments that are being written, and forgets old ones. */
   add(segments: readonly Segment[], now: Micros): void {
     for (const segment of segments) this.segments.set(segment.id, remembered(segment));
     this.since = Math.max(this.since, now - KEPT);
@@ -43,14 +46,17 @@ export class RecentSegments {
     if (this.segments.size > MAX_SEGMENTS) this.restart(now);
   }
 
-  /** Forgets everything, as after a write whose outcome is unknown. */
+  /** Forgets everything, for example after a write with an unknown outcome. */
   restart(now: Micros): void {
     this.segments.clear();
     this.since = now;
     this.older = undefined;
   }
 
-  /** The segments that may hold events of the window, in the filter's order; undefined where not all of them are remembered. */
+  /**
+   * The segments that may have events of the window, in the filter's order; undefined if not all of them are
+   * remembered.
+   */
   async inWindow(
     db: Database,
     workspaceId: string,
@@ -80,7 +86,7 @@ export class RecentSegments {
         from ${event_segment} s
         where s.workspace_id = ${workspaceId} and s.hour >= ${hourOf(began)} and s.last_occurred >= ${began}
         limit ${MAX_SEGMENTS}`);
-      // The older segments are too many to be remembered: D1 is asked until the object forgets all and begins again.
+      // There are too many older segments to remember. D1 is read until the object forgets everything and begins again.
       if (rows.length === MAX_SEGMENTS) this.since = Infinity;
       for (const { counts, ...header } of rows) {
         const names = counts === null ? null : Object.keys(readJson<Record<string, number>>(counts));
@@ -104,13 +110,18 @@ function remembered(segment: Segment): Remembered {
   };
 }
 
-/** How old the recent ids are at most, and how many there are; the object that remembers them has the same bounds. */
+/**
+ * How old the recent ids are at most, and how many ids there are. The object that remembers them has the same bounds.
+ */
 const IDS_KEPT: Micros = 15 * 60 * SECOND;
 const MAX_IDS = 50_000;
 /** How many segments are searched for recent ids. */
 const MAX_SEARCHED = 200;
 
-/** Reads the ids of the events that a workspace wrote in the last 15 minutes: a client may send such events again after a break. */
+/**
+ * Reads the ids of the events that a workspace wrote in the last 15 minutes. A client may send such events again after
+ * a break.
+ */
 export async function readRecentIds(db: Database, workspaceId: string, now: Micros): Promise<string[]> {
   const since = now - IDS_KEPT;
   const recent = sql`(
@@ -123,7 +134,7 @@ export async function readRecentIds(db: Database, workspaceId: string, now: Micr
     sql`select s.hour as hour, s.id as id from ${recent} s where not json_valid(s.events)`,
   ]);
   const ids = rows.flatMap(({ id }) => (typeof id === "string" ? id : []));
-  // SQLite cannot read a segment that nests too deep for it. Such segments are read one by one, for each may have 1 MB.
+  // SQLite cannot read a segment that nests too deep. Such segments are read one by one, because each may have 1 MB.
   for (const { hour, id } of unreadable) {
     const key = { hour: Number(hour), id: String(id) };
     const opened = await db.rows<{ events: string }>(sql`select s.events from ${segmentsOf(workspaceId, [key])}`);

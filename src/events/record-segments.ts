@@ -1,4 +1,7 @@
-/** Records the reports in segments as task runs. To record a report twice changes nothing. A bad report becomes a dead letter and fails no other. */
+/**
+ * Records the reports in segments as task runs. Recording a report twice changes nothing. A bad report becomes a dead
+ * letter, and the other reports are still recorded.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import type { Statement } from "#db/database";
@@ -15,7 +18,7 @@ import { log } from "#lib/log";
 
 /** How many bytes of segments are in memory at once. */
 export const MAX_BYTES = 8_000_000;
-/** The queue's name of these dead letters. Their message is the event, or the key of a segment that cannot be read. */
+/** The `queue` of these dead letters. Their message is the event, or the key of a segment that cannot be read. */
 const LETTERS = "task-runs";
 /** How many dead letters one batch writes. */
 const MAX_LETTERS = 50;
@@ -26,7 +29,10 @@ interface Report {
   record: TaskRunRecord;
 }
 
-/** A segment that was read: the reports that can be recorded, the dead letters of the others, and the new value of `consumed`. */
+/**
+ * A segment that was read: the reports that can be recorded, the dead letters of the other reports, and the new value
+ * of `consumed`.
+ */
 interface ReadSegment {
   key: SegmentKey;
   reports: Report[];
@@ -34,7 +40,10 @@ interface ReadSegment {
   consumed: 1 | 2;
 }
 
-/** Records the reports of segments that are not consumed, and marks these as consumed. Throws in an outage (`isOutage`). */
+/**
+ * Records the reports of segments that are not consumed, and marks these segments as consumed. Throws in an outage
+ * (`isOutage`).
+ */
 export async function recordSegments(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
   for (const some of chunksBySize(keys, MAX_BYTES, ({ bytes }) => bytes)) await recordSome(tools, some);
 }
@@ -48,7 +57,7 @@ async function recordSome(tools: Tools, keys: readonly SizedKey[]): Promise<void
   for (const segment of segments) if (!readable.includes(segment)) await recordBySteps(tools, segment);
 }
 
-/** Records segments in one batch. Gives false where that failed for good. */
+/** Records segments in one batch. Returns false if that failed permanently. */
 async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Promise<boolean> {
   if (segments.length === 0) return true;
   try {
@@ -63,7 +72,10 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
   }
 }
 
-/** Records a segment that has a bad report: first the good reports, then the dead letters, then that the segment is consumed. */
+/**
+ * Records a segment that has a bad report. Writes first the good reports, then the dead letters, then the mark that the
+ * segment is consumed.
+ */
 async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: ReadSegment): Promise<void> {
   await inHalves(
     reports,
@@ -103,7 +115,7 @@ function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
   }
 }
 
-/** Reads a report. A report that cannot be read, for whatever reason, must not fail the others. */
+/** Reads a report. A report that cannot be read, for any reason, must not fail the other reports. */
 function readReport(event: ReceivedEvent, isTooDeep: boolean): TaskRunRecord | { wrong: string } {
   try {
     if (isTooDeep) checkDepth(JSON.stringify(event));
@@ -113,11 +125,11 @@ function readReport(event: ReceivedEvent, isTooDeep: boolean): TaskRunRecord | {
   }
 }
 
-/** Records the event or the segment of a dead letter. Throws where it still cannot be recorded. */
+/** Records the event or the segment of a dead letter. Throws if it still cannot be recorded. */
 export async function recordLetter(tools: Tools, message: unknown): Promise<void> {
   const segment = SegmentMessage.safeParse(message);
   if (segment.success) return recordSegmentAgain(tools, segment.data.segment);
-  // Written by `letterOf`.
+  // `letterOf` wrote this message.
   const record = readTaskRun(message as ReceivedEvent);
   if ("wrong" in record) throw new Error(record.wrong);
   await tools.db.batch(recordTaskRuns(tools.workspaceId, [record], tools.clock()));
@@ -133,7 +145,10 @@ async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> 
   if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
 }
 
-/** Gives the statement that marks waiting segments as consumed (1) or as given up (2), or segments that were given up as waiting (0). */
+/**
+ * Returns the statement that marks waiting segments as consumed (1) or as given up (2), or given-up segments as waiting
+ * (0).
+ */
 export function markSegments(workspaceId: string, keys: readonly SegmentKey[], consumed: 0 | 1 | 2): SQL {
   const before = sql.raw(consumed === 0 ? "2" : "0");
   return sql`update ${event_segment} set consumed = ${consumed}

@@ -2,26 +2,26 @@
 import type { ServicesSettings } from "#env";
 import type { Micros } from "#lib/clock";
 
-/** What the settings say of the retention of events, in seconds: of all events, and of events of some names. */
+/** The settings for the retention of events, in seconds: for all events, and for events with some names. */
 type EventRetention = Pick<
   ServicesSettings["db_vacuum"],
   "types" | "event_retention_period" | "event_retention_overrides"
 >;
 
-/** The times from which on events are kept. */
+/** The start times of the retention. Older events are not kept. */
 export interface EventCutoff {
   readonly oldest: Micros;
-  /** The later times that hold for events of some names. */
+  /** The later times that apply to events with some names. */
   readonly oldestByName: ReadonlyMap<string, Micros>;
 }
 
-/** A time before all others. */
+/** A time earlier than all others. */
 const EVER: Micros = -9e18;
 
 /** All events are kept. */
 export const NO_CUTOFF: EventCutoff = { oldest: EVER, oldestByName: new Map() };
 
-/** The times from which on events are kept, by the settings. The period of a name counts where it is shorter than that of all. */
+/** The cutoff from the settings. The period of a name counts if it is shorter than the period of all events. */
 export function eventCutoff(settings: EventRetention, now: Micros): EventCutoff {
   if (!settings.types.includes("events")) return NO_CUTOFF;
   const before = (period: number): Micros => now - period * 1_000_000;

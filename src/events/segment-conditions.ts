@@ -1,4 +1,4 @@
-/** Conditions by which the database leaves out segments without a wanted event, so that they are not opened. */
+/** Conditions by which the database skips segments without a wanted event, so that they are not opened. */
 import { type SQL, sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
 import type { WorkspaceStore } from "#db/workspace-store";
@@ -9,12 +9,13 @@ import { type EventFilter, listOf, type Window } from "#events/filter";
 import { HOUR, hourOf } from "#events/segments";
 import { earliestId, type Micros, timeOfId } from "#lib/clock";
 
-/** For how many resources the index is read. Where a filter names more, it is not read. */
+/** For how many resources the index is read. If a filter names more resources, the index is not read. */
 const MAX_NAMED = 2_000;
 
 /**
- * Gives a condition on a segment `s`, by the index `event_resource`: it may hold events of the resources that the filter names.
- * Where the index does not lead to all events of these resources, the condition is true of each segment.
+ * Returns a condition on a segment `s`, from the index `event_resource`: the segment may have events of the resources
+ * that the filter names. If the index does not have all events of these resources, the condition is true for each
+ * segment.
  */
 export async function mayHoldResources(
   store: WorkspaceStore,
@@ -38,7 +39,7 @@ export async function mayHoldResources(
       where instr(c.resources, wanted.value->>1) > 0)`;
 }
 
-/** Adds the flow runs of the task runs: the index has a task run's own id only where the task run has no flow run. */
+/** Adds the flow runs of the task runs. The index has a task run's own id only if the task run has no flow run. */
 async function withFlowRuns({ db, workspaceId }: WorkspaceStore, resources: readonly string[]): Promise<string[]> {
   const taskRuns = resources.flatMap((id) => idOfKind("prefect.task-run", id) ?? []);
   if (taskRuns.length === 0) return [...resources];
@@ -48,14 +49,16 @@ async function withFlowRuns({ db, workspaceId }: WorkspaceStore, resources: read
   return [...resources, ...rows.map((row) => `prefect.flow-run.${row.flow_run_id}`)];
 }
 
-/** Gives the ids where all of them are ids of flow runs, and otherwise null: the index leads to each event that names a flow run. */
+/**
+ * Returns the ids if all of them are ids of flow runs, otherwise null. The index has each event that names a flow run.
+ */
 function onlyRuns(ids: readonly string[] | null | undefined): readonly string[] | null {
   return ids?.length && ids.every((id) => idOfKind("prefect.flow-run", id) !== undefined) ? ids : null;
 }
 
 /**
- * Gives a condition on a segment `s`: it was written soon after the times in these ids. Null where no id has a time. Most
- * events with these ids are in such segments, but an event may arrive later, and a client may make other ids.
+ * Returns a condition on a segment `s`: it was written soon after the times in these ids. Null if no id has a time.
+ * Most events with these ids are in such segments, but an event may arrive later, and a client may make other ids.
  */
 export function wasWrittenNear(workspaceId: string, ids: readonly string[]): SQL | null {
   const periods = periodsOf(ids).map(({ since, until }) => [
@@ -71,13 +74,16 @@ export function wasWrittenNear(workspaceId: string, ids: readonly string[]): SQL
         and c.hour between near.value->>0 and near.value->>1 and c.id between near.value->>2 and near.value->>3)`;
 }
 
-/** How far the clock of a client that makes ids may be ahead, and how long it may take until an event is written. */
+/** How far the clock of a client that makes ids may be ahead, and how long the write of an event may take. */
 const AHEAD: Micros = 2_000_000;
 const ON_ITS_WAY: Micros = 10_000_000;
 /** How many periods there are at most. */
 const MAX_PERIODS = 200;
 
-/** Gives the periods in which events with these ids were written, in order. Ids of other versions than 7 have no time and give none. */
+/**
+ * Returns the periods in which events with these ids were written, in order. Ids of other versions than 7 have no time,
+ * so they add no period.
+ */
 function periodsOf(ids: readonly string[]): Window[] {
   const times = ids
     .filter((id) => id[14] === "7")
@@ -94,12 +100,12 @@ function periodsOf(ids: readonly string[]): Window[] {
   }
 }
 
-/** A criterion with more texts is no condition: to open and parse a segment takes less time then. */
+/** A criterion with more texts is not used as a condition, because opening and parsing a segment is then faster. */
 const MAX_TEXTS = 20;
-/** How many conditions a statement has: SQLite takes 100 levels of `and`. */
+/** How many conditions a statement has, because SQLite takes 100 levels of `and`. */
 const MAX_CONDITIONS = 30;
 
-/** Whether a segment (`s.counts`) has an event of a wanted name. */
+/** Whether a segment (`s.counts`) has an event with a wanted name. */
 export function hasNames(filter: EventFilter): SQL {
   const names = sql.raw("s.counts");
   return allOf([
@@ -108,7 +114,10 @@ export function hasNames(filter: EventFilter): SQL {
   ]);
 }
 
-/** Whether a segment (`s.events`) has the texts that each wanted event has. The database reads the whole text for that. */
+/**
+ * Whether a segment (`s.events`) has the texts that each wanted event has. The database reads the whole text for this
+ * condition.
+ */
 export function hasTexts(filter: EventFilter): SQL {
   const events = sql.raw("s.events");
   return allOf([
@@ -125,7 +134,7 @@ function allOf(conditions: readonly (SQL | null)[]): SQL {
   return present.length === 0 ? sql`true` : sql.join(present, sql` and `);
 }
 
-/** A text as JSON writes it, without the quote at its end. */
+/** A text in JSON, without the closing quote. */
 const opening = (text: string): string => JSON.stringify(text).slice(0, -1);
 
 function hasAny(

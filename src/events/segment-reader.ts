@@ -1,4 +1,7 @@
-/** Goes through a workspace's segments and gives the wanted events in them. A bounded number of segments is open at once. */
+/**
+ * Goes through a workspace's segments and returns the wanted events in them. A bounded number of segments is open at
+ * once.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { list } from "#db/sql";
@@ -17,11 +20,11 @@ import { parseTime } from "#wire/dates";
 
 /** How many bytes of segments are open at once. */
 const MAX_OPEN_BYTES = 2_000_000;
-/** How many bytes are opened first: most events of a page are in the newest segments. */
+/** How many bytes are opened first, because most events of a page are in the newest segments. */
 const MIN_OPEN_BYTES = 200_000;
-/** How many segments' keys one read gives. */
+/** How many segments' keys one read returns. */
 const MAX_KEYS = 1_000;
-/** How many segments are looked at for one answer, and how many bytes of them are opened. */
+/** How many segments are read for one answer, and how many bytes of them are opened. */
 const MAX_SEGMENTS_LOOKED_AT = 50_000;
 const MAX_BYTES_OPENED = 200_000_000;
 
@@ -31,11 +34,11 @@ export interface Found {
   occurred: Micros;
 }
 
-/** What is known of a segment that is not open. */
+/** What is known about a segment that is not open. */
 export interface Header extends SizedKey {
   first_occurred: Micros;
   last_occurred: Micros;
-  /** Whether the segment has an event of a wanted name. */
+  /** Whether the segment has an event with a wanted name. */
   fits: number;
 }
 
@@ -43,13 +46,13 @@ export interface Header extends SizedKey {
 interface Walk {
   /** Takes the wanted events of a segment. */
   take: (events: Found[]) => void;
-  /** Whether the caller needs nothing of this segment and of those after it. */
+  /** Whether the caller needs neither this segment nor the segments after it. */
   isEnough?: (next: Header) => boolean;
   /** Takes all events of each opened segment, wanted or not. */
   look?: (events: readonly ReceivedEvent[]) => void;
   /** One more condition on a segment `s`. */
   more?: SQL;
-  /** The segments to look at, where the caller knows them. They meet `more`. */
+  /** The segments to read, if the caller knows them. They meet `more`. */
   known?: readonly Header[] | undefined;
 }
 
@@ -62,21 +65,21 @@ export class SegmentReader extends WorkspaceStore {
     this.cutoff = cutoff;
   }
 
-  /** The part of a window whose events are kept. */
+  /** The part of a window that is not past the retention. */
   kept({ since, until }: Window): Window {
     return { since: Math.max(since, this.cutoff.oldest), until };
   }
 
-  /** A condition on a segment `s`: it may hold events that occurred in the window. */
+  /** A condition on a segment `s`: it may have events that occurred in the window. */
   inWindow({ since, until }: Window): SQL {
     return sql`s.workspace_id = ${this.workspaceId} and s.hour between ${hourOf(since)} and ${hourOf(until)}
       and s.last_occurred >= ${since} and s.first_occurred <= ${until}`;
   }
 
   /**
-   * Opens segments in the filter's order until the caller has enough. Gives the first segment that was not looked at, or null
-   * where the rest is not needed. Where the filter names ids, most events are in the segments that were written near the times
-   * in these ids, so those come first. Throws 422 where these alone are too many.
+   * Opens segments in the filter's order until the caller has enough. Returns the first segment that was not read, or
+   * null if the rest is not needed. If the filter names ids, most events are in the segments that were written near the
+   * times in these ids, so those segments come first. Throws 422 if these segments alone are too many.
    */
   async walk(filter: EventFilter, asked: Window, walk: Walk): Promise<Header | null> {
     const ids = filter.id?.id;
@@ -111,7 +114,7 @@ export class SegmentReader extends WorkspaceStore {
           walk.look?.(events);
           walk.take(this.wantedOf(filter, window, events));
         }
-        // A timer lets the process work on its other requests; an answer of the database does not.
+        // A timer lets the process handle its other requests. Waiting for an answer of the database does not.
         await scheduler.wait(1);
         next += open.length;
         opened += open.reduce((sum, header) => sum + header.bytes, 0);
@@ -149,7 +152,10 @@ export class SegmentReader extends WorkspaceStore {
     return rows.map(({ id, events }) => readSegment(id, events));
   }
 
-  /** The events with these ids: the database finds them and sends no others. Undefined where it cannot read a segment. */
+  /**
+   * The events with these ids. The database finds them and sends only them. Undefined if the database cannot read a
+   * segment.
+   */
   private async openByIds(segments: SQL, ids: readonly string[]): Promise<ReceivedEvent[] | undefined> {
     try {
       const rows = await this.db.rows<{ events: string }>(sql`
@@ -175,7 +181,7 @@ function inWindow(headers: readonly Header[], { since, until }: Window): Header[
   return headers.filter(({ first_occurred, last_occurred }) => last_occurred >= since && first_occurred <= until);
 }
 
-/** The refusal (422) of a filter for which too many segments have to be looked at. */
+/** The refusal (422) of a filter that needs too many segments. */
 export function tooMuch() {
   return unprocessable(
     `The filter leads through more than ${MAX_SEGMENTS_LOOKED_AT} batches or ${MAX_BYTES_OPENED / 1_000_000} MB of events. ` +

@@ -1,4 +1,4 @@
-/** Segments: rows that hold many events each. How they are made, written, named and opened. */
+/** Segments: rows that have many events each. How they are made, written, named and opened. */
 import { Buffer } from "node:buffer";
 import { type SQL, sql } from "drizzle-orm";
 import type { Database, Statement } from "#db/database";
@@ -11,7 +11,7 @@ import { isObject } from "#lib/json-value";
 import { log } from "#lib/log";
 import { each } from "#db/sql";
 
-/** An event, with its time as a number and its JSON, which are used several times. */
+/** An event, with its time as a number and its JSON. Both are used several times. */
 export interface GatheredEvent {
   event: ReceivedEvent;
   occurred: Micros;
@@ -36,17 +36,17 @@ export interface SizedKey extends SegmentKey {
 
 /** An hour: all events of a segment occurred in one hour. */
 export const HOUR: Micros = 3_600_000_000;
-/** How many bytes a segment has. D1 takes rows of 2 MB; an event that has more than this is a segment by itself. */
+/** How many bytes a segment has. D1 takes rows of 2 MB. An event with more bytes gets a segment of its own. */
 const MAX_SEGMENT_BYTES = 1_000_000;
-/** How many bytes of a row an event may have: a row of D1, less the other columns. */
+/** How many bytes of a row an event may have: the bytes of a D1 row, minus the other columns. */
 const MAX_EVENT_BYTES_IN_ROW = 1_900_000;
 
-/** Gives the begin of a time's hour. */
+/** Returns the start of a time's hour. */
 export function hourOf(time: Micros): Micros {
   return Math.floor(time / HOUR) * HOUR;
 }
 
-/** Makes segments of events: each is of one hour and fits one row. */
+/** Makes segments of events. Each segment has events of one hour and fits one row. */
 export function buildSegments(events: readonly GatheredEvent[], now: Micros, ids: Ids): Segment[] {
   return [...Map.groupBy(events, (event) => hourOf(event.occurred))].flatMap(([hour, ofHour]) => {
     const sorted = ofHour.toSorted((a, b) => a.occurred - b.occurred);
@@ -65,7 +65,7 @@ export function fitsRow(event: Pick<GatheredEvent, "event" | "json">): boolean {
   return bytesInRow(event) <= MAX_EVENT_BYTES_IN_ROW;
 }
 
-/** Gives the ids of the resources by which the index finds an event; see the table `event_resource`. */
+/** Returns the ids of the resources by which the index finds an event. See the table `event_resource`. */
 export function indexedResources(event: ReceivedEvent): string[] {
   const about = resourceId(event.resource);
   const runs = [about, ...event.related.map(resourceId)].filter((id) => idOfKind("prefect.flow-run", id) !== undefined);
@@ -75,8 +75,9 @@ export function indexedResources(event: ReceivedEvent): string[] {
 }
 
 /**
- * Writes segments and their index rows in one batch. A try whose outcome is unknown is repeated: the keys are the same, so rows
- * that are there already stay. `isWork` says whether the queue's consumer has to record a segment.
+ * Writes segments and their index rows in one batch. If the outcome of a try is unknown, the batch is repeated. The
+ * keys stay the same, so existing rows are not changed. `isWork` says whether the queue's consumer has to record a
+ * segment.
  */
 export async function writeSegments(
   db: Database,
@@ -119,7 +120,7 @@ export async function writeSegments(
   await db.repeatable(statements);
 }
 
-/** The event name of a run's heartbeat, which the stock client uses too. */
+/** The event name of a run's heartbeat. The stock client uses the same name. */
 const HEARTBEAT = "prefect.flow-run.heartbeat";
 
 /** The heartbeats of flow runs, for a segment's column `resources`: `HEARTBEAT`, the run's id and the time. */
@@ -130,19 +131,19 @@ function heartbeatsOf(segment: Segment): string[] {
   });
 }
 
-/** Gives the begin of the entries of a run's heartbeats. */
+/** Returns the first part of the entries of a run's heartbeats. */
 export function heartbeatPrefix(runId: string): string {
   return `${HEARTBEAT} ${runId} `;
 }
 
 const MAX_INDEX_ROWS = 2_000;
 /**
- * One index row names the segments that were written in this period. A run that lasts less has one or two index rows. A search
- * for the run looks at all segments of these periods, at most ten a second.
+ * One index row names the segments that were written in a period of this length. A run that is shorter has one or two
+ * index rows. A search for the run reads all segments of these periods, at most ten per second.
  */
 export const PERIOD: Micros = 20_000_000;
 
-/** The least ids of a segment's period and of the next period. */
+/** The smallest ids of a segment's period and of the next period. */
 function periodOf(segmentId: string): { first: string; last: string } {
   const begin = Math.floor(timeOfId(segmentId) / PERIOD) * PERIOD;
   return { first: earliestId(begin), last: earliestId(begin + PERIOD) };
@@ -155,14 +156,14 @@ function runEventIds(segment: Segment): string[] {
   );
 }
 
-/** Gives how many events of each name a segment has. */
+/** Returns how many events of each name a segment has. */
 export function countByName(segment: Segment): Record<string, number> {
   const counts = new Map<string, number>();
   for (const { event } of segment.events) counts.set(event.event, (counts.get(event.event) ?? 0) + 1);
   return Object.fromEntries(counts);
 }
 
-/** Gives a segment's key, for the queue. */
+/** Returns a segment's key, for the queue. */
 export function keyOf(segment: Segment): SizedKey {
   return {
     id: segment.id,
@@ -174,18 +175,23 @@ export function keyOf(segment: Segment): SizedKey {
 /** The keys as JSON: a list of pairs. */
 const pairs = (keys: readonly SegmentKey[]): SQL => each(keys.map(({ hour, id }) => [hour, id]));
 
-/** The segments `s` with these keys, to select from; `k.key` is the place of a segment's key in the list. */
+/**
+ * The segments `s` with these keys, for the `from` of a select. `k.key` is the position of a segment's key in the list.
+ */
 export function segmentsOf(workspaceId: string, keys: readonly SegmentKey[]): SQL {
   return sql`${pairs(keys)} k cross join ${event_segment} s
     on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
 }
 
-/** The keys, to be looked up in: `where (hour, id) in ${listed(keys)}`. */
+/** The keys, for a lookup: `where (hour, id) in ${listed(keys)}`. */
 export function listed(keys: readonly SegmentKey[]): SQL {
   return sql`(select value->>0, value->>1 from ${pairs(keys)})`;
 }
 
-/** Gives the events in a segment's column `events`. A segment that cannot be opened is logged and has no events, so that it does not fail others. */
+/**
+ * Returns the events in a segment's column `events`. A segment that cannot be opened is logged and counts as empty, so
+ * that it does not fail other segments.
+ */
 export function readSegment(id: string, text: string): ReceivedEvent[] {
   try {
     const { events, isTooDeep } = openSegment(text);
@@ -198,7 +204,10 @@ export function readSegment(id: string, text: string): ReceivedEvent[] {
   }
 }
 
-/** Parses the events of a segment; as JavaScript does where one nests too deep for `parseJson`. Throws where the text is no JSON. */
+/**
+ * Parses the events of a segment. If an event nests too deep for `parseJson`, JavaScript's own parser is used. Throws
+ * if the text is not JSON.
+ */
 export function openSegment(text: string): { events: unknown; isTooDeep: boolean } {
   try {
     return { events: parseJson(text, STORED_JSON_DEPTH), isTooDeep: false };
@@ -208,7 +217,10 @@ export function openSegment(text: string): { events: unknown; isTooDeep: boolean
   }
 }
 
-/** Whether a value has the fields of an event. Only our code writes segments, so the fields' content is not checked. */
+/**
+ * Whether a value has the fields of an event. Only our code writes segments, so the content of the fields is not
+ * checked.
+ */
 function isEvent(value: unknown): value is ReceivedEvent {
   return (
     isObject(value) &&
@@ -220,13 +232,13 @@ function isEvent(value: unknown): value is ReceivedEvent {
   );
 }
 
-/** The event, without its payload where the event nests too deep. */
+/** The event. If it nests too deep, without its payload. */
 function withoutDepth(event: ReceivedEvent): ReceivedEvent {
   try {
     checkDepth(JSON.stringify(event), STORED_JSON_DEPTH);
     return event;
   } catch {
-    // `TooDeep`, or so deep that it cannot even be printed.
+    // `TooDeep`, or so deep that the event cannot even be printed.
     log({}, "warn", "an event nests too deep and is shown without its payload", { event_id: event.id });
     return { ...event, payload: {} };
   }

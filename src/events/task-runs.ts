@@ -1,4 +1,4 @@
-/** Makes task runs out of the events in which clients report them. */
+/** Makes task runs from the events in which clients report them. */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import { MAX_OLDER_BYTES, mergedStates, OLD_STATES, progressOf, progressSql } from "#db/task-run-states";
@@ -49,7 +49,7 @@ const Payload = z.object({
   }),
 });
 
-/** A task run out of reports: its columns at its newest state, and all reported states. */
+/** A task run from reports: its columns at its newest state, and all reported states. */
 export interface TaskRunRecord {
   id: string;
   flow_run_id: string | null;
@@ -57,12 +57,15 @@ export interface TaskRunRecord {
   states: State[];
 }
 
-/** Whether an event is a report. Prefect: of task runs that the client orchestrates; for others `set_state` writes the states. */
+/**
+ * Whether an event is a report. Prefect: a report is about a task run that the client orchestrates; for other task runs
+ * `set_state` writes the states.
+ */
 export function isTaskRunReport(event: ReceivedEvent): boolean {
   return event.event.startsWith("prefect.task-run") && event.resource["prefect.orchestration"] === "client";
 }
 
-/** Reads a report. `wrong` is the reason why it can never be recorded. */
+/** Reads a report. `wrong` is the reason why the report can never be recorded. */
 export function readTaskRun(event: ReceivedEvent): TaskRunRecord | { wrong: string } {
   const id = idOfKind("prefect.task-run", resourceId(event.resource));
   if (id === undefined || !isUuid(id)) return { wrong: `${resourceId(event.resource)} is no task run` };
@@ -104,10 +107,11 @@ function present(details: StateDetails): StateDetails {
 }
 
 /**
- * Gives one record for each task run, with the columns of its newest state and its states by time, in whatever order reports come.
+ * Returns one record for each task run, with the columns of its newest state and its states by time. The order of the
+ * reports has no effect.
  *
- * Prefect: reports with the same flow run, task key and dynamic key are of one task run, whatever their ids. A new task run has
- * the id of the report of its oldest state.
+ * Prefect: reports with the same flow run, task key and dynamic key are of one task run, whatever their ids. A new task
+ * run has the id of the report of its oldest state.
  */
 function mergeTaskRuns(records: readonly TaskRunRecord[]): TaskRunRecord[] {
   const byId = [...Map.groupBy(records, ({ id }) => id).values()].map(mergeRecords);
@@ -132,14 +136,16 @@ const compareStates = (a: State, b: State): number =>
 const newestOf = (record: TaskRunRecord): State => anyOf(record.states.at(-1));
 const oldestOf = (record: TaskRunRecord): State => anyOf(record.states[0]);
 
-/** Gives the value, which is always defined: a record has at least one state, a group at least one record. */
+/**
+ * Returns the value. It is always defined, because a record has at least one state, and a group at least one record.
+ */
 function anyOf<T>(value: T | undefined): T {
   if (value === undefined) throw new Error("nothing was reported of a task run");
   return value;
 }
 
 const STATE_COLUMNS = ["state_id", "state_type", "state_name", "state_timestamp"];
-/** The columns whose values are those at the newest state. */
+/** The columns that get their values from the newest state. */
 const NEWEST = ["flow_run_id", ...Object.keys(Payload.shape.task_run.shape), ...STATE_COLUMNS];
 
 const IS_NEWER = `task_run.state_timestamp is null
@@ -150,8 +156,9 @@ const IS_NEWER = `task_run.state_timestamp is null
 const MAX_STATEMENT_BYTES = 1_000_000;
 
 /**
- * Gives the statements that merge and write the records. States are merged with those in the table by their ids, the columns are
- * those at the newest state, and known states change nothing. So the statements may be repeated, and run in any order.
+ * Returns the statements that merge and write the records. States are merged with the table's states by their ids, the
+ * columns come from the newest state, and known states change nothing. So the statements may be repeated, and run in
+ * any order.
  *
  * Prefect: a record with the flow run, task key and dynamic key of a row is that task run, whatever its id.
  */
@@ -182,7 +189,10 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
   });
 }
 
-/** Cuts a record with more states than a new row may have. The part with the newest states is the first, for it has their columns. */
+/**
+ * Splits a record that has more states than a new row may have. The part with the newest states comes first, because
+ * the record's columns belong to them.
+ */
 function partsOf(record: TaskRunRecord): TaskRunRecord[] {
   const parts = chunksBySize(record.states.toReversed(), MAX_OLDER_BYTES, (state) => byteLength(JSON.stringify(state)));
   return parts.map((states) => ({ ...record, states: states.toReversed() }));

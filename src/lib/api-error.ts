@@ -1,8 +1,8 @@
-/** The one error type that a client may read, and the named functions that make it. */
+/** The only error type that a client may read, and the named functions that make it. */
 
 /**
- * A fault of the request that the client may read.
- * `body` is the whole reply; most of the original's routes answer `{"detail": …}`, some `{"exception_message": …}`.
+ * A fault of the request that the client may read. `body` is the whole reply: `{"detail": …}` on most routes of the
+ * original, `{"exception_message": …}` on some.
  */
 export class ApiError extends Error {
   readonly status: number;
@@ -17,7 +17,7 @@ export class ApiError extends Error {
   }
 }
 
-/** An error with a plain `detail`, the shape of most of the original's refusals. */
+/** An error with a plain `detail`, the form of most of the original's refusals. */
 export function refused(status: number, detail: unknown, headers: Record<string, string> = {}): ApiError {
   return new ApiError(status, { detail }, headers);
 }
@@ -32,7 +32,7 @@ export function missingObject(message: string): ApiError {
   return new ApiError(404, { exception_message: message });
 }
 
-/** 409: what is stored does not allow the request. */
+/** 409: the stored data does not allow the request. */
 export function conflict(detail: unknown): ApiError {
   return refused(409, detail);
 }
@@ -44,7 +44,7 @@ export function integrityConflict(): ApiError {
   );
 }
 
-/** 422 with a plain detail; a failed schema has its own shape, see `http/errors.ts`. */
+/** 422 with a plain detail. A failed schema has another form, see `http/errors.ts`. */
 export function unprocessable(detail: unknown): ApiError {
   return refused(422, detail);
 }

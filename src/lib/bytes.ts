@@ -1,12 +1,15 @@
-/** Texts as bytes: as UTF-8, in which D1 counts values, and as base64. */
+/** Texts as bytes: UTF-8, in which D1 counts values, and base64. */
 import { Buffer } from "node:buffer";
 
-/** The bytes of a text in UTF-8. They are counted, not made: a copy would wait in memory until it is collected. */
+/**
+ * The number of UTF-8 bytes of a text. The bytes are counted without a copy, because a copy would stay in memory until
+ * the garbage collection.
+ */
 export function byteLength(text: string): number {
   return Buffer.byteLength(text);
 }
 
-/** Decodes base64 of UTF-8. Throws where the text is no base64. */
+/** Decodes base64 of UTF-8. Throws if the text is not base64. */
 export function decodeBase64(text: string): string {
   return new TextDecoder().decode(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)));
 }

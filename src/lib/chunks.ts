@@ -1,6 +1,6 @@
-/** Cutting a list into chunks, in its order. */
+/** Splits a list into chunks, in its order. */
 
-/** Gives chunks of `size` items. The last one may have fewer. */
+/** Returns chunks of `size` items. The last chunk may have fewer. */
 export function chunks<T>(items: readonly T[], size: number): T[][] {
   const all: T[][] = [];
   for (let first = 0; first < items.length; first += size) all.push(items.slice(first, first + size));
@@ -8,8 +8,8 @@ export function chunks<T>(items: readonly T[], size: number): T[][] {
 }
 
 /**
- * Gives chunks with items of at most `max` together, as `sizeOf` counts. An item that has more shares its chunk only with items
- * of size 0.
+ * Returns chunks. The items of a chunk have a size of at most `max` together, as `sizeOf` counts. A larger item shares
+ * its chunk only with items of size 0.
  */
 export function chunksBySize<T>(items: readonly T[], max: number, sizeOf: (item: T) => number): T[][] {
   const all: T[][] = [];

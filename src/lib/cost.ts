@@ -1,4 +1,4 @@
-/** What work costs: counted per request and since the start of the process, in the units that Cloudflare bills. */
+/** The cost of work: counted per request and since the start of the process, in the units that Cloudflare bills. */
 
 const NOTHING = {
   requests: 0,
@@ -11,10 +11,10 @@ const NOTHING = {
   queue_messages: 0,
 };
 
-/** Counts of what was used. */
+/** Counts of used resources. */
 export type Cost = typeof NOTHING;
 
-/** A count of nothing. */
+/** A count of zero. */
 export function noCost(): Cost {
   return { ...NOTHING };
 }
@@ -30,7 +30,7 @@ export function spend(cost: Cost, used: Partial<Cost>): void {
   }
 }
 
-/** The count as the reply header `x-sluice-cost` carries it. */
+/** The count as text for the reply header `x-sluice-cost`. */
 export function printCost(cost: Cost): string {
   return [
     `queries=${cost.d1_queries}`,

@@ -1,10 +1,10 @@
-/** Keeps one bad item of a batch from failing the others. */
+/** Prevents one bad item of a batch from failing the others. */
 
 /**
- * Does the work for all items at once. If the work fails, it is repeated for each half, down to the single item. A single item
- * that fails goes to `onBad` with its error. The work must be repeatable, because a batch that failed may be done in part.
- * Where `isPassing` says that no item is the cause of a failure (as of a lost connection), the failure is thrown at once, and the
- * caller repeats the batch. Throws also what `onBad` throws.
+ * Does the work for all items at once. If the work fails, it is repeated for each half, down to the single item. A
+ * single item that fails is passed to `onBad` with its error. The work must be repeatable, because a part of a failed
+ * batch may be done. If `isPassing` says that no item caused a failure (for example a lost connection), the failure is
+ * thrown at once, and the caller repeats the batch. Also throws the errors of `onBad`.
  *
  * @example
  * await inHalves(rows, write, (row, error) => keepDeadLetter(tools, letterOf(row, error)), { isPassing });

@@ -1,17 +1,17 @@
-/** What is wrong with a text that is no JSON, in the words of Python's parser, which the original passes on. */
+/** The fault of a text that is not JSON, with the message of Python's parser. The original passes this message on. */
 
 interface Fault {
   words: string;
   at: number;
 }
 
-/** Gives the fault and the index of its character. The text must not be JSON. */
+/** Returns the fault and the index of its character. The text must not be JSON. */
 export function jsonProblem(text: string): { words: string; position: number } {
   const { words, at } = findFault(text);
   return { words, position: countCharacters(text.slice(0, at)) };
 }
 
-/** Gives the fault as Python prints it: with its line, its column and its character. The text must not be JSON. */
+/** Returns the fault as Python prints it: with its line, its column and its character. The text must not be JSON. */
 export function jsonError(text: string): string {
   const { words, at } = findFault(text);
   const before = text.slice(0, at);
@@ -20,7 +20,7 @@ export function jsonError(text: string): string {
   return `${words}: line ${lines.length} column ${column} (char ${countCharacters(before)})`;
 }
 
-/** Python counts a character outside the BMP as one, JavaScript as two. */
+/** Python counts a character outside the BMP as one, JavaScript counts it as two. */
 function countCharacters(text: string): number {
   return text.replaceAll(/[\uD800-\uDBFF][\uDC00-\uDFFF]/g, "x").length;
 }
@@ -34,7 +34,10 @@ function endOf(pattern: RegExp, text: string, at: number): number {
   return pattern.test(text) ? pattern.lastIndex : at;
 }
 
-/** Reads the text as Python's parser does, up to the fault. Without recursion, for a sender may nest values as deep as it likes. */
+/**
+ * Reads the text as Python's parser does, up to the fault. Without recursion, because a client may nest values to any
+ * depth.
+ */
 function findFault(text: string): Fault {
   const closers: string[] = [];
   let due: "value" | "name" | "more" = "value";
@@ -85,7 +88,7 @@ function findFault(text: string): Fault {
   }
 }
 
-/** Where the string that begins at `start` ends, or what is wrong with it. */
+/** Where the string that begins at `start` ends, or its fault. */
 function endOfString(text: string, start: number): number | Fault {
   for (let at = start + 1; at < text.length; at++) {
     const char = text.charAt(at);

@@ -1,4 +1,7 @@
-/** Checks values by JSON Schemas (draft 2020-12). The messages are those of Python's `jsonschema`, which clients know. */
+/**
+ * Checks values with JSON Schemas (draft 2020-12). The messages are the messages of Python's `jsonschema`, which
+ * clients know.
+ */
 import { type Application, type JsonSchema, type Keyword, UnusableSchema } from "#lib/json-schema/schema";
 import { bestMatch, type Failure, pathTo } from "#lib/json-schema/failure";
 import { KEYWORDS } from "#lib/json-schema/keywords";
@@ -10,36 +13,37 @@ import { InvalidPattern } from "#lib/pattern/syntax";
 import { Steps, TooManySteps } from "#lib/steps";
 import metaSchema from "./json-schema/meta-schema.json";
 
-/** What is wrong with a value. */
+/** A fault of a value. */
 export interface SchemaProblem {
-  /** The place of the fault: names and indexes, from the root. */
+  /** The path to the fault: names and indexes, from the root. */
   path: (string | number)[];
   message: string;
 }
 
-/** How many steps the checks of one request may take: well under a second. */
+/** How many steps the checks of one request may take. So many steps take well under a second. */
 const MAX_STEPS = 5_000_000;
 
-/** Gives the steps that the checks of one request share: `times` as many for a request with many checks. */
+/** Returns the steps that the checks of one request share: `times` as many for a request with many checks. */
 export function schemaSteps(times = 1): Steps {
   return new Steps(times * MAX_STEPS);
 }
 
-/** Gives the value's fault that tells most, or undefined. Formats are not checked. Throws `UnusableSchema`. */
+/** Returns the most relevant fault of the value, or undefined. Formats are not checked. Throws `UnusableSchema`. */
 export function validateSchema(value: unknown, schema: JsonSchema, steps = schemaSteps()): SchemaProblem | undefined {
   const told = bestMatch(failuresOf(value, schema, KEYWORDS, steps));
   return told && { path: pathTo(told.place), message: told.message() };
 }
 
-/** Gives the schema's first fault, or undefined. Throws `UnusableSchema` where the check takes too many steps. */
+/** Returns the schema's first fault, or undefined. Throws `UnusableSchema` if the check takes too many steps. */
 export function schemaProblem(schema: unknown, steps = schemaSteps()): string | undefined {
-  // Prefect: of a schema the first fault is told, so the keywords have the order of the original's schema of schemas.
+  // Prefect: the answer names the first fault of a schema, so the keywords have the order of the original's schema of
+  // schemas.
   return failuresOf(schema, metaSchema, SCHEMA_KEYWORDS, steps)[0]?.message();
 }
 
 type Keywords = ReadonlyMap<string, Keyword>;
 
-/** The keywords by which schemas themselves are checked. Only these check formats. */
+/** The keywords by which schemas are checked. Only here are formats checked. */
 const SCHEMA_KEYWORDS: Keywords = new Map([...KEYWORDS, ["format", format]]);
 
 function format(at: Application, rule: unknown): void {
@@ -62,5 +66,5 @@ function failuresOf(value: unknown, schema: JsonSchema, keywords: Keywords, step
   }
 }
 
-/** How much of a pattern a warning shows. */
+/** How many characters of a pattern a warning shows. */
 const SHOWN = 200;

@@ -1,12 +1,15 @@
-/** JSON values: their types and equality, with numbers as Python has them, and their text as Python prints it. */
+/** JSON values: their types and equality, with Python's numbers, and their text as Python prints it. */
 import { isExactNumber } from "#lib/json";
 
-/** Whether a value is a JSON object. A number that is carried as its text is no object. */
+/** Whether a value is a JSON object. A number that is stored as its text is not an object. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isExactNumber(value);
 }
 
-/** Whether two JSON values are the same, keys in any order. Numbers are the same if they are spelt the same: `1.0` is not `1`. */
+/**
+ * Whether two JSON values are the same, keys in any order. Numbers are the same if their text is the same: `1.0` is not
+ * `1`.
+ */
 export function sameJson(a: unknown, b: unknown): boolean {
   return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 }
@@ -21,10 +24,13 @@ function sorted(value: unknown): unknown {
   );
 }
 
-/** Python does not read integers of more digits. */
+/** Python does not read integers with more digits. */
 const MAX_DIGITS = 4300;
 
-/** Gives a number's value: an integer exactly, any other as the nearest float. Undefined for what is no number. */
+/**
+ * Returns a number's value: exact for an integer, otherwise the nearest float. Undefined for a value that is not a
+ * number.
+ */
 export function numeric(value: unknown): number | bigint | undefined {
   if (typeof value === "number") return value;
   if (!isExactNumber(value)) return undefined;
@@ -59,7 +65,7 @@ export function isType(value: unknown, type: unknown): boolean {
   }
 }
 
-/** Gives a key that only equal values share. In JSON Schema `1.0` and `1` are equal, `true` and `1` are not. */
+/** Returns a key that only equal values share. In JSON Schema `1.0` and `1` are equal, `true` and `1` are not. */
 export function equalityKey(value: unknown): string {
   const number = numeric(value);
   if (number !== undefined)
@@ -86,7 +92,7 @@ export function pythonText(value: unknown): string {
     .join(", ")}}`;
 }
 
-/** Python's integers are printed digit for digit, all else is a float. */
+/** Python prints integers digit for digit. All other numbers are floats. */
 function exactText(source: string): string {
   if (/[.eE]/.test(source)) return floatText(Number(source));
   return source === "-0" ? "0" : source;

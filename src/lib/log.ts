@@ -1,14 +1,14 @@
-/** The log: each line is a JSON object, which Cloudflare indexes. Only this file writes to the console. */
+/** The log. Each line is a JSON object, which Cloudflare indexes. Only this file writes to the console. */
 
-/** The work that a line is about, as its tools have it. Null or empty where it is not known. */
+/** The request or job that a line is about, from its tools. Null or empty if it is not known. */
 interface LogContext {
   readonly workspaceId?: string | null;
   readonly requestId?: string | null;
 }
 
 /**
- * Writes a line. `message` is the same for all lines of its kind, and `fields` tell them apart: ids of what it is about, and as
- * `error` whatever was thrown. Never throws.
+ * Writes a line. `message` is the same for all lines of its kind. `fields` make the lines different: the ids of the
+ * things that the line is about, and as `error` the thrown value. Never throws.
  *
  * @example
  * log(tools, "error", "a subflow of a cancelled run was not cancelled", { flow_run_id, error });
@@ -23,7 +23,7 @@ export function log(
   console[level](printed({ ...line, ...fields }) ?? JSON.stringify(line));
 }
 
-/** Null where a field cannot be printed, as a big integer or an object that contains itself. */
+/** Null if a field cannot be printed, for example a big integer or an object that contains itself. */
 function printed(line: object): string | null {
   try {
     return JSON.stringify(line, (_, value: unknown) =>

@@ -1,20 +1,24 @@
 /**
- * Users' regular expressions, in the syntax of Python's `re`, in linear time: a search follows all possible matches at once, one
- * character after the other. It takes at most as many steps as the pattern's size times the text's length, and counts them.
+ * Users' regular expressions, in the syntax of Python's `re`, in linear time. A search follows all possible matches at
+ * once, character by character. It takes at most as many steps as the pattern's size times the text's length, and
+ * counts them.
  */
 import type { Has } from "#lib/pattern/characters";
 import { InvalidPattern, readPattern, UnsupportedPattern } from "#lib/pattern/syntax";
 import type { Text, Tree } from "#lib/pattern/tree";
 import type { Steps } from "#lib/steps";
 
-/** How many points a pattern may have with its repetitions written out. */
+/** How many points a pattern may have after its repetitions are expanded. */
 const MAX_SIZE = 10_000;
 
 /** A pattern that can be searched for. */
 export class Pattern {
   readonly #program: Program;
 
-  /** Throws `InvalidPattern` for what Python refuses, `UnsupportedPattern` for what takes more than linear time. */
+  /**
+   * Throws `InvalidPattern` for a pattern that Python refuses, `UnsupportedPattern` for a pattern that takes more than
+   * linear time.
+   */
   constructor(source: string) {
     const tree = readPattern(source);
     if (sizeOf(tree) > MAX_SIZE) throw new UnsupportedPattern("it is too large with its repetitions written out");
@@ -40,7 +44,9 @@ export function isPattern(source: string): boolean {
   }
 }
 
-/** One instruction of a program. The next point follows, unless the instruction names another. */
+/**
+ * One instruction of a program. The next instruction is the next point, unless this instruction names another point.
+ */
 type Point =
   | { op: "character"; has: Has; cost: number }
   | { op: "fork"; to: number }
@@ -49,13 +55,13 @@ type Point =
   | { op: "look"; program: Program; isWanted: boolean }
   | { op: "found" };
 
-/** A pattern as a list of instructions. A backward one reads the text from its end. */
+/** A pattern as a list of instructions. A backward program reads the text from its end. */
 interface Program {
   points: Point[];
   isBackward: boolean;
 }
 
-/** How many points a tree gives. At least one, for an empty part may be repeated without end, too. */
+/** How many points a tree has. At least one, because an empty part may also be repeated without end. */
 function sizeOf(tree: Tree): number {
   switch (tree.kind) {
     case "look":
@@ -89,7 +95,8 @@ function write(tree: Tree, points: Point[], isBackward: boolean): void {
       points.push({ op: "place", holds: tree.holds });
       return;
     case "look":
-      // A look-ahead is read backward: the place where a match begins is then the place where it ends.
+      // A look-ahead is read backward. The place where its match begins is then the place where the backward match
+      // ends.
       points.push({ op: "look", program: compile(tree.part, tree.isAhead), isWanted: tree.isWanted });
       return;
     case "sequence":
@@ -139,7 +146,7 @@ function writeRepeat({ part, least, most }: Tree & { kind: "repeat" }, points: P
   for (const fork of forks) fork.to = points.length;
 }
 
-/** The search in one text, with the places of matches that are known already. */
+/** The search in one text, with the places of matches that are already known. */
 class Search {
   readonly #text: Text;
   readonly #steps: Steps;
@@ -150,7 +157,7 @@ class Search {
     this.#steps = steps;
   }
 
-  /** Gives the places where a match ends. The match may begin at any place. */
+  /** Returns the places where a match ends. The match may begin at any place. */
   *ends({ points, isBackward }: Program): Generator<number> {
     const { length } = this.#text;
     this.#steps.spend(points.length + length);
@@ -165,7 +172,10 @@ class Search {
     }
   }
 
-  /** The points that read a character, out of all points that are reached without one. `seen` has each point's last place. */
+  /**
+   * The points that read a character, among all points that are reached without reading one. `seen` has each point's
+   * last place.
+   */
   #follow(points: readonly Point[], reached: number[], at: number, seen: Int32Array) {
     const waiting: number[] = [];
     let isFound = false;
@@ -185,7 +195,7 @@ class Search {
     return { waiting, isFound };
   }
 
-  /** The points that follow those which accept the character at a place. */
+  /** The points after the points that accept the character at a place. */
   #take(points: readonly Point[], waiting: readonly number[], at: number): number[] {
     const character = this.#text[at] ?? 0;
     const reached: number[] = [];

@@ -1,8 +1,10 @@
-/** What an isolate remembers of D1's rows: the newest, bounded in number, bytes and age. Nothing is lost with the memory. */
+/**
+ * An isolate's memory of D1's rows: the newest rows, bounded in number, bytes and age. Losing the memory loses no data.
+ */
 
 interface Bounds {
   items: number;
-  /** The bytes of all values together, of the 128 MB that an isolate has; and of one value. */
+  /** The bytes of all values together (an isolate has 128 MB), and of one value. */
   bytes: number;
   bytesOfOne: number;
   ageMs: number;
@@ -24,7 +26,7 @@ export class Recent<T> {
     this.bounds = bounds;
   }
 
-  /** Keeps a value, unless its rows are too large. Older values make way. */
+  /** Stores a value, unless its rows are too large. Older values are removed to make room. */
   put(key: string, value: T, rows: readonly object[]): void {
     this.take(key);
     const bytes = rows.reduce((sum, row) => sum + bytesOf(row), 0);
@@ -43,7 +45,7 @@ export class Recent<T> {
     return kept && Date.now() - kept.at <= this.bounds.ageMs ? kept.value : undefined;
   }
 
-  /** Forgets a value, and gives it, if it is not too old. */
+  /** Removes a value and returns it, if it is not too old. */
   take(key: string): T | undefined {
     const value = this.get(key);
     this.bytes -= this.kept.get(key)?.bytes ?? 0;
@@ -51,13 +53,13 @@ export class Recent<T> {
     return value;
   }
 
-  /** Forgets the values of which `matches` is true. */
+  /** Forgets the values for which `matches` is true. */
   forget(matches: (value: T) => boolean): void {
     for (const [key, { value }] of this.kept) if (matches(value)) this.take(key);
   }
 }
 
-/** The bytes of a row, roughly: two for each character of its texts, and some for each column. */
+/** The approximate bytes of a row: two for each character of its texts, and a fixed number for each column. */
 function bytesOf(row: object): number {
   let bytes = 0;
   for (const value of Object.values(row)) bytes += (typeof value === "string" ? 2 * value.length : 0) + 16;

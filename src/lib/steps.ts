@@ -1,4 +1,4 @@
-/** A bound on the work that users' values cause: the steps are counted, and the time is not. */
+/** A bound on the work for users' values. The bound counts steps, not time. */
 
 /** The work needs more steps than are left. */
 export class TooManySteps extends Error {}
@@ -13,7 +13,7 @@ export class Steps {
     this.#left = most;
   }
 
-  /** Counts steps before they are done. Throws `TooManySteps` where they are more than are left. */
+  /** Counts steps before they are done. Throws `TooManySteps` if fewer are left. */
   spend(count: number): void {
     this.#left -= count;
     if (this.#left < 0) throw new TooManySteps(`More than ${this.most.toLocaleString("en-US")} steps are needed.`);

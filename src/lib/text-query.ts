@@ -1,4 +1,7 @@
-/** The language of text searches: of the words and "phrases" one must occur. `+` marks those that must occur, `-` or `!` those that must not. */
+/**
+ * The language of text searches. At least one of the words and "phrases" must occur. `+` marks terms that must occur,
+ * `-` or `!` terms that must not.
+ */
 
 /** The terms of a search. */
 export interface TextQuery {
@@ -7,10 +10,10 @@ export interface TextQuery {
   required: string[];
 }
 
-/** A sign, then a word or a phrase in quotes. The last phrase may have no end. A sign alone is ignored. */
+/** A sign, then a word or a phrase in quotes. The last phrase may have no closing quote. A sign alone is ignored. */
 const TERM = /([-!+]?)(?:"((?:\\[^]|[^"\\])*)(?:"|\\?$)|([^\s"]+))/g;
 
-/** Whether a text meets a search. The case of letters has no effect. */
+/** Whether a text matches a search. The case of letters has no effect. */
 export function meetsTextQuery(query: string, text: string): boolean {
   const { include, exclude, required } = parseTextQuery(query.toLowerCase());
   const content = text.toLowerCase();

@@ -1,4 +1,7 @@
-/** The base of our Durable Objects: itty-durable's class with tables, typed calls, the object's identity, and timers behind the one alarm. */
+/**
+ * The base of our Durable Objects: itty-durable's class with tables, typed calls, the object's identity, and timers
+ * behind the one alarm.
+ */
 import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { type Clock, type Micros, systemClock } from "#lib/clock";
@@ -8,7 +11,7 @@ import { type Call, CALL_PATH, CALL_VERSION, type Contract, fromVersionBefore, t
 import { Sql } from "#objects/sql";
 import { makeTools, type Tools } from "#tools";
 
-/** itty-durable's class with the types it leaves open. */
+/** itty-durable's class, with types for the parts that itty-durable leaves untyped. */
 const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unknown as new (
   state: DurableObjectState,
   env: Env,
@@ -17,14 +20,15 @@ const Durable = createDurable({ autoReturn: false, autoPersist: false }) as unkn
   fetch(request: Request): Promise<Response>;
 };
 
-/** How long after a failure a timer is set again. */
+/** How long after a failure a timer fires again. */
 export const TIMER_RETRY: Micros = 5_000_000;
-/** The platform takes no alarm after 2189. An alarm that rings before its timer is due is armed again. */
+/** The platform takes no alarm after 2189. An alarm that fires before its timer is due is set again. */
 const LATEST_ALARM_MS = Date.UTC(2180);
 
 /** Base of the objects. A subclass has a method for each name of its `contract`. */
 export abstract class SluiceObject extends Durable {
-  // itty-durable hands out a Proxy, under which #private fields throw; these are private by agreement.
+  // itty-durable hands out a Proxy, and `#private` fields throw under a Proxy. So these fields are private by agreement
+  // only.
   readonly bindings: Env;
   readonly sql: SqlStorage;
   /** The object's SQL for its components. */
@@ -33,7 +37,10 @@ export abstract class SluiceObject extends Durable {
   private opened = false;
   private ownIdentity: Identity | null = null;
   private isIdentityKept = false;
-  /** The timer whose work is being done, until it is set anew. Its row stays, so an object that is evicted meanwhile runs it again. */
+  /**
+   * The timer that is being handled, until the timer is set again. The timer's row stays, so an object that is evicted
+   * meanwhile runs the timer again.
+   */
   private running: string | null = null;
   private isInAlarm = false;
 
@@ -45,14 +52,16 @@ export abstract class SluiceObject extends Durable {
     this.state.router.post(CALL_PATH, (request) => this.answer(request));
   }
 
-  /** SQL of the object's tables, one entry a version; entries are never changed once they have shipped. */
+  /** SQL of the object's tables, one entry per version. An entry never changes after it has shipped. */
   abstract readonly migrations: readonly string[];
-  /** The methods that callers may name. */
+  /** The methods that callers may call. */
   abstract readonly contract: Contract;
-  /** Does what the timer of this name is for; comes at least once. */
+  /** Handles the timer of this name. Runs at least once per timer. */
   abstract onTimer(name: string): Promise<void> | void;
 
-  /** itty-durable would make one JSON value of the whole object; everything of ours is in rows. */
+  /**
+   * itty-durable would store the whole object as one JSON value. All our state is in rows, so nothing is left to store.
+   */
   getPersistable(): Record<string, never> {
     return {};
   }
@@ -80,12 +89,12 @@ export abstract class SluiceObject extends Durable {
     this.opened = true;
   }
 
-  /** Which object this is, as a call or an upgrade has told it. Nothing is written. */
+  /** Sets the object's identity, from a call or an upgrade. Writes nothing. */
   identify(identity: Identity): void {
     this.ownIdentity = identity;
   }
 
-  /** Which object this is. Throws where neither a call nor an upgrade has told it. */
+  /** The object's identity. Throws before the first call or upgrade has given the identity. */
   identity(): Identity {
     this.ownIdentity ??= this.readIdentity();
     if (!this.ownIdentity) throw new Error("the object does not know its workspace");
@@ -97,7 +106,10 @@ export abstract class SluiceObject extends Durable {
     return workspace === null ? null : { workspace, name: this.readMeta("name") };
   }
 
-  /** Stores which object this is. An object needs it where it acts without a call: on a timer, for a socket. */
+  /**
+   * Stores the object's identity. The object needs its identity when it acts without a call: on a timer, or for a
+   * socket.
+   */
   keepIdentity(): void {
     if (this.isIdentityKept || !this.ownIdentity) return;
     const { workspace, name } = this.ownIdentity;
@@ -106,17 +118,17 @@ export abstract class SluiceObject extends Durable {
     this.isIdentityKept = true;
   }
 
-  /** The tools of the object's own work. Throws as `identity` does. */
+  /** The tools for the object's own work. Throws where `identity` throws. */
   tools(): Tools {
     return makeTools(this.bindings, this.identity().workspace, (work) => this.state.waitUntil(work));
   }
 
-  /** Writes a line of the log about the object's workspace. */
+  /** Writes a log line with the object's workspace. */
   log(level: "error" | "warn", message: string, fields: Readonly<Record<string, unknown>>): void {
     log({ workspaceId: this.readMeta("workspace") }, level, message, fields);
   }
 
-  /** A fact about the object itself that is kept, or null. */
+  /** A stored fact about the object, or null. */
   readMeta(key: string): string | null {
     return this.storage.read<{ value: string }>("select value from sluice_meta where key = ?", key)[0]?.value ?? null;
   }
@@ -125,7 +137,7 @@ export abstract class SluiceObject extends Durable {
     this.storage.put("sluice_meta", "key", { key, value });
   }
 
-  /** Empties the object's storage, as after the object's pool was deleted. */
+  /** Empties the object's storage, for example after its pool was deleted. */
   async forget(): Promise<void> {
     await this.state.storage.deleteAlarm();
     await this.state.storage.deleteAll();
@@ -134,7 +146,7 @@ export abstract class SluiceObject extends Durable {
     this.open();
   }
 
-  /** Sets a timer to a time, or moves it there. The earliest timer is the object's alarm. */
+  /** Sets a timer to a time, or moves the timer to that time. The earliest timer sets the object's alarm. */
   async setTimer(name: string, at: Micros): Promise<void> {
     const atMs = Math.ceil(at / 1000);
     if (this.timeOf(name) === atMs) return;
@@ -144,7 +156,7 @@ export abstract class SluiceObject extends Durable {
     if (!this.isInAlarm) await this.arm();
   }
 
-  /** Sets a timer unless one of that name is due earlier. */
+  /** Sets a timer, unless the timer is already due earlier. */
   async setTimerBy(name: string, at: Micros): Promise<void> {
     const presentMs = this.timeOf(name);
     if (presentMs !== null && presentMs <= Math.ceil(at / 1000)) return;
@@ -161,14 +173,14 @@ export abstract class SluiceObject extends Durable {
     const [first] = this.storage.read<{ at: number | null }>("select min(at) as at from sluice_timer");
     if (first?.at === null || first?.at === undefined) return;
     const armed = await this.state.storage.getAlarm();
-    // A timer may have any time that a client asked for; the platform takes no alarm before 1970.
+    // A client may ask for any time, but the platform takes no alarm before 1970.
     const at = Math.min(Math.max(first.at, 1), LATEST_ALARM_MS);
     if (armed === null || armed > at) await this.state.storage.setAlarm(at);
   }
 
   /**
-   * Runs the timers that are due. The platform repeats an alarm that did not end, and a timer is removed only after its work. So
-   * no timer is lost where its work fails, or where the object is evicted.
+   * Runs the timers that are due. The platform retries an alarm that failed, and a timer is removed only after its
+   * work. So no timer is lost when its work fails or the object is evicted.
    */
   async alarm(): Promise<void> {
     this.open();

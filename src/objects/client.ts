@@ -5,17 +5,20 @@ import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { type Call, CALL_PATH, CALL_VERSION, type Client, type Contract, type Identity } from "#objects/call";
 import type { Tools } from "#tools";
 
-/** The name of an object: its parts in ASCII, separated by a character that no part contains. */
+/** The name of an object: its parts in ASCII, joined by a character that no part contains. */
 export function objectName(...parts: string[]): string {
   return parts.map((part) => encodeURIComponent(part)).join("/");
 }
 
-/** The object of this identity, for upgrades. */
+/** The stub of the object with this identity, for upgrades. */
 export function objectStub(namespace: DurableObjectNamespace, { workspace, name }: Identity): DurableObjectStub {
   return namespace.get(namespace.idFromName(name === null ? objectName(workspace) : objectName(workspace, name)));
 }
 
-/** A client of one object, made from the object's contract. Each method is one call; a call that is refused or fails throws. */
+/**
+ * A client of one object, made from the object's contract. Each method is one call. A call that is refused or fails
+ * throws.
+ */
 export function objectClient<C extends Contract>(
   contract: C,
   namespace: DurableObjectNamespace,
@@ -30,11 +33,14 @@ export function objectClient<C extends Contract>(
       return send(stub, { v: CALL_VERSION, object, method, args });
     },
   ]);
-  // One method for each of the contract.
+  // One method for each method of the contract.
   return Object.fromEntries(methods) as Client<C>;
 }
 
-/** Tells an object of a change that is committed already. Where the call fails, `message` is logged, and nothing is thrown. */
+/**
+ * Notifies an object of a change that is already committed. If the call fails, `message` is logged and nothing is
+ * thrown.
+ */
 export async function tell(
   tools: Tools,
   message: string,

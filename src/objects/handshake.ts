@@ -1,4 +1,4 @@
-/** What all sockets that speak the subprotocol `prefect` do: the upgrade, the first message, the end. */
+/** The common parts of all sockets with the subprotocol `prefect`: the upgrade, the first message, the close. */
 import { type Env, parseSettings } from "#env";
 import { isSocketToken } from "#http/auth";
 import { SOCKET_HEADERS } from "#http/socket";
@@ -17,11 +17,14 @@ const MAX_GREETING_CHARACTERS = 10_000;
 /** Whether the first message of a socket has to authenticate, and whether the upgrade itself was authorised. */
 type Beginning = Record<"greets" | "authorized", boolean>;
 
-/** The sockets of one object in their handshake. Each is closed after a time. Its timer keeps the object awake, so no timer is lost. */
+/**
+ * The sockets of one object in their handshake. Each is closed after a timeout. The timer keeps the object in memory,
+ * so no timer is lost.
+ */
 export class Greetings {
   private readonly timers = new Map<WebSocket, ReturnType<typeof setTimeout>>();
 
-  /** Refuses an upgrade (503) where too many sockets are in their handshake; else null. */
+  /** Refuses an upgrade (503) if too many sockets are in their handshake; else null. */
   refusal(): Response | null {
     if (this.timers.size < MAX_GREETING) return null;
     return Response.json({ detail: "Too many sockets are opening" }, { status: 503, headers: { "Retry-After": "1" } });
@@ -35,7 +38,7 @@ export class Greetings {
     this.timers.set(socket, timer);
   }
 
-  /** The handshake of the socket is over, or the socket has ended. */
+  /** Ends the handshake of the socket, because it succeeded or the socket was closed. */
   end(socket: WebSocket): void {
     clearTimeout(this.timers.get(socket));
     this.timers.delete(socket);
@@ -45,7 +48,7 @@ export class Greetings {
 /** The fields of a message that is a JSON object. */
 export type Message = Record<string, unknown>;
 
-/** How large a message is: text in characters, else bytes. */
+/** The size of a message: characters for text, bytes otherwise. */
 export function sizeOf(message: string | ArrayBuffer): number {
   return typeof message === "string" ? message.length : message.byteLength;
 }
@@ -73,7 +76,10 @@ export function forbidden(): Response {
   return Response.json({ detail: "Forbidden" }, { status: 403 });
 }
 
-/** Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so it is refused where one is needed. */
+/**
+ * Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so the upgrade is refused if a
+ * handshake is required.
+ */
 export function upgrade(request: Request, accept: (socket: WebSocket, beginning: Beginning) => void): Response {
   const authorized = request.headers.get(SOCKET_HEADERS.authorized) === "1";
   const greets = offersHandshake(request);
@@ -87,7 +93,10 @@ export function upgrade(request: Request, accept: (socket: WebSocket, beginning:
   });
 }
 
-/** Whether the first message authenticates; otherwise the socket is closed. The caller keeps the stage, then calls `welcome`. */
+/**
+ * Whether the first message authenticates. Otherwise the socket is closed. The caller stores the stage, then calls
+ * `welcome`.
+ */
 export function isAuthenticated(socket: WebSocket, message: Message, isAuthorized: boolean, env: Env): boolean {
   const problem = authProblem(message, isAuthorized, env);
   if (problem !== null) closeQuietly(socket, POLICY_VIOLATION, problem);
@@ -101,12 +110,15 @@ export function authProblem({ type, token }: Message, authorized: boolean, env: 
   return token ? "Invalid token" : "Auth required but no token provided";
 }
 
-/** Tells the client of a socket that the socket is authenticated. */
+/** Sends the client the message that the socket is authenticated. */
 export function welcome(socket: WebSocket): void {
   socket.send(JSON.stringify({ type: "auth_success" }));
 }
 
-/** The fields of a message. What is no JSON object has none, so that it is refused as a message without a type. */
+/**
+ * The fields of a message. A message that is not a JSON object has no fields, so it is refused as a message without a
+ * type.
+ */
 export function parseMessage(data: string | ArrayBuffer): Message {
   try {
     const message = parseJson(textOf(data));
@@ -116,7 +128,10 @@ export function parseMessage(data: string | ArrayBuffer): Message {
   }
 }
 
-/** Sends a text to a socket. A socket that is closed already throws here, and nothing follows: the runtime reports its end to the object. */
+/**
+ * Sends a text to a socket. A socket that is already closed throws here, and the error is ignored: the runtime reports
+ * the close to the object.
+ */
 export function sendQuietly(socket: WebSocket, text: string): void {
   try {
     socket.send(text);

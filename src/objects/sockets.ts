@@ -1,21 +1,30 @@
-/** Objects that keep WebSockets: upgrades, the end of a socket, and what is kept with a socket while the object sleeps. */
+/**
+ * Objects that keep WebSockets: upgrades, the close of a socket, and the state that is kept with a socket while the
+ * object hibernates.
+ */
 import { readParams, SOCKET_HEADERS } from "#http/socket";
 import { SluiceObject } from "#objects/base";
 import { closeQuietly, Greetings } from "#objects/handshake";
 
-/** Base of the objects that keep sockets. Sockets hibernate: the object may sleep, or be evicted, while they are open. */
+/**
+ * Base of the objects that keep sockets. Sockets hibernate: the object may leave memory, or be evicted, while they are
+ * open.
+ */
 export abstract class SocketObject extends SluiceObject {
-  /** The sockets that have not said yet what they want. */
+  /** The sockets in their handshake. */
   readonly greetings = new Greetings();
 
-  /** Answers an upgrade, which the Worker hands on with the name of the channel. Its identity is known by then. */
+  /** Answers an upgrade. The Worker forwards the upgrade with the name of the channel. `identity` is set before. */
   abstract accept(request: Request, channel: string): Response;
-  /** A message of a socket. */
+  /** Handles a message of a socket. */
   abstract webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void>;
-  /** A socket has ended. `isConfirmed`: its client has read all that it was sent. May come twice. */
+  /**
+   * Handles the end of a socket. `isConfirmed`: the client has read everything that it was sent. May run twice for a
+   * socket.
+   */
   abstract left(socket: WebSocket, isConfirmed: boolean): Promise<void> | void;
 
-  /** Upgrades; other requests are calls. */
+  /** Upgrades. Other requests are calls. */
   override async fetch(request: Request): Promise<Response> {
     const channel = request.headers.get(SOCKET_HEADERS.channel);
     if (channel === null) return super.fetch(request);
@@ -35,10 +44,13 @@ export abstract class SocketObject extends SluiceObject {
   }
 }
 
-/** Reads and writes what is kept with sockets, at most 16 KB each. A socket has one kind of state from its upgrade on. */
+/**
+ * Reads and writes the state that is kept with sockets, at most 16 KB each. A socket has one type of state from its
+ * upgrade on.
+ */
 export function attachments<State extends object>() {
   const keep = (socket: WebSocket, state: State) => socket.serializeAttachment(state);
-  // Written by `keep` alone.
+  // Only `keep` writes this value.
   const stateOf = (socket: WebSocket) => socket.deserializeAttachment() as State;
   return { keep, stateOf };
 }

@@ -4,7 +4,7 @@ import { spend, totalCost } from "#lib/cost";
 /** A row of any table. */
 export type SqlRow = Record<string, SqlStorageValue>;
 
-/** Statements run at once, and each write is durable before anything leaves the object. */
+/** Statements run synchronously. Each write is durable before the object sends anything. */
 export class Sql {
   private readonly storage: SqlStorage;
 
@@ -16,18 +16,21 @@ export class Sql {
     return this.storage.exec<Row>(statement, ...params).toArray();
   }
 
-  /** Whole rows of a table. `from` is the table, and what follows `from` in the statement. A column `is_…` is a flag. */
+  /**
+   * Whole rows of a table. `from` is the table and the rest of the statement after the word `from`. A column `is_…` is
+   * a flag.
+   */
   rows<Row>(from: string, ...params: SqlStorageValue[]): Row[] {
     const rows = this.read(`select * from ${from}`, ...params).map((row) =>
       Object.fromEntries(
         Object.entries(row).map(([column, value]) => [column, column.startsWith("is_") ? value === 1 : value]),
       ),
     );
-    // The caller writes the table and knows its columns.
+    // The caller creates the table and knows its columns.
     return rows as Row[];
   }
 
-  /** Counts the rows that the statement writes; gives the rows that the statement returns. */
+  /** Counts the rows that the statement writes. Returns the rows that the statement returns. */
   write(statement: string, ...params: SqlStorageValue[]): SqlRow[] {
     const cursor = this.storage.exec(statement, ...params);
     const rows = cursor.toArray();
@@ -35,7 +38,9 @@ export class Sql {
     return rows;
   }
 
-  /** Writes a row, or these columns of the row that has the same key. A flag is written as a number. */
+  /**
+   * Writes a row. If a row with the same key exists, updates these columns of that row. A flag is written as a number.
+   */
   put<Row extends Record<keyof Row, SqlStorageValue | boolean>>(
     table: string,
     key: keyof Row & string,

@@ -1,4 +1,7 @@
-/** The bookkeeping: what each written state does to the columns of its run, whatever the rules said. Pure. */
+/**
+ * The bookkeeping: the changes that each written state makes to the columns of its run, whatever the rules decided.
+ * Pure.
+ */
 import { knowsPauses } from "#orchestration/predicates";
 import {
   type FlowRunContext,
@@ -22,8 +25,8 @@ const COMMON_TRANSFORMS: Readonly<Record<string, Transform<RunContext>>> = {
   SetStartTime({ run }, { type, timestamp }) {
     return type === "RUNNING" && run.start_time === null ? { changes: { start_time: timestamp } } : undefined;
   },
-  // A run ends with its first terminal state. A run that leaves a terminal state has no end time. A run that ends before it
-  // was RUNNING starts at its end.
+  // A run ends with its first terminal state. A run that leaves a terminal state has no end time. A run that ends
+  // before it was RUNNING starts at its end.
   SetEndTime({ initial, run }, proposed) {
     if (!isTerminal(proposed)) return initial && isTerminal(initial) ? { changes: { end_time: null } } : undefined;
     if (run.end_time !== null) return undefined;
@@ -51,9 +54,12 @@ const COMMON_TRANSFORMS: Readonly<Record<string, Transform<RunContext>>> = {
   },
 };
 
-/** The bookkeeping for each written state of a flow run, forced or not. The names and their order are the original's. */
+/**
+ * The bookkeeping for each written state of a flow run, forced or not. The names and their order are the original's.
+ */
 export const FLOW_RUN_TRANSFORMS = Object.values<Transform<FlowRunContext>>({
-  // The states of a flow run have different timestamps: a timestamp that is taken becomes the next free microsecond.
+  // The states of a flow run have different timestamps. If the proposed timestamp is taken, the state gets the next
+  // free microsecond.
   EnsureFlowRunStateTimestampIsUnique({ takenTimestamps }, { timestamp: proposed }) {
     let timestamp = proposed;
     while (takenTimestamps.includes(timestamp)) timestamp += 1;
@@ -79,7 +85,7 @@ export const FLOW_RUN_TRANSFORMS = Object.values<Transform<FlowRunContext>>({
     const isResuming = knowsPauses(context) && run.empirical_policy.resuming;
     return type === "RUNNING" && !isResuming ? { changes: { run_count: run.run_count + 1 } } : undefined;
   },
-  // A flow run that is RUNNING or terminal does not resume any more.
+  // A flow run that becomes RUNNING or terminal is no longer resuming.
   RemoveResumingIndicator(context, proposed) {
     const { empirical_policy } = context.run;
     if (!knowsPauses(context) || !empirical_policy.resuming) return undefined;
@@ -90,13 +96,15 @@ export const FLOW_RUN_TRANSFORMS = Object.values<Transform<FlowRunContext>>({
   ReleaseFlowConcurrencySlots({ initial }, { type, name }, status) {
     const leaseId = initial?.state_details.deployment_concurrency_lease_id;
     if (!leaseId || !HOLDING_STATES.has(initial.type) || HOLDING_STATES.has(type)) return undefined;
-    // The process of a run that RetryFailedFlows made AwaitingRetry goes on renewing its lease.
+    // If RetryFailedFlows made the run AwaitingRetry, the run's process continues to renew the lease.
     if (type === "SCHEDULED" && name === "AwaitingRetry" && status === "REJECT") return undefined;
     return { effects: [{ kind: "release-slot", lease_id: leaseId }] };
   },
 });
 
-/** The bookkeeping for each written state of a task run, forced or not. The names and their order are the original's. */
+/**
+ * The bookkeeping for each written state of a task run, forced or not. The names and their order are the original's.
+ */
 export const TASK_RUN_TRANSFORMS = Object.values<Transform<TaskRunContext>>({
   ...COMMON_TRANSFORMS,
   // The state of a task run names the task run and its flow run.

@@ -1,4 +1,4 @@
-/** A flow run's part in a change of state: how it is loaded, decided and written, and what follows. */
+/** The flow-run part of a change of state: load, decide, write, and the effects afterwards. */
 import { sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
 import { stateOf } from "#db/rows/flow-runs";
@@ -33,15 +33,15 @@ import type { StateProposal } from "#wire/state";
 
 /** How a state is proposed for a flow run. */
 export interface FlowRunChangeOptions {
-  /** Takes the minimal policy, whose rules only keep results and cancellations whole. */
+  /** Uses the minimal policy. Its rules only protect results and cancellations. */
   force?: boolean;
-  /** Takes this policy, not the core policy. */
+  /** Uses this policy instead of the core policy. */
   policy?: Policy<FlowRunContext>;
   /** More statements for the batch of an accepted state. Each must change nothing unless the run is in that state. */
   alongside?: (stateId: string) => readonly Statement[];
 }
 
-/** Proposes a state for a flow run, and leaves its children alone. Throws as `changeRun` does. */
+/** Proposes a state for a flow run, without a change of its children. Throws as `changeRun` does. */
 export function changeFlowRun(
   tools: Tools,
   flowRunId: string,
@@ -113,7 +113,7 @@ function commitOf(
       if (parentTaskRun) await releaseSlots(tools, parentTaskRun.id, parent.effects);
       const retry = effects.find((effect) => effect.kind === "retry-failed-task-runs");
       if (retry) await moveTaskRuns(tools, row.id, awaitingRetry(retry.scheduled_time));
-      // A newer change of the run has told the pool of a newer state.
+      // If the run is no longer in this state, the newer change has notified the pool of the newer state.
       const isNews = isPresent && !isPoolTold && isNewsToPool(context.initial?.type ?? null, state.type);
       const live = liveRunOf(written.row, state.type);
       if (live && isNews) await tellPools(tools, [live]);
@@ -121,7 +121,9 @@ function commitOf(
   };
 }
 
-/** Prefect: a client before API 0.8.3 expects that the failed task runs of a retried flow run become AwaitingRetry too. */
+/**
+ * Prefect: a client before API 0.8.3 expects the failed task runs of a retried flow run to become AwaitingRetry, too.
+ */
 function awaitingRetry(scheduledTime: Micros): Move {
   return {
     from: sql.raw("('FAILED')"),

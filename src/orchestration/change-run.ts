@@ -1,4 +1,6 @@
-/** How a run changes its state: load, decide, secure, commit, and try again. Flow runs and task runs change in this one way. */
+/**
+ * How a run changes its state: load, decide, take slots, commit, and retry. Flow runs and task runs use the same steps.
+ */
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import type { flow_run } from "#db/tables/flow-run";
@@ -10,31 +12,33 @@ import type { Decision, RunContext } from "#orchestration/transition";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 
-/** How often a proposal is tried before it is answered by 503. */
+/** How many times a proposal is tried before the answer is 503. */
 const MAX_TRIES = 40;
 const MAX_PAUSE_MS = 40;
 
 /** A decision that has a state to write. */
 export type WritableDecision<C extends RunContext> = Decision<C> & { readonly state: State };
 
-/** What is written for a decision, and what follows. */
+/** The statements for a decision, and the work after the commit. */
 export interface Commit {
   readonly decision: Pick<WritableDecision<RunContext>, "status" | "state" | "reason" | "delaySeconds">;
   /**
-   * One batch. Its first statement updates the run, and changes nothing if the row is not as it was loaded. The other
-   * statements change nothing unless the run is in the new state.
+   * One batch. Its first statement updates the run, and changes nothing if the row has changed since it was loaded. The
+   * other statements change nothing unless the run is in the new state.
    */
   readonly statements: readonly Statement[];
-  /** Does what follows from the written state. `isPresent` says whether the run is still in that state. */
+  /** Does the work after the state is written. `isPresent` says whether the run is still in that state. */
   finish(isPresent: boolean): Promise<void>;
 }
 
-/** Makes a decision again with the answer to what it needs. */
+/** Decides again with the answer to what the decision needs. */
 export type DecideAgain<C extends RunContext> = (answer: Partial<C>) => Decision<C>;
 
 /** The slots that one proposal takes, in all its tries. */
 export interface ProposalSlots<C extends RunContext, Loaded> {
-  /** Takes the slots that a decision needs. Returns the decision, or the one that `decideAgain` makes of a refusal. */
+  /**
+   * Takes the slots that a decision needs. Returns the decision, or after a refusal the new decision of `decideAgain`.
+   */
   secure(loaded: Loaded, decision: Decision<C>, decideAgain: DecideAgain<C>): Promise<Decision<C>>;
   /** Gives back the slots that no written state uses. D1 may still write the commits in `unknown`. */
   giveBackUnused(unknown: readonly Commit[]): Promise<void>;
@@ -42,12 +46,12 @@ export interface ProposalSlots<C extends RunContext, Loaded> {
 
 type RunTable = typeof flow_run | typeof task_run;
 
-/** A run as it was read; `row` has at least the columns that a commit names. */
+/** A run as it was read. `row` has at least the columns that a commit names. */
 interface LoadedRun {
   readonly row: { id: string; state_id: string | null; updated: Micros };
 }
 
-/** A proposal for one run: all that differs between flow runs and task runs. */
+/** A proposal for one run: all parts that differ between flow runs and task runs. */
 export interface RunChange<C extends RunContext, Loaded extends LoadedRun> {
   readonly noun: "flow run" | "task run";
   readonly table: RunTable;
@@ -64,17 +68,18 @@ export interface RunChange<C extends RunContext, Loaded extends LoadedRun> {
 }
 
 /**
- * Proposes a state for a run. Of proposals at the same moment, each is decided on the state that the one before it has
- * written: a commit names the state on which it was decided, and a commit that changes nothing is tried again. Slots are
- * taken before the commit, and those that no written state uses are given back after it. If D1 fails during a commit, the
- * next try sees whether the commit was written. Throws 404 for an unknown run, and 503 if others were always faster.
+ * Proposes a state for a run. Each of several concurrent proposals is decided on the state that the proposal before it
+ * has written: a commit names the state on which it was decided, and a commit that changes nothing is tried again.
+ * Slots are taken before the commit. Slots that no written state uses are given back after the commit. If D1 fails
+ * during a commit, the next try finds out whether the commit was written. Throws 404 for an unknown run, and 503 if
+ * other proposals were always faster.
  */
 export async function changeRun<C extends RunContext, Loaded extends LoadedRun>(
   tools: Tools,
   change: RunChange<C, Loaded>,
   proposal: StateProposal,
 ): Promise<Orchestrated> {
-  // Commits whose outcome is unknown. Each has a state id of its own, by which a later load recognises it.
+  // Commits with an unknown outcome. Each has its own state id, by which a later load recognises the commit.
   const unknown: Commit[] = [];
   try {
     return await tryUntilKnown(tools, change, proposal, unknown);
@@ -102,7 +107,7 @@ async function tryUntilKnown<C extends RunContext, Loaded extends LoadedRun>(
     const decision = await change.slots.secure(loaded, decide(), decide);
     const { state } = decision;
     if (!state) {
-      // A refusal is final only if it was decided on what D1 has, and if D1 can write no earlier commit after it.
+      // A refusal is final only if it was decided on D1's row, and if D1 can no longer write an earlier commit.
       if (isRecalled || (unknown.length > 0 && !(await shutOut(tools, change.table, loaded.row)))) continue;
       unknown.length = 0;
       return { decision, state: context.initial, written: false };
@@ -128,7 +133,7 @@ async function write(tools: Tools, { statements }: Commit): Promise<"written" | 
 }
 
 async function finish(commit: Commit, unknown: Commit[], isPresent: boolean): Promise<Orchestrated> {
-  // All tries name the row that they were decided on, so D1 writes only one of them.
+  // All tries name the row on which they were decided, so D1 writes only one of them.
   unknown.length = 0;
   await commit.finish(isPresent);
   return { decision: commit.decision, state: commit.decision.state, written: true };
@@ -140,9 +145,9 @@ function pause(tools: Tools, tries: number): Promise<void> {
 }
 
 /**
- * Changes a run's `updated`, so that D1 can no longer write a commit that names the row as it was read. Returns false where
- * that is not certain: the row has changed since it was read, perhaps by such a commit, or D1 failed again. Then the row must
- * be read again.
+ * Changes a run's `updated`, so that D1 can no longer write a commit that names the row as it was read. Returns false
+ * if this is not certain: the row has changed since it was read, perhaps by such a commit, or D1 failed again. Then the
+ * row must be read again.
  */
 export async function shutOut(
   tools: Tools,

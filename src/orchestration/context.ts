@@ -1,4 +1,4 @@
-/** The context of a run: all that the rules see. It is made from the run's row, the client and the time. */
+/** The context of a run: all data that the rules see. It is made from the run's row, the client and the time. */
 import { readJson, readOptionalJson } from "#db/database";
 import type { FlowRunRow } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
@@ -9,10 +9,12 @@ import { readReliability } from "#wire/deployments";
 import type { FlowRunPolicy, TaskRunPolicy } from "#wire/runs";
 import type { State, StateType } from "#wire/state";
 
-/** What a caller may give for either kind of run: the time, which is otherwise the clock's, and the lease that a rule may take. */
+/**
+ * Optional values for both kinds of run: the time (default: the clock's) and the id of the lease that a rule may take.
+ */
 type Given = Partial<Pick<RunContext, "now" | "leaseId">>;
 
-/** The context of a flow run. By default the run has no state and no deployment, as a new run has none. */
+/** The context of a flow run. By default the run has no state and no deployment, like a new run. */
 export function flowRunContext(
   tools: Tools,
   row: FlowRunRow,
@@ -32,7 +34,10 @@ export function flowRunContext(
   };
 }
 
-/** The context of a task run. By default the enclosing flow run and the cache are left out: forced states need neither. */
+/**
+ * The context of a task run. By default the enclosing flow run and the cache are left out, because forced states need
+ * neither.
+ */
 export function taskRunContext(
   tools: Tools,
   row: TaskRunRow,

@@ -1,4 +1,7 @@
-/** The engine: it asks the rules of a policy about a proposed state, then does the bookkeeping for the state to write. Pure. */
+/**
+ * The engine. It asks the rules of a policy about a proposed state, then does the bookkeeping for the state to write.
+ * Pure.
+ */
 import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/bookkeeping";
 import type {
   Amendments,
@@ -34,17 +37,20 @@ export function decideTaskRun(
   return decide({ policy, transforms: TASK_RUN_TRANSFORMS, context }, proposed);
 }
 
-/** What a decision is made from, beside the proposed state. */
+/** The input of a decision, besides the proposed state. */
 interface DecisionInput<C extends RunContext> {
   readonly policy: Policy<C>;
   readonly transforms: readonly Transform<C>[];
   readonly context: C;
 }
 
-/** What the rules that were asked so far say of the proposed state. */
+/** The verdict on the proposed state of the rules that were asked so far. */
 type PolicyVerdict = Pick<Decision<RunContext>, "status" | "state" | "reason" | "delaySeconds">;
 
-/** A rule that was asked, the type of the state after its answer, and the columns and effects it wants. */
+/**
+ * A rule that was asked, the type of the state after the rule's ruling, and the columns and effects that the rule
+ * wants.
+ */
 interface AskedRule<C extends RunContext> {
   readonly rule: Rule<C>;
   readonly type: StateType | null;
@@ -110,7 +116,10 @@ function verdictAfter<C extends RunContext>(
   }
 }
 
-/** The state in the place of a proposed state has the proposal's transition id, by which a repeated proposal is recognised. */
+/**
+ * The state that replaces a proposed state has the proposal's transition id, by which a repeated proposal is
+ * recognised.
+ */
 function inPlaceOf({ state_details: { transition_id } }: State, replacement: StateProposal): StateProposal {
   return transition_id
     ? { ...replacement, state_details: { ...replacement.state_details, transition_id } }
@@ -146,14 +155,14 @@ function consequencesOf<C extends RunContext>(ruling: Ruling<C> | undefined): Co
   return ruling?.kind === "adjust" || ruling?.kind === "reject" ? ruling : {};
 }
 
-/** The context, its run with all changes. */
+/** The context with all changes applied to its run. */
 function contextAfter<C extends RunContext>(context: C, consequences: readonly Consequences<C>[]): C {
   return { ...context, run: { ...context.run, ...merged(consequences) } };
 }
 
 /** All changes in one object. A later change replaces an earlier one. */
 function merged<C extends RunContext>(consequences: readonly Consequences<C>[]): Changes<C> {
-  // Every property of Changes is optional, which the compiler cannot see while C is verdict.
+  // Every property of Changes is optional. The compiler cannot see this, because C is generic.
   return Object.assign({}, ...consequences.map((one) => one.changes)) as Changes<C>;
 }
 

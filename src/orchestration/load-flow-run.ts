@@ -1,4 +1,4 @@
-/** Reads a flow run with all that a decision on it and the event of its new state need. */
+/** Reads a flow run with all data for a decision on the run and for the event of its new state. */
 import { sql } from "drizzle-orm";
 import type { Database } from "#db/database";
 import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
@@ -15,7 +15,9 @@ import type { State } from "#wire/state";
 type DeploymentFacts = "deployment_name" | "deployment_tags";
 type PoolFacts = "queue_name" | "pool_id" | "pool_name" | "pool_type";
 
-/** The columns of the rows to which a run belongs: its flow, deployment, deployment's limit, work queue and work pool. */
+/**
+ * The columns of the rows to which a run belongs: its flow, deployment, deployment's limit, work queue and work pool.
+ */
 export interface ContextColumns extends Pick<FactColumns, "flow_name" | "flow_tags" | DeploymentFacts | PoolFacts> {
   concurrency_options: string | null;
   reliability: string | null;
@@ -23,7 +25,9 @@ export interface ContextColumns extends Pick<FactColumns, "flow_name" | "flow_ta
   limit_slots: number | null;
 }
 
-/** The `ContextColumns` in SQL, over the joins f (flow), d (deployment), c (limit), q (work queue) and p (work pool). */
+/**
+ * The `ContextColumns` in SQL, over the joins f (flow), d (deployment), c (limit), q (work queue) and p (work pool).
+ */
 export const CONTEXT_COLUMNS = sql.raw(
   `f.name as flow_name, f.tags as flow_tags, d.name as deployment_name, d.tags as deployment_tags,
    d.concurrency_options as concurrency_options, d.reliability as reliability, d.concurrency_limit_id as limit_id,
@@ -33,7 +37,7 @@ export const CONTEXT_COLUMNS = sql.raw(
 /** The row of a flow run, with its present state and its context. */
 export type LoadedRow = FlowRunRow & StateColumns & ContextColumns;
 
-/** A flow run and, of a subflow, the parent's task run. */
+/** A flow run and, for a subflow, the parent's task run. */
 export interface LoadedFlowRun {
   row: LoadedRow;
   parentTaskRun: TaskRunRow | null;
@@ -59,7 +63,7 @@ export async function loadFlowRun(db: Database, workspaceId: string, id: string)
   return row && { row, parentTaskRun: (parents?.[0] as TaskRunRow | undefined) ?? null };
 }
 
-/** The facts for the event of a written state; `row` is the run as it was written. */
+/** The facts for the event of a written state. `row` is the run as it was written. */
 export function factsOf({ row, parentTaskRun }: LoadedFlowRun, initial: State | null, validated: State): FlowRunFacts {
   const columns = {
     ...row,
@@ -74,7 +78,7 @@ export function factsOf({ row, parentTaskRun }: LoadedFlowRun, initial: State | 
   return readFacts(columns, initial, validated);
 }
 
-/** The columns of a state as a join reads them. */
+/** The columns of a state, as a join reads them. */
 export function joinedState(state: State): StateColumns {
   return {
     s_id: state.id,

@@ -1,4 +1,4 @@
-/** Many task runs of a flow run come into a state, by force: the minimal policy decides. */
+/** Moves many task runs of a flow run into a state, by force: the minimal policy decides. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { TASK_RUN_IN_LIST, type TaskRunRow, taskRunsInFull } from "#db/rows/task-runs";
@@ -29,8 +29,9 @@ export interface Move {
 }
 
 /**
- * Moves task runs of a flow run; each is read once. A change names the state on which it was decided: a task run that has
- * another state by then is left as it is. If a task run cannot be moved, that is logged, and the others are moved.
+ * Moves task runs of a flow run. Each task run is read once. A change names the state on which it was decided, so a
+ * task run that has another state by then is not changed. If a task run cannot be moved, the failure is logged, and the
+ * others are moved.
  */
 export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move): Promise<void> {
   let last: TaskRunRow | undefined;
@@ -48,7 +49,7 @@ export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move):
   }
 }
 
-/** Selects task runs without long values, in the order of their index, after the `last` one. */
+/** Selects task runs without long values, in the order of their index, after `last`. */
 export function selectTaskRuns(workspaceId: string, flowRunId: string, from: SQL, last?: TaskRunRow): SQL {
   const rest = last
     ? sql`and (task_key, dynamic_key, id) > (${last.task_key}, ${last.dynamic_key}, ${last.id})`
@@ -80,7 +81,7 @@ function moved(tools: Tools, row: TaskRunRow, { proposal, changes: more }: Move)
   }
 }
 
-/** Writes the changes in one batch. If one of them fails the batch, the batch is halved. */
+/** Writes the changes in one batch. If one change fails the batch, the batch is halved. */
 function write(tools: Tools, changes: readonly Moved[]): Promise<void> {
   return inHalves(
     changes,

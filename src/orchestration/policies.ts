@@ -1,4 +1,4 @@
-/** The policies: lists of rules in the order in which they are asked, which is the original's. */
+/** The policies: lists of rules in the order in which they are asked. The order is the original's. */
 import * as cancelling from "#orchestration/rules/cancelling";
 import * as pauses from "#orchestration/rules/pauses";
 import * as repeats from "#orchestration/rules/repeats";
@@ -73,7 +73,10 @@ export const BackgroundTaskPolicy: Policy<TaskRunContext> = [
 /** For a task run's state that is forced. */
 export const MinimalTaskPolicy: Policy<TaskRunContext> = [];
 
-/** The policy of a sweep: nothing is written unless `holds` is still true of the run; then the rules of `policy` are asked. */
+/**
+ * The policy of a sweep. If `holds` is no longer true for the run, nothing is written. Otherwise the rules of `policy`
+ * are asked.
+ */
 export function onlyWhile(
   holds: (context: FlowRunContext) => boolean,
   policy: Policy<FlowRunContext>,

@@ -72,7 +72,7 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
   ): Promise<Decision<FlowRunContext>> {
     const need = needOf(first);
     if (!need) return first;
-    // Noted before the object is asked: the lease may be taken although the answer is lost.
+    // Set before the call: the lease may be taken although the answer is lost.
     if (need.kind === "take-slot") this.hasLease = true;
     const slot = await askForSlot(this.tools, this.runId, need);
     if (need.kind === "take-slot") this.hasLease = slot === "granted";
@@ -87,16 +87,19 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
     return this.hasPoolSlot;
   }
 
-  /** Notes that the state is written: the run has the slots. Returns whether the work pool's object knows of the state. */
+  /**
+   * Records that the state is written, so the run has the slots. Returns whether the work pool's object knows the
+   * state.
+   */
   use({ state }: Decision<FlowRunContext>): boolean {
     if (state?.state_details.deployment_concurrency_lease_id === this.leaseId) this.hasLease = false;
     return this.hasPoolSlot && state?.type === "PENDING";
   }
 
   /**
-   * Gives back an unused lease. If that fails, or if a commit may still be written, the lease expires unless the run's client
-   * renews it. The slot of a work pool is not given back: another proposal may have made the run PENDING. That
-   * proposal tells the pool's object; otherwise the object reads the run from D1.
+   * Gives back an unused lease. If that fails, or if a commit may still be written, the lease expires unless the run's
+   * client renews it. The slot of a work pool is not given back, because another proposal may have made the run
+   * PENDING. That proposal notifies the pool's object; otherwise the object reads the run from D1.
    */
   async giveBackUnused(unknown: readonly Commit[]): Promise<void> {
     if (!this.hasLease || unknown.length > 0) return;
@@ -108,7 +111,7 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
   }
 }
 
-/** How often a task run is read to make sure that no commit is written any more. */
+/** How many times a task run is read to make sure that no commit can be written any more. */
 const MAX_TRIES = 40;
 
 /** The slots of a task run: of the limits on its tags. */
@@ -120,21 +123,21 @@ export class TaskRunSlots extends Lease implements ProposalSlots<TaskRunContext,
   ): Promise<Decision<TaskRunContext>> {
     const need = needOf(first);
     if (!need) return first;
-    // Noted before the object is asked: the lease may be taken although the answer is lost.
+    // Set before the call: the lease may be taken although the answer is lost.
     this.hasLease = true;
     const slots = await askForTagSlots(this.tools, this.runId, need);
     this.hasLease = slots?.kind === "granted";
     return this.hasLease ? first : decideAgain({ slots });
   }
 
-  /** Notes that the state is written: the run has the slots. */
+  /** Records that the state is written, so the run has the slots. */
   use(decision: Decision<TaskRunContext>): void {
     if (needOf(decision)) this.hasLease = false;
   }
 
   /**
-   * Gives back an unused lease. If a commit may still be written, it is first kept from that; if that fails, the lease is the
-   * run's. A lease that is not given back ends with the run.
+   * Gives back an unused lease. If a commit may still be written, the commit is made impossible first. If that fails,
+   * the run keeps the lease. A lease that is not given back ends with the run.
    */
   async giveBackUnused(unknown: readonly Commit[]): Promise<void> {
     if (!this.hasLease) return;
@@ -177,7 +180,10 @@ function needOf({ effects }: Pick<Decision<RunContext>, "effects">): Need | unde
   return effects.find((effect): effect is Need => NEEDS.has(effect.kind));
 }
 
-/** Asks for the slot that a flow run's state needs. A repeated call takes no second slot: the lease has the same id. */
+/**
+ * Asks for the slot that a flow run's state needs. A repeated call takes no second slot, because the lease has the same
+ * id.
+ */
 async function askForSlot(tools: Tools, flowRunId: string, need: Need): Promise<SlotAnswer> {
   const holder = { type: "flow_run", id: flowRunId } as const;
   switch (need.kind) {
@@ -207,7 +213,9 @@ function slotAnswer(answer: AcquireAnswer): SlotAnswer {
 
 const TAG = "tag:";
 
-/** Takes a slot of the limit of each tag that has a limit, or takes none. The run has the slots until it gives them back or has ended. */
+/**
+ * Takes a slot of each limit on the tags, or takes none. The run has the slots until it gives them back or has ended.
+ */
 async function askForTagSlots(tools: Tools, taskRunId: string, need: Need): Promise<TagSlotAnswer> {
   if (need.kind !== "take-tag-slots") throw new Error("task runs take slots of tags only");
   const answer = await concurrencyLimits(tools).acquire({
@@ -223,8 +231,8 @@ async function askForTagSlots(tools: Tools, taskRunId: string, need: Need): Prom
 }
 
 /**
- * Gives back the slots that the effects of a written state release. A failure is logged: a lease expires by itself, and the
- * ConcurrencyLimits object ends a lease without an end when it sees that the run has ended.
+ * Gives back the slots that the effects of a written state release. A failure is logged. A lease expires by itself, and
+ * the ConcurrencyLimits object ends a lease without an expiry when it finds that the run has ended.
  */
 export async function releaseSlots(tools: Tools, runId: string, effects: readonly Effect[]): Promise<void> {
   const releases = effects.flatMap((effect): Promise<unknown>[] => {

@@ -1,4 +1,4 @@
-/** A state is proposed for a flow run. If the run becomes CANCELLED, its task runs and its subflows are cancelled too. */
+/** Proposes a state for a flow run. If the run becomes CANCELLED, its task runs and its subflows are cancelled too. */
 import { sql } from "drizzle-orm";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
@@ -33,7 +33,7 @@ export async function setFlowRunState(
   return result;
 }
 
-/** Proposes a state for a flow run that may have been deleted since it was read; then nothing happens. */
+/** Proposes a state for a flow run that may have been deleted since it was read. For a deleted run nothing happens. */
 export async function setStateUnlessDeleted(
   tools: Tools,
   flowRunId: string,
@@ -47,7 +47,10 @@ export async function setStateUnlessDeleted(
   }
 }
 
-/** Cancels the children of a cancelled run that have not ended. A child that ends first keeps its state. May be repeated. */
+/**
+ * Cancels the children of a cancelled run that have not ended. A child that ends first keeps its state. May be
+ * repeated.
+ */
 export async function cancelChildren(tools: Tools, flowRunId: string): Promise<void> {
   if (!tools.settings.services.cancellation_cleanup.enabled) return;
   await cancelSubflows(tools, flowRunId);
@@ -57,7 +60,7 @@ export async function cancelChildren(tools: Tools, flowRunId: string): Promise<v
 interface Subflow {
   id: string;
   deployment_id: string | null;
-  /** The key of the parent's task run in the index by which subflows are read. */
+  /** The key of the parent's task run, in the index by which subflows are read. */
   task_key: string;
   dynamic_key: string;
   task_id: string;
@@ -76,8 +79,8 @@ async function cancelSubflows(tools: Tools, flowRunId: string): Promise<void> {
 }
 
 /**
- * Selects subflows that have not ended, after the `last` one: each is read once, even if it cannot be cancelled. A subflow
- * with a deployment has a process of its own, to which it is enough to say CANCELLING once.
+ * Selects subflows that have not ended, after `last`. Each subflow is read once, even if it cannot be cancelled. A
+ * subflow with a deployment has its own process, for which one CANCELLING is enough.
  */
 export function selectSubflows(workspaceId: string, flowRunId: string, last?: Subflow) {
   const rest = last
@@ -98,7 +101,7 @@ async function cancelSubflow(tools: Tools, { id, deployment_id }: Subflow): Prom
   try {
     await setFlowRunState(tools, id, { type, message: MESSAGE }, { policy });
   } catch (error) {
-    // The other subflows are cancelled all the same, and the sweep finds this one.
+    // The other subflows are still cancelled, and the sweep finds this subflow.
     log(tools, "error", "a subflow of a cancelled run was not cancelled", { flow_run_id: id, error });
   }
 }

@@ -1,4 +1,4 @@
-/** A state is proposed for a task run through the API. The states of most task runs come as events instead. */
+/** Proposes a state for a task run through the API. The states of most task runs come as events instead. */
 import { type SQL, sql } from "drizzle-orm";
 import { insertRows } from "#db/sql";
 import { readJson } from "#db/database";
@@ -22,11 +22,11 @@ import type { EnclosingFlowRun, Policy, TaskRunContext } from "#orchestration/tr
 import type { Tools } from "#tools";
 import type { State, StateProposal } from "#wire/state";
 
-/** A task run with what else its rules see. */
+/** A task run with the other data that its rules see. */
 interface LoadedTaskRun {
   row: TaskRunRow;
   flowRun: EnclosingFlowRun | null;
-  /** The state that the cache has for the proposal's cache key. */
+  /** The cached state for the proposal's cache key. */
   cached: State | null;
 }
 
@@ -62,7 +62,7 @@ export function setTaskRunState(
   );
 }
 
-/** Prefect: a deferred state belongs to a background task. Its policy also keeps the task from running twice. */
+/** Prefect: a deferred state belongs to a background task. Its policy also prevents a second run of the task. */
 function policyFor(proposal: StateProposal, force: boolean): Policy<TaskRunContext> {
   if (proposal.state_details?.deferred) return BackgroundTaskPolicy;
   return force ? MinimalTaskPolicy : CoreTaskPolicy;
@@ -124,7 +124,7 @@ function commitOf(tools: Tools, slots: TaskRunSlots, row: TaskRunRow, decided: D
   };
 }
 
-/** The mark by which the task queue finds a run that was not created as a background task. */
+/** Sets the flag by which the task queue finds a run that was not created as a background task. */
 function markBackground(tools: Tools, row: TaskRunRow, state: State): SQL {
   return sql`update ${task_run} set background = 1
       where workspace_id = ${tools.workspaceId} and id = ${row.id} and state_id = ${state.id}`;

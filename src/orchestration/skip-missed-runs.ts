@@ -1,4 +1,7 @@
-/** Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule says so. */
+/**
+ * Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule has a policy
+ * for missed runs.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { jsonValue, each } from "#db/sql";
 import type { FlowRunRow } from "#db/rows/flow-runs";
@@ -30,8 +33,8 @@ export const JOIN_SCHEDULE = sql`join ${deployment_schedule} s on s.workspace_id
   and s.deployment_id = r.deployment_id and s.id = ${jsonValue("r.created_by", "$.id")} and s.missed_runs is not null`;
 
 /**
- * The condition that the run `r` of the schedule `s` becomes Skipped: it is overdue by more than the window, and it has never
- * run. With the policy `latest`, a later run of the schedule must be due too, in whatever state that run is.
+ * The condition that the run `r` of the schedule `s` becomes Skipped: it is overdue by more than the window, and it has
+ * never run. With the policy `latest`, a later run of the schedule, in any state, must be due too.
  */
 export function isMissed(now: Micros): SQL {
   return sql`r.auto_scheduled = 1 and r.state_type = 'SCHEDULED' and r.state_name <> 'AwaitingConcurrencySlot' and r.run_count = 0
@@ -43,12 +46,12 @@ export function isMissed(now: Micros): SQL {
         and n.expected_start_time > r.expected_start_time and ${jsonValue("n.created_by", "$.id")} = s.id))`;
 }
 
-/** What a poll knows of a run that it has read. */
+/** The columns of a run that a poll has read. */
 type Offered = Pick<FlowRunRow, "id" | "auto_scheduled" | "run_count" | "next_scheduled_start_time">;
 
 /**
- * Makes the missed ones among the runs Skipped, and returns the others. So a poll gives no missed run to a worker, even
- * before the sweep has seen that run. Reads nothing unless a run is long overdue.
+ * Makes the missed runs Skipped, and returns the other runs. So a poll gives no missed run to a worker, even before the
+ * sweep has found the run. Reads nothing unless a run is long overdue.
  */
 export async function withoutMissed<Run extends Offered>(tools: Tools, runs: readonly Run[]): Promise<Run[]> {
   const now = tools.clock();
@@ -65,7 +68,7 @@ export async function withoutMissed<Run extends Offered>(tools: Tools, runs: rea
     try {
       await skipRun(tools, run);
     } catch (error) {
-      // The sweep finds the run again, and the poll goes on with the other runs.
+      // The sweep finds the run again, and the poll continues with the other runs.
       log(tools, "error", "a missed run could not be skipped", { flow_run_id: run.id, error });
     }
   }

@@ -27,7 +27,10 @@ export function storedChanges(changes: Changes<FlowRunContext> | Changes<TaskRun
   );
 }
 
-/** The list of an update's `set`. It should name only columns that change: SQLite rewrites each index over a named column. */
+/**
+ * The list of an update's `set`. The list should name only columns that change, because SQLite rewrites each index over
+ * a named column.
+ */
 export function assignments(values: ColumnValues): SQL {
   return sql.join(
     Object.entries(values).map(([name, value]) => sql`${sql.identifier(name)} = ${value}`),
@@ -35,7 +38,7 @@ export function assignments(values: ColumnValues): SQL {
   );
 }
 
-/** Those of the values that differ from the row's. */
+/** The values that differ from the row's values. */
 export function changedOnly(row: object, values: ColumnValues): ColumnValues {
   const present = new Map<string, unknown>(Object.entries(row));
   return Object.fromEntries(Object.entries(values).filter(([name, value]) => present.get(name) !== value));
@@ -54,8 +57,8 @@ export function stateRow(workspaceId: string, flowRunId: string, of: State): typ
 }
 
 /**
- * Inserts the rows of states. A state is inserted only where it is the present state of its run: the update of the run comes
- * first in the batch, and may change nothing. A repeated insert changes nothing.
+ * Inserts the rows of states. A state is inserted only if it is the present state of its run, because the run's update,
+ * which comes first in the batch, may change nothing. A repeated insert changes nothing.
  */
 export function insertStates(rows: readonly (typeof flow_run_state.$inferInsert)[]): SQL {
   return insertRows(flow_run_state, rows, {
@@ -65,15 +68,15 @@ export function insertStates(rows: readonly (typeof flow_run_state.$inferInsert)
   });
 }
 
-/** The update of a subflow's parent task run, and the effects that follow once the update is written. */
+/** The update of a subflow's parent task run, and the effects after the update is written. */
 export interface ParentUpdate {
   statements: SQL[];
   effects: readonly Effect[];
 }
 
 /**
- * Gives the parent's task run the state of its subflow, where a decision has that effect. `written` is the subflow's new
- * state: the statement changes nothing unless the subflow is in it.
+ * Gives the parent's task run the state of its subflow, if a decision has that effect. `written` is the subflow's new
+ * state. The statement changes nothing unless the subflow is in that state.
  */
 export function parentUpdate(
   tools: Tools,
@@ -98,7 +101,7 @@ export function parentUpdate(
   return { statements: [updateTaskRun(tools.workspaceId, parent, state, changes, guard, now)], effects };
 }
 
-/** The update of a task run to a new state. `guard` is a further condition of the update. */
+/** The update of a task run to a new state. `guard` is one more condition of the update. */
 export function updateTaskRun(
   workspaceId: string,
   row: TaskRunRow,

@@ -1,4 +1,4 @@
-/** What a rule is: the context that it sees, the rulings that it may make, and the effects that it may want. Pure. */
+/** The parts of a rule: its context, its rulings and its effects. Pure. */
 import type { Ids, Micros } from "#lib/clock";
 import type { FlowRunPolicy, TaskRunPolicy } from "#wire/runs";
 import {
@@ -44,22 +44,25 @@ export interface TaskRunColumns extends RunColumns {
 /** What the rules see of a run's deployment. */
 export interface RunDeployment {
   readonly id: string;
-  /** The concurrency limit that its runs share, or null. */
+  /** The concurrency limit that the deployment's runs share, or null. */
   readonly limit: { readonly id: string; readonly slots: number } | null;
   readonly collision_strategy: "ENQUEUE" | "CANCEL_NEW";
-  /** How long a lease lasts that its client has not renewed yet. */
+  /** How long a lease lasts before the client has renewed it. */
   readonly grace_period_seconds: number;
   /** Whether a run that is running may not be started a second time. */
   readonly exactly_once: boolean;
 }
 
 /**
- * The answer of the ConcurrencyLimits object about the slot of a deployment's limit: `null` before it was asked, `none` if no
- * limit applies to the run.
+ * The answer of the ConcurrencyLimits object about the slot of a deployment's limit: `null` before the object was
+ * asked, `none` if no limit applies to the run.
  */
 export type SlotAnswer = "granted" | "full" | "none" | null;
 
-/** Its answer about the slots of tags' limits: `null` before it was asked. A refusal names the tags, and when to ask again. */
+/**
+ * The object's answer about the slots of tags' limits: `null` before the object was asked. A refusal names the tags,
+ * and when to ask again.
+ */
 export type TagSlotAnswer =
   | { readonly kind: "granted" }
   | { readonly kind: "full"; readonly tags: readonly string[]; readonly retry_after_seconds: number }
@@ -73,7 +76,7 @@ export interface EnclosingFlowRun {
   readonly state: State | null;
 }
 
-/** What every rule sees, of a flow run or a task run. */
+/** The data that every rule sees, for a flow run or a task run. */
 export interface RunContext {
   readonly run: Readonly<RunColumns>;
   readonly initial: State | null;
@@ -88,7 +91,7 @@ export interface RunContext {
   readonly leaseId: string;
 }
 
-/** All that a rule for flow runs sees. It is loaded before the rule is asked. */
+/** All data that a rule for flow runs sees. It is loaded before the rule is asked. */
 export interface FlowRunContext extends RunContext {
   readonly run: Readonly<FlowRunColumns>;
   readonly deployment: RunDeployment | null;
@@ -98,11 +101,11 @@ export interface FlowRunContext extends RunContext {
   readonly slot: SlotAnswer;
 }
 
-/** All that a rule for task runs sees. It is loaded before the rule is asked. */
+/** All data that a rule for task runs sees. It is loaded before the rule is asked. */
 export interface TaskRunContext extends RunContext {
   readonly run: Readonly<TaskRunColumns>;
   readonly flowRun: EnclosingFlowRun | null;
-  /** The state that the cache has for the proposal's cache key. */
+  /** The cached state for the proposal's cache key. */
   readonly cached: State | null;
   /** The answer about the slots of the limits on the run's tags. */
   readonly slots: TagSlotAnswer;
@@ -112,11 +115,11 @@ export interface TaskRunContext extends RunContext {
 export type SetStateStatus = "ACCEPT" | "REJECT" | "ABORT" | "WAIT";
 
 /**
- * What a rule needs before the state is written. The slot is asked for after all rules were asked, so that no slot is taken
- * for a refused state. If the answer is not `granted`, the proposal is decided again with the answer.
+ * What a rule needs before the state is written. The slot is asked for after all rules were asked, so that no slot is
+ * taken for a refused state. If the answer is not `granted`, the proposal is decided again with the answer.
  */
 export type Need =
-  /** With `keep-slot` the slot that the run has, or, if its lease has expired, a free slot under the same lease. */
+  /** With `keep-slot`: the slot that the run has, or, if its lease has expired, a free slot under the same lease. */
   | { kind: "take-slot" | "keep-slot"; limit_id: string; lease_id: string; seconds: number }
   /** Takes no slot. The answer is `full` if no slot is free. */
   | { kind: "see-slots"; limit_id: string; slots: number }
@@ -124,7 +127,7 @@ export type Need =
   | { kind: "keep-slot-without-end"; lease_id: string }
   | { kind: "take-tag-slots"; tags: readonly string[]; lease_id: string };
 
-/** What a rule wants to be done for its decision. No rule does it itself. */
+/** An action that a rule wants for its decision. The rule itself does not execute it. */
 export type Effect =
   | Need
   | { kind: "release-slot"; lease_id: string }
@@ -184,46 +187,49 @@ export function abort(reason: string): Ruling<RunContext> {
   return { kind: "abort", reason };
 }
 
-/** Types of states; `null` is a run that has no state yet. */
+/** Types of states. `null` means a run that has no state yet. */
 export type States = ReadonlySet<StateType | null>;
 
 /** Every type, and a run that has no state yet. */
 export const ANY_STATE: States = new Set<StateType | null>([...STATE_TYPES, null]);
 
-/** The types at which a run has ended. */
+/** The types in which a run has ended. */
 export const TERMINAL_STATES: States = statesOf(...TERMINAL_TYPES);
 
 /** The types in which a flow run has a slot of its work pool and of its deployment's limit. */
 export const HOLDING_STATES: ReadonlySet<string | null> = statesOf("PENDING", "RUNNING", "CANCELLING");
 
-/** These types. */
+/** The set of these types. */
 export function statesOf(...types: readonly StateType[]): States {
   return new Set<StateType | null>(types);
 }
 
-/** Every type but these, and a run that has no state yet. */
+/** Every type except these, and a run that has no state yet. */
 export function anyStateBut(...types: readonly StateType[]): States {
   return ANY_STATE.difference(statesOf(...types));
 }
 
 /**
- * A rule: the transitions that it governs, and pure functions of the context. Each rule of ours has the name of the original's.
- * A rule is asked if it governs the intended transition, which is from the run's state to the proposed state. After a rule has
- * changed the type of the proposed state, or refused to write one, the rules after it are not asked, and the columns and effects
- * that the rules before it want are dropped.
+ * A rule: the transitions that it governs, and pure functions of the context. Each of our rules has the original's
+ * name. A rule is asked if it governs the intended transition, from the run's state to the proposed state. After a rule
+ * has changed the type of the proposed state, or refused to write a state, the later rules are not asked, and the
+ * columns and effects of the earlier rules are dropped.
  */
 export interface Rule<C extends RunContext> {
   readonly from: States;
   readonly to: States;
   decide?(context: C, proposed: State): Ruling<C> | undefined;
   /**
-   * Adds columns and effects for the state to write, after all bookkeeping. The last rule of the list is asked first. A rule
-   * is not asked if it does not govern the type of that state.
+   * Adds columns and effects for the state to write, after all bookkeeping. The last rule of the list is asked first. A
+   * rule is not asked if it does not govern the type of that state.
    */
   after?(context: C, written: State): Consequences<C> | undefined;
 }
 
-/** A piece of bookkeeping for each written state. It sees the run with the changes of the rules and transforms before it. */
+/**
+ * A piece of bookkeeping for each written state. It sees the run with the changes of the rules and transforms before
+ * it.
+ */
 export type Transform<C extends RunContext> = (
   context: C,
   proposed: State,

@@ -12,15 +12,15 @@ const MINUTE: Micros = 60_000_000;
 const TIMED_OUT = "The cancellation of the flow run timed out.";
 
 /**
- * A run's children are cancelled with the run. Where the process died, the first walk cancels them. The second walk finds the
- * task runs that were reported, and the subflows that were started, only after the run's end.
+ * A run's children are cancelled with the run. If the process died before, the first walk cancels the children. The
+ * second walk finds task runs and subflows that were reported or started only after the run's end.
  */
 const WALKS = [
   { name: "cancelled runs", age: MINUTE },
   { name: "cancelled runs, an hour later", age: 60 * MINUTE },
 ];
 
-/** Cancels the children that runs that were cancelled a while ago still have. */
+/** Cancels the remaining children of runs that were cancelled some time ago. */
 export async function cancelLeftChildren(tools: SweepTools): Promise<void> {
   for (const walk of WALKS) {
     await walkStates(tools, walk, async (range) => {
@@ -35,7 +35,7 @@ interface StuckRun extends DueRow {
   state_id: string;
 }
 
-/** Cancels the runs that are Cancelling for too long, and lets the workers of their pools clean up after them. */
+/** Cancels the runs that have been Cancelling for too long, and makes the workers of their pools clean up. */
 export async function cancelStuckRuns(tools: SweepTools): Promise<void> {
   const { cancelling_timeout_seconds: seconds } = tools.settings.services.cancellation_cleanup;
   const since = tools.clock() - seconds * 1_000_000;
@@ -60,7 +60,10 @@ interface TimedOut extends RowKey {
   pool_type: string;
 }
 
-/** Hands the runs that these states ended by the timeout to the workers of their pools. A message comes once, however often it is sent. */
+/**
+ * Sends the runs that these states ended by the timeout to the workers of their pools. A worker gets a message once,
+ * even if it is sent several times.
+ */
 async function tellWorkers(tools: SweepTools, states: Range): Promise<void> {
   const ended = await tools.db.rows<TimedOut>(selectCancelledWith(TIMED_OUT, states));
   await forEachRun(tools, ended, (own, run) =>

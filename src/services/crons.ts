@@ -1,4 +1,4 @@
-/** The jobs that the clock starts. Nothing is lost where a job runs twice at the same time, or does not run for an hour. */
+/** The jobs that the crons start. Nothing is lost if a job runs twice at the same time, or does not run for an hour. */
 import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/consumer";
 import { log } from "#lib/log";
@@ -15,10 +15,13 @@ import { crashZombies, scheduleAnew } from "#services/silent-runs";
 import { sweepOutbox } from "#services/walk-states";
 import type { SweepTools } from "#tools";
 
-/** A piece of work of the clock, in all workspaces. It bounds itself. */
+/** A job of a cron, for all workspaces. The job limits its own work. */
 export interface Job {
   name: string;
-  /** The service in the settings that switches the job off; a job without one always runs. */
+  /**
+   * The service that the job belongs to. The setting of the service switches the job off. A job without a service
+   * always runs.
+   */
   service?: keyof ServicesSettings;
   run(tools: SweepTools): Promise<void>;
 }
@@ -47,7 +50,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
   ],
 };
 
-/** Runs the jobs of a cron at the same time. A job that fails is logged and runs again with the next turn. */
+/** Runs the jobs of a cron concurrently. A job that fails is logged and runs again in the next turn. */
 export async function runCron(cron: readonly Job[], tools: SweepTools): Promise<void> {
   const { services } = tools.settings;
   const jobs = cron.filter(({ service }) => !service || services[service].enabled);

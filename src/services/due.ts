@@ -1,6 +1,6 @@
 /**
- * Does the work for rows that are due, of all workspaces in turn. A round goes through the rows in the order of their index. A
- * workspace that has had its share of a round goes on, in the next round, where it ended.
+ * Does the work for due rows of all workspaces. A round goes through the rows in the order of their index. A workspace
+ * has a share of each round. After its share, the workspace continues in the next round, at the row where it stopped.
  */
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
@@ -13,21 +13,21 @@ import { takeTurn } from "#services/turns";
 import { inWorkspace, type SweepTools, type Tools } from "#tools";
 import type { StateProposal } from "#wire/state";
 
-/** Where a workspace ended: its id, and the place of its last row. */
+/** Where a workspace stopped: its id, and the place of its last row. */
 const End = z.tuple([z.string(), z.string()]);
 
-/** How far a round is: what the mark keeps between turns. */
+/** The progress of a round, which the mark keeps between turns. */
 const Round = z.object({
   /** The place of the last row. */
   after: z.string().nullable(),
   /** The workspaces that have had their share of this round. */
   served: z.array(End),
-  /** Where workspaces begin that had their share of the round before. */
+  /** The places at which workspaces begin that used their share of the round before. */
   begins: z.array(End),
 });
 export type Round = z.output<typeof Round>;
 
-/** A row of some workspace, as a sweep finds it. */
+/** A row of any workspace that a sweep finds. */
 export interface RowKey {
   workspace_id: string;
   id: string;
@@ -42,28 +42,28 @@ export interface DueRow extends RowKey {
 interface DueSweep<Row> {
   /** The name of the sweep's mark. */
   name: string;
-  /** How many rows a step takes, and a workspace has for its share of a round. */
+  /** How many rows a step takes. Also the share of a workspace in a round. */
   most?: number;
   /** How many steps a turn takes at most. */
   steps?: number;
   /** The next rows of a round. */
   select: (page: Page) => SQL;
-  /** Does the work for some rows. It throws where the turn is to end. */
+  /** Does the work for some rows. Throws to end the turn. */
   work: (rows: readonly Row[]) => Promise<void>;
 }
 
-/** The rows that a select is to give. */
+/** Which rows a select returns. */
 export interface Page {
   round: Round;
   most: number;
 }
 
-/** The beginning of a round that no workspace has a share of. */
+/** The start of a round in which no workspace has used its share. */
 export const START: Round = { after: null, served: [], begins: [] };
 
 /**
- * Takes one turn: steps until no row is left, or no step. A turn that ends early keeps its place, so that rows at which the
- * work fails again and again keep no others waiting. The next round finds such rows again.
+ * Takes one turn: steps until no row or no step is left. A turn that ends early keeps its place, so rows that fail
+ * repeatedly do not block other rows. The next round finds the failed rows again.
  */
 export function seeToDue<Row extends DueRow = DueRow>(
   tools: SweepTools,
@@ -86,8 +86,9 @@ export function seeToDue<Row extends DueRow = DueRow>(
 }
 
 /**
- * Where a round goes on after some rows: behind the last one, or, where no more are left, with the next round of those
- * workspaces that had their share. Null where there are none. `taken` counts the rows of each workspace in this round.
+ * Where a round continues after some rows: after the last row. If no rows are left, it continues with the next round of
+ * the workspaces that used their share. Null if there are no such workspaces. `taken` counts the rows of each workspace
+ * in this round.
  */
 export function roundAfter(
   { served: before, begins }: Round,
@@ -107,13 +108,13 @@ export function roundAfter(
   return served.length > 0 ? { after: null, served: [], begins: served } : null;
 }
 
-/** The order of an index in which a round goes through rows. */
+/** The order of an index, in which a round goes through rows. */
 export interface Order {
-  /** How the table is joined. */
+  /** The alias of the table in the select. */
   alias: string;
   /** The columns of the index. */
   by: readonly string[];
-  /** The same columns in a row's place, where some of them may be null, which a place must not have. */
+  /** The same columns in a row's place, for columns that may be null. A place must not have nulls. */
   place?: readonly string[];
 }
 
@@ -122,7 +123,7 @@ export function placeIn({ by, place = by }: Order): SQL {
   return sql.raw(`json_array(${place.join(", ")}) as place`);
 }
 
-/** The end of a select: it gives the next rows that are left of a round, in an order. */
+/** The end of a select: the next rows of a round, in an order. */
 export function nextIn({ round, most }: Page, { alias, by, place = by }: Order): SQL {
   const { after, served, begins } = round;
   const workspace = sql.raw(`${alias}.workspace_id`);
@@ -141,10 +142,12 @@ export function nextIn({ round, most }: Page, { alias, by, place = by }: Order):
   return sql`${sql.join(conditions, sql` `)} order by ${sql.raw(by.join(", "))} limit ${most}`;
 }
 
-/** How many runs are worked on at the same time. */
+/** How many runs are handled at the same time. */
 const AT_ONCE = 10;
 
-/** Does the work for the rows of each workspace. A failure is logged, and the work for the other workspaces goes on. */
+/**
+ * Does the work for the rows of each workspace. A failure is logged, and the work for the other workspaces continues.
+ */
 export async function byWorkspace<Row extends RowKey>(
   tools: SweepTools,
   rows: readonly Row[],
@@ -155,7 +158,10 @@ export async function byWorkspace<Row extends RowKey>(
   }
 }
 
-/** Does the work for each run, some runs at the same time. A failure is logged, and the work for the other runs goes on. */
+/**
+ * Does the work for each run, some runs at the same time. A failure is logged, and the work for the other runs
+ * continues.
+ */
 export async function forEachRun<Row extends RowKey>(
   tools: SweepTools,
   rows: readonly Row[],

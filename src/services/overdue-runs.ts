@@ -1,6 +1,6 @@
 /**
- * Runs that are past a time. A scheduled run becomes Late, or Skipped if its schedule skips missed runs; a paused run becomes
- * FAILED. The object of a work pool marks its own late runs to the second.
+ * Runs that are overdue. A scheduled run becomes Late, or Skipped if its schedule skips missed runs. A paused run
+ * becomes FAILED. The object of a work pool marks its own late runs to the second.
  */
 import { SECOND } from "#lib/clock";
 import { markLate } from "#orchestration/mark-late";
@@ -13,7 +13,7 @@ import { selectExpired, selectMissed, selectOverdue } from "#services/sweep-stor
 import { HOUR, overduePeriod } from "#services/turns";
 import type { SweepTools } from "#tools";
 
-/** Marks the runs that are overdue for so long as the settings say. */
+/** Marks the runs Late that are overdue for longer than the setting allows. */
 export async function markLateRuns(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   const until = now - tools.settings.services.late_runs.after_seconds * SECOND;
@@ -29,7 +29,7 @@ export async function markLateRuns(tools: SweepTools): Promise<void> {
   });
 }
 
-/** Skips the missed runs among those that are due. A poll itself skips the missed runs among those that it reads. */
+/** Skips the missed runs among the due runs. A poll also skips the missed runs among the runs that it reads. */
 export async function skipMissedRuns(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   const { name, period } = overduePeriod("missed runs", now, now, 2 * HOUR);
@@ -45,7 +45,7 @@ const NEVER_RESUMED = { type: "FAILED", message: "The flow was paused and never 
 /** Writes nothing for a run that was resumed in the meantime. */
 const whileExpired = onlyWhile(isExpired, MinimalFlowPolicy);
 
-/** Fails the runs whose pause has lasted too long. May be repeated: a second turn finds no pause. */
+/** Fails the runs that have been paused too long. May be repeated, because a second turn finds no pause. */
 export async function failExpiredPauses(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   await seeToDue(tools, {

@@ -1,4 +1,7 @@
-/** Removes events past their retention: whole hours of segments, and from younger segments the events that are kept for a shorter time. */
+/**
+ * Removes events past their retention: whole hours of segments, and from younger segments the events with a shorter
+ * retention.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
@@ -10,15 +13,15 @@ import type { SweepTools, Tools } from "#tools";
 import { each } from "#db/sql";
 import { log } from "#lib/log";
 
-/** How many pages a turn does. */
+/** How many pages a turn has. */
 const PAGES = 40;
-/** How much is parsed for one transaction. */
+/** How many characters of events one transaction parses. */
 const MAX_CHARACTERS = 8_000_000;
 
 /**
- * Removes the segments of hours that are past their retention, and takes out of the others the events whose name has a shorter
- * retention. A round works on the hours before the hour of the cutoff, of which all is past, so a segment is written anew only
- * once. Until then its old events are shown to nobody.
+ * Removes the segments of hours that are past their retention. Removes from the other segments the events with names
+ * that have a shorter retention. A round works only on the hours before the hour of the cutoff. These hours are
+ * completely past, so a segment is rewritten only once. Until the rewrite, its old events are stored but not shown.
  */
 export async function removeOldEvents(tools: SweepTools): Promise<void> {
   const settings = tools.settings.services.db_vacuum;
@@ -36,8 +39,8 @@ export async function removeOldEvents(tools: SweepTools): Promise<void> {
   });
   for (const name of cutoffAt(0).oldestByName.keys()) {
     const endAt = (time: Micros) => hourOf(cutoffAt(time).oldestByName.get(name) ?? 0);
-    // The round before has worked on earlier hours. An event that comes later than that round is removed with its whole hour. A round
-    // with another period has another name, and begins with the first hour.
+    // The round before has worked on earlier hours. An event that arrives after that round is removed with its whole
+    // hour. A round with another period has another name, and begins with the first hour.
     const from = (before: Micros | null) => (before === null ? -9e18 : endAt(before));
     await takeRound(tools, {
       ...common,
@@ -58,13 +61,13 @@ interface Stretch extends Pick<Page, "after"> {
   from?: Micros;
   /** The hour after the last one. */
   until: Micros;
-  /** The first segment that the outbox may yet ask for. */
+  /** The first segment that the outbox may still read. */
   needed: string;
   /** How many segments one transaction changes at most. */
   most: number;
 }
 
-/** Segments that the consumer of the queue has recorded, or has given up for good. */
+/** Segments that the consumer of the queue has recorded, or has given up permanently. */
 const isConsumed = sql`s.consumed <> 0`;
 
 async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null> {
@@ -75,7 +78,10 @@ async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null
   return placeAfter(found, found.length < limit);
 }
 
-/** The number of characters that stands for events which the database cannot read. Their segment stays whole until its hour is removed. */
+/**
+ * This number of characters means that the database cannot read the events. The segment stays whole until its hour is
+ * removed.
+ */
 const UNREADABLE = -1;
 
 async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: Stretch): Promise<Place | null> {
@@ -100,7 +106,7 @@ async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: St
   return placeAfter(done, done.length === looked.length && looked.length < limit);
 }
 
-/** The first segments, as many as one transaction may change, and at least one. */
+/** The first segments: as many as one transaction may change, and at least one. */
 function firstOf<T extends { characters: number }>(looked: readonly T[], most: number): T[] {
   let holding = 0;
   let characters = 0;
@@ -125,8 +131,8 @@ function selectSegments(workspaceId: string, { from, until, after }: Stretch, ch
 }
 
 /**
- * Takes the events of a name out of segments. The ids by which the outbox knows what was sent stay, and so do the first and
- * the last time: a reader takes them for bounds.
+ * Removes the events with a name from segments. The ids by which the outbox knows the sent events stay. The first and
+ * the last time also stay, because readers use them as bounds.
  */
 function withoutName(workspaceId: string, keys: readonly SegmentKey[], name: string): SQL {
   return sql`update ${event_segment} as s set
@@ -137,7 +143,7 @@ function withoutName(workspaceId: string, keys: readonly SegmentKey[], name: str
     where s.workspace_id = ${workspaceId} and (s.hour, s.id) in ${listed(keys)} and ${isConsumed}`;
 }
 
-/** Removes those of the segments that meet a condition, and the index rows that then lead to no segment. */
+/** Removes the segments that meet a condition, and the index rows that no longer point to a segment. */
 function deletions(workspaceId: string, keys: readonly SegmentKey[], condition: SQL): SQL[] {
   const chosen = segmentsOf(workspaceId, keys);
   const going = sql`(select s.hour, s.id from ${chosen} where ${condition})`;
@@ -161,7 +167,7 @@ function deletions(workspaceId: string, keys: readonly SegmentKey[], condition: 
   ];
 }
 
-/** For each hour the range of ids of the segments that may share an index row with one of these segments. */
+/** For each hour, the range of ids of the segments that may share an index row with one of these segments. */
 function neighbourhoods(keys: readonly SegmentKey[]): [Micros, string, string][] {
   return [...Map.groupBy(keys, ({ hour }) => hour)].map(([hour, ofHour]) => {
     const times = ofHour.map(({ id }) => timeOfId(id));

@@ -1,4 +1,7 @@
-/** Removes what no run needs any more: logs whose flow run does not exist, and results that tasks kept under a cache key. */
+/**
+ * Removes data that no run needs any more: logs without an existing flow run, and results that tasks cached under a
+ * cache key.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { asList, each } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
@@ -8,12 +11,12 @@ import type { Micros } from "#lib/clock";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 
-/** How many runs with logs are looked at for one page. */
+/** How many runs with logs one page checks. */
 const MAX_RUNS = 500;
 
 /**
- * Goes through the runs that have logs, once a day, and removes the logs of runs that do not exist: logs that came after the
- * deletion of the run, or that an interrupted deletion left.
+ * Checks the runs that have logs, once a day, and removes the logs of runs that do not exist. Such logs arrived after
+ * the deletion of the run, or an interrupted deletion left them.
  */
 export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
   const { types, orphan_cleanup_loop_seconds } = tools.settings.services.db_vacuum;
@@ -38,7 +41,9 @@ async function removeLogs(tools: Tools, { after, most }: Page): Promise<Place | 
   return last && runs.length === limit ? { at: 0, id: last.id } : null;
 }
 
-/** The next runs that have logs, each found by one seek; where `isAsked`, with whether the run does not exist. */
+/**
+ * The next runs that have logs, one seek for each. With `isAsked`, the rows also say whether the run does not exist.
+ */
 export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, isAsked = true): SQL {
   const following = (id: SQL) =>
     sql`select min(s.run_id) from ${log_segment} s where s.workspace_id = ${workspaceId} and s.run_id > ${id}`;
@@ -49,7 +54,7 @@ export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, 
     from (select id from logged where id is not null limit ${most}) p`;
 }
 
-/** Logs of a task run without a flow run, and logs that name no run, are no orphans. */
+/** Logs of a task run without a flow run, and logs that name no run, are not orphans. */
 function isOrphan(workspaceId: string, runId: SQL): SQL {
   return sql`(not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${runId})
     and not exists (select 1 from ${log_segment} s, json_each(${asList(sql`s.records`)}) record
@@ -62,8 +67,9 @@ function deletions(workspaceId: string, runIds: readonly string[]): SQL[] {
 }
 
 /**
- * Removes cached results that have expired, and those as old as runs that are removed. Goes through all entries by their key, page by page, for an index of expirations would cost one row for each entry. No task is
- * given an entry that has expired, so no task waits for the removal.
+ * Removes cached results that have expired, and results as old as the runs that are removed. Goes through all entries
+ * by their key, page by page, because an index of expirations would cost one row for each entry. An expired entry is
+ * never used, so no task waits for the removal.
  */
 export async function removeOldCaches(tools: SweepTools): Promise<void> {
   const { types, loop_seconds, retention_period } = tools.settings.services.db_vacuum;
@@ -85,7 +91,7 @@ async function removeCaches(
 ): Promise<Place | null> {
   const limit = Math.max(1, most);
   const own = sql`workspace_id = ${tools.workspaceId}`;
-  // The last line of this function has written the id.
+  // The last line of this function wrote the id.
   const from = after === null ? ["", ""] : (JSON.parse(after.id) as string[]);
   const looked = await tools.db.rows<{ cache_key: string; state_id: string; is_old: number | null }>(sql`
     select cache_key, state_id, ${isOld} as is_old from ${task_run_state_cache}

@@ -1,4 +1,6 @@
-/** Rounds over all workspaces that take as many turns as they need and begin again when it is time. */
+/**
+ * Rounds over all workspaces. A round takes as many turns as it needs. The next round begins when its time has come.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import * as z from "zod";
@@ -12,47 +14,54 @@ import { inWorkspace, type SweepTools, type Tools } from "#tools";
 const Place = z.object({ at: z.number(), id: z.string() });
 export type Place = z.output<typeof Place>;
 
-/** How far a round is: what the mark keeps. */
+/** The progress of a round, which the mark keeps. */
 const Progress = z.object({
   begun: z.number(),
-  /** When the round before began, if it came to its end. */
+  /** When the round before began, if that round was completed. */
   before: z.number().nullable(),
-  /** The workspace of the last page, and where the page ended; null when the round is at its end. */
+  /** The workspace of the last page, and where the page ended; null if the round is complete. */
   cursor: z.object({ workspace_id: z.string(), after: Place.nullable() }).nullable(),
 });
 type Progress = z.output<typeof Progress>;
 
-/** What a page has to know: when its round began, when the round before began, and where the page before ended. */
+/** The input of a page: when its round began, when the round before began, and where the page before ended. */
 export interface Page {
   begun: Micros;
   before: Micros | null;
   after: Place | null;
-  /** How many items the page takes at most; 0 where the page passes over one item, because no page came to its end with that item. */
+  /**
+   * How many items the page takes at most. 0 if the page skips one item, because no page with that item was completed.
+   */
   most: number;
 }
 
-/** Something that is done to all workspaces again and again. */
+/** Work that is repeated for all workspaces. */
 export interface Round {
   name: string;
   /** How long after the beginning of a round the next round begins. */
   everySeconds: number;
-  /** How many pages a turn may do; 8 where nothing is said. */
+  /** How many pages a turn may have. Default: 8. */
   pages?: number;
-  /** How many items a page has; 1,000 where nothing is said. */
+  /** How many items a page has. Default: 1,000. */
   items?: number;
-  /** The table whose workspaces the round goes through. */
+  /** The table. The round goes through the workspaces that have rows in it. */
   table: SQLiteTable;
-  /** Whether there is anything to do in the workspace `w.id`; there may be where nothing is said. */
+  /** Whether there is work in the workspace `w.id`. Default: there may be work. */
   hasWork?: (page: Pick<Page, "begun" | "before">) => SQL;
-  /** Does a bounded piece of work in one workspace; gives where the next begins, or null where none is left. */
+  /**
+   * Does a bounded part of the work in one workspace. Returns where the next part begins, or null if no work is left.
+   */
   work: (tools: Tools, page: Page) => Promise<Place | null>;
 }
 
 const START = { workspace_id: "", after: null };
-/** How often a page of one item is begun before the item is passed over until the next round. */
+/** How many times a page of one item is begun before the item is skipped until the next round. */
 const MAX_TRIES = 5;
 
-/** One turn of a round: goes on with the round, begins it, or finds that it is not time yet. A page that fails is begun again with an eighth of its items. */
+/**
+ * One turn of a round: continues the round, begins the next round, or finds that the time for the next round has not
+ * come. A page that fails is begun again with an eighth of its items.
+ */
 export function takeRound(tools: SweepTools, round: Round): Promise<void> {
   return takeTurn(tools, {
     name: `retention: ${round.name}`,
@@ -71,7 +80,7 @@ export function takeRound(tools: SweepTools, round: Round): Promise<void> {
   });
 }
 
-/** Where a turn goes on, as the mark has it; null while it is not time for the next round. */
+/** Where a turn continues, from the mark; null if the time for the next round has not come. */
 function progressAt(now: Micros, mark: string | null, everySeconds: number): string | null {
   const kept = mark === null ? undefined : Progress.safeParse(JSON.parse(mark)).data;
   if (kept?.cursor) return mark;

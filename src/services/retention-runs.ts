@@ -1,4 +1,7 @@
-/** Removes flow runs that ended long ago, with their states, task runs, inputs and logs. The settings must switch it on. */
+/**
+ * Removes flow runs that ended long ago, with their states, task runs, inputs and logs. Off by default; a setting
+ * switches it on.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { list } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
@@ -13,17 +16,17 @@ import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 
-/** How many runs one transaction removes at most: others wait for it. */
+/** How many runs one transaction removes at most, because other transactions wait for it. */
 const MAX_AT_ONCE = 50;
-/** A time after all others. */
+/** A time later than all others. */
 const NEVER: Micros = 9e18;
 
 const START = sql.raw(`coalesce(r."start_time", r."expected_start_time")`);
 
 /**
- * Removes runs past their retention: those that ended before the cutoff and are the subflow of no run. A run begins before it
- * ends, so a round seeks the runs that started before the cutoff. A run that ended before the time at which it was to begin may
- * have a later start; another round looks for such runs once a day.
+ * Removes runs past their retention: runs that ended before the cutoff and are not a subflow of another run. A run
+ * begins before it ends, so a round seeks the runs that started before the cutoff. A run that ended before its expected
+ * start may have a later start. Another round looks for such runs once a day.
  */
 export async function removeOldRuns(tools: SweepTools): Promise<void> {
   const { types, retention_period, batch_size, loop_seconds, orphan_cleanup_loop_seconds } =
@@ -48,7 +51,10 @@ export async function removeOldRuns(tools: SweepTools): Promise<void> {
   }
 }
 
-/** The runs that are old enough to be removed. A subflow is removed after its parent, when it has no parent any more. */
+/**
+ * The runs that are old enough to be removed. A subflow is removed after its parent, when the subflow no longer has a
+ * parent.
+ */
 function isOld(cutoff: Micros): SQL {
   return sql`(r.parent_task_run_id is null and r.state_type in ${list([...TERMINAL_TYPES])}
     and r.end_time < ${cutoff})`;
@@ -67,7 +73,10 @@ interface Row {
   is_old: number;
 }
 
-/** Removes the old ones among the next runs. Where a page removed all its old runs, the next page looks at the same stretch again: their subflows have no parent now. */
+/**
+ * Removes the old runs among the next runs. If a page removed all its old runs, the next page reads the same stretch
+ * again, because the subflows of the removed runs have no parent now.
+ */
 async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null> {
   const looked = await tools.db.rows<Row>(selectRuns(tools.workspaceId, stretch));
   const isEnd = looked.length < Math.max(1, stretch.most);
@@ -80,12 +89,15 @@ async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null>
     removed += await removeRuns(tools, ids, stretch.cutoff);
   }
   if (removed === old.length) return stretch.after ?? { at: stretch.from, id: "" };
-  // A run that could not be removed keeps no other run waiting. The next round finds it again.
+  // A run that could not be removed does not block other runs. The next round finds the run again.
   const last = looked.findIndex(({ id }) => id === old.at(-1)?.id) + 1;
   return placeAfter(looked.slice(0, last), last === looked.length && isEnd);
 }
 
-/** Removes runs; gives how many. A run that cannot be removed is kept as a dead letter, and the others are removed. */
+/**
+ * Removes runs. Returns how many runs were removed. A run that cannot be removed is kept as a dead letter, and the
+ * others are removed.
+ */
 async function removeRuns(tools: Tools, ids: readonly string[], cutoff: Micros): Promise<number> {
   let removed = 0;
   try {
@@ -111,7 +123,7 @@ function placeAfter(looked: readonly Row[], isEnd: boolean): Place | null {
   return last && !isEnd ? { at: last.start, id: last.id } : null;
 }
 
-/** The next runs of a stretch of starts, by the index of starts, and whether they are old. */
+/** The next runs that started in a stretch of time, by the index of start times, and whether they are old. */
 export function selectRuns(
   workspaceId: string,
   { from, until, cutoff, after, most }: Omit<Stretch, "batch_size">,

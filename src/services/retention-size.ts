@@ -4,17 +4,17 @@ import { type DatabaseSize, MAX_DATABASE_BYTES, readDatabaseSize } from "#resour
 import { isFirstOfHour } from "#services/turns";
 import type { SweepTools } from "#tools";
 
-/** From this share on a warning is logged. */
+/** A warning is logged from this share on. */
 const WARN_FROM = 0.8;
 
-/** Logs a warning with the first turn of each hour while the database is nearly full. */
+/** Logs a warning in the first turn of each hour while the database is nearly full. */
 export async function watchSize(tools: SweepTools, limit = MAX_DATABASE_BYTES): Promise<void> {
   if (!isFirstOfHour(tools.clock())) return;
   const warning = sizeWarning(await readDatabaseSize(tools.db, limit));
   if (warning !== null) log(tools, "warn", warning);
 }
 
-/** The warning about a size; null where the database has room. */
+/** The warning about a size; null if the database has room. */
 export function sizeWarning({ size_bytes, limit_bytes, share }: DatabaseSize): string | null {
   if (share < WARN_FROM) return null;
   return (

@@ -1,18 +1,23 @@
-/** Keeps the counts of flow runs, so that no request counts the runs that started long ago; see the table `flow_run_count`. */
+/**
+ * Keeps the counts of flow runs, so that no request has to count the runs that started long ago. See the table
+ * `flow_run_count`.
+ */
 import { sql } from "drizzle-orm";
 import { flow_run, flow_run_count } from "#db/tables/flow-run";
 import type { Micros } from "#lib/clock";
 import { workspacesAfter } from "#services/sweep-store";
 import type { SweepTools } from "#tools";
 
-/** Runs that start this long ago at least are counted for good: few of them still move. */
+/** Runs that started at least this long ago are counted permanently, because few of them still change. */
 const AGE: Micros = 60_000_000;
-/** The count of a workspace is written once it has grown by so many runs; until then each reader counts these. */
+/**
+ * The count of a workspace is written after it has grown by this many runs. Until then each reader counts these runs.
+ */
 const MIN_GROWTH = 1_000;
 
 /**
- * Counts the runs that a minute has made old, in one statement. A change before or after the statement is counted by the
- * triggers of the table. Run twice, the statement counts no run twice.
+ * Counts the runs that became old in the last minute, in one statement. The triggers of the table count changes before
+ * and after the statement. If the statement runs twice, no run is counted twice.
  */
 export async function countOldRuns(tools: SweepTools): Promise<void> {
   const before = tools.clock() - AGE;

@@ -1,4 +1,4 @@
-/** Makes runs of schedules: each turn reads only the schedules that are due. */
+/** Creates the runs of schedules. Each turn reads only the schedules that are due. */
 import { sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { each } from "#db/sql";
@@ -12,14 +12,16 @@ import { byWorkspace, type DueRow, seeToDue } from "#services/due";
 import { selectDueSchedules } from "#services/sweep-store";
 import type { SweepTools, Tools } from "#tools";
 
-/** After how long a schedule is tried again whose runs could not be made: two turns. */
+/** How long after a failure the runs of a schedule are tried again: two turns. */
 const RETRY_AFTER: Micros = 120_000_000;
 
 interface DueSchedule extends DueRow {
   deployment_id: string;
 }
 
-/** Makes the runs of the schedules that are due for it. Two turns at once, or one that dies half-way, do no harm. */
+/**
+ * Creates the runs of the schedules that are due. Two concurrent turns, or a turn that ends in the middle, do no harm.
+ */
 export async function topUpSchedules(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   await seeToDue<DueSchedule>(tools, {
@@ -34,7 +36,8 @@ export async function topUpSchedules(tools: SweepTools): Promise<void> {
 async function topUpWorkspace(tools: Tools, due: readonly DueSchedule[], now: Micros): Promise<void> {
   const store = new DeploymentStore(tools);
   const ofDeployment = Map.groupBy(due, ({ deployment_id }) => deployment_id);
-  // Before the work: a schedule that fails, or that ends the process, keeps no other schedule waiting after a restart.
+  // Written before the work, so that a schedule that fails, or that ends the process, does not block other schedules
+  // after a restart.
   await tools.db.run(putOff(tools.workspaceId, due, now));
   await inHalves(
     [...ofDeployment.keys()],
@@ -56,7 +59,10 @@ async function topUpDeployment(tools: Tools, row: DeploymentRow, due: readonly D
   }
 }
 
-/** Puts off schedules that are still due. By the key of each row: joined with the list, SQLite would go through all schedules of the workspace. */
+/**
+ * Puts off schedules that are still due. Uses the key of each row: with a join on the list, SQLite would read all
+ * schedules of the workspace.
+ */
 function putOff(workspaceId: string, due: readonly DueSchedule[], now: Micros) {
   return sql`update ${deployment_schedule} set top_up_at = ${now + RETRY_AFTER}
     where workspace_id = ${workspaceId} and +top_up_at <= ${now} and (deployment_id, id) in (

@@ -1,4 +1,7 @@
-/** When a run was last heard of, by an event, a line of its log or a change of its row; and how often it sends heartbeats. */
+/**
+ * The time of a run's last sign of life (an event, a log line or a change of its row), and the interval of its
+ * heartbeats.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource } from "#db/tables/event";
 import { log_segment } from "#db/tables/log";
@@ -11,7 +14,7 @@ export interface Signs {
   updated: Micros;
   /** The first id of the newest period in which events involve the run. */
   last_event: string | null;
-  /** By the clock of the process that logged. */
+  /** The time on the clock of the process that logged. */
   last_log: Micros | null;
 }
 
@@ -22,49 +25,53 @@ const LAST_EVENT = sql`(select x.first_id from ${event_resource} x
 const LAST_LOG = sql`(select l.last_timestamp from ${log_segment} l
   where l.workspace_id = r.workspace_id and l.run_id = r.id order by l.first_timestamp desc limit 1)`;
 
-/** Columns that tell when the run `r` was last heard of: two index seeks, of one row each. */
+/** The columns for the time of the last sign of life of the run `r`: two index seeks, one row each. */
 export const SIGNS = sql`r.state_timestamp, r.updated, ${LAST_EVENT} as last_event, ${LAST_LOG} as last_log`;
 
-/** Whether nothing was heard of the run `r` since a time. The cheapest conditions come first. */
+/** Whether the run `r` has given no sign of life since a time. The cheapest conditions come first. */
 export function isSilentSince(since: Micros, now: Micros): SQL {
   return sql`r.state_timestamp <= ${since} and r.updated <= ${since}
     and coalesce(${LAST_EVENT}, '') < ${earliestId(since - PERIOD)}
     and coalesce(${LAST_LOG}, 0) not between ${since + 1} and ${now}`;
 }
 
-/** When the run was last heard of. A log of a later time than now does not count, because its clock is wrong. */
+/**
+ * The time of the run's last sign of life. A log with a future time does not count, because the clock of its sender is
+ * wrong.
+ */
 export function lastHeardOf({ state_timestamp, updated, last_event, last_log }: Signs, now: Micros): Micros {
   const event = last_event === null ? 0 : Math.min(now, timeOfId(last_event) + PERIOD);
   return Math.max(state_timestamp, updated, event, last_log !== null && last_log <= now ? last_log : 0);
 }
 
-/** A heartbeat: the time at which this server wrote it, and the time at which it was sent, by the clock of its sender. */
+/** A heartbeat: when this server wrote it, and when it was sent, by the sender's clock. */
 export interface Heartbeat {
   written: Micros;
   occurred: Micros;
 }
 
-/** How many of the last heartbeats are looked at. */
+/** How many of the last heartbeats are read. */
 export const MOST_HEARTBEATS = 6;
-/** How long before the run was last heard of the search for heartbeats begins. */
+/** How long before the run's last sign of life the search for heartbeats begins. */
 export const LOOK_BACK: Micros = 2 * 3_600_000_000;
-/** Prefect: `MINIMUM_HEARTBEAT_INTERVAL`, no client sends heartbeats more often. */
+/** Prefect: `MINIMUM_HEARTBEAT_INTERVAL`; no client sends heartbeats more often. */
 export const SHORTEST_INTERVAL: Micros = 30_000_000;
 
-/** What the interval is learnt from. */
+/** The input for the computation of the interval. */
 export interface Heard {
   /** The newest heartbeats of about the last two hours before `lastHeard`, in any order. */
   heartbeats: readonly Heartbeat[];
-  /** When the present attempt began: each attempt begins its heartbeats anew. */
+  /** When the present attempt began. Each attempt starts a new series of heartbeats. */
   attemptBegan: Micros;
-  /** When the run was last heard of. */
+  /** The time of the run's last sign of life. */
   lastHeard: Micros;
 }
 
 /**
- * The interval of a run's heartbeats, or null where the run has sent none. It is the median of the times between the last
- * heartbeats of this attempt, by the sender's clock, so that a break in the connection does not change it. An attempt with a
- * single heartbeat has no such time: its interval is `fallback`, or longer where earlier attempts had a longer one.
+ * The interval of a run's heartbeats, or null if the run has sent none. The interval is the median of the times between
+ * the last heartbeats of this attempt. The times are from the sender's clock, so a break in the connection does not
+ * change the interval. With a single heartbeat in this attempt, the interval is `fallback`, or longer if earlier
+ * attempts had a longer interval.
  */
 export function heartbeatInterval({ heartbeats, attemptBegan, lastHeard }: Heard, fallback: Micros): Micros | null {
   if (heartbeats.length === 0) return null;
@@ -72,7 +79,7 @@ export function heartbeatInterval({ heartbeats, attemptBegan, lastHeard }: Heard
   const middle = own[Math.floor(own.length / 2)];
   if (middle !== undefined) return Math.max(SHORTEST_INTERVAL, middle);
   const earlier = intervals(heartbeats).at(-1) ?? 0;
-  // The attempt has sent a single heartbeat in more than `LOOK_BACK`, so the interval is at least as long.
+  // The attempt has sent a single heartbeat in more than `LOOK_BACK`, so the interval is at least `LOOK_BACK`.
   const isRare = attemptBegan < lastHeard - LOOK_BACK;
   return Math.max(fallback, earlier, isRare ? LOOK_BACK : 0);
 }

@@ -1,6 +1,7 @@
 /**
- * Runs of which nothing was heard for too long. Lazarus schedules runs anew that a worker took and that no process began. A
- * zombie has sent heartbeats, and then nothing more: its process is gone, and the run crashes.
+ * Runs that have given no sign of life for too long. Lazarus: a worker took the run, but no process began it; the run
+ * is scheduled again. Zombies: the run has sent heartbeats, and then nothing more; its process is gone, and the run
+ * becomes Crashed.
  */
 import { sql } from "drizzle-orm";
 import { isPassing, readJson } from "#db/database";
@@ -29,20 +30,21 @@ import { HOUR, listeningSince, overduePeriod } from "#services/turns";
 import type { SweepTools, Tools } from "#tools";
 import type { StateProposal } from "#wire/state";
 
-/** The message of each state that Lazarus makes begins with this text. Lazarus counts such states. */
+/** The message of each state that Lazarus creates begins with this text. Lazarus counts such states. */
 const SCHEDULED_ANEW = "Scheduled anew (";
 
 type Settings = ServicesSettings["lazarus"];
 
 interface StuckRun extends DueRow, Signs {
   state_id: string;
-  /** How often the run was scheduled anew so far. */
+  /** How many times the run was scheduled again so far. */
   times: number;
 }
 
 /**
- * Puts the runs of deployments and pools that are stuck in Pending back to Scheduled; a run that was put back often enough
- * crashes. Silence counts from when this server began to listen. A run whose state has changed since the select is not changed.
+ * Sets the runs of deployments and pools that are stuck in Pending back to Scheduled. A run that was already set back
+ * the allowed number of times becomes Crashed. Silence counts from when this server began to listen. A run is not
+ * changed if its state has changed since the select.
  */
 export async function scheduleAnew(tools: SweepTools): Promise<void> {
   const settings = tools.settings.services.lazarus;
@@ -67,7 +69,10 @@ function proposalFor(run: StuckRun, { most_times: most }: Settings, now: Micros)
   };
 }
 
-/** What makes a run stuck at the time `now`, for a server that listens since `listening`. A run with infrastructure may be silent for a longer time. */
+/**
+ * The conditions for a stuck run at the time `now`, for a server that has listened since `listening`. A run with
+ * infrastructure may be silent for a longer time.
+ */
 export function stuckPending(settings: Settings, now: Micros, listening: Micros): StuckPending {
   const isSilentFor = (seconds: number) => {
     const since = now - seconds * SECOND;
@@ -82,7 +87,7 @@ export function stuckPending(settings: Settings, now: Micros, listening: Micros)
 
 interface SilentRun extends DueRow, Signs {
   state_id: string;
-  /** When the run was to be tried again; null for a running run. */
+  /** When the next try of the run was due; null for a running run. */
   due: Micros | null;
 }
 
@@ -91,22 +96,22 @@ interface Zombie extends RowKey {
   message: string;
 }
 
-/** The time of the turn, and the time since which this server listens. */
+/** The time of the turn, and the time since which this server has listened. */
 interface Watch {
   now: Micros;
   listening: Micros;
 }
 
 /**
- * Crashes the runs that have sent heartbeats and then missed some, and were not heard of otherwise either. Silence counts from
- * when this server began to listen, so that no run crashes because the server was down.
+ * Crashes the runs that have sent heartbeats, then missed some, and have given no other sign of life. Silence counts
+ * from when this server began to listen, so that no run crashes because the server was down.
  */
 export async function crashZombies(tools: SweepTools): Promise<void> {
   const now = tools.clock();
-  // No zombie is silent for a shorter time than one with the shortest interval.
+  // The shortest silence of a zombie: the missed heartbeats at the shortest interval.
   const since = now - tools.settings.services.zombies.missed_heartbeats * SHORTEST_INTERVAL;
   const watch = { now, listening: await listeningSince(tools, "zombies", now) };
-  // Retries that nobody begins stay overdue.
+  // Retries that no process begins stay overdue.
   const { name, period } = overduePeriod("zombies", now, since, HOUR);
   await seeToDue<SilentRun>(tools, {
     name,
@@ -127,7 +132,7 @@ async function crashSilent(tools: SweepTools, silent: readonly SilentRun[], watc
   );
 }
 
-/** The silent runs of which a heartbeat was to come by now, with the message of their crash. */
+/** The silent runs with an overdue heartbeat, with the message of their Crashed state. */
 async function findZombies(
   tools: SweepTools,
   runs: readonly SilentRun[],

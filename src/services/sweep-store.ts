@@ -18,11 +18,11 @@ import type { Period } from "#services/turns";
 const LIVE = ["r.workspace_id", "r.work_queue_id", "r.deployment_id", "r.id"];
 const PLACE_OF_LIVE = ["r.workspace_id", "coalesce(r.work_queue_id, '')", "coalesce(r.deployment_id, '')", "r.id"];
 const DUE = "r.next_scheduled_start_time";
-/** The order of `flow_run_live` among runs that wait for no time. */
+/** The order of `flow_run_live` for runs without a due time. */
 const BY_LIVE: Order = { alias: "r", by: LIVE, place: ["0", ...PLACE_OF_LIVE] };
-/** The order of `flow_run_live` among runs that are due at a time. */
+/** The order of `flow_run_live` for runs with a due time. */
 const BY_DUE: Order = { alias: "r", by: [DUE, ...LIVE], place: [DUE, ...PLACE_OF_LIVE] };
-/** The order of `flow_run_halted` among runs of one state type. */
+/** The order of `flow_run_halted` for runs of one state type. */
 const BY_HALTED: Order = { alias: "r", by: ["r.state_timestamp", "r.workspace_id", "r.id"] };
 
 /** Whether the run `r`, which has not ended, became due in a period: an index seek. */
@@ -38,11 +38,14 @@ export function selectOverdue(period: Period, page: Page): SQL {
     ${nextIn(page, BY_DUE)}`;
 }
 
-/** Whether any schedule has a policy for missed runs. Not `exists` alone, which SQLite would join, and then sort the runs. */
+/**
+ * Whether any schedule has a policy for missed runs. A plain `exists` does not work: SQLite would make it a join and
+ * then sort the runs.
+ */
 const hasPolicies = sql`iif(exists (
   select 1 from ${deployment_schedule} p indexed by deployment_schedule_missed_runs where p.missed_runs is not null), 1, 0)`;
 
-/** The runs that became due in a period and that their schedule skips. Nothing is read where no schedule has a policy. */
+/** The runs that became due in a period and that their schedule skips. Reads nothing if no schedule has a policy. */
 export function selectMissed(period: Period, page: Page): SQL {
   return sql`select r.workspace_id, ${MISSED_RUN}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live ${JOIN_SCHEDULE}
@@ -51,7 +54,7 @@ export function selectMissed(period: Period, page: Page): SQL {
     ${nextIn(page, BY_DUE)}`;
 }
 
-/** The runs whose pause has lasted too long. The paused runs have an index of their own; their timeouts are in their states. */
+/** The runs that have been paused too long. Paused runs have their own index. Their timeouts are in their states. */
 export function selectExpired(now: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, ${placeIn(BY_HALTED)} from ${flow_run} r indexed by flow_run_halted
     cross join ${flow_run_state} s on s.id = r.state_id
@@ -60,23 +63,26 @@ export function selectExpired(now: Micros, page: Page): SQL {
     ${nextIn(page, BY_HALTED)}`;
 }
 
-/** The runs that are Cancelling since then or longer. The cancelling runs have an index of their own, by that time. */
+/**
+ * The runs that have been Cancelling since a time or longer. Cancelling runs have their own index, by the time of their
+ * state.
+ */
 export function selectStuckCancelling(since: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, r.state_id, ${placeIn(BY_HALTED)} from ${flow_run} r indexed by flow_run_halted
     where r.state_type in ('PAUSED', 'CANCELLING') and r.state_type = 'CANCELLING' and r.state_timestamp <= ${since}
     ${nextIn(page, BY_HALTED)}`;
 }
 
-/** What makes a pending run stuck. */
+/** The conditions for a stuck pending run. */
 export interface StuckPending {
-  /** How the messages begin of the states that Lazarus has made; they are counted as `times`. */
+  /** The first words of the messages of states that Lazarus has created. The column `times` counts these states. */
   message: string;
-  /** Whether nothing was heard for so long of the run `r`, for runs without and with infrastructure. */
+  /** Whether the run `r` has been silent too long, for runs without infrastructure and with infrastructure. */
   isSilent: SQL;
   isSilentWithInfrastructure: SQL;
 }
 
-/** The pending runs of deployments and pools of which nothing was heard for so long. */
+/** The pending runs of deployments and pools that have been silent too long. */
 export function selectStuckPending({ message, isSilent, isSilentWithInfrastructure }: StuckPending, page: Page): SQL {
   return sql`select r.workspace_id, r.id, r.state_id, ${SIGNS}, ${placeIn(BY_LIVE)}, (
       select count(*) from json_each(${asList(sql.raw("r.state_ids"))}) j cross join ${flow_run_state} s on s.id = j.value
@@ -91,7 +97,7 @@ export function selectStuckPending({ message, isSilent, isSilentWithInfrastructu
     ${nextIn(page, BY_LIVE)}`;
 }
 
-/** The running runs of which nothing was heard since then: those of the live ones that wait for no time. */
+/** The running runs that have been silent since a time: a part of the live runs without a due time. */
 export function selectSilent(since: Micros, now: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, r.state_id, null as due, ${SIGNS}, ${placeIn(BY_LIVE)}
     from ${flow_run} r indexed by flow_run_live
@@ -102,7 +108,10 @@ export function selectSilent(since: Micros, now: Micros, page: Page): SQL {
     ${nextIn(page, BY_LIVE)}`;
 }
 
-/** The runs whose process was to try them again by itself in a period, and of which nothing was heard since its end. */
+/**
+ * The runs that were due for a retry by their own process in a period, and that have been silent since the retry was
+ * due.
+ */
 export function selectOverdueRetries(period: Period, now: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, r.state_id, r.next_scheduled_start_time as due, ${SIGNS}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live
@@ -113,13 +122,17 @@ export function selectOverdueRetries(period: Period, now: Micros, page: Page): S
     ${nextIn(page, BY_DUE)}`;
 }
 
-/** The rows of two selects that have the same columns and the same kind of place; those of the first select come first. */
+/**
+ * The rows of two selects that have the same columns and the same kind of place. The rows of the first select come
+ * first.
+ */
 export const selectBoth = (first: SQL, second: SQL, { most }: Page): SQL =>
   sql`select * from (${first}) union all select * from (${second}) limit ${most}`;
 
 /**
- * The newest heartbeats of each run, from some hours before it was last heard of: the segments that involve a run say which
- * heartbeats they hold. One row for each run, in their order, with pairs of a segment's id and what it says of a heartbeat.
+ * The newest heartbeats of each run, from some hours before the run's last sign of life. The segments that involve a
+ * run list their heartbeats. One row for each run, in the order of the runs, with pairs: a segment's id and its entry
+ * about a heartbeat.
  */
 export function selectHeartbeats(runs: readonly (RowKey & { lastHeard: Micros })[]): SQL {
   const wanted = runs.map(({ workspace_id, id, lastHeard }) => [
@@ -144,7 +157,7 @@ export function selectHeartbeats(runs: readonly (RowKey & { lastHeard: Micros })
 
 const BY_TOP_UPS: Order = { alias: "s", by: ["s.top_up_at", "s.workspace_id", "s.deployment_id", "s.id"] };
 
-/** The schedules that are due for a top-up, the longest overdue first: an index seek. */
+/** The schedules that are due for new runs, the longest overdue first: an index seek. */
 export function selectDueSchedules(now: Micros, page: Page): SQL {
   return sql`select s.workspace_id, s.deployment_id, s.id, ${placeIn(BY_TOP_UPS)} from ${deployment_schedule} s
     where s.top_up_at <= ${now}
@@ -153,7 +166,7 @@ export function selectDueSchedules(now: Micros, page: Page): SQL {
 
 const BY_SERVED: Order = { alias: "d", by: ["d.last_polled", "d.workspace_id", "d.id"] };
 
-/** The served deployments that are READY and were not polled since then: an index seek. */
+/** The served deployments that are READY and have had no poll since a time: an index seek. */
 export function selectUnpolled(since: Micros, page: Page): SQL {
   return sql`select d.workspace_id, d.id, ${placeIn(BY_SERVED)} from ${deployment} d
     where d.status = 'READY' and d.work_queue_id is null and d.last_polled <= ${since}
@@ -169,13 +182,13 @@ export function selectReadyPools(page: Page): SQL {
     ${nextIn(page, BY_POOLS)}`;
 }
 
-/** The next states after an id and before another, in the order of their ids. */
+/** The next states between two ids, in the order of their ids. */
 export function selectStates(after: string, before: string, most: number): SQL {
   return sql`select st.workspace_id, st.id from ${flow_run_state} st
     where st.id > ${after} and st.id < ${before} order by st.id limit ${most}`;
 }
 
-/** The runs that one of some states cancelled, and that have a task run or a subflow that has not ended. */
+/** The runs that a range of states cancelled, and that have a task run or a subflow that has not ended. */
 export function selectWithChildren(range: (id: SQL) => SQL): SQL {
   return sql`select r.workspace_id, r.id from ${flow_run_state} st
     cross join ${flow_run} r on r.workspace_id = st.workspace_id and r.id = st.flow_run_id
@@ -186,7 +199,10 @@ export function selectWithChildren(range: (id: SQL) => SQL): SQL {
             and c.state_type in ${UNENDED} and (c.deployment_id is null or c.state_type <> 'CANCELLING'))))`;
 }
 
-/** The runs of work pools that one of some states cancelled with this message, with what the workers of the pool are told. */
+/**
+ * The runs of work pools that a range of states cancelled with this message, with the data for the message to the
+ * pool's workers.
+ */
 export function selectCancelledWith(message: string, range: (id: SQL) => SQL): SQL {
   return sql`
     select r.workspace_id, r.id, r.state_id, r.infrastructure_pid, r.work_queue_id,
@@ -198,7 +214,10 @@ export function selectCancelledWith(message: string, range: (id: SQL) => SQL): S
     where ${range(sql.raw("st.id"))} and st.type = 'CANCELLED' and st.message = ${message} and r.state_id = st.id`;
 }
 
-/** The recursive table `w(id)` of the workspaces after `last` that have rows in a table. Each is found by one seek; the last row is null. */
+/**
+ * The recursive table `w(id)` of the workspaces after `last` that have rows in a table. One seek finds each workspace.
+ * The last row is null.
+ */
 export function workspacesAfter(last: string, table: SQLiteTable): SQL {
   const following = (id: SQL) => sql`select min(workspace_id) from ${table} where workspace_id > ${id}`;
   return sql`w(id) as (
@@ -206,7 +225,10 @@ export function workspacesAfter(last: string, table: SQLiteTable): SQL {
     )`;
 }
 
-/** The first workspace after another that has rows in a table and meets a condition on `w.id`; two seeks for each that does not. */
+/**
+ * The first workspace after `last` that has rows in a table and meets a condition on `w.id`. Each workspace that does
+ * not meet it costs two seeks.
+ */
 export function selectNextWorkspace(table: SQLiteTable, last: string, condition: SQL): SQL {
   return sql`with recursive ${workspacesAfter(last, table)}
     select id from w where id is not null and ${condition} limit 1`;

@@ -1,29 +1,34 @@
-/** The turns of the clock, one a minute: a turn of a sweep takes a bounded number of steps, and a mark keeps the sweep's place. */
+/**
+ * The turns of the crons, one a minute. A turn of a sweep takes a bounded number of steps, and a mark keeps the sweep's
+ * place.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import type { Database } from "#db/database";
 import { earliestId, timeOfId, type Micros } from "#lib/clock";
 import { sweep_mark } from "#db/tables/event";
 import type { SweepTools, Tools } from "#tools";
 
-/** A step that begins. */
+/** The input of a step. */
 export interface Step {
   /** Where the step begins. */
   place: string;
-  /** How many items the step takes at most; 0 where it passes over one item, because no step came to its end with that item. */
+  /**
+   * How many items the step takes at most. 0 if the step skips one item, because no step with that item was completed.
+   */
   most: number;
-  /** Writes down that the step begins. A step calls it before work that may end the process. */
+  /** Records that the step begins. A step calls `note` before work that may end the process. */
   note: () => Promise<void>;
 }
 
-/** A step that has ended. */
+/** The result of a step. */
 interface StepEnd {
-  /** Where the next step begins; null where the next turn begins at the start and needs no mark. */
+  /** Where the next step begins; null if the next turn begins at the start and needs no mark. */
   place: string | null;
   /** Whether the turn ends with this step. */
   isEnd: boolean;
 }
 
-/** Work that goes through many items, some at a time. */
+/** Work on many items, some at a time. */
 export interface Sweep {
   /** The name of the sweep's mark. */
   name: string;
@@ -31,18 +36,21 @@ export interface Sweep {
   most: number;
   /** How many steps a turn takes. */
   steps: number;
-  /** Where a turn begins, by the mark that the turn before left; null where there is nothing to do yet. */
+  /** Where a turn begins, from the mark of the turn before; null if there is nothing to do yet. */
   begin: (mark: string | null) => string | null;
   step: (step: Step) => Promise<StepEnd>;
-  /** How often a step of one item is begun before the item is passed over; once where nothing is said. */
+  /** How many times a step of one item is begun before the item is skipped. Default: once. */
   tries?: number;
-  /** Whether an error that a step throws says nothing of the step's items, so that the next turn takes as many. */
+  /**
+   * Whether an error that a step throws is not caused by the step's items. If so, the next turn takes as many items.
+   */
   keepsSizeOnError?: boolean;
 }
 
 /**
- * Takes one turn of a sweep: step after step from the mark. The mark moves after each step. A step that was noted and never
- * ended is begun again with an eighth of its items. Of two turns at the same time one moves the mark. Throws what a step throws.
+ * Takes one turn of a sweep: step after step from the mark. The mark moves after each step. A step that was recorded
+ * but did not end is begun again with an eighth of its items. If two turns run at the same time, only one moves the
+ * mark. Throws the errors of the steps.
  */
 export async function takeTurn({ db }: Pick<Tools, "db">, sweep: Sweep): Promise<void> {
   const mark = new Mark(db, sweep.name);
@@ -60,7 +68,7 @@ export async function takeTurn({ db }: Pick<Tools, "db">, sweep: Sweep): Promise
   }
 }
 
-/** How many items a step takes, and how often a step of so few was begun at this place. */
+/** How many items a step takes, and how many times a step of this size was begun at this place. */
 interface Size {
   most: number;
   tries: number;
@@ -76,17 +84,20 @@ async function takeStep(mark: Mark, sweep: Sweep, place: string, size: Size): Pr
   }
 }
 
-/** The size of a turn's first step: less than all where the turn before did not come to the end of a step that began here. */
+/**
+ * The size of a turn's first step. Smaller than the full size if a step that began at this place did not end in the
+ * turn before.
+ */
 function sizeAfter(begun: (Size & { place: string }) | null, place: string, most: number): Size {
   if (begun?.place !== place) return { most, tries: 1 };
   return begun.most > 1 ? { most: Math.floor(begun.most / 8) || 1, tries: 1 } : { most: 1, tries: begun.tries + 1 };
 }
 
-/** The mark of a sweep, and beside it the step that is at work: where the step begins and its size. */
+/** The mark of a sweep, and the step that is running: its place and its size. */
 class Mark {
   private readonly db: Database;
   private readonly name: string;
-  /** The place in the table, as far as this turn knows. */
+  /** The place in the table, as this turn last read or wrote it. */
   place: string | null = null;
   private isNoted = false;
 
@@ -95,10 +106,10 @@ class Mark {
     this.name = name;
   }
 
-  /** Reads the mark, and gives the step that was noted last and did not end. */
+  /** Reads the mark. Returns the step that was recorded last and did not end. */
   async read(): Promise<(Size & { place: string }) | null> {
     const marked = (name: string) => sql`select name, mark from ${sweep_mark} where name = ${name}`;
-    // Not `name in (…)`, which reads a row more for each value of its list.
+    // Not `name in (…)`, because that reads one more row for each value in the list.
     const rows = await this.db.rows<{ name: string; mark: string }>(
       sql`${marked(this.name)} union all ${marked(this.begun)}`,
     );
@@ -108,14 +119,17 @@ class Mark {
     return noted ? { place: noted[1] ?? "", most: Number(noted[2]), tries: Number(noted[3] ?? 1) } : null;
   }
 
-  /** Moves the mark, unless another turn has moved it. A noted step that began elsewhere means nothing; the last step removes it. */
+  /**
+   * Moves the mark, unless another turn has moved it. A recorded step with another place has no effect; the last step
+   * removes it.
+   */
   async moveTo(place: string | null, isLast: boolean): Promise<void> {
     await this.db.batch([...this.move(place), ...(isLast && this.isNoted ? [this.forget()] : [])]);
     this.place = place;
   }
 
   async noteStep(place: string, { most, tries }: Size): Promise<void> {
-    // A step that is begun again is known by its place, which must therefore be the mark.
+    // A step that is begun again is found by its place, so its place must be the mark.
     if (place !== this.place) await this.db.batch(this.move(place));
     this.place = place;
     this.isNoted = true;
@@ -150,20 +164,24 @@ const MINUTE: Micros = 60_000_000;
 /** An hour. */
 export const HOUR: Micros = 60 * MINUTE;
 
-/** Whether this is the first turn of its hour. Work that costs too much for every turn is done in the first turn of an hour. */
+/**
+ * Whether this is the first turn of its hour. Work that is too expensive for every turn is done in the first turn of an
+ * hour.
+ */
 export function isFirstOfHour(now: Micros): boolean {
   return now % HOUR < MINUTE;
 }
 
-/** A stretch of time: the first moment is not part of it, the last one is. */
+/** A period of time. The first moment is not included, the last moment is. */
 export interface Period {
   after: Micros;
   until: Micros;
 }
 
 /**
- * The period whose overdue runs a turn looks at, and the name of the mark. Runs that nobody starts stay overdue, so a turn
- * looks at the last `span` of time, and the first turn of each hour looks at all of the past: each kind of turn has its own mark.
+ * Returns the period of the overdue runs that a turn reads, and the name of the mark. Runs that no process starts stay
+ * overdue. So most turns read only the last `span` of time, and the first turn of each hour reads the whole past. Each
+ * kind of turn has its own mark.
  */
 export function overduePeriod(
   name: string,
@@ -179,8 +197,8 @@ export function overduePeriod(
 const LONGEST_GAP: Micros = 150_000_000;
 
 /**
- * Notes this turn of a service, and gives the time of the first turn since the last gap. Before that time this server heard of no
- * run, so the silence of a run before that time says nothing. One round trip.
+ * Records this turn of a service. Returns the time of the first turn since the last gap. Before that time this server
+ * received no signs of life, so a run's silence before that time does not count. One round trip.
  */
 export async function listeningSince({ db }: SweepTools, service: string, now: Micros): Promise<Micros> {
   const [since, last] = [`${service}: listening since`, `${service}: last turn`];

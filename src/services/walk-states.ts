@@ -1,4 +1,7 @@
-/** Walks over states: each state of all workspaces is visited once, a while after it was written. The outbox is one such walk. */
+/**
+ * Walks over states: each state of all workspaces is visited once, some time after it was written. The outbox is one
+ * such walk.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { earliestId, type Micros } from "#lib/clock";
@@ -19,23 +22,23 @@ const FIRST_LOOK: Micros = 86_400_000_000;
 export interface Walk {
   /** The name of the walk's mark. */
   name: string;
-  /** How old a state is when it is visited. */
+  /** How old a state is when the walk visits it. */
   age: Micros;
   /** How old the oldest state is that the first turn visits. */
   firstAge?: Micros;
-  /** What is done, besides a line in the log, with a state with which no visit comes to its end. */
+  /** What to do with a state if its visit is never completed. A log line is written in any case. */
   giveUp?: (tools: Tools, stateId: string) => Promise<void>;
-  /** Whether a failure says nothing of the states that were visited: it is thrown, and the mark stays. */
+  /** Whether a failure is not caused by the visited states. If so, the failure is thrown, and the mark stays. */
   isPassing?: (error: unknown) => boolean;
 }
 
-/** Gives the condition that a column has the id of one of the states that are visited. */
+/** Returns the condition that a column has the id of one of the visited states. */
 export type Range = (id: SQL) => SQL;
 
 /**
- * Visits the states that no turn before has visited, in the order of their ids. `visit` gets the condition on the ids of some
- * states, and the first of these ids. A state at which the visit fails is logged and passed over. The visit is repeated for the
- * other states, so it must be repeatable.
+ * Visits the states that no earlier turn has visited, in the order of their ids. `visit` gets the condition on the ids
+ * of some states, and the first of these ids. If the visit of a state fails, the state is logged and skipped. The visit
+ * is repeated for the other states, so it must be repeatable.
  */
 export function walkStates(
   tools: SweepTools,
@@ -74,10 +77,10 @@ export function walkStates(
   });
 }
 
-/** How long the sweep waits for the change of a state to send its own event. */
+/** How long the sweep waits, so that the change of a state can send its own event. */
 const PATIENCE: Micros = 60_000_000;
 
-/** Sends the events of states that have none. The mark stays where events cannot be sent now. */
+/** Sends the unsent events of states. If events cannot be sent now, the mark stays. */
 export async function sweepOutbox(tools: SweepTools): Promise<void> {
   const walk = { ...OUTBOX, age: PATIENCE, giveUp: keepUnsent, isPassing: () => true };
   await walkStates(tools, walk, (range, first) => sendUnsent(tools, range(sql.raw("st.id")), first));

@@ -22,7 +22,7 @@ export const flowRuns = codec(flow_run, {
   preset: { job_variables: "{}", run_count: 0, total_run_time: 0 },
 });
 
-/** The columns of a state `s`, and what they are called in the row of its run. */
+/** The columns of a state `s`, and their names in the row of the state's run. */
 const STATE_NAMES = [
   ["id", "s_id"],
   ["type", "s_type"],
@@ -55,7 +55,10 @@ const STATE_IN_LIST = sql.raw(
   ).join(", "),
 );
 
-/** Selects flow runs with state and pool, without long values. `rest` may have `where`, `order by` and `limit` over `flow_run`. */
+/**
+ * Selects flow runs with state and pool, without long values. `rest` may have `where`, `order by` and `limit` over
+ * `flow_run`.
+ */
 export function selectFlowRunList(rest: SQL): SQL {
   return selectWith(sql`${RUN_IN_LIST}, ${STATE_IN_LIST}`, rest);
 }
@@ -145,9 +148,9 @@ export function printFlowRun(row: FlowRunWithState, now: Micros) {
   const state = stateOf(row);
   return {
     ...flowRuns.print(row),
-    // The row of a run that has ended keeps the id of a deleted queue. A queue that exists has a pool.
+    // The row of an ended run keeps the id of a deleted queue. A queue that exists has a pool.
     work_queue_id: row.work_pool_id === null ? null : row.work_queue_id,
-    // For a deleted queue the row has the name.
+    // For a deleted queue, the row has the name.
     work_queue_name: row.queue_name ?? row.work_queue_name,
     empirical_policy: { ...EMPTY_POLICY, ...readJson<Record<string, unknown>>(row.empirical_policy) },
     estimated_run_time: printDuration(estimatedRunTime(row, state, now)),

@@ -17,7 +17,7 @@ export const taskRuns = codec(task_run, {
 /** The columns of a list, without long values; see `taskRunsInFull`. */
 export const TASK_RUN_IN_LIST = shortenedColumns(task_run);
 
-/** Adds the long values to task runs that were read without them. */
+/** Adds the long values to task runs that were read without long values. */
 export function taskRunsInFull(db: Database, workspaceId: string, rows: readonly TaskRunRow[]): Portions<TaskRunRow> {
   return rowsInFull(db, task_run, workspaceId, rows);
 }

@@ -1,4 +1,4 @@
-/** Definitions of concurrency limits; their slots and leases are the `ConcurrencyLimits` object's. */
+/** Definitions of concurrency limits. The `ConcurrencyLimits` object stores their slots and leases. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { flag, entity, integer, real, text } from "#db/columns";
 

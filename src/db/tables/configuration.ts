@@ -1,4 +1,4 @@
-/** Settings of a workspace that the server keeps, by key. */
+/** Settings of a workspace that the server stores, by key. */
 import { primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import { json, stamps, text, workspaceId } from "#db/columns";
 

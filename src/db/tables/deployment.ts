@@ -35,7 +35,7 @@ export const deployment = sqliteTable(
     infrastructure_document_id: uuid(),
     created_by: object(),
     updated_by: object(),
-    /** Not of Prefect: what the sweeps do with runs that are silent (`wire/deployments.ts`); null for the defaults. */
+    /** Not in Prefect: how the sweeps handle silent runs (`wire/deployments.ts`); null for the defaults. */
     reliability: object(),
   },
   (t) => [
@@ -44,7 +44,7 @@ export const deployment = sqliteTable(
     index("deployment_work_queue")
       .on(t.workspace_id, t.work_queue_id)
       .where(sql`work_queue_id is not null`),
-    // READY served deployments by their last poll. The objects of work pools keep the polls of pools.
+    // READY served deployments by their last poll. The objects of work pools store the polls of pools.
     index("deployment_served")
       .on(t.last_polled)
       .where(sql`status = 'READY' and work_queue_id is null`),
@@ -64,11 +64,14 @@ export const deployment_schedule = sqliteTable(
     max_scheduled_runs: integer(),
     parameters: object().notNull(),
     slug: text(),
-    /** The time up to which runs were made; at first the time of the last change. The next top-up is due a little earlier. */
+    /**
+     * Runs are created up to this time. At first, the time of the last change. The next creation of runs is due a
+     * little earlier.
+     */
     scheduled_until: micros(),
-    /** When the next top-up is due; null where the schedule is not active or has ended. */
+    /** When the next creation of runs is due; null if the schedule is not active or has ended. */
     top_up_at: micros(),
-    /** Not of Prefect: what becomes of runs that did not start in time; null where all of them run. */
+    /** Not in Prefect: how runs are handled that did not start in time; null if all of them run. */
     missed_runs: object<MissedRuns>(),
   },
   (t) => [
@@ -80,26 +83,29 @@ export const deployment_schedule = sqliteTable(
     index("deployment_schedule_missed_runs")
       .on(t.workspace_id, t.deployment_id, t.id)
       .where(sql`missed_runs is not null`),
-    // A slug names one schedule of its deployment.
+    // A slug is unique in its deployment.
     uniqueIndex("deployment_schedule_slug")
       .on(t.workspace_id, t.deployment_id, t.slug)
       .where(sql`slug is not null`),
   ],
 );
 
-/** Each content that a deployment has had, in order. The row of the deployment has the newest content. */
+/** The versions of a deployment's content, in order. The row of the deployment has the newest content. */
 export const deployment_version = sqliteTable(
   "deployment_version",
   {
     workspace_id: workspaceId(),
     deployment_id: uuid().notNull(),
-    /** From 1, without gaps. The newest version is found by one seek. */
+    /** From 1, without gaps. One seek finds the newest version. */
     ordinal: integer().notNull(),
     id: uuid().notNull(),
     created: micros().notNull(),
-    /** When the version was archived; null while it may be used. */
+    /** When the version was archived; null if the version is not archived. */
     archived: micros(),
-    /** JSON object of the deployment's columns that shape a run (`resources/deployments/versions-store.ts`). Last, for it may be large. */
+    /**
+     * JSON object of the deployment's columns that shape a run (`resources/deployments/versions-store.ts`). It is the
+     * last column, because it may be large.
+     */
     content: object().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.deployment_id, t.ordinal] })],

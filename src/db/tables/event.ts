@@ -7,30 +7,40 @@ export const event_segment = sqliteTable(
   "event_segment",
   {
     workspace_id: workspaceId(),
-    /** The hour of `occurred` of all its events, in microseconds. */
+    /** The hour of `occurred` of all events in the segment, in microseconds. */
     hour: micros().notNull(),
-    /** A time-ordered id of the time at which the segment was written. */
+    /** A time-ordered id with the time at which the segment was written. */
     id: uuid().notNull(),
     first_occurred: micros().notNull(),
     last_occurred: micros().notNull(),
     event_count: integer().notNull(),
-    /** JSON object: event name → how many. */
+    /** JSON object: event name → number of events. */
     counts: object<Record<string, number>>().notNull(),
-    /** 0 until the consumer of the queue has recorded the segment, then 1; 2 where it failed for good and is in `dead_letter`. */
+    /**
+     * 0 until the consumer of the queue has recorded the segment, then 1. 2 if recording failed permanently and the
+     * segment is in `dead_letter`.
+     */
     consumed: integer().notNull(),
     /**
-     * JSON array of the resources by which the events are found (those of the segment's rows in `event_resource`), and of the
-     * heartbeats of flow runs (`events/segments.ts`), so that a search for heartbeats does not open the events.
+     * JSON array of the resources by which the events are found (the resources of the segment's rows in
+     * `event_resource`), and of the heartbeats of flow runs (`events/segments.ts`). With them a search for heartbeats
+     * does not open the events.
      */
     resources: list<string>().notNull(),
-    /** JSON array of the ids of its events about flow runs, by which the outbox knows a state's event was sent. */
+    /**
+     * JSON array of the ids of the segment's events about flow runs. With these ids the outbox knows that a state's
+     * event was sent.
+     */
     run_event_ids: list<string>().notNull(),
-    /** JSON array of the events as answers show them, by `occurred`. It is last, for SQLite is slow to read a column after it. */
+    /**
+     * JSON array of the events as answers show them, by `occurred`. It is the last column, because SQLite is slow to
+     * read a column after it.
+     */
     events: list().notNull(),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.hour, t.id] }),
-    // Segments that the queue has still to deliver, or has lost.
+    // Segments that the queue has not delivered yet, or has lost.
     index("event_segment_waiting")
       .on(t.id)
       .where(sql`consumed = 0`),
@@ -38,9 +48,10 @@ export const event_segment = sqliteTable(
 );
 
 /**
- * The index of resources: the flow runs that an event involves, and the resource of the event where that is no run. A task run's
- * events are found by its flow run, or by the task run's own id where it has no flow run. A row names the segments of some
- * seconds, and the column `resources` of a segment says whether the segment has the resource. So a short run has one or two rows.
+ * The index of resources: the flow runs that an event involves, and the resource of the event if the resource is not a
+ * run. A task run's events are found by its flow run, or by the task run's own id if it has no flow run. A row names
+ * the segments of some seconds. The column `resources` of a segment says whether the segment has the resource. So a
+ * short run has one or two rows.
  */
 export const event_resource = sqliteTable(
   "event_resource",
@@ -48,21 +59,24 @@ export const event_resource = sqliteTable(
     workspace_id: workspaceId(),
     resource_id: text().notNull(),
     hour: micros().notNull(),
-    /** The least id of the segments … */
+    /** The smallest id of the segments. */
     first_id: uuid().notNull(),
-    /** … and the greatest. */
+    /** The largest id of the segments. */
     last_id: uuid().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.resource_id, t.hour, t.first_id] })],
 );
 
-/** The place that a sweep has come to, by the name of the sweep: a time-ordered id, or JSON (`services/turns.ts`). */
+/** The place that a sweep has reached, by the name of the sweep: a time-ordered id, or JSON (`services/turns.ts`). */
 export const sweep_mark = sqliteTable("sweep_mark", {
   name: text().primaryKey(),
   mark: uuid().notNull(),
 });
 
-/** Messages that a queue gave up, and single items that failed for good. A dead letter is kept until a request replays or drops it. */
+/**
+ * Messages that a queue gave up, and single items that failed permanently. A dead letter is stored until a request
+ * replays or drops it.
+ */
 export const dead_letter = sqliteTable(
   "dead_letter",
   {
@@ -71,7 +85,7 @@ export const dead_letter = sqliteTable(
     /** The name of a queue, or the short name of the work that failed. */
     queue: text().notNull(),
     message: json().notNull(),
-    /** Rows that are older than this column are of the first workspace. */
+    /** Rows that are older than this column belong to the first workspace. */
     workspace_id: workspaceId().default("00000000-0000-4000-8000-000000000001"),
     /** The item's key within its queue; null in rows that are older than this column. */
     key: text(),
@@ -79,7 +93,7 @@ export const dead_letter = sqliteTable(
     reason: text(),
   },
   (t) => [
-    // An item that fails again is kept once.
+    // An item that fails again is stored once.
     uniqueIndex("dead_letter_key").on(t.workspace_id, t.queue, t.key),
     index("dead_letter_created").on(t.workspace_id, t.created, t.id),
   ],

@@ -1,4 +1,7 @@
-/** Flow runs. The hottest table: each index is a row more for every run, so each says what it is for. */
+/**
+ * Flow runs. The table with the most writes. Each index costs one more row for every run, so each index has a comment
+ * with its purpose.
+ */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import {
@@ -44,8 +47,8 @@ export const flow_run = sqliteTable(
     state_name: text(),
     state_timestamp: micros(),
     /**
-     * The ids of the run's newest states, oldest first, as a JSON array, so that the states need no index. Older ids are in
-     * `flow_run_state_page` (`db/state-pages.ts`).
+     * The ids of the run's newest states, oldest first, as a JSON array, so that the states need no index. Older ids
+     * are in `flow_run_state_page` (`db/state-pages.ts`).
      */
     state_ids: list<string>().notNull(),
     run_count: integer().notNull(),
@@ -57,15 +60,16 @@ export const flow_run = sqliteTable(
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
-    // Lists, windows and histories by start: the order in which people look at runs.
+    // Lists, windows and histories by start time: the usual order of runs for users.
     index("flow_run_start").on(t.workspace_id, sql`coalesce("start_time", "expected_start_time")`),
-    // The runs of a deployment by start, and those of its future that a changed schedule removes.
+    // The runs of a deployment by start time, and the future runs that a changed schedule removes.
     index("flow_run_deployment")
       .on(t.workspace_id, t.deployment_id, sql`coalesce("start_time", "expected_start_time")`)
       .where(sql`deployment_id is not null`),
-    // Runs that have not ended: first runs without a scheduled time (for slots, zombies and cancellations), then Scheduled runs by
-    // the time at which they are due (for the objects of work pools, polls of served flows, and late marking). The time comes first,
-    // for sweeps read all workspaces. Only the start and the end of a run change the index.
+    // Runs that have not ended. First the runs without a scheduled time (for slots, zombies and cancellations), then
+    // Scheduled runs by their due time (for the objects of work pools, polls of served flows, and late marking). The
+    // time is the first column, because sweeps read all workspaces. Only the start and the end of a run change the
+    // index.
     index("flow_run_live")
       .on(t.next_scheduled_start_time, t.workspace_id, t.work_queue_id, t.deployment_id)
       .where(sql`end_time is null`),
@@ -73,7 +77,7 @@ export const flow_run = sqliteTable(
     index("flow_run_halted")
       .on(t.state_type, t.state_timestamp)
       .where(sql`state_type in ('PAUSED', 'CANCELLING')`),
-    // A flow has one run for an idempotency key.
+    // A flow has at most one run per idempotency key.
     uniqueIndex("flow_run_idempotency")
       .on(t.workspace_id, t.flow_id, t.idempotency_key)
       .where(sql`idempotency_key is not null`),
@@ -85,8 +89,9 @@ export const flow_run = sqliteTable(
 );
 
 /**
- * How many runs of a workspace have a start (`flow_run_start`) before a time, so that no request counts them. A job moves the time
- * on. Few runs before that time are written, deleted or moved; then triggers (of this table's migration) correct the count.
+ * The number of a workspace's runs that start (`flow_run_start`) before a time, so that no request counts them. A job
+ * moves the time forward. Few runs before that time are written, deleted or moved. If one is, triggers (in this table's
+ * migration) correct the count.
  */
 export const flow_run_count = sqliteTable("flow_run_count", {
   workspace_id: workspaceId().primaryKey(),
@@ -94,7 +99,10 @@ export const flow_run_count = sqliteTable("flow_run_count", {
   count: integer().notNull(),
 });
 
-/** States of flow runs. The time-ordered id alone is the key, so a sweep reads the states of a period as a range of keys. */
+/**
+ * States of flow runs. The time-ordered id alone is the key, so a sweep reads the states of a period as a range of
+ * keys.
+ */
 export const flow_run_state = sqliteTable("flow_run_state", {
   id: uuid().primaryKey(),
   workspace_id: workspaceId(),
@@ -107,13 +115,13 @@ export const flow_run_state = sqliteTable("flow_run_state", {
   state_details: object({ long: true }).notNull(),
 });
 
-/** The ids of the older states of runs that have had very many, so that the row of a run stays small. */
+/** The ids of the older states of runs with very many states, so that the row of a run stays small. */
 export const flow_run_state_page = sqliteTable(
   "flow_run_state_page",
   {
     workspace_id: workspaceId(),
     flow_run_id: uuid().notNull(),
-    /** 0 for the oldest. */
+    /** 0 for the oldest page. */
     ordinal: integer().notNull(),
     /** JSON array, oldest first. */
     state_ids: list<string>().notNull(),
@@ -121,7 +129,7 @@ export const flow_run_state_page = sqliteTable(
   (t) => [primaryKey({ columns: [t.workspace_id, t.flow_run_id, t.ordinal] })],
 );
 
-/** Inputs that runs wait for or are sent. */
+/** Inputs that runs wait for or receive. */
 export const flow_run_input = sqliteTable(
   "flow_run_input",
   {

@@ -1,4 +1,4 @@
-/** Flows, by name unique in their workspace. */
+/** Flows. The name is unique in the workspace. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { entity, json, list, text } from "#db/columns";
 
@@ -8,7 +8,7 @@ export const flow = sqliteTable(
     ...entity(),
     name: text().notNull(),
     tags: list<string>({ long: true }).notNull(),
-    /** Prefect: a client may say null, and is shown it. */
+    /** Prefect: a client may send null, and answers show null. */
     labels: json<Record<string, string | number | boolean> | null>({ long: true }).notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.id] }), uniqueIndex("flow_name").on(t.workspace_id, t.name)],

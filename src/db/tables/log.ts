@@ -1,12 +1,12 @@
-/** Logs in segments: a row for a batch and run. */
+/** Logs in segments: one row for each batch and run. */
 import { type SQL, sql } from "drizzle-orm";
 import { primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
 import { integer, list, micros, uuid, workspaceId } from "#db/columns";
 
-/** A log within its segment. Its flow run is the run of the segment, unless `no_flow_run` says that it has none. */
+/** A log in its segment. Its flow run is the run of the segment, unless `no_flow_run` says that the log has none. */
 export interface LogRecord {
-  /** A UUIDv7. Its time is the time at which the log came. */
+  /** A UUIDv7. Its time is the time at which the log arrived. */
   id: string;
   name: string;
   level: number;
@@ -20,25 +20,25 @@ export const log_segment = sqliteTable(
   "log_segment",
   {
     workspace_id: workspaceId(),
-    /** The flow run, or for a log without one its task run, or `''`. */
+    /** The flow run. For a log without a flow run: its task run, or `''`. */
     run_id: uuid().notNull(),
     first_timestamp: micros().notNull(),
-    /** A digest of the records: a repeated request finds its own row and changes nothing. */
+    /** A digest of the records. A repeated request finds its own row and changes nothing. */
     digest: uuid().notNull(),
     last_timestamp: micros().notNull(),
     min_level: integer().notNull(),
     max_level: integer().notNull(),
-    /** How many records there are, so that a page deep in a run's logs need not open what lies before it. */
+    /** The number of records, so that a page far back in a run's logs does not open the segments before it. */
     record_count: integer().notNull(),
-    /** JSON array of `LogRecord`s, in the order they came. */
+    /** JSON array of `LogRecord`s, in the order of arrival. */
     records: list<LogRecord>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.run_id, t.first_timestamp, t.digest] })],
 );
 
 /**
- * Which runs logged in a minute: the way to logs that are asked for without a run. A row for a run and minute, where an index
- * of the segments by time would have one for each segment. A segment lies within one minute.
+ * The runs that logged in a minute, for logs that are asked for without a run. One row per run and minute; an index of
+ * the segments by time would have one row per segment. A segment never crosses the end of a minute.
  */
 export const log_minute = sqliteTable(
   "log_minute",
@@ -51,15 +51,15 @@ export const log_minute = sqliteTable(
   (t) => [primaryKey({ columns: [t.workspace_id, t.minute, t.run_id] })],
 );
 
-/** How long the minutes of `log_minute` last. */
+/** The length of a minute in `log_minute`. */
 export const MINUTE: Micros = 60_000_000;
 
-/** Gives the begin of the minute of a time. */
+/** Returns the start of a time's minute. */
 export function minuteOf(time: Micros): Micros {
   return Math.floor(time / MINUTE) * MINUTE;
 }
 
-/** Deletes the logs of runs. `runIds` is a list to be looked up in. */
+/** Deletes the logs of runs. `runIds` is a list for a lookup. */
 export function deleteLogsOf(workspaceId: string, runIds: SQL): SQL[] {
   return [
     sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (

@@ -1,4 +1,4 @@
-/** Task runs; their states are JSON in the row, so that a run reported in one batch is one row. */
+/** Task runs. Their states are JSON in the row, so that a run that is reported in one batch is one row. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import { duration, flag, entity, integer, list, micros, object, text, uuid, workspaceId } from "#db/columns";
@@ -23,7 +23,10 @@ export const task_run = sqliteTable(
     state_type: text(),
     state_name: text(),
     state_timestamp: micros(),
-    /** All states so far as a JSON array of stored states (`wire/state.ts`), by timestamp; the present one is among them. */
+    /**
+     * All states so far as a JSON array of stored states (`wire/state.ts`), by timestamp. The present state is
+     * included.
+     */
     states: list<State>({ long: true }).notNull(),
     run_count: integer().notNull(),
     flow_run_run_count: integer().notNull(),
@@ -32,23 +35,23 @@ export const task_run = sqliteTable(
     start_time: micros(),
     end_time: micros(),
     total_run_time: duration().notNull(),
-    /** 1 for a run that was put in the queue of the task workers; null for all others. */
+    /** 1 for a run that was put in the queue of the task workers; null for all other runs. */
     background: flag(),
   },
   (t) => [
     primaryKey({ columns: [t.workspace_id, t.id] }),
-    // The tasks of a flow run; and the upsert of a task run by its keys.
+    // The task runs of a flow run, and the upsert of a task run by its keys.
     index("task_run_flow_run")
       .on(t.workspace_id, t.flow_run_id, t.task_key, t.dynamic_key)
       .where(sql`flow_run_id is not null`),
-    // Background tasks that may be waiting for a task worker; no other task run has an entry.
+    // Background tasks that may be waiting for a task worker. Other task runs have no entry.
     index("task_run_waiting")
       .on(t.workspace_id, t.state_timestamp, t.id)
       .where(sql`background = 1 and state_type = 'SCHEDULED'`),
   ],
 );
 
-/** Completed states of tasks that are kept under a cache key. */
+/** Completed states of tasks that are cached under a cache key. */
 export const task_run_state_cache = sqliteTable(
   "task_run_state_cache",
   {

@@ -1,4 +1,4 @@
-/** Variables, by name unique in their workspace. */
+/** Variables. The name is unique in the workspace. */
 import { primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import { entity, json, list, text } from "#db/columns";
 

@@ -14,7 +14,7 @@ export const work_pool = sqliteTable(
     is_paused: flag().notNull(),
     concurrency_limit: integer(),
     default_queue_id: uuid(),
-    /** READY or NOT_READY as last reported by the object; PAUSED is made of `is_paused` when it is read. */
+    /** READY or NOT_READY, as the object last reported. PAUSED comes from `is_paused` when the row is read. */
     status: text(),
     last_transitioned_status_at: micros(),
     last_status_event_id: uuid(),
@@ -32,7 +32,7 @@ export const work_queue = sqliteTable(
     is_paused: flag().notNull(),
     concurrency_limit: integer(),
     priority: integer().notNull(),
-    /** Prefect: the filter of queues from before work pools; kept and shown. */
+    /** Prefect: the filter of queues from before work pools. Stored and shown only. */
     filter: object({ long: true }),
     status: text().notNull(),
     last_polled: micros(),

@@ -1,26 +1,26 @@
-/** The failures of a check, and which of them tells most. */
+/** The failures of a check, and which failure is the most relevant. */
 import { isObject, isType } from "#lib/json-value";
 
-/** The place of a value: its name or index, and the place of the value that it is in. The root has no place. */
+/** The place of a value: its name or index, and the place of the value around it. The root has no place. */
 export interface Place {
   readonly key: string | number;
   readonly parent: Place | undefined;
   readonly depth: number;
 }
 
-/** One keyword that a value fails. */
+/** A keyword that a value fails. */
 export interface Failure {
   readonly place: Place | undefined;
   readonly keyword: string;
   readonly value: unknown;
   readonly schema: unknown;
-  /** Makes the message. It may be as long as the value, so it is made only for the failure that is shown. */
+  /** Makes the message. The message may be as long as the value, so it is made only for the failure that is shown. */
   readonly message: () => string;
   /** The failures in the branches of `anyOf` or `oneOf`. */
   readonly context: readonly Failure[];
 }
 
-/** Gives the names and indexes from the root to a place. */
+/** Returns the names and indexes from the root to a place. */
 export function pathTo(place: Place | undefined): (string | number)[] {
   const path: (string | number)[] = [];
   for (let here = place; here; here = here.parent) path.push(here.key);
@@ -28,8 +28,8 @@ export function pathTo(place: Place | undefined): (string | number)[] {
 }
 
 /**
- * Gives the failure that is shown. Prefect: jsonschema's `best_match`; of the failures within `anyOf` or `oneOf` it is the least
- * relevant one, if only one is.
+ * Returns the failure that is shown. Prefect: jsonschema's `best_match`. In place of a failure of `anyOf` or `oneOf`,
+ * the least relevant failure in it is shown, unless two failures are equally relevant.
  */
 export function bestMatch(failures: readonly Failure[]): Failure | undefined {
   let best = failures.reduce<Failure | undefined>(
@@ -40,7 +40,7 @@ export function bestMatch(failures: readonly Failure[]): Failure | undefined {
   return best;
 }
 
-/** The least relevant failure, or undefined where two are equally relevant. */
+/** The least relevant failure, or undefined if two are equally relevant. */
 function leastOf(failures: readonly Failure[]): Failure | undefined {
   let [least] = failures;
   let hasTwin = false;

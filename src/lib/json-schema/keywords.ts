@@ -39,7 +39,7 @@ function multipleOf(at: Application, rule: unknown): void {
   at.fail(() => `${shown(at)} is not a multiple of ${pythonText(rule)}`);
 }
 
-/** Prefect: division by a float is that of floats, so 0.3 is no multiple of 0.1. Division by an integer is exact. */
+/** Prefect: division by a float is float division, so 0.3 is not a multiple of 0.1. Division by an integer is exact. */
 function isMultiple(value: number | bigint, divisor: number | bigint, isExact: boolean): boolean {
   if (Number(divisor) === 0) return false;
   if (!isExact) return isWholeQuotient(Number(value), Number(divisor));
@@ -47,13 +47,15 @@ function isMultiple(value: number | bigint, divisor: number | bigint, isExact: b
   return BigInt(value) % BigInt(divisor) === 0n;
 }
 
-/** Where the quotient is larger than any float, the remainder is exact. */
+/** If the quotient is larger than any float, the remainder is exact. */
 function isWholeQuotient(value: number, divisor: number): boolean {
   const quotient = value / divisor;
   return Number.isFinite(quotient) ? Number.isInteger(quotient) : value % divisor === 0;
 }
 
-/** Makes a keyword for the least or the most length of a text, a list or an object. `words` tell the fault. */
+/**
+ * Makes a keyword for the smallest or the largest length of a text, a list or an object. `words` describe the fault.
+ */
 const size =
   (side: "least" | "most", type: "string" | "array" | "object", words: string): Keyword =>
   (at, rule) => {
@@ -192,7 +194,8 @@ function additionalProperties(at: Application, rule: unknown): void {
   );
 }
 
-// The next keywords combine schemas. The outcome "unknown", of a pattern that cannot be run, is no failure.
+// The next keywords combine schemas. The outcome "unknown", of a pattern that cannot be run, does not count as a
+// failure.
 function allOf(at: Application, rule: unknown): void {
   for (const schema of list(rule)) at.apply(at.value, schema);
 }

@@ -1,4 +1,6 @@
-/** Resolves the references of one schema: pointers, anchors and ids within the schema. No other document is fetched. */
+/**
+ * Resolves the references of one schema: pointers, anchors and ids in the schema. Other documents are never fetched.
+ */
 import { type Resource, type Target, UnusableSchema } from "#lib/json-schema/schema";
 import { isObject, pythonText } from "#lib/json-value";
 import type { Steps } from "#lib/steps";
@@ -17,13 +19,13 @@ export class References {
     this.#steps = steps;
   }
 
-  /** Gives the resource of a schema that was reached from the resource `outer`. */
+  /** Returns the resource of a schema that was reached from the resource `outer`. */
   resourceOf(schema: Record<string, unknown>, outer: Resource): Resource {
     if (typeof schema["$id"] !== "string") return outer;
     return this.#indexed().bySchema.get(schema) ?? outer;
   }
 
-  /** Gives the schema that a reference in a resource names. Throws `UnusableSchema`. */
+  /** Returns the schema that a reference in a resource names. Throws `UnusableSchema`. */
   resolve(reference: string, from: Resource): Target {
     this.#steps.spend(1 + reference.length);
     const known = `${from.uri}\n${reference}`;

@@ -1,4 +1,4 @@
-/** The check of one value by one schema. It counts its steps and gathers the failures. */
+/** The check of one value with one schema. It counts its steps and collects the failures. */
 import type { Failure, Place } from "#lib/json-schema/failure";
 import { References } from "#lib/json-schema/references";
 import {
@@ -14,19 +14,19 @@ import { Pattern } from "#lib/pattern";
 import { UnsupportedPattern } from "#lib/pattern/syntax";
 import type { Steps } from "#lib/steps";
 
-/** How deep schemas may refer to each other. The original ends at about 300; values nest to 900 levels. */
+/** How deep schemas may refer to each other. The original stops at about 300; values nest to 900 levels. */
 const MAX_DEPTH = 1000;
 
-/** A failure counts as so many steps, for it takes memory until the check ends. */
+/** A failure counts as this many steps, because it takes memory until the check ends. */
 const STEPS_OF_FAILURE = 100;
 
 /** How many characters of a key count as one step. */
 const CHARACTERS_OF_STEP = 2;
 
-/** A check, which is done when the object has been made. */
+/** A check. The constructor does the whole check. */
 export class Validation {
   readonly failures: Failure[] = [];
-  /** The reasons why patterns could not be run, by the pattern. */
+  /** The patterns that could not be run, with the reasons. */
   readonly unsupported = new Map<string, string>();
   readonly #keywords: ReadonlyMap<string, Keyword>;
   readonly #steps: Steps;
@@ -34,7 +34,7 @@ export class Validation {
   readonly #patterns = new Map<string, Pattern | UnsupportedPattern>();
   readonly #keys = new Map<readonly unknown[], ReadonlySet<string>>();
   #depth = 0;
-  /** How often an outcome depended on a pattern that could not be run. */
+  /** How many times an outcome depended on a pattern that could not be run. */
   #unknowns = 0;
 
   /** Throws `UnusableSchema`, `InvalidPattern` and `TooManySteps`. */
@@ -65,7 +65,7 @@ export class Validation {
   #application(held: Held & { schema: JsonSchema }, keyword: string, failures: Failures, references = 0): Application {
     const { value, schema, place, resource } = held;
     if (references > MAX_DEPTH) throw circular();
-    // Prefect: the failure of a value that the schema `false` refuses has the place of the value around it.
+    // Prefect: if the schema `false` refuses a value, the failure has the place of the value around it.
     const at = (key: string | number | undefined, rule: unknown): Place | undefined =>
       key === undefined || rule === false ? place : { key, parent: place, depth: (place?.depth ?? 0) + 1 };
     return {
@@ -102,7 +102,7 @@ export class Validation {
       this.#depth = depth;
       return "invalid";
     }
-    // A pattern that cannot be run counts as a match, so no failure comes of it.
+    // A pattern that cannot be run counts as a match, so it causes no failure.
     if (failures && failures.length > before) return "invalid";
     return this.#unknowns > unknowns ? "unknown" : "valid";
   }
@@ -150,13 +150,13 @@ export class Validation {
   }
 }
 
-/** The list that failures go into; undefined where the first failure ends the check. */
+/** The list to which failures are added; undefined if the first failure ends the check. */
 type Failures = Failure[] | undefined;
 
-/** The references of a schema form a circle, or nest so deep that they may. */
+/** The references of a schema form a circle, or nest so deep that they may form one. */
 const circular = () => new UnusableSchema("circular", "Unable to validate schema with circular references.");
 
-/** Ends a check of which only the outcome is wanted. */
+/** Thrown at the first failure of a check, if only the outcome is needed. */
 const FAILED = new Error("a value fails its schema");
 
 /** A value, the schema that checks it, and the places of both. */

@@ -3,14 +3,14 @@
 /** Whether a character is in a set. */
 export type Has = (character: number) => boolean;
 
-/** Gives the class of `\d`, `\w` or `\s`: of Unicode, or of ASCII only. */
+/** Returns the class of `\d`, `\w` or `\s`, for Unicode or for ASCII only. */
 export function classOf(letter: "d" | "w" | "s", isAscii: boolean): Has {
   const { ascii, unicode } = CLASSES[letter];
   return (character) =>
     character < 128 ? ascii(character) : !isAscii && unicode.test(String.fromCodePoint(character));
 }
 
-/** The characters from one to another, both included. */
+/** The characters in a range, both ends included. */
 export const between =
   (from: number, to: number): Has =>
   (character) =>
@@ -22,7 +22,7 @@ export const anyOf =
   (character) =>
     sets.some((has) => has(character));
 
-/** All characters but those of the set. */
+/** All characters that are not in the set. */
 export const noneOf =
   (has: Has): Has =>
   (character) =>
@@ -52,6 +52,6 @@ const CLASSES = {
     ascii: anyOf([between(0x61, 0x7a), between(0x41, 0x5a), isDigit, between(0x5f, 0x5f)]),
     unicode: /[\p{L}\p{N}]/u,
   },
-  // In Python the separators of ASCII (1C to 1F) are spaces.
+  // In Python the ASCII separators (1C to 1F) are spaces.
   s: { ascii: anyOf([between(0x20, 0x20), between(0x09, 0x0d), between(0x1c, 0x1f)]), unicode: /[\x85\p{Z}]/u },
 };

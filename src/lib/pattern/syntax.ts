@@ -5,7 +5,7 @@ import { boundary, NEWLINE, NOTHING, PLACES, type Tree, widthOf } from "#lib/pat
 /** A text that Python does not accept as a pattern. */
 export class InvalidPattern extends Error {}
 
-/** A pattern of Python that cannot be searched for in linear time. */
+/** A pattern that Python accepts and that cannot be searched for in linear time. */
 export class UnsupportedPattern extends Error {}
 
 /** Reads a pattern. Throws `InvalidPattern` and `UnsupportedPattern`. */
@@ -16,7 +16,7 @@ export function readPattern(source: string): Tree {
 
 const MAX_LENGTH = 10_000;
 const MAX_NESTING = 100;
-/** Python's bound. */
+/** Python's bound of repetitions. */
 const MAX_REPETITIONS = 4_294_967_295;
 
 type FlagName = "i" | "m" | "s" | "x" | "a";
@@ -31,7 +31,9 @@ class Reader {
   readonly #names = new Map<string, number>();
   /** How many groups come before the outermost look-behind that is being read. */
   #groupsBefore: number | undefined;
-  /** What is valid but takes more than linear time. It is thrown when the whole pattern has proved valid. */
+  /**
+   * The reason why a valid pattern takes more than linear time. It is thrown after the whole pattern has proved valid.
+   */
   #unsupported: string | undefined;
 
   constructor(source: string) {
@@ -103,7 +105,7 @@ class Reader {
     return { kind: "sequence", parts };
   }
 
-  /** Reads how often the part before is repeated, if this character begins a repetition. */
+  /** Reads how often the previous part is repeated, if this character begins a repetition. */
   #repetition(char: string): [least: number, most: number] | undefined {
     if (char === "*") return [0, Number.POSITIVE_INFINITY];
     if (char === "+") return [1, Number.POSITIVE_INFINITY];
@@ -267,7 +269,7 @@ class Reader {
   #inside(flags: Flags): Tree {
     const part = this.#choice(flags);
     if (!this.#eat(")")) throw new InvalidPattern("missing ), unterminated subpattern");
-    // The content becomes one part, so that the whole of it may be repeated.
+    // The content becomes one part, so that it can be repeated as a whole.
     return { kind: "sequence", parts: [part] };
   }
 

@@ -4,16 +4,22 @@ import type { Has } from "#lib/pattern/characters";
 /** A text in code points. */
 export type Text = Uint32Array;
 
-/** A part of a pattern. Only whether there is a match counts, so the tree has no groups, no names and no lazy repetitions. */
+/**
+ * A part of a pattern. A search only finds out whether there is a match, so the tree has no groups, no names and no
+ * lazy repetitions.
+ */
 export type Tree =
-  /** One character. `cost` is how many sets are asked about it. */
+  /** One character. `cost` is the number of sets that are checked for it. */
   | { kind: "characters"; has: Has; cost: number }
   /** A place between characters. */
   | { kind: "place"; holds: (text: Text, at: number) => boolean }
   | { kind: "sequence"; parts: Tree[] }
   | { kind: "choice"; parts: Tree[] }
   | { kind: "repeat"; part: Tree; least: number; most: number }
-  /** A place where the part begins (`isAhead`) or ends; or, if it is not wanted, a place where it does not. */
+  /**
+   * A place where the part begins (`isAhead`) or ends. If the part is not wanted (`isWanted` is false), a place where
+   * it does not.
+   */
   | { kind: "look"; part: Tree; isAhead: boolean; isWanted: boolean };
 
 export const NEWLINE = 10;
@@ -32,7 +38,7 @@ export const PLACES = {
   lastLineEnd: place((text, at) => at === text.length || (at === text.length - 1 && text[at] === NEWLINE)),
 };
 
-/** A place that is a boundary of a word, or, if that is not wanted, one that is none. */
+/** A place that is a boundary of a word. If `isWanted` is false, a place that is not. */
 export function boundary(isWord: Has, isWanted: boolean): Tree {
   return place((text, at) => {
     // Prefect: in an empty text Python matches neither `\b` nor `\B`.
@@ -43,7 +49,7 @@ export function boundary(isWord: Has, isWanted: boolean): Tree {
   });
 }
 
-/** Gives the least and the greatest number of characters that a match may have. */
+/** Returns the smallest and the largest number of characters that a match may have. */
 export function widthOf(tree: Tree): [least: number, most: number] {
   switch (tree.kind) {
     case "characters":

@@ -1,4 +1,4 @@
-/** The times of cron expressions, as `croniter` reads them, on the wall clock of a time zone. */
+/** The times of cron expressions, read as `croniter` reads them, on the wall clock of a time zone. */
 import { type Micros, SECOND } from "#lib/clock";
 import { Looks } from "./looks";
 import { momentOf, type Wall, wallAt } from "./zones";
@@ -9,7 +9,7 @@ const LAST_YEAR_AHEAD = 50;
 /** The values a field may have; `undefined` for any. */
 type Values = ReadonlySet<number> | undefined;
 
-/** The least and the greatest value of a field, its values' names, and numbers that stand for other values. */
+/** The smallest and the largest value of a field, the names of its values, and numbers that mean other values. */
 interface Field {
   min: number;
   max: number;
@@ -25,7 +25,10 @@ const HOUR: Field = { min: 0, max: 23 };
 const DAY: Field = { min: 1, max: 31 };
 const MONTH: Field = { min: 1, max: 12, names: named("jan feb mar apr may jun jul aug sep oct nov dec", 1) };
 const WEEKDAY: Field = { min: 0, max: 6, names: named("sun mon tue wed thu fri sat", 0) };
-/** `croniter`: 7 is a Sunday in expressions of five parts alone, and day 0 the first in those of six. */
+/**
+ * `croniter`: in expressions of five parts, 7 is a Sunday. In expressions of six parts, day 0 is the first day of the
+ * month.
+ */
 const WEEKDAY_OF_FIVE: Field = { ...WEEKDAY, aliases: { 7: 0 } };
 const DAY_OF_SIX: Field = { ...DAY, aliases: { 0: 1 } };
 const SECONDS: Field = { min: 0, max: 59 };
@@ -42,10 +45,10 @@ const SHORTHANDS: Record<string, string> = {
   "@annually": "0 0 1 1 *",
 };
 
-/** More characters than an expression has that lists each value of each field. */
+/** How many characters an expression may have. An expression that lists each value of each field has fewer. */
 const MAX_CHARACTERS = 6500;
 
-/** Gives the fault of a cron expression, or undefined where there is none. */
+/** Returns the fault of a cron expression, or undefined if there is none. */
 export function cronProblem(expression: string): string | undefined {
   if (expression.length > MAX_CHARACTERS)
     return `Invalid cron string: "${expression.slice(0, 40)}..."\nMax length is ${MAX_CHARACTERS}, got ${expression.length}`;
@@ -56,21 +59,21 @@ export function cronProblem(expression: string): string | undefined {
   return undefined;
 }
 
-/** A cron expression, and how to read it. */
+/** A cron expression, and the options for reading it. */
 interface CronTimes {
   expression: string;
   zone: string;
-  /** Whether a day has to meet only one of the two fields of days; otherwise it has to meet both. */
+  /** Whether a day has to match only one of the two day fields. Otherwise the day has to match both. */
   dayOr: boolean;
   /** Random fields have the same values for the same seed. */
   seed: string;
-  /** How many candidates the search may look at. */
+  /** How many candidates the search may pass. */
   looks?: Looks | undefined;
 }
 
 /**
- * Gives the moments at or after `start` at which the zone's clock shows a time of the expression. Prefect: where a change of
- * clocks repeats an hour, its times count once; where it skips an hour, the times in it count an hour earlier.
+ * Returns the moments at or after `start` at which the zone's clock shows a time of the expression. Prefect: if a
+ * change of clocks repeats an hour, its times count once; if it skips an hour, the times in it count an hour earlier.
  */
 export function* cronMoments(
   { expression, zone, dayOr, seed, looks = new Looks() }: CronTimes,
@@ -115,7 +118,7 @@ function* walls(cron: Cron, dayOr: boolean, from: Wall, looks: Looks): Generator
 function isDay(cron: Cron, dayOr: boolean, date: Date): boolean {
   const isDayOfMonth = !cron.days || cron.days.has(date.getUTCDate()) || (cron.lastDay && isLastDay(date));
   const isWeekday = isDayOfWeek(cron, date);
-  // `croniter`: beside one of the month's weekdays (`5#2`) the day of the month does not count.
+  // `croniter`: with a numbered weekday of the month (`5#2`) the day of the month does not count.
   if (dayOr && cron.days && cron.nthWeekdays.size > 0) return isWeekday;
   if (dayOr && cron.days && cron.weekdays) return isDayOfMonth || isWeekday;
   return isDayOfMonth && isWeekday;
@@ -139,7 +142,7 @@ function listed(values: Values, { min, max }: Field): number[] {
 
 type Cron = NonNullable<ReturnType<typeof parseCron>>;
 
-/** The parts of the expression, or undefined where it is no cron expression. */
+/** The parts of the expression, or undefined if it is not a cron expression. */
 function parseCron(expression: string, seed: string) {
   const text = expression.toLowerCase();
   const shorthand = Object.hasOwn(SHORTHANDS, text) ? SHORTHANDS[text] : undefined;
@@ -158,7 +161,7 @@ function parseCron(expression: string, seed: string) {
   const [minutes, hours, , months, , seconds, years] = FIELDS.map((one, index) =>
     isAll(fields[index], one) ? undefined : fields[index],
   );
-  // A field that lists every value counts as a star, unless then only the other field of days would count.
+  // A field that lists every value counts as a star, unless then only the other day field would count.
   const isEveryWeekday = isAll(weekdays.values, WEEKDAY) && (parts[2] ?? "").includes("*");
   return {
     minutes,
@@ -166,11 +169,11 @@ function parseCron(expression: string, seed: string) {
     months,
     seconds,
     years: parts.length === 7 ? years : undefined,
-    /** `l` among the days: the month's last one. */
+    /** `l` among the days: the last day of the month. */
     lastDay: days.last,
     days: isAll(days.values, DAY) && (parts[4] ?? "").includes("*") ? undefined : days.values,
     weekdays: isEveryWeekday ? undefined : weekdays.values,
-    /** `5#2`, `l5`: which of the month's weekdays; 0 stands for the last. */
+    /** `5#2`, `l5`: the position of the weekday in the month; 0 means the last. */
     nthWeekdays: weekdays.nth,
   };
 }
@@ -178,8 +181,8 @@ function parseCron(expression: string, seed: string) {
 const RANDOM = /^r(?:\((\d+)-(\d+)\))?(?:\/(\d+))?$/;
 
 /**
- * Gives a plain field for a random one (`r(0-29)`, `r/15`). `croniter` draws other values each time, so the original schedules
- * other runs each time. Here a seed always gives the same times.
+ * Returns a plain field for a random one (`r(0-29)`, `r/15`). `croniter` draws other values each time, so the original
+ * schedules other runs each time. Here a seed always gives the same times.
  */
 function drawn(part: string, index: number, seed: string): string {
   const match = RANDOM.exec(part);
@@ -264,7 +267,7 @@ function parseItem(item: string, one: Field): number[] | undefined {
   return aroundTheEnd(low, high, step, one);
 }
 
-/** A range that ends below its begin continues at the first value of the field: `nov-feb`, `sat-mon`. */
+/** A range with an end below its start continues at the first value of the field: `nov-feb`, `sat-mon`. */
 function aroundTheEnd(low: number, high: number, step: number, { min, max }: Field): number[] {
   const upper = stretch(low, max, step);
   const last = upper.at(-1) ?? max;

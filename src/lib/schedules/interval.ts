@@ -1,4 +1,4 @@
-/** Moments that are an interval apart. The original's rules say what happens when clocks change. */
+/** Moments with an interval between them. At clock changes, the original's rules apply. */
 import { DAY, type Micros, SECOND } from "#lib/clock";
 import { CALENDAR } from "./calendar";
 import { Looks } from "./looks";
@@ -7,8 +7,8 @@ import { momentOf, wallAt } from "./zones";
 const DAY_SECONDS = 86_400;
 
 /**
- * An interval of seconds from an anchor. An interval of a day or more is counted on the zone's clock, a shorter one in elapsed
- * time. An interval of whole days keeps the anchor's time of day when clocks change.
+ * An interval of seconds from an anchor. An interval of a day or more is counted on the zone's clock, a shorter one in
+ * elapsed time. An interval of whole days keeps the anchor's time of day at clock changes.
  */
 interface Interval {
   seconds: number;
@@ -21,7 +21,7 @@ export function isOfWholeDays(seconds: number): boolean {
   return seconds >= DAY_SECONDS && seconds % DAY_SECONDS === 0;
 }
 
-/** Gives the moments at or after `start`, up to the end of the calendar. */
+/** Returns the moments at or after `start`, up to the end of the calendar. */
 export function* intervalMoments(interval: Interval, start: Micros, looks = new Looks()): Generator<Micros> {
   const step = Math.round(interval.seconds * SECOND);
   if (!(step > 0)) return;
@@ -32,7 +32,7 @@ export function* intervalMoments(interval: Interval, start: Micros, looks = new 
   }
 }
 
-/** A time of day that a change of clocks skips is an hour later on that day, and unchanged on the next day. */
+/** If a clock change skips a time of day, that day's moment is an hour later. The next day's moment is unchanged. */
 function* atTimeOfDay({ anchor, zone }: Interval, step: Micros, start: Micros): Generator<Micros> {
   const first = wallAt(anchor, zone);
   // Clocks change by less than a day.
@@ -42,7 +42,10 @@ function* atTimeOfDay({ anchor, zone }: Interval, step: Micros, start: Micros): 
   }
 }
 
-/** Makes each moment from the one before, as the original does. The first one is found by the elapsed time since the anchor. */
+/**
+ * Makes each moment from the previous moment, as the original does. The first moment is found by the elapsed time since
+ * the anchor.
+ */
 function* oneByOne({ seconds, anchor, zone }: Interval, step: Micros, start: Micros): Generator<Micros> {
   const next = (moment: Micros): Micros => {
     if (seconds < DAY_SECONDS) return moment + step;
@@ -50,7 +53,7 @@ function* oneByOne({ seconds, anchor, zone }: Interval, step: Micros, start: Mic
     return wall < CALENDAR.end ? momentOf(wall, zone, "later") : CALENDAR.end;
   };
   let moment = anchor + Math.trunc((start - anchor) / step) * step;
-  // Far from 1970 a float may not be exact enough for the step.
+  // Far from 1970 a float may be too inexact for the step.
   for (let last = -Infinity; moment > last && moment < CALENDAR.end; moment = next(moment)) {
     yield moment;
     last = moment;

@@ -1,12 +1,15 @@
-/** The bounds of a search for dates: how many candidates it looks at (a schedule may refuse all), and how many dates it gives. */
+/**
+ * The bounds of a search for dates: how many candidates it passes (a schedule may exclude all of them), and how many
+ * dates it returns.
+ */
 import type { Micros } from "#lib/clock";
 
-/** How many candidates one search looks at: the days of 500 years, or the minutes of 3 months. */
+/** How many candidates one search may pass: the days of 500 years, or the minutes of 3 months. */
 const OF_ONE_SEARCH = 400_000;
 
-/** How many candidates a search may still look at, or several searches together. A look is one candidate. */
+/** How many candidates a search, or several searches together, may still pass. A look is one candidate. */
 export class Looks {
-  /** How many looks were taken, with those of the parts. */
+  /** How many looks were taken, including the looks of the parts. */
   taken = 0;
   private left: number;
   private readonly whole: Looks | undefined;
@@ -16,12 +19,12 @@ export class Looks {
     this.whole = whole;
   }
 
-  /** Whether more looks were taken than there were, here or in the whole. */
+  /** Whether more looks were taken than allowed, here or in the whole. */
   get areSpent(): boolean {
     return this.left < 0 || (this.whole?.areSpent ?? false);
   }
 
-  /** Takes looks. Gives false where too few are left: then the search has to end. */
+  /** Takes looks. Returns false if too few are left. Then the search has to end. */
   take(count = 1): boolean {
     this.taken += count;
     this.left -= count;
@@ -29,12 +32,12 @@ export class Looks {
     return isLeft && this.left >= 0;
   }
 
-  /** Gives the looks of one part of the work, so that other parts keep theirs. They count for the whole as well. */
+  /** Returns the looks of one part of the work, so that other parts keep theirs. They also count for the whole. */
   part(count: number): Looks {
     return new Looks(Math.floor(count), this);
   }
 
-  /** Gives the looks of one search among several. */
+  /** Returns the looks of one search among several. */
   forOneSearch(): Looks {
     return this.part(OF_ONE_SEARCH);
   }
@@ -45,11 +48,11 @@ export interface Window {
   end: Micros;
   minRuns: number;
   maxRuns: number;
-  /** The search goes on at least to this time. */
+  /** The search continues at least to this time. */
   until: Micros;
 }
 
-/** Gives the moments in the window: as few as meet `minRuns` and `until`, and never more than `maxRuns`. */
+/** Returns the moments in the window: the fewest that meet `minRuns` and `until`, and never more than `maxRuns`. */
 export function momentsWithin(moments: Iterable<Micros>, { end, minRuns, maxRuns, until }: Window): Micros[] {
   const found = new Set<Micros>();
   let looked = 0;
@@ -61,5 +64,5 @@ export function momentsWithin(moments: Iterable<Micros>, { end, minRuns, maxRuns
   return [...found];
 }
 
-/** Prefect: MAX_ITERATIONS, how many moments one search looks at. */
+/** Prefect: MAX_ITERATIONS, how many moments one search checks. */
 const MAX_MOMENTS = 1000;

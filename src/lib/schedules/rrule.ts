@@ -1,4 +1,7 @@
-/** The times of recurrence rules (RFC 5545), as `dateutil` and the original read them, on the wall clock of a time zone. */
+/**
+ * The times of recurrence rules (RFC 5545), read as `dateutil` and the original read them, on the wall clock of a time
+ * zone.
+ */
 import { type Micros, SECOND } from "#lib/clock";
 import { dayNumber } from "./calendar";
 import { Looks } from "./looks";
@@ -8,12 +11,15 @@ import { momentOf, wallAt } from "./zones";
 
 /** Prefect: MAX_RRULE_LENGTH, the length of about a year of single dates. */
 const MAX_CHARACTERS = 6500;
-/** Prefect: the begin of rules without DTSTART. */
+/** Prefect: the start of rules without DTSTART. */
 const DEFAULT_START: WallSeconds = dayNumber(2020, 1, 1) * 86_400;
-/** A stored text may be longer than a request's, by the DTSTART that was added. */
+/** A stored text may be longer than a request's text, because a DTSTART was added. */
 const DTSTART_CHARACTERS = 32;
 
-/** Each rule, all excluded rules and the merge have their own looks: a rule without dates leaves the others theirs. */
+/**
+ * The rules, all excluded rules and the merge have their own looks, so that a rule without dates does not use the looks
+ * of the others.
+ */
 const [LOOKS_OF_RULES, LOOKS_OF_EXCLUSIONS, LOOKS_OF_MERGE] = [200_000, 100_000, 100_000];
 
 interface RuleSet {
@@ -24,7 +30,7 @@ interface RuleSet {
   excludedDates: WallSeconds[];
 }
 
-/** Gives the fault of a recurrence rule, or undefined where there is none. */
+/** Returns the fault of a recurrence rule, or undefined if there is none. */
 export function rruleProblem(text: string): string | undefined {
   if (text.length > MAX_CHARACTERS)
     return `Invalid RRule string "${text.slice(0, 40)}..."\nMax length is ${MAX_CHARACTERS}, got ${text.length}`;
@@ -38,8 +44,8 @@ export function rruleProblem(text: string): string | undefined {
 }
 
 /**
- * Gives the rule with a DTSTART. Prefect: `normalize_rrule_string`, where a rule without DTSTART begins in 2020; a rule that
- * repeats by seconds or minutes begins at its last time before now.
+ * Returns the rule with a DTSTART. Prefect: `normalize_rrule_string`; a rule without DTSTART begins in 2020, and a rule
+ * that repeats by seconds or minutes begins at its last time before now.
  */
 export function anchorRule(text: string, zone: string, now: Micros): string {
   if (text.toUpperCase().includes("DTSTART")) return text;
@@ -58,11 +64,11 @@ function recentStart({ freq, count, interval }: Rule, now: WallSeconds): WallSec
 }
 
 /**
- * Gives the rule's moments at or after `start`, in order. They end where the looks are spent: the rule may then have later
- * moments, but none is left out before. Throws where the text is no rule.
+ * Returns the rule's moments at or after `start`, in order. They end when the looks are used up. The rule may then have
+ * later moments, but no earlier moment is missing. Throws if the text is not a rule.
  */
 export function* rruleMoments(text: string, zone: string, start: Micros, looks = new Looks()): Generator<Micros> {
-  // No request may have sent a longer text, so a longer one was never checked.
+  // No request may have a longer text, so a longer text was never checked.
   if (text.length > MAX_CHARACTERS + DTSTART_CHARACTERS)
     throw new RuleProblem(`the rule has ${text.length} characters`);
   const set = parseSet(text);
@@ -71,7 +77,7 @@ export function* rruleMoments(text: string, zone: string, start: Micros, looks =
   const perRule = LOOKS_OF_RULES / Math.max(1, set.rules.length);
   const dates = set.dates.toSorted((a, b) => a - b)[Symbol.iterator]();
   const sources = [...set.rules.map((rule) => ruleDates(rule, from, looks.part(perRule))), dates];
-  // All exclusions before a date have to be known, so the dates end where the looks of the exclusions are spent.
+  // All exclusions before a date have to be known, so the dates end when the looks of the exclusions are used up.
   const forExclusions = looks.part(LOOKS_OF_EXCLUSIONS);
   const exclusions = merge(
     set.excludedRules.map((rule) => ruleDates(rule, from, forExclusions)),
@@ -87,7 +93,7 @@ export function* rruleMoments(text: string, zone: string, start: Micros, looks =
   }
 }
 
-/** Merges ascending sources, each value once. One step looks at the head of each source. */
+/** Merges ascending sources, each value once. One step reads the head of each source. */
 function* merge(sources: readonly Iterator<WallSeconds>[], looks: Looks): Generator<WallSeconds> {
   const heads = sources.map((source) => ({ source, head: source.next() }));
   for (let last = -Infinity; ;) {
@@ -134,7 +140,7 @@ function addLine(set: RuleSet, line: string): void {
 
 const stampsIn = (value: string) => value.split(",").map(parseStamp);
 
-/** What each kind of line adds to a set. */
+/** The effect of each kind of line on a set. */
 const LINES: ReadonlyMap<string, (set: RuleSet, value: string) => unknown> = new Map([
   ["RRULE", (set: RuleSet, value) => set.rules.push(parseRule(value))],
   ["EXRULE", (set, value) => set.excludedRules.push(parseRule(value))],

@@ -5,10 +5,10 @@ import { type Frequency, placedWeekday, type Rule, type WallSeconds } from "./ru
 
 const DAY = 86_400;
 const UNITS: Partial<Record<Frequency, number>> = { HOURLY: 3600, MINUTELY: 60, SECONDLY: 1 };
-/** The last second of the year 9999, where Python's calendar ends as well. */
+/** The last second of the year 9999, where Python's calendar ends, too. */
 const LAST_SECOND: WallSeconds = dayNumber(10_000, 1, 1) * DAY - 1;
 
-/** The begin of the rule itself, and the first second that is asked for. */
+/** The start of the rule, and the first second that is asked for. */
 export interface From {
   begin: WallSeconds;
   from: WallSeconds;
@@ -22,11 +22,11 @@ interface Period {
   seconds: readonly number[];
 }
 
-/** Gives the rule's dates at or after `from`, in order. They end early where the looks are spent. */
+/** Returns the rule's dates at or after `from`, in order. They end early if the looks are used up. */
 export function* ruleDates(asked: Rule, { begin, from }: From, looks: Looks): Generator<WallSeconds> {
   const rule = withDefaults(asked, begin);
   const until = rule.until ?? LAST_SECOND;
-  // COUNT counts from the begin of the rule.
+  // COUNT counts from the start of the rule.
   const first = rule.count === undefined ? Math.max(begin, from) : begin;
   let left = rule.count ?? Infinity;
   for (const period of periods(rule, { begin, from: first }, looks)) {
@@ -49,7 +49,7 @@ export function* ruleDates(asked: Rule, { begin, from }: From, looks: Looks): Ge
   }
 }
 
-/** `dateutil`: parts that the rule does not name are those of its begin. */
+/** `dateutil`: parts that the rule does not name come from its start. */
 function withDefaults(rule: Rule, begin: WallSeconds): Rule {
   const { month, day } = calendarDay(Math.floor(begin / DAY));
   const { freq } = rule;
@@ -67,7 +67,7 @@ function withDefaults(rule: Rule, begin: WallSeconds): Rule {
     ...(freq !== "MINUTELY" &&
       freq !== "SECONDLY" && { minutes: rule.minutes ?? [Math.floor(modulo(begin, 3600) / 60)] }),
     ...(freq !== "SECONDLY" && { seconds: rule.seconds ?? [modulo(begin, 60)] }),
-    // A rule without parts has a date in each interval, so COUNT gives the last date.
+    // A rule without parts has a date in each interval, so COUNT determines the last date.
     ...(isPlain && rule.count !== undefined && { count: undefined, until: lastOf(rule, rule.count, begin) }),
   };
 }
@@ -139,7 +139,7 @@ function* periodsOfDays(rule: Rule, { begin, from }: From): Generator<number[]> 
     let month = monthOf(first) + steps(monthOf(asked) - monthOf(first), interval);
     for (; month <= last; month += interval) yield daysOfMonth(rule, Math.floor(month / 12), (month % 12) + 1);
   } else {
-    // The first week has only the days from the begin of the rule on.
+    // The first week has only the days after the start of the rule.
     const length = freq === "WEEKLY" ? 7 : 1;
     const start = freq === "WEEKLY" ? beginDay - modulo(weekdayOf(beginDay) - weekStart, 7) : beginDay;
     let day = start + length * steps(Math.floor((fromDay - start) / length), interval);
@@ -151,7 +151,7 @@ function* periodsOfDays(rule: Rule, { begin, from }: From): Generator<number[]> 
 /** The largest multiple of the interval that is not greater than the distance. */
 const steps = (distance: number, interval: number) => Math.max(0, Math.floor(distance / interval)) * interval;
 
-/** The days of a month that the rule may choose; none where the rule does not choose the month. */
+/** The days of a month that the rule may choose; none if the rule does not choose the month. */
 function daysOfMonth({ months, monthDays }: Rule, year: number, month: number): number[] {
   if (months && !months.has(month)) return [];
   const length = daysInMonth(year, month);
@@ -210,7 +210,7 @@ function isRuleDay(rule: Rule, number: number): boolean {
   return isOnWeekday(rule, number, date);
 }
 
-/** Whether a position is in the set, where negative numbers count from the end. */
+/** Whether a position is in the set. Negative numbers count from the end. */
 const has = (places: ReadonlySet<number>, place: number, length: number) =>
   places.has(place) || places.has(place - length - 1);
 
@@ -234,7 +234,7 @@ function isOfWeek({ weekStart }: Rule, wanted: ReadonlySet<number>, number: numb
   return has(wanted, (start - firstWeek(year, weekStart)) / 7 + 1, weeks);
 }
 
-/** The first day of the year's first week, which is the week with the 4th of January. */
+/** The first day of the year's first week. The first week contains the 4th of January. */
 function firstWeek(year: number, weekStart: number): number {
   const fourth = dayNumber(year, 1, 4);
   return fourth - modulo(weekdayOf(fourth) - weekStart, 7);

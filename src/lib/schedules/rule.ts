@@ -1,7 +1,7 @@
 /** One recurrence rule (RFC 5545), read as `dateutil` reads it. */
 import { dayNumber, daysInMonth } from "./calendar";
 
-/** The time on a wall clock, as the seconds of a UTC clock with the same time. */
+/** The time on a wall clock, in seconds, as if the clock were in UTC. */
 export type WallSeconds = number;
 
 /** A rule that cannot be read. The message has the reason. */
@@ -18,12 +18,12 @@ const WEEKDAYS = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
 const STAMP = /^(\d{4})(\d{2})(\d{2})(?:T(\d{2})(\d{2})(\d{2}))?Z?$/;
 const NUMBERS = /^[+-]?\d+(,[+-]?\d+)*$/;
 const PLACED = /^([+-]?\d*)(MO|TU|WE|TH|FR|SA|SU)(?:\(([+-]?\d+)\))?$/;
-/** Greater than the calendar with any frequency, and small enough to be multiplied exactly. */
+/** Larger than the calendar with any frequency, and small enough for exact multiplication. */
 const FARTHEST = 1_000_000_000_000;
 
 const LISTS = ["BYSETPOS", "BYMONTH", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO", "BYHOUR", "BYMINUTE", "BYSECOND"];
 
-/** The form of each part's value. */
+/** The format of each part's value. */
 const PARTS: Readonly<Record<string, { test(value: string): boolean }>> = {
   FREQ: { test: (value) => FREQUENCIES.some((freq) => freq === value) },
   INTERVAL: /^0*[1-9]\d*$/,
@@ -60,12 +60,13 @@ function ruleOf(freq: Frequency, parts: ReadonlyMap<string, string>) {
     const values = parts.get(name)?.split(",").map(Number);
     return values && [...new Set(values)].toSorted((a, b) => a - b);
   };
-  // Numbers that no calendar has are left out, so that no list is longer than a year.
+  // Numbers that no calendar has are removed, so that no list is longer than a year.
   const set = (name: string, most: number) => {
     const values = numbers(name);
     return values && new Set(values.filter((value) => Math.abs(value) <= most));
   };
-  // `dateutil`: a time of day has to be valid. Where the rule repeats by hours, minutes or seconds, an invalid one never matches.
+  // `dateutil`: a time of day has to be valid. If the rule repeats by hours, minutes or seconds, an invalid time never
+  // matches.
   const within = (name: string, most: number) => {
     const values = numbers(name);
     const sound = values?.filter((value) => value >= 0 && value <= most);
@@ -83,7 +84,7 @@ function ruleOf(freq: Frequency, parts: ReadonlyMap<string, string>) {
     endsInUtc: until?.endsWith("Z") ?? false,
     /** The first day of the week, 0 for Monday. */
     weekStart: WEEKDAYS.indexOf(parts.get("WKST") ?? "MO"),
-    /** Each as `placedWeekday` gives it. */
+    /** Each value is a result of `placedWeekday`. */
     weekdays: weekdays === undefined ? undefined : new Set(weekdays.split(",").map((item) => parseWeekday(item, freq))),
     months: set("BYMONTH", 12),
     monthDays: set("BYMONTHDAY", 31),
@@ -102,17 +103,25 @@ function positionsOf(positions: number[] | undefined): number[] | undefined {
   return positions;
 }
 
-/** Gives the number for a weekday and its position in the month or year: negative from the end, 0 for each such weekday. */
+/**
+ * Returns the number for a weekday and its position in the month or year. A negative position counts from the end, 0
+ * means each such weekday.
+ */
 export const placedWeekday = (weekday: number, place: number): number => place * 7 + weekday;
 
-/** `dateutil`: a weekday's position counts only in months and years. It may follow the weekday in brackets. */
+/**
+ * `dateutil`: a weekday's position counts only in months and years. The position may follow the weekday in brackets.
+ */
 function parseWeekday(item: string, freq: Frequency): number {
   const [, before = "", name = "", behind] = PLACED.exec(item) ?? [];
   const place = freq === "YEARLY" || freq === "MONTHLY" ? Number(behind ?? before) : 0;
   return placedWeekday(WEEKDAYS.indexOf(name), place);
 }
 
-/** Reads `20260131T083000`, with or without the time. Throws a `RuleProblem`, also for a day or a time that does not exist. */
+/**
+ * Reads `20260131T083000`, with or without the time. Throws a `RuleProblem`, also for a day or a time that does not
+ * exist.
+ */
 export function parseStamp(text: string): WallSeconds {
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = (STAMP.exec(text) ?? [])
     .slice(1)

@@ -1,8 +1,8 @@
-/** The time on a wall clock in a time zone, and the moment of such a time. Both in microseconds. */
+/** The time on a wall clock in a time zone, and the moment of such a time. Both are in microseconds. */
 import { Temporal } from "temporal-polyfill";
 import { DAY, type Micros, SECOND } from "#lib/clock";
 
-/** The time on a wall clock, as the microseconds of a UTC clock with the same time. */
+/** The time on a wall clock, in microseconds, as if the clock were in UTC. */
 export type Wall = number;
 
 /** Whether the name is an IANA time zone. */
@@ -16,15 +16,16 @@ export function isZone(name: string): boolean {
   }
 }
 
-/** Gives the time on a clock in the zone at a moment. */
+/** Returns the time on a clock in the zone at a moment. */
 export function wallAt(moment: Micros, zone: string): Wall {
   if (zone === "UTC") return moment;
   return moment + offsetAt(moment, zone);
 }
 
 /**
- * Gives the moment at which a clock in the zone shows `wall`. Near a change of clocks there are two candidates, by the offset
- * before the change and by the offset after it. `choice` says which one counts, for repeated and for skipped times.
+ * Returns the moment at which a clock in the zone shows `wall`. Near a clock change there are two candidates: with the
+ * offset before the change and with the offset after it. `choice` says which candidate counts, for repeated and for
+ * skipped times.
  */
 export function momentOf(wall: Wall, zone: string, choice: "earlier" | "later"): Micros {
   if (zone === "UTC") return wall;
@@ -42,7 +43,7 @@ function offsetAt(moment: Micros, zone: string): number {
   return zoned.offsetNanoseconds / 1000;
 }
 
-/** Gives a moment on the zone's clock as Python prints it: `2026-11-21 12:00:00+01:00`. */
+/** Returns a moment on the zone's clock as Python prints it: `2026-11-21 12:00:00+01:00`. */
 export function printZoned(moment: Micros, zone: string): string {
   const wall = wallAt(moment, zone);
   const micros = ((wall % SECOND) + SECOND) % SECOND;

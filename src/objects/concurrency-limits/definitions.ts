@@ -1,4 +1,7 @@
-/** What the object reads of D1: the definitions of limits, how long it may rely on them, and which holders of leases are over. */
+/**
+ * What the object reads from D1: the definitions of limits, how long the object may rely on them, and which leases have
+ * holders that ended.
+ */
 import { sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
@@ -10,23 +13,26 @@ import type { Holder, Lease, LimitKeys } from "#objects/concurrency-limits/messa
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 
-/** How long the object relies on what it has read without a notice: a definition, or that there is none. */
+/**
+ * How long the object uses a definition without a notice of a change. The same time holds for the fact that there is no
+ * definition.
+ */
 const FRESH: Micros = 30_000_000;
-/** Limits of deployments are read one by one, for there may be many; the others all at once. */
+/** Limits of deployments are read one by one, because there may be many. The other limits are read all at once. */
 const ONE_BY_ONE = "deployment:";
-/** How many of the limits of deployments are kept. */
+/** How many limits of deployments are kept. */
 const MOST_KEPT = 5_000;
 
-/** What has to be read: these limits, and where `common` is true all limits that are not a deployment's own. */
+/** What has to be read: these limits, and if `common` is true all limits that do not belong to a deployment. */
 interface LimitsToRead extends LimitKeys {
   common: boolean;
 }
 
 const isCommon = (name: string) => !name.startsWith(ONE_BY_ONE);
 
-/** What is known of the limits of one workspace. */
+/** The known limits of one workspace. */
 export class Definitions {
-  /** Grows with each change of a definition: what was read before the change is outdated. */
+  /** Grows with each change of a definition. A definition that was read before the change is outdated. */
   generation = 0;
   private readonly limits = new Map<string, Limit>();
   private readonly ids = new Map<string, string>();
@@ -44,7 +50,7 @@ export class Definitions {
     return this.limits.get(id);
   }
 
-  /** What must be read before these are known, or null. */
+  /** What must be read before these limits are known, or null. */
   wanted({ names, ids }: LimitKeys, now: Micros): LimitsToRead | null {
     const isCommonStale = this.commonAt === null || now - this.commonAt >= FRESH;
     const isStale = (key: string) => now - (this.readAt.get(key) ?? -FRESH) >= FRESH;
@@ -58,7 +64,7 @@ export class Definitions {
     return wanted.common || wanted.names.length + wanted.ids.length > 0 ? wanted : null;
   }
 
-  /** Keeps the definitions that were read. Gives the ids of limits that are not in D1. */
+  /** Keeps the definitions that were read. Returns the ids of limits that are not in D1. */
   learn(wanted: LimitsToRead, rows: readonly Limit[], now: Micros): string[] {
     if (this.readAt.size > MOST_KEPT) this.forgetOneByOne();
     const before = [...this.limits.values()].filter(
@@ -77,7 +83,7 @@ export class Definitions {
     return [...looked].filter((id) => !this.limits.has(id));
   }
 
-  /** A definition was changed: each definition is read again before it is used. */
+  /** Makes all definitions outdated after a change, so each definition is read again before its next use. */
   expire(): void {
     this.generation++;
     this.commonAt = null;
@@ -95,23 +101,23 @@ export class Definitions {
   }
 }
 
-/** Reads definitions, in one round trip. */
+/** Reads definitions in one round trip. */
 export async function readLimits(tools: Tools, wanted: LimitsToRead): Promise<Limit[]> {
   const select = sql`select id, name, "limit", active, slot_decay_per_second from ${concurrency_limit} where workspace_id = ${tools.workspaceId}`;
   const results = await tools.db.readAll([
-    // Two ranges of the index on names, around those of deployments.
+    // Two ranges of the index on names, before and after the names of deployments' limits.
     ...(wanted.common ? [sql`${select} and name < 'deployment:'`, sql`${select} and name >= 'deployment;'`] : []),
     ...(wanted.names.length > 0 ? [sql`${select} and name in ${list(wanted.names)}`] : []),
     ...(wanted.ids.length > 0 ? [sql`${select} and id in ${list(wanted.ids)}`] : []),
   ]);
-  // The columns were named above.
+  // The select above names the columns.
   const rows = results.flat() as unknown as (Omit<Limit, "active"> & { active: number })[];
   return rows.map((row) => ({ ...row, active: row.active === 1 }));
 }
 
 /**
- * The leases of runs that are over: in a terminal state, or deleted. A task run that is not in D1 may not be reported yet. Such a
- * task run counts as over only where its lease `isOld`.
+ * The leases of runs that have ended: the run is in a terminal state, or deleted. A task run that is not in D1 may not
+ * be reported yet. Such a task run counts as ended only if its lease `isOld`.
  */
 export async function readEnded(
   tools: Tools,

@@ -1,15 +1,21 @@
-/** The slots and leases of concurrency limits. A slot in use has a lease or none. Pure: callers pass the time, and a store keeps the rows. */
+/**
+ * The slots and leases of concurrency limits. A slot in use has a lease or none. Pure: callers pass the time, and a
+ * store keeps the rows.
+ */
 import { type Micros, SECOND } from "#lib/clock";
 import type { Holder, Lease, MinimalLimit } from "#objects/concurrency-limits/messages";
 
-/** A limit as far as its slots are concerned. */
+/** The parts of a limit that its slots depend on. */
 export interface Limit extends MinimalLimit {
   active: boolean;
-  /** How fast slots in use decay; 0 where slots are in use until they are given back. */
+  /** How fast slots in use decay. 0 if slots stay in use until they are given back. */
   slot_decay_per_second: number;
 }
 
-/** The slots of a limit in use without a lease: how many at a time, and how fast they decay since then. */
+/**
+ * The slots of a limit that are in use without a lease: their number at a time, and how fast they decay from that time
+ * on.
+ */
 export interface Unleased {
   limit_id: string;
   slots: number;
@@ -17,7 +23,7 @@ export interface Unleased {
   decay: number;
 }
 
-/** The rows of the ledger. At each moment they say the same as the memory of the ledger. */
+/** The rows of the ledger. The rows always match the ledger's memory. */
 export interface LedgerStore {
   leases(): Iterable<Lease>;
   putLease(lease: Lease): void;
@@ -27,18 +33,21 @@ export interface LedgerStore {
   deleteUnleased(limitId: string): void;
 }
 
-/** What is asked for: slots of each limit, under a lease or without one. */
+/** What a caller asks for: slots of each limit, with or without a lease. */
 interface Taking {
   slots: number;
   lease: Pick<Lease, "id" | "expires" | "holder"> | null;
 }
 
-/** Less than this of a slot is a rounding error of floating point. */
+/** A part of a slot that is smaller than this is a rounding error of floating point. */
 const NOTHING = 1e-6;
 
 /** The slots and leases of one workspace. */
 export class LeaseLedger {
-  /** When the next lease expires, or null. Never later than that. Changed by the ledger alone. */
+  /**
+   * The time at which the next lease expires, or an earlier time; null without leases that expire. Only the ledger
+   * changes it.
+   */
   nextExpiry: Micros | null = null;
   private readonly leases = new Map<string, Lease>();
   private readonly leasesOn = new Map<string, Set<Lease>>();
@@ -58,8 +67,9 @@ export class LeaseLedger {
   }
 
   /**
-   * Takes the slots of all these limits, or of none. Gives the limits that have too few free: none means taken. Limits
-   * that are not active are passed over. Where the lease is there already, nothing more is taken.
+   * Takes the slots of all these limits, or takes nothing. Returns the limits that have too few free slots; an empty
+   * list means that the slots were taken. Limits that are not active are skipped. If the lease already exists, nothing
+   * more is taken.
    */
   acquire(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): Limit[] {
     this.expire(now);
@@ -72,7 +82,7 @@ export class LeaseLedger {
     return [];
   }
 
-  /** Takes the slots whether they are free or not. */
+  /** Takes the slots, even if they are not free. */
   hold(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): void {
     for (const limit of limits) {
       this.settle(limit, now);
@@ -93,7 +103,10 @@ export class LeaseLedger {
     return this.leases.get(leaseId);
   }
 
-  /** Lets a lease expire at another time or never, and changes its holder if one is given; whether the lease was still there. */
+  /**
+   * Changes when a lease expires (null: never), and its holder if a holder is given. Returns whether the lease still
+   * existed.
+   */
   renew(leaseId: string, { expires, holder }: { expires: Micros | null; holder?: Holder }, now: Micros): boolean {
     const lease = this.read(leaseId, now);
     if (!lease) return false;
@@ -101,14 +114,17 @@ export class LeaseLedger {
     return true;
   }
 
-  /** Ends a lease; gives it, or undefined where it is gone already. */
+  /** Ends a lease. Returns the lease, or undefined if the lease no longer exists. */
   release(leaseId: string, now: Micros): Lease | undefined {
     const lease = this.read(leaseId, now);
     if (lease) this.end(lease, now);
     return lease;
   }
 
-  /** Gives back slots of a limit that are in use without a lease, at most as many as there are: leases keep their slots. */
+  /**
+   * Gives back slots of a limit that are in use without a lease, at most as many as there are. Slots of leases are not
+   * given back.
+   */
   give(limitId: string, slots: number, now: Micros): void {
     const row = this.unleased.get(limitId);
     if (row) this.putUnleased({ ...row, slots: Math.max(0, this.levelOf(limitId, now) - slots), at: now });
@@ -124,8 +140,8 @@ export class LeaseLedger {
   }
 
   /**
-   * Sets the slots in use to a number. Slots that are too many are taken first from those without a lease, then from the
-   * oldest leases; slots that are missing are taken without a lease.
+   * Sets the number of slots in use. Surplus slots are taken first from the slots without a lease, then from the oldest
+   * leases. Missing slots are taken without a lease.
    */
   setInUse(limit: Limit, slots: number, now: Micros): void {
     this.settle(limit, now);
@@ -143,7 +159,7 @@ export class LeaseLedger {
     }
   }
 
-  /** Takes back all slots of a limit that are in use. Leases on no other limit end. */
+  /** Takes back all slots of a limit that are in use. A lease that has no other limit ends. */
   clear(limitId: string): void {
     for (const lease of this.oldestOn(limitId)) {
       const reservations = lease.reservations.filter((each) => each.limit_id !== limitId);
@@ -152,7 +168,10 @@ export class LeaseLedger {
     if (this.unleased.delete(limitId)) this.store.deleteUnleased(limitId);
   }
 
-  /** Applies a change of a limit's decay. Where slots no longer decay, only the slots stay in use that a lease will give back. */
+  /**
+   * Applies a change of a limit's decay. If slots no longer decay, only those slots stay in use that a lease will give
+   * back.
+   */
   settle(limit: Limit, now: Micros): void {
     const row = this.unleased.get(limit.id);
     const decay = limit.slot_decay_per_second;
@@ -162,7 +181,10 @@ export class LeaseLedger {
     this.putUnleased({ limit_id: limit.id, slots, at: now, decay });
   }
 
-  /** The leases that do not expire before a time. The end of the holder's run alone shows that such a lease is over earlier. */
+  /**
+   * The leases that do not expire before a time. Before that time, only the end of the holder's run shows that such a
+   * lease can end.
+   */
   lasting(time: Micros): Lease[] {
     return [...this.leases.values()].filter(({ expires }) => expires === null || expires > time);
   }
@@ -173,7 +195,7 @@ export class LeaseLedger {
     return this.oldestOn(limitId).filter(({ holder }) => holder !== null);
   }
 
-  /** In how many seconds so many slots of a limit with decay are free, if none is taken meanwhile. */
+  /** The seconds until `slots` slots of a limit with decay are free, if no slot is taken before. */
   freeIn(limit: Limit, slots: number, now: Micros): number {
     const over = this.levelOf(limit.id, now) + this.sumOn(limit.id, false) + slots - limit.limit;
     return Math.max(0, over / limit.slot_decay_per_second);
@@ -185,7 +207,7 @@ export class LeaseLedger {
     return Math.max(0, row.slots - (row.decay * Math.max(0, now - row.at)) / SECOND);
   }
 
-  /** The slots that leases reserve of a limit: those that decay, or those that do not. */
+  /** The slots of a limit that leases reserve: the slots that decay, or the slots that do not. */
   private sumOn(limitId: string, decays: boolean): number {
     let sum = 0;
     for (const { reservations } of this.leasesOn.get(limitId) ?? []) {

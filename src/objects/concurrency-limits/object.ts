@@ -1,4 +1,7 @@
-/** The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. The definitions of the limits are in D1. */
+/**
+ * The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. The definitions of the limits are in
+ * D1.
+ */
 import { type Micros, SECOND } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
@@ -19,15 +22,15 @@ import {
 } from "#objects/concurrency-limits/messages";
 import { LEDGER_TABLES, ledgerTables } from "#objects/concurrency-limits/tables";
 
-/** How often the object checks whether the runs of lasting leases are over. */
+/** How often the object checks whether the runs of lasting leases have ended. */
 const CHECK_EVERY = 300 * SECOND;
-/** The check passes over younger leases: a lease is taken before the state that needs the lease is committed. */
+/** The check skips younger leases, because a lease is taken before the commit of the state that needs the lease. */
 const SETTLED_AFTER = 60 * SECOND;
-/** A task run that took a slot, and is not in D1 after so long, was deleted or is never reported. */
+/** A task run that took a slot, and is not in D1 after this time, was deleted or is never reported. */
 const REPORTED_WITHIN = 86_400 * SECOND;
-/** How often D1 is read at most where definitions are changed during the reads. */
+/** How many times D1 is read at most when definitions change during the reads. */
 const READ_TRIES = 3;
-/** How many leases of a limit are named. */
+/** How many leases of a limit are listed. */
 const MOST_SHOWN = 50;
 
 export class ConcurrencyLimits extends SluiceObject implements Implementation<typeof CONCURRENCY_LIMITS> {
@@ -36,7 +39,10 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
   private leases: LeaseLedger | null = null;
   private definitions = new Definitions();
   private waiters = new Waiters();
-  /** One read of D1 at a time. A call that waits for another call's read finds the definitions read. */
+  /**
+   * Only one read of D1 runs at a time. A call that waited for another call's read finds the definitions that were
+   * read.
+   */
   private reads = new Turns(1);
   private timerAt: Micros | null = null;
 
@@ -47,7 +53,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     await this.armExpiry();
   }
 
-  /** Ends lasting leases of runs that are over: no client ends such a lease, or not soon. */
+  /** Ends lasting leases of runs that have ended, because no client ends such a lease, or not soon. */
   private async check(): Promise<void> {
     const now = this.clock();
     const lasting = this.ledger().lasting(now + SETTLED_AFTER);
@@ -59,12 +65,12 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     await this.setTimerBy("check", this.clock() + CHECK_EVERY);
   }
 
-  /** Ends a lease, unless it ended and was taken anew while D1 was read. */
+  /** Ends a lease, unless the lease ended and was taken again during the read of D1. */
   private endUnchanged({ id, created }: Lease): void {
     if (this.ledger().read(id, this.clock())?.created === created) this.release(id);
   }
 
-  /** Sets both timers for a lease that was taken or renewed, unless they are set. */
+  /** Sets both timers for a lease that was taken or renewed, unless the timers are set. */
   private async armFor(seconds: number | null): Promise<void> {
     await this.armExpiry();
     if (seconds !== null && seconds * SECOND <= CHECK_EVERY) return;
@@ -207,7 +213,10 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     this.waiters.forget(id);
   }
 
-  /** The limits of these names and ids, each once, in the order they were asked for; D1 is read if they are not known. */
+  /**
+   * The limits of these names and ids, each once, in the order in which they were asked for. Reads D1 if a limit is not
+   * known.
+   */
   private async find(asked: LimitKeys): Promise<Limit[]> {
     if (this.definitions.wanted(asked, this.clock())) await this.reads.take(() => this.readNow(asked));
     return this.known(asked);
@@ -234,7 +243,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     }
   }
 
-  /** Sets the alarm for the lease that expires first, unless one is set for before that. */
+  /** Sets the alarm for the lease that expires first, unless an earlier alarm is set. */
   private async armExpiry(): Promise<void> {
     const next = this.ledger().nextExpiry;
     if (next === null || (this.timerAt !== null && this.timerAt <= next)) return;

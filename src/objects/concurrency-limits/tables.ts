@@ -3,14 +3,17 @@ import type { LedgerStore, Unleased } from "#objects/concurrency-limits/ledger";
 import type { Holder, Lease } from "#objects/concurrency-limits/messages";
 import type { Sql } from "#objects/sql";
 
-/** The object's tables; entries are never changed once they have shipped. A lease is one row, however many limits it is on. */
+/**
+ * The object's tables. An entry never changes after it has shipped. A lease is one row, even if it is on several
+ * limits.
+ */
 export const LEDGER_TABLES: readonly string[] = [
   `create table lease (id text primary key, created integer not null, expires integer, holder_type text, holder_id text,
      slots integer not null, holds text not null) without rowid;
    create table loose (limit_id text primary key, slots real not null, at integer not null, decay real not null) without rowid;`,
 ];
 
-/** A reservation as it is written: limit, slots, whether they decay. */
+/** A reservation as it is stored: limit, slots, whether the slots decay. */
 type ReservationText = [string, number, 0 | 1];
 
 interface LeaseRow extends Omit<Lease, "holder" | "reservations"> {
@@ -40,7 +43,7 @@ function leaseRow({ id, created, expires, holder, slots, reservations }: Lease):
 
 function readLease({ holder_type: type, holder_id, holds, ...row }: LeaseRow): Lease {
   const holder = type === null || holder_id === null ? null : { type, id: holder_id };
-  // Written by `leaseRow` alone.
+  // Only `leaseRow` writes this column.
   const texts = JSON.parse(holds) as ReservationText[];
   return {
     ...row,

@@ -1,39 +1,43 @@
-/** When clients that were refused a slot should ask again. Pure. An estimate, so the loss of the memory does no harm. */
+/**
+ * When clients that were refused a slot should ask again. Pure. The times are estimates, so losing the memory does no
+ * harm.
+ */
 import { type Micros, SECOND } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
 
 /** Prefect: `maximum_concurrency_slot_wait_seconds` and `tag_concurrency_slot_wait_seconds`, 30 s both. */
 const MOST_SECONDS = 30;
-/** One of the waiting clients asks at least this often, so that a slot that was given back is soon taken again. */
+/** At least one waiting client asks this often, so that a slot that was given back is soon taken again. */
 const SLOWEST_SECONDS = 1;
 const FASTEST_SECONDS = 0.01;
-/** How many clients ask in the time in which one slot becomes free. */
+/** How many clients ask while one slot becomes free. */
 const ASKS_A_SLOT = 2;
 /** Prefect: `avg_slot_occupancy_seconds` of a new limit. */
 const FIRST_OCCUPANCY_SECONDS = 2;
-/** Prefect: OCCUPANCY_SAMPLES_MULTIPLIER, the average goes over the last `limit` times as many samples. */
+/** Prefect: OCCUPANCY_SAMPLES_MULTIPLIER; the average covers the last `limit` times this many samples. */
 const SAMPLES = 2;
 
-/** A limit that refused a client, and in how many seconds enough of its slots have decayed. */
+/** A limit that refused a client, and the seconds until enough of its slots have decayed. */
 export interface Refusal {
   limit: Limit;
   free_in_seconds: number;
 }
 
 /**
- * The clients that were refused. Each client is given a time of its own, after that of the client before: later by the time in which
- * a slot decays, or by half the time in which a slot is expected to be given back, as slots were in use on average.
+ * The clients that were refused. Each client gets its own time, later than the time of the client before it. The time
+ * between two clients is the time in which a slot decays, or half the expected time until a slot is given back. The
+ * expected time comes from the average time that slots were in use.
  */
 export class Waiters {
   private readonly lastTimes = new Map<string, Micros>();
   private readonly occupancies = new Map<string, number>();
 
-  /** In how many seconds a client that these limits refused should ask again. */
+  /** The number of seconds after which a client that these limits refused should ask again. */
   join(refusals: readonly Refusal[], slots: number, now: Micros): number {
     return Math.max(...refusals.map((refusal) => this.joinOne(refusal, slots, now)));
   }
 
-  /** Notes how long a slot was in use. */
+  /** Records how long a slot was in use. */
   noteOccupancy(limitId: string, limit: number, secondsPerSlot: number): void {
     const average = this.occupancyOf(limitId);
     const next = average + (secondsPerSlot - average) / (Math.max(1, limit) * SAMPLES);

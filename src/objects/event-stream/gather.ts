@@ -1,10 +1,10 @@
-/** Gathers events for a moment and has them written together, each once. */
+/** Gathers events for a short time and writes them together, each event once. */
 import { isOutage } from "#events/dead-letters";
 import { EventsSetAside } from "#events/emit";
 import type { GatheredEvent } from "#events/segments";
 import { inHalves } from "#lib/halving";
 
-/** Events that are written together. Its promise gives the ids of the events that cannot be written. */
+/** Events that are written together. The promise resolves to the ids of the events that cannot be written. */
 interface Batch extends PromiseWithResolvers<ReadonlySet<string>> {
   events: GatheredEvent[];
   characters: number;
@@ -12,28 +12,31 @@ interface Batch extends PromiseWithResolvers<ReadonlySet<string>> {
 
 /** What the object does for its gatherer. */
 interface GathererHost {
-  /** Writes events, all or none; rejects where it is not sure that all are written. */
+  /** Writes all events, or none. Rejects if it is not certain that all events are written. */
   write(events: readonly GatheredEvent[]): Promise<void>;
-  /** The ids of events that were written lately, which an evicted object has no longer in memory. */
+  /** The ids of events that were written recently. An evicted object no longer has them in memory. */
   recall(): Promise<readonly string[]>;
-  /** Keeps an event that cannot be written; rejects where that cannot be done either. */
+  /** Sets aside an event that cannot be written. Rejects if that fails, too. */
   setAside(event: GatheredEvent, error: unknown): Promise<void>;
 }
 
-/** How long events wait for others that are written with them. */
+/** How long an event waits for other events to be written with it. */
 const GATHER_MS = 100;
-/** How long after a write the next one begins, where a reader asks for events that wait. */
+/** How long after a write the next write begins if a reader asks for events that wait. */
 const HURRIED_MS = 25;
-/** How much is written at once. */
+/** How many characters one write has at most. */
 const MAX_BATCH_CHARACTERS = 4_000_000;
-/** How much may wait in memory; an object has 128 MB. */
+/** How many characters may wait in memory; an object has 128 MB. */
 const MAX_WAITING_CHARACTERS = 32_000_000;
-/** How many ids are remembered at least; twice as many at most. */
+/** How many ids are remembered at least. At most, twice as many are remembered. */
 const MIN_REMEMBERED = 50_000;
 /** How many ids of events that were set aside are remembered. */
 const MAX_ASIDE = 1_000;
 
-/** Events that wait to be written. One write at a time, in the order of arrival; events that come during a write are written together. */
+/**
+ * Events that wait to be written. Writes run one at a time, in the order of arrival. Events that arrive during a write
+ * are written together.
+ */
 export class EventGatherer {
   private readonly host: GathererHost;
   private recalled: Promise<void> | undefined;
@@ -53,9 +56,10 @@ export class EventGatherer {
   }
 
   /**
-   * Takes events; resolves when they are written, rejects when some could not be. An id that came before is not written again.
-   * Rejects with `EventsSetAside` where all are written but those that never can be. Such an event is known from then on, so
-   * that a sender that repeats it is not refused for ever; `again` says that it is to be tried.
+   * Takes events. Resolves when they are written, rejects if some could not be written. An id that was taken before is
+   * not written again. Rejects with `EventsSetAside` if all events are written except those that can never be written.
+   * Such an event is remembered, so that a sender that repeats the event is not refused forever; `again` means that the
+   * event is to be tried again.
    */
   async add(events: readonly GatheredEvent[], again = false): Promise<void> {
     if (this.waitingCharacters > MAX_WAITING_CHARACTERS) throw new Error("too many events are waiting to be written");
@@ -73,25 +77,28 @@ export class EventGatherer {
     if (ownSetAside.length > 0) throw new EventsSetAside(ownSetAside);
   }
 
-  /** Whether so much waits that a sender should let it be written before it sends more. */
+  /** Whether so much waits that a sender should wait for a write before it sends more. */
   isFull(): boolean {
     return this.waitingCharacters > MAX_BATCH_CHARACTERS;
   }
 
-  /** Writes what has gathered, without waiting for more. */
+  /** Starts the write of the gathered events, without waiting for more events. */
   flush(): void {
     if (!this.open) return;
     this.isDue = true;
     void this.pump();
   }
 
-  /** Writes everything that waits; resolves when that is done, well or not. */
+  /** Writes everything that waits. Resolves when the writes end, with success or failure. */
   async settle(): Promise<void> {
     this.flush();
     await Promise.allSettled(new Set(this.waiting.values()));
   }
 
-  /** Writes the events that are meant, if any wait, soon; resolves when that is done, well or not. Whether any waited. */
+  /**
+   * Writes the matching events soon, if any wait. Resolves when the write ends, with success or failure. Returns
+   * whether any matching event waited.
+   */
   async settleSome(isMeant: (event: GatheredEvent) => boolean): Promise<boolean> {
     const present = [this.writing, ...this.full, this.open].flatMap((batch) => batch ?? []);
     const batches = present.filter((batch) => batch.events.some(isMeant));
@@ -123,7 +130,7 @@ export class EventGatherer {
 
   private begin(): Batch {
     const batch: Batch = { ...Promise.withResolvers<ReadonlySet<string>>(), events: [], characters: 0 };
-    // The sender of the events hears of a failure; a batch for which no sender waits must not end the object.
+    // The sender of the events gets the failure. A rejected batch without a waiting sender must not end the object.
     batch.promise.catch(() => {});
     this.isDue = false;
     this.flushAfter(GATHER_MS, batch);
@@ -167,7 +174,7 @@ export class EventGatherer {
     this.waitingCharacters -= batch.characters;
   }
 
-  /** The ids of written events stay known, also where the rest of the batch fails. */
+  /** The ids of written events stay remembered, even if the rest of the batch fails. */
   private async writeSome(events: readonly GatheredEvent[]): Promise<void> {
     await this.host.write(events);
     for (const { event } of events) this.remember(event.id);
@@ -179,7 +186,9 @@ export class EventGatherer {
     if (this.aside.size > MAX_ASIDE && oldest !== undefined) this.aside.delete(oldest);
   }
 
-  /** Reads the written ids once in the object's life. Where the read fails the batch fails, and the next batch reads again. */
+  /**
+   * Reads the written ids once in the object's life. If the read fails, the batch fails and the next batch reads again.
+   */
   private recollect(): Promise<void> {
     this.recalled ??= this.host.recall().then(
       (ids) => ids.forEach((id) => this.remember(id)),

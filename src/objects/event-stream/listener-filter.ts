@@ -18,7 +18,7 @@ export type ListenerFilter =
   | { channel: "logs-out"; filter: LogFilter };
 export type EventsFilter = Extract<ListenerFilter, { channel: "events-out" }>;
 
-/** The filter of a message, or what is wrong with it. */
+/** The filter in a message, or why the message is refused. */
 export function readListenerFilter(
   channel: Channel,
   message: Record<string, unknown>,
@@ -44,7 +44,7 @@ function wordsOf(error: { issues: readonly { path: PropertyKey[]; message: strin
   return error.issues.map((issue) => `${issue.path.map(String).join(".")}: ${issue.message}`).join("; ");
 }
 
-/** Whether a log meets the filter. Prefect: `log_matches_filter`, where all criteria have to be met whatever the operator. */
+/** Whether a log matches the filter. Prefect: `log_matches_filter` requires all criteria, whatever the operator. */
 export function matchesLog(filter: LogFilter, log: Log): boolean {
   const { level, timestamp, flow_run_id, task_run_id, text } = filter;
   const time = parseTime(log.timestamp) ?? 0;

@@ -1,4 +1,4 @@
-/** The sockets of a workspace's `EventStream`: their handshake, and what listeners are shown. */
+/** The sockets of a workspace's `EventStream`: their handshake, and the events and logs that listeners are shown. */
 import { Buffer } from "node:buffer";
 import type { Database } from "#db/database";
 import { parseSettings } from "#env";
@@ -31,62 +31,68 @@ import {
 } from "#objects/event-stream/listener-filter";
 import { attachments, type SocketObject } from "#objects/sockets";
 
-/** The progress of a socket's handshake, and what is counted of the socket. Kept with the socket, so that it outlives the object's sleep. */
+/**
+ * The stage of a socket's handshake, and the socket's counts. Kept with the socket, so that they survive the object's
+ * hibernation.
+ */
 interface SocketState {
   channel: Channel;
   stage: "auth" | "filter" | "open";
   /** Whether the upgrade itself was authorised. */
   authorized: boolean;
-  /** The filter's message as it came. */
+  /** The filter's message, as the client sent it. */
   filter: string | null;
   /** How many messages a sender has sent. */
   messages?: number;
-  /** How many bytes a listener was sent, in whole steps. */
+  /** How many bytes a listener was sent, rounded down to whole steps. */
   sent?: number;
 }
 
 const { keep, stateOf } = attachments<SocketState>();
 
-/** What a listener to events was shown, and what it has still to be shown. */
+/** What a listener to events was shown, and what it has not been shown yet. */
 interface Progress {
-  /** What is stored and still to be shown. */
+  /** The stored events that the listener has not been shown yet. */
   passes: Pass[];
-  /** Since when it is shown events as they are written. */
+  /** The time from which the listener is shown events as they are written. */
   liveSince: Micros;
   isLive: boolean;
-  /** When the newest event that it was shown occurred. */
+  /** When the newest event that the listener was shown occurred. */
   newest: Micros | null;
-  /** Events that came while it was still shown the earlier ones; they count as sent. */
+  /** Events that arrived while the listener was still shown earlier events. They count as sent. */
   waiting: GatheredEvent[];
 }
 
 /** Prefect: PREFECT_SERVER_EVENTS_WEBSOCKET_BACKFILL_PAGE_SIZE. */
 const BACKFILL_PAGE = 250;
-/** How much of the stored events is read at a time. An object has 128 MB for all its listeners, and may have hundreds of them. */
+/**
+ * How many characters of the stored events are read at a time. An object has 128 MB for all its listeners, and may have
+ * hundreds.
+ */
 const BACKFILL_CHARACTERS = 1_000_000;
-/** How many listeners are shown stored events at the same time; the others wait. */
+/** How many listeners are shown stored events at the same time. The other listeners wait. */
 const BACKFILLS_AT_ONCE = 2;
-/** How large a filter may be: it is kept with its socket, in 16 KB. */
+/** How many characters a filter may have. The filter is kept with its socket, in 16 KB. */
 const MAX_FILTER_CHARACTERS = 4_000;
 /** How many sockets one object keeps; the runtime keeps at most 32,768. */
 const MAX_SOCKETS = 20_000;
-/** After how many more bytes the count of what a listener was sent is written. */
+/** The count of a listener's bytes is written again after this many more bytes. */
 const SENT_STEP = 250_000;
 const PROTOCOL_ERROR = 1002;
-/** Try again later: the stock client connects anew. */
+/** Try again later: the stock client connects again. */
 const TRY_AGAIN = 1013;
 const READ_TOO_LITTLE = "More was sent than may be unread. Connect again to go on.";
 
 /** The object of the listeners. */
 interface ListenersHost extends SocketObject {
-  /** The segments that were written lately. */
+  /** The segments that were written recently. */
   readonly recent: RecentSegments;
   database(): Database;
-  /** Ends the object and all its sockets, after the events that wait are written. */
+  /** Ends the object and all its sockets, after the waiting events are written. */
   letGo(why: string): void;
 }
 
-/** Sockets of one object. */
+/** The sockets of one object. */
 export class Listeners {
   private readonly object: ListenersHost;
   private readonly senders = new WeakMap<WebSocket, SocketState>();
@@ -95,7 +101,7 @@ export class Listeners {
   private readonly backlog = new Backlog();
   private readonly resumes = new Resumes();
   private readonly turns = new Turns(BACKFILLS_AT_ONCE);
-  /** The listeners were shown all events that were written before. */
+  /** The listeners were shown all events that were written before this time. */
   private shownUntil: Micros;
 
   constructor(object: ListenersHost) {
@@ -119,7 +125,10 @@ export class Listeners {
     });
   }
 
-  /** Counts an event that a socket sends; null where the socket does not send events. The count outlives the object's sleep. */
+  /**
+   * Counts an event that a socket sends; null if the socket does not send events. The count survives the object's
+   * hibernation.
+   */
   countEvent(socket: WebSocket): number | null {
     const state = this.senders.get(socket) ?? stateOf(socket);
     if (state.channel !== "events-in" || state.stage !== "open") return null;
@@ -165,7 +174,7 @@ export class Listeners {
     if (wanted.channel === "events-out" && wanted.wantsBackfill) await this.backfill(socket, wanted);
   }
 
-  /** Shows the stored events, then the events that came meanwhile. */
+  /** Shows the stored events, then the events that arrived meanwhile. */
   private async backfill(socket: WebSocket, wanted: EventsFilter): Promise<void> {
     const left = this.resumes.find(wanted.filter) ?? [{ writtenSince: null, after: null }];
     const passes = left.map((pass) => ({ ...pass }));
@@ -189,7 +198,7 @@ export class Listeners {
           : undefined;
       const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, known, ...pass };
       const isAll = await this.turns.take(async () => {
-        // The socket may have closed while its turn had not come.
+        // The socket may have closed before its turn.
         if (socket.readyState !== WebSocket.READY_STATE_OPEN) return false;
         return this.showPage(socket, await reader.page(query), { progress, pass, seen });
       });
@@ -199,7 +208,7 @@ export class Listeners {
     for (const { event, json } of progress.waiting.splice(0)) if (!seen.has(event.id)) sendEvent(socket, json);
   }
 
-  /** Shows a page of stored events and notes how far it came; false where the listener is to be shown no more. */
+  /** Shows a page of stored events and records its end. False if the listener is to be shown nothing more. */
   private showPage(
     socket: WebSocket,
     { found, next }: EventsPage,
@@ -219,7 +228,7 @@ export class Listeners {
     return true;
   }
 
-  /** Shows events to the listeners, to each those that match its filter. */
+  /** Shows each listener the events that match its filter. */
   showEvents(events: readonly GatheredEvent[]): void {
     const sizes = new Map<GatheredEvent, number>();
     for (const socket of this.open("events-out")) {
@@ -248,7 +257,7 @@ export class Listeners {
     return progress;
   }
 
-  /** Shows logs to the listeners, to each those that match its filter. */
+  /** Shows each listener the logs that match its filter. */
   showLogs(logs: readonly Log[]): void {
     for (const socket of this.open("logs-out")) {
       const wanted = this.wantedBy(socket);
@@ -262,7 +271,10 @@ export class Listeners {
     }
   }
 
-  /** Counts a text for a listener. Where there is no room the socket is closed, and its client may connect again. */
+  /**
+   * Counts a text for a listener. If there is no room for the text, the socket is closed, and its client may connect
+   * again.
+   */
   private mayShow(socket: WebSocket, bytes: number): boolean {
     const nowMs = this.object.clock() / 1000;
     if (this.backlog.isStuck(nowMs)) this.object.letGo("listeners that do not read hold the room of the others");
@@ -283,13 +295,13 @@ export class Listeners {
     const progress = this.progress.get(socket);
     if (progress) {
       progress.waiting = [];
-      // Perhaps the listener was shown only a part of the events that were written last.
+      // The listener may have been shown only a part of the events that were written last.
       if (progress.isLive) progress.liveSince = this.shownUntil;
     }
     closeQuietly(socket, TRY_AGAIN, READ_TOO_LITTLE);
   }
 
-  /** Forgets a socket that has ended. `isConfirmed`: its client has read all that it was sent. */
+  /** Forgets a socket that has ended. `isConfirmed`: the client has read everything that it was sent. */
   left(socket: WebSocket, isConfirmed: boolean): void {
     this.object.greetings.end(socket);
     const progress = this.progress.get(socket);
@@ -318,7 +330,10 @@ export class Listeners {
   }
 }
 
-/** What is left to be shown: the rest of the passes, and what was written after they began, unless the last pass has not begun. */
+/**
+ * What has not been shown: the rest of the passes, and the events written after the passes began. If the last pass has
+ * not begun, it includes those events.
+ */
 function remaining({ passes, liveSince }: Progress): Pass[] {
   return passes.at(-1)?.after === null ? passes : [...passes, { writtenSince: liveSince, after: null }];
 }

@@ -1,4 +1,4 @@
-/** The `EventStream` object: gathers a workspace's events into segments and shows them to listeners. */
+/** The `EventStream` object: gathers a workspace's events into segments and shows the events to listeners. */
 import { Buffer } from "node:buffer";
 import { Database } from "#db/database";
 import { hasWork, segmentMessages } from "#events/consumer";
@@ -29,17 +29,26 @@ import { parseTime } from "#wire/dates";
 
 const ids = systemIds();
 
-/** After how many messages of a socket all events are written before the next is read: a divisor of the client's 700. Each write is a pause. */
+/**
+ * After this many messages of a socket, all waiting events are written before the next message is read. This number
+ * divides 700, because the client pings after 700 events. Each write is a pause.
+ */
 const WRITTEN_EVERY = 350;
-/** How long after a write of reports a reader has to read D1 once more: its first read may have come before the write. */
+/**
+ * How long after a write of reports a reader has to read D1 again, because its first read may have run before the
+ * write.
+ */
 const JUST_NOW: Micros = 2_000_000;
 
-/** How large a message may be: as large as the body of a request. */
+/** How many characters a message may have: as many as the body of a request. */
 const MAX_MESSAGE_CHARACTERS = 8_388_608;
 
 export class EventStream extends SocketObject {
   override readonly migrations = [];
-  /** Empty: `fetch` reads the bodies of callers itself, for they are large and each kind has a fastest way. */
+  /**
+   * Empty: `fetch` reads the bodies of calls itself, because the bodies are large and each kind has its own fastest
+   * way.
+   */
   override readonly contract = {};
   readonly recent = new RecentSegments(this.clock());
   private readonly listeners = new Listeners(this);
@@ -61,7 +70,7 @@ export class EventStream extends SocketObject {
     if (request.headers.has(SOCKET_HEADERS.channel)) return super.fetch(request);
     this.open();
     if (request.url === SETTLE_URL) return this.settleReports((await request.json()) as SettleCall);
-    // Sent by our own code; the version names its format.
+    // Our own code sends the call. The version names the format of the call.
     const text = await request.text();
     const call = (request.url === LOGS_URL ? JSON.parse(text) : parseJson(text, STORED_JSON_DEPTH)) as StreamCall;
     if (call.v !== 1)
@@ -72,7 +81,9 @@ export class EventStream extends SocketObject {
     return this.takeEvents(call.events, call.again);
   }
 
-  /** Writes what is gathered of some runs' reports; "nothing" where there is none, and none was written just now. */
+  /**
+   * Writes the gathered reports of some runs. Answers "nothing" if there are none, and none was written just before.
+   */
   private async settleReports({ flow_run_ids, task_run_ids }: SettleCall): Promise<Response> {
     const runs = new Set([
       ...flow_run_ids.map((id) => `prefect.flow-run.${id}`),
@@ -89,26 +100,26 @@ export class EventStream extends SocketObject {
       await this.theGatherer().add(events.flatMap(gathered), again);
       return new Response(null, { status: 204 });
     } catch (error) {
-      // The caller decides whether to try again; an exception would only be logged once more.
+      // The caller decides whether to try again. An exception would only be logged once more.
       const setAside = error instanceof EventsSetAside && { set_aside: [...error.ids] };
       return Response.json({ error: reasonOf(error), ...setAside } satisfies StreamRefusal, { status: 503 });
     }
   }
 
-  /** A message of a socket: a client's event, or its part of a handshake. */
+  /** Handles a message of a socket: a client's event, or a step of a handshake. */
   override async webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     this.open();
     const count = this.listeners.countEvent(socket);
     if (count === null) return this.listeners.greet(socket, message);
     this.takeEvent(socket, message);
-    // Prefect: the client forgets what it sent before a ping that is answered, and pings after each 700 events. The runtime
-    // answers pings itself, but reads none while a message is at work.
+    // Prefect: the client forgets the events that it sent before an answered ping, and pings after each 700 events. The
+    // runtime answers pings itself, but reads no ping while a message is handled.
     if (count % WRITTEN_EVERY === 0 || this.theGatherer().isFull()) await this.theGatherer().settle();
   }
 
   override webSocketClose(socket: WebSocket, code: number, reason: string, isClean: boolean): Promise<void> {
     this.open();
-    // A client closes its socket when its flow has ended, and a reader may ask at once for the last events of the flow.
+    // A client closes its socket when its flow has ended. A reader may ask at once for the last events of the flow.
     this.theGatherer().flush();
     return super.webSocketClose(socket, code, reason, isClean);
   }
@@ -118,8 +129,8 @@ export class EventStream extends SocketObject {
   }
 
   /**
-   * A message that is no event is passed over. If the socket were closed, the client would send that message again with all
-   * that is not confirmed, and be closed again, until it gives up and loses the rest.
+   * A message that is not an event is skipped. If the socket were closed, the client would send the message again with
+   * all events that are not confirmed, and be closed again, until the client gives up and loses the other events.
    */
   private takeEvent(socket: WebSocket, message: string | ArrayBuffer): void {
     const parsed = parseEvent(message);
@@ -127,7 +138,8 @@ export class EventStream extends SocketObject {
       const fields = { characters: sizeOf(message), reason: parsed.wrong };
       return this.log("warn", "a message is passed over", fields);
     }
-    // Not awaited: the next message must not wait for the write of this event. A client sends again when its socket is closed.
+    // Not awaited: the next message must not wait for the write of this event. A client sends again when its socket is
+    // closed.
     this.theGatherer()
       .add(gathered(receiveEvent(parsed.event, this.clock())))
       .catch(() => closeQuietly(socket, 1011, "The event could not be written."));
@@ -163,7 +175,7 @@ export class EventStream extends SocketObject {
     await keepDeadLetter(keeper, { queue: "events", key: event.id, reason: reasonOf(error), message: event });
   }
 
-  /** Queues segments for the consumer. A sweep queues the segments again that do not reach the queue. */
+  /** Queues segments for the consumer. If segments do not reach the queue, a sweep queues them again. */
   private async queue(workspace: string, keys: ReturnType<typeof keyOf>[]): Promise<void> {
     const messages = segmentMessages(workspace, keys);
     if (messages.length === 0) return;
@@ -187,7 +199,10 @@ export class EventStream extends SocketObject {
     }));
   }
 
-  /** Ends the object and its sockets, after a write. Clients connect again, and send again what was not confirmed. */
+  /**
+   * Ends the object and its sockets, after a write. Clients connect again, and send again the events that were not
+   * confirmed.
+   */
   letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;
@@ -197,11 +212,11 @@ export class EventStream extends SocketObject {
   }
 }
 
-/** The event with its JSON; nothing where it is too large. */
+/** The event with its JSON, in a list. The list is empty if the event is too large. */
 function gathered(event: ReceivedEvent): GatheredEvent[] {
   const json = JSON.stringify(event);
   const occurred = parseTime(event.occurred);
-  // Prefect: `EventPublisher.publish_event` refuses it with a warning and says nothing to the client.
+  // Prefect: `EventPublisher.publish_event` refuses such an event with a warning, and the client gets no answer.
   const isTooLarge = Buffer.byteLength(json) > MAX_EVENT_BYTES || !fitsRow({ event, json });
   if (occurred === undefined || isTooLarge) {
     log({}, "warn", "an event is too large and is passed over", { event_id: event.id, characters: json.length });

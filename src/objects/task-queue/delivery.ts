@@ -1,4 +1,7 @@
-/** Sends waiting runs to task workers. A run is read from D1 before it is sent, and is passed over if it is no longer to be run. */
+/**
+ * Sends waiting runs to task workers. A run is read from D1 before it is sent. A run that must not start any more is
+ * skipped.
+ */
 import { keepDeadLetter } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
@@ -9,7 +12,7 @@ import type { QueueTables } from "#objects/task-queue/tables";
 import type { WaitingRuns } from "#objects/task-queue/waiting-runs";
 import { type Found, readRuns } from "#resources/task-runs/queued-runs";
 
-/** How many runs are read at once to be sent; each may have 2 MB. */
+/** How many runs are read at once to be sent. Each run may have 2 MB. */
 const READ_AT_ONCE = 10;
 /** How long after a failed read D1 is read again. */
 export const RETRY_AFTER: Micros = 2_000_000;
@@ -35,7 +38,7 @@ export class Delivery {
     this.rows = rows;
   }
 
-  /** Sends runs as long as both runs and task workers wait. False where that goes on already. */
+  /** Sends runs while both runs and task workers wait. False if a delivery is already running. */
   async deliver(): Promise<boolean> {
     if (this.isAtWork) return false;
     this.isAtWork = true;
@@ -64,7 +67,7 @@ export class Delivery {
     return pairs;
   }
 
-  /** Reads runs that are about to be sent. One that cannot be read is kept as a dead letter, and leaves the queue. */
+  /** Reads runs that are about to be sent. A run that cannot be read is kept as a dead letter and leaves the queue. */
   private async read(pairs: readonly Pair[]): Promise<Map<string, Found>> {
     const tools = this.object.tools();
     const found = new Map<string, Found>();
@@ -95,13 +98,13 @@ export class Delivery {
     if (!kept || kept.given_to !== null) return;
     const isOther = kept.state_id !== run.state_id;
     if (isOther || this.subscribers.get(socket) !== subscriber) return this.queue.add(kept, now);
-    // A run that a task worker had before, and left, may be pending already.
+    // A run may already be pending if an earlier task worker had the run and disconnected.
     const isToBeRun = found?.stage === "scheduled" || (found?.stage === "pending" && kept.is_again);
     if (!found || !isToBeRun) return this.rows.remove(run.id);
     try {
       socket.send(found.text);
     } catch {
-      // The socket is closing. The runtime reports its end to the object.
+      // The socket is closing. The runtime reports the close to the object.
       return this.queue.add(kept, now);
     }
     Object.assign(subscriber, { run: run.id, since: now });

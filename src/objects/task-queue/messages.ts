@@ -6,26 +6,26 @@ import { method } from "#objects/call";
 export interface QueuedRun {
   id: string;
   task_key: string;
-  /** The state in which it was put in the queue. */
+  /** The id of the state in which the run was put in the queue. */
   state_id: string;
-  /** Whether it is sent before runs that come for the first time. */
+  /** Whether the run is a retry. Retries are sent before new runs. */
   is_retry: boolean;
-  /** The time from which on it is sent. */
+  /** The run is not sent before this time. */
   due: Micros;
-  /** When it was put in the queue; the oldest is sent first. */
+  /** When the run was put in the queue. The oldest run is sent first. */
   at: Micros;
-  /** Whether a task worker had it, and left before the run began. */
+  /** Whether a task worker had the run, and disconnected before the run began. */
   is_again: boolean;
 }
 
 /** A run after the commit that scheduled it. */
 export type QueueNote = Omit<QueuedRun, "is_again">;
 
-/** A task worker that is connected. */
+/** A connected task worker. */
 export interface ConnectedWorker {
   identifier: string;
   task_keys: string[];
-  /** When it was last known to be connected. */
+  /** When the worker was last known to be connected. */
   seen: Micros;
 }
 
@@ -33,6 +33,6 @@ export interface ConnectedWorker {
 export const TASK_QUEUE = {
   /** Puts a run in the queue. May be repeated. */
   enqueue: method<(run: QueueNote) => void>(),
-  /** The task workers that are connected. */
+  /** The connected task workers. */
   workers: method<() => ConnectedWorker[]>(),
 };

@@ -1,4 +1,4 @@
-/** The `TaskQueue` object: the background tasks of one workspace that wait, and the sockets of the task workers. */
+/** The `TaskQueue` object: the waiting background tasks of one workspace, and the sockets of the task workers. */
 import { type Micros, SECOND } from "#lib/clock";
 import { log } from "#lib/log";
 import type { Implementation } from "#objects/call";
@@ -19,27 +19,27 @@ import { SocketObject } from "#objects/sockets";
 import { Delivery, RETRY_AFTER } from "#objects/task-queue/delivery";
 import { WaitingRuns } from "#objects/task-queue/waiting-runs";
 
-/** How often D1 is checked, while task workers are connected, for runs that the object was not told of. */
+/** How often D1 is checked, while task workers are connected, for runs without a notice to the object. */
 const CHECK_EVERY = 60 * SECOND;
-/** A run in D1 that is younger may still be on its way to the object. */
+/** The notice of a younger run in D1 may still be on its way to the object. */
 const SETTLED_AFTER = 120 * SECOND;
-/** How long a task worker that was given runs may be away before the runs are given to another. */
+/** How long a task worker with runs may be disconnected before another task worker gets the runs. */
 const ABSENCE = 30 * SECOND;
-/** A timer that comes later than this shows that the object was down, and with it all connections. */
+/** A timer that fires later than this shows that the object was down, and that all connections were lost. */
 const LATE = 15 * SECOND;
-/** How many waiting runs the object keeps. More stay in D1 until there is room. */
+/** How many waiting runs the object keeps. Other runs stay in D1 until there is room. */
 const MAX_KEPT = 50_000;
 const PAGE = 1000;
 /** How far ahead a timer is set at most. */
 const FARTHEST = 86_400 * SECOND;
 
-/** How large a message may be: a subscription to 10,000 keys has as much. */
+/** How many characters a message may have: a subscription to 10,000 keys has this size. */
 const MAX_MESSAGE_CHARACTERS = 1_000_000;
 
 export class TaskQueue extends SocketObject implements Implementation<typeof TASK_QUEUE> {
   override readonly migrations = QUEUE_TABLES;
   override readonly contract = TASK_QUEUE;
-  /** How many waiting runs are kept; tests lower it. */
+  /** How many waiting runs are kept. Tests lower this number. */
   room = MAX_KEPT;
   private queue = new WaitingRuns();
   private subscribers = new Subscribers();
@@ -104,17 +104,17 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (!kept && this.queue.size >= this.room) return this.leaveInD1(note.at);
     const run: QueuedRun = { ...note, is_again: false };
     this.rows.put(run);
-    // The worker that is sent the run now finds the new state.
+    // The worker that the run is being sent to finds the new state.
     if (!this.subscribers.isSent(note.id)) this.queue.add(run, this.clock());
   }
 
-  /** Leaves a run in D1 where the queue is full. The next check reads D1 from the time of this run on. */
+  /** Leaves a run in D1 if the queue is full. The next check reads D1 from the time of this run on. */
   private leaveInD1(from: Micros): void {
     if (this.provedUntil() >= from) this.writeMeta("proved", String(from - 1));
     this.writeBehind(true);
   }
 
-  /** The time until which the object knows all scheduled runs of D1. */
+  /** The object knows all scheduled runs of D1 until this time. */
   private provedUntil(): Micros {
     return Math.min(Number(this.readMeta("proved") ?? 0), this.clock());
   }
@@ -133,7 +133,10 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.checkSoon();
   }
 
-  /** A message of a task worker that has subscribed. Prefect: none is read while the worker has been sent nothing. */
+  /**
+   * Handles a message of a subscribed task worker. Prefect: except `quit`, messages are ignored while the worker has no
+   * unconfirmed run.
+   */
   private async hear(socket: WebSocket, state: SocketState, message: Message): Promise<void> {
     const { type } = message;
     if (type === "quit") {
@@ -153,7 +156,10 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** A run that the socket was sent and had not confirmed goes to the next task worker, before new runs. May be repeated. */
+  /**
+   * The run that the socket was sent and had not confirmed goes to the next task worker, before new runs. May be
+   * repeated.
+   */
   override async left(socket: WebSocket): Promise<void> {
     this.greetings.end(socket);
     this.open();
@@ -176,14 +182,14 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     this.queue.add(again, this.clock());
   }
 
-  /** Gives a task worker without a connection, but with runs, some time to connect again. */
+  /** Gives a task worker with runs but without a connection some time to connect again. */
   private async noteAbsence(clientId: string, now: Micros): Promise<void> {
     if (this.subscribers.isConnected(clientId) || !this.rows.hasGiven(clientId)) return;
     this.rows.setAbsent(clientId, now + ABSENCE);
     await this.setTimerBy("absence", now + ABSENCE);
   }
 
-  /** Puts back in the queue the runs of task workers that did not connect again, unless the runs have begun. */
+  /** Puts the runs of task workers that did not connect again back in the queue, except runs that have begun. */
   private async settleAbsences(): Promise<void> {
     const now = this.clock();
     for (const [clientId, until] of this.rows.absent()) {
@@ -203,7 +209,10 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (!this.rows.hasGiven(clientId)) this.rows.setPresent(clientId);
   }
 
-  /** Of the runs that task workers have confirmed, forgets those that have begun or are deleted, and calls `see` with the others. */
+  /**
+   * Checks the runs that task workers have confirmed. Forgets the runs that have begun or are deleted, and calls `see`
+   * with the others.
+   */
   private async eachGiven(until: Micros, clientId: string | null, see: (run: KeptRun) => void): Promise<void> {
     for (let after = "", isMore = true; isMore;) {
       const page = this.rows.given(until, after, PAGE, clientId);
@@ -220,16 +229,19 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     }
   }
 
-  /** Sends waiting runs to idle task workers. Then sets the timers for the next due run, and for a read of the runs that were left in D1. */
+  /**
+   * Sends waiting runs to idle task workers. Then sets the timers for the next due run, and for a read of the runs that
+   * were left in D1.
+   */
   private async deliver(): Promise<void> {
     if (!(await this.delivery.deliver()) || this.subscribers.size === 0) return;
     const due = this.queue.nextDue();
-    // An alarm cannot be set to any time in the future; one that rings early is set again.
+    // The platform limits how late an alarm can be. A timer that fires early is set again.
     if (due !== null) await this.setTimerBy("deliver", Math.min(due, this.clock() + FARTHEST) + 1000);
     if (this.queue.size < this.room / 2 && this.isBehind()) await this.setTimerBy("check", Date.now() * 1000);
   }
 
-  /** Checks D1 when a task worker subscribes, unless the last check is just over. */
+  /** Checks D1 when a task worker subscribes, unless a check has just ended. */
   private async checkSoon(): Promise<void> {
     const now = this.clock();
     if (this.checkedAt !== null && now - this.checkedAt < CHECK_EVERY / 10) return this.armCheck(this.checkedAt);
@@ -242,7 +254,9 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /** Finds in D1 the runs of which the object was not told, and the stage of the runs that task workers have confirmed. */
+  /**
+   * Finds in D1 the runs without a notice to the object, and the stage of the runs that task workers have confirmed.
+   */
   private check(): Promise<void> {
     this.checking ??= this.checkNow().finally(() => {
       this.checking = null;
@@ -274,7 +288,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     // A client may have scheduled a run with a time in the far future.
     const settled = startedAt - SETTLED_AFTER;
     const proved = place === null ? settled : Math.min(place.at - 1, settled);
-    // Meanwhile a run may have been left in D1 for want of room.
+    // During the check, a run may have been left in D1 because the queue was full.
     if (!this.isBehind() && proved > this.provedUntil()) this.writeMeta("proved", String(proved));
     if (place !== null) this.writeBehind(true);
   }
@@ -297,7 +311,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     return this.subscribers.workers(this.clock());
   }
 
-  /** Reads again what the object knew before it slept or was evicted: its rows, and the sockets that are still open. */
+  /** Loads the object's state after hibernation or an eviction: its rows, and the sockets that are still open. */
   private wake(): void {
     if (this.isAwake) return;
     this.isAwake = true;

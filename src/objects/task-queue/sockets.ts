@@ -1,25 +1,25 @@
-/** The sockets of task workers: their handshake, what is kept with each, and those that have subscribed. */
+/** The sockets of task workers: their handshake, their state, and the subscribed ones. */
 import type { Env } from "#env";
 import type { Micros } from "#lib/clock";
 import { closeQuietly, isAuthenticated, type Message, welcome } from "#objects/handshake";
 import { attachments } from "#objects/sockets";
 import type { ConnectedWorker } from "#objects/task-queue/messages";
 
-/** How far a socket has come; kept with the socket, so that it outlives the object's sleep. */
+/** The stage of a socket. Kept with the socket, so that it survives the object's hibernation. */
 export interface SocketState {
   stage: "auth" | "subscribe" | "open" | "closed";
   /** Whether the upgrade itself was authorised. */
   authorized: boolean;
-  /** The key of its subscription, once it has one. */
+  /** The key of the socket's subscription, or null before the subscription. */
   subscription: number | null;
   client_id: string;
   /** The run that was sent and is not confirmed yet. */
   run: string | null;
-  /** When that run was sent, or the last run was confirmed. */
+  /** When `run` was sent. Without a run: when the last run was confirmed. */
   since: Micros;
 }
 
-/** Prefect: `scheduled_task_subscription` closes so a socket that violates the protocol. */
+/** Prefect: `scheduled_task_subscription` closes a socket with this code if it violates the protocol. */
 const PROTOCOL_VIOLATION = 4001;
 
 export const { keep: keepState, stateOf } = attachments<SocketState>();
@@ -32,11 +32,13 @@ export function authenticate(socket: WebSocket, message: Message, env: Env): voi
   welcome(socket);
 }
 
-/** How many task keys a worker may subscribe to, and how long its id may be: the id is kept with its socket, in 16 KB. */
+/**
+ * How many task keys a worker may subscribe to, and how long its id may be. The id is kept with its socket, in 16 KB.
+ */
 const MAX_KEYS = 10_000;
 const MAX_CLIENT_ID_CHARACTERS = 1_000;
 
-/** What a subscription asks for, or what is wrong with it. */
+/** The task keys and client id of a subscription, or why the message is refused. */
 export function readSubscription(message: Message): { keys: string[]; client_id: string } | { wrong: string } {
   const { type, keys, client_id } = message;
   if (type !== "subscribe") return { wrong: "expected 'subscribe' message" };
@@ -71,12 +73,12 @@ export class Subscribers extends Map<WebSocket, Subscriber> {
     return this.values().some(({ run }) => run === runId);
   }
 
-  /** The subscribers without a run; the one that has waited longest comes first. */
+  /** The subscribers without a run. The subscriber that has waited longest comes first. */
   idle(): [WebSocket, Subscriber][] {
     return [...this].filter(([, { run }]) => run === null).toSorted(([, a], [, b]) => a.since - b.since);
   }
 
-  /** The task workers, each over all its connections. */
+  /** The connected task workers. A worker with several connections is listed once. */
   workers(now: Micros): ConnectedWorker[] {
     const workers = new Map<string, ConnectedWorker>();
     for (const { client_id: identifier, keys, run, since } of this.values()) {

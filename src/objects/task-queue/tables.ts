@@ -3,7 +3,7 @@ import type { Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import type { QueuedRun } from "#objects/task-queue/messages";
 
-/** The object's tables; entries are never changed once they have shipped. A run is one row until it has begun. */
+/** The object's tables. An entry never changes after it has shipped. A run is one row until it has begun. */
 export const QUEUE_TABLES: readonly string[] = [
   `create table queued_run (id text primary key, task_key text not null, state_id text not null, is_retry integer not null,
      due integer not null, at integer not null, is_again integer not null, given_to text, given_at integer) without rowid;
@@ -11,13 +11,13 @@ export const QUEUE_TABLES: readonly string[] = [
    create table absent (client_id text primary key, until integer not null) without rowid;`,
 ];
 
-/** A run as it is kept; `given_to` is the task worker that has confirmed it. */
+/** A run as it is stored. `given_to` is the task worker that has confirmed the run. */
 export interface KeptRun extends QueuedRun {
   given_to: string | null;
   given_at: Micros | null;
 }
 
-/** Rows of one object. */
+/** The rows of one object. */
 export class QueueTables {
   private readonly sql: Sql;
 
@@ -33,7 +33,7 @@ export class QueueTables {
     return this.sql.rows<KeptRun>("queued_run where id = ?", id)[0];
   }
 
-  /** Writes a run that was given to no task worker. */
+  /** Writes a run that no task worker has confirmed. */
   put(run: QueuedRun): void {
     this.sql.put<KeptRun>("queued_run", "id", { ...run, given_to: null, given_at: null });
   }
@@ -46,7 +46,7 @@ export class QueueTables {
     this.sql.write("delete from queued_run where id = ?", id);
   }
 
-  /** Forgets the runs among these that are still given away. */
+  /** Removes the runs with these ids that a task worker still has. */
   removeGiven(ids: readonly string[]): void {
     if (ids.length === 0) return;
     this.sql.write(
@@ -55,7 +55,9 @@ export class QueueTables {
     );
   }
 
-  /** A page of the runs that were given away until a time, by their ids; of one task worker, or of all. */
+  /**
+   * A page of the runs that task workers have confirmed until a time, by their ids. For one task worker, or for all.
+   */
   given(until: Micros, after: string, limit: number, clientId: string | null): KeptRun[] {
     return this.sql.rows(
       "queued_run where given_at <= ? and id > ? and given_to = coalesce(?, given_to) order by id limit ?",
@@ -81,13 +83,13 @@ export class QueueTables {
     this.sql.write("delete from subscription where id = ?", id);
   }
 
-  /** The tasks of which task workers want runs. */
+  /** The subscriptions: each task worker with the keys of its tasks. */
   subscriptions() {
     const rows = this.sql.rows<{ id: number; client_id: string; keys: string }>("subscription");
     return rows.map((row) => ({ ...row, keys: JSON.parse(row.keys) as string[] }));
   }
 
-  /** Task workers that have runs and are gone, with the time until which they may come back. */
+  /** Disconnected task workers that have runs, with the time until which they may connect again. */
   absent(): Map<string, Micros> {
     const rows = this.sql.rows<{ client_id: string; until: Micros }>("absent");
     return new Map(rows.map((row) => [row.client_id, row.until]));

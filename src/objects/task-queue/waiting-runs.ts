@@ -1,14 +1,17 @@
-/** The background tasks that wait for a task worker, in the order in which they are sent. Pure; the object keeps the rows. */
+/**
+ * The background tasks that wait for a task worker, in the order in which they are sent. Pure; the object keeps the
+ * rows.
+ */
 import type { Micros } from "#lib/clock";
 import type { QueuedRun } from "#objects/task-queue/messages";
 
-/** The runs of one task, each list by age. */
+/** The runs of one task. Each list is sorted by age. */
 interface RunsOfTask {
   retries: QueuedRun[];
   fresh: QueuedRun[];
 }
 
-/** Whether `a` is handed out before `b`, where both may be. */
+/** Whether `a` is sent before `b`, if both may be sent. */
 export function goesBefore(a: QueuedRun, b: QueuedRun): boolean {
   if (a.is_retry !== b.is_retry) return a.is_retry;
   return a.at < b.at || (a.at === b.at && a.id < b.id);
@@ -17,14 +20,14 @@ export function goesBefore(a: QueuedRun, b: QueuedRun): boolean {
 export class WaitingRuns {
   private readonly byTask = new Map<string, RunsOfTask>();
   private readonly known = new Map<string, QueuedRun>();
-  /** The runs whose time has not come, in the order of that time. */
+  /** The runs that are not due yet, in the order of their due times. */
   private readonly later: QueuedRun[] = [];
 
   get size(): number {
     return this.known.size;
   }
 
-  /** Puts a run in the queue, in place of what was known of the run. */
+  /** Puts a run in the queue. Replaces an older entry of the same run. */
   add(run: QueuedRun, now: Micros): void {
     this.known.set(run.id, run);
     if (run.due > now) insert(this.later, run, (a, b) => a.due < b.due);
@@ -32,11 +35,11 @@ export class WaitingRuns {
   }
 
   remove(id: string): void {
-    // The place of the run in a list is passed over later.
+    // The run's entry in a list is skipped later.
     this.known.delete(id);
   }
 
-  /** Takes out the next run of these tasks: retries first, then the oldest. */
+  /** Removes and returns the next run of these tasks: retries first, then the oldest. */
   take(taskKeys: Iterable<string>, now: Micros): QueuedRun | undefined {
     this.moveDue(now);
     let best: QueuedRun | undefined;
@@ -48,7 +51,7 @@ export class WaitingRuns {
     return best;
   }
 
-  /** When the next run is due whose time has not come, or null. */
+  /** When the next run becomes due that is not due yet, or null. */
   nextDue(): Micros | null {
     this.drop(this.later);
     return this.later[0]?.due ?? null;
@@ -77,7 +80,9 @@ export class WaitingRuns {
     return head;
   }
 
-  /** Drops from the head what is no longer in the queue, or is there in another place. */
+  /**
+   * Drops entries from the head of the list that are no longer in the queue, or that have another place in the queue.
+   */
   private drop(list: QueuedRun[]): void {
     let gone = 0;
     for (const run of list) {
@@ -88,7 +93,7 @@ export class WaitingRuns {
   }
 }
 
-/** Puts a run in its place in a sorted list, which is mostly the end. */
+/** Inserts a run into a sorted list, usually at the end. */
 function insert(list: QueuedRun[], run: QueuedRun, isBefore: (a: QueuedRun, b: QueuedRun) => boolean): void {
   const after = list.findLastIndex((other) => !isBefore(run, other));
   list.splice(after + 1, 0, run);

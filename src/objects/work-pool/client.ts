@@ -16,15 +16,15 @@ interface Named {
   name: string;
 }
 
-/** The object of the pool of this name. */
+/** A client of the object of the pool with this name. */
 export const workPool = ({ env, workspaceId: workspace, cost }: Tools, name: string) =>
   objectClient(WORK_POOL, env.WORK_POOL, { workspace, name }, cost);
 
-/** The object of the pool of this name, for upgrades. */
+/** The stub of the object of the pool with this name, for upgrades. */
 export const workPoolStub = (env: Env, workspace: string, name: string) =>
   objectStub(env.WORK_POOL, { workspace, name });
 
-/** Tells the pools' objects of runs that were made or changed, after the commit; one call for each pool among them. */
+/** Notifies the pools' objects, after the commit, of runs that were made or changed. One call for each pool. */
 export async function noticeRuns(tools: Tools, runs: readonly LiveRun[]): Promise<void> {
   const byPool = Map.groupBy(runs, (run) => `${run.work_pool_id} ${run.work_pool_name}`);
   await Promise.all(
@@ -41,30 +41,36 @@ function noteOf({ id, work_queue_id, state_type, due }: LiveRun): RunNote {
   return [id, work_queue_id, state_type === "SCHEDULED" ? due : holds];
 }
 
-/** A run of a work pool for which a slot is wanted. */
+/** A run of a work pool that needs a slot. */
 export interface WantedPoolSlot extends Pick<LiveRun, "work_pool_id" | "work_pool_name" | "work_queue_id"> {
   run_id: string;
 }
 
-/** Takes a slot for a run, as `take` of the contract says. */
+/** Takes a slot for a run, as `take` in the contract describes. */
 export function takePoolSlot(tools: Tools, wanted: WantedPoolSlot): Promise<boolean> {
   return workPool(tools, wanted.work_pool_name).take(wanted.work_pool_id, wanted.work_queue_id, wanted.run_id);
 }
 
-/** Tells a pool's object, after the commit, of a change of the pool or its queues. If the call fails, a check finds the change. */
+/**
+ * Notifies a pool's object, after the commit, of a change of the pool or its queues. If the call fails, a check finds
+ * the change.
+ */
 export function poolChanged(tools: Tools, poolName: string): Promise<void> {
   const message = "a work pool's object was not told of a change";
   return tell(tools, message, { work_pool_name: poolName }, () => workPool(tools, poolName).change());
 }
 
-/** Tells a pool's object, after the commit, of new or moved deployments, so that they are READY with the next poll of their queue. */
+/**
+ * Notifies a pool's object, after the commit, of new or moved deployments, so that they become READY with the next poll
+ * of their queue.
+ */
 export function noticeDeployments(tools: Tools, poolName: string, queueIds: readonly string[]): Promise<void> {
   const message = "a work pool's object was not told of deployments";
   const call = () => workPool(tools, poolName).noticeDeployments([...queueIds]);
   return tell(tools, message, { work_pool_name: poolName }, call);
 }
 
-/** The status of these pools and of their queues, by the ids of the pools; each pool's object is asked once. */
+/** The status of these pools and of their queues, by the ids of the pools. Calls each pool's object once. */
 export async function readLiveness(tools: Tools, pools: readonly Named[]): Promise<Map<string, PoolLiveness>> {
   const asked = [...new Map(pools.map((pool) => [pool.id, pool])).values()];
   const found = await Promise.all(
@@ -74,8 +80,9 @@ export async function readLiveness(tools: Tools, pools: readonly Named[]): Promi
 }
 
 /**
- * Has a worker of the pool tear down the infrastructure of a run whose cancellation timed out, after its Cancelled is committed.
- * May be repeated. Gives whether there is a message now: not for pools without workers, nor for a pool that was deleted.
+ * Makes a worker of the pool tear down the infrastructure of a run after its cancellation timed out and Cancelled is
+ * committed. May be repeated. Returns whether a message exists now: none for pools without workers, and none for a
+ * deleted pool.
  */
 export async function enqueueCleanup(tools: Tools, pool: Named & { type: string }, run: TimedOutRun): Promise<boolean> {
   if (isWorkerless(pool.type)) return false;
@@ -87,7 +94,7 @@ export interface TimedOutRun {
   id: string;
   work_queue_id: string;
   infrastructure_pid: string | null;
-  /** The id of the Cancelled state, which names the message: the same state, the same message. */
+  /** The id of the Cancelled state. It makes the message's key: the same state gives the same message. */
   cancelled_state_id: string;
 }
 
@@ -113,7 +120,7 @@ export function timeoutMessage(run: TimedOutRun): CleanupMessage {
   };
 }
 
-/** The UUID of version 5 of a name. */
+/** The UUID, version 5, of a name. */
 function uuid5(name: string): string {
   const bytes = createHash("sha1").update(URL_NAMESPACE, "hex").update(name).digest();
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x50;

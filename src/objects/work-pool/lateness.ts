@@ -1,4 +1,4 @@
-/** Marks late the runs of a pool that were not started in time, by the timer `late`. */
+/** Marks the runs of a pool late that did not start in time, by the timer `late`. */
 import { parseSettings } from "#env";
 import { type Micros, SECOND } from "#lib/clock";
 import type { SluiceObject } from "#objects/base";
@@ -9,7 +9,7 @@ import { markLate } from "#orchestration/mark-late";
 const LATE_AT_ONCE = 100;
 
 export class Lateness {
-  /** The time to which the timer is known to be set, or null. */
+  /** The time to which the timer was last set, or null. */
   timerAt: Micros | null = null;
   private readonly object: SluiceObject;
 
@@ -17,25 +17,26 @@ export class Lateness {
     this.object = object;
   }
 
-  /** Marks the runs that are late by now. It takes no turn, so callers may tell of runs meanwhile. */
+  /** Marks the runs that are late now. Other calls are not blocked, so callers may report runs meanwhile. */
   async mark(state: PoolState): Promise<void> {
     const { enabled, after_seconds } = this.settings();
     if (!enabled) return;
-    // A notice of these runs meanwhile must not set the timer for them again.
+    // A notice of these runs meanwhile must not set the timer again.
     this.timerAt = 0;
     const overdue = state.runs.ledger.overdue(this.object.clock() - after_seconds * SECOND, LATE_AT_ONCE);
     const ids = overdue.map(({ id }) => id);
     try {
       await markLate(this.object.tools(), ids);
     } finally {
-      // Dealt with even if it failed: the cron marks the runs then, and this timer does not come again and again.
+      // The runs count as handled even after a failure. Then the cron marks the runs, and this timer does not fire
+      // again and again.
       state.runs.noteLate(overdue);
       this.timerAt = null;
     }
     await this.arm(state);
   }
 
-  /** Sets the timer for when the first run will be late; with no run that is due, none is set. */
+  /** Sets the timer to the time at which the first run will be late. Without a due run, no timer is set. */
   async arm(state: PoolState): Promise<void> {
     const due = state.runs.ledger.nextNotLate;
     const { enabled, after_seconds } = this.settings();

@@ -1,24 +1,24 @@
-/** Which runs of a work pool are due, in what order, and which hold slots. Pure: no clock, no storage. */
+/** Which runs of a work pool are due, their order, and which runs have slots. Pure: no clock, no storage. */
 import type { Micros } from "#lib/clock";
 import type { Offer, PollAsk } from "#objects/work-pool/messages";
 
-/** A run that is due or holds a slot. */
+/** A run that is due or has a slot. */
 export interface LedgerRun {
   id: string;
   queue_id: string;
-  /** When a scheduled run is due; null for one that holds a slot. */
+  /** When a scheduled run is due; null for a run that has a slot. */
   due: Micros | null;
-  /** Whether its lateness was dealt with. */
+  /** Whether the run's lateness was handled. */
   is_late: boolean;
 }
 
-/** What limits a pool or a queue. */
+/** The limits of a pool or a queue. */
 export interface Limits {
   is_paused: boolean;
   concurrency_limit: number | null;
 }
 
-/** A queue as far as the order of runs is concerned. */
+/** The parts of a queue that the order of runs depends on. */
 export interface LedgerQueue extends Limits {
   id: string;
   priority: number;
@@ -27,10 +27,10 @@ export interface LedgerQueue extends Limits {
 /** What a poll asks for. */
 export type Ask = Omit<PollAsk, "queues">;
 
-/** Prefect: `queue_limit` and `worker_limit` of the original's query. */
+/** Prefect: `queue_limit` and `worker_limit` in the query of the original. */
 const MOST_AT_ONCE = 1000;
 
-/** The runs of a queue: those that are due in their order, and how many hold slots. */
+/** The runs of a queue: the due runs in their order, and the number of runs that have slots. */
 interface QueueRuns {
   due: Offer[];
   holding: number;
@@ -40,10 +40,10 @@ interface QueueRuns {
 export class RunLedger {
   private readonly runs = new Map<string, LedgerRun>();
   private readonly byQueue = new Map<string, QueueRuns>();
-  /** The runs that are due and whose lateness was not dealt with, in the order of their times. */
+  /** The due runs with `is_late` false, in the order of their due times. */
   private readonly notLate: Offer[] = [];
 
-  /** How many runs are known. */
+  /** How many runs the ledger has. */
   get size(): number {
     return this.runs.size;
   }
@@ -58,7 +58,7 @@ export class RunLedger {
     return this.runs.values();
   }
 
-  /** Puts a run in its place; whether anything changed by it. */
+  /** Puts a run in its place. Returns whether anything changed. */
   put(run: LedgerRun): boolean {
     const known = this.runs.get(run.id);
     if (known && known.queue_id === run.queue_id && known.due === run.due && known.is_late === run.is_late)
@@ -75,7 +75,7 @@ export class RunLedger {
     return true;
   }
 
-  /** Forgets a run; whether it was known. */
+  /** Forgets a run. Returns whether the ledger had the run. */
   remove(id: string): boolean {
     const run = this.runs.get(id);
     if (!run) return false;
@@ -91,7 +91,10 @@ export class RunLedger {
     return true;
   }
 
-  /** Whether a slot is free for a run. `all` are the queues of the pool: the runs of each count against the limit of the pool. */
+  /**
+   * Whether a slot is free for a run. `all` are the queues of the pool: the runs of each count against the limit of the
+   * pool.
+   */
   hasSlot(pool: Limits, all: Iterable<LedgerQueue>, queue: LedgerQueue, runId: string): boolean {
     const known = this.runs.get(runId);
     const held = known?.due === null ? known.queue_id : null;
@@ -100,17 +103,20 @@ export class RunLedger {
     return (held !== null || inPool > 0) && (held === queue.id || inQueue > 0);
   }
 
-  /** The earliest time at which a run is due whose lateness was not dealt with, or null. */
+  /** The earliest due time of the runs with `is_late` false, or null. */
   get nextNotLate(): Micros | null {
     return this.notLate[0]?.due ?? null;
   }
 
-  /** The first runs that were due by then and whose lateness was not dealt with. */
+  /** The first runs with `is_late` false that were due by a time. */
   overdue(by: Micros, most: number): Offer[] {
     return this.notLate.slice(0, most).filter(({ due }) => due <= by);
   }
 
-  /** The runs for a worker that polls some queues, in the order of priority and due time. `all` are the queues of the pool. */
+  /**
+   * The runs for a worker that polls some queues, in the order of priority and due time. `all` are the queues of the
+   * pool.
+   */
   offer(pool: Limits, all: readonly LedgerQueue[], polled: readonly LedgerQueue[], ask: Ask): Offer[] {
     if (pool.is_paused) return [];
     const most = Math.min(ask.limit, MOST_AT_ONCE, free(pool.concurrency_limit, this.holdingIn(all)));
@@ -126,18 +132,20 @@ export class RunLedger {
       .slice(0, most);
   }
 
-  /** Prefect: what a client that polls a queue by its id is offered; the pool's pause and limit do not count there. */
+  /**
+   * Prefect: the runs for a client that polls a queue by its id. The pool's pause and limit do not count in this poll.
+   */
   offerOfQueue(queue: LedgerQueue, ask: Ask): Offer[] {
     if (queue.is_paused) return [];
     return this.dueIn(queue.id, ask, Math.min(ask.limit, free(queue.concurrency_limit, this.holding(queue.id))));
   }
 
-  /** How many runs of a queue hold slots. */
+  /** How many runs of a queue have slots. */
   holding(queueId: string): number {
     return this.byQueue.get(queueId)?.holding ?? 0;
   }
 
-  /** The runs that hold slots of these queues, at most so many of them. */
+  /** The runs that have slots of these queues, at most `most`. */
   holders(queueIds: ReadonlySet<string>, most: number): string[] {
     const found: string[] = [];
     for (const { id, queue_id, due } of this.runs.values()) {
@@ -147,7 +155,9 @@ export class RunLedger {
     return found;
   }
 
-  /** How many due runs come before this one: in its queue, and in the other queues of the pool as far as they have free slots. */
+  /**
+   * How many due runs come before this run: in its queue, and in the other queues of the pool within their free slots.
+   */
   before(run: Offer, all: readonly LedgerQueue[], now: Micros): { in_queue: number; in_others: number } {
     const own = all.find(({ id }) => id === run.queue_id);
     if (!own) return { in_queue: 0, in_others: 0 };
@@ -196,7 +206,7 @@ function compare(a: Key, b: Key): number {
   return a.id < b.id ? -1 : 1;
 }
 
-/** The place of the first that does not come before the key. */
+/** The index of the first offer that does not come before the key. */
 function firstNotBefore(offers: readonly Offer[], key: Key): number {
   let low = 0;
   let high = offers.length;

@@ -3,7 +3,7 @@ import type { Micros } from "#lib/clock";
 import { method } from "#objects/call";
 import type { StateType } from "#wire/state";
 
-/** A run of a work pool after a commit. Runs without a pool have no such object. */
+/** A run of a work pool after a commit. Runs without a pool have no `LiveRun`. */
 export interface LiveRun {
   id: string;
   work_pool_id: string;
@@ -14,14 +14,14 @@ export interface LiveRun {
   due: Micros | null;
 }
 
-/** A run that a poll is offered. */
+/** A run that a poll offers. */
 export interface Offer {
   id: string;
   queue_id: string;
   due: Micros;
 }
 
-/** A worker as the object keeps it. */
+/** A worker as the object stores it. */
 export interface Worker {
   id: string;
   name: string;
@@ -32,7 +32,7 @@ export interface Worker {
 
 export type Liveness = "READY" | "NOT_READY";
 
-/** A poll of a pool's queues, or of all of them. */
+/** A poll of some of a pool's queues, or of all queues. */
 export interface PollAsk {
   queues: string[] | null;
   before: Micros | null;
@@ -43,29 +43,29 @@ export interface PollAsk {
 /** A poll of one queue by its id. */
 export interface QueuePollAsk extends Pick<PollAsk, "before" | "limit"> {
   queue_id: string;
-  /** Prefect: a poll of the UI does not count as one of a worker. */
+  /** Prefect: a poll by the UI does not count as a worker's poll. */
   is_look: boolean;
 }
 
-/** What a poll is answered: runs as [id, queue id], or what is not there. */
+/** The answer to a poll: runs as [id, queue id], or what was not found. */
 export type PollAnswer =
   | { kind: "runs"; pool_id: string; runs: [string, string][] }
   | { kind: "no pool" }
   | { kind: "no queue"; name: string };
 
-/** The phase of a live run: due at a time, holding a slot, or neither. */
+/** The phase of a live run: due at a time, having a slot, or neither. */
 export type Phase = Micros | "holds" | null;
 
 /** A run after a commit: [id, queue id, phase]. */
 export type RunNote = [string, string, Phase];
 
-/** The status of a pool and of its queues, which only the object knows. */
+/** The status of a pool and of its queues. Only the object knows it. */
 export interface PoolLiveness {
   status: Liveness;
   queues: Record<string, { status: Liveness; last_polled: Micros | null }>;
 }
 
-/** Slots that are in use, and runs that hold some of them. */
+/** The number of slots in use, and some of the runs that have them. */
 export interface SlotsInUse {
   in_use: number;
   holders: string[];
@@ -74,25 +74,25 @@ export interface SlotsInUse {
 /** The place of a scheduled run in its pool. */
 export interface PlaceInQueue {
   status: Liveness;
-  /** Some of the workers, by their last heartbeat, the newest first. The type is known of workers on a channel. */
+  /** Some of the workers, by their last heartbeat, newest first. The type is known for workers on a channel. */
   workers: { name: string; type: string | null; last_heartbeat: Micros; is_online: boolean }[];
   queue: { status: Liveness; last_polled: Micros | null };
   pool_slots: SlotsInUse;
   queue_slots: SlotsInUse;
-  /** How many due runs are offered before it. */
+  /** How many due runs are offered before this run. */
   before: { in_queue: number; in_others: number };
 }
 
-/** What a worker can be told to clean up. */
+/** The kinds of clean-up that a worker may be asked for. */
 export const CLEANUP_KINDS = ["cancelling_timeout_teardown.v1", "pending_claim_teardown.v1"] as const;
 export type CleanupKind = (typeof CLEANUP_KINDS)[number];
 
-/** What a worker of the pool has to clean up. A message with the same key or id is the same message. */
+/** A clean-up for a worker of the pool. A message with the same key or the same id is the same message. */
 export interface CleanupMessage {
   message_id: string;
   idempotency_key: string;
   kind: CleanupKind;
-  /** Workers of this queue are given the message first. */
+  /** The workers of this queue get the message first. */
   work_queue_id: string | null;
   target: Record<string, unknown>;
   data: Record<string, unknown>;
@@ -100,35 +100,38 @@ export interface CleanupMessage {
 
 export type WorkerAnswer = Worker & { is_online: boolean };
 
-/** The methods of the object. A `poolId` other than the one that is known has everything read anew. */
+/**
+ * The methods of the object. If `poolId` differs from the known pool's id, the object reads everything from D1 again.
+ */
 export const WORK_POOL = {
-  /** Which runs a worker of the pool may have now. */
+  /** The runs that a worker of the pool may start now. */
   poll: method<(ask: PollAsk) => PollAnswer>(),
-  /** Which runs the client that polls the queue may have now. */
+  /** The runs that the client that polls the queue may start now. */
   pollQueue: method<(poolId: string, ask: QueuePollAsk) => PollAnswer>(),
   /** Runs were made or changed by a commit. May be repeated. */
   notice: method<(poolId: string, runs: RunNote[]) => void>(),
   /**
-   * Takes a slot of the pool and of the queue for a run, before its PENDING is committed. True where the run holds a slot now, or
-   * where there is no such pool or queue; false where no slot is free. The object needs no notice of the PENDING after it.
+   * Takes a slot of the pool and of the queue for a run, before its PENDING is committed. True if the run has a slot
+   * now, or if the pool or queue does not exist. False if no slot is free. The object needs no notice of the PENDING
+   * afterwards.
    */
   take: method<(poolId: string, queueId: string, runId: string) => boolean>(),
   /** The pool or its queues were made, changed or removed. */
   change: method<() => void>(),
-  /** Deployments were made in these queues or moved there. */
+  /** Deployments were created in these queues, or moved to them. */
   noticeDeployments: method<(queueIds: string[]) => void>(),
-  /** A worker has sent a heartbeat; whether there is such a pool. */
+  /** A worker has sent a heartbeat. Returns whether the pool exists. */
   heartbeat: method<(worker: string, intervalSeconds: number | null) => boolean>(),
-  /** The status of the pool and of its queues; null where there is no such pool. */
+  /** The status of the pool and of its queues; null if the pool does not exist. */
   liveness: method<(poolId: string) => PoolLiveness | null>(),
-  /** The place of a scheduled run; null where there is no such pool or queue. */
+  /** The place of a scheduled run; null if the pool or queue does not exist. */
   placeInQueue: method<(poolId: string, run: Offer) => PlaceInQueue | null>(),
-  /** Writes to D1 at once the status changes that it would write in a moment, for a change that builds upon them. */
+  /** Writes the waiting status changes to D1 at once, because the caller's next change depends on them. */
   reportNow: method<() => void>(),
   /** The workers of the pool. */
   workers: method<(poolId: string) => WorkerAnswer[]>(),
-  /** Has a worker of the pool clean up; whether there is such a pool. May be repeated. */
+  /** Makes a worker of the pool clean up. Returns whether the pool exists. May be repeated. */
   enqueueCleanup: method<(poolId: string, message: CleanupMessage) => boolean>(),
-  /** Forgets a worker; whether it was known. */
+  /** Forgets a worker. Returns whether the worker was known. */
   deleteWorker: method<(poolId: string, name: string) => boolean>(),
 };

@@ -25,12 +25,12 @@ import { Reconciler } from "#objects/work-pool/reconciler";
 import { livenessAt, onlineUntil } from "#objects/work-pool/status";
 import { StatusReport } from "#objects/work-pool/status-report";
 
-/** How long after a notice of runs D1 is checked for notices that were lost. */
+/** How long after a notice of runs the object checks D1 for lost notices. */
 const CHECK_AFTER: Micros = 5_000_000;
-/** How many holders of slots, and how many workers, the place of a run names. */
+/** How many runs with slots, and how many workers, the place of a run lists at most. */
 const MOST_SHOWN = 50;
 
-/** One entry a version; entries are never changed once they have shipped. A row of `edge` is a status change. */
+/** One entry per version. An entry never changes after it has shipped. A row of `edge` is a status change. */
 const POOL_TABLES: readonly string[] = [
   `create table pool (id text primary key, type text not null, is_paused integer not null, concurrency_limit integer,
      status text not null, grace_until integer not null) without rowid;
@@ -50,7 +50,7 @@ const POOL_TABLES: readonly string[] = [
 export class WorkPool extends SocketObject implements Implementation<typeof WORK_POOL> {
   override readonly migrations = POOL_TABLES;
   override readonly contract = WORK_POOL;
-  /** Null until they are needed, as after an eviction. */
+  /** Null until they are needed, for example after an eviction. */
   private components: ReturnType<typeof componentsOf> | null = null;
 
   override async onTimer(name: string): Promise<void> {
@@ -135,7 +135,7 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     return true;
   }
 
-  /** An object that knows nothing yet reads the pool when it is asked. */
+  /** An object without state reads the pool when it is asked. */
   async change(): Promise<void> {
     const { pool } = this.parts();
     if (!pool.isBuilt()) return;
@@ -231,7 +231,7 @@ function componentsOf(object: WorkPool) {
     poolRead: (updated) => channel.snapshots.poolRead(updated),
     poolGone() {
       for (const socket of socketsOf(object)) close(socket, "authorization_failed");
-      // The timers are forgotten with the pool.
+      // The timers are deleted with the pool.
       status.timerAt = null;
       lateness.timerAt = null;
     },

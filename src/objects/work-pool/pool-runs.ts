@@ -1,28 +1,34 @@
-/** The live runs of a pool, in memory and, step by step with it, in the table `run`. Nothing here waits. */
+/** The live runs of a pool, in memory and in the table `run`. Both change together. All methods are synchronous. */
 import type { Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import { type LedgerRun, RunLedger } from "#objects/work-pool/ledger";
 import type { Offer, Phase } from "#objects/work-pool/messages";
 
-/** How long a slot is reserved for a state that is about to be committed. A commit takes far less time, or never happens. */
+/**
+ * How long a slot is reserved for a state that is about to be committed. A commit takes far less time, or never
+ * happens.
+ */
 export const RESERVED: Micros = 20_000_000;
-/** How long a slot stays after a caller said that the run is due. The caller may not know yet what was committed. */
+/** How long a slot stays after a caller said that the run is due. The caller may not know the newest commit yet. */
 export const DOUBTED: Micros = 2_000_000;
 
-/** What D1 was asked of runs, and when. */
+/** A read of runs from D1, and its time. */
 export interface Reading {
   at: Micros;
-  /** The runs that are due or hold slots. */
+  /** The runs in D1 that are due or have slots. */
   runs: readonly LedgerRun[];
-  /** Which known runs would be among them. */
+  /** Whether the read would have returned a known run if the run were still live. */
   covers: (run: LedgerRun) => boolean;
-  /** Whether a caller has told something newer of a run since. */
+  /** Whether a caller has reported a newer phase of a run since the read. */
   isOutdated: (id: string) => boolean;
 }
 
 export class PoolRuns {
   readonly ledger = new RunLedger();
-  /** Runs whose slot is reserved for a state that is not known to be committed: until when the slot stays all the same. */
+  /**
+   * Runs with a slot that is reserved for a state. It is not known whether the state is committed. The value is the
+   * time until which the slot stays anyway.
+   */
   private readonly reserved = new Map<string, Micros>();
   private readonly sql: Sql;
 
@@ -45,7 +51,10 @@ export class PoolRuns {
     this.write(id);
   }
 
-  /** Notes the phase of a run. False where a run with a slot is said to be due: the caller may not know the newest commit, so the slot stays for two seconds. */
+  /**
+   * Records the phase of a run. False if a caller says that a run with a slot is due. The caller may not know the
+   * newest commit, so the slot stays for two seconds.
+   */
   note(id: string, queueId: string, phase: Phase, now: Micros): boolean {
     const isBelieved = typeof phase !== "number" || this.ledger.read(id)?.due !== null;
     if (isBelieved) this.set(id, queueId, phase);
@@ -59,7 +68,10 @@ export class PoolRuns {
     return times.length > 0 ? Math.min(...times) : null;
   }
 
-  /** Corrects what is known of runs by what D1 said. A reservation that had not expired by then stays: its commit may still come. */
+  /**
+   * Corrects the known runs with the runs that D1 returned. A reservation that had not expired at the read stays,
+   * because its commit may still come.
+   */
   reconcile({ at, runs, covers, isOutdated }: Reading): void {
     const found = new Set(runs.map(({ id }) => id));
     const stays = (id: string) => (this.reserved.get(id) ?? 0) > at || isOutdated(id);
@@ -72,7 +84,7 @@ export class PoolRuns {
     }
   }
 
-  /** Notes that the lateness of runs was dealt with. A run that is due at another time by now is passed over. */
+  /** Records that the lateness of runs was handled. A run is skipped if its due time has changed. */
   noteLate(runs: readonly Offer[]): void {
     for (const { id, due } of runs) {
       const run = this.ledger.read(id);
@@ -97,7 +109,10 @@ export class PoolRuns {
     if (this.ledger.put(run)) this.write(run.id);
   }
 
-  /** That the state of a reservation was committed is not written: once the reservation has expired, it makes no difference. */
+  /**
+   * The commit of a reservation's state is not written to the table. After the reservation has expired, it makes no
+   * difference.
+   */
   private write(id: string): void {
     const run = this.ledger.read(id);
     if (run) this.sql.put("run", "id", { ...run, reserved_until: this.reserved.get(id) ?? null });

@@ -1,4 +1,7 @@
-/** All that a pool's object knows, in memory and in the object's tables, which change together. Nothing here waits. */
+/**
+ * The whole state of a pool's object, in memory and in the object's tables. Both change together. All methods are
+ * synchronous.
+ */
 import type { Ids, Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import type { LedgerQueue, Limits } from "#objects/work-pool/ledger";
@@ -14,44 +17,47 @@ import {
   subjectsWith,
 } from "#objects/work-pool/status";
 
-/** A poll is written where the written one is this much older. So the object adds as much to what it reads from its tables. */
+/**
+ * A poll is written only if the stored poll is older by this time. So the object adds this time to the polls that it
+ * reads from its tables.
+ */
 const UNWRITTEN: Micros = 10_000_000;
 const HEARTBEAT_UNWRITTEN: Micros = 1_000_000;
 
-/** The pool as its object keeps it. */
+/** The pool as its object stores it. */
 export interface Pool extends Limits {
   id: string;
   type: string;
-  /** The status that was noted last; the present one follows from heartbeats. */
+  /** The status that was recorded last. The present status follows from heartbeats. */
   status: Liveness;
-  /** Where the object has lost what it knew, workers have until then to send a heartbeat. */
+  /** After the object lost its state, workers have until this time to send a heartbeat. */
   grace_until: Micros;
 }
 
-/** A queue as its pool's object keeps it. */
+/** A queue as its pool's object stores it. */
 export interface PoolQueue extends LedgerQueue {
   name: string;
-  /** Prefect: a queue that was paused by a change has the status PAUSED, which polls do not alter. */
+  /** Prefect: a queue that was paused by a change has the status PAUSED, and polls do not change PAUSED. */
   is_status_paused: boolean;
   status: Liveness;
   last_polled: Micros | null;
   ready_until: Micros;
-  /** It has deployments that are not READY yet. */
+  /** The queue has deployments that are not READY yet. */
   is_unmarked: boolean;
 }
 
-/** What D1 says of a pool. */
+/** A pool and its queues as D1 has them. */
 export interface Config {
   pool: Limits & { id: string; type: string; status: string | null; updated: Micros };
   queues: (LedgerQueue & { name: string; status: string; last_polled: Micros | null })[];
-  /** The queues with deployments that are NOT_READY. */
+  /** The ids of the queues with deployments that are NOT_READY. */
   unready: readonly string[];
 }
 
-/** What D1 does not know yet: status changes, and READY queues with deployments that are not READY. */
+/** What is not in D1 yet: status changes, and READY queues with deployments that are not READY. */
 export interface Unreported {
   changes: StatusChange[];
-  /** The ids of these queues. */
+  /** The ids of the READY queues with deployments that are not READY. */
   unmarked: string[];
 }
 
@@ -89,7 +95,7 @@ export class PoolState {
     this.changes.load();
   }
 
-  /** The pool's queues by name, or all; a name that is not there comes back as it is. */
+  /** The pool's queues with these names, or all queues. If a queue does not exist, returns its name. */
   queuesNamed(names: readonly string[] | null): PoolQueue[] | string {
     const all = [...this.queues.values()];
     if (names === null) return all;
@@ -99,7 +105,7 @@ export class PoolState {
     return [...new Set(names)].flatMap((name) => found.get(name) ?? []);
   }
 
-  /** Takes a slot for a run, if the limits of its queue and of the pool allow it. Null where there is no such queue. */
+  /** Takes a slot for a run, if the limits of its queue and of the pool allow it. Null if the queue does not exist. */
   take(runId: string, queueId: string, now: Micros): boolean | null {
     const queue = this.queues.get(queueId);
     if (!this.pool || !queue) return null;
@@ -108,7 +114,9 @@ export class PoolState {
     return true;
   }
 
-  /** Sets the pool and its queues to what D1 says. `isCurrent`: no status was noted or reported while it was read. */
+  /**
+   * Sets the pool and its queues to their rows in D1. `isCurrent`: no status was recorded or reported during the read.
+   */
   setConfig(config: Config, now: Micros, isCurrent: boolean): void {
     this.setPool(config, now);
     for (const queue of config.queues) this.setQueue(queue, now, config.unready.includes(queue.id));
@@ -163,7 +171,7 @@ export class PoolState {
     this.runs.keepOnly(kept);
   }
 
-  /** Notes that the queues were polled. */
+  /** Records that the queues were polled. */
   notePoll(queues: readonly PoolQueue[], now: Micros): void {
     for (const queue of queues) {
       queue.last_polled = now;
@@ -173,7 +181,7 @@ export class PoolState {
     }
   }
 
-  /** Notes that queues have deployments that are not READY. */
+  /** Records that queues have deployments that are not READY. */
   noteUnmarked(queueIds: readonly string[]): void {
     for (const id of queueIds) {
       const queue = this.queues.get(id);
@@ -181,7 +189,7 @@ export class PoolState {
     }
   }
 
-  /** Notes that a worker is alive. */
+  /** Records that a worker is alive. */
   noteHeartbeat(name: string, intervalSeconds: number | null, now: Micros): void {
     const known = this.workers.get(name);
     const interval = intervalSeconds ?? known?.interval_seconds ?? null;
@@ -199,7 +207,7 @@ export class PoolState {
     this.settlePool(now);
   }
 
-  /** Forgets a worker; whether it was known. */
+  /** Forgets a worker. Returns whether the worker was known. */
   removeWorker(name: string, now: Micros): boolean {
     if (!this.workers.delete(name)) return false;
     this.sql.write("delete from worker where name = ?", name);
@@ -207,13 +215,13 @@ export class PoolState {
     return true;
   }
 
-  /** Until when the pool is READY, if no more heartbeats come. */
+  /** The time until which the pool is READY if no more heartbeats come. */
   readyUntil(): Micros {
     const grace = this.pool?.grace_until ?? 0;
     return this.workers.values().reduce((until, worker) => Math.max(until, onlineUntil(worker)), grace);
   }
 
-  /** Notes the status that the pool and its queues have by now. */
+  /** Records the present status of the pool and its queues. */
   settle(now: Micros): void {
     this.settlePool(now);
     for (const queue of this.queues.values()) this.settleQueue(queue, now);
@@ -249,7 +257,7 @@ export class PoolState {
     return times.length > 0 ? Math.min(...times) : null;
   }
 
-  /** What D1 does not know yet; null where D1 knows all. */
+  /** What is not in D1 yet; null if D1 has everything. */
   unreported(): Unreported | null {
     const changes = this.changes.all();
     const isUnmarked = ({ is_unmarked, status }: PoolQueue) => is_unmarked && status === "READY";
@@ -257,7 +265,7 @@ export class PoolState {
     return changes.length + unmarked.length > 0 ? { changes, unmarked } : null;
   }
 
-  /** D1 knows these changes now, and that the deployments of the READY queues are READY. */
+  /** Records that D1 has these changes, and that the deployments of the READY queues are READY in D1. */
   reported({ changes, unmarked }: Unreported): void {
     this.changes.reported(changes);
     for (const id of [...subjectsWith("READY", changes), ...unmarked]) {

@@ -1,4 +1,4 @@
-/** Builds from D1 what a pool's object knows, and corrects it. One read of D1 after the other. */
+/** Builds the state of a pool's object from D1, and corrects it. Reads of D1 run one after the other. */
 import { type Micros, SECOND, systemIds } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import type { SluiceObject } from "#objects/base";
@@ -8,28 +8,28 @@ import { LivePoolStore } from "#resources/work-pools/live-store";
 
 /** How often D1 is checked while the pool has runs or is polled. */
 const CHECK_EVERY = 120 * SECOND;
-/** How far ahead a check looks; runs that are due later are found by a later check. */
+/** How far ahead a check reads. A later check finds the runs that are due later. */
 const CHECK_AHEAD = 600 * SECOND;
 
 /** What the object's other components do after a read of D1. */
 export interface ReadHooks {
   /** Sets the timers for status changes and for lateness. */
   arm(state: PoolState, now: Micros): Promise<void>;
-  /** The pool was read again; `updated` is the time of its last change. */
+  /** The pool was read again. `updated` is the time of its last change. */
   poolRead(updated: Micros): Promise<void>;
-  /** There is no such pool any more. */
+  /** The pool no longer exists. */
   poolGone(): void;
 }
 
 export class Reconciler {
-  /** What is known at this moment, or null. Changed by the reconciler alone. */
+  /** The present state, or null. Only the reconciler changes it. */
   state: PoolState | null = null;
-  /** One read of D1 at a time, so that an older read never overwrites a newer one. */
+  /** Reads of D1 run one at a time, so that an older read never overwrites a newer one. */
   readonly reads = new Turns(1);
   private readonly object: SluiceObject;
   private readonly hooks: ReadHooks;
   private building: Promise<void> | null = null;
-  /** The runs of which callers told during a check: what the callers said is newer than what the check reads. */
+  /** The runs that callers reported during a check. A report is newer than the check's read. */
   private told: Set<string> | null = null;
   private checkedAt: Micros = 0;
 
@@ -48,7 +48,10 @@ export class Reconciler {
     return this.building !== null || this.object.readMeta("built") !== null;
   }
 
-  /** The state of the pool, read from D1 if it is not known, or if the known pool has another id; null where there is no such pool. */
+  /**
+   * The state of the pool. Read from D1 if it is not known, or if the known pool has another id. Null if the pool does
+   * not exist.
+   */
   async ready(poolId?: string): Promise<PoolState | null> {
     if (!this.state) await this.build();
     if (poolId !== undefined && this.state?.pool?.id !== poolId) await this.readAgain();
@@ -56,7 +59,7 @@ export class Reconciler {
     return state?.pool && (poolId === undefined || state.pool.id === poolId) ? state : null;
   }
 
-  /** What `ready` gives; the pool is read again where this queue is not known. */
+  /** The result of `ready`. The pool is read again if this queue is not known. */
   async readyWith(queueId: string, poolId: string): Promise<PoolState | null> {
     const state = await this.ready(poolId);
     if (!state || state.queues.has(queueId)) return state;
@@ -64,22 +67,22 @@ export class Reconciler {
     return this.ready(poolId);
   }
 
-  /** Reads pool and queues again, after the reads that wait already. */
+  /** Reads pool and queues again, after the reads that already wait. */
   readAgain(): Promise<void> {
     return this.reads.take(() => this.readNow());
   }
 
-  /** Notes that a caller has told of a run. */
+  /** Records that a caller has reported a run. */
   noteTold(runId: string): void {
     this.told?.add(runId);
   }
 
-  /** Sets the timer for a check where the last check is long ago. */
+  /** Sets the timer for a check if the last check is long ago. */
   async checkIfStale(now: Micros): Promise<void> {
     if (now - this.checkedAt > CHECK_EVERY) await this.object.setTimerBy("check", now);
   }
 
-  /** Corrects what is known by what D1 says: the pool, its queues, the runs that hold slots, and those that are due before long. */
+  /** Corrects the state from D1: the pool, its queues, the runs with slots, and the runs that are due soon. */
   check(): Promise<void> {
     return this.reads.take(async () => {
       this.told = new Set();
@@ -102,7 +105,7 @@ export class Reconciler {
     await this.building;
   }
 
-  /** Reads the object's own tables, if all is in them; gives what is known then. */
+  /** Reads the object's own tables if they are complete. Returns the state after that. */
   private wake(): PoolState | null {
     if (this.state || this.object.readMeta("built") === null) return this.state;
     const state = new PoolState(this.object.storage, systemIds());
@@ -159,7 +162,7 @@ export class Reconciler {
     if (expiry !== null) await this.object.setTimerBy("check", expiry);
   }
 
-  /** Notes that the runs are those of D1, and sets the timers for them. */
+  /** Records that the runs match D1, and sets the timers for them. */
   private async noteChecked(state: PoolState, now: Micros): Promise<void> {
     this.checkedAt = now;
     this.object.writeMeta("checked", String(now));
@@ -174,7 +177,7 @@ export class Reconciler {
     return { pool: flagged(config.pool), queues: config.queues.map(flagged), unready: config.unready };
   }
 
-  /** The live runs of these queues: all that hold slots, and those that are due by `until`, or all. */
+  /** The live runs of these queues: all runs with slots, and the runs that are due by `until`, or all due runs. */
   private async readLiveRuns(queueIds: readonly string[], until: Micros | null): Promise<LedgerRun[]> {
     const rows = await new LivePoolStore(this.object.tools()).readLiveRuns(queueIds, until);
     return rows.map(({ id, work_queue_id: queue_id, due, state_name }) => ({

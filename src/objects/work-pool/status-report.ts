@@ -12,7 +12,7 @@ import { POLL_COUNTS, type StatusChange, subjectsWith } from "#objects/work-pool
 import { type DeploymentRow, LivePoolStore, type PoolConfig } from "#resources/work-pools/live-store";
 
 export class StatusReport {
-  /** The time to which the timer is known to be set, or null. */
+  /** The time to which the timer was last set, or null. */
   timerAt: Micros | null = null;
   private readonly object: SluiceObject;
   private readonly pool: Reconciler;
@@ -22,10 +22,10 @@ export class StatusReport {
     this.pool = pool;
   }
 
-  /** Tells D1 of the status changes, and sets the timer for the next one. */
+  /** Writes the status changes to D1, and sets the timer for the next change. */
   async send(): Promise<void> {
     const now = this.object.clock();
-    // Where this fails, the timer is set again by itself; polls must not set it earlier.
+    // If this fails, the base class sets the timer again. Polls must not set it earlier.
     this.timerAt = now + TIMER_RETRY;
     const state = await this.pool.ready();
     if (!state) return;
@@ -39,7 +39,7 @@ export class StatusReport {
     await this.arm(state, this.object.clock());
   }
 
-  /** Sets the timer for the next status change, or for now where D1 does not know the last one. */
+  /** Sets the timer for the next status change, or for now if D1 does not have the last change. */
   async arm(state: PoolState, now: Micros): Promise<void> {
     const nextChange = this.isForemanEnabled() ? state.nextChange() : null;
     const at = state.unreported() ? now : nextChange;
@@ -52,7 +52,10 @@ export class StatusReport {
     return parseSettings(this.object.bindings).services.foreman.enabled;
   }
 
-  /** Writes the events of the changes, then the statuses. May be repeated after a crash: the events have the same ids then. */
+  /**
+   * Writes the events of the changes, then the statuses. May be repeated after a crash, because the events keep their
+   * ids.
+   */
   private async write({ queues }: PoolState, { changes, unmarked }: Unreported, now: Micros): Promise<void> {
     const tools = this.object.tools();
     const store = new LivePoolStore(tools);
@@ -96,7 +99,7 @@ export class StatusReport {
 function poolEvents({ pool }: PoolConfig, change: StatusChange | null): Event[] {
   if (!change || pool.is_paused === 1) return [];
   const { last_status_event_id: id, last_transitioned_status_at: occurred } = pool;
-  // Where the report is repeated after a crash, the event must not follow itself.
+  // If the report is repeated after a crash, the event must not name itself as the event that it follows.
   const before = id === null || occurred === null || id === change.event_id ? null : { id, occurred };
   const stamp = { id: change.event_id, occurred: change.at };
   return [workPoolStatusEvent({ ...pool, status: change.status }, stamp, before)];
@@ -120,7 +123,7 @@ function statusEvent({ pool, queues }: PoolConfig, row: DeploymentRow & { status
   return deploymentEvent(facts, row.status, { id: eventId(row.id, at), occurred: at });
 }
 
-/** The same id for the same deployment and time: a time-ordered id with digits of the deployment's. */
+/** The same id for the same deployment and time: a time-ordered id with digits of the deployment's id. */
 function eventId(deploymentId: string, at: Micros): string {
   return `${earliestId(at).slice(0, 15)}${deploymentId.slice(15, 18)}-8${deploymentId.slice(20)}`;
 }

@@ -1,24 +1,27 @@
-/** The status of a pool, its queues and its workers: how long a poll or a heartbeat counts, and the changes that D1 does not know yet. */
+/**
+ * The status of a pool, its queues and its workers: how long a poll or a heartbeat counts, and the changes that are not
+ * in D1 yet.
+ */
 import { type Ids, type Micros, SECOND } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import type { Liveness, Worker } from "#objects/work-pool/messages";
 
-/** Prefect: WORK_QUEUE_LAST_POLLED_TIMEOUT, a queue is ready so long after a poll. */
+/** Prefect: WORK_QUEUE_LAST_POLLED_TIMEOUT, how long a queue is ready after a poll. */
 export const POLL_COUNTS: Micros = 60 * SECOND;
 
 /** Prefect: `fallback_heartbeat_interval_seconds`, `inactivity_heartbeat_multiple`. */
 const DEFAULT_INTERVAL_SECONDS = 30;
 const MISSED_HEARTBEATS = 3;
 
-/** When a worker that sends no more heartbeats counts as offline. */
+/** When a worker without new heartbeats counts as offline. */
 export function onlineUntil(worker: Pick<Worker, "last_heartbeat" | "interval_seconds">): Micros {
   return worker.last_heartbeat + (worker.interval_seconds || DEFAULT_INTERVAL_SECONDS) * MISSED_HEARTBEATS * SECOND;
 }
 
-/** How long a pool stays READY that was READY when its object lost what it knew. */
+/** A pool that was READY when its object lost its state stays READY for this time. */
 export const GRACE: Micros = DEFAULT_INTERVAL_SECONDS * MISSED_HEARTBEATS * SECOND;
 
-/** READY until that time. */
+/** READY before `until`, else NOT_READY. */
 export function livenessAt(until: Micros, now: Micros): Liveness {
   return now < until ? "READY" : "NOT_READY";
 }
@@ -37,9 +40,9 @@ export function subjectsWith(status: Liveness, changes: readonly StatusChange[])
   return changes.filter((change) => change.status === status).map(({ subject }) => subject);
 }
 
-/** The status changes that D1 does not know yet, in memory and in the table `edge`. Nothing here waits. */
+/** The status changes that are not in D1 yet, in memory and in the table `edge`. All methods are synchronous. */
 export class StatusChanges {
-  /** Goes up with every status that is noted or reported: what was read from D1 before that is older. */
+  /** Grows with every status that is recorded or reported. A read from D1 that began before is outdated. */
   turn = 0;
   private readonly changes = new Map<string, StatusChange>();
   private readonly sql: Sql;
@@ -67,7 +70,7 @@ export class StatusChanges {
     this.sql.put("edge", "subject", change);
   }
 
-  /** D1 knows these changes now. */
+  /** Records that D1 has these changes. */
   reported(changes: readonly StatusChange[]): void {
     this.turn++;
     for (const { subject, event_id } of changes)

@@ -9,7 +9,10 @@ import {
   statesOf,
 } from "#orchestration/transition";
 
-/** A transition that a client sends again, because the answer was lost, changes nothing. The client gives each transition an id. */
+/**
+ * A client sends a transition again if the answer was lost. The repeat changes nothing. The client gives each
+ * transition an id.
+ */
 export const preventDuplicateTransitions: Rule<FlowRunContext> = {
   from: ANY_STATE,
   to: ANY_STATE,
@@ -20,7 +23,10 @@ export const preventDuplicateTransitions: Rule<FlowRunContext> = {
   },
 };
 
-/** A run becomes PENDING once. A second PENDING is refused, unless its name is of a later step of the same submission. */
+/**
+ * A run becomes PENDING once. A second PENDING is refused, unless its name belongs to a later step of the same
+ * submission.
+ */
 export const preventPendingTransitions: Rule<RunContext> = {
   from: statesOf("PENDING", "CANCELLING", "RUNNING", "CANCELLED"),
   to: statesOf("PENDING"),
@@ -35,7 +41,10 @@ export const preventPendingTransitions: Rule<RunContext> = {
   },
 };
 
-/** Not in Prefect 3 (Prefect 1: version locking): if the deployment says so, a RUNNING run cannot become RUNNING again. */
+/**
+ * Not in Prefect 3 (Prefect 1: version locking): if the deployment has `exactly_once`, a RUNNING run cannot become
+ * RUNNING again.
+ */
 export const refuseSecondRunning: Rule<FlowRunContext> = {
   from: statesOf("RUNNING"),
   to: statesOf("RUNNING"),

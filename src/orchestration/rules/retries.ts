@@ -19,7 +19,7 @@ export const retryFailedFlows: Rule<FlowRunContext> = {
     const { initial, run, now } = context;
     const { retries, retry_delay: delaySeconds } = run.empirical_policy;
     if (retries === null || retries === undefined || run.run_count > retries) {
-      // The process retries no more. A later retry is a request of a user.
+      // The process does not retry again. A later retry is a user's request.
       return { kind: "adjust", changes: { empirical_policy: { ...run.empirical_policy, retry_type: null } } };
     }
     const scheduled_time = now + (delaySeconds ?? 0) * SECOND;
@@ -31,7 +31,7 @@ export const retryFailedFlows: Rule<FlowRunContext> = {
       state: { type: "SCHEDULED", name: "AwaitingRetry", message, data, state_details },
       reason: "Retrying",
       changes: knowsPauses(context) ? { empirical_policy: withoutPauses(run.empirical_policy, "in_process") } : {},
-      // A client before API version 0.8.3 expects that the server makes failed task runs wait too.
+      // A client before API version 0.8.3 expects the server to make failed task runs wait, too.
       effects: isApiBefore(context, 3) ? [{ kind: "retry-failed-task-runs", scheduled_time }] : [],
     };
   },
@@ -64,7 +64,9 @@ function delayOf({ run_count, empirical_policy }: TaskRunContext["run"], random:
   return jitter && delaySeconds ? jittered(delaySeconds, jitter, random) : (delaySeconds ?? 0);
 }
 
-/** Prefect: `clamped_poisson_interval`, an exponential variate with this mean, of at most `1 + jitter` times the mean. */
+/**
+ * Prefect: `clamped_poisson_interval`, an exponential variate with this mean, of at most `1 + jitter` times the mean.
+ */
 function jittered(meanSeconds: number, jitter: number, random: () => number): number {
   const upper = 1 + jitter;
   // A smaller upper bound has a higher lower bound, so that the mean stays about the same.
@@ -72,11 +74,11 @@ function jittered(meanSeconds: number, jitter: number, random: () => number): nu
   const from = 1 - Math.exp(-lower);
   const to = 1 - Math.exp(-upper);
   const drawn = from + (to - from) * random();
-  // By rounding, the result may be a little more than the upper bound.
+  // Because of rounding, the result may be slightly above the upper bound.
   return Math.min(upper, -Math.log(Math.max(1 - drawn, 1e-10))) * meanSeconds;
 }
 
-/** The state of a task run that runs again has a name that says so. */
+/** The state of a task run that runs again has a name that shows the rerun. */
 export const renameReruns: Rule<RunContext> = {
   from: ANY_STATE,
   to: statesOf("RUNNING"),

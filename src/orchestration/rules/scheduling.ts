@@ -32,7 +32,7 @@ export const waitForScheduledTime: Rule<RunContext> = {
   },
 };
 
-/** Prefect: `WaitForScheduledTime` rounds the microseconds alone, so that half a second becomes 0. */
+/** Prefect: `WaitForScheduledTime` rounds only the microseconds, so that half a second becomes 0. */
 function roundHalfDown(seconds: number): number {
   return Math.ceil(seconds - 0.5);
 }

@@ -1,4 +1,4 @@
-/** Rules about the slots of concurrency limits: of the limit of a deployment, and of the limits on the tags of a task run. */
+/** Rules about the slots of concurrency limits: a deployment's limit, and the limits on the tags of a task run. */
 import { SECOND } from "#lib/clock";
 import { compareVersions, parseVersion } from "#lib/versions";
 import {
@@ -15,12 +15,13 @@ import {
 
 /** Prefect: `server.deployments.concurrency_slot_wait_seconds`. */
 const SLOT_WAIT_SECONDS = 30;
-/** Prefect: WORKER_VERSIONS_THAT_MANAGE_DEPLOYMENT_CONCURRENCY, whose workers take the slots themselves. */
+/** Prefect: WORKER_VERSIONS_THAT_MANAGE_DEPLOYMENT_CONCURRENCY; workers of these versions take the slots themselves. */
 const OWN_SLOTS: ReadonlySet<string> = new Set(["3.0.0rc20", "3.0.0", "3.0.1", "3.0.2", "3.0.3"]);
 
 /**
- * A flow run of a deployment with a concurrency limit takes a slot when it becomes PENDING, before its infrastructure is created.
- * From then on the client renews the lease. If no slot is free, the run waits or becomes CANCELLED, as its deployment says.
+ * A flow run of a deployment with a concurrency limit takes a slot when it becomes PENDING, before its infrastructure
+ * is created. From then on the client renews the lease. If no slot is free, the deployment decides whether the run
+ * waits or becomes CANCELLED.
  */
 export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
   from: anyStateBut("PENDING", "RUNNING", "CANCELLING"),
@@ -48,7 +49,9 @@ export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
   },
 };
 
-/** The next state of a flow run keeps the id of the lease if the client leaves the id out, as workers do. */
+/**
+ * The next state of a flow run keeps the id of the lease if the client does not send the id. Workers do not send it.
+ */
 export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {
   from: ANY_STATE,
   to: ANY_STATE,
@@ -60,8 +63,9 @@ export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {
 };
 
 /**
- * A flow run whose lease expired while its infrastructure was created takes a slot again before it is RUNNING. If no slot is
- * free, the run becomes CANCELLED: it cannot be scheduled again, because its infrastructure exists.
+ * If the lease of a flow run expired while its infrastructure was created, the run takes a slot again before it is
+ * RUNNING. If no slot is free, the run becomes CANCELLED. The run cannot be scheduled again, because its infrastructure
+ * exists.
  */
 export const validateDeploymentConcurrencyAtRunning: Rule<FlowRunContext> = {
   from: statesOf("PENDING"),
@@ -96,10 +100,10 @@ export const removeDeploymentConcurrencyLeaseForOldClientVersions: Rule<FlowRunC
 
 /** Prefect: MIN_CLIENT_VERSION_FOR_CONCURRENCY_LIMIT_LEASING. */
 const FIRST_WITH_LEASES = [3, 4, 11] as const;
-/** A pre-release, as 3.4.11rc1 and 3.4.11.dev2, comes before its release. */
+/** A pre-release, for example 3.4.11rc1 or 3.4.11.dev2, comes before its release. */
 const PRE_RELEASE = /^\d+\.\d+\.\d+\.?(a|b|rc|dev)/;
 
-/** Whether the client renews the lease on the slot of its run, as Prefect's client does since 3.4.11. */
+/** Whether the client renews the lease on its run's slot. Prefect's client does so since 3.4.11. */
 function renewsLeases({ clientVersion }: Pick<RunContext, "clientVersion">): boolean {
   const text = clientVersion ?? "";
   const version = parseVersion(text);
@@ -109,8 +113,8 @@ function renewsLeases({ clientVersion }: Pick<RunContext, "clientVersion">): boo
 }
 
 /**
- * A late flow run becomes CANCELLED if its deployment has no free slot and the collision strategy CANCEL_NEW: nobody may ever
- * propose PENDING for the run.
+ * A late flow run becomes CANCELLED if its deployment has no free slot and the collision strategy CANCEL_NEW, because
+ * perhaps no client ever proposes PENDING for the run.
  */
 export const enforceDeploymentConcurrencyOnLate: Rule<FlowRunContext> = {
   from: statesOf("SCHEDULED"),
@@ -128,7 +132,10 @@ export const enforceDeploymentConcurrencyOnLate: Rule<FlowRunContext> = {
   },
 };
 
-/** A task run takes a slot of each limit on its tags before it runs. If a limit is full, the client proposes again later. */
+/**
+ * A task run takes a slot of each limit on its tags before it runs. If a limit is full, the client proposes again
+ * later.
+ */
 export const secureTaskConcurrencySlots: Rule<TaskRunContext> = {
   from: ANY_STATE,
   to: statesOf("RUNNING"),

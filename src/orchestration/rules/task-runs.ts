@@ -1,4 +1,4 @@
-/** Rules about task runs alone: their flow run, the cache of their results, and the queue of background tasks. */
+/** Rules that are only for task runs: their flow run, the cache of their results, and the queue of background tasks. */
 import { abort, ANY_STATE, reject, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
 
 /** A task run of a flow run is RUNNING only while the flow run is RUNNING. */
@@ -19,7 +19,7 @@ export const preventRunningTasksFromStoppedFlows: Rule<TaskRunContext> = {
   },
 };
 
-/** A task run keeps the run count of its flow run, at the time when the task run runs. */
+/** A task run stores the run count that its flow run has while the task run runs. */
 export const updateFlowRunTrackerOnTasks: Rule<TaskRunContext> = {
   from: ANY_STATE,
   to: statesOf("RUNNING"),
@@ -28,7 +28,7 @@ export const updateFlowRunTrackerOnTasks: Rule<TaskRunContext> = {
   },
 };
 
-/** A task run whose cache key is in the cache gets the cached state, and does not run. */
+/** If the cache key of a task run is in the cache, the task run gets the cached state and does not run. */
 export const cacheRetrieval: Rule<TaskRunContext> = {
   from: ANY_STATE,
   to: statesOf("RUNNING"),
@@ -39,7 +39,7 @@ export const cacheRetrieval: Rule<TaskRunContext> = {
   },
 };
 
-/** How many characters a cache key has at most. The original's default. */
+/** How many characters a cache key has at most: the original's default. */
 const MAX_KEY_LENGTH = 2000;
 
 /** The state of a COMPLETED task run with a cache key is put into the cache under that key. */
@@ -57,7 +57,7 @@ export const cacheInsertion: Rule<TaskRunContext> = {
   },
 };
 
-/** The states of a background task keep the id of its parameters until the task runs. */
+/** The states of a background task keep the id of the task's parameters until the task runs. */
 export const copyTaskParametersId: Rule<TaskRunContext> = {
   from: statesOf("SCHEDULED", "PENDING"),
   to: statesOf("PENDING", "RUNNING"),

@@ -26,7 +26,10 @@ export const preventResultDataLoss: Rule<FlowRunContext> = {
   },
 };
 
-/** A flow run leaves a terminal state only to run again, and only if no stored result is lost. Its pauses are then forgotten. */
+/**
+ * A flow run leaves a terminal state only to run again, and only if no stored result is lost. Its pauses are then
+ * forgotten.
+ */
 export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
   from: TERMINAL_STATES,
   to: ANY_STATE,

@@ -1,4 +1,4 @@
-/** Gives clean-up messages to the workers of a pool, and answers what the workers say of them. */
+/** Sends clean-up messages to the workers of a pool, and handles the workers' answers. */
 import { Buffer } from "node:buffer";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
@@ -10,7 +10,7 @@ import { onlineUntil } from "#objects/work-pool/status";
 import type { CleanupMessage } from "#objects/work-pool/messages";
 import { printOptionalTime, printTime } from "#wire/dates";
 
-/** A delivery that failed is tried again after so long. */
+/** How long after a failed delivery the next delivery is tried. */
 const RETRY_AFTER: Micros = 5_000_000;
 
 const OPERATIONS = {
@@ -34,7 +34,7 @@ export class CleanupDelivery {
     await this.deliver();
   }
 
-  /** Does what a worker asks for with the token of a message. */
+  /** Handles a worker's request that has the token of a message. */
   async operate(socket: WebSocket, worker: OpenWorker, frame: OperationFrame): Promise<void> {
     const { message_id } = frame.payload;
     const outcome = worker.capacity > 0 ? this.outcomeOf(frame) : refusal("unauthorized");
@@ -59,7 +59,7 @@ export class CleanupDelivery {
     }
   }
 
-  /** Delivers where a worker may have room for a message now. A failure does not close the worker's socket. */
+  /** Delivers when a worker may have room for a message. A failure does not close the worker's socket. */
   async tryToDeliver(): Promise<void> {
     try {
       await this.deliver();
@@ -69,7 +69,7 @@ export class CleanupDelivery {
     }
   }
 
-  /** Gives messages to workers that have room for them, and sets the timer for the next reservation that expires. */
+  /** Sends messages to workers that have room for them, and sets the timer for the next reservation that expires. */
   async deliver(): Promise<void> {
     this.queue.expire(this.object.clock());
     while (this.queue.hasWaiting() && this.deliverOne());
@@ -77,7 +77,10 @@ export class CleanupDelivery {
     if (next !== null) await this.object.setTimer("cleanup", next);
   }
 
-  /** The workers of the message's queue come first, then all. Among them the worker that was served longest ago comes first. */
+  /**
+   * The workers of the message's queue come first, then all others. Among them, the worker that got a message longest
+   * ago comes first.
+   */
   private deliverOne(): boolean {
     const ready = this.readyForCleanup();
     return (
@@ -96,7 +99,10 @@ export class CleanupDelivery {
     return true;
   }
 
-  /** The online workers that have room for a message, each on its newest socket: the others may be broken without an error. */
+  /**
+   * The online workers that have room for a message, each with its newest socket. The older sockets may be broken
+   * without an error.
+   */
   private readyForCleanup(): Open[] {
     const now = this.object.clock();
     const newest = new Map<string, Open>();
@@ -112,8 +118,8 @@ export class CleanupDelivery {
   }
 }
 
-/** A token that nobody guesses: 32 random bytes in base64url. */
+/** A token that cannot be guessed: 32 random bytes in base64url. */
 const newToken = (): string => Buffer.from(crypto.getRandomValues(new Uint8Array(32))).toString("base64url");
 
-/** A worker, over all its sockets. */
+/** The key of a worker, the same for all its sockets. */
 const holderOf = (worker: OpenWorker): string => `${worker.consumer_id} ${worker.name}`;

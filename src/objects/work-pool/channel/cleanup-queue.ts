@@ -1,6 +1,7 @@
 /**
- * Messages that tell workers to tear down what a run has left behind. One worker at a time has a reservation of a message: with
- * its token, the worker renews or releases the reservation, or acknowledges the message. Nothing here waits.
+ * Messages that make workers tear down the infrastructure of runs. One worker at a time has a reservation of a message.
+ * With the token of the reservation, the worker renews or releases the reservation, or acknowledges the message. All
+ * methods are synchronous.
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { type Micros, SECOND } from "#lib/clock";
@@ -8,7 +9,9 @@ import { log } from "#lib/log";
 import type { Sql } from "#objects/sql";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
-/** The queue's table. A reserved message has `token`, `holder` and `lease_expires_at`. Each heartbeat uses the index. */
+/**
+ * The queue's table. A reserved message has `token`, `holder` and `lease_expires_at`. Each heartbeat uses the index.
+ */
 export const CLEANUP_TABLES = `create table cleanup (place integer primary key autoincrement, message_id text not null unique,
      idempotency_key text not null unique, kind text not null, work_queue_id text, target text not null, data text not null,
      delivery_count integer not null, token text, holder text, lease_expires_at integer, ended text, ended_at integer);
@@ -18,7 +21,7 @@ export const CLEANUP_TABLES = `create table cleanup (place integer primary key a
 export const LEASE: Micros = 30 * SECOND;
 /** Prefect: PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_MAX_DELIVERY_ATTEMPTS. */
 export const MAX_DELIVERIES = 3;
-/** How long a message that has ended is kept, so that the same message is not taken for new. */
+/** How long an ended message is kept, so that a repeat of the message is not taken as new. */
 const REMEMBERED: Micros = 7 * 86_400 * SECOND;
 
 /** A message on its way to a worker. */
@@ -28,9 +31,9 @@ export interface Reservation extends Omit<CleanupMessage, "idempotency_key"> {
   delivery_count: number;
 }
 
-/** Which worker may be given which messages. */
+/** Which messages a worker may get. */
 export interface Wish {
-  /** The worker, over all its connections. */
+  /** The key of the worker, the same for all its connections. */
   holder: string;
   kinds: readonly CleanupKind[];
   /** Only messages of these queues; null for all. */
@@ -40,7 +43,7 @@ export interface Wish {
 /** What a worker may do with its reservation. */
 export type Operation = "ack" | "release" | "renew";
 
-/** Why an operation is refused: a status, and the reason that goes with it. Both are Prefect's words. */
+/** Why an operation is refused: a status and its reason. Both texts are Prefect's. */
 const REFUSALS = {
   not_found: "message_not_found",
   not_current: "no_active_reservation",
@@ -51,7 +54,7 @@ const REFUSALS = {
   error: "cleanup_queue_operation_failed",
 } as const;
 
-/** What became of an operation. */
+/** The result of an operation. */
 export interface Outcome {
   status: "accepted" | keyof typeof REFUSALS;
   reason: string | null;
@@ -59,7 +62,7 @@ export interface Outcome {
   lease_expires_at: Micros | null;
 }
 
-/** A message as it is stored. It has ended when it was acknowledged or delivered too often. */
+/** A message as it is stored. A message has ended if it was acknowledged, or delivered too often. */
 interface Row extends Pick<CleanupMessage, "message_id" | "kind" | "work_queue_id"> {
   target: string;
   data: string;
@@ -77,7 +80,7 @@ export class CleanupQueue {
     this.newToken = newToken;
   }
 
-  /** Takes a message, unless it was taken before. */
+  /** Stores a message, unless it was stored before. */
   enqueue(message: CleanupMessage, now: Micros): void {
     this.sql.write("delete from cleanup where ended_at <= ?", now - REMEMBERED);
     this.sql.write(
@@ -92,7 +95,7 @@ export class CleanupQueue {
     );
   }
 
-  /** Reserves the oldest message that the worker may be given, or null. */
+  /** Reserves the oldest message that the worker may get, or returns null. */
   reserve({ holder, kinds, queueIds }: Wish, now: Micros): Reservation | null {
     const token = this.newToken();
     const [row] = this.sql.write(
@@ -108,7 +111,7 @@ export class CleanupQueue {
       JSON.stringify(queueIds ?? []),
     );
     if (!row) return null;
-    // Written by `enqueue`.
+    // Only `enqueue` writes this row.
     const { message_id, kind, work_queue_id, target, data, delivery_count } = row as unknown as Row;
     return {
       message_id,
@@ -122,7 +125,10 @@ export class CleanupQueue {
     };
   }
 
-  /** Does what a worker asks for with its token. A lease that has expired does not count, also before its timer has come. */
+  /**
+   * Does the operation that a worker asks for with its token. An expired lease does not count, even before its timer
+   * has fired.
+   */
   operate(operation: Operation, messageId: string, token: string, now: Micros): Outcome {
     const [row] = this.sql.rows<Row>("cleanup where message_id = ? and ended is null", messageId);
     if (!row) return refusal("not_found");
@@ -143,13 +149,13 @@ export class CleanupQueue {
     }
   }
 
-  /** Takes back what was not acknowledged in time. */
+  /** Ends the reservations that were not acknowledged in time. */
   expire(now: Micros): void {
     const expired = "cleanup where ended is null and token is not null and lease_expires_at <= ? order by place";
     for (const row of this.sql.rows<Row>(expired, now)) this.giveBack(row, now);
   }
 
-  /** When the next lease is over, or null. */
+  /** When the next reservation expires, or null. */
   nextExpiry(): Micros | null {
     const [first] = this.sql.read<{ at: Micros | null }>(
       "select min(lease_expires_at) as at from cleanup where ended is null and token is not null",
@@ -172,7 +178,9 @@ export class CleanupQueue {
     return this.sql.read("select 1 from cleanup where ended is null and token is null limit 1").length > 0;
   }
 
-  /** Ends the reservation of a message. False where the message was delivered too often: then the message has ended, too. */
+  /**
+   * Ends the reservation of a message. False if the message was delivered too often: then the message has ended, too.
+   */
   private giveBack({ message_id, delivery_count, kind }: Row, now: Micros): boolean {
     const isTooOften = delivery_count >= MAX_DELIVERIES;
     const fields = { message_id, kind, delivery_count };

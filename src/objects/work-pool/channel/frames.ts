@@ -1,4 +1,7 @@
-/** The frames of a worker channel, version 1: those that workers send, and the types of those that are sent to workers. */
+/**
+ * The frames of a worker channel, version 1: the frames that workers send, and the types of the frames that workers
+ * get.
+ */
 import * as z from "zod";
 import { CLEANUP_KINDS, type CleanupKind } from "#objects/work-pool/messages";
 import { Time } from "#wire/dates";
@@ -6,14 +9,17 @@ import { Uuid } from "#wire/ids";
 import { Bool, intFrom } from "#wire/scalars";
 import { ShortText, SizedObject } from "#wire/sizes";
 
-/** The one version there is. */
+/** The only version. */
 export const CHANNEL_VERSION = "work_pool_worker_channel.v1";
 
 /** The capabilities that every worker must have. */
 const REQUIRED_CAPABILITIES = ["worker_heartbeat.v1", "work_pool_snapshot.v1"];
 const CLEANUP_CAPABILITY = "cleanup_delivery.v1";
 
-/** Why the server closes a channel, with the code that goes along: 1011 is tried again by the worker, the others are for good. */
+/**
+ * Why the server closes a channel, with the close code. After code 1011 the worker tries again; the other codes are
+ * final.
+ */
 export const CLOSE_CODES = {
   authentication_failed: 1008,
   authorization_failed: 1008,
@@ -25,7 +31,7 @@ export const CLOSE_CODES = {
 export type CloseReason = keyof typeof CLOSE_CODES;
 
 const Name = ShortText.min(1);
-/** A worker's name is kept with its socket, where there is little room. */
+/** A worker's name is kept with its socket, which has little room. */
 const WorkerName = Name.max(2_000);
 
 const frame = <Type extends string, Payload extends z.ZodType>(type: Type, payload: Payload) =>
@@ -74,22 +80,22 @@ export const WorkerFrame = z.discriminatedUnion("type", [
   frame("cleanup.renew.v1", z.strictObject(Operation)),
 ]);
 export type WorkerFrame = z.output<typeof WorkerFrame>;
-/** What a worker does with a message that it was given. */
+/** An operation of a worker on a message that it got. */
 export type OperationFrame = Extract<WorkerFrame, { type: `cleanup.${string}` }>;
 
-/** The names of the frames that are sent to workers. */
+/** The types of the frames that workers get. */
 export type ServerFrameType =
   | "worker.ready.v1"
   | "work_pool.snapshot.v1"
   | "cleanup.message.v1"
   | "cleanup.operation_result.v1";
 
-/** Whether a worker wants messages and says which. */
+/** Whether a worker wants messages and names their kinds. */
 function asksForCleanup(hello: { requested_capabilities: string[]; handled_cleanup_kinds: CleanupKind[] }): boolean {
   return hello.requested_capabilities.includes(CLEANUP_CAPABILITY) && hello.handled_cleanup_kinds.length > 0;
 }
 
-/** Which capabilities of a worker are used. */
+/** Decides which capabilities of a worker are used. */
 export function agree(hello: Hello) {
   const accepted =
     asksForCleanup(hello) && hello.max_cleanup_concurrency > 0

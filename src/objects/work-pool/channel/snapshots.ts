@@ -1,4 +1,4 @@
-/** The snapshots by which workers are shown their pool when it was changed. */
+/** The snapshots that show workers their pool after the pool was changed. */
 import { createHash } from "node:crypto";
 import type { Micros } from "#lib/clock";
 import type { SluiceObject } from "#objects/base";
@@ -7,7 +7,7 @@ import { livenessAt } from "#objects/work-pool/status";
 import { printWorkPool } from "#resources/work-pools/show";
 import { type Counted, type WorkPoolRow, WorkPoolStore } from "#resources/work-pools/store";
 
-/** A pool as workers are shown it. */
+/** A pool as workers see it. */
 export type ShownPool = Counted<WorkPoolRow>;
 import type { Reconciler } from "#objects/work-pool/reconciler";
 
@@ -20,7 +20,7 @@ export class PoolSnapshots {
     this.pool = pool;
   }
 
-  /** The pool as it is in D1 now, or null. */
+  /** The pool in D1 now, or null. */
   read(): Promise<ShownPool | null> {
     return this.pool.reads.take(() => this.readNow());
   }
@@ -34,7 +34,7 @@ export class PoolSnapshots {
     if (worker?.pool_updated !== shown.updated) this.show(socket, shown, "heartbeat_reconciliation");
   }
 
-  /** The pool's row was read, and says when the pool was changed. */
+  /** Handles a read of the pool's row. `updated` is the time of the pool's last change. */
   async poolRead(updated: Micros): Promise<void> {
     if (socketsOf(this.object).length > 0 && this.last().updated !== updated) await this.readNow();
   }
@@ -51,7 +51,7 @@ export class PoolSnapshots {
     return { snapshot_sequence: sequence, reason, work_pool: printWorkPool(shown, status) };
   }
 
-  /** Of some changes all workers are told at once; of the others each worker learns with its next heartbeat. */
+  /** Some changes are sent to all workers at once. Each worker gets the other changes with its next heartbeat. */
   private async readNow(): Promise<ShownPool | null> {
     const shown = await new WorkPoolStore(this.object.tools()).readCountedPool(this.pool.name);
     if (!shown) return null;
@@ -71,7 +71,10 @@ export class PoolSnapshots {
   }
 }
 
-/** A digest of the fields whose changes workers are told at once. Prefect: WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS. */
+/**
+ * A digest of some fields. If one of these fields changes, all workers get the change at once. Prefect:
+ * WORK_POOL_FIELDS_THAT_TRIGGER_SNAPSHOTS.
+ */
 function markOf(row: WorkPoolRow): string {
   const fields = [row.base_job_template, row.concurrency_limit, row.is_paused, row.storage_configuration];
   return createHash("sha256").update(JSON.stringify(fields)).digest("hex");

@@ -1,4 +1,7 @@
-/** The sockets of a pool's workers, and what is kept with each so that it outlives the object's sleep. */
+/**
+ * The sockets of a pool's workers, and the state that is kept with each socket, so that it survives the object's
+ * hibernation.
+ */
 import { type Micros, systemIds } from "#lib/clock";
 import type { SluiceObject } from "#objects/base";
 import type { Identity } from "#objects/call";
@@ -13,7 +16,7 @@ const ids = systemIds();
 /** The tag of these sockets. */
 export const WORKER_CHANNEL = "worker-channel";
 
-/** What is kept with a socket. */
+/** The state that is kept with a socket. */
 export interface SocketState {
   stage: "auth" | "hello" | "open" | "closed";
   authorized: boolean;
@@ -21,30 +24,30 @@ export interface SocketState {
   worker: OpenWorker | null;
 }
 
-/** A worker whose hello was accepted. */
+/** A worker after the server accepted its hello. */
 export interface OpenWorker {
   pool_id: string;
   consumer_id: string;
   name: string;
-  /** Absent from sockets that were opened before it was kept. */
+  /** Absent from sockets that were opened before this field existed. */
   type?: string;
   interval_seconds: number;
   opened: Micros;
-  /** When the worker last sent something on this socket. */
+  /** When the worker last sent a message on this socket. */
   heard: Micros;
   /** The number of the last snapshot that was sent, and the `updated` of the pool in it. */
   sequence: number;
   pool_updated: Micros;
   kinds: CleanupKind[];
-  /** How many messages the worker takes at once; none if it takes none at all. */
+  /** How many messages the worker takes at once; 0 if the worker takes no messages. */
   capacity: number;
-  /** The queues whose messages the worker is given first; null for all. */
+  /** The worker gets the messages of these queues first; null for all queues. */
   queue_ids: string[] | null;
-  /** When the worker was last given a message. */
+  /** When the worker last got a message. */
   served: Micros;
 }
 
-/** A socket, and its worker whose hello was accepted. */
+/** A socket and its worker, after the server accepted the hello. */
 export interface Open {
   socket: WebSocket;
   worker: OpenWorker;
@@ -52,7 +55,7 @@ export interface Open {
 
 export const { keep, stateOf } = attachments<SocketState>();
 
-/** Changes what is kept of the worker. */
+/** Changes the stored state of the worker. */
 export function change(socket: WebSocket, changes: Partial<OpenWorker>): void {
   const state = stateOf(socket);
   if (state.worker) keep(socket, { ...state, worker: { ...state.worker, ...changes } });
@@ -69,7 +72,7 @@ export function socketsOf(object: SluiceObject): WebSocket[] {
   return object.state.getWebSockets(WORKER_CHANNEL);
 }
 
-/** The workers that are connected, once for each of their sockets. */
+/** The connected workers, once for each of their sockets. */
 export function openWorkers(object: SluiceObject): Open[] {
   return socketsOf(object).flatMap((socket) => {
     const { stage, worker } = stateOf(socket);
@@ -77,13 +80,16 @@ export function openWorkers(object: SluiceObject): Open[] {
   });
 }
 
-/** The types of the workers that are connected, by their names. */
+/** The types of the connected workers, by their names. */
 export function workerTypes(object: SluiceObject): Map<string, string> {
   const workers = openWorkers(object);
   return new Map(workers.flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
 }
 
-/** Sends a frame. Where the worker is gone, another worker is given the message in the frame when the reservation expires. */
+/**
+ * Sends a frame. If the worker is disconnected, another worker gets the message in the frame after the reservation
+ * expires.
+ */
 export function send(object: SluiceObject, socket: WebSocket, type: ServerFrameType, payload: unknown): void {
   const now = object.clock();
   sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));

@@ -1,4 +1,7 @@
-/** What a hello finds in D1: the pool of the worker, which the worker may make or give a template to, and the queues. */
+/**
+ * Reads from D1 what a hello names: the worker's pool and its queues. The worker may create the pool, or give the pool
+ * a template.
+ */
 import { readJson } from "#db/database";
 import { ApiError } from "#lib/api-error";
 import type { CloseReason, Hello } from "#objects/work-pool/channel/frames";
@@ -16,7 +19,7 @@ type Welcome =
 
 type Template = Hello["default_base_job_template"];
 
-/** Reads what the worker names. Where the worker is refused, nothing is written. */
+/** Reads the pool and the queues that the worker names. If the worker is refused, nothing is written. */
 export async function welcome(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
   const found = await new WorkPoolStore(tools).readPoolWithQueues(poolName);
   const refused = refusal(poolName, hello, found.pool, found.pool ? found.queues : [{ name: "default" }]);
@@ -36,12 +39,12 @@ function refusal(
   if (!pool && (!hello.create_pool_if_not_found || isReserved(poolName))) return "authorization_failed";
   const names = new Set(queues.map(({ name }) => name));
   const problem = pool && !wantsTemplate(pool, hello) ? null : templateRefusal(hello.default_base_job_template);
-  // Prefect: what is wrong with a new pool is found before its queues are looked for, what is wrong with an old one after.
+  // Prefect: a fault of a new pool is found before its queues are read, a fault of an existing pool after.
   if (problem && !pool) return problem;
   return hello.work_queue_names.every((name) => names.has(name)) ? problem : "authorization_failed";
 }
 
-/** Prefect: only wrong defaults are the worker's fault; any other fault of the template ends in an error of the server. */
+/** Prefect: only wrong defaults count as the worker's fault. Any other fault of the template ends in a server error. */
 function templateRefusal(template: Template): CloseReason | null {
   try {
     validateTemplateDefaults(template);
@@ -52,7 +55,7 @@ function templateRefusal(template: Template): CloseReason | null {
   return templateProblem(template) === null ? null : "transient_server_error";
 }
 
-/** Another client may make the pool at the same time; then that pool is taken. */
+/** If another client makes the pool at the same time, that pool is used. */
 async function welcomeToNew(tools: Tools, poolName: string, hello: Hello): Promise<Welcome> {
   const body = WorkPoolCreate.safeParse({
     name: poolName,
@@ -70,7 +73,7 @@ async function welcomeToNew(tools: Tools, poolName: string, hello: Hello): Promi
   return { pool, queues: queuesOf(hello, queues), isTemplateGiven: false };
 }
 
-/** Prefect: a pool without a template gets that of its first worker. */
+/** Prefect: a pool without a template gets the template of its first worker. */
 function wantsTemplate(pool: WorkPoolRow, hello: Hello): boolean {
   return pool.base_job_template === "{}" && Object.keys(hello.default_base_job_template).length > 0;
 }
@@ -84,7 +87,7 @@ async function giveTemplate(tools: Tools, pool: WorkPoolRow, template: Template)
   return { ...pool, updated, base_job_template };
 }
 
-/** The queues that a worker names, in its order, or all by their priority. */
+/** The queues that a worker names, in the worker's order, or all queues by their priority. */
 function queuesOf(hello: Hello, queues: readonly { id: string; name: string }[]): { id: string; name: string }[] {
   const named = new Map(queues.map(({ id, name }) => [name, { id, name }]));
   if (hello.work_queue_names.length === 0) return [...named.values()];

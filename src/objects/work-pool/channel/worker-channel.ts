@@ -26,16 +26,21 @@ import {
 import { welcome } from "#objects/work-pool/channel/welcome";
 import type { Reconciler } from "#objects/work-pool/reconciler";
 
-/** More queues than that are not kept with a socket: which queues a worker prefers is a wish. */
+/** A socket keeps no more queues than this, because a worker's preferred queues are only a wish. */
 const KEPT_QUEUES = 200;
-/** More of a worker's type is not kept: it is only shown. */
+/** A socket keeps no more characters of a worker's type, because the type is only shown. */
 const KEPT_OF_TYPE = 200;
 /** Pools with longer names have no channel. */
 const KEPT_OF_POOL_NAME = 2_000;
-/** How large a frame may be. The template of a new pool is the largest part of any, and D1 takes values of 2 MB. */
+/**
+ * How many characters a frame may have. The largest part of a frame is the template of a new pool, and D1 takes values
+ * of 2 MB.
+ */
 const MAX_FRAME_CHARACTERS = 2_000_000;
 
-/** The object of the pool, which notes that a worker is alive; `heartbeat` gives false where there is no such pool. */
+/**
+ * The object of the pool, which records that a worker is alive. `heartbeat` returns false if the pool does not exist.
+ */
 type PoolObject = SocketObject & { heartbeat(worker: string, intervalSeconds: number): Promise<boolean> };
 
 export class WorkerChannel {
@@ -43,7 +48,7 @@ export class WorkerChannel {
   readonly cleanups: CleanupDelivery;
   private readonly object: PoolObject;
   private readonly pool: Reconciler;
-  /** One message of a socket after the other. */
+  /** The messages of one socket are handled one after the other. */
   private readonly turns = new WeakMap<WebSocket, Promise<void>>();
 
   constructor(object: PoolObject, pool: Reconciler) {
@@ -53,9 +58,12 @@ export class WorkerChannel {
     this.cleanups = new CleanupDelivery(object);
   }
 
-  /** Takes an upgrade. Prefect: the subprotocol is needed, and the first message authenticates, also where no key is asked for. */
+  /**
+   * Takes an upgrade. Prefect: the subprotocol is required, and the first message authenticates, even if no key is
+   * required.
+   */
   accept(request: Request): Response {
-    // No pool has so long a name, and there is no room for it beside the socket.
+    // No pool has such a long name, and the socket's state has no room for it.
     if (!offersHandshake(request) || this.pool.name.length > KEPT_OF_POOL_NAME) return forbidden();
     const refusal = this.object.greetings.refusal();
     if (refusal) return refusal;
@@ -67,7 +75,7 @@ export class WorkerChannel {
     });
   }
 
-  /** Takes a message of a socket. */
+  /** Handles a message of a socket. */
   receive(socket: WebSocket, message: string | ArrayBuffer): Promise<void> {
     const before = this.turns.get(socket) ?? Promise.resolve();
     const turn = before.then(() => this.take(socket, message));
@@ -81,7 +89,7 @@ export class WorkerChannel {
     this.object.identify(state.pool);
     try {
       if (state.stage === "auth") return this.authenticate(socket, state, message);
-      // Prefect: what is no text ends in an error of the server.
+      // Prefect: a message that is not text ends in a server error.
       if (typeof message !== "string") return close(socket, "transient_server_error");
       if (message.length > MAX_FRAME_CHARACTERS) return close(socket, "protocol_error");
       const frame = WorkerFrame.safeParse(parseMessage(message));
@@ -113,16 +121,16 @@ export class WorkerChannel {
     if (!hello.supported_channel_versions.includes(CHANNEL_VERSION)) return close(socket, "unsupported_version");
     const found = await welcome(this.object.tools(), this.pool.name, hello);
     if ("refused" in found) return close(socket, found.refused);
-    // Not before: each name that a client invents has an object of its own.
+    // Not earlier: each name that a client invents has its own object.
     this.object.open();
     if (found.isTemplateGiven) await this.pool.readAgain();
     const poolId = await this.heartbeat(hello.worker_name, hello.heartbeat_interval_seconds);
     if (poolId === null) return close(socket, "heartbeat_persistence_failed");
     const shown = await this.snapshots.read();
-    // The pool may have been deleted, or made anew, at any point up to here.
+    // The pool may have been deleted, or deleted and made again, at any time before this line.
     if (shown?.id !== poolId || found.pool.id !== poolId) return close(socket, "authorization_failed");
     this.introduce(socket, state, { hello, queues: found.queues, shown });
-    // Prefect: the welcome says that the pool has a template, also to the worker that has just sent that template.
+    // Prefect: the welcome says that the pool has a template, even to the worker that has just sent the template.
     if (found.isTemplateGiven) this.snapshots.show(socket, shown, "work_pool_updated");
     await this.cleanups.tryToDeliver();
   }
@@ -176,11 +184,11 @@ export class WorkerChannel {
     await this.cleanups.tryToDeliver();
   }
 
-  /** The id of the pool that the worker serves, or null where the heartbeat could not be noted. */
+  /** The id of the worker's pool, or null if the heartbeat could not be recorded. */
   private async heartbeat(worker: string, intervalSeconds: number): Promise<string | null> {
     try {
       if (!(await this.object.heartbeat(worker, intervalSeconds))) return null;
-      // No other message may tell that the pool was changed.
+      // The notice of a change of the pool may be lost, and no other message brings it.
       await this.pool.checkIfStale(this.object.clock());
       return this.pool.state?.pool?.id ?? null;
     } catch (error) {
