@@ -1,7 +1,4 @@
-/**
- * Makes the OpenAPI document from the routes and the schemas that validate. The build bundles and runs this file. The
- * Worker does not.
- */
+/** Makes the OpenAPI document from the routes and the schemas that validate. The build bundles and runs this file. The Worker does not. */
 import * as z from "zod";
 import type { ErrorStatus, Route } from "#http/route";
 import { routes } from "#routes";
@@ -9,10 +6,7 @@ import ERROR_SCHEMAS from "./http/error-schemas.json";
 
 type Json = Record<string, unknown>;
 
-/**
- * The description of an error. Its body has one of two fields (`Refusal`), or the fault of each part of the request
- * (`InvalidRequest`).
- */
+/** The description of an error. Its body has one of two fields (`Refusal`), or the fault of each part of the request (`InvalidRequest`). */
 const errorAnswer = (description: string, ...schemas: (keyof typeof ERROR_SCHEMAS)[]) => ({
   description,
   content: {

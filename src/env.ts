@@ -69,10 +69,7 @@ interface About {
 
 const abouts = z.registry<About>();
 
-/**
- * Makes a setting. Prefect: the variable is named after the setting's place among the server's settings, unless
- * `variables` are given.
- */
+/** Makes a setting. Prefect: the variable is named after the setting's place among the server's settings, unless `variables` are given. */
 function setting<Kind extends z.ZodType>(
   kind: Kind,
   fallback: z.core.util.NoUndefined<z.output<Kind>>,
@@ -174,10 +171,7 @@ export type ServicesSettings = Settings["services"];
 
 const parsed = new WeakMap<Env, Settings>();
 
-/**
- * Reads the settings of an environment once. Throws for a malformed setting, so that a typo cannot leave the server
- * without a key.
- */
+/** Reads the settings of an environment once. Throws for a malformed setting, so that a typo cannot leave the server without a key. */
 export function parseSettings(env: Env): Settings {
   const known = parsed.get(env);
   if (known) return known;

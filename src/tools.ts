@@ -12,10 +12,7 @@ export interface Client {
   apiVersion: Version | null;
   /** The stock client's version from its User-Agent (`3.8.8`), or null for any other program. */
   version: string | null;
-  /**
-   * Prefect: the automation that sent the request (headers `prefect-automation-id`, `prefect-automation-name`), or
-   * null.
-   */
+  /** Prefect: the automation that sent the request (headers `prefect-automation-id`, `prefect-automation-name`), or null. */
   createdBy: { id: string; type: string; display_value: string } | null;
 }
 

@@ -63,9 +63,8 @@ interface Codec<T extends SQLiteTable, Omitted extends Name<T>, Preset extends N
    */
   blank: <Fields extends Given<T> & Needed<T, Preset>>(fields: Fields & NoOthers<Fields, Name<T>>) => Row<T>;
   /**
-   * The columns that a body changes, as they are stored. A column that is not given is not changed. A column that
-   * cannot be null is not changed if the body has null. `others` are fields that are not columns, or that are stored in
-   * another form than they are given.
+   * The columns that a body changes, as they are stored. A column that is not given is not changed. A column that cannot be null is not
+   * changed if the body has null. `others` are fields that are not columns, or that are stored in another form than they are given.
    */
   changes: <Fields extends Given<T>, Other extends PropertyKey = never>(
     fields: Fields & NoOthers<Fields, Name<T> | Other>,
@@ -141,10 +140,7 @@ export function codec<
   };
 }
 
-/**
- * A row of a table, joined as `alias`, as a JSON object of its columns. D1 takes 32 arguments of a function, so 16
- * columns.
- */
+/** A row of a table, joined as `alias`, as a JSON object of its columns. D1 takes 32 arguments of a function, so 16 columns. */
 export function jsonRow(table: SQLiteTable, alias: string): SQL {
   return sql.raw(
     `json_object(${columnsOf(table)

@@ -29,9 +29,7 @@ interface Config<K extends Kind, Stored> {
 }
 
 interface Options {
-  /**
-   * Whether users may make the value so long that a list reads the value separately from its row (`db/long-values.ts`).
-   */
+  /** Whether users may make the value so long that a list reads the value separately from its row (`db/long-values.ts`). */
   long?: boolean;
 }
 
@@ -48,10 +46,7 @@ class Builder<K extends Kind, Stored, Shown, Given> extends SQLiteColumnBuilder<
     this.config.long = long;
   }
 
-  /**
-   * drizzle calls this method when the table is made. With `keyAsName` drizzle would look up the name for each
-   * statement.
-   */
+  /** drizzle calls this method when the table is made. With `keyAsName` drizzle would look up the name for each statement. */
   build(table: SQLiteTable): StoredColumn {
     return new StoredColumn(table, { ...this.config, keyAsName: false });
   }
@@ -117,7 +112,5 @@ export const workspaceId = () => uuid().notNull();
 /** When the row was made and last changed. */
 export const stamps = () => ({ created: micros().notNull(), updated: micros().notNull() });
 
-/**
- * The first columns of a table with ids: the workspace, the id, and the times when the row was made and last changed.
- */
+/** The first columns of a table with ids: the workspace, the id, and the times when the row was made and last changed. */
 export const entity = () => ({ workspace_id: workspaceId(), id: uuid().notNull(), ...stamps() });

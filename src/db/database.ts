@@ -70,10 +70,7 @@ export class Database {
     return rows[0] as Row | undefined;
   }
 
-  /**
-   * Runs statements in one transaction and one round trip. They are not retried, because only the caller knows whether
-   * a retry is safe.
-   */
+  /** Runs statements in one transaction and one round trip. They are not retried, because only the caller knows whether a retry is safe. */
   async batch(statements: readonly Statement[]): Promise<Written[]> {
     if (statements.length === 0) return [];
     const results = await this.d1.batch<Record<string, unknown>>(

@@ -1,8 +1,7 @@
 /**
- * Lists of rows that may be large. A run may have half a megabyte of parameters and as much in other columns. A page
- * has 200 runs, and an isolate has 128 MB for all requests. So a select of many rows skips long texts and returns their
- * length. A row with such a text is read as a whole just before the row is shown. Nearly always no text is long, and no
- * row is read twice.
+ * Lists of rows that may be large. A run may have half a megabyte of parameters and as much in other columns. A page has 200 runs, and
+ * an isolate has 128 MB for all requests. So a select of many rows skips long texts and returns their length. A row with such a text is
+ * read as a whole just before the row is shown. Nearly always no text is long, and no row is read twice.
  */
 import { getTableName, type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
@@ -17,10 +16,7 @@ export const LONG_BYTES = 8_192;
 /** How many bytes of skipped texts are read at once, unless a single row has more. In memory a text has more bytes. */
 const PORTION_BYTES = 2_000_000;
 
-/**
- * The value of a column (`s.data`), or its number of bytes if the value is long. SQLite knows that number without
- * reading the text.
- */
+/** The value of a column (`s.data`), or its number of bytes if the value is long. SQLite knows that number without reading the text. */
 export function shortened(column: string, as: string): string {
   return `iif(octet_length(${column}) > ${LONG_BYTES}, octet_length(${column}), ${column}) as "${as}"`;
 }
@@ -95,10 +91,7 @@ export function readBySize<Row extends { id: string }>(
   });
 }
 
-/**
- * Returns the items in groups that may be read at once, in order, and at least one group. An item may have no bytes to
- * read.
- */
+/** Returns the items in groups that may be read at once, in order, and at least one group. An item may have no bytes to read. */
 function groupsBySize<T>(items: readonly T[], bytesOf: (item: T) => number): T[][] {
   return items.length === 0 ? [[]] : chunksBySize(items, PORTION_BYTES, bytesOf);
 }

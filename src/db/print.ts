@@ -1,7 +1,6 @@
 /**
- * The text and the values of a statement. drizzle's own printer takes 10 to 25 µs for a statement. If a statement has a
- * part that this file does not know, drizzle prints the statement. `sql.inlineParams()` is not known here, and no code
- * uses it.
+ * The text and the values of a statement. drizzle's own printer takes 10 to 25 µs for a statement. If a statement has a part that this
+ * file does not know, drizzle prints the statement. `sql.inlineParams()` is not known here, and no code uses it.
  */
 import { Column, getTableName, Name, Param, SQL, type SQLChunk, StringChunk, Table } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";

@@ -1,6 +1,4 @@
-/**
- * Estimated times of runs, in microseconds: in SQL for many runs, summed by interval and state, and for a single row.
- */
+/** Estimated times of runs, in microseconds: in SQL for many runs, summed by interval and state, and for a single row. */
 import { type SQL, sql } from "drizzle-orm";
 import type { flow_run } from "#db/tables/flow-run";
 import type { task_run } from "#db/tables/task-run";

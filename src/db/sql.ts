@@ -1,7 +1,4 @@
-/**
- * Parts of statements that several stores need. D1 binds at most 100 values to a statement, so a list is bound as one
- * JSON value.
- */
+/** Parts of statements that several stores need. D1 binds at most 100 values to a statement, so a list is bound as one JSON value. */
 import { type SQL, sql, getTableColumns, type SQLWrapper } from "drizzle-orm";
 import type { SQLiteColumn, SQLiteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
@@ -16,22 +13,15 @@ export function list(values: readonly unknown[]): SQL {
   return sql`(select value from ${each(values)})`;
 }
 
-/**
- * The new value of a column `updated`. It is later than the present value, so that no two changes of a row have the
- * same time.
- */
+/** The new value of a column `updated`. It is later than the present value, so that no two changes of a row have the same time. */
 export function laterThan(column: SQLiteColumn, now: Micros): SQL {
   return sql`max(${column} + 1, ${now})`;
 }
 
-// If a JSON function of SQLite cannot read a text, the whole statement fails. A row may be older than the bounds, so
-// such texts exist. The statement may be a list, a poll, or a sweep of all workspaces. So the next functions replace
-// such a text by an empty one.
+// If a JSON function of SQLite cannot read a text, the whole statement fails. A row may be older than the bounds, so such texts exist.
+// The statement may be a list, a poll, or a sweep of all workspaces. So the next functions replace such a text by an empty one.
 
-/**
- * Whether a statement failed because a JSON function could not read a text. Large columns are checked only after such a
- * failure.
- */
+/** Whether a statement failed because a JSON function could not read a text. Large columns are checked only after such a failure. */
 export function isUnreadable(error: unknown): boolean {
   return error instanceof Error && error.message.includes("malformed JSON");
 }
@@ -51,10 +41,7 @@ export function jsonValue(column: string, path: string): SQL {
   return sql.raw(`(iif(json_valid(${column}), ${column}, '{}') ->> '${path}')`);
 }
 
-/**
- * The columns of a table, and their values in the JSON `value` of `json_each`. `instead` has other expressions for some
- * columns.
- */
+/** The columns of a table, and their values in the JSON `value` of `json_each`. `instead` has other expressions for some columns. */
 export function columnLists(table: SQLiteTable, instead: Record<string, string> = {}) {
   const names = Object.keys(getTableColumns(table));
   return {

@@ -20,9 +20,8 @@ const ID_CHARACTERS = 39;
 const OWN_IDS = asList(sql.raw("r.state_ids"));
 
 /**
- * Adds a state's id to the ids of a run. `row` is the run before its update. Returns the row's new value, as text and
- * as an SQL expression for the update, and the statements that make pages of the older ids. In the batch these
- * statements come after the update.
+ * Adds a state's id to the ids of a run. `row` is the run before its update. Returns the row's new value, as text and as an SQL
+ * expression for the update, and the statements that make pages of the older ids. In the batch these statements come after the update.
  */
 export function keepStateId(workspaceId: string, row: { id: string; state_ids: string }, stateId: string) {
   const statements: SQL[] = [];

@@ -8,10 +8,7 @@ import { asList } from "#db/sql";
 const PROGRESS: Partial<Record<StateType, number>> = { SCHEDULED: 0, PENDING: 1, RUNNING: 2, PAUSED: 3, CANCELLING: 3 };
 const ENDED = 4;
 
-/**
- * The states in a task run's column. Values that are not states are skipped, because a row may be older than the
- * bounds.
- */
+/** The states in a task run's column. Values that are not states are skipped, because a row may be older than the bounds. */
 export function readStates(column: string): State[] {
   const states = readJson<unknown>(column);
   return Array.isArray(states)
@@ -38,10 +35,7 @@ const STUB = `json_object('id', state->>'id', 'type', state->>'type', 'name', su
   'timestamp', state->>'timestamp', 'message', 'Message and data were left out: the states of this task run are too large.',
   'data', null, 'state_details', json('{}'))`;
 
-/**
- * The states of the row. If the states nest too deep for SQLite (a row may be older than the bounds), the new states
- * replace them.
- */
+/** The states of the row. If the states nest too deep for SQLite (a row may be older than the bounds), the new states replace them. */
 export const OLD_STATES = sql`json_each(${asList(sql.raw("task_run.states"))})`;
 
 const BY_AGE = sql.raw(`state->>'timestamp' desc, ${progressSql("state->>'type'")} desc, state->>'id' desc`);

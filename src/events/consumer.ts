@@ -36,9 +36,7 @@ export function segmentMessages(workspace: string, segments: readonly SizedKey[]
   return chunks(segments, MAX_KEYS).map((keys) => ({ v: 1, workspace, segments: keys }));
 }
 
-/**
- * Consumes a batch of the queue. If the segments of a message cannot be recorded now, the message is delivered again.
- */
+/** Consumes a batch of the queue. If the segments of a message cannot be recorded now, the message is delivered again. */
 export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId: string) => Tools): Promise<void> {
   const read = batch.messages.map((message) => ({ message, parsed: SegmentsMessage.safeParse(message.body) }));
   for (const { message, parsed } of read) if (!parsed.success) message.retry();
@@ -58,10 +56,7 @@ export async function consumeSegments(batch: MessageBatch, toolsOf: (workspaceId
   }
 }
 
-/**
- * If the last delivery fails in an outage, the message is acknowledged: the sweep of waiting segments queues its
- * segments again.
- */
+/** If the last delivery fails in an outage, the message is acknowledged: the sweep of waiting segments queues its segments again. */
 function comeAgain(message: Message, error: unknown): void {
   if (message.attempts >= LAST_ATTEMPT && isOutage(error)) message.ack();
   else message.retry({ delaySeconds: RETRY_DELAY_SECONDS * message.attempts });

@@ -60,10 +60,7 @@ export function insertDeadLetter(tools: Keeper, { queue, key, reason, message }:
 const OUTAGE =
   /overloaded|transient issue|exceeded timeout|storage caused object to be reset|Internal error|maximum DB size|SQLITE_FULL|SQLITE_BUSY/i;
 
-/**
- * Whether the database caused a failure, and not the item: the database cannot be reached, or takes no statement at
- * all.
- */
+/** Whether the database caused a failure, and not the item: the database cannot be reached, or takes no statement at all. */
 export function isOutage(error: unknown): boolean {
   return isPassing(error) || (error instanceof Error && OUTAGE.test(error.message));
 }

@@ -19,9 +19,7 @@ export interface StreamCall {
 /** The object's answer when it refuses a call. */
 export interface StreamRefusal {
   error: string;
-  /**
-   * The ids of events that cannot be written and are stored as dead letters. All other events of the call are written.
-   */
+  /** The ids of events that cannot be written and are stored as dead letters. All other events of the call are written. */
   set_aside?: string[];
 }
 

@@ -9,9 +9,7 @@ import { listOf as listUpTo } from "#wire/sizes";
 
 /** How many values a list of a filter may have. An event is looked up in a set, so many values cost little. */
 const MAX_VALUES = 50_000;
-/**
- * How many prefixes or patterns a filter may have, and how many filters there may be. Each is checked for each event.
- */
+/** How many prefixes or patterns a filter may have, and how many filters there may be. Each is checked for each event. */
 const MAX_PATTERNS = 1_000;
 const MAX_PATTERN_CHARACTERS = 2_000;
 const MAX_FILTERS = 100;
@@ -184,10 +182,7 @@ function matchesLabels(labels: ResourceSpecification | null | undefined, resourc
   });
 }
 
-/**
- * Prefect: an empty pattern for the id or the role counts as absent. For any other label, an empty pattern matches
- * nothing.
- */
+/** Prefect: an empty pattern for the id or the role counts as absent. For any other label, an empty pattern matches nothing. */
 function isUnset(label: string, patterns: string | string[]): boolean {
   return patterns.length === 0 && (label === RESOURCE_ID || label === RESOURCE_ROLE);
 }
@@ -197,10 +192,7 @@ function fits(pattern: string, value: string): boolean {
   return globFits(isNegated ? pattern.slice(1) : pattern, value) !== isNegated;
 }
 
-/**
- * `*` is any text, `?` is any one character. There is no regular expression, because the search for a user's pattern
- * may never end.
- */
+/** `*` is any text, `?` is any one character. There is no regular expression, because the search for a user's pattern may never end. */
 function globFits(pattern: string, value: string): boolean {
   let p = 0;
   let v = 0;

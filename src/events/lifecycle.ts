@@ -74,18 +74,12 @@ function tagged(id: string | null, name: string | null, tags: string | null) {
 
 /** Prefect: TRUNCATE_STATE_MESSAGES_AT. */
 const MAX_MESSAGE_CHARACTERS = 100_000;
-/**
- * Prefect: `_timing_is_tight`; `follows` is only for events that are so close in time that they may arrive in the wrong
- * order.
- */
+/** Prefect: `_timing_is_tight`; `follows` is only for events that are so close in time that they may arrive in the wrong order. */
 const TIGHT: Micros = 5 * 60 * 1_000_000;
 /** Prefect: `_get_recent_preceding_work_pool_event_id`. */
 const RECENT_POOL_STATUS: Micros = 10 * 60 * 1_000_000;
 
-/**
- * Returns the event `prefect.flow-run.<State name>`. Its id is the state's id, and it follows the event of the previous
- * state.
- */
+/** Returns the event `prefect.flow-run.<State name>`. Its id is the state's id, and it follows the event of the previous state. */
 export function flowRunStateEvent(facts: FlowRunFacts): Event {
   const { flow_run, initial, validated } = facts;
   const stamp = { id: validated.id, occurred: validated.timestamp };

@@ -91,10 +91,7 @@ function sendOrSetAside(tools: Tools, rows: readonly UnsentRow[]): Promise<void>
   );
 }
 
-/**
- * Sends the event of a state again after a failure, unless the event was sent meanwhile. Throws if it still cannot be
- * sent.
- */
+/** Sends the event of a state again after a failure, unless the event was sent meanwhile. Throws if it still cannot be sent. */
 export async function sendEventOf(tools: Tools, stateId: string): Promise<void> {
   const only = sql`st.workspace_id = ${tools.workspaceId} and st.id = ${stateId}`;
   await sendEvents(tools, await tools.db.rows<UnsentRow>(selectUnsent(only, firstSegmentAfter(stateId))));

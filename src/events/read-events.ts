@@ -10,10 +10,7 @@ import type { EventCutoff } from "#events/retention";
 import { type Found, SegmentReader, tooMuch } from "#events/segment-reader";
 import { hourOf } from "#events/segments";
 
-/**
- * How many events match a filter. If `isWhole` is false, not all segments were read, and there are at least `total`
- * events.
- */
+/** How many events match a filter. If `isWhole` is false, not all segments were read, and there are at least `total` events. */
 interface EventTotal {
   total: number;
   isWhole: boolean;
@@ -63,10 +60,7 @@ export class EventReader extends SegmentReader {
     return { ...page.read(stop), total: ids.size, isWhole: stop === null };
   }
 
-  /**
-   * Visits each event that matches the filter once, even if it is in two segments. Throws 422 if there are too many
-   * segments.
-   */
+  /** Visits each event that matches the filter once, even if it is in two segments. Throws 422 if there are too many segments. */
   async each(filter: EventFilter, window: Window, visit: (found: Found) => void, more = sql`true`): Promise<void> {
     const seen = new Set<string>();
     const take = (events: readonly Found[]) => {

@@ -1,7 +1,6 @@
 /**
- * Reads task runs after all their reports are recorded. Reports are gathered, written and then recorded by the consumer
- * of a queue, which may take a second. A client reads a task run as soon as its flow returns. So such a read records
- * the reports itself.
+ * Reads task runs after all their reports are recorded. Reports are gathered, written and then recorded by the consumer of a queue,
+ * which may take a second. A client reads a task run as soon as its flow returns. So such a read records the reports itself.
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
@@ -38,9 +37,8 @@ interface Look {
 }
 
 /**
- * Runs selects in one round trip, after the reports of the named runs are recorded. If the runs have ended and no
- * report waits, there is only this round trip; nearly all reads are like this. A failure to record is logged, and the
- * selects still run.
+ * Runs selects in one round trip, after the reports of the named runs are recorded. If the runs have ended and no report waits, there
+ * is only this round trip; nearly all reads are like this. A failure to record is logged, and the selects still run.
  */
 export async function readRecorded(tools: Tools, asked: AskedRuns, reads: readonly Statement[]): Promise<Rows[]> {
   const named = (asked.flowRunIds?.length ?? 0) + (asked.taskRunIds?.length ?? 0);

@@ -12,10 +12,7 @@ import { countByName, hourOf, keyOf, readSegment, type Segment, segmentsOf } fro
 const KEPT: Micros = 120 * SECOND;
 /** How many segments are remembered. The object writes at most ten per second. */
 const MAX_SEGMENTS = 3_000;
-/**
- * How many characters of JSON the names of a segment's events may have in total. Longer lists of names are not
- * remembered.
- */
+/** How many characters of JSON the names of a segment's events may have in total. Longer lists of names are not remembered. */
 const MAX_NAMES = 2_000;
 
 interface Remembered extends Omit<Header, "fits"> {
@@ -53,10 +50,7 @@ export class RecentSegments {
     this.older = undefined;
   }
 
-  /**
-   * The segments that may have events of the window, in the filter's order; undefined if not all of them are
-   * remembered.
-   */
+  /** The segments that may have events of the window, in the filter's order; undefined if not all of them are remembered. */
   async inWindow(
     db: Database,
     workspaceId: string,
@@ -110,18 +104,13 @@ function remembered(segment: Segment): Remembered {
   };
 }
 
-/**
- * How old the recent ids are at most, and how many ids there are. The object that remembers them has the same bounds.
- */
+/** How old the recent ids are at most, and how many ids there are. The object that remembers them has the same bounds. */
 const IDS_KEPT: Micros = 15 * 60 * SECOND;
 const MAX_IDS = 50_000;
 /** How many segments are searched for recent ids. */
 const MAX_SEARCHED = 200;
 
-/**
- * Reads the ids of the events that a workspace wrote in the last 15 minutes. A client may send such events again after
- * a break.
- */
+/** Reads the ids of the events that a workspace wrote in the last 15 minutes. A client may send such events again after a break. */
 export async function readRecentIds(db: Database, workspaceId: string, now: Micros): Promise<string[]> {
   const since = now - IDS_KEPT;
   const recent = sql`(

@@ -29,10 +29,7 @@ interface Report {
   record: TaskRunRecord;
 }
 
-/**
- * A segment that was read: the reports that can be recorded, the dead letters of the other reports, and the new value
- * of `consumed`.
- */
+/** A segment that was read: the reports that can be recorded, the dead letters of the other reports, and the new value of `consumed`. */
 interface ReadSegment {
   key: SegmentKey;
   reports: Report[];
@@ -40,10 +37,7 @@ interface ReadSegment {
   consumed: 1 | 2;
 }
 
-/**
- * Records the reports of segments that are not consumed, and marks these segments as consumed. Throws in an outage
- * (`isOutage`).
- */
+/** Records the reports of segments that are not consumed, and marks these segments as consumed. Throws in an outage (`isOutage`). */
 export async function recordSegments(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
   for (const some of chunksBySize(keys, MAX_BYTES, ({ bytes }) => bytes)) await recordSome(tools, some);
 }
@@ -145,10 +139,7 @@ async function recordSegmentAgain(tools: Tools, key: SegmentKey): Promise<void> 
   if (row && row.consumed !== 1) throw new Error("the segment still cannot be read");
 }
 
-/**
- * Returns the statement that marks waiting segments as consumed (1) or as given up (2), or given-up segments as waiting
- * (0).
- */
+/** Returns the statement that marks waiting segments as consumed (1) or as given up (2), or given-up segments as waiting (0). */
 export function markSegments(workspaceId: string, keys: readonly SegmentKey[], consumed: 0 | 1 | 2): SQL {
   const before = sql.raw(consumed === 0 ? "2" : "0");
   return sql`update ${event_segment} set consumed = ${consumed}

@@ -13,9 +13,8 @@ import { earliestId, type Micros, timeOfId } from "#lib/clock";
 const MAX_NAMED = 2_000;
 
 /**
- * Returns a condition on a segment `s`, from the index `event_resource`: the segment may have events of the resources
- * that the filter names. If the index does not have all events of these resources, the condition is true for each
- * segment.
+ * Returns a condition on a segment `s`, from the index `event_resource`: the segment may have events of the resources that the filter
+ * names. If the index does not have all events of these resources, the condition is true for each segment.
  */
 export async function mayHoldResources(
   store: WorkspaceStore,
@@ -49,9 +48,7 @@ async function withFlowRuns({ db, workspaceId }: WorkspaceStore, resources: read
   return [...resources, ...rows.map((row) => `prefect.flow-run.${row.flow_run_id}`)];
 }
 
-/**
- * Returns the ids if all of them are ids of flow runs, otherwise null. The index has each event that names a flow run.
- */
+/** Returns the ids if all of them are ids of flow runs, otherwise null. The index has each event that names a flow run. */
 function onlyRuns(ids: readonly string[] | null | undefined): readonly string[] | null {
   return ids?.length && ids.every((id) => idOfKind("prefect.flow-run", id) !== undefined) ? ids : null;
 }
@@ -114,10 +111,7 @@ export function hasNames(filter: EventFilter): SQL {
   ]);
 }
 
-/**
- * Whether a segment (`s.events`) has the texts that each wanted event has. The database reads the whole text for this
- * condition.
- */
+/** Whether a segment (`s.events`) has the texts that each wanted event has. The database reads the whole text for this condition. */
 export function hasTexts(filter: EventFilter): SQL {
   const events = sql.raw("s.events");
   return allOf([

@@ -1,7 +1,4 @@
-/**
- * Goes through a workspace's segments and returns the wanted events in them. A bounded number of segments is open at
- * once.
- */
+/** Goes through a workspace's segments and returns the wanted events in them. A bounded number of segments is open at once. */
 import { type SQL, sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
 import { list } from "#db/sql";
@@ -152,10 +149,7 @@ export class SegmentReader extends WorkspaceStore {
     return rows.map(({ id, events }) => readSegment(id, events));
   }
 
-  /**
-   * The events with these ids. The database finds them and sends only them. Undefined if the database cannot read a
-   * segment.
-   */
+  /** The events with these ids. The database finds them and sends only them. Undefined if the database cannot read a segment. */
   private async openByIds(segments: SQL, ids: readonly string[]): Promise<ReceivedEvent[] | undefined> {
     try {
       const rows = await this.db.rows<{ events: string }>(sql`

@@ -75,9 +75,8 @@ export function indexedResources(event: ReceivedEvent): string[] {
 }
 
 /**
- * Writes segments and their index rows in one batch. If the outcome of a try is unknown, the batch is repeated. The
- * keys stay the same, so existing rows are not changed. `isWork` says whether the queue's consumer has to record a
- * segment.
+ * Writes segments and their index rows in one batch. If the outcome of a try is unknown, the batch is repeated. The keys stay the same,
+ * so existing rows are not changed. `isWork` says whether the queue's consumer has to record a segment.
  */
 export async function writeSegments(
   db: Database,
@@ -175,9 +174,7 @@ export function keyOf(segment: Segment): SizedKey {
 /** The keys as JSON: a list of pairs. */
 const pairs = (keys: readonly SegmentKey[]): SQL => each(keys.map(({ hour, id }) => [hour, id]));
 
-/**
- * The segments `s` with these keys, for the `from` of a select. `k.key` is the position of a segment's key in the list.
- */
+/** The segments `s` with these keys, for the `from` of a select. `k.key` is the position of a segment's key in the list. */
 export function segmentsOf(workspaceId: string, keys: readonly SegmentKey[]): SQL {
   return sql`${pairs(keys)} k cross join ${event_segment} s
     on s.workspace_id = ${workspaceId} and s.hour = k.value->>0 and s.id = k.value->>1`;
@@ -217,10 +214,7 @@ export function openSegment(text: string): { events: unknown; isTooDeep: boolean
   }
 }
 
-/**
- * Whether a value has the fields of an event. Only our code writes segments, so the content of the fields is not
- * checked.
- */
+/** Whether a value has the fields of an event. Only our code writes segments, so the content of the fields is not checked. */
 function isEvent(value: unknown): value is ReceivedEvent {
   return (
     isObject(value) &&

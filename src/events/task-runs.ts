@@ -136,9 +136,7 @@ const compareStates = (a: State, b: State): number =>
 const newestOf = (record: TaskRunRecord): State => anyOf(record.states.at(-1));
 const oldestOf = (record: TaskRunRecord): State => anyOf(record.states[0]);
 
-/**
- * Returns the value. It is always defined, because a record has at least one state, and a group at least one record.
- */
+/** Returns the value. It is always defined, because a record has at least one state, and a group at least one record. */
 function anyOf<T>(value: T | undefined): T {
   if (value === undefined) throw new Error("nothing was reported of a task run");
   return value;
@@ -156,9 +154,8 @@ const IS_NEWER = `task_run.state_timestamp is null
 const MAX_STATEMENT_BYTES = 1_000_000;
 
 /**
- * Returns the statements that merge and write the records. States are merged with the table's states by their ids, the
- * columns come from the newest state, and known states change nothing. So the statements may be repeated, and run in
- * any order.
+ * Returns the statements that merge and write the records. States are merged with the table's states by their ids, the columns come
+ * from the newest state, and known states change nothing. So the statements may be repeated, and run in any order.
  *
  * Prefect: a record with the flow run, task key and dynamic key of a row is that task run, whatever its id.
  */

@@ -70,10 +70,7 @@ export function combine(operator: Operator, clauses: SQL[]): SQL {
   return balanced(operator === "and_" ? sql`and` : sql`or`, first, telling.slice(1));
 }
 
-/**
- * Combines the clauses as a balanced tree. D1 refuses an expression with more than 100 levels, and a chain has a level
- * per clause.
- */
+/** Combines the clauses as a balanced tree. D1 refuses an expression with more than 100 levels, and a chain has a level per clause. */
 function balanced(operator: SQL, first: SQL, others: SQL[]): SQL {
   const [middle, ...rest] = others.splice(Math.floor(others.length / 2));
   if (middle === undefined) return first;
@@ -179,10 +176,7 @@ export function containing(column: SQLWrapper, text: string): SQL {
   return isLikeAny(column, [`%${text}%`]);
 }
 
-/**
- * `startswith_`: the column begins with one of the texts. Prefect: an empty list matches all rows
- * (`WorkQueueFilterName`).
- */
+/** `startswith_`: the column begins with one of the texts. Prefect: an empty list matches all rows (`WorkQueueFilterName`). */
 export function startsWith(column: SQLWrapper) {
   return criterion(listOf(ShortText, MAX_PATTERNS), (texts) => {
     const patterns = texts.map((text) => `${text}%`);

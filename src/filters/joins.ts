@@ -106,9 +106,7 @@ const WAYS: Record<Root, Way[]> = {
   variables: [],
 };
 
-/**
- * Gives the condition on rows of the root: they are in the workspace and match each given filter, even an empty one.
- */
+/** Gives the condition on rows of the root: they are in the workspace and match each given filter, even an empty one. */
 export function whereClause(root: Root, filters: Filters, workspaceId: string): SQL {
   const ids = root === "task_runs" ? onlyFlowRunIds(filters) : undefined;
   const joined = ids

@@ -46,9 +46,7 @@ function readPattern(pattern: string): Token[] {
   return tokens;
 }
 
-/**
- * The spellings of a character in both cases. An ASCII letter is only lowercase, because the query lowers the column.
- */
+/** The spellings of a character in both cases. An ASCII letter is only lowercase, because the query lowers the column. */
 function spellings(character: string): string {
   const lower = character.toLowerCase();
   if (character <= "\u007f") return lower;
@@ -75,10 +73,7 @@ function globOf(token: Token): string {
   return Array.from(token.of).length > 1 || "*?[".includes(token.of) ? `[${token.of}]` : token.of;
 }
 
-/**
- * The pieces of the pattern between the `%`. A piece has the matching characters of each position. An empty text
- * matches any character.
- */
+/** The pieces of the pattern between the `%`. A piece has the matching characters of each position. An empty text matches any character. */
 function toPieces(tokens: Token[]): string[][] {
   const pieces = [[EDGE]];
   for (const token of tokens) {
@@ -91,9 +86,8 @@ function toPieces(tokens: Token[]): string[][] {
 }
 
 /**
- * Gives the condition that the text has the pieces one after the other. Each piece takes the first place where it
- * matches, so the most text is left for the other pieces. A step takes one character or one piece, so there are at most
- * as many steps as characters.
+ * Gives the condition that the text has the pieces one after the other. Each piece takes the first place where it matches, so the most
+ * text is left for the other pieces. A step takes one character or one piece, so there are at most as many steps as characters.
  */
 function walk(column: SQLWrapper, pieces: SQL): SQL {
   const size = sql`json_array_length(piece.value)`;

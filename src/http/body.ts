@@ -4,16 +4,10 @@ import { refused } from "#lib/api-error";
 import { MAX_JSON_DEPTH, TooDeep } from "#lib/json";
 import { jsonProblem } from "#lib/json-problem";
 
-/**
- * The maximum size of a request's body in bytes. A larger body gets a 413. Prefect's client sends at most 4 MB of logs
- * at once.
- */
+/** The maximum size of a request's body in bytes. A larger body gets a 413. Prefect's client sends at most 4 MB of logs at once. */
 export const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
-/**
- * How many bytes of a refused body are read and dropped. A client that sends more may get a connection reset instead of
- * the refusal.
- */
+/** How many bytes of a refused body are read and dropped. A client that sends more may get a connection reset instead of the refusal. */
 const MAX_DRAINED_BYTES = 4 * MAX_BODY_BYTES;
 
 /** The largest `content-length` for which memory is reserved: a client may announce many bytes and send none. */
@@ -59,9 +53,8 @@ export async function readBody(request: Request): Promise<Bytes> {
 }
 
 /**
- * Reads a body of a known length in one call, into one buffer. Gives null if that is not possible; then no byte was
- * read. Throws 400 if the body is longer than its `content-length`, which can happen if the body is also sent in
- * chunks.
+ * Reads a body of a known length in one call, into one buffer. Gives null if that is not possible; then no byte was read. Throws 400 if
+ * the body is longer than its `content-length`, which can happen if the body is also sent in chunks.
  */
 async function readAtOnce(request: Request): Promise<Bytes | null> {
   const length = Number(request.headers.get("content-length") ?? 0);
@@ -77,10 +70,7 @@ async function readAtOnce(request: Request): Promise<Bytes | null> {
   throw refused(400, "The request's body is longer than its content-length says.");
 }
 
-/**
- * A reader that writes into our own buffer. Null for a stream without such a reader, for example a stream that a Worker
- * made.
- */
+/** A reader that writes into our own buffer. Null for a stream without such a reader, for example a stream that a Worker made. */
 function byobOf(body: ReadableStream): ReadableStreamBYOBReader | null {
   try {
     return body.getReader({ mode: "byob" });
@@ -106,10 +96,7 @@ export function toText(bytes: Bytes): string {
   }
 }
 
-/**
- * Frees a buffer at once. V8 would free the buffer at the next garbage collection, and keeps up to 64 MB of such
- * buffers until then.
- */
+/** Frees a buffer at once. V8 would free the buffer at the next garbage collection, and keeps up to 64 MB of such buffers until then. */
 function giveBack(bytes: Bytes): void {
   bytes.buffer.transfer(0);
 }
@@ -148,9 +135,8 @@ function withRoom(buffer: Bytes, size: number, more: number): Bytes {
 export const JSON_TYPE = /^\s*application\/(?:[^;\s]+\+)?json\s*(?:;|$)/i;
 
 /**
- * Parses the text of a body with `read`. Throws 422 if the text is not JSON, is nested too deep or has half a surrogate
- * pair. FastAPI: a body with another content type stays a text, so a form of another site changes nothing. A body
- * without a content type is JSON.
+ * Parses the text of a body with `read`. Throws 422 if the text is not JSON, is nested too deep or has half a surrogate pair. FastAPI:
+ * a body with another content type stays a text, so a form of another site changes nothing. A body without a content type is JSON.
  */
 export function readJsonBody(text: string, contentType: string | null, read: (json: string) => unknown): unknown {
   if (contentType && !JSON_TYPE.test(contentType)) return text;

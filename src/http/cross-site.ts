@@ -1,7 +1,6 @@
 /**
- * Refuses requests from pages of other sites, before the key is checked, and sets the CORS headers of responses. A
- * local server needs no key. The server distinguishes such pages from the user's programs by the host name, the page's
- * origin and the content type.
+ * Refuses requests from pages of other sites, before the key is checked, and sets the CORS headers of responses. A local server needs
+ * no key. The server distinguishes such pages from the user's programs by the host name, the page's origin and the content type.
  */
 import type { Settings } from "#env";
 import { JSON_TYPE } from "#http/body";
@@ -9,9 +8,7 @@ import { refused } from "#lib/api-error";
 
 const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/**
- * Throws 403 or 415 for a request from another site's page, and 403 for a foreign host name. Programs send no `Origin`.
- */
+/** Throws 403 or 415 for a request from another site's page, and 403 for a foreign host name. Programs send no `Origin`. */
 export function checkSite(request: Request, url: URL, settings: Settings): void {
   if (settings.local) checkName(url, settings);
   const isSocket = request.headers.get("upgrade")?.toLowerCase() === "websocket";
@@ -46,10 +43,7 @@ function checkOrigin(origin: string, url: URL, settings: Settings): void {
   );
 }
 
-/**
- * A page may send text and forms to any site without a preflight. A browser sends JSON only if the response to the
- * preflight allows it.
- */
+/** A page may send text and forms to any site without a preflight. A browser sends JSON only if the response to the preflight allows it. */
 function checkType({ body, headers }: Request): void {
   if (body === null || headers.get("content-length") === "0") return;
   const type = headers.get("content-type") ?? "";
@@ -122,10 +116,7 @@ function areAllKnown(wanted: string, known: readonly string[]): boolean {
   return wanted.split(",").every((name) => names.has(name.trim().toLowerCase()));
 }
 
-/**
- * Sets the headers that say whether a page of this origin may read the response. The upgrade of a socket gets no such
- * headers.
- */
+/** Sets the headers that say whether a page of this origin may read the response. The upgrade of a socket gets no such headers. */
 export function shareWith(origin: string | null, response: Response, settings: Settings): Response {
   if (response.status === 101) return response;
   const isForAll = settings.cors.origins.includes("*");

@@ -186,9 +186,8 @@ const CONSTRAINT = /UNIQUE constraint failed|FOREIGN KEY constraint failed/;
 const OVERLOADED = /overloaded|too many requests queued|Network connection lost|storage caused object to be reset/i;
 
 /**
- * The platform's messages for values that are too large. Each message has the smallest request, in bytes, that can be
- * its cause. In D1 a value has at most 2 MB, a statement 100 KB and 100 parameters
- * (https://developers.cloudflare.com/d1/platform/limits/).
+ * The platform's messages for values that are too large. Each message has the smallest request, in bytes, that can be its cause. In D1
+ * a value has at most 2 MB, a statement 100 KB and 100 parameters (https://developers.cloudflare.com/d1/platform/limits/).
  */
 const TOO_LARGE: readonly [RegExp, number][] = [
   // SQLite (https://sqlite.org/limits.html): a value or a statement, "D1_ERROR: string or blob too big: SQLITE_TOOBIG".
@@ -199,10 +198,7 @@ const TOO_LARGE: readonly [RegExp, number][] = [
   [/^Invalid string length$|^Maximum call stack size exceeded$/, 100_000],
 ];
 
-/**
- * The response repeats a refused request of at most this size. For a larger request the response repeats only the short
- * inputs.
- */
+/** The response repeats a refused request of at most this size. For a larger request the response repeats only the short inputs. */
 const MAX_REPEATED_BYTES = 64 * 1024;
 const MAX_REPEATED_CHARACTERS = 1_000;
 

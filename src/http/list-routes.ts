@@ -26,9 +26,8 @@ interface ListSpec<Path extends string, F extends Fields> {
   /** The resource in the plural, as summaries name it. */
   things: string;
   /**
-   * The fields of the body of `/filter`, in the order in which a 422 response lists their faults: `limit`, `offset`,
-   * the filters, and `sort` if the list can be sorted. `/count` has only the filters. `/paginate` has `page` in place
-   * of `offset`.
+   * The fields of the body of `/filter`, in the order in which a 422 response lists their faults: `limit`, `offset`, the filters, and
+   * `sort` if the list can be sorted. `/count` has only the filters. `/paginate` has `page` in place of `offset`.
    */
   body: F;
   /** The schema of one item, as answers show it. */

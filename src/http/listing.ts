@@ -15,10 +15,9 @@ export class Listing {
 }
 
 /**
- * The response with the list. A list of one portion is sent whole. Of several portions, the first is read before the
- * response begins, so that its failure gives an error response. Each other portion is read when the client has taken
- * the portion before. A later failure closes the connection inside the list, so no client takes the response for
- * complete.
+ * The response with the list. A list of one portion is sent whole. Of several portions, the first is read before the response begins,
+ * so that its failure gives an error response. Each other portion is read when the client has taken the portion before. A later failure
+ * closes the connection inside the list, so no client takes the response for complete.
  */
 export async function toListingResponse({ portions, around }: Listing, status: number): Promise<Response> {
   const [only] = portions;

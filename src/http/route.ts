@@ -41,10 +41,7 @@ interface Spec<Path extends string, P extends z.ZodType, Q extends z.ZodType, B 
   otherStatus?: number;
   /** The schema of the answer, for the OpenAPI document. */
   response?: z.ZodType;
-  /**
-   * The statuses of the route's refusals. A 404 for a path with a parameter and a 422 for a query or a body are added
-   * to them.
-   */
+  /** The statuses of the route's refusals. A 404 for a path with a parameter and a 422 for a query or a body are added to them. */
   errors?: readonly ErrorStatus[];
   /** Left out of the OpenAPI document. */
   hidden?: boolean;
@@ -169,10 +166,7 @@ function parseBody(schema: z.ZodType | undefined, raw: unknown, faults: Faults):
   return undefined;
 }
 
-/**
- * FastAPI: a field that is null counts as absent. If the body is not an object, all fields are missing, even fields
- * with a default.
- */
+/** FastAPI: a field that is null counts as absent. If the body is not an object, all fields are missing, even fields with a default. */
 function parseFields(schema: z.ZodType, names: readonly string[], body: unknown, faults: Faults): unknown {
   if (typeof body === "object" && body !== null && !Array.isArray(body)) {
     const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));

@@ -11,19 +11,14 @@ export const DAY: Micros = 86_400 * SECOND;
 /** Returns the time in microseconds. Within one isolate, each time is later than the time before. */
 export type Clock = () => Micros;
 
-/**
- * Makes new ids: version 4 for things that clients name by id, version 7 (time-ordered) for states, events and
- * segments.
- */
+/** Makes new ids: version 4 for things that clients name by id, version 7 (time-ordered) for states, events and segments. */
 export interface Ids {
   random(): string;
   /** A time-ordered id. Its first 48 bits are the milliseconds of `at`. */
   ordered(at: Micros): string;
 }
 
-/**
- * The machine's clock. `Date.now()` returns milliseconds; the microseconds below them only make two readings different.
- */
+/** The machine's clock. `Date.now()` returns milliseconds; the microseconds below them only make two readings different. */
 export function systemClock(): Clock {
   let last = 0;
   return () => {

@@ -34,10 +34,7 @@ function endOf(pattern: RegExp, text: string, at: number): number {
   return pattern.test(text) ? pattern.lastIndex : at;
 }
 
-/**
- * Reads the text as Python's parser does, up to the fault. Without recursion, because a client may nest values to any
- * depth.
- */
+/** Reads the text as Python's parser does, up to the fault. Without recursion, because a client may nest values to any depth. */
 function findFault(text: string): Fault {
   const closers: string[] = [];
   let due: "value" | "name" | "more" = "value";

@@ -1,7 +1,4 @@
-/**
- * Checks values with JSON Schemas (draft 2020-12). The messages are the messages of Python's `jsonschema`, which
- * clients know.
- */
+/** Checks values with JSON Schemas (draft 2020-12). The messages are the messages of Python's `jsonschema`, which clients know. */
 import { type Application, type JsonSchema, type Keyword, UnusableSchema } from "#lib/json-schema/schema";
 import { bestMatch, type Failure, pathTo } from "#lib/json-schema/failure";
 import { KEYWORDS } from "#lib/json-schema/keywords";
@@ -36,8 +33,7 @@ export function validateSchema(value: unknown, schema: JsonSchema, steps = schem
 
 /** Returns the schema's first fault, or undefined. Throws `UnusableSchema` if the check takes too many steps. */
 export function schemaProblem(schema: unknown, steps = schemaSteps()): string | undefined {
-  // Prefect: the answer names the first fault of a schema, so the keywords have the order of the original's schema of
-  // schemas.
+  // Prefect: the answer names the first fault of a schema, so the keywords have the order of the original's schema of schemas.
   return failuresOf(schema, metaSchema, SCHEMA_KEYWORDS, steps)[0]?.message();
 }
 

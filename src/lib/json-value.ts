@@ -6,10 +6,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !isExactNumber(value);
 }
 
-/**
- * Whether two JSON values are the same, keys in any order. Numbers are the same if their text is the same: `1.0` is not
- * `1`.
- */
+/** Whether two JSON values are the same, keys in any order. Numbers are the same if their text is the same: `1.0` is not `1`. */
 export function sameJson(a: unknown, b: unknown): boolean {
   return JSON.stringify(sorted(a)) === JSON.stringify(sorted(b));
 }
@@ -27,10 +24,7 @@ function sorted(value: unknown): unknown {
 /** Python does not read integers with more digits. */
 const MAX_DIGITS = 4300;
 
-/**
- * Returns a number's value: exact for an integer, otherwise the nearest float. Undefined for a value that is not a
- * number.
- */
+/** Returns a number's value: exact for an integer, otherwise the nearest float. Undefined for a value that is not a number. */
 export function numeric(value: unknown): number | bigint | undefined {
   if (typeof value === "number") return value;
   if (!isExactNumber(value)) return undefined;

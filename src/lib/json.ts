@@ -1,7 +1,6 @@
 /**
- * JSON with the client's exact numbers. Python keeps 2^60 + 1, `1.0` and numbers of 30 digits; JavaScript's numbers do
- * not. A number that JavaScript would change is kept as its source text (`JSON.rawJSON`) and printed as that text. The
- * depth is bounded.
+ * JSON with the client's exact numbers. Python keeps 2^60 + 1, `1.0` and numbers of 30 digits; JavaScript's numbers do not. A number
+ * that JavaScript would change is kept as its source text (`JSON.rawJSON`) and printed as that text. The depth is bounded.
  */
 
 /**
@@ -10,9 +9,7 @@
  */
 export const MAX_JSON_DEPTH = 900;
 
-/**
- * How deep stored JSON is read. A client's value is stored inside our own lists and records. This is SQLite's depth.
- */
+/** How deep stored JSON is read. A client's value is stored inside our own lists and records. This is SQLite's depth. */
 export const STORED_JSON_DEPTH = 1_000;
 
 /** A number that JavaScript would change, as `JSON.rawJSON` keeps it. `JSON.stringify` prints its text. */
@@ -41,18 +38,16 @@ export class TooDeep extends SyntaxError {
 }
 
 /**
- * A number that may lose digits or its spelling: an integer of 17 or more digits, or of 16 digits from 9 up (2^53 has
- * 16 digits and begins with 9); a decimal of 16 or more digits, or one that ends in 0; an exponent; a negative zero. A
- * match between other characters than JSON's own is not a number. The expression finds all such numbers, and a few that
- * would not change.
+ * A number that may lose digits or its spelling: an integer of 17 or more digits, or of 16 digits from 9 up (2^53 has 16 digits and
+ * begins with 9); a decimal of 16 or more digits, or one that ends in 0; an exponent; a negative zero. A match between other characters
+ * than JSON's own is not a number. The expression finds all such numbers, and a few that would not change.
  */
 const INEXACT =
   /(?:^|[[,:\s])-?(?:9\d{15}|\d{17}|(?:\d+\.\d*0|\d[\d.]{16,})(?=[\s,\]}]|$)|\d+(?:\.\d+)?[eE]|(?<=-)0(?=[\s,\]}]|$))/;
 
 /**
- * Parses a text exactly. Throws `SyntaxError` if the text is not JSON, and its subclass `TooDeep` if the text nests too
- * deep. A number that JavaScript would change is an `ExactNumber`. `isExactNumber` recognises it, and `numberOf`
- * returns its value.
+ * Parses a text exactly. Throws `SyntaxError` if the text is not JSON, and its subclass `TooDeep` if the text nests too deep. A number
+ * that JavaScript would change is an `ExactNumber`. `isExactNumber` recognises it, and `numberOf` returns its value.
  */
 export function parseJson(text: string, maxDepth: number = MAX_JSON_DEPTH): unknown {
   checkDepth(text, maxDepth);
@@ -65,9 +60,7 @@ export function parsePlainJson(text: string): unknown {
   return JSON.parse(text) as unknown;
 }
 
-/**
- * This many different numbers of one text are made only once, because a text may have `1.0` a hundred thousand times.
- */
+/** This many different numbers of one text are made only once, because a text may have `1.0` a hundred thousand times. */
 const MAX_SHARED = 1_000;
 
 /** A reviver for one text. An `ExactNumber` is frozen, so places with the same number may share it. */
@@ -100,10 +93,7 @@ const CLOSE_BRACKET = 93;
 const OPEN_BRACE = 123;
 const CLOSE_BRACE = 125;
 
-/**
- * Throws `TooDeep` if a text nests deeper than `maxDepth`. One pass, without recursion. Does not check whether the text
- * is JSON.
- */
+/** Throws `TooDeep` if a text nests deeper than `maxDepth`. One pass, without recursion. Does not check whether the text is JSON. */
 export function checkDepth(text: string, maxDepth: number = MAX_JSON_DEPTH): void {
   // A text that is too deep opens more than `maxDepth` arrays and objects. Counting the opening characters is faster
   // than reading all characters.
@@ -140,8 +130,7 @@ function pathTo(text: string, end: number): (string | number)[] {
     if (char === '"') {
       const from = at;
       for (at++; at < end && text.charAt(at) !== '"'; at++) if (text.charAt(at) === "\\") at++;
-      // A string is a name if a colon follows. A string that is a value is overwritten by the next name, or is never
-      // used.
+      // A string is a name if a colon follows. A string that is a value is overwritten by the next name, or is never used.
       if (depth <= PATH_LEVELS && typeof path[depth - 1] === "string" && /^\s*:/.test(text.slice(at + 1, at + 20)))
         path[depth - 1] = text.slice(from + 1, at);
     } else if (char === "{" || char === "[") {

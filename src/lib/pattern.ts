@@ -1,7 +1,6 @@
 /**
- * Users' regular expressions, in the syntax of Python's `re`, in linear time. A search follows all possible matches at
- * once, character by character. It takes at most as many steps as the pattern's size times the text's length, and
- * counts them.
+ * Users' regular expressions, in the syntax of Python's `re`, in linear time. A search follows all possible matches at once, character
+ * by character. It takes at most as many steps as the pattern's size times the text's length, and counts them.
  */
 import type { Has } from "#lib/pattern/characters";
 import { InvalidPattern, readPattern, UnsupportedPattern } from "#lib/pattern/syntax";
@@ -15,10 +14,7 @@ const MAX_SIZE = 10_000;
 export class Pattern {
   readonly #program: Program;
 
-  /**
-   * Throws `InvalidPattern` for a pattern that Python refuses, `UnsupportedPattern` for a pattern that takes more than
-   * linear time.
-   */
+  /** Throws `InvalidPattern` for a pattern that Python refuses, `UnsupportedPattern` for a pattern that takes more than linear time. */
   constructor(source: string) {
     const tree = readPattern(source);
     if (sizeOf(tree) > MAX_SIZE) throw new UnsupportedPattern("it is too large with its repetitions written out");
@@ -44,9 +40,7 @@ export function isPattern(source: string): boolean {
   }
 }
 
-/**
- * One instruction of a program. The next instruction is the next point, unless this instruction names another point.
- */
+/** One instruction of a program. The next instruction is the next point, unless this instruction names another point. */
 type Point =
   | { op: "character"; has: Has; cost: number }
   | { op: "fork"; to: number }
@@ -95,8 +89,7 @@ function write(tree: Tree, points: Point[], isBackward: boolean): void {
       points.push({ op: "place", holds: tree.holds });
       return;
     case "look":
-      // A look-ahead is read backward. The place where its match begins is then the place where the backward match
-      // ends.
+      // A look-ahead is read backward. The place where its match begins is then the place where the backward match ends.
       points.push({ op: "look", program: compile(tree.part, tree.isAhead), isWanted: tree.isWanted });
       return;
     case "sequence":
@@ -172,10 +165,7 @@ class Search {
     }
   }
 
-  /**
-   * The points that read a character, among all points that are reached without reading one. `seen` has each point's
-   * last place.
-   */
+  /** The points that read a character, among all points that are reached without reading one. `seen` has each point's last place. */
   #follow(points: readonly Point[], reached: number[], at: number, seen: Int32Array) {
     const waiting: number[] = [];
     let isFound = false;

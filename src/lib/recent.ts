@@ -1,6 +1,4 @@
-/**
- * An isolate's memory of D1's rows: the newest rows, bounded in number, bytes and age. Losing the memory loses no data.
- */
+/** An isolate's memory of D1's rows: the newest rows, bounded in number, bytes and age. Losing the memory loses no data. */
 
 interface Bounds {
   items: number;

@@ -14,8 +14,7 @@ export class Turns {
     try {
       return await work();
     } finally {
-      // The place goes directly to the work that has waited longest. The place is never free in between, so no later
-      // work can take it.
+      // The place goes directly to the work that has waited longest. The place is never free in between, so no later work can take it.
       const next = this.waiting.shift();
       if (next) next();
       else this.free += 1;

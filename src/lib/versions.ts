@@ -3,10 +3,7 @@
 /** The major, minor and patch number. */
 export type Version = readonly [number, number, number];
 
-/**
- * The version at the start of a text, for example `3.4.11` of `3.4.11rc1`; null if the text does not begin with a
- * version.
- */
+/** The version at the start of a text, for example `3.4.11` of `3.4.11rc1`; null if the text does not begin with a version. */
 export function parseVersion(text: string): Version | null {
   const [, major, minor, patch] = /^(\d+)\.(\d+)\.(\d+)/.exec(text) ?? [];
   return patch === undefined ? null : [Number(major), Number(minor), Number(patch)];

@@ -27,8 +27,7 @@ const LATEST_ALARM_MS = Date.UTC(2180);
 
 /** Base of the objects. A subclass has a method for each name of its `contract`. */
 export abstract class SluiceObject extends Durable {
-  // itty-durable hands out a Proxy, and `#private` fields throw under a Proxy. So these fields are private by agreement
-  // only.
+  // itty-durable hands out a Proxy, and `#private` fields throw under a Proxy. So these fields are private by agreement only.
   readonly bindings: Env;
   readonly sql: SqlStorage;
   /** The object's SQL for its components. */
@@ -59,9 +58,7 @@ export abstract class SluiceObject extends Durable {
   /** Handles the timer of this name. Runs at least once per timer. */
   abstract onTimer(name: string): Promise<void> | void;
 
-  /**
-   * itty-durable would store the whole object as one JSON value. All our state is in rows, so nothing is left to store.
-   */
+  /** itty-durable would store the whole object as one JSON value. All our state is in rows, so nothing is left to store. */
   getPersistable(): Record<string, never> {
     return {};
   }
@@ -106,10 +103,7 @@ export abstract class SluiceObject extends Durable {
     return workspace === null ? null : { workspace, name: this.readMeta("name") };
   }
 
-  /**
-   * Stores the object's identity. The object needs its identity when it acts without a call: on a timer, or for a
-   * socket.
-   */
+  /** Stores the object's identity. The object needs its identity when it acts without a call: on a timer, or for a socket. */
   keepIdentity(): void {
     if (this.isIdentityKept || !this.ownIdentity) return;
     const { workspace, name } = this.ownIdentity;

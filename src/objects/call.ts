@@ -56,10 +56,7 @@ export type Client<C extends Contract> = {
 /** Methods that were renamed in version 3. */
 const RENAMED: Readonly<Record<string, string>> = { vitals: "liveness", standing: "placeInQueue" };
 
-/**
- * Converts a call of version 2 into a call of this version. In version 2 the first argument was the identity, or only
- * the workspace.
- */
+/** Converts a call of version 2 into a call of this version. In version 2 the first argument was the identity, or only the workspace. */
 export function fromVersionBefore({ method, args: [first, ...args] }: Call): Call {
   const object = typeof first === "string" ? { workspace: first, name: null } : (first as Identity | undefined);
   return { v: CALL_VERSION, ...(object && { object }), method: RENAMED[method] ?? method, args };

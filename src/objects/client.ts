@@ -15,10 +15,7 @@ export function objectStub(namespace: DurableObjectNamespace, { workspace, name 
   return namespace.get(namespace.idFromName(name === null ? objectName(workspace) : objectName(workspace, name)));
 }
 
-/**
- * A client of one object, made from the object's contract. Each method is one call. A call that is refused or fails
- * throws.
- */
+/** A client of one object, made from the object's contract. Each method is one call. A call that is refused or fails throws. */
 export function objectClient<C extends Contract>(
   contract: C,
   namespace: DurableObjectNamespace,
@@ -37,10 +34,7 @@ export function objectClient<C extends Contract>(
   return Object.fromEntries(methods) as Client<C>;
 }
 
-/**
- * Notifies an object of a change that is already committed. If the call fails, `message` is logged and nothing is
- * thrown.
- */
+/** Notifies an object of a change that is already committed. If the call fails, `message` is logged and nothing is thrown. */
 export async function tell(
   tools: Tools,
   message: string,

@@ -93,10 +93,7 @@ export function upgrade(request: Request, accept: (socket: WebSocket, beginning:
   });
 }
 
-/**
- * Whether the first message authenticates. Otherwise the socket is closed. The caller stores the stage, then calls
- * `welcome`.
- */
+/** Whether the first message authenticates. Otherwise the socket is closed. The caller stores the stage, then calls `welcome`. */
 export function isAuthenticated(socket: WebSocket, message: Message, isAuthorized: boolean, env: Env): boolean {
   const problem = authProblem(message, isAuthorized, env);
   if (problem !== null) closeQuietly(socket, POLICY_VIOLATION, problem);
@@ -115,10 +112,7 @@ export function welcome(socket: WebSocket): void {
   socket.send(JSON.stringify({ type: "auth_success" }));
 }
 
-/**
- * The fields of a message. A message that is not a JSON object has no fields, so it is refused as a message without a
- * type.
- */
+/** The fields of a message. A message that is not a JSON object has no fields, so it is refused as a message without a type. */
 export function parseMessage(data: string | ArrayBuffer): Message {
   try {
     const message = parseJson(textOf(data));

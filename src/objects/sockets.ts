@@ -1,15 +1,9 @@
-/**
- * Objects that keep WebSockets: upgrades, the close of a socket, and the state that is kept with a socket while the
- * object hibernates.
- */
+/** Objects that keep WebSockets: upgrades, the close of a socket, and the state that is kept with a socket while the object hibernates. */
 import { readParams, SOCKET_HEADERS } from "#http/socket";
 import { SluiceObject } from "#objects/base";
 import { closeQuietly, Greetings } from "#objects/handshake";
 
-/**
- * Base of the objects that keep sockets. Sockets hibernate: the object may leave memory, or be evicted, while they are
- * open.
- */
+/** Base of the objects that keep sockets. Sockets hibernate: the object may leave memory, or be evicted, while they are open. */
 export abstract class SocketObject extends SluiceObject {
   /** The sockets in their handshake. */
   readonly greetings = new Greetings();
@@ -18,10 +12,7 @@ export abstract class SocketObject extends SluiceObject {
   abstract accept(request: Request, channel: string): Response;
   /** Handles a message of a socket. */
   abstract webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void>;
-  /**
-   * Handles the end of a socket. `isConfirmed`: the client has read everything that it was sent. May run twice for a
-   * socket.
-   */
+  /** Handles the end of a socket. `isConfirmed`: the client has read everything that it was sent. May run twice for a socket. */
   abstract left(socket: WebSocket, isConfirmed: boolean): Promise<void> | void;
 
   /** Upgrades. Other requests are calls. */
@@ -44,10 +35,7 @@ export abstract class SocketObject extends SluiceObject {
   }
 }
 
-/**
- * Reads and writes the state that is kept with sockets, at most 16 KB each. A socket has one type of state from its
- * upgrade on.
- */
+/** Reads and writes the state that is kept with sockets, at most 16 KB each. A socket has one type of state from its upgrade on. */
 export function attachments<State extends object>() {
   const keep = (socket: WebSocket, state: State) => socket.serializeAttachment(state);
   // Only `keep` writes this value.

@@ -16,10 +16,7 @@ export class Sql {
     return this.storage.exec<Row>(statement, ...params).toArray();
   }
 
-  /**
-   * Whole rows of a table. `from` is the table and the rest of the statement after the word `from`. A column `is_…` is
-   * a flag.
-   */
+  /** Whole rows of a table. `from` is the table and the rest of the statement after the word `from`. A column `is_…` is a flag. */
   rows<Row>(from: string, ...params: SqlStorageValue[]): Row[] {
     const rows = this.read(`select * from ${from}`, ...params).map((row) =>
       Object.fromEntries(
@@ -38,9 +35,7 @@ export class Sql {
     return rows;
   }
 
-  /**
-   * Writes a row. If a row with the same key exists, updates these columns of that row. A flag is written as a number.
-   */
+  /** Writes a row. If a row with the same key exists, updates these columns of that row. A flag is written as a number. */
   put<Row extends Record<keyof Row, SqlStorageValue | boolean>>(
     table: string,
     key: keyof Row & string,

@@ -1,7 +1,4 @@
-/**
- * The bookkeeping: the changes that each written state makes to the columns of its run, whatever the rules decided.
- * Pure.
- */
+/** The bookkeeping: the changes that each written state makes to the columns of its run, whatever the rules decided. Pure. */
 import { knowsPauses } from "#orchestration/predicates";
 import {
   type FlowRunContext,
@@ -54,12 +51,9 @@ const COMMON_TRANSFORMS: Readonly<Record<string, Transform<RunContext>>> = {
   },
 };
 
-/**
- * The bookkeeping for each written state of a flow run, forced or not. The names and their order are the original's.
- */
+/** The bookkeeping for each written state of a flow run, forced or not. The names and their order are the original's. */
 export const FLOW_RUN_TRANSFORMS = Object.values<Transform<FlowRunContext>>({
-  // The states of a flow run have different timestamps. If the proposed timestamp is taken, the state gets the next
-  // free microsecond.
+  // The states of a flow run have different timestamps. If the proposed timestamp is taken, the state gets the next free microsecond.
   EnsureFlowRunStateTimestampIsUnique({ takenTimestamps }, { timestamp: proposed }) {
     let timestamp = proposed;
     while (takenTimestamps.includes(timestamp)) timestamp += 1;
@@ -102,9 +96,7 @@ export const FLOW_RUN_TRANSFORMS = Object.values<Transform<FlowRunContext>>({
   },
 });
 
-/**
- * The bookkeeping for each written state of a task run, forced or not. The names and their order are the original's.
- */
+/** The bookkeeping for each written state of a task run, forced or not. The names and their order are the original's. */
 export const TASK_RUN_TRANSFORMS = Object.values<Transform<TaskRunContext>>({
   ...COMMON_TRANSFORMS,
   // The state of a task run names the task run and its flow run.

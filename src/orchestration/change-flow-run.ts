@@ -121,9 +121,7 @@ function commitOf(
   };
 }
 
-/**
- * Prefect: a client before API 0.8.3 expects the failed task runs of a retried flow run to become AwaitingRetry, too.
- */
+/** Prefect: a client before API 0.8.3 expects the failed task runs of a retried flow run to become AwaitingRetry, too. */
 function awaitingRetry(scheduledTime: Micros): Move {
   return {
     from: sql.raw("('FAILED')"),

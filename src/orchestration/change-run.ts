@@ -1,6 +1,4 @@
-/**
- * How a run changes its state: load, decide, take slots, commit, and retry. Flow runs and task runs use the same steps.
- */
+/** How a run changes its state: load, decide, take slots, commit, and retry. Flow runs and task runs use the same steps. */
 import { sql } from "drizzle-orm";
 import { isPassing, type Statement } from "#db/database";
 import type { flow_run } from "#db/tables/flow-run";
@@ -36,9 +34,7 @@ export type DecideAgain<C extends RunContext> = (answer: Partial<C>) => Decision
 
 /** The slots that one proposal takes, in all its tries. */
 export interface ProposalSlots<C extends RunContext, Loaded> {
-  /**
-   * Takes the slots that a decision needs. Returns the decision, or after a refusal the new decision of `decideAgain`.
-   */
+  /** Takes the slots that a decision needs. Returns the decision, or after a refusal the new decision of `decideAgain`. */
   secure(loaded: Loaded, decision: Decision<C>, decideAgain: DecideAgain<C>): Promise<Decision<C>>;
   /** Gives back the slots that no written state uses. D1 may still write the commits in `unknown`. */
   giveBackUnused(unknown: readonly Commit[]): Promise<void>;
@@ -68,11 +64,10 @@ export interface RunChange<C extends RunContext, Loaded extends LoadedRun> {
 }
 
 /**
- * Proposes a state for a run. Each of several concurrent proposals is decided on the state that the proposal before it
- * has written: a commit names the state on which it was decided, and a commit that changes nothing is tried again.
- * Slots are taken before the commit. Slots that no written state uses are given back after the commit. If D1 fails
- * during a commit, the next try finds out whether the commit was written. Throws 404 for an unknown run, and 503 if
- * other proposals were always faster.
+ * Proposes a state for a run. Each of several concurrent proposals is decided on the state that the proposal before it has written: a
+ * commit names the state on which it was decided, and a commit that changes nothing is tried again. Slots are taken before the commit.
+ * Slots that no written state uses are given back after the commit. If D1 fails during a commit, the next try finds out whether the
+ * commit was written. Throws 404 for an unknown run, and 503 if other proposals were always faster.
  */
 export async function changeRun<C extends RunContext, Loaded extends LoadedRun>(
   tools: Tools,
@@ -145,9 +140,8 @@ function pause(tools: Tools, tries: number): Promise<void> {
 }
 
 /**
- * Changes a run's `updated`, so that D1 can no longer write a commit that names the row as it was read. Returns false
- * if this is not certain: the row has changed since it was read, perhaps by such a commit, or D1 failed again. Then the
- * row must be read again.
+ * Changes a run's `updated`, so that D1 can no longer write a commit that names the row as it was read. Returns false if this is not
+ * certain: the row has changed since it was read, perhaps by such a commit, or D1 failed again. Then the row must be read again.
  */
 export async function shutOut(
   tools: Tools,

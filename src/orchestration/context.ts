@@ -9,9 +9,7 @@ import { readReliability } from "#wire/deployments";
 import type { FlowRunPolicy, TaskRunPolicy } from "#wire/runs";
 import type { State, StateType } from "#wire/state";
 
-/**
- * Optional values for both kinds of run: the time (default: the clock's) and the id of the lease that a rule may take.
- */
+/** Optional values for both kinds of run: the time (default: the clock's) and the id of the lease that a rule may take. */
 type Given = Partial<Pick<RunContext, "now" | "leaseId">>;
 
 /** The context of a flow run. By default the run has no state and no deployment, like a new run. */
@@ -34,10 +32,7 @@ export function flowRunContext(
   };
 }
 
-/**
- * The context of a task run. By default the enclosing flow run and the cache are left out, because forced states need
- * neither.
- */
+/** The context of a task run. By default the enclosing flow run and the cache are left out, because forced states need neither. */
 export function taskRunContext(
   tools: Tools,
   row: TaskRunRow,

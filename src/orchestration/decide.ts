@@ -1,7 +1,4 @@
-/**
- * The engine. It asks the rules of a policy about a proposed state, then does the bookkeeping for the state to write.
- * Pure.
- */
+/** The engine. It asks the rules of a policy about a proposed state, then does the bookkeeping for the state to write. Pure. */
 import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/bookkeeping";
 import type {
   Amendments,
@@ -47,10 +44,7 @@ interface DecisionInput<C extends RunContext> {
 /** The verdict on the proposed state of the rules that were asked so far. */
 type PolicyVerdict = Pick<Decision<RunContext>, "status" | "state" | "reason" | "delaySeconds">;
 
-/**
- * A rule that was asked, the type of the state after the rule's ruling, and the columns and effects that the rule
- * wants.
- */
+/** A rule that was asked, the type of the state after the rule's ruling, and the columns and effects that the rule wants. */
 interface AskedRule<C extends RunContext> {
   readonly rule: Rule<C>;
   readonly type: StateType | null;
@@ -116,10 +110,7 @@ function verdictAfter<C extends RunContext>(
   }
 }
 
-/**
- * The state that replaces a proposed state has the proposal's transition id, by which a repeated proposal is
- * recognised.
- */
+/** The state that replaces a proposed state has the proposal's transition id, by which a repeated proposal is recognised. */
 function inPlaceOf({ state_details: { transition_id } }: State, replacement: StateProposal): StateProposal {
   return transition_id
     ? { ...replacement, state_details: { ...replacement.state_details, transition_id } }

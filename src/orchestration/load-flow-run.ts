@@ -15,9 +15,7 @@ import type { State } from "#wire/state";
 type DeploymentFacts = "deployment_name" | "deployment_tags";
 type PoolFacts = "queue_name" | "pool_id" | "pool_name" | "pool_type";
 
-/**
- * The columns of the rows to which a run belongs: its flow, deployment, deployment's limit, work queue and work pool.
- */
+/** The columns of the rows to which a run belongs: its flow, deployment, deployment's limit, work queue and work pool. */
 export interface ContextColumns extends Pick<FactColumns, "flow_name" | "flow_tags" | DeploymentFacts | PoolFacts> {
   concurrency_options: string | null;
   reliability: string | null;
@@ -25,9 +23,7 @@ export interface ContextColumns extends Pick<FactColumns, "flow_name" | "flow_ta
   limit_slots: number | null;
 }
 
-/**
- * The `ContextColumns` in SQL, over the joins f (flow), d (deployment), c (limit), q (work queue) and p (work pool).
- */
+/** The `ContextColumns` in SQL, over the joins f (flow), d (deployment), c (limit), q (work queue) and p (work pool). */
 export const CONTEXT_COLUMNS = sql.raw(
   `f.name as flow_name, f.tags as flow_tags, d.name as deployment_name, d.tags as deployment_tags,
    d.concurrency_options as concurrency_options, d.reliability as reliability, d.concurrency_limit_id as limit_id,

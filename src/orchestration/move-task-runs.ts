@@ -29,9 +29,8 @@ export interface Move {
 }
 
 /**
- * Moves task runs of a flow run. Each task run is read once. A change names the state on which it was decided, so a
- * task run that has another state by then is not changed. If a task run cannot be moved, the failure is logged, and the
- * others are moved.
+ * Moves task runs of a flow run. Each task run is read once. A change names the state on which it was decided, so a task run that has
+ * another state by then is not changed. If a task run cannot be moved, the failure is logged, and the others are moved.
  */
 export async function moveTaskRuns(tools: Tools, flowRunId: string, move: Move): Promise<void> {
   let last: TaskRunRow | undefined;

@@ -73,10 +73,7 @@ export const BackgroundTaskPolicy: Policy<TaskRunContext> = [
 /** For a task run's state that is forced. */
 export const MinimalTaskPolicy: Policy<TaskRunContext> = [];
 
-/**
- * The policy of a sweep. If `holds` is no longer true for the run, nothing is written. Otherwise the rules of `policy`
- * are asked.
- */
+/** The policy of a sweep. If `holds` is no longer true for the run, nothing is written. Otherwise the rules of `policy` are asked. */
 export function onlyWhile(
   holds: (context: FlowRunContext) => boolean,
   policy: Policy<FlowRunContext>,

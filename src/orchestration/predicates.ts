@@ -5,9 +5,8 @@ import type { FlowRunPolicy } from "#wire/runs";
 import type { State } from "#wire/state";
 
 /**
- * Whether a state's data is a result or names a stored result: all data except null and an object of the type
- * "unpersisted". Prefect: for `_has_persisted_result` a list, a text or a number is no result, so a completed run with
- * such a result runs again.
+ * Whether a state's data is a result or names a stored result: all data except null and an object of the type "unpersisted". Prefect:
+ * for `_has_persisted_result` a list, a text or a number is no result, so a completed run with such a result runs again.
  */
 export function hasPersistedResult({ data }: Pick<State, "data">): boolean {
   return data !== null && data !== undefined && !isUnpersisted(data);
@@ -32,10 +31,7 @@ function isEmpty(data: unknown): boolean {
   return typeof data === "object" && data !== null && !Array.isArray(data) && Object.keys(data).length === 0;
 }
 
-/**
- * Whether the client's API version is before 0.8.`patch`. A client that sends no version counts as having the newest
- * version.
- */
+/** Whether the client's API version is before 0.8.`patch`. A client that sends no version counts as having the newest version. */
 export function isApiBefore({ apiVersion }: Pick<RunContext, "apiVersion">, patch: number): boolean {
   return apiVersion !== null && compareVersions(apiVersion, [0, 8, patch]) < 0;
 }

@@ -15,10 +15,7 @@ const recent = new Recent<LoadedFlowRun>({
 });
 const keyOf = (workspaceId: string, id: string) => `${workspaceId}/${id}`;
 
-/**
- * Remembers a run that was just written, unless it is large. A subflow is not remembered, because its parent's task run
- * may change.
- */
+/** Remembers a run that was just written, unless it is large. A subflow is not remembered, because its parent's task run may change. */
 export function remember(workspaceId: string, { row, parentTaskRun }: LoadedFlowRun): void {
   if (row.parent_task_run_id !== null) return;
   // These columns may be large, and no decision reads them.

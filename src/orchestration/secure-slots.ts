@@ -87,10 +87,7 @@ export class FlowRunSlots extends Lease implements ProposalSlots<FlowRunContext,
     return this.hasPoolSlot;
   }
 
-  /**
-   * Records that the state is written, so the run has the slots. Returns whether the work pool's object knows the
-   * state.
-   */
+  /** Records that the state is written, so the run has the slots. Returns whether the work pool's object knows the state. */
   use({ state }: Decision<FlowRunContext>): boolean {
     if (state?.state_details.deployment_concurrency_lease_id === this.leaseId) this.hasLease = false;
     return this.hasPoolSlot && state?.type === "PENDING";
@@ -180,10 +177,7 @@ function needOf({ effects }: Pick<Decision<RunContext>, "effects">): Need | unde
   return effects.find((effect): effect is Need => NEEDS.has(effect.kind));
 }
 
-/**
- * Asks for the slot that a flow run's state needs. A repeated call takes no second slot, because the lease has the same
- * id.
- */
+/** Asks for the slot that a flow run's state needs. A repeated call takes no second slot, because the lease has the same id. */
 async function askForSlot(tools: Tools, flowRunId: string, need: Need): Promise<SlotAnswer> {
   const holder = { type: "flow_run", id: flowRunId } as const;
   switch (need.kind) {
@@ -213,9 +207,7 @@ function slotAnswer(answer: AcquireAnswer): SlotAnswer {
 
 const TAG = "tag:";
 
-/**
- * Takes a slot of each limit on the tags, or takes none. The run has the slots until it gives them back or has ended.
- */
+/** Takes a slot of each limit on the tags, or takes none. The run has the slots until it gives them back or has ended. */
 async function askForTagSlots(tools: Tools, taskRunId: string, need: Need): Promise<TagSlotAnswer> {
   if (need.kind !== "take-tag-slots") throw new Error("task runs take slots of tags only");
   const answer = await concurrencyLimits(tools).acquire({

@@ -47,10 +47,7 @@ export async function setStateUnlessDeleted(
   }
 }
 
-/**
- * Cancels the children of a cancelled run that have not ended. A child that ends first keeps its state. May be
- * repeated.
- */
+/** Cancels the children of a cancelled run that have not ended. A child that ends first keeps its state. May be repeated. */
 export async function cancelChildren(tools: Tools, flowRunId: string): Promise<void> {
   if (!tools.settings.services.cancellation_cleanup.enabled) return;
   await cancelSubflows(tools, flowRunId);

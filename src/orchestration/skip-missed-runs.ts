@@ -1,7 +1,4 @@
-/**
- * Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule has a policy
- * for missed runs.
- */
+/** Missed runs: a scheduled run that has not started in time becomes Skipped (CANCELLED), if its schedule has a policy for missed runs. */
 import { type SQL, sql } from "drizzle-orm";
 import { jsonValue, each } from "#db/sql";
 import type { FlowRunRow } from "#db/rows/flow-runs";

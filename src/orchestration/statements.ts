@@ -27,10 +27,7 @@ export function storedChanges(changes: Changes<FlowRunContext> | Changes<TaskRun
   );
 }
 
-/**
- * The list of an update's `set`. The list should name only columns that change, because SQLite rewrites each index over
- * a named column.
- */
+/** The list of an update's `set`. The list should name only columns that change, because SQLite rewrites each index over a named column. */
 export function assignments(values: ColumnValues): SQL {
   return sql.join(
     Object.entries(values).map(([name, value]) => sql`${sql.identifier(name)} = ${value}`),

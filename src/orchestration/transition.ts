@@ -226,10 +226,7 @@ export interface Rule<C extends RunContext> {
   after?(context: C, written: State): Consequences<C> | undefined;
 }
 
-/**
- * A piece of bookkeeping for each written state. It sees the run with the changes of the rules and transforms before
- * it.
- */
+/** A piece of bookkeeping for each written state. It sees the run with the changes of the rules and transforms before it. */
 export type Transform<C extends RunContext> = (
   context: C,
   proposed: State,

@@ -18,10 +18,7 @@ import type { SweepTools } from "#tools";
 /** A job of a cron, for all workspaces. The job limits its own work. */
 export interface Job {
   name: string;
-  /**
-   * The service that the job belongs to. The setting of the service switches the job off. A job without a service
-   * always runs.
-   */
+  /** The service that the job belongs to. The setting of the service switches the job off. A job without a service always runs. */
   service?: keyof ServicesSettings;
   run(tools: SweepTools): Promise<void>;
 }

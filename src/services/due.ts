@@ -86,9 +86,8 @@ export function seeToDue<Row extends DueRow = DueRow>(
 }
 
 /**
- * Where a round continues after some rows: after the last row. If no rows are left, it continues with the next round of
- * the workspaces that used their share. Null if there are no such workspaces. `taken` counts the rows of each workspace
- * in this round.
+ * Where a round continues after some rows: after the last row. If no rows are left, it continues with the next round of the workspaces
+ * that used their share. Null if there are no such workspaces. `taken` counts the rows of each workspace in this round.
  */
 export function roundAfter(
   { served: before, begins }: Round,
@@ -145,9 +144,7 @@ export function nextIn({ round, most }: Page, { alias, by, place = by }: Order):
 /** How many runs are handled at the same time. */
 const AT_ONCE = 10;
 
-/**
- * Does the work for the rows of each workspace. A failure is logged, and the work for the other workspaces continues.
- */
+/** Does the work for the rows of each workspace. A failure is logged, and the work for the other workspaces continues. */
 export async function byWorkspace<Row extends RowKey>(
   tools: SweepTools,
   rows: readonly Row[],
@@ -158,10 +155,7 @@ export async function byWorkspace<Row extends RowKey>(
   }
 }
 
-/**
- * Does the work for each run, some runs at the same time. A failure is logged, and the work for the other runs
- * continues.
- */
+/** Does the work for each run, some runs at the same time. A failure is logged, and the work for the other runs continues. */
 export async function forEachRun<Row extends RowKey>(
   tools: SweepTools,
   rows: readonly Row[],

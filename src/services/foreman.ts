@@ -1,7 +1,4 @@
-/**
- * Marks served deployments that no process polls any more as NOT_READY, and makes the objects of READY work pools check
- * themselves.
- */
+/** Marks served deployments that no process polls any more as NOT_READY, and makes the objects of READY work pools check themselves. */
 import { isPassing } from "#db/database";
 import { writeEvents } from "#events/emit";
 import type { Micros } from "#lib/clock";
@@ -15,10 +12,7 @@ import { selectReadyPools, selectUnpolled } from "#services/sweep-store";
 import { isFirstOfHour } from "#services/turns";
 import type { SweepTools, Tools } from "#tools";
 
-/**
- * Prefect: `deployment_last_polled_timeout_seconds`, plus the largest age of the stored time of the last poll
- * (`poll.ts`).
- */
+/** Prefect: `deployment_last_polled_timeout_seconds`, plus the largest age of the stored time of the last poll (`poll.ts`). */
 const SILENCE: Micros = 60_000_000 + 30_000_000;
 
 /** Marks deployments as NOT_READY if their last poll is too old, and writes the events. */
@@ -51,9 +45,8 @@ async function mark(tools: Tools, ids: readonly string[]): Promise<void> {
 }
 
 /**
- * Asks the objects of the READY pools for their status, in the first turn of each hour. Normally, the object of a pool
- * marks the pool, its workers, queues and deployments by its own alarms. An object without memory reads D1 when it is
- * asked, and sets its alarms.
+ * Asks the objects of the READY pools for their status, in the first turn of each hour. Normally, the object of a pool marks the pool,
+ * its workers, queues and deployments by its own alarms. An object without memory reads D1 when it is asked, and sets its alarms.
  */
 export async function wakePools(tools: SweepTools): Promise<void> {
   if (!isFirstOfHour(tools.clock())) return;

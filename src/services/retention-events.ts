@@ -1,7 +1,4 @@
-/**
- * Removes events past their retention: whole hours of segments, and from younger segments the events with a shorter
- * retention.
- */
+/** Removes events past their retention: whole hours of segments, and from younger segments the events with a shorter retention. */
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
@@ -78,10 +75,7 @@ async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null
   return placeAfter(found, found.length < limit);
 }
 
-/**
- * This number of characters means that the database cannot read the events. The segment stays whole until its hour is
- * removed.
- */
+/** This number of characters means that the database cannot read the events. The segment stays whole until its hour is removed. */
 const UNREADABLE = -1;
 
 async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: Stretch): Promise<Place | null> {

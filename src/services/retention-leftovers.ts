@@ -1,7 +1,4 @@
-/**
- * Removes data that no run needs any more: logs without an existing flow run, and results that tasks cached under a
- * cache key.
- */
+/** Removes data that no run needs any more: logs without an existing flow run, and results that tasks cached under a cache key. */
 import { type SQL, sql } from "drizzle-orm";
 import { asList, each } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
@@ -41,9 +38,7 @@ async function removeLogs(tools: Tools, { after, most }: Page): Promise<Place | 
   return last && runs.length === limit ? { at: 0, id: last.id } : null;
 }
 
-/**
- * The next runs that have logs, one seek for each. With `isAsked`, the rows also say whether the run does not exist.
- */
+/** The next runs that have logs, one seek for each. With `isAsked`, the rows also say whether the run does not exist. */
 export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, isAsked = true): SQL {
   const following = (id: SQL) =>
     sql`select min(s.run_id) from ${log_segment} s where s.workspace_id = ${workspaceId} and s.run_id > ${id}`;

@@ -1,6 +1,4 @@
-/**
- * Rounds over all workspaces. A round takes as many turns as it needs. The next round begins when its time has come.
- */
+/** Rounds over all workspaces. A round takes as many turns as it needs. The next round begins when its time has come. */
 import { type SQL, sql } from "drizzle-orm";
 import type { SQLiteTable } from "drizzle-orm/sqlite-core";
 import * as z from "zod";
@@ -29,9 +27,7 @@ export interface Page {
   begun: Micros;
   before: Micros | null;
   after: Place | null;
-  /**
-   * How many items the page takes at most. 0 if the page skips one item, because no page with that item was completed.
-   */
+  /** How many items the page takes at most. 0 if the page skips one item, because no page with that item was completed. */
   most: number;
 }
 
@@ -48,9 +44,7 @@ export interface Round {
   table: SQLiteTable;
   /** Whether there is work in the workspace `w.id`. Default: there may be work. */
   hasWork?: (page: Pick<Page, "begun" | "before">) => SQL;
-  /**
-   * Does a bounded part of the work in one workspace. Returns where the next part begins, or null if no work is left.
-   */
+  /** Does a bounded part of the work in one workspace. Returns where the next part begins, or null if no work is left. */
   work: (tools: Tools, page: Page) => Promise<Place | null>;
 }
 

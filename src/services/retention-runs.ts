@@ -1,7 +1,4 @@
-/**
- * Removes flow runs that ended long ago, with their states, task runs, inputs and logs. Off by default; a setting
- * switches it on.
- */
+/** Removes flow runs that ended long ago, with their states, task runs, inputs and logs. Off by default; a setting switches it on. */
 import { type SQL, sql } from "drizzle-orm";
 import { list } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
@@ -51,10 +48,7 @@ export async function removeOldRuns(tools: SweepTools): Promise<void> {
   }
 }
 
-/**
- * The runs that are old enough to be removed. A subflow is removed after its parent, when the subflow no longer has a
- * parent.
- */
+/** The runs that are old enough to be removed. A subflow is removed after its parent, when the subflow no longer has a parent. */
 function isOld(cutoff: Micros): SQL {
   return sql`(r.parent_task_run_id is null and r.state_type in ${list([...TERMINAL_TYPES])}
     and r.end_time < ${cutoff})`;
@@ -94,10 +88,7 @@ async function removePage(tools: Tools, stretch: Stretch): Promise<Place | null>
   return placeAfter(looked.slice(0, last), last === looked.length && isEnd);
 }
 
-/**
- * Removes runs. Returns how many runs were removed. A run that cannot be removed is kept as a dead letter, and the
- * others are removed.
- */
+/** Removes runs. Returns how many runs were removed. A run that cannot be removed is kept as a dead letter, and the others are removed. */
 async function removeRuns(tools: Tools, ids: readonly string[], cutoff: Micros): Promise<number> {
   let removed = 0;
   try {

@@ -1,7 +1,4 @@
-/**
- * Keeps the counts of flow runs, so that no request has to count the runs that started long ago. See the table
- * `flow_run_count`.
- */
+/** Keeps the counts of flow runs, so that no request has to count the runs that started long ago. See the table `flow_run_count`. */
 import { sql } from "drizzle-orm";
 import { flow_run, flow_run_count } from "#db/tables/flow-run";
 import type { Micros } from "#lib/clock";
@@ -10,9 +7,7 @@ import type { SweepTools } from "#tools";
 
 /** Runs that started at least this long ago are counted permanently, because few of them still change. */
 const AGE: Micros = 60_000_000;
-/**
- * The count of a workspace is written after it has grown by this many runs. Until then each reader counts these runs.
- */
+/** The count of a workspace is written after it has grown by this many runs. Until then each reader counts these runs. */
 const MIN_GROWTH = 1_000;
 
 /**

@@ -19,9 +19,7 @@ interface DueSchedule extends DueRow {
   deployment_id: string;
 }
 
-/**
- * Creates the runs of the schedules that are due. Two concurrent turns, or a turn that ends in the middle, do no harm.
- */
+/** Creates the runs of the schedules that are due. Two concurrent turns, or a turn that ends in the middle, do no harm. */
 export async function topUpSchedules(tools: SweepTools): Promise<void> {
   const now = tools.clock();
   await seeToDue<DueSchedule>(tools, {
@@ -36,8 +34,7 @@ export async function topUpSchedules(tools: SweepTools): Promise<void> {
 async function topUpWorkspace(tools: Tools, due: readonly DueSchedule[], now: Micros): Promise<void> {
   const store = new DeploymentStore(tools);
   const ofDeployment = Map.groupBy(due, ({ deployment_id }) => deployment_id);
-  // Written before the work, so that a schedule that fails, or that ends the process, does not block other schedules
-  // after a restart.
+  // Written before the work, so that a schedule that fails, or that ends the process, does not block other schedules after a restart.
   await tools.db.run(putOff(tools.workspaceId, due, now));
   await inHalves(
     [...ofDeployment.keys()],

@@ -1,7 +1,4 @@
-/**
- * The time of a run's last sign of life (an event, a log line or a change of its row), and the interval of its
- * heartbeats.
- */
+/** The time of a run's last sign of life (an event, a log line or a change of its row), and the interval of its heartbeats. */
 import { type SQL, sql } from "drizzle-orm";
 import { event_resource } from "#db/tables/event";
 import { log_segment } from "#db/tables/log";
@@ -35,10 +32,7 @@ export function isSilentSince(since: Micros, now: Micros): SQL {
     and coalesce(${LAST_LOG}, 0) not between ${since + 1} and ${now}`;
 }
 
-/**
- * The time of the run's last sign of life. A log with a future time does not count, because the clock of its sender is
- * wrong.
- */
+/** The time of the run's last sign of life. A log with a future time does not count, because the clock of its sender is wrong. */
 export function lastHeardOf({ state_timestamp, updated, last_event, last_log }: Signs, now: Micros): Micros {
   const event = last_event === null ? 0 : Math.min(now, timeOfId(last_event) + PERIOD);
   return Math.max(state_timestamp, updated, event, last_log !== null && last_log <= now ? last_log : 0);
@@ -68,10 +62,9 @@ export interface Heard {
 }
 
 /**
- * The interval of a run's heartbeats, or null if the run has sent none. The interval is the median of the times between
- * the last heartbeats of this attempt. The times are from the sender's clock, so a break in the connection does not
- * change the interval. With a single heartbeat in this attempt, the interval is `fallback`, or longer if earlier
- * attempts had a longer interval.
+ * The interval of a run's heartbeats, or null if the run has sent none. The interval is the median of the times between the last
+ * heartbeats of this attempt. The times are from the sender's clock, so a break in the connection does not change the interval. With a
+ * single heartbeat in this attempt, the interval is `fallback`, or longer if earlier attempts had a longer interval.
  */
 export function heartbeatInterval({ heartbeats, attemptBegan, lastHeard }: Heard, fallback: Micros): Micros | null {
   if (heartbeats.length === 0) return null;

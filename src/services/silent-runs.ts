@@ -1,7 +1,6 @@
 /**
- * Runs that have given no sign of life for too long. Lazarus: a worker took the run, but no process began it; the run
- * is scheduled again. Zombies: the run has sent heartbeats, and then nothing more; its process is gone, and the run
- * becomes Crashed.
+ * Runs that have given no sign of life for too long. Lazarus: a worker took the run, but no process began it; the run is scheduled
+ * again. Zombies: the run has sent heartbeats, and then nothing more; its process is gone, and the run becomes Crashed.
  */
 import { sql } from "drizzle-orm";
 import { isPassing, readJson } from "#db/database";

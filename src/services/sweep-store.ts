@@ -38,10 +38,7 @@ export function selectOverdue(period: Period, page: Page): SQL {
     ${nextIn(page, BY_DUE)}`;
 }
 
-/**
- * Whether any schedule has a policy for missed runs. A plain `exists` does not work: SQLite would make it a join and
- * then sort the runs.
- */
+/** Whether any schedule has a policy for missed runs. A plain `exists` does not work: SQLite would make it a join and then sort the runs. */
 const hasPolicies = sql`iif(exists (
   select 1 from ${deployment_schedule} p indexed by deployment_schedule_missed_runs where p.missed_runs is not null), 1, 0)`;
 
@@ -63,10 +60,7 @@ export function selectExpired(now: Micros, page: Page): SQL {
     ${nextIn(page, BY_HALTED)}`;
 }
 
-/**
- * The runs that have been Cancelling since a time or longer. Cancelling runs have their own index, by the time of their
- * state.
- */
+/** The runs that have been Cancelling since a time or longer. Cancelling runs have their own index, by the time of their state. */
 export function selectStuckCancelling(since: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, r.state_id, ${placeIn(BY_HALTED)} from ${flow_run} r indexed by flow_run_halted
     where r.state_type in ('PAUSED', 'CANCELLING') and r.state_type = 'CANCELLING' and r.state_timestamp <= ${since}
@@ -108,10 +102,7 @@ export function selectSilent(since: Micros, now: Micros, page: Page): SQL {
     ${nextIn(page, BY_LIVE)}`;
 }
 
-/**
- * The runs that were due for a retry by their own process in a period, and that have been silent since the retry was
- * due.
- */
+/** The runs that were due for a retry by their own process in a period, and that have been silent since the retry was due. */
 export function selectOverdueRetries(period: Period, now: Micros, page: Page): SQL {
   return sql`select r.workspace_id, r.id, r.state_id, r.next_scheduled_start_time as due, ${SIGNS}, ${placeIn(BY_DUE)}
     from ${flow_run} r indexed by flow_run_live
@@ -122,17 +113,13 @@ export function selectOverdueRetries(period: Period, now: Micros, page: Page): S
     ${nextIn(page, BY_DUE)}`;
 }
 
-/**
- * The rows of two selects that have the same columns and the same kind of place. The rows of the first select come
- * first.
- */
+/** The rows of two selects that have the same columns and the same kind of place. The rows of the first select come first. */
 export const selectBoth = (first: SQL, second: SQL, { most }: Page): SQL =>
   sql`select * from (${first}) union all select * from (${second}) limit ${most}`;
 
 /**
- * The newest heartbeats of each run, from some hours before the run's last sign of life. The segments that involve a
- * run list their heartbeats. One row for each run, in the order of the runs, with pairs: a segment's id and its entry
- * about a heartbeat.
+ * The newest heartbeats of each run, from some hours before the run's last sign of life. The segments that involve a run list their
+ * heartbeats. One row for each run, in the order of the runs, with pairs: a segment's id and its entry about a heartbeat.
  */
 export function selectHeartbeats(runs: readonly (RowKey & { lastHeard: Micros })[]): SQL {
   const wanted = runs.map(({ workspace_id, id, lastHeard }) => [
@@ -199,10 +186,7 @@ export function selectWithChildren(range: (id: SQL) => SQL): SQL {
             and c.state_type in ${UNENDED} and (c.deployment_id is null or c.state_type <> 'CANCELLING'))))`;
 }
 
-/**
- * The runs of work pools that a range of states cancelled with this message, with the data for the message to the
- * pool's workers.
- */
+/** The runs of work pools that a range of states cancelled with this message, with the data for the message to the pool's workers. */
 export function selectCancelledWith(message: string, range: (id: SQL) => SQL): SQL {
   return sql`
     select r.workspace_id, r.id, r.state_id, r.infrastructure_pid, r.work_queue_id,

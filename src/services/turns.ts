@@ -1,7 +1,4 @@
-/**
- * The turns of the crons, one a minute. A turn of a sweep takes a bounded number of steps, and a mark keeps the sweep's
- * place.
- */
+/** The turns of the crons, one a minute. A turn of a sweep takes a bounded number of steps, and a mark keeps the sweep's place. */
 import { type SQL, sql } from "drizzle-orm";
 import type { Database } from "#db/database";
 import { earliestId, timeOfId, type Micros } from "#lib/clock";
@@ -12,9 +9,7 @@ import type { SweepTools, Tools } from "#tools";
 export interface Step {
   /** Where the step begins. */
   place: string;
-  /**
-   * How many items the step takes at most. 0 if the step skips one item, because no step with that item was completed.
-   */
+  /** How many items the step takes at most. 0 if the step skips one item, because no step with that item was completed. */
   most: number;
   /** Records that the step begins. A step calls `note` before work that may end the process. */
   note: () => Promise<void>;
@@ -41,16 +36,13 @@ export interface Sweep {
   step: (step: Step) => Promise<StepEnd>;
   /** How many times a step of one item is begun before the item is skipped. Default: once. */
   tries?: number;
-  /**
-   * Whether an error that a step throws is not caused by the step's items. If so, the next turn takes as many items.
-   */
+  /** Whether an error that a step throws is not caused by the step's items. If so, the next turn takes as many items. */
   keepsSizeOnError?: boolean;
 }
 
 /**
- * Takes one turn of a sweep: step after step from the mark. The mark moves after each step. A step that was recorded
- * but did not end is begun again with an eighth of its items. If two turns run at the same time, only one moves the
- * mark. Throws the errors of the steps.
+ * Takes one turn of a sweep: step after step from the mark. The mark moves after each step. A step that was recorded but did not end is
+ * begun again with an eighth of its items. If two turns run at the same time, only one moves the mark. Throws the errors of the steps.
  */
 export async function takeTurn({ db }: Pick<Tools, "db">, sweep: Sweep): Promise<void> {
   const mark = new Mark(db, sweep.name);
@@ -84,10 +76,7 @@ async function takeStep(mark: Mark, sweep: Sweep, place: string, size: Size): Pr
   }
 }
 
-/**
- * The size of a turn's first step. Smaller than the full size if a step that began at this place did not end in the
- * turn before.
- */
+/** The size of a turn's first step. Smaller than the full size if a step that began at this place did not end in the turn before. */
 function sizeAfter(begun: (Size & { place: string }) | null, place: string, most: number): Size {
   if (begun?.place !== place) return { most, tries: 1 };
   return begun.most > 1 ? { most: Math.floor(begun.most / 8) || 1, tries: 1 } : { most: 1, tries: begun.tries + 1 };
@@ -119,10 +108,7 @@ class Mark {
     return noted ? { place: noted[1] ?? "", most: Number(noted[2]), tries: Number(noted[3] ?? 1) } : null;
   }
 
-  /**
-   * Moves the mark, unless another turn has moved it. A recorded step with another place has no effect; the last step
-   * removes it.
-   */
+  /** Moves the mark, unless another turn has moved it. A recorded step with another place has no effect; the last step removes it. */
   async moveTo(place: string | null, isLast: boolean): Promise<void> {
     await this.db.batch([...this.move(place), ...(isLast && this.isNoted ? [this.forget()] : [])]);
     this.place = place;
@@ -164,10 +150,7 @@ const MINUTE: Micros = 60_000_000;
 /** An hour. */
 export const HOUR: Micros = 60 * MINUTE;
 
-/**
- * Whether this is the first turn of its hour. Work that is too expensive for every turn is done in the first turn of an
- * hour.
- */
+/** Whether this is the first turn of its hour. Work that is too expensive for every turn is done in the first turn of an hour. */
 export function isFirstOfHour(now: Micros): boolean {
   return now % HOUR < MINUTE;
 }
@@ -179,9 +162,8 @@ export interface Period {
 }
 
 /**
- * Returns the period of the overdue runs that a turn reads, and the name of the mark. Runs that no process starts stay
- * overdue. So most turns read only the last `span` of time, and the first turn of each hour reads the whole past. Each
- * kind of turn has its own mark.
+ * Returns the period of the overdue runs that a turn reads, and the name of the mark. Runs that no process starts stay overdue. So most
+ * turns read only the last `span` of time, and the first turn of each hour reads the whole past. Each kind of turn has its own mark.
  */
 export function overduePeriod(
   name: string,

@@ -1,7 +1,4 @@
-/**
- * Walks over states: each state of all workspaces is visited once, some time after it was written. The outbox is one
- * such walk.
- */
+/** Walks over states: each state of all workspaces is visited once, some time after it was written. The outbox is one such walk. */
 import { type SQL, sql } from "drizzle-orm";
 import { isPassing } from "#db/database";
 import { earliestId, type Micros } from "#lib/clock";

@@ -10,10 +10,7 @@ import { numberOf } from "#lib/json";
 const PATTERN =
   /^(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*(Z|z|[+-]\d{2}(?::?\d{2})?))?)?$/;
 
-/**
- * Matches a time as most clients send it: in UTC, without a fraction or with six digits, in the year 100 or later, on
- * day 1 to 28.
- */
+/** Matches a time as most clients send it: in UTC, without a fraction or with six digits, in the year 100 or later, on day 1 to 28. */
 const PLAIN =
   /^(?!00)\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{6})?(?:Z|\+00:00)$/;
 /** The positions in a plain time at which the whole seconds and the fraction end. */
@@ -31,10 +28,7 @@ const LAST_SECOND = 253_402_300_799;
 
 /** The earliest time that is kept. */
 export const FIRST_TIME: Micros = FIRST_SECOND * SECOND;
-/**
- * The latest time that is kept. Before 1684 and after 2255, whole seconds are exact, and fractions are exact only to 32
- * microseconds.
- */
+/** The latest time that is kept. Before 1684 and after 2255, whole seconds are exact, and fractions are exact only to 32 microseconds. */
 export const LAST_TIME: Micros = LAST_SECOND * SECOND + 999_999;
 const LAST_TIME_TEXT = "9999-12-31T23:59:59.999999Z";
 
@@ -156,10 +150,7 @@ export const TimeText = z.string().meta({ format: "date-time" });
 /** A time in a request that is kept as text: RFC 3339 in UTC, with the microseconds that were sent, in every year. */
 export const TimeAsText = timeAs(withMicrosOf);
 
-/**
- * The time as text, with the fraction of a second as it was sent. An offset has whole minutes only, so it does not
- * change the fraction.
- */
+/** The time as text, with the fraction of a second as it was sent. An offset has whole minutes only, so it does not change the fraction. */
 function withMicrosOf(time: Micros, value: string | number): string {
   if (typeof value === "string" && PLAIN.test(value)) {
     const seconds = value.slice(0, SECONDS_END);

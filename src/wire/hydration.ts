@@ -157,10 +157,7 @@ function readText(text: string): unknown {
   }
 }
 
-/**
- * A template without expressions is its own text. Other templates need a renderer, which this server does not have for
- * parameters.
- */
+/** A template without expressions is its own text. Other templates need a renderer, which this server does not have for parameters. */
 function renderPlain(template: unknown): unknown {
   if (template === REMOVED) return REMOVED;
   if (typeof template === "string" && !/\{\{|\{%|\{#/.test(template)) return template;

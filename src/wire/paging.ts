@@ -6,10 +6,7 @@ import { Int, intFrom } from "#wire/scalars";
 /** The default of a limit and its maximum. Prefect: PREFECT_SERVER_API_DEFAULT_LIMIT. */
 export const MAX_LIMIT = 200;
 
-/**
- * `limit` in a body. `checkLimit` checks the bounds: Prefect reports a limit out of bounds in another shape than other
- * faults.
- */
+/** `limit` in a body. `checkLimit` checks the bounds: Prefect reports a limit out of bounds in another shape than other faults. */
 export const Limit = Int.nullish().transform((limit) => limit ?? MAX_LIMIT);
 
 /** `offset` in a body. */

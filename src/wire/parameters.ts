@@ -12,9 +12,7 @@ export interface Leniency {
   allowNoneWithDefault?: boolean;
 }
 
-/**
- * Prefect: `schema_tools.validate`. The fault of the values in Prefect's words, or undefined. Throws `UnusableSchema`.
- */
+/** Prefect: `schema_tools.validate`. The fault of the values in Prefect's words, or undefined. Throws `UnusableSchema`. */
 export function valuesProblem(
   values: unknown,
   schema: JsonSchema,
@@ -24,9 +22,7 @@ export function valuesProblem(
   return checkerFor(schema, leniency, steps)(values);
 }
 
-/**
- * Gives a function that checks values by one schema. The schema is checked once. Both checks throw `UnusableSchema`.
- */
+/** Gives a function that checks values by one schema. The schema is checked once. Both checks throw `UnusableSchema`. */
 export function checkerFor(
   schema: JsonSchema,
   leniency: Leniency,

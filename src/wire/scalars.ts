@@ -16,10 +16,7 @@ export interface RefusalParams {
   input?: unknown;
 }
 
-/**
- * The last argument of a schema, for issues with these `params`. Zod calls `error` with each new issue, and keeps
- * changes of the issue.
- */
+/** The last argument of a schema, for issues with these `params`. Zod calls `error` with each new issue, and keeps changes of the issue. */
 const ownWords = (params: object, message: string) => ({
   error: (issue: object) => (Object.assign(issue, { params }), message),
 });
@@ -93,10 +90,7 @@ export const Bool = loose("bool", "boolean")
     return refuse(context, "bool_parsing", "Input should be a valid boolean, unable to interpret input");
   });
 
-/**
- * An object with any content. The object is not copied: a copy would lose a key called `__proto__`. It may have
- * `ExactNumber`s.
- */
+/** An object with any content. The object is not copied: a copy would lose a key called `__proto__`. It may have `ExactNumber`s. */
 export const JsonObject = objectOf<unknown>().meta({ type: "object", additionalProperties: true });
 
 function objectOf<Value>() {

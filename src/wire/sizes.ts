@@ -32,10 +32,7 @@ export const VariableName = z.string().superRefine((name, context) => {
 /** A description, a path, an entry point. */
 export const LongText = z.string().max(100_000);
 
-/**
- * The message of a state or the input of a run. A row of D1 has at most 2 MB, and the row of a state also has the
- * state's data.
- */
+/** The message of a state or the input of a run. A row of D1 has at most 2 MB, and the row of a state also has the state's data. */
 export const HugeText = z.string().max(1_500_000);
 
 /** A list of at most `max` items. The length is checked before the items, because each wrong item has an issue. */

@@ -30,10 +30,7 @@ export const TERMINAL_TYPES: ReadonlySet<StateType> = new Set<StateType>([
   "CRASHED",
 ]);
 
-/**
- * Details of a state in requests. Times become microseconds. Unknown details, from other versions of the client, are
- * ignored.
- */
+/** Details of a state in requests. Times become microseconds. Unknown details, from other versions of the client, are ignored. */
 export const StateDetailsInput = z
   .object({
     flow_run_id: Uuid.nullish(),

@@ -55,10 +55,7 @@ const STATE_IN_LIST = sql.raw(
   ).join(", "),
 );
 
-/**
- * Selects flow runs with state and pool, without long values. `rest` may have `where`, `order by` and `limit` over
- * `flow_run`.
- */
+/** Selects flow runs with state and pool, without long values. `rest` may have `where`, `order by` and `limit` over `flow_run`. */
 export function selectFlowRunList(rest: SQL): SQL {
   return selectWith(sql`${RUN_IN_LIST}, ${STATE_IN_LIST}`, rest);
 }

@@ -64,10 +64,7 @@ export const deployment_schedule = sqliteTable(
     max_scheduled_runs: integer(),
     parameters: object().notNull(),
     slug: text(),
-    /**
-     * Runs are created up to this time. At first, the time of the last change. The next creation of runs is due a
-     * little earlier.
-     */
+    /** Runs are created up to this time. At first, the time of the last change. The next creation of runs is due a little earlier. */
     scheduled_until: micros(),
     /** When the next creation of runs is due; null if the schedule is not active or has ended. */
     top_up_at: micros(),

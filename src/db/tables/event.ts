@@ -22,15 +22,11 @@ export const event_segment = sqliteTable(
      */
     consumed: integer().notNull(),
     /**
-     * JSON array of the resources by which the events are found (the resources of the segment's rows in
-     * `event_resource`), and of the heartbeats of flow runs (`events/segments.ts`). With them a search for heartbeats
-     * does not open the events.
+     * JSON array of the resources by which the events are found (the resources of the segment's rows in `event_resource`), and of the
+     * heartbeats of flow runs (`events/segments.ts`). With them a search for heartbeats does not open the events.
      */
     resources: list<string>().notNull(),
-    /**
-     * JSON array of the ids of the segment's events about flow runs. With these ids the outbox knows that a state's
-     * event was sent.
-     */
+    /** JSON array of the ids of the segment's events about flow runs. With these ids the outbox knows that a state's event was sent. */
     run_event_ids: list<string>().notNull(),
     /**
      * JSON array of the events as answers show them, by `occurred`. It is the last column, because SQLite is slow to
@@ -48,10 +44,9 @@ export const event_segment = sqliteTable(
 );
 
 /**
- * The index of resources: the flow runs that an event involves, and the resource of the event if the resource is not a
- * run. A task run's events are found by its flow run, or by the task run's own id if it has no flow run. A row names
- * the segments of some seconds. The column `resources` of a segment says whether the segment has the resource. So a
- * short run has one or two rows.
+ * The index of resources: the flow runs that an event involves, and the resource of the event if the resource is not a run. A task
+ * run's events are found by its flow run, or by the task run's own id if it has no flow run. A row names the segments of some seconds.
+ * The column `resources` of a segment says whether the segment has the resource. So a short run has one or two rows.
  */
 export const event_resource = sqliteTable(
   "event_resource",
@@ -73,10 +68,7 @@ export const sweep_mark = sqliteTable("sweep_mark", {
   mark: uuid().notNull(),
 });
 
-/**
- * Messages that a queue gave up, and single items that failed permanently. A dead letter is stored until a request
- * replays or drops it.
- */
+/** Messages that a queue gave up, and single items that failed permanently. A dead letter is stored until a request replays or drops it. */
 export const dead_letter = sqliteTable(
   "dead_letter",
   {

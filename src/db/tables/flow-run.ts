@@ -1,7 +1,4 @@
-/**
- * Flow runs. The table with the most writes. Each index costs one more row for every run, so each index has a comment
- * with its purpose.
- */
+/** Flow runs. The table with the most writes. Each index costs one more row for every run, so each index has a comment with its purpose. */
 import { sql } from "drizzle-orm";
 import { index, primaryKey, sqliteTable, uniqueIndex } from "drizzle-orm/sqlite-core";
 import {
@@ -66,10 +63,9 @@ export const flow_run = sqliteTable(
     index("flow_run_deployment")
       .on(t.workspace_id, t.deployment_id, sql`coalesce("start_time", "expected_start_time")`)
       .where(sql`deployment_id is not null`),
-    // Runs that have not ended. First the runs without a scheduled time (for slots, zombies and cancellations), then
-    // Scheduled runs by their due time (for the objects of work pools, polls of served flows, and late marking). The
-    // time is the first column, because sweeps read all workspaces. Only the start and the end of a run change the
-    // index.
+    // Runs that have not ended. First the runs without a scheduled time (for slots, zombies and cancellations), then Scheduled runs by
+    // their due time (for the objects of work pools, polls of served flows, and late marking). The time is the first column, because
+    // sweeps read all workspaces. Only the start and the end of a run change the index.
     index("flow_run_live")
       .on(t.next_scheduled_start_time, t.workspace_id, t.work_queue_id, t.deployment_id)
       .where(sql`end_time is null`),
@@ -89,9 +85,8 @@ export const flow_run = sqliteTable(
 );
 
 /**
- * The number of a workspace's runs that start (`flow_run_start`) before a time, so that no request counts them. A job
- * moves the time forward. Few runs before that time are written, deleted or moved. If one is, triggers (in this table's
- * migration) correct the count.
+ * The number of a workspace's runs that start (`flow_run_start`) before a time, so that no request counts them. A job moves the time
+ * forward. Few runs before that time are written, deleted or moved. If one is, triggers (in this table's migration) correct the count.
  */
 export const flow_run_count = sqliteTable("flow_run_count", {
   workspace_id: workspaceId().primaryKey(),
@@ -99,10 +94,7 @@ export const flow_run_count = sqliteTable("flow_run_count", {
   count: integer().notNull(),
 });
 
-/**
- * States of flow runs. The time-ordered id alone is the key, so a sweep reads the states of a period as a range of
- * keys.
- */
+/** States of flow runs. The time-ordered id alone is the key, so a sweep reads the states of a period as a range of keys. */
 export const flow_run_state = sqliteTable("flow_run_state", {
   id: uuid().primaryKey(),
   workspace_id: workspaceId(),

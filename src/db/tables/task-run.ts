@@ -23,10 +23,7 @@ export const task_run = sqliteTable(
     state_type: text(),
     state_name: text(),
     state_timestamp: micros(),
-    /**
-     * All states so far as a JSON array of stored states (`wire/state.ts`), by timestamp. The present state is
-     * included.
-     */
+    /** All states so far as a JSON array of stored states (`wire/state.ts`), by timestamp. The present state is included. */
     states: list<State>({ long: true }).notNull(),
     run_count: integer().notNull(),
     flow_run_run_count: integer().notNull(),

@@ -53,9 +53,7 @@ function isWholeQuotient(value: number, divisor: number): boolean {
   return Number.isFinite(quotient) ? Number.isInteger(quotient) : value % divisor === 0;
 }
 
-/**
- * Makes a keyword for the smallest or the largest length of a text, a list or an object. `words` describe the fault.
- */
+/** Makes a keyword for the smallest or the largest length of a text, a list or an object. `words` describe the fault. */
 const size =
   (side: "least" | "most", type: "string" | "array" | "object", words: string): Keyword =>
   (at, rule) => {
@@ -194,8 +192,7 @@ function additionalProperties(at: Application, rule: unknown): void {
   );
 }
 
-// The next keywords combine schemas. The outcome "unknown", of a pattern that cannot be run, does not count as a
-// failure.
+// The next keywords combine schemas. The outcome "unknown", of a pattern that cannot be run, does not count as a failure.
 function allOf(at: Application, rule: unknown): void {
   for (const schema of list(rule)) at.apply(at.value, schema);
 }

@@ -1,6 +1,4 @@
-/**
- * Resolves the references of one schema: pointers, anchors and ids in the schema. Other documents are never fetched.
- */
+/** Resolves the references of one schema: pointers, anchors and ids in the schema. Other documents are never fetched. */
 import { type Resource, type Target, UnusableSchema } from "#lib/json-schema/schema";
 import { isObject, pythonText } from "#lib/json-value";
 import type { Steps } from "#lib/steps";

@@ -25,16 +25,11 @@ export interface Application {
   readonly schema: JsonSchema;
   /** Records that the value fails the keyword. The message is made only if it is shown. */
   fail(message: () => string, context?: readonly Failure[]): void;
-  /**
-   * Checks a value, or its part under a key, with another schema. Failures of that check are failures of this check.
-   */
+  /** Checks a value, or its part under a key, with another schema. Failures of that check are failures of this check. */
   apply(value: unknown, schema: unknown, key?: string | number): void;
   /** Checks the value with the schema that a reference names. */
   applyTarget(target: Target): void;
-  /**
-   * Checks like `apply`, but the failures do not count: they are added to the list. Without a list the first failure
-   * ends the check.
-   */
+  /** Checks like `apply`, but the failures do not count: they are added to the list. Without a list the first failure ends the check. */
   judge(value: unknown, schema: unknown, key?: string | number, failures?: Failure[]): Verdict;
   /** The schema that a reference names. */
   resolve(reference: string): Target;
@@ -55,9 +50,7 @@ export type Keyword = (at: Application, rule: unknown) => void;
 
 /** The schema cannot be used to check the value. The message is for the client. */
 export class UnusableSchema extends Error {
-  /**
-   * A circle of references, a reference to nothing, an invalid JSON Schema, or more steps than one request may take.
-   */
+  /** A circle of references, a reference to nothing, an invalid JSON Schema, or more steps than one request may take. */
   readonly reason: "circular" | "unresolvable" | "invalid" | "costly";
 
   constructor(reason: UnusableSchema["reason"], message: string) {

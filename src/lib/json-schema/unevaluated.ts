@@ -28,10 +28,7 @@ function unexpected(values: readonly unknown[]): string {
   return `${values.map(pythonText).join(", ")} ${values.length === 1 ? "was" : "were"}`;
 }
 
-/**
- * Returns the names or indexes that the keywords of one schema check, without the names and indexes of the schemas in
- * it.
- */
+/** Returns the names or indexes that the keywords of one schema check, without the names and indexes of the schemas in it. */
 type Looks = (at: Application, schema: JsonSchema) => Iterable<string>;
 
 function* ITEMS(at: Application, schema: JsonSchema): Iterable<string> {
@@ -57,10 +54,7 @@ function* PROPERTIES(at: Application, schema: JsonSchema): Iterable<string> {
   }
 }
 
-/**
- * The names or indexes that the schema checks. Also those that inner schemas check, if the value meets the inner
- * schema.
- */
+/** The names or indexes that the schema checks. Also those that inner schemas check, if the value meets the inner schema. */
 function evaluatedIn(at: Application, looks: Looks, schema: unknown = at.schema): Set<string> {
   if (!isObject(schema)) return new Set();
   const found = new Set(looks(at, schema));

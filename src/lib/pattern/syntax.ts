@@ -31,9 +31,7 @@ class Reader {
   readonly #names = new Map<string, number>();
   /** How many groups come before the outermost look-behind that is being read. */
   #groupsBefore: number | undefined;
-  /**
-   * The reason why a valid pattern takes more than linear time. It is thrown after the whole pattern has proved valid.
-   */
+  /** The reason why a valid pattern takes more than linear time. It is thrown after the whole pattern has proved valid. */
   #unsupported: string | undefined;
 
   constructor(source: string) {

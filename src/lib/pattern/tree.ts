@@ -4,10 +4,7 @@ import type { Has } from "#lib/pattern/characters";
 /** A text in code points. */
 export type Text = Uint32Array;
 
-/**
- * A part of a pattern. A search only finds out whether there is a match, so the tree has no groups, no names and no
- * lazy repetitions.
- */
+/** A part of a pattern. A search only finds out whether there is a match, so the tree has no groups, no names and no lazy repetitions. */
 export type Tree =
   /** One character. `cost` is the number of sets that are checked for it. */
   | { kind: "characters"; has: Has; cost: number }
@@ -16,10 +13,7 @@ export type Tree =
   | { kind: "sequence"; parts: Tree[] }
   | { kind: "choice"; parts: Tree[] }
   | { kind: "repeat"; part: Tree; least: number; most: number }
-  /**
-   * A place where the part begins (`isAhead`) or ends. If the part is not wanted (`isWanted` is false), a place where
-   * it does not.
-   */
+  /** A place where the part begins (`isAhead`) or ends. If the part is not wanted (`isWanted` is false), a place where it does not. */
   | { kind: "look"; part: Tree; isAhead: boolean; isWanted: boolean };
 
 export const NEWLINE = 10;

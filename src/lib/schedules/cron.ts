@@ -25,10 +25,7 @@ const HOUR: Field = { min: 0, max: 23 };
 const DAY: Field = { min: 1, max: 31 };
 const MONTH: Field = { min: 1, max: 12, names: named("jan feb mar apr may jun jul aug sep oct nov dec", 1) };
 const WEEKDAY: Field = { min: 0, max: 6, names: named("sun mon tue wed thu fri sat", 0) };
-/**
- * `croniter`: in expressions of five parts, 7 is a Sunday. In expressions of six parts, day 0 is the first day of the
- * month.
- */
+/** `croniter`: in expressions of five parts, 7 is a Sunday. In expressions of six parts, day 0 is the first day of the month. */
 const WEEKDAY_OF_FIVE: Field = { ...WEEKDAY, aliases: { 7: 0 } };
 const DAY_OF_SIX: Field = { ...DAY, aliases: { 0: 1 } };
 const SECONDS: Field = { min: 0, max: 59 };

@@ -42,10 +42,7 @@ function* atTimeOfDay({ anchor, zone }: Interval, step: Micros, start: Micros): 
   }
 }
 
-/**
- * Makes each moment from the previous moment, as the original does. The first moment is found by the elapsed time since
- * the anchor.
- */
+/** Makes each moment from the previous moment, as the original does. The first moment is found by the elapsed time since the anchor. */
 function* oneByOne({ seconds, anchor, zone }: Interval, step: Micros, start: Micros): Generator<Micros> {
   const next = (moment: Micros): Micros => {
     if (seconds < DAY_SECONDS) return moment + step;

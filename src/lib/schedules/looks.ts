@@ -1,7 +1,4 @@
-/**
- * The bounds of a search for dates: how many candidates it passes (a schedule may exclude all of them), and how many
- * dates it returns.
- */
+/** The bounds of a search for dates: how many candidates it passes (a schedule may exclude all of them), and how many dates it returns. */
 import type { Micros } from "#lib/clock";
 
 /** How many candidates one search may pass: the days of 500 years, or the minutes of 3 months. */

@@ -1,7 +1,4 @@
-/**
- * The times of recurrence rules (RFC 5545), read as `dateutil` and the original read them, on the wall clock of a time
- * zone.
- */
+/** The times of recurrence rules (RFC 5545), read as `dateutil` and the original read them, on the wall clock of a time zone. */
 import { type Micros, SECOND } from "#lib/clock";
 import { dayNumber } from "./calendar";
 import { Looks } from "./looks";
@@ -16,10 +13,7 @@ const DEFAULT_START: WallSeconds = dayNumber(2020, 1, 1) * 86_400;
 /** A stored text may be longer than a request's text, because a DTSTART was added. */
 const DTSTART_CHARACTERS = 32;
 
-/**
- * The rules, all excluded rules and the merge have their own looks, so that a rule without dates does not use the looks
- * of the others.
- */
+/** The rules, all excluded rules and the merge have their own looks, so that a rule without dates does not use the looks of the others. */
 const [LOOKS_OF_RULES, LOOKS_OF_EXCLUSIONS, LOOKS_OF_MERGE] = [200_000, 100_000, 100_000];
 
 interface RuleSet {

@@ -65,8 +65,7 @@ function ruleOf(freq: Frequency, parts: ReadonlyMap<string, string>) {
     const values = numbers(name);
     return values && new Set(values.filter((value) => Math.abs(value) <= most));
   };
-  // `dateutil`: a time of day has to be valid. If the rule repeats by hours, minutes or seconds, an invalid time never
-  // matches.
+  // `dateutil`: a time of day has to be valid. If the rule repeats by hours, minutes or seconds, an invalid time never matches.
   const within = (name: string, most: number) => {
     const values = numbers(name);
     const sound = values?.filter((value) => value >= 0 && value <= most);
@@ -109,19 +108,14 @@ function positionsOf(positions: number[] | undefined): number[] | undefined {
  */
 export const placedWeekday = (weekday: number, place: number): number => place * 7 + weekday;
 
-/**
- * `dateutil`: a weekday's position counts only in months and years. The position may follow the weekday in brackets.
- */
+/** `dateutil`: a weekday's position counts only in months and years. The position may follow the weekday in brackets. */
 function parseWeekday(item: string, freq: Frequency): number {
   const [, before = "", name = "", behind] = PLACED.exec(item) ?? [];
   const place = freq === "YEARLY" || freq === "MONTHLY" ? Number(behind ?? before) : 0;
   return placedWeekday(WEEKDAYS.indexOf(name), place);
 }
 
-/**
- * Reads `20260131T083000`, with or without the time. Throws a `RuleProblem`, also for a day or a time that does not
- * exist.
- */
+/** Reads `20260131T083000`, with or without the time. Throws a `RuleProblem`, also for a day or a time that does not exist. */
 export function parseStamp(text: string): WallSeconds {
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = (STAMP.exec(text) ?? [])
     .slice(1)

@@ -23,9 +23,8 @@ export function wallAt(moment: Micros, zone: string): Wall {
 }
 
 /**
- * Returns the moment at which a clock in the zone shows `wall`. Near a clock change there are two candidates: with the
- * offset before the change and with the offset after it. `choice` says which candidate counts, for repeated and for
- * skipped times.
+ * Returns the moment at which a clock in the zone shows `wall`. Near a clock change there are two candidates: with the offset before
+ * the change and with the offset after it. `choice` says which candidate counts, for repeated and for skipped times.
  */
 export function momentOf(wall: Wall, zone: string, choice: "earlier" | "later"): Micros {
   if (zone === "UTC") return wall;

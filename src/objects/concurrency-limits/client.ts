@@ -74,9 +74,8 @@ export async function readTaskRuns(tools: Tools, limits: readonly { id: string }
 }
 
 /**
- * Notifies the object, after the commit, that a limit's definition was made or changed. If the notice fails, the object
- * finds a changed definition by itself within 30 seconds. Throws if the notice fails and the change sets the slots in
- * use.
+ * Notifies the object, after the commit, that a limit's definition was made or changed. If the notice fails, the object finds a changed
+ * definition by itself within 30 seconds. Throws if the notice fails and the change sets the slots in use.
  */
 export async function limitChanged(tools: Tools, change: LimitChange): Promise<void> {
   const call = () => concurrencyLimits(tools).change(change);

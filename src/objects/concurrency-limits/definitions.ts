@@ -13,10 +13,7 @@ import type { Holder, Lease, LimitKeys } from "#objects/concurrency-limits/messa
 import type { Tools } from "#tools";
 import { TERMINAL_TYPES } from "#wire/state";
 
-/**
- * How long the object uses a definition without a notice of a change. The same time holds for the fact that there is no
- * definition.
- */
+/** How long the object uses a definition without a notice of a change. The same time holds for the fact that there is no definition. */
 const FRESH: Micros = 30_000_000;
 /** Limits of deployments are read one by one, because there may be many. The other limits are read all at once. */
 const ONE_BY_ONE = "deployment:";

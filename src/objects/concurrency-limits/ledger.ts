@@ -12,10 +12,7 @@ export interface Limit extends MinimalLimit {
   slot_decay_per_second: number;
 }
 
-/**
- * The slots of a limit that are in use without a lease: their number at a time, and how fast they decay from that time
- * on.
- */
+/** The slots of a limit that are in use without a lease: their number at a time, and how fast they decay from that time on. */
 export interface Unleased {
   limit_id: string;
   slots: number;
@@ -44,10 +41,7 @@ const NOTHING = 1e-6;
 
 /** The slots and leases of one workspace. */
 export class LeaseLedger {
-  /**
-   * The time at which the next lease expires, or an earlier time; null without leases that expire. Only the ledger
-   * changes it.
-   */
+  /** The time at which the next lease expires, or an earlier time; null without leases that expire. Only the ledger changes it. */
   nextExpiry: Micros | null = null;
   private readonly leases = new Map<string, Lease>();
   private readonly leasesOn = new Map<string, Set<Lease>>();
@@ -67,9 +61,8 @@ export class LeaseLedger {
   }
 
   /**
-   * Takes the slots of all these limits, or takes nothing. Returns the limits that have too few free slots; an empty
-   * list means that the slots were taken. Limits that are not active are skipped. If the lease already exists, nothing
-   * more is taken.
+   * Takes the slots of all these limits, or takes nothing. Returns the limits that have too few free slots; an empty list means that
+   * the slots were taken. Limits that are not active are skipped. If the lease already exists, nothing more is taken.
    */
   acquire(limits: readonly Limit[], { slots, lease }: Taking, now: Micros): Limit[] {
     this.expire(now);
@@ -103,10 +96,7 @@ export class LeaseLedger {
     return this.leases.get(leaseId);
   }
 
-  /**
-   * Changes when a lease expires (null: never), and its holder if a holder is given. Returns whether the lease still
-   * existed.
-   */
+  /** Changes when a lease expires (null: never), and its holder if a holder is given. Returns whether the lease still existed. */
   renew(leaseId: string, { expires, holder }: { expires: Micros | null; holder?: Holder }, now: Micros): boolean {
     const lease = this.read(leaseId, now);
     if (!lease) return false;
@@ -121,10 +111,7 @@ export class LeaseLedger {
     return lease;
   }
 
-  /**
-   * Gives back slots of a limit that are in use without a lease, at most as many as there are. Slots of leases are not
-   * given back.
-   */
+  /** Gives back slots of a limit that are in use without a lease, at most as many as there are. Slots of leases are not given back. */
   give(limitId: string, slots: number, now: Micros): void {
     const row = this.unleased.get(limitId);
     if (row) this.putUnleased({ ...row, slots: Math.max(0, this.levelOf(limitId, now) - slots), at: now });
@@ -168,10 +155,7 @@ export class LeaseLedger {
     if (this.unleased.delete(limitId)) this.store.deleteUnleased(limitId);
   }
 
-  /**
-   * Applies a change of a limit's decay. If slots no longer decay, only those slots stay in use that a lease will give
-   * back.
-   */
+  /** Applies a change of a limit's decay. If slots no longer decay, only those slots stay in use that a lease will give back. */
   settle(limit: Limit, now: Micros): void {
     const row = this.unleased.get(limit.id);
     const decay = limit.slot_decay_per_second;
@@ -181,10 +165,7 @@ export class LeaseLedger {
     this.putUnleased({ limit_id: limit.id, slots, at: now, decay });
   }
 
-  /**
-   * The leases that do not expire before a time. Before that time, only the end of the holder's run shows that such a
-   * lease can end.
-   */
+  /** The leases that do not expire before a time. Before that time, only the end of the holder's run shows that such a lease can end. */
   lasting(time: Micros): Lease[] {
     return [...this.leases.values()].filter(({ expires }) => expires === null || expires > time);
   }

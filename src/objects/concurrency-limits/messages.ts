@@ -16,9 +16,7 @@ export interface Lease {
   expires: Micros | null;
   holder: Holder | null;
   slots: number;
-  /**
-   * The slots of each limit that the lease reserves. Slots that decay are counted with the slots that have no lease.
-   */
+  /** The slots of each limit that the lease reserves. Slots that decay are counted with the slots that have no lease. */
   reservations: readonly { limit_id: string; slots: number; decays: boolean }[];
 }
 
@@ -94,8 +92,6 @@ export const CONCURRENCY_LIMITS = {
   change: method<(change: LimitChange) => void>(),
   /** Limits were deleted. */
   remove: method<(ids: string[]) => void>(),
-  /**
-   * Takes back all slots of a limit, and gives one slot to each of these task runs: [task run id, id of its new lease].
-   */
+  /** Takes back all slots of a limit, and gives one slot to each of these task runs: [task run id, id of its new lease]. */
   reset: method<(id: string, taskRuns: [string, string][]) => void>(),
 };

@@ -1,7 +1,4 @@
-/**
- * The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. The definitions of the limits are in
- * D1.
- */
+/** The `ConcurrencyLimits` object: slots and leases of the limits of one workspace. The definitions of the limits are in D1. */
 import { type Micros, SECOND } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import { SluiceObject } from "#objects/base";
@@ -39,10 +36,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
   private leases: LeaseLedger | null = null;
   private definitions = new Definitions();
   private waiters = new Waiters();
-  /**
-   * Only one read of D1 runs at a time. A call that waited for another call's read finds the definitions that were
-   * read.
-   */
+  /** Only one read of D1 runs at a time. A call that waited for another call's read finds the definitions that were read. */
   private reads = new Turns(1);
   private timerAt: Micros | null = null;
 
@@ -213,10 +207,7 @@ export class ConcurrencyLimits extends SluiceObject implements Implementation<ty
     this.waiters.forget(id);
   }
 
-  /**
-   * The limits of these names and ids, each once, in the order in which they were asked for. Reads D1 if a limit is not
-   * known.
-   */
+  /** The limits of these names and ids, each once, in the order in which they were asked for. Reads D1 if a limit is not known. */
   private async find(asked: LimitKeys): Promise<Limit[]> {
     if (this.definitions.wanted(asked, this.clock())) await this.reads.take(() => this.readNow(asked));
     return this.known(asked);

@@ -3,10 +3,7 @@ import type { LedgerStore, Unleased } from "#objects/concurrency-limits/ledger";
 import type { Holder, Lease } from "#objects/concurrency-limits/messages";
 import type { Sql } from "#objects/sql";
 
-/**
- * The object's tables. An entry never changes after it has shipped. A lease is one row, even if it is on several
- * limits.
- */
+/** The object's tables. An entry never changes after it has shipped. A lease is one row, even if it is on several limits. */
 export const LEDGER_TABLES: readonly string[] = [
   `create table lease (id text primary key, created integer not null, expires integer, holder_type text, holder_id text,
      slots integer not null, holds text not null) without rowid;

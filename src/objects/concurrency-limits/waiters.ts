@@ -1,7 +1,4 @@
-/**
- * When clients that were refused a slot should ask again. Pure. The times are estimates, so losing the memory does no
- * harm.
- */
+/** When clients that were refused a slot should ask again. Pure. The times are estimates, so losing the memory does no harm. */
 import { type Micros, SECOND } from "#lib/clock";
 import type { Limit } from "#objects/concurrency-limits/ledger";
 

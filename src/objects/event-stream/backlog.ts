@@ -76,10 +76,7 @@ export class Backlog {
     return open.toSorted(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0];
   }
 
-  /**
-   * Whether sockets that were closed long ago, and that their clients have not confirmed, leave the other sockets too
-   * little room.
-   */
+  /** Whether sockets that were closed long ago, and that their clients have not confirmed, leave the other sockets too little room. */
   isStuck(nowMs: number): boolean {
     if (this.total <= HIGH_WATER) return false;
     let stuck = 0;

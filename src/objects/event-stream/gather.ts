@@ -56,10 +56,9 @@ export class EventGatherer {
   }
 
   /**
-   * Takes events. Resolves when they are written, rejects if some could not be written. An id that was taken before is
-   * not written again. Rejects with `EventsSetAside` if all events are written except those that can never be written.
-   * Such an event is remembered, so that a sender that repeats the event is not refused forever; `again` means that the
-   * event is to be tried again.
+   * Takes events. Resolves when they are written, rejects if some could not be written. An id that was taken before is not written
+   * again. Rejects with `EventsSetAside` if all events are written except those that can never be written. Such an event is remembered,
+   * so that a sender that repeats the event is not refused forever; `again` means that the event is to be tried again.
    */
   async add(events: readonly GatheredEvent[], again = false): Promise<void> {
     if (this.waitingCharacters > MAX_WAITING_CHARACTERS) throw new Error("too many events are waiting to be written");
@@ -186,9 +185,7 @@ export class EventGatherer {
     if (this.aside.size > MAX_ASIDE && oldest !== undefined) this.aside.delete(oldest);
   }
 
-  /**
-   * Reads the written ids once in the object's life. If the read fails, the batch fails and the next batch reads again.
-   */
+  /** Reads the written ids once in the object's life. If the read fails, the batch fails and the next batch reads again. */
   private recollect(): Promise<void> {
     this.recalled ??= this.host.recall().then(
       (ids) => ids.forEach((id) => this.remember(id)),

@@ -31,10 +31,7 @@ import {
 } from "#objects/event-stream/listener-filter";
 import { attachments, type SocketObject } from "#objects/sockets";
 
-/**
- * The stage of a socket's handshake, and the socket's counts. Kept with the socket, so that they survive the object's
- * hibernation.
- */
+/** The stage of a socket's handshake, and the socket's counts. Kept with the socket, so that they survive the object's hibernation. */
 interface SocketState {
   channel: Channel;
   stage: "auth" | "filter" | "open";
@@ -65,10 +62,7 @@ interface Progress {
 
 /** Prefect: PREFECT_SERVER_EVENTS_WEBSOCKET_BACKFILL_PAGE_SIZE. */
 const BACKFILL_PAGE = 250;
-/**
- * How many characters of the stored events are read at a time. An object has 128 MB for all its listeners, and may have
- * hundreds.
- */
+/** How many characters of the stored events are read at a time. An object has 128 MB for all its listeners, and may have hundreds. */
 const BACKFILL_CHARACTERS = 1_000_000;
 /** How many listeners are shown stored events at the same time. The other listeners wait. */
 const BACKFILLS_AT_ONCE = 2;
@@ -125,10 +119,7 @@ export class Listeners {
     });
   }
 
-  /**
-   * Counts an event that a socket sends; null if the socket does not send events. The count survives the object's
-   * hibernation.
-   */
+  /** Counts an event that a socket sends; null if the socket does not send events. The count survives the object's hibernation. */
   countEvent(socket: WebSocket): number | null {
     const state = this.senders.get(socket) ?? stateOf(socket);
     if (state.channel !== "events-in" || state.stage !== "open") return null;
@@ -271,10 +262,7 @@ export class Listeners {
     }
   }
 
-  /**
-   * Counts a text for a listener. If there is no room for the text, the socket is closed, and its client may connect
-   * again.
-   */
+  /** Counts a text for a listener. If there is no room for the text, the socket is closed, and its client may connect again. */
   private mayShow(socket: WebSocket, bytes: number): boolean {
     const nowMs = this.object.clock() / 1000;
     if (this.backlog.isStuck(nowMs)) this.object.letGo("listeners that do not read hold the room of the others");

@@ -34,10 +34,7 @@ const ids = systemIds();
  * divides 700, because the client pings after 700 events. Each write is a pause.
  */
 const WRITTEN_EVERY = 350;
-/**
- * How long after a write of reports a reader has to read D1 again, because its first read may have run before the
- * write.
- */
+/** How long after a write of reports a reader has to read D1 again, because its first read may have run before the write. */
 const JUST_NOW: Micros = 2_000_000;
 
 /** How many characters a message may have: as many as the body of a request. */
@@ -45,10 +42,7 @@ const MAX_MESSAGE_CHARACTERS = 8_388_608;
 
 export class EventStream extends SocketObject {
   override readonly migrations = [];
-  /**
-   * Empty: `fetch` reads the bodies of calls itself, because the bodies are large and each kind has its own fastest
-   * way.
-   */
+  /** Empty: `fetch` reads the bodies of calls itself, because the bodies are large and each kind has its own fastest way. */
   override readonly contract = {};
   readonly recent = new RecentSegments(this.clock());
   private readonly listeners = new Listeners(this);
@@ -81,9 +75,7 @@ export class EventStream extends SocketObject {
     return this.takeEvents(call.events, call.again);
   }
 
-  /**
-   * Writes the gathered reports of some runs. Answers "nothing" if there are none, and none was written just before.
-   */
+  /** Writes the gathered reports of some runs. Answers "nothing" if there are none, and none was written just before. */
   private async settleReports({ flow_run_ids, task_run_ids }: SettleCall): Promise<Response> {
     const runs = new Set([
       ...flow_run_ids.map((id) => `prefect.flow-run.${id}`),
@@ -138,8 +130,7 @@ export class EventStream extends SocketObject {
       const fields = { characters: sizeOf(message), reason: parsed.wrong };
       return this.log("warn", "a message is passed over", fields);
     }
-    // Not awaited: the next message must not wait for the write of this event. A client sends again when its socket is
-    // closed.
+    // Not awaited: the next message must not wait for the write of this event. A client sends again when its socket is closed.
     this.theGatherer()
       .add(gathered(receiveEvent(parsed.event, this.clock())))
       .catch(() => closeQuietly(socket, 1011, "The event could not be written."));
@@ -199,10 +190,7 @@ export class EventStream extends SocketObject {
     }));
   }
 
-  /**
-   * Ends the object and its sockets, after a write. Clients connect again, and send again the events that were not
-   * confirmed.
-   */
+  /** Ends the object and its sockets, after a write. Clients connect again, and send again the events that were not confirmed. */
   letGo(why: string): void {
     if (this.isLettingGo) return;
     this.isLettingGo = true;

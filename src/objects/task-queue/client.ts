@@ -8,10 +8,7 @@ import type { State } from "#wire/state";
 export const taskQueue = ({ env, workspaceId: workspace, cost }: Tools) =>
   objectClient(TASK_QUEUE, env.TASK_QUEUE, { workspace, name: null }, cost);
 
-/**
- * Puts a background task in the queue, after the commit of its state. May be repeated. If the call fails, a check finds
- * the run in D1.
- */
+/** Puts a background task in the queue, after the commit of its state. May be repeated. If the call fails, a check finds the run in D1. */
 export function enqueueTaskRun(
   tools: Tools,
   run: { id: string; task_key: string },

@@ -1,7 +1,4 @@
-/**
- * Sends waiting runs to task workers. A run is read from D1 before it is sent. A run that must not start any more is
- * skipped.
- */
+/** Sends waiting runs to task workers. A run is read from D1 before it is sent. A run that must not start any more is skipped. */
 import { keepDeadLetter } from "#events/dead-letters";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";

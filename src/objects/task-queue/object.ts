@@ -133,10 +133,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.checkSoon();
   }
 
-  /**
-   * Handles a message of a subscribed task worker. Prefect: except `quit`, messages are ignored while the worker has no
-   * unconfirmed run.
-   */
+  /** Handles a message of a subscribed task worker. Prefect: except `quit`, messages are ignored while the worker has no unconfirmed run. */
   private async hear(socket: WebSocket, state: SocketState, message: Message): Promise<void> {
     const { type } = message;
     if (type === "quit") {
@@ -156,10 +153,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /**
-   * The run that the socket was sent and had not confirmed goes to the next task worker, before new runs. May be
-   * repeated.
-   */
+  /** The run that the socket was sent and had not confirmed goes to the next task worker, before new runs. May be repeated. */
   override async left(socket: WebSocket): Promise<void> {
     this.greetings.end(socket);
     this.open();
@@ -209,10 +203,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     if (!this.rows.hasGiven(clientId)) this.rows.setPresent(clientId);
   }
 
-  /**
-   * Checks the runs that task workers have confirmed. Forgets the runs that have begun or are deleted, and calls `see`
-   * with the others.
-   */
+  /** Checks the runs that task workers have confirmed. Forgets the runs that have begun or are deleted, and calls `see` with the others. */
   private async eachGiven(until: Micros, clientId: string | null, see: (run: KeptRun) => void): Promise<void> {
     for (let after = "", isMore = true; isMore;) {
       const page = this.rows.given(until, after, PAGE, clientId);
@@ -229,10 +220,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     }
   }
 
-  /**
-   * Sends waiting runs to idle task workers. Then sets the timers for the next due run, and for a read of the runs that
-   * were left in D1.
-   */
+  /** Sends waiting runs to idle task workers. Then sets the timers for the next due run, and for a read of the runs that were left in D1. */
   private async deliver(): Promise<void> {
     if (!(await this.delivery.deliver()) || this.subscribers.size === 0) return;
     const due = this.queue.nextDue();
@@ -254,9 +242,7 @@ export class TaskQueue extends SocketObject implements Implementation<typeof TAS
     await this.deliver();
   }
 
-  /**
-   * Finds in D1 the runs without a notice to the object, and the stage of the runs that task workers have confirmed.
-   */
+  /** Finds in D1 the runs without a notice to the object, and the stage of the runs that task workers have confirmed. */
   private check(): Promise<void> {
     this.checking ??= this.checkNow().finally(() => {
       this.checking = null;

@@ -32,9 +32,7 @@ export function authenticate(socket: WebSocket, message: Message, env: Env): voi
   welcome(socket);
 }
 
-/**
- * How many task keys a worker may subscribe to, and how long its id may be. The id is kept with its socket, in 16 KB.
- */
+/** How many task keys a worker may subscribe to, and how long its id may be. The id is kept with its socket, in 16 KB. */
 const MAX_KEYS = 10_000;
 const MAX_CLIENT_ID_CHARACTERS = 1_000;
 

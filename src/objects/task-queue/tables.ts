@@ -55,9 +55,7 @@ export class QueueTables {
     );
   }
 
-  /**
-   * A page of the runs that task workers have confirmed until a time, by their ids. For one task worker, or for all.
-   */
+  /** A page of the runs that task workers have confirmed until a time, by their ids. For one task worker, or for all. */
   given(until: Micros, after: string, limit: number, clientId: string | null): KeptRun[] {
     return this.sql.rows(
       "queued_run where given_at <= ? and id > ? and given_to = coalesce(?, given_to) order by id limit ?",

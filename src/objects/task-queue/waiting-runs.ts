@@ -1,7 +1,4 @@
-/**
- * The background tasks that wait for a task worker, in the order in which they are sent. Pure; the object keeps the
- * rows.
- */
+/** The background tasks that wait for a task worker, in the order in which they are sent. Pure; the object keeps the rows. */
 import type { Micros } from "#lib/clock";
 import type { QueuedRun } from "#objects/task-queue/messages";
 
@@ -80,9 +77,7 @@ export class WaitingRuns {
     return head;
   }
 
-  /**
-   * Drops entries from the head of the list that are no longer in the queue, or that have another place in the queue.
-   */
+  /** Drops entries from the head of the list that are no longer in the queue, or that have another place in the queue. */
   private drop(list: QueuedRun[]): void {
     let gone = 0;
     for (const run of list) {

@@ -51,19 +51,13 @@ export function takePoolSlot(tools: Tools, wanted: WantedPoolSlot): Promise<bool
   return workPool(tools, wanted.work_pool_name).take(wanted.work_pool_id, wanted.work_queue_id, wanted.run_id);
 }
 
-/**
- * Notifies a pool's object, after the commit, of a change of the pool or its queues. If the call fails, a check finds
- * the change.
- */
+/** Notifies a pool's object, after the commit, of a change of the pool or its queues. If the call fails, a check finds the change. */
 export function poolChanged(tools: Tools, poolName: string): Promise<void> {
   const message = "a work pool's object was not told of a change";
   return tell(tools, message, { work_pool_name: poolName }, () => workPool(tools, poolName).change());
 }
 
-/**
- * Notifies a pool's object, after the commit, of new or moved deployments, so that they become READY with the next poll
- * of their queue.
- */
+/** Notifies a pool's object, after the commit, of new or moved deployments, so that they become READY with the next poll of their queue. */
 export function noticeDeployments(tools: Tools, poolName: string, queueIds: readonly string[]): Promise<void> {
   const message = "a work pool's object was not told of deployments";
   const call = () => workPool(tools, poolName).noticeDeployments([...queueIds]);
@@ -80,9 +74,8 @@ export async function readLiveness(tools: Tools, pools: readonly Named[]): Promi
 }
 
 /**
- * Makes a worker of the pool tear down the infrastructure of a run after its cancellation timed out and Cancelled is
- * committed. May be repeated. Returns whether a message exists now: none for pools without workers, and none for a
- * deleted pool.
+ * Makes a worker of the pool tear down the infrastructure of a run after its cancellation timed out and Cancelled is committed. May be
+ * repeated. Returns whether a message exists now: none for pools without workers, and none for a deleted pool.
  */
 export async function enqueueCleanup(tools: Tools, pool: Named & { type: string }, run: TimedOutRun): Promise<boolean> {
   if (isWorkerless(pool.type)) return false;

@@ -28,8 +28,7 @@ export class Lateness {
     try {
       await markLate(this.object.tools(), ids);
     } finally {
-      // The runs count as handled even after a failure. Then the cron marks the runs, and this timer does not fire
-      // again and again.
+      // The runs count as handled even after a failure. Then the cron marks the runs, and this timer does not fire again and again.
       state.runs.noteLate(overdue);
       this.timerAt = null;
     }

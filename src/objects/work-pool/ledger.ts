@@ -91,10 +91,7 @@ export class RunLedger {
     return true;
   }
 
-  /**
-   * Whether a slot is free for a run. `all` are the queues of the pool: the runs of each count against the limit of the
-   * pool.
-   */
+  /** Whether a slot is free for a run. `all` are the queues of the pool: the runs of each count against the limit of the pool. */
   hasSlot(pool: Limits, all: Iterable<LedgerQueue>, queue: LedgerQueue, runId: string): boolean {
     const known = this.runs.get(runId);
     const held = known?.due === null ? known.queue_id : null;
@@ -113,10 +110,7 @@ export class RunLedger {
     return this.notLate.slice(0, most).filter(({ due }) => due <= by);
   }
 
-  /**
-   * The runs for a worker that polls some queues, in the order of priority and due time. `all` are the queues of the
-   * pool.
-   */
+  /** The runs for a worker that polls some queues, in the order of priority and due time. `all` are the queues of the pool. */
   offer(pool: Limits, all: readonly LedgerQueue[], polled: readonly LedgerQueue[], ask: Ask): Offer[] {
     if (pool.is_paused) return [];
     const most = Math.min(ask.limit, MOST_AT_ONCE, free(pool.concurrency_limit, this.holdingIn(all)));
@@ -132,9 +126,7 @@ export class RunLedger {
       .slice(0, most);
   }
 
-  /**
-   * Prefect: the runs for a client that polls a queue by its id. The pool's pause and limit do not count in this poll.
-   */
+  /** Prefect: the runs for a client that polls a queue by its id. The pool's pause and limit do not count in this poll. */
   offerOfQueue(queue: LedgerQueue, ask: Ask): Offer[] {
     if (queue.is_paused) return [];
     return this.dueIn(queue.id, ask, Math.min(ask.limit, free(queue.concurrency_limit, this.holding(queue.id))));
@@ -155,9 +147,7 @@ export class RunLedger {
     return found;
   }
 
-  /**
-   * How many due runs come before this run: in its queue, and in the other queues of the pool within their free slots.
-   */
+  /** How many due runs come before this run: in its queue, and in the other queues of the pool within their free slots. */
   before(run: Offer, all: readonly LedgerQueue[], now: Micros): { in_queue: number; in_others: number } {
     const own = all.find(({ id }) => id === run.queue_id);
     if (!own) return { in_queue: 0, in_others: 0 };

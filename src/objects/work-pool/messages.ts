@@ -100,9 +100,7 @@ export interface CleanupMessage {
 
 export type WorkerAnswer = Worker & { is_online: boolean };
 
-/**
- * The methods of the object. If `poolId` differs from the known pool's id, the object reads everything from D1 again.
- */
+/** The methods of the object. If `poolId` differs from the known pool's id, the object reads everything from D1 again. */
 export const WORK_POOL = {
   /** The runs that a worker of the pool may start now. */
   poll: method<(ask: PollAsk) => PollAnswer>(),
@@ -111,9 +109,8 @@ export const WORK_POOL = {
   /** Runs were made or changed by a commit. May be repeated. */
   notice: method<(poolId: string, runs: RunNote[]) => void>(),
   /**
-   * Takes a slot of the pool and of the queue for a run, before its PENDING is committed. True if the run has a slot
-   * now, or if the pool or queue does not exist. False if no slot is free. The object needs no notice of the PENDING
-   * afterwards.
+   * Takes a slot of the pool and of the queue for a run, before its PENDING is committed. True if the run has a slot now, or if the
+   * pool or queue does not exist. False if no slot is free. The object needs no notice of the PENDING afterwards.
    */
   take: method<(poolId: string, queueId: string, runId: string) => boolean>(),
   /** The pool or its queues were made, changed or removed. */

@@ -4,10 +4,7 @@ import type { Sql } from "#objects/sql";
 import { type LedgerRun, RunLedger } from "#objects/work-pool/ledger";
 import type { Offer, Phase } from "#objects/work-pool/messages";
 
-/**
- * How long a slot is reserved for a state that is about to be committed. A commit takes far less time, or never
- * happens.
- */
+/** How long a slot is reserved for a state that is about to be committed. A commit takes far less time, or never happens. */
 export const RESERVED: Micros = 20_000_000;
 /** How long a slot stays after a caller said that the run is due. The caller may not know the newest commit yet. */
 export const DOUBTED: Micros = 2_000_000;
@@ -109,10 +106,7 @@ export class PoolRuns {
     if (this.ledger.put(run)) this.write(run.id);
   }
 
-  /**
-   * The commit of a reservation's state is not written to the table. After the reservation has expired, it makes no
-   * difference.
-   */
+  /** The commit of a reservation's state is not written to the table. After the reservation has expired, it makes no difference. */
   private write(id: string): void {
     const run = this.ledger.read(id);
     if (run) this.sql.put("run", "id", { ...run, reserved_until: this.reserved.get(id) ?? null });

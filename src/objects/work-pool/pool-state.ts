@@ -1,7 +1,4 @@
-/**
- * The whole state of a pool's object, in memory and in the object's tables. Both change together. All methods are
- * synchronous.
- */
+/** The whole state of a pool's object, in memory and in the object's tables. Both change together. All methods are synchronous. */
 import type { Ids, Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import type { LedgerQueue, Limits } from "#objects/work-pool/ledger";
@@ -114,9 +111,7 @@ export class PoolState {
     return true;
   }
 
-  /**
-   * Sets the pool and its queues to their rows in D1. `isCurrent`: no status was recorded or reported during the read.
-   */
+  /** Sets the pool and its queues to their rows in D1. `isCurrent`: no status was recorded or reported during the read. */
   setConfig(config: Config, now: Micros, isCurrent: boolean): void {
     this.setPool(config, now);
     for (const queue of config.queues) this.setQueue(queue, now, config.unready.includes(queue.id));

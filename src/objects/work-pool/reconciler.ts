@@ -48,10 +48,7 @@ export class Reconciler {
     return this.building !== null || this.object.readMeta("built") !== null;
   }
 
-  /**
-   * The state of the pool. Read from D1 if it is not known, or if the known pool has another id. Null if the pool does
-   * not exist.
-   */
+  /** The state of the pool. Read from D1 if it is not known, or if the known pool has another id. Null if the pool does not exist. */
   async ready(poolId?: string): Promise<PoolState | null> {
     if (!this.state) await this.build();
     if (poolId !== undefined && this.state?.pool?.id !== poolId) await this.readAgain();

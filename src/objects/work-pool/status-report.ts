@@ -52,10 +52,7 @@ export class StatusReport {
     return parseSettings(this.object.bindings).services.foreman.enabled;
   }
 
-  /**
-   * Writes the events of the changes, then the statuses. May be repeated after a crash, because the events keep their
-   * ids.
-   */
+  /** Writes the events of the changes, then the statuses. May be repeated after a crash, because the events keep their ids. */
   private async write({ queues }: PoolState, { changes, unmarked }: Unreported, now: Micros): Promise<void> {
     const tools = this.object.tools();
     const store = new LivePoolStore(tools);

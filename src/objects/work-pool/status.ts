@@ -1,7 +1,4 @@
-/**
- * The status of a pool, its queues and its workers: how long a poll or a heartbeat counts, and the changes that are not
- * in D1 yet.
- */
+/** The status of a pool, its queues and its workers: how long a poll or a heartbeat counts, and the changes that are not in D1 yet. */
 import { type Ids, type Micros, SECOND } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import type { Liveness, Worker } from "#objects/work-pool/messages";

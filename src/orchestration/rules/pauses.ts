@@ -1,10 +1,7 @@
 /** Rules about flow runs that are paused or suspended. */
 import { abort, ANY_STATE, type FlowRunContext, reject, type Rule, statesOf } from "#orchestration/transition";
 
-/**
- * Only a RUNNING flow run becomes PAUSED, once for each pause key. A suspension also needs a deployment, which starts
- * the run again.
- */
+/** Only a RUNNING flow run becomes PAUSED, once for each pause key. A suspension also needs a deployment, which starts the run again. */
 export const handlePausingFlows: Rule<FlowRunContext> = {
   from: ANY_STATE,
   to: statesOf("PAUSED"),

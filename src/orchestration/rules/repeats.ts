@@ -9,10 +9,7 @@ import {
   statesOf,
 } from "#orchestration/transition";
 
-/**
- * A client sends a transition again if the answer was lost. The repeat changes nothing. The client gives each
- * transition an id.
- */
+/** A client sends a transition again if the answer was lost. The repeat changes nothing. The client gives each transition an id. */
 export const preventDuplicateTransitions: Rule<FlowRunContext> = {
   from: ANY_STATE,
   to: ANY_STATE,
@@ -23,10 +20,7 @@ export const preventDuplicateTransitions: Rule<FlowRunContext> = {
   },
 };
 
-/**
- * A run becomes PENDING once. A second PENDING is refused, unless its name belongs to a later step of the same
- * submission.
- */
+/** A run becomes PENDING once. A second PENDING is refused, unless its name belongs to a later step of the same submission. */
 export const preventPendingTransitions: Rule<RunContext> = {
   from: statesOf("PENDING", "CANCELLING", "RUNNING", "CANCELLED"),
   to: statesOf("PENDING"),
@@ -41,10 +35,7 @@ export const preventPendingTransitions: Rule<RunContext> = {
   },
 };
 
-/**
- * Not in Prefect 3 (Prefect 1: version locking): if the deployment has `exactly_once`, a RUNNING run cannot become
- * RUNNING again.
- */
+/** Not in Prefect 3 (Prefect 1: version locking): if the deployment has `exactly_once`, a RUNNING run cannot become RUNNING again. */
 export const refuseSecondRunning: Rule<FlowRunContext> = {
   from: statesOf("RUNNING"),
   to: statesOf("RUNNING"),

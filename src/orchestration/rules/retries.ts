@@ -64,9 +64,7 @@ function delayOf({ run_count, empirical_policy }: TaskRunContext["run"], random:
   return jitter && delaySeconds ? jittered(delaySeconds, jitter, random) : (delaySeconds ?? 0);
 }
 
-/**
- * Prefect: `clamped_poisson_interval`, an exponential variate with this mean, of at most `1 + jitter` times the mean.
- */
+/** Prefect: `clamped_poisson_interval`, an exponential variate with this mean, of at most `1 + jitter` times the mean. */
 function jittered(meanSeconds: number, jitter: number, random: () => number): number {
   const upper = 1 + jitter;
   // A smaller upper bound has a higher lower bound, so that the mean stays about the same.

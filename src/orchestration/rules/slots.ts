@@ -19,9 +19,8 @@ const SLOT_WAIT_SECONDS = 30;
 const OWN_SLOTS: ReadonlySet<string> = new Set(["3.0.0rc20", "3.0.0", "3.0.1", "3.0.2", "3.0.3"]);
 
 /**
- * A flow run of a deployment with a concurrency limit takes a slot when it becomes PENDING, before its infrastructure
- * is created. From then on the client renews the lease. If no slot is free, the deployment decides whether the run
- * waits or becomes CANCELLED.
+ * A flow run of a deployment with a concurrency limit takes a slot when it becomes PENDING, before its infrastructure is created. From
+ * then on the client renews the lease. If no slot is free, the deployment decides whether the run waits or becomes CANCELLED.
  */
 export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
   from: anyStateBut("PENDING", "RUNNING", "CANCELLING"),
@@ -49,9 +48,7 @@ export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
   },
 };
 
-/**
- * The next state of a flow run keeps the id of the lease if the client does not send the id. Workers do not send it.
- */
+/** The next state of a flow run keeps the id of the lease if the client does not send the id. Workers do not send it. */
 export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {
   from: ANY_STATE,
   to: ANY_STATE,
@@ -63,9 +60,8 @@ export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {
 };
 
 /**
- * If the lease of a flow run expired while its infrastructure was created, the run takes a slot again before it is
- * RUNNING. If no slot is free, the run becomes CANCELLED. The run cannot be scheduled again, because its infrastructure
- * exists.
+ * If the lease of a flow run expired while its infrastructure was created, the run takes a slot again before it is RUNNING. If no slot
+ * is free, the run becomes CANCELLED. The run cannot be scheduled again, because its infrastructure exists.
  */
 export const validateDeploymentConcurrencyAtRunning: Rule<FlowRunContext> = {
   from: statesOf("PENDING"),
@@ -132,10 +128,7 @@ export const enforceDeploymentConcurrencyOnLate: Rule<FlowRunContext> = {
   },
 };
 
-/**
- * A task run takes a slot of each limit on its tags before it runs. If a limit is full, the client proposes again
- * later.
- */
+/** A task run takes a slot of each limit on its tags before it runs. If a limit is full, the client proposes again later. */
 export const secureTaskConcurrencySlots: Rule<TaskRunContext> = {
   from: ANY_STATE,
   to: statesOf("RUNNING"),

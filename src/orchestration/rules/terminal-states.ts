@@ -26,10 +26,7 @@ export const preventResultDataLoss: Rule<FlowRunContext> = {
   },
 };
 
-/**
- * A flow run leaves a terminal state only to run again, and only if no stored result is lost. Its pauses are then
- * forgotten.
- */
+/** A flow run leaves a terminal state only to run again, and only if no stored result is lost. Its pauses are then forgotten. */
 export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
   from: TERMINAL_STATES,
   to: ANY_STATE,
@@ -49,10 +46,7 @@ export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
   },
 };
 
-/**
- * A task run leaves a terminal state only to run again, and only if it has no stored result. Its run count then starts
- * at 0.
- */
+/** A task run leaves a terminal state only to run again, and only if it has no stored result. Its run count then starts at 0. */
 export const handleTaskTerminalStateTransitions: Rule<TaskRunContext> = {
   from: TERMINAL_STATES,
   to: ANY_STATE,

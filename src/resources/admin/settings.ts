@@ -48,10 +48,7 @@ function schemaOf(value: unknown): z.ZodType {
 const valueAt = (settings: unknown, place: readonly string[]) =>
   place.reduce((value, name) => (isObject(value) ? value[name] : undefined), settings);
 
-/**
- * Fills the values of variables into a part of the model. Prefect: a variable is named after its setting's place in the
- * model.
- */
+/** Fills the values of variables into a part of the model. Prefect: a variable is named after its setting's place in the model. */
 function filled(part: unknown, variable: string, values: ReadonlyMap<string, unknown>): unknown {
   if (values.has(variable)) return inTheFormOf(part, values.get(variable));
   if (!isObject(part)) return part;
@@ -61,10 +58,7 @@ function filled(part: unknown, variable: string, values: ReadonlyMap<string, unk
   );
 }
 
-/**
- * A value in the form of the model. If the model has a text, a number is printed as a duration, and a list is joined by
- * commas.
- */
+/** A value in the form of the model. If the model has a text, a number is printed as a duration, and a list is joined by commas. */
 function inTheFormOf(printed: unknown, value: unknown): unknown {
   if (isObject(value))
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, inTheFormOf("", one)]));

@@ -42,10 +42,7 @@ const ByKey = z
 const store = (tools: Tools) => new ConcurrencyLimitStore(tools);
 const missing = () => notFound("Concurrency Limit");
 
-/**
- * Takes slots of all existing limits among these names. Throws 423 if the limits are full, 422 if the slots can never
- * be taken.
- */
+/** Takes slots of all existing limits among these names. Throws 423 if the limits are full, 422 if the slots can never be taken. */
 async function takeSlots(
   tools: Tools,
   { names, slots, mode }: Omit<AcquireAsk, "ids" | "lease">,

@@ -49,10 +49,7 @@ async function show(tools: Tools, rows: readonly LimitRow[]) {
   }));
 }
 
-/**
- * Takes a slot of each tag that has a limit, or throws a 423. The task run is the holder of the lease. The lease does
- * not expire.
- */
+/** Takes a slot of each tag that has a limit, or throws a 423. The task run is the holder of the lease. The lease does not expire. */
 async function takeTagSlots(tools: Tools, tags: readonly string[], taskRunId: string): Promise<MinimalLimit[]> {
   const answer = await concurrencyLimits(tools).acquire({
     names: namesOf(tags),

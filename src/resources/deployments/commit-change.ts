@@ -1,7 +1,4 @@
-/**
- * Commits a change of a deployment and of its limit in one batch. Runs of its schedules are removed in the batch and
- * created anew.
- */
+/** Commits a change of a deployment and of its limit in one batch. Runs of its schedules are removed in the batch and created anew. */
 import type { Statement } from "#db/database";
 import type { DeploymentColumns } from "#db/rows/deployments";
 import { emitEvents } from "#events/emit";
@@ -127,10 +124,7 @@ export function limitStatements(
   ];
 }
 
-/**
- * Notifies the object of limits, after the commit, that a deployment's own limit was changed or removed. Shared limits
- * do not change.
- */
+/** Notifies the object of limits, after the commit, that a deployment's own limit was changed or removed. Shared limits do not change. */
 async function tellOfLimit(tools: Tools, before: DeploymentRow, after: DeploymentRow, body: LimitWish): Promise<void> {
   const own = ownLimitName(after.id);
   const [old, present] = [limitOf(before), limitOf(after)];

@@ -182,8 +182,7 @@ function planSchedule(row: DeploymentRow, schedule: ScheduleRow, horizon: Horizo
       updated: schedule.updated,
       deployment_updated: row.updated,
       scheduled_until: moments.at(-1) ?? schedule.scheduled_until,
-      // A schedule without a required parameter gets no runs until the schedule is changed. A change makes the next
-      // top-up due.
+      // A schedule without a required parameter gets no runs until the schedule is changed. A change makes the next top-up due.
       top_up_at: isPossible ? nextTopUp(moments, horizon, from) : null,
     },
   };

@@ -1,7 +1,6 @@
 /**
- * The isolate's cache of deployments that were read to create runs, with their pools. The next run of a cached
- * deployment takes one round trip. The run is written only if the deployment and its pool have not changed since the
- * read.
+ * The isolate's cache of deployments that were read to create runs, with their pools. The next run of a cached deployment takes one
+ * round trip. The run is written only if the deployment and its pool have not changed since the read.
  */
 import { type SQL, sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";

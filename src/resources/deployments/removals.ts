@@ -21,10 +21,9 @@ const RUNS_AT_ONCE = 500;
 const LIMITS_REMOVAL = 2;
 
 /**
- * Deletes the existing deployments, with their schedules, limits and waiting runs. Gives the ids of the deleted
- * deployments. A run that has begun keeps the id of its deployment: the run's history is found by the id, and a worker
- * that gets the run cancels the run. The first batch deletes the deployments. So if the process dies after the first
- * batch, workers cancel the remaining waiting runs.
+ * Deletes the existing deployments, with their schedules, limits and waiting runs. Gives the ids of the deleted deployments. A run that
+ * has begun keeps the id of its deployment: the run's history is found by the id, and a worker that gets the run cancels the run. The
+ * first batch deletes the deployments. So if the process dies after the first batch, workers cancel the remaining waiting runs.
  */
 export async function deleteDeployments(tools: Tools, rows: readonly DeploymentRow[]): Promise<string[]> {
   const ids = rows.map(({ id }) => id);
@@ -52,10 +51,7 @@ interface Waiting {
   ids: string[];
 }
 
-/**
- * Reads some of the waiting runs and sends their unsent events. An event is made from a state, and the next step
- * removes the states.
- */
+/** Reads some of the waiting runs and sends their unsent events. An event is made from a state, and the next step removes the states. */
 async function readWaiting(tools: Tools, rows: readonly DeploymentRow[]): Promise<Waiting[]> {
   const now = tools.clock();
   const most = Math.ceil(RUNS_AT_ONCE / rows.length);
@@ -67,10 +63,7 @@ async function readWaiting(tools: Tools, rows: readonly DeploymentRow[]): Promis
   return waiting;
 }
 
-/**
- * Runs the statements `before` and removes the runs, in one batch, and notifies the work pools. Gives the results of
- * the batch.
- */
+/** Runs the statements `before` and removes the runs, in one batch, and notifies the work pools. Gives the results of the batch. */
 async function removeWaiting(
   tools: Tools,
   waiting: readonly Waiting[],
@@ -83,9 +76,7 @@ async function removeWaiting(
   return written;
 }
 
-/**
- * Removes runs of schedules that have not begun: only runs that are not yet due (`future`), or also due runs (`all`).
- */
+/** Removes runs of schedules that have not begun: only runs that are not yet due (`future`), or also due runs (`all`). */
 export function removeAutoRuns(
   workspaceId: string,
   deploymentId: string,

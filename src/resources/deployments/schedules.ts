@@ -24,10 +24,7 @@ interface MergedSchedules {
   untouched: readonly ScheduleParameters[];
 }
 
-/**
- * Compares the schedules of a deployment with the schedules of a body. Throws 422 for schedules that cannot be
- * distinguished or created.
- */
+/** Compares the schedules of a deployment with the schedules of a body. Throws 422 for schedules that cannot be distinguished or created. */
 export function mergeSchedules(
   tools: Tools,
   before: DeploymentRow,
@@ -157,10 +154,7 @@ const bytesOf = (schedules: readonly Written[]) =>
  */
 const MAX_SCHEDULES_BYTES = 800_000;
 
-/**
- * Gives the rows of new schedules. Each row is a little newer than the row before, because lists show the newest row
- * first. Throws 422.
- */
+/** Gives the rows of new schedules. Each row is a little newer than the row before, because lists show the newest row first. Throws 422. */
 export function scheduleRows(
   tools: Tools,
   deploymentId: string,

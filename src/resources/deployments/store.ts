@@ -249,10 +249,7 @@ export class DeploymentStore extends WorkspaceStore {
   }
 }
 
-/**
- * The time up to which a schedule has runs. Also the last changes of the schedule and of its deployment at the time of
- * the read.
- */
+/** The time up to which a schedule has runs. Also the last changes of the schedule and of its deployment at the time of the read. */
 export type ScheduleMark = Pick<ScheduleRow, "deployment_id" | "id" | "updated" | "scheduled_until" | "top_up_at"> & {
   deployment_updated: Micros;
 };

@@ -36,10 +36,7 @@ export async function listVersions(
   return store.inFull(rowsOf(versions));
 }
 
-/**
- * Copies the content of an older version to a new version, under a new ordinal, and creates the scheduled runs anew. A
- * repeat is safe.
- */
+/** Copies the content of an older version to a new version, under a new ordinal, and creates the scheduled runs anew. A repeat is safe. */
 export async function rollBack(tools: Tools, key: VersionKey): Promise<VersionRow> {
   const { deployment, version } = await readVersion(tools, key);
   if (version.is_current === 1) return version;
@@ -95,9 +92,8 @@ const rowsOf = (rows: unknown[] | undefined) => (rows ?? []) as VersionRow[]; //
 type Json = Record<string, unknown>;
 
 /**
- * Prefect: a worker sets this variable for the processes that it starts. The client in the process sends the variable
- * as the header with every request, only for statistics (`prefect/client/attribution.py`). A job variable `env`
- * overrides the worker's own value.
+ * Prefect: a worker sets this variable for the processes that it starts. The client in the process sends the variable as the header
+ * with every request, only for statistics (`prefect/client/attribution.py`). A job variable `env` overrides the worker's own value.
  */
 const VARIABLE = "PREFECT__WORKER_NAME";
 const HEADER = "X-Prefect-Worker-Name";
@@ -112,9 +108,8 @@ export async function readAsPinned(tools: Tools, id: string, request: Request): 
 }
 
 /**
- * The job variables of a pinned run. Prefect: a worker merges the variables of a run into the deployment's present
- * variables. So the run gets all variables of the version. Variables that only the newest version has get the defaults
- * of the template.
+ * The job variables of a pinned run. Prefect: a worker merges the variables of a run into the deployment's present variables. So the
+ * run gets all variables of the version. Variables that only the newest version has get the defaults of the template.
  */
 export function pinnedVariables(newest: DeploymentRow, pinned: DeploymentRow, given: Json, template: Json): Json {
   const own = readJson<Json>(pinned.job_variables);
@@ -153,10 +148,7 @@ export function versionLabels(row: DeploymentRow): Record<string, string> {
   };
 }
 
-/**
- * Throws 409 for a pool if its jobs take no environment: the process would not know its version, and would run the
- * newest version.
- */
+/** Throws 409 for a pool if its jobs take no environment: the process would not know its version, and would run the newest version. */
 export function refuseWithoutEnv(template: Json): void {
   const { env } = propertiesOf(template);
   if (env === undefined)

@@ -25,10 +25,7 @@ export async function findPool(tools: Tools, name: string | null | undefined): P
   return findPool(tools, name);
 }
 
-/**
- * Gives the id of the queue of this name in the pool, and creates a missing queue. Without a name, gives the pool's
- * default queue.
- */
+/** Gives the id of the queue of this name in the pool, and creates a missing queue. Without a name, gives the pool's default queue. */
 export async function placeRuns(
   tools: Tools,
   pool: WorkPoolRow | null,

@@ -138,10 +138,7 @@ function checkVariables(pool: WorkPoolRow, variables: DeploymentUpdate["job_vari
   }
 }
 
-/**
- * Gives the new parameters, templates filled in. Throws 400, 409 or 422 if the new schema does not allow the
- * parameters.
- */
+/** Gives the new parameters, templates filled in. Throws 400, 409 or 422 if the new schema does not allow the parameters. */
 async function checkedParameters(tools: Tools, before: DeploymentRow, body: DeploymentUpdate) {
   const given = body.parameters
     ? fillIn(body.parameters, await readVariables(tools, [body.parameters]), "deployment")

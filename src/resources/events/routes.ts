@@ -33,9 +33,7 @@ const EventsCount = embedded({
 const reader = ({ db, workspaceId, settings, clock }: Tools) =>
   new EventReader(db, workspaceId, eventCutoff(settings.services.db_vacuum, clock()));
 
-/**
- * Gives a page, and the URL of the next page. A page has fewer events, or none, if there are too many segments to read.
- */
+/** Gives a page, and the URL of the next page. A page has fewer events, or none, if there are too many segments to read. */
 function printPage(token: PageToken, { found, next }: EventsPage, request: Request) {
   const { limit, after, total, is_whole } = token;
   const read = token.read + found.length;

@@ -18,10 +18,9 @@ import { each, jsonValue, list } from "#db/sql";
 const MAX_TASK_RUNS = 5_000;
 
 /**
- * Deletes the existing runs and gives their ids. Unsent events are sent first, because they are made from the states.
- * The rows of the runs are deleted last, so a second request completes an interrupted deletion. `only` is a condition
- * on a run `r`. The deleting statements check the condition: if a run no longer meets it, nothing of the run is
- * deleted.
+ * Deletes the existing runs and gives their ids. Unsent events are sent first, because they are made from the states. The rows of the
+ * runs are deleted last, so a second request completes an interrupted deletion. `only` is a condition on a run `r`. The deleting
+ * statements check the condition: if a run no longer meets it, nothing of the run is deleted.
  */
 export async function deleteFlowRuns(tools: Tools, ids: readonly string[], only?: SQL): Promise<string[]> {
   const { workspaceId, db } = tools;

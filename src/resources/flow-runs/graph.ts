@@ -146,10 +146,7 @@ function nodesOf(workspaceId: string, flowRunId: string, since: Micros): SQL {
     )`;
 }
 
-/**
- * Selects the edges of shown nodes, the earlier parents and children first. `__parents__` has the tasks inside which a
- * task runs.
- */
+/** Selects the edges of shown nodes, the earlier parents and children first. `__parents__` has the tasks inside which a task runs. */
 function edges(): SQL {
   return sql`, input as materialized (
       select argument.value ->> '$.id' as parent, node.id as child, node.start_time as start_time,

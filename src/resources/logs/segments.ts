@@ -18,9 +18,7 @@ interface BuiltSegment {
 
 /** How many bytes of records a segment has at most, unless one record alone has more. */
 const MAX_SEGMENT_BYTES = 1_000_000;
-/**
- * How many bytes of a message's JSON are kept. A row of D1 has 2 MB. The stock client cuts its logs at 1 MB of JSON.
- */
+/** How many bytes of a message's JSON are kept. A row of D1 has 2 MB. The stock client cuts its logs at 1 MB of JSON. */
 const MAX_MESSAGE_BYTES = 1_900_000;
 
 /**

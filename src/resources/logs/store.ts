@@ -135,9 +135,7 @@ export class LogStore extends WorkspaceStore {
     const whole = [sql`1`];
     if (runs) conditions.push(sql`s.run_id in ${list(runs)}`);
     if (taskRun?.any_) conditions.push(mentions(taskRun.any_));
-    /**
-     * Adds a bound. `some` is true for a segment with a matching record, `all` for a segment of matching records only.
-     */
+    /** Adds a bound. `some` is true for a segment with a matching record, `all` for a segment of matching records only. */
     const bound = (value: number | null | undefined, some: string, all: string) => {
       if (!isGiven(value)) return;
       conditions.push(sql`${sql.raw(some)} ${value}`);

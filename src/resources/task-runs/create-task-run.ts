@@ -1,7 +1,4 @@
-/**
- * Creates task runs for the API: parents of subflows, background tasks, and task runs of clients that set states by
- * HTTP.
- */
+/** Creates task runs for the API: parents of subflows, background tasks, and task runs of clients that set states by HTTP. */
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
 import type * as z from "zod";

@@ -1,7 +1,4 @@
-/**
- * Reads background tasks from D1 for the object of their queue: the runs to deliver, and the runs that the object does
- * not know.
- */
+/** Reads background tasks from D1 for the object of their queue: the runs to deliver, and the runs that the object does not know. */
 import { type SQL, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { task_run } from "#db/tables/task-run";
@@ -16,10 +13,7 @@ import type { State } from "#wire/state";
 import { taskQueue } from "#objects/task-queue/client";
 import { asList, list } from "#db/sql";
 
-/**
- * The stage of a run that is in the queue or was delivered. A background task is `scheduled` or `pending`. Every other
- * run is `past`.
- */
+/** The stage of a run that is in the queue or was delivered. A background task is `scheduled` or `pending`. Every other run is `past`. */
 type Stage = "scheduled" | "pending" | "past";
 
 /** A run to deliver. */

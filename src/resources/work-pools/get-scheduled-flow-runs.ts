@@ -83,10 +83,7 @@ async function claimable(
   }
 }
 
-/**
- * Prefect: a run that its own process retries is not offered to workers. If a policy is too long for a list, a query
- * checks it.
- */
+/** Prefect: a run that its own process retries is not offered to workers. If a policy is too long for a list, a query checks it. */
 async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Promise<Set<string>> {
   const isLong = (row: FlowRunWithState) => isLeftOut(row.empirical_policy);
   const long = rows.filter(isLong).map(({ id }) => id);
@@ -101,10 +98,7 @@ async function idsInProcess(tools: Tools, rows: readonly FlowRunWithState[]): Pr
   return new Set([...known, ...asked].map(({ id }) => id));
 }
 
-/**
- * The present state type of a run that was offered wrongly. Null if the run is deleted, is in another pool, or cannot
- * be started.
- */
+/** The present state type of a run that was offered wrongly. Null if the run is deleted, is in another pool, or cannot be started. */
 function presentType(row: FlowRunWithState | undefined, poolId: string): StateType | null {
   if (!row || row.work_pool_id !== poolId || row.state_type === "SCHEDULED") return null;
   // The column has only values of `StateType`.

@@ -1,7 +1,4 @@
-/**
- * Checks base job templates, and checks job variables by the template of the work pool that runs the job. Pure. Throws
- * refusals.
- */
+/** Checks base job templates, and checks job variables by the template of the work pool that runs the job. Pure. Throws refusals. */
 import { refused, unprocessable } from "#lib/api-error";
 import { schemaProblem, schemaSteps, validateSchema } from "#lib/json-schema";
 import { type JsonSchema, UnusableSchema } from "#lib/json-schema/schema";
@@ -114,10 +111,7 @@ function defaultsOf(schema: JsonSchema, ignoreInvalid: boolean, steps: Steps): {
   return { defaults: Object.fromEntries(defaults), left };
 }
 
-/**
- * Prefect: a default may name a block document, and then has the block's data. This server has no blocks, so no block
- * is found.
- */
+/** Prefect: a default may name a block document, and then has the block's data. This server has no blocks, so no block is found. */
 function namesBlock(value: unknown): boolean {
   return isObject(value) && isObject(value["$ref"]) && (value["$ref"]["block_document_id"] ?? null) !== null;
 }

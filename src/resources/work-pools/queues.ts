@@ -163,9 +163,8 @@ export function freePriority(taken: readonly number[]): number {
 }
 
 /**
- * Prefect: `bulk_update_work_queue_priorities`. The queue of the wish comes before the queues with the same or a later
- * priority. Their priorities grow as little as possible, until all priorities are distinct. Gives the queues with a new
- * priority.
+ * Prefect: `bulk_update_work_queue_priorities`. The queue of the wish comes before the queues with the same or a later priority. Their
+ * priorities grow as little as possible, until all priorities are distinct. Gives the queues with a new priority.
  */
 export function reorderQueues(queues: readonly Ranked[], wish: Ranked | null): Ranked[] {
   const others = queues.filter(({ id }) => id !== wish?.id).toSorted((a, b) => a.priority - b.priority);

@@ -67,10 +67,7 @@ function printSlotHolder(run: SlotHolder, now: Micros) {
 /** Prefect: the last version of the client that fails on an unknown field. */
 const NARROW_CLIENT = [3, 3, 7] as const;
 
-/**
- * Shows work pools. The objects of paused pools and of agents' pools are not called, because the status does not depend
- * on them.
- */
+/** Shows work pools. The objects of paused pools and of agents' pools are not called, because the status does not depend on them. */
 export async function showPools(tools: Tools, pools: readonly Counted<WorkPoolRow>[]) {
   const asked = pools.filter((pool) => pool.type !== "prefect-agent" && pool.is_paused === 0);
   const liveness = await readLiveness(tools, asked);

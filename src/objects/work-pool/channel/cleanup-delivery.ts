@@ -77,10 +77,7 @@ export class CleanupDelivery {
     if (next !== null) await this.object.setTimer("cleanup", next);
   }
 
-  /**
-   * The workers of the message's queue come first, then all others. Among them, the worker that got a message longest
-   * ago comes first.
-   */
+  /** The workers of the message's queue come first, then all others. Among them, the worker that got a message longest ago comes first. */
   private deliverOne(): boolean {
     const ready = this.readyForCleanup();
     return (
@@ -99,10 +96,7 @@ export class CleanupDelivery {
     return true;
   }
 
-  /**
-   * The online workers that have room for a message, each with its newest socket. The older sockets may be broken
-   * without an error.
-   */
+  /** The online workers that have room for a message, each with its newest socket. The older sockets may be broken without an error. */
   private readyForCleanup(): Open[] {
     const now = this.object.clock();
     const newest = new Map<string, Open>();

@@ -1,7 +1,6 @@
 /**
- * Messages that make workers tear down the infrastructure of runs. One worker at a time has a reservation of a message.
- * With the token of the reservation, the worker renews or releases the reservation, or acknowledges the message. All
- * methods are synchronous.
+ * Messages that make workers tear down the infrastructure of runs. One worker at a time has a reservation of a message. With the token
+ * of the reservation, the worker renews or releases the reservation, or acknowledges the message. All methods are synchronous.
  */
 import { parseJson, STORED_JSON_DEPTH } from "#lib/json";
 import { type Micros, SECOND } from "#lib/clock";
@@ -9,9 +8,7 @@ import { log } from "#lib/log";
 import type { Sql } from "#objects/sql";
 import type { CleanupKind, CleanupMessage } from "#objects/work-pool/messages";
 
-/**
- * The queue's table. A reserved message has `token`, `holder` and `lease_expires_at`. Each heartbeat uses the index.
- */
+/** The queue's table. A reserved message has `token`, `holder` and `lease_expires_at`. Each heartbeat uses the index. */
 export const CLEANUP_TABLES = `create table cleanup (place integer primary key autoincrement, message_id text not null unique,
      idempotency_key text not null unique, kind text not null, work_queue_id text, target text not null, data text not null,
      delivery_count integer not null, token text, holder text, lease_expires_at integer, ended text, ended_at integer);
@@ -125,10 +122,7 @@ export class CleanupQueue {
     };
   }
 
-  /**
-   * Does the operation that a worker asks for with its token. An expired lease does not count, even before its timer
-   * has fired.
-   */
+  /** Does the operation that a worker asks for with its token. An expired lease does not count, even before its timer has fired. */
   operate(operation: Operation, messageId: string, token: string, now: Micros): Outcome {
     const [row] = this.sql.rows<Row>("cleanup where message_id = ? and ended is null", messageId);
     if (!row) return refusal("not_found");
@@ -178,9 +172,7 @@ export class CleanupQueue {
     return this.sql.read("select 1 from cleanup where ended is null and token is null limit 1").length > 0;
   }
 
-  /**
-   * Ends the reservation of a message. False if the message was delivered too often: then the message has ended, too.
-   */
+  /** Ends the reservation of a message. False if the message was delivered too often: then the message has ended, too. */
   private giveBack({ message_id, delivery_count, kind }: Row, now: Micros): boolean {
     const isTooOften = delivery_count >= MAX_DELIVERIES;
     const fields = { message_id, kind, delivery_count };

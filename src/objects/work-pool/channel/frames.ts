@@ -1,7 +1,4 @@
-/**
- * The frames of a worker channel, version 1: the frames that workers send, and the types of the frames that workers
- * get.
- */
+/** The frames of a worker channel, version 1: the frames that workers send, and the types of the frames that workers get. */
 import * as z from "zod";
 import { CLEANUP_KINDS, type CleanupKind } from "#objects/work-pool/messages";
 import { Time } from "#wire/dates";
@@ -16,10 +13,7 @@ export const CHANNEL_VERSION = "work_pool_worker_channel.v1";
 const REQUIRED_CAPABILITIES = ["worker_heartbeat.v1", "work_pool_snapshot.v1"];
 const CLEANUP_CAPABILITY = "cleanup_delivery.v1";
 
-/**
- * Why the server closes a channel, with the close code. After code 1011 the worker tries again; the other codes are
- * final.
- */
+/** Why the server closes a channel, with the close code. After code 1011 the worker tries again; the other codes are final. */
 export const CLOSE_CODES = {
   authentication_failed: 1008,
   authorization_failed: 1008,

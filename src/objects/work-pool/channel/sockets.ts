@@ -1,7 +1,4 @@
-/**
- * The sockets of a pool's workers, and the state that is kept with each socket, so that it survives the object's
- * hibernation.
- */
+/** The sockets of a pool's workers, and the state that is kept with each socket, so that it survives the object's hibernation. */
 import { type Micros, systemIds } from "#lib/clock";
 import type { SluiceObject } from "#objects/base";
 import type { Identity } from "#objects/call";
@@ -86,10 +83,7 @@ export function workerTypes(object: SluiceObject): Map<string, string> {
   return new Map(workers.flatMap(({ worker: { name, type } }) => (type === undefined ? [] : [[name, type]])));
 }
 
-/**
- * Sends a frame. If the worker is disconnected, another worker gets the message in the frame after the reservation
- * expires.
- */
+/** Sends a frame. If the worker is disconnected, another worker gets the message in the frame after the reservation expires. */
 export function send(object: SluiceObject, socket: WebSocket, type: ServerFrameType, payload: unknown): void {
   const now = object.clock();
   sendQuietly(socket, JSON.stringify({ type, id: ids.ordered(now), sent_at: printTime(now), payload }));

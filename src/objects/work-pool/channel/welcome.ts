@@ -1,7 +1,4 @@
-/**
- * Reads from D1 what a hello names: the worker's pool and its queues. The worker may create the pool, or give the pool
- * a template.
- */
+/** Reads from D1 what a hello names: the worker's pool and its queues. The worker may create the pool, or give the pool a template. */
 import { readJson } from "#db/database";
 import { ApiError } from "#lib/api-error";
 import type { CloseReason, Hello } from "#objects/work-pool/channel/frames";

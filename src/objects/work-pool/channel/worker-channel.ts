@@ -32,15 +32,10 @@ const KEPT_QUEUES = 200;
 const KEPT_OF_TYPE = 200;
 /** Pools with longer names have no channel. */
 const KEPT_OF_POOL_NAME = 2_000;
-/**
- * How many characters a frame may have. The largest part of a frame is the template of a new pool, and D1 takes values
- * of 2 MB.
- */
+/** How many characters a frame may have. The largest part of a frame is the template of a new pool, and D1 takes values of 2 MB. */
 const MAX_FRAME_CHARACTERS = 2_000_000;
 
-/**
- * The object of the pool, which records that a worker is alive. `heartbeat` returns false if the pool does not exist.
- */
+/** The object of the pool, which records that a worker is alive. `heartbeat` returns false if the pool does not exist. */
 type PoolObject = SocketObject & { heartbeat(worker: string, intervalSeconds: number): Promise<boolean> };
 
 export class WorkerChannel {
@@ -58,10 +53,7 @@ export class WorkerChannel {
     this.cleanups = new CleanupDelivery(object);
   }
 
-  /**
-   * Takes an upgrade. Prefect: the subprotocol is required, and the first message authenticates, even if no key is
-   * required.
-   */
+  /** Takes an upgrade. Prefect: the subprotocol is required, and the first message authenticates, even if no key is required. */
   accept(request: Request): Response {
     // No pool has such a long name, and the socket's state has no room for it.
     if (!offersHandshake(request) || this.pool.name.length > KEPT_OF_POOL_NAME) return forbidden();

@@ -108,10 +108,7 @@ function tagLimitFacts(situation: Situation, tasks: Situation["tagged"]): Facts<
 
 type Limited = Pick<Facts<"work_pool_full">, "limit" | "in_use" | "holders">;
 
-/**
- * Gives a pool or queue with its slots. Gives null if there is no limit, or if the run is not due, has a slot or can
- * get a slot.
- */
+/** Gives a pool or queue with its slots. Gives null if there is no limit, or if the run is not due, has a slot or can get a slot. */
 function fullSlots<Place>(situation: Situation, place: Place, limit: number | null, slots: SlotsInUse | undefined) {
   if (limit === null || !slots || !isDue(situation)) return null;
   if (slots.in_use < limit || slots.holders.includes(situation.row.id)) return null;

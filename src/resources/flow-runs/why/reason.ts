@@ -57,10 +57,7 @@ export interface Situation extends Omit<WhyRows, "underWay"> {
   usage: Readonly<Record<string, Usage>>;
   /** The runs that may hold slots, by their ids. */
   names: ReadonlyMap<string, NamedRun>;
-  /**
-   * How long the run may stay Pending without a sign of life before it is scheduled anew. Null if it is never scheduled
-   * anew.
-   */
+  /** How long the run may stay Pending without a sign of life before it is scheduled anew. Null if it is never scheduled anew. */
   patienceSeconds: number | null;
 }
 
