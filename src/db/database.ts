@@ -125,9 +125,8 @@ export class Database {
 }
 
 /**
- * Reads a JSON column exactly. Only our code writes the columns, so the shape of the value is trusted. A text that
- * cannot be read (a row may be older than the bounds) is logged, and an empty value of the same kind is returned, so
- * that the text does not fail other rows.
+ * Reads a JSON column exactly. Only our code writes the columns, so the shape of the value is trusted. A text that cannot be read (a row
+ * may be older than the bounds) is logged, and an empty value of the same kind is returned, so that the text does not fail other rows.
  */
 export function readJson<T>(text: string): T {
   // Most columns of most rows have these values.

@@ -40,10 +40,7 @@ export const OLD_STATES = sql`json_each(${asList(sql.raw("task_run.states"))})`;
 
 const BY_AGE = sql.raw(`state->>'timestamp' desc, ${progressSql("state->>'type'")} desc, state->>'id' desc`);
 
-/**
- * The states of a row of `task_run`, plus the states of the JSON array `added` that the row does not have, oldest
- * first, within the bounds.
- */
+/** The states of a row of `task_run`, plus the states of the JSON array `added` that the row does not have, oldest first, within the bounds. */
 export function mergedStates(added: SQL): SQL {
   const bounded = sql.raw(`iif(place = 1 or older_bytes <= ${MAX_OLDER_BYTES}, state, ${STUB})`);
   return sql`(

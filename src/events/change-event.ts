@@ -24,10 +24,7 @@ interface Rest extends Partial<Pick<Event, "related" | "payload" | "follows">> {
   labels?: Resource;
 }
 
-/**
- * Returns the event `prefect.<kind>.<action>` of a thing. `at` is the time of the change, for events that are made
- * later than the change.
- */
+/** Returns the event `prefect.<kind>.<action>` of a thing. `at` is the time of the change, for events that are made later than the change. */
 export function changeEvent(
   { clock, ids }: Tools,
   kind: string,

@@ -35,10 +35,7 @@ export interface FlowRunFacts {
 type RelatedColumn = `${"flow" | "deployment" | "queue" | "pool" | "task"}_${"id" | "name"}`;
 type DetailColumn = `${"flow" | "deployment" | "task"}_tags` | "pool_type" | "created_by";
 
-/**
- * A row that joins a flow run with its related things. If the run does not have a thing, all columns of the thing are
- * null. Tags are JSON.
- */
+/** A row that joins a flow run with its related things. If the run does not have a thing, all columns of the thing are null. Tags are JSON. */
 export type FactColumns = Record<"run_id" | "run_name" | "run_tags", string> &
   Record<RelatedColumn | DetailColumn, string | null> & { run_count: number };
 

@@ -1,7 +1,4 @@
-/**
- * The base of our Durable Objects: itty-durable's class with tables, typed calls, the object's identity, and timers
- * behind the one alarm.
- */
+/** The base of our Durable Objects: itty-durable's class with tables, typed calls, the object's identity, and timers behind the one alarm. */
 import { createDurable } from "itty-durable";
 import type { Env } from "#env";
 import { type Clock, type Micros, systemClock } from "#lib/clock";

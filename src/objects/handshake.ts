@@ -17,10 +17,7 @@ const MAX_GREETING_CHARACTERS = 10_000;
 /** Whether the first message of a socket has to authenticate, and whether the upgrade itself was authorised. */
 type Beginning = Record<"greets" | "authorized", boolean>;
 
-/**
- * The sockets of one object in their handshake. Each is closed after a timeout. The timer keeps the object in memory,
- * so no timer is lost.
- */
+/** The sockets of one object in their handshake. Each is closed after a timeout. The timer keeps the object in memory, so no timer is lost. */
 export class Greetings {
   private readonly timers = new Map<WebSocket, ReturnType<typeof setTimeout>>();
 
@@ -76,10 +73,7 @@ export function forbidden(): Response {
   return Response.json({ detail: "Forbidden" }, { status: 403 });
 }
 
-/**
- * Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so the upgrade is refused if a
- * handshake is required.
- */
+/** Takes an upgrade. Prefect: without the subprotocol `prefect` there is no handshake, so the upgrade is refused if a handshake is required. */
 export function upgrade(request: Request, accept: (socket: WebSocket, beginning: Beginning) => void): Response {
   const authorized = request.headers.get(SOCKET_HEADERS.authorized) === "1";
   const greets = offersHandshake(request);

@@ -16,9 +16,8 @@ interface UnstartedRun {
 }
 
 /**
- * Makes a run Late if the run is overdue according to the settings, and its state is still SCHEDULED with the name
- * Scheduled. A repeated or concurrent call marks no run twice. If a run cannot be marked, the others are marked, and
- * the last failure is thrown at the end.
+ * Makes a run Late if the run is overdue according to the settings, and its state is still SCHEDULED with the name Scheduled. A repeated
+ * or concurrent call marks no run twice. If a run cannot be marked, the others are marked, and the last failure is thrown at the end.
  */
 export async function markLate(tools: Tools, flowRunIds: readonly string[]): Promise<void> {
   if (flowRunIds.length === 0) return;

@@ -59,10 +59,7 @@ export interface RunDeployment {
  */
 export type SlotAnswer = "granted" | "full" | "none" | null;
 
-/**
- * The object's answer about the slots of tags' limits: `null` before the object was asked. A refusal names the tags,
- * and when to ask again.
- */
+/** The object's answer about the slots of tags' limits: `null` before the object was asked. A refusal names the tags, and when to ask again. */
 export type TagSlotAnswer =
   | { readonly kind: "granted" }
   | { readonly kind: "full"; readonly tags: readonly string[]; readonly retry_after_seconds: number }
@@ -210,10 +207,9 @@ export function anyStateBut(...types: readonly StateType[]): States {
 }
 
 /**
- * A rule: the transitions that it governs, and pure functions of the context. Each of our rules has the original's
- * name. A rule is asked if it governs the intended transition, from the run's state to the proposed state. After a rule
- * has changed the type of the proposed state, or refused to write a state, the later rules are not asked, and the
- * columns and effects of the earlier rules are dropped.
+ * A rule: the transitions that it governs, and pure functions of the context. Each of our rules has the original's name. A rule is asked
+ * if it governs the intended transition, from the run's state to the proposed state. After a rule has changed the type of the proposed
+ * state, or refused to write a state, the later rules are not asked, and the columns and effects of the earlier rules are dropped.
  */
 export interface Rule<C extends RunContext> {
   readonly from: States;

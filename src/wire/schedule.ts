@@ -134,10 +134,7 @@ interface Search {
   looks?: Looks;
 }
 
-/**
- * The schedule's dates at or after `start`, in order. Ends with the calendar, or when the looks are spent. Throws for
- * an invalid schedule.
- */
+/** The schedule's dates at or after `start`, in order. Ends with the calendar, or when the looks are spent. Throws for an invalid schedule. */
 export function* scheduleMoments(schedule: Schedule, start: Micros, search: Search = {}): Generator<Micros> {
   for (const moment of endlessMoments(schedule, start, search)) {
     if (!(moment < CALENDAR.end)) return;

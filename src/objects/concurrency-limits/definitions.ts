@@ -1,7 +1,4 @@
-/**
- * What the object reads from D1: the definitions of limits, how long the object may rely on them, and which leases have
- * holders that ended.
- */
+/** What the object reads from D1: the definitions of limits, how long the object may rely on them, and which leases have holders that ended. */
 import { sql } from "drizzle-orm";
 import { each, list } from "#db/sql";
 import { concurrency_limit } from "#db/tables/concurrency-limit";

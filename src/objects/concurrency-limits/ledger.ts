@@ -1,7 +1,4 @@
-/**
- * The slots and leases of concurrency limits. A slot in use has a lease or none. Pure: callers pass the time, and a
- * store keeps the rows.
- */
+/** The slots and leases of concurrency limits. A slot in use has a lease or none. Pure: callers pass the time, and a store keeps the rows. */
 import { type Micros, SECOND } from "#lib/clock";
 import type { Holder, Lease, MinimalLimit } from "#objects/concurrency-limits/messages";
 

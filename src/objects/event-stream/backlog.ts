@@ -1,8 +1,7 @@
 /**
- * Counts the bytes that each listener was sent. Also stores where a listener continues after it was closed because it
- * was sent too much. The runtime keeps in memory the bytes that a client has not read, even after the socket was
- * closed, and does not report how many there are. A client confirms the close of its socket after it has read
- * everything; nothing else shows that the client has read the bytes.
+ * Counts the bytes that each listener was sent. Also stores where a listener continues after it was closed because it was sent too much.
+ * The runtime keeps in memory the bytes that a client has not read, even after the socket was closed, and does not report how many there
+ * are. A client confirms the close of its socket after it has read everything; nothing else shows that the client has read the bytes.
  */
 import type { EventFilter } from "#events/filter";
 import type { Cursor } from "#events/page";

@@ -14,10 +14,7 @@ import {
   subjectsWith,
 } from "#objects/work-pool/status";
 
-/**
- * A poll is written only if the stored poll is older by this time. So the object adds this time to the polls that it
- * reads from its tables.
- */
+/** A poll is written only if the stored poll is older by this time. So the object adds this time to the polls that it reads from its tables. */
 const UNWRITTEN: Micros = 10_000_000;
 const HEARTBEAT_UNWRITTEN: Micros = 1_000_000;
 

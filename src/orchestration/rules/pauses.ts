@@ -22,10 +22,7 @@ export const handlePausingFlows: Rule<FlowRunContext> = {
   },
 };
 
-/**
- * A PAUSED flow run can resume or end. After the timeout of its pause the run becomes FAILED. A suspended run needs a
- * deployment to resume.
- */
+/** A PAUSED flow run can resume or end. After the timeout of its pause the run becomes FAILED. A suspended run needs a deployment to resume. */
 export const handleResumingPausedFlows: Rule<FlowRunContext> = {
   from: statesOf("PAUSED"),
   to: ANY_STATE,

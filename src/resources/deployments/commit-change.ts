@@ -90,10 +90,7 @@ export async function commit(
   return after;
 }
 
-/**
- * Sends the event of a change, if the change has one. Notifies the work pool of a new deployment: the next poll makes
- * the deployment READY.
- */
+/** Sends the event of a change, if the change has one. Notifies the work pool of a new deployment: the next poll makes the deployment READY. */
 export async function announce(tools: Tools, before: DeploymentRow | undefined, after: DeploymentRow): Promise<void> {
   const changes = before && changesBetween(before, after);
   if (!before) tools.background(emitEvents(tools, [deploymentEvent(tools, "created", after)]));

@@ -81,10 +81,7 @@ async function readAround(tools: Tools, store: DeploymentStore, body: Deployment
   };
 }
 
-/**
- * Writes a new deployment and creates the runs of its schedules. Gives undefined if another request has created the
- * deployment meanwhile.
- */
+/** Writes a new deployment and creates the runs of its schedules. Gives undefined if another request has created the deployment meanwhile. */
 async function insert(
   tools: Tools,
   row: DeploymentColumns,

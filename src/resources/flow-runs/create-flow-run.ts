@@ -96,10 +96,7 @@ async function createIf(tools: Tools, drafts: readonly FlowRunDraft[], condition
   });
 }
 
-/**
- * Writes the runs in one batch. Gives the labels of the runs that were created, the contexts of all runs, and whether
- * the condition holds.
- */
+/** Writes the runs in one batch. Gives the labels of the runs that were created, the contexts of all runs, and whether the condition holds. */
 async function write(tools: Tools, newRuns: readonly NewRun[], condition: SQL) {
   const { workspaceId, db } = tools;
   const batch = [

@@ -23,10 +23,7 @@ import { newState, type State } from "#wire/state";
 
 type Draft = z.output<typeof TaskRunCreate>;
 
-/**
- * Creates a task run, or gives the existing task run with the same flow run, task key and dynamic key. Throws 409 for
- * an unknown flow run.
- */
+/** Creates a task run, or gives the existing task run with the same flow run, task key and dynamic key. Throws 409 for an unknown flow run. */
 export async function createTaskRun(tools: Tools, draft: Draft): Promise<{ row: TaskRunRow; created: boolean }> {
   const { workspaceId, db } = tools;
   const labels = await labelsOf(tools, draft);

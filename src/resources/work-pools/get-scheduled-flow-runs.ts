@@ -49,10 +49,7 @@ export async function getRunsInQueue(tools: Tools, id: string, ask: Omit<QueuePo
   return mapPortions(rows, (some) => some.map((row) => printFlowRun(row, now)));
 }
 
-/**
- * Reads from D1 the runs that the pool's object offers. If the object offered wrong runs, notifies the object and calls
- * the object again.
- */
+/** Reads from D1 the runs that the pool's object offers. If the object offered wrong runs, notifies the object and calls the object again. */
 async function claimable(
   tools: Tools,
   poolName: string,
