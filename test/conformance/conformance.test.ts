@@ -6,7 +6,7 @@ import type { TranscriptStep } from "./play";
 import { play } from "./play";
 import { scenarios } from "./scenarios";
 
-/** Scenarios of areas that are not built yet. */
+/** Scenarios of areas of the API that Sluice does not have yet. */
 const NOT_YET = new Set([
   "artifacts",
   "blocks",

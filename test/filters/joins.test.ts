@@ -7,7 +7,10 @@ beforeAll(makeWorld);
 const only = (...names: string[]) => ({ id: { any_: names.map(idOf) } });
 const RESOURCES = ["flows", "flow_runs", "task_runs", "deployments", "work_pools", "work_queues"] as const;
 
-/** For each root and each other resource: what an empty filter of the other finds, and what a filter for one row of it finds. */
+/**
+ * For each root and each other resource: the rows found by an empty filter of the other resource, and by a filter for
+ * one of its rows.
+ */
 const PAIRS: [root: Root, other: Root, throughAny: string, row: string, throughRow: string][] = [
   ["flows", "flow_runs", "f1 f2", "r3", "f2"],
   ["flows", "task_runs", "f1", "t3", "f1"],
@@ -53,11 +56,11 @@ describe.for(PAIRS)("%s by %s", ([root, other, throughAny, row, throughRow]) => 
     expect(await find(root, { [other]: {} })).toBe(throughAny);
   });
 
-  test("a filter that is null is no filter", async ({ expect }) => {
+  test("a filter that is null filters nothing", async ({ expect }) => {
     expect(await find(root, { [other]: null })).toBe(await find(root, {}));
   });
 
-  test("a row is joined with the rows that it belongs to", async ({ expect }) => {
+  test("a row is joined with the rows to which it belongs", async ({ expect }) => {
     expect(await find(root, { [other]: only(row) })).toBe(throughRow);
   });
 

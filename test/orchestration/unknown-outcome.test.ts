@@ -1,4 +1,6 @@
-/** D1 fails during a commit, before or after the state is written: the state is written once, and the answer is right. */
+/**
+ * D1 fails during a commit, before or after the state is written. The state is written once, and the answer is right.
+ */
 import { createExecutionContext, env } from "cloudflare:test";
 import { is, SQL, StringChunk } from "drizzle-orm";
 import { describe, expect, test } from "vitest";

@@ -7,7 +7,7 @@ import { empty, NOW, toolsAt } from "./retention-world";
 
 beforeEach(() => empty("flow"));
 
-/** A round over the numbers from 0 on, one of which fails each page that has it. */
+/** A round over the numbers from 0 on. One number fails each page that contains it. */
 function aRound(count: number, bad: number) {
   const done = new Set<number>();
   const work = async (_: unknown, { after, most }: Page): Promise<Place | null> => {
