@@ -24,7 +24,7 @@ export interface StepOptions {
   headers?: Record<string, string>;
   /** The part of the answer that is compared; by default all of it. */
   view?: (body: Json) => Json;
-  /** The answer is a list whose order is not compared. */
+  /** The answer is a list. Its order is not compared. */
   unordered?: boolean;
   /** Only the status is compared, because the step only creates rows for later steps. */
   quiet?: boolean;

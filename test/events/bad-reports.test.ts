@@ -197,7 +197,7 @@ const REFUSED: { title: string; told: Told; reason: RegExp }[] = [
 ];
 
 test.for(REFUSED)(
-  "a report with $title becomes a dead letter whose reason names the field",
+  "a report with $title becomes a dead letter, and the reason names the field",
   async ({ told, reason }) => {
     const flowRunId = crypto.randomUUID();
     const [first, second] = taskRunReports(LIFE.slice(0, 2), { flowRunId });

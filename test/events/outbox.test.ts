@@ -20,7 +20,7 @@ const cron = () =>
     createExecutionContext(),
   );
 
-/** A run whose process wrote states so many seconds ago and died before it sent their events. */
+/** A run with states that a process wrote so many seconds ago. The process died before it sent their events. */
 async function aRunWithoutEvents(
   ...secondsAgo: number[]
 ): Promise<{ id: string; name: string; flowId: string; stateIds: string[] }> {
@@ -61,7 +61,7 @@ async function eventsOf(runId: string): Promise<Event[]> {
   return results.map((row): Event => JSON.parse(row.event)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-test("a state whose process died before it sent the event gets its event by a sweep, and a second sweep sends nothing", async () => {
+test("a sweep sends the event of a state if the process died before the event was sent, and a second sweep sends nothing", async () => {
   const run = await aRunWithoutEvents(100, 90, 80);
   await cron();
   const events = await eventsOf(run.id);
@@ -185,7 +185,7 @@ const outboxLetters = async (stateIds: string[]) =>
       .all<{ key: string; reason: string }>()
   ).results;
 
-test("a state whose event cannot be created becomes a dead letter, and the events of later states are sent", async () => {
+test("if the event of a state cannot be created, the state becomes a dead letter, and the events of later states are sent", async () => {
   const [before, bad, after] = [
     await aRunWithoutEvents(100),
     await aRunWithoutEvents(95),

@@ -117,7 +117,7 @@ test.for(READS)("the answer has the reported state of a task run: $title", async
 });
 
 test.for(READS)(
-  "a state that came after the others is in the answer, for a run that has just ended: $title",
+  "a state that arrived after the others is in the answer, for a run that has just ended: $title",
   async ({ read }) => {
     const [id, flowRunId] = [crypto.randomUUID(), await aRun(1)];
     const reports = aLife({ id, flowRunId });

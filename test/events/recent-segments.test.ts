@@ -87,7 +87,7 @@ test("after a write with an unknown outcome D1 is read, until only later events 
   expect(await from(START + 2 * SECOND)).toEqual([]);
 });
 
-test("a segment whose names are too long together is always read, and the cache keeps none of its names", async () => {
+test("a segment with names that are too long together is always read, and the cache keeps none of its names", async () => {
   const db = new Database(env.DB, noCost());
   const workspace = crypto.randomUUID();
   const names = ["", "2", "3"].map((end) => ({ offset: 0, name: LONG + end }));

@@ -52,7 +52,7 @@ test("every pair of resources is in the table", ({ expect }) => {
 });
 
 describe.for(PAIRS)("%s by %s", ([root, other, throughAny, row, throughRow]) => {
-  test("an empty filter finds what is joined with any row", async ({ expect }) => {
+  test("an empty filter finds the rows that are joined with any row", async ({ expect }) => {
     expect(await find(root, { [other]: {} })).toBe(throughAny);
   });
 
@@ -109,10 +109,10 @@ const TOGETHER: [what: string, root: Root, filters: FiltersInput, found: string]
     },
     "t1",
   ],
-  ["of flow run ids alone, the run need not be there", "task_runs", { flow_runs: only("r9", "r2") }, "t3 t5"],
-  ["with more than ids, it has to be there", "task_runs", { flow_runs: { ...only("r9", "r2"), name: {} } }, "t3"],
+  ["with only flow run ids, the run need not exist", "task_runs", { flow_runs: only("r9", "r2") }, "t3 t5"],
+  ["with more than ids, the run must exist", "task_runs", { flow_runs: { ...only("r9", "r2"), name: {} } }, "t3"],
   [
-    "with a filter beside the ids, it has to be there",
+    "with another filter beside the ids, the run must exist",
     "task_runs",
     { flow_runs: only("r9", "r2"), deployments: {} },
     "t3",
@@ -123,7 +123,7 @@ const TOGETHER: [what: string, root: Root, filters: FiltersInput, found: string]
     { flow_runs: { id: { any_: [idOf("r9"), idOf("r2")], not_any_: [idOf("r1")] } } },
     "t3",
   ],
-  ["no ids at all find nothing", "task_runs", { flow_runs: only() }, ""],
+  ["an empty list of ids finds nothing", "task_runs", { flow_runs: only() }, ""],
 ];
 
 test.for(TOGETHER)("%s (%s)", async ([, root, filters, found], { expect }) => {

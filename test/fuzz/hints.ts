@@ -58,7 +58,7 @@ const FIELDS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^tag$/, some("tag")],
 ];
 
-/** Fields whose schema allows any object, but whose objects have a fixed form. */
+/** Fields that allow any object in the schema, but need an object of a fixed form. */
 const OBJECTS: readonly (readonly [RegExp, readonly string[]])[] = [
   [
     /^base_job_template$/,

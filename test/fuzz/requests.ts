@@ -79,7 +79,7 @@ export class Requests {
   private readonly schemas: Record<string, Schema>;
   private readonly arbitraries = new Map<Operation, fc.Arbitrary<Plan>>();
 
-  /** Requests of the operations whose method and path match. */
+  /** Requests of the operations with a matching method and path. */
   constructor(document: Document, only = /./) {
     this.operations = operationsOf(document).filter(({ method, path }) => only.test(`${method} ${path}`));
     this.schemas = document.components.schemas;

@@ -31,7 +31,7 @@ export interface Scene {
 
 /** The options of a run. */
 export interface Watch {
-  /** Only operations whose method and path match. */
+  /** Only operations with a matching method and path. */
   only?: RegExp;
   /** The number of checks after each request. */
   checks: number;

@@ -63,7 +63,7 @@ describe("a body without a content-length", () => {
 
 describe("a content-length", () => {
   test.for(["10", "0", "-1", "1e3", "nonsense", "99999999999999999999"])(
-    "of %s does not decide how much of a longer body is read",
+    "of %s does not change how much of a longer body is read",
     async (length) => {
       const { stream, taken } = aStream(100 * MAX_BODY_BYTES);
       const response = await post("/logs/", stream, { "content-length": length });

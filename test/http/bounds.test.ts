@@ -33,7 +33,7 @@ describe("a time beyond the years 1 to 9999", () => {
   );
 
   test.for(["0044-03-15T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])(
-    "%s is accepted, and shown unchanged",
+    "%s is accepted, and returned unchanged",
     async (scheduled_time) => {
       const run = await aFlowRun({ state: { type: "SCHEDULED", state_details: { scheduled_time } } });
       const { body } = await api("GET", `/flow_runs/${run.id}`);
@@ -163,7 +163,7 @@ describe("texts and lists", () => {
     expect((JSON.parse(text) as Refusal).exception_detail).toHaveLength(1);
   });
 
-  test("an event whose resource id is too long for an index is refused", async () => {
+  test("an event with a resource id that is too long for an index is refused", async () => {
     const event = {
       id: crypto.randomUUID(),
       occurred: "2026-01-01T00:00:00Z",

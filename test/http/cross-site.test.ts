@@ -98,7 +98,7 @@ const PAGES: readonly [string, Record<string, string>, "local" | "foreign"][] = 
   ["a page without an origin", { origin: "null" }, "foreign"],
   ["a file", { origin: "file://localhost" }, "foreign"],
   ["a page that is nearly of this machine", { origin: "http://localhost.evil.example" }, "foreign"],
-  ["what is no origin", { origin: "127.0.0.1" }, "foreign"],
+  ["an invalid origin", { origin: "127.0.0.1" }, "foreign"],
 ];
 const CHANGES: readonly [string, string, string | undefined][] = [
   ["POST", "/flows/", '{"name": "of-a-page"}'],

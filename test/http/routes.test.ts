@@ -61,7 +61,7 @@ describe("with a key or an auth string", () => {
     ["the key as an auth string", { SLUICE_API_KEY: "secret" }, `Basic ${base64("secret")}`, 401],
     ["the auth string", { SLUICE_AUTH_STRING: `me:${KEY}` }, `Basic ${base64(`me:${KEY}`)}`, 200],
     ["the auth string as a key", { SLUICE_AUTH_STRING: "me:word" }, "Bearer me:word", 401],
-    ["what is no base64", { SLUICE_AUTH_STRING: "me:word" }, "Basic ***", 401],
+    ["an invalid base64 text", { SLUICE_AUTH_STRING: "me:word" }, "Basic ***", 401],
     ["either of two", { SLUICE_API_KEY: "secret", SLUICE_AUTH_STRING: "me:word" }, `Basic ${base64("me:word")}`, 200],
   ];
 
@@ -88,7 +88,7 @@ describe("with a key or an auth string", () => {
 
 describe("a path", () => {
   test.for(titled(routes.filter((route) => route.path.includes(":uuid"))))(
-    "%s is not there for an id that is not a UUID",
+    "%s is refused for an id that is not a UUID",
     async ([, route]) => {
       const response = await ask(route.method, apiPath(route, "nonsense"));
       // Another route may accept any word instead of the id. Then the 404 or the 422 comes from that route.
@@ -162,7 +162,7 @@ describe("a body", () => {
   });
 
   test.for(["application/json; charset=utf-8", "application/merge-patch+json", ""])(
-    "of the content-type %j is read as JSON",
+    "with the content-type %j is parsed as JSON",
     async (type) => {
       const headers = { "content-type": type };
       const response = await ask("POST", "/api/flows/filter", {}, { headers, body: '{"limit": 201}' });
@@ -182,10 +182,10 @@ describe("a body", () => {
   );
 
   test.for([
-    ["told before", {}],
-    ["untold", { chunked: true }],
+    ["sent before", {}],
+    ["not sent", { chunked: true }],
   ] as const)(
-    "that is larger than allowed, its length %s, is answered with 413, and the next request is answered",
+    "that is larger than the bound, its length %s, is a 413, and the next request is answered",
     async ([, how]) => {
       const bytes = new Uint8Array(MAX_BODY_BYTES + 1).fill(32);
       const body = "chunked" in how ? new Blob([bytes]).stream() : bytes;

@@ -27,7 +27,7 @@ describe("half of a surrogate pair", () => {
 });
 
 test.for(["\u{1f600}", "\\ud800", "a\u0000b", "\u0000", "\ufffd\ufffe\uffff", "e\u0301", "\u202e"])(
-  "the text %j is shown unchanged",
+  "the text %j is returned unchanged",
   async (text) => {
     const name = unique(text);
     expect((await send("/flows/", { name })).body.name).toBe(name);

@@ -35,7 +35,7 @@ describe("numbers", () => {
   });
 
   test.for(["0", "1", "-1", "9007199254740991", "1764251244123456", "0.1", "1.5", "123.456", "-2.25"])(
-    "%s is a number of JavaScript",
+    "%s is an ordinary number of JavaScript",
     (number) => expect(parseJson(`[${number}]`)).toEqual([Number(number)]),
   );
 

@@ -70,7 +70,7 @@ test.for([
 });
 
 test.for(["^(a+)+$", "^(a|a)*$", "(a*)*b", "^(?=(a+)+$)", "(?:a?){30}a{30}b", "(.*)(.*)(.*)(.*)x"])(
-  "%s takes steps in proportion to the text",
+  "the steps of %s are proportional to the length of the text",
   (pattern) => {
     const taken = (length: number) => {
       let steps = 0;

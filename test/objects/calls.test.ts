@@ -104,7 +104,7 @@ describe("a call", () => {
     [["workspace", "a", 1], "workspace", null],
     [[{ workspace: "workspace", name: "pool" }, "a", 1], "workspace", "pool"],
   ] as const)(
-    "of the version before, whose first argument is the object's name, is answered",
+    "of the version before, with the object's name as its first argument, is answered",
     async ([args, ...identity]) => {
       const name = await anObject();
       expect(await send(name, JSON.stringify({ v: 2, method: "echo", args }))).toEqual([200, { result: ["a", 1] }]);

@@ -7,7 +7,7 @@ import { aFlowRun, api, propose, WORKSPACE } from "../support/world";
 
 const ids = systemIds();
 
-/** A run whose row lists so many states, without pages of states. Gives the ids of the states, oldest first. */
+/** A run with so many states in its row, without pages of states. Gives the ids of the states, oldest first. */
 async function aRunWith(count: number): Promise<{ id: string; stateIds: string[] }> {
   const { id, state_id } = await aFlowRun({ state: { type: "RUNNING" } });
   const before = Date.now() * 1000 - count * 1_000 - 3_600_000_000;

@@ -8,7 +8,7 @@ import { aFlowRun, WORKSPACE } from "../support/world";
 
 const loaded = await loadFlowRun(new Database(env.DB, noCost()), WORKSPACE, (await aFlowRun()).id);
 
-/** A run whose state message has so many characters. */
+/** A run with a state message of so many characters. */
 function aRun(id: string, characters: number, deploymentId: string | null = null): LoadedFlowRun {
   if (!loaded) throw new Error("the run is not there");
   return { ...loaded, row: { ...loaded.row, id, deployment_id: deploymentId, s_message: "x".repeat(characters) } };

@@ -33,7 +33,7 @@ const PENDING = { type: "PENDING" };
 const RUNNING = { type: "RUNNING" };
 const COMPLETED = { type: "COMPLETED" };
 
-/** A deployment with a limit of its own. */
+/** A deployment with its own limit. */
 const aLimited = (slots: number, options?: Record<string, unknown>) =>
   aDeployment<{ id: string; global_concurrency_limit: { id: string } }>({
     concurrency_limit: slots,
@@ -127,7 +127,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(1);
   });
 
-  test("lets a run whose lease expired become RUNNING if a slot is free", async () => {
+  test("lets a run become RUNNING after its lease expired if a slot is free", async () => {
     const { id } = await aLimited(1);
     const [run] = await runsOf(id, 1);
     const { state } = await proposeAs(CLIENT, run?.id ?? "", PENDING);
@@ -139,7 +139,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(0);
   });
 
-  test("gets its slot back when a run ends whose client renews no leases", async () => {
+  test("gets its slot back when a run ends, also if the client renews no leases", async () => {
     const { id } = await aLimited(1);
     const [run] = await runsOf(id, 1);
     for (const state of [PENDING, RUNNING])

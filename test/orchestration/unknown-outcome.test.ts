@@ -14,7 +14,7 @@ const isUpdate = (statement: Statement) =>
   is(statement, SQL) &&
   statement.queryChunks.some((chunk) => is(chunk, StringChunk) && chunk.value.join("").startsWith("update"));
 
-/** Tools whose D1 fails once, at the first batch that writes a state. */
+/** Tools with a D1 that fails once, at the first batch that writes a state. */
 function failing(when: "before" | "after"): Tools {
   const context = createExecutionContext();
   const tools = makeTools(env, WORKSPACE, (work) => context.waitUntil(work));

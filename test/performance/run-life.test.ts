@@ -81,7 +81,8 @@ const taskLife = (flowRunId: string) =>
   );
 
 test("each step in the life of a run has the cost in the document", { timeout: 60_000 }, async () => {
-  // First come the steps whose cost is counted over the whole process: a pool's object works for a while after a notice
+  // First come the steps with a cost that is counted over the whole process: a pool's object works for a while after a
+  // notice
   // about runs.
   // Each step has its own run, because the index row of an earlier step may or may not exist for a later step of the
   // same run.

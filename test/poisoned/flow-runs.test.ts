@@ -38,7 +38,7 @@ const HISTORY = {
   history_interval_seconds: 86_400 * 365,
 };
 
-/** Requests whose answers must have both runs, though one run is poisoned. */
+/** Requests that must answer with both runs, though one run is poisoned. */
 function questions([healthy, bad]: readonly [string, string]): Question[] {
   const both = [healthy, bad];
   const flow_runs = { id: { any_: both } };
@@ -125,7 +125,7 @@ const cases = [
 ];
 
 test.for(cases)(
-  "lists, reads, polls and sweeps work beside a run (%s) whose %s.%s is %s",
+  "lists, reads, polls and sweeps work beside a run (%s) with %s.%s that is %s",
   async ([which, table, column, , value]) => {
     expect(await wrong(which, table, column, value)).toEqual([]);
   },

@@ -66,7 +66,7 @@ const LOG_ROWS: readonly (readonly [string, Record<string, unknown>])[] = [
   ["is no list", { records: "7" }],
   ["nests 1,100 levels deep", { records: `[${deep(1100)}]` }],
   ["has a record without fields", { records: "[{}]" }],
-  ["has a record whose id is no time", { records: JSON.stringify([logRecord({ id: "x" })]) }],
+  ["has a record with an id that is not a time", { records: JSON.stringify([logRecord({ id: "x" })]) }],
 ];
 
 test.for(LOG_ROWS)("logs are listed and downloaded although a segment %s", async ([, fields]) => {

@@ -36,7 +36,7 @@ async function isGiven(keys: string[], id: string): Promise<boolean> {
 
 const COLUMNS = ["due", "at"] as const;
 test.for(COLUMNS.flatMap((column) => BAD_TIMES.map((time) => [column, time] as const)))(
-  "task runs are sent beside one whose %s in the queue is %d",
+  "task runs are sent although the %s of one run in the queue is %d",
   async ([column, time]) => {
     const [badKey, key] = [unique("bad"), unique("task")];
     const [bad, healthy] = [await aDelayedRun(badKey), await aDelayedRun(key)];

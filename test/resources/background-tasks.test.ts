@@ -162,7 +162,7 @@ test.for([
     (worker: Socket) => worker.send({ type: "thanks" }),
     { code: 4001, reason: "Protocol violation: expected 'ack' message" },
   ],
-] as const)("a run whose worker %s before the ack is sent again, before new runs", async ([, end, closed]) => {
+] as const)("if a worker %s before the ack, its run is sent again, before new runs", async ([, end, closed]) => {
   const key = unique("task");
   const first = await aWorker([key]);
   const run = await aDelayedRun(key);
@@ -503,7 +503,7 @@ async function lookThroughD1(): Promise<void> {
   await passSeconds(61, "check");
 }
 
-test("a run whose row cannot be read becomes a dead letter, and all other runs are sent", async () => {
+test("a run with an unreadable row becomes a dead letter, and all other runs are sent", async () => {
   const [key, otherKey] = [unique("task"), unique("task")];
   const [bad, good, other] = [await aDelayedRun(key), await aDelayedRun(key), await aDelayedRun(otherKey)];
   await env.DB.prepare("update task_run set states = 'no JSON' where id = ?").bind(bad.id).run();

@@ -1,5 +1,5 @@
 /**
- * A run whose flow, deployment, queue, pool, state or parent is deleted can be read, changed and deleted like any other
+ * A run without its flow, deployment, queue, pool, state or parent can be read, changed and deleted like any other
  * run.
  */
 import { env } from "cloudflare:test";

@@ -18,7 +18,7 @@ const RETRYING = {
   state_details: { scheduled_time: "2020-01-01T00:00:00Z" },
 };
 
-describe("a run whose deployment is deleted", () => {
+describe("a run of a deleted deployment", () => {
   test("keeps the deployment's id, and is found by it", async () => {
     const deployment = await aDeployment();
     const run = await aRunOf(deployment, { state: { type: "COMPLETED" } });

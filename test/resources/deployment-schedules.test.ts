@@ -60,23 +60,20 @@ describe("a paused schedule", () => {
   const areActive = async (id: string, key: (schedule: Schedule) => unknown) =>
     Object.fromEntries((await read(id)).map((schedule) => [key(schedule), schedule.active]));
 
-  test.for(["created", "changed"] as const)(
-    "stays paused under its slug when its deployment is %s anew",
-    async (how) => {
-      const deployment = await scheduled([
-        { schedule: HOURLY, slug: "off" },
-        { schedule: DAILY, slug: "on" },
-      ]);
-      await pause(deployment.id, ({ slug }) => slug === "off");
-      const schedules = [
-        { schedule: { ...HOURLY, interval: 60 }, slug: "off" },
-        { schedule: DAILY, slug: "on" },
-        { schedule: WEEKLY, slug: "new" },
-      ];
-      await again(deployment, schedules)[how](deployment.id);
-      expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ off: false, on: true, new: true });
-    },
-  );
+  test.for(["created", "changed"] as const)("stays paused by its slug when its deployment is %s again", async (how) => {
+    const deployment = await scheduled([
+      { schedule: HOURLY, slug: "off" },
+      { schedule: DAILY, slug: "on" },
+    ]);
+    await pause(deployment.id, ({ slug }) => slug === "off");
+    const schedules = [
+      { schedule: { ...HOURLY, interval: 60 }, slug: "off" },
+      { schedule: DAILY, slug: "on" },
+      { schedule: WEEKLY, slug: "new" },
+    ];
+    await again(deployment, schedules)[how](deployment.id);
+    expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ off: false, on: true, new: true });
+  });
 
   test.for(["created", "changed"] as const)(
     "without a slug stays paused if it does not change when its deployment is %s again",

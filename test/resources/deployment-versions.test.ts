@@ -264,7 +264,7 @@ describe("a rollback", () => {
     expect(await ordinals(id)).toEqual([3, 2, 1]);
   });
 
-  test("to a version whose work queue is deleted is refused and changes nothing", async () => {
+  test("to a version with a deleted work queue is refused and changes nothing", async () => {
     const pool = await aPool();
     const { id, old } = await twoVersions({ work_pool_name: pool }, { work_pool_name: await aPool(), version: "2" });
     await api("DELETE", `/work_pools/${pool}`);
@@ -273,7 +273,7 @@ describe("a rollback", () => {
     expect(await read(id)).toMatchObject({ version: "2" });
   });
 
-  test("to a version whose schedules would lack a parameter is refused and changes nothing", async () => {
+  test("that would leave schedules without a required parameter is refused and changes nothing", async () => {
     const schema = { type: "object", properties: { x: { type: "integer" } }, required: ["x"] };
     const { id, old } = await twoVersions(
       { parameter_openapi_schema: schema },

@@ -42,7 +42,7 @@ test.for([
     { enforce_parameter_schema: false, schedules: [{ schedule: HOURLY }] },
     3,
   ],
-] as const)("a deployment whose values are %s is accepted", async ([, fields, runs]) => {
+] as const)("a deployment with the required values %s is accepted", async ([, fields, runs]) => {
   const { status, body } = await create(fields);
   expect(status).toBe(201);
   expect(await runsOf(body.id)).toBe(runs);

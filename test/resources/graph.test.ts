@@ -167,7 +167,7 @@ test("a graph does not cost more if there are many other runs", async () => {
   }
 });
 
-test("the plain graph lists for each task run the task runs whose results it uses", async () => {
+test("the plain graph lists for each task run the task runs that give its inputs", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const a = await aTask(run, "a", { n: [{ input_type: "constant", type: "int" }] });
   const b = await aTask(run, "b", { x: [result(a), result(a)], y: [result(a)] });

@@ -55,13 +55,13 @@ const CASES: Case[] = [
   { change: "tags", make: (d) => patch(d, { tags: ["new"] }), run: { tags: ["new"] } },
   { change: "version", make: (d) => patch(d, { version: "2" }), run: { deployment_version: "2" } },
   {
-    change: "a schema that refuses what it took before",
+    change: "a schema that no longer accepts the parameters",
     make: (d) => patch(d, { parameter_openapi_schema: { type: "object", required: ["m"] } }),
     body: { enforce_parameter_schema: true },
     status: 409,
   },
   {
-    change: "a schema that takes what it refused before",
+    change: "a schema that now accepts the parameters",
     fields: { parameter_openapi_schema: { type: "object", required: ["m"] }, enforce_parameter_schema: false },
     make: (d) => patch(d, { parameter_openapi_schema: SCHEMA }),
     body: { enforce_parameter_schema: true },
@@ -151,7 +151,7 @@ test("an idempotency key gives the earlier run, also if the deployment is rememb
 });
 
 test.each(["deployment", "work_pool"])(
-  "each change of a %s has a later time, whatever the clock says",
+  "each change of a %s has a later time, for any time of the clock",
   async (table) => {
     const { deployment, pool } = await remembered();
     const [id, path] =

@@ -140,7 +140,7 @@ test("one of several concurrent requests resumes the run, and only its input is 
   expect(results).toHaveLength(2);
 });
 
-test("a run whose pause has timed out fails, and the input is not stored", async () => {
+test("a run with a timed-out pause fails, and the input is not stored", async () => {
   const id = await anAskingRun();
   await env.DB.prepare(
     "update flow_run_state set state_details = json_set(state_details, '$.pause_timeout', 1) where id = (select state_id from flow_run where id = ?)",

@@ -168,7 +168,7 @@ test("other children are cancelled although one child cannot be cancelled", asyn
   await env.DB.prepare("drop trigger refuses").run();
 });
 
-test("the sweep cancels the children of a run whose process died right after its cancellation", async () => {
+test("the sweep cancels the children of a run if the process died right after the cancellation", async () => {
   let [task, subflow] = ["", ""];
   await aRunCancelledAlone(async (id) => {
     task = await aTaskRun(id);
@@ -226,7 +226,7 @@ test("the maximum time of a cancellation is a setting", async () => {
   expect(await flowRun(id)).toMatchObject({ state_type: "CANCELLED" });
 });
 
-test("the children of a run whose cancellation timed out are also cancelled", async () => {
+test("the children of a run with a timed-out cancellation are also cancelled", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const task = await aTaskRun(id);
   await propose(id, { type: "CANCELLING" });
@@ -254,7 +254,7 @@ async function aCancellingRun(work_pool_name: string): Promise<string> {
   return run.id;
 }
 
-test("workers get one clean-up message for a run whose cancellation timed out, also after several turns", async () => {
+test("workers get one clean-up message for a timed-out cancellation, also after several turns", async () => {
   const pool = await aPool();
   const id = await aCancellingRun(pool.name);
   await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();

@@ -28,7 +28,7 @@ async function aScheduledRun(ahead: number, fields: Record<string, unknown> = {}
   return (await aFlowRun({ state, ...fields })).id;
 }
 
-/** One turn at a minute of the hour, with runs whose due times are relative to the turn. */
+/** One turn at a minute of the hour, with runs that are due relative to the turn. */
 function turn(minute: number, of: (tools: Tools, now: number) => Promise<void> = markLateRuns): Promise<void> {
   return later(0, (tools) => {
     const present = tools.clock();
@@ -37,7 +37,7 @@ function turn(minute: number, of: (tools: Tools, now: number) => Promise<void> =
   });
 }
 
-/** Runs whose due times are relative to a turn, created before the turn. */
+/** Runs that are due relative to a turn, created before the turn. */
 async function made(minute: number, aheads: readonly number[]): Promise<string[]> {
   const ids: string[] = [];
   await turn(minute, async (_, now) => {

@@ -106,7 +106,7 @@ test("a run crashes at the eleventh time", { timeout: 30_000 }, async () => {
 
 test.for([
   [
-    "an event of its own",
+    "an event of the run",
     (id: string) => api("POST", "/events", [anEvent({ event: "some.thing", about: `prefect.flow-run.${id}` })]),
   ],
   ["a Submitting state", (id: string) => propose(id, { type: "PENDING", name: "Submitting" })],

@@ -48,7 +48,7 @@ test.for([
   ["latest", ["Skipped", "Skipped", "Scheduled"]],
   ["skip", ["Skipped", "Skipped", "Skipped"]],
 ] as const)(
-  "of three runs that were not started, the policy %s leaves %j, also after two turns at once",
+  "of three runs that have not started, the policy %s keeps %j, also after two concurrent turns",
   async ([policy, left]) => {
     const { id } = await aDeployment({ policy, window_seconds: 600 });
     expect(await names(id)).toEqual(["Scheduled", "Scheduled", "Scheduled"]);

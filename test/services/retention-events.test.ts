@@ -226,7 +226,7 @@ describe("a round", () => {
   });
 
   test.for(["1", "200"])(
-    "of %s segments a page leaves the way to what was written beside them, until that goes too",
+    "with pages of %s segments, index rows are kept as long as another segment needs them",
     async (batchSize) => {
       const workspace = crypto.randomUUID();
       const at = NOW - 8 * DAY;
@@ -295,7 +295,7 @@ test("over the wire too, events past their retention are neither shown nor count
   expect(Number(await env.DB.prepare("select sum(event_count) as n from event_segment").first("n"))).toBe(3);
 });
 
-test("a segment whose events nest too deep for the database is kept whole, and does not prevent the removal of others", async () => {
+test("a segment with events that nest too deep for the database is kept whole, and does not prevent the removal of others", async () => {
   const hour = hourOf(NOW - DAY);
   const deep = await write(WORKSPACE, [{ name: "short.lived", occurred: hour }], { at: NOW - 2 * DAY });
   await env.DB.prepare("update event_segment set events = replace(events, '\"text\":', ?)")

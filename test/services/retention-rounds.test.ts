@@ -33,7 +33,7 @@ function aRound(count: number, bad: number) {
 }
 
 test.for([0, 1, 499, 737, 999])(
-  "what a round does not come to an end with, as %d of 1000, keeps nothing else waiting",
+  "an item that a round cannot finish, such as %d of 1000, does not delay other items",
   async (bad) => {
     await aFlow();
     const { round, done } = aRound(1_000, bad);

@@ -27,7 +27,7 @@ export function toolsAt(now: number, vars: Partial<Vars> = {}, d1: D1Database = 
 /** The outcome of each call in turn: it succeeds, or fails before or after the call was carried out. */
 export type Fate = "made" | "lost" | "made, but the answer is lost";
 
-/** A database whose first calls have these outcomes. */
+/** A database that gives its first calls these outcomes. */
 export function failingD1(fates: readonly Fate[]): D1Database {
   const rest = [...fates];
   const through = async <T>(call: () => Promise<T>): Promise<T> => {

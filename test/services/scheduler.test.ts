@@ -11,7 +11,7 @@ import { aFlow, api, unique, WORKSPACE } from "../support/world";
 
 const MINUTE = 60_000_000;
 
-/** Tools whose clock is ahead by so much. */
+/** Tools with a clock that is ahead by so much. */
 async function later<T>(ahead: number, work: (tools: Tools) => Promise<T>): Promise<T> {
   const context = createExecutionContext();
   const tools = makeTools(env, WORKSPACE, (promise) => context.waitUntil(promise));
@@ -156,7 +156,7 @@ test.for([
   ["paused", { paused: true }],
   ["without an active schedule", { schedules: [{ schedule: { interval: 60 }, active: false }] }],
   [
-    "whose rule has ended",
+    "at the end of its rule",
     { schedules: [{ schedule: { rrule: "DTSTART:20200101T000000\nRRULE:FREQ=DAILY;COUNT=2" } }] },
   ],
 ] as const)("the scheduler reads no rows of a deployment that is %s", async ([, fields]) => {
@@ -226,14 +226,14 @@ test.for([
 
 /** Rows that no request would write. */
 const POISONED: Record<string, string> = {
-  "whose schedule is no JSON": "schedule = '{'",
-  "whose schedule is something else": `schedule = '[1]'`,
-  "whose parameters are no JSON": "parameters = 'x'",
-  "whose zone does not exist": `schedule = '{"cron":"* * * * *","timezone":"Nowhere/At_All","day_or":true}'`,
-  "whose rule is none": `schedule = '{"rrule":"FREQ=NEVER","timezone":"UTC"}'`,
-  "whose rule is a million characters long": `schedule = json_object('rrule', hex(zeroblob(500000)), 'timezone', 'UTC')`,
-  "whose time cannot be": "updated = 1e300, scheduled_until = -1e300",
-  "whose rule excludes all of its dates": `schedule = json_object('timezone', 'UTC', 'rrule',
+  "that is invalid JSON": "schedule = '{'",
+  "that is a list": `schedule = '[1]'`,
+  "with parameters that are not JSON": "parameters = 'x'",
+  "with an unknown zone": `schedule = '{"cron":"* * * * *","timezone":"Nowhere/At_All","day_or":true}'`,
+  "with an invalid rule": `schedule = '{"rrule":"FREQ=NEVER","timezone":"UTC"}'`,
+  "with a rule of a million characters": `schedule = json_object('rrule', hex(zeroblob(500000)), 'timezone', 'UTC')`,
+  "with an impossible time": "updated = 1e300, scheduled_until = -1e300",
+  "with a rule that excludes all its dates": `schedule = json_object('timezone', 'UTC', 'rrule',
     'DTSTART:20200101T000000' || char(10) || 'RRULE:FREQ=DAILY' || char(10) || 'EXRULE:FREQ=DAILY')`,
 };
 
@@ -243,7 +243,7 @@ const poison = (id: string, change: string) =>
     .run();
 
 test.for(Object.entries(POISONED))(
-  "a schedule %s does not keep the others of its deployment, or other deployments, from their runs",
+  "a schedule %s does not prevent the runs of other schedules and deployments",
   async ([, change]) => {
     const interval = { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" };
     const schedules = ["bad", "good"].map((slug) => ({ schedule: interval, slug }));

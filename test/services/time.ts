@@ -1,4 +1,4 @@
-/** Tools whose clock is ahead. */
+/** Tools with a clock that is ahead. */
 import type { Tools } from "#tools";
 import { withTools } from "../support/tools";
 

@@ -101,7 +101,7 @@ test("heartbeats of another run, and events that are only related to a run, do n
 test.for([
   ["an event", (id: string, at: number) => hear(id, at, "prefect.task-run.Completed")],
   ["a log", (id: string, at: number) => aLog(id, at)],
-] as const)("%s keeps a run alive whose heartbeats are lost", async ([, sign]) => {
+] as const)("after %s, a run without heartbeats does not crash", async ([, sign]) => {
   const id = await aRunWithHeartbeats(3);
   await sign(id, 5 * MINUTE);
   await watch(8 * MINUTE);
@@ -141,7 +141,7 @@ test.for([
   ["switched off", "RUNNING", { zombie_detection: false }],
   ["left on", "CRASHED", {}],
 ] as const)(
-  "where a deployment has zombie detection %s, its silent run is %s at the end",
+  "with zombie detection %s in its deployment, a silent run is %s at the end",
   async ([, type, reliability]) => {
     const deployment_id = await aDeployment(reliability);
     const id = await aRunWithHeartbeats(3, 60 * SECOND, { deployment_id });
@@ -150,7 +150,7 @@ test.for([
   },
 );
 
-test("a run whose process does not retry the run crashes after the time of the retry", async () => {
+test("a run crashes after the time of its retry if its process does not retry it", async () => {
   const fields = { empirical_policy: { retries: 1, retry_delay: 600 } };
   const id = await aRunWithHeartbeats(3, 60 * SECOND, fields);
   expect((await propose(id, { type: "FAILED" })).state).toMatchObject({ name: "AwaitingRetry" });

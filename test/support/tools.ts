@@ -3,7 +3,7 @@ import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:
 import { makeTools, type Tools } from "#tools";
 import { WORKSPACE } from "./world";
 
-/** Tools whose background work is not awaited. */
+/** Tools with background work that is not awaited. */
 export const tools = (): Tools => makeTools(env, WORKSPACE, () => {});
 
 /** Calls a function with tools, and waits for the background work of the tools. */

@@ -19,7 +19,7 @@ export async function api<T = Record<string, unknown>>(
   return { ...answer, body: (text === "" ? null : JSON.parse(text)) as T };
 }
 
-/** Sends a request whose body is already JSON text, and reads the text of the answer. */
+/** Sends a request with a body that is already JSON text, and reads the text of the answer. */
 export async function sendText(
   method: string,
   path: string,

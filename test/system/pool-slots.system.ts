@@ -28,7 +28,7 @@ const Proposed = z.object({
 type Moment = { at: number; slots: number };
 
 test(
-  `a pool limited to ${LIMIT} runs ${RUNS} runs, ${LIMIT} at a time, for ${WORKERS} workers that race`,
+  `a pool limited to ${LIMIT} runs ${RUNS} runs, ${LIMIT} at a time, for ${WORKERS} concurrent workers`,
   {
     timeout: 480_000,
   },

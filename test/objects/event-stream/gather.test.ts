@@ -28,7 +28,7 @@ test("a sender with more events than one write waits until its events are writte
   expect(written).toEqual([1, 1]);
 });
 
-/** A gatherer whose write fails for each batch with a bad event. */
+/** A gatherer that fails to write each batch with a bad event. */
 function aGatherer(bad: ReadonlySet<string>, failure: () => Error = () => new Error("malformed")) {
   const written: string[] = [];
   const setAside: string[] = [];
@@ -121,7 +121,7 @@ test("repeated waits make at most forty batches a second", async () => {
   expect(batches.length).toBeLessThanOrEqual(40);
 });
 
-test("a wait for an event whose write has begun ends with that write", async () => {
+test("a wait for an event ends with the write of the event, also if the write has already begun", async () => {
   let finish = () => {};
   const written: string[] = [];
   const gatherer = new EventGatherer({

@@ -35,8 +35,8 @@ test.for<[string, QueuedRun[], string[], string[]]>([
     ["a", "b"],
     ["2", "1"],
   ],
-  ["other tasks are left alone", [aRun("other", { task_key: "b" }), aRun("own")], ["a"], ["own"]],
-  ["what is not due is left alone", [aRun("later", { due: 101 }), aRun("due", { due: 100 })], ["a"], ["due"]],
+  ["runs of other tasks are not taken", [aRun("other", { task_key: "b" }), aRun("own")], ["a"], ["own"]],
+  ["a run that is not due is not taken", [aRun("later", { due: 101 }), aRun("due", { due: 100 })], ["a"], ["due"]],
   [
     "the last that is known of a run counts",
     [aRun("1"), aRun("2", { at: 2 }), aRun("1", { at: 3 })],

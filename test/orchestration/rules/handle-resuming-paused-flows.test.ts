@@ -30,7 +30,7 @@ test("a PAUSED run fails after its timeout, unless it is cancelled", ({ expect }
 
 describe("the timeout", () => {
   test.for([
-    { title: "a microsecond ago is over", timeout: NOW - 1, type: "FAILED" },
+    { title: "a microsecond ago has passed", timeout: NOW - 1, type: "FAILED" },
     { title: "now is not over", timeout: NOW, type: "RUNNING" },
     { title: "in a while is not over", timeout: NOW + SECOND, type: "RUNNING" },
     { title: "may be absent", timeout: undefined, type: "RUNNING" },

@@ -29,7 +29,9 @@ test("a run without a slot takes a slot to become PENDING", ({ expect }) => {
   ]);
 });
 
-test("the state names the lease, whose first duration is the deployment's grace period", ({ expect }) => {
+test("the state names the lease, and the first duration of the lease is the deployment's grace period", ({
+  expect,
+}) => {
   const deployment = aDeployment({ grace_period_seconds: 120 });
   const { state, effects } = askFlowRule(rule, { from: "SCHEDULED", run, deployment }, "PENDING");
   expect(state?.state_details.deployment_concurrency_lease_id).toBe(OWN_LEASE_ID);

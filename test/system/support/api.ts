@@ -51,7 +51,7 @@ export class Api {
     });
   }
 
-  /** Sends a request whose answer must be below 300. */
+  /** Sends a request. Its answer must be below 300. */
   async ask(path: string, body?: unknown): Promise<unknown> {
     const response = await this.send(path, body);
     const text = await response.text();

@@ -48,7 +48,7 @@ const pass = (pool: Pool, seconds: number) =>
     await object.onTimer("cleanup");
   });
 
-/** Creates a run whose cancellation timed out, and gives its id. */
+/** Creates a run with a timed-out cancellation, and gives its id. */
 async function aTimedOutRun(pool: Pool, fields: { work_queue_id?: string; infrastructure_pid?: string } = {}) {
   const run = {
     id: crypto.randomUUID(),
@@ -359,7 +359,7 @@ test("the channel of a pool that was deleted without a notice is closed when the
   expect(await worker.socket.closed).toEqual({ code: 1008, reason: "authorization_failed" });
 });
 
-test("the channel of a worker whose heartbeat cannot be stored is closed, and the worker reconnects", async () => {
+test("if a heartbeat cannot be stored, the worker's channel is closed, and the worker reconnects", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await inObject(pool, (_, { storage }) => void storage.sql.exec("drop table worker"));
@@ -382,7 +382,7 @@ test("an operation that cannot be stored gets an error, and can be sent again", 
   expect(await worker.operate("ack", message)).toMatchObject({ status: "accepted" });
 });
 
-test("the channel of a worker whose hello needs an unreachable D1 is closed, and the worker reconnects", async () => {
+test("if a hello needs an unreachable D1, the worker's channel is closed, and the worker reconnects", async () => {
   const pool = await aPool();
   const socket = await connectAuthenticated(`/work_pools/${pool.name}/workers/connect`);
   await env.DB.prepare("alter table work_pool rename to away").run();
