@@ -1,8 +1,8 @@
-/** Builders of things that several scenarios need; of their answers only the status is compared. */
+/** Builders of rows that several scenarios need. A scenario compares only the status of the builders' answers. */
 import { isObject, type Json, type JsonObject } from "./json.ts";
 import { pick, type World } from "./play.ts";
 
-/** A time long after any test. */
+/** A time after the end of any test run. */
 export const FUTURE = "2099-01-01T00:00:00Z";
 
 export async function aFlow(world: World, prefix = "flow"): Promise<string> {
@@ -45,7 +45,7 @@ export async function aDeployment(world: World, name: string, body: JsonObject):
   return deployment.id;
 }
 
-/** One filter step (names only) and one count step for each named criterion. */
+/** One filter step (which compares only the names) and one count step for each named criterion. */
 export async function filterBy(
   world: World,
   root: { path: string; key: string; sort?: string; count?: boolean },
@@ -64,7 +64,7 @@ export async function filterBy(
   }
 }
 
-/** Of an answer of set_state: the status, the state's name and the reason. */
+/** The status, the name of the state and the reason, from an answer of set_state. */
 export function verdict(body: Json): Json {
   if (!isObject(body)) return body;
   const state = body["state"];

@@ -6,7 +6,7 @@ import type { TranscriptStep } from "./play";
 import { play } from "./play";
 import { scenarios } from "./scenarios";
 
-/** Scenarios of areas that are not built yet. */
+/** Scenarios of areas of the API that Sluice does not have yet. */
 const NOT_YET = new Set([
   "artifacts",
   "blocks",
@@ -20,7 +20,7 @@ const NOT_YET = new Set([
 const recorded = import.meta.glob<TranscriptStep[]>("./recorded/*.json", { eager: true, import: "default" });
 
 test.for(scenarios.filter(({ name }) => !NOT_YET.has(name)).map((scenario) => [scenario.name, scenario] as const))(
-  "%s: the answers are those of the original",
+  "%s: the answers are equal to the original's",
   { timeout: 120_000 },
   async ([name, scenario]) => {
     const reference = recorded[`./recorded/${name}.json`];

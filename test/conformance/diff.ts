@@ -24,7 +24,7 @@ export interface Comparison {
   target: TranscriptStep[];
 }
 
-/** The unexplained differences, and those for which `explained.ts` gives a reason. */
+/** The differences without an explanation, and the differences that `explained.ts` explains. */
 export function compareTranscripts(comparison: Comparison): {
   unexplained: StepDifferences[];
   explained: StepDifferences[];

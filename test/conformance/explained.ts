@@ -2,9 +2,9 @@
 import type { TranscriptStep } from "./play.ts";
 
 export interface Explained {
-  /** Without it, the explanation holds in every scenario. */
+  /** Without a scenario, the explanation holds in every scenario. */
   scenario?: string;
-  /** Without it, the explanation holds in every step. */
+  /** Without a step, the explanation holds in every step. */
   step?: RegExp;
   path: RegExp;
   holds?: (reference: TranscriptStep, target: TranscriptStep) => boolean;

@@ -9,7 +9,7 @@ export function isObject(value: Json | undefined): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value at a dotted path (`state.id`, `0.name`), or undefined where the path leads nowhere. */
+/** The value at a dotted path (`state.id`, `0.name`), or undefined if the value has no such path. */
 export function at(value: Json | undefined, path: string): Json | undefined {
   return path.split(".").reduce<Json | undefined>((inner, key) => {
     if (Array.isArray(inner)) return inner[Number(key)];

@@ -1,4 +1,4 @@
-/** Puts stable placeholders in place of ids, times and names, which differ from one play of a scenario to the next. */
+/** Replaces ids, times and names, which differ in each play of a scenario, by stable placeholders. */
 import { isObject, type Json, sortKeys } from "./json.ts";
 
 const UUID = /(?<![0-9a-f])[0-9a-f]{8}(-?)(?:[0-9a-f]{4}\1){3}[0-9a-f]{12}(?![0-9a-f])/gi;
@@ -23,7 +23,7 @@ export interface NormaliserOptions {
   suffix: string;
   /** The server's address, which is hidden in absolute links. */
   baseUrl: string;
-  /** The start of the play: times within a year of the start are hidden, others are kept. */
+  /** The start of the play. Times within a year of the start are hidden. Other times are kept. */
   nowMs: number;
 }
 
@@ -36,7 +36,7 @@ export class Normaliser {
     this.options = options;
   }
 
-  /** An id is named after the step and the path where it first came, so a new id changes no other name. */
+  /** The label of an id is the step and path of its first occurrence, so a new id changes no other label. */
   learnIds(value: Json, place: string): void {
     if (typeof value === "string") {
       for (const [id] of value.matchAll(UUID)) this.learnId(id, place);

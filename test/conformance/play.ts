@@ -1,4 +1,4 @@
-/** Plays a scenario against a server; gives a transcript that is the same for servers that answer alike. */
+/** Plays a scenario against a server and gives the transcript. Servers with equal answers have equal transcripts. */
 import { at, isObject, type Json, type JsonObject, sortKeys } from "./json.ts";
 import { Normaliser } from "./normalise.ts";
 
@@ -24,11 +24,11 @@ export interface StepOptions {
   headers?: Record<string, string>;
   /** The part of the answer that is compared; by default all of it. */
   view?: (body: Json) => Json;
-  /** The answer is a list whose order is not compared. */
+  /** The answer is a list. Its order is not compared. */
   unordered?: boolean;
-  /** Only the status is compared, for the step only creates things for later steps. */
+  /** Only the status is compared, because the step only creates rows for later steps. */
   quiet?: boolean;
-  /** The request is repeated until `until` is true of its answer, for at most 15 seconds. */
+  /** The request is repeated until `until` is true of the answer, for at most 15 seconds. */
   until?: (answer: Answer) => boolean;
 }
 
@@ -45,7 +45,7 @@ const KEPT_HEADERS = ["content-type", "location", "retry-after"];
 const POLL_MS = 150;
 const POLLS = 100;
 
-/** An answer for later steps; a missing id is read as an id that no row has. */
+/** An answer that later steps use. A missing id is read as an id that no row has. */
 export class Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -71,7 +71,7 @@ export class Answer {
   }
 }
 
-/** What a scenario gets: its own names, its own ids, and a function that sends requests. */
+/** What a scenario uses: its own names, its own ids, and a function that sends requests. */
 export class World {
   readonly steps: TranscriptStep[] = [];
   readonly suffix = `x${crypto.randomUUID().replaceAll("-", "").slice(0, 9)}x`;
@@ -84,7 +84,7 @@ export class World {
     this.normaliser = new Normaliser({ suffix: this.suffix, baseUrl: server.baseUrl, nowMs: Date.now() });
   }
 
-  /** A name that no other play uses; names sort by their prefix. */
+  /** A name that no other play uses. Names sort by their prefix. */
   name(prefix: string): string {
     return `${prefix}-${this.suffix}`;
   }
@@ -157,7 +157,7 @@ export class World {
     return kept;
   }
 
-  /** Sorts by name, then by the text without ids and times, which differ in each play. */
+  /** Sorts by name, then by the text without ids and times, because ids and times differ in each play. */
   private inOrder(body: Json): Json {
     if (!Array.isArray(body)) return body;
     const blind = new Normaliser(this.normaliser.options);
@@ -187,7 +187,7 @@ function parse(text: string): Json {
   }
 }
 
-/** The view of a list that keeps these fields of each item; of one field, only the values. */
+/** A list with only these fields of each item. With one field, the list has only the values. */
 export function pick(...fields: string[]): (body: Json) => Json {
   const one = (item: Json): Json => {
     const [only] = fields;

@@ -33,7 +33,7 @@ const row = {
   secret: "s",
 };
 
-test("a row is shown by the kinds of its columns, without those that are left out", () => {
+test("a row is printed by the kinds of its columns, without the columns that are left out", () => {
   expect(things.print(row)).toEqual({
     id: "a",
     made: "1970-01-01T00:00:00Z",
@@ -48,12 +48,12 @@ test("a row is shown by the kinds of its columns, without those that are left ou
   });
 });
 
-test("a value that cannot be read is shown as an empty one of its kind", () => {
+test("a value that cannot be read is printed as the empty value of its kind", () => {
   const poisoned = { ...row, made: Number.NaN, tags: "[1,", options: '{"a"' };
   expect(things.print(poisoned)).toMatchObject({ made: "0001-01-01T00:00:00Z", tags: [], options: {}, id: "a" });
 });
 
-test("a new row has what it is given, then its preset, and else what is null or empty", () => {
+test("a new row has the given values, then its presets, and null or empty values for the rest", () => {
   expect(things.blank({ id: "a", made: 5, value: { b: 1 }, is_on: null, rank: undefined, seen: 6 })).toEqual({
     id: "a",
     made: 5,
@@ -69,7 +69,7 @@ test("a new row has what it is given, then its preset, and else what is null or 
   });
 });
 
-test("a body changes the columns that it names, as they are stored", () => {
+test("a body changes the columns that the body names, in their stored form", () => {
   expect(things.changes({ is_on: true, tags: ["y"], options: {}, seen: 9, note: "n" })).toEqual({
     is_on: 1,
     tags: '["y"]',
@@ -79,7 +79,7 @@ test("a body changes the columns that it names, as they are stored", () => {
   });
 });
 
-test("null empties a column that may be null, and leaves any other as it is", () => {
+test("null clears a nullable column and does not change any other column", () => {
   expect(things.changes({ options: null, note: null, tags: null, is_on: null, rank: undefined })).toEqual({
     options: null,
     note: null,
@@ -87,14 +87,14 @@ test("null empties a column that may be null, and leaves any other as it is", ()
   expect(things.changes({ value: null })).toEqual({ value: "null" });
 });
 
-test("fields that are named as no columns are ignored", () => {
+test("fields that the table names as `no columns` are ignored", () => {
   expect(things.changes({ note: "n", rank: 2, others: 1 }, ["others", "rank"])).toEqual({ note: "n" });
 });
 
-test("a field that is neither a column nor named as none does not compile", () => {
+test("a field that is not a column, and is not named as `no column`, does not compile", () => {
   // @ts-expect-error no column has this name
   expect(things.changes({ nonsense: 1 })).toEqual({});
-  // @ts-expect-error a flag is no number on the wire
+  // @ts-expect-error a flag is not a number on the wire
   expect(things.changes({ is_on: 1 })).toEqual({ is_on: 1 });
   // @ts-expect-error a new row needs an id
   expect(things.blank({ made: 1, value: 1 })).toMatchObject({ made: 1 });

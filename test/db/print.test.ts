@@ -1,4 +1,4 @@
-/** A statement is printed as drizzle prints it. */
+/** A statement is printed exactly as drizzle prints the statement. */
 import fc from "fast-check";
 import { and, asc, eq, inArray, isNull, like, or, type SQL, sql } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";

@@ -12,7 +12,7 @@ export interface Comparison {
   reasons: string[];
 }
 
-/** Compares the plays up to the first step that differs, for most later differences follow from the first. */
+/** Compares two plays up to the first step that differs, because most later differences follow from the first. */
 export function compare(sequence: Sequence, reference: Played, target: Played): Comparison {
   const reasons: string[] = [];
   const ends = [reference.end, target.end] as const;
@@ -41,7 +41,7 @@ export function kindOf(differences: readonly Difference[]): string {
 
 type Found = Pick<Difference, "path" | "reference" | "target">;
 
-/** The differences property by property, also where one of the values is missing. */
+/** The differences of each property, also if one of the two values is missing. */
 function differ(reference: Json | undefined, target: Json | undefined, path = ""): Found[] {
   const [left, right] = [reference ?? {}, target ?? {}];
   if (isObject(left) && isObject(right) && (reference ?? target ?? null) !== null) {

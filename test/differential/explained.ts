@@ -1,18 +1,20 @@
-/** The intended differences from the original, each with its reason (docs/orchestration.md has all of them). */
+/** The intended differences from the original, each with its reason (docs/orchestration.md lists all of them). */
 import { at as lookAt, isObject, type Json } from "../conformance/json.ts";
 import type { Played } from "./play.ts";
 import type { Sequence, Step } from "./sequence.ts";
 
-/** Where two plays of a sequence first differ. */
+/** The first difference between two plays of a sequence. */
 export interface Difference {
   path: string;
   /** A missing value is undefined. */
   reference: Json | undefined;
   target: Json | undefined;
   sequence: Sequence;
-  /** The number of the step: 0 creates the world, and the number after the last step compares its end. */
+  /**
+   * The number of the step. Step 0 creates the runs, and the number after the last step compares the end of the play.
+   */
   at: number;
-  /** The proposed step; undefined where the world is created, and at its end. */
+  /** The proposed step; undefined for step 0 and for the end of the play. */
   step: Step | undefined;
   plays: { reference: Played; target: Played };
 }
@@ -120,12 +122,12 @@ function reasonOf(played: Played, at: number): string {
   return typeof reason === "string" ? reason : "";
 }
 
-/** Whether a state's data are a value, and not an object that says where the value is stored. */
+/** Whether the data of a state is a value. The data may also be an object that names where the value is stored. */
 function isPlainResult(data: Json | undefined): boolean {
   return data !== undefined && data !== null && !isObject(data);
 }
 
-/** Whether the answer tells a task run that it can never run, for a limit is 0. */
+/** Whether the answer aborts a task run because a limit is 0. */
 function isDeadlock(played: Played, at: number): boolean {
   return reasonOf(played, at).startsWith("The concurrency limit on tag");
 }

@@ -1,4 +1,4 @@
-/** Random sequences; each seed always gives the same ones. */
+/** Random sequences. A seed always gives the same sequences. */
 import fc from "fast-check";
 import { Sequence } from "./sequence.ts";
 
@@ -141,7 +141,7 @@ const aLimit = fc.record({
   grace: rarely(fc.constantFrom(60, 600), 3),
 });
 
-/** The next states of a run, as clients propose them. */
+/** The next states of a run, as a client proposes them. */
 const NEXT: Record<string, string> = {
   SCHEDULED: "PENDING",
   PENDING: "RUNNING",
@@ -149,7 +149,7 @@ const NEXT: Record<string, string> = {
   CANCELLING: "CANCELLED",
 };
 
-/** A step, and how its run ends where the step proposes the run's next state. */
+/** A step. If the step proposes the next state of its run, also the type with which the run ends. */
 interface Led {
   flow?: number;
   task?: number;
@@ -157,7 +157,7 @@ interface Led {
   led?: string;
 }
 
-/** The steps; some propose the next state of their run, as far as it is known beforehand. */
+/** The steps. Some steps propose the next state of their run, as far as the next state is known beforehand. */
 function ledOn(steps: readonly Led[], flows: readonly Begun[], tasks: readonly Begun[]): object[] {
   const first = ({ state, deployed }: Begun) => state?.type ?? (deployed ? "SCHEDULED" : "PENDING");
   const last = { flows: flows.map(first), tasks: tasks.map(first) };
@@ -220,7 +220,7 @@ export function aSequence({ limits }: Leanings): fc.Arbitrary<Sequence> {
         { weight: hasTasks ? 2 : 0, arbitrary: fc.record({ task: fc.nat(2) }) },
       ),
       propose: aProposal,
-      // Most steps propose the next state: otherwise few runs would come to a retry or a full limit.
+      // Most steps propose the next state. Otherwise few runs would reach a retry or a full limit.
       led: fc.oneof(
         { weight: 3, arbitrary: fc.constantFrom("FAILED", "PAUSED", "COMPLETED", "FAILED", "CANCELLING", "SCHEDULED") },
         { weight: 2, arbitrary: fc.constant(undefined) },
@@ -250,7 +250,7 @@ export function aSequence({ limits }: Leanings): fc.Arbitrary<Sequence> {
   return any.map((sequence) => Sequence.parse(JSON.parse(JSON.stringify(sequence))));
 }
 
-/** So many sequences; each seed always gives the same ones. */
+/** So many sequences. A seed always gives the same sequences. */
 export function sequences(count: number, seed: number, leanings: Leanings): Sequence[] {
   return fc.sample(aSequence(leanings), { numRuns: count, seed });
 }

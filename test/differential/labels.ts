@@ -1,16 +1,16 @@
-/** Labels for the ids, times and names, which differ from one play of a sequence to the next. */
+/** Labels for ids, times and names, which differ in each play of a sequence. */
 import { isObject, type Json, type JsonObject } from "../conformance/json.ts";
 
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{1,6}))?(?:Z|\+00:00)$/;
 const SECOND = 1_000_000;
 
-/** Two sums of the same durations may differ by so much where one of them went through a float. */
+/** Two sums of the same durations may differ by so much if one sum was computed as a float. */
 const ROUNDING = 2;
 /** Clocks are read to the millisecond. */
 const SLACK = 1000;
 
-/** Microseconds since 1970, or undefined where the text is no time. */
+/** Microseconds since 1970, or undefined if the text is not a time. */
 export function micros(text: Json | undefined): number | undefined {
   const match = typeof text === "string" ? TIME.exec(text) : null;
   if (!match) return undefined;
@@ -27,13 +27,13 @@ export function word(value: Json | undefined): string {
 export class Labels {
   /** The random part of every name of this play. */
   readonly suffix: string;
-  /** When the play began, with random microseconds, so that no other time is equal to a sent time. */
+  /** The start of the play, with random microseconds, so that no other time is equal to a sent time. */
   readonly start: number;
   private readonly ids = new Map<string, string>();
   private readonly times = new Map<number, string>();
   /** The times of written states, in the order of the play. */
   private readonly moments: { at: number; label: string }[] = [];
-  /** From when to when each step's requests took; both servers have the clock of this machine. */
+  /** The start and end of each step's requests. Both servers use the clock of this machine. */
   private readonly windows: { from: number; to: number; label: string }[] = [];
   private leases = 0;
 
@@ -42,7 +42,7 @@ export class Labels {
     this.start = Date.now() * 1000 + 137;
   }
 
-  /** The text of a time so many seconds after the start; its label is `sent+N`. */
+  /** The text of a time so many seconds after the start. The label of this time is `sent+N`. */
   sent(offset: number): string {
     const at = this.start + offset * SECOND;
     this.times.set(at, `sent${offset < 0 ? "" : "+"}${offset}`);
@@ -53,7 +53,7 @@ export class Labels {
     this.ids.set(id, label);
   }
 
-  /** The step begins: new times are times of this step. */
+  /** Starts a step: new times are times of this step. */
   open(label: string): void {
     const now = Date.now() * 1000;
     const last = this.windows.at(-1);
@@ -61,7 +61,7 @@ export class Labels {
     this.windows.push({ from: now - SLACK, to: Infinity, label });
   }
 
-  /** The step ends. */
+  /** Ends a step. */
   close(): void {
     const last = this.windows.at(-1);
     if (last) last.to = Date.now() * 1000 + SLACK;
@@ -85,7 +85,7 @@ export class Labels {
     if (typeof before !== "number" || typeof after !== "number") return after ?? null;
     const by = Math.round((after - before) * SECOND);
     if (by === 0) return "same";
-    // The latest first: where clocks tick in milliseconds, several durations are the same.
+    // The latest first: if the clock has a resolution of milliseconds, several durations are the same.
     const times = moments.map((moment) => micros(moment) ?? 0);
     for (const [index, from] of [...times.entries()].toReversed()) {
       const to = times.slice(index + 1).findLastIndex((at) => Math.abs(at - from - by) <= ROUNDING);

@@ -1,7 +1,7 @@
 /**
  * A random walk over states, on two servers side by side:
  * `node test/differential/main.ts --reference URL --target URL [--sequences N] [--seed N] [--lanes N] [--no-limits]`.
- * Prints each kind of difference that nothing explains, with the smallest sequence that shows it.
+ * Prints each kind of difference without an explanation, with the smallest sequence that shows the difference.
  */
 import { parseArgs } from "node:util";
 import { compare, kindOf, type Comparison } from "./compare.ts";
@@ -10,7 +10,7 @@ import { play, type Server } from "./play.ts";
 import { reduce } from "./reduce.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** How often a sequence is played until a difference comes a second time. */
+/** How often a sequence is played until a difference occurs a second time. */
 const TRIES = 4;
 
 const { values } = parseArgs({
@@ -97,7 +97,10 @@ async function walk(): Promise<void> {
   }
 }
 
-/** The difference of the servers. A difference that does not come again was made by a server's services, and does not count. */
+/**
+ * The difference between the servers. A difference that does not occur again came from a server's services and does not
+ * count.
+ */
 async function compareOn(sequence: Sequence): Promise<Comparison | undefined> {
   let before: string | undefined;
   for (let tries = 1; tries <= TRIES; tries += 1) {

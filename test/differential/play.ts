@@ -9,7 +9,7 @@ export interface Server {
   fetch: (url: string, init: RequestInit) => Promise<Response>;
 }
 
-/** The result of a step: the answer, and the changed columns of the runs. */
+/** The result of a step: the answer and the changed columns of the runs. */
 export interface PlayedStep {
   status: number;
   answer?: Json;
@@ -43,12 +43,12 @@ interface Run {
   kind: "flow" | "task";
   id: string;
   label: string;
-  /** The columns as they were last seen. */
+  /** The columns, as last read. */
   seen: JsonObject;
   totalRunTime: Json;
-  /** The time of each of its states. */
+  /** The time of each state of the run. */
   moments: Json[];
-  /** Whether the run may have changed since it was read. */
+  /** Whether the run may have changed since the last read. */
   isStale: boolean;
 }
 
@@ -114,7 +114,7 @@ class Play {
     const body: JsonObject = { name: `differential-${this.labels.suffix}`, flow_id: flow };
     if (limit) {
       this.limited = true;
-      // Only a limit that belongs to no deployment can have no slots.
+      // Only a limit without a deployment can have 0 slots.
       if (limit.slots > 0) body["concurrency_limit"] = limit.slots;
       else {
         const name = `differential-${this.labels.suffix}`;
@@ -188,7 +188,7 @@ class Play {
     this.labels.close();
     const answer = this.answerOf(body);
     const runs = [run, this.parents.get(run.id)].filter((one) => one !== undefined);
-    // Where the answer says that nothing was written, the end of the play checks it.
+    // If the answer says that nothing was written, the end of the play checks this.
     for (const one of runs) one.isStale = true;
     const changed = status === 201 ? await this.changesOf(runs) : {};
     return { status, ...(answer === null ? {} : { answer }), ...(Object.keys(changed).length > 0 ? { changed } : {}) };
@@ -271,7 +271,7 @@ class Play {
     return changed;
   }
 
-  /** The changed columns of a row; of a new row, all columns that are not empty. */
+  /** The changed columns of a row. For a new row, all columns that are not empty. */
   private newsOf(run: Run, row: JsonObject): JsonObject {
     const view = this.columnsOf(run, row);
     const isNews = ([key, value]: [string, Json | undefined]) => {
@@ -318,7 +318,7 @@ class Play {
     return end;
   }
 
-  /** Creates a thing and gives it; a refusal ends the play. */
+  /** Creates a row and gives it. A refusal ends the play. */
   private async make(path: string, body: JsonObject): Promise<{ id: string; row: JsonObject }> {
     const answer = await this.ask("POST", path, body);
     const id = at(answer.body, "id");
@@ -342,7 +342,7 @@ class Play {
   }
 }
 
-/** The server refused to create a thing, which ends the play. */
+/** The server refused to create a row. This ends the play. */
 class Refusal extends Error {
   readonly step: PlayedStep;
 

@@ -1,6 +1,7 @@
 /**
- * Writes down what the original answers to a sample: `node test/differential/record.ts --reference URL [--sequences N] [--seed N]`.
- * The original has to run without services (`prefect server start --no-services`), for services change runs.
+ * Records the answers of the original to a sample:
+ * `node test/differential/record.ts --reference URL [--sequences N] [--seed N]`.
+ * The original must run without services (`prefect server start --no-services`), because services change runs.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -35,7 +36,7 @@ async function record(): Promise<void> {
   }
 }
 
-/** Plays a sequence, and once more if the server closed an idle connection. */
+/** Plays a sequence. Plays it once more if the server closed an idle connection. */
 async function playOn(sequence: Sequence): Promise<Played> {
   return play(sequence, server).catch(() => play(sequence, server));
 }

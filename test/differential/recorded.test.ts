@@ -6,14 +6,14 @@ import { play, type Played } from "./play";
 import recorded from "./recorded.json";
 import { Sequence } from "./sequence";
 
-/** Plays at a time; each play mostly waits. */
+/** Plays at the same time. Each play mostly waits. */
 const LANES = 6;
 
 test("the answers to random proposals are the original's", { timeout: 180_000 }, async () => {
   const server = { baseUrl: "http://sluice/api", fetch: (url: string, init: RequestInit) => SELF.fetch(url, init) };
   const waiting = recorded.map(({ sequence, played }) => ({
     sequence: Sequence.parse(sequence),
-    // The file has what `play` gave.
+    // The file has the return value of `play`.
     played: played as Played,
   }));
   const different: string[] = [];

@@ -21,7 +21,7 @@ export async function reduce(
   return smallest;
 }
 
-/** The sequence without one of its parts: first without half of its steps, then without each step and each property. */
+/** The sequence without one part: first without half of its steps, then without each single step and property. */
 function* smallerOf(sequence: Sequence): Generator<Sequence> {
   const { steps } = sequence;
   if (steps.length > 3) {

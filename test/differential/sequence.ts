@@ -1,4 +1,6 @@
-/** What is played on two servers: a few runs, and steps for them. It is plain JSON, so that it can be stored. */
+/**
+ * A sequence to play on two servers: a few runs, and steps for the runs. A sequence is plain JSON, so it can be stored.
+ */
 import { z } from "zod";
 
 /** Times are seconds from the beginning of the play. */
@@ -33,17 +35,20 @@ export type Proposal = z.output<typeof Proposal>;
 
 const Policy = z.record(z.string(), z.json());
 
-/** A flow run. A deployed one belongs to the only deployment of the sequence; a subflow's parent is one of its task runs. */
+/**
+ * A flow run. A deployed run belongs to the only deployment of the sequence. The parent of a subflow is a task run of
+ * the sequence.
+ */
 export const FlowRunSpec = z.object({
   deployed: z.boolean().optional(),
   policy: Policy.optional(),
   parent: z.int().optional(),
   state: Proposal.optional(),
-  /** Whether it has infrastructure. */
+  /** Whether the run has infrastructure. */
   pid: z.boolean().optional(),
 });
 
-/** A task run, of the first flow run unless it stands alone. */
+/** A task run. It belongs to the first flow run unless it has no flow run. */
 export const TaskRunSpec = z.object({
   alone: z.boolean().optional(),
   policy: Policy.optional(),
@@ -58,7 +63,7 @@ export const DeploymentLimit = z.object({
   grace: z.int().optional(),
 });
 
-/** The limit of a tag, created by the first or the second interface. */
+/** The limit of a tag, created by the version 1 or the version 2 API. */
 export const TagLimit = z.object({ tag: z.string(), slots: z.int(), old: z.boolean().optional() });
 
 /** A step for a run: the flow run or task run of this number (modulo the number of runs). */

@@ -25,7 +25,7 @@ beforeEach(() => {
   vi.spyOn(console, "error").mockImplementation(() => {});
 });
 
-/** What a payload says of the task run and of its state. */
+/** The fields of a payload about the task run and its state. */
 interface Told {
   task_run?: Record<string, unknown>;
   validated_state?: Record<string, unknown>;
@@ -59,14 +59,14 @@ async function consumed(id: string | undefined) {
   return (await env.DB.prepare("select consumed from event_segment where id = ?").bind(id).first())?.["consumed"];
 }
 
-/** The texts that statements bind. */
+/** The texts that are bound to statements. */
 const textsOf = (statements: readonly SQL[]): string[] =>
   statements.flatMap((statement) => new SQLiteSyncDialect().sqlToQuery(statement).params.map(String));
 
-/** Six healthy task runs of a flow run. */
+/** Six valid task runs of a flow run. */
 const healthy = (flowRunId: string) => Array.from({ length: 6 }, () => taskRunReports(LIFE, { flowRunId }));
 
-test("two reports that nest too deep for SQLite are kept as dead letters, and the six good reports of the segment are recorded", async () => {
+test("two reports that nest too deep for SQLite become dead letters, and the six valid reports of the segment are recorded", async () => {
   const flowRunId = crypto.randomUUID();
   const deep = taskRunReports(LIFE.slice(0, 2)).map((report) =>
     telling(report, { validated_state: { data: nested(1_100) } }),
@@ -85,7 +85,7 @@ test("two reports that nest too deep for SQLite are kept as dead letters, and th
   expect(await consumed(keys[0]?.id)).toBe(1);
 });
 
-test("a statement that fails for one report is repeated without it, and the report is kept as a dead letter", async () => {
+test("a statement that fails because of one report is repeated without the report, and the report becomes a dead letter", async () => {
   const flowRunId = crypto.randomUUID();
   const lives = healthy(flowRunId);
   const bad = lives[2]?.[1];
@@ -105,7 +105,7 @@ test("a statement that fails for one report is repeated without it, and the repo
   expect(await consumed(keys[0]?.id)).toBe(1);
 });
 
-test("where the database cannot be reached, the segment stays as it is for the next try", async () => {
+test("if the database is unreachable, the segment stays unchanged for the next try", async () => {
   const flowRunId = crypto.randomUUID();
   const keys = await aSegment(healthy(flowRunId).flat());
   const { db, ...tools } = makeTools(env, DEFAULT_WORKSPACE, () => {});
@@ -119,7 +119,7 @@ test("where the database cannot be reached, the segment stays as it is for the n
   expect(await taskRunsOf(flowRunId)).toHaveLength(6);
 });
 
-test("a message is left to the sweep where an outage of the database outlasts its deliveries", async () => {
+test("if an outage of the database outlasts the deliveries of a message, the sweep handles the message", async () => {
   const keys = await aSegment(healthy(crypto.randomUUID()).flat());
   const messages = [1, 5].map((attempts) => ({
     id: String(attempts),
@@ -139,7 +139,7 @@ test("a message is left to the sweep where an outage of the database outlasts it
   expect(await consumed(keys[0]?.id)).toBe(0);
 });
 
-test("a segment that cannot be read is kept as a dead letter, and the other segments are recorded", async () => {
+test("a segment that cannot be read becomes a dead letter, and the other segments are recorded", async () => {
   const flowRunId = crypto.randomUUID();
   const [broken, ...rest] = [await aSegment(taskRunReports(LIFE)), await aSegment(taskRunReports(LIFE, { flowRunId }))];
   await env.DB.prepare("update event_segment set events = substr(events, 1, 100) where id = ?")
@@ -196,17 +196,20 @@ const REFUSED: { title: string; told: Told; reason: RegExp }[] = [
   { title: "a type that no state has", told: { validated_state: { type: "DONE" } }, reason: /type/ },
 ];
 
-test.for(REFUSED)("a report with $title is kept as a dead letter that names the field", async ({ told, reason }) => {
-  const flowRunId = crypto.randomUUID();
-  const [first, second] = taskRunReports(LIFE.slice(0, 2), { flowRunId });
-  const bad = telling(second, told);
-  await deliver(await aSegment([first as Event, bad]));
-  expect((await taskRunsOf(flowRunId)).map(({ states }) => states.length)).toEqual([1]);
-  const letters = await lettersOf([bad.id]);
-  expect(letters).toHaveLength(1);
-  expect(letters[0]?.reason).toMatch(reason);
-  expect(JSON.parse(letters[0]?.message ?? "")).toMatchObject({ id: bad.id, payload: bad.payload });
-});
+test.for(REFUSED)(
+  "a report with $title becomes a dead letter, and the reason names the field",
+  async ({ told, reason }) => {
+    const flowRunId = crypto.randomUUID();
+    const [first, second] = taskRunReports(LIFE.slice(0, 2), { flowRunId });
+    const bad = telling(second, told);
+    await deliver(await aSegment([first as Event, bad]));
+    expect((await taskRunsOf(flowRunId)).map(({ states }) => states.length)).toEqual([1]);
+    const letters = await lettersOf([bad.id]);
+    expect(letters).toHaveLength(1);
+    expect(letters[0]?.reason).toMatch(reason);
+    expect(JSON.parse(letters[0]?.message ?? "")).toMatchObject({ id: bad.id, payload: bad.payload });
+  },
+);
 
 const big = 'ü"\\\n'.repeat(150_000);
 
@@ -222,22 +225,25 @@ const TAKEN: { title: string; told: Told }[] = [
   { title: "no payload of the kind `__proto__`", told: { validated_state: { data: JSON.parse('{"__proto__":1}') } } },
 ];
 
-test.for(TAKEN)("a report with $title is recorded with the rest, and read", async ({ told }) => {
-  const flowRunId = crypto.randomUUID();
-  const id = crypto.randomUUID();
-  const reports = taskRunReports(LIFE, { id, flowRunId });
-  const others = taskRunReports(LIFE, { flowRunId });
-  await deliver(await aSegment([...others, ...reports.map((report) => telling(report, told))]));
-  expect((await taskRunsOf(flowRunId)).map(({ states }) => states.length)).toEqual([3, 3]);
-  const listed = await api<{ id: string }[]>("POST", "/task_runs/filter", {
-    flow_runs: { id: { any_: [flowRunId] } },
-  });
-  expect(listed.status).toBe(200);
-  expect(listed.body.map((run) => run.id).toSorted()).toContain(id);
-  expect((await api("GET", `/task_runs/${id}`)).status).toBe(200);
-});
+test.for(TAKEN)(
+  "a report with $title is recorded together with the other reports, and can be read",
+  async ({ told }) => {
+    const flowRunId = crypto.randomUUID();
+    const id = crypto.randomUUID();
+    const reports = taskRunReports(LIFE, { id, flowRunId });
+    const others = taskRunReports(LIFE, { flowRunId });
+    await deliver(await aSegment([...others, ...reports.map((report) => telling(report, told))]));
+    expect((await taskRunsOf(flowRunId)).map(({ states }) => states.length)).toEqual([3, 3]);
+    const listed = await api<{ id: string }[]>("POST", "/task_runs/filter", {
+      flow_runs: { id: { any_: [flowRunId] } },
+    });
+    expect(listed.status).toBe(200);
+    expect(listed.body.map((run) => run.id).toSorted()).toContain(id);
+    expect((await api("GET", `/task_runs/${id}`)).status).toBe(200);
+  },
+);
 
-test("reports with other letters than ASCII are cut into statements by their bytes", async () => {
+test("reports with non-ASCII letters are split into statements by their size in bytes", async () => {
   const flowRunId = crypto.randomUUID();
   const message = "木".repeat(200_000);
   const lives = Array.from({ length: 6 }, () =>
@@ -264,7 +270,7 @@ test("numbers and letters that JavaScript or SQL could change are recorded uncha
     validated_state: { data: parseJson(data) },
     task_run: { name: "a\0b", task_inputs: inputs },
   });
-  // The second time it is merged with what is there.
+  // The second report is merged with the existing row.
   await deliver(await aSegment([told]));
   await deliver(await aSegment([{ ...told, id: crypto.randomUUID() }]));
   const row = await env.DB.prepare("select name, states, task_inputs from task_run where flow_run_id = ?")
@@ -274,7 +280,7 @@ test("numbers and letters that JavaScript or SQL could change are recorded uncha
   expect([row?.name, JSON.parse(row?.task_inputs ?? "")]).toEqual(["a\0b", inputs]);
 });
 
-test("a task run with too many states for its row keeps the newest states whole, and of the oldest only that they were", async () => {
+test("a task run with too many states for its row keeps the newest states complete and the oldest without their content", async () => {
   const flowRunId = crypto.randomUUID();
   const id = crypto.randomUUID();
   const life = Array.from({ length: 30 }, (_, index) => ({
@@ -294,7 +300,7 @@ test("a task run with too many states for its row keeps the newest states whole,
   expect(JSON.stringify(row?.states).length).toBeLessThan(500_000);
 });
 
-test("a task run has its newest thousand states, in whatever parts they are reported", async () => {
+test("a task run keeps its newest thousand states, however the reports are split", async () => {
   const flowRunId = crypto.randomUUID();
   const life = Array.from({ length: 2_500 }, (_, index) => ({
     type: index % 2 ? "RUNNING" : "SCHEDULED",

@@ -23,7 +23,7 @@ const ids = systemIds();
 const NOW = clock();
 const HOUR = 3_600_000_000;
 
-/** Writes events as they are written in one moment. */
+/** Writes the events in one segment. */
 async function write(events: readonly Event[], { at = NOW, workspace = DEFAULT_WORKSPACE } = {}): Promise<void> {
   const gathered = events.map((event) => {
     const received = receiveEvent(event, at);
@@ -32,7 +32,7 @@ async function write(events: readonly Event[], { at = NOW, workspace = DEFAULT_W
   await writeSegments(new Database(env.DB, noCost()), workspace, buildSegments(gathered, at, ids), () => false);
 }
 
-/** The database, and how many bytes of events were read from it. */
+/** The database, and the number of bytes of events that were read. */
 function counted(): { db: Database; read: () => number } {
   let bytes = 0;
   const db = new Database(env.DB, noCost());
@@ -47,7 +47,7 @@ function counted(): { db: Database; read: () => number } {
 
 const filterEvents = (filter: unknown, limit = 50) => api<Page>("POST", "/events/filter", { filter, limit });
 
-test("events are found by thousands of ids of any version, also events that arrived late", async () => {
+test("events are found by thousands of ids of any version, also if the events arrived late", async () => {
   const about = aResource();
   const sent = Array.from({ length: 60 }, (_, index) =>
     anEvent({ about, id: index % 2 ? ids.ordered(NOW - 50 * HOUR) : ids.random(), occurred: printTime(NOW - index) }),
@@ -77,7 +77,7 @@ test("a search by ids reads no other events from the database", async () => {
   const reader = new EventReader(db, workspace);
   const { found } = await reader.page({ filter, window: { since: 0, until: 4e15 }, limit: 50, after: null });
   expect(found.map(({ event }) => event.id)).toEqual([wanted.id]);
-  // All segments are searched for the 40 ids that no event has. The database sends only the events that it finds.
+  // All segments are searched for the 40 ids that no event has. The database returns only the found events.
   expect(read()).toBeLessThan(1_000);
 });
 
@@ -104,7 +104,7 @@ const LISTS = [
   [{ event: { exclude_prefix: Array.from({ length: 1_001 }, String) } }, ["event", "exclude_prefix"]],
 ] as const;
 
-test.for(LISTS)("a list that is too long is refused where it stands", async ([filter, place]) => {
+test.for(LISTS)("a list that is too long is refused, and the error names its place", async ([filter, place]) => {
   const { status, body } = await api<{ exception_detail: unknown[] }>("POST", "/events/filter", { filter });
   expect(status).toBe(422);
   expect(body.exception_detail).toEqual([
@@ -130,7 +130,7 @@ test.for([
   { resource: { labels: { a: Array.from({ length: 1_001 }, String) } } },
   { resource: { labels: Object.fromEntries(Array.from({ length: 501 }, (_, index) => [`l${index}`, "x"])) } },
   { resource: { labels: { a: "*".repeat(2_001) } } },
-])("a filter of too many parts is refused", async (filter) => {
+])("a filter with too many parts is refused", async (filter) => {
   expect((await filterEvents(filter)).status).toBe(422);
 });
 
@@ -158,14 +158,14 @@ test.for([
   { total: "many" },
   { filter: { resource: { id: Array.from({ length: 50_001 }, String) } } },
   { more: true },
-])("a page token with %j was not made by us and is refused", async (fields) => {
+])("a page token with %j that the server did not create is refused", async (fields) => {
   expect(await api("GET", `/events/filter/next?page-token=${tokenOf(fields)}`)).toMatchObject({
     status: 403,
     body: { detail: "Forbidden" },
   });
 });
 
-test("a page token is accepted also with times in far years", async () => {
+test("a page token with times in distant years is accepted", async () => {
   const about = aResource();
   await write([anEvent({ about }), anEvent({ about })]);
   const occurred = { since: "2020-01-01T00:00:00Z", until: "9999-12-31T23:59:59.999999Z" };
@@ -174,7 +174,7 @@ test("a page token is accepted also with times in far years", async () => {
   expect([next.status, next.body.events.length, next.body.next_page]).toEqual([200, 1, null]);
 });
 
-test("a page of large events is cut, and the next one goes on", async () => {
+test("a page of large events is cut, and the next page continues", async () => {
   const about = aResource();
   const sent = Array.from({ length: 12 }, (_, index) =>
     anEvent({ about, payload: { text: "x".repeat(900_000) }, occurred: printTime(NOW - index * 1_000) }),
@@ -214,7 +214,9 @@ test("events are found by their ids although the database cannot read one segmen
   warning.mockRestore();
 });
 
-/** A workspace with more segments than one answer looks at; few bytes, and one event at the far end. */
+/**
+ * A workspace with more segments than one request reads. The segments have few bytes, and the event is in the last one.
+ */
 const CROWDED = crypto.randomUUID();
 const FAR = anEvent({ event: "far", occurred: printTime(NOW - 1_000 * HOUR) });
 const ALL = { since: 0, until: 4e15 };
@@ -231,7 +233,7 @@ beforeAll(async () => {
   await write([FAR], { at: NOW - 1_000 * HOUR, workspace: CROWDED });
 }, 60_000);
 
-test("a page for which too many segments have to be looked at ends early, and the next page goes on", async () => {
+test("a page that would read too many segments ends early, and the next page continues", async () => {
   const reader = new EventReader(new Database(env.DB, noCost()), CROWDED);
   const filter = EventFilter.parse({ event: { name: ["far"] } });
   const first = await reader.page({ filter, window: ALL, limit: 50, after: null });
@@ -242,7 +244,7 @@ test("a page for which too many segments have to be looked at ends early, and th
   expect(second.next).toBeNull();
 });
 
-test("where not all segments can be looked at, a total is a lower bound, and counts are refused", async () => {
+test("if not all segments can be read, a total is a lower bound, and counts are refused", async () => {
   const reader = new EventReader(new Database(env.DB, noCost()), CROWDED);
   const filter = EventFilter.parse({ event: { name: ["far"] }, text: { query: "far" } });
   const first = await reader.firstPage({ filter, window: ALL, limit: 50 });
@@ -254,7 +256,7 @@ test("where not all segments can be looked at, a total is a lower bound, and cou
   });
 });
 
-test("a segment has no more bytes than a row of D1 takes, whatever letters its events are written in", () => {
+test("a segment has no more bytes than a row of D1 may have, whatever letters its events have", () => {
   const id = (n: number) => `prefect.flow-run.${n}.${"漢".repeat(600)}`;
   const related = Array.from({ length: 100 }, (_, n) => ({
     "prefect.resource.id": id(n),
@@ -273,7 +275,7 @@ test("a segment has no more bytes than a row of D1 takes, whatever letters its e
   }
 });
 
-test("only the event that does not fit a row of D1 is left out", async () => {
+test("only the event that is too large for a row of D1 is left out", async () => {
   const warning = vi.spyOn(console, "warn").mockImplementation(() => {});
   const about = aResource();
   const related = Array.from({ length: 100 }, (_, n) => ({

@@ -14,7 +14,7 @@ async function letters(queue: string) {
   return results;
 }
 
-test("an item that fails again is kept once, with its last reason", async () => {
+test("an item that fails again has one dead letter, with the last reason", async () => {
   const queue = unique("queue");
   await keepDeadLetter(tools(), { queue, key: "a", reason: "first", message: { n: 1 } });
   await keepDeadLetter(tools(), { queue, key: "a", reason: "second", message: { n: 2 } });
@@ -25,7 +25,7 @@ test("an item that fails again is kept once, with its last reason", async () => 
   ]);
 });
 
-test("a part is kept of an item that cannot be printed or is too large for a row", async () => {
+test("an item that cannot be printed, or is too large for a row, is kept in part", async () => {
   const queue = unique("queue");
   await keepDeadLetter(tools(), { queue, key: "unprintable", reason: "why", message: { n: 1n } });
   await keepDeadLetter(tools(), { queue, key: "large", reason: "r".repeat(3_000_000), message: "é".repeat(1_500_000) });

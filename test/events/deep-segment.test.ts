@@ -6,10 +6,10 @@ import worker from "#worker";
 import { aFlowRun, api, WORKSPACE } from "../support/world";
 import { aResource, anEvent, anId } from "./world";
 
-/** A payload that nests deeper than SQLite's JSON functions read. */
+/** A payload that nests deeper than SQLite's JSON functions can read. */
 const deep = (depth: number): string => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
 
-/** A segment that was written before there was a bound on depth, or whose text is broken. */
+/** A segment from before the bound on depth, or a segment with invalid JSON. */
 async function aSegment(event: Event, events: (json: string) => string): Promise<void> {
   const occurred = Date.now() * 1000;
   const json = JSON.stringify({ ...event, received: event.occurred });
@@ -36,13 +36,13 @@ const found = async (filter: Record<string, unknown>): Promise<string[]> => {
   return body.events.map(({ id }) => id);
 };
 
-test("an object that starts takes events, although a recent segment cannot be opened", async () => {
+test("an object that starts accepts events although a recent segment cannot be read", async () => {
   const event = anEvent({ about });
   expect((await api("POST", "/events", [event])).status).toBe(204);
   expect(await found({ resource: { id: [about] }, event: { name: ["test.happened"] } })).toEqual([event.id]);
 });
 
-test("an event that nests too deep for the database is known as written", async () => {
+test("an event that nests too deep for the database counts as written", async () => {
   expect((await api("POST", "/events", [deepEvent])).status).toBe(204);
   const rows = await env.DB.prepare("select count(*) as n from event_segment where instr(events, ?) > 0")
     .bind(deepEvent.id)
@@ -50,7 +50,7 @@ test("an event that nests too deep for the database is known as written", async 
   expect(rows).toBe(1);
 });
 
-test("a list of events has the events that can be read, and counts count all", async () => {
+test("a list of events has the readable events, and counts count all events", async () => {
   const ids = await found({ event: { prefix: ["deep", "broken"] } });
   expect(ids).toContain(deepEvent.id);
   expect(ids).not.toContain(brokenEvent.id);
@@ -64,7 +64,7 @@ test("a list of events has the events that can be read, and counts count all", a
   expect(day.body.reduce((sum, { count }) => sum + count, 0)).toBe(2);
 });
 
-test("runs are deleted, and the sweep goes on, although such segments exist", async () => {
+test("runs are deleted, and the sweep continues, although such segments exist", async () => {
   const run = await aFlowRun({ state: { type: "PENDING" } });
   await worker.scheduled(
     createScheduledController({ cron: "* * * * *", scheduledTime: new Date() }),

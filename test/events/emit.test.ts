@@ -5,9 +5,9 @@ import { emitEvents, writeEvents } from "#events/emit";
 import { makeTools } from "#tools";
 import { anEvent } from "./world.ts";
 
-test("a request whose events another request sends does not wait for that request", async () => {
+test("a request does not wait for another request that sends its events", async () => {
   const workspace = crypto.randomUUID();
-  // The first request has no answer, like a request that the runtime ends too early.
+  // The first request gets no answer, like a request that the runtime ends too early.
   const bodies: string[] = [];
   const stuck = {
     idFromName: env.EVENT_STREAM.idFromName.bind(env.EVENT_STREAM),
@@ -28,7 +28,7 @@ test("a request whose events another request sends does not wait for that reques
   expect(JSON.parse(bodies[0] ?? "").events.map(({ id }: { id: string }) => id)).toEqual([one.id, other.id]);
 });
 
-test("an event that the database refuses is kept as a dead letter, and those that are written with it are written", async () => {
+test("an event that the database refuses becomes a dead letter, and the other events of the write are written", async () => {
   const [before, after] = [anEvent(), anEvent()];
   const bad = anEvent({ event: "test.refused" });
   await env.DB.prepare(

@@ -78,7 +78,7 @@ test.for([
   { text: { query: 3 } },
   { id: { id: ["a"] } },
   { occurred: { since: "x" } },
-])("%j is no filter", (filter) => {
+])("%j is not a valid filter", (filter) => {
   expect(EventFilter.safeParse(filter).success).toBe(false);
 });
 

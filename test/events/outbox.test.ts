@@ -20,7 +20,7 @@ const cron = () =>
     createExecutionContext(),
   );
 
-/** A run whose states were written so many seconds ago by a process that died before it sent their events. */
+/** A run with states that a process wrote so many seconds ago. The process died before it sent their events. */
 async function aRunWithoutEvents(
   ...secondsAgo: number[]
 ): Promise<{ id: string; name: string; flowId: string; stateIds: string[] }> {
@@ -61,7 +61,7 @@ async function eventsOf(runId: string): Promise<Event[]> {
   return results.map((row): Event => JSON.parse(row.event)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
-test("a state whose process died before it sent the event has the event after a sweep, and only once after two", async () => {
+test("a sweep sends the event of a state if the process died before the event was sent, and a second sweep sends nothing", async () => {
   const run = await aRunWithoutEvents(100, 90, 80);
   await cron();
   const events = await eventsOf(run.id);
@@ -79,13 +79,13 @@ test("a state whose process died before it sent the event has the event after a 
     ],
     payload: { intended: { from: "PENDING", to: "RUNNING" }, initial_state: { type: "PENDING", name: "Pending" } },
   });
-  // The second sweep reads the same states again, like a sweep that runs at the same moment.
+  // The second sweep reads the same states again, like a concurrent sweep.
   await env.DB.prepare("delete from sweep_mark").run();
   await Promise.all([cron(), cron()]);
   expect(await eventsOf(run.id)).toHaveLength(3);
 });
 
-test("the first state of a run that a schedule made has no event, and the next ones have", async () => {
+test("the first state of a scheduled run has no event, and the later states have events", async () => {
   const run = await aRunWithoutEvents(100, 90);
   await env.DB.prepare("update flow_run set auto_scheduled = 1 where id = ?").bind(run.id).run();
   await env.DB.prepare("delete from sweep_mark").run();
@@ -95,7 +95,7 @@ test("the first state of a run that a schedule made has no event, and the next o
   ]);
 });
 
-test("unsent events of a run are searched for only after the mark, for all before it are sent", async () => {
+test("unsent events of a run are searched for only after the mark, because all events before the mark are sent", async () => {
   const run = await aRunWithoutEvents(100, 90);
   const tools = makeTools(env, DEFAULT_WORKSPACE, () => {});
   const mark = env.DB.prepare(
@@ -123,7 +123,7 @@ test("an event that was sent is not sent again by the sweep", async () => {
   expect(await env.DB.prepare("select count(*) as n from event_segment").first("n")).toBe(segments);
 });
 
-test("the sweep leaves recent states to the requests that wrote them", async () => {
+test("the sweep does not send events of recent states, because the requests that wrote the states send them", async () => {
   const run = await aRunWithoutEvents(5);
   await cron();
   expect(await eventsOf(run.id)).toEqual([]);
@@ -132,7 +132,7 @@ test("the sweep leaves recent states to the requests that wrote them", async () 
   expect((mark ?? "") > earliestId((Date.now() - 120_000) * 1000)).toBe(true);
 });
 
-test("every transition made through the API has its event, once, with the state's id", async () => {
+test("every transition through the API has one event, with the id of the state", async () => {
   const flowId = await aFlow();
   const { body: run } = await api<{ id: string; state_id: string }>("POST", "/flow_runs/", {
     flow_id: flowId,
@@ -185,7 +185,7 @@ const outboxLetters = async (stateIds: string[]) =>
       .all<{ key: string; reason: string }>()
   ).results;
 
-test("a state whose event cannot be made is kept as a dead letter, and the events of later states are sent", async () => {
+test("if the event of a state cannot be created, the state becomes a dead letter, and the events of later states are sent", async () => {
   const [before, bad, after] = [
     await aRunWithoutEvents(100),
     await aRunWithoutEvents(95),
@@ -204,9 +204,9 @@ test("a state whose event cannot be made is kept as a dead letter, and the event
 });
 
 test.for([
-  ["takes nothing now", () => Response.json({ error: "D1 DB is overloaded" }, { status: 503 })],
-  ["is not there", () => Promise.reject(new Error("the object is not there"))],
-] as const)("where the stream %s no state is set aside, and the mark stays", async ([, fetch]) => {
+  ["accepts no events now", () => Response.json({ error: "D1 DB is overloaded" }, { status: 503 })],
+  ["is unreachable", () => Promise.reject(new Error("the object is not there"))],
+] as const)("if the event stream %s, no state becomes a dead letter, and the mark stays", async ([, fetch]) => {
   const run = await aRunWithoutEvents(100, 90);
   await env.DB.prepare("delete from sweep_mark").run();
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
@@ -222,7 +222,7 @@ test.for([
   expect((await eventsOf(run.id)).map(({ id }) => id)).toEqual(run.stateIds);
 });
 
-test("an event is sent although its state's details nest too deep for the database", async () => {
+test("an event is sent although the details of its state nest too deep for the database", async () => {
   const run = await aRunWithoutEvents(100);
   await env.DB.prepare("update flow_run_state set state_details = ? where id = ?")
     .bind(`{"deep":${"[".repeat(1_100)}${"]".repeat(1_100)}}`, run.stateIds[0])
@@ -235,7 +235,7 @@ test("an event is sent although its state's details nest too deep for the databa
   expect((await eventsOf(run.id)).map(({ id }) => id)).toEqual(run.stateIds);
 });
 
-test("a state that ended the sweep several times is kept as a dead letter, and the sweep goes on after it", async () => {
+test("a state that ended the sweep several times becomes a dead letter, and the sweep continues after the state", async () => {
   const run = await aRunWithoutEvents(100, 90);
   const mark = earliestId((Date.now() - 101_000) * 1000);
   await env.DB.prepare("delete from sweep_mark").run();
@@ -252,7 +252,7 @@ test.for([
   [500, 62],
   [62, 7],
   [7, 1],
-])("a step of %d states that did not come to its end is begun anew with %d", async ([begun, next]) => {
+])("a step of %d states that did not finish is started again with %d states", async ([begun, next]) => {
   await env.DB.prepare("delete from flow_run_state").run();
   const run = await aRunWithoutEvents(...Array.from({ length: (next ?? 0) + 1 }, (_, index) => 2_000 - index));
   const mark = earliestId((Date.now() - 2_001_000) * 1000);
@@ -267,7 +267,7 @@ test.for([
   expect(steps[1]).toBe(`${run.stateIds[(next ?? 0) - 1]}/${2 * (next ?? 0)}`);
 });
 
-/** A database that tells of the steps that a sweep begins. */
+/** A database that calls a function for each step that a sweep starts. */
 function watched(db: Database, steps: string[]): Database {
   return new Proxy(db, {
     get(target, name: keyof Database) {

@@ -11,7 +11,7 @@ import { recordTaskRuns } from "#events/task-runs";
 import { noCost } from "#lib/cost";
 import { makeTools } from "#tools";
 
-/** The plans of the statements that `work` runs. */
+/** The query plans of the statements that `work` runs. */
 async function plansOf(work: (db: Database) => Promise<unknown>): Promise<string> {
   const queries: { query: string; values: unknown[] }[] = [];
   const watched: Pick<D1Database, "prepare" | "batch"> = {
@@ -54,7 +54,7 @@ test("a run's events are found by their index rows", async () => {
   expect(plan).not.toMatch(/SCAN (s|r|c)\b/);
 });
 
-test("a page without resources walks the hours of its window", async () => {
+test("a page without resources reads the hours of its window one by one", async () => {
   const plan = await plansOf((db) =>
     new EventReader(db, DEFAULT_WORKSPACE).page({
       filter: EventFilter.parse({}),
@@ -86,7 +86,7 @@ test("the search for waiting segments reads only waiting segments", async () => 
 
 test("the sweeps find their rows by an index", async () => {
   const { clock, ids } = makeTools(env, DEFAULT_WORKSPACE, () => {});
-  // A state whose run was deleted: the sweep reads this state and sends nothing.
+  // The run of the state was deleted: the sweep reads the state and sends nothing.
   await env.DB.prepare(
     "insert into flow_run_state (id, workspace_id, flow_run_id, type, name, timestamp, state_details) values (?, ?, 'gone', 'PENDING', 'Pending', 1, '{}')",
   )

@@ -13,7 +13,7 @@ import { taskRunReports } from "./world.ts";
 const SECOND = 1_000_000;
 const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => {});
 
-/** The reports of a task run's life, which ended just now. */
+/** The reports of the life of a task run that has just ended. */
 function aLife(run: { id: string; flowRunId: string | null }) {
   const now = Date.now() * 1000;
   return taskRunReports(
@@ -26,7 +26,7 @@ function aLife(run: { id: string; flowRunId: string | null }) {
   );
 }
 
-/** A flow run that runs, or ended some seconds ago. */
+/** A flow run that is running, or that ended some seconds ago. */
 async function aRun(endedSecondsAgo?: number): Promise<string> {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const now = Date.now() * 1000;
@@ -38,7 +38,7 @@ async function aRun(endedSecondsAgo?: number): Promise<string> {
 
 const ofFlowRun = (id: string) => ({ flow_runs: { id: { any_: [id] } } });
 
-/** What is read of a task run, and of its flow run; each says in which state the task run is. */
+/** The routes that read a task run or its flow run. Each answer has the state of the task run. */
 const READS: { title: string; read: (id: string, flowRunId: string) => Promise<unknown> }[] = [
   { title: "read", read: async (id) => (await api("GET", `/task_runs/${id}`)).body["state_type"] },
   {
@@ -110,14 +110,14 @@ const READS: { title: string; read: (id: string, flowRunId: string) => Promise<u
   },
 ];
 
-test.for(READS)("what was reported of a task run is in the answer: $title", async ({ read }) => {
+test.for(READS)("the answer has the reported state of a task run: $title", async ({ read }) => {
   const [id, flowRunId] = [crypto.randomUUID(), await aRun()];
   await aSegment(aLife({ id, flowRunId }));
   expect(await read(id, flowRunId)).toBe("COMPLETED");
 });
 
 test.for(READS)(
-  "a state that came after the others is in the answer, for a run that has just ended: $title",
+  "a state that arrived after the others is in the answer, for a run that has just ended: $title",
   async ({ read }) => {
     const [id, flowRunId] = [crypto.randomUUID(), await aRun(1)];
     const reports = aLife({ id, flowRunId });
@@ -127,14 +127,14 @@ test.for(READS)(
   },
 );
 
-test.for(READS)("what the event stream still gathers is in the answer: $title", async ({ read }) => {
+test.for(READS)("the answer has the state that the event stream has not written yet: $title", async ({ read }) => {
   const [id, flowRunId] = [crypto.randomUUID(), await aRun()];
   const writing = writeEvents(tools(), aLife({ id, flowRunId }));
   expect(await read(id, flowRunId)).toBe("COMPLETED");
   await writing;
 });
 
-test("a task run that is reported can be renamed, set and deleted at once", async () => {
+test("a reported task run can be renamed, changed and deleted at once", async () => {
   const ids = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()] as const;
   for (const id of ids) await aSegment(aLife({ id, flowRunId: null }));
   expect((await api("PATCH", `/task_runs/${ids[0]}`, { name: "other" })).status).toBe(204);
@@ -143,7 +143,7 @@ test("a task run that is reported can be renamed, set and deleted at once", asyn
   expect((await api("DELETE", `/task_runs/${ids[2]}`)).status).toBe(204);
 });
 
-test("a task run that was made under the same keys is the one that is reported, whichever came first", async () => {
+test("a task run created by the API and a reported one with the same keys are one row, whichever came first", async () => {
   const [flowRunId, before, after] = [await aRun(), crypto.randomUUID(), crypto.randomUUID()];
   const make = (dynamic_key: string) =>
     api<{ id: string }>("POST", "/task_runs/", { flow_run_id: flowRunId, task_key: "add-1", dynamic_key });
@@ -163,7 +163,7 @@ test("a task run that was made under the same keys is the one that is reported, 
   });
 });
 
-test("a task run cannot be made under an id that another has", async () => {
+test("a task run cannot be created with the id of another task run", async () => {
   const [flowRunId, id] = [await aRun(), crypto.randomUUID()];
   await deliver(await aSegment(aLife({ id, flowRunId })));
   const draft = { id, flow_run_id: flowRunId, task_key: "other", dynamic_key: "0" };
@@ -171,7 +171,7 @@ test("a task run cannot be made under an id that another has", async () => {
   expect((await api("POST", "/task_runs/", { ...draft, flow_run_id: null })).status).toBe(409);
 });
 
-/** The round trips to D1 and the calls of objects that a request took. */
+/** The number of round trips to D1 and of calls of objects in a request. */
 async function costOf(method: string, path: string, body?: unknown): Promise<{ trips: number; calls: number }> {
   const { headers } = await api(method, path, body, { "x-sluice-cost": "1" });
   const cost = headers.get("x-sluice-cost") ?? "";
@@ -179,7 +179,7 @@ async function costOf(method: string, path: string, body?: unknown): Promise<{ t
   return { trips: Number(trips), calls: Number(calls) };
 }
 
-test("to read a run that has ended costs one round trip, although reports of others wait", async () => {
+test("a read of an ended run costs one round trip, although reports of other runs wait", async () => {
   const [id, flowRunId] = [crypto.randomUUID(), await aRun(3_600)];
   await deliver(await aSegment(aLife({ id, flowRunId })));
   await aSegment(aLife({ id: crypto.randomUUID(), flowRunId: await aRun() }));
@@ -190,14 +190,14 @@ test("to read a run that has ended costs one round trip, although reports of oth
   expect(await costOf("POST", "/task_runs/filter", {})).toEqual(once);
 });
 
-test("a read of a task run that was not reported records nothing", async () => {
+test("a read of a task run without waiting reports records nothing", async () => {
   const [key] = await aSegment(aLife({ id: crypto.randomUUID(), flowRunId: null }));
   expect((await api("GET", `/task_runs/${crypto.randomUUID()}`)).status).toBe(404);
   const row = await env.DB.prepare("select consumed from event_segment where id = ?").bind(key?.id).first();
   expect(row).toEqual({ consumed: 0 });
 });
 
-test("of many reads at once one records, and all see the result", async () => {
+test("of many reads at once one records the reports, and all reads have the result", async () => {
   const [id, flowRunId] = [crypto.randomUUID(), await aRun()];
   await aSegment(aLife({ id, flowRunId }));
   let recordings = 0;

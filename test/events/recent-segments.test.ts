@@ -14,12 +14,12 @@ import { anEvent } from "./world.ts";
 const ids = systemIds();
 const START: Micros = 1_800_000_000 * SECOND;
 
-/** Of three such names a segment remembers none. */
+/** With three such names in a segment, the cache keeps no names of the segment. */
 const LONG = `a.${"x".repeat(1_000)}`;
 
 const anOffset = fc.integer({ min: -100, max: 400 });
 const aBatch = fc.record({
-  /** When it is written, in seconds after the batch before. */
+  /** The time of the write, in seconds after the batch before. */
   after: fc.integer({ min: 0, max: 40 }),
   events: fc.array(
     fc.record({ offset: anOffset, name: fc.constantFrom("a.one", "a.two", "b.one", LONG, `${LONG}2`, `${LONG}3`) }),
@@ -45,7 +45,7 @@ async function write(db: Database, workspace: string, events: { offset: number; 
   return segments;
 }
 
-test("what is remembered of the newest segments shows the same events as D1, for any window that it knows", async () => {
+test("the cache of the newest segments gives the same events as D1, for any window in the cache", async () => {
   const property = fc.asyncProperty(
     fc.array(aBatch, { maxLength: 3 }),
     fc.array(aBatch, { minLength: 1, maxLength: 8 }),
@@ -74,7 +74,7 @@ test("what is remembered of the newest segments shows the same events as D1, for
   await fc.assert(property, { numRuns: 60 });
 });
 
-test("after a write whose outcome is unknown D1 is asked, until later events are asked for", async () => {
+test("after a write with an unknown outcome D1 is read, until only later events are wanted", async () => {
   const db = new Database(env.DB, noCost());
   const workspace = crypto.randomUUID();
   const recent = new RecentSegments(START);
@@ -87,7 +87,7 @@ test("after a write whose outcome is unknown D1 is asked, until later events are
   expect(await from(START + 2 * SECOND)).toEqual([]);
 });
 
-test("a segment with names that are long together is opened, whatever is asked for, and its names take no memory", async () => {
+test("a segment with names that are too long together is always read, and the cache keeps none of its names", async () => {
   const db = new Database(env.DB, noCost());
   const workspace = crypto.randomUUID();
   const names = ["", "2", "3"].map((end) => ({ offset: 0, name: LONG + end }));
@@ -97,7 +97,7 @@ test("a segment with names that are long together is opened, whatever is asked f
   const fits = async (recent: RecentSegments) =>
     (await recent.inWindow(db, workspace, { filter, window }))?.map((header) => header.fits);
   const recent = new RecentSegments(START);
-  // First as the segment is read from D1, then as the object has written it.
+  // First the segment is read from D1. Then the object writes it.
   expect(await fits(recent)).toEqual([1]);
   recent.add(older, START + SECOND);
   expect(await fits(recent)).toEqual([1]);

@@ -23,7 +23,7 @@ export async function aSegment(events: readonly Event[]): Promise<SizedKey[]> {
   return segments.map(keyOf);
 }
 
-/** Brings segments to the Worker as the queue does. */
+/** Delivers segments to the Worker, as the queue does. */
 export async function deliver(keys: readonly SizedKey[], attempts = 1) {
   const messages = segmentMessages(DEFAULT_WORKSPACE, keys).map((body, index) => ({
     id: String(index),
@@ -37,7 +37,7 @@ export async function deliver(keys: readonly SizedKey[], attempts = 1) {
   return getQueueResult(batch, context);
 }
 
-/** The rows of a flow run's task runs, but for when they were written. */
+/** The task run rows of a flow run, without the time of the write. */
 export async function taskRunsOf(flowRunId: string) {
   const { results } = await env.DB.prepare("select * from task_run where flow_run_id = ? order by id")
     .bind(flowRunId)

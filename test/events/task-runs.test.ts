@@ -63,7 +63,8 @@ test("the rows are the same for any order, parts and repeats of the reports", as
       for (const keys of deliveries.toReversed()) await deliver(keys);
       for (const keys of deliveries) await deliver(keys);
       const rows = await taskRunsOf(flowRunId);
-      // The control: the same reports with other ids, recorded at once and in order. Its rows get the ids of the first runs.
+      // The expected rows: the same reports with other ids, recorded at once and in order. The rows then get the ids of
+      // the first runs.
       const names = [flowRunId, ...ids].map((id) => [id, crypto.randomUUID()] as const);
       await deliver(await aSegment(renamed(reports, names)));
       const control = await taskRunsOf(names[0]?.[1] ?? "");
@@ -77,12 +78,12 @@ test("the rows are the same for any order, parts and repeats of the reports", as
   );
 }, 60_000);
 
-/** The value with other ids. */
+/** The value with the ids replaced. */
 function renamed<T>(value: T, names: readonly (readonly [string, string])[]): T {
   return JSON.parse(names.reduce((json, [from, to]) => json.replaceAll(from, to), JSON.stringify(value)));
 }
 
-test("a report without a task run does not stop the others", async () => {
+test("a report without a task run does not prevent the recording of the others", async () => {
   const flowRunId = crypto.randomUUID();
   const [broken, ...rest] = taskRunReports(LIFE, { flowRunId });
   const result = await deliver(await aSegment([{ ...(broken as Event), payload: { task_run: {} } }, ...rest]));
@@ -106,7 +107,7 @@ test("a task run that exists under the same keys of its flow run keeps its id", 
   expect(rows.map((row) => [row.id, row.states.length])).toEqual([[first, 5]]);
 });
 
-test("two ids under one key make one task run with the states of both, for any order, parts and repeats", async () => {
+test("two ids with the same key are one task run with the states of both, for any order, parts and repeats", async () => {
   const reportIndex = fc.integer({ min: 0, max: 14 });
   const order = fc.shuffledSubarray(
     Array.from({ length: 15 }, (_, index) => index),
@@ -116,7 +117,7 @@ test("two ids under one key make one task run with the states of both, for any o
   await fc.assert(
     fc.asyncProperty(order, cuts, fc.array(reportIndex, { maxLength: 5 }), async (indices, at, again) => {
       const flowRunId = crypto.randomUUID();
-      // Two runs of a flow's code report one task run under two ids; another has a key of its own.
+      // Two executions of a flow report the same task run under two ids. Another task run has its own key.
       const ids = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()] as const;
       const lives = ids.map((id, index) =>
         taskRunReports(
@@ -148,7 +149,7 @@ test("two ids under one key make one task run with the states of both, for any o
   );
 }, 60_000);
 
-test("reports of an id whose key another task run has are recorded for that task run", async () => {
+test("reports with a new id and the key of an existing task run are recorded for the existing task run", async () => {
   const flowRunId = crypto.randomUUID();
   const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
   const lives = [first, second].map((id) => taskRunReports(LIFE, { id, flowRunId, dynamicKey: "0" }));
@@ -167,7 +168,7 @@ test("a recorded segment is marked as consumed, and not read again", async () =>
   expect(row).toEqual({ consumed: 1 });
 });
 
-test("messages that the queue gave up are kept, and the sweep leaves their segments alone", async () => {
+test("messages that the queue gave up become dead letters, and the sweep ignores their segments", async () => {
   const keys = await aSegment(taskRunReports(LIFE));
   const [body] = segmentMessages(DEFAULT_WORKSPACE, keys);
   const id = crypto.randomUUID();
@@ -181,7 +182,7 @@ test("messages that the queue gave up are kept, and the sweep leaves their segme
   expect(row).toEqual({ consumed: 2 });
 });
 
-test("consumers that record parts of the same task runs at the same moment lose no state", async () => {
+test("consumers that record parts of the same task runs concurrently lose no state", async () => {
   const flowRunId = crypto.randomUUID();
   const lives = Array.from({ length: 20 }, () => taskRunReports(LIFE, { flowRunId }));
   const parts = await Promise.all(LIFE.map((_, index) => aSegment(lives.flatMap((life) => life[index] ?? []))));
@@ -192,7 +193,7 @@ test("consumers that record parts of the same task runs at the same moment lose 
   );
 });
 
-test("states of one moment are ordered by the run's progress, for any order of the reports", async () => {
+test("states with equal times are ordered by the progress of the run, for any order of the reports", async () => {
   const flowRunId = crypto.randomUUID();
   const life = ["PENDING", "RUNNING", "COMPLETED"].map((type) => ({ type, at: START }));
   const ways = [

@@ -28,7 +28,7 @@ export function anEvent(fields: Partial<Event> & { about?: string } = {}): Event
   };
 }
 
-/** The stock client's reports of a task run: one event for each of its states, in their order. */
+/** The stock client's reports of a task run: one event for each state, in order. */
 export function taskRunReports(
   states: readonly { type: string; name?: string; at: number }[],
   run: { id?: string; flowRunId?: string | null; dynamicKey?: string } = {},
@@ -115,7 +115,7 @@ export class Socket {
     if (this.socket.readyState === WebSocket.READY_STATE_OPEN) this.send(message);
   }
 
-  /** Waits until so many messages have come; gives the last of them. */
+  /** Waits until so many messages have arrived, and gives the last message. */
   async until(count: number): Promise<Record<string, unknown>> {
     while (this.messages.length < count) {
       await new Promise<void>((resolve) => {

@@ -11,7 +11,7 @@ beforeAll(makeWorld);
 type Input = z.input<typeof flowRunFilter.schema>;
 type Row = (typeof FLOW_RUNS)[number] & Record<string, unknown>;
 
-/** `undefined` is the verdict of a criterion that is not in the filter. */
+/** `undefined` is the result for a criterion that is not in the filter. */
 type Verdict = boolean | undefined;
 
 const present = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
@@ -28,7 +28,7 @@ const among = (list: readonly unknown[] | null | undefined, value: unknown) =>
   given(list, (values) => present(value) && values.includes(value));
 const notAmong = (list: readonly unknown[] | null | undefined, value: unknown) =>
   given(list, (values) => (values.length > 0 ? present(value) && !values.includes(value) : undefined));
-/** On the wire flags may be texts or numbers; the flags of this test are booleans. */
+/** On the wire flags may be texts or numbers. The flags of this test are booleans. */
 const missing = (wanted: string | number | boolean | null | undefined, value: unknown) =>
   given(wanted, (isNull) => (isNull === true) !== present(value));
 
@@ -45,7 +45,7 @@ const taggedWith = (row: Row, tag: string) => row.tags.includes(`"${tag}"`);
 const parentsOf = (row: Row) =>
   TASK_RUNS.filter(({ id }) => id === row["parent_task_run_id"]).map(({ flow_run_id }) => flow_run_id);
 
-/** A part of `state` is a criterion only if just one of its lists is. */
+/** A part of `state` is a criterion only if one of its lists is a criterion. */
 function part(any: Verdict, not: Verdict): Verdict {
   const verdicts = [any, not].filter(present);
   return verdicts.length === 1 ? verdicts[0] : undefined;
@@ -126,7 +126,7 @@ const filters: fc.Arbitrary<Input> = fc.record(
   { requiredKeys: [] },
 );
 
-test("the database and a plain evaluation of the filter find the same runs", async ({ expect }) => {
+test("the database and a reference implementation of the filter find the same runs", async ({ expect }) => {
   const property = fc.asyncProperty(filters, async (filter) => {
     const expected = FLOW_RUNS.flatMap((row, index) => (matches(filter, row) ? [`r${index + 1}`] : []));
     expect(await find("flow_runs", { flow_runs: filter })).toBe(expected.join(" "));

@@ -7,7 +7,10 @@ beforeAll(makeWorld);
 const only = (...names: string[]) => ({ id: { any_: names.map(idOf) } });
 const RESOURCES = ["flows", "flow_runs", "task_runs", "deployments", "work_pools", "work_queues"] as const;
 
-/** For each root and each other resource: what an empty filter of the other finds, and what a filter for one row of it finds. */
+/**
+ * For each root and each other resource: the rows found by an empty filter of the other resource, and by a filter for
+ * one of its rows.
+ */
 const PAIRS: [root: Root, other: Root, throughAny: string, row: string, throughRow: string][] = [
   ["flows", "flow_runs", "f1 f2", "r3", "f2"],
   ["flows", "task_runs", "f1", "t3", "f1"],
@@ -49,15 +52,15 @@ test("every pair of resources is in the table", ({ expect }) => {
 });
 
 describe.for(PAIRS)("%s by %s", ([root, other, throughAny, row, throughRow]) => {
-  test("an empty filter finds what is joined with any row", async ({ expect }) => {
+  test("an empty filter finds the rows that are joined with any row", async ({ expect }) => {
     expect(await find(root, { [other]: {} })).toBe(throughAny);
   });
 
-  test("a filter that is null is no filter", async ({ expect }) => {
+  test("a filter that is null filters nothing", async ({ expect }) => {
     expect(await find(root, { [other]: null })).toBe(await find(root, {}));
   });
 
-  test("a row is joined with the rows that it belongs to", async ({ expect }) => {
+  test("a row is joined with the rows to which it belongs", async ({ expect }) => {
     expect(await find(root, { [other]: only(row) })).toBe(throughRow);
   });
 
@@ -106,10 +109,10 @@ const TOGETHER: [what: string, root: Root, filters: FiltersInput, found: string]
     },
     "t1",
   ],
-  ["of flow run ids alone, the run need not be there", "task_runs", { flow_runs: only("r9", "r2") }, "t3 t5"],
-  ["with more than ids, it has to be there", "task_runs", { flow_runs: { ...only("r9", "r2"), name: {} } }, "t3"],
+  ["with only flow run ids, the run need not exist", "task_runs", { flow_runs: only("r9", "r2") }, "t3 t5"],
+  ["with more than ids, the run must exist", "task_runs", { flow_runs: { ...only("r9", "r2"), name: {} } }, "t3"],
   [
-    "with a filter beside the ids, it has to be there",
+    "with another filter beside the ids, the run must exist",
     "task_runs",
     { flow_runs: only("r9", "r2"), deployments: {} },
     "t3",
@@ -120,7 +123,7 @@ const TOGETHER: [what: string, root: Root, filters: FiltersInput, found: string]
     { flow_runs: { id: { any_: [idOf("r9"), idOf("r2")], not_any_: [idOf("r1")] } } },
     "t3",
   ],
-  ["no ids at all find nothing", "task_runs", { flow_runs: only() }, ""],
+  ["an empty list of ids finds nothing", "task_runs", { flow_runs: only() }, ""],
 ];
 
 test.for(TOGETHER)("%s (%s)", async ([, root, filters, found], { expect }) => {

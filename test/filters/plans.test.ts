@@ -96,8 +96,8 @@ const LISTS: [what: string, filters: FiltersInput["flow_runs"], sort: FlowRunSor
   ],
 ];
 
-describe("a list of 50 flow runs is read by an index", () => {
-  test("of a deployment that the deployments' filter names", async ({ expect }) => {
+describe("a list of 50 flow runs is read through an index", () => {
+  test("for the deployment that the deployments filter names", async ({ expect }) => {
     const filters = { deployments: { id: { any_: [idOf("d1")] } } };
     const plan = await explain("flow_runs", filters, sql`order by ${orderBy("flow_runs", "START_TIME_DESC")} limit 50`);
     expect(plan).toContain("flow_run_deployment (workspace_id=? AND deployment_id=?)");

@@ -24,7 +24,7 @@ const CASES: [filter: z.input<typeof WorkerFilter>, online: boolean, unheard: bo
 ];
 
 test.for(CASES)(
-  "%j: a worker that is online %s, one that never sent a heartbeat %s",
+  "%j: matches an online worker: %s, a worker without a heartbeat: %s",
   ([input, first, second], { expect }) => {
     const filter = WorkerFilter.parse(input);
     expect([matchesWorker(filter, online), matchesWorker(filter, unheard)]).toEqual([first, second]);

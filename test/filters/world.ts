@@ -1,4 +1,7 @@
-/** Fixed rows to filter: two of most things, every null once, and other rows with the same ids in another workspace. */
+/**
+ * Fixed rows for filters: two rows of most tables, a null in each nullable column, and rows with the same ids in
+ * another workspace.
+ */
 import { env } from "cloudflare:test";
 import { type SQL, sql } from "drizzle-orm";
 import { SQLiteSyncDialect } from "drizzle-orm/sqlite-core";
@@ -211,7 +214,7 @@ const WORLD: [string, Row[]][] = [
   ["variable", [tagged("v1", "region", ["x"]), tagged("v2", "REGION_EU", []), tagged("v3", "stage", ["x", "y"])]],
 ];
 
-/** Inserts the rows into both workspaces. No filter of the first workspace may find a row of the second. */
+/** Inserts the rows into both workspaces. A filter of the first workspace must not find a row of the second. */
 export async function makeWorld(): Promise<void> {
   const strange = (row: Row, index: number): Row => ({
     ...row,
@@ -238,7 +241,7 @@ function statement(query: SQL): D1PreparedStatement {
   return env.DB.prepare(text).bind(...params);
 }
 
-/** The filters as a route parses them. */
+/** The filters, parsed as in a route. */
 export function parse(filters: FiltersInput): Filters {
   return {
     flows: flowFilter.field.parse(filters.flows),
@@ -255,7 +258,7 @@ function select(root: Root, filters: FiltersInput, rest: SQL): SQL {
   return sql`select id from ${sql.identifier(TABLES[root])} where ${whereClause(root, parse(filters), HOME)} ${rest}`;
 }
 
-/** The short names of the found rows, by id unless an order is given. */
+/** The short names of the found rows, ordered by id unless an order is given. */
 export async function find(root: Root, filters: FiltersInput, order: SQL = sql`id`): Promise<string> {
   const { results } = await statement(select(root, filters, sql`order by ${order}`)).all<{ id: string }>();
   return results.map(({ id }) => nameOf(id)).join(" ");

@@ -6,7 +6,7 @@ import { sendText } from "../support/world";
 import type { Document } from "./requests";
 import { run } from "./run";
 
-/** Another seed plays other requests; `npm run test:fuzz` takes one from the clock. */
+/** Another seed gives other requests. `npm run test:fuzz` takes a seed from the clock. */
 const SEED = 20_261_127;
 const REQUESTS = 4_000;
 
@@ -16,7 +16,7 @@ const runJobs = () =>
     for (const job of CRONS["* * * * *"] ?? []) await job.run(tools);
   });
 
-test(`hostile requests are answered, and stop nothing for others (seed ${SEED})`, { timeout: 600_000 }, async () => {
+test(`hostile requests are answered and do not block other requests (seed ${SEED})`, { timeout: 600_000 }, async () => {
   const report = await run(JSON.parse(openApiDocument("0")) as Document, SEED, sendText, {
     checks: 2,
     intake: true,

@@ -1,4 +1,4 @@
-/** What the OpenAPI document does not say: the kind of thing that an id names, and good values of a field. */
+/** Facts that are not in the OpenAPI document: the kind of row that an id names, and good values of a field. */
 import { RULES } from "./hostile.ts";
 
 /** The place of a value: the name of its field, and the names of the fields around it. */
@@ -11,7 +11,7 @@ const some = (kind: string) => [0, 1, 2].map((index) => `"«${kind}:${index}»"`
 
 const FRESH = '"«fresh:0»"';
 
-/** Kinds of the ids and names of a path, by its beginning and the parameter. */
+/** The kinds of the ids and names in a path, by the start of the path and the parameter. */
 const PARAMETERS: readonly (readonly [RegExp, RegExp, string])[] = [
   [/^\/concurrency_limits\/tag/, /tag/, "tag"],
   [/^\/concurrency_limits/, /id/, "limit"],
@@ -38,7 +38,7 @@ const PARAMETERS: readonly (readonly [RegExp, RegExp, string])[] = [
   [/^\/work_queues/, /^id$/, "queue"],
 ];
 
-/** The kind of thing that a parameter of a path names, if it names one. */
+/** The kind of row that a parameter of a path names, if any. */
 export function kindOfParameter(path: string, name: string): string | undefined {
   return PARAMETERS.find(([start, parameter]) => start.test(path) && parameter.test(name))?.[2];
 }
@@ -58,7 +58,7 @@ const FIELDS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^tag$/, some("tag")],
 ];
 
-/** Fields whose schema allows any object, but whose objects have a form. */
+/** Fields that allow any object in the schema, but need an object of a fixed form. */
 const OBJECTS: readonly (readonly [RegExp, readonly string[]])[] = [
   [
     /^base_job_template$/,
@@ -79,12 +79,12 @@ const OBJECTS: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^parameters$/, ['{"n":1}', '{"n":1152921504606846977}', '{"n":"x"}', String.raw`{"\ud800":1}`]],
 ];
 
-/** Good objects for a field that allows any object. */
+/** Valid objects for a field that allows any object. */
 export function objectsOf(hint: Hint): readonly string[] | undefined {
   return OBJECTS.find(([pattern]) => pattern.test(hint.name))?.[1];
 }
 
-/** The range of a field's numbers, where the document has none. */
+/** The range of a number field that has no range in the document. */
 const RANGES: readonly (readonly [RegExp, number, number])[] = [
   [/duration/, 60, 3600],
   [/seconds|interval|delay/, 1, 100_000],
@@ -94,7 +94,7 @@ const RANGES: readonly (readonly [RegExp, number, number])[] = [
   [/^slots$/, 1, 3],
 ];
 
-/** The least and the most of a number. */
+/** The minimum and maximum of a number. */
 export function rangeOf(hint: Hint): readonly [number, number] {
   const known = RANGES.find(([pattern]) => pattern.test(hint.name));
   return known ? [known[1], known[2]] : [0, 200];
@@ -134,7 +134,7 @@ const TIMES = [
   '"2099-01-01T00:00:00Z"',
 ];
 
-/** Good texts for a field, as JSON. Some name things that exist, others are new names. */
+/** Valid texts for a field, as JSON. Some texts name existing rows, others are new names. */
 export function textsOf(hint: Hint, format?: string): string[] {
   if (format === "date-time") return TIMES;
   if (format === "uuid") {

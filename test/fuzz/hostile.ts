@@ -1,6 +1,6 @@
 /**
  * JSON texts of values that break a careless server. A large value is a mark such as `«deep:1100»`, so that a request is
- * short enough to be printed; `expand` puts the value in place of its mark.
+ * short enough to print. `expand` replaces each mark by its value.
  */
 import * as fc from "fast-check";
 
@@ -56,7 +56,7 @@ const TIMES = [
   "0",
 ];
 
-/** Texts; a lone surrogate and a NUL are escapes, for JSON cannot write them otherwise. */
+/** Texts. A lone surrogate and a NUL are escapes, because JSON has no other way to write them. */
 const TEXTS = [
   String.raw`"\u0000"`,
   String.raw`"a\u0000b"`,
@@ -128,7 +128,7 @@ export function hostile(kind: "number" | "time" | "text" | "other"): fc.Arbitrar
   );
 }
 
-/** Texts for a path or a query, not yet encoded. */
+/** Texts for a path or a query, not yet percent-encoded. */
 export const hostileWords: readonly string[] = [
   "%",
   "%00",
@@ -151,7 +151,7 @@ export const hostileWords: readonly string[] = [
 
 const MARK = /«(\w+):([^»]*)»/g;
 
-/** Puts the large values in place of their marks; marks that name things of the world stay. */
+/** Replaces the marks of large values by the values. Marks that name rows stay. */
 export function expand(text: string): string {
   return text.replaceAll(MARK, (mark, kind: string, of: string) => LARGE[kind]?.(Number(of)) ?? mark);
 }

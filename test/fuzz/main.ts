@@ -1,9 +1,9 @@
 /**
  * Sends hostile requests to a real server:
  * `npm run test:fuzz -- [--minutes 15] [--seed N] [--url http://host/api] [--only PATTERN] [--checks N]`.
- * Without a URL it starts a server of its own, on a new data folder. `--only` takes the operations whose method and path match;
- * `--checks` is how many lists and polls follow each request. It prints what was answered, the first request of each kind that
- * ended badly, and the memory of workerd; it fails if anything was found.
+ * Without a URL, the test starts its own server with a new data folder. `--only` selects operations by method and path.
+ * `--checks` is the number of lists and polls after each request. The output is the answers, the first request of each
+ * kind that failed, and the memory of workerd. The test fails if it finds anything.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -14,11 +14,11 @@ import { run, type Report, type Scene } from "./run.ts";
 import { Server } from "./server.ts";
 import { playSockets } from "./sockets.ts";
 
-/** The longest time of an answer. */
+/** The maximum time of an answer. */
 const PATIENCE_MS = 20_000;
-/** One body of so many is sent in chunks, without its length. */
+/** One body of so many is sent in chunks, without a content-length. */
 const CHUNKED_EVERY = 5;
-/** A server that answers none of so many requests has ended. */
+/** After so many requests without an answer, the server counts as ended. */
 const SILENT_TRIES = 4;
 const SETTLE_MS = 10_000;
 const MINUTE_MS = 60_000;
@@ -41,12 +41,12 @@ const url = server?.url ?? values.url ?? "";
 console.log(`seed ${seed}, ${values.minutes} minutes, ${url}`);
 
 let sent = 0;
-/** Requests without an answer since the last one that had one. */
+/** The number of requests since the last request that was answered. */
 let silent = 0;
 let told = 0;
-/** The most memory that was seen, in MB. */
+/** The maximum memory so far, in MB. */
 let highest = 0;
-/** How often each kind of finding came; the first of each is told in full. */
+/** The number of findings of each kind. The first finding of each kind is printed in full. */
 const kinds = new Map<string, number>();
 try {
   const report = await run(document, seed, send, {
@@ -83,13 +83,13 @@ async function send(method: string, path: string, body?: string): Promise<{ stat
     silent = 0;
     return { status: response.status, text };
   } catch (error) {
-    // No answer, or none in time, is reported as a fault of the server.
+    // No answer, or an answer after the timeout, is reported as a fault of the server.
     silent += 1;
     return { status: 599, text: String(error instanceof Error ? (error.cause ?? error) : error) };
   }
 }
 
-/** Between two worlds: plays the sockets, and prints the new findings. */
+/** Between two worlds: sends the messages over sockets, and prints the new findings. */
 async function between(report: Report, scene: Scene): Promise<void> {
   report.findings.push(...(await playSockets(url, scene)));
   for (const finding of report.findings.slice(told)) {
@@ -103,19 +103,19 @@ async function between(report: Report, scene: Scene): Promise<void> {
   if (report.requests % 600 === 0) console.error(`${report.summary}${server ? `; ${server.memory()} MB` : ""}`);
 }
 
-/** Sends small requests for a few seconds, for workerd frees the memory of large answers at later allocations. */
+/** Sends small requests for a few seconds, because workerd frees the memory of large answers at later allocations. */
 async function settle(): Promise<void> {
   for (const until = Date.now() + SETTLE_MS; Date.now() < until;) await send("POST", "/flows/count", "{}");
 }
 
-/** The line of the server's log about a fault, by the id of its request. */
+/** The line about a fault in the server's log, found by the id of the request. */
 function causeOf({ answer }: Finding): string {
   const id = /"request_id":"([^"]+)"/.exec(answer)?.[1];
   const line = id && server?.program.output.split("\n").find((one) => one.includes(id) && one.includes("stack"));
   return line ? `\n    ${line.slice(0, 900)}` : "";
 }
 
-/** What findings of one cause have in common: the operation, and the answer but for ids and numbers. */
+/** The common part of findings with one cause: the operation, and the answer without ids and numbers. */
 function kindOf({ kind, operation, answer }: Finding): string {
   return `${kind} ${operation} ${answer.replaceAll(/[0-9a-f-]{36}|\d+/g, "…").slice(0, 60)}`;
 }

@@ -1,4 +1,4 @@
-/** What must be true after each request: the answer is below 500 and meets its schema, and the server still works. */
+/** Checks after each request: the answer is below 500 and matches its schema, and the server still works. */
 import { dereference, validate, type Schema as JsonSchema } from "@cfworker/json-schema";
 import { operationsOf, type Document, type Plan } from "./requests.ts";
 import type { Send, World } from "./world.ts";
@@ -8,9 +8,9 @@ export interface Finding {
   kind: "5xx" | "schema" | "check";
   /** The operation, or the check, that failed. */
   operation: string;
-  /** The request that showed the finding. */
+  /** The request that caused the finding. */
   request: string;
-  /** What was answered. */
+  /** The answer. */
   answer: string;
 }
 
@@ -69,10 +69,10 @@ export class Oracle {
   }
 }
 
-/** A lone surrogate, as `JSON.stringify` prints it; the validator cannot read names with one. */
+/** A lone surrogate, as `JSON.stringify` prints it. The validator cannot read names with a lone surrogate. */
 const LONE_SURROGATE = /(?<!\\)((?:\\\\)*)\\ud[89a-f][0-9a-f]{2}/g;
 
-/** Refusals say why: `detail`, or `exception_message` and its like. */
+/** A refusal has a reason: `detail`, `exception_message` or the like. */
 function isFault(text: string): boolean {
   try {
     const body: unknown = JSON.parse(text);
@@ -86,7 +86,7 @@ function isFault(text: string): boolean {
 
 type Check = readonly [method: string, path: string, body?: string];
 
-/** Lists, counts, histories and polls. Each must answer below 500, whatever was sent before. */
+/** Lists, counts, histories and polls. Each must answer below 500 after any request. */
 const CHECKS: readonly Check[] = [
   ["POST", "/flow_runs/filter", '{"sort":"START_TIME_DESC"}'],
   ["POST", "/work_pools/«pool_name:0»/get_scheduled_flow_runs", '{"scheduled_before":"9999-12-31T00:00:00Z"}'],
@@ -117,12 +117,12 @@ const CHECKS: readonly Check[] = [
   ["GET", "/admin/database"],
 ];
 
-/** The number of checks after each request; all checks come in turn. */
+/** The number of checks after each request. The checks run in turn. */
 export class Rota {
   private next = 0;
   private readonly send: Send;
   private readonly world: World;
-  /** The failed checks, so that a list that stays broken is reported once. */
+  /** The failed checks, so that a list that keeps failing is reported once. */
   private readonly broken = new Set<string>();
 
   constructor(send: Send, world: World) {
@@ -130,7 +130,7 @@ export class Rota {
     this.world = world;
   }
 
-  /** Makes the next checks, and a health check. */
+  /** Runs the next checks, and a health check. */
   async some(count: number, after: string): Promise<Finding[]> {
     const checks: Check[] = [["GET", "/health"]];
     for (let made = 0; made < count; made += 1) {
@@ -141,12 +141,12 @@ export class Rota {
     return this.make(checks, after);
   }
 
-  /** Makes all checks. */
+  /** Runs all checks. */
   all(after: string): Promise<Finding[]> {
     return this.make([["GET", "/health"], ...CHECKS], after);
   }
 
-  /** Sends an event, and looks for it. */
+  /** Sends an event, and searches for it. */
   async intake(after: string): Promise<Finding[]> {
     const id = crypto.randomUUID();
     const occurred = new Date().toISOString();

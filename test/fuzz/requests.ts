@@ -1,4 +1,7 @@
-/** Requests from the schemas of the OpenAPI document. Most are valid but for one or two hostile values. */
+/**
+ * Creates requests from the schemas of the OpenAPI document. Most requests are valid except for one or two hostile
+ * values.
+ */
 import * as fc from "fast-check";
 import { hostile, hostileWords } from "./hostile.ts";
 import { kindOfParameter, objectsOf, rangeOf, textsOf, type Hint } from "./hints.ts";
@@ -47,7 +50,7 @@ export interface Operation extends DescribedOperation {
   path: string;
 }
 
-/** A request with marks for large values and for things. */
+/** A request with marks for large values and for ids and names of rows. */
 export interface Plan {
   operation: Operation;
   method: string;
@@ -70,13 +73,13 @@ export function operationsOf(document: Document): Operation[] {
 const HOSTILE_IN = 11;
 const MAX_LEVELS = 9;
 
-/** Makes the requests of a seed: the same for each use of the same document. */
+/** Creates the requests of a seed. The same seed and document give the same requests. */
 export class Requests {
   private readonly operations: Operation[];
   private readonly schemas: Record<string, Schema>;
   private readonly arbitraries = new Map<Operation, fc.Arbitrary<Plan>>();
 
-  /** Requests of the operations whose method and path match. */
+  /** Requests of the operations with a matching method and path. */
   constructor(document: Document, only = /./) {
     this.operations = operationsOf(document).filter(({ method, path }) => only.test(`${method} ${path}`));
     this.schemas = document.components.schemas;
@@ -162,7 +165,7 @@ export class Requests {
     );
   }
 
-  /** A value of a schema; one of some is hostile. */
+  /** A value of a schema. Some of these values are hostile. */
   private value(schema: Schema, hint: Hint, level: number): fc.Arbitrary<string> {
     return fc.oneof(
       { weight: HOSTILE_IN, arbitrary: this.valid(schema, hint, level) },
@@ -256,7 +259,7 @@ export class Requests {
       );
   }
 
-  /** Fields of any name, where a schema allows them. */
+  /** Fields with any name, if the schema allows such fields. */
   private freeFields(schema: Schema, hint: Hint, level: number): fc.Arbitrary<string[]> {
     if (typeof schema.additionalProperties !== "object" || level >= MAX_LEVELS) return fc.constant([]);
     if ((hint.name === "resource" || hint.name === "related") && !hint.path.includes("filter")) return resourceFields;
@@ -288,7 +291,7 @@ const resourceFields = fc
   )
   .map(([id, other]) => [`"prefect.resource.id":${id}`, ...(other === undefined ? [] : [other])]);
 
-/** Any JSON, as users' parameters and payloads are. */
+/** Any JSON, for users' parameters and payloads. */
 function anyJson(hint: Hint): fc.Arbitrary<string> {
   const leaf = fc.constantFrom(
     "1",
@@ -331,14 +334,14 @@ function thing(kind: string): fc.Arbitrary<string> {
   return fc.nat(5).map((index) => `«${kind}:${index}»`);
 }
 
-/** The value once in so many times, else undefined. */
+/** The value in one of so many cases, otherwise undefined. */
 function oneIn<T>(times: number, arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
   return fc.oneof({ weight: times - 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
 }
 
 const unquoted = (text: string) => (text.startsWith('"') ? text.slice(1, -1) : text);
 
-/** Percent-encodes a text, but not its marks and its broken percent codes. */
+/** Percent-encodes a text, except for its marks and its invalid percent codes. */
 function encoded(text: string): string {
   return text.startsWith("«") || text.startsWith("%") ? text : encodeURIComponent(text);
 }

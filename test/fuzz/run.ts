@@ -4,18 +4,18 @@ import { Oracle, Rota, type Finding } from "./oracle.ts";
 import { Requests, type Document } from "./requests.ts";
 import { World, type Send } from "./world.ts";
 
-/** So many requests are played between two new worlds. */
+/** The number of requests between two new worlds. */
 const WORLD_EVERY = 40;
 const SHOWN = 2000;
 
 /** The result of a run. */
 export class Report {
   requests = 0;
-  /** Answers by status. */
+  /** The number of answers by status. */
   readonly answers = new Map<number, number>();
   readonly findings: Finding[] = [];
 
-  /** The counts as one line. */
+  /** The counts, in one line. */
   get summary(): string {
     const byStatus = [...this.answers].toSorted(([a], [b]) => a - b).map(([status, count]) => `${status}: ${count}`);
     return `${this.requests} requests; answers ${byStatus.join(", ")}; ${this.findings.length} findings`;
@@ -31,7 +31,7 @@ export interface Scene {
 
 /** The options of a run. */
 export interface Watch {
-  /** Only operations whose method and path match. */
+  /** Only operations with a matching method and path. */
   only?: RegExp;
   /** The number of checks after each request. */
   checks: number;
@@ -54,7 +54,7 @@ export async function run(document: Document, seed: number, send: Send, watch: W
     await world.build();
     for (const plan of requests.sample(seed + turn * WORLD_EVERY, WORLD_EVERY)) {
       if (watch.isOver(report)) break;
-      // Large values are put in place of their marks at the sending, so that a printed request is short.
+      // Marks are replaced by large values only when the request is sent, so that a printed request is short.
       const path = world.path(plan.path);
       const body = plan.body === undefined ? undefined : world.named(plan.body);
       const request = `${plan.method} ${path.slice(0, SHOWN)} ${(body ?? "").slice(0, SHOWN)}`;

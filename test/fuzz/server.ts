@@ -1,4 +1,4 @@
-/** The server of the fuzz test: started by `npm start`, on a free port, with its data in a new folder. */
+/** The server of the fuzz test, started by `npm start` on a free port, with its data in a new folder. */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";

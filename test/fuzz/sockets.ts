@@ -1,4 +1,4 @@
-/** Hostile messages over WebSockets that take events, and over those that show events. */
+/** Hostile messages over the sockets that receive events from clients, and over the sockets that send events. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expand } from "./hostile.ts";
 import type { Finding } from "./oracle.ts";
@@ -7,10 +7,10 @@ import type { Scene } from "./run.ts";
 const MESSAGES = 6;
 const PATIENCE_MS = 20_000;
 
-/** Messages that are neither an event nor a filter. */
+/** Messages that are neither a valid event nor a valid filter. */
 const GARBAGE = ["", "{", "null", "[]", '{"type":"auth"}', "\u0000", "«deep:100000»", '{"type":1e400}'];
 
-/** Plays both kinds of sockets; a good event that is sent afterwards must be found. */
+/** Sends hostile messages over both kinds of sockets. A valid event that is sent afterwards must be found. */
 export async function playSockets(url: string, scene: Scene): Promise<Finding[]> {
   const events = texts(scene, "Event").map((text) => expand(scene.world.named(text)));
   const filters = texts(scene, "EventFilter").map(
@@ -43,7 +43,9 @@ function texts({ requests, seed }: Scene, name: string): string[] {
   return [...made, GARBAGE[seed % GARBAGE.length] ?? ""];
 }
 
-/** Opens a socket, authenticates, sends the messages, and closes; the server may close before. */
+/**
+ * Opens a socket, authenticates, sends the messages, and closes the socket. The server may close the socket earlier.
+ */
 async function say(url: string, path: string, messages: readonly string[]): Promise<void> {
   const socket = new WebSocket(url.replace("http", "ws") + path, "prefect");
   const closed = new Promise<void>((resolve) => {
@@ -57,7 +59,7 @@ async function say(url: string, path: string, messages: readonly string[]): Prom
   const timeout = sleep(PATIENCE_MS, undefined, { ref: false });
   await Promise.race([open, closed, timeout]);
   if (socket.readyState === WebSocket.OPEN) for (const message of messages) socket.send(message);
-  // A pause instead of a wait for an answer, for a listener with a strange filter may get none.
+  // A pause instead of a wait for an answer, because a listener with an invalid filter may get no answer.
   await Promise.race([closed, sleep(50)]);
   socket.close();
   await Promise.race([closed, timeout]);

@@ -1,10 +1,10 @@
-/** Things that exist, so that generated requests name existing things. */
+/** Existing rows, so that generated requests can name existing rows. */
 import { expand } from "./hostile.ts";
 
-/** Sends a request to the server, within workerd or over a connection. */
+/** Sends a request to the server, within workerd or over HTTP. */
 export type Send = (method: string, path: string, body?: string) => Promise<{ status: number; text: string }>;
 
-/** The kinds of things that requests name: by ids, or by names where the wire takes names. */
+/** The kinds of rows that requests name: by id, or by name if the API uses names. */
 export type Kind =
   | "flow"
   | "flow_name"
@@ -31,7 +31,7 @@ export type Kind =
   | "input_key"
   | "page_token";
 
-/** A mark of a thing has one digit; marks of sizes and depths have more. */
+/** The mark of a row has one digit. Marks of sizes and depths have more digits. */
 const THING = /«(\w+):(\d)»/g;
 const KEPT = 12;
 /** The number of worlds at once. Each pool has an object with its own database, and users do not have hundreds of pools. */
@@ -40,7 +40,7 @@ const MAX_WORLDS = 5;
 /** The fields of an answer that the builder reads. */
 type Made = Partial<Record<string, string>>;
 
-/** The newest known things, by kind. */
+/** The newest known rows, by kind. */
 export class World {
   private readonly things = new Map<string, string[]>();
   private readonly send: Send;
@@ -53,37 +53,40 @@ export class World {
     this.send = send;
   }
 
-  /** Adds a thing to the known ones. */
+  /** Adds a row to the known rows. */
   add(kind: Kind, value: unknown): void {
     if (typeof value !== "string") return;
     const known = this.things.get(kind) ?? [];
     if (!known.includes(value)) this.things.set(kind, [...known, value].slice(-KEPT));
   }
 
-  /** The thing of a kind by its number, 0 for the newest; `fresh` gives a new name. */
+  /** The known row of a kind by its number, 0 for the newest. `fresh` gives a new name. */
   one(kind: string, index: number): string {
     if (kind === "fresh") return `fresh${(this.words += 1)}`;
     const known = this.things.get(kind) ?? [];
     return known.at(-1 - (index % Math.max(1, known.length))) ?? "none-such";
   }
 
-  /** The body with the names of things in place of their marks, such as the id of a flow for `«flow:3»`; marks of large values stay. */
+  /**
+   * The body with ids and names instead of their marks, such as the id of a flow for `«flow:3»`. Marks of large values
+   * stay.
+   */
   named(text: string): string {
     return text.replaceAll(THING, (_, kind: string, of: string) =>
       JSON.stringify(this.one(kind, Number(of))).slice(1, -1),
     );
   }
 
-  /** The path with values in place of all its marks. */
+  /** The path with values instead of all its marks. */
   path(text: string): string {
     const named = text.replaceAll(THING, (_, kind: string, of: string) =>
       encodeURIComponent(this.one(kind, Number(of)).toWellFormed()),
     );
-    // `fetch` removes these two segments from a URL, so that the request would be another one.
+    // `fetch` removes these two segments from a URL. The request would then have another path.
     return expand(named).replaceAll(/\/\.{1,2}(?=\/|$|\?)/g, "/dots");
   }
 
-  /** Creates one of each thing. Each call creates new things, for the former ones may have been deleted. */
+  /** Creates one row of each kind. Each call creates new rows, because the earlier ones may have been deleted. */
   async build(): Promise<void> {
     this.turn += 1;
     if (this.made.length === MAX_WORLDS) await this.remove(this.made.shift() ?? []);
@@ -170,18 +173,18 @@ export class World {
     this.add("page_token", /page-token=([^&]+)/.exec(String(page["next_page"]))?.[1]);
   }
 
-  /** Adds the ids and names of a created thing, from the answer to its creation. */
+  /** Adds the ids and names of a created row, from the answer to its creation. */
   learn(path: string, status: number, text: string): void {
     if (status !== 201 && status !== 200) return;
     const made = MADE.find(([pattern]) => pattern.test(path));
     if (!made || text.length > 100_000) return;
     const thing = JSON.parse(text) as Made;
     this.addAll(thing, made[1]);
-    // A pool is deleted with its world: each pool has an object, and lists of pools ask all objects.
+    // A pool is deleted with its world, because each pool has an object, and lists of pools call all objects.
     if ("default_queue_id" in made[1]) this.made.at(-1)?.push(`/work_pools/${encodeURIComponent(thing["name"] ?? "")}`);
   }
 
-  /** Deletes the things at these paths; requests may have deleted some of the things. */
+  /** Deletes the rows at these paths. Requests may have deleted some of the rows already. */
   private async remove(paths: readonly string[]): Promise<void> {
     for (const path of paths) {
       const { status, text } = await this.send("DELETE", path);
@@ -209,7 +212,7 @@ export class World {
   }
 }
 
-/** The kinds of created things, by the path of the request. */
+/** The kinds of created rows, by the path of the request. */
 const MADE: readonly (readonly [RegExp, Record<string, Kind>])[] = [
   [/^\/flows\/?$/, { id: "flow", name: "flow_name" }],
   [/^\/flow_runs\/?$/, { id: "flow_run", state_id: "flow_run_state" }],

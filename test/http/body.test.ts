@@ -1,4 +1,4 @@
-/** How much of a request's body is read and kept. */
+/** How much of a request body is read and kept. */
 import { SELF } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { MAX_BODY_BYTES } from "#http/body";
@@ -7,7 +7,7 @@ import { askApp } from "../support/app";
 const CHUNK = 1024 * 1024;
 const TOO_LARGE = { detail: `The request's body is larger than ${MAX_BODY_BYTES} bytes.` };
 
-/** A body of so many bytes, and how many of its bytes were read. */
+/** A body of so many bytes, and the number of its bytes that were read. */
 function aStream(bytes: number) {
   const taken = { bytes: 0, cancelled: false };
   const stream = new ReadableStream<Uint8Array>(
@@ -47,14 +47,14 @@ describe("a body without a content-length", () => {
     },
   );
 
-  test("that is larger than allowed is read to its end, so that its sender reads the refusal", async () => {
+  test("larger than the bound is read to its end, so that its sender can read the refusal", async () => {
     const { stream, taken } = aStream(2 * MAX_BODY_BYTES);
     const response = await post("/logs/", stream);
     expect([response.status, await response.json()]).toEqual([413, TOO_LARGE]);
     expect(taken).toEqual({ bytes: 2 * MAX_BODY_BYTES, cancelled: false });
   });
 
-  test("that is as large as allowed is read", async () => {
+  test("as large as the bound is read", async () => {
     const spaces = new Uint8Array(MAX_BODY_BYTES - 2).fill(32);
     const response = await post("/logs/", new Blob([spaces, "[]"]).stream());
     expect(response.status).toBe(201);
@@ -63,7 +63,7 @@ describe("a body without a content-length", () => {
 
 describe("a content-length", () => {
   test.for(["10", "0", "-1", "1e3", "nonsense", "99999999999999999999"])(
-    "of %s does not decide how much of a longer body is read",
+    "of %s does not change how much of a longer body is read",
     async (length) => {
       const { stream, taken } = aStream(100 * MAX_BODY_BYTES);
       const response = await post("/logs/", stream, { "content-length": length });
@@ -72,7 +72,7 @@ describe("a content-length", () => {
     },
   );
 
-  test.for(["-1", "1e3", "nonsense", ""])("of %j does not make the server refuse a good body", async (length) => {
+  test.for(["-1", "1e3", "nonsense", ""])("of %j does not cause the refusal of a valid body", async (length) => {
     const response = await post("/logs/", new Blob(["[]"]).stream(), { "content-length": length });
     expect(response.status).toBe(201);
   });
@@ -87,7 +87,7 @@ describe("bytes that are not UTF-8", () => {
     expect([response.status, await response.json()]).toEqual([400, { detail: "There was an error parsing the body" }]);
   });
 
-  test("of a compressed body are refused: no body is decompressed", async () => {
+  test("of a compressed body are refused, because no body is decompressed", async () => {
     const body = await new Response(gzip).arrayBuffer();
     const response = await SELF.fetch("http://sluice/api/logs/", {
       method: "POST",
@@ -97,7 +97,7 @@ describe("bytes that are not UTF-8", () => {
     expect([response.status, await response.json()]).toEqual([400, { detail: "There was an error parsing the body" }]);
   });
 
-  test("are ignored where the route takes no body", async () => {
+  test("are ignored if the route has no body", async () => {
     const response = await SELF.fetch(`http://sluice/api/flow_runs/${crypto.randomUUID()}`, {
       method: "DELETE",
       body: new Uint8Array([0xff]),

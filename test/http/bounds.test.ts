@@ -1,4 +1,7 @@
-/** The bounds of a request's values: depth, size, number and time. A value beyond them is refused and changes nothing. */
+/**
+ * The bounds of values in a request: depth, size, number and time. A value beyond its bound is refused and changes
+ * nothing.
+ */
 import { env, SELF } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
 import { aFlow, aFlowRun, api, sendText, unique } from "../support/world.ts";
@@ -30,7 +33,7 @@ describe("a time beyond the years 1 to 9999", () => {
   );
 
   test.for(["0044-03-15T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])(
-    "%s is accepted, and shown unchanged",
+    "%s is accepted, and returned unchanged",
     async (scheduled_time) => {
       const run = await aFlowRun({ state: { type: "SCHEDULED", state_details: { scheduled_time } } });
       const { body } = await api("GET", `/flow_runs/${run.id}`);
@@ -60,10 +63,10 @@ describe("JSON that nests too deep", () => {
     ]);
   });
 
-  test("the deepest accepted event is found with its payload, sent by HTTP or by socket", async () => {
+  test("the deepest accepted event is found with its payload, sent over HTTP or over a socket", async () => {
     const kind = unique("deep");
     const fields = `"occurred":"${new Date().toISOString()}","event":"${kind}","resource":{"prefect.resource.id":"r.${kind}"}`;
-    // The list, the event, its payload and the arrays in it make 900.
+    // The list, the event, its payload and the arrays of the payload are 900 levels.
     const event = `{"id":"${crypto.randomUUID()}",${fields},"payload":{"x":${nested(897)}}}`;
     expect((await sendText("POST", "/events", `[${event}]`)).status).toBe(204);
     expect((await sendText("POST", "/events", `[${event.replace(nested(897), nested(898))}]`)).status).toBe(422);
@@ -78,7 +81,7 @@ describe("JSON that nests too deep", () => {
     socket?.close();
   });
 
-  test("850 levels are shown unchanged, in parameters and in state data", async () => {
+  test("850 levels are returned unchanged, in parameters and in state data", async () => {
     const flow_id = await aFlow();
     const body = `{"flow_id":"${flow_id}","parameters":{"x":${nested(850)}},"state":{"type":"COMPLETED","data":${nested(850)}}}`;
     const { status, text } = await sendText("POST", "/flow_runs/", body);
@@ -104,7 +107,7 @@ describe("numbers", () => {
   });
 });
 
-test("a queue's priority leaves numbers for the queues before it", async () => {
+test("a queue's priority leaves smaller numbers for the queues before it", async () => {
   const [pool] = [unique("pool")];
   await sendText("POST", "/work_pools/", JSON.stringify({ name: pool, type: "t" }));
   const queue = (name: string, priority: number) =>
@@ -154,13 +157,13 @@ describe("texts and lists", () => {
     expect([status, locOf(text)]).toEqual([422, loc]);
   });
 
-  test("a million wrong items are refused by their number, not each by itself", async () => {
+  test("a million invalid items are refused because of the length of the list, and not one by one", async () => {
     const { status, text } = await sendText("POST", "/flows/", `{"name":"f","tags":[${"0,".repeat(1_000_000)}0]}`);
     expect(status).toBe(422);
     expect((JSON.parse(text) as Refusal).exception_detail).toHaveLength(1);
   });
 
-  test("an event whose resource id is too long for an index is refused", async () => {
+  test("an event with a resource id that is too long for an index is refused", async () => {
     const event = {
       id: crypto.randomUUID(),
       occurred: "2026-01-01T00:00:00Z",

@@ -1,4 +1,4 @@
-/** Answers have the CORS headers of the original's recorded answers (`record-cors.py`). */
+/** Answers have the same CORS headers as the original's recorded answers (`record-cors.py`). */
 import { describe, expect, test } from "vitest";
 import type { Env } from "#env";
 import { askApp } from "../support/app";
@@ -30,10 +30,10 @@ const sharedOf = (headers: Headers) =>
 const variables = (settings: Record<string, string>, prefix: string) =>
   Object.fromEntries(Object.entries(settings).map(([key, value]) => [`${prefix}_ALLOWED_${key.toUpperCase()}`, value]));
 
-describe.for(["PREFECT_SERVER_CORS", "PREFECT_SERVER_API_CORS"])("by settings called %s", (prefix) => {
+describe.for(["PREFECT_SERVER_CORS", "PREFECT_SERVER_API_CORS"])("with settings named %s", (prefix) => {
   describe.for(recorded)("that allow $name", ({ settings, answers }) => {
     const named = answers.map((answer) => [`${answer.method} ${JSON.stringify(answer.headers)}`, answer] as const);
-    test.for(named)("%s is answered as by the original", async ([, { method, headers, status, shared, text }]) => {
+    test.for(named)("%s gets the answer of the original", async ([, { method, headers, status, shared, text }]) => {
       const response = await ask(variables(settings, prefix), method, headers);
       expect([response.status, sharedOf(response.headers), await response.text()]).toEqual([status, shared, text]);
     });
@@ -49,7 +49,7 @@ describe("a refusal", () => {
     ]);
   });
 
-  test("opens no password window in a browser", async () => {
+  test("does not open a password window in a browser", async () => {
     for (const settings of [{}, { SLUICE_AUTH_STRING: "me:word" }, { SLUICE_API_KEY: undefined }]) {
       const response = await ask(settings, "GET", {}, "/flows/nothing");
       expect([response.status, response.headers.get("www-authenticate")]).toEqual([401, null]);
@@ -57,7 +57,7 @@ describe("a refusal", () => {
   });
 });
 
-test("GET /admin/settings shows the allowed origins", async () => {
+test("GET /admin/settings has the allowed origins", async () => {
   const settings = { SLUICE_API_KEY: undefined, SLUICE_MODE: "local", PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "a, b" };
   const body = await (await ask(settings, "GET", {}, "/admin/settings")).json<{ server: { api: unknown } }>();
   expect(body.server.api).toMatchObject({

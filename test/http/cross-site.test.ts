@@ -1,4 +1,4 @@
-/** Which requests a server accepts: by the name of the host, by the page of a browser, and by the type of the body. */
+/** Which requests a server accepts, by the host name, the browser's page and the type of the body. */
 import { describe, expect, test } from "vitest";
 import type { Env } from "#env";
 import { sockets } from "#routes";
@@ -12,7 +12,7 @@ interface Asked {
   settings?: Partial<Env>;
 }
 
-/** Sends a request to a local server without further allowed hosts. */
+/** Sends a request to a local server without additional allowed hosts. */
 function ask(url: string, { method = "GET", headers = {}, body, settings = {} }: Asked = {}): Promise<Response> {
   const request = new Request(url, { method, headers, ...(body !== undefined && { body }) });
   return askApp(request, { SLUICE_ALLOWED_HOSTS: "", ...settings });
@@ -46,7 +46,7 @@ describe("a local server", () => {
     "128.0.0.1",
     "[::2]:4200",
     "0.0.0.0:4200",
-  ])("does not answer to %s, whatever the request is", async (host) => {
+  ])("refuses the host %s for any request", async (host) => {
     for (const path of [
       "/api/health",
       "/api/flows/filter",
@@ -76,17 +76,17 @@ describe("a local server", () => {
     expect(response.status).toBe(status);
   });
 
-  test("with an allowed host that cannot be read answers no request", async () => {
+  test("answers no request if the allowed hosts cannot be parsed", async () => {
     const settings = { SLUICE_ALLOWED_HOSTS: "http://sluice.lan" };
     expect((await ask(`${LOCAL}/api/health`, { settings })).status).toBe(500);
   });
 });
 
-test("a deployed Worker answers to every host name", async () => {
+test("a deployed Worker answers for every host name", async () => {
   expect((await ask("https://sluice.example/api/health", { settings: DEPLOYED })).status).toBe(200);
 });
 
-/** The headers by which a browser names the page of a request. */
+/** The headers with which a browser names the page of a request. */
 const PAGES: readonly [string, Record<string, string>, "local" | "foreign"][] = [
   ["a program", {}, "local"],
   ["Node's fetch", { "sec-fetch-mode": "cors" }, "local"],
@@ -98,7 +98,7 @@ const PAGES: readonly [string, Record<string, string>, "local" | "foreign"][] = 
   ["a page without an origin", { origin: "null" }, "foreign"],
   ["a file", { origin: "file://localhost" }, "foreign"],
   ["a page that is nearly of this machine", { origin: "http://localhost.evil.example" }, "foreign"],
-  ["what is no origin", { origin: "127.0.0.1" }, "foreign"],
+  ["an invalid origin", { origin: "127.0.0.1" }, "foreign"],
 ];
 const CHANGES: readonly [string, string, string | undefined][] = [
   ["POST", "/flows/", '{"name": "of-a-page"}'],
@@ -132,7 +132,7 @@ describe.for(PAGES)("%s", ([, headers, kind]) => {
     response.webSocket?.close();
   });
 
-  test("gets an answer to a read, and CORS headers tell the browser whether the page may see the answer", async () => {
+  test("gets an answer to a read, and the CORS headers say whether the browser may show the answer to the page", async () => {
     const response = await ask(`${LOCAL}/api/health`, { headers });
     expect(response.status).toBe(200);
     const allowed = kind === "local" ? (headers["origin"] ?? null) : null;
@@ -140,7 +140,7 @@ describe.for(PAGES)("%s", ([, headers, kind]) => {
   });
 });
 
-test("the requests of a refused page have changed nothing", async () => {
+test("the requests of a refused page change nothing", async () => {
   const name = unique("of-a-page");
   const headers = { origin: "https://evil.example", "content-type": "text/plain" };
   await ask(`${LOCAL}/api/flows/`, { method: "POST", headers, body: JSON.stringify({ name }) });
@@ -150,7 +150,7 @@ test("the requests of a refused page have changed nothing", async () => {
   expect((await api("GET", `/flows/${flow}`)).status).toBe(200);
 });
 
-describe("listed pages", () => {
+describe("allowed pages", () => {
   const settings = { PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "https://ui.example" };
   const origins = [
     ["https://ui.example", 200, 200],
@@ -158,7 +158,7 @@ describe("listed pages", () => {
     ["http://localhost:3000", 200, 403],
     ["https://sluice.example", 403, 200],
   ] as const;
-  test.for(origins)("and no others get answers: %s", async ([origin, local, deployed]) => {
+  test.for(origins)("get answers, and other pages do not: %s", async ([origin, local, deployed]) => {
     const headers = { ...JSON_TYPE, origin, authorization: "Bearer secret" };
     const asked = { method: "POST", headers, body: "{}" };
     expect((await ask(`${LOCAL}/api/flows/filter`, { ...asked, settings })).status).toBe(local);
@@ -169,7 +169,7 @@ describe("listed pages", () => {
     expect(there.status).toBe(deployed);
   });
 
-  test("may be all pages", async () => {
+  test("can be all pages", async () => {
     const all = { PREFECT_SERVER_CORS_ALLOWED_ORIGINS: "*" };
     const asked = { method: "POST", headers: { ...JSON_TYPE, origin: "https://evil.example" }, body: "{}" };
     expect((await ask(`${LOCAL}/api/flows/filter`, { ...asked, settings: all })).status).toBe(200);
@@ -193,14 +193,14 @@ describe("a body that a page sends", () => {
     expect((await askApp(request)).status).toBe(status);
   });
 
-  test("may be none", async () => {
+  test("can be missing", async () => {
     const path = `/api/deployments/${crypto.randomUUID()}/pause_deployment`;
     for (const headers of [page, { ...page, "content-length": "0" }])
       expect((await ask(`${LOCAL}${path}`, { method: "POST", headers })).status).toBe(404);
   });
 });
 
-test("a program may send JSON without a content-type, as clients before 3.6.19 do", async () => {
+test("a program can send JSON without a content-type, as clients before 3.6.19 do", async () => {
   const request = new Request(`${LOCAL}/api/flows/filter`, { method: "POST", body: new Blob(["{}"]).stream() });
   expect((await askApp(request)).status).toBe(200);
 });

@@ -1,10 +1,13 @@
-/** The answers where a request is too large for the platform, or an error cannot be printed. The errors are those of the platform. */
+/**
+ * The answers if a request is too large for the platform, or if an error cannot be printed. The errors are real
+ * platform errors.
+ */
 import { createExecutionContext, env, runInDurableObject, SELF } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { createApp } from "#app";
 import { InvalidRequest, toResponse } from "#http/errors";
 
-/** The error that some work throws. */
+/** The error that the function throws. */
 async function thrownBy(work: () => unknown): Promise<unknown> {
   try {
     await work();
@@ -19,7 +22,7 @@ const run = (sql: string, ...values: unknown[]) =>
     .bind(...values)
     .all();
 
-/** Errors of the platform, and the bytes that a request must have to be their cause. */
+/** Errors of the platform, and the minimum size in bytes of a request that can cause the error. */
 const TOO_LARGE: readonly [string, () => unknown, number][] = [
   [
     "a value that grew too large",
@@ -40,7 +43,7 @@ function inObject(sql: string) {
 }
 
 describe("an error of the platform about size", () => {
-  test.for(TOO_LARGE)("is a 413 where the request is large, and else a 500: %s", async ([, work, bytes]) => {
+  test.for(TOO_LARGE)("is a 413 if the request is large, and otherwise a 500: %s", async ([, work, bytes]) => {
     const error = await thrownBy(work);
     const large = toResponse(error, "id-1", bytes);
     expect([large.status, await large.json()]).toEqual([
@@ -80,7 +83,7 @@ describe("an error that cannot be printed", () => {
     ["a refused body that is too deep", new InvalidRequest([], deep)],
     ["a refused body that contains itself", new InvalidRequest([], round)],
     ["a refused body with a big integer", new InvalidRequest([], { limit: 1n })],
-    ["what is thrown and is no error", Object.create(null)],
+    ["a thrown value that is not an error", Object.create(null)],
   ] as const)("is a 500 with the id of its request: %s", async ([, error]) => {
     const response = toResponse(error, "id-1", 300);
     expect([response.status, await response.json()]).toEqual([
@@ -90,13 +93,13 @@ describe("an error that cannot be printed", () => {
   });
 });
 
-describe("of a body with very many faults", () => {
+describe("for a body with very many faults", () => {
   test.for([
     ["small", "/logs/", Array.from({ length: 5000 }, () => 0), 1000],
     ["large", "/logs/", Array.from({ length: 1_000_000 }, () => 0), 1],
     ["large", "/flow_runs/filter", { flow_runs: { name: { any_: Array.from({ length: 1_000_000 }, () => 0) } } }, 1],
     ["of names", "/flows/", Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`key-${index}`, 0])), 1000],
-  ] as const)("that is %s, so many are told: %s", async ([, path, body, told]) => {
+  ] as const)("that is %s, the answer lists so many faults: %s", async ([, path, body, told]) => {
     const headers = { "content-type": "application/json" };
     const request = new Request(`http://sluice/api${path}`, { method: "POST", headers, body: JSON.stringify(body) });
     const response = await createApp().fetch(request, env, createExecutionContext());
@@ -106,7 +109,7 @@ describe("of a body with very many faults", () => {
   });
 });
 
-test("a refusal repeats the request, and of a large request only the short values", async () => {
+test("a refusal repeats the request, and only the short values of a large request", async () => {
   const sent = (bytes: number) => ({ name: "", value: "x".repeat(bytes), tags: "x".repeat(bytes), extra: true });
   const refused = async (body: unknown) => {
     const answer = await SELF.fetch("http://sluice/api/variables/", {

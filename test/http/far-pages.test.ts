@@ -1,4 +1,4 @@
-/** A page far beyond the last row is refused or empty, and is no fault of the server. */
+/** A page far beyond the last row is refused or empty. It never causes a fault of the server. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import type { Route } from "#http/route";
@@ -24,7 +24,7 @@ const far = routes.flatMap((route) =>
   ["offset", "page", "limit"].filter((field) => bodyOf(route).includes(field)).map((field) => [route, field] as const),
 );
 
-/** The texts of numbers, for JavaScript would print some of the numbers otherwise. */
+/** The numbers as texts, because JavaScript would print some of the numbers in another form. */
 const VALUES = [
   "-1",
   "1000000000000000",

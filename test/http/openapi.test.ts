@@ -1,4 +1,4 @@
-/** What the OpenAPI document says of every route. */
+/** The description of every route in the OpenAPI document. */
 import { SELF } from "cloudflare:test";
 import { describe as suite, expect, test } from "vitest";
 import { describe } from "#describe";
@@ -60,13 +60,13 @@ suite("an operation", () => {
     if (parameters.some((parameter) => parameter.in === "path")) expect(statuses).toContain("404");
   });
 
-  test.for(operations)("%s names refusals of the document", ([, { responses }]) => {
+  test.for(operations)("%s names only refusals that the document has", ([, { responses }]) => {
     const named = Object.values(responses).flatMap(({ $ref }) => $ref?.replace("#/components/responses/", "") ?? []);
     expect(named.filter((name) => !(name in components.responses))).toEqual([]);
   });
 
   const shown = routes.filter((route) => !route.hidden).map((route) => [route.operationId, route] as const);
-  test.for(shown)("%s answers with a status of its document", async ([, route]) => {
+  test.for(shown)("%s answers with a status that the document has", async ([, route]) => {
     const path = pathOf(route);
     for (const body of ["{}", '{"limit": -1}', "[]"]) {
       const init = route.body === undefined ? { method: route.method } : { method: route.method, body };

@@ -57,7 +57,7 @@ def ask(client, method, headers):
         "method": method,
         "headers": headers,
         "status": answer.status_code,
-        # The original compresses answers and names that in a header; Cloudflare compresses ours.
+        # The original compresses answers and names the compression in a header. Cloudflare compresses ours.
         "shared": {**shared, "vary": ", ".join(name for name in vary if name != "Accept-Encoding")},
         "text": answer.text,
     }

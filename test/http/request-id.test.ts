@@ -44,18 +44,18 @@ describe("the answer has the id of its request:", () => {
   });
 });
 
-test.for(["", "x".repeat(201), "a\tb", "é"])("an id that is not well-formed is replaced: %j", async (id) => {
+test.for(["", "x".repeat(201), "a\tb", "é"])("an invalid id is replaced: %j", async (id) => {
   const response = await ask("/api/health", { headers: { "x-request-id": id } });
   expect(response.headers.get("x-request-id")).toMatch(UUID);
 });
 
-test("the longest id is kept, also where Cloudflare gives one", async () => {
+test("the longest valid id is kept, also if Cloudflare sends an id", async () => {
   const id = "x".repeat(200);
   const response = await ask("/api/health", { headers: { "x-request-id": id, "cf-ray": "ray-1" } });
   expect(response.headers.get("x-request-id")).toBe(id);
 });
 
-test("the answer to a fault and the line in the log have the same id", async () => {
+test("the answer to a fault and the line in the log have the same request id", async () => {
   const lines = vi.spyOn(console, "error").mockImplementation(() => {});
   const response = await ask("/api/variables/name/x", {}, { DB: broken });
   const { request_id } = await response.json<{ request_id: string }>();

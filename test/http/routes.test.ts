@@ -10,7 +10,7 @@ import { NO_ID, pathOf, titled } from "../support/routes";
 
 const apiPath = (route: Route, id = NO_ID) => `/api${pathOf(route, { id })}`;
 
-/** Sends a request to the app; `settings` replace those of the tests. */
+/** Sends a request to the app. `settings` override the settings of the tests. */
 function ask(method: string, path: string, settings: Partial<Env> = {}, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   if (!headers.has("content-type")) headers.set("content-type", "application/json");
@@ -26,11 +26,14 @@ const takesLimit = (route: Route) => isPaged(route) && "limit" in (bodyOf(route)
 describe("without a key, a deployed Worker", () => {
   const deployed = { SLUICE_MODE: "deployed", SLUICE_API_KEY: undefined, SLUICE_AUTH_STRING: undefined };
 
-  test.for(titled(routes.filter((route) => !isOpen(route))))("refuses %s and names the setting", async ([, route]) => {
-    const response = await ask(route.method, apiPath(route), deployed);
-    expect(response.status).toBe(401);
-    expect(await response.text()).toContain("wrangler secret put SLUICE_API_KEY");
-  });
+  test.for(titled(routes.filter((route) => !isOpen(route))))(
+    "refuses %s and names the missing setting",
+    async ([, route]) => {
+      const response = await ask(route.method, apiPath(route), deployed);
+      expect(response.status).toBe(401);
+      expect(await response.text()).toContain("wrangler secret put SLUICE_API_KEY");
+    },
+  );
 
   test.for(["/api/openapi.json", "/docs", "/api/docs", "/api/nothing", "/"])("refuses %s", async (path) => {
     expect((await ask("GET", path, deployed)).status).toBe(401);
@@ -40,7 +43,7 @@ describe("without a key, a deployed Worker", () => {
     expect((await ask("GET", apiPath(route), deployed)).status).toBe(200);
   });
 
-  test("does not answer where a setting cannot be read", async () => {
+  test("does not answer if a setting cannot be parsed", async () => {
     const response = await ask("GET", "/api/admin/version", { ...deployed, SLUICE_MODE: "lokal" });
     expect(response.status).toBe(500);
   });
@@ -58,19 +61,19 @@ describe("with a key or an auth string", () => {
     ["the key as an auth string", { SLUICE_API_KEY: "secret" }, `Basic ${base64("secret")}`, 401],
     ["the auth string", { SLUICE_AUTH_STRING: `me:${KEY}` }, `Basic ${base64(`me:${KEY}`)}`, 200],
     ["the auth string as a key", { SLUICE_AUTH_STRING: "me:word" }, "Bearer me:word", 401],
-    ["what is no base64", { SLUICE_AUTH_STRING: "me:word" }, "Basic ***", 401],
+    ["an invalid base64 text", { SLUICE_AUTH_STRING: "me:word" }, "Basic ***", 401],
     ["either of two", { SLUICE_API_KEY: "secret", SLUICE_AUTH_STRING: "me:word" }, `Basic ${base64("me:word")}`, 200],
   ];
 
   for (const mode of ["local", "deployed"]) {
-    test.for(cases)(`%s is answered rightly (${mode})`, async ([, settings, header, status]) => {
+    test.for(cases)(`%s gets the right answer (${mode})`, async ([, settings, header, status]) => {
       const headers: Record<string, string> = header === undefined ? {} : { authorization: header };
       const given = { SLUICE_API_KEY: undefined, SLUICE_AUTH_STRING: undefined, ...settings, SLUICE_MODE: mode };
       expect((await ask("GET", "/api/admin/version", given, { headers })).status).toBe(status);
     });
   }
 
-  test("an empty key is none", async () => {
+  test("an empty key counts as no key", async () => {
     const response = await ask(
       "GET",
       "/api/hello",
@@ -85,16 +88,16 @@ describe("with a key or an auth string", () => {
 
 describe("a path", () => {
   test.for(titled(routes.filter((route) => route.path.includes(":uuid"))))(
-    "%s is not there for an id that is not a UUID",
+    "%s is refused for an id that is not a UUID",
     async ([, route]) => {
       const response = await ask(route.method, apiPath(route, "nonsense"));
-      // Another route may take any word in the place of the id: then the 404 or the 422 is of that route.
+      // Another route may accept any word instead of the id. Then the 404 or the 422 comes from that route.
       expect([404, 405, 422]).toContain(response.status);
       if (response.status === 404) expect(await response.json()).toHaveProperty("detail");
     },
   );
 
-  test.for(titled(routes))("%s is refused by a method that it does not have", async ([, route]) => {
+  test.for(titled(routes))("%s is refused with a method that the path does not have", async ([, route]) => {
     const path = apiPath(route);
     const taken = routes.filter((other) =>
       new RegExp(`^${apiPath(other).replaceAll("some-name", "[^/]+")}$`).test(path),
@@ -106,12 +109,12 @@ describe("a path", () => {
     expect([response.status, await response.json()]).toEqual([405, { detail: "Method Not Allowed" }]);
   });
 
-  test.for(["/api/nothing", "/api", "/nothing", "/api/flows/a/b/c"])("%s is not there", async (path) => {
+  test.for(["/api/nothing", "/api", "/nothing", "/api/flows/a/b/c"])("%s does not exist", async (path) => {
     const response = await ask("GET", path);
     expect([response.status, await response.json()]).toEqual([404, { detail: "Not Found" }]);
   });
 
-  test("HEAD is not answered", async () => {
+  test("HEAD is refused", async () => {
     expect((await ask("HEAD", "/api/hello")).status).toBe(405);
   });
 });
@@ -128,13 +131,13 @@ describe("a body", () => {
     });
   });
 
-  test.for(titled(withBody))("%s refuses text where an object belongs", async ([, route]) => {
+  test.for(titled(withBody))("%s refuses text instead of an object", async ([, route]) => {
     const response = await ask(route.method, apiPath(route), {}, { body: '"text"' });
     expect(response.status).toBe(422);
   });
 
   test.for(titled(withBody.filter((route) => bodyOf(route)?.def.catchall instanceof z.ZodNever)))(
-    "%s refuses a field that it does not know",
+    "%s refuses an unknown field",
     async ([, route]) => {
       const response = await ask(route.method, apiPath(route), {}, { body: '{"colour": "red"}' });
       expect(response.status).toBe(422);
@@ -152,14 +155,14 @@ describe("a body", () => {
     [201, "Invalid limit: must be less than or equal to 200."],
     [-1, "Invalid limit: must be greater than or equal to 0."],
   ] as const;
-  test.for(titled(withBody))("%s reads a body as JSON only if its content-type says so", async ([, route]) => {
+  test.for(titled(withBody))("%s parses a body as JSON only if the content-type is JSON", async ([, route]) => {
     const headers = { "content-type": "text/plain" };
     const response = await ask(route.method, apiPath(route), {}, { headers, body: '{"limit": 0}' });
     expect(response.status).toBe(422);
   });
 
   test.for(["application/json; charset=utf-8", "application/merge-patch+json", ""])(
-    "of the content-type %j is read as JSON",
+    "with the content-type %j is parsed as JSON",
     async (type) => {
       const headers = { "content-type": type };
       const response = await ask("POST", "/api/flows/filter", {}, { headers, body: '{"limit": 201}' });
@@ -172,17 +175,17 @@ describe("a body", () => {
     async ([, route]) => {
       for (const [limit, detail] of limits) {
         const response = await ask(route.method, apiPath(route), {}, { body: JSON.stringify({ limit }) });
-        // A route that reads the thing of its path first answers that the thing is not there.
+        // A route that first reads the row of its path answers that the row does not exist.
         if (response.status !== 404) expect([response.status, await response.json()]).toEqual([422, { detail }]);
       }
     },
   );
 
   test.for([
-    ["told before", {}],
-    ["untold", { chunked: true }],
+    ["sent before", {}],
+    ["not sent", { chunked: true }],
   ] as const)(
-    "that is larger than allowed, its length %s, is answered with 413, and the next request is answered",
+    "that is larger than the bound, its length %s, is a 413, and the next request is answered",
     async ([, how]) => {
       const bytes = new Uint8Array(MAX_BODY_BYTES + 1).fill(32);
       const body = "chunked" in how ? new Blob([bytes]).stream() : bytes;
@@ -193,14 +196,14 @@ describe("a body", () => {
     },
   );
 
-  test("that is as large as allowed is read", async () => {
+  test("as large as the bound is read", async () => {
     const body = new Uint8Array(MAX_BODY_BYTES).fill(32);
     body.set(new TextEncoder().encode("[]"));
     expect((await SELF.fetch("http://sluice/api/logs/", { method: "POST", body })).status).toBe(201);
   });
 });
 
-describe("a fault of ours", () => {
+describe("an internal error", () => {
   const broken = new Proxy(env.DB, {
     get(target, name) {
       if (name === "prepare") throw new Error("the secret of the cellar");
@@ -208,7 +211,7 @@ describe("a fault of ours", () => {
     },
   });
 
-  test("is a 500 with the id of its request, without the error", async () => {
+  test("is a 500 with the request id, without the error message", async () => {
     const response = await ask("GET", "/api/variables/name/x", { DB: broken }, { headers: { "cf-ray": "ray-1" } });
     expect(response.status).toBe(500);
     expect(response.headers.get("x-request-id")).toBe("ray-1");
@@ -217,13 +220,13 @@ describe("a fault of ours", () => {
     expect(text).not.toContain("cellar");
   });
 
-  test("makes the server unready", async () => {
+  test("makes the server not ready", async () => {
     const response = await ask("GET", "/api/ready", { DB: broken });
     expect([response.status, await response.json()]).toEqual([503, { message: "Database is not available" }]);
   });
 });
 
-describe("the version of the API that a client names", () => {
+describe("the API version that a client names", () => {
   test.for([
     ["0.8.4", "/hello", 200],
     ["0.9.0", "/admin/version", 200],

@@ -1,4 +1,7 @@
-/** A path, a query or a body that is too large for the platform or cannot be read is never a fault of the server. */
+/**
+ * A path, query or body that is too large for the platform, or that cannot be parsed, never causes a fault of the
+ * server.
+ */
 import { describe, expect, test } from "vitest";
 import type { Route } from "#http/route";
 import { routes } from "#routes";
@@ -36,7 +39,7 @@ const takesBody = (route: Route) => route.method !== "GET" && route.method !== "
 
 describe("a name in a path", () => {
   test.for(titled(routes.filter((route) => /\{\w+\}/.test(route.path))))(
-    "is never a fault of the server, whatever it is: %s",
+    "never causes a fault of the server: %s",
     async ([, route]) => {
       for (const segment of SEGMENTS) {
         const path = pathOf(route, { name: segment });
@@ -58,7 +61,7 @@ describe("a query", () => {
     "a&".repeat(20_000),
     Array.from({ length: 5000 }, (_, index) => `name-${index}`).join("&"),
   ];
-  test.for(titled(routes))("is never a fault of the server, whatever it is: %s", async ([, route]) => {
+  test.for(titled(routes))("never causes a fault of the server: %s", async ([, route]) => {
     const path = pathOf(route);
     const names = route.query ? Object.keys((route.query as { shape?: object }).shape ?? {}) : [];
     const own = names.flatMap((name) =>
@@ -74,7 +77,7 @@ describe("a query", () => {
   });
 });
 
-test("a name that comes several times in a query is a list", async () => {
+test("a name that occurs several times in a query is a list", async () => {
   const request = new Request("http://sluice/api/csrf-token?client=a&client=b&client=c&other=d");
   const response = await askApp(request);
   expect(response.status).toBe(422);

@@ -1,4 +1,7 @@
-/** Texts of a body that are not Unicode are refused, for they would be stored as other texts; all others are stored unchanged. */
+/**
+ * Texts of a body that are not valid Unicode are refused, because they would be stored as other texts. Other texts are
+ * stored unchanged.
+ */
 import { describe, expect, test } from "vitest";
 import { api, sendText, unique } from "../support/world";
 
@@ -24,7 +27,7 @@ describe("half of a surrogate pair", () => {
 });
 
 test.for(["\u{1f600}", "\\ud800", "a\u0000b", "\u0000", "\ufffd\ufffe\uffff", "e\u0301", "\u202e"])(
-  "the text %j is shown unchanged",
+  "the text %j is returned unchanged",
   async (text) => {
     const name = unique(text);
     expect((await send("/flows/", { name })).body.name).toBe(name);
@@ -33,7 +36,7 @@ test.for(["\u{1f600}", "\\ud800", "a\u0000b", "\u0000", "\ufffd\ufffe\uffff", "e
   },
 );
 
-test("a pair that is written as two escapes is one character", async () => {
+test("a pair of surrogates, written as two escapes, is one character", async () => {
   const name = unique("pair");
   const body = JSON.stringify({ name: `${name}😀` }).replace("😀", String.raw`\ud83d\ude00`);
   const { text } = await sendText("POST", "/flows/", body);

@@ -1,4 +1,4 @@
-/** Pages of runs with long values: a page is complete, and no round trip reads more than a portion. */
+/** Pages of runs with long values: a page is complete, and no round trip reads more than one portion. */
 import { env, SELF } from "cloudflare:test";
 import { beforeAll, expect, test, vi } from "vitest";
 import { FlowRunStore } from "#db/rows/flow-runs";
@@ -11,7 +11,7 @@ type Read = (this: FlowRunStore, ids: readonly string[]) => ReturnType<FlowRunSt
 const readMany: Read = Reflect.get(FlowRunStore.prototype, "readMany");
 const AGES = { estimated_run_time: expect.anything(), estimated_start_time_delta: expect.anything() };
 
-/** Makes runs, two of three with 700 kB; gives their ids. */
+/** Creates runs, two of three with 700 kB, and gives their ids. */
 async function runs(of: Record<string, unknown>, type: string): Promise<string[]> {
   const ids: string[] = [];
   for (let index = 0; index < RUNS; index++) {
@@ -68,7 +68,7 @@ test("polls of a pool and of its queue", async () => {
   expect(ofQueue.largest).toBeLessThan(MOST_READ);
 });
 
-test("a run that waits in its process is offered to no worker, however long its policy is", async () => {
+test("a run that waits in its process is not offered to a worker, however long its policy is", async () => {
   const pool = await Pool.made();
   const pause_keys = Array.from({ length: 20 }, (_, index) => `${index}${text(1_000)}`);
   const make = (policy: Record<string, unknown>) =>
@@ -87,7 +87,7 @@ test("a poll of a served deployment", async () => {
   expect(polled.largest).toBeLessThan(MOST_READ);
 });
 
-test("an answer breaks off where the next portion cannot be read, and is a 500 where the first cannot", async () => {
+test("an answer breaks off if the next portion cannot be read, and is a 500 if the first portion cannot be read", async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   const body = JSON.stringify({ flows: { id: { any_: [flow] } } });
   const ask = () =>
@@ -117,15 +117,15 @@ test("an answer breaks off where the next portion cannot be read, and is a 500 w
   await whole.text();
 });
 
-test("a run that is deleted while the list is read is left out of it", async () => {
+test("a run that is deleted while the list is read is not in the list", async () => {
   const own = await aFlow();
   const made = await runs({ flow_id: own }, "RUNNING");
-  // Only a run with long values is read a second time. The one with the smallest id is in the last portion.
+  // Only a run with long values is read a second time. The run with the smallest id is in the last portion.
   const long = (await each(made)).find(({ context }) => Object.keys(context as object).length > 0)?.["id"];
   let reads = 0;
   let deletion: Promise<unknown> | undefined;
   const spy = vi.spyOn(FlowRunStore.prototype, "readMany").mockImplementation(async function (this: FlowRunStore, ids) {
-    // A later read waits, too: the server may read for another answer at the same time.
+    // A later read waits too, because the server may read for another answer at the same time.
     if ((reads += 1) >= 2) await (deletion ??= env.DB.prepare("delete from flow_run where id = ?").bind(long).run());
     return readMany.call(this, ids);
   });

@@ -1,11 +1,11 @@
-/** Pages of other resources with long values: a page is complete, and no round trip reads more than a portion. */
+/** Pages of other resources with long values: a page is complete, and no round trip reads more than one portion. */
 import { expect, test } from "vitest";
 import { aFlow, aFlowRun, api, propose, unique } from "../support/world";
 import { MOST_READ, readLarge, text } from "./support";
 
 type Thing = Record<string, unknown> & { id: string; name: string };
 
-/** Makes so many things, of which the second is small. */
+/** Creates so many rows. The second row is small. */
 async function made(
   count: number,
   make: (index: number, isLong: boolean) => Promise<{ status: number; body: unknown }>,
@@ -19,7 +19,7 @@ async function made(
   return things;
 }
 
-/** Expects that the list has these things, each as a GET shows it, and is read in portions. */
+/** Expects that the list has these rows, each equal to the answer of its GET, and that the list is read in portions. */
 async function expectWhole(path: string, body: unknown, things: readonly Thing[], one: (thing: Thing) => string) {
   const list = await readLarge("POST", path, body);
   const shown = (Array.isArray(list.body) ? list.body : list.body["results"]) as Thing[];
@@ -67,7 +67,7 @@ test("deployments and their versions", async () => {
   expect(versions.largest).toBeLessThan(MOST_READ);
 });
 
-test("deployments that are deleted together", async () => {
+test("deployments that one request deletes", async () => {
   const flow = await aFlow();
   const things = await made(3, () =>
     api("POST", "/deployments/", { name: unique("d"), flow_id: flow, parameters: { p: text(500_000) } }),
@@ -81,7 +81,7 @@ test("deployments that are deleted together", async () => {
 const longTags = (isLong: boolean) =>
   isLong ? Array.from({ length: 400 }, (_, n) => `${n}${text(1_800)}`) : ["short"];
 
-test("flows, one by one and when they are deleted together", async () => {
+test("flows, one by one and deleted by one request", async () => {
   const prefix = unique("large");
   const flows = await made(5, (index, isLong) =>
     api("POST", "/flows/", { name: `${prefix}-${index}`, tags: longTags(isLong) }),

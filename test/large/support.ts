@@ -1,13 +1,13 @@
-/** Long values, and how much a request reads from D1 at once. */
+/** Long values, and the maximum size of a D1 read in a request. */
 import { vi } from "vitest";
 import { Database } from "#db/database";
 import { TELL_COST } from "../support/cost";
 import { api } from "../support/world";
 
-/** A text of so many bytes, half of them in characters of two. */
+/** A text of so many bytes. Half of the bytes are in two-byte characters. */
 export const text = (bytes: number) => "é".repeat(bytes / 4) + "x".repeat(bytes / 2);
 
-/** The characters of the rows of the largest round trip. */
+/** The number of characters in the rows of the largest round trip. */
 let largest = 0;
 // All reads call this method.
 const counted = vi.spyOn(Database.prototype as unknown as { count(results: D1Result[]): void }, "count");
@@ -17,12 +17,12 @@ counted.mockImplementation(function (this: Database, results) {
   original?.call(this, results);
 });
 
-/** Sends a request as `api` does; also gives the characters of the largest answer of D1. */
+/** Sends a request as `api` does, and also gives the number of characters of the largest answer of D1. */
 export async function readLarge(method: string, path: string, body?: unknown) {
   largest = 0;
   const answer = await api(method, path, body, TELL_COST);
   return { ...answer, largest };
 }
 
-/** The characters of a portion and of the short values beside it. */
+/** The number of characters of one portion with the short values of its rows. */
 export const MOST_READ = 2_400_000;

@@ -1,4 +1,4 @@
-/** Pages of task runs with long values: a page is complete, and no round trip reads more than a portion. */
+/** Pages of task runs with long values: a page is complete, and no round trip reads more than one portion. */
 import { beforeAll, expect, test } from "vitest";
 import { aFlowRun, api } from "../support/world";
 import { MOST_READ, readLarge, text } from "./support";

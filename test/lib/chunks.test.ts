@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { chunks, chunksBySize } from "#lib/chunks";
 
-test("chunks by number are the items of a list in order, and only the last chunk may have fewer", () => {
+test("chunks by number have the items of a list in order, and only the last chunk may be smaller", () => {
   fc.assert(
     fc.property(fc.array(fc.integer()), fc.integer({ min: 1, max: 9 }), (items, size) => {
       const parts = chunks(items, size);
@@ -12,7 +12,7 @@ test("chunks by number are the items of a list in order, and only the last chunk
   );
 });
 
-test("chunks by size are the items of a list in order, each chunk as long as fits", () => {
+test("chunks by size have the items of a list in order, and each chunk is as long as the bound allows", () => {
   fc.assert(
     fc.property(fc.array(fc.nat(20)), (items) => {
       const parts = chunksBySize(items, 30, (item) => item);
@@ -28,6 +28,6 @@ test("chunks by size are the items of a list in order, each chunk as long as fit
   );
 });
 
-test("an item that is too large is a chunk by itself", () => {
+test("an item that is larger than the bound is its own chunk", () => {
   expect(chunksBySize([1, 50, 2], 30, (item) => item)).toEqual([[1], [50], [2]]);
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { inHalves } from "#lib/halving";
 
 describe("a batch with bad items", () => {
-  test("loses only the bad items, whichever they are", async () => {
+  test("loses only the bad items, for any set of bad items", async () => {
     const items = fc.uniqueArray(fc.integer({ min: 0, max: 99 }), { maxLength: 40 });
     const bad = fc.func(fc.boolean());
     await fc.assert(
@@ -25,7 +25,7 @@ describe("a batch with bad items", () => {
     );
   });
 
-  test("with one bad item of a thousand is tried no more than twice for each halving", async () => {
+  test("with one bad item of a thousand is tried at most twice for each halving", async () => {
     const asked: number[] = [];
     const thousand = Array.from({ length: 1_000 }, (_, index) => index);
     await inHalves(
@@ -39,7 +39,7 @@ describe("a batch with bad items", () => {
     expect(asked.length).toBeLessThanOrEqual(21);
   });
 
-  test("fails as a whole where no item is the cause", async () => {
+  test("fails as a whole if no single item is the cause", async () => {
     const blamed: number[] = [];
     const work = inHalves(
       [1, 2, 3],

@@ -45,22 +45,22 @@ test.for([
   expect(first(value, schema)).toEqual({ path, message });
 });
 
-test("the outermost of several faults is shown", () => {
+test("the outermost of several faults is reported", () => {
   const schema = { properties: { x: { properties: { y: { type: "integer" } } }, z: { type: "integer" } } };
   expect(first({ x: { y: "a" }, z: "b" }, schema)).toEqual({ path: ["z"], message: "'b' is not of type 'integer'" });
 });
 
-test("a format is not checked, but a property with the name format is", () => {
+test("a format is not checked, but a property named format is checked", () => {
   expect(validateSchema("no address", { type: "string", format: "email" })).toBeUndefined();
   expect(first({ format: 1 }, { properties: { format: { type: "string" } } })?.path).toEqual(["format"]);
 });
 
-test("a schema is not changed by being applied", () => {
+test("a check does not change the schema", () => {
   const schema = Object.freeze({ properties: Object.freeze({ x: Object.freeze({ type: "integer" }) }) });
   expect(validateSchema({ x: 1 }, schema)).toBeUndefined();
 });
 
-test("a schema is unusable if a reference names nothing, or references form a circle", () => {
+test("a schema with an unknown reference, or with circular references, is invalid", () => {
   expect(() => validateSchema({}, { $ref: "#/definitions/None" })).toThrow(UnusableSchema);
   expect(() => validateSchema({}, { $ref: "http://elsewhere/schema.json" })).toThrow(UnusableSchema);
   expect(() => validateSchema({}, { $ref: "#" })).toThrow(UnusableSchema);
@@ -128,10 +128,10 @@ describe("numbers are compared by their exact value", () => {
   });
 });
 
-describe("names of JavaScript's properties are names like others", () => {
+describe("the names of JavaScript's own properties are ordinary names", () => {
   const names = ["__proto__", "constructor", "toString", "hasOwnProperty"];
 
-  test.for(names)("%s is required where it is not there", (name) => {
+  test.for(names)("%s is required if it is missing", (name) => {
     expect(first({}, { required: [name] })?.message).toBe(`'${name}' is a required property`);
   });
 
@@ -162,7 +162,7 @@ describe("a pattern that cannot be run refuses no value, and is logged", () => {
     warn.mockRestore();
   });
 
-  test("the other rules of the schema are checked", () => {
+  test("the other rules of the schema are still checked", () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     expect(validateSchema("b", { pattern, minLength: 2 })?.message).toBe("'b' is too short");
     expect(validateSchema("b", { not: { pattern, type: "integer" } })).toBeUndefined();
@@ -210,13 +210,13 @@ describe("the work of a check is bounded", () => {
     expect(() => validateSchema(value, schema)).toThrow(/takes too much work to validate by/);
   });
 
-  test("the time of a check is in proportion to the length of a list", () => {
+  test("the time of a check is proportional to the length of a list", () => {
     const many = Array.from({ length: 100_000 }, (_, index) => `value ${index}`);
     expect(validateSchema(many, { uniqueItems: true, items: { enum: many } })).toBeUndefined();
     expect(validateSchema([...many, "value 7"], { uniqueItems: true })?.message).toContain("has non-unique elements");
   });
 
-  test("a schema with references in a circle is refused, whichever keywords the schema has", () => {
+  test("a schema with circular references is refused, whatever keywords the schema has", () => {
     const circles: Schema[] = [
       { $ref: "#" },
       { allOf: [{ $ref: "#" }, { $ref: "#" }] },
@@ -233,7 +233,7 @@ describe("the work of a check is bounded", () => {
   const nested = (open: string, inner: string, close: string, levels: number) =>
     parseJson(open.repeat(levels) + inner + close.repeat(levels));
 
-  test("values and schemas as deep as JSON may be do not overflow", () => {
+  test("values and schemas of the maximum depth do not overflow the stack", () => {
     const deep = nested('{"a":', "1", "}", MAX_JSON_DEPTH);
     expect(first(deep, { type: "array" })?.message).toContain("is not of type 'array'");
     expect(first(deep, { const: deep })).toBeUndefined();

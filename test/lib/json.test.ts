@@ -22,7 +22,7 @@ describe("numbers", () => {
     "2.5e-7",
     "0.1000000000000000055511151231257827",
     "3.1415926535897932",
-  ])("%s is printed letter for letter", (number) => {
+  ])("%s is printed unchanged", (number) => {
     for (const text of [
       number,
       `[${number}]`,
@@ -35,17 +35,17 @@ describe("numbers", () => {
   });
 
   test.for(["0", "1", "-1", "9007199254740991", "1764251244123456", "0.1", "1.5", "123.456", "-2.25"])(
-    "%s is a number of JavaScript",
+    "%s is an ordinary number of JavaScript",
     (number) => expect(parseJson(`[${number}]`)).toEqual([Number(number)]),
   );
 
-  test("texts within strings stay unchanged", () => {
+  test("numbers within strings stay unchanged", () => {
     const text = '{"at":"2026-11-27T13:47:24.123450+00:00","id":"1e5","list":"[1.0, 12345678901234567890]"}';
     expect(parseJson(text)).toEqual(JSON.parse(text));
     expect(JSON.stringify(parseJson('["[1.0,",2.0]'))).toBe('["[1.0,",2.0]');
   });
 
-  test("an exact number has its value, and is known as a number", () => {
+  test("an exact number has its value, and is recognised as a number", () => {
     const [big] = parseJson("[2.0]") as unknown[];
     expect([
       isExactNumber(big),
@@ -57,7 +57,7 @@ describe("numbers", () => {
     expect(JSON.stringify(parseJson("7.0"))).toBe("7.0");
   });
 
-  test("any JSON that a program writes is printed unchanged", () => {
+  test("any JSON from a program is printed unchanged", () => {
     const number = fc.oneof(
       fc.bigInt({ min: -(10n ** 40n), max: 10n ** 40n }).map(String),
       fc.bigInt({ min: 2n ** 53n - 9n, max: 2n ** 53n + 9n }).map(String),
@@ -74,7 +74,7 @@ describe("numbers", () => {
         fc.string({ unit: "binary" }).map((text) => JSON.stringify(text)),
         fc.constantFrom("true", "false", "null"),
         fc.array(tie("value"), { maxLength: 5 }).map((items) => `[${items.join(",")}]`),
-        // JavaScript moves names that are indexes to the front; the order means nothing to Python.
+        // JavaScript moves names that are indexes to the front. Python does not depend on the order of names.
         fc
           .uniqueArray(
             fc.tuple(
@@ -92,19 +92,19 @@ describe("numbers", () => {
     );
   });
 
-  test("a key called __proto__ is a key like any other", () => {
+  test("a key named __proto__ is an ordinary key", () => {
     expect(JSON.stringify(parseJson('{"__proto__":{"a":1.0}}'))).toBe('{"__proto__":{"a":1.0}}');
   });
 });
 
 describe("depth", () => {
-  test("as deep as allowed is read, one deeper is not", () => {
+  test("the maximum depth is read, and one level more is refused", () => {
     expect(() => parseJson(nested(MAX_JSON_DEPTH))).not.toThrow();
     expect(() => parseJson(nested(MAX_JSON_DEPTH + 1))).toThrow(TooDeep);
     expect(() => parseJson(`{"a":${nested(MAX_JSON_DEPTH)}}`)).toThrow(TooDeep);
   });
 
-  test("values beside each other, or brackets within strings, do not count as depth", () => {
+  test("values side by side, and brackets within strings, do not count as depth", () => {
     expect(() => checkDepth(`[${Array.from({ length: 5_000 }, () => "[{}]").join(",")}]`)).not.toThrow();
     expect(() => checkDepth(JSON.stringify(['\\"[', nested(5_000)]))).not.toThrow();
   });

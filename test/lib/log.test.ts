@@ -41,6 +41,6 @@ test("an error is its message, its stack and its causes", () => {
 const round: unknown[] = [];
 round.push(round);
 
-test.for([[1n], [round]])("a line with a field that cannot be printed is in the log: %#", ([error]) => {
+test.for([[1n], [round]])("a line with a field that cannot be printed is still in the log: %#", ([error]) => {
   expect(written({ workspaceId: "w" }, "error", "it failed", { error })).toMatchObject({ message: "it failed" });
 });

@@ -7,7 +7,7 @@ import recorded from "./recorded/patterns.json";
 const isFound = (pattern: string, text: string, steps = new Steps(10_000_000)) =>
   new Pattern(pattern).isFoundIn(text, steps);
 
-/** The pattern, if it can be run. */
+/** The pattern, or null if the pattern cannot be run. */
 function compiled(source: string): Pattern | undefined {
   try {
     return new Pattern(source);
@@ -17,7 +17,7 @@ function compiled(source: string): Pattern | undefined {
   }
 }
 
-describe("patterns are found where Python's `re.search` found them", () => {
+describe("patterns match where Python's `re.search` matches", () => {
   const valid = recorded.filter(({ found }) => found !== null);
   test.for(valid)("$pattern", ({ pattern, found, notFound = [] }) => {
     const compiledPattern = compiled(pattern);
@@ -64,13 +64,13 @@ test.for([
   ["repetitions within repetitions", "((((x{100}){100}){100}){100})"],
   ["groups within groups", `${"(".repeat(5000)}${")".repeat(5000)}`],
   ["a long text", "a".repeat(100_000)],
-] as const)("a pattern with %s is valid, and refused for the time that it may take", ([, pattern]) => {
+] as const)("a pattern with %s is valid, but is not run because it may take too much time", ([, pattern]) => {
   expect(isPattern(pattern)).toBe(true);
   expect(() => new Pattern(pattern)).toThrow(UnsupportedPattern);
 });
 
 test.for(["^(a+)+$", "^(a|a)*$", "(a*)*b", "^(?=(a+)+$)", "(?:a?){30}a{30}b", "(.*)(.*)(.*)(.*)x"])(
-  "%s takes steps in proportion to the text",
+  "the steps of %s are proportional to the length of the text",
   (pattern) => {
     const taken = (length: number) => {
       let steps = 0;
@@ -87,6 +87,6 @@ test.for(["^(a+)+$", "^(a|a)*$", "(a*)*b", "^(?=(a+)+$)", "(?:a?){30}a{30}b", "(
   },
 );
 
-test("a search ends when no steps are left", () => {
+test("a search ends when it has used all its steps", () => {
   expect(() => isFound("(a*)*b", "a".repeat(100_000), new Steps(10_000))).toThrow(TooManySteps);
 });

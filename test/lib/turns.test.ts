@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Turns } from "#lib/turns";
 
-test("only so many works run at once, in their order, and a failed work frees its place", async () => {
+test("only so many tasks run at once, in order, and a failed task frees its place", async () => {
   const turns = new Turns(2);
   const begun: number[] = [];
   const ends: (() => void)[] = [];

@@ -1,4 +1,4 @@
-/** Calls to an object and their answers. The object is a real one with an added method. */
+/** Calls of an object and their answers. The object is a real object with one more method. */
 import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { noCost } from "#lib/cost";
@@ -16,7 +16,7 @@ const METHODS = {
 const namespace = env.CONCURRENCY_LIMITS;
 const stubOf = (name: string) => namespace.get(namespace.idFromName(name));
 
-/** An object that echoes its arguments; gives its name. */
+/** Creates an object that echoes its arguments, and gives its name. */
 async function anObject(): Promise<string> {
   const name = unique("object");
   await runInDurableObject(stubOf(name), (object: unknown) => {
@@ -49,7 +49,7 @@ describe("a call", () => {
     ["a text of 8 MB", ["x".repeat(8_000_000)]],
   ] as const)("gives the object its arguments unchanged: %s", async ([, args]) => {
     const echoed = await clientOf(await anObject()).echo(...args);
-    // `toEqual` is slow with large values.
+    // `toEqual` is slow for large values.
     expect(JSON.stringify(echoed) === JSON.stringify(args)).toBe(true);
   });
 
@@ -59,7 +59,7 @@ describe("a call", () => {
     expect(JSON.stringify(echoed)).toBe(`[${texts.join(",")}]`);
   });
 
-  test("uses no headers, whose size Cloudflare bounds", async () => {
+  test("uses no headers, because Cloudflare bounds the size of headers", async () => {
     const name = await anObject();
     const sizes: number[] = [];
     const watched = new Proxy(namespace, {
@@ -77,7 +77,7 @@ describe("a call", () => {
     expect(Math.max(...sizes)).toBeLessThan(1000);
   });
 
-  test("that fails gives its caller the error", async () => {
+  test("that fails gives the caller the error", async () => {
     await expect(clientOf(await anObject()).fail("no room, nowhere")).rejects.toThrow("no room, nowhere");
   });
 
@@ -104,7 +104,7 @@ describe("a call", () => {
     [["workspace", "a", 1], "workspace", null],
     [[{ workspace: "workspace", name: "pool" }, "a", 1], "workspace", "pool"],
   ] as const)(
-    "of the version before, whose first argument is the object's name, is answered",
+    "of the version before, with the object's name as its first argument, is answered",
     async ([args, ...identity]) => {
       const name = await anObject();
       expect(await send(name, JSON.stringify({ v: 2, method: "echo", args }))).toEqual([200, { result: ["a", 1] }]);
@@ -113,7 +113,7 @@ describe("a call", () => {
     },
   );
 
-  test("tells the object its name", async () => {
+  test("gives the object its name", async () => {
     const name = await anObject();
     await clientOf(name).echo();
     const known = await runInDurableObject(stubOf(name), (object: unknown) => (object as SluiceObject).identity());

@@ -20,7 +20,7 @@ const SOCKETS = [
   [`/work_pools/${POOL}/workers/connect`, () => pool(POOL)],
 ] as const;
 
-/** The timers of sockets, set and moved within the object. */
+/** The timers of sockets, set and changed within the object. */
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }));
 afterEach(() => void vi.useRealTimers());
 
@@ -44,7 +44,7 @@ test.for([
 ] as const)("%s keeps a socket open that has sent its wish", async ([path, object, wish]) => {
   const socket = await connectAuthenticated(path);
   if (wish) socket.send(wish);
-  // A later message of another socket shows that the wish was read.
+  // A later message of another socket shows that the object has read the subscription.
   await connectAuthenticated(path).then((other) => other.close());
   await runInDurableObject(object(), () => void vi.advanceTimersByTime(60_000));
   const ended = await Promise.race([socket.closed, connectAuthenticated(path).then(() => "open")]);
@@ -52,7 +52,7 @@ test.for([
   socket.close();
 });
 
-test.for(SOCKETS)("%s takes no large message from a socket without authentication", async ([path]) => {
+test.for(SOCKETS)("%s accepts no large message from a socket without authentication", async ([path]) => {
   const socket = await connect(path);
   socket.send({ type: "auth", token: "x".repeat(10_000) });
   expect((await socket.closed).code).toBe(1009);
@@ -80,7 +80,7 @@ test.for(SOCKETS.flatMap(([path]) => GARBAGE.map(([name, data]) => [path, name, 
   },
 );
 
-test("ten thousand messages before the authentication delay no other socket", async () => {
+test("ten thousand messages before the authentication do not delay other sockets", async () => {
   const socket = await connect("/events/in");
   for (let n = 0; n < 10_000; n++) socket.trySend({ type: "hello" });
   const other = await connectAuthenticated("/events/in");
@@ -88,7 +88,7 @@ test("ten thousand messages before the authentication delay no other socket", as
   expect((await socket.closed).code).toBe(1008);
 });
 
-test("so many sockets may be silent at once, and one more when one of them has sent its message", () => {
+test("so many sockets may be silent at once, and one more after one of them has sent its message", () => {
   const greetings = new Greetings();
   const sockets = Array.from({ length: 1_000 }, () => new WebSocketPair()[0]);
   for (const socket of sockets) {
@@ -115,7 +115,7 @@ const hello = (fields: Record<string, unknown> = {}) => ({
   },
 });
 
-test("a worker of an unknown pool is closed, and the pool's object stores nothing", async () => {
+test("the socket of a worker of an unknown pool is closed, and the pool's object stores nothing", async () => {
   const name = unique("nowhere");
   const socket = await connectAuthenticated(`/work_pools/${name}/workers/connect`);
   socket.send(hello());

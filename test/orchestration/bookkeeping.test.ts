@@ -1,4 +1,4 @@
-/** The bookkeeping: what a written state does to the columns of its run. */
+/** The bookkeeping: how a written state changes the columns of its run. */
 import { describe, test } from "vitest";
 import { FLOW_RUN_TRANSFORMS, TASK_RUN_TRANSFORMS } from "#orchestration/bookkeeping";
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
@@ -23,13 +23,13 @@ const NO_RULES = [] as const;
 const EARLIER = NOW - 3600 * SECOND;
 const LATER = NOW + 3600 * SECOND;
 
-/** The flow run's columns once the state is written. */
+/** The columns of the flow run after the state is written. */
 function columnsAfter(asked: FlowRunCase, to: StateProposal | StateType): Readonly<FlowRunColumns> {
   const context = aFlowRunContext(asked);
   return afterFlowRun(context, decideFlowRun(NO_RULES, context, aState(to))).run;
 }
 
-test("task runs have the transforms of flow runs, but for subflows, pauses and slots", ({ expect }) => {
+test("task runs have the transforms of flow runs, except those for subflows, pauses and slots", ({ expect }) => {
   const common = FLOW_RUN_TRANSFORMS.map(({ name }) => name).slice(1, -5);
   const names = TASK_RUN_TRANSFORMS.map(({ name }) => name);
   expect(names).toEqual([...common, "IncrementTaskRunCount", "ReleaseTaskConcurrencySlots"]);
@@ -43,7 +43,7 @@ test("the run has the type, name and timestamp of its state", ({ expect }) => {
   });
 });
 
-describe("a timestamp that is taken becomes the next free microsecond", () => {
+describe("a timestamp that is already used becomes the next free microsecond", () => {
   test.for([
     { taken: [], timestamp: NOW },
     { taken: [NOW], timestamp: NOW + 1 },
@@ -79,7 +79,7 @@ describe("start time and end time", () => {
     },
     { title: "a run ends", from: "RUNNING", run: { start_time: EARLIER }, to: "COMPLETED", start: EARLIER, end: NOW },
     {
-      title: "a run that ends before it started, starts at its end",
+      title: "a run that ends before it started has its end as its start",
       from: "PENDING",
       to: "CRASHED",
       start: NOW,
@@ -233,12 +233,12 @@ describe("a resuming run", () => {
     { to: "CRASHED", resuming: false },
     { to: "PAUSED", resuming: true },
     { to: "CANCELLING", resuming: true },
-  ])("that becomes $to is resuming: $resuming", ({ to, resuming }, { expect }) => {
+  ])("that becomes $to has resuming: $resuming", ({ to, resuming }, { expect }) => {
     const run = { empirical_policy: { retries: 2, resuming: true } };
     expect(columnsAfter({ from: "PENDING", run }, to).empirical_policy).toEqual({ retries: 2, resuming });
   });
 
-  test("that becomes RUNNING stays resuming for a client that knows no pauses", ({ expect }) => {
+  test("that becomes RUNNING stays resuming for a client that does not know pauses", ({ expect }) => {
     const run = { empirical_policy: { resuming: true } };
     expect(columnsAfter({ from: "PENDING", run, apiVersion: [0, 8, 0] }, "RUNNING").empirical_policy.resuming).toBe(
       true,
@@ -253,12 +253,12 @@ test("the run count of a task run grows when the run is RUNNING", ({ expect }) =
 });
 
 describe("the details of a state name", () => {
-  test("the flow run, for a flow run's state", ({ expect }) => {
+  test("have the flow run, for a flow run's state", ({ expect }) => {
     const { state } = decideFlowRun(NO_RULES, aFlowRunContext(), aState("PENDING"));
     expect(state?.state_details).toEqual({ flow_run_id: FLOW_RUN_ID });
   });
 
-  test("the task run and its flow run, for a task run's state, whatever the client sent", ({ expect }) => {
+  test("have the task run and its flow run, for a task run's state, whatever the client sent", ({ expect }) => {
     const sent = aState({ type: "PENDING", state_details: { flow_run_id: PARENT_ID, task_run_id: PARENT_ID } });
     const { state } = decideTaskRun(MinimalTaskPolicy, aTaskRunContext(), sent);
     expect(state?.state_details).toEqual({ flow_run_id: FLOW_RUN_ID, task_run_id: TASK_RUN_ID });
@@ -282,7 +282,7 @@ describe("a subflow", () => {
     ]);
   });
 
-  test("and no other flow run has an effect", ({ expect }) => {
+  test("is the only flow run with an effect", ({ expect }) => {
     expect(decideFlowRun(NO_RULES, aFlowRunContext(), aState(to)).effects).toEqual([]);
   });
 });

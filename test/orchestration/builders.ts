@@ -22,7 +22,7 @@ export const OWN_LEASE_ID = "00000000-0000-4000-8000-00000000000e";
 export const LIMIT_ID = "00000000-0000-4000-8000-000000000010";
 export const DEPLOYMENT_ID = "00000000-0000-4000-8000-00000000000d";
 
-/** A deployment. By default it has a limit of two slots. */
+/** A deployment. Its default limit is two slots. */
 export function aDeployment(facts: Partial<RunDeployment> = {}): RunDeployment {
   return {
     id: DEPLOYMENT_ID,
@@ -34,17 +34,17 @@ export function aDeployment(facts: Partial<RunDeployment> = {}): RunDeployment {
   };
 }
 
-/** A stored result, as a client's state names it. */
+/** A stored result, as in a client's state. */
 export const PERSISTED = { type: "reference", storage_key: "key" };
 
-/** Ids with a counter: all are different, and the same in each test. */
+/** Ids from a counter: all differ, and they are the same in each test. */
 export function countingIds() {
   let count = 0;
   const next = () => `00000000-0000-4000-9000-${String((count += 1)).padStart(12, "0")}`;
   return { random: next, ordered: next };
 }
 
-/** A state with the timestamp `at`, from a proposal or a type. */
+/** A state with the timestamp `at`, made from a proposal or a type. */
 export function aState(proposal: StateProposal | StateType, at = NOW): State {
   return newState(typeof proposal === "string" ? { type: proposal } : proposal, at, countingIds());
 }
@@ -128,17 +128,17 @@ function common() {
   };
 }
 
-/** The decision of a policy of this one rule for a flow run. */
+/** The decision for a flow run of a policy with only this rule. */
 export function askFlowRule(rule: Rule<FlowRunContext>, asked: FlowRunCase, to: StateProposal | StateType) {
   return decideFlowRun([rule], aFlowRunContext(asked), aState(to));
 }
 
-/** The decision of a policy of this one rule for a task run. */
+/** The decision for a task run of a policy with only this rule. */
 export function askTaskRule(rule: Rule<TaskRunContext>, asked: TaskRunCase, to: StateProposal | StateType) {
   return decideTaskRun([rule], aTaskRunContext(asked), aState(to));
 }
 
-/** The status of a decision, and the name of its state if that is not the proposed name. */
+/** The status of a decision, and the name of its state if it differs from the proposed name. */
 export function inShort(
   { status, state }: Pick<Decision<never>, "status" | "state">,
   proposed: StateProposal | StateType,
@@ -147,7 +147,9 @@ export function inShort(
   return `${status} ${state.name}`;
 }
 
-/** The decisions from every state to every state that are not ACCEPT with the proposed state, as `FROM to TO: STATUS Name`. */
+/**
+ * All decisions, from every state to every state, except ACCEPT with the proposed state, as `FROM to TO: STATUS Name`.
+ */
 export function objections(
   ask: (from: StateType | null, to: StateType) => Pick<Decision<never>, "status" | "state">,
 ): string[] {

@@ -1,4 +1,4 @@
-/** The engine: which rules are asked, what their rulings do, and what is true whatever is proposed. */
+/** The engine: which rules run, how their rulings change the decision, and the properties of every decision. */
 import fc from "fast-check";
 import { describe, test } from "vitest";
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
@@ -36,7 +36,7 @@ import {
   SECOND,
 } from "./builders.ts";
 
-/** A rule for every transition that always makes the same ruling. */
+/** A rule for every transition that always gives the same ruling. */
 function always(
   ruling: Ruling<FlowRunContext> | undefined,
   rest: Partial<Rule<FlowRunContext>> = {},
@@ -57,7 +57,7 @@ const rejectWith = (type: StateType) => ({ kind: "reject", state: { type }, reas
 const enqueue = { kind: "enqueue-task-run", retry: false } as const;
 
 describe("a proposal", () => {
-  test("to which no rule objects is accepted as it is", ({ expect }) => {
+  test("is accepted unchanged if no rule objects", ({ expect }) => {
     const decision = decideWith([always(undefined)]);
     expect(decision).toMatchObject({ status: "ACCEPT", reason: null, delaySeconds: null, state: { type: "RUNNING" } });
   });
@@ -77,7 +77,7 @@ describe("a proposal", () => {
     expect(decideWith(rules)).toEqual({ ...expected, state: null, changes: {}, effects: [] });
   });
 
-  test("that is rejected with another state writes that state, with the bookkeeping for it", ({ expect }) => {
+  test("that is rejected with another state writes the other state, with its bookkeeping", ({ expect }) => {
     expect(decideWith([always(rejectWith("CANCELLED"))])).toMatchObject({
       status: "REJECT",
       reason: "no",
@@ -86,7 +86,7 @@ describe("a proposal", () => {
     });
   });
 
-  test("that is adjusted keeps what the ruling does not name", ({ expect }) => {
+  test("that is adjusted keeps everything that the ruling does not name", ({ expect }) => {
     const to = { type: "RUNNING", message: "go", state_details: { cache_key: "key" } } as const;
     const { state } = decideWith([always({ kind: "adjust", name: "Retrying", details: { pause_key: "p" } })], {}, to);
     expect(state).toMatchObject({
@@ -121,7 +121,7 @@ describe("a rule", () => {
     expect(decideWith([always({ kind: "adjust", name: "Adjusted" }, { from, to })]).state?.name).toBe(name);
   });
 
-  test("sees the state and the run as the rules before it have changed them", ({ expect }) => {
+  test("gets the state and the run as changed by the rules before it", ({ expect }) => {
     const seen: unknown[] = [];
     const spy = always(undefined, { decide: ({ run }, { name }) => void seen.push(run.run_count, name) });
     decideWith([always({ ...count(7), name: "Adjusted" }), spy]);
@@ -136,7 +136,7 @@ describe("a rule", () => {
     expect(decideWith(rules).state?.type).toBe("SCHEDULED");
   });
 
-  test("is asked if the state was replaced by one of the same type", ({ expect }) => {
+  test("is asked if the state was replaced by a state of the same type", ({ expect }) => {
     const rules = [
       always({ kind: "reject", state: { type: "RUNNING", name: "Other" }, reason: "no" }),
       always(count(7)),
@@ -166,13 +166,13 @@ describe('the "after" of a rule', () => {
   const noting = (name: string, log: string[], rest: Partial<Rule<FlowRunContext>> = {}) =>
     always(undefined, { ...rest, after: () => void log.push(name) });
 
-  test("is asked from the last rule to the first, of the rules that were asked", ({ expect }) => {
+  test("runs from the last rule to the first, for the rules that were asked", ({ expect }) => {
     const log: string[] = [];
     decideWith([noting("first", log), noting("other", log, { from: statesOf("PAUSED") }), noting("last", log)]);
     expect(log).toEqual(["last", "first"]);
   });
 
-  test("is not asked if the rule put a state in place that it does not govern", ({ expect }) => {
+  test("does not run if the rule put a state in place that it does not govern", ({ expect }) => {
     const log: string[] = [];
     const decide = () => rejectWith("FAILED");
     decideWith([noting("narrow", log, { decide, to: statesOf("RUNNING") })]);
@@ -180,7 +180,7 @@ describe('the "after" of a rule', () => {
     expect(log).toEqual(["wide"]);
   });
 
-  test("sees the run after the bookkeeping, and its changes win", ({ expect }) => {
+  test("gets the run after the bookkeeping, and its changes override the bookkeeping", ({ expect }) => {
     const policy = { pause_keys: ["key"], resuming: true };
     const rule = always(undefined, {
       after: ({ run }) => ({ changes: { empirical_policy: { ...run.empirical_policy, retries: 1 } } }),
@@ -191,7 +191,7 @@ describe('the "after" of a rule', () => {
 });
 
 describe("rules in one policy", () => {
-  test("a run that is refused to run again keeps its run count", ({ expect }) => {
+  test("a run that may not run again keeps its run count", ({ expect }) => {
     const flowRun = { id: FLOW_RUN_ID, run_count: 1, state: aState("PAUSED") };
     const context = aTaskRunContext({ from: "FAILED", run: { run_count: 3 }, flowRun });
     const decision = decideTaskRun(CoreTaskPolicy, context, aState("RUNNING"));
@@ -231,13 +231,15 @@ describe("rules in one policy", () => {
     ]);
   });
 
-  test("a run that resumes from a blocking pause counts a start, and is marked as resuming", ({ expect }) => {
+  test("a run that resumes from a blocking pause counts a start and is marked as resuming", ({ expect }) => {
     const context = aFlowRunContext({ from: "PAUSED", run: { run_count: 1 } });
     const { changes } = decideFlowRun(CoreFlowPolicy, context, aState("RUNNING"));
     expect(changes).toMatchObject({ run_count: 2, empirical_policy: { resuming: true } });
   });
 
-  test("a background task is queued when a client schedules it, and not when it awaits its retry", ({ expect }) => {
+  test("a background task is queued if a client schedules it, and is not queued while it awaits its retry", ({
+    expect,
+  }) => {
     const deferred = { deferred: true };
     const first = decideTaskRun(
       BackgroundTaskPolicy,
@@ -282,7 +284,7 @@ const histories = <P>(...policies: readonly P[]) =>
     { maxLength: 12 },
   );
 
-/** What is true of each run after a state was written. */
+/** Properties of each run after a state is written. */
 function expectRightColumns(
   expect: (actual: unknown) => { toBe(expected: unknown): void },
   { run, initial }: RunContext,
@@ -298,7 +300,7 @@ function expectRightColumns(
   expect(run.end_time === null || run.start_time !== null).toBe(true);
 }
 
-describe("whatever is proposed", () => {
+describe("for any proposal", () => {
   const flowPolicies = [CoreFlowPolicy, MinimalFlowPolicy, MarkLateRunsPolicy];
   const taskPolicies = [CoreTaskPolicy, MinimalTaskPolicy, BackgroundTaskPolicy];
   const owners = fc.record({
@@ -348,7 +350,7 @@ describe("whatever is proposed", () => {
     );
   });
 
-  test("the same input has the same decision, and the context is not changed", ({ expect }) => {
+  test("the same input gives the same decision, and the context is not changed", ({ expect }) => {
     fc.assert(
       fc.property(fc.constantFrom(...STATE_TYPES), proposals, (from, proposal) => {
         const context = Object.freeze(aFlowRunContext({ from }));

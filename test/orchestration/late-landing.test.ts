@@ -1,6 +1,6 @@
 /**
- * D1 loses the connection during a write, and writes it later. Whenever that is, the answer says whether it was written, and
- * each slot is given back once.
+ * D1 loses the connection during a write and carries the write out later. At any time of the late write, the answer is
+ * right about the write, and each slot is released once.
  */
 import { createExecutionContext, env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
@@ -26,7 +26,7 @@ function toolsOver(options: LateD1Options): { tools: Tools; d1: LateD1 } {
   return { d1, tools: { ...tools, db: new Database(d1.binding, tools.cost) } };
 }
 
-/** Enough points: each operation here makes fewer calls. */
+/** Enough points in time: each operation here makes fewer calls. */
 const POINTS: [string, LateD1Options][] = [0, 1, 2, 3, 4, 5, 6].map((landsBefore) => [
   `before call ${landsBefore} after it`,
   { landsBefore },
@@ -70,7 +70,7 @@ async function aLimitedTaskRun() {
   return { flowRun, run, slots };
 }
 
-describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
+describe.for(WAYS)("a write that D1 carries out %s", ([, options]) => {
   test("makes a run RUNNING once, and the answer says so", async () => {
     const run = await aFlowRun({ state: { type: "PENDING" } });
     const { tools, d1 } = toolsOver(options);
@@ -98,11 +98,11 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
     expect(await slots()).toBe(0);
   });
 
-  test("is not taken for a refusal, and a refusal is final", async () => {
+  test("does not become a refusal, and a refusal is final", async () => {
     const { run, slots } = await aLimitedRun();
     const { tools, d1 } = toolsOver(options);
     let asked = 0;
-    // The policy accepts the first try, which is decided on the run that this isolate remembers.
+    // The policy accepts the first try, because the try is decided on the run that this isolate remembers.
     const policy = onlyWhile(() => ++asked <= 1, CoreFlowPolicy);
     const answer = await setFlowRunState(tools, run.id, { type: "PENDING" }, { policy });
     await d1.settle();
@@ -140,7 +140,7 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
     ]);
   });
 
-  test("creates each of many runs once, and not the one that exists", async () => {
+  test("creates each of many runs once, and does not create the existing run", async () => {
     const flowId = await aFlow();
     const { body: there } = await api<Shown>("POST", "/flow_runs/", { flow_id: flowId, idempotency_key: "there" });
     const { tools, d1 } = toolsOver(options);
@@ -153,7 +153,7 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
     expect(found.body.map(({ id }) => id).toSorted()).toEqual(made.map(({ run }) => run.id).toSorted());
   });
 
-  test("creates one subflow, whose state its parent's task run gets once", async () => {
+  test("creates one subflow, and its parent's task run gets the state once", async () => {
     const { run: task } = await aLimitedTaskRun();
     const { tools, d1 } = toolsOver(options);
     const draft = { flow_id: await aFlow(), parent_task_run_id: task.id, state: { type: "RUNNING" as const } };
@@ -174,7 +174,7 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
     for (const id of gone) expect((await api("GET", `/flow_runs/${id}`)).status).toBe(404);
   });
 
-  test("creates one variable, and does not take its name for a conflict", async () => {
+  test("creates one variable, and does not report its name as a conflict", async () => {
     const { tools, d1 } = toolsOver(options);
     const store = new VariableStore({ db: tools.db, workspaceId: WORKSPACE });
     const name = unique("variable").replaceAll("-", "_");
@@ -192,7 +192,7 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
     expect(await store.insert(aRow())).toBe(false);
   });
 
-  test("writes an input, and does not take its key for a conflict", async () => {
+  test("writes an input, and does not report its key as a conflict", async () => {
     const { id: flow_run_id } = await aFlowRun();
     const { tools, d1 } = toolsOver(options);
     const store = new FlowRunInputStore({ db: tools.db, workspaceId: WORKSPACE });
@@ -221,7 +221,7 @@ describe.for(WAYS)("a write that D1 makes %s", ([, options]) => {
   });
 });
 
-describe.for([true, false])("if D1 stays down, and writes the commit in the end: %s,", (lands) => {
+describe.for([true, false])("if D1 stays down and the late commit is written: %s,", (lands) => {
   const options = { landsBefore: 1_000, staysDown: true, lands };
 
   test("the client of a flow run proposes again, and the run has the slot if the state is written", async () => {
@@ -236,7 +236,7 @@ describe.for([true, false])("if D1 stays down, and writes the commit in the end:
     expect(await slots()).toBe(lands ? 0 : 1);
   });
 
-  test("the client of a task run proposes again, and the end of the run gives the slots back", async () => {
+  test("the client of a task run proposes again, and the end of the run releases the slots", async () => {
     const { run, slots } = await aLimitedTaskRun();
     const { tools, d1 } = toolsOver(options);
     await expect(setTaskRunState(tools, run.id, { type: "RUNNING" })).rejects.toThrow("Network connection lost");

@@ -7,7 +7,7 @@ import { aFlowRun, api, propose, WORKSPACE } from "../support/world";
 
 const ids = systemIds();
 
-/** A run whose row lists so many states, without pages. Gives the ids of the states, oldest first. */
+/** A run with so many states in its row, without pages of states. Gives the ids of the states, oldest first. */
 async function aRunWith(count: number): Promise<{ id: string; stateIds: string[] }> {
   const { id, state_id } = await aFlowRun({ state: { type: "RUNNING" } });
   const before = Date.now() * 1000 - count * 1_000 - 3_600_000_000;
@@ -53,7 +53,7 @@ test("a run with more states than its row can list gets new states, lists all st
   expect(await leftOf(id)).toEqual([0, 0]);
 });
 
-test("the row of a run stays small when the run has many states", async () => {
+test("the row of a run with many states stays small", async () => {
   const { id, stateIds } = await aRunWith(990);
   for (let index = 0; index < 40; index++) {
     const answer = await propose(id, { type: index % 2 ? "RUNNING" : "PAUSED" }, true);
@@ -65,7 +65,7 @@ test("the row of a run stays small when the run has many states", async () => {
   expect(graph.body.states).toHaveLength(1_030);
 });
 
-test("the event of a state that is listed in a page names the state before it", async () => {
+test("the event of a state in a page of states names the state before it", async () => {
   const { id, stateIds } = await aRunWith(1_200);
   await propose(id, { type: "PAUSED" }, true);
   await env.DB.prepare("delete from event_segment").run();

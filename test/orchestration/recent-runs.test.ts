@@ -16,7 +16,7 @@ function aRun(id: string, characters: number, deploymentId: string | null = null
 
 const keptOf = (ids: readonly string[]): string[] => ids.filter((id) => recall(WORKSPACE, id) !== undefined);
 
-test("of runs with long messages, the newest are kept, as many as there is memory for", () => {
+test("of runs with long messages, the newest are kept, as many as fit into the memory bound", () => {
   const ids = Array.from({ length: 500 }, (_, index) => `long-${index}`);
   for (const id of ids) remember(WORKSPACE, aRun(id, 100_000));
   const kept = keptOf(ids);
@@ -25,13 +25,13 @@ test("of runs with long messages, the newest are kept, as many as there is memor
   expect(kept.length).toBeLessThanOrEqual(80);
 });
 
-test("a run that is too large is not kept, and does not remove another one", () => {
+test("a run that is too large is not kept, and does not evict another run", () => {
   remember(WORKSPACE, aRun("small", 10));
   remember(WORKSPACE, aRun("large", 1_900_000));
   expect(keptOf(["small", "large"])).toEqual(["small"]);
 });
 
-test("runs that are recalled, forgotten or remembered again use no more memory", () => {
+test("runs that are read, removed or stored again use no more memory", () => {
   const ids = Array.from({ length: 60 }, (_, index) => `room-${index}`);
   for (let times = 0; times < 5; times++) {
     for (const id of ids) remember(WORKSPACE, aRun(id, 100_000, "d"));
@@ -42,7 +42,7 @@ test("runs that are recalled, forgotten or remembered again use no more memory",
   expect(keptOf(ids)).toEqual(ids);
 });
 
-test("no more than a thousand runs are kept, however small", () => {
+test("at most a thousand runs are kept, however small they are", () => {
   const ids = Array.from({ length: 1_100 }, (_, index) => `small-${index}`);
   for (const id of ids) remember(WORKSPACE, aRun(id, 1));
   expect(keptOf(ids)).toEqual(ids.slice(-1_000));

@@ -1,4 +1,4 @@
-/** The decisions of the policies against the original's answers, from every state to every state. */
+/** The decisions of the policies, compared with the original's answers, from every state to every state. */
 import { describe, test } from "vitest";
 import { z } from "zod";
 import { decideFlowRun, decideTaskRun } from "#orchestration/decide";
@@ -33,7 +33,7 @@ const Recorded = z.array(
   }),
 );
 
-/** The transitions of a recording, with their answers. */
+/** The transitions of a recording, with the original's answers. */
 function transitionsOf(recording: unknown) {
   return Recorded.parse(recording).flatMap(({ name, body }) => {
     const match = /^(\w+) to (\w+)( by force)?$/.exec(name);
@@ -52,7 +52,7 @@ function transitionsOf(recording: unknown) {
   });
 }
 
-/** The scheduled time of the runs in the recordings, far in the future. */
+/** The scheduled time of the runs in the recordings, in the far future. */
 function stateOf(type: StateType) {
   return aState(type === "SCHEDULED" ? { type, state_details: { scheduled_time: NOW + 3600 * SECOND } } : type);
 }

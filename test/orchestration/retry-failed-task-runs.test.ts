@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aFlowRun, api } from "../support/world";
 
-test("with a client before API 0.8.3, all failed task runs of a retried flow run become AwaitingRetry", async () => {
+test("for a client before API 0.8.3, all failed task runs of a retried flow run become AwaitingRetry", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" }, empirical_policy: { retries: 1, retry_delay: 0 } });
   const aTask = async (key: string, type: string) => {
     const made = { flow_run_id: run.id, task_key: key, dynamic_key: "0", state: { type } };

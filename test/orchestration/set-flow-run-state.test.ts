@@ -8,7 +8,7 @@ interface StateRow {
   type: string;
 }
 
-/** The run's states in D1, in the order in which they were committed. */
+/** The run's states in D1, in the order of their commits. */
 async function statesOf(id: string): Promise<StateRow[]> {
   const { results } = await env.DB.prepare(
     "select s.id, s.type from flow_run r, json_each(r.state_ids) i join flow_run_state s on s.id = i.value where r.id = ? order by i.key",
@@ -26,7 +26,7 @@ async function allStateRows(id: string): Promise<number> {
   return row?.count ?? 0;
 }
 
-test("the columns of a run follow its states from PENDING to RUNNING to COMPLETED", async () => {
+test("the columns of a run change with its states PENDING, RUNNING and COMPLETED", async () => {
   const run = await aFlowRun();
   expect(run).toMatchObject({ state_type: "PENDING", run_count: 0, start_time: null, end_time: null });
   expect((await propose(run.id, { type: "RUNNING" })).status).toBe("ACCEPT");
@@ -39,7 +39,7 @@ test("the columns of a run follow its states from PENDING to RUNNING to COMPLETE
   expect((await statesOf(run.id)).map(({ type }) => type)).toEqual(["PENDING", "RUNNING", "COMPLETED"]);
 });
 
-test("of 64 proposals of PENDING at once exactly one is accepted and 63 are told to abort", async () => {
+test("of 64 concurrent proposals of PENDING exactly one is accepted and 63 are aborted", async () => {
   const run = await aFlowRun({ state: { type: "SCHEDULED" } });
   const answers = await Promise.all(Array.from({ length: 64 }, () => propose(run.id, { type: "PENDING" })));
   expect(answers.filter(({ status }) => status === "ACCEPT")).toHaveLength(1);
@@ -48,7 +48,7 @@ test("of 64 proposals of PENDING at once exactly one is accepted and 63 are told
   expect(await allStateRows(run.id)).toBe(2);
 });
 
-test("different proposals at once have the result of one order of them", async () => {
+test("different concurrent proposals have the result of one order of them", async () => {
   const run = await aFlowRun();
   const proposals = Array.from(
     { length: 24 },
@@ -57,7 +57,7 @@ test("different proposals at once have the result of one order of them", async (
   const answers = await Promise.all(proposals.map((type) => propose(run.id, { type })));
   const written = await statesOf(run.id);
   const accepted = answers.flatMap((answer) => (answer.status === "ACCEPT" ? [answer.state?.id] : []));
-  // Each accepted answer is a different written state, and each written state but the first was an answer.
+  // Each accepted answer is a different written state, and each written state except the first was an answer.
   expect(accepted).toHaveLength(written.length - 1);
   expect(new Set(written.slice(1).map(({ id }) => id))).toEqual(new Set(accepted));
   expect(await allStateRows(run.id)).toBe(written.length);
@@ -67,7 +67,7 @@ test("different proposals at once have the result of one order of them", async (
   expect((await readFlowRun(run.id)).state_type).toBe(written.at(-1)?.type);
 });
 
-test("a transition that is proposed again under its transition id is answered with the state that it made", async () => {
+test("a transition that is proposed again with its transition id is answered with the state that it created", async () => {
   const run = await aFlowRun();
   const state = { type: "RUNNING", state_details: { transition_id: crypto.randomUUID() } };
   const first = await propose(run.id, state);
@@ -76,7 +76,7 @@ test("a transition that is proposed again under its transition id is answered wi
   expect((await readFlowRun(run.id)).run_count).toBe(1);
 });
 
-test("unknown details are ignored, and flags are read as the original reads them", async () => {
+test("unknown details are ignored, and flags are parsed as in the original", async () => {
   const run = await aFlowRun();
   const state = { type: "RUNNING", state_details: { of_another_version: 1, untrackable_result: "yes" } };
   const { status, body } = await api<SetState>("POST", `/flow_runs/${run.id}/set_state`, { state, force: "true" });
@@ -137,7 +137,7 @@ test("an unknown run is answered with 404 in the original's shape", async () => 
   expect(answer).toMatchObject({ status: 404, body: { exception_message: `Flow run with id ${id} not found` } });
 });
 
-test("a change of state takes one round trip if this isolate made the change before, and two if another isolate did", async () => {
+test("a state change takes one round trip if this isolate made the change before, and two if another isolate did", async () => {
   const run = await aFlowRun();
   const change = async (type: string) => {
     const answer = await api("POST", `/flow_runs/${run.id}/set_state`, { state: { type } }, TELL_COST);
@@ -145,10 +145,10 @@ test("a change of state takes one round trip if this isolate made the change bef
   };
   expect(await change("RUNNING")).toBe(1);
   await touch(run.id);
-  // The first decision is on the remembered run, and D1 changes nothing; so the run is read and decided again.
+  // The first decision uses the remembered run, and D1 changes nothing. So the run is read and decided again.
   expect(await change("COMPLETED")).toBe(3);
   await touch(run.id);
-  // A remembered run never leads to a refusal.
+  // A remembered run alone never causes a refusal.
   expect(await change("CRASHED")).toBe(1);
   expect(await change("CRASHED")).toBe(1);
 });
@@ -173,7 +173,7 @@ test("a change by another isolate is seen, although this isolate remembers the r
   });
 });
 
-/** Changes a run as another isolate would: this isolate does not see it. */
+/** Changes a run as another isolate would. This isolate does not notice the change. */
 async function touch(id: string): Promise<void> {
   await env.DB.prepare("update flow_run set updated = updated + 1 where id = ?").bind(id).run();
 }

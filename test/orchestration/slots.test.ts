@@ -33,7 +33,7 @@ const PENDING = { type: "PENDING" };
 const RUNNING = { type: "RUNNING" };
 const COMPLETED = { type: "COMPLETED" };
 
-/** A deployment with a limit of its own. */
+/** A deployment with its own limit. */
 const aLimited = (slots: number, options?: Record<string, unknown>) =>
   aDeployment<{ id: string; global_concurrency_limit: { id: string } }>({
     concurrency_limit: slots,
@@ -52,7 +52,7 @@ async function slotsInUse(deploymentId: string): Promise<number> {
 }
 
 describe("the limit of a deployment", () => {
-  test("lets as many runs become PENDING as it has slots; another follows when one has ended", async () => {
+  test("lets as many runs become PENDING as it has slots, and one more run when one has ended", async () => {
     const { id } = await aLimited(1);
     const [first, second] = await runsOf(id, 2);
     if (!first || !second) throw new Error("two runs were made");
@@ -72,7 +72,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(1);
   });
 
-  test("is kept for runs that are proposed at the same moment", async () => {
+  test("holds for concurrent proposals of runs", async () => {
     const { id } = await aLimited(3);
     const runs = await runsOf(id, 12);
     const answers = await Promise.all(runs.map((run) => proposeAs(CLIENT, run.id, PENDING)));
@@ -111,7 +111,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(0);
   });
 
-  test("cancels a run whose slot another run took while its infrastructure was created", async () => {
+  test("cancels a run if another run took its slot while its infrastructure was created", async () => {
     const { id } = await aLimited(1);
     const [first, second] = await runsOf(id, 2);
     const { state } = await proposeAs(CLIENT, first?.id ?? "", PENDING);
@@ -127,7 +127,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(1);
   });
 
-  test("lets a run whose lease expired become RUNNING if a slot is free", async () => {
+  test("lets a run become RUNNING after its lease expired if a slot is free", async () => {
     const { id } = await aLimited(1);
     const [run] = await runsOf(id, 1);
     const { state } = await proposeAs(CLIENT, run?.id ?? "", PENDING);
@@ -139,7 +139,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(0);
   });
 
-  test("gets its slot back at the end of a run whose client renews no leases", async () => {
+  test("gets its slot back when a run ends, also if the client renews no leases", async () => {
     const { id } = await aLimited(1);
     const [run] = await runsOf(id, 1);
     for (const state of [PENDING, RUNNING])
@@ -159,7 +159,7 @@ describe("the limit of a deployment", () => {
     expect(await slotsInUse(id)).toBe(0);
   });
 
-  test("works as soon as it is set", async () => {
+  test("applies as soon as it is set", async () => {
     const { id } = await aDeployment();
     const [first, second] = await runsOf(id, 2);
     await api("PATCH", `/deployments/${id}`, { concurrency_limit: 1 });
@@ -172,7 +172,7 @@ describe("the limit of a deployment", () => {
 });
 
 describe("a proposal that is sent again because its answer was lost", () => {
-  test("gets the same answer if another state was written in place of the proposed one", async () => {
+  test("gets the same answer if another state was written instead of the proposed state", async () => {
     const run = await aFlowRun({ empirical_policy: { retries: 1, retry_delay: 60 } });
     await propose(run.id, RUNNING);
     const failed = { type: "FAILED", state_details: { transition_id: crypto.randomUUID() } };
@@ -203,14 +203,14 @@ describe("exactly once", () => {
     expect((await readFlowRun(run?.id ?? "")).run_count).toBe(1);
   });
 
-  test("a deployment without it lets a run be RUNNING twice, as the original does", async () => {
+  test("a deployment without it lets a run become RUNNING twice, as in the original", async () => {
     const [run] = await runsOf((await aDeployment()).id, 1);
     await propose(run?.id ?? "", PENDING);
     const answers = [await propose(run?.id ?? "", RUNNING), await propose(run?.id ?? "", RUNNING)];
     expect(answers.map(({ status }) => status)).toEqual(["ACCEPT", "ACCEPT"]);
   });
 
-  test("the switches of a deployment are read, changed one by one, and checked", async () => {
+  test("the switches of a deployment are read, changed one by one, and validated", async () => {
     const path = `/deployments/${(await aDeployment()).id}/reliability`;
     const defaults = { exactly_once: false, zombie_detection: true, lazarus: true };
     expect((await api("GET", path)).body).toEqual(defaults);
@@ -253,7 +253,7 @@ describe("the limits on a task run's tags", () => {
   const holders = async (tag: string) =>
     (await api<{ active_slots: string[] }>("GET", `/concurrency_limits/tag/${tag}`)).body.active_slots;
 
-  test("let as many task runs be RUNNING as all of them have slots", async () => {
+  test("let a task run become RUNNING only if all its tags have a free slot", async () => {
     const [wide, narrow] = [await limit(2), await limit(1)];
     const [both, other] = [await aTaskRun([wide, narrow]), await aTaskRun([wide, narrow])];
     expect((await proposeTask(both, "RUNNING")).status).toBe("ACCEPT");
@@ -298,7 +298,7 @@ describe("the limits on a task run's tags", () => {
     expect(await holders(tag)).toEqual([]);
   });
 
-  test("are ignored by a forced state, which still gives slots back", async () => {
+  test("are ignored by a forced state, which still releases slots", async () => {
     const tag = await limit(1);
     const [first, second] = [await aTaskRun([tag]), await aTaskRun([tag])];
     expect((await proposeTask(first, "RUNNING")).status).toBe("ACCEPT");
@@ -309,7 +309,7 @@ describe("the limits on a task run's tags", () => {
   });
 });
 
-test("a run that finds no slot in its work pool is told to abort, and nothing is written", async () => {
+test("a run without a free slot in its work pool is aborted, and nothing is written", async () => {
   const pool = unique("pool");
   await api("POST", "/work_pools/", { name: pool, type: "process", concurrency_limit: 1 });
   const [first, second] = await runsOf((await aDeployment({ work_pool_name: pool })).id, 2);

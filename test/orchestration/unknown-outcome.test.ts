@@ -1,4 +1,6 @@
-/** D1 fails during a commit, before or after the state is written: the state is written once, and the answer is right. */
+/**
+ * D1 fails during a commit, before or after the state is written. The state is written once, and the answer is right.
+ */
 import { createExecutionContext, env } from "cloudflare:test";
 import { is, SQL, StringChunk } from "drizzle-orm";
 import { describe, expect, test } from "vitest";
@@ -12,7 +14,7 @@ const isUpdate = (statement: Statement) =>
   is(statement, SQL) &&
   statement.queryChunks.some((chunk) => is(chunk, StringChunk) && chunk.value.join("").startsWith("update"));
 
-/** Tools whose D1 fails once, at the first batch that writes a state. */
+/** Tools with a D1 that fails once, at the first batch that writes a state. */
 function failing(when: "before" | "after"): Tools {
   const context = createExecutionContext();
   const tools = makeTools(env, WORKSPACE, (work) => context.waitUntil(work));

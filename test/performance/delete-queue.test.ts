@@ -1,4 +1,4 @@
-/** The deletion of a work queue or pool reads its live runs, and not those that have ended. */
+/** The deletion of a work queue or pool reads the live runs of the queue or pool, and not the ended runs. */
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { costOf, TELL_COST } from "../support/cost";
@@ -12,7 +12,7 @@ async function aPoolWithQueue(): Promise<{ pool: string; queue: string; queueId:
   return { pool, queue, queueId: made.body.id };
 }
 
-/** Runs of a queue that have ended, straight in D1. */
+/** Inserts ended runs of a queue into D1. */
 async function endedRuns(queueId: string, count: number): Promise<void> {
   const ids = Array.from({ length: count }, () => crypto.randomUUID());
   await env.DB.prepare(

@@ -1,4 +1,4 @@
-/** The steps of a run's life have the costs of docs/performance.md. */
+/** The steps in the life of a run have the costs in docs/performance.md. */
 import { env, SELF } from "cloudflare:test";
 import { expect, test } from "vitest";
 import type { Cost } from "#lib/cost";
@@ -7,7 +7,7 @@ import { anEvent, taskRunReports } from "../events/world";
 import { costOf, TELL_COST } from "../support/cost";
 import { api, unique } from "../support/world";
 
-/** The cost of a step, as in the table. */
+/** The cost of a step, in the form of the table. */
 interface Row {
   step: string;
   statements: number;
@@ -32,7 +32,10 @@ async function totals(): Promise<Cost> {
   return (await SELF.fetch("http://sluice/local/cost")).json<Cost>();
 }
 
-/** Runs a step, and gives its cost until the reply. The steps of events count the work after replies. */
+/**
+ * Runs a step and gives its cost until the response. For steps with events, the cost includes the work after the
+ * response.
+ */
 async function priced(step: string, work: () => Promise<{ headers: Headers }>): Promise<Row> {
   const { headers } = await work();
   return {
@@ -55,7 +58,7 @@ async function settled(): Promise<Cost> {
   return last;
 }
 
-/** Sends events in one request, and gives their cost until they are recorded. */
+/** Sends events in one request and gives the cost until the events are recorded. */
 async function pricedEvents(step: string, events: unknown[]): Promise<Row> {
   const before = await settled();
   await api("POST", "/events", events);
@@ -70,16 +73,19 @@ async function pricedEvents(step: string, events: unknown[]): Promise<Row> {
 
 const now = () => Date.now() * 1000;
 
-/** The whole life of a task run, as the client reports it. */
+/** The whole life of a task run, in the client's reports. */
 const taskLife = (flowRunId: string) =>
   taskRunReports(
     ["PENDING", "RUNNING", "COMPLETED"].map((type, index) => ({ type, at: now() + index })),
     { flowRunId },
   );
 
-test("each step of a run's life costs what the document says", { timeout: 60_000 }, async () => {
-  // First the steps that are counted over the whole process: a pool's object works for a while after it is told of runs.
-  // Each step has its own run: a later step of the same run may find its index row, or not.
+test("each step in the life of a run has the cost in the document", { timeout: 60_000 }, async () => {
+  // First come the steps with a cost that is counted over the whole process: a pool's object works for a while after a
+  // notice
+  // about runs.
+  // Each step has its own run, because the index row of an earlier step may or may not exist for a later step of the
+  // same run.
   const [first, second, third] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID()];
   // Before its first write the object reads the recent segments.
   await api("POST", "/events", [anEvent()]);

@@ -1,4 +1,4 @@
-/** The rows that a turn reads: in proportion to the due schedules, not to the deployments. */
+/** The number of rows that a turn reads grows with the due schedules, not with the deployments. */
 import { createExecutionContext, env, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { Database } from "#db/database";
@@ -12,7 +12,7 @@ import { WORKSPACE } from "../support/world";
 
 const NOW = 1_790_000_000_000_000;
 
-/** So many deployments with an hourly schedule, of which the first few are due. */
+/** Creates so many deployments with an hourly schedule. The first few schedules are due. */
 function seed(d1: SimulatedD1, deployments: number, due: number): Promise<unknown> {
   const ids = JSON.stringify(Array.from({ length: deployments }, (_, index) => `d${String(index).padStart(6, "0")}`));
   const schedule = JSON.stringify({ interval: 3600, anchor_date: "2026-01-01T00:00:00Z", timezone: "UTC" });
@@ -41,7 +41,9 @@ function seed(d1: SimulatedD1, deployments: number, due: number): Promise<unknow
 
 const cron = Object.values(CRONS).flat();
 
-/** The rows that a turn reads with so many due schedules, and the next turn with none; of single jobs, and of all. */
+/**
+ * The rows that a turn with so many due schedules reads, and the next turn without any; of single jobs and of all jobs.
+ */
 async function readBy(deployments: number, due: number) {
   const name = `${deployments} ${due}`;
   return runInDurableObject(env.TASK_QUEUE.get(env.TASK_QUEUE.idFromName(name)), async (_, state) => {
@@ -63,7 +65,7 @@ async function readBy(deployments: number, due: number) {
   });
 }
 
-test("a turn reads as much with 10,000 deployments as with 10", async () => {
+test("a turn reads as many rows with 10,000 deployments as with 10", async () => {
   const small = await readBy(10, 5);
   const table = [small, await readBy(1000, 5), await readBy(10_000, 5), await readBy(10_000, 50)];
   const [, middle, large, busy] = table;
@@ -72,6 +74,6 @@ test("a turn reads as much with 10,000 deployments as with 10", async () => {
   expect(small.idle).toBeLessThanOrEqual(1);
   expect(small.missed).toBeLessThanOrEqual(1);
   expect(small.turn).toBeLessThanOrEqual(40);
-  // Ten times the due schedules, about ten times the rows.
+  // With ten times the due schedules, a turn reads about ten times the rows.
   expect(busy?.busy).toBeLessThan(small.busy * 12);
 }, 120_000);

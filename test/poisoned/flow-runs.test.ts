@@ -38,7 +38,7 @@ const HISTORY = {
   history_interval_seconds: 86_400 * 365,
 };
 
-/** Requests whose answers must show both runs, though one is poisoned. */
+/** Requests that must answer with both runs, though one run is poisoned. */
 function questions([healthy, bad]: readonly [string, string]): Question[] {
   const both = [healthy, bad];
   const flow_runs = { id: { any_: both } };
@@ -62,7 +62,7 @@ function questions([healthy, bad]: readonly [string, string]): Question[] {
   ];
 }
 
-/** Polls, each of which must offer the healthy run. */
+/** Polls, each of which must offer the valid run. */
 function polls({ pool, served, due, servedDue }: Scene): Question[] {
   return [
     { method: "POST", path: `/work_pools/${pool.name}/get_scheduled_flow_runs`, body: {}, shows: [due[0]] },
@@ -125,13 +125,13 @@ const cases = [
 ];
 
 test.for(cases)(
-  "lists, reads, polls and sweeps work beside a run (%s) whose %s.%s is %s",
+  "lists, reads, polls and sweeps work beside a run (%s) with %s.%s that is %s",
   async ([which, table, column, , value]) => {
     expect(await wrong(which, table, column, value)).toEqual([]);
   },
 );
 
-test.for(BAD_TIMES)("the polls of a pool work beside a run whose time in the pool's object is %d", async (due) => {
+test.for(BAD_TIMES)("the polls of a pool work although a run has the time %d in the pool's object", async (due) => {
   const scene = await made();
   await scene.pool.inObject((object) => object.sql.exec("update run set due = ? where id = ?", due, scene.due[1]));
   await scene.pool.evict();

@@ -4,14 +4,17 @@ import { ask, BAD_JSON, BAD_TIMES, failingJobs, poisoned, type Place, type Quest
 
 vi.spyOn(console, "error").mockImplementation(() => {});
 
-/** A kind of row: its name, how a row is made, and the requests that may read it. Beside the poisoned row there is a healthy one. */
+/**
+ * A kind of row: its name, a function that creates a row, and the requests that may read the row. A valid row exists as
+ * well.
+ */
 interface Subject {
   name: string;
   make(): Promise<string>;
   /** Columns, by `table.column`, that may hold bad JSON or bad times. */
   json: readonly string[];
   times: readonly string[];
-  /** The column of a table that holds the row's id, where it is not `id`. */
+  /** The column of a table with the row's id, if it is not `id`. */
   keys?: Readonly<Record<string, string>>;
   questions(healthy: string, bad: string): Question[];
 }
@@ -31,7 +34,7 @@ const list = (path: string, shows: readonly string[], body: unknown = {}): Quest
 const count = (path: string): Question => ({ method: "POST", path, body: {}, shows: [] });
 const read = (path: string, id: string): Question => ({ method: "GET", path, shows: [id] });
 
-/** The names of things by their ids, where the API reads them by name. */
+/** The names of rows by their ids, if the API reads the rows by name. */
 const names = new Map<string, string>();
 async function named(path: string, prefix: string, fields: (name: string) => Record<string, unknown>): Promise<string> {
   const name = unique(prefix);
@@ -236,7 +239,7 @@ function placeOf(subject: Subject, where: string, id: string): Place {
   return { table, column, id, ...(key !== undefined && { key }) };
 }
 
-test.for(cases)("lists, reads and sweeps work beside %s whose %s is %s", async ([, where, , value, subject]) => {
+test.for(cases)("lists, reads and sweeps work beside %s with %s that is %s", async ([, where, , value, subject]) => {
   const [healthy, bad] = await pairOf(subject);
   const wrong = await poisoned(placeOf(subject, where, bad), value, async () => [
     ...(await ask(subject.questions(healthy, bad))),

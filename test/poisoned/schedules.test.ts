@@ -31,7 +31,7 @@ const TEXTS: readonly (readonly [string, string])[] = [
 
 const CASES = [...SCHEDULES.map(([name, schedule]) => [name, JSON.stringify(schedule)] as const), ...TEXTS];
 
-test.for(CASES)("the runs of other schedules are made beside a schedule that %s", async ([, text]) => {
+test.for(CASES)("the runs of other schedules are created although one schedule %s", async ([, text]) => {
   const flow_id = await aFlow();
   const schedules = [{ schedule: { cron: "*/10 * * * *", timezone: "UTC" } }];
   const made = async () => (await aDeployment({ flow_id, schedules })).id;

@@ -13,7 +13,7 @@ const clock = systemClock();
 const ids = systemIds();
 const deep = (depth: number) => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`;
 
-/** Writes a row, does the work, and deletes the row. */
+/** Writes a row, calls the function, and deletes the row. */
 async function withRow<T>(
   table: string,
   row: Record<string, unknown>,
@@ -42,7 +42,7 @@ const logRecord = (fields: Record<string, unknown>) => ({
   ...fields,
 });
 
-/** A download is streamed, so its status does not show a failure in the middle. */
+/** A download is streamed, so its status does not show a failure after the first part. */
 async function missingOfDownload(runId: string, shows: readonly string[]): Promise<string[]> {
   try {
     const response = await SELF.fetch(`http://sluice/api/flow_runs/${runId}/logs/download`);
@@ -66,10 +66,10 @@ const LOG_ROWS: readonly (readonly [string, Record<string, unknown>])[] = [
   ["is no list", { records: "7" }],
   ["nests 1,100 levels deep", { records: `[${deep(1100)}]` }],
   ["has a record without fields", { records: "[{}]" }],
-  ["has a record whose id is no time", { records: JSON.stringify([logRecord({ id: "x" })]) }],
+  ["has a record with an id that is not a time", { records: JSON.stringify([logRecord({ id: "x" })]) }],
 ];
 
-test.for(LOG_ROWS)("logs are listed and downloaded beside a segment that %s", async ([, fields]) => {
+test.for(LOG_ROWS)("logs are listed and downloaded although a segment %s", async ([, fields]) => {
   const run = await aFlowRun();
   const logs = ["first", "second"].map((message) => ({
     name: "n",
@@ -139,7 +139,7 @@ const EVENT_ROWS: readonly (readonly [string, Record<string, unknown>])[] = [
 
 const streamOf = () => env.EVENT_STREAM.get(env.EVENT_STREAM.idFromName(objectName(WORKSPACE)));
 
-test.for(EVENT_ROWS)("events are taken, found and swept beside a segment that %s", async ([, fields]) => {
+test.for(EVENT_ROWS)("events are accepted, found and swept although a segment %s", async ([, fields]) => {
   const now = clock();
   const resource = aResource();
   const [before, after] = [anEvent({ about: resource }), anEvent({ about: resource })];
@@ -171,7 +171,7 @@ test.for(EVENT_ROWS)("events are taken, found and swept beside a segment that %s
   const shows = [before.id, after.id];
   const byResource = { resource: { id: [resource] }, occurred };
   await withRow("event_segment", row, "id", async () => {
-    // The object that takes events starts anew, and reads the recent segments.
+    // The object that accepts events starts again and reads the recent segments.
     await evictDurableObject(streamOf());
     await send(after);
     wrong.push(
@@ -204,7 +204,7 @@ test.for(EVENT_ROWS)("events are taken, found and swept beside a segment that %s
   expect(wrong).toEqual([]);
 });
 
-/** The stored events that a new listener is not shown. */
+/** The stored events that a new listener does not get. */
 async function missingOfBackfill(filter: unknown, shows: readonly string[]): Promise<string[]> {
   const socket = await connectAuthenticated("/events/out");
   socket.send({ type: "filter", filter });

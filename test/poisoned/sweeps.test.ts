@@ -9,7 +9,7 @@ vi.spyOn(console, "error").mockImplementation(() => {});
 
 const at = (ahead: number) => new Date(Date.now() + ahead / 1000).toISOString();
 
-/** Columns that a sweep may read: of the run, of its present state, of its deployment. */
+/** Columns that a sweep may read, of the run, its current state and its deployment. */
 const COLUMNS = [
   "flow_run.state_ids",
   "flow_run.empirical_policy",
@@ -35,14 +35,14 @@ async function aRun(state: Record<string, unknown>): Promise<Run> {
   return { id, deploymentId: deployment.id };
 }
 
-/** Poisons a column of one run or of its deployment during the work. */
+/** Poisons a column of one run or of its deployment during a function call. */
 function beside(run: Run, where: string, text: string, work: () => Promise<void>): Promise<void> {
   const [table = "", column = ""] = where.split(".");
   const id = table === "deployment" ? run.deploymentId : run.id;
   return poisoned({ table, column, id, ...(table === "flow_run_state" && { key: "flow_run_id" }) }, text, work);
 }
 
-test.for(CASES)("the expired pauses of other runs end beside a run whose %s is %s", async ([where, , text]) => {
+test.for(CASES)("the expired pauses of other runs end although the %s of a run is %s", async ([where, , text]) => {
   const paused = async () => {
     const run = await aRun({ type: "RUNNING" });
     await propose(run.id, { type: "PAUSED", state_details: { pause_timeout: at(MINUTE) } });
@@ -55,7 +55,7 @@ test.for(CASES)("the expired pauses of other runs end beside a run whose %s is %
   });
 });
 
-test.for(CASES)("other late runs are marked beside a run whose %s is %s", async ([where, , text]) => {
+test.for(CASES)("other late runs are marked although the %s of a run is %s", async ([where, , text]) => {
   const due = () => aRun({ type: "SCHEDULED", state_details: { scheduled_time: at(-MINUTE) } });
   const [bad, healthy] = [await due(), await due()];
   await beside(bad, where, text, async () => {
@@ -64,7 +64,7 @@ test.for(CASES)("other late runs are marked beside a run whose %s is %s", async 
   });
 });
 
-test.for(CASES)("other stuck runs are scheduled anew beside a run whose %s is %s", async ([where, , text]) => {
+test.for(CASES)("other stuck runs are rescheduled although the %s of a run is %s", async ([where, , text]) => {
   const stuck = async () => {
     const run = await aRun({ type: "SCHEDULED" });
     await propose(run.id, { type: "PENDING" });

@@ -21,7 +21,7 @@ async function aDelayedRun(task_key: string): Promise<string> {
   return body.id;
 }
 
-/** Whether a worker of these keys is sent the run, with or without other runs. */
+/** Whether a worker with these keys gets the run, with or without other runs. */
 async function isGiven(keys: string[], id: string): Promise<boolean> {
   const socket = await connectAuthenticated("/task_runs/subscriptions/scheduled");
   socket.send({ type: "subscribe", keys, client_id: unique("worker") });
@@ -36,7 +36,7 @@ async function isGiven(keys: string[], id: string): Promise<boolean> {
 
 const COLUMNS = ["due", "at"] as const;
 test.for(COLUMNS.flatMap((column) => BAD_TIMES.map((time) => [column, time] as const)))(
-  "task runs are sent beside one whose %s in the queue is %d",
+  "task runs are sent although the %s of one run in the queue is %d",
   async ([column, time]) => {
     const [badKey, key] = [unique("bad"), unique("task")];
     const [bad, healthy] = [await aDelayedRun(badKey), await aDelayedRun(key)];
@@ -58,7 +58,7 @@ const ROWS = [
     ["state_timestamp", "expected_start_time"].map((column) => [column, String(time), time] as const),
   ),
 ];
-test.for(ROWS)("task runs are sent beside one whose row has %s that is %s", async ([column, , value]) => {
+test.for(ROWS)("task runs are sent although the %s of one row is %s", async ([column, , value]) => {
   const [badKey, key] = [unique("bad"), unique("task")];
   const [bad, healthy] = [await aDelayedRun(badKey), await aDelayedRun(key)];
   await poisoned({ table: "task_run", column, id: bad }, value, async () => {

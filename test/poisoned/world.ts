@@ -1,6 +1,6 @@
 /**
- * Rows that were written before values had bounds. Healthy rows are made through the API, one column of one row is poisoned
- * in the table, all requests and jobs that may read the row are tried, and the column gets its own value back.
+ * Rows from before values had bounds. A test creates valid rows through the API and poisons one column of one row in
+ * the table. The test then calls all requests and jobs that may read the row, and restores the column's value.
  */
 import { env } from "cloudflare:test";
 import { CRONS } from "#services/crons";
@@ -11,7 +11,7 @@ import { api } from "../support/world";
 /** Times in microseconds that no calendar has: 1e18 seconds before and after 1970, and the year 10000. */
 export const BAD_TIMES = [1e24, -1e24, 253_402_300_800_000_000] as const;
 
-/** Texts for columns of JSON that are not JSON, nest too deep, or are another kind of value. */
+/** Texts for JSON columns that are invalid, nest too deep, or have another kind of value. */
 export const BAD_JSON: Readonly<Record<string, string>> = {
   "the beginning of an object": '{"a":',
   "1,100 levels deep": `${'{"a":'.repeat(1100)}1${"}".repeat(1100)}`,
@@ -19,7 +19,7 @@ export const BAD_JSON: Readonly<Record<string, string>> = {
   "a number": "7",
 };
 
-/** A question, and the ids or names that its answer has to show. */
+/** A request, and the ids or names that its answer must have. */
 export interface Question {
   method: "GET" | "POST";
   path: string;
@@ -36,7 +36,7 @@ export interface Place {
   key?: string;
 }
 
-/** Poisons a column during the work, and puts its own value back. */
+/** Poisons a column during a function call, and then restores the column's value. */
 export async function poisoned<T>(place: Place, value: unknown, work: () => Promise<T>): Promise<T> {
   const where = `where ${place.key ?? "id"} = ?`;
   const before = await env.DB.prepare(`select "${place.column}" as value from ${place.table} ${where}`)
@@ -53,7 +53,7 @@ export async function poisoned<T>(place: Place, value: unknown, work: () => Prom
   }
 }
 
-/** The wrong answers: those that are not 200, and those that do not show what they have to show. */
+/** The wrong answers: answers that are not 200, and answers without the required ids or names. */
 export async function ask(questions: readonly Question[]): Promise<string[]> {
   const wrong: string[] = [];
   for (const { method, path, body, shows } of questions) {
@@ -71,7 +71,7 @@ export async function ask(questions: readonly Question[]): Promise<string[]> {
   return wrong;
 }
 
-/** The jobs of the crons that fail. */
+/** The cron jobs that fail. */
 export async function failingJobs(change: (tools: Tools) => Tools = (tools) => tools): Promise<string[]> {
   const failed: string[] = [];
   await withTools(async (tools) => {

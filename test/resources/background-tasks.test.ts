@@ -37,14 +37,14 @@ const draftOf = (task_key: string) => ({
   },
 });
 
-/** A task run, as `task.delay()` makes it. */
+/** A task run, as `task.delay()` creates it. */
 async function aDelayedRun(taskKey: string): Promise<TaskRun> {
   const { status, body } = await api<TaskRun>("POST", "/task_runs/", draftOf(taskKey));
   expect(status).toBe(201);
   return body;
 }
 
-/** The id of a background task run of which the object was not told, for the object could not be reached. */
+/** The id of a background task run that the object does not know, because the object was unreachable. */
 async function anUntoldRun(taskKey: string): Promise<string> {
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
   const unreachable = new Proxy(env.TASK_QUEUE, {
@@ -63,7 +63,7 @@ async function anUntoldRun(taskKey: string): Promise<string> {
   return row.id;
 }
 
-/** A task worker that has subscribed. */
+/** A task worker with a subscription. */
 async function aWorker(keys: string[], clientId = unique("worker")): Promise<Socket> {
   const socket = await connectAuthenticated(PATH);
   socket.send({ type: "subscribe", keys, client_id: clientId });
@@ -71,13 +71,13 @@ async function aWorker(keys: string[], clientId = unique("worker")): Promise<Soc
 }
 
 const ack = (socket: Socket) => socket.send({ type: "ack" });
-/** The ids of the runs that the worker was sent, after the welcome. */
+/** The ids of the runs that the worker got, after the welcome. */
 const given = (socket: Socket) => socket.messages.slice(1).map(({ id }) => id);
 
 /** Waits until the object has handled all messages. */
 const settle = () => new Promise((resolve) => setTimeout(resolve, 60));
 
-/** Moves the object's clock so many seconds ahead, and runs the timers of this name that are then due. */
+/** Moves the object's clock so many seconds ahead, and runs the due timers with this name. */
 async function passSeconds(seconds: number, timer: string): Promise<void> {
   await runInDurableObject(stub(), async (object: unknown) => {
     const { sql, clock } = object as { sql: SqlStorage; clock: Clock };
@@ -88,7 +88,7 @@ async function passSeconds(seconds: number, timer: string): Promise<void> {
   });
 }
 
-/** Records a state that a task worker reports by an event. */
+/** Records a state that a task worker reports in an event. */
 async function report(runId: string, type: string, deferred: boolean): Promise<void> {
   const { body } = await api<TaskRun>("GET", `/task_runs/${runId}`);
   const { name, task_key, dynamic_key } = body;
@@ -105,7 +105,7 @@ async function report(runId: string, type: string, deferred: boolean): Promise<v
   await tools().db.batch(recordTaskRuns(WORKSPACE, [record], Date.now() * 1000));
 }
 
-test("a delayed task is sent to its worker as a GET shows it, and the next task when the worker has confirmed the first", async () => {
+test("a delayed task is sent to its worker in the form of a GET, and the next task after the worker's ack", async () => {
   const key = unique("task");
   const worker = await aWorker([key]);
   const run = await aDelayedRun(key);
@@ -121,7 +121,7 @@ test("a delayed task is sent to its worker as a GET shows it, and the next task 
   worker.close();
 });
 
-test("runs that were delayed before a worker came are sent in their order, of all tasks that the worker serves", async () => {
+test("runs from before a worker connected are sent in order, for all tasks that the worker serves", async () => {
   const [a, b, other] = [unique("a"), unique("b"), unique("other")];
   const ids = [];
   for (const key of [b, a, other, b, a]) ids.push((await aDelayedRun(key)).id);
@@ -162,7 +162,7 @@ test.for([
     (worker: Socket) => worker.send({ type: "thanks" }),
     { code: 4001, reason: "Protocol violation: expected 'ack' message" },
   ],
-] as const)("a run whose worker %s before it confirmed is sent again, before new runs", async ([, end, closed]) => {
+] as const)("if a worker %s before the ack, its run is sent again, before new runs", async ([, end, closed]) => {
   const key = unique("task");
   const first = await aWorker([key]);
   const run = await aDelayedRun(key);
@@ -194,7 +194,7 @@ test.for([
   }
 });
 
-test("a worker's first message is its authentication", async () => {
+test("the first message of a worker is its authentication", async () => {
   const socket = await connect(PATH);
   socket.send({ type: "subscribe", keys: ["a"], client_id: "w" });
   expect(await socket.closed).toEqual({ code: 1008, reason: "Expected 'auth' message" });
@@ -205,7 +205,7 @@ test("a request that is not an upgrade is refused", async () => {
   expect(response.status).toBe(426);
 });
 
-test("connected task workers are listed, by the tasks that they serve", async () => {
+test("connected task workers are listed, with the tasks that they serve", async () => {
   const [a, b] = [unique("a"), unique("b")];
   const names = { both: unique("both"), one: unique("one") };
   const both = await aWorker([a, b], names.both);
@@ -238,7 +238,7 @@ test.for([
   expect(answer.body["exception_detail"]).toMatchObject([{ type, loc }]);
 });
 
-test("a request that is repeated makes one run, which is sent once", async () => {
+test("a repeated request creates one run, which is sent once", async () => {
   const key = unique("task");
   const draft = draftOf(key);
   const first = await api<TaskRun>("POST", "/task_runs/", draft);
@@ -265,8 +265,8 @@ test("a request that is repeated makes one run, which is sent once", async () =>
 test.for([
   ["was cancelled", (id: string) => api("POST", `/task_runs/${id}/set_state`, { state: { type: "CANCELLED" } })],
   ["was deleted", (id: string) => api("DELETE", `/task_runs/${id}`)],
-  ["was begun by another way", (id: string) => report(id, "RUNNING", false)],
-] as const)("a run that %s during its wait is not sent", async ([, end]) => {
+  ["has started in another way", (id: string) => report(id, "RUNNING", false)],
+] as const)("a run that %s while it waits is not sent", async ([, end]) => {
   const key = unique("task");
   const gone = await aDelayedRun(key);
   const left = await aDelayedRun(key);
@@ -297,7 +297,7 @@ test("a run that awaits its retry is sent when it is due, before new runs", asyn
   await evictDurableObject(stub());
 });
 
-test("a run that becomes a background task after its creation is sent too, also if the object is not told", async () => {
+test("a run that becomes a background task after its creation is sent, also if the object gets no notice", async () => {
   const key = unique("task");
   const { body: run } = await api<TaskRun>("POST", "/task_runs/", {
     task_key: key,
@@ -316,7 +316,7 @@ test("a run that becomes a background task after its creation is sent too, also 
   worker.close();
 });
 
-test("a run of which the object was not told is found when a worker comes, and while a worker is connected", async () => {
+test("a run without a notice to the object is found when a worker connects, and while a worker is connected", async () => {
   const key = unique("task");
   const before = await anUntoldRun(key);
   await evictDurableObject(stub());
@@ -332,7 +332,7 @@ test("a run of which the object was not told is found when a worker comes, and w
   await evictDurableObject(stub());
 });
 
-test("runs beyond the size of the queue stay in D1, and are sent in their turn", async () => {
+test("runs beyond the size of the queue stay in D1, and are sent in order", async () => {
   const key = unique("task");
   await env.DB.prepare("update task_run set background = null").run();
   await runInDurableObject(stub(), async (_, { storage }) => {
@@ -359,7 +359,7 @@ test("runs beyond the size of the queue stay in D1, and are sent in their turn",
   await evictDurableObject(stub());
 });
 
-test("a worker that comes while D1 cannot be read is sent the waiting runs when D1 can be read", async () => {
+test("a worker that connects while D1 cannot be read gets the waiting runs when D1 can be read", async () => {
   const key = unique("task");
   const run = await aDelayedRun(key);
   const log = vi.spyOn(console, "error").mockImplementation(() => {});
@@ -388,7 +388,7 @@ test("a worker that comes while D1 cannot be read is sent the waiting runs when 
   await evictDurableObject(stub());
 });
 
-test("an object that was evicted knows the waiting runs, the sent runs and the connected workers", async () => {
+test("after an eviction the object knows the waiting runs, the sent runs and the connected workers", async () => {
   const key = unique("task");
   const name = unique("worker");
   const worker = await aWorker([key], name);
@@ -404,7 +404,7 @@ test("an object that was evicted knows the waiting runs, the sent runs and the c
   worker.close();
 });
 
-/** A run that a worker has confirmed; the worker has closed its socket. */
+/** A run that a worker has acknowledged. The worker has closed its socket. */
 async function aVanishedWorker(key: string, name: string): Promise<TaskRun> {
   const worker = await aWorker([key], name);
   const run = await aDelayedRun(key);
@@ -417,7 +417,7 @@ async function aVanishedWorker(key: string, name: string): Promise<TaskRun> {
 }
 
 test.for([
-  ["has not been heard of", null],
+  ["has not been reported", null],
   ["was pending", "PENDING"],
 ] as const)("a run that %s when its worker vanished is sent again after half a minute", async ([, state]) => {
   const key = unique("task");
@@ -436,7 +436,7 @@ test.for([
   await evictDurableObject(stub());
 });
 
-test("a run that had started when its worker vanished is not sent again", async () => {
+test("a run that had started before its worker vanished is not sent again", async () => {
   const key = unique("task");
   const run = await aVanishedWorker(key, unique("worker"));
   await report(run.id, "PENDING", true);
@@ -453,7 +453,7 @@ test("a run that had started when its worker vanished is not sent again", async 
   await evictDurableObject(stub());
 });
 
-test("a worker that comes back in time keeps its runs", async () => {
+test("a worker that reconnects in time keeps its runs", async () => {
   const key = unique("task");
   const name = unique("worker");
   await aVanishedWorker(key, name);
@@ -468,7 +468,7 @@ test("a worker that comes back in time keeps its runs", async () => {
   await evictDurableObject(stub());
 });
 
-test("after the object itself was down, workers have the same time to come back", async () => {
+test("after the object itself was down, workers have the same time to reconnect", async () => {
   const key = unique("task");
   const run = await aVanishedWorker(key, unique("worker"));
   const next = await aWorker([key]);
@@ -481,7 +481,7 @@ test("after the object itself was down, workers have the same time to come back"
   await evictDurableObject(stub());
 });
 
-test("waiting runs are found by their index, which has no other task runs", async () => {
+test("waiting runs are found by their index, which contains no other task runs", async () => {
   const plan = await planOf(selectScheduled(WORKSPACE, { at: 0, id: "" }, 10));
   expect(plan).toContain("USING INDEX task_run_waiting (workspace_id=? AND (state_timestamp,id)>(?,?))");
   const cost = async (draft: Record<string, unknown>) => {
@@ -494,7 +494,7 @@ test("waiting runs are found by their index, which has no other task runs", asyn
   expect([plain, background]).toEqual([1, 2]);
 });
 
-/** Makes the object read all waiting runs of D1 again, for its clock was ahead. */
+/** Makes the object read all waiting runs from D1 again, because its clock was ahead. */
 async function lookThroughD1(): Promise<void> {
   await settle();
   await runInDurableObject(stub(), (object: unknown) => {
@@ -503,7 +503,7 @@ async function lookThroughD1(): Promise<void> {
   await passSeconds(61, "check");
 }
 
-test("a run whose row cannot be read is kept as a dead letter, and all other runs are sent", async () => {
+test("a run with an unreadable row becomes a dead letter, and all other runs are sent", async () => {
   const [key, otherKey] = [unique("task"), unique("task")];
   const [bad, good, other] = [await aDelayedRun(key), await aDelayedRun(key), await aDelayedRun(otherKey)];
   await env.DB.prepare("update task_run set states = 'no JSON' where id = ?").bind(bad.id).run();
@@ -516,7 +516,7 @@ test("a run whose row cannot be read is kept as a dead letter, and all other run
   expect(letter).toEqual({ key: bad.id, id: bad.id });
 });
 
-test.for([1e18, -1e18])("a run that was scheduled for the time %d does not delay other runs", async (time) => {
+test.for([1e18, -1e18])("a run with the scheduled time %d does not delay other runs", async (time) => {
   const key = unique("task");
   const [bad, good] = [await anUntoldRun(key), await anUntoldRun(key)];
   const proposal = {
@@ -542,7 +542,7 @@ test.for([1e18, -1e18])("a run that was scheduled for the time %d does not delay
     .toContain(good);
 });
 
-test("other runs are found beside runs whose states nest too deep for the database", async () => {
+test("runs are found although other runs have states that nest too deep for the database", async () => {
   const key = unique("task");
   const [deep, good] = [await anUntoldRun(key), await anUntoldRun(key)];
   await env.DB.prepare("update task_run set states = replace(states, ?, ?) where id = ?")

@@ -19,7 +19,7 @@ const idsDown = (runs: FlowRun[]) =>
     .toSorted()
     .toReversed();
 
-test("each found run has its own result, the greatest id first", async () => {
+test("each run has its own result, and the greatest id comes first", async () => {
   const { tag, runs } = await someRuns(23);
   const done = runs[0];
   await api("POST", `/flow_runs/${done?.id}/set_state`, { state: { type: "COMPLETED" } });
@@ -34,7 +34,7 @@ test("each found run has its own result, the greatest id first", async () => {
   }
 });
 
-test("with force the rules are not applied", async () => {
+test("with force no rules apply", async () => {
   const { tag, runs } = await someRuns(2, { state: { type: "COMPLETED" } });
   const { body } = await api<Results>("POST", "/flow_runs/bulk_set_state", {
     flow_runs: withTag(tag),
@@ -64,7 +64,7 @@ test("a bulk operation changes at most 50 runs, and no more than its limit", asy
   });
 });
 
-test("labels are added and changed, and none is lost in many requests at once", async () => {
+test("labels are added and changed, and concurrent requests lose no label", async () => {
   const run = await aFlowRun({ labels: { a: "one", b: 1 } });
   const add = (labels: unknown) => api("PATCH", `/flow_runs/${run.id}/labels`, labels);
   const names = Array.from({ length: 20 }, (_, index) => `n.${index} "x"`);

@@ -41,7 +41,7 @@ async function objectCalls(work: () => Promise<unknown>): Promise<number> {
 }
 
 describe("the slots of a deployment's limit", () => {
-  test("are shown in each answer with the deployment", async () => {
+  test("are in each answer with the deployment", async () => {
     const first = await aDeployment({ concurrency_limit: 3 });
     await take(first.global_concurrency_limit?.id);
     await take(first.global_concurrency_limit?.id);
@@ -56,7 +56,7 @@ describe("the slots of a deployment's limit", () => {
     expect(page.body.results.map((each) => each.global_concurrency_limit)).toMatchObject([expected]);
   });
 
-  test("cost a page one call, and a page without limits none", async () => {
+  test("cost one call for each page, and none for a page without limits", async () => {
     const flow_id = await aFlow();
     const shared = await aLimit(4);
     for (const fields of [{ concurrency_limit: 1 }, { concurrency_limit: 2 }, { global_concurrency_limit_id: shared }])
@@ -69,7 +69,7 @@ describe("the slots of a deployment's limit", () => {
   });
 });
 
-describe("a changed limit of a deployment is used at once", () => {
+describe("a changed limit of a deployment applies at once", () => {
   test.for([
     ["PATCH", (shown: Shown) => patch(shown.id, { concurrency_limit: 2 })],
     [
@@ -101,7 +101,7 @@ describe("a changed limit of a deployment is used at once", () => {
 });
 
 describe("a limit that deployments share", () => {
-  test("replaces the deployment's own limit, and the runs with its slots keep these", async () => {
+  test("replaces the deployment's own limit, and runs with slots of the own limit keep them", async () => {
     const shared = await aLimit(5);
     const { id, global_concurrency_limit: own } = await aDeployment({ concurrency_limit: 1 });
     await take(own?.id);
@@ -141,7 +141,7 @@ describe("a limit that deployments share", () => {
     expect((await api("GET", `/v2/concurrency_limits/${shared}`)).body).toMatchObject({ limit: 5 });
   });
 
-  test("outlives the deployments that use it", async () => {
+  test("is not deleted with the deployments that use it", async () => {
     const shared = await aLimit(5);
     const { id } = await aDeployment({ global_concurrency_limit_id: shared });
     await take(shared);

@@ -40,7 +40,7 @@ const eventsOf = async (id: string) => {
 };
 
 describe("limits by name", () => {
-  test("are listed by their names, a page at a time", async () => {
+  test("are listed by name, in pages", async () => {
     const prefix = unique("page");
     const made = await Promise.all(["c", "a", "b"].map((end) => aLimit({ name: `${prefix}-${end}`, active_slots: 1 })));
     const { body } = await api<Limit[]>("POST", "/v2/concurrency_limits/filter", { limit: 200 });
@@ -69,14 +69,14 @@ describe("limits by name", () => {
     expect((await api("PATCH", `/v2/concurrency_limits/${unique("none")}`, change)).status).toBe(404);
   });
 
-  test("cannot take the name of another", async () => {
+  test("cannot take the name of another limit", async () => {
     const [one, other] = [await aLimit(), await aLimit()];
     expect((await api("PATCH", `/v2/concurrency_limits/${one.id}`, { name: other.name })).status).toBe(409);
     expect((await api("POST", "/v2/concurrency_limits/", { name: other.name, limit: 9 })).status).toBe(409);
     expect(await read(other.id)).toMatchObject({ name: other.name, limit: 2 });
   });
 
-  test("keep the slots in use under a new name", async () => {
+  test("keep the slots in use when they are renamed", async () => {
     const limit = await aLimit();
     await take([limit.name]);
     const name = unique("renamed");
@@ -112,7 +112,7 @@ describe("limits by name", () => {
 });
 
 describe("slots", () => {
-  test("of an inactive limit are not counted, and are counted when the limit is active again", async () => {
+  test("of an inactive limit are not checked, and are checked when the limit is active again", async () => {
     const { name } = await aLimit({ limit: 1, active: false });
     for (let count = 0; count < 3; count++) expect((await take([name])).body.limits).toMatchObject([{ name }]);
     await api("PATCH", `/v2/concurrency_limits/${name}`, { active: true });
@@ -120,21 +120,21 @@ describe("slots", () => {
     expect((await take([name])).status).toBe(423);
   });
 
-  test("beyond a limit are refused, and none of the other limits are taken", async () => {
+  test("beyond a limit are refused, and no slots of the other limits are taken", async () => {
     const [small, wide] = [await aLimit({ limit: 1 }), await aLimit({ limit: 9 })];
     const { status, body } = await take([wide.name, small.name], { slots: 2 });
     expect([status, body]).toEqual([422, { detail: "Slots requested is greater than the limit" }]);
     expect((await read(wide.name)).active_slots).toBe(0);
   });
 
-  test("of existing limits are taken, in the order of the names in the request, each once", async () => {
+  test("of existing limits are taken once each, in the order of the names in the request", async () => {
     const [one, two] = [await aLimit(), await aLimit()];
     const { body } = await take([two.name, unique("none"), one.name, two.name]);
     expect(body.limits.map(({ id }) => id)).toEqual([two.id, one.id]);
     expect((await read(two.name)).active_slots).toBe(1);
   });
 
-  test("a refused client gets a wait that is neither 0 nor long, by the number of waiters before it", async () => {
+  test("a refused client gets a wait that is not 0 and not long, and grows with the number of waiters before it", async () => {
     const { name } = await aLimit({ limit: 1 });
     await take([name]);
     const waits: number[] = [];
@@ -145,7 +145,7 @@ describe("slots", () => {
     expect(waits.at(-1)).toBeGreaterThan(1);
   });
 
-  test("without a lease are given back by name, and those of leases by the lease", async () => {
+  test("without a lease are released by name, and slots of a lease by the lease", async () => {
     const { name } = await aLimit({ limit: 4 });
     const { body } = await take([name], { slots: 2 });
     await takeLoose([name], 2);
@@ -199,7 +199,7 @@ describe("slots", () => {
 });
 
 describe("leases", () => {
-  test("on names without a limit cost one call of the object, and are renewed and released", async () => {
+  test("on names without a limit cost one call of the object, and can be renewed and released", async () => {
     await take([unique("tag:none")]);
     const { body, headers } = await api<Taken>(
       "POST",
@@ -243,7 +243,7 @@ describe("limits of tags", () => {
   const down = (names: string[], id: string) =>
     api("POST", "/concurrency_limits/decrement", { names, task_run_id: id });
 
-  test("show the task runs with slots, by whichever route the slots were taken", async () => {
+  test("list the task runs with slots, by whichever route the slots were taken", async () => {
     const { tag } = await aTagLimit(3);
     const [one, two] = [crypto.randomUUID(), crypto.randomUUID()];
     await up([tag], one);
@@ -256,7 +256,7 @@ describe("limits of tags", () => {
     expect((await read(`tag:${tag}`)).active_slots).toBe(2);
   });
 
-  test("of several tags give all slots or none, and get all back at once", async () => {
+  test("of several tags grant all slots or none, and get all back at once", async () => {
     const [one, two] = [await aTagLimit(1), await aTagLimit(1)];
     const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
     await up([two.tag], first);
@@ -281,7 +281,7 @@ describe("limits of tags", () => {
     expect(await up([tag], crypto.randomUUID())).toMatchObject({ status: 423, body: { detail: detail(tag) } });
   });
 
-  test("are listed without the limits by name, which these routes do not show", async () => {
+  test("are listed without the limits by name, which these routes do not have", async () => {
     const { tag } = await aTagLimit(1);
     const { name, id } = await aLimit();
     const { body } = await api<TagLimit[]>("POST", "/concurrency_limits/filter");
@@ -291,7 +291,7 @@ describe("limits of tags", () => {
     expect((await api("GET", `/concurrency_limits/tag/${name}`)).status).toBe(404);
   });
 
-  test("are reset with the named task runs, which have slots even beyond the limit", async () => {
+  test("are reset to the named task runs, which have slots even beyond the limit", async () => {
     const { tag } = await aTagLimit(1);
     await up([tag], crypto.randomUUID());
     const overrides = [crypto.randomUUID(), crypto.randomUUID()];

@@ -1,4 +1,7 @@
-/** A run whose flow, deployment, queue, pool, state or parent is deleted is shown, changed and deleted like any other run. */
+/**
+ * A run without its flow, deployment, queue, pool, state or parent can be read, changed and deleted like any other
+ * run.
+ */
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { aFlow, aFlowRun, api, propose, unique, WORKSPACE } from "../support/world";
@@ -61,7 +64,7 @@ describe.for([
     },
   ] satisfies (typeof GONE)[number],
 ])("without its %s", ([, takeAway]) => {
-  test("a run is shown by every route, becomes COMPLETED, and is deleted", async () => {
+  test("a run is in the answers of every route, becomes COMPLETED, and is deleted", async () => {
     const world = await aFullRun();
     const { run, child, parent, deployment, pool } = world;
     await takeAway(world);

@@ -27,7 +27,7 @@ async function lettersOf(queue: string, page: Record<string, unknown> = {}): Pro
   return body;
 }
 
-test("letters are listed the newest first, by queue and in pages, without their messages", async () => {
+test("letters are listed newest first, by queue and in pages, without their messages", async () => {
   const queue = unique("queue");
   const ids = [await aLetter(queue, { n: 1 }), await aLetter(queue, { n: 2 }), await aLetter(queue, { n: 3 })];
   await aLetter(unique("queue"), {});
@@ -45,7 +45,7 @@ test("letters are listed the newest first, by queue and in pages, without their 
   expect((await api<Letter[]>("POST", `${PATH}/filter`, {})).body.length).toBeGreaterThanOrEqual(4);
 });
 
-test("a letter is read with its message, also one that is not JSON, and is deleted", async () => {
+test("a letter is read with its message, also if the message is not JSON, and is deleted", async () => {
   const queue = unique("queue");
   const id = await aLetter(queue, { deep: [1, "two"] });
   expect((await api<Letter>("GET", `${PATH}/${id}`)).body).toMatchObject({ id, message: { deep: [1, "two"] } });
@@ -87,7 +87,7 @@ test("a replay that fails keeps the letter, with the new reason", async () => {
   expect(await lettersOf(queue)).toMatchObject([{ id, reason }]);
 });
 
-test("several letters are replayed, the oldest first, and failed letters can be left out", async () => {
+test("several letters are replayed, oldest first, and failed letters can be left out", async () => {
   const queue = unique("queue");
   const ids = [await aLetter(queue, {}), await aLetter(queue, {}), await aLetter(queue, {})];
   const replay = async (body: object) =>
@@ -97,7 +97,7 @@ test("several letters are replayed, the oldest first, and failed letters can be 
   expect(await replay({ ids: ids.slice(1, 2) })).toEqual(ids.slice(1, 2));
 });
 
-test("an event that could not be written is written by its replay, once", async () => {
+test("a replay writes an event that could not be written, and writes it once", async () => {
   const event = { ...anEvent(), received: new Date().toISOString() };
   const id = await aLetter("events", event, event.id);
   expect((await api("POST", `${PATH}/${id}/replay`)).body).toEqual({ id, replayed: true, reason: null });
@@ -108,7 +108,7 @@ test("an event that could not be written is written by its replay, once", async 
   expect((await api("GET", `${PATH}/${id}`)).status).toBe(404);
 });
 
-test("an event that fails again keeps its letter, and a later replay writes it", async () => {
+test("an event that fails again keeps its letter, and a later replay writes the event", async () => {
   await env.DB.prepare(
     `create trigger refusal before insert on event_segment when instr(new.counts, 'test.refused')
      begin select raise(abort, 'refused by the database'); end`,
@@ -127,7 +127,7 @@ test("an event that fails again keeps its letter, and a later replay writes it",
   expect(found.body.events.map(({ id }) => id)).toEqual([event.id]);
 });
 
-test("a report of a task run that failed is recorded by its replay", async () => {
+test("a replay records the report of a task run that failed", async () => {
   const taskRunId = crypto.randomUUID();
   const [report] = taskRunReports([{ type: "COMPLETED", at: Date.now() * 1000 }], { id: taskRunId });
   const id = await aLetter("task-runs", { ...report, received: new Date().toISOString() });
@@ -136,7 +136,7 @@ test("a report of a task run that failed is recorded by its replay", async () =>
   expect(row).toBe("Completed");
 });
 
-test("a message of a dead-letter queue is sent to its queue again, and is consumed", async () => {
+test("a message of a dead-letter queue is sent to its queue again and is consumed", async () => {
   const taskRunId = crypto.randomUUID();
   const reports = taskRunReports([{ type: "COMPLETED", at: Date.now() * 1000 }], { id: taskRunId });
   const [segmentId, hour] = [crypto.randomUUID(), 3_600_000_000];
@@ -161,7 +161,7 @@ test("a message of a dead-letter queue is sent to its queue again, and is consum
   expect(await lettersOf("sluice-events-dead")).toEqual([]);
 });
 
-test("a state has its event after a replay of the letter that the failed event left", async () => {
+test("a state has its event after a replay of the event's letter", async () => {
   const run = await aFlowRun();
   const stateId = tools().ids.ordered(Date.now() * 1000);
   await env.DB.batch([
@@ -182,7 +182,7 @@ test("a state has its event after a replay of the letter that the failed event l
   expect(sent).toBe(1);
 });
 
-test("a background task that could not be read is in the queue again after its replay", async () => {
+test("a background task that could not be read is in the queue again after a replay", async () => {
   const key = unique("task");
   const { body: run } = await api<{ id: string }>("POST", "/task_runs/", {
     task_key: key,
@@ -197,7 +197,7 @@ test("a background task that could not be read is in the queue again after its r
   expect((await api("POST", `${PATH}/${id}/replay`)).body).toMatchObject({ id, replayed: true });
 });
 
-test("a run that could not be removed is removed by its replay", async () => {
+test("a replay removes a run that could not be removed", async () => {
   const run = await aFlowRun();
   const id = await aLetter("retention-runs", { flow_run_id: run.id });
   expect((await api("POST", `${PATH}/${id}/replay`)).body).toMatchObject({ id, replayed: true });

@@ -12,7 +12,7 @@ const TABLES = {
   flow_run: "id",
 };
 
-/** The number of a run's rows, by table. */
+/** The number of rows of a run, by table. */
 async function leftOf(run: FlowRun): Promise<Record<string, number>> {
   const counts = Object.entries(TABLES).map(async ([table, column]) => {
     const row = await env.DB.prepare(`select count(*) as count from ${table} where ${column} = ?`)
@@ -90,7 +90,7 @@ test("a run with more task runs than one statement deletes is deleted", { timeou
 
 test("an unsent event is sent before the run is deleted with its states", async () => {
   const run = await aFlowRun();
-  // The process of this state died before it sent the event.
+  // The process that wrote this state died before it sent the event.
   const id = run.state_id.slice(0, -4) + (run.state_id.endsWith("ffff") ? "0000" : "ffff");
   await env.DB.batch([
     env.DB.prepare(
@@ -108,14 +108,14 @@ test("an unsent event is sent before the run is deleted with its states", async 
   expect(sent?.count).toBe(1);
 });
 
-test("a deletion costs no more where there are many other runs", async () => {
+test("a deletion does not cost more if there are many other runs", async () => {
   const [{ run }, { run: other }] = [await aFullRun(), await aFullRun()];
   await aCrowd(other, 3_000);
   const { headers } = await api("DELETE", `/flow_runs/${run.id}`, undefined, TELL_COST);
   expect(costOf(headers, "rows_read")).toBeLessThan(200);
 });
 
-test("runs are deleted at once although the events of their first states are not written yet", async () => {
+test("runs are deleted at once although the events of their first states are not yet written", async () => {
   const statuses = await Promise.all(
     Array.from({ length: 24 }, async () => {
       const run = await aFlowRun();

@@ -1,4 +1,4 @@
-/** A run outlives its deployment: the run keeps the deployment's id, and all routes work for the run. */
+/** A run is not deleted with its deployment: the run keeps the deployment's id, and all routes work for the run. */
 import { env } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { aDeployment, aFlowRun, api, aRunOf, type FlowRun, propose, unique, WORKSPACE } from "../support/world";
@@ -18,7 +18,7 @@ const RETRYING = {
   state_details: { scheduled_time: "2020-01-01T00:00:00Z" },
 };
 
-describe("a run whose deployment is deleted", () => {
+describe("a run of a deleted deployment", () => {
   test("keeps the deployment's id, and is found by it", async () => {
     const deployment = await aDeployment();
     const run = await aRunOf(deployment, { state: { type: "COMPLETED" } });
@@ -59,7 +59,7 @@ describe("a run whose deployment is deleted", () => {
     expect(await propose(run.id, { type: "CANCELLED", message }, true)).toMatchObject({ status: "ACCEPT" });
   });
 
-  test("goes on without the limit of its deployment, which is deleted", async () => {
+  test("continues without the limit of its deployment, because the limit is deleted", async () => {
     const deployment = await aDeployment({ concurrency_limit: 1 });
     const run = await aFlowRun({ flow_id: deployment.flow_id, deployment_id: deployment.id });
     await propose(run.id, { type: "RUNNING" });

@@ -26,8 +26,8 @@ async function pause(id: string, which: (schedule: Schedule) => boolean): Promis
   }
 }
 
-describe("a schedule that is paused on its own", () => {
-  test("keeps its parameters, its slug and how many runs it may have", async () => {
+describe("a schedule that is paused by its own route", () => {
+  test("keeps its parameters, its slug and its maximum number of runs", async () => {
     const whole = { schedule: HOURLY, slug: "s", max_scheduled_runs: 7, parameters: { x: 1 } };
     const { id } = await scheduled([]);
     await api("POST", `/deployments/${id}/schedules`, [whole]);
@@ -38,13 +38,13 @@ describe("a schedule that is paused on its own", () => {
     expect(await read(id)).toMatchObject([{ ...whole, active: true }]);
   });
 
-  test("keeps its parameters where a change of the deployment names only its slug", async () => {
+  test("keeps its parameters if a change of the deployment names only its slug", async () => {
     const { id } = await scheduled([{ schedule: HOURLY, slug: "s", parameters: { x: 1 } }]);
     await api("PATCH", `/deployments/${id}`, { schedules: [{ slug: "s", active: false }] });
     expect(await read(id)).toMatchObject([{ active: false, parameters: { x: 1 } }]);
   });
 
-  test("loses its parameters where a change sets them empty", async () => {
+  test("loses its parameters if a change sets empty parameters", async () => {
     const { id } = await scheduled([{ schedule: HOURLY, parameters: { x: 1 } }]);
     const [schedule] = await read(id);
     await api("PATCH", `/deployments/${id}/schedules/${schedule?.id}`, { parameters: {} });
@@ -60,26 +60,23 @@ describe("a paused schedule", () => {
   const areActive = async (id: string, key: (schedule: Schedule) => unknown) =>
     Object.fromEntries((await read(id)).map((schedule) => [key(schedule), schedule.active]));
 
-  test.for(["created", "changed"] as const)(
-    "stays paused under its slug when its deployment is %s anew",
-    async (how) => {
-      const deployment = await scheduled([
-        { schedule: HOURLY, slug: "off" },
-        { schedule: DAILY, slug: "on" },
-      ]);
-      await pause(deployment.id, ({ slug }) => slug === "off");
-      const schedules = [
-        { schedule: { ...HOURLY, interval: 60 }, slug: "off" },
-        { schedule: DAILY, slug: "on" },
-        { schedule: WEEKLY, slug: "new" },
-      ];
-      await again(deployment, schedules)[how](deployment.id);
-      expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ off: false, on: true, new: true });
-    },
-  );
+  test.for(["created", "changed"] as const)("stays paused by its slug when its deployment is %s again", async (how) => {
+    const deployment = await scheduled([
+      { schedule: HOURLY, slug: "off" },
+      { schedule: DAILY, slug: "on" },
+    ]);
+    await pause(deployment.id, ({ slug }) => slug === "off");
+    const schedules = [
+      { schedule: { ...HOURLY, interval: 60 }, slug: "off" },
+      { schedule: DAILY, slug: "on" },
+      { schedule: WEEKLY, slug: "new" },
+    ];
+    await again(deployment, schedules)[how](deployment.id);
+    expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ off: false, on: true, new: true });
+  });
 
   test.for(["created", "changed"] as const)(
-    "without a slug stays paused, as long as it does not change, when its deployment is %s anew",
+    "without a slug stays paused if it does not change when its deployment is %s again",
     async (how) => {
       const all = [
         { schedule: { interval: 60 } },
@@ -90,7 +87,7 @@ describe("a paused schedule", () => {
       const deployment = await scheduled(all);
       const key = ({ schedule }: Schedule) => schedule["interval"] ?? schedule["cron"] ?? "weekly";
       await pause(deployment.id, ({ schedule }) => schedule["interval"] !== 120);
-      // A client without a given anchor sends another anchor each time.
+      // A client without an anchor sends another anchor each time.
       const changed = [{ schedule: { interval: 60, anchor_date: "2026-01-01T00:00:00Z" } }, ...all.slice(1, 3)];
       const other = { schedule: { ...DAILY, timezone: "Asia/Tokyo", cron: "1 9 * * *" } };
       await again(deployment, [...changed, all[3] ?? {}, other])[how](deployment.id);
@@ -99,7 +96,7 @@ describe("a paused schedule", () => {
     },
   );
 
-  test("is active again where the deployment's client says so, and a schedule that was never paused is active", async () => {
+  test("is active again if the client says so, and a schedule that was never paused is active", async () => {
     const deployment = await scheduled([
       { schedule: HOURLY, slug: "a" },
       { schedule: DAILY, slug: "b" },
@@ -112,7 +109,7 @@ describe("a paused schedule", () => {
     expect(await areActive(deployment.id, ({ slug }) => slug)).toEqual({ a: true, b: false });
   });
 
-  test("stays paused beside an equal one that is active", async () => {
+  test("stays paused beside an equal active schedule", async () => {
     const deployment = await scheduled([{ schedule: HOURLY }, { schedule: HOURLY }]);
     const [first] = await read(deployment.id);
     await pause(deployment.id, ({ id }) => id === first?.id);
@@ -120,7 +117,7 @@ describe("a paused schedule", () => {
     expect((await read(deployment.id)).filter(({ active }) => !active)).toHaveLength(1);
   });
 
-  test("may lack parameters that its runs need, when its deployment is deployed anew", async () => {
+  test("may lack parameters that its runs need when its deployment is deployed again", async () => {
     const deployment = await scheduled([{ schedule: HOURLY, slug: "s" }]);
     await pause(deployment.id, () => true);
     const schema = { type: "object", properties: { x: { type: "string" } }, required: ["x"] };
@@ -130,7 +127,7 @@ describe("a paused schedule", () => {
   });
 });
 
-test("a deployment has at most 200 schedules, by whichever route they are added", async () => {
+test("a deployment has at most 200 schedules, whichever route adds them", async () => {
   const many = (count: number, from = 0) =>
     Array.from({ length: count }, (_, index) => ({
       schedule: { cron: "0 0 1 1 *" },
@@ -151,8 +148,8 @@ test("a deployment has at most 200 schedules, by whichever route they are added"
   expect(await read(id)).toHaveLength(200);
 });
 
-test("the schedules of a deployment together have a bound in bytes, by whichever route they are added", async () => {
-  // The statement that reads the schedules together escapes quotes.
+test("all schedules of a deployment together have a bound in bytes, whichever route adds them", async () => {
+  // The statement that reads all schedules of a deployment escapes quotes.
   const one = (index: number, bytes: number) => ({
     schedule: HOURLY,
     slug: `${index}`,
@@ -178,7 +175,7 @@ test("the schedules of a deployment together have a bound in bytes, by whichever
   expect((await api("POST", "/deployments/filter", { flows: {} })).status).toBe(200);
 });
 
-test("schedules beyond the bound, from an older release, can be paused, changed and deleted, but not made larger", async () => {
+test("schedules beyond the bound, from an older release, can be paused, changed and deleted, but cannot grow", async () => {
   const small = { schedule: HOURLY, slug: "small", parameters: { p: "x".repeat(100) } };
   const { id } = await scheduled([{ schedule: HOURLY, slug: "large" }, small]);
   await env.DB.prepare(

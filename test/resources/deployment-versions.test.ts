@@ -51,7 +51,7 @@ const change = (id: string, fields: Record<string, unknown>) => api("PATCH", `/d
 const act = (id: string, version: string, verb: string) =>
   api<Version>("POST", `/deployments/${id}/versions/${version}/${verb}`);
 
-/** A deployment with two versions; the second is current. */
+/** A deployment with two versions. The second version is current. */
 async function twoVersions(first: Record<string, unknown>, second: Record<string, unknown>) {
   const { id, version_id: old } = await aDeployment(first);
   const { status, body } = await change(id, second);
@@ -60,7 +60,7 @@ async function twoVersions(first: Record<string, unknown>, second: Record<string
 }
 
 describe("a new version", () => {
-  test("is made with a new deployment, which shows the client's version_info", async () => {
+  test("is created with a new deployment, and has the client's version_info", async () => {
     const made = await aDeployment({ version: "abc1234", version_info: GIT, entrypoint: "flows.py:etl" });
     expect(made.version_info).toEqual(GIT);
     const { body } = await api<Version>("GET", `/deployments/${made.id}/versions/${made.version_id}`);
@@ -91,7 +91,7 @@ describe("a new version", () => {
     ["a parameter schema", { parameter_openapi_schema: { type: "object", properties: { x: { type: "integer" } } } }],
     ["whether the schema is enforced", { enforce_parameter_schema: false }],
     ["job variables", { job_variables: { image: "new" } }],
-  ])("is made by a change of %s, and not when the change is sent again", async ([, fields]) => {
+  ])("is created by a change of %s, and is not created if the change is sent again", async ([, fields]) => {
     const first = {
       version: "1",
       version_info: GIT,
@@ -111,13 +111,13 @@ describe("a new version", () => {
     ["a description", { description: "another" }],
     ["a limit", { concurrency_limit: 2 }],
     ["keys in another order", { parameters: { y: { b: 2, a: 1 }, x: 1 } }],
-  ])("is not made by a change of %s", async ([, fields]) => {
+  ])("is not created by a change of %s", async ([, fields]) => {
     const { id } = await aDeployment({ parameters: { x: 1, y: { a: 1, b: 2 } } });
     expect((await change(id, fields)).status).toBe(204);
     expect(await ordinals(id)).toEqual([1]);
   });
 
-  test("is made by a change of the work pool", async () => {
+  test("is created by a change of the work pool", async () => {
     const { id } = await aDeployment({ work_pool_name: await aPool() });
     const other = await aPool();
     await change(id, { work_pool_name: other });
@@ -129,7 +129,7 @@ describe("a new version", () => {
     });
   });
 
-  test("is not made when a deployment is posted again with the same content, and no further row is written", async () => {
+  test("is not created if a deployment is posted again with the same content, and no other row is written", async () => {
     const body = { name: unique("d"), flow_id: await aFlow(), version: "1", version_info: GIT, tags: ["a"] };
     const post = (said: object) => api<Deployment>("POST", "/deployments/", said, TELL_COST);
     const first = await aDeployment(body);
@@ -141,14 +141,14 @@ describe("a new version", () => {
     expect(await ordinals(first.id)).toEqual([2, 1]);
   });
 
-  test("is not made by a refused change", async () => {
+  test("is not created by a refused change", async () => {
     const { id } = await aDeployment();
     expect((await change(id, { version: "2", work_pool_name: "nowhere" })).status).toBe(404);
     expect((await change(id, { version: "2", version_info: { type: "x" } })).status).toBe(422);
     expect(await ordinals(id)).toEqual([1]);
   });
 
-  test("has its own ordinal when many changes come at once, and the deployment has the content of the newest", async () => {
+  test("has its own ordinal for concurrent changes, and the deployment has the content of the newest version", async () => {
     const { id } = await aDeployment();
     const words = Array.from({ length: 12 }, (_, index) => `v${index}`);
     const answers = await Promise.all(words.map((version) => change(id, { version, parameters: { of: version } })));
@@ -160,7 +160,7 @@ describe("a new version", () => {
     expect(now["parameters"]).toEqual({ of: now["version"] });
   });
 
-  test("replaces the oldest of a thousand", async () => {
+  test("replaces the oldest of a thousand versions", async () => {
     const { id } = await aDeployment({ version: "1" });
     await env.DB.prepare(
       `with recursive n(value) as (select 2 union all select value + 1 from n where value < 1000)
@@ -176,7 +176,7 @@ describe("a new version", () => {
     expect([first?.ordinal, last?.ordinal, none]).toEqual([1001, 2, undefined]);
   });
 
-  test("is found by the key, however many versions there are", async () => {
+  test("is found by the key, for any number of versions", async () => {
     const { id } = await aDeployment();
     for (const statement of keepVersion({ workspaceId: WORKSPACE, ids: systemIds() }, id, 0)) {
       const plan = await planOf(statement);
@@ -196,7 +196,7 @@ describe("a new version", () => {
 });
 
 describe("lists", () => {
-  test("a page is newest first, and shows each version without its large fields", async () => {
+  test("a page is newest first and has each version without its large fields", async () => {
     const { id } = await aDeployment({ version: "0" });
     for (const version of ["1", "2", "3"]) await change(id, { version });
     const page = await list(id, "?limit=2&offset=1");
@@ -226,7 +226,7 @@ describe("lists", () => {
 });
 
 describe("a rollback", () => {
-  test("makes the old content the newest version, under a new ordinal, with new runs; a second rollback changes nothing", async () => {
+  test("makes the old content the newest version, with a new ordinal and new runs; a second rollback changes nothing", async () => {
     const first = {
       version: "1",
       version_info: GIT,
@@ -257,14 +257,14 @@ describe("a rollback", () => {
     expect(await ordinals(id)).toEqual([3, 2, 1]);
   });
 
-  test("to the content of the newest version makes no version", async () => {
+  test("to the content of the newest version creates no version", async () => {
     const { id, old } = await twoVersions({ version: "1" }, { version: "2" });
     await change(id, { version: "1" });
     expect((await act(id, old, "rollback")).body.ordinal).toBe(3);
     expect(await ordinals(id)).toEqual([3, 2, 1]);
   });
 
-  test("to a version whose work queue is deleted is refused and changes nothing", async () => {
+  test("to a version with a deleted work queue is refused and changes nothing", async () => {
     const pool = await aPool();
     const { id, old } = await twoVersions({ work_pool_name: pool }, { work_pool_name: await aPool(), version: "2" });
     await api("DELETE", `/work_pools/${pool}`);
@@ -273,7 +273,7 @@ describe("a rollback", () => {
     expect(await read(id)).toMatchObject({ version: "2" });
   });
 
-  test("to a version whose schedules would lack a parameter is refused and changes nothing", async () => {
+  test("that would leave schedules without a required parameter is refused and changes nothing", async () => {
     const schema = { type: "object", properties: { x: { type: "integer" } }, required: ["x"] };
     const { id, old } = await twoVersions(
       { parameter_openapi_schema: schema },
@@ -311,7 +311,7 @@ describe("a run pinned to a version", () => {
   const create = (id: string, fields: Record<string, unknown>) =>
     api<FlowRun>("POST", `/deployments/${id}/create_flow_run`, fields);
 
-  test("has the content of that version, and shows the version", async () => {
+  test("has the content of that version and names the version", async () => {
     const [oldPool, newPool] = [await aPool(), await aPool()];
     const { id, old } = await twoVersions(
       { version: "1", version_info: GIT, parameters: { x: 1, y: 1 }, tags: ["one"], work_pool_name: oldPool },
@@ -342,7 +342,7 @@ describe("a run pinned to a version", () => {
     expect(free["labels"]).not.toHaveProperty("prefect.deployment.version-id");
   });
 
-  test("is checked against that version's schema", async () => {
+  test("is checked by the schema of that version", async () => {
     const schema = (type: string) => ({ type: "object", properties: { x: { type } } });
     const { id, old } = await twoVersions(
       { parameter_openapi_schema: schema("integer"), enforce_parameter_schema: true },
@@ -355,7 +355,7 @@ describe("a run pinned to a version", () => {
     ]);
   });
 
-  test("has all its job variables, so that it gets none of the newest version", async () => {
+  test("has all its job variables, so that it gets no variables of the newest version", async () => {
     const pool = await aPool({
       env: { type: "object", additionalProperties: { anyOf: [{ type: "string" }, { type: "null" }] } },
       image: { type: "string", default: "plain" },
@@ -376,7 +376,7 @@ describe("a run pinned to a version", () => {
     });
   });
 
-  test("reads its deployment with the content of that version, and other clients do not", async () => {
+  test("reads its deployment with the content of that version, and other clients read the newest", async () => {
     const pull = (directory: string) => [{ "prefect.deployments.steps.set_working_directory": { directory } }];
     const { id, old } = await twoVersions(
       { entrypoint: "one.py:f", pull_steps: pull("/one"), version_info: GIT },
@@ -400,7 +400,7 @@ describe("a run pinned to a version", () => {
     expect((await api("GET", `/deployments/${id}`, undefined, lost)).status).toBe(404);
   });
 
-  test("is refused where the version is unknown or another deployment's, or the process could not know it", async () => {
+  test("is refused if the version is unknown or of another deployment, or if the process could not know the version", async () => {
     const { id, version_id: own } = await aDeployment({ work_pool_name: await aPool({ image: { type: "string" } }) });
     const other = await aDeployment();
     expect((await create(id, { deployment_version_id: crypto.randomUUID() })).status).toBe(404);
@@ -410,7 +410,7 @@ describe("a run pinned to a version", () => {
     expect(await runsOf(id)).toEqual([]);
   });
 
-  test("can be one of a bulk, and a refusal is of this run alone", async () => {
+  test("can be part of a bulk request, and a refusal is only of this run", async () => {
     const { id, old, newest } = await twoVersions({ version: "1" }, { version: "2" });
     const bodies = [
       { deployment_version_id: old },

@@ -42,7 +42,7 @@ test.for([
     { enforce_parameter_schema: false, schedules: [{ schedule: HOURLY }] },
     3,
   ],
-] as const)("a deployment whose values are %s is accepted", async ([, fields, runs]) => {
+] as const)("a deployment with the required values %s is accepted", async ([, fields, runs]) => {
   const { status, body } = await create(fields);
   expect(status).toBe(201);
   expect(await runsOf(body.id)).toBe(runs);
@@ -84,7 +84,7 @@ test.for([
   expect((await api("GET", path)).body).toMatchObject({ paused: true });
 });
 
-test("schedules without slugs are made anew, and are active unless they replace a paused one", async () => {
+test("schedules without slugs are created again, and are active unless they replace a paused one", async () => {
   const { body } = await create({
     schedules: [
       { schedule: HOURLY, active: false },
@@ -97,7 +97,7 @@ test("schedules without slugs are made anew, and are active unless they replace 
   expect(await runsOf(body.id)).toBe(0);
 });
 
-test("a schedule that lost a required value makes no runs until it has the value again", async () => {
+test("a schedule that lost a required value creates no runs until it has the value again", async () => {
   const { body } = await create({ parameters: { name: "a", times: 1 }, schedules: [{ schedule: HOURLY }] });
   expect(await runsOf(body.id)).toBe(3);
   expect((await api("PATCH", `/deployments/${body.id}`, { parameters: { name: "a" } })).status).toBe(204);

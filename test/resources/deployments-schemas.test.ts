@@ -11,7 +11,7 @@ interface Refusal {
 const SLOW = "^(a+)+$";
 const text = `${"a".repeat(5000)}!`;
 
-/** Two references to each next level: 2^40 paths. */
+/** Each level refers twice to the next level: 2^40 paths. */
 const doubling = (levels = 40): Schema => ({
   properties: { x: { $ref: "#/$defs/s0" } },
   $defs: Object.fromEntries(
@@ -100,7 +100,7 @@ test("a pool with a template that has an invalid pattern, or a slow pattern for 
   }
 });
 
-test("runs of one bulk request share the bound of work for checks", async () => {
+test("all runs of one bulk request share the bound on the work of checks", async () => {
   const { body } = await create(doubling());
   const { status, body: answer } = await api<{ results: { status: string }[] }>(
     "POST",
@@ -111,7 +111,7 @@ test("runs of one bulk request share the bound of work for checks", async () => 
   expect(new Set(answer.results.map((result) => result.status))).toEqual(new Set(["FAILED"]));
 });
 
-test("names of labels are stored, also the names of JavaScript's own properties", async () => {
+test("names of labels are stored, including the names of JavaScript's own properties", async () => {
   const text = '{"__proto__":1.0,"constructor":"a"}';
   const body = `{"name":${JSON.stringify(unique("labels"))},"labels":${text}}`;
   expect((await sendText("POST", "/flows/", body)).text).toContain(`"labels":${text}`);

@@ -1,4 +1,4 @@
-/** `work_pool_name: null` takes a deployment out of its pool; without the field, nothing changes. */
+/** `work_pool_name: null` removes a deployment from its pool. Without the field, nothing changes. */
 import { describe, expect, test } from "vitest";
 import { aFlow, api, type FlowRun, unique } from "../support/world";
 
@@ -36,7 +36,7 @@ describe.for(["PATCH", "POST"] as const)("%s with null for the pool", (method) =
       ? api("PATCH", `/deployments/${id}`, more)
       : api("POST", "/deployments/", { ...fields, ...more });
 
-  test("takes the deployment and the runs of its schedules out of the pool", async () => {
+  test("removes the deployment and the runs of its schedules from the pool", async () => {
     const { pool, fields, deployment } = await aDeploymentInPool();
     expect((await runsOf(deployment.id)).map((run) => run["work_pool_name"])).toContain(pool);
     expect((await send(deployment, fields, { work_pool_name: null })).status).toBeLessThan(300);
@@ -56,7 +56,7 @@ describe.for(["PATCH", "POST"] as const)("%s with null for the pool", (method) =
     expect(served.body.map(({ id }) => id)).toContain(run.id);
   });
 
-  test("changes nothing where the pool is left out", async () => {
+  test("changes nothing if the pool is not in the body", async () => {
     const { pool, fields, deployment } = await aDeploymentInPool();
     expect((await send(deployment, fields, { description: "new" })).status).toBeLessThan(300);
     const { body } = await api<Deployment>("GET", `/deployments/${deployment.id}`);

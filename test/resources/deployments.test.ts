@@ -31,7 +31,7 @@ const SCHEMA = {
 const read = async (id: string) => (await api<Deployment>("GET", `/deployments/${id}`)).body;
 
 describe("creation", () => {
-  test("a deployment that is posted again keeps its id and the fields that are not sent, and loses its schedules", async () => {
+  test("a deployment that is posted again keeps its id and all missing fields, and loses its schedules", async () => {
     const first = await aDeployment({
       description: "d",
       tags: ["a"],
@@ -57,7 +57,7 @@ describe("creation", () => {
     expect(await runsOf(first.id)).toEqual([]);
   });
 
-  test("of many requests with the same deployment at once, one creates it", async () => {
+  test("of many concurrent requests for the same deployment, one creates it", async () => {
     const body = { name: unique("same"), flow_id: await aFlow(), schedules: [{ schedule: HOURLY, slug: "s" }] };
     const answers = await Promise.all(Array.from({ length: 6 }, () => api<Deployment>("POST", "/deployments/", body)));
     expect(answers.filter(({ status }) => status === 201)).toHaveLength(1);
@@ -97,7 +97,7 @@ describe("creation", () => {
 });
 
 describe("changes", () => {
-  test("a change of the description keeps the scheduled runs, and a change of the parameters makes them anew", async () => {
+  test("a change of the description keeps the scheduled runs, and a change of the parameters creates them again", async () => {
     const { id } = await aDeployment({ schedules: [{ schedule: HOURLY }] });
     const before = await runsOf(id);
     expect(before).toHaveLength(3);
@@ -109,7 +109,7 @@ describe("changes", () => {
     expect(after.every((run) => JSON.stringify(run["parameters"]) === '{"x":1}')).toBe(true);
   });
 
-  test("null removes a limit, and a body without the field keeps it", async () => {
+  test("null removes a limit, and a body without the field keeps the limit", async () => {
     const { id } = await aDeployment({ concurrency_limit: 2 });
     await api("PATCH", `/deployments/${id}`, { tags: [] });
     expect(await read(id)).toMatchObject({ global_concurrency_limit: { limit: 2 } });
@@ -169,7 +169,7 @@ describe("changes", () => {
 });
 
 describe("runs", () => {
-  test("a run has the deployment's parameters and tags, and its own override them", async () => {
+  test("a run has the deployment's parameters and tags, and the run's own override them", async () => {
     const { id } = await aDeployment({
       parameters: { x: 1, who: "a" },
       parameter_openapi_schema: SCHEMA,
@@ -229,7 +229,7 @@ describe("runs", () => {
     });
   });
 
-  test("in bulk, a refusal is of one run alone", async () => {
+  test("in bulk, a refusal is only of one run", async () => {
     const { id } = await aDeployment({ parameter_openapi_schema: SCHEMA, parameters: { x: 1 } });
     const { body } = await api<{ results: { status: string; error: string | null }[] }>(
       "POST",
@@ -245,7 +245,7 @@ describe("polls of served deployments", () => {
   const poll = (id: string, fields = {}) =>
     api<FlowRun[]>("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [id], ...fields });
 
-  test("offer the scheduled runs of these deployments alone, by their time", async () => {
+  test("offer only the scheduled runs of these deployments, by their time", async () => {
     const [mine, other] = [await aDeployment(), await aDeployment()];
     for (const [id, day] of [
       [mine.id, "03"],
@@ -260,7 +260,7 @@ describe("polls of served deployments", () => {
     expect((await poll(mine.id, { scheduled_before: "2098-01-02T00:00:00Z" })).body).toHaveLength(1);
   });
 
-  test("make a deployment READY at the first poll, and write nothing at the next", async () => {
+  test("make a deployment READY at the first poll, and write nothing at the next poll", async () => {
     const { id, status } = await aDeployment();
     expect(status).toBe("NOT_READY");
     await poll(id);

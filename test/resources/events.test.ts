@@ -11,13 +11,13 @@ interface Page {
 }
 
 const LOADED = Date.now();
-/** The date of one of the last days, `1` to `4` days ago; all events of these days are kept. */
+/** The date `1` to `4` days ago. All events of these days are kept. */
 const day = (n: number) => new Date(LOADED + (n - 5) * 86_400_000).toISOString().slice(0, 10);
 
 const filterEvents = async (filter: unknown, limit = 50) =>
   (await api<Page>("POST", "/events/filter", { filter, limit })).body;
 
-test("a posted event is found at once, unchanged and with the time of its receipt", async () => {
+test("a posted event is found at once, unchanged, and with the time of its receipt", async () => {
   const event = anEvent({
     payload: { deep: [1, { x: null }] },
     related: [{ "prefect.resource.id": "r", "prefect.resource.role": "owner" }],
@@ -36,7 +36,7 @@ test("an event that is sent again is stored once", async () => {
   expect((await filterEvents({ id: { id: [event.id] } })).total).toBe(1);
 });
 
-test("pages follow one another without a gap or a repeat, and the total stays", async () => {
+test("pages follow one another without a gap or a repeat, and the total does not change", async () => {
   const about = aResource();
   const sent = [1, 2, 3, 4, 5].map((n) => anEvent({ about, occurred: `${day(2)}T0${n}:00:00Z`, event: `n.${n}` }));
   await api("POST", "/events", sent);
@@ -108,7 +108,7 @@ test("an event that is sent over a socket is stored", async () => {
     .toBe(1);
 });
 
-test("a total by names is the sum of the segments' counts, without events outside of the window", async () => {
+test("a total by names is the sum of the segments' counts, without events outside the window", async () => {
   const name = `count.${crypto.randomUUID()}`;
   const sent = ["10:00:00", "10:00:30", "10:59:59", "11:00:00"].map((time) =>
     anEvent({ event: name, occurred: `${day(1)}T${time}Z` }),
@@ -153,7 +153,7 @@ test.for([
   }
 });
 
-test("a page has one event for each resource where the request asks for that", async () => {
+test("a page has one event for each resource if the request says so", async () => {
   const kind = `kind.${crypto.randomUUID()}`;
   const sent = [1, 2, 1, 3, 2].map((n, index) =>
     anEvent({ about: `${kind}.${n}`, event: String(index), occurred: `${day(2)}T00:00:0${index}Z` }),
@@ -171,7 +171,7 @@ test("a page has one event for each resource where the request asks for that", a
   expect(names).toEqual(["4", "3", "2"]);
 });
 
-test("large events with letters of several bytes are stored, together with small events", async () => {
+test("large events with multi-byte letters are stored, together with small events", async () => {
   const about = aResource();
   const large = () => anEvent({ about, payload: { text: "漢".repeat(490_000) } });
   const sent = [large(), anEvent({ about }), large(), anEvent({ about })];

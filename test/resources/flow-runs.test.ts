@@ -23,7 +23,7 @@ test("a new run without a state is Pending, and has a random name and its flow's
   });
 });
 
-test("requests with the same idempotency key get the same run, also at the same moment", async () => {
+test("requests with the same idempotency key get the same run, also if they are concurrent", async () => {
   const draft = { flow_id: await aFlow(), idempotency_key: "once" };
   const answers = await Promise.all(Array.from({ length: 8 }, () => api<FlowRun>("POST", "/flow_runs/", draft)));
   expect(new Set(answers.map(({ body }) => body.id)).size).toBe(1);
@@ -44,7 +44,7 @@ test("a run of an unknown pool is answered with 404", async () => {
   expect(answer).toMatchObject({ status: 404, body: { detail: 'Work pool "nowhere" not found.' } });
 });
 
-test("a change sets the fields that it names, also to null", async () => {
+test("a change sets the fields that it names, including to null", async () => {
   const run = await aFlowRun({ flow_version: "1" });
   expect((await api("PATCH", `/flow_runs/${run.id}`, { tags: ["b", "b"], infrastructure_pid: "17" })).status).toBe(204);
   expect((await api("GET", `/flow_runs/${run.id}`)).body).toMatchObject({
@@ -102,7 +102,7 @@ test("lists, counts and pages have the same runs", async () => {
   expect(ids(cut.body)).toEqual([made[1]?.id]);
 });
 
-test("a list of 50 is one round trip, and reads only the rows that its runs need", async () => {
+test("a list of 50 is one round trip, and reads only the rows of its runs", async () => {
   const flow = await aFlow();
   await Promise.all(Array.from({ length: 60 }, () => aFlowRun({ flow_id: flow })));
   const { headers } = await api("POST", "/flow_runs/filter", { limit: 50, sort: "START_TIME_DESC" }, TELL_COST);

@@ -22,7 +22,7 @@ async function count(table: string, column: string, id: string): Promise<number>
   return row?.count ?? -1;
 }
 
-test("a flow is created once for a name, and stays unchanged", async () => {
+test("a flow is created once for each name, and does not change", async () => {
   const name = unique("flow");
   const first = await api<Flow>("POST", "/flows/", { name, tags: ["a", "a", "b"], labels: { team: "x", size: 1 } });
   const second = await api<Flow>("POST", "/flows/", { name, tags: ["c"] });
@@ -31,7 +31,7 @@ test("a flow is created once for a name, and stays unchanged", async () => {
   expect(first.body).toMatchObject({ name, tags: ["a", "b"], labels: { team: "x", size: 1 } });
 });
 
-test("64 requests for a flow of the same name at once get the same flow, and one request creates it", async () => {
+test("64 concurrent requests for a flow of the same name get the same flow, and one request creates it", async () => {
   const name = unique("flow");
   const made = await Promise.all(Array.from({ length: 64 }, () => api<Flow>("POST", "/flows/", { name })));
   expect(new Set(made.map(({ body }) => body.id)).size).toBe(1);
@@ -43,7 +43,7 @@ test("labels may be null, and are empty unless they are given", async () => {
   expect((await aFlowByName()).labels).toEqual({});
 });
 
-test("a flow is read by its id and by its name, also with spaces", async () => {
+test("a flow is read by its id and by its name, including names with spaces", async () => {
   const flow = await aFlowByName(unique("with space é"));
   expect((await api("GET", `/flows/${flow.id}`)).body).toEqual(flow);
   expect((await api("GET", `/flows/name/${encodeURIComponent(flow.name)}`)).body).toEqual(flow);
@@ -112,7 +112,7 @@ test("a flow is deleted with its runs and deployments, and with no others", asyn
   expect((await api("GET", `/flow_runs/${kept.id}`)).status).toBe(200);
 });
 
-/** A flow and a deployment with the same id, so that a test finds both by one id. */
+/** A flow and a deployment with the same id, so that a test can find both by one id. */
 async function aDeploymentWithSchedule(flowId: string): Promise<void> {
   await env.DB.batch([
     env.DB.prepare(
@@ -126,7 +126,7 @@ async function aDeploymentWithSchedule(flowId: string): Promise<void> {
   ]);
 }
 
-test("a second deletion completes one that broke off", async () => {
+test("a second deletion completes an interrupted deletion", async () => {
   const flow = await aFlowByName();
   await Promise.all([1, 2, 3].map(() => aFlowRun({ flow_id: flow.id })));
   await env.DB.prepare("delete from flow_run where id = (select id from flow_run where flow_id = ? limit 1)")
@@ -136,7 +136,7 @@ test("a second deletion completes one that broke off", async () => {
   expect(await count("flow_run", "flow_id", flow.id)).toBe(0);
 });
 
-test("a bulk deletion deletes the flows of its filter, by name, up to its limit", async () => {
+test("a bulk deletion deletes the flows that its filter matches, by name, up to its limit", async () => {
   const prefix = unique("bulk");
   const flows = { name: { like_: prefix } };
   const [a, b] = [await aFlowByName(`${prefix}-a`), await aFlowByName(`${prefix}-b`)];

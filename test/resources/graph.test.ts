@@ -45,7 +45,7 @@ const graphOf = async (run: FlowRun, query = "") =>
   (await api<Graph>("GET", `/flow_runs/${run.id}/graph-v2${query}`)).body;
 const idsOf = (edges: { id: string }[] | undefined) => (edges ?? []).map(({ id }) => id);
 
-test("task runs are nodes in the order of their starts, with one edge for each result that they take", async () => {
+test("task runs are nodes in the order of their starts, with one edge for each used result", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const a = await aTask(run, "a");
   const b = await aTask(run, "b", {
@@ -86,7 +86,7 @@ test("a subflow replaces its task run", async () => {
   });
 });
 
-test("nodes that ended before `since` are left out, but not their edges", async () => {
+test("nodes that ended before `since` are left out, and their edges are kept", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const old = await aTask(run, "old", {}, { type: "COMPLETED" });
   const fresh = await aTask(run, "fresh", { x: [result(old)] });
@@ -96,7 +96,7 @@ test("nodes that ended before `since` are left out, but not their edges", async 
   expect((await graphOf(run, "?since=1970-01-01T00:00:02Z")).nodes.map(([id]) => id)).toEqual([old, fresh]);
 });
 
-/** Inserts completed task runs into D1; each takes the results of the `before` task runs before it. */
+/** Inserts completed task runs into D1. Each uses the results of the `before` task runs before it. */
 async function aCrowd(run: FlowRun, size: number, before: number): Promise<void> {
   await env.DB.prepare(
     `with recursive n(i) as (select 1 union all select i + 1 from n where i < ?3)
@@ -130,7 +130,7 @@ test("10,000 nodes are shown, one more is too many", { timeout: 60_000 }, async 
   expect((await graphOf(run, "?since=2020-01-01T00:00:00Z")).nodes).toHaveLength(1);
 });
 
-test("a plain graph shows all states, however large, and is read in portions", { timeout: 60_000 }, async () => {
+test("a plain graph has all states, however large, and is read in portions", { timeout: 60_000 }, async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   await aCrowd(run, 12, 0);
   const state = { id: "s", type: "COMPLETED", name: "Completed", timestamp: 1, message: null, state_details: {} };
@@ -156,7 +156,7 @@ test("a graph with too many edges for an answer is refused", { timeout: 60_000 }
   ]);
 });
 
-test("a graph costs no more where there are many other runs", async () => {
+test("a graph does not cost more if there are many other runs", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const first = await aTask(run, "first");
   await aFlowRun({ parent_task_run_id: await aTask(run, "second", { x: [result(first)] }) });
@@ -167,7 +167,7 @@ test("a graph costs no more where there are many other runs", async () => {
   }
 });
 
-test("the plain graph lists for each task run the task runs whose results it takes", async () => {
+test("the plain graph lists for each task run the task runs that give its inputs", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const a = await aTask(run, "a", { n: [{ input_type: "constant", type: "int" }] });
   const b = await aTask(run, "b", { x: [result(a), result(a)], y: [result(a)] });
@@ -178,7 +178,7 @@ test("the plain graph lists for each task run the task runs whose results it tak
   ]);
 });
 
-test("there is no graph of an unknown run", async () => {
+test("an unknown run has no graph", async () => {
   const id = crypto.randomUUID();
   const answers = await Promise.all(["graph", "graph-v2"].map((path) => api("GET", `/flow_runs/${id}/${path}`)));
   expect(answers.map(({ status, body }) => [status, body])).toEqual([

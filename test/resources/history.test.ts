@@ -24,7 +24,7 @@ interface Interval {
 
 const WINDOW = { history_start: at(1), history_end: at(4), history_interval_seconds: DAY };
 
-test("runs are counted by the interval of their expected start, and by state; the end of an interval belongs to the next", async () => {
+test("runs are counted by the interval of their expected start and by state; the end of an interval is in the next interval", async () => {
   const tag = unique("history");
   const flow_id = await aFlow();
   for (const state of [
@@ -82,7 +82,7 @@ test.for(["/flow_runs/history", "/task_runs/history"])("%s refuses an invalid wi
   ]);
 });
 
-/** Rows of runs, and what each adds to the history. Times are seconds after 2098-01-01. */
+/** Rows of runs, and the contribution of each to the history. Times are seconds after 2098-01-01. */
 const RUNS = [
   { state: "COMPLETED", expected: 10, start: 14, total: 5, run: 5, late: 4 },
   { state: "COMPLETED", expected: 10, start: 8, total: 5, run: 5, late: 0 },
@@ -90,7 +90,7 @@ const RUNS = [
   { state: "COMPLETED", expected: 10, start: 10, total: -3, run: 0, late: 0 },
 ];
 
-test("run times and lateness are summed, and neither is ever negative", async () => {
+test("run times and lateness are summed, and neither is negative", async () => {
   const [flow_id, tag] = [await aFlow(), unique("sums")];
   const base = Date.UTC(2098, 0, 1) * 1000;
   for (const { state, expected, start, total } of RUNS) {
@@ -113,7 +113,7 @@ test("run times and lateness are summed, and neither is ever negative", async ()
   ]);
 });
 
-test("a RUNNING run adds its run time so far", async () => {
+test("a RUNNING run adds its run time until now", async () => {
   const tag = unique("running");
   const run = await aFlowRun({ tags: [tag], state: { type: "RUNNING" } });
   await env.DB.prepare("update flow_run set state_timestamp = ? where id = ?")
@@ -132,7 +132,7 @@ test("a RUNNING run adds its run time so far", async () => {
   expect(state?.sum_estimated_run_time).toBeLessThan(70);
 });
 
-test("task runs have a history of their own", async () => {
+test("task runs have their own history", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   await api("POST", "/task_runs/", { flow_run_id: run.id, task_key: "t", dynamic_key: "0", state: scheduled(at(2)) });
   const { body } = await api<Interval[]>("POST", "/task_runs/history", {
@@ -142,7 +142,7 @@ test("task runs have a history of their own", async () => {
   expect(body.map(({ states }) => states.length)).toEqual([0, 1, 0]);
 });
 
-test("a history takes a filter of queues under the name work_queues", async () => {
+test("a history accepts a queue filter under the name work_queues", async () => {
   const tag = unique("queue");
   const queue = crypto.randomUUID();
   await env.DB.prepare(

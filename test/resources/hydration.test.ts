@@ -55,7 +55,7 @@ test.for([
   expect(await storedParameters(id)).toBeNull();
 });
 
-test("filled-in values are stored letter for letter, also with names of JavaScript's own properties", async () => {
+test("filled-in values are stored unchanged, including the names of JavaScript's own properties", async () => {
   const id = await anUncheckedDeployment();
   const text = '{"__proto__":1.0,"constructor":{"toString":1152921504606846977},"list":[1e400,0.10]}';
   const name = await aVariable({ "1": 2 });
@@ -65,7 +65,7 @@ test("filled-in values are stored letter for letter, also with names of JavaScri
   expect(await storedParameters(id)).toBe(`{"x":${text},"__proto__":2.0,"y":{"1":2}}`);
 });
 
-test("parameters as deep as JSON may be are filled in and checked", async () => {
+test("parameters of the maximum JSON depth are filled in and checked", async () => {
   const id = await anUncheckedDeployment();
   const parameters = { x: json(nested(MAX_JSON_DEPTH - 1)) };
   expect((await api("POST", `/deployments/${id}/create_flow_run`, { parameters })).status).toBe(201);

@@ -19,7 +19,7 @@ async function find(id: string, filter: Record<string, unknown>): Promise<string
   return (await api<Input[]>("POST", `/flow_runs/${id}/input/filter`, filter)).body.map(({ key }) => key);
 }
 
-test("an input is stored as plain text, once for its key", async () => {
+test("an input is stored as plain text, once for each key", async () => {
   const run = await aFlowRun();
   const path = `/flow_runs/${run.id}/input`;
   const made = await api("POST", path, { key: "k-1", value: '{"a": 1}', sender: "me" });
@@ -32,7 +32,7 @@ test("an input is stored as plain text, once for its key", async () => {
   expect(body).toMatchObject([{ key: "k-1", value: '{"a": 1}', sender: "me", flow_run_id: run.id }]);
 });
 
-test("one of two requests with the same input at once is refused", async () => {
+test("one of two concurrent requests with the same input is refused", async () => {
   const run = await aFlowRun();
   const answers = await Promise.all(
     ["a", "b"].map((value) => api("POST", `/flow_runs/${run.id}/input`, { key: "k", value })),

@@ -18,7 +18,7 @@ interface Log {
   task_run_id: string | null;
 }
 
-/** A time on 10 October, in microseconds after eight o'clock. */
+/** A time on 10 October, so many microseconds after eight o'clock. */
 function at(micros: number): string {
   const text = new Date(Date.UTC(2026, 9, 10, 8) + Math.floor(micros / 1000)).toISOString().slice(0, -1);
   const rest = micros % 1000;
@@ -60,7 +60,7 @@ async function segmentsOf(run: string): Promise<number> {
 }
 
 describe("POST /logs/", () => {
-  test("a log is read unchanged, to the microsecond", async () => {
+  test("a log is read unchanged, with all microseconds", async () => {
     const run = anId();
     const task = anId();
     await write({ flow_run_id: run, task_run_id: task, level: "30", timestamp: "2026-10-10T10:00:00.123456+02:00" });
@@ -108,7 +108,7 @@ describe("POST /logs/", () => {
     ]);
   });
 
-  test("more than a megabyte of a run's logs is written as several rows, none too large for D1", async () => {
+  test("more than a megabyte of a run's logs is written as several rows, and no row is too large for D1", async () => {
     const run = anId();
     const text = "ü".repeat(150_000);
     await write(
@@ -246,14 +246,14 @@ describe("POST /logs/filter", () => {
     expect(messages(await read({ task_run_id: { any_: [created.id] } }))).toEqual(["mine"]);
   });
 
-  test("with or_, one criterion is enough", async () => {
+  test("with or_, one matching criterion is enough", async () => {
     const { run, task } = await world;
     const filter = { operator: "or_", task_run_id: { any_: [task] }, text: { query: '"TIMEOUT"' } };
     const found = (await read(filter, { sort: "TIMESTAMP_DESC" })).filter((log) => log.flow_run_id === run);
     expect(messages(found)).toEqual(["50% done_now", "Connection TIMEOUT"]);
   });
 
-  test("an empty list of runs finds no logs, and a limit of 0 gives none", async () => {
+  test("an empty list of runs finds no logs, and a limit of 0 returns none", async () => {
     const { run } = await world;
     expect(await read({ flow_run_id: { any_: [] } })).toEqual([]);
     expect(await read(of(run), { limit: 0 })).toEqual([]);
@@ -315,7 +315,7 @@ describe("pages of logs", () => {
     await fc.assert(property, { numRuns: 40 });
   });
 
-  test("a page deep in a run opens only the segments with its logs", async () => {
+  test("a page with a high offset reads only the segments with its logs", async () => {
     const run = anId();
     for (let batch = 0; batch < 12; batch++) {
       await write(
@@ -327,7 +327,7 @@ describe("pages of logs", () => {
       );
     }
     const fifth = Date.UTC(2026, 9, 10, 8) * 1000 + 500;
-    // Records that cannot be read: a statement that reads them fails.
+    // Records that cannot be read. A statement that reads these records fails.
     await env.DB.prepare("update log_segment set records = 'no json' where run_id = ? and first_timestamp <> ?")
       .bind(run, fifth)
       .run();

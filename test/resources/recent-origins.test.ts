@@ -1,4 +1,4 @@
-/** Runs of a deployment that this isolate has read before: a run is never made of a deployment as it was. */
+/** Runs of a deployment that this isolate remembers. A run is never created from an old version of the deployment. */
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { Pool } from "../objects/work-pool/pool";
@@ -11,7 +11,7 @@ const TEMPLATE = (properties: object) => ({
 });
 const SCHEMA = { type: "object", properties: { n: { type: "integer" } } };
 
-/** A deployment of a pool, of which a run was just made. */
+/** A deployment of a pool. A run of the deployment was just created. */
 async function remembered(fields: Record<string, unknown> = {}): Promise<{ deployment: Deployment; pool: Pool }> {
   const pool = await Pool.made();
   const deployment = await aDeployment({
@@ -55,13 +55,13 @@ const CASES: Case[] = [
   { change: "tags", make: (d) => patch(d, { tags: ["new"] }), run: { tags: ["new"] } },
   { change: "version", make: (d) => patch(d, { version: "2" }), run: { deployment_version: "2" } },
   {
-    change: "a schema that refuses what it took before",
+    change: "a schema that no longer accepts the parameters",
     make: (d) => patch(d, { parameter_openapi_schema: { type: "object", required: ["m"] } }),
     body: { enforce_parameter_schema: true },
     status: 409,
   },
   {
-    change: "a schema that takes what it refused before",
+    change: "a schema that now accepts the parameters",
     fields: { parameter_openapi_schema: { type: "object", required: ["m"] }, enforce_parameter_schema: false },
     make: (d) => patch(d, { parameter_openapi_schema: SCHEMA }),
     body: { enforce_parameter_schema: true },
@@ -124,17 +124,17 @@ const CASES: Case[] = [
   { change: "its flow, deleted", make: ({ flow_id }) => api("DELETE", `/flows/${flow_id}`), status: 404 },
 ];
 
-test.each(CASES)("a run is made of the deployment as it is: $change", async (one) => {
+test.each(CASES)("a run is created from the current deployment after a change of: $change", async (one) => {
   const { deployment, pool } = await remembered(one.fields);
   await one.make(deployment, pool);
   const { status, body } = await create(deployment, one.body);
   expect(status).toBe(one.status ?? 201);
   expect(body).toMatchObject(one.run ?? {});
-  // Once more: now the deployment is remembered as it is.
+  // Once more: the isolate now remembers the current deployment.
   expect((await create(deployment, one.body)).status).toBe(status);
 });
 
-test("a refusal makes no queue and no run", async () => {
+test("a refusal creates no queue and no run", async () => {
   const { deployment, pool } = await remembered();
   await patch(deployment, { work_pool_name: null });
   const name = unique("queue");
@@ -143,7 +143,7 @@ test("a refusal makes no queue and no run", async () => {
   expect(queues.body.map((queue) => queue.name)).not.toContain(name);
 });
 
-test("an idempotency key gives the earlier run, from memory as well", async () => {
+test("an idempotency key gives the earlier run, also if the deployment is remembered", async () => {
   const { deployment } = await remembered();
   const first = await create(deployment, { idempotency_key: "k" });
   const second = await create(deployment, { idempotency_key: "k" });
@@ -151,7 +151,7 @@ test("an idempotency key gives the earlier run, from memory as well", async () =
 });
 
 test.each(["deployment", "work_pool"])(
-  "each change of a %s has a later time, whatever the clock says",
+  "each change of a %s has a later time, for any time of the clock",
   async (table) => {
     const { deployment, pool } = await remembered();
     const [id, path] =

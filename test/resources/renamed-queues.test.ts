@@ -1,4 +1,4 @@
-/** Runs and deployments of a work queue show the queue's present name, and are found by it. */
+/** Runs and deployments of a work queue have the queue's current name, and are found by it. */
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aDeployment, api, aRunOf, type FlowRun, unique, WORKSPACE } from "../support/world";
@@ -22,7 +22,7 @@ async function aRenamedQueue() {
 
 const namesOf = (rows: Named[]) => rows.map((row) => row.work_queue_name);
 
-test("runs and deployments of a renamed queue show its new name, and are found by the new name alone", async () => {
+test("runs and deployments of a renamed queue have its new name, and are found only by the new name", async () => {
   const { pool, before, after, deployment, run } = await aRenamedQueue();
   expect((await api<Named>("GET", `/flow_runs/${run.id}`)).body.work_queue_name).toBe(after);
   expect((await api<Named>("GET", `/deployments/${deployment.id}`)).body.work_queue_name).toBe(after);
@@ -36,7 +36,7 @@ test("runs and deployments of a renamed queue show its new name, and are found b
   }
 });
 
-test("a run that is created after the renaming shows the new name, and keeps it when the queue is deleted", async () => {
+test("a run that is created after the renaming has the new name, and keeps the name when the queue is deleted", async () => {
   const { pool, after, deployment } = await aRenamedQueue();
   const run = await aRunOf(deployment);
   expect(run["work_queue_name"]).toBe(after);

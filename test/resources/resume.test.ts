@@ -127,20 +127,20 @@ test("input may be a template of JSON text or of a variable", async () => {
   }
 });
 
-test("one of several requests at once resumes the run, and the input of that request is stored", async () => {
+test("one of several concurrent requests resumes the run, and only its input is stored", async () => {
   const id = await anAskingRun();
   const answers = await Promise.all(
     [1, 2, 3, 4].map(async (n) => ({ n, ...(await resume(id, { run_input: { n } })).body })),
   );
   const [accepted, ...others] = answers.filter(({ status }) => status === "ACCEPT");
   expect((await responseOf(id)).body).toEqual({ n: accepted?.n });
-  // Prefect: Running after Running is accepted; only the first request ended the pause.
+  // Prefect: Running after Running is accepted. Only the first request ended the pause.
   for (const other of others) expect(other.state?.type).toBe("RUNNING");
   const { results } = await env.DB.prepare("select key from flow_run_input where flow_run_id = ?").bind(id).all();
   expect(results).toHaveLength(2);
 });
 
-test("a run whose pause has timed out is failed, and the input is not stored", async () => {
+test("a run with a timed-out pause fails, and the input is not stored", async () => {
   const id = await anAskingRun();
   await env.DB.prepare(
     "update flow_run_state set state_details = json_set(state_details, '$.pause_timeout', 1) where id = (select state_id from flow_run where id = ?)",

@@ -27,7 +27,7 @@ describe("the routes about the server", () => {
 });
 
 describe("GET /admin/settings", () => {
-  test("has the API's address and the greatest length of lists", async () => {
+  test("has the address of the API and the maximum length of lists", async () => {
     const { body } = await api<{ server: { api: Record<string, unknown>; ui: Record<string, unknown> } }>(
       "GET",
       "/admin/settings",
@@ -41,7 +41,7 @@ describe("the default result storage", () => {
   const block = "6de80a6c-6b05-42c6-b0a1-de9a2d7d8a8e";
   const key = "server-default-result-storage";
 
-  test("is null, is set, and is deleted", async () => {
+  test("is null, can be set, and can be deleted", async () => {
     expect((await api("GET", "/admin/storage")).body).toEqual({ default_result_storage_block_id: null });
     await env.DB.prepare(
       "insert into configuration (workspace_id, key, created, updated, value) values (?, ?, 0, 0, ?)",
@@ -66,7 +66,7 @@ describe("the default result storage", () => {
   );
 });
 
-describe("the metadata of workers", () => {
+describe("the metadata of worker types", () => {
   interface Worker {
     type: string;
     install_command: string;
@@ -107,7 +107,7 @@ describe("the metadata of workers", () => {
   });
 });
 
-test("the document and its page are served", async () => {
+test("the OpenAPI document and its page are served", async () => {
   const document = await (
     await SELF.fetch("http://sluice/api/openapi.json")
   ).json<{ paths: Record<string, unknown> }>();

@@ -9,7 +9,7 @@ interface State {
   message: string | null;
 }
 
-test("the states of a flow run are listed oldest first, each as set_state showed it", async () => {
+test("the states of a flow run are listed oldest first, each as in the answer of set_state", async () => {
   const run = await aFlowRun();
   const running = await propose(run.id, { type: "RUNNING" });
   const done = await propose(run.id, { type: "COMPLETED", message: "m", data: { deep: [1, null] } });
@@ -20,7 +20,7 @@ test("the states of a flow run are listed oldest first, each as set_state showed
   expect((await api("GET", `/flow_run_states/${done.state?.id}`)).body).toEqual(done.state);
 });
 
-test("the states of a task run are listed oldest first, each as set_state showed it", async () => {
+test("the states of a task run are listed oldest first, each as in the answer of set_state", async () => {
   const run = await aFlowRun({ state: { type: "RUNNING" } });
   const { body: task } = await api<{ id: string }>("POST", "/task_runs/", {
     flow_run_id: run.id,
@@ -38,7 +38,7 @@ test("the states of a task run are listed oldest first, each as set_state showed
   expect((await api("GET", `/task_run_states/${end.state.id}`)).body).toEqual(end.state);
 });
 
-test.for(["flow_run_states", "task_run_states"])("/%s shows no unknown states", async (path) => {
+test.for(["flow_run_states", "task_run_states"])("/%s lists no unknown states", async (path) => {
   const unknown = await api("GET", `/${path}/${crypto.randomUUID()}`);
   expect([unknown.status, unknown.body]).toEqual([404, { detail: "Flow run state not found" }]);
   const kind = path === "flow_run_states" ? "flow_run_id" : "task_run_id";

@@ -1,4 +1,4 @@
-/** No route gives a thing the name of another thing of its kind. */
+/** No route gives a row the name of another row of its kind. */
 import { describe, expect, test } from "vitest";
 import { aFlow, api, unique } from "../support/world";
 
@@ -25,7 +25,7 @@ describe.for([
     expect((await api<Named>("GET", `${path}${other.id}`)).body.id).toBe(other.id);
   });
 
-  test("is renamed to its own name, and to a free one", async () => {
+  test("can be renamed to its own name and to a free name", async () => {
     const one = await made(path, fields);
     expect((await api("PATCH", `${path}${one.id}`, { name: one.name })).status).toBeLessThan(300);
     const free = unique("free").replaceAll("-", "_");
@@ -34,14 +34,14 @@ describe.for([
   });
 });
 
-test("a variable is not renamed by its name either", async () => {
+test("a variable cannot be renamed to a used name by the route with its name either", async () => {
   const [one, other] = [await made("/variables/", { value: 1 }), await made("/variables/", { value: 2 })];
   expect(await api("PATCH", `/variables/name/${one.name}`, { name: other.name })).toMatchObject({ status: 409 });
   expect((await api<{ value: number }>("GET", `/variables/name/${other.name}`)).body.value).toBe(2);
   expect((await api<{ value: number }>("GET", `/variables/name/${one.name}`)).body.value).toBe(1);
 });
 
-test("a limit is not renamed by its name either", async () => {
+test("a limit cannot be renamed to a used name by the route with its name either", async () => {
   const [one, other] = [
     await made("/v2/concurrency_limits/", { limit: 1 }),
     await made("/v2/concurrency_limits/", { limit: 2 }),
@@ -50,7 +50,7 @@ test("a limit is not renamed by its name either", async () => {
   expect((await api<{ limit: number }>("GET", `/v2/concurrency_limits/${other.name}`)).body.limit).toBe(2);
 });
 
-test("a queue is not renamed to the name of another queue of its pool, but may have the name of another pool's queue", async () => {
+test("a queue cannot get the name of another queue of its pool, but can have the name of another pool's queue", async () => {
   const pools = [unique("pool"), unique("pool")] as const;
   for (const name of pools) {
     await api("POST", "/work_pools/", { name, type: "process" });

@@ -20,7 +20,7 @@ async function inRunningFlow(fields: Record<string, unknown> = {}): Promise<{ fl
   return { flowRun, task: await aTaskRun({ flow_run_id: flowRun.id, ...fields }) };
 }
 
-test("requests with the same keys in the same flow run get the same task run, also at the same moment", async () => {
+test("requests with the same keys in the same flow run get the same task run, also if they are concurrent", async () => {
   const flowRun = await aFlowRun();
   const draft = { flow_run_id: flowRun.id, task_key: "k", dynamic_key: "0" };
   const answers = await Promise.all(Array.from({ length: 8 }, () => api<TaskRun>("POST", "/task_runs/", draft)));
@@ -30,7 +30,7 @@ test("requests with the same keys in the same flow run get the same task run, al
   expect(elsewhere.status).toBe(201);
 });
 
-test("a task run keeps its client's id and gets its flow run's label", async () => {
+test("a task run keeps its client's id and gets the label of its flow run", async () => {
   const flowRun = await aFlowRun();
   const id = crypto.randomUUID();
   const task = await aTaskRun({ id, flow_run_id: flowRun.id, labels: { mine: 1 } });
@@ -60,7 +60,7 @@ test("a failed task run with retries left waits for its retry and counts its run
   });
 });
 
-test("no task run becomes RUNNING in a flow run that is not RUNNING", async () => {
+test("a task run does not become RUNNING if its flow run is not RUNNING", async () => {
   const flowRun = await aFlowRun();
   const task = await aTaskRun({ flow_run_id: flowRun.id });
   expect(await proposeForTask(task.id, { type: "RUNNING" })).toMatchObject({ status: "ABORT" });
@@ -83,7 +83,7 @@ test("a completed state is found by its cache key until it expires", async () =>
   });
 });
 
-test("proposals for one task run at once are decided one after the other", async () => {
+test("concurrent proposals for one task run are decided one after the other", async () => {
   const { task } = await inRunningFlow();
   const answers = await Promise.all(Array.from({ length: 16 }, () => proposeForTask(task.id, { type: "RUNNING" })));
   const accepted = answers.filter(({ status }) => status === "ACCEPT").length;

@@ -45,7 +45,7 @@ describe("a variable", () => {
     expect((await api("GET", `/variables/name/${name}`)).body["value"]).toBe(1);
   });
 
-  test("is created by one of many requests at once", async () => {
+  test("is created by one of many concurrent requests", async () => {
     const name = unique("race");
     const answers = await Promise.all(
       Array.from({ length: 16 }, (_, value) => api("POST", "/variables/", { name, value })),
@@ -95,7 +95,7 @@ describe.for(["id", "name"] as const)("by its %s, a variable", (key) => {
     expect(body.updated > made.updated).toBe(true);
   });
 
-  test("is renamed, but not to a name that is taken", async () => {
+  test("can be renamed, but not to a used name", async () => {
     const [made, other] = [await aVariable(), await aVariable()];
     expect((await api("PATCH", pathOf(made), { name: other.name })).status).toBe(409);
     const name = unique("new");
@@ -104,7 +104,7 @@ describe.for(["id", "name"] as const)("by its %s, a variable", (key) => {
     expect((await api("GET", `/variables/name/${made.name}`)).status).toBe(404);
   });
 
-  test("is removed, once", async () => {
+  test("is deleted once", async () => {
     const made = await aVariable();
     expect((await api("DELETE", pathOf(made))).status).toBe(204);
     for (const [method, body] of [["GET"], ["DELETE"], ["PATCH", { value: 1 }]] as const) {
@@ -114,7 +114,7 @@ describe.for(["id", "name"] as const)("by its %s, a variable", (key) => {
   });
 });
 
-test("the creation, changes and deletion of a variable have events, each with the variable at that time", async () => {
+test("the creation, changes and deletion of a variable emit events, each with the variable at that time", async () => {
   const { id, name } = await aVariable({ tags: ["a"] });
   await api("PATCH", `/variables/${id}`, { value: 2 });
   await api("PATCH", `/variables/${id}`, { value: 3 });
@@ -181,7 +181,7 @@ describe("variables", () => {
     expect((await find({}, { limit: 0 })).letters).toBe("");
   });
 
-  test("are listed and counted without any body, too", async () => {
+  test("are listed and counted also without a body", async () => {
     await world;
     const { body } = await api<Variable[]>("POST", "/variables/filter");
     const count = await api<number>("POST", "/variables/count");

@@ -14,7 +14,7 @@ import { aDeployment as aPlainDeployment, aFlowRun, api, aRunOf, propose, unique
 
 type Code = WhyReason["code"];
 
-/** The answer for a run, which has the fields of its schema and no others. */
+/** The answer for a run. The answer has exactly the fields of its schema. */
 async function why(id: string): Promise<Why> {
   const { status, body } = await api<Why>("GET", `/flow_runs/${id}/why`);
   expect(status).toBe(200);
@@ -25,7 +25,7 @@ async function why(id: string): Promise<Why> {
 
 const codes = ({ reasons }: Why): Code[] => reasons.map(({ code }) => code);
 
-/** The reason of this code, which the answer must have. */
+/** The reason with this code, which the answer must have. */
 function found<C extends Code>(answer: Why, code: C): Extract<WhyReason, { code: C }> {
   const reason = answer.reasons.find((each): each is Extract<WhyReason, { code: C }> => each.code === code);
   if (!reason) throw new Error(`${code} is not among ${codes(answer).join(", ")}`);
@@ -120,7 +120,7 @@ describe("a run of a work pool has not started because", () => {
     expect(answer.next).toMatchObject({ who: "somebody", message: expect.stringContaining(pool.name) });
   });
 
-  test("its last worker is not online, with the time", async () => {
+  test("its last worker is not online; the answer has the time", async () => {
     const pool = await aServedPool();
     const { id } = await pool.run();
     await pool.wait(600);
@@ -174,7 +174,7 @@ describe("a run of a work pool has not started because", () => {
     expect(codes(await why(id))).toEqual(["ready"]);
   });
 
-  test("all slots of the pool are in use, with the runs that use them", async () => {
+  test("all slots of the pool are in use; the answer has the runs with slots", async () => {
     const pool = await aServedPool({ concurrency_limit: 1 });
     const [holder, waiting] = [await pool.run(), await pool.run()];
     await goes(holder.id, "PENDING");
@@ -198,7 +198,7 @@ describe("a run of a work pool has not started because", () => {
     expect(codes(await why(waiting.id))).toEqual(["ready"]);
   });
 
-  test("all slots of the queue are in use, with the runs that use them", async () => {
+  test("all slots of the queue are in use; the answer has the runs with slots", async () => {
     const pool = await aServedPool();
     await api("PATCH", `/work_queues/${pool.defaultQueueId}`, { concurrency_limit: 1 });
     const [holder, waiting] = [await pool.run(), await pool.run()];
@@ -221,7 +221,7 @@ describe("a run of a work pool has not started because", () => {
     expect(answer.next.message).toBe("Raise the limit.");
   });
 
-  test("other runs are before it in the queue, with their number", async () => {
+  test("other runs are before it in the queue; the answer has their number", async () => {
     const pool = await Pool.made();
     await api("POST", `/work_pools/${pool.name}/queues`, { name: "urgent", priority: 1 });
     await api("POST", `/work_pools/${pool.name}/queues`, { name: "idle", priority: 9 });
@@ -243,7 +243,7 @@ describe("a run of a work pool has not started because", () => {
     });
   });
 
-  test("of nothing: the next poll gets it", async () => {
+  test("(no reason) it is ready, and the next poll gets it", async () => {
     const pool = await aServedPool();
     const { id } = await pool.run();
     const answer = await why(id);
@@ -259,7 +259,7 @@ describe("a run of a work pool has not started because", () => {
     expect(codes(await why(id))).toEqual(["no_work_queue"]);
   });
 
-  test("of several reasons, of which the first decides", async () => {
+  test("there are several reasons, and the first one decides", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [holder, waiting] = [await pool.run(), await pool.run()];
     await goes(holder.id, "PENDING");
@@ -271,7 +271,7 @@ describe("a run of a work pool has not started because", () => {
 });
 
 describe("a run of a deployment has not started because", () => {
-  test("the limit of its deployment is full, with the leases and their ends", async () => {
+  test("the limit of its deployment is full; the answer has the leases and their ends", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const [holder, waiting] = [await aRunOf(deployment), await aRunOf(deployment)];
@@ -305,7 +305,7 @@ describe("a run of a deployment has not started because", () => {
     expect(facts.holders).toMatchObject([{ id: holder.id, name: holder.name }]);
   });
 
-  test("a lease by the name of a shared limit has the slots", async () => {
+  test("a lease that names a shared limit has the slots", async () => {
     const name = unique("shared");
     const shared = await api<{ id: string }>("POST", "/v2/concurrency_limits/", { name, limit: 3 });
     const pool = await aServedPool();
@@ -317,11 +317,11 @@ describe("a run of a deployment has not started because", () => {
     const { facts, since } = found(await why(waiting.id), "deployment_limit_full");
     expect(facts).toMatchObject({ limit: 3, in_use: 3 });
     expect(facts.holders).toMatchObject([{ id: retried.id, name: retried.name, state_name: "AwaitingRetry" }]);
-    // The times of the other two slots are not known.
+    // The times of the other two slots are unknown.
     expect(since).toBe(null);
   });
 
-  test("it was refused a slot and is to be proposed again later", async () => {
+  test("it was refused a slot and is proposed again later", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const [holder, waiting] = [await aRunOf(deployment), await aRunOf(deployment)];
@@ -335,7 +335,7 @@ describe("a run of a deployment has not started because", () => {
     expect(codes(await why(waiting.id))).toEqual(["awaiting_concurrency_slot"]);
   });
 
-  test("of nothing: the lease of the full limit is its own", async () => {
+  test("(no reason) it has the lease of the full limit itself", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const { id } = await aRunOf(deployment);
@@ -357,7 +357,7 @@ describe("a run of a deployment has not started because", () => {
     expect(answer.next.message).toContain("cancel");
   });
 
-  test("an expired lease holds no slot", async () => {
+  test("(no reason) an expired lease holds no slot", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const { id } = await aRunOf(deployment);
@@ -402,7 +402,7 @@ describe("a run of a deployment has not started because", () => {
     expect(answer.next.who).toBe("worker");
   });
 
-  test("it was made before its deployment was given to a pool", async () => {
+  test("it was created before its deployment was added to a pool", async () => {
     const deployment = await aDeployment();
     const { id } = await aRunOf(deployment);
     const pool = await aServedPool();
@@ -431,7 +431,7 @@ describe("a run of a deployment has not started because", () => {
   });
 });
 
-describe("a reason that does not delay the run is shown as well:", () => {
+describe("a reason that does not delay the run is in the answer too:", () => {
   test("a paused deployment", async () => {
     const pool = await aServedPool();
     const deployment = await aDeployment({ work_pool_name: pool.name });
@@ -550,7 +550,7 @@ describe("a run that was taken", () => {
     expect(codes(await why(id))).toEqual(["pending", "no_worker_online"]);
   });
 
-  test("is not scheduled anew where its deployment forbids it", async () => {
+  test("is not rescheduled if its deployment forbids it", async () => {
     const deployment = await aDeployment();
     const { id } = await aRunOf(deployment);
     await goes(id, "PENDING");
@@ -564,7 +564,7 @@ describe("a run that was taken", () => {
     expect(answer.next).toMatchObject({ who: "process", at: null });
   });
 
-  test("is pending ahead of its time", async () => {
+  test("is pending before its scheduled time", async () => {
     const pool = await aServedPool();
     const { id } = await pool.run(scheduledIn(8));
     await goes(id, "PENDING");
@@ -573,7 +573,7 @@ describe("a run that was taken", () => {
     expect(answer.next.at).toBe(found(answer, "pending").facts.scheduled_time);
   });
 
-  test("is running, cancelling, or over", async () => {
+  test("is running, cancelling, or ended", async () => {
     const pool = await aServedPool();
     const { id } = await pool.run();
     await goes(id, "PENDING");
@@ -589,7 +589,7 @@ describe("a run that was taken", () => {
     expect(found(over, "ended").facts).toMatchObject({ state_type: "CANCELLED", state_name: "Cancelled" });
   });
 
-  test("is over before it began", async () => {
+  test("ended before it started", async () => {
     const { id } = await aFlowRun({ state: { type: "SCHEDULED" } });
     await goes(id, "CANCELLED", true);
     const answer = await why(id);
@@ -640,7 +640,7 @@ describe("a run that was taken", () => {
     expect(answer.next.who).toBe("worker");
   });
 
-  test("is running, but its task runs wait for the limit of a tag, with the holders of the limit", async () => {
+  test("is running, but its task runs wait for the limit of a tag; the answer has the holders of the limit", async () => {
     const tag = unique("db");
     await api("POST", "/concurrency_limits/", { tag, concurrency_limit: 1 });
     const [one, two] = [await aFlowRun(), await aFlowRun()];
@@ -686,7 +686,7 @@ describe("the answer", () => {
     expect({ status, body }).toEqual({ status: 404, body: { detail: "Flow run not found" } });
   });
 
-  test("costs one round trip of D1 and one call of each object", async () => {
+  test("costs one round trip to D1 and one call of each object", async () => {
     const pool = await aServedPool({ concurrency_limit: 1 });
     const deployment = await aDeployment({ work_pool_name: pool.name, concurrency_limit: 1 });
     const [holder, waiting] = [await aRunOf(deployment), await aRunOf(deployment)];
@@ -704,7 +704,7 @@ describe("the answer", () => {
     expect(plan.indexOf("SEARCH r")).toBeLessThan(plan.indexOf("SEARCH u"));
   });
 
-  test("reads no more rows when many runs wait", async () => {
+  test("reads no more rows if many runs wait", async () => {
     const pool = await aServedPool({ concurrency_limit: 1 });
     await goes((await pool.run()).id, "PENDING");
     const { id } = await pool.run();

@@ -65,7 +65,7 @@ describe("defaults of a template", () => {
 describe("variables of deployments and runs", () => {
   const given = template({ image: { type: "string" }, cpus: { type: "integer", default: 1 } }, { required: ["image"] });
 
-  test("a deployment may leave required variables to its runs", () => {
+  test("a deployment may lack required variables, and its runs may set them", () => {
     expect(refusal(() => validateDeploymentVariables(given, { cpus: 2 }, "creating"))).toBeNull();
     expect(refusal(() => validateDeploymentVariables(given, null, "creating"))).toBeNull();
   });
@@ -76,7 +76,7 @@ describe("variables of deployments and runs", () => {
     );
   });
 
-  test("a run must have all required variables, with those of its deployment", () => {
+  test("a run must have all required variables, together with its deployment", () => {
     expect(refusal(() => validateRunVariables(given, {}, {}, "creating"))).toBe(
       "Error creating flow run: Validation failed. Failure reason: 'image' is a required property",
     );
@@ -90,7 +90,7 @@ describe("variables of deployments and runs", () => {
     );
   });
 
-  test("where a default is invalid, defaults and required variables are not checked", () => {
+  test("if a default is invalid, defaults and required variables are not checked", () => {
     const flawed = template(
       { image: { type: "string" }, cpus: { type: "integer", default: "x" } },
       { required: ["image"] },
@@ -99,7 +99,7 @@ describe("variables of deployments and runs", () => {
   });
 });
 
-test("names of JavaScript's own properties are variables like others", () => {
+test("the names of JavaScript's own properties are ordinary variables", () => {
   const named = template(
     parseJson('{"__proto__":{"type":"integer","default":1},"constructor":{"type":"string"}}') as Json,
   );

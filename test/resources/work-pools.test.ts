@@ -48,7 +48,7 @@ async function aQueue(pool: Pool, name: string, fields: Record<string, unknown> 
   return (made.body as { id: string }).id;
 }
 
-/** Inserts a run of a pool into D1; only the columns that polls read are realistic. */
+/** Inserts a run of a pool into D1. Only the columns that polls read are realistic. */
 async function putRun(
   queueId: string | null,
   fields: { id?: string; type?: string; due?: number | null; policy?: object } = {},
@@ -112,14 +112,14 @@ const column = async (table: string, id: string, name: string) =>
     ?.value;
 
 describe("an idle poll", () => {
-  test("asks the pool's object once and D1 not at all", async () => {
+  test("calls the pool's object once and never D1", async () => {
     const pool = await aPool();
     await poll(pool);
     const { cost } = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {});
     expect(cost).toBe("queries=0;round_trips=0;rows_read=0;rows_written=0;objects=1");
   });
 
-  test("costs no more while runs wait for later", async () => {
+  test("costs no more while runs wait for a later time", async () => {
     const pool = await aPool();
     await putRun(pool.default_queue_id, { due: 4_000_000_000 * SECOND });
     const answer = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {
@@ -132,7 +132,7 @@ describe("an idle poll", () => {
     expect(cost).toContain("queries=0");
   });
 
-  test("writes no row, in D1 or in the object, when polls come close together", async () => {
+  test("writes no row in D1 or in the object for frequent polls", async () => {
     const pool = await aPool();
     await poll(pool);
     await settled(pool);
@@ -150,7 +150,7 @@ describe("an idle poll", () => {
 });
 
 describe("the object", () => {
-  test("offers the same runs in the same order when its storage is lost", async () => {
+  test("offers the same runs in the same order after its storage is lost", async () => {
     const pool = await aPool();
     const high = await aQueue(pool, "high", { priority: 1 });
     for (const due of [5, 3, 4]) await putRun(high, { due: due * SECOND });
@@ -161,7 +161,7 @@ describe("the object", () => {
     expect(before).toHaveLength(4);
     await inObject(pool.name, async (object) => {
       await object.forget();
-      // After a restart the object has nothing in memory either.
+      // After a restart the object's memory is empty too.
       Object.assign(object, { components: null });
     });
     expect(await poll(pool)).toEqual(before);
@@ -174,12 +174,12 @@ describe("the object", () => {
     await inObject(pool.name, (object) => Object.assign(object, { components: null }));
     await env.DB.prepare("update flow_run set next_scheduled_start_time = 7 where id = ?").bind(id).run();
     const offered = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {});
-    // The one read is of the run itself.
+    // The only read is the read of the run itself.
     expect(offered.cost).toContain("queries=1");
     expect(await poll(pool)).toEqual([id]);
   });
 
-  test("is told of runs by the requests that commit them", async () => {
+  test("gets notices of runs from the requests that commit them", async () => {
     const pool = await aPool({ concurrency_limit: 1 });
     expect(await poll(pool)).toEqual([]);
     const [first, second] = [
@@ -199,7 +199,7 @@ describe("the object", () => {
     expect(await poll(pool)).toEqual([second]);
   });
 
-  test("finds by its timer the changes of which it was not told", async () => {
+  test("finds by its timer the changes without a notice", async () => {
     const pool = await aPool();
     const known = await putRun(pool.default_queue_id, { due: 1 });
     expect(await poll(pool)).toEqual([known]);
@@ -215,7 +215,7 @@ describe("the object", () => {
     expect(await poll(pool)).toEqual([missed]);
   });
 
-  test("sets its timer when it is told of a run, and sets none when no run waits", async () => {
+  test("sets its timer after a notice of a run, and sets none if no run waits", async () => {
     const pool = await aPool();
     const timers = () =>
       inObject(pool.name, (object) => object.sql.exec<{ name: string }>("select name from sluice_timer").toArray());
@@ -225,7 +225,7 @@ describe("the object", () => {
     expect(await timers()).toEqual([{ name: "check" }]);
   });
 
-  test("offers no run that is not SCHEDULED any more, but the next one", async () => {
+  test("offers no run that is no longer SCHEDULED, and offers the next run instead", async () => {
     const pool = await aPool();
     const [gone, next] = [
       await putRun(pool.default_queue_id, { due: 1 }),
@@ -260,7 +260,7 @@ describe("the object", () => {
     });
   });
 
-  test("ignores a message about a deleted pool of the same name", async () => {
+  test("ignores a notice about a deleted pool with the same name", async () => {
     const old = await aPool();
     await putRun(old.default_queue_id);
     expect(await poll(old)).toHaveLength(1);
@@ -293,7 +293,7 @@ describe("a pool that was deleted and created again", () => {
     expect(await column("flow_run", run, "work_queue_id")).toBeNull();
   });
 
-  test("is the new pool to its object, even if the object was not told", async () => {
+  test("is the new pool for its object, even without a notice to the object", async () => {
     const old = await aPool();
     await send("POST", `/work_pools/${old.name}/workers/heartbeat`, { name: "w" });
     await env.DB.prepare("update work_pool set id = 'another' where id = ?").bind(old.id).run();
@@ -302,7 +302,7 @@ describe("a pool that was deleted and created again", () => {
 });
 
 describe("a change of a pool or a queue", () => {
-  test("is used from the next poll on", async () => {
+  test("applies from the next poll on", async () => {
     const pool = await aPool();
     const queue = await aQueue(pool, "q", { priority: 1 });
     const [inQueue, inDefault] = [await putRun(queue, { due: 2 }), await putRun(pool.default_queue_id, { due: 1 })];
@@ -321,7 +321,7 @@ describe("a change of a pool or a queue", () => {
     expect(await column("flow_run", inQueue, "work_queue_id")).toBeNull();
   });
 
-  test("that the object was not told of is found when a request asks the object for the queue", async () => {
+  test("without a notice is found when a request names the queue to the object", async () => {
     const pool = await aPool();
     await poll(pool);
     await tools().db.batch([
@@ -346,7 +346,7 @@ describe("a change of a pool or a queue", () => {
 });
 
 describe("the status", () => {
-  test("of a worker is ONLINE for three of its intervals, and that of its pool READY as long", async () => {
+  test("of a worker is ONLINE for three of its intervals, and its pool is READY for the same time", async () => {
     const pool = await aPool();
     const status = async () => (await send("GET", `/work_pools/${pool.name}`)).body as { status: string };
     const workers = async () => (await send("POST", `/work_pools/${pool.name}/workers/filter`, {})).body as Json[];
@@ -370,7 +370,7 @@ describe("the status", () => {
     expect(await column("work_pool", pool.id, "status")).toBe("NOT_READY");
   });
 
-  test("changes by an alarm that is set to the second", async () => {
+  test("changes by an alarm, to the second", async () => {
     const pool = await aPool();
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w", heartbeat_interval_seconds: 3 });
     await settled(pool);
@@ -406,7 +406,7 @@ describe("the status", () => {
     expect(await column("work_queue", pool.default_queue_id, "status")).toBe("READY");
   });
 
-  test("of a paused pool is PAUSED also with online workers, and is computed when the pool is resumed", async () => {
+  test("of a paused pool is PAUSED even with online workers, and is computed when the pool is resumed", async () => {
     const pool = await aPool();
     await send("PATCH", `/work_pools/${pool.name}`, { is_paused: true });
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
@@ -450,7 +450,7 @@ describe("the status", () => {
     ]);
   });
 
-  test("is reported again as the same event, if a report failed", async () => {
+  test("is reported again in the same event if a report failed", async () => {
     const pool = await aPool();
     await send("GET", `/work_pools/${pool.name}`);
     const away = { prepare: () => fail("D1 is away") };
@@ -467,7 +467,7 @@ describe("the status", () => {
     expect(await column("work_pool", pool.id, "last_status_event_id")).toBe(edge?.["event_id"]);
   });
 
-  test("has the event of a pause after the event of the status before", async () => {
+  test("has the event of a pause after the event of the earlier status", async () => {
     const pool = await aPool();
     await send("POST", `/work_pools/${pool.name}/workers/heartbeat`, { name: "w" });
     await send("PATCH", `/work_pools/${pool.name}`, { is_paused: true });
@@ -480,8 +480,8 @@ describe("the status", () => {
   });
 });
 
-describe("queues that a request creates by their names", () => {
-  test("are created once, however many requests come at the same time", async () => {
+describe("queues that a request creates by name", () => {
+  test("are created once, for any number of concurrent requests", async () => {
     const pool = await aPool();
     const made = await Promise.all(
       Array.from({ length: 5 }, () => ensureQueue(tools(), { ...pool, type: "process" }, "new")),
@@ -505,7 +505,7 @@ describe("refusals", () => {
   });
 });
 
-test("runs that are due in hours are known, and offered to a poll without an end", async () => {
+test("runs that are due in hours are known, and are offered to a poll without an end time", async () => {
   const pool = await aPool();
   const id = await putRun(pool.default_queue_id, { due: Date.now() * 1000 + 5 * HOUR });
   expect(await poll(pool)).toEqual([id]);

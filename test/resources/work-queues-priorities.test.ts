@@ -9,7 +9,7 @@ test.for([
   { taken: [1, 2, 4], free: 3 },
   { taken: [4, 2, 1], free: 3 },
   { taken: [1, 1, 2], free: 2 },
-])("of $taken the first free priority is $free", ({ taken, free }) => {
+])("with the priorities $taken the first free priority is $free", ({ taken, free }) => {
   expect(freePriority(taken)).toBe(free);
 });
 
@@ -27,11 +27,11 @@ describe("when a queue gets a priority", () => {
     { wish: { id: "c", priority: 1 }, moved: { c: 1, a: 2, b: 3 } },
     { wish: { id: "a", priority: 5 }, moved: { a: 5, c: 6 } },
     { wish: { id: "b", priority: 2 }, moved: {} },
-  ])("$wish.id at $wish.priority moves as few as must move", ({ wish, moved }) => {
+  ])("$wish.id at $wish.priority moves as few queues as possible", ({ wish, moved }) => {
     expect(Object.fromEntries(reorderQueues(queues, wish).map(({ id, priority }) => [id, priority]))).toEqual(moved);
   });
 
-  test("all priorities differ afterwards, the queue has its priority, and the others keep their order", () => {
+  test("all priorities then differ, the queue has its priority, and the others keep their order", () => {
     const someQueues = fc
       .uniqueArray(fc.integer({ min: 0, max: 20 }), { maxLength: 8 })
       .chain((ids) =>

@@ -36,7 +36,7 @@ async function putRun(queueId: string, type: string, due: number | null): Promis
   return id;
 }
 
-test("several first queues at once create the pool of agents once, and all are created", async () => {
+test("several concurrent first queues create the pool of agents once, and all queues are created", async () => {
   const made = await Promise.all([aQueue(), aQueue(), aQueue()]);
   expect(new Set(made.map(({ work_pool_id }) => work_pool_id)).size).toBe(1);
 });
@@ -52,7 +52,7 @@ test("a queue without a pool creates the pool of agents", async () => {
   expect((await send("POST", "/work_queues/", { name: queue.name })).status).toBe(409);
 });
 
-test("the pool of agents has its own default queue, which a queue named default is", async () => {
+test("the default queue of the pool of agents is the queue named default", async () => {
   await send("DELETE", "/work_pools/default-agent-pool");
   const made = await aQueue({ name: "default" });
   const pool = (await send("GET", "/work_pools/default-agent-pool")).body as { default_queue_id: string };
@@ -60,7 +60,7 @@ test("the pool of agents has its own default queue, which a queue named default 
 });
 
 describe("a poll of a queue by its id", () => {
-  test("gives its runs by their time, as many as slots are free", async () => {
+  test("returns its runs by their time, as many as there are free slots", async () => {
     const queue = await aQueue({ concurrency_limit: 2 });
     const [second, first] = [await putRun(queue.id, "SCHEDULED", 2), await putRun(queue.id, "SCHEDULED", 1)];
     const poll = async () =>
@@ -85,7 +85,7 @@ describe("a poll of a queue by its id", () => {
   });
 });
 
-test("a queue is healthy that was polled lately and has no late runs", async () => {
+test("a queue is healthy if it was polled recently and has no late runs", async () => {
   const queue = await aQueue();
   const status = async () => (await send("GET", `/work_queues/${queue.id}/status`)).body;
   expect(await status()).toMatchObject({ healthy: false, late_runs_count: 0, last_polled: null });

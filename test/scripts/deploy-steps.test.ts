@@ -28,7 +28,7 @@ dead_letter_queue = "events-dead"
 queue = "events-dead"
 `;
 
-/** A Cloudflare account as wrangler shows it, which records the commands. */
+/** A Cloudflare account as wrangler shows it. The account records the commands. */
 function anAccount(broken: { [command: string]: true } = {}) {
   const databases = new Map<string, string>();
   const queues = new Set<string>();
@@ -91,7 +91,7 @@ describe("npm run deploy", () => {
     expect(account.written.get(DEPLOYED_CONFIG)).toContain("11111111-2222-3333-4444-555555555555");
   });
 
-  test("creates nothing twice when it is run again", async () => {
+  test("creates nothing twice if it runs again", async () => {
     const account = anAccount();
     await deploy(TOML, [], account.world);
     account.asked.length = 0;
@@ -100,7 +100,7 @@ describe("npm run deploy", () => {
     expect(account.asked).toContain(`deploy --config ${DEPLOYED_CONFIG}`);
   });
 
-  test("names the key to set, until one is set", async () => {
+  test("names the key to set, until a key is set", async () => {
     const account = anAccount();
     await deploy(TOML, [], account.world);
     expect(account.said.join()).toContain("wrangler secret put SLUICE_API_KEY");
@@ -110,7 +110,7 @@ describe("npm run deploy", () => {
     expect(account.said).toEqual([]);
   });
 
-  test("a dry run does not use the account, and passes its options on", async () => {
+  test("a dry run does not use the account, and passes its options on to wrangler", async () => {
     const account = anAccount();
     await deploy(TOML, ["--dry-run", "--outdir", "x"], account.world);
     expect(account.asked).toEqual(["deploy --dry-run --outdir x"]);

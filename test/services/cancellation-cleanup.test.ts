@@ -47,13 +47,13 @@ async function aDeployment(fields: Record<string, unknown> = {}): Promise<string
   return (await api<{ id: string }>("POST", "/deployments/", body)).body.id;
 }
 
-/** A run that is cancelled in the database alone, as if the process had died right after the commit. */
+/** A run that is cancelled only in the database, as if the process had died right after the commit. */
 async function aRunCancelledAlone(children: (id: string) => Promise<void>): Promise<string> {
   await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   await children(id);
   await later(0, (tools) => {
-    // The background work after the commit is not done.
+    // The background work after the commit is dropped.
     const dead = { ...tools, background: (work: Promise<unknown>) => void work.catch(() => undefined) };
     const services = { ...tools.settings.services };
     services.cancellation_cleanup = { ...services.cancellation_cleanup, enabled: false };
@@ -62,7 +62,7 @@ async function aRunCancelledAlone(children: (id: string) => Promise<void>): Prom
   return id;
 }
 
-test("the task runs and subflows of a cancelled run are cancelled with it, at all levels", async () => {
+test("the task runs and subflows of a cancelled run are also cancelled, at all levels", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const [running, pending] = [await aTaskRun(id), await aTaskRun(id, "PENDING")];
   const child = await aSubflow(id);
@@ -84,7 +84,7 @@ test("the task runs and subflows of a cancelled run are cancelled with it, at al
   }
 });
 
-test.for([["COMPLETED"], ["FAILED"], ["CRASHED"]] as const)("a child that is %s stays so", async ([type]) => {
+test.for([["COMPLETED"], ["FAILED"], ["CRASHED"]] as const)("a child that is %s does not change", async ([type]) => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const child = await aSubflow(id);
   const task = await aTaskRun(id);
@@ -99,14 +99,14 @@ test.for([["COMPLETED"], ["FAILED"], ["CRASHED"]] as const)("a child that is %s 
 test.for([
   ["is running", "CANCELLING", { type: "RUNNING" }],
   ["is pending", "CANCELLING", { type: "PENDING" }],
-  ["has not begun", "CANCELLED", { type: "SCHEDULED" }],
+  ["has not started", "CANCELLED", { type: "SCHEDULED" }],
 ] as const)("a subflow with a deployment that %s becomes %s", async ([, expected, state]) => {
   const deployment_id = await aDeployment();
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const child = await aSubflow(id, { deployment_id, state });
   await propose(id, { type: "CANCELLED" });
   await vi.waitFor(async () => expect(await flowRun(child.id)).toMatchObject({ state_type: expected }), 5000);
-  // The process of the subflow is told once.
+  // The process of the subflow gets one cancellation.
   const before = await flowRun(child.id);
   await later(0, (tools) => cancelChildren(tools, id));
   expect(await flowRun(child.id)).toMatchObject({ state_id: before["state_id"] });
@@ -120,7 +120,7 @@ test("a run that ends without a cancellation does not change its children", asyn
   expect(await taskRun(task)).toMatchObject({ state_type: "RUNNING" });
 });
 
-test("more children than one page are all cancelled, in few round trips", async () => {
+test("more children than one page has are all cancelled, in few round trips", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const template = await aTaskRun(id);
   const columns = (await env.DB.prepare("select * from task_run where id = ?").bind(template).first()) ?? {};
@@ -147,7 +147,7 @@ test("more children than one page are all cancelled, in few round trips", async 
   expect(results).toEqual([{ states: 2, n: 351 }]);
 });
 
-test("other children are cancelled beside a child that cannot be cancelled", async () => {
+test("other children are cancelled although one child cannot be cancelled", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const [broken, unreadable, well] = [await aTaskRun(id), await aTaskRun(id), await aTaskRun(id)];
   const [brokenFlow, wellFlow] = [await aSubflow(id), await aSubflow(id)];
@@ -168,13 +168,13 @@ test("other children are cancelled beside a child that cannot be cancelled", asy
   await env.DB.prepare("drop trigger refuses").run();
 });
 
-test("children of a run whose process died right after its cancellation are cancelled by the sweep", async () => {
+test("the sweep cancels the children of a run if the process died right after the cancellation", async () => {
   let [task, subflow] = ["", ""];
   await aRunCancelledAlone(async (id) => {
     task = await aTaskRun(id);
     subflow = (await aSubflow(id)).id;
   });
-  // The sweep gives the work after the commit a minute.
+  // The sweep waits a minute for the work after the commit.
   await later(0, cancelLeftChildren);
   expect(await taskRun(task)).toMatchObject({ state_type: "RUNNING" });
   await later(MINUTE + SECOND, cancelLeftChildren);
@@ -182,7 +182,7 @@ test("children of a run whose process died right after its cancellation are canc
   expect(await flowRun(subflow)).toMatchObject({ state_type: "CANCELLED" });
 });
 
-test("a task run that is reported after the end of its cancelled run is found by the second walk", async () => {
+test("the second walk finds a task run that is reported after the end of its cancelled run", async () => {
   const id = await aRunCancelledAlone(async () => {});
   await later(2 * MINUTE, cancelLeftChildren);
   const task = await aTaskRun(id);
@@ -192,7 +192,7 @@ test("a task run that is reported after the end of its cancelled run is found by
   expect(await taskRun(task)).toMatchObject({ state_type: "CANCELLED" });
 });
 
-test("two walks at once cancel a child once", async () => {
+test("two concurrent walks cancel a child once", async () => {
   let task = "";
   await aRunCancelledAlone(async (id) => {
     task = await aTaskRun(id);
@@ -202,7 +202,7 @@ test("two walks at once cancel a child once", async () => {
   expect(states).toHaveLength(2);
 });
 
-test("a run that is Cancelling for too long is Cancelled, and not before", async () => {
+test("a run that has been Cancelling for too long becomes Cancelled, and not before", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   await propose(id, { type: "CANCELLING" });
   await later(299 * SECOND, cancelStuckRuns);
@@ -215,7 +215,7 @@ test("a run that is Cancelling for too long is Cancelled, and not before", async
   expect(results.map(({ type }) => type)).toEqual(["RUNNING", "CANCELLING", "CANCELLED"]);
 });
 
-test("the longest time of a cancellation is a setting", async () => {
+test("the maximum time of a cancellation is a setting", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   await propose(id, { type: "CANCELLING" });
   await later(6 * SECOND, (tools) => {
@@ -226,7 +226,7 @@ test("the longest time of a cancellation is a setting", async () => {
   expect(await flowRun(id)).toMatchObject({ state_type: "CANCELLED" });
 });
 
-test("the children of a run whose cancellation timed out are cancelled too", async () => {
+test("the children of a run with a timed-out cancellation are also cancelled", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const task = await aTaskRun(id);
   await propose(id, { type: "CANCELLING" });
@@ -234,7 +234,7 @@ test("the children of a run whose cancellation timed out are cancelled too", asy
   expect(await taskRun(task)).toMatchObject({ state_type: "CANCELLED" });
 });
 
-/** A pool, and its object's messages to workers about clean-ups. */
+/** A pool, and the clean-up messages of its object for workers. */
 async function aPool(type = "process") {
   const { body } = await api<{ id: string; name: string }>("POST", "/work_pools/", { name: unique("pool"), type });
   const kept = () =>
@@ -254,7 +254,7 @@ async function aCancellingRun(work_pool_name: string): Promise<string> {
   return run.id;
 }
 
-test("workers are told once to clean up after a run whose cancellation timed out, also after several turns", async () => {
+test("workers get one clean-up message for a timed-out cancellation, also after several turns", async () => {
   const pool = await aPool();
   const id = await aCancellingRun(pool.name);
   await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
@@ -266,7 +266,7 @@ test("workers are told once to clean up after a run whose cancellation timed out
   expect(JSON.stringify(kept[0])).toContain("host:7");
 });
 
-test("a clean-up that was not ordered because the process died is ordered by the walk over the states", async () => {
+test("a clean-up message that was not sent because the process died is sent by the walk over the states", async () => {
   const pool = await aPool();
   const id = await aCancellingRun(pool.name);
   await env.DB.prepare("delete from sweep_mark where name like 'cancelled runs%'").run();
@@ -287,7 +287,7 @@ test("a clean-up that was not ordered because the process died is ordered by the
   expect(await pool.kept()).toHaveLength(1);
 });
 
-test("a pool without workers is told of no clean-up", async () => {
+test("a pool without workers gets no clean-up message", async () => {
   const pool = await aPool("kubernetes:push");
   const id = await aCancellingRun(pool.name);
   await later(301 * SECOND, cancelStuckRuns);
@@ -295,7 +295,7 @@ test("a pool without workers is told of no clean-up", async () => {
   expect(await pool.kept()).toEqual([]);
 });
 
-test("sweeps find their rows by an index", async () => {
+test("sweeps find their rows through an index", async () => {
   const stuck = await planOf(selectStuckCancelling(1, { round: START, most: 200 }));
   expect(stuck).toMatch(/SEARCH r USING INDEX flow_run_halted \(state_type=\? AND state_timestamp<\?\)/);
   const children = await planOf(selectWithChildren((id) => sql`${id} > 'a' and ${id} <= 'b'`));

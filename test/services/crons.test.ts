@@ -70,7 +70,7 @@ test.for([
   expect(() => settingsWith({ [name]: given })).toThrow(name);
 });
 
-test("a service that is switched off is not run, and the others run beside one that fails", async () => {
+test("a service that is switched off does not run, and the other services run although one fails", async () => {
   const context = createExecutionContext();
   const tools = makeTools(env, WORKSPACE, (work) => context.waitUntil(work));
   const services = { ...DEFAULT_SERVICES, late_runs: { enabled: false, after_seconds: 15 } };
@@ -94,7 +94,7 @@ test("a service that is switched off is not run, and the others run beside one t
   ]);
 });
 
-test("the documentation has every job", () => {
+test("the documentation lists every job", () => {
   const jobs = Object.values(CRONS).flatMap((some) => some.map(({ name }) => name));
   expect(jobs.filter((name) => !doc.includes(`\n| ${name} `))).toEqual([]);
 });

@@ -13,11 +13,11 @@ describe("a round", () => {
   const after = (round: Round, rows: readonly Omit<DueRow, "id">[], taken = new Map<string, number>()) =>
     roundAfter(round, rows, { most: 3, taken });
 
-  test("ends where fewer rows are left than a step takes, and no workspace has had its share", () => {
+  test("ends if fewer rows are left than a step takes, and no workspace has had its share", () => {
     expect(after(START, rowsOf("a", 0, 2))).toBeNull();
   });
 
-  test("goes on after the last row, without the workspaces that have had their share", () => {
+  test("continues after the last row, without the workspaces that have had their share", () => {
     expect(after(START, rowsOf("a", 0, 3))).toEqual({ after: "2", served: [["a", "2"]], begins: [] });
   });
 
@@ -32,13 +32,13 @@ describe("a round", () => {
     ]);
   });
 
-  test("is followed by a round in which a workspace that has had its share begins after its last row", () => {
+  test("is followed by a round in which a workspace that has had its share starts after its last row", () => {
     const round: Round = { after: "9", served: [["a", "2"]], begins: [["a", "1"]] };
     expect(after(round, rowsOf("b", 10, 1))).toEqual({ after: null, served: [], begins: [["a", "2"]] });
   });
 });
 
-/** So many runs that are due from a time on, one each microsecond. A trigger refuses that a bad run is marked late. */
+/** So many runs that are due from a time on, one each microsecond. A trigger prevents that a bad run is marked late. */
 async function overdue(workspace: string, count: number, from: number, name = "good"): Promise<void> {
   const indices = JSON.stringify(Array.from({ length: count }, (_, index) => index));
   await env.DB.batch([
@@ -77,7 +77,7 @@ describe("a workspace with very many overdue runs", () => {
     vi.spyOn(console, "error").mockReturnValue(undefined);
   });
 
-  test("does not delay the only run of another workspace, though none of the many can be marked", async () => {
+  test("does not delay the only run of another workspace, though none of its runs can be marked", async () => {
     await overdue(MANY, 1_100, NOW - HOUR / 2, "bad");
     await overdue(MORE, 1_100, NOW - HOUR / 3, "bad");
     await overdue(FEW, 1, NOW - HOUR / 4);
@@ -85,7 +85,7 @@ describe("a workspace with very many overdue runs", () => {
     expect([await lateOf(FEW), await lateOf(MANY)]).toEqual([1, 0]);
   });
 
-  test("comes to its own last run, and begins again with the first", async () => {
+  test("reaches its last run, and starts again with its first run", async () => {
     await overdue(MANY, 1_100, NOW - HOUR / 2, "bad");
     await overdue(MANY, 1, NOW - HOUR / 4);
     await turn();
@@ -98,7 +98,7 @@ describe("a workspace with very many overdue runs", () => {
   });
 });
 
-test("a select finds the rest of a round by an index", async () => {
+test("a select finds the rest of a round through an index", async () => {
   const place = JSON.stringify([1, "w", "", "", "r"]);
   const round: Round = { after: place, served: [["a", place]], begins: [["b", place]] };
   const plan = await planOf(selectOverdue({ after: 1, until: 2 }, { round, most: 200 }));

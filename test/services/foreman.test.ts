@@ -7,13 +7,13 @@ import { later, MINUTE } from "./time";
 
 const HOUR = 60 * MINUTE;
 
-/** How far ahead the first turn of the next hour is, plus `more`. */
+/** The time until the first turn of the next hour, plus `more`. */
 const untilTheHour = (more = 0) => HOUR - ((Date.now() * 1000) % HOUR) + more;
 
 const statusOf = (pool: Pool) =>
   env.DB.prepare("select status from work_pool where id = ?").bind(pool.id).first<string>("status");
 
-/** A pool that is READY in D1, but whose object knows no worker. */
+/** A pool that is READY in D1, although its object knows no worker. */
 async function aForgottenPool(): Promise<Pool> {
   const pool = await Pool.made();
   await pool.evict();
@@ -22,7 +22,7 @@ async function aForgottenPool(): Promise<Pool> {
   return pool;
 }
 
-test("a pool that is READY without workers is NOT_READY some time after the foreman has asked its object", async () => {
+test("a pool that is READY without workers becomes NOT_READY some time after the foreman has called its object", async () => {
   const pool = await aForgottenPool();
   await later(untilTheHour(), wakePools);
   const report = () => pool.inObject((object) => object.onTimer("change"));
@@ -34,7 +34,7 @@ test("a pool that is READY without workers is NOT_READY some time after the fore
   expect(await statusOf(pool)).toBe("NOT_READY");
 });
 
-test("with the foreman switched off a pool stays READY without workers", async () => {
+test("if the foreman is switched off, a pool stays READY without workers", async () => {
   const pool = await Pool.made();
   await pool.inObject((object) => {
     Object.assign(object, { bindings: { ...env, PREFECT_SERVER_SERVICES_FOREMAN_ENABLED: "false" } });
@@ -54,7 +54,7 @@ test("with the foreman switched off a pool stays READY without workers", async (
   expect(await statusOf(pool)).toBe("NOT_READY");
 });
 
-test("objects of pools are asked in the first minute of an hour only", async () => {
+test("objects of pools are called only in the first minute of an hour", async () => {
   const pool = await aForgottenPool();
   await later(untilTheHour(MINUTE), wakePools);
   expect(await pool.timer("change")).toBeNull();

@@ -37,7 +37,7 @@ function turn(minute: number, of: (tools: Tools, now: number) => Promise<void> =
   });
 }
 
-/** Runs that are due at times relative to a turn, created before the turn. */
+/** Runs that are due relative to a turn, created before the turn. */
 async function made(minute: number, aheads: readonly number[]): Promise<string[]> {
   const ids: string[] = [];
   await turn(minute, async (_, now) => {
@@ -46,7 +46,7 @@ async function made(minute: number, aheads: readonly number[]): Promise<string[]
   return ids;
 }
 
-test("a run is late if it has not started fifteen seconds after its time, and keeps its time", async () => {
+test("a run is late if it has not started fifteen seconds after its scheduled time, and keeps its scheduled time", async () => {
   const [early = "", late = ""] = await made(30, [-14 * SECOND, -16 * SECOND]);
   await turn(30);
   expect(await read(early)).toMatchObject({ state_type: "SCHEDULED", state_name: "Scheduled" });
@@ -64,7 +64,7 @@ test("the time after which a run is late is a setting", async () => {
   expect(await read(id)).toMatchObject({ state_name: "Late" });
 });
 
-test("runs that are long overdue are found once an hour", async () => {
+test("runs that have been overdue for long are found once an hour", async () => {
   const [id = ""] = await made(30, [-2 * HOUR]);
   await turn(30);
   expect(await read(id)).toMatchObject({ state_name: "Scheduled" });
@@ -84,7 +84,7 @@ test.for([
   expect(await read(id)).toMatchObject({ state_name: name });
 });
 
-test("two turns at once mark a run once", async () => {
+test("two concurrent turns mark a run once", async () => {
   const [id = ""] = await made(30, [-MINUTE]);
   await turn(30, async (tools) => {
     await Promise.all([markLateRuns(tools), markLateRuns(tools)]);
@@ -95,12 +95,12 @@ test("two turns at once mark a run once", async () => {
   expect(results.map(({ name }) => name)).toEqual(["Scheduled", "Late"]);
 });
 
-test("the turn finds due runs by an index, however many runs have ended", async () => {
+test("the turn finds due runs through an index, for any number of ended runs", async () => {
   const plan = await planOf(selectOverdue({ after: 1, until: 2 }, { round: START, most: 200 }));
   expect(plan).toBe("SEARCH r USING INDEX flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)");
 });
 
-test("a poll that finds an overdue run of a served deployment marks it late", async () => {
+test("a poll that finds an overdue run of a served deployment marks the run late", async () => {
   const flow_id = await aFlow();
   const { body } = await api<{ id: string }>("POST", "/deployments/", { name: unique("served"), flow_id });
   const overdue = await aScheduledRun(-20 * SECOND, { flow_id, deployment_id: body.id });

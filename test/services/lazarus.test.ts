@@ -35,7 +35,7 @@ async function aDeployment(fields: object = {}, reliability: object = {}): Promi
   return id;
 }
 
-/** Takes a turn each minute, from now until a time. */
+/** Runs a turn each minute, from now until a time. */
 async function turns(until: number, from = 0): Promise<void> {
   for (let at = from; at <= until; at += MINUTE) await later(at, scheduleAnew);
 }
@@ -47,7 +47,7 @@ async function aPendingRun(deploymentId: string): Promise<string> {
   return id;
 }
 
-test("a run that stays Pending for ten minutes is scheduled anew, for now, and not before", async () => {
+test("a run that stays Pending for ten minutes is rescheduled for now, and not before", async () => {
   const id = await aPendingRun(await aDeployment());
   await turns(9 * MINUTE);
   expect(await typeOf(id)).toBe("PENDING");
@@ -106,11 +106,11 @@ test("a run crashes at the eleventh time", { timeout: 30_000 }, async () => {
 
 test.for([
   [
-    "an event of its own",
+    "an event of the run",
     (id: string) => api("POST", "/events", [anEvent({ event: "some.thing", about: `prefect.flow-run.${id}` })]),
   ],
-  ["its being submitted", (id: string) => propose(id, { type: "PENDING", name: "Submitting" })],
-  ["its labels being set", (id: string) => api("PATCH", `/flow_runs/${id}/labels`, { a: "b" })],
+  ["a Submitting state", (id: string) => propose(id, { type: "PENDING", name: "Submitting" })],
+  ["a change of its labels", (id: string) => api("PATCH", `/flow_runs/${id}/labels`, { a: "b" })],
   [
     "a log",
     (id: string) =>
@@ -118,9 +118,9 @@ test.for([
         { name: "x", level: 20, message: "m", timestamp: new Date().toISOString(), flow_run_id: id },
       ]),
   ],
-] as const)("%s keeps a run from being scheduled anew", async ([, sign]) => {
+] as const)("%s prevents that a run is rescheduled", async ([, sign]) => {
   const id = await aPendingRun(await aDeployment());
-  // The run has been pending for nine minutes when the sign comes.
+  // The run has been pending for nine minutes when the sign of life arrives.
   const nineMinutesAgo = Date.now() * 1000 - 9 * MINUTE;
   await env.DB.batch([
     env.DB.prepare("update flow_run set state_timestamp = ?, updated = ? where id = ?").bind(
@@ -146,19 +146,19 @@ test("a run with a process id may be silent for an hour", { timeout: 20_000 }, a
   expect(await typeOf(id)).toBe("SCHEDULED");
 });
 
-test("a run of no deployment and no pool is not scheduled anew", async () => {
+test("a run without a deployment and a pool is not rescheduled", async () => {
   const { id } = await aFlowRun({ state: { type: "PENDING" } });
   await turns(20 * MINUTE);
   expect(await typeOf(id)).toBe("PENDING");
 });
 
-test("a deployment may switch Lazarus off", async () => {
+test("a deployment can switch Lazarus off", async () => {
   const id = await aPendingRun(await aDeployment({}, { lazarus: false }));
   await turns(20 * MINUTE);
   expect(await typeOf(id)).toBe("PENDING");
 });
 
-test.for(["RUNNING", "CANCELLED"] as const)("a run that is %s by then is not changed", async (type) => {
+test.for(["RUNNING", "CANCELLED"] as const)("a run that is already %s is not changed", async (type) => {
   const id = await aPendingRun(await aDeployment());
   await turns(9 * MINUTE);
   await later(10 * MINUTE + SECOND, async (tools) => {
@@ -177,24 +177,24 @@ test.for(["RUNNING", "CANCELLED"] as const)("a run that is %s by then is not cha
   expect(await typeOf(id)).toBe(type);
 });
 
-test("no run is scheduled anew because the server was down", async () => {
+test("no run is rescheduled because the server was down", async () => {
   const id = await aPendingRun(await aDeployment());
   await turns(2 * MINUTE);
-  // After that there is no turn for half an hour.
+  // Then there is no turn for half an hour.
   await turns(42 * MINUTE, 33 * MINUTE);
   expect(await typeOf(id)).toBe("PENDING");
   await turns(44 * MINUTE, 43 * MINUTE);
   expect(await typeOf(id)).toBe("SCHEDULED");
 });
 
-test("two turns at once schedule a run once", async () => {
+test("two concurrent turns reschedule a run once", async () => {
   const id = await aPendingRun(await aDeployment());
   await turns(9 * MINUTE);
   await later(11 * MINUTE, (tools) => Promise.all([scheduleAnew(tools), scheduleAnew(tools)]));
   expect(await typesOf(id)).toEqual(["SCHEDULED", "PENDING", "SCHEDULED"]);
 });
 
-test("stuck runs are found by the index of live runs", async () => {
+test("stuck runs are found through the index of live runs", async () => {
   const plan = await planOf(
     selectStuckPending(stuckPending(DEFAULT_SERVICES.lazarus, Date.now() * 1000, 1), { round: START, most: 200 }),
   );

@@ -48,7 +48,7 @@ test.for([
   ["latest", ["Skipped", "Skipped", "Scheduled"]],
   ["skip", ["Skipped", "Skipped", "Skipped"]],
 ] as const)(
-  "of three runs that were not started, the policy %s leaves %j, also after two turns at once",
+  "of three runs that have not started, the policy %s keeps %j, also after two concurrent turns",
   async ([policy, left]) => {
     const { id } = await aDeployment({ policy, window_seconds: 600 });
     expect(await names(id)).toEqual(["Scheduled", "Scheduled", "Scheduled"]);
@@ -63,7 +63,7 @@ test.for([
   },
 );
 
-test("a schedule without a policy keeps all its runs, and answers do not show a policy", async () => {
+test("a schedule without a policy keeps all its runs, and answers have no policy", async () => {
   const { id, schedules } = await aDeployment();
   expect(Object.keys(schedules[0] ?? {})).not.toContain("missed_runs");
   await later(AWAY, skipMissedRuns);
@@ -92,14 +92,14 @@ test("a started run is not skipped, also if it starts between the select and the
   expect(await names(id)).toEqual(["Pending", "Skipped", "Skipped"]);
 });
 
-test("runs that no schedule made are never missed", async () => {
+test("runs without a schedule are never missed", async () => {
   const { id } = await aDeployment({ policy: "skip", window_seconds: 60 });
   const { body } = await api<{ id: string }>("POST", `/deployments/${id}/create_flow_run`, {});
   await later(AWAY, skipMissedRuns);
   expect((await standing(id)).find((run) => run.id === body.id)?.state_name).toBe("Scheduled");
 });
 
-test("a poll of a served deployment does not get a missed run that the sweep has not skipped yet", async () => {
+test("a poll of a served deployment does not get a missed run, even before the sweep has skipped the run", async () => {
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
   const runs = await later(AWAY, async (tools) =>
     allOf(await pollDeployments(tools, { deploymentIds: [id], before: tools.clock(), limit: 200 })),
@@ -109,7 +109,7 @@ test("a poll of a served deployment does not get a missed run that the sweep has
   expect((await names(id)).slice(0, 2)).toEqual(["Skipped", "Skipped"]);
 });
 
-test("a poll of a pool does not get a missed run that the sweep has not skipped yet", async () => {
+test("a poll of a pool does not get a missed run, even before the sweep has skipped the run", async () => {
   const pool = unique("pool");
   await api("POST", "/work_pools/", { name: pool, type: "process" });
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 }, { work_pool_name: pool });
@@ -120,7 +120,7 @@ test("a poll of a pool does not get a missed run that the sweep has not skipped 
   expect(runs.map(({ flow_run }) => flow_run.id)).toEqual([last?.id]);
 });
 
-test("other missed runs are skipped beside a run that cannot be skipped", async () => {
+test("other missed runs are skipped although one run cannot be skipped", async () => {
   const { id } = await aDeployment({ policy: "latest", window_seconds: 600 });
   const [broken, , last] = await standing(id);
   await env.DB.prepare("update flow_run set state_ids = '[{' where id = ?").bind(broken?.id).run();
@@ -161,7 +161,7 @@ test.for([
   expect((await api("PUT", unknown, { policy: "skip" })).status).toBe(404);
 });
 
-test("the policy stays with the slug when a client that does not know it deploys again", async () => {
+test("the policy stays with the slug if a client that does not know the policy deploys again", async () => {
   const { id, schedules } = await aDeployment({ policy: "latest", window_seconds: 60 });
   const { body: flow } = await api<{ flow_id: string; name: string }>("GET", `/deployments/${id}`);
   const again = await api<Deployment>("POST", "/deployments/", {
@@ -173,7 +173,7 @@ test("the policy stays with the slug when a client that does not know it deploys
   expect(again.body.schedules[0]?.missed_runs).toEqual({ policy: "latest", window_seconds: 60 });
 });
 
-test("the sweep finds due runs by the index of live runs", async () => {
+test("the sweep finds due runs through the index of live runs", async () => {
   const plan = await planOf(selectMissed({ after: 1, until: 2 }, { round: START, most: 200 }));
   expect(plan).toContain("flow_run_live (next_scheduled_start_time>? AND next_scheduled_start_time<?)");
   expect(plan).toContain("deployment_schedule_missed_runs");

@@ -45,7 +45,7 @@ test("a run fails when its pause has lasted too long, and not before", async () 
   });
 });
 
-test("a suspended run fails like a paused one, and has the event", async () => {
+test("a suspended run fails like a paused run, and has the event", async () => {
   const deployment_id = await aDeployment();
   const id = await aPausedRun({ pause_timeout: at(MINUTE), pause_reschedule: true }, { deployment_id });
   await later(2 * MINUTE, failExpiredPauses);
@@ -75,13 +75,13 @@ test.for([
   expect(await read(id)).toMatchObject({ state_type: next ?? "PAUSED" });
 });
 
-test("a run that is resumed while its pause expires goes on", async () => {
+test("a run that is resumed while its pause expires continues", async () => {
   const id = await aPausedRun({ pause_timeout: at(5 * MINUTE) });
   await later(6 * MINUTE, async (tools) => {
     let isResumed = false;
     const db = aroundCalls(tools.db, async (name, call) => {
       const answer = await call();
-      // The sweep has found the run, which a request with another clock now resumes in time.
+      // The sweep has found the run. A request with another clock now resumes the run in time.
       if (name === "rows" && !isResumed) {
         isResumed = true;
         expect((await propose(id, { type: "RUNNING" })).status).toBe("ACCEPT");
@@ -94,7 +94,7 @@ test("a run that is resumed while its pause expires goes on", async () => {
   expect(await read(id)).toMatchObject({ state_type: "RUNNING" });
 });
 
-test("two turns at once fail a run once", async () => {
+test("two concurrent turns fail a run once", async () => {
   const id = await aPausedRun({ pause_timeout: at(MINUTE) });
   await later(2 * MINUTE, (tools) => Promise.all([failExpiredPauses(tools), failExpiredPauses(tools)]));
   const { results } = await env.DB.prepare("select type from flow_run_state where flow_run_id = ? order by id")
@@ -103,7 +103,7 @@ test("two turns at once fail a run once", async () => {
   expect(results.map(({ type }) => type)).toEqual(["RUNNING", "PAUSED", "FAILED"]);
 });
 
-test("the turn finds paused runs by an index, however many others there are", async () => {
+test("the turn finds paused runs through an index, for any number of other runs", async () => {
   const plan = await planOf(selectExpired(1, { round: START, most: 200 }));
   expect(plan).toMatch(/SEARCH r USING INDEX flow_run_halted \(state_type=\?\)/);
   expect(plan).not.toMatch(/SCAN|TEMP B-TREE/);

@@ -1,4 +1,4 @@
-/** Rows that no request writes: each service leaves them out, and handles the others. */
+/** Rows that no request writes. Each service skips these rows and handles the others. */
 import { env } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import { expect, test } from "vitest";
@@ -29,7 +29,7 @@ async function nameOf(id: string): Promise<string> {
   return String(await env.DB.prepare("select state_name from flow_run where id = ?").bind(id).first("state_name"));
 }
 
-/** So many copies of a run that no service can change, for their policies are not JSON. */
+/** So many copies of a run that no service can change, because the copies' policies are not JSON. */
 async function copies(id: string, count: number, due: number): Promise<void> {
   const { results } = await env.DB.prepare("select name from pragma_table_info('flow_run')").all<{ name: string }>();
   const values = results.map(({ name }) => {
@@ -47,7 +47,7 @@ async function copies(id: string, count: number, due: number): Promise<void> {
   );
 }
 
-test("a run is marked late though more runs before it than a turn takes cannot be marked", async () => {
+test("a run is marked late though a full turn of earlier runs cannot be marked", async () => {
   const state = { type: "SCHEDULED", state_details: { scheduled_time: new Date(Date.now()).toISOString() } };
   const { id } = await aFlowRun({ state });
   await copies(id, 250, Date.now() * 1000 - 10 * MINUTE);
@@ -56,7 +56,7 @@ test("a run is marked late though more runs before it than a turn takes cannot b
   await write("delete from flow_run where id like 'bad-%'");
 });
 
-test("an expired pause ends though the details of another one are not JSON", async () => {
+test("an expired pause ends though the details of another pause are not JSON", async () => {
   const [bad, good] = [await aFlowRun({ state: { type: "RUNNING" } }), await aFlowRun({ state: { type: "RUNNING" } })];
   for (const { id } of [bad, good])
     await propose(id, {
@@ -89,7 +89,7 @@ test("a missed run is skipped though another schedule's policy and another run's
   expect(results).toEqual([{ name: "Skipped" }]);
 });
 
-test("a stuck run is scheduled anew though another run's states and another deployment's settings are not JSON", async () => {
+test("a stuck run is rescheduled though another run's states and another deployment's settings are not JSON", async () => {
   const ids: string[] = [];
   for (const deployment of [await aDeployment(), await aDeployment(), await aDeployment()]) {
     const { id } = (await api<{ id: string }>("POST", `/deployments/${deployment}/create_flow_run`, {})).body;
@@ -118,7 +118,7 @@ test("zombies are found though a deployment's settings and a run's policy are no
   expect(await typeOf(id)).toBe("RUNNING");
 });
 
-test("a walk leaves out the state at which it fails, and goes on after it in the next turn", async () => {
+test("a walk skips the state at which it fails, and continues after the state in the next turn", async () => {
   const runs = [];
   for (let index = 0; index < 5; index++) runs.push(await aFlowRun({ state: { type: "RUNNING" } }));
   const idOf = async (id: string) =>

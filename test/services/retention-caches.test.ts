@@ -36,7 +36,7 @@ const keys = async () =>
     await env.DB.prepare("select cache_key from task_run_state_cache order by 1").all<{ cache_key: string }>()
   ).results.map(({ cache_key }) => cache_key);
 
-test("expired entries are removed, and others stay while runs stay", async () => {
+test("expired entries are removed, and the others are kept as long as runs are kept", async () => {
   await caches([
     { key: "expired", expires: NOW - 1 },
     { key: "valid", expires: NOW + HOUR },
@@ -47,7 +47,7 @@ test("expired entries are removed, and others stay while runs stay", async () =>
   expect(await keys()).toEqual(["end of time", "for good", "valid"]);
 });
 
-test("where old runs are removed, entries of the same age are removed with them", async () => {
+test("if old runs are removed, entries of the same age are also removed", async () => {
   await caches([
     { key: "old", created: NOW - 31 * DAY },
     { key: "old, and valid", created: NOW - 31 * DAY, expires: NOW + HOUR },
@@ -68,7 +68,7 @@ test("thousands of entries take several pages, and failed calls lose nothing", a
   expect(await keys()).toEqual(entries.filter(({ expires }) => expires === null).map(({ key }) => key));
 });
 
-test("the next round removes the entries that have expired since", async () => {
+test("the next round removes the entries that have expired since then", async () => {
   await caches([{ key: "k", expires: NOW + 1 }]);
   await untilDone(() => removeOldCaches(toolsAt(NOW)));
   expect(await keys()).toEqual(["k"]);

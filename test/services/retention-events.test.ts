@@ -47,7 +47,7 @@ function anEvent(name: string, occurred: number, resource: string): ReceivedEven
   });
 }
 
-/** Writes events as one batch of the stream would, at a time. */
+/** Writes events at a time, as one batch of the stream. */
 async function write(
   workspace: string,
   events: readonly Omit<Written, "workspace" | "event">[],
@@ -77,7 +77,7 @@ const stored = async () =>
     (JSON.parse(String(row["events"])) as ReceivedEvent[]).map((event) => ({ workspace: row["workspace_id"], event })),
   );
 
-/** What is shown of a workspace: pages, totals and counts agree with each other. */
+/** The visible events of a workspace. Pages, totals and counts must agree. */
 async function shown(tools: Tools, workspace: string) {
   const reader = new EventReader(tools.db, workspace, eventCutoff(tools.settings.services.db_vacuum, tools.clock()));
   const { found: page } = await reader.page({ filter: DESC, window: ALL, limit: 10_000, after: null });
@@ -107,7 +107,7 @@ const anAge = fc.oneof(
 const aBatch = fc.record({
   workspace: fc.nat(2),
   events: fc.array(fc.record({ name: fc.constantFrom(...NAMES), age: anAge }), { minLength: 1, maxLength: 8 }),
-  /** When it was written: just now (the outbox may ask for it), or within two minutes of some hours ago. */
+  /** The time of the write: now (the outbox may need the segment), or within two minutes of some hours ago. */
   ago: fc.constantFrom(0, 3 * HOUR, 3 * HOUR + 1_000_000, 3 * HOUR + 90_000_000),
   isWork: fc.boolean(),
 });
@@ -116,7 +116,7 @@ const someFates = fc.array(fc.constantFrom<Fate>("made", "made", "made", "lost",
 });
 
 test(
-  "of random worlds what is past its retention is never shown and goes by whole hours; all else stays as it was",
+  "for random rows: events past their retention are never shown and are removed by whole hours; all else is unchanged",
   { timeout: 120_000 },
   async () => {
     await fc.assert(
@@ -144,13 +144,14 @@ test(
         const stay = all.filter(({ name, occurred, isBound, isWork }) => {
           if (isWork) return true;
           const own = cutoff.oldestByName.get(name);
-          // Of hours that are past as a whole, names with a shorter period are taken out even of what the outbox may ask for.
+          // In completely past hours, names with a shorter period are removed even from segments that the outbox may
+          // need.
           if (own !== undefined && isPast(own, occurred)) return false;
           return isBound || !isPast(cutoff.oldest, occurred);
         });
         const after = await stored();
         expect(idsOf(after)).toEqual(idsOf(stay));
-        // What stays is the same to the letter.
+        // The remaining rows are unchanged.
         const texts = new Set(before.map((one) => JSON.stringify(one)));
         for (const one of after) expect(texts).toContain(JSON.stringify(one));
         await expectWholeIndex();
@@ -160,7 +161,7 @@ test(
   },
 );
 
-/** Each segment is found by each of its resources, and no index row leads nowhere. */
+/** Each segment is found through each of its resources, and each index row has a segment. */
 async function expectWholeIndex() {
   const segments = await rowsOf("event_segment");
   const index = await rowsOf("event_resource");
@@ -186,7 +187,7 @@ async function expectWholeIndex() {
 describe("a round", () => {
   const old = [{ name: "x", occurred: NOW - 8 * DAY }];
 
-  test("begins once an hour, and costs one read between", async () => {
+  test("starts once an hour, and costs one read in between", async () => {
     await untilDone(() => removeOldEvents(toolsAt(NOW)));
     const workspace = crypto.randomUUID();
     await write(workspace, old, { at: NOW - 8 * DAY });
@@ -208,7 +209,7 @@ describe("a round", () => {
     expect(await rowsOf("event_resource")).toEqual([]);
   });
 
-  test("reads some dozens of rows for each that it removes, however close together they were written", async () => {
+  test("reads some dozens of rows for each removed row, however close together the rows were written", async () => {
     const workspace = crypto.randomUUID();
     for (let index = 0; index < 250; index++) {
       await write(workspace, [...old, ...old], {
@@ -225,7 +226,7 @@ describe("a round", () => {
   });
 
   test.for(["1", "200"])(
-    "of %s segments a page leaves the way to what was written beside them, until that goes too",
+    "with pages of %s segments, index rows are kept as long as another segment needs them",
     async (batchSize) => {
       const workspace = crypto.randomUUID();
       const at = NOW - 8 * DAY;
@@ -245,14 +246,14 @@ describe("a round", () => {
     },
   );
 
-  test("of two at once changes no more than one", async () => {
+  test("of two concurrent rounds changes no more than one round", async () => {
     const workspace = crypto.randomUUID();
     await write(workspace, [...old, { name: "y", occurred: NOW - 6 * DAY }], { at: NOW - 6 * DAY });
     await Promise.all([removeOldEvents(toolsAt(NOW)), removeOldEvents(toolsAt(NOW))]);
     expect((await stored()).map(({ event }) => event.event)).toEqual(["y"]);
   });
 
-  test("looks at the hours of a name with a period of its own but once", async () => {
+  test("reads the hours of a name with its own period only once", async () => {
     const vars = {
       PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES: JSON.stringify({ beat: 86_400 }),
     };
@@ -268,7 +269,7 @@ describe("a round", () => {
   });
 });
 
-test("events are kept for ever where their removal is not switched on", async () => {
+test("events are kept for ever if their removal is not switched on", async () => {
   const workspace = crypto.randomUUID();
   await write(workspace, [{ name: "x", occurred: NOW - 800 * DAY }], { at: NOW - 800 * DAY });
   const tools = toolsAt(NOW, { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "orphans" });
@@ -276,7 +277,7 @@ test("events are kept for ever where their removal is not switched on", async ()
   expect(await shown(tools, workspace)).toHaveLength(1);
 });
 
-test("over the wire too, what is past its retention is neither shown nor counted", async () => {
+test("over the wire too, events past their retention are neither shown nor counted", async () => {
   const now = Date.now() * 1000;
   const name = `aged.${crypto.randomUUID()}`;
   const post = (age: number) => ({
@@ -294,7 +295,7 @@ test("over the wire too, what is past its retention is neither shown nor counted
   expect(Number(await env.DB.prepare("select sum(event_count) as n from event_segment").first("n"))).toBe(3);
 });
 
-test("a segment whose events nest too deep for the database stays whole, and keeps none of the others", async () => {
+test("a segment with events that nest too deep for the database is kept whole, and does not prevent the removal of others", async () => {
   const hour = hourOf(NOW - DAY);
   const deep = await write(WORKSPACE, [{ name: "short.lived", occurred: hour }], { at: NOW - 2 * DAY });
   await env.DB.prepare("update event_segment set events = replace(events, '\"text\":', ?)")

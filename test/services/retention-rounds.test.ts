@@ -7,7 +7,7 @@ import { empty, NOW, toolsAt } from "./retention-world";
 
 beforeEach(() => empty("flow"));
 
-/** A round over the numbers from 0 on, one of which fails each page that has it. */
+/** A round over the numbers from 0 on. One number fails each page that contains it. */
 function aRound(count: number, bad: number) {
   const done = new Set<number>();
   const work = async (_: unknown, { after, most }: Page): Promise<Place | null> => {
@@ -33,7 +33,7 @@ function aRound(count: number, bad: number) {
 }
 
 test.for([0, 1, 499, 737, 999])(
-  "what a round does not come to an end with, as %d of 1000, keeps nothing else waiting",
+  "an item that a round cannot finish, such as %d of 1000, does not delay other items",
   async (bad) => {
     await aFlow();
     const { round, done } = aRound(1_000, bad);

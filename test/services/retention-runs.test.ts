@@ -132,7 +132,7 @@ const ownerOf = (table: string, row: Record<string, unknown>): unknown =>
 
 const snapshot = () => Promise.all(TABLES.map(async (table) => [table, await rowsOf(table)] as const));
 
-/** The expected rows when only some runs stay: their rows unchanged, but without removed parents. */
+/** The expected rows if only some runs stay: their rows unchanged, but without removed parents. */
 function without(gone: ReadonlySet<string>, before: Awaited<ReturnType<typeof snapshot>>, runs: readonly Run[]) {
   const orphans = new Set(runs.filter(({ parent }) => parent && gone.has(parent.id)).map(({ id }) => id));
   return before.map(
@@ -148,7 +148,10 @@ function without(gone: ReadonlySet<string>, before: Awaited<ReturnType<typeof sn
   );
 }
 
-/** The rule, run by run: a run that ended before the cutoff and is no subflow is removed, and then the same is asked of its subflows. */
+/**
+ * The rule for each run: a run that ended before the cutoff and has no parent is removed. Then the rule applies to its
+ * subflows.
+ */
 function doomed(runs: readonly Run[]): Set<string> {
   const gone = new Set<string>();
   for (let grown = true; grown;) {
@@ -191,7 +194,7 @@ const someFates = fc.array(fc.constantFrom<Fate>("made", "made", "made", "lost",
 });
 
 test(
-  "of random worlds just the runs go that the rule names, with all that is theirs, whatever fails on the way",
+  "for random rows, the runs of the rule are removed with all their rows, and no others, whichever calls fail",
   { timeout: 120_000 },
   async () => {
     await fc.assert(
@@ -243,20 +246,20 @@ const anOldRun = (fields: Partial<Run> = {}): Run => ({
 });
 
 test.for([
-  ["nothing is said", {}, 1],
+  ["no setting is given", {}, 1],
   ["it is switched off", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "false" }, 1],
-  ["only orphans are named", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "orphans,events" }, 1],
-  ["runs are named", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "events, flow_runs" }, 0],
-  ["all is switched on", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "true" }, 0],
-  ["they are kept for longer", { ...ON, PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD: 91 * 86_400 }, 1],
-] as const)("where %s, of an old run there stays %j: %d", async ([, vars, left]) => {
+  ["only orphans and events are listed", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "orphans,events" }, 1],
+  ["runs are listed", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "events, flow_runs" }, 0],
+  ["everything is switched on", { PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED: "true" }, 0],
+  ["runs are kept for longer", { ...ON, PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD: 91 * 86_400 }, 1],
+] as const)("if %s, with settings %j the number of remaining old runs is %d", async ([, vars, left]) => {
   await write(anOldRun(), []);
   await untilDone(() => removeOldRuns(toolsAt(NOW, vars)));
   expect(await rowsOf("flow_run")).toHaveLength(left);
 });
 
 describe("a round over runs", () => {
-  test("removes subflows of subflows, and leaves those that have not ended without a parent", async () => {
+  test("removes subflows of subflows, and keeps subflows that have not ended without a parent", async () => {
     const top = anOldRun();
     const middle = anOldRun({ parent: top });
     const lowest = anOldRun({ parent: middle });
@@ -269,7 +272,7 @@ describe("a round over runs", () => {
     expect(await rowsOf("flow_run")).toMatchObject([{ id: running.id, parent_task_run_id: null }]);
   });
 
-  test("looks at the runs that stay a page at a time, and comes to its end", async () => {
+  test("reads the runs that stay one page at a time, and reaches its end", async () => {
     const many = Array.from({ length: 2_500 }, (_, index) => ({
       id: `run-${index}`,
       start: CUTOFF - DAY - (index % 3),
@@ -294,7 +297,7 @@ describe("a round over runs", () => {
     expect([idle.db.cost.d1_queries, idle.db.cost.d1_rows_written]).toEqual([2, 0]);
   });
 
-  test("goes on where its runs cannot be removed, and comes back to them", async () => {
+  test("continues if its runs cannot be removed, and tries them again later", async () => {
     await write(anOldRun({ start: CUTOFF - 2 * DAY }), []);
     await write(anOldRun(), []);
     await env.DB.exec(
@@ -306,7 +309,7 @@ describe("a round over runs", () => {
     expect(await rowsOf("flow_run")).toMatchObject([{ start_time: CUTOFF - 2 * DAY }]);
     expect(await rowsOf("log_segment")).toHaveLength(3);
     const stuck = (await rowsOf("flow_run"))[0]?.["id"];
-    // Other tests leave letters of other runs.
+    // Other tests leave dead letters of other runs.
     const letters = (await rowsOf("dead_letter")).filter(({ key }) => key === stuck);
     expect(letters).toMatchObject([{ queue: "retention-runs", reason: expect.stringContaining("as it was meant to") }]);
     await env.DB.exec("drop trigger stuck");
@@ -314,7 +317,7 @@ describe("a round over runs", () => {
     expect(await rowsOf("flow_run")).toEqual([]);
   });
 
-  test("one run that cannot be removed keeps no other run of its transaction", async () => {
+  test("one run that cannot be removed does not prevent the removal of the other runs of its transaction", async () => {
     const [stuck, ...others] = Array.from({ length: 20 }, () => anOldRun());
     for (const run of [stuck, ...others]) if (run) await write(run, []);
     await env.DB.exec(
@@ -325,7 +328,7 @@ describe("a round over runs", () => {
     expect((await rowsOf("flow_run")).map(({ id }) => id)).toEqual([stuck?.id]);
   });
 
-  test("seeks the runs by their start", async () => {
+  test("finds the runs by their start", async () => {
     const stretch = { from: -9e18, until: CUTOFF, cutoff: CUTOFF, most: 1_000 };
     for (const after of [null, { at: CUTOFF - DAY, id: "x" }]) {
       const plan = await planOf(selectRuns(WORKSPACE, { ...stretch, after }));
@@ -335,7 +338,7 @@ describe("a round over runs", () => {
   });
 });
 
-test("a run that is taken up again before it is deleted stays whole", async () => {
+test("a run that starts again before it is deleted is kept whole", async () => {
   const run = await aFlowRun();
   for (const type of ["RUNNING", "COMPLETED"]) await propose(run.id, { type });
   const before = await snapshot();
@@ -347,8 +350,8 @@ test("a run that is taken up again before it is deleted stays whole", async () =
 
 describe("orphaned logs", () => {
   test.for([
-    ["logs of a run that is there", "kept", true, {}],
-    ["logs of a run that is gone", "removed", false, {}],
+    ["logs of an existing run", "kept", true, {}],
+    ["logs of a deleted run", "removed", false, {}],
     ["logs of a task run without a flow run", "kept", false, { no_flow_run: 1, task_run_id: "t" }],
   ] as const)("%s are %s", async ([, verb, isThere, record]) => {
     const run = anOldRun();
@@ -373,7 +376,7 @@ describe("orphaned logs", () => {
     expect(ofRuns(after)).toEqual(ofRuns(before));
   });
 
-  test("are found among those of many runs, and stay where that is switched off", async () => {
+  test("are found among the logs of many runs, and are kept if their removal is switched off", async () => {
     const orphans = Array.from({ length: 1_200 }, (_, index) => `gone-${index}`);
     await env.DB.prepare(
       `insert into log_segment select ?, r.value, s.value, 'd', s.value, 20, 20, 1, '[{"level":20}]'
@@ -392,7 +395,7 @@ describe("orphaned logs", () => {
     expect([idle.db.cost.d1_rows_read, idle.db.cost.d1_rows_written]).toEqual([1, 0]);
   });
 
-  test("of a run that logs without end are sought by one seek for the run", async () => {
+  test("of a run with very many logs are found by one seek for the run", async () => {
     const plan = await planOf(selectLoggedRuns(WORKSPACE, "x"));
     expect(plan).toMatch(/SEARCH s USING PRIMARY KEY \(workspace_id=\? AND run_id>\?\)/);
     expect(plan).not.toMatch(/SCAN (s|r)\b/);

@@ -10,7 +10,7 @@ import { HOUR, NOW, toolsAt } from "./retention-world";
 afterEach(() => vi.restoreAllMocks());
 
 describe("the database's size", () => {
-  test("is in an admin answer, and grows with each write", async () => {
+  test("is in an answer of an admin route, and grows with each write", async () => {
     const { status, body } = await api<{ size_bytes: number }>("GET", "/admin/database");
     expect(status).toBe(200);
     expect(body.size_bytes).toBeGreaterThan(10_000);
@@ -36,7 +36,7 @@ describe("the database's size", () => {
     else expect(said).toMatch(warning);
   });
 
-  test("is warned of once an hour while the database is nearly full", async () => {
+  test("causes a warning once an hour while the database is nearly full", async () => {
     const { size_bytes } = await readDatabaseSize(toolsAt(NOW).db);
     const warnings = vi.spyOn(console, "warn").mockReturnValue(undefined);
     const begin = Math.floor(NOW / HOUR) * HOUR;
@@ -85,7 +85,7 @@ describe("the settings of retention", () => {
     expect(() => read({ [name]: given })).toThrow(name);
   });
 
-  test("are shown as the original shows them", async () => {
+  test("are in the form of the original", async () => {
     const { body } = await api<{ server: { services: Record<string, unknown>; events: Record<string, unknown> } }>(
       "GET",
       "/admin/settings",

@@ -24,10 +24,10 @@ export function toolsAt(now: number, vars: Partial<Vars> = {}, d1: D1Database = 
   };
 }
 
-/** The fate of each call in turn: it succeeds, or fails before or after it was carried out. */
+/** The outcome of each call in turn: it succeeds, or fails before or after the call was carried out. */
 export type Fate = "made" | "lost" | "made, but the answer is lost";
 
-/** A database whose first calls have these fates. */
+/** A database that gives its first calls these outcomes. */
 export function failingD1(fates: readonly Fate[]): D1Database {
   const rest = [...fates];
   const through = async <T>(call: () => Promise<T>): Promise<T> => {
@@ -62,7 +62,7 @@ export function failingD1(fates: readonly Fate[]): D1Database {
   return watched as D1Database;
 }
 
-/** Takes turns until all rounds have ended. Turns may fail. */
+/** Runs turns until all rounds have ended. Turns may fail. */
 export async function untilDone(turn: () => Promise<void>): Promise<void> {
   for (let turns = 0; turns < 60; turns++) {
     try {
@@ -84,7 +84,7 @@ async function openRounds(): Promise<number> {
   );
 }
 
-/** Empties the tables, with the marks of rounds. */
+/** Clears the tables, including the marks of rounds. */
 export async function empty(...tables: string[]): Promise<void> {
   await env.DB.batch([
     ...tables.map((table) => env.DB.prepare(`delete from ${table}`)),
@@ -92,7 +92,7 @@ export async function empty(...tables: string[]): Promise<void> {
   ]);
 }
 
-/** All rows of a table, in the order of their text. */
+/** All rows of a table, ordered by their text. */
 export async function rowsOf(table: string): Promise<Record<string, unknown>[]> {
   const { results } = await env.DB.prepare(`select * from ${table}`).all();
   return results.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1));

@@ -11,7 +11,7 @@ import { aFlowRun, api, WORKSPACE } from "../support/world";
 const NOW = 1_800_000_000_000_000;
 const MINUTE = 60_000_000;
 
-/** Inserts runs into D1 that start so many minutes after `NOW`, or have no start. */
+/** Inserts runs into D1 that start so many minutes after `NOW`, or that have no start. */
 async function insertRuns(workspace: string, ids: readonly string[], minute: number | null): Promise<void> {
   await env.DB.prepare(
     `insert into flow_run (workspace_id, id, created, updated, name, flow_id, parameters, context, empirical_policy, tags,
@@ -41,7 +41,7 @@ const aStep = fc.oneof(
 );
 
 test(
-  "after any inserts, changes and deletions before or after the counted minutes, the count is that of the rows",
+  "after any inserts, changes and deletions before or after the counted minutes, the count is the number of rows",
   { timeout: 60_000 },
   async () => {
     await fc.assert(
@@ -81,7 +81,7 @@ test(
   },
 );
 
-test("counted runs are not read again, and a few runs have no row of counts", async () => {
+test("counted runs are not read again, and a small number of runs has no row of counts", async () => {
   const workspace = crypto.randomUUID();
   await insertRuns(workspace, someIds(999), -5);
   await age(0);

@@ -1,4 +1,4 @@
-/** The scheduler during a month, with many deployments and a database that fails: each run is made once. */
+/** The scheduler during a month, with many deployments and a database that fails. Each run is created once. */
 import { createExecutionContext, env, runInDurableObject } from "cloudflare:test";
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
@@ -17,7 +17,7 @@ const BEGIN = parseTime("2026-10-05T00:00:00Z") ?? 0;
 const END = BEGIN + DAYS * 1440 * MINUTE;
 const ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "America/Havana"];
 
-/** A deployment and its schedule: only an active schedule of a deployment that is not paused makes runs. */
+/** A deployment and its schedule. Only an active schedule of an active deployment creates runs. */
 interface Plan {
   id: string;
   schedule: Schedule;
@@ -73,7 +73,10 @@ function dice(seed: number): () => number {
   };
 }
 
-/** The turns: some are left out, some of them for most of an hour, some come twice, some run beside the turn before. */
+/**
+ * The turns. Some are left out, some for most of an hour. Some run twice, and some run concurrently with the turn
+ * before.
+ */
 function* turns(random: () => number): Generator<number[]> {
   for (let at = BEGIN; at < END; at += MINUTE) {
     if (random() < 0.001) at += Math.floor(random() * 50) * MINUTE;
@@ -134,7 +137,7 @@ async function live(tools: Tools, random: () => number): Promise<number> {
   return failed;
 }
 
-test("in a month of skipped, doubled and overlapping turns and of failing calls each run is made once, and none besides", async () => {
+test("a month of skipped, doubled and concurrent turns and of failed calls creates each run once, and no other run", async () => {
   const plans = fc.sample(aPlan, { numRuns: 200, seed: 20261005 });
   const random = dice(7);
   let isFaulty = false;

@@ -11,7 +11,7 @@ import { aFlow, api, unique, WORKSPACE } from "../support/world";
 
 const MINUTE = 60_000_000;
 
-/** Tools whose clock is so much ahead. */
+/** Tools with a clock that is ahead by so much. */
 async function later<T>(ahead: number, work: (tools: Tools) => Promise<T>): Promise<T> {
   const context = createExecutionContext();
   const tools = makeTools(env, WORKSPACE, (promise) => context.waitUntil(promise));
@@ -39,7 +39,7 @@ const topUpAt = (id: string) =>
     .bind(id)
     .first<number>("top_up_at");
 
-test("a new schedule has its runs at once, with the original's words on them", async () => {
+test("a new schedule has its runs at once, with the original's messages", async () => {
   const id = await aDeployment(
     { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" },
     { tags: ["t"], parameters: { a: 1 }, labels: { team: "ours" } },
@@ -68,7 +68,7 @@ test("a new schedule has its runs at once, with the original's words on them", a
   );
 });
 
-test("a schedule is topped up when it is due and not before, and twice at once is as good as once", async () => {
+test("a schedule is topped up when it is due and not before, and two concurrent calls have the effect of one", async () => {
   const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" });
   const [before, due] = [await startsOf(id), await topUpAt(id)];
   expect(due).not.toBeNull();
@@ -83,7 +83,7 @@ test("a schedule is topped up when it is due and not before, and twice at once i
   expect(await startsOf(id)).toEqual(after);
 });
 
-test("a schedule of every few seconds has no more runs than the most, and enough until the next turn", async () => {
+test("a schedule with an interval of seconds has no more runs than the maximum, and enough runs until the next turn", async () => {
   const id = await aDeployment({ interval: 5, anchor_date: "2020-01-01T00:00:00Z" });
   expect(await startsOf(id)).toHaveLength(100);
   await later(MINUTE, topUpSchedules);
@@ -92,7 +92,7 @@ test("a schedule of every few seconds has no more runs than the most, and enough
   expect(new Set(starts.slice(1).map((start, index) => start - (starts[index] ?? 0)))).toEqual(new Set([5_000_000]));
 });
 
-test("how far ahead runs are made is a setting", async () => {
+test("how far ahead runs are created is a setting", async () => {
   const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" }, { paused: true });
   const figures = {
     enabled: true,
@@ -117,7 +117,7 @@ test("how far ahead runs are made is a setting", async () => {
   expect((await startsOf(id)).length).toBe(9);
 });
 
-test("a turn that takes long puts off what failed, and not what was changed or made meanwhile", async () => {
+test("a slow turn postpones the failed schedules, and not the schedules that were changed or topped up meanwhile", async () => {
   const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" });
   await env.DB.prepare("update deployment_schedule set top_up_at = 1 where deployment_id = ?").bind(id).run();
   let changed = 0;
@@ -130,7 +130,7 @@ test("a turn that takes long puts off what failed, and not what was changed or m
       "update deployment_schedule set updated = ?1, top_up_at = ?1 where deployment_id = ?2",
     );
     const db = aroundCalls(tools.db, async (name, call) => {
-      // Somebody changes the schedule before it is marked as made, and dies before making its runs.
+      // Another request changes the schedule before its mark moves, and dies before it creates the schedule's runs.
       if (name === "run" && writes++ === 1) {
         changed = begun + 1;
         await change.bind(changed, id).run();
@@ -140,11 +140,11 @@ test("a turn that takes long puts off what failed, and not what was changed or m
     let looks = 0;
     await topUpSchedules({ ...tools, db, clock: () => (looks++ === 0 ? begun : ended) });
   });
-  // The schedule keeps the change, unless this turn deleted runs that it had made; then the schedule asks for new runs.
+  // The schedule keeps the change, unless this turn deleted runs that it had created. Then the schedule is due again.
   expect([changed, ended]).toContain(await topUpAt(id));
 });
 
-test("a date that lies too far ahead is made when its time has come", async () => {
+test("a date that is too far ahead becomes a run when its time has come", async () => {
   const soon = new Date(Date.now() + 200 * 86_400_000);
   const id = await aDeployment({ cron: `0 0 ${soon.getUTCDate()} ${soon.getUTCMonth() + 1} *` });
   expect(await startsOf(id)).toEqual([]);
@@ -156,21 +156,21 @@ test.for([
   ["paused", { paused: true }],
   ["without an active schedule", { schedules: [{ schedule: { interval: 60 }, active: false }] }],
   [
-    "whose rule has ended",
+    "at the end of its rule",
     { schedules: [{ schedule: { rrule: "DTSTART:20200101T000000\nRRULE:FREQ=DAILY;COUNT=2" } }] },
   ],
-] as const)("a deployment that is %s costs the scheduler nothing", async ([, fields]) => {
+] as const)("the scheduler reads no rows of a deployment that is %s", async ([, fields]) => {
   const id = await aDeployment({ interval: 60 }, fields);
   expect(await startsOf(id)).toEqual([]);
   expect(await topUpAt(id)).toBeNull();
 });
 
-test("a schedule that is paused while its runs are being made has none in the end", async () => {
+test("a schedule that is paused while its runs are created has no runs in the end", async () => {
   const id = await aDeployment({ interval: 60, anchor_date: "2020-01-01T00:00:00Z" });
   await later(120 * MINUTE, async (tools) => {
     let isPaused = false;
     const db = aroundCalls(tools.db, async (name, call) => {
-      // The pause comes when the deployments have been read and before their runs are written.
+      // The pause comes after the deployments are read and before their runs are written.
       if (name === "batch" && !isPaused) {
         isPaused = true;
         await api("POST", `/deployments/${id}/pause_deployment`);
@@ -186,14 +186,15 @@ test.for([
   ["schedule", `update deployment_schedule set parameters = '{"now":1}', updated = ?2 where deployment_id = ?1`],
   ["deployment", `update deployment set parameters = '{"now":1}', updated = ?2 where id = ?1`],
 ] as const)(
-  "when a %s is changed while its runs are being made, all are as it is now in the end",
+  "if a %s is changed while its runs are created, all runs have the new values in the end",
   async ([, change]) => {
     const id = await aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" });
     await later(90 * MINUTE, async (tools) => {
       let step = 0;
       const db = aroundCalls(tools.db, async (name, call) => {
         if (name !== "batch" || step++ > 0) return call();
-        // The change is committed before the runs are written, and finds them there when it makes its own.
+        // The change is committed before the runs are written. The later creation of runs by the change finds these
+        // runs.
         const now = tools.clock();
         await env.DB.batch([
           env.DB.prepare("delete from flow_run where deployment_id = ?1 and expected_start_time > ?2").bind(id, now),
@@ -223,16 +224,16 @@ test.for([
   },
 );
 
-/** Rows that no request would leave there. */
+/** Rows that no request would write. */
 const POISONED: Record<string, string> = {
-  "whose schedule is no JSON": "schedule = '{'",
-  "whose schedule is something else": `schedule = '[1]'`,
-  "whose parameters are no JSON": "parameters = 'x'",
-  "whose zone does not exist": `schedule = '{"cron":"* * * * *","timezone":"Nowhere/At_All","day_or":true}'`,
-  "whose rule is none": `schedule = '{"rrule":"FREQ=NEVER","timezone":"UTC"}'`,
-  "whose rule is a million characters long": `schedule = json_object('rrule', hex(zeroblob(500000)), 'timezone', 'UTC')`,
-  "whose time cannot be": "updated = 1e300, scheduled_until = -1e300",
-  "whose rule excludes all of its dates": `schedule = json_object('timezone', 'UTC', 'rrule',
+  "that is invalid JSON": "schedule = '{'",
+  "that is a list": `schedule = '[1]'`,
+  "with parameters that are not JSON": "parameters = 'x'",
+  "with an unknown zone": `schedule = '{"cron":"* * * * *","timezone":"Nowhere/At_All","day_or":true}'`,
+  "with an invalid rule": `schedule = '{"rrule":"FREQ=NEVER","timezone":"UTC"}'`,
+  "with a rule of a million characters": `schedule = json_object('rrule', hex(zeroblob(500000)), 'timezone', 'UTC')`,
+  "with an impossible time": "updated = 1e300, scheduled_until = -1e300",
+  "with a rule that excludes all its dates": `schedule = json_object('timezone', 'UTC', 'rrule',
     'DTSTART:20200101T000000' || char(10) || 'RRULE:FREQ=DAILY' || char(10) || 'EXRULE:FREQ=DAILY')`,
 };
 
@@ -242,7 +243,7 @@ const poison = (id: string, change: string) =>
     .run();
 
 test.for(Object.entries(POISONED))(
-  "a schedule %s does not keep the others of its deployment, or other deployments, from their runs",
+  "a schedule %s does not prevent the runs of other schedules and deployments",
   async ([, change]) => {
     const interval = { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" };
     const schedules = ["bad", "good"].map((slug) => ({ schedule: interval, slug }));
@@ -266,13 +267,13 @@ test.for(Object.entries(POISONED))(
     const made = new Map(results.map(({ who, many }) => [who, many]));
     expect(made.get(`${mixed}good`)).toBeGreaterThanOrEqual(3);
     expect(made.get(`${other}s`)).toBeGreaterThanOrEqual(3);
-    // Requests that make runs of all schedules are answered as well.
+    // Requests that create runs of all schedules are answered too.
     expect((await api("POST", `/deployments/${mixed}/pause_deployment`)).status).toBe(200);
     expect((await api("POST", `/deployments/${mixed}/resume_deployment`)).status).toBe(200);
   },
 );
 
-test("many schedules that take long to follow share what one call looks at, and those left over have their turn", async () => {
+test("many slow schedules share the looks of one turn, and the remaining schedules are handled by later turns", async () => {
   const rrule = "DTSTART:20200101T000000\nRRULE:FREQ=DAILY\nEXRULE:FREQ=DAILY";
   const hostile = Array.from({ length: 12 }, () => ({ schedule: { rrule } }));
   const healthy = { schedule: { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" } };
@@ -289,7 +290,7 @@ test("many schedules that take long to follow share what one call looks at, and 
   expect((await startsOf(id)).length).toBeGreaterThanOrEqual(3);
 });
 
-test("a turn that ends in the middle of a schedule does not begin with it after a restart", async () => {
+test("a turn that ends in the middle of a schedule does not start with this schedule after a restart", async () => {
   const ids = await Promise.all(
     Array.from({ length: 2 }, () => aDeployment({ interval: 1800, anchor_date: "2020-01-01T00:00:00Z" })),
   );
@@ -307,14 +308,14 @@ test("a turn that ends in the middle of a schedule does not begin with it after 
   expect(Math.min(...marks.map(Number))).toBeGreaterThan(Date.now() * 1000 + 90 * MINUTE);
 });
 
-test("the due schedules, and the served deployments that fell silent, are found through their indexes", async () => {
+test("due schedules, and served deployments without polls, are found through their indexes", async () => {
   expect(await planOf(selectDueSchedules(1, { round: START, most: 200 }))).toContain(
     "deployment_schedule_top_up (top_up_at<?)",
   );
   expect(await planOf(selectUnpolled(1, { round: START, most: 200 }))).toContain("deployment_served (last_polled<?)");
 });
 
-test("a served deployment without polls is NOT_READY after a while", async () => {
+test("a served deployment without polls becomes NOT_READY after a while", async () => {
   const id = await aDeployment({ interval: 60 }, { schedules: [] });
   await api("POST", "/deployments/get_scheduled_flow_runs", { deployment_ids: [id] });
   const status = async () => (await api("GET", `/deployments/${id}`)).body["status"];

@@ -1,7 +1,7 @@
-/** A D1 that answers at once and fails as told: the SQLite of a Durable Object behind D1's interface. */
+/** A D1 that answers at once and fails on request: the SQLite of a Durable Object behind D1's interface. */
 import { env } from "cloudflare:test";
 
-/** The fault of a call: none, or it fails before or after it was carried out. */
+/** The fault of a call: none, or a failure before or after the call was carried out. */
 export type Fault = "none" | "before" | "after";
 
 class SimulatedStatement implements D1PreparedStatement {
@@ -38,7 +38,7 @@ class SimulatedStatement implements D1PreparedStatement {
   }
 }
 
-/** The tables of the migrations in the storage of an object; `nextFault` is asked at each call. */
+/** The tables of the migrations in the storage of an object. `nextFault` is called for each call. */
 export class SimulatedD1 implements D1Database {
   private readonly storage: DurableObjectStorage;
   private readonly nextFault: () => Fault;
@@ -58,7 +58,7 @@ export class SimulatedD1 implements D1Database {
   async batch<T>(statements: D1PreparedStatement[]): Promise<D1Result<T>[]> {
     this.calls++;
     const fault = this.nextFault();
-    // The answer comes later, so that calls of other work come between.
+    // The answer comes later, so that calls of other work can come between.
     await Promise.resolve();
     if (fault === "before") this.fail();
     const results = this.storage.transactionSync(() => statements.map((statement) => this.execute<T>(statement)));

@@ -8,7 +8,7 @@ beforeEach(() => env.DB.prepare("delete from sweep_mark").run());
 const markOf = (name: string) =>
   env.DB.prepare("select mark from sweep_mark where name = ?").bind(name).first<string>("mark");
 
-/** A sweep over the numbers from 0 on, of which 10 go into a step; it notes its steps, and knows which numbers were taken. */
+/** A sweep over the numbers from 0 on, 10 for each step. It records its steps and the numbers that were taken. */
 function overNumbers(count: number, changes: Partial<Sweep> & { fail?: (numbers: readonly number[]) => void } = {}) {
   const steps: number[][] = [];
   const { fail, ...others } = changes;
@@ -33,7 +33,7 @@ function overNumbers(count: number, changes: Partial<Sweep> & { fail?: (numbers:
   return { steps, turn: () => takeTurn(toolsAt(NOW), sweep) };
 }
 
-test("a turn ends after its greatest number of steps, and the next turn goes on at the mark", async () => {
+test("a turn ends after its maximum number of steps, and the next turn continues at the mark", async () => {
   const { steps, turn } = overNumbers(45);
   await turn();
   expect(steps.map(([first]) => first)).toEqual([0, 10, 20]);
@@ -51,7 +51,7 @@ test("a sweep without work costs one read", async () => {
   expect([steps, tools.db.cost.d1_queries, tools.db.cost.d1_rows_written]).toEqual([[], 1, 0]);
 });
 
-test("a failed step is begun again with an eighth, and the number that is the cause is left out", async () => {
+test("a failed step is started again with an eighth of its items, and the number that is the cause is skipped", async () => {
   const { steps, turn } = overNumbers(40, {
     most: 20,
     tries: 2,
@@ -65,7 +65,7 @@ test("a failed step is begun again with an eighth, and the number that is the ca
   expect(steps.flat()).toEqual(Array.from({ length: 40 }, (_, index) => index).filter((number) => number !== 7));
 });
 
-test("where no number is the cause of an error, the next turn takes as many", async () => {
+test("if no number is the cause of an error, the next turn takes as many items", async () => {
   let isDown = true;
   const { steps, turn } = overNumbers(20, {
     keepsSizeOnError: true,
@@ -79,7 +79,7 @@ test("where no number is the cause of an error, the next turn takes as many", as
   expect(steps.map(({ length }) => length)).toEqual([10, 10]);
 });
 
-test("a turn that another turn overtakes does not move the mark back", async () => {
+test("if another turn has moved the mark further, a turn does not move the mark back", async () => {
   const slow = overNumbers(100, { steps: 1 });
   const fast = overNumbers(100);
   await slow.turn();

@@ -1,6 +1,6 @@
 /**
- * Each service acts in every workspace with due rows, and in the workspace of the row. A run of the first workspace, for which nothing is
- * due, has a twin of the same id in a second workspace, for which something is due.
+ * Each service acts in every workspace with due rows, and in the workspace of the row. A run of the first workspace has
+ * nothing due. A run with the same id in a second workspace has something due.
  */
 import { env, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
@@ -54,7 +54,7 @@ interface Twin {
   stateAge?: number;
 }
 
-/** Copies a run with its state, which gets an id of its own; gives that id. */
+/** Copies a run with its state. The copied state gets a new id, which is returned. */
 async function twinOf(id: string, { run = {}, state = {}, stateAge = 0 }: Twin = {}): Promise<string> {
   const before = await env.DB.prepare(
     "select flow_id, deployment_id, state_id from flow_run where workspace_id = ? and id = ?",
@@ -70,7 +70,7 @@ async function twinOf(id: string, { run = {}, state = {}, stateAge = 0 }: Twin =
   return stateId;
 }
 
-/** The names of the states of a run and of its twin. */
+/** The names of the states of a run and of its copy. */
 async function names(id: string): Promise<string[]> {
   const nameIn = (workspace: string) =>
     env.DB.prepare("select state_name from flow_run where workspace_id = ? and id = ?")
@@ -138,12 +138,12 @@ test("children are cancelled in the workspace of their run", async () => {
   ]);
 });
 
-/** Takes a turn each minute for eleven minutes, so that the marks say that the server listens. */
+/** Runs a turn each minute for eleven minutes, so that the marks say that the server was up. */
 async function listenWith(job: (tools: SweepTools) => Promise<void>): Promise<void> {
   for (let ahead = 0; ahead <= 11 * MINUTE; ahead += MINUTE) await later(ahead, job);
 }
 
-test("a stuck run is scheduled anew in its own workspace", async () => {
+test("a stuck run is rescheduled in its own workspace", async () => {
   const id = await aRunOf(await aDeployment(), { type: "PENDING" });
   await api("PATCH", `/flow_runs/${id}`, { infrastructure_pid: "somebody answers for it" });
   await twinOf(id, { run: { infrastructure_pid: null } });
@@ -164,7 +164,7 @@ test("a zombie crashes in its own workspace", async () => {
   expect(await names(id)).toEqual(["Running", "Crashed"]);
 });
 
-test("a run is missed by the schedule of its own workspace", async () => {
+test("a run is skipped by the schedule of its own workspace", async () => {
   const schedule = { interval: 1800, anchor_date: "2020-01-01T00:00:00Z" };
   const deployment = await aDeployment({ schedules: [{ schedule, slug: "s" }] });
   const { results } = await env.DB.prepare(
@@ -198,7 +198,7 @@ test("a schedule is topped up in its own workspace", async () => {
   expect([await runs(WORKSPACE), await runs(OTHER)]).toEqual([before, before]);
 });
 
-test("a served deployment falls silent in its own workspace", async () => {
+test("a served deployment without polls becomes NOT_READY in its own workspace", async () => {
   const deployment = await aDeployment();
   await env.DB.prepare("update deployment set status = 'READY', last_polled = ? where id = ?")
     .bind(now(), deployment)
@@ -214,7 +214,7 @@ test("a served deployment falls silent in its own workspace", async () => {
   ]);
 });
 
-test("a pool is asked after in its own workspace", async () => {
+test("a pool's object is called in its own workspace", async () => {
   const name = unique("pool");
   const { body } = await api<{ id: string }>("POST", "/work_pools/", { name, type: "process" });
   await copy("work_pool", { id: body.id }, { status: "READY" });
@@ -227,7 +227,7 @@ test("a pool is asked after in its own workspace", async () => {
   expect(await alarmIn(OTHER)).not.toBeNull();
 });
 
-test("the event of a state is sent in the workspace of the state, also beside a workspace whose stream is away", async () => {
+test("the event of a state is sent in the workspace of the state, also if the stream of another workspace is unreachable", async () => {
   const { id } = await aFlowRun({ state: { type: "PENDING" } });
   await env.DB.prepare("delete from sweep_mark where name like 'outbox%'").run();
   const stateId = await twinOf(id, { stateAge: 2 * MINUTE });
@@ -259,7 +259,7 @@ describe("retention", () => {
   beforeEach(() => empty("log_segment", "task_run_state_cache"));
   const workspacesIn = async (table: string) => (await rowsOf(table)).map((row) => row["workspace_id"]);
 
-  test("removes the orphaned logs of a run from the workspace in which the run is not there", async () => {
+  test("removes the orphaned logs of a run from the workspace in which the run does not exist", async () => {
     const { id } = await aFlowRun({ state: { type: "RUNNING" } });
     for (const workspace of [WORKSPACE, OTHER])
       await env.DB.prepare(`insert into log_segment values (?, ?, 1, 'd', 1, 20, 20, 1, '[{"level":20}]')`)

@@ -9,7 +9,7 @@ import { later, MINUTE, SECOND } from "./time";
 
 const COUNT = 300;
 
-/** The cost of a turn, at a time at which the heartbeats of silent runs are read. */
+/** The cost of a turn at a time when the turn reads the heartbeats of silent runs. */
 async function costOf(turn: (tools: Tools) => Promise<void>): Promise<Cost> {
   const cost = noCost();
   await later(3 * MINUTE, (tools) => turn({ ...tools, db: new Database(env.DB, cost), cost }));

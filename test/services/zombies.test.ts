@@ -47,7 +47,7 @@ async function aRunWithHeartbeats(count: number, every = 60 * SECOND, fields: ob
   return id;
 }
 
-/** Takes a turn each minute, from now until a time. */
+/** Runs a turn each minute, from now until a time. */
 async function watch(until: number, from = 0): Promise<void> {
   for (let at = from; at <= until; at += MINUTE) await later(at, crashZombies);
 }
@@ -60,9 +60,9 @@ async function aDeployment(reliability: object = {}): Promise<string> {
   return id;
 }
 
-test("a run that misses four heartbeats crashes, and not before, with the reason", async () => {
+test("a run that misses four heartbeats crashes with the reason, and does not crash before", async () => {
   const id = await aRunWithHeartbeats(3);
-  // The last heartbeat came two minutes from now; the next entry of the index may be a minute later.
+  // The last heartbeat came two minutes from now. The next index row may be a minute later.
   await watch(6 * MINUTE);
   expect(await typeOf(id)).toBe("RUNNING");
   await watch(7 * MINUTE, 7 * MINUTE);
@@ -73,7 +73,7 @@ test("a run that misses four heartbeats crashes, and not before, with the reason
   );
 });
 
-test("a run with one heartbeat has the time of the stock client's setting", async () => {
+test("for a run with one heartbeat, the interval is the stock client's setting", async () => {
   const id = await aRunWithHeartbeats(1);
   await watch(11 * MINUTE);
   expect(await typeOf(id)).toBe("RUNNING");
@@ -88,7 +88,7 @@ test("a run without a heartbeat never crashes", async () => {
   expect(await typeOf(id)).toBe("RUNNING");
 });
 
-test("heartbeats of another run, and those that only relate to a run, do not count", async () => {
+test("heartbeats of another run, and events that are only related to a run, do not count", async () => {
   const { id } = await aFlowRun({ state: { type: "RUNNING" } });
   const other = `prefect.flow-run.${crypto.randomUUID()}`;
   const related = [{ "prefect.resource.id": `prefect.flow-run.${id}`, "prefect.resource.role": "flow-run" }];
@@ -101,7 +101,7 @@ test("heartbeats of another run, and those that only relate to a run, do not cou
 test.for([
   ["an event", (id: string, at: number) => hear(id, at, "prefect.task-run.Completed")],
   ["a log", (id: string, at: number) => aLog(id, at)],
-] as const)("%s keeps a run alive whose heartbeats are lost", async ([, sign]) => {
+] as const)("after %s, a run without heartbeats does not crash", async ([, sign]) => {
   const id = await aRunWithHeartbeats(3);
   await sign(id, 5 * MINUTE);
   await watch(8 * MINUTE);
@@ -117,7 +117,7 @@ async function aLog(id: string, ahead: number): Promise<void> {
   expect((await api("POST", "/logs/", [log])).status).toBe(201);
 }
 
-test("a log from a clock that is far ahead does not keep a run from crashing", async () => {
+test("a log from a clock that is far ahead does not prevent a crash", async () => {
   const id = await aRunWithHeartbeats(3);
   await aLog(id, 1000 * MINUTE);
   await watch(7 * MINUTE);
@@ -141,7 +141,7 @@ test.for([
   ["switched off", "RUNNING", { zombie_detection: false }],
   ["left on", "CRASHED", {}],
 ] as const)(
-  "where a deployment has zombie detection %s, its silent run is %s at the end",
+  "with zombie detection %s in its deployment, a silent run is %s at the end",
   async ([, type, reliability]) => {
     const deployment_id = await aDeployment(reliability);
     const id = await aRunWithHeartbeats(3, 60 * SECOND, { deployment_id });
@@ -150,11 +150,11 @@ test.for([
   },
 );
 
-test("a run whose process does not retry it crashes after the time of the retry", async () => {
+test("a run crashes after the time of its retry if its process does not retry it", async () => {
   const fields = { empirical_policy: { retries: 1, retry_delay: 600 } };
   const id = await aRunWithHeartbeats(3, 60 * SECOND, fields);
   expect((await propose(id, { type: "FAILED" })).state).toMatchObject({ name: "AwaitingRetry" });
-  // The retry is due in ten minutes, and has twelve more minutes from then on.
+  // The retry is due in ten minutes. The run has twelve more minutes from then on.
   await watch(21 * MINUTE);
   expect(await typeOf(id)).toBe("SCHEDULED");
   await watch(23 * MINUTE, 22 * MINUTE);
@@ -163,7 +163,7 @@ test("a run whose process does not retry it crashes after the time of the retry"
   expect(state.message).toMatch(/^The flow run's process is gone: .* was to try again 7[2-9]\d seconds ago\.$/);
 });
 
-test("a retry that any worker may begin waits for a worker", async () => {
+test("a retry that any worker may start waits for a worker", async () => {
   const id = await aRunWithHeartbeats(3, 60 * SECOND);
   const again = { type: "SCHEDULED", name: "AwaitingRetry" };
   expect((await propose(id, again, true)).status).toBe("ACCEPT");
@@ -171,24 +171,24 @@ test("a retry that any worker may begin waits for a worker", async () => {
   expect(await typeOf(id)).toBe("SCHEDULED");
 });
 
-test("no run crashes because the server was down: silence counts from when the server listens again", async () => {
+test("no run crashes because the server was down: silence counts from the restart of the server", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(2 * MINUTE);
-  // Then no turn for half an hour.
+  // Then there is no turn for half an hour.
   await watch(36 * MINUTE, 33 * MINUTE);
   expect(await typeOf(id)).toBe("RUNNING");
   await watch(38 * MINUTE, 37 * MINUTE);
   expect(await typeOf(id)).toBe("CRASHED");
 });
 
-test("a run whose next state comes between the search and the crash is not changed", async () => {
+test("a run that gets a new state between the search and the crash is not changed", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(6 * MINUTE);
   await later(8 * MINUTE, async (tools) => {
     let isEnded = false;
     const db = aroundCalls(tools.db, async (name, call) => {
       const answer = await call();
-      // The heartbeats of silent runs were read, and now the run ends by itself.
+      // The heartbeats of silent runs were read. Now the run ends by itself.
       if (name === "rows" && Array.isArray(answer) && answer.length > 0 && "found" in answer[0] && !isEnded) {
         isEnded = true;
         expect((await propose(id, { type: "COMPLETED" })).status).toBe("ACCEPT");
@@ -201,7 +201,7 @@ test("a run whose next state comes between the search and the crash is not chang
   expect(await typeOf(id)).toBe("COMPLETED");
 });
 
-test("two turns at once crash a run once", async () => {
+test("two concurrent turns crash a run once", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(6 * MINUTE);
   await later(7 * MINUTE, (tools) => Promise.all([crashZombies(tools), crashZombies(tools)]));
@@ -211,14 +211,14 @@ test("two turns at once crash a run once", async () => {
   expect(results.map(({ type }) => type)).toEqual(["RUNNING", "CRASHED"]);
 });
 
-test("a crashed run whose process still runs may become COMPLETED", async () => {
+test("a crashed run can become COMPLETED if its process is still running", async () => {
   const id = await aRunWithHeartbeats(3);
   await watch(7 * MINUTE);
   expect(await typeOf(id)).toBe("CRASHED");
   expect((await propose(id, { type: "COMPLETED" })).status).toBe("ACCEPT");
 });
 
-test("silent runs are found by the index of live runs, and their heartbeats by their own index rows", async () => {
+test("silent runs are found through the index of live runs, and their heartbeats through their own index rows", async () => {
   const silent = await planOf(selectSilent(1, 2, { round: { ...START, after: '[0,"a","b","c","d"]' }, most: 200 }));
   expect(silent).toMatch(/SEARCH r USING INDEX flow_run_live \(next_scheduled_start_time=\?/);
   expect(silent).toMatch(/SEARCH x USING PRIMARY KEY \(workspace_id=\? AND resource_id=\?\)/);

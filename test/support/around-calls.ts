@@ -1,7 +1,10 @@
-/** A database with something before or after its calls: another request that is faster, or the end of the process. */
+/** A database that runs code before or after its calls, such as a concurrent request or the end of the process. */
 import type { Database } from "#db/database";
 
-/** The database, but each call of a method goes to `around`, with the method's name, a function that makes the call, and the arguments. */
+/**
+ * The database. Each call of a method goes to `around`, with the method's name, a function that makes the call, and the
+ * arguments.
+ */
 export function aroundCalls(
   db: Database,
   around: (name: string, call: () => Promise<unknown>, args: readonly unknown[]) => Promise<unknown>,

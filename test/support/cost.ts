@@ -1,6 +1,6 @@
-/** What a request cost, as its answer says. */
+/** The cost of a request, from its answer. */
 
-/** The header of a request whose answer is to say what the request cost. */
+/** The header that makes an answer include the cost of its request. */
 export const TELL_COST = { "x-sluice-cost": "1" };
 
 /** One number of the cost of a request that was sent with `TELL_COST`. */

@@ -1,4 +1,4 @@
-/** A D1 that answers a batch of writes with "connection lost", and carries the batch out later. */
+/** A D1 that answers a batch of writes with "connection lost" and runs the batch later. */
 import { env } from "cloudflare:test";
 
 const LOST = "D1_ERROR: Network connection lost.";
@@ -6,11 +6,14 @@ const LOST = "D1_ERROR: Network connection lost.";
 export interface LateD1Options {
   /** How many batches of writes fail, one after the other. */
   failures?: number;
-  /** The call after the failure before which the batch is carried out: 0 is the next call. Beyond the last call, `settle` carries it out. */
+  /**
+   * The late batch runs before this call after the failure: 0 is the next call. If there are fewer calls, `settle` runs
+   * the batch.
+   */
   landsBefore: number;
-  /** Whether a failed batch is carried out at all. */
+  /** Whether a failed batch runs at all. */
   lands?: boolean;
-  /** Whether all calls after the first failure fail as well. */
+  /** Whether all calls after the first failure fail too. */
   staysDown?: boolean;
 }
 
@@ -24,7 +27,7 @@ export class LateD1 {
     this.options = { failures: 1, lands: true, staysDown: false, ...options };
   }
 
-  /** This D1, as a `Database` takes it. */
+  /** This D1, in the form that `Database` takes. */
   get binding(): D1Database {
     return this as unknown as D1Database;
   }
@@ -45,7 +48,7 @@ export class LateD1 {
     return this.around(() => env.DB.batch(statements), writes);
   }
 
-  /** Carries out all waiting batches. */
+  /** Runs all waiting batches. */
   async settle(): Promise<void> {
     for (const { land } of this.waiting.splice(0)) await land();
   }
@@ -58,7 +61,7 @@ export class LateD1 {
     }
     if (writes && this.failures < this.options.failures) {
       this.failures++;
-      // A late batch may fail, for its rows may have changed. The error has no receiver.
+      // A late batch may fail, because its rows may have changed. No caller waits for this error.
       if (this.options.lands) this.waiting.push({ calls: 0, land: () => call().catch(() => undefined) });
       throw new Error(LOST);
     }

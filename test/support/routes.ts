@@ -1,7 +1,7 @@
-/** Tables of routes, for tests of what all routes have in common. */
+/** Tables of routes, for tests of the common behaviour of all routes. */
 import type { Route } from "#http/route";
 
-/** An id in the form that each route takes; no row has it. */
+/** An id in the form that each route accepts. No row has this id. */
 export const NO_ID = "0199f7d4-3c3c-4c3c-8c3c-3c3c3c3c3c3c";
 
 /** The path of a route below `/api`, with an id or a name for each parameter. */

@@ -3,10 +3,10 @@ import { createExecutionContext, env, waitOnExecutionContext } from "cloudflare:
 import { makeTools, type Tools } from "#tools";
 import { WORKSPACE } from "./world";
 
-/** Tools whose background work is not awaited. */
+/** Tools with background work that is not awaited. */
 export const tools = (): Tools => makeTools(env, WORKSPACE, () => {});
 
-/** Does the work with tools, and waits for the background work of the tools. */
+/** Calls a function with tools, and waits for the background work of the tools. */
 export async function withTools<T>(work: (tools: Tools) => Promise<T>): Promise<T> {
   const context = createExecutionContext();
   const result = await work(makeTools(env, WORKSPACE, (promise) => context.waitUntil(promise)));

@@ -1,4 +1,4 @@
-/** Builders: each test makes the rows that it needs, through the API or in D1. */
+/** Builders. Each test creates its own rows, through the API or in D1. */
 import { env, SELF } from "cloudflare:test";
 
 export const WORKSPACE = "00000000-0000-4000-8000-000000000001";
@@ -19,7 +19,7 @@ export async function api<T = Record<string, unknown>>(
   return { ...answer, body: (text === "" ? null : JSON.parse(text)) as T };
 }
 
-/** Sends a request whose body is already JSON text, and reads the text of the answer. */
+/** Sends a request with a body that is already JSON text, and reads the text of the answer. */
 export async function sendText(
   method: string,
   path: string,
@@ -39,7 +39,7 @@ export function unique(prefix: string): string {
   return `${prefix}-${crypto.randomUUID().slice(0, 8)}`;
 }
 
-/** A flow in D1; gives its id. */
+/** Creates a flow in D1, and gives its id. */
 export async function aFlow(name = unique("flow")): Promise<string> {
   const id = crypto.randomUUID();
   const now = Date.now() * 1000;
@@ -51,7 +51,7 @@ export async function aFlow(name = unique("flow")): Promise<string> {
   return id;
 }
 
-/** What tests read of a run. */
+/** The fields of a run that tests read. */
 export interface FlowRun {
   id: string;
   flow_id: string;
@@ -63,7 +63,7 @@ export interface FlowRun {
   [field: string]: unknown;
 }
 
-/** A flow run made through the API; `state` and other fields as POST /flow_runs/ takes them. */
+/** Creates a flow run through the API. `state` and the other fields are those of POST /flow_runs/. */
 export async function aFlowRun(fields: Record<string, unknown> = {}): Promise<FlowRun> {
   const flowId = fields["flow_id"] ?? (await aFlow());
   const { status, body } = await api<FlowRun>("POST", "/flow_runs/", { flow_id: flowId, ...fields });
@@ -71,12 +71,12 @@ export async function aFlowRun(fields: Record<string, unknown> = {}): Promise<Fl
   return body;
 }
 
-/** The flow run as GET /flow_runs/{id} shows it. */
+/** The flow run, from GET /flow_runs/{id}. */
 export async function readFlowRun(id: string): Promise<FlowRun> {
   return (await api<FlowRun>("GET", `/flow_runs/${id}`)).body;
 }
 
-/** What tests read of a deployment. */
+/** The fields of a deployment that tests read. */
 export interface Deployment {
   id: string;
   name: string;
@@ -84,7 +84,10 @@ export interface Deployment {
   [field: string]: unknown;
 }
 
-/** A deployment made through the API, of a new flow unless `fields` name one; `fields` as POST /deployments/ takes them. */
+/**
+ * Creates a deployment through the API, for a new flow unless `fields` name a flow. `fields` are those of POST
+ * /deployments/.
+ */
 export async function aDeployment<T extends { id: string } = Deployment>(
   fields: Record<string, unknown> = {},
 ): Promise<T> {
@@ -98,20 +101,20 @@ export async function aDeployment<T extends { id: string } = Deployment>(
   return body;
 }
 
-/** A run of a deployment, made through the API; `fields` as POST /deployments/{id}/create_flow_run takes them. */
+/** Creates a run of a deployment through the API. `fields` are those of POST /deployments/{id}/create_flow_run. */
 export async function aRunOf({ id }: { id: string }, fields: Record<string, unknown> = {}): Promise<FlowRun> {
   const { status, body } = await api<FlowRun>("POST", `/deployments/${id}/create_flow_run`, fields);
   if (status > 201) throw new Error(`a run of a deployment was refused: ${JSON.stringify(body)}`);
   return body;
 }
 
-/** The runs of a deployment, by their expected start. */
+/** The runs of a deployment, ordered by their expected start. */
 export async function runsOf(deploymentId: string): Promise<FlowRun[]> {
   const body = { flow_runs: { deployment_id: { any_: [deploymentId] } }, sort: "EXPECTED_START_TIME_ASC" };
   return (await api<FlowRun[]>("POST", "/flow_runs/filter", body)).body;
 }
 
-/** What `set_state` answers. */
+/** The answer of `set_state`. */
 export interface SetState {
   status: "ACCEPT" | "REJECT" | "ABORT" | "WAIT";
   state: { id: string; type: string; name: string } | null;

@@ -9,7 +9,7 @@ import { eventually, World } from "./support/world.ts";
 const SOCKETS = ["/events/in", "/events/out", "/logs/out"];
 const NOT_ALLOWED = 1008;
 
-/** A setting that asks for credentials, and how a client gives them. */
+/** A setting that requires credentials, and how a client sends the credentials. */
 interface Lock {
   what: string;
   server: Record<string, string>;
@@ -17,7 +17,7 @@ interface Lock {
   wrong: Record<string, string>;
   header: string;
   token: string;
-  /** Whether the sockets of the stock client carry the credentials. */
+  /** Whether the sockets of the stock client send the credentials. */
   clientSocketsGetIn: boolean;
 }
 
@@ -29,7 +29,7 @@ const LOCKS: readonly Lock[] = [
     wrong: { PREFECT_API_KEY: "key-of-another" },
     header: "Bearer key-of-the-house",
     token: "key-of-the-house",
-    // Prefect: outside of its cloud, the client's sockets have the auth string or no credentials.
+    // Prefect: outside of Prefect Cloud, the client's sockets send the auth string or no credentials.
     clientSocketsGetIn: false,
   },
   {
@@ -45,7 +45,7 @@ const LOCKS: readonly Lock[] = [
 
 describe("a Sluice with credentials", () => {
   for (const lock of LOCKS) {
-    test(`that are ${lock.what} answers clients with them, and no others`, { timeout: 300_000 }, async (t) => {
+    test(`that are ${lock.what} answers only clients with the credentials`, { timeout: 300_000 }, async (t) => {
       const world = await World.of(t);
       await world.startSluice(lock.server);
       const outside = new Api(world.apiUrl);
@@ -96,7 +96,7 @@ describe("a Sluice with credentials", () => {
 });
 
 describe("npm start", () => {
-  test("says that its port is taken, and does not disturb the other program", { timeout: 180_000 }, async (t) => {
+  test("reports that its port is used, and does not disturb the other program", { timeout: 180_000 }, async (t) => {
     const world = await World.of(t);
     await world.startSluice();
     const second = world.start(["--data", `${world.folder}/other`]);
@@ -128,7 +128,7 @@ describe("npm start", () => {
 
 const Greeting = z.object({ type: z.string() });
 
-/** Authenticates on a socket as the stock client does; gives the type of the answer, or the code of the close. */
+/** Authenticates on a socket as the stock client does. Gives the type of the answer, or the code of the close. */
 function greet(url: string, token: string | null): Promise<string | number> {
   return new Promise((answer, failed) => {
     const socket = new WebSocket(url.replace(/^http/, "ws"), "prefect");

@@ -1,4 +1,4 @@
-/** Background tasks of the stock client, and task workers of which one is killed. */
+/** Background tasks of the stock client, with several task workers. One of the workers is killed. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,10 +8,10 @@ import { z } from "zod";
 import { Api, tally } from "./support/api.ts";
 import { eventually, World } from "./support/world.ts";
 
-/** The number of delayed tasks; the stock client runs some ten a second on two cores. */
+/** The number of delayed tasks. The stock client runs about ten a second on two cores. */
 const TASKS = Number(process.env["SLUICE_BACKGROUND_TASKS"] ?? 300);
 const WORKERS = 3;
-/** The runs of a vanished worker are reserved for half a minute, for the worker may come back. */
+/** The runs of a vanished worker are reserved for half a minute, because the worker may reconnect. */
 const SECONDS = 120 + TASKS / 3;
 
 const Workers = z.array(z.object({ identifier: z.string(), task_keys: z.array(z.string()), timestamp: z.string() }));
@@ -34,7 +34,7 @@ describe("background tasks", () => {
         return { worker, pid };
       };
 
-      // Half of the tasks wait before a worker serves them.
+      // Half of the tasks wait before a worker connects.
       const half = Math.floor(TASKS / 2);
       const first = play(`delay 0 ${half}`);
       assert.equal((await first.end(SECONDS)).code, 0, first.output);

@@ -1,4 +1,6 @@
-/** One server uses a data folder, and the next server can use it as soon as the first has ended, however it ended. */
+/**
+ * One server uses a data folder. The next server can use the folder as soon as the first server has ended in any way.
+ */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +16,7 @@ function startSecond(world: World, args: readonly string[] = []): Program {
   return world.start(["--port", String(world.port + 1), ...args], {}, "node");
 }
 
-/** The process that uses the folder, from the message of a refused server. */
+/** The process that uses the folder, from the error message of a refused server. */
 async function holder(world: World, args: readonly string[] = []): Promise<number> {
   const second = startSecond(world, args);
   assert.equal((await second.end(60)).code, 1, second.output);
@@ -62,7 +64,7 @@ describe("a data folder", () => {
       const world = await World.of(t);
       mkdirSync(world.data);
       const file = join(world.data, "workerd.pid");
-      // This process stands for a workerd that still waits for its disk.
+      // This process simulates a workerd that still waits for its disk.
       const dying = spawn("sleep", ["8"], { env: { ...process.env, SLUICE_PID_FILE: file } });
       const ended = once(dying, "exit");
       writeFileSync(file, `${dying.pid}\n`);

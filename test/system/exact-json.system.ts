@@ -1,4 +1,7 @@
-/** Users' JSON through the stock client: a read value is equal to the sent value, by Python's comparison, and of the same types. */
+/**
+ * Users' JSON through the stock client: a value that is read equals the sent value and has the same types, by Python's
+ * comparison.
+ */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { World } from "./support/world.ts";
@@ -6,7 +9,7 @@ import { World } from "./support/world.ts";
 const ROUNDS = process.env["SLUICE_JSON_ROUNDS"] ?? "5";
 
 describe("users' JSON", () => {
-  test("is read as it was sent, by every route with users' JSON", { timeout: 600_000 }, async (t) => {
+  test("is read unchanged by every route with users' JSON", { timeout: 600_000 }, async (t) => {
     const world = await World.of(t);
     await world.startSluice();
     const client = world.runFlow("exact_json", { ROUNDS });

@@ -1,4 +1,4 @@
-/** The linter checks the direction of imports: every pair of layers is tried, in both directions. */
+/** The linter checks the direction of imports. The test tries every pair of layers in both directions. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

@@ -62,7 +62,7 @@ describe("a stock flow of 250 tasks", () => {
   });
 });
 
-/** The time at which all task runs are shown at their end; fails 30 s after the client has ended. */
+/** The time at which the API returns all task runs with their final states. Fails 30 s after the client has ended. */
 async function whenAllEnded(api: Api, flowRunId: string, flow: Program): Promise<number> {
   let until = Number.POSITIVE_INFINITY;
   void flow.ended.then(() => (until = Date.now() + 30_000));

@@ -1,4 +1,4 @@
-/** A work pool with fewer slots than workers: its limit is kept at every moment, and each run runs once. */
+/** A work pool with fewer slots than workers. The limit holds at every moment, and each run runs once. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,8 +12,8 @@ const WORKERS = 16;
 const HOLDING = ["PENDING", "RUNNING", "CANCELLING"];
 const WITHIN_MS = 240_000;
 /**
- * The result of a run. Prefect: a completed run without a result may run again, which a worker
- * would cause that proposes PENDING late.
+ * The result of a run. Prefect: a completed run without a result may run again. A worker that proposes PENDING late
+ * would cause this.
  */
 const RESULT = { type: "reference", storage_key: "result" };
 
@@ -28,7 +28,7 @@ const Proposed = z.object({
 type Moment = { at: number; slots: number };
 
 test(
-  `a pool limited to ${LIMIT} runs ${RUNS} runs, ${LIMIT} at a time, for ${WORKERS} workers that race`,
+  `a pool limited to ${LIMIT} runs ${RUNS} runs, ${LIMIT} at a time, for ${WORKERS} concurrent workers`,
   {
     timeout: 480_000,
   },
@@ -50,7 +50,7 @@ test(
     assert.deepEqual(tally((await api.flowRuns()).map((run) => run.state_type)), { COMPLETED: RUNS });
     for (const id of ids) {
       const states = await api.flowRunStates(id);
-      // A refused PENDING has written nothing: there are only accepted states. A run that waits for long is Late, once.
+      // A refused PENDING writes nothing, so all states are accepted ones. A run that waits for long is Late once.
       const names = states.map((state) => state.name);
       assert.ok(names.filter((name) => name === "Late").length <= 1, names.join(" "));
       assert.deepEqual(
@@ -85,8 +85,8 @@ class Race {
   /** The answers to PENDING that were not ACCEPT, with the type of the run's state. */
   readonly refusals: string[] = [];
   /**
-   * When slots were certainly in use: from the answer to PENDING until the request of the end. They may be in use
-   * longer, but not shorter, so that more slots than the limit here are more than the limit in fact.
+   * Slots are certainly in use from the answer to PENDING until the request of the end. They may be in use for longer.
+   * So if more slots than the limit are in use here, the limit was exceeded.
    */
   readonly held: Moment[] = [];
   private readonly begun = new Set<string>();
@@ -107,7 +107,7 @@ class Race {
       assert.ok(offered.length <= LIMIT, "a poll offers no more than slots are free");
       const order = offered.map((id) => ({ id, key: Math.random() })).toSorted((a, b) => a.key - b.key);
       for (const { id } of order) await this.run(id);
-      // And one run that was not offered now, as a worker does that polled long ago.
+      // Also a run that is no longer offered, as for a worker that polled long ago.
       const waiting = [...this.ids].filter((id) => !this.begun.has(id));
       const stale = waiting[Math.floor(Math.random() * waiting.length)];
       if (stale !== undefined) await this.run(stale);
@@ -118,7 +118,7 @@ class Race {
   private async run(id: string): Promise<void> {
     const pending = await this.propose(id, "PENDING");
     if (pending.status !== "ACCEPT") {
-      // Another worker has the run, or there is no slot: without a slot the run stays unchanged.
+      // Another worker has the run, or no slot is free. Without a slot the run does not change.
       if (pending.state?.type === "SCHEDULED") this.refusals.push(`${pending.status} ${pending.state.type}`);
       return;
     }

@@ -1,4 +1,4 @@
-/** The flow of the README, run as a new user runs it. */
+/** The flow of the README, run as by a new user. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

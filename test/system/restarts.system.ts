@@ -1,4 +1,4 @@
-/** The rows that are stored when Sluice is killed or stopped during requests. */
+/** The rows that are stored if Sluice is killed or stopped during requests. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,7 +7,7 @@ import { Api, tally } from "./support/api.ts";
 import { isAlive } from "../../scripts/processes.ts";
 import { eventually, World } from "./support/world.ts";
 
-/** The sweep of the outbox runs each minute and does not read the last minute; half a minute is added. */
+/** The sweep of the outbox runs each minute and does not read the last minute. The test adds half a minute. */
 const SWEEP_SECONDS = 150;
 const DOWN_SECONDS = 3;
 
@@ -15,26 +15,27 @@ const RUN_EVENTS = ["prefect.flow-run.Completed", "prefect.flow-run.Pending", "p
 const LEGS = 20;
 const LOADS = 60;
 
-/** The ways in which a Sluice ends. */
+/** The ways in which Sluice ends. */
 const ENDS = [
   { what: "stopped by Ctrl-C", signal: "SIGINT", exit: { code: 0, signal: null } },
   { what: "killed", signal: "SIGKILL", exit: { code: null, signal: "SIGKILL" } },
 ] as const;
 
-describe("the work in hand", { concurrency: true }, () => {
-  test("is complete when Sluice was killed in the middle of a stock flow", { timeout: 420_000 }, async (t) => {
+describe("the active work", { concurrency: true }, () => {
+  test("is complete if Sluice was killed in the middle of a stock flow", { timeout: 420_000 }, async (t) => {
     const world = await World.of(t);
     const killed = await world.startSluice();
     const api = new Api(world.apiUrl);
-    // The client has its default settings: its five tries of a request wait 2, 4, 8, 16 and 32 seconds, and its eleven of
-    // a socket seven in all, after which an event waits for the next one.
+    // The client has its default settings: its five tries of a request wait 2, 4, 8, 16 and 32 seconds. Its eleven
+    // tries of a
+    // socket wait seven seconds in all. After that, an unsent event waits for the next event.
     const flow = world.runFlow("long_haul");
     const flowRunId = await flow.prints(/^long haul (\S+)\n/m, 120);
-    // The subflow has just become RUNNING: its event and the events of its first tasks are not yet stored.
+    // The subflow has just become RUNNING. Its event and the events of its first tasks are not stored yet.
     const middleId = await flow.prints(/^middle (\S+)\n/m, 120);
     const workerd = world.workerdPid();
     await killed.kill();
-    // A process that waits for its disk ends when that has answered.
+    // A process that waits for its disk ends when the disk has answered.
     await eventually(30, () => assert.ok(!isAlive(workerd), "workerd has outlived npm start"));
     await sleep(DOWN_SECONDS * 1000);
     await world.startSluice();
@@ -96,9 +97,9 @@ describe("the work in hand", { concurrency: true }, () => {
   });
 
   for (const { what, signal, exit } of ENDS) {
-    test(`is complete when Sluice was ${what} under load`, { timeout: 420_000 }, async (t) => {
+    test(`is complete if Sluice was ${what} under load`, { timeout: 420_000 }, async (t) => {
       const world = await World.of(t);
-      // Without npm, whose shell reports the signal instead of the exit code.
+      // Without npm, because npm's shell reports the signal instead of the exit code.
       const ended = await world.startSluice({}, "node");
       const api = new Api(world.apiUrl);
       const confirmed: Confirmed[] = [];
@@ -111,13 +112,13 @@ describe("the work in hand", { concurrency: true }, () => {
       assert.deepEqual(await ended.end(20), exit, ended.output);
       await Promise.all(loops);
       t.diagnostic(`${before} runs were begun before the signal, ${confirmed.length} in all`);
-      // A process that waits for its disk ends when that has answered.
+      // A process that waits for its disk ends when the disk has answered.
       await eventually(30, () => assert.ok(!isAlive(workerd), "workerd has outlived npm start"));
 
       await world.startSluice();
       for (const { id, states, message } of confirmed) {
         const found = (await api.flowRunStates(id)).map((state) => state.name);
-        // A request may have been carried out without an answer; no answered request is missing.
+        // A request without an answer may still be stored. No answered request is missing.
         assert.deepEqual(found.slice(0, states.length), states);
         if (message !== undefined) assert.deepEqual(await api.logMessages(id), [message]);
       }
@@ -168,7 +169,10 @@ interface Confirmed {
   event?: boolean;
 }
 
-/** Makes runs, changes their states, and writes their logs and events, one run after the other, until the server has ended. */
+/**
+ * Creates runs, changes their states, and writes their logs and events, one run after the other, until the server has
+ * ended.
+ */
 async function workUntilTheEnd(api: Api, flowId: string, confirmed: Confirmed[]): Promise<void> {
   try {
     for (;;) {
@@ -191,7 +195,7 @@ async function workUntilTheEnd(api: Api, flowId: string, confirmed: Confirmed[])
       run.event = true;
     }
   } catch (error) {
-    // The server has ended, so that `fetch` fails. A wrong answer is a failure of the test.
+    // The server has ended, so `fetch` fails. A wrong answer fails the test.
     if (!(error instanceof TypeError)) throw error;
   }
 }
@@ -200,7 +204,7 @@ async function create(api: Api, path: string, body: unknown): Promise<string> {
   return z.object({ id: z.string() }).parse(await api.ask(path, body)).id;
 }
 
-/** The ids of the events of flow runs' states; each is the id of its state. */
+/** The ids of the events of flow runs' states. Each is the id of its state. */
 async function eventIds(api: Api): Promise<string[]> {
   return (await api.events({ event: { prefix: ["prefect.flow-run."] } })).map((event) => event.id);
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FIRST_TIME, LAST_TIME, parseTime, printTime, Time, TimeAsText } from "#wire/dates";
 
-describe("a time is printed as it came", () => {
+describe("a time is printed unchanged", () => {
   test.for([
     ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"],
     ["0044-03-15T12:00:00Z", "0044-03-15T12:00:00Z"],
@@ -15,7 +15,7 @@ describe("a time is printed as it came", () => {
     ["9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"],
   ] as const)("%s", ([text, printed]) => expect(printTime(parseTime(text) ?? Number.NaN)).toBe(printed));
 
-  test("in microseconds between 1684 and 2255, to 32 microseconds in any year", () => {
+  test("in microseconds between 1684 and 2255, and to 32 microseconds in any year", () => {
     const text = (year: number, second: number, micros: number) =>
       `${String(year).padStart(4, "0")}-07-01T00:00:${String(second).padStart(2, "0")}.${String(micros).padStart(6, "0")}Z`;
     const second = fc.integer({ min: 0, max: 59 });
@@ -35,7 +35,7 @@ describe("a time is printed as it came", () => {
     );
   });
 
-  test("text that is kept as text has its microseconds in any year", () => {
+  test("a time that is stored as text has its microseconds in any year", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 9999 }), fc.integer({ min: 1, max: 999_999 }), (year, micros) => {
         const text = `${String(year).padStart(4, "0")}-07-01T00:00:59.${String(micros).padStart(6, "0")}Z`;
@@ -61,9 +61,9 @@ test.for([
   1e300,
   Number.NaN,
   Number.POSITIVE_INFINITY,
-])("%s is no time", (value) => expect(Time.safeParse(value).success).toBe(false));
+])("%s is not a valid time", (value) => expect(Time.safeParse(value).success).toBe(false));
 
-test("a time beyond the years that are kept is shown as the nearest time within them", () => {
+test("a time beyond the supported years is printed as the nearest supported time", () => {
   for (const time of [-1e18, -9e15 * 1_000, Number.NEGATIVE_INFINITY, Number.NaN, FIRST_TIME - 1])
     expect(printTime(time)).toBe("0001-01-01T00:00:00Z");
   for (const time of [1e18, 9e18, Number.POSITIVE_INFINITY, LAST_TIME])
@@ -74,7 +74,7 @@ test("any number is printed", () => {
   fc.assert(fc.property(fc.double(), (time) => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z$/.test(printTime(time))));
 });
 
-test("a time is read alike however its zone is spelled", () => {
+test("a time is parsed equally for any spelling of its zone", () => {
   const two = (from: number, to: number) => fc.integer({ min: from, max: to }).map((n) => String(n).padStart(2, "0"));
   const year = fc.integer({ min: 0, max: 9999 }).map((n) => String(n).padStart(4, "0"));
   const fraction = fc.oneof(

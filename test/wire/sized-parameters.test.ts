@@ -8,7 +8,7 @@ test.for([
   ["integers of 30 digits", "123456789012345678901234567890"],
   ["floats that are whole", "1.0000000000"],
   ["names of JavaScript's own", '{"__proto__":"abc"}'],
-] as const)("parameters of %s are measured as they were sent", ([, item]) => {
+] as const)("parameters of %s are measured in their sent form", ([, item]) => {
   const head = '{"x":[';
   const tail = '],"y":"';
   const count = Math.floor((MAX_BYTES - 100) / (item.length + 1));

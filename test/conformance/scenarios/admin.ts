@@ -1,4 +1,4 @@
-/** A client's first requests: health, version, CSRF, settings, storage; and the collections. */
+/** The first requests of a client: health, version, CSRF, settings, storage and the collections. */
 import { isObject, type Json } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
 

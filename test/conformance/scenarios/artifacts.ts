@@ -1,4 +1,4 @@
-/** Artifacts, and their collections, which have the newest artifact of each key. */
+/** Artifacts, and artifact collections. A collection has the newest artifact of a key. */
 import { aFlow, aFlowRun, aTaskRun } from "../builders.ts";
 import type { JsonObject } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";

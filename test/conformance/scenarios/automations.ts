@@ -1,4 +1,4 @@
-/** Automations: created, read, replaced, patched, filtered, owned, refused. All are disabled, so that none fires. */
+/** Automations: create, read, replace, patch, filter, owner, refusals. All are disabled, so none is triggered. */
 import type { JsonObject } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
 

@@ -1,4 +1,4 @@
-/** Block types, schemas and documents that the scenario makes. */
+/** The block types, schemas and documents that this scenario creates. */
 import type { JsonObject } from "../json.ts";
 import { pick, type Scenario, type World } from "../play.ts";
 

@@ -249,7 +249,7 @@ async function slugs(world: World, flowId: string): Promise<void> {
   await world.send("no schedules are left", `GET /deployments/${made}/schedules`);
 }
 
-/** The runs of schedules in the far future, which are made once. */
+/** The runs of schedules in the far future. Each run is created once. */
 async function dates(world: World, flowId: string): Promise<void> {
   const rules: Record<string, JsonObject> = {
     interval: { interval: 3600, anchor_date: "2097-01-01T00:30:00Z" },

@@ -1,4 +1,4 @@
-/** Events: sent, filtered, paged and counted; and the events that the server emits. */
+/** Events: send, filter, page and count; and the events that the server emits. */
 import { aFlow, aFlowRun } from "../builders.ts";
 import { isObject, type Json, type JsonObject } from "../json.ts";
 import { pick, type Answer, type Scenario, type World } from "../play.ts";
@@ -13,7 +13,7 @@ function eventsOf(body: Json): Json[] {
 }
 
 const names = (body: Json): Json => eventsOf(body).map((event) => pick("event", "payload.n")(event));
-/** The original counts and lists in two steps, between which more events may arrive. */
+/** The original counts and lists in two steps. More events may arrive between the two. */
 const hasEvents =
   (count: number) =>
   (answer: Answer): boolean =>
@@ -134,7 +134,7 @@ async function pagesAndCounts(world: World, filter: JsonObject): Promise<void> {
   await world.send("count without filter", "POST /events/count-by/day", { body: {}, view: () => null });
 }
 
-/** A run of a deployment changes its state several times, and each change has an event. */
+/** A run of a deployment changes its state several times, and each change emits an event. */
 async function playLifecycle(world: World): Promise<void> {
   const flow = await aFlow(world);
   const pool = await world.send("pool", "POST /work_pools/", {

@@ -283,7 +283,7 @@ async function names(world: World, flow: string): Promise<void> {
   await world.send("rerun: run", `GET /task_runs/${run}`, { view: counts });
 }
 
-/** Task runs without a flow run, which wait for a task worker, have their own policy. */
+/** Task runs without a flow run wait for a task worker and have their own policy. */
 async function backgroundTasks(world: World): Promise<void> {
   const path = "/task_runs";
   const deferred = { deferred: true, task_parameters_id: world.id("parameters") };

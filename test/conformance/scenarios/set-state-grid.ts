@@ -179,7 +179,7 @@ interface Transition {
   path: string;
   body: JsonObject;
   from: JsonObject;
-  /** A state between, for states in which no run can be created. */
+  /** An intermediate state, for states in which no run can be created. */
   via?: JsonObject;
   to: JsonObject;
   /** A change to the run between its creation and the transition. */

@@ -8,9 +8,9 @@ import { parseTime, printTime } from "#wire/dates";
 import { type Schedule, ScheduleInput, scheduleMoments, settleSchedule } from "#wire/schedule";
 
 const NOW = parseTime("2026-11-27T14:00:00Z") ?? 0;
-/** The most dates that the scheduler takes. */
+/** The maximum number of dates that the scheduler takes. */
 const MOST = 1_000;
-/** The looks of one search, and those that its parts take beyond before they end. */
+/** The looks of one search, and the looks that its parts take beyond the bound before they end. */
 const MOST_LOOKS = 400_000 + 10_000;
 const ZONES = ["UTC", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia"];
 
@@ -62,7 +62,7 @@ describe("a recurrence rule", () => {
     expect(looks).toBeLessThanOrEqual(MOST_LOOKS);
   });
 
-  test("without dates leaves the other rules of its schedule their dates", () => {
+  test("without dates does not prevent the dates of the other rules in its schedule", () => {
     const rrule = "RRULE:FREQ=SECONDLY;BYMONTH=2;BYMONTHDAY=30\nRRULE:FREQ=DAILY";
     const { moments } = search(settleSchedule(ScheduleInput.parse({ rrule }), NOW));
     expect(moments.slice(0, 2).map(printTime)).toEqual(["2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z"]);
@@ -78,7 +78,7 @@ describe("a recurrence rule", () => {
     `RDATE:${lines("20270101T000000", 60_000).replaceAll("\n", ",")}`,
     `FREQ=DAILY;BYDAY=${lines("MO", 300_000).replaceAll("\n", ",")}`,
     "x".repeat(1_000_000),
-  ])("of a million characters is refused, and the refusal does not repeat it", (rrule) => {
+  ])("of a million characters is refused, and the error does not repeat the rule", (rrule) => {
     expect(rruleProblem(rrule)?.length).toBeLessThan(200);
     const { error } = ScheduleInput.safeParse({ rrule });
     expect(error).toBeDefined();
@@ -98,7 +98,7 @@ describe("a recurrence rule", () => {
     "DTSTART:20260132T000000\nRRULE:FREQ=DAILY",
     "DTSTART:20260101T240000\nRRULE:FREQ=DAILY",
     "RDATE:20261301T000000",
-  ])("%j is not a rule", (rrule) => {
+  ])("%j is not a valid rule", (rrule) => {
     expect(rruleProblem(rrule)).toMatch(/^Invalid RRule string/);
   });
 
@@ -150,7 +150,7 @@ describe("a recurrence rule", () => {
     .tuple(stamp, rule, fc.array(line, { maxLength: 8 }))
     .map(([begin, first, others]) => [`DTSTART:${begin}`, `RRULE:${first}`, ...others].join("\n"));
 
-  test("ends within the same number of looks, whatever the rule is", { timeout: 120_000 }, () => {
+  test("ends within the same number of looks, for any rule", { timeout: 120_000 }, () => {
     fc.assert(
       fc.property(hostile, fc.constantFrom(...ZONES), (rrule, timezone) => {
         fc.pre(rruleProblem(rrule) === undefined);
@@ -169,7 +169,7 @@ function expectInOrder(moments: readonly number[], start: number): void {
 
 describe("a cron expression", () => {
   test.for(["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 31 2 * 0 2030", "* * * * * * 1970", "0 0 29 2 * 0 2097-2099"])(
-    "that never fires ends: %s",
+    "without a date ends: %s",
     (cron) => {
       const { moments, looks } = search({ cron, timezone: "Europe/Berlin", day_or: true });
       expect(moments).toEqual([]);
@@ -177,7 +177,7 @@ describe("a cron expression", () => {
     },
   );
 
-  test("of a million characters is refused, and the refusal does not repeat it", () => {
+  test("of a million characters is refused, and the error does not repeat the expression", () => {
     const cron = `${"0,".repeat(500_000)}0 * * * *`;
     expect(cronProblem(cron)?.length).toBeLessThan(200);
     expect(search({ cron, timezone: null, day_or: true }).moments).toEqual([]);
@@ -205,12 +205,9 @@ describe("an interval", () => {
     );
   });
 
-  test.for([0, -60, Number.NaN, Number.POSITIVE_INFINITY])(
-    "of %s seconds in a row of the table has no dates",
-    (interval) => {
-      expect(search({ interval, anchor_date: "2020-01-01T00:00:00Z", timezone: "UTC" }).moments).toEqual([]);
-    },
-  );
+  test.for([0, -60, Number.NaN, Number.POSITIVE_INFINITY])("of %s seconds in a table row has no dates", (interval) => {
+    expect(search({ interval, anchor_date: "2020-01-01T00:00:00Z", timezone: "UTC" }).moments).toEqual([]);
+  });
 
   test("ends with the year 9999", () => {
     const schedule = { interval: 365_250 * 86_400, anchor_date: "2020-06-01T00:00:00Z", timezone: "America/New_York" };
@@ -230,7 +227,7 @@ const dateText = (moment: number) => {
   return `${String(year).padStart(4, "0")}-${two(month)}-${two(day)}T00:00:00Z`;
 };
 
-test("a day has the number that Date gives it, in all years", () => {
+test("a day has the same number as in Date, in all years", () => {
   fc.assert(
     fc.property(fc.integer({ min: dayNumber(1, 1, 1), max: dayNumber(9999, 12, 31) }), (number) => {
       const date = new Date(number * 86_400_000);

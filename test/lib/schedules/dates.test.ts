@@ -13,7 +13,7 @@ const SPAN = 1600 * DAY;
 /** See record_dates.py. */
 type Case = [kind: string, what: string | number, zone: number, third: number, start: number, steps: number[] | null];
 
-// The JSON's tuples come as arrays of anything that occurs in them.
+// The type of a tuple in the JSON is an array with all types of its items.
 const cases = recorded.cases as Case[];
 
 function inputOf([kind, what, zone, third]: Case): Record<string, unknown> {
@@ -23,7 +23,9 @@ function inputOf([kind, what, zone, third]: Case): Record<string, unknown> {
   return { interval: what, anchor_date: printTime(Math.round(third * SECOND)), timezone };
 }
 
-/** Prefect: where clocks repeat an hour, one search gives a time of day once; a later search makes the other run. */
+/**
+ * Prefect: if the clock repeats an hour, one search gives a time of day once. A later search creates the second run.
+ */
 function shownOnce(moments: readonly number[], schedule: Schedule): number[] {
   if (!("interval" in schedule) || schedule.interval >= 86_400) return [...moments];
   const shown = new Set<number>();
@@ -54,7 +56,7 @@ function momentsOf([, , , , start, steps]: Case): number[] {
 
 const expectedOf = (one: Case) => momentsOf(one).map(printTime);
 
-/** `5#2` and `FR` side by side in a rule's days; `dateutil` wants a date to be both, RFC 5545 either. */
+/** A rule has days like `5#2` and days like `FR`. `dateutil` requires both kinds at once, RFC 5545 either kind. */
 function hasTwoKindsOfDays(rrule: string): boolean {
   const lists = [...rrule.matchAll(/BYDAY=([^;\n]*)/g)].map(([, list = ""]) => list.split(","));
   return lists.some((days) => days.some((day) => /\d/.test(day)) && days.some((day) => !/\d/.test(day)));
@@ -62,12 +64,12 @@ function hasTwoKindsOfDays(rrule: string): boolean {
 
 /**
  * The differences from the original, with their reasons:
- * - `croniter` finds no date at all once one of the two fields of days, or both together, or the year never comes again; so a
+ * - `croniter` finds no date if the day of the month, the weekday, both together or the year never occurs again. So a
  *   schedule for the 31st of February or Mondays never runs. Here the Mondays count.
- * - `dateutil` takes days with and without a number together as a condition that no date meets; RFC 5545 lists them.
- * - The original accepts a rule without DTSTART and with UNTIL in UTC, and then fails each time it reads the rule. Here the rule
- *   runs until then by the clock of its zone.
- * - BYEASTER is no part of RFC 5545. It is refused, with its name.
+ * - `dateutil` reads days with and without a number together as a condition that no date meets. RFC 5545 lists them.
+ * - The original accepts a rule without DTSTART and with UNTIL in UTC, and then fails each time that it reads the rule.
+ *   Here the rule ends at UNTIL by the clock of its zone.
+ * - BYEASTER is not in RFC 5545. It is refused, and the error names it.
  */
 function isExplained([kind, what, , , , steps]: Case): boolean {
   const text = String(what);
@@ -81,7 +83,7 @@ function isExplained([kind, what, , , , steps]: Case): boolean {
   return hasTwoKindsOfDays(text) || failsLater || text.includes("BYEASTER");
 }
 
-/** The time of day in the zone at each of the recorded dates, and at the anchor. */
+/** The time of day in the zone, for each recorded date and for the anchor. */
 function timesOfDay(one: Case): { anchor: number; dates: number[] } {
   const zone = recorded.zones[one[2]] ?? "";
   const timeOfDay = (moment: number) => ((wallAt(moment, zone) % DAY) + DAY) % DAY;
@@ -89,9 +91,9 @@ function timesOfDay(one: Case): { anchor: number; dates: number[] } {
 }
 
 /**
- * In the original an interval of days should keep its time of day, but the original counts elapsed time from the anchor to where it
- * begins to look: once clocks have changed in between, it is another hour, or the other one of two with the same name. Here it
- * is the anchor's, and the second one of two.
+ * Here an interval of days keeps the anchor's time of day. If a time of day occurs twice, the second one counts.
+ * The original should do the same, but counts elapsed time from the anchor to the start of the search. If clocks have
+ * changed in between, the original gives another hour, or the other one of two equal times of day.
  */
 function losesTimeOfDay(one: Case): boolean {
   if (one[0] !== "i" || Number(one[1]) % 86_400 !== 0) return false;
@@ -105,7 +107,7 @@ const isOther = (one: Case) => isExplained(one) || losesTimeOfDay(one);
 const ofKind = (letter: string) => cases.filter((one) => one[0] === letter && one[5] !== null && !isOther(one));
 const kinds = { "cron expressions": "c", intervals: "i", "recurrence rules": "r" };
 
-test("there are more than 3,000 recorded schedules of thirty time zones, and few with explained differences", () => {
+test("there are more than 3,000 recorded schedules in thirty time zones, and few have explained differences", () => {
   expect(cases.filter((one) => one[5] !== null && !isExplained(one)).length).toBeGreaterThan(3000);
   expect(cases.filter((one) => one[5] !== null && isExplained(one)).length).toBeLessThan(150);
   expect(recorded.zones.length).toBeGreaterThanOrEqual(30);
@@ -129,7 +131,7 @@ for (const [name, letter] of Object.entries(kinds)) {
   );
 }
 
-test("an interval of whole days keeps the anchor's time of day where the original does not", () => {
+test("an interval of whole days keeps the anchor's time of day when the original does not", () => {
   const lost = cases.filter(losesTimeOfDay);
   expect(lost.length).toBeGreaterThan(50);
   for (const one of lost) {
@@ -148,7 +150,8 @@ test("an interval of whole days keeps the anchor's time of day where the origina
       minRuns: MOST,
       maxRuns: MOST,
     });
-    // Each at the anchor's time of day, a time that is left out an hour later (Lord Howe: half an hour); none in between is missing.
+    // Each date has the anchor's time of day. A time that does not exist moves by an hour (Lord Howe: half an hour). No
+    // date is missing.
     const late = dates.map((moment) => (wallAt(moment, zone) - first) % days);
     expect(late.filter((time) => time !== 0 && time !== 3600 * SECOND && time !== 1800 * SECOND)).toEqual([]);
     expect(late.filter((time) => time !== 0).length).toBeLessThanOrEqual(1);
@@ -158,7 +161,7 @@ test("an interval of whole days keeps the anchor's time of day where the origina
     ];
     expect(walls.slice(2).every((wall, index) => wall - (walls[index + 1] ?? 0) === days)).toBe(true);
     expect((walls[1] ?? 0) - (walls[0] ?? 0)).toBeLessThanOrEqual(2 * days);
-    // The original's dates are these, but for the change of the clock.
+    // The original's dates are the same, except after the change of the clock.
     const near = momentsOf(one).filter((moment) => !dates.some((date) => Math.abs(date - moment) <= 7200 * SECOND));
     expect(near.length).toBeLessThanOrEqual(1);
   }
@@ -177,12 +180,12 @@ test.for(["FREQ=DAILY;INTERVAL=0", "EXDATE:20260101T000000"])(
   },
 );
 
-test("a date that never comes ends the search", () => {
+test("a search ends if no date ever comes", () => {
   const schedule = settleSchedule(ScheduleInput.parse({ cron: "0 0 30 2 *" }), 0);
   expect([...scheduleMoments(schedule, 0)]).toEqual([]);
 });
 
-test("the dates are the same wherever the search begins", () => {
+test("the dates are the same for any start of the search", () => {
   const schedule = settleSchedule(ScheduleInput.parse({ cron: "0 9 * * 1-5", timezone: "Europe/Berlin" }), 0);
   const start = parseTime("2026-03-27T00:00:00Z") ?? 0;
   const [, second] = datesOf(schedule, start);

@@ -9,7 +9,7 @@ function minutesOf(expression: string, seed: string, count: number): number[] {
   return [...moments.take(count)].map((moment) => moment / MINUTE);
 }
 
-test("a random minute is in its range, and always the same for one seed", () => {
+test("a random minute is in its range, and is always the same for one seed", () => {
   fc.assert(
     fc.property(fc.uuid(), fc.integer({ min: 0, max: 58 }), (seed, low) => {
       const [first = -1, second] = minutesOf(`r(${low}-59) * * * *`, seed, 2);
@@ -21,7 +21,7 @@ test("a random minute is in its range, and always the same for one seed", () => 
   );
 });
 
-test("random steps begin anywhere within the first one", () => {
+test("random steps start anywhere within the first step", () => {
   const firsts = Array.from({ length: 200 }, (_, seed) => minutesOf("r/15 * * * *", `${seed}`, 4));
   expect(firsts.every(([first = -1, , , last]) => first < 15 && last === first + 45)).toBe(true);
   expect(new Set(firsts.map(([first]) => first)).size).toBe(15);
@@ -39,6 +39,6 @@ test.for([
   expect(cronProblem(cron)).toBe(`Invalid cron string: "${cron}"`);
 });
 
-test("a field that is random without bounds is refused with its reason", () => {
+test("a random field without bounds is refused with a reason", () => {
   expect(cronProblem("R * * * *")).toBe('Random and Hashed expressions are unsupported, received: "R * * * *"');
 });

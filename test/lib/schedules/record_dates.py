@@ -1,8 +1,9 @@
-"""Writes dates.json: what the original's schedules come to, and which texts it refuses.
+"""Writes dates.json: the dates of the original's schedules, and the texts that the original refuses.
 
-Run with a Python that has prefect 3.8.8 installed. Hand-picked schedules first, then random ones, the same each time.
-A case is one line: [kind, text or seconds, zone, day_or or anchor, start, [seconds from one date to the next]]; zones by
-their place in the list, times in seconds since 1970. A refused schedule has null for its dates.
+Run it with a Python that has prefect 3.8.8 installed. First come hand-picked schedules, then random schedules. These are
+the same each time. A case is one line: [kind, text or seconds, zone, day_or or anchor, start, [seconds from one date to
+the next]]. A zone is its place in the list of zones. Times are in seconds since 1970. A refused schedule has null for its
+dates.
 """
 
 import asyncio

@@ -20,7 +20,7 @@ function known(): Definitions {
   return definitions;
 }
 
-describe("the limits that have to be read", () => {
+describe("the limits that must be read", () => {
   test.for([
     ["a name that is known", { names: ["tag:a"], ids: [] }, 0, null],
     ["a name that no limit has", { names: ["tag:none"], ids: [] }, 0, null],
@@ -39,7 +39,7 @@ describe("the limits that have to be read", () => {
     expect(known().wanted(asked, START + seconds * SECOND)).toEqual(wanted);
   });
 
-  test("are all limits after a change, and the change has another generation", () => {
+  test("are all limits after a change, and a change has a new generation", () => {
     const definitions = known();
     const { generation } = definitions;
     definitions.expire();
@@ -53,7 +53,7 @@ describe("the limits that have to be read", () => {
 });
 
 describe("a read definition", () => {
-  test("replaces the known one, and names the deleted limits", () => {
+  test("replaces the known definition, and names the deleted limits", () => {
     const definitions = known();
     const renamed = { ...tag, name: "tag:b" };
     const gone = definitions.learn({ common: true, names: [], ids: [own.id] }, [renamed], START);
@@ -65,14 +65,14 @@ describe("a read definition", () => {
     ]);
   });
 
-  test("of one limit does not change the others", () => {
+  test("of one limit does not change the other limits", () => {
     const definitions = known();
     definitions.learn({ common: false, names: [], ids: ["id of global"] }, [aLimit("global")], START + 31 * SECOND);
     expect(definitions.named("tag:a")).toEqual(tag);
     expect(definitions.wanted({ names: [], ids: ["id of global"] }, START + 32 * SECOND)).toBeNull();
   });
 
-  test("of a deployment is forgotten when there are too many, and the others are kept", () => {
+  test("of a deployment is removed from memory if there are too many, and the others are kept", () => {
     const definitions = known();
     const many = Array.from({ length: 5_001 }, (_, index) => aLimit(`deployment:${index}`));
     definitions.learn({ common: false, names: [], ids: many.map(({ id }) => id) }, many, START);

@@ -15,7 +15,7 @@ const aLimit = (fields: Partial<Limit> = {}): Limit => ({
   ...fields,
 });
 
-/** Rows that outlive the ledger, like the object's tables. */
+/** Rows that outlive the ledger, like the tables of the object. */
 function aStore(): LedgerStore & { leaseRows: Map<string, Lease>; unleasedRows: Map<string, Unleased> } {
   const leaseRows = new Map<string, Lease>();
   const unleasedRows = new Map<string, Unleased>();
@@ -39,7 +39,7 @@ const lease = (id: string, seconds: number | null = 60, now = START) => ({
 
 const NAMES = ["a", "b", "c"];
 
-/** One step of a client; `lease` numbers leases, so that several steps are about one lease. */
+/** One step of a client. `lease` numbers the leases, so that several steps can use one lease. */
 type Step =
   | { do: "acquire"; on: string[]; slots: number; lease: number; seconds: number | null }
   | { do: "take"; on: string[]; slots: number }
@@ -85,7 +85,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ do: fc.constant("clear" as const), on: aName }),
 );
 
-/** A simple model of the ledger: the slots of each lease, and its end. */
+/** A simple model of the ledger: the slots and the end of each lease. */
 interface Held {
   id: string | null;
   on: string;
@@ -115,7 +115,7 @@ class Model {
   }
 }
 
-/** Plays the steps on a ledger and on the model; after each one the two agree. */
+/** Runs the steps on a ledger and on the model, and compares the two after each step. */
 function walk(
   steps: readonly Step[],
   check: (world: {
@@ -219,7 +219,7 @@ describe("after any takes, renewals, releases, expiries and crashes", () => {
     );
   });
 
-  test("no step takes a limit above its slots or below 0", () => {
+  test("no step makes the slots in use more than the limit or less than 0", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         walk(steps, ({ ledger, now, limits, before }) => {
@@ -235,7 +235,7 @@ describe("after any takes, renewals, releases, expiries and crashes", () => {
     );
   });
 
-  test("an acquisition takes slots from all its limits or from none", () => {
+  test("an acquisition takes slots of all its limits or of none", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         walk(steps, ({ ledger, now, limits, step, before }) => {
@@ -250,7 +250,7 @@ describe("after any takes, renewals, releases, expiries and crashes", () => {
     );
   });
 
-  test("no rows are left when all slots were given back or have expired", () => {
+  test("no rows are left when all slots were released or have expired", () => {
     fc.assert(
       fc.property(walks, (steps) => {
         const ledgerRows = walk(steps, () => undefined);
@@ -281,7 +281,7 @@ describe("after any takes, renewals, releases, expiries and crashes", () => {
 describe("a limit with slots that decay", () => {
   const rate = aLimit({ limit: 5, slot_decay_per_second: 2 });
 
-  test("gives in any time no more slots than it has and than decayed meanwhile", () => {
+  test("grants in any time at most its slots and the slots that decayed in that time", () => {
     const takings = fc.array(
       fc.record({ slots: fc.integer({ min: 1, max: 5 }), waitMs: fc.nat(2000), leased: fc.boolean() }),
       { maxLength: 80 },
@@ -309,7 +309,7 @@ describe("a limit with slots that decay", () => {
     );
   });
 
-  test("is free again exactly after the wait that it gave", () => {
+  test("has a free slot exactly after the wait that it returned", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 5 }),
@@ -335,7 +335,7 @@ describe("a limit with slots that decay", () => {
     expect(inUse).toEqual([3, 3, 2, 1, 0, 0]);
   });
 
-  test("gets the slots of a released lease back, without those that have decayed", () => {
+  test("gets the slots of a released lease back, except the slots that have decayed", () => {
     const ledger = new LeaseLedger(aStore());
     ledger.acquire([rate], { slots: 2, lease: lease("one") }, START);
     ledger.acquire([rate], { slots: 3, lease: null }, START);
@@ -343,7 +343,7 @@ describe("a limit with slots that decay", () => {
     expect(ledger.inUse(rate.id, START + SECOND)).toBe(1);
   });
 
-  test("keeps the slots of leases when the decay is removed, and no others", () => {
+  test("keeps only the slots of leases if the decay is removed", () => {
     const ledger = new LeaseLedger(aStore());
     ledger.acquire([rate], { slots: 1, lease: lease("one") }, START);
     ledger.acquire([rate], { slots: 4, lease: null }, START);
@@ -374,7 +374,7 @@ describe("slots that are set to a number", () => {
     expect(new Set(store.leaseRows.keys())).toEqual(new Set(left));
   });
 
-  test("a lease that lost slots gives back only the slots that it still has", () => {
+  test("a lease that lost slots releases only its remaining slots", () => {
     const ledger = new LeaseLedger(aStore());
     const limit = aLimit({ limit: 10 });
     ledger.acquire([limit], { slots: 3, lease: lease("one") }, START);
@@ -385,7 +385,7 @@ describe("slots that are set to a number", () => {
   });
 });
 
-test("slots that are given back by name are never those of a lease", () => {
+test("slots that are released by name are never slots of a lease", () => {
   const ledger = new LeaseLedger(aStore());
   const limit = aLimit();
   ledger.acquire([limit], { slots: 2, lease: lease("one") }, START);
@@ -394,7 +394,7 @@ test("slots that are given back by name are never those of a lease", () => {
   expect(ledger.inUse(limit.id, START)).toBe(2);
 });
 
-test("a lease over two limits ends when its slots of both limits were removed, not before", () => {
+test("a lease over two limits ends when its slots of both limits were removed, and not before", () => {
   const ledger = new LeaseLedger(aStore());
   const limits = ["a", "b"].map((id) => aLimit({ id, name: id }));
   ledger.acquire(limits, { slots: 1, lease: lease("one") }, START);

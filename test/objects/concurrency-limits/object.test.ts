@@ -25,7 +25,7 @@ import { aFlowRun, propose, unique, WORKSPACE } from "../../support/world";
 const tools = () => makeTools(env, WORKSPACE, () => undefined);
 const stub = () => env.CONCURRENCY_LIMITS.get(env.CONCURRENCY_LIMITS.idFromName(WORKSPACE));
 
-/** A limit in D1 of which the object has not been told. */
+/** A limit in D1. The object was not notified of the limit. */
 async function anUntoldLimit(
   fields: { name?: string; limit?: number; decay?: number } = {},
 ): Promise<{ id: string; name: string }> {
@@ -63,7 +63,7 @@ function lease(ids: readonly string[], fields: Partial<LeaseAsk> = {}) {
 
 const inUse = async (id: string) => (await readInUse(tools(), [id]))[id];
 
-/** The cost of some work, with the reads of the object. */
+/** The cost of a call, including the reads of the object. */
 async function costOf(work: () => Promise<unknown>): Promise<Cost> {
   const before = { ...totalCost };
   await work();
@@ -74,7 +74,7 @@ async function costOf(work: () => Promise<unknown>): Promise<Cost> {
 
 const wait = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000);
 
-/** Moves the clock forward only, for the object's clock never goes back. */
+/** Moves the clock only forward, because the object's clock never goes back. */
 let now = Date.now();
 
 beforeEach(() => {
@@ -86,7 +86,7 @@ afterEach(() => {
 });
 
 describe("leases", () => {
-  test("have slots until they are released, and are released once", async () => {
+  test("have slots until they are released, and are released only once", async () => {
     const { id } = await aLimit();
     const leaseId = crypto.randomUUID();
     expect(await lease([id], { lease_id: leaseId, slots: 2 })).toMatchObject({ kind: "acquired", is_held: true });
@@ -97,7 +97,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("that are asked for again under the same id are the same lease", async () => {
+  test("that are requested again under the same id are the same lease", async () => {
     const { id } = await aLimit({ limit: 1 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId });
@@ -105,7 +105,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(1);
   });
 
-  test("stay the same when their limit changes", async () => {
+  test("do not change when their limit changes", async () => {
     const { id } = await aLimit({ limit: 3 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, slots: 2 });
@@ -116,12 +116,12 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(2);
   });
 
-  test.for([0, -1])("on a limit of %i are refused as too many slots", async (limit) => {
+  test.for([0, -1])("on a limit of %i are refused because there are too few slots", async (limit) => {
     const { id } = await aLimit({ limit });
     expect(await lease([id])).toMatchObject({ kind: "too many", limits: [{ id, limit }] });
   });
 
-  test("that are not renewed are ended by the alarm; a renewed lease is kept", async () => {
+  test("that are not renewed end by the alarm; a renewed lease is kept", async () => {
     const { id } = await aLimit();
     const kept = crypto.randomUUID();
     await lease([id], { seconds: 60 });
@@ -144,7 +144,7 @@ describe("leases", () => {
     expect(await lease([id])).toMatchObject({ kind: "acquired" });
   });
 
-  test("are kept when the object is evicted, and when it crashes", async () => {
+  test("are kept after an eviction and after a crash of the object", async () => {
     const { id } = await aLimit();
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId });
@@ -156,7 +156,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("without an end are kept until the run of their holder has ended, and no longer", async () => {
+  test("without an end are kept until their holder's run has ended, and no longer", async () => {
     const { id } = await aLimit({ limit: 9 });
     const running = await aFlowRun({ state: { type: "RUNNING" } });
     const over = await aFlowRun({ state: { type: "COMPLETED" } });
@@ -174,7 +174,8 @@ describe("leases", () => {
     await lease([id], { seconds: null });
     wait(20);
     await runDurableObjectAlarm(stub());
-    // The run that goes on, the task run that may still be reported, and the lease that is too young for a check.
+    // Kept: the lease of the active run, of the task run that may still be reported, and the lease that is too young
+    // for a check.
     expect(await inUse(id)).toBe(3);
     await propose(running.id, { type: "COMPLETED" });
     wait(310);
@@ -185,7 +186,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("of a run that ended unreported are ended long before they expire, and those of a run that goes on are not", async () => {
+  test("of a run that ended without a release end long before they expire, and the leases of active runs are kept", async () => {
     const { id } = await aLimit({ limit: 9 });
     const over = await aFlowRun({ state: { type: "COMPLETED" } });
     const running = await aFlowRun({ state: { type: "RUNNING" } });
@@ -206,7 +207,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("of a run that ended unreported are ended also if the object is evicted during the search", async () => {
+  test("of a run that ended without a release end also if the object is evicted during the search", async () => {
     const { id } = await aLimit();
     const run = await aFlowRun({ state: { type: "RUNNING" } });
     await lease([id], { seconds: null, holder: { type: "flow_run", id: run.id } });
@@ -222,7 +223,7 @@ describe("leases", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("of many requests at once never exceed a limit, and take all its slots", async () => {
+  test("of many concurrent requests never exceed a limit, and take all its slots", async () => {
     const { id } = await aLimit({ limit: 5 });
     const answers = await Promise.all(Array.from({ length: 40 }, () => lease([id])));
     expect(answers.filter(({ kind }) => kind === "acquired")).toHaveLength(5);
@@ -239,7 +240,7 @@ describe("leases", () => {
   });
 });
 
-describe("a lease that is kept", () => {
+describe("a lease that a request keeps", () => {
   const keep = (id: string, leaseId: string, fields: { seconds?: number | null } = {}) =>
     keepLease(tools(), {
       lease_id: leaseId,
@@ -250,7 +251,7 @@ describe("a lease that is kept", () => {
       ...fields,
     });
 
-  test("is renewed if it exists, even where no slot is free, by one call and one row", async () => {
+  test("is renewed if it exists, even if no slot is free, by one call and one row", async () => {
     const { id } = await aLimit({ limit: 1 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
@@ -265,7 +266,7 @@ describe("a lease that is kept", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("is taken anew if it has expired and a slot is free, under the same id, and once in several requests", async () => {
+  test("is taken again if it has expired and a slot is free, under the same id, and once for several requests", async () => {
     const { id } = await aLimit({ limit: 1 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
@@ -276,7 +277,7 @@ describe("a lease that is kept", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("is refused if it has expired and another has its slot", async () => {
+  test("is refused if it has expired and another lease has its slot", async () => {
     const { id } = await aLimit({ limit: 1 });
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
@@ -289,7 +290,7 @@ describe("a lease that is kept", () => {
 });
 
 describe("a lease without an end", () => {
-  test("no longer expires, and ends with the run that has it now", async () => {
+  test("no longer expires, and ends with the run that now has it", async () => {
     const { id } = await aLimit();
     const run = await aFlowRun({ state: { type: "RUNNING" } });
     const leaseId = crypto.randomUUID();
@@ -306,7 +307,7 @@ describe("a lease without an end", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("cannot be made of a lease that has ended", async () => {
+  test("cannot be made from a lease that has ended", async () => {
     const { id } = await aLimit();
     const leaseId = crypto.randomUUID();
     await lease([id], { lease_id: leaseId, seconds: 60 });
@@ -319,7 +320,7 @@ describe("a lease without an end", () => {
 });
 
 describe("definitions", () => {
-  test("of which the object was told are used at once", async () => {
+  test("are used at once if the object was notified", async () => {
     const { id } = await aLimit({ limit: 1 });
     await lease([id]);
     await setLimit(id, 2);
@@ -331,7 +332,7 @@ describe("definitions", () => {
     expect(await lease([id])).toMatchObject({ kind: "full" });
   });
 
-  test("of which the object was not told are used within half a minute", async () => {
+  test("are used within half a minute if the object was not notified", async () => {
     const known = await aLimit({ limit: 1 });
     await lease([known.id]);
     await setLimit(known.id, 2);
@@ -340,7 +341,7 @@ describe("definitions", () => {
     expect(await lease([known.id])).toMatchObject({ kind: "acquired" });
   });
 
-  test("of deleted limits are forgotten with all their slots, whether the object was told or not", async () => {
+  test("of deleted limits are removed with all their slots, whether the object was notified or not", async () => {
     const told = await aLimit();
     const untold = await aLimit();
     await lease([told.id, untold.id], { seconds: null });
@@ -352,7 +353,7 @@ describe("definitions", () => {
     expect(await inUse(untold.id)).toBe(0);
   });
 
-  test("of a limit that was deleted while the object slept are forgotten with the limit, at the next request", async () => {
+  test("of a limit that was deleted while the object slept are removed with the limit at the next request", async () => {
     const { id } = await aLimit();
     await lease([id], { seconds: null });
     await evictDurableObject(stub());
@@ -368,7 +369,7 @@ describe("definitions", () => {
     expect(await lease([own.id])).toMatchObject({ kind: "full" });
   });
 
-  test("are read once for many requests, and for names without a limit not again for a while", async () => {
+  test("are read once for many requests, and names without a limit are not read again for a while", async () => {
     const { id } = await aLimit({ limit: 100 });
     const many = await costOf(() => Promise.all(Array.from({ length: 20 }, () => lease([id]))));
     expect(many.d1_round_trips).toBeLessThanOrEqual(2);
@@ -382,7 +383,7 @@ describe("definitions", () => {
     expect(unlimited.d1_round_trips).toBeLessThanOrEqual(1);
   });
 
-  test("a lease taken, renewed and released writes a row each time, and the timer's row once", async () => {
+  test("a lease that is taken, renewed and released writes one row each time, and the timer's row once", async () => {
     const { id } = await aLimit({ limit: 100 });
     await lease([id], { seconds: 60 });
     const leaseId = crypto.randomUUID();
@@ -395,8 +396,8 @@ describe("definitions", () => {
   });
 });
 
-describe("the slots that a change sets", () => {
-  test("are in use, and can be given back by name", async () => {
+describe("slots that a change sets", () => {
+  test("are in use, and can be released by name", async () => {
     const { id, name } = await aLimit({ limit: 5 });
     await limitChanged(tools(), { id, active_slots: 4 });
     expect(await inUse(id)).toBe(4);
@@ -407,7 +408,7 @@ describe("the slots that a change sets", () => {
     expect(await inUse(id)).toBe(0);
   });
 
-  test("the wait of the next client is longer by the waiters before it", async () => {
+  test("the wait of a refused client grows with the waiters before it", async () => {
     const { id } = await aLimit({ limit: 1 });
     await lease([id]);
     await limitChanged(tools(), { id, denied_slots: 6 });

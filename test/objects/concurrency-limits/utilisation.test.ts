@@ -21,13 +21,16 @@ function aStore(): LedgerStore {
   };
 }
 
-/** Numbers between 0 and 1, the same in each test. */
+/** Random numbers between 0 and 1, the same in each test. */
 function numbers(): () => number {
   let state = 42;
   return () => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
 }
 
-/** Tasks of half a second to a second under leases, of clients like the stock client: each process asks for one slot at a time. */
+/**
+ * Tasks of half a second to a second with leases. The clients act like the stock client: each process requests one slot
+ * at a time.
+ */
 function utilisation({ processes, inHand, oneWayMs }: { processes: number; inHand: number; oneWayMs: number }) {
   const random = numbers();
   const ledger = new LeaseLedger(aStore());
@@ -97,7 +100,7 @@ test.for([
   { processes: 4, inHand: 16, oneWayMs: 15 },
   { processes: 16, inHand: 2, oneWayMs: 10 },
   { processes: 100, inHand: 4, oneWayMs: 10 },
-])("of 8 slots nine tenths are used by 800 short tasks of clients that come back after their wait: %o", (clients) => {
+])("800 short tasks use nine tenths of 8 slots if clients retry after their wait: %o", (clients) => {
   const { used, asksATask, most } = utilisation(clients);
   expect(used).toBeGreaterThan(0.9);
   expect(asksATask).toBeLessThan(4);

@@ -9,7 +9,7 @@ const limit: Limit = { id: "limit", name: "limit", limit: 1, active: true, slot_
 const join = (waiters: Waiters, now: number, slots = 1) => waiters.join([{ limit, free_in_seconds: 0 }], slots, now);
 
 describe("a refused client", () => {
-  test("is one of those that come within each second, however long slots are in use and however many clients wait", () => {
+  test("waits at most a second longer than the client before it, however long slots are in use and however many clients wait", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 60 }),
@@ -26,13 +26,13 @@ describe("a refused client", () => {
     );
   });
 
-  test("waits at most half a minute, as with the original", () => {
+  test("waits at most half a minute, as in the original", () => {
     const waiters = new Waiters();
     const times = Array.from({ length: 100 }, () => join(waiters, START));
     expect(Math.max(...times)).toBe(30);
   });
 
-  test("comes twice in the time in which a slot is expected", () => {
+  test("retries twice in the time in which a slot is expected", () => {
     const waiters = new Waiters();
     for (let sample = 0; sample < 100; sample++) waiters.noteOccupancy(limit.id, limit.limit, 0.1);
     const [first, second] = [join(waiters, START), join(waiters, START)];
@@ -40,14 +40,14 @@ describe("a refused client", () => {
     expect(second).toBeCloseTo(0.1, 3);
   });
 
-  test("has its place after the waiters, and has none when they have come", () => {
+  test("waits behind the other waiters until their waits have ended", () => {
     const waiters = new Waiters();
     for (let count = 0; count < 5; count++) join(waiters, START);
     expect(join(waiters, START + 2 * SECOND)).toBe(4);
     expect(join(waiters, START + 60 * SECOND)).toBe(1);
   });
 
-  test("waits behind the slots that a request says are waited for", () => {
+  test("waits behind the slots that other requests wait for", () => {
     const waiters = new Waiters();
     waiters.setWaiting(limit, 4, START);
     expect(join(waiters, START)).toBe(5);
@@ -55,7 +55,7 @@ describe("a refused client", () => {
     expect(join(waiters, START)).toBe(1);
   });
 
-  test("comes when the slots of a rate have decayed, one after the other, even if that takes minutes", () => {
+  test("retries when the slots of a rate have decayed, one client after the other, even if this takes minutes", () => {
     const rate = { ...limit, slot_decay_per_second: 0.01 };
     const waiters = new Waiters();
     expect(waiters.join([{ limit: rate, free_in_seconds: 80 }], 1, START)).toBe(80);
@@ -64,7 +64,7 @@ describe("a refused client", () => {
     expect(times).toEqual([0.3, 0.8, 1.3]);
   });
 
-  test("that two limits refuse waits for the slower one", () => {
+  test("that two limits refuse waits for the slower limit", () => {
     const waiters = new Waiters();
     const slow = { ...limit, id: "slow", slot_decay_per_second: 0.1 };
     expect(

@@ -17,7 +17,7 @@ import { aFlowRun, propose, unique, WORKSPACE } from "../../support/world";
 const tools = () => makeTools(env, WORKSPACE, () => undefined);
 const stub = () => env.CONCURRENCY_LIMITS.get(env.CONCURRENCY_LIMITS.idFromName(WORKSPACE));
 
-/** Moves the clock forward only, for the object's clock never goes back. */
+/** Moves the clock only forward, because the object's clock never goes back. */
 let now = Date.now();
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["Date"], now });
@@ -30,7 +30,7 @@ afterEach(() => {
 const NAMES = ["a", "b"] as const;
 type Name = (typeof NAMES)[number];
 
-/** One step of a client; `lease` numbers leases, so that several steps are about one lease. */
+/** One step of a client. `lease` numbers the leases, so that several steps can use one lease. */
 type Step =
   | { do: "acquire" | "keep"; on: Name[]; slots: number; lease: number; seconds: number }
   | { do: "renew"; lease: number; seconds: number }
@@ -55,8 +55,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /**
- * The clock stands still and orders times within one millisecond by their microseconds, so the model cannot say what is right in the
- * millisecond in which a lease ends: each wait is a little longer.
+ * The clock stands still, and microseconds order the times within one millisecond. So the model does not know the right
+ * result in the millisecond in which a lease ends. Each wait is therefore a little longer.
  */
 const BEYOND_MS = 7;
 
@@ -74,7 +74,7 @@ interface Held {
   expires: number | null;
 }
 
-/** Two limits in D1, a run that goes on and is the holder of every lease, and the model. */
+/** Two limits in D1, an active run that holds every lease, and the model. */
 class World {
   readonly limits = new Map<Name, { id: string; limit: number }>();
   readonly leases = Array.from({ length: 5 }, () => crypto.randomUUID());
@@ -184,7 +184,7 @@ class World {
     await limitChanged(tools(), { id: found.id });
   }
 
-  /** Deletes a limit, and creates another of the same name. */
+  /** Deletes a limit, and creates another limit with the same name. */
   private async deleteLimit(name: Name): Promise<void> {
     const id = this.limits.get(name)?.id ?? "";
     await env.DB.prepare("delete from concurrency_limit where id = ?").bind(id).run();
@@ -211,7 +211,7 @@ test(
           await world.check();
         }
         await propose(world.runId, { type: "COMPLETED" });
-        // Two rounds of the check, for the first does not check young leases.
+        // Two rounds of the check, because the first round does not check young leases.
         for (let round = 0; round < 2; round++) {
           vi.setSystemTime(Date.now() + 400_000);
           await runDurableObjectAlarm(stub());

@@ -34,7 +34,10 @@ async function listen(about: string, since: string, rest: Record<string, unknown
 const shownBy = (socket: Socket): Event[] =>
   socket.messages.flatMap(({ type, event }) => (type === "event" ? [event as Event] : []));
 
-/** Connects again as the stock client does, until so many different events were shown; gives all shown events in their order. */
+/**
+ * Reconnects as the stock client does, until so many different events arrived. Gives all events in the order of
+ * arrival.
+ */
 async function follow(about: string, first: Socket, since: string, wanted: number): Promise<Event[]> {
   const shown: Event[] = [];
   let from = parseTime(since) ?? 0;
@@ -55,7 +58,7 @@ const countOf = (events: readonly Event[]): number => new Set(events.map(({ id }
 
 const ago = (seconds: number) => printTime((Date.now() - seconds * 1000) * 1000);
 
-test("a listener with too many unread events is closed, and goes on at its place when it connects again", async () => {
+test("a listener with too many unread events is closed, and continues at its place after it reconnects", async () => {
   const about = aResource();
   const since = ago(60);
   const socket = await listen(about, since);
@@ -65,11 +68,11 @@ test("a listener with too many unread events is closed, and goes on at its place
   for (let first = 0; first < sent.length; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
   const shown = await follow(about, socket, since, sent.length);
   expect(new Set(shown.map(({ id }) => id))).toEqual(new Set(sent.map(({ id }) => id)));
-  // After each close only a segment that was shown in part is shown again.
+  // After each close, only a segment that was sent in part is sent again.
   expect(shown.length).toBeLessThanOrEqual(sent.length + 10);
 });
 
-test("a listener is closed during a long list of stored events, and goes on at its place", async () => {
+test("a listener is closed during a long list of stored events, and continues at its place", async () => {
   const about = aResource();
   const sent = many(about).map((event, index) => ({ ...event, occurred: ago(50 - index) }));
   for (let first = 0; first < sent.length; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
@@ -79,11 +82,11 @@ test("a listener is closed during a long list of stored events, and goes on at i
   expect(shown.map(({ id }) => id)).toEqual(sent.map(({ id }) => id));
 });
 
-test("many listeners that connect at once are shown stored events by turns, in portions", async () => {
+test("many listeners that connect at once get stored events in turn, in portions", async () => {
   const about = aResource();
   const sent = many(about).map((event, index) => ({ ...event, occurred: ago(50 - index) }));
   for (let first = 0; first < sent.length; first += 5) await emitEvents(tools(), sent.slice(first, first + 5));
-  // By its name, for a method that is taken from its class has no `this`.
+  // By its name, because a method that is taken from its class has no `this`.
   const pages: (this: EventReader, query: EventQuery) => Promise<EventsPage> = Reflect.get(
     EventReader.prototype,
     "page",
@@ -110,7 +113,7 @@ test("many listeners that connect at once are shown stored events by turns, in p
   expect(seen.characters).toBeLessThan(1_300_000);
 });
 
-test("a listener to logs is closed as well", async () => {
+test("a listener for logs is closed too", async () => {
   const socket = await connectAuthenticated("/logs/out");
   const flow_run_id = crypto.randomUUID();
   socket.send({ type: "filter", filter: { flow_run_id: { any_: [flow_run_id] } } });
@@ -123,7 +126,7 @@ test("a listener to logs is closed as well", async () => {
   expect(socket.messages.length).toBeLessThan(10);
 });
 
-test("the unread bytes of one socket and of all sockets are bounded, and those of a closed socket are free", () => {
+test("the unread bytes of one socket and of all sockets are bounded, and a closed socket frees its bytes", () => {
   const backlog = new Backlog();
   const sockets = Array.from({ length: 9 }, aSocket);
   const [first, , , , , , , , last] = sockets;
@@ -142,7 +145,7 @@ test("the first text of a socket is always sent, whatever its size", () => {
   expect(new Backlog().add(aSocket(), MAX_BACKLOG + 1)).toBe(true);
 });
 
-test("when too much is unread, the sockets with the most unread bytes are closed, and no more sockets than needed", () => {
+test("if too much is unread, the sockets with the most unread bytes are closed, and no more sockets than necessary", () => {
   const backlog = new Backlog();
   const sockets = Array.from({ length: 7 }, aSocket);
   for (const [index, socket] of sockets.entries()) backlog.add(socket, 3_400_000 + index);
@@ -157,11 +160,11 @@ test("when too much is unread, the sockets with the most unread bytes are closed
   expect(closed).toEqual(sockets.toReversed().slice(0, 4));
 });
 
-/** Gives the object a message of a socket. */
+/** Delivers a socket message to the object. */
 const say = (object: unknown, socket: WebSocket, data: string): Promise<void> =>
   (object as { webSocketMessage(socket: WebSocket, data: string): Promise<void> }).webSocketMessage(socket, data);
 
-test("sockets of listeners that do not read are closed, so that other listeners are sent events", async () => {
+test("sockets of listeners that do not read are closed, so that other listeners get events", async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   const workspace = crypto.randomUUID();
   const other = makeTools(env, workspace, () => {});
@@ -201,7 +204,7 @@ test("sockets of listeners that do not read are closed, so that other listeners 
   expect(await SELF.fetch("http://sluice/api/health").then(({ status }) => status)).toBe(200);
 });
 
-test("the unread bytes of a listener are known also after the object slept", async () => {
+test("the unread bytes of a listener are still known after the object hibernated", async () => {
   const about = aResource();
   const socket = await listen(about, ago(60), { backfill: false });
   await vi.waitFor(() => expect(socket.messages).toHaveLength(1));

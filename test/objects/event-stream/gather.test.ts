@@ -11,7 +11,7 @@ function large(characters: number): GatheredEvent {
   return { event, occurred: 0, json: "x".repeat(characters) };
 }
 
-test("a sender of more events than one write waits until they are written", async () => {
+test("a sender with more events than one write waits until its events are written", async () => {
   const written: number[] = [];
   const gatherer = new EventGatherer({
     write: async (events) => void written.push(events.length),
@@ -45,7 +45,7 @@ function aGatherer(bad: ReadonlySet<string>, failure: () => Error = () => new Er
 
 const idOf = ({ event }: GatheredEvent): string => event.id;
 
-test("an event that cannot be written fails its own sender alone", async () => {
+test("an event that cannot be written fails only its own sender", async () => {
   const events = Array.from({ length: 8 }, () => large(10));
   const bad = events.slice(2, 3);
   const { gatherer, written, setAside } = aGatherer(new Set(bad.map(idOf)));
@@ -61,7 +61,7 @@ test("an event that cannot be written fails its own sender alone", async () => {
   expect(setAside).toEqual(bad.map(idOf));
 });
 
-test("an event that was set aside is not tried again when its sender repeats it, but at a replay", async () => {
+test("an event that became a dead letter is not tried again if its sender repeats it, but is tried by a replay", async () => {
   const event = large(10);
   const bad = new Set([idOf(event)]);
   const { gatherer, written, setAside } = aGatherer(bad);
@@ -73,7 +73,7 @@ test("an event that was set aside is not tried again when its sender repeats it,
   expect(written).toEqual([idOf(event)]);
 });
 
-test("where the database cannot be reached no event is set aside, and all are tried again", async () => {
+test("if the database is unreachable, no event becomes a dead letter, and all events are tried again", async () => {
   const events = [large(10), large(10)];
   const bad = new Set(events.map(idOf));
   const { gatherer, written, setAside } = aGatherer(
@@ -86,7 +86,7 @@ test("where the database cannot be reached no event is set aside, and all are tr
   expect([written, setAside]).toEqual([events.map(idOf), []]);
 });
 
-test("a wait for some events writes them at once, together with the events before", async () => {
+test("a wait for some events writes them at once, together with the earlier events", async () => {
   const { gatherer, written } = aGatherer(new Set());
   const events = [large(10), large(10)] as const;
   const adding = gatherer.add(events);
@@ -95,7 +95,7 @@ test("a wait for some events writes them at once, together with the events befor
   await adding;
 });
 
-test("a wait for unknown events does not write the others", async () => {
+test("a wait for unknown events does not write the other events", async () => {
   const { gatherer, written } = aGatherer(new Set());
   const adding = gatherer.add([large(10)]);
   expect(await gatherer.settleSome(() => false)).toBe(false);
@@ -121,7 +121,7 @@ test("repeated waits make at most forty batches a second", async () => {
   expect(batches.length).toBeLessThanOrEqual(40);
 });
 
-test("a wait for an event that is being written ends with that write", async () => {
+test("a wait for an event ends with the write of the event, also if the write has already begun", async () => {
   let finish = () => {};
   const written: string[] = [];
   const gatherer = new EventGatherer({

@@ -15,7 +15,7 @@ const wanting = (about: string) => ({
   filter: { resource: { id: [about] }, occurred: { since: new Date(Date.now() - 60_000).toISOString(), until: AHEAD } },
 });
 
-test("a socket with the subprotocol must authenticate, and is welcomed", async () => {
+test("a socket with the subprotocol must authenticate, and then gets a welcome", async () => {
   const response = await SELF.fetch("http://sluice/api/events/in", {
     headers: { upgrade: "websocket", "sec-websocket-protocol": "other, prefect" },
   });
@@ -32,7 +32,7 @@ test.for(["/events/in", "/events/out", "/logs/out"])("%s closes a socket that do
   expect(await socket.closed).toEqual({ code: 1008, reason: "Expected 'auth' message" });
 });
 
-test("a socket without the subprotocol is open at once, where no key is set", async () => {
+test("a socket without the subprotocol is open at once if no key is set", async () => {
   const event = anEvent();
   const about = event.resource["prefect.resource.id"] ?? "";
   const listener = await connect("/events/out", { legacy: true });
@@ -42,7 +42,7 @@ test("a socket without the subprotocol is open at once, where no key is set", as
   expect(await listener.until(1)).toEqual({ type: "event", event: { ...event, received: expect.any(String) } });
 });
 
-test("a listener is shown the stored events and then the new ones, each once", async () => {
+test("a listener gets the stored events and then the new events, each once", async () => {
   const about = aResource();
   const occurred = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString().replace("Z", "000Z");
   const [old, earlier, live] = [
@@ -60,13 +60,13 @@ test("a listener is shown the stored events and then the new ones, each once", a
   expect(shown).toEqual([old.id, earlier.id, live.id]);
 });
 
-test("a listener without a backfill is shown no stored events", async () => {
+test("a listener without a backfill gets no stored events", async () => {
   const about = aResource();
   await emitEvents(tools(), [anEvent({ about })]);
   const live = anEvent({ about });
   const socket = await connectAuthenticated("/events/out");
   socket.send({ ...wanting(about), backfill: false });
-  // Two calls of one object are answered in turn, and messages of a socket come before a later call.
+  // Two calls of one object are answered in order, and messages of a socket arrive before a later call.
   await socket.until(1);
   await new Promise((resolve) => setTimeout(resolve, 50));
   await emitEvents(tools(), [live]);
@@ -112,14 +112,14 @@ test.for([
   expect((await socket.closed).code).toBe(1000);
 });
 
-test.for(["/events/out", "/logs/out"])("%s refuses a filter of huge lists", async (path) => {
+test.for(["/events/out", "/logs/out"])("%s refuses a filter with huge lists", async (path) => {
   const socket = await connectAuthenticated(path);
   const ids = Array.from({ length: 200 }, () => crypto.randomUUID());
   socket.send({ type: "filter", filter: path === "/logs/out" ? { flow_run_id: { any_: ids } } : { id: { id: ids } } });
   expect(await socket.closed).toEqual({ code: 1009, reason: "A filter may have 4000 characters" });
 });
 
-test("logs are shown to the listeners with a filter that finds the logs", async () => {
+test("a listener gets the logs that its filter matches", async () => {
   const runId = crypto.randomUUID();
   const log = (message: string, level: number, flow_run_id: string) => ({
     id: crypto.randomUUID(),
@@ -140,7 +140,7 @@ test("logs are shown to the listeners with a filter that finds the logs", async 
   expect(await socket.until(2)).toEqual({ type: "log", log: wanted });
 });
 
-test("events of the same moment are in one segment", async () => {
+test("concurrent events are in one segment", async () => {
   const about = aResource();
   await Promise.all(Array.from({ length: 40 }, () => emitEvents(tools(), [anEvent({ about })])));
   const rows = await env.DB.prepare("select count(*) as n from event_resource where resource_id = ?")
@@ -149,7 +149,7 @@ test("events of the same moment are in one segment", async () => {
   expect(Number(rows)).toBeLessThanOrEqual(3);
 });
 
-test("an event that comes again after an eviction of the object is stored once", async () => {
+test("an event that is sent again after an eviction of the object is stored once", async () => {
   const workspace = crypto.randomUUID();
   const other = makeTools(env, workspace, () => {});
   const event = anEvent();
@@ -164,7 +164,7 @@ test("an event that comes again after an eviction of the object is stored once",
   expect(rows).toBe(2);
 });
 
-test("a sender is told that its events could not be written, and may send them again", async () => {
+test("a sender gets an error if its events could not be written, and may send them again", async () => {
   const event = anEvent();
   const stub = eventStream(env.EVENT_STREAM, "00000000-0000-4000-8000-0000000000ff");
   const silence = vi.spyOn(console, "error").mockImplementation(() => {});

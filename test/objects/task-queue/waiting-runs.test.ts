@@ -35,8 +35,8 @@ test.for<[string, QueuedRun[], string[], string[]]>([
     ["a", "b"],
     ["2", "1"],
   ],
-  ["other tasks are left alone", [aRun("other", { task_key: "b" }), aRun("own")], ["a"], ["own"]],
-  ["what is not due is left alone", [aRun("later", { due: 101 }), aRun("due", { due: 100 })], ["a"], ["due"]],
+  ["runs of other tasks are not taken", [aRun("other", { task_key: "b" }), aRun("own")], ["a"], ["own"]],
+  ["a run that is not due is not taken", [aRun("later", { due: 101 }), aRun("due", { due: 100 })], ["a"], ["due"]],
   [
     "the last that is known of a run counts",
     [aRun("1"), aRun("2", { at: 2 }), aRun("1", { at: 3 })],
@@ -50,7 +50,7 @@ test.for<[string, QueuedRun[], string[], string[]]>([
   expect(takeAll(queue, keys)).toEqual(expected);
 });
 
-test("a removed run is not taken, wherever it waits", () => {
+test("a removed run is not taken, wherever it waited", () => {
   const queue = new WaitingRuns();
   queue.add(aRun("now"), 50);
   queue.add(aRun("later", { due: 70 }), 50);
@@ -78,7 +78,7 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.integer({ min: 1, max: 6 }).map((by) => ({ kind: "pass" as const, by })) },
 );
 
-test("after any steps, the taken runs are those that a sorted list of all waiting runs gives", () => {
+test("after any steps, the taken runs are the runs that a sorted list of all waiting runs gives", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const queue = new WaitingRuns();

@@ -15,7 +15,7 @@ const statesOfRun = async (id: string) =>
   (await api<{ name: string }[]>("GET", `/flow_run_states/?flow_run_id=${id}`)).body.map(({ name }) => name);
 
 describe("a run of a pool that is not started in time", () => {
-  test("is Late by the alarm of its pool, fifteen seconds after it was due", async () => {
+  test("becomes Late by the alarm of its pool, fifteen seconds after its scheduled time", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(5)));
     expect(await pool.poll()).toEqual([id]);
@@ -26,7 +26,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await pool.timer("late")).toBe(Math.ceil((row?.due ?? 0) / 1000) + 15_000);
   });
 
-  test("is Late with its scheduled time, and is still offered", async () => {
+  test("keeps its scheduled time when it is Late, and is still offered", async () => {
     const pool = await Pool.made();
     const time = ago(16);
     const { id } = await pool.run(dueAt(time));
@@ -53,7 +53,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await statesOfRun(id)).toEqual(["Scheduled", "Late"]);
   });
 
-  test("is Late again when it is rescheduled and missed once more", async () => {
+  test("becomes Late again if it is rescheduled and missed again", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(20)));
     await pool.do("late");
@@ -63,7 +63,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await statesOfRun(id)).toEqual(["Scheduled", "Late", "Scheduled", "Late"]);
   });
 
-  test("is not changed if it was started", async () => {
+  test("is not changed if it has started", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(5)));
     await goes(id, "PENDING");
@@ -73,7 +73,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await statesOfRun(id)).toEqual(["Scheduled", "Pending"]);
   });
 
-  test("is not changed under any other name than Scheduled", async () => {
+  test("is not changed if its state has any other name than Scheduled", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(60), "AwaitingRetry"));
     await pool.alarm();
@@ -82,14 +82,14 @@ describe("a run of a pool that is not started in time", () => {
     expect(await pool.timer("late")).toBeNull();
   });
 
-  test("needs no timer in a pool without due runs", async () => {
+  test("needs no timer if the pool has no due runs", async () => {
     const pool = await Pool.made();
     expect(await pool.poll()).toEqual([]);
     await pool.do("check");
     expect(await pool.timer("late")).toBeNull();
   });
 
-  test("is not marked where the service is switched off", async () => {
+  test("is not marked if the service is switched off", async () => {
     const pool = await Pool.made();
     await pool.inObject((object) =>
       Object.assign(object, { bindings: { ...env, PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED: "false" } }),
@@ -100,7 +100,7 @@ describe("a run of a pool that is not started in time", () => {
     expect(await nameOf(id)).toBe("Scheduled");
   });
 
-  test("is marked with many others, more than one alarm takes", async () => {
+  test("is marked together with many others, more than one alarm marks", async () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(60)));
     const copies = Array.from({ length: 130 }, () => crypto.randomUUID());
@@ -127,7 +127,7 @@ describe("a run of a pool that is not started in time", () => {
 });
 
 describe("marking late", () => {
-  test("marks each run once, also when it is done twice at the same time", async () => {
+  test("marks each run once, also if two calls run at the same time", async () => {
     const pool = await Pool.made();
     await pool.poll();
     const runs = await Promise.all(Array.from({ length: 6 }, () => pool.run(dueAt(ago(30)))));
@@ -136,7 +136,7 @@ describe("marking late", () => {
     for (const id of ids) expect(await statesOfRun(id)).toEqual(["Scheduled", "Late"]);
   });
 
-  test("does not change a run that is not overdue, has started, is deleted, or is Late already", async () => {
+  test("does not change a run that is not overdue, has started, is deleted, or is already Late", async () => {
     const pool = await Pool.made();
     const soon = await pool.run(dueAt(ago(14)));
     const started = await pool.run(dueAt(ago(14)));

@@ -17,7 +17,7 @@ const aRun: fc.Arbitrary<LedgerRun> = fc
     is_late: fc.boolean(),
   })
   .map((run) => ({ ...run, is_late: run.due !== null && run.is_late }));
-/** The messages about runs, in order; "gone" removes a run. */
+/** The notices about runs, in order. "gone" removes a run. */
 const messages = fc.array(fc.record({ run: aRun, isGone: fc.boolean() }), { maxLength: 60 });
 const anAsk: fc.Arbitrary<Ask> = fc.record({
   before: fc.option(fc.integer({ min: 0, max: 9 })),
@@ -80,8 +80,8 @@ function expected(
 
 const ids = (offers: readonly { id: string }[]) => offers.map(({ id }) => id);
 
-describe("the runs that a poll is offered", () => {
-  test("are those of the original's query, after any messages", () => {
+describe("the runs that a poll gets", () => {
+  test("are the runs of the original's query, after any notices", () => {
     fc.assert(
       fc.property(messages, aPool, someQueues, fc.subarray(QUEUES), anAsk, (all, pool, queues, names, ask) => {
         const { ledger, runs } = told(all);
@@ -92,7 +92,7 @@ describe("the runs that a poll is offered", () => {
     );
   });
 
-  test("are never more than the free slots of the pool and of a queue, and none of a paused pool or queue", () => {
+  test("are never more than the free slots of the pool and of a queue, and none if the pool or queue is paused", () => {
     fc.assert(
       fc.property(messages, aPool, someQueues, anAsk, (all, pool, queues, ask) => {
         const { ledger, runs } = told(all);
@@ -112,7 +112,7 @@ describe("the runs that a poll is offered", () => {
     );
   });
 
-  test("are the same after a rebuild as by messages, in whatever order the runs are read", () => {
+  test("are the same after a rebuild as after the notices, in any order of reading", () => {
     fc.assert(
       fc.property(messages, aPool, someQueues, anAsk, fc.infiniteStream(fc.nat()), (all, pool, queues, ask, order) => {
         const { ledger, runs } = told(all);
@@ -125,7 +125,7 @@ describe("the runs that a poll is offered", () => {
     );
   });
 
-  test("are the same at the next poll, for a poll does not change the ledger", () => {
+  test("are the same at the next poll, because a poll does not change the ledger", () => {
     fc.assert(
       fc.property(messages, aPool, someQueues, anAsk, (all, pool, queues, ask) => {
         const { ledger } = told(all);
@@ -137,7 +137,7 @@ describe("the runs that a poll is offered", () => {
 
 const EVERYTHING: Ask = { before: null, after: null, limit: 200 };
 
-test("of a queue that is polled by its id depend on its own pause and limit, and not on its pool's", () => {
+test("of a queue that is polled by its id depend on the queue's own pause and limit, not on the pool's", () => {
   const ledger = new RunLedger();
   const queue = { id: "a", priority: 1, is_paused: false, concurrency_limit: null };
   for (const id of ["late", "early"]) ledger.put({ id, queue_id: "a", due: id === "late" ? 2 : 1, is_late: false });

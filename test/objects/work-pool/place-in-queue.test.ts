@@ -28,13 +28,13 @@ function aLedger(runs: readonly LedgerRun[]): RunLedger {
   return ledger;
 }
 
-/** The runs that a worker of all queues is offered without a limit. */
+/** The runs that a worker of all queues would get without a limit. */
 function offered(ledger: RunLedger, queues: readonly LedgerQueue[]): string[] {
   const pool = { is_paused: false, concurrency_limit: null };
   return ledger.offer(pool, queues, queues, { before: NOW, after: null, limit: 1000 }).map(({ id }) => id);
 }
 
-test("the number of runs before a run is that of the runs that are offered before it", () => {
+test("the number of runs before a run is the number of runs that are offered before it", () => {
   fc.assert(
     fc.property(someQueues, someRuns, (queues, runs) => {
       const ledger = aLedger(runs);
@@ -52,7 +52,7 @@ test("the number of runs before a run is that of the runs that are offered befor
   );
 });
 
-test("the runs with slots of queues are named, up to a number", () => {
+test("the runs that hold slots of queues are named, up to a maximum number", () => {
   fc.assert(
     fc.property(someRuns, fc.subarray(["a", "b", "c"]), fc.integer({ min: 0, max: 10 }), (runs, ids, most) => {
       const ledger = aLedger(runs);

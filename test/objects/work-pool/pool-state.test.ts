@@ -12,7 +12,7 @@ const SECOND = 1_000_000;
 const START = 1_700_000_000 * SECOND;
 const QUEUES = ["a", "b"];
 
-/** One change of a pool. `told`: whether the object is told of it. */
+/** One change of a pool. `told`: whether the object gets a notice. */
 type Step =
   | { do: "schedule"; run: number; queue: string; told: boolean }
   | { do: "take"; run: number }
@@ -52,7 +52,7 @@ const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: only("crash" as const) },
 );
 
-/** A run in D1. Its `version` is that of its state: a commit names the version on which it was decided. */
+/** A run in D1. `version` is the version of its state. A commit names the version on which it was decided. */
 interface Row {
   id: string;
   queue_id: string;
@@ -60,14 +60,14 @@ interface Row {
   version: number;
 }
 
-/** A pool in D1, the begun proposals, and the state of the object. */
+/** A pool in D1, the proposals that have begun, and the state of the object. */
 class World {
   state: PoolState;
   now = START;
   readonly d1 = new Map<string, Row>();
   /** Proposals that have a slot and are not committed yet. */
   readonly flights: { id: string; version: number; at: number }[] = [];
-  /** The last message that each run is due: it may come again, late. */
+  /** The last notice that each run is due. The notice may arrive again, late. */
   private readonly notices = new Map<string, { queue: string; due: number }>();
   private reading: { at: number; runs: LedgerRun[]; touched: Set<string> } | null = null;
   private limits: { pool: number | null; queues: (number | null)[] } = { pool: 2, queues: [1, null] };
@@ -116,7 +116,7 @@ class World {
     }
   }
 
-  /** The live runs of D1. */
+  /** The live runs in D1. */
   live(): LedgerRun[] {
     return [...this.d1.values()].map(({ id, queue_id, due }) => ({ id, queue_id, due, is_late: false }));
   }
@@ -125,7 +125,7 @@ class World {
     return (queueId === null ? this.limits.pool : this.limits.queues[QUEUES.indexOf(queueId)]) ?? Infinity;
   }
 
-  /** Drops the messages on their way, moves the clock past all reservations, and checks the state against D1. */
+  /** Drops the notices that have not arrived, moves the clock past all reservations, and compares the state with D1. */
   rest(): void {
     this.flights.length = 0;
     this.now += RESERVED + SECOND;
@@ -192,7 +192,7 @@ class World {
     }
   }
 
-  /** The commit of a proposal, if no other was faster; the object is told of the PENDING by the slot alone. */
+  /** Commits a proposal unless another commit was faster. The object knows of the PENDING only from the slot. */
   private commit(flight: number): void {
     const [mine] = this.flights.splice(flight, 1);
     const row = mine && this.d1.get(mine.id);
@@ -210,7 +210,7 @@ class World {
     const row = this.d1.get(id);
     if (!row || row.due !== null) return;
     this.d1.delete(id);
-    // A message that the run is due would be too old by now.
+    // A notice that the run is due would now be too old.
     this.notices.delete(id);
     if (isTold) this.tell(id, row.queue_id, null);
   }
@@ -222,7 +222,7 @@ class World {
     this.state.runs.reconcile({ at, runs, covers: () => true, isOutdated: (id) => touched.has(id) });
   }
 
-  /** Evicts the object: its memory is lost, its tables are not. */
+  /** Evicts the object: its memory is lost, and its tables stay. */
   private crash(): void {
     const before = this.seen();
     this.reading = null;
@@ -241,7 +241,7 @@ class World {
     return { ...counts, pool: holders.length };
   }
 
-  /** All that the state knows of runs, and the runs that it offers. */
+  /** All runs in the state, and the runs that it offers. */
   seen() {
     const pool = this.state.pool;
     const queues = [...this.state.queues.values()];
@@ -255,7 +255,7 @@ class World {
 
 const idOf = (run: number) => `run-${run}`;
 
-/** Does the work in the tables of a new object. */
+/** Calls a function with the tables of a new object. */
 function inTables<T>(work: (tables: Sql) => T): Promise<T> {
   const stub = env.WORK_POOL.get(env.WORK_POOL.idFromName(crypto.randomUUID()));
   return runInDurableObject(stub, (object) => {
@@ -266,7 +266,7 @@ function inTables<T>(work: (tables: Sql) => T): Promise<T> {
 }
 
 describe("slots of a pool, after any changes of its runs", () => {
-  test("are never given beyond a limit, and are those of D1 when no proposal is begun", async () => {
+  test("are never granted beyond a limit, and are the slots of D1 when no proposal is active", async () => {
     await inTables((tables) => {
       fc.assert(
         fc.property(fc.array(anyStep, { maxLength: 60, size: "max" }), (steps) => {
@@ -289,20 +289,23 @@ describe("slots of a pool, after any changes of its runs", () => {
     });
   }, 60_000);
 
-  /** Steps without lost messages: a proposal with a slot commits soon or not at all, and the object is told of the ends of runs. */
+  /**
+   * Steps without lost notices: a proposal with a slot commits soon or never, and the object gets a notice of each
+   * run's end.
+   */
   const orderly = anyStep.map((step): Step => {
     if (step.do === "limit" || step.do === "force") return { do: "reconcile" };
     if (step.do === "wait") return { do: "wait", seconds: step.seconds % 5 };
     return "told" in step ? { ...step, told: true } : step;
   });
 
-  test("are never those of more runs in D1 than the limits allow, though messages come late and objects crash", async () => {
+  test("are never those of more runs in D1 than the limits allow, though notices arrive late and objects crash", async () => {
     await inTables((tables) => {
       fc.assert(
         fc.property(fc.array(orderly, { maxLength: 80, size: "max" }), (steps) => {
           const world = new World(tables);
           for (const step of steps) {
-            // A PENDING run is not scheduled anew before it has ended.
+            // A PENDING run is not rescheduled before it has ended.
             if (step.do === "schedule" && world.d1.has(idOf(step.run))) continue;
             world.do(step);
             // A proposal that is not committed within the object's wait is never committed.
@@ -346,18 +349,18 @@ describe("a slot that was taken", () => {
       work(state);
     });
 
-  test("is given though the pool or the queue is paused, for only the limits are checked", () =>
+  test("is granted if the pool or the queue is paused, because only the limits are checked", () =>
     withState(1, (state) => {
       expect([state.take("first", "a", START), state.take("second", "a", START)]).toEqual([true, false]);
     }));
 
-  test("is not counted where the queue is not known", () =>
+  test("is not counted if the queue is unknown", () =>
     withState(0, (state) => {
       expect(state.take("run", "elsewhere", START)).toBeNull();
       expect(state.runs.ledger.size).toBe(0);
     }));
 
-  test("stays with its run while the commit may still come, and is free when the commit did not come", () =>
+  test("stays with its run while the commit may still arrive, and is free if the commit did not arrive", () =>
     withState(1, (state) => {
       state.runs.note("run", "a", START, START);
       expect(state.take("run", "a", START)).toBe(true);
@@ -368,7 +371,7 @@ describe("a slot that was taken", () => {
       expect(state.take("other", "a", START)).toBe(true);
     }));
 
-  test("is kept for a moment after a message that the run is due, which may be old", () =>
+  test("is kept for a moment after a notice that the run is due, because the notice may be old", () =>
     withState(1, (state) => {
       state.take("run", "a", START);
       expect(state.runs.note("run", "a", START, START)).toBe(false);
@@ -377,7 +380,7 @@ describe("a slot that was taken", () => {
       expect(state.runs.ledger.read("run")?.due).toBe(START);
     }));
 
-  test("is certain once D1 shows that the run has it, and is given back when D1 shows that the run does not", () =>
+  test("is confirmed if D1 shows that the run has it, and is released if D1 shows that the run does not", () =>
     withState(1, (state) => {
       state.take("run", "a", START);
       state.runs.reconcile({ at: START + 1, runs: [{ ...due("run"), due: null }], ...everyone });
@@ -386,14 +389,14 @@ describe("a slot that was taken", () => {
       expect(state.runs.ledger.size).toBe(0);
     }));
 
-  test("is given back at once after a message that the run has ended", () =>
+  test("is released at once after a notice that the run has ended", () =>
     withState(1, (state) => {
       state.take("run", "a", START);
       expect(state.runs.note("run", "a", null, START)).toBe(true);
       expect(state.take("other", "a", START)).toBe(true);
     }));
 
-  test("is taken without a request by a run that was forced to run", () =>
+  test("is taken without a request by a run that was forced to RUNNING", () =>
     withState(1, (state) => {
       state.runs.note("forced", "a", "holds", START);
       state.runs.note("forced too", "a", "holds", START);

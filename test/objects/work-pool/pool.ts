@@ -30,18 +30,18 @@ export class Pool {
     this.defaultQueueId = defaultQueueId;
   }
 
-  /** A run that is due now, or at another time. */
+  /** Creates a run that is due now or at another time. */
   run(state: Record<string, unknown> = { type: "SCHEDULED" }, queue = "default"): Promise<FlowRun> {
     return aFlowRun({ state, work_pool_name: this.name, work_queue_name: queue });
   }
 
-  /** So many runs. */
+  /** Creates so many runs. */
   async runs(count: number): Promise<string[]> {
     const made = await Promise.all(Array.from({ length: count }, () => this.run()));
     return made.map(({ id }) => id);
   }
 
-  /** The runs that a worker is offered. */
+  /** The runs that a worker gets. */
   async poll(): Promise<string[]> {
     const path = `/work_pools/${this.name}/get_scheduled_flow_runs`;
     const { status, body } = await api<{ flow_run: { id: string } }[]>("POST", path, {});
@@ -49,13 +49,13 @@ export class Pool {
     return body.map(({ flow_run }) => flow_run.id);
   }
 
-  /** The runs that a poll of the default queue by its id is offered. */
+  /** The runs that a poll of the default queue by id gets. */
   async pollQueue(): Promise<string[]> {
     const { body } = await api<{ id: string }[]>("POST", `/work_queues/${this.defaultQueueId}/get_runs`, {});
     return body.map(({ id }) => id);
   }
 
-  /** Asks for a slot, as a proposal of PENDING does. */
+  /** Requests a slot, as a proposal of PENDING does. */
   slot(runId: string) {
     return {
       work_pool_id: this.id,
@@ -78,7 +78,7 @@ export class Pool {
     );
   }
 
-  /** The time to which the object's timer of this name is set, in milliseconds; null where it is not set. */
+  /** The time of the object's timer with this name, in milliseconds, or null if the timer is not set. */
   async timer(name: string): Promise<number | null> {
     const rows = await this.inObject((object) =>
       object.sql.exec<{ at: number }>("select at from sluice_timer where name = ?", name).toArray(),
@@ -99,12 +99,12 @@ export class Pool {
     await this.inObject((object) => object.onTimer(timer));
   }
 
-  /** Runs the object's alarm, if one is set. */
+  /** Runs the object's alarm if one is set. */
   alarm(): Promise<boolean> {
     return runDurableObjectAlarm(this.stub);
   }
 
-  /** Evicts the object, so that its memory is lost. */
+  /** Evicts the object. Its memory is lost. */
   async evict(): Promise<void> {
     await this.inObject((object) => Object.assign(object, { components: null }));
   }
@@ -124,7 +124,7 @@ export async function statesOf(ids: readonly string[]): Promise<Record<string, n
   return Object.fromEntries(results.map(({ name, count }) => [name, count]));
 }
 
-/** Proposes a state, and expects it to be accepted. */
+/** Proposes a state and expects that it is accepted. */
 export async function goes(id: string, type: string, force = false): Promise<SetState> {
   const answer = await propose(id, { type }, force);
   expect(answer).toMatchObject({ status: "ACCEPT" });

@@ -10,7 +10,7 @@ const stateCount = async (id: string) =>
   ];
 
 describe("PENDING in a pool with a limit", () => {
-  test("is reached by no more runs than slots are free, however many ask at once", async () => {
+  test("is reached by no more runs than there are free slots, for any number of concurrent proposals", async () => {
     const pool = await Pool.made({ concurrency_limit: 5 });
     const ids = await pool.runs(24);
     const answers = await Promise.all(ids.map((id) => propose(id, { type: "PENDING" })));
@@ -35,7 +35,7 @@ describe("PENDING in a pool with a limit", () => {
     await goes(second.id, "PENDING");
   });
 
-  test("is bound by the limit of its queue as well as by that of the pool", async () => {
+  test("is limited by its queue as well as by its pool", async () => {
     const pool = await Pool.made({ concurrency_limit: 2 });
     await api("POST", `/work_pools/${pool.name}/queues`, { name: "narrow", concurrency_limit: 1 });
     const [one, two] = [
@@ -54,7 +54,7 @@ describe("PENDING in a pool with a limit", () => {
     await goes((await pool.run()).id, "PENDING");
   });
 
-  test("asks the pool's object once, and D1 not more often than without a limit", async () => {
+  test("calls the pool's object once, and calls D1 no more often than without a limit", async () => {
     const pool = await Pool.made({ concurrency_limit: 2 });
     const free = await Pool.made();
     const cost = async (id: string) =>
@@ -69,7 +69,7 @@ describe("PENDING in a pool with a limit", () => {
 });
 
 describe("a slot", () => {
-  test.for(["COMPLETED", "FAILED", "CRASHED", "CANCELLED"])("is given back when its run is %s", async (type) => {
+  test.for(["COMPLETED", "FAILED", "CRASHED", "CANCELLED"])("is released when its run is %s", async (type) => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");
@@ -93,7 +93,7 @@ describe("a slot", () => {
     expect(await pool.pollQueue()).toEqual([second.id]);
   });
 
-  test("is taken by a run that was forced to run though no slot was free", async () => {
+  test("is taken by a run that was forced to RUNNING though no slot was free", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second, third] = [await pool.run(), await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");
@@ -115,7 +115,7 @@ describe("a slot", () => {
     expect(await pool.poll()).toEqual([second.id]);
   });
 
-  test("whose PENDING was never committed is free after its wait, and the run is offered again", async () => {
+  test("without a committed PENDING is free after its wait, and the run is offered again", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const { id } = await pool.run();
     expect(await takePoolSlot(tools(), pool.slot(id))).toBe(true);
@@ -129,7 +129,7 @@ describe("a slot", () => {
     expect(await pool.poll()).toEqual([id]);
   });
 
-  test("that was taken stays taken after an eviction of the object", async () => {
+  test("stays taken after an eviction of the object", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     expect(await takePoolSlot(tools(), pool.slot(first.id))).toBe(true);
@@ -138,7 +138,7 @@ describe("a slot", () => {
     expect(await takePoolSlot(tools(), pool.slot(second.id))).toBe(false);
   });
 
-  test("of a run whose end was not told is given back by the check", async () => {
+  test("of a run that ended without a notice is released by the check", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");
@@ -150,7 +150,7 @@ describe("a slot", () => {
     expect(await pool.poll()).toEqual([second.id]);
   });
 
-  test("is kept after an old message about its run", async () => {
+  test("is kept after an old notice about its run", async () => {
     const pool = await Pool.made({ concurrency_limit: 1 });
     const [first, second] = [await pool.run(), await pool.run()];
     await goes(first.id, "PENDING");

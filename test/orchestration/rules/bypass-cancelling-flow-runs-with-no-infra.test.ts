@@ -7,7 +7,7 @@ const suspended: StateProposal = { type: "PAUSED", name: "Suspended", state_deta
 const SCHEDULED = "Scheduled flow run has no infrastructure to terminate.";
 const SUSPENDED = "Suspended flow run has no infrastructure to terminate.";
 
-test("of states without details only SCHEDULED becomes CANCELLED at once", ({ expect }) => {
+test("of all states without details, only SCHEDULED becomes CANCELLED at once", ({ expect }) => {
   const answers = objections((from, to) => askFlowRule(rule, { from }, to));
   expect(answers).toEqual(["SCHEDULED to CANCELLING: REJECT Cancelled"]);
 });

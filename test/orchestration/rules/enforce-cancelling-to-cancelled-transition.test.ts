@@ -9,7 +9,7 @@ test("a CANCELLING run can only become CANCELLED", ({ expect }) => {
   expect(refused).toEqual(others.map((to) => `CANCELLING to ${to}: REJECT`));
 });
 
-test("the answer has the present state and the reason", ({ expect }) => {
+test("the answer has the current state and the reason", ({ expect }) => {
   expect(askFlowRule(rule, { from: "CANCELLING" }, "FAILED")).toMatchObject({
     state: null,
     reason: "Cannot transition flows that are cancelling to a state other than Cancelled.",

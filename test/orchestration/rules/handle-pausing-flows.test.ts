@@ -43,7 +43,7 @@ describe("a suspension", () => {
     expect(askFlowRule(rule, { from: "RUNNING", run }, suspension).status).toBe(status);
   });
 
-  test("needs pause_reschedule, not only the name", ({ expect }) => {
+  test("needs pause_reschedule, and the name alone is not enough", ({ expect }) => {
     const named: StateProposal = { type: "PAUSED", name: "Suspended" };
     expect(askFlowRule(rule, { from: "RUNNING" }, named).status).toBe("ACCEPT");
   });

@@ -6,7 +6,7 @@ import { askFlowRule, DEPLOYMENT_ID, NOW, objections, SECOND } from "../builders
 const suspended: StateProposal = { type: "PAUSED", state_details: { pause_reschedule: true } };
 const paused = (pause_timeout?: number): StateProposal => ({ type: "PAUSED", state_details: { pause_timeout } });
 
-test("a PAUSED run can go on, be cancelled or end", ({ expect }) => {
+test("a PAUSED run can resume, be cancelled or end", ({ expect }) => {
   expect(objections((from, to) => askFlowRule(rule, { from }, to))).toEqual([
     "PAUSED to PENDING: REJECT",
     "PAUSED to PAUSED: REJECT",
@@ -20,7 +20,7 @@ test("a PAUSED run fails after its timeout, unless it is cancelled", ({ expect }
     "PAUSED to PENDING: REJECT",
     "PAUSED to RUNNING: REJECT Failed",
     "PAUSED to COMPLETED: REJECT Failed",
-    // A proposed Failed is replaced by a Failed too: the name does not show it.
+    // A proposed Failed is replaced by another Failed, so the name does not show the replacement.
     "PAUSED to FAILED: REJECT",
     "PAUSED to CANCELLED: REJECT Failed",
     "PAUSED to CRASHED: REJECT Failed",
@@ -30,7 +30,7 @@ test("a PAUSED run fails after its timeout, unless it is cancelled", ({ expect }
 
 describe("the timeout", () => {
   test.for([
-    { title: "a microsecond ago is over", timeout: NOW - 1, type: "FAILED" },
+    { title: "a microsecond ago has passed", timeout: NOW - 1, type: "FAILED" },
     { title: "now is not over", timeout: NOW, type: "RUNNING" },
     { title: "in a while is not over", timeout: NOW + SECOND, type: "RUNNING" },
     { title: "may be absent", timeout: undefined, type: "RUNNING" },
@@ -38,7 +38,7 @@ describe("the timeout", () => {
     expect(askFlowRule(rule, { from: paused(timeout) }, "RUNNING").state?.type).toBe(type);
   });
 
-  test("is named in the state and in the answer", ({ expect }) => {
+  test("is in the message of the state and in the answer", ({ expect }) => {
     const decision = askFlowRule(rule, { from: paused(1) }, "RUNNING");
     expect(decision.state?.message).toBe("The flow was running and never resumed.");
     expect(decision.reason).toBe("The flow run pause has timed out and can no longer resume.");
@@ -46,7 +46,7 @@ describe("the timeout", () => {
 });
 
 describe("a suspended run", () => {
-  test("needs a deployment to go on", ({ expect }) => {
+  test("needs a deployment to resume", ({ expect }) => {
     expect(askFlowRule(rule, { from: suspended }, "SCHEDULED")).toMatchObject({
       status: "REJECT",
       state: null,
@@ -54,7 +54,7 @@ describe("a suspended run", () => {
     });
   });
 
-  test("goes on if it has a deployment", ({ expect }) => {
+  test("resumes if it has a deployment", ({ expect }) => {
     const run = { deployment_id: DEPLOYMENT_ID };
     expect(askFlowRule(rule, { from: suspended, run }, "SCHEDULED").status).toBe("ACCEPT");
   });

@@ -10,7 +10,7 @@ const withLease = (type: StateType): StateProposal => ({
 });
 const RELEASED = [{ kind: "release-slot", lease_id: LEASE_ID }];
 
-describe("a flow run gives back its slot", () => {
+describe("a flow run releases its slot", () => {
   test.for<[StateType, StateType, boolean]>([
     ["PENDING", "COMPLETED", true],
     ["PENDING", "SCHEDULED", true],
@@ -39,7 +39,7 @@ describe("a flow run gives back its slot", () => {
     expect(decision.state?.state_details.deployment_concurrency_lease_id).toBe(LEASE_ID);
   });
 
-  test("a flow run that its client reschedules gives back its slot", ({ expect }) => {
+  test("a flow run that its client reschedules releases its slot", ({ expect }) => {
     const to = aState({ type: "SCHEDULED", name: "AwaitingRetry" });
     expect(decideFlowRun(CoreFlowPolicy, aFlowRunContext({ from: withLease("RUNNING") }), to).effects).toEqual(
       RELEASED,
@@ -47,7 +47,7 @@ describe("a flow run gives back its slot", () => {
   });
 });
 
-describe("a task run gives back the slots of its tags", () => {
+describe("a task run releases the slots of its tags", () => {
   test.for<[StateType, StateType, boolean]>([
     ["RUNNING", "COMPLETED", true],
     ["RUNNING", "PENDING", true],

@@ -23,7 +23,7 @@ test.for<[string | null, StateType, unknown[]]>([
   expect(askFlowRule(rule, { from, clientVersion }, to).effects).toEqual(effects);
 });
 
-test("a run that ends gives back its slot", ({ expect }) => {
+test("a run that ends releases its slot", ({ expect }) => {
   const { effects } = askFlowRule(rule, { from, clientVersion: "3.4.10" }, "COMPLETED");
   expect(effects).toEqual([{ kind: "release-slot", lease_id: LEASE_ID }]);
 });

@@ -2,7 +2,7 @@ import { test } from "vitest";
 import { renameReruns as rule } from "#orchestration/rules/retries";
 import { askTaskRule, objections } from "../builders.ts";
 
-test("the first RUNNING state keeps its name, whatever state is before it", ({ expect }) => {
+test("the first RUNNING state keeps its name, for any state before it", ({ expect }) => {
   expect(objections((from, to) => askTaskRule(rule, { from }, to))).toEqual([]);
 });
 

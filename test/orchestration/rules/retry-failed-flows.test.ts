@@ -60,7 +60,7 @@ describe("the policy of the run", () => {
     expect(policyOf(0)).toEqual({ retries: 0, resuming: false, pause_keys: ["key"], retry_type: null });
   });
 
-  test("does not change for a client that knows no pauses", ({ expect }) => {
+  test("does not change for a client that does not know pauses", ({ expect }) => {
     expect(policyOf(1, [0, 8, 3])).toBeUndefined();
   });
 });

@@ -105,7 +105,7 @@ describe("jitter", () => {
   });
 });
 
-test("the retry keeps message and data", ({ expect }) => {
+test("the retry keeps the message and the data", ({ expect }) => {
   const to = { type: "FAILED", message: "no", data: { type: "reference" } } as const;
   expect(askTaskRule(rule, { from: "RUNNING", run }, to)).toMatchObject({
     reason: "Retrying",

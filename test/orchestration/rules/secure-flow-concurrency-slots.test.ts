@@ -13,7 +13,7 @@ import {
 
 const run = { deployment_id: DEPLOYMENT_ID };
 
-test("a run that has no slot takes one to become PENDING", ({ expect }) => {
+test("a run without a slot takes a slot to become PENDING", ({ expect }) => {
   const asked = objections((from, to) => {
     const { effects } = askFlowRule(rule, { from, run, deployment: aDeployment() }, to);
     return { status: effects.length > 0 ? "WAIT" : "ACCEPT", state: null };
@@ -29,7 +29,9 @@ test("a run that has no slot takes one to become PENDING", ({ expect }) => {
   ]);
 });
 
-test("the state names the lease, which lasts at first for the deployment's grace period", ({ expect }) => {
+test("the state names the lease, and the first duration of the lease is the deployment's grace period", ({
+  expect,
+}) => {
   const deployment = aDeployment({ grace_period_seconds: 120 });
   const { state, effects } = askFlowRule(rule, { from: "SCHEDULED", run, deployment }, "PENDING");
   expect(state?.state_details.deployment_concurrency_lease_id).toBe(OWN_LEASE_ID);
@@ -59,7 +61,7 @@ test.for([
     deployment: aDeployment({ limit: { id: LIMIT_ID, slots: 0 } }),
     reason: "The deployment concurrency limit is 0. The flow will deadlock if submitted again.",
   },
-])("a run is told to abort $title", ({ deployment, reason }, { expect }) => {
+])("a run is aborted $title", ({ deployment, reason }, { expect }) => {
   const decision = askFlowRule(rule, { from: "SCHEDULED", run, deployment }, "PENDING");
   expect([decision.status, decision.state, decision.reason]).toEqual(["ABORT", null, reason]);
 });

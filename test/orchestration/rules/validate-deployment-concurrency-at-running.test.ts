@@ -13,7 +13,7 @@ test("a run that becomes RUNNING keeps its slot, or takes it again", ({ expect }
   expect(effects).toEqual([{ kind: "keep-slot", limit_id: LIMIT_ID, lease_id: LEASE_ID, seconds: 300 }]);
 });
 
-test("a run whose slot another run has taken becomes CANCELLED", ({ expect }) => {
+test("a run becomes CANCELLED if another run has taken its slot", ({ expect }) => {
   const asked = { from, run, deployment: aDeployment(), clientVersion: "3.8.8", slot: "full" } as const;
   const { status, state, reason } = askFlowRule(rule, asked, "RUNNING");
   expect([status, state?.type, reason]).toEqual([
@@ -28,7 +28,7 @@ describe("the lease is not checked", () => {
   test.for([
     { title: "if there is none", asked: { ...known, from: "PENDING" as const } },
     {
-      title: "if the deployment has no limit any more",
+      title: "if the deployment no longer has a limit",
       asked: { ...known, from, deployment: aDeployment({ limit: null }) },
     },
     { title: "if the client cannot renew it", asked: { ...known, from, clientVersion: "3.4.10" } },

@@ -1,6 +1,6 @@
 """
-Background tasks. ROLE says what to do: `serve` runs them one by one, `delay FIRST AMOUNT` puts so many in the queue, `die`
-one that kills its task worker, and `wait` waits for two.
+Background tasks. ROLE is the role of this process: `serve` runs tasks one by one, `delay FIRST AMOUNT` queues so many
+tasks, `die` queues a task that kills its task worker, and `wait` waits for two tasks.
 """
 
 import os
@@ -33,7 +33,7 @@ def shout(number: int) -> int:
 
 @task
 def die(seconds: float) -> None:
-    """Ends its task worker, after the reports of the tasks before."""
+    """Ends its task worker after the reports of the tasks before."""
     write(f"die {os.getpid()}")
     time.sleep(seconds)
     os.kill(os.getpid(), signal.SIGKILL)

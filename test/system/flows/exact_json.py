@@ -44,7 +44,7 @@ def nested(depth: int):
 
 
 def is_readable(value) -> bool:
-    """Whether the client's model of a variable accepts a value: integers of 64 bits, and not very deep."""
+    """Whether the client's model of a variable accepts a value: 64-bit integers, and limited depth."""
     try:
         Variable(name="any", value=value)
         return True
@@ -64,7 +64,7 @@ def is_same(one, two) -> bool:
 
 
 class Routes:
-    """The values that each route is sent, and that other routes show."""
+    """The values that are sent to each route and that other routes return."""
 
     def __init__(self, client, random: random.Random):
         self.client = client
@@ -227,13 +227,13 @@ class Routes:
 
 
     def parsable(self):
-        """The value that the client's parser of live messages gives: it has no integers of more than 64 bits."""
+        """The value from the client's parser of live messages. The parser has no integers of more than 64 bits."""
         while not is_same(made := self.mapping(100), orjson.loads(json.dumps(made))):
             pass
         return made
 
     async def live(self):
-        """Events, sent by HTTP and by socket, and read by HTTP and by socket."""
+        """Events that are sent over HTTP and a socket, and read over HTTP and a socket."""
         kind = f"exact.live.{uuid.uuid4()}"
         resource = {"prefect.resource.id": kind}
         payloads = [self.parsable(), self.parsable()]
@@ -248,7 +248,7 @@ class Routes:
         self.check("live events", payloads, [event.payload for event in shown])
 
     async def reported(self):
-        """A task run's result, which the client reports by an event, recorded later."""
+        """The result of a task run. The client reports the result in an event, and it is recorded later."""
         id, data = str(uuid.uuid4()), self.mapping()
         report = {
             "id": str(uuid.uuid4()),

@@ -1,4 +1,4 @@
-"""Takes a slot of the limit "held" by a lease of a minute, which the client renews until it is killed."""
+"""Takes a slot of the limit "held" with a lease of a minute. The client renews the lease until the client is killed."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A flow of 60 short tasks with logs, and a subflow in its middle; it prints its progress."""
+"""A flow of 60 short tasks with logs, and a subflow in the middle. The flow prints its progress."""
 
 import time
 

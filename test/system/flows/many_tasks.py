@@ -1,4 +1,4 @@
-"""A flow of 250 tasks: submitted, mapped and called; some are retried, some fail, and the flow goes on."""
+"""A flow of 250 tasks that are submitted, mapped and called. Some are retried, some fail, and the flow continues."""
 
 from prefect import flow, task
 from prefect.futures import wait

@@ -1,4 +1,4 @@
-"""Flows that stay in one phase of their life until the file `release` is in their folder."""
+"""Flows that stay in one phase of their life until the file `release` exists in their folder."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from prefect.runtime import flow_run
 
 
 def reach(folder: str) -> None:
-    """Writes the process id into a file, which says that the run is in its phase."""
+    """Writes the process id into a file. The file says that the run is in its phase."""
     Path(folder, flow_run.get_id()).write_text(str(os.getpid()))
 
 
@@ -68,7 +68,7 @@ def in_pause(folder: str) -> int:
 
 @flow
 def in_cancelling(folder: str) -> int:
-    # The flow ignores the signal, so its worker must wait and then kill it.
+    # The flow ignores the signal, so its worker must wait and then kill the flow.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     reach(folder)
     time.sleep(600)

@@ -1,10 +1,10 @@
-/** Runs of the stock client during which a process is killed: each ends as docs/reliability.md says. */
+/** Runs of the stock client while a process is killed. Each run ends as in docs/reliability.md. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { KILLED, killInEachPhase, PHASES } from "../support/reliability.ts";
 
-/** The rows of the document's matrix: the killed process, the phase, the end, and the part that noticed. */
+/** The rows of the document's matrix: the killed process, the phase, the end, and the part that noticed the kill. */
 function documented(): string[][] {
   const [, matrix = ""] = readFileSync("docs/reliability.md", "utf8").split("<!-- matrix -->");
   return matrix

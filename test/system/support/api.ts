@@ -28,9 +28,9 @@ export type FlowRun = z.output<typeof FlowRun>;
 export type TaskRun = z.output<typeof TaskRun>;
 export type Event = z.output<typeof Event>;
 
-/** The most items of a page. */
+/** The maximum number of items in a page. */
 const PAGE = 200;
-/** The longest wait for an answer. */
+/** The maximum wait for an answer. */
 const ANSWER_MS = 30_000;
 
 export class Api {
@@ -42,7 +42,7 @@ export class Api {
     this.headers = headers;
   }
 
-  /** A request; with a body, a POST. */
+  /** Sends a request. With a body, the method is POST. */
   send(path: string, body?: unknown): Promise<Response> {
     return fetch(path.startsWith("http") ? path : `${this.url}${path}`, {
       headers: { ...this.headers, ...(body !== undefined && { "content-type": "application/json" }) },
@@ -51,7 +51,7 @@ export class Api {
     });
   }
 
-  /** A request whose answer must be below 300. */
+  /** Sends a request. Its answer must be below 300. */
   async ask(path: string, body?: unknown): Promise<unknown> {
     const response = await this.send(path, body);
     const text = await response.text();
@@ -115,7 +115,7 @@ export class Api {
   }
 }
 
-/** The number of times that each value occurs. */
+/** The number of occurrences of each value. */
 export function tally(values: Iterable<string>): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1;

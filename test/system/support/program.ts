@@ -1,4 +1,4 @@
-/** Programs that a test starts: each leads its own process group, and ends before the test does. */
+/** Programs that a test starts. Each leads its own process group, and ends before the test ends. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -32,7 +32,7 @@ function freshEnvironment(settings: Record<string, string>): Record<string, stri
 
 export class Program {
   readonly name: string;
-  /** Everything that the program has printed. */
+  /** The whole output of the program. */
   output = "";
   readonly ended: Promise<Exit>;
   private readonly child: ChildProcess;
@@ -72,7 +72,7 @@ export class Program {
     if (this.child.pid !== undefined) signalGroup(this.child.pid, signal);
   }
 
-  /** Sends a signal to the program alone, and not to the processes that it has started. */
+  /** Sends a signal only to the program, not to the processes that it has started. */
   signalHead(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
@@ -84,13 +84,13 @@ export class Program {
     if (this.child.pid !== undefined) groups.delete(this.child.pid);
   }
 
-  /** Waits for its end. */
+  /** Waits for the end of the program. */
   async end(withinSeconds: number): Promise<Exit> {
     await this.wait(() => this.exit !== undefined, withinSeconds, "end");
     return this.ended;
   }
 
-  /** Waits until the program has printed a text of the pattern, and gives the text of the pattern's first group. */
+  /** Waits until the output matches a pattern, and gives the text of the pattern's first group. */
   async prints(pattern: RegExp, withinSeconds: number): Promise<string> {
     const found = () => pattern.exec(this.output);
     await this.wait(() => found() !== null || this.exit !== undefined, withinSeconds, `print ${pattern.source}`);

@@ -1,4 +1,4 @@
-/** The matrix of docs/reliability.md: runs in each phase of their life, and the process that is killed meanwhile. */
+/** The matrix of docs/reliability.md: runs in each phase of their life, and a process that is killed meanwhile. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,7 +8,7 @@ import type { Program } from "./program.ts";
 import { isAlive } from "../../../scripts/processes.ts";
 import { eventually, World } from "./world.ts";
 
-/** The processes that are killed, by SIGKILL, while a run is in each of the phases. */
+/** The processes that are killed by SIGKILL while a run is in each of the phases. */
 export const KILLED = [
   "the control plane",
   "the worker",
@@ -23,15 +23,20 @@ interface Phase {
   flow: string;
   /** Seconds from now until the run is due. */
   dueIn?: number;
-  /** What makes the run wait before its flow begins: the pull steps (no process yet) or the command (a process, no flow yet). */
+  /**
+   * Where the run waits before its flow begins: the pull steps (no process yet) or the command (a process, no flow
+   * yet).
+   */
   heldBy?: "pull steps" | "command";
-  /** The run is made only when all others are in their phases, for this phase is short. */
+  /** The run is created after all others are in their phases, because this phase is short. */
   isShort?: boolean;
-  /** The state that shows that the run is in the phase; without it, the file of the flow's process shows it. */
+  /** The state of a run in the phase. Without this state, the file of the flow's process shows the phase. */
   state?: string;
   /** The run has no flow process in this phase. */
   hasNoProcess?: boolean;
-  /** The run is made when all others are in their phases, for the kill must come as soon as the phase is seen. */
+  /**
+   * The run is created after all others are in their phases, because the kill must come as soon as the phase is seen.
+   */
   isMoment?: boolean;
 }
 
@@ -55,19 +60,19 @@ const python = resolve(process.env["SLUICE_PYTHON"] ?? ".venv/bin/python");
 export interface Outcome {
   killed: Killed;
   phase: string;
-  /** The state at the end. */
+  /** The final state. */
   end: string;
   /** The states of the run after the kill. */
   passed: string[];
   seconds: number;
   message: string;
-  /** The part that noticed the kill, by the messages of the states. */
+  /** The part that noticed the kill, from the messages of the states. */
   noticedBy: string;
-  /** The last state of the subflow, if there is one. */
+  /** The last state of the subflow, if there is a subflow. */
   subflow: string | null;
 }
 
-/** Settings that make all waits short. */
+/** Settings that shorten all waits. */
 const SERVER_SETTINGS = {
   PREFECT_SERVER_SERVICES_ZOMBIES_MISSED_HEARTBEATS: "2",
   PREFECT_SERVER_SERVICES_ZOMBIES_FALLBACK_HEARTBEAT_INTERVAL_SECONDS: "30",
@@ -80,7 +85,7 @@ const CLIENT_SETTINGS = {
   PREFECT_WORKER_QUERY_SECONDS: "1",
   PREFECT_WORKER_HEARTBEAT_SECONDS: "5",
 };
-/** How long a supervisor takes to start a killed process again. */
+/** The time until a supervisor starts a killed process again. */
 const AWAY_MS = 5_000;
 const START_SECONDS = 300;
 const END_SECONDS = 420;
@@ -103,7 +108,10 @@ interface Run {
   id: string;
 }
 
-/** Kills a process while there is a run in each phase, starts again what a supervisor would, and gives the ends of the runs. */
+/**
+ * Kills a process while there is a run in each phase, restarts what a supervisor would restart, and gives the ends of
+ * the runs.
+ */
 export async function killInEachPhase(killed: Killed, say: (line: string) => void = () => {}): Promise<Outcome[]> {
   const cleanups: (() => unknown)[] = [];
   const world = await World.of({ after: (cleanup) => void cleanups.push(cleanup as () => unknown) });
@@ -152,7 +160,8 @@ class Scene {
     const at = Date.now();
     await this.kill();
     this.say("killed");
-    // Without the control plane the flows must go on at once; a process that ends with its worker needs time for that.
+    // Without the control plane the flows must continue at once. A process that ends with its worker needs time for its
+    // end.
     if (this.killed === "the control plane") this.release();
     await sleep(AWAY_MS);
     this.release();
@@ -163,7 +172,7 @@ class Scene {
     return outcomes.toSorted((a, b) => (places.get(a.phase) ?? 0) - (places.get(b.phase) ?? 0));
   }
 
-  /** Lets the waiting flows go on. */
+  /** Lets the waiting flows continue. */
   private release(): void {
     writeFileSync(join(this.folder, "release"), "");
   }
@@ -184,7 +193,7 @@ class Scene {
     return worker;
   }
 
-  /** Makes a run of each phase, and waits until each is in its phase. */
+  /** Creates a run of each phase, and waits until each run is in its phase. */
   private async bring(phases: readonly Phase[]): Promise<Run[]> {
     const runs: Run[] = [];
     for (const phase of phases) runs.push({ phase, id: await this.make(phase) });
@@ -197,7 +206,7 @@ class Scene {
     return runs;
   }
 
-  /** Makes a run, and returns as soon as a worker has taken it, before the worker does more. */
+  /** Creates a run, and returns as soon as a worker has taken the run, before the worker does more. */
   private async catch(phase: Phase): Promise<Run> {
     for (;;) {
       const run = { phase, id: await this.make(phase) };
@@ -210,7 +219,7 @@ class Scene {
         this.say(`${phase.name}: ${present.state_name}`);
         return run;
       }
-      // The worker was too fast. That run goes on; the next may be seen in time.
+      // The worker was too fast. This run continues, and the next run may be seen in time.
     }
   }
 
@@ -267,11 +276,11 @@ class Scene {
     const run = runs.find(({ phase }) => phase.flow === "in_cancelling");
     if (!run) return;
     await this.api.ask(`/flow_runs/${run.id}/set_state`, { state: { type: "CANCELLING" } });
-    // By now the worker has sent the process a signal, which the process ignores.
+    // By now the worker has sent the process a signal, and the process ignores the signal.
     await sleep(2_000);
   }
 
-  /** Notes the processes of the runs, and prints the runs' states. */
+  /** Records the processes of the runs, and prints the states of the runs. */
   private async note(runs: readonly Run[]): Promise<void> {
     for (const run of runs) {
       const { state_name, infrastructure_pid } = await this.read(run.id);
@@ -330,7 +339,7 @@ class Scene {
   }
 }
 
-/** The part that writes a message, by the message. */
+/** The part that writes a message, found by the message. */
 const AUTHORS: readonly [RegExp, string][] = [
   [/^The flow run's process is gone/, "zombies (missed heartbeats)"],
   [/^Scheduled anew/, "Lazarus, then the next worker"],

@@ -1,4 +1,4 @@
-/** The world of one test: a folder, a free port, Sluice as a user starts it, and the stock client. */
+/** The world of one test: a folder, a free port, Sluice as started by a user, and the stock client. */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ export class World {
   readonly port: number;
   private readonly programs: Program[] = [];
 
-  /** A world that ends with the test, with all its programs. */
+  /** A world that ends with the test, together with all its programs. */
   static async of(test: Pick<TestContext, "after">): Promise<World> {
     const world = new World(mkdtempSync(join(tmpdir(), "sluice-system-")), await freePort());
     test.after(() => world.end());
@@ -37,7 +37,7 @@ export class World {
     return join(this.folder, "data");
   }
 
-  /** Runs `npm start`, or its script, on the world's port and data; `args` come last and override. */
+  /** Runs `npm start`, or its script, with the world's port and data. `args` come last and override. */
   start(args: readonly string[] = [], settings: Record<string, string> = {}, by: "npm" | "node" = "npm"): Program {
     const options = ["--port", String(this.port), "--data", this.data, ...args];
     if (by === "npm") return this.run("npm", ["start", "--", ...options], settings);
@@ -90,7 +90,7 @@ export class World {
   }
 }
 
-/** A free port, below the ports that the system gives to connections, so that no connection takes it. */
+/** A free port below the range of ports for outgoing connections, so that no connection takes the port. */
 async function freePort(): Promise<number> {
   for (let tries = 1; ; tries++) {
     const port = 15_000 + Math.floor(Math.random() * 10_000);
@@ -107,7 +107,7 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** Calls `check` until it throws no more, and gives its result; after `withinSeconds`, throws its last error. */
+/** Calls `check` until it no longer throws, and gives its result. After `withinSeconds`, throws its last error. */
 export async function eventually<T>(withinSeconds: number, check: () => T | Promise<T>): Promise<T> {
   for (const until = Date.now() + withinSeconds * 1000; ;) {
     try {

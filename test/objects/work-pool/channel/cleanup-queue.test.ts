@@ -28,8 +28,8 @@ const message = (n: number, kind: CleanupKind = KINDS[0] ?? "pending_claim_teard
 });
 
 /**
- * Does something with a queue in real tables; `again` gives the same queue to an object that has just started, `clear`
- * empties it.
+ * Calls a function with a queue in real tables. `again` gives the same queue to an object that has just started.
+ * `clear` empties the queue.
  */
 function withQueue<T>(work: (again: () => CleanupQueue, clear: () => void) => T): Promise<T> {
   const stub = env.WORK_POOL.get(env.WORK_POOL.newUniqueId());
@@ -115,7 +115,7 @@ function operated(
 }
 
 test(
-  "a message is reserved by one worker at a time, is kept until it is acknowledged, and is deleted afterwards",
+  "a message is reserved by one worker at a time, is kept until it is acknowledged, and is then deleted",
   { timeout: 60_000 },
   () =>
     withQueue((again, clear) => {
@@ -184,7 +184,7 @@ test(
 
 const WISH = { holder: "a", kinds: KINDS, queueIds: null };
 
-/** Reserves a message, which must exist. */
+/** Reserves a message that must exist. */
 function reserved(queue: CleanupQueue, now: number): Reservation {
   const got = queue.reserve(WISH, now);
   if (!got) throw new Error("nothing to reserve");
@@ -206,7 +206,7 @@ test("a message is delivered unchanged", () =>
     });
   }));
 
-test("the same key or the same id is the same message, also after its end", () =>
+test("the same key or the same id is the same message, also after the message has ended", () =>
   withQueue((again) => {
     const queue = again();
     queue.enqueue(message(1), 1);
@@ -219,7 +219,7 @@ test("the same key or the same id is the same message, also after its end", () =
     expect(queue.hasWaiting()).toBe(false);
   }));
 
-test("a message is remembered for a week after its end", () =>
+test("an ended message is remembered for a week", () =>
   withQueue((again) => {
     const queue = again();
     queue.enqueue(message(1), 0);
@@ -252,14 +252,14 @@ test("the statements of a heartbeat read only messages that have not ended", asy
   for (const plan of plans) expect(plan).toContain("cleanup_open");
 });
 
-test("a message waits for a worker without a bound", () =>
+test("a message waits for a worker without a time limit", () =>
   withQueue((again) => {
     again().enqueue(message(1), 0);
     again().enqueue(message(2), 400 * DAY);
     expect(reserved(again(), 400 * DAY).message_id).toBe("m1");
   }));
 
-test("the message of a cancellation that timed out has the original's id", async () => {
+test("the message of a timed-out cancellation has the original's id", async () => {
   // The result of Python's uuid5(NAMESPACE_URL, "prefect:cancelling_timeout_teardown.v1:…:…").
   const run = { id: "11111111-1111-4111-8111-111111111111", work_queue_id: "q", infrastructure_pid: "7" };
   const made = timeoutMessage({ ...run, cancelled_state_id: "22222222-2222-4222-8222-222222222222" });

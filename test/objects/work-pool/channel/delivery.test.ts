@@ -36,11 +36,11 @@ async function aPool(fields: object = {}): Promise<Pool> {
   return body;
 }
 
-/** Does some work inside the pool's object. */
+/** Calls a function inside the pool's object. */
 const inObject = <T>(pool: Pool, look: (object: WorkPool, state: DurableObjectState) => T | Promise<T>) =>
   runInDurableObject(stubOf(pool), (object, state) => look(object as unknown as WorkPool, state));
 
-/** Moves the object's clock, and runs its timer. */
+/** Moves the object's clock and runs its timer. */
 const pass = (pool: Pool, seconds: number) =>
   inObject(pool, async (object) => {
     const clock = object.clock;
@@ -48,7 +48,7 @@ const pass = (pool: Pool, seconds: number) =>
     await object.onTimer("cleanup");
   });
 
-/** A run whose cancellation timed out; gives its id. */
+/** Creates a run with a timed-out cancellation, and gives its id. */
 async function aTimedOutRun(pool: Pool, fields: { work_queue_id?: string; infrastructure_pid?: string } = {}) {
   const run = {
     id: crypto.randomUUID(),
@@ -60,7 +60,7 @@ async function aTimedOutRun(pool: Pool, fields: { work_queue_id?: string; infras
   return run.id;
 }
 
-/** A worker on its channel, with its frames. */
+/** A worker on its channel, with the frames that it got. */
 class Worker {
   readonly socket: Socket;
   readonly consumer: string;
@@ -70,7 +70,7 @@ class Worker {
     this.consumer = consumer;
   }
 
-  /** Waits for the next frame, which must be of this type; gives its payload. */
+  /** Waits for the next frame, which must have this type, and gives its payload. */
   async next<T = CleanupPayload>(type: string): Promise<T> {
     const frame = await this.socket.until(++this.waited);
     expect(frame["type"]).toBe(type);
@@ -90,7 +90,7 @@ class Worker {
     });
   }
 
-  /** Sends an operation on a message, and waits for the answer. */
+  /** Sends an operation on a message and waits for the answer. */
   operate(what: "ack" | "release" | "renew", { message_id, reservation_token }: CleanupPayload) {
     this.say(`cleanup.${what}.v1`, { message_id, reservation_token, ...(what === "release" && { reason: "busy" }) });
     return this.next<{ status: string; reason: string | null; lease_expires_at: string | null }>(
@@ -98,7 +98,7 @@ class Worker {
     );
   }
 
-  /** The number of frames, with all that were sent so far. */
+  /** The number of frames, including all frames that were sent so far. */
   async frames(): Promise<number> {
     this.say("cleanup.renew.v1", { message_id: crypto.randomUUID(), reservation_token: "t" });
     const answer = () => this.socket.messages.findIndex((frame, index) => index >= this.waited && isAnswer(frame));
@@ -122,7 +122,7 @@ async function aWorker(pool: Pool, fields: object = {}): Promise<Worker> {
   return new Worker(socket, "consumer_id" in fields ? String(fields.consumer_id) : consumer);
 }
 
-test("a connected worker is given a message at once, and an acknowledged message is deleted", async () => {
+test("a connected worker gets a message at once, and an acknowledged message is deleted", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   const run = await aTimedOutRun(pool);
@@ -166,7 +166,7 @@ test("a repeated cancellation is the same message", async () => {
   expect(await worker.frames()).toBe(0);
 });
 
-test("a worker has at most as many reserved messages as it said, over all its sockets", async () => {
+test("a worker has at most as many reserved messages as its capacity, over all its sockets", async () => {
   const pool = await aPool();
   const consumer_id = crypto.randomUUID();
   const first = await aWorker(pool, { consumer_id, max_cleanup_concurrency: 2 });
@@ -175,12 +175,12 @@ test("a worker has at most as many reserved messages as it said, over all its so
   expect([a, b].map(({ target }) => target.flow_run_id)).toEqual(runs.slice(0, 2));
   const second = await aWorker(pool, { consumer_id, max_cleanup_concurrency: 2 });
   expect([await first.frames(), await second.frames()]).toEqual([0, 0]);
-  // The token names the reservation, not the socket; the next message is sent to the newest socket.
+  // The token names the reservation, not the socket. The next message is sent to the newest socket.
   expect(await second.operate("ack", b)).toMatchObject({ status: "accepted" });
   expect((await second.next("cleanup.message.v1")).target.flow_run_id).toBe(runs[2]);
 });
 
-test("each message is given to one worker, in turns", async () => {
+test("each message is given to one worker, in turn", async () => {
   const pool = await aPool();
   const workers = [
     await aWorker(pool, { max_cleanup_concurrency: 9 }),
@@ -199,7 +199,7 @@ test("each message is given to one worker, in turns", async () => {
   expect(await Promise.all(workers.map((worker) => worker.frames()))).toEqual([0, 0]);
 });
 
-test("workers of the message's queue come first, and others when none of these can take a message", async () => {
+test("workers of the message's queue come first, then other workers if none of these can take a message", async () => {
   const pool = await aPool();
   const queue = (await api<{ id: string }>("POST", `/work_pools/${pool.name}/queues`, { name: "far" })).body.id;
   const near = await aWorker(pool, { work_queue_names: ["default"] });
@@ -209,7 +209,7 @@ test("workers of the message's queue come first, and others when none of these c
   expect((await near.next("cleanup.message.v1")).target.flow_run_id).toBe(runs[1]);
 });
 
-test("a worker may name many queues, and have a long name", async () => {
+test("a worker may name many queues and have a long name", async () => {
   const pool = await aPool();
   const names = Array.from({ length: 200 }, (_, n) => `queue ${n}`);
   await env.DB.prepare(
@@ -224,7 +224,7 @@ test("a worker may name many queues, and have a long name", async () => {
   expect(await worker.frames()).toBe(0);
 });
 
-test("a released message is delivered again under another token, at most three times", async () => {
+test("a released message is delivered again with another token, at most three times", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await aTimedOutRun(pool);
@@ -258,7 +258,7 @@ test("a reservation that is renewed lasts longer", async () => {
   expect(await worker.operate("ack", message)).toMatchObject({ status: "accepted" });
 });
 
-test("the messages of a vanished worker are given to another when the reservations have expired", async () => {
+test("the messages of a vanished worker are given to another worker when the reservations have expired", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   const run = await aTimedOutRun(pool);
@@ -275,7 +275,7 @@ test("the messages of a vanished worker are given to another when the reservatio
   expect(again.reservation_token).not.toBe(message.reservation_token);
 });
 
-test("a worker without heartbeats is given no message until its next heartbeat", async () => {
+test("a worker without heartbeats gets no message until its next heartbeat", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await pass(pool, 3 * LEASE_SECONDS);
@@ -289,7 +289,7 @@ test("a worker without heartbeats is given no message until its next heartbeat",
   await worker.next("cleanup.message.v1");
 });
 
-test("messages, reservations and sockets outlive the object", async () => {
+test("messages, reservations and sockets survive an eviction of the object", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   const runs = [await aTimedOutRun(pool), await aTimedOutRun(pool)];
@@ -306,7 +306,7 @@ test("messages, reservations and sockets outlive the object", async () => {
   });
 });
 
-test("a change of which the object was not told is shown with the next heartbeat", async () => {
+test("a change without a notice to the object is sent with the next heartbeat", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await env.DB.prepare("update work_pool set description = 'found', updated = updated + 1 where id = ?")
@@ -322,7 +322,7 @@ test("a change of which the object was not told is shown with the next heartbeat
   expect(await worker.frames()).toBe(0);
 });
 
-test("heartbeats on the channel are heartbeats of the worker", async () => {
+test("heartbeats on the channel count as heartbeats of the worker", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool, { worker_name: "w", heartbeat_interval_seconds: 7 });
   const path = `/work_pools/${pool.name}/workers/filter`;
@@ -338,7 +338,7 @@ test("heartbeats on the channel are heartbeats of the worker", async () => {
   );
 });
 
-test("a pool that is created anew has neither the messages nor the workers of the pool before", async () => {
+test("a pool that is created again has neither the messages nor the workers of the deleted pool", async () => {
   const pool = await aPool();
   await aTimedOutRun(pool);
   const worker = await aWorker(pool, { max_cleanup_concurrency: 2 });
@@ -351,7 +351,7 @@ test("a pool that is created anew has neither the messages nor the workers of th
   expect(await enqueueCleanup(tools(), pool, run)).toBe(false);
 });
 
-test("the channel of a pool that was deleted without a message is closed when the object finds it out", async () => {
+test("the channel of a pool that was deleted without a notice is closed when the object detects the deletion", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await env.DB.prepare("delete from work_pool where id = ?").bind(pool.id).run();
@@ -359,7 +359,7 @@ test("the channel of a pool that was deleted without a message is closed when th
   expect(await worker.socket.closed).toEqual({ code: 1008, reason: "authorization_failed" });
 });
 
-test("a worker whose heartbeat cannot be stored is closed, and connects again", async () => {
+test("if a heartbeat cannot be stored, the worker's channel is closed, and the worker reconnects", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await inObject(pool, (_, { storage }) => void storage.sql.exec("drop table worker"));
@@ -368,7 +368,7 @@ test("a worker whose heartbeat cannot be stored is closed, and connects again", 
   expect(await worker.socket.closed).toEqual({ code: 1011, reason: "heartbeat_persistence_failed" });
 });
 
-test("an operation that cannot be stored is answered with an error, and can be sent again", async () => {
+test("an operation that cannot be stored gets an error, and can be sent again", async () => {
   const pool = await aPool();
   const worker = await aWorker(pool);
   await aTimedOutRun(pool);
@@ -382,7 +382,7 @@ test("an operation that cannot be stored is answered with an error, and can be s
   expect(await worker.operate("ack", message)).toMatchObject({ status: "accepted" });
 });
 
-test("a worker whose hello needs an unreachable D1 is closed, and connects again", async () => {
+test("if a hello needs an unreachable D1, the worker's channel is closed, and the worker reconnects", async () => {
   const pool = await aPool();
   const socket = await connectAuthenticated(`/work_pools/${pool.name}/workers/connect`);
   await env.DB.prepare("alter table work_pool rename to away").run();
@@ -391,7 +391,7 @@ test("a worker whose hello needs an unreachable D1 is closed, and connects again
   await env.DB.prepare("alter table away rename to work_pool").run();
 });
 
-test.for(["cloud-run:push", "prefect:managed"])("a pool of type %s has no worker to clean up", async (type) => {
+test.for(["cloud-run:push", "prefect:managed"])("a pool of type %s has no worker for clean-ups", async (type) => {
   const pool = await aPool({ type });
   const run = { id: "r", work_queue_id: pool.default_queue_id, infrastructure_pid: null, cancelled_state_id: "s" };
   expect(await enqueueCleanup(tools(), pool, run)).toBe(false);
@@ -411,13 +411,16 @@ test("a worker creates the pool that it names, with the queue and the events of 
   expect(await worker.frames()).toBe(0);
 });
 
-test.for(["prefect-mine", "Prefect"])("a worker does not create the pool %s, which is reserved", async (prefix) => {
-  const name = unique(prefix);
-  const socket = await connectAuthenticated(`/work_pools/${name}/workers/connect`);
-  socket.send(hello({ create_pool_if_not_found: true }));
-  expect(await socket.closed).toEqual({ code: 1008, reason: "authorization_failed" });
-  expect((await api("GET", `/work_pools/${name}`)).status).toBe(404);
-});
+test.for(["prefect-mine", "Prefect"])(
+  "a worker does not create the pool %s, because the name is reserved",
+  async (prefix) => {
+    const name = unique(prefix);
+    const socket = await connectAuthenticated(`/work_pools/${name}/workers/connect`);
+    socket.send(hello({ create_pool_if_not_found: true }));
+    expect(await socket.closed).toEqual({ code: 1008, reason: "authorization_failed" });
+    expect((await api("GET", `/work_pools/${name}`)).status).toBe(404);
+  },
+);
 
 test("a worker that names an unknown queue creates no pool", async () => {
   const name = unique("none");
@@ -434,7 +437,7 @@ const KEYS: [name: string, authorized: boolean, token: unknown, isLetIn: boolean
   ["no key, but an upgrade that had it", true, null, true],
 ];
 
-test.for(KEYS)("where a key is set, %s is checked", async ([, authorized, token, isLetIn]) => {
+test.for(KEYS)("if a key is set, %s is checked", async ([, authorized, token, isLetIn]) => {
   const stub = env.WORK_POOL.get(env.WORK_POOL.newUniqueId());
   const said = await runInDurableObject(stub, async (object) => {
     const pool = object as unknown as { bindings: object; fetch(request: Request): Promise<Response> };

@@ -1,6 +1,7 @@
 /**
- * Plays the script of the worker channel against the original and writes its answers, or shows the differences of another server:
- * `node test/objects/work-pool/channel/record.ts --reference URL | --target URL [--only NAME]` (URLs with `/api`).
+ * Runs the script of the worker channel against the original and writes its answers, or prints the differences of
+ * another server: `node test/objects/work-pool/channel/record.ts --reference URL | --target URL [--only NAME]` (URLs
+ * with `/api`).
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -39,7 +40,7 @@ const server: ChannelServer = {
         kept.closed = { code, reason };
       });
       socket.addEventListener("open", () => resolve(kept));
-      // Node's WebSocket does not show the status of a refused upgrade; the original answers 403.
+      // Node's WebSocket does not show the status of a refused upgrade. The original answers 403.
       socket.addEventListener("error", () => resolve(403));
     }),
 };

@@ -1,4 +1,4 @@
-/** The worker channel gives the recorded answers of the original (`record.ts`). */
+/** The worker channel gives the same answers as the recorded original (`record.ts`). */
 import { SELF } from "cloudflare:test";
 import { expect, test } from "vitest";
 import recorded from "./recorded.json";
@@ -40,7 +40,7 @@ const server: ChannelServer = {
 
 /** The intended differences, with their reasons. */
 const OTHERWISE: Record<string, unknown[]> = {
-  // The original fails, and drops the connection without a close frame.
+  // The original fails and drops the connection without a close frame.
   "text that is no JSON before auth": [{ closed: { code: 1008, reason: "authentication_failed" } }],
 };
 

@@ -1,12 +1,12 @@
-/** The cases of the worker channel: the sent frames, for this server and for the original. */
+/** The cases of the worker channel: the frames that are sent to this server and to the original. */
 
-/** A server as the script needs it. */
+/** A server, as the script needs it. */
 export interface ChannelServer {
   rest(method: string, path: string, body?: unknown): Promise<number>;
   open(path: string, protocols: string[]): Promise<ChannelSocket | number>;
 }
 
-/** A socket that keeps its frames. */
+/** A socket that keeps the frames that it gets. */
 export interface ChannelSocket {
   readonly frames: unknown[];
   readonly closed: { code: number; reason: string } | null;
@@ -14,7 +14,7 @@ export interface ChannelSocket {
   close(): void;
 }
 
-/** `frames`: waits until so many frames have come since the last wait. `quiet`: waits, and expects no frame. */
+/** `frames`: waits until so many frames have arrived since the last wait. `quiet`: waits, and expects no frame. */
 type Step =
   | { send: unknown }
   | { text: string }
@@ -27,7 +27,7 @@ type Step =
 interface Case {
   name: string;
   protocols?: string[];
-  /** The HTTP requests before the socket is opened; `POOL` stands for the name of the case's pool. */
+  /** The HTTP requests before the socket is opened. `POOL` is replaced by the name of the case's pool. */
   before?: [method: string, path: string, body?: unknown][];
   steps: Step[];
 }
@@ -56,7 +56,7 @@ const frame = (type: string, payload: unknown, fields: object = {}) => ({
   payload,
   ...fields,
 });
-/** A worker's hello; a field given as undefined is left out. */
+/** A worker's hello. A field that is undefined is left out. */
 export const hello = (fields: object = {}, around: object = {}) =>
   frame(
     "worker.hello.v1",
@@ -85,7 +85,7 @@ const POOL: Case["before"] = [["POST", "/work_pools/", { name: "POOL", type: "pr
 const greeted = (fields: object = {}): Step[] => [...AUTH, { send: hello(fields) }, { frames: 1 }];
 const refused = (message: unknown): Step[] => [...AUTH, { send: message }, { closed: true }];
 
-/** A hello that is refused, by the name of the case. */
+/** Hellos that are refused, by the name of the case. */
 const WRONG_HELLOS: Record<string, unknown> = {
   "a hello without its required capabilities": hello({ requested_capabilities: ["worker_heartbeat.v1"] }),
   "a hello with an unknown field": hello({ colour: 1 }),
@@ -277,7 +277,7 @@ export const CASES: Case[] = [
 const WAIT_MS = 4_000;
 const LOOK_MS = 10;
 
-/** Plays a case; gives the frames, with placeholders for ids, times and tokens. */
+/** Runs a case and gives the frames, with placeholders for ids, times and tokens. */
 export async function playCase(
   server: ChannelServer,
   { name, protocols, before = [], steps }: Case,
@@ -323,7 +323,7 @@ async function until(name: string, isSo: () => boolean): Promise<void> {
   }
 }
 
-/** Placeholders for one case: ids are numbered in their order, times and tokens are not. */
+/** The placeholders of one case. Ids are numbered in order. Times and tokens are not numbered. */
 function withNames(seen: unknown[], pool: string): unknown[] {
   const ids = new Map<string, string>();
   const text = JSON.stringify(seen)
