@@ -1,7 +1,4 @@
 /** The policies: lists of rules in the order in which they are asked. The order is the original's. */
-import * as cancelling from "#orchestration/rules/cancelling";
-import * as pauses from "#orchestration/rules/pauses";
-import * as repeats from "#orchestration/rules/repeats";
 import * as retries from "#orchestration/rules/retries";
 import * as scheduling from "#orchestration/rules/scheduling";
 import * as slots from "#orchestration/rules/slots";
@@ -12,18 +9,18 @@ import { abort, ANY_STATE, type FlowRunContext, type Policy, type TaskRunContext
 /** For a flow run's state that a client proposes. */
 export const CoreFlowPolicy: Policy<FlowRunContext> = [
   slots.preserveDeploymentConcurrencyLeaseId,
-  repeats.preventDuplicateTransitions,
+  retries.preventDuplicateTransitions,
   terminalStates.handleFlowTerminalStateTransitions,
-  cancelling.enforceCancellingToCancelledTransition,
-  cancelling.bypassCancellingFlowRunsWithNoInfra,
-  repeats.preventPendingTransitions,
-  repeats.refuseSecondRunning,
+  terminalStates.enforceCancellingToCancelledTransition,
+  terminalStates.bypassCancellingFlowRunsWithNoInfra,
+  retries.preventPendingTransitions,
+  retries.refuseSecondRunning,
   slots.validateDeploymentConcurrencyAtRunning,
   slots.secureFlowConcurrencySlots,
   slots.removeDeploymentConcurrencyLeaseForOldClientVersions,
   scheduling.ensureOnlyScheduledFlowsMarkedLate,
-  pauses.handlePausingFlows,
-  pauses.handleResumingPausedFlows,
+  scheduling.handlePausingFlows,
+  scheduling.handleResumingPausedFlows,
   scheduling.copyScheduledTime,
   scheduling.waitForScheduledTime,
   retries.retryFailedFlows,
@@ -32,7 +29,7 @@ export const CoreFlowPolicy: Policy<FlowRunContext> = [
 /** For a flow run's state that is forced. */
 export const MinimalFlowPolicy: Policy<FlowRunContext> = [
   terminalStates.preventResultDataLoss,
-  cancelling.bypassCancellingFlowRunsWithNoInfra,
+  terminalStates.bypassCancellingFlowRunsWithNoInfra,
 ];
 
 /** For a scheduled flow run that is late. */
@@ -57,7 +54,7 @@ export const CoreTaskPolicy: Policy<TaskRunContext> = [
 
 /** For the state of a background task, which runs outside of any flow run. */
 export const BackgroundTaskPolicy: Policy<TaskRunContext> = [
-  repeats.preventPendingTransitions,
+  retries.preventPendingTransitions,
   taskRuns.cacheRetrieval,
   terminalStates.handleTaskTerminalStateTransitions,
   scheduling.copyScheduledTime,

@@ -3,10 +3,9 @@
  * becomes FAILED. The object of a work pool marks its own late runs to the second.
  */
 import { SECOND } from "#lib/clock";
-import { markLate } from "#orchestration/mark-late";
+import { markLate, type MissedRun, skipRun } from "#orchestration/mark-late";
 import { MinimalFlowPolicy, onlyWhile } from "#orchestration/policies";
 import { setFlowRunState } from "#orchestration/set-flow-run-state";
-import { type MissedRun, skipRun } from "#orchestration/skip-missed-runs";
 import type { FlowRunContext } from "#orchestration/transition";
 import { byWorkspace, type DueRow, forEachRun, seeToDue } from "#services/due";
 import { selectExpired, selectMissed, selectOverdue } from "#services/sweep-store";

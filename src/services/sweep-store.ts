@@ -10,7 +10,7 @@ import { work_pool, work_queue } from "#db/tables/work-pool";
 import { heartbeatPrefix, hourOf } from "#events/segments";
 import type { Micros } from "#lib/clock";
 import { UNENDED } from "#orchestration/set-flow-run-state";
-import { isMissed, JOIN_SCHEDULE, MISSED_RUN } from "#orchestration/skip-missed-runs";
+import { isMissed, JOIN_SCHEDULE, MISSED_RUN } from "#orchestration/mark-late";
 import { nextIn, type Order, type Page, placeIn, type RowKey } from "#services/due";
 import { isSilentSince, LOOK_BACK, MOST_HEARTBEATS, SIGNS } from "#services/signs-of-life";
 import type { Period } from "#services/turns";

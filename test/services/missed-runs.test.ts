@@ -1,6 +1,6 @@
 import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { skipRun } from "#orchestration/skip-missed-runs";
+import { skipRun } from "#orchestration/mark-late";
 import { allOf } from "#lib/portions";
 import { pollDeployments } from "#resources/deployments/poll";
 import { getScheduledFlowRuns } from "#resources/work-pools/get-scheduled-flow-runs";

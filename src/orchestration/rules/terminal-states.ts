@@ -1,4 +1,4 @@
-/** Rules about runs that leave a terminal state, or go from one terminal state to another. */
+/** Rules about flow runs that are being cancelled, and about runs that leave a terminal state. */
 import { hasPersistedResult, isCompletedWithResult, knowsPauses, withoutPauses } from "#orchestration/predicates";
 import {
   abort,
@@ -9,6 +9,8 @@ import {
   statesOf,
   type TaskRunContext,
   TERMINAL_STATES,
+  anyStateBut,
+  type RunContext,
 } from "#orchestration/transition";
 import { isTerminal } from "#wire/state";
 
@@ -59,4 +61,26 @@ export const handleTaskTerminalStateTransitions: Rule<TaskRunContext> = {
       proposed.type === "RUNNING" && flowRun !== null && run.flow_run_run_count < flowRun.run_count;
     return { kind: "adjust", name: isFlowRetrying ? "Retrying" : undefined, changes: { run_count: 0 } };
   },
+};
+
+/** A flow run without infrastructure becomes CANCELLED instead of CANCELLING: no process has to be stopped. */
+export const bypassCancellingFlowRunsWithNoInfra: Rule<FlowRunContext> = {
+  from: statesOf("SCHEDULED", "PAUSED"),
+  to: statesOf("CANCELLING"),
+  decide({ initial, run }) {
+    if (!initial) return undefined;
+    const cancelled = (what: string) =>
+      reject(`${what} flow run has no infrastructure to terminate.`, { type: "CANCELLED" });
+    const isUnstarted = initial.type === "SCHEDULED" && !run.infrastructure_pid;
+    if (isUnstarted || initial.name === "Resuming") return cancelled("Scheduled");
+    const isSuspended = initial.type === "PAUSED" && initial.state_details.pause_reschedule;
+    return isSuspended ? cancelled("Suspended") : undefined;
+  },
+};
+
+/** A CANCELLING run can only become CANCELLED. */
+export const enforceCancellingToCancelledTransition: Rule<RunContext> = {
+  from: statesOf("CANCELLING"),
+  to: anyStateBut("CANCELLED"),
+  decide: () => reject("Cannot transition flows that are cancelling to a state other than Cancelled."),
 };

@@ -29,7 +29,7 @@ import { insertStates, type ParentUpdate, parentUpdate, stateRow, storedChanges 
 import { liveRunOf, tellPools } from "#orchestration/tell-pools";
 import { type FlowRunRow, flowRuns, FlowRunStore, type FlowRunWithState } from "#db/rows/flow-runs";
 import type { TaskRunRow } from "#db/rows/task-runs";
-import { writeWithRetry } from "#resources/flow-runs/write-with-retry";
+import { writeWithRetry } from "#db/database";
 import type { Tools } from "#tools";
 import { newState, type State, type StateProposal } from "#wire/state";
 import { columnLists, each, list } from "#db/sql";

@@ -9,7 +9,7 @@ import { sendUnsentOf } from "#events/outbox";
 import { inWorkspace, seek } from "#filters/clause";
 import { releaseSlots } from "#orchestration/secure-slots";
 import { tellPools } from "#orchestration/tell-pools";
-import { writeWithRetry } from "#resources/flow-runs/write-with-retry";
+import { writeWithRetry } from "#db/database";
 import type { Tools } from "#tools";
 import type { LiveRun } from "#objects/work-pool/messages";
 import { each, jsonValue, list } from "#db/sql";

@@ -6,7 +6,7 @@ import { missingObject } from "#lib/api-error";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { noticeRuns, workPool } from "#objects/work-pool/client";
 import type { PollAnswer, PollAsk, QueuePollAsk } from "#objects/work-pool/messages";
-import { withoutMissed } from "#orchestration/skip-missed-runs";
+import { withoutMissed } from "#orchestration/mark-late";
 import { FlowRunStore, type FlowRunWithState, printFlowRun } from "#db/rows/flow-runs";
 import { missingPool, missingQueue } from "#resources/work-pools/pools";
 import { WorkPoolStore } from "#resources/work-pools/store";

@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { bypassCancellingFlowRunsWithNoInfra as rule } from "#orchestration/rules/cancelling";
+import { bypassCancellingFlowRunsWithNoInfra as rule } from "#orchestration/rules/terminal-states";
 import type { StateProposal } from "#wire/state";
 import { askFlowRule, objections } from "../builders.ts";
 

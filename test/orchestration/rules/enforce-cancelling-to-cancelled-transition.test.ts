@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { enforceCancellingToCancelledTransition as rule } from "#orchestration/rules/cancelling";
+import { enforceCancellingToCancelledTransition as rule } from "#orchestration/rules/terminal-states";
 import { STATE_TYPES } from "#wire/state";
 import { askFlowRule, objections } from "../builders.ts";
 

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { handlePausingFlows as rule } from "#orchestration/rules/pauses";
+import { handlePausingFlows as rule } from "#orchestration/rules/scheduling";
 import type { StateProposal } from "#wire/state";
 import { askFlowRule, DEPLOYMENT_ID, objections, PARENT_ID } from "../builders.ts";
 

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { handleResumingPausedFlows as rule } from "#orchestration/rules/pauses";
+import { handleResumingPausedFlows as rule } from "#orchestration/rules/scheduling";
 import type { StateProposal } from "#wire/state";
 import { askFlowRule, DEPLOYMENT_ID, NOW, objections, SECOND } from "../builders.ts";
 

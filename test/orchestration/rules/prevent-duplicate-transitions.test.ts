@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { preventDuplicateTransitions } from "#orchestration/rules/repeats";
+import { preventDuplicateTransitions } from "#orchestration/rules/retries";
 import type { StateProposal } from "#wire/state";
 import { askFlowRule, LEASE_ID, PARENT_ID } from "../builders.ts";
 

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { preventPendingTransitions as rule } from "#orchestration/rules/repeats";
+import { preventPendingTransitions as rule } from "#orchestration/rules/retries";
 import { askFlowRule, askTaskRule, LEASE_ID, NOW, objections } from "../builders.ts";
 
 const REFUSED = [

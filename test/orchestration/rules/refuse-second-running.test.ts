@@ -1,5 +1,5 @@
 import { test } from "vitest";
-import { refuseSecondRunning as rule } from "#orchestration/rules/repeats";
+import { refuseSecondRunning as rule } from "#orchestration/rules/retries";
 import { aDeployment, askFlowRule, objections } from "../builders.ts";
 
 test("a RUNNING run does not become RUNNING again if its deployment says so", ({ expect }) => {

@@ -7,7 +7,7 @@ import { flow_run, flow_run_state } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Micros } from "#lib/clock";
-import { isMissed, JOIN_SCHEDULE } from "#orchestration/skip-missed-runs";
+import { isMissed, JOIN_SCHEDULE } from "#orchestration/mark-late";
 import { type FlowRunRow, STATE_COLUMNS, type StateColumns } from "#db/rows/flow-runs";
 import type { Tools } from "#tools";
 import { asList, jsonValue, list } from "#db/sql";
