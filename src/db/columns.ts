@@ -1,7 +1,6 @@
 /**
- * The columns of all tables. In D1 a column is plain text, integer or real. The kind of a column says what its value
- * is, and `db/codec.ts` prints and stores the value by its kind. The name of a column is the key in its table, the same
- * snake_case word as on the wire.
+ * The columns of all tables. In D1 a column is plain text, integer or real. The kind of a column says what its value is, and `db/codec.ts`
+ * prints and stores the value by its kind. The name of a column is the key in its table, the same snake_case word as on the wire.
  */
 import { type ColumnBuilderRuntimeConfig, entityKind, getTableColumns } from "drizzle-orm";
 import { SQLiteColumn, SQLiteColumnBuilder, type SQLiteTable } from "drizzle-orm/sqlite-core";

@@ -49,10 +49,7 @@ export function keepStateId(workspaceId: string, row: { id: string; state_ids: s
   return { assignment: sql`${state_ids}`, state_ids, statements };
 }
 
-/**
- * The ids of the states of runs, as a subquery with `id` and `place`. `place` orders the states of a run. `runs` is a
- * condition on a run `r`.
- */
+/** The ids of the states of runs, as a subquery with `id` and `place`. `place` orders the states of a run. `runs` is a condition on a run `r`. */
 export function stateIdsOf(runs: SQL): SQL {
   return sql`(
     select listed.value as id, 1000000000000 + listed.key as place from ${flow_run} r join json_each(${OWN_IDS}) listed where ${runs}

@@ -73,9 +73,8 @@ const COMPANY_MS = 20;
 const STALE_MS = 500;
 
 /**
- * Calls of this isolate that are not sent yet, by workspace. Requests share only the content of a call, never a
- * promise: if a request waits for the promise of an ended request, the runtime ends the waiting request, too. If the
- * isolate loses calls, the sweep sends their events.
+ * Calls of this isolate that are not sent yet, by workspace. Requests share only the content of a call, never a promise: if a request waits
+ * for the promise of an ended request, the runtime ends the waiting request, too. If the isolate loses calls, the sweep sends their events.
  */
 const waiting = new Map<string, { call: StreamCall; at: number }>();
 

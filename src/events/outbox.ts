@@ -157,10 +157,7 @@ function selectUnsent(range: SQL, firstSegment: string): SQL {
     order by st.id limit ${MAX_UNSENT}`;
 }
 
-/**
- * Parses a state and its details. The database does not parse the details, because details that nest too deep would
- * fail the whole statement.
- */
+/** Parses a state and its details. The database does not parse the details, because details that nest too deep would fail the whole statement. */
 function readState(json: string): State {
   const state = readJson<Omit<State, "data" | "state_details"> & { state_details: string }>(json);
   const details = readJson<State["state_details"]>(state.state_details);

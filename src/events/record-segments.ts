@@ -66,10 +66,7 @@ async function recordAtOnce(tools: Tools, segments: readonly ReadSegment[]): Pro
   }
 }
 
-/**
- * Records a segment that has a bad report. Writes first the good reports, then the dead letters, then the mark that the
- * segment is consumed.
- */
+/** Records a segment that has a bad report. Writes first the good reports, then the dead letters, then the mark that the segment is consumed. */
 async function recordBySteps(tools: Tools, { key, reports, letters, consumed }: ReadSegment): Promise<void> {
   await inHalves(
     reports,

@@ -77,10 +77,7 @@ const ON_ITS_WAY: Micros = 10_000_000;
 /** How many periods there are at most. */
 const MAX_PERIODS = 200;
 
-/**
- * Returns the periods in which events with these ids were written, in order. Ids of other versions than 7 have no time,
- * so they add no period.
- */
+/** Returns the periods in which events with these ids were written, in order. Ids of other versions than 7 have no time, so they add no period. */
 function periodsOf(ids: readonly string[]): Window[] {
   const times = ids
     .filter((id) => id[14] === "7")

@@ -201,10 +201,7 @@ export function readSegment(id: string, text: string): ReceivedEvent[] {
   }
 }
 
-/**
- * Parses the events of a segment. If an event nests too deep for `parseJson`, JavaScript's own parser is used. Throws
- * if the text is not JSON.
- */
+/** Parses the events of a segment. If an event nests too deep for `parseJson`, JavaScript's own parser is used. Throws if the text is not JSON. */
 export function openSegment(text: string): { events: unknown; isTooDeep: boolean } {
   try {
     return { events: parseJson(text, STORED_JSON_DEPTH), isTooDeep: false };

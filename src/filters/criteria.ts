@@ -167,10 +167,7 @@ function hasParentFlowRun(ids: string[], workspaceId: string): SQL {
   return seek(flow_run.parent_task_run_id, sql`${flow_run.parent_task_run_id} in (${parents})`);
 }
 
-/**
- * Prefect: `is_null_` is false by default. If `is_null_` is true, `any_` is ignored. If `is_null_` is false, it is
- * ignored if `any_` is given.
- */
+/** Prefect: `is_null_` is false by default. If `is_null_` is true, `any_` is ignored. If `is_null_` is false, it is ignored if `any_` is given. */
 const TaskRunFilterFlowRunId = z
   .strictObject({
     operator: Operator.default("and_"),

@@ -52,10 +52,7 @@ const COLUMNS: { [R in keyof Sorts]: Record<Column<Sorts[R]> | "id", SQLWrapper>
   variables: variable,
 };
 
-/**
- * Gives the text after `order by`. The last column is the id, in the same direction. So pages do not overlap, and an
- * index can give the order.
- */
+/** Gives the text after `order by`. The last column is the id, in the same direction. So pages do not overlap, and an index can give the order. */
 export function orderBy<R extends keyof Sorts>(root: R, sort: Sorts[R]): SQL {
   const columns: { id: SQLWrapper; [name: string]: SQLWrapper } = COLUMNS[root];
   const { id, [sort.replace(/_(ASC|DESC)$/, "").toLowerCase()]: key = id } = columns;

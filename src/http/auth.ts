@@ -16,10 +16,7 @@ export function needsCredentials(settings: Settings): boolean {
   return settings.apiKey !== null || settings.authString !== null || !settings.local;
 }
 
-/**
- * Throws 401 for a request without the right key. A deployed Sluice that has no key refuses every request, and its
- * message names the settings.
- */
+/** Throws 401 for a request without the right key. A deployed Sluice that has no key refuses every request, and its message names the settings. */
 export function authorize(request: Request, path: string, settings: Settings): void {
   if (OPEN_PATHS.has(path) || !needsCredentials(settings)) return;
   if (settings.apiKey === null && settings.authString === null)

@@ -1,10 +1,7 @@
 /** Texts as bytes: UTF-8, in which D1 counts values, and base64. */
 import { Buffer } from "node:buffer";
 
-/**
- * The number of UTF-8 bytes of a text. The bytes are counted without a copy, because a copy would stay in memory until
- * the garbage collection.
- */
+/** The number of UTF-8 bytes of a text. The bytes are counted without a copy, because a copy would stay in memory until the garbage collection. */
 export function byteLength(text: string): number {
   return Buffer.byteLength(text);
 }

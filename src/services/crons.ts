@@ -8,8 +8,7 @@ import { failExpiredPauses, markLateRuns, skipMissedRuns } from "#services/overd
 import { removeOldEvents } from "#services/retention-events";
 import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftovers";
 import { removeOldRuns } from "#services/retention-runs";
-import { watchSize } from "#services/retention-size";
-import { countOldRuns } from "#services/run-counts";
+import { watchSize, countOldRuns } from "#services/database";
 import { topUpSchedules } from "#services/scheduler";
 import { crashZombies, scheduleAnew } from "#services/silent-runs";
 import { sweepOutbox } from "#services/walk-states";

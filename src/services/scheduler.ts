@@ -56,10 +56,7 @@ async function topUpDeployment(tools: Tools, row: DeploymentRow, due: readonly D
   }
 }
 
-/**
- * Puts off schedules that are still due. Uses the key of each row: with a join on the list, SQLite would read all
- * schedules of the workspace.
- */
+/** Puts off schedules that are still due. Uses the key of each row: with a join on the list, SQLite would read all schedules of the workspace. */
 function putOff(workspaceId: string, due: readonly DueSchedule[], now: Micros) {
   return sql`update ${deployment_schedule} set top_up_at = ${now + RETRY_AFTER}
     where workspace_id = ${workspaceId} and +top_up_at <= ${now} and (deployment_id, id) in (

@@ -198,10 +198,7 @@ export function selectCancelledWith(message: string, range: (id: SQL) => SQL): S
     where ${range(sql.raw("st.id"))} and st.type = 'CANCELLED' and st.message = ${message} and r.state_id = st.id`;
 }
 
-/**
- * The recursive table `w(id)` of the workspaces after `last` that have rows in a table. One seek finds each workspace.
- * The last row is null.
- */
+/** The recursive table `w(id)` of the workspaces after `last` that have rows in a table. One seek finds each workspace. The last row is null. */
 export function workspacesAfter(last: string, table: SQLiteTable): SQL {
   const following = (id: SQL) => sql`select min(workspace_id) from ${table} where workspace_id > ${id}`;
   return sql`w(id) as (

@@ -7,7 +7,7 @@ import { cronMoments, cronProblem } from "#lib/schedules/cron";
 import { intervalMoments } from "#lib/schedules/interval";
 import type { Looks } from "#lib/schedules/looks";
 import { anchorRule, rruleMoments, rruleProblem } from "#lib/schedules/rrule";
-import { isZone } from "#lib/schedules/zones";
+import { isZone } from "#lib/schedules/calendar";
 import { parseDuration, parseTime, printTime } from "#wire/dates";
 
 /** Python's `timedelta` holds fewer days than this. */

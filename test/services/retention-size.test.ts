@@ -2,7 +2,7 @@ import { env } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/store";
 import { type Env, parseSettings } from "#env";
-import { sizeWarning, watchSize } from "#services/retention-size";
+import { sizeWarning, watchSize } from "#services/database";
 import { DEFAULT_SERVICES } from "../support/app";
 import { api } from "../support/world";
 import { HOUR, NOW, toolsAt } from "./retention-world";

@@ -1,10 +1,10 @@
-import { env } from "cloudflare:test";
 import fc from "fast-check";
+import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { Database } from "#db/database";
 import { noCost } from "#lib/cost";
 import { FlowRunStore } from "#db/rows/flow-runs";
-import { countOldRuns } from "#services/run-counts";
+import { countOldRuns } from "#services/database";
 import { makeTools } from "#tools";
 import { aFlowRun, api, WORKSPACE } from "../support/world";
 

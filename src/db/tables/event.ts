@@ -28,10 +28,7 @@ export const event_segment = sqliteTable(
     resources: list<string>().notNull(),
     /** JSON array of the ids of the segment's events about flow runs. With these ids the outbox knows that a state's event was sent. */
     run_event_ids: list<string>().notNull(),
-    /**
-     * JSON array of the events as answers show them, by `occurred`. It is the last column, because SQLite is slow to
-     * read a column after it.
-     */
+    /** JSON array of the events as answers show them, by `occurred`. It is the last column, because SQLite is slow to read a column after it. */
     events: list().notNull(),
   },
   (t) => [

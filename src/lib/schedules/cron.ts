@@ -1,7 +1,7 @@
 /** The times of cron expressions, read as `croniter` reads them, on the wall clock of a time zone. */
 import { type Micros, SECOND } from "#lib/clock";
 import { Looks } from "./looks";
-import { momentOf, type Wall, wallAt } from "./zones";
+import { momentOf, type Wall, wallAt } from "./calendar";
 
 const DAY_MS = 86_400_000;
 const LAST_YEAR_AHEAD = 50;

@@ -1,8 +1,7 @@
 /** Moments with an interval between them. At clock changes, the original's rules apply. */
+import { CALENDAR, momentOf, wallAt } from "./calendar";
 import { DAY, type Micros, SECOND } from "#lib/clock";
-import { CALENDAR } from "./calendar";
 import { Looks } from "./looks";
-import { momentOf, wallAt } from "./zones";
 
 const DAY_SECONDS = 86_400;
 

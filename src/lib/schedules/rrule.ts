@@ -1,10 +1,9 @@
 /** The times of recurrence rules (RFC 5545), read as `dateutil` and the original read them, on the wall clock of a time zone. */
+import { dayNumber, momentOf, wallAt } from "./calendar";
 import { type Micros, SECOND } from "#lib/clock";
-import { dayNumber } from "./calendar";
 import { Looks } from "./looks";
 import { parseRule, parseStamp, type Rule, RuleProblem, type WallSeconds } from "./rule";
 import { ruleDates } from "./rule-dates";
-import { momentOf, wallAt } from "./zones";
 
 /** Prefect: MAX_RRULE_LENGTH, the length of about a year of single dates. */
 const MAX_CHARACTERS = 6500;

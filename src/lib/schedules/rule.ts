@@ -102,10 +102,7 @@ function positionsOf(positions: number[] | undefined): number[] | undefined {
   return positions;
 }
 
-/**
- * Returns the number for a weekday and its position in the month or year. A negative position counts from the end, 0
- * means each such weekday.
- */
+/** Returns the number for a weekday and its position in the month or year. A negative position counts from the end, 0 means each such weekday. */
 export const placedWeekday = (weekday: number, place: number): number => place * 7 + weekday;
 
 /** `dateutil`: a weekday's position counts only in months and years. The position may follow the weekday in brackets. */

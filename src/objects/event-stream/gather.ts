@@ -33,10 +33,7 @@ const MIN_REMEMBERED = 50_000;
 /** How many ids of events that were set aside are remembered. */
 const MAX_ASIDE = 1_000;
 
-/**
- * Events that wait to be written. Writes run one at a time, in the order of arrival. Events that arrive during a write
- * are written together.
- */
+/** Events that wait to be written. Writes run one at a time, in the order of arrival. Events that arrive during a write are written together. */
 export class EventGatherer {
   private readonly host: GathererHost;
   private recalled: Promise<void> | undefined;

@@ -2,7 +2,7 @@
 import { and, eq, sql } from "drizzle-orm";
 import * as z from "zod";
 import { type Database, readJson } from "#db/database";
-import { configuration } from "#db/tables/configuration";
+import { configuration } from "#db/tables/variable";
 import { WorkspaceStore } from "#db/workspace-store";
 
 /** The maximum size of a D1 database, which Cloudflare never raises. */

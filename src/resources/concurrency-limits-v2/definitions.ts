@@ -1,6 +1,6 @@
 /** Creates, changes and removes limits. Each change writes D1, then notifies the object, then emits an event. */
 import type { NamedKey } from "#db/named-store";
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import { type LimitRow, limits } from "#db/rows/concurrency-limits";
 import { type Action, changeEvent } from "#events/change-event";
 import { emitEvents } from "#events/emit";

@@ -7,6 +7,7 @@ import { readDeployment } from "#resources/deployments/read-deployment";
 import type { DeploymentScheduleCreate, DeploymentScheduleUpdate } from "#resources/deployments/schema";
 import { changesOf, checkAll, checkParameters, scheduleRows } from "#resources/deployments/schedules";
 import { DeploymentStore, schedulesOf } from "#resources/deployments/store";
+import { isTaken } from "#resources/work-pools/pools";
 import type { Tools } from "#tools";
 
 /** Adds schedules and creates their runs. Prefect leaves the runs of other schedules as they are. */
@@ -25,9 +26,7 @@ export async function addSchedules(
     const { row: after } = await store.commit(id, store.insertSchedules(id, rows));
     if (after) await materialise(tools, [after], new Set(rows.map((row) => row.id)));
   } catch (error) {
-    if (error instanceof Error && error.message.includes("UNIQUE constraint failed")) {
-      throw conflict("Schedule slugs must be unique within a deployment.");
-    }
+    if (isTaken(error)) throw conflict("Schedule slugs must be unique within a deployment.");
     throw error;
   }
   return rows;

@@ -41,10 +41,7 @@ export async function createFromDeployment(tools: Tools, id: string, body: Deplo
   return (await createAsRemembered(tools, id, body)) ?? (await createAsRead(tools, id, body));
 }
 
-/**
- * Creates a run of a cached deployment. Gives undefined and creates nothing if the deployment is not cached, has
- * changed, or refuses the run.
- */
+/** Creates a run of a cached deployment. Gives undefined and creates nothing if the deployment is not cached, has changed, or refuses the run. */
 async function createAsRemembered(
   tools: Tools,
   id: string,
@@ -90,10 +87,7 @@ const MAX_BULK = 100;
 /** The result of one run in a bulk creation. */
 type BulkResult = z.output<typeof FlowRunBulkCreateResponse>["results"][number];
 
-/**
- * Prefect: `bulk_create_flow_runs_from_deployment`. If one run cannot be created, its own result has the reason. The
- * other runs are created.
- */
+/** Prefect: `bulk_create_flow_runs_from_deployment`. If one run cannot be created, its own result has the reason. The other runs are created. */
 export async function createManyFromDeployment(
   tools: Tools,
   id: string,

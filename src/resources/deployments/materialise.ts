@@ -7,7 +7,7 @@ import { inHalves } from "#lib/halving";
 import { log } from "#lib/log";
 import { isOfWholeDays } from "#lib/schedules/interval";
 import { Looks, momentsWithin, type Window } from "#lib/schedules/looks";
-import { printZoned } from "#lib/schedules/zones";
+import { printZoned } from "#lib/schedules/calendar";
 import { createFlowRuns, type FlowRunDraft } from "#resources/flow-runs/create-flow-run";
 import { forgetRuns, removeRunsById } from "#resources/deployments/removals";
 import { missingParameters } from "#resources/deployments/schedules";

@@ -120,10 +120,7 @@ function upcoming(workspaceId: string, deploymentId: string, now: Micros): SQL {
     and coalesce(start_time, expected_start_time) > ${now} and next_scheduled_start_time > ${now} and ${HAS_NOT_BEGUN}`;
 }
 
-/**
- * Runs that are due and wait. The index of live runs finds these runs. `+` prevents SQLite from using the index of the
- * deployment's past runs.
- */
+/** Runs that are due and wait. The index of live runs finds these runs. `+` prevents SQLite from using the index of the deployment's past runs. */
 function due(workspaceId: string, deploymentId: string, now: Micros): SQL {
   return sql`end_time is null and next_scheduled_start_time > 0 and next_scheduled_start_time <= ${now}
     and +workspace_id = ${workspaceId} and +deployment_id = ${deploymentId} and ${HAS_NOT_BEGUN}`;

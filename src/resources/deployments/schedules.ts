@@ -1,7 +1,7 @@
 /** Checks the schedules of a body, makes rows from them, and compares them with the deployment's schedules. */
 import { readJson, readOptionalJson, type Statement } from "#db/database";
 import { type DeploymentColumns, type ScheduleRow, schedules } from "#db/rows/deployments";
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import { unprocessable } from "#lib/api-error";
 import { byteLength } from "#lib/bytes";
 import { isObject } from "#lib/json-value";

@@ -5,7 +5,7 @@
 import { sql } from "drizzle-orm";
 import { readJson, readOptionalJson } from "#db/database";
 import { type DeploymentColumns, deployments, type ScheduleRow } from "#db/rows/deployments";
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import { concurrency_limit } from "#db/tables/concurrency-limit";
 import { flow } from "#db/tables/flow";
 import { conflict, integrityConflict, notFound, unavailable } from "#lib/api-error";

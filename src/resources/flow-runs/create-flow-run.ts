@@ -222,12 +222,8 @@ async function announce(tools: Tools, written: readonly WrittenRun[]): Promise<v
   if (written.length === 0) return;
   for (const run of written) remember(tools.workspaceId, run);
   const orchestrated = written.filter(({ row }) => row.auto_scheduled === 0);
-  tools.background(
-    emitEvents(
-      tools,
-      orchestrated.map((run) => flowRunStateEvent(factsOf(run, null, run.state))),
-    ),
-  );
+  const events = orchestrated.map((run) => flowRunStateEvent(factsOf(run, null, run.state)));
+  tools.background(emitEvents(tools, events));
   await tellPools(
     tools,
     written.flatMap(({ row, state }) => liveRunOf(row, state.type) ?? []),

@@ -1,5 +1,5 @@
 /** The routes under /flow_runs/{id}/input. */
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import * as z from "zod";
 import { flow_run_input } from "#db/tables/flow-run";
 import { isLikeAny } from "#filters/like";

@@ -1,5 +1,5 @@
 /** Resumes a paused run, with the input that the run waits for. */
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import { integrityConflict, notFound } from "#lib/api-error";
 import { parseJson } from "#lib/json";
 import { UnusableSchema } from "#lib/json-schema/schema";

@@ -4,7 +4,7 @@
  */
 import type * as z from "zod";
 import { sql } from "drizzle-orm";
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import { deployment, deployment_schedule, deployment_version } from "#db/tables/deployment";
 import { flow } from "#db/tables/flow";
 import { flow_run } from "#db/tables/flow-run";

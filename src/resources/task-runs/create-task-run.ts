@@ -1,10 +1,10 @@
 /** Creates task runs for the API: parents of subflows, background tasks, and task runs of clients that set states by HTTP. */
+import type * as z from "zod";
 import { createHash } from "node:crypto";
 import { type SQL, sql } from "drizzle-orm";
-import type * as z from "zod";
 import { insertRows } from "#db/sql";
 import { readJson } from "#db/database";
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import { flow_run } from "#db/tables/flow-run";
 import { task_run } from "#db/tables/task-run";
 import { integrityConflict } from "#lib/api-error";

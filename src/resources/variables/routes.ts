@@ -1,6 +1,6 @@
 /** The routes under /variables. */
 import type { NamedKey } from "#db/named-store";
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import * as z from "zod";
 import { type Action, changeEvent } from "#events/change-event";
 import { emitEvents } from "#events/emit";

@@ -1,7 +1,7 @@
 /** Finds, creates, changes and removes work pools. */
 import { sql } from "drizzle-orm";
 import { readJson } from "#db/database";
-import { newColumns } from "#db/rows/new-columns";
+import { newColumns } from "#db/workspace-store";
 import { work_pool, work_queue } from "#db/tables/work-pool";
 import type { Event } from "#events/event";
 import { conflict, integrityConflict, refused } from "#lib/api-error";
@@ -129,8 +129,7 @@ export async function updateWorkPool(tools: Tools, name: string, body: WorkPoolU
     );
   }
   const store = new WorkPoolStore(tools);
-  // The event of a pause follows the event of the status before. The object may not have written that event yet, so the
-  // object reports now.
+  // The event of a pause follows the event of the status before. The object may not have written that event yet, so the object reports now.
   if (typeof body.is_paused === "boolean") await workPool(tools, name).reportNow();
   const pool = await findPool(tools, name);
   if (NEVER_NULL.some((field) => body[field] === null)) throw integrityConflict();

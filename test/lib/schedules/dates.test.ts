@@ -1,9 +1,9 @@
+import recorded from "./dates.json";
 import { expect, test } from "vitest";
 import { momentsWithin } from "#lib/schedules/looks";
-import { wallAt } from "#lib/schedules/zones";
+import { wallAt } from "#lib/schedules/calendar";
 import { type Schedule, ScheduleInput, scheduleMoments, settleSchedule } from "#wire/schedule";
 import { parseTime, printTime } from "#wire/dates";
-import recorded from "./dates.json";
 
 const SECOND = 1_000_000;
 const DAY = 86_400 * SECOND;
