@@ -60,7 +60,7 @@ function decide<C extends RunContext>(input: DecisionInput<C>, proposed: State):
   const consequences = effective.map((one) => one.consequences);
   const state = applyTransforms(input, { ...verdict, state: verdict.state }, consequences);
   for (const { rule } of effective.toReversed()) {
-    if (!rule.to.has(type)) continue;
+    if (rule.to && !rule.to.has(type)) continue;
     consequences.push(rule.after?.(contextAfter(input.context, consequences), state) ?? {});
   }
   return { ...verdict, state, changes: merged(consequences), effects: effectsOf(consequences) };
@@ -76,7 +76,7 @@ function askRules<C extends RunContext>(
   let verdict: PolicyVerdict = { status: "ACCEPT", state: proposed, reason: null, delaySeconds: null };
   for (const rule of input.policy) {
     if (verdict.state?.type !== proposed.type) break;
-    if (!rule.from.has(from) || !rule.to.has(proposed.type)) continue;
+    if ((rule.from && !rule.from.has(from)) || (rule.to && !rule.to.has(proposed.type))) continue;
     const context = contextAfter(
       input.context,
       asked.map((one) => one.consequences),

@@ -4,7 +4,7 @@ import * as scheduling from "#orchestration/rules/scheduling";
 import * as slots from "#orchestration/rules/slots";
 import * as taskRuns from "#orchestration/rules/task-runs";
 import * as terminalStates from "#orchestration/rules/terminal-states";
-import { abort, ANY_STATE, type FlowRunContext, type Policy, type TaskRunContext } from "#orchestration/transition";
+import { abort, type FlowRunContext, type Policy, type TaskRunContext } from "#orchestration/transition";
 
 /** For a flow run's state that a client proposes. */
 export const CoreFlowPolicy: Policy<FlowRunContext> = [
@@ -76,8 +76,6 @@ export function onlyWhile(
   policy: Policy<FlowRunContext>,
 ): Policy<FlowRunContext> {
   const condition: Policy<FlowRunContext>[number] = {
-    from: ANY_STATE,
-    to: ANY_STATE,
     decide: (context) => (holds(context) ? undefined : abort("The run has gone on in the meantime.")),
   };
   return [condition, ...policy];

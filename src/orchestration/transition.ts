@@ -212,8 +212,10 @@ export function anyStateBut(...types: readonly StateType[]): States {
  * state, or refused to write a state, the later rules are not asked, and the columns and effects of the earlier rules are dropped.
  */
 export interface Rule<C extends RunContext> {
-  readonly from: States;
-  readonly to: States;
+  /** The types of the initial state; any without it. Null is no state. */
+  readonly from?: States;
+  /** The types of the proposed state; any without it. */
+  readonly to?: States;
   decide?(context: C, proposed: State): Ruling<C> | undefined;
   /**
    * Adds columns and effects for the state to write, after all bookkeeping. The last rule of the list is asked first. A

@@ -2,7 +2,6 @@
 import { SECOND } from "#lib/clock";
 import { isApiBefore, knowsPauses, withoutPauses } from "#orchestration/predicates";
 import {
-  ANY_STATE,
   type FlowRunContext,
   reject,
   type Rule,
@@ -79,7 +78,6 @@ function jittered(meanSeconds: number, jitter: number, random: () => number): nu
 
 /** The state of a task run that runs again has a name that shows the rerun. */
 export const renameReruns: Rule<RunContext> = {
-  from: ANY_STATE,
   to: statesOf("RUNNING"),
   decide({ initial, run }) {
     if (!initial || run.run_count === 0) return undefined;
@@ -89,8 +87,6 @@ export const renameReruns: Rule<RunContext> = {
 
 /** A client sends a transition again if the answer was lost. The repeat changes nothing. The client gives each transition an id. */
 export const preventDuplicateTransitions: Rule<FlowRunContext> = {
-  from: ANY_STATE,
-  to: ANY_STATE,
   decide({ initial }, proposed) {
     const proposedId = proposed.state_details.transition_id;
     if (!proposedId || proposedId !== initial?.state_details.transition_id) return undefined;

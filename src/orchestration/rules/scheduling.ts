@@ -1,14 +1,6 @@
 /** Rules about when a run may continue: its scheduled time, and pauses. */
 import { SECOND } from "#lib/clock";
-import {
-  ANY_STATE,
-  type FlowRunContext,
-  reject,
-  type Rule,
-  type RunContext,
-  statesOf,
-  abort,
-} from "#orchestration/transition";
+import { type FlowRunContext, reject, type Rule, type RunContext, statesOf, abort } from "#orchestration/transition";
 
 /** The PENDING state of a scheduled run keeps the scheduled time. */
 export const copyScheduledTime: Rule<RunContext> = {
@@ -40,7 +32,6 @@ function roundHalfDown(seconds: number): number {
 
 /** Only a SCHEDULED flow run that is not yet Late becomes Late. */
 export const ensureOnlyScheduledFlowsMarkedLate: Rule<FlowRunContext> = {
-  from: ANY_STATE,
   to: statesOf("SCHEDULED"),
   decide({ initial }, proposed) {
     if (!initial || proposed.name !== "Late") return undefined;
@@ -51,7 +42,6 @@ export const ensureOnlyScheduledFlowsMarkedLate: Rule<FlowRunContext> = {
 
 /** Only a RUNNING flow run becomes PAUSED, once for each pause key. A suspension also needs a deployment, which starts the run again. */
 export const handlePausingFlows: Rule<FlowRunContext> = {
-  from: ANY_STATE,
   to: statesOf("PAUSED"),
   decide({ initial, run }, proposed) {
     const verb = proposed.name === "Suspended" ? "suspend" : "pause";
@@ -73,7 +63,6 @@ export const handlePausingFlows: Rule<FlowRunContext> = {
 /** A PAUSED flow run can resume or end. After the timeout of its pause the run becomes FAILED. A suspended run needs a deployment to resume. */
 export const handleResumingPausedFlows: Rule<FlowRunContext> = {
   from: statesOf("PAUSED"),
-  to: ANY_STATE,
   decide({ initial, run, now }, proposed) {
     if (!initial) return undefined;
     if (proposed.type === "PENDING" || proposed.type === "PAUSED") {

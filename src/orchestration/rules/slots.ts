@@ -3,7 +3,6 @@ import { SECOND } from "#lib/clock";
 import { compareVersions, parseVersion } from "#lib/versions";
 import {
   abort,
-  ANY_STATE,
   anyStateBut,
   type FlowRunContext,
   reject,
@@ -50,8 +49,6 @@ export const secureFlowConcurrencySlots: Rule<FlowRunContext> = {
 
 /** The next state of a flow run keeps the id of the lease if the client does not send the id. Workers do not send it. */
 export const preserveDeploymentConcurrencyLeaseId: Rule<FlowRunContext> = {
-  from: ANY_STATE,
-  to: ANY_STATE,
   decide({ initial }, proposed) {
     const leaseId = initial?.state_details.deployment_concurrency_lease_id;
     if (!leaseId || proposed.state_details.deployment_concurrency_lease_id) return undefined;
@@ -130,7 +127,6 @@ export const enforceDeploymentConcurrencyOnLate: Rule<FlowRunContext> = {
 
 /** A task run takes a slot of each limit on its tags before it runs. If a limit is full, the client proposes again later. */
 export const secureTaskConcurrencySlots: Rule<TaskRunContext> = {
-  from: ANY_STATE,
   to: statesOf("RUNNING"),
   decide({ run: { tags }, slots, leaseId }) {
     if (tags.length === 0) return undefined;

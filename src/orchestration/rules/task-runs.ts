@@ -1,9 +1,8 @@
 /** Rules that are only for task runs: their flow run, the cache of their results, and the queue of background tasks. */
-import { abort, ANY_STATE, reject, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
+import { abort, reject, type Rule, statesOf, type TaskRunContext } from "#orchestration/transition";
 
 /** A task run of a flow run is RUNNING only while the flow run is RUNNING. */
 export const preventRunningTasksFromStoppedFlows: Rule<TaskRunContext> = {
-  from: ANY_STATE,
   to: statesOf("RUNNING"),
   decide({ flowRun }) {
     if (!flowRun || flowRun.state?.type === "RUNNING") return undefined;
@@ -21,7 +20,6 @@ export const preventRunningTasksFromStoppedFlows: Rule<TaskRunContext> = {
 
 /** A task run stores the run count that its flow run has while the task run runs. */
 export const updateFlowRunTrackerOnTasks: Rule<TaskRunContext> = {
-  from: ANY_STATE,
   to: statesOf("RUNNING"),
   after({ flowRun }) {
     return flowRun ? { changes: { flow_run_run_count: flowRun.run_count } } : undefined;
@@ -30,7 +28,6 @@ export const updateFlowRunTrackerOnTasks: Rule<TaskRunContext> = {
 
 /** If the cache key of a task run is in the cache, the task run gets the cached state and does not run. */
 export const cacheRetrieval: Rule<TaskRunContext> = {
-  from: ANY_STATE,
   to: statesOf("RUNNING"),
   decide({ cached }, proposed) {
     const { cache_key: key, refresh_cache: isRefresh } = proposed.state_details;
@@ -44,7 +41,6 @@ const MAX_KEY_LENGTH = 2000;
 
 /** The state of a COMPLETED task run with a cache key is put into the cache under that key. */
 export const cacheInsertion: Rule<TaskRunContext> = {
-  from: ANY_STATE,
   to: statesOf("COMPLETED"),
   decide(_context, proposed) {
     if ((proposed.state_details.cache_key ?? "").length <= MAX_KEY_LENGTH) return undefined;
@@ -69,7 +65,6 @@ export const copyTaskParametersId: Rule<TaskRunContext> = {
 
 /** A SCHEDULED background task goes into its queue. A task that awaits a retry comes before new tasks. */
 export const enqueueScheduledTasks: Rule<TaskRunContext> = {
-  from: ANY_STATE,
   to: statesOf("SCHEDULED"),
   after(_context, written) {
     if (!written.state_details.deferred) return undefined;

@@ -2,7 +2,6 @@
 import { hasPersistedResult, isCompletedWithResult, knowsPauses, withoutPauses } from "#orchestration/predicates";
 import {
   abort,
-  ANY_STATE,
   type FlowRunContext,
   reject,
   type Rule,
@@ -31,7 +30,6 @@ export const preventResultDataLoss: Rule<FlowRunContext> = {
 /** A flow run leaves a terminal state only to run again, and only if no stored result is lost. Its pauses are then forgotten. */
 export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
   from: TERMINAL_STATES,
-  to: ANY_STATE,
   decide(context, proposed) {
     const { initial, run } = context;
     if (!initial) return undefined;
@@ -51,7 +49,6 @@ export const handleFlowTerminalStateTransitions: Rule<FlowRunContext> = {
 /** A task run leaves a terminal state only to run again, and only if it has no stored result. Its run count then starts at 0. */
 export const handleTaskTerminalStateTransitions: Rule<TaskRunContext> = {
   from: TERMINAL_STATES,
-  to: ANY_STATE,
   decide({ initial, run, flowRun }, proposed) {
     if (!initial) return undefined;
     if (NEVER_AFTER_TERMINAL.has(proposed.type)) return abort(`Run is already ${initial.type}.`);
