@@ -1,4 +1,5 @@
 /** Events on the wire and in segments. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { isObject } from "#lib/json-value";
 import type { Micros } from "#lib/clock";
@@ -62,39 +63,35 @@ export type Resource = z.output<typeof Resource>;
 const RelatedResource = labels(wrongRelated).meta({ id: "RelatedResource" });
 
 /** An event as a client sends it. `occurred` is an RFC 3339 text in UTC. */
-export const Event = z
-  .object({
-    occurred: TimeAsText,
-    event: z.string().refine((name) => name.length <= MAX_NAME_CHARACTERS, {
-      message: `Event name must be at most ${MAX_NAME_CHARACTERS} characters`,
-    }),
-    resource: Resource,
-    related: z
-      .array(RelatedResource)
-      .refine((related) => related.length <= MAX_RELATED, {
-        message: `The maximum number of related resources is ${MAX_RELATED}`,
-      })
-      .default([]),
-    payload: JsonObject.default({}),
-    id: Uuid,
-    follows: Uuid.nullish().transform((id) => id ?? null),
-  })
-  .meta({ id: "Event" });
+export const Event = namedObject("Event", {
+  occurred: TimeAsText,
+  event: z.string().refine((name) => name.length <= MAX_NAME_CHARACTERS, {
+    message: `Event name must be at most ${MAX_NAME_CHARACTERS} characters`,
+  }),
+  resource: Resource,
+  related: z
+    .array(RelatedResource)
+    .refine((related) => related.length <= MAX_RELATED, {
+      message: `The maximum number of related resources is ${MAX_RELATED}`,
+    })
+    .default([]),
+  payload: JsonObject.default({}),
+  id: Uuid,
+  follows: Uuid.nullish().transform((id) => id ?? null),
+});
 export type Event = z.output<typeof Event>;
 
 /** An event that was received. The server adds the time. */
-export const ReceivedEvent = z
-  .object({
-    occurred: TimeText,
-    event: z.string(),
-    resource: z.record(z.string(), z.string()),
-    related: z.array(z.record(z.string(), z.string())),
-    payload: JsonObject,
-    id: UuidText,
-    follows: UuidText.nullable(),
-    received: TimeText,
-  })
-  .meta({ id: "ReceivedEvent" });
+export const ReceivedEvent = namedObject("ReceivedEvent", {
+  occurred: TimeText,
+  event: z.string(),
+  resource: z.record(z.string(), z.string()),
+  related: z.array(z.record(z.string(), z.string())),
+  payload: JsonObject,
+  id: UuidText,
+  follows: UuidText.nullable(),
+  received: TimeText,
+});
 export type ReceivedEvent = z.output<typeof ReceivedEvent>;
 
 /** Returns the event as it is stored and shown. The keys have the original's order. */

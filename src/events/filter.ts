@@ -1,4 +1,5 @@
 /** The filter of events on the wire, and whether an event matches it. */
+import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { type ReceivedEvent, type Resource, RESOURCE_ID, RESOURCE_ROLE, resourceId } from "#events/event";
 import { meetsTextQuery } from "#lib/text-query";
@@ -29,55 +30,57 @@ const ResourceSpecification = z
   .meta({ id: "ResourceSpecification" });
 type ResourceSpecification = z.output<typeof ResourceSpecification>;
 
-const EventOccurredFilter = z
-  .strictObject({ since: Time.optional(), until: Time.optional() })
-  .meta({ id: "EventOccurredFilter" });
+const EventOccurredFilter = namedStrictObject("EventOccurredFilter", {
+  since: Time.optional(),
+  until: Time.optional(),
+});
 
-const EventNameFilter = z
-  .strictObject({ prefix: Prefixes, exclude_prefix: Prefixes, name: Texts, exclude_name: Texts })
-  .meta({ id: "EventNameFilter" });
+const EventNameFilter = namedStrictObject("EventNameFilter", {
+  prefix: Prefixes,
+  exclude_prefix: Prefixes,
+  name: Texts,
+  exclude_name: Texts,
+});
 
-const EventAnyResourceFilter = z
-  .strictObject({ id: Texts, id_prefix: Prefixes, labels: ResourceSpecification.nullish() })
-  .meta({ id: "EventAnyResourceFilter" });
+const EventAnyResourceFilter = namedStrictObject("EventAnyResourceFilter", {
+  id: Texts,
+  id_prefix: Prefixes,
+  labels: ResourceSpecification.nullish(),
+});
 type EventAnyResourceFilter = z.output<typeof EventAnyResourceFilter>;
 
 const EventResourceFilter = EventAnyResourceFilter.extend({ distinct: z.boolean().optional() }).meta({
   id: "EventResourceFilter",
 });
 
-const EventRelatedFilter = z
-  .strictObject({
-    id: Texts,
-    role: Texts,
-    resources_in_roles: z
-      .array(z.tuple([z.string(), z.string()]))
-      .max(MAX_PATTERNS)
-      .nullish(),
-    labels: ResourceSpecification.nullish(),
-  })
-  .meta({ id: "EventRelatedFilter" });
+const EventRelatedFilter = namedStrictObject("EventRelatedFilter", {
+  id: Texts,
+  role: Texts,
+  resources_in_roles: z
+    .array(z.tuple([z.string(), z.string()]))
+    .max(MAX_PATTERNS)
+    .nullish(),
+  labels: ResourceSpecification.nullish(),
+});
 type EventRelatedFilter = z.output<typeof EventRelatedFilter>;
 
 /** The filter of events on the wire. */
-export const EventFilter = z
-  .strictObject({
-    occurred: EventOccurredFilter.optional(),
-    event: EventNameFilter.nullish(),
-    resource: EventResourceFilter.nullish(),
-    related: z.union([EventRelatedFilter, listUpTo(EventRelatedFilter, MAX_FILTERS)]).nullish(),
-    any_resource: z.union([EventAnyResourceFilter, listUpTo(EventAnyResourceFilter, MAX_FILTERS)]).nullish(),
-    id: z
-      .strictObject({ id: listUpTo(Uuid, MAX_VALUES).nullish() })
-      .meta({ id: "EventIDFilter" })
-      .optional(),
-    text: z
-      .strictObject({ query: z.string().max(200) })
-      .meta({ id: "EventTextFilter" })
-      .nullish(),
-    order: z.enum(["ASC", "DESC"]).meta({ id: "EventOrder" }).default("DESC"),
-  })
-  .meta({ id: "EventFilter" });
+export const EventFilter = namedStrictObject("EventFilter", {
+  occurred: EventOccurredFilter.optional(),
+  event: EventNameFilter.nullish(),
+  resource: EventResourceFilter.nullish(),
+  related: z.union([EventRelatedFilter, listUpTo(EventRelatedFilter, MAX_FILTERS)]).nullish(),
+  any_resource: z.union([EventAnyResourceFilter, listUpTo(EventAnyResourceFilter, MAX_FILTERS)]).nullish(),
+  id: z
+    .strictObject({ id: listUpTo(Uuid, MAX_VALUES).nullish() })
+    .meta({ id: "EventIDFilter" })
+    .optional(),
+  text: z
+    .strictObject({ query: z.string().max(200) })
+    .meta({ id: "EventTextFilter" })
+    .nullish(),
+  order: z.enum(["ASC", "DESC"]).meta({ id: "EventOrder" }).default("DESC"),
+});
 export type EventFilter = z.output<typeof EventFilter>;
 
 /** A period of time. Both ends are included. */

@@ -1,4 +1,5 @@
 /** The filters of the resources in D1. Each filter has fields, and each field has its SQL condition. */
+import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { asObject, list } from "#db/sql";
@@ -48,9 +49,11 @@ function hasNoDeployment(wanted: boolean, workspaceId: string): SQL {
 }
 
 /** Prefect: `DeploymentFilterConcurrencyLimit` is accepted and ignored. */
-const DeploymentFilterConcurrencyLimit = z
-  .strictObject({ ge_: Int.nullish(), le_: Int.nullish(), is_null_: Bool.nullish() })
-  .meta({ id: "DeploymentFilterConcurrencyLimit" });
+const DeploymentFilterConcurrencyLimit = namedStrictObject("DeploymentFilterConcurrencyLimit", {
+  ge_: Int.nullish(),
+  le_: Int.nullish(),
+  is_null_: Bool.nullish(),
+});
 
 /**
  * Prefect: a deployment without a queue name gets the default queue of its pool. A filter by the name of that queue
@@ -168,13 +171,11 @@ function hasParentFlowRun(ids: string[], workspaceId: string): SQL {
 }
 
 /** Prefect: `is_null_` is false by default. If `is_null_` is true, `any_` is ignored. If `is_null_` is false, it is ignored if `any_` is given. */
-const TaskRunFilterFlowRunId = z
-  .strictObject({
-    operator: Operator.default("and_"),
-    any_: Values(Uuid).nullish(),
-    is_null_: Bool.nullable().default(false),
-  })
-  .meta({ id: "TaskRunFilterFlowRunId" });
+const TaskRunFilterFlowRunId = namedStrictObject("TaskRunFilterFlowRunId", {
+  operator: Operator.default("and_"),
+  any_: Values(Uuid).nullish(),
+  is_null_: Bool.nullable().default(false),
+});
 
 export const taskRunFilter = combinable("TaskRunFilter", {
   id: group("TaskRunFilterId", { any_: anyId(task_run.id) }),

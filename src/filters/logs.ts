@@ -1,4 +1,5 @@
 /** The criteria of logs. A log is a record of a segment: `s` is the segment's row, `r` the record as JSON. */
+import { namedStrictObject } from "#wire/named";
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import { parseTextQuery, type TextQuery } from "#lib/text-query";
@@ -16,7 +17,7 @@ export const LOG = {
   flow_run_id: sql.raw("iif(r.value ->> 'no_flow_run' is null, s.run_id, null)"),
 };
 
-const LogFilterTextSearch = z.strictObject({ query: z.string().max(200) }).meta({ id: "LogFilterTextSearch" });
+const LogFilterTextSearch = namedStrictObject("LogFilterTextSearch", { query: z.string().max(200) });
 
 const logFilter = combinable("LogFilter", {
   level: group("LogFilterLevel", {

@@ -1,4 +1,5 @@
 /** The criteria of workers. A Durable Object has the workers, so the filter is a predicate and not SQL. */
+import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import type { Micros } from "#lib/clock";
 import { Time } from "#wire/dates";
@@ -7,19 +8,17 @@ import { Operator } from "./clause";
 export const WorkerStatus = z.enum(["ONLINE", "OFFLINE"]).meta({ id: "WorkerStatus" });
 export type WorkerStatus = z.output<typeof WorkerStatus>;
 
-export const WorkerFilter = z
-  .strictObject({
-    operator: Operator.default("and_"),
-    last_heartbeat_time: z
-      .strictObject({ before_: Time.nullish(), after_: Time.nullish() })
-      .meta({ id: "WorkerFilterLastHeartbeatTime" })
-      .nullish(),
-    status: z
-      .strictObject({ any_: z.array(WorkerStatus).nullish(), not_any_: z.array(WorkerStatus).nullish() })
-      .meta({ id: "WorkerFilterStatus" })
-      .nullish(),
-  })
-  .meta({ id: "WorkerFilter" });
+export const WorkerFilter = namedStrictObject("WorkerFilter", {
+  operator: Operator.default("and_"),
+  last_heartbeat_time: z
+    .strictObject({ before_: Time.nullish(), after_: Time.nullish() })
+    .meta({ id: "WorkerFilterLastHeartbeatTime" })
+    .nullish(),
+  status: z
+    .strictObject({ any_: z.array(WorkerStatus).nullish(), not_any_: z.array(WorkerStatus).nullish() })
+    .meta({ id: "WorkerFilterStatus" })
+    .nullish(),
+});
 export type WorkerFilter = z.output<typeof WorkerFilter>;
 
 /** Whether the worker meets the filter. Every worker meets a filter without criteria. */

@@ -1,22 +1,23 @@
 /** The answer of `set_state`. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import type { Decision, RunContext } from "#orchestration/transition";
 import { printState, type State, StateText } from "#wire/state";
 
-export const OrchestrationResult = z
-  .object({
-    state: StateText.nullable(),
-    status: z.enum(["ACCEPT", "REJECT", "ABORT", "WAIT"]).meta({ id: "SetStateStatus" }),
-    details: z.union([
-      z.object({ type: z.literal("accept_details") }).meta({ id: "StateAcceptDetails" }),
-      z.object({ type: z.literal("reject_details"), reason: z.string().nullable() }).meta({ id: "StateRejectDetails" }),
-      z.object({ type: z.literal("abort_details"), reason: z.string().nullable() }).meta({ id: "StateAbortDetails" }),
-      z
-        .object({ type: z.literal("wait_details"), delay_seconds: z.int(), reason: z.string().nullable() })
-        .meta({ id: "StateWaitDetails" }),
-    ]),
-  })
-  .meta({ id: "OrchestrationResult" });
+export const OrchestrationResult = namedObject("OrchestrationResult", {
+  state: StateText.nullable(),
+  status: z.enum(["ACCEPT", "REJECT", "ABORT", "WAIT"]).meta({ id: "SetStateStatus" }),
+  details: z.union([
+    namedObject("StateAcceptDetails", { type: z.literal("accept_details") }),
+    namedObject("StateRejectDetails", { type: z.literal("reject_details"), reason: z.string().nullable() }),
+    namedObject("StateAbortDetails", { type: z.literal("abort_details"), reason: z.string().nullable() }),
+    namedObject("StateWaitDetails", {
+      type: z.literal("wait_details"),
+      delay_seconds: z.int(),
+      reason: z.string().nullable(),
+    }),
+  ]),
+});
 
 /** The result of a proposal. */
 export interface Orchestrated {

@@ -1,4 +1,5 @@
 /** Parts of deployments for tables, sweeps and routes: versions, missed runs, and runs that stop or start twice. */
+import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { parseJson } from "#lib/json";
 import { plain } from "#wire/scalars";
@@ -17,14 +18,12 @@ const DEFAULT_WINDOW_SECONDS = 300;
 const MOST_WINDOW_SECONDS = 30 * 86_400;
 
 /** What is done with runs of a schedule that no worker started in time. Prefect 3 has no such policy. */
-export const MissedRuns = z
-  .strictObject({
-    /** Which missed runs are run: `all` as in Prefect, only the `latest`, or none. */
-    policy: z.enum(["all", "latest", "skip"]),
-    /** A run is missed if it has not started this many seconds after it was due. */
-    window_seconds: plain(z.int().min(LEAST_WINDOW_SECONDS).max(MOST_WINDOW_SECONDS)).default(DEFAULT_WINDOW_SECONDS),
-  })
-  .meta({ id: "MissedRuns" });
+export const MissedRuns = namedStrictObject("MissedRuns", {
+  /** Which missed runs are run: `all` as in Prefect, only the `latest`, or none. */
+  policy: z.enum(["all", "latest", "skip"]),
+  /** A run is missed if it has not started this many seconds after it was due. */
+  window_seconds: plain(z.int().min(LEAST_WINDOW_SECONDS).max(MOST_WINDOW_SECONDS)).default(DEFAULT_WINDOW_SECONDS),
+});
 export type MissedRuns = z.output<typeof MissedRuns>;
 
 /** The policy of a schedule without a policy. */
@@ -36,16 +35,14 @@ export function missedRunsColumn(wish: MissedRuns | null | undefined): string | 
 }
 
 /** Settings of a deployment for its runs that stop responding or start twice. Prefect 3 has no such settings. */
-export const Reliability = z
-  .strictObject({
-    /** Refuses to start a run a second time while it is running (Prefect 1: version locking). */
-    exactly_once: z.boolean(),
-    /** Marks a run Crashed if its heartbeats stop. */
-    zombie_detection: z.boolean(),
-    /** Schedules a run anew if it stays Pending without a sign of life. */
-    lazarus: z.boolean(),
-  })
-  .meta({ id: "DeploymentReliability" });
+export const Reliability = namedStrictObject("DeploymentReliability", {
+  /** Refuses to start a run a second time while it is running (Prefect 1: version locking). */
+  exactly_once: z.boolean(),
+  /** Marks a run Crashed if its heartbeats stop. */
+  zombie_detection: z.boolean(),
+  /** Schedules a run anew if it stays Pending without a sign of life. */
+  lazarus: z.boolean(),
+});
 export type Reliability = z.output<typeof Reliability>;
 
 /** The settings of a deployment without settings. */

@@ -1,4 +1,5 @@
 /** Histories of runs on the wire: a window of time in intervals, and the counts of each interval. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { unprocessable } from "#lib/api-error";
 import { type Micros, SECOND } from "#lib/clock";
@@ -12,23 +13,19 @@ const MAX_INTERVALS = 500;
 /** The fields of a body that describe the window. */
 export const HistoryFields = { history_start: Time, history_end: Time, history_interval_seconds: Float };
 
-export const HistoryResponse = z
-  .object({
-    interval_start: TimeText,
-    interval_end: TimeText,
-    states: z.array(
-      z
-        .object({
-          state_type: StateType,
-          state_name: z.string(),
-          count_runs: z.int(),
-          sum_estimated_run_time: z.number(),
-          sum_estimated_lateness: z.number(),
-        })
-        .meta({ id: "HistoryResponseState" }),
-    ),
-  })
-  .meta({ id: "HistoryResponse" });
+export const HistoryResponse = namedObject("HistoryResponse", {
+  interval_start: TimeText,
+  interval_end: TimeText,
+  states: z.array(
+    namedObject("HistoryResponseState", {
+      state_type: StateType,
+      state_name: z.string(),
+      count_runs: z.int(),
+      sum_estimated_run_time: z.number(),
+      sum_estimated_lateness: z.number(),
+    }),
+  ),
+});
 
 /** A window of `intervals` intervals, one after the other. */
 export interface HistoryWindow {

@@ -1,4 +1,5 @@
 /** Parts of runs for several resources: a flow run in an answer, policies of retries and pauses, inputs of tasks. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
@@ -67,56 +68,56 @@ export const TaskRunPolicy = z
 /** The empirical policy of a task run. The run's row has the policy as JSON. */
 export type TaskRunPolicy = z.output<typeof TaskRunPolicy>;
 
-export const CreatedBy = z
-  .object({ id: UuidText.nullable(), type: z.string().nullable(), display_value: z.string().nullable() })
-  .meta({ id: "CreatedBy" });
+export const CreatedBy = namedObject("CreatedBy", {
+  id: UuidText.nullable(),
+  type: z.string().nullable(),
+  display_value: z.string().nullable(),
+});
 
 /** A flow run in an answer. */
-export const FlowRunResponse = z
-  .object({
-    ...EntityText,
-    name: z.string(),
-    flow_id: UuidText,
-    state_id: UuidText.nullable(),
-    deployment_id: UuidText.nullable(),
-    deployment_version: z.string().nullable(),
-    work_queue_id: UuidText.nullable(),
-    work_queue_name: z.string().nullable(),
-    flow_version: z.string().nullable(),
-    parameters: JsonObject,
-    idempotency_key: z.string().nullable(),
-    context: JsonObject,
-    empirical_policy: FlowRunPolicy,
-    tags: z.array(z.string()),
-    labels: Labels.nullable(),
-    parent_task_run_id: UuidText.nullable(),
-    state_type: StateType.nullable(),
-    state_name: z.string().nullable(),
-    run_count: z.int(),
-    expected_start_time: TimeText.nullable(),
-    next_scheduled_start_time: TimeText.nullable(),
-    start_time: TimeText.nullable(),
-    end_time: TimeText.nullable(),
-    total_run_time: z.number(),
-    estimated_run_time: z.number(),
-    estimated_start_time_delta: z.number(),
-    auto_scheduled: z.boolean(),
-    infrastructure_document_id: UuidText.nullable(),
-    infrastructure_pid: z.string().nullable(),
-    created_by: CreatedBy.nullable(),
-    work_pool_id: UuidText.nullable(),
-    work_pool_name: z.string().nullable(),
-    state: StateText.nullable(),
-    job_variables: JsonObject.nullable(),
-  })
-  .meta({ id: "FlowRunResponse" });
+export const FlowRunResponse = namedObject("FlowRunResponse", {
+  ...EntityText,
+  name: z.string(),
+  flow_id: UuidText,
+  state_id: UuidText.nullable(),
+  deployment_id: UuidText.nullable(),
+  deployment_version: z.string().nullable(),
+  work_queue_id: UuidText.nullable(),
+  work_queue_name: z.string().nullable(),
+  flow_version: z.string().nullable(),
+  parameters: JsonObject,
+  idempotency_key: z.string().nullable(),
+  context: JsonObject,
+  empirical_policy: FlowRunPolicy,
+  tags: z.array(z.string()),
+  labels: Labels.nullable(),
+  parent_task_run_id: UuidText.nullable(),
+  state_type: StateType.nullable(),
+  state_name: z.string().nullable(),
+  run_count: z.int(),
+  expected_start_time: TimeText.nullable(),
+  next_scheduled_start_time: TimeText.nullable(),
+  start_time: TimeText.nullable(),
+  end_time: TimeText.nullable(),
+  total_run_time: z.number(),
+  estimated_run_time: z.number(),
+  estimated_start_time_delta: z.number(),
+  auto_scheduled: z.boolean(),
+  infrastructure_document_id: UuidText.nullable(),
+  infrastructure_pid: z.string().nullable(),
+  created_by: CreatedBy.nullable(),
+  work_pool_id: UuidText.nullable(),
+  work_pool_name: z.string().nullable(),
+  state: StateText.nullable(),
+  job_variables: JsonObject.nullable(),
+});
 
 const TaskRunInput = z.union(
   [
-    z.object({ input_type: z.literal("task_run").optional(), id: Uuid }).meta({ id: "TaskRunResult" }),
-    z.object({ input_type: z.literal("flow_run").optional(), id: Uuid }).meta({ id: "FlowRunResult" }),
-    z.object({ input_type: z.literal("parameter").optional(), name: z.string() }).meta({ id: "Parameter" }),
-    z.object({ input_type: z.literal("constant").optional(), type: z.string() }).meta({ id: "Constant" }),
+    namedObject("TaskRunResult", { input_type: z.literal("task_run").optional(), id: Uuid }),
+    namedObject("FlowRunResult", { input_type: z.literal("flow_run").optional(), id: Uuid }),
+    namedObject("Parameter", { input_type: z.literal("parameter").optional(), name: z.string() }),
+    namedObject("Constant", { input_type: z.literal("constant").optional(), type: z.string() }),
   ],
   branchNames("TaskRunResult", "FlowRunResult", "Parameter", "Constant"),
 );

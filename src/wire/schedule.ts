@@ -1,4 +1,5 @@
 /** Schedules on the wire: by interval, by cron expression, or by recurrence rule. */
+import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { branchNames, plain, refuse } from "#wire/scalars";
 import { type Micros, SECOND } from "#lib/clock";
@@ -76,16 +77,14 @@ const CronSchedule = z
   .superRefine(checkZone)
   .meta({ id: "CronSchedule" });
 
-const RRuleSchedule = z
-  .strictObject({
-    rrule: z.string().superRefine((rrule, context) => endBranch(context, rruleProblem(rrule))),
-    timezone: z
-      .string()
-      .superRefine((zone, context) => endBranch(context, zoneProblem(zone)))
-      .nullish()
-      .transform((zone) => zone ?? "UTC"),
-  })
-  .meta({ id: "RRuleSchedule" });
+const RRuleSchedule = namedStrictObject("RRuleSchedule", {
+  rrule: z.string().superRefine((rrule, context) => endBranch(context, rruleProblem(rrule))),
+  timezone: z
+    .string()
+    .superRefine((zone, context) => endBranch(context, zoneProblem(zone)))
+    .nullish()
+    .transform((zone) => zone ?? "UTC"),
+});
 
 /** A schedule in a request. `settleSchedule` makes the form that is stored. */
 export const ScheduleInput = z.union(

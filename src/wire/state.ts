@@ -1,4 +1,5 @@
 /** States: their schemas on the wire, their stored form, and predicates. */
+import { namedObject, namedStrictObject } from "#wire/named";
 import { HugeText, LongText, ShortText } from "#wire/sizes";
 import * as z from "zod";
 import type { Ids, Micros } from "#lib/clock";
@@ -31,42 +32,38 @@ export const TERMINAL_TYPES: ReadonlySet<StateType> = new Set<StateType>([
 ]);
 
 /** Details of a state in requests. Times become microseconds. Unknown details, from other versions of the client, are ignored. */
-export const StateDetailsInput = z
-  .object({
-    flow_run_id: Uuid.nullish(),
-    task_run_id: Uuid.nullish(),
-    child_flow_run_id: Uuid.nullish(),
-    scheduled_time: Time.nullish(),
-    cache_key: LongText.nullish(),
-    cache_expiration: Time.nullish(),
-    deferred: Bool.nullish(),
-    untrackable_result: Bool.optional(),
-    pause_timeout: Time.nullish(),
-    pause_reschedule: Bool.optional(),
-    pause_key: ShortText.nullish(),
-    run_input_keyset: z.record(z.string(), z.string()).nullish(),
-    refresh_cache: Bool.nullish(),
-    retriable: Bool.nullish(),
-    transition_id: Uuid.nullish(),
-    task_parameters_id: Uuid.nullish(),
-    traceparent: ShortText.nullish(),
-    deployment_concurrency_lease_id: Uuid.nullish(),
-  })
-  .meta({ id: "StateDetails" });
+export const StateDetailsInput = namedObject("StateDetails", {
+  flow_run_id: Uuid.nullish(),
+  task_run_id: Uuid.nullish(),
+  child_flow_run_id: Uuid.nullish(),
+  scheduled_time: Time.nullish(),
+  cache_key: LongText.nullish(),
+  cache_expiration: Time.nullish(),
+  deferred: Bool.nullish(),
+  untrackable_result: Bool.optional(),
+  pause_timeout: Time.nullish(),
+  pause_reschedule: Bool.optional(),
+  pause_key: ShortText.nullish(),
+  run_input_keyset: z.record(z.string(), z.string()).nullish(),
+  refresh_cache: Bool.nullish(),
+  retriable: Bool.nullish(),
+  transition_id: Uuid.nullish(),
+  task_parameters_id: Uuid.nullish(),
+  traceparent: ShortText.nullish(),
+  deployment_concurrency_lease_id: Uuid.nullish(),
+});
 
 /** Details of a state in memory and in the database: only fields that are set, times in microseconds. */
 export type StateDetails = z.output<typeof StateDetailsInput>;
 
 /** A state proposed by a client. */
-export const StateCreate = z
-  .strictObject({
-    type: StateType,
-    name: ShortText.nullish(),
-    message: HugeText.nullish(),
-    data: z.unknown().optional(),
-    state_details: StateDetailsInput.optional(),
-  })
-  .meta({ id: "StateCreate" });
+export const StateCreate = namedStrictObject("StateCreate", {
+  type: StateType,
+  name: ShortText.nullish(),
+  message: HugeText.nullish(),
+  data: z.unknown().optional(),
+  state_details: StateDetailsInput.optional(),
+});
 export type StateCreate = z.output<typeof StateCreate>;
 
 /** A state of a run, as rules see it and as it is stored. */
@@ -81,41 +78,37 @@ export interface State {
 }
 
 /** Details of a state in an answer: every field is present. */
-const StateDetailsText = z
-  .object({
-    flow_run_id: UuidText.nullable(),
-    task_run_id: UuidText.nullable(),
-    child_flow_run_id: UuidText.nullable(),
-    scheduled_time: TimeText.nullable(),
-    cache_key: z.string().nullable(),
-    cache_expiration: TimeText.nullable(),
-    deferred: z.boolean().nullable(),
-    untrackable_result: z.boolean(),
-    pause_timeout: TimeText.nullable(),
-    pause_reschedule: z.boolean(),
-    pause_key: z.string().nullable(),
-    run_input_keyset: z.record(z.string(), z.string()).nullable(),
-    refresh_cache: z.boolean().nullable(),
-    retriable: z.boolean().nullable(),
-    transition_id: UuidText.nullable(),
-    task_parameters_id: UuidText.nullable(),
-    traceparent: z.string().nullable(),
-    deployment_concurrency_lease_id: UuidText.nullable(),
-  })
-  .meta({ id: "StateDetailsResponse" });
+const StateDetailsText = namedObject("StateDetailsResponse", {
+  flow_run_id: UuidText.nullable(),
+  task_run_id: UuidText.nullable(),
+  child_flow_run_id: UuidText.nullable(),
+  scheduled_time: TimeText.nullable(),
+  cache_key: z.string().nullable(),
+  cache_expiration: TimeText.nullable(),
+  deferred: z.boolean().nullable(),
+  untrackable_result: z.boolean(),
+  pause_timeout: TimeText.nullable(),
+  pause_reschedule: z.boolean(),
+  pause_key: z.string().nullable(),
+  run_input_keyset: z.record(z.string(), z.string()).nullable(),
+  refresh_cache: z.boolean().nullable(),
+  retriable: z.boolean().nullable(),
+  transition_id: UuidText.nullable(),
+  task_parameters_id: UuidText.nullable(),
+  traceparent: z.string().nullable(),
+  deployment_concurrency_lease_id: UuidText.nullable(),
+});
 
 /** A state in an answer. */
-export const StateText = z
-  .object({
-    id: UuidText,
-    type: StateType,
-    name: z.string().nullable(),
-    timestamp: TimeText,
-    message: z.string().nullable(),
-    data: z.unknown(),
-    state_details: StateDetailsText,
-  })
-  .meta({ id: "State" });
+export const StateText = namedObject("State", {
+  id: UuidText,
+  type: StateType,
+  name: z.string().nullable(),
+  timestamp: TimeText,
+  message: z.string().nullable(),
+  data: z.unknown(),
+  state_details: StateDetailsText,
+});
 export type StateText = z.output<typeof StateText>;
 
 /** The state as answers show it. */

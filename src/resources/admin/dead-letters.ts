@@ -1,4 +1,5 @@
 /** Lists, reads, replays and drops dead letters. A replay repeats the failed work of a letter. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { type SQL, sql } from "drizzle-orm";
 import { WorkspaceStore } from "#db/workspace-store";
@@ -17,18 +18,16 @@ import type { Tools } from "#tools";
 import { printTime, TimeText } from "#wire/dates";
 
 /** A dead letter without its message, which may be large. */
-export const DeadLetter = z
-  .object({
-    id: z.string(),
-    created: TimeText,
-    /** The name of a queue, or the short name of the work that failed. */
-    queue: z.string(),
-    key: z.string().nullable(),
-    /** The reason of the last failure. */
-    reason: z.string().nullable(),
-    message_characters: z.int(),
-  })
-  .meta({ id: "DeadLetter" });
+export const DeadLetter = namedObject("DeadLetter", {
+  id: z.string(),
+  created: TimeText,
+  /** The name of a queue, or the short name of the work that failed. */
+  queue: z.string(),
+  key: z.string().nullable(),
+  /** The reason of the last failure. */
+  reason: z.string().nullable(),
+  message_characters: z.int(),
+});
 type DeadLetter = z.output<typeof DeadLetter>;
 
 /** A dead letter with its message, or with the message's text if the message is not JSON. */
@@ -108,15 +107,13 @@ function readMessage(text: string): unknown {
 }
 
 /** The result of a replay. */
-export const DeadLetterReplay = z
-  .object({
-    id: z.string(),
-    /** Whether the replay succeeded. Then the letter is removed. */
-    replayed: z.boolean(),
-    /** The reason why the replay failed. The letter stays, with this reason. */
-    reason: z.string().nullable(),
-  })
-  .meta({ id: "DeadLetterReplay" });
+export const DeadLetterReplay = namedObject("DeadLetterReplay", {
+  id: z.string(),
+  /** Whether the replay succeeded. Then the letter is removed. */
+  replayed: z.boolean(),
+  /** The reason why the replay failed. The letter stays, with this reason. */
+  reason: z.string().nullable(),
+});
 type DeadLetterReplay = z.output<typeof DeadLetterReplay>;
 
 /** The work of each queue. The work throws if it fails. A repeat of the work changes nothing. */

@@ -1,4 +1,5 @@
 /** The routes under /admin. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { PREFECT_VERSION } from "#http/api-version";
 import { listRoutes } from "#http/list-routes";
@@ -22,12 +23,12 @@ import { BulkLimit, Limit, Offset } from "#wire/paging";
 /** Prefect: the key in Prefect's configuration. */
 const RESULT_STORAGE = "server-default-result-storage";
 
-const ServerDefaultResultStorage = z
-  .object({ default_result_storage_block_id: UuidText.nullable() })
-  .meta({ id: "ServerDefaultResultStorage" });
-const ServerDefaultResultStorageUpdate = z
-  .object({ default_result_storage_block_id: Uuid })
-  .meta({ id: "ServerDefaultResultStorageUpdate" });
+const ServerDefaultResultStorage = namedObject("ServerDefaultResultStorage", {
+  default_result_storage_block_id: UuidText.nullable(),
+});
+const ServerDefaultResultStorageUpdate = namedObject("ServerDefaultResultStorageUpdate", {
+  default_result_storage_block_id: Uuid,
+});
 
 const MAX_LETTERS = 200;
 const Queue = z.string().max(200).nullish();
@@ -145,7 +146,7 @@ export const adminRoutes = [
       path: "/admin/dead-letters/drop",
       summary: "Drop dead letters by ids or queue, a bounded number in each request; repeat it until none is dropped.",
       body: z.strictObject({ ids: LetterIds, queue: Queue }),
-      response: z.object({ dropped: z.int() }).meta({ id: "DeadLettersDropped" }),
+      response: namedObject("DeadLettersDropped", { dropped: z.int() }),
     },
     async ({ body, tools }) => {
       if (!body.ids && !body.queue) throw unprocessable("Say which dead letters are to be dropped: ids or queue.");

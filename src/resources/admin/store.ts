@@ -1,4 +1,5 @@
 /** Reads the size of the database, and the configuration values of a workspace. */
+import { namedObject } from "#wire/named";
 import { and, eq, sql } from "drizzle-orm";
 import * as z from "zod";
 import { type Database, readJson } from "#db/database";
@@ -9,9 +10,11 @@ import { WorkspaceStore } from "#db/workspace-store";
 export const MAX_DATABASE_BYTES = 10_000_000_000;
 
 /** The database's size and its maximum size. `share` is the size divided by the maximum size. */
-export const DatabaseSize = z
-  .object({ size_bytes: z.int(), limit_bytes: z.int(), share: z.number() })
-  .meta({ id: "DatabaseSize" });
+export const DatabaseSize = namedObject("DatabaseSize", {
+  size_bytes: z.int(),
+  limit_bytes: z.int(),
+  share: z.number(),
+});
 export type DatabaseSize = z.output<typeof DatabaseSize>;
 
 /** Reads the database's size. Each response of D1 has the size. */

@@ -1,4 +1,5 @@
 /** Concurrency limits on the wire: version 2, and version 1, which has limits of tags only. */
+import { namedObject, namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { listOf, Name, ShortText } from "#wire/sizes";
 import { EntityText, Uuid, UuidText } from "#wire/ids";
@@ -26,43 +27,37 @@ const literal = <const Word extends string>(...words: Word[]) =>
 
 const Decay = Float.pipe(z.number().min(0));
 
-export const ConcurrencyLimitV2Create = z
-  .strictObject({
-    active: Bool.default(true),
-    name: Name,
-    limit: intFrom(0),
-    active_slots: intFrom(0).default(0),
-    denied_slots: intFrom(0).default(0),
-    slot_decay_per_second: Decay.default(0),
-  })
-  .meta({ id: "ConcurrencyLimitV2Create" });
+export const ConcurrencyLimitV2Create = namedStrictObject("ConcurrencyLimitV2Create", {
+  active: Bool.default(true),
+  name: Name,
+  limit: intFrom(0),
+  active_slots: intFrom(0).default(0),
+  denied_slots: intFrom(0).default(0),
+  slot_decay_per_second: Decay.default(0),
+});
 export type ConcurrencyLimitV2Create = z.output<typeof ConcurrencyLimitV2Create>;
 
-export const ConcurrencyLimitV2Update = z
-  .strictObject({
-    active: Bool.nullish(),
-    name: Name.nullish(),
-    limit: intFrom(0).nullish(),
-    active_slots: intFrom(0).nullish(),
-    denied_slots: intFrom(0).nullish(),
-    slot_decay_per_second: Decay.nullish(),
-  })
-  .meta({ id: "ConcurrencyLimitV2Update" });
+export const ConcurrencyLimitV2Update = namedStrictObject("ConcurrencyLimitV2Update", {
+  active: Bool.nullish(),
+  name: Name.nullish(),
+  limit: intFrom(0).nullish(),
+  active_slots: intFrom(0).nullish(),
+  denied_slots: intFrom(0).nullish(),
+  slot_decay_per_second: Decay.nullish(),
+});
 export type ConcurrencyLimitV2Update = z.output<typeof ConcurrencyLimitV2Update>;
 
 /** A limit in the response to its creation. */
-export const ConcurrencyLimitV2 = z
-  .object({
-    ...EntityText,
-    active: z.boolean(),
-    name: z.string(),
-    limit: z.int(),
-    active_slots: z.int(),
-    denied_slots: z.int(),
-    slot_decay_per_second: z.number(),
-    avg_slot_occupancy_seconds: z.number(),
-  })
-  .meta({ id: "ConcurrencyLimitV2" });
+export const ConcurrencyLimitV2 = namedObject("ConcurrencyLimitV2", {
+  ...EntityText,
+  active: z.boolean(),
+  name: z.string(),
+  limit: z.int(),
+  active_slots: z.int(),
+  denied_slots: z.int(),
+  slot_decay_per_second: z.number(),
+  avg_slot_occupancy_seconds: z.number(),
+});
 
 /** A limit in the response to a read. */
 export const GlobalConcurrencyLimitResponse = ConcurrencyLimitV2.omit({
@@ -70,13 +65,16 @@ export const GlobalConcurrencyLimitResponse = ConcurrencyLimitV2.omit({
   avg_slot_occupancy_seconds: true,
 }).meta({ id: "GlobalConcurrencyLimitResponse" });
 
-export const MinimalConcurrencyLimitResponse = z
-  .object({ id: UuidText, name: z.string(), limit: z.int() })
-  .meta({ id: "MinimalConcurrencyLimitResponse" });
+export const MinimalConcurrencyLimitResponse = namedObject("MinimalConcurrencyLimitResponse", {
+  id: UuidText,
+  name: z.string(),
+  limit: z.int(),
+});
 
-export const ConcurrencyLimitWithLeaseResponse = z
-  .object({ lease_id: UuidText, limits: z.array(MinimalConcurrencyLimitResponse) })
-  .meta({ id: "ConcurrencyLimitWithLeaseResponse" });
+export const ConcurrencyLimitWithLeaseResponse = namedObject("ConcurrencyLimitWithLeaseResponse", {
+  lease_id: UuidText,
+  limits: z.array(MinimalConcurrencyLimitResponse),
+});
 
 const Slots = Int.pipe(z.number().gt(0));
 const LeaseSeconds = Float.pipe(z.number().min(60).max(86_400));
@@ -84,9 +82,10 @@ const LeaseSeconds = Float.pipe(z.number().min(60).max(86_400));
 /** How many seconds a lease lasts if the request does not say. */
 export const DEFAULT_LEASE_SECONDS = 300;
 
-const ConcurrencyLeaseHolder = z
-  .strictObject({ type: literal("flow_run", "task_run", "deployment"), id: Uuid })
-  .meta({ id: "ConcurrencyLeaseHolder" });
+const ConcurrencyLeaseHolder = namedStrictObject("ConcurrencyLeaseHolder", {
+  type: literal("flow_run", "task_run", "deployment"),
+  id: Uuid,
+});
 
 /** The body of an acquisition. */
 export const acquisition = {
@@ -120,18 +119,17 @@ const LimitedTag = ShortText.refine((tag) => !BANNED.test(tag), {
   message: "String should match pattern '^[^/%&><]*$'",
 });
 
-export const ConcurrencyLimitCreate = z
-  .strictObject({ tag: LimitedTag, concurrency_limit: Int })
-  .meta({ id: "ConcurrencyLimitCreate" });
+export const ConcurrencyLimitCreate = namedStrictObject("ConcurrencyLimitCreate", {
+  tag: LimitedTag,
+  concurrency_limit: Int,
+});
 
-export const ConcurrencyLimit = z
-  .object({
-    ...EntityText,
-    tag: z.string(),
-    concurrency_limit: z.int(),
-    active_slots: z.array(UuidText),
-  })
-  .meta({ id: "ConcurrencyLimit" });
+export const ConcurrencyLimit = namedObject("ConcurrencyLimit", {
+  ...EntityText,
+  tag: z.string(),
+  concurrency_limit: z.int(),
+  active_slots: z.array(UuidText),
+});
 
 /** The body of a request in which a task run takes or gives back a slot of each tag. */
 export const tagSlots = { names: listOf(ShortText, MAX_NAMES), task_run_id: Uuid };

@@ -1,4 +1,5 @@
 /** The routes under /deployments that are not in Prefect: versions, missed runs, and runs that stop or start twice. */
+import { namedObject } from "#wire/named";
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { readOptionalJson } from "#db/database";
@@ -30,40 +31,36 @@ import { checkLimit, Limit, Offset } from "#wire/paging";
 import { Bool, JsonObject, Labels } from "#wire/scalars";
 
 /** A version in a list. */
-const DeploymentVersionSummary = z
-  .object({
-    id: UuidText,
-    created: TimeText,
-    deployment_id: UuidText,
-    ordinal: z.int(),
-    is_current: z.boolean(),
-    archived: TimeText.nullable(),
-    version: z.string().nullable(),
-    version_info: VersionInfo.nullable(),
-    description: z.string().nullable(),
-    entrypoint: z.string().nullable(),
-  })
-  .meta({ id: "DeploymentVersionSummary" });
+const DeploymentVersionSummary = namedObject("DeploymentVersionSummary", {
+  id: UuidText,
+  created: TimeText,
+  deployment_id: UuidText,
+  ordinal: z.int(),
+  is_current: z.boolean(),
+  archived: TimeText.nullable(),
+  version: z.string().nullable(),
+  version_info: VersionInfo.nullable(),
+  description: z.string().nullable(),
+  entrypoint: z.string().nullable(),
+});
 
 /** A version with its whole content. */
-const DeploymentVersion = z
-  .object({
-    ...DeploymentVersionSummary.shape,
-    tags: z.array(z.string()),
-    labels: Labels.nullable(),
-    path: z.string().nullable(),
-    pull_steps: z.array(JsonObject).nullable(),
-    parameters: JsonObject,
-    parameter_openapi_schema: JsonObject.nullable(),
-    enforce_parameter_schema: z.boolean(),
-    job_variables: JsonObject,
-    work_queue_id: UuidText.nullable(),
-    work_queue_name: z.string().nullable(),
-    work_pool_name: z.string().nullable(),
-    storage_document_id: UuidText.nullable(),
-    infrastructure_document_id: UuidText.nullable(),
-  })
-  .meta({ id: "DeploymentVersion" });
+const DeploymentVersion = namedObject("DeploymentVersion", {
+  ...DeploymentVersionSummary.shape,
+  tags: z.array(z.string()),
+  labels: Labels.nullable(),
+  path: z.string().nullable(),
+  pull_steps: z.array(JsonObject).nullable(),
+  parameters: JsonObject,
+  parameter_openapi_schema: JsonObject.nullable(),
+  enforce_parameter_schema: z.boolean(),
+  job_variables: JsonObject,
+  work_queue_id: UuidText.nullable(),
+  work_queue_name: z.string().nullable(),
+  work_pool_name: z.string().nullable(),
+  storage_document_id: UuidText.nullable(),
+  infrastructure_document_id: UuidText.nullable(),
+});
 
 const VERSIONS = "/deployments/{id:uuid}/versions";
 const VERSION = `${VERSIONS}/{version_id:uuid}`;

@@ -1,4 +1,5 @@
 /** Counts events by their time, by their name or by their resource. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { type EventFilter, type Window, windowOf } from "#events/filter";
 import { resourceId } from "#events/event";
@@ -17,9 +18,13 @@ export const TimeUnit = z.enum(["week", "day", "hour", "minute", "second"]).meta
 export type TimeUnit = z.output<typeof TimeUnit>;
 
 /** How many events have one name or resource, or occurred in one interval. */
-export const EventCount = z
-  .object({ value: z.string(), label: z.string(), count: z.int(), start_time: TimeText, end_time: TimeText })
-  .meta({ id: "EventCount" });
+export const EventCount = namedObject("EventCount", {
+  value: z.string(),
+  label: z.string(),
+  count: z.int(),
+  start_time: TimeText,
+  end_time: TimeText,
+});
 export type EventCount = z.output<typeof EventCount>;
 
 /** What is counted, and the length of the intervals of time. */

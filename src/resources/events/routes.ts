@@ -1,4 +1,5 @@
 /** The routes under /events. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { writeEvents, eventStream } from "#events/emit";
 import { Event, ReceivedEvent } from "#events/event";
@@ -25,9 +26,11 @@ const EventsRead = embedded({
   limit: Int.pipe(z.number().min(0).max(MAX_PAGE)).default(MAX_PAGE),
 });
 
-const EventPage = z
-  .object({ events: z.array(ReceivedEvent), total: z.int(), next_page: z.string().nullable() })
-  .meta({ id: "EventPage" });
+const EventPage = namedObject("EventPage", {
+  events: z.array(ReceivedEvent),
+  total: z.int(),
+  next_page: z.string().nullable(),
+});
 
 const EventsCount = embedded({
   filter: EventFilter,

@@ -1,4 +1,5 @@
 /** More routes that change or delete flow runs: one run, or all runs that a filter finds. */
+import { namedObject } from "#wire/named";
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { isPassing } from "#db/database";
@@ -25,13 +26,14 @@ const AT_ONCE = 10;
 
 const { flow_runs } = FilterFields;
 
-const FlowRunBulkDeleteResponse = z.object({ deleted: z.array(UuidText) }).meta({ id: "FlowRunBulkDeleteResponse" });
-const FlowRunOrchestrationResult = z
-  .object({ flow_run_id: UuidText, ...OrchestrationResult.shape })
-  .meta({ id: "FlowRunOrchestrationResult" });
-const FlowRunBulkSetStateResponse = z
-  .object({ results: z.array(FlowRunOrchestrationResult) })
-  .meta({ id: "FlowRunBulkSetStateResponse" });
+const FlowRunBulkDeleteResponse = namedObject("FlowRunBulkDeleteResponse", { deleted: z.array(UuidText) });
+const FlowRunOrchestrationResult = namedObject("FlowRunOrchestrationResult", {
+  flow_run_id: UuidText,
+  ...OrchestrationResult.shape,
+});
+const FlowRunBulkSetStateResponse = namedObject("FlowRunBulkSetStateResponse", {
+  results: z.array(FlowRunOrchestrationResult),
+});
 
 export const flowRunChangeRoutes = [
   route(

@@ -1,4 +1,5 @@
 /** The routes of a flow run's graphs. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { Listing } from "#http/listing";
 import { route } from "#http/route";
@@ -12,59 +13,49 @@ import { StateText, StateType } from "#wire/state";
 const EARLIEST: Micros = -62_135_596_800_000_000;
 
 /** A task run with the task runs from which it takes results. */
-const DependencyResult = z
-  .object({
-    id: UuidText,
-    name: z.string(),
-    upstream_dependencies: z.array(z.object({ input_type: z.literal("task_run"), id: UuidText })),
-    state: StateText.nullable(),
-    expected_start_time: TimeText.nullable(),
-    start_time: TimeText.nullable(),
-    end_time: TimeText.nullable(),
-    total_run_time: z.number().nullable(),
-    estimated_run_time: z.number().nullable(),
-    untrackable_result: z.boolean(),
-  })
-  .meta({ id: "DependencyResult" });
+const DependencyResult = namedObject("DependencyResult", {
+  id: UuidText,
+  name: z.string(),
+  upstream_dependencies: z.array(z.object({ input_type: z.literal("task_run"), id: UuidText })),
+  state: StateText.nullable(),
+  expected_start_time: TimeText.nullable(),
+  start_time: TimeText.nullable(),
+  end_time: TimeText.nullable(),
+  total_run_time: z.number().nullable(),
+  estimated_run_time: z.number().nullable(),
+  untrackable_result: z.boolean(),
+});
 
-const Edge = z.object({ id: UuidText }).meta({ id: "Edge" });
-const GraphArtifact = z
-  .object({
-    id: UuidText,
-    created: TimeText,
-    key: z.string().nullable(),
-    type: z.string().nullable(),
-    is_latest: z.boolean(),
-    data: z.unknown(),
-  })
-  .meta({ id: "GraphArtifact" });
-const GraphNode = z
-  .object({
-    kind: z.enum(["flow-run", "task-run"]),
-    id: UuidText,
-    label: z.string(),
-    state_type: StateType,
-    start_time: TimeText,
-    end_time: TimeText.nullable(),
-    parents: z.array(Edge),
-    children: z.array(Edge),
-    encapsulating: z.array(Edge),
-    artifacts: z.array(GraphArtifact),
-  })
-  .meta({ id: "Node" });
+const Edge = namedObject("Edge", { id: UuidText });
+const GraphArtifact = namedObject("GraphArtifact", {
+  id: UuidText,
+  created: TimeText,
+  key: z.string().nullable(),
+  type: z.string().nullable(),
+  is_latest: z.boolean(),
+  data: z.unknown(),
+});
+const GraphNode = namedObject("Node", {
+  kind: z.enum(["flow-run", "task-run"]),
+  id: UuidText,
+  label: z.string(),
+  state_type: StateType,
+  start_time: TimeText,
+  end_time: TimeText.nullable(),
+  parents: z.array(Edge),
+  children: z.array(Edge),
+  encapsulating: z.array(Edge),
+  artifacts: z.array(GraphArtifact),
+});
 /** The graph that the user interface shows of a flow run. */
-const Graph = z
-  .object({
-    start_time: TimeText.nullable(),
-    end_time: TimeText.nullable(),
-    root_node_ids: z.array(UuidText),
-    nodes: z.array(z.tuple([UuidText, GraphNode])),
-    artifacts: z.array(GraphArtifact),
-    states: z.array(
-      z.object({ id: UuidText, timestamp: TimeText, type: StateType, name: z.string() }).meta({ id: "GraphState" }),
-    ),
-  })
-  .meta({ id: "Graph" });
+const Graph = namedObject("Graph", {
+  start_time: TimeText.nullable(),
+  end_time: TimeText.nullable(),
+  root_node_ids: z.array(UuidText),
+  nodes: z.array(z.tuple([UuidText, GraphNode])),
+  artifacts: z.array(GraphArtifact),
+  states: z.array(namedObject("GraphState", { id: UuidText, timestamp: TimeText, type: StateType, name: z.string() })),
+});
 
 export const flowRunGraphRoutes = [
   route(

@@ -1,4 +1,5 @@
 /** The routes under /flow_runs/{id}/input. */
+import { namedObject } from "#wire/named";
 import { newColumns } from "#db/workspace-store";
 import * as z from "zod";
 import { flow_run_input } from "#db/tables/flow-run";
@@ -22,15 +23,13 @@ const InputKey = ShortText.refine(
   "value must only contain lowercase letters, numbers, and dashes.",
 );
 
-const FlowRunInput = z
-  .object({
-    ...EntityText,
-    flow_run_id: UuidText,
-    key: z.string(),
-    value: z.string(),
-    sender: z.string().nullable(),
-  })
-  .meta({ id: "FlowRunInput" });
+const FlowRunInput = namedObject("FlowRunInput", {
+  ...EntityText,
+  flow_run_id: UuidText,
+  key: z.string(),
+  value: z.string(),
+  sender: z.string().nullable(),
+});
 
 export const flowRunInputRoutes = [
   route(

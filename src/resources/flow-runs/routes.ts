@@ -1,4 +1,5 @@
 /** The main routes under /flow_runs. Other files have the routes of graphs, inputs, other changes and deletions. */
+import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { sql } from "drizzle-orm";
 import { FlowRunStore, printFlowRun } from "#db/rows/flow-runs";
@@ -35,26 +36,24 @@ function countRuns(tools: Tools, body: FilterBody): Promise<number> {
   return store(tools).count(whereClause("flow_runs", filters, tools.workspaceId));
 }
 
-const FlowRunCreate = z
-  .strictObject({
-    state: StateCreate.nullish(),
-    name: ShortText.nullish(),
-    flow_id: Uuid,
-    flow_version: ShortText.nullish(),
-    parameters: SizedParameters.optional(),
-    context: SizedObject.optional(),
-    parent_task_run_id: Uuid.nullish(),
-    infrastructure_document_id: Uuid.nullish(),
-    empirical_policy: FlowRunPolicy.optional(),
-    tags: Tags.optional(),
-    labels: Labels.nullish(),
-    idempotency_key: ShortText.nullish(),
-    work_pool_name: ShortText.nullish(),
-    work_queue_name: ShortText.nullish(),
-    job_variables: SizedObject.nullish(),
-    deployment_id: Uuid.nullish(),
-  })
-  .meta({ id: "FlowRunCreate" });
+const FlowRunCreate = namedStrictObject("FlowRunCreate", {
+  state: StateCreate.nullish(),
+  name: ShortText.nullish(),
+  flow_id: Uuid,
+  flow_version: ShortText.nullish(),
+  parameters: SizedParameters.optional(),
+  context: SizedObject.optional(),
+  parent_task_run_id: Uuid.nullish(),
+  infrastructure_document_id: Uuid.nullish(),
+  empirical_policy: FlowRunPolicy.optional(),
+  tags: Tags.optional(),
+  labels: Labels.nullish(),
+  idempotency_key: ShortText.nullish(),
+  work_pool_name: ShortText.nullish(),
+  work_queue_name: ShortText.nullish(),
+  job_variables: SizedObject.nullish(),
+  deployment_id: Uuid.nullish(),
+});
 
 // Prefect: only the history has the filter of queues under the name `work_queues`.
 const { work_pool_queues: work_queues, ...others } = FilterFields;

@@ -1,5 +1,6 @@
 /** Changes a flow run's own fields and adds to its labels. Only orchestration changes its state. */
-import * as z from "zod";
+import { namedStrictObject } from "#wire/named";
+import type * as z from "zod";
 import { and, eq, sql } from "drizzle-orm";
 import { readJson } from "#db/database";
 import { flowRuns } from "#db/rows/flow-runs";
@@ -14,17 +15,15 @@ import { FlowRunPolicy } from "#wire/runs";
 import type { Labels } from "#wire/scalars";
 import { ShortText, SizedObject, SizedParameters, Tags } from "#wire/sizes";
 
-export const FlowRunUpdate = z
-  .strictObject({
-    name: ShortText.nullish(),
-    flow_version: ShortText.nullish(),
-    parameters: SizedParameters.optional(),
-    empirical_policy: FlowRunPolicy.optional(),
-    tags: Tags.optional(),
-    infrastructure_pid: ShortText.nullish(),
-    job_variables: SizedObject.nullish(),
-  })
-  .meta({ id: "FlowRunUpdate" });
+export const FlowRunUpdate = namedStrictObject("FlowRunUpdate", {
+  name: ShortText.nullish(),
+  flow_version: ShortText.nullish(),
+  parameters: SizedParameters.optional(),
+  empirical_policy: FlowRunPolicy.optional(),
+  tags: Tags.optional(),
+  infrastructure_pid: ShortText.nullish(),
+  job_variables: SizedObject.nullish(),
+});
 
 /** Applies an update; throws 404 for an unknown run, 400 or 422 for job variables that cannot be set. */
 export async function updateFlowRun(tools: Tools, id: string, update: z.output<typeof FlowRunUpdate>): Promise<void> {

@@ -1,27 +1,24 @@
 /** Flows on the wire. */
+import { namedObject, namedStrictObject } from "#wire/named";
 import { Name, Tags } from "#wire/sizes";
 import * as z from "zod";
 import { EntityText, UuidText } from "#wire/ids";
 import { Labels } from "#wire/scalars";
 
-export const FlowCreate = z
-  .strictObject({
-    name: Name,
-    tags: Tags.default([]),
-    labels: Labels.nullable().default({}),
-  })
-  .meta({ id: "FlowCreate" });
+export const FlowCreate = namedStrictObject("FlowCreate", {
+  name: Name,
+  tags: Tags.default([]),
+  labels: Labels.nullable().default({}),
+});
 
-export const FlowUpdate = z.strictObject({ tags: Tags.optional() }).meta({ id: "FlowUpdate" });
+export const FlowUpdate = namedStrictObject("FlowUpdate", { tags: Tags.optional() });
 
 /** A flow in an answer. */
-export const Flow = z
-  .object({
-    ...EntityText,
-    name: z.string(),
-    tags: z.array(z.string()),
-    labels: Labels.nullable(),
-  })
-  .meta({ id: "Flow" });
+export const Flow = namedObject("Flow", {
+  ...EntityText,
+  name: z.string(),
+  tags: z.array(z.string()),
+  labels: Labels.nullable(),
+});
 
-export const FlowBulkDeleteResponse = z.object({ deleted: z.array(UuidText) }).meta({ id: "FlowBulkDeleteResponse" });
+export const FlowBulkDeleteResponse = namedObject("FlowBulkDeleteResponse", { deleted: z.array(UuidText) });

@@ -1,4 +1,5 @@
 /** Logs on the wire. */
+import { namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
@@ -6,16 +7,14 @@ import { refusal, Int } from "#wire/scalars";
 import { ShortText } from "#wire/sizes";
 
 /** A log as a client sends it. */
-export const LogCreate = z
-  .strictObject({
-    name: ShortText,
-    level: Int,
-    message: z.string(),
-    timestamp: Time,
-    flow_run_id: Uuid.nullish(),
-    task_run_id: Uuid.nullish(),
-  })
-  .meta({ id: "LogCreate" });
+export const LogCreate = namedStrictObject("LogCreate", {
+  name: ShortText,
+  level: Int,
+  message: z.string(),
+  timestamp: Time,
+  flow_run_id: Uuid.nullish(),
+  task_run_id: Uuid.nullish(),
+});
 export type LogCreate = z.output<typeof LogCreate>;
 
 const refusalOfText = refusal("sequence_str", "'str' instances are not allowed as a Sequence value", {

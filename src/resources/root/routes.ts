@@ -1,4 +1,5 @@
 /** The routes that say whether the server works, and which version it has. */
+import { namedObject } from "#wire/named";
 import { sql } from "drizzle-orm";
 import * as z from "zod";
 import { API_VERSION } from "#http/api-version";
@@ -8,14 +9,12 @@ import { log } from "#lib/log";
 import { TimeText } from "#wire/dates";
 import { EntityText } from "#wire/ids";
 
-const CsrfToken = z
-  .object({
-    ...EntityText,
-    token: z.string(),
-    client: z.string(),
-    expiration: TimeText,
-  })
-  .meta({ id: "CsrfToken" });
+const CsrfToken = namedObject("CsrfToken", {
+  ...EntityText,
+  token: z.string(),
+  client: z.string(),
+  expiration: TimeText,
+});
 
 export const rootRoutes = [
   route(

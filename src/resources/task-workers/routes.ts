@@ -1,16 +1,19 @@
 /** The routes under /task_workers. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { embedded, route } from "#http/route";
 import { taskQueue } from "#objects/task-queue/client";
 import { printTime, TimeText } from "#wire/dates";
 
 /** Prefect: a filter without keys finds all task workers, and its other fields are ignored. */
-const TaskWorkerFilter = z.object({ task_keys: z.array(z.string()) }).meta({ id: "TaskWorkerFilter" });
+const TaskWorkerFilter = namedObject("TaskWorkerFilter", { task_keys: z.array(z.string()) });
 
 /** A task worker in an answer. */
-const TaskWorkerResponse = z
-  .object({ identifier: z.string(), task_keys: z.array(z.string()), timestamp: TimeText })
-  .meta({ id: "TaskWorkerResponse" });
+const TaskWorkerResponse = namedObject("TaskWorkerResponse", {
+  identifier: z.string(),
+  task_keys: z.array(z.string()),
+  timestamp: TimeText,
+});
 
 export const taskWorkerRoutes = [
   route(

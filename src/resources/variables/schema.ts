@@ -1,4 +1,5 @@
 /** Variables on the wire. */
+import { namedObject, namedStrictObject } from "#wire/named";
 import { Tags, VariableName } from "#wire/sizes";
 import * as z from "zod";
 import { EntityText } from "#wire/ids";
@@ -14,27 +15,21 @@ const VariableValue = z
     message: `Variable value must be less than ${MAX_VALUE_BYTES} characters`,
   });
 
-export const VariableCreate = z
-  .strictObject({
-    name: VariableName,
-    value: VariableValue,
-    tags: Tags.default([]),
-  })
-  .meta({ id: "VariableCreate" });
+export const VariableCreate = namedStrictObject("VariableCreate", {
+  name: VariableName,
+  value: VariableValue,
+  tags: Tags.default([]),
+});
 
-export const VariableUpdate = z
-  .strictObject({
-    name: VariableName.nullish(),
-    value: VariableValue.optional(),
-    tags: Tags.nullish(),
-  })
-  .meta({ id: "VariableUpdate" });
+export const VariableUpdate = namedStrictObject("VariableUpdate", {
+  name: VariableName.nullish(),
+  value: VariableValue.optional(),
+  tags: Tags.nullish(),
+});
 
-export const Variable = z
-  .object({
-    ...EntityText,
-    name: z.string(),
-    value: z.unknown(),
-    tags: z.array(z.string()),
-  })
-  .meta({ id: "Variable" });
+export const Variable = namedObject("Variable", {
+  ...EntityText,
+  name: z.string(),
+  value: z.unknown(),
+  tags: z.array(z.string()),
+});

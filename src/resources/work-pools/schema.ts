@@ -1,4 +1,5 @@
 /** Work pools, their queues and their workers on the wire. */
+import { namedObject, namedStrictObject } from "#wire/named";
 import * as z from "zod";
 import { LongText, Name, ShortText, SizedObject, listOf, Tags } from "#wire/sizes";
 import { WorkerStatus } from "#filters/workers";
@@ -30,198 +31,167 @@ function unlessWrong<S extends z.ZodType>(schema: S, problemOf: (value: z.output
   });
 }
 
-const WorkPoolStorageConfiguration = z
-  .strictObject({
-    bundle_upload_step: SizedObject.nullish(),
-    bundle_execution_step: SizedObject.nullish(),
-    default_result_storage_block_id: Uuid.nullish(),
-  })
-  .meta({ id: "WorkPoolStorageConfiguration" });
+const WorkPoolStorageConfiguration = namedStrictObject("WorkPoolStorageConfiguration", {
+  bundle_upload_step: SizedObject.nullish(),
+  bundle_execution_step: SizedObject.nullish(),
+  default_result_storage_block_id: Uuid.nullish(),
+});
 
-export const WorkPoolCreate = z
-  .strictObject({
-    name: PoolName.pipe(Name),
-    description: LongText.nullish(),
-    type: ShortText.default("prefect-agent"),
-    base_job_template: BaseJobTemplate.optional(),
-    is_paused: Bool.default(false),
-    concurrency_limit: intFrom(0).nullish(),
-    storage_configuration: WorkPoolStorageConfiguration.default({}),
-  })
-  .meta({ id: "WorkPoolCreate" });
+export const WorkPoolCreate = namedStrictObject("WorkPoolCreate", {
+  name: PoolName.pipe(Name),
+  description: LongText.nullish(),
+  type: ShortText.default("prefect-agent"),
+  base_job_template: BaseJobTemplate.optional(),
+  is_paused: Bool.default(false),
+  concurrency_limit: intFrom(0).nullish(),
+  storage_configuration: WorkPoolStorageConfiguration.default({}),
+});
 export type WorkPoolCreate = z.output<typeof WorkPoolCreate>;
 
-export const WorkPoolUpdate = z
-  .strictObject({
-    description: LongText.nullish(),
-    is_paused: Bool.nullish(),
-    base_job_template: BaseJobTemplate.nullish(),
-    concurrency_limit: intFrom(0).nullish(),
-    storage_configuration: WorkPoolStorageConfiguration.nullish(),
-  })
-  .meta({ id: "WorkPoolUpdate" });
+export const WorkPoolUpdate = namedStrictObject("WorkPoolUpdate", {
+  description: LongText.nullish(),
+  is_paused: Bool.nullish(),
+  base_job_template: BaseJobTemplate.nullish(),
+  concurrency_limit: intFrom(0).nullish(),
+  storage_configuration: WorkPoolStorageConfiguration.nullish(),
+});
 export type WorkPoolUpdate = z.output<typeof WorkPoolUpdate>;
 
 const WorkPoolStatus = z.enum(["READY", "NOT_READY", "PAUSED"]).meta({ id: "WorkPoolStatus" });
 
 /** A work pool in an answer. */
-export const WorkPoolResponse = z
-  .object({
-    ...EntityText,
-    name: z.string(),
-    description: z.string().nullable(),
-    type: z.string(),
-    base_job_template: JsonObject,
-    is_paused: z.boolean(),
-    concurrency_limit: z.int().nullable(),
-    status: WorkPoolStatus.nullable(),
-    default_queue_id: UuidText.nullable(),
-    storage_configuration: z
-      .object({
-        bundle_upload_step: JsonObject.nullable(),
-        bundle_execution_step: JsonObject.nullable(),
-        /** Prefect: left out for clients up to 3.3.7, which fail on this field. */
-        default_result_storage_block_id: UuidText.nullable().optional(),
-      })
-      .meta({ id: "WorkPoolStorageConfigurationResponse" }),
-    active_slots: z.int().nullable(),
-  })
-  .meta({ id: "WorkPoolResponse" });
+export const WorkPoolResponse = namedObject("WorkPoolResponse", {
+  ...EntityText,
+  name: z.string(),
+  description: z.string().nullable(),
+  type: z.string(),
+  base_job_template: JsonObject,
+  is_paused: z.boolean(),
+  concurrency_limit: z.int().nullable(),
+  status: WorkPoolStatus.nullable(),
+  default_queue_id: UuidText.nullable(),
+  storage_configuration: namedObject("WorkPoolStorageConfigurationResponse", {
+    bundle_upload_step: JsonObject.nullable(),
+    bundle_execution_step: JsonObject.nullable(),
+    /** Prefect: left out for clients up to 3.3.7, which fail on this field. */
+    default_result_storage_block_id: UuidText.nullable().optional(),
+  }),
+  active_slots: z.int().nullable(),
+});
 
 /** A worker in an answer. */
-export const WorkerResponse = z
-  .object({
-    ...EntityText,
-    name: z.string(),
-    work_pool_id: UuidText,
-    last_heartbeat_time: TimeText.nullable(),
-    heartbeat_interval_seconds: z.int().nullable(),
-    status: WorkerStatus,
-  })
-  .meta({ id: "WorkerResponse" });
+export const WorkerResponse = namedObject("WorkerResponse", {
+  ...EntityText,
+  name: z.string(),
+  work_pool_id: UuidText,
+  last_heartbeat_time: TimeText.nullable(),
+  heartbeat_interval_seconds: z.int().nullable(),
+  status: WorkerStatus,
+});
 
 /** A run that a worker gets. */
-export const WorkerFlowRunResponse = z
-  .object({
-    work_pool_id: UuidText,
-    work_queue_id: UuidText,
-    flow_run: FlowRunResponse.omit({ work_pool_id: true, work_pool_name: true }).meta({ id: "WorkerFlowRun" }),
-  })
-  .meta({ id: "WorkerFlowRunResponse" });
+export const WorkerFlowRunResponse = namedObject("WorkerFlowRunResponse", {
+  work_pool_id: UuidText,
+  work_queue_id: UuidText,
+  flow_run: FlowRunResponse.omit({ work_pool_id: true, work_pool_name: true }).meta({ id: "WorkerFlowRun" }),
+});
 
 /** The maximum of Postgres' integers. A queue may move others by one many times, and priorities must stay exact. */
 const MAX_PRIORITY = 2_147_483_647;
 const Priority = Int.pipe(z.number().gt(0).max(MAX_PRIORITY));
 
 /** Prefect: the filter that queues had before there were work pools. */
-const QueueFilter = z
-  .object({
-    tags: Tags.nullish().transform((tags) => tags ?? null),
-    deployment_ids: listOf(Uuid, 1_000)
-      .nullish()
-      .transform((ids) => ids ?? null),
-  })
-  .meta({ id: "QueueFilter" });
+const QueueFilter = namedObject("QueueFilter", {
+  tags: Tags.nullish().transform((tags) => tags ?? null),
+  deployment_ids: listOf(Uuid, 1_000)
+    .nullish()
+    .transform((ids) => ids ?? null),
+});
 
-export const WorkQueueCreate = z
-  .strictObject({
-    name: Name,
-    description: LongText.nullable().default(""),
-    is_paused: Bool.default(false),
-    concurrency_limit: intFrom(0).nullish(),
-    priority: Priority.nullish(),
-    filter: QueueFilter.nullish(),
-  })
-  .meta({ id: "WorkQueueCreate" });
+export const WorkQueueCreate = namedStrictObject("WorkQueueCreate", {
+  name: Name,
+  description: LongText.nullable().default(""),
+  is_paused: Bool.default(false),
+  concurrency_limit: intFrom(0).nullish(),
+  priority: Priority.nullish(),
+  filter: QueueFilter.nullish(),
+});
 export type WorkQueueCreate = z.output<typeof WorkQueueCreate>;
 
-export const WorkQueueUpdate = z
-  .strictObject({
-    name: ShortText.nullish(),
-    description: LongText.nullish(),
-    is_paused: Bool.optional(),
-    concurrency_limit: intFrom(0).nullish(),
-    priority: Priority.nullish(),
-    last_polled: Time.nullish(),
-    filter: QueueFilter.nullish(),
-  })
-  .meta({ id: "WorkQueueUpdate" });
+export const WorkQueueUpdate = namedStrictObject("WorkQueueUpdate", {
+  name: ShortText.nullish(),
+  description: LongText.nullish(),
+  is_paused: Bool.optional(),
+  concurrency_limit: intFrom(0).nullish(),
+  priority: Priority.nullish(),
+  last_polled: Time.nullish(),
+  filter: QueueFilter.nullish(),
+});
 export type WorkQueueUpdate = z.output<typeof WorkQueueUpdate>;
 
 const WorkQueueStatus = z.enum(WorkPoolStatus.options).meta({ id: "WorkQueueStatus" });
 
 /** A work queue in an answer. */
-export const WorkQueueResponse = z
-  .object({
-    ...EntityText,
-    name: z.string(),
-    description: z.string().nullable(),
-    is_paused: z.boolean(),
-    concurrency_limit: z.int().nullable(),
-    priority: z.int(),
-    work_pool_id: UuidText.nullable(),
-    filter: QueueFilter.nullable(),
-    last_polled: TimeText.nullable(),
-    work_pool_name: z.string().nullable(),
-    status: WorkQueueStatus.nullable(),
-    active_slots: z.int().nullable(),
-  })
-  .meta({ id: "WorkQueueResponse" });
+export const WorkQueueResponse = namedObject("WorkQueueResponse", {
+  ...EntityText,
+  name: z.string(),
+  description: z.string().nullable(),
+  is_paused: z.boolean(),
+  concurrency_limit: z.int().nullable(),
+  priority: z.int(),
+  work_pool_id: UuidText.nullable(),
+  filter: QueueFilter.nullable(),
+  last_polled: TimeText.nullable(),
+  work_pool_name: z.string().nullable(),
+  status: WorkQueueStatus.nullable(),
+  active_slots: z.int().nullable(),
+});
 
-const WorkQueueHealthPolicy = z
-  .object({ maximum_late_runs: z.int().nullable(), maximum_seconds_since_last_polled: z.int().nullable() })
-  .meta({ id: "WorkQueueHealthPolicy" });
+const WorkQueueHealthPolicy = namedObject("WorkQueueHealthPolicy", {
+  maximum_late_runs: z.int().nullable(),
+  maximum_seconds_since_last_polled: z.int().nullable(),
+});
 
-export const WorkQueueStatusDetail = z
-  .object({
-    healthy: z.boolean(),
-    late_runs_count: z.int(),
-    last_polled: TimeText.nullable(),
-    health_check_policy: WorkQueueHealthPolicy,
-  })
-  .meta({ id: "WorkQueueStatusDetail" });
+export const WorkQueueStatusDetail = namedObject("WorkQueueStatusDetail", {
+  healthy: z.boolean(),
+  late_runs_count: z.int(),
+  last_polled: TimeText.nullable(),
+  health_check_policy: WorkQueueHealthPolicy,
+});
 
 /** A run that occupies a slot. */
-const FlowRunSlotSummary = z
-  .object({
-    id: UuidText,
-    name: z.string(),
-    state_type: StateType.nullable(),
-    state_name: z.string().nullable(),
-    start_time: TimeText.nullable(),
-    state_timestamp: TimeText.nullable(),
-    time_in_current_state: z.number().nullable(),
-  })
-  .meta({ id: "FlowRunSlotSummary" });
+const FlowRunSlotSummary = namedObject("FlowRunSlotSummary", {
+  id: UuidText,
+  name: z.string(),
+  state_type: StateType.nullable(),
+  state_name: z.string().nullable(),
+  start_time: TimeText.nullable(),
+  state_timestamp: TimeText.nullable(),
+  time_in_current_state: z.number().nullable(),
+});
 
 /** The position of a page in a list of runs in slots, or of queues. */
 const PageOfSlots = { count: z.int(), limit: z.int(), pages: z.int(), page: z.int() };
 
-export const WorkQueueConcurrencyStatus = z
-  .object({
-    active_slots: z.int(),
-    concurrency_limit: z.int().nullable(),
-    flow_runs: z.array(FlowRunSlotSummary),
-    ...PageOfSlots,
-  })
-  .meta({ id: "WorkQueueConcurrencyStatus" });
+export const WorkQueueConcurrencyStatus = namedObject("WorkQueueConcurrencyStatus", {
+  active_slots: z.int(),
+  concurrency_limit: z.int().nullable(),
+  flow_runs: z.array(FlowRunSlotSummary),
+  ...PageOfSlots,
+});
 
-export const WorkPoolConcurrencyStatus = z
-  .object({
-    active_slots: z.int(),
-    concurrency_limit: z.int().nullable(),
-    queues: z.array(
-      z
-        .object({
-          queue_id: UuidText,
-          queue_name: z.string(),
-          active_slots: z.int(),
-          concurrency_limit: z.int().nullable(),
-          flow_runs: z.array(FlowRunSlotSummary),
-          flow_run_count: z.int().nullable(),
-        })
-        .meta({ id: "WorkQueueConcurrencyStatusDetail" }),
-    ),
-    ...PageOfSlots,
-  })
-  .meta({ id: "WorkPoolConcurrencyStatus" });
+export const WorkPoolConcurrencyStatus = namedObject("WorkPoolConcurrencyStatus", {
+  active_slots: z.int(),
+  concurrency_limit: z.int().nullable(),
+  queues: z.array(
+    namedObject("WorkQueueConcurrencyStatusDetail", {
+      queue_id: UuidText,
+      queue_name: z.string(),
+      active_slots: z.int(),
+      concurrency_limit: z.int().nullable(),
+      flow_runs: z.array(FlowRunSlotSummary),
+      flow_run_count: z.int().nullable(),
+    }),
+  ),
+  ...PageOfSlots,
+});

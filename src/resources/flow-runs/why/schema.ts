@@ -1,4 +1,5 @@
 /** Why a run has not started, on the wire. */
+import { namedObject } from "#wire/named";
 import * as z from "zod";
 import { TimeText } from "#wire/dates";
 import { UuidText } from "#wire/ids";
@@ -7,16 +8,14 @@ import { StateType } from "#wire/state";
 const OptionalTime = TimeText.nullable();
 
 /** A holder of a slot. It has the slot since `since`. The lease expires at `until`, unless it is renewed. */
-export const SlotHolder = z
-  .object({
-    type: z.enum(["flow_run", "task_run", "deployment"]),
-    id: UuidText,
-    name: z.string().nullable(),
-    state_name: z.string().nullable(),
-    since: OptionalTime,
-    until: OptionalTime,
-  })
-  .meta({ id: "SlotHolder" });
+export const SlotHolder = namedObject("SlotHolder", {
+  type: z.enum(["flow_run", "task_run", "deployment"]),
+  id: UuidText,
+  name: z.string().nullable(),
+  state_name: z.string().nullable(),
+  since: OptionalTime,
+  until: OptionalTime,
+});
 export type SlotHolder = z.output<typeof SlotHolder>;
 
 const Limited = { limit: z.int(), in_use: z.int(), holders: z.array(SlotHolder) };
@@ -24,9 +23,11 @@ const OfLimit = { limit_id: UuidText, limit_name: z.string(), ...Limited };
 const OfPool = { work_pool_id: UuidText, work_pool_name: z.string() };
 const OfQueue = { ...OfPool, work_queue_id: UuidText, work_queue_name: z.string() };
 const OfDeployment = { deployment_id: UuidText, deployment_name: z.string() };
-const PoolWorker = z
-  .object({ name: z.string(), type: z.string().nullable(), last_heartbeat: TimeText })
-  .meta({ id: "WhyWorker" });
+const PoolWorker = namedObject("WhyWorker", {
+  name: z.string(),
+  type: z.string().nullable(),
+  last_heartbeat: TimeText,
+});
 
 /** A reason. `facts` show that the reason is true. `since` is the time since which the reason is true, if known. */
 const reason = <Code extends string, Facts extends z.core.$ZodLooseShape>(code: Code, facts: Facts) =>
@@ -84,24 +85,20 @@ export const WhyReason = z
 export type WhyReason = z.output<typeof WhyReason>;
 
 /** Who does the next step of a run, and when, if that is known. */
-export const WhyNext = z
-  .object({
-    who: z.enum(["nobody", "somebody", "process", "worker"]),
-    at: OptionalTime,
-    message: z.string(),
-  })
-  .meta({ id: "WhyNext" });
+export const WhyNext = namedObject("WhyNext", {
+  who: z.enum(["nobody", "somebody", "process", "worker"]),
+  at: OptionalTime,
+  message: z.string(),
+});
 export type WhyNext = z.output<typeof WhyNext>;
 
-export const Why = z
-  .object({
-    flow_run_id: UuidText,
-    state: z.object({ type: StateType, name: z.string(), timestamp: TimeText }).nullable(),
-    /** Whether the run has ever run. */
-    started: z.boolean(),
-    /** The first reason decides; the other reasons are true at the same time. */
-    reasons: z.array(WhyReason).min(1),
-    next: WhyNext,
-  })
-  .meta({ id: "FlowRunWhy" });
+export const Why = namedObject("FlowRunWhy", {
+  flow_run_id: UuidText,
+  state: z.object({ type: StateType, name: z.string(), timestamp: TimeText }).nullable(),
+  /** Whether the run has ever run. */
+  started: z.boolean(),
+  /** The first reason decides; the other reasons are true at the same time. */
+  reasons: z.array(WhyReason).min(1),
+  next: WhyNext,
+});
 export type Why = z.output<typeof Why>;
