@@ -51,12 +51,14 @@ async function createAsRemembered(
   if (!origin || body.deployment_version_id) return undefined;
   // The next step creates a missing queue. A deployment that has changed must not cause a new queue.
   if (body.work_queue_name && body.work_queue_name !== origin.row.queue_name) return undefined;
+  let draft: FlowRunDraft;
   try {
-    return await createFlowRunIf(tools, await draftOfOne(tools, origin, body), isUnchanged(origin));
+    draft = await draftOfOne(tools, origin, body);
   } catch (error) {
     if (error instanceof ApiError) return undefined;
     throw error;
   }
+  return createFlowRunIf(tools, draft, isUnchanged(origin));
 }
 
 async function createAsRead(tools: Tools, id: string, body: DeploymentFlowRunCreate): Promise<Created> {

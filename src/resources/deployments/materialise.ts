@@ -151,7 +151,7 @@ interface Horizon extends Window {
   looks: Looks;
 }
 
-/** The horizon of the settings that begins at `start`. */
+/** The period from `start` in which schedules create runs. The settings give its length and the number of runs. */
 function horizonFrom({ settings }: Tools, start: Micros): Horizon {
   const { min_runs, max_runs, min_scheduled_seconds, max_scheduled_seconds } = settings.services.scheduler;
   return {
@@ -207,7 +207,7 @@ function nextTopUp(moments: readonly Micros[], horizon: Horizon, from: Moments):
   const last = moments.at(-1);
   if (lastButFew !== undefined && last !== undefined && moments.length >= minRuns)
     return Math.max(now + 45 * SECOND, Math.min(lastButFew, last - (until - now)));
-  // Too few dates are within the horizon. The next date is beyond it, or there is none.
+  // The horizon has too few dates. The next date is after the horizon, or does not exist.
   const [beyond] = from(end + 1);
   return beyond === undefined ? null : Math.max(now + 60 * SECOND, beyond - (end - now));
 }
