@@ -10,6 +10,8 @@ import { countByName, hourOf, keyOf, readSegment, type Segment, segmentsOf } fro
 
 /** How long a segment is remembered after its last event occurred. */
 const KEPT: Micros = 120 * SECOND;
+/** How long a write may still arrive in D1 after the object that sent it has ended. D1 ends a statement after 30 seconds. */
+const LATE_WRITE: Micros = 30 * SECOND;
 /** How many segments are remembered. The object writes at most ten per second. */
 const MAX_SEGMENTS = 3_000;
 /** How many characters of JSON the names of a segment's events may have in total. Longer lists of names are not remembered. */
@@ -26,13 +28,16 @@ interface Remembered extends Omit<Header, "fits"> {
  */
 export class RecentSegments {
   private readonly segments = new Map<string, Remembered>();
+  /** Since when every written segment is remembered. */
+  private began: Micros;
   /** After the older segments were read, every segment with an event that occurred from this time on is remembered. */
   private since: Micros;
-  /** Reads the segments that were written before the object began and that have events with a later date. */
+  /** Reads the segments that were written before `began` and that have events from `since` on. */
   private older: Promise<void> | undefined;
 
   constructor(now: Micros) {
-    this.since = now;
+    this.began = now;
+    this.since = now - KEPT;
   }
 
   /** Remembers segments that are being written, and forgets old ones. */
@@ -46,7 +51,8 @@ export class RecentSegments {
   /** Forgets everything, for example after a write with an unknown outcome. */
   restart(now: Micros): void {
     this.segments.clear();
-    this.since = now;
+    this.began = now;
+    this.since = now - KEPT;
     this.older = undefined;
   }
 
@@ -55,8 +61,9 @@ export class RecentSegments {
     db: Database,
     workspaceId: string,
     { filter, window: { since, until } }: { filter: EventFilter; window: Window },
+    now: Micros,
   ): Promise<Header[] | undefined> {
-    if (since < this.since) return undefined;
+    if (since < this.since || (since < this.began && now < this.began + LATE_WRITE)) return undefined;
     await (this.older ??= this.readOlder(db, workspaceId));
     if (since < this.since) return undefined;
     const isNewestFirst = filter.order === "DESC";

@@ -50,8 +50,9 @@ test("the cache of the newest segments gives the same events as D1, for any wind
     fc.array(aBatch, { maxLength: 3 }),
     fc.array(aBatch, { minLength: 1, maxLength: 8 }),
     aFilter,
-    fc.integer({ min: 0, max: 90 }),
-    async (older, newer, given, back) => {
+    fc.integer({ min: 0, max: 150 }),
+    fc.integer({ min: 0, max: 60 }),
+    async (older, newer, given, back, idle) => {
       const db = new Database(env.DB, noCost());
       const workspace = crypto.randomUUID();
       const filter = EventFilter.parse(given);
@@ -61,9 +62,12 @@ test("the cache of the newest segments gives the same events as D1, for any wind
       const recent = new RecentSegments(began);
       for (const { after, events } of newer)
         recent.add(await write(db, workspace, events, (now += after * SECOND)), now);
+      const lastWrite = now;
+      now += idle * SECOND;
       const window = { since: now - back * SECOND, until: now + 1_000 * SECOND };
-      const known = await recent.inWindow(db, workspace, { filter, window });
-      const isKnown = window.since >= Math.max(began, now - 120 * SECOND);
+      const known = await recent.inWindow(db, workspace, { filter, window }, now);
+      const isKept = window.since >= Math.max(began, lastWrite) - 120 * SECOND;
+      const isKnown = isKept && (window.since >= began || now >= began + 30 * SECOND);
       expect(known !== undefined).toBe(isKnown);
       if (!isKnown) return;
       const reader = new EventReader(db, workspace);
@@ -74,17 +78,35 @@ test("the cache of the newest segments gives the same events as D1, for any wind
   await fc.assert(property, { numRuns: 60 });
 });
 
-test("after a write with an unknown outcome D1 is read, until only later events are wanted", async () => {
+test("after a write with an unknown outcome D1 is read, until only later events are wanted or the write cannot arrive any more", async () => {
   const db = new Database(env.DB, noCost());
   const workspace = crypto.randomUUID();
   const recent = new RecentSegments(START);
   recent.add(await write(db, workspace, [{ offset: 0, name: "a.one" }], START + SECOND), START + SECOND);
   recent.restart(START + 2 * SECOND);
   const filter = EventFilter.parse({});
-  const from = (since: Micros) =>
-    recent.inWindow(db, workspace, { filter, window: { since, until: START + 60 * SECOND } });
-  expect(await from(START)).toBeUndefined();
-  expect(await from(START + 2 * SECOND)).toEqual([]);
+  const from = (since: Micros, now: Micros) =>
+    recent.inWindow(db, workspace, { filter, window: { since, until: START + 60 * SECOND } }, now);
+  expect(await from(START, START + 31 * SECOND)).toBeUndefined();
+  // The write arrives late.
+  await write(db, workspace, [{ offset: 0, name: "a.two" }], START + 2 * SECOND);
+  const whole = await from(START, START + 32 * SECOND);
+  expect(whole?.map(({ first_occurred }) => first_occurred)).toEqual([START + 2 * SECOND, START + SECOND]);
+});
+
+test("an object that has just begun reads D1 for earlier events, and later reads the earlier segments only once", async () => {
+  const cost = noCost();
+  const db = new Database(env.DB, cost);
+  const workspace = crypto.randomUUID();
+  await write(db, workspace, [{ offset: 0, name: "a.one" }], START - 20 * SECOND);
+  const recent = new RecentSegments(START);
+  const filter = EventFilter.parse({});
+  const window = { since: START - 60 * SECOND, until: START + 60 * SECOND };
+  expect(await recent.inWindow(db, workspace, { filter, window }, START + SECOND)).toBeUndefined();
+  expect(await recent.inWindow(db, workspace, { filter, window }, START + 30 * SECOND)).toHaveLength(1);
+  const { d1_queries } = cost;
+  expect(await recent.inWindow(db, workspace, { filter, window }, START + 40 * SECOND)).toHaveLength(1);
+  expect(cost.d1_queries).toBe(d1_queries);
 });
 
 test("a segment with names that are too long together is always read, and the cache keeps none of its names", async () => {
@@ -95,7 +117,7 @@ test("a segment with names that are too long together is always read, and the ca
   const filter = EventFilter.parse({ event: { name: ["none"] } });
   const window = { since: START, until: START + 60 * SECOND };
   const fits = async (recent: RecentSegments) =>
-    (await recent.inWindow(db, workspace, { filter, window }))?.map((header) => header.fits);
+    (await recent.inWindow(db, workspace, { filter, window }, START + 40 * SECOND))?.map((header) => header.fits);
   const recent = new RecentSegments(START);
   // First the segment is read from D1. Then the object writes it.
   expect(await fits(recent)).toEqual([1]);

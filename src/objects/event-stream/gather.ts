@@ -85,6 +85,11 @@ export class EventGatherer {
     void this.pump();
   }
 
+  /** Writes the gathered events as soon as the last write began a gathering time ago, so that many closing sockets cause no more writes. */
+  flushSoon(): void {
+    if (this.open) this.flushAfter(Math.max(0, this.wroteAtMs + GATHER_MS - Date.now()), this.open);
+  }
+
   /** Writes everything that waits. Resolves when the writes end, with success or failure. */
   async settle(): Promise<void> {
     this.flush();

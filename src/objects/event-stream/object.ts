@@ -112,7 +112,7 @@ export class EventStream extends SocketObject {
   override webSocketClose(socket: WebSocket, code: number, reason: string, isClean: boolean): Promise<void> {
     this.open();
     // A client closes its socket when its flow has ended. A reader may ask at once for the last events of the flow.
-    this.theGatherer().flush();
+    this.theGatherer().flushSoon();
     return super.webSocketClose(socket, code, reason, isClean);
   }
 
