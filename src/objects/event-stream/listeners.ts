@@ -185,7 +185,12 @@ export class Listeners {
     for (let pass = progress.passes[0]; pass; pass = progress.passes[0]) {
       const known =
         pass.writtenSince === null
-          ? await this.object.recent.inWindow(this.object.database(), workspace, { filter, window }, this.object.clock())
+          ? await this.object.recent.inWindow(
+              this.object.database(),
+              workspace,
+              { filter, window },
+              this.object.clock(),
+            )
           : undefined;
       const query = { filter, window, limit: BACKFILL_PAGE, mostCharacters: BACKFILL_CHARACTERS, known, ...pass };
       const isAll = await this.turns.take(async () => {

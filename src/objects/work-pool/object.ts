@@ -45,6 +45,9 @@ const POOL_TABLES: readonly string[] = [
    alter table run add column reserved_until integer;
    alter table run add column is_late integer not null default 0;`,
   CLEANUP_TABLES,
+  `create table reservation (run_id text primary key, queue_id text not null, until integer not null) without rowid;
+   insert into reservation select id, queue_id, reserved_until from run where due is null and reserved_until is not null;
+   drop table run;`,
 ];
 
 export class WorkPool extends SocketObject implements Implementation<typeof WORK_POOL> {
@@ -58,7 +61,9 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     if (name === "check") await pool.check();
     if (name === "change") await status.send();
     if (name === "late") {
-      const state = await pool.ready();
+      let state = await pool.ready();
+      if (state && state.runs.known !== "all") await pool.check();
+      state = await pool.ready();
       if (state) await lateness.mark(state);
     }
     if (name === "cleanup") await channel.cleanups.deliver();
@@ -87,15 +92,18 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     }
     if (!state?.pool || queues === undefined) return { kind: "no pool" };
     if (typeof queues === "string") return { kind: "no queue", name: queues };
+    await pool.knowRuns(state);
     await this.notePoll(state, queues);
     return answer(state.pool.id, state.runs.ledger.offer(state.pool, [...state.queues.values()], queues, ask));
   }
 
   async pollQueue(poolId: string, { queue_id, before, limit, is_look }: QueuePollAsk): Promise<PollAnswer> {
-    const state = await this.parts().pool.readyWith(queue_id, poolId);
+    const { pool } = this.parts();
+    const state = await pool.readyWith(queue_id, poolId);
     const queue = state?.queues.get(queue_id);
     if (!state?.pool) return { kind: "no pool" };
     if (!queue) return { kind: "no queue", name: queue_id };
+    await pool.knowRuns(state);
     if (!is_look) await this.notePoll(state, [queue]);
     return answer(state.pool.id, state.runs.ledger.offerOfQueue(queue, { before, after: null, limit }));
   }
@@ -112,10 +120,13 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     const { pool, lateness } = this.parts();
     const state = await pool.ready(poolId);
     if (!state) return;
+    await pool.readingRuns;
     const now = this.clock();
     let isDoubted = false;
     for (const [id, queueId, phase] of runs) {
-      pool.noteTold(id);
+      // After an eviction, the next read of D1 finds the run.
+      if (typeof phase === "number" && state.runs.known === "none") continue;
+      pool.noteTold(id, phase);
       if (!state.runs.note(id, queueId, phase, now)) isDoubted = true;
     }
     await lateness.arm(state);
@@ -126,11 +137,13 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
   async take(poolId: string, queueId: string, runId: string): Promise<boolean> {
     const { pool } = this.parts();
     const state = await pool.readyWith(queueId, poolId);
+    const queue = state?.queues.get(queueId);
+    if (state && queue && state.isLimited(queue)) await pool.knowRuns(state);
     const now = this.clock();
     const isTaken = state?.take(runId, queueId, now) ?? null;
     if (isTaken === null) return true;
     if (!isTaken) return false;
-    pool.noteTold(runId);
+    pool.noteTold(runId, "holds");
     await this.setTimerBy("check", now + RESERVED);
     return true;
   }
@@ -169,9 +182,11 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
   }
 
   async placeInQueue(poolId: string, run: Offer): Promise<PlaceInQueue | null> {
-    const state = await this.parts().pool.readyWith(run.queue_id, poolId);
+    const { pool } = this.parts();
+    const state = await pool.readyWith(run.queue_id, poolId);
     const queue = state?.queues.get(run.queue_id);
     if (!state || !queue) return null;
+    await pool.knowRuns(state);
     const now = this.clock();
     const types = workerTypes(this);
     const workers = [...state.workers.values()].toSorted((a, b) => b.last_heartbeat - a.last_heartbeat);

@@ -1,4 +1,7 @@
-/** The live runs of a pool, in memory and in the table `run`. Both change together. All methods are synchronous. */
+/**
+ * The live runs of a pool, in memory. D1 has them, so after an eviction they are read from D1. Only a slot that is reserved under a limit is
+ * in a table, `reservation`, because D1 does not have it yet. All methods are synchronous.
+ */
 import type { Micros } from "#lib/clock";
 import type { Sql } from "#objects/sql";
 import { type LedgerRun, RunLedger } from "#objects/work-pool/ledger";
@@ -20,13 +23,19 @@ export interface Reading {
   isOutdated: (id: string) => boolean;
 }
 
+/** Which of the live runs in D1 are known: none after an eviction; those that have slots or are due soon; or all. */
+export type Known = "none" | "soon" | "all";
+
 export class PoolRuns {
   readonly ledger = new RunLedger();
+  known: Known = "none";
   /**
    * Runs with a slot that is reserved for a state. It is not known whether the state is committed. The value is the
    * time until which the slot stays anyway.
    */
   private readonly reserved = new Map<string, Micros>();
+  /** The runs with a row in the table. */
+  private readonly written = new Set<string>();
   private readonly sql: Sql;
 
   constructor(sql: Sql) {
@@ -35,17 +44,24 @@ export class PoolRuns {
 
   /** Reads the table. */
   load(): void {
-    for (const { reserved_until, ...run } of this.sql.rows<LedgerRun & { reserved_until: Micros | null }>("run")) {
-      this.ledger.put(run);
-      if (reserved_until !== null) this.reserved.set(run.id, reserved_until);
+    for (const { run_id, queue_id, until } of this.sql.rows<Reservation>("reservation")) {
+      this.ledger.put({ id: run_id, queue_id, due: null, is_late: false });
+      this.reserved.set(run_id, until);
+      this.written.add(run_id);
     }
   }
 
-  /** Gives a slot to a run. The slot stays until the reservation expires, or until a caller reports the run's state. */
-  reserve(id: string, queueId: string, now: Micros): void {
+  /**
+   * Gives a slot to a run. The slot stays until the reservation expires, or until a caller reports the run's state.
+   * `isLimited`: the reservation has to survive an eviction.
+   */
+  reserve(id: string, queueId: string, now: Micros, isLimited: boolean): void {
+    const until = now + RESERVED;
     this.ledger.put({ id, queue_id: queueId, due: null, is_late: false });
-    this.reserved.set(id, now + RESERVED);
-    this.write(id);
+    this.reserved.set(id, until);
+    if (!isLimited) return;
+    this.sql.put("reservation", "run_id", { run_id: id, queue_id: queueId, until });
+    this.written.add(id);
   }
 
   /**
@@ -57,6 +73,11 @@ export class PoolRuns {
     if (isBelieved) this.set(id, queueId, phase);
     else this.reserved.set(id, Math.min(this.reserved.get(id) ?? Infinity, now + DOUBTED));
     return isBelieved;
+  }
+
+  /** Whether no run has a slot or is due by a time. */
+  isQuietUntil(time: Micros): boolean {
+    return [...this.ledger.all()].every(({ due }) => due !== null && due > time);
   }
 
   /** When the first reservation expires, or null. */
@@ -77,7 +98,7 @@ export class PoolRuns {
       if (due === null ? isOutdated(id) : stays(id)) continue;
       this.set(id, queue_id, due ?? "holds");
       const run = this.ledger.read(id);
-      if (run && is_late) this.put({ ...run, is_late });
+      if (run && is_late) this.ledger.put({ ...run, is_late });
     }
   }
 
@@ -85,7 +106,7 @@ export class PoolRuns {
   noteLate(runs: readonly Offer[]): void {
     for (const { id, due } of runs) {
       const run = this.ledger.read(id);
-      if (run && run.due === due) this.put({ ...run, is_late: true });
+      if (run && run.due === due) this.ledger.put({ ...run, is_late: true });
     }
   }
 
@@ -95,25 +116,27 @@ export class PoolRuns {
   }
 
   private set(id: string, queueId: string, phase: Phase): void {
-    this.reserved.delete(id);
+    this.endReservation(id);
     const known = this.ledger.read(id);
-    if (phase === null) this.remove(id);
-    else if (phase === "holds") this.put({ id, queue_id: queueId, due: null, is_late: false });
-    else this.put({ id, queue_id: queueId, due: phase, is_late: known?.due === phase && known.is_late });
-  }
-
-  private put(run: LedgerRun): void {
-    if (this.ledger.put(run)) this.write(run.id);
-  }
-
-  /** The commit of a reservation's state is not written to the table. After the reservation has expired, it makes no difference. */
-  private write(id: string): void {
-    const run = this.ledger.read(id);
-    if (run) this.sql.put("run", "id", { ...run, reserved_until: this.reserved.get(id) ?? null });
+    if (phase === null) this.ledger.remove(id);
+    else if (phase === "holds") this.ledger.put({ id, queue_id: queueId, due: null, is_late: false });
+    else this.ledger.put({ id, queue_id: queueId, due: phase, is_late: known?.due === phase && known.is_late });
   }
 
   private remove(id: string): void {
-    this.reserved.delete(id);
-    if (this.ledger.remove(id)) this.sql.write("delete from run where id = ?", id);
+    this.endReservation(id);
+    this.ledger.remove(id);
   }
+
+  private endReservation(id: string): void {
+    this.reserved.delete(id);
+    if (this.written.delete(id)) this.sql.write("delete from reservation where run_id = ?", id);
+  }
+}
+
+/** A row of `reservation`. */
+interface Reservation {
+  run_id: string;
+  queue_id: string;
+  until: Micros;
 }

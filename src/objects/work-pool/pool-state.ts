@@ -74,7 +74,7 @@ export class PoolState {
 
   /** Empties the tables. */
   clear(): void {
-    for (const table of ["pool", "queue", "run", "worker", "edge"]) this.sql.write(`delete from ${table}`);
+    for (const table of ["pool", "queue", "reservation", "worker", "edge"]) this.sql.write(`delete from ${table}`);
   }
 
   /** Reads the tables. */
@@ -104,8 +104,13 @@ export class PoolState {
     const queue = this.queues.get(queueId);
     if (!this.pool || !queue) return null;
     if (!this.runs.ledger.hasSlot(this.pool, this.queues.values(), queue, runId)) return false;
-    this.runs.reserve(runId, queueId, now);
+    this.runs.reserve(runId, queueId, now, this.isLimited(queue));
     return true;
+  }
+
+  /** Whether the slots of a queue are limited, by its own limit or by the pool's. */
+  isLimited(queue: LedgerQueue): boolean {
+    return queue.concurrency_limit !== null || (this.pool?.concurrency_limit ?? null) !== null;
   }
 
   /** Sets the pool and its queues to their rows in D1. `isCurrent`: no status was recorded or reported during the read. */

@@ -3,6 +3,7 @@ import { type Micros, SECOND, systemIds } from "#lib/clock";
 import { Turns } from "#lib/turns";
 import type { SluiceObject } from "#objects/base";
 import type { LedgerRun } from "#objects/work-pool/ledger";
+import type { Phase } from "#objects/work-pool/messages";
 import { type Config, PoolState } from "#objects/work-pool/pool-state";
 import { LivePoolStore } from "#resources/work-pools/live-store";
 
@@ -10,6 +11,8 @@ import { LivePoolStore } from "#resources/work-pools/live-store";
 const CHECK_EVERY = 120 * SECOND;
 /** How far ahead a check reads. A later check finds the runs that are due later. */
 const CHECK_AHEAD = 600 * SECOND;
+/** A pool is quiet if a check found no run with a slot, and none that is due in this time. The next check comes long before its end. */
+const QUIET = 2 * CHECK_EVERY;
 
 /** What the object's other components do after a read of D1. */
 export interface ReadHooks {
@@ -29,9 +32,13 @@ export class Reconciler {
   private readonly object: SluiceObject;
   private readonly hooks: ReadHooks;
   private building: Promise<void> | null = null;
-  /** The runs that callers reported during a check. A report is newer than the check's read. */
+  /** The read of the runs after an eviction, while it is in progress. */
+  readingRuns: Promise<void> | null = null;
+  /** The runs that callers reported during a read of the runs. A report is newer than the read. */
   private told: Set<string> | null = null;
   private checkedAt: Micros = 0;
+  /** Whether the pool was quiet at the last check, and still is. Stored, so that a poll after an eviction reads nothing from D1. */
+  private isQuiet = false;
 
   constructor(object: SluiceObject, hooks: ReadHooks) {
     this.object = object;
@@ -69,9 +76,24 @@ export class Reconciler {
     return this.reads.take(() => this.readNow());
   }
 
+  /** Makes the runs known that have slots or are due soon. After an eviction they are read from D1. */
+  async knowRuns(state: PoolState): Promise<void> {
+    if (state.runs.known !== "none") return;
+    this.readingRuns ??= this.reads
+      .take(() => this.readRuns(state, "soon"))
+      .finally(() => {
+        this.readingRuns = null;
+      });
+    await this.readingRuns;
+  }
+
   /** Records that a caller has reported a run. */
-  noteTold(runId: string): void {
+  noteTold(runId: string, phase: Phase): void {
     this.told?.add(runId);
+    const isFarOff = phase === null || (typeof phase === "number" && phase > this.checkedAt + QUIET);
+    if (isFarOff || !this.isQuiet) return;
+    this.isQuiet = false;
+    this.writeChecked();
   }
 
   /** Sets the timer for a check if the last check is long ago. */
@@ -82,13 +104,8 @@ export class Reconciler {
   /** Corrects the state from D1: the pool, its queues, the runs with slots, and the runs that are due soon. */
   check(): Promise<void> {
     return this.reads.take(async () => {
-      this.told = new Set();
-      try {
-        await this.readNow();
-        if (this.state) await this.checkRuns(this.state, this.told);
-      } finally {
-        this.told = null;
-      }
+      await this.readNow();
+      if (this.state) await this.readRuns(this.state, this.state.runs.known === "all" ? "soon" : "all");
     });
   }
 
@@ -107,7 +124,10 @@ export class Reconciler {
     if (this.state || this.object.readMeta("built") === null) return this.state;
     const state = new PoolState(this.object.storage, systemIds());
     state.load();
-    this.checkedAt = Number(this.object.readMeta("checked") ?? 0);
+    const [checked, quiet] = (this.object.readMeta("checked") ?? "").split(" ");
+    this.checkedAt = Number(checked);
+    this.isQuiet = quiet === "quiet";
+    if (this.isQuiet) state.runs.known = "soon";
     this.state = state;
     return state;
   }
@@ -124,6 +144,7 @@ export class Reconciler {
     state.clear();
     state.setConfig(config, now, true);
     state.runs.reconcile({ at: now, runs, covers: () => true, isOutdated: () => false });
+    state.runs.known = "all";
     this.object.writeMeta("built", String(now));
     this.state = state;
     await this.noteChecked(state, now);
@@ -144,16 +165,23 @@ export class Reconciler {
     this.hooks.poolGone();
     this.state = null;
     this.checkedAt = 0;
+    this.isQuiet = false;
     await this.object.forget();
     if (config) await this.buildNow();
   }
 
-  private async checkRuns(state: PoolState, told: ReadonlySet<string>): Promise<void> {
-    const at = this.object.clock();
-    const until = at + CHECK_AHEAD;
-    const runs = await this.readLiveRuns([...state.queues.keys()], until);
-    const covers = ({ due }: LedgerRun) => due === null || due <= until;
-    state.runs.reconcile({ at, runs, covers, isOutdated: (id) => told.has(id) });
+  private async readRuns(state: PoolState, reach: "soon" | "all"): Promise<void> {
+    const told = (this.told = new Set<string>());
+    try {
+      const at = this.object.clock();
+      const until = reach === "all" ? null : at + CHECK_AHEAD;
+      const runs = await this.readLiveRuns([...state.queues.keys()], until);
+      const covers = ({ due }: LedgerRun) => due === null || until === null || due <= until;
+      state.runs.reconcile({ at, runs, covers, isOutdated: (id) => told.has(id) });
+    } finally {
+      this.told = null;
+    }
+    if (state.runs.known !== "all") state.runs.known = reach;
     await this.noteChecked(state, this.object.clock());
     const expiry = state.runs.nextExpiry();
     if (expiry !== null) await this.object.setTimerBy("check", expiry);
@@ -162,9 +190,14 @@ export class Reconciler {
   /** Records that the runs match D1, and sets the timers for them. */
   private async noteChecked(state: PoolState, now: Micros): Promise<void> {
     this.checkedAt = now;
-    this.object.writeMeta("checked", String(now));
+    this.isQuiet = state.runs.isQuietUntil(now + QUIET);
+    this.writeChecked();
     await this.hooks.arm(state, now);
     if (state.runs.ledger.size > 0) await this.object.setTimerBy("check", now + CHECK_EVERY);
+  }
+
+  private writeChecked(): void {
+    this.object.writeMeta("checked", this.isQuiet ? `${this.checkedAt} quiet` : String(this.checkedAt));
   }
 
   private async readConfig(): Promise<Config | null> {

@@ -19,7 +19,7 @@ describe("a run of a pool that is not started in time", () => {
     const pool = await Pool.made();
     const { id } = await pool.run(dueAt(ago(5)));
     expect(await pool.poll()).toEqual([id]);
-    const [row] = await pool.written();
+    const [row] = await pool.known();
     expect(await pool.timer("late")).toBe(Math.ceil((row?.due ?? 0) / 1000) + 15_000);
     await pool.do("late");
     expect(await nameOf(id)).toBe("Scheduled");
@@ -44,7 +44,7 @@ describe("a run of a pool that is not started in time", () => {
     const { id } = await pool.run(dueAt(ago(20)));
     await pool.alarm();
     await pool.do("late");
-    expect(await pool.written()).toMatchObject([{ id, is_late: 1 }]);
+    expect(await pool.known()).toMatchObject([{ id, is_late: true }]);
     expect(await pool.timer("late")).toBeNull();
     await pool.evict();
     await pool.do("check");

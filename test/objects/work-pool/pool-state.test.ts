@@ -222,13 +222,13 @@ class World {
     this.state.runs.reconcile({ at, runs, covers: () => true, isOutdated: (id) => touched.has(id) });
   }
 
-  /** Evicts the object: its memory is lost, and its tables stay. */
+  /** Evicts the object: its memory is lost, its tables stay, and it reads the runs from D1 before it offers any. */
   private crash(): void {
-    const before = this.seen();
-    this.reading = null;
     this.state = new PoolState(this.tables, systemIds());
     this.state.load();
-    expect(this.seen()).toEqual(before);
+    expect(this.state.runs.known).toBe("none");
+    this.reading = { at: this.now, runs: this.live(), touched: new Set() };
+    this.reconcile();
   }
 
   /** The number of runs with slots: counted run by run, and by the ledger. */

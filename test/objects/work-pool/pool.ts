@@ -2,7 +2,9 @@
 import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { expect } from "vitest";
 import { objectName } from "#objects/client";
+import type { LedgerRun } from "#objects/work-pool/ledger";
 import type { WorkPool } from "#objects/work-pool/object";
+import type { Reconciler } from "#objects/work-pool/reconciler";
 import { makeTools, type Tools } from "#tools";
 import { aFlowRun, api, type FlowRun, propose, type SetState, unique, WORKSPACE } from "../../support/world";
 
@@ -69,13 +71,13 @@ export class Pool {
     return runInDurableObject(this.stub, (object, state) => look(object as unknown as WorkPool, state));
   }
 
-  /** The object's rows of runs. */
-  written(): Promise<{ id: string; due: number | null; is_late: number }[]> {
-    return this.inObject((object) =>
-      object.sql
-        .exec<{ id: string; due: number | null; is_late: number }>("select id, due, is_late from run")
-        .toArray(),
-    );
+  /** The runs that the object knows, by their due times. */
+  known(): Promise<LedgerRun[]> {
+    return this.inObject((object) => {
+      const { components } = object as unknown as { components: { pool: Reconciler } | null };
+      const runs = [...(components?.pool.state?.runs.ledger.all() ?? [])];
+      return runs.toSorted((a, b) => (a.due ?? 0) - (b.due ?? 0));
+    });
   }
 
   /** The time of the object's timer with this name, in milliseconds, or null if the timer is not set. */
