@@ -21,16 +21,25 @@ export interface Measurements {
 }
 
 const BUSIEST_CLIENTS = 64;
-const RATE_RATIOS: Record<string, number> = { life: 10, "idle-poll": 20, lease: 15 };
+const RATE_RATIOS: Record<string, number> = {
+  life: 10,
+  "create-from-deployment": 10,
+  "read-run": 8,
+  "count-running": 4,
+  "idle-poll": 20,
+  lease: 15,
+};
 const GROWTH_OPERATIONS = ["list", "list-of-deployment", "count", "count-running", "idle-poll"];
 const GROWTH_LIMIT = 1.5;
 const ROWS_PER_LIFE = 20;
 const ROWS_PER_STOCK_RUN = 30;
+/** Rows read by a stock run without tasks. */
+const ROWS_READ_PER_STOCK_RUN = 300;
 const ROWS_PER_STOCK_TASK = 3;
 const TASKS_OF_BIG_RUN = 20;
 const DOLLARS: Record<string, number> = {
-  "stock, 0 tasks": 50,
-  [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 110,
+  "stock, 0 tasks": 40,
+  [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 85,
 };
 
 /** Judges every target except the last. The others are compared with the last target. */
@@ -158,6 +167,15 @@ function billVerdicts({ millions }: Measurements): Verdict[] {
       limit: isBare ? ROWS_PER_STOCK_RUN : ROWS_PER_STOCK_TASK,
       bound: "at most",
     });
+    if (isBare) {
+      verdicts.push({
+        target,
+        what: "rows read by a stock run",
+        measured: cost.d1RowsRead,
+        limit: ROWS_READ_PER_STOCK_RUN,
+        bound: "at most",
+      });
+    }
   }
   return verdicts;
 }
