@@ -83,6 +83,7 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
 
   async poll(ask: PollAsk): Promise<PollAnswer> {
     const { pool } = this.parts();
+    await pool.knowRuns();
     let state = await pool.ready();
     let queues = state?.queuesNamed(ask.queues);
     if (typeof queues === "string") {
@@ -92,18 +93,17 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     }
     if (!state?.pool || queues === undefined) return { kind: "no pool" };
     if (typeof queues === "string") return { kind: "no queue", name: queues };
-    await pool.knowRuns(state);
     await this.notePoll(state, queues);
     return answer(state.pool.id, state.runs.ledger.offer(state.pool, [...state.queues.values()], queues, ask));
   }
 
   async pollQueue(poolId: string, { queue_id, before, limit, is_look }: QueuePollAsk): Promise<PollAnswer> {
     const { pool } = this.parts();
+    await pool.knowRuns(poolId);
     const state = await pool.readyWith(queue_id, poolId);
     const queue = state?.queues.get(queue_id);
     if (!state?.pool) return { kind: "no pool" };
     if (!queue) return { kind: "no queue", name: queue_id };
-    await pool.knowRuns(state);
     if (!is_look) await this.notePoll(state, [queue]);
     return answer(state.pool.id, state.runs.ledger.offerOfQueue(queue, { before, after: null, limit }));
   }
@@ -118,9 +118,9 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
 
   async notice(poolId: string, runs: readonly RunNote[]): Promise<void> {
     const { pool, lateness } = this.parts();
+    await pool.readingRuns;
     const state = await pool.ready(poolId);
     if (!state) return;
-    await pool.readingRuns;
     const now = this.clock();
     let isDoubted = false;
     for (const [id, queueId, phase] of runs) {
@@ -136,9 +136,11 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
 
   async take(poolId: string, queueId: string, runId: string): Promise<boolean> {
     const { pool } = this.parts();
-    const state = await pool.readyWith(queueId, poolId);
-    const queue = state?.queues.get(queueId);
-    if (state && queue && state.isLimited(queue)) await pool.knowRuns(state);
+    let state = await pool.readyWith(queueId, poolId);
+    if (state?.isLimited(queueId)) {
+      await pool.knowRuns(poolId);
+      state = await pool.readyWith(queueId, poolId);
+    }
     const now = this.clock();
     const isTaken = state?.take(runId, queueId, now) ?? null;
     if (isTaken === null) return true;
@@ -183,10 +185,10 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
 
   async placeInQueue(poolId: string, run: Offer): Promise<PlaceInQueue | null> {
     const { pool } = this.parts();
+    await pool.knowRuns(poolId);
     const state = await pool.readyWith(run.queue_id, poolId);
     const queue = state?.queues.get(run.queue_id);
     if (!state || !queue) return null;
-    await pool.knowRuns(state);
     const now = this.clock();
     const types = workerTypes(this);
     const workers = [...state.workers.values()].toSorted((a, b) => b.last_heartbeat - a.last_heartbeat);

@@ -104,13 +104,14 @@ export class PoolState {
     const queue = this.queues.get(queueId);
     if (!this.pool || !queue) return null;
     if (!this.runs.ledger.hasSlot(this.pool, this.queues.values(), queue, runId)) return false;
-    this.runs.reserve(runId, queueId, now, this.isLimited(queue));
+    this.runs.reserve(runId, queueId, now, this.isLimited(queueId));
     return true;
   }
 
   /** Whether the slots of a queue are limited, by its own limit or by the pool's. */
-  isLimited(queue: LedgerQueue): boolean {
-    return queue.concurrency_limit !== null || (this.pool?.concurrency_limit ?? null) !== null;
+  isLimited(queueId: string): boolean {
+    const limits = [this.pool?.concurrency_limit, this.queues.get(queueId)?.concurrency_limit];
+    return limits.some((limit) => typeof limit === "number");
   }
 
   /** Sets the pool and its queues to their rows in D1. `isCurrent`: no status was recorded or reported during the read. */

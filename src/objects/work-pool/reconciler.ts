@@ -76,11 +76,15 @@ export class Reconciler {
     return this.reads.take(() => this.readNow());
   }
 
-  /** Makes the runs known that have slots or are due soon. After an eviction they are read from D1. */
-  async knowRuns(state: PoolState): Promise<void> {
-    if (state.runs.known !== "none") return;
+  /** Makes the runs of the pool known that have slots or are due soon. After an eviction they are read from D1. */
+  async knowRuns(poolId?: string): Promise<void> {
+    const state = await this.ready(poolId);
+    if (state?.runs.known !== "none") return;
     this.readingRuns ??= this.reads
-      .take(() => this.readRuns(state, "soon"))
+      .take(async () => {
+        // An earlier read may have read the runs, or found that the pool no longer exists.
+        if (this.state?.runs.known === "none") await this.readRuns(this.state, "soon");
+      })
       .finally(() => {
         this.readingRuns = null;
       });
