@@ -14,6 +14,9 @@ interface Kept<T> {
   bytes: number;
 }
 
+/** The key of a row in its workspace. */
+export const keyOf = (workspaceId: string, id: string) => `${workspaceId}/${id}`;
+
 /** The values that were put last, by key. */
 export class Recent<T> {
   private readonly kept = new Map<string, Kept<T>>();

@@ -3,7 +3,7 @@
  * small and bounded, and may be lost. A remembered run is used for one try: the commit names the `updated` of the row
  * on which it was decided, and a refusal is decided again on D1's row.
  */
-import { Recent } from "#lib/recent";
+import { keyOf, Recent } from "#lib/recent";
 import type { LoadedFlowRun } from "#orchestration/load-flow-run";
 
 const recent = new Recent<LoadedFlowRun>({
@@ -13,7 +13,6 @@ const recent = new Recent<LoadedFlowRun>({
   // How old the context of a run (names, limits) may be.
   ageMs: 30_000,
 });
-const keyOf = (workspaceId: string, id: string) => `${workspaceId}/${id}`;
 
 /** Remembers a run that was just written, unless it is large. A subflow is not remembered, because its parent's task run may change. */
 export function remember(workspaceId: string, { row, parentTaskRun }: LoadedFlowRun): void {

@@ -58,11 +58,10 @@ export class RunLedger {
     return this.runs.values();
   }
 
-  /** Puts a run in its place. Returns whether anything changed. */
-  put(run: LedgerRun): boolean {
+  /** Puts a run in its place. */
+  put(run: LedgerRun): void {
     const known = this.runs.get(run.id);
-    if (known && known.queue_id === run.queue_id && known.due === run.due && known.is_late === run.is_late)
-      return false;
+    if (known && known.queue_id === run.queue_id && known.due === run.due && known.is_late === run.is_late) return;
     this.remove(run.id);
     this.runs.set(run.id, run);
     const runs = this.runsOf(run.queue_id);
@@ -72,13 +71,12 @@ export class RunLedger {
       runs.due.splice(firstNotBefore(runs.due, offer), 0, offer);
       if (!run.is_late) this.notLate.splice(firstNotBefore(this.notLate, offer), 0, offer);
     }
-    return true;
   }
 
-  /** Forgets a run. Returns whether the ledger had the run. */
-  remove(id: string): boolean {
+  /** Forgets a run. */
+  remove(id: string): void {
     const run = this.runs.get(id);
-    if (!run) return false;
+    if (!run) return;
     this.runs.delete(id);
     const runs = this.runsOf(run.queue_id);
     if (run.due === null) runs.holding--;
@@ -88,7 +86,6 @@ export class RunLedger {
       if (!run.is_late) this.notLate.splice(firstNotBefore(this.notLate, key), 1);
     }
     if (runs.due.length + runs.holding === 0) this.byQueue.delete(run.queue_id);
-    return true;
   }
 
   /** Whether a slot is free for a run. `all` are the queues of the pool: the runs of each count against the limit of the pool. */

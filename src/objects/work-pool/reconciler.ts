@@ -82,7 +82,7 @@ export class Reconciler {
     if (state?.runs.known !== "none") return;
     this.readingRuns ??= this.reads
       .take(async () => {
-        // An earlier read may have read the runs, or found that the pool no longer exists.
+        // Another read may have been earlier.
         if (this.state?.runs.known === "none") await this.readRuns(this.state, "soon");
       })
       .finally(() => {

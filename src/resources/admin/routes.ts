@@ -154,12 +154,7 @@ export const adminRoutes = [
     },
   ),
   route(
-    {
-      method: "DELETE",
-      path: "/admin/dead-letters/{id}",
-      summary: "Drop a dead letter.",
-      status: 204,
-    },
+    { method: "DELETE", path: "/admin/dead-letters/{id}", summary: "Drop a dead letter.", status: 204 },
     async ({ params, tools }) => {
       if ((await letters(tools).drop({ ids: [params.id] })) === 0) throw notFound("Dead letter");
     },

@@ -83,12 +83,7 @@ export const ownDeploymentRoutes = [
     },
   ),
   route(
-    {
-      method: "GET",
-      path: VERSION,
-      summary: "Read a version of a deployment.",
-      response: DeploymentVersion,
-    },
+    { method: "GET", path: VERSION, summary: "Read a version of a deployment.", response: DeploymentVersion },
     async ({ params, tools }) => printVersion((await readVersion(tools, params)).version),
   ),
   route(

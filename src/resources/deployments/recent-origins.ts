@@ -5,7 +5,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { deployment } from "#db/tables/deployment";
 import { work_pool, work_queue } from "#db/tables/work-pool";
-import { Recent } from "#lib/recent";
+import { keyOf, Recent } from "#lib/recent";
 import type { DeploymentRow } from "#resources/deployments/store";
 import type { WorkPoolRow } from "#resources/work-pools/store";
 
@@ -18,7 +18,6 @@ export interface Origin {
 }
 
 const recent = new Recent<Origin>({ items: 500, bytes: 8_000_000, bytesOfOne: 256_000, ageMs: 600_000 });
-const keyOf = (workspaceId: string, id: string) => `${workspaceId}/${id}`;
 
 /** Puts a deployment into the cache. */
 export function rememberOrigin({ row, pool }: Origin): void {

@@ -79,12 +79,7 @@ export const deploymentRoutes = [
       showDeployment(tools, await readDeployment(tools, { flowName: params.flow_name, name: params.deployment_name })),
   ),
   route(
-    {
-      method: "GET",
-      path: "/deployments/{id:uuid}",
-      summary: "Read a deployment.",
-      response: DeploymentResponse,
-    },
+    { method: "GET", path: "/deployments/{id:uuid}", summary: "Read a deployment.", response: DeploymentResponse },
     async ({ params, tools, request }) => showDeployment(tools, await readAsPinned(tools, params.id, request)),
   ),
   ...listRoutes({

@@ -83,12 +83,7 @@ export const flowRunInputRoutes = [
     },
   ),
   route(
-    {
-      method: "DELETE",
-      path: "/flow_runs/{id:uuid}/input/{key}",
-      summary: "Delete an input.",
-      status: 204,
-    },
+    { method: "DELETE", path: "/flow_runs/{id:uuid}/input/{key}", summary: "Delete an input.", status: 204 },
     async ({ params, tools }) => {
       if (!(await store(tools).remove(params.id, params.key))) throw notFound("Flow run input");
     },

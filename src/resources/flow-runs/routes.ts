@@ -126,12 +126,7 @@ export const flowRunRoutes = [
     ({ params, body, tools }) => updateFlowRun(tools, params.id, body),
   ),
   route(
-    {
-      method: "GET",
-      path: "/flow_runs/{id:uuid}",
-      summary: "Read a flow run.",
-      response: FlowRunResponse,
-    },
+    { method: "GET", path: "/flow_runs/{id:uuid}", summary: "Read a flow run.", response: FlowRunResponse },
     async ({ params, tools }) => {
       const row = await store(tools).read(params.id);
       if (!row) throw notFound("Flow run");

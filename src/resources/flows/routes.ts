@@ -48,22 +48,11 @@ export const flowRoutes = [
     read(params, tools),
   ),
   route(
-    {
-      method: "PATCH",
-      path: "/flows/{id:uuid}",
-      summary: "Update a flow.",
-      body: FlowUpdate,
-      status: 204,
-    },
+    { method: "PATCH", path: "/flows/{id:uuid}", summary: "Update a flow.", body: FlowUpdate, status: 204 },
     ({ params, body, tools }) => updateFlow(tools, params.id, body),
   ),
   route(
-    {
-      method: "DELETE",
-      path: "/flows/{id:uuid}",
-      summary: "Delete a flow with all that belongs to it.",
-      status: 204,
-    },
+    { method: "DELETE", path: "/flows/{id:uuid}", summary: "Delete a flow with all that belongs to it.", status: 204 },
     ({ params, tools }) => deleteFlow(tools, params.id),
   ),
   ...listRoutes({

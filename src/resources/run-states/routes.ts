@@ -28,12 +28,7 @@ const STATE_BYTES = sql.raw(
 
 export const runStateRoutes = [
   route(
-    {
-      method: "GET",
-      path: "/flow_run_states/{id:uuid}",
-      summary: "Read a state of a flow run.",
-      response: StateText,
-    },
+    { method: "GET", path: "/flow_run_states/{id:uuid}", summary: "Read a state of a flow run.", response: StateText },
     async ({ params, tools }) => shown(await readFlowRunState(tools, params.id)),
   ),
   route(
@@ -50,12 +45,7 @@ export const runStateRoutes = [
     },
   ),
   route(
-    {
-      method: "GET",
-      path: "/task_run_states/{id:uuid}",
-      summary: "Read a state of a task run.",
-      response: StateText,
-    },
+    { method: "GET", path: "/task_run_states/{id:uuid}", summary: "Read a state of a task run.", response: StateText },
     async ({ params, tools }) => shown(await readTaskRunState(tools, params.id)),
   ),
   route(

@@ -68,13 +68,7 @@ export const taskRunRoutes = [
     },
   ),
   route(
-    {
-      method: "PATCH",
-      path: "/task_runs/{id:uuid}",
-      summary: "Update a task run.",
-      body: TaskRunUpdate,
-      status: 204,
-    },
+    { method: "PATCH", path: "/task_runs/{id:uuid}", summary: "Update a task run.", body: TaskRunUpdate, status: 204 },
     async ({ params, body, tools }) => {
       // Prefect: an empty name gives a new random name. Without a name nothing changes.
       const name = "name" in body ? body.name || randomName(tools.random) : null;

@@ -147,12 +147,7 @@ export const workQueueRoutes = [
     ({ body, tools }) => showNew(addAgentQueue(tools, body), "A work queue with this name already exists."),
   ),
   route(
-    {
-      method: "GET",
-      path: "/work_queues/{id:uuid}",
-      summary: "Read a work queue.",
-      response: WorkQueueResponse,
-    },
+    { method: "GET", path: "/work_queues/{id:uuid}", summary: "Read a work queue.", response: WorkQueueResponse },
     async ({ params, tools }) => show(tools, await readQueue(tools, params.id), missing()),
   ),
   route(
@@ -189,13 +184,7 @@ export const workQueueRoutes = [
     },
   ),
   route(
-    {
-      method: "DELETE",
-      path: "/work_queues/{id:uuid}",
-      summary: "Delete a work queue.",
-      status: 204,
-      errors: [409],
-    },
+    { method: "DELETE", path: "/work_queues/{id:uuid}", summary: "Delete a work queue.", status: 204, errors: [409] },
     async ({ params, tools }) => {
       const queue = await readQueue(tools, params.id);
       const pool = queue && (await store(tools).readPoolByName(queue.work_pool_name));

@@ -47,12 +47,7 @@ export const workPoolRoutes = [
     ({ body, tools }) => createWorkPool(tools, body),
   ),
   route(
-    {
-      method: "GET",
-      path: "/work_pools/{name}",
-      summary: "Read a work pool.",
-      response: WorkPoolResponse,
-    },
+    { method: "GET", path: "/work_pools/{name}", summary: "Read a work pool.", response: WorkPoolResponse },
     async ({ params, tools }) => {
       const pool = await store(tools).readCountedPool(params.name);
       if (!pool) throw missingPool(params.name);
@@ -82,13 +77,7 @@ export const workPoolRoutes = [
     ({ params, body, tools }) => updateWorkPool(tools, params.name, body),
   ),
   route(
-    {
-      method: "DELETE",
-      path: "/work_pools/{name}",
-      summary: "Delete a work pool.",
-      status: 204,
-      errors: [403],
-    },
+    { method: "DELETE", path: "/work_pools/{name}", summary: "Delete a work pool.", status: 204, errors: [403] },
     ({ params, tools }) => deleteWorkPool(tools, params.name),
   ),
   route(
@@ -148,12 +137,7 @@ export const workPoolRoutes = [
     },
   }),
   route(
-    {
-      method: "DELETE",
-      path: "/work_pools/{work_pool_name}/workers/{name}",
-      summary: "Forget a worker.",
-      status: 204,
-    },
+    { method: "DELETE", path: "/work_pools/{work_pool_name}/workers/{name}", summary: "Forget a worker.", status: 204 },
     async ({ params, tools }) => {
       const pool = await findPool(tools, params.work_pool_name);
       const isKnown = await workPool(tools, pool.name).deleteWorker(pool.id, params.name);
