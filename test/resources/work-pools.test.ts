@@ -4,9 +4,9 @@ import { DEFAULT_WORKSPACE } from "#env";
 import { objectName } from "#objects/client";
 import { noticeDeployments, noticeRuns } from "#objects/work-pool/client";
 import type { WorkPool } from "#objects/work-pool/object";
-import type { Reconciler } from "#objects/work-pool/reconciler";
 import { ensureQueue } from "#resources/work-pools/queues";
 import { WorkPoolStore } from "#resources/work-pools/store";
+import { knownRuns } from "../objects/work-pool/pool";
 import { TELL_COST } from "../support/cost";
 import { tools } from "../support/tools";
 import { api } from "../support/world";
@@ -28,14 +28,6 @@ async function send(method: string, path: string, body?: unknown) {
 const stubOf = (pool: string) => env.WORK_POOL.get(env.WORK_POOL.idFromName(objectName(DEFAULT_WORKSPACE, pool)));
 const inObject = <T>(pool: string, look: (object: WorkPool, state: DurableObjectState) => T | Promise<T>) =>
   runInDurableObject(stubOf(pool), (object, state) => look(object as unknown as WorkPool, state));
-
-/** The runs that the object of a pool knows, by their due times. */
-const knownRuns = (pool: Pool) =>
-  inObject(pool.name, (object) => {
-    const { components } = object as unknown as { components: { pool: Reconciler } | null };
-    const runs = [...(components?.pool.state?.runs.ledger.all() ?? [])];
-    return runs.toSorted((a, b) => (a.due ?? 0) - (b.due ?? 0));
-  });
 
 let names = 0;
 
@@ -215,7 +207,7 @@ describe("the object", () => {
     const missed = await putRun(pool.default_queue_id, { due: 2 });
     await putRun(pool.default_queue_id, { id: known, type: "RUNNING" });
     await inObject(pool.name, (object) => object.onTimer("check"));
-    expect(await knownRuns(pool)).toMatchObject([
+    expect(await inObject(pool.name, knownRuns)).toMatchObject([
       { id: known, due: null },
       { id: missed, due: 2 },
     ]);
@@ -262,7 +254,7 @@ describe("the object", () => {
       .bind(DEFAULT_WORKSPACE, pool.default_queue_id, JSON.stringify(ids))
       .run();
     await poll(pool, { limit: 1 });
-    expect(await knownRuns(pool)).toHaveLength(2300);
+    expect(await inObject(pool.name, knownRuns)).toHaveLength(2300);
   });
 
   test("ignores a notice about a deleted pool with the same name", async () => {

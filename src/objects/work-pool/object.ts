@@ -61,9 +61,8 @@ export class WorkPool extends SocketObject implements Implementation<typeof WORK
     if (name === "check") await pool.check();
     if (name === "change") await status.send();
     if (name === "late") {
-      let state = await pool.ready();
-      if (state && state.runs.known !== "all") await pool.check();
-      state = await pool.ready();
+      if ((await pool.ready())?.runs.known !== "all") await pool.check();
+      const state = await pool.ready();
       if (state) await lateness.mark(state);
     }
     if (name === "cleanup") await channel.cleanups.deliver();

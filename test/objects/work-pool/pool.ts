@@ -73,11 +73,7 @@ export class Pool {
 
   /** The runs that the object knows, by their due times. */
   known(): Promise<LedgerRun[]> {
-    return this.inObject((object) => {
-      const { components } = object as unknown as { components: { pool: Reconciler } | null };
-      const runs = [...(components?.pool.state?.runs.ledger.all() ?? [])];
-      return runs.toSorted((a, b) => (a.due ?? 0) - (b.due ?? 0));
-    });
+    return this.inObject(knownRuns);
   }
 
   /** The time of the object's timer with this name, in milliseconds, or null if the timer is not set. */
@@ -114,6 +110,13 @@ export class Pool {
   private get stub() {
     return env.WORK_POOL.get(env.WORK_POOL.idFromName(objectName(WORKSPACE, this.name)));
   }
+}
+
+/** The runs that a pool's object knows, by their due times. */
+export function knownRuns(object: WorkPool): LedgerRun[] {
+  const { components } = object as unknown as { components: { pool: Reconciler } | null };
+  const runs = [...(components?.pool.state?.runs.ledger.all() ?? [])];
+  return runs.toSorted((a, b) => (a.due ?? 0) - (b.due ?? 0));
 }
 
 /** The number of these runs in each state, by name. */
