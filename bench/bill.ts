@@ -3,6 +3,7 @@ import type { Cost } from "./cost.ts";
 import {
   ASSUMED_CPU_MS_PER_REQUEST,
   ASSUMED_OBJECT_MS_PER_CALL,
+  BYTES_PER_GIGABYTE,
   OBJECT_GIGABYTES,
   OPERATIONS_PER_QUEUE_MESSAGE,
   PRICES,
@@ -28,6 +29,12 @@ export interface Bill {
   total: number;
 }
 
+/** Bytes that one run leaves, or US dollars for storing those of a million runs for 30 days. */
+export interface StoredIn {
+  d1: number;
+  r2: number;
+}
+
 const RUNS = 1e6;
 
 export function billAMillion(traffic: Traffic, cost: Cost): Bill {
@@ -46,4 +53,13 @@ export function billAMillion(traffic: Traffic, cost: Cost): Bill {
   const queues = RUNS * cost.queueMessages * OPERATIONS_PER_QUEUE_MESSAGE * PRICES.queueOperation;
   const total = requests + cpu + d1Reads + d1Writes + objects + queues;
   return { requests, cpu, d1Reads, d1Writes, objects, queues, total };
+}
+
+/** Returns US dollars for storing the bytes of a million runs for 30 days. They are not part of `Bill.total`. */
+export function billStorage(bytesPerRun: StoredIn): StoredIn {
+  const gigabytes = (bytes: number): number => (RUNS * bytes) / BYTES_PER_GIGABYTE;
+  return {
+    d1: gigabytes(bytesPerRun.d1) * PRICES.d1GigabyteMonth,
+    r2: gigabytes(bytesPerRun.r2) * PRICES.r2GigabyteMonth,
+  };
 }

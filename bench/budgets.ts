@@ -2,6 +2,9 @@
 import type { OperationCost } from "./cost.ts";
 import type { MillionRuns, Result } from "./report.ts";
 import { decimals } from "./report.ts";
+import { BYTES_PER_KILOBYTE } from "./storage-report.ts";
+import { d1Bytes } from "./storage.ts";
+import type { Phase } from "./storage.ts";
 
 export interface Verdict {
   target: string;
@@ -42,6 +45,12 @@ const DOLLARS: Record<string, number> = {
   [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 85,
 };
 
+/** KB of D1 that a run of a kind adds, by phase. */
+const D1_KILOBYTES: Record<Phase, Record<string, number>> = {
+  "events kept": { "stock, 0 tasks": 8, [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 25 },
+  archived: { [`stock, ${TASKS_OF_BIG_RUN} tasks`]: 12 },
+};
+
 /** Judges every target except the last. The others are compared with the last target. */
 export function judge(measured: Measurements): Verdict[] {
   return [
@@ -49,6 +58,7 @@ export function judge(measured: Measurements): Verdict[] {
     ...growthVerdicts(measured),
     ...costVerdicts(measured),
     ...billVerdicts(measured),
+    ...storageVerdicts(measured),
   ];
 }
 
@@ -173,6 +183,24 @@ function billVerdicts({ millions }: Measurements): Verdict[] {
         what: "rows read by a stock run",
         measured: cost.d1RowsRead,
         limit: ROWS_READ_PER_STOCK_RUN,
+        bound: "at most",
+      });
+    }
+  }
+  return verdicts;
+}
+
+function storageVerdicts({ millions }: Measurements): Verdict[] {
+  const verdicts: Verdict[] = [];
+  for (const { target, kind, storage } of millions) {
+    for (const each of storage) {
+      const limit = D1_KILOBYTES[each.phase][kind];
+      if (limit === undefined) continue;
+      verdicts.push({
+        target,
+        what: `KB of D1 for a run (${kind}, ${each.phase})`,
+        measured: d1Bytes(each) / BYTES_PER_KILOBYTE,
+        limit,
         bound: "at most",
       });
     }

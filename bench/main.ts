@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 
 import { billAMillion } from "./bill.ts";
 import { judge, verdictLine } from "./budgets.ts";
-import { measureCost, perOperation, settledTotals, tellsCost } from "./cost.ts";
+import { measureCost, tellsCost } from "./cost.ts";
 import type { OperationCost } from "./cost.ts";
 import { measureDueToPending } from "./due-to-pending.ts";
 import { measureEventsIn } from "./events-in.ts";
@@ -18,7 +18,8 @@ import { costTable, decimals, failureLines, growthTable, millionTable, rateTable
 import type { MillionRuns, Result } from "./report.ts";
 import { measureInterleaved } from "./rounds.ts";
 import { SeedPlan, topUp } from "./seed.ts";
-import { replayStockRuns } from "./stock-run.ts";
+import { measureStockLoads } from "./stock.ts";
+import { storageBillTable } from "./storage-report.ts";
 import { parseTarget } from "./target.ts";
 import type { Target } from "./target.ts";
 import { fetchRunIds, prepareWorld } from "./world.ts";
@@ -36,6 +37,8 @@ const USAGE = `npm run bench -- --target NAME=URL [--target NAME=URL …]
   --task-ms 5           how long each of them runs
   --runs-per-second 20  rate of the replay
   --stock-seconds 5     duration of the replay
+  --bytes               counts the bytes of a replayed run in D1 and R2, from the data folder of the one target, a
+                        local Sluice; --data .sluice, --bytes-runs 400 (instead of --stock-seconds)
   --stock-always        replays also where the server does not tell its cost
   --polls 500           instead of the above: so many idle polls a second, over --pools 10
   --events 20000        instead of the above: so many events, over --sockets 1,4; --rounds of them
@@ -62,6 +65,9 @@ const { values: options } = parseArgs({
     "task-ms": { type: "string", default: "5" },
     "runs-per-second": { type: "string", default: "20" },
     "stock-seconds": { type: "string", default: "5" },
+    bytes: { type: "boolean", default: false },
+    "bytes-runs": { type: "string", default: "400" },
+    data: { type: "string", default: ".sluice" },
     "stock-always": { type: "boolean", default: false },
     polls: { type: "string" },
     pools: { type: "string", default: "10" },
@@ -89,6 +95,7 @@ async function main(): Promise<void> {
     return;
   }
   if (new Set(targets.map((target) => target.name)).size < targets.length) throw new Error("two targets have one name");
+  if (options.bytes && targets.length > 1) throw new Error("--bytes is of one target");
   if (options.profile === undefined) return await measure(targets);
   if (targets.length > 1) throw new Error("a profile is of one target");
   const port = positive("--profile", options.profile);
@@ -115,6 +122,8 @@ async function runOperations(targets: readonly Target[]): Promise<void> {
     console.log(
       `\nA million runs at list prices (figures per run, then US dollars per million runs)\n${millionTable(millions)}`,
     );
+    const stored = storageBillTable(millions);
+    if (stored !== "") console.log(`\nStorage of a million runs for 30 days, beside the bill\n${stored}`);
     for (const { target, kind, runs, failures, firstFailure } of millions) {
       if (failures > 0)
         console.log(`${target} ${kind}: ${failures} failures in ${runs} runs, the first: ${firstFailure ?? ""}`);
@@ -217,6 +226,7 @@ function lifeBills(costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>
       traffic,
       cost,
       bill: billAMillion(traffic, cost),
+      storage: [],
       ...counted,
     });
   }
@@ -225,47 +235,16 @@ function lifeBills(costs: ReadonlyMap<string, ReadonlyMap<string, OperationCost>
 
 async function measureStock(targets: readonly Target[]): Promise<MillionRuns[]> {
   if (options.only !== undefined && !names(options.only).includes(STOCK)) return [];
-  const lines: MillionRuns[] = [];
-  for (const target of targets) {
-    for (const tasksPerRun of numbers("--tasks", options.tasks)) {
-      const line = await measureStockLoad(target, tasksPerRun);
-      if (line !== undefined) lines.push(line);
-    }
-  }
-  return lines;
-}
-
-/**
- * Replays stock runs at the rate of the budgets; undefined if the target reports no cost and `--stock-always` is not
- * set.
- */
-async function measureStockLoad(target: Target, tasksPerRun: number): Promise<MillionRuns | undefined> {
-  const before = await settledTotals(target);
-  if (before === undefined && !options["stock-always"]) return undefined;
-  const result = await replayStockRuns(target, {
-    runsPerSecond: positive("--runs-per-second", options["runs-per-second"]),
-    seconds: positive("--stock-seconds", options["stock-seconds"]),
-    tasksPerRun,
+  const runsPerSecond = positive("--runs-per-second", options["runs-per-second"]);
+  const bytesRuns = positive("--bytes-runs", options["bytes-runs"]);
+  return await measureStockLoads(targets, {
+    tasks: numbers("--tasks", options.tasks),
     taskMs: positive("--task-ms", options["task-ms"]),
+    runsPerSecond,
+    seconds: options.bytes ? bytesRuns / runsPerSecond : positive("--stock-seconds", options["stock-seconds"]),
+    always: options["stock-always"],
+    data: options.bytes ? options.data : undefined,
   });
-  const after = await settledTotals(target);
-  const { traffic, runs, failures, firstFailure, latenciesMs } = result;
-  const cost = before === undefined || after === undefined ? undefined : perOperation(before, after, runs);
-  const bill = cost === undefined ? undefined : billAMillion(traffic, cost);
-  const times = `p50 ${decimals(quantile(latenciesMs, 0.5), 0)} ms, p99 ${decimals(quantile(latenciesMs, 0.99), 0)} ms`;
-  console.error(
-    `${target.name}: replayed ${runs} stock runs with ${tasksPerRun} tasks, ${failures} failures, ${times}`,
-  );
-  return {
-    target: target.name,
-    kind: `stock, ${tasksPerRun} tasks`,
-    traffic,
-    cost,
-    bill,
-    runs,
-    failures,
-    firstFailure,
-  };
 }
 
 async function runPolls(targets: readonly Target[], pollsPerSecond: number): Promise<void> {

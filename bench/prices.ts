@@ -1,7 +1,7 @@
 /**
  * Cloudflare's list prices on the Workers Paid plan, in US dollars, without the included amounts and without the
  * monthly $5. As published in November 2026 on the pricing pages of developers.cloudflare.com:
- * workers/platform/pricing, d1/platform/pricing, durable-objects/platform/pricing, queues/platform/pricing.
+ * workers/platform/pricing, d1/platform/pricing, durable-objects/platform/pricing, queues/platform/pricing, r2/pricing.
  */
 export const PRICES = {
   /** Per Worker request. A WebSocket is one request, at its upgrade; calls from Worker to object are not requests. */
@@ -20,7 +20,13 @@ export const PRICES = {
   objectRowWritten: 1 / 1e6,
   /** Per queue operation. A message of up to 64 KB is written, read and deleted. */
   queueOperation: 0.4 / 1e6,
+  /** Per GB that D1 stores for a month. */
+  d1GigabyteMonth: 0.75,
+  /** Per GB that R2's Standard storage stores for a month, which is 30 days. */
+  r2GigabyteMonth: 0.015,
 } as const;
+
+export const BYTES_PER_GIGABYTE = 1e9;
 
 /** How many incoming WebSocket messages are billed as one request to a Durable Object. */
 export const SOCKET_MESSAGES_PER_OBJECT_REQUEST = 20;

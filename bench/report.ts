@@ -2,6 +2,7 @@
 import type { Bill, Traffic } from "./bill.ts";
 import type { Cost, OperationCost } from "./cost.ts";
 import type { Summary } from "./measure.ts";
+import type { RunStorage } from "./storage.ts";
 
 /** One operation with one load on one target. */
 export interface Result extends Summary {
@@ -22,6 +23,8 @@ export interface MillionRuns {
   traffic: Traffic;
   cost: Cost | undefined;
   bill: Bill | undefined;
+  /** The bytes of one run in each measured phase; empty without `--bytes`. */
+  storage: RunStorage[];
   runs: number;
   failures: number;
   firstFailure: string | undefined;
