@@ -154,6 +154,8 @@ function settingsIn(schema: z.core.$ZodType, place: readonly string[]): Setting[
 /** Bindings and variables of wrangler.toml and the dashboard. */
 export interface Env {
   DB: D1Database;
+  /** The bucket of old data. An account without R2 has none. */
+  ARCHIVE?: R2Bucket;
   WORK_POOL: DurableObjectNamespace;
   EVENT_STREAM: DurableObjectNamespace;
   CONCURRENCY_LIMITS: DurableObjectNamespace;
