@@ -1,7 +1,8 @@
 /** The Worker's bindings and settings, parsed once. Each setting is a line of `Variables`. */
 import * as z from "zod";
 
-const DAY = 86_400;
+const HOUR = 3_600;
+const DAY = 24 * HOUR;
 
 const Switch = z.union([z.boolean(), z.stringbool()]);
 const Whole = z.coerce.number().int();
@@ -130,6 +131,14 @@ const Variables = z.object({
       event_retention_period: setting(SomeTime, 7 * DAY, "PREFECT_SERVER_EVENTS_RETENTION_PERIOD"),
       event_retention_overrides: setting(Overrides, { "prefect.flow-run.heartbeat": 7 * DAY }),
     }),
+  }),
+  archive: z.object({
+    enabled: setting(Switch, true, "SLUICE_ARCHIVE_ENABLED"),
+    // Sweeps and listeners read the events of the last two hours.
+    events_after_seconds: setting(Seconds.min(3 * HOUR), DAY, "SLUICE_ARCHIVE_EVENTS_AFTER_SECONDS"),
+    logs_after_seconds: setting(Seconds.min(HOUR), 7 * DAY, "SLUICE_ARCHIVE_LOGS_AFTER_SECONDS"),
+    runs: setting(Switch, true, "SLUICE_ARCHIVE_RUNS"),
+    retention_period: setting(Seconds, 400 * DAY, "SLUICE_ARCHIVE_RETENTION_PERIOD"),
   }),
 });
 
