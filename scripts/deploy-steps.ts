@@ -108,6 +108,8 @@ async function ensureQueue(name: string, world: Surroundings): Promise<void> {
 
 /** wrangler's message if the account has not enabled R2 (NotEntitled in https://developers.cloudflare.com/r2/api/error-codes). */
 const WITHOUT_R2 = /\[code: 10042\]/;
+/** wrangler's message if the account has the bucket ("The bucket you tried to create already exists, and you own it", BucketConflict). */
+const HAS_BUCKET = /\[code: (10004|10073)\]/;
 /** wrangler's messages for a Worker that was never deployed: from Cloudflare's API, and from `wrangler deployments status`. */
 const NEVER_DEPLOYED = /\[code: 10007\]|has no deployments/;
 
@@ -128,16 +130,14 @@ async function ensureBuckets(config: WranglerConfig, world: Surroundings): Promi
 async function ensureBucket(bucket: WranglerConfig["r2_buckets"][number], world: Surroundings): Promise<boolean> {
   const name = bucket.bucket_name;
   const place = bucket.jurisdiction === undefined ? [] : ["--jurisdiction", bucket.jurisdiction];
-  const isThere = () => world.ask(["r2", "bucket", "info", name, "--json", ...place]);
-  const info = await isThere();
+  const info = await world.ask(["r2", "bucket", "info", name, "--json", ...place]);
   if (info.code === 0) return true;
   if (WITHOUT_R2.test(info.output)) return false;
   world.say(`Creating the bucket ${name}.`);
   const { code, output } = await world.ask(["r2", "bucket", "create", name, ...place]);
-  if (code === 0) return true;
+  // `info` also fails for a token that may not read the bucket's metrics, or before another deployment creates the bucket.
+  if (code === 0 || HAS_BUCKET.test(output)) return true;
   if (WITHOUT_R2.test(output)) return false;
-  // Another deployment may have created the bucket at the same time.
-  if ((await isThere()).code === 0) return true;
   throw new DeployFailed(
     `The bucket ${name} could not be created. A token of the API needs the permission Workers R2 Storage: Edit.\n${output}`,
   );

@@ -34,6 +34,7 @@ queue = "events-dead"
 
 /** wrangler's messages, after `A request to the Cloudflare API (…) failed.` */
 const NO_BUCKET = "The specified bucket does not exist. [code: 10006]";
+const SAME_BUCKET = "The bucket you tried to create already exists, and you own it. [code: 10004]";
 const NO_R2 = "Please enable R2 through the Cloudflare Dashboard. [code: 10042]";
 const NO_WORKER = "This Worker does not exist on your account. [code: 10007]";
 
@@ -83,7 +84,7 @@ function anAccount(broken: { [command: string]: true } = {}, { r2 = true } = {})
   };
   const bucket = (command: string, name: string): Outcome => {
     if (command === "info") return buckets.has(name) ? ok("{}") : refused(NO_BUCKET);
-    if (buckets.has(name)) return bad;
+    if (buckets.has(name)) return refused(SAME_BUCKET);
     buckets.add(name);
     return ok();
   };
@@ -235,6 +236,13 @@ describe("the bucket", () => {
     await deploy(TOML, [], account.world);
     broken["r2 bucket"] = true;
     await expect(deploy(TOML, [], account.world)).rejects.toThrow("could not be created");
+    expect(account.bound).toEqual(["ARCHIVE"]);
+  });
+
+  test("is there if only its creation says so", async () => {
+    const account = anAccount({ "r2 bucket info": true });
+    account.buckets.add("archive");
+    await deploy(TOML, [], account.world);
     expect(account.bound).toEqual(["ARCHIVE"]);
   });
 
