@@ -23,6 +23,7 @@ const CLIENTS = ["client", "call", "*/client", "*/messages"];
 const LAYERS: Layer[] = [
   { name: "lib and wire", files: ["src/lib/**", "src/wire/**"], imports: ["#lib/**", "#wire/**"] },
   { name: "db", files: ["src/db/**"], imports: ["#db/**"] },
+  { name: "archive", files: ["src/archive/**"], imports: ["#archive/**"] },
   { name: "filters", files: ["src/filters/**"], imports: ["#filters/**"] },
   { name: "tools", files: ["src/env.ts", "src/tools.ts"], imports: ["#env", "#tools"] },
   {

@@ -101,6 +101,8 @@ function miniflareOptions(config: WranglerConfig, script: string, data: string, 
     // By name, not by id: a deployment changes the id, but the data must stay in one place.
     d1Databases: Object.fromEntries(config.d1_databases.map((database) => [database.binding, database.database_name])),
     d1Persist: join(data, "d1"),
+    r2Buckets: Object.fromEntries(config.r2_buckets.map((bucket) => [bucket.binding, bucket.bucket_name])),
+    r2Persist: join(data, "r2"),
     durableObjects: Object.fromEntries(
       config.durable_objects.bindings.map(({ name, class_name: className }) => [
         name,

@@ -20,6 +20,9 @@ const Config = z.object({
       }),
     )
     .default([]),
+  r2_buckets: z
+    .array(z.looseObject({ binding: z.string(), bucket_name: z.string(), jurisdiction: z.string().optional() }))
+    .default([]),
   durable_objects: z
     .object({ bindings: z.array(z.object({ name: z.string(), class_name: z.string() })) })
     .default({ bindings: [] }),

@@ -1,7 +1,8 @@
 /** The Worker's bindings and settings, parsed once. Each setting is a line of `Variables`. */
 import * as z from "zod";
 
-const DAY = 86_400;
+const HOUR = 3_600;
+const DAY = 24 * HOUR;
 
 const Switch = z.union([z.boolean(), z.stringbool()]);
 const Whole = z.coerce.number().int();
@@ -131,6 +132,14 @@ const Variables = z.object({
       event_retention_overrides: setting(Overrides, { "prefect.flow-run.heartbeat": 7 * DAY }),
     }),
   }),
+  archive: z.object({
+    enabled: setting(Switch, true, "SLUICE_ARCHIVE_ENABLED"),
+    // Sweeps and listeners read the events of the last two hours.
+    events_after_seconds: setting(Seconds.min(3 * HOUR), DAY, "SLUICE_ARCHIVE_EVENTS_AFTER_SECONDS"),
+    logs_after_seconds: setting(Seconds.min(HOUR), 7 * DAY, "SLUICE_ARCHIVE_LOGS_AFTER_SECONDS"),
+    runs: setting(Switch, true, "SLUICE_ARCHIVE_RUNS"),
+    retention_period: setting(Seconds, 400 * DAY, "SLUICE_ARCHIVE_RETENTION_PERIOD"),
+  }),
 });
 
 /** A setting in the form of docs/settings.md. */
@@ -154,6 +163,8 @@ function settingsIn(schema: z.core.$ZodType, place: readonly string[]): Setting[
 /** Bindings and variables of wrangler.toml and the dashboard. */
 export interface Env {
   DB: D1Database;
+  /** The bucket of old data. An account without R2 has none. */
+  ARCHIVE?: R2Bucket;
   WORK_POOL: DurableObjectNamespace;
   EVENT_STREAM: DurableObjectNamespace;
   CONCURRENCY_LIMITS: DurableObjectNamespace;

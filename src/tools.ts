@@ -1,4 +1,5 @@
 /** The tools of a request, a cron run or a queue batch: database, settings, clock, random source and client. */
+import { Archive } from "#archive/store";
 import { Database } from "#db/database";
 import { type Env, parseSettings, type Settings } from "#env";
 import { type Clock, type Ids, systemClock, systemIds } from "#lib/clock";
@@ -22,6 +23,8 @@ export interface Tools {
   readonly settings: Settings;
   readonly workspaceId: string;
   readonly db: Database;
+  /** Old data in R2; null if the account has no R2. */
+  readonly archive: Archive | null;
   readonly cost: Cost;
   readonly clock: Clock;
   readonly ids: Ids;
@@ -57,6 +60,7 @@ export function makeTools(
     settings: parseSettings(env),
     workspaceId,
     db: new Database(env.DB, cost),
+    archive: env.ARCHIVE ? new Archive(env.ARCHIVE, cost) : null,
     cost,
     clock,
     ids,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { SETTINGS, type Setting } from "#env";
+import { type Env, parseSettings, SETTINGS, type Setting } from "#env";
 import doc from "../docs/settings.md?raw";
 
 const shown = (fallback: unknown): string => {
@@ -23,4 +23,27 @@ test("docs/settings.md lists each setting with its variables, its default and wh
 test("a variable belongs to one setting", () => {
   const names = SETTINGS.flatMap(({ variables }) => variables);
   expect(new Set(names).size).toBe(names.length);
+});
+
+test.for([
+  ["SLUICE_ARCHIVE_ENABLED", "perhaps"],
+  ["SLUICE_ARCHIVE_EVENTS_AFTER_SECONDS", "10799"],
+  ["SLUICE_ARCHIVE_EVENTS_AFTER_SECONDS", "a day"],
+  ["SLUICE_ARCHIVE_LOGS_AFTER_SECONDS", "3599"],
+  ["SLUICE_ARCHIVE_RUNS", "2"],
+  ["SLUICE_ARCHIVE_RETENTION_PERIOD", "-1"],
+])("the archive's %s cannot be `%s`, and the error names it", ([name = "", value]) => {
+  expect(() => parseSettings({ [name]: value } as unknown as Env)).toThrow(name);
+});
+
+test("the archive's settings have defaults, and can be set", () => {
+  expect(parseSettings({} as Env).archive).toEqual({
+    enabled: true,
+    events_after_seconds: 86_400,
+    logs_after_seconds: 604_800,
+    runs: true,
+    retention_period: 34_560_000,
+  });
+  const set = { SLUICE_ARCHIVE_ENABLED: "false", SLUICE_ARCHIVE_RETENTION_PERIOD: "0" } as unknown as Env;
+  expect(parseSettings(set).archive).toMatchObject({ enabled: false, retention_period: 0 });
 });

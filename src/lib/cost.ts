@@ -9,6 +9,10 @@ const NOTHING = {
   object_calls: 0,
   object_rows_written: 0,
   queue_messages: 0,
+  /** Writes and lists of R2's objects. */
+  r2_class_a: 0,
+  /** Reads of R2's objects. R2 does not bill deletions. */
+  r2_class_b: 0,
 };
 
 /** Counts of used resources. */
@@ -38,5 +42,7 @@ export function printCost(cost: Cost): string {
     `rows_read=${cost.d1_rows_read}`,
     `rows_written=${cost.d1_rows_written}`,
     `objects=${cost.object_calls}`,
+    `r2_class_a=${cost.r2_class_a}`,
+    `r2_class_b=${cost.r2_class_b}`,
   ].join(";");
 }

@@ -208,7 +208,9 @@ describe("leases", () => {
       TELL_COST,
     );
     expect(body.limits).toEqual([]);
-    expect(headers.get("x-sluice-cost")).toBe("queries=0;round_trips=0;rows_read=0;rows_written=0;objects=1");
+    expect(headers.get("x-sluice-cost")).toBe(
+      "queries=0;round_trips=0;rows_read=0;rows_written=0;objects=1;r2_class_a=0;r2_class_b=0",
+    );
     expect((await api("POST", `/v2/concurrency_limits/leases/${body.lease_id}/renew`)).status).toBe(204);
     expect((await release(body.lease_id)).status).toBe(204);
   });

@@ -117,7 +117,7 @@ describe("an idle poll", () => {
     const pool = await aPool();
     await poll(pool);
     const { cost } = await send("POST", `/work_pools/${pool.name}/get_scheduled_flow_runs`, {});
-    expect(cost).toBe("queries=0;round_trips=0;rows_read=0;rows_written=0;objects=1");
+    expect(cost).toBe("queries=0;round_trips=0;rows_read=0;rows_written=0;objects=1;r2_class_a=0;r2_class_b=0");
   });
 
   test("costs no more while runs wait for a later time", async () => {

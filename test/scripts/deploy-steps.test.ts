@@ -1,6 +1,6 @@
 import { parse } from "smol-toml";
 import { describe, expect, test } from "vitest";
-import { deploy, DEPLOYED_CONFIG, type Outcome, withDatabaseIds } from "../../scripts/deploy-steps.ts";
+import { deploy, DEPLOYED_CONFIG, deployedConfig, type Outcome } from "../../scripts/deploy-steps.ts";
 
 const TOML = `
 name = "sluice"
@@ -16,6 +16,10 @@ database_name = "sluice"
 database_id = "00000000-0000-0000-0000-000000000000"
 migrations_dir = "migrations"
 
+[[r2_buckets]]
+binding = "ARCHIVE"
+bucket_name = "archive"
+
 [[queues.producers]]
 binding = "EVENTS"
 queue = "events"
@@ -28,16 +32,26 @@ dead_letter_queue = "events-dead"
 queue = "events-dead"
 `;
 
-/** A Cloudflare account as wrangler shows it. The account records the commands. */
-function anAccount(broken: { [command: string]: true } = {}) {
+/** wrangler's messages, after `A request to the Cloudflare API (…) failed.` */
+const NO_BUCKET = "The specified bucket does not exist. [code: 10006]";
+const SAME_BUCKET = "The bucket you tried to create already exists, and you own it. [code: 10004]";
+const NO_R2 = "Please enable R2 through the Cloudflare Dashboard. [code: 10042]";
+const NO_WORKER = "This Worker does not exist on your account. [code: 10007]";
+
+/** A Cloudflare account as wrangler shows it. The account records the commands. A command in `broken` fails. */
+function anAccount(broken: { [command: string]: true } = {}, { r2 = true } = {}) {
   const databases = new Map<string, string>();
   const queues = new Set<string>();
+  const buckets = new Set<string>();
+  const bound: string[] = [];
+  const options = { r2, isDeployed: false };
   const secrets = new Set<string>();
   const asked: string[] = [];
   const written = new Map<string, string>();
   const said: string[] = [];
   const ok = (output = ""): Outcome => ({ code: 0, output });
   const bad: Outcome = { code: 1, output: "it broke" };
+  const refused = (output: string): Outcome => ({ code: 1, output });
   const run = async (args: readonly string[]): Promise<Outcome> => {
     const line = args.join(" ");
     asked.push(line);
@@ -57,13 +71,34 @@ function anAccount(broken: { [command: string]: true } = {}) {
         return ok();
       case "secret list":
         return ok(JSON.stringify([...secrets].map((secret) => ({ name: secret, type: "secret_text" }))));
+      case "r2 bucket":
+        return options.r2 ? bucket(name, args[3] ?? "") : refused(NO_R2);
+      case "deployments status":
+        return options.isDeployed ? ok(JSON.stringify({ versions: [{ version_id: "v7" }] })) : refused(NO_WORKER);
+      case "versions view":
+        return ok(JSON.stringify({ resources: { bindings: bound.map((binding) => ({ name: binding })) } }));
       default:
+        if (args[0] === "deploy") deployed();
         return ok();
     }
+  };
+  const bucket = (command: string, name: string): Outcome => {
+    if (command === "info") return buckets.has(name) ? ok("{}") : refused(NO_BUCKET);
+    if (buckets.has(name)) return refused(SAME_BUCKET);
+    buckets.add(name);
+    return ok();
+  };
+  const deployed = () => {
+    options.isDeployed = true;
+    const { r2_buckets: inConfig = [] } = parseToml<{ r2_buckets?: { binding: string }[] }>(written);
+    bound.splice(0, bound.length, ...inConfig.map(({ binding }) => binding));
   };
   return {
     databases,
     queues,
+    buckets,
+    bound,
+    options,
     secrets,
     asked,
     written,
@@ -77,12 +112,17 @@ function anAccount(broken: { [command: string]: true } = {}) {
   };
 }
 
+/** The configuration that was written for wrangler. */
+const parseToml = <T>(written: ReadonlyMap<string, string>) => parse(written.get(DEPLOYED_CONFIG) ?? "") as T;
+
 describe("npm run deploy", () => {
-  test("creates the database and the queues, applies the migrations, then deploys", async () => {
+  test("creates the database, the queues and the bucket, applies the migrations, then deploys", async () => {
     const account = anAccount();
     await deploy(TOML, [], account.world);
     expect([...account.databases.keys()]).toEqual(["sluice"]);
     expect([...account.queues]).toEqual(["events", "events-dead"]);
+    expect([...account.buckets]).toEqual(["archive"]);
+    expect(account.bound).toEqual(["ARCHIVE"]);
     expect(account.asked.slice(-3)).toEqual([
       `d1 migrations apply sluice --remote --config ${DEPLOYED_CONFIG}`,
       `deploy --config ${DEPLOYED_CONFIG}`,
@@ -122,6 +162,8 @@ describe("npm run deploy", () => {
     ["d1 list", "could not be listed"],
     ["d1 create", "could not be created"],
     ["queues create", "could not be created"],
+    ["r2 bucket", "Workers R2 Storage: Edit"],
+    ["r2 bucket create", "Workers R2 Storage: Edit"],
     ["d1 migrations", "the Worker is as it was"],
   ] as const)("stops before the Worker is touched when `%s` fails", async ([command, message]) => {
     const account = anAccount({ [command]: true });
@@ -130,8 +172,90 @@ describe("npm run deploy", () => {
   });
 
   test("the written configuration differs from wrangler.toml only in the id of the database", () => {
-    const text = withDatabaseIds(TOML, new Map([["sluice", "abc"]]));
+    const text = deployedConfig(TOML, new Map([["sluice", "abc"]]));
     const expected = parse(TOML.replace("00000000-0000-0000-0000-000000000000", "abc"));
     expect(parse(text)).toEqual(expected);
+  });
+});
+
+describe("on an account without R2", () => {
+  const withoutR2 = (broken: { [command: string]: true } = {}) => anAccount(broken, { r2: false });
+
+  test("everything but the archive is deployed, and one sentence says what that means and what to do", async () => {
+    const account = withoutR2();
+    await deploy(TOML, [], account.world);
+    expect(account.options.isDeployed).toBe(true);
+    expect(account.bound).toEqual([]);
+    const written = parse(account.written.get(DEPLOYED_CONFIG) ?? "");
+    const { r2_buckets: _, ...expected } = parse(deployedConfig(TOML, account.databases));
+    expect(written).toEqual(expected);
+    expect(account.said.filter((text) => text.includes("R2"))).toEqual([
+      expect.stringMatching(/no archive.*stays in D1.*enable R2 in the Cloudflare dashboard.*deploy again\.$/),
+    ]);
+  });
+
+  test("may be deployed again, and gets the archive once R2 is enabled", async () => {
+    const account = withoutR2();
+    await deploy(TOML, [], account.world);
+    await deploy(TOML, [], account.world);
+    expect(account.bound).toEqual([]);
+    account.options.r2 = true;
+    await deploy(TOML, [], account.world);
+    expect([...account.buckets]).toEqual(["archive"]);
+    expect(account.bound).toEqual(["ARCHIVE"]);
+  });
+
+  test("a Worker that has an archive keeps its binding: the deployment stops", async () => {
+    const account = anAccount();
+    await deploy(TOML, [], account.world);
+    account.options.r2 = false;
+    account.asked.length = 0;
+    await expect(deploy(TOML, [], account.world)).rejects.toThrow("the Worker is as it was");
+    expect(account.bound).toEqual(["ARCHIVE"]);
+    expect(account.asked.filter((line) => line.startsWith("deploy "))).toEqual([]);
+  });
+
+  test.for(["deployments status", "versions view"])(
+    "stops if `%s` cannot tell whether there is an archive",
+    async (command) => {
+      const broken: { [command: string]: true } = {};
+      const account = withoutR2(broken);
+      await deploy(TOML, [], account.world);
+      account.asked.length = 0;
+      broken[command] = true;
+      await expect(deploy(TOML, [], account.world)).rejects.toThrow("could not be read");
+      expect(account.asked.filter((line) => line.startsWith("deploy "))).toEqual([]);
+    },
+  );
+});
+
+describe("the bucket", () => {
+  test("keeps its binding when R2 cannot be asked for another reason", async () => {
+    const broken: { [command: string]: true } = {};
+    const account = anAccount(broken);
+    await deploy(TOML, [], account.world);
+    broken["r2 bucket"] = true;
+    await expect(deploy(TOML, [], account.world)).rejects.toThrow("could not be created");
+    expect(account.bound).toEqual(["ARCHIVE"]);
+  });
+
+  test("is there if only its creation says so", async () => {
+    const account = anAccount({ "r2 bucket info": true });
+    account.buckets.add("archive");
+    await deploy(TOML, [], account.world);
+    expect(account.bound).toEqual(["ARCHIVE"]);
+  });
+
+  test("is looked for and created in its jurisdiction, and its binding keeps all its fields", async () => {
+    const toml = TOML.replace('bucket_name = "archive"', 'bucket_name = "archive"\njurisdiction = "eu"');
+    const account = anAccount();
+    await deploy(toml, [], account.world);
+    expect(account.asked.filter((line) => line.startsWith("r2 "))).toEqual([
+      "r2 bucket info archive --json --jurisdiction eu",
+      "r2 bucket create archive --jurisdiction eu",
+    ]);
+    expect(parseToml<{ r2_buckets: unknown }>(account.written).r2_buckets).toEqual([
+      { binding: "ARCHIVE", bucket_name: "archive", jurisdiction: "eu" },
+    ]);
   });
 });
