@@ -5,7 +5,7 @@ import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage } from "#events/dead-letters";
 import { earliestId, type Micros } from "#lib/clock";
 import { markSegments, MAX_BYTES, recordSegments } from "#events/record-segments";
-import type { Segment, SizedKey } from "#events/segments";
+import { BYTES, type Segment, type SizedKey } from "#events/segments";
 import { isTaskRunReport } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { log } from "#lib/log";
@@ -77,8 +77,8 @@ const MAX_MESSAGES = 100;
 export async function queueWaitingSegments(tools: SweepTools): Promise<void> {
   const before = earliestId(tools.clock() - PATIENCE);
   const rows = await tools.db.rows<SizedKey & { workspace_id: string }>(sql`
-    select workspace_id, hour, id, length(events) as bytes from ${event_segment}
-    where consumed = 0 and id < ${before} order by id limit ${MAX_SEGMENTS}`);
+    select s.workspace_id, s.hour, s.id, ${BYTES} as bytes from ${event_segment} s
+    where s.consumed = 0 and s.id < ${before} order by s.id limit ${MAX_SEGMENTS}`);
   const messages = [...Map.groupBy(rows, (row) => row.workspace_id)].flatMap(([workspace, ofWorkspace]) => {
     const keys = ofWorkspace.map(({ id, hour, bytes }) => ({ id, hour, bytes }));
     return segmentMessages(workspace, keys);

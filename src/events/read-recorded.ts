@@ -4,10 +4,11 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import type { Statement } from "#db/database";
+import type { Packed } from "#db/packed";
 import { each } from "#db/sql";
 import { type AskedRuns, settleReports } from "#events/emit";
 import { recordSegments } from "#events/record-segments";
-import type { SizedKey } from "#events/segments";
+import { BYTES, EVENTS, readSegment, segmentsOf, type SizedKey } from "#events/segments";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
 import { log } from "#lib/log";
@@ -18,7 +19,7 @@ import { TERMINAL_TYPES } from "#wire/state";
 const MAX_ASKED = 50;
 /** How many of the newest waiting segments are searched for a flow run, by a short column. */
 const MAX_HEADS = 200;
-/** How many of the newest waiting segments are searched for a task run, by the text of their events. */
+/** How many of the newest waiting segments are searched for a task run. Some of them are opened. */
 const MAX_TEXTS = 20;
 /** How many bytes of segments one read records. The consumer of the queue records the other segments. */
 const MAX_BYTES = 4_000_000;
@@ -32,8 +33,13 @@ interface Look {
   rows: Rows[];
   /** Whether the event stream may be gathering reports of these runs. */
   isAlive: boolean;
-  /** Segments with reports of these runs that are not recorded yet. */
-  waiting: SizedKey[];
+  /** Segments that are not recorded yet and may have reports of these runs. */
+  waiting: Waiting[];
+}
+
+interface Waiting extends SizedKey {
+  /** Whether the segment has reports of these runs. If not, only its events can tell. */
+  isSure: number;
 }
 
 /**
@@ -45,8 +51,9 @@ export async function readRecorded(tools: Tools, asked: AskedRuns, reads: readon
   if (named === 0 || named > MAX_ASKED) return tools.db.readAll(reads);
   let look = await readAndLook(tools, asked, reads);
   if (look.isAlive && (await settleReports(tools, asked))) look = await readAndLook(tools, asked, reads);
-  if (look.waiting.length === 0) return look.rows;
-  await recordOnce(tools, look.waiting);
+  const waiting = await withReports(tools, asked, look.waiting);
+  if (waiting.length === 0) return look.rows;
+  await recordOnce(tools, waiting);
   return tools.db.readAll(reads);
 }
 
@@ -54,9 +61,27 @@ async function readAndLook(tools: Tools, asked: AskedRuns, reads: readonly State
   const results = await tools.db.readAll([lookFor(tools.workspaceId, asked, tools.clock()), ...reads]);
   const [found = [], ...rows] = results;
   // The rows of `lookFor`.
-  const looked = found as unknown as (SizedKey | { id: null })[];
+  const looked = found as unknown as (Waiting | { id: null })[];
   const waiting = looked.flatMap((row) => (row.id === null ? [] : row));
   return { rows, isAlive: waiting.length < looked.length, waiting };
+}
+
+/** Returns the segments that have reports of the named runs. Opens the segments of which this is not sure. */
+async function withReports(tools: Tools, asked: AskedRuns, waiting: readonly Waiting[]): Promise<SizedKey[]> {
+  const found = new Map(waiting.flatMap((segment) => (segment.isSure ? [[segment.id, segment]] : [])));
+  const unsure = waiting.filter(({ id }) => !found.has(id));
+  const texts = (asked.taskRunIds ?? []).map((id) => `prefect.task-run.${id}`);
+  const mayHold = (json: string) => texts.some((text) => json.includes(text));
+  for (const some of chunksBySize(unsure, MAX_BYTES, ({ bytes }) => bytes)) {
+    const rows = await tools.db.rows<{ id: string; events: Packed }>(
+      sql`select s.id, ${EVENTS} as events from ${segmentsOf(tools.workspaceId, some)}`,
+    );
+    const holding = new Set(
+      rows.filter(({ id, events }) => readSegment(id, events, mayHold).length > 0).map(({ id }) => id),
+    );
+    for (const segment of some) if (holding.has(segment.id)) found.set(segment.id, segment);
+  }
+  return [...found.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /**
@@ -72,23 +97,26 @@ function lookFor(workspaceId: string, { flowRunIds = [], taskRunIds = [] }: Aske
 
 function lookForFlowRuns(workspaceId: string, ids: readonly string[], now: Micros): SQL {
   const asked = each(ids);
-  return sql`select null as hour, null as id, null as bytes where exists (
+  return sql`select null as hour, null as id, null as bytes, 1 as isSure where exists (
       select 1 from ${asked} asked left join flow_run r on r.workspace_id = ${workspaceId} and r.id = asked.value
       where r.id is null or (r.start_time is not null and coalesce(r.end_time, ${now}) >= ${now - AFTERMATH})
     )
-    union all select hour, id, length(events) from ${newest(workspaceId, MAX_HEADS)} where exists (
+    union all select hour, id, bytes, 1 from ${newest(workspaceId, MAX_HEADS)} where exists (
       select 1 from json_each(s.resources) told where told.value in (select 'prefect.flow-run.' || value from ${asked})
     ) order by 2`;
 }
 
 function lookForTaskRuns(workspaceId: string, ids: readonly string[]): SQL {
   const asked = each(ids);
-  return sql`select null as hour, null as id, null as bytes where exists (
+  return sql`select null as hour, null as id, null as bytes, 1 as isSure where exists (
       select 1 from ${asked} asked left join task_run t on t.workspace_id = ${workspaceId} and t.id = asked.value
       where t.id is null or t.state_type is null or t.state_type not in ${TERMINAL}
     )
-    union all select hour, id, length(events) from ${newest(workspaceId, MAX_TEXTS)} where exists (
-      select 1 from ${asked} asked where instr(s.events, 'prefect.task-run.' || asked.value) > 0
+    union all select hour, id, bytes, 0 from ${newest(workspaceId, MAX_TEXTS)} where exists (
+      select 1 from ${asked} asked left join task_run t on t.workspace_id = ${workspaceId} and t.id = asked.value
+      where t.id is null or exists (
+        select 1 from json_each(s.resources) told
+        where told.value in ('prefect.task-run.' || t.id, 'prefect.flow-run.' || t.flow_run_id))
     ) order by 2`;
 }
 
@@ -96,8 +124,8 @@ const TERMINAL = sql.raw(`('${[...TERMINAL_TYPES].join("', '")}')`);
 
 /** The newest waiting segments. The unary plus makes SQLite use only the index of waiting segments. */
 function newest(workspaceId: string, limit: number): SQL {
-  return sql`(select hour, id, resources, events from event_segment
-    where consumed = 0 and +workspace_id = ${workspaceId} order by id desc limit ${sql.raw(String(limit))}) s`;
+  return sql`(select s.hour, s.id, s.resources, ${BYTES} as bytes from event_segment s
+    where s.consumed = 0 and +s.workspace_id = ${workspaceId} order by s.id desc limit ${sql.raw(String(limit))}) s`;
 }
 
 /** How long a request waits for a segment that another request records, and how often it checks. */

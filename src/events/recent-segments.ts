@@ -1,12 +1,23 @@
 /** The memory of the object that writes a workspace's segments: the newest segments, and the ids of their events. */
 import { sql } from "drizzle-orm";
 import { type Database, readJson } from "#db/database";
-import { asList } from "#db/sql";
+import type { Packed } from "#db/packed";
 import { earliestId, type Micros, SECOND } from "#lib/clock";
 import { event_segment } from "#db/tables/event";
 import { type EventFilter, matchesName, type Window } from "#events/filter";
 import type { Header } from "#events/segment-reader";
-import { countByName, hourOf, keyOf, readSegment, type Segment, segmentsOf } from "#events/segments";
+import {
+  BYTES,
+  countByName,
+  EVENTS,
+  hourOf,
+  keyOf,
+  readSegment,
+  type Segment,
+  segmentsOf,
+  type SizedKey,
+} from "#events/segments";
+import { chunksBySize } from "#lib/chunks";
 
 /** How long a segment is remembered after its last event occurred. */
 const KEPT: Micros = 120 * SECOND;
@@ -82,7 +93,7 @@ export class RecentSegments {
     const began = this.since;
     try {
       const rows = await db.rows<Omit<Header, "fits"> & { counts: string | null }>(sql`
-        select s.hour, s.id, s.first_occurred, s.last_occurred, octet_length(s.events) as bytes,
+        select s.hour, s.id, s.first_occurred, s.last_occurred, ${BYTES} as bytes,
           iif(octet_length(s.counts) > ${MAX_NAMES}, null, s.counts) as counts
         from ${event_segment} s
         where s.workspace_id = ${workspaceId} and s.hour >= ${hourOf(began)} and s.last_occurred >= ${began}
@@ -116,25 +127,23 @@ const IDS_KEPT: Micros = 15 * 60 * SECOND;
 const MAX_IDS = 50_000;
 /** How many segments are searched for recent ids. */
 const MAX_SEARCHED = 200;
+/** How many bytes of segments are open at once. */
+const MAX_OPEN_BYTES = 4_000_000;
 
 /** Reads the ids of the events that a workspace wrote in the last 15 minutes. A client may send such events again after a break. */
 export async function readRecentIds(db: Database, workspaceId: string, now: Micros): Promise<string[]> {
   const since = now - IDS_KEPT;
-  const recent = sql`(
-        select hour, id, events from ${event_segment}
-        where workspace_id = ${workspaceId} and hour >= ${hourOf(since)} and id >= ${earliestId(since)}
-        order by id desc limit ${MAX_SEARCHED}
-      )`;
-  const [rows = [], unreadable = []] = await db.readAll([
-    sql`select e.value->>'id' as id from ${recent} s, json_each(${asList(sql`s.events`)}) e limit ${MAX_IDS}`,
-    sql`select s.hour as hour, s.id as id from ${recent} s where not json_valid(s.events)`,
-  ]);
-  const ids = rows.flatMap(({ id }) => (typeof id === "string" ? id : []));
-  // SQLite cannot read a segment that nests too deep. Such segments are read one by one, because each may have 1 MB.
-  for (const { hour, id } of unreadable) {
-    const key = { hour: Number(hour), id: String(id) };
-    const opened = await db.rows<{ events: string }>(sql`select s.events from ${segmentsOf(workspaceId, [key])}`);
-    for (const { events } of opened) ids.push(...readSegment(key.id, events).map((event) => event.id));
+  const recent = await db.rows<SizedKey>(sql`
+    select s.hour, s.id, ${BYTES} as bytes from ${event_segment} s
+    where s.workspace_id = ${workspaceId} and s.hour >= ${hourOf(since)} and s.id >= ${earliestId(since)}
+    order by s.id desc limit ${MAX_SEARCHED}`);
+  const ids: string[] = [];
+  for (const keys of chunksBySize(recent, MAX_OPEN_BYTES, ({ bytes }) => bytes)) {
+    if (ids.length >= MAX_IDS) break;
+    const rows = await db.rows<{ id: string; events: Packed }>(
+      sql`select s.id, ${EVENTS} as events from ${segmentsOf(workspaceId, keys)} order by k.key`,
+    );
+    for (const { id, events } of rows) ids.push(...readSegment(id, events).map((event) => event.id));
   }
-  return ids;
+  return ids.slice(0, MAX_IDS);
 }

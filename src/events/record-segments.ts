@@ -5,10 +5,11 @@
 import { type SQL, sql } from "drizzle-orm";
 import * as z from "zod";
 import type { Statement } from "#db/database";
+import { type Packed, unpack } from "#db/packed";
 import { event_segment } from "#db/tables/event";
 import { insertDeadLetter, isOutage, keepDeadLetter, reasonOf } from "#events/dead-letters";
 import type { ReceivedEvent } from "#events/event";
-import { listed, openSegment, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
+import { EVENTS, listed, openSegment, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
 import { isTaskRunReport, readTaskRun, recordTaskRuns, type TaskRunRecord } from "#events/task-runs";
 import { chunks, chunksBySize } from "#lib/chunks";
 import { inHalves } from "#lib/halving";
@@ -43,8 +44,8 @@ export async function recordSegments(tools: Tools, keys: readonly SizedKey[]): P
 }
 
 async function recordSome(tools: Tools, keys: readonly SizedKey[]): Promise<void> {
-  const rows = await tools.db.rows<SegmentKey & { events: string }>(sql`
-    select s.hour, s.id, s.events from ${segmentsOf(tools.workspaceId, keys)} where s.consumed = 0`);
+  const rows = await tools.db.rows<SegmentKey & { events: Packed }>(sql`
+    select s.hour, s.id, ${EVENTS} as events from ${segmentsOf(tools.workspaceId, keys)} where s.consumed = 0`);
   const segments = rows.map(({ events, ...key }) => readReports(tools, key, events));
   const readable = segments.filter(({ letters }) => letters.length === 0);
   if (!(await recordAtOnce(tools, readable))) for (const segment of readable) await recordBySteps(tools, segment);
@@ -85,9 +86,9 @@ function statementsOf({ workspaceId, clock }: Tools, reports: readonly Report[])
 
 const letterOf = (event: ReceivedEvent, reason: string) => ({ queue: LETTERS, key: event.id, reason, message: event });
 
-function readReports(tools: Tools, key: SegmentKey, text: string): ReadSegment {
+function readReports(tools: Tools, key: SegmentKey, packed: Packed): ReadSegment {
   try {
-    const { events, isTooDeep } = openSegment(text);
+    const { events, isTooDeep } = openSegment(unpack(packed));
     // Only our code writes segments.
     const read = (events as ReceivedEvent[])
       .filter(isTaskRunReport)

@@ -1,18 +1,17 @@
 /** Goes through a workspace's segments and returns the wanted events in them. A bounded number of segments is open at once. */
 import { type SQL, sql } from "drizzle-orm";
-import { type Database, readJson } from "#db/database";
-import { list } from "#db/sql";
+import type { Database } from "#db/database";
+import type { Packed } from "#db/packed";
 import { WorkspaceStore } from "#db/workspace-store";
 import { event_segment } from "#db/tables/event";
 import type { ReceivedEvent } from "#events/event";
 import { type EventFilter, matchesEvent, type Window } from "#events/filter";
 import { type EventCutoff, isKept, NO_CUTOFF } from "#events/retention";
 import { hasNames, hasTexts, mayHoldResources, wasWrittenNear } from "#events/segment-conditions";
-import { hourOf, readSegment, segmentsOf, type SizedKey } from "#events/segments";
+import { BYTES, EVENTS, hourOf, readSegment, segmentsOf, type SizedKey } from "#events/segments";
 import { unprocessable } from "#lib/api-error";
 import { chunksBySize } from "#lib/chunks";
 import type { Micros } from "#lib/clock";
-import { log } from "#lib/log";
 import { parseTime } from "#wire/dates";
 
 /** How many bytes of segments are open at once. */
@@ -132,34 +131,17 @@ export class SegmentReader extends WorkspaceStore {
       ? sql`(${place}) ${isNewestFirst ? sql`<` : sql`>`} (${last.hour}, ${last[time]}, ${last.id})`
       : sql`true`;
     return this.db.rows<Header>(sql`
-      select s.hour, s.id, s.first_occurred, s.last_occurred, octet_length(s.events) as bytes,
+      select s.hour, s.id, s.first_occurred, s.last_occurred, ${BYTES} as bytes,
         ${hasNames(filter)} as fits
       from ${event_segment} s where ${condition} and ${beyond} order by ${sorted} limit ${MAX_KEYS}`);
   }
 
   private async open(filter: EventFilter, headers: readonly Header[]): Promise<ReceivedEvent[][]> {
-    const segments = segmentsOf(this.workspaceId, headers);
-    if (filter.id?.id?.length) {
-      const found = await this.openByIds(segments, filter.id.id);
-      if (found) return [found];
-    }
-    const rows = await this.db.rows<{ id: string; events: string }>(
-      sql`select s.id, s.events from ${segments} where ${hasTexts(filter)} order by k.key`,
+    const rows = await this.db.rows<{ id: string; events: Packed }>(
+      sql`select s.id, ${EVENTS} as events from ${segmentsOf(this.workspaceId, headers)} order by k.key`,
     );
-    return rows.map(({ id, events }) => readSegment(id, events));
-  }
-
-  /** The events with these ids. The database finds them and sends only them. Undefined if the database cannot read a segment. */
-  private async openByIds(segments: SQL, ids: readonly string[]): Promise<ReceivedEvent[] | undefined> {
-    try {
-      const rows = await this.db.rows<{ events: string }>(sql`
-        select e.value as events from ${segments} cross join json_each(s.events) e
-        where e.value->>'id' in ${list(ids)} order by k.key, e.key`);
-      return rows.map((row) => readJson<ReceivedEvent>(row.events));
-    } catch (error) {
-      log(this, "warn", "the database cannot look into a segment, which is opened as a whole", { error });
-      return undefined;
-    }
+    const mayHold = hasTexts(filter);
+    return rows.map(({ id, events }) => readSegment(id, events, mayHold));
   }
 
   private wantedOf(filter: EventFilter, window: Window, events: readonly ReceivedEvent[]): Found[] {

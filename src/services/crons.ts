@@ -9,6 +9,7 @@ import { removeOldEvents } from "#services/retention-events";
 import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftovers";
 import { removeOldRuns } from "#services/retention-runs";
 import { watchSize, countOldRuns } from "#services/database";
+import { repackEvents } from "#services/repack-events";
 import { topUpSchedules } from "#services/scheduler";
 import { crashZombies, scheduleAnew } from "#services/silent-runs";
 import { sweepOutbox } from "#services/walk-states";
@@ -42,6 +43,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
     { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
+    { name: "pack old events", run: repackEvents },
     { name: "watch the database's size", run: watchSize },
   ],
 };

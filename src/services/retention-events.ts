@@ -1,9 +1,13 @@
 /** Removes events past their retention: whole hours of segments, and from younger segments the events with a shorter retention. */
 import { type SQL, sql } from "drizzle-orm";
+import { readJson } from "#db/database";
+import { unpack } from "#db/packed";
 import { event_resource, event_segment } from "#db/tables/event";
 import { firstSegmentAsked } from "#events/outbox";
 import { type EventCutoff, eventCutoff } from "#events/retention";
-import { hourOf, listed, PERIOD, type SegmentKey, segmentsOf } from "#events/segments";
+import type { ReceivedEvent } from "#events/event";
+import { type OpenedRow, readForRewrite, rewriteSegment } from "#events/rewrite-segments";
+import { BYTES, hourOf, openSegment, PERIOD, type SegmentKey, segmentsOf, type SizedKey } from "#events/segments";
 import { earliestId, type Micros, timeOfId } from "#lib/clock";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
@@ -12,8 +16,8 @@ import { log } from "#lib/log";
 
 /** How many pages a turn has. */
 const PAGES = 40;
-/** How many characters of events one transaction parses. */
-const MAX_CHARACTERS = 8_000_000;
+/** How many bytes of events one transaction changes. */
+const MAX_BYTES = 8_000_000;
 
 /**
  * Removes the segments of hours that are past their retention. Removes from the other segments the events with names
@@ -75,25 +79,18 @@ async function removeHours(tools: Tools, stretch: Stretch): Promise<Place | null
   return placeAfter(found, found.length < limit);
 }
 
-/** This number of characters means that the database cannot read the events. The segment stays whole until its hour is removed. */
-const UNREADABLE = -1;
-
 async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: Stretch): Promise<Place | null> {
   const limit = Math.max(1, lookedAt);
-  const held = sql`iif(json_valid(s.events), length(s.events), ${UNREADABLE})`;
-  const holds = sql`iif(instr(s.counts, ${`${JSON.stringify(name)}:`}) > 0 and ${isConsumed}, ${held}, 0)`;
-  const looked = await tools.db.rows<SegmentKey & { characters: number }>(
+  const holds = sql`iif(instr(s.counts, ${`${JSON.stringify(name)}:`}) > 0 and ${isConsumed}, ${BYTES}, 0)`;
+  const looked = await tools.db.rows<SizedKey>(
     selectSegments(tools.workspaceId, stretch, stretch.most > 0 ? holds : sql`0`, limit),
   );
   const done = firstOf(looked, stretch.most);
-  for (const { id, characters } of done)
-    if (characters === UNREADABLE)
-      log(tools, "error", "events of a segment cannot be taken out and stay until their hour goes", { segment_id: id });
-  const holding = done.filter(({ characters }) => characters > 0);
+  const holding = done.filter(({ bytes }) => bytes > 0);
   const isEmptied = sql`s.event_count = 0 and ${isConsumed} and s.id < ${stretch.needed}`;
   if (holding.length > 0) {
     await tools.db.batch([
-      withoutName(tools.workspaceId, holding, name),
+      ...(await withoutName(tools, holding, name)),
       ...deletions(tools.workspaceId, holding, isEmptied),
     ]);
   }
@@ -101,13 +98,13 @@ async function takeOut(tools: Tools, name: string, lookedAt: number, stretch: St
 }
 
 /** The first segments: as many as one transaction may change, and at least one. */
-function firstOf<T extends { characters: number }>(looked: readonly T[], most: number): T[] {
+function firstOf<T extends { bytes: number }>(looked: readonly T[], most: number): T[] {
   let holding = 0;
-  let characters = 0;
+  let bytes = 0;
   const end = looked.findIndex((segment, index) => {
-    holding += segment.characters > 0 ? 1 : 0;
-    characters += segment.characters;
-    return index > 0 && (holding > most || characters > MAX_CHARACTERS);
+    holding += segment.bytes > 0 ? 1 : 0;
+    bytes += segment.bytes;
+    return index > 0 && (holding > most || bytes > MAX_BYTES);
   });
   return looked.slice(0, end < 0 ? looked.length : end);
 }
@@ -118,23 +115,35 @@ function placeAfter(done: readonly SegmentKey[], isEnd: boolean): Place | null {
 }
 
 /** The next segments of some hours, by their key. */
-function selectSegments(workspaceId: string, { from, until, after }: Stretch, characters: SQL, most: number): SQL {
+function selectSegments(workspaceId: string, { from, until, after }: Stretch, bytes: SQL, most: number): SQL {
   const first = after ? sql`(s.hour, s.id) > (${after.at}, ${after.id})` : sql`s.hour >= ${from ?? -9e18}`;
-  return sql`select s.hour, s.id, ${characters} as characters from ${event_segment} s
+  return sql`select s.hour, s.id, ${bytes} as bytes from ${event_segment} s
     where s.workspace_id = ${workspaceId} and ${first} and s.hour < ${until} order by s.hour, s.id limit ${most}`;
 }
 
 /**
- * Removes the events with a name from segments. The ids by which the outbox knows the sent events stay. The first and
- * the last time also stay, because readers use them as bounds.
+ * The statements that remove the events with a name from segments. The ids by which the outbox knows the sent events
+ * stay. The first and the last time also stay, because readers use them as bounds.
  */
-function withoutName(workspaceId: string, keys: readonly SegmentKey[], name: string): SQL {
-  return sql`update ${event_segment} as s set
-      events = (select json_group_array(json(value)) from (
-        select e.value from json_each(s.events) e where e.value ->> 'event' <> ${name} order by e.key)),
-      event_count = s.event_count - coalesce((select c.value from json_each(s.counts) c where c.key = ${name}), 0),
-      counts = json_patch(s.counts, json_object(${name}, null))
-    where s.workspace_id = ${workspaceId} and (s.hour, s.id) in ${listed(keys)} and ${isConsumed}`;
+async function withoutName(tools: Tools, keys: readonly SegmentKey[], name: string): Promise<SQL[]> {
+  const rows = await readForRewrite(tools, keys);
+  return rows.flatMap((row) => withoutNameIn(tools, row, name));
+}
+
+function withoutNameIn(tools: Tools, row: OpenedRow, name: string): SQL[] {
+  try {
+    const { events, isTooDeep } = openSegment(unpack(row.events));
+    if (!Array.isArray(events) || isTooDeep) throw new TypeError("the events cannot be printed exactly");
+    const left = (events as ReceivedEvent[]).filter(({ event }) => event !== name);
+    const counts = readJson<Record<string, number>>(row.counts);
+    const others = Object.fromEntries(Object.entries(counts).filter(([other]) => other !== name));
+    const changed = { json: JSON.stringify(left), counts: JSON.stringify(others), event_count: left.length };
+    return [rewriteSegment(tools.workspaceId, row, changed, isConsumed)];
+  } catch (error) {
+    const found = { segment_id: row.id, error };
+    log(tools, "error", "events of a segment cannot be taken out and stay until their hour goes", found);
+    return [];
+  }
 }
 
 /** Removes the segments that meet a condition, and the index rows that no longer point to a segment. */

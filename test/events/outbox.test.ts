@@ -11,6 +11,7 @@ import { sweepOutbox } from "#services/walk-states";
 import { earliestId, systemIds } from "#lib/clock";
 import { makeTools } from "#tools";
 import { aFlow, api, unique, WORKSPACE } from "../support/world.ts";
+import { storedEvents } from "../support/segments";
 
 const ids = systemIds();
 const cron = () =>
@@ -53,12 +54,9 @@ async function aRunWithoutEvents(
 }
 
 async function eventsOf(runId: string): Promise<Event[]> {
-  const { results } = await env.DB.prepare(
-    "select e.value as event from event_segment s, json_each(s.events) e where e.value->'resource'->>'prefect.resource.id' = ?",
-  )
-    .bind(`prefect.flow-run.${runId}`)
-    .all<{ event: string }>();
-  return results.map((row): Event => JSON.parse(row.event)).toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const about = `prefect.flow-run.${runId}`;
+  const events = (await storedEvents(about)).filter(({ resource }) => resource["prefect.resource.id"] === about);
+  return events.toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 test("a sweep sends the event of a state if the process died before the event was sent, and a second sweep sends nothing", async () => {

@@ -78,10 +78,10 @@ test("a task run is found by its id, and by its keys in its flow run", async () 
 test("the search for waiting segments reads only waiting segments", async () => {
   const asked = { flowRunIds: [crypto.randomUUID()], taskRunIds: [crypto.randomUUID()] };
   const plan = await plansOf((db) => readRecorded(tools(db), asked, []));
-  expect(plan.match(/SCAN event_segment USING INDEX event_segment_waiting/g)).toHaveLength(2);
+  expect(plan.match(/SCAN s USING INDEX event_segment_waiting/g)).toHaveLength(2);
   expect(plan).toMatch(/SEARCH r USING PRIMARY KEY \(workspace_id=\? AND id=\?\)/);
   expect(plan).toMatch(/SEARCH t USING PRIMARY KEY \(workspace_id=\? AND id=\?\)/);
-  expect(plan).not.toMatch(/SCAN (r|t)\b|SEARCH event_segment USING PRIMARY KEY/);
+  expect(plan).not.toMatch(/SCAN (r|t)\b|SEARCH s USING PRIMARY KEY/);
 });
 
 test("the sweeps find their rows by an index", async () => {
@@ -97,7 +97,7 @@ test("the sweeps find their rows by an index", async () => {
     await queueWaitingSegments(tools(db));
   });
   expect(plan).toMatch(/SEARCH st USING PRIMARY KEY \(id>\? AND id<\?\)/);
-  expect(plan).toMatch(/event_segment USING (COVERING )?INDEX event_segment_waiting \(id<\?\)/);
+  expect(plan).toMatch(/SEARCH s USING (COVERING )?INDEX event_segment_waiting \(id<\?\)/);
   expect(plan).toMatch(/SEARCH s USING PRIMARY KEY \(workspace_id=\? AND hour=\? AND id>\?\)/);
   expect(plan).not.toMatch(/SCAN (st|s|r|event_segment)\b/);
 });

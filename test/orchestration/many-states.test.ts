@@ -4,6 +4,7 @@ import { sweepOutbox } from "#services/walk-states";
 import { earliestId, systemIds } from "#lib/clock";
 import { tools } from "../support/tools";
 import { aFlowRun, api, propose, WORKSPACE } from "../support/world";
+import { storedEvents } from "../support/segments.ts";
 
 const ids = systemIds();
 
@@ -82,11 +83,7 @@ test("the event of a state in a page of states names the state before it", async
       clock: () => Number.parseInt(stateId.replaceAll("-", "").slice(0, 12), 16) * 1000 + 60_001_000,
     };
     await sweepOutbox(only);
-    const event = await env.DB.prepare(
-      "select e.value ->> 'follows' as follows from event_segment s, json_each(s.events) e where e.value ->> 'id' = ?",
-    )
-      .bind(stateId)
-      .first();
-    expect(event).toEqual(index === 0 ? null : { follows: stateIds[index - 1] });
+    const sent = (await storedEvents(stateId)).filter(({ id }) => id === stateId).map(({ follows }) => follows);
+    expect(sent).toEqual(index === 0 ? [] : [stateIds[index - 1]]);
   }
 });

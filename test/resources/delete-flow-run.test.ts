@@ -2,6 +2,7 @@ import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { aFlowRun, api, type FlowRun, propose, WORKSPACE } from "../support/world";
 import { costOf, TELL_COST } from "../support/cost";
+import { storedEvents } from "../support/segments";
 
 const TABLES = {
   flow_run_state: "flow_run_id",
@@ -102,10 +103,7 @@ test("an unsent event is sent before the run is deleted with its states", async 
     ).bind(id, run.id),
   ]);
   expect((await api("DELETE", `/flow_runs/${run.id}`)).status).toBe(204);
-  const sent = await env.DB.prepare("select count(*) as count from event_segment where instr(events, ?) > 0")
-    .bind(`"id":"${id}"`)
-    .first<{ count: number }>();
-  expect(sent?.count).toBe(1);
+  expect(await storedEvents(`"id":"${id}"`)).toHaveLength(1);
 });
 
 test("a deletion does not cost more if there are many other runs", async () => {

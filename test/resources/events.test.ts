@@ -1,8 +1,8 @@
-import { env } from "cloudflare:test";
 import { expect, test } from "vitest";
 import type { Event } from "#events/event";
 import { aResource, anEvent, connectAuthenticated } from "../events/world.ts";
 import { api } from "../support/world.ts";
+import { storedEvents } from "../support/segments";
 
 interface Page {
   events: Event[];
@@ -31,8 +31,7 @@ test("an event that is sent again is stored once", async () => {
   const event = anEvent();
   await api("POST", "/events", [event, event]);
   await api("POST", "/events", [event]);
-  const rows = await env.DB.prepare("select events from event_segment where instr(events, ?)").bind(event.id).all();
-  expect(rows.results).toHaveLength(1);
+  expect(await storedEvents(event.id)).toHaveLength(1);
   expect((await filterEvents({ id: { id: [event.id] } })).total).toBe(1);
 });
 

@@ -12,6 +12,7 @@ import type { Tools } from "#tools";
 import { printTime } from "#wire/dates";
 import { api, WORKSPACE } from "../support/world";
 import { DAY, empty, failingD1, type Fate, HOUR, NOW, rowsOf, toolsAt, untilDone } from "./retention-world";
+import { replaceEvents, segmentsWith } from "../support/segments";
 
 const ids = systemIds();
 const NAMES = ["prefect.flow-run.Completed", "prefect.flow-run.heartbeat", 'my "own" event.é', "short.lived"] as const;
@@ -73,8 +74,8 @@ interface Writing {
 const DESC = EventFilter.parse({});
 const idsOf = (events: readonly { event: ReceivedEvent }[]) => events.map(({ event }) => event.id).toSorted();
 const stored = async () =>
-  (await rowsOf("event_segment")).flatMap((row) =>
-    (JSON.parse(String(row["events"])) as ReceivedEvent[]).map((event) => ({ workspace: row["workspace_id"], event })),
+  (await segmentsWith()).flatMap((row) =>
+    (JSON.parse(row.events) as ReceivedEvent[]).map((event) => ({ workspace: row["workspace_id"], event })),
   );
 
 /** The visible events of a workspace. Pages, totals and counts must agree. */
@@ -163,7 +164,7 @@ test(
 
 /** Each segment is found through each of its resources, and each index row has a segment. */
 async function expectWholeIndex() {
-  const segments = await rowsOf("event_segment");
+  const segments = await segmentsWith();
   const index = await rowsOf("event_resource");
   const leads = (row: Record<string, unknown>, segment: Record<string, unknown>) =>
     row["workspace_id"] === segment["workspace_id"] &&
@@ -173,14 +174,14 @@ async function expectWholeIndex() {
     (JSON.parse(String(segment["resources"])) as string[]).includes(String(row["resource_id"]));
   for (const row of index) expect(segments.some((segment) => leads(row, segment))).toBe(true);
   for (const segment of segments) {
-    for (const { resource } of JSON.parse(String(segment["events"])) as ReceivedEvent[]) {
+    for (const { resource } of JSON.parse(segment.events) as ReceivedEvent[]) {
       expect(index.some((row) => row["resource_id"] === resource["prefect.resource.id"] && leads(row, segment))).toBe(
         true,
       );
     }
     const counts = Object.values(JSON.parse(String(segment["counts"])) as Record<string, number>);
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(segment["event_count"]);
-    expect((JSON.parse(String(segment["events"])) as unknown[]).length).toBe(segment["event_count"]);
+    expect((JSON.parse(segment.events) as unknown[]).length).toBe(segment["event_count"]);
   }
 }
 
@@ -298,9 +299,9 @@ test("over the wire too, events past their retention are neither shown nor count
 test("a segment with events that nest too deep for the database is kept whole, and does not prevent the removal of others", async () => {
   const hour = hourOf(NOW - DAY);
   const deep = await write(WORKSPACE, [{ name: "short.lived", occurred: hour }], { at: NOW - 2 * DAY });
-  await env.DB.prepare("update event_segment set events = replace(events, '\"text\":', ?)")
-    .bind(`"deep":${"[".repeat(1_100)}${"]".repeat(1_100)},"text":`)
-    .run();
+  const [segment] = await segmentsWith();
+  const nested = `"deep":${"[".repeat(1_100)}${"]".repeat(1_100)},"text":`;
+  await replaceEvents(segment?.id ?? "", segment?.events.replace('"text":', nested) ?? "");
   await write(
     WORKSPACE,
     [

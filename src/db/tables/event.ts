@@ -22,13 +22,17 @@ export const event_segment = sqliteTable(
      */
     consumed: integer().notNull(),
     /**
-     * JSON array of the resources by which the events are found (the resources of the segment's rows in `event_resource`), and of the
-     * heartbeats of flow runs (`events/segments.ts`). With them a search for heartbeats does not open the events.
+     * JSON array: the number of bytes of the events' JSON (`1234 bytes`; older rows do not have it), then the resources by which the events
+     * are found (the resources of the segment's rows in `event_resource`) and the heartbeats of flow runs (`events/segments.ts`). With
+     * them a search for heartbeats does not open the events.
      */
     resources: list<string>().notNull(),
     /** JSON array of the ids of the segment's events about flow runs. With these ids the outbox knows that a state's event was sent. */
     run_event_ids: list<string>().notNull(),
-    /** JSON array of the events as answers show them, by `occurred`. It is the last column, because SQLite is slow to read a column after it. */
+    /**
+     * Packed JSON array (`db/packed.ts`) of the events as answers show them, by `occurred`. It is the last column, because SQLite is slow to
+     * read a column after it.
+     */
     events: list().notNull(),
   },
   (t) => [

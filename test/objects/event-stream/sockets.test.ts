@@ -5,6 +5,7 @@ import { emitEvents, eventStream, publishLogs } from "#events/emit";
 import { makeTools } from "#tools";
 import { aResource, anEvent, connect, connectAuthenticated } from "../../events/world.ts";
 import { api } from "../../support/world.ts";
+import { segmentsWith } from "../../support/segments";
 
 const tools = () => makeTools(env, DEFAULT_WORKSPACE, () => {});
 const nested = (levels: number) =>
@@ -182,8 +183,5 @@ test("a sender gets an error if its events could not be written, and may send th
   });
   await emitEvents(other, [event]);
   silence.mockRestore();
-  const rows = await env.DB.prepare("select count(*) as n from event_segment where instr(events, ?)")
-    .bind(event.id)
-    .first("n");
-  expect(rows).toBe(1);
+  expect(await segmentsWith(event.id)).toHaveLength(1);
 });
