@@ -3,6 +3,7 @@ import type { ServicesSettings } from "#env";
 import { queueWaitingSegments } from "#events/consumer";
 import { log } from "#lib/log";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
+import { takeCensus } from "#services/census";
 import { markSilentDeployments, wakePools } from "#services/foreman";
 import { failExpiredPauses, markLateRuns, skipMissedRuns } from "#services/overdue-runs";
 import { removeOldEvents } from "#services/retention-events";
@@ -45,6 +46,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
     { name: "pack old events", run: repackEvents },
     { name: "watch the database's size", run: watchSize },
+    { name: "take the census", run: takeCensus },
   ],
 };
 

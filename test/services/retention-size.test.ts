@@ -1,24 +1,17 @@
 import { env } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { MAX_DATABASE_BYTES, readDatabaseSize } from "#resources/admin/store";
+import { DAILY_SIZES, readDatabase } from "#resources/admin/database";
 import { type Env, parseSettings } from "#env";
-import { sizeWarning, watchSize } from "#services/database";
+import { daysWarning, sizeWarning, watchSize } from "#services/database";
 import { DEFAULT_SERVICES } from "../support/app";
 import { api } from "../support/world";
-import { HOUR, NOW, toolsAt } from "./retention-world";
+import { DAY, HOUR, NOW, toolsAt } from "./retention-world";
 
 afterEach(() => vi.restoreAllMocks());
 
 describe("the database's size", () => {
   test("is in an answer of an admin route, and grows with each write", async () => {
-    const { status, body } = await api<{ size_bytes: number }>("GET", "/admin/database");
-    expect(status).toBe(200);
-    expect(body.size_bytes).toBeGreaterThan(10_000);
-    expect(body).toEqual({
-      size_bytes: body.size_bytes,
-      limit_bytes: MAX_DATABASE_BYTES,
-      share: body.size_bytes / MAX_DATABASE_BYTES,
-    });
+    const { body } = await api<{ size_bytes: number }>("GET", "/admin/database");
     await env.DB.prepare("insert into sweep_mark (name, mark) values ('large', hex(zeroblob(500000)))").run();
     const later = await api<{ size_bytes: number }>("GET", "/admin/database");
     expect(later.body.size_bytes - body.size_bytes).toBeGreaterThan(900_000);
@@ -37,7 +30,7 @@ describe("the database's size", () => {
   });
 
   test("causes a warning once an hour while the database is nearly full", async () => {
-    const { size_bytes } = await readDatabaseSize(toolsAt(NOW).db);
+    const { size_bytes } = (await readDatabase(toolsAt(NOW).db, NOW)).size;
     const warnings = vi.spyOn(console, "warn").mockReturnValue(undefined);
     const begin = Math.floor(NOW / HOUR) * HOUR;
     const minutes = Array.from({ length: 120 }, (_, minute) => begin + minute * (HOUR / 60));
@@ -45,6 +38,88 @@ describe("the database's size", () => {
     expect(warnings).toHaveBeenCalledTimes(2);
     for (const minute of minutes) await watchSize(toolsAt(minute), size_bytes * 2);
     expect(warnings).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe("the days that a database has room", () => {
+  test.for([
+    [null, null],
+    [1_000, null],
+    [31, null],
+    [30, /grows by 5 bytes a day: within 30 days \(30\) it has 80 % of its limit/],
+    [8, /within 30 days \(8\)/],
+    [7, /within 7 days \(7\)/],
+    [0, /within 7 days \(0\)/],
+  ] as const)("if they are %j, are warned of by %s", ([days_left, warning]) => {
+    const said = daysWarning({ share: 0.5, growth_bytes_per_day: 5, days_left });
+    if (warning === null) expect(said).toBeNull();
+    else expect(said).toMatch(warning);
+  });
+
+  test("are not warned of when the database is nearly full: then its size is warned of", () => {
+    expect(daysWarning({ share: 0.8, growth_bytes_per_day: 5, days_left: 0 })).toBeNull();
+  });
+
+  const BEGIN = Math.floor(NOW / DAY) * DAY;
+  const hours = (count: number) => Array.from({ length: count }, (_, hour) => BEGIN + hour * HOUR);
+  const readMark = () =>
+    env.DB.prepare("select mark from sweep_mark where name = ?").bind(DAILY_SIZES).first<string>("mark");
+  const remember = async (daysAgo: number, bytes: number) => {
+    const mark = JSON.stringify([{ at: BEGIN - daysAgo * DAY, bytes }]);
+    await env.DB.prepare("insert or replace into sweep_mark (name, mark) values (?, ?)").bind(DAILY_SIZES, mark).run();
+  };
+  const sizeNow = async () => (await readDatabase(toolsAt(NOW).db, NOW)).size.size_bytes;
+
+  test.for([
+    [25, /within 30 days \(25\)/],
+    [6, /within 7 days \(6\)/],
+    [40, null],
+  ] as const)("if they are %d, cause one warning a day: %s", async ([days, warning]) => {
+    const size = await sizeNow();
+    // The size does not change during the test. So the growth is 6,000 bytes in six days, and a little less a day later.
+    await remember(6, size - 6_000);
+    const limit = Math.floor((size + days * 1_000 - 500) / 0.8);
+    const warnings = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    for (const hour of hours(24)) await watchSize(toolsAt(hour + 1), limit);
+    expect(warnings).toHaveBeenCalledTimes(warning === null ? 0 : 1);
+    if (warning !== null) expect(warnings.mock.calls[0]?.[0]).toMatch(warning);
+    await watchSize(toolsAt(BEGIN + DAY), limit);
+    expect(warnings).toHaveBeenCalledTimes(warning === null ? 0 : 2);
+  });
+
+  test("cause one warning if two turns run at the same time", async () => {
+    const size = await sizeNow();
+    await remember(5, size - 5_000);
+    const warnings = vi.spyOn(console, "warn").mockReturnValue(undefined);
+    const limit = Math.floor((size + 5_000) / 0.8);
+    await Promise.all([1, 2, 3].map((now) => watchSize(toolsAt(BEGIN + now), limit)));
+    expect(warnings).toHaveBeenCalledTimes(1);
+  });
+
+  test("are known from one size a day, of eight days at most", async () => {
+    await env.DB.prepare("delete from sweep_mark").run();
+    for (const hour of hours(24 * 12)) await watchSize(toolsAt(hour));
+    const size = await sizeNow();
+    const remembered = Array.from({ length: 8 }, (_, index) => ({ at: BEGIN + (4 + index) * DAY, bytes: size }));
+    expect(JSON.parse((await readMark()) ?? "")).toEqual(remembered);
+  });
+
+  test("cost nothing outside of the first turn of an hour, and one written row a day", async () => {
+    await env.DB.prepare("delete from sweep_mark").run();
+    const cost = async (now: number) => {
+      const tools = toolsAt(now);
+      await watchSize(tools);
+      return [tools.db.cost.d1_queries, tools.db.cost.d1_rows_read, tools.db.cost.d1_rows_written];
+    };
+    expect(await cost(BEGIN)).toEqual([2, 0, 1]);
+    expect(await cost(BEGIN + HOUR)).toEqual([1, 1, 0]);
+    expect(await cost(BEGIN + HOUR + HOUR / 2)).toEqual([0, 0, 0]);
+  });
+
+  test.for(["nonsense", '{"a":1}'])("are known again a day after the remembered sizes became %s", async (mark) => {
+    await env.DB.prepare("insert or replace into sweep_mark (name, mark) values (?, ?)").bind(DAILY_SIZES, mark).run();
+    await watchSize(toolsAt(BEGIN));
+    expect(JSON.parse((await readMark()) ?? "")).toEqual([{ at: BEGIN, bytes: expect.any(Number) as number }]);
   });
 });
 

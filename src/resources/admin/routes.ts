@@ -6,6 +6,7 @@ import { listRoutes } from "#http/list-routes";
 import { embedded, route } from "#http/route";
 import { notFound, refused, unprocessable } from "#lib/api-error";
 import { whole } from "#lib/portions";
+import { DatabaseSize, readDatabase } from "#resources/admin/database";
 import {
   DeadLetter,
   DeadLetterReplay,
@@ -15,7 +16,7 @@ import {
   replayDeadLetters,
 } from "#resources/admin/dead-letters";
 import { printSettings, Settings } from "#resources/admin/settings";
-import { ConfigurationStore, DatabaseSize, readDatabaseSize } from "#resources/admin/store";
+import { ConfigurationStore } from "#resources/admin/store";
 import type { Tools } from "#tools";
 import { Uuid, UuidText } from "#wire/ids";
 import { BulkLimit, Limit, Offset } from "#wire/paging";
@@ -66,10 +67,10 @@ export const adminRoutes = [
     {
       method: "GET",
       path: "/admin/database",
-      summary: "Read the size of the database, and its bound.",
+      summary: "Read the size of the database, its bound, its growth, and what it stores.",
       response: DatabaseSize,
     },
-    ({ tools }) => readDatabaseSize(tools.db),
+    async ({ tools }) => (await readDatabase(tools.db, tools.clock())).size,
   ),
   route(
     {

@@ -1,28 +1,8 @@
-/** Reads the size of the database, and the configuration values of a workspace. */
-import { namedObject } from "#wire/named";
-import { and, eq, sql } from "drizzle-orm";
-import * as z from "zod";
-import { type Database, readJson } from "#db/database";
+/** Reads the configuration values of a workspace. */
+import { and, eq } from "drizzle-orm";
+import { readJson } from "#db/database";
 import { configuration } from "#db/tables/variable";
 import { WorkspaceStore } from "#db/workspace-store";
-
-/** The maximum size of a D1 database, which Cloudflare never raises. */
-export const MAX_DATABASE_BYTES = 10_000_000_000;
-
-/** The database's size and its maximum size. `share` is the size divided by the maximum size. */
-export const DatabaseSize = namedObject("DatabaseSize", {
-  size_bytes: z.int(),
-  limit_bytes: z.int(),
-  share: z.number(),
-});
-export type DatabaseSize = z.output<typeof DatabaseSize>;
-
-/** Reads the database's size. Each response of D1 has the size. */
-export async function readDatabaseSize(db: Database, limit = MAX_DATABASE_BYTES): Promise<DatabaseSize> {
-  await db.rows(sql`select 1`);
-  if (db.size === null) throw new Error("D1 did not tell the database's size");
-  return { size_bytes: db.size, limit_bytes: limit, share: db.size / limit };
-}
 
 /** The configuration values of one workspace, by key. */
 export class ConfigurationStore extends WorkspaceStore {
