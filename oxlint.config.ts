@@ -46,8 +46,8 @@ const LAYERS: Layer[] = [
   { name: "the objects", files: ["src/objects/**"], imports: ["#objects/**"] },
   {
     name: "the entry points",
-    files: ["src/{worker,routes,describe}.ts"],
-    imports: ["#app", "#worker", "#routes", "#describe"],
+    files: ["src/{worker,routes,describe,local}.ts"],
+    imports: ["#app", "#worker", "#routes", "#describe", "#local"],
   },
 ];
 

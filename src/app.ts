@@ -8,6 +8,7 @@ import { checkSite, preflight, shareWith } from "#http/cross-site";
 import { toResponse } from "#http/errors";
 import type { Route } from "#http/route";
 import { printCost, spend, totalCost } from "#lib/cost";
+import { runLocalJob } from "#local";
 import { routes, sockets } from "#routes";
 import { makeTools } from "#tools";
 import openapi from "../dist/openapi.txt";
@@ -98,8 +99,9 @@ function createRoutes(): Hono<{ Bindings: Env }> {
   app.get("/api/openapi.json", (c) => guarded(c, openApiDocument));
   app.get("/docs", (c) => guarded(c, docsPage));
   app.get("/api/docs", (c) => guarded(c, docsPage));
-  // The cost of all work since the start, with background work. Only for benchmarks of a local server.
-  app.get("/local/cost", (c) => guarded(c, ({ local }) => (local ? Response.json(totalCost) : noSuchPath())));
+  // For benchmarks and tests of a local server: the cost of all work since the start, with background work, and jobs.
+  app.get("/local/cost", (c) => ifLocal(c, () => Response.json(totalCost)));
+  app.post("/local/jobs/:job", (c) => ifLocal(c, () => runLocalJob(c.env, c.req.param("job"), c.req.query("ahead"))));
   const paths = new Set(routes.flatMap((route) => [route.path, otherSlash(route.path)]));
   for (const path of paths) app.all(`/api${honoPath(path)}`, (c) => guarded(c, noSuchMethod));
   app.onError((error, c) => failed(c.req.raw, error));
@@ -131,6 +133,11 @@ async function guarded(c: Asked, answer: (settings: Settings) => Response | Prom
   } catch (error) {
     return failed(request, error);
   }
+}
+
+/** Gives an answer that only a local server has. */
+function ifLocal(c: Asked, answer: () => Response | Promise<Response>): Promise<Response> {
+  return guarded(c, ({ local }) => (local ? answer() : noSuchPath()));
 }
 
 /** The answer of a route. */
