@@ -26,6 +26,8 @@ export interface Bill {
   d1Writes: number;
   objects: number;
   queues: number;
+  /** The operations of R2. */
+  r2: number;
   total: number;
 }
 
@@ -51,8 +53,9 @@ export function billAMillion(traffic: Traffic, cost: Cost): Bill {
       objectSeconds * OBJECT_GIGABYTES * PRICES.objectGigabyteSecond +
       cost.objectRowsWritten * PRICES.objectRowWritten);
   const queues = RUNS * cost.queueMessages * OPERATIONS_PER_QUEUE_MESSAGE * PRICES.queueOperation;
-  const total = requests + cpu + d1Reads + d1Writes + objects + queues;
-  return { requests, cpu, d1Reads, d1Writes, objects, queues, total };
+  const r2 = RUNS * (cost.r2ClassA * PRICES.r2ClassA + cost.r2ClassB * PRICES.r2ClassB);
+  const total = requests + cpu + d1Reads + d1Writes + objects + queues + r2;
+  return { requests, cpu, d1Reads, d1Writes, objects, queues, r2, total };
 }
 
 /** Returns US dollars for storing the bytes of a million runs for 30 days. They are not part of `Bill.total`. */

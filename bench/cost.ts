@@ -1,4 +1,4 @@
-/** The cost of an operation on a local Sluice, in D1, objects and queues, as Sluice reports it. */
+/** The cost of an operation on a local Sluice, in D1, objects, queues and R2, as Sluice reports it. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { openHttpClient, RequestFailure } from "./http-client.ts";
@@ -19,6 +19,10 @@ export interface Cost {
   objectCalls: number;
   objectRowsWritten: number;
   queueMessages: number;
+  /** Writes and lists of R2's objects. */
+  r2ClassA: number;
+  /** Reads of R2's objects. */
+  r2ClassB: number;
 }
 
 export interface OperationCost {
@@ -36,6 +40,8 @@ const NOTHING: Cost = {
   objectCalls: 0,
   objectRowsWritten: 0,
   queueMessages: 0,
+  r2ClassA: 0,
+  r2ClassB: 0,
 };
 
 /** The name of each figure in the header (`queries=2;rows_read=5;…`). */
@@ -47,6 +53,8 @@ const HEADER_NAMES: Record<keyof Cost, string> = {
   objectCalls: "objects",
   objectRowsWritten: "object_rows_written",
   queueMessages: "queue_messages",
+  r2ClassA: "r2_class_a",
+  r2ClassB: "r2_class_b",
 };
 
 /** The name of each figure in the answer of `/local/cost`. */
@@ -58,6 +66,8 @@ const TOTALS_NAMES: Record<keyof Cost, string> = {
   objectCalls: "object_calls",
   objectRowsWritten: "object_rows_written",
   queueMessages: "queue_messages",
+  r2ClassA: "r2_class_a",
+  r2ClassB: "r2_class_b",
 };
 
 const SAMPLES = 20;
@@ -170,5 +180,7 @@ function mapCost(valueOf: (name: keyof Cost) => number): Cost {
     objectCalls: valueOf("objectCalls"),
     objectRowsWritten: valueOf("objectRowsWritten"),
     queueMessages: valueOf("queueMessages"),
+    r2ClassA: valueOf("r2ClassA"),
+    r2ClassB: valueOf("r2ClassB"),
   };
 }

@@ -20,6 +20,10 @@ export const PRICES = {
   objectRowWritten: 1 / 1e6,
   /** Per queue operation. A message of up to 64 KB is written, read and deleted. */
   queueOperation: 0.4 / 1e6,
+  /** Per write or list of R2's objects (class A). */
+  r2ClassA: 4.5 / 1e6,
+  /** Per read of an object of R2 (class B). Deletions are free. */
+  r2ClassB: 0.36 / 1e6,
   /** Per GB that D1 stores for a month. */
   d1GigabyteMonth: 0.75,
   /** Per GB that R2's Standard storage stores for a month, which is 30 days. */

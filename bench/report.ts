@@ -105,7 +105,7 @@ export function millionTable(lines: readonly MillionRuns[]): string {
     ...billCells(bill),
   ]);
   const perRun = ["HTTP", "sockets", "frames", "read", "written", "objects", "object rows", "messages"];
-  const dollars = ["$ requests", "$ CPU", "$ reads", "$ writes", "$ objects", "$ queues", "$ total"];
+  const dollars = ["$ requests", "$ CPU", "$ reads", "$ writes", "$ objects", "$ queues", "$ R2", "$ total"];
   return table(["target", "run", ...perRun, ...dollars], rows);
 }
 
@@ -136,9 +136,9 @@ function costCells(cost: Cost | undefined): string[] {
 }
 
 function billCells(bill: Bill | undefined): string[] {
-  if (bill === undefined) return Array.from({ length: 7 }, () => "n/a");
-  const { requests, cpu, d1Reads, d1Writes, objects, queues, total } = bill;
-  return [requests, cpu, d1Reads, d1Writes, objects, queues, total].map((dollars) => decimals(dollars, 2));
+  if (bill === undefined) return Array.from({ length: 8 }, () => "n/a");
+  const { requests, cpu, d1Reads, d1Writes, objects, queues, r2, total } = bill;
+  return [requests, cpu, d1Reads, d1Writes, objects, queues, r2, total].map((dollars) => decimals(dollars, 2));
 }
 
 function cell(number: number | undefined): string {

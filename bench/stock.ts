@@ -1,4 +1,5 @@
 /** The measurements of replayed stock runs: their cost, and with `--bytes` what they leave in D1 and R2. */
+import { moveLine, moveToArchive } from "./archive.ts";
 import { billAMillion } from "./bill.ts";
 import { perOperation, readTotals, settledTotals } from "./cost.ts";
 import { quantile } from "./measure.ts";
@@ -47,6 +48,11 @@ async function measureStockLoad(target: Target, plan: StockPlan & StockLoad): Pr
   const cost = before === undefined || after === undefined ? undefined : perOperation(before, after, runs);
   const bill = cost === undefined ? undefined : billAMillion(traffic, cost);
   const storage = meter === undefined ? [] : [await meter.measure("events kept", runs)];
+  const moved = meter === undefined ? undefined : await moveToArchive(target);
+  if (meter !== undefined && moved !== undefined) {
+    storage.push(await meter.measure("archived", runs));
+    console.log(`${target.name}, ${kind}: ${moveLine(moved, runs)}`);
+  }
   for (const each of storage) {
     console.log(`\n${target.name}, ${kind}: KB of D1 for a run, ${each.phase} (${runs} runs)\n${storageTable(each)}`);
   }
@@ -57,6 +63,7 @@ async function measureStockLoad(target: Target, plan: StockPlan & StockLoad): Pr
 async function startWarm(target: Target, load: StockLoad, data: string): Promise<StorageMeter> {
   const before = countFlowRuns(data);
   await replayStockRuns(target, { ...load, seconds: WARM_UP_RUNS / load.runsPerSecond });
+  await moveToArchive(target);
   const meter = await startStorageMeter(data);
   if (countFlowRuns(data) === before)
     throw new Error(`--data ${data}: the runs of ${target.name} are not in this folder`);
