@@ -33,7 +33,7 @@ describe("a database of older code", { concurrency: true }, () => {
       first.signal("SIGTERM");
       await first.end(30);
 
-      // A start runs the jobs of the clock at once.
+      // A start runs the jobs of the clock at once. A sweep that needs more turns needs more starts here.
       await world.startSluice(SETTINGS, "node");
       const after = await load(api, LOAD_MS);
       await compare("after the sweeps");

@@ -61,6 +61,7 @@ function heartbeats(run: Reporting, count: number): SentEvent[] {
   });
 }
 
+/** Sends users' events by HTTP, and reports and heartbeats of four runs by a socket. */
 export async function fillEvents(api: Api, { flows }: Things): Promise<void> {
   const runs: Reporting[] = [];
   const flowId = flows.get("old-reported") ?? "";
@@ -77,6 +78,7 @@ export async function fillEvents(api: Api, { flows }: Things): Promise<void> {
   for (const run of runs.slice(0, 2)) await api.ask(`/flow_runs/${run.id}/set_state`, { state: { type: "COMPLETED" } });
 }
 
+/** The number of task runs whose reports wait. */
 export const WAITING_TASK_RUNS = 8;
 
 /** Posts reports of a run, which no consumer has read when the server ends at once. */
@@ -94,10 +96,8 @@ async function post(api: Api, events: readonly SentEvent[], size: number): Promi
 }
 
 async function sendBySocket(api: Api, events: readonly SentEvent[], size: number): Promise<void> {
-  const socket = await openEventSocket({ apiUrl: api.url, key: undefined } as never, "/events/in", {
-    socketOpens: 0,
-    socketMessages: 0,
-  });
+  const target = { name: "old", apiUrl: api.url, key: undefined };
+  const socket = await openEventSocket(target, "/events/in", { socketOpens: 0, socketMessages: 0 });
   for (const [index, event] of events.entries()) {
     socket.send(event);
     if (index % size === size - 1) await sleep(OTHER_SEGMENT_MS);

@@ -18,6 +18,7 @@ const MESSAGES = [
   `{"json": [1, 2.50, 12345678901234567890]}`,
 ] as const;
 
+/** Sends the logs of six runs, and logs without a flow run. */
 export async function fillLogs(api: Api, { flows }: Things): Promise<void> {
   const flow_id = flows.get("old-logs");
   for (const run of range(RUNS)) {

@@ -30,6 +30,7 @@ export interface Things {
   deployments: Map<string, string>;
 }
 
+/** Creates everything that is no run, log or event. */
 export async function fillThings(api: Api): Promise<Things> {
   await fillPools(api);
   await fillLimitsAndVariables(api);

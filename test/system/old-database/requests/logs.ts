@@ -35,7 +35,7 @@ export function logRequests({ flowRuns, taskRuns }: Known): Request[] {
   return [
     // A repeated batch is stored once.
     { path: "/logs/", body: logsOf(runs[0] ?? "", 3) },
-    ...filters.map((logs, index) => ({ path: "/logs/filter", body: { logs, sort: SORTS[index % 2], limit: 15 } })),
+    ...filters.map((logs, index) => ({ path: "/logs/filter", body: { logs, sort: SORTS[index % 2], limit: 50 } })),
     ...[0, 35, 90, 155, 200].map((offset) => ({ path: "/logs/filter", body: { logs: one, limit: 12, offset } })),
     ...[0, 400, 900].map((offset) => ({
       path: "/logs/filter",
