@@ -4,6 +4,7 @@ import {
   ASSUMED_CPU_MS_PER_REQUEST,
   ASSUMED_OBJECT_MS_PER_CALL,
   BYTES_PER_GIGABYTE,
+  CPU_MS_PER_PACKED_BYTE,
   OBJECT_GIGABYTES,
   OPERATIONS_PER_QUEUE_MESSAGE,
   PRICES,
@@ -56,6 +57,11 @@ export function billAMillion(traffic: Traffic, cost: Cost): Bill {
   const r2 = RUNS * (cost.r2ClassA * PRICES.r2ClassA + cost.r2ClassB * PRICES.r2ClassB);
   const total = requests + cpu + d1Reads + d1Writes + objects + queues + r2;
   return { requests, cpu, d1Reads, d1Writes, objects, queues, r2, total };
+}
+
+/** Returns US dollars for the CPU time that packs the events of a million runs. It is not part of `Bill.total`. */
+export function billPacking(jsonBytesPerRun: number): number {
+  return RUNS * jsonBytesPerRun * CPU_MS_PER_PACKED_BYTE * PRICES.cpuMillisecond;
 }
 
 /** Returns US dollars for storing the bytes of a million runs for 30 days. They are not part of `Bill.total`. */

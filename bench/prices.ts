@@ -41,6 +41,9 @@ export const OPERATIONS_PER_QUEUE_MESSAGE = 3;
 /** The memory in GB for which an awake object is billed, whatever it uses. */
 export const OBJECT_GIGABYTES = 0.128;
 
+/** Measured in workerd with deflate at level 6 (docs/decisions/0019): milliseconds of CPU to pack a byte of JSON. */
+export const CPU_MS_PER_PACKED_BYTE = 20 / 2.7e6;
+
 /** Assumed, because it cannot be measured locally: the CPU time of a request. */
 export const ASSUMED_CPU_MS_PER_REQUEST = 2;
 

@@ -1,5 +1,5 @@
 /** Prints the stored bytes of a run, and their price. */
-import { billStorage } from "./bill.ts";
+import { billPacking, billStorage } from "./bill.ts";
 import { sum } from "./measure.ts";
 import type { MillionRuns } from "./report.ts";
 import { decimals, table } from "./report.ts";
@@ -23,8 +23,10 @@ export function storageTable(storage: RunStorage): string {
 
 /** The price of storing a million runs for a month, beside the bill; empty if no bytes were counted. */
 export function storageBillTable(lines: readonly MillionRuns[]): string {
-  const rows = lines.flatMap(({ target, kind, bill, storage }) =>
-    storage.map((each) => {
+  const rows = lines.flatMap(({ target, kind, bill, storage }) => {
+    // Events are packed once, before any phase.
+    const packing = billPacking(storage[0]?.packedJsonBytes ?? 0);
+    return storage.map((each) => {
       const { d1, r2 } = billStorage({ d1: d1Bytes(each), r2: each.r2Bytes });
       return [
         target,
@@ -34,12 +36,13 @@ export function storageBillTable(lines: readonly MillionRuns[]): string {
         kilobytes(each.r2Bytes),
         decimals(d1, 2),
         decimals(r2, 2),
-        bill === undefined ? "n/a" : decimals(bill.total + d1 + r2, 2),
+        decimals(packing, 2),
+        bill === undefined ? "n/a" : decimals(bill.total + d1 + r2 + packing, 2),
       ];
-    }),
-  );
+    });
+  });
   if (rows.length === 0) return "";
-  return table(["target", "run", "phase", "KB of D1", "KB of R2", "$ D1", "$ R2", "$ with storage"], rows);
+  return table(["target", "run", "phase", "KB of D1", "KB of R2", "$ D1", "$ R2", "$ packing", "$ with storage"], rows);
 }
 
 function tableCells(each: TableStorage): string[] {

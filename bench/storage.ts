@@ -26,6 +26,8 @@ export interface Storage {
   /** The bytes of D1's pages that belong to no table. They are the first that D1 fills. */
   freeBytes: number;
   r2Bytes: number;
+  /** The bytes of JSON of the events that D1 has packed. */
+  packedJsonBytes: number;
 }
 
 /**
@@ -76,6 +78,9 @@ const TABLES = `
     join pragma_table_list kind on kind.schema = 'main' and kind.name = tree.tbl_name
   group by tree.tbl_name order by tree.tbl_name`;
 const FREE_BYTES = "select freelist_count * page_size as count from pragma_freelist_count, pragma_page_size";
+/** The first entry of the column `resources` is the number of bytes of the events' JSON. */
+const PACKED_JSON_BYTES =
+  "select coalesce(sum(cast(substr(resources, 3) as integer)), 0) as count from event_segment where typeof(events) = 'blob'";
 const WAITING_SEGMENTS = "select count(*) as count from event_segment where consumed = 0";
 
 /** Waits until the server has written everything, and begins to count. */
@@ -131,6 +136,7 @@ function readStorage(data: string, file: string): Snapshot {
       tables,
       freeBytes: count(FREE_BYTES),
       r2Bytes: countR2Bytes(data),
+      packedJsonBytes: count(PACKED_JSON_BYTES),
       waitingSegments: count(WAITING_SEGMENTS),
     };
   });
@@ -141,6 +147,7 @@ function storagePerRun(before: Storage, after: Storage, runs: number): Storage {
     tables: after.tables.map((table) => tablePerRun(before.tables, table, runs)),
     freeBytes: (after.freeBytes - before.freeBytes) / runs,
     r2Bytes: (after.r2Bytes - before.r2Bytes) / runs,
+    packedJsonBytes: (after.packedJsonBytes - before.packedJsonBytes) / runs,
   };
 }
 
