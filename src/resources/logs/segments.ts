@@ -1,5 +1,6 @@
 /** Makes segments of logs: rows with many logs of one run and minute. Pure. */
 import { createHash } from "node:crypto";
+import { pack } from "#db/packed";
 import { type log_segment, type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
 import type { LogCreate } from "#resources/logs/schema";
@@ -45,7 +46,7 @@ export function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: I
       min_level: smallest(levels),
       max_level: largest(levels),
       record_count: records.length,
-      records: JSON.stringify(named),
+      records: pack(JSON.stringify(named)),
     };
     return { row, records: named };
   });
