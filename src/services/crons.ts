@@ -5,6 +5,7 @@ import { log } from "#lib/log";
 import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-cleanup";
 import { markSilentDeployments, wakePools } from "#services/foreman";
 import { failExpiredPauses, markLateRuns, skipMissedRuns } from "#services/overdue-runs";
+import { packOldLogs } from "#services/repack-logs";
 import { removeOldEvents } from "#services/retention-events";
 import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftovers";
 import { removeOldRuns } from "#services/retention-runs";
@@ -42,6 +43,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
     { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
+    { name: "pack old logs", run: packOldLogs },
     { name: "watch the database's size", run: watchSize },
   ],
 };

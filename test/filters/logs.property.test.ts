@@ -70,7 +70,7 @@ async function matching(filter: LogFilter, records: readonly unknown[]): Promise
 const RUNS = Array.from({ length: 3 }, () => crypto.randomUUID());
 const TASKS = Array.from({ length: 3 }, () => crypto.randomUUID());
 const PIECES = [
-  ..."aAbBkKsSéÉßſσςΣİıK😀]^-\\%_*?[.$({|+!",
+  ...Array.from("aAbBkKsSéÉßſσςΣİıK😀]^-\\%_*?[.$({|+!"),
   "Connection",
   "TIMEOUT",
   "timeout",
