@@ -7,7 +7,7 @@ import { task_run } from "#db/tables/task-run";
 import { WorkspaceStore } from "#db/workspace-store";
 import { type Micros, timeOfId } from "#lib/clock";
 import { isGiven, type LogFilter, type LogSort } from "#filters/logs";
-import { endsIn } from "#resources/logs/first-logs";
+import { endsIn } from "#resources/logs/page-of-logs";
 import type { Closed } from "#resources/logs/records";
 
 /** Which logs to read. */

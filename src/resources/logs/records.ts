@@ -38,8 +38,12 @@ interface Opened<C extends Closed> {
 const MAX_READ_BYTES = 500_000;
 /** How many characters of records are unpacked before other requests are handled: about 15 ms of work. */
 const MAX_CHARACTERS_AT_ONCE = 1_000_000;
-/** The work of opening a segment, apart from its records, in characters. */
-const CHARACTERS_PER_SEGMENT = 1_000;
+/**
+ * The work of opening a segment, apart from its records, in characters. Opening a segment of one line takes about 30 µs,
+ * of which 25 µs are for the start of zlib with its dictionary. So 20,000 lines in segments of one line take 0.6 s, and
+ * in segments of a hundred lines 0.1 s.
+ */
+const CHARACTERS_PER_SEGMENT = 2_500;
 /** A segment has at most 1 MB of records, or a single record of 1.9 MB. More bytes are damage. */
 const MAX_BYTES = 4_000_000;
 

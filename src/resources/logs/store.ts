@@ -11,7 +11,7 @@ import { timeOfId } from "#lib/clock";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { logMatcher } from "#filters/logs";
 import { type Candidate, LogCandidates, type LogQuery, MAX_CANDIDATES } from "#resources/logs/candidates";
-import { endsIn, FirstLogs, type FoundLog } from "#resources/logs/first-logs";
+import { endsIn, type FoundLog, PageOfLogs } from "#resources/logs/page-of-logs";
 import { LogSegmentReader } from "#resources/logs/records";
 import type { LogSegment } from "#resources/logs/segments";
 import { printTime } from "#wire/dates";
@@ -70,15 +70,14 @@ export class LogStore extends WorkspaceStore {
     const matches = logMatcher(filter);
     const chosen = await this.candidates.of(query);
     let candidates = await this.candidates.read(query, chosen);
-    const skipped = offset - (candidates[0]?.passed ?? 0);
-    const logs = new FirstLogs(sort, skipped + limit);
-    const isEnough = (next: Candidate) => logs.isComplete(next[near]);
+    const page = new PageOfLogs(sort, offset - (candidates[0]?.passed ?? 0), limit);
+    const isEnough = (next: Candidate) => page.isComplete(next[near]);
     for (;;) {
       for await (const { segment, records } of this.segments.open(candidates, isEnough))
         for (const [place, record] of (records ?? []).entries())
-          if (record && matches(record, segment.run_id)) logs.add(segment, place, record);
+          if (record && matches(record, segment.run_id)) page.add(segment, place, record);
       const last = candidates.at(-1);
-      if (candidates.length < MAX_CANDIDATES || !last || isEnough(last)) return logs.from(skipped);
+      if (candidates.length < MAX_CANDIDATES || !last || isEnough(last)) return page.found();
       candidates = await this.candidates.read(query, chosen, last);
     }
   }
