@@ -29,6 +29,8 @@ export interface Candidate extends Closed {
 export interface Candidates {
   /** A select of the segments, with the column `is_whole`: whether the short columns show that all records match. */
   select: SQL;
+  /** Whether the segments are those of some runs, which a seek of the key finds. */
+  isSeek?: boolean;
   /** Whether a segment may be whole. If not, the number of records in a segment tells nothing about a page. */
   isCounted: boolean;
 }
@@ -37,13 +39,20 @@ export interface Candidates {
 const MAX_OPEN = 5_000;
 /** How many segments a search for the logs of unknown task runs opens. */
 const MAX_OPEN_FOR_UNKNOWN = 20_000;
-/** How many candidates one read returns. */
-export const MAX_CANDIDATES = 5_000;
-/** How many bytes of packed records come with the first candidates. Most pages need no other read. */
-const FIRST_BYTES = 100_000;
+/** How many candidates the first read returns, and each other read. */
+const FIRST_CANDIDATES = 250;
+const MAX_CANDIDATES = 5_000;
+/** How many bytes of packed records come with the first candidates of a read. Most pages need no other read. */
+const FIRST_BYTES = 50_000;
 /** Times before and after all others. */
 const EARLIEST: Micros = -9e18;
 const LATEST: Micros = 9e18;
+
+/** The next candidates, and whether there are no others. */
+interface Found {
+  candidates: Candidate[];
+  isEnd: boolean;
+}
 
 /** The candidates of one workspace. */
 export class LogCandidates extends WorkspaceStore {
@@ -68,7 +77,7 @@ export class LogCandidates extends WorkspaceStore {
     const isWhole = isOpen ? sql`0` : sql.join(whole, sql` and `);
     const isCounted = !isOpen;
     if (filter.flow_run_id?.any_)
-      return { select: this.ofRuns(filter.flow_run_id.any_, conditions, isWhole), isCounted };
+      return { select: this.ofRuns(filter.flow_run_id.any_, conditions, isWhole), isCounted, isSeek: true };
     if (taskRun?.any_) return { select: await this.ofTaskRuns(taskRun.any_, conditions), isCounted };
     // A segment has a record at its first and at its last time, so a page needs at most as many segments as records.
     const most = isOpen || isGiven(level?.ge_) || isGiven(level?.le_) || isGiven(timestamp) ? MAX_OPEN : limit + offset;
@@ -76,22 +85,22 @@ export class LogCandidates extends WorkspaceStore {
   }
 
   /**
-   * Reads the next candidates of a page, in the order of their first records. To return few segments, the statement uses
-   * the record counts of segments. Segments that end before the page begins are left out (`begun`), unless a segment on
-   * the page overlaps them. Segments that begin after enough records have ended are left out too (`enough`). Both rules
-   * count only segments in which all records match. After `last`, the statement returns all following candidates.
+   * Reads the next candidates of a page, in the order of their first records. Segments that end before the page begins
+   * are left out (`begun`), unless a segment on the page overlaps them. The rule uses the record counts of segments, and
+   * counts only segments in which all records match. The page may end before the last candidate, or need more of them:
+   * the candidates after `last`.
    */
-  read({ sort, limit, offset }: LogQuery, { select, isCounted }: Candidates, last?: Candidate): Promise<Candidate[]> {
+  async read({ sort, offset }: LogQuery, { select, isCounted, isSeek }: Candidates, last?: Candidate): Promise<Found> {
     const { near, far } = endsIn(sort);
     const [nearest, furthest] = [sql.raw(near), sql.raw(far)];
     const isAscending = sort === "TIMESTAMP_ASC";
-    const [direction, back, isBefore] = isAscending ? [sql`asc`, sql`desc`, sql`<`] : [sql`desc`, sql`asc`, sql`>`];
-    const [min, max] = isAscending ? [sql`min`, sql`max`] : [sql`max`, sql`min`];
+    const [direction, back, isBefore, max] = isAscending
+      ? [sql`asc`, sql`desc`, sql`<`, sql`max`]
+      : [sql`desc`, sql`asc`, sql`>`, sql`min`];
     const order = sql`${nearest} ${direction}, run_id, first_timestamp, digest`;
     const counted = sql`
       counted as (
-        select ${nearest} as near, ${furthest} as far,
-          sum(record_count * is_whole) over (order by ${furthest} ${direction}) as ended,
+        select ${nearest} as near,
           sum(record_count) over earlier as passed,
           sum(1 - is_whole) over earlier as partial,
           ${max}(${furthest}) over earlier as reach
@@ -100,17 +109,19 @@ export class LogCandidates extends WorkspaceStore {
       ),
       begun as (
         select near, passed from counted
-        where reach ${isBefore} near and partial = 0 and passed <= ${offset}
+        where reach ${isBefore} near and not partial and passed <= ${offset}
         order by near ${back} limit 1
-      ),
-      enough as (select ${min}(far) as far from counted where ended >= ${limit + offset}),`;
-    const onPage = sql`not (${nearest} ${isBefore} coalesce((select near from begun), ${nearest}))
-      and not (coalesce((select far from enough), ${nearest}) ${isBefore} ${nearest})`;
+      ),`;
+    const onPage = sql`not (${nearest} ${isBefore} coalesce((select near from begun), ${nearest}))`;
     const isFirst = last === undefined && isCounted;
-    return this.db.rows<Candidate>(sql`with candidate as materialized (${select}), ${isFirst ? counted : sql``}
+    const most = last ? MAX_CANDIDATES : FIRST_CANDIDATES;
+    // Without `materialized` a seek gives the candidates in the order of the key, and only the columns that are used.
+    const materialized = isSeek ? sql`not materialized` : sql`materialized`;
+    const candidates = await this.db.rows<Candidate>(sql`
+      with candidate as ${materialized} (${select}), ${isFirst ? counted : sql``}
       wanted as (
         select * from candidate where ${last ? isAfter(last, sort) : isFirst ? onPage : sql`1`}
-        order by ${order} limit ${MAX_CANDIDATES}
+        order by ${order} limit ${most}
       ),
       sized as (select *, sum(bytes) over (order by ${order} rows unbounded preceding) as bytes_until from wanted)
       select run_id, first_timestamp, digest, last_timestamp, bytes,
@@ -120,10 +131,14 @@ export class LogCandidates extends WorkspaceStore {
             and s.run_id = sized.run_id and s.first_timestamp = sized.first_timestamp and s.digest = sized.digest
         ), null) as packed
       from sized order by ${order}`);
+    return { candidates, isEnd: candidates.length < most };
   }
 
   private ofRuns(runIds: readonly string[], conditions: readonly SQL[], isWhole: SQL): SQL {
-    const all = [sql`s.workspace_id = ${this.workspaceId} and s.run_id in ${list(runIds)}`, ...conditions];
+    const [id, ...others] = runIds;
+    // A single run is compared with `=`, because then the key also gives the order of the segments.
+    const inRuns = id !== undefined && others.length === 0 ? sql`s.run_id = ${id}` : sql`s.run_id in ${list(runIds)}`;
+    const all = [sql`s.workspace_id = ${this.workspaceId} and ${inRuns}`, ...conditions];
     return selectSegments(sql`${log_segment} s`, all, isWhole);
   }
 

@@ -10,7 +10,7 @@ import { chunksBySize } from "#lib/chunks";
 import { timeOfId } from "#lib/clock";
 import { mapPortions, type Portions, whole } from "#lib/portions";
 import { logMatcher } from "#filters/logs";
-import { type Candidate, LogCandidates, type LogQuery, MAX_CANDIDATES } from "#resources/logs/candidates";
+import { type Candidate, LogCandidates, type LogQuery } from "#resources/logs/candidates";
 import { endsIn, type FoundLog, PageOfLogs } from "#resources/logs/page-of-logs";
 import { LogSegmentReader } from "#resources/logs/records";
 import type { LogSegment } from "#resources/logs/segments";
@@ -69,7 +69,7 @@ export class LogStore extends WorkspaceStore {
     const { near } = endsIn(sort);
     const matches = logMatcher(filter);
     const chosen = await this.candidates.of(query);
-    let candidates = await this.candidates.read(query, chosen);
+    let { candidates, isEnd } = await this.candidates.read(query, chosen);
     const page = new PageOfLogs(sort, offset - (candidates[0]?.passed ?? 0), limit);
     const isEnough = (next: Candidate) => page.isComplete(next[near]);
     for (;;) {
@@ -77,8 +77,8 @@ export class LogStore extends WorkspaceStore {
         for (const [place, record] of (records ?? []).entries())
           if (record && matches(record, segment.run_id)) page.add(segment, place, record);
       const last = candidates.at(-1);
-      if (candidates.length < MAX_CANDIDATES || !last || isEnough(last)) return page.found();
-      candidates = await this.candidates.read(query, chosen, last);
+      if (isEnd || !last || isEnough(last)) return page.found();
+      ({ candidates, isEnd } = await this.candidates.read(query, chosen, last));
     }
   }
 
