@@ -202,10 +202,11 @@ function selectSegments(from: SQL, where: readonly SQL[], isWhole: SQL): SQL {
     from ${from} where ${sql.join([...where], sql` and `)}`;
 }
 
-/** The condition on the candidates after `last`, in the order of a page. */
+/** The condition on the candidates after `last`, in the order of a page. The first part is for the search of the key. */
 function isAfter(last: Candidate, sort: LogSort): SQL {
   const { near } = endsIn(sort);
   const time = sql.raw(near);
-  return sql`(${time} ${sort === "TIMESTAMP_ASC" ? sql`>` : sql`<`} ${last[near]} or (${time} = ${last[near]}
-    and (run_id, first_timestamp, digest) > (${last.run_id}, ${last.first_timestamp}, ${last.digest})))`;
+  const isBeyond = sort === "TIMESTAMP_ASC" ? sql`>` : sql`<`;
+  return sql`${time} ${isBeyond}= ${last[near]} and (${time} ${isBeyond} ${last[near]}
+    or (run_id, first_timestamp, digest) > (${last.run_id}, ${last.first_timestamp}, ${last.digest}))`;
 }
