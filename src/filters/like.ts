@@ -55,6 +55,18 @@ function spellings(character: string): string {
   return [...new Set([character, ...same])].join("");
 }
 
+/**
+ * Gives the expression that finds a term in a text, as `isLikeAny` finds `%term%` in a column. The term is plain text:
+ * `%`, `_` and `\` stand for themselves.
+ */
+export function termPattern(term: string): RegExp {
+  const classes = Array.from(term, (character) => {
+    const both = spellings(character).replaceAll(/[a-z]/g, (letter) => letter + letter.toUpperCase());
+    return `[${both.replaceAll(/[\\\]^-]/g, "\\$&")}]`;
+  });
+  return new RegExp(classes.join(""), "u");
+}
+
 /** The pattern as a `GLOB`. A pattern that is too long is cut at its end. */
 function toGlob(tokens: Token[]): { tokens: Token[]; glob: string; whole: boolean } {
   const bytes = new TextEncoder();

@@ -1,55 +1,106 @@
-/** The criteria of logs. A log is a record of a segment: `s` is the segment's row, `r` the record as JSON. */
-import { namedStrictObject } from "#wire/named";
-import { type SQL, sql } from "drizzle-orm";
+/**
+ * The filter of logs. The records of a segment are packed, so the Worker decides which of them match. The comparisons
+ * are SQL's: a field that a record does not have matches no criterion but `is_null_`.
+ */
 import * as z from "zod";
-import { parseTextQuery, type TextQuery } from "#lib/text-query";
-import { Int } from "#wire/scalars";
-import { anyOf, combinable, combine, containing, criterion, group, isNull, span } from "./clause";
+import type { LogRecord } from "#db/tables/log";
+import { parseTextQuery } from "#lib/text-query";
+import { Time } from "#wire/dates";
 import { Uuid } from "#wire/ids";
+import { namedStrictObject } from "#wire/named";
+import { Bool, Int } from "#wire/scalars";
+import { Operator, Values } from "./clause";
+import { termPattern } from "./like";
 
-/** The fields of a record in SQL. */
-export const LOG = {
-  name: sql.raw("(r.value ->> 'name')"),
-  level: sql.raw("(r.value ->> 'level')"),
-  message: sql.raw("(r.value ->> 'message')"),
-  timestamp: sql.raw("(r.value ->> 'timestamp')"),
-  task_run_id: sql.raw("(r.value ->> 'task_run_id')"),
-  flow_run_id: sql.raw("iif(r.value ->> 'no_flow_run' is null, s.run_id, null)"),
-};
-
+const LogFilterLevel = namedStrictObject("LogFilterLevel", { ge_: Int.nullish(), le_: Int.nullish() });
+const LogFilterTimestamp = namedStrictObject("LogFilterTimestamp", { before_: Time.nullish(), after_: Time.nullish() });
+const LogFilterFlowRunId = namedStrictObject("LogFilterFlowRunId", { any_: Values(Uuid).nullish() });
+const LogFilterTaskRunId = namedStrictObject("LogFilterTaskRunId", {
+  any_: Values(Uuid).nullish(),
+  is_null_: Bool.nullish(),
+});
 const LogFilterTextSearch = namedStrictObject("LogFilterTextSearch", { query: z.string().max(200) });
 
-const logFilter = combinable("LogFilter", {
-  level: group("LogFilterLevel", {
-    ge_: criterion(Int, (least) => sql`${LOG.level} >= ${least}`),
-    le_: criterion(Int, (most) => sql`${LOG.level} <= ${most}`),
-  }),
-  timestamp: group("LogFilterTimestamp", span(LOG.timestamp)),
-  flow_run_id: group("LogFilterFlowRunId", { any_: anyOf(Uuid, LOG.flow_run_id) }),
-  task_run_id: group("LogFilterTaskRunId", { any_: anyOf(Uuid, LOG.task_run_id), is_null_: isNull(LOG.task_run_id) }),
-  text: criterion(LogFilterTextSearch, ({ query }) => searchClauses(parseTextQuery(query))),
-});
-
 /** The filter of logs on the wire. */
-export const LogFilter = logFilter.schema;
+export const LogFilter = namedStrictObject("LogFilter", {
+  operator: Operator.default("and_"),
+  level: LogFilterLevel.nullish(),
+  timestamp: LogFilterTimestamp.nullish(),
+  flow_run_id: LogFilterFlowRunId.nullish(),
+  task_run_id: LogFilterTaskRunId.nullish(),
+  text: LogFilterTextSearch.nullish(),
+});
 export type LogFilter = z.output<typeof LogFilter>;
 
 export const LogSort = z.enum(["TIMESTAMP_ASC", "TIMESTAMP_DESC"]).meta({ id: "LogSort" });
 export type LogSort = z.output<typeof LogSort>;
 
-/** Gives the condition on a record. */
-export function logClause(filter: LogFilter, workspaceId: string): SQL {
-  return combine("and_", logFilter.clauses(filter, workspaceId));
+/** Decides about a record. `runId` is the run of its segment. A record from an old row may lack fields. */
+type LogMatcher = (record: Partial<LogRecord>, runId: string) => boolean;
+
+/** Whether a criterion is given. */
+export const isGiven = <T>(value: T | null | undefined): value is T => value !== null && value !== undefined;
+
+/** Makes the function that decides whether a record matches the filter. A filter without criteria matches each record. */
+export function logMatcher({ operator, level, timestamp, flow_run_id, task_run_id, text }: LogFilter): LogMatcher {
+  const groups: LogMatcher[] = [];
+  if (level) groups.push(within(level.ge_, level.le_, (record) => record.level));
+  if (timestamp) groups.push(within(timestamp.after_, timestamp.before_, (record) => record.timestamp));
+  if (flow_run_id) groups.push(isAmong(flow_run_id.any_, (record, runId) => (record.no_flow_run ? null : runId)));
+  if (task_run_id) {
+    const { any_, is_null_ } = task_run_id;
+    const isAny = isAmong(any_, (record) => record.task_run_id);
+    groups.push(
+      (record, runId) => isAny(record, runId) && (!isGiven(is_null_) || is_null_ === !isGiven(record.task_run_id)),
+    );
+  }
+  if (text) groups.push(...searches(text.query));
+  if (operator === "and_" || groups.length === 0)
+    return (record, runId) => groups.every((matches) => matches(record, runId));
+  return (record, runId) => groups.some((matches) => matches(record, runId));
+}
+
+function within(
+  least: number | null | undefined,
+  most: number | null | undefined,
+  of: (record: Partial<LogRecord>) => number | undefined,
+): LogMatcher {
+  return (record) => {
+    const value = of(record) ?? Number.NaN;
+    return (!isGiven(least) || value >= least) && (!isGiven(most) || value <= most);
+  };
+}
+
+function isAmong(
+  ids: readonly string[] | null | undefined,
+  of: (record: Partial<LogRecord>, runId: string) => string | null | undefined,
+): LogMatcher {
+  if (!ids) return () => true;
+  const wanted = new Set<string | null | undefined>(ids);
+  return (record, runId) => wanted.has(of(record, runId));
 }
 
 /** Prefect: with the operator "or_", the included, the excluded and the required terms are three alternatives. */
-function searchClauses({ include, exclude, required }: TextQuery): SQL[] {
-  const text = sql`(${LOG.message} || ' ' || ${LOG.name})`;
-  // Terms are plain text, so their wildcards are escaped.
-  const has = (term: string) => containing(text, term.replaceAll(/[\\%_]/g, "\\$&"));
-  const clauses: SQL[] = [];
-  if (include.length > 0) clauses.push(combine("or_", include.map(has)));
-  if (exclude.length > 0) clauses.push(sql`not ${combine("or_", exclude.map(has))}`);
-  if (required.length > 0) clauses.push(combine("and_", required.map(has)));
-  return clauses;
+function searches(query: string): LogMatcher[] {
+  const { include, exclude, required } = parseTextQuery(query);
+  return [
+    ...search(include, (patterns, isIn) => patterns.some(isIn)),
+    ...search(exclude, (patterns, isIn) => !patterns.some(isIn)),
+    ...search(required, (patterns, isIn) => patterns.every(isIn)),
+  ];
+}
+
+function search(
+  terms: readonly string[],
+  isFound: (patterns: readonly RegExp[], isIn: (pattern: RegExp) => boolean) => boolean,
+): LogMatcher[] {
+  if (terms.length === 0) return [];
+  const patterns = terms.map(termPattern);
+  return [
+    ({ message, name }) => {
+      if (!isGiven(message) || !isGiven(name)) return false;
+      const text = `${message} ${name}`;
+      return isFound(patterns, (pattern) => pattern.test(text));
+    },
+  ];
 }

@@ -6,6 +6,7 @@ import { cancelLeftChildren, cancelStuckRuns } from "#services/cancellation-clea
 import { takeCensus } from "#services/census";
 import { markSilentDeployments, wakePools } from "#services/foreman";
 import { failExpiredPauses, markLateRuns, skipMissedRuns } from "#services/overdue-runs";
+import { packOldLogs } from "#services/repack-logs";
 import { removeOldEvents } from "#services/retention-events";
 import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftovers";
 import { removeOldRuns } from "#services/retention-runs";
@@ -45,6 +46,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
     { name: "pack old events", run: repackEvents },
+    { name: "pack old logs", run: packOldLogs },
     { name: "watch the database's size", run: watchSize },
     { name: "take the census", run: takeCensus },
   ],

@@ -1,15 +1,18 @@
 /** Removes data that no run needs any more: logs without an existing flow run, and results that tasks cached under a cache key. */
 import { type SQL, sql } from "drizzle-orm";
-import { asList, each } from "#db/sql";
+import { each, list } from "#db/sql";
 import { flow_run } from "#db/tables/flow-run";
-import { deleteLogsOf, log_segment } from "#db/tables/log";
+import { deleteSegments, log_segment } from "#db/tables/log";
 import { task_run_state_cache } from "#db/tables/task-run";
 import type { Micros } from "#lib/clock";
+import { type Closed, type LogSegmentKey, LogSegmentReader } from "#resources/logs/records";
 import { type Page, type Place, takeRound } from "#services/retention-rounds";
 import type { SweepTools, Tools } from "#tools";
 
 /** How many runs with logs one page checks. */
 const MAX_RUNS = 500;
+/** How many segments of missing runs one read returns. */
+const MAX_SEGMENTS = 1_000;
 
 /**
  * Checks the runs that have logs, once a day, and removes the logs of runs that do not exist. Such logs arrived after
@@ -29,11 +32,11 @@ export async function removeOrphanedLogs(tools: SweepTools): Promise<void> {
 
 async function removeLogs(tools: Tools, { after, most }: Page): Promise<Place | null> {
   const limit = Math.max(1, most);
-  const runs = await tools.db.rows<{ id: string; is_orphan: number }>(
+  const runs = await tools.db.rows<{ id: string; is_missing: number }>(
     selectRuns(tools.workspaceId, after?.id ?? "", limit, most > 0),
   );
-  const orphans = runs.filter(({ is_orphan }) => is_orphan === 1).map(({ id }) => id);
-  if (orphans.length > 0) await tools.db.batch(deletions(tools.workspaceId, orphans));
+  const missing = runs.filter(({ is_missing }) => is_missing === 1).map(({ id }) => id);
+  await removeLogsOf(tools, missing);
   const last = runs.at(-1);
   return last && runs.length === limit ? { at: 0, id: last.id } : null;
 }
@@ -45,20 +48,47 @@ export function selectRuns(workspaceId: string, after: string, most = MAX_RUNS, 
   return sql`with recursive logged(id) as (
       ${following(sql`${after}`)} union all select (${following(sql`logged.id`)}) from logged where logged.id is not null
     )
-    select p.id, ${isAsked ? isOrphan(workspaceId, sql`p.id`) : sql`0`} as is_orphan
+    select p.id, ${isAsked ? isMissing(workspaceId, sql`p.id`) : sql`0`} as is_missing
     from (select id from logged where id is not null limit ${most}) p`;
 }
 
-/** Logs of a task run without a flow run, and logs that name no run, are not orphans. */
-function isOrphan(workspaceId: string, runId: SQL): SQL {
-  return sql`(not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${runId})
-    and not exists (select 1 from ${log_segment} s, json_each(${asList(sql`s.records`)}) record
-      where s.workspace_id = ${workspaceId} and s.run_id = ${runId} and record.value ->> 'no_flow_run' = 1))`;
+const isMissing = (workspaceId: string, runId: SQL): SQL =>
+  sql`not exists (select 1 from ${flow_run} r where r.workspace_id = ${workspaceId} and r.id = ${runId})`;
+
+/**
+ * Opens the segments of runs that do not exist, and removes them. Logs of a task run without a flow run are not
+ * orphans, and only the records show whether logs have a flow run. After the first such record the run's segments are
+ * kept. A segment that cannot be read is kept too, because it may be of a newer version.
+ */
+async function removeLogsOf(tools: Tools, missing: readonly string[]): Promise<void> {
+  const reader = new LogSegmentReader(tools);
+  let runs = missing;
+  for (let last: LogSegmentKey | undefined; runs.length > 0;) {
+    const segments = await tools.db.rows<Closed>(selectSegments(tools.workspaceId, runs, last));
+    const kept = new Set<string>();
+    const orphans: LogSegmentKey[] = [];
+    for await (const { segment, records } of reader.open(segments)) {
+      if (records?.some((record) => record?.no_flow_run)) kept.add(segment.run_id);
+      else if (records && !kept.has(segment.run_id)) orphans.push(segment);
+    }
+    if (orphans.length > 0)
+      await tools.db.batch(deleteSegments(tools.workspaceId, orphans, (runId) => isMissing(tools.workspaceId, runId)));
+    last = segments.at(-1);
+    if (!last || segments.length < MAX_SEGMENTS) return;
+    const { run_id } = last;
+    runs = runs.filter((id) => id >= run_id && !kept.has(id));
+  }
 }
 
-function deletions(workspaceId: string, runIds: readonly string[]): SQL[] {
-  const orphans = sql`(select value from ${each(runIds)} given where ${isOrphan(workspaceId, sql`given.value`)})`;
-  return deleteLogsOf(workspaceId, orphans);
+/** The next segments of runs, in the order of their key. */
+export function selectSegments(workspaceId: string, runIds: readonly string[], last?: LogSegmentKey): SQL {
+  // With `+`, SQLite does not search the key from here on, because that would read the runs in between.
+  const isAfter = last
+    ? sql`(+s.run_id, s.first_timestamp, s.digest) > (${last.run_id}, ${last.first_timestamp}, ${last.digest})`
+    : sql`true`;
+  return sql`select s.run_id, s.first_timestamp, s.digest, octet_length(s.records) as bytes from ${log_segment} s
+    where s.workspace_id = ${workspaceId} and s.run_id in ${list(runIds)} and ${isAfter}
+    order by s.run_id, s.first_timestamp, s.digest limit ${MAX_SEGMENTS}`;
 }
 
 /**

@@ -66,6 +66,14 @@ const LOG_ROWS: readonly (readonly [string, Record<string, unknown>])[] = [
   ["is no list", { records: "7" }],
   ["nests 1,100 levels deep", { records: `[${deep(1100)}]` }],
   ["has a record without fields", { records: "[{}]" }],
+  ["has records that are no objects", { records: '[null,7,"a",[1]]' }],
+  [
+    "has a record with fields of other types",
+    { records: '[{"id":1,"name":null,"level":"a","message":{},"timestamp":[]}]' },
+  ],
+  ["is packed with an unknown dictionary", { records: new Uint8Array([255, 0]) }],
+  ["is packed and cut off", { records: new Uint8Array([0, 77, 78]) }],
+  ["is packed and empty", { records: new Uint8Array(0) }],
   ["has a record with an id that is not a time", { records: JSON.stringify([logRecord({ id: "x" })]) }],
 ];
 

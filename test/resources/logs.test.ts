@@ -2,8 +2,11 @@ import { env, SELF } from "cloudflare:test";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Database } from "#db/database";
+import { unpack } from "#db/packed";
 import type { LogFilter, LogSort } from "#filters/logs";
+import { earliestId } from "#lib/clock";
 import { noCost } from "#lib/cost";
+import { meetsTextQuery } from "#lib/text-query";
 import { LogStore } from "#resources/logs/store";
 import { parseTime } from "#wire/dates";
 import { aFlowRun, api, WORKSPACE } from "../support/world";
@@ -48,6 +51,7 @@ async function read(filter: Record<string, unknown>, rest: Record<string, unknow
   return body;
 }
 
+const timeOf = (text: string): number => parseTime(text) ?? Number.NaN;
 const messages = (logs: Log[]) => logs.map((log) => log.message);
 const of = (run: string) => ({ flow_run_id: { any_: [run] } });
 const anId = () => crypto.randomUUID();
@@ -57,6 +61,18 @@ async function segmentsOf(run: string): Promise<number> {
     .bind(run)
     .first<number>("n");
   return row ?? 0;
+}
+
+/** Replaces the records of runs by their text, as segments were written before there were packed columns. */
+async function unpackSegments(runs: readonly string[]): Promise<void> {
+  const { results } = await env.DB.prepare(
+    "select run_id, digest, hex(records) as packed from log_segment where typeof(records) = 'blob' and run_id in (select value from json_each(?))",
+  )
+    .bind(JSON.stringify(runs))
+    .all<{ run_id: string; digest: string; packed: string }>();
+  const update = env.DB.prepare("update log_segment set records = ? where run_id = ? and digest = ?");
+  const updates = results.map(({ run_id, digest, packed }) => update.bind(unpack(packed), run_id, digest));
+  if (updates.length > 0) await env.DB.batch(updates);
 }
 
 describe("POST /logs/", () => {
@@ -89,6 +105,23 @@ describe("POST /logs/", () => {
     expect(await segmentsOf(two)).toBe(1);
     expect(await read(of(one))).toEqual(before);
     expect(messages(before)).toEqual(["a", "c"]);
+  });
+
+  test("records are written packed, and segments of text give the same answers", async () => {
+    const run = anId();
+    const lines = Array.from({ length: 30 }, (_, n) => ({ flow_run_id: run, message: `ß ${n}`, timestamp: at(n) }));
+    await write(...lines);
+    const form = () =>
+      env.DB.prepare("select typeof(records) as form, octet_length(records) as bytes from log_segment where run_id = ?")
+        .bind(run)
+        .first<{ form: string; bytes: number }>();
+    const [packed, before] = [await form(), await read(of(run))];
+    await unpackSegments([run]);
+    const text = await form();
+    expect([packed?.form, text?.form]).toEqual(["blob", "text"]);
+    expect(packed?.bytes).toBeLessThan((text?.bytes ?? 0) / 4);
+    expect(before).toHaveLength(30);
+    expect(await read(of(run))).toEqual(before);
   });
 
   test("equal logs within a batch are all kept", async () => {
@@ -246,6 +279,20 @@ describe("POST /logs/filter", () => {
     expect(messages(await read({ task_run_id: { any_: [created.id] } }))).toEqual(["mine"]);
   });
 
+  test("by an unknown task run whose id has a time, among older and newer logs", async () => {
+    const task = earliestId(timeOf(at(500_000)));
+    const run = anId();
+    for (const second of [-7200, 1, 2, 7200])
+      await write({
+        flow_run_id: run,
+        task_run_id: second === 7200 ? null : task,
+        message: `${second}`,
+        timestamp: at(second * 1_000_000),
+      });
+    expect(messages(await read({ task_run_id: { any_: [task] } }))).toEqual(["1", "2"]);
+    expect(messages(await read({ ...of(run), task_run_id: { any_: [task] } }))).toEqual(["-7200", "1", "2"]);
+  });
+
   test("with or_, one matching criterion is enough", async () => {
     const { run, task } = await world;
     const filter = { operator: "or_", task_run_id: { any_: [task] }, text: { query: '"TIMEOUT"' } };
@@ -272,8 +319,6 @@ describe("POST /logs/filter", () => {
   });
 });
 
-const timeOf = (text: string): number => parseTime(text) ?? Number.NaN;
-
 describe("pages of logs", () => {
   test("have the same logs as a plain filter and sort, for any segments and any offset", async () => {
     const segment = fc.record({
@@ -281,12 +326,14 @@ describe("pages of logs", () => {
       gaps: fc.array(fc.nat(12), { minLength: 1, maxLength: 6 }),
       level: fc.constantFrom(10, 20, 30),
       isMine: fc.boolean(),
+      isOld: fc.boolean(),
     });
     const property = fc.asyncProperty(
       fc.array(segment, { maxLength: 8 }),
       fc.record({ limit: fc.integer({ min: 1, max: 8 }), offset: fc.nat(30), isAscending: fc.boolean() }),
       fc.option(fc.constantFrom(10, 20, 30), { nil: null }),
-      async (segments, { limit, offset, isAscending }, level) => {
+      fc.option(fc.constantFrom("0", "1", "-2"), { nil: null }),
+      async (segments, { limit, offset, isAscending }, level, query) => {
         const [mine, other] = [anId(), anId()];
         const logs = segments.map(({ start, gaps, level: lowest, isMine }, place) => {
           let time = start;
@@ -299,13 +346,21 @@ describe("pages of logs", () => {
             }),
           );
         });
-        for (const batch of logs) await write(...batch);
-        const filter = { ...of(mine), ...(level !== null && { level: { ge_: level } }) };
+        for (const [place, batch] of logs.entries()) {
+          await write(...batch);
+          if (segments[place]?.isOld) await unpackSegments([mine, other]);
+        }
+        const filter = {
+          ...of(mine),
+          ...(level !== null && { level: { ge_: level } }),
+          ...(query !== null && { text: { query } }),
+        };
         const sort = isAscending ? "TIMESTAMP_ASC" : "TIMESTAMP_DESC";
         const times = (await read(filter, { sort, limit, offset })).map((log) => log.timestamp);
         const expected = logs
           .flat()
           .filter((log) => log.flow_run_id === mine && log.level >= (level ?? 0))
+          .filter(({ message, name }) => query === null || meetsTextQuery(query, `${message} ${name}`))
           .map((log) => log.timestamp)
           .toSorted((a, b) => timeOf(a) - timeOf(b));
         if (!isAscending) expected.reverse();
@@ -334,6 +389,27 @@ describe("pages of logs", () => {
     const found = await read(of(run), { offset: 105, limit: 10 });
     await env.DB.prepare("delete from log_segment where run_id = ?").bind(run).run();
     expect(messages(found)).toEqual(Array.from({ length: 10 }, (_, n) => `5.${n + 5}`));
+  });
+
+  test.for(["TIMESTAMP_ASC", "TIMESTAMP_DESC"])("a search leads through thousands of segments: %s", async (sort) => {
+    const run = anId();
+    const start = timeOf(at(0));
+    await env.DB.prepare(
+      `with n(n) as (select 0 union all select n + 1 from n where n < 11999)
+       insert into log_segment select ?, ?, ? + n / 2, n, ? + n / 2, 20, 20, 1,
+         json_array(json_object('id', ?, 'name', 'n', 'level', 20, 'timestamp', ? + n / 2, 'message',
+           iif(n % 5500 = 7, 'wanted ', '') || n)) from n`,
+    )
+      .bind(WORKSPACE, run, start, start, anId(), start)
+      .run();
+    const search = { ...of(run), text: { query: "wanted" } };
+    const wanted = ["wanted 7", "wanted 5507", "wanted 11007"];
+    expect(messages(await read(search, { sort }))).toEqual(sort === "TIMESTAMP_ASC" ? wanted : wanted.toReversed());
+    expect(messages(await read(search, { sort, offset: 1, limit: 1 }))).toEqual(["wanted 5507"]);
+    const page = await read(of(run), { sort, offset: 5_999, limit: 3 });
+    // Of two records of the same time, the one with the smaller digest is first in both directions.
+    expect(messages(page)).toEqual(sort === "TIMESTAMP_ASC" ? ["5999", "6000", "6001"] : ["6001", "5998", "5999"]);
+    await env.DB.prepare("delete from log_segment where run_id = ?").bind(run).run();
   });
 
   test("the newest logs of all runs are read, and older segments are not", async () => {

@@ -2,13 +2,14 @@ import { env } from "cloudflare:test";
 import { sql } from "drizzle-orm";
 import fc from "fast-check";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { pack } from "#db/packed";
 import { insertRows } from "#db/sql";
 import { flow_run, flow_run_input, flow_run_state } from "#db/tables/flow-run";
-import { log_minute, log_segment, minuteOf } from "#db/tables/log";
+import { deleteSegments, log_minute, log_segment, minuteOf } from "#db/tables/log";
 import { task_run } from "#db/tables/task-run";
 import { systemIds } from "#lib/clock";
 import { deleteFlowRuns } from "#resources/flow-runs/delete-flow-run";
-import { removeOrphanedLogs, selectRuns as selectLoggedRuns } from "#services/retention-leftovers";
+import { removeOrphanedLogs, selectRuns as selectLoggedRuns, selectSegments } from "#services/retention-leftovers";
 import { removeOldRuns, selectRuns } from "#services/retention-runs";
 import { planOf } from "../support/plans";
 import { aFlowRun, api, propose, WORKSPACE } from "../support/world";
@@ -353,13 +354,20 @@ describe("orphaned logs", () => {
     ["logs of an existing run", "kept", true, {}],
     ["logs of a deleted run", "removed", false, {}],
     ["logs of a task run without a flow run", "kept", false, { no_flow_run: 1, task_run_id: "t" }],
-  ] as const)("%s are %s", async ([, verb, isThere, record]) => {
+    ["packed logs of an existing run", "kept", true, {}, "packed"],
+    ["packed logs of a deleted run", "removed", false, {}, "packed"],
+    ["packed logs of a task run without a flow run", "kept", false, { no_flow_run: 1, task_run_id: "t" }, "packed"],
+    ["logs that cannot be read", "kept", false, {}, "damaged"],
+  ] as const)("%s are %s", async ([, verb, isThere, record, form]) => {
     const run = anOldRun();
     await write(run, []);
     if (!isThere) await env.DB.prepare("delete from flow_run").run();
-    await env.DB.prepare("update log_segment set records = json_array(json(?))")
-      .bind(JSON.stringify({ message: '"no_flow_run":1', ...record }))
-      .run();
+    const records = JSON.stringify([{ message: '"no_flow_run":1', ...record }]);
+    if (form === undefined) await env.DB.prepare("update log_segment set records = ?").bind(records).run();
+    else
+      await env.DB.prepare("update log_segment set records = unhex(?)")
+        .bind(form === "packed" ? pack(records) : "ff00")
+        .run();
     const before = await snapshot();
     await untilDone(() => removeOrphanedLogs(toolsAt(NOW, ON)));
     const after = await snapshot();
@@ -393,6 +401,57 @@ describe("orphaned logs", () => {
     const idle = toolsAt(NOW + 23 * HOUR, ON);
     await removeOrphanedLogs(idle);
     expect([idle.db.cost.d1_rows_read, idle.db.cost.d1_rows_written]).toEqual([1, 0]);
+  });
+
+  test("of a run with thousands of segments are removed, and logs that arrived meanwhile are kept", async () => {
+    const record = (fields: object) => JSON.stringify([{ level: 20, message: "m", ...fields }]);
+    await env.DB.batch([
+      env.DB.prepare(
+        `with n(n) as (select 0 union all select n + 1 from n where n < 2499)
+         insert into log_segment select ?, 'gone', n * 1000000, 'd', n * 1000000, 20, 20, 1, ? from n`,
+      ).bind(WORKSPACE, record({})),
+      env.DB.prepare(
+        `with n(n) as (select 0 union all select n + 1 from n where n < 2499)
+         insert into log_segment select ?, 'task', n * 1000000, 'd', n * 1000000, 20, 20, 1, ? from n`,
+      ).bind(WORKSPACE, record({ no_flow_run: 1 })),
+      env.DB.prepare(
+        `insert into log_minute select distinct workspace_id, first_timestamp - first_timestamp % 60000000, run_id from log_segment`,
+      ),
+    ]);
+    const minutes = await rowsOf("log_minute");
+    await untilDone(() => removeOrphanedLogs(toolsAt(NOW, ON)));
+    expect((await rowsOf("log_segment")).filter((row) => row["run_id"] === "task")).toHaveLength(2_500);
+    expect(await rowsOf("log_segment")).toHaveLength(2_500);
+    expect(await rowsOf("log_minute")).toEqual(minutes.filter((row) => row["run_id"] === "task"));
+  });
+
+  test("are removed by their keys, with the minutes that have no other segment, unless the run exists now", async () => {
+    const run = anOldRun();
+    const keys = [1, 2].map((first_timestamp) => ({ run_id: run.id, first_timestamp, digest: "d" }));
+    const insert = env.DB.prepare(`insert into log_segment values (?, ?, ?, ?, 1, 20, 20, 1, '[]')`);
+    await env.DB.batch([
+      ...[1, 2].map((time) => insert.bind(WORKSPACE, run.id, time, "d")),
+      insert.bind(WORKSPACE, run.id, 2, "arrived meanwhile"),
+      env.DB.prepare("insert into log_minute values (?, 0, ?)").bind(WORKSPACE, run.id),
+    ]);
+    const { db } = toolsAt(NOW);
+    await db.batch(deleteSegments(WORKSPACE, keys, () => sql`false`));
+    expect(await rowsOf("log_segment")).toHaveLength(3);
+    await db.batch(deleteSegments(WORKSPACE, keys, () => sql`true`));
+    expect(await rowsOf("log_segment")).toMatchObject([{ digest: "arrived meanwhile" }]);
+    expect(await rowsOf("log_minute")).toHaveLength(1);
+    await db.batch(
+      deleteSegments(WORKSPACE, [{ run_id: run.id, first_timestamp: 2, digest: "arrived meanwhile" }], () => sql`true`),
+    );
+    expect(await rowsOf("log_minute")).toEqual([]);
+    const [segments, minutes] = await Promise.all(deleteSegments(WORKSPACE, keys, () => sql`true`).map(planOf));
+    expect(segments).toMatch(
+      /SEARCH log_segment USING PRIMARY KEY \(workspace_id=\? AND run_id=\? AND first_timestamp=\? AND digest=\?\)/,
+    );
+    expect(minutes).toMatch(/SEARCH log_minute USING PRIMARY KEY \(workspace_id=\? AND minute=\? AND run_id=\?\)/);
+    const next = await planOf(selectSegments(WORKSPACE, ["a", "b"], keys[0]));
+    expect(next).toMatch(/SEARCH s USING PRIMARY KEY \(workspace_id=\? AND run_id=\?\)/);
+    expect(next).not.toMatch(/TEMP B-TREE/);
   });
 
   test("of a run with very many logs are found by one seek for the run", async () => {

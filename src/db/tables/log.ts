@@ -2,6 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { primaryKey, sqliteTable } from "drizzle-orm/sqlite-core";
 import type { Micros } from "#lib/clock";
+import { each } from "#db/sql";
 import { integer, list, micros, uuid, workspaceId } from "#db/columns";
 
 /** A log in its segment. Its flow run is the run of the segment, unless `no_flow_run` says that the log has none. */
@@ -30,7 +31,7 @@ export const log_segment = sqliteTable(
     max_level: integer().notNull(),
     /** The number of records, so that a page far back in a run's logs does not open the segments before it. */
     record_count: integer().notNull(),
-    /** JSON array of `LogRecord`s, in the order of arrival. */
+    /** JSON array of `LogRecord`s, in the order of arrival. A packed column (`db/packed.ts`). */
     records: list<LogRecord>().notNull(),
   },
   (t) => [primaryKey({ columns: [t.workspace_id, t.run_id, t.first_timestamp, t.digest] })],
@@ -59,12 +60,32 @@ export function minuteOf(time: Micros): Micros {
   return Math.floor(time / MINUTE) * MINUTE;
 }
 
+/** The start of the minute of a column. SQLite rounds a division towards zero. */
+const minuteOfColumn = (column: SQL) => sql`${column} - ((${column} % ${MINUTE}) + ${MINUTE}) % ${MINUTE}`;
+
 /** Deletes the logs of runs. `runIds` is a list for a lookup. */
 export function deleteLogsOf(workspaceId: string, runIds: SQL): SQL[] {
   return [
     sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
-      select workspace_id, first_timestamp - ((first_timestamp % ${MINUTE}) + ${MINUTE}) % ${MINUTE}, run_id
+      select workspace_id, ${minuteOfColumn(sql`first_timestamp`)}, run_id
       from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${runIds})`,
     sql`delete from ${log_segment} where workspace_id = ${workspaceId} and run_id in ${runIds}`,
+  ];
+}
+
+/** Deletes segments. `condition` is about the run of a segment. */
+export function deleteSegments(
+  workspaceId: string,
+  keys: readonly { run_id: string; first_timestamp: Micros; digest: string }[],
+  condition: (runId: SQL) => SQL,
+): SQL[] {
+  const asked = each(keys.map(({ run_id, first_timestamp, digest }) => [run_id, first_timestamp, digest]));
+  return [
+    sql`delete from ${log_segment} where (workspace_id, run_id, first_timestamp, digest) in (
+      select ${workspaceId}, value ->> 0, value ->> 1, value ->> 2 from ${asked}) and ${condition(sql`${log_segment.run_id}`)}`,
+    sql`delete from ${log_minute} where (workspace_id, minute, run_id) in (
+        select ${workspaceId}, ${minuteOfColumn(sql`(value ->> 1)`)}, value ->> 0 from ${asked})
+      and not exists (select 1 from ${log_segment} s where s.workspace_id = ${workspaceId} and s.run_id = log_minute.run_id
+        and s.first_timestamp >= log_minute.minute and s.first_timestamp < log_minute.minute + ${MINUTE})`,
   ];
 }

@@ -1,5 +1,6 @@
 /** Makes segments of logs: rows with many logs of one run and minute. Pure. */
 import { createHash } from "node:crypto";
+import { pack } from "#db/packed";
 import { type log_segment, type LogRecord, minuteOf } from "#db/tables/log";
 import type { Ids, Micros } from "#lib/clock";
 import type { LogCreate } from "#resources/logs/schema";
@@ -16,7 +17,11 @@ interface BuiltSegment {
   records: LogRecord[];
 }
 
-/** How many bytes of records a segment has at most, unless one record alone has more. */
+/**
+ * How many bytes of records a segment has at most, unless one record alone has more. There is no least size for packing:
+ * with lines of the stock client, segments of 1, 10 and 100 lines have 175, 2,000 and 20,600 bytes as text, and 69, 410
+ * and 2,700 bytes packed. The key and the other columns of a row have 130 bytes.
+ */
 const MAX_SEGMENT_BYTES = 1_000_000;
 /** How many bytes of a message's JSON are kept. A row of D1 has 2 MB. The stock client cuts its logs at 1 MB of JSON. */
 const MAX_MESSAGE_BYTES = 1_900_000;
@@ -45,7 +50,7 @@ export function buildLogSegments(logs: readonly LogCreate[], now: Micros, ids: I
       min_level: smallest(levels),
       max_level: largest(levels),
       record_count: records.length,
-      records: JSON.stringify(named),
+      records: pack(JSON.stringify(named)),
     };
     return { row, records: named };
   });

@@ -1,0 +1,212 @@
+/** Finds the segments that may have the logs of a page, by the short columns of segments. Opens no segment. */
+import { type SQL, sql } from "drizzle-orm";
+import { packedColumn } from "#db/packed";
+import { list } from "#db/sql";
+import { log_minute, log_segment, MINUTE, minuteOf } from "#db/tables/log";
+import { task_run } from "#db/tables/task-run";
+import { WorkspaceStore } from "#db/workspace-store";
+import { type Micros, timeOfId } from "#lib/clock";
+import { isGiven, type LogFilter, type LogSort } from "#filters/logs";
+import { endsIn } from "#resources/logs/page-of-logs";
+import type { Closed } from "#resources/logs/records";
+
+/** Which logs to read. */
+export interface LogQuery {
+  filter: LogFilter;
+  sort: LogSort;
+  limit: number;
+  offset: number;
+}
+
+/** A segment that may have logs of the page. */
+export interface Candidate extends Closed {
+  last_timestamp: Micros;
+  /** How many logs of the list are in segments before the first candidate. */
+  passed: number;
+}
+
+/** The segments of a query that may have matching logs. */
+export interface Candidates {
+  /** A select of the segments, with the column `is_whole`: whether the short columns show that all records match. */
+  select: SQL;
+  /** Whether the segments are those of some runs, which a seek of the key finds. */
+  isSeek?: boolean;
+  /** Whether a segment may be whole. If not, the number of records in a segment tells nothing about a page. */
+  isCounted: boolean;
+}
+
+/** How many segments a search over all runs opens: the newest, or the oldest, that may have matching logs. */
+const MAX_OPEN = 5_000;
+/** How many segments a search for the logs of unknown task runs opens. */
+const MAX_OPEN_FOR_UNKNOWN = 20_000;
+/** How many candidates the first read returns, and each other read. */
+const FIRST_CANDIDATES = 250;
+const MAX_CANDIDATES = 5_000;
+/** How many bytes of packed records come with the first candidates of a read. Most pages need no other read. */
+const FIRST_BYTES = 50_000;
+/** Times before and after all others. */
+const EARLIEST: Micros = -9e18;
+const LATEST: Micros = 9e18;
+
+/** The next candidates, and whether there are no others. */
+interface Found {
+  candidates: Candidate[];
+  isEnd: boolean;
+}
+
+/** The candidates of one workspace. */
+export class LogCandidates extends WorkspaceStore {
+  /** Selects the segments that may have matching logs. With the operator "and_", each criterion excludes segments. */
+  async of({ filter, sort, limit, offset }: LogQuery): Promise<Candidates> {
+    if (filter.operator !== "and_") return { select: this.ofAllRuns(sort, MAX_OPEN, [], sql`0`), isCounted: false };
+    const { timestamp, level, task_run_id: taskRun, text } = filter;
+    const conditions: SQL[] = [];
+    const whole = [sql`1`];
+    /** Adds a bound. `some` is true for a segment with a matching record, `all` for a segment of matching records only. */
+    const bound = (value: number | null | undefined, some: string, all: string) => {
+      if (!isGiven(value)) return;
+      conditions.push(sql`${sql.raw(some)} ${value}`);
+      whole.push(sql`${sql.raw(all)} ${value}`);
+    };
+    bound(timestamp?.after_, "s.last_timestamp >=", "s.first_timestamp >=");
+    bound(timestamp?.before_, "s.first_timestamp <=", "s.last_timestamp <=");
+    bound(level?.ge_, "s.max_level >=", "s.min_level >=");
+    bound(level?.le_, "s.min_level <=", "s.max_level <=");
+    // For these criteria the columns of a segment do not show how many of its records match.
+    const isOpen = isGiven(taskRun?.any_) || isGiven(taskRun?.is_null_) || isGiven(text);
+    const isWhole = isOpen ? sql`0` : sql.join(whole, sql` and `);
+    const isCounted = !isOpen;
+    if (filter.flow_run_id?.any_)
+      return { select: this.ofRuns(filter.flow_run_id.any_, conditions, isWhole), isCounted, isSeek: true };
+    if (taskRun?.any_) return { select: await this.ofTaskRuns(taskRun.any_, conditions), isCounted };
+    // A segment has a record at its first and at its last time, so a page needs at most as many segments as records.
+    const most = isOpen || isGiven(level?.ge_) || isGiven(level?.le_) || isGiven(timestamp) ? MAX_OPEN : limit + offset;
+    return { select: this.ofAllRuns(sort, most, conditions, isWhole, timestamp), isCounted };
+  }
+
+  /**
+   * Reads the next candidates of a page, in the order of their first records. Segments that end before the page begins
+   * are left out (`begun`), unless a segment on the page overlaps them. The rule uses the record counts of segments, and
+   * counts only segments in which all records match. The page may end before the last candidate, or need more of them:
+   * the candidates after `last`.
+   */
+  async read({ sort, offset }: LogQuery, { select, isCounted, isSeek }: Candidates, last?: Candidate): Promise<Found> {
+    const { near, far } = endsIn(sort);
+    const [nearest, furthest] = [sql.raw(near), sql.raw(far)];
+    const isAscending = sort === "TIMESTAMP_ASC";
+    const [direction, back, isBefore, max] = isAscending
+      ? [sql`asc`, sql`desc`, sql`<`, sql`max`]
+      : [sql`desc`, sql`asc`, sql`>`, sql`min`];
+    const order = sql`${nearest} ${direction}, run_id, first_timestamp, digest`;
+    const counted = sql`
+      counted as (
+        select ${nearest} as near,
+          sum(record_count) over earlier as passed,
+          sum(1 - is_whole) over earlier as partial,
+          ${max}(${furthest}) over earlier as reach
+        from candidate
+        window earlier as (order by ${nearest} ${direction} rows between unbounded preceding and 1 preceding)
+      ),
+      begun as (
+        select near, passed from counted
+        where reach ${isBefore} near and not partial and passed <= ${offset}
+        order by near ${back} limit 1
+      ),`;
+    const onPage = sql`not (${nearest} ${isBefore} coalesce((select near from begun), ${nearest}))`;
+    const isFirst = last === undefined && isCounted;
+    const most = last ? MAX_CANDIDATES : FIRST_CANDIDATES;
+    // Without `materialized` a seek gives the candidates in the order of the key, and only the columns that are used.
+    const materialized = isSeek ? sql`not materialized` : sql`materialized`;
+    const candidates = await this.db.rows<Candidate>(sql`
+      with candidate as ${materialized} (${select}), ${isFirst ? counted : sql``}
+      wanted as (
+        select * from candidate where ${last ? isAfter(last, sort) : isFirst ? onPage : sql`1`}
+        order by ${order} limit ${most}
+      ),
+      sized as (select *, sum(bytes) over (order by ${order} rows unbounded preceding) as bytes_until from wanted)
+      select run_id, first_timestamp, digest, last_timestamp, bytes,
+        ${isFirst ? sql`coalesce((select passed from begun), 0)` : sql`0`} as passed,
+        iif(bytes_until <= ${FIRST_BYTES}, (
+          select ${packedColumn("s.records")} from ${log_segment} s where s.workspace_id = ${this.workspaceId}
+            and s.run_id = sized.run_id and s.first_timestamp = sized.first_timestamp and s.digest = sized.digest
+        ), null) as packed
+      from sized order by ${order}`);
+    return { candidates, isEnd: candidates.length < most };
+  }
+
+  private ofRuns(runIds: readonly string[], conditions: readonly SQL[], isWhole: SQL): SQL {
+    const [id, ...others] = runIds;
+    // A single run is compared with `=`, because then the key also gives the order of the segments.
+    const inRuns = id !== undefined && others.length === 0 ? sql`s.run_id = ${id}` : sql`s.run_id in ${list(runIds)}`;
+    const all = [sql`s.workspace_id = ${this.workspaceId} and ${inRuns}`, ...conditions];
+    return selectSegments(sql`${log_segment} s`, all, isWhole);
+  }
+
+  /**
+   * The segments of the newest or oldest minutes of a window, as many minutes as have `most` runs with logs together.
+   * Each such run has at least one log. A minute counts as a whole, because its runs have no order in time.
+   */
+  private ofAllRuns(
+    sort: LogSort,
+    most: number,
+    conditions: readonly SQL[],
+    isWhole: SQL,
+    window?: LogFilter["timestamp"],
+  ): SQL {
+    const { after_, before_ } = window ?? {};
+    const inWindow = sql`workspace_id = ${this.workspaceId}
+      and minute between ${isGiven(after_) ? minuteOf(after_) : EARLIEST} and ${isGiven(before_) ? before_ : LATEST}`;
+    const [furthest, direction, isWithin, order] =
+      sort === "TIMESTAMP_DESC"
+        ? [sql`min`, sql`desc`, sql`>=`, sql`s.last_timestamp desc`]
+        : [sql`max`, sql`asc`, sql`<=`, sql`s.first_timestamp`];
+    const from = sql`(select run_id, minute from ${log_minute} where ${inWindow} and minute ${isWithin} (
+        select ${furthest}(minute) from (
+          select minute from ${log_minute} where ${inWindow} order by minute ${direction} limit ${most}))) m
+      cross join ${log_segment} s on s.workspace_id = ${this.workspaceId} and s.run_id = m.run_id
+        and s.first_timestamp >= m.minute and s.first_timestamp < m.minute + ${MINUTE}`;
+    return sql`${selectSegments(from, [sql`s.workspace_id = ${this.workspaceId}`, ...conditions], isWhole)}
+      order by ${order} limit ${most}`;
+  }
+
+  /**
+   * The segments that may have logs of task runs. These are the segments of the flow runs of the task runs. The row of a
+   * task run is written after its first logs, or is missing, so a task run may be unknown. Then its flow run is unknown
+   * too, and the first `MAX_OPEN_FOR_UNKNOWN` segments since the time in its id are searched. If an id has no time, the newest
+   * segments are searched.
+   */
+  private async ofTaskRuns(ids: readonly string[], conditions: readonly SQL[]): Promise<SQL> {
+    const rows = await this.db.rows<{ id: string; flow_run_id: string | null }>(
+      sql`select id, flow_run_id from ${task_run} where workspace_id = ${this.workspaceId} and id in ${list(ids)}`,
+    );
+    // Logs of a task run without a flow run are in segments of the task run.
+    const runs = this.ofRuns([...ids, ...rows.flatMap((row) => row.flow_run_id ?? [])], conditions, sql`0`);
+    const known = new Set(rows.map(({ id }) => id));
+    const unknown = ids.filter((id) => !known.has(id));
+    if (unknown.length === 0) return runs;
+    const begins = unknown.map((id) => (id[VERSION_AT] === "7" ? timeOfId(id) : Number.NaN));
+    const since = begins.reduce((a, b) => Math.min(a, b)) - MINUTE;
+    const others = Number.isNaN(since)
+      ? this.ofAllRuns("TIMESTAMP_DESC", MAX_OPEN_FOR_UNKNOWN, conditions, sql`0`)
+      : this.ofAllRuns("TIMESTAMP_ASC", MAX_OPEN_FOR_UNKNOWN, conditions, sql`0`, { after_: since });
+    return sql`select * from (${runs}) union select * from (${others})`;
+  }
+}
+
+/** The position of the version's digit in an id. */
+const VERSION_AT = 14;
+
+function selectSegments(from: SQL, where: readonly SQL[], isWhole: SQL): SQL {
+  return sql`select s.run_id, s.first_timestamp, s.digest, s.last_timestamp, s.record_count,
+      octet_length(s.records) as bytes, (${isWhole}) as is_whole
+    from ${from} where ${sql.join([...where], sql` and `)}`;
+}
+
+/** The condition on the candidates after `last`, in the order of a page. The first part is for the search of the key. */
+function isAfter(last: Candidate, sort: LogSort): SQL {
+  const { near } = endsIn(sort);
+  const time = sql.raw(near);
+  const isBeyond = sort === "TIMESTAMP_ASC" ? sql`>` : sql`<`;
+  return sql`${time} ${isBeyond}= ${last[near]} and (${time} ${isBeyond} ${last[near]}
+    or (run_id, first_timestamp, digest) > (${last.run_id}, ${last.first_timestamp}, ${last.digest}))`;
+}
