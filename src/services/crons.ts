@@ -10,6 +10,7 @@ import { removeOldCaches, removeOrphanedLogs } from "#services/retention-leftove
 import { removeOldRuns } from "#services/retention-runs";
 import { watchSize, countOldRuns } from "#services/database";
 import { topUpSchedules } from "#services/scheduler";
+import { shortenRows } from "#services/shorten-rows";
 import { crashZombies, scheduleAnew } from "#services/silent-runs";
 import { sweepOutbox } from "#services/walk-states";
 import type { SweepTools } from "#tools";
@@ -42,6 +43,7 @@ export const CRONS: Readonly<Record<string, readonly Job[]>> = {
     { name: "remove old runs", service: "db_vacuum", run: removeOldRuns },
     { name: "remove old caches", service: "db_vacuum", run: removeOldCaches },
     { name: "remove orphaned logs", service: "db_vacuum", run: removeOrphanedLogs },
+    { name: "shorten rows", run: shortenRows },
     { name: "watch the database's size", run: watchSize },
   ],
 };
