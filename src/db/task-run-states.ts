@@ -1,5 +1,6 @@
 /** The states in a task run's row: SQL that orders, merges and bounds the states, in both forms (`db/short/states.ts`). */
 import { type SQL, sql } from "drizzle-orm";
+import { LETTERS } from "#db/short/details";
 import { asList } from "#db/sql";
 import { STATE_TYPES, type State, type StateType } from "#wire/state";
 
@@ -50,6 +51,10 @@ export const beginningOf = ({ id, type, timestamp }: State): string =>
 const IS_PRESENT = "type = 'array' and value ->> 0 = 0";
 /** An item of `json_each` over the states of `row`, with the parts that the row has in its columns. */
 const whole = (row: string) => `iif(${IS_PRESENT}, coalesce(${beginningSql(row)} || substr(value, 3), value), value)`;
+/** Such an item, which names the flow run of `row` if the row gets another flow run. */
+const named = (row: string, flowRunId: string) => `iif(type = 'array' and ${row}.flow_run_id is not ${flowRunId},
+  json_set(${whole(row)}, '$[3]', json_insert(coalesce(${whole(row)} -> 3, '{}'), '$.${LETTERS.flow_run_id}', ${row}.flow_run_id)),
+  ${whole(row)})`;
 /** The digits of the id of such an item. */
 const digits = (row: string) => `replace(iif(${IS_PRESENT}, ${row}.state_id, ${part("value", 0, "id")}), '-', '')`;
 
@@ -70,10 +75,12 @@ interface Added {
   row: "excluded" | "task_run";
   /** The beginning of the row's present state after the change. */
   beginning: SQL;
+  /** The row's flow run after the change. */
+  flowRunId: string;
 }
 
 /** The states of a row of `task_run`, plus the added states that the row does not have, oldest first, within the bounds. */
-export function mergedStates({ states, row, beginning }: Added): SQL {
+export function mergedStates({ states, row, beginning, flowRunId }: Added): SQL {
   const bounded = sql.raw(`iif(place = 1 or older_bytes <= ${MAX_OLDER_BYTES}, state, ${STUB})`);
   const isPresent =
     "substr(bounded, 1, length(beginning)) = beginning and substr(bounded, length(beginning) + 1, 1) in (',', ']')";
@@ -83,9 +90,9 @@ export function mergedStates({ states, row, beginning }: Added): SQL {
       select ${bounded} as bounded, ${beginning} as beginning, place from (
         select state, place, sum(iif(place = 1, 0, octet_length(state))) over (order by place) as older_bytes from (
           select state, row_number() over (order by ${BY_AGE}) as place from (
-            select ${sql.raw(whole("task_run"))} as state from ${OLD_STATES}
+            select ${sql.raw(named("task_run", flowRunId))} as state from ${OLD_STATES}
             union all
-            select iif(type = 'object', json_replace(value, '$.state_details.task_run_id', task_run.id), ${sql.raw(whole(row))})
+            select iif(type = 'object', json_replace(value, '$.state_details.task_run_id', task_run.id), ${sql.raw(named(row, flowRunId))})
               from json_each(${states}) where ${isNewTo(row)}
           )
         )

@@ -153,10 +153,19 @@ const IS_NEWER = `task_run.state_timestamp is null
   or (excluded.state_timestamp, ${progressSql("excluded.state_type")}, excluded.state_id)
     > (task_run.state_timestamp, ${progressSql("task_run.state_type")}, coalesce(task_run.state_id, ''))`;
 
+/** A value of the row with the newer state. */
+const ofNewer = (valueOf: (row: string) => string): string =>
+  `case when ${IS_NEWER} then ${valueOf("excluded")} else ${valueOf("task_run")} end`;
+
 /** The beginning of the present state after an upsert; see `mergedStates`. */
-const NEWER_BEGINNING = sql.raw(
-  `case when ${IS_NEWER} then ${beginningSql("excluded")} else ${beginningSql("task_run")} end`,
-);
+const NEWER_BEGINNING = sql.raw(ofNewer(beginningSql));
+
+const MERGED = mergedStates({
+  states: sql`excluded.states`,
+  row: "excluded",
+  beginning: NEWER_BEGINNING,
+  flowRunId: `(${ofNewer((row) => `${row}.flow_run_id`)})`,
+});
 
 /** D1 takes values of 2 MB. An event has at most 1.5 MB, and the largest row has little more. */
 const MAX_STATEMENT_BYTES = 1_000_000;
@@ -185,8 +194,8 @@ export function recordTaskRuns(workspaceId: string, records: readonly TaskRunRec
       from told where true
       on conflict (workspace_id, id) do update set
         updated = excluded.updated,
-        states = ${mergedStates({ states: sql`excluded.states`, row: "excluded", beginning: NEWER_BEGINNING })},
-        ${sql.raw(NEWEST.map((name) => `${name} = case when ${IS_NEWER} then excluded.${name} else task_run.${name} end`).join(", "))}
+        states = ${MERGED},
+        ${sql.raw(NEWEST.map((name) => `${name} = ${ofNewer((row) => `${row}.${name}`)}`).join(", "))}
       where exists (select 1 from json_each(excluded.states) where ${isNewTo("excluded")})`;
   });
 }

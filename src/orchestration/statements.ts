@@ -113,7 +113,12 @@ export function updateTaskRun(
   const values = { ...changedOnly(row, storedChanges(changes, taskPolicyForm)), state_id: state.id, updated: now };
   const stored = JSON.stringify(shortStates([storedState(state)], { ...row, state_id: null }));
   const beginning = sql`${beginningOf(state)}`;
-  const states = mergedStates({ states: sql`${stored}`, row: "task_run", beginning });
+  const states = mergedStates({
+    states: sql`${stored}`,
+    row: "task_run",
+    beginning,
+    flowRunId: "task_run.flow_run_id",
+  });
   return sql`update ${task_run} set ${assignments(values)}, states = ${states}
     where workspace_id = ${workspaceId} and id = ${row.id} and ${guard}`;
 }

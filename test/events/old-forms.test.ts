@@ -52,3 +52,25 @@ test("reports that are merged with states in the old form give the same rows, in
     { numRuns: 15 },
   );
 }, 60_000);
+
+test("a state names the flow run of its report, although a later report names another one", async () => {
+  const [first, second] = [crypto.randomUUID(), crypto.randomUUID()];
+  const ways = [
+    [null, first],
+    [first, null],
+    [first, second],
+  ] as const;
+  for (const [before, after] of ways) {
+    const runId = crypto.randomUUID();
+    const early = taskRunReports(LIFE.slice(0, 2), { id: runId, flowRunId: before });
+    const late = taskRunReports(LIFE, { id: runId, flowRunId: after }).slice(2);
+    for (const part of [early, late.slice(0, 1), late.slice(1)]) await deliver(await aSegment(part));
+    const row = await env.DB.prepare("select * from task_run where id = ?").bind(runId).first<TaskRunRow>();
+    if (!row) throw new Error("no row");
+    expect(row.flow_run_id).toBe(after);
+    expect(readStates(row).map(({ state_details }) => state_details.flow_run_id)).toEqual([
+      ...early.map(() => before),
+      ...late.map(() => after),
+    ]);
+  }
+});

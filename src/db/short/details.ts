@@ -8,8 +8,8 @@ import { packUuid, unpackUuid } from "#db/short/uuid";
 import { isObject } from "#lib/json-value";
 import type { StateDetails } from "#wire/state";
 
-/** Never change a letter: rows have it. */
-const LETTERS: Record<keyof StateDetails, string> = {
+/** The letters of the details. Never change a letter: rows have it. */
+export const LETTERS: Record<keyof StateDetails, string> = {
   flow_run_id: "w",
   task_run_id: "o",
   child_flow_run_id: "h",
